@@ -1,0 +1,89 @@
+# The one list of commands. Nothing but Python 3.11+, git and make is assumed; everything else is installed
+# into .tools/ and .venv/ of this repository.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(if $(shell command -v uv),uv,.tools/bin/uv)
+# uv brings its own certificates unless told otherwise, and fails behind a company's certificate authority.
+export UV_SYSTEM_CERTS := 1
+export UV_PYTHON_DOWNLOADS := never
+MEMBERS := protos shared services/api services/worker cli devstack
+PROTOS := $(wildcard protos/gostream/v1/*.proto)
+SYNCED := $(VENV)/.synced
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(if $(filter uv,$(UV)),,$(UV)):
+	@echo "installing uv into .tools/ (once)"
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("GoStream needs Python 3.11 or newer")'
+	@$(PYTHON) -m venv .tools 2>/dev/null && .tools/bin/python -m pip --disable-pip-version-check -q install 'uv>=0.9' \
+	  || { rm -rf .tools && $(PYTHON) -m pip --disable-pip-version-check -q install --target .tools 'uv>=0.9'; }
+
+.PHONY: sync
+sync: $(SYNCED) ## install everything into .venv (done by the others when needed)
+$(SYNCED): requirements.lock pyproject.toml $(MEMBERS:%=%/pyproject.toml) | $(UV)
+	@test -x $(BIN)/python || $(UV) venv -q --python $(PYTHON) $(VENV)
+	@echo "installing the locked packages into .venv (a minute the first time)"
+	@$(UV) pip sync -q --python $(BIN)/python --require-hashes requirements.lock
+	@$(UV) pip install -q --python $(BIN)/python --no-deps $(MEMBERS:%=-e ./%)
+	@touch $@
+
+.PHONY: demo
+demo: $(SYNCED) ## upload, transcode and stream one video on real servers [VIDEO=path]
+	@$(BIN)/gostream-devstack demo $(if $(VIDEO),--video '$(VIDEO)')
+
+.PHONY: up
+up: $(SYNCED) ## start the whole stack on loopback until Ctrl-C
+	@$(BIN)/gostream-devstack up
+
+.PHONY: down
+down: $(SYNCED) ## stop a detached stack
+	@$(BIN)/gostream-devstack down
+
+.PHONY: test
+test: $(SYNCED) ## every test; starts the servers it needs
+	@rm -f .coverage .coverage.*
+	@$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage combine -q && $(BIN)/coverage report
+
+.PHONY: e2e
+e2e: $(SYNCED) ## the end-to-end tests alone
+	@$(BIN)/pytest tests/e2e $(ARGS)
+
+.PHONY: faults
+faults: $(SYNCED) ## the tests that kill and break real processes
+	@$(BIN)/pytest -m faults $(ARGS)
+
+.PHONY: check
+check: $(SYNCED) ## format, lint, types, import rules, contract
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(foreach m,$(filter-out protos,$(MEMBERS)),$(m)/src) tests
+	$(BIN)/lint-imports
+	$(BIN)/python protos/generate.py --check
+
+.PHONY: fmt
+fmt: $(SYNCED) ## format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: gen
+gen: $(SYNCED) ## regenerate the contract's Python and descriptors
+	$(BIN)/python protos/generate.py
+
+.PHONY: migrate
+migrate: $(SYNCED) ## apply the migrations to DATABASE_URL
+	@$(BIN)/gostream-migrate up
+
+.PHONY: lock
+lock: | $(UV) ## resolve requirements.lock anew (ARGS=--upgrade for newer versions)
+	$(UV) pip compile -q --universal --generate-hashes --no-header --no-annotate --group dev pyproject.toml \
+	  $(foreach m,protos shared api worker cli devstack,--no-emit-package gostream-$(m)) -o requirements.lock $(ARGS)
+
+.PHONY: clean
+clean: ## remove what the other commands made
+	rm -rf .venv .tools .googleapis .devstack .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
