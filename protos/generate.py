@@ -60,7 +60,7 @@ def drifted(fresh: Path) -> list[str]:
 def check() -> None:
     buf("lint")
     buf("format", "--diff", "--exit-code", "protos")
-    buf("breaking", "--against", str(BASELINE))
+    buf("breaking", "protos", "--against", str(BASELINE))
     with tempfile.TemporaryDirectory() as folder:
         generate(Path(folder))
         if names := drifted(Path(folder)):
@@ -68,7 +68,9 @@ def check() -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--check", action="store_true", help="compare instead of write; lint; breaking changes")
     mode.add_argument("--release", action="store_true", help="make today's contract the baseline")
@@ -77,7 +79,7 @@ def main() -> None:
     if arguments.check:
         check()
     elif arguments.release:
-        buf("build", "--exclude-source-info", "--exclude-imports", "-o", str(BASELINE))
+        buf("build", "protos", "--exclude-source-info", "-o", str(BASELINE))
     else:
         generate(GENERATED)
 
