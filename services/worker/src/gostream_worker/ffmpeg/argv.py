@@ -1,0 +1,1 @@
+"""The arguments of ffmpeg, as a pure function of the plan."""

@@ -1,0 +1,1 @@
+"""What the playlists say: pure functions of measured segments."""

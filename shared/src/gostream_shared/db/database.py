@@ -1,0 +1,72 @@
+"""The asyncpg pool and the transactions over it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Self, cast
+
+import asyncpg
+from pgqueuer.queries import Queries
+
+from gostream_shared.db.errors import database_errors
+from gostream_shared.db.outbox import PostgresOutbox
+from gostream_shared.db.videos import PostgresVideoRepository
+from gostream_shared.queue import PgQueuerJobQueue
+
+#: Seconds that one statement may take; a caller's own deadline cancels it earlier.
+STATEMENT_TIMEOUT = 5.0
+#: Seconds that a transaction may take, an object store's PUT under the row lock included.
+TRANSACTION_TIMEOUT = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresTransaction:
+    """One open transaction: what is written and enqueued through it commits together."""
+
+    videos: PostgresVideoRepository
+    jobs: PgQueuerJobQueue
+
+
+class PostgresDatabase:
+    """The database of record over a pool: `async with PostgresDatabase.open(url) as database`."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self.pool = pool
+        self.videos = PostgresVideoRepository(pool, timeout=STATEMENT_TIMEOUT)
+        self.outbox = PostgresOutbox(pool, timeout=STATEMENT_TIMEOUT)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, url: str, *, min_size: int = 1, max_size: int = 10) -> AsyncIterator[Self]:
+        """Connect and check. Raises BackendUnavailableError when the database does not answer in 10 s."""
+        async with database_errors(10):
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=min_size,
+                max_size=max_size,
+                command_timeout=STATEMENT_TIMEOUT,
+                server_settings={"application_name": "gostream", "timezone": "UTC"},
+            )
+        try:
+            yield cls(pool)
+        finally:
+            pool.terminate()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[PostgresTransaction]:
+        """Commit on leaving, roll back on an error. Raises BackendUnavailableError."""
+        async with (
+            database_errors(TRANSACTION_TIMEOUT),
+            self.pool.acquire() as connection,
+            connection.transaction(),
+        ):
+            plain = cast("asyncpg.Connection", connection)
+            yield PostgresTransaction(
+                videos=PostgresVideoRepository(connection, timeout=STATEMENT_TIMEOUT),
+                jobs=PgQueuerJobQueue(Queries.from_asyncpg_connection(plain)),
+            )
+
+    async def ping(self) -> None:
+        """Raises BackendUnavailableError when the database does not answer within 2 s."""
+        async with database_errors(2):
+            await self.pool.fetchval("SELECT 1")

@@ -1,0 +1,33 @@
+"""Driver errors → domain errors, in one place."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from gostream_shared.domain.errors import BackendUnavailableError
+
+# What says "not now" rather than "never": connection loss, shutdown, too many clients, deadlocks, failover.
+_TRANSIENT = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.CannotConnectNowError,
+)
+
+
+@asynccontextmanager
+async def database_errors(timeout: float) -> AsyncIterator[None]:
+    """Give the block `timeout` seconds; raise BackendUnavailableError when the database does not answer."""
+    try:
+        async with asyncio.timeout(timeout):
+            yield
+    except _TRANSIENT as error:
+        raise BackendUnavailableError("database") from error

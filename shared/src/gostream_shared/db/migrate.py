@@ -1,0 +1,96 @@
+"""Migrations: numbered SQL files applied once each, in order, under an advisory lock: `gostream-migrate`."""
+
+import argparse
+import asyncio
+import os
+import sys
+from importlib.resources import files
+
+import asyncpg
+from pgqueuer.queries import Queries
+
+LOCK = 0x676F7374  # "gost": one migrator at a time per database
+_HISTORY = """
+CREATE TABLE IF NOT EXISTS gostream_migrations (
+  name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now()
+)"""
+
+
+def migrations() -> dict[str, str]:
+    """The shipped migrations, name → SQL, in order."""
+    folder = files("gostream_shared.db") / "migrations"
+    found = {entry.name: entry.read_text() for entry in folder.iterdir() if entry.name.endswith(".sql")}
+    return dict(sorted(found.items()))
+
+
+async def migrate(database_url: str, *, timeout: float = 60) -> list[str]:
+    """Bring the database up to date and answer the names of what was applied. Safe to run many at once.
+
+    Each migration commits with its note in the history, so an interrupted run goes on where it stopped.
+    """
+    async with asyncio.timeout(timeout):
+        connection = await asyncpg.connect(database_url)
+        try:
+            await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
+            return await _apply(connection)
+        finally:
+            await connection.close()  # releases the lock
+
+
+async def _apply(connection: asyncpg.Connection) -> list[str]:
+    await connection.execute(_HISTORY)
+    done = {row["name"] for row in await connection.fetch("SELECT name FROM gostream_migrations")}
+    applied = []
+    for name, sql in migrations().items():
+        if name in done:
+            continue
+        async with connection.transaction():
+            await connection.execute(sql)
+            await connection.execute("INSERT INTO gostream_migrations (name) VALUES ($1)", name)
+        applied.append(name)
+    return applied + await _apply_queue_schema(Queries.from_asyncpg_connection(connection))
+
+
+async def _apply_queue_schema(queue: Queries) -> list[str]:
+    """The job queue's tables are the library's own: it knows how to make and upgrade them."""
+    if not await queue.schema_is_installed():
+        await queue.install()
+        return ["pgqueuer"]
+    return ["pgqueuer upgrade"] if (await queue.apply_upgrade()).statements else []
+
+
+async def pending(database_url: str) -> list[str]:
+    """Names of the migrations that `migrate` would apply."""
+    connection = await asyncpg.connect(database_url, timeout=10)
+    try:
+        known = await connection.fetchval("SELECT to_regclass('gostream_migrations') IS NOT NULL")
+        rows = await connection.fetch("SELECT name FROM gostream_migrations") if known else []
+        return sorted(set(migrations()) - {row["name"] for row in rows})
+    finally:
+        await connection.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="gostream-migrate", description=__doc__)
+    parser.add_argument("command", choices=["up", "status"], help="apply what is pending, or only list it")
+    parser.add_argument(
+        "--database-url",
+        default=os.environ.get("DATABASE_URL"),
+        help="default: DATABASE_URL of the environment",
+    )
+    arguments = parser.parse_args()
+    if not arguments.database_url:
+        parser.error("DATABASE_URL is not set")
+    try:
+        if arguments.command == "up":
+            applied = asyncio.run(migrate(arguments.database_url))
+            print("\n".join(f"applied {name}" for name in applied) or "up to date")
+        else:
+            waiting = asyncio.run(pending(arguments.database_url))
+            print("\n".join(f"pending {name}" for name in waiting) or "up to date")
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        sys.exit(f"gostream-migrate: {type(error).__name__}: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""Rows ↔ domain values. JSON columns hold the domain's own shapes, so pydantic reads and writes them."""
+
+import asyncpg
+from pydantic import TypeAdapter
+
+from gostream_shared.domain.video import Failure, Publication, Video, VideoStatus
+
+_publication = TypeAdapter(Publication)
+_failure = TypeAdapter(Failure)
+
+#: The columns that `video_from_row` needs.
+VIDEO_COLUMNS = """id, user_id, title, status, version, content_type, created_at, updated_at, ready_at,
+  encode_number, attempt, published_number, publication, failure"""
+
+
+def video_from_row(row: asyncpg.Record) -> Video:
+    publication, failure = row["publication"], row["failure"]
+    return Video(
+        id=row["id"],
+        user_id=row["user_id"],
+        title=row["title"],
+        status=VideoStatus(row["status"]),
+        version=row["version"],
+        content_type=row["content_type"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        ready_at=row["ready_at"],
+        encode_number=row["encode_number"],
+        attempt=row["attempt"],
+        published_number=row["published_number"],
+        publication=_publication.validate_json(publication) if publication else None,
+        failure=_failure.validate_json(failure) if failure else None,
+    )
+
+
+def publication_json(publication: Publication) -> str:
+    return _publication.dump_json(publication).decode()
+
+
+def failure_json(failure: Failure) -> str:
+    return _failure.dump_json(failure).decode()

@@ -1,0 +1,259 @@
+"""The video repository: each method beside its SQL.
+
+Guards stand in the statements (`WHERE … AND status = ANY …`), so there is no read-modify-write and a lost
+race is an empty result, never a wrong state.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from gostream_shared.db.errors import database_errors
+from gostream_shared.db.rows import VIDEO_COLUMNS, failure_json, publication_json, video_from_row
+from gostream_shared.domain.errors import (
+    AlreadyProcessingError,
+    EtagMismatchError,
+    FenceLostError,
+    NotProcessingError,
+    RequestIdReusedError,
+    VideoNotFoundError,
+)
+from gostream_shared.domain.repository import NewVideo, Position, VideoFilter
+from gostream_shared.domain.video import (
+    PREDECESSORS,
+    Encode,
+    Failure,
+    Progress,
+    Publication,
+    Video,
+    VideoStatus,
+)
+
+Connection = asyncpg.Pool | asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+
+def _sources(status: VideoStatus) -> list[str]:
+    return sorted(PREDECESSORS[status])
+
+
+class PostgresVideoRepository:
+    """Implements gostream_shared.domain.repository.VideoRepository over a pool or one connection."""
+
+    def __init__(self, connection: Connection, *, timeout: float) -> None:
+        self._connection = connection
+        self._timeout = timeout
+
+    async def get(self, video_id: UUID) -> Video:
+        row = await self._row(
+            f"SELECT {VIDEO_COLUMNS}, deleted_at FROM videos WHERE id = $1",
+            video_id,
+        )
+        if row is None:
+            raise VideoNotFoundError(video_id)
+        if row["deleted_at"] is not None:
+            raise VideoNotFoundError(video_id, version=row["version"])
+        return video_from_row(row)
+
+    async def get_many(self, video_ids: Sequence[UUID]) -> dict[UUID, Video]:
+        rows = await self._rows(
+            f"SELECT {VIDEO_COLUMNS} FROM videos WHERE id = ANY($1) AND deleted_at IS NULL",
+            list(video_ids),
+        )
+        return {row["id"]: video_from_row(row) for row in rows}
+
+    async def list_page(self, which: VideoFilter, *, limit: int, after: Position | None) -> list[Video]:
+        conditions, arguments = ["deleted_at IS NULL"], list[Any]()
+        for column, value in (("user_id", which.user_id), ("status", which.status)):
+            if value is not None:
+                arguments.append(str(value))
+                conditions.append(f"{column} = ${len(arguments)}")
+        if after is not None:
+            arguments += [after.created_at, after.id]
+            conditions.append(f"(created_at, id) < (${len(arguments) - 1}, ${len(arguments)})")
+        arguments.append(limit)
+        rows = await self._rows(
+            f"SELECT {VIDEO_COLUMNS} FROM videos WHERE {' AND '.join(conditions)} "
+            f"ORDER BY created_at DESC, id DESC LIMIT ${len(arguments)}",
+            *arguments,
+        )
+        return [video_from_row(row) for row in rows]
+
+    async def create(self, new: NewVideo) -> Video:
+        row = await self._row(
+            f"""INSERT INTO videos (id, user_id, title, content_type, size_bytes, request_id, fingerprint)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)
+            ON CONFLICT (user_id, request_id) WHERE request_id IS NOT NULL DO NOTHING
+            RETURNING {VIDEO_COLUMNS}""",
+            new.id,
+            new.user_id,
+            new.title,
+            new.content_type,
+            new.size_bytes,
+            new.request_id,
+            new.fingerprint,
+        )
+        return video_from_row(row) if row else await self._created_before(new)
+
+    async def _created_before(self, new: NewVideo) -> Video:
+        row = await self._row(
+            f"""SELECT {VIDEO_COLUMNS}, fingerprint, deleted_at FROM videos
+            WHERE user_id = $1 AND request_id = $2""",
+            new.user_id,
+            new.request_id,
+        )
+        if row is None or row["fingerprint"] != new.fingerprint or row["deleted_at"] is not None:
+            raise RequestIdReusedError(str(new.request_id))
+        return video_from_row(row)
+
+    async def start_encode(self, video_id: UUID, *, profile: str) -> Encode | None:
+        row = await self._row(
+            """WITH started AS (
+              UPDATE videos
+              SET status = 'PROCESSING', encode_number = encode_number + 1, attempt = 0, failure = NULL
+              WHERE id = $1 AND status = ANY($2) AND deleted_at IS NULL
+              RETURNING id, encode_number
+            )
+            INSERT INTO encodes (video_id, number, profile) SELECT id, encode_number, $3 FROM started
+            RETURNING video_id, number""",
+            video_id,
+            _sources(VideoStatus.PROCESSING),
+            profile,
+        )
+        if row is not None:
+            return Encode(video_id=video_id, number=row["number"], attempt=0)
+        video = await self.get(video_id)
+        running = await self._row(
+            "SELECT profile FROM encodes WHERE video_id = $1 AND number = $2", video_id, video.encode_number
+        )
+        if running is None or running["profile"] != profile:
+            raise AlreadyProcessingError(video_id)
+        return None
+
+    async def begin_attempt(self, video_id: UUID, number: int, *, worker: str) -> Encode:
+        row = await self._row(
+            """WITH begun AS (
+              UPDATE videos SET attempt = attempt + 1
+              WHERE id = $1 AND encode_number = $2 AND status = 'PROCESSING' AND deleted_at IS NULL
+              RETURNING attempt
+            )
+            UPDATE encodes SET worker = $3, started_at = now(), stage = 'starting', percent = 0
+            FROM begun WHERE video_id = $1 AND number = $2 RETURNING begun.attempt""",
+            video_id,
+            number,
+            worker,
+        )
+        if row is None:
+            raise FenceLostError(video_id, number, 0)
+        return Encode(video_id=video_id, number=number, attempt=row["attempt"])
+
+    async def report_progress(self, encode: Encode, progress: Progress) -> None:
+        row = await self._row(
+            """UPDATE encodes SET stage = $4, percent = $5 FROM videos
+            WHERE encodes.video_id = $1 AND number = $2 AND id = $1 AND encode_number = $2 AND attempt = $3
+              AND videos.status = 'PROCESSING' AND deleted_at IS NULL
+            RETURNING number""",
+            *_fence(encode),
+            progress.stage,
+            progress.percent,
+        )
+        if row is None:
+            raise _fence_lost(encode)
+
+    async def progress(self, video_id: UUID, number: int) -> Progress | None:
+        row = await self._row(
+            "SELECT stage, percent FROM encodes WHERE video_id = $1 AND number = $2", video_id, number
+        )
+        return Progress(stage=row["stage"], percent=row["percent"]) if row else None
+
+    async def lock_for_publish(self, encode: Encode) -> None:
+        row = await self._row(
+            """SELECT 1 FROM videos WHERE id = $1 AND encode_number = $2 AND attempt = $3
+              AND status = 'PROCESSING' AND deleted_at IS NULL FOR UPDATE""",
+            *_fence(encode),
+        )
+        if row is None:
+            raise _fence_lost(encode)
+
+    async def mark_video_ready(self, encode: Encode, publication: Publication) -> Video:
+        return await self._finish(
+            encode,
+            "READY",
+            "published_number = encode_number, publication = $4, ready_at = now()",
+            publication_json(publication),
+        )
+
+    async def mark_video_failed(self, encode: Encode, failure: Failure, *, log_tail: str = "") -> Video:
+        return await self._finish(encode, "FAILED", "failure = $4", failure_json(failure), log_tail=log_tail)
+
+    async def _finish(
+        self, encode: Encode, outcome: str, assignments: str, argument: str, *, log_tail: str = ""
+    ) -> Video:
+        row = await self._row(
+            f"""WITH finished AS (
+              UPDATE videos SET status = $5, {assignments}
+              WHERE id = $1 AND encode_number = $2 AND attempt = $3
+                AND status = ANY($6) AND deleted_at IS NULL
+              RETURNING {VIDEO_COLUMNS}
+            ), history AS (
+              UPDATE encodes SET outcome = $5, finished_at = now(), log_tail = $7
+              FROM finished WHERE video_id = $1 AND number = $2
+            )
+            SELECT * FROM finished""",
+            *_fence(encode),
+            argument,
+            outcome,
+            _sources(VideoStatus(outcome)),
+            log_tail,
+        )
+        if row is None:
+            raise _fence_lost(encode)
+        return video_from_row(row)
+
+    async def cancel(self, video_id: UUID) -> Video:
+        row = await self._row(
+            f"""WITH cancelled AS (
+              UPDATE videos SET status = 'CANCELLED'
+              WHERE id = $1 AND status = ANY($2) AND deleted_at IS NULL RETURNING {VIDEO_COLUMNS}
+            ), history AS (
+              UPDATE encodes SET outcome = 'CANCELLED', finished_at = now()
+              FROM cancelled WHERE video_id = $1 AND number = cancelled.encode_number
+            )
+            SELECT * FROM cancelled""",
+            video_id,
+            _sources(VideoStatus.CANCELLED),
+        )
+        if row is not None:
+            return video_from_row(row)
+        await self.get(video_id)
+        raise NotProcessingError(video_id)
+
+    async def delete(self, video_id: UUID, *, version: int | None = None) -> int:
+        row = await self._row(
+            """UPDATE videos SET deleted_at = now()
+            WHERE id = $1 AND deleted_at IS NULL AND ($2::bigint IS NULL OR version = $2)
+            RETURNING version""",
+            video_id,
+            version,
+        )
+        if row is not None:
+            return int(row["version"])
+        await self.get(video_id)
+        raise EtagMismatchError(video_id)
+
+    async def _row(self, sql: str, *arguments: object) -> asyncpg.Record | None:
+        async with database_errors(self._timeout):
+            return await self._connection.fetchrow(sql, *arguments)
+
+    async def _rows(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
+        async with database_errors(self._timeout):
+            return await self._connection.fetch(sql, *arguments)
+
+
+def _fence(encode: Encode) -> tuple[UUID, int, int]:
+    return encode.video_id, encode.number, encode.attempt
+
+
+def _fence_lost(encode: Encode) -> FenceLostError:
+    return FenceLostError(*_fence(encode))

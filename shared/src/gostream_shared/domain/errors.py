@@ -1,0 +1,130 @@
+"""What can go wrong, in the domain's own words.
+
+Adapters translate their drivers' errors into these; the API translates these into gRPC statuses in one table
+(gostream_api.errors). The message is for people and may reach a client: it never quotes a driver.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+from uuid import UUID
+
+
+class GoStreamError(Exception):
+    """Base of every error that GoStream raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One wrong field of a request."""
+
+    field: str
+    description: str
+
+
+class InvalidRequestError(GoStreamError):
+    """Fields of a request are wrong; all of them are listed."""
+
+    def __init__(self, *violations: Violation) -> None:
+        super().__init__("; ".join(f"{v.field}: {v.description}" for v in violations))
+        self.violations = violations
+
+
+class PageTokenInvalidError(GoStreamError):
+    """The page token is not one of ours, or belongs to another filter."""
+
+    def __init__(self) -> None:
+        super().__init__("the page token is not valid for this request")
+
+
+class RequestIdReusedError(GoStreamError):
+    """The request_id was used before with a different request."""
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__("the request_id was used before with a different request")
+        self.request_id = request_id
+
+
+class VideoNotFoundError(GoStreamError):
+    """There is no such video. `version` is that of its tombstone, 0 when it never existed."""
+
+    def __init__(self, video_id: UUID, *, version: int = 0) -> None:
+        super().__init__(f"video {video_id} was not found")
+        self.video_id = video_id
+        self.version = version
+
+
+class WrongStateError(GoStreamError):
+    """The video is not in a state that allows this; `reason` is an ErrorReason's name. Raise a subclass."""
+
+    reason: ClassVar[str]
+
+    def __init__(self, video_id: UUID, message: str) -> None:
+        super().__init__(message)
+        self.video_id = video_id
+
+
+class AlreadyProcessingError(WrongStateError):
+    reason = "ALREADY_PROCESSING"
+
+    def __init__(self, video_id: UUID) -> None:
+        super().__init__(video_id, f"video {video_id} is being processed with other options")
+
+
+class NotProcessingError(WrongStateError):
+    reason = "NOT_PROCESSING"
+
+    def __init__(self, video_id: UUID) -> None:
+        super().__init__(video_id, f"video {video_id} is not being processed")
+
+
+class SourceNotUploadedError(WrongStateError):
+    reason = "SOURCE_NOT_UPLOADED"
+
+    def __init__(self, video_id: UUID) -> None:
+        super().__init__(video_id, f"nothing was uploaded for video {video_id} yet")
+
+
+class SourceTooLargeError(WrongStateError):
+    reason = "SOURCE_TOO_LARGE"
+
+    def __init__(self, video_id: UUID, *, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(video_id, f"the upload has {size_bytes} bytes; at most {limit_bytes} are accepted")
+
+
+class VersionNotReachedError(WrongStateError):
+    reason = "VERSION_NOT_REACHED"
+
+    def __init__(self, video_id: UUID, *, version: int, min_version: int) -> None:
+        super().__init__(video_id, f"video {video_id} is at version {version}, below {min_version}")
+
+
+class EtagMismatchError(GoStreamError):
+    """The video changed since the etag was read."""
+
+    def __init__(self, video_id: UUID) -> None:
+        super().__init__(f"video {video_id} changed since its etag was read")
+        self.video_id = video_id
+
+
+class QueueFullError(GoStreamError):
+    """Too many encodes are waiting."""
+
+    def __init__(self) -> None:
+        super().__init__("too many encodes are waiting; try again later")
+
+
+class BackendUnavailableError(GoStreamError):
+    """The database or the object store did not answer; trying again later can help."""
+
+    def __init__(self, backend: str) -> None:
+        super().__init__(f"the {backend} does not answer; try again later")
+        self.backend = backend
+
+
+class FenceLostError(GoStreamError):
+    """Another attempt owns the encode, or it was cancelled or deleted: whoever holds this one must stop."""
+
+    def __init__(self, video_id: UUID, number: int, attempt: int) -> None:
+        super().__init__(
+            f"attempt {attempt} of encode {number} of video {video_id} is no longer the one at work"
+        )

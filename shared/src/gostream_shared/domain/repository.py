@@ -1,0 +1,149 @@
+"""Ports to the database of record. The adapter is gostream_shared.db; a fake is gostream_shared.testing."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from gostream_shared.domain.jobs import JobQueue
+from gostream_shared.domain.video import Encode, Failure, Progress, Publication, Video, VideoStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVideo:
+    """What a client says of a video it creates. `fingerprint` binds `request_id` to the request's content."""
+
+    id: UUID
+    user_id: str
+    title: str
+    content_type: str
+    size_bytes: int | None = None
+    request_id: str | None = None
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoFilter:
+    """Which videos a listing shows; None admits all."""
+
+    user_id: str | None = None
+    status: VideoStatus | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a page of a listing ends: listings go by falling (created_at, id)."""
+
+    created_at: datetime
+    id: UUID
+
+
+class VideoRepository(Protocol):
+    """Videos in the database of record.
+
+    Every write raises the row's version and leaves an outbox row, in the same transaction, by trigger.
+    Every method raises BackendUnavailableError when the database does not answer within its deadline.
+    """
+
+    async def get(self, video_id: UUID) -> Video:
+        """The committed video. Raises VideoNotFoundError, with the tombstone's version if it was deleted."""
+        ...
+
+    async def get_many(self, video_ids: Sequence[UUID]) -> dict[UUID, Video]:
+        """Those of the videos that exist, by one query."""
+        ...
+
+    async def list_page(self, which: VideoFilter, *, limit: int, after: Position | None) -> list[Video]:
+        """At most `limit` videos, newest first, beyond `after`."""
+        ...
+
+    async def create(self, new: NewVideo) -> Video:
+        """Insert, or answer the video the same request_id made before.
+
+        Raises RequestIdReusedError when that request had another fingerprint.
+        """
+        ...
+
+    async def start_encode(self, video_id: UUID, *, profile: str) -> Encode | None:
+        """Move to PROCESSING with a new encode number; None when it is already PROCESSING with that profile.
+
+        Raises VideoNotFoundError, and AlreadyProcessingError when the running encode has another profile.
+        """
+        ...
+
+    async def begin_attempt(self, video_id: UUID, number: int, *, worker: str) -> Encode:
+        """Count an attempt before its encoder starts; the one before loses its fence.
+
+        Raises FenceLostError when the encode is no longer the video's one at work.
+        """
+        ...
+
+    async def report_progress(self, encode: Encode, progress: Progress) -> None:
+        """Note how far the encode has come; changes no version. Raises FenceLostError."""
+        ...
+
+    async def progress(self, video_id: UUID, number: int) -> Progress | None:
+        """What report_progress noted last for that encode."""
+        ...
+
+    async def lock_for_publish(self, encode: Encode) -> None:
+        """Within a transaction: hold the row until it ends. Raises FenceLostError."""
+        ...
+
+    async def mark_video_ready(self, encode: Encode, publication: Publication) -> Video:
+        """PROCESSING → READY. Raises FenceLostError."""
+        ...
+
+    async def mark_video_failed(self, encode: Encode, failure: Failure, *, log_tail: str = "") -> Video:
+        """PROCESSING → FAILED; what was published before stays published. Raises FenceLostError."""
+        ...
+
+    async def cancel(self, video_id: UUID) -> Video:
+        """PROCESSING → CANCELLED; the attempt at work loses its fence.
+
+        Raises VideoNotFoundError and NotProcessingError.
+        """
+        ...
+
+    async def delete(self, video_id: UUID, *, version: int | None = None) -> int:
+        """Leave a tombstone and answer its version; with `version` only over that one.
+
+        Raises VideoNotFoundError and EtagMismatchError.
+        """
+        ...
+
+
+class Transaction(Protocol):
+    """Writes and jobs that become visible together, or not at all."""
+
+    @property
+    def videos(self) -> VideoRepository: ...
+
+    @property
+    def jobs(self) -> JobQueue: ...
+
+
+class Database(Protocol):
+    """The database of record: `videos` commits each call by itself, `transaction()` commits on leaving."""
+
+    @property
+    def videos(self) -> VideoRepository: ...
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]: ...
+
+
+class Outbox(Protocol):
+    """Versions that were committed but perhaps not announced yet; rows are made by trigger."""
+
+    def claim(self, limit: int) -> AbstractAsyncContextManager[Sequence[tuple[UUID, int]]]:
+        """Up to `limit` unannounced (video id, version), highest version per video, locked for the block.
+
+        Leaving the block normally settles them; leaving it by an error gives them back.
+        """
+        ...
+
+    async def settle(self, video_id: UUID, version: int) -> None:
+        """Forget the rows of that video up to that version: they were announced."""
+        ...

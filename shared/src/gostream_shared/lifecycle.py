@@ -1,0 +1,65 @@
+"""A service's life: run until a signal, then stop gracefully."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import uvloop
+
+from gostream_shared.config import AnyConfig, ConfigError, describe, load
+from gostream_shared.domain.errors import GoStreamError
+from gostream_shared.observability.logs import configure_logs
+
+
+def run_service(
+    name: str, summary: str, kind: type[AnyConfig], serve: Callable[[AnyConfig], Awaitable[None]]
+) -> None:
+    """The `main` of a service: `--help`, configuration, logs, uvloop.
+
+    `serve` returns after a graceful stop. Exits 2 on a wrong configuration and 1 when `serve` fails.
+    """
+    argparse.ArgumentParser(
+        prog=name,
+        description=summary,
+        epilog="environment:\n" + describe(kind),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
+    try:
+        config = load(kind)
+    except ConfigError as error:
+        print(f"{name}: the configuration is wrong\n{error}", file=sys.stderr)
+        sys.exit(2)
+    configure_logs(service=name, level=config.log_level, form=config.log_format)
+
+    async def body() -> None:
+        await serve(config)
+
+    try:
+        uvloop.run(body())
+    except GoStreamError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+@asynccontextmanager
+async def stop_signal() -> AsyncIterator[asyncio.Event]:
+    """An event that SIGTERM or SIGINT sets; a second signal ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def ask() -> None:
+        stop.set()
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for number in signals:
+        loop.add_signal_handler(number, ask)
+    try:
+        yield stop
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,43 @@
+"""The job queue: PgQueuer behind the domain's port; a job is part of the transaction that asks for it."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from types import MappingProxyType
+
+from pgqueuer.queries import Queries
+from pydantic import TypeAdapter
+
+from gostream_shared.domain.jobs import Job, RemoveJob, TranscodeJob
+
+TRANSCODE = "transcode"
+REMOVE = "remove"
+_ENTRYPOINTS: Mapping[type[Job], str] = MappingProxyType({TranscodeJob: TRANSCODE, RemoveJob: REMOVE})
+_transcode = TypeAdapter(TranscodeJob)
+_remove = TypeAdapter(RemoveJob)
+
+
+class PgQueuerJobQueue:
+    """Implements gostream_shared.domain.jobs.JobQueue on the connection of an open transaction."""
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+
+    async def enqueue(self, job: Job, *, delay: timedelta = timedelta(0)) -> None:
+        entrypoint = _ENTRYPOINTS[type(job)]
+        await self._queries.enqueue(
+            entrypoint,
+            TypeAdapter(type(job)).dump_json(job),
+            execute_after=delay,
+            dedupe_key=f"{entrypoint}:{job.video_id}:{job.number}",
+            on_conflict="skip",
+        )
+
+
+def transcode_job(payload: bytes) -> TranscodeJob:
+    """Read what `enqueue` wrote. Raises pydantic.ValidationError."""
+    return _transcode.validate_json(payload)
+
+
+def remove_job(payload: bytes) -> RemoveJob:
+    """Read what `enqueue` wrote. Raises pydantic.ValidationError."""
+    return _remove.validate_json(payload)
