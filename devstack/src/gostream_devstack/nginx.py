@@ -32,7 +32,9 @@ class Nginx(Server):
     # A killed master would leave its workers, and they the port: nginx is asked, not shot, when we die.
     orphan_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
-    def __init__(self, home: Home, port: int, origin: Origin, refresh_secret: str, name: str = "nginx") -> None:
+    def __init__(
+        self, home: Home, port: int, origin: Origin, refresh_secret: str, name: str = "nginx"
+    ) -> None:
         super().__init__(home, name, port)
         self.origin = origin
         self.refresh_secret = refresh_secret
