@@ -8,13 +8,13 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from imageio_ffmpeg import get_ffmpeg_exe
+
+from gostream.v1 import video_pb2
 from gostream_cli.client import Client, connect
 from gostream_cli.follow import follow
 from gostream_cli.transfer import SourceFile, put
 from gostream_devstack.stack import Stack
-from imageio_ffmpeg import get_ffmpeg_exe
-
-from gostream.v1 import video_pb2
 
 Upload = Callable[[Path], Awaitable[video_pb2.Video]]
 
@@ -62,8 +62,8 @@ def upload(client: Client) -> Upload:
             asyncio.timeout(100),
             aclosing(follow(client, video.id, min_version=video.version)) as states,
         ):
-            async for video in states:
-                pass
+            async for state in states:
+                video = state
         return video
 
     return to_the_end

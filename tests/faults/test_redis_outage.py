@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+
 from gostream_cli.client import Client, connect
 from gostream_devstack.stack import Stack
 

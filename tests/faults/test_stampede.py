@@ -6,9 +6,10 @@ from uuid import UUID, uuid4
 import aiohttp
 import asyncpg
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
 from gostream_cli.client import Client, connect
 from gostream_devstack.stack import Stack
-from prometheus_client.parser import text_string_to_metric_families
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
 CALLERS = 1000

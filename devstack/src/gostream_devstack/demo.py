@@ -8,14 +8,14 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import aiohttp
-from gostream_cli.client import Client, Reply, connect
-from gostream_cli.follow import follow
-from gostream_cli.progress import processing_progress, upload_progress
-from gostream_cli.transfer import SourceFile, put
 from rich.console import Console
 from rich.table import Table
 
 from gostream.v1 import video_pb2
+from gostream_cli.client import Client, Reply, connect
+from gostream_cli.follow import follow
+from gostream_cli.progress import processing_progress, upload_progress
+from gostream_cli.transfer import SourceFile, put
 from gostream_devstack.errors import StackError
 
 EVICTION_DEADLINE = 5.0  # seconds; it takes a few milliseconds
@@ -192,7 +192,7 @@ def where_to_go_on(env: Mapping[str, str], console: Console) -> None:
     for line in (
         ".venv/bin/gostream upload FILE --watch",
         "grpcurl -plaintext -d '{\"page_size\":10}' localhost:50051 gostream.v1.VideoService/ListVideos",
-        f"(the demonstration ran at gRPC {address}, JSON {env['GOSTREAM_HTTP_URL']}, edge {env['CDN_BASE_URL']})",
+        f"(this ran at gRPC {address}, JSON {env['GOSTREAM_HTTP_URL']}, edge {env['CDN_BASE_URL']})",
     ):
         console.print(f"   {line}", highlight=False, soft_wrap=True, markup=False)
 
