@@ -61,27 +61,29 @@ class Api(video_service_pb2_grpc.VideoServiceServicer):
     refusals: deque[Refusal] = field(default_factory=deque)
     requests: list[Message] = field(default_factory=list)
     deadlines: list[float | None] = field(default_factory=list)
+    delay: float = 0.0
 
     async def _heard(self, request: Message, context: grpc.aio.ServicerContext) -> None:  # type: ignore[type-arg]
         self.requests.append(request)
         self.deadlines.append(context.time_remaining())
         context.set_trailing_metadata((("x-request-id", "req-7"), ("x-cache", "L2")))
+        await asyncio.sleep(self.delay)
         if self.refusals:
             await refuse(context, self.refusals.popleft())
 
-    async def CreateVideo(self, request, context):  # type: ignore[no-untyped-def,override]  # noqa: N802
+    async def CreateVideo(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802
         await self._heard(request, context)
         return video_service_pb2.CreateVideoResponse(video=self.videos[0], upload=self.upload)
 
-    async def TriggerProcess(self, request, context):  # type: ignore[no-untyped-def,override]  # noqa: N802
+    async def TriggerProcess(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802
         await self._heard(request, context)
         return self.processed
 
-    async def GetVideo(self, request, context):  # type: ignore[no-untyped-def,override]  # noqa: N802
+    async def GetVideo(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802
         await self._heard(request, context)
         return self.videos[0]
 
-    async def ListVideos(self, request, context):  # type: ignore[no-untyped-def,override]  # noqa: N802
+    async def ListVideos(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802
         await self._heard(request, context)
         start = int(request.page_token or 0)
         page = self.videos[start : start + request.page_size]
@@ -89,11 +91,11 @@ class Api(video_service_pb2_grpc.VideoServiceServicer):
         token = str(after) if after < len(self.videos) else ""
         return video_service_pb2.ListVideosResponse(videos=page, next_page_token=token)
 
-    async def DeleteVideo(self, request, context):  # type: ignore[no-untyped-def,override]  # noqa: N802
+    async def DeleteVideo(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802
         await self._heard(request, context)
         return empty_pb2.Empty()
 
-    async def WatchVideo(self, request, context):  # type: ignore[no-untyped-def,override]  # noqa: N802
+    async def WatchVideo(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802
         """Plays the next stream of the script: videos are sent, numbers are seconds to wait."""
         await self._heard(request, context)
         for step in self.streams.popleft() if self.streams else []:

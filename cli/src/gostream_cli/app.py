@@ -74,8 +74,8 @@ def _options(
     pass
 
 
-@app.command()
-def upload(
+@app.command("upload")
+def upload_file(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The video file.")],
     title: Annotated[str | None, typer.Option(help="A title; the file's name unless given.")] = None,
     user: Annotated[str, typer.Option(help="The owner's name.")] = "",
@@ -91,12 +91,14 @@ def upload(
     """Upload a video file and start its processing."""
     if watch and not process:
         raise typer.BadParameter("--watch and --no-process exclude each other")
+    from gostream_cli.upload import upload  # aiohttp is a third of the start-up, and only this command's
+
     out = Output(as_json=json)
     call(
         server,
         out,
         timeout,
-        lambda client: commands.upload(
+        lambda client: upload(
             client,
             out,
             file,

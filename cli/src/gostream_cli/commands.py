@@ -1,9 +1,7 @@
 """What each command does, given a client and a place to print. app.py has their options."""
 
-import mimetypes
 import sys
 from contextlib import aclosing
-from pathlib import Path
 
 import typer
 
@@ -12,41 +10,7 @@ from gostream_cli.client import Client
 from gostream_cli.errors import CliError, UsageError
 from gostream_cli.follow import follow
 from gostream_cli.output import Output, status_name
-from gostream_cli.progress import processing_progress, upload_progress
-from gostream_cli.transfer import SourceFile, put
-
-
-async def upload(
-    client: Client,
-    out: Output,
-    path: Path,
-    *,
-    title: str | None,
-    user_id: str,
-    content_type: str | None,
-    process_it: bool,
-    follow_it: bool,
-) -> None:
-    source = SourceFile(path)
-    created = await client.create(
-        title=path.stem[:200] if title is None else title,
-        user_id=user_id,
-        content_type=content_type or _content_type(path),
-        size_bytes=source.size,
-    )
-    video = created.video
-    out.note(f"created {video.id}")
-    with upload_progress(out.stderr, source.size) as show:
-        await put(created.upload, source, on_sent=show, on_retry=out.note)
-    out.note(f"uploaded {source.size} bytes")
-    if process_it:
-        video = await client.process(video.id)
-        if follow_it:
-            video = await _to_the_end(client, out, video)
-    else:
-        video = (await client.get(video.id)).video
-    out.video(video)
-    _fail_unless_fine(video)
+from gostream_cli.progress import processing_progress
 
 
 async def get(client: Client, out: Output, video_id: str, *, min_version: int) -> None:
@@ -77,22 +41,22 @@ async def list_videos(
 
 async def watch(client: Client, out: Output, video_id: str) -> None:
     if not out.as_json:
-        video = await _to_the_end(client, out, video_pb2.Video(id=video_id))
+        video = await to_the_end(client, out, video_pb2.Video(id=video_id))
         out.video(video)
-        _fail_unless_fine(video)
+        fail_unless_fine(video)
         return
     async with aclosing(follow(client, video_id)) as states:
         async for video in states:
             out.document(video, one_line=True)
-    _fail_unless_fine(video)
+    fail_unless_fine(video)
 
 
 async def process(client: Client, out: Output, video_id: str, *, follow_it: bool) -> None:
     video = await client.process(video_id)
     if follow_it:
-        video = await _to_the_end(client, out, video)
+        video = await to_the_end(client, out, video)
     out.video(video)
-    _fail_unless_fine(video)
+    fail_unless_fine(video)
 
 
 async def remove(client: Client, out: Output, video_id: str, *, sure: bool) -> None:
@@ -109,7 +73,7 @@ async def remove(client: Client, out: Output, video_id: str, *, sure: bool) -> N
         out.note(f"deleted {video_id}")
 
 
-async def _to_the_end(client: Client, out: Output, video: video_pb2.Video) -> video_pb2.Video:
+async def to_the_end(client: Client, out: Output, video: video_pb2.Video) -> video_pb2.Video:
     """Show the progress of `video` from the version given on; its state when processing has ended."""
     with processing_progress(out.stderr) as show:
         async with aclosing(follow(client, video.id, min_version=video.version)) as states:
@@ -118,15 +82,11 @@ async def _to_the_end(client: Client, out: Output, video: video_pb2.Video) -> vi
     return video
 
 
-def _fail_unless_fine(video: video_pb2.Video) -> None:
+def fail_unless_fine(video: video_pb2.Video) -> None:
+    """Raise CliError when processing ended in anything but a published video."""
     if video.status == video_pb2.Video.STATUS_FAILED:
         again = "it may work if tried again" if video.error.retryable else "trying again will not help"
         message = video.error.message.rstrip(".") or "processing failed"
         raise CliError(f"{message}; {again}", reason=video.error.code)
     if video.status == video_pb2.Video.STATUS_CANCELLED:
         raise CliError("processing was cancelled", reason=status_name(video))
-
-
-def _content_type(path: Path) -> str:
-    guess = mimetypes.guess_type(path.name)[0] or ""
-    return guess if guess.startswith("video/") else "application/octet-stream"

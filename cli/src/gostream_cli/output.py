@@ -43,7 +43,8 @@ class Output:
 
     def plain(self, text: str) -> None:
         """One line or document on stdout, as it is."""
-        self.stdout.out(text, highlight=False)
+        # Past rich, which turns tabs into spaces; flushed, because the reader of a stream waits for the line.
+        print(text, file=self.stdout.file, flush=True)
 
     def note(self, text: str) -> None:
         """A remark for people on stderr."""
@@ -51,7 +52,7 @@ class Output:
 
     def error(self, error: CliError) -> None:
         if self.as_json:
-            self.stderr.out(json.dumps(error.document()), highlight=False)
+            print(json.dumps(error.document()), file=self.stderr.file, flush=True)
         else:
             self.stderr.print(Text.assemble(("gostream: ", "bold red"), str(error)))
 
