@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from pathlib import Path
 from urllib.parse import urljoin
@@ -96,8 +96,10 @@ class Demo:
     async def _read_through_the_caches(self, first: Client, second: Client, video_id: str) -> None:
         self._step("Read it: the database once, then Redis for the other replica, then its own memory")
         for client, expected in ((first, "MISS"), (second, "L2"), (second, "L1")):
-            reply, took = await _timed(lambda client=client: client.get(video_id))
-            self._say(f"GetVideo at {client.server} → x-cache: {reply.x_cache:<4} {took * 1000:6.1f} ms")
+            began = time.monotonic()
+            reply = await client.get(video_id)
+            took = (time.monotonic() - began) * 1000
+            self._say(f"GetVideo at {client.server} → x-cache: {reply.x_cache:<4} {took:6.1f} ms")
             _expect(reply.x_cache == expected, f"it should have been {expected}")
 
     async def _stream_through_the_edge(self, http: aiohttp.ClientSession, master: str) -> None:
@@ -200,11 +202,6 @@ def where_to_go_on(env: Mapping[str, str], console: Console) -> None:
 def _expect(condition: bool, sentence: str) -> None:
     if not condition:
         raise DemoError(sentence or "this should not have happened")
-
-
-async def _timed(ask: Callable[[], Awaitable[Reply]]) -> tuple[Reply, float]:
-    began = time.monotonic()
-    return await ask(), time.monotonic() - began
 
 
 async def _at_version(client: Client, video: video_pb2.Video) -> Reply:
