@@ -23,7 +23,7 @@ def main() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
         if os.getppid() != int(parent):
             sys.exit("the supervisor died first")
-    os.execv(command[0], command)  # noqa: S606  (no shell is the point)
+    os.execvp(command[0], command)  # noqa: S606  (no shell is the point)
 
 
 if __name__ == "__main__":
