@@ -1,0 +1,83 @@
+"""A real server on a free port, over the real parts, as a client sees it."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import pytest
+from grpc import aio
+
+from gostream.v1.video_service_pb2_grpc import VideoServiceStub
+from gostream_api.app import open_server
+from gostream_api.config import ApiConfig
+from gostream_api.server import ApiServer
+from gostream_devstack.fixtures import RedisSettings
+from gostream_devstack.seaweedfs import SeaweedFS
+from gostream_shared.config import load
+from gostream_shared.db.database import PostgresDatabase
+
+CDN = "http://cdn.test:8081"
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One API under test."""
+
+    server: ApiServer
+    address: str
+    channel: aio.Channel
+    stub: VideoServiceStub
+    environment: dict[str, str]
+
+
+@pytest.fixture
+def environment(
+    database_url: str, redis_settings: RedisSettings, object_store_server: SeaweedFS
+) -> dict[str, str]:
+    """What the API is configured with."""
+    return {
+        "DATABASE_URL": database_url,
+        "REDIS_HOST": redis_settings.host,
+        "REDIS_PORT": str(redis_settings.port),
+        "REDIS_PASSWORD": redis_settings.password,
+        "REDIS_DB": str(redis_settings.db),
+        "S3_ENDPOINT_URL": object_store_server.endpoint_url,
+        "S3_BUCKET": object_store_server.bucket,
+        "S3_ACCESS_KEY": object_store_server.access_key,
+        "S3_SECRET_KEY": object_store_server.secret_key,
+        "CDN_BASE_URL": CDN,
+        "API_HOST": "127.0.0.1",
+        "METRICS_HOST": "127.0.0.1",
+        "SHUTDOWN_DELAY": "0s",
+        "SHUTDOWN_GRACE": "5s",
+    }
+
+
+@pytest.fixture
+async def start_api(environment: dict[str, str]) -> AsyncIterator[Callable[..., object]]:
+    """A function that starts an API in this process; keywords are variables of its environment."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**changes: str) -> Api:
+            given = environment | changes
+            config = load(ApiConfig, given)
+            server = await stack.enter_async_context(open_server(config))
+            port = await server.start(config.api_host, 0)
+            stack.push_async_callback(server.stop, delay=config.shutdown_delay, grace=config.shutdown_grace)
+            channel = await stack.enter_async_context(aio.insecure_channel(f"127.0.0.1:{port}"))
+            return Api(server, f"127.0.0.1:{port}", channel, VideoServiceStub(channel), given)
+
+        yield start
+
+
+@pytest.fixture
+async def api(start_api: Callable[..., object]) -> Api:
+    """An API with the usual configuration."""
+    return await start_api()
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[PostgresDatabase]:
+    """The API's database, to act as the worker would or to look behind the API's back."""
+    async with PostgresDatabase.open(database_url) as database:
+        yield database
