@@ -1,10 +1,13 @@
-"""A real server on a free port, over the real parts, as a client sees it."""
+"""A real server on a free port over the real parts, and what a client sees of its errors."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any
 
+import grpc
 import pytest
+from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
@@ -24,10 +27,28 @@ class Api:
     """One API under test."""
 
     server: ApiServer
-    address: str
     channel: aio.Channel
-    stub: VideoServiceStub
-    environment: dict[str, str]
+    stub: Any  # VideoServiceStub; its asynchronous type exists for the type checker only
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error as its client sees it; `details` by the name of their type, ErrorInfo apart."""
+
+    code: grpc.StatusCode
+    message: str
+    info: error_details_pb2.ErrorInfo
+    details: dict[str, Any]
+    trailers: dict[str, Any]
+
+    @property
+    def reason(self) -> str:
+        return str(self.info.reason)
+
+    @property
+    def fields(self) -> set[str]:
+        """The fields that a BadRequest names."""
+        return {violation.field for violation in self.details["BadRequest"].field_violations}
 
 
 @pytest.fixture
@@ -54,30 +75,56 @@ def environment(
 
 
 @pytest.fixture
-async def start_api(environment: dict[str, str]) -> AsyncIterator[Callable[..., object]]:
+async def start_api(environment: dict[str, str]) -> AsyncIterator[Callable[..., Awaitable[Api]]]:
     """A function that starts an API in this process; keywords are variables of its environment."""
     async with AsyncExitStack() as stack:
 
         async def start(**changes: str) -> Api:
-            given = environment | changes
-            config = load(ApiConfig, given)
+            config = load(ApiConfig, environment | changes)
             server = await stack.enter_async_context(open_server(config))
             port = await server.start(config.api_host, 0)
             stack.push_async_callback(server.stop, delay=config.shutdown_delay, grace=config.shutdown_grace)
             channel = await stack.enter_async_context(aio.insecure_channel(f"127.0.0.1:{port}"))
-            return Api(server, f"127.0.0.1:{port}", channel, VideoServiceStub(channel), given)
+            return Api(server, channel, VideoServiceStub(channel))
 
         yield start
 
 
 @pytest.fixture
-async def api(start_api: Callable[..., object]) -> Api:
+async def api(start_api: Callable[..., Awaitable[Api]]) -> Api:
     """An API with the usual configuration."""
     return await start_api()
 
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[PostgresDatabase]:
-    """The API's database, to act as the worker would or to look behind the API's back."""
+    """The API's database, to act as a worker would or to look behind the API's back."""
     async with PostgresDatabase.open(database_url) as database:
         yield database
+
+
+@pytest.fixture
+def refused() -> Callable[[Any], Awaitable[Refusal]]:
+    """A function that awaits a call which must fail, with exactly one ErrorInfo of ours."""
+
+    async def see(call: Any) -> Refusal:
+        with pytest.raises(aio.AioRpcError) as caught:
+            await call
+        return _refusal(caught.value)
+
+    return see
+
+
+def _refusal(error: aio.AioRpcError) -> Refusal:
+    trailers = dict(error.trailing_metadata() or ())
+    status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
+    assert (status.code, status.message) == (error.code().value[0], error.details())
+    details: dict[str, Any] = {}
+    for packed in status.details:
+        name = packed.type_url.rpartition(".")[2]
+        assert name not in details
+        details[name] = getattr(error_details_pb2, name)()
+        assert packed.Unpack(details[name])
+    info = details.pop("ErrorInfo")
+    assert info.domain == "gostream"
+    return Refusal(error.code(), str(error.details()), info, details, trailers)
