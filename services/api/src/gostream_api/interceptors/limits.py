@@ -1,0 +1,36 @@
+"""Innermost: more calls than this replica can work at are refused at once, with a reason."""
+
+from typing import Any
+
+from gostream_api.interceptors.behavior import Behavior, BehaviorInterceptor, Context, Handler
+from gostream_shared.domain.errors import TooManyRequestsError
+
+_OURS = "/gostream."
+
+
+class ConcurrencyLimiter(BehaviorInterceptor):
+    """Counts unary calls and streams apart; health and reflection are never refused.
+
+    gRPC's own limit would count idle watches and health checks as work, and refuse without details.
+    """
+
+    def __init__(self, *, max_calls: int, max_streams: int) -> None:
+        super().__init__()
+        self._limits = {False: max_calls, True: max_streams}
+        self._running = {False: 0, True: 0}
+
+    def wrap(self, method: str, handler: Handler, behavior: Behavior) -> Behavior:
+        if not method.startswith(_OURS):
+            return behavior
+        is_stream = bool(handler.response_streaming)
+
+        async def limited(request: Any, context: Context) -> Any:
+            if self._running[is_stream] >= self._limits[is_stream]:
+                raise TooManyRequestsError
+            self._running[is_stream] += 1
+            try:
+                return await behavior(request, context)
+            finally:
+                self._running[is_stream] -= 1
+
+        return limited
