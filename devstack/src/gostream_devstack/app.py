@@ -56,9 +56,14 @@ def up(
 
 
 @cli.command()
-def down(state_dir: StateDir = STATE_DIR) -> None:
+def down(
+    wipe: Annotated[bool, typer.Option(help="Delete data, ports and passwords too.")] = False,
+    state_dir: StateDir = STATE_DIR,
+) -> None:
     """Stop everything. Data, ports and passwords stay for the next start."""
     _print("stopped" if supervising.down(state_dir) else "nothing was running")
+    if wipe:
+        supervising.wipe(state_dir)
 
 
 @cli.command()
