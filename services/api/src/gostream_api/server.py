@@ -40,6 +40,9 @@ _log = structlog.stdlib.get_logger("gostream.server")
 class CannotListenError(GoStreamError):
     """The address is taken, or not ours."""
 
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(f"cannot listen on {host}:{port}: is something else there?")
+
 
 class ApiServer:
     """Serves one VideoService. Start it once, stop it once."""
@@ -73,7 +76,7 @@ class ApiServer:
         try:
             bound = self._server.add_insecure_port(f"{host}:{port}")
         except RuntimeError:
-            raise CannotListenError(f"cannot listen on {host}:{port}: is something else there?") from None
+            raise CannotListenError(host, port) from None
         await self._report(health_pb2.HealthCheckResponse.NOT_SERVING)
         await self._server.start()
         await self._report(health_pb2.HealthCheckResponse.SERVING)
