@@ -154,6 +154,35 @@ async def test_starting_twice_at_once_starts_one_encode(database: PostgresDataba
         await database.videos.start_encode(video.id, profile="other")
 
 
+async def test_a_request_id_starts_one_encode_even_after_it_has_ended(database: PostgresDatabase) -> None:
+    video = await database.videos.create(new_video())
+    first = await database.videos.start_encode(video.id, profile="default", request_id="r1")
+    assert first is not None
+    while_running = await database.videos.start_encode(video.id, profile="default", request_id="r1")
+    begun = await database.videos.begin_attempt(video.id, first.number, worker="w1")
+    await database.videos.mark_video_ready(begun, PUBLICATION)
+
+    afterwards = await database.videos.start_encode(video.id, profile="default", request_id="r1")
+    with pytest.raises(RequestIdReusedError):
+        await database.videos.start_encode(video.id, profile="other", request_id="r1")
+    anew = await database.videos.start_encode(video.id, profile="default", request_id="r2")
+
+    assert (while_running, afterwards) == (None, None)
+    assert anew is not None
+    assert anew.number == 2
+
+
+async def test_waiting_encodes_are_counted_until_a_worker_begins_them(database: PostgresDatabase) -> None:
+    videos = [await database.videos.create(new_video(id=uuid4())) for _ in range(4)]
+    for video in videos:
+        await database.videos.start_encode(video.id, profile="default")
+    await database.videos.begin_attempt(videos[0].id, 1, worker="w1")
+    await database.videos.delete(videos[1].id)
+
+    assert await database.videos.count_waiting(at_most=100) == 2
+    assert await database.videos.count_waiting(at_most=1) == 1
+
+
 @pytest.mark.parametrize(
     "act", ["report_progress", "lock_for_publish", "mark_video_ready", "mark_video_failed"]
 )

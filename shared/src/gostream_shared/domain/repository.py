@@ -66,11 +66,19 @@ class VideoRepository(Protocol):
         """
         ...
 
-    async def start_encode(self, video_id: UUID, *, profile: str) -> Encode | None:
-        """Move to PROCESSING with a new encode number; None when it is already PROCESSING with that profile.
+    async def start_encode(
+        self, video_id: UUID, *, profile: str, request_id: str | None = None
+    ) -> Encode | None:
+        """Move to PROCESSING with a new encode number.
 
-        Raises VideoNotFoundError, and AlreadyProcessingError when the running encode has another profile.
+        None when there is nothing to start: it is PROCESSING with that profile, or `request_id` started an
+        encode of this video before. Raises VideoNotFoundError, AlreadyProcessingError when the running encode
+        has another profile, and RequestIdReusedError when the earlier request had another.
         """
+        ...
+
+    async def count_waiting(self, *, at_most: int) -> int:
+        """How many encodes no worker has begun yet; counting ends at `at_most`."""
         ...
 
     async def begin_attempt(self, video_id: UUID, number: int, *, worker: str) -> Encode:
