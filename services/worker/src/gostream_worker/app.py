@@ -5,14 +5,13 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from uuid import UUID
 
 import aiohttp
 import structlog
 from imageio_ffmpeg import get_ffmpeg_exe
 
+from gostream_shared.cache.open import open_cache
 from gostream_shared.db.database import PostgresDatabase
-from gostream_shared.domain.video import Encode, Progress
 from gostream_shared.lifecycle import run_service, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
 from gostream_shared.s3 import S3ObjectStore
@@ -33,16 +32,6 @@ SUMMARY = "The worker of GoStream: turns uploads into adaptive HLS."
 _log = structlog.stdlib.get_logger("gostream.worker")
 
 
-class _NullAnnouncer:  # until the branch with the Redis adapters is merged
-    async def announce(self, video_id: UUID, version: int) -> None:
-        pass
-
-
-class _NullPublisher:
-    async def publish(self, encode: Encode, progress: Progress) -> None:
-        pass
-
-
 @asynccontextmanager
 async def open_consumer(config: WorkerConfig) -> AsyncIterator[Consumer]:
     """Open every resource and put the worker together. Raises BackendUnavailableError."""
@@ -50,13 +39,14 @@ async def open_consumer(config: WorkerConfig) -> AsyncIterator[Consumer]:
         async with (
             PostgresDatabase.open(config.database_url.get_secret_value()) as database,
             S3ObjectStore.open(config) as store,
+            open_cache(config, outbox=database.outbox, subscribe=False) as cache,
             _open_edge(config) as edge,
         ):
             outside = Outside(
                 database=database,
                 store=store,
-                announcer=_NullAnnouncer(),
-                publisher=_NullPublisher(),
+                announcer=cache.announcer,
+                publisher=cache.progress,
                 edge=edge,
             )
             ffmpeg = config.ffmpeg_path or Path(get_ffmpeg_exe())
@@ -66,7 +56,7 @@ async def open_consumer(config: WorkerConfig) -> AsyncIterator[Consumer]:
             attempts = Attempts(
                 database,
                 service,
-                outside.announcer,
+                cache.announcer,
                 worker=f"{socket.gethostname()}:{os.getpid()}",
                 outage_patience=config.outage_patience,
             )
