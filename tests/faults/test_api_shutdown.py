@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -28,7 +29,8 @@ SERVICE_CONFIG = json.dumps(
         "healthCheckConfig": {"serviceName": "gostream.v1.VideoService"},
     }
 )
-CLIENTS = 8
+#: Without the delay before the stop, about one call on each connection is lost.
+CHANNELS, CLIENTS_EACH = 6, 4
 
 
 class Replica:
@@ -84,33 +86,40 @@ def replicas(
 def balanced(replicas: list[Replica]) -> grpc.aio.Channel:
     return grpc.aio.insecure_channel(
         "ipv4:" + ",".join(replica.address for replica in replicas),
-        options=[("grpc.service_config", SERVICE_CONFIG), ("grpc.enable_retries", 0)],
+        options=[
+            ("grpc.service_config", SERVICE_CONFIG),
+            ("grpc.enable_retries", 0),
+            ("grpc.use_local_subchannel_pool", 1),  # connections of its own
+        ],
     )
 
 
 class Load:
     """Clients that call one after the other until told to stop."""
 
-    def __init__(self, channel: grpc.aio.Channel, video_id: str) -> None:
+    def __init__(self, channels: list[grpc.aio.Channel], video_id: str) -> None:
         self.answered = 0
         self.lost: list[grpc.aio.AioRpcError] = []
-        self._stub = VideoServiceStub(channel)
+        self._stubs = [VideoServiceStub(channel) for channel in channels]
         self._video_id = video_id
         self._goes_on = True
 
     async def run(self) -> None:
-        await asyncio.gather(*(self._client(number) for number in range(CLIENTS)))
+        clients = [
+            self._client(stub, writes=number == 0) for number in range(CLIENTS_EACH) for stub in self._stubs
+        ]
+        await asyncio.gather(*clients)
 
     def stop(self) -> None:
         self._goes_on = False
 
-    async def _client(self, number: int) -> None:
+    async def _client(self, stub: Any, *, writes: bool) -> None:
         while self._goes_on:
             try:
-                if number == 0:  # some write
-                    await self._stub.CreateVideo(CreateVideoRequest(title="load"), timeout=30)
+                if writes:
+                    await stub.CreateVideo(CreateVideoRequest(title="load"), timeout=30)
                 else:
-                    await self._stub.GetVideo(GetVideoRequest(id=self._video_id), timeout=30)
+                    await stub.GetVideo(GetVideoRequest(id=self._video_id), timeout=30)
                 self.answered += 1
             except grpc.aio.AioRpcError as error:
                 self.lost.append(error)
@@ -132,9 +141,10 @@ async def answers(load: Load, more: int) -> None:
 
 async def test_a_rolling_stop_under_load_loses_no_call(replicas: list[Replica]) -> None:
     await serving(replicas)
-    async with balanced(replicas) as channel:
-        created = await VideoServiceStub(channel).CreateVideo(CreateVideoRequest(title="x"), timeout=30)
-        load = Load(channel, created.video.id)
+    async with AsyncExitStack() as stack:
+        channels = [await stack.enter_async_context(balanced(replicas)) for _ in range(CHANNELS)]
+        created = await VideoServiceStub(channels[0]).CreateVideo(CreateVideoRequest(title="x"), timeout=30)
+        load = Load(channels, created.video.id)
         running = asyncio.create_task(load.run())
         await answers(load, 1000)
 
