@@ -106,6 +106,19 @@ def env(
         _print(f"export {key}={shlex.quote(value)}" if export else f"{key}={value}")
 
 
+@cli.command()
+def demo(
+    video: Annotated[
+        Path | None, typer.Option(help="Your own video; a sample is made when left out.", resolve_path=True)
+    ] = None,
+    state_dir: StateDir = STATE_DIR / "demo",
+) -> None:
+    """Show one video from file to stream, on servers of the demonstration's own, and stop."""
+    from gostream_devstack.demo_run import run_demo
+
+    run_demo(state_dir, video)
+
+
 def main() -> None:
     """Run a command; mistakes end with a sentence and 1, not with a traceback."""
     try:
