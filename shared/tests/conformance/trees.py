@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import av
-import imageio_ffmpeg
+import imageio_ffmpeg  # type: ignore[import-untyped]
 
 SECONDS = 14
 FPS = 25
@@ -24,7 +24,9 @@ def run_ffmpeg(*arguments: str) -> None:
     subprocess.run([program, "-nostdin", "-v", "error", "-y", *arguments], check=True, timeout=100)
 
 
-def encode_video(directory: Path, name: str, *, x264: str = "", gop: int = 50, options: tuple[str, ...] = ()) -> None:
+def encode_video(
+    directory: Path, name: str, *, x264: str = "", gop: int = 50, options: tuple[str, ...] = ()
+) -> None:
     """One rung: High profile, capped CRF, GOP of 2 s, 6 s segments."""
     directory.mkdir(parents=True, exist_ok=True)
     width, height = SIZES[name]
@@ -37,11 +39,25 @@ def encode_video(directory: Path, name: str, *, x264: str = "", gop: int = 50, o
     )
 
 
-def encode_audio(directory: Path, *, rate: str = "128k", seconds: float = SECONDS, offset: str = "10") -> None:
+def encode_audio(
+    directory: Path, *, rate: str = "128k", seconds: float = SECONDS, offset: str = "10"
+) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     hls = ("-output_ts_offset", offset, *_HLS[2:])
     run_ffmpeg(
-        *("-f", "lavfi", "-i", f"sine=440:r=48000:d={seconds}", "-c:a", "aac", "-b:a", rate, "-ac", "2", *hls),
+        *(
+            "-f",
+            "lavfi",
+            "-i",
+            f"sine=440:r=48000:d={seconds}",
+            "-c:a",
+            "aac",
+            "-b:a",
+            rate,
+            "-ac",
+            "2",
+            *hls,
+        ),
         *(str(directory / "seg%d.ts"), str(directory / "playlist.m3u8")),
     )
 
@@ -73,7 +89,7 @@ def write_iframes(directory: Path) -> None:
     (directory / "iframes.m3u8").write_text("\n".join([*lines, "#EXT-X-ENDLIST", ""]))
 
 
-def video_packets(segment: Path) -> list[av.Packet]:
+def video_packets(segment: Path) -> list[av.Packet[av.VideoStream]]:
     with av.open(str(segment), format="mpegts") as container:
         return [packet for packet in container.demux(video=0) if packet.size]
 

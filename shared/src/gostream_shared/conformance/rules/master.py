@@ -31,6 +31,8 @@ def parses(p: Presentation) -> Iterator[Finding]:
 @_book.must("master.codecs", "9.1", "CODECS are those of the parameter sets and audio headers")
 def codecs(p: Presentation) -> Iterator[Finding]:
     for variant, track in p.variant_tracks:
+        if not _complete(p, variant, track):
+            continue
         expected = _video_codecs(track) | {
             config.codec
             for sound in p.sound_of(variant, track)
@@ -135,7 +137,7 @@ def _near(
 def peak_to_average(p: Presentation) -> Iterator[Finding]:
     for variant, track in p.variant_tracks:
         average, peak = track.average_bandwidth, track.peak_bandwidth
-        if average and peak > PEAK_TO_AVERAGE * average:
+        if _complete(p, variant, track) and peak > PEAK_TO_AVERAGE * average > 0:
             yield Finding(_where(p, variant), f"peak {peak:.0f} is {peak / average:.1f} times the average")
 
 

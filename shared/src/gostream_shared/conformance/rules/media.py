@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
+from gostream_shared.conformance.aac import SAMPLES_PER_FRAME
 from gostream_shared.conformance.playlist import MediaPlaylist
 from gostream_shared.conformance.presentation import Kind, Presentation, Track
 from gostream_shared.conformance.rules.rule import Finding, RuleBook
+from gostream_shared.conformance.segment import SegmentMeasure
 from gostream_shared.conformance.ts import CLOCK
 
 _book = RuleBook()
@@ -80,13 +82,22 @@ def _frame_seconds(track: Track) -> float:
 def extinf(p: Presentation) -> Iterator[Finding]:
     for track, _ in _playlists(p, Kind.VIDEO, Kind.AUDIO):
         for piece, measure in track.measured():
-            frame = (measure.video.longest_gap if measure.video else 2048) / CLOCK
+            if not (measure.video if track.kind is Kind.VIDEO else measure.audio):
+                continue
+            frame = _longest_frame(measure)
             apart = abs(piece.segment.duration - measure.duration)
             if apart > frame + 0.001:
                 yield Finding(
                     f"{track.path}:{piece.segment.line}",
                     f"EXTINF {piece.segment.duration}, but {piece.where} lasts {measure.duration:.3f}",
                 )
+
+
+def _longest_frame(measure: SegmentMeasure) -> float:
+    """Seconds of the longest picture, or of an AAC frame."""
+    if measure.video:
+        return measure.video.longest_gap / CLOCK
+    return SAMPLES_PER_FRAME / measure.audio.configs[0].sample_rate if measure.audio else 0.0
 
 
 @_book.must("media.version", "RFC 8216 7", "EXT-X-VERSION is high enough for the tags used")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
+from gostream_shared.conformance.aac import SAMPLES_PER_FRAME
 from gostream_shared.conformance.errors import PacketSizeError
 from gostream_shared.conformance.presentation import Kind, Piece, Presentation, Track
 from gostream_shared.conformance.rules.rule import Finding, RuleBook
@@ -59,7 +60,7 @@ def keys_aligned(p: Presentation) -> Iterator[Finding]:
     tracks = list(_tracks(p, Kind.VIDEO))
     for track in tracks[1:]:
         for ours, theirs in zip(track.pieces, tracks[0].pieces, strict=False):
-            if not ours.measure or not theirs.measure:
+            if not (ours.measure and ours.measure.video and theirs.measure and theirs.measure.video):
                 continue
             mine = [key.pts for key in ours.measure.key_frames]
             other = [key.pts for key in theirs.measure.key_frames]
@@ -116,7 +117,7 @@ def _gap(before: SegmentMeasure, after: SegmentMeasure) -> float | None:
             return None
         return max(0.0, step / longest - 1) + min(0.0, step / (shortest or longest) - 1)
     if before.audio and after.audio:
-        frame = CLOCK * 1024 / before.audio.configs[0].sample_rate
+        frame = CLOCK * SAMPLES_PER_FRAME / before.audio.configs[0].sample_rate
         return (ticks_between(before.audio.first_pts, after.audio.first_pts) - before.audio.ticks) / frame
     return None
 
@@ -141,9 +142,14 @@ def h264(p: Presentation) -> Iterator[Finding]:
 @_book.should("segments.key-interval", "1.13", "there is an IDR picture every 2 s")
 def key_interval(p: Presentation) -> Iterator[Finding]:
     for track in _tracks(p, Kind.VIDEO):
-        keys = [(piece, key.pts, video) for piece, video in track.videos() for key in video.key_frames]
-        for (_, before, video), (piece, after, _) in pairwise(keys):
-            apart = ticks_between(before, after) / CLOCK
+        steps = [
+            (piece, video, pair) for piece, video in track.videos() for pair in pairwise(video.key_frames)
+        ]
+        for _, before, piece, after in _neighbours(track):
+            if after.video and before.key_frames and after.key_frames:
+                steps.append((piece, after.video, (before.key_frames[-1], after.key_frames[0])))
+        for piece, video, (one, two) in steps:
+            apart = ticks_between(one.pts, two.pts) / CLOCK
             if apart > KEY_INTERVAL + video.longest_gap / CLOCK:
                 yield Finding(piece.where, f"{apart:.2f} s between two IDR pictures")
 
@@ -188,17 +194,19 @@ def _audio_rate(track: Track) -> float:
 @_book.must("segments.sound-in-step", "8.3", "picture and sound start within one AAC frame of each other")
 def sound_in_step(p: Presentation) -> Iterator[Finding]:
     for variant, track in p.variant_tracks:
-        video = next((v for _, v in track.videos()), None)
         for sound in p.sound_of(variant, track):
-            audio = next((a for _, a in sound.audios()), None)
-            if not video or not audio:
+            pictures, heard = _first(track), _first(sound)
+            if not (pictures and pictures.video and heard and heard.audio):
                 continue
-            apart = abs(ticks_between(video.first_pts, audio.first_pts))
-            frame = CLOCK * 1024 // audio.configs[0].sample_rate
-            if apart > frame + 1:
+            apart = abs(ticks_between(pictures.video.first_pts, heard.audio.first_pts))
+            if apart > CLOCK * SAMPLES_PER_FRAME // heard.audio.configs[0].sample_rate + 1:
                 yield Finding(
                     track.path, f"pictures and {sound.path} start {apart / CLOCK * 1000:.1f} ms apart"
                 )
+
+
+def _first(track: Track) -> SegmentMeasure | None:
+    return track.pieces[0].measure if track.pieces else None
 
 
 RULES = tuple(_book.rules)
