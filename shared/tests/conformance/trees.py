@@ -89,7 +89,7 @@ def write_iframes(directory: Path) -> None:
     (directory / "iframes.m3u8").write_text("\n".join([*lines, "#EXT-X-ENDLIST", ""]))
 
 
-def video_packets(segment: Path) -> list[av.Packet[av.VideoStream]]:
+def video_packets(segment: Path) -> "list[av.Packet[av.VideoStream]]":
     with av.open(str(segment), format="mpegts") as container:
         return [packet for packet in container.demux(video=0) if packet.size]
 
