@@ -133,6 +133,8 @@ async def test_links_out_of_the_tree_and_devices_are_not_read(tree: Path, tmp_pa
     os.mkfifo(tree / "v1/180p/pipe.ts")
     report = await check(DirectorySource(tree))
     assert broken(report) == {"master.uris-answer"}
+    unreadable = [f.where for o in report.outcomes for f in o.findings]
+    assert sorted(unreadable) == ["v1/360p/seg1.ts", "v1/360p/seg2.ts"]
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,15 @@ def test_muxed_segments_have_both(tmp_path: Path) -> None:
     assert measure.first_pts == measure.video.first_pts == 900_000
 
 
-def test_the_clock_may_wrap(good_tree: Path) -> None:
+def test_an_entry_point_that_is_no_idr_is_open(tmp_path: Path) -> None:
+    encode_video(tmp_path, "180p", x264=":intra-refresh=1:bframes=0")
+    video = measured(tmp_path / "seg0.ts").video
+    assert video is not None
+    assert video.open_points != ()
+    assert not set(video.open_points) & {key.pts for key in video.key_frames}
+
+
+def test_the_clock_may_wrap() -> None:
     assert ticks_between((1 << 33) - 100, 200) == 300
     assert ticks_between(200, (1 << 33) - 100) == -300
 
