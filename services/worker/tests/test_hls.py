@@ -10,10 +10,13 @@ from gostream_worker.hls import (
     AudioRendition,
     Bandwidth,
     Segment,
+    Still,
+    StillVariant,
     Variant,
     master_playlist,
     measure_bandwidth,
     media_playlist,
+    still_playlist,
     target_duration,
 )
 
@@ -79,7 +82,9 @@ def test_no_run_a_player_may_look_at_is_above_the_peak(parts: list[tuple[float, 
 
 
 def test_the_first_variant_is_the_one_nearest_to_two_megabits() -> None:
-    master = master_playlist([variant(5_000_000, 1080), variant(2_300_000, 720), variant(700_000, 360)], None)
+    master = master_playlist(
+        [variant(5_000_000, 1080), variant(2_300_000, 720), variant(700_000, 360)], None, []
+    )
 
     uris = [line for line in master.splitlines() if not line.startswith("#")]
     assert uris == ["v1/720p/playlist.m3u8", "v1/1080p/playlist.m3u8", "v1/360p/playlist.m3u8"]
@@ -89,6 +94,7 @@ def test_a_variant_line_has_all_that_players_choose_by() -> None:
     master = master_playlist(
         [variant(2_000_000, fps=Fraction(30000, 1001))],
         AudioRendition(uri="v1/audio/playlist.m3u8", channels=2),
+        [],
     )
 
     assert (
@@ -100,4 +106,38 @@ def test_a_variant_line_has_all_that_players_choose_by() -> None:
 
 
 def test_without_sound_there_is_no_group() -> None:
-    assert "AUDIO" not in master_playlist([variant(1_000_000)], None)
+    assert "AUDIO" not in master_playlist([variant(1_000_000)], None, [])
+
+
+def test_an_i_frame_playlist_gives_ranges_of_the_segments_and_their_tables() -> None:
+    stills = [
+        Still(name="00000.ts", ticks=180_000, offset=564, size=9400),
+        Still(name="00001.ts", ticks=90_000, offset=564, size=4700),
+    ]
+
+    lines = still_playlist(stills, header=564, target=6).splitlines()
+
+    assert lines[6:] == [
+        "#EXT-X-I-FRAMES-ONLY",
+        '#EXT-X-MAP:URI="00000.ts",BYTERANGE="564@0"',
+        *("#EXTINF:2.000000,", "#EXT-X-BYTERANGE:9400@564", "00000.ts"),
+        *("#EXTINF:1.000000,", "#EXT-X-BYTERANGE:4700@564", "00001.ts"),
+        "#EXT-X-ENDLIST",
+    ]
+
+
+def test_i_frame_playlists_stand_in_the_master_without_sound() -> None:
+    trick = StillVariant(
+        uri="v1/360p/iframes.m3u8",
+        width=640,
+        height=360,
+        codecs="avc1.64001e",
+        bandwidth=Bandwidth(average=100_000, peak=150_000),
+    )
+
+    master = master_playlist([variant(1_000_000)], None, [trick])
+
+    assert master.splitlines()[-1] == (
+        "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=150000,AVERAGE-BANDWIDTH=100000,"
+        'CODECS="avc1.64001e",RESOLUTION=640x360,URI="v1/360p/iframes.m3u8"'
+    )
