@@ -4,7 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
-import imageio_ffmpeg  # type: ignore[import-untyped]
+import imageio_ffmpeg
 import pytest
 from aiohttp import web
 

@@ -1,8 +1,8 @@
-"""The object store: its port, and the S3 adapter."""
+"""The object store's port. Its adapter is gostream_shared.s3."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -42,7 +42,7 @@ class ObjectStore(Protocol):
         ...
 
     async def put(self, key: str, body: bytes | Path, *, content_type: str, cache_control: str = "") -> None:
-        """Store an object with a checksum that the store verifies; a Path is streamed."""
+        """Store an object with a checksum that the store verifies. A Path is read whole: for segments."""
         ...
 
     async def get(self, key: str) -> bytes:
@@ -61,8 +61,12 @@ class ObjectStore(Protocol):
         """Remove the objects; those that do not exist are no error."""
         ...
 
+    async def abort_multipart_uploads(self, prefix: str) -> None:
+        """Give up unfinished multipart uploads below the prefix: no listing shows the space they cost."""
+        ...
+
     async def presign_upload(
-        self, key: str, *, content_type: str, size_bytes: int | None, expires_in: float
+        self, key: str, *, content_type: str, size_bytes: int | None, expires_in: timedelta
     ) -> PresignedUpload:
         """A URL at the public endpoint that admits that content type, and that size when it is given."""
         ...

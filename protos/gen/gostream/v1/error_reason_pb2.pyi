@@ -54,6 +54,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INTERNAL: our fault; quote the request id."""
     ERROR_REASON_VERSION_NOT_REACHED: _ErrorReason.ValueType  # 15
     """FAILED_PRECONDITION: min_version is above any version this video has had."""
+    ERROR_REASON_SERVER_STOPPING: _ErrorReason.ValueType  # 16
+    """UNAVAILABLE: this server is stopping; another one answers."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every error of GoStream carries one google.rpc.ErrorInfo with domain "gostream" and the name of one of
@@ -92,4 +94,6 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 14
 """INTERNAL: our fault; quote the request id."""
 ERROR_REASON_VERSION_NOT_REACHED: ErrorReason.ValueType  # 15
 """FAILED_PRECONDITION: min_version is above any version this video has had."""
+ERROR_REASON_SERVER_STOPPING: ErrorReason.ValueType  # 16
+"""UNAVAILABLE: this server is stopping; another one answers."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -5,6 +5,7 @@ race is an empty result, never a wrong state.
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -107,29 +108,55 @@ class PostgresVideoRepository:
             raise RequestIdReusedError(str(new.request_id))
         return video_from_row(row)
 
-    async def start_encode(self, video_id: UUID, *, profile: str) -> Encode | None:
+    async def start_encode(
+        self, video_id: UUID, *, profile: str, request_id: str | None = None
+    ) -> Encode | None:
         row = await self._row(
             """WITH started AS (
               UPDATE videos
               SET status = 'PROCESSING', encode_number = encode_number + 1, attempt = 0, failure = NULL
               WHERE id = $1 AND status = ANY($2) AND deleted_at IS NULL
+                AND NOT EXISTS (SELECT 1 FROM encodes WHERE video_id = $1 AND request_id = $4)
               RETURNING id, encode_number
             )
-            INSERT INTO encodes (video_id, number, profile) SELECT id, encode_number, $3 FROM started
+            INSERT INTO encodes (video_id, number, profile, request_id)
+            SELECT id, encode_number, $3, $4 FROM started
             RETURNING video_id, number""",
             video_id,
             _sources(VideoStatus.PROCESSING),
             profile,
+            request_id,
         )
         if row is not None:
             return Encode(video_id=video_id, number=row["number"], attempt=0)
+        await self._require_started(video_id, profile=profile, request_id=request_id)
+        return None
+
+    async def _require_started(self, video_id: UUID, *, profile: str, request_id: str | None) -> None:
         video = await self.get(video_id)
         running = await self._row(
-            "SELECT profile FROM encodes WHERE video_id = $1 AND number = $2", video_id, video.encode_number
+            """SELECT profile, request_id IS NOT DISTINCT FROM $3 AND $3 IS NOT NULL AS repeated
+            FROM encodes WHERE video_id = $1 AND (number = $2 OR request_id = $3)
+            ORDER BY repeated DESC LIMIT 1""",
+            video_id,
+            video.encode_number,
+            request_id,
         )
-        if running is None or running["profile"] != profile:
-            raise AlreadyProcessingError(video_id)
-        return None
+        if running is not None and running["profile"] == profile:
+            return
+        if running is not None and running["repeated"]:
+            raise RequestIdReusedError(str(request_id))
+        raise AlreadyProcessingError(video_id)
+
+    async def count_waiting(self, *, at_most: int) -> int:
+        row = await self._row(
+            """SELECT count(*) AS waiting FROM (
+              SELECT 1 FROM videos
+              WHERE status = 'PROCESSING' AND attempt = 0 AND deleted_at IS NULL LIMIT $1
+            ) AS found""",
+            at_most,
+        )
+        return int(row["waiting"]) if row else 0
 
     async def begin_attempt(self, video_id: UUID, number: int, *, worker: str) -> Encode:
         row = await self._row(
@@ -138,19 +165,38 @@ class PostgresVideoRepository:
               WHERE id = $1 AND encode_number = $2 AND status = 'PROCESSING' AND deleted_at IS NULL
               RETURNING attempt
             )
-            UPDATE encodes SET worker = $3, started_at = now(), stage = 'starting', percent = 0
-            FROM begun WHERE video_id = $1 AND number = $2 RETURNING begun.attempt""",
+            UPDATE encodes SET worker = $3, started_at = now(), stage = 'starting'
+            FROM begun WHERE video_id = $1 AND number = $2 RETURNING begun.attempt, forgiven""",
             video_id,
             number,
             worker,
         )
         if row is None:
             raise FenceLostError(video_id, number, 0)
-        return Encode(video_id=video_id, number=number, attempt=row["attempt"])
+        return Encode(video_id=video_id, number=number, attempt=row["attempt"], forgiven=row["forgiven"])
+
+    async def forgive_attempt(self, encode: Encode, *, outage: bool) -> timedelta:
+        # An attempt that ran for five minutes proves that the outage before it was over.
+        row = await self._row(
+            """UPDATE encodes SET forgiven = forgiven + 1, outage_since = CASE
+              WHEN NOT $4 THEN outage_since
+              WHEN outage_since IS NULL OR started_at < now() - interval '5 minutes' THEN now()
+              ELSE outage_since END
+            FROM videos
+            WHERE encodes.video_id = $1 AND number = $2 AND id = $1 AND encode_number = $2 AND attempt = $3
+              AND videos.status = 'PROCESSING' AND deleted_at IS NULL
+            RETURNING coalesce(now() - outage_since, interval '0') AS outage""",
+            *_fence(encode),
+            outage,
+        )
+        if row is None:
+            raise _fence_lost(encode)
+        lasted: timedelta = row["outage"]
+        return lasted
 
     async def report_progress(self, encode: Encode, progress: Progress) -> None:
         row = await self._row(
-            """UPDATE encodes SET stage = $4, percent = $5 FROM videos
+            """UPDATE encodes SET stage = $4, percent = greatest(percent, $5) FROM videos
             WHERE encodes.video_id = $1 AND number = $2 AND id = $1 AND encode_number = $2 AND attempt = $3
               AND videos.status = 'PROCESSING' AND deleted_at IS NULL
             RETURNING number""",

@@ -128,3 +128,17 @@ class FenceLostError(GoStreamError):
         super().__init__(
             f"attempt {attempt} of encode {number} of video {video_id} is no longer the one at work"
         )
+
+
+class TooManyRequestsError(GoStreamError):
+    """This replica is at work on as many calls as it may be."""
+
+    def __init__(self) -> None:
+        super().__init__("too many requests at once; try again later")
+
+
+class ServerStoppingError(GoStreamError):
+    """This replica is going away; another one answers."""
+
+    def __init__(self) -> None:
+        super().__init__("this server is stopping; try again")

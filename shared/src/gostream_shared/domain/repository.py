@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -66,11 +66,19 @@ class VideoRepository(Protocol):
         """
         ...
 
-    async def start_encode(self, video_id: UUID, *, profile: str) -> Encode | None:
-        """Move to PROCESSING with a new encode number; None when it is already PROCESSING with that profile.
+    async def start_encode(
+        self, video_id: UUID, *, profile: str, request_id: str | None = None
+    ) -> Encode | None:
+        """Move to PROCESSING with a new encode number.
 
-        Raises VideoNotFoundError, and AlreadyProcessingError when the running encode has another profile.
+        None when there is nothing to start: it is PROCESSING with that profile, or `request_id` started an
+        encode of this video before. Raises VideoNotFoundError, AlreadyProcessingError when the running encode
+        has another profile, and RequestIdReusedError when the earlier request had another.
         """
+        ...
+
+    async def count_waiting(self, *, at_most: int) -> int:
+        """How many encodes no worker has begun yet; counting ends at `at_most`."""
         ...
 
     async def begin_attempt(self, video_id: UUID, number: int, *, worker: str) -> Encode:
@@ -80,8 +88,18 @@ class VideoRepository(Protocol):
         """
         ...
 
+    async def forgive_attempt(self, encode: Encode, *, outage: bool) -> timedelta:
+        """Do not count this attempt: what ended it was not the encode's fault. Raises FenceLostError.
+
+        With `outage` a backend was out of reach; answers for how long it has kept this encode from its work.
+        """
+        ...
+
     async def report_progress(self, encode: Encode, progress: Progress) -> None:
-        """Note how far the encode has come; changes no version. Raises FenceLostError."""
+        """Note how far the encode has come; the percentage never falls. Changes no version.
+
+        Raises FenceLostError.
+        """
         ...
 
     async def progress(self, video_id: UUID, number: int) -> Progress | None:

@@ -1,0 +1,5 @@
+"""What can go wrong in a way the person at the terminal can act on."""
+
+
+class StackError(Exception):
+    """A server did not start, a lock is held: the message says it all, no traceback needed."""

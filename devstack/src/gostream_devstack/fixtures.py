@@ -1,0 +1,235 @@
+"""Pytest fixtures: real servers for tests, found by every test through the `pytest11` entry point.
+
+They live in a directory of their own per pytest session, on free ports, and die with it. Everything heavy is
+imported inside the fixtures, because this module is imported by every pytest run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from gostream_devstack.home import Home
+    from gostream_devstack.ports import Ports
+    from gostream_devstack.postgres import Postgres
+    from gostream_devstack.seaweedfs import SeaweedFS
+    from gostream_devstack.stack import Stack
+    from gostream_devstack.state import State
+    from gostream_devstack.valkey import Valkey
+
+TEMPLATE = "gostream_template"
+
+
+@dataclass(frozen=True)
+class RedisSettings:
+    """How to reach an empty Redis."""
+
+    host: str
+    port: int
+    password: str
+    db: int
+    url: str
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """The bucket all tests share, and a part of it (ending in a slash) that is this test's own."""
+
+    name: str
+    prefix: str
+
+
+@pytest.fixture(scope="session")
+def _server_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    from gostream_devstack.home import Home
+
+    home = Home.at(tmp_path_factory.mktemp("servers"))
+    yield home
+    home.remove()
+
+
+@pytest.fixture(scope="session")
+def _server_ports() -> Ports:
+    from gostream_devstack.ports import Ports
+
+    return Ports({})
+
+
+@pytest.fixture(scope="session")
+def _server_state() -> State:
+    from gostream_devstack.state import State
+
+    return State()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(_server_home: Home, _server_ports: Ports, _server_state: State) -> Iterator[Postgres]:
+    """A running PostgreSQL without fsync (`.url`, `.url_of(database)`, `.execute(sql)` as superuser).
+
+    Shared by the session. Tests that stop or kill it need not start it again: `database_url` does.
+    """
+    from gostream_devstack.postgres import Postgres
+
+    password = _server_state.secrets["postgres_password"]
+    server = Postgres(_server_home, _server_ports.pick("postgres"), password, durable=False)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def _template_database(postgres_server: Postgres) -> str:
+    from gostream_devstack.postgres import ROLE
+    from gostream_shared.db.migrate import migrate
+
+    postgres_server.execute(f"CREATE DATABASE {TEMPLATE} OWNER {ROLE}")
+    with ThreadPoolExecutor(max_workers=1) as executor:  # a test's own loop may be running in this thread
+        executor.submit(asyncio.run, migrate(postgres_server.url_of(TEMPLATE))).result()
+    return TEMPLATE
+
+
+@pytest.fixture
+def database_url(postgres_server: Postgres, _template_database: str) -> Iterator[str]:
+    """The URL of a database of the test's own: migrated, empty, owned by the application's role."""
+    from gostream_devstack.postgres import ROLE
+
+    if not postgres_server.alive:
+        postgres_server.start()
+    name = f"test_{secrets.token_hex(6)}"
+    postgres_server.execute(f"CREATE DATABASE {name} TEMPLATE {_template_database} OWNER {ROLE}")
+    yield postgres_server.url_of(name)
+    if postgres_server.alive:
+        postgres_server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def redis_server(_server_home: Home, _server_ports: Ports, _server_state: State) -> Iterator[Valkey]:
+    """A running Redis (Valkey): `.host .port .password .url`, `.stop() .start() .kill() .pause() .resume()`.
+
+    Shared by the session. Tests that break it need not mend it: `redis_settings` does.
+    """
+    from gostream_devstack.valkey import Valkey
+
+    server = Valkey(_server_home, _server_ports.pick("redis"), _server_state.secrets["redis_password"])
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_settings(redis_server: Valkey) -> RedisSettings:
+    """How to reach the session's Redis, which is up and empty when the test begins."""
+    redis_server.resume()
+    if not redis_server.alive:
+        redis_server.start()
+    redis_server.execute("FLUSHALL")
+    server = redis_server
+    return RedisSettings(server.host, server.port, server.password, server.db, server.url)
+
+
+@pytest.fixture
+def make_redis_server(_server_home: Home, _server_ports: Ports) -> Iterator[Callable[..., Valkey]]:
+    """A function that starts a Redis of the test's own.
+
+    `make_redis_server(maxmemory="1mb", replicaof=f"{primary.host} {primary.port}")`: keywords are
+    lines of its configuration, underscores stand for dashes.
+    Passwords are all the same, so that replicas can log in. Stopped after the test.
+    """
+    from gostream_devstack.valkey import Valkey
+
+    servers: list[Valkey] = []
+
+    def make(**options: str) -> Valkey:
+        name = f"redis-{secrets.token_hex(4)}"
+        lines = {key.replace("_", "-"): value for key, value in options.items()}
+        server = Valkey(_server_home, _server_ports.pick(name), "replicated", lines, name)
+        servers.append(server)
+        server.start()
+        return server
+
+    yield make
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def object_store_server(
+    _server_home: Home, _server_ports: Ports, _server_state: State
+) -> Iterator[SeaweedFS]:
+    """A running S3 server: `.endpoint_url .access_key .secret_key .region .bucket`.
+
+    The keys are those of the application, which may use this bucket and nothing else; anonymous readers may
+    GET `hls/*`. Use path-style addresses.
+    """
+    from gostream_devstack.seaweedfs import SeaweedFS
+
+    server = SeaweedFS(_server_home, _server_ports, _server_state.secrets, _server_ports.pick("s3"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def bucket(object_store_server: SeaweedFS) -> Bucket:
+    """The bucket (`.name`), and a `.prefix` of keys that no other test uses. Nothing is emptied."""
+    if not object_store_server.alive:
+        object_store_server.start()
+    return Bucket(object_store_server.bucket, f"test-{secrets.token_hex(6)}/")
+
+
+@pytest.fixture
+def make_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Stack]]:
+    """A function that starts a whole stack of the test's own, for tests that break things.
+
+    `make_stack(api_replicas=1, workers=1, settings={"REDIS_TTL": "1s"})`; see `stack`.
+    Stopped after the test.
+    """
+    with ExitStack() as started:
+
+        def make(api_replicas: int = 1, workers: int = 1, settings: Mapping[str, str] | None = None) -> Stack:
+            root = tmp_path_factory.mktemp("stack")
+            return started.enter_context(_running_stack(root, api_replicas, workers, settings or {}))
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Everything, running: all servers, two replicas of the API, two workers, nginx and Envoy.
+
+    `.env` is what clients need (the variables that `gostream-devstack env` prints), `.servers` every process
+    by its name (postgres redis seaweedfs nginx envoy api-1 api-2 worker-1 worker-2) with `.pid .log .tail()`
+    and `.stop() .start() .kill() .terminate() .pause() .resume()`. Shared by the session: leave it as you
+    found it, or use `make_stack`.
+    """
+    with _running_stack(tmp_path_factory.mktemp("stack"), 2, 2, {}) as running:
+        yield running
+
+
+@contextmanager
+def _running_stack(
+    root: Path, api_replicas: int, workers: int, settings: Mapping[str, str]
+) -> Iterator[Stack]:
+    from gostream_devstack.home import Home
+    from gostream_devstack.ports import Ports
+    from gostream_devstack.stack import Options, Stack
+    from gostream_devstack.state import State
+
+    home = Home.at(root)
+    options = Options(api_replicas=api_replicas, workers=workers, settings=settings, durable=False)
+    stack = Stack(home, State(), Ports({}), options)
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
+        home.remove()

@@ -1,0 +1,60 @@
+"""Which port each server listens on: the usual one, else the next free one, and the same again next time."""
+
+import random
+import socket
+from collections.abc import Callable
+
+from gostream_devstack.errors import StackError
+
+HOST = "127.0.0.1"
+# Below the kernel's range for outgoing connections, so that no connection can take a port we chose.
+ANYWHERE = range(10_000, 32_768)
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could bind `port` on loopback now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+class Ports:
+    """Names to ports. `remembered` is kept up to date, so that saving it makes the choice stick."""
+
+    def __init__(self, remembered: dict[str, int], notice: Callable[[str], None] = lambda _: None) -> None:
+        self.remembered = remembered
+        self._notice = notice
+        self._given: set[int] = set()
+
+    def pick(self, name: str, preferred: int | None = None, usable: Callable[[int], bool] = is_free) -> int:
+        """The port for `name`: last time's, else `preferred` or the next free one, else any.
+
+        Says so through `notice` when a port with a preference is not the one expected.
+        """
+        wanted = self.remembered.get(name, preferred)
+        port = next(
+            (
+                port
+                for port in self._candidates(wanted, preferred)
+                if port not in self._given and usable(port)
+            ),
+            None,
+        )
+        if port is None:
+            raise StackError(f"no free port for {name}")
+        if preferred is not None and port != wanted:
+            self._notice(f"port {wanted} is taken: {name} listens on {port}")
+        self._given.add(port)
+        self.remembered[name] = port
+        return port
+
+    @staticmethod
+    def _candidates(wanted: int | None, preferred: int | None) -> list[int]:
+        first = [] if wanted is None else [wanted]
+        if preferred is None:
+            return first + random.sample(ANYWHERE, 200)
+        return first + list(range(preferred, preferred + 200))

@@ -1,0 +1,74 @@
+"""What one instance remembers between runs: its ports and its secrets."""
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gostream_devstack.errors import StackError
+
+SECRETS = (
+    *("postgres_password", "redis_password", "cdn_refresh_secret"),
+    *("s3_access_key", "s3_secret_key", "s3_admin_access_key", "s3_admin_secret_key", "s3_signing_key"),
+)
+
+
+@dataclass
+class State:
+    """Made once per state directory, so that a warm start finds the same passwords and ports."""
+
+    ports: dict[str, int] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=lambda: {name: secrets.token_hex(16) for name in SECRETS})
+
+    @classmethod
+    def load(cls, root: Path) -> "State":
+        """What `save` wrote below `root`, or new secrets and no ports."""
+        path = root / "state.json"
+        return cls(**json.loads(path.read_text())) if path.exists() else cls()
+
+    def save(self, root: Path) -> None:
+        """Write for the owner's eyes only, whole or not at all."""
+        write_private(
+            root / "state.json", json.dumps({"ports": self.ports, "secrets": self.secrets}, indent=2)
+        )
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file by one that only its owner may read."""
+    new = path.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    new.replace(path)
+
+
+@contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """Hold the instance; the kernel lets go when the holder dies, however it dies."""
+    with (root / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StackError(f"{root} is in use by process {holder(root)}; stop it with `down`") from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def holder(root: Path) -> int | None:
+    """The process that holds the instance, None when nobody does."""
+    path = root / "lock"
+    if not path.exists():
+        return None
+    with path.open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = lock.read()
+            return int(text) if text else None
+    return None

@@ -1,0 +1,85 @@
+"""The composition root: what the API is made of. Run it: `gostream-api` or `python -m gostream_api.app`."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from functools import partial
+
+from gostream_api.cached_video_service import CachedVideoService
+from gostream_api.config import ApiConfig
+from gostream_api.convert import encode_video
+from gostream_api.server import ApiServer, CannotListenError
+from gostream_api.servicer import VideoServicer, method_handlers
+from gostream_api.video_service import Limits, VideoService
+from gostream_api.watch import WatchService
+from gostream_shared.cache.open import open_cache
+from gostream_shared.db.database import PostgresDatabase
+from gostream_shared.lifecycle import run_service, stop_signal
+from gostream_shared.observability.metrics import serve_metrics
+from gostream_shared.s3 import S3ObjectStore
+
+SUMMARY = "The gRPC API of GoStream: gostream.v1.VideoService."
+
+
+@asynccontextmanager
+async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
+    """Open every resource and put the service together. Raises BackendUnavailableError.
+
+    Only the database must be up: the object store and Redis are first asked by the calls that need them.
+    """
+    database_url, cdn_base_url = config.database_url.get_secret_value(), config.cdn_base_url
+    async with (
+        PostgresDatabase.open(database_url, max_size=config.database_pool_size) as database,
+        S3ObjectStore.open(config) as store,
+        open_cache(config, outbox=database.outbox, epochs=database.epochs, subscribe=True) as cache,
+        CachedVideoService.open(
+            cache, database.videos, encode=partial(encode_video, cdn_base_url=cdn_base_url)
+        ) as reads,
+    ):
+        limits = Limits(
+            source_max_bytes=config.source_max_bytes,
+            upload_url_ttl=config.upload_url_ttl,
+            queue_limit=config.queue_limit,
+        )
+        videos = VideoService(database=database, store=store, announcer=cache.announcer, limits=limits)
+        watches = WatchService(database=database, events=cache.events)
+        servicer = VideoServicer(
+            videos=videos,
+            reads=reads,
+            watches=watches,
+            cdn_base_url=cdn_base_url,
+            source_max_bytes=limits.source_max_bytes,
+        )
+        yield ApiServer(
+            method_handlers(servicer),
+            watches,
+            max_calls=config.max_concurrent_rpcs,
+            max_streams=config.max_watches,
+        )
+
+
+async def serve(config: ApiConfig) -> None:
+    """Serve until SIGTERM or SIGINT, then stop gracefully."""
+    async with stop_signal() as stop, open_server(config) as server:
+        with _metrics(config):
+            await server.start(config.api_host, config.api_port)
+            await stop.wait()
+            await server.stop(delay=config.shutdown_delay, grace=config.shutdown_grace)
+
+
+@contextmanager
+def _metrics(config: ApiConfig) -> Iterator[None]:
+    host, port = config.metrics_host, config.metrics_port
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(serve_metrics(host, port))
+        except OSError:
+            raise CannotListenError(host, port) from None
+        yield
+
+
+def main() -> None:
+    run_service("gostream-api", SUMMARY, ApiConfig, serve)
+
+
+if __name__ == "__main__":
+    main()

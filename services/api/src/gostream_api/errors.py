@@ -1,0 +1,142 @@
+"""The one table that turns the domain's errors into gRPC statuses."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+
+from gostream.v1.error_reason_pb2 import ErrorReason
+from gostream_shared.domain.errors import (
+    BackendUnavailableError,
+    EtagMismatchError,
+    GoStreamError,
+    InvalidRequestError,
+    PageTokenInvalidError,
+    QueueFullError,
+    RequestIdReusedError,
+    ServerStoppingError,
+    TooManyRequestsError,
+    VideoNotFoundError,
+    Violation,
+    WrongStateError,
+)
+
+DOMAIN = "gostream"
+INTERNAL_MESSAGE = "internal error; quote the request id"
+#: A client library that retries waits so long instead of its own back-off.
+PUSHBACK = "grpc-retry-pushback-ms"
+DETAILS = "grpc-status-details-bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a client is told."""
+
+    code: grpc.StatusCode
+    reason: str
+    message: str
+    trailers: tuple[tuple[str, str | bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One kind of error. `retry_after` in seconds: None = trying again as it is cannot help."""
+
+    code: grpc.StatusCode
+    reason: str  # unless the error brings its own
+    details: Callable[[Any], Sequence[Message]] = lambda error: ()
+    retry_after: float | None = None
+
+
+def _bad_request(*violations: Violation) -> Sequence[Message]:
+    fields = [
+        error_details_pb2.BadRequest.FieldViolation(field=v.field, description=v.description)
+        for v in violations
+    ]
+    return [error_details_pb2.BadRequest(field_violations=fields)]
+
+
+def _resource(error: VideoNotFoundError) -> Sequence[Message]:
+    return [
+        error_details_pb2.ResourceInfo(
+            resource_type="gostream.v1.Video", resource_name=str(error.video_id), description=str(error)
+        )
+    ]
+
+
+def _precondition(error: WrongStateError) -> Sequence[Message]:
+    violation = error_details_pb2.PreconditionFailure.Violation(
+        type=error.reason, subject=str(error.video_id), description=str(error)
+    )
+    return [error_details_pb2.PreconditionFailure(violations=[violation])]
+
+
+_TABLE: dict[type[GoStreamError], _Row] = {
+    InvalidRequestError: _Row(
+        grpc.StatusCode.INVALID_ARGUMENT, "FIELD_INVALID", lambda error: _bad_request(*error.violations)
+    ),
+    PageTokenInvalidError: _Row(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "PAGE_TOKEN_INVALID",
+        lambda error: _bad_request(Violation("page_token", str(error))),
+    ),
+    RequestIdReusedError: _Row(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "REQUEST_ID_REUSED",
+        lambda error: _bad_request(Violation("request_id", str(error))),
+    ),
+    VideoNotFoundError: _Row(grpc.StatusCode.NOT_FOUND, "VIDEO_NOT_FOUND", _resource),
+    WrongStateError: _Row(grpc.StatusCode.FAILED_PRECONDITION, "", _precondition),
+    EtagMismatchError: _Row(grpc.StatusCode.ABORTED, "ETAG_MISMATCH"),
+    QueueFullError: _Row(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", retry_after=30),
+    TooManyRequestsError: _Row(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_REQUESTS", retry_after=1),
+    BackendUnavailableError: _Row(grpc.StatusCode.UNAVAILABLE, "BACKEND_UNAVAILABLE", retry_after=1),
+    ServerStoppingError: _Row(grpc.StatusCode.UNAVAILABLE, "SERVER_STOPPING", retry_after=0.1),
+}
+
+
+def failure_of(error: Exception, *, request_id: str) -> Failure:
+    """What to tell a client of `error`: of one that is not in the table only that it is our fault."""
+    for kind in type(error).__mro__:
+        if row := _TABLE.get(kind):
+            return _known(row, error)
+    info = error_details_pb2.RequestInfo(request_id=request_id)
+    return _failure(grpc.StatusCode.INTERNAL, "INTERNAL", INTERNAL_MESSAGE, {}, [info])
+
+
+def _known(row: _Row, error: Exception) -> Failure:
+    reason = error.reason if isinstance(error, WrongStateError) else row.reason
+    video_id = getattr(error, "video_id", None)
+    metadata = {"video_id": str(video_id)} if video_id is not None else {}
+    details, trailers = list(row.details(error)), []
+    if row.retry_after is not None:
+        # Spread, so that those who failed together do not come back together.
+        delay = Duration()
+        delay.FromMilliseconds(int(row.retry_after * random.uniform(750, 1250)))  # noqa: S311
+        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+        trailers.append((PUSHBACK, str(delay.ToMilliseconds())))
+    return _failure(row.code, reason, str(error), metadata, details, *trailers)
+
+
+def _failure(
+    code: grpc.StatusCode,
+    reason: str,
+    message: str,
+    metadata: dict[str, str],
+    details: Sequence[Message],
+    *trailers: tuple[str, str],
+) -> Failure:
+    ErrorReason.Value(f"ERROR_REASON_{reason}")  # raises ValueError for a reason the contract does not have
+    info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata)
+    status = status_pb2.Status(code=code.value[0], message=message)
+    for detail in (info, *details):
+        packed = AnyMessage()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return Failure(code, reason, message, ((DETAILS, status.SerializeToString()), *trailers))

@@ -1,0 +1,1 @@
+"""What surrounds every RPC, outermost first: telemetry, errors, limits."""

@@ -1,0 +1,121 @@
+"""The outermost interceptor: request ids, one log line and the metrics of every RPC."""
+
+import asyncio
+import logging
+import re
+import time
+from typing import Any
+from uuid import uuid4
+
+import grpc
+import structlog
+from grpc import aio
+from prometheus_client import Counter, Gauge, Histogram
+
+from gostream_api.interceptors.behavior import Behavior, BehaviorInterceptor, Context, Handler
+
+REQUEST_ID = "x-request-id"
+
+_HANDLED = Counter("gostream_rpc_handled_total", "RPCs that ended, by status code", ["method", "code"])
+_DURATION = Histogram(
+    "gostream_rpc_duration_seconds",
+    "How long unary RPCs took",
+    ["method"],
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+_IN_FLIGHT = Gauge("gostream_rpc_in_flight", "RPCs at work", ["method"])
+
+_SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+#: Too many to log one by one when they end well.
+_QUIET = frozenset({"/gostream.v1.VideoService/GetVideo"})
+#: Health and reflection: of interest only when they break.
+_INFRASTRUCTURE = "/grpc."
+#: The server's fault, or its operator's business.
+_FAULTS = frozenset(
+    {
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.DATA_LOSS,
+        grpc.StatusCode.UNAVAILABLE,
+    }
+)
+
+_name = "gostream.rpc"
+_log = structlog.stdlib.get_logger(_name)
+_is_enabled = logging.getLogger(_name).isEnabledFor
+
+
+class TelemetryInterceptor(BehaviorInterceptor):
+    """Sees every RPC's beginning and its real end, cancellations and expired deadlines included."""
+
+    def wrap(self, method: str, handler: Handler, behavior: Behavior) -> Behavior:
+        in_flight = _IN_FLIGHT.labels(method)
+        duration = (
+            None if handler.request_streaming or handler.response_streaming else _DURATION.labels(method)
+        )
+
+        async def observed(request: Any, context: Context) -> Any:
+            request_id = _request_id(context)
+            context.set_trailing_metadata(((REQUEST_ID, request_id),))
+            structlog.contextvars.bind_contextvars(request_id=request_id, method=method)
+            started = time.perf_counter()
+            code = grpc.StatusCode.UNKNOWN
+            in_flight.inc()
+            try:
+                response = await behavior(request, context)
+                code = grpc.StatusCode.OK
+                return response  # noqa: TRY300 - `else` would run after a response was lost
+            except aio.AbortError:
+                code = context.code()
+                raise
+            except aio.BaseError:  # the transport failed: nobody is listening any more
+                code = grpc.StatusCode.CANCELLED
+                raise
+            except asyncio.CancelledError:
+                code = _why_cancelled(context)
+                raise
+            finally:
+                elapsed = time.perf_counter() - started
+                in_flight.dec()
+                _HANDLED.labels(method, code.name).inc()
+                if duration is not None:
+                    duration.observe(elapsed)
+                _write_log(method, code, elapsed)
+
+        return observed
+
+
+def request_id_of(context: Context) -> str:
+    """The id that the telemetry gave this RPC."""
+    return next((str(value) for key, value in context.trailing_metadata() if key == REQUEST_ID), "")
+
+
+def add_trailers(context: Context, *trailers: tuple[str, str | bytes]) -> None:
+    """Send these after the response too, beside what is set already."""
+    context.set_trailing_metadata((*context.trailing_metadata(), *trailers))
+
+
+def _request_id(context: Context) -> str:
+    """The caller's, if it is one that can stand in logs and headers; else a new one."""
+    for key, value in context.invocation_metadata() or ():
+        if key == REQUEST_ID and isinstance(value, str) and _SANE.fullmatch(value):
+            return value
+    return uuid4().hex
+
+
+def _why_cancelled(context: Context) -> grpc.StatusCode:
+    remaining: float | None = context.time_remaining()  # None: the client set no deadline
+    if remaining is not None and remaining <= 0:
+        return grpc.StatusCode.DEADLINE_EXCEEDED
+    return grpc.StatusCode.CANCELLED
+
+
+def _write_log(method: str, code: grpc.StatusCode, elapsed: float) -> None:
+    if code in _FAULTS:
+        level = logging.WARNING
+    elif method.startswith(_INFRASTRUCTURE) or (code is grpc.StatusCode.OK and method in _QUIET):
+        level = logging.DEBUG
+    else:
+        level = logging.INFO
+    if _is_enabled(level):
+        _log.log(level, "rpc", code=code.name, duration_ms=round(elapsed * 1000, 2))

@@ -1,0 +1,102 @@
+"""The gRPC server: options, interceptors, health, reflection, and a stop that loses no call."""
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+
+import grpc
+import structlog
+from grpc import aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from gostream_api.interceptors.behavior import Handler
+from gostream_api.interceptors.errors import ErrorInterceptor
+from gostream_api.interceptors.limits import ConcurrencyLimiter
+from gostream_api.interceptors.telemetry import TelemetryInterceptor
+from gostream_api.servicer import SERVICE
+from gostream_api.watch import WatchService
+from gostream_shared.domain.errors import GoStreamError
+
+_OPTIONS = (
+    ("grpc.so_reuseport", 0),  # a second server on the port must fail, not take half of the calls
+    ("grpc.max_concurrent_streams", 256),
+    ("grpc.max_receive_message_length", 1024 * 1024),
+    ("grpc.max_send_message_length", 4 * 1024 * 1024),  # what clients accept unless told otherwise
+    ("grpc.max_metadata_size", 8 * 1024),
+    ("grpc.absolute_max_metadata_size", 16 * 1024),
+    # Connections end in time (± 10 %), so that clients find new replicas.
+    ("grpc.max_connection_age_ms", 300_000),
+    ("grpc.max_connection_age_grace_ms", 30_000),
+    # Dead clients are noticed, and live ones may ping this often.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+)
+
+_log = structlog.stdlib.get_logger("gostream.server")
+
+
+class CannotListenError(GoStreamError):
+    """The address is taken, or not ours."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(f"cannot listen on {host}:{port}: is something else there?")
+
+
+class ApiServer:
+    """Serves one VideoService. Start it once, stop it once."""
+
+    def __init__(
+        self,
+        handlers: dict[str, Handler],
+        watches: WatchService,
+        *,
+        max_calls: int,
+        max_streams: int,
+    ) -> None:
+        self._watches = watches
+        self._health = health.aio.HealthServicer()
+        self._limiter = ConcurrencyLimiter(max_calls=max_calls, max_streams=max_streams)
+        self._server = aio.server(
+            interceptors=[TelemetryInterceptor(), ErrorInterceptor(), self._limiter], options=_OPTIONS
+        )
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection(
+            (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
+        )
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen, then report SERVING; answers the port. Raises CannotListenError."""
+        try:
+            bound = self._server.add_insecure_port(f"{host}:{port}")
+        except RuntimeError:
+            raise CannotListenError(host, port) from None
+        await self._report(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._server.start()
+        await self._report(health_pb2.HealthCheckResponse.SERVING)
+        _log.info("serving", host=host, port=bound)
+        return bound
+
+    async def stop(self, *, delay: timedelta, grace: timedelta) -> None:
+        """Say NOT_SERVING, give clients `delay` to go elsewhere, then `grace` to calls still at work.
+
+        gRPC's own stop cuts about one call per busy connection; after the delay there are none to cut.
+        """
+        _log.info("stopping", delay=delay.total_seconds(), grace=grace.total_seconds())
+        await self._health.enter_graceful_shutdown()
+        await asyncio.sleep(delay.total_seconds())
+        self._watches.stop()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._server.stop(grace.total_seconds()))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._limiter.drained(), grace.total_seconds())
+            # Clients that watch our health keep those streams open to the last.
+            tasks.create_task(self._server.stop(None))
+        _log.info("stopped")
+
+    async def _report(self, status: int) -> None:
+        for service in ("", SERVICE):
+            await self._health.set(service, status)

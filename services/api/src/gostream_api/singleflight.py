@@ -1,0 +1,99 @@
+"""Single flight: callers who want the same thing at the same time share one load."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Hashable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from gostream_shared.cache.metrics import FLIGHTS
+from gostream_shared.domain.errors import BackendUnavailableError
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+_LED, _JOINED, _CANCELLED = (FLIGHTS.labels(role) for role in ("leader", "joined", "cancelled"))
+
+
+@dataclass(slots=True, eq=False)
+class _Flight(Generic[Value]):
+    task: asyncio.Task[Value]
+    number: int
+    waiting: int = 0
+
+
+class SingleFlight(Generic[Key, Value]):
+    """Shares loads by key. The value is shared too: it must be immutable.
+
+    The load is a task of its own, so no caller's cancellation harms the others; the last one out cancels it.
+    Memory is one entry per load under way, and every load has a caller.
+    """
+
+    def __init__(self) -> None:
+        self._flights: dict[Key, _Flight[Value]] = {}
+        self._number = 0
+
+    @property
+    def mark(self) -> int:
+        """Now, in this object's own time; see `run`."""
+        return self._number
+
+    async def run(
+        self, key: Key, load: Callable[[], Coroutine[Any, Any, Value]], *, since: int | None = None
+    ) -> Value:
+        """The value of the load under way, or of one begun here; with `since` of none begun before that mark.
+
+        Raises what the load raises, a copy for each caller; BackendUnavailableError if it was cancelled.
+        """
+        flight = self._flights.get(key)
+        if flight is None or flight.task.done() or (since is not None and flight.number <= since):
+            flight = self._begin(key, load)
+            _LED.inc()
+        else:
+            _JOINED.inc()
+        flight.waiting += 1
+        try:
+            await asyncio.wait((flight.task,))  # shields the task from our cancellation
+        finally:
+            flight.waiting -= 1
+            if not flight.waiting and not flight.task.done():
+                _CANCELLED.inc()
+                flight.task.cancel()
+                self._remove(key, flight)
+        return _outcome(flight.task)
+
+    def forget(self, key: Key) -> None:
+        """Nobody joins the load under way any more; those who wait for it still get its value."""
+        self._flights.pop(key, None)
+
+    def forget_all(self) -> None:
+        self._flights.clear()
+
+    def _begin(self, key: Key, load: Callable[[], Coroutine[Any, Any, Value]]) -> _Flight[Value]:
+        self._number += 1
+        flight = _Flight(asyncio.create_task(load(), name=f"flight {key}"), self._number)
+        flight.task.add_done_callback(lambda _: self._remove(key, flight))
+        self._flights[key] = flight
+        return flight
+
+    def _remove(self, key: Key, flight: _Flight[Value]) -> None:
+        """By identity: a newer flight of the key is not ours to remove."""
+        if self._flights.get(key) is flight:
+            del self._flights[key]
+        if flight.task.done() and not flight.task.cancelled():
+            flight.task.exception()  # seen, even if every caller has left
+
+
+def _outcome(task: asyncio.Task[Value]) -> Value:
+    if task.cancelled():
+        raise BackendUnavailableError("database")
+    error = task.exception()
+    if error is not None:
+        raise _copy(error) from error
+    return task.result()
+
+
+def _copy(error: BaseException) -> BaseException:
+    """An equal error with a traceback of its own, without calling a constructor we know nothing of."""
+    clone = type(error).__new__(type(error), *error.args)
+    clone.__dict__.update(error.__dict__)
+    return clone

@@ -1,0 +1,135 @@
+"""Requests as they come over the wire → arguments that the use cases may trust.
+
+Each function checks everything and raises one InvalidRequestError with all violations. Descriptions never
+quote what was sent.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from gostream.v1 import video_pb2, video_service_pb2
+from gostream_api.video_service import VideoDraft
+from gostream_shared.domain.errors import InvalidRequestError, Violation
+from gostream_shared.domain.repository import VideoFilter
+from gostream_shared.domain.video import VideoStatus
+
+DEFAULT_PROFILE = "default"
+PROFILES = frozenset({DEFAULT_PROFILE})
+DEFAULT_CONTENT_TYPE = "application/octet-stream"
+DEFAULT_PAGE_SIZE = 50
+MAX_PAGE_SIZE = 1000
+MAX_TITLE = 200
+MAX_USER_ID = 128
+MAX_REQUEST_ID = 128
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_VIDEO_TYPE = re.compile(r"video/[a-z0-9][a-z0-9!#$&^_.+-]{0,99}")
+
+
+@dataclass(slots=True)
+class _Check:
+    """Collects violations."""
+
+    violations: list[Violation] = field(default_factory=list)
+
+    def that(self, holds: bool, name: str, description: str) -> None:
+        if not holds:
+            self.violations.append(Violation(name, description))
+
+    def text(self, value: str, name: str, *, at_most: int) -> None:
+        self.that(len(value) <= at_most, name, f"must have at most {at_most} characters")
+        self.that(not _has_control(value), name, "must not contain control characters")
+
+    def end(self) -> None:
+        if self.violations:
+            raise InvalidRequestError(*self.violations)
+
+
+def create_video(request: video_service_pb2.CreateVideoRequest, *, source_max_bytes: int) -> VideoDraft:
+    check = _Check()
+    content_type = request.content_type.lower() or DEFAULT_CONTENT_TYPE
+    check.that(bool(request.title.strip()), "title", "must not be blank")
+    check.text(request.title, "title", at_most=MAX_TITLE)
+    check.text(request.user_id, "user_id", at_most=MAX_USER_ID)
+    check.text(request.request_id, "request_id", at_most=MAX_REQUEST_ID)
+    check.that(
+        content_type == DEFAULT_CONTENT_TYPE or _VIDEO_TYPE.fullmatch(content_type) is not None,
+        "content_type",
+        "must be video/… or application/octet-stream",
+    )
+    check.that(
+        0 <= request.size_bytes <= source_max_bytes,
+        "size_bytes",
+        f"must be 0 (unknown) to {source_max_bytes}",
+    )
+    check.end()
+    return VideoDraft(
+        title=request.title,
+        user_id=request.user_id,
+        content_type=content_type,
+        size_bytes=request.size_bytes or None,
+        request_id=request.request_id or None,
+    )
+
+
+def trigger_process(request: video_service_pb2.TriggerProcessRequest) -> tuple[UUID, str, str | None]:
+    """The video's id, the profile and the request_id."""
+    check = _Check()
+    video_id = _id(check, request.id)
+    profile = request.options.profile or DEFAULT_PROFILE
+    check.that(profile in PROFILES, "options.profile", f"must be one of: {', '.join(sorted(PROFILES))}")
+    check.text(request.request_id, "request_id", at_most=MAX_REQUEST_ID)
+    check.end()
+    return video_id, profile, request.request_id or None
+
+
+def get_video(request: video_service_pb2.GetVideoRequest) -> tuple[UUID, int]:
+    """The video's id and the least version."""
+    check = _Check()
+    video_id = _id(check, request.id)
+    check.that(request.min_version >= 0, "min_version", "must not be negative")
+    check.end()
+    return video_id, request.min_version
+
+
+def list_videos(request: video_service_pb2.ListVideosRequest) -> tuple[VideoFilter, int]:
+    """The filter and the page size, which is coerced to MAX_PAGE_SIZE."""
+    check = _Check()
+    check.text(request.user_id, "user_id", at_most=MAX_USER_ID)
+    check.that(
+        request.status in video_pb2.Video.Status.values(), "status", "must be one of the known statuses"
+    )
+    check.that(request.page_size >= 0, "page_size", "must not be negative")
+    check.end()
+    status = _status(request.status)
+    size = min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+    return VideoFilter(user_id=request.user_id or None, status=status), size
+
+
+def video_id(
+    request: video_service_pb2.DeleteVideoRequest | video_service_pb2.WatchVideoRequest,
+) -> UUID:
+    check = _Check()
+    found = _id(check, request.id)
+    check.end()
+    return found
+
+
+def _id(check: _Check, text: str) -> UUID:
+    """The id, or a placeholder when `check` now has a violation."""
+    is_canonical = _UUID.fullmatch(text) is not None
+    check.that(is_canonical, "id", "must be a UUID in its canonical lower-case form")
+    return UUID(text) if is_canonical else UUID(int=0)
+
+
+def _status(status: video_pb2.Video.Status.ValueType) -> VideoStatus | None:
+    if status == video_pb2.Video.STATUS_UNSPECIFIED:
+        return None
+    return VideoStatus(video_pb2.Video.Status.Name(status).removeprefix("STATUS_"))
+
+
+def _has_control(text: str) -> bool:
+    """Control characters, and the separators that break lines in logs and terminals."""
+    return any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in text)

@@ -1,0 +1,33 @@
+"""What the cache says of itself to Prometheus."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+REQUESTS = Counter(
+    "gostream_cache_requests",
+    "Look-ups by layer (l1, l2) and result",
+    ["layer", "result"],
+)
+STALE_FILLS = Counter(
+    "gostream_stale_fill_rejected",
+    "Fills that Redis refused because the value may have been out of date",
+    ["reason"],
+)
+L1_FILLS_REJECTED = Counter(
+    "gostream_l1_fill_rejected",
+    "Local fills refused because an invalidation came between the read and the fill",
+)
+FLIGHTS = Counter("gostream_flight", "Callers of shared loads: leader, joined, cancelled", ["role"])
+DB_LOADS = Counter("gostream_db_loads", "Queries that loaded videos because no cache had them")
+REDIS_ERRORS = Counter("gostream_redis_errors", "Redis calls that failed or were refused", ["operation"])
+ANNOUNCE_FAILED = Counter("gostream_announce_failed", "Changes left to the outbox relay")
+RELAYED = Counter("gostream_outbox_relayed", "Changes announced by the outbox relay")
+
+BUS_GAPS = Counter("gostream_bus_gap", "Times that messages were or may have been missed", ["reason"])
+BUS_EPOCH = Gauge("gostream_bus_epoch", "How often local entries were thrown away all at once")
+BUS_LIVE = Gauge("gostream_bus_live", "1 while local entries may be served")
+NAMESPACE_EPOCH = Gauge("gostream_cache_namespace_epoch", "Epoch of the entries in Redis")
+STALENESS = Histogram(
+    "gostream_cache_staleness_seconds",
+    "From an invalidation in Redis to its effect in this process",
+    buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 3, 10),
+)

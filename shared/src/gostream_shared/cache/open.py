@@ -1,0 +1,102 @@
+"""The whole cache of one process, opened and closed together."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from gostream_shared.cache.announcer import RedisChangeAnnouncer
+from gostream_shared.cache.bell import outbox_bell
+from gostream_shared.cache.breaker import Breaker
+from gostream_shared.cache.bus import Bus
+from gostream_shared.cache.events import Watchers
+from gostream_shared.cache.namespace import Namespace, NamespaceKeeper
+from gostream_shared.cache.ports import ChangeAnnouncer, ProgressPublisher, VideoEvents
+from gostream_shared.cache.progress import RedisProgressPublisher, progress_channel, progress_inbox
+from gostream_shared.cache.protocol import Epochs, VideoCache
+from gostream_shared.cache.redis_bus import RedisBusTransport
+from gostream_shared.cache.redis_cache import CacheTimes, RedisVideoCache, change_channel
+from gostream_shared.cache.redis_link import RedisLink, redis_client
+from gostream_shared.cache.relay import OutboxRelay
+from gostream_shared.config import Config
+from gostream_shared.domain.repository import Outbox
+
+_log = structlog.get_logger(__name__)
+_Runner = OutboxRelay | Bus | NamespaceKeeper
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cache:
+    """What a process does with the cache."""
+
+    announcer: ChangeAnnouncer
+    progress: ProgressPublisher
+    events: VideoEvents  # silent unless opened with `subscribe`
+    videos: VideoCache
+    bus: Bus  # for CachedVideoService
+    ttl: float  # seconds that an entry lives in Redis
+
+
+@asynccontextmanager
+async def open_cache(
+    config: Config, *, outbox: Outbox, subscribe: bool, epochs: Epochs | None = None
+) -> AsyncIterator[Cache]:
+    """Open the cache and relay the outbox until the block ends; with `subscribe` listen to the bus too.
+
+    A process that reads the cache needs `epochs`; one that only writes does not.
+
+    Neither Redis nor the database need to be up: what needs them waits in the background.
+    """
+    namespace = Namespace()
+    link = RedisLink(redis_client(config, admits=namespace.admits), Breaker())
+    subscriber = redis_client(config, connections=1)
+    channel, progress = change_channel(config.redis_db), progress_channel(config.redis_db)
+    times = CacheTimes(ttl=config.redis_ttl.total_seconds())
+    videos = RedisVideoCache(link, channel=channel, namespace=namespace, times=times)
+    watchers = Watchers()
+    bus = Bus(
+        RedisBusTransport(link, subscriber, channel=channel, others=(progress,)),
+        unsequenced=progress_inbox(watchers.progressed),
+    )
+    bus.add(watchers)
+    runners: list[_Runner] = [bus] if subscribe else []
+    if epochs is not None:
+        keeper = NamespaceKeeper(namespace, epochs, server=link.server, changed=bus.epoch_changed)
+        runners.append(keeper)
+    async with (
+        link.client,
+        subscriber,
+        outbox_bell(config.database_url.get_secret_value()) as bell,
+        _in_background(OutboxRelay(outbox, videos, bell=bell), *runners),
+    ):
+        yield Cache(
+            announcer=RedisChangeAnnouncer(videos, outbox, locally=bus.changed),
+            progress=RedisProgressPublisher(link, channel=progress),
+            events=watchers,
+            videos=videos,
+            bus=bus,
+            ttl=times.ttl,
+        )
+
+
+@asynccontextmanager
+async def _in_background(*runners: _Runner) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(_keep_running(runner), name=type(runner).__name__) for runner in runners]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _keep_running(runner: _Runner) -> None:
+    """A defect in the background must not end the service: without the bus nothing local is served."""
+    while True:
+        try:
+            await runner.run()
+        except Exception:  # noqa: BLE001 - the outermost frame of a background task
+            _log.exception("cache task failed and is begun anew", task=type(runner).__name__)
+        await asyncio.sleep(1)

@@ -1,0 +1,14 @@
+-- The bus's heartbeat: about one a second in all, however many processes listen.
+--
+-- KEYS[1]  sequence of the bus     KEYS[2]  time of the latest beat
+-- ARGV     channel, nonce, server, least ms between beats (0 = now, whatever others did)
+-- Answers  the server's time in ms
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local since = now - tonumber(redis.call('GET', KEYS[2]) or 0)
+if since >= tonumber(ARGV[4]) or since < 0 then
+  redis.call('SET', KEYS[2], string.format('%.0f', now))
+  local sequence = redis.call('INCR', KEYS[1])
+  redis.call('PUBLISH', ARGV[1], string.format('beat|%d|%.0f|%s|%s', sequence, now, ARGV[2], ARGV[3]))
+end
+return string.format('%.0f', now)

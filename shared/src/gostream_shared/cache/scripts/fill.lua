@@ -1,0 +1,19 @@
+-- Store what the holder of a lease loaded, unless it may be out of date by now.
+--
+-- KEYS[1]  video:{id}
+-- ARGV     token, version, data, schema, fresh ms, ttl ms, cost ms
+-- Answers  ok | lease (invalidated, evicted, expired or leased anew meanwhile) | floor (loaded below the floor)
+local key, token, version = KEYS[1], ARGV[1], ARGV[2]
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local found = redis.call('HMGET', key, 'lease', 'lease_until', 'floor')
+
+if found[1] ~= token or tonumber(found[2]) <= now then return 'lease' end
+redis.call('HDEL', key, 'lease', 'lease_until')
+if tonumber(version) < tonumber(found[3] or 0) then return 'floor' end
+
+redis.call('HSET', key, 'version', version, 'floor', version, 'data', ARGV[3], 'schema', ARGV[4],
+  'fresh_until', string.format('%.0f', now + tonumber(ARGV[5])), 'cost', ARGV[7])
+redis.call('PEXPIRE', key, ARGV[6])
+return 'ok'

@@ -1,0 +1,179 @@
+"""The S3 adapter of the object store, on aioboto3."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import aioboto3
+from aiobotocore.config import AioConfig
+from aiohttp import ClientPayloadError
+from botocore.exceptions import BotoCoreError, ClientError
+
+from gostream_shared.config import Config
+from gostream_shared.domain.errors import BackendUnavailableError
+from gostream_shared.storage import ObjectNotFoundError, PresignedUpload, StoredObject
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+
+#: Seconds for one small request, its retries included.
+REQUEST_TIMEOUT = 30.0
+#: Seconds for one segment or for one chunk of a download to arrive.
+TRANSFER_TIMEOUT = 120.0
+_CHUNK = 1 << 20
+_DELETE_BATCH = 1000  # S3's limit
+# 412 is what If-Match answers when the object was replaced: for its reader the one asked for is gone too.
+_GONE = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchUpload", "412", "PreconditionFailed"})
+
+
+@asynccontextmanager
+async def _store_errors(timeout: float) -> AsyncIterator[None]:
+    """Give the block `timeout` seconds; translate what the driver raises."""
+    try:
+        async with asyncio.timeout(timeout):
+            yield
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in _GONE:
+            raise ObjectNotFoundError from None
+        raise BackendUnavailableError("object store") from error
+    except (BotoCoreError, ClientPayloadError, OSError, TimeoutError) as error:
+        raise BackendUnavailableError("object store") from error
+
+
+class S3ObjectStore:
+    """Implements gostream_shared.storage.ObjectStore. Open it with `async with S3ObjectStore.open(config)`.
+
+    `client` speaks to the store from here; `signer` signs URLs with the endpoint that clients reach, because
+    a signature covers the host.
+    """
+
+    def __init__(self, client: "S3Client", signer: "S3Client", bucket: str) -> None:
+        self._client = client
+        self._signer = signer
+        self._bucket = bucket
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, config: Config) -> AsyncIterator[Self]:
+        """Make the clients; connects with the first request."""
+        # The import of a service model reads megabytes of JSON: keep it off the loop.
+        session = await asyncio.to_thread(_session, config)
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(_client(session, config.s3_endpoint_url))
+            public = config.s3_public_endpoint_url or config.s3_endpoint_url
+            signer = await stack.enter_async_context(_client(session, public))
+            yield cls(client, signer, config.s3_bucket)
+
+    async def head(self, key: str) -> StoredObject:
+        async with _store_errors(REQUEST_TIMEOUT):
+            answer = await self._client.head_object(Bucket=self._bucket, Key=key)
+        return StoredObject(key=key, size=answer["ContentLength"], etag=answer["ETag"])
+
+    async def put(self, key: str, body: bytes | Path, *, content_type: str, cache_control: str = "") -> None:
+        data = await asyncio.to_thread(body.read_bytes) if isinstance(body, Path) else body
+        extra: Any = {"CacheControl": cache_control} if cache_control else {}
+        async with _store_errors(TRANSFER_TIMEOUT):
+            await self._client.put_object(
+                Bucket=self._bucket,
+                Key=key,
+                Body=data,
+                ContentType=content_type,
+                ChecksumAlgorithm="CRC32",
+                **extra,
+            )
+
+    async def get(self, key: str) -> bytes:
+        async with _store_errors(TRANSFER_TIMEOUT):
+            answer = await self._client.get_object(Bucket=self._bucket, Key=key)
+            async with answer["Body"] as body:
+                return await body.read()
+
+    async def download(self, key: str, to: Path, *, etag: str) -> None:
+        async with _store_errors(REQUEST_TIMEOUT):
+            answer = await self._client.get_object(Bucket=self._bucket, Key=key, IfMatch=etag)
+        body = answer["Body"]
+        with await asyncio.to_thread(to.open, "wb") as file:
+            try:
+                while chunk := await _next_chunk(body):
+                    await asyncio.to_thread(file.write, chunk)
+            finally:
+                body.close()
+
+    async def list(self, prefix: str) -> AsyncIterator[StoredObject]:
+        token: Any = {}
+        while True:
+            async with _store_errors(REQUEST_TIMEOUT):
+                page = await self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **token)
+            for entry in page.get("Contents", []):
+                yield StoredObject(key=entry["Key"], size=entry["Size"], etag=entry["ETag"])
+            if not page.get("IsTruncated"):
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        for start in range(0, len(keys), _DELETE_BATCH):
+            batch = keys[start : start + _DELETE_BATCH]
+            async with _store_errors(REQUEST_TIMEOUT):
+                answer = await self._client.delete_objects(
+                    Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
+                )
+            if answer.get("Errors"):
+                raise BackendUnavailableError("object store")
+
+    async def abort_multipart_uploads(self, prefix: str) -> None:
+        async with _store_errors(REQUEST_TIMEOUT):
+            answer = await self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=prefix)
+            for upload in answer.get("Uploads", []):
+                await self._client.abort_multipart_upload(
+                    Bucket=self._bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                )
+
+    async def presign_upload(
+        self, key: str, *, content_type: str, size_bytes: int | None, expires_in: timedelta
+    ) -> PresignedUpload:
+        parameters: dict[str, object] = {"Bucket": self._bucket, "Key": key, "ContentType": content_type}
+        if size_bytes is not None:
+            parameters["ContentLength"] = size_bytes
+        seconds = int(expires_in.total_seconds())
+        async with _store_errors(REQUEST_TIMEOUT):
+            url = await self._signer.generate_presigned_url(
+                "put_object", Params=parameters, ExpiresIn=seconds
+            )
+        return PresignedUpload(
+            method="PUT",
+            url=url,
+            expires_at=datetime.now(UTC) + timedelta(seconds=seconds),
+            headers={"Content-Type": content_type},
+        )
+
+
+async def _next_chunk(body: Any) -> bytes:
+    async with _store_errors(TRANSFER_TIMEOUT):
+        chunk: bytes = await body.read(_CHUNK)
+        return chunk
+
+
+def _session(config: Config) -> aioboto3.Session:
+    key, secret = config.s3_access_key.get_secret_value(), config.s3_secret_key.get_secret_value()
+    return aioboto3.Session(
+        aws_access_key_id=key or None, aws_secret_access_key=secret or None, region_name=config.s3_region
+    )
+
+
+def _client(session: aioboto3.Session, endpoint: str | None) -> Any:
+    return session.client(
+        "s3",
+        endpoint_url=endpoint,
+        config=AioConfig(
+            signature_version="s3v4",
+            # Path style wherever the endpoint is our own: a bucket's name need not resolve.
+            s3={"addressing_style": "path" if endpoint else "auto"},
+            retries={"mode": "standard", "max_attempts": 4},
+            connect_timeout=3,
+            read_timeout=20,
+            max_pool_connections=32,
+        ),
+    )

@@ -1,0 +1,46 @@
+"""gostream-migrate on a real PostgreSQL."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from gostream_shared.db.migrate import migrate, migrations, pending
+
+
+@pytest.fixture
+async def empty_database_url(database_url: str) -> str:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    await connection.close()
+    return database_url
+
+
+async def test_an_empty_database_gets_every_migration_and_the_queue(empty_database_url: str) -> None:
+    assert await pending(empty_database_url) == sorted(migrations())
+
+    assert await migrate(empty_database_url) == [*migrations(), "pgqueuer"]
+
+    assert await pending(empty_database_url) == []
+    assert await migrate(empty_database_url) == []
+
+
+async def test_migrators_that_start_together_apply_each_migration_once(empty_database_url: str) -> None:
+    applied = await asyncio.gather(*(migrate(empty_database_url) for _ in range(5)))
+
+    assert sorted(name for names in applied for name in names) == sorted([*migrations(), "pgqueuer"])
+
+
+async def test_a_migration_that_fails_leaves_nothing_behind(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = {**migrations(), "9999_broken.sql": "CREATE TABLE half (id int); SELECT no_such_column"}
+    monkeypatch.setattr("gostream_shared.db.migrate.migrations", lambda: broken)
+
+    with pytest.raises(asyncpg.UndefinedColumnError):
+        await migrate(empty_database_url)
+
+    assert await pending(empty_database_url) == ["9999_broken.sql"]
+    connection = await asyncpg.connect(empty_database_url)
+    assert await connection.fetchval("SELECT to_regclass('half')") is None
+    await connection.close()

@@ -1,0 +1,138 @@
+"""The S3 adapter on a real S3 server."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from gostream_devstack.fixtures import Bucket
+from gostream_devstack.seaweedfs import SeaweedFS
+from gostream_shared.config import Config, load
+from gostream_shared.domain.errors import BackendUnavailableError
+from gostream_shared.s3 import S3ObjectStore
+from gostream_shared.storage import ObjectNotFoundError
+
+
+def config_of(server: SeaweedFS, **changes: str) -> Config:
+    return load(
+        Config,
+        {
+            "DATABASE_URL": "postgresql://unused",
+            "S3_ENDPOINT_URL": server.endpoint_url,
+            "S3_BUCKET": server.bucket,
+            "S3_ACCESS_KEY": server.access_key,
+            "S3_SECRET_KEY": server.secret_key,
+            **changes,
+        },
+    )
+
+
+@pytest.fixture
+async def store(object_store_server: SeaweedFS) -> AsyncIterator[S3ObjectStore]:
+    async with S3ObjectStore.open(config_of(object_store_server)) as store:
+        yield store
+
+
+async def test_what_was_put_is_read_back(store: S3ObjectStore, bucket: Bucket, tmp_path: Path) -> None:
+    key, body = f"{bucket.prefix}a", b"x" * 3_000_000
+    (tmp_path / "body").write_bytes(body)
+
+    await store.put(key, tmp_path / "body", content_type="video/mp2t", cache_control="max-age=60")
+
+    head = await store.head(key)
+    assert (head.key, head.size) == (key, len(body))
+    assert await store.get(key) == body
+    await store.download(key, tmp_path / "copy", etag=head.etag)
+    assert hashlib.sha256((tmp_path / "copy").read_bytes()).digest() == hashlib.sha256(body).digest()
+
+
+async def test_what_does_not_exist_is_not_found(store: S3ObjectStore, bucket: Bucket, tmp_path: Path) -> None:
+    key = f"{bucket.prefix}nothing"
+
+    with pytest.raises(ObjectNotFoundError):
+        await store.head(key)
+    with pytest.raises(ObjectNotFoundError):
+        await store.get(key)
+    with pytest.raises(ObjectNotFoundError):
+        await store.download(key, tmp_path / "copy", etag='"0"')
+
+
+async def test_an_object_that_was_replaced_is_not_downloaded(
+    store: S3ObjectStore, bucket: Bucket, tmp_path: Path
+) -> None:
+    key = f"{bucket.prefix}a"
+    await store.put(key, b"old", content_type="video/mp4")
+    before = await store.head(key)
+    await store.put(key, b"new", content_type="video/mp4")
+
+    with pytest.raises(ObjectNotFoundError):
+        await store.download(key, tmp_path / "copy", etag=before.etag)
+
+
+async def test_a_prefix_is_listed_whole_and_removed_whole(store: S3ObjectStore, bucket: Bucket) -> None:
+    keys = {f"{bucket.prefix}{number}" for number in range(1100)}  # more than a page of S3's
+    at_once = asyncio.Semaphore(16)
+
+    async def put(key: str) -> None:
+        async with at_once:
+            await store.put(key, b"x", content_type="text/plain")
+
+    await asyncio.gather(*map(put, keys))
+
+    assert {entry.key async for entry in store.list(bucket.prefix)} == keys
+    await store.delete([*keys, f"{bucket.prefix}never-was"])
+    assert [entry async for entry in store.list(bucket.prefix)] == []
+
+
+async def test_a_presigned_upload_admits_what_it_was_signed_for_and_nothing_else(
+    store: S3ObjectStore, bucket: Bucket
+) -> None:
+    key = f"{bucket.prefix}upload"
+    upload = await store.presign_upload(
+        key, content_type="video/mp4", size_bytes=5, expires_in=timedelta(minutes=1)
+    )
+
+    async def send(body: bytes, content_type: str) -> int:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(
+                upload.method, upload.url, data=body, headers={"Content-Type": content_type}
+            ) as answer,
+        ):
+            return answer.status
+
+    assert await send(b"123456", "video/mp4") == 403
+    assert await send(b"12345", "text/html") == 403
+    assert await send(b"12345", upload.headers["Content-Type"]) == 200
+    assert await store.get(key) == b"12345"
+
+
+async def test_upload_urls_carry_the_host_that_clients_reach(object_store_server: SeaweedFS) -> None:
+    config = config_of(object_store_server, S3_PUBLIC_ENDPOINT_URL="https://upload.example.com")
+    async with S3ObjectStore.open(config) as store:
+        upload = await store.presign_upload(
+            "k", content_type="video/mp4", size_bytes=None, expires_in=timedelta(minutes=1)
+        )
+
+    assert upload.url.startswith("https://upload.example.com/videos/k?")
+
+
+async def test_unfinished_multipart_uploads_are_given_up(store: S3ObjectStore, bucket: Bucket) -> None:
+    client = store._client
+    await client.create_multipart_upload(Bucket=bucket.name, Key=f"{bucket.prefix}big")
+
+    await store.abort_multipart_uploads(bucket.prefix)
+
+    left = await client.list_multipart_uploads(Bucket=bucket.name, Prefix=bucket.prefix)
+    assert left.get("Uploads", []) == []
+
+
+async def test_a_store_that_is_not_there_is_unavailable(object_store_server: SeaweedFS) -> None:
+    config = config_of(object_store_server, S3_ENDPOINT_URL="http://127.0.0.1:9")
+    async with S3ObjectStore.open(config) as store:
+        with pytest.raises(BackendUnavailableError, match="the object store does not answer"):
+            await store.head("k")
