@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gostream_shared.conformance.check import check
 from gostream_shared.conformance.errors import UnreadableError
 from gostream_shared.conformance.load import Limits
+from gostream_shared.conformance.rules.whole import WORTH_COMPRESSING
 from gostream_shared.conformance.sources import DirectorySource, HttpSource, Resource
 
 from .test_rules import broken
@@ -50,7 +51,7 @@ async def served(tree: Path, edge: Edge) -> AsyncIterator[HttpSource]:
         answer = web.Response(
             body=file.read_bytes(), headers={"Content-Type": edge.types[".m3u8"], "ETag": '"1"'}
         )
-        if edge.compress:
+        if edge.compress and file.stat().st_size >= WORTH_COMPRESSING:
             answer.enable_compression()
         return answer
 

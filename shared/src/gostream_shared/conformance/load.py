@@ -81,7 +81,7 @@ class _Loader:
         headers = {"accept-encoding": "gzip"} if path.partition("?")[0].endswith(".m3u8") else None
         resource = await self._source.read(path, limit=min(limit, self._left), headers=headers)
         self._left -= len(resource.body)
-        self._found.answers[path] = Answer(resource.status, resource.headers)
+        self._found.answers[path] = Answer(resource.status, resource.headers, len(resource.body))
         return resource
 
     async def _get(self, path: str, where: str, limit: int) -> bytes | None:
@@ -196,7 +196,7 @@ class _Loader:
                 resource = await self._source.read(path, limit=self._limits.segment_bytes, headers=headers)
             except UnreadableError:
                 continue
-            found.probes[name] = Answer(resource.status, resource.headers)
+            found.probes[name] = Answer(resource.status, resource.headers, len(resource.body))
 
 
 def _cut(body: bytes, byte_range: ByteRange | None) -> bytes:
