@@ -166,6 +166,25 @@ FILES = [
 ]
 
 
+async def test_one_file_listed_a_thousand_times_is_read_and_measured_once(tree: Path) -> None:
+    playlist = tree / "v1/360p/playlist.m3u8"
+    text = playlist.read_text()
+    playlist.write_text(text.replace("#EXT-X-ENDLIST", "#EXTINF:6.0,\nseg0.ts\n" * 1000 + "#EXT-X-ENDLIST"))
+    report = await check(DirectorySource(tree), limits=Limits(total_bytes=10_000_000))
+    assert "media.same-boundaries" in broken(report)
+    assert "master.uris-answer" not in broken(report)
+
+
+async def test_a_thousand_ranges_of_one_file_end_at_the_total(tree: Path) -> None:
+    playlist = tree / "v1/360p/playlist.m3u8"
+    size = (tree / "v1/360p/seg0.ts").stat().st_size
+    ranges = [f"#EXTINF:6.0,\n#EXT-X-BYTERANGE:{size - n}@0\nseg0.ts\n" for n in range(1, 1000)]
+    playlist.write_text(playlist.read_text().replace("#EXT-X-ENDLIST", "".join(ranges) + "#EXT-X-ENDLIST"))
+    report = await check(DirectorySource(tree), limits=Limits(total_bytes=20 * size))
+    whys = [f.why for o in report.outcomes if o.rule.id == "master.uris-answer" for f in o.findings]
+    assert any("bytes in all" in why for why in whys)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(st.data())
 async def test_no_mutation_of_a_tree_makes_the_checker_itself_fail(tree: Path, data: st.DataObject) -> None:
