@@ -13,8 +13,8 @@ _PATIENCE = 1.0
 async def in_background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Run `work` until the block ends; its errors are its own.
 
-    A single cancellation can be lost: a TaskGroup before Python 3.13 drops it when a child fails meanwhile, and
-    so may a driver that cleans up a connection it was making. It is repeated until the task has ended.
+    One cancellation can be lost: a TaskGroup before Python 3.13 drops it when a child fails meanwhile, and so
+    may a driver that cleans up a connection it was making. So it is repeated until the task has ended.
     """
     tasks = {asyncio.create_task(each) for each in work}
     try:
