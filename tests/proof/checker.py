@@ -45,8 +45,8 @@ class Checker:
         index = bisect_right(self._times[video_id], when)
         return self._floors[video_id][index - 1] if index else 0
 
-    def hit(self, now: float, video_id: UUID, version: int) -> None:
-        floor = self.floor(video_id, now)
+    def hit(self, floor: int, video_id: UUID, version: int) -> None:
+        """Redis answered `version` at a moment when `floor` was the highest that had been invalidated."""
         self._demand(version >= floor, f"S1: Redis answered {version}, invalidated below {floor}", video_id)
 
     def read(

@@ -19,7 +19,7 @@ class SeededLoop(asyncio.AbstractEventLoop):
     """As much of an event loop as tasks, futures, sleeps and timeouts need: no sockets, no threads."""
 
     def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)  # noqa: S311
+        self._random = random.Random(seed)
         self._now = 0.0
         self._ready: list[asyncio.Handle] = []
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
@@ -34,7 +34,16 @@ class SeededLoop(asyncio.AbstractEventLoop):
                 self._step()
             return task.result()
         finally:
+            self._end_all()
             asyncio._set_running_loop(None)
+
+    def _end_all(self) -> None:
+        """Leave no task behind that the garbage collector would end in the middle of another history."""
+        while left := [task for task in asyncio.all_tasks(self) if not task.done()]:
+            for task in left:
+                task.cancel()
+            while self._ready:
+                self._step()
 
     def _step(self) -> None:
         if not self._ready:

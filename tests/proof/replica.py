@@ -18,7 +18,7 @@ from gostream_shared.domain.errors import (
 from gostream_shared.domain.video import Video
 from tests.proof.world import SimDatabase, SimRedis, World
 
-LOCAL_TIMES = LocalTimes(hard=3.0, negative=1.0)
+LOCAL_TIMES = LocalTimes(hard=60.0, negative=60.0)
 
 
 class Replica:
@@ -38,9 +38,7 @@ class Replica:
         self.service = CachedVideoService(reads, self.local, self.bus, encode=_encode)
         self.bus.add(self.service)
         self.announcer = RedisChangeAnnouncer(self.redis, database, locally=self.bus.changed)
-        keeper = NamespaceKeeper(
-            namespace, database, server=self.redis.server, changed=self.bus.epoch_changed
-        )
+        keeper = NamespaceKeeper(namespace, database, probe=self.redis, changed=self.bus.epoch_changed)
         relay = OutboxRelay(database, self.redis, bell=asyncio.sleep)
         runners = [keeper.run(), self.bus._keep_listening(), self.bus._keep_beating()]
         if "relay" not in world.without:

@@ -85,7 +85,7 @@ class World:
 
     def __init__(self, loop: SeededLoop, seed: int, times: CacheTimes, without: frozenset[str]) -> None:
         self.loop = loop
-        self.random = random.Random(seed)  # noqa: S311
+        self.random = random.Random(seed)
         self.checker = Checker()
         self.times = times
         self.without = without
@@ -250,7 +250,7 @@ class SimRedis:
         served = world.server
         await world.hop()
         if world.random.random() < 0.05:
-            await asyncio.sleep(world.random.choice((0.01, 0.1)))
+            await asyncio.sleep(world.random.choice((0.01, 0.1, 0.3)))
         if served != world.server or self.partitioned:
             raise CacheUnavailableError("reply lost")
 
@@ -266,9 +266,11 @@ class SimRedis:
         lookup = self._world.redis.get_or_lease(
             video_id, self._token(), epoch=epoch, min_version=min_version, refresh=refresh
         )
-        if isinstance(lookup, Hit):
-            self._world.checker.hit(self._world.loop.time(), video_id, lookup.entry.version)
+        floor = self._world.checker.floor(video_id, self._world.loop.time())
         await self._reply()
+        self._namespace.demand(epoch)
+        if isinstance(lookup, Hit):
+            self._world.checker.hit(floor, video_id, lookup.entry.version)
         return lookup
 
     async def get_or_lease_many(self, video_ids: Sequence[UUID]) -> Mapping[UUID, Lookup]:
@@ -302,6 +304,9 @@ class SimRedis:
         if "publish" not in world.without:
             ms = round(world.server_clock() * 1000)
             world.publish(f"change|{sequence}|{ms}|{video_id}|{version}")
+
+    async def reconnect(self) -> None:
+        self._server = None
 
     async def server(self) -> str:
         await self._reach()
