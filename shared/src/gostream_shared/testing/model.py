@@ -1,4 +1,4 @@
-"""The Lua scripts in Python, over a dictionary: what the simulator runs on and the real ones are compared with.
+"""The Lua scripts in Python: the simulator runs on them, and the real ones are compared with them.
 
 `without` names rules to leave out, so that the proof can show that each of them is needed.
 """
