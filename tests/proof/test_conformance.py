@@ -55,7 +55,7 @@ class Both(RuleBasedStateMachine):
 
     def client(self, command: str, *words: object) -> Any:
         async def run() -> Any:
-            return await self.link.client.execute_command(command, *words)
+            return await self.link.client.execute_command(command, *words)  # type: ignore[no-untyped-call]
 
         return self.runner.run(run())
 
