@@ -12,6 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 MEMBERS := protos shared services/api services/worker cli devstack
 PROTOS := $(wildcard protos/gostream/v1/*.proto)
 SYNCED := $(VENV)/.synced
+BENCH := $(VENV)/.synced-bench
 
 .PHONY: help
 help: ## this list
@@ -58,11 +59,19 @@ e2e: $(SYNCED) ## the end-to-end tests alone
 faults: $(SYNCED) ## the tests that kill and break real processes
 	@$(BIN)/pytest -m faults $(ARGS)
 
+$(BENCH): requirements-bench.lock $(SYNCED)
+	@$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements-bench.lock
+	@touch $@
+
+.PHONY: bench-cache
+bench-cache: $(BENCH) ## staleness of our cache and of others, in calm [ARGS=--faults]
+	@$(BIN)/python -m benchmarks.coherence $(ARGS)
+
 .PHONY: check
 check: $(SYNCED) ## format, lint, types, import rules, contract
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(filter-out protos,$(MEMBERS)) tests
+	$(BIN)/mypy $(filter-out protos,$(MEMBERS)) tests benchmarks
 	$(BIN)/lint-imports
 	$(BIN)/python protos/generate.py --check
 
@@ -83,6 +92,8 @@ migrate: $(SYNCED) ## apply the migrations to DATABASE_URL
 lock: | $(UV) ## resolve requirements.lock anew (ARGS=--upgrade for newer versions)
 	$(UV) pip compile -q --universal --generate-hashes --no-header --no-annotate --group dev pyproject.toml \
 	  $(foreach m,protos shared api worker cli devstack,--no-emit-package gostream-$(m)) -o requirements.lock $(ARGS)
+	$(UV) pip compile -q --universal --generate-hashes --no-header --no-annotate --group bench -c requirements.lock \
+	  -o requirements-bench.lock $(ARGS)
 
 .PHONY: clean
 clean: ## remove what the other commands made

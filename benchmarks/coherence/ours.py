@@ -1,0 +1,60 @@
+"""GoStream's own cache, exactly as the API opens it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from uuid import UUID
+
+from prometheus_client import REGISTRY
+
+from benchmarks.coherence.systems import System
+from gostream_api.cached_video_service import CachedVideoService
+from gostream_api.convert import encode_video
+from gostream_shared.cache.open import Cache, open_cache
+from gostream_shared.config import Config
+from gostream_shared.db.database import PostgresDatabase
+from gostream_shared.domain.repository import VideoRepository
+
+_COUNTED = {
+    "rejected": ("gostream_stale_fill_rejected_total", ({"reason": "lease"}, {"reason": "floor"})),
+    "rejected_l1": ("gostream_l1_fill_rejected_total", ({},)),
+    "loads": ("gostream_db_loads_total", ({},)),
+    "l1_hits": ("gostream_cache_requests_total", ({"layer": "l1", "result": "hit"},)),
+}
+_START_TIMEOUT = 20.0
+
+
+class Ours:
+    """Implements System over CachedVideoService."""
+
+    def __init__(self, cache: Cache, videos: CachedVideoService) -> None:
+        self._cache = cache
+        self._videos = videos
+
+    async def get(self, video_id: UUID) -> int:
+        return (await self._videos.get_video(video_id)).reply.version
+
+    async def announce(self, video_id: UUID, version: int) -> None:
+        await self._cache.announcer.announce(video_id, version)
+
+    def counters(self) -> dict[str, int]:
+        return {
+            name: round(sum(REGISTRY.get_sample_value(metric, labels) or 0 for labels in each))
+            for name, (metric, each) in _COUNTED.items()
+        }
+
+
+@asynccontextmanager
+async def open_ours(
+    config: Config, database: PostgresDatabase, videos: VideoRepository
+) -> AsyncIterator[System]:
+    encode = partial(encode_video, cdn_base_url=config.cdn_base_url)
+    async with (
+        open_cache(config, outbox=database.outbox, subscribe=True) as cache,
+        CachedVideoService.open(cache, videos, encode=encode) as service,
+    ):
+        async with asyncio.timeout(_START_TIMEOUT):
+            while not service.is_live:
+                await asyncio.sleep(0.02)
+        yield Ours(cache, service)
