@@ -76,10 +76,10 @@ class Command:
 def command(tmp_path: Path) -> Iterator[Command]:
     command = Command(tmp_path / "state")
     yield command
-    command("down")
-    servers = command.root / "servers"
-    if servers.is_symlink():
-        subprocess.run(["rm", "-rf", servers.resolve()], check=True)
+    servers = (command.root / "servers").resolve()
+    command.ok("down", "--wipe")
+    assert not servers.exists()
+    assert not command.root.exists()
 
 
 def _until(condition: Callable[[], bool], seconds: float = 30) -> None:

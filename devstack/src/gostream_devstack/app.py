@@ -56,9 +56,14 @@ def up(
 
 
 @cli.command()
-def down(state_dir: StateDir = STATE_DIR) -> None:
+def down(
+    wipe: Annotated[bool, typer.Option(help="Delete data, ports and passwords too.")] = False,
+    state_dir: StateDir = STATE_DIR,
+) -> None:
     """Stop everything. Data, ports and passwords stay for the next start."""
     _print("stopped" if supervising.down(state_dir) else "nothing was running")
+    if wipe:
+        supervising.wipe(state_dir)
 
 
 @cli.command()
@@ -99,6 +104,19 @@ def env(
         return
     for key, value in variables.items():
         _print(f"export {key}={shlex.quote(value)}" if export else f"{key}={value}")
+
+
+@cli.command()
+def demo(
+    video: Annotated[
+        Path | None, typer.Option(help="Your own video; a sample is made when left out.", resolve_path=True)
+    ] = None,
+    state_dir: StateDir = STATE_DIR / "demo",
+) -> None:
+    """Show one video from file to stream, on servers of the demonstration's own, and stop."""
+    from gostream_devstack.demo_run import run_demo
+
+    run_demo(state_dir, video)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """Holding an instance up: in the foreground until Ctrl-C, or detached."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -99,3 +100,11 @@ def down(root: Path) -> bool:
             os.kill(supervisor, signal.SIGKILL)
     reaped = orphans.reap((root / "servers").resolve())
     return supervisor is not None or reaped > 0
+
+
+def wipe(root: Path) -> None:
+    """Delete everything the stopped instance has stored."""
+    if root.exists():
+        with locked(root):
+            Home.at(root).remove()
+            shutil.rmtree(root)

@@ -1,71 +1,53 @@
 """The composition root: what the API is made of. Run it: `gostream-api` or `python -m gostream_api.app`."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
-from uuid import UUID
 
+from gostream_api.cached_video_service import CachedVideoService
 from gostream_api.config import ApiConfig
 from gostream_api.convert import encode_video
-from gostream_api.server import ApiServer
+from gostream_api.server import ApiServer, CannotListenError
 from gostream_api.servicer import VideoServicer, method_handlers
 from gostream_api.video_service import Limits, VideoService
 from gostream_api.watch import WatchService
-from gostream_shared.cache.ports import Update
+from gostream_shared.cache.open import open_cache
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.lifecycle import run_service, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
 from gostream_shared.s3 import S3ObjectStore
-
-
-class _NullAnnouncer:
-    async def announce(self, video_id: UUID, version: int) -> None:
-        pass
-
-
-class _NullSubscription:
-    async def wait(self, timeout: float) -> Update:
-        await asyncio.sleep(timeout)
-        return Update(gap=True)
-
-
-class _NullEvents:
-    @asynccontextmanager
-    async def subscribe(self, video_id: UUID) -> AsyncIterator[_NullSubscription]:
-        yield _NullSubscription()
-
 
 SUMMARY = "The gRPC API of GoStream: gostream.v1.VideoService."
 
 
 @asynccontextmanager
 async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
-    """Open every resource and put the service together. Raises BackendUnavailableError."""
+    """Open every resource and put the service together. Raises BackendUnavailableError.
+
+    Only the database must be up: the object store and Redis are first asked by the calls that need them.
+    """
+    database_url, cdn_base_url = config.database_url.get_secret_value(), config.cdn_base_url
     async with (
-        PostgresDatabase.open(
-            config.database_url.get_secret_value(), max_size=config.database_pool_size
-        ) as database,
+        PostgresDatabase.open(database_url, max_size=config.database_pool_size) as database,
         S3ObjectStore.open(config) as store,
+        open_cache(config, outbox=database.outbox, epochs=database.epochs, subscribe=True) as cache,
+        CachedVideoService.open(
+            cache, database.videos, encode=partial(encode_video, cdn_base_url=cdn_base_url)
+        ) as reads,
     ):
-        videos = VideoService(
-            database=database,
-            store=store,
-            announcer=_NullAnnouncer(),
-            encode=partial(encode_video, cdn_base_url=config.cdn_base_url),
-            limits=Limits(
-                source_max_bytes=config.source_max_bytes,
-                upload_url_ttl=config.upload_url_ttl,
-                queue_limit=config.queue_limit,
-            ),
+        limits = Limits(
+            source_max_bytes=config.source_max_bytes,
+            upload_url_ttl=config.upload_url_ttl,
+            queue_limit=config.queue_limit,
         )
-        watches = WatchService(database=database, events=_NullEvents())
+        videos = VideoService(database=database, store=store, announcer=cache.announcer, limits=limits)
+        watches = WatchService(database=database, events=cache.events)
         servicer = VideoServicer(
             videos=videos,
-            reads=videos,
+            reads=reads,
             watches=watches,
-            cdn_base_url=config.cdn_base_url,
-            source_max_bytes=config.source_max_bytes,
+            cdn_base_url=cdn_base_url,
+            source_max_bytes=limits.source_max_bytes,
         )
         yield ApiServer(
             method_handlers(servicer),
@@ -77,11 +59,22 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
 
 async def serve(config: ApiConfig) -> None:
     """Serve until SIGTERM or SIGINT, then stop gracefully."""
-    with serve_metrics(config.metrics_host, config.metrics_port):
-        async with stop_signal() as stop, open_server(config) as server:
+    async with stop_signal() as stop, open_server(config) as server:
+        with _metrics(config):
             await server.start(config.api_host, config.api_port)
             await stop.wait()
             await server.stop(delay=config.shutdown_delay, grace=config.shutdown_grace)
+
+
+@contextmanager
+def _metrics(config: ApiConfig) -> Iterator[None]:
+    host, port = config.metrics_host, config.metrics_port
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(serve_metrics(host, port))
+        except OSError:
+            raise CannotListenError(host, port) from None
+        yield
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The read path's interface: what VideoService offers and CachedVideoService decorates."""
+"""The read path's interface: what CachedVideoService offers to every transport."""
 
 import enum
 from dataclasses import dataclass

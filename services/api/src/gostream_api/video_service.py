@@ -1,7 +1,6 @@
 """The use cases of VideoService, in the domain's words: they know neither gRPC nor any driver."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -9,13 +8,11 @@ from uuid import UUID
 
 from gostream_api.ids import new_id
 from gostream_api.paging import page_token, position_of
-from gostream_api.reads import Layer, Read, VideoReply
 from gostream_shared.cache.ports import ChangeAnnouncer
 from gostream_shared.domain.errors import (
     QueueFullError,
     SourceNotUploadedError,
     SourceTooLargeError,
-    VersionNotReachedError,
 )
 from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
 from gostream_shared.domain.repository import Database, NewVideo, Position, VideoFilter
@@ -55,10 +52,10 @@ class Limits:
 
 
 class VideoService:
-    """Videos in the database of record; implements gostream_api.reads.VideoReader without any cache.
+    """Every use case but GetVideo, which CachedVideoService answers, and WatchVideo.
 
     Every method raises BackendUnavailableError when the database or the object store does not answer. Every
-    write is announced after its commit.
+    write is announced after its commit; one that is cancelled in between is announced by the outbox relay.
     """
 
     def __init__(
@@ -67,13 +64,11 @@ class VideoService:
         database: Database,
         store: ObjectStore,
         announcer: ChangeAnnouncer,
-        encode: Callable[[Video], bytes],
         limits: Limits,
     ) -> None:
         self._database = database
         self._store = store
         self._announcer = announcer
-        self._encode = encode
         self._limits = limits
 
     async def create_video(self, draft: VideoDraft) -> tuple[Video, PresignedUpload]:
@@ -119,12 +114,6 @@ class VideoService:
         if encode is not None:
             await self._announcer.announce(video_id, video.version)
         return video
-
-    async def get_video(self, video_id: UUID, *, min_version: int = 0) -> Read:
-        video = await self._database.videos.get(video_id)
-        if video.version < min_version:
-            raise VersionNotReachedError(video_id, version=video.version, min_version=min_version)
-        return Read(VideoReply(video.version, self._encode(video)), Layer.BYPASS)
 
     async def list_videos(self, which: VideoFilter, *, page_size: int, token: str) -> tuple[list[Video], str]:
         """A page, newest first, and the token of the next one, empty on the last.

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import dataclass, replace
+from time import monotonic
 from typing import TypeVar
 from uuid import UUID
 
@@ -13,6 +14,8 @@ from gostream_shared.domain.video import Encode, Progress, Video, VideoStatus
 
 #: Seconds between looks at the database while the bus cannot be trusted.
 POLL_INTERVAL = 1.0
+#: Seconds after a gap in which it is not: one that stays down reports a gap more often than that.
+DISTRUST = 10.0
 #: Seconds of silence after which the video is read and sent again: a sign of life for the client, and the
 #: net under a change that nobody announced.
 HEARTBEAT = 10.0
@@ -63,28 +66,28 @@ class WatchService:
 
     async def _change(self, view: "_View", subscription: Subscription) -> None:
         """Return when the view has something new to show, or was silent for a heartbeat."""
-        before, clock = view.snapshot, asyncio.get_running_loop().time
-        silent_until = clock() + self._heartbeat
-        while view.snapshot == before and clock() < silent_until:
-            patience = POLL_INTERVAL if view.is_blind else silent_until - clock()
-            update = await self._until_stop(subscription.wait(patience))
-            if view.is_blind and update.gap:  # a bus that is down may say so without waiting
+        before, silent_until = view.snapshot, monotonic() + self._heartbeat
+        while view.snapshot == before and (patience := silent_until - monotonic()) > 0:
+            is_blind = monotonic() < view.blind_until
+            update = await self._until_stop(
+                subscription.wait(min(patience, POLL_INTERVAL) if is_blind else patience)
+            )
+            if is_blind and update.gap:  # a bus that is down says so again and again
                 await self._until_stop(asyncio.sleep(POLL_INTERVAL))
             view.hear(update)
             if view.is_outdated_by(update):
                 view.see(await self._look(before.video.id))
 
     async def _until_stop(self, awaitable: Awaitable[T]) -> T:
-        if self._is_stopping:
-            raise ServerStoppingError
         try:
-            async with asyncio.timeout(None) as wait:
+            async with asyncio.timeout(0 if self._is_stopping else None) as wait:
                 self._waits.add(wait)
-                return await awaitable
+                try:
+                    return await awaitable
+                finally:
+                    self._waits.discard(wait)
         except TimeoutError:
             raise ServerStoppingError from None
-        finally:
-            self._waits.discard(wait)
 
     async def _look(self, video_id: UUID) -> Snapshot:
         async with self._looks:
@@ -99,8 +102,8 @@ class _View:
 
     def __init__(self, seen: Snapshot) -> None:
         self.snapshot = seen
-        #: Whether changes may go unheard: since the bus lost something, and until it says something.
-        self.is_blind = False
+        #: Changes may go unheard before that moment.
+        self.blind_until = 0.0
         self._heard = (seen.video.attempt, _percent(seen.progress))
 
     def hear(self, update: Update) -> None:
@@ -108,9 +111,7 @@ class _View:
         if update.progress is not None:
             self._hear_progress(*update.progress)
         if update.gap:
-            self.is_blind = True
-        elif not update.is_empty:
-            self.is_blind = False
+            self.blind_until = monotonic() + DISTRUST
 
     def is_outdated_by(self, update: Update) -> bool:
         """Whether only the database knows the rest."""
