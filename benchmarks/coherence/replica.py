@@ -31,7 +31,7 @@ class SlowVideos(PostgresVideoRepository):
 
 def run_replica(spec: Spec, connection: Connection) -> None:
     """Say that it is ready, receive the Schedule, send the Tally."""
-    configure_logs(service="replica", level="ERROR", form="console")
+    configure_logs(service="replica", level="CRITICAL", form="console")
     uvloop.run(_run(spec, connection))
 
 

@@ -22,7 +22,7 @@ _UPDATE = "UPDATE videos SET title = $2 WHERE id = $1 RETURNING version"
 
 def run_writer(spec: Spec, keys: tuple[int, ...], connection: Connection) -> None:
     """Say that it is ready, receive the Schedule, write `keys` until its end."""
-    configure_logs(service="writer", level="ERROR", form="console")
+    configure_logs(service="writer", level="CRITICAL", form="console")
     uvloop.run(_run(spec, keys, connection))
 
 
