@@ -1,17 +1,15 @@
 """GoStream's own cache, exactly as the API opens it."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from uuid import UUID
 
 from prometheus_client import REGISTRY
 
+from benchmarks.cached import open_cached
 from benchmarks.coherence.systems import System
 from gostream_api.cached_video_service import CachedVideoService
-from gostream_api.convert import encode_video
-from gostream_shared.cache.open import Cache, open_cache
+from gostream_shared.cache.open import Cache
 from gostream_shared.config import Config
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.repository import VideoRepository
@@ -22,7 +20,6 @@ _COUNTED = {
     "loads": ("gostream_db_loads_total", ({},)),
     "l1_hits": ("gostream_cache_requests_total", ({"layer": "l1", "result": "hit"},)),
 }
-_START_TIMEOUT = 20.0
 
 
 class Ours:
@@ -49,12 +46,5 @@ class Ours:
 async def open_ours(
     config: Config, database: PostgresDatabase, videos: VideoRepository
 ) -> AsyncIterator[System]:
-    encode = partial(encode_video, cdn_base_url=config.cdn_base_url)
-    async with (
-        open_cache(config, outbox=database.outbox, subscribe=True) as cache,
-        CachedVideoService.open(cache, videos, encode=encode) as service,
-    ):
-        async with asyncio.timeout(_START_TIMEOUT):
-            while not service.is_live:
-                await asyncio.sleep(0.02)
+    async with open_cached(config, database, videos) as (cache, service):
         yield Ours(cache, service)
