@@ -64,8 +64,14 @@ $(BENCH): requirements-bench.lock $(SYNCED)
 	@touch $@
 
 .PHONY: bench-cache
-bench-cache: $(BENCH) ## staleness of our cache and of others, in calm [ARGS=--faults]
+bench-cache: $(BENCH) ## staleness of our cache beside others [ARGS=--faults or --help]
 	@$(BIN)/python -m benchmarks.coherence $(ARGS)
+
+.PHONY: bench-micro
+bench-micro: $(BENCH) ## look-ups, invalidation latency, a stampede
+	@$(BIN)/python -m benchmarks.micro
+	@$(BIN)/python -m benchmarks.latency
+	@$(BIN)/python -m benchmarks.stampede
 
 .PHONY: check
 check: $(SYNCED) ## format, lint, types, import rules, contract

@@ -17,6 +17,8 @@ from gostream_shared.db.videos import PostgresVideoRepository
 from gostream_shared.domain.video import Video
 from gostream_shared.observability.logs import configure_logs
 
+_TICK = 0.01
+
 
 class SlowVideos(PostgresVideoRepository):
     """Reads that reach their reader late: what makes the races of a busy day occur in seconds."""
@@ -53,29 +55,42 @@ class _Readers:
         self._database = database
         self._truth = Truth(spec.record, len(spec.video_ids))
         self._tally = Tally()
+        self._due = 0.0  # when the loop's next tick is due
 
     async def run(self, schedule: Schedule) -> Tally:
         await asyncio.sleep(schedule.start - monotonic())
+        ticking = asyncio.create_task(self._tick())
         async with asyncio.TaskGroup() as readers:
             for _ in range(self._spec.readers):
                 readers.create_task(self._read_until(schedule.stop))
+        ticking.cancel()
         await asyncio.sleep(schedule.stop + self._spec.settle - monotonic())
         self._tally.stuck = await self._count_stuck()
         self._tally.counters.update(self._system.counters())
         return self._tally
 
     async def _read_until(self, stop: float) -> None:
-        ids, truth, tally = self._spec.video_ids, self._truth, self._tally
-        while (started := monotonic()) < stop:
-            key = random.randrange(len(ids))
-            try:
-                version = await self._system.get(ids[key])
-            except Exception as error:  # noqa: BLE001 - counted, whatever a library raises
-                tally.errors += 1
-                tally.counters[f"error {type(error).__name__}"] += 1
-            else:
-                tally.note(truth, key, version, started)
+        while monotonic() < stop:
+            for _ in range(self._spec.batch):
+                await self._read()
             await asyncio.sleep(random.uniform(0, 2 * self._spec.pause))
+
+    async def _tick(self) -> None:
+        while True:
+            self._due = monotonic() + _TICK
+            await asyncio.sleep(_TICK)
+
+    async def _read(self) -> None:
+        key = random.randrange(len(self._spec.video_ids))
+        started = monotonic()
+        lag = started - self._due
+        try:
+            version = await self._system.get(self._spec.video_ids[key])
+        except Exception as error:  # noqa: BLE001 - counted, whatever a library raises
+            self._tally.errors += 1
+            self._tally.counters[f"error {type(error).__name__}"] += 1
+        else:
+            self._tally.note(self._truth, key, version, started, lag=lag)
 
     async def _count_stuck(self) -> int:
         rows = await self._database.pool.fetch("SELECT id, version FROM videos")

@@ -40,7 +40,8 @@ class Options:
     writers: int = 2
     rate: float = 95.0
     burst: int = 3
-    pause: float = 0.005
+    batch: int = 4
+    pause: float = 0.01
     load_delay: float = 0.03
 
 
@@ -131,6 +132,7 @@ def measure(servers: Servers, system: str, fault: Fault, options: Options) -> Ou
             record=record,
             video_ids=video_ids,
             readers=options.readers,
+            batch=options.batch,
             pause=options.pause,
             load_delay=options.load_delay,
             rate=options.rate / options.writers,

@@ -17,7 +17,8 @@ class Spec:
     record: Path  # of truth.Truth
     video_ids: tuple[UUID, ...]
     readers: int  # of each replica
-    pause: float  # mean seconds between two reads of a reader
+    batch: int  # reads of a reader in a row
+    pause: float  # mean seconds until its next
     load_delay: float  # most seconds between a reader's database read and its fill
     rate: float  # writes per second of each writer process
     burst: int  # writes of one video shortly after one another
