@@ -20,13 +20,13 @@ from gostream_shared.db.migrate import migrate
 class Servers:
     """PostgreSQL, migrated and without fsync, and Valkey."""
 
-    postgres: Postgres
+    database_url: str
     redis: Valkey
 
     def environment(self, *, redis_port: int | None = None) -> dict[str, str]:
         """How a process reaches them; `redis_port`: through a proxy."""
         return {
-            "DATABASE_URL": self.postgres.url,
+            "DATABASE_URL": self.database_url,
             "REDIS_HOST": self.redis.host,
             "REDIS_PORT": str(redis_port or self.redis.port),
             "REDIS_PASSWORD": self.redis.password,
@@ -50,7 +50,7 @@ def running_servers() -> Iterator[Servers]:
             postgres.start()
             redis.start()
             asyncio.run(migrate(postgres.url))
-            yield Servers(postgres, redis)
+            yield Servers(postgres.url, redis)
         finally:
             redis.stop()
             postgres.stop()

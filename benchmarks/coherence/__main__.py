@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Sequence
 
 from benchmarks.coherence.faults import Fault
@@ -86,9 +87,14 @@ def _row(outcome: Outcome) -> Sequence[object]:
         f"{tally.very_stale:,}",
         f"{tally.worst * 1000:,.0f}",
         f"{tally.stuck} of {outcome.checked}",
-        tally.errors,
+        _errors(tally.counters),
         rejected if outcome.system == "gostream" else "–",
     )
+
+
+def _errors(counters: Counter[str]) -> str:
+    kinds = [f"{count:,} {name.split()[1]}" for name, count in counters.items() if name.startswith("error ")]
+    return ", ".join(kinds) or "0"
 
 
 def _size_line(size: Options) -> str:

@@ -37,8 +37,9 @@ class CacheAside:
             flight = self._flights.get(video_id) or self._begin(video_id)
         return await asyncio.shield(flight)
 
-    async def announce(self, video_id: UUID, version: int) -> None:
+    async def announce(self, video_id: UUID, version: int) -> bool:
         await self._store.drop(str(video_id))
+        return True
 
     def counters(self) -> dict[str, int]:
         return {}

@@ -20,6 +20,8 @@ _COUNTED = {
     "loads": ("gostream_db_loads_total", ({},)),
     "l1_hits": ("gostream_cache_requests_total", ({"layer": "l1", "result": "hit"},)),
 }
+#: Announcements that Redis did not take: the outbox relay repeats them, and only then are they made.
+_FAILED = "gostream_announce_failed_total"
 
 
 class Ours:
@@ -32,8 +34,10 @@ class Ours:
     async def get(self, video_id: UUID) -> int:
         return (await self._videos.get_video(video_id)).reply.version
 
-    async def announce(self, video_id: UUID, version: int) -> None:
+    async def announce(self, video_id: UUID, version: int) -> bool:
+        failed = REGISTRY.get_sample_value(_FAILED)
         await self._cache.announcer.announce(video_id, version)
+        return REGISTRY.get_sample_value(_FAILED) == failed
 
     def counters(self) -> dict[str, int]:
         return {

@@ -120,7 +120,7 @@ class _Writers:
 def measure(servers: Servers, system: str, fault: Fault, options: Options) -> Outcome:
     """Run one system under one fault. Blocks for `options.seconds` and a few more."""
     servers.redis.execute("FLUSHALL")
-    video_ids = asyncio.run(_make_videos(servers.postgres.url, options.keys))
+    video_ids = asyncio.run(_make_videos(servers.database_url, options.keys))
     with TemporaryDirectory(prefix="gostream-bench-") as folder, Proxy(servers.redis.port).running() as proxy:
         record = Path(folder) / "truth"
         Truth.create(record, options.keys)
@@ -141,7 +141,7 @@ def measure(servers: Servers, system: str, fault: Fault, options: Options) -> Ou
             fatal=0.01 if fault is Fault.WRITERS else 0.0,
         )
         tally, strikes = _run_processes(servers, proxy, spec, fault, options)
-    writes = asyncio.run(_count_writes(servers.postgres.url))
+    writes = asyncio.run(_count_writes(servers.database_url))
     return Outcome(system, fault, tally, writes, strikes, options.keys * options.replicas)
 
 

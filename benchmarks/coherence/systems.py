@@ -17,8 +17,8 @@ class System(Protocol):
         """Read the video through the cache; answers the version read."""
         ...
 
-    async def announce(self, video_id: UUID, version: int) -> None:
-        """Do what this cache wants done after a write was committed."""
+    async def announce(self, video_id: UUID, version: int) -> bool:
+        """Do what this cache wants done after a write; False when it says that it could not yet."""
         ...
 
     def counters(self) -> dict[str, int]:

@@ -66,5 +66,5 @@ class _Writer:
         self._truth.note(Event.COMMITTED, key, version, monotonic())
         if random.random() < self._spec.fatal:
             os.kill(os.getpid(), signal.SIGKILL)
-        await self._system.announce(video_id, version)
-        self._truth.note(Event.ANNOUNCED, key, version, monotonic())
+        if await self._system.announce(video_id, version):
+            self._truth.note(Event.ANNOUNCED, key, version, monotonic())
