@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from gostream_shared.cache.background import in_background
 from gostream_shared.cache.relay import Bell
 from gostream_shared.db.listen import keep_listening
 
@@ -23,13 +24,7 @@ async def outbox_bell(database_url: str) -> AsyncIterator[Bell]:
             return
         rung.clear()
 
-    listening = asyncio.create_task(
-        # Rung on connecting too: for what was committed before we listened.
-        keep_listening(database_url, CHANNEL, heard=lambda _: rung.set(), connected=rung.set),
-        name="outbox-bell",
-    )
-    try:
+    # Rung on connecting too: for what was committed before we listened.
+    listening = keep_listening(database_url, CHANNEL, heard=lambda _: rung.set(), connected=rung.set)
+    async with in_background(listening):
         yield wait
-    finally:
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
