@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 MEMBERS := protos shared services/api services/worker cli devstack
 PROTOS := $(wildcard protos/gostream/v1/*.proto)
 SYNCED := $(VENV)/.synced
-BENCH := $(VENV)/.synced-bench
+BENCH := .venv-bench
 
 .PHONY: help
 help: ## this list
@@ -59,19 +59,26 @@ e2e: $(SYNCED) ## the end-to-end tests alone
 faults: $(SYNCED) ## the tests that kill and break real processes
 	@$(BIN)/pytest -m faults $(ARGS)
 
-$(BENCH): requirements-bench.lock $(SYNCED)
-	@$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements-bench.lock
+$(BENCH)/.synced: requirements.lock requirements-bench.lock $(MEMBERS:%=%/pyproject.toml) | $(UV)
+	@test -x $(BENCH)/bin/python || $(UV) venv -q --python $(PYTHON) $(BENCH)
+	@echo "installing the locked packages into $(BENCH)"
+	@$(UV) pip sync -q --python $(BENCH)/bin/python --require-hashes requirements.lock requirements-bench.lock
+	@$(UV) pip install -q --python $(BENCH)/bin/python --no-deps $(MEMBERS:%=-e ./%)
 	@touch $@
 
 .PHONY: bench-cache
-bench-cache: $(BENCH) ## staleness of our cache beside others [ARGS=--faults or --help]
-	@$(BIN)/python -m benchmarks.coherence $(ARGS)
+bench-cache: $(BENCH)/.synced ## staleness of our cache beside others [ARGS=--faults or --help]
+	@$(BENCH)/bin/python -m benchmarks.coherence $(ARGS)
 
 .PHONY: bench-micro
-bench-micro: $(BENCH) ## look-ups, invalidation latency, a stampede
-	@$(BIN)/python -m benchmarks.micro
-	@$(BIN)/python -m benchmarks.latency
-	@$(BIN)/python -m benchmarks.stampede
+bench-micro: $(BENCH)/.synced ## look-ups, invalidation latency, a stampede
+	@$(BENCH)/bin/python -m benchmarks.micro
+	@$(BENCH)/bin/python -m benchmarks.latency
+	@$(BENCH)/bin/python -m benchmarks.stampede
+
+.PHONY: bench-getvideo
+bench-getvideo: $(BENCH)/.synced ## GetVideo from L1 beside a bare gRPC handler [ARGS=--processes=2]
+	@$(BENCH)/bin/python -m benchmarks.getvideo $(ARGS)
 
 .PHONY: check
 check: $(SYNCED) ## format, lint, types, import rules, contract
@@ -103,4 +110,4 @@ lock: | $(UV) ## resolve requirements.lock anew (ARGS=--upgrade for newer versio
 
 .PHONY: clean
 clean: ## remove what the other commands made
-	rm -rf .venv .tools .googleapis .devstack .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-bench .tools .googleapis .devstack .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
