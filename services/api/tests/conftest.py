@@ -31,6 +31,7 @@ class Api:
     """One API under test."""
 
     server: ApiServer
+    port: int
     channel: aio.Channel
     stub: Any  # VideoServiceStub; its asynchronous type exists for the type checker only
 
@@ -124,7 +125,7 @@ async def start_api(environment: dict[str, str]) -> AsyncIterator[Callable[..., 
             port = await server.start(config.api_host, 0)
             stack.push_async_callback(server.stop, delay=config.shutdown_delay, grace=config.shutdown_grace)
             channel = await stack.enter_async_context(aio.insecure_channel(f"127.0.0.1:{port}"))
-            return Api(server, channel, VideoServiceStub(channel))
+            return Api(server, port, channel, VideoServiceStub(channel))
 
         yield start
 

@@ -18,7 +18,7 @@ from gostream_api.servicer import SERVICE
 from gostream_api.watch import WatchService
 from gostream_shared.domain.errors import GoStreamError
 
-_OPTIONS = (
+OPTIONS = (
     ("grpc.so_reuseport", 0),  # a second server on the port must fail, not take half of the calls
     ("grpc.max_concurrent_streams", 256),
     ("grpc.max_receive_message_length", 1024 * 1024),
@@ -60,7 +60,7 @@ class ApiServer:
         self._health = health.aio.HealthServicer()
         self._limiter = ConcurrencyLimiter(max_calls=max_calls, max_streams=max_streams)
         self._server = aio.server(
-            interceptors=[TelemetryInterceptor(), ErrorInterceptor(), self._limiter], options=_OPTIONS
+            interceptors=[TelemetryInterceptor(), ErrorInterceptor(), self._limiter], options=OPTIONS
         )
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
