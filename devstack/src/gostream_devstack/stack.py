@@ -7,11 +7,12 @@ from typing import TypeVar
 
 from gostream_devstack.api import Api
 from gostream_devstack.envoy import Envoy
+from gostream_devstack.errors import StackError
 from gostream_devstack.home import Home
 from gostream_devstack.nginx import Nginx, Origin
 from gostream_devstack.ports import Ports
 from gostream_devstack.postgres import Postgres
-from gostream_devstack.seaweedfs import REGION, SeaweedFS
+from gostream_devstack.seaweedfs import BUCKET, REGION, SeaweedFS
 from gostream_devstack.server import Server
 from gostream_devstack.service import Service
 from gostream_devstack.state import State
@@ -21,7 +22,6 @@ from gostream_devstack.worker import Worker
 
 AnyService = TypeVar("AnyService", bound=Service)
 
-BUCKET = "videos"
 # The second replica of a service takes the port after next: API 50051, 50053, …, workers 50052, 50054, ….
 USUAL_PORTS = {
     "postgres": 5432,
@@ -123,7 +123,7 @@ class Stack:
             settings |= {"REDIS_HOST": redis.host, "REDIS_PORT": str(redis.port)}
             settings |= {"REDIS_PASSWORD": redis.password, "REDIS_DB": str(redis.db)}
         if "S3_ENDPOINT_URL" not in own:
-            store = SeaweedFS(home, self._ports, secrets, BUCKET, self._port("s3"))
+            store = SeaweedFS(home, self._ports, secrets, self._port("s3"))
             self.servers[store.name] = store
             settings |= {"S3_ENDPOINT_URL": store.endpoint_url, "S3_PUBLIC_ENDPOINT_URL": store.endpoint_url}
             settings |= {"S3_BUCKET": store.bucket, "S3_REGION": store.region}
@@ -174,6 +174,13 @@ class Stack:
         ]
 
     def _migrate(self) -> None:
+        import asyncpg
+
         from gostream_shared.db.migrate import migrate
 
-        asyncio.run(migrate(self.settings["DATABASE_URL"]))
+        try:
+            asyncio.run(migrate(self.settings["DATABASE_URL"]))
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise StackError(
+                f"the database could not be migrated: {type(error).__name__}: {error}"
+            ) from error
