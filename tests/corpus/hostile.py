@@ -254,6 +254,11 @@ def thousand_fps(folder: Path) -> Path:
     return make(folder / "thousand.mp4", picture("64x48", 1, "1000"), codecs=X264)
 
 
+def noise_for_sound(folder: Path) -> Path:
+    """The picture is whole, and not one frame of the sound is."""
+    return remux(plain(folder), folder / "noise.mkv", "-bsf:a", "noise=amount=1")
+
+
 def encrypted(folder: Path) -> Path:
     key = ["-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "0" * 32, "-encryption_kid", "1" * 32]
     return remux(silent(folder), folder / "encrypted.mp4", *key)

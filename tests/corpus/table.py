@@ -69,6 +69,7 @@ HOSTILE = (
     Case(hostile.cut_in_the_index, Code.TRUNCATED),
     Case(hostile.cut_matroska, Code.TRUNCATED),
     Case(hostile.damaged, Code.CORRUPT_STREAM, quick=True),
+    Case(hostile.noise_for_sound, Code.CORRUPT_STREAM, quick=True),
     Case(hostile.encrypted, Code.ENCRYPTED_SOURCE, quick=True),
     # Without measure
     Case(hostile.huge_8192, Code.DIMENSIONS),
