@@ -33,15 +33,17 @@ def service_parser(name: str, summary: str, kind: type[Config]) -> argparse.Argu
 
 
 def run_configured(name: str, kind: type[AnyConfig], serve: Callable[[AnyConfig], Awaitable[None]]) -> None:
-    """Configuration, logs, uvloop, and `serve`, which returns after a graceful stop.
-
-    Exits 2 on a wrong configuration and 1 when `serve` fails.
-    """
+    """Read the configuration, then `run_with` it. Exits 2 when it is wrong."""
     try:
         config = load(kind)
     except ConfigError as error:
         print(f"{name}: the configuration is wrong\n{error}", file=sys.stderr)
         sys.exit(2)
+    run_with(name, config, serve)
+
+
+def run_with(name: str, config: AnyConfig, serve: Callable[[AnyConfig], Awaitable[None]]) -> None:
+    """Logs, uvloop, and `serve`, which returns after a graceful stop. Exits 1 when it fails."""
     configure_logs(service=name, level=config.log_level, form=config.log_format)
 
     async def body() -> None:
