@@ -62,7 +62,7 @@ faults: $(SYNCED) ## the tests that kill and break real processes
 check: $(SYNCED) ## format, lint, types, import rules, contract
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(foreach m,$(filter-out protos,$(MEMBERS)),$(m)/src) tests
+	$(BIN)/mypy $(filter-out protos,$(MEMBERS)) tests
 	$(BIN)/lint-imports
 	$(BIN)/python protos/generate.py --check
 

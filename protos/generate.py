@@ -52,7 +52,7 @@ def generate(into: Path) -> None:
 def drifted(fresh: Path) -> list[str]:
     """Names of generated files that differ from, or are missing among, the committed ones."""
     names = sorted(str(file.relative_to(fresh)) for file in fresh.rglob("*") if file.is_file())
-    committed = {str(file.relative_to(GENERATED)) for file in GENERATED.rglob("*_pb2*")}
+    committed = {str(file.relative_to(GENERATED)) for file in GENERATED.glob("gostream/v1/*_pb2*")}
     same, _, _ = filecmp.cmpfiles(fresh, GENERATED, names, shallow=False)
     return sorted((set(names) | committed) - set(same))
 

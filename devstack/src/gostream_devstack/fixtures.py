@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gostream_devstack.ports import Ports
     from gostream_devstack.postgres import Postgres
     from gostream_devstack.seaweedfs import SeaweedFS
+    from gostream_devstack.stack import Stack
     from gostream_devstack.state import State
     from gostream_devstack.valkey import Valkey
 
@@ -88,14 +89,11 @@ def postgres_server(_server_home: Home, _server_ports: Ports, _server_state: Sta
 @pytest.fixture(scope="session")
 def _template_database(postgres_server: Postgres) -> str:
     from gostream_devstack.postgres import ROLE
+    from gostream_shared.db.migrate import migrate
 
     postgres_server.execute(f"CREATE DATABASE {TEMPLATE} OWNER {ROLE}")
-    if find_spec("gostream_shared.db") is not None:
-        migrate = import_module("gostream_shared.db.migrate").migrate
-        with ThreadPoolExecutor(
-            max_workers=1
-        ) as executor:  # the test's own loop may be running in this thread
-            executor.submit(asyncio.run, migrate(postgres_server.url_of(TEMPLATE))).result()
+    with ThreadPoolExecutor(max_workers=1) as executor:  # a test's own loop may be running in this thread
+        executor.submit(asyncio.run, migrate(postgres_server.url_of(TEMPLATE))).result()
     return TEMPLATE
 
 
@@ -186,3 +184,52 @@ def bucket(object_store_server: SeaweedFS) -> Bucket:
     if not object_store_server.alive:
         object_store_server.start()
     return Bucket(object_store_server.bucket, f"test-{secrets.token_hex(6)}/")
+
+
+@pytest.fixture
+def make_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Stack]]:
+    """A function that starts a whole stack of the test's own, for tests that break things.
+
+    `make_stack(api_replicas=1, workers=1, settings={"REDIS_TTL": "1s"})`; see `stack`.
+    Stopped after the test.
+    """
+    with ExitStack() as started:
+
+        def make(api_replicas: int = 1, workers: int = 1, settings: Mapping[str, str] | None = None) -> Stack:
+            root = tmp_path_factory.mktemp("stack")
+            return started.enter_context(_running_stack(root, api_replicas, workers, settings or {}))
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Everything, running: all servers, two replicas of the API, two workers, nginx and Envoy.
+
+    `.env` is what clients need (the variables that `gostream-devstack env` prints), `.servers` every process
+    by its name (postgres redis seaweedfs nginx envoy api-1 api-2 worker-1 worker-2) with `.pid .log .tail()`
+    and `.stop() .start() .kill() .terminate() .pause() .resume()`. Shared by the session: leave it as you
+    found it, or use `make_stack`.
+    """
+    with _running_stack(tmp_path_factory.mktemp("stack"), 2, 2, {}) as running:
+        yield running
+
+
+@contextmanager
+def _running_stack(
+    root: Path, api_replicas: int, workers: int, settings: Mapping[str, str]
+) -> Iterator[Stack]:
+    from gostream_devstack.home import Home
+    from gostream_devstack.ports import Ports
+    from gostream_devstack.stack import Options, Stack
+    from gostream_devstack.state import State
+
+    home = Home.at(root)
+    options = Options(api_replicas=api_replicas, workers=workers, settings=settings, durable=False)
+    stack = Stack(home, State(), Ports({}), options)
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
+        home.remove()

@@ -2,7 +2,7 @@
 
 PostgreSQL refuses to run as root, and none of the others should. Started by root they run as `nobody`, who
 must be able to reach their directories and programs. Below a home closed to others (/root) neither can be, so
-the directories move to /var/tmp (a symbolic link says where) and the programs are linked or copied beside them.
+the directories move to /var/tmp (a symbolic link says where) and the programs are copied beside them.
 """
 
 import hashlib
@@ -53,11 +53,11 @@ class Home:
         self._give(path)
         return path
 
-    def write(self, path: Path, text: str) -> Path:
+    def write(self, path: Path, content: str | bytes) -> Path:
         """Write a file that only the servers' account may read."""
         path.unlink(missing_ok=True)
         path.touch(mode=0o600)
-        path.write_text(text)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
         self._give(path)
         return path
 

@@ -5,6 +5,8 @@ whose command line and environment say nothing (nginx workers, PostgreSQL backen
 """
 
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -17,21 +19,22 @@ def find(directory: Path) -> list[psutil.Process]:
     return [process for process in psutil.process_iter() if _belongs(process, directory)]
 
 
-def reap(directory: Path) -> int:
-    """Kill whatever still runs below `directory`; return how many there were."""
-    count = 0
-    for _ in range(5):  # a dying master may still be forking
-        orphans = find(directory)
-        if not orphans:
-            return count
-        count += len(orphans)
-        for orphan in orphans:
-            try:
+def reap(directory: Path, timeout: float = 10.0) -> int:
+    """Kill whatever still runs below `directory`; return how many there were.
+
+    One that only waits to be collected by its parent counts as gone: in a container it may wait for ever.
+    """
+    ended: set[int] = set()
+    deadline = time.monotonic() + timeout
+    while found := find(directory):  # again, because a dying master may still be forking
+        if time.monotonic() > deadline:
+            raise StackError(f"processes in {directory} do not go away: {[each.pid for each in found]}")
+        for orphan in found:
+            with suppress(psutil.NoSuchProcess):
                 orphan.kill()
-            except psutil.NoSuchProcess:
-                continue
-        psutil.wait_procs(orphans, timeout=5)
-    raise StackError(f"processes in {directory} do not go away: {[orphan.pid for orphan in orphans]}")
+            ended.add(orphan.pid)
+        time.sleep(0.02)
+    return len(ended)
 
 
 def _belongs(process: psutil.Process, directory: Path) -> bool:

@@ -54,6 +54,8 @@ class Postgres(Server):
     def prepare(self) -> None:
         """initdb once; renamed at the end, so that an interrupted one leaves no half cluster."""
         data, unfinished = self.directory / "data", self.directory / "data.init"
+        # Nothing runs here, but the id of a killed one may still be taken: by its zombie, or by somebody new.
+        (data / "postmaster.pid").unlink(missing_ok=True)
         if data.exists():
             return
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -13,7 +13,7 @@ from typing import IO, ClassVar
 
 from gostream_devstack import launcher, orphans
 from gostream_devstack.errors import StackError
-from gostream_devstack.home import Home
+from gostream_devstack.home import Account, Home
 from gostream_devstack.ports import HOST
 
 LOG_LIMIT = 10 * 1024 * 1024
@@ -163,8 +163,7 @@ class Server(ABC):
             raise StackError(f"{Path(command[0]).name} ended with {code}; it said:\n{self.tail()}")
 
     def _popen(self, command: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
-        account = self.home.account if self.drops_root else None
-        who = f"{account.uid}:{account.gid}" if account else "-"
+        who = f"{self._account.uid}:{self._account.gid}" if self._account else "-"
         prefix = [
             sys.executable,
             "-I",
@@ -188,7 +187,14 @@ class Server(ABC):
     def _open_log(self) -> IO[bytes]:
         if self.log.exists() and self.log.stat().st_size > LOG_LIMIT:
             self.log.replace(self.log.with_suffix(".log.1"))
-        return self.log.open("ab")
+        log = self.log.open("ab")
+        if self._account:
+            os.fchown(log.fileno(), self._account.uid, self._account.gid)  # nginx opens /dev/stdout once more
+        return log
+
+    @property
+    def _account(self) -> Account | None:
+        return self.home.account if self.drops_root else None
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None and self.alive:

@@ -18,7 +18,7 @@ ANNOUNCE_TIMEOUT = 2.0
 
 
 class RedisChangeAnnouncer:
-    """Implements gostream_shared.cache.ports.ChangeAnnouncer: this process, then all others, then the outbox."""
+    """Implements gostream_shared.cache.ports.ChangeAnnouncer: here, everywhere, then the outbox."""
 
     def __init__(self, videos: VideoCache, outbox: Outbox, *, locally: Callable[[UUID, int], None]) -> None:
         self._videos = videos

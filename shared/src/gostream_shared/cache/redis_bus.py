@@ -43,7 +43,7 @@ class RedisBusTransport:
             await pubsub.aclose()  # type: ignore[no-untyped-call]
 
     async def _items(self, pubsub: PubSub) -> AsyncGenerator[Subscribed | str, None]:
-        """Acknowledgements of our channel, and messages; the driver reconnects silently, but is acknowledged."""
+        """Acknowledgements and messages: the driver reconnects silently, but is acknowledged again."""
         while True:
             message = await pubsub.get_message(timeout=None)
             if message is None:

@@ -1,0 +1,3 @@
+from gostream_cli.app import main
+
+main()

@@ -1,0 +1,187 @@
+"""The command line: names, options and help of every command. What they do stands in commands.py."""
+
+import os
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is imported: its log lines are not for people
+
+import typer
+
+from gostream.v1 import video_pb2
+from gostream_cli import commands
+from gostream_cli.output import Output
+from gostream_cli.run import call, within
+
+app = typer.Typer(
+    name="gostream",
+    help="Upload videos to GoStream, follow their processing and look at what came of it.",
+    epilog="Exit codes: 0 done, 1 refused or failed, 2 usage or answered no, 4 nobody reachable, 130 Ctrl-C.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+VideoId = Annotated[str, typer.Argument(metavar="ID", help="The video's id.")]
+Server = Annotated[
+    str,
+    typer.Option(
+        "--server",
+        "-s",
+        envvar="GOSTREAM_API_ADDR",
+        metavar="HOST:PORT",
+        help="The API; several with commas between are taken in turn.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON (one line per message for streams).")]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout", min=0.001, metavar="SECONDS", help="Deadline of each call; 2 to 10 s unless given."
+    ),
+]
+WholeTimeout = Annotated[
+    float | None, typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Give up after so long.")
+]
+DEFAULT_SERVER = "localhost:50051"
+
+
+class StatusName(StrEnum):
+    """Video.Status as an option's value."""
+
+    PENDING_UPLOAD = "pending-upload"
+    PROCESSING = "processing"
+    READY = "ready"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"gostream {version('gostream-cli')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command("upload")
+def upload_file(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The video file.")],
+    title: Annotated[str | None, typer.Option(help="A title; the file's name unless given.")] = None,
+    user: Annotated[str, typer.Option(help="The owner's name.")] = "",
+    content_type: Annotated[
+        str | None, typer.Option(help="The media type; guessed from the file's name unless given.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the processing to its end.")] = False,
+    process: Annotated[bool, typer.Option("--process/--no-process", help="Start processing at once.")] = True,
+    server: Server = DEFAULT_SERVER,
+    timeout: Timeout = None,
+    json: Json = False,
+) -> None:
+    """Upload a video file and start its processing."""
+    if watch and not process:
+        raise typer.BadParameter("--watch and --no-process exclude each other")
+    from gostream_cli.upload import upload  # aiohttp is a third of the start-up, and only this command's
+
+    out = Output(as_json=json)
+    call(
+        server,
+        out,
+        timeout,
+        lambda client: upload(
+            client,
+            out,
+            file,
+            title=title,
+            user_id=user,
+            content_type=content_type,
+            process_it=process,
+            follow_it=watch,
+        ),
+    )
+
+
+@app.command()
+def get(
+    video_id: VideoId,
+    min_version: Annotated[int, typer.Option(min=0, help="Answer at least this version.")] = 0,
+    server: Server = DEFAULT_SERVER,
+    timeout: Timeout = None,
+    json: Json = False,
+) -> None:
+    """Show a video, and on stderr where the answer came from."""
+    out = Output(as_json=json)
+    call(server, out, timeout, lambda client: commands.get(client, out, video_id, min_version=min_version))
+
+
+@app.command("ls")
+def list_videos(
+    user: Annotated[str, typer.Option(help="Only this owner's.")] = "",
+    status: Annotated[StatusName | None, typer.Option(help="Only those in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
+    page_token: Annotated[str, typer.Option(help="Go on where a list before ended.")] = "",
+    server: Server = DEFAULT_SERVER,
+    timeout: Timeout = None,
+    json: Json = False,
+) -> None:
+    """List videos, newest first."""
+    out = Output(as_json=json)
+    wanted = video_pb2.Video.Status.Value(f"STATUS_{status.name if status else 'UNSPECIFIED'}")
+    call(
+        server,
+        out,
+        timeout,
+        lambda client: commands.list_videos(
+            client, out, user_id=user, status=wanted, limit=limit, page_token=page_token
+        ),
+    )
+
+
+@app.command()
+def watch(
+    video_id: VideoId, server: Server = DEFAULT_SERVER, timeout: WholeTimeout = None, json: Json = False
+) -> None:
+    """Follow a video until it is ready, failed or cancelled."""
+    out = Output(as_json=json)
+    call(server, out, None, lambda client: within(timeout, commands.watch(client, out, video_id)))
+
+
+@app.command()
+def process(
+    video_id: VideoId,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the processing to its end.")] = False,
+    server: Server = DEFAULT_SERVER,
+    timeout: Timeout = None,
+    json: Json = False,
+) -> None:
+    """Start processing an uploaded video, or encode it again."""
+    out = Output(as_json=json)
+    call(server, out, timeout, lambda client: commands.process(client, out, video_id, follow_it=watch))
+
+
+@app.command("rm")
+def remove(
+    video_id: VideoId,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    server: Server = DEFAULT_SERVER,
+    timeout: Timeout = None,
+    json: Json = False,
+) -> None:
+    """Delete a video and everything published of it."""
+    out = Output(as_json=json)
+    call(server, out, timeout, lambda client: commands.remove(client, out, video_id, sure=yes))
+
+
+def main() -> None:
+    """The `gostream` command."""
+    app()

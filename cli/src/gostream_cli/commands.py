@@ -1,0 +1,92 @@
+"""What each command does, given a client and a place to print. app.py has their options."""
+
+import sys
+from contextlib import aclosing
+
+import typer
+
+from gostream.v1 import video_pb2
+from gostream_cli.client import Client
+from gostream_cli.errors import CliError, UsageError
+from gostream_cli.follow import follow
+from gostream_cli.output import Output, status_name
+from gostream_cli.progress import processing_progress
+
+
+async def get(client: Client, out: Output, video_id: str, *, min_version: int) -> None:
+    reply = await client.get(video_id, min_version=min_version)
+    out.video(reply.video)
+    out.note(f"x-cache: {reply.x_cache or 'not said'}, request id: {reply.request_id or 'not said'}")
+
+
+async def list_videos(
+    client: Client,
+    out: Output,
+    *,
+    user_id: str,
+    status: video_pb2.Video.Status.ValueType,
+    limit: int,
+    page_token: str,
+) -> None:
+    found = await client.list(user_id=user_id, status=status, limit=limit, page_token=page_token)
+    if out.as_json:
+        out.document(found)
+        return
+    out.videos(found.videos)
+    if not found.videos:
+        out.note("no videos")
+    if found.next_page_token:
+        out.note(f"more: --page-token {found.next_page_token}")
+
+
+async def watch(client: Client, out: Output, video_id: str) -> None:
+    if not out.as_json:
+        video = await to_the_end(client, out, video_pb2.Video(id=video_id))
+        out.video(video)
+        fail_unless_fine(video)
+        return
+    async with aclosing(follow(client, video_id)) as states:
+        async for video in states:
+            out.document(video, one_line=True)
+    fail_unless_fine(video)
+
+
+async def process(client: Client, out: Output, video_id: str, *, follow_it: bool) -> None:
+    video = await client.process(video_id)
+    if follow_it:
+        video = await to_the_end(client, out, video)
+    out.video(video)
+    fail_unless_fine(video)
+
+
+async def remove(client: Client, out: Output, video_id: str, *, sure: bool) -> None:
+    if not sure:
+        if not sys.stdin.isatty():
+            raise UsageError("rm needs --yes when nobody can be asked")
+        title = (await client.get(video_id)).video.title
+        if not typer.confirm(f"Delete {video_id} ({title!r}) and everything published of it?", err=True):
+            raise UsageError("nothing was deleted")
+    await client.delete(video_id)
+    if out.as_json:
+        out.plain("{}")  # google.protobuf.Empty, as the JSON edge writes it
+    else:
+        out.note(f"deleted {video_id}")
+
+
+async def to_the_end(client: Client, out: Output, video: video_pb2.Video) -> video_pb2.Video:
+    """Show the progress of `video` from the version given on; its state when processing has ended."""
+    with processing_progress(out.stderr) as show:
+        async with aclosing(follow(client, video.id, min_version=video.version)) as states:
+            async for video in states:
+                show(video)
+    return video
+
+
+def fail_unless_fine(video: video_pb2.Video) -> None:
+    """Raise CliError when processing ended in anything but a published video."""
+    if video.status == video_pb2.Video.STATUS_FAILED:
+        again = "it may work if tried again" if video.error.retryable else "trying again will not help"
+        message = video.error.message.rstrip(".") or "processing failed"
+        raise CliError(f"{message}; {again}", reason=video.error.code)
+    if video.status == video_pb2.Video.STATUS_CANCELLED:
+        raise CliError("processing was cancelled", reason=status_name(video))

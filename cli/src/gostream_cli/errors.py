@@ -1,0 +1,109 @@
+"""What can go wrong for the person at the terminal, with the exit code each kind has.
+
+0 done · 1 refused or failed · 2 wrong usage, or answered no · 4 nobody reachable, or not let in · 130 Ctrl-C.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+
+STATUS_DETAILS_KEY = "grpc-status-details-bin"
+
+
+class ExitCode(IntEnum):
+    """What the command's exit code tells a script."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    UNREACHABLE = 4
+    INTERRUPTED = 130
+
+
+class CliError(Exception):
+    """A command cannot do what was asked; the message is one sentence for people."""
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, message: str, *, reason: str = "", request_id: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason
+        self.request_id = request_id
+
+    def __str__(self) -> str:
+        facts = [self.reason, f"request id {self.request_id}" if self.request_id else ""]
+        said = ", ".join(fact for fact in facts if fact)
+        return f"{self.message} ({said})" if said else self.message
+
+    def document(self) -> dict[str, dict[str, str | int]]:
+        """The error as `--json` prints it on stderr."""
+        return {
+            "error": {
+                "message": self.message,
+                "reason": self.reason,
+                "request_id": self.request_id,
+                "exit_code": int(self.exit_code),
+            }
+        }
+
+
+class UsageError(CliError):
+    exit_code = ExitCode.USAGE
+
+
+class UnreachableError(CliError):
+    exit_code = ExitCode.UNREACHABLE
+
+
+@dataclass(frozen=True, slots=True)
+class _Details:
+    """What the error details of a google.rpc.Status say."""
+
+    reason: str = ""
+    request_id: str = ""
+    violations: tuple[str, ...] = ()
+
+
+def from_rpc(error: grpc.aio.AioRpcError, server: str) -> CliError:
+    """The failed call in words; a call that never reached a server is told from one that was refused."""
+    trailers = dict(error.trailing_metadata() or ())
+    details = _details(trailers.get(STATUS_DETAILS_KEY))
+    request_id = details.request_id or str(trailers.get("x-request-id") or "")
+    code = error.code()
+    kind = CliError
+    message = error.details() or "the server gave no explanation"
+    if len(details.violations) > 1:
+        message = "the request is wrong: " + "; ".join(details.violations)
+    if code is grpc.StatusCode.UNAUTHENTICATED:
+        kind = UnreachableError
+    elif code is grpc.StatusCode.UNAVAILABLE:
+        kind = UnreachableError
+        if not details.reason:
+            message = f"no GoStream server answers at {server}; set --server or GOSTREAM_API_ADDR"
+    elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        kind = UnreachableError
+        message = f"{server} did not answer in time; --timeout allows more"
+    return kind(message, reason=details.reason or code.name, request_id=request_id)
+
+
+def _details(packed: str | bytes | None) -> _Details:
+    if not isinstance(packed, bytes):
+        return _Details()
+    try:
+        status = status_pb2.Status.FromString(packed)
+    except ValueError:  # protobuf's DecodeError: the plain status still says enough
+        return _Details()
+    info, request, bad = (
+        error_details_pb2.ErrorInfo(),
+        error_details_pb2.RequestInfo(),
+        error_details_pb2.BadRequest(),
+    )
+    for detail in status.details:
+        for known in (info, request, bad):
+            if detail.Is(known.DESCRIPTOR):
+                detail.Unpack(known)
+    violations = tuple(f"{v.field}: {v.description}" for v in bad.field_violations)
+    return _Details(info.reason, request.request_id, violations)

@@ -1,0 +1,131 @@
+"""What the commands print: documents on stdout, everything said on the way on stderr."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import Message
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gostream.v1 import video_pb2
+from gostream_cli.errors import CliError
+
+_STATUS_STYLES = {"READY": "green", "FAILED": "red", "PROCESSING": "yellow", "CANCELLED": "dim"}
+
+
+class Output:
+    """Where a command prints. With `as_json`, stdout carries nothing but JSON.
+
+    Colours, tables and bars appear on a terminal only; a pipe gets plain, tab-separated text.
+    """
+
+    def __init__(
+        self, *, as_json: bool, stdout: Console | None = None, stderr: Console | None = None
+    ) -> None:
+        self.as_json = as_json
+        self.stdout = stdout or Console(soft_wrap=True, highlight=False)
+        self.stderr = stderr or Console(file=sys.stderr, soft_wrap=True, highlight=False)
+
+    def document(self, message: Message, *, one_line: bool = False) -> None:
+        """The message as the JSON edge writes it; `one_line` for streams (NDJSON)."""
+        self.plain(
+            MessageToJson(
+                message,
+                preserving_proto_field_name=True,
+                always_print_fields_with_no_presence=True,
+                indent=None if one_line else 2,
+            )
+        )
+
+    def plain(self, text: str) -> None:
+        """One line or document on stdout, as it is."""
+        # Past rich, which turns tabs into spaces; flushed, because the reader of a stream waits for the line.
+        print(text, file=self.stdout.file, flush=True)
+
+    def note(self, text: str) -> None:
+        """A remark for people on stderr."""
+        self.stderr.print(Text(text, style="dim"))
+
+    def error(self, error: CliError) -> None:
+        if self.as_json:
+            print(json.dumps(error.document()), file=self.stderr.file, flush=True)
+        else:
+            self.stderr.print(Text.assemble(("gostream: ", "bold red"), str(error)))
+
+    def video(self, video: video_pb2.Video) -> None:
+        """One video, in full."""
+        if self.as_json:
+            self.document(video)
+        else:
+            self._rows(facts(video))
+
+    def videos(self, videos: Sequence[video_pb2.Video]) -> None:
+        """Videos, a line each."""
+        if not self.stdout.is_terminal:
+            for video in videos:
+                self.plain("\t".join(_list_columns(video)))
+            return
+        table = Table("ID", "STATUS", "CREATED", "LENGTH", "TITLE", box=None, pad_edge=False)
+        for video in videos:
+            video_id, status, *rest, title = _list_columns(video)
+            table.add_row(video_id, Text(status, style=_STATUS_STYLES.get(status, "")), *rest, Text(title))
+        self.stdout.print(table)
+
+    def _rows(self, rows: Iterable[tuple[str, str]]) -> None:
+        if not self.stdout.is_terminal:
+            for name, value in rows:
+                self.plain(f"{name}:\t{value}")
+            return
+        grid = Table.grid(padding=(0, 2))
+        for name, value in rows:
+            grid.add_row(Text(name, style="dim"), Text(value, style=_STATUS_STYLES.get(value, "")))
+        self.stdout.print(grid)
+
+
+def status_name(video: video_pb2.Video) -> str:
+    return video_pb2.Video.Status.Name(video.status).removeprefix("STATUS_")
+
+
+def facts(video: video_pb2.Video) -> list[tuple[str, str]]:
+    """What there is to say about a video, as name and value."""
+    rows = [("id", video.id), ("title", _one_line(video.title)), ("user", _one_line(video.user_id))]
+    rows += [("status", status_name(video)), ("version", str(video.version))]
+    rows += [("created", _when(video.create_time.ToDatetime(UTC)) if video.HasField("create_time") else "")]
+    rows += [("ready", _when(video.ready_time.ToDatetime(UTC)) if video.HasField("ready_time") else "")]
+    rows += [("length", _length(video)), ("size", f"{video.width}×{video.height}" if video.width else "")]
+    rows += [
+        (f"rendition {r.name}", f"{r.width}×{r.height} {r.average_bandwidth / 1e6:.2f} Mb/s {r.codecs}")
+        for r in video.renditions
+    ]
+    rows += [("playback", video.playback_url), ("poster", video.poster_url)]
+    if video.HasField("processing"):
+        rows += [("processing", f"{video.processing.stage} {video.processing.percent:.0f} %")]
+        rows += [("already plays", video.processing.playable_url)]
+    if video.HasField("error"):
+        rows += [("error", f"{video.error.code}: {_one_line(video.error.message)}")]
+    return [(name, value) for name, value in rows if value]
+
+
+def _list_columns(video: video_pb2.Video) -> list[str]:
+    created = _when(video.create_time.ToDatetime(UTC)) if video.HasField("create_time") else ""
+    return [video.id, status_name(video), created, _length(video), _one_line(video.title)]
+
+
+def _when(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _length(video: video_pb2.Video) -> str:
+    if not video.HasField("duration"):
+        return ""
+    minutes, seconds = divmod(video.duration.ToTimedelta().total_seconds(), 60)
+    return f"{minutes:.0f}:{seconds:04.1f}"
+
+
+def _one_line(text: str) -> str:
+    """User text without what would break a line, a column or the terminal itself."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -1,0 +1,61 @@
+"""Running one command: its consoles, its client, and how it ends."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+
+import typer
+
+from gostream_cli.client import Client, connect
+from gostream_cli.errors import CliError, ExitCode, UnreachableError
+from gostream_cli.output import Output
+
+DEBUG_VARIABLE = "GOSTREAM_DEBUG"
+
+
+def run(out: Output, work: Callable[[], Awaitable[None]]) -> None:
+    """Run `work` to its end; whatever goes wrong becomes one sentence and an exit code.
+
+    GOSTREAM_DEBUG=1 lets an unforeseen exception through with its traceback.
+    """
+
+    async def body() -> None:
+        await work()
+
+    try:
+        asyncio.run(body())
+    except CliError as error:
+        out.error(error)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        out.note("interrupted")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    except BrokenPipeError:
+        # Nobody reads on (`gostream ls | head`): no error, but the interpreter would still flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(ExitCode.OK) from None
+    except Exception as error:  # the last line before a traceback in somebody's terminal
+        if os.environ.get(DEBUG_VARIABLE):
+            raise
+        out.error(CliError(f"unforeseen {type(error).__name__}: {error}", reason="BUG"))
+        raise typer.Exit(ExitCode.FAILED) from None
+
+
+def call(server: str, out: Output, timeout: float | None, work: Callable[[Client], Awaitable[None]]) -> None:
+    """Run `work` with a client of `server`."""
+
+    async def body() -> None:
+        async with connect(server, timeout=timeout) as client:
+            await work(client)
+
+    run(out, body)
+
+
+async def within(timeout: float | None, work: Awaitable[None]) -> None:
+    """Await `work`, but no longer than `timeout` seconds."""
+    try:
+        async with asyncio.timeout(timeout):
+            await work
+    except TimeoutError:
+        raise UnreachableError(f"not finished within the {timeout:g} s of --timeout") from None

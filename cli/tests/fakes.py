@@ -1,0 +1,227 @@
+"""A scripted GoStream server and object store on loopback: real gRPC, real HTTP, no GoStream behind them."""
+
+import asyncio
+import hashlib
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import grpc
+from aiohttp import web
+from google.protobuf import any_pb2, empty_pb2
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2  # type: ignore[import-untyped]
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_status import rpc_status
+
+from gostream.v1 import video_pb2, video_service_pb2, video_service_pb2_grpc
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+VIDEO_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
+Video = video_pb2.Video
+
+
+@dataclass
+class Refusal:
+    """How a call fails: a google.rpc.Status as the API sends it."""
+
+    code: grpc.StatusCode
+    message: str
+    reason: str = ""
+    details: tuple[Message, ...] = ()
+
+
+def video(
+    status: Video.Status.ValueType = Video.STATUS_PENDING_UPLOAD, version: int = 1, **fields: object
+) -> Video:
+    made = Video(id=VIDEO_ID, title="Holiday", status=status, version=version, **fields)  # type: ignore[arg-type]
+    made.create_time.FromDatetime(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    return made
+
+
+def processing(percent: float, *, version: int = 2, stage: str = "encoding") -> Video:
+    return video(
+        Video.STATUS_PROCESSING,
+        version,
+        processing=video_pb2.Processing(stage=stage, percent=percent, attempt=1),
+    )
+
+
+@dataclass
+class Api(video_service_pb2_grpc.VideoServiceServicer):
+    """Answers from its script and remembers what it was asked."""
+
+    upload: video_service_pb2.Upload = field(default_factory=video_service_pb2.Upload)
+    videos: list[Video] = field(default_factory=lambda: [video()])
+    processed: Video = field(default_factory=lambda: processing(0))
+    streams: deque[list[Video | Refusal | float]] = field(default_factory=deque)
+    refusals: deque[Refusal] = field(default_factory=deque)
+    requests: list[Message] = field(default_factory=list)
+    deadlines: list[float | None] = field(default_factory=list)
+    delay: float = 0.0
+
+    async def _heard(self, request: Message, context: grpc.aio.ServicerContext) -> None:  # type: ignore[type-arg]
+        self.requests.append(request)
+        self.deadlines.append(context.time_remaining())
+        context.set_trailing_metadata((("x-request-id", "req-7"), ("x-cache", "L2")))
+        await asyncio.sleep(self.delay)
+        if self.refusals:
+            await refuse(context, self.refusals.popleft())
+
+    async def CreateVideo(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802
+        await self._heard(request, context)
+        return video_service_pb2.CreateVideoResponse(video=self.videos[0], upload=self.upload)
+
+    async def TriggerProcess(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802
+        await self._heard(request, context)
+        return self.processed
+
+    async def GetVideo(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802
+        await self._heard(request, context)
+        return self.videos[0]
+
+    async def ListVideos(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802
+        await self._heard(request, context)
+        start = int(request.page_token or 0)
+        page = self.videos[start : start + request.page_size]
+        after = start + request.page_size
+        token = str(after) if after < len(self.videos) else ""
+        return video_service_pb2.ListVideosResponse(videos=page, next_page_token=token)
+
+    async def DeleteVideo(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802
+        await self._heard(request, context)
+        return empty_pb2.Empty()
+
+    async def WatchVideo(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802
+        """Plays the next stream of the script: videos are sent, numbers are seconds to wait."""
+        await self._heard(request, context)
+        for step in self.streams.popleft() if self.streams else []:
+            if isinstance(step, Refusal):
+                await refuse(context, step)
+            elif isinstance(step, Video):
+                yield step
+            else:
+                await asyncio.sleep(step)
+
+
+async def refuse(context: grpc.aio.ServicerContext, refusal: Refusal) -> None:  # type: ignore[type-arg]
+    details: list[Message] = list(refusal.details)
+    if refusal.reason:
+        details.append(error_details_pb2.ErrorInfo(reason=refusal.reason, domain="gostream"))
+    packed = []
+    for detail in details:
+        packed.append(any_pb2.Any())
+        packed[-1].Pack(detail)
+    number = code_pb2.Code.Value(refusal.code.name)
+    status = rpc_status.to_status(status_pb2.Status(code=number, message=refusal.message, details=packed))
+    context.set_trailing_metadata((("x-request-id", "req-7"), *(status.trailing_metadata or ())))
+    await context.abort(refusal.code, refusal.message)
+
+
+@dataclass
+class ApiServer:
+    """A running Api; `address` is what --server takes."""
+
+    api: Api
+    address: str
+    health: health_aio.HealthServicer
+
+
+@asynccontextmanager
+async def serve_api(api: Api) -> AsyncIterator[ApiServer]:
+    server = grpc.aio.server()
+    health = health_aio.HealthServicer()
+    video_service_pb2_grpc.add_VideoServiceServicer_to_server(api, server)
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    await health.set("gostream.v1.VideoService", health_pb2.HealthCheckResponse.SERVING)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield ApiServer(api, f"127.0.0.1:{port}", health)
+    finally:
+        await server.stop(0)
+
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass
+class Store:
+    """An object store that knows PUT: gives its `answers` first, one per PUT, then takes everything."""
+
+    url: str = ""
+    answers: deque[Answer] = field(default_factory=deque)
+    puts: int = 0
+    sha256: str = ""
+    query: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    async def put(self, request: web.Request) -> web.StreamResponse:
+        self.puts += 1
+        self.headers = dict(request.headers)
+        self.query = request.raw_path.partition("?")[2]
+        if self.answers:
+            return await self.answers.popleft()(request)
+        digest = hashlib.sha256()
+        async for chunk in request.content.iter_chunked(1 << 16):
+            digest.update(chunk)
+        self.sha256 = digest.hexdigest()
+        return web.Response()
+
+    def upload(self, *, expires_in: float = 3600) -> video_service_pb2.Upload:
+        """What CreateVideo answers for this store."""
+        upload = video_service_pb2.Upload(
+            method="PUT",
+            url=f"{self.url}/videos/source?X-Amz-Signature=abc%2Fdef%2B",
+            headers={"Content-Type": "video/mp4", "x-amz-meta-a": "b"},
+        )
+        upload.expire_time.FromDatetime(datetime.now(UTC) + timedelta(seconds=expires_in))
+        return upload
+
+
+def s3_error(status: int, code: str, message: str) -> Answer:
+    async def answer(request: web.Request) -> web.Response:
+        text = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
+        return web.Response(status=status, text=text, content_type="application/xml")
+
+    return answer
+
+
+async def cut_connection(request: web.Request) -> web.StreamResponse:
+    """Reads a little of the body and hangs up."""
+    assert request.transport is not None
+    request.transport.write(CONTINUE)
+    await request.content.read(1000)
+    request.transport.abort()
+    return web.Response()
+
+
+async def never_answer(request: web.Request) -> web.StreamResponse:
+    await asyncio.sleep(3600)
+    return web.Response()
+
+
+@asynccontextmanager
+async def serve_store() -> AsyncIterator[Store]:
+    store = Store()
+
+    async def refuse_early(request: web.Request) -> None:
+        """S3 judges the signature before it says 100 Continue; a scripted answer comes before it too."""
+        if not store.answers and request.transport is not None:
+            request.transport.write(CONTINUE)
+
+    app = web.Application(client_max_size=1 << 30)
+    app.router.add_put("/{key:.*}", store.put, expect_handler=refuse_early)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    store.url = f"http://{host}:{port}"
+    try:
+        yield store
+    finally:
+        await runner.cleanup()

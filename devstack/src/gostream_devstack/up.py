@@ -1,0 +1,110 @@
+"""Holding an instance up: in the foreground until Ctrl-C, or detached."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from gostream_devstack import orphans, running
+from gostream_devstack.errors import StackError
+from gostream_devstack.home import Home
+from gostream_devstack.ports import Ports
+from gostream_devstack.screen import Screen
+from gostream_devstack.stack import USUAL_PORTS, Options, Stack
+from gostream_devstack.state import State, holder, locked
+from gostream_devstack.supervisor import Watcher
+
+COMMAND = "gostream-devstack"
+STOP_TIMEOUT = 60.0
+
+
+def hold(root: Path, options: Options, screen: Screen) -> None:
+    """Start everything, show it, look after it until a signal comes, stop everything."""
+    home = Home.at(root)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+            signal.signal(number, signal.default_int_handler)
+    with locked(root):
+        running.withdraw(root)
+        reaped = orphans.reap(home.servers)
+        if reaped:
+            screen.say(f"ended processes of an earlier run: {reaped}")
+        state = State.load(root)
+        stack = Stack(home, state, Ports(state.ports, screen.say), options, USUAL_PORTS)
+        state.save(root)
+        _run(root, stack, screen)
+
+
+def _run(root: Path, stack: Stack, screen: Screen) -> None:
+    try:
+        with screen:
+            stack.start(screen.report)
+        running.publish(root, os.getpid(), stack)
+        screen.summary(stack.env, COMMAND)
+        _watch(root, stack, screen)
+    except KeyboardInterrupt:
+        screen.say("stopping")
+    finally:
+        running.withdraw(root)
+        stack.stop()
+
+
+def _watch(root: Path, stack: Stack, screen: Screen) -> None:
+    watcher = Watcher(stack.servers, screen.report)
+    while True:
+        time.sleep(0.2)
+        if watcher.check():
+            running.publish(root, os.getpid(), stack)
+
+
+def detach(root: Path, arguments: list[str], say: Callable[[str], None]) -> None:
+    """Hold the instance up in a process of its own; return when all is ready, raise when it fails."""
+    root.mkdir(parents=True, exist_ok=True)
+    if supervisor := holder(root):
+        raise StackError(f"{root} is in use by process {supervisor}; stop it with `{COMMAND} down`")
+    log = root / "supervisor.log"
+    with log.open("w") as output:
+        child = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "gostream_devstack", "up", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    with log.open() as lines:
+        while True:
+            ended = child.poll() is not None
+            up = running.find(root) is not None
+            for line in lines:
+                say(line.rstrip("\n"))
+            if ended:
+                raise StackError(f"it did not come up; see {log}")
+            if up:
+                return
+            time.sleep(0.05)
+
+
+def down(root: Path) -> bool:
+    """Stop the instance, and what a killed one left behind. False: nothing was running."""
+    supervisor = holder(root)
+    if supervisor is not None:
+        os.kill(supervisor, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_TIMEOUT
+        while holder(root) == supervisor and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if holder(root) == supervisor:
+            os.kill(supervisor, signal.SIGKILL)
+    reaped = orphans.reap((root / "servers").resolve())
+    return supervisor is not None or reaped > 0
+
+
+def wipe(root: Path) -> None:
+    """Delete everything the stopped instance has stored."""
+    if root.exists():
+        with locked(root):
+            Home.at(root).remove()
+            shutil.rmtree(root)

@@ -1,0 +1,99 @@
+"""The whole stack, with stand-ins for the services."""
+
+import asyncio
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+import asyncpg
+import psutil
+import pytest
+
+from gostream_devstack import orphans
+from gostream_devstack.errors import StackError
+from gostream_devstack.service import is_serving
+from gostream_devstack.stack import Stack, own_servers
+
+pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("fake_services")]
+
+
+def test_the_environment_names_what_runs(make_stack: Callable[..., Stack]) -> None:
+    stack = make_stack(api_replicas=2, workers=1)
+    assert set(stack.servers) == {
+        *("postgres", "redis", "seaweedfs", "nginx", "envoy", "api-1", "api-2", "worker-1")
+    }
+    assert all(is_serving(address) for address in stack.env["GOSTREAM_API_ADDR"].split(","))
+    assert is_serving(stack.env["GOSTREAM_HTTP_URL"].removeprefix("http://")), "Envoy passes gRPC on"
+    assert stack.env["CDN_BASE_URL"].endswith(f":{stack.servers['nginx'].port}")
+    assert asyncio.run(_count_videos(stack.env["DATABASE_URL"])) == 0, "migrated and empty"
+    assert len(stack.env["GOSTREAM_METRICS_URL"].split(",")) == 3
+
+
+async def _count_videos(url: str) -> int:
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        return int(await connection.fetchval("SELECT count(*) FROM videos"))
+    finally:
+        await connection.close()
+
+
+@pytest.mark.faults
+def test_every_process_starts_again_at_the_same_place_after_kill_9(make_stack: Callable[..., Stack]) -> None:
+    stack = make_stack(api_replicas=1, workers=1)
+    before = dict(stack.env)
+    for server in stack.servers.values():
+        server.kill()
+        assert not server.alive
+        assert server.returncode == -signal.SIGKILL
+    for server in stack.servers.values():
+        server.start()
+    assert stack.env == before
+    assert asyncio.run(_count_videos(stack.env["DATABASE_URL"])) == 0
+
+
+@pytest.mark.faults
+def test_a_stopped_stack_leaves_no_process(make_stack: Callable[..., Stack]) -> None:
+    stack = make_stack()
+    directories = [server.directory for server in stack.servers.values()]
+    assert all(orphans.find(directory) for directory in directories)
+    stack.servers["redis"].pause()
+    stack.stop()
+    assert not any(orphans.find(directory) for directory in directories)
+
+
+def test_a_service_that_does_not_start_stops_everything_and_says_why(
+    make_stack: Callable[..., Stack], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = shlex.join([sys.executable, "-c", "exit('no such luck')"])
+    monkeypatch.setenv("GOSTREAM_WORKER_COMMAND", command)
+    mine = psutil.Process()
+    with pytest.raises(StackError, match=r"(?s)worker-1 ended with 1.*no such luck"):
+        make_stack()
+    assert not mine.children(recursive=True)
+
+
+def test_only_servers_that_are_named_are_the_users_own() -> None:
+    assert own_servers({"REDIS_PORT": "1", "S3_BUCKET": "b"}) == {}
+    own = own_servers({"REDIS_HOST": "cache", "S3_ENDPOINT_URL": "http://store", "S3_SECRET_KEY": "k"})
+    assert (own["REDIS_HOST"], own["REDIS_PORT"]) == ("cache", "6379")
+    assert (own["S3_BUCKET"], own["S3_SECRET_KEY"]) == ("videos", "k")
+    assert "DATABASE_URL" not in own
+
+
+@pytest.mark.faults
+def test_a_draining_replica_gets_no_new_calls_and_returns_when_healthy(
+    make_stack: Callable[..., Stack],
+) -> None:
+    stack = make_stack(api_replicas=2)
+    address = stack.env["GOSTREAM_HTTP_URL"].removeprefix("http://")
+    first = stack.servers["api-1"]
+    first.stop()
+    deadline = time.monotonic() + 30
+    while not all(is_serving(address) for _ in range(10)):
+        assert time.monotonic() < deadline
+    first.start()
+    stack.servers["api-2"].stop()
+    while not is_serving(address):
+        assert time.monotonic() < deadline + 30

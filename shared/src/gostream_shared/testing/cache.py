@@ -1,0 +1,23 @@
+"""Cache fakes."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+
+class FakeOutbox:
+    """Implements gostream_shared.domain.repository.Outbox in memory."""
+
+    def __init__(self) -> None:
+        self.rows: dict[UUID, int] = {}
+
+    @asynccontextmanager
+    async def claim(self, limit: int) -> AsyncIterator[Sequence[tuple[UUID, int]]]:
+        taken = dict(list(self.rows.items())[:limit])
+        yield list(taken.items())
+        for video_id, version in taken.items():
+            await self.settle(video_id, version)
+
+    async def settle(self, video_id: UUID, version: int) -> None:
+        if self.rows.get(video_id, 0) <= version:
+            self.rows.pop(video_id, None)

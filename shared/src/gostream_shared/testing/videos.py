@@ -1,0 +1,68 @@
+"""Videos for tests, and a repository that serves them from memory."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from gostream_shared.domain.errors import BackendUnavailableError, VideoNotFoundError
+from gostream_shared.domain.video import Video, VideoStatus
+
+_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def make_video(video_id: UUID | None = None, *, version: int = 1, title: str = "a title") -> Video:
+    """A committed video waiting for its upload."""
+    return Video(
+        id=video_id or uuid4(),
+        user_id="someone",
+        title=title,
+        status=VideoStatus.PENDING_UPLOAD,
+        version=version,
+        content_type="video/mp4",
+        created_at=_EPOCH,
+        updated_at=_EPOCH,
+    )
+
+
+@dataclass
+class FakeVideos:
+    """The reads of VideoRepository: counts loads, can be paused after its snapshot, and can be down."""
+
+    rows: dict[UUID, Video] = field(default_factory=dict)
+    tombstones: dict[UUID, int] = field(default_factory=dict)
+    loads: int = 0
+    down: bool = False
+    resume: asyncio.Event = field(default_factory=asyncio.Event)
+    paused: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.resume.set()
+
+    def put(self, video: Video) -> Video:
+        self.rows[video.id] = video
+        return video
+
+    async def get(self, video_id: UUID) -> Video:
+        self.loads += 1
+        if self.down:
+            raise BackendUnavailableError("database")
+        found, tombstone = self.rows.get(video_id), self.tombstones.get(video_id, 0)
+        await self._pause()
+        if found is None or tombstone:
+            raise VideoNotFoundError(video_id, version=tombstone)
+        return found
+
+    async def get_many(self, video_ids: Sequence[UUID]) -> dict[UUID, Video]:
+        self.loads += 1
+        if self.down:
+            raise BackendUnavailableError("database")
+        found = {key: self.rows[key] for key in video_ids if key in self.rows and key not in self.tombstones}
+        await self._pause()
+        return found
+
+    async def _pause(self) -> None:
+        """What a slow network does between the snapshot and its reader."""
+        self.paused.set()
+        await self.resume.wait()

@@ -1,0 +1,17 @@
+"""Waiting for conditions, so that no test depends on how fast a machine is."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+
+
+async def eventually(condition: Callable[[], object | Awaitable[object]], *, timeout: float = 20) -> None:
+    """Return as soon as `condition()` is true. Raises TimeoutError."""
+    async with asyncio.timeout(timeout):
+        while not await _holds(condition):  # noqa: ASYNC110 - nothing tells when foreign state changes
+            await asyncio.sleep(0.01)
+
+
+async def _holds(condition: Callable[[], object | Awaitable[object]]) -> object:
+    result = condition()
+    return await result if inspect.isawaitable(result) else result

@@ -1,0 +1,41 @@
+"""The cache on a real Redis."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from gostream_shared.cache.breaker import Breaker
+from gostream_shared.cache.namespace import Namespace
+from gostream_shared.cache.redis_cache import CacheTimes, RedisVideoCache, change_channel
+from gostream_shared.cache.redis_link import RedisLink, redis_client
+from gostream_shared.config import Config, load
+
+
+@pytest.fixture
+def config(redis_settings: Any) -> Config:
+    return config_of(redis_settings)
+
+
+def config_of(server: Any, database_url: str = "postgresql://unused@127.0.0.1:1/none") -> Config:
+    return load(
+        Config,
+        {
+            "DATABASE_URL": database_url,
+            "REDIS_HOST": server.host,
+            "REDIS_PORT": str(server.port),
+            "REDIS_PASSWORD": server.password,
+        },
+    )
+
+
+@pytest.fixture
+async def link(config: Config) -> AsyncIterator[RedisLink]:
+    link = RedisLink(redis_client(config), Breaker())
+    async with link.client:
+        yield link
+
+
+@pytest.fixture
+def cache(link: RedisLink) -> RedisVideoCache:
+    return RedisVideoCache(link, channel=change_channel(0), namespace=Namespace(1), times=CacheTimes())

@@ -1,0 +1,52 @@
+"""The breaker, alone and in front of a Redis that does not answer."""
+
+import asyncio
+import time
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from gostream_shared.cache.breaker import Breaker
+from gostream_shared.cache.protocol import CacheUnavailableError
+from gostream_shared.cache.redis_cache import RedisVideoCache
+from gostream_shared.cache.redis_link import RedisLink
+
+
+def test_opens_after_failures_in_a_row_and_lets_one_probe_through_each_cooldown() -> None:
+    now = 0.0
+    breaker = Breaker(threshold=2, cooldown=1.0, clock=lambda: now)
+    breaker.failed()
+    breaker.succeeded()
+    breaker.failed()
+    assert breaker.admit()
+    breaker.failed()
+    assert not breaker.admit()
+    now = 1.5
+    assert [breaker.admit() for _ in range(3)] == [True, False, False]
+    breaker.succeeded()
+    assert breaker.admit()
+
+
+@pytest.mark.stack
+@pytest.mark.faults
+async def test_a_redis_that_hangs_costs_latency_only_until_the_breaker_opens(
+    redis_server: Any, cache: RedisVideoCache, link: RedisLink
+) -> None:
+    await cache.get_or_lease(uuid4())
+    redis_server.pause()
+    try:
+        for _ in range(3):
+            with pytest.raises(CacheUnavailableError):
+                await cache.get_or_lease(uuid4())
+        begun = time.monotonic()
+        results = await asyncio.gather(
+            *(cache.get_or_lease(uuid4()) for _ in range(200)), return_exceptions=True
+        )
+        assert all(isinstance(result, CacheUnavailableError) for result in results)
+        assert time.monotonic() - begun < 0.5, "refused at once, not after a timeout each"
+    finally:
+        redis_server.resume()
+    async with link.guarded("probe", 10, probe=True):
+        await link.client.ping()
+    await cache.get_or_lease(uuid4())

@@ -1,0 +1,128 @@
+"""The outbox relay and the announcer on real servers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from gostream_shared.cache.announcer import RedisChangeAnnouncer
+from gostream_shared.cache.bell import outbox_bell
+from gostream_shared.cache.protocol import Entry, Fill, Filled, Hit, Lease
+from gostream_shared.cache.redis_cache import RedisVideoCache, video_key
+from gostream_shared.cache.redis_link import RedisLink
+from gostream_shared.cache.relay import OutboxRelay
+from gostream_shared.db.database import PostgresDatabase
+from gostream_shared.domain.repository import NewVideo
+from gostream_shared.testing.waiting import eventually
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[PostgresDatabase]:
+    async with PostgresDatabase.open(database_url) as database:
+        yield database
+
+
+async def create(database: PostgresDatabase) -> UUID:
+    new = NewVideo(id=uuid4(), user_id="u", title="t", content_type="video/mp4")
+    return (await database.videos.create(new)).id
+
+
+async def outbox_rows(database: PostgresDatabase) -> int:
+    return int(await database.pool.fetchval("SELECT count(*) FROM cache_outbox"))
+
+
+async def floor(link: RedisLink, video_id: UUID) -> int:
+    return int(await link.client.hget(video_key(video_id), "floor") or 0)  # type: ignore[misc]
+
+
+async def floor_reached(link: RedisLink, video_id: UUID, version: int) -> bool:
+    return await floor(link, video_id) >= version
+
+
+async def silent_bell(timeout: float) -> None:
+    await asyncio.sleep(timeout)
+
+
+async def test_an_update_typed_into_psql_is_announced_within_a_second(
+    database: PostgresDatabase, database_url: str, cache: RedisVideoCache, link: RedisLink
+) -> None:  # R24
+    video_id = await create(database)
+    async with outbox_bell(database_url) as bell:
+        relaying = asyncio.create_task(OutboxRelay(database.outbox, cache, bell=bell).run())
+        await database.pool.execute("UPDATE videos SET title = 'by hand'")
+        await eventually(lambda: floor_reached(link, video_id, 2))
+        relaying.cancel()
+        await asyncio.gather(relaying, return_exceptions=True)
+
+
+async def test_many_updates_of_one_video_are_one_message(
+    database: PostgresDatabase, cache: RedisVideoCache, link: RedisLink
+) -> None:  # R25
+    video_id = await create(database)
+    for _ in range(50):
+        await database.pool.execute("UPDATE videos SET title = title")
+    async with link.client.pubsub() as pubsub:
+        await pubsub.subscribe("gostream:0:changes")
+        await pubsub.get_message(timeout=5)
+        assert await OutboxRelay(database.outbox, cache, bell=silent_bell).relay_once()
+        message = await pubsub.get_message(timeout=5)
+        assert message["data"].decode().endswith(f"|{video_id}|51")
+        assert await pubsub.get_message(timeout=0.2) is None
+    assert await outbox_rows(database) == 0
+
+
+async def test_rows_survive_a_dead_redis_and_are_relayed_when_it_is_back(
+    database: PostgresDatabase, redis_server: Any, cache: RedisVideoCache, link: RedisLink
+) -> None:
+    video_id = await create(database)
+    announcer = RedisChangeAnnouncer(cache, database.outbox, locally=lambda *_: None)
+    await asyncio.to_thread(redis_server.kill)
+    await announcer.announce(video_id, 1)
+    relaying = asyncio.create_task(OutboxRelay(database.outbox, cache, bell=silent_bell).run())
+    await asyncio.sleep(0.3)
+    assert await outbox_rows(database) == 1
+    await asyncio.to_thread(redis_server.start)
+    await eventually(lambda: floor_reached(link, video_id, 1))
+    relaying.cancel()
+    await asyncio.gather(relaying, return_exceptions=True)
+
+
+async def test_transactions_that_commit_in_reverse_order_are_all_relayed(
+    database: PostgresDatabase, cache: RedisVideoCache, link: RedisLink
+) -> None:  # R7
+    first, second = await create(database), await create(database)
+    relay = OutboxRelay(database.outbox, cache, bell=silent_bell)
+    async with database.pool.acquire() as late, database.pool.acquire() as early:
+        slow, quick = late.transaction(), early.transaction()
+        await slow.start()
+        await late.execute("UPDATE videos SET title = 'late' WHERE id = $1", first)
+        await quick.start()
+        await early.execute("UPDATE videos SET title = 'early' WHERE id = $1", second)
+        await quick.commit()
+        await relay.relay_once()
+        assert (await floor(link, first), await floor(link, second)) == (1, 2)
+        await slow.commit()
+    await relay.relay_once()
+    assert await floor(link, first) == 2
+
+
+async def test_an_announcement_invalidates_settles_and_tells_this_process_first(
+    database: PostgresDatabase, cache: RedisVideoCache
+) -> None:
+    video_id = await create(database)
+    told: list[tuple[UUID, int]] = []
+    leased = await cache.get_or_lease(video_id)
+    assert isinstance(leased, Lease)
+    video = await database.videos.get(video_id)
+    assert await cache.fill(video_id, Fill(leased.token, Entry(1, video))) is Filled.OK
+    assert isinstance(await cache.get_or_lease(video_id), Hit)
+    await database.videos.delete(video_id)
+    announcer = RedisChangeAnnouncer(cache, database.outbox, locally=lambda *news: told.append(news))
+    await announcer.announce(video_id, 2)
+    assert told == [(video_id, 2)]
+    assert isinstance(await cache.get_or_lease(video_id), Lease)
+    assert await outbox_rows(database) == 0

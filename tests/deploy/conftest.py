@@ -1,0 +1,54 @@
+"""Edges and origins for the tests of deploy/nginx."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from tests.deploy.edge import MASTER, PLAYLIST, SECRET, SEGMENT
+from tests.deploy.origin import Origin, serving
+
+from gostream_devstack.home import Home
+from gostream_devstack.nginx import Nginx
+from gostream_devstack.nginx import Origin as Address
+from gostream_devstack.ports import Ports
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    home = Home.at(tmp_path_factory.mktemp("edge"))
+    yield home
+    home.remove()
+
+
+@pytest.fixture
+def make_edge(home: Home) -> Iterator[Callable[..., Nginx]]:
+    """A function that starts an edge with an empty cache before `origin`."""
+    ports = Ports({})
+    with ExitStack() as started:
+
+        def make(origin: Origin, kind: type[Nginx] = Nginx, secret: str = SECRET) -> Nginx:
+            name = f"edge-{ports.pick('unique')}"
+            edge = kind(home, ports.pick(name), Address(origin.endpoint_url, "videos"), secret, name)
+            started.callback(edge.stop)
+            edge.start()
+            return edge
+
+        yield make
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    """A counting origin with a small stream."""
+    objects = {
+        MASTER: b"#EXTM3U\n" + b"#master\n" * 100,
+        PLAYLIST: b"#EXTM3U\n" + b"#media\n" * 100,
+        SEGMENT: bytes(range(256)) * 40,
+    }
+    origin = Origin({f"/videos{path}": body for path, body in objects.items()})
+    with serving(origin):
+        yield origin
+
+
+@pytest.fixture
+def edge(origin: Origin, make_edge: Callable[..., Nginx]) -> Nginx:
+    return make_edge(origin)

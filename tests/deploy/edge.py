@@ -1,0 +1,56 @@
+"""What the edge's tests share: the paths of a small stream, one HTTP request, and edges with a difference."""
+
+import http.client
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gostream_devstack.nginx import Nginx
+
+SECRET = "Only.The+Worker"
+MASTER = "/hls/v-1/master.m3u8"
+PLAYLIST = "/hls/v-1/v2/720p/playlist.m3u8"
+SEGMENT = "/hls/v-1/v2/720p/seg_00001.ts"
+IMMUTABLE = "public, max-age=31536000, immutable"
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def cache(self) -> str:
+        return self.headers["x-cache-status"]
+
+
+def ask(edge: Nginx, target: str, method: str = "GET", **headers: str) -> Answer:
+    """One request, its target sent as it is; underscores in header names stand for dashes."""
+    connection = http.client.HTTPConnection(edge.host, edge.port, timeout=60)
+    try:
+        connection.putrequest(method, target, skip_accept_encoding=True)
+        for name, value in headers.items():
+            connection.putheader(name.replace("_", "-"), value)
+        connection.endheaders()
+        reply = connection.getresponse()
+        return Answer(reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read())
+    finally:
+        connection.close()
+
+
+class ShortLived(Nginx):
+    """The same edge, but playlists expire after a second: nobody waits an hour."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        config = self.directory / "nginx.conf"
+        text = config.read_text()
+        assert text.count("200 1h;") == 1
+        self.home.write(config, text.replace("200 1h;", "200 1s;"))
+
+
+class ForOthers(Nginx):
+    """The same edge, but only another network may refresh it."""
+
+    def variables(self) -> Mapping[str, str]:
+        return {**super().variables(), "EDGE_REFRESH_FROM": "192.0.2.0/24"}

@@ -1,0 +1,179 @@
+"""deploy/nginx on the real nginx: what is cached, for how long, and who may refresh it."""
+
+import gzip
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import aioboto3
+import pytest
+from tests.deploy.edge import IMMUTABLE, MASTER, PLAYLIST, SECRET, SEGMENT, ForOthers, ask
+from tests.deploy.origin import Origin
+
+from gostream_devstack.fixtures import Bucket
+from gostream_devstack.nginx import Nginx
+from gostream_devstack.seaweedfs import SeaweedFS
+
+pytestmark = pytest.mark.stack
+
+
+async def test_a_stream_from_the_object_store(
+    object_store_server: SeaweedFS, bucket: Bucket, make_edge: Callable[..., Nginx]
+) -> None:
+    store = object_store_server
+    video = bucket.prefix.rstrip("/")
+    await _put(store, f"hls/{video}/master.m3u8", b"#EXTM3U\n", "application/vnd.apple.mpegurl")
+    await _put(store, f"hls/{video}/v1/720p/seg_00001.ts", b"\x47" * 188_000, "video/mp2t")
+    await _put(store, f"uploads/{video}/source.ts", b"private", "video/mp2t")
+    edge = make_edge(Origin(port=store.port))
+    for target, kind, keep in (
+        (f"/hls/{video}/master.m3u8", "application/vnd.apple.mpegurl", "public, max-age=60"),
+        (f"/hls/{video}/v1/720p/seg_00001.ts", "video/mp2t", IMMUTABLE),
+    ):
+        first, second = ask(edge, target), ask(edge, target)
+        assert (first.status, first.cache, second.status, second.cache) == (200, "MISS", 200, "HIT")
+        assert first.body == second.body
+        assert second.headers["content-type"] == kind
+        assert second.headers["cache-control"] == keep
+        assert ask(edge, target, If_None_Match=second.headers["etag"]).status == 304
+        leaked = {name for name in first.headers if name.startswith(("x-amz", "seaweed"))}
+        assert not leaked
+    part = ask(edge, f"/hls/{video}/v1/720p/seg_00001.ts", Range="bytes=-188")
+    assert (part.status, len(part.body)) == (206, 188)
+    assert ask(edge, f"/hls/{video}/missing.m3u8").status == 404
+    assert ask(edge, f"/hls/{video}/../../uploads/{video}/source.ts").status == 404
+
+
+async def _put(store: SeaweedFS, key: str, body: bytes, content_type: str) -> None:
+    client: Any = aioboto3.Session().client(
+        "s3",
+        endpoint_url=store.endpoint_url,
+        region_name=store.region,
+        aws_access_key_id=store.access_key,
+        aws_secret_access_key=store.secret_key,
+    )
+    async with client as s3:
+        await s3.put_object(
+            Bucket=store.bucket,
+            Key=key,
+            Body=body,
+            ContentType=content_type,
+            CacheControl="private, max-age=1",
+            Metadata={"sha256": "abc"},
+        )
+
+
+def test_a_query_string_neither_splits_the_cache_nor_reaches_the_origin(edge: Nginx, origin: Origin) -> None:
+    poison = ask(edge, SEGMENT + "?response-content-type=text/html&x=1")
+    clean = ask(edge, SEGMENT)
+    assert (poison.cache, clean.cache) == ("MISS", "HIT")
+    assert [request.target for request in origin.seen] == [f"/videos{SEGMENT}"]
+
+
+def test_nothing_of_the_clients_request_reaches_the_origin(edge: Nginx, origin: Origin) -> None:
+    origin.extra_headers = {
+        "Set-Cookie": "a=b",
+        "Cache-Control": "private",
+        "X-Amz-Request-Id": "1",
+        "Vary": "*",
+    }
+    answer = ask(edge, SEGMENT, Authorization="secret", Cookie="c", X_Forwarded_For="1", Range="bytes=0-1")
+    [seen] = origin.seen
+    assert {name.lower() for name in seen.headers} <= {"host"}
+    assert answer.status == 206
+    assert not {"set-cookie", "x-amz-request-id", "vary"} & set(answer.headers)
+    assert answer.headers["cache-control"] == IMMUTABLE
+    assert ask(edge, SEGMENT).cache == "HIT", "whatever the origin says about caching"
+
+
+@pytest.mark.parametrize("slow", [0.0, 0.4])
+def test_many_cold_clients_cost_one_origin_request(edge: Nginx, origin: Origin, slow: float) -> None:
+    origin.delay = slow
+    with ThreadPoolExecutor(60) as clients:
+        answers = list(clients.map(lambda _: ask(edge, SEGMENT), range(60)))
+    assert {answer.status for answer in answers} == {200}
+    assert sorted(answer.cache for answer in answers).count("MISS") == 1
+    assert len(origin.seen) == 1
+
+
+def test_head_of_a_cold_object_fills_the_cache(edge: Nginx, origin: Origin) -> None:
+    head = ask(edge, SEGMENT, "HEAD")
+    assert (head.status, head.cache, head.body) == (200, "MISS", b"")
+    assert int(head.headers["content-length"]) == len(ask(edge, SEGMENT).body)
+    assert [request.method for request in origin.seen] == ["GET"]
+
+
+@pytest.mark.parametrize("state", ["cold", "cached"])
+def test_ranges(edge: Nginx, origin: Origin, state: str) -> None:
+    whole = origin.objects[f"/videos{SEGMENT}"]
+    if state == "cached":
+        ask(edge, SEGMENT)
+    part = ask(edge, SEGMENT, Range="bytes=100-199")
+    assert (part.status, part.body) == (206, whole[100:200])
+    assert part.headers["content-range"] == f"bytes 100-199/{len(whole)}"
+    assert ask(edge, SEGMENT, Range="bytes=-10").body == whole[-10:]
+    assert ask(edge, SEGMENT, Range=f"bytes={len(whole)}-").status == 416
+    assert ask(edge, SEGMENT).body == whole
+    assert len(origin.seen) == 1, "the first request brought the whole object"
+
+
+@pytest.mark.parametrize("state", ["cold", "cached"])
+def test_a_client_that_has_it_gets_304(edge: Nginx, state: str) -> None:
+    etag = ask(edge, PLAYLIST).headers["etag"]
+    if state == "cold":
+        edge.stop()
+        for cached in (edge.directory / "cache").rglob("*"):
+            cached.unlink() if cached.is_file() else None
+        edge.start()
+    answer = ask(edge, PLAYLIST, If_None_Match=etag)
+    assert (answer.status, answer.body) == (304, b"")
+    assert answer.headers["cache-control"] == IMMUTABLE
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
+def test_the_cache_survives_a_restart(edge: Nginx, origin: Origin) -> None:
+    ask(edge, SEGMENT)
+    edge.stop()
+    edge.start()
+    assert ask(edge, SEGMENT).cache == "HIT"
+    assert len(origin.seen) == 1
+
+
+def test_playlists_are_compressed_and_segments_are_not(edge: Nginx, origin: Origin) -> None:
+    playlist = ask(edge, PLAYLIST, Accept_Encoding="gzip")
+    assert gzip.decompress(playlist.body) == origin.objects[f"/videos{PLAYLIST}"]
+    assert playlist.headers["vary"] == "Accept-Encoding"
+    assert ask(edge, PLAYLIST).body == origin.objects[f"/videos{PLAYLIST}"]
+    assert "content-encoding" not in ask(edge, SEGMENT, Accept_Encoding="gzip").headers
+
+
+def test_the_worker_replaces_the_cached_master(edge: Nginx, origin: Origin) -> None:
+    ask(edge, MASTER)
+    origin.objects[f"/videos{MASTER}"] = b"#EXTM3U\n#new\n"
+    assert b"new" not in ask(edge, MASTER).body
+    refreshed = ask(edge, MASTER, X_Cache_Refresh=SECRET)
+    assert (refreshed.cache, refreshed.body) == ("BYPASS", b"#EXTM3U\n#new\n")
+    after = ask(edge, MASTER)
+    assert (after.cache, after.body) == ("HIT", b"#EXTM3U\n#new\n")
+
+
+@pytest.mark.parametrize("given", ["wrong", SECRET.lower(), SECRET + "x", "Only1The+Worker", ""])
+def test_a_wrong_secret_refreshes_nothing(edge: Nginx, origin: Origin, given: str) -> None:
+    ask(edge, MASTER)
+    assert ask(edge, MASTER, X_Cache_Refresh=given).cache == "HIT"
+    assert len(origin.seen) == 1
+
+
+def test_the_secret_works_only_from_the_named_network(
+    origin: Origin, make_edge: Callable[..., Nginx]
+) -> None:
+    edge = make_edge(origin, ForOthers)
+    ask(edge, MASTER)
+    assert ask(edge, MASTER, X_Cache_Refresh=SECRET).cache == "HIT"
+
+
+def test_without_a_secret_nobody_refreshes(origin: Origin, make_edge: Callable[..., Nginx]) -> None:
+    edge = make_edge(origin, secret="")
+    ask(edge, MASTER)
+    assert ask(edge, MASTER, X_Cache_Refresh="").cache == "HIT"
+    assert ask(edge, MASTER).cache == "HIT"

@@ -1,0 +1,69 @@
+"""What the end-to-end tests share: a client of the running stack, and a small real video."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import aiohttp
+import pytest
+from imageio_ffmpeg import get_ffmpeg_exe
+
+from gostream.v1 import video_pb2
+from gostream_cli.client import Client, connect
+from gostream_cli.follow import follow
+from gostream_cli.transfer import SourceFile, put
+from gostream_devstack.stack import Stack
+
+Upload = Callable[[Path], Awaitable[video_pb2.Video]]
+
+
+@pytest.fixture
+async def client(stack: Stack) -> AsyncIterator[Client]:
+    """A client of the first replica."""
+    async with connect(stack.env["GOSTREAM_API_ADDR"].split(",")[0]) as client:
+        yield client
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+        yield session
+
+
+@pytest.fixture(scope="session")
+def small_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """8 s of 640×360 with a tone: two segments."""
+    path = tmp_path_factory.mktemp("clips") / "small.mp4"
+    picture = ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=8"]
+    sound = ["-f", "lavfi", "-i", "sine=duration=8:sample_rate=48000"]
+    coding = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac"]
+    subprocess.run(
+        [get_ffmpeg_exe(), "-nostdin", "-v", "error", *picture, *sound, *coding, str(path)],
+        check=True,
+        timeout=120,
+    )
+    return path
+
+
+@pytest.fixture
+def upload(client: Client) -> Upload:
+    """Upload a file and follow it to the end of its processing."""
+
+    async def to_the_end(path: Path) -> video_pb2.Video:
+        source = SourceFile(path)
+        created = await client.create(
+            title=path.stem, user_id="e2e", content_type="video/mp4", size_bytes=source.size
+        )
+        await put(created.upload, source, on_sent=lambda sent: None)
+        video = await client.process(created.video.id)
+        async with (
+            asyncio.timeout(100),
+            aclosing(follow(client, video.id, min_version=video.version)) as states,
+        ):
+            async for state in states:
+                video = state
+        return video
+
+    return to_the_end

@@ -1,0 +1,207 @@
+"""The main job, end to end: every server real, everything through the doors that users have."""
+
+import asyncio
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Awaitable
+from pathlib import Path
+from urllib.parse import urljoin
+from uuid import uuid4
+
+import aiohttp
+import av
+import pytest
+from imageio_ffmpeg import get_ffmpeg_exe
+
+from gostream.v1 import video_pb2
+from gostream_cli.client import Client, connect
+from gostream_cli.errors import CliError
+from gostream_devstack.stack import Stack
+from tests.e2e.conftest import Upload
+
+pytestmark = pytest.mark.stack
+READY = video_pb2.Video.STATUS_READY
+FAILED = video_pb2.Video.STATUS_FAILED
+REAL_FILM = Path(__file__).resolve().parents[3] / "shared/data/bigbuckbunny.mp4"
+
+
+async def fetch(http: aiohttp.ClientSession, url: str) -> tuple[str, bytes]:
+    """(X-Cache-Status, body) of a successful answer."""
+    async with http.get(url) as answer:
+        assert answer.status == 200, f"{url}: {answer.status}"
+        return answer.headers["X-Cache-Status"], await answer.read()
+
+
+def uris(playlist: bytes) -> list[str]:
+    """Every URI a player would follow, the audio groups' included."""
+    text = playlist.decode()
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return lines + re.findall(r'#EXT-X-MEDIA:[^\n]*URI="([^"]+)"', text)
+
+
+async def test_an_upload_becomes_a_stream_that_the_edge_caches(
+    stack: Stack, http: aiohttp.ClientSession, client: Client, upload: Upload, small_clip: Path
+) -> None:
+    video = await upload(small_clip)
+
+    assert video.status == READY
+    assert video.playback_url == f"{stack.env['CDN_BASE_URL']}/hls/{video.id}/master.m3u8"
+    assert (await client.get(video.id, min_version=video.version)).video == video
+
+    _, master = await fetch(http, video.playback_url)
+    playlists = [urljoin(video.playback_url, uri) for uri in uris(master)]
+    assert len(playlists) >= 2
+    for playlist in playlists:
+        _, text = await fetch(http, playlist)
+        segments = [urljoin(playlist, uri) for uri in uris(text)]
+        assert len(segments) == 2
+        first = [await fetch(http, segment) for segment in segments]
+        second = [await fetch(http, segment) for segment in segments]
+        assert [status for status, _ in second] == ["HIT", "HIT"]
+        assert [body for _, body in first] == [body for _, body in second]
+        assert (await fetch(http, playlist))[0] == "HIT"
+    assert (await fetch(http, video.playback_url))[0] == "HIT"
+
+
+async def test_the_json_edge_answers_what_grpc_answers(
+    stack: Stack, http: aiohttp.ClientSession, upload: Upload, small_clip: Path
+) -> None:
+    video = await upload(small_clip)
+
+    async with http.get(f"{stack.env['GOSTREAM_HTTP_URL']}/v1/videos/{video.id}") as answer:
+        document = await answer.json()
+
+    assert answer.status == 200
+    assert document["id"] == video.id
+    assert document["status"] == "STATUS_READY"
+    assert document["playback_url"] == video.playback_url
+    assert document["version"] == str(video.version)
+
+
+async def test_an_unknown_id_is_not_found_and_says_so_with_its_reason(
+    stack: Stack, http: aiohttp.ClientSession, client: Client
+) -> None:
+    unknown = str(uuid4())
+
+    with pytest.raises(CliError) as error:
+        await client.get(unknown)
+    async with http.get(f"{stack.env['GOSTREAM_HTTP_URL']}/v1/videos/{unknown}") as answer:
+        document = await answer.json()
+
+    assert error.value.reason == "VIDEO_NOT_FOUND"
+    assert (answer.status, document["code"]) == (404, 5)
+    assert "VIDEO_NOT_FOUND" in [detail.get("reason") for detail in document["details"]]
+
+
+async def test_a_generic_grpc_client_lists_and_calls_the_service_by_reflection(stack: Stack) -> None:
+    url = f"http://{stack.env['GOSTREAM_API_ADDR'].split(',')[0]}"
+    buf = [
+        str(Path(sys.executable).with_name("buf")),
+        "curl",
+        "--http2-prior-knowledge",
+        "--protocol",
+        "grpc",
+    ]
+
+    async def run(*arguments: str) -> str:
+        done = await asyncio.to_thread(
+            subprocess.run, [*buf, *arguments], capture_output=True, text=True, timeout=60, check=True
+        )
+        return done.stdout
+
+    assert "gostream.v1.VideoService" in await run("--list-services", url)
+    listed = json.loads(await run("-d", '{"page_size":1}', f"{url}/gostream.v1.VideoService/ListVideos"))
+    assert "videos" in listed
+
+
+async def test_a_text_file_fails_at_once_and_says_why(upload: Upload, tmp_path: Path, stack: Stack) -> None:
+    path = tmp_path / "notes.mp4"
+    path.write_text("This is not a video.\n" * 100)
+
+    video = await upload(path)
+
+    assert video.status == FAILED
+    assert video.error.code == "SOURCE_NOT_MEDIA"
+    assert not video.error.retryable
+    assert video.error.message
+    assert not video.playback_url
+    attempts = await _attempts(stack, video.id)
+    assert attempts == 1, "a permanent failure must not be tried again"
+
+
+async def _reason(call: Awaitable[object]) -> str:
+    """The reason of the call's error; empty when it succeeds."""
+    try:
+        await call
+    except CliError as error:
+        return error.reason
+    return ""
+
+
+async def _attempts(stack: Stack, video_id: str) -> int:
+    import asyncpg
+
+    connection = await asyncpg.connect(stack.env["DATABASE_URL"])
+    try:
+        return int(await connection.fetchval("SELECT attempt FROM videos WHERE id = $1", video_id))
+    finally:
+        await connection.close()
+
+
+async def test_the_command_line_does_the_whole_job(stack: Stack, small_clip: Path) -> None:
+    command = [sys.executable, "-m", "gostream_cli", "--json", "upload", str(small_clip), "--watch"]
+
+    done = await asyncio.to_thread(
+        subprocess.run,
+        command,
+        env={"GOSTREAM_API_ADDR": stack.env["GOSTREAM_API_ADDR"], "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"] == "STATUS_READY"
+
+
+async def test_a_deleted_video_is_gone_from_the_api_and_then_from_the_store(
+    stack: Stack, client: Client, upload: Upload, small_clip: Path
+) -> None:
+    video = await upload(small_clip)
+
+    await client.delete(video.id)
+
+    for address in stack.env["GOSTREAM_API_ADDR"].split(","):
+        async with connect(address) as replica, asyncio.timeout(5):
+            while await _reason(replica.get(video.id)) != "VIDEO_NOT_FOUND":
+                await asyncio.sleep(0.02)
+
+
+@pytest.mark.skipif(not REAL_FILM.exists(), reason="the real film is not here")
+async def test_a_real_film_gets_a_ladder_that_fits_and_decodes_without_an_error(
+    upload: Upload, stack: Stack
+) -> None:
+    with av.open(str(REAL_FILM)) as film:
+        stream = film.streams.video[0]
+        frames, fps = stream.frames, float(stream.average_rate or 0)
+
+    video = await upload(REAL_FILM)
+
+    assert video.status == READY
+    assert max(rung.height for rung in video.renditions) == 720
+    ffmpeg = [get_ffmpeg_exe(), "-nostdin", "-v", "warning", "-i", video.playback_url]
+    for number in range(len(video.renditions)):
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [*ffmpeg, "-map", f"0:p:{number}", "-progress", "pipe:1", "-f", "null", "-"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "error" not in done.stderr.lower(), done.stderr
+        decoded = int(re.findall(r"^frame=(\d+)", done.stdout, re.MULTILINE)[-1])
+        assert abs(decoded - frames) <= 1
+    assert abs(video.duration.ToTimedelta().total_seconds() - frames / fps) <= 1 / fps

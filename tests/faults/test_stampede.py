@@ -1,0 +1,80 @@
+"""A crowd asks two replicas for one cold video."""
+
+import asyncio
+from uuid import UUID, uuid4
+
+import aiohttp
+import asyncpg
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from gostream_cli.client import Client, connect
+from gostream_devstack.stack import Stack
+
+pytestmark = [pytest.mark.stack, pytest.mark.faults]
+CALLERS = 1000
+
+
+async def database_loads(url: str) -> float:
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        text = await answer.text()
+    families = text_string_to_metric_families(text)
+    return sum(
+        sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == "gostream_db_loads_total"
+    )
+
+
+async def cold_video(stack: Stack) -> UUID:
+    """A video that no cache has heard of, written behind the API's back."""
+    database = await asyncpg.connect(stack.env["DATABASE_URL"])
+    video_id = uuid4()
+    await database.execute(
+        "INSERT INTO videos (id, user_id, title, content_type) VALUES ($1, 'crowd', 'cold', 'video/mp4')",
+        video_id,
+    )
+    await database.close()
+    await asyncio.sleep(1)  # the outbox relay announces version 1: let that pass
+    return video_id
+
+
+async def test_a_thousand_callers_cost_each_replica_at_most_one_load(stack: Stack) -> None:
+    addresses = stack.env["GOSTREAM_API_ADDR"].split(",")
+    metrics = stack.env["GOSTREAM_METRICS_URL"].split(",")[: len(addresses)]
+    video_id = await cold_video(stack)
+    before = [await database_loads(url) for url in metrics]
+
+    async with connect(addresses[0], timeout=30) as one, connect(addresses[1], timeout=30) as two:
+        clients = (one, two)
+        replies = await asyncio.gather(*(clients[number % 2].get(str(video_id)) for number in range(CALLERS)))
+
+    loads = [await database_loads(url) - was for url, was in zip(metrics, before, strict=True)]
+    assert {reply.video.title for reply in replies} == {"cold"}
+    assert sum(loads) >= 1
+    assert max(loads) <= 1, f"loads by replica: {loads}"
+
+
+async def test_after_a_change_no_replica_answers_the_old_version(stack: Stack) -> None:
+    addresses = stack.env["GOSTREAM_API_ADDR"].split(",")
+    video_id = await cold_video(stack)
+    database = await asyncpg.connect(stack.env["DATABASE_URL"])
+
+    async def read_until_new(client: Client, version: int) -> None:
+        """Once a client has read the new version, it never reads an older one."""
+        async with asyncio.timeout(10):
+            while (await client.get(str(video_id))).video.version < version:
+                await asyncio.sleep(0.005)
+        for _ in range(50):
+            assert (await client.get(str(video_id))).video.version >= version
+
+    async with connect(addresses[0]) as one, connect(addresses[1]) as two:
+        for client in (one, two):
+            await client.get(str(video_id))
+        for round_ in range(20):
+            version = await database.fetchval(
+                "UPDATE videos SET title = $2 WHERE id = $1 RETURNING version", video_id, f"round {round_}"
+            )
+            await asyncio.gather(read_until_new(one, version), read_until_new(two, version))
+    await database.close()
