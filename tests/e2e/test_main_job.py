@@ -151,7 +151,7 @@ async def _attempts(stack: Stack, video_id: str) -> int:
 
 
 async def test_the_command_line_does_the_whole_job(stack: Stack, small_clip: Path) -> None:
-    command = [sys.executable, "-m", "gostream_cli", "--json", "upload", str(small_clip), "--watch"]
+    command = [sys.executable, "-m", "gostream_cli", "upload", str(small_clip), "--watch", "--json"]
 
     done = await asyncio.to_thread(
         subprocess.run,
