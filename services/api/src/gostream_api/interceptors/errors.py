@@ -38,6 +38,6 @@ class ErrorInterceptor(BehaviorInterceptor):
 
 async def _abort(context: Context, error: Exception) -> None:
     failure = failure_of(error, request_id=request_id_of(context))
-    structlog.contextvars.bind_contextvars(reason=failure.reason)
+    structlog.contextvars.bind_contextvars(reason=failure.reason, **failure.subject)
     add_trailers(context, *failure.trailers)
     await context.abort(failure.code, failure.message, tuple(context.trailing_metadata()))

@@ -30,6 +30,7 @@ _SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _QUIET = frozenset(
     {
         "/gostream.v1.VideoService/GetVideo",
+        "/gostream.v1.VideoService/BatchGetVideos",
         "/grpc.health.v1.Health/Check",
         "/grpc.health.v1.Health/Watch",
     }
