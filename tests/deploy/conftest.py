@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from tests.deploy.edge import MASTER, PLAYLIST, SECRET, SEGMENT
-from tests.deploy.origin import Origin, serving
 
 from gostream_devstack.home import Home
 from gostream_devstack.nginx import Nginx
 from gostream_devstack.nginx import Origin as Address
 from gostream_devstack.ports import Ports
+from tests.deploy.edge import MASTER, PLAYLIST, SECRET, SEGMENT
+from tests.deploy.origin import Origin, serving
 
 
 @pytest.fixture(scope="session")

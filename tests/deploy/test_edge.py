@@ -7,12 +7,12 @@ from typing import Any
 
 import aioboto3
 import pytest
-from tests.deploy.edge import IMMUTABLE, MASTER, PLAYLIST, SECRET, SEGMENT, ForOthers, ask
-from tests.deploy.origin import Origin
 
 from gostream_devstack.fixtures import Bucket
 from gostream_devstack.nginx import Nginx
 from gostream_devstack.seaweedfs import SeaweedFS
+from tests.deploy.edge import IMMUTABLE, MASTER, PLAYLIST, SECRET, SEGMENT, ForOthers, ask
+from tests.deploy.origin import Origin
 
 pytestmark = pytest.mark.stack
 

@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable
 
 import pytest
-from tests.deploy.edge import IMMUTABLE, MASTER, PLAYLIST, SECRET, SEGMENT, ShortLived, ask
-from tests.deploy.origin import Origin, serving
 
 from gostream_devstack.nginx import Nginx
+from tests.deploy.edge import IMMUTABLE, MASTER, PLAYLIST, SECRET, SEGMENT, ShortLived, ask
+from tests.deploy.origin import Origin, serving
 
 pytestmark = pytest.mark.stack
 

@@ -31,7 +31,7 @@ USUAL_PORTS = {
     "envoy": 8080,
     "api": 50051,
     "worker": 50052,
-    "metrics": 9464,
+    "metrics": 9101,
 }
 KEEPERS = ("postgres", "redis", "seaweedfs")  # the servers that keep things, and that a user may bring
 # How: the variable that says so, then everything that belongs to it, with its default.

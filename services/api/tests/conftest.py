@@ -1,8 +1,10 @@
 """A real server on a free port over the real parts, and what a client sees of its errors."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import grpc
@@ -101,6 +103,19 @@ async def database(database_url: str) -> AsyncIterator[PostgresDatabase]:
     """The API's database, to act as a worker would or to look behind the API's back."""
     async with PostgresDatabase.open(database_url) as database:
         yield database
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Awaitable[None]]:
+    """A function that waits until an asynchronous condition holds."""
+
+    async def wait(condition: Callable[[], Awaitable[object]], *, within: float = 30) -> None:
+        deadline = monotonic() + within
+        while not await condition():
+            assert monotonic() < deadline, "it never came true"
+            await asyncio.sleep(0.02)
+
+    return wait
 
 
 @pytest.fixture

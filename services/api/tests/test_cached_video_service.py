@@ -21,7 +21,7 @@ from gostream_shared.domain.errors import (
     VideoNotFoundError,
 )
 from gostream_shared.domain.video import Video
-from gostream_shared.testing.cache import FakeOutbox
+from gostream_shared.testing.cache import FakeEpochs, FakeOutbox
 from gostream_shared.testing.videos import FakeVideos, make_video
 from gostream_shared.testing.waiting import eventually
 
@@ -62,8 +62,11 @@ def database() -> FakeVideos:
 async def replicas(config: Config, database: FakeVideos) -> AsyncIterator[tuple[Replica, Replica]]:
     async with AsyncExitStack() as stack:
         found = []
+        epochs = FakeEpochs()
         for _ in range(2):
-            cache = await stack.enter_async_context(open_cache(config, outbox=FakeOutbox(), subscribe=True))
+            cache = await stack.enter_async_context(
+                open_cache(config, outbox=FakeOutbox(), epochs=epochs, subscribe=True)
+            )
             videos = await stack.enter_async_context(
                 CachedVideoService.open(cache, database, encode=lambda video: video.title.encode())
             )
@@ -136,7 +139,7 @@ async def test_a_caller_after_the_change_does_not_join_the_load_before_it(
     late = asyncio.create_task(replica.title(video.id))
     await eventually(lambda: database.loads == 2)
     database.resume.set()
-    assert await asyncio.gather(early, late) == ["old", "new"]
+    assert [await early, await late] == ["old", "new"]
 
 
 async def test_min_version_reads_past_every_cache_once(replica: Replica, database: FakeVideos) -> None:

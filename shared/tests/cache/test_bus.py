@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
@@ -29,6 +30,9 @@ class Heard:
 
     def reset(self) -> None:
         self.resets += 1
+
+    def more_than(self, resets: int) -> bool:
+        return self.resets > resets
 
 
 @asynccontextmanager
@@ -82,7 +86,7 @@ async def test_a_killed_subscription_throws_local_entries_away(config: Config, l
             await eventually(lambda: bus.is_live)
             resets = heard.resets
             await link.client.client_kill_filter(_type="pubsub")
-            await eventually(lambda resets=resets: heard.resets > resets)
+            await eventually(partial(heard.more_than, resets))
         await eventually(lambda: bus.is_live)
 
 

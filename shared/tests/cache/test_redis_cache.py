@@ -60,7 +60,7 @@ async def test_the_key_lives_no_longer_than_the_ttl_and_reads_as_json(
 ) -> None:
     await fill(cache, 3)
     assert 260 <= await link.client.ttl(video_key(ID)) <= 300
-    data = await link.client.hget(video_key(ID), "data")  # type: ignore[misc]
+    data = await link.client.hget(video_key(ID), "data")
     assert data is not None
     assert '"title":"a title"' in str(data)
 

@@ -36,7 +36,7 @@ async def outbox_rows(database: PostgresDatabase) -> int:
 
 
 async def floor(link: RedisLink, video_id: UUID) -> int:
-    return int(await link.client.hget(video_key(video_id), "floor") or 0)  # type: ignore[misc]
+    return int(await link.client.hget(video_key(video_id), "floor") or 0)
 
 
 async def floor_reached(link: RedisLink, video_id: UUID, version: int) -> bool:

@@ -30,7 +30,7 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
     async with (
         PostgresDatabase.open(database_url, max_size=config.database_pool_size) as database,
         S3ObjectStore.open(config) as store,
-        open_cache(config, outbox=database.outbox, subscribe=True) as cache,
+        open_cache(config, outbox=database.outbox, epochs=database.epochs, subscribe=True) as cache,
         CachedVideoService.open(
             cache, database.videos, encode=partial(encode_video, cdn_base_url=cdn_base_url)
         ) as reads,

@@ -4,7 +4,7 @@
 protocol; nothing that calls it can tell, except by speed. How it is used by the composition root:
 
     async with (
-        open_cache(config, outbox=database.outbox, subscribe=True) as cache,
+        open_cache(config, outbox=database.outbox, epochs=database.epochs, subscribe=True) as cache,
         CachedVideoService.open(cache, database.videos, encode=encode_video) as videos,
     ):
         read = await videos.get_video(video_id, min_version=0)      # Read(reply, layer)
@@ -24,7 +24,7 @@ from typing import Self
 from uuid import UUID
 
 from gostream_api.local_cache import LocalCache, LocalEntry, LocalTimes
-from gostream_api.read_through import Found, ReadThrough
+from gostream_api.read_through import Found, ReadThrough, VideoRows
 from gostream_api.reads import Layer, Read, VideoReply
 from gostream_api.singleflight import SingleFlight
 from gostream_shared.cache.bus import Bus
@@ -35,7 +35,6 @@ from gostream_shared.domain.errors import (
     VersionNotReachedError,
     VideoNotFoundError,
 )
-from gostream_shared.domain.repository import VideoRepository
 from gostream_shared.domain.video import Video
 
 #: Seconds that a local entry is served at most.
@@ -71,7 +70,7 @@ class CachedVideoService:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, cache: Cache, videos: VideoRepository, *, encode: Callable[[Video], bytes]
+        cls, cache: Cache, videos: VideoRows, *, encode: Callable[[Video], bytes]
     ) -> AsyncIterator[Self]:
         """Listen to the bus and answer reads until the block ends. `encode` makes the wire's bytes."""
         bus = cache.bus

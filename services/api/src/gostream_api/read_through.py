@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
+from typing import Protocol
 from uuid import UUID
 
 from gostream_api.reads import Layer
@@ -23,7 +24,7 @@ from gostream_shared.cache.protocol import (
     Wait,
 )
 from gostream_shared.domain.errors import BackendUnavailableError, VideoNotFoundError
-from gostream_shared.domain.repository import VideoRepository
+from gostream_shared.domain.video import Video
 
 #: Seconds that a load may take: shorter than the staleness promised while the bus is cut.
 LOAD_TIMEOUT = 2.0
@@ -32,6 +33,18 @@ WAIT_TIMEOUT = 2.0
 _FIRST_POLL, _LAST_POLL = 0.005, 0.05
 #: How eagerly an entry is loaded before its time (XFetch); 1 is optimal when loads take alike long.
 _EAGERNESS = 1.0
+
+
+class VideoRows(Protocol):
+    """What a read needs of VideoRepository: the primary database's committed state."""
+
+    async def get(self, video_id: UUID) -> Video:
+        """Raises VideoNotFoundError and BackendUnavailableError."""
+        ...
+
+    async def get_many(self, video_ids: Sequence[UUID]) -> dict[UUID, Video]:
+        """Those that exist. Raises BackendUnavailableError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +61,7 @@ class ReadThrough:
     """Reads that may touch Redis and the database; no state of its own."""
 
     def __init__(
-        self, cache: VideoCache, videos: VideoRepository, *, clock: Callable[[], float] = monotonic
+        self, cache: VideoCache, videos: VideoRows, *, clock: Callable[[], float] = monotonic
     ) -> None:
         self._cache = cache
         self._videos = videos

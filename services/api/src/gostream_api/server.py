@@ -1,6 +1,7 @@
 """The gRPC server: options, interceptors, health, reflection, and a stop that loses no call."""
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 
 import grpc
@@ -57,13 +58,9 @@ class ApiServer:
     ) -> None:
         self._watches = watches
         self._health = health.aio.HealthServicer()
+        self._limiter = ConcurrencyLimiter(max_calls=max_calls, max_streams=max_streams)
         self._server = aio.server(
-            interceptors=[
-                TelemetryInterceptor(),
-                ErrorInterceptor(),
-                ConcurrencyLimiter(max_calls=max_calls, max_streams=max_streams),
-            ],
-            options=_OPTIONS,
+            interceptors=[TelemetryInterceptor(), ErrorInterceptor(), self._limiter], options=_OPTIONS
         )
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -92,7 +89,12 @@ class ApiServer:
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(delay.total_seconds())
         self._watches.stop()
-        await self._server.stop(grace.total_seconds())
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._server.stop(grace.total_seconds()))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._limiter.drained(), grace.total_seconds())
+            # Clients that watch our health keep those streams open to the last.
+            tasks.create_task(self._server.stop(None))
         _log.info("stopped")
 
     async def _report(self, status: int) -> None:

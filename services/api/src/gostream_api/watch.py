@@ -79,16 +79,15 @@ class WatchService:
                 view.see(await self._look(before.video.id))
 
     async def _until_stop(self, awaitable: Awaitable[T]) -> T:
-        if self._is_stopping:
-            raise ServerStoppingError
         try:
-            async with asyncio.timeout(None) as wait:
+            async with asyncio.timeout(0 if self._is_stopping else None) as wait:
                 self._waits.add(wait)
-                return await awaitable
+                try:
+                    return await awaitable
+                finally:
+                    self._waits.discard(wait)
         except TimeoutError:
             raise ServerStoppingError from None
-        finally:
-            self._waits.discard(wait)
 
     async def _look(self, video_id: UUID) -> Snapshot:
         async with self._looks:

@@ -1,1 +1,122 @@
 """What the playlists say: pure functions of measured segments."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+#: The clock of MPEG transport streams: ticks a second.
+CLOCK = 90_000
+#: Players that know nothing yet start at the first variant: the one nearest to this, in bits per second.
+START_BANDWIDTH = 2_000_000
+PLAYLIST = "playlist.m3u8"
+AUDIO = "audio"
+_VERSION = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """One published segment. `ticks` is its duration in units of CLOCK, `size` in bytes."""
+
+    name: str
+    ticks: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bandwidth:
+    """Bits per second, measured as Apple's authoring rules have it."""
+
+    average: int
+    peak: int
+
+    def __add__(self, other: "Bandwidth") -> "Bandwidth":
+        return Bandwidth(average=self.average + other.average, peak=self.peak + other.peak)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One line of the master playlist; `codecs` and `bandwidth` include the sound."""
+
+    uri: str
+    width: int
+    height: int
+    fps: Fraction
+    codecs: str
+    bandwidth: Bandwidth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioRendition:
+    """The sound that all variants share."""
+
+    uri: str
+    channels: int
+
+
+def target_duration(*renditions: Sequence[Segment]) -> int:
+    """One EXT-X-TARGETDURATION for all playlists of a video: the longest segment, rounded."""
+    longest = max(segment.ticks for segments in renditions for segment in segments)
+    return max(1, math.floor(Fraction(longest, CLOCK) + Fraction(1, 2)))
+
+
+def media_playlist(segments: Sequence[Segment], *, target: int) -> str:
+    """A complete VOD playlist of one rendition."""
+    lines = [
+        "#EXTM3U",
+        f"#EXT-X-VERSION:{_VERSION}",
+        f"#EXT-X-TARGETDURATION:{target}",
+        "#EXT-X-MEDIA-SEQUENCE:0",
+        "#EXT-X-PLAYLIST-TYPE:VOD",
+        "#EXT-X-INDEPENDENT-SEGMENTS",
+    ]
+    for segment in segments:
+        lines += [f"#EXTINF:{segment.ticks / CLOCK:.6f},", segment.name]
+    return "\n".join([*lines, "#EXT-X-ENDLIST", ""])
+
+
+def measure_bandwidth(segments: Sequence[Segment], *, target: int) -> Bandwidth:
+    """Average over all, and the peak over every run of segments that lasts 0.5 to 1.5 target durations."""
+    average = _rate(sum(s.size for s in segments), sum(s.ticks for s in segments))
+    peak = average
+    shortest, longest = target * CLOCK / 2, target * CLOCK * 3 / 2
+    for start in range(len(segments)):
+        size = ticks = 0
+        for segment in segments[start:]:
+            size, ticks = size + segment.size, ticks + segment.ticks
+            if ticks > longest:
+                break
+            if ticks >= shortest:
+                peak = max(peak, _rate(size, ticks))
+    return Bandwidth(average=average, peak=peak)
+
+
+def _rate(size: int, ticks: int) -> int:
+    return math.ceil(Fraction(size * 8 * CLOCK, max(1, ticks)))
+
+
+def master_playlist(variants: Sequence[Variant], audio: AudioRendition | None) -> str:
+    """The master playlist: first the variant to start with, then the others from the largest on."""
+    lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
+    if audio:
+        lines.append(
+            f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{AUDIO}",NAME="Sound",DEFAULT=YES,AUTOSELECT=YES,'
+            f'CHANNELS="{audio.channels}",URI="{audio.uri}"'
+        )
+    first = min(variants, key=lambda variant: abs(variant.bandwidth.peak - START_BANDWIDTH))
+    for variant in [first, *(other for other in variants if other is not first)]:
+        lines += [_stream_inf(variant, with_audio=audio is not None), variant.uri]
+    return "\n".join([*lines, ""])
+
+
+def _stream_inf(variant: Variant, *, with_audio: bool) -> str:
+    attributes = [
+        f"BANDWIDTH={variant.bandwidth.peak}",
+        f"AVERAGE-BANDWIDTH={variant.bandwidth.average}",
+        f'CODECS="{variant.codecs}"',
+        f"RESOLUTION={variant.width}x{variant.height}",
+        f"FRAME-RATE={float(variant.fps):.3f}",
+    ]
+    if with_audio:
+        attributes.append(f'AUDIO="{AUDIO}"')
+    return "#EXT-X-STREAM-INF:" + ",".join(attributes)

@@ -1,1 +1,151 @@
 """Which renditions a source gets: a pure function of probe and profile."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from gostream_worker.media import AudioTrack, Probe, VideoTrack
+
+#: The frame rates that sources are made in; measured ones are snapped to these.
+STANDARD_FPS = (
+    *(Fraction(n) for n in (5, 10, 12, 15)),
+    Fraction(24000, 1001),
+    *(Fraction(n) for n in (24, 25)),
+    Fraction(30000, 1001),
+    *(Fraction(n) for n in (30, 48, 50)),
+    Fraction(60000, 1001),
+    Fraction(60),
+)
+_UNKNOWN_FPS = Fraction(25)
+_HDR_TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}  # PQ and HLG of ITU-T H.273
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """How sources are encoded. Rungs are given by their shorter side in pixels, so that portrait works."""
+
+    name: str
+    rungs: tuple[int, ...] = (1080, 720, 360)
+    max_fps: int = 60
+    gop_seconds: int = 2
+    segment_seconds: int = 6
+    crf: int = 23
+    preset: str = "veryfast"
+    bitrate_1080p30: int = 5_000_000  # cap in bits per second; other sizes follow from it
+    audio_bitrate: int = 128_000
+
+
+DEFAULT_PROFILE = Profile(name="default")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """One rendition: even sizes in square pixels, and the cap of its bit rate."""
+
+    name: str
+    width: int
+    height: int
+    max_bitrate: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that decides what the encoder does. `rungs` go from the largest to the smallest."""
+
+    profile: Profile
+    video: VideoTrack
+    audio: AudioTrack | None
+    duration: float
+    fps: Fraction
+    rungs: tuple[Rung, ...]
+    hdr_transfer: str | None  # tone-mapped from this when set
+
+    @property
+    def gop_frames(self) -> int:
+        return max(1, round(self.fps * self.profile.gop_seconds))
+
+    @property
+    def segment_duration(self) -> Fraction:
+        """Seconds of a full segment: a whole number of GOPs, so that rungs are cut at the same frames."""
+        gops = max(1, self.profile.segment_seconds // self.profile.gop_seconds)
+        return gops * self.gop_frames / self.fps
+
+    @property
+    def poster_at(self) -> float:
+        """Second that the poster shows."""
+        return self.duration / 10
+
+
+def make_plan(probe: Probe, profile: Profile) -> Plan:
+    """Decide. The probe must have been admitted (gostream_worker.admission)."""
+    video = probe.video
+    fps = choose_fps(video, profile.max_fps)
+    width, height = display_size(video)
+    return Plan(
+        profile=profile,
+        video=video,
+        audio=probe.audio,
+        duration=probe.duration,
+        fps=fps,
+        rungs=tuple(
+            _rung(short, width, height, fps, profile) for short in _short_sides(width, height, profile)
+        ),
+        hdr_transfer=_HDR_TRANSFERS.get(video.transfer),
+    )
+
+
+def display_size(video: VideoTrack) -> tuple[int, int]:
+    """Width and height in square pixels, upright."""
+    width, height = round(video.width * video.sample_aspect), video.height
+    return (height, width) if video.rotation % 180 else (width, height)
+
+
+def choose_fps(video: VideoTrack, max_fps: int) -> Fraction:
+    """The constant frame rate of every rung.
+
+    A steady source keeps its rate, halved and so on until it fits; an unsteady one gets the next standard
+    rate above its average.
+    """
+    average, base = video.average_fps, video.base_fps
+    if average <= 0:
+        return _UNKNOWN_FPS
+    if base <= 0 or abs(average - base) > base / 100:
+        return next((rate for rate in STANDARD_FPS if rate >= average * Fraction(99, 100)), Fraction(max_fps))
+    nearest = min(STANDARD_FPS, key=lambda rate: abs(rate - average))
+    steady = nearest if abs(nearest - average) < average / 1000 else average.limit_denominator(1001)
+    if steady < STANDARD_FPS[0]:
+        return STANDARD_FPS[0]
+    return steady / math.ceil(steady / max_fps)
+
+
+def _short_sides(width: int, height: int, profile: Profile) -> Iterator[int]:
+    """Shorter sides of the rungs, falling: never above the source, and two whenever there is room for two."""
+    top = _even_floor(min(width, height, profile.rungs[0]))
+    yield top
+    lower = [rung for rung in profile.rungs if rung <= top * 0.85]
+    if not lower and top >= 240:
+        lower = [_even_floor(top // 2)]
+    yield from lower
+
+
+def _rung(short: int, width: int, height: int, fps: Fraction, profile: Profile) -> Rung:
+    long_source = max(width, height)
+    long = min(2 * round(long_source * short / min(width, height) / 2), _even_floor(long_source))
+    return Rung(
+        name=f"{short}p",
+        width=short if width < height else long,
+        height=long if width < height else short,
+        max_bitrate=_max_bitrate(short * long, fps, profile),
+    )
+
+
+def _max_bitrate(pixels: int, fps: Fraction, profile: Profile) -> int:
+    """Larger pictures need fewer bits per pixel, and more frames fewer bits per frame."""
+    size = math.pow(pixels / (1920 * 1080), 0.75)
+    motion = math.pow(max(1.0, float(fps) / 30), 0.6)
+    return max(100_000, round(profile.bitrate_1080p30 * size * motion / 50_000) * 50_000)
+
+
+def _even_floor(pixels: int) -> int:
+    return pixels - pixels % 2

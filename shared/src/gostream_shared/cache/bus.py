@@ -65,6 +65,10 @@ class Bus:
         for listener in self._listeners:
             listener.changed(video_id, version)
 
+    def epoch_changed(self) -> None:
+        """Throw everything local away: Redis or the database is another than before."""
+        self._reset(Loss.EPOCH)
+
     async def run(self) -> None:
         """Listen until cancelled, whatever happens to the connection."""
         async with asyncio.TaskGroup() as tasks:

@@ -20,6 +20,7 @@ class Loss(enum.StrEnum):
     GAP = "gap"  # a sequence number is missing
     SERVER = "server"  # commands or beats come from another server than before
     SILENCE = "silence"
+    EPOCH = "epoch"  # the namespace epoch changed
 
 
 class Liveness:

@@ -12,10 +12,10 @@ from gostream_shared.cache.bell import outbox_bell
 from gostream_shared.cache.breaker import Breaker
 from gostream_shared.cache.bus import Bus
 from gostream_shared.cache.events import Watchers
-from gostream_shared.cache.namespace import Namespace
+from gostream_shared.cache.namespace import Namespace, NamespaceKeeper
 from gostream_shared.cache.ports import ChangeAnnouncer, ProgressPublisher, VideoEvents
 from gostream_shared.cache.progress import RedisProgressPublisher, progress_channel, progress_inbox
-from gostream_shared.cache.protocol import VideoCache
+from gostream_shared.cache.protocol import Epochs, VideoCache
 from gostream_shared.cache.redis_bus import RedisBusTransport
 from gostream_shared.cache.redis_cache import CacheTimes, RedisVideoCache, change_channel
 from gostream_shared.cache.redis_link import RedisLink, redis_client
@@ -24,6 +24,7 @@ from gostream_shared.config import Config
 from gostream_shared.domain.repository import Outbox
 
 _log = structlog.get_logger(__name__)
+_Runner = OutboxRelay | Bus | NamespaceKeeper
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,27 +40,36 @@ class Cache:
 
 
 @asynccontextmanager
-async def open_cache(config: Config, *, outbox: Outbox, subscribe: bool) -> AsyncIterator[Cache]:
+async def open_cache(
+    config: Config, *, outbox: Outbox, subscribe: bool, epochs: Epochs | None = None
+) -> AsyncIterator[Cache]:
     """Open the cache and relay the outbox until the block ends; with `subscribe` listen to the bus too.
+
+    A process that reads the cache needs `epochs`; one that only writes does not.
 
     Neither Redis nor the database need to be up: what needs them waits in the background.
     """
-    link = RedisLink(redis_client(config), Breaker())
+    namespace = Namespace()
+    link = RedisLink(redis_client(config, admits=namespace.admits), Breaker())
     subscriber = redis_client(config, connections=1)
     channel, progress = change_channel(config.redis_db), progress_channel(config.redis_db)
     times = CacheTimes(ttl=config.redis_ttl.total_seconds())
-    videos = RedisVideoCache(link, channel=channel, namespace=Namespace(1), times=times)
+    videos = RedisVideoCache(link, channel=channel, namespace=namespace, times=times)
     watchers = Watchers()
     bus = Bus(
         RedisBusTransport(link, subscriber, channel=channel, others=(progress,)),
         unsequenced=progress_inbox(watchers.progressed),
     )
     bus.add(watchers)
+    runners: list[_Runner] = [bus] if subscribe else []
+    if epochs is not None:
+        keeper = NamespaceKeeper(namespace, epochs, server=link.server, changed=bus.epoch_changed)
+        runners.append(keeper)
     async with (
         link.client,
         subscriber,
         outbox_bell(config.database_url.get_secret_value()) as bell,
-        _in_background(OutboxRelay(outbox, videos, bell=bell), *([bus] if subscribe else [])),
+        _in_background(OutboxRelay(outbox, videos, bell=bell), *runners),
     ):
         yield Cache(
             announcer=RedisChangeAnnouncer(videos, outbox, locally=bus.changed),
@@ -72,7 +82,7 @@ async def open_cache(config: Config, *, outbox: Outbox, subscribe: bool) -> Asyn
 
 
 @asynccontextmanager
-async def _in_background(*runners: OutboxRelay | Bus) -> AsyncIterator[None]:
+async def _in_background(*runners: _Runner) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(_keep_running(runner), name=type(runner).__name__) for runner in runners]
     try:
         yield
@@ -82,7 +92,7 @@ async def _in_background(*runners: OutboxRelay | Bus) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _keep_running(runner: OutboxRelay | Bus) -> None:
+async def _keep_running(runner: _Runner) -> None:
     """A defect in the background must not end the service: without the bus nothing local is served."""
     while True:
         try:

@@ -107,6 +107,17 @@ class BusListener(Protocol):
         ...
 
 
+class Epochs(Protocol):
+    """Where the namespace epoch is kept: not in Redis, whose failovers it counts."""
+
+    async def current(self, server: str) -> int | None:
+        """The epoch of a process that talks to `server`; None when another server is the one in use.
+
+        A server not seen before begins an epoch. Raises BackendUnavailableError.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Subscribed:
     """The server acknowledged the subscription; repeated when the driver reconnected by itself."""

@@ -54,13 +54,8 @@ class RedisBusTransport:
                 yield Subscribed()
 
     async def beat(self, nonce: str, *, interval: float) -> Beat:
+        server = await self._link.server()
         async with self._link.guarded("beat", HARD_TIMEOUT, probe=True):
-            server = await self._server()
             keys = [SEQUENCE_KEY, BEAT_KEY]
             time = await self._script(keys, [self._channel, nonce, server, round(interval * 1000)])
         return Beat(int(time) / 1000, server)
-
-    async def _server(self) -> str:
-        """Who takes our commands: another process, or another history of the data, is another server."""
-        info = await self._link.client.info("server", "replication")
-        return f"{info['run_id']}:{info['master_replid']}"

@@ -1,13 +1,13 @@
 """The connection to Redis that commands share: one deadline, one breaker, one error."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Connection, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError, RedisError
 
 from gostream_shared.cache.breaker import Breaker
 from gostream_shared.cache.metrics import REDIS_ERRORS
@@ -20,10 +20,29 @@ SOFT_TIMEOUT = 0.5
 HARD_TIMEOUT = 1.0
 #: Pinned: what a pushed message looks like depends on it, and drivers have changed their default before.
 PROTOCOL = 2
+_SECTIONS = ("server", "replication")
 
 
-def redis_client(config: Config, *, protocol: int = PROTOCOL, connections: int = 32) -> Redis:
-    """A client that never retries by itself: the protocol decides what may be repeated."""
+def redis_client(
+    config: Config,
+    *,
+    protocol: int = PROTOCOL,
+    connections: int = 32,
+    admits: Callable[[str], bool] = lambda _: True,
+) -> Redis:
+    """A client that never retries by itself: the protocol decides what may be repeated.
+
+    A new connection is used only if `admits` the server it leads to: pools reconnect silently.
+    """
+
+    async def on_connect(connection: Connection) -> None:
+        await connection.on_connect()
+        await connection.send_command("INFO", *_SECTIONS)
+        lines = (await connection.read_response()).decode().splitlines()
+        server = server_identity(dict(line.split(":", 1) for line in lines if ":" in line))
+        if not admits(server):
+            raise ConnectionError(f"connected to another server: {server}")
+
     pool = BlockingConnectionPool(
         host=config.redis_host,
         port=config.redis_port,
@@ -36,8 +55,19 @@ def redis_client(config: Config, *, protocol: int = PROTOCOL, connections: int =
         socket_connect_timeout=HARD_TIMEOUT,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
+        redis_connect_func=on_connect,
     )
     return Redis.from_pool(pool)
+
+
+def server_identity(info: Mapping[str, str]) -> str:
+    """Who a server is: another process, or another history of the data, is another server.
+
+    Raises ConnectionError for a server that does not accept writes.
+    """
+    if info["role"] != "master":
+        raise ConnectionError("connected to a replica")
+    return f"{info['run_id']}:{info['master_replid']}"
 
 
 class RedisLink:
@@ -64,3 +94,13 @@ class RedisLink:
             REDIS_ERRORS.labels(operation).inc()
             raise CacheUnavailableError(f"Redis: {error or type(error).__name__}") from error
         self.breaker.succeeded()
+
+    async def server(self) -> str:
+        """Who takes our commands, for the heartbeat and the epoch. Raises CacheUnavailableError."""
+        async with self.guarded("info", HARD_TIMEOUT, probe=True):
+            info = await self.client.info(*_SECTIONS)
+            try:
+                return server_identity(info)
+            except ConnectionError:
+                await self.client.connection_pool.disconnect(inuse_connections=False)
+                raise

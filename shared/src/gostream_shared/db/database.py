@@ -8,6 +8,7 @@ from typing import Self, cast
 import asyncpg
 from pgqueuer.queries import Queries
 
+from gostream_shared.db.epochs import PostgresEpochs
 from gostream_shared.db.errors import database_errors
 from gostream_shared.db.outbox import PostgresOutbox
 from gostream_shared.db.videos import PostgresVideoRepository
@@ -34,6 +35,7 @@ class PostgresDatabase:
         self.pool = pool
         self.videos = PostgresVideoRepository(pool, timeout=STATEMENT_TIMEOUT)
         self.outbox = PostgresOutbox(pool, timeout=STATEMENT_TIMEOUT)
+        self.epochs = PostgresEpochs(pool, timeout=STATEMENT_TIMEOUT)
 
     @classmethod
     @asynccontextmanager

@@ -5,6 +5,7 @@ race is an empty result, never a wrong state.
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -164,19 +165,38 @@ class PostgresVideoRepository:
               WHERE id = $1 AND encode_number = $2 AND status = 'PROCESSING' AND deleted_at IS NULL
               RETURNING attempt
             )
-            UPDATE encodes SET worker = $3, started_at = now(), stage = 'starting', percent = 0
-            FROM begun WHERE video_id = $1 AND number = $2 RETURNING begun.attempt""",
+            UPDATE encodes SET worker = $3, started_at = now(), stage = 'starting'
+            FROM begun WHERE video_id = $1 AND number = $2 RETURNING begun.attempt, forgiven""",
             video_id,
             number,
             worker,
         )
         if row is None:
             raise FenceLostError(video_id, number, 0)
-        return Encode(video_id=video_id, number=number, attempt=row["attempt"])
+        return Encode(video_id=video_id, number=number, attempt=row["attempt"], forgiven=row["forgiven"])
+
+    async def forgive_attempt(self, encode: Encode, *, outage: bool) -> timedelta:
+        # An attempt that ran for five minutes proves that the outage before it was over.
+        row = await self._row(
+            """UPDATE encodes SET forgiven = forgiven + 1, outage_since = CASE
+              WHEN NOT $4 THEN outage_since
+              WHEN outage_since IS NULL OR started_at < now() - interval '5 minutes' THEN now()
+              ELSE outage_since END
+            FROM videos
+            WHERE encodes.video_id = $1 AND number = $2 AND id = $1 AND encode_number = $2 AND attempt = $3
+              AND videos.status = 'PROCESSING' AND deleted_at IS NULL
+            RETURNING coalesce(now() - outage_since, interval '0') AS outage""",
+            *_fence(encode),
+            outage,
+        )
+        if row is None:
+            raise _fence_lost(encode)
+        lasted: timedelta = row["outage"]
+        return lasted
 
     async def report_progress(self, encode: Encode, progress: Progress) -> None:
         row = await self._row(
-            """UPDATE encodes SET stage = $4, percent = $5 FROM videos
+            """UPDATE encodes SET stage = $4, percent = greatest(percent, $5) FROM videos
             WHERE encodes.video_id = $1 AND number = $2 AND id = $1 AND encode_number = $2 AND attempt = $3
               AND videos.status = 'PROCESSING' AND deleted_at IS NULL
             RETURNING number""",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -88,8 +88,18 @@ class VideoRepository(Protocol):
         """
         ...
 
+    async def forgive_attempt(self, encode: Encode, *, outage: bool) -> timedelta:
+        """Do not count this attempt: what ended it was not the encode's fault. Raises FenceLostError.
+
+        With `outage` a backend was out of reach; answers for how long it has kept this encode from its work.
+        """
+        ...
+
     async def report_progress(self, encode: Encode, progress: Progress) -> None:
-        """Note how far the encode has come; changes no version. Raises FenceLostError."""
+        """Note how far the encode has come; the percentage never falls. Changes no version.
+
+        Raises FenceLostError.
+        """
         ...
 
     async def progress(self, video_id: UUID, number: int) -> Progress | None:

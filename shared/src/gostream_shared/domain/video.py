@@ -84,11 +84,18 @@ class Encode:
     """One run of the pipeline over a video's source; its prefix in the object store is `v{number}`.
 
     `attempt` counts the workers that have begun it, and fences them: only the latest may publish or fail it.
+    `forgiven` of the attempts before ended for reasons that were not the encode's: an outage, a deploy.
     """
 
     video_id: UUID
     number: int
     attempt: int
+    forgiven: int = 0
+
+    @property
+    def tries(self) -> int:
+        """How many attempts count, this one included."""
+        return self.attempt - self.forgiven
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

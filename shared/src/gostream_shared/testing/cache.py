@@ -21,3 +21,15 @@ class FakeOutbox:
     async def settle(self, video_id: UUID, version: int) -> None:
         if self.rows.get(video_id, 0) <= version:
             self.rows.pop(video_id, None)
+
+
+class FakeEpochs:
+    """Implements gostream_shared.cache.protocol.Epochs in memory."""
+
+    def __init__(self) -> None:
+        self.servers: list[str] = []
+
+    async def current(self, server: str) -> int | None:
+        if server not in self.servers:
+            self.servers.append(server)
+        return len(self.servers) if server == self.servers[-1] else None

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 async def eventually(condition: Callable[[], object | Awaitable[object]], *, timeout: float = 20) -> None:
     """Return as soon as `condition()` is true. Raises TimeoutError."""
     async with asyncio.timeout(timeout):
-        while not await _holds(condition):  # noqa: ASYNC110 - nothing tells when foreign state changes
+        while not await _holds(condition):
             await asyncio.sleep(0.01)
 
 

@@ -1,5 +1,6 @@
 """Innermost: more calls than this replica can work at are refused at once, with a reason."""
 
+import asyncio
 from typing import Any
 
 from gostream_api.interceptors.behavior import Behavior, BehaviorInterceptor, Context, Handler
@@ -18,6 +19,12 @@ class ConcurrencyLimiter(BehaviorInterceptor):
         super().__init__()
         self._limits = {False: max_calls, True: max_streams}
         self._running = {False: 0, True: 0}
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def drained(self) -> None:
+        """Wait until no call is at work and every answer was handed to the transport."""
+        await self._idle.wait()
 
     def wrap(self, method: str, handler: Handler, behavior: Behavior) -> Behavior:
         if not method.startswith(_OURS):
@@ -28,9 +35,13 @@ class ConcurrencyLimiter(BehaviorInterceptor):
             if self._running[is_stream] >= self._limits[is_stream]:
                 raise TooManyRequestsError
             self._running[is_stream] += 1
-            try:
-                return await behavior(request, context)
-            finally:
-                self._running[is_stream] -= 1
+            self._idle.clear()
+            context.add_done_callback(lambda _: self._end(is_stream))  # type: ignore[arg-type]  # a protocol in fact
+            return await behavior(request, context)
 
         return limited
+
+    def _end(self, is_stream: bool) -> None:
+        self._running[is_stream] -= 1
+        if not any(self._running.values()):
+            self._idle.set()

@@ -27,14 +27,9 @@ _IN_FLIGHT = Gauge("gostream_rpc_in_flight", "RPCs at work", ["method"])
 
 _SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: Too many to log one by one when they end well.
-_QUIET = frozenset(
-    {
-        "/gostream.v1.VideoService/GetVideo",
-        "/gostream.v1.VideoService/BatchGetVideos",
-        "/grpc.health.v1.Health/Check",
-        "/grpc.health.v1.Health/Watch",
-    }
-)
+_QUIET = frozenset({"/gostream.v1.VideoService/GetVideo", "/gostream.v1.VideoService/BatchGetVideos"})
+#: Health and reflection: of interest only when they break.
+_INFRASTRUCTURE = "/grpc."
 #: The server's fault, or its operator's business.
 _FAULTS = frozenset(
     {
@@ -116,9 +111,11 @@ def _why_cancelled(context: Context) -> grpc.StatusCode:
 
 
 def _write_log(method: str, code: grpc.StatusCode, elapsed: float) -> None:
-    if code is grpc.StatusCode.OK and method in _QUIET:
+    if code in _FAULTS:
+        level = logging.WARNING
+    elif method.startswith(_INFRASTRUCTURE) or (code is grpc.StatusCode.OK and method in _QUIET):
         level = logging.DEBUG
     else:
-        level = logging.WARNING if code in _FAULTS else logging.INFO
+        level = logging.INFO
     if _is_enabled(level):
         _log.log(level, "rpc", code=code.name, duration_ms=round(elapsed * 1000, 2))

@@ -1,1 +1,129 @@
-"""The arguments of ffmpeg, as a pure function of the plan."""
+"""The arguments of ffmpeg, as a pure function of the plan.
+
+Every argument is ours: the source has a fixed name, and nothing that a user typed ever stands here.
+"""
+
+from collections.abc import Sequence
+
+from gostream_worker.admission import AUDIO_DECODERS, CONTAINERS, MAX_PIXELS, VIDEO_DECODERS
+from gostream_worker.hls import AUDIO
+from gostream_worker.ladder import Plan, Rung
+
+POSTER = "poster.jpg"
+#: Seconds that every output starts at: with B-frames decoding begins before the first picture is shown, and a
+#: start at zero would shift each rung by its own delay.
+TIME_OFFSET = 10
+SEGMENT_PATTERN = "%05d.ts"
+_INDEX = "index.m3u8"  # ffmpeg's own playlist: not published
+_POSTER_MAX_SIDE = 720
+
+
+def encode_arguments(plan: Plan, *, source: str, folder: str) -> list[str]:
+    """Encode all rungs, the sound and the poster in one process, below `folder`/{rendition}/."""
+    arguments = [*_process_options(), *_input_options(), "-i", f"file:{source}"]
+    arguments += ["-filter_complex", filter_graph(plan)]
+    for number, rung in enumerate(plan.rungs):
+        arguments += ["-map", f"[v{number}]", *_video_codec(plan, rung), *_segments(plan, folder, rung.name)]
+    if plan.audio:
+        arguments += ["-map", f"0:{plan.audio.index}", *_audio_codec(plan), *_segments(plan, folder, AUDIO)]
+    poster = ["-frames:v", "1", "-q:v", "4", "-f", "image2", "-update", "1"]
+    return [*arguments, "-map", "[poster]", *_clean_metadata(), *poster, f"file:{folder}/{POSTER}"]
+
+
+def filter_graph(plan: Plan) -> str:
+    """One decode; each rung is scaled from the one above it; the poster is taken from a small one."""
+    chains = [f"[0:{plan.video.index}]{','.join(_normalise(plan))}[s0]"]
+    poster_rung = _poster_rung(plan.rungs)
+    for number, rung in enumerate(plan.rungs):
+        scale = [f"scale={rung.width}:{rung.height}:flags=bicubic", "setsar=1"]
+        if number == 0:
+            scale += [*_tone_map(plan), "format=yuv420p"]
+        outputs = [f"[v{number}]"]
+        if number + 1 < len(plan.rungs):
+            outputs.append(f"[s{number + 1}]")
+        if number == poster_rung:
+            outputs.append("[p]")
+        chains.append(f"[s{number}]{','.join(scale)},split={len(outputs)}{''.join(outputs)}")
+    chains.append(f"[p]select=gte(t\\,{plan.poster_at:.3f}),setpts=PTS-STARTPTS[poster]")
+    return ";".join(chains)
+
+
+def _normalise(plan: Plan) -> list[str]:
+    deinterlace = ["bwdif=mode=send_frame:deint=interlaced"] if plan.video.interlaced else []
+    return [*deinterlace, f"fps=fps={plan.fps}:start_time=0"]
+
+
+def _tone_map(plan: Plan) -> list[str]:
+    if plan.hdr_transfer is None:
+        return []
+    return [
+        f"zscale=tin={plan.hdr_transfer}:min=bt2020nc:pin=bt2020:t=linear:npl=100",
+        "format=gbrpf32le",
+        "zscale=p=bt709",
+        "tonemap=tonemap=hable:desat=0",
+        "zscale=t=bt709:m=bt709:r=tv",
+    ]
+
+
+def _poster_rung(rungs: Sequence[Rung]) -> int:
+    """The largest rung that is no larger than a poster needs to be."""
+    for number, rung in enumerate(rungs):
+        if min(rung.width, rung.height) <= _POSTER_MAX_SIDE:
+            return number
+    return len(rungs) - 1
+
+
+def _process_options() -> list[str]:
+    return [
+        *("-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+warning"),
+        *("-progress", "pipe:1", "-stats_period", "0.5", "-y"),
+    ]
+
+
+def _input_options() -> list[str]:
+    """What may be read: one local file, by these demuxers and decoders, in these sizes."""
+    return [
+        *("-protocol_whitelist", "file", "-format_whitelist", ",".join(CONTAINERS)),
+        *("-codec_whitelist", ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS))),
+        *("-max_pixels", str(MAX_PIXELS), "-dn", "-sn"),
+    ]
+
+
+def _video_codec(plan: Plan, rung: Rung) -> list[str]:
+    gop = str(plan.gop_frames)
+    return [
+        *("-c:v", "libx264", "-preset", plan.profile.preset, "-profile:v", "high"),
+        *(
+            "-crf",
+            str(plan.profile.crf),
+            "-maxrate",
+            str(rung.max_bitrate),
+            "-bufsize",
+            str(2 * rung.max_bitrate),
+        ),
+        *("-g", gop, "-keyint_min", gop, "-sc_threshold", "0", "-x264-params", "open-gop=0"),
+    ]
+
+
+def _audio_codec(plan: Plan) -> list[str]:
+    return [
+        *("-af", "aresample=48000:async=1:first_pts=0,aformat=channel_layouts=stereo"),
+        *("-c:a", "aac", "-profile:a", "aac_low", "-b:a", str(plan.profile.audio_bitrate)),
+    ]
+
+
+def _segments(plan: Plan, folder: str, rendition: str) -> list[str]:
+    # Rounded down by less than a microsecond: a segment must not end one GOP late for a rounding error.
+    length = int(plan.segment_duration * 1_000_000) / 1_000_000
+    return [
+        *_clean_metadata(),
+        *("-muxdelay", "0", "-muxpreload", "0", "-output_ts_offset", str(TIME_OFFSET)),
+        *("-f", "hls", "-hls_time", f"{length:.6f}", "-hls_list_size", "0", "-hls_playlist_type", "vod"),
+        *("-hls_flags", "independent_segments+temp_file"),
+        *("-hls_segment_filename", f"file:{folder}/{rendition}/{SEGMENT_PATTERN}"),
+        f"{folder}/{rendition}/{_INDEX}",
+    ]
+
+
+def _clean_metadata() -> list[str]:
+    return ["-map_metadata", "-1", "-map_chapters", "-1"]

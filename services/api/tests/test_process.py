@@ -1,0 +1,168 @@
+"""The program as an operator sees it: start, logs, metrics, health, reflection, refusals to start."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+from gostream.v1 import video_service_pb2
+from gostream.v1.video_service_pb2 import DESCRIPTOR, CreateVideoRequest, TriggerProcessRequest
+from gostream.v1.video_service_pb2_grpc import VideoServiceStub
+from gostream_api.servicer import VideoServicer, method_handlers
+from gostream_devstack.ports import Ports
+
+SERVICE = "gostream.v1.VideoService"
+GIVE_UP = 60
+
+
+class Program:
+    """One `gostream-api` process."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        self.log = log
+        self.address = f"127.0.0.1:{environment['API_PORT']}"
+        self.metrics = f"http://127.0.0.1:{environment['METRICS_PORT']}/metrics"
+        with log.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gostream_api.app"],
+                env={"PATH": os.defpath} | environment,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+            )
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def lines_of(self, request_id: str) -> list[dict[str, Any]]:
+        """What was logged of a call; the log follows the answer."""
+        for _ in range(GIVE_UP * 20):
+            if lines := [line for line in self.lines() if line.get("request_id") == request_id]:
+                return lines
+            time.sleep(0.05)
+        return []
+
+
+@pytest.fixture
+def run_api(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    """A function that starts the program on free ports; keywords are variables."""
+    ports, programs = Ports({}), list[Program]()
+
+    def run(**changes: str) -> Program:
+        own = {
+            "API_PORT": str(ports.pick(f"api-{len(programs)}")),
+            "METRICS_PORT": str(ports.pick(f"metrics-{len(programs)}")),
+        }
+        programs.append(Program(environment | own | changes, tmp_path / f"api-{len(programs)}.log"))
+        return programs[-1]
+
+    yield run
+    for program in programs:
+        program.process.kill()
+        program.process.wait(GIVE_UP)
+
+
+@pytest.fixture
+def program(run_api: Callable[..., Program]) -> Iterator[tuple[Program, grpc.Channel]]:
+    started = run_api()
+    with grpc.insecure_channel(started.address) as channel:
+        grpc.channel_ready_future(channel).result(GIVE_UP)
+        yield started, channel
+
+
+def test_it_serves_health_reflection_and_metrics(program: tuple[Program, grpc.Channel]) -> None:
+    started, channel = program
+    health = health_pb2_grpc.HealthStub(channel)
+
+    for service in ("", SERVICE):
+        answer = health.Check(health_pb2.HealthCheckRequest(service=service), timeout=GIVE_UP)
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    reflected = ProtoReflectionDescriptorDatabase(channel)
+    assert SERVICE in reflected.get_services()
+    assert "CreateVideo" in str(reflected.FindFileContainingSymbol(SERVICE))
+    VideoServiceStub(channel).CreateVideo(CreateVideoRequest(title="Holiday"), timeout=GIVE_UP)
+    with urllib.request.urlopen(started.metrics, timeout=GIVE_UP) as page:  # noqa: S310 - our own
+        text = page.read().decode()
+    assert 'gostream_rpc_handled_total{code="OK",method="/gostream.v1.VideoService/CreateVideo"} 1.0' in text
+
+
+def test_a_log_line_names_the_request_and_the_video(program: tuple[Program, grpc.Channel]) -> None:
+    started, channel = program
+    stub = VideoServiceStub(channel)
+    video = stub.CreateVideo(CreateVideoRequest(title="Holiday"), timeout=GIVE_UP).video
+    with pytest.raises(grpc.RpcError):
+        stub.TriggerProcess(
+            TriggerProcessRequest(id=video.id), timeout=GIVE_UP, metadata=(("x-request-id", "r-42"),)
+        )
+
+    (line,) = started.lines_of("r-42")
+
+    expected = {
+        "event": "rpc",
+        "service": "gostream-api",
+        "method": "/gostream.v1.VideoService/TriggerProcess",
+        "video_id": video.id,
+        "code": "FAILED_PRECONDITION",
+        "reason": "SOURCE_NOT_UPLOADED",
+        "level": "info",
+    }
+    assert {key: line[key] for key in expected} == expected
+
+
+def test_sigterm_ends_it_with_0_after_saying_not_serving(program: tuple[Program, grpc.Channel]) -> None:
+    started, channel = program
+    watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=GIVE_UP)
+    assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+
+    started.process.send_signal(signal.SIGTERM)
+
+    assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
+    assert started.process.wait(GIVE_UP) == 0
+    assert [line["event"] for line in started.lines()][-2:] == ["stopping", "stopped"]
+
+
+@pytest.mark.parametrize("variable", ["API_PORT", "METRICS_PORT"])
+def test_a_port_that_is_taken_is_named(
+    program: tuple[Program, grpc.Channel], run_api: Callable[..., Program], variable: str
+) -> None:
+    taken = program[0].address if variable == "API_PORT" else program[0].metrics.split("/")[2]
+
+    second = run_api(**{variable: taken.rpartition(":")[2]})
+
+    assert second.process.wait(GIVE_UP) == 1
+    assert f"gostream-api: cannot listen on {taken}" in second.log.read_text()
+
+
+def test_a_wrong_configuration_is_told_in_full(run_api: Callable[..., Program]) -> None:
+    program = run_api(API_PROCESSES="2", SHUTDOWN_DELAY="soon", QUEUE_LIMIT="0")
+
+    assert program.process.wait(GIVE_UP) == 2
+    text = program.log.read_text()
+    assert all(name in text for name in ("API_PROCESSES", "SHUTDOWN_DELAY", "QUEUE_LIMIT"))
+    assert "more than one process is not supported yet" in text
+
+
+def test_a_database_that_is_not_there_ends_the_start(run_api: Callable[..., Program]) -> None:
+    program = run_api(DATABASE_URL="postgresql://ann:hunter2@127.0.0.1:1/none")
+
+    assert program.process.wait(GIVE_UP) == 1
+    assert "the database does not answer" in program.log.read_text()
+    assert "hunter2" not in program.log.read_text()
+
+
+def test_every_method_of_the_contract_is_served() -> None:
+    served = method_handlers(VideoServicer.__new__(VideoServicer))
+
+    assert set(served) == {method.name for method in DESCRIPTOR.services_by_name["VideoService"].methods}
+    for method in video_service_pb2.DESCRIPTOR.services_by_name["VideoService"].methods:
+        assert bool(served[method.name].response_streaming) is method.server_streaming

@@ -1,0 +1,160 @@
+"""Request ids, logs and metrics of every RPC."""
+
+import asyncio
+import logging
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+from uuid import UUID, uuid4
+
+import grpc
+import pytest
+from grpc import aio
+from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
+
+from gostream.v1.video_service_pb2 import CreateVideoRequest, GetVideoRequest, TriggerProcessRequest
+from gostream_shared.db.database import PostgresDatabase
+
+SERVICE = "/gostream.v1.VideoService"
+
+
+@pytest.fixture
+def logs() -> Iterator[list[MutableMapping[str, Any]]]:
+    """What is logged, from DEBUG on."""
+    logger = logging.getLogger("gostream.rpc")
+    logger.setLevel(logging.DEBUG)
+    with capture_logs() as captured:
+        yield captured
+    logger.setLevel(logging.NOTSET)
+
+
+def handled(method: str, code: str) -> float:
+    labels = {"method": f"{SERVICE}/{method}", "code": code}
+    return REGISTRY.get_sample_value("gostream_rpc_handled_total", labels) or 0
+
+
+def in_flight(method: str) -> float:
+    return REGISTRY.get_sample_value("gostream_rpc_in_flight", {"method": f"{SERVICE}/{method}"}) or 0
+
+
+def create(api: Any, **options: Any) -> Any:
+    return api.stub.CreateVideo(CreateVideoRequest(title="Holiday"), **options)
+
+
+async def request_id(call: Any) -> str:
+    return str(dict(await call.trailing_metadata())["x-request-id"])
+
+
+@pytest.mark.parametrize("given", ["a", "req-1_2.3", "A" * 64, "01890000-0000-7000-8000-000000000001"])
+async def test_a_sane_request_id_of_the_client_is_kept(api: Any, given: str) -> None:
+    call = create(api, metadata=(("x-request-id", given),))
+    await call
+
+    assert await request_id(call) == given
+
+
+@pytest.mark.parametrize(
+    "given", ["", " ", "a b", "A" * 65, "-x", '{"$gt":1}', "\x1b[31m".strip("\x1b"), "../x"]
+)
+async def test_any_other_is_replaced(api: Any, given: str) -> None:
+    call = create(api, metadata=(("x-request-id", given),))
+    await call
+
+    assert UUID(await request_id(call)).version == 4
+
+
+async def test_every_answer_has_a_request_id_of_its_own(api: Any, refused: Any) -> None:
+    calls = [create(api) for _ in range(20)]
+    await asyncio.gather(*calls)
+    refusal = await refused(api.stub.GetVideo(GetVideoRequest(id="x")))
+
+    ids = {await request_id(call) for call in calls} | {refusal.trailers["x-request-id"]}
+    assert len(ids) == 21
+
+
+async def test_headers_of_our_own_names_prove_nothing(api: Any) -> None:
+    created = await create(api)
+    spoofed = (
+        ("x-cache", "L1"),
+        ("x-user-id", "admin"),
+        ("grpc-status-details-bin", b"\x08\x00"),
+        ("grpc-retry-pushback-ms", "-1"),
+    )
+
+    call = api.stub.GetVideo(GetVideoRequest(id=created.video.id), metadata=spoofed)
+    await call
+
+    assert dict(await call.trailing_metadata())["x-cache"] == "MISS"
+
+
+async def test_headers_beyond_the_limit_are_refused_and_the_connection_lives(api: Any) -> None:
+    with pytest.raises(aio.AioRpcError) as caught:
+        await create(api, metadata=(("x-padding", "x" * 64 * 1024),))
+
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    await create(api)
+
+
+async def test_one_log_line_says_what_came_of_a_call(
+    api: Any, refused: Any, logs: list[MutableMapping[str, Any]]
+) -> None:
+    unknown = str(uuid4())
+    await refused(api.stub.TriggerProcess(TriggerProcessRequest(id=unknown)))
+
+    (line,) = [line for line in logs if line["event"] == "rpc"]
+    assert (line["code"], line["log_level"]) == ("NOT_FOUND", "info")
+    assert line["duration_ms"] >= 0
+
+
+async def test_reads_that_end_well_are_not_logged_one_by_one(
+    api: Any, logs: list[MutableMapping[str, Any]]
+) -> None:
+    logging.getLogger("gostream.rpc").setLevel(logging.INFO)
+    created = await create(api)
+    await api.stub.GetVideo(GetVideoRequest(id=created.video.id))
+
+    assert len([line for line in logs if line["event"] == "rpc"]) == 1
+
+
+async def test_calls_are_counted_by_method_and_code(api: Any, refused: Any) -> None:
+    before = handled("GetVideo", "OK"), handled("GetVideo", "NOT_FOUND")
+    created = await create(api)
+
+    await api.stub.GetVideo(GetVideoRequest(id=created.video.id))
+    await refused(api.stub.GetVideo(GetVideoRequest(id=str(uuid4()))))
+
+    assert (handled("GetVideo", "OK"), handled("GetVideo", "NOT_FOUND")) == (before[0] + 1, before[1] + 1)
+    assert in_flight("GetVideo") == 0
+
+
+@pytest.mark.parametrize("code", ["CANCELLED", "DEADLINE_EXCEEDED"])
+async def test_calls_that_their_client_gave_up_are_counted_as_such(
+    api: Any, database: PostgresDatabase, eventually: Any, code: str
+) -> None:
+    created = await create(api)
+    before = handled("DeleteVideo", code)
+
+    async def is_at_work() -> bool:
+        return in_flight("DeleteVideo") == 1
+
+    async def is_counted() -> bool:
+        return handled("DeleteVideo", code) == before + 1 and in_flight("DeleteVideo") == 0
+
+    async with database.pool.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT 1 FROM videos FOR UPDATE")
+        timeout = 1 if code == "DEADLINE_EXCEEDED" else 60
+        call = api.stub.DeleteVideo(GetVideoRequest(id=created.video.id), timeout=timeout)
+        await eventually(is_at_work)
+        if code == "CANCELLED":
+            call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        await eventually(is_counted)
+
+
+async def test_unknown_methods_make_no_new_series(api: Any) -> None:
+    for index in range(3):
+        with pytest.raises(aio.AioRpcError):
+            await api.channel.unary_unary(f"{SERVICE}/Nonsense{index}")(b"")
+
+    methods = {sample.labels.get("method", "") for metric in REGISTRY.collect() for sample in metric.samples}
+    assert not [method for method in methods if "Nonsense" in method]

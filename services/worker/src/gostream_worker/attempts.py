@@ -1,0 +1,165 @@
+"""What becomes of an attempt: counted before it starts, and settled however it ends."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from time import monotonic
+
+import structlog
+
+from gostream_shared.cache.ports import ChangeAnnouncer
+from gostream_shared.domain.errors import BackendUnavailableError, FenceLostError, VideoNotFoundError
+from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
+from gostream_shared.domain.repository import Database
+from gostream_shared.domain.video import Encode, VideoStatus
+from gostream_worker.failures import Code, FailureClass, ProcessingFailedError, WorkerFullError
+from gostream_worker.metrics import ATTEMPTS, ENCODE_SECONDS, FAILURES, IN_FLIGHT, JOBS
+from gostream_worker.retry import backoff
+from gostream_worker.transcode_service import TranscodeService
+
+_log = structlog.stdlib.get_logger("gostream.attempts")
+
+#: Attempts that count, after which nothing is tried again; a file that kills workers stops here too.
+MAX_TRIES = FailureClass.INTERNAL.value
+#: Before what failed for an unknown reason is tried again, and before leftovers are removed.
+_PAUSE = timedelta(seconds=5)
+_LEFTOVERS_DELAY = timedelta(minutes=10)
+#: Seconds to note why a cancelled attempt ended.
+_FORGIVE_TIMEOUT = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the queue does with the job: drop it, or deliver it again after a while."""
+
+    again_in: timedelta | None = None
+
+
+DONE = Verdict()
+
+
+class Attempts:
+    """Runs the pipeline for jobs, and decides what its failures mean."""
+
+    def __init__(
+        self,
+        database: Database,
+        service: TranscodeService,
+        announcer: ChangeAnnouncer,
+        *,
+        worker: str,
+        outage_patience: timedelta,
+    ) -> None:
+        self._database = database
+        self._service = service
+        self._announcer = announcer
+        self._worker = worker
+        self._outage_patience = outage_patience
+
+    async def transcode(self, job: TranscodeJob) -> Verdict:
+        """One delivery of a job. Cancelled, it forgives its attempt: the job was given back unharmed."""
+        try:
+            encode = await self._database.videos.begin_attempt(job.video_id, job.number, worker=self._worker)
+        except FenceLostError:
+            return _outcome("obsolete")
+        except BackendUnavailableError:
+            return _outcome("outage", timedelta(seconds=backoff(0)))
+        with _at_work(encode):
+            return await self._settle(encode)
+
+    async def _settle(self, encode: Encode) -> Verdict:
+        began = monotonic()
+        if encode.tries > MAX_TRIES:
+            poison = ProcessingFailedError(Code.INTERNAL, f"{MAX_TRIES} attempts ended their worker")
+            return await self._failed(encode, poison)
+        try:
+            await self._service.run(encode)
+        except FenceLostError:
+            return await self._lost(encode)
+        except ProcessingFailedError as error:
+            return await self._failed(encode, error)
+        except (BackendUnavailableError, WorkerFullError) as error:
+            return await self._interrupted(encode, error)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._forgive_on_stop(encode))
+            JOBS.labels("transcode", "given back").inc()
+            raise
+        ENCODE_SECONDS.observe(monotonic() - began)
+        return _outcome("ready")
+
+    async def _failed(self, encode: Encode, error: ProcessingFailedError) -> Verdict:
+        FAILURES.labels(error.code).inc()
+        final = encode.tries >= error.failure_class.value
+        _log.warning("attempt failed", code=error.code, detail=error.detail, stage=error.stage, final=final)
+        return await self._mark_failed(encode, error) if final else _outcome("retried", _PAUSE)
+
+    async def _mark_failed(self, encode: Encode, error: ProcessingFailedError) -> Verdict:
+        try:
+            async with self._database.transaction() as transaction:
+                video = await transaction.videos.mark_video_failed(
+                    encode, error.failure, log_tail=error.log_tail
+                )
+                leftovers = RemoveJob(video_id=encode.video_id, number=encode.number)
+                await transaction.jobs.enqueue(leftovers, delay=_LEFTOVERS_DELAY)
+        except FenceLostError:
+            return await self._lost(encode)
+        except BackendUnavailableError as unavailable:
+            return await self._interrupted(encode, unavailable)
+        await self._announcer.announce(video.id, video.version)
+        return _outcome("failed")
+
+    async def _interrupted(self, encode: Encode, error: BackendUnavailableError | WorkerFullError) -> Verdict:
+        """What ended the attempt passes by itself, so it does not count; but not for ever."""
+        _log.warning("attempt interrupted", error=str(error))
+        try:
+            outage = await self._database.videos.forgive_attempt(encode, outage=True)
+        except FenceLostError:
+            return await self._lost(encode)
+        except BackendUnavailableError:
+            return _outcome("outage", timedelta(seconds=backoff(0)))
+        if outage < self._outage_patience:
+            return _outcome("outage", timedelta(seconds=backoff(outage.total_seconds())))
+        return await self._mark_failed(encode, ProcessingFailedError(Code.BACKEND_UNAVAILABLE, str(error)))
+
+    async def _lost(self, encode: Encode) -> Verdict:
+        """Cancelled, deleted, or taken over: stop. What a cancelled encode left is nobody's."""
+        _log.info("fence lost")
+        try:
+            video = await self._database.videos.get(encode.video_id)
+            if video.encode_number != encode.number or video.status is VideoStatus.CANCELLED:
+                async with self._database.transaction() as transaction:
+                    leftovers = RemoveJob(video_id=encode.video_id, number=encode.number)
+                    await transaction.jobs.enqueue(leftovers, delay=_LEFTOVERS_DELAY)
+        except VideoNotFoundError:
+            pass  # whoever deleted it removes everything
+        except BackendUnavailableError as error:
+            _log.warning("leftovers not noted", error=str(error))
+        return _outcome("fence lost")
+
+    async def _forgive_on_stop(self, encode: Encode) -> None:
+        try:
+            async with asyncio.timeout(_FORGIVE_TIMEOUT):
+                await self._database.videos.forgive_attempt(encode, outage=False)
+        except (FenceLostError, BackendUnavailableError, TimeoutError) as error:
+            _log.warning("attempt not forgiven", error=str(error))
+
+
+def _outcome(outcome: str, again_in: timedelta | None = None) -> Verdict:
+    JOBS.labels("transcode", outcome).inc()
+    return Verdict(again_in)
+
+
+@contextmanager
+def _at_work(encode: Encode) -> Iterator[None]:
+    ATTEMPTS.inc()
+    with (
+        IN_FLIGHT.track_inprogress(),
+        structlog.contextvars.bound_contextvars(
+            video_id=str(encode.video_id), encode=encode.number, attempt=encode.attempt
+        ),
+    ):
+        _log.info("attempt begins", tries=encode.tries)
+        yield
+        _log.info("attempt ended")

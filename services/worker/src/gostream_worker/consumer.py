@@ -1,0 +1,173 @@
+"""Claiming jobs: PgQueuer's queue managers, with the leases and the slots that encodes need."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import asyncpg
+import structlog
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
+from pgqueuer.adapters.persistence.queries import Queries
+from pgqueuer.core.qm import QueueManager
+from pgqueuer.domain.errors import FailingListenerError, RetryRequested
+from pgqueuer.domain.models import Job, TracebackRecord
+from pgqueuer.domain.types import JOB_STATUS, QueueEntrypoint
+from pydantic import ValidationError
+
+from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
+from gostream_shared.queue import REMOVE, TRANSCODE, remove_job, transcode_job
+from gostream_worker.attempts import DONE, Verdict
+from gostream_worker.concurrency import task_group
+from gostream_worker.retry import backoff
+
+_log = structlog.stdlib.get_logger("gostream.consumer")
+
+#: What the queue raises when its database is out of reach.
+_QUEUE_LOST = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, FailingListenerError)
+_REMOVALS = 2
+_AnyJob = TypeVar("_AnyJob")
+#: Does the work of one kind of job, given its payload.
+Handler = Callable[[bytes], Coroutine[Any, Any, Verdict]]
+
+
+class LeasedQueries(Queries):
+    """PgQueuer's SQL, except that only the owner of a job settles it, and only success settles it.
+
+    PgQueuer settles by id alone: a worker that slept through a take-over would delete the job from under its
+    successor. And a job whose settling failed would be dropped; here its lease runs out instead, and the job
+    is delivered again.
+    """
+
+    async def log_jobs(self, job_status: list[tuple[Job, JOB_STATUS, TracebackRecord | None]]) -> None:
+        owned = [
+            entry for entry in job_status if entry[1] == "successful" and await self._renew_lease(entry[0])
+        ]
+        if owned:
+            await super().log_jobs(owned)
+
+    async def retry_job(self, job: Job, delay: timedelta, traceback_record: TracebackRecord | None) -> None:
+        if await self._renew_lease(job):
+            await super().retry_job(job, delay, None)
+
+    async def _renew_lease(self, job: Job) -> bool:
+        """Whether the job is still this worker's; if so nobody takes it over for another while."""
+        table = self.qbe.qualified.queue_table
+        rows = await self.driver.fetch(
+            f"UPDATE {table} SET heartbeat = now() WHERE id = $1 AND queue_manager_id = $2 RETURNING id",  # noqa: S608
+            job.id,
+            job.queue_manager_id,
+        )
+        return bool(rows)
+
+
+class SlottedManager(QueueManager):
+    """A queue manager that claims nothing while all its slots are taken.
+
+    PgQueuer's own bound starts at two jobs per worker, and its limit per entrypoint is one for all workers.
+    """
+
+    slots = 1
+
+    def entrypoints_below_capacity_limits(self) -> set[QueueEntrypoint]:
+        return super().entrypoints_below_capacity_limits() if len(self.job_context) < self.slots else set()
+
+
+class Consumer:
+    """Runs jobs until it is told to stop, and gives back what it has not finished then."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        *,
+        transcode: Callable[[TranscodeJob], Awaitable[Verdict]],
+        remove: Callable[[RemoveJob], Awaitable[Verdict]],
+        slots: int,
+        lease: timedelta,
+    ) -> None:
+        self._pool = pool
+        self._kinds: dict[str, tuple[Handler, int]] = {
+            TRANSCODE: (_reading(transcode_job, transcode), slots),
+            REMOVE: (_reading(remove_job, remove), _REMOVALS),
+        }
+        self._lease = lease
+        self._stopping = asyncio.Event()
+        self._managers: dict[str, QueueManager] = {}
+        self._running: set[asyncio.Task[Verdict]] = set()
+
+    async def run(self) -> None:
+        """Consume until `stop` is called and everything at work is settled or given back."""
+        async with task_group() as tasks:
+            for entrypoint, (handler, slots) in self._kinds.items():
+                tasks.create_task(self._keep_consuming(entrypoint, handler, slots), name=entrypoint)
+
+    def stop(self) -> None:
+        """Claim nothing more, and give back what is at work: other workers get it at once."""
+        self._stopping.set()
+        for manager in self._managers.values():
+            manager.shutdown.set()
+        for task in self._running:
+            task.cancel()
+
+    async def _keep_consuming(self, entrypoint: str, handler: Handler, slots: int) -> None:
+        """A manager that lost the database settles what it can and ends; a new one takes its place."""
+        while not self._stopping.is_set():
+            manager = self._manager(entrypoint, handler, slots)
+            self._managers[entrypoint] = manager
+            try:
+                await manager.run(
+                    batch_size=1,
+                    # Take-overs raise no notification: they are found by looking.
+                    dequeue_timeout=self._lease / 2,
+                    heartbeat_timeout=self._lease,
+                    shutdown_on_listener_failure=True,
+                )
+            except _QUEUE_LOST as error:
+                _log.warning("queue lost", entrypoint=entrypoint, error=str(error) or type(error).__name__)
+                await self._pause(backoff(0))
+
+    def _manager(self, entrypoint: str, handler: Handler, slots: int) -> QueueManager:
+        manager = SlottedManager(LeasedQueries(AsyncpgPoolDriver(self._pool)))
+        manager.slots = slots
+
+        @manager.entrypoint(entrypoint, accepts_context=False)
+        async def deliver(job: Job) -> None:
+            await self._deliver(handler(job.payload or b""))
+
+        return manager
+
+    async def _deliver(self, work: Coroutine[Any, Any, Verdict]) -> None:
+        """Do the work so that `stop` can end it. Raises RetryRequested for what is to be delivered again."""
+        task = asyncio.ensure_future(work)
+        self._running.add(task)
+        if self._stopping.is_set():
+            task.cancel()
+        try:
+            verdict = await task
+        except asyncio.CancelledError:
+            if self._stopping.is_set():
+                raise RetryRequested(timedelta(0), "the worker stops") from None
+            raise
+        finally:
+            self._running.discard(task)
+        if verdict.again_in is not None:
+            raise RetryRequested(verdict.again_in)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+
+
+def _reading(read: Callable[[bytes], _AnyJob], handle: Callable[[_AnyJob], Awaitable[Verdict]]) -> Handler:
+    async def handler(payload: bytes) -> Verdict:
+        try:
+            job = read(payload)
+        except ValidationError:
+            _log.exception("a job that cannot be read is dropped", payload=payload[:200])
+            return DONE
+        return await handle(job)
+
+    return handler

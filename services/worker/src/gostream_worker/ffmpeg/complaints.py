@@ -1,0 +1,74 @@
+"""What ffmpeg's error lines mean. Never its exit code: the same refusal is 1 on one build, 234 on another."""
+
+import re
+import signal
+from collections import deque
+
+from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
+
+#: More damaged frames than this part of all, and the result is not worth showing.
+MAX_ERROR_RATE = 0.02
+_TAIL_BYTES = 4096
+_DAMAGE = re.compile(
+    r"corrupt decoded frame|error submitting packet to decoder|error while decoding|corrupt input packet",
+    re.IGNORECASE,
+)
+_MEANINGS = (
+    (
+        re.compile(r"cannot allocate memory|failed to allocate|out of memory|file too large", re.IGNORECASE),
+        Code.RESOURCE_LIMIT,
+    ),
+    (re.compile(r"codec .*not on whitelist", re.IGNORECASE), Code.UNSUPPORTED_CODEC),
+    (re.compile(r"(format|protocol) .*not on whitelist", re.IGNORECASE), Code.UNSUPPORTED_CONTAINER),
+    (re.compile(r"specified max pixel count|picture size .* is invalid", re.IGNORECASE), Code.DIMENSIONS),
+    (re.compile(r"moov atom not found|partial file|file ended prematurely", re.IGNORECASE), Code.TRUNCATED),
+    (re.compile(r"decode error rate|invalid data found", re.IGNORECASE), Code.CORRUPT_STREAM),
+)
+_DISK_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
+#: The kernel's answers to what the limits forbid; SIGKILL is what the memory killer sends.
+_LIMIT_SIGNALS = frozenset({-signal.SIGXCPU, -signal.SIGXFSZ, -signal.SIGKILL, -signal.SIGABRT})
+
+
+class Complaints:
+    """Keeps the end of the encoder's log, and counts the damage it reports. Memory is bounded."""
+
+    def __init__(self) -> None:
+        self._tail: deque[str] = deque()
+        self._tail_bytes = 0
+        self._meaning: Code | None = None
+        self.disk_full = False
+        self.damaged = 0
+
+    def hear(self, line: str) -> None:
+        self._keep(line)
+        if _DAMAGE.search(line):
+            self.damaged += 1
+        if _DISK_FULL.search(line):
+            self.disk_full = True
+        if self._meaning is None:
+            self._meaning = next((code for pattern, code in _MEANINGS if pattern.search(line)), None)
+
+    def _keep(self, line: str) -> None:
+        self._tail.append(line)
+        self._tail_bytes += len(line) + 1
+        while self._tail_bytes > _TAIL_BYTES and len(self._tail) > 1:
+            self._tail_bytes -= len(self._tail.popleft()) + 1
+
+    @property
+    def tail(self) -> str:
+        """The last 4 KB."""
+        return "\n".join(self._tail)[-_TAIL_BYTES:]
+
+    def verdict(self, returncode: int, *, frames: int) -> None:
+        """Raises ProcessingFailedError or WorkerFullError unless the run was good."""
+        if self.disk_full:
+            raise WorkerFullError
+        if returncode in _LIMIT_SIGNALS:
+            raise self._failed(Code.RESOURCE_LIMIT, f"the encoder was killed by signal {-returncode}")
+        if returncode != 0:
+            raise self._failed(self._meaning or Code.INTERNAL, f"the encoder exited with {returncode}")
+        if self.damaged > max(1.0, frames * MAX_ERROR_RATE):
+            raise self._failed(Code.CORRUPT_STREAM, f"{self.damaged} errors in {frames} frames")
+
+    def _failed(self, code: Code, detail: str) -> ProcessingFailedError:
+        return ProcessingFailedError(code, detail, log_tail=self.tail)

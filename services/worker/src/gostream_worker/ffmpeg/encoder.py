@@ -1,0 +1,122 @@
+"""One run of ffmpeg: progress read, log kept, watched, and ended with its caller."""
+
+import asyncio
+import os
+from asyncio.subprocess import Process
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from gostream_worker.concurrency import task_group
+from gostream_worker.failures import Code, ProcessingFailedError
+from gostream_worker.ffmpeg.complaints import Complaints
+from gostream_worker.ffmpeg.process import ChildLimits, limited_child
+from gostream_worker.ffmpeg.progress import EncoderProgress, ProgressParser, split_lines
+
+OnProgress = Callable[[EncoderProgress], None]
+_CHUNK = 4096
+_MAX_FILE = 8 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """When the watchdog ends a run. Seconds."""
+
+    no_progress: float = 60.0
+    wall_base: float = 60.0
+    wall_per_media_second: float = 8.0
+
+    def wall(self, duration: float) -> float:
+        return self.wall_base + self.wall_per_media_second * duration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodeReport:
+    """How a good run went."""
+
+    seconds: float
+    damaged: int  # decoding errors, few enough to publish
+    log_tail: str
+
+
+class Encoder:
+    """Runs ffmpeg with arguments from gostream_worker.ffmpeg.argv."""
+
+    def __init__(self, program: Path, *, memory: int, patience: Patience | None = None) -> None:
+        self._program = program
+        self._memory = memory
+        self._patience = patience or Patience()
+
+    async def run(
+        self, arguments: Sequence[str], *, folder: Path, duration: float, on_progress: OnProgress
+    ) -> EncodeReport:
+        """Run to the end; `duration` is that of the media.
+
+        Raises ProcessingFailedError and WorkerFullError. Cancelled, it returns when the whole group is dead.
+        """
+        run = _Run(on_progress)
+        wall = self._patience.wall(duration)
+        limits = ChildLimits(
+            memory=self._memory, cpu_seconds=int(wall * (os.cpu_count() or 1)), file_bytes=_MAX_FILE
+        )
+        async with limited_child([str(self._program), *arguments], limits, folder=folder) as process:
+            try:
+                async with asyncio.timeout(wall), task_group() as tasks:
+                    watchdog = tasks.create_task(run.watch(self._patience.no_progress))
+                    await run.follow(process)
+                    watchdog.cancel()
+            except TimeoutError:
+                raise run.stuck(f"not done after {wall:.0f} s") from None
+        run.complaints.verdict(process.returncode or 0, frames=run.frames)
+        return EncodeReport(
+            seconds=monotonic() - run.began, damaged=run.complaints.damaged, log_tail=run.complaints.tail
+        )
+
+
+class _Run:
+    """What is known of one run while it goes on."""
+
+    def __init__(self, on_progress: OnProgress) -> None:
+        self.complaints = Complaints()
+        self.frames = 0
+        self.began = self._moved = monotonic()
+        self._position = -1.0
+        self._on_progress = on_progress
+        self._parser = ProgressParser()
+
+    async def follow(self, process: Process) -> None:
+        """Read both pipes to their ends."""
+        async with task_group() as readers:
+            readers.create_task(_read_lines(process.stdout, self._hear_progress))
+            readers.create_task(_read_lines(process.stderr, self.complaints.hear))
+        await process.wait()
+
+    def _hear_progress(self, line: str) -> None:
+        report = self._parser.feed(line)
+        if report is None:
+            return
+        self.frames = report.frames
+        if report.position is not None and report.position > self._position:
+            self._position, self._moved = report.position, monotonic()
+        self._on_progress(report)
+
+    async def watch(self, no_progress: float) -> None:
+        """Raises ProcessingFailedError when the encoder's position stands still."""
+        while (still := monotonic() - self._moved) < no_progress:
+            await asyncio.sleep(no_progress - still)
+        raise self.stuck(f"no progress for {no_progress:.0f} s")
+
+    def stuck(self, why: str) -> ProcessingFailedError:
+        return ProcessingFailedError(Code.RESOURCE_LIMIT, why, log_tail=self.complaints.tail)
+
+
+async def _read_lines(stream: asyncio.StreamReader | None, hear: Callable[[str], None]) -> None:
+    assert stream is not None  # noqa: S101 - both pipes were asked for
+    pending = b""
+    while chunk := await stream.read(_CHUNK):
+        whole, pending = split_lines(pending, chunk)
+        for line in whole:
+            hear(line)
+    if pending:
+        hear(pending.decode("utf-8", "replace"))

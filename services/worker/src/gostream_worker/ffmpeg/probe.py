@@ -1,0 +1,63 @@
+"""What is this file? Asked in a limited child, because the answer is parsed from a stranger's bytes."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from gostream_worker.failures import Code, ProcessingFailedError
+from gostream_worker.ffmpeg.process import ChildLimits, limited_child
+from gostream_worker.media import Probe
+
+#: Seconds that a probe may take, of CPU too.
+PROBE_TIMEOUT = 60.0
+_MAX_ANSWER = 1 << 20
+_MEMORY = 2 << 30
+_probe = TypeAdapter(Probe)
+
+
+async def probe_source(path: Path, *, timeout: float = PROBE_TIMEOUT) -> Probe:
+    """Look into the file. Raises ProcessingFailedError; whatever is in the file, this process is safe."""
+    command = [sys.executable, "-I", "-m", "gostream_worker.ffmpeg.probe_child", str(path)]
+    limits = ChildLimits(memory=_MEMORY, cpu_seconds=int(timeout), file_bytes=1)
+    try:
+        async with (
+            asyncio.timeout(timeout),
+            limited_child(command, limits, folder=path.parent) as child,
+        ):
+            assert child.stdout is not None and child.stderr is not None  # noqa: S101, PT018 - piped
+            answer, complaint = await asyncio.gather(
+                child.stdout.read(_MAX_ANSWER), child.stderr.read(_MAX_ANSWER)
+            )
+            await child.wait()
+    except TimeoutError:
+        raise ProcessingFailedError(Code.RESOURCE_LIMIT, f"not probed in {timeout:.0f} s") from None
+    return _read_answer(answer, complaint.decode("utf-8", "replace")[-4096:], child.returncode or 0)
+
+
+def _read_answer(answer: bytes, complaint: str, returncode: int) -> Probe:
+    code, separator, body = answer.partition(b"\n")
+    if returncode == 0 and separator:
+        if code == b"OK":
+            return _valid(body, complaint)
+        raise ProcessingFailedError(Code(code.decode()), body.decode("utf-8", "replace"), log_tail=complaint)
+    # Ended by a limit or by its own crash: a file that does this would do it again.
+    raise ProcessingFailedError(Code.RESOURCE_LIMIT, f"the probe ended with {returncode}", log_tail=complaint)
+
+
+def _valid(body: bytes, complaint: str) -> Probe:
+    try:
+        return _probe.validate_json(body)
+    except ValidationError as error:
+        raise ProcessingFailedError(Code.INTERNAL, str(error), log_tail=complaint) from error
+
+
+def answer(probe: Probe) -> bytes:
+    """What the child writes for a good file."""
+    return b"OK\n" + _probe.dump_json(probe)
+
+
+def refusal(code: Code, detail: str) -> bytes:
+    """What the child writes for any other."""
+    return f"{code}\n{detail}".encode()

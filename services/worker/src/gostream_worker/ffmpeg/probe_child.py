@@ -1,0 +1,158 @@
+"""The probing child: `python -m gostream_worker.ffmpeg.probe_child FILE` writes its answer to stdout.
+
+Runs limited (gostream_worker.ffmpeg.process); nothing else imports PyAV.
+"""
+
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from gostream_worker.admission import AUDIO_DECODERS, CONTAINERS, MAX_PIXELS, VIDEO_DECODERS
+from gostream_worker.failures import Code, ProcessingFailedError
+from gostream_worker.ffmpeg.probe import answer, refusal
+from gostream_worker.ffmpeg.sniff import is_cut_off, refused_by_signature
+from gostream_worker.media import AudioTrack, Probe, VideoTrack
+
+_OPTIONS = {
+    "protocol_whitelist": "file",
+    "format_whitelist": ",".join(CONTAINERS),
+    "codec_whitelist": ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS)),
+    "max_pixels": str(MAX_PIXELS),
+}
+_ENCRYPTED_TAGS = ("encv", "enca", "drmi", "drms")
+_SAMPLED_FRAMES = 12
+_SAMPLED_PACKETS = 500
+
+
+def main() -> None:
+    path = Path(sys.argv[1])
+    try:
+        output = answer(look_into(path))
+    except ProcessingFailedError as error:
+        output = refusal(error.code, error.detail)
+    except MemoryError:
+        output = refusal(Code.RESOURCE_LIMIT, "out of memory")
+    sys.stdout.buffer.write(output)
+
+
+def look_into(path: Path) -> Probe:
+    """Raises ProcessingFailedError with the reason why the file cannot be encoded."""
+    with path.open("rb") as file:
+        refused_by_signature(file.read(4096))
+    av.logging.set_level(av.logging.ERROR)
+    with av.logging.Capture(local=False) as log, _open(path, log) as container:
+        video = _choose_video(container)
+        _require_plain(container)
+        audio = _choose_audio(container)
+        sample = _decode_sample(container, video)
+        if is_cut_off(path):
+            raise ProcessingFailedError(Code.TRUNCATED, "the container's last part is cut off")
+        return Probe(
+            container=container.format.name.split(",")[0],
+            duration=_duration(container, video),
+            size_bytes=path.stat().st_size,
+            video=_video_track(video, sample),
+            audio=None if audio is None else _audio_track(audio),
+        )
+
+
+def _open(path: Path, log: list[tuple[int, str, str]]) -> InputContainer:
+    try:
+        return av.open(f"file:{path}", options=_OPTIONS)
+    except av.FFmpegError as error:
+        said = " ".join(message for _, _, message in log)
+        if "not on whitelist" in said:
+            raise ProcessingFailedError(Code.UNSUPPORTED_CONTAINER, said[:200]) from error
+        if "moov atom not found" in said and is_cut_off(path):
+            raise ProcessingFailedError(Code.TRUNCATED, "no index") from error
+        raise ProcessingFailedError(Code.SOURCE_NOT_MEDIA, str(error)[:200]) from error
+
+
+def _choose_video(container: InputContainer) -> VideoStream:
+    moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not moving:
+        raise ProcessingFailedError(Code.NO_VIDEO_STREAM)
+    return next((s for s in moving if s.disposition & Disposition.default), moving[0])
+
+
+def _choose_audio(container: InputContainer) -> AudioStream | None:
+    tracks = container.streams.audio
+    if not tracks:
+        return None
+    known = [s for s in tracks if s.codec_context is not None and s.codec_context.name in AUDIO_DECODERS]
+    if not known:
+        raise ProcessingFailedError(Code.UNSUPPORTED_CODEC, "sound")
+    return next((s for s in known if s.disposition & Disposition.default), known[0])
+
+
+def _require_plain(container: InputContainer) -> None:
+    for stream in container.streams:
+        if stream.codec_context is not None and str(stream.codec_context.codec_tag) in _ENCRYPTED_TAGS:
+            raise ProcessingFailedError(Code.ENCRYPTED_SOURCE)
+
+
+def _decode_sample(container: InputContainer, video: VideoStream) -> list[VideoFrame]:
+    """The first pictures: only they know whether they are interlaced and how they are turned."""
+    if video.codec_context is None or video.codec_context.name not in VIDEO_DECODERS:
+        raise ProcessingFailedError(Code.UNSUPPORTED_CODEC, "picture")
+    frames: list[VideoFrame] = []
+    failure: Exception | None = None
+    for number, packet in enumerate(container.demux(video)):
+        try:
+            frames += [frame for frame in packet.decode() if isinstance(frame, VideoFrame)]
+        except av.FFmpegError as error:
+            failure = error
+        if len(frames) >= _SAMPLED_FRAMES or number >= _SAMPLED_PACKETS:
+            break
+    if not frames:
+        raise ProcessingFailedError(Code.CORRUPT_STREAM, str(failure)[:200])
+    return frames
+
+
+def _duration(container: InputContainer, video: VideoStream) -> float:
+    """Seconds; read from the packets when no header says it, as in what browsers record."""
+    if container.duration is not None and container.duration > 0:
+        return container.duration / av.time_base
+    container.seek(0)
+    end = Fraction(0)
+    for packet in container.demux(video):
+        if packet.pts is not None and packet.time_base is not None:
+            end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+    return float(end)
+
+
+def _video_track(video: VideoStream, sample: list[VideoFrame]) -> VideoTrack:
+    first = sample[0]
+    return VideoTrack(
+        index=video.index,
+        codec=video.codec_context.name,
+        width=first.width,
+        height=first.height,
+        pixel_format=first.format.name,
+        sample_aspect=video.sample_aspect_ratio or Fraction(1),
+        rotation=round(-first.rotation) % 360,
+        average_fps=video.average_rate or Fraction(0),
+        base_fps=video.base_rate or Fraction(0),
+        interlaced=any(frame.interlaced_frame for frame in sample),
+        transfer=int(first.color_trc),
+    )
+
+
+def _audio_track(audio: AudioStream) -> AudioTrack:
+    return AudioTrack(
+        index=audio.index,
+        codec=audio.codec_context.name,
+        channels=audio.codec_context.channels,
+        sample_rate=audio.codec_context.sample_rate or 0,
+    )
+
+
+if __name__ == "__main__":
+    main()

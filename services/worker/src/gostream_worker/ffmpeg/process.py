@@ -1,0 +1,85 @@
+"""Children that parse what strangers sent: limited, in a group of their own, and never left behind."""
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+#: Seconds between asking a child to end and killing its group.
+STOP_GRACE = 3.0
+_JAIL = Path(__file__).with_name("jail.py")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildLimits:
+    """What one child may use: bytes of address space, seconds of CPU, bytes of one file."""
+
+    memory: int
+    cpu_seconds: int
+    file_bytes: int
+    open_files: int = 128
+
+
+@asynccontextmanager
+async def limited_child(
+    command: Sequence[str], limits: ChildLimits, *, folder: Path
+) -> AsyncIterator[Process]:
+    """A running child with stdout and stderr piped; its whole group has ended when the block is left.
+
+    It has an empty environment, no stdin, no way to new privileges, and dies with this process.
+    """
+    process = await _spawn(command, limits, folder)
+    try:
+        yield process
+    finally:
+        stopping = asyncio.ensure_future(_stop(process))
+        try:
+            await asyncio.shield(stopping)
+        except asyncio.CancelledError:
+            _signal_group(process, signal.SIGKILL)
+            await stopping
+            raise
+
+
+async def _spawn(command: Sequence[str], limits: ChildLimits, folder: Path) -> Process:
+    numbers = (os.getpid(), limits.memory, limits.cpu_seconds, limits.file_bytes, limits.open_files)
+    spawning = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-I", "-S", str(_JAIL), *map(str, numbers), *command),
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=PIPE,
+            cwd=folder,
+            env={},
+            start_new_session=True,
+        )
+    )
+    try:
+        return await asyncio.shield(spawning)
+    except asyncio.CancelledError:
+        # Cancelled while it was being started: it exists or soon will, and must not outlive this call.
+        with suppress(OSError):
+            await _stop(await spawning)
+        raise
+
+
+async def _stop(process: Process) -> None:
+    if process.returncode is None:
+        _signal_group(process, signal.SIGTERM)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_GRACE):
+                await process.wait()
+    if process.returncode is None:
+        _signal_group(process, signal.SIGKILL)
+        await process.wait()
+
+
+def _signal_group(process: Process, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)

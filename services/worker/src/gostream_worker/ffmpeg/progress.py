@@ -1,0 +1,52 @@
+"""What `ffmpeg -progress` says, and how far that is: pure."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderProgress:
+    """One report. `position` and `speed` in media seconds (per second); None = not known yet."""
+
+    frames: int
+    position: float | None
+    speed: float | None
+
+
+class ProgressParser:
+    """Turns the lines of `-progress` into reports; what it does not know it ignores."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, str] = {}
+
+    def feed(self, line: str) -> EncoderProgress | None:
+        """A report, when the line ends one."""
+        key, separator, value = line.strip().partition("=")
+        if not separator:
+            return None
+        self._values[key] = value.strip()
+        return self._report() if key == "progress" else None
+
+    def _report(self) -> EncoderProgress:
+        microseconds = self._number("out_time_us")
+        return EncoderProgress(
+            frames=int(self._number("frame") or 0),
+            position=None if microseconds is None else max(0.0, microseconds / 1_000_000),
+            speed=self._number("speed"),
+        )
+
+    def _number(self, key: str) -> float | None:
+        try:
+            return float(self._values[key].removesuffix("x"))
+        except (KeyError, ValueError):  # ffmpeg writes N/A for what it does not know yet
+            return None
+
+
+def split_lines(pending: bytes, chunk: bytes, *, longest: int = 4096) -> tuple[list[str], bytes]:
+    """Whole lines of `pending + chunk`, and what is left of the last one; a line without end is cut."""
+    *whole, rest = (pending + chunk).replace(b"\r", b"\n").split(b"\n")
+    return [line.decode("utf-8", "replace") for line in whole if line], rest[-longest:]
+
+
+def percent(position: float | None, duration: float) -> float:
+    """How much of the media is done, 0–100."""
+    return min(100.0, 100 * (position or 0.0) / duration) if duration > 0 else 0.0

@@ -1,0 +1,23 @@
+"""What the worker counts, for Prometheus."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+JOBS = Counter("gostream_worker_jobs_total", "Jobs that ended, by outcome.", ["kind", "outcome"])
+ATTEMPTS = Counter("gostream_worker_attempts_total", "Attempts that began.")
+IN_FLIGHT = Gauge("gostream_worker_in_flight", "Encodes at work.")
+FAILURES = Counter("gostream_worker_failures_total", "Failed attempts, by code.", ["code"])
+ENCODE_SECONDS = Histogram(
+    "gostream_worker_encode_seconds",
+    "Seconds from the claim to READY.",
+    buckets=(1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600, 7200),
+)
+ENCODER_SPEED = Histogram(
+    "gostream_worker_encoder_speed",
+    "Media seconds encoded per second.",
+    buckets=(0.25, 0.5, 1, 2, 4, 8, 16, 32),
+)
+UPLOADED_BYTES = Counter("gostream_worker_uploaded_bytes_total", "Bytes put into the object store.")
+REMOVED_OBJECTS = Counter("gostream_worker_removed_objects_total", "Objects removed from the store.")
+EDGE_REFRESHES = Counter(
+    "gostream_worker_edge_refreshes_total", "Refreshes of the edge, by outcome.", ["outcome"]
+)

@@ -1,0 +1,63 @@
+"""Removing objects that nobody refers to any more."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from gostream_shared.domain.errors import BackendUnavailableError, VideoNotFoundError
+from gostream_shared.domain.jobs import RemoveJob
+from gostream_shared.domain.repository import VideoRepository
+from gostream_shared.domain.video import VideoStatus, encode_prefix, hls_prefix, source_key
+from gostream_shared.storage import ObjectStore
+from gostream_worker.attempts import DONE, Verdict
+from gostream_worker.metrics import JOBS, REMOVED_OBJECTS
+from gostream_worker.retry import LONGEST_PAUSE
+
+_log = structlog.stdlib.get_logger("gostream.removal")
+
+
+class Removal:
+    """Runs RemoveJobs. Whether somebody refers to the objects is asked when they are about to go."""
+
+    def __init__(self, videos: VideoRepository, store: ObjectStore) -> None:
+        self._videos = videos
+        self._store = store
+
+    async def remove(self, job: RemoveJob) -> Verdict:
+        """One delivery of a job; what cannot be done now is tried again in a minute, as long as it takes."""
+        try:
+            if job.number is None:
+                await self._remove_all(job.video_id)
+            elif not await self._in_use(job.video_id, job.number):
+                await self._remove_below(encode_prefix(job.video_id, job.number))
+        except BackendUnavailableError as error:
+            _log.warning("removal postponed", video_id=str(job.video_id), error=str(error))
+            JOBS.labels("remove", "postponed").inc()
+            return Verdict(timedelta(seconds=LONGEST_PAUSE))
+        JOBS.labels("remove", "done").inc()
+        return DONE
+
+    async def _remove_all(self, video_id: UUID) -> None:
+        try:
+            await self._videos.get(video_id)
+        except VideoNotFoundError:
+            await self._remove_below(hls_prefix(video_id))
+            await self._remove_below(source_key(video_id))
+        else:
+            _log.error("not removed: the video exists", video_id=str(video_id))
+
+    async def _in_use(self, video_id: UUID, number: int) -> bool:
+        try:
+            video = await self._videos.get(video_id)
+        except VideoNotFoundError:
+            return False
+        at_work = video.status is VideoStatus.PROCESSING and video.encode_number == number
+        return at_work or video.published_number == number
+
+    async def _remove_below(self, prefix: str) -> None:
+        await self._store.abort_multipart_uploads(prefix)
+        keys = [found.key async for found in self._store.list(prefix)]
+        await self._store.delete(keys)
+        REMOVED_OBJECTS.inc(len(keys))
+        _log.info("removed", prefix=prefix, objects=len(keys))

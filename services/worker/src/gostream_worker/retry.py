@@ -1,0 +1,35 @@
+"""Waiting for a backend that is out of reach: back-off with jitter, up to a limit."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import TypeVar
+
+import structlog
+
+from gostream_shared.domain.errors import BackendUnavailableError
+
+_log = structlog.stdlib.get_logger("gostream.retry")
+_Result = TypeVar("_Result")
+LONGEST_PAUSE = 60.0
+
+
+def backoff(waited: float) -> float:
+    """Seconds to pause when `waited` seconds have passed already: about doubling, 1 to 60, with jitter."""
+    return min(LONGEST_PAUSE, max(1.0, waited)) * random.uniform(0.75, 1.25)  # noqa: S311 - spreads load
+
+
+async def patiently(call: Callable[[], Awaitable[_Result]], *, patience: float) -> _Result:
+    """Repeat a step that may be repeated, for `patience` seconds. Raises BackendUnavailableError then."""
+    began = monotonic()
+    while True:
+        try:
+            return await call()
+        except BackendUnavailableError as error:
+            waited = monotonic() - began
+            if waited >= patience:
+                raise
+            pause = backoff(waited)
+            _log.warning("waiting for a backend", error=str(error), pause=round(pause, 1))
+            await asyncio.sleep(pause)

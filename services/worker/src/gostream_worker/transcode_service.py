@@ -1,0 +1,228 @@
+"""The pipeline: from an uploaded object to a published stream. Every step may be done again."""
+
+import asyncio
+import errno
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from gostream_shared.cache.ports import ChangeAnnouncer, ProgressPublisher
+from gostream_shared.domain.errors import GoStreamError
+from gostream_shared.domain.jobs import RemoveJob
+from gostream_shared.domain.repository import Database
+from gostream_shared.domain.video import (
+    Encode,
+    Publication,
+    Source,
+    Video,
+    encode_prefix,
+    master_key,
+)
+from gostream_shared.storage import ObjectStore
+from gostream_worker.admission import SourceLimits, admit
+from gostream_worker.concurrency import task_group
+from gostream_worker.edge import Edge
+from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
+from gostream_worker.ffmpeg.argv import POSTER, encode_arguments
+from gostream_worker.ffmpeg.encoder import Encoder
+from gostream_worker.ffmpeg.probe import probe_source
+from gostream_worker.ffmpeg.progress import EncoderProgress
+from gostream_worker.hls import AUDIO
+from gostream_worker.ladder import Plan, Profile, make_plan
+from gostream_worker.media import Probe
+from gostream_worker.metrics import ENCODER_SPEED
+from gostream_worker.mpegts import measure_audio, measure_video
+from gostream_worker.renditions import MeasuredSegments, Presentation, present
+from gostream_worker.reporting import ProgressReporter
+from gostream_worker.retry import patiently
+from gostream_worker.source import SOURCE_NAME, fetch_source
+from gostream_worker.uploading import PLAYLIST_TYPE, POSTER_TYPE, EncodeUploader
+from gostream_worker.workdir import WorkDirectory
+
+_log = structlog.stdlib.get_logger("gostream.transcode")
+
+#: What nobody refers to any more is kept this long, for those who still play it.
+_KEEP_OLD = timedelta(hours=24)
+_MASTER_CACHE = "public, max-age=60"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """Everything the pipeline speaks to."""
+
+    database: Database
+    store: ObjectStore
+    announcer: ChangeAnnouncer
+    publisher: ProgressPublisher
+    edge: Edge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How this deployment encodes. `step_patience`: seconds that one step waits for a backend."""
+
+    profile: Profile
+    limits: SourceLimits
+    step_patience: float = 120.0
+
+
+class TranscodeService:
+    """Runs one attempt of one encode."""
+
+    def __init__(self, outside: Outside, encoder: Encoder, work: WorkDirectory, settings: Settings) -> None:
+        self._outside = outside
+        self._encoder = encoder
+        self._work = work
+        self._settings = settings
+
+    async def run(self, encode: Encode) -> Video:
+        """Encode and publish; answers the READY video.
+
+        Raises ProcessingFailedError, FenceLostError, and for what passes by itself BackendUnavailableError
+        and WorkerFullError. Nothing is published unless it succeeds, and nothing is left on the disk.
+        """
+        before = await self._outside.database.videos.progress(encode.video_id, encode.number)
+        reporter = ProgressReporter(
+            encode,
+            self._outside.database.videos,
+            self._outside.publisher,
+            floor=before.percent if before else 0.0,
+        )
+        try:
+            async with self._work.attempt() as folder, task_group() as tasks:
+                reporting = tasks.create_task(reporter.run())
+                video = await self._pipeline(encode, folder, reporter)
+                reporting.cancel()
+        except ProcessingFailedError as error:
+            error.stage = reporter.stage
+            raise
+        except GoStreamError:
+            raise
+        except Exception as error:
+            raise _unforeseen(error, reporter.stage) from error
+        return video
+
+    async def _pipeline(self, encode: Encode, folder: Path, reporter: ProgressReporter) -> Video:
+        reporter.enter("fetching")
+        source = await fetch_source(self._outside.store, encode.video_id, folder, self._settings.limits)
+        reporter.enter("probing")
+        probe = await probe_source(source)
+        admit(probe, self._settings.limits)
+        plan = make_plan(probe, self._settings.profile)
+        _log.info(
+            "planned", rungs=[rung.name for rung in plan.rungs], fps=str(plan.fps), source=probe.video.codec
+        )
+        reporter.enter("encoding")
+        uploader = EncodeUploader(
+            self._outside.store,
+            encode_prefix(encode.video_id, encode.number),
+            patience=self._settings.step_patience,
+        )
+        measured = await self._encode(plan, folder, uploader, reporter)
+        reporter.enter("publishing")
+        presentation = present(plan, measured, number=encode.number)
+        poster = await self._put_the_rest(presentation, folder, uploader)
+        await self._verify(encode, uploader)
+        publication = _publication(probe, presentation, f"v{encode.number}/{POSTER}" if poster else None)
+        return await self._publish(encode, presentation.master, publication)
+
+    async def _encode(
+        self, plan: Plan, folder: Path, uploader: EncodeUploader, reporter: ProgressReporter
+    ) -> MeasuredSegments:
+        measures = {rung.name: measure_video for rung in plan.rungs}
+        measures |= {AUDIO: measure_audio} if plan.audio else {}
+        for name in measures:
+            (folder / name).mkdir()
+        encoded = asyncio.Event()
+        async with task_group() as tasks:
+            uploading = tasks.create_task(uploader.follow(folder, measures, encoded))
+            report = await self._encoder.run(
+                encode_arguments(plan, source=SOURCE_NAME, folder="."),
+                folder=folder,
+                duration=plan.duration,
+                on_progress=partial(_note_progress, reporter, plan.duration),
+            )
+            encoded.set()
+        ENCODER_SPEED.observe(plan.duration / max(report.seconds, 0.001))
+        _log.info("encoded", seconds=round(report.seconds, 2), damaged_frames=report.damaged)
+        return uploading.result()
+
+    async def _put_the_rest(self, presentation: Presentation, folder: Path, uploader: EncodeUploader) -> bool:
+        """Playlists, after the segments they name, and the poster; whether there is one."""
+        for name, text in presentation.playlists.items():
+            await uploader.put(name, text.encode(), content_type=PLAYLIST_TYPE)
+        poster = folder / POSTER
+        if not await asyncio.to_thread(poster.exists):
+            return False
+        picture = await asyncio.to_thread(poster.read_bytes)
+        await uploader.put(POSTER, picture, content_type=POSTER_TYPE)
+        return True
+
+    async def _verify(self, encode: Encode, uploader: EncodeUploader) -> None:
+        """The store has what was put, byte for byte in size. Others' attempts may have left more."""
+        prefix = encode_prefix(encode.video_id, encode.number)
+        stored = {found.key: found.size async for found in self._outside.store.list(prefix)}
+        wrong = [key for key, size in uploader.uploaded.items() if stored.get(key) != size]
+        if wrong:
+            raise ProcessingFailedError(Code.INTERNAL, f"missing from the store: {wrong[:5]}")
+
+    async def _publish(self, encode: Encode, master: str, publication: Publication) -> Video:
+        video = await patiently(
+            lambda: self._commit(encode, master, publication), patience=self._settings.step_patience
+        )
+        await self._outside.announcer.announce(video.id, video.version)
+        await self._outside.edge.refresh_master(video.id)
+        return video
+
+    async def _commit(self, encode: Encode, master: str, publication: Publication) -> Video:
+        """The master last, and under the row's lock: whoever lost the fence cannot overwrite it."""
+        async with self._outside.database.transaction() as transaction:
+            await transaction.videos.lock_for_publish(encode)
+            published_before = (await transaction.videos.get(encode.video_id)).published_number
+            await self._outside.store.put(
+                master_key(encode.video_id),
+                master.encode(),
+                content_type=PLAYLIST_TYPE,
+                cache_control=_MASTER_CACHE,
+            )
+            video = await transaction.videos.mark_video_ready(encode, publication)
+            if published_before is not None:
+                await transaction.jobs.enqueue(
+                    RemoveJob(video_id=encode.video_id, number=published_before),
+                    delay=max(_KEEP_OLD, 2 * publication.duration),
+                )
+        return video
+
+
+def _note_progress(reporter: ProgressReporter, duration: float, progress: EncoderProgress) -> None:
+    position = progress.position or 0.0
+    left = (duration - position) / progress.speed if progress.speed else None
+    eta = None if left is None else timedelta(seconds=max(0.0, left))
+    reporter.note("encoding", position / duration, speed=progress.speed, eta=eta)
+
+
+def _publication(probe: Probe, presentation: Presentation, poster: str | None) -> Publication:
+    tracks = [probe.video.codec, *([probe.audio.codec] if probe.audio else [])]
+    return Publication(
+        duration=presentation.duration,
+        source=Source(
+            container=probe.container,
+            codecs=tuple(tracks),
+            size_bytes=probe.size_bytes,
+            fps=float(probe.video.average_fps),
+        ),
+        renditions=presentation.renditions,
+        poster=poster,
+    )
+
+
+def _unforeseen(error: Exception, stage: str) -> GoStreamError:
+    """Errors that no step expected: a full disk passes by itself, anything else is a defect of ours."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return WorkerFullError()
+    failed = ProcessingFailedError(Code.INTERNAL, f"{type(error).__name__}: {error}")
+    failed.stage = stage
+    return failed

@@ -1,0 +1,86 @@
+"""Segments go to the object store while the encoder is still at work on the next ones."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from gostream_shared.storage import ObjectStore
+from gostream_worker.concurrency import task_group
+from gostream_worker.metrics import UPLOADED_BYTES
+from gostream_worker.mpegts import Measured
+from gostream_worker.renditions import MeasuredSegments
+from gostream_worker.retry import patiently
+
+#: Uploads at once.
+POOL = 16
+#: Seconds between two looks for finished segments.
+POLL_INTERVAL = 0.1
+SEGMENT_TYPE = "video/mp2t"
+PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
+POSTER_TYPE = "image/jpeg"
+IMMUTABLE = "public, max-age=31536000, immutable"
+Measure = Callable[[bytes], Measured]
+
+
+class EncodeUploader:
+    """Puts one encode's objects below its prefix, and remembers what it has put."""
+
+    def __init__(self, store: ObjectStore, prefix: str, *, patience: float) -> None:
+        self._store = store
+        self._prefix = prefix
+        self._patience = patience
+        self._pool = asyncio.Semaphore(POOL)
+        #: Key → size of everything that was put.
+        self.uploaded: dict[str, int] = {}
+
+    async def follow(
+        self, folder: Path, renditions: Mapping[str, Measure], encoded: asyncio.Event
+    ) -> MeasuredSegments:
+        """Upload segments as they appear below `folder`/{rendition}/ until `encoded` is set and none is left.
+
+        The encoder renames a segment when it is whole. Uploaded files are removed.
+        """
+        measured: dict[str, dict[str, Measured]] = {name: {} for name in renditions}
+        taken: set[Path] = set()
+        async with task_group() as uploads:
+            last_look = False
+            while not last_look:
+                last_look = encoded.is_set()
+                for name, measure in renditions.items():
+                    for path in await asyncio.to_thread(_finished, folder / name, taken):
+                        taken.add(path)
+                        uploads.create_task(self._segment(path, name, measure, measured[name]))
+                if not last_look:
+                    await _wait(encoded, POLL_INTERVAL)
+        return measured
+
+    async def _segment(
+        self, path: Path, rendition: str, measure: Measure, measured: dict[str, Measured]
+    ) -> None:
+        async with self._pool:
+            data = await asyncio.to_thread(path.read_bytes)
+            measured[path.name] = await asyncio.to_thread(measure, data)
+            await self.put(f"{rendition}/{path.name}", data, content_type=SEGMENT_TYPE)
+            await asyncio.to_thread(path.unlink)
+
+    async def put(self, name: str, data: bytes, *, content_type: str) -> None:
+        """Store one object below the prefix, for ever. Raises BackendUnavailableError."""
+        key = self._prefix + name
+        await patiently(
+            lambda: self._store.put(key, data, content_type=content_type, cache_control=IMMUTABLE),
+            patience=self._patience,
+        )
+        self.uploaded[key] = len(data)
+        UPLOADED_BYTES.inc(len(data))
+
+
+def _finished(folder: Path, taken: set[Path]) -> list[Path]:
+    return sorted(path for path in folder.glob("*.ts") if path not in taken)
+
+
+async def _wait(event: asyncio.Event, timeout: float) -> None:
+    try:
+        async with asyncio.timeout(timeout):
+            await event.wait()
+    except TimeoutError:
+        pass

@@ -1,0 +1,72 @@
+"""Private directories for the attempts, and the removal of what dead workers left."""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Self
+
+import structlog
+
+_log = structlog.stdlib.get_logger("gostream.workdir")
+_LOCK = ".lock"
+
+
+class WorkDirectory:
+    """This process's own directory below the configured one."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @classmethod
+    @contextmanager
+    def open(cls, base: Path) -> Iterator[Self]:
+        """Make it, remove those of workers that are dead, and remove it in the end.
+
+        Who is alive holds a lock on a file in its directory, which the kernel gives up with the process.
+        """
+        base.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = Path(tempfile.mkdtemp(prefix="worker-", dir=base))
+        lock = _lock(path)
+        try:
+            _sweep(base, own=path)
+            yield cls(path)
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+            os.close(lock)
+
+    @asynccontextmanager
+    async def attempt(self) -> AsyncIterator[Path]:
+        """A directory for one attempt, removed whatever happens."""
+        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="attempt-", dir=self._path))
+        try:
+            yield folder
+        finally:
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+
+
+def _lock(path: Path) -> int:
+    descriptor = os.open(path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _sweep(base: Path, *, own: Path) -> None:
+    for path in base.glob("worker-*"):
+        if path == own or not (path / _LOCK).exists():  # another one, between its mkdir and its lock
+            continue
+        try:
+            lock = _lock(path)
+        except OSError:
+            continue  # alive
+        _log.info("removing what a dead worker left", path=str(path))
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(lock)

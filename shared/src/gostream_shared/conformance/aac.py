@@ -1,0 +1,42 @@
+"""AAC in ADTS: frame headers → configuration, frame count and bytes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gostream_shared.conformance.errors import AudioError
+
+SAMPLES_PER_FRAME = 1024
+_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+_HEADER = 7
+
+
+@dataclass(frozen=True, slots=True)
+class AacConfig:
+    """What the AudioSpecificConfig of a stream would say."""
+
+    object_type: int  # 2 = AAC-LC
+    sample_rate: int
+    channels: int
+
+    @property
+    def codec(self) -> str:
+        """For the CODECS attribute (RFC 6381)."""
+        return f"mp4a.40.{self.object_type}"
+
+
+def adts_frames(data: bytes) -> Iterator[tuple[AacConfig, int]]:
+    """(configuration, size in bytes) of each whole ADTS frame. Raises AudioError."""
+    at = 0
+    while at < len(data):
+        header = data[at : at + _HEADER]
+        if len(header) < _HEADER or header[0] != 0xFF or header[1] & 0xF6 != 0xF0:
+            raise AudioError("no ADTS header where a frame should start", offset=at)
+        rate = header[2] >> 2 & 0x0F
+        size = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
+        if rate >= len(_RATES) or size < _HEADER or at + size > len(data):
+            raise AudioError("an ADTS frame that is cut short or impossible", offset=at)
+        if header[6] & 3:
+            raise AudioError("several AAC frames in one ADTS frame", offset=at)
+        channels = (header[2] & 1) << 2 | header[3] >> 6
+        yield AacConfig((header[2] >> 6) + 1, _RATES[rate], channels), size
+        at += size

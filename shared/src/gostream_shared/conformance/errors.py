@@ -1,0 +1,39 @@
+"""How foreign bytes can be wrong: every parser here raises one of these and nothing else."""
+
+from gostream_shared.domain.errors import GoStreamError
+
+
+class MalformedError(GoStreamError):
+    """The bytes are not what they should be; `offset` says where, in bytes from the start."""
+
+    def __init__(self, message: str, *, offset: int = 0) -> None:
+        super().__init__(f"{message} (at byte {offset})")
+        self.offset = offset
+
+
+class PacketSizeError(MalformedError):
+    """Not a whole number of transport stream packets."""
+
+
+class TransportError(MalformedError):
+    """Not a transport stream, or one with damaged packets, tables or timestamps."""
+
+
+class VideoError(MalformedError):
+    """Not an H.264 stream that can be read."""
+
+
+class AudioError(MalformedError):
+    """Not an AAC stream that can be read."""
+
+
+class PlaylistError(GoStreamError):
+    """Not a playlist RFC 8216 allows; `line` counts from 1."""
+
+    def __init__(self, message: str, *, line: int) -> None:
+        super().__init__(f"line {line}: {message}")
+        self.line = line
+
+
+class UnreadableError(GoStreamError):
+    """A resource cannot be had: missing, refused, or larger than the limit."""

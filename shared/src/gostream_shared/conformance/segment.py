@@ -1,0 +1,223 @@
+"""One pass over a segment's bytes: what playlists and rules need to know of it, in a few hundred bytes."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median_low
+
+from gostream_shared.conformance.aac import SAMPLES_PER_FRAME, AacConfig, adts_frames
+from gostream_shared.conformance.errors import AudioError, VideoError
+from gostream_shared.conformance.h264 import (
+    IDR,
+    PPS,
+    SEI,
+    SLICE,
+    SPS,
+    Sps,
+    is_recovery_point,
+    nal_units,
+    parse_sps,
+    picture,
+)
+from gostream_shared.conformance.ts import AAC, CLOCK, H264, Jump, Pes, Stream, demux, ticks_between
+
+_MAX_PARAMETER_SETS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFrame:
+    """An IDR picture, and the byte range of the transport packets that carry it."""
+
+    pts: int
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class VideoMeasure:
+    """The pictures of a segment. Times are 90 kHz ticks on the 33-bit clock; lengths are plain ticks."""
+
+    pid: int
+    first_pts: int  # of the picture shown first
+    last_pts: int  # of the picture shown last
+    first_dts: int
+    last_dts: int
+    frames: int
+    frame_ticks: int  # the usual distance between two pictures; 0 when there is one and no timing
+    longest_gap: int
+    dts_rise: bool
+    key_frames: tuple[KeyFrame, ...]
+    starts_with_key: bool  # the first access unit holds SPS, PPS and an IDR picture
+    open_points: tuple[
+        int, ...
+    ]  # PTS of entry points whose followers are shown before them, or that are no IDR
+    parameter_sets: tuple[Sps, ...]  # the different ones, in order of appearance
+
+    @property
+    def ticks(self) -> int:
+        """How long the pictures are shown."""
+        return ticks_between(self.first_pts, self.last_pts) + self.frame_ticks
+
+
+@dataclass(frozen=True, slots=True)
+class AudioMeasure:
+    """The sound of a segment."""
+
+    pid: int
+    first_pts: int
+    frames: int
+    size: int  # of the ADTS frames, in bytes
+    configs: tuple[AacConfig, ...]
+
+    @property
+    def ticks(self) -> int:
+        return self.frames * SAMPLES_PER_FRAME * CLOCK // self.configs[0].sample_rate
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentMeasure:
+    """What measure_segment found."""
+
+    size: int
+    tables_end: int  # PAT and PMT stand before this offset
+    tables_first: bool  # and before any picture or sound
+    video: VideoMeasure | None
+    audio: AudioMeasure | None
+    counters: dict[int, tuple[int, int]]  # PID → first and last continuity counter
+    jumps: tuple[Jump, ...]
+
+    @property
+    def duration(self) -> float:
+        """Playing time in seconds, of the pictures when there are any."""
+        track = self.video or self.audio
+        return track.ticks / CLOCK if track else 0.0
+
+    @property
+    def first_pts(self) -> int | None:
+        track = self.video or self.audio
+        return track.first_pts if track else None
+
+    @property
+    def key_frames(self) -> tuple[KeyFrame, ...]:
+        return self.video.key_frames if self.video else ()
+
+
+def measure_segment(data: bytes) -> SegmentMeasure:
+    """Measure one MPEG-TS segment. Raises a MalformedError; linear in the size of `data`."""
+    transport = demux(data)
+    video, audio = transport.of_kind(H264), transport.of_kind(AAC)
+    return SegmentMeasure(
+        size=len(data),
+        tables_end=transport.tables_end,
+        tables_first=transport.tables_end <= transport.first_payload,
+        video=_measure_video(video) if video else None,
+        audio=_measure_audio(audio) if audio else None,
+        counters=transport.counters,
+        jumps=transport.jumps,
+    )
+
+
+@dataclass(slots=True)
+class _AccessUnit:
+    """One coded picture with its parameter sets; `pts` counts from the first unit of the segment."""
+
+    pts: int
+    idr: bool
+    entry: bool  # IDR, or marked as a recovery point
+    sets: frozenset[int]
+
+
+def _measure_video(stream: Stream) -> VideoMeasure:
+    units: list[_AccessUnit] = []
+    keys: list[KeyFrame] = []
+    stamps: list[tuple[int, int]] = []
+    known: dict[bytes, Sps] = {}
+    for pes in stream.packets():
+        if not stamps:
+            start = pes.pts
+        unit = _access_unit(pes, start, known)
+        units.append(unit)
+        stamps.append((pes.pts, pes.dts))
+        if unit.idr:
+            keys.append(KeyFrame(pes.pts, pes.offset, pes.end - pes.offset))
+    shown = sorted(unit.pts for unit in units)
+    gaps = [later - earlier for earlier, later in pairwise(shown)]
+    dts = [ticks_between(stamps[0][1], decoded) for _, decoded in stamps]
+    rate = next((s.frame_rate for s in known.values() if s.frame_rate), None)
+    single = round(CLOCK / rate) if rate and 1 <= rate <= CLOCK else 0
+    wrap = 1 << 33
+    return VideoMeasure(
+        pid=stream.pid,
+        first_pts=(start + shown[0]) % wrap,
+        last_pts=(start + shown[-1]) % wrap,
+        first_dts=stamps[0][1],
+        last_dts=stamps[-1][1],
+        frames=len(units),
+        frame_ticks=median_low(gaps) if gaps else single,
+        longest_gap=max(gaps, default=single),
+        dts_rise=all(a < b for a, b in pairwise(dts)) and _decoded_in_time(stamps),
+        key_frames=tuple(keys),
+        starts_with_key=units[0].idr and {SPS, PPS} <= units[0].sets,
+        open_points=tuple((start + pts) % wrap for pts in _open_points(units)),
+        parameter_sets=tuple(dict.fromkeys(known.values())),
+    )
+
+
+def _decoded_in_time(stamps: Iterable[tuple[int, int]]) -> bool:
+    return all(ticks_between(decoded, shown) >= 0 for shown, decoded in stamps)
+
+
+def _access_unit(pes: Pes, start: int, known: dict[bytes, Sps]) -> _AccessUnit:
+    """Look at the NAL units of one PES packet; new parameter sets are added to `known`."""
+    data = pes.payload
+    seen = set()
+    pictured = recovery = False
+    for kind, begin, end in nal_units(data):
+        seen.add(kind)
+        if kind in {SLICE, IDR} and not pictured:
+            picture(data[begin : begin + 32])  # a slice whose header cannot be read is no picture
+            pictured = True
+        elif kind == SPS:
+            _learn(data[begin:end].rstrip(b"\x00"), known)
+        elif kind == SEI:
+            recovery = recovery or is_recovery_point(data[begin:end])
+    if not pictured:
+        raise VideoError("a PES packet without a picture", offset=pes.offset)
+    idr = IDR in seen
+    return _AccessUnit(ticks_between(start, pes.pts), idr, idr or recovery, frozenset(seen & {SPS, PPS}))
+
+
+def _learn(sps: bytes, known: dict[bytes, Sps]) -> None:
+    if sps not in known:
+        if len(known) >= _MAX_PARAMETER_SETS:
+            raise VideoError(f"more than {_MAX_PARAMETER_SETS} different parameter sets")
+        known[sps] = parse_sps(sps)
+
+
+def _open_points(units: list[_AccessUnit]) -> list[int]:
+    """Entry points that are no IDR, or after which a picture decodes that is shown before them."""
+    found = []
+    earliest: int | None = None  # of the pictures decoded after the unit looked at, up to the next entry
+    for unit in reversed(units):
+        if unit.entry:
+            if not unit.idr or (earliest is not None and earliest < unit.pts):
+                found.append(unit.pts)
+            earliest = None
+        else:
+            earliest = unit.pts if earliest is None else min(earliest, unit.pts)
+    return found[::-1]
+
+
+def _measure_audio(stream: Stream) -> AudioMeasure:
+    configs: dict[AacConfig, None] = {}
+    frames = size = 0
+    first: int | None = None
+    for pes in stream.packets():
+        first = pes.pts if first is None else first
+        for config, length in adts_frames(pes.payload):
+            configs[config] = None
+            frames += 1
+            size += length
+    if first is None or not frames:
+        raise AudioError("an audio stream without a frame")
+    return AudioMeasure(stream.pid, first, frames, size, tuple(configs))

@@ -1,0 +1,28 @@
+"""The cache's namespace epochs, kept where a failover of Redis cannot lose them."""
+
+import asyncpg
+
+from gostream_shared.db.errors import database_errors
+from gostream_shared.domain.errors import BackendUnavailableError
+
+#: The timeline of what is written now; the control file would tell it only after the next checkpoint.
+_TIMELINE = "('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint"
+
+
+class PostgresEpochs:
+    """Implements gostream_shared.cache.protocol.Epochs."""
+
+    def __init__(self, pool: asyncpg.Pool, *, timeout: float) -> None:
+        self._pool = pool
+        self._timeout = timeout
+
+    async def current(self, server: str) -> int | None:
+        try:
+            async with database_errors(self._timeout):
+                epoch: int | None = await self._pool.fetchval(
+                    f"SELECT cache_epoch($1, {_TIMELINE})",
+                    server,
+                )
+        except asyncpg.ObjectNotInPrerequisiteStateError as error:  # a standby: no write, no timeline
+            raise BackendUnavailableError("database") from error
+        return epoch

@@ -1,0 +1,5 @@
+-- Attempts that ended for reasons of ours (an outage, a deploy) are forgiven: they do not count as tries.
+
+ALTER TABLE encodes
+  ADD COLUMN forgiven integer NOT NULL DEFAULT 0,
+  ADD COLUMN outage_since timestamptz;
