@@ -4,12 +4,12 @@ Each answers the encoded response and where it came from, and raises what the us
 InvalidRequestError, and DecodeError for bytes that are not a request.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from uuid import UUID
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from gostream.v1.video_service_pb2 import BatchGetVideosRequest, BatchGetVideosResponse, GetVideoRequest
 from gostream_api import validation
-from gostream_api.reads import Layer, Read, VideoReader
+from gostream_api.reads import Layer, LocalVideoReader, VideoReader
 from gostream_shared.domain.errors import VideosNotFoundError
 
 Answer = tuple[bytes, Layer]
@@ -26,6 +26,13 @@ async def get_video(reads: VideoReader, request: bytes) -> Answer:
     return read.reply.payload, read.layer
 
 
+def get_video_now(reads: LocalVideoReader, request: bytes) -> Answer | None:
+    """The same without waiting; None when it would have to wait."""
+    video_id, min_version = validation.get_video(GetVideoRequest.FromString(request))
+    read = reads.peek_video(video_id, min_version=min_version)
+    return None if read is None else (read.reply.payload, read.layer)
+
+
 async def batch_get_videos(reads: VideoReader, request: bytes) -> Answer:
     """The response is put together from encoded videos; the layer is the farthest of theirs.
 
@@ -35,21 +42,34 @@ async def batch_get_videos(reads: VideoReader, request: bytes) -> Answer:
     found = await reads.get_videos(video_ids)
     if missing := [video_id for video_id in dict.fromkeys(video_ids) if video_id not in found]:
         raise VideosNotFoundError(*missing)
-    return _concatenated(video_ids, found), max(
-        (read.layer for read in found.values()), key=_DISTANCE.__getitem__
-    )
+    layer = max((read.layer for read in found.values()), key=_DISTANCE.__getitem__)
+    return concatenated(found[video_id].reply.payload for video_id in video_ids), layer
 
 
-METHODS: Mapping[str, Callable[[VideoReader, bytes], Awaitable[Answer]]] = {
-    "GetVideo": get_video,
-    "BatchGetVideos": batch_get_videos,
+def batch_get_videos_now(reads: LocalVideoReader, request: bytes) -> Answer | None:
+    """The same without waiting; None when it would have to wait."""
+    payloads = reads.peek_videos(validation.batch_get_videos(BatchGetVideosRequest.FromString(request)))
+    return None if payloads is None else (concatenated(payloads), Layer.L1)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadCall:
+    """One method, in both manners."""
+
+    now: Callable[[LocalVideoReader, bytes], Answer | None]
+    later: Callable[[VideoReader, bytes], Awaitable[Answer]]
+
+
+READ_CALLS: Mapping[str, ReadCall] = {
+    "GetVideo": ReadCall(get_video_now, get_video),
+    "BatchGetVideos": ReadCall(batch_get_videos_now, batch_get_videos),
 }
 
 
-def _concatenated(video_ids: list[UUID], found: Mapping[UUID, Read]) -> bytes:
+def concatenated(payloads: Iterable[bytes]) -> bytes:
+    """An encoded BatchGetVideosResponse of encoded videos."""
     parts: list[bytes] = []
-    for video_id in video_ids:
-        payload = found[video_id].reply.payload
+    for payload in payloads:
         parts += (_VIDEOS, varint(len(payload)), payload)
     return b"".join(parts)
 

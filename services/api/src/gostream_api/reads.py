@@ -46,3 +46,15 @@ class VideoReader(Protocol):
     async def get_videos(self, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
         """Those of the videos that exist. Raises BackendUnavailableError."""
         ...
+
+
+class LocalVideoReader(VideoReader, Protocol):
+    """A reader that knows much by heart."""
+
+    def peek_video(self, video_id: UUID, *, min_version: int = 0) -> Read | None:
+        """As `get_video`, but at once; None when it would have to ask. Raises VideoNotFoundError."""
+        ...
+
+    def peek_videos(self, video_ids: Sequence[UUID]) -> list[bytes] | None:
+        """The encoded videos in the order of their ids, at once; None when it would have to ask."""
+        ...

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 import time
+from collections.abc import Iterable
 from typing import Any
 from uuid import uuid4
 
@@ -45,22 +46,47 @@ _log = structlog.stdlib.get_logger(_name)
 _is_enabled = logging.getLogger(_name).isEnabledFor
 
 
+class Meter:
+    """The metrics and the log line of one method's calls, whatever transport brings them."""
+
+    def __init__(self, method: str, *, is_unary: bool) -> None:
+        self._method = method
+        self._in_flight = _IN_FLIGHT.labels(method)
+        self._duration = _DURATION.labels(method) if is_unary else None
+        self._handled: dict[grpc.StatusCode, Counter] = {}
+
+    def begin(self) -> None:
+        self._in_flight.inc()
+
+    def end(self, code: grpc.StatusCode, seconds: float) -> None:
+        """One call that began is over."""
+        self._in_flight.dec()
+        self.count(code, seconds)
+
+    def count(self, code: grpc.StatusCode, seconds: float) -> None:
+        """One call took no time in which it could be seen."""
+        handled = self._handled.get(code)
+        if handled is None:
+            handled = self._handled[code] = _HANDLED.labels(self._method, code.name)
+        handled.inc()
+        if self._duration is not None:
+            self._duration.observe(seconds)
+        _write_log(self._method, code, seconds)
+
+
 class TelemetryInterceptor(BehaviorInterceptor):
     """Sees every RPC's beginning and its real end, cancellations and expired deadlines included."""
 
     def wrap(self, method: str, handler: Handler, behavior: Behavior) -> Behavior:
-        in_flight = _IN_FLIGHT.labels(method)
-        duration = (
-            None if handler.request_streaming or handler.response_streaming else _DURATION.labels(method)
-        )
+        meter = Meter(method, is_unary=not handler.request_streaming and not handler.response_streaming)
 
         async def observed(request: Any, context: Context) -> Any:
-            request_id = _request_id(context)
+            request_id = _request_id(context.invocation_metadata() or ())
             context.set_trailing_metadata(((REQUEST_ID, request_id),))
             structlog.contextvars.bind_contextvars(request_id=request_id, method=method)
             started = time.perf_counter()
             code = grpc.StatusCode.UNKNOWN
-            in_flight.inc()
+            meter.begin()
             try:
                 response = await behavior(request, context)
                 code = grpc.StatusCode.OK
@@ -75,12 +101,7 @@ class TelemetryInterceptor(BehaviorInterceptor):
                 code = _why_cancelled(context)
                 raise
             finally:
-                elapsed = time.perf_counter() - started
-                in_flight.dec()
-                _HANDLED.labels(method, code.name).inc()
-                if duration is not None:
-                    duration.observe(elapsed)
-                _write_log(method, code, elapsed)
+                meter.end(code, time.perf_counter() - started)
 
         return observed
 
@@ -95,12 +116,20 @@ def add_trailers(context: Context, *trailers: tuple[str, str | bytes]) -> None:
     context.set_trailing_metadata((*context.trailing_metadata(), *trailers))
 
 
-def _request_id(context: Context) -> str:
-    """The caller's, if it is one that can stand in logs and headers; else a new one."""
-    for key, value in context.invocation_metadata() or ():
-        if key == REQUEST_ID and isinstance(value, str) and _SANE.fullmatch(value):
-            return value
+def sane_request_id(value: str) -> str | None:
+    """The caller's request id, if it is one that can stand in logs and headers."""
+    return value if _SANE.fullmatch(value) else None
+
+
+def new_request_id() -> str:
     return uuid4().hex
+
+
+def _request_id(metadata: Iterable[tuple[str, str | bytes]]) -> str:
+    for key, value in metadata:
+        if key == REQUEST_ID and isinstance(value, str) and sane_request_id(value):
+            return value
+    return new_request_id()
 
 
 def _why_cancelled(context: Context) -> grpc.StatusCode:
