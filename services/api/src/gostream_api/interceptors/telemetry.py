@@ -58,13 +58,11 @@ class Meter:
     def begin(self) -> None:
         self._in_flight.inc()
 
-    def end(self, code: grpc.StatusCode, seconds: float) -> None:
-        """One call that began is over."""
+    def leave(self) -> None:
         self._in_flight.dec()
-        self.count(code, seconds)
 
     def count(self, code: grpc.StatusCode, seconds: float) -> None:
-        """One call took no time in which it could be seen."""
+        """One call ended so."""
         handled = self._handled.get(code)
         if handled is None:
             handled = self._handled[code] = _HANDLED.labels(self._method, code.name)
@@ -101,7 +99,8 @@ class TelemetryInterceptor(BehaviorInterceptor):
                 code = _why_cancelled(context)
                 raise
             finally:
-                meter.end(code, time.perf_counter() - started)
+                meter.leave()
+                meter.count(code, time.perf_counter() - started)
 
         return observed
 
