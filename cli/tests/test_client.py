@@ -2,7 +2,7 @@ import asyncio
 
 import grpc
 import pytest
-from google.rpc import error_details_pb2  # type: ignore[import-untyped]
+from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2
 
 from gostream.v1 import video_pb2

@@ -1,4 +1,4 @@
-"""The images' health check: `python healthcheck.py HOST:PORT` ends with 0 when grpc.health.v1 says SERVING."""
+"""The images' health check: `python healthcheck.py HOST:PORT` ends with 0 when gRPC health says SERVING."""
 
 import sys
 

@@ -43,6 +43,17 @@ async def test_a_wrong_password_is_refused(postgres_server: Postgres) -> None:
         await asyncpg.connect(url, timeout=10)
 
 
+@pytest.mark.faults
+def test_postgres_starts_although_its_old_id_belongs_to_somebody_new(
+    postgres_server: Postgres, redis_server: Valkey
+) -> None:
+    postgres_server.kill()
+    lock = postgres_server.directory / "data/postmaster.pid"
+    lines = lock.read_text().splitlines()
+    lock.write_text("\n".join([str(redis_server.pid), *lines[1:]]))
+    postgres_server.start()
+
+
 def _client(settings: RedisSettings | Valkey) -> redis.asyncio.Redis:
     return redis.asyncio.Redis(host=settings.host, port=settings.port, password=settings.password)
 

@@ -61,4 +61,4 @@ def test_help_lists_every_variable() -> None:
 
     assert all(name.upper() in text for name in Config.model_fields)
     assert "REDIS_TTL" in text
-    assert "default 300s" in text
+    assert "how long a cached video lives in Redis (5m)" in text

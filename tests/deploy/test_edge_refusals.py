@@ -12,45 +12,22 @@ from tests.deploy.origin import Origin, serving
 pytestmark = pytest.mark.stack
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
-        *(
-            "/",
-            "/hls/",
-            "/hls/v-1",
-            "/hls/v-1/",
-            "/hls/v-1/v2/720p/",
-            "/uploads/v-1/seg.ts",
-            "/videos/hls/a/b.ts",
-        ),
-        *(
-            "/hls/v-1/source.txt",
-            "/hls/v-1/x.ts.html",
-            "/hls/v-1/.ts",
-            "/hls/v-1/.hidden/a.ts",
-            "/hls/v-1/a%20b.ts",
-        ),
-        *(
-            "/hls/../uploads/a/b.ts",
-            "/hls/a/../../uploads/b.ts",
-            "/hls/%2e%2e/uploads/b.ts",
-            "/hls/..%2fa/b.ts",
-        ),
-        *("/hls/a/%2e%2e%2f%2e%2e%2fuploads/b.ts", "/hls/a/..;/b.ts", "/hls/a/..\\b.ts", "/hls/a/b%00.ts"),
-        *(
-            "/hls/a/b.ts%3fversionId=1",
-            "/hls/a/b%0d%0aHost:x.ts",
-            "/hls/a/b%23.ts",
-            "/hls/%C3%A9/b.ts",
-            "/hls/a/b.TS",
-        ),
-        *("/hls/a/b/c/d/e/f.ts", "/hls/" + "a" * 65 + "/b.ts", "//evil/hls/a/b.ts/", "/.edge/missing"),
-    ],
-)
-def test_other_paths_end_at_the_edge(edge: Nginx, origin: Origin, target: str) -> None:
-    answer = ask(edge, target)
-    assert answer.status in (400, 404)
+# One line a kind: other places, other names, ways out, ways out in disguise, smuggled parts, the rest.
+HOSTILE = """
+/ /hls/ /hls/a /hls/a/ /hls/a/v2/720p/ /uploads/a/b.ts /videos/hls/a/b.ts /.edge/missing
+/hls/a/source.txt /hls/a/b.ts.html /hls/a/.ts /hls/a/.hidden/b.ts /hls/a/b.c.ts /hls/a/b.TS
+/hls/../uploads/a/b.ts /hls/a/../../uploads/b.ts /hls/a/..;/b.ts /hls/a/..\\b.ts
+/hls/%2e%2e/uploads/b.ts /hls/..%2fa/b.ts /hls/a/%2e%2e%2f%2e%2e%2fuploads/b.ts
+/hls/a/b.ts%3fversionId=1 /hls/a/b%00.ts /hls/a/b%0d%0aHost:x.ts /hls/a/b%23.ts /hls/a/b%20c.ts
+/hls/a/b/c/d/e/f.ts /hls/%C3%A9/b.ts //evil/hls/a/b.ts/
+""".split()  # noqa: SIM905  (a list of thirty lines reads worse)
+HOSTILE.append("/hls/" + "a" * 65 + "/b.ts")
+
+
+def test_other_paths_end_at_the_edge(edge: Nginx, origin: Origin) -> None:
+    targets = HOSTILE + [target.replace(".ts", ".m3u8") for target in HOSTILE if ".ts" in target]
+    answers = {target: ask(edge, target).status for target in targets}
+    assert {target: status for target, status in answers.items() if status not in (400, 404)} == {}
     assert not origin.seen
 
 

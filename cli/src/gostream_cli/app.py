@@ -13,7 +13,7 @@ import typer
 from gostream.v1 import video_pb2
 from gostream_cli import commands
 from gostream_cli.output import Output
-from gostream_cli.run import call, within
+from gostream_cli.run import call, run, within
 
 app = typer.Typer(
     name="gostream",
@@ -180,6 +180,22 @@ def remove(
     """Delete a video and everything published of it."""
     out = Output(as_json=json)
     call(server, out, timeout, lambda client: commands.remove(client, out, video_id, sure=yes))
+
+
+@app.command()
+def verify(
+    tree: Annotated[
+        str, typer.Argument(metavar="URL|DIR", help="A master playlist's URL, or a directory with one.")
+    ],
+    decode: Annotated[bool, typer.Option("--decode", help="Also decode every variant with ffmpeg.")] = False,
+    timeout: WholeTimeout = None,
+    json: Json = False,
+) -> None:
+    """Check a published HLS tree against the rules players rely on."""
+    from gostream_cli.verify import verify as verify_tree  # brings aiohttp, as upload does
+
+    out = Output(as_json=json)
+    run(out, lambda: within(timeout, verify_tree(out, tree, decode_it=decode)))
 
 
 def main() -> None:

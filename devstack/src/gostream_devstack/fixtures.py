@@ -172,7 +172,7 @@ def object_store_server(
     """
     from gostream_devstack.seaweedfs import SeaweedFS
 
-    server = SeaweedFS(_server_home, _server_ports, _server_state.secrets, "videos", _server_ports.pick("s3"))
+    server = SeaweedFS(_server_home, _server_ports, _server_state.secrets, _server_ports.pick("s3"))
     server.start()
     yield server
     server.stop()

@@ -14,6 +14,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from gostream_devstack.errors import StackError
+
+REPOSITORY = Path(__file__).parents[3]  # devstack runs from a checkout, on its deploy/ and protos/
 OUTSIDE = Path("/var/tmp")  # noqa: S108  (mkdtemp makes the directory; it must survive a reboot)
 
 
@@ -38,6 +41,8 @@ class Home:
         """Make (or find again) the directories below `root`."""
         account = _nobody() if os.geteuid() == 0 else None
         root.mkdir(parents=True, exist_ok=True)
+        if root.stat().st_uid != os.geteuid():
+            raise StackError(f"{root} belongs to somebody else; remove it or choose another with --state-dir")
         root.chmod(0o711 if account else 0o700)
         logs = root / "logs"
         logs.mkdir(mode=0o700, exist_ok=True)

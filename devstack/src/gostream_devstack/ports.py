@@ -4,6 +4,8 @@ import random
 import socket
 from collections.abc import Callable
 
+from gostream_devstack.errors import StackError
+
 HOST = "127.0.0.1"
 # Below the kernel's range for outgoing connections, so that no connection can take a port we chose.
 ANYWHERE = range(10_000, 32_768)
@@ -43,7 +45,7 @@ class Ports:
             None,
         )
         if port is None:
-            raise OSError(f"no free port for {name}")
+            raise StackError(f"no free port for {name}")
         if preferred is not None and port != wanted:
             self._notice(f"port {wanted} is taken: {name} listens on {port}")
         self._given.add(port)

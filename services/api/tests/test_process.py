@@ -82,7 +82,7 @@ def program(run_api: Callable[..., Program]) -> Iterator[tuple[Program, grpc.Cha
 
 def test_it_serves_health_reflection_and_metrics(program: tuple[Program, grpc.Channel]) -> None:
     started, channel = program
-    health = health_pb2_grpc.HealthStub(channel)
+    health: Any = health_pb2_grpc.HealthStub(channel)  # its types lack the methods
 
     for service in ("", SERVICE):
         answer = health.Check(health_pb2.HealthCheckRequest(service=service), timeout=GIVE_UP)
@@ -121,7 +121,8 @@ def test_a_log_line_names_the_request_and_the_video(program: tuple[Program, grpc
 
 def test_sigterm_ends_it_with_0_after_saying_not_serving(program: tuple[Program, grpc.Channel]) -> None:
     started, channel = program
-    watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=GIVE_UP)
+    health: Any = health_pb2_grpc.HealthStub(channel)  # its types lack the methods
+    watch = health.Watch(health_pb2.HealthCheckRequest(), timeout=GIVE_UP)
     assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
 
     started.process.send_signal(signal.SIGTERM)

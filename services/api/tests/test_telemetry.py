@@ -45,22 +45,20 @@ async def request_id(call: Any) -> str:
     return str(dict(await call.trailing_metadata())["x-request-id"])
 
 
-@pytest.mark.parametrize("given", ["a", "req-1_2.3", "A" * 64, "01890000-0000-7000-8000-000000000001"])
-async def test_a_sane_request_id_of_the_client_is_kept(api: Any, given: str) -> None:
-    call = create(api, metadata=(("x-request-id", given),))
-    await call
+async def test_a_sane_request_id_of_the_client_is_kept(api: Any) -> None:
+    for given in ("a", "req-1_2.3", "A" * 64, "01890000-0000-7000-8000-000000000001"):
+        call = create(api, metadata=(("x-request-id", given),))
+        await call
 
-    assert await request_id(call) == given
+        assert await request_id(call) == given
 
 
-@pytest.mark.parametrize(
-    "given", ["", " ", "a b", "A" * 65, "-x", '{"$gt":1}', "\x1b[31m".strip("\x1b"), "../x"]
-)
-async def test_any_other_is_replaced(api: Any, given: str) -> None:
-    call = create(api, metadata=(("x-request-id", given),))
-    await call
+async def test_any_other_is_replaced(api: Any) -> None:
+    for given in ("", " ", "a b", "A" * 65, "-x", '{"$gt":1}', "[31m", "../x", "a,b"):
+        call = create(api, metadata=(("x-request-id", given),))
+        await call
 
-    assert UUID(await request_id(call)).version == 4
+        assert UUID(await request_id(call)).version == 4
 
 
 async def test_every_answer_has_a_request_id_of_its_own(api: Any, refused: Any) -> None:

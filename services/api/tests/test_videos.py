@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-import aiohttp
 import asyncpg
 import grpc
 import pytest
@@ -14,15 +13,11 @@ import pytest
 from gostream.v1.video_pb2 import Video
 from gostream.v1.video_service_pb2 import (
     CreateVideoRequest,
-    CreateVideoResponse,
     DeleteVideoRequest,
     GetVideoRequest,
     ProcessOptions,
     TriggerProcessRequest,
 )
-from gostream_devstack.postgres import Postgres
-from gostream_devstack.seaweedfs import SeaweedFS
-from gostream_devstack.valkey import Valkey
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.video import Failure, Publication, Rendition, Source
 
@@ -43,30 +38,6 @@ PUBLICATION = Publication(
 )
 
 
-async def create(api: Any, **fields: Any) -> CreateVideoResponse:
-    created: CreateVideoResponse = await api.stub.CreateVideo(
-        CreateVideoRequest(**({"title": "Holiday"} | fields))
-    )
-    return created
-
-
-async def upload(created: CreateVideoResponse, body: bytes = b"film") -> int:
-    request = created.upload
-    headers = dict(request.headers)
-    async with (
-        aiohttp.ClientSession() as session,
-        session.request(request.method, request.url, headers=headers, data=body) as answer,
-    ):
-        return answer.status
-
-
-async def uploaded(api: Any) -> str:
-    """Id of a new video whose source is there."""
-    created = await create(api)
-    assert await upload(created) == 200
-    return created.video.id
-
-
 async def publish(database: PostgresDatabase, video_id: str, number: int = 1) -> None:
     """Do a worker's part."""
     encode = await database.videos.begin_attempt(UUID(video_id), number, worker="w")
@@ -81,7 +52,7 @@ async def jobs(database: PostgresDatabase) -> list[asyncpg.Record]:
 
 async def test_a_created_video_is_read_back_and_its_source_uploaded(api: Any) -> None:
     before = datetime.now(UTC)
-    created = await create(api, title="Été 🎬", user_id="ann", content_type="video/mp4", size_bytes=4)
+    created = await api.create(title="Été 🎬", user_id="ann", content_type="video/mp4", size_bytes=4)
 
     video, request = created.video, created.upload
     assert (video.status, video.version, video.playback_url) == (Video.STATUS_PENDING_UPLOAD, 1, "")
@@ -91,14 +62,14 @@ async def test_a_created_video_is_read_back_and_its_source_uploaded(api: Any) ->
     expires = request.expire_time.ToDatetime(UTC)
     assert before < expires < before + timedelta(hours=1, minutes=5)
     assert request.headers["Content-Type"] == "video/mp4"
-    assert await upload(created, b"film") == 200
+    assert await api.upload(created, b"film") == 200
     assert await api.stub.GetVideo(GetVideoRequest(id=video.id)) == video
 
 
 async def test_an_upload_of_another_size_than_announced_is_refused_by_the_store(api: Any) -> None:
-    created = await create(api, size_bytes=4)
+    created = await api.create(size_bytes=4)
 
-    assert await upload(created, b"another film") == 403
+    assert await api.upload(created, b"another film") == 403
 
 
 async def test_a_negative_entry_of_an_id_ends_with_its_creation(
@@ -108,7 +79,7 @@ async def test_a_negative_entry_of_an_id_ends_with_its_creation(
     assert (await refused(api.stub.GetVideo(GetVideoRequest(id=str(wanted))))).reason == "VIDEO_NOT_FOUND"
     monkeypatch.setattr("gostream_api.video_service.new_id", lambda: wanted)
 
-    created = await create(api)
+    created = await api.create()
 
     assert await api.stub.GetVideo(GetVideoRequest(id=str(wanted))) == created.video
 
@@ -116,7 +87,7 @@ async def test_a_negative_entry_of_an_id_ends_with_its_creation(
 async def test_a_request_id_makes_creation_repeatable_and_admits_no_other_request(
     api: Any, refused: Any, database: PostgresDatabase
 ) -> None:
-    repeated = await asyncio.gather(*(create(api, request_id="r1") for _ in range(8)))
+    repeated = await asyncio.gather(*(api.create(request_id="r1") for _ in range(8)))
 
     refusal = await refused(api.stub.CreateVideo(CreateVideoRequest(title="Something else", request_id="r1")))
 
@@ -144,7 +115,7 @@ async def test_every_wrong_field_is_named_at_once(api: Any, refused: Any) -> Non
 
 
 async def test_processing_needs_an_uploaded_source(api: Any, refused: Any) -> None:
-    created = await create(api)
+    created = await api.create()
 
     refusal = await refused(api.stub.TriggerProcess(TriggerProcessRequest(id=created.video.id)))
 
@@ -157,7 +128,7 @@ async def test_a_source_that_is_too_large_is_not_processed(
     start_api: Callable[..., Awaitable[Any]], refused: Any
 ) -> None:
     api = await start_api(SOURCE_MAX_BYTES="3")
-    video_id = await uploaded(api)
+    video_id = await api.uploaded()
 
     refusal = await refused(api.stub.TriggerProcess(TriggerProcessRequest(id=video_id)))
     at_creation = await refused(api.stub.CreateVideo(CreateVideoRequest(title="x", size_bytes=4)))
@@ -169,7 +140,7 @@ async def test_a_source_that_is_too_large_is_not_processed(
 async def test_processing_is_started_and_enqueued_once_however_often_it_is_asked_for(
     api: Any, database: PostgresDatabase
 ) -> None:
-    video_id = await uploaded(api)
+    video_id = await api.uploaded()
 
     answers = await asyncio.gather(
         *(api.stub.TriggerProcess(TriggerProcessRequest(id=video_id)) for _ in range(8))
@@ -184,7 +155,7 @@ async def test_processing_is_started_and_enqueued_once_however_often_it_is_asked
 async def test_nothing_is_started_when_the_job_cannot_be_enqueued(
     api: Any, refused: Any, database: PostgresDatabase
 ) -> None:
-    video_id = await uploaded(api)
+    video_id = await api.uploaded()
     await database.pool.execute("ALTER TABLE pgqueuer RENAME TO pgqueuer_away")
 
     refusal = await refused(api.stub.TriggerProcess(TriggerProcessRequest(id=video_id)))
@@ -197,7 +168,7 @@ async def test_nothing_is_started_when_the_job_cannot_be_enqueued(
 async def test_a_request_id_triggers_once_even_after_the_encode_has_ended(
     api: Any, database: PostgresDatabase
 ) -> None:
-    video_id = await uploaded(api)
+    video_id = await api.uploaded()
     request = TriggerProcessRequest(id=video_id, request_id="r1")
     await api.stub.TriggerProcess(request)
     await publish(database, video_id)
@@ -212,7 +183,7 @@ async def test_a_request_id_triggers_once_even_after_the_encode_has_ended(
 async def test_a_video_that_is_processed_with_another_profile_is_not_joined(
     api: Any, refused: Any, database: PostgresDatabase
 ) -> None:
-    video_id = await uploaded(api)
+    video_id = await api.uploaded()
     await database.videos.start_encode(UUID(video_id), profile="other")
 
     refusal = await refused(api.stub.TriggerProcess(TriggerProcessRequest(id=video_id)))
@@ -228,7 +199,7 @@ async def test_a_full_queue_refuses_new_encodes_and_not_repetitions(
     start_api: Callable[..., Awaitable[Any]], refused: Any
 ) -> None:
     api = await start_api(QUEUE_LIMIT="1")
-    first, second = await uploaded(api), await uploaded(api)
+    first, second = await api.uploaded(), await api.uploaded()
     await api.stub.TriggerProcess(TriggerProcessRequest(id=first))
 
     refusal = await refused(api.stub.TriggerProcess(TriggerProcessRequest(id=second)))
@@ -241,7 +212,7 @@ async def test_a_full_queue_refuses_new_encodes_and_not_repetitions(
 async def test_a_ready_video_has_a_playback_url_and_keeps_it_while_it_is_encoded_again(
     api: Any, database: PostgresDatabase
 ) -> None:
-    video_id = await uploaded(api)
+    video_id = await api.uploaded()
     await api.stub.TriggerProcess(TriggerProcessRequest(id=video_id))
     await publish(database, video_id)
 
@@ -261,7 +232,7 @@ async def test_a_ready_video_has_a_playback_url_and_keeps_it_while_it_is_encoded
 
 
 async def test_x_cache_says_where_the_answer_came_from(api: Any) -> None:
-    video_id = (await create(api)).video.id
+    video_id = (await api.create()).video.id
 
     seen = []
     for _ in range(2):
@@ -273,7 +244,7 @@ async def test_x_cache_says_where_the_answer_came_from(api: Any) -> None:
 
 
 async def test_a_writer_reads_its_own_write_at_once(api: Any) -> None:
-    video_id = await uploaded(api)
+    video_id = await api.uploaded()
     await api.stub.GetVideo(GetVideoRequest(id=video_id))
 
     triggered = await api.stub.TriggerProcess(TriggerProcessRequest(id=video_id))
@@ -285,7 +256,7 @@ async def test_another_replica_serves_a_version_that_is_asked_for(
     start_api: Callable[..., Awaitable[Any]],
 ) -> None:
     one, other = await start_api(), await start_api()
-    video_id = await uploaded(one)
+    video_id = await one.uploaded()
     await other.stub.GetVideo(GetVideoRequest(id=video_id))
 
     triggered = await one.stub.TriggerProcess(TriggerProcessRequest(id=video_id))
@@ -295,7 +266,7 @@ async def test_another_replica_serves_a_version_that_is_asked_for(
 
 
 async def test_a_version_that_was_never_reached_is_refused(api: Any, refused: Any) -> None:
-    video_id = (await create(api)).video.id
+    video_id = (await api.create()).video.id
 
     refusal = await refused(api.stub.GetVideo(GetVideoRequest(id=video_id, min_version=2**62)))
 
@@ -318,7 +289,7 @@ async def test_an_unknown_video_is_not_found_by_any_method(api: Any, refused: An
 async def test_a_deleted_video_is_gone_and_its_objects_are_removed_later(
     api: Any, refused: Any, database: PostgresDatabase
 ) -> None:
-    created = await create(api)
+    created = await api.create()
     await api.stub.GetVideo(GetVideoRequest(id=created.video.id))
 
     await api.stub.DeleteVideo(DeleteVideoRequest(id=created.video.id, etag=created.video.etag))
@@ -332,13 +303,13 @@ async def test_a_deleted_video_is_gone_and_its_objects_are_removed_later(
     assert timedelta(seconds=30) < job["delay"] <= timedelta(minutes=1)
 
 
-@pytest.mark.parametrize("etag", ['"99"', "1", 'W/"1"', '"0"', '"1" ', "x" * 10_000])
-async def test_only_the_etag_that_was_read_deletes(api: Any, refused: Any, etag: str) -> None:
-    created = await create(api)
+async def test_only_the_etag_that_was_read_deletes(api: Any, refused: Any) -> None:
+    created = await api.create()
 
-    refusal = await refused(api.stub.DeleteVideo(DeleteVideoRequest(id=created.video.id, etag=etag)))
+    for etag in ('"99"', "1", 'W/"1"', '"0"', '"1" ', '"1"\n', "x" * 10_000):
+        refusal = await refused(api.stub.DeleteVideo(DeleteVideoRequest(id=created.video.id, etag=etag)))
+        assert (refusal.code, refusal.reason) == (grpc.StatusCode.ABORTED, "ETAG_MISMATCH")
 
-    assert (refusal.code, refusal.reason) == (grpc.StatusCode.ABORTED, "ETAG_MISMATCH")
     assert await api.stub.GetVideo(GetVideoRequest(id=created.video.id)) == created.video
 
 
@@ -355,7 +326,7 @@ async def test_a_deadline_ends_the_statement_that_waits_in_the_database(
     async def nobody_waits() -> bool:
         return await waiting() == 0
 
-    video_id = await uploaded(api)
+    video_id = await api.uploaded()
     async with database.pool.acquire() as connection, connection.transaction():
         await connection.execute("SELECT 1 FROM videos WHERE id = $1 FOR UPDATE", UUID(video_id))
         call = api.stub.TriggerProcess(TriggerProcessRequest(id=video_id), timeout=2)
@@ -366,47 +337,3 @@ async def test_a_deadline_ends_the_statement_that_waits_in_the_database(
 
     assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     assert (await database.videos.get(UUID(video_id))).version == 1
-
-
-async def test_without_redis_everything_still_works(api: Any, redis_server: Valkey) -> None:
-    redis_server.stop()
-
-    video_id = await uploaded(api)
-    triggered = await api.stub.TriggerProcess(TriggerProcessRequest(id=video_id), timeout=30)
-    call = api.stub.GetVideo(GetVideoRequest(id=video_id), timeout=30)
-
-    assert await call == triggered
-    assert dict(await call.trailing_metadata())["x-cache"] in {"BYPASS", "MISS"}
-
-
-async def test_without_the_object_store_processing_is_unavailable_and_reads_go_on(
-    api: Any, refused: Any, object_store_server: SeaweedFS
-) -> None:
-    video_id = await uploaded(api)
-    object_store_server.stop()
-    try:
-        refusal = await refused(api.stub.TriggerProcess(TriggerProcessRequest(id=video_id), timeout=60))
-        read = await api.stub.GetVideo(GetVideoRequest(id=video_id))
-    finally:
-        object_store_server.start()
-
-    assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "BACKEND_UNAVAILABLE")
-    assert "object store" in refusal.message
-    assert read.id == video_id
-
-
-async def test_without_the_database_writes_are_unavailable_until_it_is_back(
-    api: Any, refused: Any, postgres_server: Postgres
-) -> None:
-    created = await create(api)
-    await api.stub.GetVideo(GetVideoRequest(id=created.video.id))
-    postgres_server.stop()
-    try:
-        refusal = await refused(api.stub.CreateVideo(CreateVideoRequest(title="x"), timeout=30))
-        cached = await api.stub.GetVideo(GetVideoRequest(id=created.video.id))
-    finally:
-        postgres_server.start()
-
-    assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "BACKEND_UNAVAILABLE")
-    assert cached == created.video
-    await create(api)

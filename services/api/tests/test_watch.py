@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import grpc
@@ -13,6 +13,9 @@ from grpc import aio
 
 from gostream.v1.video_pb2 import Video
 from gostream.v1.video_service_pb2 import CreateVideoRequest, DeleteVideoRequest, WatchVideoRequest
+from gostream.v1.video_service_pb2_grpc import VideoServiceStub
+from gostream_api.server import ApiServer
+from gostream_api.servicer import VideoServicer, method_handlers
 from gostream_api.watch import Snapshot, WatchService
 from gostream_devstack.valkey import Valkey
 from gostream_shared.cache.events import Watchers
@@ -198,6 +201,23 @@ async def test_a_bus_that_is_down_makes_no_storm_of_queries(
     assert await selects(database) - before < 20  # two a look, one look a second
 
 
+async def test_changes_are_seen_while_the_bus_reports_gap_after_gap(
+    watches: WatchService, database: PostgresDatabase, events: CountedWatchers, encode: Encode
+) -> None:
+    async def keep_failing() -> None:
+        while True:
+            events.reset()
+            await asyncio.sleep(0.05)
+
+    failing = asyncio.ensure_future(keep_failing())
+    stream = watches.watch(encode.video_id)
+    await following(stream)
+    await database.videos.report_progress(encode, encoding(10))
+
+    assert percent(await following(stream)) == 10
+    failing.cancel()
+
+
 async def selects(database: PostgresDatabase) -> int:
     """How often the videos were read by their key."""
     await database.pool.execute("SELECT pg_stat_force_next_flush()")
@@ -350,18 +370,30 @@ async def test_watches_beyond_the_limit_are_refused_and_calls_are_not(
 
 
 async def test_a_client_that_goes_away_leaves_nothing_behind(
-    start_api: Callable[..., Awaitable[Any]], refused: Any
+    watches: WatchService, events: CountedWatchers, encode: Encode, eventually: Any
 ) -> None:
-    api = await start_api(MAX_WATCHES="1")
-    video_id = await created(api)
-    for _ in range(5):
-        call = api.stub.WatchVideo(WatchVideoRequest(id=video_id))
-        async with asyncio.timeout(20):
-            while True:
-                try:
-                    await call.read()
-                    break
-                except aio.AioRpcError:  # the one before is not gone yet
-                    await asyncio.sleep(0.02)
-                    call = api.stub.WatchVideo(WatchVideoRequest(id=video_id))
-        call.cancel()
+    async def nobody_is_subscribed() -> bool:
+        return events.subscribed == 0
+
+    servicer = VideoServicer(
+        videos=cast("Any", None),
+        reads=cast("Any", None),
+        watches=watches,
+        cdn_base_url="",
+        source_max_bytes=1,
+    )
+    server = ApiServer(method_handlers(servicer), watches, max_calls=1, max_streams=3)
+    port = await server.start("127.0.0.1", 0)
+    async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        request = WatchVideoRequest(id=str(encode.video_id))
+        calls: list[Any] = [VideoServiceStub(channel).WatchVideo(request) for _ in range(3)]
+        for call in calls:
+            await read(call)
+        assert events.subscribed == 3
+
+        for call in calls:
+            call.cancel()
+        await eventually(nobody_is_subscribed)
+        again: Any = VideoServiceStub(channel).WatchVideo(request)
+        await read(again)  # there is room again
+    await server.stop(delay=timedelta(0), grace=timedelta(0))

@@ -111,16 +111,32 @@ def _sentence(error: Any) -> str:
 
 def describe(kind: type[Config]) -> str:
     """Every variable with its default and meaning, for `--help`."""
-    lines = []
-    for name, field in kind.model_fields.items():
-        default = "required" if field.is_required() else f"default {_shown(field.default)}"
-        lines.append(f"  {name.upper():<24} {field.description} ({default})")
-    return "\n".join(lines)
+    return "\n".join(f"  {name:<24} {meaning} ({default})" for name, default, meaning in rows(kind))
+
+
+def rows(kind: type[Config]) -> list[tuple[str, str, str]]:
+    """(variable, default, meaning) of every knob, for `--help` and docs/configuration.md."""
+    return [
+        (
+            name.upper(),
+            "required" if field.is_required() else _shown(field.default),
+            str(field.description),
+        )
+        for name, field in kind.model_fields.items()
+    ]
 
 
 def _shown(value: object) -> str:
     if isinstance(value, timedelta):
-        return f"{value.total_seconds():g}s"
+        return _duration(value)
     if isinstance(value, SecretStr):
         return "empty"
     return "unset" if value is None else str(value)
+
+
+def _duration(value: timedelta) -> str:
+    """As it would be written in the environment: `5m` rather than `300s`."""
+    minutes, seconds = divmod(value.total_seconds(), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    parts = [(hours, "h"), (minutes, "m"), (seconds, "s")]
+    return "".join(f"{number:g}{unit}" for number, unit in parts if number) or "0s"

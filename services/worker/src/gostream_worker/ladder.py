@@ -18,6 +18,7 @@ STANDARD_FPS = (
     Fraction(60),
 )
 _UNKNOWN_FPS = Fraction(25)
+_SPARSE = 3
 _HDR_TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}  # PQ and HLG of ITU-T H.273
 
 
@@ -104,13 +105,15 @@ def display_size(video: VideoTrack) -> tuple[int, int]:
 def choose_fps(video: VideoTrack, max_fps: int) -> Fraction:
     """The constant frame rate of every rung.
 
-    A steady source keeps its rate, halved and so on until it fits; an unsteady one gets the next standard
-    rate above its average.
+    A steady source keeps its rate, halved and so on until it fits. An unsteady one gets the rate of its grid
+    unless most of that is empty, else the next standard rate above its average.
     """
     average, base = video.average_fps, video.base_fps
     if average <= 0:
         return _UNKNOWN_FPS
     if base <= 0 or abs(average - base) > base / 100:
+        if average < base <= max_fps and base <= _SPARSE * average:
+            return base
         return next((rate for rate in STANDARD_FPS if rate >= average * Fraction(99, 100)), Fraction(max_fps))
     nearest = min(STANDARD_FPS, key=lambda rate: abs(rate - average))
     steady = nearest if abs(nearest - average) < average / 1000 else average.limit_denominator(1001)

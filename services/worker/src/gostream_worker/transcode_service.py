@@ -174,7 +174,6 @@ class TranscodeService:
             lambda: self._commit(encode, master, publication), patience=self._settings.step_patience
         )
         await self._outside.announcer.announce(video.id, video.version)
-        await self._outside.edge.refresh_master(video.id)
         return video
 
     async def _commit(self, encode: Encode, master: str, publication: Publication) -> Video:
@@ -188,6 +187,8 @@ class TranscodeService:
                 content_type=PLAYLIST_TYPE,
                 cache_control=_MASTER_CACHE,
             )
+            # Before READY is committed: whoever hears of it finds the new encode at the edge.
+            await self._outside.edge.refresh_master(encode.video_id)
             video = await transaction.videos.mark_video_ready(encode, publication)
             if published_before is not None:
                 await transaction.jobs.enqueue(

@@ -79,8 +79,10 @@ class HttpSource:
     over_http = True
 
     def __init__(self, url: str, fetch: Fetch) -> None:
-        base, _, self.master = url.rpartition("/")
+        path, mark, query = url.partition("?")
+        base, _, name = path.rpartition("/")
         self._base = base + "/"
+        self.master = name + mark + query
         self._fetch = fetch
 
     async def read(self, path: str, *, limit: int, headers: Mapping[str, str] | None = None) -> Resource:
@@ -101,5 +103,5 @@ def resolve(playlist: str, uri: str) -> str | None:
         return None
     if "\\" in plain or ".." in plain.split("/") or any(ord(letter) < 32 for letter in plain):
         return None
-    path = posixpath.normpath(posixpath.join(posixpath.dirname(playlist), parts.path))
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(playlist.partition("?")[0]), parts.path))
     return f"{path}?{parts.query}" if parts.query else path

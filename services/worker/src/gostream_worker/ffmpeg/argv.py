@@ -26,7 +26,7 @@ def encode_arguments(plan: Plan, *, source: str, folder: str) -> list[str]:
         arguments += ["-map", f"[v{number}]", *_video_codec(plan, rung), *_segments(plan, folder, rung.name)]
     if plan.audio:
         arguments += ["-map", f"0:{plan.audio.index}", *_audio_codec(plan), *_segments(plan, folder, AUDIO)]
-    poster = ["-frames:v", "1", "-q:v", "4", "-f", "image2", "-update", "1"]
+    poster = ["-q:v", "4", "-fps_mode", "vfr", "-f", "image2", "-update", "1"]
     return [*arguments, "-map", "[poster]", *_clean_metadata(), *poster, f"file:{folder}/{POSTER}"]
 
 
@@ -44,7 +44,8 @@ def filter_graph(plan: Plan) -> str:
         if number == poster_rung:
             outputs.append("[p]")
         chains.append(f"[s{number}]{','.join(scale)},split={len(outputs)}{''.join(outputs)}")
-    chains.append(f"[p]select=gte(t\\,{plan.poster_at:.3f}),setpts=PTS-STARTPTS[poster]")
+    # The first frame, then the one wanted over it: there is always a picture, however short the video.
+    chains.append(f"[p]select=eq(n\\,0)+gte(t\\,{plan.poster_at:.3f})*lt(selected_n\\,2)[poster]")
     return ";".join(chains)
 
 

@@ -26,7 +26,6 @@ _OPTIONS = {
     "codec_whitelist": ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS)),
     "max_pixels": str(MAX_PIXELS),
 }
-_ENCRYPTED_TAGS = ("encv", "enca", "drmi", "drms")
 _SAMPLED_FRAMES = 12
 _SAMPLED_PACKETS = 500
 
@@ -49,7 +48,6 @@ def look_into(path: Path) -> Probe:
     av.logging.set_level(av.logging.ERROR)
     with av.logging.Capture(local=False) as log, _open(path, log) as container:
         video = _choose_video(container)
-        _require_plain(container)
         audio = _choose_audio(container)
         sample = _decode_sample(container, video)
         if is_cut_off(path):
@@ -92,19 +90,18 @@ def _choose_audio(container: InputContainer) -> AudioStream | None:
     return next((s for s in known if s.disposition & Disposition.default), known[0])
 
 
-def _require_plain(container: InputContainer) -> None:
-    for stream in container.streams:
-        if stream.codec_context is not None and str(stream.codec_context.codec_tag) in _ENCRYPTED_TAGS:
-            raise ProcessingFailedError(Code.ENCRYPTED_SOURCE)
-
-
 def _decode_sample(container: InputContainer, video: VideoStream) -> list[VideoFrame]:
     """The first pictures: only they know whether they are interlaced and how they are turned."""
-    if video.codec_context is None or video.codec_context.name not in VIDEO_DECODERS:
+    codec = video.codec_context
+    if codec is None or codec.name not in VIDEO_DECODERS:
         raise ProcessingFailedError(Code.UNSUPPORTED_CODEC, "picture")
+    if codec.width * codec.height > MAX_PIXELS:  # the decoder would refuse, in words of its own
+        raise ProcessingFailedError(Code.DIMENSIONS, f"{codec.width}x{codec.height}")
     frames: list[VideoFrame] = []
     failure: Exception | None = None
     for number, packet in enumerate(container.demux(video)):
+        if packet.has_sidedata("encryption_info"):
+            raise ProcessingFailedError(Code.ENCRYPTED_SOURCE)
         try:
             frames += [frame for frame in packet.decode() if isinstance(frame, VideoFrame)]
         except av.FFmpegError as error:

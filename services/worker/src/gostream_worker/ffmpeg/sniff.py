@@ -50,4 +50,4 @@ def is_cut_off(path: Path) -> bool:
             if offset + length > size:
                 return kind in (b"mdat", b"moov", b"moof")
             offset += max(length, 8)
-    return b"moov" not in boxes
+    return bool(boxes) and b"moov" not in boxes

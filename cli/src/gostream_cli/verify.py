@@ -1,0 +1,105 @@
+"""The verify command: the conformance library, told where to read and shown to people."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+from rich.text import Text
+from yarl import URL
+
+from gostream_cli.decode import decode
+from gostream_cli.errors import CliError, UnreachableError
+from gostream_cli.output import Output
+from gostream_shared.conformance.errors import UnreadableError
+from gostream_shared.conformance.load import Limits, load
+from gostream_shared.conformance.report import Outcome, Report, judge
+from gostream_shared.conformance.rules import ALL
+from gostream_shared.conformance.rules.rule import Severity
+from gostream_shared.conformance.sources import DirectorySource, HttpSource, Resource, Source
+
+MASTER = "master.m3u8"
+_CHUNK = 1 << 16
+
+
+class NotConformantError(CliError):
+    """A must is broken."""
+
+
+async def verify(out: Output, tree: str, *, decode_it: bool) -> None:
+    """Check the tree, print the report. Raises NotConformantError, or UnreachableError without a master."""
+    async with _source(tree) as (source, location):
+        try:
+            presentation = await load(source, Limits())
+        except UnreadableError as error:
+            raise UnreachableError(f"the master playlist cannot be read: {error}") from None
+        report = await asyncio.to_thread(judge, presentation, ALL)
+        if decode_it:
+            report = Report((*report.outcomes, *await decode(presentation, report, location)))
+    if out.as_json:
+        out.plain(json.dumps(report.document(), indent=2))
+    else:
+        _show(out, report)
+    musts = report.broken(Severity.MUST)
+    if musts:
+        plural = "rule is" if len(musts) == 1 else "rules are"
+        raise NotConformantError(f"{len(musts)} must {plural} broken", reason="NOT_CONFORMANT")
+
+
+def _show(out: Output, report: Report) -> None:
+    for severity, style in ((Severity.MUST, "red"), (Severity.SHOULD, "yellow")):
+        for outcome in report.broken(severity):
+            _show_outcome(out, outcome, style)
+    musts, shoulds = report.broken(Severity.MUST), report.broken(Severity.SHOULD)
+    summary = f"{len(report.outcomes)} rules: {len(musts)} musts and {len(shoulds)} shoulds broken"
+    out.stdout.print(Text(summary, style="red" if musts else "green"))
+
+
+def _show_outcome(out: Output, outcome: Outcome, style: str) -> None:
+    rule = outcome.rule
+    head = Text.assemble((f"{rule.severity.value.upper():6} ", style), (rule.id, "bold"))
+    out.stdout.print(head + Text(f"  {rule.says} [{rule.source}]", style="dim"))
+    for finding in outcome.findings:
+        out.stdout.print(Text(f"       {finding.where}: {finding.why}"))
+
+
+@asynccontextmanager
+async def _source(tree: str) -> AsyncIterator[tuple[Source, str]]:
+    """The source, and the URL or path of its directory with a "/" at the end."""
+    if tree.startswith(("http://", "https://")):
+        url = tree if tree.partition("?")[0].endswith(".m3u8") else tree.rstrip("/") + f"/{MASTER}"
+        timeout = aiohttp.ClientTimeout(total=120, sock_connect=10, sock_read=30)
+        async with aiohttp.ClientSession(timeout=timeout) as session:
+            yield HttpSource(url, _Fetch(session)), url.partition("?")[0].rpartition("/")[0] + "/"
+    else:
+        path = Path(tree)
+        directory, master = (path.parent, path.name) if path.suffix == ".m3u8" else (path, MASTER)
+        yield DirectorySource(directory, master=master), f"{directory.resolve()}/"
+
+
+class _Fetch:
+    """Bounded GETs that follow no redirect."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    async def __call__(self, url: str, headers: Mapping[str, str], limit: int) -> Resource:
+        try:
+            async with self._session.get(
+                URL(url, encoded=True),
+                headers={"Origin": "https://player.example", "Accept-Encoding": "identity", **headers},
+                allow_redirects=False,
+            ) as answer:
+                body = bytearray()
+                async for chunk in answer.content.iter_chunked(_CHUNK):
+                    body += chunk
+                    if len(body) > limit:
+                        raise UnreadableError(f"{url} is larger than {limit} bytes")
+                found = {name.lower(): value for name, value in answer.headers.items()}
+                return Resource(bytes(body), answer.status, found)
+        except TimeoutError:
+            raise UnreadableError(f"{url} does not answer in time") from None
+        except (aiohttp.ClientError, ValueError) as error:
+            raise UnreadableError(f"{url} cannot be fetched: {type(error).__name__}") from None

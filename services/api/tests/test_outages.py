@@ -1,0 +1,54 @@
+"""What still works while a backend is down, and what clients of the rest are told."""
+
+from typing import Any
+
+import grpc
+
+from gostream.v1.video_service_pb2 import CreateVideoRequest, GetVideoRequest, TriggerProcessRequest
+from gostream_devstack.postgres import Postgres
+from gostream_devstack.seaweedfs import SeaweedFS
+from gostream_devstack.valkey import Valkey
+
+
+async def test_without_redis_everything_still_works(api: Any, redis_server: Valkey) -> None:
+    redis_server.stop()
+
+    video_id = await api.uploaded()
+    triggered = await api.stub.TriggerProcess(TriggerProcessRequest(id=video_id), timeout=30)
+    call = api.stub.GetVideo(GetVideoRequest(id=video_id), timeout=30)
+
+    assert await call == triggered
+    assert dict(await call.trailing_metadata())["x-cache"] in {"BYPASS", "MISS"}
+
+
+async def test_without_the_object_store_processing_is_unavailable_and_reads_go_on(
+    api: Any, refused: Any, object_store_server: SeaweedFS
+) -> None:
+    video_id = await api.uploaded()
+    object_store_server.stop()
+    try:
+        refusal = await refused(api.stub.TriggerProcess(TriggerProcessRequest(id=video_id), timeout=60))
+        read = await api.stub.GetVideo(GetVideoRequest(id=video_id))
+    finally:
+        object_store_server.start()
+
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "BACKEND_UNAVAILABLE")
+    assert "object store" in refusal.message
+    assert read.id == video_id
+
+
+async def test_without_the_database_writes_are_unavailable_until_it_is_back(
+    api: Any, refused: Any, postgres_server: Postgres
+) -> None:
+    created = await api.create()
+    await api.stub.GetVideo(GetVideoRequest(id=created.video.id))
+    postgres_server.stop()
+    try:
+        refusal = await refused(api.stub.CreateVideo(CreateVideoRequest(title="x"), timeout=30))
+        cached = await api.stub.GetVideo(GetVideoRequest(id=created.video.id))
+    finally:
+        postgres_server.start()
+
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "BACKEND_UNAVAILABLE")
+    assert cached == created.video
+    await api.create()

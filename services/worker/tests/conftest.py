@@ -1,0 +1,172 @@
+"""What the worker's tests share: media files, and the worker on a real database and a real object store."""
+
+import dataclasses
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from imageio_ffmpeg import get_ffmpeg_exe
+
+from gostream_devstack.seaweedfs import SeaweedFS
+from gostream_shared.config import load
+from gostream_shared.db.database import PostgresDatabase
+from gostream_shared.domain.jobs import TranscodeJob
+from gostream_shared.domain.repository import NewVideo
+from gostream_shared.domain.video import Encode, Progress, Video, hls_prefix, master_key, source_key
+from gostream_shared.s3 import S3ObjectStore
+from gostream_worker.admission import SourceLimits
+from gostream_worker.attempts import Attempts, Verdict
+from gostream_worker.config import WorkerConfig
+from gostream_worker.ffmpeg.encoder import Encoder
+from gostream_worker.ladder import DEFAULT_PROFILE
+from gostream_worker.transcode_service import Outside, Settings, TranscodeService
+from gostream_worker.workdir import WorkDirectory
+
+from .clips import Clips
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Clips:
+    """A media file by the recipe that makes it: `clip(clips.plain)`."""
+    return Clips(tmp_path_factory.mktemp("clips"))
+
+
+@pytest.fixture
+def environment(database_url: str, object_store_server: SeaweedFS, tmp_path: Path) -> dict[str, str]:
+    """A worker's variables, for servers of the tests' own; Redis is nowhere."""
+    return {
+        "DATABASE_URL": database_url,
+        "REDIS_HOST": "127.0.0.1",
+        "REDIS_PORT": "1",
+        "S3_ENDPOINT_URL": object_store_server.endpoint_url,
+        "S3_BUCKET": object_store_server.bucket,
+        "S3_ACCESS_KEY": object_store_server.access_key,
+        "S3_SECRET_KEY": object_store_server.secret_key,
+        "WORKER_HOST": "127.0.0.1",
+        "WORKER_PORT": "0",
+        "METRICS_HOST": "127.0.0.1",
+        "METRICS_PORT": "0",
+        "WORK_DIR": str(tmp_path / "work"),
+    }
+
+
+@pytest.fixture
+def config(environment: dict[str, str]) -> WorkerConfig:
+    return load(WorkerConfig, environment)
+
+
+@pytest.fixture
+async def database(config: WorkerConfig) -> AsyncIterator[PostgresDatabase]:
+    async with PostgresDatabase.open(config.database_url.get_secret_value()) as database:
+        yield database
+
+
+@pytest.fixture
+async def store(config: WorkerConfig) -> AsyncIterator[S3ObjectStore]:
+    async with S3ObjectStore.open(config) as store:
+        yield store
+
+
+@dataclass
+class Recorder:
+    """Stands for Redis and the edge: notes what it is told."""
+
+    announced: list[tuple[UUID, int]] = field(default_factory=list)
+    progress: list[Progress] = field(default_factory=list)
+    refreshed: list[UUID] = field(default_factory=list)
+
+    async def announce(self, video_id: UUID, version: int) -> None:
+        self.announced.append((video_id, version))
+
+    async def publish(self, encode: Encode, progress: Progress) -> None:
+        self.progress.append(progress)
+
+    async def refresh_master(self, video_id: UUID) -> None:
+        self.refreshed.append(video_id)
+
+
+class Worker:
+    """The whole worker but for the queue in front of it."""
+
+    def __init__(self, outside: Outside, recorder: Recorder, work: WorkDirectory, folder: Path) -> None:
+        self.outside = outside
+        self.recorder = recorder
+        self.folder = folder
+        self._work = work
+        self.encoder = Encoder(Path(get_ffmpeg_exe()), memory=8 << 30)
+        self.settings = Settings(
+            profile=dataclasses.replace(DEFAULT_PROFILE, preset="ultrafast"),
+            limits=SourceLimits(max_bytes=100 << 20, max_duration=3600),
+            step_patience=0.0,
+        )
+
+    @property
+    def service(self) -> TranscodeService:
+        return TranscodeService(self.outside, self.encoder, self._work, self.settings)
+
+    @property
+    def attempts(self) -> Attempts:
+        return Attempts(
+            self.outside.database,
+            self.service,
+            self.recorder,
+            worker="test",
+            outage_patience=timedelta(minutes=30),
+        )
+
+    async def upload(self, source: Path | bytes) -> UUID:
+        """A video in PENDING_UPLOAD with that source."""
+        video_id = uuid4()
+        new = NewVideo(id=video_id, user_id="u", title="../%d\n'--help", content_type="video/mp4")
+        await self.outside.database.videos.create(new)
+        await self.outside.store.put(source_key(video_id), source, content_type="video/mp4")
+        return video_id
+
+    async def start(self, video_id: UUID) -> TranscodeJob:
+        encode = await self.outside.database.videos.start_encode(video_id, profile="default")
+        assert encode is not None
+        return TranscodeJob(video_id=video_id, number=encode.number)
+
+    async def process(self, source: Path | bytes) -> Video:
+        """Upload and run one delivery of the job; the video afterwards."""
+        video_id = await self.upload(source)
+        await self.attempts.transcode(await self.start(video_id))
+        return await self.video(video_id)
+
+    async def run_again(self, video_id: UUID) -> Verdict:
+        return await self.attempts.transcode(await self.start(video_id))
+
+    async def video(self, video_id: UUID) -> Video:
+        return await self.outside.database.videos.get(video_id)
+
+    async def published(self, video_id: UUID) -> dict[str, bytes]:
+        """Everything below hls/{id}/, by path."""
+        prefix = hls_prefix(video_id)
+        keys = [found.key async for found in self.outside.store.list(prefix)]
+        return {key.removeprefix(prefix): await self.outside.store.get(key) for key in keys}
+
+    async def master(self, video_id: UUID) -> str:
+        return (await self.outside.store.get(master_key(video_id))).decode()
+
+    async def save(self, video_id: UUID) -> Path:
+        """A copy of what is published, to be played from disk; the path of its master."""
+        for name, data in (await self.published(video_id)).items():
+            path = self.folder / "published" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        return self.folder / "published/master.m3u8"
+
+    def leftovers(self) -> list[Path]:
+        """What attempts have left on the disk."""
+        return [path for path in (self.folder / "work").rglob("*") if path.name.startswith("attempt-")]
+
+
+@pytest.fixture
+def worker(database: PostgresDatabase, store: S3ObjectStore, tmp_path: Path) -> Iterator[Worker]:
+    recorder = Recorder()
+    outside = Outside(database=database, store=store, announcer=recorder, publisher=recorder, edge=recorder)
+    with WorkDirectory.open(tmp_path / "work") as work:
+        yield Worker(outside, recorder, work, tmp_path)

@@ -1,0 +1,52 @@
+"""Playing what was published, with ffmpeg's own HLS demuxer, and looking at its segments."""
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from imageio_ffmpeg import get_ffmpeg_exe
+
+
+@dataclass(frozen=True)
+class Played:
+    """What a player has seen of one variant."""
+
+    frames: int
+    complaints: str
+
+
+def play(master: Path, variant: int) -> Played:
+    """Decode one variant, picture and sound, to the end."""
+    command = [get_ffmpeg_exe(), "-nostdin", "-v", "warning", "-i", str(master), "-map", f"0:p:{variant}"]
+    done = subprocess.run(
+        [*command, "-progress", "pipe:1", "-f", "null", "-"], capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stderr
+    frames = re.findall(r"^frame=\s*(\d+)", done.stdout, re.MULTILINE)
+    return Played(frames=int(frames[-1]), complaints=done.stderr)
+
+
+def variants(master: str) -> list[str]:
+    """The variants' URIs, in order."""
+    return [line for line in master.splitlines() if line and not line.startswith("#")]
+
+
+def attributes(master: str, name: str) -> list[str]:
+    """That attribute of each variant, in order."""
+    lines = [line for line in master.splitlines() if line.startswith("#EXT-X-STREAM-INF:")]
+    found = [re.search(rf'[:,]{name}=("[^"]*"|[^,]*)', line) for line in lines]
+    return [match[1].strip('"') for match in found if match]
+
+
+def durations(playlist: str) -> list[float]:
+    """EXTINF of each segment."""
+    return [float(value) for value in re.findall(r"#EXTINF:([\d.]+)", playlist)]
+
+
+def average_color(picture: Path | str, *options: str) -> tuple[int, int, int]:
+    """Of the first frame."""
+    command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", *options, "-i", str(picture)]
+    scale = ["-vf", "scale=1:1:flags=area,format=rgb24", "-frames:v", "1", "-f", "rawvideo", "-"]
+    done = subprocess.run([*command, *scale], capture_output=True, timeout=60, check=True)
+    return done.stdout[0], done.stdout[1], done.stdout[2]

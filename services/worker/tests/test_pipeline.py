@@ -1,0 +1,221 @@
+"""The pipeline on a real database, object store and encoder: good sources of every kind."""
+
+import asyncio
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from gostream_shared.domain.video import VideoStatus
+from gostream_worker.mpegts import measure_audio, measure_video
+
+from . import clips
+from .clips import Clips, Recipe
+from .conftest import Worker
+from .player import attributes, average_color, durations, play, variants
+
+pytestmark = pytest.mark.stack
+
+
+async def test_a_film_is_published_whole(worker: Worker, clip: Clips) -> None:
+    video = await worker.process(clip(clips.long_enough_for_two_segments))
+
+    assert video.status is VideoStatus.READY, video.failure
+    published = await worker.published(video.id)
+    assert sorted(published) == [
+        "master.m3u8",
+        "v1/180p/00000.ts",
+        "v1/180p/00001.ts",
+        "v1/180p/playlist.m3u8",
+        "v1/360p/00000.ts",
+        "v1/360p/00001.ts",
+        "v1/360p/playlist.m3u8",
+        "v1/audio/00000.ts",
+        "v1/audio/00001.ts",
+        "v1/audio/playlist.m3u8",
+        "v1/poster.jpg",
+    ]
+    assert worker.recorder.announced == [(video.id, video.version)]
+    assert worker.recorder.refreshed == [video.id]
+    assert worker.leftovers() == []
+
+
+async def test_the_row_says_what_was_published(worker: Worker, clip: Clips) -> None:
+    video = await worker.process(clip(clips.long_enough_for_two_segments))
+
+    publication = video.publication
+    assert publication is not None
+    assert publication.duration.total_seconds() == pytest.approx(7.5075, abs=1 / 29.97)
+    assert (publication.source.container, publication.source.codecs) == ("mov", ("h264", "aac"))
+    assert [(rung.name, rung.width, rung.height) for rung in publication.renditions] == [
+        ("360p", 640, 360),
+        ("180p", 320, 180),
+    ]
+    assert publication.poster == "v1/poster.jpg"
+    master = await worker.master(video.id)
+    assert sorted(attributes(master, "BANDWIDTH")) == sorted(
+        str(rung.peak_bandwidth) for rung in publication.renditions
+    )
+
+
+async def test_every_variant_decodes_without_a_complaint_and_no_frame_is_lost(
+    worker: Worker, clip: Clips
+) -> None:
+    video = await worker.process(clip(clips.long_enough_for_two_segments))
+    master = await worker.save(video.id)
+
+    for variant in range(2):
+        played = await asyncio.to_thread(play, master, variant)
+        assert (played.frames, played.complaints) == (225, "")
+
+
+async def test_rungs_are_cut_at_the_same_frames_and_sound_begins_with_the_picture(
+    worker: Worker, clip: Clips
+) -> None:
+    video = await worker.process(clip(clips.long_enough_for_two_segments))
+    published = await worker.published(video.id)
+
+    rungs = {
+        rung: [measure_video(published[f"v1/{rung}/{name}"]) for name in ("00000.ts", "00001.ts")]
+        for rung in ("360p", "180p")
+    }
+    starts = {rung: [segment.first_pts for segment in segments] for rung, segments in rungs.items()}
+    gop_aligned = 180 * Fraction(1001, 30000) * 90_000
+    assert starts["360p"] == starts["180p"] == [900_000, 900_000 + gop_aligned]
+    assert [durations(published[f"v1/{rung}/playlist.m3u8"].decode()) for rung in rungs] == [
+        [6.006, 1.5015]
+    ] * 2
+    sound = measure_audio(published["v1/audio/00000.ts"])
+    assert abs(sound.first_pts - 900_000) <= 1920, "more than one AAC frame away"
+
+
+async def test_the_master_declares_what_was_measured(worker: Worker, clip: Clips) -> None:
+    video = await worker.process(clip(clips.long_enough_for_two_segments))
+    published = await worker.published(video.id)
+    master = published["master.m3u8"].decode()
+
+    sizes = {name: len(data) for name, data in published.items() if name.endswith(".ts")}
+    audio = sum(size for name, size in sizes.items() if "audio" in name) * 8 / 7.5
+    for uri, average in zip(variants(master), attributes(master, "AVERAGE-BANDWIDTH"), strict=True):
+        folder = uri.rpartition("/")[0]
+        picture = sum(size for name, size in sizes.items() if name.startswith(folder)) * 8 / 7.5075
+        assert int(average) == pytest.approx(picture + audio, rel=0.01)
+    assert set(attributes(master, "FRAME-RATE")) == {"29.970"}
+    assert set(attributes(master, "RESOLUTION")) == {"640x360", "320x180"}
+    for uri, codecs in zip(variants(master), attributes(master, "CODECS"), strict=True):
+        first = measure_video(published[uri.replace("playlist.m3u8", "00000.ts")])
+        assert codecs == f"{first.codec},mp4a.40.2"
+    assert "#EXT-X-INDEPENDENT-SEGMENTS" in master
+
+
+async def test_progress_is_told_in_order_and_never_falls(worker: Worker, clip: Clips) -> None:
+    await worker.process(clip(clips.long_enough_for_two_segments))
+
+    progress = worker.recorder.progress
+    percents = [report.percent for report in progress]
+    assert percents == sorted(percents)
+    stages = list(dict.fromkeys(report.stage for report in progress))
+    order = ["fetching", "probing", "encoding", "publishing"]
+    assert stages == [stage for stage in order if stage in stages]
+    assert "encoding" in stages
+
+
+@pytest.mark.parametrize(
+    ("recipe", "sizes", "fps"),
+    [
+        (clips.rotated, ["180x320"], "25.000"),
+        (clips.odd_size, ["426x240", "212x120"], "25.000"),
+        (clips.anamorphic, ["320x180"], "25.000"),
+        (clips.fast, ["320x180"], "60.000"),
+        (clips.interlaced, ["352x288", "176x144"], "25.000"),
+        (clips.hdr10, ["320x180"], "25.000"),
+        (clips.prores, ["320x180"], "25.000"),
+        (clips.webm, ["320x180"], "25.000"),
+        (clips.live_webm, ["320x180"], "25.000"),
+        (clips.size_change, ["320x180"], "25.000"),
+        (clips.one_frame, ["320x180"], "25.000"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else None,
+)
+async def test_unusual_pictures_come_out_upright_square_and_even(
+    worker: Worker, clip: Clips, recipe: Recipe, sizes: list[str], fps: str
+) -> None:
+    video = await worker.process(clip(recipe))
+
+    assert video.status is VideoStatus.READY, video.failure
+    master = await worker.save(video.id)
+    text = await worker.master(video.id)
+    assert sorted(attributes(text, "RESOLUTION")) == sorted(sizes)
+    assert set(attributes(text, "FRAME-RATE")) == {fps}
+    for variant in range(len(sizes)):
+        assert (await asyncio.to_thread(play, master, variant)).complaints == ""
+
+
+@pytest.mark.parametrize("recipe", [clips.mono_8khz, clips.surround, clips.late_sound, clips.many_tracks])
+async def test_unusual_sound_comes_out_as_one_stereo_rendition(
+    worker: Worker, clip: Clips, recipe: Recipe
+) -> None:
+    video = await worker.process(clip(recipe))
+
+    assert video.status is VideoStatus.READY, video.failure
+    text = await worker.master(video.id)
+    assert text.count("#EXT-X-MEDIA:") == 1
+    assert 'CHANNELS="2"' in text
+    first = (await worker.published(video.id))["v1/audio/00000.ts"]
+    assert abs(measure_audio(first).first_pts - 900_000) <= 1920, "the sound slipped against the picture"
+    assert (await asyncio.to_thread(play, await worker.save(video.id), 0)).complaints == ""
+
+
+async def test_a_silent_film_has_no_audio_group(worker: Worker, clip: Clips) -> None:
+    video = await worker.process(clip(clips.silent))
+
+    text = await worker.master(video.id)
+    assert "AUDIO" not in text
+    assert all("mp4a" not in codecs for codecs in attributes(text, "CODECS"))
+    assert (await asyncio.to_thread(play, await worker.save(video.id), 0)).frames == 50
+
+
+async def test_an_unsteady_frame_rate_becomes_steady_and_keeps_its_length(
+    worker: Worker, clip: Clips
+) -> None:
+    video = await worker.process(clip(clips.variable_rate))
+
+    assert video.publication is not None
+    assert video.publication.duration.total_seconds() == pytest.approx(2, abs=0.05)
+    assert (await asyncio.to_thread(play, await worker.save(video.id), 0)).frames == 50
+
+
+async def test_high_dynamic_range_is_mapped_not_just_cut(worker: Worker, clip: Clips, tmp_path: Path) -> None:
+    video = await worker.process(clip(clips.hdr10))
+    await worker.save(video.id)
+
+    mapped = average_color(tmp_path / "published/v1/180p/00000.ts")
+    raw = average_color(clip(clips.hdr10))
+    assert mapped != raw
+    assert max(mapped) < 250
+
+
+async def test_encoding_again_leaves_the_old_stream_to_its_viewers(worker: Worker, clip: Clips) -> None:
+    video = await worker.process(clip(clips.plain))
+    before = await worker.published(video.id)
+
+    await worker.run_again(video.id)
+
+    after = await worker.published(video.id)
+    assert {name: after[name] for name in before if name != "master.m3u8"} == {
+        name: data for name, data in before.items() if name != "master.m3u8"
+    }
+    assert all(uri.startswith("v2/") for uri in variants(after["master.m3u8"].decode()))
+    assert (await worker.video(video.id)).published_number == 2
+
+
+async def test_a_failed_second_encode_leaves_the_first_published(worker: Worker, clip: Clips) -> None:
+    video = await worker.process(clip(clips.plain))
+    master = await worker.master(video.id)
+    await worker.outside.store.put(video.source_key, b"not a video any more", content_type="video/mp4")
+
+    await worker.run_again(video.id)
+
+    after = await worker.video(video.id)
+    assert (after.status, after.published_number) == (VideoStatus.FAILED, 1)
+    assert await worker.master(video.id) == master

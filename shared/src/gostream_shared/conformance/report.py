@@ -1,0 +1,55 @@
+"""What came of a check."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+
+from gostream_shared.conformance.presentation import Presentation
+from gostream_shared.conformance.rules.rule import Finding, Rule, Severity
+
+MAX_FINDINGS = 50  # kept of one rule: a thousand segments with one fault are one fault
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A rule and where it is broken; at most MAX_FINDINGS places."""
+
+    rule: Rule
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The outcome of every rule, in the order of the rules."""
+
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every must is kept."""
+        return not self.broken(Severity.MUST)
+
+    def broken(self, severity: Severity) -> tuple[Outcome, ...]:
+        return tuple(o for o in self.outcomes if o.findings and o.rule.severity is severity)
+
+    def document(self) -> dict[str, object]:
+        """For JSON."""
+        return {
+            "passed": self.passed,
+            "rules": [
+                {
+                    "id": outcome.rule.id,
+                    "source": outcome.rule.source,
+                    "severity": outcome.rule.severity.value,
+                    "says": outcome.rule.says,
+                    "passed": not outcome.findings,
+                    "findings": [{"where": f.where, "why": f.why} for f in outcome.findings],
+                }
+                for outcome in self.outcomes
+            ],
+        }
+
+
+def judge(presentation: Presentation, rules: Iterable[Rule]) -> Report:
+    """Apply the rules."""
+    return Report(tuple(Outcome(r, tuple(islice(r.check(presentation), MAX_FINDINGS))) for r in rules))

@@ -1,0 +1,212 @@
+"""Rules about the segments' bytes: start, timeline, continuity, codec limits."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from gostream_shared.conformance.aac import SAMPLES_PER_FRAME
+from gostream_shared.conformance.errors import PacketSizeError
+from gostream_shared.conformance.presentation import Kind, Piece, Presentation, Track
+from gostream_shared.conformance.rules.rule import Finding, RuleBook
+from gostream_shared.conformance.segment import SegmentMeasure
+from gostream_shared.conformance.ts import CLOCK, PACKET, ticks_between
+
+PROFILES = {66: "Baseline", 77: "Main", 100: "High"}
+HIGHEST_LEVEL = 52
+KEY_INTERVAL = 2.0
+AAC_LC = 2
+LOWEST_AUDIO, HIGHEST_AUDIO = 32_000, 160_000
+
+_book = RuleBook()
+
+
+def _tracks(p: Presentation, *kinds: Kind) -> Iterator[Track]:
+    return (track for track in p.tracks.values() if track.kind in (kinds or (Kind.VIDEO, Kind.AUDIO)))
+
+
+@_book.must("segments.whole-packets", "ISO 13818-1", "every segment is whole 188-byte packets")
+def whole_packets(p: Presentation) -> Iterator[Finding]:
+    for track in _tracks(p):
+        for piece in track.pieces:
+            if isinstance(piece.problem, PacketSizeError):
+                yield Finding(piece.where, f"{piece.size} bytes leave {piece.size % PACKET} over")
+
+
+@_book.must("segments.readable", "7.1", "every segment is a transport stream of H.264 or AAC")
+def readable(p: Presentation) -> Iterator[Finding]:
+    for track in _tracks(p):
+        for piece in track.pieces:
+            if piece.problem and not isinstance(piece.problem, PacketSizeError):
+                yield Finding(piece.where, str(piece.problem))
+        for piece, measure in track.measured():
+            wanted = measure.video if track.kind is Kind.VIDEO else measure.audio
+            if not wanted:
+                yield Finding(piece.where, f"no {track.kind.value} in it")
+
+
+@_book.must(
+    "segments.start", "7.4", "segments start with PAT, PMT and, when video, SPS, PPS and an IDR picture"
+)
+def start(p: Presentation) -> Iterator[Finding]:
+    for track in _tracks(p):
+        for piece, measure in track.measured():
+            if not measure.tables_first:
+                yield Finding(piece.where, "PAT and PMT come after the first picture or sound")
+            if measure.video and not measure.video.starts_with_key:
+                yield Finding(piece.where, "the first picture is no IDR with SPS and PPS")
+
+
+@_book.must("segments.keys-aligned", "8.3", "IDR pictures have the same timestamps in all variants")
+def keys_aligned(p: Presentation) -> Iterator[Finding]:
+    tracks = list(_tracks(p, Kind.VIDEO))
+    for track in tracks[1:]:
+        for ours, theirs in zip(track.pieces, tracks[0].pieces, strict=False):
+            if not (ours.measure and ours.measure.video and theirs.measure and theirs.measure.video):
+                continue
+            mine = [key.pts for key in ours.measure.key_frames]
+            other = [key.pts for key in theirs.measure.key_frames]
+            if mine != other:
+                odd = sorted(set(mine) ^ set(other))[:3]
+                yield Finding(ours.where, f"IDR timestamps differ from {theirs.where}: {odd} not in both")
+
+
+@_book.must("segments.continuity", "7.2", "continuity counters run on in and across segments")
+def continuity(p: Presentation) -> Iterator[Finding]:
+    for track in _tracks(p):
+        for piece, measure in track.measured():
+            for jump in measure.jumps[:3]:
+                yield Finding(piece.where, f"PID {jump.pid} jumps at byte {jump.offset}")
+        for _, before, piece, after in _neighbours(track):
+            for pid in before.counters.keys() & after.counters.keys():
+                last, first = before.counters[pid][1], after.counters[pid][0]
+                if first != (last + 1) & 0x0F:
+                    yield Finding(piece.where, f"PID {pid} starts with {first} after {last}")
+
+
+def _neighbours(track: Track) -> Iterator[tuple[Piece, SegmentMeasure, Piece, SegmentMeasure]]:
+    for one, two in pairwise(track.pieces):
+        if one.measure and two.measure:
+            yield one, one.measure, two, two.measure
+
+
+@_book.must(
+    "segments.timeline", "8.1, 7.3", "timestamps rise, and each segment starts where the one before ends"
+)
+def timeline(p: Presentation) -> Iterator[Finding]:
+    for track in _tracks(p):
+        for piece, video in track.videos():
+            if not video.dts_rise:
+                yield Finding(piece.where, "decoding timestamps do not rise, or come after their picture")
+        for _, before, piece, after in _neighbours(track):
+            gap = _gap(before, after)
+            if gap is not None and abs(gap) > 0.5:
+                yield Finding(piece.where, f"starts {gap:+.1f} frames from where the segment before ends")
+            if (
+                before.video
+                and after.video
+                and ticks_between(before.video.last_dts, after.video.first_dts) <= 0
+            ):
+                yield Finding(piece.where, "is decoded before the end of the segment before")
+
+
+def _gap(before: SegmentMeasure, after: SegmentMeasure) -> float | None:
+    """Frames missing (doubled, when negative) between two segments; variable rates count by their longest."""
+    if before.video and after.video:
+        step = ticks_between(before.video.last_pts, after.video.first_pts)
+        shortest, longest = before.video.frame_ticks, before.video.longest_gap
+        if not longest:
+            return None
+        return max(0.0, step / longest - 1) + min(0.0, step / (shortest or longest) - 1)
+    if before.audio and after.audio:
+        frame = CLOCK * SAMPLES_PER_FRAME / before.audio.configs[0].sample_rate
+        return (ticks_between(before.audio.first_pts, after.audio.first_pts) - before.audio.ticks) / frame
+    return None
+
+
+@_book.must("segments.h264", "1.3, 1.14", "H.264 up to High, level 5.2, 8-bit 4:2:0, progressive")
+def h264(p: Presentation) -> Iterator[Finding]:
+    for track in _tracks(p, Kind.VIDEO):
+        for piece, video in track.videos():
+            for sps in video.parameter_sets:
+                if sps.profile not in PROFILES:
+                    yield Finding(
+                        piece.where, f"profile {sps.profile} is none of {', '.join(PROFILES.values())}"
+                    )
+                if sps.level > HIGHEST_LEVEL:
+                    yield Finding(piece.where, f"level {sps.level / 10:.1f}")
+                if (sps.chroma_format, sps.bit_depth) != (1, 8):
+                    yield Finding(piece.where, f"chroma format {sps.chroma_format}, {sps.bit_depth} bits")
+                if not sps.progressive:
+                    yield Finding(piece.where, "interlaced coding is allowed by its SPS")
+
+
+@_book.should("segments.key-interval", "1.13", "there is an IDR picture every 2 s")
+def key_interval(p: Presentation) -> Iterator[Finding]:
+    for track in _tracks(p, Kind.VIDEO):
+        steps = [
+            (piece, video, pair) for piece, video in track.videos() for pair in pairwise(video.key_frames)
+        ]
+        for _, before, piece, after in _neighbours(track):
+            if after.video and before.key_frames and after.key_frames:
+                steps.append((piece, after.video, (before.key_frames[-1], after.key_frames[0])))
+        for piece, video, (one, two) in steps:
+            apart = ticks_between(one.pts, two.pts) / CLOCK
+            if apart > KEY_INTERVAL + video.longest_gap / CLOCK:
+                yield Finding(piece.where, f"{apart:.2f} s between two IDR pictures")
+
+
+@_book.must("segments.closed-gops", "1.12", "no picture needs one from before the entry point it follows")
+def closed_gops(p: Presentation) -> Iterator[Finding]:
+    for track in _tracks(p, Kind.VIDEO):
+        for piece, video in track.videos():
+            for pts in video.open_points[:3]:
+                yield Finding(piece.where, f"the entry point at {pts} is open")
+
+
+@_book.must("segments.aac", "2.9", "sound is AAC-LC of at most 160 kb/s")
+def aac(p: Presentation) -> Iterator[Finding]:
+    for track in _tracks(p):
+        for piece, audio in track.audios():
+            for config in audio.configs:
+                if config.object_type != AAC_LC:
+                    yield Finding(piece.where, f"AAC object type {config.object_type}, not LC")
+            if len(audio.configs) > 1:
+                yield Finding(piece.where, f"{len(audio.configs)} audio configurations")
+        rate = _audio_rate(track)
+        if rate > HIGHEST_AUDIO * 1.01:
+            yield Finding(track.path, f"{rate / 1000:.0f} kb/s of sound")
+
+
+@_book.should("segments.aac-rate", "2.9", "sound has at least 32 kb/s")
+def aac_rate(p: Presentation) -> Iterator[Finding]:
+    for track in _tracks(p):
+        rate = _audio_rate(track)
+        if 0 < rate < LOWEST_AUDIO:
+            yield Finding(track.path, f"{rate / 1000:.0f} kb/s of sound")
+
+
+def _audio_rate(track: Track) -> float:
+    """Bits per second of the AAC frames themselves."""
+    audios = [audio for _, audio in track.audios()]
+    ticks = sum(audio.ticks for audio in audios)
+    return sum(audio.size for audio in audios) * 8 * CLOCK / ticks if ticks else 0.0
+
+
+@_book.must("segments.sound-in-step", "8.3", "picture and sound start within one AAC frame of each other")
+def sound_in_step(p: Presentation) -> Iterator[Finding]:
+    for variant, track in p.variant_tracks:
+        for sound in p.sound_of(variant, track):
+            pictures, heard = _first(track), _first(sound)
+            if not (pictures and pictures.video and heard and heard.audio):
+                continue
+            apart = abs(ticks_between(pictures.video.first_pts, heard.audio.first_pts))
+            if apart > CLOCK * SAMPLES_PER_FRAME // heard.audio.configs[0].sample_rate + 1:
+                yield Finding(
+                    track.path, f"pictures and {sound.path} start {apart / CLOCK * 1000:.1f} ms apart"
+                )
+
+
+def _first(track: Track) -> SegmentMeasure | None:
+    return track.pieces[0].measure if track.pieces else None
+
+
+RULES = tuple(_book.rules)

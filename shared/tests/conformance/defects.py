@@ -1,0 +1,361 @@
+"""One planted defect, at least, for every rule that can be seen in a directory."""
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gostream_shared.conformance.ts import PACKET
+
+from .trees import encode_audio, encode_video, write_iframes, write_master
+
+Spoil = Callable[[Path], None]
+MASTER, TOP, LOW, SOUND = "master.m3u8", "v1/360p", "v1/180p", "v1/audio"
+
+
+@dataclass(frozen=True)
+class Defect:
+    """`spoil` breaks `rule`, and the rules in `also` with it; no other."""
+
+    name: str
+    rule: str
+    spoil: Spoil
+    also: frozenset[str] = frozenset()
+
+
+def edit(path: str, old: str, new: str, *, count: int = 1) -> Spoil:
+    def spoil(tree: Path) -> None:
+        file = tree / path
+        text = file.read_text()
+        assert old in text, f"{old!r} is not in {path}"
+        file.write_text(text.replace(old, new, count))
+
+    return spoil
+
+
+def everywhere(*names: str, old: str, new: str) -> Spoil:
+    def spoil(tree: Path) -> None:
+        for name in names:
+            edit(name, old, new, count=-1)(tree)
+
+    return spoil
+
+
+def bytes_of(path: str, change: Callable[[bytearray], bytes | bytearray]) -> Spoil:
+    def spoil(tree: Path) -> None:
+        file = tree / path
+        file.write_bytes(change(bytearray(file.read_bytes())))
+
+    return spoil
+
+
+def reencoded(rung: str, **options: object) -> Spoil:
+    """Encode one rung otherwise, with a master and I-frame list that fit it."""
+
+    def spoil(tree: Path) -> None:
+        shutil.rmtree(tree / "v1" / rung)
+        encode_video(tree / "v1" / rung, rung, **options)  # type: ignore[arg-type]
+        write_iframes(tree / "v1/180p")
+        write_master(tree)
+
+    return spoil
+
+
+def new_audio(**options: object) -> Spoil:
+    def spoil(tree: Path) -> None:
+        shutil.rmtree(tree / SOUND)
+        encode_audio(tree / SOUND, **options)  # type: ignore[arg-type]
+        write_master(tree)
+
+    return spoil
+
+
+def drop_line(path: str, starting: str) -> Spoil:
+    def spoil(tree: Path) -> None:
+        lines = (tree / path).read_text().splitlines()
+        kept = [line for line in lines if not line.startswith(starting)]
+        assert len(kept) < len(lines)
+        (tree / path).write_text("\n".join([*kept, ""]))
+
+    return spoil
+
+
+def one_variant(tree: Path) -> None:
+    write_master(tree, rungs=("180p",))
+    edit(MASTER, "320x180", "1280x720")(tree)
+    shutil.rmtree(tree / TOP)
+
+
+def swapped_variants(tree: Path) -> None:
+    write_master(tree, rungs=("180p", "360p"))
+    edit(MASTER, "v1/360p/iframes.m3u8", "v1/180p/iframes.m3u8")(tree)
+    edit(MASTER, 'CODECS="avc1.64001e",RESOLUTION=640x360', 'CODECS="avc1.64000d",RESOLUTION=320x180')(tree)
+
+
+def without_boundary(tree: Path) -> None:
+    """The last two segments of a rung joined into one."""
+    rung = tree / TOP
+    (rung / "seg1.ts").write_bytes((rung / "seg1.ts").read_bytes() + (rung / "seg2.ts").read_bytes())
+    (rung / "seg2.ts").unlink()
+    edit(
+        f"{TOP}/playlist.m3u8",
+        "#EXTINF:6.000000,\nseg1.ts\n#EXTINF:2.000000,\nseg2.ts",
+        "#EXTINF:8.000000,\nseg1.ts",
+    )(tree)
+    edit(f"{TOP}/playlist.m3u8", "TARGETDURATION:6", "TARGETDURATION:8")(tree)
+
+
+def level_61(tree: Path) -> None:
+    for segment in (tree / LOW).glob("*.ts"):
+        data = segment.read_bytes()
+        assert b"\x67\x64\x00\x0d" in data
+        segment.write_bytes(data.replace(b"\x67\x64\x00\x0d", b"\x67\x64\x00\x3d"))
+
+
+def adts_profile(tree: Path) -> None:
+    """The first frame of the sound says AAC Main instead of LC."""
+    file = tree / SOUND / "seg0.ts"
+    data = bytearray(file.read_bytes())
+    at = data.find(b"\xff\xf1\x4c")
+    assert at > 0
+    data[at + 2] &= 0x3F
+    file.write_bytes(data)
+
+
+def without_packet(index: int) -> Callable[[bytearray], bytearray]:
+    def change(data: bytearray) -> bytearray:
+        del data[index * PACKET : (index + 1) * PACKET]
+        return data
+
+    return change
+
+
+def tables_last(data: bytearray) -> bytes:
+    """PAT and PMT (the second and third packet) moved to the end."""
+    return bytes(data[:PACKET] + data[3 * PACKET :] + data[PACKET : 3 * PACKET])
+
+
+def shifted_range(tree: Path) -> None:
+    """The first range ends one packet too soon."""
+    file = tree / LOW / "iframes.m3u8"
+    size = int(re.findall(r"EXT-X-BYTERANGE:(\d+)", file.read_text())[0])
+    edit(f"{LOW}/iframes.m3u8", f"BYTERANGE:{size}@", f"BYTERANGE:{size - PACKET - 1}@")(tree)
+
+
+def widened_range(tree: Path) -> None:
+    """The first range goes on for a second."""
+    file = tree / LOW / "iframes.m3u8"
+    size = int(re.findall(r"EXT-X-BYTERANGE:(\d+)", file.read_text())[0])
+    edit(f"{LOW}/iframes.m3u8", f"BYTERANGE:{size}@", f"BYTERANGE:{size + 60 * PACKET}@")(tree)
+
+
+def dependent(tree: Path) -> None:
+    for path in (MASTER, f"{TOP}/playlist.m3u8", f"{LOW}/playlist.m3u8"):
+        drop_line(path, "#EXT-X-INDEPENDENT-SEGMENTS")(tree)
+
+
+def both_reencoded(**options: object) -> Spoil:
+    def spoil(tree: Path) -> None:
+        reencoded("360p", **options)(tree)
+        reencoded("180p", **options)(tree)
+
+    return spoil
+
+
+def removed(path: str) -> Spoil:
+    def spoil(tree: Path) -> None:
+        target = tree / path
+        shutil.rmtree(target) if target.is_dir() else target.unlink()
+
+    return spoil
+
+
+def sound_for_pictures(tree: Path) -> None:
+    shutil.copy(tree / SOUND / "seg2.ts", tree / TOP / "seg2.ts")
+
+
+def stray_segment(tree: Path) -> None:
+    shutil.copy(tree / TOP / "seg2.ts", tree / TOP / "seg9.ts")
+
+
+def swapped_names(tree: Path) -> None:
+    edit(
+        f"{TOP}/playlist.m3u8", "seg0.ts\n#EXTINF:6.000000,\nseg1.ts", "seg1.ts\n#EXTINF:6.000000,\nseg0.ts"
+    )(tree)
+
+
+def padded(tree: Path) -> None:
+    """One segment twenty times its size, in null packets."""
+    file = tree / TOP / "seg1.ts"
+    null = b"\x47\x1f\xff\x10" + b"\xff" * 184
+    file.write_bytes(file.read_bytes() + null * (19 * file.stat().st_size // PACKET))
+    write_master(tree)
+
+
+DEFECTS = [
+    Defect(
+        "media tag in the master",
+        "master.parses",
+        edit(MASTER, "#EXT-X-MEDIA", "#EXT-X-TARGETDURATION:6\n#EXT-X-MEDIA"),
+    ),
+    Defect("another profile in CODECS", "master.codecs", edit(MASTER, "avc1.64001e", "avc1.4d001e")),
+    Defect("sound not in CODECS", "master.codecs", edit(MASTER, ",mp4a.40.2", "")),
+    Defect("RESOLUTION before cropping", "master.resolution", edit(MASTER, "640x360", "640x368")),
+    Defect("no RESOLUTION", "master.resolution", edit(MASTER, "RESOLUTION=640x360,", "")),
+    Defect(
+        "FRAME-RATE of another film",
+        "master.frame-rate",
+        edit(MASTER, "FRAME-RATE=25.000", "FRAME-RATE=29.970"),
+    ),
+    Defect("no FRAME-RATE", "master.frame-rate", edit(MASTER, ",FRAME-RATE=25.000", "")),
+    Defect(
+        "no AVERAGE-BANDWIDTH", "master.average-bandwidth", edit(MASTER, "AVERAGE-BANDWIDTH=", "X-AVERAGE=")
+    ),
+    Defect(
+        "AVERAGE-BANDWIDTH too high",
+        "master.average-bandwidth",
+        edit(MASTER, "AVERAGE-BANDWIDTH=", "AVERAGE-BANDWIDTH=1"),
+    ),
+    Defect(
+        "BANDWIDTH is a wish",
+        "master.bandwidth",
+        edit(MASTER, "STREAM-INF:BANDWIDTH=", "STREAM-INF:BANDWIDTH=1"),
+    ),
+    Defect(
+        "one segment twenty times its size",
+        "master.peak-to-average",
+        padded,
+        frozenset({"master.first-variant"}),
+    ),
+    Defect("only one variant", "master.several-variants", one_variant, frozenset({"master.resolution"})),
+    Defect("one rung is 4:3", "master.one-aspect", reencoded("180p", options=("-vf", "setsar=4/3"))),
+    Defect("smallest variant first", "master.first-variant", swapped_variants),
+    Defect("independence not promised", "master.independent-segments", dependent),
+    Defect(
+        "a group that is not there",
+        "master.audio-groups",
+        edit(MASTER, 'AUDIO="aac"', 'AUDIO="ac3"', count=2),
+        frozenset({"master.codecs", "master.bandwidth", "master.average-bandwidth"}),
+    ),
+    Defect("no default sound", "master.audio-groups", edit(MASTER, "DEFAULT=YES", "DEFAULT=NO")),
+    Defect(
+        "no I-frame playlist",
+        "master.iframes",
+        drop_line(MASTER, "#EXT-X-I-FRAME"),
+        frozenset({"whole.no-stray-files"}),
+    ),
+    Defect(
+        "a segment outside",
+        "master.uris-stay",
+        edit(f"{TOP}/playlist.m3u8", "seg1.ts", "../../../seg1.ts"),
+        frozenset({"whole.no-stray-files"}),
+    ),
+    Defect(
+        "a segment on another host",
+        "master.uris-stay",
+        edit(f"{TOP}/playlist.m3u8", "seg1.ts", "http://169.254.169.254/seg1.ts"),
+        frozenset({"whole.no-stray-files"}),
+    ),
+    Defect("a missing segment", "master.uris-answer", removed(f"{TOP}/seg1.ts")),
+    Defect("a missing playlist", "master.uris-answer", removed(TOP)),
+    Defect(
+        "master tag in a media playlist",
+        "media.parses",
+        edit(f"{TOP}/playlist.m3u8", "#EXTINF", "#EXT-X-STREAM-INF:BANDWIDTH=1\n#EXTINF"),
+        frozenset({"whole.no-stray-files"}),
+    ),
+    Defect("no ENDLIST", "media.vod", drop_line(f"{TOP}/playlist.m3u8", "#EXT-X-ENDLIST")),
+    Defect("no VOD", "media.vod", drop_line(f"{SOUND}/playlist.m3u8", "#EXT-X-PLAYLIST-TYPE")),
+    Defect(
+        "segments longer than promised",
+        "media.target-duration",
+        everywhere(
+            *(f"{d}/playlist.m3u8" for d in (TOP, LOW, SOUND)), old="TARGETDURATION:6", new="TARGETDURATION:5"
+        ),
+    ),
+    Defect(
+        "another target duration",
+        "media.one-target-duration",
+        edit(f"{SOUND}/playlist.m3u8", "TARGETDURATION:6", "TARGETDURATION:7"),
+    ),
+    Defect(
+        "one boundary fewer",
+        "media.same-boundaries",
+        without_boundary,
+        frozenset({"media.one-target-duration", "segments.keys-aligned"}),
+    ),
+    Defect(
+        "EXTINF half a second off",
+        "media.extinf",
+        everywhere(*(f"{d}/playlist.m3u8" for d in (TOP, LOW)), old="EXTINF:2.000000", new="EXTINF:2.500000"),
+    ),
+    Defect("version too low", "media.version", edit(f"{LOW}/iframes.m3u8", "VERSION:5", "VERSION:4")),
+    Defect(
+        "floating durations in version 2",
+        "media.version",
+        edit(f"{TOP}/playlist.m3u8", "VERSION:6", "VERSION:2"),
+    ),
+    Defect(
+        "a discontinuity",
+        "media.no-discontinuity",
+        edit(f"{TOP}/playlist.m3u8", "#EXTINF:2", "#EXT-X-DISCONTINUITY\n#EXTINF:2"),
+    ),
+    Defect("a range that cuts its picture", "media.iframe-ranges", shifted_range),
+    Defect("a range of two pictures", "media.iframe-ranges", widened_range),
+    Defect(
+        "an I-frame list not called so",
+        "media.iframe-ranges",
+        drop_line(f"{LOW}/iframes.m3u8", "#EXT-X-I-FRAMES-ONLY"),
+        frozenset({"media.version"}),
+    ),
+    Defect(
+        "a byte too many", "segments.whole-packets", bytes_of(f"{TOP}/seg0.ts", lambda data: data + b"\x00")
+    ),
+    Defect(
+        "a damaged packet",
+        "segments.readable",
+        bytes_of(f"{TOP}/seg0.ts", lambda data: data[: 9 * PACKET] + b"\x00" + data[9 * PACKET + 1 :]),
+    ),
+    Defect(
+        "sound where pictures belong",
+        "segments.readable",
+        sound_for_pictures,
+        frozenset({"segments.continuity"}),
+    ),
+    Defect(
+        "tables after the picture",
+        "segments.start",
+        bytes_of(f"{TOP}/seg0.ts", tables_last),
+        frozenset({"segments.continuity"}),
+    ),
+    Defect("keys elsewhere in one rung", "segments.keys-aligned", reencoded("360p", gop=25)),
+    Defect("a lost packet", "segments.continuity", bytes_of(f"{TOP}/seg0.ts", without_packet(40))),
+    Defect(
+        "segments in the wrong order",
+        "segments.timeline",
+        swapped_names,
+        frozenset(
+            {
+                "segments.continuity",
+                "segments.keys-aligned",
+                "segments.key-interval",
+                "segments.sound-in-step",
+            }
+        ),
+    ),
+    Defect("level 6.1", "segments.h264", level_61, frozenset({"master.codecs"})),
+    Defect("interlaced", "segments.h264", reencoded("180p", x264=":tff=1")),
+    Defect("a key only every 6 s", "segments.key-interval", both_reencoded(gop=150)),
+    Defect(
+        "open GOPs",
+        "segments.closed-gops",
+        both_reencoded(x264=":open-gop=1:bframes=3"),
+        frozenset({"segments.start", "media.iframe-ranges"}),
+    ),
+    Defect("AAC Main", "segments.aac", adts_profile, frozenset({"master.codecs"})),
+    Defect("256 kb/s of sound", "segments.aac", new_audio(rate="256k")),
+    Defect("whispering sound", "segments.aac-rate", new_audio(rate="16k")),
+    Defect("sound 67 ms late", "segments.sound-in-step", new_audio(offset="10.067")),
+    Defect("a forgotten segment", "whole.no-stray-files", stray_segment),
+]

@@ -1,0 +1,140 @@
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gostream_shared.conformance.errors import PlaylistError
+from gostream_shared.conformance.playlist import ByteRange, parse_master, parse_media
+from gostream_shared.conformance.sources import resolve
+
+MEDIA = """#EXTM3U
+#EXT-X-VERSION:4
+#EXT-X-TARGETDURATION:6
+# a comment
+#EXT-X-SOMETHING-NEW:1
+#EXTINF:6.000,a title
+#EXT-X-BYTERANGE:100@50
+a.ts
+#EXTINF:5,
+#EXT-X-BYTERANGE:70
+a.ts
+
+#EXT-X-ENDLIST
+"""
+MASTER = """#EXTM3U
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="Main, loud",DEFAULT=YES,URI="a.m3u8"
+#EXT-X-STREAM-INF:BANDWIDTH=100,CODECS="avc1.64001f, mp4a.40.2",RESOLUTION=1x2,FRAME-RATE=29.970,AUDIO="a"
+v.m3u8
+"""
+
+
+def test_a_media_playlist_is_read() -> None:
+    playlist = parse_media(MEDIA.encode())
+    assert [s.duration for s in playlist.segments] == [6.0, 5.0]
+    assert [s.byte_range for s in playlist.segments] == [ByteRange(50, 100), ByteRange(150, 70)]
+    assert (playlist.version, playlist.needed_version, playlist.target_duration) == (4, 4, 6)
+    assert playlist.ended
+    assert parse_media(MEDIA.replace("\n", "\r\n").encode()) == playlist
+
+
+def test_a_master_playlist_is_read() -> None:
+    master = parse_master(MASTER.encode())
+    (variant,) = master.variants
+    assert variant.codecs == ("avc1.64001f", "mp4a.40.2")
+    assert (variant.resolution, variant.frame_rate, variant.audio) == ((1, 2), 29.97, "a")
+    assert (master.renditions[0].name, master.renditions[0].default) == ("Main, loud", True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("#EXTM3U", "#EXTM3U8", 1),
+        ("#EXTM3U", "\ufeff#EXTM3U", 1),
+        ("#EXT-X-VERSION:4", "#EXT-X-VERSION:four", 2),
+        ("#EXT-X-VERSION:4", "#EXT-X-VERSION:4\n#EXT-X-VERSION:4", 3),
+        ("#EXT-X-TARGETDURATION:6\n", "", 1),
+        ("6.000,a title", "6.000", 6),
+        ("6.000,a title", "-6,", 6),
+        ("6.000,a title", "nan,", 6),
+        ("6.000,a title", "1e3,", 6),
+        ("#EXTINF:5,\n", "", 10),
+        ("100@50", "100", 8),
+        ("100@50", "x@50", 8),
+        ("a.ts\n\n", "\n", 9),
+        ("a.ts\n#EXTINF", "a\x00.ts\n#EXTINF", 8),
+        ("#EXT-X-ENDLIST", "#EXT-X-STREAM-INF:BANDWIDTH=1", 13),
+        ("#EXT-X-ENDLIST", "#EXT-X-PLAYLIST-TYPE:LIVE", 13),
+        ("#EXT-X-ENDLIST", "#EXT-X-KEY:IV=0x1", 13),
+    ],
+)
+def test_what_a_media_playlist_must_not_be(old: str, new: str, line: int) -> None:
+    assert old in MEDIA
+    with pytest.raises(PlaylistError) as caught:
+        parse_media(MEDIA.replace(old, new, 1).encode())
+    assert caught.value.line == line, caught.value
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("BANDWIDTH=100,", ""),
+        ("BANDWIDTH=100,", "BANDWIDTH=100,BANDWIDTH=100,"),
+        ("BANDWIDTH=100,", "BANDWIDTH=fast,"),
+        ("BANDWIDTH=100,", "BANDWIDTH=100,,"),
+        ("RESOLUTION=1x2", "RESOLUTION=1080p"),
+        ('AUDIO="a"', "AUDIO=a"),
+        ('AUDIO="a"', 'AUDIO="a",'),
+        ("v.m3u8\n", ""),
+        ("v.m3u8\n", "#EXT-X-ENDLIST\nv.m3u8\n"),
+        ('NAME="Main, loud",', ""),
+        ("TYPE=AUDIO", "TYPE=SMELL"),
+        ("DEFAULT=YES", "DEFAULT=MAYBE"),
+        ("#EXT-X-STREAM-INF:", "#EXT-X-MEDIA:"),
+    ],
+)
+def test_what_a_master_playlist_must_not_be(old: str, new: str) -> None:
+    assert old in MASTER
+    with pytest.raises(PlaylistError):
+        parse_master(MASTER.replace(old, new, 1).encode())
+
+
+LINES = st.lists(
+    st.one_of(
+        st.sampled_from((MEDIA + MASTER).splitlines()), st.text(max_size=40), st.just('#EXT-X-MAP:URI="a"')
+    )
+)
+
+
+@given(LINES, st.binary(max_size=20))
+def test_no_text_raises_anything_but_a_playlist_error(lines: list[str], tail: bytes) -> None:
+    for head in ("#EXTM3U", ""):
+        data = "\n".join([head, *lines]).encode() + tail
+        for parse in (parse_master, parse_media):
+            with contextlib.suppress(PlaylistError):
+                parse(data)
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("seg.ts", "v1/720p/seg.ts"),
+        ("./a/seg.ts?x=1", "v1/720p/a/seg.ts?x=1"),
+        ("a%20b.ts", "v1/720p/a%20b.ts"),
+        ("../seg.ts", None),
+        ("a/../../seg.ts", None),
+        ("%2e%2e/seg.ts", None),
+        ("/seg.ts", None),
+        ("//host/seg.ts", None),
+        ("http://host/seg.ts", None),
+        ("file:///etc/passwd", None),
+        ("data:,x", None),
+        ("concat:a|b", None),
+        ("..\\seg.ts", None),
+        ("a%00.ts", None),
+        ("", None),
+        ("http://[", None),
+    ],
+)
+def test_only_paths_below_resolve(uri: str, path: str | None) -> None:
+    assert resolve("v1/720p/playlist.m3u8?token=a/b", uri) == path

@@ -1,0 +1,143 @@
+"""Small, real HLS trees made by ffmpeg, with a master written from facts the checker did not measure."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import av
+import imageio_ffmpeg  # type: ignore[import-untyped]
+
+SECONDS = 14
+FPS = 25
+SIZES = {"360p": (640, 360), "180p": (320, 180)}
+CODECS = {"360p": "avc1.64001e", "180p": "avc1.64000d"}
+_LEVELS = {"360p": "3.0", "180p": "1.3"}
+_HLS = (
+    *("-output_ts_offset", "10", "-muxdelay", "0", "-muxpreload", "0", "-map_metadata", "-1"),
+    *("-f", "hls", "-hls_time", "6", "-hls_playlist_type", "vod"),
+    *("-hls_flags", "independent_segments+temp_file", "-hls_segment_filename"),
+)
+
+
+def run_ffmpeg(*arguments: str) -> None:
+    program = imageio_ffmpeg.get_ffmpeg_exe()
+    subprocess.run([program, "-nostdin", "-v", "error", "-y", *arguments], check=True, timeout=100)
+
+
+def encode_video(
+    directory: Path, name: str, *, x264: str = "", gop: int = 50, options: tuple[str, ...] = ()
+) -> None:
+    """One rung: High profile, capped CRF, GOP of 2 s, 6 s segments."""
+    directory.mkdir(parents=True, exist_ok=True)
+    width, height = SIZES[name]
+    run_ffmpeg(
+        *("-f", "lavfi", "-i", f"testsrc2=s={width}x{height}:r={FPS}:d={SECONDS}"),
+        *("-c:v", "libx264", "-preset", "veryfast", "-profile:v", "high", "-level:v", _LEVELS[name]),
+        *("-pix_fmt", "yuv420p", "-crf", "23", "-maxrate", "1M", "-bufsize", "2M", "-g", str(gop)),
+        *("-x264-params", f"scenecut=0:open-gop=0{x264}", *options, *_HLS),
+        *(str(directory / "seg%d.ts"), str(directory / "playlist.m3u8")),
+    )
+
+
+def encode_audio(
+    directory: Path, *, rate: str = "128k", seconds: float = SECONDS, offset: str = "10"
+) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    hls = ("-output_ts_offset", offset, *_HLS[2:])
+    run_ffmpeg(
+        *(
+            "-f",
+            "lavfi",
+            "-i",
+            f"sine=440:r=48000:d={seconds}",
+            "-c:a",
+            "aac",
+            "-b:a",
+            rate,
+            "-ac",
+            "2",
+            *hls,
+        ),
+        *(str(directory / "seg%d.ts"), str(directory / "playlist.m3u8")),
+    )
+
+
+def encode_muxed(directory: Path) -> None:
+    """One rung of 180p with the sound in the same segments."""
+    directory.mkdir(parents=True, exist_ok=True)
+    run_ffmpeg(
+        *("-f", "lavfi", "-i", f"testsrc2=s=320x180:r={FPS}:d={SECONDS}"),
+        *("-f", "lavfi", "-i", f"sine=440:r=48000:d={SECONDS}", "-c:a", "aac", "-b:a", "96k", "-ac", "2"),
+        *("-c:v", "libx264", "-preset", "veryfast", "-profile:v", "high", "-level:v", "1.3"),
+        *("-pix_fmt", "yuv420p", "-g", "50", "-x264-params", "scenecut=0:open-gop=0", *_HLS),
+        *(str(directory / "seg%d.ts"), str(directory / "playlist.m3u8")),
+    )
+
+
+def write_iframes(directory: Path) -> None:
+    """The I-frame playlist of a rung, from the packet positions libavformat reports."""
+    lines = ["#EXTM3U", "#EXT-X-VERSION:5", "#EXT-X-TARGETDURATION:2", "#EXT-X-PLAYLIST-TYPE:VOD"]
+    lines += ["#EXT-X-I-FRAMES-ONLY"]
+    for segment in _segments(directory):
+        positions = video_packets(directory / segment)
+        lines.append(f'#EXT-X-MAP:URI="{segment}",BYTERANGE="564@0"')
+        for index, packet in enumerate(positions):
+            if packet.is_keyframe:
+                after = positions[index + 1].pos or 0
+                start = packet.pos or 0
+                lines += ["#EXTINF:2.00000,", f"#EXT-X-BYTERANGE:{after - start}@{start}", segment]
+    (directory / "iframes.m3u8").write_text("\n".join([*lines, "#EXT-X-ENDLIST", ""]))
+
+
+def video_packets(segment: Path) -> "list[av.Packet[av.VideoStream]]":
+    with av.open(str(segment), format="mpegts") as container:
+        return [packet for packet in container.demux(video=0) if packet.size]
+
+
+def write_master(tree: Path, rungs: tuple[str, ...] = ("360p", "180p")) -> None:
+    """Bandwidths from file sizes and EXTINF, everything else from what was asked of ffmpeg."""
+    sound_peak, sound_average = bandwidths(tree / "v1/audio")
+    lines = ["#EXTM3U", "#EXT-X-VERSION:6", "#EXT-X-INDEPENDENT-SEGMENTS"]
+    lines.append(
+        '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="aac",NAME="Main",DEFAULT=YES,AUTOSELECT=YES,URI="v1/audio/playlist.m3u8"'
+    )
+    for rung in rungs:
+        peak, average = bandwidths(tree / "v1" / rung)
+        width, height = SIZES[rung]
+        lines.append(
+            f"#EXT-X-STREAM-INF:BANDWIDTH={peak + sound_peak},AVERAGE-BANDWIDTH={average + sound_average},"
+            f'CODECS="{CODECS[rung]},mp4a.40.2",RESOLUTION={width}x{height},FRAME-RATE={FPS:.3f},AUDIO="aac"'
+        )
+        lines.append(f"v1/{rung}/playlist.m3u8")
+    width, height = SIZES[rungs[-1]]
+    lines.append(
+        f'#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=100000,CODECS="{CODECS[rungs[-1]]}",'
+        f'RESOLUTION={width}x{height},URI="v1/{rungs[-1]}/iframes.m3u8"'
+    )
+    (tree / "master.m3u8").write_text("\n".join([*lines, ""]))
+
+
+def bandwidths(directory: Path) -> tuple[int, int]:
+    """(peak, average) in bits per second."""
+    text = (directory / "playlist.m3u8").read_text()
+    durations = [float(number) for number in re.findall(r"#EXTINF:([\d.]+)", text)]
+    target = int(re.findall(r"TARGETDURATION:(\d+)", text)[0])
+    bits = [(directory / name).stat().st_size * 8 for name in _segments(directory)]
+    runs = [(i, j) for i in range(len(bits)) for j in range(i + 1, len(bits) + 1)]
+    fit = [(i, j) for i, j in runs if 0.5 * target <= sum(durations[i:j]) <= 1.5 * target]
+    peak = max(sum(bits[i:j]) / sum(durations[i:j]) for i, j in fit)
+    return round(peak), round(sum(bits) / sum(durations))
+
+
+def _segments(directory: Path) -> list[str]:
+    text = (directory / "playlist.m3u8").read_text()
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def build(tree: Path) -> None:
+    """Two rungs, an audio group, an I-frame playlist and a master."""
+    for rung in SIZES:
+        encode_video(tree / "v1" / rung, rung)
+    encode_audio(tree / "v1/audio")
+    write_iframes(tree / "v1/180p")
+    write_master(tree)

