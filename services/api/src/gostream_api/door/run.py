@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import FrameType
@@ -33,9 +34,12 @@ class Envoy:
     def __init__(self, config: dict[str, Any], concurrency: int, log_level: str) -> None:
         address = config["admin"]["address"]["socket_address"]
         self._admin = (address["address"], address["port_value"])
+        self._config = tempfile.NamedTemporaryFile("w", suffix=".json")  # noqa: SIM115 - lives as long as we
+        json.dump(config, self._config)
+        self._config.flush()
         options = ("--disable-hot-restart", "--concurrency", str(concurrency), "-l", log_level)
         self._process = subprocess.Popen(  # noqa: S603 - the wheel's own program
-            [envoy_program(), "--config-yaml", json.dumps(config), *options],
+            [envoy_program(), "-c", self._config.name, *options],
             env={**os.environ, **variables()},
             preexec_fn=_die_with(os.getpid()),  # there is no thread yet
         )
