@@ -6,6 +6,8 @@ InvalidRequestError, and DecodeError for bytes that are not a request.
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from uuid import UUID
 
 from gostream.v1.video_service_pb2 import BatchGetVideosRequest, BatchGetVideosResponse, GetVideoRequest
 from gostream_api import validation
@@ -16,6 +18,8 @@ Answer = tuple[bytes, Layer]
 
 _LENGTH_DELIMITED = 2
 _VIDEOS = bytes((BatchGetVideosResponse.VIDEOS_FIELD_NUMBER << 3 | _LENGTH_DELIMITED,))
+#: An id and a version, and nothing else that would be kept in memory.
+_SHORT = 64
 #: From the nearest to the farthest.
 _DISTANCE = {layer: distance for distance, layer in enumerate(Layer)}
 
@@ -28,7 +32,7 @@ async def get_video(reads: VideoReader, request: bytes) -> Answer:
 
 def get_video_now(reads: LocalVideoReader, request: bytes) -> Answer | None:
     """The same without waiting; None when it would have to wait."""
-    video_id, min_version = validation.get_video(GetVideoRequest.FromString(request))
+    video_id, min_version = _get_video_request(request)
     read = reads.peek_video(video_id, min_version=min_version)
     return None if read is None else (read.reply.payload, read.layer)
 
@@ -64,6 +68,18 @@ READ_CALLS: Mapping[str, ReadCall] = {
     "GetVideo": ReadCall(get_video_now, get_video),
     "BatchGetVideos": ReadCall(batch_get_videos_now, batch_get_videos),
 }
+
+
+def _get_video_request(request: bytes) -> tuple[UUID, int]:
+    if len(request) > _SHORT:
+        return validation.get_video(GetVideoRequest.FromString(request))
+    return _short_get_video_request(request)
+
+
+@lru_cache(maxsize=8192)
+def _short_get_video_request(request: bytes) -> tuple[UUID, int]:
+    """Who asks again sends the same bytes, and parsing them costs more than the answer."""
+    return validation.get_video(GetVideoRequest.FromString(request))
 
 
 def concatenated(payloads: Iterable[bytes]) -> bytes:

@@ -1,6 +1,7 @@
 """One unary gRPC call over ASGI: read the message, answer it from the read path, say how it ended."""
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -13,7 +14,7 @@ from gostream_api.door import framing
 from gostream_api.door.framing import Header, RefusedError
 from gostream_api.errors import failure_of
 from gostream_api.interceptors.errors import NOT_A_MESSAGE
-from gostream_api.interceptors.telemetry import REQUEST_ID, Meter, new_request_id, sane_request_id
+from gostream_api.interceptors.telemetry import REQUEST_ID, SANE, Meter, new_request_id
 from gostream_api.read_calls import Answer, ReadCall
 from gostream_api.reads import Layer, LocalVideoReader
 from gostream_shared.domain.errors import GoStreamError, InvalidRequestError, TooManyRequestsError
@@ -25,6 +26,7 @@ _CONTENT_TYPE = (b"content-type", b"application/grpc")
 _START = {"type": "http.response.start", "status": 200, "headers": [_CONTENT_TYPE], "trailers": True}
 _OK = [(b"grpc-status", b"0"), (b"grpc-message", b"")]
 _REQUEST_ID = REQUEST_ID.encode()
+_SANE = re.compile(SANE.pattern.encode())
 _LAYERS: Mapping[Layer, Header] = {layer: (b"x-cache", layer.value.encode()) for layer in Layer}
 
 _log = structlog.stdlib.get_logger("gostream.rpc")
@@ -70,6 +72,7 @@ class Method:
             message = framing.message_of(body, known.get(b"grpc-encoding"))
             request_id = _request_id(known)
             answer = self._call.now(self._reads, message)
+            is_at_hand = answer is not None
             if answer is None:
                 left = None if timeout is None else timeout - (time.perf_counter() - started)
                 answer = await self._later(message, receive, left, request_id)
@@ -83,7 +86,10 @@ class Method:
             self._meter.count(code, time.perf_counter() - started)
         else:
             await _send_answer(send, answer, request_id)
-            self._meter.count(grpc.StatusCode.OK, time.perf_counter() - started)
+            if is_at_hand:
+                self._meter.count_at_hand()
+            else:
+                self._meter.count(grpc.StatusCode.OK, time.perf_counter() - started)
 
     async def _later(
         self, message: bytes, receive: Receive, timeout: float | None, request_id: bytes
@@ -166,6 +172,4 @@ async def _send_refusal(send: Send, end: list[Header]) -> None:
 
 def _request_id(headers: Mapping[bytes, bytes]) -> bytes:
     given = headers.get(_REQUEST_ID)
-    if given is not None and (sane := sane_request_id(given.decode("latin-1"))):
-        return sane.encode()
-    return new_request_id().encode()
+    return given if given is not None and _SANE.fullmatch(given) else new_request_id().encode()

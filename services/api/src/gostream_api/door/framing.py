@@ -18,9 +18,10 @@ PREFIX = 5  # one byte of flags, four of length
 #: Deadlines nearer than gRPC's clock ticks are over when they arrive.
 _TICK = 0.001
 
-_TIMEOUT = re.compile(rb" *([0-9]+)([HMSmun])")
+_TIMEOUT = re.compile(rb" *([0-9]+) *([HMSmun])")
 _SECONDS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
-_ENCODINGS = frozenset({b"identity", b"deflate", b"gzip"})
+_WBITS = {b"deflate": zlib.MAX_WBITS, b"gzip": zlib.MAX_WBITS | 16}
+_ENCODINGS = {b"identity", *_WBITS}
 #: What grpc-message carries as it is.
 _PLAIN = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
@@ -49,6 +50,8 @@ def check_headers(headers: Mapping[bytes, bytes]) -> None:
         raise _unparsable("te")
     if headers.get(b"grpc-encoding", b"identity") not in _ENCODINGS:
         raise _unparsable("grpc-encoding")
+    if b"-bin" not in b"".join(headers):
+        return
     for name, value in headers.items():
         if name.endswith(b"-bin") and not _is_base64(value):
             raise _unparsable(name.decode("latin-1"), ": illegal base64 encoding")
@@ -86,9 +89,9 @@ def message_of(body: bytes | bytearray, encoding: bytes | None) -> bytes:
         return message
     if flags != 1:
         raise RefusedError(grpc.StatusCode.INTERNAL, f"Bad GRPC frame type 0x{flags:02x}")
-    if encoding in (None, b"identity"):
+    if encoding is None or encoding == b"identity":
         raise RefusedError(grpc.StatusCode.INTERNAL, "Compression bit set but no encoding configured")
-    return _decompressed(message)
+    return _decompressed(message, _WBITS[encoding])
 
 
 def framed(message: bytes) -> bytes:
@@ -108,17 +111,26 @@ def metadata_header(name: str, value: str | bytes) -> Header:
     return name.encode(), value.encode()
 
 
-def _decompressed(message: bytes) -> bytes:
-    """Gzip or zlib, whichever it is; never more than a message may have."""
-    inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+def _decompressed(message: bytes, wbits: int) -> bytes:
+    """Never more than a message may have, whatever it was before."""
+    if not message:
+        return message
+    inflate = zlib.decompressobj(wbits)
     try:
         plain = inflate.decompress(message, MAX_MESSAGE + 1)
     except zlib.error:
-        plain = None
-    if plain is None or (not inflate.eof and len(plain) <= MAX_MESSAGE):
-        raise RefusedError(grpc.StatusCode.INTERNAL, "Decompression failed due to zlib error")
-    _check_length(len(plain))
+        raise _undecompressable("zlib error") from None
+    if len(plain) > MAX_MESSAGE:
+        raise RefusedError(grpc.StatusCode.RESOURCE_EXHAUSTED, "Decompressed message larger than max")
+    if not inflate.eof:
+        raise _undecompressable("data error")
+    if inflate.unused_data:
+        raise _undecompressable("not all input consumed")
     return plain
+
+
+def _undecompressable(why: str) -> RefusedError:
+    return RefusedError(grpc.StatusCode.INTERNAL, f"Decompression failed due to {why}")
 
 
 def _check_length(length: int) -> None:
