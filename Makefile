@@ -58,6 +58,10 @@ e2e: $(SYNCED) ## the end-to-end tests alone
 faults: $(SYNCED) ## the tests that kill and break real processes
 	@$(BIN)/pytest -m faults $(ARGS)
 
+.PHONY: bench-api
+bench-api: $(SYNCED) ## what a read costs on each transport [ARGS="--rounds 5 --seconds 3"]
+	@$(BIN)/python benchmarks/load/bench_api.py $(ARGS)
+
 .PHONY: check
 check: $(SYNCED) ## format, lint, types, import rules, contract
 	$(BIN)/ruff format --check .

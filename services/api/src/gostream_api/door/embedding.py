@@ -18,7 +18,7 @@ def obstacle() -> str | None:
     """Why this interpreter cannot be embedded into Envoy here; None when it can."""
     if sys.platform != "linux":
         return f"there is no Envoy with pyvoy for {sys.platform}"
-    if _module() is None or _envoy() is None:
+    if pyvoy_module() is None or _envoy() is None:
         return "pyvoy is not installed: gostream-api[door] has wheels for glibc Linux on x86_64 and aarch64"
     if _libpython() is None:
         return f"{sys.executable} has no shared libpython, so it cannot be embedded (python: --enable-shared)"
@@ -30,7 +30,7 @@ def with_door(edge: Tree, door: Tree) -> Tree:
     config = copy.deepcopy(edge)
     [listener] = config["static_resources"]["listeners"]
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
-    manager["http_filters"][-1:-1] = _replaced(door["http_filters"], str(_module()))
+    manager["http_filters"][-1:-1] = _replaced(door["http_filters"], str(pyvoy_module()))
     manager["route_config"]["virtual_hosts"][0]["routes"][:0] = copy.deepcopy(door["routes"])
     for log in manager.get("access_log", ()):
         log["filter"] = copy.deepcopy(door["access_log_filter"])
@@ -65,7 +65,8 @@ def _replaced(tree: Any, module: str) -> Any:
     return module if tree == MODULE else tree
 
 
-def _module() -> str | None:
+def pyvoy_module() -> str | None:
+    """The path of the dynamic module; None where pyvoy is not installed."""
     spec = find_spec("pyvoy._pyvoy") if find_spec("pyvoy") else None
     return spec.origin if spec else None
 
