@@ -13,7 +13,7 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 
-from gostream.v1.video_service_pb2 import CreateVideoRequest, CreateVideoResponse
+from gostream.v1.video_service_pb2 import CreateVideoRequest, CreateVideoResponse, GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
 from gostream_api.app import open_server
 from gostream_api.config import ApiConfig
@@ -49,6 +49,19 @@ class Api:
             session.request(request.method, request.url, headers=headers, data=body) as answer,
         ):
             return answer.status
+
+    async def layer(self, video_id: str, **options: Any) -> str:
+        """Where GetVideo's answer came from."""
+        call = self.stub.GetVideo(GetVideoRequest(id=video_id), **options)
+        await call
+        return str(dict(await call.trailing_metadata())["x-cache"])
+
+    async def warm(self) -> None:
+        """Wait until the caches are in use: a replica that has just started reads past them."""
+        video_id = (await self.create()).video.id
+        async with asyncio.timeout(30):
+            while await self.layer(video_id) != "L1":
+                await asyncio.sleep(0.02)
 
     async def uploaded(self) -> str:
         """Id of a new video whose source is there."""

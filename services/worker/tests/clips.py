@@ -1,7 +1,7 @@
 """Small media files of every kind, made by ffmpeg itself."""
 
 import functools
-import os
+import random
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -179,7 +179,7 @@ def empty(folder: Path) -> Path:
 
 
 def random_bytes(folder: Path) -> Path:
-    return _written(folder / "random.mp4", os.urandom(4096))
+    return _written(folder / "random.mp4", random.Random(1).randbytes(4096))
 
 
 def text(folder: Path) -> Path:
@@ -216,6 +216,10 @@ def png(folder: Path) -> Path:
     path = folder / "picture.png"
     ffmpeg("-v", "error", *picture(), "-frames:v", "1", str(path))
     return path
+
+
+def mp3(folder: Path) -> Path:
+    return make(folder / "sound.mp3", sound(), codecs=["-c:a", "libmp3lame"])
 
 
 def audio_only(folder: Path) -> Path:
@@ -269,6 +273,15 @@ def damaged(folder: Path) -> Path:
         if position % 188 > 30:  # the container stays whole, the picture does not
             data[position] ^= 0x5A
     return _written(folder / "damaged.ts", bytes(data))
+
+
+def scratched(folder: Path) -> Path:
+    """A few wrong bytes in one frame of 250."""
+    whole = make(folder / "whole.ts", picture("320x180", 10), codecs=_X264)
+    data = bytearray(whole.read_bytes())
+    middle = len(data) // 2 // 188 * 188
+    data[middle + 60 : middle + 64] = b"\x5a\xa5\x5a\xa5"
+    return _written(folder / "scratched.ts", bytes(data))
 
 
 def encrypted(folder: Path) -> Path:

@@ -103,6 +103,11 @@ class Worker:
             step_patience=0.0,
         )
 
+    def limit(self, *, max_bytes: int) -> None:
+        """Accept only so much."""
+        limits = dataclasses.replace(self.settings.limits, max_bytes=max_bytes)
+        self.settings = dataclasses.replace(self.settings, limits=limits)
+
     @property
     def service(self) -> TranscodeService:
         return TranscodeService(self.outside, self.encoder, self._work, self.settings)

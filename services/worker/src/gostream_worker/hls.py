@@ -10,6 +10,7 @@ CLOCK = 90_000
 #: Players that know nothing yet start at the first variant: the one nearest to this, in bits per second.
 START_BANDWIDTH = 2_000_000
 PLAYLIST = "playlist.m3u8"
+STILLS = "iframes.m3u8"
 AUDIO = "audio"
 _VERSION = 6
 
@@ -20,6 +21,16 @@ class Segment:
 
     name: str
     ticks: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Still:
+    """One picture for fast forward: a byte range of a segment, shown for `ticks`."""
+
+    name: str
+    ticks: int
+    offset: int
     size: int
 
 
@@ -47,6 +58,17 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StillVariant:
+    """One I-frame playlist in the master playlist."""
+
+    uri: str
+    width: int
+    height: int
+    codecs: str
+    bandwidth: Bandwidth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AudioRendition:
     """The sound that all variants share."""
 
@@ -62,7 +84,30 @@ def target_duration(*renditions: Sequence[Segment]) -> int:
 
 def media_playlist(segments: Sequence[Segment], *, target: int) -> str:
     """A complete VOD playlist of one rendition."""
+    lines = _media_head(target)
+    for segment in segments:
+        lines += [f"#EXTINF:{segment.ticks / CLOCK:.6f},", segment.name]
+    return "\n".join([*lines, "#EXT-X-ENDLIST", ""])
+
+
+def still_playlist(stills: Sequence[Still], *, header: int, target: int) -> str:
+    """An I-frame playlist over the segments of one rung, which begin with `header` bytes of tables."""
     lines = [
+        *_media_head(target),
+        "#EXT-X-I-FRAMES-ONLY",
+        f'#EXT-X-MAP:URI="{stills[0].name}",BYTERANGE="{header}@0"',
+    ]
+    for still in stills:
+        lines += [
+            f"#EXTINF:{still.ticks / CLOCK:.6f},",
+            f"#EXT-X-BYTERANGE:{still.size}@{still.offset}",
+            still.name,
+        ]
+    return "\n".join([*lines, "#EXT-X-ENDLIST", ""])
+
+
+def _media_head(target: int) -> list[str]:
+    return [
         "#EXTM3U",
         f"#EXT-X-VERSION:{_VERSION}",
         f"#EXT-X-TARGETDURATION:{target}",
@@ -70,12 +115,9 @@ def media_playlist(segments: Sequence[Segment], *, target: int) -> str:
         "#EXT-X-PLAYLIST-TYPE:VOD",
         "#EXT-X-INDEPENDENT-SEGMENTS",
     ]
-    for segment in segments:
-        lines += [f"#EXTINF:{segment.ticks / CLOCK:.6f},", segment.name]
-    return "\n".join([*lines, "#EXT-X-ENDLIST", ""])
 
 
-def measure_bandwidth(segments: Sequence[Segment], *, target: int) -> Bandwidth:
+def measure_bandwidth(segments: Sequence[Segment | Still], *, target: int) -> Bandwidth:
     """Average over all, and the peak over every run of segments that lasts 0.5 to 1.5 target durations."""
     average = _rate(sum(s.size for s in segments), sum(s.ticks for s in segments))
     peak = average
@@ -95,7 +137,9 @@ def _rate(size: int, ticks: int) -> int:
     return math.ceil(Fraction(size * 8 * CLOCK, max(1, ticks)))
 
 
-def master_playlist(variants: Sequence[Variant], audio: AudioRendition | None) -> str:
+def master_playlist(
+    variants: Sequence[Variant], audio: AudioRendition | None, stills: Sequence[StillVariant]
+) -> str:
     """The master playlist: first the variant to start with, then the others from the largest on."""
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
     if audio:
@@ -106,7 +150,16 @@ def master_playlist(variants: Sequence[Variant], audio: AudioRendition | None) -
     first = min(variants, key=lambda variant: abs(variant.bandwidth.peak - START_BANDWIDTH))
     for variant in [first, *(other for other in variants if other is not first)]:
         lines += [_stream_inf(variant, with_audio=audio is not None), variant.uri]
+    lines += map(_still_inf, stills)
     return "\n".join([*lines, ""])
+
+
+def _still_inf(variant: StillVariant) -> str:
+    return (
+        f"#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={variant.bandwidth.peak},"
+        f'AVERAGE-BANDWIDTH={variant.bandwidth.average},CODECS="{variant.codecs}",'
+        f'RESOLUTION={variant.width}x{variant.height},URI="{variant.uri}"'
+    )
 
 
 def _stream_inf(variant: Variant, *, with_audio: bool) -> str:

@@ -108,18 +108,19 @@ def choose_fps(video: VideoTrack, max_fps: int) -> Fraction:
     A steady source keeps its rate, halved and so on until it fits. An unsteady one gets the rate of its grid
     unless most of that is empty, else the next standard rate above its average.
     """
-    average, base = video.average_fps, video.base_fps
-    if average <= 0:
+    if video.average_fps <= 0:
         return _UNKNOWN_FPS
-    if base <= 0 or abs(average - base) > base / 100:
-        if average < base <= max_fps and base <= _SPARSE * average:
-            return base
-        return next((rate for rate in STANDARD_FPS if rate >= average * Fraction(99, 100)), Fraction(max_fps))
-    nearest = min(STANDARD_FPS, key=lambda rate: abs(rate - average))
-    steady = nearest if abs(nearest - average) < average / 1000 else average.limit_denominator(1001)
-    if steady < STANDARD_FPS[0]:
-        return STANDARD_FPS[0]
+    steady = max(STANDARD_FPS[0], _steady_fps(video.average_fps, video.base_fps))
     return steady / math.ceil(steady / max_fps)
+
+
+def _steady_fps(average: Fraction, base: Fraction) -> Fraction:
+    if base > 0 and abs(average - base) <= base / 100:
+        nearest = min(STANDARD_FPS, key=lambda rate: abs(rate - average))
+        return nearest if abs(nearest - average) < average / 1000 else average.limit_denominator(1001)
+    if average < base <= _SPARSE * average and base <= STANDARD_FPS[-1]:
+        return base
+    return next((rate for rate in STANDARD_FPS if rate >= average * Fraction(99, 100)), STANDARD_FPS[-1])
 
 
 def _short_sides(width: int, height: int, profile: Profile) -> Iterator[int]:

@@ -4,7 +4,7 @@ Only what the playlists need is read: one packet in six or so, found by slicing,
 milliseconds. The input is our own encoder's output, not the user's file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 _PACKET = 188
@@ -19,14 +19,28 @@ class NotOurSegmentError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyFrame:
+    """Where a picture stands that needs no other one: bytes of its segment."""
+
+    offset: int
+    size: int
+    pts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One segment of one elementary stream. Times in ticks of 90 kHz; `end` only of sound is known here."""
+    """One segment of one elementary stream. Times in ticks of 90 kHz; `end` only of sound is known here.
+
+    `header` is the size of the tables before the first picture or sound, without which none can be read.
+    """
 
     size: int
     frames: int
     first_pts: int
     last_pts: int
     codec: str  # RFC 6381
+    header: int = 0
+    key_frames: tuple[KeyFrame, ...] = ()
     end: int | None = None
 
 
@@ -42,7 +56,17 @@ def measure_video(data: bytes) -> Measured:
         first_pts=min(times),
         last_pts=max(times),
         codec=_avc_codec(_payload(data, units[0], limit=8)),
+        header=units[0].offset,
+        key_frames=tuple(_key_frames(data, units)),
     )
+
+
+def _key_frames(data: bytes, units: Sequence["_Unit"]) -> Iterator[KeyFrame]:
+    ends = [unit.offset for unit in units[1:]] + [len(data)]
+    for unit, end in zip(units, ends, strict=True):
+        adaptation = data[unit.offset + 3] & 0x20 and data[unit.offset + 4]
+        if adaptation and data[unit.offset + 5] & 0x40:  # random_access_indicator
+            yield KeyFrame(offset=unit.offset, size=end - unit.offset, pts=_pts(unit))
 
 
 def measure_audio(data: bytes) -> Measured:

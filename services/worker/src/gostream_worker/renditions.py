@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from fractions import Fraction
 
 from gostream_shared.domain.video import Rendition
 from gostream_worker.failures import Code, ProcessingFailedError
@@ -11,16 +10,20 @@ from gostream_worker.hls import (
     AUDIO,
     CLOCK,
     PLAYLIST,
+    STILLS,
     AudioRendition,
     Bandwidth,
     Segment,
+    Still,
+    StillVariant,
     Variant,
     master_playlist,
     measure_bandwidth,
     media_playlist,
+    still_playlist,
     target_duration,
 )
-from gostream_worker.ladder import Plan
+from gostream_worker.ladder import Plan, Rung
 from gostream_worker.mpegts import Measured
 
 #: Rendition → its segments by name, as measured.
@@ -47,16 +50,40 @@ def present(plan: Plan, measured: MeasuredSegments, *, number: int) -> Presentat
     _require_complete(plan, measured, segments)
     target = target_duration(*segments.values())
     bandwidths = {name: measure_bandwidth(parts, target=target) for name, parts in segments.items()}
-    variants = [_variant(plan, measured, bandwidths, rung.name, number) for rung in plan.rungs]
-    audio = AudioRendition(uri=_uri(number, AUDIO), channels=_CHANNELS) if plan.audio else None
+    stills = {rung.name: _stills(segments[rung.name], measured[rung.name]) for rung in plan.rungs}
+    variants = [_variant(plan, measured, bandwidths, rung, number) for rung in plan.rungs]
+    audio = AudioRendition(uri=f"v{number}/{AUDIO}/{PLAYLIST}", channels=_CHANNELS) if plan.audio else None
+    trick = [
+        StillVariant(
+            uri=f"v{number}/{rung.name}/{STILLS}",
+            width=rung.width,
+            height=rung.height,
+            codecs=_codec(measured[rung.name]),
+            bandwidth=measure_bandwidth(stills[rung.name], target=target),
+        )
+        for rung in plan.rungs
+    ]
     return Presentation(
-        playlists={
-            f"{name}/{PLAYLIST}": media_playlist(parts, target=target) for name, parts in segments.items()
-        },
-        master=master_playlist(variants, audio),
+        playlists=_playlists(measured, segments, stills, target),
+        master=master_playlist(variants, audio, trick),
         renditions=tuple(map(_rendition, (rung.name for rung in plan.rungs), variants)),
         duration=timedelta(seconds=_total(segments[plan.rungs[0].name]) / CLOCK),
     )
+
+
+def _playlists(
+    measured: MeasuredSegments,
+    segments: Mapping[str, Sequence[Segment]],
+    stills: Mapping[str, Sequence[Still]],
+    target: int,
+) -> dict[str, str]:
+    playlists = {
+        f"{name}/{PLAYLIST}": media_playlist(parts, target=target) for name, parts in segments.items()
+    }
+    for name, pictures in stills.items():
+        header = next(iter(measured[name].values())).header
+        playlists[f"{name}/{STILLS}"] = still_playlist(pictures, header=header, target=target)
+    return playlists
 
 
 def _segments(plan: Plan, name: str, parts: Mapping[str, Measured]) -> list[Segment]:
@@ -68,6 +95,17 @@ def _segments(plan: Plan, name: str, parts: Mapping[str, Measured]) -> list[Segm
     return [
         Segment(name=file, ticks=end - measured.first_pts, size=measured.size)
         for (file, measured), end in zip(ordered, ends, strict=True)
+    ]
+
+
+def _stills(segments: Sequence[Segment], parts: Mapping[str, Measured]) -> list[Still]:
+    """Each key frame is shown until the next one, the last one until the end."""
+    found = [(segment.name, frame) for segment in segments for frame in parts[segment.name].key_frames]
+    end = parts[segments[0].name].first_pts + _total(segments)
+    ends = [frame.pts for _, frame in found[1:]] + [end]
+    return [
+        Still(name=name, ticks=until - frame.pts, offset=frame.offset, size=frame.size)
+        for (name, frame), until in zip(found, ends, strict=True)
     ]
 
 
@@ -93,6 +131,12 @@ def _require_complete(
     }
     if any(cut != cuts[plan.rungs[0].name] for cut in cuts.values()):
         raise ProcessingFailedError(Code.INTERNAL, "the rungs are not cut at the same frames")
+    if any(
+        not m.key_frames or m.key_frames[0].pts != m.first_pts
+        for r in plan.rungs
+        for m in measured[r.name].values()
+    ):
+        raise ProcessingFailedError(Code.INTERNAL, "a segment does not begin with a key frame")
     if any(segment.ticks <= 0 for parts in segments.values() for segment in parts):
         raise ProcessingFailedError(Code.INTERNAL, "a segment has no duration")
     longest = max(_total(parts) for parts in segments.values()) / CLOCK
@@ -103,23 +147,21 @@ def _require_complete(
 
 
 def _variant(
-    plan: Plan, measured: MeasuredSegments, bandwidths: Mapping[str, Bandwidth], name: str, number: int
+    plan: Plan, measured: MeasuredSegments, bandwidths: Mapping[str, Bandwidth], rung: Rung, number: int
 ) -> Variant:
-    rung = next(rung for rung in plan.rungs if rung.name == name)
-    tracks = [name, AUDIO] if plan.audio else [name]
-    silent = Bandwidth(average=0, peak=0)
+    tracks = [rung.name, AUDIO] if plan.audio else [rung.name]
     return Variant(
-        uri=_uri(number, name),
+        uri=f"v{number}/{rung.name}/{PLAYLIST}",
         width=rung.width,
         height=rung.height,
-        fps=Fraction(plan.fps),
-        codecs=",".join(next(iter(measured[track].values())).codec for track in tracks),
-        bandwidth=sum((bandwidths[track] for track in tracks), silent),
+        fps=plan.fps,
+        codecs=",".join(_codec(measured[track]) for track in tracks),
+        bandwidth=sum((bandwidths[track] for track in tracks), Bandwidth(average=0, peak=0)),
     )
 
 
-def _uri(number: int, rendition: str) -> str:
-    return f"v{number}/{rendition}/{PLAYLIST}"
+def _codec(parts: Mapping[str, Measured]) -> str:
+    return next(iter(parts.values())).codec
 
 
 def _rendition(name: str, variant: Variant) -> Rendition:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import structlog
 
+from gostream_shared.cache.background import in_background
 from gostream_shared.cache.relay import Bell
 
 _log = structlog.get_logger(__name__)
@@ -29,12 +30,8 @@ async def outbox_bell(database_url: str) -> AsyncIterator[Bell]:
             return
         rung.clear()
 
-    listening = asyncio.create_task(_keep_listening(database_url, rung), name="outbox-bell")
-    try:
+    async with in_background(_keep_listening(database_url, rung)):
         yield wait
-    finally:
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
 
 
 async def _keep_listening(database_url: str, rung: asyncio.Event) -> None:

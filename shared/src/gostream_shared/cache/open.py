@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from gostream_shared.cache.announcer import RedisChangeAnnouncer
+from gostream_shared.cache.background import in_background
 from gostream_shared.cache.bell import outbox_bell
 from gostream_shared.cache.breaker import Breaker
 from gostream_shared.cache.bus import Bus
@@ -69,7 +70,7 @@ async def open_cache(
         link.client,
         subscriber,
         outbox_bell(config.database_url.get_secret_value()) as bell,
-        _in_background(OutboxRelay(outbox, videos, bell=bell), *runners),
+        in_background(*map(_keep_running, [OutboxRelay(outbox, videos, bell=bell), *runners])),
     ):
         yield Cache(
             announcer=RedisChangeAnnouncer(videos, outbox, locally=bus.changed),
@@ -79,17 +80,6 @@ async def open_cache(
             bus=bus,
             ttl=times.ttl,
         )
-
-
-@asynccontextmanager
-async def _in_background(*runners: _Runner) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(_keep_running(runner), name=type(runner).__name__) for runner in runners]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _keep_running(runner: _Runner) -> None:

@@ -51,13 +51,3 @@ def _valid(body: bytes, complaint: str) -> Probe:
         return _probe.validate_json(body)
     except ValidationError as error:
         raise ProcessingFailedError(Code.INTERNAL, str(error), log_tail=complaint) from error
-
-
-def answer(probe: Probe) -> bytes:
-    """What the child writes for a good file."""
-    return b"OK\n" + _probe.dump_json(probe)
-
-
-def refusal(code: Code, detail: str) -> bytes:
-    """What the child writes for any other."""
-    return f"{code}\n{detail}".encode()

@@ -1,9 +1,12 @@
 """The probing child: `python -m gostream_worker.ffmpeg.probe_child FILE` writes its answer to stdout.
 
-Runs limited (gostream_worker.ffmpeg.process); nothing else imports PyAV.
+`OK` and the probe as JSON on the next line, or a failure's code and what it is about. Runs limited
+(gostream_worker.ffmpeg.process) and starts fast: nothing but PyAV is imported, and only here.
 """
 
+import json
 import sys
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,7 +19,6 @@ from av.video.stream import VideoStream
 
 from gostream_worker.admission import AUDIO_DECODERS, CONTAINERS, MAX_PIXELS, VIDEO_DECODERS
 from gostream_worker.failures import Code, ProcessingFailedError
-from gostream_worker.ffmpeg.probe import answer, refusal
 from gostream_worker.ffmpeg.sniff import is_cut_off, refused_by_signature
 from gostream_worker.media import AudioTrack, Probe, VideoTrack
 
@@ -26,6 +28,7 @@ _OPTIONS = {
     "codec_whitelist": ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS)),
     "max_pixels": str(MAX_PIXELS),
 }
+_Log = list[tuple[int, str, str]]
 _SAMPLED_FRAMES = 12
 _SAMPLED_PACKETS = 500
 
@@ -33,23 +36,23 @@ _SAMPLED_PACKETS = 500
 def main() -> None:
     path = Path(sys.argv[1])
     try:
-        output = answer(look_into(path))
+        code, body = "OK", json.dumps(asdict(look_into(path)), default=str)
     except ProcessingFailedError as error:
-        output = refusal(error.code, error.detail)
+        code, body = error.code, error.detail
     except MemoryError:
-        output = refusal(Code.RESOURCE_LIMIT, "out of memory")
-    sys.stdout.buffer.write(output)
+        code, body = Code.RESOURCE_LIMIT, "out of memory"
+    sys.stdout.buffer.write(f"{code}\n{body}".encode())
 
 
 def look_into(path: Path) -> Probe:
     """Raises ProcessingFailedError with the reason why the file cannot be encoded."""
     with path.open("rb") as file:
         refused_by_signature(file.read(4096))
-    av.logging.set_level(av.logging.ERROR)
+    av.logging.set_level(av.logging.WARNING)
     with av.logging.Capture(local=False) as log, _open(path, log) as container:
         video = _choose_video(container)
         audio = _choose_audio(container)
-        sample = _decode_sample(container, video)
+        sample = _decode_sample(container, video, log)
         if is_cut_off(path):
             raise ProcessingFailedError(Code.TRUNCATED, "the container's last part is cut off")
         return Probe(
@@ -61,16 +64,20 @@ def look_into(path: Path) -> Probe:
         )
 
 
-def _open(path: Path, log: list[tuple[int, str, str]]) -> InputContainer:
+def _open(path: Path, log: _Log) -> InputContainer:
     try:
         return av.open(f"file:{path}", options=_OPTIONS)
     except av.FFmpegError as error:
-        said = " ".join(message for _, _, message in log)
-        if "not on whitelist" in said:
+        said = _said(log)
+        if "not on whitelist" in said and "misdetection possible" not in said:
             raise ProcessingFailedError(Code.UNSUPPORTED_CONTAINER, said[:200]) from error
         if "moov atom not found" in said and is_cut_off(path):
             raise ProcessingFailedError(Code.TRUNCATED, "no index") from error
         raise ProcessingFailedError(Code.SOURCE_NOT_MEDIA, str(error)[:200]) from error
+
+
+def _said(log: _Log) -> str:
+    return " ".join(message for _, _, message in log)
 
 
 def _choose_video(container: InputContainer) -> VideoStream:
@@ -90,13 +97,10 @@ def _choose_audio(container: InputContainer) -> AudioStream | None:
     return next((s for s in known if s.disposition & Disposition.default), known[0])
 
 
-def _decode_sample(container: InputContainer, video: VideoStream) -> list[VideoFrame]:
+def _decode_sample(container: InputContainer, video: VideoStream, log: _Log) -> list[VideoFrame]:
     """The first pictures: only they know whether they are interlaced and how they are turned."""
-    codec = video.codec_context
-    if codec is None or codec.name not in VIDEO_DECODERS:
+    if video.codec_context is None or video.codec_context.name not in VIDEO_DECODERS:
         raise ProcessingFailedError(Code.UNSUPPORTED_CODEC, "picture")
-    if codec.width * codec.height > MAX_PIXELS:  # the decoder would refuse, in words of its own
-        raise ProcessingFailedError(Code.DIMENSIONS, f"{codec.width}x{codec.height}")
     frames: list[VideoFrame] = []
     failure: Exception | None = None
     for number, packet in enumerate(container.demux(video)):
@@ -109,7 +113,8 @@ def _decode_sample(container: InputContainer, video: VideoStream) -> list[VideoF
         if len(frames) >= _SAMPLED_FRAMES or number >= _SAMPLED_PACKETS:
             break
     if not frames:
-        raise ProcessingFailedError(Code.CORRUPT_STREAM, str(failure)[:200])
+        code = Code.DIMENSIONS if "max pixel count" in _said(log) else Code.CORRUPT_STREAM
+        raise ProcessingFailedError(code, str(failure)[:200])
     return frames
 
 

@@ -1,0 +1,93 @@
+"""The arguments of ffmpeg."""
+
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+from gostream_worker.ffmpeg.argv import encode_arguments, filter_graph
+from gostream_worker.media import AudioTrack
+
+from .test_ladder import plan
+
+AUDIO = AudioTrack(index=1, codec="aac", channels=6, sample_rate=44100)
+
+
+def values(arguments: list[str], option: str) -> list[str]:
+    return [value for name, value in pairwise(arguments) if name == option]
+
+
+def arguments(**video: Any) -> list[str]:
+    return encode_arguments(plan(audio=AUDIO, **video), source="input.bin", folder=".")
+
+
+def test_only_one_local_file_may_be_read_and_only_by_listed_code() -> None:
+    made = arguments()
+
+    before_input = made[: made.index("-i")]
+    assert values(before_input, "-protocol_whitelist") == ["file"]
+    assert "hls" not in values(before_input, "-format_whitelist")[0].split(",")
+    assert "concat" not in values(before_input, "-format_whitelist")[0].split(",")
+    assert "magicyuv" not in values(before_input, "-codec_whitelist")[0].split(",")
+    assert values(before_input, "-max_pixels") == ["8847360"]
+    assert {"-nostdin", "-dn", "-sn"} <= set(before_input)
+    assert values(made, "-i") == ["file:input.bin"]
+
+
+def test_every_output_starts_at_the_same_time_and_loses_the_metadata() -> None:
+    made = arguments()
+
+    segmented = values(made, "-hls_segment_filename")
+    assert segmented == [f"file:./{name}/%05d.ts" for name in ("1080p", "720p", "360p", "audio")]
+    assert values(made, "-output_ts_offset") == ["10"] * 4
+    assert values(made, "-muxdelay") == values(made, "-muxpreload") == ["0"] * 4
+    assert values(made, "-map_metadata") == ["-1"] * 5
+
+
+def test_rungs_are_cut_at_whole_gops() -> None:
+    made = arguments(average_fps=Fraction(30000, 1001), base_fps=Fraction(30000, 1001))
+
+    assert values(made, "-g") == values(made, "-keyint_min") == ["60"] * 3
+    assert values(made, "-sc_threshold") == ["0"] * 3
+    assert values(made, "-hls_time") == ["6.006000"] * 4
+
+
+def test_a_segment_is_never_a_rounding_error_longer_than_its_gops() -> None:
+    made = plan(average_fps=Fraction(24000, 1001), base_fps=Fraction(24000, 1001))
+
+    told = Fraction(values(encode_arguments(made, source="s", folder="f"), "-hls_time")[0])
+    assert made.segment_duration - Fraction(1, 1_000_000) < told <= made.segment_duration
+
+
+def test_each_rung_is_scaled_from_the_one_above_it() -> None:
+    chains = filter_graph(plan()).split(";")
+
+    assert chains[0] == "[0:0]fps=fps=25:start_time=0[s0]"
+    assert chains[1].startswith("[s0]scale=1920:1080:")
+    assert chains[1].endswith("split=2[v0][s1]")
+    assert chains[2].startswith("[s1]scale=1280:720:")
+    assert chains[2].endswith("split=3[v1][s2][p]")
+    assert chains[3].startswith("[s2]scale=640:360:")
+    assert chains[3].endswith("split=1[v2]")
+
+
+def test_what_the_picture_needs_and_nothing_else_is_in_the_graph() -> None:
+    assert "bwdif" in filter_graph(plan(interlaced=True))
+    assert "tonemap" in filter_graph(plan(transfer=16))
+    ordinary = filter_graph(plan())
+    assert "bwdif" not in ordinary
+    assert "tonemap" not in ordinary
+    assert "format=yuv420p" in ordinary
+
+
+def test_without_sound_nothing_is_mapped_for_it() -> None:
+    made = encode_arguments(plan(), source="s", folder="f")
+
+    assert values(made, "-map") == ["[v0]", "[v1]", "[v2]", "[poster]"]
+    assert "-c:a" not in made
+
+
+def test_sound_is_encoded_once_from_the_chosen_track() -> None:
+    made = arguments()
+
+    assert "0:1" in values(made, "-map")
+    assert values(made, "-c:a") == ["aac"]

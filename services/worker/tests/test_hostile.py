@@ -1,0 +1,102 @@
+"""Bad and hostile sources: each ends with its code, nothing is published, and the worker lives."""
+
+import pytest
+
+from gostream_shared.domain.video import VideoStatus
+from gostream_worker.admission import SourceLimits, admit
+from gostream_worker.failures import Code, ProcessingFailedError
+from gostream_worker.ffmpeg.probe import probe_source
+
+from . import clips
+from .clips import Clips, Recipe
+from .conftest import Worker
+
+LIMITS = SourceLimits(max_bytes=100 << 20, max_duration=3600)
+REFUSED: list[tuple[Recipe, Code]] = [
+    (clips.random_bytes, Code.SOURCE_NOT_MEDIA),
+    (clips.text, Code.SOURCE_NOT_MEDIA),
+    (clips.xml, Code.SOURCE_NOT_MEDIA),
+    (clips.playlist, Code.UNSUPPORTED_CONTAINER),
+    (clips.playlist_without_magic, Code.UNSUPPORTED_CONTAINER),
+    (clips.concat_list, Code.UNSUPPORTED_CONTAINER),
+    (clips.session_description, Code.UNSUPPORTED_CONTAINER),
+    (clips.subtitles, Code.UNSUPPORTED_CONTAINER),
+    (clips.png, Code.UNSUPPORTED_CONTAINER),
+    (clips.mp3, Code.UNSUPPORTED_CONTAINER),
+    (clips.unlisted_codec, Code.UNSUPPORTED_CODEC),
+    (clips.audio_only, Code.NO_VIDEO_STREAM),
+    (clips.audio_with_cover, Code.NO_VIDEO_STREAM),
+    (clips.encrypted, Code.ENCRYPTED_SOURCE),
+    (clips.cut_before_index, Code.TRUNCATED),
+    (clips.cut_after_index, Code.TRUNCATED),
+    (clips.tiny, Code.DIMENSIONS),
+    (clips.huge, Code.DIMENSIONS),
+    (clips.very_long, Code.DURATION),
+]
+
+
+@pytest.mark.parametrize(("recipe", "code"), REFUSED, ids=lambda value: getattr(value, "__name__", None))
+async def test_a_bad_source_is_refused_before_anything_is_encoded(
+    clip: Clips, recipe: Recipe, code: Code
+) -> None:
+    with pytest.raises(ProcessingFailedError) as error:
+        admit(await probe_source(clip(recipe)), LIMITS)
+
+    assert error.value.code is code
+    assert not error.value.failure.retryable
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize(
+    ("recipe", "code", "stage"),
+    [
+        (clips.empty, Code.SOURCE_EMPTY, "fetching"),
+        (clips.text, Code.SOURCE_NOT_MEDIA, "probing"),
+        (clips.damaged, Code.CORRUPT_STREAM, "encoding"),
+        (clips.cut_matroska, Code.TRUNCATED, "publishing"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+async def test_a_bad_source_fails_for_good_and_publishes_nothing(
+    worker: Worker, clip: Clips, recipe: Recipe, code: Code, stage: str
+) -> None:
+    video = await worker.process(clip(recipe))
+
+    assert video.status is VideoStatus.FAILED
+    assert video.failure is not None
+    assert (video.failure.code, video.failure.stage) == (code, stage)
+    assert not video.failure.retryable
+    assert video.failure.message.endswith(".")
+    assert video.attempt == 1
+    assert "master.m3u8" not in await worker.published(video.id)
+    assert worker.recorder.announced == [(video.id, video.version)]
+    assert worker.leftovers() == []
+
+
+@pytest.mark.stack
+async def test_a_source_that_is_not_there_is_gone(worker: Worker) -> None:
+    video_id = await worker.upload(b"x")
+    await worker.outside.store.delete([(await worker.video(video_id)).source_key])
+
+    await worker.run_again(video_id)
+
+    failure = (await worker.video(video_id)).failure
+    assert failure is not None
+    assert (failure.code, failure.stage) == (Code.SOURCE_GONE, "fetching")
+
+
+@pytest.mark.stack
+async def test_a_source_above_the_limit_is_not_even_fetched(worker: Worker, clip: Clips) -> None:
+    worker.limit(max_bytes=1000)
+
+    video = await worker.process(clip(clips.plain))
+
+    assert video.failure is not None
+    assert (video.failure.code, video.failure.stage) == (Code.TOO_LARGE, "fetching")
+
+
+@pytest.mark.stack
+async def test_a_little_damage_is_published(worker: Worker, clip: Clips) -> None:
+    video = await worker.process(clip(clips.scratched))
+
+    assert video.status is VideoStatus.READY, video.failure
