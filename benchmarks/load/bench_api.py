@@ -195,8 +195,8 @@ def _report(
     lines = [
         "# Reads, by transport",
         "",
-        f"`make bench-api`: medians of {rounds} interleaved rounds of {seconds:g} s; 64 connections, one call open",
-        "on each, server on one core, generator (benchmarks/load/grpc_load.py) on another.",
+        f"`make bench-api`: medians of {rounds} interleaved rounds of {seconds:g} s; 64 connections, one",
+        "call open on each; server on one core, generator (benchmarks/load/grpc_load.py) on another.",
         f"{load}: above 2 the machine was shared. Then read the CPU column and the ratios, not the rates.",
         "",
         "| scenario | server | calls/s | CPU µs/call | p50 ms | p99 ms |",

@@ -37,7 +37,14 @@ class Door(Envoy):
 
     def environment(self) -> Mapping[str, str]:
         local = {"METRICS_HOST": self.host, "METRICS_PORT": str(self.metrics_port)}
-        return {"LOG_FORMAT": "json", **os.environ, **self.settings, **local, "PYTHONUNBUFFERED": "1"}
+        return {
+            "LOG_FORMAT": "json",
+            "SHUTDOWN_DELAY": "1s",
+            **os.environ,
+            **self.settings,
+            **local,
+            "PYTHONUNBUFFERED": "1",
+        }
 
     def command(self) -> Sequence[str]:
         paths = (
