@@ -93,6 +93,10 @@ players: $(SYNCED) ## films through the edge in ffmpeg, VLC and Chromium, where 
 bench-encode: $(SYNCED) ## the worker beside plain ffmpeg [ARGS="--seconds 300 --rounds 1"]
 	@$(BIN)/python -m benchmarks.encode $(ARGS)
 
+.PHONY: bench-api
+bench-api: $(SYNCED) ## what a read costs on each transport [ARGS="--rounds 5 --seconds 3"]
+	@$(BIN)/python benchmarks/load/bench_api.py $(ARGS)
+
 .PHONY: check
 check: $(SYNCED) ## format, lint, types, import rules, contract
 	$(BIN)/ruff format --check .
