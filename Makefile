@@ -12,10 +12,11 @@ export UV_PYTHON_DOWNLOADS := never
 MEMBERS := protos shared services/api services/worker cli devstack
 PROTOS := $(wildcard protos/gostream/v1/*.proto)
 SYNCED := $(VENV)/.synced
+BENCH := .venv-bench
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(if $(filter uv,$(UV)),,$(UV)):
 	@echo "installing uv into .tools/ (once)"
@@ -45,9 +46,9 @@ down: $(SYNCED) ## stop a detached stack
 	@$(BIN)/gostream-devstack down
 
 .PHONY: test
-test: $(SYNCED) ## every test; starts the servers it needs
+test: $(SYNCED) ## every test but the slow ones; starts the servers it needs
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage run -m pytest -m 'not slow' $(ARGS)
 	@$(BIN)/coverage combine -q && $(BIN)/coverage report
 
 .PHONY: e2e
@@ -58,11 +59,45 @@ e2e: $(SYNCED) ## the end-to-end tests alone
 faults: $(SYNCED) ## the tests that kill and break real processes
 	@$(BIN)/pytest -m faults $(ARGS)
 
+$(BENCH)/.synced: requirements.lock requirements-bench.lock $(MEMBERS:%=%/pyproject.toml) | $(UV)
+	@test -x $(BENCH)/bin/python || $(UV) venv -q --python $(PYTHON) $(BENCH)
+	@echo "installing the locked packages into $(BENCH)"
+	@$(UV) pip sync -q --python $(BENCH)/bin/python --require-hashes requirements.lock requirements-bench.lock
+	@$(UV) pip install -q --python $(BENCH)/bin/python --no-deps $(MEMBERS:%=-e ./%)
+	@touch $@
+
+.PHONY: bench-cache
+bench-cache: $(BENCH)/.synced ## staleness of our cache beside others [ARGS=--faults or --help]
+	@$(BENCH)/bin/python -m benchmarks.coherence $(ARGS)
+
+.PHONY: bench-micro
+bench-micro: $(BENCH)/.synced ## look-ups, invalidation latency, a stampede
+	@$(BENCH)/bin/python -m benchmarks.micro
+	@$(BENCH)/bin/python -m benchmarks.latency
+	@$(BENCH)/bin/python -m benchmarks.stampede
+
+.PHONY: bench-getvideo
+bench-getvideo: $(BENCH)/.synced ## GetVideo from L1 beside a bare gRPC handler [ARGS=--processes=2]
+	@$(BENCH)/bin/python -m benchmarks.getvideo $(ARGS)
+
+.PHONY: corpus
+corpus: $(SYNCED) ## every hostile and unusual file, traced and fuzzed [GOSTREAM_FUZZ=500]
+	@$(BIN)/pytest tests/corpus $(ARGS)
+
+.PHONY: players
+players: $(SYNCED) ## films through the edge in ffmpeg, VLC and Chromium, where they are installed (needs npm)
+	@command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix .tools/players hls.js@1 || true
+	@$(BIN)/pytest tests/e2e/test_players.py $(ARGS)
+
+.PHONY: bench-encode
+bench-encode: $(SYNCED) ## the worker beside plain ffmpeg [ARGS="--seconds 300 --rounds 1"]
+	@$(BIN)/python -m benchmarks.encode $(ARGS)
+
 .PHONY: check
 check: $(SYNCED) ## format, lint, types, import rules, contract
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(filter-out protos,$(MEMBERS)) tests
+	$(BIN)/mypy $(filter-out protos,$(MEMBERS)) tests benchmarks
 	$(BIN)/lint-imports
 	$(BIN)/python protos/generate.py --check
 
@@ -83,7 +118,9 @@ migrate: $(SYNCED) ## apply the migrations to DATABASE_URL
 lock: | $(UV) ## resolve requirements.lock anew (ARGS=--upgrade for newer versions)
 	$(UV) pip compile -q --universal --generate-hashes --no-header --no-annotate --group dev pyproject.toml \
 	  $(foreach m,protos shared api worker cli devstack,--no-emit-package gostream-$(m)) -o requirements.lock $(ARGS)
+	$(UV) pip compile -q --universal --generate-hashes --no-header --no-annotate --group bench -c requirements.lock \
+	  -o requirements-bench.lock $(ARGS)
 
 .PHONY: clean
 clean: ## remove what the other commands made
-	rm -rf .venv .tools .googleapis .devstack .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-bench .tools .googleapis .devstack .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

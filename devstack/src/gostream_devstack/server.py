@@ -121,12 +121,6 @@ class Server(ABC):
         """Undo `pause`."""
         self._signal(signal.SIGCONT)
 
-    def wait(self, timeout: float) -> int:
-        """Wait for the end of the process; its return code."""
-        if self._process is None:
-            raise StackError(f"{self.name} was never started")
-        return self._process.wait(timeout)
-
     @property
     def pid(self) -> int | None:
         """The main process's id, also after its death."""

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import av
-import imageio_ffmpeg  # type: ignore[import-untyped]
+import imageio_ffmpeg
 
 SECONDS = 14
 FPS = 25
