@@ -181,7 +181,8 @@ class TranscodeService:
         """The master last, and under the row lock: whoever lost the fence overwrites and removes nothing."""
         async with self._outside.database.transaction() as transaction:
             await transaction.videos.lock_for_publish(encode)
-            await self._outside.store.delete(leftovers)
+            if leftovers:
+                await self._outside.store.delete(leftovers)
             published_before = (await transaction.videos.get(encode.video_id)).published_number
             await self._outside.store.put(
                 master_key(encode.video_id),
