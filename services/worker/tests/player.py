@@ -58,9 +58,9 @@ def durations(playlist: str) -> list[float]:
     return [float(value) for value in re.findall(r"#EXTINF:([\d.]+)", playlist)]
 
 
-def average_color(picture: Path | str, *options: str) -> tuple[int, int, int]:
-    """Of the first frame."""
-    command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", *options, "-i", str(picture)]
-    scale = ["-vf", "scale=1:1:flags=area,format=rgb24", "-frames:v", "1", "-f", "rawvideo", "-"]
+def average_color(picture: Path, part: str = "null") -> tuple[int, int, int]:
+    """Of the first frame, or of the part that a filter leaves of it."""
+    command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", "-i", str(picture)]
+    scale = ["-vf", f"{part},scale=1:1:flags=area,format=rgb24", "-frames:v", "1", "-f", "rawvideo", "-"]
     done = subprocess.run([*command, *scale], capture_output=True, timeout=60, check=True)
     return done.stdout[0], done.stdout[1], done.stdout[2]

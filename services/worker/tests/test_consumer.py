@@ -121,12 +121,23 @@ async def test_a_job_put_back_comes_again_after_its_delay(database: PostgresData
     assert loop.time() - began >= 0.5
 
 
+async def test_an_idle_worker_takes_a_job_put_back_when_its_delay_is_over(database: PostgresDatabase) -> None:
+    first, second = Log(Verdict(timedelta(seconds=2))), Log()
+    await enqueue(database)
+    async with consuming(database, first, lease=LONG_LEASE) as consumer:
+        await until(lambda: _reached(lambda: len(first.jobs) == 1))
+        async with consuming(database, second, lease=LONG_LEASE):
+            consumer.stop()
+            await until(lambda: _reached(lambda: len(second.jobs) == 1))
+
+
 async def test_a_worker_that_stops_gives_its_job_to_another_at_once(database: PostgresDatabase) -> None:
     first, second = Endless(), Log()
     await enqueue(database)
     async with consuming(database, first, lease=LONG_LEASE) as consumer:
         await until(lambda: _reached(lambda: first.begun == 1))
         async with consuming(database, second, lease=LONG_LEASE):
+            await asyncio.sleep(1)  # it has looked, found nothing, and waits to be woken
             consumer.stop()
             # Long before the lease would have run out.
             await until(lambda: _reached(lambda: len(second.jobs) == 1))

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gostream_shared.domain.video import VideoStatus
+from gostream_shared.domain.video import VideoStatus, source_key
 from gostream_worker.mpegts import measure_audio, measure_video
+from gostream_worker.source import fetch_source
 
 from . import clips
 from .clips import Clips, Recipe
@@ -172,6 +173,16 @@ async def test_unusual_sound_comes_out_as_one_stereo_rendition(
     assert (await asyncio.to_thread(play, master, 0)).complaints == ""
 
 
+async def test_a_turned_picture_is_upright(worker: Worker, clip: Clips, tmp_path: Path) -> None:
+    video = await worker.process(clip(clips.rotated))
+    await worker.save(video.id)
+
+    ours = tmp_path / "published/v1/180p/00000.ts"
+    for half in ("crop=iw:ih/2:0:0", "crop=iw:ih/2:0:ih/2"):
+        colors = zip(average_color(ours, half), average_color(clip(clips.rotated), half), strict=True)
+        assert all(abs(one - other) < 8 for one, other in colors)
+
+
 async def test_a_silent_film_has_no_audio_group(worker: Worker, clip: Clips) -> None:
     video = await worker.process(clip(clips.silent))
 
@@ -213,6 +224,37 @@ async def test_encoding_again_leaves_the_old_stream_to_its_viewers(worker: Worke
     }
     assert all(uri.startswith("v2/") for uri in variants(after["master.m3u8"].decode()))
     assert (await worker.video(video.id)).published_number == 2
+
+
+async def test_what_an_attempt_before_has_left_is_not_published(worker: Worker, clip: Clips) -> None:
+    video_id = await worker.upload(clip(clips.plain))
+    await worker.outside.store.put(f"hls/{video_id}/v1/720p/00000.ts", b"x", content_type="video/mp2t")
+
+    await worker.run_again(video_id)
+
+    assert not [name for name in await worker.published(video_id) if "720p" in name]
+
+
+async def test_a_source_replaced_before_it_is_fetched_is_taken_as_it_is_then(
+    worker: Worker, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video_id = await worker.upload(clip(clips.silent))
+    key = source_key(video_id)
+    store = worker.outside.store
+    download = store.download
+    replaced: list[str] = []
+
+    async def replace_first(key: str, to: Path, *, etag: str) -> None:
+        if not replaced:
+            replaced.append(etag)
+            await store.put(key, clip(clips.plain), content_type="video/mp4")
+        await download(key, to, etag=etag)
+
+    monkeypatch.setattr(store, "download", replace_first)
+    path = await fetch_source(store, video_id, tmp_path, worker.settings.limits)
+
+    assert path.read_bytes() == clip(clips.plain).read_bytes()
+    assert (await store.head(key)).etag not in replaced
 
 
 async def test_a_failed_second_encode_leaves_the_first_published(worker: Worker, clip: Clips) -> None:

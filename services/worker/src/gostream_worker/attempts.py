@@ -83,10 +83,12 @@ class Attempts:
         except (BackendUnavailableError, WorkerFullError) as error:
             return await self._interrupted(encode, error)
         except asyncio.CancelledError:
+            _log.info("given back")
             await asyncio.shield(self._forgive_on_stop(encode))
             JOBS.labels("transcode", "given back").inc()
             raise
         ENCODE_SECONDS.observe(monotonic() - began)
+        _log.info("published", seconds=round(monotonic() - began, 2))
         return _outcome("ready")
 
     async def _failed(self, encode: Encode, error: ProcessingFailedError) -> Verdict:
@@ -162,4 +164,3 @@ def _at_work(encode: Encode) -> Iterator[None]:
     ):
         _log.info("attempt begins", tries=encode.tries)
         yield
-        _log.info("attempt ended")

@@ -11,7 +11,7 @@ from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.core.qm import QueueManager
 from pgqueuer.domain.errors import FailingListenerError, RetryRequested
-from pgqueuer.domain.models import Job, TracebackRecord
+from pgqueuer.domain.models import Job, TableChangedEvent, TracebackRecord, utc_now
 from pgqueuer.domain.types import JOB_STATUS, QueueEntrypoint
 from pydantic import ValidationError
 
@@ -23,8 +23,16 @@ from gostream_worker.retry import backoff
 
 _log = structlog.stdlib.get_logger("gostream.consumer")
 
-#: What the queue raises when its database is out of reach.
-_QUEUE_LOST = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, FailingListenerError)
+#: What the queue raises when its database is out of reach. A connection that breaks in the middle of an
+#: operation is an internal error to asyncpg.
+_QUEUE_LOST = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    FailingListenerError,
+)
 _REMOVALS = 2
 _AnyJob = TypeVar("_AnyJob")
 #: Does the work of one kind of job, given its payload.
@@ -49,6 +57,19 @@ class LeasedQueries(Queries):
     async def retry_job(self, job: Job, delay: timedelta, traceback_record: TracebackRecord | None) -> None:
         if await self._renew_lease(job):
             await super().retry_job(job, delay, None)
+            await self._wake_idle_workers()
+
+    async def _wake_idle_workers(self) -> None:
+        """PgQueuer's trigger is silent when a job is put back: its OLD and NEW are null for a statement."""
+        channel = self.qbe.settings.channel
+        event = TableChangedEvent(
+            channel=channel,
+            sent_at=utc_now(),
+            type="table_changed_event",
+            operation="update",
+            table=self.qbe.settings.queue_table,
+        )
+        await self.driver.notify(channel, event.model_dump_json(exclude={"received_at"}))
 
     async def _renew_lease(self, job: Job) -> bool:
         """Whether the job is still this worker's; if so nobody takes it over for another while."""

@@ -125,9 +125,14 @@ class TranscodeService:
         reporter.enter("publishing")
         presentation = present(plan, measured, number=encode.number)
         poster = await self._put_the_rest(presentation, folder, uploader)
-        await self._verify(encode, uploader)
+        leftovers = await self._verify(encode, uploader)
         publication = _publication(probe, presentation, f"v{encode.number}/{POSTER}" if poster else None)
-        return await self._publish(encode, presentation.master, publication)
+        video = await patiently(
+            lambda: self._commit(encode, presentation.master, publication, leftovers),
+            patience=self._settings.step_patience,
+        )
+        await self._outside.announcer.announce(video.id, video.version)
+        return video
 
     async def _encode(
         self, plan: Plan, folder: Path, uploader: EncodeUploader, reporter: ProgressReporter
@@ -161,25 +166,23 @@ class TranscodeService:
         await uploader.put(POSTER, picture, content_type=POSTER_TYPE)
         return True
 
-    async def _verify(self, encode: Encode, uploader: EncodeUploader) -> None:
-        """The store has what was put, byte for byte in size. Others' attempts may have left more."""
+    async def _verify(self, encode: Encode, uploader: EncodeUploader) -> list[str]:
+        """The store has what was put, in these sizes; answers the keys that an earlier attempt left."""
         prefix = encode_prefix(encode.video_id, encode.number)
         stored = {found.key: found.size async for found in self._outside.store.list(prefix)}
         wrong = [key for key, size in uploader.uploaded.items() if stored.get(key) != size]
         if wrong:
             raise ProcessingFailedError(Code.INTERNAL, f"missing from the store: {wrong[:5]}")
+        return sorted(stored.keys() - uploader.uploaded.keys())
 
-    async def _publish(self, encode: Encode, master: str, publication: Publication) -> Video:
-        video = await patiently(
-            lambda: self._commit(encode, master, publication), patience=self._settings.step_patience
-        )
-        await self._outside.announcer.announce(video.id, video.version)
-        return video
-
-    async def _commit(self, encode: Encode, master: str, publication: Publication) -> Video:
-        """The master last, and under the row's lock: whoever lost the fence cannot overwrite it."""
+    async def _commit(
+        self, encode: Encode, master: str, publication: Publication, leftovers: list[str]
+    ) -> Video:
+        """The master last, and under the row lock: whoever lost the fence overwrites and removes nothing."""
         async with self._outside.database.transaction() as transaction:
             await transaction.videos.lock_for_publish(encode)
+            if leftovers:
+                await self._outside.store.delete(leftovers)
             published_before = (await transaction.videos.get(encode.video_id)).published_number
             await self._outside.store.put(
                 master_key(encode.video_id),
