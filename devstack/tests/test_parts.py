@@ -169,7 +169,6 @@ def test_a_program_that_does_not_exist_is_named(shell: Shell, monkeypatch: pytes
 
 
 def test_what_keeps_dying_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gostream_devstack.supervisor.Service", Shell)
     now = 0.0
     monkeypatch.setattr("gostream_devstack.supervisor.time.monotonic", lambda: now)
     said: list[str] = []
@@ -187,6 +186,8 @@ def test_what_keeps_dying_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class _Dead(Shell):
+    restarts = True
+
     def __init__(self) -> None:
         self.spawned = 0
 

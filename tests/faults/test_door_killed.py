@@ -1,0 +1,47 @@
+"""kill -9 of the fast door: the API's own port never notices, and the door comes back by being started."""
+
+import time
+from collections.abc import Callable
+
+import grpc
+import psutil
+import pytest
+
+from gostream.v1.video_service_pb2 import CreateVideoRequest, GetVideoRequest
+from gostream.v1.video_service_pb2_grpc import VideoServiceStub
+from gostream_devstack.door import Door
+from gostream_devstack.stack import Stack
+
+pytestmark = [pytest.mark.stack, pytest.mark.faults]
+
+
+def read(address: str, video_id: str) -> str:
+    """The title, waiting for the connection if need be."""
+    with grpc.insecure_channel(address) as channel:
+        call = VideoServiceStub(channel).GetVideo
+        title: str = call(GetVideoRequest(id=video_id), timeout=20, wait_for_ready=True).title
+        return title
+
+
+@pytest.mark.parametrize("victim", ["envoy", "its keeper"])
+def test_a_killed_door_ends_whole_and_starts_again(make_stack: Callable[..., Stack], victim: str) -> None:
+    stack = make_stack(workers=0)
+    door, api = stack.servers["envoy"], stack.apis[0].address
+    if not isinstance(door, Door):
+        pytest.skip("there is no fast door here")
+    with grpc.insecure_channel(api) as channel:
+        video_id = (
+            VideoServiceStub(channel).CreateVideo(CreateVideoRequest(title="kept"), timeout=20).video.id
+        )
+    keeper = psutil.Process(door.pid)
+    [envoy] = keeper.children()
+
+    (envoy if victim == "envoy" else keeper).kill()
+    deadline = time.monotonic() + 20
+    while door.alive or envoy.is_running():
+        assert time.monotonic() < deadline, "one of the two outlives the other"
+        time.sleep(0.05)
+    assert read(api, video_id) == "kept"
+    door.start()
+
+    assert read(f"{door.host}:{door.port}", video_id) == "kept"
