@@ -16,7 +16,7 @@ BENCH := .venv-bench
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(if $(filter uv,$(UV)),,$(UV)):
 	@echo "installing uv into .tools/ (once)"
@@ -46,9 +46,9 @@ down: $(SYNCED) ## stop a detached stack
 	@$(BIN)/gostream-devstack down
 
 .PHONY: test
-test: $(SYNCED) ## every test; starts the servers it needs
+test: $(SYNCED) ## every test but the slow ones; starts the servers it needs
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage run -m pytest -m 'not slow' $(ARGS)
 	@$(BIN)/coverage combine -q && $(BIN)/coverage report
 
 .PHONY: e2e
@@ -79,6 +79,23 @@ bench-micro: $(BENCH)/.synced ## look-ups, invalidation latency, a stampede
 .PHONY: bench-getvideo
 bench-getvideo: $(BENCH)/.synced ## GetVideo from L1 beside a bare gRPC handler [ARGS=--processes=2]
 	@$(BENCH)/bin/python -m benchmarks.getvideo $(ARGS)
+
+.PHONY: corpus
+corpus: $(SYNCED) ## every hostile and unusual file, traced and fuzzed [GOSTREAM_FUZZ=500]
+	@$(BIN)/pytest tests/corpus $(ARGS)
+
+.PHONY: players
+players: $(SYNCED) ## films through the edge in ffmpeg, VLC and Chromium, where they are installed (needs npm)
+	@command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix .tools/players hls.js@1 || true
+	@$(BIN)/pytest tests/e2e/test_players.py $(ARGS)
+
+.PHONY: bench-encode
+bench-encode: $(SYNCED) ## the worker beside plain ffmpeg [ARGS="--seconds 300 --rounds 1"]
+	@$(BIN)/python -m benchmarks.encode $(ARGS)
+
+.PHONY: bench-api
+bench-api: $(SYNCED) ## what a read costs on each transport [ARGS="--rounds 5 --seconds 3"]
+	@$(BIN)/python benchmarks/load/bench_api.py $(ARGS)
 
 .PHONY: check
 check: $(SYNCED) ## format, lint, types, import rules, contract

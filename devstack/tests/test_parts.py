@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+import psutil
 import pytest
 from rich.console import Console
 
@@ -51,6 +52,7 @@ def test_a_remembered_port_is_kept(taken: int) -> None:
 
 
 def test_a_person_in_the_servers_folder_is_left_alone(tmp_path: Path) -> None:
+    psutil.Process().terminal()  # it remembers the terminals of now: a later one must be seen too
     controller, terminal = pty.openpty()
     login = (
         "import fcntl, termios, time; fcntl.ioctl(0, termios.TIOCSCTTY, 0); print(flush=True); time.sleep(60)"

@@ -34,6 +34,9 @@ class Server(ABC):
     # Python services stay with the interpreter's owner: its home may be closed to everybody else.
     drops_root: ClassVar[bool] = True
 
+    # Whether the supervisor starts it again when it dies; else its death is the end of the stack.
+    restarts: ClassVar[bool] = False
+
     def __init__(self, home: Home, name: str, port: int) -> None:
         self.home = home
         self.name = name

@@ -238,6 +238,11 @@ def cut_before_index(folder: Path) -> Path:
     return _written(folder / "cut.mp4", whole[: len(whole) // 2])
 
 
+def cut_in_the_index(folder: Path) -> Path:
+    whole = plain(folder).read_bytes()
+    return _written(folder / "cut.mp4", whole[: whole.index(b"moov") + 100])
+
+
 def cut_after_index(folder: Path) -> Path:
     """The index stands in front, so everything looks well until the data ends."""
     source, path = plain(folder), folder / "faststart.mp4"

@@ -28,6 +28,7 @@ REFUSED: list[tuple[Recipe, Code]] = [
     (clips.audio_with_cover, Code.NO_VIDEO_STREAM),
     (clips.encrypted, Code.ENCRYPTED_SOURCE),
     (clips.cut_before_index, Code.TRUNCATED),
+    (clips.cut_in_the_index, Code.TRUNCATED),
     (clips.cut_after_index, Code.TRUNCATED),
     (clips.tiny, Code.DIMENSIONS),
     (clips.huge, Code.DIMENSIONS),

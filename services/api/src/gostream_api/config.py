@@ -7,8 +7,27 @@ from pydantic import Field
 from gostream_shared.config import Config, Duration, Port
 
 
-class ApiConfig(Config):
-    """The API's knobs; see gostream_shared.config for how they are read."""
+class ReadConfig(Config):
+    """The knobs of whatever answers reads; see gostream_shared.config for how they are read."""
+
+    database_pool_size: int = Field(10, ge=2, description="most connections to PostgreSQL")
+    max_concurrent_rpcs: int = Field(
+        1000, gt=0, description="unary calls at work beyond which more are refused"
+    )
+    shutdown_delay: Duration = Field(
+        timedelta(seconds=5), description="from NOT_SERVING to the stop: clients must notice in it"
+    )
+    shutdown_grace: Duration = Field(timedelta(seconds=20), description="for calls at work to end after that")
+
+
+class DoorConfig(ReadConfig):
+    """The knobs of the fast door's application; Envoy has its own configuration."""
+
+    metrics_port: Port = Field(9103, description="port of the Prometheus endpoint; 0 = a free one")
+
+
+class ApiConfig(ReadConfig):
+    """The API's knobs."""
 
     api_host: str = Field("0.0.0.0", description="interface of the gRPC server")  # noqa: S104 - containers
     api_port: Port = Field(50051, description="port of the gRPC server; 0 = a free one")
@@ -16,15 +35,7 @@ class ApiConfig(Config):
     api_processes: int = Field(
         1, ge=1, description="processes that share the port; their metrics ports count up from METRICS_PORT"
     )
-    database_pool_size: int = Field(10, ge=2, description="most connections to PostgreSQL")
     source_max_bytes: int = Field(5 * 1024**3, gt=0, description="largest upload accepted")
     upload_url_ttl: Duration = Field(timedelta(hours=1), description="how long an upload URL works")
     queue_limit: int = Field(1000, gt=0, description="waiting encodes beyond which TriggerProcess is refused")
-    max_concurrent_rpcs: int = Field(
-        1000, gt=0, description="unary calls at work beyond which more are refused"
-    )
     max_watches: int = Field(5000, gt=0, description="open WatchVideo streams beyond which more are refused")
-    shutdown_delay: Duration = Field(
-        timedelta(seconds=5), description="from NOT_SERVING to the stop: clients must notice in it"
-    )
-    shutdown_grace: Duration = Field(timedelta(seconds=20), description="for calls at work to end after that")

@@ -116,11 +116,16 @@ def choose_fps(video: VideoTrack, max_fps: int) -> Fraction:
 
 def _steady_fps(average: Fraction, base: Fraction) -> Fraction:
     if base > 0 and abs(average - base) <= base / 100:
-        nearest = min(STANDARD_FPS, key=lambda rate: abs(rate - average))
-        return nearest if abs(nearest - average) < average / 1000 else average.limit_denominator(1001)
+        # What a fragmented file says of its average may be a little off; its grid is not.
+        return _standard(average) or _standard(base) or average.limit_denominator(1001)
     if average < base <= _SPARSE * average and base <= STANDARD_FPS[-1]:
         return base
     return next((rate for rate in STANDARD_FPS if rate >= average * Fraction(99, 100)), STANDARD_FPS[-1])
+
+
+def _standard(measured: Fraction) -> Fraction | None:
+    nearest = min(STANDARD_FPS, key=lambda rate: abs(rate - measured))
+    return nearest if abs(nearest - measured) < measured / 1000 else None
 
 
 def _short_sides(width: int, height: int, profile: Profile) -> Iterator[int]:

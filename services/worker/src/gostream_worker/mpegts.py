@@ -18,6 +18,10 @@ class NotOurSegmentError(ValueError):
     """The bytes are not a segment as our encoder writes them."""
 
 
+class EmptySegmentError(NotOurSegmentError):
+    """A segment without content: what the encoder leaves when it could decode nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyFrame:
     """Where a picture stands that needs no other one: bytes of its segment."""
@@ -45,10 +49,10 @@ class Measured:
 
 
 def measure_video(data: bytes) -> Measured:
-    """A segment of H.264. Raises NotOurSegmentError."""
+    """A segment of H.264. Raises NotOurSegmentError and EmptySegmentError."""
     units = list(_pes_units(data, range(0xE0, 0xF0)))
     if not units:
-        raise NotOurSegmentError("no picture")
+        raise EmptySegmentError("no picture")
     times = [_pts(unit) for unit in units]
     return Measured(
         size=len(data),
@@ -70,10 +74,10 @@ def _key_frames(data: bytes, units: Sequence["_Unit"]) -> Iterator[KeyFrame]:
 
 
 def measure_audio(data: bytes) -> Measured:
-    """A segment of AAC in ADTS frames. Raises NotOurSegmentError."""
+    """A segment of AAC in ADTS frames. Raises NotOurSegmentError and EmptySegmentError."""
     units = list(_pes_units(data, range(0xC0, 0xE0)))
     if not units:
-        raise NotOurSegmentError("no sound")
+        raise EmptySegmentError("no sound")
     frames, ticks, codec = 0, 0, ""
     for unit in units:
         for header in _adts_headers(_payload(data, unit)):

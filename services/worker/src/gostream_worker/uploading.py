@@ -6,8 +6,9 @@ from pathlib import Path
 
 from gostream_shared.storage import ObjectStore
 from gostream_worker.concurrency import task_group
+from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.metrics import UPLOADED_BYTES
-from gostream_worker.mpegts import Measured
+from gostream_worker.mpegts import EmptySegmentError, Measured
 from gostream_worker.renditions import MeasuredSegments
 from gostream_worker.retry import patiently
 
@@ -59,7 +60,10 @@ class EncodeUploader:
     ) -> None:
         async with self._pool:
             data = await asyncio.to_thread(path.read_bytes)
-            measured[path.name] = await asyncio.to_thread(measure, data)
+            try:
+                measured[path.name] = await asyncio.to_thread(measure, data)
+            except EmptySegmentError as error:
+                raise ProcessingFailedError(Code.CORRUPT_STREAM, f"{rendition}: {error}") from error
             await self.put(f"{rendition}/{path.name}", data, content_type=SEGMENT_TYPE)
             await asyncio.to_thread(path.unlink)
 

@@ -64,7 +64,7 @@ async def open_cache(
     bus.add(watchers)
     runners: list[_Runner] = [bus] if subscribe else []
     if epochs is not None:
-        keeper = NamespaceKeeper(namespace, epochs, server=link.server, changed=bus.epoch_changed)
+        keeper = NamespaceKeeper(namespace, epochs, probe=link, changed=bus.epoch_changed)
         runners.append(keeper)
     async with (
         link.client,

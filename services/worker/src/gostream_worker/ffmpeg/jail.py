@@ -39,7 +39,8 @@ def main() -> None:
     _limit(resource.RLIMIT_FSIZE, file_bytes)
     _limit(resource.RLIMIT_NOFILE, open_files)
     _limit(resource.RLIMIT_CORE, 0)
-    os.execve(sys.argv[6], sys.argv[6:], {})  # noqa: S606 - no shell, and the environment stays behind
+    # The environment stays behind. Without a home Python would ask the system's user database for one.
+    os.execve(sys.argv[6], sys.argv[6:], {"HOME": "/nonexistent"})  # noqa: S606 - no shell
 
 
 if __name__ == "__main__":

@@ -50,11 +50,11 @@ def look_into(path: Path) -> Probe:
         refused_by_signature(file.read(4096))
     av.logging.set_level(av.logging.WARNING)
     with av.logging.Capture(local=False) as log, _open(path, log) as container:
+        if is_cut_off(path):
+            raise ProcessingFailedError(Code.TRUNCATED, "the container's last part is cut off")
         video = _choose_video(container)
         audio = _choose_audio(container)
         sample = _decode_sample(container, video, log)
-        if is_cut_off(path):
-            raise ProcessingFailedError(Code.TRUNCATED, "the container's last part is cut off")
         return Probe(
             container=container.format.name.split(",")[0],
             duration=_duration(container, video),

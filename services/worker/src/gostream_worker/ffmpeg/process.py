@@ -31,7 +31,8 @@ async def limited_child(
 ) -> AsyncIterator[Process]:
     """A running child with stdout and stderr piped; its whole group has ended when the block is left.
 
-    It has an empty environment, no stdin, no way to new privileges, and dies with this process.
+    It has no stdin, no way to new privileges, no environment but a home that does not exist, and dies with
+    this process.
     """
     process = await _spawn(command, limits, folder)
     try:

@@ -1,0 +1,157 @@
+"""The worker beside a run of ffmpeg per rung, and beside its own bare command."""
+
+import argparse
+import asyncio
+import shlex
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from .media import below, circumstances, make_source, table, vmaf
+from .others import bare_command, run_per_rung
+from .ours import GoStream, Published
+
+_RESULTS = Path(__file__).parents[1] / "results/encode.md"
+_OURS, _FIRST, _BARE = "GoStream", "a run per rung", "bare command"
+_EXPLANATION = (
+    "Sources called unfit must be encoded whole; those called fit are H.264 with closed GOPs of 2 s. Times "
+    "run from the request to process until the video is READY, on real servers; CPU is that of the worker "
+    "and its children. Ratios are medians over rounds of one after the other."
+)
+
+
+@dataclass
+class Samples:
+    """What one way has cost, round by round."""
+
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+
+    def add(self, wall: float, cpu: float) -> None:
+        self.wall.append(wall)
+        self.cpu.append(cpu)
+
+
+@dataclass
+class Comparison:
+    """Everything measured on one source."""
+
+    source: Path
+    height: int
+    samples: dict[str, Samples] = field(
+        default_factory=lambda: {name: Samples() for name in (_OURS, _FIRST, _BARE)}
+    )
+    first_play: list[float] = field(default_factory=list)
+    quality: list[list[str]] = field(default_factory=list)
+
+    def ratio(self, of: str, to: str, what: str) -> str:
+        """The median of the rounds' ratios: the two were measured one after the other."""
+        pairs = zip(getattr(self.samples[of], what), getattr(self.samples[to], what), strict=True)
+        return f"{median(a / b for a, b in pairs):.2f}"
+
+    def row(self) -> list[str]:
+        wall, cpu = self.samples[_OURS].wall, self.samples[_OURS].cpu
+        return [
+            self.source.stem,
+            *(f"{median(values):.1f}" for values in (wall, self.first_play, cpu)),
+            *(self.ratio(_OURS, to, what) for to in (_FIRST, _BARE) for what in ("wall", "cpu")),
+        ]
+
+
+async def compare(gostream: GoStream, source: Path, height: int, rounds: int) -> Comparison:
+    """A B C A B C…, so that what else the machine does falls on all alike."""
+    result = Comparison(source, height)
+    for number in range(rounds):
+        with tempfile.TemporaryDirectory() as name:
+            folders = {way: Path(name) / str(n) for n, way in enumerate((_FIRST, _BARE))}
+            for folder in folders.values():
+                folder.mkdir()
+            published = await gostream.publish(source)
+            heights = [min(rung.width, rung.height) for rung in published.video.renditions]
+            first = await asyncio.to_thread(run_per_rung, source, folders[_FIRST], heights)
+            bare = await asyncio.to_thread(bare_command, source, folders[_BARE])
+            for way, cost in ((_OURS, published.cost), (_FIRST, first), (_BARE, bare)):
+                result.samples[way].add(cost.wall, cost.cpu)
+            result.first_play.append(published.first_play)
+            if number == 0:
+                result.quality = await asyncio.to_thread(_quality, published, folders, source, height)
+        sys.stderr.write(f"{source.stem}: round {number + 1} of {rounds}\n")
+    return result
+
+
+def _quality(published: Published, folders: dict[str, Path], source: Path, height: int) -> list[list[str]]:
+    """Bytes and VMAF of each rung; the sound, which the first way repeats in each, is counted apart."""
+    size, seconds = (round(height * 16 / 9), height), published.video.duration.ToTimedelta().total_seconds()
+    rows = []
+    master = published.video.playback_url.rpartition("/")[0]
+    sound = 128_000 / 8 * seconds
+    for rung in published.video.renditions:
+        ours = f"{master}/v1/{rung.name}/playlist.m3u8"
+        first = folders[_FIRST] / rung.name
+        bytes_ours = below(folders[_BARE] / rung.name)
+        bytes_first = below(first) - sound
+        rows.append(
+            [
+                f"{source.stem} {rung.name}",
+                *(f"{size_bytes / 1000:.0f}" for size_bytes in (bytes_ours, bytes_first)),
+                *(f"{vmaf(path, source, size=size):.2f}" for path in (ours, first / "index.m3u8")),
+            ]
+        )
+    return rows
+
+
+async def _run(options: argparse.Namespace) -> list[Comparison]:
+    results = []
+    with tempfile.TemporaryDirectory() as name:
+        async with GoStream.running() as gostream:
+            for seconds in options.seconds:
+                for fit in (False, True):
+                    source = await asyncio.to_thread(
+                        make_source, Path(name), seconds, height=options.height, fit=fit
+                    )
+                    results.append(await compare(gostream, source, options.height, options.rounds))
+    return results
+
+
+def _report(results: Sequence[Comparison], command: str) -> str:
+    costs = table(
+        ["source", "READY s", "first play s", "CPU s"]
+        + [f"{what} / {to}" for to in (_FIRST, _BARE) for what in ("time", "CPU")],
+        [result.row() for result in results],
+    )
+    quality = table(
+        ["source and rung", "kB", f"kB {_FIRST}", "VMAF", f"VMAF {_FIRST}"],
+        [row for result in results for row in result.quality],
+    )
+    return "\n\n".join(
+        [
+            "# Encoding, beside other ways to the same rungs",
+            _EXPLANATION,
+            costs,
+            quality,
+            circumstances(command),
+        ]
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.encode", description=__doc__)
+    parser.add_argument(
+        "--seconds", type=int, nargs="+", default=[10, 60], help="of the sources; 300 for a long one"
+    )
+    parser.add_argument("--height", type=int, default=720, help="of the sources")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    text = _report(
+        asyncio.run(_run(options)), shlex.join(["python", "-m", "benchmarks.encode", *sys.argv[1:]])
+    )
+    sys.stdout.write(text + "\n")
+    _RESULTS.parent.mkdir(exist_ok=True)
+    _RESULTS.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

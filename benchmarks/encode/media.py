@@ -1,0 +1,90 @@
+"""Sources to encode, and ffmpeg measured: seconds, CPU seconds, bytes, VMAF."""
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from imageio_ffmpeg import get_ffmpeg_exe
+
+_BESIDE = Path(__file__).resolve().parents[3] / "shared/data/bigbuckbunny.mp4"
+#: A real film (1280×720 at 25 frames a second); without it a synthetic picture with noise takes its place.
+REAL_FILM = Path(os.environ.get("GOSTREAM_REAL_FILM", _BESIDE))
+_SYNTHETIC = "testsrc2=size=1280x720:rate=25,noise=alls=12:allf=t,gblur=sigma=1"
+_TIMEOUT = 7200
+_SUBSAMPLE = 3  # VMAF looks at every third frame
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one run of one or more programs."""
+
+    wall: float
+    cpu: float
+
+
+def ffmpeg(*arguments: str, folder: Path | None = None) -> tuple[Cost, str]:
+    """Run it to a good end; what it cost and what it wrote to standard error."""
+    before, began = os.times(), time.monotonic()
+    command = [get_ffmpeg_exe(), "-nostdin", "-hide_banner", "-y", *arguments]
+    done = subprocess.run(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=_TIMEOUT, cwd=folder
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr[-2000:])
+    after = os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return Cost(time.monotonic() - began, cpu), done.stderr
+
+
+def make_source(folder: Path, seconds: int, *, height: int, fit: bool) -> Path:
+    """The film again and again, for so long: H.264 as streams have it when `fit`, else MPEG-4 Part 2."""
+    path = folder / f"{'fit' if fit else 'unfit'}-{seconds}.mp4"
+    if REAL_FILM.exists():
+        inputs = ["-stream_loop", "-1", "-i", str(REAL_FILM), "-map", "0:v", "-map", "0:a"]
+    else:
+        inputs = ["-f", "lavfi", "-i", _SYNTHETIC, "-f", "lavfi", "-i", "sine=sample_rate=48000"]
+    gop = ["-g", "50", "-keyint_min", "50", "-sc_threshold", "0", "-flags", "+cgop"]
+    video = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p", *gop]
+    video = video if fit else ["-c:v", "mpeg4", "-q:v", "2"]
+    scale = ["-vf", f"scale=-2:{height}:flags=lanczos"]
+    sound = ["-c:a", "aac", "-ac", "2", "-ar", "48000", "-b:a", "128k"]
+    ffmpeg("-v", "error", *inputs, "-t", str(seconds), *scale, *video, *sound, str(path))
+    return path
+
+
+def vmaf(encoded: str | Path, source: Path, *, size: tuple[int, int]) -> float:
+    """How much like the source it looks when shown in the source's size, 0–100."""
+    width, height = size
+    graph = (
+        f"[0:v]scale={width}:{height}:flags=bicubic,format=yuv420p,settb=AVTB,setpts=N/25/TB[encoded];"
+        "[1:v]format=yuv420p,settb=AVTB,setpts=N/25/TB[source];"
+        f"[encoded][source]libvmaf=n_threads=2:n_subsample={_SUBSAMPLE}"
+    )
+    inputs = ["-i", str(encoded), "-i", str(source)]
+    _, said = ffmpeg("-v", "info", *inputs, "-lavfi", graph, "-an", "-f", "null", "-")
+    found = re.search(r"VMAF score: ([\d.]+)", said)
+    if not found:
+        raise RuntimeError(said[-2000:])
+    return float(found[1])
+
+
+def below(folder: Path) -> int:
+    """Bytes of the segments below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*.ts"))
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Markdown; figures to the right."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def circumstances(command: str) -> str:
+    """How the figures came about."""
+    load = json.dumps([round(load, 1) for load in os.getloadavg()])
+    return f"Command: `{command}`. {os.cpu_count()} processors, load averages at the end {load}."

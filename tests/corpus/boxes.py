@@ -1,0 +1,47 @@
+"""Surgery on MOV files: a box made larger makes all that enclose it larger."""
+
+import struct
+from collections.abc import Iterator
+
+_WAY_TO_REFERENCES = (b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref")
+
+
+def insert_alias(data: bytes, path: str) -> bytes:
+    """Replace the first track's data reference by an alias to the file at `path`.
+
+    The index must stand at the end of the file, or the samples would move.
+    """
+    *enclosing, (start, end) = descend(data, _WAY_TO_REFERENCES)
+    references = struct.pack(">I4sII", 0, b"dref", 0, 1) + _alias(path)
+    changed = bytearray(data[:start] + references + data[end:])
+    changed[start : start + 4] = struct.pack(">I", len(references))
+    growth = len(references) - (end - start)
+    for offset, stop in enclosing:
+        changed[offset : offset + 4] = struct.pack(">I", stop - offset + growth)
+    return bytes(changed)
+
+
+def descend(data: bytes, way: tuple[bytes, ...]) -> Iterator[tuple[int, int]]:
+    """Where each box on the way begins and ends."""
+    offset, end = 0, len(data)
+    for name in way:
+        while data[offset + 4 : offset + 8] != name:
+            offset += int.from_bytes(data[offset : offset + 4], "big")
+            assert offset < end, name
+        end = offset + int.from_bytes(data[offset : offset + 4], "big")
+        yield offset, end
+        offset += 8
+
+
+def _alias(path: str) -> bytes:
+    """A Macintosh alias record: volume, file name, and the absolute path that a careless reader opens."""
+    name = path.rpartition("/")[2].encode()
+    whole = path.encode() + b"\0" * (len(path) % 2)
+    record = bytes(10) + _pascal(b"disk", 27) + bytes(12) + _pascal(name, 63) + bytes(16)
+    record += struct.pack(">hh", 1, 1) + bytes(16)
+    record += struct.pack(">HH", 2, len(path)) + whole + struct.pack(">hH", -1, 0)
+    return struct.pack(">I4sI", 12 + len(record), b"alis", 0) + record
+
+
+def _pascal(value: bytes, room: int) -> bytes:
+    return bytes([min(len(value), room)]) + value[:room].ljust(room, b"\0")

@@ -1,0 +1,229 @@
+"""The worker's own pipeline, from fetching to publishing, on a database and a store that are dictionaries.
+
+`python -m tests.corpus.pipeline FILE…` runs files through it and writes one line of JSON for each.
+"""
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import os
+import resource
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+from uuid import UUID, uuid4
+
+from imageio_ffmpeg import get_ffmpeg_exe
+
+from gostream_shared.domain.repository import Database
+from gostream_shared.domain.video import (
+    Encode,
+    Progress,
+    Publication,
+    Video,
+    VideoStatus,
+    hls_prefix,
+    source_key,
+)
+from gostream_shared.storage import ObjectNotFoundError, ObjectStore, StoredObject
+from gostream_worker.admission import SourceLimits
+from gostream_worker.failures import ProcessingFailedError
+from gostream_worker.ffmpeg.encoder import Encoder, Patience
+from gostream_worker.ladder import DEFAULT_PROFILE
+from gostream_worker.transcode_service import Outside, Settings, TranscodeService
+from gostream_worker.workdir import WorkDirectory
+
+READY = "READY"
+#: Seconds in which anything in the corpus is done with, on a machine that does a lot else.
+DEADLINE = 110.0
+#: What one child may address; far below what a machine has.
+ENCODER_MEMORY = 3 << 30
+#: A title that nothing may ever interpret.
+TITLE = "../../etc/%d$(reboot)`id`\n'\"; --help -i /etc/passwd"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one file."""
+
+    code: str  # READY or a code of gostream_worker.failures
+    publication: Publication | None = None
+    published: dict[str, bytes] = field(default_factory=dict)  # by path below hls/{id}/
+    left_behind: list[str] = field(default_factory=list)
+    detail: str = ""
+    log: str = ""
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether viewers can find anything."""
+        return self.publication is not None or "master.m3u8" in self.published
+
+
+class Pipeline:
+    """One worker's pipeline; files are put through it one after the other."""
+
+    def __init__(self, work: WorkDirectory, folder: Path, patience: Patience) -> None:
+        self._folder = folder
+        self._store = _Store()
+        self._videos = _Videos()
+        outside = Outside(
+            # Only what the pipeline calls is there.
+            database=cast("Database", _Database(self._videos)),
+            store=cast("ObjectStore", self._store),
+            announcer=_Nobody(),
+            publisher=_Nobody(),
+            edge=_Nobody(),
+        )
+        settings = Settings(
+            profile=dataclasses.replace(DEFAULT_PROFILE, preset="ultrafast"),
+            limits=SourceLimits(max_bytes=1 << 30, max_duration=12 * 3600),
+            step_patience=0.0,
+        )
+        encoder = Encoder(Path(get_ffmpeg_exe()), memory=ENCODER_MEMORY, patience=patience)
+        self._service = TranscodeService(outside, encoder, work, settings)
+
+    @classmethod
+    @contextmanager
+    def open(cls, folder: Path, patience: Patience | None = None) -> Iterator["Pipeline"]:
+        with WorkDirectory.open(folder) as work:
+            yield cls(work, folder, patience or Patience())
+
+    async def run(self, source: Path) -> Outcome:
+        """Put one file through. Raises only what the worker does not foresee."""
+        video_id = uuid4()
+        self._store.files[source_key(video_id)] = source
+        self._videos.rows[video_id] = _video(video_id)
+        code, detail, log = READY, "", ""
+        try:
+            async with asyncio.timeout(DEADLINE):
+                await self._service.run(Encode(video_id=video_id, number=1, attempt=1))
+        except ProcessingFailedError as error:
+            code, detail, log = str(error.code), error.detail, error.log_tail
+        return Outcome(
+            code=code,
+            publication=self._videos.rows[video_id].publication,
+            published=self._store.below(hls_prefix(video_id)),
+            left_behind=[str(path) for path in self._folder.glob("worker-*/*") if path.name != ".lock"],
+            detail=detail,
+            log=log,
+        )
+
+
+def largest_child() -> int:
+    """Resident bytes of the largest child this process has ever waited for."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+
+
+def _video(video_id: UUID) -> Video:
+    now = datetime.now(UTC)
+    return Video(
+        id=video_id,
+        user_id="someone",
+        title=TITLE,
+        status=VideoStatus.PROCESSING,
+        version=1,
+        content_type="video/mp4",
+        created_at=now,
+        updated_at=now,
+        encode_number=1,
+        attempt=1,
+    )
+
+
+class _Store:
+    """Sources are files and are linked, not copied; what is put is kept."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, Path] = {}
+        self._objects: dict[str, bytes] = {}
+
+    def below(self, prefix: str) -> dict[str, bytes]:
+        found = self._objects.items()
+        return {key.removeprefix(prefix): data for key, data in found if key.startswith(prefix)}
+
+    async def head(self, key: str) -> StoredObject:
+        return StoredObject(key=key, size=self.files[key].stat().st_size, etag="1")
+
+    async def put(self, key: str, body: bytes | Path, *, content_type: str, cache_control: str = "") -> None:
+        self._objects[key] = body if isinstance(body, bytes) else await asyncio.to_thread(body.read_bytes)
+
+    async def get(self, key: str) -> bytes:
+        if key not in self._objects:
+            raise ObjectNotFoundError(key)
+        return self._objects[key]
+
+    async def download(self, key: str, to: Path, *, etag: str) -> None:
+        await asyncio.to_thread(os.link, self.files[key], to)
+
+    async def list(self, prefix: str) -> AsyncIterator[StoredObject]:
+        for key, data in list(self._objects.items()):
+            if key.startswith(prefix):
+                yield StoredObject(key=key, size=len(data), etag="1")
+
+
+class _Videos:
+    def __init__(self) -> None:
+        self.rows: dict[UUID, Video] = {}
+
+    async def get(self, video_id: UUID) -> Video:
+        return self.rows[video_id]
+
+    async def progress(self, video_id: UUID, number: int) -> Progress | None:
+        return None
+
+    async def report_progress(self, encode: Encode, progress: Progress) -> None: ...
+
+    async def lock_for_publish(self, encode: Encode) -> None: ...
+
+    async def mark_video_ready(self, encode: Encode, publication: Publication) -> Video:
+        ready = dataclasses.replace(
+            self.rows[encode.video_id], status=VideoStatus.READY, publication=publication
+        )
+        self.rows[encode.video_id] = ready
+        return ready
+
+
+class _Database:
+    def __init__(self, videos: _Videos) -> None:
+        self.videos = videos
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["_Database"]:
+        yield self
+
+
+class _Nobody:
+    """Hears of changes, progress and new masters, and does nothing."""
+
+    async def announce(self, video_id: UUID, version: int) -> None: ...
+
+    async def publish(self, encode: Encode, progress: Progress) -> None: ...
+
+    async def refresh_master(self, video_id: UUID) -> None: ...
+
+
+async def _run_all(sources: list[Path], folder: Path) -> None:
+    with Pipeline.open(folder) as pipeline:
+        for source in sources:
+            outcome = await pipeline.run(source)
+            line = {"source": str(source), "code": outcome.code, "published": sorted(outcome.published)}
+            sys.stdout.write(json.dumps(line) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("source", nargs="+", type=Path)
+    parser.add_argument("--folder", type=Path, help="where the work directories are made")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        asyncio.run(_run_all(options.source, options.folder or Path(temporary)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Every input that the encoder must survive, and what must become of it."""
+
+from dataclasses import dataclass
+
+from gostream_worker.failures import Code
+
+from . import hostile, unusual
+from .media import Recipe
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What a READY video is: its largest rung, its frame rate, its seconds, and whether it has sound."""
+
+    size: str
+    fps: float = 25
+    seconds: float = 2
+    sound: bool = True
+
+
+@dataclass(frozen=True)
+class Case:
+    """One input. `quick` ones are in every test run."""
+
+    recipe: Recipe
+    expected: Code | Stream
+    quick: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.recipe.__name__
+
+
+HOSTILE = (
+    Case(hostile.empty, Code.SOURCE_EMPTY, quick=True),
+    Case(hostile.one_byte, Code.SOURCE_NOT_MEDIA),
+    Case(hostile.random_bytes, Code.SOURCE_NOT_MEDIA, quick=True),
+    Case(hostile.zeros, Code.SOURCE_NOT_MEDIA),
+    Case(hostile.text, Code.SOURCE_NOT_MEDIA, quick=True),
+    Case(hostile.xml, Code.SOURCE_NOT_MEDIA),
+    # What refers to other files and to the network
+    Case(hostile.playlist_of_a_file, Code.UNSUPPORTED_CONTAINER, quick=True),
+    Case(hostile.playlist_of_a_neighbour, Code.UNSUPPORTED_CONTAINER),
+    Case(hostile.playlist_of_metadata, Code.UNSUPPORTED_CONTAINER, quick=True),
+    Case(hostile.playlist_of_concat, Code.UNSUPPORTED_CONTAINER),
+    Case(hostile.playlist_behind_blank_lines, Code.UNSUPPORTED_CONTAINER),
+    Case(hostile.playlist_behind_a_title, Code.SOURCE_NOT_MEDIA),
+    Case(hostile.concat_list, Code.UNSUPPORTED_CONTAINER),
+    Case(hostile.session_description, Code.UNSUPPORTED_CONTAINER),
+    Case(hostile.dash_manifest, Code.SOURCE_NOT_MEDIA),
+    Case(hostile.gab2_avi, Stream("320x180", sound=False), quick=True),
+    Case(hostile.external_reference_mov, Code.CORRUPT_STREAM, quick=True),
+    # Media, but no video
+    Case(hostile.png, Code.UNSUPPORTED_CONTAINER, quick=True),
+    Case(hostile.jpeg, Code.UNSUPPORTED_CONTAINER),
+    Case(hostile.gif, Code.UNSUPPORTED_CONTAINER),
+    Case(hostile.subrip, Code.UNSUPPORTED_CONTAINER),
+    Case(hostile.web_vtt, Code.UNSUPPORTED_CONTAINER),
+    Case(hostile.ass_script, Code.UNSUPPORTED_CONTAINER),
+    Case(hostile.wave, Code.UNSUPPORTED_CONTAINER),
+    Case(hostile.audio_only, Code.NO_VIDEO_STREAM, quick=True),
+    Case(hostile.audio_with_cover, Code.NO_VIDEO_STREAM),
+    Case(hostile.unlisted_magicyuv, Code.UNSUPPORTED_CODEC, quick=True),
+    Case(hostile.unlisted_cinepak, Code.UNSUPPORTED_CODEC),
+    Case(hostile.unlisted_sound, Code.UNSUPPORTED_CODEC),
+    # Broken
+    Case(hostile.cut_before_index, Code.TRUNCATED, quick=True),
+    Case(hostile.cut_in_the_data, Code.TRUNCATED, quick=True),
+    Case(hostile.cut_in_the_index, Code.TRUNCATED),
+    Case(hostile.cut_matroska, Code.TRUNCATED),
+    Case(hostile.damaged, Code.CORRUPT_STREAM, quick=True),
+    Case(hostile.noise_for_sound, Code.CORRUPT_STREAM, quick=True),
+    Case(hostile.encrypted, Code.ENCRYPTED_SOURCE, quick=True),
+    # Without measure
+    Case(hostile.huge_8192, Code.DIMENSIONS),
+    Case(hostile.one_pixel, Code.DIMENSIONS, quick=True),
+    Case(hostile.nine_pixels, Code.DIMENSIONS),
+    Case(hostile.endless_aspect, Code.DIMENSIONS),
+    Case(hostile.declared_100_hours, Code.DURATION, quick=True),
+    Case(hostile.declared_nan, Stream("320x180", seconds=3)),
+    Case(hostile.declared_infinite, Stream("320x180", seconds=3)),
+    Case(hostile.thousand_fps, Code.FRAME_RATE),
+    Case(hostile.sparse_index, Code.CORRUPT_STREAM),
+)
+
+UNUSUAL = (
+    Case(unusual.plain, Stream("320x180", seconds=3), quick=True),
+    Case(unusual.two_segments, Stream("640x360", fps=29.97, seconds=7.5), quick=True),
+    Case(unusual.silent, Stream("320x180", sound=False)),
+    Case(unusual.mono_8khz, Stream("320x180")),
+    Case(unusual.surround, Stream("320x180")),
+    Case(unusual.odd_853x481, Stream("852x480", seconds=1, sound=False)),
+    Case(unusual.rotated, Stream("180x320", sound=False), quick=True),
+    Case(unusual.portrait, Stream("270x480")),
+    Case(unusual.anamorphic, Stream("320x180", sound=False)),
+    Case(unusual.variable_rate, Stream("320x180")),
+    Case(unusual.fast_120, Stream("320x180", fps=60, seconds=1, sound=False)),
+    Case(unusual.hdr10, Stream("320x180")),
+    Case(unusual.hlg, Stream("320x180")),
+    Case(unusual.full_chroma, Stream("320x180", sound=False)),
+    Case(unusual.interlaced, Stream("352x288")),
+    Case(unusual.vp9_webm, Stream("320x180"), quick=True),
+    Case(unusual.live_webm, Stream("320x180")),
+    Case(unusual.prores_mov, Stream("320x180", seconds=1)),
+    Case(unusual.av1_mp4, Stream("320x180", seconds=1)),
+    Case(unusual.mpeg4_avi, Stream("320x180")),
+    Case(unusual.flv, Stream("320x180")),
+    Case(unusual.wmv, Stream("320x180")),
+    Case(unusual.theora_ogg, Stream("320x180")),
+    Case(unusual.mpeg_program, Stream("320x180")),
+    Case(unusual.fragmented, Stream("320x180", seconds=3)),
+    Case(unusual.one_frame, Stream("320x180", seconds=0.04, sound=False)),
+    Case(unusual.starts_late, Stream("320x180", seconds=3)),
+    Case(unusual.starts_before_zero, Stream("320x180")),
+    Case(unusual.sixty_four_tracks, Stream("320x180", seconds=1)),
+    Case(unusual.size_change, Stream("320x180", sound=False)),
+    Case(unusual.hour_gap, Stream("64x48", fps=25, seconds=3600, sound=False)),
+    Case(unusual.scratched, Stream("640x360", seconds=4, sound=False)),
+    Case(unusual.trailing_bytes, Stream("320x180", seconds=3)),
+    Case(unusual.zero_duration_header, Stream("320x180", seconds=3)),
+)
+
+CASES = HOSTILE + UNUSUAL

@@ -1,0 +1,56 @@
+"""Every file of the corpus through the real pipeline: the right answer, and no harm done."""
+
+import pytest
+
+from gostream_worker.failures import Code
+
+from . import unusual
+from .media import Kitchen
+from .pipeline import READY, Outcome, Pipeline, largest_child
+from .table import CASES, Case, Stream
+
+#: Resident bytes of one child, whatever it is given.
+MEMORY = 1 << 30
+
+
+def _cases() -> list[object]:
+    return [pytest.param(case, id=case.name, marks=() if case.quick else pytest.mark.slow) for case in CASES]
+
+
+@pytest.mark.parametrize("case", _cases())
+async def test_every_file_gets_its_answer_and_does_no_harm(
+    case: Case, kitchen: Kitchen, pipeline: Pipeline
+) -> None:
+    source = kitchen(case.recipe)
+    before = source.stat()
+
+    outcome = await pipeline.run(source)
+
+    if isinstance(case.expected, Code):
+        assert (outcome.code, outcome.is_visible) == (case.expected, False), _why(outcome)
+    else:
+        _assert_stream(outcome, case.expected)
+    assert outcome.left_behind == []
+    assert (source.stat().st_size, source.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert largest_child() < MEMORY, "a child has grown too large, here or in the file before"
+
+
+async def test_a_worker_that_has_met_them_all_still_encodes(kitchen: Kitchen, pipeline: Pipeline) -> None:
+    assert (await pipeline.run(kitchen(unusual.plain))).code == READY
+
+
+def _assert_stream(outcome: Outcome, expected: Stream) -> None:
+    assert outcome.code == READY, _why(outcome)
+    publication = outcome.publication
+    assert publication is not None
+    top = publication.renditions[0]
+    assert f"{top.width}x{top.height}" == expected.size
+    assert all(rung.width % 2 == rung.height % 2 == 0 for rung in publication.renditions)
+    assert publication.duration.total_seconds() == pytest.approx(expected.seconds, rel=0.02, abs=0.1)
+    master = outcome.published["master.m3u8"].decode()
+    assert f"FRAME-RATE={expected.fps:.3f}" in master
+    assert ("TYPE=AUDIO" in master) == expected.sound
+
+
+def _why(outcome: Outcome) -> str:
+    return f"{outcome.code}: {outcome.detail}\n{outcome.log}"

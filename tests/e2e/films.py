@@ -1,0 +1,55 @@
+"""The films that players are shown: 8 s of 640×360 or so, each unusual in one way."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.corpus.media import AAC, X264, ffmpeg, make, picture, sound
+
+SECONDS = 8
+_BESIDE = Path(__file__).resolve().parents[3] / "shared/data/bigbuckbunny.mp4"
+#: Lies beside the repository, or where GOSTREAM_REAL_FILM says; too large to be part of it.
+REAL_FILM = Path(os.environ.get("GOSTREAM_REAL_FILM", _BESIDE))
+_PICTURE = picture("640x360", SECONDS)
+_SOUND = sound(SECONDS)
+_HDR = ("-vf", "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc")
+_X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none")
+_VP9 = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-c:a", "libopus")
+_WEAVE = ("-vf", "tinterlace=interleave_top", "-flags", "+ilme+ildct", "-c:v", "mpeg2video", "-b:v", "4M")
+
+_RECIPES: Mapping[str, tuple[str, Sequence[Sequence[str]], Sequence[str]]] = {
+    "ntsc": ("mp4", [picture("640x360", SECONDS, "30000/1001"), _SOUND], [*X264, "-bf", "2", *AAC]),
+    "portrait-rotated": ("mp4", [_PICTURE, _SOUND], [*X264, *AAC]),
+    "variable-rate": (
+        "mp4",
+        [_PICTURE, _SOUND],
+        ["-vf", "select='mod(n,3)*not(between(t,1,1.5))'", "-fps_mode", "vfr", *X264, *AAC],
+    ),
+    "hdr10": ("mp4", [_PICTURE, _SOUND], [*_HDR, *_X265, "-pix_fmt", "yuv420p10le", *AAC]),
+    "interlaced": ("ts", [picture("720x576", SECONDS, "50"), _SOUND], [*_WEAVE, "-c:a", "mp2"]),
+    "surround": ("mp4", [_PICTURE, sound(SECONDS, layout="5.1")], [*X264, *AAC]),
+    "silent": ("mp4", [_PICTURE], X264),
+    "vp9": ("webm", [_PICTURE, _SOUND], _VP9),
+    "prores": ("mov", [_PICTURE, _SOUND], ["-c:v", "prores_ks", "-c:a", "pcm_s16le"]),
+    "odd-full-chroma": (
+        "mkv",
+        [picture("853x481", SECONDS), _SOUND],
+        ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv444p", "-c:a", "flac"],
+    ),
+    "sixty-fps": ("mp4", [picture("640x360", SECONDS, "60"), _SOUND], [*X264, *AAC]),
+}
+UNUSUAL = tuple(_RECIPES)
+REAL = "real-film"
+
+
+def film(name: str, folder: Path) -> Path:
+    """Make it, or find it."""
+    if name == REAL:
+        return REAL_FILM
+    suffix, inputs, codecs = _RECIPES[name]
+    path = make(folder / f"{name}.{suffix}", *inputs, codecs=codecs)
+    if name == "portrait-rotated":
+        turned = path.with_stem("turned")
+        ffmpeg("-display_rotation:v:0", "90", "-i", str(path), "-c", "copy", str(turned))
+        return turned
+    return path

@@ -1,0 +1,134 @@
+"""Players that users have, driven without a display. Each is used when it is installed."""
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from imageio_ffmpeg import get_ffmpeg_exe
+
+ROOT = Path(__file__).resolve().parents[2]
+#: `make players` puts it there; GOSTREAM_HLS_JS names another copy.
+HLS_JS = Path(os.environ.get("GOSTREAM_HLS_JS", ROOT / ".tools/players/node_modules/hls.js/dist/hls.min.js"))
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+VLC = shutil.which("vlc")
+_PAGE = Path(__file__).with_name("player.html")
+_NOBODY = 65534
+#: Seconds that a player may take for some seconds of film, on a machine that does a lot else.
+PATIENCE = 110
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What ffmpeg's HLS demuxer and decoders made of one variant."""
+
+    frames: int
+    complaints: str
+
+
+def decode(master_url: str, variant: int) -> Decoded:
+    """Play one variant, picture and sound, to the end."""
+    command = [get_ffmpeg_exe(), "-nostdin", "-v", "warning", "-i", master_url, "-map", f"0:p:{variant}"]
+    done = subprocess.run(
+        [*command, "-progress", "pipe:1", "-f", "null", "-"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+    )
+    return Decoded(int(re.findall(r"^frame=\s*(\d+)", done.stdout, re.MULTILINE)[-1]), done.stderr)
+
+
+def vlc(master_url: str) -> str:
+    """Play in VLC to the end; its log. VLC refuses to run as root, so then it runs as nobody."""
+    command = ["-I", "dummy", "-V", "dummy", "-A", "adummy", "--play-and-exit", "--no-color", "-vv"]
+    drop: list[str] = []
+    with tempfile.TemporaryDirectory() as home:  # not pytest's: nobody may not enter that
+        if os.geteuid() == 0:
+            drop = ["setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"]
+            os.chown(home, _NOBODY, _NOBODY)
+        done = subprocess.run(
+            [*drop, VLC or "vlc", *command, master_url],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=PATIENCE,
+            env={"HOME": home, "PATH": os.environ["PATH"]},
+            cwd=home,
+            check=True,
+        )
+    return done.stdout + done.stderr
+
+
+async def browse(master_url: str, home: Path) -> dict[str, Any]:
+    """Play in Chromium with hls.js: start, every switch, seek to the end. What the page has to say of it."""
+    report: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+    async with _serve_page(report) as page_url, _chromium(f"{page_url}#{master_url}", home):
+        async with asyncio.timeout(PATIENCE):
+            return await report
+
+
+@asynccontextmanager
+async def _serve_page(report: "asyncio.Future[dict[str, Any]]") -> AsyncIterator[str]:
+    async def page(_: web.Request) -> web.FileResponse:
+        return web.FileResponse(_PAGE)
+
+    async def script(_: web.Request) -> web.FileResponse:
+        return web.FileResponse(HLS_JS)
+
+    async def receive(request: web.Request) -> web.Response:
+        told = await request.json()
+        if not report.done():
+            report.set_result(told)
+        return web.Response()
+
+    app = web.Application()
+    app.add_routes([web.get("/", page), web.get("/hls.js", script), web.post("/report", receive)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def _chromium(url: str, home: Path) -> AsyncIterator[None]:
+    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--mute-audio"]
+    options += ["--autoplay-policy=no-user-gesture-required", "--no-first-run", f"--user-data-dir={home}"]
+    options += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    browser = await asyncio.create_subprocess_exec(
+        CHROMIUM or "chromium",
+        *(*options, url),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(_end_group, browser.pid)
+        await browser.wait()
+
+
+def _end_group(group: int) -> None:
+    """The browser and all its helpers: they write to its folder until the last one is gone."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 9)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)

@@ -1,0 +1,97 @@
+"""Real and unusual films through the real edge: in ffmpeg, in VLC, and in Chromium with hls.js."""
+
+import asyncio
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gostream.v1 import video_pb2
+from tests.e2e import films, players
+from tests.e2e.conftest import Upload
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(300)]
+#: hls.js counts from the first decoding time, which B-frames put before the first picture, and steps over the
+#: difference; and a busy machine decodes late.
+_HARMLESS = ("bufferSeekOverHole fatal=false", "bufferStalledError fatal=false")
+_EVERY_FILM = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            films.REAL,
+            marks=pytest.mark.skipif(not films.REAL_FILM.exists(), reason="the real film is not here"),
+        ),
+        *films.UNUSUAL,
+    ],
+)
+
+
+@pytest.fixture(scope="session")
+def shelf() -> dict[str, video_pb2.Video]:
+    """What was published already in this session."""
+    return {}
+
+
+@pytest.fixture
+async def video(
+    name: str, shelf: dict[str, video_pb2.Video], upload: Upload, tmp_path: Path
+) -> video_pb2.Video:
+    """The film of that name, READY."""
+    if name not in shelf:
+        shelf[name] = await upload(await asyncio.to_thread(films.film, name, tmp_path))
+    assert shelf[name].status == video_pb2.Video.STATUS_READY, shelf[name].error
+    return shelf[name]
+
+
+@_EVERY_FILM
+async def test_ffmpeg_plays_every_variant_to_the_end(name: str, video: video_pb2.Video) -> None:
+    decoded = [
+        await asyncio.to_thread(players.decode, video.playback_url, number)
+        for number in range(len(video.renditions))
+    ]
+
+    assert [one.complaints for one in decoded] == [""] * len(decoded)
+    assert len({one.frames for one in decoded}) == 1, "variants of different length"
+    assert len(decoded) >= 2
+
+
+@pytest.mark.skipif(not players.VLC, reason="VLC is not installed")
+@_EVERY_FILM
+async def test_vlc_plays_to_the_end(name: str, video: video_pb2.Video) -> None:
+    log = await asyncio.to_thread(players.vlc, video.playback_url)
+
+    assert "EOF reached" in log
+    assert re.search(r"VoutDisplayEvent 'resize' \d+x\d+", log), "no picture was shown"
+    assert re.findall(r"^.*(?:demux|decoder|stream|input) error.*$", log, re.MULTILINE) == []
+    assert ("audio output module" in log) == (name != "silent")
+
+
+@pytest.mark.skipif(not players.CHROMIUM, reason="Chromium is not installed")
+@pytest.mark.skipif(not players.HLS_JS.exists(), reason="hls.js is not here: make players")
+@_EVERY_FILM
+async def test_a_browser_starts_switches_both_ways_and_seeks_to_the_end(
+    name: str, video: video_pb2.Video, tmp_path: Path
+) -> None:
+    seen = await players.browse(video.playback_url, tmp_path)
+
+    unexpected = [error for error in seen["errors"] if not error.startswith(_HARMLESS)]
+    assert unexpected == [], seen
+    assert seen["started"], seen
+    assert seen["ended"], seen
+    rungs = {f"{rung.width}x{rung.height}" for rung in video.renditions}
+    assert set(seen["levels"]) == rungs
+    assert seen["switches"] == [*seen["levels"], *reversed(seen["levels"])]
+    assert seen["corrupted"] == 0
+    assert abs(seen["duration"] - video.duration.ToTimedelta().total_seconds()) < 0.1
+    assert seen["sound"] == (0 if name == "silent" else 1)
+
+
+@_EVERY_FILM
+async def test_gostream_verify_finds_no_must_broken(name: str, video: video_pb2.Video) -> None:
+    command = [sys.executable, "-m", "gostream_cli", "verify", video.playback_url]
+
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=100)
+
+    assert done.returncode == 0, done.stdout + done.stderr
