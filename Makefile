@@ -12,10 +12,11 @@ export UV_PYTHON_DOWNLOADS := never
 MEMBERS := protos shared services/api services/worker cli devstack
 PROTOS := $(wildcard protos/gostream/v1/*.proto)
 SYNCED := $(VENV)/.synced
+BENCH := .venv-bench
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(if $(filter uv,$(UV)),,$(UV)):
 	@echo "installing uv into .tools/ (once)"
@@ -58,6 +59,27 @@ e2e: $(SYNCED) ## the end-to-end tests alone
 faults: $(SYNCED) ## the tests that kill and break real processes
 	@$(BIN)/pytest -m faults $(ARGS)
 
+$(BENCH)/.synced: requirements.lock requirements-bench.lock $(MEMBERS:%=%/pyproject.toml) | $(UV)
+	@test -x $(BENCH)/bin/python || $(UV) venv -q --python $(PYTHON) $(BENCH)
+	@echo "installing the locked packages into $(BENCH)"
+	@$(UV) pip sync -q --python $(BENCH)/bin/python --require-hashes requirements.lock requirements-bench.lock
+	@$(UV) pip install -q --python $(BENCH)/bin/python --no-deps $(MEMBERS:%=-e ./%)
+	@touch $@
+
+.PHONY: bench-cache
+bench-cache: $(BENCH)/.synced ## staleness of our cache beside others [ARGS=--faults or --help]
+	@$(BENCH)/bin/python -m benchmarks.coherence $(ARGS)
+
+.PHONY: bench-micro
+bench-micro: $(BENCH)/.synced ## look-ups, invalidation latency, a stampede
+	@$(BENCH)/bin/python -m benchmarks.micro
+	@$(BENCH)/bin/python -m benchmarks.latency
+	@$(BENCH)/bin/python -m benchmarks.stampede
+
+.PHONY: bench-getvideo
+bench-getvideo: $(BENCH)/.synced ## GetVideo from L1 beside a bare gRPC handler [ARGS=--processes=2]
+	@$(BENCH)/bin/python -m benchmarks.getvideo $(ARGS)
+
 .PHONY: corpus
 corpus: $(SYNCED) ## every hostile and unusual file, traced and fuzzed [GOSTREAM_FUZZ=500]
 	@$(BIN)/pytest tests/corpus $(ARGS)
@@ -71,11 +93,15 @@ players: $(SYNCED) ## films through the edge in ffmpeg, VLC and Chromium, where 
 bench-encode: $(SYNCED) ## the worker beside plain ffmpeg [ARGS="--seconds 300 --rounds 1"]
 	@$(BIN)/python -m benchmarks.encode $(ARGS)
 
+.PHONY: bench-api
+bench-api: $(SYNCED) ## what a read costs on each transport [ARGS="--rounds 5 --seconds 3"]
+	@$(BIN)/python benchmarks/load/bench_api.py $(ARGS)
+
 .PHONY: check
 check: $(SYNCED) ## format, lint, types, import rules, contract
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(filter-out protos,$(MEMBERS)) tests
+	$(BIN)/mypy $(filter-out protos,$(MEMBERS)) tests benchmarks
 	$(BIN)/lint-imports
 	$(BIN)/python protos/generate.py --check
 
@@ -96,7 +122,9 @@ migrate: $(SYNCED) ## apply the migrations to DATABASE_URL
 lock: | $(UV) ## resolve requirements.lock anew (ARGS=--upgrade for newer versions)
 	$(UV) pip compile -q --universal --generate-hashes --no-header --no-annotate --group dev pyproject.toml \
 	  $(foreach m,protos shared api worker cli devstack,--no-emit-package gostream-$(m)) -o requirements.lock $(ARGS)
+	$(UV) pip compile -q --universal --generate-hashes --no-header --no-annotate --group bench -c requirements.lock \
+	  -o requirements-bench.lock $(ARGS)
 
 .PHONY: clean
 clean: ## remove what the other commands made
-	rm -rf .venv .tools .googleapis .devstack .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-bench .tools .googleapis .devstack .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -83,6 +83,9 @@ class Api(video_service_pb2_grpc.VideoServiceServicer):
         await self._heard(request, context)
         return self.videos[0]
 
+    async def BatchGetVideos(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "the command never asks")
+
     async def ListVideos(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802
         await self._heard(request, context)
         start = int(request.page_token or 0)

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import pty
 import signal
 import sys
 from pathlib import Path
@@ -61,6 +63,32 @@ async def test_exit_codes(gostream: Gostream, arguments: tuple[str, ...], code: 
 async def test_rm_with_yes(gostream: Gostream, server: ApiServer) -> None:
     ran = await gostream("rm", VIDEO_ID, "--yes", "--json", "-s", server.address, "--timeout", "30")
     assert (ran.code, ran.stdout) == (0, "{}\n"), ran
+
+
+@pytest.mark.parametrize(("answer", "code", "asked"), [(b"n\n", 2, 0), (b"y\n", 0, 1), (b"", 130, 0)])
+async def test_rm_asks_first(server: ApiServer, answer: bytes, code: int, asked: int) -> None:
+    terminal, stdin = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gostream_cli", "rm", VIDEO_ID, "-s", server.address, "--timeout", "30"),
+        stdin=stdin,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(stdin)
+    try:
+        async with asyncio.timeout(60):
+            assert process.stderr is not None
+            await process.stderr.readuntil(b"?")
+            if answer:
+                os.write(terminal, answer)
+            else:
+                process.send_signal(signal.SIGINT)
+            await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        os.close(terminal)
+    assert (process.returncode, len(server.api.requests)) == (code, asked)
 
 
 async def test_ctrl_c_ends_with_130_and_no_traceback(server: ApiServer) -> None:

@@ -17,10 +17,14 @@ import pytest
 
 from gostream_devstack import orphans
 from gostream_devstack.home import Home
+from gostream_devstack.ports import Ports
+from gostream_devstack.state import State
 from gostream_devstack.valkey import Valkey
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("fake_services")]
 
+SERVICES = ("api-1", "api-2", "worker-1")
+NAMES = ("postgres", "redis", "s3", "nginx", "envoy", *SERVICES, *(f"{name} metrics" for name in SERVICES))
 OWN = ("DATABASE_URL", "REDIS_HOST", "S3_ENDPOINT_URL")
 
 
@@ -75,6 +79,11 @@ class Command:
 @pytest.fixture
 def command(tmp_path: Path) -> Iterator[Command]:
     command = Command(tmp_path / "state")
+    command.root.mkdir()
+    ports = Ports({})  # random ones: somebody else on this machine may want the usual ones at any moment
+    for name in NAMES:
+        ports.pick(name)
+    State(ports.remembered).save(command.root)
     yield command
     servers = (command.root / "servers").resolve()
     command.ok("down", "--wipe")

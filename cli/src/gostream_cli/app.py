@@ -13,7 +13,7 @@ import typer
 from gostream.v1 import video_pb2
 from gostream_cli import commands
 from gostream_cli.output import Output
-from gostream_cli.run import call, run, within
+from gostream_cli.run import call, ending, run, within
 
 app = typer.Typer(
     name="gostream",
@@ -179,7 +179,10 @@ def remove(
 ) -> None:
     """Delete a video and everything published of it."""
     out = Output(as_json=json)
-    call(server, out, timeout, lambda client: commands.remove(client, out, video_id, sure=yes))
+    if not yes:
+        with ending(out):
+            commands.confirm_removal(video_id)
+    call(server, out, timeout, lambda client: commands.remove(client, out, video_id))
 
 
 @app.command()

@@ -59,18 +59,20 @@ async def process(client: Client, out: Output, video_id: str, *, follow_it: bool
     fail_unless_fine(video)
 
 
-async def remove(client: Client, out: Output, video_id: str, *, sure: bool) -> None:
-    if not sure:
-        if not sys.stdin.isatty():
-            raise UsageError("rm needs --yes when nobody can be asked")
-        title = (await client.get(video_id)).video.title
-        if not typer.confirm(f"Delete {video_id} ({title!r}) and everything published of it?", err=True):
-            raise UsageError("nothing was deleted")
+async def remove(client: Client, out: Output, video_id: str) -> None:
     await client.delete(video_id)
     if out.as_json:
         out.plain("{}")  # google.protobuf.Empty, as the JSON edge writes it
     else:
         out.note(f"deleted {video_id}")
+
+
+def confirm_removal(video_id: str) -> None:
+    """Ask the person. Raises UsageError when the answer is no, or nobody can answer."""
+    if not sys.stdin.isatty():
+        raise UsageError("rm needs --yes when nobody can be asked")
+    if not typer.confirm(f"Delete {video_id} and everything published of it?", err=True):
+        raise UsageError("nothing was deleted")
 
 
 async def to_the_end(client: Client, out: Output, video: video_pb2.Video) -> video_pb2.Video:

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import typer
 
@@ -14,32 +15,39 @@ from gostream_cli.output import Output
 DEBUG_VARIABLE = "GOSTREAM_DEBUG"
 
 
-def run(out: Output, work: Callable[[], Awaitable[None]]) -> None:
-    """Run `work` to its end; whatever goes wrong becomes one sentence and an exit code.
+@contextmanager
+def ending(out: Output) -> Iterator[None]:
+    """Whatever goes wrong inside becomes one sentence and an exit code.
 
     GOSTREAM_DEBUG=1 lets an unforeseen exception through with its traceback.
     """
-
-    async def body() -> None:
-        await work()
-
     try:
-        asyncio.run(body())
+        yield
     except CliError as error:
         out.error(error)
         raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         out.note("interrupted")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     except BrokenPipeError:
         # Nobody reads on (`gostream ls | head`): no error, but the interpreter would still flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(ExitCode.OK) from None
-    except Exception as error:  # the last line before a traceback in somebody's terminal
+    except Exception as error:
         if os.environ.get(DEBUG_VARIABLE):
             raise
         out.error(CliError(f"unforeseen {type(error).__name__}: {error}", reason="BUG"))
         raise typer.Exit(ExitCode.FAILED) from None
+
+
+def run(out: Output, work: Callable[[], Awaitable[None]]) -> None:
+    """Run `work` to its end."""
+
+    async def body() -> None:
+        await work()
+
+    with ending(out):
+        asyncio.run(body())
 
 
 def call(server: str, out: Output, timeout: float | None, work: Callable[[Client], Awaitable[None]]) -> None:

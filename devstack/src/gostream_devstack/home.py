@@ -49,7 +49,8 @@ class Home:
         servers = root / "servers"
         if account and not _open_to_others(root.resolve()):
             _move_outside(servers)
-        servers.mkdir(mode=0o711, exist_ok=True)
+        servers.mkdir(exist_ok=True)
+        servers.chmod(0o711)
         return cls(logs, servers.resolve(), account)
 
     def directory(self, path: Path) -> Path:
@@ -67,15 +68,15 @@ class Home:
         return path
 
     def reachable(self, base: Path, *parts: str) -> Path:
-        """`base`, or where the servers' account cannot enter it, a copy of its `parts`."""
+        """`base`, or where the servers' account cannot use its `parts`, a copy of them."""
         base = base.resolve()
-        if self.account is None or _open_to_others(base):
+        present = [base / part for part in parts if (base / part).exists()]
+        if self.account is None or all(_open_to_others(path) for path in (base, *present)):
             return base
-        version = [(part, (base / part).stat().st_mtime_ns) for part in parts]
-        key = hashlib.sha256(repr((base, version)).encode()).hexdigest()[:12]
-        copy = self.servers / "programs" / key
+        version = [(path, path.stat().st_mtime_ns) for path in present]
+        copy = self.servers / "programs" / hashlib.sha256(repr(version).encode()).hexdigest()[:12]
         if not copy.exists():
-            _copy(base, parts, copy)
+            _copy(present, copy)
         return copy
 
     def remove(self) -> None:
@@ -107,27 +108,32 @@ def _move_outside(link: Path) -> None:
     if link.is_dir() and not link.is_symlink():
         shutil.rmtree(link)
     link.unlink(missing_ok=True)
-    outside = Path(tempfile.mkdtemp(prefix="gostream-", dir=OUTSIDE))
-    outside.chmod(0o711)
-    link.symlink_to(outside)
+    link.symlink_to(tempfile.mkdtemp(prefix="gostream-", dir=OUTSIDE))
 
 
-def _copy(base: Path, parts: tuple[str, ...], copy: Path) -> None:
+def _copy(sources: list[Path], copy: Path) -> None:
     unfinished = copy.with_suffix(".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(mode=0o755, parents=True)
-    (unfinished.parent).chmod(0o755)
-    for part in parts:
-        source = base / part
+    unfinished.mkdir(parents=True)
+    unfinished.parent.chmod(0o755)
+    for source in sources:
         if source.is_dir():
-            shutil.copytree(source, unfinished / part, symlinks=True, copy_function=_link_or_copy)
-        elif source.exists():
-            _link_or_copy(str(source), str(unfinished / part))
+            shutil.copytree(source, unfinished / source.name, symlinks=True, copy_function=_link_or_copy)
+        else:
+            _link_or_copy(str(source), str(unfinished / source.name))
+    for folder in (unfinished, *(path for path in unfinished.rglob("*") if path.is_dir())):
+        folder.chmod(0o755)
     unfinished.rename(copy)
 
 
 def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
+    mode = Path(source).stat().st_mode
+    readable = mode | (0o055 if mode & stat.S_IXUSR else 0o044)
+    if mode == readable:
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copy2(source, target)
+    else:  # a link would share its permissions with the original
         shutil.copy2(source, target)
+        Path(target).chmod(readable)

@@ -33,10 +33,10 @@ def show(paths: Sequence[Path], lines: int, follow: bool, write: Callable[[str],
     while follow:
         time.sleep(0.2)
         for path in paths:
-            places[path] = _emit_new(path, places[path], emit)
+            places[path] = emit_new(path, places[path], emit)
 
 
-def _emit_new(path: Path, place: int, emit: Callable[[Path, str], None]) -> int:
+def emit_new(path: Path, place: int, emit: Callable[[Path, str], None]) -> int:
     """Emit the whole lines after `place`; the place after them. A file that shrank was begun anew."""
     if path.stat().st_size < place:
         place = 0

@@ -42,6 +42,14 @@ def _belongs(process: psutil.Process, directory: Path) -> bool:
         if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
             return False
         place = Path(process.cwd().removesuffix(" (deleted)"))
-        return place.is_relative_to(directory) and process.terminal() is None
-    except psutil.Error:
+        return place.is_relative_to(directory) and not _has_terminal(process)
+    except (psutil.Error, OSError):
         return False
+
+
+def _has_terminal(process: psutil.Process) -> bool:
+    """Asked of the kernel where possible: psutil knows only the terminals there were at its first look."""
+    if not psutil.LINUX:
+        return process.terminal() is not None
+    after_name = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return after_name[4] != "0"

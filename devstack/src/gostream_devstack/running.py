@@ -68,6 +68,8 @@ def find(root: Path) -> Running | None:
 def require(root: Path) -> Running:
     """The instance that is up, or StackError."""
     running = find(root)
+    if running is None and (supervisor := holder(root)):
+        raise StackError(f"process {supervisor} is still starting or stopping what runs in {root}")
     if running is None:
         raise StackError(f"nothing runs in {root}; start it with `gostream-devstack up`")
     return running

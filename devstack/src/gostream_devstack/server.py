@@ -34,6 +34,9 @@ class Server(ABC):
     # Python services stay with the interpreter's owner: its home may be closed to everybody else.
     drops_root: ClassVar[bool] = True
 
+    # Whether the supervisor starts it again when it dies; else its death is the end of the stack.
+    restarts: ClassVar[bool] = False
+
     def __init__(self, home: Home, name: str, port: int) -> None:
         self.home = home
         self.name = name
@@ -120,12 +123,6 @@ class Server(ABC):
     def resume(self) -> None:
         """Undo `pause`."""
         self._signal(signal.SIGCONT)
-
-    def wait(self, timeout: float) -> int:
-        """Wait for the end of the process; its return code."""
-        if self._process is None:
-            raise StackError(f"{self.name} was never started")
-        return self._process.wait(timeout)
 
     @property
     def pid(self) -> int | None:

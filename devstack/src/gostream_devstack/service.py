@@ -15,6 +15,7 @@ class Service(Server):
     """One replica. It gets the caller's own environment, so `LOG_LEVEL=DEBUG` works, then `environment`."""
 
     drops_root: ClassVar[bool] = False
+    restarts: ClassVar[bool] = True
     stop_timeout: ClassVar[float] = 30.0  # it drains first
 
     def __init__(

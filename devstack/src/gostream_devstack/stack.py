@@ -1,11 +1,13 @@
 """The whole of GoStream on loopback: which servers, in which order, knowing what of each other."""
 
 import asyncio
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from gostream_devstack.api import Api
+from gostream_devstack.door import Door, missing_because
 from gostream_devstack.envoy import Envoy
 from gostream_devstack.errors import StackError
 from gostream_devstack.home import Home
@@ -83,6 +85,7 @@ class Stack:
         self._ports = ports
         self._usual = usual or {}
         self._options = options
+        self._doorless = missing_because({**os.environ, **options.settings})
         self.servers: dict[str, Server] = {}
         self.settings = self._backends()
         nginx = self._edge()
@@ -90,13 +93,15 @@ class Stack:
         self.apis = [self._service(Api, "api", number) for number in range(1, options.api_replicas + 1)]
         self.workers = [self._service(Worker, "worker", number) for number in range(1, options.workers + 1)]
         api_ports = [api.port for api in self.apis]
-        self._envoy = Envoy(home, self._port("envoy"), ports.pick("envoy-admin"), api_ports)
+        self._envoy = self._front(api_ports)
         for server in (nginx, self._envoy, *self.apis, *self.workers):
             self.servers[server.name] = server
         self.env = self._environment()
 
     def start(self, report: Report = lambda *_: None) -> None:
         """Start everything side by side and wait until all is ready; on failure stop everything and raise."""
+        if self._doorless is not None:
+            report("fast door", f"left out, the API answers all reads: {self._doorless}")
         try:
             run_steps(self._steps(), report, abort=self.stop)
         except BaseException:
@@ -138,6 +143,13 @@ class Stack:
         self.settings |= {"CDN_REFRESH_SECRET": nginx.refresh_secret}
         return nginx
 
+    def _front(self, api_ports: Sequence[int]) -> Envoy:
+        places = (self._home, self._port("envoy"), self._ports.pick("envoy-admin"), api_ports)
+        if self._doorless is not None:
+            return Envoy(*places)
+        index = self._options.api_replicas + self._options.workers
+        return Door(*places, self._port("metrics", "envoy metrics", index), self.settings)
+
     def _service(self, kind: type[AnyService], role: str, number: int) -> AnyService:
         name = f"{role}-{number}"
         port = self._port(role, name, 2 * (number - 1))
@@ -158,6 +170,11 @@ class Stack:
             "GOSTREAM_HTTP_URL": self._envoy.url,
             **{name: self.settings[name] for name in (*shown, *store)},
             "GOSTREAM_METRICS_URL": ",".join(service.metrics_url for service in services),
+            **(
+                {"GOSTREAM_DOOR_METRICS_URL": self._envoy.metrics_url}
+                if isinstance(self._envoy, Door)
+                else {}
+            ),
         }
 
     def _steps(self) -> list[Step]:
@@ -168,7 +185,8 @@ class Stack:
             Step(
                 "nginx", self.servers["nginx"].start, tuple(name for name in keepers if name == "seaweedfs")
             ),
-            Step("envoy", self._envoy.start),
+            # The fast door reads by itself, plain Envoy only passes on.
+            Step("envoy", self._envoy.start, () if self._doorless else ("migrations", *keepers)),
             *(Step(each.name, each.start, ("migrations", *keepers)) for each in (*self.apis, *self.workers)),
             Step("json edge", self._envoy.wait_for_apis, ("envoy", *(api.name for api in self.apis))),
         ]

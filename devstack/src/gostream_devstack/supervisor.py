@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from gostream_devstack.errors import StackError
 from gostream_devstack.server import Server
-from gostream_devstack.service import Service
 
 Report = Callable[[str, str], None]
 
@@ -96,7 +95,7 @@ class Watcher:
             self._deaths[name] = 0
         self._deaths[name] += 1
         cause = f"died with {server.returncode}"
-        if not isinstance(server, Service) or self._deaths[name] > RESTARTS:
+        if not server.restarts or self._deaths[name] > RESTARTS:
             raise StackError(f"{name} {cause}; its log says:\n{server.tail()}")
         pause = FIRST_PAUSE * 2 ** (self._deaths[name] - 1)
         self._due[name] = now + pause

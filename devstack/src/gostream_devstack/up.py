@@ -75,6 +75,16 @@ def detach(root: Path, arguments: list[str], say: Callable[[str], None]) -> None
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    try:
+        _wait_until_up(root, child, log, say)
+    except KeyboardInterrupt:
+        child.terminate()
+        raise
+
+
+def _wait_until_up(
+    root: Path, child: "subprocess.Popen[bytes]", log: Path, say: Callable[[str], None]
+) -> None:
     with log.open() as lines:
         while True:
             ended = child.poll() is not None

@@ -13,7 +13,7 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 
-from gostream.v1.video_service_pb2 import CreateVideoRequest, CreateVideoResponse
+from gostream.v1.video_service_pb2 import CreateVideoRequest, CreateVideoResponse, GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
 from gostream_api.app import open_server
 from gostream_api.config import ApiConfig
@@ -31,6 +31,7 @@ class Api:
     """One API under test."""
 
     server: ApiServer
+    port: int
     channel: aio.Channel
     stub: Any  # VideoServiceStub; its asynchronous type exists for the type checker only
 
@@ -49,6 +50,19 @@ class Api:
             session.request(request.method, request.url, headers=headers, data=body) as answer,
         ):
             return answer.status
+
+    async def layer(self, video_id: str, **options: Any) -> str:
+        """Where GetVideo's answer came from."""
+        call = self.stub.GetVideo(GetVideoRequest(id=video_id), **options)
+        await call
+        return str(dict(await call.trailing_metadata())["x-cache"])
+
+    async def warm(self) -> None:
+        """Wait until the caches are in use: a replica that has just started reads past them."""
+        video_id = (await self.create()).video.id
+        async with asyncio.timeout(30):
+            while await self.layer(video_id) != "L1":
+                await asyncio.sleep(0.02)
 
     async def uploaded(self) -> str:
         """Id of a new video whose source is there."""
@@ -111,7 +125,7 @@ async def start_api(environment: dict[str, str]) -> AsyncIterator[Callable[..., 
             port = await server.start(config.api_host, 0)
             stack.push_async_callback(server.stop, delay=config.shutdown_delay, grace=config.shutdown_grace)
             channel = await stack.enter_async_context(aio.insecure_channel(f"127.0.0.1:{port}"))
-            return Api(server, channel, VideoServiceStub(channel))
+            return Api(server, port, channel, VideoServiceStub(channel))
 
         yield start
 

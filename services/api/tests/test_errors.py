@@ -1,7 +1,7 @@
 """Every error as a client sees it: over a real server whose read path raises what the test gives it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
@@ -45,6 +45,10 @@ class Reader:
     async def get_video(self, video_id: UUID, *, min_version: int = 0) -> Read:
         await self.act()
         return Read(VideoReply(1, b""), Layer.L1)
+
+    async def get_videos(self, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
+        await self.act()
+        return {}
 
 
 @pytest.fixture
@@ -94,6 +98,7 @@ ROWS: list[tuple[GoStreamError, grpc.StatusCode, str, set[str]]] = [
         {"BadRequest"},
     ),
     (errors.VideoNotFoundError(ID), grpc.StatusCode.NOT_FOUND, "VIDEO_NOT_FOUND", {"ResourceInfo"}),
+    (errors.VideosNotFoundError(ID), grpc.StatusCode.NOT_FOUND, "VIDEO_NOT_FOUND", {"ResourceInfo"}),
     (
         errors.AlreadyProcessingError(ID),
         grpc.StatusCode.FAILED_PRECONDITION,

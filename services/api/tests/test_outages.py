@@ -40,6 +40,7 @@ async def test_without_the_object_store_processing_is_unavailable_and_reads_go_o
 async def test_without_the_database_writes_are_unavailable_until_it_is_back(
     api: Any, refused: Any, postgres_server: Postgres
 ) -> None:
+    await api.warm()
     created = await api.create()
     await api.stub.GetVideo(GetVideoRequest(id=created.video.id))
     postgres_server.stop()

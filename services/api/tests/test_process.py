@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
@@ -167,3 +169,93 @@ def test_every_method_of_the_contract_is_served() -> None:
     assert set(served) == {method.name for method in DESCRIPTOR.services_by_name["VideoService"].methods}
     for method in video_service_pb2.DESCRIPTOR.services_by_name["VideoService"].methods:
         assert bool(served[method.name].response_streaming) is method.server_streaming
+
+
+def test_processes_share_the_port_and_each_has_its_own_metrics(run_api: Callable[..., Program]) -> None:
+    first = Ports({}).pick("metrics-shared")
+    program = run_api(API_PROCESSES="2", METRICS_PORT=str(first))
+    pages = [f"http://127.0.0.1:{first + number}/metrics" for number in range(2)]
+    eventually_true(lambda: all(is_page(page) for page in pages))
+
+    # Every channel is a connection of its own, and the kernel deals them out.
+    for _ in range(40):
+        with grpc.insecure_channel(
+            program.address, options=[("grpc.use_local_subchannel_pool", 1)]
+        ) as channel:
+            health: Any = health_pb2_grpc.HealthStub(channel)
+            health.Check(health_pb2.HealthCheckRequest(), timeout=GIVE_UP, wait_for_ready=True)
+
+    handled = re.compile(
+        r'gostream_rpc_handled_total\{code="OK",method="/grpc.health.v1.Health/Check"\} (\d+)'
+    )
+    counts = [int(found[1]) for page in pages if (found := handled.search(read_page(page)))]
+    assert len(counts) == 2
+    assert sum(counts) == 40
+
+
+def test_a_process_that_dies_is_begun_anew_and_all_stop_together(run_api: Callable[..., Program]) -> None:
+    program = run_api(API_PROCESSES="2", METRICS_PORT="0")
+    eventually_true(lambda: len(serving(program)) == 2)
+    victim, other = serving(program)
+
+    os.kill(victim, signal.SIGKILL)
+    eventually_true(lambda: len(serving(program)) == 2 and victim not in serving(program))
+    children = serving(program)
+    assert other in children
+
+    program.process.terminate()
+    assert program.process.wait(GIVE_UP) == 0
+    eventually_true(lambda: not any(map(psutil.pid_exists, children)))
+
+
+def test_the_processes_leave_with_a_supervisor_that_was_killed(run_api: Callable[..., Program]) -> None:
+    program = run_api(API_PROCESSES="2", METRICS_PORT="0")
+    eventually_true(lambda: len(serving(program)) == 2)
+    children = serving(program)
+
+    program.process.kill()
+    program.process.wait(GIVE_UP)
+
+    eventually_true(lambda: not any(map(psutil.pid_exists, children)))
+
+
+def test_several_processes_do_not_share_the_port_with_strangers(run_api: Callable[..., Program]) -> None:
+    first = run_api(API_PROCESSES="2", METRICS_PORT="0")
+    eventually_true(lambda: len(serving(first)) == 2)
+    port = first.address.rpartition(":")[2]
+
+    second = run_api(API_PROCESSES="2", METRICS_PORT="0", API_PORT=port)
+    third = run_api(METRICS_PORT="0", API_PORT=port)
+
+    for program in (second, third):
+        assert program.process.wait(GIVE_UP) == 1
+        assert "is something else there?" in program.log.read_text()
+
+
+def serving(program: Program) -> list[int]:
+    """The processes below the program that listen on its port."""
+    port = int(program.address.rpartition(":")[2])
+    return [
+        child.pid
+        for child in psutil.Process(program.process.pid).children()
+        if any(each.status == "LISTEN" and each.laddr.port == port for each in child.net_connections())
+    ]
+
+
+def is_page(url: str) -> bool:
+    try:
+        return bool(read_page(url))
+    except OSError:
+        return False
+
+
+def read_page(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=GIVE_UP) as page:  # noqa: S310 - our own
+        return str(page.read().decode())
+
+
+def eventually_true(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + GIVE_UP
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

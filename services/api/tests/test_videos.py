@@ -75,6 +75,7 @@ async def test_an_upload_of_another_size_than_announced_is_refused_by_the_store(
 async def test_a_negative_entry_of_an_id_ends_with_its_creation(
     api: Any, refused: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await api.warm()
     wanted = uuid4()
     assert (await refused(api.stub.GetVideo(GetVideoRequest(id=str(wanted))))).reason == "VIDEO_NOT_FOUND"
     monkeypatch.setattr("gostream_api.video_service.new_id", lambda: wanted)
@@ -232,18 +233,14 @@ async def test_a_ready_video_has_a_playback_url_and_keeps_it_while_it_is_encoded
 
 
 async def test_x_cache_says_where_the_answer_came_from(api: Any) -> None:
+    await api.warm()
     video_id = (await api.create()).video.id
 
-    seen = []
-    for _ in range(2):
-        call = api.stub.GetVideo(GetVideoRequest(id=video_id))
-        await call
-        seen.append(dict(await call.trailing_metadata())["x-cache"])
-
-    assert seen == ["MISS", "L1"]
+    assert [await api.layer(video_id) for _ in range(2)] == ["MISS", "L1"]
 
 
 async def test_a_writer_reads_its_own_write_at_once(api: Any) -> None:
+    await api.warm()
     video_id = await api.uploaded()
     await api.stub.GetVideo(GetVideoRequest(id=video_id))
 
@@ -256,6 +253,7 @@ async def test_another_replica_serves_a_version_that_is_asked_for(
     start_api: Callable[..., Awaitable[Any]],
 ) -> None:
     one, other = await start_api(), await start_api()
+    await other.warm()
     video_id = await one.uploaded()
     await other.stub.GetVideo(GetVideoRequest(id=video_id))
 
@@ -289,6 +287,7 @@ async def test_an_unknown_video_is_not_found_by_any_method(api: Any, refused: An
 async def test_a_deleted_video_is_gone_and_its_objects_are_removed_later(
     api: Any, refused: Any, database: PostgresDatabase
 ) -> None:
+    await api.warm()
     created = await api.create()
     await api.stub.GetVideo(GetVideoRequest(id=created.video.id))
 

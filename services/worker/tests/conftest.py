@@ -116,7 +116,7 @@ class Worker:
     def attempts(self) -> Attempts:
         return Attempts(
             self.outside.database,
-            self.service,
+            self.service.run,
             self.recorder,
             worker="test",
             outage_patience=timedelta(minutes=30),

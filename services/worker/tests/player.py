@@ -7,6 +7,10 @@ from pathlib import Path
 
 from imageio_ffmpeg import get_ffmpeg_exe
 
+from gostream_shared.conformance.check import check
+from gostream_shared.conformance.rules.rule import Severity
+from gostream_shared.conformance.sources import DirectorySource
+
 
 @dataclass(frozen=True)
 class Played:
@@ -25,6 +29,16 @@ def play(master: Path, variant: int) -> Played:
     assert done.returncode == 0, done.stderr
     frames = re.findall(r"^frame=\s*(\d+)", done.stdout, re.MULTILINE)
     return Played(frames=int(frames[-1]), complaints=done.stderr)
+
+
+async def broken_rules(master: Path) -> list[str]:
+    """What the conformance checker finds, musts and shoulds."""
+    report = await check(DirectorySource(master.parent))
+    return [
+        f"{outcome.rule.id}: {outcome.findings[0].where} {outcome.findings[0].why}"
+        for severity in Severity
+        for outcome in report.broken(severity)
+    ]
 
 
 def variants(master: str) -> list[str]:

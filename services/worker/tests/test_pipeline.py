@@ -12,7 +12,7 @@ from gostream_worker.mpegts import measure_audio, measure_video
 from . import clips
 from .clips import Clips, Recipe
 from .conftest import Worker
-from .player import attributes, average_color, durations, play, variants
+from .player import attributes, average_color, broken_rules, durations, play, variants
 
 pytestmark = pytest.mark.stack
 
@@ -66,6 +66,7 @@ async def test_every_variant_decodes_without_a_complaint_and_no_frame_is_lost(
     video = await worker.process(clip(clips.long_enough_for_two_segments))
     master = await worker.save(video.id)
 
+    assert await broken_rules(master) == []
     for variant in range(2):
         played = await asyncio.to_thread(play, master, variant)
         assert (played.frames, played.complaints) == (225, "")
@@ -149,6 +150,7 @@ async def test_unusual_pictures_come_out_upright_square_and_even(
     text = await worker.master(video.id)
     assert sorted(attributes(text, "RESOLUTION")) == sorted(sizes)
     assert set(attributes(text, "FRAME-RATE")) == {fps}
+    assert await broken_rules(master) == []
     for variant in range(len(sizes)):
         assert (await asyncio.to_thread(play, master, variant)).complaints == ""
 
@@ -165,7 +167,9 @@ async def test_unusual_sound_comes_out_as_one_stereo_rendition(
     assert 'CHANNELS="2"' in text
     first = (await worker.published(video.id))["v1/audio/00000.ts"]
     assert abs(measure_audio(first).first_pts - 900_000) <= 1920, "the sound slipped against the picture"
-    assert (await asyncio.to_thread(play, await worker.save(video.id), 0)).complaints == ""
+    master = await worker.save(video.id)
+    assert await broken_rules(master) == []
+    assert (await asyncio.to_thread(play, master, 0)).complaints == ""
 
 
 async def test_a_silent_film_has_no_audio_group(worker: Worker, clip: Clips) -> None:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import uvloop
 
-from gostream_shared.config import AnyConfig, ConfigError, describe, load
+from gostream_shared.config import AnyConfig, Config, ConfigError, describe, load
 from gostream_shared.domain.errors import GoStreamError
 from gostream_shared.observability.logs import configure_logs
 
@@ -17,21 +17,33 @@ from gostream_shared.observability.logs import configure_logs
 def run_service(
     name: str, summary: str, kind: type[AnyConfig], serve: Callable[[AnyConfig], Awaitable[None]]
 ) -> None:
-    """The `main` of a service: `--help`, configuration, logs, uvloop.
+    """The `main` of a service without flags of its own: `--help`, then `run_configured`."""
+    service_parser(name, summary, kind).parse_args()
+    run_configured(name, kind, serve)
 
-    `serve` returns after a graceful stop. Exits 2 on a wrong configuration and 1 when `serve` fails.
-    """
-    argparse.ArgumentParser(
+
+def service_parser(name: str, summary: str, kind: type[Config]) -> argparse.ArgumentParser:
+    """A parser whose `--help` lists the environment."""
+    return argparse.ArgumentParser(
         prog=name,
         description=summary,
         epilog="environment:\n" + describe(kind),
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).parse_args()
+    )
+
+
+def run_configured(name: str, kind: type[AnyConfig], serve: Callable[[AnyConfig], Awaitable[None]]) -> None:
+    """Read the configuration, then `run_with` it. Exits 2 when it is wrong."""
     try:
         config = load(kind)
     except ConfigError as error:
         print(f"{name}: the configuration is wrong\n{error}", file=sys.stderr)
         sys.exit(2)
+    run_with(name, config, serve)
+
+
+def run_with(name: str, config: AnyConfig, serve: Callable[[AnyConfig], Awaitable[None]]) -> None:
+    """Logs, uvloop, and `serve`, which returns after a graceful stop. Exits 1 when it fails."""
     configure_logs(service=name, level=config.log_level, form=config.log_format)
 
     async def body() -> None:

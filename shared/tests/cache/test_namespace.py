@@ -87,16 +87,20 @@ class Scene:
     """A keeper whose server and database the test controls."""
 
     def __init__(self) -> None:
-        self.server: str | None = "a"
+        self.reached: str | None = "a"
+        self.reconnections = 0
         self.epochs = FakeEpochs()
         self.namespace = Namespace()
         self.changes = 0
-        self.keeper = NamespaceKeeper(self.namespace, self.epochs, server=self.ask, changed=self.note_change)
+        self.keeper = NamespaceKeeper(self.namespace, self.epochs, probe=self, changed=self.note_change)
 
-    async def ask(self) -> str:
-        if self.server is None:
+    async def server(self) -> str:
+        if self.reached is None:
             raise CacheUnavailableError("down")
-        return self.server
+        return self.reached
+
+    async def reconnect(self) -> None:
+        self.reconnections += 1
 
     def note_change(self) -> None:
         self.changes += 1
@@ -119,9 +123,21 @@ async def test_a_connection_to_another_server_is_refused_until_the_database_know
     assert not scene.namespace.admits("b")
     with pytest.raises(CacheUnavailableError):
         _ = scene.namespace.epoch
-    scene.server = "b"
+    scene.reached = "b"
     await scene.keeper.check()
     assert (scene.namespace.epoch, scene.changes) == (2, 2)
+
+
+async def test_an_epoch_is_not_confirmed_when_connections_lead_elsewhere_by_then() -> None:
+    scene = Scene()
+    assert scene.namespace.admits("a")
+    assert scene.namespace.admits("b"), "nothing is known yet: anything goes, and is noted"
+    assert not scene.namespace.confirm(1, "a")
+    with pytest.raises(CacheUnavailableError):
+        _ = scene.namespace.epoch
+    await scene.keeper.check()
+    assert scene.namespace.epoch == 1
+    assert scene.reconnections == 1
 
 
 async def test_a_server_that_is_not_the_one_in_use_is_not_read() -> None:
@@ -145,7 +161,7 @@ async def test_a_database_that_is_down_changes_nothing_a_redis_that_is_down_does
     monkeypatch.setattr(scene.epochs, "current", down)
     await scene.keeper.check()
     assert scene.namespace.epoch == 1
-    scene.server = None
+    scene.reached = None
     await scene.keeper.check()
     with pytest.raises(CacheUnavailableError):
         _ = scene.namespace.epoch

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gostream_shared.conformance.check import check
 from gostream_shared.conformance.errors import UnreadableError
 from gostream_shared.conformance.load import Limits
+from gostream_shared.conformance.rules.whole import WORTH_COMPRESSING
 from gostream_shared.conformance.sources import DirectorySource, HttpSource, Resource
 
 from .test_rules import broken
@@ -50,7 +51,7 @@ async def served(tree: Path, edge: Edge) -> AsyncIterator[HttpSource]:
         answer = web.Response(
             body=file.read_bytes(), headers={"Content-Type": edge.types[".m3u8"], "ETag": '"1"'}
         )
-        if edge.compress:
+        if edge.compress and file.stat().st_size >= WORTH_COMPRESSING:
             answer.enable_compression()
         return answer
 
@@ -163,6 +164,25 @@ FILES = [
     "v1/audio/playlist.m3u8",
     "v1/audio/seg2.ts",
 ]
+
+
+async def test_one_file_listed_a_thousand_times_is_read_and_measured_once(tree: Path) -> None:
+    playlist = tree / "v1/360p/playlist.m3u8"
+    text = playlist.read_text()
+    playlist.write_text(text.replace("#EXT-X-ENDLIST", "#EXTINF:6.0,\nseg0.ts\n" * 1000 + "#EXT-X-ENDLIST"))
+    report = await check(DirectorySource(tree), limits=Limits(total_bytes=10_000_000))
+    assert "media.same-boundaries" in broken(report)
+    assert "master.uris-answer" not in broken(report)
+
+
+async def test_a_thousand_ranges_of_one_file_end_at_the_total(tree: Path) -> None:
+    playlist = tree / "v1/360p/playlist.m3u8"
+    size = (tree / "v1/360p/seg0.ts").stat().st_size
+    ranges = [f"#EXTINF:6.0,\n#EXT-X-BYTERANGE:{size - n}@0\nseg0.ts\n" for n in range(1, 1000)]
+    playlist.write_text(playlist.read_text().replace("#EXT-X-ENDLIST", "".join(ranges) + "#EXT-X-ENDLIST"))
+    report = await check(DirectorySource(tree), limits=Limits(total_bytes=20 * size))
+    whys = [f.why for o in report.outcomes if o.rule.id == "master.uris-answer" for f in o.findings]
+    assert any("bytes in all" in why for why in whys)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)

@@ -227,6 +227,54 @@ class GetVideoRequest(_message.Message):
 Global___GetVideoRequest: _TypeAlias = GetVideoRequest  # noqa: Y015
 
 @_typing.final
+class BatchGetVideosRequest(_message.Message):
+    """Asks for several videos."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which videos, 1 to 100."""
+
+    def __init__(
+        self,
+        *,
+        ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchGetVideosRequest: _TypeAlias = BatchGetVideosRequest  # noqa: Y015
+
+@_typing.final
+class BatchGetVideosResponse(_message.Message):
+    """Several videos."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIDEOS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def videos(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.Video]:
+        """One for each id, in the order of the ids."""
+
+    def __init__(
+        self,
+        *,
+        videos: _abc.Iterable[_video_pb2.Video] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["videos", b"videos"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchGetVideosResponse: _TypeAlias = BatchGetVideosResponse  # noqa: Y015
+
+@_typing.final
 class ListVideosRequest(_message.Message):
     """Asks for a page of videos."""
 

@@ -53,6 +53,11 @@ class VideoServiceStub:
                 request_serializer=gostream_dot_v1_dot_video__service__pb2.GetVideoRequest.SerializeToString,
                 response_deserializer=gostream_dot_v1_dot_video__pb2.Video.FromString,
                 _registered_method=True)
+        self.BatchGetVideos = channel.unary_unary(
+                '/gostream.v1.VideoService/BatchGetVideos',
+                request_serializer=gostream_dot_v1_dot_video__service__pb2.BatchGetVideosRequest.SerializeToString,
+                response_deserializer=gostream_dot_v1_dot_video__service__pb2.BatchGetVideosResponse.FromString,
+                _registered_method=True)
         self.ListVideos = channel.unary_unary(
                 '/gostream.v1.VideoService/ListVideos',
                 request_serializer=gostream_dot_v1_dot_video__service__pb2.ListVideosRequest.SerializeToString,
@@ -104,6 +109,17 @@ class VideoServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchGetVideos(self, request, context):
+        """Answers up to 100 videos at once, in the order asked for; a repeated id is answered again. All or nothing:
+        NOT_FOUND names the missing ones in ErrorInfo.metadata["video_ids"]. The trailing metadata `x-cache` names
+        the farthest place that any of them came from.
+
+        grpcurl -plaintext -d '{"ids":["ID","ID"]}' localhost:50051 gostream.v1.VideoService/BatchGetVideos
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListVideos(self, request, context):
         """Lists videos, newest first.
 
@@ -149,6 +165,11 @@ def add_VideoServiceServicer_to_server(servicer, server):
                     servicer.GetVideo,
                     request_deserializer=gostream_dot_v1_dot_video__service__pb2.GetVideoRequest.FromString,
                     response_serializer=gostream_dot_v1_dot_video__pb2.Video.SerializeToString,
+            ),
+            'BatchGetVideos': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchGetVideos,
+                    request_deserializer=gostream_dot_v1_dot_video__service__pb2.BatchGetVideosRequest.FromString,
+                    response_serializer=gostream_dot_v1_dot_video__service__pb2.BatchGetVideosResponse.SerializeToString,
             ),
             'ListVideos': grpc.unary_unary_rpc_method_handler(
                     servicer.ListVideos,
@@ -249,6 +270,33 @@ class VideoService:
             '/gostream.v1.VideoService/GetVideo',
             gostream_dot_v1_dot_video__service__pb2.GetVideoRequest.SerializeToString,
             gostream_dot_v1_dot_video__pb2.Video.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchGetVideos(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gostream.v1.VideoService/BatchGetVideos',
+            gostream_dot_v1_dot_video__service__pb2.BatchGetVideosRequest.SerializeToString,
+            gostream_dot_v1_dot_video__service__pb2.BatchGetVideosResponse.FromString,
             options,
             channel_credentials,
             insecure,

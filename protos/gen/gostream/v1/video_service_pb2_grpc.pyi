@@ -54,6 +54,13 @@ class VideoServiceStub:
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/GetVideo
     """
+    BatchGetVideos: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.BatchGetVideosRequest, _video_service_pb2.BatchGetVideosResponse]
+    """Answers up to 100 videos at once, in the order asked for; a repeated id is answered again. All or nothing:
+    NOT_FOUND names the missing ones in ErrorInfo.metadata["video_ids"]. The trailing metadata `x-cache` names
+    the farthest place that any of them came from.
+
+      grpcurl -plaintext -d '{"ids":["ID","ID"]}' localhost:50051 gostream.v1.VideoService/BatchGetVideos
+    """
     ListVideos: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.ListVideosRequest, _video_service_pb2.ListVideosResponse]
     """Lists videos, newest first.
 
@@ -94,6 +101,13 @@ class VideoServiceAsyncStub(VideoServiceStub):
     L1 (this process), L2 (Redis), MISS (database), STALE (database down, last known), BYPASS (cache down).
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/GetVideo
+    """
+    BatchGetVideos: _aio.UnaryUnaryMultiCallable[_video_service_pb2.BatchGetVideosRequest, _video_service_pb2.BatchGetVideosResponse]  # type: ignore[assignment]
+    """Answers up to 100 videos at once, in the order asked for; a repeated id is answered again. All or nothing:
+    NOT_FOUND names the missing ones in ErrorInfo.metadata["video_ids"]. The trailing metadata `x-cache` names
+    the farthest place that any of them came from.
+
+      grpcurl -plaintext -d '{"ids":["ID","ID"]}' localhost:50051 gostream.v1.VideoService/BatchGetVideos
     """
     ListVideos: _aio.UnaryUnaryMultiCallable[_video_service_pb2.ListVideosRequest, _video_service_pb2.ListVideosResponse]  # type: ignore[assignment]
     """Lists videos, newest first.
@@ -150,6 +164,19 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         L1 (this process), L2 (Redis), MISS (database), STALE (database down, last known), BYPASS (cache down).
 
           grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/GetVideo
+        """
+
+    @_abc_1.abstractmethod
+    def BatchGetVideos(
+        self,
+        request: _video_service_pb2.BatchGetVideosRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_video_service_pb2.BatchGetVideosResponse, _abc.Awaitable[_video_service_pb2.BatchGetVideosResponse]]:
+        """Answers up to 100 videos at once, in the order asked for; a repeated id is answered again. All or nothing:
+        NOT_FOUND names the missing ones in ErrorInfo.metadata["video_ids"]. The trailing metadata `x-cache` names
+        the farthest place that any of them came from.
+
+          grpcurl -plaintext -d '{"ids":["ID","ID"]}' localhost:50051 gostream.v1.VideoService/BatchGetVideos
         """
 
     @_abc_1.abstractmethod

@@ -2,21 +2,19 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from functools import partial
 
-from gostream_api.cached_video_service import CachedVideoService
 from gostream_api.config import ApiConfig
-from gostream_api.convert import encode_video
+from gostream_api.open_reads import open_reads
+from gostream_api.processes import leave_with_parent, supervise
 from gostream_api.server import ApiServer, CannotListenError
 from gostream_api.servicer import VideoServicer, method_handlers
 from gostream_api.video_service import Limits, VideoService
 from gostream_api.watch import WatchService
-from gostream_shared.cache.open import open_cache
-from gostream_shared.db.database import PostgresDatabase
-from gostream_shared.lifecycle import run_service, stop_signal
+from gostream_shared.lifecycle import run_service, run_with, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
 from gostream_shared.s3 import S3ObjectStore
 
+NAME = "gostream-api"
 SUMMARY = "The gRPC API of GoStream: gostream.v1.VideoService."
 
 
@@ -26,27 +24,21 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
 
     Only the database must be up: the object store and Redis are first asked by the calls that need them.
     """
-    database_url, cdn_base_url = config.database_url.get_secret_value(), config.cdn_base_url
-    async with (
-        PostgresDatabase.open(database_url, max_size=config.database_pool_size) as database,
-        S3ObjectStore.open(config) as store,
-        open_cache(config, outbox=database.outbox, epochs=database.epochs, subscribe=True) as cache,
-        CachedVideoService.open(
-            cache, database.videos, encode=partial(encode_video, cdn_base_url=cdn_base_url)
-        ) as reads,
-    ):
+    async with open_reads(config) as reads, S3ObjectStore.open(config) as store:
         limits = Limits(
             source_max_bytes=config.source_max_bytes,
             upload_url_ttl=config.upload_url_ttl,
             queue_limit=config.queue_limit,
         )
-        videos = VideoService(database=database, store=store, announcer=cache.announcer, limits=limits)
-        watches = WatchService(database=database, events=cache.events)
+        videos = VideoService(
+            database=reads.database, store=store, announcer=reads.cache.announcer, limits=limits
+        )
+        watches = WatchService(database=reads.database, events=reads.cache.events)
         servicer = VideoServicer(
             videos=videos,
-            reads=reads,
+            reads=reads.videos,
             watches=watches,
-            cdn_base_url=cdn_base_url,
+            cdn_base_url=config.cdn_base_url,
             source_max_bytes=limits.source_max_bytes,
         )
         yield ApiServer(
@@ -54,12 +46,25 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             watches,
             max_calls=config.max_concurrent_rpcs,
             max_streams=config.max_watches,
+            share_port=config.api_processes > 1,
         )
 
 
 async def serve(config: ApiConfig) -> None:
-    """Serve until SIGTERM or SIGINT, then stop gracefully."""
+    """Serve until SIGTERM or SIGINT, then stop gracefully; in processes of their own if there are several."""
+    if config.api_processes > 1:
+        await supervise(config, _serve_beside_others)
+    else:
+        await _serve_here(config)
+
+
+def _serve_beside_others(config: ApiConfig) -> None:
+    run_with(NAME, config, _serve_here)
+
+
+async def _serve_here(config: ApiConfig) -> None:
     async with stop_signal() as stop, open_server(config) as server:
+        leave_with_parent(stop)
         with _metrics(config):
             await server.start(config.api_host, config.api_port)
             await stop.wait()
@@ -78,7 +83,7 @@ def _metrics(config: ApiConfig) -> Iterator[None]:
 
 
 def main() -> None:
-    run_service("gostream-api", SUMMARY, ApiConfig, serve)
+    run_service(NAME, SUMMARY, ApiConfig, serve)
 
 
 if __name__ == "__main__":

@@ -2,34 +2,40 @@
 
 from datetime import timedelta
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from gostream_shared.config import Config, Duration, Port
 
 
-class ApiConfig(Config):
-    """The API's knobs; see gostream_shared.config for how they are read."""
+class ReadConfig(Config):
+    """The knobs of whatever answers reads; see gostream_shared.config for how they are read."""
 
-    api_host: str = Field("0.0.0.0", description="interface of the gRPC server")  # noqa: S104 - containers
-    api_port: Port = Field(50051, description="port of the gRPC server; 0 = a free one")
-    metrics_port: Port = Field(9101, description="port of the Prometheus endpoint; 0 = a free one")
-    api_processes: int = Field(1, ge=1, description="processes on that port; only 1 so far")
     database_pool_size: int = Field(10, ge=2, description="most connections to PostgreSQL")
-    source_max_bytes: int = Field(5 * 1024**3, gt=0, description="largest upload accepted")
-    upload_url_ttl: Duration = Field(timedelta(hours=1), description="how long an upload URL works")
-    queue_limit: int = Field(1000, gt=0, description="waiting encodes beyond which TriggerProcess is refused")
     max_concurrent_rpcs: int = Field(
         1000, gt=0, description="unary calls at work beyond which more are refused"
     )
-    max_watches: int = Field(5000, gt=0, description="open WatchVideo streams beyond which more are refused")
     shutdown_delay: Duration = Field(
         timedelta(seconds=5), description="from NOT_SERVING to the stop: clients must notice in it"
     )
     shutdown_grace: Duration = Field(timedelta(seconds=20), description="for calls at work to end after that")
 
-    @field_validator("api_processes")
-    @classmethod
-    def _one_process(cls, processes: int) -> int:
-        if processes > 1:
-            raise ValueError("more than one process is not supported yet: start more replicas instead")
-        return processes
+
+class DoorConfig(ReadConfig):
+    """The knobs of the fast door's application; Envoy has its own configuration."""
+
+    metrics_port: Port = Field(9103, description="port of the Prometheus endpoint; 0 = a free one")
+
+
+class ApiConfig(ReadConfig):
+    """The API's knobs."""
+
+    api_host: str = Field("0.0.0.0", description="interface of the gRPC server")  # noqa: S104 - containers
+    api_port: Port = Field(50051, description="port of the gRPC server; 0 = a free one")
+    metrics_port: Port = Field(9101, description="port of the Prometheus endpoint; 0 = a free one")
+    api_processes: int = Field(
+        1, ge=1, description="processes that share the port; their metrics ports count up from METRICS_PORT"
+    )
+    source_max_bytes: int = Field(5 * 1024**3, gt=0, description="largest upload accepted")
+    upload_url_ttl: Duration = Field(timedelta(hours=1), description="how long an upload URL works")
+    queue_limit: int = Field(1000, gt=0, description="waiting encodes beyond which TriggerProcess is refused")
+    max_watches: int = Field(5000, gt=0, description="open WatchVideo streams beyond which more are refused")

@@ -23,6 +23,7 @@ from gostream_shared.domain.errors import (
     ServerStoppingError,
     TooManyRequestsError,
     VideoNotFoundError,
+    VideosNotFoundError,
     Violation,
     WrongStateError,
 )
@@ -41,6 +42,7 @@ class Failure:
     code: grpc.StatusCode
     reason: str
     message: str
+    subject: dict[str, str]  # whom it concerns, by the names of ErrorInfo's metadata
     trailers: tuple[tuple[str, str | bytes], ...]
 
 
@@ -70,6 +72,15 @@ def _resource(error: VideoNotFoundError) -> Sequence[Message]:
     ]
 
 
+def _first_resource(error: VideosNotFoundError) -> Sequence[Message]:
+    """One of them only: a hundred would not fit into a client's default limit of metadata (8 KiB)."""
+    return [
+        error_details_pb2.ResourceInfo(
+            resource_type="gostream.v1.Video", resource_name=str(error.video_ids[0]), description=str(error)
+        )
+    ]
+
+
 def _precondition(error: WrongStateError) -> Sequence[Message]:
     violation = error_details_pb2.PreconditionFailure.Violation(
         type=error.reason, subject=str(error.video_id), description=str(error)
@@ -92,6 +103,7 @@ _TABLE: dict[type[GoStreamError], _Row] = {
         lambda error: _bad_request(Violation("request_id", str(error))),
     ),
     VideoNotFoundError: _Row(grpc.StatusCode.NOT_FOUND, "VIDEO_NOT_FOUND", _resource),
+    VideosNotFoundError: _Row(grpc.StatusCode.NOT_FOUND, "VIDEO_NOT_FOUND", _first_resource),
     WrongStateError: _Row(grpc.StatusCode.FAILED_PRECONDITION, "", _precondition),
     EtagMismatchError: _Row(grpc.StatusCode.ABORTED, "ETAG_MISMATCH"),
     QueueFullError: _Row(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", retry_after=30),
@@ -112,8 +124,6 @@ def failure_of(error: Exception, *, request_id: str) -> Failure:
 
 def _known(row: _Row, error: Exception) -> Failure:
     reason = error.reason if isinstance(error, WrongStateError) else row.reason
-    video_id = getattr(error, "video_id", None)
-    metadata = {"video_id": str(video_id)} if video_id is not None else {}
     details, trailers = list(row.details(error)), []
     if row.retry_after is not None:
         # Spread, so that those who failed together do not come back together.
@@ -121,7 +131,14 @@ def _known(row: _Row, error: Exception) -> Failure:
         delay.FromMilliseconds(int(row.retry_after * random.uniform(750, 1250)))  # noqa: S311
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
         trailers.append((PUSHBACK, str(delay.ToMilliseconds())))
-    return _failure(row.code, reason, str(error), metadata, details, *trailers)
+    return _failure(row.code, reason, str(error), _subject(error), details, *trailers)
+
+
+def _subject(error: Exception) -> dict[str, str]:
+    if isinstance(error, VideosNotFoundError):
+        return {"video_ids": ",".join(map(str, error.video_ids))}
+    video_id = getattr(error, "video_id", None)
+    return {"video_id": str(video_id)} if video_id is not None else {}
 
 
 def _failure(
@@ -139,4 +156,4 @@ def _failure(
         packed = AnyMessage()
         packed.Pack(detail)
         status.details.append(packed)
-    return Failure(code, reason, message, ((DETAILS, status.SerializeToString()), *trailers))
+    return Failure(code, reason, message, metadata, ((DETAILS, status.SerializeToString()), *trailers))

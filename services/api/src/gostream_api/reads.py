@@ -1,6 +1,7 @@
 """The read path's interface: what CachedVideoService offers to every transport."""
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -33,11 +34,27 @@ class Read:
 
 
 class VideoReader(Protocol):
-    """GetVideo, whoever answers it."""
+    """GetVideo and BatchGetVideos, whoever answers them."""
 
     async def get_video(self, video_id: UUID, *, min_version: int = 0) -> Read:
         """The video at `min_version` or later.
 
         Raises VideoNotFoundError, VersionNotReachedError and BackendUnavailableError.
         """
+        ...
+
+    async def get_videos(self, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
+        """Those of the videos that exist. Raises BackendUnavailableError."""
+        ...
+
+
+class LocalVideoReader(VideoReader, Protocol):
+    """A reader that knows much by heart."""
+
+    def peek_video(self, video_id: UUID, *, min_version: int = 0) -> Read | None:
+        """As `get_video`, but at once; None when it would have to ask. Raises VideoNotFoundError."""
+        ...
+
+    def peek_videos(self, video_ids: Sequence[UUID]) -> list[bytes] | None:
+        """The encoded videos in the order of their ids, at once; None when it would have to ask."""
         ...

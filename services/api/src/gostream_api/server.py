@@ -18,8 +18,8 @@ from gostream_api.servicer import SERVICE
 from gostream_api.watch import WatchService
 from gostream_shared.domain.errors import GoStreamError
 
-_OPTIONS = (
-    ("grpc.so_reuseport", 0),  # a second server on the port must fail, not take half of the calls
+#: What every server of ours is given.
+OPTIONS = (
     ("grpc.max_concurrent_streams", 256),
     ("grpc.max_receive_message_length", 1024 * 1024),
     ("grpc.max_send_message_length", 4 * 1024 * 1024),  # what clients accept unless told otherwise
@@ -55,12 +55,15 @@ class ApiServer:
         *,
         max_calls: int,
         max_streams: int,
+        share_port: bool = False,
     ) -> None:
+        # Unless it was meant, a second server on the port must fail, not take half of the calls.
+        options = (*OPTIONS, ("grpc.so_reuseport", int(share_port)))
         self._watches = watches
         self._health = health.aio.HealthServicer()
         self._limiter = ConcurrencyLimiter(max_calls=max_calls, max_streams=max_streams)
         self._server = aio.server(
-            interceptors=[TelemetryInterceptor(), ErrorInterceptor(), self._limiter], options=_OPTIONS
+            interceptors=[TelemetryInterceptor(), ErrorInterceptor(), self._limiter], options=options
         )
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

@@ -15,13 +15,12 @@ from gostream.v1.video_service_pb2 import (
     CreateVideoRequest,
     CreateVideoResponse,
     DeleteVideoRequest,
-    GetVideoRequest,
     ListVideosRequest,
     ListVideosResponse,
     TriggerProcessRequest,
     WatchVideoRequest,
 )
-from gostream_api import validation
+from gostream_api import read_calls, validation
 from gostream_api.convert import upload_message, video_message
 from gostream_api.interceptors.behavior import Context, Handler
 from gostream_api.interceptors.telemetry import add_trailers
@@ -57,12 +56,15 @@ class VideoServicer:
         video = await self.videos.trigger_process(video_id, profile=profile, request_id=request_id)
         return video_message(video, self.cdn_base_url)
 
-    async def GetVideo(self, request: GetVideoRequest, context: Context) -> bytes:  # noqa: N802
-        video_id, min_version = validation.get_video(request)
-        _note(video_id)
-        read = await self.reads.get_video(video_id, min_version=min_version)
-        add_trailers(context, (CACHE, read.layer.value))
-        return read.reply.payload
+    async def GetVideo(self, request: bytes, context: Context) -> bytes:  # noqa: N802
+        payload, layer = await read_calls.get_video(self.reads, request)
+        add_trailers(context, (CACHE, layer.value))
+        return payload
+
+    async def BatchGetVideos(self, request: bytes, context: Context) -> bytes:  # noqa: N802
+        payload, layer = await read_calls.batch_get_videos(self.reads, request)
+        add_trailers(context, (CACHE, layer.value))
+        return payload
 
     async def ListVideos(self, request: ListVideosRequest, context: Context) -> ListVideosResponse:  # noqa: N802
         which, page_size = validation.list_videos(request)
@@ -87,7 +89,7 @@ class VideoServicer:
 
 
 def method_handlers(servicer: VideoServicer) -> dict[str, Handler]:
-    """What gRPC needs to know of each method. GetVideo answers bytes that are encoded already."""
+    """What gRPC needs to know of each method. The hot reads take and answer bytes."""
     unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
     return {
         "CreateVideo": unary(
@@ -96,7 +98,8 @@ def method_handlers(servicer: VideoServicer) -> dict[str, Handler]:
         "TriggerProcess": unary(
             servicer.TriggerProcess, TriggerProcessRequest.FromString, video_pb2.Video.SerializeToString
         ),
-        "GetVideo": unary(servicer.GetVideo, GetVideoRequest.FromString),
+        "GetVideo": unary(servicer.GetVideo),
+        "BatchGetVideos": unary(servicer.BatchGetVideos),
         "ListVideos": unary(
             servicer.ListVideos, ListVideosRequest.FromString, ListVideosResponse.SerializeToString
         ),

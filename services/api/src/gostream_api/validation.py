@@ -7,6 +7,7 @@ quote what was sent.
 import re
 import unicodedata
 from dataclasses import dataclass, field
+from itertools import islice
 from uuid import UUID
 
 from gostream.v1 import video_pb2, video_service_pb2
@@ -20,10 +21,14 @@ PROFILES = frozenset({DEFAULT_PROFILE})
 DEFAULT_CONTENT_TYPE = "application/octet-stream"
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
+MAX_BATCH = 100
+#: Wrong ids that are told of one batch: more would not fit into a client's limit of metadata.
+_MAX_TOLD = 10
 MAX_TITLE = 200
 MAX_USER_ID = 128
 MAX_REQUEST_ID = 128
 
+_CANONICAL = "must be a UUID in its canonical lower-case form"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _VIDEO_TYPE = re.compile(r"video/[a-z0-9][a-z0-9!#$&^_.+-]{0,99}")
 
@@ -94,6 +99,20 @@ def get_video(request: video_service_pb2.GetVideoRequest) -> tuple[UUID, int]:
     return video_id, request.min_version
 
 
+def batch_get_videos(request: video_service_pb2.BatchGetVideosRequest) -> list[UUID]:
+    """The videos' ids as they were given; of many wrong ones the first few are told."""
+    ids = request.ids
+    check = _Check()
+    check.that(0 < len(ids) <= MAX_BATCH, "ids", f"must be 1 to {MAX_BATCH} ids")
+    check.end()
+    if all(map(_UUID.fullmatch, ids)):
+        return [UUID(text) for text in ids]
+    wrong = (position for position, text in enumerate(ids) if not _UUID.fullmatch(text))
+    for position in islice(wrong, _MAX_TOLD):
+        check.that(False, f"ids[{position}]", _CANONICAL)
+    raise InvalidRequestError(*check.violations)
+
+
 def list_videos(request: video_service_pb2.ListVideosRequest) -> tuple[VideoFilter, int]:
     """The filter and the page size, which is coerced to MAX_PAGE_SIZE."""
     check = _Check()
@@ -120,7 +139,7 @@ def video_id(
 def _id(check: _Check, text: str) -> UUID:
     """The id, or a placeholder when `check` now has a violation."""
     is_canonical = _UUID.fullmatch(text) is not None
-    check.that(is_canonical, "id", "must be a UUID in its canonical lower-case form")
+    check.that(is_canonical, "id", _CANONICAL)
     return UUID(text) if is_canonical else UUID(int=0)
 
 

@@ -55,7 +55,7 @@ async def open_consumer(config: WorkerConfig) -> AsyncIterator[Consumer]:
             )
             attempts = Attempts(
                 database,
-                service,
+                service.run,
                 cache.announcer,
                 worker=f"{socket.gethostname()}:{os.getpid()}",
                 outage_patience=config.outage_patience,

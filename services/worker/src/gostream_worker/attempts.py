@@ -1,11 +1,12 @@
 """What becomes of an attempt: counted before it starts, and settled however it ends."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
+from uuid import UUID
 
 import structlog
 
@@ -13,11 +14,10 @@ from gostream_shared.cache.ports import ChangeAnnouncer
 from gostream_shared.domain.errors import BackendUnavailableError, FenceLostError, VideoNotFoundError
 from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
 from gostream_shared.domain.repository import Database
-from gostream_shared.domain.video import Encode, VideoStatus
+from gostream_shared.domain.video import Encode, Video, VideoStatus
 from gostream_worker.failures import Code, FailureClass, ProcessingFailedError, WorkerFullError
 from gostream_worker.metrics import ATTEMPTS, ENCODE_SECONDS, FAILURES, IN_FLIGHT, JOBS
 from gostream_worker.retry import backoff
-from gostream_worker.transcode_service import TranscodeService
 
 _log = structlog.stdlib.get_logger("gostream.attempts")
 
@@ -46,14 +46,14 @@ class Attempts:
     def __init__(
         self,
         database: Database,
-        service: TranscodeService,
+        pipeline: Callable[[Encode], Awaitable[Video]],
         announcer: ChangeAnnouncer,
         *,
         worker: str,
         outage_patience: timedelta,
     ) -> None:
         self._database = database
-        self._service = service
+        self._pipeline = pipeline
         self._announcer = announcer
         self._worker = worker
         self._outage_patience = outage_patience
@@ -63,7 +63,7 @@ class Attempts:
         try:
             encode = await self._database.videos.begin_attempt(job.video_id, job.number, worker=self._worker)
         except FenceLostError:
-            return _outcome("obsolete")
+            return await self._lost(job.video_id, job.number)
         except BackendUnavailableError:
             return _outcome("outage", timedelta(seconds=backoff(0)))
         with _at_work(encode):
@@ -75,9 +75,9 @@ class Attempts:
             poison = ProcessingFailedError(Code.INTERNAL, f"{MAX_TRIES} attempts ended their worker")
             return await self._failed(encode, poison)
         try:
-            await self._service.run(encode)
+            await self._pipeline(encode)
         except FenceLostError:
-            return await self._lost(encode)
+            return await self._lost(encode.video_id, encode.number)
         except ProcessingFailedError as error:
             return await self._failed(encode, error)
         except (BackendUnavailableError, WorkerFullError) as error:
@@ -104,7 +104,7 @@ class Attempts:
                 leftovers = RemoveJob(video_id=encode.video_id, number=encode.number)
                 await transaction.jobs.enqueue(leftovers, delay=_LEFTOVERS_DELAY)
         except FenceLostError:
-            return await self._lost(encode)
+            return await self._lost(encode.video_id, encode.number)
         except BackendUnavailableError as unavailable:
             return await self._interrupted(encode, unavailable)
         await self._announcer.announce(video.id, video.version)
@@ -116,21 +116,21 @@ class Attempts:
         try:
             outage = await self._database.videos.forgive_attempt(encode, outage=True)
         except FenceLostError:
-            return await self._lost(encode)
+            return await self._lost(encode.video_id, encode.number)
         except BackendUnavailableError:
             return _outcome("outage", timedelta(seconds=backoff(0)))
         if outage < self._outage_patience:
             return _outcome("outage", timedelta(seconds=backoff(outage.total_seconds())))
         return await self._mark_failed(encode, ProcessingFailedError(Code.BACKEND_UNAVAILABLE, str(error)))
 
-    async def _lost(self, encode: Encode) -> Verdict:
-        """Cancelled, deleted, or taken over: stop. What a cancelled encode left is nobody's."""
-        _log.info("fence lost")
+    async def _lost(self, video_id: UUID, number: int) -> Verdict:
+        """Over, cancelled, deleted, or taken over: stop. What an encode left that is over is nobody's."""
+        _log.info("fence lost", video_id=str(video_id), encode=number)
         try:
-            video = await self._database.videos.get(encode.video_id)
-            if video.encode_number != encode.number or video.status is VideoStatus.CANCELLED:
+            video = await self._database.videos.get(video_id)
+            if video.encode_number != number or video.status is VideoStatus.CANCELLED:
                 async with self._database.transaction() as transaction:
-                    leftovers = RemoveJob(video_id=encode.video_id, number=encode.number)
+                    leftovers = RemoveJob(video_id=video_id, number=number)
                     await transaction.jobs.enqueue(leftovers, delay=_LEFTOVERS_DELAY)
         except VideoNotFoundError:
             pass  # whoever deleted it removes everything

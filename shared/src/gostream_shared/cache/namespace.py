@@ -1,7 +1,8 @@
 """The epoch that entries in Redis are read under; a failover raises it, and older entries are unreachable."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from typing import Protocol
 
 import structlog
 
@@ -21,6 +22,7 @@ class Namespace:
     def __init__(self, epoch: int | None = None, server: str | None = None) -> None:
         self._epoch = epoch
         self._server = server
+        self._admitted: set[str] = set()
         self.doubted = asyncio.Event()
 
     @property
@@ -30,15 +32,39 @@ class Namespace:
             raise CacheUnavailableError("the cache's epoch is not known")
         return self._epoch
 
+    def demand(self, epoch: int) -> None:
+        """Raise CacheUnavailableError unless this is still the epoch.
+
+        To be asked when a reply came: the command may have been sent over a connection that was made after
+        the epoch was given up.
+        """
+        if epoch != self._epoch:
+            raise CacheUnavailableError("the cache's epoch changed under way")
+
     def admits(self, server: str) -> bool:
         """Whether a new connection leads where the others lead; if not, the epoch is no longer known."""
-        if self._server in (None, server):
-            return True
-        self.forget()
-        return False
+        if self._server not in (None, server):
+            self.forget()
+            return False
+        self._admitted.add(server)
+        return True
+
+    @property
+    def is_known(self) -> bool:
+        return self._epoch is not None
+
+    def begin(self) -> None:
+        """No connection is left: those that come now must all lead to one server."""
+        self._admitted.clear()
 
     def confirm(self, epoch: int, server: str) -> bool:
-        """Note what the database says of a server; whether that is news."""
+        """Note what the database says of a server; whether that is news.
+
+        Nothing is known if a connection was admitted to another one meanwhile.
+        """
+        if self._admitted - {server}:
+            self.forget()
+            return False
         news = (epoch, server) != (self._epoch, self._server)
         self._epoch, self._server = epoch, server
         return news
@@ -49,6 +75,18 @@ class Namespace:
         self.doubted.set()
 
 
+class ServerProbe(Protocol):
+    """The commands' connections, as far as the keeper is concerned. Raises CacheUnavailableError."""
+
+    async def server(self) -> str:
+        """Who takes our commands."""
+        ...
+
+    async def reconnect(self) -> None:
+        """Drop every connection; new ones are made when they are needed."""
+        ...
+
+
 class NamespaceKeeper:
     """Keeps the namespace true: asks the server who it is, and the database which epoch that makes."""
 
@@ -57,12 +95,12 @@ class NamespaceKeeper:
         namespace: Namespace,
         epochs: Epochs,
         *,
-        server: Callable[[], Awaitable[str]],
+        probe: ServerProbe,
         changed: Callable[[], None],
     ) -> None:
         self._namespace = namespace
         self._epochs = epochs
-        self._server = server
+        self._probe = probe
         self._changed = changed
 
     async def run(self) -> None:
@@ -79,7 +117,10 @@ class NamespaceKeeper:
         """Look once. While Redis does not answer, or is not the one in use, the epoch is not known."""
         self._namespace.doubted.clear()
         try:
-            server = await self._server()
+            if not self._namespace.is_known:
+                await self._probe.reconnect()
+                self._namespace.begin()
+            server = await self._probe.server()
             epoch = await self._epochs.current(server)
         except CacheUnavailableError:
             self._lose()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from gostream_shared.cache.announcer import RedisChangeAnnouncer
+from gostream_shared.cache.background import in_background
 from gostream_shared.cache.bell import outbox_bell
 from gostream_shared.cache.breaker import Breaker
 from gostream_shared.cache.bus import Bus
@@ -63,13 +64,13 @@ async def open_cache(
     bus.add(watchers)
     runners: list[_Runner] = [bus] if subscribe else []
     if epochs is not None:
-        keeper = NamespaceKeeper(namespace, epochs, server=link.server, changed=bus.epoch_changed)
+        keeper = NamespaceKeeper(namespace, epochs, probe=link, changed=bus.epoch_changed)
         runners.append(keeper)
     async with (
         link.client,
         subscriber,
         outbox_bell(config.database_url.get_secret_value()) as bell,
-        _in_background(OutboxRelay(outbox, videos, bell=bell), *runners),
+        in_background(*map(_keep_running, [OutboxRelay(outbox, videos, bell=bell), *runners])),
     ):
         yield Cache(
             announcer=RedisChangeAnnouncer(videos, outbox, locally=bus.changed),
@@ -79,17 +80,6 @@ async def open_cache(
             bus=bus,
             ttl=times.ttl,
         )
-
-
-@asynccontextmanager
-async def _in_background(*runners: _Runner) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(_keep_running(runner), name=type(runner).__name__) for runner in runners]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _keep_running(runner: _Runner) -> None:

@@ -70,14 +70,19 @@ class RedisVideoCache:
         self._invalidate = load_script(link, "invalidate")
 
     async def get_or_lease(self, video_id: UUID, *, min_version: int = 0, refresh: bool = False) -> Lookup:
-        call = self._lookup_call(video_id, min_version, refresh)
-        return call.read(await self._run("get", self._get_or_lease, call.keys, call.arguments, SOFT_TIMEOUT))
+        epoch = self._namespace.epoch
+        call = self._lookup_call(video_id, epoch, min_version, refresh)
+        reply = await self._run("get", self._get_or_lease, call.keys, call.arguments, SOFT_TIMEOUT)
+        self._namespace.demand(epoch)
+        return call.read(reply)
 
     async def get_or_lease_many(self, video_ids: Sequence[UUID]) -> Mapping[UUID, Lookup]:
-        calls = {video_id: self._lookup_call(video_id, 0, False) for video_id in video_ids}
+        epoch = self._namespace.epoch
+        calls = {video_id: self._lookup_call(video_id, epoch, 0, False) for video_id in video_ids}
         replies = await self._run_many(
             "get", self._get_or_lease, [(c.keys, c.arguments) for c in calls.values()], SOFT_TIMEOUT
         )
+        self._namespace.demand(epoch)
         return {
             video_id: call.read(reply) for (video_id, call), reply in zip(calls.items(), replies, strict=True)
         }
@@ -102,7 +107,7 @@ class RedisVideoCache:
         ]
         await self._run_many("invalidate", self._invalidate, calls, HARD_TIMEOUT)
 
-    def _lookup_call(self, video_id: UUID, min_version: int, refresh: bool) -> "_LookupCall":
+    def _lookup_call(self, video_id: UUID, epoch: int, min_version: int, refresh: bool) -> "_LookupCall":
         token = secrets.token_hex(8)  # of this call alone: a lease lost and won again is another lease
         grace = self._times.ttl * (1 - self._times.fresh)
         return _LookupCall(
@@ -112,7 +117,7 @@ class RedisVideoCache:
                 token,
                 _ms(self._times.lease),
                 min_version,
-                self._namespace.epoch,
+                epoch,
                 SCHEMA,
                 _ms(grace),
                 int(refresh),

@@ -95,6 +95,10 @@ class RedisLink:
             raise CacheUnavailableError(f"Redis: {error or type(error).__name__}") from error
         self.breaker.succeeded()
 
+    async def reconnect(self) -> None:
+        """Drop every connection: of those made before a failover some may lead to the server before it."""
+        await self.client.connection_pool.disconnect()
+
     async def server(self) -> str:
         """Who takes our commands, for the heartbeat and the epoch. Raises CacheUnavailableError."""
         async with self.guarded("info", HARD_TIMEOUT, probe=True):

@@ -24,10 +24,14 @@ MISSING_NAME = "gostream-verify-no-such-file.m3u8"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a tree may cost. Beyond a limit a resource counts as unreadable."""
+    """What a tree may cost. Beyond a limit a resource counts as unreadable.
+
+    `total_bytes` are the bytes read plus the bytes measured. Memory is at most about
+    4 × `segment_bytes` × `concurrency`.
+    """
 
     playlist_bytes: int = 8 << 20
-    segment_bytes: int = 128 << 20
+    segment_bytes: int = 64 << 20
     playlists: int = 128
     segments: int = 100_000
     total_bytes: int = 64 << 30
@@ -81,7 +85,7 @@ class _Loader:
         headers = {"accept-encoding": "gzip"} if path.partition("?")[0].endswith(".m3u8") else None
         resource = await self._source.read(path, limit=min(limit, self._left), headers=headers)
         self._left -= len(resource.body)
-        self._found.answers[path] = Answer(resource.status, resource.headers)
+        self._found.answers[path] = Answer(resource.status, resource.headers, len(resource.body))
         return resource
 
     async def _get(self, path: str, where: str, limit: int) -> bytes | None:
@@ -164,12 +168,26 @@ class _Loader:
         body = await self._get(path, uses[0][1].where, self._limits.segment_bytes)
         if body is None:
             return
+        twins: dict[object, Piece] = {}
         for track, piece in uses:
-            header = b""
-            if piece.segment.map:
-                uri, byte_range = piece.segment.map
-                header = await self._map(track, piece, uri, byte_range, path, body)
-            await asyncio.to_thread(_measure, piece, header, _cut(body, piece.segment.byte_range))
+            twin = twins.setdefault((track.path, piece.segment.map, piece.segment.byte_range), piece)
+            if twin is piece:
+                await self._measure(track, piece, path, body)
+            else:
+                piece.size, piece.measure, piece.problem = twin.size, twin.measure, twin.problem
+
+    async def _measure(self, track: Track, piece: Piece, path: str, body: bytes) -> None:
+        """Measure one piece; what many overlapping ranges of one file cost is bounded by the total, too."""
+        part = _cut(body, piece.segment.byte_range)
+        self._left -= len(part)
+        if self._left < 0:
+            self._found.unreadable.append((piece.where, f"more than {self._limits.total_bytes} bytes in all"))
+            return
+        header = b""
+        if piece.segment.map:
+            uri, byte_range = piece.segment.map
+            header = await self._map(track, piece, uri, byte_range, path, body)
+        await asyncio.to_thread(_measure, piece, header, part)
 
     async def _map(
         self, track: Track, piece: Piece, uri: str, byte_range: ByteRange | None, path: str, body: bytes
@@ -196,7 +214,7 @@ class _Loader:
                 resource = await self._source.read(path, limit=self._limits.segment_bytes, headers=headers)
             except UnreadableError:
                 continue
-            found.probes[name] = Answer(resource.status, resource.headers)
+            found.probes[name] = Answer(resource.status, resource.headers, len(resource.body))
 
 
 def _cut(body: bytes, byte_range: ByteRange | None) -> bytes:

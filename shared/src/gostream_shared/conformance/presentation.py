@@ -82,6 +82,7 @@ class Answer:
 
     status: int
     headers: Mapping[str, str]
+    size: int  # of the body, uncompressed
 
 
 @dataclass(slots=True)

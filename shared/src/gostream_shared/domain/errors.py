@@ -53,6 +53,14 @@ class VideoNotFoundError(GoStreamError):
         self.version = version
 
 
+class VideosNotFoundError(GoStreamError):
+    """Some of the videos asked for together do not exist; `video_ids` are those."""
+
+    def __init__(self, *video_ids: UUID) -> None:
+        super().__init__(f"{len(video_ids)} of the videos were not found, the first is {video_ids[0]}")
+        self.video_ids = video_ids
+
+
 class WrongStateError(GoStreamError):
     """The video is not in a state that allows this; `reason` is an ErrorReason's name. Raise a subclass."""
 

@@ -11,7 +11,7 @@ from gostream_api.interceptors.behavior import Behavior, BehaviorInterceptor, Co
 from gostream_api.interceptors.telemetry import add_trailers, request_id_of
 from gostream_shared.domain.errors import GoStreamError, InvalidRequestError, Violation
 
-_NOT_A_MESSAGE = Violation("", "the request is not a message of the type this method takes")
+NOT_A_MESSAGE = Violation("", "the request is not a message of the type this method takes")
 
 _log = structlog.stdlib.get_logger("gostream.rpc")
 
@@ -26,7 +26,7 @@ class ErrorInterceptor(BehaviorInterceptor):
             except aio.BaseError:
                 raise  # aborted already, or nobody is listening
             except DecodeError:
-                await _abort(context, InvalidRequestError(_NOT_A_MESSAGE))
+                await _abort(context, InvalidRequestError(NOT_A_MESSAGE))
             except GoStreamError as error:
                 await _abort(context, error)
             except Exception as error:  # noqa: BLE001 - this is where the unforeseen ends
@@ -38,6 +38,6 @@ class ErrorInterceptor(BehaviorInterceptor):
 
 async def _abort(context: Context, error: Exception) -> None:
     failure = failure_of(error, request_id=request_id_of(context))
-    structlog.contextvars.bind_contextvars(reason=failure.reason)
+    structlog.contextvars.bind_contextvars(reason=failure.reason, **failure.subject)
     add_trailers(context, *failure.trailers)
     await context.abort(failure.code, failure.message, tuple(context.trailing_metadata()))

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 import time
+from collections.abc import Iterable
 from typing import Any
 from uuid import uuid4
 
@@ -25,11 +26,14 @@ _DURATION = Histogram(
 )
 _IN_FLIGHT = Gauge("gostream_rpc_in_flight", "RPCs at work", ["method"])
 
-_SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+#: A caller's request id that may stand in logs and headers.
+SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: Too many to log one by one when they end well.
-_QUIET = frozenset({"/gostream.v1.VideoService/GetVideo"})
+_QUIET = frozenset({"/gostream.v1.VideoService/GetVideo", "/gostream.v1.VideoService/BatchGetVideos"})
 #: Health and reflection: of interest only when they break.
 _INFRASTRUCTURE = "/grpc."
+#: Seconds that answers at hand are counted late.
+_BULK_DELAY = 0.2
 #: The server's fault, or its operator's business.
 _FAULTS = frozenset(
     {
@@ -45,22 +49,57 @@ _log = structlog.stdlib.get_logger(_name)
 _is_enabled = logging.getLogger(_name).isEnabledFor
 
 
+class Meter:
+    """The metrics and the log line of one method's calls, whatever transport brings them."""
+
+    def __init__(self, method: str, *, is_unary: bool) -> None:
+        self._method = method
+        self._in_flight = _IN_FLIGHT.labels(method)
+        self._duration = _DURATION.labels(method) if is_unary else None
+        self._handled: dict[grpc.StatusCode, Counter] = {}
+        self._at_hand = 0
+
+    def begin(self) -> None:
+        self._in_flight.inc()
+
+    def count_at_hand(self) -> None:
+        """One call was answered well out of this process, in no time. Counted later, in bulk, because
+        counting would cost as much as answering. It is neither logged nor in the durations."""
+        if not self._at_hand:
+            asyncio.get_running_loop().call_later(_BULK_DELAY, self._count_bulk)
+        self._at_hand += 1
+
+    def _count_bulk(self) -> None:
+        _HANDLED.labels(self._method, grpc.StatusCode.OK.name).inc(self._at_hand)
+        self._at_hand = 0
+
+    def leave(self) -> None:
+        self._in_flight.dec()
+
+    def count(self, code: grpc.StatusCode, seconds: float) -> None:
+        """One call ended so."""
+        handled = self._handled.get(code)
+        if handled is None:
+            handled = self._handled[code] = _HANDLED.labels(self._method, code.name)
+        handled.inc()
+        if self._duration is not None:
+            self._duration.observe(seconds)
+        _write_log(self._method, code, seconds)
+
+
 class TelemetryInterceptor(BehaviorInterceptor):
     """Sees every RPC's beginning and its real end, cancellations and expired deadlines included."""
 
     def wrap(self, method: str, handler: Handler, behavior: Behavior) -> Behavior:
-        in_flight = _IN_FLIGHT.labels(method)
-        duration = (
-            None if handler.request_streaming or handler.response_streaming else _DURATION.labels(method)
-        )
+        meter = Meter(method, is_unary=not handler.request_streaming and not handler.response_streaming)
 
         async def observed(request: Any, context: Context) -> Any:
-            request_id = _request_id(context)
+            request_id = _request_id(context.invocation_metadata() or ())
             context.set_trailing_metadata(((REQUEST_ID, request_id),))
             structlog.contextvars.bind_contextvars(request_id=request_id, method=method)
             started = time.perf_counter()
             code = grpc.StatusCode.UNKNOWN
-            in_flight.inc()
+            meter.begin()
             try:
                 response = await behavior(request, context)
                 code = grpc.StatusCode.OK
@@ -75,12 +114,8 @@ class TelemetryInterceptor(BehaviorInterceptor):
                 code = _why_cancelled(context)
                 raise
             finally:
-                elapsed = time.perf_counter() - started
-                in_flight.dec()
-                _HANDLED.labels(method, code.name).inc()
-                if duration is not None:
-                    duration.observe(elapsed)
-                _write_log(method, code, elapsed)
+                meter.leave()
+                meter.count(code, time.perf_counter() - started)
 
         return observed
 
@@ -95,12 +130,15 @@ def add_trailers(context: Context, *trailers: tuple[str, str | bytes]) -> None:
     context.set_trailing_metadata((*context.trailing_metadata(), *trailers))
 
 
-def _request_id(context: Context) -> str:
-    """The caller's, if it is one that can stand in logs and headers; else a new one."""
-    for key, value in context.invocation_metadata() or ():
-        if key == REQUEST_ID and isinstance(value, str) and _SANE.fullmatch(value):
-            return value
+def new_request_id() -> str:
     return uuid4().hex
+
+
+def _request_id(metadata: Iterable[tuple[str, str | bytes]]) -> str:
+    for key, value in metadata:
+        if key == REQUEST_ID and isinstance(value, str) and SANE.fullmatch(value):
+            return value
+    return new_request_id()
 
 
 def _why_cancelled(context: Context) -> grpc.StatusCode:

@@ -172,15 +172,12 @@ def one_aspect(p: Presentation) -> Iterator[Finding]:
 def first_variant(p: Presentation) -> Iterator[Finding]:
     variants = _variants(p)
     if variants:
-        best = min(variants, key=lambda v: abs(_rate(v) - FIRST_VARIANT_BANDWIDTH))
-        if _rate(best) != _rate(variants[0]):
+        first = variants[0]
+        best = min(variants, key=lambda v: abs(v.bandwidth - FIRST_VARIANT_BANDWIDTH))
+        if best.bandwidth != first.bandwidth:
             yield Finding(
-                _where(p, variants[0]), f"{_rate(variants[0])} b/s, while line {best.line} has {_rate(best)}"
+                _where(p, first), f"{first.bandwidth} b/s, while line {best.line} has {best.bandwidth}"
             )
-
-
-def _rate(variant: Variant) -> int:
-    return variant.average_bandwidth or variant.bandwidth
 
 
 @_book.must("master.independent-segments", "9.11", "EXT-X-INDEPENDENT-SEGMENTS is set")

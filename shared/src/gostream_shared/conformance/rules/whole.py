@@ -10,6 +10,7 @@ MEDIA_TYPES = {
     ".m3u8": frozenset({"application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl"}),
     ".ts": frozenset({"video/mp2t"}),
 }
+WORTH_COMPRESSING = 512  # bytes; below, the answer is one packet either way
 _CORS = "access-control-allow-origin"
 
 _book = RuleBook()
@@ -46,7 +47,8 @@ def media_types(p: Presentation) -> Iterator[Finding]:
 @_book.must("whole.gzip", "10.1", "playlists are sent compressed to those who accept it")
 def gzip(p: Presentation) -> Iterator[Finding]:
     for path, answer in _good_answers(p):
-        if _suffix(path) == ".m3u8" and answer.headers.get("content-encoding") != "gzip":
+        large = _suffix(path) == ".m3u8" and answer.size >= WORTH_COMPRESSING
+        if large and answer.headers.get("content-encoding") != "gzip":
             yield Finding(path, "is not compressed")
 
 

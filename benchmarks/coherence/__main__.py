@@ -1,0 +1,115 @@
+"""The coherence harness: `python -m benchmarks.coherence [--faults]`."""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Sequence
+
+from benchmarks.coherence.faults import Fault
+from benchmarks.coherence.run import Options, Outcome, measure
+from benchmarks.report import table, write_report
+from benchmarks.servers import running_servers
+
+SYSTEMS = ("gostream", "naive", "cashews", "aiocache")
+_HEADER = (
+    *("system", "fault", "strikes", "reads", "writes", "stale > 100 ms", "%", "stalled", "stale > 3 s"),
+    *("worst ms", "stuck", "errors", "fills rejected (Redis + local)"),
+)
+_WORDS = (
+    "Stale > 100 ms: the read began more than 100 ms after the call that announces a newer version returned. "
+    "Stalled: of those, how many began while the reader's process had not been run for more than 50 ms, so "
+    "that it could not have heard of anything. "
+    "Stale > 3 s: it began more than 3 s after a newer version was committed. Worst: the longest that an "
+    "answer had been superseded, counted from that announcement. Stuck: still wrong when everything had been "
+    "quiet for 1.5 s (4.5 s after faults)."
+)
+
+
+def main() -> None:
+    options = _arguments()
+    faults = [fault for fault in Fault if fault is not Fault.NONE] if options.faults else [Fault.NONE]
+    size = Options(
+        seconds=options.seconds,
+        replicas=options.replicas,
+        readers=options.readers,
+        rate=options.rate,
+        burst=options.burst,
+        batch=options.batch,
+        pause=options.pause / 1000,
+        load_delay=options.load_delay / 1000,
+    )
+    outcomes = []
+    with running_servers() as servers:
+        for fault in faults:
+            for system in options.systems:
+                outcomes.append(measure(servers, system, fault, size))
+                print(table(_HEADER, [_row(outcomes[-1])]).splitlines()[-1], flush=True)
+    name = options.name or ("coherence-faults" if options.faults else "coherence")
+    write_report(name, "Coherence", table(_HEADER, map(_row, outcomes)), _WORDS, _size_line(size))
+    sys.exit(any(_is_wrong(outcome) for outcome in outcomes if outcome.system == "gostream"))
+
+
+def _arguments() -> argparse.Namespace:
+    usual = Options()
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.coherence",
+        description="Readers in several processes check every answer of a cache against what was written. "
+        "Exits 1 when GoStream's own cache broke its promise.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS), help="which caches, in this order")
+    add("--faults", action="store_true", help="run under each fault instead of in calm")
+    add("--seconds", type=float, default=usual.seconds, help="length of each run")
+    add("--replicas", type=int, default=usual.replicas, help="reader processes")
+    add("--readers", type=int, default=usual.readers, help="readers in each of them")
+    add("--rate", type=float, default=usual.rate, help="writes a second, all together")
+    add("--burst", type=int, default=usual.burst, help="writes of one video shortly after one another")
+    add("--batch", type=int, default=usual.batch, help="reads of a reader in a row")
+    add("--pause", type=float, default=usual.pause * 1000, help="mean ms until its next")
+    add("--load-delay", type=float, default=usual.load_delay * 1000, help="most ms a database read is late")
+    add("--name", help="name of the file in benchmarks/results/")
+    return parser.parse_args()
+
+
+def _row(outcome: Outcome) -> Sequence[object]:
+    tally = outcome.tally
+    rejected = f"{tally.counters['rejected']:,} + {tally.counters['rejected_l1']:,}"
+    return (
+        outcome.system,
+        outcome.fault.value,
+        outcome.strikes,
+        f"{tally.reads:,}",
+        f"{outcome.writes:,}",
+        f"{tally.stale:,}",
+        f"{100 * tally.stale / max(1, tally.reads):.3f}",
+        f"{tally.stalled:,}",
+        f"{tally.very_stale:,}",
+        f"{tally.worst * 1000:,.0f}",
+        f"{tally.stuck} of {outcome.checked}",
+        _errors(tally.counters),
+        rejected if outcome.system == "gostream" else "–",
+    )
+
+
+def _errors(counters: Counter[str]) -> str:
+    kinds = [f"{count:,} {name.split()[1]}" for name, count in counters.items() if name.startswith("error ")]
+    return ", ".join(kinds) or "0"
+
+
+def _size_line(size: Options) -> str:
+    return (
+        f"{size.replicas} replica processes with {size.readers} readers each, {size.keys} keys, "
+        f"{size.writers} writer processes with {size.rate:g} writes/s together in bursts of {size.burst}, "
+        f"database reads up to {size.load_delay * 1000:g} ms late, entries live 1 h, {size.seconds:g} s."
+    )
+
+
+def _is_wrong(outcome: Outcome) -> bool:
+    tally = outcome.tally
+    late = tally.stale - tally.stalled if outcome.fault is Fault.NONE else tally.very_stale
+    return bool(late or tally.stuck or tally.errors)
+
+
+if __name__ == "__main__":
+    main()

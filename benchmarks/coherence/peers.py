@@ -1,0 +1,83 @@
+"""Libraries for the same purpose, used as their documentation says."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiocache
+import aiocache.serializers
+import cashews
+
+from benchmarks.coherence.aside import TTL, CacheAside
+from benchmarks.coherence.systems import System
+from gostream_shared.config import Config
+from gostream_shared.db.database import PostgresDatabase
+from gostream_shared.domain.repository import VideoRepository
+
+
+class Cashews:
+    """Implements aside.Store: entries in the process, invalidated by Redis (CLIENT TRACKING)."""
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+
+    async def get(self, key: str) -> Any:
+        return await self._cache.get(key)
+
+    async def put(self, key: str, value: dict[str, Any]) -> None:
+        await self._cache.set(key, value, expire=TTL)
+
+    async def drop(self, key: str) -> None:
+        await self._cache.delete(key)
+
+
+class Aiocache:
+    """Implements aside.Store: Redis alone, aiocache keeps nothing coherent in the process."""
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+
+    async def get(self, key: str) -> Any:
+        return await self._cache.get(key)
+
+    async def put(self, key: str, value: dict[str, Any]) -> None:
+        await self._cache.set(key, value, ttl=TTL)
+
+    async def drop(self, key: str) -> None:
+        await self._cache.delete(key)
+
+
+@asynccontextmanager
+async def open_cashews(
+    config: Config, database: PostgresDatabase, videos: VideoRepository
+) -> AsyncIterator[System]:
+    cache = cashews.Cache()
+    # RESP2: over RESP3, redis-py's default, cashews 7.6 hears no invalidation at all.
+    cache.setup(cashews_url(config), client_side=True, protocol=2)
+    await cache.init()
+    try:
+        yield CacheAside(Cashews(cache), videos)
+    finally:
+        await cache.close()
+
+
+def cashews_url(config: Config) -> str:
+    """How cashews is told where Redis is."""
+    secret = config.redis_password.get_secret_value()
+    return f"redis://:{secret}@{config.redis_host}:{config.redis_port}/{config.redis_db}"
+
+
+@asynccontextmanager
+async def open_aiocache(
+    config: Config, database: PostgresDatabase, videos: VideoRepository
+) -> AsyncIterator[System]:
+    async with aiocache.Cache(
+        aiocache.Cache.REDIS,
+        endpoint=config.redis_host,
+        port=config.redis_port,
+        db=config.redis_db,
+        password=config.redis_password.get_secret_value(),
+        namespace="aiocache",
+        serializer=aiocache.serializers.JsonSerializer(),
+    ) as cache:
+        yield CacheAside(Aiocache(cache), videos)

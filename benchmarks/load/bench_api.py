@@ -1,0 +1,237 @@
+"""What a read costs on each transport: `make bench-api`. Writes benchmarks/results/api.md.
+
+Every server alone on core 0, the generator (grpc_load.py, ours) on core 1, real PostgreSQL and Redis behind.
+The servers take turns within each round, so that whatever else the machine does hits them alike; the table
+has medians. CPU per call is what the whole server process used, by the kernel's account.
+"""
+
+import argparse
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+import psutil
+from google.protobuf.message import Message
+
+from gostream.v1.video_service_pb2 import BatchGetVideosRequest, CreateVideoRequest, GetVideoRequest
+from gostream.v1.video_service_pb2_grpc import VideoServiceStub
+from gostream_devstack.door import Door
+from gostream_devstack.home import Home
+from gostream_devstack.ports import Ports
+from gostream_devstack.stack import Options, Stack
+from gostream_devstack.state import State
+
+HERE = Path(__file__).parent
+RESULTS = HERE.parent / "results/api.md"
+SERVICE = "/gostream.v1.VideoService/"
+VIDEOS, BATCH = 1000, 100
+SERVER_CORE, LOAD_CORE = 0, 1
+
+
+@dataclass
+class Target:
+    """One server under load."""
+
+    name: str
+    port: int
+    process: psutil.Process
+    is_ours: bool
+
+
+@dataclass
+class Seen:
+    """What was measured of one server in one scenario, a value a round."""
+
+    rates: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    p50: list[float] = field(default_factory=list)
+    p99: list[float] = field(default_factory=list)
+
+    def row(self) -> tuple[float, float, float, float]:
+        return tuple(map(statistics.median, (self.rates, self.cpu, self.p50, self.p99)))  # type: ignore[return-value]
+
+
+def main() -> None:
+    """Start everything, measure, write the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    options = parser.parse_args()
+    with ExitStack() as running:
+        folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
+        targets, ids = running.enter_context(_servers(folder / "stack"))
+        messages = _write_messages(folder, ids)
+        found: dict[str, dict[str, Seen]] = {}
+        for _ in range(options.rounds):
+            for scenario, (method, file) in messages.items():
+                for target in targets:
+                    if target.is_ours or scenario == "hot id":
+                        seen = found.setdefault(scenario, {}).setdefault(target.name, Seen())
+                        _measure(target, method, file, options.seconds, 0.0, seen)
+        half = statistics.median(found["hot id"]["our grpc.aio"].rates) / 2
+        for _ in range(options.rounds):
+            for target in targets:
+                seen = found.setdefault("random ids, half load", {}).setdefault(target.name, Seen())
+                if target.is_ours:
+                    _measure(target, *messages["random ids"], options.seconds, half, seen)
+        memory = {target.name: target.process.memory_info().rss / 2**20 for target in targets}
+    text = _report(found, memory, half, options.rounds, options.seconds)
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(text)
+    print(text)
+
+
+@contextmanager
+def _servers(root: Path) -> Iterator[tuple[list[Target], list[str]]]:
+    home, ports = Home.at(root), Ports({})
+    stack = Stack(home, State(), ports, Options(workers=0, durable=False, settings={"LOG_LEVEL": "WARNING"}))
+    door = stack.servers["envoy"]
+    if not isinstance(door, Door):
+        sys.exit("there is no fast door here, so there is nothing to compare")
+    bare: list[subprocess.Popen[bytes]] = []
+    try:
+        stack.start()
+        numbers = [ports.pick(name) for name in ("bare-grpc", "bare-pyvoy", "bare-admin")]
+        program = [sys.executable, str(HERE / "bare_servers.py")]
+        bare.append(subprocess.Popen([*program, "grpc", str(numbers[0])]))
+        bare.append(subprocess.Popen([*program, "pyvoy", str(numbers[1]), str(numbers[2])]))
+        api = stack.apis[0]
+        [envoy] = psutil.Process(door.pid).children()
+        targets = [
+            Target("bare grpc.aio", numbers[0], psutil.Process(bare[0].pid), False),
+            Target("our grpc.aio", api.port, psutil.Process(api.pid), True),
+            Target("bare pyvoy", numbers[1], psutil.Process(bare[1].pid), False),
+            Target("our fast door", door.port, envoy, True),
+        ]
+        time.sleep(3)
+        for target in targets:
+            _pin(target.process)
+        yield targets, _make_videos(api.address)
+    finally:
+        for process in bare:
+            process.terminate()
+            process.wait()
+        stack.stop()
+        home.remove()
+
+
+def _pin(process: psutil.Process) -> None:
+    for thread in process.threads():
+        os.sched_setaffinity(thread.id, {SERVER_CORE})
+
+
+def _make_videos(address: str) -> list[str]:
+    with grpc.insecure_channel(address) as channel, ThreadPoolExecutor(8) as pool:
+        create = VideoServiceStub(channel).CreateVideo
+        requests = [
+            CreateVideoRequest(title=f"video number {number}", user_id="bench") for number in range(VIDEOS)
+        ]
+        return [reply.video.id for reply in pool.map(lambda each: create(each, timeout=30), requests)]
+
+
+def _write_messages(folder: Path, ids: list[str]) -> dict[str, tuple[str, Path]]:
+    """By scenario the method and the file of its requests."""
+    hot = [GetVideoRequest(id=ids[0])]
+    each = [GetVideoRequest(id=video_id) for video_id in ids]
+    batches = [BatchGetVideosRequest(ids=random.sample(ids, BATCH)) for _ in range(50)]
+    found = {}
+    scenarios: dict[str, tuple[str, Sequence[Message]]] = {
+        "hot id": ("GetVideo", hot),
+        "random ids": ("GetVideo", each),
+        "batch of 100": ("BatchGetVideos", batches),
+    }
+    for scenario, (method, requests) in scenarios.items():
+        path = folder / f"{scenario}.bin".replace(" ", "-")
+        encoded = [request.SerializeToString() for request in requests]
+        path.write_bytes(b"".join(len(one).to_bytes(4, "big") + one for one in encoded))
+        found[scenario] = (SERVICE + method, path)
+    return found
+
+
+def _measure(target: Target, method: str, file: Path, seconds: float, rate: float, seen: Seen) -> None:
+    address = f"127.0.0.1:{target.port}"
+    generator = [sys.executable, str(HERE / "grpc_load.py"), address, method, str(file)]
+    warm = [*generator, "--seconds", "0.5"]
+    subprocess.run(warm, check=True, capture_output=True)
+    before, begun = _cpu(target.process), time.monotonic()
+    command = ["taskset", "-c", str(LOAD_CORE), *generator, "--seconds", str(seconds), "--rate", str(rate)]
+    result = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    if result["failures"]:
+        sys.exit(
+            f"{target.name}: {result['failures']} of {result['calls']} calls failed, so this is no result"
+        )
+    seen.rates.append(result["rate"])
+    seen.cpu.append((_cpu(target.process) - before) / result["calls"] * 1e6)
+    seen.p50.append(result["p50_ms"])
+    seen.p99.append(result["p99_ms"])
+    print(
+        f"{target.name:14} {method:48} {result['rate']:8.0f}/s {time.monotonic() - begun:5.1f} s",
+        file=sys.stderr,
+    )
+
+
+def _cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _report(
+    found: dict[str, dict[str, Seen]], memory: dict[str, float], half: float, rounds: int, seconds: float
+) -> str:
+    load = f"{os.cpu_count()} cores, load average {os.getloadavg()[1]:.1f}"
+    lines = [
+        "# Reads, by transport",
+        "",
+        f"`make bench-api`: medians of {rounds} interleaved rounds of {seconds:g} s; 64 connections, one",
+        "call open on each; server on one core, generator (benchmarks/load/grpc_load.py) on another.",
+        f"{load}: above 2 the machine was shared. Then read the CPU column and the ratios, not the rates.",
+        "",
+        "| scenario | server | calls/s | CPU µs/call | p50 ms | p99 ms |",
+        "|---|---|--:|--:|--:|--:|",
+    ]
+    for scenario, servers in found.items():
+        for name, seen in servers.items():
+            if seen.rates:
+                rate, cpu, p50, p99 = seen.row()
+                lines.append(f"| {scenario} | {name} | {rate:,.0f} | {cpu:.0f} | {p50:.2f} | {p99:.2f} |")
+    lines += ["", f"Half load is {half:,.0f} calls/s, half of what our grpc.aio answers.", ""]
+    lines += ["| server | resident MB after the run |", "|---|--:|"]
+    lines += [f"| {name} | {megabytes:.0f} |" for name, megabytes in memory.items()]
+    lines += ["", *_ratios(found)]
+    return "\n".join(lines) + "\n"
+
+
+def _ratios(found: dict[str, dict[str, Seen]]) -> list[str]:
+    """The figures that the fast door was built for, by CPU: calls a core could answer if it had them all."""
+
+    def cpu(scenario: str, name: str) -> float:
+        return found[scenario][name].row()[1]
+
+    bare = cpu("hot id", "bare pyvoy")
+    lines = ["| ratio, by CPU per call | hot id | random ids |", "|---|--:|--:|"]
+    doors = [cpu(scenario, "our fast door") for scenario in ("hot id", "random ids")]
+    ours = [cpu(scenario, "our grpc.aio") for scenario in ("hot id", "random ids")]
+    lines.append("| fast door : bare pyvoy | " + " | ".join(f"{bare / door:.2f}" for door in doors) + " |")
+    pairs = zip(ours, doors, strict=True)
+    lines.append(
+        "| fast door : our grpc.aio | " + " | ".join(f"{one / door:.1f}" for one, door in pairs) + " |"
+    )
+    batch = cpu("batch of 100", "our fast door")
+    return [*lines, "", f"BatchGetVideos: {BATCH / batch * 1e6:,.0f} videos per second of CPU."]
+
+
+if __name__ == "__main__":
+    main()

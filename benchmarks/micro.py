@@ -1,0 +1,128 @@
+"""The cost of one look-up: in the process, and in Redis. `python -m benchmarks.micro`."""
+
+import argparse
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from statistics import median
+from typing import Any
+from uuid import UUID
+
+import cashews
+import uvloop
+
+from benchmarks.cached import make_video, open_cached
+from benchmarks.coherence.peers import cashews_url
+from benchmarks.report import table, write_report
+from benchmarks.servers import running_servers
+from gostream_api.local_cache import LocalCache, LocalEntry
+from gostream_shared.cache.protocol import Hit, VideoCache
+from gostream_shared.cache.redis_link import redis_client
+from gostream_shared.config import Config
+from gostream_shared.db.database import PostgresDatabase
+from gostream_shared.observability.logs import configure_logs
+
+Look = Callable[[], Awaitable[Any]]
+_PLAIN = "bench:plain"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.micro",
+        description="What a look-up costs, each kind in turn, round after round; medians of the rounds.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--rounds", type=int, default=15, help="how often each kind has its turn")
+    parser.add_argument("--lookups", type=int, default=20_000, help="look-ups in the process a round")
+    parser.add_argument("--gets", type=int, default=1000, help="look-ups in Redis a round")
+    options = parser.parse_args()
+    configure_logs(service="bench", level="CRITICAL", form="console")
+    with running_servers() as servers:
+        parts = uvloop.run(_measure(servers.config(), options))
+    write_report("micro", "Look-ups", *parts)
+
+
+async def _measure(config: Config, options: argparse.Namespace) -> list[str]:
+    async with AsyncExitStack() as stack:
+        url = config.database_url.get_secret_value()
+        database = await stack.enter_async_context(PostgresDatabase.open(url))
+        cache, service = await stack.enter_async_context(open_cached(config, database))
+        video_id = await make_video(database)
+        payload = (await service.get_video(video_id)).reply.payload
+        local = await _in_process(service.get_video, video_id, payload, config, options)
+        remote = await _in_redis(cache.videos, video_id, config, options)
+        return [local, remote]
+
+
+async def _in_process(
+    get_video: Callable[[UUID], Awaitable[Any]],
+    video_id: UUID,
+    payload: bytes,
+    config: Config,
+    options: argparse.Namespace,
+) -> str:
+    plain, local = {video_id: payload}, LocalCache(live_until=lambda: time.monotonic() + 60)
+    local.store(video_id, local.ticket(video_id), LocalEntry(1, payload))
+    peer = cashews.Cache()
+    peer.setup(cashews_url(config), client_side=True, protocol=2)
+    await peer.init()
+    await peer.set(str(video_id), payload, expire=3600)
+    key, count, rounds = str(video_id), options.lookups, range(options.rounds)
+    kinds: dict[str, list[float]] = {
+        name: []
+        for name in ("dict", "LocalCache.get", "CachedVideoService.get_video", "cashews, client side")
+    }
+    for _ in rounds:
+        kinds["dict"].append(_time(lambda: plain.get(video_id), count))
+        kinds["LocalCache.get"].append(_time(lambda: local.get(video_id), count))
+        kinds["CachedVideoService.get_video"].append(await _time_async(lambda: get_video(video_id), count))
+        kinds["cashews, client side"].append(await _time_async(lambda: peer.get(key), count // 10))
+    await peer.close()
+    rows = [(name, f"{median(times) * 1e6:.2f}") for name, times in kinds.items()]
+    return table(("a look-up in the process", "µs"), rows)
+
+
+def _time(call: Callable[[], object], count: int) -> float:
+    begun = time.perf_counter()
+    for _ in range(count):
+        call()
+    return (time.perf_counter() - begun) / count
+
+
+async def _time_async(call: Look, count: int) -> float:
+    begun = time.perf_counter()
+    for _ in range(count):
+        await call()
+    return (time.perf_counter() - begun) / count
+
+
+async def _in_redis(cache: VideoCache, video_id: UUID, config: Config, options: argparse.Namespace) -> str:
+    async with redis_client(config) as redis:
+        hit = await cache.get_or_lease(video_id)
+        assert isinstance(hit, Hit)
+        await redis.set(_PLAIN, str(hit.entry))
+        ours, plain = list[float](), list[float]()
+        for _ in range(options.rounds):
+            plain.append(await _p50(lambda: redis.get(_PLAIN), options.gets))
+            ours.append(await _p50(lambda: cache.get_or_lease(video_id), options.gets))
+    ratios = [our / their for our, their in zip(ours, plain, strict=True)]
+    rows = [
+        ("GET", f"{median(plain) * 1e6:.0f}", "1.00"),
+        ("GET_OR_LEASE, decoded", f"{median(ours) * 1e6:.0f}", f"{median(ratios):.2f}"),
+    ]
+    return table(("a look-up in Redis, one caller", "p50 µs", "ratio"), rows)
+
+
+async def _p50(call: Look, count: int) -> float:
+    times = []
+    for _ in range(count):
+        begun = time.perf_counter()
+        await call()
+        times.append(time.perf_counter() - begun)
+        await asyncio.sleep(0)
+    return median(times)
+
+
+if __name__ == "__main__":
+    main()

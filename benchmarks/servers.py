@@ -1,0 +1,57 @@
+"""The real servers a benchmark needs, in a directory of their own, gone afterwards."""
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gostream_devstack.home import Home
+from gostream_devstack.ports import Ports
+from gostream_devstack.postgres import Postgres
+from gostream_devstack.state import State
+from gostream_devstack.valkey import Valkey
+from gostream_shared.config import Config, load
+from gostream_shared.db.migrate import migrate
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """PostgreSQL, migrated and without fsync, and Valkey."""
+
+    database_url: str
+    redis: Valkey
+
+    def environment(self, *, redis_port: int | None = None) -> dict[str, str]:
+        """How a process reaches them; `redis_port`: through a proxy."""
+        return {
+            "DATABASE_URL": self.database_url,
+            "REDIS_HOST": self.redis.host,
+            "REDIS_PORT": str(redis_port or self.redis.port),
+            "REDIS_PASSWORD": self.redis.password,
+            "REDIS_DB": str(self.redis.db),
+            "REDIS_TTL": "1h",
+        }
+
+    def config(self) -> Config:
+        """The same, as the services read it."""
+        return load(Config, self.environment())
+
+
+@contextmanager
+def running_servers() -> Iterator[Servers]:
+    """Start them on free ports and stop them after the block."""
+    with tempfile.TemporaryDirectory(prefix="gostream-bench-") as root:
+        home, ports, secrets = Home.at(Path(root)), Ports({}), State().secrets
+        postgres = Postgres(home, ports.pick("postgres"), secrets["postgres_password"], durable=False)
+        redis = Valkey(home, ports.pick("redis"), secrets["redis_password"])
+        try:
+            postgres.start()
+            redis.start()
+            asyncio.run(migrate(postgres.url))
+            yield Servers(postgres.url, redis)
+        finally:
+            redis.stop()
+            postgres.stop()
+            home.remove()

@@ -1,0 +1,42 @@
+"""PostgreSQL's NOTIFY, heard for as long as somebody listens, over a connection of its own."""
+
+import asyncio
+from collections.abc import Callable
+
+import asyncpg
+import structlog
+
+_log = structlog.get_logger(__name__)
+
+_CONNECT_TIMEOUT = 5.0
+_RETRY = 1.0
+
+
+async def keep_listening(
+    database_url: str, channel: str, *, heard: Callable[[str], None], connected: Callable[[], None]
+) -> None:
+    """Call `heard` with the payload of every notification until cancelled; the connection is made anew.
+
+    `connected` is called when listening begins, each time: what was notified before is lost.
+    """
+    while True:
+        try:
+            await _listen(database_url, channel, heard, connected)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            _log.warning("notifications lost", channel=channel, error=str(error) or type(error).__name__)
+        await asyncio.sleep(_RETRY)
+
+
+async def _listen(
+    database_url: str, channel: str, heard: Callable[[str], None], connected: Callable[[], None]
+) -> None:
+    """Until the connection is lost."""
+    lost = asyncio.Event()
+    connection = await asyncpg.connect(database_url, timeout=_CONNECT_TIMEOUT)
+    try:
+        connection.add_termination_listener(lambda _: lost.set())
+        await connection.add_listener(channel, lambda *notification: heard(str(notification[-1])))
+        connected()
+        await lost.wait()
+    finally:
+        connection.terminate()

@@ -1,0 +1,54 @@
+"""Tasks beside the requests end with their block, whatever they do to their cancellation."""
+
+import asyncio
+
+import pytest
+
+from gostream_shared.cache import background
+from gostream_shared.cache.background import in_background
+
+
+async def test_work_runs_until_the_block_ends() -> None:
+    ran, ended = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        ran.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with asyncio.timeout(10), in_background(work()):
+        await ran.wait()
+        assert not ended.is_set()
+
+    assert ended.is_set()
+
+
+async def test_work_that_loses_a_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "_PATIENCE", 0.01)
+    lost = 0
+    ran = asyncio.Event()
+
+    async def work() -> None:
+        nonlocal lost
+        ran.set()
+        while lost < 2:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                lost += 1
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(10), in_background(work()):
+        await ran.wait()
+
+    assert lost == 2
+
+
+async def test_work_that_has_failed_does_not_fail_the_block() -> None:
+    async def work() -> None:
+        raise ValueError("its own affair")
+
+    async with asyncio.timeout(10), in_background(work()):
+        await asyncio.sleep(0)

@@ -1,0 +1,106 @@
+"""Unary gRPC calls byte by byte, to say what no client library would say."""
+
+import socket
+from dataclasses import dataclass, field
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    Event,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+    TrailersReceived,
+)
+
+Headers = tuple[tuple[str, str], ...]
+
+#: What differs from answer to answer, or belongs to the hop and not to the call.
+_INCIDENTAL = {b"date", b"server", b"grpc-accept-encoding", b"accept-encoding"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is sent: `body` is all of it, prefix included."""
+
+    body: bytes
+    method: str = "GetVideo"
+    headers: Headers = ()
+    content_type: str = "application/grpc"
+
+
+@dataclass
+class Reply:
+    """What came back."""
+
+    headers: dict[bytes, bytes] = field(default_factory=dict)
+    trailers: dict[bytes, bytes] = field(default_factory=dict)
+    data: bytes = b""
+    end: str = ""
+
+    @property
+    def outcome(self) -> tuple[dict[bytes, bytes], dict[bytes, bytes], bytes]:
+        """All that a caller could tell doors apart by."""
+        headers = {name: value for name, value in self.headers.items() if name not in _INCIDENTAL}
+        return headers, self.trailers, self.data
+
+    @property
+    def status(self) -> int:
+        return int((self.trailers or self.headers)[b"grpc-status"])
+
+
+def frame(message: bytes, *, flags: int = 0, length: int | None = None) -> bytes:
+    """A message with its prefix, which may lie."""
+    return bytes((flags,)) + (len(message) if length is None else length).to_bytes(4, "big") + message
+
+
+def call(address: str, request: Request, *, timeout: float = 10.0) -> Reply:
+    """Send it over a connection of its own and wait for the end."""
+    host, port = address.rsplit(":", 1)
+    connection = H2Connection(H2Configuration(client_side=True, header_encoding=None))
+    with socket.create_connection((host, int(port)), timeout=timeout) as link:
+        connection.initiate_connection()
+        path = f"/gostream.v1.VideoService/{request.method}"
+        pseudo = ((":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "door.test"))
+        usual = (("content-type", request.content_type), ("te", "trailers"))
+        connection.send_headers(1, [*pseudo, *usual, *request.headers])
+        return _exchange(link, connection, request.body)
+
+
+def _exchange(link: socket.socket, connection: H2Connection, rest: bytes) -> Reply:
+    reply, is_sent = Reply(), False
+    while not reply.end:
+        room = min(connection.local_flow_control_window(1), connection.max_outbound_frame_size)
+        if not is_sent and (room or not rest):
+            part, rest = rest[:room], rest[room:]
+            is_sent = not rest
+            connection.send_data(1, part, end_stream=is_sent)
+            link.sendall(connection.data_to_send())
+            continue
+        link.sendall(connection.data_to_send())
+        received = link.recv(65536)
+        if not received:
+            reply.end = "closed"
+        for event in connection.receive_data(received):
+            _take(reply, connection, event)
+    return reply
+
+
+def _take(reply: Reply, connection: H2Connection, event: Event) -> None:
+    if isinstance(event, ResponseReceived):
+        reply.headers = {bytes(name): bytes(value) for name, value in event.headers}
+    elif isinstance(event, TrailersReceived):
+        reply.trailers = {bytes(name): bytes(value) for name, value in event.headers}
+    elif isinstance(event, DataReceived):
+        reply.data += event.data
+        connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+    elif isinstance(event, StreamEnded):
+        reply.end = "ended"
+    elif isinstance(
+        event, StreamReset
+    ):  # also without an error, when the answer came before the request's end
+        reply.end = "reset"
+    elif isinstance(event, ConnectionTerminated):
+        reply.end = "gone"

@@ -1,0 +1,173 @@
+"""The mutation gate: every rule of the protocol left out in turn. A proof that none could break is none."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import inf
+from unittest.mock import patch
+
+from gostream_api.cached_video_service import CachedVideoService
+from gostream_api.local_cache import LocalCache, LocalEntry, Ticket
+from gostream_api.read_through import Found, ReadThrough
+from gostream_shared.cache.bus import Bus
+from gostream_shared.cache.liveness import Liveness, Loss
+from gostream_shared.cache.messages import Change, Heartbeat
+from gostream_shared.cache.namespace import Namespace
+from gostream_shared.cache.protocol import Subscribed
+from gostream_shared.testing.model import ModelRedis
+
+Patch = tuple[type | object, str, object]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One rule left out: of the model by name, or of the production code by patches.
+
+    `seed` is one that kills it; another is looked for when that no longer does.
+    """
+
+    rule: str
+    seed: int
+    without: frozenset[str] = frozenset()
+    patches: tuple[Patch, ...] = ()
+
+    @contextmanager
+    def alive(self) -> Iterator[None]:
+        undo = [patch.object(*each) for each in self.patches]
+        for each in undo:
+            each.start()
+        try:
+            yield
+        finally:
+            for each in undo:
+                each.stop()
+
+
+def _model(rule: str, seed: int) -> Mutant:
+    return Mutant(rule, seed, without=frozenset({rule}))
+
+
+def _code(rule: str, seed: int, *patches: Patch) -> Mutant:
+    return Mutant(rule, seed, patches=patches)
+
+
+def _get_any_version(original: Callable[..., object]) -> Callable[..., object]:
+    return lambda self, video_id, min_version=0: original(self, video_id, 0)
+
+
+def _ticket_of_epoch(self: LocalCache, video_id: object) -> Ticket:
+    return Ticket(self._epoch, 0)
+
+
+async def _fly_with_late_ticket(
+    self: CachedVideoService, video_id: object, *, refresh: bool = False
+) -> object:
+    found = await self._reads.read(video_id, refresh=refresh)  # type: ignore[arg-type]
+    landed = self._land(video_id, found)  # type: ignore[arg-type]
+    if found.shareable:
+        self._local.store(video_id, self._local.ticket(video_id), landed.entry)  # type: ignore[arg-type]
+    return landed
+
+
+def _keep_on_invalidate(self: LocalCache, video_id: object, version: int) -> None:
+    self._generations[video_id.int % 4096] += 1  # type: ignore[attr-defined]
+
+
+def _change_without_forget(self: CachedVideoService, video_id: object, version: int) -> None:
+    self._local.invalidate(video_id, version)  # type: ignore[arg-type]
+
+
+def _handle_without_flush(original: Callable[..., None]) -> Callable[..., None]:
+    def handle(self: Bus, item: Subscribed | str) -> None:
+        if isinstance(item, Subscribed) and self._liveness.proven:
+            return  # the driver reconnected by itself: nothing happened, did it?
+        original(self, item)
+
+    return handle
+
+
+def _reset_only_if(condition: Callable[[Loss], bool]) -> Callable[..., None]:
+    def reset(self: Bus, loss: Loss) -> None:
+        if condition(loss):
+            for listener in self._listeners:
+                listener.reset()
+
+    return reset
+
+
+def _extend_by_arrival(self: Liveness) -> None:
+    if self.proven:
+        self.until = self._clock() + self._max_silence
+
+
+def _extend_for_ever(self: Liveness) -> None:
+    if self.proven:
+        self.until = inf
+
+
+def _heard_without_gap(original: Callable[..., Loss | None]) -> Callable[..., Loss | None]:
+    def heard(self: Liveness, message: Change | Heartbeat) -> Loss | None:
+        self._sequence = None
+        return original(self, message)
+
+    return heard
+
+
+def _share_everything(original: Callable[..., None]) -> Callable[..., None]:
+    def init(self: Found, entry: object, layer: object, shareable: bool, early: bool = False) -> None:
+        original(self, entry, layer, True, early)
+
+    return init
+
+
+def _usable_below_the_floor(self: ModelRedis, key: object, min_version: int, now: float) -> object:
+    entry = key.entry  # type: ignore[attr-defined]
+    return entry if entry is not None and entry.version >= min_version else None
+
+
+def _invalidate_floor_only(self: ModelRedis, video_id: object, version: int) -> int:
+    key = self.key(video_id)  # type: ignore[arg-type]
+    if key is not None:
+        key.floor = max(key.floor, version)
+    self.sequence += 1
+    return self.sequence
+
+
+async def _primary_from_anywhere(self: ReadThrough, video_id: object) -> Found:
+    return await self.read(video_id)  # type: ignore[arg-type]
+
+
+def _store_older_too(self: LocalCache, video_id: object, ticket: Ticket, entry: LocalEntry) -> bool:
+    self._entries[video_id.int] = entry  # type: ignore[attr-defined]
+    self._date(entry, self._clock())
+    return True
+
+
+MUTANTS = (
+    _model("fill-lease", 3),
+    _model("fill-floor", 1),
+    _model("fresh-token", 46),
+    _model("publish", 0),
+    _model("relay", 14),
+    _code(
+        "floor checked by readers", 0,
+        (ModelRedis, "_usable", _usable_below_the_floor),
+        (ModelRedis, "invalidate", _invalidate_floor_only),
+    ),
+    _code("generation of a local fill", 6, (LocalCache, "ticket", _ticket_of_epoch)),
+    _code("ticket before the read", 6, (CachedVideoService, "_fly", _fly_with_late_ticket)),
+    _code("local fills checked at all", 6, (LocalCache, "store", _store_older_too)),
+    _code("a message drops the entry", 0, (LocalCache, "invalidate", _keep_on_invalidate)),
+    _code("a message forgets the flight", 0, (CachedVideoService, "changed", _change_without_forget)),
+    _code("an acknowledgement or a gap flushes", 22, (Bus, "_handle", _handle_without_flush(Bus._handle)),
+          (Liveness, "heard", _heard_without_gap(Liveness.heard))),
+    _code("a lost connection flushes", 0, (Bus, "_reset", _reset_only_if(lambda loss: loss is Loss.GAP))),
+    _code("a gap flushes", 22, (Liveness, "heard", _heard_without_gap(Liveness.heard))),
+    _code("silence ends trust", 8, (Liveness, "_extend", _extend_for_ever)),
+    _code("silence counts from publication", 40, (Liveness, "_extend", _extend_by_arrival)),
+    _code("a failover begins an epoch", 3, (Namespace, "admits", lambda self, server: True),
+          (Namespace, "confirm", lambda self, epoch, server: setattr(self, "_epoch", 1))),
+    _code("only what Redis took is kept", 14, (Found, "__init__", _share_everything(Found.__init__))),
+    _code("min_version of local entries", 0, (LocalCache, "get", _get_any_version(LocalCache.get))),
+    _code("min_version reads the primary", 2, (ReadThrough, "read_primary", _primary_from_anywhere)),
+)  # fmt: skip

@@ -1,0 +1,93 @@
+"""One process of the simulated world: the production code, composed as the two app.py compose it."""
+
+import asyncio
+from uuid import UUID
+
+from gostream_api.cached_video_service import CachedVideoService
+from gostream_api.local_cache import LocalCache, LocalTimes
+from gostream_api.read_through import ReadThrough
+from gostream_shared.cache.announcer import RedisChangeAnnouncer
+from gostream_shared.cache.bus import Bus
+from gostream_shared.cache.namespace import Namespace, NamespaceKeeper
+from gostream_shared.cache.relay import OutboxRelay
+from gostream_shared.domain.errors import (
+    BackendUnavailableError,
+    VersionNotReachedError,
+    VideoNotFoundError,
+)
+from gostream_shared.domain.video import Video
+from tests.proof.world import SimDatabase, SimRedis, World
+
+LOCAL_TIMES = LocalTimes(hard=60.0, negative=60.0)
+
+
+class Replica:
+    """A process. `calm_since`: when its bus was last in trouble; infinity while it is."""
+
+    def __init__(self, world: World, number: int) -> None:
+        self.world = world
+        self.calm_since = world.loop.time()
+        self._trouble = 0
+        skew = 7.0 * number  # every process has a clock of its own
+        clock = lambda: world.loop.time() + skew  # noqa: E731
+        database, namespace = SimDatabase(world), Namespace()
+        self.redis = SimRedis(world, namespace)
+        self.bus = Bus(self.redis, unsequenced=lambda _: None, clock=clock)
+        self.local = LocalCache(live_until=lambda: self.bus.live_until, clock=clock, times=LOCAL_TIMES)
+        reads = ReadThrough(self.redis, database, clock=clock)
+        self.service = CachedVideoService(reads, self.local, self.bus, encode=_encode)
+        self.bus.add(self.service)
+        self.announcer = RedisChangeAnnouncer(self.redis, database, locally=self.bus.changed)
+        keeper = NamespaceKeeper(namespace, database, probe=self.redis, changed=self.bus.epoch_changed)
+        relay = OutboxRelay(database, self.redis, bell=asyncio.sleep)
+        runners = [keeper.run(), self.bus._keep_listening(), self.bus._keep_beating()]
+        if "relay" not in world.without:
+            runners.append(relay.run())
+        self._tasks = [world.loop.create_task(runner) for runner in runners]
+        self.calls: list[asyncio.Task[None]] = []
+
+    def trouble(self, begins: bool) -> None:
+        """Note that the bus's promise is the slow one from now on, or was until now."""
+        self._trouble += 1 if begins else -1
+        self.calm_since = float("inf") if self._trouble else self.world.loop.time()
+
+    def crash(self) -> None:
+        for task in [*self._tasks, *self.calls]:
+            task.cancel()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended one of its background tasks, which nothing should."""
+        return next((task.exception() for task in self._tasks if task.done() and not task.cancelled()), None)
+
+    async def read(self, client: dict[UUID, int], video_id: UUID, min_version: int) -> None:
+        world = self.world
+        begun, calm_since = world.loop.time(), self.calm_since
+        try:
+            read = await self.service.get_video(video_id, min_version=min_version)
+        except BackendUnavailableError:
+            return
+        except VersionNotReachedError:
+            known = world.newest(video_id) >= min_version and not world.lag
+            if known and min_version <= client.get(video_id, 0):
+                world.checker.settled(video_id, 0, min_version, "S3: min_version refused")
+            return
+        except VideoNotFoundError as error:
+            version, title, layer = error.version, None, ""
+        else:
+            version, title, layer = read.reply.version, read.reply.payload.decode(), str(read.layer)
+        lagging = world.lag > 0 and layer not in ("L1", "L2") and video_id in world.lagged
+        world.checker.read(
+            video_id,
+            version,
+            title,
+            begun=begun,
+            calm_since=max(calm_since, self.calm_since),
+            min_version=min_version,
+            excused=lagging,
+        )
+        client[video_id] = max(version, client.get(video_id, 0))
+
+
+def _encode(video: Video) -> bytes:
+    return video.title.encode()

@@ -1,0 +1,258 @@
+"""One history per seed: operations and faults at random moments, every promise checked as it goes.
+
+python -m tests.proof --seed 17          replays one seed
+python -m tests.proof --seeds 100000     the long run
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from gostream_shared.cache.protocol import Subscribed
+from gostream_shared.cache.redis_cache import CacheTimes
+from tests.proof.checker import BOUND, Violation
+from tests.proof.loop import SeededLoop
+from tests.proof.replica import Replica
+from tests.proof.world import KEYS, World
+
+OPERATIONS = 200
+_FAULTS = (
+    "cut", "reconnect", "half-open", "drop", "slow", "redis-down", "restart", "failover", "evict", "flush",
+    "database-down", "crash", "abort", "repeat", "partition",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a seed did: equal for equal seeds."""
+
+    reads: int
+    loads: int
+    rejected: int
+    digest: int
+
+
+def simulate(seed: int, *, without: frozenset[str] = frozenset(), operations: int = OPERATIONS) -> Summary:
+    """Raises Violation when a promise is broken. `without`: rules of the model to leave out."""
+    random.seed(seed)  # the production code's jitter
+    loop = SeededLoop(seed)  # type: ignore[abstract]  # as much of a loop as is needed
+    scene = random.Random(seed)
+    lagging = scene.random() < 0.15
+    times = (
+        CacheTimes(ttl=60, negative_ttl=60, lease=0.3)
+        if lagging
+        else CacheTimes(ttl=2.0, negative_ttl=0.5, lease=0.3, tombstone=5.0)
+    )
+    world = World(loop, seed, times, without)
+    story = _Story(world, scene, lagging)
+    try:
+        loop.run_until_complete(story.tell(operations))
+    except Violation as violation:
+        raise Violation(f"{violation}\n  replay: python -m tests.proof --seed {seed}") from None
+    if loop.failures:
+        raise AssertionError(f"seed {seed}: {loop.failures[0]}")
+    checker = world.checker
+    return Summary(checker.reads, world.loads, world.rejected, hash(tuple(checker.trace)))
+
+
+class _Story:
+    """The operations of one seed."""
+
+    def __init__(self, world: World, scene: random.Random, lagging: bool) -> None:
+        self.world = world
+        self.random = scene
+        self.lagging = lagging
+        # Some seeds are calm, most have a few kinds of faults: all at once would leave nothing cached.
+        kinds = [] if lagging else scene.sample(_FAULTS, scene.choice((0, 1, 2, 3, 5)))
+        self.faults: list[str] = kinds
+        self.clients: list[dict[UUID, int]] = [{} for _ in range(3)]
+        self.replicas: list[Replica] = []
+
+    async def tell(self, operations: int) -> None:
+        self.replicas = [Replica(self.world, number) for number in range(3)]
+        await asyncio.sleep(0.2)
+        tasks: list[asyncio.Task[None]] = []
+        pace = self.random.choice((0.002, 0.01, 0.05))
+        if self.lagging:
+            self.world.lag = 1.0
+        for _ in range(operations):
+            await asyncio.sleep(self.random.expovariate(1 / pace))
+            tasks.append(self.world.loop.create_task(self._operation()))
+        for task in tasks:
+            await task
+        await self._settle()
+
+    async def _operation(self) -> None:
+        dice = self.random.random()
+        if dice < 0.70:
+            await self._read()
+        elif dice < 0.92 or not self.faults:
+            await self._write()
+        else:
+            await self._fault(self.random.choice(self.faults))
+
+    async def _read(self) -> None:
+        replica, client = self.random.choice(self.replicas), self.random.choice(self.clients)
+        video_id = self.random.choice(KEYS)
+        min_version = self.random.choice((0, 0, client.get(video_id, 0), client.get(video_id, 0), 2**62))
+        if self.random.random() > 0.1:
+            min_version = min(min_version, client.get(video_id, 0))
+        task = self.world.loop.create_task(replica.read(client, video_id, min_version))
+        replica.calls.append(task)
+        if self.random.random() < 0.1:
+            await self.world.hop()
+            task.cancel()
+        await _ended(task)
+
+    async def _write(self) -> None:
+        replica, client = self.random.choice(self.replicas), self.random.choice(self.clients)
+        video_id = self.random.choice(KEYS)
+        await self.world.hop()
+        if not self.world.database_up:
+            return
+        deleted = bool(self.world.rows[video_id]) and self.world.rows[video_id][-1] is None
+        version = self.world.commit(video_id, delete=not deleted and self.random.random() < 0.1)
+        if self.random.random() < 0.1:  # typed into psql, or the writer died: the relay's case
+            client[video_id] = max(version, client.get(video_id, 0))
+            return
+        task = self.world.loop.create_task(replica.announcer.announce(video_id, version))
+        replica.calls.append(task)
+        await _ended(task)
+        client[video_id] = max(version, client.get(video_id, 0))
+
+    async def _fault(self, kind: str) -> None:
+        replica = self.random.choice(self.replicas)
+        method: Callable[[Replica], Awaitable[None]] = getattr(self, f"_{kind.replace('-', '_')}")
+        await method(replica)
+
+    async def _troubled(self, replicas: list[Replica], seconds: float) -> None:
+        """The bus of these is in trouble for a while, and until it is proven again."""
+        replicas = list(replicas)  # a crash replaces some of them meanwhile
+        for replica in replicas:
+            replica.trouble(begins=True)
+        await asyncio.sleep(seconds)
+        for replica in replicas:
+            replica.trouble(begins=False)
+
+    async def _cut(self, replica: Replica) -> None:
+        if replica.redis.feed:
+            replica.redis.feed.cut()
+        await self._troubled([replica], 0.2)
+
+    async def _reconnect(self, replica: Replica) -> None:
+        """The driver reconnects by itself: messages are lost, and the acknowledgement is the only sign."""
+        feed = replica.redis.feed
+        if feed is None:
+            return
+        feed.deaf = True
+        await self._troubled([replica], self.random.choice((0.01, 0.1, 1.0)))
+        feed.deaf = False
+        feed.push(Subscribed())
+
+    async def _half_open(self, replica: Replica) -> None:
+        feed, seconds = replica.redis.feed, self.random.uniform(0, 6)
+        if feed is None:
+            return
+        feed.deaf = True
+        replica.redis.unconnectable_until = self.world.loop.time() + seconds
+        await self._troubled([replica], seconds + BOUND)
+
+    async def _drop(self, replica: Replica) -> None:
+        if replica.redis.feed is None:
+            return
+        replica.redis.feed.drop += 1
+        await self._troubled([replica], 2.5)  # the next heartbeat shows the gap
+
+    async def _slow(self, replica: Replica) -> None:
+        feed = replica.redis.feed
+        if feed is None:
+            return
+        feed.extra = self.random.choice((0.5, 2.0, 10.0))
+        replica.trouble(begins=True)
+        await asyncio.sleep(self.random.uniform(1, 5))
+        feed.extra = 0.0
+        while feed.inbox and feed in self.world.feeds:  # what is under way is late
+            await asyncio.sleep(0.1)
+        replica.trouble(begins=False)
+
+    async def _redis_down(self, _: Replica) -> None:
+        self.world.redis_up = False
+        self.world.cut_all()
+        await self._troubled(self.replicas, self.random.uniform(0, 4))
+        self.world.redis_up = True
+
+    async def _restart(self, _: Replica) -> None:
+        await self._new_server(self.world.redis_state())
+
+    async def _failover(self, _: Replica) -> None:
+        """A replica that lags behind is promoted: acknowledged invalidations are lost."""
+        standby = self.world.redis_state()
+        await asyncio.sleep(self.random.uniform(0, 0.5))
+        self.world.clock_skew += self.random.uniform(-1, 1)
+        await self._new_server(standby)
+
+    async def _new_server(self, state: object) -> None:
+        world = self.world
+        world.server = f"server-{self.random.random()}"
+        world.redis = state  # type: ignore[assignment]
+        world.cut_all()
+        await self._troubled(self.replicas, 0.5)
+
+    async def _evict(self, _: Replica) -> None:
+        self.world.redis.keys.pop(self.random.choice(KEYS), None)
+
+    async def _flush(self, _: Replica) -> None:
+        self.world.redis.keys.clear()
+        self.world.redis.sequence = 0
+
+    async def _database_down(self, _: Replica) -> None:
+        self.world.database_up = False
+        await asyncio.sleep(self.random.uniform(0, 3))
+        self.world.database_up = True
+
+    async def _crash(self, replica: Replica) -> None:
+        if replica not in self.replicas:
+            return
+        replica.crash()
+        self.replicas[self.replicas.index(replica)] = Replica(self.world, self.random.randrange(9))
+
+    async def _abort(self, replica: Replica) -> None:
+        """An announcement of what was never committed."""
+        replica.redis.invalidate_now(video_id := self.random.choice(KEYS), self.world.newest(video_id) + 1)
+
+    async def _repeat(self, replica: Replica) -> None:
+        """An old announcement comes again."""
+        video_id = self.random.choice(KEYS)
+        if newest := self.world.newest(video_id):
+            replica.redis.invalidate_now(video_id, self.random.randint(1, newest))
+
+    async def _partition(self, replica: Replica) -> None:
+        replica.redis.partitioned = True
+        await asyncio.sleep(self.random.uniform(0, 4))
+        replica.redis.partitioned = False
+
+    async def _settle(self) -> None:
+        """All is well again: after a while everybody answers the newest."""
+        self.world.lag = 0.0
+        for feed in self.world.feeds:
+            feed.extra, feed.drop = 0.0, 0
+        await asyncio.sleep(8.0)
+        for replica in self.replicas:
+            if replica.failure is not None:
+                raise replica.failure
+            for video_id in KEYS:
+                client: dict[UUID, int] = {}
+                await replica.read(client, video_id, 0)
+                self.world.checker.settled(
+                    video_id, client.get(video_id, -1), self.world.newest(video_id), "a replica"
+                )
+            replica.crash()
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Wait for a call, which may be cancelled by its caller or by a crash."""
+    await asyncio.wait((task,))
+    if not task.cancelled() and (error := task.exception()) is not None:
+        raise error

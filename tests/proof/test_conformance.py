@@ -1,0 +1,142 @@
+"""The model is the scripts: hypothesis drives both with the same calls and compares every answer.
+
+Time is not waited for: what time would do to a key is done to both (a lease ends, an entry ages, a key goes).
+"""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, rule, run_state_machine_as_test
+
+from gostream_shared.cache.breaker import Breaker
+from gostream_shared.cache.namespace import Namespace
+from gostream_shared.cache.protocol import CacheUnavailableError, Entry, Fill, Hit, Lease, Lookup
+from gostream_shared.cache.redis_cache import SEQUENCE_KEY, CacheTimes, RedisVideoCache, video_key
+from gostream_shared.cache.redis_link import RedisLink, redis_client
+from gostream_shared.config import Config, load
+from gostream_shared.testing.model import ModelRedis
+from gostream_shared.testing.videos import make_video
+
+KEYS = [UUID(int=1), UUID(int=2)]
+TIMES = CacheTimes(ttl=3600, negative_ttl=3600, lease=3600, tombstone=3600, jitter=0)
+keys, versions = st.sampled_from(KEYS), st.integers(0, 5)
+
+
+def seen(lookup: Lookup | None) -> tuple[object, ...]:
+    """What of an answer does not depend on tokens and clocks."""
+    if isinstance(lookup, Hit):
+        return ("hit", lookup.entry, lookup.fresh_for > 0)
+    if isinstance(lookup, Lease):
+        return ("lease", lookup.stale)
+    return (type(lookup).__name__,)
+
+
+class Both(RuleBasedStateMachine):
+    """One history on the model and on a real server."""
+
+    config: Config
+    leases = Bundle("leases")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.model = ModelRedis(lambda: 0.0, TIMES)
+        self.link = RedisLink(redis_client(self.config), Breaker())
+        self.real = {
+            epoch: RedisVideoCache(self.link, channel="c", namespace=Namespace(epoch), times=TIMES)
+            for epoch in (1, 2)
+        }
+        self.tokens = 0
+        self.client("flushdb")
+
+    def client(self, command: str, *words: object) -> Any:
+        async def run() -> Any:
+            return await self.link.client.execute_command(command, *words)  # type: ignore[no-untyped-call]
+
+        return self.runner.run(run())
+
+    @rule(target=leases, key=keys, epoch=st.sampled_from((1, 1, 1, 2)), least=versions, refresh=st.booleans())
+    def look(self, key: UUID, epoch: int, least: int, refresh: bool) -> tuple[UUID, str, str] | None:
+        self.tokens += 1
+        try:
+            expected: Lookup | None = self.model.get_or_lease(
+                key, f"model-{self.tokens}", epoch=epoch, min_version=least, refresh=refresh
+            )
+        except CacheUnavailableError:
+            expected = None
+        try:
+            actual: Lookup | None = self.runner.run(
+                self.real[epoch].get_or_lease(key, min_version=least, refresh=refresh)
+            )
+        except CacheUnavailableError:
+            actual = None
+        assert seen(actual) == seen(expected)
+        if isinstance(actual, Lease) and isinstance(expected, Lease):
+            return key, expected.token, actual.token
+        return None
+
+    @rule(lease=consumes(leases), version=versions, absent=st.booleans())
+    def fill(self, lease: tuple[UUID, str, str] | None, version: int, absent: bool) -> None:
+        if lease is None:
+            return
+        key, model_token, real_token = lease
+        entry = Entry(version, None if absent else make_video(key, version=version))
+        expected = self.model.fill(key, model_token, entry, ttl=TIMES.ttl)
+        assert self.runner.run(self.real[1].fill(key, Fill(real_token, entry))) == expected
+
+    @rule(key=keys, version=versions)
+    def invalidate(self, key: UUID, version: int) -> None:
+        sequence = self.model.invalidate(key, version)
+        self.runner.run(self.real[1].invalidate({key: version}))
+        assert int(self.client("get", SEQUENCE_KEY)) == sequence
+
+    @rule(key=keys)
+    def a_lease_ends(self, key: UUID) -> None:
+        found = self.model.key(key)
+        if found is not None and found.lease is not None:
+            found.lease_until = -1.0
+            self.client("hset", video_key(key), "lease_until", 0)
+
+    @rule(key=keys)
+    def an_entry_ages(self, key: UUID) -> None:
+        found = self.model.key(key)
+        if found is not None and found.entry is not None:
+            found.fresh_until = -1.0
+            seconds, _ = self.client("time")
+            self.client("hset", video_key(key), "fresh_until", int(seconds) * 1000 - 1000)
+
+    @rule(key=keys)
+    def a_key_is_evicted(self, key: UUID) -> None:
+        self.model.keys.pop(key, None)
+        self.client("del", video_key(key))
+
+    def teardown(self) -> None:
+        self.runner.run(self.link.client.aclose())
+        self.runner.close()
+
+
+@pytest.mark.stack
+def test_the_model_answers_as_the_scripts_do(redis_settings: Any) -> None:
+    Both.config = load(
+        Config,
+        {
+            "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+            "REDIS_HOST": redis_settings.host,
+            "REDIS_PORT": str(redis_settings.port),
+            "REDIS_PASSWORD": redis_settings.password,
+        },
+    )
+    run_state_machine_as_test(
+        Both,
+        settings=settings(
+            max_examples=30,
+            stateful_step_count=40,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,41 @@
+"""The proof in the small: some seeds hold, a seed is a history, and no rule can be left out."""
+
+from collections.abc import Iterator
+from itertools import chain
+
+import pytest
+import structlog
+
+from tests.proof.checker import Violation
+from tests.proof.mutants import MUTANTS, Mutant
+from tests.proof.simulate import simulate
+
+SLICES, SEEDS_PER_SLICE = 8, 20
+#: Seeds that a mutant is given before it counts as alive.
+GATE_SEEDS = 120
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    yield
+    structlog.configure(**before)
+
+
+@pytest.mark.parametrize("part", range(SLICES))
+def test_every_promise_holds_in_every_history(part: int) -> None:
+    summaries = [simulate(seed) for seed in range(part * SEEDS_PER_SLICE, (part + 1) * SEEDS_PER_SLICE)]
+    assert sum(summary.reads for summary in summaries) > 1000
+    assert any(summary.rejected for summary in summaries), "the races really occur"
+
+
+def test_a_seed_is_one_history() -> None:
+    assert simulate(3) == simulate(3)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.rule)
+def test_no_rule_can_be_left_out(mutant: Mutant) -> None:
+    with mutant.alive(), pytest.raises(Violation):
+        for seed in chain((mutant.seed,), range(GATE_SEEDS)):
+            simulate(seed, without=mutant.without)

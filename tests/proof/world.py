@@ -1,0 +1,341 @@
+"""The world that the production code lives in during the proof: a network, a Redis, a database.
+
+Everything that decides (CachedVideoService, LocalCache, SingleFlight, ReadThrough, Bus, Liveness, Namespace,
+OutboxRelay, RedisChangeAnnouncer) is the production code; only what does I/O is replaced.
+"""
+
+import asyncio
+import copy
+import random
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+from gostream_shared.cache.namespace import Namespace
+from gostream_shared.cache.protocol import (
+    Beat,
+    CacheUnavailableError,
+    Fill,
+    Filled,
+    Hit,
+    Lookup,
+    Subscribed,
+)
+from gostream_shared.cache.redis_cache import CacheTimes
+from gostream_shared.domain.errors import BackendUnavailableError, VideoNotFoundError
+from gostream_shared.domain.video import Video
+from gostream_shared.testing.cache import FakeEpochs
+from gostream_shared.testing.model import ModelRedis
+from gostream_shared.testing.videos import make_video
+from tests.proof.checker import Checker
+from tests.proof.loop import SeededLoop
+
+KEYS = tuple(UUID(int=number) for number in (1, 2, 4097))  # 1 and 4097 share a stripe of L1
+_TEMPLATE = make_video(KEYS[0])
+SOFT_TIMEOUT = 0.5
+
+
+@dataclass(eq=False)
+class Feed:
+    """One subscription: items arrive in order, each after its delay."""
+
+    world: "World"
+    inbox: deque[tuple[float, Subscribed | str]] = field(default_factory=deque)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    closed: bool = False
+    deaf: bool = False  # half-open: nothing arrives, nobody says so
+    drop: int = 0  # messages to lose
+    extra: float = 0.0  # more delay
+
+    def push(self, item: Subscribed | str) -> None:
+        if self.deaf or self.closed:
+            return
+        if self.drop and not isinstance(item, Subscribed):
+            self.drop -= 1
+            return
+        due = self.world.loop.time() + self.world.delay() + self.extra
+        if self.inbox:
+            due = max(due, self.inbox[-1][0])
+        self.inbox.append((due, item))
+        self.news.set()
+
+    def cut(self) -> None:
+        self.closed = True
+        self.news.set()
+
+    def __aiter__(self) -> "Feed":
+        return self
+
+    async def __anext__(self) -> Subscribed | str:
+        while not self.closed:
+            if self.inbox and self.inbox[0][0] <= self.world.loop.time():
+                return self.inbox.popleft()[1]
+            self.news.clear()
+            if self.inbox:
+                await asyncio.sleep(self.inbox[0][0] - self.world.loop.time())
+            else:
+                await self.news.wait()
+        raise CacheUnavailableError("connection lost")
+
+
+class World:
+    """Shared state, its faults, and the way there and back."""
+
+    def __init__(self, loop: SeededLoop, seed: int, times: CacheTimes, without: frozenset[str]) -> None:
+        self.loop = loop
+        self.random = random.Random(seed)
+        self.checker = Checker()
+        self.times = times
+        self.without = without
+        self.server = "server-0"
+        self.clock_skew = 1000.0
+        self.redis = ModelRedis(self.server_clock, times, without)
+        self.standby = self.redis_state()
+        self.redis_up = True
+        self.rows: dict[UUID, list[Video | None]] = {key: [] for key in KEYS}  # None = deleted
+        self.commits: dict[UUID, list[float]] = {key: [] for key in KEYS}
+        self.outbox: list[tuple[UUID, int]] = []
+        self.outbox_locked: set[int] = set()
+        self.database_up = True
+        self.lag = 0.0  # of the database's replica that reads may reach
+        self.lagged: dict[UUID, float] = {}
+        self.epochs = FakeEpochs()
+        self.feeds: list[Feed] = []
+        self.loads = 0
+        self.rejected = 0
+
+    def server_clock(self) -> float:
+        return self.loop.time() + self.clock_skew
+
+    def delay(self) -> float:
+        """One way through the network."""
+        return self.random.choice((0.0, 0.0002, 0.001, 0.003, 0.02))
+
+    async def hop(self) -> None:
+        await asyncio.sleep(self.delay())
+
+    # the database
+
+    def newest(self, video_id: UUID) -> int:
+        return len(self.rows[video_id])
+
+    def commit(self, video_id: UUID, *, delete: bool = False) -> int:
+        """As a transaction with its triggers: version and outbox row together."""
+        version = self.newest(video_id) + 1
+        title = f"{video_id.int}:{version}"
+        video = None if delete else replace(_TEMPLATE, id=video_id, version=version, title=title)
+        self.rows[video_id].append(video)
+        self.commits[video_id].append(self.loop.time())
+        self.outbox.append((video_id, version))
+        self.checker.commit(video_id, version, None if delete else title)
+        return version
+
+    def snapshot(self, video_id: UUID) -> tuple[int, Video | None]:
+        version = self.newest(video_id)
+        if self.lag and self.random.random() < 0.5:
+            version = sum(when <= self.loop.time() - self.lag for when in self.commits[video_id])
+            self.lagged[video_id] = self.loop.time()
+        return version, self.rows[video_id][version - 1] if version else None
+
+    # Redis
+
+    def redis_state(self) -> ModelRedis:
+        """A copy, as a replica has it."""
+        return ModelRedis(
+            self.server_clock,
+            self.times,
+            self.without,
+            {video_id: copy.copy(key) for video_id, key in self.redis.keys.items()},
+            self.redis.sequence,
+            self.redis.beat_at,
+        )
+
+    def publish(self, text: str) -> None:
+        for feed in self.feeds:
+            feed.push(text)
+
+    def cut_all(self) -> None:
+        for feed in self.feeds:
+            feed.cut()
+
+
+class SimDatabase:
+    """VideoRows, Outbox and Epochs over the world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def _reach(self) -> None:
+        await self._world.hop()
+        if not self._world.database_up:
+            raise BackendUnavailableError("database")
+
+    async def get(self, video_id: UUID) -> Video:
+        world = self._world
+        await self._reach()
+        world.loads += 1
+        version, video = world.snapshot(video_id)
+        await world.hop()
+        if world.random.random() < 0.1:
+            await asyncio.sleep(world.random.choice((0.05, 0.2, 0.6)))
+        if video is None:
+            raise VideoNotFoundError(video_id, version=version)
+        return video
+
+    async def get_many(self, video_ids: Sequence[UUID]) -> dict[UUID, Video]:
+        found = {}
+        await self._reach()
+        for video_id in video_ids:
+            _, video = self._world.snapshot(video_id)
+            if video is not None:
+                found[video_id] = video
+        await self._world.hop()
+        return found
+
+    @asynccontextmanager
+    async def claim(self, limit: int) -> AsyncIterator[Sequence[tuple[UUID, int]]]:
+        await self._reach()
+        world = self._world
+        taken = [row for row in world.outbox if id(row) not in world.outbox_locked][:limit]
+        locks = {id(row) for row in taken}
+        world.outbox_locked |= locks
+        try:
+            latest: dict[UUID, int] = {}
+            for video_id, version in taken:
+                latest[video_id] = max(version, latest.get(video_id, 0))
+            yield list(latest.items())
+            await self._reach()
+            world.outbox = [row for row in world.outbox if id(row) not in locks]
+        finally:
+            world.outbox_locked -= locks
+
+    async def settle(self, video_id: UUID, version: int) -> None:
+        await self._reach()
+        world = self._world
+        world.outbox = [row for row in world.outbox if row[0] != video_id or row[1] > version]
+
+    async def current(self, server: str) -> int | None:
+        await self._reach()
+        return await self._world.epochs.current(server)
+
+
+class SimRedis:
+    """VideoCache and BusTransport of one process: its connections to the world's Redis."""
+
+    def __init__(self, world: World, namespace: Namespace) -> None:
+        self._world = world
+        self._namespace = namespace
+        self._server: str | None = None  # where the pooled connections lead
+        self._tokens = 0
+        self.partitioned = False
+        self.unconnectable_until = 0.0
+        self.feed: Feed | None = None
+
+    async def _reach(self) -> None:
+        """One command on its way; a pool reconnects silently, and asks the namespace about it."""
+        world = self._world
+        await world.hop()
+        if not world.redis_up or self.partitioned:
+            raise CacheUnavailableError("Redis is down")
+        if self._server != world.server:
+            self._server = None
+            if not self._namespace.admits(world.server):
+                raise CacheUnavailableError("another server")
+            self._server = world.server
+
+    async def _reply(self) -> None:
+        world = self._world
+        served = world.server
+        await world.hop()
+        if world.random.random() < 0.05:
+            await asyncio.sleep(world.random.choice((0.01, 0.1, 0.3)))
+        if served != world.server or self.partitioned:
+            raise CacheUnavailableError("reply lost")
+
+    def _token(self) -> str:
+        if "fresh-token" in self._world.without:
+            return f"{id(self)}"
+        self._tokens += 1
+        return f"{id(self)}-{self._tokens}"
+
+    async def get_or_lease(self, video_id: UUID, *, min_version: int = 0, refresh: bool = False) -> Lookup:
+        epoch = self._namespace.epoch
+        await self._reach()
+        lookup = self._world.redis.get_or_lease(
+            video_id, self._token(), epoch=epoch, min_version=min_version, refresh=refresh
+        )
+        floor = self._world.checker.floor(video_id, self._world.loop.time())
+        await self._reply()
+        self._namespace.demand(epoch)
+        if isinstance(lookup, Hit):
+            self._world.checker.hit(floor, video_id, lookup.entry.version)
+        return lookup
+
+    async def get_or_lease_many(self, video_ids: Sequence[UUID]) -> Mapping[UUID, Lookup]:
+        return {video_id: await self.get_or_lease(video_id) for video_id in video_ids}
+
+    async def fill(self, video_id: UUID, fill: Fill) -> Filled:
+        await self._reach()
+        times = self._world.times
+        ttl = times.ttl if fill.entry.video is not None else times.negative_ttl
+        filled = self._world.redis.fill(video_id, fill.token, fill.entry, ttl=ttl, cost=fill.cost)
+        self._world.rejected += filled is not Filled.OK
+        await self._reply()
+        return filled
+
+    async def fill_many(self, fills: Mapping[UUID, Fill]) -> Mapping[UUID, Filled]:
+        return {video_id: await self.fill(video_id, fill) for video_id, fill in fills.items()}
+
+    async def invalidate(self, changes: Mapping[UUID, int]) -> None:
+        world = self._world
+        await self._reach()
+        for video_id, version in changes.items():
+            self.invalidate_now(video_id, version)
+            if version <= world.newest(video_id):
+                world.checker.invalidated(world.loop.time(), video_id, version)
+        await self._reply()
+
+    def invalidate_now(self, video_id: UUID, version: int) -> None:
+        """The script."""
+        world = self._world
+        sequence = world.redis.invalidate(video_id, version)
+        if "publish" not in world.without:
+            ms = round(world.server_clock() * 1000)
+            world.publish(f"change|{sequence}|{ms}|{video_id}|{version}")
+
+    async def reconnect(self) -> None:
+        self._server = None
+
+    async def server(self) -> str:
+        await self._reach()
+        server = self._world.server
+        await self._reply()
+        return server
+
+    async def beat(self, nonce: str, *, interval: float) -> Beat:
+        server = await self.server()
+        await self._reach()
+        world = self._world
+        ms = round(world.server_clock() * 1000)
+        sequence = world.redis.beat(interval)
+        if sequence is not None:
+            world.publish(f"beat|{sequence}|{ms}|{nonce}|{server}")
+        await self._reply()
+        return Beat(ms / 1000, server)
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[Feed]:
+        world = self._world
+        await world.hop()
+        if not world.redis_up or world.loop.time() < self.unconnectable_until:
+            raise CacheUnavailableError("cannot connect")
+        feed = Feed(world)
+        feed.push(Subscribed())
+        world.feeds.append(feed)
+        self.feed = feed
+        try:
+            yield feed
+        finally:
+            world.feeds.remove(feed)
