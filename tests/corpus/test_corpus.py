@@ -1,7 +1,12 @@
 """Every file of the corpus through the real pipeline: the right answer, and no harm done."""
 
+from pathlib import Path
+
 import pytest
 
+from gostream_shared.conformance.check import check
+from gostream_shared.conformance.rules.rule import Severity
+from gostream_shared.conformance.sources import DirectorySource
 from gostream_worker.failures import Code
 
 from . import unusual
@@ -19,7 +24,7 @@ def _cases() -> list[object]:
 
 @pytest.mark.parametrize("case", _cases())
 async def test_every_file_gets_its_answer_and_does_no_harm(
-    case: Case, kitchen: Kitchen, pipeline: Pipeline
+    case: Case, kitchen: Kitchen, pipeline: Pipeline, tmp_path: Path
 ) -> None:
     source = kitchen(case.recipe)
     before = source.stat()
@@ -30,6 +35,7 @@ async def test_every_file_gets_its_answer_and_does_no_harm(
         assert (outcome.code, outcome.is_visible) == (case.expected, False), _why(outcome)
     else:
         _assert_stream(outcome, case.expected)
+        assert await _broken_rules(outcome, tmp_path) == []
     assert outcome.left_behind == []
     assert (source.stat().st_size, source.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
     assert largest_child() < MEMORY, "a child has grown too large, here or in the file before"
@@ -50,6 +56,16 @@ def _assert_stream(outcome: Outcome, expected: Stream) -> None:
     master = outcome.published["master.m3u8"].decode()
     assert f"FRAME-RATE={expected.fps:.3f}" in master
     assert ("TYPE=AUDIO" in master) == expected.sound
+
+
+async def _broken_rules(outcome: Outcome, folder: Path) -> list[str]:
+    """What `gostream verify` has against it."""
+    for name, data in outcome.published.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    broken = (await check(DirectorySource(folder))).broken(Severity.MUST)
+    return [f"{one.rule.id} {finding.where}: {finding.why}" for one in broken for finding in one.findings]
 
 
 def _why(outcome: Outcome) -> str:

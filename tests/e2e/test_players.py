@@ -65,7 +65,7 @@ async def test_vlc_plays_to_the_end(name: str, video: video_pb2.Video) -> None:
     assert "EOF reached" in log
     assert re.search(r"VoutDisplayEvent 'resize' \d+x\d+", log), "no picture was shown"
     assert re.findall(r"^.*(?:demux|decoder|stream|input) error.*$", log, re.MULTILINE) == []
-    assert ("audio output module" in log) == (name != "silent")
+    assert bool(re.search(r"Retrieving \S+/audio/\S+\.ts", log)) == (name != "silent")
 
 
 @pytest.mark.skipif(not players.CHROMIUM, reason="Chromium is not installed")
@@ -84,7 +84,8 @@ async def test_a_browser_starts_switches_both_ways_and_seeks_to_the_end(
     assert set(seen["levels"]) == rungs
     assert seen["switches"] == [*seen["levels"], *reversed(seen["levels"])]
     assert seen["corrupted"] == 0
-    assert abs(seen["duration"] - video.duration.ToTimedelta().total_seconds()) < 0.1
+    # The browser counts from the first decoding time, and to the end of the last frame of the sound.
+    assert abs(seen["duration"] - video.duration.ToTimedelta().total_seconds()) < 0.25
     assert seen["sound"] == (0 if name == "silent" else 1)
 
 

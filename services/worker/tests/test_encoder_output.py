@@ -64,6 +64,7 @@ def test_a_line_without_end_is_cut() -> None:
         ("[x] [error] Picture size 8192x8192 exceeds specified max pixel count 8847360", Code.DIMENSIONS),
         ("[x] [error] Cannot allocate memory", Code.RESOURCE_LIMIT),
         ("[x] [error] Invalid data found when processing input", Code.CORRUPT_STREAM),
+        ("[aost#1:0/aac] [enc:aac] [error] Could not open encoder before EOF", Code.CORRUPT_STREAM),
         ("[x] [error] something nobody has seen before", Code.INTERNAL),
     ],
 )

@@ -22,7 +22,13 @@ _MEANINGS = (
     (re.compile(r"(format|protocol) .*not on whitelist", re.IGNORECASE), Code.UNSUPPORTED_CONTAINER),
     (re.compile(r"specified max pixel count|picture size .* is invalid", re.IGNORECASE), Code.DIMENSIONS),
     (re.compile(r"moov atom not found|partial file|file ended prematurely", re.IGNORECASE), Code.TRUNCATED),
-    (re.compile(r"decode error rate|invalid data found", re.IGNORECASE), Code.CORRUPT_STREAM),
+    (
+        re.compile(
+            r"decode error rate|invalid data found|could not open encoder before eof|received no packets",
+            re.IGNORECASE,
+        ),
+        Code.CORRUPT_STREAM,
+    ),
 )
 _DISK_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 #: The kernel's answers to what the limits forbid; SIGKILL is what the memory killer sends.
