@@ -27,7 +27,7 @@ async def test_every_file_gets_its_answer_and_does_no_harm(
     case: Case, kitchen: Kitchen, pipeline: Pipeline, tmp_path: Path
 ) -> None:
     source = kitchen(case.recipe)
-    before = source.stat()
+    before, largest_before = source.stat(), largest_child()
 
     outcome = await pipeline.run(source)
 
@@ -38,7 +38,8 @@ async def test_every_file_gets_its_answer_and_does_no_harm(
         assert await _broken_rules(outcome, tmp_path) == []
     assert outcome.left_behind == []
     assert (source.stat().st_size, source.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
-    assert largest_child() < MEMORY, "a child has grown too large, here or in the file before"
+    # A high-water mark: in a long run an earlier test's child may already stand above the bound.
+    assert largest_child() <= max(MEMORY, largest_before), "a child has grown too large"
 
 
 async def test_a_worker_that_has_met_them_all_still_encodes(kitchen: Kitchen, pipeline: Pipeline) -> None:

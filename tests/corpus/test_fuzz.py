@@ -30,13 +30,17 @@ def _seeds() -> list[object]:
 async def test_a_mutant_gets_a_known_answer(
     seed: int, kitchen: Kitchen, pipeline: Pipeline, tmp_path: Path
 ) -> None:
+    largest_before = largest_child()
     try:
         outcome = await pipeline.run(mutant(seed, kitchen, tmp_path))
     except Exception as error:  # anything unforeseen is what is being looked for
         raise AssertionError(f"the worker did not foresee this; again with: {replay(seed)}") from error
 
     assert complaint(outcome) == "", f"{outcome.log}\nagain with: {replay(seed)}"
-    assert largest_child() < MEMORY, f"a child has grown too large; again with: {replay(seed)}"
+    # A high-water mark: in a long run an earlier test's child may already stand above the bound.
+    assert largest_child() <= max(MEMORY, largest_before), (
+        f"a child has grown too large; again with: {replay(seed)}"
+    )
 
 
 def test_a_seed_makes_the_same_mutant_again(kitchen: Kitchen, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from gostream_devstack.ports import HOST, Ports
 from gostream_devstack.seaweedfs import SeaweedFS
 from gostream_shared.db.database import PostgresDatabase
 
-pytestmark = [pytest.mark.faults, pytest.mark.slow]
+pytestmark = pytest.mark.faults
 #: Neither retries nor waits for readiness: a call that is lost is seen.
 SERVICE_CONFIG = json.dumps(
     {

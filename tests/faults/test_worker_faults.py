@@ -27,7 +27,7 @@ from gostream_shared.domain.repository import NewVideo
 from gostream_shared.domain.video import Video, VideoStatus, hls_prefix, source_key
 from gostream_shared.s3 import S3ObjectStore
 
-pytestmark = [pytest.mark.stack, pytest.mark.faults, pytest.mark.slow]
+pytestmark = [pytest.mark.stack, pytest.mark.faults]
 LEASE = "3s"
 Start = Callable[..., "WorkerProcess"]
 

@@ -147,12 +147,12 @@ def test_a_port_that_is_taken_is_named(
 
 
 def test_a_wrong_configuration_is_told_in_full(run_api: Callable[..., Program]) -> None:
-    program = run_api(API_PROCESSES="2", SHUTDOWN_DELAY="soon", QUEUE_LIMIT="0")
+    program = run_api(API_PROCESSES="0", SHUTDOWN_DELAY="soon", QUEUE_LIMIT="0")
 
     assert program.process.wait(GIVE_UP) == 2
     text = program.log.read_text()
     assert all(name in text for name in ("API_PROCESSES", "SHUTDOWN_DELAY", "QUEUE_LIMIT"))
-    assert "more than one process is not supported yet" in text
+    assert "SHUTDOWN_DELAY: must be a duration such as 5m, 90s or 1h30m" in text
 
 
 def test_a_database_that_is_not_there_ends_the_start(run_api: Callable[..., Program]) -> None:
