@@ -54,15 +54,17 @@ async def test_a_refusal_does_not_stop_the_publication() -> None:
 
 async def test_an_edge_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gostream_worker.edge.REFRESH_TIMEOUT", 0.1)
+    over = asyncio.Event()
 
     async def answer(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
-        await asyncio.sleep(5)
+        await over.wait()
         return response
 
-    async with edge_answering(answer) as edge, asyncio.timeout(4):
+    async with edge_answering(answer) as edge, asyncio.timeout(30):
         await edge.refresh_master(VIDEO)
+        over.set()
 
 
 async def test_an_edge_that_is_not_there_is_no_error() -> None:
