@@ -34,21 +34,17 @@ class SourceFile:
         if not self.size:
             raise UsageError(f"{path} is empty")
 
-    async def chunks(self, on_sent: Callable[[int], None]) -> AsyncIterator[bytes]:
-        """The bytes from the start; `on_sent` hears after each chunk how many were taken so far."""
+    async def chunks(self, file: BinaryIO, on_sent: Callable[[int], None]) -> AsyncIterator[bytes]:
+        """The bytes of `file` on; `on_sent` hears after each chunk how many were taken so far."""
         sent = 0
-        file: BinaryIO = await asyncio.to_thread(self.path.open, "rb")
-        try:
-            on_sent(0)
-            while sent < self.size:
-                chunk = await asyncio.to_thread(file.read, min(CHUNK_BYTES, self.size - sent))
-                if not chunk:
-                    raise _FileChangedError(f"{self.path} became shorter while it was uploaded")
-                yield chunk
-                sent += len(chunk)
-                on_sent(sent)
-        finally:
-            file.close()
+        on_sent(0)
+        while sent < self.size:
+            chunk = await asyncio.to_thread(file.read, min(CHUNK_BYTES, self.size - sent))
+            if not chunk:
+                raise _FileChangedError(f"{self.path} became shorter while it was uploaded")
+            yield chunk
+            sent += len(chunk)
+            on_sent(sent)
 
 
 class _FileChangedError(CliError):
@@ -76,7 +72,9 @@ async def put(
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, sock_connect=10)) as session:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                await _put_once(session, upload, source, on_sent, stall)
+                # Opened here: aiohttp does not close the body of a request that failed.
+                with await asyncio.to_thread(source.path.open, "rb") as file:
+                    await _put_once(session, upload, source, file, on_sent, stall)
             except _TransientError as error:
                 if attempt == ATTEMPTS:
                     raise
@@ -90,6 +88,7 @@ async def _put_once(
     session: aiohttp.ClientSession,
     upload: video_service_pb2.Upload,
     source: SourceFile,
+    file: BinaryIO,
     on_sent: Callable[[int], None],
     stall: float,
 ) -> None:
@@ -107,7 +106,7 @@ async def _put_once(
 
             async def body() -> AsyncIterator[bytes]:
                 try:
-                    async for chunk in source.chunks(moved):
+                    async for chunk in source.chunks(file, moved):
                         yield chunk
                 except _FileChangedError as error:  # aiohttp would wrap it into a lost connection
                     failed.append(error)
