@@ -235,11 +235,14 @@ def test_several_processes_do_not_share_the_port_with_strangers(run_api: Callabl
 def serving(program: Program) -> list[int]:
     """The processes below the program that listen on its port."""
     port = int(program.address.rpartition(":")[2])
-    return [
-        child.pid
-        for child in psutil.Process(program.process.pid).children()
-        if any(each.status == "LISTEN" and each.laddr.port == port for each in child.net_connections())
-    ]
+    return [child.pid for child in psutil.Process(program.process.pid).children() if listens(child, port)]
+
+
+def listens(child: psutil.Process, port: int) -> bool:
+    try:
+        return any(each.status == "LISTEN" and each.laddr.port == port for each in child.net_connections())
+    except psutil.Error:  # it has just ended, or is only being started
+        return False
 
 
 def is_page(url: str) -> bool:
