@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from fractions import Fraction
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -282,6 +283,22 @@ async def test_who_loses_the_fence_on_the_way_to_publication_writes_no_master(
     published = await worker.published(video_id)
     assert "v1/180p/playlist.m3u8" in published, "it was on its way"
     assert "master.m3u8" not in published
+
+
+async def test_a_slow_announcement_does_not_turn_success_into_a_lost_fence(
+    worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gostream_worker.reporting.PUBLISH_INTERVAL", 0.01)
+
+    async def slow(video_id: UUID, version: int) -> None:
+        await asyncio.sleep(0.5)
+
+    monkeypatch.setattr(worker.recorder, "announce", slow)
+    video_id = await worker.upload(clip(clips.plain))
+    job = await worker.start(video_id)
+    encode = await worker.outside.database.videos.begin_attempt(video_id, job.number, worker="test")
+
+    assert (await worker.service.run(encode)).status is VideoStatus.READY
 
 
 async def test_a_failed_second_encode_leaves_the_first_published(worker: Worker, clip: Clips) -> None:
