@@ -1,12 +1,16 @@
 """The pipeline on a real database, object store and encoder: good sources of every kind."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from fractions import Fraction
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from gostream_shared.domain.video import VideoStatus, source_key
+from gostream_shared.storage import StoredObject
+from gostream_worker.attempts import DONE
 from gostream_worker.mpegts import measure_audio, measure_video
 from gostream_worker.source import fetch_source
 
@@ -255,6 +259,46 @@ async def test_a_source_replaced_before_it_is_fetched_is_taken_as_it_is_then(
 
     assert path.read_bytes() == clip(clips.plain).read_bytes()
     assert (await store.head(key)).etag not in replaced
+
+
+async def test_who_loses_the_fence_on_the_way_to_publication_writes_no_master(
+    worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video_id = await worker.upload(clip(clips.plain))
+    job = await worker.start(video_id)
+    store = worker.outside.store
+    listed = store.list
+
+    async def overtaken(prefix: str) -> AsyncIterator[StoredObject]:
+        """The last thing before publication is a look at the store."""
+        await worker.outside.database.videos.begin_attempt(video_id, job.number, worker="successor")
+        async for found in listed(prefix):
+            yield found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "list", overtaken)
+        assert await worker.attempts.transcode(job) == DONE
+
+    assert (await worker.video(video_id)).status is VideoStatus.PROCESSING
+    published = await worker.published(video_id)
+    assert "v1/180p/playlist.m3u8" in published, "it was on its way"
+    assert "master.m3u8" not in published
+
+
+async def test_a_slow_announcement_does_not_turn_success_into_a_lost_fence(
+    worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gostream_worker.reporting.PUBLISH_INTERVAL", 0.01)
+
+    async def slow(video_id: UUID, version: int) -> None:
+        await asyncio.sleep(0.5)
+
+    monkeypatch.setattr(worker.recorder, "announce", slow)
+    video_id = await worker.upload(clip(clips.plain))
+    job = await worker.start(video_id)
+    encode = await worker.outside.database.videos.begin_attempt(video_id, job.number, worker="test")
+
+    assert (await worker.service.run(encode)).status is VideoStatus.READY
 
 
 async def test_a_failed_second_encode_leaves_the_first_published(worker: Worker, clip: Clips) -> None:

@@ -119,6 +119,35 @@ async def test_a_child_that_ignores_the_request_to_end_is_killed(
     assert child.returncode == -9
 
 
+async def test_cancelled_again_while_it_waits_for_the_end_it_waits_no_longer(tmp_path: Path) -> None:
+    ready = asyncio.Event()
+    stubborn = (
+        "import signal, os, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        "print(os.getpid(), flush=True); time.sleep(99)"
+    )
+    children: list[Process] = []
+
+    async def use() -> None:
+        async with limited_child([*PYTHON, stubborn], LIMITS, folder=tmp_path) as child:
+            children.append(child)
+            await first_number(child)
+            ready.set()
+            await child.wait()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gostream_worker.ffmpeg.process.STOP_GRACE", 90)
+        task = asyncio.ensure_future(use())
+        await ready.wait()
+        task.cancel()
+        await asyncio.sleep(0.1)
+        task.cancel()
+        async with asyncio.timeout(60):
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    assert children[0].returncode == -9
+
+
 @pytest.mark.parametrize("steps", range(12))
 async def test_cancelled_at_any_moment_no_child_is_left(tmp_path: Path, steps: int) -> None:
     """Cancelled before, while, and after it is spawned, and while it is waited for."""

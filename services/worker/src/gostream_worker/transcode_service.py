@@ -94,8 +94,10 @@ class TranscodeService:
         try:
             async with self._work.attempt() as folder, task_group() as tasks:
                 reporting = tasks.create_task(reporter.run())
-                video = await self._pipeline(encode, folder, reporter)
+                prepared = await self._prepare(encode, folder, reporter)
                 reporting.cancel()
+            # From here on the row's lock is the fence: nobody may report an encode that is READY.
+            return await self._publish(encode, prepared)
         except ProcessingFailedError as error:
             error.stage = reporter.stage
             raise
@@ -103,9 +105,9 @@ class TranscodeService:
             raise
         except Exception as error:
             raise _unforeseen(error, reporter.stage) from error
-        return video
 
-    async def _pipeline(self, encode: Encode, folder: Path, reporter: ProgressReporter) -> Video:
+    async def _prepare(self, encode: Encode, folder: Path, reporter: ProgressReporter) -> "_Prepared":
+        """Everything but the publication: all objects are in the store, and nothing refers to them."""
         reporter.enter("fetching")
         source = await fetch_source(self._outside.store, encode.video_id, folder, self._settings.limits)
         reporter.enter("probing")
@@ -125,14 +127,11 @@ class TranscodeService:
         reporter.enter("publishing")
         presentation = present(plan, measured, number=encode.number)
         poster = await self._put_the_rest(presentation, folder, uploader)
-        leftovers = await self._verify(encode, uploader)
-        publication = _publication(probe, presentation, f"v{encode.number}/{POSTER}" if poster else None)
-        video = await patiently(
-            lambda: self._commit(encode, presentation.master, publication, leftovers),
-            patience=self._settings.step_patience,
+        return _Prepared(
+            master=presentation.master,
+            publication=_publication(probe, presentation, f"v{encode.number}/{POSTER}" if poster else None),
+            leftovers=await self._verify(encode, uploader),
         )
-        await self._outside.announcer.announce(video.id, video.version)
-        return video
 
     async def _encode(
         self, plan: Plan, folder: Path, uploader: EncodeUploader, reporter: ProgressReporter
@@ -175,30 +174,42 @@ class TranscodeService:
             raise ProcessingFailedError(Code.INTERNAL, f"missing from the store: {wrong[:5]}")
         return sorted(stored.keys() - uploader.uploaded.keys())
 
-    async def _commit(
-        self, encode: Encode, master: str, publication: Publication, leftovers: list[str]
-    ) -> Video:
+    async def _publish(self, encode: Encode, prepared: "_Prepared") -> Video:
+        video = await patiently(lambda: self._commit(encode, prepared), patience=self._settings.step_patience)
+        await self._outside.announcer.announce(video.id, video.version)
+        return video
+
+    async def _commit(self, encode: Encode, prepared: "_Prepared") -> Video:
         """The master last, and under the row lock: whoever lost the fence overwrites and removes nothing."""
         async with self._outside.database.transaction() as transaction:
             await transaction.videos.lock_for_publish(encode)
-            if leftovers:
-                await self._outside.store.delete(leftovers)
+            if prepared.leftovers:
+                await self._outside.store.delete(prepared.leftovers)
             published_before = (await transaction.videos.get(encode.video_id)).published_number
             await self._outside.store.put(
                 master_key(encode.video_id),
-                master.encode(),
+                prepared.master.encode(),
                 content_type=PLAYLIST_TYPE,
                 cache_control=_MASTER_CACHE,
             )
             # Before READY is committed: whoever hears of it finds the new encode at the edge.
             await self._outside.edge.refresh_master(encode.video_id)
-            video = await transaction.videos.mark_video_ready(encode, publication)
+            video = await transaction.videos.mark_video_ready(encode, prepared.publication)
             if published_before is not None:
                 await transaction.jobs.enqueue(
                     RemoveJob(video_id=encode.video_id, number=published_before),
-                    delay=max(_KEEP_OLD, 2 * publication.duration),
+                    delay=max(_KEEP_OLD, 2 * prepared.publication.duration),
                 )
         return video
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """An encode that only needs to be published. `leftovers` are keys below its prefix, but not its own."""
+
+    master: str
+    publication: Publication
+    leftovers: list[str]
 
 
 def _note_progress(reporter: ProgressReporter, duration: float, progress: EncoderProgress) -> None:

@@ -45,8 +45,3 @@ def split_lines(pending: bytes, chunk: bytes, *, longest: int = 4096) -> tuple[l
     """Whole lines of `pending + chunk`, and what is left of the last one; a line without end is cut."""
     *whole, rest = (pending + chunk).replace(b"\r", b"\n").split(b"\n")
     return [line.decode("utf-8", "replace") for line in whole if line], rest[-longest:]
-
-
-def percent(position: float | None, duration: float) -> float:
-    """How much of the media is done, 0–100."""
-    return min(100.0, 100 * (position or 0.0) / duration) if duration > 0 else 0.0
