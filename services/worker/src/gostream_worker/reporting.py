@@ -1,6 +1,8 @@
 """Progress, told to watchers and to the database; the database's answer is the heartbeat of the fence."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import structlog
@@ -9,6 +11,7 @@ from gostream_shared.cache.ports import ProgressPublisher
 from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.domain.repository import VideoRepository
 from gostream_shared.domain.video import Encode, Progress
+from gostream_worker.concurrency import task_group
 
 _log = structlog.stdlib.get_logger("gostream.progress")
 
@@ -29,6 +32,7 @@ class ProgressReporter:
         self._publisher = publisher
         self._floor = floor  # what an earlier attempt has reached: the bar never goes back
         self._progress = Progress(stage="fetching", percent=floor)
+        self._is_over = False
 
     @property
     def stage(self) -> str:
@@ -46,10 +50,21 @@ class ProgressReporter:
         percent = max(self._floor, self._progress.percent, start + (end - start) * min(1.0, fraction))
         self._progress = Progress(stage=stage, percent=percent, speed=speed, eta=eta)
 
-    async def run(self) -> None:
-        """Report until cancelled. Raises FenceLostError as soon as the database says so."""
+    @asynccontextmanager
+    async def reporting(self) -> AsyncIterator[None]:
+        """Report while the block runs. Ends the block with FenceLostError as soon as the database says so."""
+        async with task_group() as tasks:
+            task = tasks.create_task(self._run())
+            try:
+                yield
+            finally:
+                # A driver may lose a cancellation, and reports without an end would hold the fence for ever.
+                self._is_over = True
+                task.cancel()
+
+    async def _run(self) -> None:
         published: Progress | None = None
-        while True:
+        while not self._is_over:
             await self._report()
             for _ in range(2):
                 if self._progress != published:

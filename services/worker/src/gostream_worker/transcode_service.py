@@ -92,10 +92,8 @@ class TranscodeService:
             floor=before.percent if before else 0.0,
         )
         try:
-            async with self._work.attempt() as folder, task_group() as tasks:
-                reporting = tasks.create_task(reporter.run())
+            async with self._work.attempt() as folder, reporter.reporting():
                 prepared = await self._prepare(encode, folder, reporter)
-                reporting.cancel()
             # From here on the row's lock is the fence: nobody may report an encode that is READY.
             return await self._publish(encode, prepared)
         except ProcessingFailedError as error:
