@@ -32,13 +32,15 @@ def redis_client(
 ) -> Redis:
     """A client that never retries by itself: the protocol decides what may be repeated.
 
-    A new connection is used only if `admits` the server it leads to: pools reconnect silently.
+    Its commands have no deadline but their caller's (`RedisLink.guarded`). A new connection is used only if
+    `admits` the server it leads to: pools reconnect silently.
     """
 
     async def on_connect(connection: Connection) -> None:
-        await connection.on_connect()
-        await connection.send_command("INFO", *_SECTIONS)
-        lines = (await connection.read_response()).decode().splitlines()
+        async with asyncio.timeout(HARD_TIMEOUT):
+            await connection.on_connect()
+            await connection.send_command("INFO", *_SECTIONS)
+            lines = (await connection.read_response()).decode().splitlines()
         server = server_identity(dict(line.split(":", 1) for line in lines if ":" in line))
         if not admits(server):
             raise ConnectionError(f"connected to another server: {server}")
@@ -51,7 +53,9 @@ def redis_client(
         protocol=protocol,
         max_connections=connections,
         timeout=SOFT_TIMEOUT,
-        socket_timeout=HARD_TIMEOUT,
+        # The driver's own would be an asyncio.wait_for around each write: a task for every command, and
+        # before Python 3.12 a cancellation that comes as the write ends is lost.
+        socket_timeout=None,
         socket_connect_timeout=HARD_TIMEOUT,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
