@@ -17,8 +17,8 @@ _HEADER = (
 )
 _WORDS = (
     "Stale > 100 ms: the read began more than 100 ms after the call that announces a newer version returned. "
-    "Stalled: of those, how many began while the reader's process had not been run for more than 50 ms, so "
-    "that it could not have heard of anything. "
+    "Stalled: of those, how many began while the reader's process had not been run for more than 50 ms, or "
+    "had been run again for less, so that it could not have heard of anything. "
     "Stale > 3 s: it began more than 3 s after a newer version was committed. Worst: the longest that an "
     "answer had been superseded, counted from that announcement. Stuck: still wrong when everything had been "
     "quiet for 1.5 s (4.5 s after faults)."

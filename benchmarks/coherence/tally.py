@@ -8,8 +8,6 @@ from benchmarks.coherence.truth import Event, Truth
 
 #: Seconds after an announcement within which an older answer is not called stale.
 SOON = 0.1
-#: Seconds late beyond which a loop had no chance to hear of anything: the machine, not the cache.
-STALL = 0.05
 #: Seconds after a commit beyond which nothing excuses an older answer.
 LATE = 3.0
 
@@ -20,20 +18,20 @@ class Tally:
 
     reads: int = 0
     stale: int = 0  # began more than SOON after a newer version was announced
-    stalled: int = 0  # of those: while the reader's own loop had not had its turn for long
+    stalled: int = 0  # of those: while the reader's own process had not had its turn for long
     very_stale: int = 0  # began more than LATE after a newer version was committed
     worst: float = 0.0  # the most seconds that an answer had been superseded, by announcement
     errors: int = 0
     stuck: int = 0  # keys still wrong when all had been quiet for a while
     counters: Counter[str] = field(default_factory=Counter)
 
-    def note(self, truth: Truth, key: int, version: int, started: float, *, lag: float = 0.0) -> None:
-        """Judge one answer; `lag`: how late the reader's loop was when it asked."""
+    def note(self, truth: Truth, key: int, version: int, started: float, *, stalled: bool = False) -> None:
+        """Judge one answer; `stalled`: the reader's process had no chance to hear of anything."""
         self.reads += 1
         late = truth.lateness(Event.ANNOUNCED, key, version, started)
         self.worst = max(self.worst, late)
         self.stale += late > SOON
-        self.stalled += late > SOON and lag > STALL
+        self.stalled += late > SOON and stalled
         self.very_stale += truth.lateness(Event.COMMITTED, key, version, started) > LATE
 
     @classmethod

@@ -4,14 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from gostream_api.config import ApiConfig
+from gostream_api.audit.app import AuditConfig
+from gostream_api.config import ApiConfig, DoorConfig
 from gostream_shared.config import Config, rows
 from gostream_worker.config import WorkerConfig
 
+KINDS = (Config, ApiConfig, DoorConfig, AuditConfig, WorkerConfig)
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/configuration.md"
 
 
-@pytest.mark.parametrize("kind", [Config, ApiConfig, WorkerConfig])
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_document_lists_every_variable_with_its_default(kind: type[Config]) -> None:
     text = DOCUMENT.read_text()
 
@@ -25,7 +27,7 @@ def test_the_document_lists_every_variable_with_its_default(kind: type[Config]) 
 
 
 def test_the_document_lists_no_variable_that_nobody_reads() -> None:
-    known = {name for kind in (Config, ApiConfig, WorkerConfig) for name, _, _ in rows(kind)}
+    known = {name for kind in KINDS for name, _, _ in rows(kind)}
     listed = {line.split("`")[1] for line in DOCUMENT.read_text().splitlines() if line.startswith("| `")}
 
     assert listed == known

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.coherence.faults import Fault
 from benchmarks.coherence.run import Options, measure
-from benchmarks.coherence.tally import LATE, SOON, STALL, Tally
+from benchmarks.coherence.tally import LATE, SOON, Tally
 from benchmarks.coherence.truth import MAX_VERSIONS, Event, Truth
 from benchmarks.servers import Servers
 from gostream_devstack.fixtures import RedisSettings
@@ -62,7 +62,7 @@ def test_the_tally_judges_by_the_two_bounds(truth: Truth) -> None:
     tally.note(truth, 0, 1, 100.5 + SOON / 2)
     assert (tally.reads, tally.stale, tally.very_stale) == (1, 0, 0)
     tally.note(truth, 0, 1, 100.5 + SOON * 2)
-    tally.note(truth, 0, 1, 100.5 + SOON * 2, lag=STALL * 2)
+    tally.note(truth, 0, 1, 100.5 + SOON * 2, stalled=True)
     assert (tally.reads, tally.stale, tally.stalled, tally.very_stale) == (3, 2, 1, 0)
     tally.note(truth, 0, 1, 100.1 + LATE)
     assert (tally.stale, tally.very_stale) == (3, 1)

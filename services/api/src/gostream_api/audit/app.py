@@ -32,7 +32,7 @@ class AuditConfig(Config):
     audit_tolerance: Duration = Field(
         timedelta(seconds=3), description="age beyond which an older version is an inconsistency"
     )
-    metrics_port: Port = Field(9103, description="port of the Prometheus endpoint; 0 = a free one")
+    metrics_port: Port = Field(9104, description="port of the Prometheus endpoint; 0 = a free one")
 
     @field_validator("gostream_api_addr")
     @classmethod
