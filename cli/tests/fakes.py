@@ -79,6 +79,10 @@ class Api(video_service_pb2_grpc.VideoServiceServicer):
         await self._heard(request, context)
         return self.processed
 
+    async def CancelProcess(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802
+        await self._heard(request, context)
+        return video(Video.STATUS_CANCELLED, self.processed.version + 1)
+
     async def GetVideo(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802
         await self._heard(request, context)
         return self.videos[0]

@@ -60,6 +60,13 @@ async def test_exit_codes(gostream: Gostream, arguments: tuple[str, ...], code: 
     assert "Traceback" not in ran.stderr
 
 
+async def test_cancel_shows_the_cancelled_video_and_is_no_failure(
+    gostream: Gostream, server: ApiServer
+) -> None:
+    ran = await gostream("cancel", VIDEO_ID, "--json", "-s", server.address, "--timeout", "30")
+    assert (ran.code, json.loads(ran.stdout)["status"]) == (0, "STATUS_CANCELLED"), ran
+
+
 async def test_rm_with_yes(gostream: Gostream, server: ApiServer) -> None:
     ran = await gostream("rm", VIDEO_ID, "--yes", "--json", "-s", server.address, "--timeout", "30")
     assert (ran.code, ran.stdout) == (0, "{}\n"), ran

@@ -169,6 +169,15 @@ def process(
     call(server, out, timeout, lambda client: commands.process(client, out, video_id, follow_it=watch))
 
 
+@app.command()
+def cancel(
+    video_id: VideoId, server: Server = DEFAULT_SERVER, timeout: Timeout = None, json: Json = False
+) -> None:
+    """End the processing of a video; what was published before stays."""
+    out = Output(as_json=json)
+    call(server, out, timeout, lambda client: commands.cancel(client, out, video_id))
+
+
 @app.command("rm")
 def remove(
     video_id: VideoId,

@@ -72,6 +72,10 @@ class Client:
         request = video_service_pb2.TriggerProcessRequest(id=video_id, request_id=str(uuid4()))
         return await self._answer(self._stub.TriggerProcess(request, timeout=self._deadline(WRITE_DEADLINE)))
 
+    async def cancel(self, video_id: str) -> video_pb2.Video:
+        request = video_service_pb2.CancelProcessRequest(id=video_id)
+        return await self._answer(self._stub.CancelProcess(request, timeout=self._deadline(WRITE_DEADLINE)))
+
     async def get(self, video_id: str, *, min_version: int = 0) -> Reply:
         request = video_service_pb2.GetVideoRequest(id=video_id, min_version=min_version)
         call = self._stub.GetVideo(request, timeout=self._deadline(GET_DEADLINE))

@@ -59,6 +59,10 @@ async def process(client: Client, out: Output, video_id: str, *, follow_it: bool
     fail_unless_fine(video)
 
 
+async def cancel(client: Client, out: Output, video_id: str) -> None:
+    out.video(await client.cancel(video_id))
+
+
 async def remove(client: Client, out: Output, video_id: str) -> None:
     await client.delete(video_id)
     if out.as_json:

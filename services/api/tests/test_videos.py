@@ -12,6 +12,7 @@ import pytest
 
 from gostream.v1.video_pb2 import Video
 from gostream.v1.video_service_pb2 import (
+    CancelProcessRequest,
     CreateVideoRequest,
     DeleteVideoRequest,
     GetVideoRequest,
@@ -194,6 +195,38 @@ async def test_a_video_that_is_processed_with_another_profile_is_not_joined(
 
     assert refusal.reason == "ALREADY_PROCESSING"
     assert unknown.fields == {"options.profile"}
+
+
+async def test_processing_is_cancelled_once_and_may_be_started_again(
+    api: Any, refused: Any, database: PostgresDatabase
+) -> None:
+    video_id = await api.uploaded()
+    await api.stub.TriggerProcess(TriggerProcessRequest(id=video_id))
+
+    cancelled = await api.stub.CancelProcess(CancelProcessRequest(id=video_id))
+    refusal = await refused(api.stub.CancelProcess(CancelProcessRequest(id=video_id)))
+    again = await api.stub.TriggerProcess(TriggerProcessRequest(id=video_id))
+
+    assert (cancelled.status, cancelled.version) == (Video.STATUS_CANCELLED, 3)
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "NOT_PROCESSING")
+    assert (again.status, again.processing.encode_id) == (Video.STATUS_PROCESSING, "2")
+
+
+async def test_what_was_published_outlives_a_cancelled_encode(api: Any, database: PostgresDatabase) -> None:
+    video_id = await api.uploaded()
+    await api.stub.TriggerProcess(TriggerProcessRequest(id=video_id))
+    await publish(database, video_id)
+    await api.stub.TriggerProcess(TriggerProcessRequest(id=video_id))
+
+    cancelled = await api.stub.CancelProcess(CancelProcessRequest(id=video_id))
+
+    assert cancelled.playback_url.endswith(f"/hls/{video_id}/master.m3u8")
+
+
+async def test_a_video_that_is_not_there_cannot_be_cancelled(api: Any, refused: Any) -> None:
+    refusal = await refused(api.stub.CancelProcess(CancelProcessRequest(id=str(UUID(int=7)))))
+
+    assert refusal.reason == "VIDEO_NOT_FOUND"
 
 
 async def test_a_full_queue_refuses_new_encodes_and_not_repetitions(

@@ -29,7 +29,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from gostream.v1 import video_pb2 as gostream_dot_v1_dot_video__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgostream/v1/video_service.proto\x12\x0bgostream.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17gostream/v1/video.proto\"\xaa\x01\n\x12\x43reateVideoRequest\x12\x1a\n\x05title\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x05title\x12\x17\n\x07user_id\x18\x02 \x01(\tR\x06userId\x12!\n\x0c\x63ontent_type\x18\x03 \x01(\tR\x0b\x63ontentType\x12\x1d\n\nsize_bytes\x18\x04 \x01(\x03R\tsizeBytes\x12\x1d\n\nrequest_id\x18\x05 \x01(\tR\trequestId\"l\n\x13\x43reateVideoResponse\x12(\n\x05video\x18\x01 \x01(\x0b\x32\x12.gostream.v1.VideoR\x05video\x12+\n\x06upload\x18\x02 \x01(\x0b\x32\x13.gostream.v1.UploadR\x06upload\"\xe7\x01\n\x06Upload\x12\x16\n\x06method\x18\x01 \x01(\tR\x06method\x12\x10\n\x03url\x18\x02 \x01(\tR\x03url\x12:\n\x07headers\x18\x03 \x03(\x0b\x32 .gostream.v1.Upload.HeadersEntryR\x07headers\x12;\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x1a:\n\x0cHeadersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x83\x01\n\x15TriggerProcessRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x02id\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\x12\x35\n\x07options\x18\x03 \x01(\x0b\x32\x1b.gostream.v1.ProcessOptionsR\x07options\"*\n\x0eProcessOptions\x12\x18\n\x07profile\x18\x01 \x01(\tR\x07profile\"H\n\x0fGetVideoRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x02id\x12\x1f\n\x0bmin_version\x18\x02 \x01(\x03R\nminVersion\"/\n\x15\x42\x61tchGetVideosRequest\x12\x16\n\x03ids\x18\x01 \x03(\tB\x04\xe2\x41\x01\x02R\x03ids\"D\n\x16\x42\x61tchGetVideosResponse\x12*\n\x06videos\x18\x01 \x03(\x0b\x32\x12.gostream.v1.VideoR\x06videos\"\x9b\x01\n\x11ListVideosRequest\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x31\n\x06status\x18\x02 \x01(\x0e\x32\x19.gostream.v1.Video.StatusR\x06status\x12\x1b\n\tpage_size\x18\x03 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x04 \x01(\tR\tpageToken\"h\n\x12ListVideosResponse\x12*\n\x06videos\x18\x01 \x03(\x0b\x32\x12.gostream.v1.VideoR\x06videos\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\">\n\x12\x44\x65leteVideoRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x02id\x12\x12\n\x04\x65tag\x18\x02 \x01(\tR\x04\x65tag\")\n\x11WatchVideoRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x02id2\xea\x05\n\x0cVideoService\x12g\n\x0b\x43reateVideo\x12\x1f.gostream.v1.CreateVideoRequest\x1a .gostream.v1.CreateVideoResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\"\n/v1/videos:\x01*\x12l\n\x0eTriggerProcess\x12\".gostream.v1.TriggerProcessRequest\x1a\x12.gostream.v1.Video\"\"\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/videos/{id}/process:\x01*\x12X\n\x08GetVideo\x12\x1c.gostream.v1.GetVideoRequest\x1a\x12.gostream.v1.Video\"\x1a\x90\x02\x01\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/videos/{id}\x12y\n\x0e\x42\x61tchGetVideos\x12\".gostream.v1.BatchGetVideosRequest\x1a#.gostream.v1.BatchGetVideosResponse\"\x1e\x90\x02\x01\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/videos:batchGet\x12\x64\n\nListVideos\x12\x1e.gostream.v1.ListVideosRequest\x1a\x1f.gostream.v1.ListVideosResponse\"\x15\x90\x02\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/videos\x12\x62\n\x0b\x44\x65leteVideo\x12\x1f.gostream.v1.DeleteVideoRequest\x1a\x16.google.protobuf.Empty\"\x1a\x90\x02\x02\x82\xd3\xe4\x93\x02\x11*\x0f/v1/videos/{id}\x12\x64\n\nWatchVideo\x12\x1e.gostream.v1.WatchVideoRequest\x1a\x12.gostream.v1.Video\" \x90\x02\x01\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/videos/{id}:watch0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgostream/v1/video_service.proto\x12\x0bgostream.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17gostream/v1/video.proto\"\xaa\x01\n\x12\x43reateVideoRequest\x12\x1a\n\x05title\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x05title\x12\x17\n\x07user_id\x18\x02 \x01(\tR\x06userId\x12!\n\x0c\x63ontent_type\x18\x03 \x01(\tR\x0b\x63ontentType\x12\x1d\n\nsize_bytes\x18\x04 \x01(\x03R\tsizeBytes\x12\x1d\n\nrequest_id\x18\x05 \x01(\tR\trequestId\"l\n\x13\x43reateVideoResponse\x12(\n\x05video\x18\x01 \x01(\x0b\x32\x12.gostream.v1.VideoR\x05video\x12+\n\x06upload\x18\x02 \x01(\x0b\x32\x13.gostream.v1.UploadR\x06upload\"\xe7\x01\n\x06Upload\x12\x16\n\x06method\x18\x01 \x01(\tR\x06method\x12\x10\n\x03url\x18\x02 \x01(\tR\x03url\x12:\n\x07headers\x18\x03 \x03(\x0b\x32 .gostream.v1.Upload.HeadersEntryR\x07headers\x12;\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x1a:\n\x0cHeadersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x83\x01\n\x15TriggerProcessRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x02id\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\x12\x35\n\x07options\x18\x03 \x01(\x0b\x32\x1b.gostream.v1.ProcessOptionsR\x07options\"*\n\x0eProcessOptions\x12\x18\n\x07profile\x18\x01 \x01(\tR\x07profile\",\n\x14\x43\x61ncelProcessRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x02id\"H\n\x0fGetVideoRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x02id\x12\x1f\n\x0bmin_version\x18\x02 \x01(\x03R\nminVersion\"/\n\x15\x42\x61tchGetVideosRequest\x12\x16\n\x03ids\x18\x01 \x03(\tB\x04\xe2\x41\x01\x02R\x03ids\"D\n\x16\x42\x61tchGetVideosResponse\x12*\n\x06videos\x18\x01 \x03(\x0b\x32\x12.gostream.v1.VideoR\x06videos\"\x9b\x01\n\x11ListVideosRequest\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x31\n\x06status\x18\x02 \x01(\x0e\x32\x19.gostream.v1.Video.StatusR\x06status\x12\x1b\n\tpage_size\x18\x03 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x04 \x01(\tR\tpageToken\"h\n\x12ListVideosResponse\x12*\n\x06videos\x18\x01 \x03(\x0b\x32\x12.gostream.v1.VideoR\x06videos\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\">\n\x12\x44\x65leteVideoRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x02id\x12\x12\n\x04\x65tag\x18\x02 \x01(\tR\x04\x65tag\")\n\x11WatchVideoRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x02id2\xd5\x06\n\x0cVideoService\x12g\n\x0b\x43reateVideo\x12\x1f.gostream.v1.CreateVideoRequest\x1a .gostream.v1.CreateVideoResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\"\n/v1/videos:\x01*\x12l\n\x0eTriggerProcess\x12\".gostream.v1.TriggerProcessRequest\x1a\x12.gostream.v1.Video\"\"\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/videos/{id}/process:\x01*\x12i\n\rCancelProcess\x12!.gostream.v1.CancelProcessRequest\x1a\x12.gostream.v1.Video\"!\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/videos/{id}/cancel:\x01*\x12X\n\x08GetVideo\x12\x1c.gostream.v1.GetVideoRequest\x1a\x12.gostream.v1.Video\"\x1a\x90\x02\x01\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/videos/{id}\x12y\n\x0e\x42\x61tchGetVideos\x12\".gostream.v1.BatchGetVideosRequest\x1a#.gostream.v1.BatchGetVideosResponse\"\x1e\x90\x02\x01\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/videos:batchGet\x12\x64\n\nListVideos\x12\x1e.gostream.v1.ListVideosRequest\x1a\x1f.gostream.v1.ListVideosResponse\"\x15\x90\x02\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/videos\x12\x62\n\x0b\x44\x65leteVideo\x12\x1f.gostream.v1.DeleteVideoRequest\x1a\x16.google.protobuf.Empty\"\x1a\x90\x02\x02\x82\xd3\xe4\x93\x02\x11*\x0f/v1/videos/{id}\x12\x64\n\nWatchVideo\x12\x1e.gostream.v1.WatchVideoRequest\x1a\x12.gostream.v1.Video\" \x90\x02\x01\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/videos/{id}:watch0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,6 +42,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPLOAD_HEADERSENTRY']._serialized_options = b'8\001'
   _globals['_TRIGGERPROCESSREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_TRIGGERPROCESSREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_CANCELPROCESSREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_CANCELPROCESSREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
   _globals['_GETVIDEOREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_GETVIDEOREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
   _globals['_BATCHGETVIDEOSREQUEST'].fields_by_name['ids']._loaded_options = None
@@ -54,6 +56,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VIDEOSERVICE'].methods_by_name['CreateVideo']._serialized_options = b'\202\323\344\223\002\017\"\n/v1/videos:\001*'
   _globals['_VIDEOSERVICE'].methods_by_name['TriggerProcess']._loaded_options = None
   _globals['_VIDEOSERVICE'].methods_by_name['TriggerProcess']._serialized_options = b'\202\323\344\223\002\034\"\027/v1/videos/{id}/process:\001*'
+  _globals['_VIDEOSERVICE'].methods_by_name['CancelProcess']._loaded_options = None
+  _globals['_VIDEOSERVICE'].methods_by_name['CancelProcess']._serialized_options = b'\202\323\344\223\002\033\"\026/v1/videos/{id}/cancel:\001*'
   _globals['_VIDEOSERVICE'].methods_by_name['GetVideo']._loaded_options = None
   _globals['_VIDEOSERVICE'].methods_by_name['GetVideo']._serialized_options = b'\220\002\001\202\323\344\223\002\021\022\017/v1/videos/{id}'
   _globals['_VIDEOSERVICE'].methods_by_name['BatchGetVideos']._loaded_options = None
@@ -76,20 +80,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRIGGERPROCESSREQUEST']._serialized_end=847
   _globals['_PROCESSOPTIONS']._serialized_start=849
   _globals['_PROCESSOPTIONS']._serialized_end=891
-  _globals['_GETVIDEOREQUEST']._serialized_start=893
-  _globals['_GETVIDEOREQUEST']._serialized_end=965
-  _globals['_BATCHGETVIDEOSREQUEST']._serialized_start=967
-  _globals['_BATCHGETVIDEOSREQUEST']._serialized_end=1014
-  _globals['_BATCHGETVIDEOSRESPONSE']._serialized_start=1016
-  _globals['_BATCHGETVIDEOSRESPONSE']._serialized_end=1084
-  _globals['_LISTVIDEOSREQUEST']._serialized_start=1087
-  _globals['_LISTVIDEOSREQUEST']._serialized_end=1242
-  _globals['_LISTVIDEOSRESPONSE']._serialized_start=1244
-  _globals['_LISTVIDEOSRESPONSE']._serialized_end=1348
-  _globals['_DELETEVIDEOREQUEST']._serialized_start=1350
-  _globals['_DELETEVIDEOREQUEST']._serialized_end=1412
-  _globals['_WATCHVIDEOREQUEST']._serialized_start=1414
-  _globals['_WATCHVIDEOREQUEST']._serialized_end=1455
-  _globals['_VIDEOSERVICE']._serialized_start=1458
-  _globals['_VIDEOSERVICE']._serialized_end=2204
+  _globals['_CANCELPROCESSREQUEST']._serialized_start=893
+  _globals['_CANCELPROCESSREQUEST']._serialized_end=937
+  _globals['_GETVIDEOREQUEST']._serialized_start=939
+  _globals['_GETVIDEOREQUEST']._serialized_end=1011
+  _globals['_BATCHGETVIDEOSREQUEST']._serialized_start=1013
+  _globals['_BATCHGETVIDEOSREQUEST']._serialized_end=1060
+  _globals['_BATCHGETVIDEOSRESPONSE']._serialized_start=1062
+  _globals['_BATCHGETVIDEOSRESPONSE']._serialized_end=1130
+  _globals['_LISTVIDEOSREQUEST']._serialized_start=1133
+  _globals['_LISTVIDEOSREQUEST']._serialized_end=1288
+  _globals['_LISTVIDEOSRESPONSE']._serialized_start=1290
+  _globals['_LISTVIDEOSRESPONSE']._serialized_end=1394
+  _globals['_DELETEVIDEOREQUEST']._serialized_start=1396
+  _globals['_DELETEVIDEOREQUEST']._serialized_end=1458
+  _globals['_WATCHVIDEOREQUEST']._serialized_start=1460
+  _globals['_WATCHVIDEOREQUEST']._serialized_end=1501
+  _globals['_VIDEOSERVICE']._serialized_start=1504
+  _globals['_VIDEOSERVICE']._serialized_end=2357
 # @@protoc_insertion_point(module_scope)

@@ -201,6 +201,28 @@ class ProcessOptions(_message.Message):
 Global___ProcessOptions: _TypeAlias = ProcessOptions  # noqa: Y015
 
 @_typing.final
+class CancelProcessRequest(_message.Message):
+    """Asks to end the processing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Which video."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelProcessRequest: _TypeAlias = CancelProcessRequest  # noqa: Y015
+
+@_typing.final
 class GetVideoRequest(_message.Message):
     """Asks for one video."""
 

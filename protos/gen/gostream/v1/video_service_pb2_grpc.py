@@ -48,6 +48,11 @@ class VideoServiceStub:
                 request_serializer=gostream_dot_v1_dot_video__service__pb2.TriggerProcessRequest.SerializeToString,
                 response_deserializer=gostream_dot_v1_dot_video__pb2.Video.FromString,
                 _registered_method=True)
+        self.CancelProcess = channel.unary_unary(
+                '/gostream.v1.VideoService/CancelProcess',
+                request_serializer=gostream_dot_v1_dot_video__service__pb2.CancelProcessRequest.SerializeToString,
+                response_deserializer=gostream_dot_v1_dot_video__pb2.Video.FromString,
+                _registered_method=True)
         self.GetVideo = channel.unary_unary(
                 '/gostream.v1.VideoService/GetVideo',
                 request_serializer=gostream_dot_v1_dot_video__service__pb2.GetVideoRequest.SerializeToString,
@@ -94,6 +99,16 @@ class VideoServiceServicer:
         While the video is processing it answers the video as it is and starts nothing.
 
         grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/TriggerProcess
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelProcess(self, request, context):
+        """Ends the processing: the encoder is killed within 5 s, and what it made is removed. What an earlier encode
+        published stays.
+
+        grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/CancelProcess
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -159,6 +174,11 @@ def add_VideoServiceServicer_to_server(servicer, server):
             'TriggerProcess': grpc.unary_unary_rpc_method_handler(
                     servicer.TriggerProcess,
                     request_deserializer=gostream_dot_v1_dot_video__service__pb2.TriggerProcessRequest.FromString,
+                    response_serializer=gostream_dot_v1_dot_video__pb2.Video.SerializeToString,
+            ),
+            'CancelProcess': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelProcess,
+                    request_deserializer=gostream_dot_v1_dot_video__service__pb2.CancelProcessRequest.FromString,
                     response_serializer=gostream_dot_v1_dot_video__pb2.Video.SerializeToString,
             ),
             'GetVideo': grpc.unary_unary_rpc_method_handler(
@@ -242,6 +262,33 @@ class VideoService:
             target,
             '/gostream.v1.VideoService/TriggerProcess',
             gostream_dot_v1_dot_video__service__pb2.TriggerProcessRequest.SerializeToString,
+            gostream_dot_v1_dot_video__pb2.Video.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelProcess(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gostream.v1.VideoService/CancelProcess',
+            gostream_dot_v1_dot_video__service__pb2.CancelProcessRequest.SerializeToString,
             gostream_dot_v1_dot_video__pb2.Video.FromString,
             options,
             channel_credentials,

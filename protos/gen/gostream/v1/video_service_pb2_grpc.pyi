@@ -48,6 +48,12 @@ class VideoServiceStub:
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/TriggerProcess
     """
+    CancelProcess: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.CancelProcessRequest, _video_pb2.Video]
+    """Ends the processing: the encoder is killed within 5 s, and what it made is removed. What an earlier encode
+    published stays.
+
+      grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/CancelProcess
+    """
     GetVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.GetVideoRequest, _video_pb2.Video]
     """Answers one video. The trailing metadata `x-cache` says from where:
     L1 (this process), L2 (Redis), MISS (database), STALE (database down, last known), BYPASS (cache down).
@@ -95,6 +101,12 @@ class VideoServiceAsyncStub(VideoServiceStub):
     While the video is processing it answers the video as it is and starts nothing.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/TriggerProcess
+    """
+    CancelProcess: _aio.UnaryUnaryMultiCallable[_video_service_pb2.CancelProcessRequest, _video_pb2.Video]  # type: ignore[assignment]
+    """Ends the processing: the encoder is killed within 5 s, and what it made is removed. What an earlier encode
+    published stays.
+
+      grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/CancelProcess
     """
     GetVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.GetVideoRequest, _video_pb2.Video]  # type: ignore[assignment]
     """Answers one video. The trailing metadata `x-cache` says from where:
@@ -152,6 +164,18 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         While the video is processing it answers the video as it is and starts nothing.
 
           grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/TriggerProcess
+        """
+
+    @_abc_1.abstractmethod
+    def CancelProcess(
+        self,
+        request: _video_service_pb2.CancelProcessRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_video_pb2.Video, _abc.Awaitable[_video_pb2.Video]]:
+        """Ends the processing: the encoder is killed within 5 s, and what it made is removed. What an earlier encode
+        published stays.
+
+          grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/CancelProcess
         """
 
     @_abc_1.abstractmethod

@@ -12,6 +12,7 @@ from google.protobuf.empty_pb2 import Empty
 from gostream.v1 import video_pb2
 from gostream.v1.video_service_pb2 import (
     DESCRIPTOR,
+    CancelProcessRequest,
     CreateVideoRequest,
     CreateVideoResponse,
     DeleteVideoRequest,
@@ -56,6 +57,12 @@ class VideoServicer:
         video = await self.videos.trigger_process(video_id, profile=profile, request_id=request_id)
         return video_message(video, self.cdn_base_url)
 
+    async def CancelProcess(self, request: CancelProcessRequest, context: Context) -> video_pb2.Video:  # noqa: N802
+        video_id = validation.video_id(request)
+        _note(video_id)
+        video = await self.videos.cancel_process(video_id)
+        return video_message(video, self.cdn_base_url)
+
     async def GetVideo(self, request: bytes, context: Context) -> bytes:  # noqa: N802
         payload, layer = await read_calls.get_video(self.reads, request)
         add_trailers(context, (CACHE, layer.value))
@@ -97,6 +104,9 @@ def method_handlers(servicer: VideoServicer) -> dict[str, Handler]:
         ),
         "TriggerProcess": unary(
             servicer.TriggerProcess, TriggerProcessRequest.FromString, video_pb2.Video.SerializeToString
+        ),
+        "CancelProcess": unary(
+            servicer.CancelProcess, CancelProcessRequest.FromString, video_pb2.Video.SerializeToString
         ),
         "GetVideo": unary(servicer.GetVideo),
         "BatchGetVideos": unary(servicer.BatchGetVideos),

@@ -128,7 +128,9 @@ def list_videos(request: video_service_pb2.ListVideosRequest) -> tuple[VideoFilt
 
 
 def video_id(
-    request: video_service_pb2.DeleteVideoRequest | video_service_pb2.WatchVideoRequest,
+    request: video_service_pb2.CancelProcessRequest
+    | video_service_pb2.DeleteVideoRequest
+    | video_service_pb2.WatchVideoRequest,
 ) -> UUID:
     check = _Check()
     found = _id(check, request.id)

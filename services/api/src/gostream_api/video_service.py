@@ -115,6 +115,15 @@ class VideoService:
             await self._announcer.announce(video_id, video.version)
         return video
 
+    async def cancel_process(self, video_id: UUID) -> Video:
+        """End its processing; the worker notices by its fence, kills the encoder and removes what it made.
+
+        Raises VideoNotFoundError and NotProcessingError.
+        """
+        video = await self._database.videos.cancel(video_id)
+        await self._announcer.announce(video_id, video.version)
+        return video
+
     async def list_videos(self, which: VideoFilter, *, page_size: int, token: str) -> tuple[list[Video], str]:
         """A page, newest first, and the token of the next one, empty on the last.
 
