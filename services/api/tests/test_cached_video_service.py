@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 from gostream_api.cached_video_service import CachedVideoService
 from gostream_api.reads import Layer
 from gostream_shared.cache.open import Cache, open_cache
+from gostream_shared.cache.protocol import Lease
 from gostream_shared.cache.redis_cache import video_key
 from gostream_shared.config import Config, load
 from gostream_shared.domain.errors import (
@@ -234,6 +235,23 @@ async def test_a_cold_video_costs_one_load_however_many_ask(
     await database.paused.wait()
     await asyncio.sleep(0.1)
     database.resume.set()
+    assert set(await asyncio.gather(*tasks)) == {video.title}
+    assert database.loads == 1
+
+
+async def test_those_who_wait_for_a_dead_leader_share_the_load_of_the_next(
+    replicas: tuple[Replica, Replica], database: FakeVideos
+) -> None:  # R17
+    video = database.put(make_video())
+    database.resume.clear()
+    lease = await replicas[0].cache.videos.get_or_lease(video.id)
+    assert isinstance(lease, Lease)  # whose holder is never heard of again
+
+    tasks = [asyncio.create_task(replica.title(video.id)) for replica in replicas]
+    await database.paused.wait()
+    await asyncio.sleep(1.0)
+    database.resume.set()
+
     assert set(await asyncio.gather(*tasks)) == {video.title}
     assert database.loads == 1
 

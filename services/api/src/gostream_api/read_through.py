@@ -28,8 +28,9 @@ from gostream_shared.domain.video import Video
 
 #: Seconds that a load may take: shorter than the staleness promised while the bus is cut.
 LOAD_TIMEOUT = 2.0
-#: Seconds that a waiter gives another process's load; then that leader is taken for dead.
-WAIT_TIMEOUT = 2.0
+#: Seconds that a waiter gives other processes' loads: longer than the lease of one that died and the load of
+#: its successor, or all waiters would load at once just as that one ends.
+WAIT_TIMEOUT = 4.0
 _FIRST_POLL, _LAST_POLL = 0.005, 0.05
 #: How eagerly an entry is loaded before its time (XFetch); 1 is optimal when loads take alike long.
 _EAGERNESS = 1.0
