@@ -76,6 +76,21 @@ async def test_the_encode_at_work_is_never_removed(worker: Worker, removal: Remo
     assert f"{encode_prefix(video_id, 1)}720p/00000.ts" in await keys(worker, video_id)
 
 
+async def test_an_encode_that_viewers_are_led_to_is_kept_although_it_failed(
+    worker: Worker, removal: Removal
+) -> None:
+    video_id = await encoded(worker)
+    segment = f"{encode_prefix(video_id, 2)}720p/00000.ts"
+    await put(worker, segment)
+    master = b"#EXTM3U\nv2/720p/playlist.m3u8\n"
+    await worker.outside.store.put(master_key(video_id), master, content_type="text/plain")
+
+    verdict = await removal.remove(RemoveJob(video_id=video_id, number=2))
+
+    assert verdict.again_in is not None
+    assert segment in await keys(worker, video_id)
+
+
 async def test_of_a_deleted_video_nothing_is_left(worker: Worker, removal: Removal) -> None:
     video_id = await encoded(worker)
     await put(worker, f"{encode_prefix(video_id, 1)}720p/00000.ts", master_key(video_id))

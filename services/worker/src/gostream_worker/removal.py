@@ -8,11 +8,14 @@ import structlog
 from gostream_shared.domain.errors import BackendUnavailableError, VideoNotFoundError
 from gostream_shared.domain.jobs import RemoveJob
 from gostream_shared.domain.repository import VideoRepository
-from gostream_shared.domain.video import VideoStatus, encode_prefix, hls_prefix, source_key
-from gostream_shared.storage import ObjectStore
+from gostream_shared.domain.video import VideoStatus, encode_prefix, hls_prefix, master_key, source_key
+from gostream_shared.storage import ObjectNotFoundError, ObjectStore
 from gostream_worker.attempts import DONE, Verdict
 from gostream_worker.metrics import JOBS, REMOVED_OBJECTS
 from gostream_worker.retry import LONGEST_PAUSE
+
+#: Before an encode that is still played is looked at again.
+_STILL_PLAYED = timedelta(days=1)
 
 _log = structlog.stdlib.get_logger("gostream.removal")
 
@@ -29,6 +32,9 @@ class Removal:
         try:
             if job.number is None:
                 await self._remove_all(job.video_id)
+            elif await self._is_played(job.video_id, job.number):
+                JOBS.labels("remove", "postponed").inc()
+                return Verdict(_STILL_PLAYED)
             elif not await self._in_use(job.video_id, job.number):
                 await self._remove_below(encode_prefix(job.video_id, job.number))
         except BackendUnavailableError as error:
@@ -54,6 +60,18 @@ class Removal:
             return False
         at_work = video.status is VideoStatus.PROCESSING and video.encode_number == number
         return at_work or video.published_number == number
+
+    async def _is_played(self, video_id: UUID, number: int) -> bool:
+        """Whether the master that viewers read leads to an encode which nobody knows to be published.
+
+        Its worker died between writing the master and the commit, and so did every later attempt.
+        """
+        try:
+            video = await self._videos.get(video_id)
+            master = await self._store.get(master_key(video_id))
+        except (VideoNotFoundError, ObjectNotFoundError):
+            return False
+        return video.published_number not in (None, number) and f"v{number}/".encode() in master
 
     async def _remove_below(self, prefix: str) -> None:
         await self._store.abort_multipart_uploads(prefix)
