@@ -16,9 +16,7 @@ import pytest
 
 from gostream.v1.video_service_pb2 import CreateVideoRequest, DeleteVideoRequest, GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
-from gostream_devstack.fixtures import RedisSettings
 from gostream_devstack.ports import HOST, Ports
-from gostream_devstack.seaweedfs import SeaweedFS
 from gostream_shared.db.database import PostgresDatabase
 
 pytestmark = pytest.mark.faults
@@ -54,20 +52,9 @@ class Replica:
 
 
 @pytest.fixture
-def replicas(
-    database_url: str, redis_settings: RedisSettings, object_store_server: SeaweedFS, tmp_path: Path
-) -> Iterator[list[Replica]]:
-    environment = {
-        "DATABASE_URL": database_url,
-        "REDIS_HOST": redis_settings.host,
-        "REDIS_PORT": str(redis_settings.port),
-        "REDIS_PASSWORD": redis_settings.password,
-        "S3_ENDPOINT_URL": object_store_server.endpoint_url,
-        "S3_BUCKET": object_store_server.bucket,
-        "S3_ACCESS_KEY": object_store_server.access_key,
-        "S3_SECRET_KEY": object_store_server.secret_key,
+def replicas(backends: dict[str, str], tmp_path: Path) -> Iterator[list[Replica]]:
+    environment = backends | {
         "API_HOST": HOST,
-        "METRICS_HOST": HOST,
         "SHUTDOWN_DELAY": "1s",
         "SHUTDOWN_GRACE": "20s",
     }

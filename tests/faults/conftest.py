@@ -1,0 +1,83 @@
+"""What the fault tests of workers share: servers, workers as processes, a film."""
+
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from imageio_ffmpeg import get_ffmpeg_exe
+
+from gostream_devstack.fixtures import RedisSettings
+from gostream_devstack.ports import HOST
+from gostream_devstack.seaweedfs import SeaweedFS
+from gostream_shared.config import Config, load
+from gostream_shared.db.database import PostgresDatabase
+from gostream_shared.s3 import S3ObjectStore
+
+from .studio import Start, Studio, WorkerProcess
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Long enough to be at work on: 24 s of a picture that is hard to encode."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    picture = ["-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=25:duration=24,noise=alls=12:allf=t"]
+    sound = ["-f", "lavfi", "-i", "sine=duration=24:sample_rate=48000"]
+    coding = ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "35", "-pix_fmt", "yuv420p", "-c:a", "aac"]
+    command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", *picture, *sound, *coding, str(path)]
+    subprocess.run(command, check=True, timeout=120)
+    return path
+
+
+@pytest.fixture
+def backends(
+    database_url: str, redis_settings: RedisSettings, object_store_server: SeaweedFS
+) -> dict[str, str]:
+    """How a service reaches its servers."""
+    return {
+        "DATABASE_URL": database_url,
+        "REDIS_HOST": redis_settings.host,
+        "REDIS_PORT": str(redis_settings.port),
+        "REDIS_PASSWORD": redis_settings.password,
+        "S3_ENDPOINT_URL": object_store_server.endpoint_url,
+        "S3_BUCKET": object_store_server.bucket,
+        "S3_ACCESS_KEY": object_store_server.access_key,
+        "S3_SECRET_KEY": object_store_server.secret_key,
+        "METRICS_HOST": HOST,
+    }
+
+
+@pytest.fixture
+def environment(backends: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """A worker's."""
+    return backends | {
+        "WORKER_HOST": HOST,
+        "WORKER_PORT": "0",
+        "METRICS_PORT": "0",
+        "WORK_DIR": str(tmp_path / "work"),
+    }
+
+
+@pytest.fixture
+def start_worker(environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
+    """Start a worker: `start_worker(JOB_LEASE="3s")`."""
+    with ExitStack() as workers:
+
+        def start(**settings: str) -> WorkerProcess:
+            worker = WorkerProcess(environment | settings, tmp_path / f"worker-{uuid4().hex[:6]}.log")
+            workers.callback(worker.end)
+            return worker
+
+        yield start
+
+
+@pytest.fixture
+async def studio(environment: dict[str, str]) -> AsyncIterator[Studio]:
+    config = load(Config, environment)
+    async with (
+        PostgresDatabase.open(config.database_url.get_secret_value()) as database,
+        S3ObjectStore.open(config) as store,
+    ):
+        yield Studio(database, store)

@@ -1,0 +1,124 @@
+"""Workers as processes, and the studio that gives them films."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import asyncpg
+import psutil
+
+from gostream_shared.conformance.check import check
+from gostream_shared.conformance.sources import DirectorySource
+from gostream_shared.db.database import PostgresDatabase
+from gostream_shared.domain.jobs import TranscodeJob
+from gostream_shared.domain.repository import NewVideo
+from gostream_shared.domain.video import Video, hls_prefix, source_key
+from gostream_shared.s3 import S3ObjectStore
+
+LEASE = "3s"
+Start = Callable[..., "WorkerProcess"]
+
+
+class WorkerProcess:
+    """One worker, as it is deployed."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gostream_worker.app"],
+                env={"PATH": os.defpath} | environment,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+            )
+
+    @property
+    def name(self) -> str:
+        """The end of what it calls itself in the database."""
+        return f":{self.process.pid}"
+
+    def encoders(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+class Studio:
+    """What clients do and see."""
+
+    def __init__(self, database: PostgresDatabase, store: S3ObjectStore) -> None:
+        self.database = database
+        self.store = store
+
+    async def submit(self, film: Path) -> UUID:
+        video_id = uuid4()
+        new = NewVideo(id=video_id, user_id="u", title="t", content_type="video/mp4")
+        await self.database.videos.create(new)
+        await self.store.put(source_key(video_id), film, content_type="video/mp4")
+        await self.process(video_id)
+        return video_id
+
+    async def process(self, video_id: UUID) -> None:
+        async with self.database.transaction() as transaction:
+            encode = await transaction.videos.start_encode(video_id, profile="default")
+            assert encode is not None
+            await transaction.jobs.enqueue(TranscodeJob(video_id=video_id, number=encode.number))
+
+    async def at_work(self, video_id: UUID, *, percent: float = 15) -> str:
+        """Wait until the encoder is well under way; who runs it."""
+        row: asyncpg.Record | None = None
+
+        async def under_way() -> bool:
+            nonlocal row
+            row = await self.database.pool.fetchrow(
+                "SELECT worker, percent FROM encodes WHERE video_id = $1 AND percent >= $2", video_id, percent
+            )
+            return row is not None
+
+        await until(under_way)
+        assert row is not None
+        return str(row["worker"])
+
+    async def finished(self, video_id: UUID) -> Video:
+        async def over() -> bool:
+            return (await self.database.videos.get(video_id)).status.is_terminal
+
+        await until(over)
+        return await self.database.videos.get(video_id)
+
+    async def announcements_of_ready(self, video_id: UUID) -> int:
+        """How often the row became READY: each change of it raised the version by one."""
+        video = await self.database.videos.get(video_id)
+        # 1 created, 2 PROCESSING, one for each attempt, one for READY
+        return video.version - 2 - video.attempt
+
+    async def download(self, video_id: UUID, to: Path) -> Path:
+        prefix = hls_prefix(video_id)
+        async for found in self.store.list(prefix):
+            path = to / found.key.removeprefix(prefix)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(await self.store.get(found.key))
+        return to
+
+
+async def until(condition: Callable[[], Awaitable[bool]], *, within: float = 100) -> None:
+    async with asyncio.timeout(within):
+        while not await condition():
+            await asyncio.sleep(0.05)
+
+
+async def assert_whole(studio: Studio, video_id: UUID, tmp_path: Path) -> None:
+    """Every rule of the conformance checker: nothing is missing, nothing is left over, nothing is torn."""
+    report = await check(DirectorySource(await studio.download(video_id, tmp_path / "published")))
+    assert report.passed, report.document()

@@ -1,0 +1,139 @@
+"""Workers are killed at random moments for as long as one likes: viewers never notice.
+
+`GOSTREAM_KILLS=200 make faults` for the long run.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from imageio_ffmpeg import get_ffmpeg_exe
+
+from gostream_shared.domain.video import VideoStatus, hls_prefix, master_key
+from gostream_shared.storage import ObjectNotFoundError
+
+from .studio import Start, Studio, WorkerProcess, assert_whole, until
+
+pytestmark = [pytest.mark.stack, pytest.mark.faults]
+KILLS = int(os.environ.get("GOSTREAM_KILLS", "8"))
+#: Kills of one encode: fewer than make a source suspect of killing its workers.
+PER_ENCODE = 2
+
+
+@pytest.fixture(scope="module")
+def short_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """13 s: three segments of 640×360 with sound."""
+    path = tmp_path_factory.mktemp("film") / "short.mp4"
+    picture = ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=13"]
+    sound = ["-f", "lavfi", "-i", "sine=duration=13:sample_rate=48000"]
+    coding = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac"]
+    command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", *picture, *sound, *coding, str(path)]
+    subprocess.run(command, check=True, timeout=120)
+    return path
+
+
+class Viewer:
+    """Walks from the master to every URI, again and again, and trusts nothing."""
+
+    def __init__(self, studio: Studio, video_id: UUID) -> None:
+        self._studio = studio
+        self._video_id = video_id
+        self.walks = 0
+
+    async def watch(self) -> None:
+        while True:
+            with suppress(ObjectNotFoundError):  # nothing was published yet
+                master = await self._text("master.m3u8")
+                for playlist in self._uris(master):
+                    await self._walk(playlist)
+                self.walks += 1
+            await asyncio.sleep(0.05)
+
+    async def _walk(self, playlist: str) -> None:
+        try:
+            text = await self._text(playlist)
+            assert text.rstrip().endswith("#EXT-X-ENDLIST"), f"{playlist} is not whole"
+            for segment in self._uris(text):
+                name = f"{playlist.rpartition('/')[0]}/{segment}"
+                assert await self._studio.store.get(hls_prefix(self._video_id) + name), f"{name} is empty"
+        except ObjectNotFoundError:
+            pytest.fail(f"{playlist} leads to nothing")
+
+    async def _text(self, name: str) -> str:
+        return (await self._studio.store.get(hls_prefix(self._video_id) + name)).decode()
+
+    @staticmethod
+    def _uris(text: str) -> list[str]:
+        return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+async def kill_at_random(
+    studio: Studio, video_id: UUID, start_worker: Start, team: list[WorkerProcess]
+) -> int:
+    """One encode, whose workers are killed up to PER_ENCODE times; how often that was."""
+    for kill in range(PER_ENCODE):
+        await until(lambda: _is_taken(studio, video_id))
+        await asyncio.sleep(random.uniform(0, 3.0))
+        if (await studio.database.videos.get(video_id)).status.is_terminal:
+            return kill
+        for worker in team:
+            worker.process.send_signal(signal.SIGKILL)
+            worker.process.wait()
+        team[:] = [start_worker(JOB_LEASE="1s")]
+    return PER_ENCODE
+
+
+async def _is_taken(studio: Studio, video_id: UUID) -> bool:
+    """Whether somebody is at work on it, or it is over."""
+    sql = "SELECT 1 FROM pgqueuer WHERE entrypoint = 'transcode' AND status = 'picked'"
+    over = (await studio.database.videos.get(video_id)).status.is_terminal
+    return over or await studio.database.pool.fetchval(sql) is not None
+
+
+@pytest.mark.timeout(120 + 60 * KILLS)
+async def test_viewers_never_notice_and_nothing_is_left_behind(
+    studio: Studio, start_worker: Start, short_film: Path, tmp_path: Path
+) -> None:
+    team = [start_worker(JOB_LEASE="1s")]
+    video_id = await studio.submit(short_film)
+    viewer = Viewer(studio, video_id)
+    kills = encodes = 0
+
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(viewer.watch())
+        while kills < KILLS:
+            kills += await kill_at_random(studio, video_id, start_worker, team)
+            video = await studio.finished(video_id)
+            encodes += 1
+            assert (video.status, video.published_number) == (VideoStatus.READY, encodes), video.failure
+            if kills < KILLS:
+                await studio.process(video_id)
+        watching.cancel()
+
+    await collect(studio)
+    published = [found.key async for found in studio.store.list(hls_prefix(video_id))]
+    assert {key.removeprefix(hls_prefix(video_id)).split("/")[0] for key in published} == {
+        master_key(video_id).rpartition("/")[2],
+        f"v{encodes}",
+    }
+    await assert_whole(studio, video_id, tmp_path)
+    assert viewer.walks > encodes
+    print(f"{kills} kills, {encodes} encodes, {viewer.walks} walks from the master to the last segment")
+
+
+async def collect(studio: Studio) -> None:
+    """Have the removals done now that wait for viewers of old encodes."""
+    await studio.database.pool.execute(
+        "UPDATE pgqueuer SET execute_after = now() WHERE entrypoint = 'remove'"
+    )
+
+    async def nothing_is_queued() -> bool:
+        return bool(await studio.database.pool.fetchval("SELECT count(*) FROM pgqueuer") == 0)
+
+    await until(nothing_is_queued)
