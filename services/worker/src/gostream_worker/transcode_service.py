@@ -30,12 +30,13 @@ from gostream_worker.ffmpeg.argv import POSTER, encode_arguments
 from gostream_worker.ffmpeg.encoder import Encoder
 from gostream_worker.ffmpeg.probe import probe_source
 from gostream_worker.ffmpeg.progress import EncoderProgress
+from gostream_worker.gate import require_conformance
 from gostream_worker.hls import AUDIO
 from gostream_worker.ladder import Plan, Profile, make_plan
+from gostream_worker.measuring import MeasuredSegments
 from gostream_worker.media import Probe
 from gostream_worker.metrics import ENCODER_SPEED
-from gostream_worker.mpegts import measure_audio, measure_video
-from gostream_worker.renditions import MeasuredSegments, Presentation, present
+from gostream_worker.renditions import Presentation, present
 from gostream_worker.reporting import ProgressReporter
 from gostream_worker.retry import patiently
 from gostream_worker.source import SOURCE_NAME, fetch_source
@@ -124,6 +125,7 @@ class TranscodeService:
         measured = await self._encode(plan, folder, uploader, reporter)
         reporter.enter("publishing")
         presentation = present(plan, measured, number=encode.number)
+        await require_conformance(presentation, measured, number=encode.number)
         poster = await self._put_the_rest(presentation, folder, uploader)
         return _Prepared(
             master=presentation.master,
@@ -134,13 +136,12 @@ class TranscodeService:
     async def _encode(
         self, plan: Plan, folder: Path, uploader: EncodeUploader, reporter: ProgressReporter
     ) -> MeasuredSegments:
-        measures = {rung.name: measure_video for rung in plan.rungs}
-        measures |= {AUDIO: measure_audio} if plan.audio else {}
-        for name in measures:
+        renditions = [*(rung.name for rung in plan.rungs), *([AUDIO] if plan.audio else [])]
+        for name in renditions:
             (folder / name).mkdir()
         encoded = asyncio.Event()
         async with task_group() as tasks:
-            uploading = tasks.create_task(uploader.follow(folder, measures, encoded))
+            uploading = tasks.create_task(uploader.follow(folder, renditions, encoded))
             report = await self._encoder.run(
                 encode_arguments(plan, source=SOURCE_NAME, folder="."),
                 folder=folder,
