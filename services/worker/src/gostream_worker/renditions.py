@@ -8,6 +8,7 @@ from gostream_shared.domain.video import Rendition
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.hls import (
     AUDIO,
+    CHANNELS,
     CLOCK,
     PLAYLIST,
     STILLS,
@@ -26,7 +27,6 @@ from gostream_worker.hls import (
 from gostream_worker.ladder import Plan, Rung
 from gostream_worker.measuring import Measured, MeasuredSegments
 
-_CHANNELS = 2
 # What containers say of their duration may be wrong by this much and still be whole.
 _DURATION_SLACK = 0.05
 _DURATION_SLACK_SECONDS = 1.0
@@ -50,7 +50,7 @@ def present(plan: Plan, measured: MeasuredSegments, *, number: int) -> Presentat
     bandwidths = {name: measure_bandwidth(parts, target=target) for name, parts in segments.items()}
     stills = {rung.name: _stills(segments[rung.name], measured[rung.name]) for rung in plan.rungs}
     variants = [_variant(plan, measured, bandwidths, rung, number) for rung in plan.rungs]
-    audio = AudioRendition(uri=f"v{number}/{AUDIO}/{PLAYLIST}", channels=_CHANNELS) if plan.audio else None
+    audio = AudioRendition(uri=f"v{number}/{AUDIO}/{PLAYLIST}", channels=CHANNELS) if plan.audio else None
     trick = [
         StillVariant(
             uri=f"v{number}/{rung.name}/{STILLS}",

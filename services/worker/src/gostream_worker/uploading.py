@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gostream_shared.storage import ObjectStore
-from gostream_worker.concurrency import task_group
+from gostream_worker.concurrency import task_group, wait_for
 from gostream_worker.measuring import Measured, MeasuredSegments, measure
 from gostream_worker.metrics import UPLOADED_BYTES
 from gostream_worker.retry import patiently
@@ -30,6 +30,8 @@ class EncodeUploader:
         self._pool = asyncio.Semaphore(POOL)
         #: Key → size of everything that was put.
         self.uploaded: dict[str, int] = {}
+        #: What is stored of each rendition.
+        self.measured: dict[str, dict[str, Measured]] = {}
 
     async def follow(
         self, folder: Path, renditions: Iterable[str], encoded: asyncio.Event
@@ -39,7 +41,7 @@ class EncodeUploader:
         The encoder renames a segment when it is whole. Uploaded files are removed. Answers every rendition's
         segments in order.
         """
-        measured: dict[str, dict[str, Measured]] = {name: {} for name in renditions}
+        self.measured = measured = {name: dict[str, Measured]() for name in renditions}
         taken: set[Path] = set()
         async with task_group() as uploads:
             last_look = False
@@ -50,7 +52,7 @@ class EncodeUploader:
                         taken.add(path)
                         uploads.create_task(self._segment(path, name, parts))
                 if not last_look:
-                    await _wait(encoded, POLL_INTERVAL)
+                    await wait_for(encoded, POLL_INTERVAL)
         return {name: dict(sorted(parts.items())) for name, parts in measured.items()}
 
     async def _segment(self, path: Path, rendition: str, measured: dict[str, Measured]) -> None:
@@ -61,11 +63,11 @@ class EncodeUploader:
             measured[path.name] = found
             await asyncio.to_thread(path.unlink)
 
-    async def put(self, name: str, data: bytes, *, content_type: str) -> None:
-        """Store one object below the prefix, for ever. Raises BackendUnavailableError."""
+    async def put(self, name: str, data: bytes, *, content_type: str, cache_control: str = IMMUTABLE) -> None:
+        """Store one object below the prefix, by default for ever. Raises BackendUnavailableError."""
         key = self._prefix + name
         await patiently(
-            lambda: self._store.put(key, data, content_type=content_type, cache_control=IMMUTABLE),
+            lambda: self._store.put(key, data, content_type=content_type, cache_control=cache_control),
             patience=self._patience,
         )
         self.uploaded[key] = len(data)
@@ -74,11 +76,3 @@ class EncodeUploader:
 
 def _finished(folder: Path, taken: set[Path]) -> list[Path]:
     return sorted(path for path in folder.glob("*.ts") if path not in taken)
-
-
-async def _wait(event: asyncio.Event, timeout: float) -> None:
-    try:
-        async with asyncio.timeout(timeout):
-            await event.wait()
-    except TimeoutError:
-        pass
