@@ -142,6 +142,20 @@ async def test_progress_changes_no_version(database: PostgresDatabase) -> None:
     )
 
 
+async def test_an_encode_is_playable_early_until_it_ends_or_another_begins(
+    database: PostgresDatabase,
+) -> None:
+    encode = await processing(database)
+
+    playable = await database.videos.mark_video_playable(encode)
+    ready = await database.videos.mark_video_ready(encode, PUBLICATION)
+    await database.videos.start_encode(encode.video_id, profile="default")
+
+    assert playable.version < ready.version, "caches hear of it"
+    again = await database.videos.get(encode.video_id)
+    assert [video.is_playable_early for video in (playable, ready, again)] == [True, False, False]
+
+
 async def test_starting_twice_at_once_starts_one_encode(database: PostgresDatabase) -> None:
     video = await database.videos.create(new_video())
 
@@ -184,13 +198,15 @@ async def test_waiting_encodes_are_counted_until_a_worker_begins_them(database: 
 
 
 @pytest.mark.parametrize(
-    "act", ["report_progress", "lock_for_publish", "mark_video_ready", "mark_video_failed"]
+    "act",
+    ["report_progress", "mark_video_playable", "lock_for_publish", "mark_video_ready", "mark_video_failed"],
 )
 async def test_an_attempt_that_was_superseded_can_do_nothing(database: PostgresDatabase, act: str) -> None:
     zombie = await processing(database)
     await database.videos.begin_attempt(zombie.video_id, zombie.number, worker="w2")
     arguments = {
         "report_progress": (Progress(stage="encoding"),),
+        "mark_video_playable": (),
         "lock_for_publish": (),
         "mark_video_ready": (PUBLICATION,),
         "mark_video_failed": (FAILURE,),

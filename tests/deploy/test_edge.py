@@ -3,6 +3,7 @@
 import gzip
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic, sleep
 from typing import Any
 
 import aioboto3
@@ -26,7 +27,9 @@ async def test_a_stream_from_the_object_store(
     await _put(store, f"hls/{video}/v1/720p/seg_00001.ts", b"\x47" * 188_000, "video/mp2t")
     await _put(store, f"uploads/{video}/source.ts", b"private", "video/mp2t")
     edge = make_edge(Origin(port=store.port))
+    await _put(store, f"hls/{video}/v1/early-720p.m3u8", b"#EXTM3U\n", "application/vnd.apple.mpegurl")
     for target, kind, keep in (
+        (f"/hls/{video}/v1/early-720p.m3u8", "application/vnd.apple.mpegurl", "public, max-age=1"),
         (f"/hls/{video}/master.m3u8", "application/vnd.apple.mpegurl", "public, max-age=60"),
         (f"/hls/{video}/v1/720p/seg_00001.ts", "video/mp2t", IMMUTABLE),
     ):
@@ -177,3 +180,16 @@ def test_without_a_secret_nobody_refreshes(origin: Origin, make_edge: Callable[.
     ask(edge, MASTER)
     assert ask(edge, MASTER, X_Cache_Refresh="").cache == "HIT"
     assert ask(edge, MASTER).cache == "HIT"
+
+
+def test_a_playlist_that_grows_is_soon_seen_to_have_grown(edge: Nginx, origin: Origin) -> None:
+    growing = "/hls/v-1/v2/early-720p.m3u8"
+    origin.objects[f"/videos{growing}"] = b"#EXTM3U\nshort"
+    first = ask(edge, growing)
+    origin.objects[f"/videos{growing}"] = b"#EXTM3U\nlonger"
+
+    deadline = monotonic() + 20
+    while ask(edge, growing).body != b"#EXTM3U\nlonger":
+        assert monotonic() < deadline
+        sleep(0.2)
+    assert (first.status, first.headers["cache-control"]) == (200, "public, max-age=1")

@@ -42,6 +42,7 @@ def processing_progress(console: Console) -> Iterator[Callable[[video_pb2.Video]
     columns = (TextColumn("{task.description:<10}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, TextColumn("{task.fields[left]}"), console=console) as bars:
         task = bars.add_task("waiting", total=100, left="")
+        playable = _Playable()
 
         def show(video: video_pb2.Video) -> None:
             work = video.processing
@@ -50,6 +51,8 @@ def processing_progress(console: Console) -> Iterator[Callable[[video_pb2.Video]
                 again = f"attempt {work.attempt}" if work.attempt > 1 else ""
                 said = " · ".join(part for part in (left, again) if part)
                 bars.update(task, description=work.stage or "queued", completed=work.percent, left=said)
+                if url := playable.new(video):
+                    bars.console.out(f"already plays: {url}", highlight=False)
             elif video.status == video_pb2.Video.STATUS_READY:
                 bars.update(task, description="ready", completed=100, left="")
             else:
@@ -58,12 +61,28 @@ def processing_progress(console: Console) -> Iterator[Callable[[video_pb2.Video]
         yield show
 
 
+class _Playable:
+    """Says once for each encode where it can be played early."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def new(self, video: video_pb2.Video) -> str:
+        """The address, the first time it is there."""
+        url = video.processing.playable_url
+        if url == self._said:
+            return ""
+        self._said = url
+        return url
+
+
 class _Lines:
     """A line for each new stage, and for each quarter within one."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._said: tuple[str, int] | None = None
+        self._playable = _Playable()
 
     def __call__(self, video: video_pb2.Video) -> None:
         work = video.processing
@@ -73,3 +92,5 @@ class _Lines:
         if step != self._said:
             self._said = step
             self._console.out(f"{stage} {work.percent:.0f} %" if processing else stage, highlight=False)
+        if url := self._playable.new(video):
+            self._console.out(f"already plays: {url}", highlight=False)

@@ -243,6 +243,24 @@ async def test_a_full_queue_refuses_new_encodes_and_not_repetitions(
     await api.stub.TriggerProcess(TriggerProcessRequest(id=first))
 
 
+async def test_what_there_is_of_an_encode_can_be_played_until_it_is_ready(
+    api: Any, database: PostgresDatabase
+) -> None:
+    video_id = await api.uploaded()
+    await api.stub.TriggerProcess(TriggerProcessRequest(id=video_id))
+    encode = await database.videos.begin_attempt(UUID(video_id), 1, worker="w")
+
+    waiting = await api.stub.GetVideo(GetVideoRequest(id=video_id, min_version=3))
+    playable = await database.videos.mark_video_playable(encode)
+    playing = await api.stub.GetVideo(GetVideoRequest(id=video_id, min_version=playable.version))
+    published = await database.videos.mark_video_ready(encode, PUBLICATION)
+    ready = await api.stub.GetVideo(GetVideoRequest(id=video_id, min_version=published.version))
+
+    assert waiting.processing.playable_url == ready.processing.playable_url == ""
+    assert playing.processing.playable_url == f"{CDN}/hls/{video_id}/v1/early.m3u8"
+    assert playing.playback_url == ""
+
+
 async def test_a_ready_video_has_a_playback_url_and_keeps_it_while_it_is_encoded_again(
     api: Any, database: PostgresDatabase
 ) -> None:

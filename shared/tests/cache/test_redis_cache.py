@@ -151,7 +151,7 @@ async def test_an_entry_of_another_schema_is_a_miss(
     cache: RedisVideoCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # R26
     await fill(cache, 1)
-    monkeypatch.setattr(redis_cache, "SCHEMA", "2")
+    monkeypatch.setattr(redis_cache, "SCHEMA", "another")
     assert (await lease(cache)).stale is None
 
 

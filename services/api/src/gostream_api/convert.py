@@ -13,6 +13,7 @@ from gostream_shared.domain.video import (
     Rendition,
     Video,
     VideoStatus,
+    early_master_key,
     hls_prefix,
     master_key,
 )
@@ -36,7 +37,9 @@ def video_message(video: Video, cdn_base_url: str, progress: Progress | None = N
         create_time=_timestamp(video.created_at),
         update_time=_timestamp(video.updated_at),
         ready_time=_timestamp(video.ready_at) if video.ready_at else None,
-        processing=_processing(video, progress) if video.status is VideoStatus.PROCESSING else None,
+        processing=_processing(video, cdn_base_url, progress)
+        if video.status is VideoStatus.PROCESSING
+        else None,
         error=_error(video.failure) if video.failure else None,
     )
     if video.publication is not None:
@@ -81,15 +84,17 @@ def _rendition(rendition: Rendition) -> video_pb2.Rendition:
     )
 
 
-def _processing(video: Video, progress: Progress | None) -> video_pb2.Processing:
+def _processing(video: Video, cdn_base_url: str, progress: Progress | None) -> video_pb2.Processing:
     """Until a worker begins, the stage is known without asking: it waits in the queue."""
     waiting = "queued" if video.attempt == 0 else ""
+    early = early_master_key(video.id, video.encode_number)
     return video_pb2.Processing(
         stage=progress.stage if progress else waiting,
         percent=progress.percent if progress else 0,
         eta=_duration(progress.eta) if progress and progress.eta is not None else None,
         attempt=video.attempt,
         encode_id=str(video.encode_number),
+        playable_url=f"{cdn_base_url}/{early}" if video.is_playable_early else "",
     )
 
 

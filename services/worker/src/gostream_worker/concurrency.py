@@ -15,6 +15,15 @@ async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
         raise _first(group_error) from None
 
 
+async def wait_for(event: asyncio.Event, timeout: float) -> None:
+    """Until the event is set, but at most so many seconds."""
+    try:
+        async with asyncio.timeout(timeout):
+            await event.wait()
+    except TimeoutError:
+        pass
+
+
 def _first(group_error: BaseExceptionGroup) -> BaseException:
     first = group_error.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -12,7 +12,10 @@ START_BANDWIDTH = 2_000_000
 PLAYLIST = "playlist.m3u8"
 STILLS = "iframes.m3u8"
 AUDIO = "audio"
+#: Of the sound, whatever the source has.
+CHANNELS = 2
 _VERSION = 6
+_FROM_THE_START = "#EXT-X-START:TIME-OFFSET=0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +87,17 @@ def target_duration(*renditions: Sequence[Segment]) -> int:
 
 def media_playlist(segments: Sequence[Segment], *, target: int) -> str:
     """A complete VOD playlist of one rendition."""
-    lines = _media_head(target)
-    for segment in segments:
-        lines += [f"#EXTINF:{segment.ticks / CLOCK:.6f},", segment.name]
-    return "\n".join([*lines, "#EXT-X-ENDLIST", ""])
+    return "\n".join([*_media_head(target), *_listed(segments), "#EXT-X-ENDLIST", ""])
+
+
+def growing_playlist(segments: Sequence[Segment], *, target: int, ended: bool) -> str:
+    """One rendition as far as it is there; players are told to begin at its start, not where it grows."""
+    head = [*_media_head(target, kind="EVENT"), _FROM_THE_START]
+    return "\n".join([*head, *_listed(segments), *(["#EXT-X-ENDLIST"] if ended else []), ""])
+
+
+def _listed(segments: Sequence[Segment]) -> list[str]:
+    return [line for segment in segments for line in (f"#EXTINF:{segment.ticks / CLOCK:.6f},", segment.name)]
 
 
 def still_playlist(stills: Sequence[Still], *, header: int, target: int) -> str:
@@ -106,13 +116,13 @@ def still_playlist(stills: Sequence[Still], *, header: int, target: int) -> str:
     return "\n".join([*lines, "#EXT-X-ENDLIST", ""])
 
 
-def _media_head(target: int) -> list[str]:
+def _media_head(target: int, *, kind: str = "VOD") -> list[str]:
     return [
         "#EXTM3U",
         f"#EXT-X-VERSION:{_VERSION}",
         f"#EXT-X-TARGETDURATION:{target}",
         "#EXT-X-MEDIA-SEQUENCE:0",
-        "#EXT-X-PLAYLIST-TYPE:VOD",
+        f"#EXT-X-PLAYLIST-TYPE:{kind}",
         "#EXT-X-INDEPENDENT-SEGMENTS",
     ]
 

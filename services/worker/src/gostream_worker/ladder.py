@@ -73,6 +73,11 @@ class Plan:
         return gops * self.gop_frames / self.fps
 
     @property
+    def longest_segment(self) -> Fraction:
+        """Seconds that no segment of the picture exceeds."""
+        return self.segment_duration
+
+    @property
     def poster_at(self) -> float:
         """Second that the poster shows."""
         return self.duration / 10

@@ -1,4 +1,4 @@
-"""From measured segments to what is published: pure, and the encoder's work is checked on the way."""
+"""From measured segments to what is published: pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from gostream_shared.domain.video import Rendition
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.hls import (
     AUDIO,
+    CHANNELS,
     CLOCK,
     PLAYLIST,
     STILLS,
@@ -24,11 +25,8 @@ from gostream_worker.hls import (
     target_duration,
 )
 from gostream_worker.ladder import Plan, Rung
-from gostream_worker.mpegts import Measured
+from gostream_worker.measuring import Measured, MeasuredSegments
 
-#: Rendition → its segments by name, as measured.
-MeasuredSegments = Mapping[str, Mapping[str, Measured]]
-_CHANNELS = 2
 # What containers say of their duration may be wrong by this much and still be whole.
 _DURATION_SLACK = 0.05
 _DURATION_SLACK_SECONDS = 1.0
@@ -45,14 +43,14 @@ class Presentation:
 
 
 def present(plan: Plan, measured: MeasuredSegments, *, number: int) -> Presentation:
-    """Write the playlists of encode `number`. Raises ProcessingFailedError when the segments are wrong."""
+    """Write the playlists of encode `number`. Raises ProcessingFailedError when segments are missing."""
     segments = {name: _segments(plan, name, parts) for name, parts in measured.items()}
-    _require_complete(plan, measured, segments)
+    _require_complete(plan, segments)
     target = target_duration(*segments.values())
     bandwidths = {name: measure_bandwidth(parts, target=target) for name, parts in segments.items()}
     stills = {rung.name: _stills(segments[rung.name], measured[rung.name]) for rung in plan.rungs}
     variants = [_variant(plan, measured, bandwidths, rung, number) for rung in plan.rungs]
-    audio = AudioRendition(uri=f"v{number}/{AUDIO}/{PLAYLIST}", channels=_CHANNELS) if plan.audio else None
+    audio = AudioRendition(uri=f"v{number}/{AUDIO}/{PLAYLIST}", channels=CHANNELS) if plan.audio else None
     trick = [
         StillVariant(
             uri=f"v{number}/{rung.name}/{STILLS}",
@@ -81,26 +79,28 @@ def _playlists(
         f"{name}/{PLAYLIST}": media_playlist(parts, target=target) for name, parts in segments.items()
     }
     for name, pictures in stills.items():
-        header = next(iter(measured[name].values())).header
+        header = next(iter(measured[name].values())).whole.tables_end
         playlists[f"{name}/{STILLS}"] = still_playlist(pictures, header=header, target=target)
     return playlists
 
 
 def _segments(plan: Plan, name: str, parts: Mapping[str, Measured]) -> list[Segment]:
     """Each lasts until the next one begins, the last one until its last frame ends."""
-    ordered = sorted(parts.items())
+    ordered = list(parts.items())
     ends = (
         [measured.first_pts for _, measured in ordered[1:]] + [_end(plan, ordered[-1][1])] if ordered else []
     )
     return [
-        Segment(name=file, ticks=end - measured.first_pts, size=measured.size)
+        Segment(name=file, ticks=end - measured.first_pts, size=measured.whole.size)
         for (file, measured), end in zip(ordered, ends, strict=True)
     ]
 
 
 def _stills(segments: Sequence[Segment], parts: Mapping[str, Measured]) -> list[Still]:
     """Each key frame is shown until the next one, the last one until the end."""
-    found = [(segment.name, frame) for segment in segments for frame in parts[segment.name].key_frames]
+    found = [(segment.name, frame) for segment in segments for frame in parts[segment.name].whole.key_frames]
+    if not found:
+        raise ProcessingFailedError(Code.INTERNAL, "segments.start: no key frame in a whole rendition")
     end = parts[segments[0].name].first_pts + _total(segments)
     ends = [frame.pts for _, frame in found[1:]] + [end]
     return [
@@ -110,35 +110,21 @@ def _stills(segments: Sequence[Segment], parts: Mapping[str, Measured]) -> list[
 
 
 def _end(plan: Plan, last: Measured) -> int:
-    return last.end if last.end is not None else last.last_pts + round(CLOCK / plan.fps)
+    if last.whole.video:
+        return last.whole.video.last_pts + round(CLOCK / plan.fps)
+    return last.first_pts + (last.whole.audio.ticks if last.whole.audio else 0)
 
 
 def _total(segments: Sequence[Segment]) -> int:
     return sum(segment.ticks for segment in segments)
 
 
-def _require_complete(
-    plan: Plan, measured: MeasuredSegments, segments: Mapping[str, Sequence[Segment]]
-) -> None:
+def _require_complete(plan: Plan, segments: Mapping[str, Sequence[Segment]]) -> None:
     expected = {rung.name for rung in plan.rungs} | ({AUDIO} if plan.audio else set())
     if {name for name, parts in segments.items() if parts} != expected:
         raise ProcessingFailedError(
             Code.CORRUPT_STREAM, f"nothing was decoded for some of {sorted(expected)}"
         )
-    cuts = {
-        rung.name: [(m.first_pts, m.frames) for _, m in sorted(measured[rung.name].items())]
-        for rung in plan.rungs
-    }
-    if any(cut != cuts[plan.rungs[0].name] for cut in cuts.values()):
-        raise ProcessingFailedError(Code.INTERNAL, "the rungs are not cut at the same frames")
-    if any(
-        not m.key_frames or m.key_frames[0].pts != m.first_pts
-        for r in plan.rungs
-        for m in measured[r.name].values()
-    ):
-        raise ProcessingFailedError(Code.INTERNAL, "a segment does not begin with a key frame")
-    if any(segment.ticks <= 0 for parts in segments.values() for segment in parts):
-        raise ProcessingFailedError(Code.INTERNAL, "a segment has no duration")
     longest = max(_total(parts) for parts in segments.values()) / CLOCK
     if longest < plan.duration * (1 - _DURATION_SLACK) - _DURATION_SLACK_SECONDS:
         raise ProcessingFailedError(

@@ -24,18 +24,20 @@ from gostream_shared.domain.video import (
 from gostream_shared.storage import ObjectStore
 from gostream_worker.admission import SourceLimits, admit
 from gostream_worker.concurrency import task_group
+from gostream_worker.early import EarlyStream
 from gostream_worker.edge import Edge
 from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
 from gostream_worker.ffmpeg.argv import POSTER, encode_arguments
 from gostream_worker.ffmpeg.encoder import Encoder
 from gostream_worker.ffmpeg.probe import probe_source
 from gostream_worker.ffmpeg.progress import EncoderProgress
+from gostream_worker.gate import require_conformance
 from gostream_worker.hls import AUDIO
 from gostream_worker.ladder import Plan, Profile, make_plan
+from gostream_worker.measuring import MeasuredSegments
 from gostream_worker.media import Probe
 from gostream_worker.metrics import ENCODER_SPEED
-from gostream_worker.mpegts import measure_audio, measure_video
-from gostream_worker.renditions import MeasuredSegments, Presentation, present
+from gostream_worker.renditions import Presentation, present
 from gostream_worker.reporting import ProgressReporter
 from gostream_worker.retry import patiently
 from gostream_worker.source import SOURCE_NAME, fetch_source
@@ -121,28 +123,40 @@ class TranscodeService:
             encode_prefix(encode.video_id, encode.number),
             patience=self._settings.step_patience,
         )
-        measured = await self._encode(plan, folder, uploader, reporter)
+        early = EarlyStream(plan, uploader, partial(self._announce_playable, encode))
+        measured = await self._encode(_Run(encode, plan, folder), uploader, early, reporter)
         reporter.enter("publishing")
         presentation = present(plan, measured, number=encode.number)
+        await require_conformance(presentation, measured, number=encode.number)
         poster = await self._put_the_rest(presentation, folder, uploader)
+        await early.end()
         return _Prepared(
             master=presentation.master,
             publication=_publication(probe, presentation, f"v{encode.number}/{POSTER}" if poster else None),
             leftovers=await self._verify(encode, uploader),
         )
 
+    async def _announce_playable(self, encode: Encode) -> None:
+        videos = self._outside.database.videos
+        video = await patiently(
+            lambda: videos.mark_video_playable(encode), patience=self._settings.step_patience
+        )
+        await self._outside.announcer.announce(video.id, video.version)
+        _log.info("playable")
+
     async def _encode(
-        self, plan: Plan, folder: Path, uploader: EncodeUploader, reporter: ProgressReporter
+        self, run: "_Run", uploader: EncodeUploader, early: EarlyStream, reporter: ProgressReporter
     ) -> MeasuredSegments:
-        measures = {rung.name: measure_video for rung in plan.rungs}
-        measures |= {AUDIO: measure_audio} if plan.audio else {}
-        for name in measures:
+        plan, folder = run.plan, run.folder
+        renditions = [*(rung.name for rung in plan.rungs), *([AUDIO] if plan.audio else [])]
+        for name in renditions:
             (folder / name).mkdir()
         encoded = asyncio.Event()
         async with task_group() as tasks:
-            uploading = tasks.create_task(uploader.follow(folder, measures, encoded))
+            uploading = tasks.create_task(uploader.follow(folder, renditions, encoded))
+            tasks.create_task(early.follow(encoded))
             report = await self._encoder.run(
-                encode_arguments(plan, source=SOURCE_NAME, folder="."),
+                encode_arguments(plan, source=SOURCE_NAME, folder=".", attempt=run.encode.attempt),
                 folder=folder,
                 duration=plan.duration,
                 on_progress=partial(_note_progress, reporter, plan.duration),
@@ -199,6 +213,15 @@ class TranscodeService:
                     delay=max(_KEEP_OLD, 2 * prepared.publication.duration),
                 )
         return video
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One run of the encoder."""
+
+    encode: Encode
+    plan: Plan
+    folder: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

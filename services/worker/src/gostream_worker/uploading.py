@@ -1,15 +1,13 @@
 """Segments go to the object store while the encoder is still at work on the next ones."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from gostream_shared.storage import ObjectStore
-from gostream_worker.concurrency import task_group
-from gostream_worker.failures import Code, ProcessingFailedError
+from gostream_worker.concurrency import task_group, wait_for
+from gostream_worker.measuring import Measured, MeasuredSegments, measure
 from gostream_worker.metrics import UPLOADED_BYTES
-from gostream_worker.mpegts import EmptySegmentError, Measured
-from gostream_worker.renditions import MeasuredSegments
 from gostream_worker.retry import patiently
 
 #: Uploads at once.
@@ -20,7 +18,6 @@ SEGMENT_TYPE = "video/mp2t"
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 POSTER_TYPE = "image/jpeg"
 IMMUTABLE = "public, max-age=31536000, immutable"
-Measure = Callable[[bytes], Measured]
 
 
 class EncodeUploader:
@@ -33,45 +30,44 @@ class EncodeUploader:
         self._pool = asyncio.Semaphore(POOL)
         #: Key → size of everything that was put.
         self.uploaded: dict[str, int] = {}
+        #: What is stored of each rendition.
+        self.measured: dict[str, dict[str, Measured]] = {}
 
     async def follow(
-        self, folder: Path, renditions: Mapping[str, Measure], encoded: asyncio.Event
+        self, folder: Path, renditions: Iterable[str], encoded: asyncio.Event
     ) -> MeasuredSegments:
         """Upload segments as they appear below `folder`/{rendition}/ until `encoded` is set and none is left.
 
-        The encoder renames a segment when it is whole. Uploaded files are removed.
+        The encoder renames a segment when it is whole. Uploaded files are removed. Answers every rendition's
+        segments in order.
         """
-        measured: dict[str, dict[str, Measured]] = {name: {} for name in renditions}
+        self.measured = measured = {name: dict[str, Measured]() for name in renditions}
         taken: set[Path] = set()
         async with task_group() as uploads:
             last_look = False
             while not last_look:
                 last_look = encoded.is_set()
-                for name, measure in renditions.items():
+                for name, parts in measured.items():
                     for path in await asyncio.to_thread(_finished, folder / name, taken):
                         taken.add(path)
-                        uploads.create_task(self._segment(path, name, measure, measured[name]))
+                        uploads.create_task(self._segment(path, name, parts))
                 if not last_look:
-                    await _wait(encoded, POLL_INTERVAL)
-        return measured
+                    await wait_for(encoded, POLL_INTERVAL)
+        return {name: dict(sorted(parts.items())) for name, parts in measured.items()}
 
-    async def _segment(
-        self, path: Path, rendition: str, measure: Measure, measured: dict[str, Measured]
-    ) -> None:
+    async def _segment(self, path: Path, rendition: str, measured: dict[str, Measured]) -> None:
         async with self._pool:
             data = await asyncio.to_thread(path.read_bytes)
-            try:
-                measured[path.name] = await asyncio.to_thread(measure, data)
-            except EmptySegmentError as error:
-                raise ProcessingFailedError(Code.CORRUPT_STREAM, f"{rendition}: {error}") from error
+            found = await asyncio.to_thread(measure, data)
             await self.put(f"{rendition}/{path.name}", data, content_type=SEGMENT_TYPE)
+            measured[path.name] = found
             await asyncio.to_thread(path.unlink)
 
-    async def put(self, name: str, data: bytes, *, content_type: str) -> None:
-        """Store one object below the prefix, for ever. Raises BackendUnavailableError."""
+    async def put(self, name: str, data: bytes, *, content_type: str, cache_control: str = IMMUTABLE) -> None:
+        """Store one object below the prefix, by default for ever. Raises BackendUnavailableError."""
         key = self._prefix + name
         await patiently(
-            lambda: self._store.put(key, data, content_type=content_type, cache_control=IMMUTABLE),
+            lambda: self._store.put(key, data, content_type=content_type, cache_control=cache_control),
             patience=self._patience,
         )
         self.uploaded[key] = len(data)
@@ -80,11 +76,3 @@ class EncodeUploader:
 
 def _finished(folder: Path, taken: set[Path]) -> list[Path]:
     return sorted(path for path in folder.glob("*.ts") if path not in taken)
-
-
-async def _wait(event: asyncio.Event, timeout: float) -> None:
-    try:
-        async with asyncio.timeout(timeout):
-            await event.wait()
-    except TimeoutError:
-        pass

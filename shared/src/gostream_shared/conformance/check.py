@@ -3,15 +3,19 @@
     report = await check(DirectorySource(Path("hls/018f…")))
     if not report.passed: …
 
-The worker calls it before it publishes; `gostream verify` shows what it says.
+`gostream verify` shows what it says. The worker asks `check_written` before it publishes.
 """
 
 import asyncio
+from collections.abc import Mapping
 
-from gostream_shared.conformance.load import Limits, load
+from gostream_shared.conformance.load import Limits, Measured, load
 from gostream_shared.conformance.report import Report, judge
 from gostream_shared.conformance.rules import ALL
-from gostream_shared.conformance.sources import Source
+from gostream_shared.conformance.sources import Source, WrittenSource
+
+#: What we wrote ourselves may be long: twelve hours with a key frame every second in each rung.
+_OURS = Limits(segments=1_000_000)
 
 
 async def check(source: Source, *, limits: Limits | None = None) -> Report:
@@ -20,4 +24,14 @@ async def check(source: Source, *, limits: Limits | None = None) -> Report:
     Whatever else is wrong is a finding: hostile input is ordinary input here.
     """
     presentation = await load(source, limits or Limits())
+    return await asyncio.to_thread(judge, presentation, ALL)
+
+
+async def check_written(texts: Mapping[str, bytes], measured: Measured, *, master: str) -> Report:
+    """Judge what is about to be published: playlists as text, segments as measured when written.
+
+    Paths are relative to the directory of `master`. Nothing is read.
+    """
+    source = WrittenSource(texts, frozenset(path for path, _ in measured), master=master)
+    presentation = await load(source, _OURS, measured=measured)
     return await asyncio.to_thread(judge, presentation, ALL)

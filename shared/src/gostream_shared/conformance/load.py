@@ -2,11 +2,16 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from gostream_shared.conformance.errors import MalformedError, PlaylistError, UnreadableError
+from gostream_shared.conformance.errors import (
+    MalformedError,
+    PlaylistError,
+    TransportError,
+    UnreadableError,
+)
 from gostream_shared.conformance.playlist import (
     ByteRange,
     MasterPlaylist,
@@ -15,10 +20,13 @@ from gostream_shared.conformance.playlist import (
     parse_media,
 )
 from gostream_shared.conformance.presentation import Answer, Kind, Piece, Presentation, Track
-from gostream_shared.conformance.segment import measure_segment
+from gostream_shared.conformance.segment import SegmentMeasure, measure_segment
 from gostream_shared.conformance.sources import Resource, Source, resolve
 
 Item = TypeVar("Item")
+#: What was measured before: (path, byte range or None for the whole segment) → measure. That of a range was
+#: taken with the tables of its segment in front.
+Measured = Mapping[tuple[str, ByteRange | None], SegmentMeasure]
 MISSING_NAME = "gostream-verify-no-such-file.m3u8"
 
 
@@ -38,15 +46,19 @@ class Limits:
     concurrency: int = 4
 
 
-async def load(source: Source, limits: Limits) -> Presentation:
-    """Read and measure the whole tree. Raises UnreadableError when there is not even a master playlist."""
-    return await _Loader(source, limits).load()
+async def load(source: Source, limits: Limits, *, measured: Measured | None = None) -> Presentation:
+    """Read the whole tree, and measure it unless that was done before: then no segment is read.
+
+    Raises UnreadableError when there is not even a master playlist.
+    """
+    return await _Loader(source, limits, measured).load()
 
 
 class _Loader:
-    def __init__(self, source: Source, limits: Limits) -> None:
+    def __init__(self, source: Source, limits: Limits, measured: Measured | None) -> None:
         self._source = source
         self._limits = limits
+        self._measured = measured
         self._left = limits.total_bytes
         self._found = Presentation(source.master, over_http=source.over_http)
 
@@ -165,6 +177,10 @@ class _Loader:
 
     async def _load_file(self, item: tuple[str, list[tuple[Track, Piece]]]) -> None:
         path, uses = item
+        if self._measured is not None:
+            for _, piece in uses:
+                self._recall(self._measured, piece, path)
+            return
         body = await self._get(path, uses[0][1].where, self._limits.segment_bytes)
         if body is None:
             return
@@ -175,6 +191,21 @@ class _Loader:
                 await self._measure(track, piece, path, body)
             else:
                 piece.size, piece.measure, piece.problem = twin.size, twin.measure, twin.problem
+
+    def _recall(self, measured: Measured, piece: Piece, path: str) -> None:
+        part = piece.segment.byte_range
+        whole, measure = measured.get((path, None)), measured.get((path, part))
+        if whole is None:
+            self._found.unreadable.append((piece.where, f"{path} was never written"))
+            return
+        piece.size = part.size if part else whole.size
+        tables = piece.segment.map[1] if piece.segment.map else None
+        if measure is None:
+            piece.problem = TransportError(f"no key frame has this range of {path}")
+        elif part and tables != ByteRange(0, whole.tables_end):
+            piece.problem = TransportError("the tables are not where EXT-X-MAP says")
+        else:
+            piece.measure = measure
 
     async def _measure(self, track: Track, piece: Piece, path: str, body: bytes) -> None:
         """Measure one piece; what many overlapping ranges of one file cost is bounded by the total, too."""

@@ -1,6 +1,6 @@
 """One pass over a segment's bytes: what playlists and rules need to know of it, in a few hundred bytes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median_low
@@ -115,6 +115,13 @@ def measure_segment(data: bytes) -> SegmentMeasure:
         counters=transport.counters,
         jumps=transport.jumps,
     )
+
+
+def measure_stills(data: bytes, segment: SegmentMeasure) -> Iterator[SegmentMeasure]:
+    """Measure each key frame of a segment as players of I-frame playlists get it: after the tables."""
+    tables = data[: segment.tables_end]
+    for key in segment.key_frames:
+        yield measure_segment(tables + data[key.offset : key.offset + key.size])
 
 
 @dataclass(slots=True)

@@ -67,6 +67,26 @@ class DirectorySource:
         return frozenset(path.relative_to(self._root).as_posix() for path in found)
 
 
+class WrittenSource:
+    """A tree that is known without reading it: the playlists' texts, and the paths of its segments."""
+
+    over_http = False
+
+    def __init__(self, texts: Mapping[str, bytes], segments: frozenset[str], *, master: str) -> None:
+        self._texts = texts
+        self._segments = segments
+        self.master = master
+
+    async def read(self, path: str, *, limit: int, headers: Mapping[str, str] | None = None) -> Resource:
+        text = self._texts.get(path)
+        if text is None or len(text) > limit:
+            raise UnreadableError(f"{path} is no playlist of this tree, or larger than {limit} bytes")
+        return Resource(text)
+
+    async def files(self) -> frozenset[str] | None:
+        return self._segments | self._texts.keys()
+
+
 Fetch = Callable[[str, Mapping[str, str], int], Awaitable[Resource]]
 
 

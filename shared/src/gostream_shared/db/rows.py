@@ -10,7 +10,7 @@ _failure = TypeAdapter(Failure)
 
 #: The columns that `video_from_row` needs.
 VIDEO_COLUMNS = """id, user_id, title, status, version, content_type, created_at, updated_at, ready_at,
-  encode_number, attempt, published_number, publication, failure"""
+  encode_number, attempt, published_number, playable_number, publication, failure"""
 
 
 def video_from_row(row: asyncpg.Record) -> Video:
@@ -28,6 +28,7 @@ def video_from_row(row: asyncpg.Record) -> Video:
         encode_number=row["encode_number"],
         attempt=row["attempt"],
         published_number=row["published_number"],
+        playable_number=row["playable_number"],
         publication=_publication.validate_json(publication) if publication else None,
         failure=_failure.validate_json(failure) if failure else None,
     )

@@ -213,6 +213,18 @@ class PostgresVideoRepository:
         )
         return Progress(stage=row["stage"], percent=row["percent"]) if row else None
 
+    async def mark_video_playable(self, encode: Encode) -> Video:
+        row = await self._row(
+            f"""UPDATE videos SET playable_number = encode_number
+            WHERE id = $1 AND encode_number = $2 AND attempt = $3
+              AND status = 'PROCESSING' AND deleted_at IS NULL
+            RETURNING {VIDEO_COLUMNS}""",
+            *_fence(encode),
+        )
+        if row is None:
+            raise _fence_lost(encode)
+        return video_from_row(row)
+
     async def lock_for_publish(self, encode: Encode) -> None:
         row = await self._row(
             """SELECT 1 FROM videos WHERE id = $1 AND encode_number = $2 AND attempt = $3

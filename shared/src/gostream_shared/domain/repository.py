@@ -106,6 +106,10 @@ class VideoRepository(Protocol):
         """What report_progress noted last for that encode."""
         ...
 
+    async def mark_video_playable(self, encode: Encode) -> Video:
+        """The encode at work can be played from now on, as far as it has come. Raises FenceLostError."""
+        ...
+
     async def lock_for_publish(self, encode: Encode) -> None:
         """Within a transaction: hold the row until it ends. Raises FenceLostError."""
         ...

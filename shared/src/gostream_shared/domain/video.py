@@ -7,6 +7,9 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from uuid import UUID
 
+#: The master playlist of an encode that is still at work, below the encode's prefix.
+EARLY_MASTER = "early.m3u8"
+
 
 class VideoStatus(enum.StrEnum):
     """Where a video is in its life; the wire's names without their prefix."""
@@ -124,6 +127,7 @@ class Video:
     encode_number: int = 0  # of the latest encode; 0 = none yet
     attempt: int = 0  # of that encode
     published_number: int | None = None  # of the encode that viewers see
+    playable_number: int | None = None  # of the latest encode that could be played before it was READY
     publication: Publication | None = None
     failure: Failure | None = None
 
@@ -131,6 +135,11 @@ class Video:
     def etag(self) -> str:
         """Opaque to clients; changes with every version."""
         return f'"{self.version}"'
+
+    @property
+    def is_playable_early(self) -> bool:
+        """Whether what there is of the encode at work can be played; see early_master_key."""
+        return self.status is VideoStatus.PROCESSING and self.playable_number == self.encode_number
 
     @property
     def source_key(self) -> str:
@@ -151,6 +160,11 @@ def hls_prefix(video_id: UUID) -> str:
 def master_key(video_id: UUID) -> str:
     """Object key of the master playlist: the one mutable object of a video."""
     return f"{hls_prefix(video_id)}master.m3u8"
+
+
+def early_master_key(video_id: UUID, number: int) -> str:
+    """Object key of the master playlist of an encode that is still at work."""
+    return encode_prefix(video_id, number) + EARLY_MASTER
 
 
 def encode_prefix(video_id: UUID, number: int) -> str:

@@ -13,19 +13,34 @@ POSTER = "poster.jpg"
 #: Seconds that every output starts at: with B-frames decoding begins before the first picture is shown, and a
 #: start at zero would shift each rung by its own delay.
 TIME_OFFSET = 10
-SEGMENT_PATTERN = "%05d.ts"
 _INDEX = "index.m3u8"  # ffmpeg's own playlist: not published
 _POSTER_MAX_SIDE = 720
 
 
-def encode_arguments(plan: Plan, *, source: str, folder: str) -> list[str]:
+def segment_pattern(attempt: int) -> str:
+    """Names of the segments. Early viewers have seen those of the attempts before: no name is used again."""
+    return "%05d.ts" if attempt == 1 else f"%05d-{attempt}.ts"
+
+
+def encode_arguments(plan: Plan, *, source: str, folder: str, attempt: int = 1) -> list[str]:
     """Encode all rungs, the sound and the poster in one process, below `folder`/{rendition}/."""
+    names = segment_pattern(attempt)
     arguments = [*_process_options(), *_input_options(), "-i", f"file:{source}"]
     arguments += ["-filter_complex", filter_graph(plan)]
     for number, rung in enumerate(plan.rungs):
-        arguments += ["-map", f"[v{number}]", *_video_codec(plan, rung), *_segments(plan, folder, rung.name)]
+        arguments += [
+            "-map",
+            f"[v{number}]",
+            *_video_codec(plan, rung),
+            *_segments(plan, folder, rung.name, names),
+        ]
     if plan.audio:
-        arguments += ["-map", f"0:{plan.audio.index}", *_audio_codec(plan), *_segments(plan, folder, AUDIO)]
+        arguments += [
+            "-map",
+            f"0:{plan.audio.index}",
+            *_audio_codec(plan),
+            *_segments(plan, folder, AUDIO, names),
+        ]
     poster = ["-q:v", "4", "-fps_mode", "vfr", "-f", "image2", "-update", "1"]
     return [*arguments, "-map", "[poster]", *_clean_metadata(), *poster, f"file:{folder}/{POSTER}"]
 
@@ -113,7 +128,7 @@ def _audio_codec(plan: Plan) -> list[str]:
     ]
 
 
-def _segments(plan: Plan, folder: str, rendition: str) -> list[str]:
+def _segments(plan: Plan, folder: str, rendition: str, names: str) -> list[str]:
     # Rounded down by less than a microsecond: a segment must not end one GOP late for a rounding error.
     length = int(plan.segment_duration * 1_000_000) / 1_000_000
     return [
@@ -121,7 +136,7 @@ def _segments(plan: Plan, folder: str, rendition: str) -> list[str]:
         *("-muxdelay", "0", "-muxpreload", "0", "-output_ts_offset", str(TIME_OFFSET)),
         *("-f", "hls", "-hls_time", f"{length:.6f}", "-hls_list_size", "0", "-hls_playlist_type", "vod"),
         *("-hls_flags", "independent_segments+temp_file"),
-        *("-hls_segment_filename", f"file:{folder}/{rendition}/{SEGMENT_PATTERN}"),
+        *("-hls_segment_filename", f"file:{folder}/{rendition}/{names}"),
         f"{folder}/{rendition}/{_INDEX}",
     ]
 

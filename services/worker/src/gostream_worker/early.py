@@ -1,0 +1,119 @@
+"""A stream that can be played while the rest of it is still being encoded."""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Mapping
+
+from gostream_shared.domain.video import EARLY_MASTER
+from gostream_worker.concurrency import wait_for
+from gostream_worker.hls import (
+    AUDIO,
+    CHANNELS,
+    CLOCK,
+    AudioRendition,
+    Bandwidth,
+    Segment,
+    Variant,
+    growing_playlist,
+    master_playlist,
+    measure_bandwidth,
+)
+from gostream_worker.ladder import Plan, Rung
+from gostream_worker.measuring import Measured
+from gostream_worker.uploading import PLAYLIST_TYPE, EncodeUploader
+
+#: Seconds between two looks for new segments.
+GROW_INTERVAL = 0.5
+_CACHE = "public, max-age=1"
+#: Sound is cut at its own frames, some milliseconds after the picture.
+_CUT_SLACK = 0.1
+
+
+class EarlyStream:
+    """Writes playlists that grow with what the uploader has stored, and at last end.
+
+    They stand beside the rungs' folders, under names of their own: what a READY video names never changes.
+    """
+
+    def __init__(
+        self, plan: Plan, uploader: EncodeUploader, on_playable: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._plan = plan
+        self._uploader = uploader
+        self._on_playable = on_playable
+        self._target = math.floor(float(plan.longest_segment) + _CUT_SLACK + 0.5)
+        #: Rendition → how many of its segments are listed.
+        self._listed: dict[str, int] = {}
+        self._is_playable = False
+        self._is_worthwhile = plan.duration > plan.longest_segment
+
+    async def follow(self, encoded: asyncio.Event) -> None:
+        """Grow until `encoded` is set. Playable as soon as every rendition has its first segment.
+
+        Not done for what is one segment: that is READY at the same moment.
+        """
+        while self._is_worthwhile and not encoded.is_set():
+            await self._grow()
+            await wait_for(encoded, GROW_INTERVAL)
+
+    async def end(self) -> None:
+        """List everything, and say that it is everything."""
+        if self._is_playable:
+            for name, parts in self._uploader.measured.items():
+                await self._put(name, _stored(name, parts), ended=True)
+
+    async def _grow(self) -> None:
+        stored = {name: _stored(name, parts) for name, parts in self._uploader.measured.items()}
+        if not stored or not all(stored.values()):
+            return
+        for name, segments in stored.items():
+            if len(segments) > self._listed.get(name, 0):
+                await self._put(name, segments, ended=False)
+        if not self._is_playable:
+            await self._put_text(EARLY_MASTER, self._master(stored))
+            await self._on_playable()
+            self._is_playable = True
+
+    async def _put(self, name: str, segments: list[Segment], *, ended: bool) -> None:
+        text = growing_playlist(segments, target=self._target, ended=ended)
+        await self._put_text(_playlist(name), text)
+        self._listed[name] = len(segments)
+
+    async def _put_text(self, name: str, text: str) -> None:
+        await self._uploader.put(name, text.encode(), content_type=PLAYLIST_TYPE, cache_control=_CACHE)
+
+    def _master(self, stored: Mapping[str, list[Segment]]) -> str:
+        variants = [self._variant(rung, stored) for rung in self._plan.rungs]
+        audio = AudioRendition(uri=_playlist(AUDIO), channels=CHANNELS) if self._plan.audio else None
+        return master_playlist(variants, audio, [])
+
+    def _variant(self, rung: Rung, stored: Mapping[str, list[Segment]]) -> Variant:
+        """The bit rate is not known yet: what the encoder is held to, or more when the beginning has more."""
+        tracks = [rung.name, *([AUDIO] if self._plan.audio else [])]
+        measured = [measure_bandwidth(stored[track], target=self._target).peak for track in tracks]
+        cap = rung.max_bitrate + (self._plan.profile.audio_bitrate if self._plan.audio else 0)
+        rate = max(cap, sum(measured))
+        first = [next(iter(self._uploader.measured[track].values())) for track in tracks]
+        return Variant(
+            uri=_playlist(rung.name),
+            width=rung.width,
+            height=rung.height,
+            fps=self._plan.fps,
+            codecs=",".join(part.codec for part in first),
+            bandwidth=Bandwidth(average=rate, peak=rate),
+        )
+
+
+def _playlist(rendition: str) -> str:
+    return f"early-{rendition}.m3u8"
+
+
+def _stored(rendition: str, parts: Mapping[str, Measured]) -> list[Segment]:
+    """The segments from the first one on, up to the first that is not there yet."""
+    found = []
+    for expected, (name, part) in enumerate(sorted(parts.items())):
+        if not name.startswith(f"{expected:05d}"):
+            break
+        ticks = round(part.whole.duration * CLOCK)
+        found.append(Segment(name=f"{rendition}/{name}", ticks=ticks, size=part.whole.size))
+    return found

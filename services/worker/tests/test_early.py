@@ -1,0 +1,152 @@
+"""Playing a video while it is still being encoded."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from aiohttp import web
+from imageio_ffmpeg import get_ffmpeg_exe
+
+from gostream_shared.domain.video import VideoStatus, early_master_key, encode_prefix
+from gostream_shared.storage import ObjectNotFoundError, ObjectStore
+from gostream_worker.ffmpeg.encoder import Encoder
+
+from . import clips
+from .clips import Clips, make, picture, sound
+from .conftest import Worker
+from .player import attributes, durations, variants
+
+pytestmark = pytest.mark.stack
+
+SECONDS = 24
+
+
+def film(folder: Path) -> Path:
+    """Four segments, in two rungs with sound."""
+    return make(folder / "film.mp4", picture("640x360", SECONDS), sound(SECONDS))
+
+
+def slowly(worker: Worker, tmp_path: Path) -> None:
+    """From now on the encoder takes at least a second for three of the film."""
+    script = tmp_path / "slow-ffmpeg"
+    script.write_text(f'#!/bin/sh\nexec "{get_ffmpeg_exe()}" -readrate 3 "$@"\n')
+    script.chmod(0o700)
+    worker.encoder = Encoder(script, memory=8 << 30)
+
+
+@asynccontextmanager
+async def served(store: ObjectStore) -> AsyncIterator[str]:
+    """The object store as viewers reach it; the address."""
+
+    async def get(request: web.Request) -> web.Response:
+        try:
+            return web.Response(body=await store.get(request.match_info["key"]))
+        except ObjectNotFoundError:
+            return web.Response(status=404)
+
+    app = web.Application()
+    app.router.add_get("/{key:.+}", get)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield "http://{}:{}".format(*runner.addresses[0][:2])
+    finally:
+        await runner.cleanup()
+
+
+async def played(url: str) -> tuple[int, str]:
+    """A player's frames and complaints; it ends when the stream does."""
+    command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", "-live_start_index", "0", "-i", url]
+    process = await asyncio.create_subprocess_exec(
+        *(*command, "-map", "0:v:0", "-map", "0:a:0", "-progress", "pipe:1", "-f", "null", "-"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(120):
+            said, complaints = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    frames = [line.partition(b"=")[2] for line in said.splitlines() if line.startswith(b"frame=")]
+    return int(frames[-1]), complaints.decode()
+
+
+async def until_playable(worker: Worker, video_id: UUID) -> None:
+    async with asyncio.timeout(60):
+        while not (await worker.video(video_id)).is_playable_early:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_player_that_begins_early_plays_to_the_end(
+    worker: Worker, clip: Clips, tmp_path: Path
+) -> None:
+    slowly(worker, tmp_path)
+    video_id = await worker.upload(clip(film))
+    job = await worker.start(video_id)
+    async with served(worker.outside.store) as address, asyncio.TaskGroup() as tasks:
+        encoding = tasks.create_task(worker.attempts.transcode(job))
+        await until_playable(worker, video_id)
+        early = (await worker.published(video_id))["v1/early-360p.m3u8"].decode()
+        playing = tasks.create_task(played(f"{address}/{early_master_key(video_id, 1)}"))
+        await encoding
+
+    assert playing.result() == (SECONDS * 25, "")
+    assert "#EXT-X-PLAYLIST-TYPE:EVENT" in early
+    assert "#EXT-X-ENDLIST" not in early
+    assert sum(durations(early)) < SECONDS
+    video = await worker.video(video_id)
+    assert (video.status, video.is_playable_early) == (VideoStatus.READY, False)
+    ended = (await worker.published(video_id))["v1/early-360p.m3u8"].decode()
+    assert ended.startswith(early)
+    assert ended.endswith("#EXT-X-ENDLIST\n")
+    assert len(worker.recorder.announced) == 2, "playable, and ready"
+
+
+async def test_what_is_playable_has_every_rung_and_the_sound(
+    worker: Worker, clip: Clips, tmp_path: Path
+) -> None:
+    slowly(worker, tmp_path)
+    video_id = await worker.upload(clip(film))
+    async with asyncio.TaskGroup() as tasks:
+        encoding = tasks.create_task(worker.attempts.transcode(await worker.start(video_id)))
+        await until_playable(worker, video_id)
+        published = await worker.published(video_id)
+        await encoding
+
+    assert "master.m3u8" not in published
+    master = published["v1/early.m3u8"].decode()
+    assert attributes(master, "RESOLUTION") == ["640x360", "320x180"]
+    assert 'URI="early-audio.m3u8"' in master
+    for playlist in [*variants(master), "early-audio.m3u8"]:
+        text = published[f"v1/{playlist}"].decode()
+        listed = [line for line in text.splitlines() if line.endswith(".ts")]
+        assert listed
+        assert all(f"v1/{name}" in published for name in listed)
+
+
+async def test_a_later_attempt_uses_no_segments_name_again(worker: Worker, clip: Clips) -> None:
+    video_id = await worker.upload(clip(clips.plain))
+    job = await worker.start(video_id)
+    await worker.outside.database.videos.begin_attempt(video_id, job.number, worker="one that died")
+    left = f"{encode_prefix(video_id, 1)}180p/00000.ts"
+    await worker.outside.store.put(left, b"what an early viewer saw", content_type="video/mp2t")
+
+    await worker.attempts.transcode(job)
+
+    assert (await worker.video(video_id)).status is VideoStatus.READY
+    segments = {name for name in await worker.published(video_id) if name.endswith(".ts")}
+    assert segments == {"v1/180p/00000-2.ts", "v1/audio/00000-2.ts"}
+
+
+async def test_a_video_of_one_segment_is_not_announced_twice(worker: Worker, clip: Clips) -> None:
+    video = await worker.process(clip(clips.plain))
+
+    assert len(worker.recorder.announced) == 1
+    assert video.playable_number is None
+    assert not [name for name in await worker.published(video.id) if "early" in name]

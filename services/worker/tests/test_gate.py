@@ -1,0 +1,98 @@
+"""Nothing that breaks a rule is published: defects planted where the encoder or we could make them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gostream_shared.domain.video import VideoStatus
+from gostream_worker import hls, measuring
+from gostream_worker.failures import Code, ProcessingFailedError
+from gostream_worker.measuring import Measured
+
+from . import clips
+from .clips import Clips
+from .conftest import Worker
+
+pytestmark = pytest.mark.stack
+
+
+async def refused(worker: Worker, clip: Clips) -> ProcessingFailedError:
+    """Run one attempt over a good source; how it failed."""
+    video_id = await worker.upload(clip(clips.long_enough_for_two_segments))
+    job = await worker.start(video_id)
+    encode = await worker.outside.database.videos.begin_attempt(video_id, job.number, worker="test")
+    with pytest.raises(ProcessingFailedError) as caught:
+        await worker.service.run(encode)
+    assert "master.m3u8" not in await worker.published(video_id)
+    assert (await worker.video(video_id)).status is VideoStatus.PROCESSING
+    return caught.value
+
+
+def cut(when: Callable[[bytes], bool], to: Callable[[bytes], bytes]) -> Callable[[bytes], Measured]:
+    """A worker that finds some segments shorter than they should be."""
+    return lambda data: measuring.measure(to(data) if when(data) else data)
+
+
+def is_first_of_the_top_rung(data: bytes) -> bool:
+    whole = measuring.measure(data).whole
+    sets = whole.video.parameter_sets if whole.video else ()
+    return bool(sets) and sets[0].width == 640 and whole.first_pts == 900_000
+
+
+async def test_a_playlist_with_a_wrong_duration(
+    worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*arguments: Any, **options: Any) -> str:
+        return hls.media_playlist(*arguments, **options).replace("#EXTINF:6.006000", "#EXTINF:5.000000")
+
+    monkeypatch.setattr("gostream_worker.renditions.media_playlist", wrong)
+
+    error = await refused(worker, clip)
+
+    assert (error.code, error.stage) == (Code.INTERNAL, "publishing")
+    assert "media.extinf: v1/360p/playlist.m3u8" in error.detail
+
+
+async def test_a_segment_that_lacks_its_last_pictures(
+    worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = cut(is_first_of_the_top_rung, lambda data: data[: len(data) // 376 * 188])
+    monkeypatch.setattr("gostream_worker.uploading.measure", half)
+
+    error = await refused(worker, clip)
+
+    assert error.code is Code.INTERNAL
+    assert "media.extinf" in error.detail
+    assert "segments.timeline" in error.detail
+    assert "v1/360p/00000.ts" in error.log_tail
+
+
+async def test_a_segment_cut_within_a_packet(
+    worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "gostream_worker.uploading.measure", cut(is_first_of_the_top_rung, lambda data: data[:-7])
+    )
+
+    error = await refused(worker, clip)
+
+    assert error.detail.startswith("segments.whole-packets: ")
+
+
+async def test_a_video_that_keeps_breaking_a_rule_fails_for_good_and_says_which(
+    worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*arguments: Any) -> str:
+        return hls.master_playlist(*arguments).replace("FRAME-RATE=29.970", "FRAME-RATE=60.000")
+
+    monkeypatch.setattr("gostream_worker.renditions.master_playlist", wrong)
+    video_id = await worker.upload(clip(clips.long_enough_for_two_segments))
+    job = await worker.start(video_id)
+    for _ in range(3):
+        await worker.attempts.transcode(job)
+
+    video = await worker.video(video_id)
+    assert video.failure is not None
+    assert (video.status, video.failure.code) == (VideoStatus.FAILED, "INTERNAL")
+    assert "master.m3u8" not in await worker.published(video_id)

@@ -1,0 +1,68 @@
+"""Judging a tree by what was measured when it was written, without reading it again."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gostream_shared.conformance.check import check, check_written
+from gostream_shared.conformance.errors import MalformedError
+from gostream_shared.conformance.load import Measured
+from gostream_shared.conformance.playlist import ByteRange
+from gostream_shared.conformance.report import Report
+from gostream_shared.conformance.segment import SegmentMeasure, measure_segment, measure_stills
+from gostream_shared.conformance.sources import DirectorySource
+
+from .defects import DEFECTS, MASTER, TOP, Defect, edit
+from .test_rules import broken
+
+Parts = Iterator[tuple[tuple[str, ByteRange | None], SegmentMeasure]]
+
+
+def measured(tree: Path) -> Measured:
+    return {part: measure for path in tree.rglob("*.ts") for part, measure in parts(tree, path)}
+
+
+def parts(tree: Path, path: Path) -> Parts:
+    name, data = path.relative_to(tree).as_posix(), path.read_bytes()
+    whole = measure_segment(data)
+    yield (name, None), whole
+    for key, still in zip(whole.key_frames, measure_stills(data, whole), strict=True):
+        yield (name, ByteRange(key.offset, key.size)), still
+
+
+def texts(tree: Path) -> dict[str, bytes]:
+    return {path.relative_to(tree).as_posix(): path.read_bytes() for path in tree.rglob("*.m3u8")}
+
+
+async def judged(tree: Path) -> Report:
+    return await check_written(texts(tree), measured(tree), master=MASTER)
+
+
+async def test_a_good_tree_breaks_no_rule(good_tree: Path) -> None:
+    assert broken(await judged(good_tree)) == set()
+
+
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
+async def test_it_finds_what_reading_finds(tree: Path, defect: Defect) -> None:
+    defect.spoil(tree)
+    try:
+        report = await judged(tree)
+    except MalformedError:
+        pytest.skip("a segment that nobody could have measured")
+
+    assert broken(report) == broken(await check(DirectorySource(tree)))
+
+
+async def test_a_segment_that_was_never_measured_is_missed(tree: Path) -> None:
+    edit(f"{TOP}/playlist.m3u8", "seg1.ts", "seg7.ts")(tree)
+
+    report = await judged(tree)
+
+    assert "master.uris-answer" in broken(report)
+
+
+async def test_a_still_without_its_tables_is_refused(tree: Path) -> None:
+    edit("v1/180p/iframes.m3u8", '@0"', '@188"')(tree)
+
+    assert "media.iframe-ranges" in broken(await judged(tree))
