@@ -80,4 +80,6 @@ async def studio(environment: dict[str, str]) -> AsyncIterator[Studio]:
         PostgresDatabase.open(config.database_url.get_secret_value()) as database,
         S3ObjectStore.open(config) as store,
     ):
-        yield Studio(database, store)
+        studio = Studio(database, store)
+        await studio.record()
+        yield studio

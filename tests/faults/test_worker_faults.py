@@ -28,7 +28,7 @@ async def test_a_killed_workers_encode_is_finished_by_another(
 
     video = await studio.finished(video_id)
     assert (video.status, video.attempt, video.published_number) == (VideoStatus.READY, 2, 1)
-    assert await studio.announcements_of_ready(video_id) == 1
+    assert await studio.times_ready(video_id) == 1
     psutil.wait_procs(encoders, timeout=10)
     assert not any(encoder.is_running() for encoder in encoders), "an encoder outlived its worker"
     await assert_whole(studio, video_id, tmp_path)
@@ -68,7 +68,7 @@ async def test_the_same_job_delivered_twice_at_once_publishes_once(
 
     video = await studio.finished(video_id)
     assert (video.status, video.published_number) == (VideoStatus.READY, 1)
-    assert await studio.announcements_of_ready(video_id) == 1
+    assert await studio.times_ready(video_id) == 1
 
     async def queue_is_empty() -> bool:
         sql = "SELECT count(*) FROM pgqueuer WHERE entrypoint = 'transcode'"
@@ -115,5 +115,5 @@ async def test_a_worker_frozen_beyond_its_lease_wakes_up_to_nothing(
 
     await until(encoder_is_gone)
     assert (video.status, video.attempt) == (VideoStatus.READY, 2)
-    assert await studio.announcements_of_ready(video_id) == 1
+    assert await studio.times_ready(video_id) == 1
     await assert_whole(studio, video_id, tmp_path)

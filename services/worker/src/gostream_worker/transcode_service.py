@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from gostream_shared.cache.ports import ChangeAnnouncer, ProgressPublisher
-from gostream_shared.domain.errors import GoStreamError
+from gostream_shared.domain.errors import FenceLostError, GoStreamError
 from gostream_shared.domain.jobs import RemoveJob
 from gostream_shared.domain.repository import Database
 from gostream_shared.domain.video import (
@@ -93,20 +93,30 @@ class TranscodeService:
             self._outside.publisher,
             floor=before.percent if before else 0.0,
         )
+        uploader = EncodeUploader(
+            self._outside.store,
+            encode_prefix(encode.video_id, encode.number),
+            patience=self._settings.step_patience,
+        )
         try:
             async with self._work.attempt() as folder, reporter.reporting():
-                prepared = await self._prepare(encode, folder, reporter)
+                prepared = await self._prepare(encode, folder, uploader, reporter)
             # From here on the row's lock is the fence: nobody may report an encode that is READY.
             return await self._publish(encode, prepared)
         except ProcessingFailedError as error:
             error.stage = reporter.stage
+            raise
+        except FenceLostError:
+            await uploader.discard_segments()
             raise
         except GoStreamError:
             raise
         except Exception as error:
             raise _unforeseen(error, reporter.stage) from error
 
-    async def _prepare(self, encode: Encode, folder: Path, reporter: ProgressReporter) -> "_Prepared":
+    async def _prepare(
+        self, encode: Encode, folder: Path, uploader: EncodeUploader, reporter: ProgressReporter
+    ) -> "_Prepared":
         """Everything but the publication: all objects are in the store, and nothing refers to them."""
         reporter.enter("fetching")
         source = await fetch_source(self._outside.store, encode.video_id, folder, self._settings.limits)
@@ -118,11 +128,6 @@ class TranscodeService:
             "planned", rungs=[rung.name for rung in plan.rungs], fps=str(plan.fps), source=probe.video.codec
         )
         reporter.enter("encoding")
-        uploader = EncodeUploader(
-            self._outside.store,
-            encode_prefix(encode.video_id, encode.number),
-            patience=self._settings.step_patience,
-        )
         early = EarlyStream(plan, uploader, partial(self._announce_playable, encode))
         measured = await self._encode(_Run(encode, plan, folder), uploader, early, reporter)
         reporter.enter("publishing")

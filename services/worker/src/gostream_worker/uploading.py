@@ -4,11 +4,16 @@ import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 
+import structlog
+
+from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.storage import ObjectStore
 from gostream_worker.concurrency import task_group, wait_for
 from gostream_worker.measuring import Measured, MeasuredSegments, measure
 from gostream_worker.metrics import UPLOADED_BYTES
 from gostream_worker.retry import patiently
+
+_log = structlog.stdlib.get_logger("gostream.upload")
 
 #: Uploads at once.
 POOL = 16
@@ -28,6 +33,7 @@ class EncodeUploader:
         self._prefix = prefix
         self._patience = patience
         self._pool = asyncio.Semaphore(POOL)
+        self._begun: set[str] = set()
         #: Key → size of everything that was put.
         self.uploaded: dict[str, int] = {}
         #: What is stored of each rendition.
@@ -66,12 +72,21 @@ class EncodeUploader:
     async def put(self, name: str, data: bytes, *, content_type: str, cache_control: str = IMMUTABLE) -> None:
         """Store one object below the prefix, by default for ever. Raises BackendUnavailableError."""
         key = self._prefix + name
+        self._begun.add(key)
         await patiently(
             lambda: self._store.put(key, data, content_type=content_type, cache_control=cache_control),
             patience=self._patience,
         )
         self.uploaded[key] = len(data)
         UPLOADED_BYTES.inc(len(data))
+
+    async def discard_segments(self) -> None:
+        """Remove the segments: another attempt has its own, under other names. Best effort."""
+        segments = [key for key in self._begun if key.endswith(".ts")]
+        try:
+            await self._store.delete(segments)
+        except BackendUnavailableError as error:
+            _log.warning("segments left behind", segments=len(segments), error=str(error))
 
 
 def _finished(folder: Path, taken: set[Path]) -> list[Path]:
