@@ -181,6 +181,9 @@ class _Videos:
 
     async def lock_for_publish(self, encode: Encode) -> None: ...
 
+    async def mark_video_playable(self, encode: Encode) -> Video:
+        return self.rows[encode.video_id]
+
     async def mark_video_ready(self, encode: Encode, publication: Publication) -> Video:
         ready = dataclasses.replace(
             self.rows[encode.video_id], status=VideoStatus.READY, publication=publication

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from gostream_worker.media import AudioTrack, Probe, VideoTrack
+from gostream_worker.passthrough import Cuts, sound_fits, video_cuts
 
 #: The frame rates that sources are made in; measured ones are snapped to these.
 STANDARD_FPS = (
@@ -61,6 +62,8 @@ class Plan:
     fps: Fraction
     rungs: tuple[Rung, ...]
     hdr_transfer: str | None  # tone-mapped from this when set
+    copied: Cuts | None = None  # the top rung is the source's picture as it is, and all are cut with it
+    copies_sound: bool = False
 
     @property
     def gop_frames(self) -> int:
@@ -69,13 +72,15 @@ class Plan:
     @property
     def segment_duration(self) -> Fraction:
         """Seconds of a full segment: a whole number of GOPs, so that rungs are cut at the same frames."""
+        if self.copied:
+            return self.copied.interval
         gops = max(1, self.profile.segment_seconds // self.profile.gop_seconds)
         return gops * self.gop_frames / self.fps
 
     @property
     def longest_segment(self) -> Fraction:
         """Seconds that no segment of the picture exceeds."""
-        return self.segment_duration
+        return self.copied.longest if self.copied else self.segment_duration
 
     @property
     def poster_at(self) -> float:
@@ -83,21 +88,35 @@ class Plan:
         return self.duration / 10
 
 
-def make_plan(probe: Probe, profile: Profile) -> Plan:
-    """Decide. The probe must have been admitted (gostream_worker.admission)."""
+def make_plan(probe: Probe, profile: Profile, *, may_copy: bool = True) -> Plan:
+    """Decide. The probe must have been admitted (gostream_worker.admission).
+
+    With `may_copy` tracks that need no encoding are copied.
+    """
     video = probe.video
     fps = choose_fps(video, profile.max_fps)
     width, height = display_size(video)
+    rungs = tuple(_rung(short, width, height, fps, profile) for short in _short_sides(width, height, profile))
     return Plan(
         profile=profile,
         video=video,
         audio=probe.audio,
         duration=probe.duration,
         fps=fps,
-        rungs=tuple(
-            _rung(short, width, height, fps, profile) for short in _short_sides(width, height, profile)
-        ),
+        rungs=rungs,
         hdr_transfer=_HDR_TRANSFERS.get(video.transfer),
+        copied=_cuts(video, rungs[0], fps, profile) if may_copy else None,
+        copies_sound=may_copy and probe.audio is not None and sound_fits(probe.audio),
+    )
+
+
+def _cuts(video: VideoTrack, top: Rung, fps: Fraction, profile: Profile) -> Cuts | None:
+    return video_cuts(
+        video,
+        size=(top.width, top.height),
+        fps=fps,
+        max_bitrate=top.max_bitrate,
+        segment_seconds=profile.segment_seconds,
     )
 
 

@@ -4,6 +4,43 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 
+@dataclass(frozen=True, slots=True)
+class PictureGroup:
+    """A key frame and the frames up to the next one: `start` in ticks of 90 kHz, `size` in bytes."""
+
+    start: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoScan:
+    """What all packets of an H.264 track say. Times in ticks of 90 kHz.
+
+    Every group begins with an IDR picture, and nothing in it is shown before that.
+    """
+
+    profile: int
+    level: int  # 31 = 3.1
+    is_progressive: bool
+    frames: int
+    start: int  # of the first frame, from the start of the whole container
+    end: int  # of the last frame, from the start of the first
+    shortest_gap: int
+    longest_gap: int
+    groups: tuple[PictureGroup, ...]  # starts from that of the first frame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioScan:
+    """What all packets of an AAC track say. `start` in ticks of 90 kHz from the container's start."""
+
+    is_low_complexity: bool
+    is_gapless: bool
+    frames: int
+    size: int
+    start: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoTrack:
     """The moving picture that will be encoded.
@@ -23,6 +60,7 @@ class VideoTrack:
     base_fps: Fraction = Fraction(0)  # the grid that timestamps lie on; 0 = unknown
     interlaced: bool = False
     transfer: int = 2  # ITU-T H.273 TransferCharacteristics; 2 = unspecified
+    scan: VideoScan | None = None  # None when it cannot be copied anyhow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +71,7 @@ class AudioTrack:
     codec: str
     channels: int
     sample_rate: int
+    scan: AudioScan | None = None  # None when it cannot be copied anyhow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

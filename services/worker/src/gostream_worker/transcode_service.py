@@ -123,10 +123,9 @@ class TranscodeService:
         reporter.enter("probing")
         probe = await probe_source(source)
         admit(probe, self._settings.limits)
-        plan = make_plan(probe, self._settings.profile)
-        _log.info(
-            "planned", rungs=[rung.name for rung in plan.rungs], fps=str(plan.fps), source=probe.video.codec
-        )
+        # Copied tracks are as good as their source: when an attempt failed for it, the next one encodes.
+        plan = make_plan(probe, self._settings.profile, may_copy=encode.tries == 1)
+        _log_plan(plan)
         reporter.enter("encoding")
         early = EarlyStream(plan, uploader, partial(self._announce_playable, encode))
         measured = await self._encode(_Run(encode, plan, folder), uploader, early, reporter)
@@ -167,6 +166,8 @@ class TranscodeService:
                 on_progress=partial(_note_progress, reporter, plan.duration),
             )
             encoded.set()
+        if plan.copied and report.damaged:
+            raise ProcessingFailedError(Code.INTERNAL, "damaged pictures cannot be copied")
         ENCODER_SPEED.observe(plan.duration / max(report.seconds, 0.001))
         _log.info("encoded", seconds=round(report.seconds, 2), damaged_frames=report.damaged)
         return uploading.result()
@@ -236,6 +237,12 @@ class _Prepared:
     master: str
     publication: Publication
     leftovers: list[str]
+
+
+def _log_plan(plan: Plan) -> None:
+    rungs = [rung.name for rung in plan.rungs]
+    copied = {"copies_picture": plan.copied is not None, "copies_sound": plan.copies_sound}
+    _log.info("planned", rungs=rungs, fps=str(plan.fps), source=plan.video.codec, **copied)
 
 
 def _note_progress(reporter: ProgressReporter, duration: float, progress: EncoderProgress) -> None:

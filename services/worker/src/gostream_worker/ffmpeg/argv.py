@@ -28,12 +28,8 @@ def encode_arguments(plan: Plan, *, source: str, folder: str, attempt: int = 1) 
     arguments = [*_process_options(), *_input_options(), "-i", f"file:{source}"]
     arguments += ["-filter_complex", filter_graph(plan)]
     for number, rung in enumerate(plan.rungs):
-        arguments += [
-            "-map",
-            f"[v{number}]",
-            *_video_codec(plan, rung),
-            *_segments(plan, folder, rung.name, names),
-        ]
+        picture = _copied_picture(plan) if number == 0 and plan.copied else _encoded_picture(plan, number)
+        arguments += [*picture, *_segments(plan, folder, rung.name, names)]
     if plan.audio:
         arguments += [
             "-map",
@@ -53,7 +49,7 @@ def filter_graph(plan: Plan) -> str:
         scale = [f"scale={rung.width}:{rung.height}:flags=bicubic", "setsar=1"]
         if number == 0:
             scale += [*_tone_map(plan), "format=yuv420p"]
-        outputs = [f"[v{number}]"]
+        outputs = [] if number == 0 and plan.copied else [f"[v{number}]"]
         if number + 1 < len(plan.rungs):
             outputs.append(f"[s{number + 1}]")
         if number == poster_rung:
@@ -65,6 +61,8 @@ def filter_graph(plan: Plan) -> str:
 
 
 def _normalise(plan: Plan) -> list[str]:
+    if plan.copied:
+        return ["null"]  # frames keep their times, or rungs would not be cut where the copied one is
     deinterlace = ["bwdif=mode=send_frame:deint=interlaced"] if plan.video.interlaced else []
     return [*deinterlace, f"fps=fps={plan.fps}:start_time=0"]
 
@@ -105,8 +103,30 @@ def _input_options() -> list[str]:
     ]
 
 
+def _copied_picture(plan: Plan) -> list[str]:
+    return ["-map", f"0:{plan.video.index}", "-c:v", "copy"]
+
+
+def _encoded_picture(plan: Plan, number: int) -> list[str]:
+    keys = _keys_of_the_source() if plan.copied else _regular_keys(plan.gop_frames)
+    return ["-map", f"[v{number}]", *_video_codec(plan, plan.rungs[number]), *keys]
+
+
+def _keys_of_the_source() -> list[str]:
+    """Key frames where the source has them and nowhere else, at the very times that a copy has."""
+    return [
+        *("-force_key_frames", "source", "-forced-idr", "1", "-g", "100000", "-keyint_min", "1"),
+        *("-sc_threshold", "0", "-x264-params", "open-gop=0"),
+        *("-fps_mode", "passthrough", "-enc_time_base", "1:90000"),
+    ]
+
+
+def _regular_keys(frames: int) -> list[str]:
+    gop = str(frames)
+    return ["-g", gop, "-keyint_min", gop, "-sc_threshold", "0", "-x264-params", "open-gop=0"]
+
+
 def _video_codec(plan: Plan, rung: Rung) -> list[str]:
-    gop = str(plan.gop_frames)
     return [
         *("-c:v", "libx264", "-preset", plan.profile.preset, "-profile:v", "high"),
         *(
@@ -117,11 +137,12 @@ def _video_codec(plan: Plan, rung: Rung) -> list[str]:
             "-bufsize",
             str(2 * rung.max_bitrate),
         ),
-        *("-g", gop, "-keyint_min", gop, "-sc_threshold", "0", "-x264-params", "open-gop=0"),
     ]
 
 
 def _audio_codec(plan: Plan) -> list[str]:
+    if plan.copies_sound:
+        return ["-c:a", "copy"]
     return [
         *("-af", "aresample=48000:async=1:first_pts=0,aformat=channel_layouts=stereo"),
         *("-c:a", "aac", "-profile:a", "aac_low", "-b:a", str(plan.profile.audio_bitrate)),

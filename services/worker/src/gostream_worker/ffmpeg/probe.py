@@ -12,7 +12,7 @@ from gostream_worker.media import Probe
 
 #: Seconds that a probe may take, of CPU too.
 PROBE_TIMEOUT = 60.0
-_MAX_ANSWER = 1 << 20
+_MAX_ANSWER = 2 << 20
 _MEMORY = 2 << 30
 _probe = TypeAdapter(Probe)
 
@@ -27,13 +27,19 @@ async def probe_source(path: Path, *, timeout: float = PROBE_TIMEOUT) -> Probe:
             limited_child(command, limits, folder=path.parent) as child,
         ):
             assert child.stdout is not None and child.stderr is not None  # noqa: S101, PT018 - piped
-            answer, complaint = await asyncio.gather(
-                child.stdout.read(_MAX_ANSWER), child.stderr.read(_MAX_ANSWER)
-            )
+            answer, complaint = await asyncio.gather(_read(child.stdout), _read(child.stderr))
             await child.wait()
     except TimeoutError:
         raise ProcessingFailedError(Code.RESOURCE_LIMIT, f"not probed in {timeout:.0f} s") from None
     return _read_answer(answer, complaint.decode("utf-8", "replace")[-4096:], child.returncode or 0)
+
+
+async def _read(stream: asyncio.StreamReader) -> bytes:
+    """To the end, or as much as an answer may have."""
+    data = bytearray()
+    while len(data) < _MAX_ANSWER and (chunk := await stream.read(_MAX_ANSWER)):
+        data += chunk
+    return bytes(data[:_MAX_ANSWER])
 
 
 def _read_answer(answer: bytes, complaint: str, returncode: int) -> Probe:

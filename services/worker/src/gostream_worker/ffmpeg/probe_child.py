@@ -6,7 +6,7 @@
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 
 from gostream_worker.admission import AUDIO_DECODERS, CONTAINERS, MAX_PIXELS, VIDEO_DECODERS
 from gostream_worker.failures import Code, ProcessingFailedError
+from gostream_worker.ffmpeg.scan import scan_tracks
 from gostream_worker.ffmpeg.sniff import is_cut_off, refused_by_signature
 from gostream_worker.media import AudioTrack, Probe, VideoTrack
 
@@ -55,12 +56,14 @@ def look_into(path: Path) -> Probe:
         video = _choose_video(container)
         audio = _choose_audio(container)
         sample = _decode_sample(container, video, log)
+        duration = _duration(container, video)
+        pictures, sound = scan_tracks(container, video, audio)
         return Probe(
             container=container.format.name.split(",")[0],
-            duration=_duration(container, video),
+            duration=duration,
             size_bytes=path.stat().st_size,
-            video=_video_track(video, sample),
-            audio=None if audio is None else _audio_track(audio),
+            video=replace(_video_track(video, sample), scan=pictures),
+            audio=None if audio is None else replace(_audio_track(audio), scan=sound),
         )
 
 

@@ -1,0 +1,192 @@
+"""What all packets of a file say of its tracks, read without decoding: whether they can be copied."""
+
+from collections.abc import Iterable
+from itertools import pairwise
+from time import monotonic
+from typing import Any, TypeAlias
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet as AnyPacket
+from av.video.stream import VideoStream
+
+from gostream_shared.conformance.errors import VideoError
+from gostream_shared.conformance.h264 import IDR, SPS, Sps, parse_sps
+from gostream_worker.media import AudioScan, PictureGroup, VideoScan
+
+Packet: TypeAlias = "AnyPacket[Any]"
+#: Seconds that the scan may take, and groups it may find. Beyond, nothing is copied.
+LONGEST_SCAN = 10.0
+_MAX_GROUPS = 25_000
+_MAX_PACKETS = 4_000_000
+#: Containers that keep the parameter sets in one place for all pictures.
+_CONTAINERS = ("mov", "matroska", "flv")
+_CLOCK = 90_000
+_AAC_FRAME = 1024
+#: What a container may round a time to.
+_ROUNDING = 180
+
+
+def scan_tracks(
+    container: InputContainer, video: VideoStream, audio: AudioStream | None
+) -> tuple[VideoScan | None, AudioScan | None]:
+    """What decides whether each track can be copied; None when it cannot, or when looking takes too long."""
+    if container.format.name.split(",")[0] not in _CONTAINERS:
+        return None, None
+    pictures = _Pictures.of(video, container)
+    sound = _Sound.of(audio, container)
+    wanted = [scanned.stream for scanned in (pictures, sound) if scanned]
+    if not wanted:
+        return None, None
+    try:
+        container.seek(0)
+        if not _read(container.demux(wanted), pictures, sound):
+            return None, None
+    except av.FFmpegError:
+        return None, None
+    return pictures.found() if pictures else None, sound.found() if sound else None
+
+
+def _read(packets: Iterable[Packet], pictures: "_Pictures | None", sound: "_Sound | None") -> bool:
+    """Whether the end was reached in time."""
+    deadline = monotonic() + LONGEST_SCAN
+    for number, packet in enumerate(packets):
+        if number >= _MAX_PACKETS or (number % 1000 == 0 and monotonic() > deadline):
+            return False
+        if not packet.size:
+            continue
+        for scanned in (pictures, sound):
+            if scanned and packet.stream is scanned.stream:
+                scanned.take(packet)
+    return True
+
+
+class _Track:
+    """The times of one track's packets; `is_whole` unless some has none, or is damaged."""
+
+    def __init__(self, start: int) -> None:
+        self.times: list[int] = []
+        self.size = 0
+        self.is_whole = True
+        self._start = start
+
+    def note(self, packet: Packet) -> int:
+        """Its time in ticks from the container's start."""
+        if packet.pts is None or packet.time_base is None or packet.is_corrupt:
+            self.is_whole = False
+            return 0
+        time = round(packet.pts * packet.time_base * _CLOCK) - self._start
+        self.times.append(time)
+        self.size += packet.size
+        return time
+
+
+class _Pictures:
+    """An H.264 track with its parameter sets in front."""
+
+    def __init__(self, stream: VideoStream, start: int, sps: Sps, length_bytes: int) -> None:
+        self.stream = stream
+        self._track = _Track(start)
+        self._sps = sps
+        self._length_bytes = length_bytes
+        self._groups: list[list[int]] = []  # [start, size]
+        self._is_closed = True
+
+    @classmethod
+    def of(cls, stream: VideoStream, container: InputContainer) -> "_Pictures | None":
+        context = stream.codec_context
+        header = context.extradata or b"" if context is not None and context.name == "h264" else b""
+        sps = _parameter_set(header)
+        return cls(stream, _start(container), sps, (header[4] & 3) + 1) if sps else None
+
+    def take(self, packet: Packet) -> None:
+        time = self._track.note(packet)
+        if packet.is_discard:  # cut off by an edit list; a copy would show it
+            self._is_closed = False
+        if packet.is_keyframe:
+            self._is_closed = self._is_closed and self._is_idr(bytes(packet))
+            if len(self._groups) < _MAX_GROUPS:
+                self._groups.append([time, 0])
+            else:
+                self._is_closed = False
+        if not self._groups or time < self._groups[-1][0]:
+            self._is_closed = False
+        else:
+            self._groups[-1][1] += packet.size
+
+    def _is_idr(self, data: bytes) -> bool:
+        at = 0
+        while at + self._length_bytes < len(data):
+            size = int.from_bytes(data[at : at + self._length_bytes], "big")
+            at += self._length_bytes
+            kind = data[at] & 0x1F
+            if 1 <= kind <= IDR:
+                return kind == IDR
+            at += size
+        return False
+
+    def found(self) -> VideoScan | None:
+        if not self._track.is_whole or len(self._track.times) < 2 or not self._is_closed:
+            return None
+        times = sorted(self._track.times)
+        gaps = [after - before for before, after in pairwise(times)]
+        return VideoScan(
+            profile=self._sps.profile,
+            level=self._sps.level,
+            is_progressive=self._sps.progressive,
+            frames=len(times),
+            start=times[0],
+            end=times[-1] - times[0] + sorted(gaps)[len(gaps) // 2],
+            shortest_gap=min(gaps),
+            longest_gap=max(gaps),
+            groups=tuple(PictureGroup(time - times[0], size) for time, size in self._groups),
+        )
+
+
+class _Sound:
+    """An AAC track."""
+
+    def __init__(self, stream: AudioStream, start: int) -> None:
+        self.stream = stream
+        self._track = _Track(start)
+
+    @classmethod
+    def of(cls, stream: AudioStream | None, container: InputContainer) -> "_Sound | None":
+        if stream is None or stream.codec_context is None or stream.codec_context.name != "aac":
+            return None
+        return cls(stream, _start(container))
+
+    def take(self, packet: Packet) -> None:
+        self._track.note(packet)
+
+    def found(self) -> AudioScan | None:
+        times, rate = self._track.times, self.stream.codec_context.sample_rate
+        if not self._track.is_whole or not times or not rate:
+            return None
+        frame = _CLOCK * _AAC_FRAME / rate
+        steps = all(abs(after - before - frame) <= _ROUNDING for before, after in pairwise(times))
+        whole = abs(times[-1] - times[0] - (len(times) - 1) * frame) <= _ROUNDING
+        return AudioScan(
+            is_low_complexity=self.stream.codec_context.profile == "LC",
+            is_gapless=steps and whole,
+            frames=len(times),
+            size=self._track.size,
+            start=times[0],
+        )
+
+
+def _start(container: InputContainer) -> int:
+    """Ticks at which the first of all tracks begins; the encoder takes it for zero."""
+    return round((container.start_time or 0) * _CLOCK / av.time_base)
+
+
+def _parameter_set(header: bytes) -> Sps | None:
+    """The only one of an AVCDecoderConfigurationRecord; None when there are several, or none."""
+    if len(header) < 8 or header[0] != 1 or header[5] & 0x1F != 1:
+        return None
+    unit = header[8 : 8 + int.from_bytes(header[6:8], "big")]
+    try:
+        return parse_sps(unit) if unit and unit[0] & 0x1F == SPS else None
+    except VideoError:
+        return None

@@ -1,0 +1,181 @@
+"""Sources whose picture or sound need not be encoded, through the whole pipeline."""
+
+import asyncio
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from imageio_ffmpeg import get_ffmpeg_exe
+
+from gostream_shared.domain.video import VideoStatus
+from gostream_worker.admission import SourceLimits, admit
+from gostream_worker.ffmpeg.probe import probe_source
+from gostream_worker.ladder import DEFAULT_PROFILE, Plan, make_plan
+from gostream_worker.measuring import measure
+
+from . import clips
+from .clips import Clips, Recipe, ffmpeg, make, picture, sound
+from .conftest import Worker
+from .player import broken_rules, durations, play
+
+_CLOSED = ("-bf", "2", "-g", "60", "-keyint_min", "60", "-sc_threshold", "0")
+_SMALL = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "30", "-pix_fmt", "yuv420p", *_CLOSED)
+_GOOD_SOUND = ("-c:a", "aac", "-b:a", "128k")
+
+
+def made(folder: Path, name: str, *, video: Sequence[str] = _SMALL, fps: str = "30000/1001") -> Path:
+    return make(folder / name, picture("640x360", 15, fps), sound(15), codecs=[*video, *_GOOD_SOUND])
+
+
+def fit(folder: Path) -> Path:
+    """Key frames every two seconds at an NTSC rate, with B-frames."""
+    return made(folder, "fit.mp4")
+
+
+def fit_matroska(folder: Path) -> Path:
+    """Its times are rounded to milliseconds."""
+    return made(folder, "fit.mkv")
+
+
+def irregular(folder: Path) -> Path:
+    """Key frames where scenes begin, at most 4 s apart."""
+    keys = ["-force_key_frames", "0,1.2,4,5,8.5,9,12.8", "-g", "250"]
+    return made(folder, "irregular.mp4", video=[*_SMALL, *keys], fps="25")
+
+
+def one_rung(folder: Path) -> Path:
+    return make(folder / "small.mp4", picture("320x180", 4), sound(4), codecs=[*_SMALL, *_GOOD_SOUND])
+
+
+def open_groups(folder: Path) -> Path:
+    return made(folder, "open.mp4", video=[*_SMALL, "-x264-params", "open-gop=1"])
+
+
+def far_apart(folder: Path) -> Path:
+    return made(folder, "far.mp4", video=[*_SMALL, "-g", "300", "-keyint_min", "300"])
+
+
+def too_many_bits(folder: Path) -> Path:
+    return made(folder, "big.mp4", video=[*_SMALL, "-crf", "1"])
+
+
+def main_10(folder: Path) -> Path:
+    return made(folder, "ten.mp4", video=[*_SMALL, "-pix_fmt", "yuv420p10le"])
+
+
+def interlaced(folder: Path) -> Path:
+    return made(folder, "interlaced.mp4", video=[*_SMALL, "-flags", "+ilme+ildct"])
+
+
+def unsteady(folder: Path) -> Path:
+    dropped = ["-vf", "select='mod(n,3)'", "-fps_mode", "vfr"]
+    return made(folder, "vfr.mp4", video=[*_SMALL, *dropped])
+
+
+def turned(folder: Path) -> Path:
+    path = folder / "turned.mp4"
+    stored = fit(folder)
+    ffmpeg("-v", "error", "-display_rotation:v:0", "90", "-i", str(stored), "-c", "copy", str(path))
+    return path
+
+
+async def planned(path: Path) -> Plan:
+    probe = await probe_source(path)
+    admit(probe, SourceLimits(max_bytes=1 << 30, max_duration=3600))
+    return make_plan(probe, DEFAULT_PROFILE)
+
+
+@pytest.mark.parametrize("recipe", [fit, fit_matroska, irregular, one_rung], ids=lambda r: r.__name__)
+async def test_what_is_fit_is_copied(clip: Clips, recipe: Recipe) -> None:
+    plan = await planned(clip(recipe))
+
+    assert plan.copied is not None
+    assert plan.copied.longest <= 7
+    assert plan.copies_sound
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        open_groups,
+        far_apart,
+        too_many_bits,
+        main_10,
+        interlaced,
+        unsteady,
+        turned,
+        clips.webm,
+        clips.late_sound,
+    ],
+    ids=lambda r: r.__name__,
+)
+async def test_what_would_not_play_everywhere_is_encoded(clip: Clips, recipe: Recipe) -> None:
+    assert (await planned(clip(recipe))).copied is None
+
+
+@pytest.mark.parametrize("recipe", [clips.mono_8khz, clips.surround, clips.webm])
+async def test_sound_that_players_may_not_like_is_encoded(clip: Clips, recipe: Recipe) -> None:
+    assert not (await planned(clip(recipe))).copies_sound
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("recipe", [fit, fit_matroska, irregular, one_rung], ids=lambda r: r.__name__)
+async def test_a_copied_picture_is_a_rung_like_any_other(worker: Worker, clip: Clips, recipe: Recipe) -> None:
+    plan = await planned(clip(recipe))
+    video = await worker.process(clip(recipe))
+
+    assert video.status is VideoStatus.READY, video.failure
+    master = await worker.save(video.id)
+    slow_keys = "segments.key-interval"  # is as the source has it, and only a should
+    assert [rule for rule in await broken_rules(master) if not rule.startswith(slow_keys)] == []
+    published = await worker.published(video.id)
+    lists = {tuple(durations(published[f"v1/{rung.name}/playlist.m3u8"].decode())) for rung in plan.rungs}
+    assert len(lists) == 1
+    frames = {(await asyncio.to_thread(play, master, number)).frames for number in range(len(plan.rungs))}
+    assert frames == {count_frames(clip(recipe))}
+
+
+@pytest.mark.stack
+async def test_the_copy_is_the_sources_own_picture_and_sound(
+    worker: Worker, clip: Clips, tmp_path: Path
+) -> None:
+    video = await worker.process(clip(fit))
+    published = await worker.published(video.id)
+
+    segments = b"".join(data for name, data in sorted(published.items()) if "v1/360p/0" in name)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(segments)
+    assert decoded(joined) == decoded(clip(fit))
+    assert measure(published["v1/360p/00000.ts"]).first_pts == 900_000
+    heard = measure(published["v1/audio/00000.ts"]).first_pts
+    assert abs(heard - 900_000) <= 1920, "sound and picture begin together"
+
+
+@pytest.mark.stack
+async def test_what_cannot_be_copied_after_all_is_encoded_by_the_next_attempt(
+    worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = "gostream_worker.ffmpeg.argv._keys_of_the_source"
+    monkeypatch.setattr(keys, lambda: ["-g", "17", "-fps_mode", "passthrough"])
+    video_id = await worker.upload(clip(fit))
+    job = await worker.start(video_id)
+
+    assert (await worker.attempts.transcode(job)).again_in is not None, "refused by the gate"
+    await worker.attempts.transcode(job)
+
+    video = await worker.video(video_id)
+    assert (video.status, video.attempt) == (VideoStatus.READY, 2), video.failure
+
+
+def count_frames(path: Path) -> int:
+    return len(decoded(path).splitlines())
+
+
+def decoded(path: Path) -> str:
+    """A checksum of each picture, in order."""
+    command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", "-i", str(path), "-map", "0:v:0"]
+    command += ["-fps_mode", "passthrough", "-f", "framehash", "-hash", "crc32", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    lines = [line for line in done.stdout.splitlines() if not line.startswith("#")]
+    return "\n".join(line.rpartition(",")[2].strip() for line in lines)
