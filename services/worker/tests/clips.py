@@ -314,7 +314,7 @@ Recipe = Callable[[Path], Path]
 
 @functools.cache
 def _made(recipe: Recipe, folder: Path) -> Path:
-    own = folder / recipe.__name__
+    own = folder / f"{recipe.__module__}.{recipe.__name__}"
     own.mkdir()
     return recipe(own)
 
