@@ -37,6 +37,7 @@ def main() -> None:
         batch=options.batch,
         pause=options.pause / 1000,
         load_delay=options.load_delay / 1000,
+        door=options.through == "door",
     )
     outcomes = []
     with running_servers() as servers:
@@ -45,6 +46,7 @@ def main() -> None:
                 outcomes.append(measure(servers, system, fault, size))
                 print(table(_HEADER, [_row(outcomes[-1])]).splitlines()[-1], flush=True)
     name = options.name or ("coherence-faults" if options.faults else "coherence")
+    name += "-door" if size.door and not options.name else ""
     write_report(name, "Coherence", table(_HEADER, map(_row, outcomes)), _WORDS, _size_line(size))
     sys.exit(any(_is_wrong(outcome) for outcome in outcomes if outcome.system == "gostream"))
 
@@ -68,6 +70,12 @@ def _arguments() -> argparse.Namespace:
     add("--batch", type=int, default=usual.batch, help="reads of a reader in a row")
     add("--pause", type=float, default=usual.pause * 1000, help="mean ms until its next")
     add("--load-delay", type=float, default=usual.load_delay * 1000, help="most ms a database read is late")
+    add(
+        "--through",
+        choices=("call", "door"),
+        default="call",
+        help="how GoStream's readers ask: in their own process, or by gRPC through a fast door",
+    )
     add("--name", help="name of the file in benchmarks/results/")
     return parser.parse_args()
 

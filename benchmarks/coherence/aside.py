@@ -41,7 +41,7 @@ class CacheAside:
         await self._store.drop(str(video_id))
         return True
 
-    def counters(self) -> dict[str, int]:
+    async def counters(self) -> dict[str, int]:
         return {}
 
     def _begin(self, video_id: UUID) -> asyncio.Task[int]:

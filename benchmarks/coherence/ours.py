@@ -14,7 +14,8 @@ from gostream_shared.config import Config
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.repository import VideoRepository
 
-_COUNTED = {
+#: What is counted, by the names of the metrics and their labels.
+COUNTED = {
     "rejected": ("gostream_stale_fill_rejected_total", ({"reason": "lease"}, {"reason": "floor"})),
     "rejected_l1": ("gostream_l1_fill_rejected_total", ({},)),
     "loads": ("gostream_db_loads_total", ({},)),
@@ -39,10 +40,10 @@ class Ours:
         await self._cache.announcer.announce(video_id, version)
         return REGISTRY.get_sample_value(_FAILED) == failed
 
-    def counters(self) -> dict[str, int]:
+    async def counters(self) -> dict[str, int]:
         return {
             name: round(sum(REGISTRY.get_sample_value(metric, labels) or 0 for labels in each))
-            for name, (metric, each) in _COUNTED.items()
+            for name, (metric, each) in COUNTED.items()
         }
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import uvloop
 
+from benchmarks.coherence.door import open_door
 from benchmarks.coherence.spec import Schedule, Spec
 from benchmarks.coherence.systems import System, open_system
 from benchmarks.coherence.tally import Tally
@@ -44,7 +45,12 @@ async def _run(spec: Spec, connection: Connection) -> None:
     async with PostgresDatabase.open(config.database_url.get_secret_value(), max_size=8) as database:
         videos = SlowVideos(database.pool, timeout=STATEMENT_TIMEOUT)
         videos.delay = spec.load_delay
-        async with open_system(spec.system, config, database, videos) as system:
+        through = (
+            open_door(spec.environment, spec.load_delay)
+            if spec.door
+            else open_system(spec.system, config, database, videos)
+        )
+        async with through as system:
             connection.send("ready")
             schedule: Schedule = await asyncio.to_thread(connection.recv)
             connection.send(await _Readers(spec, system, database).run(schedule))
@@ -69,7 +75,7 @@ class _Readers:
         ticking.cancel()
         await asyncio.sleep(schedule.stop + self._spec.settle - monotonic())
         self._tally.stuck = await self._count_stuck()
-        self._tally.counters.update(self._system.counters())
+        self._tally.counters.update(await self._system.counters())
         return self._tally
 
     async def _read_until(self, stop: float) -> None:

@@ -25,6 +25,8 @@ from benchmarks.proxy import Proxy
 from benchmarks.servers import Servers
 
 _spawn = multiprocessing.get_context("spawn")  # no inherited event loop, pool or lock
+#: The system that has a fast door.
+OURS = "gostream"
 _START_TIMEOUT = 60.0
 _END_TIMEOUT = 60.0
 
@@ -43,6 +45,7 @@ class Options:
     batch: int = 4
     pause: float = 0.01
     load_delay: float = 0.03
+    door: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,7 @@ def measure(servers: Servers, system: str, fault: Fault, options: Options) -> Ou
         through_proxy = fault is Fault.HALF_OPEN
         spec = Spec(
             system=system,
+            door=options.door and system == OURS,
             environment=servers.environment(redis_port=proxy.port if through_proxy else None),
             writer_environment=servers.environment(),
             record=record,

@@ -12,6 +12,7 @@ class Spec:
     """One run of one system."""
 
     system: str
+    door: bool  # whether readers ask through a fast door of their replica's own
     environment: dict[str, str]  # how a replica reaches the servers
     writer_environment: dict[str, str]
     record: Path  # of truth.Truth

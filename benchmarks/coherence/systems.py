@@ -21,7 +21,7 @@ class System(Protocol):
         """Do what this cache wants done after a write; False when it says that it could not yet."""
         ...
 
-    def counters(self) -> dict[str, int]:
+    async def counters(self) -> dict[str, int]:
         """What it counted itself."""
         ...
 

@@ -36,6 +36,8 @@ HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results/api.md"
 SERVICE = "/gostream.v1.VideoService/"
 VIDEOS, BATCH = 1000, 100
+#: How often every request is sent before any is measured: entries are loaded, or loaded anew in time.
+WARMING = 2
 SERVER_CORE, LOAD_CORE = 0, 1
 
 
@@ -164,8 +166,9 @@ def _write_messages(folder: Path, ids: list[str]) -> dict[str, tuple[str, Path]]
 def _measure(target: Target, method: str, file: Path, seconds: float, rate: float, seen: Seen) -> None:
     address = f"127.0.0.1:{target.port}"
     generator = [sys.executable, str(HERE / "grpc_load.py"), address, method, str(file)]
-    warm = [*generator, "--seconds", "0.5"]
-    subprocess.run(warm, check=True, capture_output=True)
+    for _ in range(WARMING):
+        subprocess.run([*generator, "--once", "--seconds", "60"], check=True, capture_output=True)
+    time.sleep(0.3)  # what was loaded anew beside those calls is done then
     before, begun = _cpu(target.process), time.monotonic()
     command = ["taskset", "-c", str(LOAD_CORE), *generator, "--seconds", str(seconds), "--rate", str(rate)]
     result = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)

@@ -26,6 +26,7 @@ from pathlib import Path
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY = 0, 1, 3, 4, 6, 7
 _END_STREAM, _ACK, _END_HEADERS = 1, 1, 4
+_HEADER_TABLE_SIZE, _TABLE_SIZE = 1, 4096  # the setting, and what it is unless set
 _MAX_WINDOW = 2**31 - 1
 _REGRANT = 2**30
 _FRAME = struct.Struct(">HBBBL")  # the length as 16 + 8 bits
@@ -51,10 +52,26 @@ class HeaderBlocks:
             (b"\x40\x02te", b"trailers"),
         )
         post_http = b"\x83\x86"
-        self.first = post_http + b"".join(
+        self._literals = post_http + b"".join(
             name + bytes((len(value),)) + value for name, value in literals if len(value) < 127
         )
         self.later = post_http + bytes(0x80 | index for index in (65, 64, 63, 62))
+
+    def first(self, table_size: int) -> bytes:
+        """The first block on a connection whose server keeps a table of that size."""
+        return (table_size_update(table_size) if table_size < _TABLE_SIZE else b"") + self._literals
+
+
+def table_size_update(size: int) -> bytes:
+    """HPACK's word for it (RFC 7541 §6.3): 5 bits, then 7 at a time."""
+    if size < 31:
+        return bytes((0x20 | size,))
+    size -= 31
+    octets = bytearray((0x3F,))
+    while size > 0x7F:
+        octets.append(size & 0x7F | 0x80)
+        size >>= 7
+    return bytes((*octets, size))
 
 
 @dataclass
@@ -75,20 +92,29 @@ class Connection:
         settings = struct.pack(">HL", 4, _MAX_WINDOW) + struct.pack(">HL", 1, 4096)
         grant = frame(8, 0, 0, struct.pack(">L", _MAX_WINDOW - 65535))
         self.socket.sendall(_PREFACE + frame(_SETTINGS, 0, 0, settings) + grant)
+        self._first_block = blocks.first(self._await_settings())
         self.socket.setblocking(False)
         self.free = streams
-        self._blocks = blocks
+        self._later_block = blocks.later
         self._next_stream = 1
         self._due: dict[int, float] = {}
         self._has_data: set[int] = set()
         self._buffer = b""
         self._ungranted = 0
 
+    def _await_settings(self) -> int:
+        """Take the server's first frame; answers the size of its HPACK table."""
+        head = self.socket.recv(9, socket.MSG_WAITALL)
+        payload = self.socket.recv(int.from_bytes(head[:3], "big"), socket.MSG_WAITALL)
+        self.socket.sendall(frame(_SETTINGS, _ACK, 0))
+        settings: dict[int, int] = dict(struct.iter_unpack(">HL", payload))
+        return settings.get(_HEADER_TABLE_SIZE, _TABLE_SIZE)
+
     def call(self, message: bytes, due: float) -> bytes:
         """The bytes of one more call, which counts as begun at `due`."""
         stream = self._next_stream
         self._next_stream = stream + 2
-        block = self._blocks.first if stream == 1 else self._blocks.later
+        block = self._first_block if stream == 1 else self._later_block
         self._due[stream] = due
         self.free -= 1
         return b"%b%b" % (
@@ -193,6 +219,29 @@ class Load:
                 connection.receive(self.tally)
                 self._refill(connection)
 
+    def run_once(self, number: int, seconds: float) -> None:
+        """So many calls, given up after `seconds`."""
+        until = time.perf_counter() + seconds
+        free, begun = self._free(), 0
+        while len(self.tally.latencies) < number and (now := time.perf_counter()) < until:
+            while free and begun < number:
+                connection = free.popleft()
+                connection.send(connection.call(next(self._messages), now))
+                begun += 1
+            for ready, _ in self._epoll.poll(until - now):
+                free += self._receive(ready)
+
+    def _free(self) -> deque[Connection]:
+        """Each connection as often as it has room for a call."""
+        return deque(each for each in self._connections.values() for _ in range(each.free))
+
+    def _receive(self, number: int) -> list[Connection]:
+        """The connection, as often as calls ended on it."""
+        connection = self._connections[number]
+        before = connection.free
+        connection.receive(self.tally)
+        return [connection] * (connection.free - before)
+
     def _refill(self, connection: Connection) -> None:
         now = time.perf_counter()
         connection.send(
@@ -202,8 +251,7 @@ class Load:
     def run_open(self, seconds: float, rate: float) -> None:
         """Calls begin `rate` times a second, on whichever connection is free longest."""
         begun = time.perf_counter()
-        free = deque(each for each in self._connections.values() for _ in range(each.free))
-        number = 0
+        free, number = self._free(), 0
         while (now := time.perf_counter()) < begun + seconds:
             while free and (due := begun + number / rate) <= now:
                 connection = free.popleft()
@@ -212,10 +260,7 @@ class Load:
             wait = max(0.0, begun + number / rate - now) if free else 0.1
             # epoll's own timeout is a millisecond at least, which is longer than most calls take.
             for ready, _ in self._epoll.poll(wait if wait > 0.001 else 0):
-                connection = self._connections[ready]
-                before = connection.free
-                connection.receive(self.tally)
-                free.extend([connection] * (connection.free - before))
+                free += self._receive(ready)
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -235,13 +280,17 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=1, help="open calls on each connection")
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rate", type=float, default=0.0, help="calls a second; 0 = as many as it can")
+    parser.add_argument("--once", action="store_true", help="each message once; --seconds is the patience")
     options = parser.parse_args()
     host, port = options.address.rsplit(":", 1)
     blocks = HeaderBlocks(options.address, options.path)
     connections = [Connection((host, int(port)), blocks, options.streams) for _ in range(options.connections)]
-    load = Load(connections, read_messages(options.messages))
+    messages = read_messages(options.messages)
+    load = Load(connections, messages)
     cpu, wall = time.process_time(), time.perf_counter()
-    if options.rate:
+    if options.once:
+        load.run_once(len(messages), options.seconds)
+    elif options.rate:
         load.run_open(options.seconds, options.rate)
     else:
         load.run_closed(options.seconds)

@@ -7,7 +7,7 @@ from gostream_api.config import ApiConfig
 from gostream_api.open_reads import open_reads
 from gostream_api.processes import leave_with_parent, supervise
 from gostream_api.server import ApiServer, CannotListenError
-from gostream_api.servicer import VideoServicer, method_handlers
+from gostream_api.servicer import VideoServicer, answers_at_hand, method_handlers
 from gostream_api.video_service import Limits, VideoService
 from gostream_api.watch import WatchService
 from gostream_shared.lifecycle import run_service, run_with, stop_signal
@@ -46,6 +46,7 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             watches,
             max_calls=config.max_concurrent_rpcs,
             max_streams=config.max_watches,
+            at_hand=answers_at_hand(reads.videos),
             share_port=config.api_processes > 1,
         )
 

@@ -23,6 +23,7 @@ from functools import partial
 from typing import Self
 from uuid import UUID
 
+from gostream_api.bulk_counter import BulkCounter
 from gostream_api.local_cache import LocalCache, LocalEntry, LocalTimes
 from gostream_api.read_through import Found, ReadThrough, VideoRows
 from gostream_api.reads import Layer, Read, VideoReply
@@ -66,6 +67,7 @@ class CachedVideoService:
         self._flights = SingleFlight[UUID, _Landed]()
         self._primary_flights = SingleFlight[UUID, _Landed]()
         self._refreshes: dict[UUID, asyncio.Task[None]] = {}
+        self._peeked = BulkCounter(_L1_HIT)
 
     @classmethod
     @asynccontextmanager
@@ -83,6 +85,7 @@ class CachedVideoService:
             yield service
         finally:
             bus.remove(service)
+            service._peeked.flush()
             await service._stop_refreshes()
 
     @property
@@ -95,8 +98,11 @@ class CachedVideoService:
 
         Raises VideoNotFoundError, VersionNotReachedError and BackendUnavailableError.
         """
-        if (local := self.peek_video(video_id, min_version=min_version)) is not None:
-            return local
+        entry = self._local.get(video_id, min_version)
+        if entry is not None:
+            (_L1_HIT if entry.payload is not None else _L1_NEGATIVE).inc()
+            self._refresh_if_old(video_id, entry)
+            return _read(video_id, entry, Layer.L1)
         _L1_MISS.inc()
         arrived = self._primary_flights.mark
         landed = await self._flights.run(video_id, partial(self._fly, video_id))
@@ -106,15 +112,17 @@ class CachedVideoService:
             )
         return _checked(video_id, landed, min_version)
 
-    def peek_video(self, video_id: UUID, *, min_version: int = 0) -> Read | None:
-        """As `get_video`, out of this process; None when that has no answer."""
+    def peek_video(self, video_id: UUID, *, min_version: int = 0) -> bytes | None:
+        """The encoded video, out of this process; None when that has no answer. Raises VideoNotFoundError."""
         entry = self._local.get(video_id, min_version)
         if entry is None:
             return None
-        (_L1_HIT if entry.payload is not None else _L1_NEGATIVE).inc()
-        if self._local.wants_refresh(entry):
-            self._refresh(video_id)
-        return _read(video_id, entry, Layer.L1)
+        self._refresh_if_old(video_id, entry)
+        if entry.payload is None:
+            _L1_NEGATIVE.inc()
+            raise VideoNotFoundError(video_id, version=entry.version)
+        self._peeked.add()
+        return entry.payload
 
     def peek_videos(self, video_ids: Sequence[UUID]) -> list[bytes] | None:
         """The replies of all of the videos, out of this process; None unless it has all."""
@@ -124,7 +132,7 @@ class CachedVideoService:
             if entry is None or entry.payload is None:
                 return None
             payloads.append(entry.payload)
-        _L1_HIT.inc(len(payloads))
+        self._peeked.add(len(payloads))
         return payloads
 
     async def get_videos(self, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
@@ -183,6 +191,10 @@ class CachedVideoService:
         video = found.entry.video
         payload = None if video is None else self._encode(video)
         return _Landed(LocalEntry(found.entry.version, payload), found.layer)
+
+    def _refresh_if_old(self, video_id: UUID, entry: LocalEntry) -> None:
+        if len(self._refreshes) < _MAX_REFRESHES and self._local.wants_refresh(entry):
+            self._refresh(video_id)
 
     def _refresh(self, video_id: UUID, *, early: bool = False) -> None:
         """Load an entry anew beside the requests; it is a favour, so it may be left out."""

@@ -32,9 +32,12 @@ async def get_video(reads: VideoReader, request: bytes) -> Answer:
 
 def get_video_now(reads: LocalVideoReader, request: bytes) -> Answer | None:
     """The same without waiting; None when it would have to wait."""
-    video_id, min_version = _get_video_request(request)
-    read = reads.peek_video(video_id, min_version=min_version)
-    return None if read is None else (read.reply.payload, read.layer)
+    if len(request) > _SHORT:
+        video_id, min_version = validation.get_video(GetVideoRequest.FromString(request))
+    else:
+        video_id, min_version = _short_get_video_request(request)
+    payload = reads.peek_video(video_id, min_version=min_version)
+    return None if payload is None else (payload, Layer.L1)
 
 
 async def batch_get_videos(reads: VideoReader, request: bytes) -> Answer:
@@ -68,12 +71,6 @@ READ_CALLS: Mapping[str, ReadCall] = {
     "GetVideo": ReadCall(get_video_now, get_video),
     "BatchGetVideos": ReadCall(batch_get_videos_now, batch_get_videos),
 }
-
-
-def _get_video_request(request: bytes) -> tuple[UUID, int]:
-    if len(request) > _SHORT:
-        return validation.get_video(GetVideoRequest.FromString(request))
-    return _short_get_video_request(request)
 
 
 @lru_cache(maxsize=8192)

@@ -51,8 +51,8 @@ class VideoReader(Protocol):
 class LocalVideoReader(VideoReader, Protocol):
     """A reader that knows much by heart."""
 
-    def peek_video(self, video_id: UUID, *, min_version: int = 0) -> Read | None:
-        """As `get_video`, but at once; None when it would have to ask. Raises VideoNotFoundError."""
+    def peek_video(self, video_id: UUID, *, min_version: int = 0) -> bytes | None:
+        """The encoded video, at once; None when it would have to ask. Raises VideoNotFoundError."""
         ...
 
     def peek_videos(self, video_ids: Sequence[UUID]) -> list[bytes] | None:

@@ -1,6 +1,7 @@
 """The gRPC server: options, interceptors, health, reflection, and a stop that loses no call."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from gostream_api.interceptors.at_hand import AtHand, AtHandInterceptor
 from gostream_api.interceptors.behavior import Handler
 from gostream_api.interceptors.errors import ErrorInterceptor
 from gostream_api.interceptors.limits import ConcurrencyLimiter
@@ -51,7 +53,10 @@ class CannotListenError(GoStreamError):
 
 
 class ApiServer:
-    """Serves one VideoService. Start it once, stop it once."""
+    """Serves one VideoService. Start it once, stop it once.
+
+    `at_hand`, by the methods' full names: what is tried before a call is worked at.
+    """
 
     def __init__(
         self,
@@ -60,6 +65,7 @@ class ApiServer:
         *,
         max_calls: int,
         max_streams: int,
+        at_hand: Mapping[str, AtHand] | None = None,
         share_port: bool = False,
     ) -> None:
         # Unless it was meant, a second server on the port must fail, not take half of the calls.
@@ -68,7 +74,13 @@ class ApiServer:
         self._health = health.aio.HealthServicer()
         self._limiter = ConcurrencyLimiter(max_calls=max_calls, max_streams=max_streams)
         self._server = aio.server(
-            interceptors=[TelemetryInterceptor(), ErrorInterceptor(), self._limiter], options=options
+            interceptors=[
+                AtHandInterceptor(at_hand or {}, self._limiter),
+                TelemetryInterceptor(),
+                ErrorInterceptor(),
+                self._limiter,
+            ],
+            options=options,
         )
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 import grpc
@@ -23,14 +24,17 @@ from gostream.v1.video_service_pb2 import (
 )
 from gostream_api import read_calls, validation
 from gostream_api.convert import upload_message, video_message
+from gostream_api.interceptors.at_hand import AtHand
 from gostream_api.interceptors.behavior import Context, Handler
 from gostream_api.interceptors.telemetry import add_trailers
-from gostream_api.reads import VideoReader
+from gostream_api.read_calls import READ_CALLS, ReadCall
+from gostream_api.reads import Layer, LocalVideoReader, VideoReader
 from gostream_api.video_service import VideoService
 from gostream_api.watch import WatchService
 
 SERVICE = DESCRIPTOR.services_by_name["VideoService"].full_name
 CACHE = "x-cache"
+_LAYERS = {layer: (CACHE, layer.value) for layer in Layer}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +69,12 @@ class VideoServicer:
 
     async def GetVideo(self, request: bytes, context: Context) -> bytes:  # noqa: N802
         payload, layer = await read_calls.get_video(self.reads, request)
-        add_trailers(context, (CACHE, layer.value))
+        add_trailers(context, _LAYERS[layer])
         return payload
 
     async def BatchGetVideos(self, request: bytes, context: Context) -> bytes:  # noqa: N802
         payload, layer = await read_calls.batch_get_videos(self.reads, request)
-        add_trailers(context, (CACHE, layer.value))
+        add_trailers(context, _LAYERS[layer])
         return payload
 
     async def ListVideos(self, request: ListVideosRequest, context: Context) -> ListVideosResponse:  # noqa: N802
@@ -118,6 +122,16 @@ def method_handlers(servicer: VideoServicer) -> dict[str, Handler]:
             servicer.WatchVideo, WatchVideoRequest.FromString, video_pb2.Video.SerializeToString
         ),
     }
+
+
+def answers_at_hand(reads: LocalVideoReader) -> dict[str, AtHand]:
+    """The hot reads out of this process, by the methods' full names."""
+    return {f"/{SERVICE}/{name}": partial(_at_hand, call, reads) for name, call in READ_CALLS.items()}
+
+
+def _at_hand(call: ReadCall, reads: LocalVideoReader, request: bytes) -> tuple[bytes, tuple[str, str]] | None:
+    answer = call.now(reads, request)
+    return None if answer is None else (answer[0], _LAYERS[answer[1]])
 
 
 def _note(video_id: UUID) -> None:

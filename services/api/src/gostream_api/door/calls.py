@@ -68,7 +68,10 @@ class Method:
             known = dict(headers)
             framing.check_headers(known)
             timeout = framing.timeout_of(known)
-            body = await _read(receive, timeout)
+            event = await receive()
+            body = event.get("body", b"")
+            if framing.missing(body) > 0:
+                body = await _read_on(event, receive, timeout)
             message = framing.message_of(body, known.get(b"grpc-encoding"))
             request_id = _request_id(known)
             answer = self._call.now(self._reads, message)
@@ -126,20 +129,16 @@ class Method:
         return failure.code
 
 
-async def _read(receive: Receive, timeout: float | None) -> bytes | bytearray:
-    """The body, or as much as holds the first message."""
-    event = await receive()
-    body: bytes = event.get("body", b"")
-    if framing.missing(body) <= 0:
-        return body
+async def _read_on(event: dict[str, Any], receive: Receive, timeout: float | None) -> bytearray:
+    """As much of a body as holds the first message; `event` brought too little."""
     try:
         async with asyncio.timeout(timeout):
-            return await _read_on(event, receive)
+            return await _read_whole(event, receive)
     except TimeoutError:
         raise framing.expired() from None
 
 
-async def _read_on(event: dict[str, Any], receive: Receive) -> bytearray:
+async def _read_whole(event: dict[str, Any], receive: Receive) -> bytearray:
     body = bytearray(event.get("body", b""))
     while framing.missing(body) > 0:
         if event["type"] == "http.disconnect":

@@ -1,1 +1,1 @@
-"""What surrounds every RPC, outermost first: telemetry, errors, limits."""
+"""What surrounds every RPC, outermost first: answers at hand, telemetry, errors, limits."""

@@ -18,6 +18,18 @@ Context: TypeAlias = "aio.ServicerContext[Any, Any]"
 Behavior: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
 
 
+class FailedRequest:
+    """Passed on in the place of a request whose failure is known already: the error interceptor raises it."""
+
+    def __init__(self, error: Exception) -> None:
+        self._errors = [error]
+
+    def take_error(self) -> Exception:
+        """Once only: whoever raises it would hold it in a cycle with its traceback, and with it the call,
+        for whose end the server's stop waits."""
+        return self._errors.pop()
+
+
 class BehaviorInterceptor(aio.ServerInterceptor):
     """Wraps each method once, however often it is called."""
 
@@ -52,9 +64,11 @@ def _behavior_of(handler: Handler) -> Behavior:
     parse: Any = None if handler.request_streaming else handler.request_deserializer
 
     if inspect.iscoroutinefunction(function):
+        if parse is None:
+            return function  # type: ignore[no-any-return]
 
         async def respond(request: Any, context: Context) -> Any:
-            return await function(parse(request) if parse else request, context)
+            return await function(parse(request), context)
 
         return respond
 

@@ -7,7 +7,7 @@ from google.protobuf.message import DecodeError
 from grpc import aio
 
 from gostream_api.errors import failure_of
-from gostream_api.interceptors.behavior import Behavior, BehaviorInterceptor, Context, Handler
+from gostream_api.interceptors.behavior import Behavior, BehaviorInterceptor, Context, FailedRequest, Handler
 from gostream_api.interceptors.telemetry import add_trailers, request_id_of
 from gostream_shared.domain.errors import GoStreamError, InvalidRequestError, Violation
 
@@ -22,6 +22,8 @@ class ErrorInterceptor(BehaviorInterceptor):
     def wrap(self, method: str, handler: Handler, behavior: Behavior) -> Behavior:
         async def guarded(request: Any, context: Context) -> Any:
             try:
+                if isinstance(request, FailedRequest):
+                    raise request.take_error()  # noqa: TRY301 - as if the handler had raised it
                 return await behavior(request, context)
             except aio.BaseError:
                 raise  # aborted already, or nobody is listening

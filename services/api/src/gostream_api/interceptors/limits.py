@@ -20,26 +20,41 @@ class ConcurrencyLimiter(BehaviorInterceptor):
         self._limits = {False: max_calls, True: max_streams}
         self._running = {False: 0, True: 0}
         self._idle = asyncio.Event()
-        self._idle.set()
 
     async def drained(self) -> None:
         """Wait until no call is at work and every answer was handed to the transport."""
-        await self._idle.wait()
+        self._idle.clear()
+        if any(self._running.values()):
+            await self._idle.wait()
+
+    def track_call(self, context: Context) -> None:
+        """A unary call is at work until its answer was handed to the transport; nothing is refused."""
+        self._running[False] += 1
+        context.add_done_callback(self._end_call)  # type: ignore[arg-type]  # a protocol in fact
 
     def wrap(self, method: str, handler: Handler, behavior: Behavior) -> Behavior:
         if not method.startswith(_OURS):
             return behavior
         is_stream = bool(handler.response_streaming)
+        track = self._track_stream if is_stream else self.track_call
 
         async def limited(request: Any, context: Context) -> Any:
             if self._running[is_stream] >= self._limits[is_stream]:
                 raise TooManyRequestsError
-            self._running[is_stream] += 1
-            self._idle.clear()
-            context.add_done_callback(lambda _: self._end(is_stream))  # type: ignore[arg-type]  # a protocol in fact
+            track(context)
             return await behavior(request, context)
 
         return limited
+
+    def _track_stream(self, context: Context) -> None:
+        self._running[True] += 1
+        context.add_done_callback(self._end_stream)  # type: ignore[arg-type]  # a protocol in fact
+
+    def _end_call(self, _: object) -> None:
+        self._end(False)
+
+    def _end_stream(self, _: object) -> None:
+        self._end(True)
 
     def _end(self, is_stream: bool) -> None:
         self._running[is_stream] -= 1

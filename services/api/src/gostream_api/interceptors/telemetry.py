@@ -5,14 +5,15 @@ import logging
 import re
 import time
 from collections.abc import Iterable
+from os import urandom
 from typing import Any
-from uuid import uuid4
 
 import grpc
 import structlog
 from grpc import aio
 from prometheus_client import Counter, Gauge, Histogram
 
+from gostream_api.bulk_counter import BulkCounter
 from gostream_api.interceptors.behavior import Behavior, BehaviorInterceptor, Context, Handler
 
 REQUEST_ID = "x-request-id"
@@ -32,8 +33,6 @@ SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _QUIET = frozenset({"/gostream.v1.VideoService/GetVideo", "/gostream.v1.VideoService/BatchGetVideos"})
 #: Health and reflection: of interest only when they break.
 _INFRASTRUCTURE = "/grpc."
-#: Seconds that answers at hand are counted late.
-_BULK_DELAY = 0.2
 #: The server's fault, or its operator's business.
 _FAULTS = frozenset(
     {
@@ -57,21 +56,15 @@ class Meter:
         self._in_flight = _IN_FLIGHT.labels(method)
         self._duration = _DURATION.labels(method) if is_unary else None
         self._handled: dict[grpc.StatusCode, Counter] = {}
-        self._at_hand = 0
+        self._at_hand = BulkCounter(_HANDLED.labels(method, grpc.StatusCode.OK.name))
 
     def begin(self) -> None:
         self._in_flight.inc()
 
     def count_at_hand(self) -> None:
-        """One call was answered well out of this process, in no time. Counted later, in bulk, because
-        counting would cost as much as answering. It is neither logged nor in the durations."""
-        if not self._at_hand:
-            asyncio.get_running_loop().call_later(_BULK_DELAY, self._count_bulk)
-        self._at_hand += 1
-
-    def _count_bulk(self) -> None:
-        _HANDLED.labels(self._method, grpc.StatusCode.OK.name).inc(self._at_hand)
-        self._at_hand = 0
+        """One call was answered well out of this process, in no time. It is counted a moment later, and is
+        neither logged nor in the durations, because either would cost as much as answering."""
+        self._at_hand.add()
 
     def leave(self) -> None:
         self._in_flight.dec()
@@ -94,7 +87,7 @@ class TelemetryInterceptor(BehaviorInterceptor):
         meter = Meter(method, is_unary=not handler.request_streaming and not handler.response_streaming)
 
         async def observed(request: Any, context: Context) -> Any:
-            request_id = _request_id(context.invocation_metadata() or ())
+            request_id = request_id_among(context.invocation_metadata() or ())
             context.set_trailing_metadata(((REQUEST_ID, request_id),))
             structlog.contextvars.bind_contextvars(request_id=request_id, method=method)
             started = time.perf_counter()
@@ -131,10 +124,13 @@ def add_trailers(context: Context, *trailers: tuple[str, str | bytes]) -> None:
 
 
 def new_request_id() -> str:
-    return uuid4().hex
+    """A random UUID (version 4) in hexadecimal, in a third of the time that the uuid module takes."""
+    random = urandom(16).hex()
+    return f"{random[:12]}4{random[13:16]}a{random[17:]}"
 
 
-def _request_id(metadata: Iterable[tuple[str, str | bytes]]) -> str:
+def request_id_among(metadata: Iterable[tuple[str, str | bytes]]) -> str:
+    """The caller's id of this RPC if it is fit for use, else a new one."""
     for key, value in metadata:
         if key == REQUEST_ID and isinstance(value, str) and SANE.fullmatch(value):
             return value
