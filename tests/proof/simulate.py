@@ -12,7 +12,7 @@ from uuid import UUID
 
 from gostream_shared.cache.protocol import Subscribed
 from gostream_shared.cache.redis_cache import CacheTimes
-from tests.proof.checker import BOUND, Violation
+from tests.proof.checker import BOUND
 from tests.proof.loop import SeededLoop
 from tests.proof.replica import Replica
 from tests.proof.world import KEYS, World
@@ -35,7 +35,10 @@ class Summary:
 
 
 def simulate(seed: int, *, without: frozenset[str] = frozenset(), operations: int = OPERATIONS) -> Summary:
-    """Raises Violation when a promise is broken. `without`: rules of the model to leave out."""
+    """Raises Violation when a promise is broken, HungError when the history does not end.
+
+    `without`: rules of the model to leave out.
+    """
     random.seed(seed)  # the production code's jitter
     loop = SeededLoop(seed)  # type: ignore[abstract]  # as much of a loop as is needed
     scene = random.Random(seed)
@@ -49,8 +52,9 @@ def simulate(seed: int, *, without: frozenset[str] = frozenset(), operations: in
     story = _Story(world, scene, lagging)
     try:
         loop.run_until_complete(story.tell(operations))
-    except Violation as violation:
-        raise Violation(f"{violation}\n  replay: python -m tests.proof --seed {seed}") from None
+    except Exception as error:
+        error.add_note(f"replay: python -m tests.proof --seed {seed}")
+        raise
     if loop.failures:
         raise AssertionError(f"seed {seed}: {loop.failures[0]}")
     checker = world.checker
