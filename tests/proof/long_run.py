@@ -1,4 +1,4 @@
-"""Many seeds on every core: nothing that one of them does, not even never ending, keeps the others from it."""
+"""Many seeds on every core; whatever becomes of one of them, even that it never ends, the others are run."""
 
 import gc
 import signal
@@ -14,6 +14,7 @@ from os import cpu_count
 import structlog
 
 from tests.proof.checker import Violation
+from tests.proof.loop import HungError
 from tests.proof.simulate import simulate
 
 CHUNK = 20
@@ -82,8 +83,8 @@ def run(seeds: range, *, patience: float = PATIENCE) -> Tally:
             try:
                 with _at_most(patience):
                     summary = simulate(seed)
-            except Violation as violation:
-                tally.failures.append(_report(seed, violation))
+            except (Violation, HungError) as error:
+                tally.failures.append(_report(seed, error))
             except OutOfTimeError as error:
                 tally.failures.append(_report(seed, error, where=True))
             except Exception as error:  # noqa: BLE001 - a defect in one history is a finding, like a violation
@@ -96,8 +97,10 @@ def run(seeds: range, *, patience: float = PATIENCE) -> Tally:
 
 
 def _report(seed: int, error: BaseException, *, where: bool = False) -> str:
-    lines = traceback.format_exception(error) if where else [f"{error}\n"]
-    return f"seed {seed}: {''.join(lines)}  replay: python -m tests.proof --seed {seed}"
+    """One line, with `where` also how it came there, and the command that replays it."""
+    trace = "".join(traceback.format_exception(error)[-8:]) if where else ""
+    what = f"{type(error).__name__}: {error}"
+    return f"seed {seed}: {what}\n{trace}  replay: python -m tests.proof --seed {seed}"
 
 
 @contextmanager

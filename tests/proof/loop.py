@@ -8,11 +8,14 @@ import asyncio
 import heapq
 import random
 from collections.abc import Callable, Coroutine
-from contextvars import Context, copy_context
+from contextvars import Context, ContextVar, copy_context
 from itertools import count
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+
+#: The process that a callback belongs to, so that one can be stopped while the others go on.
+PROCESS: ContextVar[object] = ContextVar("process", default=None)
 
 #: Callbacks that a history may run; the longest of the honest ones needs a hundredth of that.
 MAX_STEPS = 1_000_000
@@ -47,6 +50,10 @@ class _Handle:
     def when(self) -> float:
         return self._when
 
+    @property
+    def process(self) -> object:
+        return self._context.get(PROCESS)
+
     def run(self) -> None:
         self._context.run(self._callback, *self._args)
 
@@ -60,6 +67,7 @@ class SeededLoop(asyncio.AbstractEventLoop):
         self._ready: list[_Handle] = []
         self._timers: list[tuple[float, int, _Handle]] = []
         self._ties = count()
+        self._frozen: dict[object, list[_Handle]] = {}
         self._steps = 0
         self._max_steps = max_steps
         self.failures: list[dict[str, Any]] = []
@@ -79,6 +87,8 @@ class SeededLoop(asyncio.AbstractEventLoop):
     def _end_all(self) -> None:
         """Leave no task behind that the garbage collector would end in the middle of another history."""
         self._steps = 0
+        for process in list(self._frozen):
+            self.thaw(process)
         for _ in range(_LAST_ORDERS):
             left = [task for task in asyncio.all_tasks(self) if not task.done()]
             if not left:
@@ -87,23 +97,27 @@ class SeededLoop(asyncio.AbstractEventLoop):
                 task.cancel()
             while self._ready:
                 self._step()
-        raise HungError(f"nothing ends {left}")
+        raise HungError(f"hung: nothing ends {left}")
 
     def _step(self) -> None:
         self._steps += 1
         if self._steps > self._max_steps:
-            raise HungError(f"still running after {self._max_steps} callbacks, at {self._now:.3f} s")
+            raise HungError(f"hung: still running after {self._max_steps} callbacks, at {self._now:.3f} s")
         ready, timers = self._ready, self._timers
         if not ready:
             if not timers:
-                raise HungError(f"nothing will ever happen again, at {self._now:.3f} s")
+                raise HungError(f"hung: nothing will ever happen again, at {self._now:.3f} s")
             self._now = max(self._now, timers[0][0])
         while timers and timers[0][0] <= self._now:
             ready.append(heapq.heappop(timers)[2])
         chosen = int(self._choose() * len(ready))
         handle, ready[chosen] = ready[chosen], ready[-1]
         ready.pop()
-        if not handle.is_cancelled:
+        if handle.is_cancelled:
+            return
+        if self._frozen and (process := handle.process) in self._frozen:
+            self._frozen[process].append(handle)
+        else:
             self._run(handle)
 
     def _run(self, handle: _Handle) -> None:
@@ -113,6 +127,14 @@ class SeededLoop(asyncio.AbstractEventLoop):
             raise
         except BaseException as error:  # noqa: BLE001 - as asyncio's own handles do
             self.call_exception_handler({"message": "a callback failed", "exception": error})
+
+    def freeze(self, process: object) -> None:
+        """Run nothing of that process, as after SIGSTOP."""
+        self._frozen.setdefault(process, [])
+
+    def thaw(self, process: object) -> None:
+        """All that it would have done meanwhile may run now."""
+        self._ready += self._frozen.pop(process, [])
 
     def time(self) -> float:
         return self._now
