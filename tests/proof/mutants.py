@@ -79,7 +79,7 @@ def _change_without_forget(self: CachedVideoService, video_id: object, version: 
     self._local.invalidate(video_id, version)  # type: ignore[arg-type]
 
 
-def _reset_without_forget(self: CachedVideoService) -> None:
+def reset_without_forget(self: CachedVideoService) -> None:
     self._local.clear()
 
 
@@ -98,7 +98,11 @@ def _always_live(original: Callable[..., None]) -> Callable[..., None]:
     return init
 
 
-def _join_any(original: Callable[..., object]) -> Callable[..., object]:
+def _any_age(original: Callable[..., None]) -> Callable[..., None]:
+    return lambda self, **_: original(self)
+
+
+def join_any(original: Callable[..., object]) -> Callable[..., object]:
     return lambda self, key, load, *, since=None: original(self, key, load)
 
 
@@ -184,11 +188,11 @@ MUTANTS = (
     _code("local fills checked at all", 6, (LocalCache, "store", _store_older_too)),
     _code("a message drops the entry", 0, (LocalCache, "invalidate", _keep_on_invalidate)),
     _code("a message forgets the flight", 0, (CachedVideoService, "changed", _change_without_forget)),
-    _code("a reset forgets the flights", 0, (CachedVideoService, "reset", _reset_without_forget)),
     _code("a reset ends local entries", 0, (LocalCache, "clear", _clear_epoch_only)),
     _code("epoch of a local fill", 0, (LocalCache, "ticket", _ticket_of_generation)),
     _code("local entries only while live", 0, (LocalCache, "__init__", _always_live(LocalCache.__init__))),
-    _code("min_version joins no earlier load", 0, (SingleFlight, "run", _join_any(SingleFlight.run))),
+    _code("nobody joins a load of long ago", 0,
+          (SingleFlight, "__init__", _any_age(SingleFlight.__init__))),
     _code("an acknowledgement or a gap flushes", 22, (Bus, "_handle", _handle_without_flush(Bus._handle)),
           (Liveness, "heard", _heard_without_gap(Liveness.heard))),
     _code("a lost connection flushes", 0, (Bus, "_reset", _reset_only_if(lambda loss: loss is Loss.GAP))),

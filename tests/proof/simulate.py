@@ -231,11 +231,19 @@ class _Story:
         """The process stands still, as after SIGSTOP or in a long pause of its machine."""
         replica.trouble(begins=True)
         seconds = self.random.uniform(0, 6)
+        if self.world.database_up:
+            await self._announce(self.random.choice(self.replicas), self.random.choice(KEYS))
+        calls = [replica.start(replica.read({}, key, 0)) for key in KEYS]  # under way when it stops
+        await self.world.hop()
         self.world.loop.freeze(replica)
         self.world.loop.call_later(seconds, self.world.loop.thaw, replica)  # even if we wait for it too
-        await asyncio.sleep(seconds)
+        calls.append(self.world.loop.create_task(self._write()))
+        await asyncio.sleep(seconds / 2)
+        calls += [replica.start(replica.read({}, key, 0)) for key in KEYS]  # at the door when it goes on
+        await asyncio.sleep(seconds / 2)
         replica.trouble(begins=False)
-        for call in await self._look_on([replica], BOUND):
+        calls += await self._look_on([replica], BOUND)
+        for call in calls:
             await _ended(call)
 
     async def _slow(self, replica: Replica) -> None:
