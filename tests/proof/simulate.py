@@ -139,8 +139,7 @@ class _Story:
             for replica in self.replicas
             for _ in range(2)
         ]
-        for call in calls:
-            await _ended(call)
+        await _ended(*calls)
 
     async def _fault(self, kind: str) -> None:
         replica = self.random.choice(self.replicas)
@@ -160,8 +159,7 @@ class _Story:
         for replica in replicas:
             replica.trouble(begins=False)
         calls += await self._look_on(replicas, BOUND)
-        for call in calls:
-            await _ended(call)
+        await _ended(*calls)
 
     async def _look_on(self, replicas: list[Replica], seconds: float) -> list[asyncio.Task[None]]:
         """Let time pass while somebody goes on reading: what is stale is seen at once."""
@@ -224,8 +222,7 @@ class _Story:
         await asyncio.sleep(0.2)
         replica.trouble(begins=False)
         calls += await self._look_on([replica], BOUND)
-        for call in calls:
-            await _ended(call)
+        await _ended(*calls)
 
     async def _freeze(self, replica: Replica) -> None:
         """The process stands still, as after SIGSTOP or in a long pause of its machine."""
@@ -243,8 +240,7 @@ class _Story:
         await asyncio.sleep(seconds / 2)
         replica.trouble(begins=False)
         calls += await self._look_on([replica], BOUND)
-        for call in calls:
-            await _ended(call)
+        await _ended(*calls)
 
     async def _slow(self, replica: Replica) -> None:
         """Messages are late; where the delay grows by and by there is never silence."""
@@ -262,8 +258,7 @@ class _Story:
         while feed.inbox and feed in self.world.feeds:  # what is under way is late
             await asyncio.sleep(0.1)
         replica.trouble(begins=False)
-        for call in calls:
-            await _ended(call)
+        await _ended(*calls)
 
     async def _redis_down(self, _: Replica) -> None:
         world = self.world
@@ -343,8 +338,9 @@ class _Story:
             replica.crash()
 
 
-async def _ended(task: asyncio.Task[None]) -> None:
-    """Wait for a call, which may be cancelled by its caller or by a crash."""
-    await asyncio.wait((task,))
-    if not task.cancelled() and (error := task.exception()) is not None:
-        raise error
+async def _ended(*tasks: asyncio.Task[None]) -> None:
+    """Wait for calls, which may be cancelled by their caller or by a crash."""
+    for task in tasks:
+        await asyncio.wait((task,))
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error
