@@ -56,7 +56,8 @@ e2e: $(SYNCED) ## the end-to-end tests alone
 	@$(BIN)/pytest tests/e2e $(ARGS)
 
 .PHONY: faults
-faults: $(SYNCED) ## the tests that kill and break real processes
+faults: $(SYNCED) ## the cache's proof at length, and the tests that kill processes [GOSTREAM_PROOF_SEEDS=100000]
+	@$(BIN)/python -m tests.proof --seeds $(or $(GOSTREAM_PROOF_SEEDS),2000)
 	@$(BIN)/pytest -m faults $(ARGS)
 
 $(BENCH)/.synced: requirements.lock requirements-bench.lock $(MEMBERS:%=%/pyproject.toml) | $(UV)

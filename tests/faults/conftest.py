@@ -1,4 +1,4 @@
-"""What the fault tests of workers share: servers, workers as processes, a film."""
+"""What the fault tests share: services as processes, their servers, a film."""
 
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -15,8 +15,8 @@ from gostream_devstack.seaweedfs import SeaweedFS
 from gostream_shared.config import Config, load
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.s3 import S3ObjectStore
-
-from .studio import Start, Studio, WorkerProcess
+from tests.faults.replicas import Fleet
+from tests.faults.studio import Start, Studio, WorkerProcess
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +83,10 @@ async def studio(environment: dict[str, str]) -> AsyncIterator[Studio]:
         studio = Studio(database, store)
         await studio.record()
         yield studio
+
+
+@pytest.fixture
+async def fleet(database_url: str, redis_settings: RedisSettings, tmp_path: Path) -> AsyncIterator[Fleet]:
+    """Replicas of the API: start them with `await fleet.start(2)`."""
+    async with Fleet.open(database_url, redis_settings, tmp_path) as opened:
+        yield opened

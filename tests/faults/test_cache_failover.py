@@ -54,13 +54,13 @@ async def test_a_half_open_bus_is_noticed_and_nothing_old_is_served_after_it(
         replica(healthy, redis_settings.password, database_url, database) as (writer, _),
     ):
         await eventually(lambda: _layer_is(deaf, video.id, Layer.L1))
-        proxy.blackhole = True
+        proxy.blackhole(True)
         database.put(replace(video, version=2, title="new"))
         await writer.announcer.announce(video.id, 2)
         await asyncio.sleep(3.2)
         assert not deaf.is_live
         assert (await deaf.get_video(video.id)).reply.payload == b"new"
-        proxy.blackhole = False
+        proxy.blackhole(False)
         proxy.cut()
         await eventually(lambda: deaf.is_live)
         assert (await deaf.get_video(video.id)).reply.payload == b"new"

@@ -17,8 +17,7 @@ from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream_shared.domain.video import VideoStatus, hls_prefix, master_key
 from gostream_shared.storage import ObjectNotFoundError
-
-from .studio import Start, Studio, WorkerProcess, assert_whole, until
+from tests.faults.studio import Start, Studio, WorkerProcess, assert_whole, until
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
 KILLS = int(os.environ.get("GOSTREAM_KILLS", "8"))

@@ -8,8 +8,7 @@ import psutil
 import pytest
 
 from gostream_shared.domain.video import VideoStatus, hls_prefix
-
-from .studio import LEASE, Start, Studio, assert_whole, until
+from tests.faults.studio import LEASE, Start, Studio, assert_whole, until
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
 

@@ -2,29 +2,8 @@
 
 import argparse
 import sys
-import time
-from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
-from os import cpu_count
 
-import structlog
-
-from tests.proof.checker import Violation
-from tests.proof.simulate import Summary, simulate
-
-CHUNK = 50
-
-
-def run(seeds: Iterable[int]) -> tuple[list[Summary], list[str]]:
-    """Summaries of the seeds that hold, and what the others violate."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))  # histories are not logs
-    held, broken = [], []
-    for seed in seeds:
-        try:
-            held.append(simulate(seed))
-        except Violation as violation:
-            broken.append(f"seed {seed}: {violation}")
-    return held, broken
+from tests.proof.long_run import Tally, run, run_everywhere
 
 
 def main() -> None:
@@ -33,24 +12,25 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=1000, help="how many (default %(default)s)")
     options = parser.parse_args()
-    first, count = (options.first, options.seeds) if options.seed is None else (options.seed, 1)
-    begun = time.monotonic()
-    chunks = [range(start, min(start + CHUNK, first + count)) for start in range(first, first + count, CHUNK)]
-    reads = rejected = 0
-    broken: list[str] = []
-    with ProcessPoolExecutor(max_workers=min(cpu_count() or 1, len(chunks))) as workers:
-        for held, failures in workers.map(run, chunks):
-            reads += sum(each.reads for each in held)
-            rejected += sum(each.rejected for each in held)
-            broken += failures
-            for failure in failures:
-                print(failure, flush=True)
-    seconds = time.monotonic() - begun
-    print(
-        f"{count} seeds, {reads} reads checked, {rejected} stale fills rejected, {len(broken)} violations; "
-        f"{seconds:.0f} s, {count / seconds:.1f} seeds/s"
-    )
-    sys.exit(1 if broken else 0)
+    if options.seed is not None:
+        tally = run(range(options.seed, options.seed + 1))
+    else:
+        tally = _watched(options.first, options.seeds)
+    for failure in tally.failures:
+        print(failure)
+    print(tally.describe())
+    sys.exit(1 if tally.failures or not tally.seeds else 0)
+
+
+def _watched(first: int, count: int) -> Tally:
+    """Run them, telling stderr how it goes; what is done counts even if the rest is interrupted."""
+    total = Tally()
+    try:
+        for total in run_everywhere(range(first, first + count)):
+            print(f"{total.describe()} (of {count})", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+    return total
 
 
 if __name__ == "__main__":

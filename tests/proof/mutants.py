@@ -5,10 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 from unittest.mock import patch
+from uuid import UUID
 
 from gostream_api.cached_video_service import CachedVideoService
 from gostream_api.local_cache import LocalCache, LocalEntry, Ticket
 from gostream_api.read_through import Found, ReadThrough
+from gostream_api.singleflight import SingleFlight
 from gostream_shared.cache.bus import Bus
 from gostream_shared.cache.liveness import Liveness, Loss
 from gostream_shared.cache.messages import Change, Heartbeat
@@ -75,6 +77,33 @@ def _keep_on_invalidate(self: LocalCache, video_id: object, version: int) -> Non
 
 def _change_without_forget(self: CachedVideoService, video_id: object, version: int) -> None:
     self._local.invalidate(video_id, version)  # type: ignore[arg-type]
+
+
+def reset_without_forget(self: CachedVideoService) -> None:
+    self._local.clear()
+
+
+def _clear_epoch_only(self: LocalCache) -> None:
+    self._epoch += 1
+
+
+def _ticket_of_generation(self: LocalCache, video_id: UUID) -> Ticket:
+    return Ticket(0, self._generations[video_id.int % 4096])
+
+
+def _always_live(original: Callable[..., None]) -> Callable[..., None]:
+    def init(self: LocalCache, **options: object) -> None:
+        original(self, **options | {"live_until": lambda: inf})
+
+    return init
+
+
+def _any_age(original: Callable[..., None]) -> Callable[..., None]:
+    return lambda self, **_: original(self)
+
+
+def join_any(original: Callable[..., object]) -> Callable[..., object]:
+    return lambda self, key, load, *, since=None: original(self, key, load)
 
 
 def _handle_without_flush(original: Callable[..., None]) -> Callable[..., None]:
@@ -159,6 +188,11 @@ MUTANTS = (
     _code("local fills checked at all", 6, (LocalCache, "store", _store_older_too)),
     _code("a message drops the entry", 0, (LocalCache, "invalidate", _keep_on_invalidate)),
     _code("a message forgets the flight", 0, (CachedVideoService, "changed", _change_without_forget)),
+    _code("a reset ends local entries", 0, (LocalCache, "clear", _clear_epoch_only)),
+    _code("epoch of a local fill", 0, (LocalCache, "ticket", _ticket_of_generation)),
+    _code("local entries only while live", 0, (LocalCache, "__init__", _always_live(LocalCache.__init__))),
+    _code("nobody joins a load of long ago", 0,
+          (SingleFlight, "__init__", _any_age(SingleFlight.__init__))),
     _code("an acknowledgement or a gap flushes", 22, (Bus, "_handle", _handle_without_flush(Bus._handle)),
           (Liveness, "heard", _heard_without_gap(Liveness.heard))),
     _code("a lost connection flushes", 0, (Bus, "_reset", _reset_only_if(lambda loss: loss is Loss.GAP))),

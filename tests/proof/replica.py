@@ -1,6 +1,9 @@
 """One process of the simulated world: the production code, composed as the two app.py compose it."""
 
 import asyncio
+from collections.abc import Coroutine
+from contextvars import copy_context
+from typing import Any
 from uuid import UUID
 
 from gostream_api.cached_video_service import CachedVideoService
@@ -16,6 +19,7 @@ from gostream_shared.domain.errors import (
     VideoNotFoundError,
 )
 from gostream_shared.domain.video import Video
+from tests.proof.loop import PROCESS
 from tests.proof.world import SimDatabase, SimRedis, World
 
 LOCAL_TIMES = LocalTimes(hard=60.0, negative=60.0)
@@ -28,6 +32,9 @@ class Replica:
         self.world = world
         self.calm_since = world.loop.time()
         self._trouble = 0
+        self._crashed = False
+        self._context = copy_context()
+        self._context.run(PROCESS.set, self)
         skew = 7.0 * number  # every process has a clock of its own
         clock = lambda: world.loop.time() + skew  # noqa: E731
         database, namespace = SimDatabase(world), Namespace()
@@ -35,7 +42,7 @@ class Replica:
         self.bus = Bus(self.redis, unsequenced=lambda _: None, clock=clock)
         self.local = LocalCache(live_until=lambda: self.bus.live_until, clock=clock, times=LOCAL_TIMES)
         reads = ReadThrough(self.redis, database, clock=clock)
-        self.service = CachedVideoService(reads, self.local, self.bus, encode=_encode)
+        self.service = CachedVideoService(reads, self.local, self.bus, encode=_encode, clock=clock)
         self.bus.add(self.service)
         self.announcer = RedisChangeAnnouncer(self.redis, database, locally=self.bus.changed)
         keeper = NamespaceKeeper(namespace, database, probe=self.redis, changed=self.bus.epoch_changed)
@@ -43,8 +50,14 @@ class Replica:
         runners = [keeper.run(), self.bus._keep_listening(), self.bus._keep_beating()]
         if "relay" not in world.without:
             runners.append(relay.run())
-        self._tasks = [world.loop.create_task(runner) for runner in runners]
-        self.calls: list[asyncio.Task[None]] = []
+        self._tasks = [world.loop.create_task(runner, context=self._context) for runner in runners]
+        self._calls: list[asyncio.Task[None]] = []
+
+    def start(self, call: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A call of this process: it stands still and dies with it."""
+        task = self.world.loop.create_task(call, context=self._context.copy())
+        self._calls.append(task)
+        return task
 
     def trouble(self, begins: bool) -> None:
         """Note that the bus's promise is the slow one from now on, or was until now."""
@@ -52,7 +65,9 @@ class Replica:
         self.calm_since = float("inf") if self._trouble else self.world.loop.time()
 
     def crash(self) -> None:
-        for task in [*self._tasks, *self.calls]:
+        self._crashed = True
+        self.world.loop.thaw(self)
+        for task in [*self._tasks, *self._calls]:
             task.cancel()
 
     @property
@@ -61,6 +76,8 @@ class Replica:
         return next((task.exception() for task in self._tasks if task.done() and not task.cancelled()), None)
 
     async def read(self, client: dict[UUID, int], video_id: UUID, min_version: int) -> None:
+        if self._crashed:
+            return
         world = self.world
         begun, calm_since = world.loop.time(), self.calm_since
         try:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from gostream_shared.cache.protocol import Subscribed
 from gostream_shared.cache.redis_cache import CacheTimes
-from tests.proof.checker import BOUND, Violation
+from tests.proof.checker import BOUND
 from tests.proof.loop import SeededLoop
 from tests.proof.replica import Replica
 from tests.proof.world import KEYS, World
@@ -20,7 +20,7 @@ from tests.proof.world import KEYS, World
 OPERATIONS = 200
 _FAULTS = (
     "cut", "reconnect", "half-open", "drop", "slow", "redis-down", "restart", "failover", "evict", "flush",
-    "database-down", "crash", "abort", "repeat", "partition",
+    "database-down", "crash", "abort", "repeat", "partition", "freeze", "lose",
 )  # fmt: skip
 
 
@@ -35,7 +35,10 @@ class Summary:
 
 
 def simulate(seed: int, *, without: frozenset[str] = frozenset(), operations: int = OPERATIONS) -> Summary:
-    """Raises Violation when a promise is broken. `without`: rules of the model to leave out."""
+    """Raises Violation when a promise is broken, HungError when the history does not end.
+
+    `without`: rules of the model to leave out.
+    """
     random.seed(seed)  # the production code's jitter
     loop = SeededLoop(seed)  # type: ignore[abstract]  # as much of a loop as is needed
     scene = random.Random(seed)
@@ -49,8 +52,9 @@ def simulate(seed: int, *, without: frozenset[str] = frozenset(), operations: in
     story = _Story(world, scene, lagging)
     try:
         loop.run_until_complete(story.tell(operations))
-    except Violation as violation:
-        raise Violation(f"{violation}\n  replay: python -m tests.proof --seed {seed}") from None
+    except Exception as error:
+        error.add_note(f"replay: python -m tests.proof --seed {seed}")
+        raise
     if loop.failures:
         raise AssertionError(f"seed {seed}: {loop.failures[0]}")
     checker = world.checker
@@ -67,6 +71,8 @@ class _Story:
         # Some seeds are calm, most have a few kinds of faults: all at once would leave nothing cached.
         kinds = [] if lagging else scene.sample(_FAULTS, scene.choice((0, 1, 2, 3, 5)))
         self.faults: list[str] = kinds
+        # Many writes make many races; after few of them what is stale stays so, and is seen.
+        self.writes = scene.choice((0.22, 0.04))
         self.clients: list[dict[UUID, int]] = [{} for _ in range(3)]
         self.replicas: list[Replica] = []
 
@@ -74,7 +80,7 @@ class _Story:
         self.replicas = [Replica(self.world, number) for number in range(3)]
         await asyncio.sleep(0.2)
         tasks: list[asyncio.Task[None]] = []
-        pace = self.random.choice((0.002, 0.01, 0.05))
+        pace = self.random.choice((0.002, 0.01, 0.05, 0.05))
         if self.lagging:
             self.world.lag = 1.0
         for _ in range(operations):
@@ -86,12 +92,12 @@ class _Story:
 
     async def _operation(self) -> None:
         dice = self.random.random()
-        if dice < 0.70:
-            await self._read()
-        elif dice < 0.92 or not self.faults:
+        if self.faults and dice > 0.92:
+            await self._fault(self.random.choice(self.faults))
+        elif dice < self.writes:
             await self._write()
         else:
-            await self._fault(self.random.choice(self.faults))
+            await self._read()
 
     async def _read(self) -> None:
         replica, client = self.random.choice(self.replicas), self.random.choice(self.clients)
@@ -99,8 +105,7 @@ class _Story:
         min_version = self.random.choice((0, 0, client.get(video_id, 0), client.get(video_id, 0), 2**62))
         if self.random.random() > 0.1:
             min_version = min(min_version, client.get(video_id, 0))
-        task = self.world.loop.create_task(replica.read(client, video_id, min_version))
-        replica.calls.append(task)
+        task = replica.start(replica.read(client, video_id, min_version))
         if self.random.random() < 0.1:
             await self.world.hop()
             task.cancel()
@@ -117,24 +122,53 @@ class _Story:
         if self.random.random() < 0.1:  # typed into psql, or the writer died: the relay's case
             client[video_id] = max(version, client.get(video_id, 0))
             return
-        task = self.world.loop.create_task(replica.announcer.announce(video_id, version))
-        replica.calls.append(task)
-        await _ended(task)
+        call = replica.start(replica.announcer.announce(video_id, version))
+        await _ended(call)
         client[video_id] = max(version, client.get(video_id, 0))
+        if self.random.random() < 0.15:
+            await self._read_own_write(client, video_id)
+
+    async def _announce(self, writer: Replica, video_id: UUID) -> None:
+        version = self.world.commit(video_id)
+        await _ended(writer.start(writer.announcer.announce(video_id, version)))
+
+    async def _read_own_write(self, client: dict[UUID, int], video_id: UUID) -> None:
+        """Ask everybody for it at once, twice."""
+        calls = [
+            replica.start(replica.read(client, video_id, client[video_id]))
+            for replica in self.replicas
+            for _ in range(2)
+        ]
+        await _ended(*calls)
 
     async def _fault(self, kind: str) -> None:
         replica = self.random.choice(self.replicas)
         method: Callable[[Replica], Awaitable[None]] = getattr(self, f"_{kind.replace('-', '_')}")
         await method(replica)
 
-    async def _troubled(self, replicas: list[Replica], seconds: float) -> None:
-        """The bus of these is in trouble for a while, and until it is proven again."""
+    async def _troubled(
+        self, replicas: list[Replica], seconds: float, heal: Callable[[], None] = lambda: None
+    ) -> None:
+        """The bus of these is in trouble for a while, then healed, and looked at."""
         replicas = list(replicas)  # a crash replaces some of them meanwhile
         for replica in replicas:
             replica.trouble(begins=True)
-        await asyncio.sleep(seconds)
+        calls = [self.world.loop.create_task(self._write())]
+        calls += await self._look_on(replicas, seconds)
+        heal()
         for replica in replicas:
             replica.trouble(begins=False)
+        calls += await self._look_on(replicas, BOUND)
+        await _ended(*calls)
+
+    async def _look_on(self, replicas: list[Replica], seconds: float) -> list[asyncio.Task[None]]:
+        """Let time pass while somebody goes on reading: what is stale is seen at once."""
+        calls = []
+        end = self.world.loop.time() + seconds
+        while (left := end - self.world.loop.time()) > 0:
+            await asyncio.sleep(min(left, 0.8))
+            calls += [replica.start(replica.read({}, key, 0)) for replica in replicas for key in KEYS]
+        return calls
 
     async def _cut(self, replica: Replica) -> None:
         if replica.redis.feed:
@@ -147,9 +181,12 @@ class _Story:
         if feed is None:
             return
         feed.deaf = True
-        await self._troubled([replica], self.random.choice((0.01, 0.1, 1.0)))
-        feed.deaf = False
-        feed.push(Subscribed())
+
+        def heal() -> None:
+            feed.deaf = False
+            feed.push(Subscribed())
+
+        await self._troubled([replica], self.random.choice((0.01, 0.1, 1.0)), heal)
 
     async def _half_open(self, replica: Replica) -> None:
         feed, seconds = replica.redis.feed, self.random.uniform(0, 6)
@@ -165,23 +202,73 @@ class _Story:
         replica.redis.feed.drop += 1
         await self._troubled([replica], 2.5)  # the next heartbeat shows the gap
 
+    async def _lose(self, replica: Replica) -> None:
+        """The driver reconnects by itself just when a change is published, and replies are late."""
+        feed, video_id = replica.redis.feed, self.random.choice(KEYS)
+        if feed is None or not self.world.database_up:
+            return
+        writer = self.random.choice(self.replicas)
+        replica.trouble(begins=True)
+        await self._announce(writer, video_id)
+        await _ended(writer.start(writer.read({}, video_id, 0)))  # cached by Redis, not by `replica`
+        await asyncio.sleep(0.05)
+        replica.redis.late = self.random.uniform(0, 0.3)
+        calls = [replica.start(replica.read({}, video_id, 0)) for _ in range(3)]
+        await asyncio.sleep(self.random.uniform(0, 0.05))
+        feed.deaf = True
+        await self._announce(writer, video_id)
+        feed.deaf, replica.redis.late = False, 0.0
+        feed.push(Subscribed())
+        await asyncio.sleep(0.2)
+        replica.trouble(begins=False)
+        calls += await self._look_on([replica], BOUND)
+        await _ended(*calls)
+
+    async def _freeze(self, replica: Replica) -> None:
+        """The process stands still, as after SIGSTOP or in a long pause of its machine."""
+        replica.trouble(begins=True)
+        seconds = self.random.uniform(0, 6)
+        if self.world.database_up:
+            await self._announce(self.random.choice(self.replicas), self.random.choice(KEYS))
+        calls = [replica.start(replica.read({}, key, 0)) for key in KEYS]  # under way when it stops
+        await self.world.hop()
+        self.world.loop.freeze(replica)
+        self.world.loop.call_later(seconds, self.world.loop.thaw, replica)  # even if we wait for it too
+        calls.append(self.world.loop.create_task(self._write()))
+        await asyncio.sleep(seconds / 2)
+        calls += [replica.start(replica.read({}, key, 0)) for key in KEYS]  # at the door when it goes on
+        await asyncio.sleep(seconds / 2)
+        replica.trouble(begins=False)
+        calls += await self._look_on([replica], BOUND)
+        await _ended(*calls)
+
     async def _slow(self, replica: Replica) -> None:
+        """Messages are late; where the delay grows by and by there is never silence."""
         feed = replica.redis.feed
         if feed is None:
             return
-        feed.extra = self.random.choice((0.5, 2.0, 10.0))
+        feed.extra, growth = self.random.choice(((0.5, 0.0), (10.0, 0.0), (0.2, 0.3), (0.2, 0.4), (0.2, 0.6)))
         replica.trouble(begins=True)
-        await asyncio.sleep(self.random.uniform(1, 5))
+        calls = []
+        for _ in range(self.random.randint(2, 16)):
+            calls.append(self.world.loop.create_task(self._write()))
+            calls += await self._look_on([replica], 0.5)
+            feed.extra += growth
         feed.extra = 0.0
         while feed.inbox and feed in self.world.feeds:  # what is under way is late
             await asyncio.sleep(0.1)
         replica.trouble(begins=False)
+        await _ended(*calls)
 
     async def _redis_down(self, _: Replica) -> None:
-        self.world.redis_up = False
-        self.world.cut_all()
-        await self._troubled(self.replicas, self.random.uniform(0, 4))
-        self.world.redis_up = True
+        world = self.world
+        world.redis_up = False
+        world.cut_all()
+
+        def heal() -> None:
+            world.redis_up = True
+
+        await self._troubled(self.replicas, self.random.uniform(0, 4), heal)
 
     async def _restart(self, _: Replica) -> None:
         await self._new_server(self.world.redis_state())
@@ -251,8 +338,9 @@ class _Story:
             replica.crash()
 
 
-async def _ended(task: asyncio.Task[None]) -> None:
-    """Wait for a call, which may be cancelled by its caller or by a crash."""
-    await asyncio.wait((task,))
-    if not task.cancelled() and (error := task.exception()) is not None:
-        raise error
+async def _ended(*tasks: asyncio.Task[None]) -> None:
+    """Wait for calls, which may be cancelled by their caller or by a crash."""
+    for task in tasks:
+        await asyncio.wait((task,))
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error

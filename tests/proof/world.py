@@ -230,6 +230,7 @@ class SimRedis:
         self._server: str | None = None  # where the pooled connections lead
         self._tokens = 0
         self.partitioned = False
+        self.late = 0.0  # more delay of replies
         self.unconnectable_until = 0.0
         self.feed: Feed | None = None
 
@@ -249,7 +250,9 @@ class SimRedis:
         world = self._world
         served = world.server
         await world.hop()
-        if world.random.random() < 0.05:
+        if self.late:
+            await asyncio.sleep(self.late)
+        elif world.random.random() < 0.05:
             await asyncio.sleep(world.random.choice((0.01, 0.1, 0.3)))
         if served != world.server or self.partitioned:
             raise CacheUnavailableError("reply lost")

@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 from typing import Self
 from uuid import UUID
 
@@ -29,6 +30,7 @@ from gostream_api.read_through import Found, ReadThrough, VideoRows
 from gostream_api.reads import Layer, Read, VideoReply
 from gostream_api.singleflight import SingleFlight
 from gostream_shared.cache.bus import Bus
+from gostream_shared.cache.liveness import MAX_SILENCE
 from gostream_shared.cache.metrics import REQUESTS
 from gostream_shared.cache.open import Cache
 from gostream_shared.domain.errors import (
@@ -58,14 +60,20 @@ class CachedVideoService:
     """Implements gostream_api.reads.LocalVideoReader. Open it with `open`; safe for any number of callers."""
 
     def __init__(
-        self, reads: ReadThrough, local: LocalCache, bus: Bus, *, encode: Callable[[Video], bytes]
+        self,
+        reads: ReadThrough,
+        local: LocalCache,
+        bus: Bus,
+        *,
+        encode: Callable[[Video], bytes],
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._reads = reads
         self._local = local
         self._bus = bus
         self._encode = encode
-        self._flights = SingleFlight[UUID, _Landed]()
-        self._primary_flights = SingleFlight[UUID, _Landed]()
+        self._flights = SingleFlight[UUID, _Landed](max_age=MAX_SILENCE, clock=clock)
+        self._primary_flights = SingleFlight[UUID, _Landed](max_age=MAX_SILENCE, clock=clock)
         self._refreshes: dict[UUID, asyncio.Task[None]] = {}
         self._peeked = BulkCounter(_L1_HIT)
 

@@ -1,8 +1,10 @@
 """Single flight: callers who want the same thing at the same time share one load."""
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Generic, TypeVar
 
 from gostream_shared.cache.metrics import FLIGHTS
@@ -18,6 +20,7 @@ _LED, _JOINED, _CANCELLED = (FLIGHTS.labels(role) for role in ("leader", "joined
 class _Flight(Generic[Value]):
     task: asyncio.Task[Value]
     number: int
+    begun: float
     waiting: int = 0
 
 
@@ -26,9 +29,14 @@ class SingleFlight(Generic[Key, Value]):
 
     The load is a task of its own, so no caller's cancellation harms the others; the last one out cancels it.
     Memory is one entry per load under way, and every load has a caller.
+
+    Nobody joins a load begun more than `max_age` seconds ago: its timeout does not bound what it brings if the
+    whole process stood still, for then the answer may have waited as long for us as we for the answer.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_age: float = math.inf, clock: Callable[[], float] = monotonic) -> None:
+        self._max_age = max_age
+        self._clock = clock
         self._flights: dict[Key, _Flight[Value]] = {}
         self._number = 0
 
@@ -45,7 +53,7 @@ class SingleFlight(Generic[Key, Value]):
         Raises what the load raises, a copy for each caller; BackendUnavailableError if it was cancelled.
         """
         flight = self._flights.get(key)
-        if flight is None or flight.task.done() or (since is not None and flight.number <= since):
+        if flight is None or not self._is_joinable(flight, since):
             flight = self._begin(key, load)
             _LED.inc()
         else:
@@ -68,9 +76,17 @@ class SingleFlight(Generic[Key, Value]):
     def forget_all(self) -> None:
         self._flights.clear()
 
+    def _is_joinable(self, flight: _Flight[Value], since: int | None) -> bool:
+        return (
+            not flight.task.done()
+            and (since is None or flight.number > since)
+            and self._clock() - flight.begun <= self._max_age
+        )
+
     def _begin(self, key: Key, load: Callable[[], Coroutine[Any, Any, Value]]) -> _Flight[Value]:
         self._number += 1
-        flight = _Flight(asyncio.create_task(load(), name=f"flight {key}"), self._number)
+        task = asyncio.create_task(load(), name=f"flight {key}")
+        flight = _Flight(task, self._number, self._clock())
         flight.task.add_done_callback(lambda _: self._remove(key, flight))
         self._flights[key] = flight
         return flight

@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that can cut, swallow and redirect what goes through it."""
+"""A TCP proxy on loopback that can delay, hold, swallow, cut and redirect what goes through it, each way."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,14 +6,65 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 
+@dataclass(eq=False)
+class Way:
+    """One direction of every connection."""
+
+    delay: float = 0.0  # seconds that bytes are under way at least
+    blackhole: bool = False  # bytes vanish and nobody is told
+    held: int = 0  # bytes that wait for `release`
+    _open: asyncio.Event = field(default_factory=asyncio.Event)
+    _ends: set[asyncio.StreamWriter] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._open.set()
+
+    def hold(self) -> None:
+        """Keep bytes back until `release`."""
+        self._open.clear()
+
+    def release(self) -> None:
+        self._open.set()
+
+    def cut(self) -> None:
+        """Say that nothing more comes this way, while the other way stays open."""
+        for writer in self._ends:
+            writer.write_eof()
+
+    async def copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Until one of the two ends is gone."""
+        self._ends.add(writer)
+        try:
+            while data := await reader.read(65536):
+                await self._pass(len(data))
+                if not self.blackhole:
+                    writer.write(data)
+                    await writer.drain()
+        except OSError:
+            return
+        finally:
+            self._ends.discard(writer)
+
+    async def _pass(self, size: int) -> None:
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        self.held += size
+        try:
+            await self._open.wait()
+        finally:
+            self.held -= size
+
+
 @dataclass
 class Proxy:
-    """Forwards its port to `target`; while `blackhole` is set, bytes vanish and nobody is told."""
+    """Forwards its port to `target`."""
 
     target: tuple[str, int]
     host: str = "127.0.0.1"
     port: int = 0
-    blackhole: bool = False
+    refuses: bool = False  # new connections are reset
+    to_server: Way = field(default_factory=Way)
+    to_client: Way = field(default_factory=Way)
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     @classmethod
@@ -30,6 +81,10 @@ class Proxy:
             proxy.cut()
             await server.wait_closed()
 
+    def blackhole(self, on: bool) -> None:
+        """Swallow everything, both ways: a half-open connection."""
+        self.to_server.blackhole = self.to_client.blackhole = on
+
     def cut(self) -> None:
         """Reset every connection."""
         for writer in self._writers:
@@ -37,6 +92,8 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
+            if self.refuses:
+                raise ConnectionRefusedError
             upstream_reader, upstream_writer = await asyncio.open_connection(*self.target)
         except OSError:
             writer.transport.abort()
@@ -44,20 +101,15 @@ class Proxy:
         mine = {writer, upstream_writer}
         self._writers |= mine
         ways = [
-            asyncio.create_task(self._copy(reader, upstream_writer)),
-            asyncio.create_task(self._copy(upstream_reader, writer)),
+            asyncio.create_task(self.to_server.copy(reader, upstream_writer)),
+            asyncio.create_task(self.to_client.copy(upstream_reader, writer)),
         ]
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for each in mine:
-            each.transport.abort()
-        await asyncio.wait(ways)
-        self._writers -= mine
-
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while data := await reader.read(65536):
-                if not self.blackhole:
-                    writer.write(data)
-                    await writer.drain()
-        except OSError:
-            return
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in mine:
+                each.transport.abort()
+            for way in ways:
+                way.cancel()  # it may be held
+            await asyncio.wait(ways)
+            self._writers -= mine

@@ -1,0 +1,347 @@
+"""The cache's races between processes: API replicas, killed writers, real servers, a network that lies."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import grpc
+import pytest
+
+from gostream.v1.video_service_pb2 import GetVideoRequest
+from gostream.v1.video_service_pb2_grpc import VideoServiceStub
+from gostream_cli.errors import CliError
+from gostream_shared.cache.redis_cache import video_key
+from gostream_shared.testing.waiting import eventually
+from tests.faults.replicas import PATIENCE, Fleet, Replica
+
+pytestmark = [pytest.mark.stack, pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(300)]
+
+WRITER = """
+import asyncio, os, signal, sys
+from uuid import UUID
+from gostream_shared.cache.open import open_cache
+from gostream_shared.config import Config, load
+from gostream_shared.db.database import PostgresDatabase
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+async def main(point, video_id):
+    config = load(Config, os.environ)
+    url = config.database_url.get_secret_value()
+    async with PostgresDatabase.open(url) as database:
+        async with database.pool.acquire() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            sql = "UPDATE videos SET title = 'new' WHERE id = $1 RETURNING version"
+            version = await connection.fetchval(sql, video_id)
+            if point == "before the commit":
+                die()
+            await transaction.commit()
+        if point == "before the invalidation":
+            die()
+        async with open_cache(config, outbox=database.outbox, subscribe=False) as cache:
+            await cache.videos.invalidate({video_id: version})
+            die()
+
+asyncio.run(main(sys.argv[1], UUID(sys.argv[2])))
+"""
+
+
+async def killed_writer(fleet: Fleet, point: str, video_id: UUID) -> int:
+    environment = {
+        "PATH": os.defpath,
+        "DATABASE_URL": fleet.database_url,
+        "REDIS_HOST": fleet.redis.host,
+        "REDIS_PORT": str(fleet.redis.port),
+        "REDIS_PASSWORD": fleet.redis.password,
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", WRITER, point, str(video_id), env=environment
+    )
+    async with asyncio.timeout(PATIENCE):
+        return await process.wait()
+
+
+@pytest.mark.parametrize(
+    ("point", "title"),
+    [
+        ("before the commit", "old"),
+        ("before the invalidation", "new"),
+        ("before the outbox is settled", "new"),
+    ],
+)
+async def test_a_writer_killed_at_any_point_leaves_everybody_with_what_was_committed(
+    fleet: Fleet, point: str, title: str
+) -> None:
+    """R7: the relay of some process announces what its writer could not."""
+    replicas = await fleet.start(2)
+    video_id = await fleet.new_video("old")
+    for replica in replicas:
+        await replica.answers(video_id, "old", layer="L1")
+
+    assert await killed_writer(fleet, point, video_id) == -signal.SIGKILL
+
+    for replica in replicas:
+        await replica.answers(video_id, title, layer="L1")
+    await fleet.outbox_is_empty()
+
+
+async def test_transactions_that_commit_in_reverse_order_are_both_announced(fleet: Fleet) -> None:
+    """R7: the outbox row with the lower number becomes visible after the higher one was relayed."""
+    [replica] = await fleet.start(1)
+    late, early = await fleet.new_video("old"), await fleet.new_video("old")
+    for video_id in (late, early):
+        await replica.answers(video_id, "old", layer="L1")
+    async with fleet.database.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.execute("UPDATE videos SET title = 'new' WHERE id = $1", late)
+        await fleet.change(early, "new")
+        await replica.answers(early, "new")
+        await fleet.outbox_is_empty()
+        await transaction.commit()
+
+    await replica.answers(late, "new")
+
+
+async def test_a_bus_killed_over_and_over_under_load_leaves_nothing_old_behind(fleet: Fleet) -> None:
+    """R9: whatever was lost with a connection, the acknowledgement of the next one throws away."""
+    replicas = await fleet.start(2)
+    videos = [await fleet.new_video("0") for _ in range(10)]
+    newest = dict.fromkeys(videos, "0")
+    until = time.monotonic() + 8
+
+    async def kill() -> None:
+        client = fleet.redis_client()
+        while time.monotonic() < until:
+            await client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+            await asyncio.sleep(0.3)
+        await client.aclose()
+
+    async def write() -> None:
+        number = 0
+        async with fleet.writer() as announcer:
+            while time.monotonic() < until:
+                video_id, number = videos[number % len(videos)], number + 1
+                version = await fleet.change(video_id, str(number))
+                newest[video_id] = str(number)
+                await announcer.announce(video_id, version)
+
+    async def read(replica: Replica) -> None:
+        while time.monotonic() < until:
+            for video_id in videos:
+                await replica.get(video_id)
+
+    await asyncio.gather(kill(), write(), *(read(replica) for replica in replicas for _ in range(3)))
+    await asyncio.sleep(3.5)  # what silence may hide, and no longer
+
+    for replica in replicas:
+        assert {video_id: await replica.title(video_id) for video_id in videos} == newest
+        assert await replica.metric("gostream_bus_gap_total") > 3, "connections were really lost"
+
+
+async def test_a_process_that_stood_still_while_redis_gave_it_up_serves_nothing_old(
+    make_redis_server: Callable[..., Any], database_url: str, tmp_path: Path
+) -> None:
+    """R10, R11: its first answer on waking is new already; its subscription was dropped, and is remade."""
+    redis = await asyncio.to_thread(
+        make_redis_server, client_output_buffer_limit="pubsub 32kb 32kb 1", hz="50"
+    )
+    async with Fleet.open(database_url, redis, tmp_path) as fleet:
+        frozen, other = await fleet.start(2)
+        video_id = await fleet.new_video("old")
+        for replica in (frozen, other):
+            await replica.answers(video_id, "old", layer="L1")
+        frozen.redis.to_client.hold()  # or the proxy would take what the process does not
+        frozen.pause()
+        await fleet.change(video_id, "new")
+        await other.answers(video_id, "new")
+        async with asyncio.timeout(PATIENCE):
+            while len(await subscribers(fleet)) > 1:
+                await fleet.publish(b"x" * 65536)
+        await asyncio.sleep(3.5)
+
+        frozen.resume()
+        assert await frozen.title(video_id) == "new"
+        frozen.redis.to_client.release()
+        await frozen.answers(video_id, "new", layer="L1")
+
+
+async def subscribers(fleet: Fleet) -> list[Any]:
+    client = fleet.redis_client()
+    try:
+        return list(await client.client_list(_type="pubsub"))
+    finally:
+        await client.aclose()
+
+
+@pytest.mark.parametrize("eviction", ["DEL", "maxmemory"])
+async def test_a_key_evicted_during_a_load_takes_the_load_s_lease_with_it(
+    fleet: Fleet, eviction: str
+) -> None:
+    """R13: without its tombstone Redis knows of no change, and must not believe a load begun before it."""
+    reader, other = await fleet.start(2)
+    client = fleet.redis_client()
+    async with fleet.writer() as announcer:
+        for _ in range(5):  # a load that takes too long to be stored shows nothing
+            video_id = await fleet.new_video("old")
+            await client.delete(video_key(video_id))
+            reader.database.to_client.hold()
+            early = asyncio.create_task(reader.title(video_id))
+            await eventually(lambda: reader.database.to_client.held, timeout=PATIENCE)
+            await announcer.announce(video_id, await fleet.change(video_id, "new"))
+            await evict(client, eviction, video_id)
+            reader.database.to_client.release()
+            [answer] = await asyncio.gather(early, return_exceptions=True)
+            for replica in (reader, other):
+                assert await replica.title(video_id) == "new"
+            if answer == "old":
+                break
+        else:
+            pytest.fail("the load never overlapped the change")
+    await client.aclose()
+
+
+async def evict(client: Any, how: str, video_id: UUID) -> None:
+    if how == "DEL":
+        await client.delete(video_key(video_id))
+        return
+    await client.config_set("maxmemory-policy", "allkeys-random")
+    try:
+        await client.config_set("maxmemory", 1)
+        async with asyncio.timeout(PATIENCE):
+            while await client.exists(video_key(video_id)):
+                await asyncio.sleep(0.01)
+    finally:
+        await client.config_set("maxmemory", 0)
+
+
+async def test_a_crowd_at_several_replicas_costs_one_load_and_one_more_when_its_leader_dies(
+    fleet: Fleet,
+) -> None:
+    """R17: the flight shares within a process, the lease between them, and it ends with its holder's time."""
+    for _ in range(3):  # the lease outlives a load by little: on a busy machine a survivor may lose patience
+        if (loads := await loads_of_survivors(fleet, await fleet.start(3))) == 1:
+            return
+    pytest.fail(f"every survivor loads: {loads}")
+
+
+async def loads_of_survivors(fleet: Fleet, replicas: list[Replica]) -> float:
+    video_id = await fleet.new_video("cold")
+    await fleet.forget(video_id)
+    for replica in replicas:
+        replica.database.to_client.hold()
+    before = {replica: await replica.metric("gostream_db_loads_total") for replica in replicas}
+    callers = [asyncio.create_task(replica.title(video_id)) for replica in replicas for _ in range(100)]
+    await eventually(lambda: any(replica.database.to_client.held for replica in replicas), timeout=PATIENCE)
+    await asyncio.sleep(0.3)
+    leaders = [each for each in replicas if await each.metric("gostream_db_loads_total") > before[each]]
+    assert len(leaders) == 1, "one lease, one load"
+    leaders[0].process.kill()
+    survivors = [replica for replica in replicas if replica not in leaders]
+    for replica in survivors:
+        replica.database.to_client.release()
+    answers = await asyncio.gather(*callers, return_exceptions=True)
+    assert answers.count("cold") == 200
+    return sum([await each.metric("gostream_db_loads_total") - before[each] for each in survivors])
+
+
+async def test_what_expired_outlives_the_database_but_what_was_deleted_does_not(fleet: Fleet) -> None:
+    """R21: `x-cache: STALE` for age alone."""
+    one, other = await fleet.start(2)
+    video_id = await fleet.new_video("kept")
+    await one.answers(video_id, "kept")
+    await fleet.age(video_id)
+    other.database.refuses = True
+    other.database.cut()
+
+    stale = await other.get(video_id)
+    assert (stale.video.title, stale.x_cache) == ("kept", "STALE")
+
+    await one.client.delete(str(video_id))
+    with pytest.raises(CliError, match=r"(?i)unavailable|not found"):
+        await other.get(video_id)
+
+
+async def test_an_update_typed_into_psql_evicts_it_everywhere(fleet: Fleet) -> None:
+    """R24: the trigger leaves an outbox row whoever writes."""
+    replicas = await fleet.start(2)
+    video_id = await fleet.new_video("old")
+    for replica in replicas:
+        await replica.answers(video_id, "old", layer="L1")
+
+    await fleet.database.execute("UPDATE videos SET title = 'typed' WHERE id = $1", video_id)
+    begun = time.monotonic()
+    await asyncio.gather(*(replica.answers(video_id, "typed") for replica in replicas))
+
+    assert time.monotonic() - begun < 20, "long before an entry's time is over"
+
+
+async def test_a_storm_of_changes_is_coalesced_and_loads_nothing_that_nobody_reads(fleet: Fleet) -> None:
+    """R25: 10,000 changes of 20 videos, of which one is read."""
+    replicas = await fleet.start(2)
+    videos = [await fleet.new_video("calm") for _ in range(20)]
+    for video_id in videos:
+        await replicas[0].answers(video_id, "calm", layer="L1")
+    loads = [await replica.metric("gostream_db_loads_total") for replica in replicas]
+    relayed = [await replica.metric("gostream_outbox_relayed_total") for replica in replicas]
+
+    reads = 0
+    storm = asyncio.create_task(
+        fleet.database.execute(
+            """DO $$ BEGIN FOR turn IN 1..500 LOOP
+            UPDATE videos SET title = 'turn ' || turn WHERE title <> 'probe'; END LOOP; END $$""",
+            timeout=PATIENCE,
+        )
+    )
+    while not storm.done():
+        await replicas[0].get(videos[0])
+        reads += 1
+    await storm
+    await replicas[0].answers(videos[0], "turn 500")
+    await fleet.outbox_is_empty()
+
+    more = [
+        await r.metric("gostream_outbox_relayed_total") - was
+        for r, was in zip(replicas, relayed, strict=True)
+    ]
+    assert 20 <= sum(more) <= 10_000 / 5, f"announced: {more}"
+    assert await replicas[1].metric("gostream_db_loads_total") == loads[1], "nobody read there"
+    for video_id in videos:
+        await replicas[0].answers(video_id, "turn 500")
+
+
+async def test_ten_thousand_forged_minimum_versions_are_refused_and_evict_nothing(fleet: Fleet) -> None:
+    """R28: one read of the primary for all who ask at the same time, then FAILED_PRECONDITION.
+
+    A machine that is busy with other things may take too long for that read, and say so.
+    """
+    [replica] = await fleet.start(1)
+    video_id = await fleet.new_video("kept")
+    await replica.answers(video_id, "kept", layer="L1")
+    before = await replica.metric("gostream_db_loads_total")
+    request = GetVideoRequest(id=str(video_id), min_version=2**62)
+    codes: dict[grpc.StatusCode, int] = {}
+
+    async def forge(stub: Any, times: int) -> None:
+        for _ in range(times):
+            try:
+                await stub.GetVideo(request, timeout=PATIENCE)
+            except grpc.aio.AioRpcError as error:
+                codes[error.code()] = codes.get(error.code(), 0) + 1
+
+    async with grpc.aio.insecure_channel(replica.client.server) as channel:
+        await asyncio.gather(*(forge(VideoServiceStub(channel), 200) for _ in range(50)))
+
+    assert sum(codes.values()) == 10_000, "none was answered"
+    assert set(codes) <= {grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.UNAVAILABLE}
+    assert codes[grpc.StatusCode.FAILED_PRECONDITION] > 5_000
+    assert (await replica.get(video_id)).x_cache == "L1"
+    assert await replica.metric("gostream_db_loads_total") - before <= 10_000 / 4

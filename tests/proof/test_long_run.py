@@ -1,0 +1,76 @@
+"""The long run itself: a history that hangs or breaks is a finding with a seed, and the others go on."""
+
+import asyncio
+from contextvars import copy_context
+
+import pytest
+
+from tests.proof import long_run
+from tests.proof.checker import Violation
+from tests.proof.loop import PROCESS, HungError, SeededLoop
+from tests.proof.simulate import Summary
+
+
+async def _for_ever() -> None:
+    while True:
+        await asyncio.sleep(1)
+
+
+async def _for_nobody() -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+@pytest.mark.parametrize(
+    ("history", "what"), [(_for_ever, "still running"), (_for_nobody, "nothing will ever happen")]
+)
+def test_a_history_that_does_not_end_is_ended(history: object, what: str) -> None:
+    loop = SeededLoop(0, max_steps=1000)  # type: ignore[abstract]  # as much of a loop as is needed
+    with pytest.raises(HungError, match=what):
+        loop.run_until_complete(history())  # type: ignore[operator]
+
+
+def test_a_process_that_stands_still_does_everything_later() -> None:
+    loop = SeededLoop(0)  # type: ignore[abstract]
+    seen: list[float] = []
+
+    async def tell() -> None:
+        seen.append(loop.time())
+
+    async def history() -> None:
+        context = copy_context()
+        context.run(PROCESS.set, "one")
+        loop.freeze("one")
+        loop.call_later(5, loop.thaw, "one")
+        frozen = loop.create_task(tell(), context=context)
+        await loop.create_task(tell())
+        await frozen
+
+    loop.run_until_complete(history())
+    assert seen == [0.0, 5.0]
+
+
+def test_whatever_becomes_of_a_seed_the_others_are_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def simulate(seed: int) -> Summary:
+        if seed == 1:
+            raise Violation("S1: an example")
+        if seed == 2:
+            raise ValueError("a defect of ours")
+        while seed == 3:
+            pass
+        return Summary(reads=10, loads=1, rejected=1, digest=0)
+
+    monkeypatch.setattr(long_run, "simulate", simulate)
+    tally = long_run.run(range(5), patience=0.2)
+
+    assert (tally.seeds, tally.reads, tally.rejected) == (5, 20, 2)
+    violated, defect, hung = tally.failures
+    assert "S1: an example" in violated
+    assert "a defect of ours" in defect
+    assert "hung" in hung
+    assert "python -m tests.proof --seed 3" in hung
+
+
+def test_every_seed_is_counted_once_over_all_processes() -> None:
+    *_, total = long_run.run_everywhere(range(1000, 1045))
+    assert (total.seeds, total.failures) == (45, [])
+    assert total.reads > 1000

@@ -1,0 +1,109 @@
+"""Rules that only make answers fresher or cheaper than promised: no history can miss them, so each has an
+example of its own, which must fail when the rule is left out."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from math import inf
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+from uuid import UUID
+
+import pytest
+
+from gostream_api.cached_video_service import CachedVideoService
+from gostream_api.local_cache import LocalCache
+from gostream_api.read_through import Found
+from gostream_api.reads import Layer
+from gostream_api.singleflight import SingleFlight
+from gostream_shared.cache.protocol import Entry, Lease
+from gostream_shared.cache.redis_cache import CacheTimes
+from gostream_shared.testing.model import ModelRedis
+from gostream_shared.testing.videos import make_video
+from tests.proof.mutants import Patch, join_any, reset_without_forget
+
+ID = UUID(int=1)
+
+
+class PausedReads:
+    """As ReadThrough: reads that begin and do not end."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self._gate = asyncio.Event()
+
+    async def read(self, video_id: UUID, *, refresh: bool = False) -> Found:
+        self.begun += 1
+        await self._gate.wait()
+        return Found(Entry(1, make_video(video_id)), Layer.L2, shareable=True)
+
+
+async def _ticks() -> None:
+    """Let everything happen that needs no time."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def _nobody_joins_a_load_from_before_a_reset() -> None:
+    reads: Any = PausedReads()
+    bus: Any = SimpleNamespace(is_live=True)
+    service = CachedVideoService(reads, LocalCache(live_until=lambda: inf), bus, encode=lambda _: b"")
+    callers = [asyncio.create_task(service.get_video(ID))]
+    await _ticks()
+    service.reset()
+    callers.append(asyncio.create_task(service.get_video(ID)))
+    await _ticks()
+    for caller in callers:
+        caller.cancel()
+    await asyncio.wait(callers)
+    assert reads.begun == 2
+
+
+async def _a_minimum_is_not_looked_for_in_a_load_from_before_it() -> None:
+    flights, reads = SingleFlight[UUID, Found](), PausedReads()
+    callers = [asyncio.create_task(flights.run(ID, lambda: reads.read(ID)))]
+    await _ticks()
+    callers.append(asyncio.create_task(flights.run(ID, lambda: reads.read(ID), since=flights.mark)))
+    await _ticks()
+    for caller in callers:
+        caller.cancel()
+    await asyncio.wait(callers)
+    assert reads.begun == 2
+
+
+async def _a_load_after_an_invalidation_waits_for_none_before_it(
+    without: frozenset[str] = frozenset(),
+) -> None:
+    redis = ModelRedis(lambda: 0.0, CacheTimes(), without)
+    assert isinstance(redis.get_or_lease(ID, "early", epoch=1), Lease)
+    redis.invalidate(ID, 2)
+    assert isinstance(redis.get_or_lease(ID, "late", epoch=1), Lease)
+
+
+Example = Callable[[], Awaitable[None]]
+EXAMPLES: list[tuple[Example, Patch]] = [
+    (_nobody_joins_a_load_from_before_a_reset, (CachedVideoService, "reset", reset_without_forget)),
+    (
+        _a_minimum_is_not_looked_for_in_a_load_from_before_it,
+        (SingleFlight, "run", join_any(SingleFlight.run)),
+    ),
+    (
+        _a_load_after_an_invalidation_waits_for_none_before_it,
+        (
+            _a_load_after_an_invalidation_waits_for_none_before_it,
+            "__defaults__",
+            (frozenset({"invalidate-lease"}),),
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("example", "rule"), EXAMPLES, ids=lambda each: getattr(each, "__name__", ""))
+@pytest.mark.parametrize("left_out", [False, True], ids=["holds", "left out"])
+async def test_each_of_these_rules_shows(example: Example, rule: Patch, left_out: bool) -> None:
+    with (
+        patch.object(*rule) if left_out else nullcontext(),
+        pytest.raises(AssertionError) if left_out else nullcontext(),
+    ):
+        await example()
