@@ -267,7 +267,7 @@ async def test_calls_beyond_the_limit_are_refused_and_health_is_not(
 
 async def test_an_unknown_method_is_unimplemented(channel: aio.Channel) -> None:
     with pytest.raises(aio.AioRpcError) as caught:
-        await raw(channel, "/gostream.v1.VideoService/CancelProcess")(b"")
+        await raw(channel, "/gostream.v1.VideoService/Rewind")(b"")
 
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
 
