@@ -155,8 +155,8 @@ class Studio:
     async def announcements_of_ready(self, video_id: UUID) -> int:
         """How often the row became READY: each change of it raised the version by one."""
         video = await self.database.videos.get(video_id)
-        # 1 created, 2 PROCESSING, one for each attempt, one for READY
-        return video.version - 2 - video.attempt
+        # 1 created, 2 PROCESSING, one for each attempt, one when it can be played early, one for READY
+        return video.version - 2 - video.attempt - (video.playable_number is not None)
 
     async def download(self, video_id: UUID, to: Path) -> Path:
         prefix = hls_prefix(video_id)
