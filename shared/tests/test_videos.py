@@ -148,6 +148,7 @@ async def test_an_encode_is_playable_early_until_it_ends_or_another_begins(
     encode = await processing(database)
 
     playable = await database.videos.mark_video_playable(encode)
+    assert await database.videos.mark_video_playable(encode) == playable, "once is enough"
     ready = await database.videos.mark_video_ready(encode, PUBLICATION)
     await database.videos.start_encode(encode.video_id, profile="default")
 

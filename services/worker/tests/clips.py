@@ -174,6 +174,20 @@ def size_change(folder: Path) -> Path:
     return path
 
 
+def cut_beyond_the_end(folder: Path) -> Path:
+    """`-ss 60` of three seconds: every packet is there, and an edit list that hides them all."""
+    source, path = plain(folder), folder / "beyond.mp4"
+    ffmpeg("-v", "error", "-ss", "60", "-t", "30", "-i", str(source), "-c", "copy", str(path))
+    return path
+
+
+def cut_between_key_frames(folder: Path) -> Path:
+    """`-ss 1 -t 1.5`: the first second is there, and hidden."""
+    source, path = plain(folder), folder / "between.mp4"
+    ffmpeg("-v", "error", "-ss", "1", "-t", "1.5", "-i", str(source), "-c", "copy", str(path))
+    return path
+
+
 def empty(folder: Path) -> Path:
     return _written(folder / "empty.mp4", b"")
 

@@ -64,7 +64,7 @@ def main_10(folder: Path) -> Path:
     return made(folder, "ten.mp4", video=[*_SMALL, "-pix_fmt", "yuv420p10le"])
 
 
-def interlaced(folder: Path) -> Path:
+def interlaced_h264(folder: Path) -> Path:
     return made(folder, "interlaced.mp4", video=[*_SMALL, "-flags", "+ilme+ildct"])
 
 
@@ -102,7 +102,7 @@ async def test_what_is_fit_is_copied(clip: Clips, recipe: Recipe) -> None:
         far_apart,
         too_many_bits,
         main_10,
-        interlaced,
+        interlaced_h264,
         unsteady,
         turned,
         clips.webm,

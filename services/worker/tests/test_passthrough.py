@@ -154,9 +154,10 @@ def test_other_sound_is_encoded(track: dict[str, Any], scanned: dict[str, Any]) 
 def test_only_the_other_rungs_are_encoded_with_the_sources_key_frames() -> None:
     made = encode_arguments(plan(scan(*[2] * 30)), source="input.bin", folder=".")
 
-    assert values(made, "-map") == ["0:0", "[v1]", "[v2]", "0:1", "[poster]"]
+    assert values(made, "-map") == ["0:0", "[v1]", "[v2]", "0:1", "0:1", "[poster]"]
     assert values(made, "-c:v") == ["copy", "libx264", "libx264"]
     assert values(made, "-c:a") == ["copy"]
+    assert "null" in values(made, "-f"), "the sound is decoded, to hear of its damage"
     assert values(made, "-force_key_frames") == ["source"] * 2
     assert values(made, "-hls_time") == ["6.000000"] * 4
     assert "fps=" not in filter_graph(plan(scan(*[2] * 30)))

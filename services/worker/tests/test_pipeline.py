@@ -177,6 +177,20 @@ async def test_unusual_sound_comes_out_as_one_stereo_rendition(
     assert (await asyncio.to_thread(play, master, 0)).complaints == ""
 
 
+@pytest.mark.parametrize(
+    ("recipe", "frames"), [(clips.cut_beyond_the_end, {75}), (clips.cut_between_key_frames, {37, 38})]
+)
+async def test_a_cut_made_without_encoding_plays(
+    worker: Worker, clip: Clips, recipe: Recipe, frames: set[int]
+) -> None:
+    video = await worker.process(clip(recipe))
+
+    assert video.status is VideoStatus.READY, video.failure
+    played = await asyncio.to_thread(play, await worker.save(video.id), 0)
+    assert played.frames in frames
+    assert played.complaints == ""
+
+
 async def test_a_turned_picture_is_upright(worker: Worker, clip: Clips, tmp_path: Path) -> None:
     video = await worker.process(clip(clips.rotated))
     await worker.save(video.id)

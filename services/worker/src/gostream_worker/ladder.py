@@ -64,6 +64,7 @@ class Plan:
     hdr_transfer: str | None  # tone-mapped from this when set
     copied: Cuts | None = None  # the top rung is the source's picture as it is, and all are cut with it
     copies_sound: bool = False
+    ignores_edits: bool = False
 
     @property
     def gop_frames(self) -> int:
@@ -107,6 +108,7 @@ def make_plan(probe: Probe, profile: Profile, *, may_copy: bool = True) -> Plan:
         hdr_transfer=_HDR_TRANSFERS.get(video.transfer),
         copied=_cuts(video, rungs[0], fps, profile) if may_copy else None,
         copies_sound=may_copy and probe.audio is not None and sound_fits(probe.audio),
+        ignores_edits=probe.ignores_edits,
     )
 
 

@@ -76,10 +76,14 @@ class AudioTrack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """A source that can be decoded. `duration` in seconds, of the whole container."""
+    """A source that can be decoded. `duration` in seconds, of the whole container.
+
+    With `ignores_edits` it can be when its edit list is ignored: a cut beyond the end hides every picture.
+    """
 
     container: str
     duration: float
     size_bytes: int
     video: VideoTrack
     audio: AudioTrack | None = None
+    ignores_edits: bool = False

@@ -166,8 +166,8 @@ class TranscodeService:
                 on_progress=partial(_note_progress, reporter, plan.duration),
             )
             encoded.set()
-        if plan.copied and report.damaged:
-            raise ProcessingFailedError(Code.INTERNAL, "damaged pictures cannot be copied")
+        if (plan.copied or plan.copies_sound) and report.damaged:
+            raise ProcessingFailedError(Code.INTERNAL, "damaged tracks cannot be copied")
         ENCODER_SPEED.observe(plan.duration / max(report.seconds, 0.001))
         _log.info("encoded", seconds=round(report.seconds, 2), damaged_frames=report.damaged)
         return uploading.result()

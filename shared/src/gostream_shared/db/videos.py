@@ -215,10 +215,17 @@ class PostgresVideoRepository:
 
     async def mark_video_playable(self, encode: Encode) -> Video:
         row = await self._row(
-            f"""UPDATE videos SET playable_number = encode_number
-            WHERE id = $1 AND encode_number = $2 AND attempt = $3
-              AND status = 'PROCESSING' AND deleted_at IS NULL
-            RETURNING {VIDEO_COLUMNS}""",
+            f"""WITH marked AS (
+              UPDATE videos SET playable_number = encode_number
+              WHERE id = $1 AND encode_number = $2 AND attempt = $3 AND status = 'PROCESSING'
+                AND deleted_at IS NULL AND playable_number IS DISTINCT FROM encode_number
+              RETURNING {VIDEO_COLUMNS}
+            )
+            SELECT * FROM marked
+            UNION ALL
+            SELECT {VIDEO_COLUMNS} FROM videos
+            WHERE id = $1 AND encode_number = $2 AND attempt = $3 AND status = 'PROCESSING'
+              AND deleted_at IS NULL AND playable_number = encode_number""",
             *_fence(encode),
         )
         if row is None:

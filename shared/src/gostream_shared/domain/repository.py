@@ -107,7 +107,10 @@ class VideoRepository(Protocol):
         ...
 
     async def mark_video_playable(self, encode: Encode) -> Video:
-        """The encode at work can be played from now on, as far as it has come. Raises FenceLostError."""
+        """The encode at work can be played from now on, as far as it has come. Raises FenceLostError.
+
+        Said again, by a later attempt too, it changes no version.
+        """
         ...
 
     async def lock_for_publish(self, encode: Encode) -> None:

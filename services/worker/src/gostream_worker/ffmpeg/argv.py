@@ -25,7 +25,8 @@ def segment_pattern(attempt: int) -> str:
 def encode_arguments(plan: Plan, *, source: str, folder: str, attempt: int = 1) -> list[str]:
     """Encode all rungs, the sound and the poster in one process, below `folder`/{rendition}/."""
     names = segment_pattern(attempt)
-    arguments = [*_process_options(), *_input_options(), "-i", f"file:{source}"]
+    edits = ["-ignore_editlist", "1"] if plan.ignores_edits else []
+    arguments = [*_process_options(), *_input_options(), *edits, "-i", f"file:{source}"]
     arguments += ["-filter_complex", filter_graph(plan)]
     for number, rung in enumerate(plan.rungs):
         picture = _copied_picture(plan) if number == 0 and plan.copied else _encoded_picture(plan, number)
@@ -37,6 +38,8 @@ def encode_arguments(plan: Plan, *, source: str, folder: str, attempt: int = 1) 
             *_audio_codec(plan),
             *_segments(plan, folder, AUDIO, names),
         ]
+        if plan.copies_sound:  # decoded all the same: a copy of damage complains of nothing
+            arguments += ["-map", f"0:{plan.audio.index}", "-f", "null", "-"]
     poster = ["-q:v", "4", "-fps_mode", "vfr", "-f", "image2", "-update", "1"]
     return [*arguments, "-map", "[poster]", *_clean_metadata(), *poster, f"file:{folder}/{POSTER}"]
 

@@ -50,26 +50,37 @@ def look_into(path: Path) -> Probe:
     with path.open("rb") as file:
         refused_by_signature(file.read(4096))
     av.logging.set_level(av.logging.WARNING)
-    with av.logging.Capture(local=False) as log, _open(path, log) as container:
-        if is_cut_off(path):
-            raise ProcessingFailedError(Code.TRUNCATED, "the container's last part is cut off")
-        video = _choose_video(container)
-        audio = _choose_audio(container)
-        sample = _decode_sample(container, video, log)
-        duration = _duration(container, video)
-        pictures, sound = scan_tracks(container, video, audio)
-        return Probe(
-            container=container.format.name.split(",")[0],
-            duration=duration,
-            size_bytes=path.stat().st_size,
-            video=replace(_video_track(video, sample), scan=pictures),
-            audio=None if audio is None else replace(_audio_track(audio), scan=sound),
-        )
+    with av.logging.Capture(local=False) as log:
+        with _open(path, log) as container:
+            try:
+                return _look(container, path, log)
+            except ProcessingFailedError as error:
+                if error.code is not Code.CORRUPT_STREAM or not container.format.name.startswith("mov"):
+                    raise
+        with _open(path, log, ignore_editlist="1") as container:
+            return replace(_look(container, path, log), ignores_edits=True)
 
 
-def _open(path: Path, log: _Log) -> InputContainer:
+def _look(container: InputContainer, path: Path, log: _Log) -> Probe:
+    if is_cut_off(path):
+        raise ProcessingFailedError(Code.TRUNCATED, "the container's last part is cut off")
+    video = _choose_video(container)
+    audio = _choose_audio(container)
+    sample = _decode_sample(container, video, log)
+    duration = _duration(container, video)
+    pictures, sound = scan_tracks(container, video, audio)
+    return Probe(
+        container=container.format.name.split(",")[0],
+        duration=duration,
+        size_bytes=path.stat().st_size,
+        video=replace(_video_track(video, sample), scan=pictures),
+        audio=None if audio is None else replace(_audio_track(audio), scan=sound),
+    )
+
+
+def _open(path: Path, log: _Log, **options: str) -> InputContainer:
     try:
-        return av.open(f"file:{path}", options=_OPTIONS)
+        return av.open(f"file:{path}", options=_OPTIONS | options)
     except av.FFmpegError as error:
         said = _said(log)
         if "not on whitelist" in said and "misdetection possible" not in said:
