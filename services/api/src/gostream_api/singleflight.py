@@ -30,7 +30,7 @@ class SingleFlight(Generic[Key, Value]):
     The load is a task of its own, so no caller's cancellation harms the others; the last one out cancels it.
     Memory is one entry per load under way, and every load has a caller.
 
-    Nobody joins a load begun more than `max_age` seconds ago. Its own timeout does not bound the age of what it
+    Nobody joins a load begun more than `max_age` seconds ago. Its timeout does not bound the age of what it
     brings: if the whole process stood still, the answer has waited for us as long.
     """
 
