@@ -121,7 +121,7 @@ async def test_a_bus_killed_over_and_over_under_load_leaves_nothing_old_behind(f
     async def kill() -> None:
         client = fleet.redis_client()
         while time.monotonic() < until:
-            await client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+            await client.client_kill_filter(_type="pubsub")
             await asyncio.sleep(0.3)
         await client.aclose()
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from contextvars import copy_context
+from math import inf
 from typing import Any
 from uuid import UUID
 
@@ -26,11 +27,11 @@ LOCAL_TIMES = LocalTimes(hard=60.0, negative=60.0)
 
 
 class Replica:
-    """A process. `calm_since`: when its bus was last in trouble; infinity while it is."""
+    """A process."""
 
     def __init__(self, world: World, number: int) -> None:
         self.world = world
-        self.calm_since = world.loop.time()
+        self._calm_since = world.loop.time()
         self._trouble = 0
         self._crashed = False
         self._context = copy_context()
@@ -62,7 +63,16 @@ class Replica:
     def trouble(self, begins: bool) -> None:
         """Note that the bus's promise is the slow one from now on, or was until now."""
         self._trouble += 1 if begins else -1
-        self.calm_since = float("inf") if self._trouble else self.world.loop.time()
+        self._calm_since = inf if self._trouble else self.world.loop.time()
+
+    @property
+    def calm_since(self) -> float:
+        """When its bus was last in trouble, or not connected; infinity while it is."""
+        feed = self.redis.feed
+        connected = (
+            feed.acknowledged if feed is not None and feed in self.world.feeds and not feed.closed else inf
+        )
+        return max(self._calm_since, connected)
 
     def crash(self) -> None:
         self._crashed = True

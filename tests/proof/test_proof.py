@@ -12,7 +12,7 @@ from tests.proof.simulate import simulate
 
 SLICES, SEEDS_PER_SLICE = 8, 20
 #: Seeds that a mutant is given before it counts as alive.
-GATE_SEEDS = 120
+GATE_SEEDS = 350
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from math import inf
 from uuid import UUID
 
 from gostream_shared.cache.namespace import Namespace
@@ -48,6 +49,7 @@ class Feed:
     deaf: bool = False  # half-open: nothing arrives, nobody says so
     drop: int = 0  # messages to lose
     extra: float = 0.0  # more delay
+    acknowledged: float = inf  # when its process heard that it is subscribed
 
     def push(self, item: Subscribed | str) -> None:
         if self.deaf or self.closed:
@@ -71,7 +73,10 @@ class Feed:
     async def __anext__(self) -> Subscribed | str:
         while not self.closed:
             if self.inbox and self.inbox[0][0] <= self.world.loop.time():
-                return self.inbox.popleft()[1]
+                item = self.inbox.popleft()[1]
+                if isinstance(item, Subscribed):
+                    self.acknowledged = self.world.loop.time()
+                return item
             self.news.clear()
             if self.inbox:
                 await asyncio.sleep(self.inbox[0][0] - self.world.loop.time())

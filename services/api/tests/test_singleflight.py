@@ -144,6 +144,21 @@ async def test_a_caller_may_ask_for_a_load_begun_after_a_mark() -> None:
     assert await asyncio.gather(*early, *late) == [1, 2, 2, 2]
 
 
+async def test_nobody_joins_a_load_of_long_ago() -> None:
+    now = 0.0
+    flights, load = SingleFlight[str, int](max_age=3.0, clock=lambda: now), Loads()
+    early = callers(flights, load, 1)
+    await eventually(lambda: load.begun == 1)
+    now = 3.0
+    early += callers(flights, load, 1)
+    await asyncio.sleep(0)
+    now = 3.1
+    late = callers(flights, load, 2)
+    await eventually(lambda: load.begun == 2)
+    load.gate.set()
+    assert await asyncio.gather(*early, *late) == [1, 1, 2, 2]
+
+
 async def test_a_failure_after_everybody_left_is_no_warning() -> None:
     flights = SingleFlight[str, int]()
 

@@ -30,8 +30,8 @@ class SingleFlight(Generic[Key, Value]):
     The load is a task of its own, so no caller's cancellation harms the others; the last one out cancels it.
     Memory is one entry per load under way, and every load has a caller.
 
-    Nobody joins a load begun more than `max_age` seconds ago: its timeout does not bound what it brings if
-    the whole process stood still, for then the answer may have waited as long for us as we for the answer.
+    Nobody joins a load begun more than `max_age` seconds ago. Its timeout does not bound the age of what it
+    brings: if the whole process stood still, the answer has waited for us as long.
     """
 
     def __init__(self, *, max_age: float = math.inf, clock: Callable[[], float] = monotonic) -> None:
