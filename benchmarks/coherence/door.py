@@ -12,7 +12,7 @@ from grpc import aio
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.coherence.ours import COUNTED
-from benchmarks.coherence.slow_door import LOAD_DELAY
+from benchmarks.coherence.spec import LOAD_DELAY
 from benchmarks.coherence.systems import System
 from gostream.v1.video_pb2 import Video
 from gostream.v1.video_service_pb2 import GetVideoRequest

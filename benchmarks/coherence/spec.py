@@ -6,6 +6,9 @@ from uuid import UUID
 
 from gostream_shared.config import Config, load
 
+#: The variable that tells a door how many seconds late a database read comes at most.
+LOAD_DELAY = "BENCH_LOAD_DELAY"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
