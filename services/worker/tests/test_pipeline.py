@@ -2,12 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
+from gostream_shared.db.database import PostgresDatabase, PostgresTransaction
+from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.domain.video import VideoStatus, source_key
 from gostream_shared.storage import StoredObject
 from gostream_worker.attempts import DONE
@@ -325,3 +329,29 @@ async def test_a_failed_second_encode_leaves_the_first_published(worker: Worker,
     after = await worker.video(video.id)
     assert (after.status, after.published_number) == (VideoStatus.FAILED, 1)
     assert await worker.master(video.id) == master
+
+
+class AnswerLost(PostgresDatabase):
+    """Loses its connection right after the first commit."""
+
+    lost = False
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[PostgresTransaction]:
+        async with super().transaction() as transaction:
+            yield transaction
+        if not self.lost:
+            self.lost = True
+            raise BackendUnavailableError("database")
+
+
+async def test_a_publication_whose_answer_was_lost_keeps_its_segments(
+    worker: Worker, database: PostgresDatabase, clip: Clips
+) -> None:
+    worker.outside = replace(worker.outside, database=AnswerLost(database.pool))
+    worker.settings = replace(worker.settings, step_patience=30.0)
+
+    video = await worker.process(clip(clips.long_enough_for_two_segments))
+
+    assert video.status is VideoStatus.READY
+    assert await broken_rules(await worker.save(video.id)) == []

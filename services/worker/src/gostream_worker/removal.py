@@ -8,7 +8,7 @@ import structlog
 from gostream_shared.domain.errors import BackendUnavailableError, VideoNotFoundError
 from gostream_shared.domain.jobs import RemoveJob
 from gostream_shared.domain.repository import VideoRepository
-from gostream_shared.domain.video import VideoStatus, encode_prefix, hls_prefix, master_key, source_key
+from gostream_shared.domain.video import Video, VideoStatus, encode_prefix, hls_prefix, master_key, source_key
 from gostream_shared.storage import ObjectNotFoundError, ObjectStore
 from gostream_worker.attempts import DONE, Verdict
 from gostream_worker.metrics import JOBS, REMOVED_OBJECTS
@@ -32,11 +32,8 @@ class Removal:
         try:
             if job.number is None:
                 await self._remove_all(job.video_id)
-            elif await self._is_played(job.video_id, job.number):
-                JOBS.labels("remove", "postponed").inc()
-                return Verdict(_STILL_PLAYED)
-            elif not await self._in_use(job.video_id, job.number):
-                await self._remove_below(encode_prefix(job.video_id, job.number))
+            else:
+                return await self._remove_encode(job.video_id, job.number)
         except BackendUnavailableError as error:
             _log.warning("removal postponed", video_id=str(job.video_id), error=str(error))
             JOBS.labels("remove", "postponed").inc()
@@ -53,25 +50,31 @@ class Removal:
         else:
             _log.error("not removed: the video exists", video_id=str(video_id))
 
-    async def _in_use(self, video_id: UUID, number: int) -> bool:
+    async def _remove_encode(self, video_id: UUID, number: int) -> Verdict:
         try:
             video = await self._videos.get(video_id)
         except VideoNotFoundError:
-            return False
-        at_work = video.status is VideoStatus.PROCESSING and video.encode_number == number
-        return at_work or video.published_number == number
+            video = None
+        if video and await self._is_played(video, number):
+            JOBS.labels("remove", "postponed").inc()
+            return Verdict(_STILL_PLAYED)
+        if not (video and _is_current(video, number)):
+            await self._remove_below(encode_prefix(video_id, number))
+        JOBS.labels("remove", "done").inc()
+        return DONE
 
-    async def _is_played(self, video_id: UUID, number: int) -> bool:
+    async def _is_played(self, video: Video, number: int) -> bool:
         """Whether the master that viewers read leads to an encode which nobody knows to be published.
 
         Its worker died between writing the master and the commit, and so did every later attempt.
         """
-        try:
-            video = await self._videos.get(video_id)
-            master = await self._store.get(master_key(video_id))
-        except (VideoNotFoundError, ObjectNotFoundError):
+        if video.published_number in (None, number):
             return False
-        return video.published_number not in (None, number) and f"v{number}/".encode() in master
+        try:
+            master = await self._store.get(master_key(video.id))
+        except ObjectNotFoundError:
+            return False
+        return f"v{number}/".encode() in master
 
     async def _remove_below(self, prefix: str) -> None:
         await self._store.abort_multipart_uploads(prefix)
@@ -79,3 +82,9 @@ class Removal:
         await self._store.delete(keys)
         REMOVED_OBJECTS.inc(len(keys))
         _log.info("removed", prefix=prefix, objects=len(keys))
+
+
+def _is_current(video: Video, number: int) -> bool:
+    """Whether the encode is at work or published."""
+    at_work = video.status is VideoStatus.PROCESSING and video.encode_number == number
+    return at_work or video.published_number == number

@@ -93,6 +93,20 @@ class TranscodeService:
             self._outside.publisher,
             floor=before.percent if before else 0.0,
         )
+        try:
+            prepared = await self._prepare_or_discard(encode, reporter)
+            # From here on the row's lock is the fence: nobody may report an encode that is READY.
+            return await self._publish(encode, prepared)
+        except ProcessingFailedError as error:
+            error.stage = reporter.stage
+            raise
+        except GoStreamError:
+            raise
+        except Exception as error:
+            raise _unforeseen(error, reporter.stage) from error
+
+    async def _prepare_or_discard(self, encode: Encode, reporter: ProgressReporter) -> "_Prepared":
+        """A fence lost while publishing discards nothing: a commit whose answer was lost looks the same."""
         uploader = EncodeUploader(
             self._outside.store,
             encode_prefix(encode.video_id, encode.number),
@@ -100,19 +114,10 @@ class TranscodeService:
         )
         try:
             async with self._work.attempt() as folder, reporter.reporting():
-                prepared = await self._prepare(encode, folder, uploader, reporter)
-            # From here on the row's lock is the fence: nobody may report an encode that is READY.
-            return await self._publish(encode, prepared)
-        except ProcessingFailedError as error:
-            error.stage = reporter.stage
-            raise
+                return await self._prepare(encode, folder, uploader, reporter)
         except FenceLostError:
             await uploader.discard_segments()
             raise
-        except GoStreamError:
-            raise
-        except Exception as error:
-            raise _unforeseen(error, reporter.stage) from error
 
     async def _prepare(
         self, encode: Encode, folder: Path, uploader: EncodeUploader, reporter: ProgressReporter
