@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.coherence.ours import COUNTED
 from benchmarks.coherence.spec import LOAD_DELAY
-from benchmarks.coherence.systems import System
+from benchmarks.coherence.systems import Reader
 from gostream.v1.video_pb2 import Video
 from gostream.v1.video_service_pb2 import GetVideoRequest
 from gostream_devstack.door import Door
@@ -50,7 +50,7 @@ class _SlowDoor(Door):
 
 
 class Behind:
-    """Implements System for readers; writers announce in their own process."""
+    """Implements Reader; writers announce in their own process."""
 
     def __init__(self, door: Door, channel: aio.Channel) -> None:
         self._door = door
@@ -58,9 +58,6 @@ class Behind:
 
     async def get(self, video_id: UUID) -> int:
         return int((await self._call(GetVideoRequest(id=str(video_id)), timeout=_TIMEOUT)).version)
-
-    async def announce(self, video_id: UUID, version: int) -> bool:
-        raise NotImplementedError("a door only reads")
 
     async def counters(self) -> dict[str, int]:
         async with aiohttp.ClientSession() as session, session.get(self._door.metrics_url) as answer:
@@ -80,7 +77,7 @@ class Behind:
 
 
 @asynccontextmanager
-async def open_door(environment: Mapping[str, str], load_delay: float) -> AsyncIterator[System]:
+async def open_door(environment: Mapping[str, str], load_delay: float) -> AsyncIterator[Reader]:
     """A door of its own, until the block ends."""
     with tempfile.TemporaryDirectory(prefix="gostream-bench-") as folder:
         home, ports = Home.at(Path(folder)), Ports({})

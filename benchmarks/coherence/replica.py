@@ -10,7 +10,7 @@ import uvloop
 
 from benchmarks.coherence.door import open_door
 from benchmarks.coherence.spec import Schedule, Spec
-from benchmarks.coherence.systems import System, open_system
+from benchmarks.coherence.systems import Reader, open_system
 from benchmarks.coherence.tally import Tally
 from benchmarks.coherence.truth import Truth
 from gostream_shared.db.database import STATEMENT_TIMEOUT, PostgresDatabase
@@ -57,7 +57,7 @@ async def _run(spec: Spec, connection: Connection) -> None:
 
 
 class _Readers:
-    def __init__(self, spec: Spec, system: System, database: PostgresDatabase) -> None:
+    def __init__(self, spec: Spec, system: Reader, database: PostgresDatabase) -> None:
         self._spec = spec
         self._system = system
         self._database = database

@@ -10,19 +10,23 @@ from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.repository import VideoRepository
 
 
-class System(Protocol):
-    """One cache, in one process."""
+class Reader(Protocol):
+    """What readers need of a cache."""
 
     async def get(self, video_id: UUID) -> int:
         """Read the video through the cache; answers the version read."""
         ...
 
-    async def announce(self, video_id: UUID, version: int) -> bool:
-        """Do what this cache wants done after a write; False when it says that it could not yet."""
-        ...
-
     async def counters(self) -> dict[str, int]:
         """What it counted itself."""
+        ...
+
+
+class System(Reader, Protocol):
+    """One cache, in one process."""
+
+    async def announce(self, video_id: UUID, version: int) -> bool:
+        """Do what this cache wants done after a write; False when it says that it could not yet."""
         ...
 
 
