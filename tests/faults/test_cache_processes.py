@@ -319,7 +319,7 @@ async def test_a_storm_of_changes_is_coalesced_and_loads_nothing_that_nobody_rea
 
 
 async def test_ten_thousand_forged_minimum_versions_are_refused_and_evict_nothing(fleet: Fleet) -> None:
-    """R28: reads of the primary are shared by those who ask at the same time, then FAILED_PRECONDITION.
+    """R28: reads of the primary follow each other, shared by all who ask meanwhile, then FAILED_PRECONDITION.
 
     A machine that is busy with other things may take too long for that read, and say so.
     """
@@ -344,6 +344,6 @@ async def test_ten_thousand_forged_minimum_versions_are_refused_and_evict_nothin
     assert set(codes) <= {grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.UNAVAILABLE}
     assert codes[grpc.StatusCode.FAILED_PRECONDITION] > 5_000
     assert (await replica.get(video_id)).x_cache == "L1"
-    # Who asks for a version joins only a load begun since: of callers who come one by one some find none.
+    # 50 ask at any moment. Who joined a load from before joins one more: two rounds for all of them.
     # Unshared it would be one for each.
-    assert await replica.metric("gostream_db_loads_total") - before <= 10_000 * 3 / 4
+    assert await replica.metric("gostream_db_loads_total") - before <= 10_000 / 10

@@ -67,18 +67,11 @@ class Checker:
             bound = self.floor(video_id, begun - BOUND)
             self._demand(version >= bound, f"S2: read {version}, {bound} was {BOUND} s old", video_id)
             if begun - PROMPT >= calm_since:
-                prompt = self._since(video_id, calm_since, begun - PROMPT)
+                prompt = self.floor(video_id, begun - PROMPT)
                 self._demand(version >= prompt, f"S2: read {version}, {prompt} was {PROMPT} s old", video_id)
         self._demand(version >= min_version or title is None, f"S3: {version} < {min_version}", video_id)
         truth = self.committed.get((video_id, version)) if version else None
         self._demand(title == truth, f"S4: {version} is {title!r}, committed was {truth!r}", video_id)
-
-    def _since(self, video_id: UUID, after: float, until: float) -> int:
-        """The highest version invalidated within the interval."""
-        index = bisect_right(self._times[video_id], until)
-        if not index or self._times[video_id][index - 1] < after:
-            return 0
-        return self._floors[video_id][index - 1]
 
     def settled(self, video_id: UUID, version: int, newest: int, where: str) -> None:
         """Long after everything healed."""

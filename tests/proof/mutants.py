@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
+from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
@@ -102,8 +103,8 @@ def _any_age(original: Callable[..., None]) -> Callable[..., None]:
     return lambda self, **_: original(self)
 
 
-def join_any(original: Callable[..., object]) -> Callable[..., object]:
-    return lambda self, key, load, *, since=None: original(self, key, load)
+def run_whenever(self: SingleFlight[Any, Any], mark: int, key: UUID, load: Any, is_enough: object) -> object:
+    return self.run(key, load)
 
 
 def _handle_without_flush(original: Callable[..., None]) -> Callable[..., None]:

@@ -21,7 +21,7 @@ from gostream_shared.cache.protocol import Entry, Lease
 from gostream_shared.cache.redis_cache import CacheTimes
 from gostream_shared.testing.model import ModelRedis
 from gostream_shared.testing.videos import make_video
-from tests.proof.mutants import Patch, join_any, reset_without_forget
+from tests.proof.mutants import Patch, reset_without_forget, run_whenever
 
 ID = UUID(int=1)
 
@@ -31,11 +31,11 @@ class PausedReads:
 
     def __init__(self) -> None:
         self.begun = 0
-        self._gate = asyncio.Event()
+        self.gate = asyncio.Event()
 
     async def read(self, video_id: UUID, *, refresh: bool = False) -> Found:
         self.begun += 1
-        await self._gate.wait()
+        await self.gate.wait()
         return Found(Entry(1, make_video(video_id)), Layer.L2, shareable=True)
 
 
@@ -60,15 +60,20 @@ async def _nobody_joins_a_load_from_before_a_reset() -> None:
     assert reads.begun == 2
 
 
-async def _a_minimum_is_not_looked_for_in_a_load_from_before_it() -> None:
+async def _a_minimum_missed_by_a_load_from_before_it_is_looked_for_again() -> None:
     flights, reads = SingleFlight[UUID, Found](), PausedReads()
     callers = [asyncio.create_task(flights.run(ID, lambda: reads.read(ID)))]
     await _ticks()
-    callers.append(asyncio.create_task(flights.run(ID, lambda: reads.read(ID), since=flights.mark)))
+    callers.append(
+        asyncio.create_task(
+            flights.run_since(
+                flights.mark, ID, lambda: reads.read(ID), lambda found: found.entry.version >= 2
+            )
+        )
+    )
     await _ticks()
-    for caller in callers:
-        caller.cancel()
-    await asyncio.wait(callers)
+    reads.gate.set()
+    await asyncio.gather(*callers)
     assert reads.begun == 2
 
 
@@ -85,8 +90,8 @@ Example = Callable[[], Awaitable[None]]
 EXAMPLES: list[tuple[Example, Patch]] = [
     (_nobody_joins_a_load_from_before_a_reset, (CachedVideoService, "reset", reset_without_forget)),
     (
-        _a_minimum_is_not_looked_for_in_a_load_from_before_it,
-        (SingleFlight, "run", join_any(SingleFlight.run)),
+        _a_minimum_missed_by_a_load_from_before_it_is_looked_for_again,
+        (SingleFlight, "run_since", run_whenever),
     ),
     (
         _a_load_after_an_invalidation_waits_for_none_before_it,

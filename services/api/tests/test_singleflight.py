@@ -133,15 +133,25 @@ async def test_the_end_of_a_forgotten_load_leaves_the_newer_one_joinable() -> No
     assert new.begun == 1
 
 
-async def test_a_caller_may_ask_for_a_load_begun_after_a_mark() -> None:
+async def test_who_finds_the_value_of_an_older_load_too_old_shares_the_next_one() -> None:
     flights, load = SingleFlight[str, int](), Loads()
     early = callers(flights, load, 1)
     await eventually(lambda: load.begun == 1)
-    mark = flights.mark
-    late = [asyncio.create_task(flights.run("key", load, since=mark)) for _ in range(3)]
-    await eventually(lambda: load.begun == 2)
+    late = [
+        asyncio.create_task(flights.run_since(flights.mark, "key", load, lambda it: it > 1)) for _ in range(3)
+    ]
+    content = asyncio.create_task(flights.run_since(flights.mark, "key", load, lambda it: it > 0))
+    await asyncio.sleep(0)
+    assert load.begun == 1, "loads follow each other"
     load.gate.set()
-    assert await asyncio.gather(*early, *late) == [1, 2, 2, 2]
+    assert await asyncio.gather(*early, *late, content) == [1, 2, 2, 2, 1]
+
+
+async def test_the_value_of_a_load_begun_since_is_final() -> None:
+    flights, load = SingleFlight[str, int](), Loads()
+    load.gate.set()
+    assert await flights.run_since(flights.mark, "key", load, lambda _: False) == 1
+    assert load.begun == 1
 
 
 async def test_nobody_joins_a_load_of_long_ago() -> None:

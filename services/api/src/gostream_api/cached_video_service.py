@@ -115,8 +115,11 @@ class CachedVideoService:
         arrived = self._primary_flights.mark
         landed = await self._flights.run(video_id, partial(self._fly, video_id))
         if landed.entry.version < min_version:
-            landed = await self._primary_flights.run(
-                video_id, partial(self._fly_to_primary, video_id), since=arrived
+            landed = await self._primary_flights.run_since(
+                arrived,
+                video_id,
+                partial(self._fly_to_primary, video_id),
+                is_enough=lambda landed: landed.entry.version >= min_version,
             )
         return _checked(video_id, landed, min_version)
 

@@ -42,22 +42,52 @@ class SingleFlight(Generic[Key, Value]):
 
     @property
     def mark(self) -> int:
-        """Now, in this object's own time; see `run`."""
+        """Now, in this object's own time; see `run_since`."""
         return self._number
 
-    async def run(
-        self, key: Key, load: Callable[[], Coroutine[Any, Any, Value]], *, since: int | None = None
-    ) -> Value:
-        """The value of the load under way, or of one begun here; with `since` of none begun before that mark.
+    async def run(self, key: Key, load: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
+        """The value of the load under way, or of one begun here.
 
         Raises what the load raises, a copy for each caller; BackendUnavailableError if it was cancelled.
         """
+        return await self._arrive(key, self._board(key, load))
+
+    async def run_since(
+        self,
+        mark: int,
+        key: Key,
+        load: Callable[[], Coroutine[Any, Any, Value]],
+        is_enough: Callable[[Value], bool],
+    ) -> Value:
+        """As `run`; but what a load from before the mark brings must be enough, or it is loaded once more.
+
+        All whom the older load left wanting share the next: loads follow each other, never side by side.
+        """
+        flight = self._board(key, load)
+        value = await self._arrive(key, flight)
+        if flight.number > mark or is_enough(value):
+            return value
+        return await self._arrive(key, self._board(key, load, after=mark))
+
+    def forget(self, key: Key) -> None:
+        """Nobody joins the load under way any more; those who wait for it still get its value."""
+        self._flights.pop(key, None)
+
+    def forget_all(self) -> None:
+        self._flights.clear()
+
+    def _board(
+        self, key: Key, load: Callable[[], Coroutine[Any, Any, Value]], *, after: int = 0
+    ) -> _Flight[Value]:
+        """The load under way, or a new one; none with that number or a lower one."""
         flight = self._flights.get(key)
-        if flight is None or not self._is_joinable(flight, since):
-            flight = self._begin(key, load)
-            _LED.inc()
-        else:
+        if flight is not None and flight.number > after and self._is_joinable(flight):
             _JOINED.inc()
+            return flight
+        _LED.inc()
+        return self._begin(key, load)
+
+    async def _arrive(self, key: Key, flight: _Flight[Value]) -> Value:
         flight.waiting += 1
         try:
             await asyncio.wait((flight.task,))  # shields the task from our cancellation
@@ -69,19 +99,8 @@ class SingleFlight(Generic[Key, Value]):
                 self._remove(key, flight)
         return _outcome(flight.task)
 
-    def forget(self, key: Key) -> None:
-        """Nobody joins the load under way any more; those who wait for it still get its value."""
-        self._flights.pop(key, None)
-
-    def forget_all(self) -> None:
-        self._flights.clear()
-
-    def _is_joinable(self, flight: _Flight[Value], since: int | None) -> bool:
-        return (
-            not flight.task.done()
-            and (since is None or flight.number > since)
-            and self._clock() - flight.begun <= self._max_age
-        )
+    def _is_joinable(self, flight: _Flight[Value]) -> bool:
+        return not flight.task.done() and self._clock() - flight.begun <= self._max_age
 
     def _begin(self, key: Key, load: Callable[[], Coroutine[Any, Any, Value]]) -> _Flight[Value]:
         self._number += 1
