@@ -14,19 +14,23 @@ def main() -> None:
     options = parser.parse_args()
     if options.seed is not None:
         tally = run(range(options.seed, options.seed + 1))
+        for failure in tally.failures:
+            print(failure)
     else:
         tally = _watched(options.first, options.seeds)
-    for failure in tally.failures:
-        print(failure)
     print(tally.describe())
     sys.exit(1 if tally.failures or not tally.seeds else 0)
 
 
 def _watched(first: int, count: int) -> Tally:
-    """Run them, telling stderr how it goes; what is done counts even if the rest is interrupted."""
-    total = Tally()
+    """Run them, telling stderr how it goes and each failure when it is found; what is done counts even if the
+    rest is interrupted."""
+    total, told = Tally(), 0
     try:
         for total in run_everywhere(range(first, first + count)):
+            for failure in total.failures[told:]:
+                print(failure, flush=True)
+            told = len(total.failures)
             print(f"{total.describe()} (of {count})", file=sys.stderr, flush=True)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -159,8 +159,7 @@ def _invalidate_floor_only(self: ModelRedis, video_id: object, version: int) -> 
     key = self.key(video_id)  # type: ignore[arg-type]
     if key is not None:
         key.floor = max(key.floor, version)
-    self.sequence += 1
-    return self.sequence
+    return self.next_sequence()
 
 
 async def _primary_from_anywhere(self: ReadThrough, video_id: object) -> Found:
@@ -177,6 +176,7 @@ MUTANTS = (
     _model("fill-lease", 16),
     _model("fill-floor", 1),
     _model("fresh-token", 223),
+    _model("sequence-start", 15269),
     _model("publish", 0),
     _model("relay", 1),
     _code(

@@ -45,7 +45,7 @@ class Both(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.model = ModelRedis(lambda: 0.0, TIMES, self.without)
+        self.model = ModelRedis(lambda: 1.0, TIMES, self.without)
         self.link = RedisLink(redis_client(self.config), Breaker())
         self.real = {
             epoch: RedisVideoCache(self.link, channel="c", namespace=Namespace(epoch), times=TIMES)
@@ -53,6 +53,7 @@ class Both(RuleBasedStateMachine):
         }
         self.tokens = 0
         self.client("flushdb")
+        self.start = 0  # what the server's first sequence number is ahead of the model's
 
     def client(self, command: str, *words: object) -> Any:
         async def run() -> Any:
@@ -91,9 +92,15 @@ class Both(RuleBasedStateMachine):
 
     @rule(key=keys, version=versions)
     def invalidate(self, key: UUID, version: int) -> None:
-        sequence = self.model.invalidate(key, version)
+        is_lost = self.model.sequence == 0
+        seconds, microseconds = self.client("time")
+        expected = self.model.invalidate(key, version)
         self.runner.run(self.real[1].invalidate({key: version}))
-        assert int(self.client("get", SEQUENCE_KEY)) == sequence
+        actual = int(self.client("get", SEQUENCE_KEY))
+        if is_lost:
+            assert (actual >= int(seconds) * 1_000_000 + int(microseconds)) == (expected == 1_000_000)
+            self.start = actual - expected
+        assert actual - expected == self.start
 
     @rule(key=keys)
     def a_lease_ends(self, key: UUID) -> None:
@@ -114,6 +121,11 @@ class Both(RuleBasedStateMachine):
     def a_key_is_evicted(self, key: UUID) -> None:
         self.model.keys.pop(key, None)
         self.client("del", video_key(key))
+
+    @rule()
+    def the_sequence_is_lost(self) -> None:
+        self.model.sequence = 0
+        self.client("del", SEQUENCE_KEY)
 
     def teardown(self) -> None:
         self.runner.run(self.link.client.aclose())
@@ -139,7 +151,7 @@ def compare(config: Config, *, without: frozenset[str] = frozenset()) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=30,
+            max_examples=60,
             stateful_step_count=40,
             deadline=None,
             derandomize=True,
@@ -156,7 +168,7 @@ def test_the_model_answers_as_the_scripts_do(config: Config) -> None:
 
 
 @pytest.mark.stack
-@pytest.mark.parametrize("rule", ["fill-lease", "fill-floor", "invalidate-lease", "one-lease"])
+@pytest.mark.parametrize("rule", ["fill-lease", "fill-floor", "invalidate-lease", "one-lease", "sequence-start"])
 def test_a_rule_that_only_one_of_them_has_is_noticed(config: Config, rule: str) -> None:
     with pytest.raises(AssertionError):
         compare(config, without=frozenset({rule}))

@@ -38,7 +38,7 @@ class ModelRedis:
     times: CacheTimes
     without: frozenset[str] = frozenset()
     keys: dict[UUID, Key] = field(default_factory=dict)
-    sequence: int = 0
+    sequence: int = 0  # 0 = lost: flushed, or never begun
     beat_at: float = float("-inf")
 
     def key(self, video_id: UUID) -> Key | None:
@@ -104,8 +104,7 @@ class ModelRedis:
             if "invalidate-lease" in self.without:
                 key.lease, key.lease_until = lease
             key.expires = self.clock() + self.times.tombstone
-        self.sequence += 1
-        return self.sequence
+        return self.next_sequence()
 
     def beat(self, interval: float) -> int | None:
         """The sequence number of a heartbeat, None when there was one lately."""
@@ -113,5 +112,10 @@ class ModelRedis:
         if 0 <= now - self.beat_at < interval:
             return None
         self.beat_at = now
-        self.sequence += 1
+        return self.next_sequence()
+
+    def next_sequence(self) -> int:
+        """The number of the next message; after a loss it begins where no number was before."""
+        begins = self.sequence == 0 and "sequence-start" not in self.without
+        self.sequence = round(self.clock() * 1e6) if begins else self.sequence + 1
         return self.sequence

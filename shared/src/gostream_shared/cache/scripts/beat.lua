@@ -9,6 +9,10 @@ local since = now - tonumber(redis.call('GET', KEYS[2]) or 0)
 if since >= tonumber(ARGV[4]) or since < 0 then
   redis.call('SET', KEYS[2], string.format('%.0f', now))
   local sequence = redis.call('INCR', KEYS[1])
-  redis.call('PUBLISH', ARGV[1], string.format('beat|%d|%.0f|%s|%s', sequence, now, ARGV[2], ARGV[3]))
+  if sequence == 1 then  -- see invalidate.lua
+    sequence = time[1] * 1000000 + time[2]
+    redis.call('SET', KEYS[1], string.format('%.0f', sequence))
+  end
+  redis.call('PUBLISH', ARGV[1], string.format('beat|%.0f|%.0f|%s|%s', sequence, now, ARGV[2], ARGV[3]))
 end
 return string.format('%.0f', now)

@@ -16,5 +16,9 @@ end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local sequence = redis.call('INCR', KEYS[2])
-redis.call('PUBLISH', ARGV[3], string.format('change|%d|%.0f|%s|%s', sequence, now, ARGV[4], version))
+if sequence == 1 then  -- flushed or evicted: from 1 it could come to the number that a listener expects next
+  sequence = time[1] * 1000000 + time[2]
+  redis.call('SET', KEYS[2], string.format('%.0f', sequence))
+end
+redis.call('PUBLISH', ARGV[3], string.format('change|%.0f|%.0f|%s|%s', sequence, now, ARGV[4], version))
 return news and 1 or 0
