@@ -168,7 +168,9 @@ def test_the_model_answers_as_the_scripts_do(config: Config) -> None:
 
 
 @pytest.mark.stack
-@pytest.mark.parametrize("rule", ["fill-lease", "fill-floor", "invalidate-lease", "one-lease", "sequence-start"])
+@pytest.mark.parametrize(
+    "rule", ["fill-lease", "fill-floor", "invalidate-lease", "one-lease", "sequence-start"]
+)
 def test_a_rule_that_only_one_of_them_has_is_noticed(config: Config, rule: str) -> None:
     with pytest.raises(AssertionError):
         compare(config, without=frozenset({rule}))
