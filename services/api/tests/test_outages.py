@@ -3,8 +3,11 @@
 from typing import Any
 
 import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gostream.v1.video_service_pb2 import CreateVideoRequest, GetVideoRequest, TriggerProcessRequest
+from gostream_api.server import BUS_HEALTH
+from gostream_api.servicer import SERVICE
 from gostream_devstack.postgres import Postgres
 from gostream_devstack.seaweedfs import SeaweedFS
 from gostream_devstack.valkey import Valkey
@@ -19,6 +22,26 @@ async def test_without_redis_everything_still_works(api: Any, redis_server: Valk
 
     assert await call == triggered
     assert dict(await call.trailing_metadata())["x-cache"] in {"BYPASS", "MISS"}
+
+
+async def test_health_tells_of_a_lost_bus_and_the_service_stays_in_rotation(
+    api: Any, redis_server: Valkey, eventually: Any
+) -> None:
+    health: Any = health_pb2_grpc.HealthStub(api.channel)
+
+    async def serving(service: str) -> bool:
+        reply = await health.Check(health_pb2.HealthCheckRequest(service=service), timeout=30)
+        return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
+
+    await eventually(lambda: serving(BUS_HEALTH))
+    redis_server.stop()
+
+    async def lost() -> bool:
+        return not await serving(BUS_HEALTH)
+
+    await eventually(lost)
+    assert await serving("")
+    assert await serving(SERVICE)
 
 
 async def test_without_the_object_store_processing_is_unavailable_and_reads_go_on(

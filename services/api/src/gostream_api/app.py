@@ -1,21 +1,26 @@
 """The composition root: what the API is made of. Run it: `gostream-api` or `python -m gostream_api.app`."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 
 from gostream_api.config import ApiConfig
 from gostream_api.open_reads import open_reads
 from gostream_api.processes import leave_with_parent, supervise
-from gostream_api.server import ApiServer, CannotListenError
+from gostream_api.server import BUS_HEALTH, ApiServer, CannotListenError
 from gostream_api.servicer import VideoServicer, answers_at_hand, method_handlers
 from gostream_api.video_service import Limits, VideoService
 from gostream_api.watch import WatchService
+from gostream_shared.cache.background import in_background
 from gostream_shared.lifecycle import run_service, run_with, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
 from gostream_shared.s3 import S3ObjectStore
 
 NAME = "gostream-api"
 SUMMARY = "The gRPC API of GoStream: gostream.v1.VideoService."
+
+#: Seconds between two looks at whether the bus is live.
+_BUS_LOOK = 0.25
 
 
 @asynccontextmanager
@@ -41,7 +46,7 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             cdn_base_url=config.cdn_base_url,
             source_max_bytes=limits.source_max_bytes,
         )
-        yield ApiServer(
+        server = ApiServer(
             method_handlers(servicer),
             watches,
             max_calls=config.max_concurrent_rpcs,
@@ -49,6 +54,17 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             at_hand=answers_at_hand(reads.videos),
             share_port=config.api_processes > 1,
         )
+        async with in_background(_report_bus(server, lambda: reads.videos.is_live)):
+            yield server
+
+
+async def _report_bus(server: ApiServer, is_live: Callable[[], bool]) -> None:
+    told: bool | None = None
+    while True:
+        if is_live() is not told:
+            told = is_live()
+            await server.report(BUS_HEALTH, is_serving=told)
+        await asyncio.sleep(_BUS_LOOK)
 
 
 async def serve(config: ApiConfig) -> None:

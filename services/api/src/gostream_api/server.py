@@ -37,6 +37,10 @@ OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
 
+#: A name that health answers for: SERVING while local entries are served, because the bus is heard.
+#: Nothing is refused without it, so `""` and the service itself say nothing of it.
+BUS_HEALTH = "gostream.cache.Bus"
+
 #: The grace of the stop that only closes the door. grpc.aio's server is freed by whichever of two
 #: overlapping stops ends first, and a grace that runs out in the other then reads freed memory:
 #: so this one never runs out, and the deadline is ours.
@@ -94,9 +98,11 @@ class ApiServer:
             bound = self._server.add_insecure_port(f"{host}:{port}")
         except RuntimeError:
             raise CannotListenError(host, port) from None
-        await self._report(health_pb2.HealthCheckResponse.NOT_SERVING)
+        for service in ("", SERVICE):
+            await self.report(service, is_serving=False)
         await self._server.start()
-        await self._report(health_pb2.HealthCheckResponse.SERVING)
+        for service in ("", SERVICE):
+            await self.report(service, is_serving=True)
         _log.info("serving", host=host, port=bound)
         return bound
 
@@ -117,6 +123,7 @@ class ApiServer:
             tasks.create_task(self._server.stop(None))
         _log.info("stopped")
 
-    async def _report(self, status: int) -> None:
-        for service in ("", SERVICE):
-            await self._health.set(service, status)
+    async def report(self, service: str, *, is_serving: bool) -> None:
+        """What health answers for that name from now on; once the stop has begun it stays NOT_SERVING."""
+        statuses = health_pb2.HealthCheckResponse
+        await self._health.set(service, statuses.SERVING if is_serving else statuses.NOT_SERVING)
