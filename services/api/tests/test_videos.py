@@ -36,6 +36,8 @@ PUBLICATION = Publication(
             peak_bandwidth=2_500_000,
         ),
     ),
+    poster="v1/poster.jpg",
+    storyboard="v1/storyboard.vtt",
 )
 
 
@@ -279,6 +281,8 @@ async def test_a_ready_video_has_a_playback_url_and_keeps_it_while_it_is_encoded
     assert [video.playback_url for video in (ready, again, failed)] == [url] * 3
     assert (ready.status, ready.width, ready.height) == (Video.STATUS_READY, 1280, 720)
     assert ready.duration.ToTimedelta() == PUBLICATION.duration
+    assert ready.poster_url == f"{CDN}/hls/{video_id}/v1/poster.jpg"
+    assert ready.storyboard_url == f"{CDN}/hls/{video_id}/v1/storyboard.vtt"
     assert again.status == Video.STATUS_PROCESSING
     assert (failed.status, failed.error.code) == (Video.STATUS_FAILED, "SOURCE_EMPTY")
 

@@ -45,6 +45,8 @@ async def test_a_film_is_published_whole(worker: Worker, clip: Clips) -> None:
         "v1/audio/00001.ts",
         "v1/audio/playlist.m3u8",
         "v1/poster.jpg",
+        "v1/storyboard.jpg",
+        "v1/storyboard.vtt",
     ]
     assert worker.recorder.announced == [(video.id, video.version)]
     assert worker.recorder.refreshed == [video.id]

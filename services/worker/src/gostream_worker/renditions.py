@@ -26,6 +26,7 @@ from gostream_worker.hls import (
 )
 from gostream_worker.ladder import Plan, Rung
 from gostream_worker.measuring import Measured, MeasuredSegments
+from gostream_worker.storyboard import cues, plan_storyboard
 
 # What containers say of their duration may be wrong by this much and still be whole.
 _DURATION_SLACK = 0.05
@@ -34,10 +35,14 @@ _DURATION_SLACK_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presentation:
-    """The playlists' text by path below the encode's prefix, and what the video's row says of it."""
+    """The playlists' text by path below the encode's prefix, and what the video's row says of it.
+
+    `cues` are the storyboard's.
+    """
 
     playlists: Mapping[str, str]
     master: str
+    cues: str
     renditions: tuple[Rendition, ...]
     duration: timedelta
 
@@ -61,11 +66,13 @@ def present(plan: Plan, measured: MeasuredSegments, *, number: int) -> Presentat
         )
         for rung in plan.rungs
     ]
+    duration = timedelta(seconds=_total(segments[plan.rungs[0].name]) / CLOCK)
     return Presentation(
         playlists=_playlists(measured, segments, stills, target),
         master=master_playlist(variants, audio, trick),
         renditions=tuple(map(_rendition, (rung.name for rung in plan.rungs), variants)),
-        duration=timedelta(seconds=_total(segments[plan.rungs[0].name]) / CLOCK),
+        cues=cues(plan_storyboard(plan), frames=_frames(measured[plan.rungs[-1].name]), duration=duration),
+        duration=duration,
     )
 
 
@@ -113,6 +120,10 @@ def _end(plan: Plan, last: Measured) -> int:
     if last.whole.video:
         return last.whole.video.last_pts + round(CLOCK / plan.fps)
     return last.first_pts + (last.whole.audio.ticks if last.whole.audio else 0)
+
+
+def _frames(parts: Mapping[str, Measured]) -> int:
+    return sum(part.whole.video.frames for part in parts.values() if part.whole.video)
 
 
 def _total(segments: Sequence[Segment]) -> int:

@@ -27,7 +27,7 @@ from gostream_worker.concurrency import task_group
 from gostream_worker.early import EarlyStream
 from gostream_worker.edge import Edge
 from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
-from gostream_worker.ffmpeg.argv import POSTER, encode_arguments
+from gostream_worker.ffmpeg.argv import encode_arguments
 from gostream_worker.ffmpeg.encoder import Encoder
 from gostream_worker.ffmpeg.probe import probe_source
 from gostream_worker.ffmpeg.progress import EncoderProgress
@@ -41,7 +41,8 @@ from gostream_worker.renditions import Presentation, present
 from gostream_worker.reporting import ProgressReporter
 from gostream_worker.retry import patiently
 from gostream_worker.source import SOURCE_NAME, fetch_source
-from gostream_worker.uploading import PLAYLIST_TYPE, POSTER_TYPE, EncodeUploader
+from gostream_worker.stills import Stills, put_stills
+from gostream_worker.uploading import PLAYLIST_TYPE, EncodeUploader
 from gostream_worker.workdir import WorkDirectory
 
 _log = structlog.stdlib.get_logger("gostream.transcode")
@@ -137,11 +138,12 @@ class TranscodeService:
         reporter.enter("publishing")
         presentation = present(plan, measured, number=encode.number)
         await require_conformance(presentation, measured, number=encode.number)
-        poster = await self._put_the_rest(presentation, folder, uploader)
+        await self._put_playlists(presentation, uploader)
+        stills = await put_stills(folder, presentation.cues, uploader)
         await early.end()
         return _Prepared(
             master=presentation.master,
-            publication=_publication(probe, presentation, f"v{encode.number}/{POSTER}" if poster else None),
+            publication=_publication(probe, presentation, stills, prefix=f"v{encode.number}/"),
             leftovers=await self._verify(encode, uploader),
         )
 
@@ -177,16 +179,10 @@ class TranscodeService:
         _log.info("encoded", seconds=round(report.seconds, 2), damaged_frames=report.damaged)
         return uploading.result()
 
-    async def _put_the_rest(self, presentation: Presentation, folder: Path, uploader: EncodeUploader) -> bool:
-        """Playlists, after the segments they name, and the poster; whether there is one."""
+    async def _put_playlists(self, presentation: Presentation, uploader: EncodeUploader) -> None:
+        """After the segments they name."""
         for name, text in presentation.playlists.items():
             await uploader.put(name, text.encode(), content_type=PLAYLIST_TYPE)
-        poster = folder / POSTER
-        if not await asyncio.to_thread(poster.exists):
-            return False
-        picture = await asyncio.to_thread(poster.read_bytes)
-        await uploader.put(POSTER, picture, content_type=POSTER_TYPE)
-        return True
 
     async def _verify(self, encode: Encode, uploader: EncodeUploader) -> list[str]:
         """The store has what was put, in these sizes; answers the keys that an earlier attempt left."""
@@ -257,7 +253,7 @@ def _note_progress(reporter: ProgressReporter, duration: float, progress: Encode
     reporter.note("encoding", position / duration, speed=progress.speed, eta=eta)
 
 
-def _publication(probe: Probe, presentation: Presentation, poster: str | None) -> Publication:
+def _publication(probe: Probe, presentation: Presentation, stills: Stills, *, prefix: str) -> Publication:
     tracks = [probe.video.codec, *([probe.audio.codec] if probe.audio else [])]
     return Publication(
         duration=presentation.duration,
@@ -268,7 +264,8 @@ def _publication(probe: Probe, presentation: Presentation, poster: str | None) -
             fps=float(probe.video.average_fps),
         ),
         renditions=presentation.renditions,
-        poster=poster,
+        poster=prefix + stills.poster if stills.poster else None,
+        storyboard=prefix + stills.storyboard if stills.storyboard else None,
     )
 
 

@@ -21,7 +21,8 @@ POOL = 16
 POLL_INTERVAL = 0.1
 SEGMENT_TYPE = "video/mp2t"
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
-POSTER_TYPE = "image/jpeg"
+PICTURE_TYPE = "image/jpeg"
+CUES_TYPE = "text/vtt"
 IMMUTABLE = "public, max-age=31536000, immutable"
 
 

@@ -80,6 +80,7 @@ class Publication:
     source: Source
     renditions: tuple[Rendition, ...]
     poster: str | None = None  # path below hls/{id}/, for example "v1/poster.jpg"
+    storyboard: str | None = None  # likewise, the WebVTT that names the parts of its sheet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
