@@ -196,7 +196,23 @@ async def test_a_video_that_is_processed_with_another_profile_is_not_joined(
     )
 
     assert refusal.reason == "ALREADY_PROCESSING"
-    assert unknown.fields == {"options.profile"}
+    assert (unknown.reason, unknown.fields) == ("FIELD_INVALID", {"options.profile"})
+    [violation] = unknown.details["BadRequest"].field_violations
+    assert violation.description == "must be one of: default, quality"
+
+
+async def test_a_profile_is_kept_with_the_encode(api: Any, refused: Any, database: PostgresDatabase) -> None:
+    video_id = await api.uploaded()
+    better = TriggerProcessRequest(id=video_id, options=ProcessOptions(profile="quality"))
+
+    await api.stub.TriggerProcess(better)
+    joined = await api.stub.TriggerProcess(better)
+    refusal = await refused(api.stub.TriggerProcess(TriggerProcessRequest(id=video_id)))
+
+    assert joined.processing.encode_id == "1"
+    assert refusal.reason == "ALREADY_PROCESSING"
+    for _ in range(2):
+        assert (await database.videos.begin_attempt(UUID(video_id), 1, worker="w")).profile == "quality"
 
 
 async def test_processing_is_cancelled_once_and_may_be_started_again(

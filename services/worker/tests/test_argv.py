@@ -1,10 +1,13 @@
 """The arguments of ffmpeg."""
 
+import dataclasses
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
+from gostream_shared.domain import profiles
 from gostream_worker.ffmpeg.argv import encode_arguments, filter_graph
+from gostream_worker.ladder import PROFILES, QUALITY_PROFILE
 from gostream_worker.media import AudioTrack
 
 from .test_ladder import plan
@@ -77,6 +80,18 @@ def test_what_the_picture_needs_and_nothing_else_is_in_the_graph() -> None:
     assert "bwdif" not in ordinary
     assert "tonemap" not in ordinary
     assert "format=yuv420p" in ordinary
+
+
+def test_the_quality_profile_takes_more_time_for_more_of_the_picture() -> None:
+    made = encode_arguments(dataclasses.replace(plan(), profile=QUALITY_PROFILE), source="s", folder="f")
+
+    assert values(made, "-preset") == ["faster"] * 3
+    assert values(made, "-crf") == ["22.5"] * 3
+    assert values(arguments(), "-crf") == ["23"] * 3
+
+
+def test_the_worker_knows_every_profile_that_callers_may_name() -> None:
+    assert set(PROFILES) == profiles.NAMES
 
 
 def test_without_sound_nothing_is_mapped_for_it() -> None:

@@ -236,6 +236,32 @@ async def test_high_dynamic_range_is_mapped_not_just_cut(worker: Worker, clip: C
     assert max(mapped) < 250
 
 
+async def test_every_attempt_has_the_profile_that_was_asked_for(worker: Worker, clip: Clips) -> None:
+    small = replace(worker.settings.profiles["quality"], rungs=(90,))
+    worker.settings = replace(worker.settings, profiles={**worker.settings.profiles, "quality": small})
+    video_id = await worker.upload(clip(clips.webm))
+    job = await worker.start(video_id, profile="quality")
+    await worker.outside.database.videos.begin_attempt(video_id, job.number, worker="one that died")
+
+    await worker.attempts.transcode(job)
+
+    publication = (await worker.video(video_id)).publication
+    assert publication is not None
+    assert [rung.name for rung in publication.renditions] == ["90p"]
+
+
+async def test_a_profile_that_no_worker_knows_fails_by_its_name(worker: Worker, clip: Clips) -> None:
+    video_id = await worker.upload(clip(clips.plain))
+    job = await worker.start(video_id, profile="of a newer version")
+
+    verdicts = [await worker.attempts.transcode(job) for _ in range(3)]
+
+    assert [verdict.again_in is None for verdict in verdicts] == [False, False, True], "others may know it"
+    failure = (await worker.video(video_id)).failure
+    assert failure is not None
+    assert (failure.code, failure.retryable) == ("UNKNOWN_PROFILE", True)
+
+
 async def test_encoding_again_leaves_the_old_stream_to_its_viewers(worker: Worker, clip: Clips) -> None:
     video = await worker.process(clip(clips.plain))
     before = await worker.published(video.id)

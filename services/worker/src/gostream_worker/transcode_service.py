@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -67,7 +68,7 @@ class Outside:
 class Settings:
     """How this deployment encodes. `step_patience`: seconds that one step waits for a backend."""
 
-    profile: Profile
+    profiles: Mapping[str, Profile]
     limits: SourceLimits
     step_patience: float = 120.0
 
@@ -124,13 +125,16 @@ class TranscodeService:
         self, encode: Encode, folder: Path, uploader: EncodeUploader, reporter: ProgressReporter
     ) -> "_Prepared":
         """Everything but the publication: all objects are in the store, and nothing refers to them."""
+        profile = self._settings.profiles.get(encode.profile)
+        if profile is None:
+            raise ProcessingFailedError(Code.UNKNOWN_PROFILE, f"no profile is called {encode.profile!r}")
         reporter.enter("fetching")
         source = await fetch_source(self._outside.store, encode.video_id, folder, self._settings.limits)
         reporter.enter("probing")
         probe = await probe_source(source)
         admit(probe, self._settings.limits)
         # Copied tracks are as good as their source: when an attempt failed for it, the next one encodes.
-        plan = make_plan(probe, self._settings.profile, may_copy=encode.tries == 1)
+        plan = make_plan(probe, profile, may_copy=encode.tries == 1)
         _log_plan(plan)
         reporter.enter("encoding")
         early = EarlyStream(plan, uploader, partial(self._announce_playable, encode))
@@ -243,7 +247,14 @@ class _Prepared:
 def _log_plan(plan: Plan) -> None:
     rungs = [rung.name for rung in plan.rungs]
     copied = {"copies_picture": plan.copied is not None, "copies_sound": plan.copies_sound}
-    _log.info("planned", rungs=rungs, fps=str(plan.fps), source=plan.video.codec, **copied)
+    _log.info(
+        "planned",
+        rungs=rungs,
+        profile=plan.profile.name,
+        fps=str(plan.fps),
+        source=plan.video.codec,
+        **copied,
+    )
 
 
 def _note_progress(reporter: ProgressReporter, duration: float, progress: EncoderProgress) -> None:

@@ -153,7 +153,7 @@ def _video_codec(plan: Plan, rung: Rung) -> list[str]:
         *("-c:v", "libx264", "-preset", plan.profile.preset, "-profile:v", "high"),
         *(
             "-crf",
-            str(plan.profile.crf),
+            f"{plan.profile.crf:g}",
             "-maxrate",
             str(rung.max_bitrate),
             "-bufsize",
