@@ -2,7 +2,8 @@
 
 import asyncio
 import errno
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -11,7 +12,12 @@ from pathlib import Path
 import structlog
 
 from gostream_shared.cache.ports import ChangeAnnouncer, ProgressPublisher
-from gostream_shared.domain.errors import FenceLostError, GoStreamError
+from gostream_shared.domain.errors import (
+    BackendUnavailableError,
+    FenceLostError,
+    GoStreamError,
+    VideoNotFoundError,
+)
 from gostream_shared.domain.jobs import RemoveJob
 from gostream_shared.domain.repository import Database
 from gostream_shared.domain.video import (
@@ -95,10 +101,15 @@ class TranscodeService:
             self._outside.publisher,
             floor=before.percent if before else 0.0,
         )
+        uploader = EncodeUploader(
+            self._outside.store,
+            encode_prefix(encode.video_id, encode.number),
+            patience=self._settings.step_patience,
+        )
         try:
-            prepared = await self._prepare_or_discard(encode, reporter)
+            prepared = await self._prepare_or_discard(encode, uploader, reporter)
             # From here on the row's lock is the fence: nobody may report an encode that is READY.
-            return await self._publish(encode, prepared)
+            return await self._publish_or_discard(encode, uploader, prepared)
         except ProcessingFailedError as error:
             error.stage = reporter.stage
             raise
@@ -107,19 +118,40 @@ class TranscodeService:
         except Exception as error:
             raise _unforeseen(error, reporter.stage) from error
 
-    async def _prepare_or_discard(self, encode: Encode, reporter: ProgressReporter) -> "_Prepared":
-        """A fence lost while publishing discards nothing: a commit whose answer was lost looks the same."""
-        uploader = EncodeUploader(
-            self._outside.store,
-            encode_prefix(encode.video_id, encode.number),
-            patience=self._settings.step_patience,
-        )
+    async def _prepare_or_discard(
+        self, encode: Encode, uploader: EncodeUploader, reporter: ProgressReporter
+    ) -> "_Prepared":
         try:
             async with self._work.attempt() as folder, reporter.reporting():
                 return await self._prepare(encode, folder, uploader, reporter)
         except FenceLostError:
-            await uploader.discard_segments()
+            await uploader.discard()
             raise
+
+    async def _publish_or_discard(
+        self, encode: Encode, uploader: EncodeUploader, prepared: "_Prepared"
+    ) -> Video:
+        try:
+            return await self._publish(encode, prepared)
+        except FenceLostError:
+            if await self._is_superseded(encode):
+                await uploader.discard()
+            raise
+
+    async def _is_superseded(self, encode: Encode) -> bool:
+        """Whether another attempt has begun. Else this one may have published, and its answer was lost."""
+        try:
+            video = await self._outside.database.videos.get(encode.video_id)
+        except (VideoNotFoundError, BackendUnavailableError):
+            return False
+        return video.encode_number == encode.number and video.attempt != encode.attempt
+
+    @asynccontextmanager
+    async def _holding_fence(self, encode: Encode) -> AsyncIterator[None]:
+        """No other attempt begins meanwhile. Raises FenceLostError when one has."""
+        async with self._outside.database.transaction() as transaction:
+            await transaction.videos.lock_for_publish(encode)
+            yield
 
     async def _prepare(
         self, encode: Encode, folder: Path, uploader: EncodeUploader, reporter: ProgressReporter
@@ -137,10 +169,12 @@ class TranscodeService:
         plan = make_plan(probe, profile, may_copy=encode.tries == 1)
         _log_plan(plan)
         reporter.enter("encoding")
-        early = EarlyStream(plan, uploader, partial(self._announce_playable, encode))
+        early = EarlyStream(
+            plan, uploader, partial(self._announce_playable, encode), partial(self._holding_fence, encode)
+        )
         measured = await self._encode(_Run(encode, plan, folder), uploader, early, reporter)
         reporter.enter("publishing")
-        presentation = present(plan, measured, number=encode.number)
+        presentation = present(plan, measured, encode)
         await require_conformance(presentation, measured, number=encode.number)
         await self._put_playlists(presentation, uploader)
         stills = await put_stills(folder, presentation.cues, uploader)

@@ -6,7 +6,7 @@ Every argument is ours: the source has a fixed name, and nothing that a user typ
 from collections.abc import Sequence
 
 from gostream_worker.admission import AUDIO_DECODERS, CONTAINERS, MAX_PIXELS, VIDEO_DECODERS
-from gostream_worker.hls import AUDIO
+from gostream_worker.hls import AUDIO, attempted
 from gostream_worker.ladder import Plan, Rung
 from gostream_worker.storyboard import SHEET, plan_storyboard
 
@@ -18,14 +18,9 @@ _INDEX = "index.m3u8"  # ffmpeg's own playlist: not published
 _POSTER_MAX_SIDE = 720
 
 
-def segment_pattern(attempt: int) -> str:
-    """Names of the segments. Early viewers have seen those of the attempts before: no name is used again."""
-    return "%05d.ts" if attempt == 1 else f"%05d-{attempt}.ts"
-
-
 def encode_arguments(plan: Plan, *, source: str, folder: str, attempt: int = 1) -> list[str]:
     """Encode all rungs, the sound and the stills in one process, below `folder`/{rendition}/."""
-    names = segment_pattern(attempt)
+    names = attempted("%05d.ts", attempt)
     edits = ["-ignore_editlist", "1"] if plan.ignores_edits else []
     arguments = [*_process_options(), *_input_options(), *edits, "-i", f"file:{source}"]
     arguments += ["-filter_complex", filter_graph(plan)]
