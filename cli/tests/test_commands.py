@@ -27,7 +27,7 @@ def film(tmp_path: Path) -> Path:
 
 async def upload(client: Client, out: Output, film: Path, **changes: object) -> None:
     options: dict[str, object] = {"title": None, "user_id": "", "content_type": None}
-    options |= {"process_it": True, "follow_it": False}
+    options |= {"process_it": True, "profile": "", "follow_it": False}
     await upload_command.upload(client, out, film, **(options | changes))  # type: ignore[arg-type]
 
 
@@ -87,8 +87,16 @@ async def test_a_failed_video_is_shown_and_is_an_error_with_its_code(
     with pytest.raises(
         CliError, match=r"The file is not a video; trying again will not help \(SOURCE_NOT_MEDIA"
     ):
-        await commands.process(client, shown.out, VIDEO_ID, follow_it=True)
+        await commands.process(client, shown.out, VIDEO_ID, profile="", follow_it=True)
     assert "status:\tFAILED" in shown.stdout.getvalue()
+
+
+async def test_the_profile_named_is_the_one_asked_for(client: Client, server: ApiServer) -> None:
+    await commands.process(client, capture().out, VIDEO_ID, profile="quality", follow_it=False)
+
+    [request] = server.api.requests
+    assert isinstance(request, video_service_pb2.TriggerProcessRequest)
+    assert request.options.profile == "quality"
 
 
 async def test_watch_as_json_is_one_line_a_state(client: Client, server: ApiServer) -> None:

@@ -378,3 +378,8 @@ async def test_a_database_that_is_gone_is_unavailable_until_it_is_back(
 
     await asyncio.to_thread(postgres_server.start)
     assert await database.videos.get(video.id) == video
+
+
+async def test_a_process_that_stands_still_does_not_hold_a_row_for_ever(database: PostgresDatabase) -> None:
+    async with database.pool.acquire() as connection:
+        assert await connection.fetchval("SHOW idle_in_transaction_session_timeout") == "30s"

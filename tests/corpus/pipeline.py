@@ -35,7 +35,7 @@ from gostream_shared.storage import ObjectNotFoundError, ObjectStore, StoredObje
 from gostream_worker.admission import SourceLimits
 from gostream_worker.failures import ProcessingFailedError
 from gostream_worker.ffmpeg.encoder import Encoder, Patience
-from gostream_worker.ladder import DEFAULT_PROFILE
+from gostream_worker.ladder import PROFILES
 from gostream_worker.transcode_service import Outside, Settings, TranscodeService
 from gostream_worker.workdir import WorkDirectory
 
@@ -81,7 +81,9 @@ class Pipeline:
             edge=_Nobody(),
         )
         settings = Settings(
-            profile=dataclasses.replace(DEFAULT_PROFILE, preset="ultrafast"),
+            profiles={
+                name: dataclasses.replace(profile, preset="ultrafast") for name, profile in PROFILES.items()
+            },
             limits=SourceLimits(max_bytes=1 << 30, max_duration=12 * 3600),
             step_patience=0.0,
         )

@@ -26,12 +26,16 @@ async def test_a_stream_from_the_object_store(
     await _put(store, f"hls/{video}/master.m3u8", b"#EXTM3U\n", "application/vnd.apple.mpegurl")
     await _put(store, f"hls/{video}/v1/720p/seg_00001.ts", b"\x47" * 188_000, "video/mp2t")
     await _put(store, f"uploads/{video}/source.ts", b"private", "video/mp2t")
+    await _put(store, f"hls/{video}/v1/storyboard.vtt", b"WEBVTT\n", "text/vtt")
+    await _put(store, f"hls/{video}/v1/storyboard.jpg", b"\xff\xd8", "image/jpeg")
     edge = make_edge(Origin(port=store.port))
     await _put(store, f"hls/{video}/v1/early-720p.m3u8", b"#EXTM3U\n", "application/vnd.apple.mpegurl")
     for target, kind, keep in (
         (f"/hls/{video}/v1/early-720p.m3u8", "application/vnd.apple.mpegurl", "public, max-age=1"),
         (f"/hls/{video}/master.m3u8", "application/vnd.apple.mpegurl", "public, max-age=60"),
         (f"/hls/{video}/v1/720p/seg_00001.ts", "video/mp2t", IMMUTABLE),
+        (f"/hls/{video}/v1/storyboard.vtt", "text/vtt", IMMUTABLE),
+        (f"/hls/{video}/v1/storyboard.jpg", "image/jpeg", IMMUTABLE),
     ):
         first, second = ask(edge, target), ask(edge, target)
         assert (first.status, first.cache, second.status, second.cache) == (200, "MISS", 200, "HIT")

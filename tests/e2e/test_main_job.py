@@ -64,6 +64,11 @@ async def test_an_upload_becomes_a_stream_that_the_edge_caches(
         assert (await fetch(http, playlist))[0] == "HIT"
     assert (await fetch(http, video.playback_url))[0] == "HIT"
 
+    _, cues = await fetch(http, video.storyboard_url)
+    named = set(re.findall(r"^(\S+)#xywh=", cues.decode(), re.MULTILINE))
+    sheets = [urljoin(video.storyboard_url, uri) for uri in named]
+    assert [(await fetch(http, sheet))[1][:2] for sheet in sheets] == [b"\xff\xd8"]
+
 
 async def test_the_json_edge_answers_what_grpc_answers(
     stack: Stack, http: aiohttp.ClientSession, upload: Upload, small_clip: Path
@@ -77,6 +82,7 @@ async def test_the_json_edge_answers_what_grpc_answers(
     assert document["id"] == video.id
     assert document["status"] == "STATUS_READY"
     assert document["playback_url"] == video.playback_url
+    assert document["storyboard_url"] == video.storyboard_url
     assert document["version"] == str(video.version)
 
 

@@ -45,6 +45,7 @@ Timeout = Annotated[
 WholeTimeout = Annotated[
     float | None, typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Give up after so long.")
 ]
+Profile = Annotated[str, typer.Option("--profile", help="How to encode; the server's default unless given.")]
 DEFAULT_SERVER = "localhost:50051"
 
 
@@ -84,6 +85,7 @@ def upload_file(
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the processing to its end.")] = False,
     process: Annotated[bool, typer.Option("--process/--no-process", help="Start processing at once.")] = True,
+    profile: Profile = "",
     server: Server = DEFAULT_SERVER,
     timeout: Timeout = None,
     json: Json = False,
@@ -106,6 +108,7 @@ def upload_file(
             user_id=user,
             content_type=content_type,
             process_it=process,
+            profile=profile,
             follow_it=watch,
         ),
     )
@@ -159,6 +162,7 @@ def watch(
 @app.command()
 def process(
     video_id: VideoId,
+    profile: Profile = "",
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the processing to its end.")] = False,
     server: Server = DEFAULT_SERVER,
     timeout: Timeout = None,
@@ -166,7 +170,12 @@ def process(
 ) -> None:
     """Start processing an uploaded video, or encode it again."""
     out = Output(as_json=json)
-    call(server, out, timeout, lambda client: commands.process(client, out, video_id, follow_it=watch))
+    call(
+        server,
+        out,
+        timeout,
+        lambda client: commands.process(client, out, video_id, profile=profile, follow_it=watch),
+    )
 
 
 @app.command()

@@ -68,8 +68,11 @@ class Client:
         )
         return await self._answer(self._stub.CreateVideo(request, timeout=self._deadline(WRITE_DEADLINE)))
 
-    async def process(self, video_id: str) -> video_pb2.Video:
-        request = video_service_pb2.TriggerProcessRequest(id=video_id, request_id=str(uuid4()))
+    async def process(self, video_id: str, *, profile: str = "") -> video_pb2.Video:
+        options = video_service_pb2.ProcessOptions(profile=profile)
+        request = video_service_pb2.TriggerProcessRequest(
+            id=video_id, request_id=str(uuid4()), options=options
+        )
         return await self._answer(self._stub.TriggerProcess(request, timeout=self._deadline(WRITE_DEADLINE)))
 
     async def cancel(self, video_id: str) -> video_pb2.Video:

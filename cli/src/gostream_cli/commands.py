@@ -51,8 +51,8 @@ async def watch(client: Client, out: Output, video_id: str) -> None:
     fail_unless_fine(video)
 
 
-async def process(client: Client, out: Output, video_id: str, *, follow_it: bool) -> None:
-    video = await client.process(video_id)
+async def process(client: Client, out: Output, video_id: str, *, profile: str, follow_it: bool) -> None:
+    video = await client.process(video_id, profile=profile)
     if follow_it:
         video = await to_the_end(client, out, video)
     out.video(video)

@@ -102,6 +102,7 @@ def facts(video: video_pb2.Video) -> list[tuple[str, str]]:
         for r in video.renditions
     ]
     rows += [("playback", video.playback_url), ("poster", video.poster_url)]
+    rows += [("storyboard", video.storyboard_url)]
     if video.HasField("processing"):
         rows += [("processing", f"{video.processing.stage} {video.processing.percent:.0f} %")]
         rows += [("already plays", video.processing.playable_url)]

@@ -19,6 +19,7 @@ async def upload(
     user_id: str,
     content_type: str | None,
     process_it: bool,
+    profile: str,
     follow_it: bool,
 ) -> None:
     """Create a video, send its source to the object store, start and follow its processing."""
@@ -35,7 +36,7 @@ async def upload(
         await put(created.upload, source, on_sent=show, on_retry=out.note)
     out.note(f"uploaded {source.size} bytes")
     if process_it:
-        video = await client.process(video.id)
+        video = await client.process(video.id, profile=profile)
         if follow_it:
             video = await to_the_end(client, out, video)
     else:

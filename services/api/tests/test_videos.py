@@ -36,6 +36,8 @@ PUBLICATION = Publication(
             peak_bandwidth=2_500_000,
         ),
     ),
+    poster="v1/poster.jpg",
+    storyboard="v1/storyboard.vtt",
 )
 
 
@@ -194,7 +196,23 @@ async def test_a_video_that_is_processed_with_another_profile_is_not_joined(
     )
 
     assert refusal.reason == "ALREADY_PROCESSING"
-    assert unknown.fields == {"options.profile"}
+    assert (unknown.reason, unknown.fields) == ("FIELD_INVALID", {"options.profile"})
+    [violation] = unknown.details["BadRequest"].field_violations
+    assert violation.description == "must be one of: default, quality"
+
+
+async def test_a_profile_is_kept_with_the_encode(api: Any, refused: Any, database: PostgresDatabase) -> None:
+    video_id = await api.uploaded()
+    better = TriggerProcessRequest(id=video_id, options=ProcessOptions(profile="quality"))
+
+    await api.stub.TriggerProcess(better)
+    joined = await api.stub.TriggerProcess(better)
+    refusal = await refused(api.stub.TriggerProcess(TriggerProcessRequest(id=video_id)))
+
+    assert joined.processing.encode_id == "1"
+    assert refusal.reason == "ALREADY_PROCESSING"
+    for _ in range(2):
+        assert (await database.videos.begin_attempt(UUID(video_id), 1, worker="w")).profile == "quality"
 
 
 async def test_processing_is_cancelled_once_and_may_be_started_again(
@@ -279,6 +297,8 @@ async def test_a_ready_video_has_a_playback_url_and_keeps_it_while_it_is_encoded
     assert [video.playback_url for video in (ready, again, failed)] == [url] * 3
     assert (ready.status, ready.width, ready.height) == (Video.STATUS_READY, 1280, 720)
     assert ready.duration.ToTimedelta() == PUBLICATION.duration
+    assert ready.poster_url == f"{CDN}/hls/{video_id}/v1/poster.jpg"
+    assert ready.storyboard_url == f"{CDN}/hls/{video_id}/v1/storyboard.vtt"
     assert again.status == Video.STATUS_PROCESSING
     assert (failed.status, failed.error.code) == (Video.STATUS_FAILED, "SOURCE_EMPTY")
 

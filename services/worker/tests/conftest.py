@@ -21,7 +21,7 @@ from gostream_worker.admission import SourceLimits
 from gostream_worker.attempts import Attempts, Verdict
 from gostream_worker.config import WorkerConfig
 from gostream_worker.ffmpeg.encoder import Encoder
-from gostream_worker.ladder import DEFAULT_PROFILE
+from gostream_worker.ladder import PROFILES
 from gostream_worker.transcode_service import Outside, Settings, TranscodeService
 from gostream_worker.workdir import WorkDirectory
 
@@ -98,7 +98,9 @@ class Worker:
         self._work = work
         self.encoder = Encoder(Path(get_ffmpeg_exe()), memory=8 << 30)
         self.settings = Settings(
-            profile=dataclasses.replace(DEFAULT_PROFILE, preset="ultrafast"),
+            profiles={
+                name: dataclasses.replace(profile, preset="ultrafast") for name, profile in PROFILES.items()
+            },
             limits=SourceLimits(max_bytes=100 << 20, max_duration=3600),
             step_patience=0.0,
         )
@@ -130,8 +132,8 @@ class Worker:
         await self.outside.store.put(source_key(video_id), source, content_type="video/mp4")
         return video_id
 
-    async def start(self, video_id: UUID) -> TranscodeJob:
-        encode = await self.outside.database.videos.start_encode(video_id, profile="default")
+    async def start(self, video_id: UUID, *, profile: str = "default") -> TranscodeJob:
+        encode = await self.outside.database.videos.start_encode(video_id, profile=profile)
         assert encode is not None
         return TranscodeJob(video_id=video_id, number=encode.number)
 

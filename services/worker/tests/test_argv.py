@@ -1,10 +1,13 @@
 """The arguments of ffmpeg."""
 
+import dataclasses
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
+from gostream_shared.domain import profiles
 from gostream_worker.ffmpeg.argv import encode_arguments, filter_graph
+from gostream_worker.ladder import PROFILES, QUALITY_PROFILE
 from gostream_worker.media import AudioTrack
 
 from .test_ladder import plan
@@ -40,7 +43,7 @@ def test_every_output_starts_at_the_same_time_and_loses_the_metadata() -> None:
     assert segmented == [f"file:./{name}/%05d.ts" for name in ("1080p", "720p", "360p", "audio")]
     assert values(made, "-output_ts_offset") == ["10"] * 4
     assert values(made, "-muxdelay") == values(made, "-muxpreload") == ["0"] * 4
-    assert values(made, "-map_metadata") == ["-1"] * 5
+    assert values(made, "-map_metadata") == ["-1"] * 6
 
 
 def test_rungs_are_cut_at_whole_gops() -> None:
@@ -67,7 +70,7 @@ def test_each_rung_is_scaled_from_the_one_above_it() -> None:
     assert chains[2].startswith("[s1]scale=1280:720:")
     assert chains[2].endswith("split=3[v1][s2][p]")
     assert chains[3].startswith("[s2]scale=640:360:")
-    assert chains[3].endswith("split=1[v2]")
+    assert chains[3].endswith("split=2[v2][b]")
 
 
 def test_what_the_picture_needs_and_nothing_else_is_in_the_graph() -> None:
@@ -79,10 +82,22 @@ def test_what_the_picture_needs_and_nothing_else_is_in_the_graph() -> None:
     assert "format=yuv420p" in ordinary
 
 
+def test_the_quality_profile_takes_more_time_for_more_of_the_picture() -> None:
+    made = encode_arguments(dataclasses.replace(plan(), profile=QUALITY_PROFILE), source="s", folder="f")
+
+    assert values(made, "-preset") == ["faster"] * 3
+    assert values(made, "-crf") == ["22.5"] * 3
+    assert values(arguments(), "-crf") == ["23"] * 3
+
+
+def test_the_worker_knows_every_profile_that_callers_may_name() -> None:
+    assert set(PROFILES) == profiles.NAMES
+
+
 def test_without_sound_nothing_is_mapped_for_it() -> None:
     made = encode_arguments(plan(), source="s", folder="f")
 
-    assert values(made, "-map") == ["[v0]", "[v1]", "[v2]", "[poster]"]
+    assert values(made, "-map") == ["[v0]", "[v1]", "[v2]", "[poster]", "[storyboard]"]
     assert "-c:a" not in made
 
 

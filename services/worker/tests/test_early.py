@@ -10,14 +10,15 @@ import pytest
 from aiohttp import web
 from imageio_ffmpeg import get_ffmpeg_exe
 
-from gostream_shared.domain.video import VideoStatus, early_master_key, encode_prefix
+from gostream_shared.domain.video import VideoStatus, early_master_key, encode_prefix, hls_prefix
 from gostream_shared.storage import ObjectNotFoundError, ObjectStore
+from gostream_worker.attempts import DONE
 from gostream_worker.ffmpeg.encoder import Encoder
 
 from . import clips
 from .clips import Clips, make, picture, sound
 from .conftest import Worker
-from .player import attributes, durations, variants
+from .player import attributes, broken_rules, durations, variants
 
 pytestmark = pytest.mark.stack
 
@@ -140,8 +141,56 @@ async def test_a_later_attempt_uses_no_segments_name_again(worker: Worker, clip:
     await worker.attempts.transcode(job)
 
     assert (await worker.video(video_id)).status is VideoStatus.READY
-    segments = {name for name in await worker.published(video_id) if name.endswith(".ts")}
-    assert segments == {"v1/180p/00000-2.ts", "v1/audio/00000-2.ts"}
+    published = await worker.published(video_id)
+    assert {name for name in published if name.count("/") == 2} == {
+        "v1/180p/00000-2.ts",
+        "v1/180p/iframes-2.m3u8",
+        "v1/180p/playlist-2.m3u8",
+        "v1/audio/00000-2.ts",
+        "v1/audio/playlist-2.m3u8",
+    }
+    assert await broken_rules(await worker.save(video_id)) == []
+
+
+async def test_a_worker_that_wakes_too_late_does_not_touch_its_successors_lists(
+    worker: Worker, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gostream_worker.reporting.PUBLISH_INTERVAL", 60)
+    slowly(worker, tmp_path)
+    video_id = await worker.upload(clip(film))
+    job = await worker.start(video_id)
+    theirs = {f"v1/{name}.m3u8": f"its {name}".encode() for name in ("early", "early-360p", "early-audio")}
+    async with asyncio.TaskGroup() as tasks:
+        encoding = tasks.create_task(worker.attempts.transcode(job))
+        await until_playable(worker, video_id)
+        await worker.outside.database.videos.begin_attempt(video_id, job.number, worker="successor")
+        for name, text in theirs.items():
+            await worker.outside.store.put(hls_prefix(video_id) + name, text, content_type="text/plain")
+
+    assert encoding.result() == DONE
+    published = await worker.published(video_id)
+    assert {name: published[name] for name in theirs} == theirs
+    assert not [name for name in published if name.endswith(".ts")], "and it leaves nothing behind"
+
+
+async def test_a_store_that_is_slow_does_not_keep_the_next_attempt_waiting(
+    worker: Worker, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gostream_worker.early._HOLD", 0.2)
+    slowly(worker, tmp_path)
+    put = worker.outside.store.put
+
+    async def stuck(key: str, body: bytes, *, content_type: str, cache_control: str = "") -> None:
+        if "early" in key:
+            await asyncio.Event().wait()
+        await put(key, body, content_type=content_type, cache_control=cache_control)
+
+    monkeypatch.setattr(worker.outside.store, "put", stuck)
+    video_id = await worker.upload(clip(film))
+    verdict = await worker.attempts.transcode(await worker.start(video_id))
+
+    assert verdict.again_in is not None, "an outage, which passes"
+    await worker.outside.database.videos.begin_attempt(video_id, 1, worker="next")
 
 
 async def test_a_video_of_one_segment_is_not_announced_twice(worker: Worker, clip: Clips) -> None:

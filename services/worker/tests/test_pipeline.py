@@ -45,6 +45,8 @@ async def test_a_film_is_published_whole(worker: Worker, clip: Clips) -> None:
         "v1/audio/00001.ts",
         "v1/audio/playlist.m3u8",
         "v1/poster.jpg",
+        "v1/storyboard.jpg",
+        "v1/storyboard.vtt",
     ]
     assert worker.recorder.announced == [(video.id, video.version)]
     assert worker.recorder.refreshed == [video.id]
@@ -234,6 +236,32 @@ async def test_high_dynamic_range_is_mapped_not_just_cut(worker: Worker, clip: C
     assert max(mapped) < 250
 
 
+async def test_every_attempt_has_the_profile_that_was_asked_for(worker: Worker, clip: Clips) -> None:
+    small = replace(worker.settings.profiles["quality"], rungs=(90,))
+    worker.settings = replace(worker.settings, profiles={**worker.settings.profiles, "quality": small})
+    video_id = await worker.upload(clip(clips.webm))
+    job = await worker.start(video_id, profile="quality")
+    await worker.outside.database.videos.begin_attempt(video_id, job.number, worker="one that died")
+
+    await worker.attempts.transcode(job)
+
+    publication = (await worker.video(video_id)).publication
+    assert publication is not None
+    assert [rung.name for rung in publication.renditions] == ["90p"]
+
+
+async def test_a_profile_that_no_worker_knows_fails_by_its_name(worker: Worker, clip: Clips) -> None:
+    video_id = await worker.upload(clip(clips.plain))
+    job = await worker.start(video_id, profile="of a newer version")
+
+    verdicts = [await worker.attempts.transcode(job) for _ in range(3)]
+
+    assert [verdict.again_in is None for verdict in verdicts] == [False, False, True], "others may know it"
+    failure = (await worker.video(video_id)).failure
+    assert failure is not None
+    assert (failure.code, failure.retryable) == ("UNKNOWN_PROFILE", True)
+
+
 async def test_encoding_again_leaves_the_old_stream_to_its_viewers(worker: Worker, clip: Clips) -> None:
     video = await worker.process(clip(clips.plain))
     before = await worker.published(video.id)
@@ -298,9 +326,8 @@ async def test_who_loses_the_fence_on_the_way_to_publication_writes_no_master(
         assert await worker.attempts.transcode(job) == DONE
 
     assert (await worker.video(video_id)).status is VideoStatus.PROCESSING
-    published = await worker.published(video_id)
-    assert "v1/180p/playlist.m3u8" in published, "it was on its way"
-    assert "master.m3u8" not in published
+    published = set(await worker.published(video_id))
+    assert published == {"v1/poster.jpg", "v1/storyboard.jpg", "v1/storyboard.vtt"}, "the renditions are gone"
 
 
 async def test_a_slow_announcement_does_not_turn_success_into_a_lost_fence(

@@ -83,6 +83,7 @@ class Video(_message.Message):
     POSTER_URL_FIELD_NUMBER: _builtins.int
     PROCESSING_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    STORYBOARD_URL_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7 in its canonical lower-case form; made by the server, never reused."""
     user_id: _builtins.str
@@ -103,6 +104,8 @@ class Video(_message.Message):
     """The HLS master playlist at the CDN; set whenever a published encode exists."""
     poster_url: _builtins.str
     """A still picture; empty when there is none."""
+    storyboard_url: _builtins.str
+    """WebVTT thumbnails for a seek bar: each cue names a part of a picture beside it; empty when there are none."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the video was created."""
@@ -156,10 +159,11 @@ class Video(_message.Message):
         poster_url: _builtins.str = ...,
         processing: Global___Processing | None = ...,
         error: Global___ProcessingError | None = ...,
+        storyboard_url: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "duration", b"duration", "error", b"error", "processing", b"processing", "ready_time", b"ready_time", "source", b"source", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "duration", b"duration", "error", b"error", "etag", b"etag", "height", b"height", "id", b"id", "playback_url", b"playback_url", "poster_url", b"poster_url", "processing", b"processing", "ready_time", b"ready_time", "renditions", b"renditions", "source", b"source", "status", b"status", "title", b"title", "update_time", b"update_time", "user_id", b"user_id", "version", b"version", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "duration", b"duration", "error", b"error", "etag", b"etag", "height", b"height", "id", b"id", "playback_url", b"playback_url", "poster_url", b"poster_url", "processing", b"processing", "ready_time", b"ready_time", "renditions", b"renditions", "source", b"source", "status", b"status", "storyboard_url", b"storyboard_url", "title", b"title", "update_time", b"update_time", "user_id", b"user_id", "version", b"version", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -69,8 +69,11 @@ def _publish(message: video_pb2.Video, video: Video, publication: Publication, c
     message.duration.CopyFrom(_duration(publication.duration))
     message.renditions.extend(_rendition(rendition) for rendition in publication.renditions)
     message.playback_url = f"{cdn_base_url}/{master_key(video.id)}"
+    below = f"{cdn_base_url}/{hls_prefix(video.id)}"
     if publication.poster:
-        message.poster_url = f"{cdn_base_url}/{hls_prefix(video.id)}{publication.poster}"
+        message.poster_url = below + publication.poster
+    if publication.storyboard:
+        message.storyboard_url = below + publication.storyboard
 
 
 def _rendition(rendition: Rendition) -> video_pb2.Rendition:

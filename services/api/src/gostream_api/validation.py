@@ -12,12 +12,11 @@ from uuid import UUID
 
 from gostream.v1 import video_pb2, video_service_pb2
 from gostream_api.video_service import VideoDraft
+from gostream_shared.domain import profiles
 from gostream_shared.domain.errors import InvalidRequestError, Violation
 from gostream_shared.domain.repository import VideoFilter
 from gostream_shared.domain.video import VideoStatus
 
-DEFAULT_PROFILE = "default"
-PROFILES = frozenset({DEFAULT_PROFILE})
 DEFAULT_CONTENT_TYPE = "application/octet-stream"
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
@@ -83,8 +82,9 @@ def trigger_process(request: video_service_pb2.TriggerProcessRequest) -> tuple[U
     """The video's id, the profile and the request_id."""
     check = _Check()
     video_id = _id(check, request.id)
-    profile = request.options.profile or DEFAULT_PROFILE
-    check.that(profile in PROFILES, "options.profile", f"must be one of: {', '.join(sorted(PROFILES))}")
+    profile = request.options.profile or profiles.DEFAULT
+    known = ", ".join(sorted(profiles.NAMES))
+    check.that(profile in profiles.NAMES, "options.profile", f"must be one of: {known}")
     check.text(request.request_id, "request_id", at_most=MAX_REQUEST_ID)
     check.end()
     return video_id, profile, request.request_id or None

@@ -23,7 +23,7 @@ from gostream_worker.consumer import Consumer
 from gostream_worker.edge import Edge, HttpEdge, NoEdge
 from gostream_worker.ffmpeg.encoder import Encoder
 from gostream_worker.health import HealthServer
-from gostream_worker.ladder import DEFAULT_PROFILE
+from gostream_worker.ladder import PROFILES
 from gostream_worker.removal import Removal
 from gostream_worker.transcode_service import Outside, Settings, TranscodeService
 from gostream_worker.workdir import WorkDirectory
@@ -82,7 +82,7 @@ def _settings(config: WorkerConfig) -> Settings:
     limits = SourceLimits(
         max_bytes=config.source_max_bytes, max_duration=config.source_max_duration.total_seconds()
     )
-    return Settings(profile=DEFAULT_PROFILE, limits=limits)
+    return Settings(profiles=PROFILES, limits=limits)
 
 
 async def serve(config: WorkerConfig) -> None:

@@ -3,7 +3,9 @@
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 
+from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.domain.video import EARLY_MASTER
 from gostream_worker.concurrency import wait_for
 from gostream_worker.hls import (
@@ -20,10 +22,13 @@ from gostream_worker.hls import (
 )
 from gostream_worker.ladder import Plan, Rung
 from gostream_worker.measuring import Measured
+from gostream_worker.retry import patiently
 from gostream_worker.uploading import PLAYLIST_TYPE, EncodeUploader
 
 #: Seconds between two looks for new segments.
 GROW_INTERVAL = 0.5
+#: Seconds that the fence may be held: the API's cancellation waits behind it.
+_HOLD = 3.0
 _CACHE = "public, max-age=1"
 #: Sound is cut at its own frames, some milliseconds after the picture.
 _CUT_SLACK = 0.1
@@ -33,14 +38,21 @@ class EarlyStream:
     """Writes playlists that grow with what the uploader has stored, and at last end.
 
     They stand beside the rungs' folders, under names of their own: what a READY video names never changes.
+    Every attempt writes the same ones: while they are written, `fence` keeps the next attempt from beginning,
+    and raises FenceLostError when it has begun.
     """
 
     def __init__(
-        self, plan: Plan, uploader: EncodeUploader, on_playable: Callable[[], Awaitable[None]]
+        self,
+        plan: Plan,
+        uploader: EncodeUploader,
+        on_playable: Callable[[], Awaitable[None]],
+        fence: Callable[[], AbstractAsyncContextManager[None]],
     ) -> None:
         self._plan = plan
         self._uploader = uploader
         self._on_playable = on_playable
+        self._fence = fence
         self._target = math.floor(float(plan.longest_segment) + _CUT_SLACK + 0.5)
         #: Rendition → how many of its segments are listed.
         self._listed: dict[str, int] = {}
@@ -59,28 +71,48 @@ class EarlyStream:
     async def end(self) -> None:
         """List everything, and say that it is everything."""
         if self._is_playable:
-            for name, parts in self._uploader.measured.items():
-                await self._put(name, _stored(name, parts), ended=True)
+            await self._put(self._stored(), ended=True)
 
     async def _grow(self) -> None:
-        stored = {name: _stored(name, parts) for name, parts in self._uploader.measured.items()}
+        stored = self._stored()
         if not stored or not all(stored.values()):
             return
-        for name, segments in stored.items():
-            if len(segments) > self._listed.get(name, 0):
-                await self._put(name, segments, ended=False)
+        longer = {
+            name: segments for name, segments in stored.items() if len(segments) > self._listed.get(name, 0)
+        }
+        if longer:
+            await self._put(longer, ended=False)
         if not self._is_playable:
-            await self._put_text(EARLY_MASTER, self._master(stored))
+            await self._put_texts({EARLY_MASTER: self._master(stored)})
             await self._on_playable()
             self._is_playable = True
 
-    async def _put(self, name: str, segments: list[Segment], *, ended: bool) -> None:
-        text = growing_playlist(segments, target=self._target, ended=ended)
-        await self._put_text(_playlist(name), text)
-        self._listed[name] = len(segments)
+    def _stored(self) -> dict[str, list[Segment]]:
+        return {name: _stored(name, parts) for name, parts in self._uploader.measured.items()}
 
-    async def _put_text(self, name: str, text: str) -> None:
-        await self._uploader.put(name, text.encode(), content_type=PLAYLIST_TYPE, cache_control=_CACHE)
+    async def _put(self, renditions: Mapping[str, list[Segment]], *, ended: bool) -> None:
+        await self._put_texts(
+            {
+                _playlist(name): growing_playlist(segments, target=self._target, ended=ended)
+                for name, segments in renditions.items()
+            }
+        )
+        self._listed |= {name: len(segments) for name, segments in renditions.items()}
+
+    async def _put_texts(self, texts: Mapping[str, str]) -> None:
+        await patiently(lambda: self._put_fenced(texts), patience=self._uploader.patience)
+
+    async def _put_fenced(self, texts: Mapping[str, str]) -> None:
+        """All of them, or none when the attempt is over; a slow store does not hold up a cancellation."""
+        async with self._fence():
+            try:
+                async with asyncio.timeout(_HOLD):
+                    for name, text in texts.items():
+                        await self._uploader.put_once(
+                            name, text.encode(), content_type=PLAYLIST_TYPE, cache_control=_CACHE
+                        )
+            except TimeoutError:
+                raise BackendUnavailableError("object store") from None
 
     def _master(self, stored: Mapping[str, list[Segment]]) -> str:
         variants = [self._variant(rung, stored) for rung in self._plan.rungs]

@@ -32,6 +32,7 @@ class Code(enum.StrEnum):
     DIMENSIONS = "DIMENSIONS"
     DURATION = "DURATION"
     FRAME_RATE = "FRAME_RATE"
+    UNKNOWN_PROFILE = "UNKNOWN_PROFILE"
     RESOURCE_LIMIT = "RESOURCE_LIMIT"
     BACKEND_UNAVAILABLE = "BACKEND_UNAVAILABLE"
     INTERNAL = "INTERNAL"
@@ -52,6 +53,7 @@ _SENTENCES: Mapping[Code, str] = MappingProxyType(
         Code.DIMENSIONS: "The picture is too small or too large.",
         Code.DURATION: "The video has no valid playing time, or one that is too long.",
         Code.FRAME_RATE: "The video has no usable frame rate.",
+        Code.UNKNOWN_PROFILE: "No worker knows the encoding profile that was asked for.",
         Code.RESOURCE_LIMIT: "Encoding this video needs more memory or time than a worker has.",
         Code.BACKEND_UNAVAILABLE: "Storage was out of reach for too long; try again later.",
         Code.INTERNAL: "Something went wrong on our side; try again, and tell us if it stays so.",
@@ -61,6 +63,8 @@ _CLASSES: Mapping[Code, FailureClass] = MappingProxyType(
     {
         Code.RESOURCE_LIMIT: FailureClass.RESOURCE,
         Code.INTERNAL: FailureClass.INTERNAL,
+        # Others may know it: while a new version is being rolled out, workers of both are at work.
+        Code.UNKNOWN_PROFILE: FailureClass.INTERNAL,
         Code.BACKEND_UNAVAILABLE: FailureClass.INTERNAL,
     }
 )

@@ -9,13 +9,32 @@ from fractions import Fraction
 CLOCK = 90_000
 #: Players that know nothing yet start at the first variant: the one nearest to this, in bits per second.
 START_BANDWIDTH = 2_000_000
-PLAYLIST = "playlist.m3u8"
-STILLS = "iframes.m3u8"
+_PLAYLIST = "playlist.m3u8"
+_STILLS = "iframes.m3u8"
 AUDIO = "audio"
 #: Of the sound, whatever the source has.
 CHANNELS = 2
 _VERSION = 6
 _FROM_THE_START = "#EXT-X-START:TIME-OFFSET=0"
+
+
+def attempted(name: str, attempt: int) -> str:
+    """The name that an object has in that attempt: no later one uses it again.
+
+    Viewers and edges may have seen what an attempt before has left, and its worker may not be dead.
+    """
+    stem, dot, suffix = name.rpartition(".")
+    return name if attempt == 1 else f"{stem}-{attempt}{dot}{suffix}"
+
+
+def playlist_name(attempt: int) -> str:
+    """Of a rendition's playlist."""
+    return attempted(_PLAYLIST, attempt)
+
+
+def stills_name(attempt: int) -> str:
+    """Of a rung's I-frame playlist."""
+    return attempted(_STILLS, attempt)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,12 @@
 """Which renditions a source gets: a pure function of probe and profile."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from types import MappingProxyType
 
+from gostream_shared.domain import profiles
 from gostream_worker.media import AudioTrack, Probe, VideoTrack
 from gostream_worker.passthrough import Cuts, sound_fits, video_cuts
 
@@ -32,13 +34,18 @@ class Profile:
     max_fps: int = 60
     gop_seconds: int = 2
     segment_seconds: int = 6
-    crf: int = 23
+    crf: float = 23
     preset: str = "veryfast"
     bitrate_1080p30: int = 5_000_000  # cap in bits per second; other sizes follow from it
     audio_bitrate: int = 128_000
 
 
-DEFAULT_PROFILE = Profile(name="default")
+DEFAULT_PROFILE = Profile(name=profiles.DEFAULT)
+#: docs/encoding.md has the figures.
+QUALITY_PROFILE = Profile(name=profiles.QUALITY, preset="faster", crf=22.5)
+PROFILES: Mapping[str, Profile] = MappingProxyType(
+    {profile.name: profile for profile in (DEFAULT_PROFILE, QUALITY_PROFILE)}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

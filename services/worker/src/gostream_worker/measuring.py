@@ -33,7 +33,7 @@ MeasuredSegments = Mapping[str, Mapping[str, Measured]]
 
 
 def measure(data: bytes) -> Measured:
-    """Measure one segment: about 4 ms a megabyte.
+    """Measure one segment: about a millisecond a megabyte.
 
     Raises ProcessingFailedError: CORRUPT_STREAM for one without content, which the encoder leaves when it
     could decode nothing, else INTERNAL with the conformance rule that is broken.

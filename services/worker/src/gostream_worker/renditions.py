@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from gostream_shared.domain.video import Rendition
+from gostream_shared.domain.video import Encode, Rendition
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.hls import (
     AUDIO,
     CHANNELS,
     CLOCK,
-    PLAYLIST,
-    STILLS,
     AudioRendition,
     Bandwidth,
     Segment,
@@ -21,11 +19,14 @@ from gostream_worker.hls import (
     master_playlist,
     measure_bandwidth,
     media_playlist,
+    playlist_name,
     still_playlist,
+    stills_name,
     target_duration,
 )
 from gostream_worker.ladder import Plan, Rung
 from gostream_worker.measuring import Measured, MeasuredSegments
+from gostream_worker.storyboard import cues, plan_storyboard
 
 # What containers say of their duration may be wrong by this much and still be whole.
 _DURATION_SLACK = 0.05
@@ -34,26 +35,33 @@ _DURATION_SLACK_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presentation:
-    """The playlists' text by path below the encode's prefix, and what the video's row says of it."""
+    """The playlists' text by path below the encode's prefix, and what the video's row says of it.
+
+    `cues` are the storyboard's.
+    """
 
     playlists: Mapping[str, str]
     master: str
+    cues: str
     renditions: tuple[Rendition, ...]
     duration: timedelta
 
 
-def present(plan: Plan, measured: MeasuredSegments, *, number: int) -> Presentation:
-    """Write the playlists of encode `number`. Raises ProcessingFailedError when segments are missing."""
+def present(plan: Plan, measured: MeasuredSegments, encode: Encode) -> Presentation:
+    """Write the playlists of that attempt. Raises ProcessingFailedError when segments are missing."""
     segments = {name: _segments(plan, name, parts) for name, parts in measured.items()}
     _require_complete(plan, segments)
     target = target_duration(*segments.values())
     bandwidths = {name: measure_bandwidth(parts, target=target) for name, parts in segments.items()}
     stills = {rung.name: _stills(segments[rung.name], measured[rung.name]) for rung in plan.rungs}
-    variants = [_variant(plan, measured, bandwidths, rung, number) for rung in plan.rungs]
-    audio = AudioRendition(uri=f"v{number}/{AUDIO}/{PLAYLIST}", channels=CHANNELS) if plan.audio else None
+    playlist = playlist_name(encode.attempt)
+    variants = [_variant(plan, measured, bandwidths, rung, encode) for rung in plan.rungs]
+    audio = (
+        AudioRendition(uri=f"v{encode.number}/{AUDIO}/{playlist}", channels=CHANNELS) if plan.audio else None
+    )
     trick = [
         StillVariant(
-            uri=f"v{number}/{rung.name}/{STILLS}",
+            uri=f"v{encode.number}/{rung.name}/{stills_name(encode.attempt)}",
             width=rung.width,
             height=rung.height,
             codecs=_codec(measured[rung.name]),
@@ -61,11 +69,13 @@ def present(plan: Plan, measured: MeasuredSegments, *, number: int) -> Presentat
         )
         for rung in plan.rungs
     ]
+    duration = timedelta(seconds=_total(segments[plan.rungs[0].name]) / CLOCK)
     return Presentation(
-        playlists=_playlists(measured, segments, stills, target),
+        playlists=_playlists(measured, segments, stills, target, encode.attempt),
         master=master_playlist(variants, audio, trick),
         renditions=tuple(map(_rendition, (rung.name for rung in plan.rungs), variants)),
-        duration=timedelta(seconds=_total(segments[plan.rungs[0].name]) / CLOCK),
+        cues=cues(plan_storyboard(plan), frames=_frames(measured[plan.rungs[-1].name]), duration=duration),
+        duration=duration,
     )
 
 
@@ -74,13 +84,15 @@ def _playlists(
     segments: Mapping[str, Sequence[Segment]],
     stills: Mapping[str, Sequence[Still]],
     target: int,
+    attempt: int,
 ) -> dict[str, str]:
     playlists = {
-        f"{name}/{PLAYLIST}": media_playlist(parts, target=target) for name, parts in segments.items()
+        f"{name}/{playlist_name(attempt)}": media_playlist(parts, target=target)
+        for name, parts in segments.items()
     }
     for name, pictures in stills.items():
         header = next(iter(measured[name].values())).whole.tables_end
-        playlists[f"{name}/{STILLS}"] = still_playlist(pictures, header=header, target=target)
+        playlists[f"{name}/{stills_name(attempt)}"] = still_playlist(pictures, header=header, target=target)
     return playlists
 
 
@@ -115,6 +127,10 @@ def _end(plan: Plan, last: Measured) -> int:
     return last.first_pts + (last.whole.audio.ticks if last.whole.audio else 0)
 
 
+def _frames(parts: Mapping[str, Measured]) -> int:
+    return sum(part.whole.video.frames for part in parts.values() if part.whole.video)
+
+
 def _total(segments: Sequence[Segment]) -> int:
     return sum(segment.ticks for segment in segments)
 
@@ -133,11 +149,11 @@ def _require_complete(plan: Plan, segments: Mapping[str, Sequence[Segment]]) -> 
 
 
 def _variant(
-    plan: Plan, measured: MeasuredSegments, bandwidths: Mapping[str, Bandwidth], rung: Rung, number: int
+    plan: Plan, measured: MeasuredSegments, bandwidths: Mapping[str, Bandwidth], rung: Rung, encode: Encode
 ) -> Variant:
     tracks = [rung.name, AUDIO] if plan.audio else [rung.name]
     return Variant(
-        uri=f"v{number}/{rung.name}/{PLAYLIST}",
+        uri=f"v{encode.number}/{rung.name}/{playlist_name(encode.attempt)}",
         width=rung.width,
         height=rung.height,
         fps=plan.fps,

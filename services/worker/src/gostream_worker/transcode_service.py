@@ -2,6 +2,8 @@
 
 import asyncio
 import errno
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -10,7 +12,12 @@ from pathlib import Path
 import structlog
 
 from gostream_shared.cache.ports import ChangeAnnouncer, ProgressPublisher
-from gostream_shared.domain.errors import FenceLostError, GoStreamError
+from gostream_shared.domain.errors import (
+    BackendUnavailableError,
+    FenceLostError,
+    GoStreamError,
+    VideoNotFoundError,
+)
 from gostream_shared.domain.jobs import RemoveJob
 from gostream_shared.domain.repository import Database
 from gostream_shared.domain.video import (
@@ -27,7 +34,7 @@ from gostream_worker.concurrency import task_group
 from gostream_worker.early import EarlyStream
 from gostream_worker.edge import Edge
 from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
-from gostream_worker.ffmpeg.argv import POSTER, encode_arguments
+from gostream_worker.ffmpeg.argv import encode_arguments
 from gostream_worker.ffmpeg.encoder import Encoder
 from gostream_worker.ffmpeg.probe import probe_source
 from gostream_worker.ffmpeg.progress import EncoderProgress
@@ -41,7 +48,8 @@ from gostream_worker.renditions import Presentation, present
 from gostream_worker.reporting import ProgressReporter
 from gostream_worker.retry import patiently
 from gostream_worker.source import SOURCE_NAME, fetch_source
-from gostream_worker.uploading import PLAYLIST_TYPE, POSTER_TYPE, EncodeUploader
+from gostream_worker.stills import Stills, put_stills
+from gostream_worker.uploading import PLAYLIST_TYPE, EncodeUploader
 from gostream_worker.workdir import WorkDirectory
 
 _log = structlog.stdlib.get_logger("gostream.transcode")
@@ -66,7 +74,7 @@ class Outside:
 class Settings:
     """How this deployment encodes. `step_patience`: seconds that one step waits for a backend."""
 
-    profile: Profile
+    profiles: Mapping[str, Profile]
     limits: SourceLimits
     step_patience: float = 120.0
 
@@ -93,10 +101,15 @@ class TranscodeService:
             self._outside.publisher,
             floor=before.percent if before else 0.0,
         )
+        uploader = EncodeUploader(
+            self._outside.store,
+            encode_prefix(encode.video_id, encode.number),
+            patience=self._settings.step_patience,
+        )
         try:
-            prepared = await self._prepare_or_discard(encode, reporter)
+            prepared = await self._prepare_or_discard(encode, uploader, reporter)
             # From here on the row's lock is the fence: nobody may report an encode that is READY.
-            return await self._publish(encode, prepared)
+            return await self._publish_or_discard(encode, uploader, prepared)
         except ProcessingFailedError as error:
             error.stage = reporter.stage
             raise
@@ -105,43 +118,70 @@ class TranscodeService:
         except Exception as error:
             raise _unforeseen(error, reporter.stage) from error
 
-    async def _prepare_or_discard(self, encode: Encode, reporter: ProgressReporter) -> "_Prepared":
-        """A fence lost while publishing discards nothing: a commit whose answer was lost looks the same."""
-        uploader = EncodeUploader(
-            self._outside.store,
-            encode_prefix(encode.video_id, encode.number),
-            patience=self._settings.step_patience,
-        )
+    async def _prepare_or_discard(
+        self, encode: Encode, uploader: EncodeUploader, reporter: ProgressReporter
+    ) -> "_Prepared":
         try:
             async with self._work.attempt() as folder, reporter.reporting():
                 return await self._prepare(encode, folder, uploader, reporter)
         except FenceLostError:
-            await uploader.discard_segments()
+            await uploader.discard()
             raise
+
+    async def _publish_or_discard(
+        self, encode: Encode, uploader: EncodeUploader, prepared: "_Prepared"
+    ) -> Video:
+        try:
+            return await self._publish(encode, prepared)
+        except FenceLostError:
+            if await self._is_superseded(encode):
+                await uploader.discard()
+            raise
+
+    async def _is_superseded(self, encode: Encode) -> bool:
+        """Whether another attempt has begun. Else this one may have published, and its answer was lost."""
+        try:
+            video = await self._outside.database.videos.get(encode.video_id)
+        except (VideoNotFoundError, BackendUnavailableError):
+            return False
+        return video.encode_number == encode.number and video.attempt != encode.attempt
+
+    @asynccontextmanager
+    async def _holding_fence(self, encode: Encode) -> AsyncIterator[None]:
+        """No other attempt begins meanwhile. Raises FenceLostError when one has."""
+        async with self._outside.database.transaction() as transaction:
+            await transaction.videos.lock_for_publish(encode)
+            yield
 
     async def _prepare(
         self, encode: Encode, folder: Path, uploader: EncodeUploader, reporter: ProgressReporter
     ) -> "_Prepared":
         """Everything but the publication: all objects are in the store, and nothing refers to them."""
+        profile = self._settings.profiles.get(encode.profile)
+        if profile is None:
+            raise ProcessingFailedError(Code.UNKNOWN_PROFILE, f"no profile is called {encode.profile!r}")
         reporter.enter("fetching")
         source = await fetch_source(self._outside.store, encode.video_id, folder, self._settings.limits)
         reporter.enter("probing")
         probe = await probe_source(source)
         admit(probe, self._settings.limits)
         # Copied tracks are as good as their source: when an attempt failed for it, the next one encodes.
-        plan = make_plan(probe, self._settings.profile, may_copy=encode.tries == 1)
+        plan = make_plan(probe, profile, may_copy=encode.tries == 1)
         _log_plan(plan)
         reporter.enter("encoding")
-        early = EarlyStream(plan, uploader, partial(self._announce_playable, encode))
+        early = EarlyStream(
+            plan, uploader, partial(self._announce_playable, encode), partial(self._holding_fence, encode)
+        )
         measured = await self._encode(_Run(encode, plan, folder), uploader, early, reporter)
         reporter.enter("publishing")
-        presentation = present(plan, measured, number=encode.number)
+        presentation = present(plan, measured, encode)
         await require_conformance(presentation, measured, number=encode.number)
-        poster = await self._put_the_rest(presentation, folder, uploader)
+        await self._put_playlists(presentation, uploader)
+        stills = await put_stills(folder, presentation.cues, uploader)
         await early.end()
         return _Prepared(
             master=presentation.master,
-            publication=_publication(probe, presentation, f"v{encode.number}/{POSTER}" if poster else None),
+            publication=_publication(probe, presentation, stills, prefix=f"v{encode.number}/"),
             leftovers=await self._verify(encode, uploader),
         )
 
@@ -177,16 +217,10 @@ class TranscodeService:
         _log.info("encoded", seconds=round(report.seconds, 2), damaged_frames=report.damaged)
         return uploading.result()
 
-    async def _put_the_rest(self, presentation: Presentation, folder: Path, uploader: EncodeUploader) -> bool:
-        """Playlists, after the segments they name, and the poster; whether there is one."""
+    async def _put_playlists(self, presentation: Presentation, uploader: EncodeUploader) -> None:
+        """After the segments they name."""
         for name, text in presentation.playlists.items():
             await uploader.put(name, text.encode(), content_type=PLAYLIST_TYPE)
-        poster = folder / POSTER
-        if not await asyncio.to_thread(poster.exists):
-            return False
-        picture = await asyncio.to_thread(poster.read_bytes)
-        await uploader.put(POSTER, picture, content_type=POSTER_TYPE)
-        return True
 
     async def _verify(self, encode: Encode, uploader: EncodeUploader) -> list[str]:
         """The store has what was put, in these sizes; answers the keys that an earlier attempt left."""
@@ -247,7 +281,14 @@ class _Prepared:
 def _log_plan(plan: Plan) -> None:
     rungs = [rung.name for rung in plan.rungs]
     copied = {"copies_picture": plan.copied is not None, "copies_sound": plan.copies_sound}
-    _log.info("planned", rungs=rungs, fps=str(plan.fps), source=plan.video.codec, **copied)
+    _log.info(
+        "planned",
+        rungs=rungs,
+        profile=plan.profile.name,
+        fps=str(plan.fps),
+        source=plan.video.codec,
+        **copied,
+    )
 
 
 def _note_progress(reporter: ProgressReporter, duration: float, progress: EncoderProgress) -> None:
@@ -257,7 +298,7 @@ def _note_progress(reporter: ProgressReporter, duration: float, progress: Encode
     reporter.note("encoding", position / duration, speed=progress.speed, eta=eta)
 
 
-def _publication(probe: Probe, presentation: Presentation, poster: str | None) -> Publication:
+def _publication(probe: Probe, presentation: Presentation, stills: Stills, *, prefix: str) -> Publication:
     tracks = [probe.video.codec, *([probe.audio.codec] if probe.audio else [])]
     return Publication(
         duration=presentation.duration,
@@ -268,7 +309,8 @@ def _publication(probe: Probe, presentation: Presentation, poster: str | None) -
             fps=float(probe.video.average_fps),
         ),
         renditions=presentation.renditions,
-        poster=poster,
+        poster=prefix + stills.poster if stills.poster else None,
+        storyboard=prefix + stills.storyboard if stills.storyboard else None,
     )
 
 

@@ -21,7 +21,8 @@ POOL = 16
 POLL_INTERVAL = 0.1
 SEGMENT_TYPE = "video/mp2t"
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
-POSTER_TYPE = "image/jpeg"
+PICTURE_TYPE = "image/jpeg"
+CUES_TYPE = "text/vtt"
 IMMUTABLE = "public, max-age=31536000, immutable"
 
 
@@ -31,7 +32,7 @@ class EncodeUploader:
     def __init__(self, store: ObjectStore, prefix: str, *, patience: float) -> None:
         self._store = store
         self._prefix = prefix
-        self._patience = patience
+        self.patience = patience
         self._pool = asyncio.Semaphore(POOL)
         self._begun: set[str] = set()
         #: Key → size of everything that was put.
@@ -71,22 +72,29 @@ class EncodeUploader:
 
     async def put(self, name: str, data: bytes, *, content_type: str, cache_control: str = IMMUTABLE) -> None:
         """Store one object below the prefix, by default for ever. Raises BackendUnavailableError."""
+        await patiently(
+            lambda: self.put_once(name, data, content_type=content_type, cache_control=cache_control),
+            patience=self.patience,
+        )
+
+    async def put_once(self, name: str, data: bytes, *, content_type: str, cache_control: str) -> None:
+        """Store one object without waiting for a store that is away. Raises BackendUnavailableError."""
         key = self._prefix + name
         self._begun.add(key)
-        await patiently(
-            lambda: self._store.put(key, data, content_type=content_type, cache_control=cache_control),
-            patience=self._patience,
-        )
+        await self._store.put(key, data, content_type=content_type, cache_control=cache_control)
         self.uploaded[key] = len(data)
         UPLOADED_BYTES.inc(len(data))
 
-    async def discard_segments(self) -> None:
-        """Remove the segments: another attempt has its own, under other names. Best effort."""
-        segments = [key for key in self._begun if key.endswith(".ts")]
+    async def discard(self) -> None:
+        """Remove the renditions: another attempt has its own, under other names. Best effort.
+
+        What lies beside them has the same name in every attempt.
+        """
+        own = [key for key in self._begun if "/" in key.removeprefix(self._prefix)]
         try:
-            await self._store.delete(segments)
+            await self._store.delete(own)
         except BackendUnavailableError as error:
-            _log.warning("segments left behind", segments=len(segments), error=str(error))
+            _log.warning("renditions left behind", objects=len(own), error=str(error))
 
 
 def _finished(folder: Path, taken: set[Path]) -> list[Path]:

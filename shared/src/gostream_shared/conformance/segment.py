@@ -22,6 +22,8 @@ from gostream_shared.conformance.h264 import (
 from gostream_shared.conformance.ts import AAC, CLOCK, H264, Jump, Pes, Stream, demux, ticks_between
 
 _MAX_PARAMETER_SETS = 32
+_OPENING = 96  # bytes, mostly of one packet: only key frames need more
+_SLICE_HEADER = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,23 +177,44 @@ def _decoded_in_time(stamps: Iterable[tuple[int, int]]) -> bool:
 
 
 def _access_unit(pes: Pes, start: int, known: dict[bytes, Sps]) -> _AccessUnit:
-    """Look at the NAL units of one PES packet; new parameter sets are added to `known`."""
-    data = pes.payload
-    seen = set()
-    pictured = recovery = False
-    for kind, begin, end in nal_units(data):
-        seen.add(kind)
-        if kind in {SLICE, IDR} and not pictured:
-            picture(data[begin : begin + 32])  # a slice whose header cannot be read is no picture
-            pictured = True
-        elif kind == SPS:
+    """Look at a PES packet up to its first slice; new parameter sets are added to `known`.
+
+    What players must know of a picture stands before it, and all of its slices are IDR or none.
+    """
+    data, found = _opening(pes)
+    recovery = False
+    for kind, begin, end in found:
+        if kind == SPS:
             _learn(data[begin:end].rstrip(b"\x00"), known)
         elif kind == SEI:
             recovery = recovery or is_recovery_point(data[begin:end])
-    if not pictured:
+    slice_kind, begin, _ = found[-1]
+    picture(data[begin : begin + _SLICE_HEADER])  # a slice whose header cannot be read is no picture
+    idr = slice_kind == IDR
+    sets = frozenset(kind for kind, _, _ in found if kind in {SPS, PPS})
+    return _AccessUnit(ticks_between(start, pes.pts), idr, idr or recovery, sets)
+
+
+def _opening(pes: Pes) -> tuple[bytes, list[tuple[int, int, int]]]:
+    """The beginning of a PES packet, and the NAL units in it, of which the last is its first slice."""
+    data = pes.head(_OPENING)
+    found = _up_to_slice(data)
+    if not found or found[-1][1] + _SLICE_HEADER > len(data):
+        data = pes.payload
+        found = _up_to_slice(data)
+    if not found:
         raise VideoError("a PES packet without a picture", offset=pes.offset)
-    idr = IDR in seen
-    return _AccessUnit(ticks_between(start, pes.pts), idr, idr or recovery, frozenset(seen & {SPS, PPS}))
+    return data, found
+
+
+def _up_to_slice(data: bytes) -> list[tuple[int, int, int]]:
+    """None without a slice."""
+    found = []
+    for unit in nal_units(data):
+        found.append(unit)
+        if unit[0] in {SLICE, IDR}:
+            return found
+    return []
 
 
 def _learn(sps: bytes, known: dict[bytes, Sps]) -> None:

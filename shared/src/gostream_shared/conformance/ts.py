@@ -1,7 +1,11 @@
-"""MPEG transport stream → PES packets with timestamps (ISO/IEC 13818-1), one linear pass."""
+"""MPEG transport stream → PES packets with timestamps (ISO/IEC 13818-1), one linear pass.
+
+Runs of ordinary packets are looked at as a whole, and payloads are put together only when somebody asks.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from zlib import crc32
 
 from gostream_shared.conformance.errors import PacketSizeError, TransportError
 
@@ -10,17 +14,89 @@ CLOCK = 90_000  # ticks of PTS and DTS per second
 H264, AAC = 0x1B, 0x0F
 _WRAP = 1 << 33
 _PAT_PID, _NULL_PID = 0, 0x1FFF
+_PES_HEAD = 9 + 5 + 5  # bytes, up to the timestamps
+_TIMESTAMPS = (0, -1, 5, 10)  # bytes of them, by PTS_DTS_flags
+_SHORT_RUN = 4
+#: Marks the packets that are more than the next 184 bytes of a payload, by their second and fourth bytes.
+_BEGINS = bytes(int(high & 0xC0 != 0) for high in range(256))
+_IS_ODD = bytes(int(control & 0xF0 != 0x10) for control in range(256))
+_COUNTERS = bytes(0x10 | counter & 0x0F for counter in range(32))
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+@dataclass(slots=True)
+class Unit:
+    """What one PID carried from one start to the next: a PES packet or a table section.
+
+    An extent is from the first byte of a payload to the end of its packet, or of a later packet when all in
+    between are the PID's and have nothing but four bytes before their payload.
+    """
+
+    data: bytes
+    offset: int  # of the first transport packet
+    extents: list[tuple[int, int]]
+
+    @property
+    def end(self) -> int:
+        """Of the last transport packet."""
+        return self.extents[-1][1]
+
+    @property
+    def size(self) -> int:
+        """Of the payload."""
+        size = 0
+        for start, stop in self.extents:
+            size += stop - start - 4 * ((stop - start) // PACKET)
+        return size
+
+    def payload(self) -> bytes:
+        return b"".join(self._pieces())
+
+    def head(self, size: int) -> bytes:
+        """The first `size` bytes of the payload, or a few more; fewer when there are no more."""
+        start, stop = self.extents[0]
+        if size <= stop - start < PACKET:
+            return self.data[start:stop]
+        found = b""
+        for piece in self._pieces():
+            found += piece
+            if len(found) >= size:
+                break
+        return found
+
+    def _pieces(self) -> Iterator[bytes]:
+        for start, stop in self.extents:
+            first = stop - (stop - start) // PACKET * PACKET
+            yield self.data[start:first]
+            for base in range(first, stop, PACKET):
+                yield self.data[base + 4 : base + PACKET]
 
 
 @dataclass(slots=True)
 class Pes:
-    """One PES packet: its payload, and the byte range of the transport packets that carried it."""
+    """One PES packet, and the byte range of the transport packets that carried it."""
 
     pts: int
     dts: int
-    payload: bytes
-    offset: int
-    end: int
+    unit: Unit
+    begin: int  # its payload within the unit's
+    stop: int
+
+    @property
+    def offset(self) -> int:
+        return self.unit.offset
+
+    @property
+    def end(self) -> int:
+        return self.unit.end
+
+    @property
+    def payload(self) -> bytes:
+        return self.unit.payload()[self.begin : self.stop]
+
+    def head(self, size: int) -> bytes:
+        """The first `size` bytes of the payload, or a few more; all when there are no more."""
+        return self.unit.head(self.begin + size)[self.begin : self.stop]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +115,21 @@ class Stream:
     kind: int = 0  # stream_type of the PMT
     first_counter: int = -1
     last_counter: int = -1
-    units: list[tuple[int, list[memoryview]]] = field(default_factory=list)  # start offset, payload pieces
-    ends: list[int] = field(default_factory=list)
+    units: list[Unit] = field(default_factory=list)
 
     def packets(self) -> Iterator[Pes]:
         """Its PES packets in the order of the stream."""
-        for (offset, pieces), end in zip(self.units, self.ends, strict=True):
-            yield _pes(b"".join(pieces), offset, end)
+        return map(_pes, self.units)
+
+    def append(self, start: int, stop: int) -> None:
+        """More of the payload of the latest unit; without one nobody knows what it is."""
+        if not self.units:
+            return
+        extents = self.units[-1].extents
+        if extents[-1][1] == start - 4:
+            extents[-1] = (extents[-1][0], stop)
+        else:
+            extents.append((start, stop))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +161,9 @@ def demux(data: bytes) -> Transport:
     if syncs.count(0x47) != count:
         bad = next(i for i, byte in enumerate(syncs) if byte != 0x47)
         raise TransportError("a packet without its sync byte", offset=bad * PACKET)
-    streams, jumps = _split(data)
+    splitter = Splitter(data)
+    splitter.split()
+    streams, jumps = splitter.streams, splitter.jumps
     program = _single_program(streams.get(_PAT_PID))
     listed, tables_end = _program_map(streams.get(program), program)
     found = []
@@ -85,58 +171,95 @@ def demux(data: bytes) -> Transport:
         if stream := streams.get(pid):
             stream.kind = kind
             found.append(stream)
-    starts = [stream.units[0][0] for stream in found if stream.units]
+    starts = [stream.units[0].offset for stream in found if stream.units]
     counters = {pid: (s.first_counter, s.last_counter) for pid, s in streams.items() if s.first_counter >= 0}
     first = min(starts, default=len(data))
     return Transport(tuple(found), counters, tables_end, first, tuple(jumps))
 
 
-def _split(data: bytes) -> tuple[dict[int, Stream], list[Jump]]:
-    """The packets by PID. The loop runs per packet, 5,300 times a megabyte: hence its plainness."""
-    view = memoryview(data)
-    streams: dict[int, Stream] = {}
-    jumps: list[Jump] = []
-    base = -PACKET
-    for high, low, control in zip(data[1::PACKET], data[2::PACKET], data[3::PACKET], strict=True):
-        base += PACKET
-        pid = (high & 0x1F) << 8 | low
+class Splitter:
+    """The packets by PID in `streams`, and where their counters jump. `data` is whole packets."""
+
+    def __init__(self, data: bytes) -> None:
+        self.streams: dict[int, Stream] = {}
+        self.jumps: list[Jump] = []
+        self._data = data
+        self._highs, self._lows, self._controls = (data[byte::PACKET] for byte in (1, 2, 3))
+
+    def split(self) -> None:
+        """There are 5,300 packets in a megabyte: most of them are never looked at one by one.
+
+        Raises TransportError.
+        """
+        begins, odd = self._highs.translate(_BEGINS), self._controls.translate(_IS_ODD)
+        count = len(begins)
+        special = (int.from_bytes(begins, "big") | int.from_bytes(odd, "big")).to_bytes(count, "big")
+        at = 0
+        while at < count:
+            until = special.find(1, at)
+            until = count if until < 0 else until
+            if until - at < _SHORT_RUN or not self._take_run(at, until):
+                for packet in range(at, until):
+                    self._take(packet)
+            if until < count:
+                self._take(until)
+            at = until + 1
+
+    def _take_run(self, at: int, until: int) -> bool:
+        """Packets without adaptation fields, if they are of one PID and none is missing."""
+        high, low, length = self._highs[at : at + 1], self._lows[at : at + 1], until - at
+        stream = self.streams.get((high[0] & 0x1F) << 8 | low[0])
+        if stream is None or stream.last_counter < 0:
+            return False
+        following = (stream.last_counter + 1) & 0x0F
+        expected = _COUNTERS[following : following + 16] * (length // 16 + 1)
+        if (
+            self._highs[at:until] != high * length
+            or self._lows[at:until] != low * length
+            or self._controls[at:until] != expected[:length]
+        ):
+            return False
+        stream.last_counter = (following + length - 1) & 0x0F
+        stream.append(at * PACKET + 4, until * PACKET)
+        return True
+
+    def _take(self, packet: int) -> None:
+        high, control, base = self._highs[packet], self._controls[packet], packet * PACKET
+        pid = (high & 0x1F) << 8 | self._lows[packet]
         if pid == _NULL_PID:
-            continue
+            return
         if high & 0x80 or control & 0xC0:
             raise TransportError("a packet marked as damaged or scrambled", offset=base)
-        stream = streams.get(pid)
+        stream = self.streams.get(pid)
         if stream is None:
-            stream = streams[pid] = Stream(pid)
-        start = base + 4
-        jumped = False
-        if control & 0x20:
-            length = data[start]
-            if length > 183:
-                raise TransportError("an adaptation field longer than its packet", offset=base)
-            jumped = length > 0 and data[start + 1] & 0x80 != 0  # discontinuity_indicator
-            start += 1 + length
+            stream = self.streams[pid] = Stream(pid)
+        start, jumped = self._skip_adaptation(base) if control & 0x20 else (base + 4, False)
         if not control & 0x10:
-            continue
+            return
         counter = control & 0x0F
         if stream.last_counter < 0:
             stream.first_counter = counter
         elif counter != (stream.last_counter + 1) & 0x0F and not jumped:
-            jumps.append(Jump(pid, base))
+            self.jumps.append(Jump(pid, base))
         stream.last_counter = counter
         if high & 0x40:
-            stream.units.append((base, [view[start : base + PACKET]]))
-            stream.ends.append(base + PACKET)
-        elif stream.units:
-            stream.units[-1][1].append(view[start : base + PACKET])
-            stream.ends[-1] = base + PACKET
-    return streams, jumps
+            stream.units.append(Unit(self._data, base, [(start, base + PACKET)]))
+        else:
+            stream.append(start, base + PACKET)
+
+    def _skip_adaptation(self, base: int) -> tuple[int, bool]:
+        """Where the payload begins, and the discontinuity_indicator."""
+        length = self._data[base + 4]
+        if length > 183:
+            raise TransportError("an adaptation field longer than its packet", offset=base)
+        return base + 5 + length, length > 0 and self._data[base + 5] & 0x80 != 0
 
 
 def _single_program(stream: Stream | None) -> int:
     """The PID of the PMT of the one program."""
     if stream is None or not stream.units:
         raise TransportError("no program association table")
-    offset = stream.units[0][0]
+    offset = stream.units[0].offset
     section = _section(stream, table=0x00)
     entries = [section[i : i + 4] for i in range(8, len(section) - 4, 4)]
     programs = [(e[2] & 0x1F) << 8 | e[3] for e in entries if len(e) == 4 and (e[0] or e[1])]
@@ -158,51 +281,46 @@ def _program_map(stream: Stream | None, pid: int) -> tuple[list[tuple[int, int]]
         listed.append(((high & 0x1F) << 8 | low, kind))
         position += 5 + ((info_high & 0x0F) << 8 | info_low)
     if position != end:
-        raise TransportError("a program map table that does not add up", offset=stream.units[0][0])
-    return listed, stream.ends[0]
+        raise TransportError("a program map table that does not add up", offset=stream.units[0].offset)
+    return listed, stream.units[0].end
 
 
 def _section(stream: Stream, *, table: int) -> bytes:
     """The first section on a PID, its CRC checked."""
-    offset, pieces = stream.units[0]
-    data = b"".join(pieces)
+    offset, data = stream.units[0].offset, stream.units[0].payload()
     start = 1 + data[0] if data else 0
     header = data[start : start + 3]
     if len(header) < 3 or header[0] != table:
         raise TransportError(f"table {table} is not where it should be", offset=offset)
     length = (header[1] & 0x0F) << 8 | header[2]
     section = data[start : start + 3 + length]
-    if length < 9 or len(section) < 3 + length or _crc32(section):
+    if length < 9 or len(section) < 3 + length or not _is_intact(section):
         raise TransportError(f"table {table} is cut or damaged", offset=offset)
     return section
 
 
-def _crc32(data: bytes) -> int:
-    """CRC-32/MPEG-2; 0 over data that ends with its own."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte << 24
-        for _ in range(8):
-            crc = (crc << 1 ^ 0x04C11DB7 if crc & 0x80000000 else crc << 1) & 0xFFFFFFFF
-    return crc
+def _is_intact(section: bytes) -> bool:
+    """CRC-32/MPEG-2 over what ends with its own: zlib's counts the bits of a byte from the other end."""
+    return crc32(section.translate(_MIRRORED)) == 0xFFFFFFFF
 
 
-def _pes(data: bytes, offset: int, end: int) -> Pes:
+def _pes(unit: Unit) -> Pes:
+    offset, size, data = unit.offset, unit.size, unit.head(_PES_HEAD)
     if len(data) < 9 or data[:3] != b"\x00\x00\x01":
         raise TransportError("a PES packet without its start code", offset=offset)
     flags, header = data[7] >> 6, data[8]
-    needed = {0: 0, 2: 5, 3: 10}.get(flags, -1)
-    if data[6] & 0xC0 != 0x80 or needed < 0 or header < needed or len(data) < 9 + header:
+    needed = _TIMESTAMPS[flags]
+    if data[6] & 0xC0 != 0x80 or needed < 0 or header < needed or size < 9 + header:
         raise TransportError("a PES packet with an impossible header", offset=offset)
     if not needed:
         raise TransportError("a PES packet without a timestamp", offset=offset)
     pts = _timestamp(data, 9, flags, offset)
     dts = _timestamp(data, 14, 1, offset) if flags == 3 else pts
     length = data[4] << 8 | data[5]
-    stop = 6 + length if length else len(data)
-    if stop > len(data) or stop < 9 + header:
+    stop = 6 + length if length else size
+    if stop > size or stop < 9 + header:
         raise TransportError("a PES packet that is cut short", offset=offset)
-    return Pes(pts, dts, data[9 + header : stop], offset, end)
+    return Pes(pts, dts, unit, 9 + header, stop)
 
 
 def _timestamp(data: bytes, at: int, prefix: int, offset: int) -> int:

@@ -47,7 +47,12 @@ class PostgresDatabase:
                 min_size=min_size,
                 max_size=max_size,
                 command_timeout=STATEMENT_TIMEOUT,
-                server_settings={"application_name": "gostream", "timezone": "UTC"},
+                server_settings={
+                    "application_name": "gostream",
+                    "timezone": "UTC",
+                    # A process that stands still must not hold a row's lock until it wakes.
+                    "idle_in_transaction_session_timeout": f"{TRANSACTION_TIMEOUT:.0f}s",
+                },
             )
         try:
             yield cls(pool)

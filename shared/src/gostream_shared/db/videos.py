@@ -128,7 +128,7 @@ class PostgresVideoRepository:
             request_id,
         )
         if row is not None:
-            return Encode(video_id=video_id, number=row["number"], attempt=0)
+            return Encode(video_id=video_id, number=row["number"], attempt=0, profile=profile)
         await self._require_started(video_id, profile=profile, request_id=request_id)
         return None
 
@@ -166,14 +166,20 @@ class PostgresVideoRepository:
               RETURNING attempt
             )
             UPDATE encodes SET worker = $3, started_at = now(), stage = 'starting'
-            FROM begun WHERE video_id = $1 AND number = $2 RETURNING begun.attempt, forgiven""",
+            FROM begun WHERE video_id = $1 AND number = $2 RETURNING begun.attempt, forgiven, profile""",
             video_id,
             number,
             worker,
         )
         if row is None:
             raise FenceLostError(video_id, number, 0)
-        return Encode(video_id=video_id, number=number, attempt=row["attempt"], forgiven=row["forgiven"])
+        return Encode(
+            video_id=video_id,
+            number=number,
+            attempt=row["attempt"],
+            forgiven=row["forgiven"],
+            profile=row["profile"],
+        )
 
     async def forgive_attempt(self, encode: Encode, *, outage: bool) -> timedelta:
         # An attempt that ran for five minutes proves that the outage before it was over.

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from uuid import UUID
 
+from gostream_shared.domain import profiles
+
 #: The master playlist of an encode that is still at work, below the encode's prefix.
 EARLY_MASTER = "early.m3u8"
 
@@ -80,6 +82,7 @@ class Publication:
     source: Source
     renditions: tuple[Rendition, ...]
     poster: str | None = None  # path below hls/{id}/, for example "v1/poster.jpg"
+    storyboard: str | None = None  # likewise, the WebVTT that names the parts of its sheet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,12 +91,14 @@ class Encode:
 
     `attempt` counts the workers that have begun it, and fences them: only the latest may publish or fail it.
     `forgiven` of the attempts before ended for reasons that were not the encode's: an outage, a deploy.
+    `profile` names how the caller wants it; every attempt has the same.
     """
 
     video_id: UUID
     number: int
     attempt: int
     forgiven: int = 0
+    profile: str = profiles.DEFAULT
 
     @property
     def tries(self) -> int:

@@ -6,8 +6,9 @@ Every argument is ours: the source has a fixed name, and nothing that a user typ
 from collections.abc import Sequence
 
 from gostream_worker.admission import AUDIO_DECODERS, CONTAINERS, MAX_PIXELS, VIDEO_DECODERS
-from gostream_worker.hls import AUDIO
+from gostream_worker.hls import AUDIO, attempted
 from gostream_worker.ladder import Plan, Rung
+from gostream_worker.storyboard import SHEET, plan_storyboard
 
 POSTER = "poster.jpg"
 #: Seconds that every output starts at: with B-frames decoding begins before the first picture is shown, and a
@@ -17,14 +18,9 @@ _INDEX = "index.m3u8"  # ffmpeg's own playlist: not published
 _POSTER_MAX_SIDE = 720
 
 
-def segment_pattern(attempt: int) -> str:
-    """Names of the segments. Early viewers have seen those of the attempts before: no name is used again."""
-    return "%05d.ts" if attempt == 1 else f"%05d-{attempt}.ts"
-
-
 def encode_arguments(plan: Plan, *, source: str, folder: str, attempt: int = 1) -> list[str]:
-    """Encode all rungs, the sound and the poster in one process, below `folder`/{rendition}/."""
-    names = segment_pattern(attempt)
+    """Encode all rungs, the sound and the stills in one process, below `folder`/{rendition}/."""
+    names = attempted("%05d.ts", attempt)
     edits = ["-ignore_editlist", "1"] if plan.ignores_edits else []
     arguments = [*_process_options(), *_input_options(), *edits, "-i", f"file:{source}"]
     arguments += ["-filter_complex", filter_graph(plan)]
@@ -40,12 +36,13 @@ def encode_arguments(plan: Plan, *, source: str, folder: str, attempt: int = 1) 
         ]
         if plan.copies_sound:  # decoded all the same: a copy of damage complains of nothing
             arguments += ["-map", f"0:{plan.audio.index}", "-f", "null", "-"]
-    poster = ["-q:v", "4", "-fps_mode", "vfr", "-f", "image2", "-update", "1"]
-    return [*arguments, "-map", "[poster]", *_clean_metadata(), *poster, f"file:{folder}/{POSTER}"]
+    for label, name in (("poster", POSTER), ("storyboard", SHEET)):
+        arguments += ["-map", f"[{label}]", *_clean_metadata(), *_picture(), f"file:{folder}/{name}"]
+    return arguments
 
 
 def filter_graph(plan: Plan) -> str:
-    """One decode; each rung is scaled from the one above it; the poster is taken from a small one."""
+    """One decode; each rung is scaled from the one above it; stills are taken from small ones."""
     chains = [f"[0:{plan.video.index}]{','.join(_normalise(plan))}[s0]"]
     poster_rung = _poster_rung(plan.rungs)
     for number, rung in enumerate(plan.rungs):
@@ -57,10 +54,27 @@ def filter_graph(plan: Plan) -> str:
             outputs.append(f"[s{number + 1}]")
         if number == poster_rung:
             outputs.append("[p]")
+        if number + 1 == len(plan.rungs):
+            outputs.append("[b]")
         chains.append(f"[s{number}]{','.join(scale)},split={len(outputs)}{''.join(outputs)}")
     # The first frame, then the one wanted over it: there is always a picture, however short the video.
     chains.append(f"[p]select=eq(n\\,0)+gte(t\\,{plan.poster_at:.3f})*lt(selected_n\\,2)[poster]")
-    return ";".join(chains)
+    return ";".join([*chains, *_storyboard(plan)])
+
+
+def _storyboard(plan: Plan) -> list[str]:
+    """Few frames are looked at twice. A blank sheet comes first: until an output has said anything, ffmpeg
+    reports no progress, and the tiles are complete at the end only.
+    """
+    board = plan_storyboard(plan)
+    chosen = f"select=not(mod(n\\,{board.step}))*lt(selected_n\\,{board.tiles})"
+    small = f"scale={board.width}:{board.height}:flags=area,setsar=1"
+    size = f"{board.columns * board.width}x{board.rows * board.height}"
+    return [
+        f"[b]{chosen},{small},tile={board.columns}x{board.rows}[sheet]",
+        f"color=black:size={size}:rate=1:duration=1,format=yuv420p[blank]",
+        "[blank][sheet]concat[storyboard]",
+    ]
 
 
 def _normalise(plan: Plan) -> list[str]:
@@ -134,7 +148,7 @@ def _video_codec(plan: Plan, rung: Rung) -> list[str]:
         *("-c:v", "libx264", "-preset", plan.profile.preset, "-profile:v", "high"),
         *(
             "-crf",
-            str(plan.profile.crf),
+            f"{plan.profile.crf:g}",
             "-maxrate",
             str(rung.max_bitrate),
             "-bufsize",
@@ -163,6 +177,10 @@ def _segments(plan: Plan, folder: str, rendition: str, names: str) -> list[str]:
         *("-hls_segment_filename", f"file:{folder}/{rendition}/{names}"),
         f"{folder}/{rendition}/{_INDEX}",
     ]
+
+
+def _picture() -> list[str]:
+    return ["-q:v", "4", "-fps_mode", "vfr", "-f", "image2", "-update", "1"]
 
 
 def _clean_metadata() -> list[str]:
