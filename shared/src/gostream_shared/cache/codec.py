@@ -6,7 +6,7 @@ from gostream_shared.cache.protocol import Entry
 from gostream_shared.domain.video import Video
 
 #: Raised whenever Video's shape changes. Replicas of another schema take the entry for a miss.
-SCHEMA = "2"
+SCHEMA = "3"
 _video = TypeAdapter(Video)
 
 
