@@ -81,7 +81,7 @@ def turned(folder: Path) -> Path:
 
 
 async def planned(path: Path) -> Plan:
-    probe = await probe_source(path)
+    probe = await probe_source(f"file:{path}", folder=path.parent)
     admit(probe, SourceLimits(max_bytes=1 << 30, max_duration=3600))
     return make_plan(probe, DEFAULT_PROFILE)
 

@@ -12,11 +12,10 @@ import pytest
 
 from gostream_shared.db.database import PostgresDatabase, PostgresTransaction
 from gostream_shared.domain.errors import BackendUnavailableError
-from gostream_shared.domain.video import VideoStatus, source_key
+from gostream_shared.domain.video import VideoStatus
 from gostream_shared.storage import StoredObject
 from gostream_worker.attempts import DONE
 from gostream_worker.measuring import measure
-from gostream_worker.source import fetch_source
 
 from . import clips
 from .clips import Clips, Recipe
@@ -257,26 +256,27 @@ async def test_what_an_attempt_before_has_left_is_not_published(worker: Worker, 
     assert not [name for name in await worker.published(video_id) if "720p" in name]
 
 
-async def test_a_source_replaced_before_it_is_fetched_is_taken_as_it_is_then(
-    worker: Worker, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_source_replaced_before_it_is_copied_is_taken_as_it_is_then(
+    worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     video_id = await worker.upload(clip(clips.silent))
-    key = source_key(video_id)
+    job = await worker.start(video_id)
     store = worker.outside.store
     download = store.download
-    replaced: list[str] = []
 
     async def replace_first(key: str, to: Path, *, etag: str) -> None:
-        if not replaced:
-            replaced.append(etag)
-            await store.put(key, clip(clips.plain), content_type="video/mp4")
+        await store.put(key, clip(clips.odd_size), content_type="video/mp4")
         await download(key, to, etag=etag)
 
-    monkeypatch.setattr(store, "download", replace_first)
-    path = await fetch_source(store, video_id, tmp_path, worker.settings.limits)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "download", replace_first)
+        assert (await worker.attempts.transcode(job)).again_in is not None
+    await worker.attempts.transcode(job)
 
-    assert path.read_bytes() == clip(clips.plain).read_bytes()
-    assert (await store.head(key)).etag not in replaced
+    video = await worker.video(video_id)
+    assert video.status is VideoStatus.READY, video.failure
+    assert video.publication is not None
+    assert video.publication.renditions[0].height == 240
 
 
 async def test_who_loses_the_fence_on_the_way_to_publication_writes_no_master(

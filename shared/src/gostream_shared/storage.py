@@ -54,7 +54,7 @@ class ObjectStore(Protocol):
         ...
 
     async def read_range(self, key: str, *, start: int, size: int, etag: str) -> bytes:
-        """`size` bytes from `start` on, fewer where the object ends. Raises ObjectNotFoundError as download."""
+        """`size` bytes from `start` on, fewer where the object ends. Raises as `download` does."""
         ...
 
     def list(self, prefix: str) -> AsyncIterator[StoredObject]:

@@ -1,4 +1,4 @@
-"""The probing child: `python -m gostream_worker.ffmpeg.probe_child FILE` writes its answer to stdout.
+"""The probing child: `python -m gostream_worker.ffmpeg.probe_child URL` writes its answer to stdout.
 
 `OK` and the probe as JSON on the next line, or a failure's code and what it is about. Runs limited
 (gostream_worker.ffmpeg.process) and starts fast: nothing but PyAV is imported, and only here.
@@ -8,7 +8,7 @@ import json
 import sys
 from dataclasses import asdict, replace
 from fractions import Fraction
-from pathlib import Path
+from typing import BinaryIO
 
 import av
 from av.audio.stream import AudioStream
@@ -17,14 +17,14 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from gostream_worker.admission import AUDIO_DECODERS, CONTAINERS, MAX_PIXELS, VIDEO_DECODERS
+from gostream_worker.admission import AUDIO_DECODERS, CONTAINERS, MAX_PIXELS, VIDEO_DECODERS, protocols
 from gostream_worker.failures import Code, ProcessingFailedError
+from gostream_worker.ffmpeg.opening import open_bytes, size_of
 from gostream_worker.ffmpeg.scan import scan_tracks
 from gostream_worker.ffmpeg.sniff import is_cut_off, refused_by_signature
 from gostream_worker.media import AudioTrack, Probe, VideoTrack
 
 _OPTIONS = {
-    "protocol_whitelist": "file",
     "format_whitelist": ",".join(CONTAINERS),
     "codec_whitelist": ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS)),
     "max_pixels": str(MAX_PIXELS),
@@ -35,9 +35,8 @@ _SAMPLED_PACKETS = 500
 
 
 def main() -> None:
-    path = Path(sys.argv[1])
     try:
-        code, body = "OK", json.dumps(asdict(look_into(path)), default=str)
+        code, body = "OK", json.dumps(asdict(look_into(sys.argv[1])), default=str)
     except ProcessingFailedError as error:
         code, body = error.code, error.detail
     except MemoryError:
@@ -45,24 +44,24 @@ def main() -> None:
     sys.stdout.buffer.write(f"{code}\n{body}".encode())
 
 
-def look_into(path: Path) -> Probe:
-    """Raises ProcessingFailedError with the reason why the file cannot be encoded."""
-    with path.open("rb") as file:
-        refused_by_signature(file.read(4096))
+def look_into(url: str) -> Probe:
+    """Raises ProcessingFailedError with the reason why the source cannot be encoded."""
     av.logging.set_level(av.logging.WARNING)
-    with av.logging.Capture(local=False) as log:
-        with _open(path, log) as container:
+    with open_bytes(url) as file, av.logging.Capture(local=False) as log:
+        refused_by_signature(file.read(4096))
+        with _open(url, file, log) as container:
             try:
-                return _look(container, path, log)
+                return _look(container, file, log)
             except ProcessingFailedError as error:
                 if error.code is not Code.CORRUPT_STREAM or not container.format.name.startswith("mov"):
                     raise
-        with _open(path, log, ignore_editlist="1") as container:
-            return replace(_look(container, path, log), ignores_edits=True)
+        with _open(url, file, log, ignore_editlist="1") as container:
+            return replace(_look(container, file, log), ignores_edits=True)
 
 
-def _look(container: InputContainer, path: Path, log: _Log) -> Probe:
-    if is_cut_off(path):
+def _look(container: InputContainer, file: BinaryIO, log: _Log) -> Probe:
+    size = size_of(file)
+    if is_cut_off(file, size):
         raise ProcessingFailedError(Code.TRUNCATED, "the container's last part is cut off")
     video = _choose_video(container)
     audio = _choose_audio(container)
@@ -72,20 +71,21 @@ def _look(container: InputContainer, path: Path, log: _Log) -> Probe:
     return Probe(
         container=container.format.name.split(",")[0],
         duration=duration,
-        size_bytes=path.stat().st_size,
+        size_bytes=size,
         video=replace(_video_track(video, sample), scan=pictures),
         audio=None if audio is None else replace(_audio_track(audio), scan=sound),
     )
 
 
-def _open(path: Path, log: _Log, **options: str) -> InputContainer:
+def _open(url: str, file: BinaryIO, log: _Log, **options: str) -> InputContainer:
+    allowed = {"protocol_whitelist": ",".join(protocols(url))}
     try:
-        return av.open(f"file:{path}", options=_OPTIONS | options)
+        return av.open(url, options=_OPTIONS | allowed | options)
     except av.FFmpegError as error:
         said = _said(log)
         if "not on whitelist" in said and "misdetection possible" not in said:
             raise ProcessingFailedError(Code.UNSUPPORTED_CONTAINER, said[:200]) from error
-        if "moov atom not found" in said and is_cut_off(path):
+        if "moov atom not found" in said and is_cut_off(file, size_of(file)):
             raise ProcessingFailedError(Code.TRUNCATED, "no index") from error
         raise ProcessingFailedError(Code.SOURCE_NOT_MEDIA, str(error)[:200]) from error
 
