@@ -303,6 +303,27 @@ async def test_who_loses_the_fence_on_the_way_to_publication_writes_no_master(
     assert "master.m3u8" not in published
 
 
+async def test_the_same_job_delivered_twice_at_once_leaves_one_set_of_bytes(
+    worker: Worker, clip: Clips
+) -> None:
+    video_id = await worker.upload(clip(clips.long_enough_for_two_segments))
+    job = await worker.start(video_id)
+
+    assert await asyncio.gather(worker.attempts.transcode(job), worker.attempts.transcode(job)) == [
+        DONE,
+        DONE,
+    ]
+
+    video = await worker.video(video_id)
+    assert (video.status, video.attempt) == (VideoStatus.READY, 2), video.failure
+    published = await worker.published(video_id)
+    segments = [name for name in published if name.endswith(".ts")]
+    assert len(segments) == 6
+    assert all(name.endswith("-2.ts") for name in segments), "of the first delivery nothing is left"
+    assert await broken_rules(await worker.save(video_id)) == []
+    assert worker.leftovers() == []
+
+
 async def test_a_slow_announcement_does_not_turn_success_into_a_lost_fence(
     worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,8 @@ def main() -> None:
         code, body = error.code, error.detail
     except MemoryError:
         code, body = Code.RESOURCE_LIMIT, "out of memory"
+    except av.FFmpegError as error:
+        code, body = Code.CORRUPT_STREAM, str(error)[:200]
     sys.stdout.buffer.write(f"{code}\n{body}".encode())
 
 
@@ -81,6 +83,8 @@ def _open(url: str, file: BinaryIO, log: _Log, **options: str) -> InputContainer
     allowed = {"protocol_whitelist": ",".join(protocols(url))}
     try:
         return av.open(url, options=_OPTIONS | allowed | options)
+    except MemoryError:
+        raise  # is an FFmpegError too, but says nothing of the file
     except av.FFmpegError as error:
         said = _said(log)
         if "not on whitelist" in said and "misdetection possible" not in said:
@@ -122,6 +126,8 @@ def _decode_sample(container: InputContainer, video: VideoStream, log: _Log) -> 
             raise ProcessingFailedError(Code.ENCRYPTED_SOURCE)
         try:
             frames += [frame for frame in packet.decode() if isinstance(frame, VideoFrame)]
+        except MemoryError:
+            raise
         except av.FFmpegError as error:
             failure = error
         if len(frames) >= _SAMPLED_FRAMES or number >= _SAMPLED_PACKETS:
