@@ -309,11 +309,9 @@ async def test_the_same_job_delivered_twice_at_once_leaves_one_set_of_bytes(
     video_id = await worker.upload(clip(clips.long_enough_for_two_segments))
     job = await worker.start(video_id)
 
-    assert await asyncio.gather(worker.attempts.transcode(job), worker.attempts.transcode(job)) == [
-        DONE,
-        DONE,
-    ]
+    verdicts = await asyncio.gather(worker.attempts.transcode(job), worker.attempts.transcode(job))
 
+    assert set(verdicts) == {DONE}
     video = await worker.video(video_id)
     assert (video.status, video.attempt) == (VideoStatus.READY, 2), video.failure
     published = await worker.published(video_id)
