@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 from gostream_worker.admission import AUDIO_DECODERS, CONTAINERS, MAX_PIXELS, VIDEO_DECODERS, protocols
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.ffmpeg.opening import open_bytes, size_of
-from gostream_worker.ffmpeg.scan import scan_tracks
+from gostream_worker.ffmpeg.scan import base_rate, scan_tracks
 from gostream_worker.ffmpeg.sniff import is_cut_off, refused_by_signature
 from gostream_worker.media import AudioTrack, Probe, VideoTrack
 
@@ -69,12 +69,13 @@ def _look(container: InputContainer, file: BinaryIO, log: _Log) -> Probe:
     audio = _choose_audio(container)
     sample = _decode_sample(container, video, log)
     duration = _duration(container, video)
+    rate = base_rate(container, video)
     pictures, sound = scan_tracks(container, video, audio)
     return Probe(
         container=container.format.name.split(",")[0],
         duration=duration,
         size_bytes=size,
-        video=replace(_video_track(video, sample), scan=pictures),
+        video=replace(_video_track(video, sample), base_fps=rate, scan=pictures),
         audio=None if audio is None else replace(_audio_track(audio), scan=sound),
     )
 
@@ -161,7 +162,6 @@ def _video_track(video: VideoStream, sample: list[VideoFrame]) -> VideoTrack:
         sample_aspect=video.sample_aspect_ratio or Fraction(1),
         rotation=round(-first.rotation) % 360,
         average_fps=video.average_rate or Fraction(0),
-        base_fps=video.base_rate or Fraction(0),
         interlaced=any(frame.interlaced_frame for frame in sample),
         transfer=int(first.color_trc),
     )
