@@ -183,6 +183,19 @@ async def test_the_server_is_gone_with_its_block_also_for_who_is_still_reading(
         await http.get(url)
 
 
+async def test_what_is_still_on_its_way_when_the_block_is_left_is_nobodys_failure(
+    environment: dict[str, str], film: StoredObject, http: aiohttp.ClientSession
+) -> None:
+    async with behind_a_proxy(environment) as (store, proxy), served(store, film) as url:
+        async with http.get(url) as answer:
+            await answer.content.readexactly(1)
+            proxy.to_client.hold()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(answer.content.readexactly(len(BODY)), 1)
+        proxy.refuses = True
+        proxy.cut()
+
+
 @asynccontextmanager
 async def behind_a_proxy(environment: dict[str, str]) -> AsyncIterator[tuple[S3ObjectStore, Proxy]]:
     endpoint = urlsplit(environment["S3_ENDPOINT_URL"])

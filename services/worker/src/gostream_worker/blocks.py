@@ -48,11 +48,24 @@ class ObjectBlocks:
             block = memoryview(await asyncio.shield(wanted))
             yield block[max(0, start - number * BLOCK) : stop - number * BLOCK]
 
+    def close(self) -> None:
+        """Nobody reads any more: what is on its way is given up, and is nobody's failure."""
+        for task in self._blocks.values():
+            task.cancel()
+
     def _ask(self, number: int) -> asyncio.Task[bytes]:
-        task = self._blocks.pop(number, None) or self._tasks.create_task(self._fetch(number))
+        task = self._blocks.pop(number, None) or self._begin(number)
         self._blocks[number] = task
         self._forget()
         return task
+
+    def _begin(self, number: int) -> asyncio.Task[bytes]:
+        fetching = self._fetch(number)
+        try:
+            return self._tasks.create_task(fetching)
+        except RuntimeError:  # the group is ending
+            fetching.close()
+            raise ConnectionResetError("the attempt is over") from None
 
     def _forget(self) -> None:
         done = [number for number, task in self._blocks.items() if task.done()]

@@ -26,7 +26,8 @@ async def serve_object(store: ObjectStore, found: StoredObject, *, patience: flo
     with ProcessingFailedError when the object was replaced, is gone, or is shorter than it was said to be.
     """
     async with task_group() as tasks:
-        server = _Server(ObjectBlocks(store, found, tasks, patience=patience))
+        blocks = ObjectBlocks(store, found, tasks, patience=patience)
+        server = _Server(blocks)
         runner = web.AppRunner(
             server.application, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_TIMEOUT
         )
@@ -36,6 +37,7 @@ async def serve_object(store: ObjectStore, found: StoredObject, *, patience: flo
             yield server.listening_on(runner.addresses[0][1])
         finally:
             await runner.cleanup()
+            blocks.close()
 
 
 class _Server:
