@@ -110,7 +110,7 @@ async def test_one_pass_asks_the_store_for_each_block_once(
     assert sorted(counting.starts) == list(range(0, len(BODY), BLOCK))
 
 
-async def test_readers_of_the_same_place_share_and_a_look_fetches_nothing_ahead(
+async def test_readers_of_the_same_place_share(
     store: S3ObjectStore, film: StoredObject, http: aiohttp.ClientSession
 ) -> None:
     counting = Counting(store)
@@ -128,7 +128,10 @@ async def test_no_more_is_fetched_than_a_little_ahead_of_a_reader_that_pauses(
     async with asyncio.TaskGroup() as tasks:
         whole = blocks.ObjectBlocks(cast("ObjectStore", counting), film, tasks, patience=0)
         reading = whole.read(0, film.size)
-        for _ in range(5):
+        await anext(reading)
+        await asyncio.sleep(0.5)
+        assert counting.starts == [0], "it may be a reader that only looks"
+        for _ in range(4):
             await anext(reading)
         await asyncio.sleep(0.5)
 
