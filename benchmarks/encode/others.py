@@ -26,8 +26,8 @@ def run_per_rung(source: Path, folder: Path, heights: Sequence[int]) -> Cost:
 
 def bare_command(source: Path, folder: Path) -> Cost:
     """What the worker runs, without the worker."""
-    plan = make_plan(asyncio.run(probe_source(source)), DEFAULT_PROFILE)
+    plan = make_plan(asyncio.run(probe_source(f"file:{source}", folder=folder)), DEFAULT_PROFILE)
     for name in [*(rung.name for rung in plan.rungs), AUDIO]:
         (folder / name).mkdir()
-    cost, _ = ffmpeg(*encode_arguments(plan, source=str(source), folder="."), folder=folder)
+    cost, _ = ffmpeg(*encode_arguments(plan, source=f"file:{source}", folder="."), folder=folder)
     return cost

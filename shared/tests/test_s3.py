@@ -73,6 +73,21 @@ async def test_an_object_that_was_replaced_is_not_downloaded(
         await store.download(key, tmp_path / "copy", etag=before.etag)
 
 
+async def test_a_range_is_read_up_to_the_end_and_only_of_the_version_asked_for(
+    store: S3ObjectStore, bucket: Bucket
+) -> None:
+    key = f"{bucket.prefix}a"
+    await store.put(key, b"0123456789", content_type="video/mp4")
+    etag = (await store.head(key)).etag
+
+    assert await store.read_range(key, start=2, size=3, etag=etag) == b"234"
+    assert await store.read_range(key, start=8, size=100, etag=etag) == b"89"
+    assert await store.read_range(key, start=10, size=1, etag=etag) == b""
+    await store.put(key, b"9876543210", content_type="video/mp4")
+    with pytest.raises(ObjectNotFoundError):
+        await store.read_range(key, start=2, size=3, etag=etag)
+
+
 async def test_a_prefix_is_listed_whole_and_removed_whole(store: S3ObjectStore, bucket: Bucket) -> None:
     keys = {f"{bucket.prefix}{number}" for number in range(1100)}  # more than a page of S3's
     at_once = asyncio.Semaphore(16)

@@ -37,7 +37,9 @@ PARENTS: tuple[Recipe, ...] = (
     hostile.playlist_behind_a_title,
 )
 #: What a damaged file may be called. INTERNAL is none of them: it says that we did not understand.
-KNOWN = frozenset({READY, *Code} - {Code.INTERNAL, Code.BACKEND_UNAVAILABLE, Code.SOURCE_GONE})
+KNOWN = frozenset(
+    {READY, *Code} - {Code.INTERNAL, Code.BACKEND_UNAVAILABLE, Code.SOURCE_GONE, Code.SOURCE_REPLACED}
+)
 #: Where headers are: a flip there does more than one in the middle of a picture.
 _HEAD = 4096
 

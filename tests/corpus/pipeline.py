@@ -68,7 +68,7 @@ class Outcome:
 class Pipeline:
     """One worker's pipeline; files are put through it one after the other."""
 
-    def __init__(self, work: WorkDirectory, folder: Path, patience: Patience) -> None:
+    def __init__(self, work: WorkDirectory, folder: Path, patience: Patience, *, streams: bool) -> None:
         self._folder = folder
         self._store = _Store()
         self._videos = _Videos()
@@ -86,15 +86,19 @@ class Pipeline:
             },
             limits=SourceLimits(max_bytes=1 << 30, max_duration=12 * 3600),
             step_patience=0.0,
+            max_copied_bytes=0 if streams else 1 << 30,
         )
         encoder = Encoder(Path(get_ffmpeg_exe()), memory=ENCODER_MEMORY, patience=patience)
         self._service = TranscodeService(outside, encoder, work, settings)
 
     @classmethod
     @contextmanager
-    def open(cls, folder: Path, patience: Patience | None = None) -> Iterator["Pipeline"]:
+    def open(
+        cls, folder: Path, patience: Patience | None = None, *, streams: bool = False
+    ) -> Iterator["Pipeline"]:
+        """With `streams` no source is copied."""
         with WorkDirectory.open(folder) as work:
-            yield cls(work, folder, patience or Patience())
+            yield cls(work, folder, patience or Patience(), streams=streams)
 
     async def run(self, source: Path) -> Outcome:
         """Put one file through. Raises only what the worker does not foresee."""
@@ -163,6 +167,11 @@ class _Store:
     async def download(self, key: str, to: Path, *, etag: str) -> None:
         await asyncio.to_thread(os.link, self.files[key], to)
 
+    async def read_range(self, key: str, *, start: int, size: int, etag: str) -> bytes:
+        with await asyncio.to_thread(self.files[key].open, "rb") as file:
+            file.seek(start)
+            return file.read(size)
+
     async def list(self, prefix: str) -> AsyncIterator[StoredObject]:
         for key, data in list(self._objects.items()):
             if key.startswith(prefix):
@@ -213,8 +222,8 @@ class _Nobody:
     async def refresh_master(self, video_id: UUID) -> None: ...
 
 
-async def _run_all(sources: list[Path], folder: Path) -> None:
-    with Pipeline.open(folder) as pipeline:
+async def _run_all(sources: list[Path], folder: Path, *, streams: bool) -> None:
+    with Pipeline.open(folder, streams=streams) as pipeline:
         for source in sources:
             outcome = await pipeline.run(source)
             line = {"source": str(source), "code": outcome.code, "published": sorted(outcome.published)}
@@ -225,9 +234,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", nargs="+", type=Path)
     parser.add_argument("--folder", type=Path, help="where the work directories are made")
+    parser.add_argument("--stream", action="store_true", help="copy no source to the work directory")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        asyncio.run(_run_all(options.source, options.folder or Path(temporary)))
+        asyncio.run(_run_all(options.source, options.folder or Path(temporary), streams=options.stream))
 
 
 if __name__ == "__main__":

@@ -74,6 +74,16 @@ def sockets(processes: Iterable[Process]) -> list[str]:
     return [f"{name}({args})" for process in processes for name, args, _ in process.calls if name in network]
 
 
+def connected(processes: Iterable[Process]) -> set[str]:
+    """Every address that was connected to, as it was given."""
+    return {
+        args.partition(", ")[2].rpartition(", ")[0]
+        for process in processes
+        for name, args, _ in process.calls
+        if name == "connect"
+    }
+
+
 def opened(processes: Iterable[Process]) -> Iterator[str]:
     """Every path that was opened, as it was given; failures too, for they show what was looked for."""
     for process in processes:

@@ -81,6 +81,7 @@ HOSTILE = (
     Case(hostile.declared_infinite, Stream("320x180", seconds=3)),
     Case(hostile.thousand_fps, Code.FRAME_RATE),
     Case(hostile.sparse_index, Code.CORRUPT_STREAM),
+    Case(hostile.index_of_half_bytes, Code.RESOURCE_LIMIT, quick=True),
 )
 
 UNUSUAL = (

@@ -1,5 +1,6 @@
 """What the kernel saw: the children that parse strangers' files open no socket and no file but their own."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import gostream_worker
 
 from . import hostile, unusual
 from .media import Kitchen, Recipe
-from .strace import Trace, opened, sockets
+from .strace import Trace, connected, opened, sockets
 
 ROOT = Path(__file__).resolve().parents[2]
 #: What a program needs to start and to know its machine.
@@ -65,6 +66,27 @@ def test_children_open_no_socket_and_no_foreign_file(
     assert any("input.bin" in path for path in paths), "the trace has not seen the children at work"
     assert sockets(jailed) == []
     assert [path for path in paths if not _is_allowed(path, work)] == []
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("recipe", [*_DANGEROUS, unusual.plain], ids=lambda recipe: recipe.__name__)
+def test_children_that_read_a_stream_connect_to_the_worker_alone(
+    recipe: Recipe, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    records, work = tmp_path / "records", tmp_path / "work"
+    records.mkdir()
+    command = [sys.executable, "-m", "tests.corpus.pipeline", str(kitchen(recipe)), "--folder", str(work)]
+
+    trace = Trace.of([*command, "--stream"], records, timeout=500, cwd=ROOT)
+
+    jailed = trace.below("/jail.py")
+    [address] = connected(jailed)
+    port = re.fullmatch(
+        r'\{sa_family=AF_INET, sin_port=htons\((\d+)\), sin_addr=inet_addr\("127.0.0.1"\)\}', address
+    )
+    assert port, address
+    assert [call for call in sockets(jailed) if call.startswith(("bind", "listen", "accept"))] == []
+    assert [path for path in opened(jailed) if not _is_allowed(path, work)] == []
 
 
 def test_the_trace_sees_what_an_unguarded_program_does(kitchen: Kitchen, tmp_path: Path) -> None:

@@ -48,16 +48,26 @@ def small_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def upload(client: Client) -> Upload:
-    """Upload a file and follow it to the end of its processing."""
+def submit(client: Client) -> Upload:
+    """Upload a file and have it processed; the video as it is then."""
 
-    async def to_the_end(path: Path) -> video_pb2.Video:
+    async def upload_and_process(path: Path) -> video_pb2.Video:
         source = SourceFile(path)
         created = await client.create(
             title=path.stem, user_id="e2e", content_type="video/mp4", size_bytes=source.size
         )
         await put(created.upload, source, on_sent=lambda sent: None)
-        video = await client.process(created.video.id)
+        return await client.process(created.video.id)
+
+    return upload_and_process
+
+
+@pytest.fixture
+def upload(client: Client, submit: Upload) -> Upload:
+    """Upload a file and follow it to the end of its processing."""
+
+    async def to_the_end(path: Path) -> video_pb2.Video:
+        video = await submit(path)
         async with (
             asyncio.timeout(100),
             aclosing(follow(client, video.id, min_version=video.version)) as states,

@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.corpus.media import AAC, X264, ffmpeg, make, picture, sound
 
 SECONDS = 8
+LONG_SECONDS = 60
 _BESIDE = Path(__file__).resolve().parents[3] / "shared/data/bigbuckbunny.mp4"
 #: Lies beside the repository, or where GOSTREAM_REAL_FILM says; too large to be part of it.
 REAL_FILM = Path(os.environ.get("GOSTREAM_REAL_FILM", _BESIDE))
@@ -40,6 +41,13 @@ _RECIPES: Mapping[str, tuple[str, Sequence[Sequence[str]], Sequence[str]]] = {
 }
 UNUSUAL = tuple(_RECIPES)
 REAL = "real-film"
+
+
+def long_to_encode(folder: Path) -> Path:
+    """A minute that is hard enough to be watched while it is encoded."""
+    noise = ["-vf", "noise=alls=8:allf=t"]
+    inputs = [picture("1280x720", LONG_SECONDS), sound(LONG_SECONDS)]
+    return make(folder / "long.mp4", *inputs, codecs=[*noise, *X264, "-crf", "35", *AAC])
 
 
 def film(name: str, folder: Path) -> Path:

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,15 @@ class Decoded:
 
     frames: int
     complaints: str
+
+
+class Viewer:
+    """What a page says while it plays."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.started: asyncio.Future[dict[str, Any]] = loop.create_future()
+        self.report: asyncio.Future[dict[str, Any]] = loop.create_future()
 
 
 def decode(master_url: str, variant: int) -> Decoded:
@@ -71,28 +80,41 @@ def vlc(master_url: str) -> str:
 
 async def browse(master_url: str, home: Path) -> dict[str, Any]:
     """Play in Chromium with hls.js: start, every switch, seek to the end. What the page has to say of it."""
-    report: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-    async with _serve_page(report) as page_url, _chromium(f"{page_url}#{master_url}", home):
+    viewer = Viewer()
+    async with _serve_page(viewer) as page_url, _chromium(f"{page_url}#{master_url}", home):
         async with asyncio.timeout(PATIENCE):
-            return await report
+            return await viewer.report
 
 
 @asynccontextmanager
-async def _serve_page(report: "asyncio.Future[dict[str, Any]]") -> AsyncIterator[str]:
+async def browse_growing(master_url: str, home: Path) -> AsyncIterator[Viewer]:
+    """Play a stream in Chromium that is not finished yet, for as long as the block runs."""
+    viewer = Viewer()
+    async with _serve_page(viewer) as page_url, _chromium(f"{page_url}?growing#{master_url}", home):
+        yield viewer
+
+
+@asynccontextmanager
+async def _serve_page(viewer: Viewer) -> AsyncIterator[str]:
     async def page(_: web.Request) -> web.FileResponse:
         return web.FileResponse(_PAGE)
 
     async def script(_: web.Request) -> web.FileResponse:
         return web.FileResponse(HLS_JS)
 
-    async def receive(request: web.Request) -> web.Response:
-        told = await request.json()
-        if not report.done():
-            report.set_result(told)
-        return web.Response()
+    def receiver(told: asyncio.Future[dict[str, Any]]) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def receive(request: web.Request) -> web.Response:
+            if not told.done():
+                told.set_result(await request.json())
+            return web.Response()
+
+        return receive
 
     app = web.Application()
-    app.add_routes([web.get("/", page), web.get("/hls.js", script), web.post("/report", receive)])
+    app.add_routes([web.get("/", page), web.get("/hls.js", script)])
+    app.add_routes(
+        [web.post("/started", receiver(viewer.started)), web.post("/report", receiver(viewer.report))]
+    )
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

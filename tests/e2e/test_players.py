@@ -4,11 +4,14 @@ import asyncio
 import re
 import subprocess
 import sys
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
 from gostream.v1 import video_pb2
+from gostream_cli.client import Client
+from gostream_cli.follow import follow
 from tests.e2e import films, players
 from tests.e2e.conftest import Upload
 
@@ -87,6 +90,30 @@ async def test_a_browser_starts_switches_both_ways_and_seeks_to_the_end(
     # The browser counts from the first decoding time, and to the end of the last frame of the sound.
     assert abs(seen["duration"] - video.duration.ToTimedelta().total_seconds()) < 0.25
     assert seen["sound"] == (0 if name == "silent" else 1)
+
+
+@pytest.mark.skipif(not players.CHROMIUM, reason="Chromium is not installed")
+@pytest.mark.skipif(not players.HLS_JS.exists(), reason="hls.js is not here: make players")
+async def test_a_browser_that_begins_before_it_is_ready_plays_on_to_the_end(
+    client: Client, submit: Upload, tmp_path: Path
+) -> None:
+    video = await submit(await asyncio.to_thread(films.long_to_encode, tmp_path))
+    async with asyncio.timeout(280), aclosing(follow(client, video.id, min_version=video.version)) as states:
+        while not video.processing.playable_url:
+            video = await anext(states)
+        async with players.browse_growing(video.processing.playable_url, tmp_path / "home") as viewer:
+            await viewer.started
+            assert (await client.get(video.id)).video.status == video_pb2.Video.STATUS_PROCESSING
+            async for state in states:
+                video = state
+            seen = await viewer.report
+
+    assert video.status == video_pb2.Video.STATUS_READY, video.error
+    assert [error for error in seen["errors"] if "fatal=true" in error] == [], seen
+    assert seen["ended"], seen
+    assert abs(seen["duration"] - films.LONG_SECONDS) < 0.25
+    assert seen["sound"] == 1
+    assert seen["corrupted"] == 0
 
 
 @_EVERY_FILM

@@ -20,7 +20,7 @@ def values(arguments: list[str], option: str) -> list[str]:
 
 
 def arguments(**video: Any) -> list[str]:
-    return encode_arguments(plan(audio=AUDIO, **video), source="input.bin", folder=".")
+    return encode_arguments(plan(audio=AUDIO, **video), source="file:input.bin", folder=".")
 
 
 def test_only_one_local_file_may_be_read_and_only_by_listed_code() -> None:
@@ -57,7 +57,7 @@ def test_rungs_are_cut_at_whole_gops() -> None:
 def test_a_segment_is_never_a_rounding_error_longer_than_its_gops() -> None:
     made = plan(average_fps=Fraction(24000, 1001), base_fps=Fraction(24000, 1001))
 
-    told = Fraction(values(encode_arguments(made, source="s", folder="f"), "-hls_time")[0])
+    told = Fraction(values(encode_arguments(made, source="file:s", folder="f"), "-hls_time")[0])
     assert made.segment_duration - Fraction(1, 1_000_000) < told <= made.segment_duration
 
 
@@ -95,7 +95,7 @@ def test_the_worker_knows_every_profile_that_callers_may_name() -> None:
 
 
 def test_without_sound_nothing_is_mapped_for_it() -> None:
-    made = encode_arguments(plan(), source="s", folder="f")
+    made = encode_arguments(plan(), source="file:s", folder="f")
 
     assert values(made, "-map") == ["[v0]", "[v1]", "[v2]", "[poster]", "[storyboard]"]
     assert "-c:a" not in made

@@ -11,7 +11,7 @@ from imageio_ffmpeg import get_ffmpeg_exe
 from gostream_shared.domain.video import VideoStatus
 from gostream_worker.admission import SourceLimits, admit
 from gostream_worker.ffmpeg.probe import probe_source
-from gostream_worker.ladder import DEFAULT_PROFILE, Plan, make_plan
+from gostream_worker.ladder import DEFAULT_PROFILE, STANDARD_FPS, Plan, make_plan
 from gostream_worker.measuring import measure
 
 from . import clips
@@ -36,6 +36,17 @@ def fit(folder: Path) -> Path:
 def fit_matroska(folder: Path) -> Path:
     """Its times are rounded to milliseconds."""
     return made(folder, "fit.mkv")
+
+
+def skipping(folder: Path) -> Path:
+    """One frame of 25 a second is missing, so the container says that they are 24.88 a second."""
+    skip = ["-vf", "select='not(eq(n,100))'", "-fps_mode", "vfr"]
+    source = make(
+        folder / "skipping.mp4", picture("640x360", 8), sound(8), codecs=[*_SMALL, *skip, *_GOOD_SOUND]
+    )
+    path = source.with_suffix(".mkv")
+    ffmpeg("-v", "error", "-i", str(source), "-c", "copy", str(path))
+    return path
 
 
 def irregular(folder: Path) -> Path:
@@ -81,7 +92,7 @@ def turned(folder: Path) -> Path:
 
 
 async def planned(path: Path) -> Plan:
-    probe = await probe_source(path)
+    probe = await probe_source(f"file:{path}", folder=path.parent)
     admit(probe, SourceLimits(max_bytes=1 << 30, max_duration=3600))
     return make_plan(probe, DEFAULT_PROFILE)
 
@@ -93,6 +104,13 @@ async def test_what_is_fit_is_copied(clip: Clips, recipe: Recipe) -> None:
     assert plan.copied is not None
     assert plan.copied.longest <= 7
     assert plan.copies_sound
+
+
+async def test_the_rate_is_that_of_the_frames_where_a_container_knows_only_their_average(clip: Clips) -> None:
+    plan = await planned(clip(skipping))
+
+    assert plan.video.average_fps not in STANDARD_FPS
+    assert plan.fps == 25
 
 
 @pytest.mark.parametrize(

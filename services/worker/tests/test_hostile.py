@@ -40,8 +40,9 @@ REFUSED: list[tuple[Recipe, Code]] = [
 async def test_a_bad_source_is_refused_before_anything_is_encoded(
     clip: Clips, recipe: Recipe, code: Code
 ) -> None:
+    path = clip(recipe)
     with pytest.raises(ProcessingFailedError) as error:
-        admit(await probe_source(clip(recipe)), LIMITS)
+        admit(await probe_source(f"file:{path}", folder=path.parent), LIMITS)
 
     assert error.value.code is code
     assert not error.value.failure.retryable

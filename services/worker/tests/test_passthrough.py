@@ -152,7 +152,7 @@ def test_other_sound_is_encoded(track: dict[str, Any], scanned: dict[str, Any]) 
 
 
 def test_only_the_other_rungs_are_encoded_with_the_sources_key_frames() -> None:
-    made = encode_arguments(plan(scan(*[2] * 30)), source="input.bin", folder=".")
+    made = encode_arguments(plan(scan(*[2] * 30)), source="file:input.bin", folder=".")
 
     assert values(made, "-map") == ["0:0", "[v1]", "[v2]", "0:1", "0:1", "[poster]", "[storyboard]"]
     assert values(made, "-c:v") == ["copy", "libx264", "libx264"]
@@ -167,4 +167,4 @@ def test_the_graph_has_no_loose_end_when_the_only_rung_is_copied() -> None:
     made = plan(scan(*[2] * 30, size=5000), width=320, height=180)
 
     assert filter_graph(made).split(";")[1].endswith("split=2[p][b]")
-    assert values(encode_arguments(made, source="s", folder="f"), "-c:v") == ["copy"]
+    assert values(encode_arguments(made, source="file:s", folder="f"), "-c:v") == ["copy"]

@@ -12,11 +12,10 @@ import pytest
 
 from gostream_shared.db.database import PostgresDatabase, PostgresTransaction
 from gostream_shared.domain.errors import BackendUnavailableError
-from gostream_shared.domain.video import VideoStatus, source_key
+from gostream_shared.domain.video import VideoStatus
 from gostream_shared.storage import StoredObject
 from gostream_worker.attempts import DONE
 from gostream_worker.measuring import measure
-from gostream_worker.source import fetch_source
 
 from . import clips
 from .clips import Clips, Recipe
@@ -48,7 +47,7 @@ async def test_a_film_is_published_whole(worker: Worker, clip: Clips) -> None:
         "v1/storyboard.jpg",
         "v1/storyboard.vtt",
     ]
-    assert worker.recorder.announced == [(video.id, video.version)]
+    assert worker.recorder.announced[-1] == (video.id, video.version)
     assert worker.recorder.refreshed == [video.id]
     assert worker.leftovers() == []
 
@@ -285,26 +284,27 @@ async def test_what_an_attempt_before_has_left_is_not_published(worker: Worker, 
     assert not [name for name in await worker.published(video_id) if "720p" in name]
 
 
-async def test_a_source_replaced_before_it_is_fetched_is_taken_as_it_is_then(
-    worker: Worker, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_source_replaced_before_it_is_copied_is_taken_as_it_is_then(
+    worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     video_id = await worker.upload(clip(clips.silent))
-    key = source_key(video_id)
+    job = await worker.start(video_id)
     store = worker.outside.store
     download = store.download
-    replaced: list[str] = []
 
     async def replace_first(key: str, to: Path, *, etag: str) -> None:
-        if not replaced:
-            replaced.append(etag)
-            await store.put(key, clip(clips.plain), content_type="video/mp4")
+        await store.put(key, clip(clips.odd_size), content_type="video/mp4")
         await download(key, to, etag=etag)
 
-    monkeypatch.setattr(store, "download", replace_first)
-    path = await fetch_source(store, video_id, tmp_path, worker.settings.limits)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "download", replace_first)
+        assert (await worker.attempts.transcode(job)).again_in is not None
+    await worker.attempts.transcode(job)
 
-    assert path.read_bytes() == clip(clips.plain).read_bytes()
-    assert (await store.head(key)).etag not in replaced
+    video = await worker.video(video_id)
+    assert video.status is VideoStatus.READY, video.failure
+    assert video.publication is not None
+    assert video.publication.renditions[0].height == 240
 
 
 async def test_who_loses_the_fence_on_the_way_to_publication_writes_no_master(
@@ -328,6 +328,25 @@ async def test_who_loses_the_fence_on_the_way_to_publication_writes_no_master(
     assert (await worker.video(video_id)).status is VideoStatus.PROCESSING
     published = set(await worker.published(video_id))
     assert published == {"v1/poster.jpg", "v1/storyboard.jpg", "v1/storyboard.vtt"}, "the renditions are gone"
+
+
+async def test_the_same_job_delivered_twice_at_once_leaves_one_set_of_bytes(
+    worker: Worker, clip: Clips
+) -> None:
+    video_id = await worker.upload(clip(clips.long_enough_for_two_segments))
+    job = await worker.start(video_id)
+
+    verdicts = await asyncio.gather(worker.attempts.transcode(job), worker.attempts.transcode(job))
+
+    assert set(verdicts) == {DONE}
+    video = await worker.video(video_id)
+    assert (video.status, video.attempt) == (VideoStatus.READY, 2), video.failure
+    published = await worker.published(video_id)
+    segments = [name for name in published if name.endswith(".ts")]
+    assert len(segments) == 6
+    assert all(name.endswith("-2.ts") for name in segments), "of the first delivery nothing is left"
+    assert await broken_rules(await worker.save(video_id)) == []
+    assert worker.leftovers() == []
 
 
 async def test_a_slow_announcement_does_not_turn_success_into_a_lost_fence(

@@ -139,7 +139,9 @@ def shades_to_encode(folder: Path) -> Path:
 @pytest.mark.stack
 @pytest.mark.parametrize("recipe", [shades, shades_to_encode], ids=lambda recipe: recipe.__name__)
 async def test_every_cue_shows_the_picture_of_its_time(worker: Worker, clip: Clips, recipe: Recipe) -> None:
-    copied = make_plan(await probe_source(clip(recipe)), DEFAULT_PROFILE).copied is not None
+    source = clip(recipe)
+    probe = await probe_source(f"file:{source}", folder=source.parent)
+    copied = make_plan(probe, DEFAULT_PROFILE).copied is not None
     video = await worker.process(clip(recipe))
 
     assert video.status is VideoStatus.READY, video.failure

@@ -53,6 +53,10 @@ class ObjectStore(Protocol):
         """Stream the object into a file. Raises ObjectNotFoundError when it is gone or was replaced."""
         ...
 
+    async def read_range(self, key: str, *, start: int, size: int, etag: str) -> bytes:
+        """`size` bytes from `start` on, fewer where the object ends. Raises as `download` does."""
+        ...
+
     def list(self, prefix: str) -> AsyncIterator[StoredObject]:
         """Every object below the prefix."""
         ...

@@ -14,6 +14,8 @@ MAX_FPS = 480
 
 #: Demuxers that may read a source. All read one local file; none follows references to others.
 CONTAINERS = ("mov", "matroska", "mpegts", "mpeg", "avi", "flv", "asf", "ogg")
+#: Protocols that the source may be read by; either way there is nothing else at the other end.
+FILE_PROTOCOLS, LOOPBACK_PROTOCOLS = ("file",), ("http", "tcp")
 VIDEO_DECODERS = (
     *("h264", "hevc", "av1", "libdav1d", "vp8", "vp9", "libvpx", "libvpx-vp9", "mpeg4", "mpeg2video"),
     *("mpeg1video", "h263", "flv", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2", "wmv3", "vc1", "theora"),
@@ -42,6 +44,11 @@ class SourceLimits:
 
     max_bytes: int
     max_duration: float
+
+
+def protocols(url: str) -> tuple[str, ...]:
+    """What is needed to read the source at that URL, and no more."""
+    return FILE_PROTOCOLS if url.startswith("file:") else LOOPBACK_PROTOCOLS
 
 
 def admit_size(size_bytes: int, limits: SourceLimits) -> None:

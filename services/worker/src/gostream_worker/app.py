@@ -82,7 +82,7 @@ def _settings(config: WorkerConfig) -> Settings:
     limits = SourceLimits(
         max_bytes=config.source_max_bytes, max_duration=config.source_max_duration.total_seconds()
     )
-    return Settings(profiles=PROFILES, limits=limits)
+    return Settings(profiles=PROFILES, limits=limits, max_copied_bytes=config.source_max_copied_bytes)
 
 
 async def serve(config: WorkerConfig) -> None:

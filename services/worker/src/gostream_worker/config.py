@@ -25,6 +25,9 @@ class WorkerConfig(Config):
     )
     encoder_memory_bytes: int = Field(8 << 30, gt=0, description="address space of one encoder")
     source_max_bytes: int = Field(5 << 30, gt=0, description="largest source accepted")
+    source_max_copied_bytes: int = Field(
+        200 << 20, ge=0, description="sources above it are read from the object store while they are encoded"
+    )
     source_max_duration: Duration = Field(timedelta(hours=12), description="longest source accepted")
     job_lease: Duration = Field(
         timedelta(seconds=6), description="silence after which another worker takes a job over"

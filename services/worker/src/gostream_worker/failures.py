@@ -22,6 +22,7 @@ class Code(enum.StrEnum):
     SOURCE_EMPTY = "SOURCE_EMPTY"
     SOURCE_GONE = "SOURCE_GONE"
     SOURCE_NOT_MEDIA = "SOURCE_NOT_MEDIA"
+    SOURCE_REPLACED = "SOURCE_REPLACED"
     TOO_LARGE = "TOO_LARGE"
     UNSUPPORTED_CONTAINER = "UNSUPPORTED_CONTAINER"
     UNSUPPORTED_CODEC = "UNSUPPORTED_CODEC"
@@ -42,6 +43,7 @@ _SENTENCES: Mapping[Code, str] = MappingProxyType(
     {
         Code.SOURCE_EMPTY: "The uploaded file is empty.",
         Code.SOURCE_GONE: "The uploaded file is no longer there; upload it again.",
+        Code.SOURCE_REPLACED: "The file was uploaded anew while it was being processed; try again.",
         Code.SOURCE_NOT_MEDIA: "The uploaded file is not a video.",
         Code.TOO_LARGE: "The uploaded file is larger than this service accepts.",
         Code.UNSUPPORTED_CONTAINER: "This kind of file is not supported; try MP4, MOV, MKV, WebM, TS or AVI.",
@@ -65,6 +67,7 @@ _CLASSES: Mapping[Code, FailureClass] = MappingProxyType(
         Code.INTERNAL: FailureClass.INTERNAL,
         # Others may know it: while a new version is being rolled out, workers of both are at work.
         Code.UNKNOWN_PROFILE: FailureClass.INTERNAL,
+        Code.SOURCE_REPLACED: FailureClass.INTERNAL,  # the next attempt takes what is there then
         Code.BACKEND_UNAVAILABLE: FailureClass.INTERNAL,
     }
 )

@@ -47,7 +47,7 @@ from gostream_worker.metrics import ENCODER_SPEED
 from gostream_worker.renditions import Presentation, present
 from gostream_worker.reporting import ProgressReporter
 from gostream_worker.retry import patiently
-from gostream_worker.source import SOURCE_NAME, fetch_source
+from gostream_worker.source import open_source
 from gostream_worker.stills import Stills, put_stills
 from gostream_worker.uploading import PLAYLIST_TYPE, EncodeUploader
 from gostream_worker.workdir import WorkDirectory
@@ -72,11 +72,15 @@ class Outside:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How this deployment encodes. `step_patience`: seconds that one step waits for a backend."""
+    """How this deployment encodes. `step_patience`: seconds that one step waits for a backend.
+
+    Sources above `max_copied_bytes` are not copied to the work directory but read from the store.
+    """
 
     profiles: Mapping[str, Profile]
     limits: SourceLimits
     step_patience: float = 120.0
+    max_copied_bytes: int = 200 << 20
 
 
 class TranscodeService:
@@ -161,18 +165,25 @@ class TranscodeService:
         if profile is None:
             raise ProcessingFailedError(Code.UNKNOWN_PROFILE, f"no profile is called {encode.profile!r}")
         reporter.enter("fetching")
-        source = await fetch_source(self._outside.store, encode.video_id, folder, self._settings.limits)
-        reporter.enter("probing")
-        probe = await probe_source(source)
-        admit(probe, self._settings.limits)
-        # Copied tracks are as good as their source: when an attempt failed for it, the next one encodes.
-        plan = make_plan(probe, profile, may_copy=encode.tries == 1)
-        _log_plan(plan)
-        reporter.enter("encoding")
-        early = EarlyStream(
-            plan, uploader, partial(self._announce_playable, encode), partial(self._holding_fence, encode)
-        )
-        measured = await self._encode(_Run(encode, plan, folder), uploader, early, reporter)
+        async with open_source(
+            self._outside.store,
+            encode.video_id,
+            folder,
+            self._settings.limits,
+            max_copied=self._settings.max_copied_bytes,
+        ) as source:
+            reporter.enter("probing")
+            probe = await probe_source(source.url, folder=folder, patience=source.patience)
+            admit(probe, self._settings.limits)
+            # Copied tracks are as good as their source: when an attempt failed for it, the next one encodes.
+            plan = make_plan(probe, profile, may_copy=encode.tries == 1)
+            _log_plan(plan)
+            reporter.enter("encoding")
+            early = EarlyStream(
+                plan, uploader, partial(self._announce_playable, encode), partial(self._holding_fence, encode)
+            )
+            run = _Run(encode, plan, folder, source.url)
+            measured = await self._encode(run, uploader, early, reporter)
         reporter.enter("publishing")
         presentation = present(plan, measured, encode)
         await require_conformance(presentation, measured, number=encode.number)
@@ -205,7 +216,7 @@ class TranscodeService:
             uploading = tasks.create_task(uploader.follow(folder, renditions, encoded))
             tasks.create_task(early.follow(encoded))
             report = await self._encoder.run(
-                encode_arguments(plan, source=SOURCE_NAME, folder=".", attempt=run.encode.attempt),
+                encode_arguments(plan, source=run.source, folder=".", attempt=run.encode.attempt),
                 folder=folder,
                 duration=plan.duration,
                 on_progress=partial(_note_progress, reporter, plan.duration),
@@ -267,6 +278,7 @@ class _Run:
     encode: Encode
     plan: Plan
     folder: Path
+    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

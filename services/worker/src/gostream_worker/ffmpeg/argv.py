@@ -1,11 +1,11 @@
 """The arguments of ffmpeg, as a pure function of the plan.
 
-Every argument is ours: the source has a fixed name, and nothing that a user typed ever stands here.
+Every argument is ours: the source has an address of ours, and nothing that a user typed ever stands here.
 """
 
 from collections.abc import Sequence
 
-from gostream_worker.admission import AUDIO_DECODERS, CONTAINERS, MAX_PIXELS, VIDEO_DECODERS
+from gostream_worker.admission import AUDIO_DECODERS, CONTAINERS, MAX_PIXELS, VIDEO_DECODERS, protocols
 from gostream_worker.hls import AUDIO, attempted
 from gostream_worker.ladder import Plan, Rung
 from gostream_worker.storyboard import SHEET, plan_storyboard
@@ -19,10 +19,10 @@ _POSTER_MAX_SIDE = 720
 
 
 def encode_arguments(plan: Plan, *, source: str, folder: str, attempt: int = 1) -> list[str]:
-    """Encode all rungs, the sound and the stills in one process, below `folder`/{rendition}/."""
+    """Encode the source at that URL: all rungs, the sound and the stills in one process, below `folder`/."""
     names = attempted("%05d.ts", attempt)
     edits = ["-ignore_editlist", "1"] if plan.ignores_edits else []
-    arguments = [*_process_options(), *_input_options(), *edits, "-i", f"file:{source}"]
+    arguments = [*_process_options(), *_input_options(source), *edits, "-i", source]
     arguments += ["-filter_complex", filter_graph(plan)]
     for number, rung in enumerate(plan.rungs):
         picture = _copied_picture(plan) if number == 0 and plan.copied else _encoded_picture(plan, number)
@@ -111,10 +111,10 @@ def _process_options() -> list[str]:
     ]
 
 
-def _input_options() -> list[str]:
-    """What may be read: one local file, by these demuxers and decoders, in these sizes."""
+def _input_options(source: str) -> list[str]:
+    """What may be read: the source's one file, by these demuxers and decoders, in these sizes."""
     return [
-        *("-protocol_whitelist", "file", "-format_whitelist", ",".join(CONTAINERS)),
+        *("-protocol_whitelist", ",".join(protocols(source)), "-format_whitelist", ",".join(CONTAINERS)),
         *("-codec_whitelist", ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS))),
         *("-max_pixels", str(MAX_PIXELS), "-dn", "-sn"),
     ]

@@ -10,21 +10,25 @@ from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.ffmpeg.process import ChildLimits, limited_child
 from gostream_worker.media import Probe
 
-#: Seconds that a probe may take, of CPU too.
+#: Seconds that a probe may take, and of CPU.
 PROBE_TIMEOUT = 60.0
 _MAX_ANSWER = 2 << 20
 _MEMORY = 2 << 30
 _probe = TypeAdapter(Probe)
 
 
-async def probe_source(path: Path, *, timeout: float = PROBE_TIMEOUT) -> Probe:
-    """Look into the file. Raises ProcessingFailedError; whatever is in the file, this process is safe."""
-    command = [sys.executable, "-I", "-m", "gostream_worker.ffmpeg.probe_child", str(path)]
-    limits = ChildLimits(memory=_MEMORY, cpu_seconds=int(timeout), file_bytes=1)
+async def probe_source(url: str, *, folder: Path, patience: float = 0.0) -> Probe:
+    """Look into the source, from the folder. Raises ProcessingFailedError; nothing in it harms this process.
+
+    `patience`: seconds that it may take to arrive, beside those of the probe itself.
+    """
+    command = [sys.executable, "-I", "-m", "gostream_worker.ffmpeg.probe_child", url]
+    limits = ChildLimits(memory=_MEMORY, cpu_seconds=int(PROBE_TIMEOUT), file_bytes=1)
+    timeout = PROBE_TIMEOUT + patience
     try:
         async with (
             asyncio.timeout(timeout),
-            limited_child(command, limits, folder=path.parent) as child,
+            limited_child(command, limits, folder=folder) as child,
         ):
             assert child.stdout is not None and child.stderr is not None  # noqa: S101, PT018 - piped
             answer, complaint = await asyncio.gather(_read(child.stdout), _read(child.stderr))

@@ -1,4 +1,4 @@
-"""The probing child: `python -m gostream_worker.ffmpeg.probe_child FILE` writes its answer to stdout.
+"""The probing child: `python -m gostream_worker.ffmpeg.probe_child URL` writes its answer to stdout.
 
 `OK` and the probe as JSON on the next line, or a failure's code and what it is about. Runs limited
 (gostream_worker.ffmpeg.process) and starts fast: nothing but PyAV is imported, and only here.
@@ -8,7 +8,7 @@ import json
 import sys
 from dataclasses import asdict, replace
 from fractions import Fraction
-from pathlib import Path
+from typing import BinaryIO
 
 import av
 from av.audio.stream import AudioStream
@@ -17,14 +17,14 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from gostream_worker.admission import AUDIO_DECODERS, CONTAINERS, MAX_PIXELS, VIDEO_DECODERS
+from gostream_worker.admission import AUDIO_DECODERS, CONTAINERS, MAX_PIXELS, VIDEO_DECODERS, protocols
 from gostream_worker.failures import Code, ProcessingFailedError
-from gostream_worker.ffmpeg.scan import scan_tracks
+from gostream_worker.ffmpeg.opening import open_bytes, size_of
+from gostream_worker.ffmpeg.scan import base_rate, scan_tracks
 from gostream_worker.ffmpeg.sniff import is_cut_off, refused_by_signature
 from gostream_worker.media import AudioTrack, Probe, VideoTrack
 
 _OPTIONS = {
-    "protocol_whitelist": "file",
     "format_whitelist": ",".join(CONTAINERS),
     "codec_whitelist": ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS)),
     "max_pixels": str(MAX_PIXELS),
@@ -35,57 +35,62 @@ _SAMPLED_PACKETS = 500
 
 
 def main() -> None:
-    path = Path(sys.argv[1])
     try:
-        code, body = "OK", json.dumps(asdict(look_into(path)), default=str)
+        code, body = "OK", json.dumps(asdict(look_into(sys.argv[1])), default=str)
     except ProcessingFailedError as error:
         code, body = error.code, error.detail
     except MemoryError:
         code, body = Code.RESOURCE_LIMIT, "out of memory"
+    except av.FFmpegError as error:
+        code, body = Code.CORRUPT_STREAM, str(error)[:200]
     sys.stdout.buffer.write(f"{code}\n{body}".encode())
 
 
-def look_into(path: Path) -> Probe:
-    """Raises ProcessingFailedError with the reason why the file cannot be encoded."""
-    with path.open("rb") as file:
-        refused_by_signature(file.read(4096))
+def look_into(url: str) -> Probe:
+    """Raises ProcessingFailedError with the reason why the source cannot be encoded."""
     av.logging.set_level(av.logging.WARNING)
-    with av.logging.Capture(local=False) as log:
-        with _open(path, log) as container:
+    with open_bytes(url) as file, av.logging.Capture(local=False) as log:
+        refused_by_signature(file.read(4096))
+        with _open(url, file, log) as container:
             try:
-                return _look(container, path, log)
+                return _look(container, file, log)
             except ProcessingFailedError as error:
                 if error.code is not Code.CORRUPT_STREAM or not container.format.name.startswith("mov"):
                     raise
-        with _open(path, log, ignore_editlist="1") as container:
-            return replace(_look(container, path, log), ignores_edits=True)
+        with _open(url, file, log, ignore_editlist="1") as container:
+            return replace(_look(container, file, log), ignores_edits=True)
 
 
-def _look(container: InputContainer, path: Path, log: _Log) -> Probe:
-    if is_cut_off(path):
+def _look(container: InputContainer, file: BinaryIO, log: _Log) -> Probe:
+    size = size_of(file)
+    if is_cut_off(file, size):
         raise ProcessingFailedError(Code.TRUNCATED, "the container's last part is cut off")
     video = _choose_video(container)
     audio = _choose_audio(container)
     sample = _decode_sample(container, video, log)
     duration = _duration(container, video)
+    rate = base_rate(container, video)
     pictures, sound = scan_tracks(container, video, audio)
     return Probe(
         container=container.format.name.split(",")[0],
         duration=duration,
-        size_bytes=path.stat().st_size,
-        video=replace(_video_track(video, sample), scan=pictures),
+        size_bytes=size,
+        video=replace(_video_track(video, sample), base_fps=rate, scan=pictures),
         audio=None if audio is None else replace(_audio_track(audio), scan=sound),
     )
 
 
-def _open(path: Path, log: _Log, **options: str) -> InputContainer:
+def _open(url: str, file: BinaryIO, log: _Log, **options: str) -> InputContainer:
+    allowed = {"protocol_whitelist": ",".join(protocols(url))}
     try:
-        return av.open(f"file:{path}", options=_OPTIONS | options)
+        return av.open(url, options=_OPTIONS | allowed | options)
+    except MemoryError:
+        raise  # is an FFmpegError too, but says nothing of the file
     except av.FFmpegError as error:
         said = _said(log)
         if "not on whitelist" in said and "misdetection possible" not in said:
             raise ProcessingFailedError(Code.UNSUPPORTED_CONTAINER, said[:200]) from error
-        if "moov atom not found" in said and is_cut_off(path):
+        if "moov atom not found" in said and is_cut_off(file, size_of(file)):
             raise ProcessingFailedError(Code.TRUNCATED, "no index") from error
         raise ProcessingFailedError(Code.SOURCE_NOT_MEDIA, str(error)[:200]) from error
 
@@ -122,6 +127,8 @@ def _decode_sample(container: InputContainer, video: VideoStream, log: _Log) -> 
             raise ProcessingFailedError(Code.ENCRYPTED_SOURCE)
         try:
             frames += [frame for frame in packet.decode() if isinstance(frame, VideoFrame)]
+        except MemoryError:
+            raise
         except av.FFmpegError as error:
             failure = error
         if len(frames) >= _SAMPLED_FRAMES or number >= _SAMPLED_PACKETS:
@@ -155,7 +162,6 @@ def _video_track(video: VideoStream, sample: list[VideoFrame]) -> VideoTrack:
         sample_aspect=video.sample_aspect_ratio or Fraction(1),
         rotation=round(-first.rotation) % 360,
         average_fps=video.average_rate or Fraction(0),
-        base_fps=video.base_rate or Fraction(0),
         interlaced=any(frame.interlaced_frame for frame in sample),
         transfer=int(first.color_trc),
     )

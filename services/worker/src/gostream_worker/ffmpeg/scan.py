@@ -1,7 +1,8 @@
-"""What all packets of a file say of its tracks, read without decoding: whether they can be copied."""
+"""What packets say of their tracks, without decoding: the rate, and whether they can be copied."""
 
 from collections.abc import Iterable
-from itertools import pairwise
+from fractions import Fraction
+from itertools import islice, pairwise
 from time import monotonic
 from typing import Any, TypeAlias
 
@@ -23,6 +24,8 @@ _MAX_PACKETS = 4_000_000
 #: Containers that keep the parameter sets in one place for all pictures.
 _CONTAINERS = ("mov", "matroska", "flv")
 _CLOCK = 90_000
+#: Packets that tell a rate from times in milliseconds: the error stays far below that between two standards.
+_RATE_PACKETS = 200
 _AAC_FRAME = 1024
 #: What a container may round a time to.
 _ROUNDING = 180
@@ -46,6 +49,31 @@ def scan_tracks(
     except av.FFmpegError:
         return None, None
     return pictures.found() if pictures else None, sound.found() if sound else None
+
+
+def base_rate(container: InputContainer, video: VideoStream) -> Fraction:
+    """The grid that the pictures' times lie on; 0 when nothing is known of it.
+
+    Matroska only says how long a frame lasts on average, after cuts and gaps: then the first packets tell.
+    """
+    said = video.base_rate or Fraction(0)
+    if container.format.name.startswith("matroska") and said == video.average_rate:
+        return _usual_rate(container, video) or said
+    return said
+
+
+def _usual_rate(container: InputContainer, video: VideoStream) -> Fraction | None:
+    """From the mean of those gaps that are about as long as most are: times are rounded to milliseconds."""
+    try:
+        container.seek(0)
+        packets = islice(container.demux(video), _RATE_PACKETS)
+        times = sorted(p.pts * p.time_base for p in packets if p.pts is not None and p.time_base is not None)
+    except av.FFmpegError:
+        return None
+    gaps = sorted(after - before for before, after in pairwise(times))
+    median = gaps[len(gaps) // 2] if gaps else Fraction(0)
+    usual = [gap for gap in gaps if abs(gap - median) <= median / 4]
+    return len(usual) / sum(usual, Fraction(0)) if median else None
 
 
 def _read(packets: Iterable[Packet], pictures: "_Pictures | None", sound: "_Sound | None") -> bool:

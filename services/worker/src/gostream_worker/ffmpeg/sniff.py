@@ -1,7 +1,7 @@
 """What the first bytes and the outermost boxes of a file say, before any library parses it."""
 
 import re
-from pathlib import Path
+from typing import BinaryIO
 
 from gostream_worker.failures import Code, ProcessingFailedError
 
@@ -21,6 +21,8 @@ _REFUSED = tuple(
     )
 )
 _BOX = re.compile(rb"[a-zA-Z0-9 ]{4}")
+#: The rest is not looked at: a served file costs a request for each.
+_MAX_BOXES = 10_000
 _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 
 
@@ -30,24 +32,25 @@ def refused_by_signature(head: bytes) -> None:
         raise ProcessingFailedError(Code.UNSUPPORTED_CONTAINER, "not a container of video")
 
 
-def is_cut_off(path: Path) -> bool:
+def is_cut_off(file: BinaryIO, size: int) -> bool:
     """Whether an MP4 or MOV file ends before its last box does, or has no index; False for other files."""
-    size, offset, boxes = path.stat().st_size, 0, set[bytes]()
-    with path.open("rb") as file:
-        while offset < size and len(boxes) < 1000:
-            file.seek(offset)
-            header = file.read(16)
-            length, kind = int.from_bytes(header[:4], "big"), header[4:8]
-            if not boxes and kind not in _FIRST_BOXES:
-                return False
-            if len(header) < 8 or not _BOX.fullmatch(kind):
-                break  # trailing bytes that are no box; players ignore them
-            if length == 1:
-                length = int.from_bytes(header[8:16], "big")
-            elif length == 0:
-                length = size - offset
-            boxes.add(kind)
-            if offset + length > size:
-                return kind in (b"mdat", b"moov", b"moof")
-            offset += max(length, 8)
+    offset, boxes = 0, set[bytes]()
+    for _ in range(_MAX_BOXES):
+        if offset >= size:
+            break
+        file.seek(offset)
+        header = file.read(16)
+        length, kind = int.from_bytes(header[:4], "big"), header[4:8]
+        if not boxes and kind not in _FIRST_BOXES:
+            return False
+        if len(header) < 8 or not _BOX.fullmatch(kind):
+            break  # trailing bytes that are no box; players ignore them
+        if length == 1:
+            length = int.from_bytes(header[8:16], "big")
+        elif length == 0:
+            length = size - offset
+        boxes.add(kind)
+        if offset + length > size:
+            return kind in (b"mdat", b"moov", b"moof")
+        offset += max(length, 8)
     return bool(boxes) and b"moov" not in boxes

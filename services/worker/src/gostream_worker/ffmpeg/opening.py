@@ -1,0 +1,61 @@
+"""The bytes of a source at its URL, for looks that need no library. Runs in the probing child."""
+
+import http.client
+import io
+from pathlib import Path
+from typing import BinaryIO, cast
+from urllib.parse import urlsplit
+
+_TIMEOUT = 60.0
+
+
+def open_bytes(url: str) -> BinaryIO:
+    """A local file, or one that the worker serves on loopback."""
+    if url.startswith("file:"):
+        return Path(url.removeprefix("file:")).open("rb")
+    return cast("BinaryIO", _ServedFile(url))
+
+
+def size_of(file: BinaryIO) -> int:
+    return file.seek(0, io.SEEK_END)
+
+
+class _ServedFile(io.RawIOBase):
+    """One request for each read."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._connection = http.client.HTTPConnection(parts.netloc, timeout=_TIMEOUT)
+        self._path = parts.path
+        self._position = 0
+        self._size = int(self._get(0, 1)[1].rpartition("/")[2])
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = start + offset
+        return self._position
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        wanted = min(len(buffer), self._size - self._position)
+        if wanted <= 0:
+            return 0
+        data, _ = self._get(self._position, wanted)
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        self._connection.close()
+        super().close()
+
+    def _get(self, start: int, size: int) -> tuple[bytes, str]:
+        """The bytes, and what the server says of their place in the whole."""
+        self._connection.request("GET", self._path, headers={"Range": f"bytes={start}-{start + size - 1}"})
+        answer = self._connection.getresponse()
+        return answer.read(), answer.headers["Content-Range"]
