@@ -6,51 +6,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-import asyncpg
 import grpc
 import pytest
 
 from gostream.v1.video_pb2 import Video
 from gostream.v1.video_service_pb2 import (
-    CancelProcessRequest,
     CreateVideoRequest,
     DeleteVideoRequest,
     GetVideoRequest,
-    ProcessOptions,
     TriggerProcessRequest,
 )
 from gostream_shared.db.database import PostgresDatabase
-from gostream_shared.domain.video import Failure, Publication, Rendition, Source
-
-CDN = "http://cdn.test:8081"
-PUBLICATION = Publication(
-    duration=timedelta(seconds=12, milliseconds=40),
-    source=Source(container="mov", codecs=("h264", "aac"), size_bytes=1234, fps=25.0),
-    renditions=(
-        Rendition(
-            name="720p",
-            width=1280,
-            height=720,
-            codecs="avc1.64001f,mp4a.40.2",
-            average_bandwidth=2_000_000,
-            peak_bandwidth=2_500_000,
-        ),
-    ),
-    poster="v1/poster.jpg",
-    storyboard="v1/storyboard.vtt",
-)
-
-
-async def publish(database: PostgresDatabase, video_id: str, number: int = 1) -> None:
-    """Do a worker's part."""
-    encode = await database.videos.begin_attempt(UUID(video_id), number, worker="w")
-    await database.videos.mark_video_ready(encode, PUBLICATION)
-
-
-async def jobs(database: PostgresDatabase) -> list[asyncpg.Record]:
-    return await database.pool.fetch(
-        "SELECT entrypoint, payload, execute_after - now() AS delay FROM pgqueuer ORDER BY id"
-    )
 
 
 async def test_a_created_video_is_read_back_and_its_source_uploaded(api: Any) -> None:
@@ -118,191 +84,6 @@ async def test_every_wrong_field_is_named_at_once(api: Any, refused: Any) -> Non
     assert refusal.fields == {"title", "user_id", "content_type", "size_bytes", "request_id"}
 
 
-async def test_processing_needs_an_uploaded_source(api: Any, refused: Any) -> None:
-    created = await api.create()
-
-    refusal = await refused(api.stub.TriggerProcess(TriggerProcessRequest(id=created.video.id)))
-
-    assert (refusal.code, refusal.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "SOURCE_NOT_UPLOADED")
-    violation = refusal.details["PreconditionFailure"].violations[0]
-    assert (violation.type, violation.subject) == ("SOURCE_NOT_UPLOADED", created.video.id)
-
-
-async def test_a_source_that_is_too_large_is_not_processed(
-    start_api: Callable[..., Awaitable[Any]], refused: Any
-) -> None:
-    api = await start_api(SOURCE_MAX_BYTES="3")
-    video_id = await api.uploaded()
-
-    refusal = await refused(api.stub.TriggerProcess(TriggerProcessRequest(id=video_id)))
-    at_creation = await refused(api.stub.CreateVideo(CreateVideoRequest(title="x", size_bytes=4)))
-
-    assert refusal.reason == "SOURCE_TOO_LARGE"
-    assert at_creation.fields == {"size_bytes"}
-
-
-async def test_processing_is_started_and_enqueued_once_however_often_it_is_asked_for(
-    api: Any, database: PostgresDatabase
-) -> None:
-    video_id = await api.uploaded()
-
-    answers = await asyncio.gather(
-        *(api.stub.TriggerProcess(TriggerProcessRequest(id=video_id)) for _ in range(8))
-    )
-
-    assert {(video.status, video.version) for video in answers} == {(Video.STATUS_PROCESSING, 2)}
-    assert answers[0].processing.stage == "queued"
-    assert answers[0].processing.encode_id == "1"
-    assert [job["entrypoint"] for job in await jobs(database)] == ["transcode"]
-
-
-async def test_nothing_is_started_when_the_job_cannot_be_enqueued(
-    api: Any, refused: Any, database: PostgresDatabase
-) -> None:
-    video_id = await api.uploaded()
-    await database.pool.execute("ALTER TABLE pgqueuer RENAME TO pgqueuer_away")
-
-    refusal = await refused(api.stub.TriggerProcess(TriggerProcessRequest(id=video_id)))
-
-    assert refusal.code == grpc.StatusCode.INTERNAL
-    assert "pgqueuer" not in repr(refusal)
-    assert (await database.videos.get(UUID(video_id))).version == 1
-
-
-async def test_a_request_id_triggers_once_even_after_the_encode_has_ended(
-    api: Any, database: PostgresDatabase
-) -> None:
-    video_id = await api.uploaded()
-    request = TriggerProcessRequest(id=video_id, request_id="r1")
-    await api.stub.TriggerProcess(request)
-    await publish(database, video_id)
-
-    again = await api.stub.TriggerProcess(request)
-    anew = await api.stub.TriggerProcess(TriggerProcessRequest(id=video_id))
-
-    assert again.status == Video.STATUS_READY
-    assert (anew.status, anew.processing.encode_id) == (Video.STATUS_PROCESSING, "2")
-
-
-async def test_a_video_that_is_processed_with_another_profile_is_not_joined(
-    api: Any, refused: Any, database: PostgresDatabase
-) -> None:
-    video_id = await api.uploaded()
-    await database.videos.start_encode(UUID(video_id), profile="other")
-
-    refusal = await refused(api.stub.TriggerProcess(TriggerProcessRequest(id=video_id)))
-    unknown = await refused(
-        api.stub.TriggerProcess(TriggerProcessRequest(id=video_id, options=ProcessOptions(profile="other")))
-    )
-
-    assert refusal.reason == "ALREADY_PROCESSING"
-    assert (unknown.reason, unknown.fields) == ("FIELD_INVALID", {"options.profile"})
-    [violation] = unknown.details["BadRequest"].field_violations
-    assert violation.description == "must be one of: default, quality"
-
-
-async def test_a_profile_is_kept_with_the_encode(api: Any, refused: Any, database: PostgresDatabase) -> None:
-    video_id = await api.uploaded()
-    better = TriggerProcessRequest(id=video_id, options=ProcessOptions(profile="quality"))
-
-    await api.stub.TriggerProcess(better)
-    joined = await api.stub.TriggerProcess(better)
-    refusal = await refused(api.stub.TriggerProcess(TriggerProcessRequest(id=video_id)))
-
-    assert joined.processing.encode_id == "1"
-    assert refusal.reason == "ALREADY_PROCESSING"
-    for _ in range(2):
-        assert (await database.videos.begin_attempt(UUID(video_id), 1, worker="w")).profile == "quality"
-
-
-async def test_processing_is_cancelled_once_and_may_be_started_again(
-    api: Any, refused: Any, database: PostgresDatabase
-) -> None:
-    video_id = await api.uploaded()
-    await api.stub.TriggerProcess(TriggerProcessRequest(id=video_id))
-
-    cancelled = await api.stub.CancelProcess(CancelProcessRequest(id=video_id))
-    refusal = await refused(api.stub.CancelProcess(CancelProcessRequest(id=video_id)))
-    again = await api.stub.TriggerProcess(TriggerProcessRequest(id=video_id))
-
-    assert (cancelled.status, cancelled.version) == (Video.STATUS_CANCELLED, 3)
-    assert (refusal.code, refusal.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "NOT_PROCESSING")
-    assert (again.status, again.processing.encode_id) == (Video.STATUS_PROCESSING, "2")
-
-
-async def test_what_was_published_outlives_a_cancelled_encode(api: Any, database: PostgresDatabase) -> None:
-    video_id = await api.uploaded()
-    await api.stub.TriggerProcess(TriggerProcessRequest(id=video_id))
-    await publish(database, video_id)
-    await api.stub.TriggerProcess(TriggerProcessRequest(id=video_id))
-
-    cancelled = await api.stub.CancelProcess(CancelProcessRequest(id=video_id))
-
-    assert cancelled.playback_url.endswith(f"/hls/{video_id}/master.m3u8")
-
-
-async def test_a_video_that_is_not_there_cannot_be_cancelled(api: Any, refused: Any) -> None:
-    refusal = await refused(api.stub.CancelProcess(CancelProcessRequest(id=str(UUID(int=7)))))
-
-    assert refusal.reason == "VIDEO_NOT_FOUND"
-
-
-async def test_a_full_queue_refuses_new_encodes_and_not_repetitions(
-    start_api: Callable[..., Awaitable[Any]], refused: Any
-) -> None:
-    api = await start_api(QUEUE_LIMIT="1")
-    first, second = await api.uploaded(), await api.uploaded()
-    await api.stub.TriggerProcess(TriggerProcessRequest(id=first))
-
-    refusal = await refused(api.stub.TriggerProcess(TriggerProcessRequest(id=second)))
-
-    assert (refusal.code, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL")
-    assert refusal.details["RetryInfo"].retry_delay.seconds > 0
-    await api.stub.TriggerProcess(TriggerProcessRequest(id=first))
-
-
-async def test_what_there_is_of_an_encode_can_be_played_until_it_is_ready(
-    api: Any, database: PostgresDatabase
-) -> None:
-    video_id = await api.uploaded()
-    await api.stub.TriggerProcess(TriggerProcessRequest(id=video_id))
-    encode = await database.videos.begin_attempt(UUID(video_id), 1, worker="w")
-
-    waiting = await api.stub.GetVideo(GetVideoRequest(id=video_id, min_version=3))
-    playable = await database.videos.mark_video_playable(encode)
-    playing = await api.stub.GetVideo(GetVideoRequest(id=video_id, min_version=playable.version))
-    published = await database.videos.mark_video_ready(encode, PUBLICATION)
-    ready = await api.stub.GetVideo(GetVideoRequest(id=video_id, min_version=published.version))
-
-    assert waiting.processing.playable_url == ready.processing.playable_url == ""
-    assert playing.processing.playable_url == f"{CDN}/hls/{video_id}/v1/early.m3u8"
-    assert playing.playback_url == ""
-
-
-async def test_a_ready_video_has_a_playback_url_and_keeps_it_while_it_is_encoded_again(
-    api: Any, database: PostgresDatabase
-) -> None:
-    video_id = await api.uploaded()
-    await api.stub.TriggerProcess(TriggerProcessRequest(id=video_id))
-    await publish(database, video_id)
-
-    ready = await api.stub.GetVideo(GetVideoRequest(id=video_id, min_version=4))
-    again = await api.stub.TriggerProcess(TriggerProcessRequest(id=video_id))
-    encode = await database.videos.begin_attempt(UUID(video_id), 2, worker="w")
-    failure = Failure(code="SOURCE_EMPTY", message="The upload is empty.", retryable=False, stage="probing")
-    await database.videos.mark_video_failed(encode, failure)
-    failed = await api.stub.GetVideo(GetVideoRequest(id=video_id, min_version=7))
-
-    url = f"{CDN}/hls/{video_id}/master.m3u8"
-    assert [video.playback_url for video in (ready, again, failed)] == [url] * 3
-    assert (ready.status, ready.width, ready.height) == (Video.STATUS_READY, 1280, 720)
-    assert ready.duration.ToTimedelta() == PUBLICATION.duration
-    assert ready.poster_url == f"{CDN}/hls/{video_id}/v1/poster.jpg"
-    assert ready.storyboard_url == f"{CDN}/hls/{video_id}/v1/storyboard.vtt"
-    assert again.status == Video.STATUS_PROCESSING
-    assert (failed.status, failed.error.code) == (Video.STATUS_FAILED, "SOURCE_EMPTY")
-
-
 async def test_x_cache_says_where_the_answer_came_from(api: Any) -> None:
     await api.warm()
     video_id = (await api.create()).video.id
@@ -367,7 +148,9 @@ async def test_a_deleted_video_is_gone_and_its_objects_are_removed_later(
     assert (
         await refused(api.stub.GetVideo(GetVideoRequest(id=created.video.id)))
     ).reason == "VIDEO_NOT_FOUND"
-    (job,) = await jobs(database)
+    (job,) = await database.pool.fetch(
+        "SELECT entrypoint, payload, execute_after - now() AS delay FROM pgqueuer"
+    )
     assert job["entrypoint"] == "remove"
     assert created.video.id.encode() in job["payload"]
     assert timedelta(seconds=30) < job["delay"] <= timedelta(minutes=1)

@@ -7,6 +7,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from gostream_api.config import ApiConfig
 from gostream_api.open_reads import open_reads
 from gostream_api.processes import leave_with_parent, supervise
+from gostream_api.scheduling import schedule
 from gostream_api.server import BUS_HEALTH, ApiServer, CannotListenError
 from gostream_api.servicer import VideoServicer, answers_at_hand, method_handlers
 from gostream_api.video_service import Limits, VideoService
@@ -80,6 +81,7 @@ def _serve_beside_others(config: ApiConfig) -> None:
 
 
 async def _serve_here(config: ApiConfig) -> None:
+    schedule(config.scheduling)  # before gRPC has started a thread
     async with stop_signal() as stop, open_server(config) as server:
         leave_with_parent(stop)
         with _metrics(config):

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from pydantic import Field
 
+from gostream_api.scheduling import Scheduling
 from gostream_shared.config import Config, Duration, Port
 
 
@@ -13,6 +14,9 @@ class ReadConfig(Config):
     database_pool_size: int = Field(10, ge=2, description="most connections to PostgreSQL")
     max_concurrent_rpcs: int = Field(
         1000, gt=0, description="unary calls at work beyond which more are refused"
+    )
+    scheduling: Scheduling = Field(
+        "batch", description="batch: more calls a core; normal: sooner at work on cores that others want too"
     )
     shutdown_delay: Duration = Field(
         timedelta(seconds=5), description="from NOT_SERVING to the stop: clients must notice in it"

@@ -19,6 +19,7 @@ import yaml
 
 from gostream_api.config import DoorConfig
 from gostream_api.door.embedding import envoy_program, obstacle, variables, with_door
+from gostream_api.scheduling import schedule
 from gostream_shared.config import ConfigError, describe, load
 
 _PR_SET_PDEATHSIG = 1
@@ -88,6 +89,7 @@ def main() -> None:
     edge, door = (yaml.safe_load(path.read_text()) for path in (options.config, options.door))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _raise_stopping)
+    schedule(config.scheduling)  # Envoy's threads have it from us
     envoy = Envoy(with_door(edge, door), options.concurrency, options.log_level)
     try:
         sys.exit(envoy.wait())
