@@ -5,12 +5,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import entry_points, metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from gostream_api.config import DoorConfig
 from gostream_devstack.nginx import substitute
 from gostream_devstack.stack import USUAL_PORTS
 from gostream_devstack.wheels import package, program, script
@@ -193,6 +195,23 @@ def test_envoy_accepts_the_very_file(tmp_path: Path) -> None:
     config = tmp_path / "envoy.yaml"
     config.write_text(text.replace(target, str(ROOT / source)))
     _run(program(package("envoy"), "_bin/envoy"), "--mode", "validate", "-c", config, "-l", "warning")
+
+
+def test_the_door_takes_envoys_place_with_the_apis_configuration() -> None:
+    file = ROOT / "deploy/docker/door.yaml"
+    _run(script("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", file)
+    [(name, door)] = _resolve(yaml.safe_load(file.read_text()))["services"].items()
+    mounted = dict(each.split(":")[1::-1] for each in [*SERVICES[name]["volumes"], *door["volumes"]])
+    program = importlib.import_module("gostream_api.door.run")
+
+    assert load(DoorConfig, door["environment"])
+    assert door["environment"].items() - SERVICES["api"]["environment"].items() == {("METRICS_PORT", "9103")}
+    assert {"/etc/envoy/envoy.yaml", "/etc/envoy/door.yaml"} <= set(mounted), "where gostream-door looks"
+    assert all((ROOT / source).is_file() for source in mounted.values())
+    assert entry_points(group="console_scripts")[door["entrypoint"][0]].load() is program.main
+    args = door["build"]["args"]
+    assert all(f"ARG {each}=" in (ROOT / door["build"]["dockerfile"]).read_text() for each in args)
+    assert args["EXTRAS"].strip("[]") in metadata("gostream-api").get_all("Provides-Extra")
 
 
 def test_shell_scripts_parse() -> None:
