@@ -110,6 +110,7 @@ async def test_viewers_never_notice_and_nothing_is_left_behind(
             kills += await kill_at_random(studio, video_id, start_worker, team)
             video = await studio.finished(video_id)
             encodes += 1
+            print(f"{kills} of {KILLS} kills, {encodes} encodes", flush=True)
             assert (video.status, video.published_number) == (VideoStatus.READY, encodes), video.failure
             if kills < KILLS:
                 await studio.process(video_id)
