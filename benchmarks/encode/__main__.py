@@ -14,7 +14,7 @@ from .media import below, circumstances, make_source, table, vmaf
 from .others import bare_command, run_per_rung
 from .ours import GoStream, Published
 
-_RESULTS = Path(__file__).parents[1] / "results/encode.md"
+_RESULTS = Path(__file__).parents[1] / "results"
 _OURS, _FIRST, _BARE = "GoStream", "a run per rung", "bare command"
 _EXPLANATION = (
     "Sources called unfit must be encoded whole; those called fit are H.264 with closed GOPs of 2 s. Times "
@@ -149,8 +149,8 @@ def main() -> None:
         asyncio.run(_run(options)), shlex.join(["python", "-m", "benchmarks.encode", *sys.argv[1:]])
     )
     sys.stdout.write(text + "\n")
-    _RESULTS.parent.mkdir(exist_ok=True)
-    _RESULTS.write_text(text + "\n")
+    _RESULTS.mkdir(exist_ok=True)
+    (_RESULTS / f"encode-{'-'.join(map(str, options.seconds))}.md").write_text(text + "\n")
 
 
 if __name__ == "__main__":
