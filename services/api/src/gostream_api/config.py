@@ -7,6 +7,8 @@ from pydantic import Field
 from gostream_api.scheduling import Scheduling
 from gostream_shared.config import Config, Duration, Port
 
+_SCHEDULING = "batch: more calls a core; normal: sooner at work on cores that others want too"
+
 
 class ReadConfig(Config):
     """The knobs of whatever answers reads; see gostream_shared.config for how they are read."""
@@ -14,9 +16,6 @@ class ReadConfig(Config):
     database_pool_size: int = Field(10, ge=2, description="most connections to PostgreSQL")
     max_concurrent_rpcs: int = Field(
         1000, gt=0, description="unary calls at work beyond which more are refused"
-    )
-    scheduling: Scheduling = Field(
-        "batch", description="batch: more calls a core; normal: sooner at work on cores that others want too"
     )
     shutdown_delay: Duration = Field(
         timedelta(seconds=5), description="from NOT_SERVING to the stop: clients must notice in it"
@@ -28,6 +27,7 @@ class DoorConfig(ReadConfig):
     """The knobs of the fast door's application; Envoy has its own configuration."""
 
     metrics_port: Port = Field(9103, description="port of the Prometheus endpoint; 0 = a free one")
+    scheduling: Scheduling = Field("batch", description=_SCHEDULING)
 
 
 class ApiConfig(ReadConfig):
@@ -39,6 +39,7 @@ class ApiConfig(ReadConfig):
     api_processes: int = Field(
         1, ge=1, description="processes that share the port; their metrics ports count up from METRICS_PORT"
     )
+    scheduling: Scheduling = Field("normal", description=_SCHEDULING)
     source_max_bytes: int = Field(5 * 1024**3, gt=0, description="largest upload accepted")
     upload_url_ttl: Duration = Field(timedelta(hours=1), description="how long an upload URL works")
     queue_limit: int = Field(1000, gt=0, description="waiting encodes beyond which TriggerProcess is refused")
