@@ -18,7 +18,6 @@ from gostream_shared.domain.errors import (
     GoStreamError,
     VideoNotFoundError,
 )
-from gostream_shared.domain.jobs import RemoveJob
 from gostream_shared.domain.repository import Database
 from gostream_shared.domain.video import (
     Encode,
@@ -26,7 +25,6 @@ from gostream_shared.domain.video import (
     Source,
     Video,
     encode_prefix,
-    master_key,
 )
 from gostream_shared.storage import ObjectStore
 from gostream_worker.admission import SourceLimits, admit
@@ -44,6 +42,7 @@ from gostream_worker.ladder import Plan, Profile, make_plan
 from gostream_worker.measuring import MeasuredSegments
 from gostream_worker.media import Probe
 from gostream_worker.metrics import ENCODER_SPEED
+from gostream_worker.publishing import Prepared, Publisher
 from gostream_worker.renditions import Presentation, present
 from gostream_worker.reporting import ProgressReporter
 from gostream_worker.retry import patiently
@@ -53,10 +52,6 @@ from gostream_worker.uploading import PLAYLIST_TYPE, EncodeUploader
 from gostream_worker.workdir import WorkDirectory
 
 _log = structlog.stdlib.get_logger("gostream.transcode")
-
-#: What nobody refers to any more is kept this long, for those who still play it.
-_KEEP_OLD = timedelta(hours=24)
-_MASTER_CACHE = "public, max-age=60"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +86,7 @@ class TranscodeService:
         self._encoder = encoder
         self._work = work
         self._settings = settings
+        self._publisher = Publisher(outside.database, outside.store, outside.edge)
 
     async def run(self, encode: Encode) -> Video:
         """Encode and publish; answers the READY video.
@@ -124,7 +120,7 @@ class TranscodeService:
 
     async def _prepare_or_discard(
         self, encode: Encode, uploader: EncodeUploader, reporter: ProgressReporter
-    ) -> "_Prepared":
+    ) -> Prepared:
         try:
             async with self._work.attempt() as folder, reporter.reporting():
                 return await self._prepare(encode, folder, uploader, reporter)
@@ -133,7 +129,7 @@ class TranscodeService:
             raise
 
     async def _publish_or_discard(
-        self, encode: Encode, uploader: EncodeUploader, prepared: "_Prepared"
+        self, encode: Encode, uploader: EncodeUploader, prepared: Prepared
     ) -> Video:
         try:
             return await self._publish(encode, prepared)
@@ -159,7 +155,7 @@ class TranscodeService:
 
     async def _prepare(
         self, encode: Encode, folder: Path, uploader: EncodeUploader, reporter: ProgressReporter
-    ) -> "_Prepared":
+    ) -> Prepared:
         """Everything but the publication: all objects are in the store, and nothing refers to them."""
         profile = self._settings.profiles.get(encode.profile)
         if profile is None:
@@ -190,7 +186,8 @@ class TranscodeService:
         await self._put_playlists(presentation, uploader)
         stills = await put_stills(folder, presentation.cues, uploader)
         await early.end()
-        return _Prepared(
+        return Prepared(
+            source=source.version,
             master=presentation.master,
             publication=_publication(probe, presentation, stills, prefix=f"v{encode.number}/"),
             leftovers=await self._verify(encode, uploader),
@@ -242,32 +239,11 @@ class TranscodeService:
             raise ProcessingFailedError(Code.INTERNAL, f"missing from the store: {wrong[:5]}")
         return sorted(stored.keys() - uploader.uploaded.keys())
 
-    async def _publish(self, encode: Encode, prepared: "_Prepared") -> Video:
-        video = await patiently(lambda: self._commit(encode, prepared), patience=self._settings.step_patience)
+    async def _publish(self, encode: Encode, prepared: Prepared) -> Video:
+        video = await patiently(
+            lambda: self._publisher.commit(encode, prepared), patience=self._settings.step_patience
+        )
         await self._outside.announcer.announce(video.id, video.version)
-        return video
-
-    async def _commit(self, encode: Encode, prepared: "_Prepared") -> Video:
-        """The master last, and under the row lock: whoever lost the fence overwrites and removes nothing."""
-        async with self._outside.database.transaction() as transaction:
-            await transaction.videos.lock_for_publish(encode)
-            if prepared.leftovers:
-                await self._outside.store.delete(prepared.leftovers)
-            published_before = (await transaction.videos.get(encode.video_id)).published_number
-            await self._outside.store.put(
-                master_key(encode.video_id),
-                prepared.master.encode(),
-                content_type=PLAYLIST_TYPE,
-                cache_control=_MASTER_CACHE,
-            )
-            # Before READY is committed: whoever hears of it finds the new encode at the edge.
-            await self._outside.edge.refresh_master(encode.video_id)
-            video = await transaction.videos.mark_video_ready(encode, prepared.publication)
-            if published_before is not None:
-                await transaction.jobs.enqueue(
-                    RemoveJob(video_id=encode.video_id, number=published_before),
-                    delay=max(_KEEP_OLD, 2 * prepared.publication.duration),
-                )
         return video
 
 
@@ -279,15 +255,6 @@ class _Run:
     plan: Plan
     folder: Path
     source: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Prepared:
-    """An encode that only needs to be published. `leftovers` are keys below its prefix, but not its own."""
-
-    master: str
-    publication: Publication
-    leftovers: list[str]
 
 
 def _log_plan(plan: Plan) -> None:
