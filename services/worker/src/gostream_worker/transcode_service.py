@@ -47,7 +47,7 @@ from gostream_worker.renditions import Presentation, present
 from gostream_worker.reporting import ProgressReporter
 from gostream_worker.retry import patiently
 from gostream_worker.source import open_source
-from gostream_worker.stills import Stills, put_stills
+from gostream_worker.stills import Stills, put_stills, read_stills
 from gostream_worker.uploading import PLAYLIST_TYPE, EncodeUploader
 from gostream_worker.workdir import WorkDirectory
 
@@ -182,9 +182,10 @@ class TranscodeService:
             measured = await self._encode(run, uploader, early, reporter)
         reporter.enter("publishing")
         presentation = present(plan, measured, encode)
-        await require_conformance(presentation, measured, number=encode.number)
+        stills = await read_stills(folder, presentation.cues)
+        await require_conformance(presentation, measured, stills, number=encode.number)
         await self._put_playlists(presentation, uploader)
-        stills = await put_stills(folder, presentation.cues, uploader)
+        await put_stills(stills, uploader)
         await early.end()
         return Prepared(
             source=source.version,
@@ -288,8 +289,8 @@ def _publication(probe: Probe, presentation: Presentation, stills: Stills, *, pr
             fps=float(probe.video.average_fps),
         ),
         renditions=presentation.renditions,
-        poster=prefix + stills.poster if stills.poster else None,
-        storyboard=prefix + stills.storyboard if stills.storyboard else None,
+        poster=prefix + stills.poster_name if stills.poster_name else None,
+        storyboard=prefix + stills.storyboard_name if stills.storyboard_name else None,
     )
 
 
