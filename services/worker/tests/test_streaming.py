@@ -54,6 +54,7 @@ def lists(published: dict[str, bytes]) -> dict[str, list[float]]:
         clips.long_enough_for_two_segments,
         clips.live_webm,
         clips.cut_beyond_the_end,
+        clips.fragmented,
         fit,
     ],
     ids=lambda recipe: recipe.__name__,
