@@ -42,7 +42,7 @@ from gostream_worker.ladder import Plan, Profile, make_plan
 from gostream_worker.measuring import MeasuredSegments
 from gostream_worker.media import Probe
 from gostream_worker.metrics import ENCODER_SPEED
-from gostream_worker.publishing import Prepared, Publisher
+from gostream_worker.publishing import Prepared, Publishing
 from gostream_worker.renditions import Presentation, present
 from gostream_worker.reporting import ProgressReporter
 from gostream_worker.retry import patiently
@@ -86,7 +86,6 @@ class TranscodeService:
         self._encoder = encoder
         self._work = work
         self._settings = settings
-        self._publisher = Publisher(outside.database, outside.store, outside.edge)
 
     async def run(self, encode: Encode) -> Video:
         """Encode and publish; answers the READY video.
@@ -109,7 +108,7 @@ class TranscodeService:
         try:
             prepared = await self._prepare_or_discard(encode, uploader, reporter)
             # From here on the row's lock is the fence: nobody may report an encode that is READY.
-            return await self._publish_or_discard(encode, uploader, prepared)
+            return await self._publish_or_withdraw(encode, uploader, prepared)
         except ProcessingFailedError as error:
             error.stage = reporter.stage
             raise
@@ -128,23 +127,34 @@ class TranscodeService:
             await uploader.discard()
             raise
 
-    async def _publish_or_discard(
+    async def _publish_or_withdraw(
         self, encode: Encode, uploader: EncodeUploader, prepared: Prepared
     ) -> Video:
+        outside = self._outside
+        publishing = Publishing(outside.database, outside.store, outside.edge, encode, prepared)
         try:
-            return await self._publish(encode, prepared)
-        except FenceLostError:
-            if await self._is_superseded(encode):
-                await uploader.discard()
+            video = await patiently(publishing.commit, patience=self._settings.step_patience)
+        except (FenceLostError, ProcessingFailedError):
+            await self._withdraw(encode, uploader, publishing)
             raise
+        await outside.announcer.announce(video.id, video.version)
+        return video
 
-    async def _is_superseded(self, encode: Encode) -> bool:
-        """Whether another attempt has begun. Else this one may have published, and its answer was lost."""
+    async def _withdraw(self, encode: Encode, uploader: EncodeUploader, publishing: Publishing) -> None:
+        """Best effort. What is published stays: this attempt may have done that, and its answer was lost."""
         try:
             video = await self._outside.database.videos.get(encode.video_id)
-        except (VideoNotFoundError, BackendUnavailableError):
-            return False
-        return video.encode_number == encode.number and video.attempt != encode.attempt
+            is_published = video.published_number == encode.number
+            is_hidden = is_published or await patiently(
+                publishing.take_back, patience=self._settings.step_patience
+            )
+        except VideoNotFoundError:
+            return
+        except BackendUnavailableError as error:
+            _log.warning("publication not withdrawn", error=str(error))
+            return
+        if is_hidden and video.encode_number == encode.number and video.attempt != encode.attempt:
+            await uploader.discard()
 
     @asynccontextmanager
     async def _holding_fence(self, encode: Encode) -> AsyncIterator[None]:
@@ -239,13 +249,6 @@ class TranscodeService:
         if wrong:
             raise ProcessingFailedError(Code.INTERNAL, f"missing from the store: {wrong[:5]}")
         return sorted(stored.keys() - uploader.uploaded.keys())
-
-    async def _publish(self, encode: Encode, prepared: Prepared) -> Video:
-        video = await patiently(
-            lambda: self._publisher.commit(encode, prepared), patience=self._settings.step_patience
-        )
-        await self._outside.announcer.announce(video.id, video.version)
-        return video
 
 
 @dataclass(frozen=True, slots=True)
