@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -14,7 +15,7 @@ from gostream_devstack.seaweedfs import SeaweedFS
 from gostream_shared.config import Config, load
 from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.s3 import S3ObjectStore
-from gostream_shared.storage import ObjectNotFoundError
+from gostream_shared.storage import ObjectNotFoundError, ObjectReplacedError
 
 
 def config_of(server: SeaweedFS, **changes: str) -> Config:
@@ -71,6 +72,38 @@ async def test_an_object_that_was_replaced_is_not_downloaded(
 
     with pytest.raises(ObjectNotFoundError):
         await store.download(key, tmp_path / "copy", etag=before.etag)
+
+
+async def test_an_object_is_replaced_only_where_the_one_stands_that_was_seen(
+    store: S3ObjectStore, bucket: Bucket
+) -> None:
+    key = f"{bucket.prefix}master"
+    replace = partial(store.replace, key, content_type="text/plain")
+
+    with pytest.raises(ObjectReplacedError):
+        await replace(b"none", etag='"0123456789abcdef"')
+    await replace(b"first", etag=None)
+    with pytest.raises(ObjectReplacedError):
+        await replace(b"none", etag=None)
+    seen = (await store.head(key)).etag
+    await store.put(key, b"another", content_type="text/plain")
+    with pytest.raises(ObjectReplacedError):
+        await replace(b"none", etag=seen)
+
+    assert await store.get(key) == b"another"
+
+
+async def test_of_many_who_replace_the_same_object_one_does(store: S3ObjectStore, bucket: Bucket) -> None:
+    key = f"{bucket.prefix}master"
+    await store.put(key, b"first", content_type="text/plain")
+    etag = (await store.head(key)).etag
+    replacing = [store.replace(key, b"%d" % n, etag=etag, content_type="text/plain") for n in range(10)]
+
+    answers = await asyncio.gather(*replacing, return_exceptions=True)
+
+    [who] = [number for number, answer in enumerate(answers) if answer is None]
+    assert sum(isinstance(answer, ObjectReplacedError) for answer in answers) == 9
+    assert await store.get(key) == b"%d" % who
 
 
 async def test_a_range_is_read_up_to_the_end_and_only_of_the_version_asked_for(

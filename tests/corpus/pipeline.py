@@ -154,10 +154,17 @@ class _Store:
         return {key.removeprefix(prefix): data for key, data in found if key.startswith(prefix)}
 
     async def head(self, key: str) -> StoredObject:
+        if key not in self.files:
+            raise ObjectNotFoundError(key)
         return StoredObject(key=key, size=self.files[key].stat().st_size, etag="1")
 
     async def put(self, key: str, body: bytes | Path, *, content_type: str, cache_control: str = "") -> None:
         self._objects[key] = body if isinstance(body, bytes) else await asyncio.to_thread(body.read_bytes)
+
+    async def replace(
+        self, key: str, body: bytes, *, etag: str | None, content_type: str, cache_control: str = ""
+    ) -> None:
+        await self.put(key, body, content_type=content_type)
 
     async def get(self, key: str) -> bytes:
         if key not in self._objects:

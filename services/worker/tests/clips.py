@@ -138,6 +138,14 @@ def live_webm(folder: Path) -> Path:
     return path
 
 
+def fragmented(folder: Path) -> Path:
+    """Its index is spread over the file, and nothing says how long it is: as some recorders write it."""
+    path = folder / "fragmented.mp4"
+    flags = ["-movflags", "frag_keyframe+empty_moov+default_base_moof+skip_trailer"]
+    ffmpeg("-v", "error", "-i", str(long_enough_for_two_segments(folder)), "-c", "copy", *flags, str(path))
+    return path
+
+
 def prores(folder: Path) -> Path:
     return make(
         folder / "prores.mov", picture(seconds=1), sound(1), codecs=["-c:v", "prores_ks", "-c:a", "pcm_s16le"]

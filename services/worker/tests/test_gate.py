@@ -1,12 +1,15 @@
 """Nothing that breaks a rule is published: defects planted where the encoder or we could make them."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gostream_shared.domain.video import VideoStatus
-from gostream_worker import hls, measuring
+from gostream_worker import hls, measuring, stills, storyboard
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.measuring import Measured
 
@@ -78,6 +81,46 @@ async def test_a_segment_cut_within_a_packet(
     error = await refused(worker, clip)
 
     assert error.detail.startswith("segments.whole-packets: ")
+
+
+async def test_cues_that_name_more_than_the_sheet_has(
+    worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*arguments: Any, **options: Any) -> str:
+        return storyboard.cues(*arguments, **options).replace("xywh=0,", "xywh=3840,")
+
+    monkeypatch.setattr("gostream_worker.renditions.cues", wrong)
+
+    error = await refused(worker, clip)
+
+    assert error.detail.startswith("storyboard.parts: v1/storyboard.vtt:3: ")
+
+
+async def test_cues_that_end_before_the_video(
+    worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(board: storyboard.Storyboard, *, frames: int, duration: timedelta) -> str:
+        return storyboard.cues(board, frames=frames, duration=duration - timedelta(seconds=0.2))
+
+    monkeypatch.setattr("gostream_worker.renditions.cues", wrong)
+
+    error = await refused(worker, clip)
+
+    assert error.detail.startswith("storyboard.covers: v1/storyboard.vtt: ends at 7.3")
+
+
+async def test_a_sheet_that_is_no_picture(
+    worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wrong(folder: Path, cues: str) -> stills.Stills:
+        found = await stills.read_stills(folder, cues)
+        return replace(found, sheet=b"\x00" * 1000)
+
+    monkeypatch.setattr("gostream_worker.transcode_service.read_stills", wrong)
+
+    error = await refused(worker, clip)
+
+    assert error.detail.startswith("storyboard.pictures: v1/storyboard.jpg: ")
 
 
 async def test_a_video_that_keeps_breaking_a_rule_fails_for_good_and_says_which(

@@ -12,12 +12,12 @@ import pytest
 from gostream_shared.db.database import PostgresDatabase, PostgresTransaction
 from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.domain.video import VideoStatus
-from gostream_shared.storage import StoredObject
 from gostream_worker.attempts import DONE
 
 from . import clips
 from .clips import Clips
 from .conftest import Worker
+from .moments import before_publishing
 from .player import broken_rules, variants
 
 pytestmark = pytest.mark.stack
@@ -100,17 +100,13 @@ async def test_who_loses_the_fence_on_the_way_to_publication_writes_no_master(
 ) -> None:
     video_id = await worker.upload(clip(clips.plain))
     job = await worker.start(video_id)
-    store = worker.outside.store
-    listed = store.list
+    begin = worker.outside.database.videos.begin_attempt
 
-    async def overtaken(prefix: str) -> AsyncIterator[StoredObject]:
-        """The last thing before publication is a look at the store."""
-        await worker.outside.database.videos.begin_attempt(video_id, job.number, worker="successor")
-        async for found in listed(prefix):
-            yield found
+    async def overtake() -> None:
+        await begin(video_id, job.number, worker="successor")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "list", overtaken)
+        before_publishing(patch, worker.outside.store, overtake)
         assert await worker.attempts.transcode(job) == DONE
 
     assert (await worker.video(video_id)).status is VideoStatus.PROCESSING

@@ -2,30 +2,27 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
-from uuid import UUID
 
 import pytest
 
 from gostream_shared.config import load
-from gostream_shared.domain.video import VideoStatus, source_key
+from gostream_shared.domain.video import VideoStatus
 from gostream_shared.s3 import S3ObjectStore
 from gostream_shared.storage import StoredObject
 from gostream_shared.testing.proxy import Proxy
 from gostream_worker import blocks
-from gostream_worker.attempts import DONE
 from gostream_worker.config import WorkerConfig
 from gostream_worker.failures import Code
-from gostream_worker.ffmpeg.probe import probe_source
-from gostream_worker.media import Probe
 
 from . import clips
 from .clips import Clips, Recipe
 from .conftest import Worker
+from .moments import after_probing
 from .player import broken_rules, durations
 from .test_copying import fit
 
@@ -57,6 +54,7 @@ def lists(published: dict[str, bytes]) -> dict[str, list[float]]:
         clips.long_enough_for_two_segments,
         clips.live_webm,
         clips.cut_beyond_the_end,
+        clips.fragmented,
         fit,
     ],
     ids=lambda recipe: recipe.__name__,
@@ -113,38 +111,6 @@ async def test_nothing_of_the_source_is_on_the_disk(
 
     [url] = seen
     assert url.startswith("http://127.0.0.1:")
-
-
-async def test_a_source_that_is_replaced_after_the_probe_is_planned_anew(
-    streaming: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    video_id = await streaming.upload(clip(clips.long_enough_for_two_segments))
-    job = await streaming.start(video_id)
-    replace_after_probing(streaming, video_id, clip(clips.odd_size), monkeypatch)
-
-    assert (await streaming.attempts.transcode(job)).again_in is not None
-    assert await streaming.attempts.transcode(job) == DONE
-
-    video = await streaming.video(video_id)
-    assert (video.status, video.attempt) == (VideoStatus.READY, 2), video.failure
-    assert video.publication is not None
-    assert video.publication.renditions[0].height == 240
-    assert await broken_rules(await streaming.save(video_id)) == []
-
-
-async def test_a_source_that_is_replaced_again_and_again_fails_and_says_so(
-    streaming: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    video_id = await streaming.upload(clip(clips.long_enough_for_two_segments))
-    job = await streaming.start(video_id)
-    for recipe in (clips.late_sound, clips.long_enough_for_two_segments, clips.late_sound):
-        replace_after_probing(streaming, video_id, clip(recipe), monkeypatch)
-        verdict = await streaming.attempts.transcode(job)
-
-    assert verdict == DONE
-    failure = (await streaming.video(video_id)).failure
-    assert failure is not None
-    assert (failure.code, failure.retryable) == (Code.SOURCE_REPLACED, True)
 
 
 async def test_a_store_that_is_cut_off_for_a_moment_is_not_noticed(
@@ -216,29 +182,6 @@ async def test_two_attempts_at_once_do_not_meet(streaming: Worker, clip: Clips) 
     assert second.publication is not None
     assert first.publication.source.container == "mov"
     assert second.publication.source.container == "matroska"
-
-
-def after_probing(patch: pytest.MonkeyPatch, act: Callable[[str, Path], Awaitable[None]]) -> None:
-    """Do something between the probe and the encoder."""
-
-    async def probe_and_act(url: str, *, folder: Path, patience: float) -> Probe:
-        probe = await probe_source(url, folder=folder, patience=patience)
-        await act(url, folder)
-        return probe
-
-    patch.setattr("gostream_worker.transcode_service.probe_source", probe_and_act)
-
-
-def replace_after_probing(worker: Worker, video_id: UUID, by: Path, patch: pytest.MonkeyPatch) -> None:
-    """Once."""
-    store, done = worker.outside.store, asyncio.Event()
-
-    async def replace_source(url: str, folder: Path) -> None:
-        if not done.is_set():
-            done.set()
-            await store.put(source_key(video_id), by, content_type="video/mp4")
-
-    after_probing(patch, replace_source)
 
 
 @asynccontextmanager

@@ -62,7 +62,9 @@ class Config(BaseModel):
     redis_db: int = Field(0, ge=0, description="its database number")
     redis_ttl: Duration = Field(timedelta(minutes=5), description="how long a cached video lives in Redis")
     cdn_base_url: HttpUrl = Field("http://localhost:8081", description="where viewers read HLS")
-    s3_endpoint_url: HttpUrl | None = Field(None, description="object store; unset = AWS")
+    s3_endpoint_url: HttpUrl | None = Field(
+        None, description="object store with conditional writes (`If-Match`); unset = AWS"
+    )
     s3_public_endpoint_url: HttpUrl | None = Field(
         None,
         description="the same store as clients reach it, signed into upload URLs; unset = S3_ENDPOINT_URL",

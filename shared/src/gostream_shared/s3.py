@@ -14,7 +14,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from gostream_shared.config import Config
 from gostream_shared.domain.errors import BackendUnavailableError
-from gostream_shared.storage import ObjectNotFoundError, PresignedUpload, StoredObject
+from gostream_shared.storage import (
+    ObjectNotFoundError,
+    ObjectReplacedError,
+    PresignedUpload,
+    StoredObject,
+)
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -74,6 +79,20 @@ class S3ObjectStore:
 
     async def put(self, key: str, body: bytes | Path, *, content_type: str, cache_control: str = "") -> None:
         data = await asyncio.to_thread(body.read_bytes) if isinstance(body, Path) else body
+        await self._put(key, data, content_type, cache_control)
+
+    async def replace(
+        self, key: str, body: bytes, *, etag: str | None, content_type: str, cache_control: str = ""
+    ) -> None:
+        try:
+            condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+            await self._put(key, body, content_type, cache_control, condition)
+        except ObjectNotFoundError:
+            raise ObjectReplacedError from None
+
+    async def _put(
+        self, key: str, data: bytes, content_type: str, cache_control: str, condition: Any = None
+    ) -> None:
         extra: Any = {"CacheControl": cache_control} if cache_control else {}
         async with _store_errors(TRANSFER_TIMEOUT):
             await self._client.put_object(
@@ -83,6 +102,7 @@ class S3ObjectStore:
                 ContentType=content_type,
                 ChecksumAlgorithm="CRC32",
                 **extra,
+                **(condition or {}),
             )
 
     async def get(self, key: str) -> bytes:

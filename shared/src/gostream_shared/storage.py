@@ -30,6 +30,10 @@ class ObjectNotFoundError(Exception):
     """There is no such object, or it is no longer the one with the etag asked for."""
 
 
+class ObjectReplacedError(Exception):
+    """Another object stands where one was to be written than was said, or one where there was to be none."""
+
+
 class ObjectStore(Protocol):
     """Objects in one bucket.
 
@@ -43,6 +47,15 @@ class ObjectStore(Protocol):
 
     async def put(self, key: str, body: bytes | Path, *, content_type: str, cache_control: str = "") -> None:
         """Store an object with a checksum that the store verifies. A Path is read whole: for segments."""
+        ...
+
+    async def replace(
+        self, key: str, body: bytes, *, etag: str | None, content_type: str, cache_control: str = ""
+    ) -> None:
+        """`put`, if the object with that etag still stands there; with None, if none does.
+
+        Raises ObjectReplacedError; the store decides and writes in one step.
+        """
         ...
 
     async def get(self, key: str) -> bytes:

@@ -12,6 +12,7 @@ from .trees import encode_audio, encode_video, write_iframes, write_master
 
 Spoil = Callable[[Path], None]
 MASTER, TOP, LOW, SOUND = "master.m3u8", "v1/360p", "v1/180p", "v1/audio"
+CUES, SHEET = "v1/storyboard.vtt", "v1/storyboard.jpg"
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,10 @@ def sound_for_pictures(tree: Path) -> None:
     shutil.copy(tree / SOUND / "seg2.ts", tree / TOP / "seg2.ts")
 
 
+def write(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
 def stray_segment(tree: Path) -> None:
     shutil.copy(tree / TOP / "seg2.ts", tree / TOP / "seg9.ts")
 
@@ -289,6 +294,7 @@ DEFECTS = [
         "EXTINF half a second off",
         "media.extinf",
         everywhere(*(f"{d}/playlist.m3u8" for d in (TOP, LOW)), old="EXTINF:2.000000", new="EXTINF:2.500000"),
+        frozenset({"storyboard.covers"}),
     ),
     Defect("version too low", "media.version", edit(f"{LOW}/iframes.m3u8", "VERSION:5", "VERSION:4")),
     Defect(
@@ -357,5 +363,28 @@ DEFECTS = [
     Defect("256 kb/s of sound", "segments.aac", new_audio(rate="256k")),
     Defect("whispering sound", "segments.aac-rate", new_audio(rate="16k")),
     Defect("sound 67 ms late", "segments.sound-in-step", new_audio(offset="10.067")),
+    Defect("cues without WEBVTT", "storyboard.parses", edit(CUES, "WEBVTT", "WEBVTX")),
+    Defect("times of SubRip", "storyboard.parses", edit(CUES, "04.000 -->", "04,000 -->")),
+    Defect("a part in per cent", "storyboard.parses", edit(CUES, "xywh=", "xywh=percent:")),
+    Defect(
+        "a cue of two pictures", "storyboard.parses", edit(CUES, "\n\n00:00:04", "\nother.jpg\n\n00:00:04")
+    ),
+    Defect("a gap between two cues", "storyboard.covers", edit(CUES, "04.000 -->", "04.001 -->")),
+    Defect("cues that overlap", "storyboard.covers", edit(CUES, "--> 00:00:04.000", "--> 00:00:04.001")),
+    Defect("a cue that does not last", "storyboard.covers", edit(CUES, "04.000", "02.000", count=2)),
+    Defect("no cue for the start", "storyboard.covers", edit(CUES, "00.000 -->", "00.500 -->")),
+    Defect("no cue for the end", "storyboard.covers", edit(CUES, "--> 00:00:14.000", "--> 00:00:13.800")),
+    Defect("cues beyond the end", "storyboard.covers", edit(CUES, "--> 00:00:14.000", "--> 00:00:14.200")),
+    Defect("no cues at all", "storyboard.covers", lambda tree: write(tree / CUES, "WEBVTT\n")),
+    Defect("a part beyond the right", "storyboard.parts", edit(CUES, "480,0,160,90", "481,0,160,90")),
+    Defect("a part beyond the bottom", "storyboard.parts", edit(CUES, "320,90,160,90", "320,90,160,91")),
+    Defect("a part of nothing", "storyboard.parts", edit(CUES, "320,90,160,90", "320,90,160,0")),
+    Defect("a picture that is none", "storyboard.pictures", bytes_of(SHEET, lambda data: data[2:])),
+    Defect("a picture without a frame", "storyboard.pictures", bytes_of(SHEET, lambda data: data[:20])),
+    Defect("a missing picture", "master.uris-answer", removed(SHEET)),
+    Defect("a picture outside", "master.uris-stay", edit(CUES, "storyboard.jpg", "../../secret.jpg")),
+    Defect(
+        "a picture on another host", "master.uris-stay", edit(CUES, "storyboard.jpg", "//h/storyboard.jpg")
+    ),
     Defect("a forgotten segment", "whole.no-stray-files", stray_segment),
 ]

@@ -20,7 +20,12 @@ from gostream_shared.conformance.sources import DirectorySource, HttpSource, Res
 
 from .test_rules import broken
 
-TYPES = {".m3u8": "application/vnd.apple.mpegurl", ".ts": "video/mp2t"}
+TYPES = {
+    ".m3u8": "application/vnd.apple.mpegurl",
+    ".ts": "video/mp2t",
+    ".vtt": "text/vtt",
+    ".jpg": "image/jpeg",
+}
 
 
 @dataclass
@@ -49,7 +54,7 @@ async def served(tree: Path, edge: Edge) -> AsyncIterator[HttpSource]:
         if request.headers.get("If-None-Match") == '"1"':
             return web.Response(status=304, headers={"ETag": '"1"'})
         answer = web.Response(
-            body=file.read_bytes(), headers={"Content-Type": edge.types[".m3u8"], "ETag": '"1"'}
+            body=file.read_bytes(), headers={"Content-Type": edge.types[file.suffix], "ETag": '"1"'}
         )
         if edge.compress and file.stat().st_size >= WORTH_COMPRESSING:
             answer.enable_compression()
@@ -96,6 +101,8 @@ async def test_a_well_served_tree_breaks_no_rule(good_tree: Path) -> None:
     [
         (Edge(types=TYPES | {".m3u8": "text/plain"}), "whole.media-types"),
         (Edge(types=TYPES | {".ts": "application/octet-stream"}), "whole.media-types"),
+        (Edge(types=TYPES | {".vtt": "text/plain"}), "whole.media-types"),
+        (Edge(types=TYPES | {".jpg": "image/png"}), "whole.media-types"),
         (Edge(compress=False), "whole.gzip"),
         (Edge(cors=lambda answer: answer.status != 404), "whole.cors"),
         (Edge(cors=lambda answer: answer.status != 206), "whole.cors"),
@@ -115,6 +122,16 @@ async def test_a_redirect_is_found_and_not_followed(good_tree: Path) -> None:
         report = await check(source)
     assert broken(report) == {"whole.no-redirects", "master.uris-answer"}
     assert not any(name.startswith("elsewhere") for name in edge.requests)
+
+
+async def test_a_tree_without_a_storyboard_is_asked_for_it_and_breaks_no_rule(tree: Path) -> None:
+    (tree / "v1/storyboard.vtt").unlink()
+    edge = Edge()
+    async with served(tree, edge) as source:
+        report = await check(source)
+    assert broken(report) == set(), [f for o in report.outcomes for f in o.findings]
+    assert "v1/storyboard.vtt" in edge.requests
+    assert "v1/storyboard.jpg" not in edge.requests
 
 
 async def test_without_a_master_there_is_nothing_to_judge(tmp_path: Path, good_tree: Path) -> None:
@@ -145,6 +162,7 @@ async def test_links_out_of_the_tree_and_devices_are_not_read(tree: Path, tmp_pa
         Limits(segment_bytes=100_000),
         Limits(playlists=2),
         Limits(segments=5),
+        Limits(pictures=0),
         Limits(total_bytes=500_000),
     ],
 )
@@ -163,6 +181,8 @@ FILES = [
     "v1/180p/iframes.m3u8",
     "v1/audio/playlist.m3u8",
     "v1/audio/seg2.ts",
+    "v1/storyboard.vtt",
+    "v1/storyboard.jpg",
 ]
 
 

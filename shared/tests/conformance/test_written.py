@@ -31,12 +31,13 @@ def parts(tree: Path, path: Path) -> Parts:
         yield (name, ByteRange(key.offset, key.size)), still
 
 
-def texts(tree: Path) -> dict[str, bytes]:
-    return {path.relative_to(tree).as_posix(): path.read_bytes() for path in tree.rglob("*.m3u8")}
+def contents(tree: Path) -> dict[str, bytes]:
+    files = [path for path in tree.rglob("*.*") if path.suffix != ".ts"]
+    return {path.relative_to(tree).as_posix(): path.read_bytes() for path in files}
 
 
 async def judged(tree: Path) -> Report:
-    return await check_written(texts(tree), measured(tree), master=MASTER)
+    return await check_written(contents(tree), measured(tree), master=MASTER)
 
 
 async def test_a_good_tree_breaks_no_rule(good_tree: Path) -> None:

@@ -134,10 +134,24 @@ def _segments(directory: Path) -> list[str]:
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
+def write_storyboard(directory: Path) -> None:
+    """A tile for every two seconds, four in a row, drawn by ffmpeg from the same test picture."""
+    run_ffmpeg(
+        *("-f", "lavfi", "-i", f"testsrc2=s=160x90:r=0.5:d={SECONDS}", "-vf", "tile=4x2"),
+        *("-frames:v", "1", "-q:v", "4", "-update", "1", str(directory / "storyboard.jpg")),
+    )
+    lines = ["WEBVTT", ""]
+    for tile in range(SECONDS // 2):
+        times = f"00:00:{2 * tile:02d}.000 --> 00:00:{2 * tile + 2:02d}.000"
+        lines += [times, f"storyboard.jpg#xywh={tile % 4 * 160},{tile // 4 * 90},160,90", ""]
+    (directory / "storyboard.vtt").write_text("\n".join(lines))
+
+
 def build(tree: Path) -> None:
-    """Two rungs, an audio group, an I-frame playlist and a master."""
+    """Two rungs, an audio group, an I-frame playlist, a storyboard and a master."""
     for rung in SIZES:
         encode_video(tree / "v1" / rung, rung)
     encode_audio(tree / "v1/audio")
     write_iframes(tree / "v1/180p")
+    write_storyboard(tree / "v1")
     write_master(tree)

@@ -46,9 +46,14 @@ class SourceLimits:
     max_duration: float
 
 
+def is_served(url: str) -> bool:
+    """Whether what is read there is fetched from the store meanwhile."""
+    return not url.startswith("file:")
+
+
 def protocols(url: str) -> tuple[str, ...]:
     """What is needed to read the source at that URL, and no more."""
-    return FILE_PROTOCOLS if url.startswith("file:") else LOOPBACK_PROTOCOLS
+    return LOOPBACK_PROTOCOLS if is_served(url) else FILE_PROTOCOLS
 
 
 def admit_size(size_bytes: int, limits: SourceLimits) -> None:

@@ -10,16 +10,20 @@ from gostream_shared.conformance.segment import SegmentMeasure
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.measuring import MeasuredSegments
 from gostream_worker.renditions import Presentation
+from gostream_worker.stills import Stills
 
 _MASTER = "master.m3u8"
 
 
-async def require_conformance(presentation: Presentation, measured: MeasuredSegments, *, number: int) -> None:
+async def require_conformance(
+    presentation: Presentation, measured: MeasuredSegments, stills: Stills, *, number: int
+) -> None:
     """Raises ProcessingFailedError INTERNAL, naming the rules, unless every must is kept."""
     prefix = f"v{number}/"
-    texts = {prefix + name: text.encode() for name, text in presentation.playlists.items()}
-    texts[_MASTER] = presentation.master.encode()
-    report = await check_written(texts, dict(_parts(prefix, measured)), master=_MASTER)
+    contents = {prefix + name: text.encode() for name, text in presentation.playlists.items()}
+    contents |= {prefix + name: data for name, data in stills.storyboard.items()}
+    contents[_MASTER] = presentation.master.encode()
+    report = await check_written(contents, dict(_parts(prefix, measured)), master=_MASTER)
     if not report.passed:
         complaints = list(_complaints(report))
         raise ProcessingFailedError(Code.INTERNAL, "; ".join(complaints), log_tail="\n".join(complaints))

@@ -72,6 +72,7 @@ class Plan:
     copied: Cuts | None = None  # the top rung is the source's picture as it is, and all are cut with it
     copies_sound: bool = False
     ignores_edits: bool = False
+    is_fragmented: bool = False
 
     @property
     def gop_frames(self) -> int:
@@ -116,6 +117,7 @@ def make_plan(probe: Probe, profile: Profile, *, may_copy: bool = True) -> Plan:
         copied=_cuts(video, rungs[0], fps, profile) if may_copy else None,
         copies_sound=may_copy and probe.audio is not None and sound_fits(probe.audio),
         ignores_edits=probe.ignores_edits,
+        is_fragmented=probe.is_fragmented,
     )
 
 

@@ -79,6 +79,7 @@ class Probe:
     """A source that can be decoded. `duration` in seconds, of the whole container.
 
     With `ignores_edits` it can be when its edit list is ignored: a cut beyond the end hides every picture.
+    `is_fragmented`: its index is spread over the file.
     """
 
     container: str
@@ -87,3 +88,4 @@ class Probe:
     video: VideoTrack
     audio: AudioTrack | None = None
     ignores_edits: bool = False
+    is_fragmented: bool = False

@@ -25,10 +25,12 @@ _SLOWEST_STORE = 5e6
 class OpenSource:
     """`url` is what children open that are started in the attempt's folder: of a file, or on loopback.
 
-    `patience`: seconds that reading it from one end to the other may take.
+    `version` is the object that it was opened as. `patience`: seconds that reading it from one end to the
+    other may take.
     """
 
     url: str
+    version: StoredObject
     patience: float = 0.0
 
 
@@ -45,10 +47,23 @@ async def open_source(
     admit_size(found.size, limits)
     if found.size <= max_copied:
         await _copy(store, found, folder / SOURCE_NAME)
-        yield OpenSource(f"file:{SOURCE_NAME}")
+        yield OpenSource(f"file:{SOURCE_NAME}", found)
     else:
         async with serve_object(store, found, patience=_STREAM_PATIENCE) as url:
-            yield OpenSource(url, patience=found.size / _SLOWEST_STORE)
+            yield OpenSource(url, found, patience=found.size / _SLOWEST_STORE)
+
+
+async def require_same(store: ObjectStore, version: StoredObject) -> None:
+    """Raises ProcessingFailedError when another object has taken its place, and BackendUnavailableError.
+
+    One that is gone was read whole before: what was made of it is as good as ever.
+    """
+    try:
+        found = await store.head(version.key)
+    except ObjectNotFoundError:
+        return
+    if found.etag != version.etag:
+        raise ProcessingFailedError(Code.SOURCE_REPLACED, version.key)
 
 
 async def _find(store: ObjectStore, key: str) -> StoredObject:

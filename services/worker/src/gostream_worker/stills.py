@@ -1,6 +1,7 @@
-"""Poster and storyboard: uploaded when the encoder has made them, and missed by nobody when it has not."""
+"""Poster and storyboard: read when the encoder has made them, and missed by nobody when it has not."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,23 +12,43 @@ from gostream_worker.uploading import CUES_TYPE, PICTURE_TYPE, EncodeUploader
 
 @dataclass(frozen=True, slots=True)
 class Stills:
-    """Names below the encode's prefix; None is not there."""
+    """The bytes of what there is."""
 
-    poster: str | None
-    storyboard: str | None
+    poster: bytes | None = None
+    sheet: bytes | None = None
+    cues: bytes | None = None
+
+    @property
+    def storyboard(self) -> Mapping[str, bytes]:
+        """Cues and sheet by their names below the encode's prefix; empty without a sheet."""
+        return {CUES: self.cues, SHEET: self.sheet} if self.sheet and self.cues else {}
+
+    @property
+    def poster_name(self) -> str | None:
+        return POSTER if self.poster else None
+
+    @property
+    def storyboard_name(self) -> str | None:
+        return CUES if self.storyboard else None
 
 
-async def put_stills(folder: Path, cues: str, uploader: EncodeUploader) -> Stills:
-    """Upload what there is in `folder`; the sheet before the `cues` that refer to it."""
-    poster = await _put_picture(folder / POSTER, uploader)
-    sheet = await _put_picture(folder / SHEET, uploader)
-    if sheet:
-        await uploader.put(CUES, cues.encode(), content_type=CUES_TYPE)
-    return Stills(poster=POSTER if poster else None, storyboard=CUES if sheet else None)
+async def read_stills(folder: Path, cues: str) -> Stills:
+    """What there is in `folder`. Without a sheet there is nothing for the `cues` to refer to."""
+    poster = await asyncio.to_thread(_read, folder / POSTER)
+    sheet = await asyncio.to_thread(_read, folder / SHEET)
+    return Stills(poster, sheet, cues.encode() if sheet else None)
 
 
-async def _put_picture(path: Path, uploader: EncodeUploader) -> bool:
-    if not await asyncio.to_thread(path.exists):
-        return False
-    await uploader.put(path.name, await asyncio.to_thread(path.read_bytes), content_type=PICTURE_TYPE)
-    return True
+def _read(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
+
+
+async def put_stills(stills: Stills, uploader: EncodeUploader) -> None:
+    """Upload them; the sheet before the cues that refer to it."""
+    for name, data, kind in (
+        (POSTER, stills.poster, PICTURE_TYPE),
+        (SHEET, stills.sheet, PICTURE_TYPE),
+        (CUES, stills.cues, CUES_TYPE),
+    ):
+        if data:
+            await uploader.put(name, data, content_type=kind)

@@ -18,7 +18,6 @@ from gostream_shared.domain.errors import (
     GoStreamError,
     VideoNotFoundError,
 )
-from gostream_shared.domain.jobs import RemoveJob
 from gostream_shared.domain.repository import Database
 from gostream_shared.domain.video import (
     Encode,
@@ -26,7 +25,6 @@ from gostream_shared.domain.video import (
     Source,
     Video,
     encode_prefix,
-    master_key,
 )
 from gostream_shared.storage import ObjectStore
 from gostream_worker.admission import SourceLimits, admit
@@ -44,19 +42,16 @@ from gostream_worker.ladder import Plan, Profile, make_plan
 from gostream_worker.measuring import MeasuredSegments
 from gostream_worker.media import Probe
 from gostream_worker.metrics import ENCODER_SPEED
+from gostream_worker.publishing import Prepared, Publishing
 from gostream_worker.renditions import Presentation, present
 from gostream_worker.reporting import ProgressReporter
 from gostream_worker.retry import patiently
 from gostream_worker.source import open_source
-from gostream_worker.stills import Stills, put_stills
+from gostream_worker.stills import Stills, put_stills, read_stills
 from gostream_worker.uploading import PLAYLIST_TYPE, EncodeUploader
 from gostream_worker.workdir import WorkDirectory
 
 _log = structlog.stdlib.get_logger("gostream.transcode")
-
-#: What nobody refers to any more is kept this long, for those who still play it.
-_KEEP_OLD = timedelta(hours=24)
-_MASTER_CACHE = "public, max-age=60"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +108,7 @@ class TranscodeService:
         try:
             prepared = await self._prepare_or_discard(encode, uploader, reporter)
             # From here on the row's lock is the fence: nobody may report an encode that is READY.
-            return await self._publish_or_discard(encode, uploader, prepared)
+            return await self._publish_or_withdraw(encode, uploader, prepared)
         except ProcessingFailedError as error:
             error.stage = reporter.stage
             raise
@@ -124,7 +119,7 @@ class TranscodeService:
 
     async def _prepare_or_discard(
         self, encode: Encode, uploader: EncodeUploader, reporter: ProgressReporter
-    ) -> "_Prepared":
+    ) -> Prepared:
         try:
             async with self._work.attempt() as folder, reporter.reporting():
                 return await self._prepare(encode, folder, uploader, reporter)
@@ -132,23 +127,34 @@ class TranscodeService:
             await uploader.discard()
             raise
 
-    async def _publish_or_discard(
-        self, encode: Encode, uploader: EncodeUploader, prepared: "_Prepared"
+    async def _publish_or_withdraw(
+        self, encode: Encode, uploader: EncodeUploader, prepared: Prepared
     ) -> Video:
+        outside = self._outside
+        publishing = Publishing(outside.database, outside.store, outside.edge, encode, prepared)
         try:
-            return await self._publish(encode, prepared)
-        except FenceLostError:
-            if await self._is_superseded(encode):
-                await uploader.discard()
+            video = await patiently(publishing.commit, patience=self._settings.step_patience)
+        except (FenceLostError, ProcessingFailedError):
+            await self._withdraw(encode, uploader, publishing)
             raise
+        await outside.announcer.announce(video.id, video.version)
+        return video
 
-    async def _is_superseded(self, encode: Encode) -> bool:
-        """Whether another attempt has begun. Else this one may have published, and its answer was lost."""
+    async def _withdraw(self, encode: Encode, uploader: EncodeUploader, publishing: Publishing) -> None:
+        """Best effort. What is published stays: this attempt may have done that, and its answer was lost."""
         try:
             video = await self._outside.database.videos.get(encode.video_id)
-        except (VideoNotFoundError, BackendUnavailableError):
-            return False
-        return video.encode_number == encode.number and video.attempt != encode.attempt
+            is_published = video.published_number == encode.number
+            is_hidden = is_published or await patiently(
+                publishing.take_back, patience=self._settings.step_patience
+            )
+        except VideoNotFoundError:
+            return
+        except BackendUnavailableError as error:
+            _log.warning("publication not withdrawn", error=str(error))
+            return
+        if is_hidden and video.encode_number == encode.number and video.attempt != encode.attempt:
+            await uploader.discard()
 
     @asynccontextmanager
     async def _holding_fence(self, encode: Encode) -> AsyncIterator[None]:
@@ -159,7 +165,7 @@ class TranscodeService:
 
     async def _prepare(
         self, encode: Encode, folder: Path, uploader: EncodeUploader, reporter: ProgressReporter
-    ) -> "_Prepared":
+    ) -> Prepared:
         """Everything but the publication: all objects are in the store, and nothing refers to them."""
         profile = self._settings.profiles.get(encode.profile)
         if profile is None:
@@ -186,11 +192,13 @@ class TranscodeService:
             measured = await self._encode(run, uploader, early, reporter)
         reporter.enter("publishing")
         presentation = present(plan, measured, encode)
-        await require_conformance(presentation, measured, number=encode.number)
+        stills = await read_stills(folder, presentation.cues)
+        await require_conformance(presentation, measured, stills, number=encode.number)
         await self._put_playlists(presentation, uploader)
-        stills = await put_stills(folder, presentation.cues, uploader)
+        await put_stills(stills, uploader)
         await early.end()
-        return _Prepared(
+        return Prepared(
+            source=source.version,
             master=presentation.master,
             publication=_publication(probe, presentation, stills, prefix=f"v{encode.number}/"),
             leftovers=await self._verify(encode, uploader),
@@ -242,34 +250,6 @@ class TranscodeService:
             raise ProcessingFailedError(Code.INTERNAL, f"missing from the store: {wrong[:5]}")
         return sorted(stored.keys() - uploader.uploaded.keys())
 
-    async def _publish(self, encode: Encode, prepared: "_Prepared") -> Video:
-        video = await patiently(lambda: self._commit(encode, prepared), patience=self._settings.step_patience)
-        await self._outside.announcer.announce(video.id, video.version)
-        return video
-
-    async def _commit(self, encode: Encode, prepared: "_Prepared") -> Video:
-        """The master last, and under the row lock: whoever lost the fence overwrites and removes nothing."""
-        async with self._outside.database.transaction() as transaction:
-            await transaction.videos.lock_for_publish(encode)
-            if prepared.leftovers:
-                await self._outside.store.delete(prepared.leftovers)
-            published_before = (await transaction.videos.get(encode.video_id)).published_number
-            await self._outside.store.put(
-                master_key(encode.video_id),
-                prepared.master.encode(),
-                content_type=PLAYLIST_TYPE,
-                cache_control=_MASTER_CACHE,
-            )
-            # Before READY is committed: whoever hears of it finds the new encode at the edge.
-            await self._outside.edge.refresh_master(encode.video_id)
-            video = await transaction.videos.mark_video_ready(encode, prepared.publication)
-            if published_before is not None:
-                await transaction.jobs.enqueue(
-                    RemoveJob(video_id=encode.video_id, number=published_before),
-                    delay=max(_KEEP_OLD, 2 * prepared.publication.duration),
-                )
-        return video
-
 
 @dataclass(frozen=True, slots=True)
 class _Run:
@@ -279,15 +259,6 @@ class _Run:
     plan: Plan
     folder: Path
     source: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Prepared:
-    """An encode that only needs to be published. `leftovers` are keys below its prefix, but not its own."""
-
-    master: str
-    publication: Publication
-    leftovers: list[str]
 
 
 def _log_plan(plan: Plan) -> None:
@@ -321,8 +292,8 @@ def _publication(probe: Probe, presentation: Presentation, stills: Stills, *, pr
             fps=float(probe.video.average_fps),
         ),
         renditions=presentation.renditions,
-        poster=prefix + stills.poster if stills.poster else None,
-        storyboard=prefix + stills.storyboard if stills.storyboard else None,
+        poster=prefix + stills.poster_name if stills.poster_name else None,
+        storyboard=prefix + stills.storyboard_name if stills.storyboard_name else None,
     )
 
 

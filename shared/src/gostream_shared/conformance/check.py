@@ -27,11 +27,11 @@ async def check(source: Source, *, limits: Limits | None = None) -> Report:
     return await asyncio.to_thread(judge, presentation, ALL)
 
 
-async def check_written(texts: Mapping[str, bytes], measured: Measured, *, master: str) -> Report:
-    """Judge what is about to be published: playlists as text, segments as measured when written.
+async def check_written(contents: Mapping[str, bytes], measured: Measured, *, master: str) -> Report:
+    """Judge what is about to be published: segments as measured when written, everything else as its bytes.
 
     Paths are relative to the directory of `master`. Nothing is read.
     """
-    source = WrittenSource(texts, frozenset(path for path, _ in measured), master=master)
+    source = WrittenSource(contents, frozenset(path for path, _ in measured), master=master)
     presentation = await load(source, _OURS, measured=measured)
     return await asyncio.to_thread(judge, presentation, ALL)

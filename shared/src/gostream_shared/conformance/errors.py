@@ -27,8 +27,20 @@ class AudioError(MalformedError):
     """Not an AAC stream that can be read."""
 
 
+class PictureError(MalformedError):
+    """Not a JPEG whose size can be read."""
+
+
 class PlaylistError(GoStreamError):
     """Not a playlist RFC 8216 allows; `line` counts from 1."""
+
+    def __init__(self, message: str, *, line: int) -> None:
+        super().__init__(f"line {line}: {message}")
+        self.line = line
+
+
+class CuesError(GoStreamError):
+    """Not WebVTT whose cues name pictures; `line` counts from 1."""
 
     def __init__(self, message: str, *, line: int) -> None:
         super().__init__(f"line {line}: {message}")

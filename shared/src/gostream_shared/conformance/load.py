@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from gostream_shared.conformance.boards import BoardLoader
 from gostream_shared.conformance.errors import (
     MalformedError,
     PlaylistError,
@@ -42,6 +43,7 @@ class Limits:
     segment_bytes: int = 64 << 20
     playlists: int = 128
     segments: int = 100_000
+    pictures: int = 1_000
     total_bytes: int = 64 << 30
     concurrency: int = 4
 
@@ -76,6 +78,7 @@ class _Loader:
         await self._each(found.tracks.values(), self._load_playlist)
         await self._each(self._files_of_segments().items(), self._load_file)
         found.files = await self._source.files()
+        await self._load_boards()
         if self._source.over_http:
             await self._probe()
         return found
@@ -100,15 +103,16 @@ class _Loader:
         self._found.answers[path] = Answer(resource.status, resource.headers, len(resource.body))
         return resource
 
-    async def _get(self, path: str, where: str, limit: int) -> bytes | None:
-        """The body, or None after noting why there is none."""
+    async def _get(self, path: str, where: str, limit: int, *, optional: bool = False) -> bytes | None:
+        """The body, or None after noting why there is none; what is optional may be missing."""
         try:
             resource = await self._read(path, limit)
         except UnreadableError as error:
             self._found.unreadable.append((where, str(error)))
             return None
         if resource.status != 200:
-            self._found.unreadable.append((where, f"{path} answers {resource.status}"))
+            if not (optional and resource.status == 404):
+                self._found.unreadable.append((where, f"{path} answers {resource.status}"))
             return None
         return resource.body
 
@@ -229,6 +233,11 @@ class _Loader:
             return _cut(body, byte_range)
         other = await self._get(map_path, piece.where, self._limits.segment_bytes) if map_path else None
         return _cut(other or b"", byte_range)
+
+    async def _load_boards(self) -> None:
+        limits = self._limits
+        boards = BoardLoader(self._found, get=self._get, resolve=self._resolve, max_pictures=limits.pictures)
+        await boards.load(cues_bytes=limits.playlist_bytes, picture_bytes=limits.segment_bytes)
 
     async def _probe(self) -> None:
         """What only HTTP can be asked: a range, a revalidation, a file that is not there."""

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from gostream_shared.conformance.errors import MalformedError
+from gostream_shared.conformance.errors import CuesError, MalformedError, PictureError
 from gostream_shared.conformance.playlist import MasterPlaylist, MediaPlaylist, Segment, Variant
 from gostream_shared.conformance.segment import AudioMeasure, SegmentMeasure, VideoMeasure
+from gostream_shared.conformance.webvtt import Cue
 
 MAX_WINDOW = 100  # segments in one stretch when the peak is looked for; hostile lists have zero durations
 
@@ -76,6 +77,19 @@ class Track:
         return peak or self.average_bandwidth
 
 
+@dataclass(slots=True)
+class Board:
+    """A storyboard: its cues, and the sizes of the pictures that they name."""
+
+    path: str
+    cues: tuple[Cue, ...] = ()
+    problem: CuesError | None = None
+    sizes: dict[str, tuple[int, int]] = field(
+        default_factory=dict
+    )  # by the cues' URI; unread ones are missing
+    spoilt: list[tuple[str, PictureError]] = field(default_factory=list)  # (path, why it has no size)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """How HTTP answered, without the body."""
@@ -95,6 +109,7 @@ class Presentation:
     variant_tracks: list[tuple[Variant, Track]] = field(default_factory=list)
     iframe_tracks: list[tuple[Variant, Track]] = field(default_factory=list)
     audio_tracks: dict[str, list[Track]] = field(default_factory=dict)  # by group
+    boards: list[Board] = field(default_factory=list)
     unparsed: list[tuple[str, str]] = field(default_factory=list)  # (where, why)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     escaping: list[tuple[str, str]] = field(default_factory=list)

@@ -68,23 +68,23 @@ class DirectorySource:
 
 
 class WrittenSource:
-    """A tree that is known without reading it: the playlists' texts, and the paths of its segments."""
+    """A tree that is known without reading it: the paths of its segments, and the bytes of all else."""
 
     over_http = False
 
-    def __init__(self, texts: Mapping[str, bytes], segments: frozenset[str], *, master: str) -> None:
-        self._texts = texts
+    def __init__(self, contents: Mapping[str, bytes], segments: frozenset[str], *, master: str) -> None:
+        self._contents = contents
         self._segments = segments
         self.master = master
 
     async def read(self, path: str, *, limit: int, headers: Mapping[str, str] | None = None) -> Resource:
-        text = self._texts.get(path)
-        if text is None or len(text) > limit:
-            raise UnreadableError(f"{path} is no playlist of this tree, or larger than {limit} bytes")
-        return Resource(text)
+        content = self._contents.get(path)
+        if content is None or len(content) > limit:
+            raise UnreadableError(f"{path} was never written, or is larger than {limit} bytes")
+        return Resource(content)
 
     async def files(self) -> frozenset[str] | None:
-        return self._segments | self._texts.keys()
+        return self._segments | self._contents.keys()
 
 
 Fetch = Callable[[str, Mapping[str, str], int], Awaitable[Resource]]

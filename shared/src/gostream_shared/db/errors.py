@@ -21,6 +21,7 @@ _TRANSIENT = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.CannotConnectNowError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InternalClientError,  # of a connection that was lost in the middle of an operation
 )
 
 

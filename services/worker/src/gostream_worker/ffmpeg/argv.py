@@ -5,7 +5,14 @@ Every argument is ours: the source has an address of ours, and nothing that a us
 
 from collections.abc import Sequence
 
-from gostream_worker.admission import AUDIO_DECODERS, CONTAINERS, MAX_PIXELS, VIDEO_DECODERS, protocols
+from gostream_worker.admission import (
+    AUDIO_DECODERS,
+    CONTAINERS,
+    MAX_PIXELS,
+    VIDEO_DECODERS,
+    is_served,
+    protocols,
+)
 from gostream_worker.hls import AUDIO, attempted
 from gostream_worker.ladder import Plan, Rung
 from gostream_worker.storyboard import SHEET, plan_storyboard
@@ -21,8 +28,7 @@ _POSTER_MAX_SIDE = 720
 def encode_arguments(plan: Plan, *, source: str, folder: str, attempt: int = 1) -> list[str]:
     """Encode the source at that URL: all rungs, the sound and the stills in one process, below `folder`/."""
     names = attempted("%05d.ts", attempt)
-    edits = ["-ignore_editlist", "1"] if plan.ignores_edits else []
-    arguments = [*_process_options(), *_input_options(source), *edits, "-i", source]
+    arguments = [*_process_options(), *_input_options(source), *_demuxer_options(plan, source), "-i", source]
     arguments += ["-filter_complex", filter_graph(plan)]
     for number, rung in enumerate(plan.rungs):
         picture = _copied_picture(plan) if number == 0 and plan.copied else _encoded_picture(plan, number)
@@ -118,6 +124,13 @@ def _input_options(source: str) -> list[str]:
         *("-codec_whitelist", ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS))),
         *("-max_pixels", str(MAX_PIXELS), "-dn", "-sn"),
     ]
+
+
+def _demuxer_options(plan: Plan, source: str) -> list[str]:
+    edits = ["-ignore_editlist", "1"] if plan.ignores_edits else []
+    # Else all fragments are looked for before the first one is decoded: the whole source is fetched.
+    onwards = ["-fflags", "+ignidx"] if plan.is_fragmented and is_served(source) else []
+    return [*edits, *onwards]
 
 
 def _copied_picture(plan: Plan) -> list[str]:

@@ -6,7 +6,7 @@
 
 import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from typing import BinaryIO
 
@@ -17,12 +17,21 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from gostream_worker.admission import AUDIO_DECODERS, CONTAINERS, MAX_PIXELS, VIDEO_DECODERS, protocols
+from gostream_worker.admission import (
+    AUDIO_DECODERS,
+    CONTAINERS,
+    MAX_PIXELS,
+    VIDEO_DECODERS,
+    is_served,
+    protocols,
+)
 from gostream_worker.failures import Code, ProcessingFailedError
+from gostream_worker.ffmpeg.hollow import HollowFile
 from gostream_worker.ffmpeg.opening import open_bytes, size_of
 from gostream_worker.ffmpeg.scan import base_rate, scan_tracks
-from gostream_worker.ffmpeg.sniff import is_cut_off, refused_by_signature
-from gostream_worker.media import AudioTrack, Probe, VideoTrack
+from gostream_worker.ffmpeg.sniff import Box, boxes_of, is_cut_off, is_fragmented, refused_by_signature
+from gostream_worker.ffmpeg.tail import last_cluster, last_fragment
+from gostream_worker.media import AudioScan, AudioTrack, Probe, VideoScan, VideoTrack
 
 _OPTIONS = {
     "format_whitelist": ",".join(CONTAINERS),
@@ -32,6 +41,8 @@ _OPTIONS = {
 _Log = list[tuple[int, str, str]]
 _SAMPLED_FRAMES = 12
 _SAMPLED_PACKETS = 500
+#: Bytes in which the last piece of a recording begins.
+_TAIL = 8 << 20
 
 
 def main() -> None:
@@ -51,46 +62,65 @@ def look_into(url: str) -> Probe:
     av.logging.set_level(av.logging.WARNING)
     with open_bytes(url) as file, av.logging.Capture(local=False) as log:
         refused_by_signature(file.read(4096))
-        with _open(url, file, log) as container:
+        source = _Source.of(url, file)
+        with _open(source, log) as container:
             try:
-                return _look(container, file, log)
+                return _look(container, source, log)
             except ProcessingFailedError as error:
                 if error.code is not Code.CORRUPT_STREAM or not container.format.name.startswith("mov"):
                     raise
-        with _open(url, file, log, ignore_editlist="1") as container:
-            return replace(_look(container, file, log), ignores_edits=True)
+        with _open(source, log, ignore_editlist="1") as container:
+            return replace(_look(container, source, log, ignore_editlist="1"), ignores_edits=True)
 
 
-def _look(container: InputContainer, file: BinaryIO, log: _Log) -> Probe:
-    size = size_of(file)
-    if is_cut_off(file, size):
+@dataclass(frozen=True)
+class _Source:
+    """The file, and what its outermost boxes say. One that `is_served` is not read whole."""
+
+    url: str
+    file: BinaryIO
+    size: int
+    boxes: tuple[Box, ...]
+    is_served: bool
+
+    @classmethod
+    def of(cls, url: str, file: BinaryIO) -> "_Source":
+        size, served = size_of(file), is_served(url)
+        return cls(url, file, size, boxes_of(file, size, to_fragments=served), served)
+
+
+def _look(container: InputContainer, source: _Source, log: _Log, **options: str) -> Probe:
+    if is_cut_off(source.boxes, source.size):
         raise ProcessingFailedError(Code.TRUNCATED, "the container's last part is cut off")
     video = _choose_video(container)
     audio = _choose_audio(container)
     sample = _decode_sample(container, video, log)
-    duration = _duration(container, video)
+    duration = _duration(container, video, source)
     rate = base_rate(container, video)
-    pictures, sound = scan_tracks(container, video, audio)
+    pictures, sound = _scan(container, video, audio, source, options)
     return Probe(
         container=container.format.name.split(",")[0],
         duration=duration,
-        size_bytes=size,
+        size_bytes=source.size,
         video=replace(_video_track(video, sample), base_fps=rate, scan=pictures),
         audio=None if audio is None else replace(_audio_track(audio), scan=sound),
+        is_fragmented=is_fragmented(source.boxes),
     )
 
 
-def _open(url: str, file: BinaryIO, log: _Log, **options: str) -> InputContainer:
-    allowed = {"protocol_whitelist": ",".join(protocols(url))}
+def _open(source: _Source, log: _Log, **options: str) -> InputContainer:
+    allowed = {"protocol_whitelist": ",".join(protocols(source.url))}
+    if source.is_served and is_fragmented(source.boxes):
+        allowed["fflags"] = "+ignidx"  # else all fragments are looked for
     try:
-        return av.open(url, options=_OPTIONS | allowed | options)
+        return av.open(source.url, options=_OPTIONS | allowed | options)
     except MemoryError:
         raise  # is an FFmpegError too, but says nothing of the file
     except av.FFmpegError as error:
         said = _said(log)
         if "not on whitelist" in said and "misdetection possible" not in said:
             raise ProcessingFailedError(Code.UNSUPPORTED_CONTAINER, said[:200]) from error
-        if "moov atom not found" in said and is_cut_off(file, size_of(file)):
+        if "moov atom not found" in said and is_cut_off(source.boxes, source.size):
             raise ProcessingFailedError(Code.TRUNCATED, "no index") from error
         raise ProcessingFailedError(Code.SOURCE_NOT_MEDIA, str(error)[:200]) from error
 
@@ -139,10 +169,51 @@ def _decode_sample(container: InputContainer, video: VideoStream, log: _Log) -> 
     return frames
 
 
-def _duration(container: InputContainer, video: VideoStream) -> float:
+def _scan(
+    container: InputContainer,
+    video: VideoStream,
+    audio: AudioStream | None,
+    source: _Source,
+    options: dict[str, str],
+) -> tuple[VideoScan | None, AudioScan | None]:
+    """All packets of a file; of what is served only what a table says of them, where there is one."""
+    if not source.is_served:
+        return scan_tracks(container, video, audio)
+    hollow = HollowFile.of(source.file, source.size, source.boxes)
+    if hollow is None:
+        return None, None
+    # A parser would take zeros for pictures that are no key frames.
+    options = {**_OPTIONS, **options, "fflags": "+noparse"}
+    try:
+        with av.open(hollow, mode="r", options=options) as other:
+            picture = next(track for track in other.streams.video if track.index == video.index)
+            sound = next((s for s in other.streams.audio if audio and s.index == audio.index), None)
+            return scan_tracks(other, picture, sound, look=hollow.look)
+    except av.FFmpegError:
+        return None, None
+
+
+def _duration(container: InputContainer, video: VideoStream, source: _Source) -> float:
     """Seconds; read from the packets when no header says it, as in what browsers record."""
-    if container.duration is not None and container.duration > 0:
-        return container.duration / av.time_base
+    said = (container.duration or 0) / av.time_base
+    if source.is_served and (said <= 0 or is_fragmented(source.boxes)):
+        return _last_piece(container, video, source) or _last_packet(container, video)
+    return said if said > 0 else _last_packet(container, video)
+
+
+def _last_piece(container: InputContainer, video: VideoStream, source: _Source) -> float | None:
+    """When it begins: a little before the end."""
+    source.file.seek(max(0, source.size - _TAIL))
+    tail = source.file.read(_TAIL)
+    is_mov = container.format.name.startswith("mov")
+    time = last_fragment(tail, video.id) if is_mov else last_cluster(tail)
+    if time is None or video.time_base is None:
+        return None
+    seconds = float((time - (video.start_time or 0)) * video.time_base)
+    return seconds if seconds > 0 else None
+
+
+def _last_packet(container: InputContainer, video: VideoStream) -> float:
     container.seek(0)
     end = Fraction(0)
     for packet in container.demux(video):

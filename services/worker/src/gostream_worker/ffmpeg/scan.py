@@ -1,6 +1,6 @@
 """What packets say of their tracks, without decoding: the rate, and whether they can be copied."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from itertools import islice, pairwise
 from time import monotonic
@@ -17,6 +17,8 @@ from gostream_shared.conformance.h264 import IDR, SPS, Sps, parse_sps
 from gostream_worker.media import AudioScan, PictureGroup, VideoScan
 
 Packet: TypeAlias = "AnyPacket[Any]"
+#: The first bytes of what stands at that place of the file.
+Look = Callable[[int], bytes]
 #: Seconds that the scan may take, and groups it may find. Beyond, nothing is copied.
 LONGEST_SCAN = 10.0
 _MAX_GROUPS = 25_000
@@ -26,18 +28,25 @@ _CONTAINERS = ("mov", "matroska", "flv")
 _CLOCK = 90_000
 #: Packets that tell a rate from times in milliseconds: the error stays far below that between two standards.
 _RATE_PACKETS = 200
+_FEWEST_PACKETS = 50
+_RATE_BYTES = 16 << 20
+#: Key frames that are looked at where each look costs a block of the source.
+_LOOKS = 6
 _AAC_FRAME = 1024
 #: What a container may round a time to.
 _ROUNDING = 180
 
 
 def scan_tracks(
-    container: InputContainer, video: VideoStream, audio: AudioStream | None
+    container: InputContainer, video: VideoStream, audio: AudioStream | None, *, look: Look | None = None
 ) -> tuple[VideoScan | None, AudioScan | None]:
-    """What decides whether each track can be copied; None when it cannot, or when looking takes too long."""
+    """What decides whether each track can be copied; None when it cannot, or when looking takes too long.
+
+    With `look` the packets have no content, and some of the key frames are looked at by it.
+    """
     if container.format.name.split(",")[0] not in _CONTAINERS:
         return None, None
-    pictures = _Pictures.of(video, container)
+    pictures = _Pictures.of(video, container, has_content=look is None)
     sound = _Sound.of(audio, container)
     wanted = [scanned.stream for scanned in (pictures, sound) if scanned]
     if not wanted:
@@ -48,6 +57,8 @@ def scan_tracks(
             return None, None
     except av.FFmpegError:
         return None, None
+    if pictures and look:
+        pictures.look_at_some(look)
     return pictures.found() if pictures else None, sound.found() if sound else None
 
 
@@ -66,7 +77,7 @@ def _usual_rate(container: InputContainer, video: VideoStream) -> Fraction | Non
     """From the mean of those gaps that are about as long as most are: times are rounded to milliseconds."""
     try:
         container.seek(0)
-        packets = islice(container.demux(video), _RATE_PACKETS)
+        packets = _some(container.demux(video))
         times = sorted(p.pts * p.time_base for p in packets if p.pts is not None and p.time_base is not None)
     except av.FFmpegError:
         return None
@@ -74,6 +85,16 @@ def _usual_rate(container: InputContainer, video: VideoStream) -> Fraction | Non
     median = gaps[len(gaps) // 2] if gaps else Fraction(0)
     usual = [gap for gap in gaps if abs(gap - median) <= median / 4]
     return len(usual) / sum(usual, Fraction(0)) if median else None
+
+
+def _some(packets: Iterable[Packet]) -> Iterator[Packet]:
+    """So many packets that they tell a rate; fewer when they are large, and come from far."""
+    size = 0
+    for number, packet in enumerate(islice(packets, _RATE_PACKETS)):
+        if size > _RATE_BYTES and number >= _FEWEST_PACKETS:
+            return
+        size += packet.size
+        yield packet
 
 
 def _read(packets: Iterable[Packet], pictures: "_Pictures | None", sound: "_Sound | None") -> bool:
@@ -93,18 +114,20 @@ def _read(packets: Iterable[Packet], pictures: "_Pictures | None", sound: "_Soun
 class _Track:
     """The times of one track's packets; `is_whole` unless some has none, or is damaged."""
 
-    def __init__(self, start: int) -> None:
+    def __init__(self, start: int, time_base: Fraction | None) -> None:
         self.times: list[int] = []
         self.size = 0
         self.is_whole = True
         self._start = start
+        # Whole numbers: fractions take most of the time where a film has half a million packets.
+        self._ticks, self._per = (time_base * _CLOCK).as_integer_ratio() if time_base else (0, 1)
 
     def note(self, packet: Packet) -> int:
         """Its time in ticks from the container's start."""
-        if packet.pts is None or packet.time_base is None or packet.is_corrupt:
+        if packet.pts is None or not self._ticks or packet.is_corrupt:
             self.is_whole = False
             return 0
-        time = round(packet.pts * packet.time_base * _CLOCK) - self._start
+        time = (2 * packet.pts * self._ticks + self._per) // (2 * self._per) - self._start
         self.times.append(time)
         self.size += packet.size
         return time
@@ -113,27 +136,33 @@ class _Track:
 class _Pictures:
     """An H.264 track with its parameter sets in front."""
 
-    def __init__(self, stream: VideoStream, start: int, sps: Sps, length_bytes: int) -> None:
+    def __init__(
+        self, stream: VideoStream, start: int, sps: Sps, length_bytes: int, *, has_content: bool
+    ) -> None:
         self.stream = stream
-        self._track = _Track(start)
+        self._track = _Track(start, stream.time_base)
         self._sps = sps
         self._length_bytes = length_bytes
         self._groups: list[list[int]] = []  # [start, size]
         self._is_closed = True
+        self._has_content = has_content
+        self._keys: list[int] = []  # where those begin that have no content
 
     @classmethod
-    def of(cls, stream: VideoStream, container: InputContainer) -> "_Pictures | None":
+    def of(cls, stream: VideoStream, container: InputContainer, *, has_content: bool) -> "_Pictures | None":
         context = stream.codec_context
         header = context.extradata or b"" if context is not None and context.name == "h264" else b""
         sps = _parameter_set(header)
-        return cls(stream, _start(container), sps, (header[4] & 3) + 1) if sps else None
+        if sps is None:
+            return None
+        return cls(stream, _start(container), sps, (header[4] & 3) + 1, has_content=has_content)
 
     def take(self, packet: Packet) -> None:
         time = self._track.note(packet)
         if packet.is_discard:  # cut off by an edit list; a copy would show it
             self._is_closed = False
         if packet.is_keyframe:
-            self._is_closed = self._is_closed and self._is_idr(bytes(packet))
+            self._note_key(packet)
             if len(self._groups) < _MAX_GROUPS:
                 self._groups.append([time, 0])
             else:
@@ -142,6 +171,22 @@ class _Pictures:
             self._is_closed = False
         else:
             self._groups[-1][1] += packet.size
+
+    def _note_key(self, packet: Packet) -> None:
+        if self._has_content:
+            self._is_closed = self._is_closed and self._is_idr(bytes(packet))
+        elif packet.pos is None:
+            self._is_closed = False
+        else:
+            self._keys.append(packet.pos)
+
+    def look_at_some(self, look: Look) -> None:
+        """Whether key frames without content begin with IDR pictures: asked of a few, far apart."""
+        last = len(self._keys) - 1
+        some = (
+            {self._keys[last * number // (_LOOKS - 1)] for number in range(_LOOKS)} if self._keys else set()
+        )
+        self._is_closed = self._is_closed and all(self._is_idr(look(position)) for position in sorted(some))
 
     def _is_idr(self, data: bytes) -> bool:
         at = 0
@@ -177,7 +222,7 @@ class _Sound:
 
     def __init__(self, stream: AudioStream, start: int) -> None:
         self.stream = stream
-        self._track = _Track(start)
+        self._track = _Track(start, stream.time_base)
 
     @classmethod
     def of(cls, stream: AudioStream | None, container: InputContainer) -> "_Sound | None":

@@ -1,6 +1,8 @@
 """What the first bytes and the outermost boxes of a file say, before any library parses it."""
 
 import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from gostream_worker.failures import Code, ProcessingFailedError
@@ -23,6 +25,7 @@ _REFUSED = tuple(
 _BOX = re.compile(rb"[a-zA-Z0-9 ]{4}")
 #: The rest is not looked at: a served file costs a request for each.
 _MAX_BOXES = 10_000
+_FRAGMENT = b"moof"
 _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 
 
@@ -32,25 +35,56 @@ def refused_by_signature(head: bytes) -> None:
         raise ProcessingFailedError(Code.UNSUPPORTED_CONTAINER, "not a container of video")
 
 
-def is_cut_off(file: BinaryIO, size: int) -> bool:
-    """Whether an MP4 or MOV file ends before its last box does, or has no index; False for other files."""
-    offset, boxes = 0, set[bytes]()
-    for _ in range(_MAX_BOXES):
-        if offset >= size:
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One of the outermost boxes of an MP4 or MOV file, as it says of itself."""
+
+    kind: bytes
+    offset: int
+    length: int
+
+
+def boxes_of(file: BinaryIO, size: int, *, to_fragments: bool = False) -> tuple[Box, ...]:
+    """The outermost boxes in order; none for other files.
+
+    `to_fragments`: only to the first fragment. There may be one a second, all over the file.
+    """
+    found: list[Box] = []
+    for box in _walk(file, size):
+        if not found and box.kind not in _FIRST_BOXES:
             break
+        found.append(box)
+        if len(found) == _MAX_BOXES or (to_fragments and box.kind == _FRAGMENT):
+            break
+    return tuple(found)
+
+
+def _walk(file: BinaryIO, size: int) -> Iterator[Box]:
+    """Ends at trailing bytes that are no box: players ignore them."""
+    offset = 0
+    while offset < size:
         file.seek(offset)
         header = file.read(16)
         length, kind = int.from_bytes(header[:4], "big"), header[4:8]
-        if not boxes and kind not in _FIRST_BOXES:
-            return False
         if len(header) < 8 or not _BOX.fullmatch(kind):
-            break  # trailing bytes that are no box; players ignore them
+            return
         if length == 1:
             length = int.from_bytes(header[8:16], "big")
         elif length == 0:
             length = size - offset
-        boxes.add(kind)
-        if offset + length > size:
-            return kind in (b"mdat", b"moov", b"moof")
+        yield Box(kind, offset, max(length, 8))
         offset += max(length, 8)
-    return bool(boxes) and b"moov" not in boxes
+
+
+def is_cut_off(boxes: Sequence[Box], size: int) -> bool:
+    """Whether an MP4 or MOV file ends before its last box does, or has no index; False for other files."""
+    if not boxes:
+        return False
+    if boxes[-1].offset + boxes[-1].length > size:
+        return boxes[-1].kind in (b"mdat", b"moov", _FRAGMENT)
+    return all(box.kind != b"moov" for box in boxes)
+
+
+def is_fragmented(boxes: Sequence[Box]) -> bool:
+    """Whether the index is spread over the file."""
+    return any(box.kind == _FRAGMENT for box in boxes)

@@ -9,7 +9,10 @@ from gostream_shared.conformance.rules.rule import Finding, RuleBook
 MEDIA_TYPES = {
     ".m3u8": frozenset({"application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl"}),
     ".ts": frozenset({"video/mp2t"}),
+    ".vtt": frozenset({"text/vtt"}),
+    ".jpg": frozenset({"image/jpeg"}),
 }
+_LISTED = frozenset({".m3u8", ".ts"})  # of what is named by playlists
 WORTH_COMPRESSING = 512  # bytes; below, the answer is one packet either way
 _CORS = "access-control-allow-origin"
 
@@ -31,11 +34,11 @@ def no_stray_files(p: Presentation) -> Iterator[Finding]:
     referenced |= {piece.path for track in p.tracks.values() for piece in track.pieces if piece.path}
     live = {posixpath.dirname(path) for path in referenced}
     for path in sorted(p.files - referenced):
-        if posixpath.dirname(path) in live and _suffix(path) in MEDIA_TYPES:
+        if posixpath.dirname(path) in live and _suffix(path) in _LISTED:
             yield Finding(path, "nothing refers to it")
 
 
-@_book.must("whole.media-types", "10.4", "playlists and segments carry their media types")
+@_book.must("whole.media-types", "10.4", "playlists, segments and storyboards carry their media types")
 def media_types(p: Presentation) -> Iterator[Finding]:
     for path, answer in _good_answers(p):
         wanted = MEDIA_TYPES.get(_suffix(path))

@@ -1,0 +1,67 @@
+"""When the last piece of a recording begins, whose beginning does not say how long it is. Pure."""
+
+from collections.abc import Iterator
+
+_CLUSTER, _TIMECODE, _CHECKSUM = b"\x1f\x43\xb6\x75", 0xE7, 0xBF
+#: A box within boxes, as (kind, content).
+_Inner = tuple[bytes, bytes]
+
+
+def last_cluster(tail: bytes) -> int | None:
+    """The time of the last cluster in the last bytes of a Matroska file, in its own ticks."""
+    return next(
+        (time for at in _from_the_end(tail, _CLUSTER) if (time := _cluster_time(tail, at + 4)) is not None),
+        None,
+    )
+
+
+def last_fragment(tail: bytes, track: int) -> int | None:
+    """The time of the last fragment of that track in the last bytes of an MP4 file, in the track's ticks."""
+    for at in _from_the_end(tail, b"moof"):
+        size = int.from_bytes(tail[max(0, at - 4) : at], "big")
+        for kind, content in _boxes(tail[at + 4 : at - 4 + size]):
+            time = _track_time(dict(_boxes(content)), track) if kind == b"traf" else None
+            if time is not None:
+                return time
+    return None
+
+
+def _from_the_end(data: bytes, mark: bytes) -> Iterator[int]:
+    at = data.rfind(mark)
+    while at >= 0:
+        yield at
+        at = data.rfind(mark, 0, at)
+
+
+def _cluster_time(data: bytes, at: int) -> int | None:
+    """Of the cluster whose length begins there: a checksum perhaps, then the time."""
+    at += _width(data, at)
+    if data[at : at + 2] == bytes((_CHECKSUM, 0x84)):
+        at += 6
+    header = data[at : at + 2]
+    if len(header) < 2 or header[0] != _TIMECODE or not 0x81 <= header[1] <= 0x88:
+        return None
+    return int.from_bytes(data[at + 2 : at + 2 + (header[1] & 0x0F)], "big")
+
+
+def _width(data: bytes, at: int) -> int:
+    """Bytes of a number of Matroska's, by its first one."""
+    return 9 - data[at].bit_length() if at < len(data) and data[at] else 8
+
+
+def _boxes(data: bytes) -> Iterator[_Inner]:
+    at = 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size < 8:
+            return
+        yield data[at + 4 : at + 8], data[at + 8 : at + size]
+        at += size
+
+
+def _track_time(boxes: dict[bytes, bytes], track: int) -> int | None:
+    """tfhd has the track, tfdt the time: in 8 bytes in its version 1, else in 4."""
+    header, time = boxes.get(b"tfhd", b""), boxes.get(b"tfdt", b"")
+    if int.from_bytes(header[4:8], "big") != track or len(time) < 8:
+        return None
+    return int.from_bytes(time[4 : 12 if time[0] == 1 else 8], "big")
