@@ -35,7 +35,7 @@ from gostream_shared.storage import ObjectNotFoundError, ObjectStore, StoredObje
 from gostream_worker.admission import SourceLimits
 from gostream_worker.failures import ProcessingFailedError
 from gostream_worker.ffmpeg.encoder import Encoder, Patience
-from gostream_worker.ladder import PROFILES
+from gostream_worker.ladder import PROFILES, Coding
 from gostream_worker.transcode_service import Outside, Settings, TranscodeService
 from gostream_worker.workdir import WorkDirectory
 
@@ -46,6 +46,8 @@ DEADLINE = 110.0
 ENCODER_MEMORY = 3 << 30
 #: A title that nothing may ever interpret.
 TITLE = "../../etc/%d$(reboot)`id`\n'\"; --help -i /etc/passwd"
+
+QUICK = Coding("ultrafast", 23, "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +84,8 @@ class Pipeline:
         )
         settings = Settings(
             profiles={
-                name: dataclasses.replace(profile, preset="ultrafast") for name, profile in PROFILES.items()
+                name: dataclasses.replace(profile, large=QUICK, small=QUICK)
+                for name, profile in PROFILES.items()
             },
             limits=SourceLimits(max_bytes=1 << 30, max_duration=12 * 3600),
             step_patience=0.0,

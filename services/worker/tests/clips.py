@@ -55,6 +55,12 @@ def silent(folder: Path) -> Path:
     return make(folder / "silent.mp4", picture(), codecs=_X264)
 
 
+def full_range(folder: Path) -> Path:
+    """0 to 255 instead of 16 to 235, as telephones record."""
+    codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuvj420p"]
+    return make(folder / "full.mp4", picture(), codecs=codecs)
+
+
 def mono_8khz(folder: Path) -> Path:
     return make(folder / "mono.mp4", picture(), sound(rate=8000, layout="mono"))
 

@@ -5,6 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream_shared.conformance.check import check
@@ -39,6 +40,12 @@ async def broken_rules(master: Path) -> list[str]:
         for severity in Severity
         for outcome in report.broken(severity)
     ]
+
+
+def pixel_format(segment: Path) -> str:
+    """As its decoder calls it: the full range has a name of its own."""
+    with av.open(str(segment)) as container:
+        return str(container.streams.video[0].pix_fmt)
 
 
 def variants(master: str) -> list[str]:

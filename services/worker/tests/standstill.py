@@ -27,11 +27,12 @@ from gostream_worker.admission import SourceLimits
 from gostream_worker.config import WorkerConfig
 from gostream_worker.edge import NoEdge
 from gostream_worker.ffmpeg.encoder import Encoder
-from gostream_worker.ladder import PROFILES
+from gostream_worker.ladder import PROFILES, Coding
 from gostream_worker.transcode_service import Outside, Settings, TranscodeService
 from gostream_worker.workdir import WorkDirectory
 
 FENCE_LOST = 3
+_QUICK = Coding("ultrafast", 23, "")
 
 
 class Nobody:
@@ -70,7 +71,7 @@ async def main(encode: Encode) -> None:
             outside = Outside(
                 database=database, store=store, announcer=Nobody(), publisher=Nobody(), edge=NoEdge()
             )
-            profile = replace(PROFILES[encode.profile], preset="ultrafast")
+            profile = replace(PROFILES[encode.profile], large=_QUICK, small=_QUICK)
             settings = Settings(
                 profiles={profile.name: profile}, limits=SourceLimits(max_bytes=1 << 30, max_duration=3600)
             )

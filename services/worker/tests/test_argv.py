@@ -1,13 +1,12 @@
 """The arguments of ffmpeg."""
 
-import dataclasses
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
 from gostream_shared.domain import profiles
 from gostream_worker.ffmpeg.argv import encode_arguments, filter_graph
-from gostream_worker.ladder import PROFILES, QUALITY_PROFILE
+from gostream_worker.ladder import DEFAULT_PROFILE, PROFILES, QUALITY_PROFILE
 from gostream_worker.media import AudioTrack
 
 from .test_ladder import plan
@@ -82,12 +81,19 @@ def test_what_the_picture_needs_and_nothing_else_is_in_the_graph() -> None:
     assert "format=yuv420p" in ordinary
 
 
-def test_the_quality_profile_takes_more_time_for_more_of_the_picture() -> None:
-    made = encode_arguments(dataclasses.replace(plan(), profile=QUALITY_PROFILE), source="s", folder="f")
+def test_every_rung_is_coded_as_its_profile_says_for_its_size() -> None:
+    for profile in PROFILES.values():
+        made = encode_arguments(plan(profile=profile), source="s", folder="f")
 
-    assert values(made, "-preset") == ["faster"] * 3
-    assert values(made, "-crf") == ["22.5"] * 3
-    assert values(arguments(), "-crf") == ["23"] * 3
+        sizes = [profile.large, profile.large, profile.small]
+        assert values(made, "-preset") == [coding.preset for coding in sizes]
+        assert values(made, "-crf") == [f"{coding.crf:g}" for coding in sizes]
+        assert values(made, "-x264-params") == [f"open-gop=0:{coding.tuning}" for coding in sizes]
+
+
+def test_the_quality_profile_keeps_more_of_every_rung() -> None:
+    assert QUALITY_PROFILE.large.crf < DEFAULT_PROFILE.large.crf
+    assert QUALITY_PROFILE.small.crf < DEFAULT_PROFILE.small.crf
 
 
 def test_the_worker_knows_every_profile_that_callers_may_name() -> None:

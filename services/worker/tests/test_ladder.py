@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gostream_worker.ladder import DEFAULT_PROFILE, Plan, make_plan
+from gostream_worker.ladder import DEFAULT_PROFILE, Plan, Profile, make_plan
 from gostream_worker.media import AudioTrack, Probe, VideoTrack
 
 VIDEO = VideoTrack(
@@ -22,11 +22,9 @@ VIDEO = VideoTrack(
 )
 
 
-def plan(*, audio: AudioTrack | None = None, **video: Any) -> Plan:
+def plan(*, audio: AudioTrack | None = None, profile: Profile = DEFAULT_PROFILE, **video: Any) -> Plan:
     track = dataclasses.replace(VIDEO, **video)
-    return make_plan(
-        Probe(container="mov", duration=60, size_bytes=1, video=track, audio=audio), DEFAULT_PROFILE
-    )
+    return make_plan(Probe(container="mov", duration=60, size_bytes=1, video=track, audio=audio), profile)
 
 
 def sizes(**video: Any) -> list[tuple[str, int, int]]:

@@ -12,7 +12,7 @@ from gostream_worker.measuring import measure
 from . import clips
 from .clips import Clips, Recipe
 from .conftest import Worker
-from .player import attributes, average_color, broken_rules, durations, play, variants
+from .player import attributes, average_color, broken_rules, durations, pixel_format, play, variants
 
 pytestmark = pytest.mark.stack
 
@@ -186,6 +186,21 @@ async def test_a_cut_made_without_encoding_plays(
     played = await asyncio.to_thread(play, await worker.save(video.id), 0)
     assert played.frames in frames
     assert played.complaints == ""
+
+
+@pytest.mark.parametrize("recipe", [clips.plain, clips.full_range])
+async def test_black_and_white_stand_where_every_player_looks_for_them(
+    worker: Worker, clip: Clips, tmp_path: Path, recipe: Recipe
+) -> None:
+    video = await worker.process(clip(recipe))
+    await worker.save(video.id)
+
+    rungs = sorted((tmp_path / "published/v1").glob("*p/00000.ts"))
+    assert rungs
+    assert {pixel_format(rung) for rung in rungs} == {"yuv420p"}
+    for ours in rungs:
+        colors = zip(average_color(ours), average_color(clip(recipe)), strict=True)
+        assert all(abs(one - other) < 8 for one, other in colors)
 
 
 async def test_a_turned_picture_is_upright(worker: Worker, clip: Clips, tmp_path: Path) -> None:

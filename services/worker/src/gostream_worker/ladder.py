@@ -21,8 +21,19 @@ STANDARD_FPS = (
     Fraction(60),
 )
 _UNKNOWN_FPS = Fraction(25)
+#: Shorter side in pixels from which on a rung is coded as a large one.
+LARGE = 720
 _SPARSE = 3
 _HDR_TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}  # PQ and HLG of ITU-T H.273
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """What x264 is told: `tuning` is its own options over those of the preset, name=value:name=value."""
+
+    preset: str
+    crf: float
+    tuning: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,19 +41,29 @@ class Profile:
     """How sources are encoded. Rungs are given by their shorter side in pixels, so that portrait works."""
 
     name: str
+    large: Coding  # rungs from `LARGE` lines on, which cost the most
+    small: Coding  # the others, which cost little and are shown enlarged
     rungs: tuple[int, ...] = (1080, 720, 360)
     max_fps: int = 60
     gop_seconds: int = 2
     segment_seconds: int = 6
-    crf: float = 23
-    preset: str = "veryfast"
     bitrate_1080p30: int = 5_000_000  # cap in bits per second; other sizes follow from it
     audio_bitrate: int = 128_000
 
 
-DEFAULT_PROFILE = Profile(name=profiles.DEFAULT)
 #: docs/encoding.md has the figures.
-QUALITY_PROFILE = Profile(name=profiles.QUALITY, preset="faster", crf=22.5)
+DEFAULT_PROFILE = Profile(
+    name=profiles.DEFAULT,
+    large=Coding(
+        "superfast", 23.7, "subme=2:trellis=1:mbtree=1:rc-lookahead=20:weightp=1:qcomp=0.7:aq-strength=0.3"
+    ),
+    small=Coding("veryfast", 25.2, "subme=4:trellis=1:rc-lookahead=20:qcomp=0.7:ipratio=1.1:aq-strength=0.2"),
+)
+QUALITY_PROFILE = Profile(
+    name=profiles.QUALITY,
+    large=Coding("fast", 22.5, "aq-strength=0.5"),
+    small=Coding("fast", 24, "aq-strength=0.2"),
+)
 PROFILES: Mapping[str, Profile] = MappingProxyType(
     {profile.name: profile for profile in (DEFAULT_PROFILE, QUALITY_PROFILE)}
 )
@@ -50,11 +71,12 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
-    """One rendition: even sizes in square pixels, and the cap of its bit rate."""
+    """One rendition: even sizes in square pixels, how it is coded, and the cap of its bit rate."""
 
     name: str
     width: int
     height: int
+    coding: Coding
     max_bitrate: int
 
 
@@ -180,6 +202,7 @@ def _rung(short: int, width: int, height: int, fps: Fraction, profile: Profile) 
         name=f"{short}p",
         width=short if width < height else long,
         height=long if width < height else short,
+        coding=profile.large if short >= LARGE else profile.small,
         max_bitrate=_max_bitrate(short * long, fps, profile),
     )
 

@@ -52,7 +52,8 @@ def filter_graph(plan: Plan) -> str:
     chains = [f"[0:{plan.video.index}]{','.join(_normalise(plan))}[s0]"]
     poster_rung = _poster_rung(plan.rungs)
     for number, rung in enumerate(plan.rungs):
-        scale = [f"scale={rung.width}:{rung.height}:flags=bicubic", "setsar=1"]
+        # JPEG's range is the full one, and would become that of everything it shares a graph with.
+        scale = [f"scale={rung.width}:{rung.height}:flags=lanczos:out_range=limited", "setsar=1"]
         if number == 0:
             scale += [*_tone_map(plan), "format=yuv420p"]
         outputs = [] if number == 0 and plan.copied else [f"[v{number}]"]
@@ -139,34 +140,28 @@ def _copied_picture(plan: Plan) -> list[str]:
 
 def _encoded_picture(plan: Plan, number: int) -> list[str]:
     keys = _keys_of_the_source() if plan.copied else _regular_keys(plan.gop_frames)
-    return ["-map", f"[v{number}]", *_video_codec(plan, plan.rungs[number]), *keys]
+    return ["-map", f"[v{number}]", *_video_codec(plan.rungs[number]), *keys]
 
 
 def _keys_of_the_source() -> list[str]:
     """Key frames where the source has them and nowhere else, at the very times that a copy has."""
     return [
         *("-force_key_frames", "source", "-forced-idr", "1", "-g", "100000", "-keyint_min", "1"),
-        *("-sc_threshold", "0", "-x264-params", "open-gop=0"),
+        *("-sc_threshold", "0"),
         *("-fps_mode", "passthrough", "-enc_time_base", "1:90000"),
     ]
 
 
 def _regular_keys(frames: int) -> list[str]:
     gop = str(frames)
-    return ["-g", gop, "-keyint_min", gop, "-sc_threshold", "0", "-x264-params", "open-gop=0"]
+    return ["-g", gop, "-keyint_min", gop, "-sc_threshold", "0"]
 
 
-def _video_codec(plan: Plan, rung: Rung) -> list[str]:
+def _video_codec(rung: Rung) -> list[str]:
     return [
-        *("-c:v", "libx264", "-preset", plan.profile.preset, "-profile:v", "high"),
-        *(
-            "-crf",
-            f"{plan.profile.crf:g}",
-            "-maxrate",
-            str(rung.max_bitrate),
-            "-bufsize",
-            str(2 * rung.max_bitrate),
-        ),
+        *("-c:v", "libx264", "-preset", rung.coding.preset, "-profile:v", "high"),
+        *("-x264-params", f"open-gop=0:{rung.coding.tuning}".rstrip(":"), "-crf", f"{rung.coding.crf:g}"),
+        *("-maxrate", str(rung.max_bitrate), "-bufsize", str(2 * rung.max_bitrate)),
     ]
 
 
