@@ -19,7 +19,8 @@ _OURS, _FIRST, _BARE = "GoStream", "a run per rung", "bare command"
 _EXPLANATION = (
     "Sources called unfit must be encoded whole; those called fit are H.264 with closed GOPs of 2 s. Times "
     "run from the request to process until the video is READY, on real servers; CPU is that of the worker "
-    "and its children. Ratios are medians over rounds of one after the other."
+    "and its children, the worker's own what its process uses beside them. Ratios are medians over rounds of "
+    "one after the other."
 )
 
 
@@ -45,6 +46,7 @@ class Comparison:
         default_factory=lambda: {name: Samples() for name in (_OURS, _FIRST, _BARE)}
     )
     first_play: list[float] = field(default_factory=list)
+    own_cpu: list[float] = field(default_factory=list)
     quality: list[list[str]] = field(default_factory=list)
 
     def ratio(self, of: str, to: str, what: str) -> str:
@@ -56,7 +58,7 @@ class Comparison:
         wall, cpu = self.samples[_OURS].wall, self.samples[_OURS].cpu
         return [
             self.source.stem,
-            *(f"{median(values):.1f}" for values in (wall, self.first_play, cpu)),
+            *(f"{median(values):.1f}" for values in (wall, self.first_play, cpu, self.own_cpu)),
             *(self.ratio(_OURS, to, what) for to in (_FIRST, _BARE) for what in ("wall", "cpu")),
         ]
 
@@ -76,6 +78,7 @@ async def compare(gostream: GoStream, source: Path, height: int, rounds: int) ->
             for way, cost in ((_OURS, published.cost), (_FIRST, first), (_BARE, bare)):
                 result.samples[way].add(cost.wall, cost.cpu)
             result.first_play.append(published.first_play)
+            result.own_cpu.append(published.own_cpu)
             if number == 0:
                 result.quality = await asyncio.to_thread(_quality, published, folders, source, height)
         sys.stderr.write(f"{source.stem}: round {number + 1} of {rounds}\n")
@@ -118,7 +121,7 @@ async def _run(options: argparse.Namespace) -> list[Comparison]:
 
 def _report(results: Sequence[Comparison], command: str) -> str:
     costs = table(
-        ["source", "READY s", "first play s", "CPU s"]
+        ["source", "READY s", "first play s", "CPU s", "of it the worker's own"]
         + [f"{what} / {to}" for to in (_FIRST, _BARE) for what in ("time", "CPU")],
         [result.row() for result in results],
     )

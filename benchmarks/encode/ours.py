@@ -26,9 +26,13 @@ _READY = video_pb2.Video.STATUS_READY
 
 @dataclass(frozen=True)
 class Published:
-    """One video, and what it took. `first_play` is when a player could begin, in seconds."""
+    """One video, and what it took. `first_play` is when a player could begin, in seconds.
+
+    `own_cpu` is that part of the cost which is the worker's own process, without its children.
+    """
 
     cost: Cost
+    own_cpu: float
     first_play: float
     video: video_pb2.Video
 
@@ -61,7 +65,7 @@ class GoStream:
             title=path.stem, user_id="bench", content_type="video/mp4", size_bytes=source.size
         )
         await put(created.upload, source, on_sent=lambda _: None)
-        cpu, began, first_play = self._cpu(), time.monotonic(), 0.0
+        (own, children), began, first_play = self._cpu(), time.monotonic(), 0.0
         video = await self._client.process(created.video.id)
         async with aclosing(follow(self._client, video.id, min_version=video.version)) as states:
             async for state in states:
@@ -71,9 +75,11 @@ class GoStream:
         wall = time.monotonic() - began
         if video.status != _READY:
             raise RuntimeError(f"{video.error.code}: {video.error.message}")
-        return Published(Cost(wall, self._cpu() - cpu), first_play, video)
+        after = self._cpu()
+        own, children = after[0] - own, after[1] - children
+        return Published(Cost(wall, own + children), own, first_play, video)
 
-    def _cpu(self) -> float:
-        """Seconds of the worker and of the children it has waited for."""
+    def _cpu(self) -> tuple[float, float]:
+        """Seconds of the worker, and of the children it has waited for."""
         times = self._worker.cpu_times()
-        return float(times.user + times.system + times.children_user + times.children_system)
+        return float(times.user + times.system), float(times.children_user + times.children_system)
