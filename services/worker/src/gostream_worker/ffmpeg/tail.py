@@ -5,6 +5,8 @@ from collections.abc import Iterator
 _CLUSTER, _TIMECODE, _CHECKSUM = b"\x1f\x43\xb6\x75", 0xE7, 0xBF
 #: A box within boxes, as (kind, content).
 _Inner = tuple[bytes, bytes]
+#: Marks that are looked at: media data may hold one by chance, and a hostile file holds millions.
+MOST_MARKS = 64
 
 
 def last_cluster(tail: bytes) -> int | None:
@@ -27,10 +29,12 @@ def last_fragment(tail: bytes, track: int) -> int | None:
 
 
 def _from_the_end(data: bytes, mark: bytes) -> Iterator[int]:
-    at = data.rfind(mark)
-    while at >= 0:
-        yield at
+    at = len(data)
+    for _ in range(MOST_MARKS):
         at = data.rfind(mark, 0, at)
+        if at < 0:
+            return
+        yield at
 
 
 def _cluster_time(data: bytes, at: int) -> int | None:
