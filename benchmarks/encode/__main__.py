@@ -63,7 +63,9 @@ class Comparison:
         ]
 
 
-async def compare(gostream: GoStream, source: Path, height: int, rounds: int) -> Comparison:
+async def compare(
+    gostream: GoStream, source: Path, height: int, rounds: int, *, with_quality: bool
+) -> Comparison:
     """A B C A B C…, so that what else the machine does falls on all alike."""
     result = Comparison(source, height)
     for number in range(rounds):
@@ -79,7 +81,7 @@ async def compare(gostream: GoStream, source: Path, height: int, rounds: int) ->
                 result.samples[way].add(cost.wall, cost.cpu)
             result.first_play.append(published.first_play)
             result.own_cpu.append(published.own_cpu)
-            if number == 0:
+            if number == 0 and with_quality:
                 result.quality = await asyncio.to_thread(_quality, published, folders, source, height)
         sys.stderr.write(f"{source.stem}: round {number + 1} of {rounds}\n")
     return result
@@ -115,7 +117,14 @@ async def _run(options: argparse.Namespace) -> list[Comparison]:
                     source = await asyncio.to_thread(
                         make_source, Path(name), seconds, height=options.height, fit=fit
                     )
-                    results.append(await compare(gostream, source, options.height, options.rounds))
+                    comparing = compare(
+                        gostream,
+                        source,
+                        options.height,
+                        options.rounds,
+                        with_quality=not options.costs_only,
+                    )
+                    results.append(await comparing)
     return results
 
 
@@ -129,15 +138,10 @@ def _report(results: Sequence[Comparison], command: str) -> str:
         ["source and rung", "kB", f"kB {_FIRST}", "VMAF", f"VMAF {_FIRST}"],
         [row for result in results for row in result.quality],
     )
-    return "\n\n".join(
-        [
-            "# Encoding, beside other ways to the same rungs",
-            _EXPLANATION,
-            costs,
-            quality,
-            circumstances(command),
-        ]
-    )
+    parts = ["# Encoding, beside other ways to the same rungs", _EXPLANATION, costs]
+    if any(result.quality for result in results):
+        parts.append(quality)
+    return "\n\n".join([*parts, circumstances(command)])
 
 
 def main() -> None:
@@ -147,6 +151,7 @@ def main() -> None:
     )
     parser.add_argument("--height", type=int, default=720, help="of the sources")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--costs-only", action="store_true", help="neither bytes nor VMAF, which take long")
     options = parser.parse_args()
     text = _report(
         asyncio.run(_run(options)), shlex.join(["python", "-m", "benchmarks.encode", *sys.argv[1:]])
