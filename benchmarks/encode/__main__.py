@@ -15,6 +15,7 @@ from .others import bare_command, run_per_rung
 from .ours import GoStream, Published
 
 _RESULTS = Path(__file__).parents[1] / "results"
+_UNFIT, _FIT = "unfit", "fit"
 _OURS, _FIRST, _BARE = "GoStream", "a run per rung", "bare command"
 _EXPLANATION = (
     "Sources called unfit must be encoded whole; those called fit are H.264 with closed GOPs of 2 s. Times "
@@ -113,9 +114,9 @@ async def _run(options: argparse.Namespace) -> list[Comparison]:
     with tempfile.TemporaryDirectory() as name:
         async with GoStream.running() as gostream:
             for seconds in options.seconds:
-                for fit in (False, True):
+                for kind in options.sources:
                     source = await asyncio.to_thread(
-                        make_source, Path(name), seconds, height=options.height, fit=fit
+                        make_source, Path(name), seconds, height=options.height, fit=kind == _FIT
                     )
                     comparing = compare(
                         gostream,
@@ -150,6 +151,7 @@ def main() -> None:
         "--seconds", type=int, nargs="+", default=[10, 60], help="of the sources; 300 for a long one"
     )
     parser.add_argument("--height", type=int, default=720, help="of the sources")
+    parser.add_argument("--sources", nargs="+", choices=(_UNFIT, _FIT), default=(_UNFIT, _FIT))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--costs-only", action="store_true", help="neither bytes nor VMAF, which take long")
     options = parser.parse_args()
