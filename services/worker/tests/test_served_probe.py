@@ -6,14 +6,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gostream_shared.domain.video import source_key
 from gostream_shared.s3 import S3ObjectStore
 from gostream_worker.admission import SourceLimits
 from gostream_worker.ffmpeg.probe import probe_source
-from gostream_worker.ffmpeg.tail import last_cluster, last_fragment
 from gostream_worker.ladder import DEFAULT_PROFILE, make_plan
 from gostream_worker.media import Probe
 from gostream_worker.source import OpenSource, open_source
@@ -149,38 +146,3 @@ async def test_without_a_table_nothing_is_copied(
     probe, _ = await served_probe(store, clip(recipe), tmp_path, monkeypatch)
 
     assert probe.video.scan is None
-
-
-def cluster(time: int, *, checksum: bytes = b"") -> bytes:
-    return b"\x1f\x43\xb6\x75\x01" + bytes(7) + checksum + b"\xe7\x82" + time.to_bytes(2, "big") + b"rest"
-
-
-def box(kind: bytes, content: bytes) -> bytes:
-    return (8 + len(content)).to_bytes(4, "big") + kind + content
-
-
-def fragment(track: int, time: int, *, wide: bool) -> bytes:
-    header = box(b"tfhd", bytes(4) + track.to_bytes(4, "big"))
-    when = bytes((int(wide), 0, 0, 0)) + time.to_bytes(8 if wide else 4, "big")
-    return box(b"moof", box(b"mfhd", bytes(8)) + box(b"traf", header + box(b"tfdt", when)))
-
-
-def test_the_last_cluster_that_is_one_says_the_time() -> None:
-    assert last_cluster(b"xx" + cluster(7) + cluster(9) + b"\x1f\x43\xb6\x75 by chance") == 9
-    assert last_cluster(cluster(9, checksum=b"\xbf\x84crc!")) == 9
-    assert last_cluster(cluster(9)[2:]) is None
-
-
-@pytest.mark.parametrize("wide", [False, True])
-def test_the_last_fragment_of_the_track_says_the_time(wide: bool) -> None:
-    tail = fragment(1, 7, wide=wide) + fragment(1, 9, wide=wide) + fragment(2, 11, wide=wide) + b"moof"
-
-    assert last_fragment(tail, 1) == 9
-    assert last_fragment(tail, 3) is None
-
-
-@given(st.binary(max_size=100), st.sampled_from([cluster(3), fragment(1, 3, wide=True)]), st.integers(0, 60))
-def test_no_bytes_raise_anything(noise: bytes, piece: bytes, cut: int) -> None:
-    for data in (noise, piece[:cut] + noise, noise + piece[: -cut or None]):
-        last_cluster(data)
-        last_fragment(data, 1)

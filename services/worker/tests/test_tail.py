@@ -1,30 +1,49 @@
 """The last piece of a recording, looked for from its end."""
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gostream_worker.ffmpeg.tail import MOST_MARKS, last_cluster, last_fragment
+
+
+def cluster(time: int, *, checksum: bytes = b"") -> bytes:
+    return b"\x1f\x43\xb6\x75\x01" + bytes(7) + checksum + b"\xe7\x82" + time.to_bytes(2, "big") + b"rest"
 
 
 def box(kind: bytes, content: bytes) -> bytes:
     return (8 + len(content)).to_bytes(4, "big") + kind + content
 
 
-def fragment(time: int, *, track: int = 1) -> bytes:
+def fragment(track: int, time: int, *, wide: bool) -> bytes:
     header = box(b"tfhd", bytes(4) + track.to_bytes(4, "big"))
-    return box(b"moof", box(b"traf", header + box(b"tfdt", b"\1\0\0\0" + time.to_bytes(8, "big"))))
+    when = bytes((int(wide), 0, 0, 0)) + time.to_bytes(8 if wide else 4, "big")
+    return box(b"moof", box(b"mfhd", bytes(8)) + box(b"traf", header + box(b"tfdt", when)))
 
 
-def test_the_last_fragment_of_the_track_is_found() -> None:
-    tail = b"media" + fragment(100) + box(b"mdat", b"x" * 50) + fragment(200) + fragment(300, track=2)
+def test_the_last_cluster_that_is_one_says_the_time() -> None:
+    assert last_cluster(b"xx" + cluster(7) + cluster(9) + b"\x1f\x43\xb6\x75 by chance") == 9
+    assert last_cluster(cluster(9, checksum=b"\xbf\x84crc!")) == 9
+    assert last_cluster(cluster(9)[2:]) is None
 
-    assert last_fragment(tail, 1) == 200
-    assert last_fragment(tail, 2) == 300
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_the_last_fragment_of_the_track_says_the_time(wide: bool) -> None:
+    tail = fragment(1, 7, wide=wide) + fragment(1, 9, wide=wide) + fragment(2, 11, wide=wide) + b"moof"
+
+    assert last_fragment(tail, 1) == 9
     assert last_fragment(tail, 3) is None
 
 
-def test_a_mark_within_media_data_is_passed_over() -> None:
-    assert last_fragment(fragment(100) + box(b"mdat", b"moof by chance"), 1) == 100
-    assert last_cluster(b"\x1f\x43\xb6\x75\x84\xe7\x81\x07" + b"\x1f\x43\xb6\x75 by chance") == 7
+@given(st.binary(max_size=100), st.sampled_from([cluster(3), fragment(1, 3, wide=True)]), st.integers(0, 60))
+def test_no_bytes_raise_anything(noise: bytes, piece: bytes, cut: int) -> None:
+    for data in (noise, piece[:cut] + noise, noise + piece[: -cut or None]):
+        last_cluster(data)
+        last_fragment(data, 1)
 
 
 def test_a_file_of_nothing_but_marks_is_given_up() -> None:
-    assert last_fragment(fragment(100) + b"moof" * MOST_MARKS, 1) is None
-    assert last_fragment(fragment(100) + b"moof" * (MOST_MARKS - 1), 1) == 100
+    last = fragment(1, 9, wide=True)
+
+    assert last_fragment(last + b"moof" * (MOST_MARKS - 1), 1) == 9
+    assert last_fragment(last + b"moof" * MOST_MARKS, 1) is None
