@@ -79,7 +79,11 @@ async def start_audit(database_url: str) -> AsyncIterator[Callable[..., Awaitabl
                 stderr=asyncio.subprocess.STDOUT,
             )
             processes.append(process)
-            listening = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'LISTEN%gostream_changes%'"
+            # While the statement is at work it is shown already, and what is committed then is not heard.
+            listening = (
+                "SELECT 1 FROM pg_stat_activity"
+                " WHERE query LIKE 'LISTEN%gostream_changes%' AND state = 'idle'"
+            )
             async with asyncio.timeout(30):
                 while not await database.pool.fetchval(listening):
                     await asyncio.sleep(0.05)

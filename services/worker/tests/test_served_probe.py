@@ -45,13 +45,16 @@ def large(name: str, codecs: list[str], *muxing: str) -> Recipe:
     return make
 
 
+#: One of each way to be read; the others are slow tests.
 LARGE = [
     large("index-at-the-end.mp4", _NEW),
-    large("index-in-front.mov", _NEW, "-movflags", "faststart"),
     large("fragments.mp4", _NEW, *_FRAGMENTS),
-    large("cues.mkv", _NEW),
     large("live.mkv", _NEW, "-live", "1"),
     large("broadcast.ts", _NEW),
+]
+MORE_LARGE = [
+    large("index-in-front.mov", _NEW, "-movflags", "faststart"),
+    large("cues.mkv", _NEW),
     large("flash.flv", _NEW),
     large("old.avi", _OLD),
     large("older.mpg", ["-c:v", "mpeg2video", *_RATE, *_NOISE, "-c:a", "mp2"]),
@@ -91,7 +94,11 @@ async def served_probe(
     return probe, sum(fetched)
 
 
-@pytest.mark.parametrize("recipe", LARGE, ids=lambda recipe: recipe.__name__)
+@pytest.mark.parametrize(
+    "recipe",
+    [*LARGE, *(pytest.param(recipe, marks=pytest.mark.slow) for recipe in MORE_LARGE)],
+    ids=lambda recipe: recipe.__name__,
+)
 async def test_little_of_a_large_source_is_fetched_before_it_is_encoded(
     store: S3ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
 ) -> None:
