@@ -41,7 +41,7 @@ class Profile:
     """How sources are encoded. Rungs are given by their shorter side in pixels, so that portrait works."""
 
     name: str
-    large: Coding  # rungs from `LARGE` lines on, which cost the most
+    large: Coding  # rungs whose shorter side is `LARGE` or more, which cost the most
     small: Coding  # the others, which cost little and are shown enlarged
     rungs: tuple[int, ...] = (1080, 720, 360)
     max_fps: int = 60
