@@ -1,9 +1,9 @@
 """An MP4 file whose media data nobody has fetched: zeros stand for it, and its index is as it is."""
 
-import io
 from collections.abc import Sequence
 from typing import BinaryIO
 
+from gostream_worker.ffmpeg.opening import PositionedFile
 from gostream_worker.ffmpeg.sniff import Box, is_fragmented
 
 #: A larger index is not read twice.
@@ -12,14 +12,13 @@ _LOOK = 4096
 _ZEROS = bytes(1 << 16)
 
 
-class HollowFile(io.RawIOBase):
+class HollowFile(PositionedFile):
     """A file as it is, but for the media data."""
 
     def __init__(self, file: BinaryIO, size: int, hollow: Sequence[range]) -> None:
+        super().__init__(size)
         self._file = file
-        self._size = size
         self._hollow = hollow
-        self._position = 0
 
     @classmethod
     def of(cls, file: BinaryIO, size: int, boxes: Sequence[Box]) -> "HollowFile | None":
@@ -29,20 +28,6 @@ class HollowFile(io.RawIOBase):
             return None
         media = [box for box in boxes if box.kind == b"mdat"]
         return cls(file, size, [range(box.offset + 16, box.offset + box.length) for box in media])
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = max(0, start + offset)
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
 
     def read(self, size: int = -1) -> bytes:
         """As much as there is of one kind, at most `size` bytes."""

@@ -20,15 +20,12 @@ def size_of(file: BinaryIO) -> int:
     return file.seek(0, io.SEEK_END)
 
 
-class _ServedFile(io.RawIOBase):
-    """One request for each read."""
+class PositionedFile(io.RawIOBase):
+    """So many bytes that are read from a position on; how, its subclasses know."""
 
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        self._connection = http.client.HTTPConnection(parts.netloc, timeout=_TIMEOUT)
-        self._path = parts.path
+    def __init__(self, size: int) -> None:
+        self._size = size
         self._position = 0
-        self._size = int(self._get(0, 1)[1].rpartition("/")[2])
 
     def readable(self) -> bool:
         return True
@@ -38,8 +35,18 @@ class _ServedFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = start + offset
+        self._position = max(0, start + offset)
         return self._position
+
+
+class _ServedFile(PositionedFile):
+    """One request for each read."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._connection = http.client.HTTPConnection(parts.netloc, timeout=_TIMEOUT)
+        self._path = parts.path
+        super().__init__(size=int(self._get(0, 1)[1].rpartition("/")[2]))
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         wanted = min(len(buffer), self._size - self._position)
