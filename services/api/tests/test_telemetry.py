@@ -92,12 +92,19 @@ async def test_headers_beyond_the_limit_are_refused_and_the_connection_lives(api
 
 
 async def test_one_log_line_says_what_came_of_a_call(
-    api: Any, refused: Any, logs: list[MutableMapping[str, Any]]
+    api: Any, refused: Any, eventually: Any, logs: list[MutableMapping[str, Any]]
 ) -> None:
+    def lines() -> list[MutableMapping[str, Any]]:
+        return [line for line in logs if line["event"] == "rpc"]
+
+    async def is_logged() -> bool:  # a caller has its answer a moment earlier
+        return bool(lines())
+
     unknown = str(uuid4())
     await refused(api.stub.TriggerProcess(TriggerProcessRequest(id=unknown)))
 
-    (line,) = [line for line in logs if line["event"] == "rpc"]
+    await eventually(is_logged)
+    (line,) = lines()
     assert (line["code"], line["log_level"]) == ("NOT_FOUND", "info")
     assert line["duration_ms"] >= 0
 
@@ -112,15 +119,20 @@ async def test_reads_that_end_well_are_not_logged_one_by_one(
     assert len([line for line in logs if line["event"] == "rpc"]) == 1
 
 
-async def test_calls_are_counted_by_method_and_code(api: Any, refused: Any) -> None:
-    before = handled("GetVideo", "OK"), handled("GetVideo", "NOT_FOUND")
+async def test_calls_are_counted_by_method_and_code(api: Any, refused: Any, eventually: Any) -> None:
+    def counts() -> tuple[float, float]:
+        return handled("GetVideo", "OK"), handled("GetVideo", "NOT_FOUND")
+
+    async def are_counted() -> bool:  # callers have their answers a moment earlier
+        return counts() == (before[0] + 1, before[1] + 1) and in_flight("GetVideo") == 0
+
+    before = counts()
     created = await create(api)
 
     await api.stub.GetVideo(GetVideoRequest(id=created.video.id))
     await refused(api.stub.GetVideo(GetVideoRequest(id=str(uuid4()))))
 
-    assert (handled("GetVideo", "OK"), handled("GetVideo", "NOT_FOUND")) == (before[0] + 1, before[1] + 1)
-    assert in_flight("GetVideo") == 0
+    await eventually(are_counted)
 
 
 @pytest.mark.parametrize("code", ["CANCELLED", "DEADLINE_EXCEEDED"])
