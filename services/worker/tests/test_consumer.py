@@ -8,9 +8,8 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
 from pgqueuer.domain.models import Job
-from pgqueuer.domain.types import QueueEntrypoint, QueueManagerId
+from pgqueuer.domain.types import Channel, HealthCheckId, QueueEntrypoint, QueueManagerId
 from pgqueuer.ports.repository import EntrypointExecutionParameter
 
 from gostream_devstack.postgres import Postgres
@@ -191,7 +190,7 @@ async def test_a_job_stays_with_its_worker_while_that_is_alive(database: Postgre
 
 async def pick(database: PostgresDatabase, *, stale_after: timedelta = LEASE) -> tuple[LeasedQueries, Job]:
     """Claim a job as a worker that then says nothing more."""
-    queries = LeasedQueries(AsyncpgPoolDriver(database.pool))
+    queries = LeasedQueries(database.pool)
     parameters = {QueueEntrypoint("transcode"): EntrypointExecutionParameter(concurrency_limit=0)}
     [job] = await queries.dequeue(1, parameters, QueueManagerId(uuid4()), None, stale_after)
     return queries, job
@@ -241,8 +240,21 @@ async def test_a_defect_in_the_work_loses_no_job(database: PostgresDatabase) -> 
     assert delivered == 2
 
 
+async def test_a_manager_does_not_ask_whether_it_listens_before_it_does(database: PostgresDatabase) -> None:
+    queries = LeasedQueries(database.pool)
+    heard = asyncio.Event()
+
+    async with queries.driver, asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(queries.notify_health_check(HealthCheckId(uuid4())))
+        await asyncio.sleep(0.2)
+        await queries.driver.add_listener(Channel("ch_pgqueuer"), lambda _: heard.set())
+        await asking
+        async with asyncio.timeout(30):
+            await heard.wait()
+
+
 async def test_a_payload_that_is_no_job_is_dropped(database: PostgresDatabase) -> None:
-    await LeasedQueries(AsyncpgPoolDriver(database.pool)).enqueue("transcode", b"{}")
+    await LeasedQueries(database.pool).enqueue("transcode", b"{}")
 
     async with consuming(database, Log()):
         await until(lambda: _is(queued(database), 0))

@@ -12,7 +12,8 @@ from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.core.qm import QueueManager
 from pgqueuer.domain.errors import FailingListenerError, RetryRequested
 from pgqueuer.domain.models import Job, TableChangedEvent, TracebackRecord, utc_now
-from pgqueuer.domain.types import JOB_STATUS, QueueEntrypoint
+from pgqueuer.domain.types import JOB_STATUS, HealthCheckId, QueueEntrypoint
+from pgqueuer.ports.driver import NotifyCallback
 from pydantic import ValidationError
 
 from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
@@ -39,6 +40,18 @@ _AnyJob = TypeVar("_AnyJob")
 Handler = Callable[[bytes], Coroutine[Any, Any, Verdict]]
 
 
+class _ListeningDriver(AsyncpgPoolDriver):
+    """PgQueuer's driver, which knows whether it listens yet."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        super().__init__(pool)
+        self.listens = asyncio.Event()
+
+    async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
+        await super().add_listener(channel, callback)
+        self.listens.set()
+
+
 class LeasedQueries(Queries):
     """PgQueuer's SQL, except that only the owner of a job settles it, and only success settles it.
 
@@ -46,6 +59,16 @@ class LeasedQueries(Queries):
     successor. And a job whose settling failed would be dropped; here its lease runs out instead, and the job
     is delivered again.
     """
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        driver = _ListeningDriver(pool)
+        super().__init__(driver)
+        self._listens = driver.listens
+
+    async def notify_health_check(self, health_check_event_id: HealthCheckId) -> None:
+        """PgQueuer sends its first probe while it is about to listen: unheard, it ends the manager."""
+        await self._listens.wait()
+        await super().notify_health_check(health_check_event_id)
 
     async def log_jobs(self, job_status: list[tuple[Job, JOB_STATUS, TracebackRecord | None]]) -> None:
         owned = [
@@ -148,7 +171,7 @@ class Consumer:
                 await self._pause(backoff(0))
 
     def _manager(self, entrypoint: str, handler: Handler, slots: int) -> QueueManager:
-        manager = SlottedManager(LeasedQueries(AsyncpgPoolDriver(self._pool)))
+        manager = SlottedManager(LeasedQueries(self._pool))
         manager.slots = slots
 
         @manager.entrypoint(entrypoint, accepts_context=False)

@@ -25,8 +25,9 @@ from gostream_worker.measuring import Measured
 from gostream_worker.retry import patiently
 from gostream_worker.uploading import PLAYLIST_TYPE, EncodeUploader
 
-#: Seconds between two looks for new segments.
-GROW_INTERVAL = 0.5
+#: Seconds between two looks for the first segments, and for more of them: players look every six.
+FIRST_INTERVAL = 0.25
+GROW_INTERVAL = 2.0
 #: Seconds that the fence may be held: the API's cancellation waits behind it.
 _HOLD = 3.0
 _CACHE = "public, max-age=1"
@@ -66,7 +67,7 @@ class EarlyStream:
         """
         while self._is_worthwhile and not encoded.is_set():
             await self._grow()
-            await wait_for(encoded, GROW_INTERVAL)
+            await wait_for(encoded, GROW_INTERVAL if self._is_playable else FIRST_INTERVAL)
 
     async def end(self) -> None:
         """List everything, and say that it is everything."""

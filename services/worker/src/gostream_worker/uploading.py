@@ -1,7 +1,7 @@
 """Segments go to the object store while the encoder is still at work on the next ones."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import structlog
@@ -18,7 +18,7 @@ _log = structlog.stdlib.get_logger("gostream.upload")
 #: Uploads at once.
 POOL = 16
 #: Seconds between two looks for finished segments.
-POLL_INTERVAL = 0.1
+POLL_INTERVAL = 0.25
 SEGMENT_TYPE = "video/mp2t"
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 PICTURE_TYPE = "image/jpeg"
@@ -41,7 +41,7 @@ class EncodeUploader:
         self.measured: dict[str, dict[str, Measured]] = {}
 
     async def follow(
-        self, folder: Path, renditions: Iterable[str], encoded: asyncio.Event
+        self, folder: Path, renditions: Sequence[str], encoded: asyncio.Event
     ) -> MeasuredSegments:
         """Upload segments as they appear below `folder`/{rendition}/ until `encoded` is set and none is left.
 
@@ -54,18 +54,16 @@ class EncodeUploader:
             last_look = False
             while not last_look:
                 last_look = encoded.is_set()
-                for name, parts in measured.items():
-                    for path in await asyncio.to_thread(_finished, folder / name, taken):
-                        taken.add(path)
-                        uploads.create_task(self._segment(path, name, parts))
+                for path in await asyncio.to_thread(_finished, folder, renditions, taken):
+                    taken.add(path)
+                    uploads.create_task(self._segment(path, path.parent.name, measured[path.parent.name]))
                 if not last_look:
                     await wait_for(encoded, POLL_INTERVAL)
         return {name: dict(sorted(parts.items())) for name, parts in measured.items()}
 
     async def _segment(self, path: Path, rendition: str, measured: dict[str, Measured]) -> None:
         async with self._pool:
-            data = await asyncio.to_thread(path.read_bytes)
-            found = await asyncio.to_thread(measure, data)
+            data, found = await asyncio.to_thread(_read, path)
             await self.put(f"{rendition}/{path.name}", data, content_type=SEGMENT_TYPE)
             measured[path.name] = found
             await asyncio.to_thread(path.unlink)
@@ -97,5 +95,10 @@ class EncodeUploader:
             _log.warning("renditions left behind", objects=len(own), error=str(error))
 
 
-def _finished(folder: Path, taken: set[Path]) -> list[Path]:
-    return sorted(path for path in folder.glob("*.ts") if path not in taken)
+def _finished(folder: Path, renditions: Iterable[str], taken: set[Path]) -> list[Path]:
+    return sorted(path for name in renditions for path in folder.glob(f"{name}/*.ts") if path not in taken)
+
+
+def _read(path: Path) -> tuple[bytes, Measured]:
+    data = path.read_bytes()
+    return data, measure(data)
