@@ -59,7 +59,7 @@ class SeaweedFS(Server):
         keys = ("SIGNING_KEY", "SIGNING_READ_KEY", "FILER_SIGNING_KEY", "FILER_SIGNING_READ_KEY")
         return {
             **super().environment(),
-            "GOMEMLIMIT": "192MiB",
+            "GOMEMLIMIT": "512MiB",
             **{f"WEED_JWT_{key}": self._signing_key for key in keys},
         }
 
