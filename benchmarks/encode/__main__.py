@@ -15,6 +15,7 @@ from .others import bare_command, run_per_rung
 from .ours import GoStream, Published
 
 _RESULTS = Path(__file__).parents[1] / "results"
+_HEIGHT = 720
 _UNFIT, _FIT = "unfit", "fit"
 _OURS, _FIRST, _BARE = "GoStream", "a run per rung", "bare command"
 _EXPLANATION = (
@@ -150,7 +151,7 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=int, nargs="+", default=[10, 60], help="of the sources; 300 for a long one"
     )
-    parser.add_argument("--height", type=int, default=720, help="of the sources")
+    parser.add_argument("--height", type=int, default=_HEIGHT, help="of the sources")
     parser.add_argument("--sources", nargs="+", choices=(_UNFIT, _FIT), default=(_UNFIT, _FIT))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--costs-only", action="store_true", help="neither bytes nor VMAF, which take long")
@@ -160,7 +161,16 @@ def main() -> None:
     )
     sys.stdout.write(text + "\n")
     _RESULTS.mkdir(exist_ok=True)
-    (_RESULTS / f"encode-{'-'.join(map(str, options.seconds))}.md").write_text(text + "\n")
+    (_RESULTS / _name(options)).write_text(text + "\n")
+
+
+def _name(options: argparse.Namespace) -> str:
+    parts = ["encode", *map(str, options.seconds)]
+    if options.height != _HEIGHT:
+        parts.append(f"{options.height}p")
+    if len(options.sources) == 1:
+        parts += options.sources
+    return "-".join(parts) + ".md"
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 import asyncio
 import http.client
+import time
 from collections.abc import Callable
 from typing import Any
 
 import aioboto3
 import asyncpg
+import psutil
 import pytest
 import redis.asyncio
 from botocore.exceptions import ClientError
@@ -118,6 +120,16 @@ async def test_the_application_uses_its_bucket_and_no_other(
             await client.create_bucket(Bucket="another")
         with pytest.raises(ClientError, match="AccessDenied"):
             await client.delete_bucket_policy(Bucket=bucket.name)
+
+
+def test_a_store_that_nobody_asks_leaves_the_processor_alone(object_store_server: SeaweedFS) -> None:
+    """Go spends a quarter of a core on its garbage when its memory limit is too low."""
+    process = psutil.Process(object_store_server.pid)
+    began, before = time.monotonic(), process.cpu_times()
+    time.sleep(3)
+    elapsed, after = time.monotonic() - began, process.cpu_times()
+
+    assert after.user + after.system - before.user - before.system < 0.1 * elapsed
 
 
 def _anonymous(server: SeaweedFS, method: str, path: str) -> int:
