@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from .media import below, circumstances, make_source, table, vmaf
+from .media import below, circumstances, likeness, make_source, table
 from .others import bare_command, run_per_rung
 from .ours import GoStream, Published
 
@@ -104,7 +104,7 @@ def _quality(published: Published, folders: dict[str, Path], source: Path, heigh
             [
                 f"{source.stem} {rung.name}",
                 *(f"{size_bytes / 1000:.0f}" for size_bytes in (bytes_ours, bytes_first)),
-                *(f"{vmaf(path, source, size=size):.2f}" for path in (ours, first / "index.m3u8")),
+                *(f"{likeness(path, source, size=size).vmaf:.2f}" for path in (ours, first / "index.m3u8")),
             ]
         )
     return rows

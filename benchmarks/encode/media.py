@@ -2,8 +2,8 @@
 
 import json
 import os
-import re
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,6 +41,15 @@ def ffmpeg(*arguments: str, folder: Path | None = None) -> tuple[Cost, str]:
     return Cost(time.monotonic() - began, cpu), done.stderr
 
 
+def make_sky(folder: Path) -> Path:
+    """Six seconds of what bands show in first: slow dusk with a camera's faint noise."""
+    path = folder / "sky.mkv"
+    gradient = "gradients=size=1280x720:rate=25:duration=6:n=2:c0=0x101830:c1=0x4060a0:speed=0.002:seed=1"
+    noise = "format=yuv444p16,noise=alls=2:allf=t,format=yuv420p"
+    ffmpeg("-v", "error", "-f", "lavfi", "-i", f"{gradient},{noise}", "-c:v", "ffv1", str(path))
+    return path
+
+
 def make_source(folder: Path, seconds: int, *, height: int, fit: bool) -> Path:
     """The film again and again, for so long: H.264 as streams have it when `fit`, else MPEG-4 Part 2."""
     path = folder / f"{'fit' if fit else 'unfit'}-{seconds}.mp4"
@@ -58,20 +67,29 @@ def make_source(folder: Path, seconds: int, *, height: int, fit: bool) -> Path:
     return path
 
 
-def vmaf(encoded: str | Path, source: Path, *, size: tuple[int, int]) -> float:
-    """How much like the source it looks when shown in the source's size, 0–100."""
+@dataclass(frozen=True)
+class Likeness:
+    """How one looks beside its source: `vmaf` 0–100, and `bands` (CAMBI, 0 = none, 24 = they disturb)."""
+
+    vmaf: float
+    bands: float
+
+
+def likeness(encoded: str | Path, source: Path, *, size: tuple[int, int]) -> Likeness:
+    """What libvmaf says of both when shown in the source's size."""
     width, height = size
-    graph = (
-        f"[0:v]scale={width}:{height}:flags=bicubic,format=yuv420p,settb=AVTB,setpts=N/25/TB[encoded];"
-        "[1:v]format=yuv420p,settb=AVTB,setpts=N/25/TB[source];"
-        f"[encoded][source]libvmaf=n_threads=2:n_subsample={_SUBSAMPLE}"
-    )
-    inputs = ["-i", str(encoded), "-i", str(source)]
-    _, said = ffmpeg("-v", "info", *inputs, "-lavfi", graph, "-an", "-f", "null", "-")
-    found = re.search(r"VMAF score: ([\d.]+)", said)
-    if not found:
-        raise RuntimeError(said[-2000:])
-    return float(found[1])
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "scores.json"
+        graph = (
+            f"[0:v]scale={width}:{height}:flags=bicubic,format=yuv420p,settb=AVTB,setpts=N/25/TB[encoded];"
+            "[1:v]format=yuv420p,settb=AVTB,setpts=N/25/TB[source];"
+            f"[encoded][source]libvmaf=n_threads=2:n_subsample={_SUBSAMPLE}:feature=name=cambi:"
+            f"log_fmt=json:log_path={log}"
+        )
+        inputs = ["-i", str(encoded), "-i", str(source)]
+        ffmpeg("-v", "error", *inputs, "-lavfi", graph, "-an", "-f", "null", "-")
+        pooled = json.loads(log.read_text())["pooled_metrics"]
+    return Likeness(pooled["vmaf"]["mean"], pooled["cambi"]["mean"])
 
 
 def below(folder: Path) -> int:

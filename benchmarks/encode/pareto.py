@@ -1,4 +1,4 @@
-"""Which preset and CRF: CPU, bytes and VMAF of one rung. `python -m benchmarks.encode.pareto --help`."""
+"""Which preset and CRF: CPU, bytes, VMAF and bands. `python -m benchmarks.encode.pareto --help`."""
 
 import argparse
 import shlex
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from .media import REAL_FILM, circumstances, ffmpeg, make_source, table, vmaf
+from .media import REAL_FILM, Likeness, circumstances, ffmpeg, likeness, make_sky, make_source, table
 
 PRESETS = ("superfast", "veryfast", "faster", "fast", "medium")
 CRFS = (20.0, 23.0, 26.0)
@@ -23,8 +23,8 @@ class Rung:
     scaler: str
 
 
-def measure(rung: Rung, folder: Path, setting: str, crf: float) -> tuple[float, int, float]:
-    """CPU seconds, bytes and VMAF, with the worker's GOPs. `setting` is a preset, or preset:name=value:…"""
+def measure(rung: Rung, folder: Path, setting: str, crf: float) -> tuple[float, int, Likeness]:
+    """CPU seconds, bytes and looks, with the worker's GOPs. `setting` is a preset, or preset:name=value:…"""
     preset, _, tuning = setting.partition(":")
     parameters = f"open-gop=0:{tuning}".rstrip(":")
     path = folder / "encoded.mp4"
@@ -32,7 +32,7 @@ def measure(rung: Rung, folder: Path, setting: str, crf: float) -> tuple[float, 
     coding = ["-c:v", "libx264", "-profile:v", "high", "-preset", preset, "-crf", str(crf), *gop]
     scale = ["-vf", f"scale=-2:{rung.height}:flags={rung.scaler},format=yuv420p"]
     cost, _ = ffmpeg("-v", "error", "-i", str(rung.source), "-an", *scale, *coding, str(path))
-    return cost.cpu, path.stat().st_size, vmaf(path, rung.source, size=(1280, 720))
+    return cost.cpu, path.stat().st_size, likeness(path, rung.source, size=(1280, 720))
 
 
 def main() -> None:
@@ -40,25 +40,29 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=720, choices=(720, 360))
     parser.add_argument("--scaler", default="bicubic", choices=("bicubic", "lanczos"))
     parser.add_argument("--seconds", type=int, help="of the film again and again, re-encoded; else itself")
+    parser.add_argument("--sky", action="store_true", help="instead of the film, what bands show in")
     parser.add_argument("--setting", nargs="+", default=PRESETS, help="presets, or preset:name=value:…")
     parser.add_argument("--crf", type=float, nargs="+", default=CRFS)
     options = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as name:
-        rung = Rung(_source(Path(name), options.seconds), options.height, options.scaler)
+        rung = Rung(_source(Path(name), options), options.height, options.scaler)
         for setting, crf in product(options.setting, options.crf):
-            cpu, size, score = measure(rung, Path(name), setting, crf)
-            rows.append([f"{setting}, CRF {crf:g}", f"{cpu:.2f}", f"{size / 1000:.0f}", f"{score:.2f}"])
+            cpu, size, looks = measure(rung, Path(name), setting, crf)
+            figures = f"{cpu:.2f}", f"{size / 1000:.0f}", f"{looks.vmaf:.2f}", f"{looks.bands:.2f}"
+            rows.append([f"{setting}, CRF {crf:g}", *figures])
             sys.stderr.write(f"{rows[-1]}\n")
-    text = table(["setting", "CPU s", "kB", "VMAF"], rows)
+    text = table(["setting", "CPU s", "kB", "VMAF", "bands"], rows)
     command = shlex.join(["python", "-m", "benchmarks.encode.pareto", *sys.argv[1:]])
     sys.stdout.write(f"{text}\n\n{circumstances(command)}\n")
 
 
-def _source(folder: Path, seconds: int | None) -> Path:
-    if seconds is None and REAL_FILM.exists():
+def _source(folder: Path, options: argparse.Namespace) -> Path:
+    if options.sky:
+        return make_sky(folder)
+    if options.seconds is None and REAL_FILM.exists():
         return REAL_FILM
-    return make_source(folder, seconds or 5, height=720, fit=False)
+    return make_source(folder, options.seconds or 5, height=720, fit=False)
 
 
 if __name__ == "__main__":
