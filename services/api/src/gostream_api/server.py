@@ -22,7 +22,9 @@ from gostream_shared.domain.errors import GoStreamError
 
 #: What every server of ours is given.
 OPTIONS = (
-    ("grpc.max_concurrent_streams", 256),
+    # gRPC counts a stream until it is freed (against floods of resets), a little after its client has begun
+    # the next one: at this limit calls are refused. Our own limit, which says why, is below it by default.
+    ("grpc.max_concurrent_streams", 1024),
     ("grpc.max_receive_message_length", 1024 * 1024),
     ("grpc.max_send_message_length", 4 * 1024 * 1024),  # what clients accept unless told otherwise
     ("grpc.max_metadata_size", 8 * 1024),
