@@ -123,13 +123,13 @@ async def test_the_application_uses_its_bucket_and_no_other(
 
 
 def test_a_store_that_nobody_asks_leaves_the_processor_alone(object_store_server: SeaweedFS) -> None:
-    """Go spends a quarter of a core on its garbage when its memory limit is too low."""
+    """Go spends a tenth of a core and more on its garbage when its memory limit is too low."""
     process = psutil.Process(object_store_server.pid)
     began, before = time.monotonic(), process.cpu_times()
     time.sleep(3)
     elapsed, after = time.monotonic() - began, process.cpu_times()
 
-    assert after.user + after.system - before.user - before.system < 0.1 * elapsed
+    assert after.user + after.system - before.user - before.system < 0.05 * elapsed
 
 
 def _anonymous(server: SeaweedFS, method: str, path: str) -> int:
