@@ -122,14 +122,19 @@ async def test_the_application_uses_its_bucket_and_no_other(
             await client.delete_bucket_policy(Bucket=bucket.name)
 
 
-def test_a_store_that_nobody_asks_leaves_the_processor_alone(object_store_server: SeaweedFS) -> None:
-    """Go spends a tenth of a core and more on its garbage when its memory limit is too low."""
-    process = psutil.Process(object_store_server.pid)
+def _busy(process: psutil.Process) -> float:
+    """The part of a core that it takes, over two seconds."""
     began, before = time.monotonic(), process.cpu_times()
-    time.sleep(3)
+    time.sleep(2)
     elapsed, after = time.monotonic() - began, process.cpu_times()
+    return float(after.user + after.system - before.user - before.system) / elapsed
 
-    assert after.user + after.system - before.user - before.system < 0.05 * elapsed
+
+def test_a_store_that_nobody_asks_leaves_the_processor_alone(object_store_server: SeaweedFS) -> None:
+    """Go spends a tenth of a core and more on its garbage, all the time, when its memory limit is too low."""
+    process = psutil.Process(object_store_server.pid)
+
+    assert min(_busy(process) for _ in range(3)) < 0.05
 
 
 def _anonymous(server: SeaweedFS, method: str, path: str) -> int:
