@@ -48,7 +48,7 @@ class EncodeUploader:
         The encoder renames a segment when it is whole. Uploaded files are removed. Answers every rendition's
         segments in order.
         """
-        self.measured = measured = {name: dict[str, Measured]() for name in renditions}
+        self.measured = {name: {} for name in renditions}
         taken: set[Path] = set()
         async with task_group() as uploads:
             last_look = False
@@ -56,16 +56,17 @@ class EncodeUploader:
                 last_look = encoded.is_set()
                 for path in await asyncio.to_thread(_finished, folder, renditions, taken):
                     taken.add(path)
-                    uploads.create_task(self._segment(path, path.parent.name, measured[path.parent.name]))
+                    uploads.create_task(self._segment(path))
                 if not last_look:
                     await wait_for(encoded, POLL_INTERVAL)
-        return {name: dict(sorted(parts.items())) for name, parts in measured.items()}
+        return {name: dict(sorted(parts.items())) for name, parts in self.measured.items()}
 
-    async def _segment(self, path: Path, rendition: str, measured: dict[str, Measured]) -> None:
+    async def _segment(self, path: Path) -> None:
+        rendition = path.parent.name
         async with self._pool:
             data, found = await asyncio.to_thread(_read, path)
             await self.put(f"{rendition}/{path.name}", data, content_type=SEGMENT_TYPE)
-            measured[path.name] = found
+            self.measured[rendition][path.name] = found
             await asyncio.to_thread(path.unlink)
 
     async def put(self, name: str, data: bytes, *, content_type: str, cache_control: str = IMMUTABLE) -> None:
