@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn, TypeAlias
 
 import grpc
 from aiohttp import web
@@ -22,6 +23,7 @@ from gostream.v1 import video_pb2, video_service_pb2, video_service_pb2_grpc
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 VIDEO_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 Video = video_pb2.Video
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"  # generic to the type checker alone
 
 
 @dataclass
@@ -35,9 +37,9 @@ class Refusal:
 
 
 def video(
-    status: Video.Status.ValueType = Video.STATUS_PENDING_UPLOAD, version: int = 1, **fields: object
+    status: Video.Status.ValueType = Video.STATUS_PENDING_UPLOAD, version: int = 1, **fields: Any
 ) -> Video:
-    made = Video(id=VIDEO_ID, title="Holiday", status=status, version=version, **fields)  # type: ignore[arg-type]
+    made = Video(id=VIDEO_ID, title="Holiday", status=status, version=version, **fields)
     made.create_time.FromDatetime(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
     return made
 
@@ -63,7 +65,7 @@ class Api(video_service_pb2_grpc.VideoServiceServicer):
     deadlines: list[float | None] = field(default_factory=list)
     delay: float = 0.0
 
-    async def _heard(self, request: Message, context: grpc.aio.ServicerContext) -> None:  # type: ignore[type-arg]
+    async def _heard(self, request: Message, context: Context) -> None:
         self.requests.append(request)
         self.deadlines.append(context.time_remaining())
         context.set_trailing_metadata((("x-request-id", "req-7"), ("x-cache", "L2")))
@@ -71,26 +73,26 @@ class Api(video_service_pb2_grpc.VideoServiceServicer):
         if self.refusals:
             await refuse(context, self.refusals.popleft())
 
-    async def CreateVideo(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802
+    async def CreateVideo(self, request: Any, context: Context) -> video_service_pb2.CreateVideoResponse:  # noqa: N802
         await self._heard(request, context)
         return video_service_pb2.CreateVideoResponse(video=self.videos[0], upload=self.upload)
 
-    async def TriggerProcess(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802
+    async def TriggerProcess(self, request: Any, context: Context) -> Video:  # noqa: N802
         await self._heard(request, context)
         return self.processed
 
-    async def CancelProcess(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802
+    async def CancelProcess(self, request: Any, context: Context) -> Video:  # noqa: N802
         await self._heard(request, context)
         return video(Video.STATUS_CANCELLED, self.processed.version + 1)
 
-    async def GetVideo(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802
+    async def GetVideo(self, request: Any, context: Context) -> Video:  # noqa: N802
         await self._heard(request, context)
         return self.videos[0]
 
-    async def BatchGetVideos(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802
+    async def BatchGetVideos(self, request: Any, context: Context) -> NoReturn:  # noqa: N802
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "the command never asks")
 
-    async def ListVideos(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802
+    async def ListVideos(self, request: Any, context: Context) -> video_service_pb2.ListVideosResponse:  # noqa: N802
         await self._heard(request, context)
         start = int(request.page_token or 0)
         page = self.videos[start : start + request.page_size]
@@ -98,11 +100,11 @@ class Api(video_service_pb2_grpc.VideoServiceServicer):
         token = str(after) if after < len(self.videos) else ""
         return video_service_pb2.ListVideosResponse(videos=page, next_page_token=token)
 
-    async def DeleteVideo(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802
+    async def DeleteVideo(self, request: Any, context: Context) -> empty_pb2.Empty:  # noqa: N802
         await self._heard(request, context)
         return empty_pb2.Empty()
 
-    async def WatchVideo(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802
+    async def WatchVideo(self, request: Any, context: Context) -> AsyncIterator[Video]:  # noqa: N802
         """Plays the next stream of the script: videos are sent, numbers are seconds to wait."""
         await self._heard(request, context)
         for step in self.streams.popleft() if self.streams else []:
