@@ -6,19 +6,21 @@ from pathlib import Path
 import pytest
 
 from gostream_shared.storage import ObjectStore, StoredObject
-from gostream_worker.ffmpeg.probe import probe_source
+from gostream_worker.ffmpeg.probe import StartedProbe
 from gostream_worker.media import Probe
 
 
 def after_probing(patch: pytest.MonkeyPatch, act: Callable[[str, Path], Awaitable[None]]) -> None:
     """Do something between the probe and the encoder, given the source's URL and the attempt's folder."""
 
-    async def probe_and_act(url: str, *, folder: Path, patience: float) -> Probe:
-        probe = await probe_source(url, folder=folder, patience=patience)
-        await act(url, folder)
-        return probe
+    look_into = StartedProbe.look_into
 
-    patch.setattr("gostream_worker.transcode_service.probe_source", probe_and_act)
+    async def look_and_act(probe: StartedProbe, url: str, *, folder: Path, patience: float = 0.0) -> Probe:
+        found = await look_into(probe, url, folder=folder, patience=patience)
+        await act(url, folder)
+        return found
+
+    patch.setattr(StartedProbe, "look_into", look_and_act)
 
 
 def before_publishing(

@@ -4,6 +4,8 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
+import pytest
+
 from gostream_shared.domain import profiles
 from gostream_worker.ffmpeg.argv import encode_arguments, filter_graph
 from gostream_worker.ladder import DEFAULT_PROFILE, PROFILES, QUALITY_PROFILE
@@ -89,6 +91,14 @@ def test_every_rung_is_coded_as_its_profile_says_for_its_size() -> None:
         assert values(made, "-preset") == [coding.preset for coding in sizes]
         assert values(made, "-crf") == [f"{coding.crf:g}" for coding in sizes]
         assert values(made, "-x264-params") == [f"open-gop=0:{coding.tuning}" for coding in sizes]
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, "1"), (2, "1"), (8, "4")])
+def test_rungs_beside_a_larger_one_leave_it_most_of_the_threads(cores: int, threads: str) -> None:
+    made = encode_arguments(plan(), source="s", folder="f", cores=cores)
+
+    assert values(made, "-threads") == [threads] * 2
+    assert made.index("-threads") > made.index("[v1]"), "the largest one has as many as x264 likes"
 
 
 def test_the_quality_profile_keeps_more_of_every_rung() -> None:

@@ -163,6 +163,13 @@ def test_only_the_other_rungs_are_encoded_with_the_sources_key_frames() -> None:
     assert "fps=" not in filter_graph(plan(scan(*[2] * 30)))
 
 
+def test_the_largest_rung_that_is_encoded_beside_a_copy_has_all_threads() -> None:
+    made = encode_arguments(plan(scan(*[2] * 30)), source="s", folder="f", cores=8)
+
+    assert values(made, "-threads") == ["4"]
+    assert made.index("-threads") > made.index("[v2]")
+
+
 def test_the_graph_has_no_loose_end_when_the_only_rung_is_copied() -> None:
     made = plan(scan(*[2] * 30, size=5000), width=320, height=180)
 

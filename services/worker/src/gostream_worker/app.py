@@ -22,6 +22,7 @@ from gostream_worker.config import WorkerConfig
 from gostream_worker.consumer import Consumer
 from gostream_worker.edge import Edge, HttpEdge, NoEdge
 from gostream_worker.ffmpeg.encoder import Encoder
+from gostream_worker.ffmpeg.probe_at_hand import ProbeAtHand
 from gostream_worker.health import HealthServer
 from gostream_worker.ladder import PROFILES
 from gostream_worker.removal import Removal
@@ -41,6 +42,7 @@ async def open_consumer(config: WorkerConfig) -> AsyncIterator[Consumer]:
             S3ObjectStore.open(config) as store,
             open_cache(config, outbox=database.outbox, subscribe=False) as cache,
             _open_edge(config) as edge,
+            ProbeAtHand.kept() as probe,
         ):
             outside = Outside(
                 database=database,
@@ -51,7 +53,11 @@ async def open_consumer(config: WorkerConfig) -> AsyncIterator[Consumer]:
             )
             ffmpeg = config.ffmpeg_path or Path(get_ffmpeg_exe())
             service = TranscodeService(
-                outside, Encoder(ffmpeg, memory=config.encoder_memory_bytes), work, _settings(config)
+                outside,
+                Encoder(ffmpeg, memory=config.encoder_memory_bytes),
+                work,
+                _settings(config),
+                start_probe=probe.take,
             )
             attempts = Attempts(
                 database,

@@ -34,7 +34,7 @@ from gostream_worker.edge import Edge
 from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
 from gostream_worker.ffmpeg.argv import encode_arguments
 from gostream_worker.ffmpeg.encoder import Encoder
-from gostream_worker.ffmpeg.probe import probe_source
+from gostream_worker.ffmpeg.probe import StartedProbe, StartProbe, starting_probe
 from gostream_worker.ffmpeg.progress import EncoderProgress
 from gostream_worker.gate import require_conformance
 from gostream_worker.hls import AUDIO
@@ -81,11 +81,19 @@ class Settings:
 class TranscodeService:
     """Runs one attempt of one encode."""
 
-    def __init__(self, outside: Outside, encoder: Encoder, work: WorkDirectory, settings: Settings) -> None:
+    def __init__(
+        self,
+        outside: Outside,
+        encoder: Encoder,
+        work: WorkDirectory,
+        settings: Settings,
+        start_probe: StartProbe = starting_probe,
+    ) -> None:
         self._outside = outside
         self._encoder = encoder
         self._work = work
         self._settings = settings
+        self._start_probe = start_probe
 
     async def run(self, encode: Encode) -> Video:
         """Encode and publish; answers the READY video.
@@ -106,9 +114,10 @@ class TranscodeService:
             patience=self._settings.step_patience,
         )
         try:
-            prepared = await self._prepare_or_discard(encode, uploader, reporter)
-            # From here on the row's lock is the fence: nobody may report an encode that is READY.
-            return await self._publish_or_withdraw(encode, uploader, prepared)
+            async with self._start_probe() as probe:  # before the source is there: it takes a while
+                prepared = await self._prepare_or_discard(encode, probe, uploader, reporter)
+                # From here on the row's lock is the fence: nobody may report an encode that is READY.
+                return await self._publish_or_withdraw(encode, uploader, prepared)
         except ProcessingFailedError as error:
             error.stage = reporter.stage
             raise
@@ -118,11 +127,11 @@ class TranscodeService:
             raise _unforeseen(error, reporter.stage) from error
 
     async def _prepare_or_discard(
-        self, encode: Encode, uploader: EncodeUploader, reporter: ProgressReporter
+        self, encode: Encode, probe: StartedProbe, uploader: EncodeUploader, reporter: ProgressReporter
     ) -> Prepared:
         try:
             async with self._work.attempt() as folder, reporter.reporting():
-                return await self._prepare(encode, folder, uploader, reporter)
+                return await self._prepare(encode, folder, probe, uploader, reporter)
         except FenceLostError:
             await uploader.discard()
             raise
@@ -164,7 +173,12 @@ class TranscodeService:
             yield
 
     async def _prepare(
-        self, encode: Encode, folder: Path, uploader: EncodeUploader, reporter: ProgressReporter
+        self,
+        encode: Encode,
+        folder: Path,
+        probe: StartedProbe,
+        uploader: EncodeUploader,
+        reporter: ProgressReporter,
     ) -> Prepared:
         """Everything but the publication: all objects are in the store, and nothing refers to them."""
         profile = self._settings.profiles.get(encode.profile)
@@ -179,10 +193,10 @@ class TranscodeService:
             max_copied=self._settings.max_copied_bytes,
         ) as source:
             reporter.enter("probing")
-            probe = await probe_source(source.url, folder=folder, patience=source.patience)
-            admit(probe, self._settings.limits)
+            found = await probe.look_into(source.url, folder=folder, patience=source.patience)
+            admit(found, self._settings.limits)
             # Copied tracks are as good as their source: when an attempt failed for it, the next one encodes.
-            plan = make_plan(probe, profile, may_copy=encode.tries == 1)
+            plan = make_plan(found, profile, may_copy=encode.tries == 1)
             _log_plan(plan)
             reporter.enter("encoding")
             early = EarlyStream(
@@ -200,7 +214,7 @@ class TranscodeService:
         return Prepared(
             source=source.version,
             master=presentation.master,
-            publication=_publication(probe, presentation, stills, prefix=f"v{encode.number}/"),
+            publication=_publication(found, presentation, stills, prefix=f"v{encode.number}/"),
             leftovers=await self._verify(encode, uploader),
         )
 

@@ -3,9 +3,10 @@
 Every argument is ours: the source has an address of ours, and nothing that a user typed ever stands here.
 """
 
+import os
 from collections.abc import Sequence
 
-from gostream_worker.admission import (
+from gostream_worker.ffmpeg.allowed import (
     AUDIO_DECODERS,
     CONTAINERS,
     MAX_PIXELS,
@@ -23,15 +24,20 @@ POSTER = "poster.jpg"
 TIME_OFFSET = 10
 _INDEX = "index.m3u8"  # ffmpeg's own playlist: not published
 _POSTER_MAX_SIDE = 720
+#: Processors that the encoder may run on.
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def encode_arguments(plan: Plan, *, source: str, folder: str, attempt: int = 1) -> list[str]:
+def encode_arguments(
+    plan: Plan, *, source: str, folder: str, attempt: int = 1, cores: int = CORES
+) -> list[str]:
     """Encode the source at that URL: all rungs, the sound and the stills in one process, below `folder`/."""
     names = attempted("%05d.ts", attempt)
     arguments = [*_process_options(), *_input_options(source), *_demuxer_options(plan, source), "-i", source]
     arguments += ["-filter_complex", filter_graph(plan)]
     for number, rung in enumerate(plan.rungs):
-        picture = _copied_picture(plan) if number == 0 and plan.copied else _encoded_picture(plan, number)
+        is_copied = number == 0 and plan.copied
+        picture = _copied_picture(plan) if is_copied else _encoded_picture(plan, number, cores)
         arguments += [*picture, *_segments(plan, folder, rung.name, names)]
     if plan.audio:
         arguments += [
@@ -138,9 +144,15 @@ def _copied_picture(plan: Plan) -> list[str]:
     return ["-map", f"0:{plan.video.index}", "-c:v", "copy"]
 
 
-def _encoded_picture(plan: Plan, number: int) -> list[str]:
+def _encoded_picture(plan: Plan, number: int, cores: int) -> list[str]:
     keys = _keys_of_the_source() if plan.copied else _regular_keys(plan.gop_frames)
-    return ["-map", f"[v{number}]", *_video_codec(plan.rungs[number]), *keys]
+    threads = _fewer_threads(cores) if number > (1 if plan.copied else 0) else []
+    return ["-map", f"[v{number}]", *_video_codec(plan.rungs[number]), *threads, *keys]
+
+
+def _fewer_threads(cores: int) -> list[str]:
+    """For rungs beside a larger one: with x264's 1.5 threads a core each, they are in each other's way."""
+    return ["-threads", str(max(1, cores // 2))]
 
 
 def _keys_of_the_source() -> list[str]:

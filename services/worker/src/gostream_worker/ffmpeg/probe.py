@@ -2,6 +2,9 @@
 
 import asyncio
 import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -17,29 +20,66 @@ _MEMORY = 2 << 30
 _probe = TypeAdapter(Probe)
 
 
-async def probe_source(url: str, *, folder: Path, patience: float = 0.0) -> Probe:
-    """Look into the source, from the folder. Raises ProcessingFailedError; nothing in it harms this process.
-
-    `patience`: seconds that it may take to arrive, beside those of the probe itself.
-    """
-    command = [sys.executable, "-I", "-m", "gostream_worker.ffmpeg.probe_child", url]
+@asynccontextmanager
+async def starting_probe() -> AsyncIterator["StartedProbe"]:
+    """A child that waits to be told what to look into; it has ended when the block is left."""
+    command = [sys.executable, "-I", "-m", "gostream_worker.ffmpeg.probe_child"]
     limits = ChildLimits(memory=_MEMORY, cpu_seconds=int(PROBE_TIMEOUT), file_bytes=1)
-    timeout = PROBE_TIMEOUT + patience
-    try:
-        async with (
-            asyncio.timeout(timeout),
-            limited_child(command, limits, folder=folder) as child,
-        ):
-            assert child.stdout is not None and child.stderr is not None  # noqa: S101, PT018 - piped
-            answer, complaint = await asyncio.gather(_read(child.stdout), _read(child.stderr))
-            await child.wait()
-    except TimeoutError:
-        raise ProcessingFailedError(Code.RESOURCE_LIMIT, f"not probed in {timeout:.0f} s") from None
-    return _read_answer(answer, complaint.decode("utf-8", "replace")[-4096:], child.returncode or 0)
+    async with limited_child(command, limits, folder=Path("/"), stdin=PIPE) as child:
+        yield StartedProbe(child)
 
 
-async def _read(stream: asyncio.StreamReader) -> bytes:
+#: How the pipeline comes by its probe.
+StartProbe = Callable[[], AbstractAsyncContextManager["StartedProbe"]]
+
+
+class StartedProbe:
+    """Looks into one source."""
+
+    def __init__(self, child: Process) -> None:
+        self._child = child
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the child has ended, of itself or killed."""
+        return self._child.returncode is not None
+
+    async def look_into(self, url: str, *, folder: Path, patience: float = 0.0) -> Probe:
+        """From that folder. Raises ProcessingFailedError; nothing in the source harms this process.
+
+        `patience`: seconds that the source may take to arrive, beside those of the probe itself.
+        """
+        timeout = PROBE_TIMEOUT + patience
+        try:
+            async with asyncio.timeout(timeout):
+                answer, complaint, _ = await asyncio.gather(
+                    _read(self._child.stdout),
+                    _read(self._child.stderr),
+                    _tell(self._child.stdin, f"{folder}\n{url}"),
+                )
+                returncode = await self._child.wait()
+        except TimeoutError:
+            raise ProcessingFailedError(Code.RESOURCE_LIMIT, f"not probed in {timeout:.0f} s") from None
+        return _read_answer(answer, complaint.decode("utf-8", "replace")[-4096:], returncode)
+
+
+async def probe_source(url: str, *, folder: Path, patience: float = 0.0) -> Probe:
+    """Start a probe and look into the source with it."""
+    async with starting_probe() as probe:
+        return await probe.look_into(url, folder=folder, patience=patience)
+
+
+async def _tell(stream: asyncio.StreamWriter | None, text: str) -> None:
+    assert stream is not None  # noqa: S101 - piped
+    stream.write(text.encode())
+    with suppress(ConnectionError):  # it has died: its answer will say so
+        await stream.drain()
+    stream.close()
+
+
+async def _read(stream: asyncio.StreamReader | None) -> bytes:
     """To the end, or as much as an answer may have."""
+    assert stream is not None  # noqa: S101 - piped
     data = bytearray()
     while len(data) < _MAX_ANSWER and (chunk := await stream.read(_MAX_ANSWER)):
         data += chunk

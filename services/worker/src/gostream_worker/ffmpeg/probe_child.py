@@ -1,10 +1,12 @@
-"""The probing child: `python -m gostream_worker.ffmpeg.probe_child URL` writes its answer to stdout.
+"""The probing child: `python -m gostream_worker.ffmpeg.probe_child`, told by stdin, answers on stdout.
 
-`OK` and the probe as JSON on the next line, or a failure's code and what it is about. Runs limited
-(gostream_worker.ffmpeg.process) and starts fast: nothing but PyAV is imported, and only here.
+It is told a folder, which it goes to, and on the next line the source's URL. It answers `OK` and the probe as
+JSON on the next line, or a failure's code and what it is about. Runs limited (gostream_worker.ffmpeg.process)
+and starts fast: nothing but PyAV is imported, and only here.
 """
 
 import json
+import os
 import sys
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -17,7 +19,8 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from gostream_worker.admission import (
+from gostream_worker.failures import Code, ProcessingFailedError
+from gostream_worker.ffmpeg.allowed import (
     AUDIO_DECODERS,
     CONTAINERS,
     MAX_PIXELS,
@@ -25,7 +28,6 @@ from gostream_worker.admission import (
     is_served,
     protocols,
 )
-from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.ffmpeg.hollow import HollowFile
 from gostream_worker.ffmpeg.opening import open_bytes, size_of
 from gostream_worker.ffmpeg.scan import base_rate, scan_tracks
@@ -47,7 +49,7 @@ _TAIL = 8 << 20
 
 def main() -> None:
     try:
-        code, body = "OK", json.dumps(asdict(look_into(sys.argv[1])), default=str)
+        code, body = "OK", json.dumps(asdict(look_into(_told())), default=str)
     except ProcessingFailedError as error:
         code, body = error.code, error.detail
     except MemoryError:
@@ -55,6 +57,13 @@ def main() -> None:
     except av.FFmpegError as error:
         code, body = Code.CORRUPT_STREAM, str(error)[:200]
     sys.stdout.buffer.write(f"{code}\n{body}".encode())
+
+
+def _told() -> str:
+    """The URL. Waits for it, long after everything is imported."""
+    folder, _, url = sys.stdin.read().rpartition("\n")
+    os.chdir(folder)
+    return url
 
 
 def look_into(url: str) -> Probe:

@@ -27,14 +27,14 @@ class ChildLimits:
 
 @asynccontextmanager
 async def limited_child(
-    command: Sequence[str], limits: ChildLimits, *, folder: Path
+    command: Sequence[str], limits: ChildLimits, *, folder: Path, stdin: int = DEVNULL
 ) -> AsyncIterator[Process]:
     """A running child with stdout and stderr piped; its whole group has ended when the block is left.
 
-    It has no stdin, no way to new privileges, no environment but a home that does not exist, and dies with
-    this process.
+    It has no stdin unless that is to be a pipe, no way to new privileges, no environment but a home that does
+    not exist, and dies with this process.
     """
-    process = await _spawn(command, limits, folder)
+    process = await _spawn(command, limits, folder, stdin)
     try:
         yield process
     finally:
@@ -47,13 +47,13 @@ async def limited_child(
             raise
 
 
-async def _spawn(command: Sequence[str], limits: ChildLimits, folder: Path) -> Process:
+async def _spawn(command: Sequence[str], limits: ChildLimits, folder: Path, stdin: int) -> Process:
     numbers = (os.getpid(), limits.memory, limits.cpu_seconds, limits.file_bytes, limits.open_files)
     spawning = asyncio.ensure_future(
         asyncio.create_subprocess_exec(
             sys.executable,
             *("-I", "-S", str(_JAIL), *map(str, numbers), *command),
-            stdin=DEVNULL,
+            stdin=stdin,
             stdout=PIPE,
             stderr=PIPE,
             cwd=folder,
