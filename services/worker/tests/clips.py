@@ -279,6 +279,12 @@ def cut_after_index(folder: Path) -> Path:
     return _written(folder / "half.mp4", whole[: len(whole) // 2])
 
 
+def cut_fragments(folder: Path) -> Path:
+    """Most of a recording is there, and nothing in front says how much it should be."""
+    whole = fragmented(folder).read_bytes()
+    return _written(folder / "cut-fragments.mp4", whole[: whole.rindex(b"moof") - 100])
+
+
 def cut_matroska(folder: Path) -> Path:
     source, path = plain(folder), folder / "whole.mkv"
     ffmpeg("-v", "error", "-i", str(source), "-c", "copy", str(path))

@@ -30,6 +30,7 @@ REFUSED: list[tuple[Recipe, Code]] = [
     (clips.cut_before_index, Code.TRUNCATED),
     (clips.cut_in_the_index, Code.TRUNCATED),
     (clips.cut_after_index, Code.TRUNCATED),
+    (clips.cut_fragments, Code.TRUNCATED),
     (clips.tiny, Code.DIMENSIONS),
     (clips.huge, Code.DIMENSIONS),
     (clips.very_long, Code.DURATION),

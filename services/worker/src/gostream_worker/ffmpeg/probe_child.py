@@ -32,7 +32,7 @@ from gostream_worker.ffmpeg.hollow import HollowFile
 from gostream_worker.ffmpeg.opening import open_bytes, size_of
 from gostream_worker.ffmpeg.scan import base_rate, scan_tracks
 from gostream_worker.ffmpeg.sniff import Box, boxes_of, is_cut_off, is_fragmented, refused_by_signature
-from gostream_worker.ffmpeg.tail import last_cluster, last_fragment
+from gostream_worker.ffmpeg.tail import Fragment, last_cluster, last_fragment
 from gostream_worker.media import AudioScan, AudioTrack, Probe, VideoScan, VideoTrack
 
 _OPTIONS = {
@@ -43,7 +43,6 @@ _OPTIONS = {
 _Log = list[tuple[int, str, str]]
 _SAMPLED_FRAMES = 12
 _SAMPLED_PACKETS = 500
-#: Bytes in which the last piece of a recording begins.
 _TAIL = 8 << 20
 
 
@@ -97,14 +96,26 @@ class _Source:
         size, served = size_of(file), is_served(url)
         return cls(url, file, size, boxes_of(file, size, to_fragments=served), served)
 
+    def tail(self) -> bytes:
+        """Bytes in which the last piece of a recording begins."""
+        self.file.seek(max(0, self.size - _TAIL))
+        return self.file.read(_TAIL)
+
+    def last_fragment(self, track: int) -> Fragment | None:
+        """Of a source whose boxes were read to the first one only."""
+        return last_fragment(self.tail(), track) if self.is_served and is_fragmented(self.boxes) else None
+
 
 def _look(container: InputContainer, source: _Source, log: _Log, **options: str) -> Probe:
     if is_cut_off(source.boxes, source.size):
         raise ProcessingFailedError(Code.TRUNCATED, "the container's last part is cut off")
     video = _choose_video(container)
     audio = _choose_audio(container)
+    last = source.last_fragment(video.id)
+    if last and last.is_cut:
+        raise ProcessingFailedError(Code.TRUNCATED, "the last fragment is cut off")
     sample = _decode_sample(container, video, log)
-    duration = _duration(container, video, source)
+    duration = _duration(container, video, source, last)
     rate = base_rate(container, video)
     pictures, sound = _scan(container, video, audio, source, options)
     return Probe(
@@ -202,20 +213,20 @@ def _scan(
         return None, None
 
 
-def _duration(container: InputContainer, video: VideoStream, source: _Source) -> float:
+def _duration(container: InputContainer, video: VideoStream, source: _Source, last: Fragment | None) -> float:
     """Seconds; read from the packets when no header says it, as in what browsers record."""
     said = (container.duration or 0) / av.time_base
     if source.is_served and (said <= 0 or is_fragmented(source.boxes)):
-        return _last_piece(container, video, source) or _last_packet(container, video)
+        return _last_piece(container, video, source, last) or _last_packet(container, video)
     return said if said > 0 else _last_packet(container, video)
 
 
-def _last_piece(container: InputContainer, video: VideoStream, source: _Source) -> float | None:
+def _last_piece(
+    container: InputContainer, video: VideoStream, source: _Source, last: Fragment | None
+) -> float | None:
     """When it begins: a little before the end."""
-    source.file.seek(max(0, source.size - _TAIL))
-    tail = source.file.read(_TAIL)
-    is_mov = container.format.name.startswith("mov")
-    time = last_fragment(tail, video.id) if is_mov else last_cluster(tail)
+    is_recording = container.format.name.startswith("matroska")
+    time = last.time if last else last_cluster(source.tail()) if is_recording else None
     if time is None or video.time_base is None:
         return None
     seconds = float((time - (video.start_time or 0)) * video.time_base)

@@ -1,12 +1,22 @@
-"""When the last piece of a recording begins, whose beginning does not say how long it is. Pure."""
+"""The last piece of a recording, whose beginning does not say how long it is. Pure."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 _CLUSTER, _TIMECODE, _CHECKSUM = b"\x1f\x43\xb6\x75", 0xE7, 0xBF
+_AFTER_THE_INDEX = (b"moof", b"mdat", b"styp", b"sidx", b"emsg", b"prft", b"free", b"mfra")
 #: A box within boxes, as (kind, content).
 _Inner = tuple[bytes, bytes]
 #: Marks that are looked at: media data may hold one by chance, and a hostile file holds millions.
 MOST_MARKS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """When it begins, in its track's ticks; `is_cut`: it, or what follows it, ends beyond the file."""
+
+    time: int
+    is_cut: bool
 
 
 def last_cluster(tail: bytes) -> int | None:
@@ -17,14 +27,14 @@ def last_cluster(tail: bytes) -> int | None:
     )
 
 
-def last_fragment(tail: bytes, track: int) -> int | None:
-    """The time of the last fragment of that track in the last bytes of an MP4 file, in the track's ticks."""
+def last_fragment(tail: bytes, track: int) -> Fragment | None:
+    """The last fragment of that track in the last bytes of an MP4 file."""
     for at in _from_the_end(tail, b"moof"):
         size = int.from_bytes(tail[max(0, at - 4) : at], "big")
         for kind, content in _boxes(tail[at + 4 : at - 4 + size]):
             time = _track_time(dict(_boxes(content)), track) if kind == b"traf" else None
             if time is not None:
-                return time
+                return Fragment(time, is_cut=_is_cut(tail, at - 4))
     return None
 
 
@@ -51,6 +61,23 @@ def _cluster_time(data: bytes, at: int) -> int | None:
 def _width(data: bytes, at: int) -> int:
     """Bytes of a number of Matroska's, by its first one."""
     return 9 - data[at].bit_length() if at < len(data) and data[at] else 8
+
+
+def _is_cut(data: bytes, at: int) -> bool:
+    """Whether the boxes that begin there end too late, or with an index of what is not there.
+
+    Trailing bytes are ignored, as players do.
+    """
+    kind = b""
+    while at + 8 <= len(data) and (found := data[at + 4 : at + 8]) in _AFTER_THE_INDEX:
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        if size < 8:
+            break
+        kind = found
+        at += size
+    return at > len(data) or kind == b"moof"
 
 
 def _boxes(data: bytes) -> Iterator[_Inner]:
