@@ -7,22 +7,28 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 
+from gostream_worker.ffmpeg.probe import probe_source
+from gostream_worker.ladder import DEFAULT_PROFILE, make_plan
+
 from .media import below, circumstances, likeness, make_source, table
-from .others import bare_command, run_per_rung
+from .others import Runs, bare_command, run_per_rung
 from .ours import GoStream, Published
+from .turns import Contender, take_turns
 
 _RESULTS = Path(__file__).parents[1] / "results"
 _HEIGHT = 720
+_LONGEST_TURN = 10.0
 _UNFIT, _FIT = "unfit", "fit"
 _OURS, _FIRST, _BARE = "GoStream", "a run per rung", "bare command"
 _EXPLANATION = (
     "Sources called unfit must be encoded whole; those called fit are H.264 with closed GOPs of 2 s. Times "
     "run from the request to process until the video is READY, on real servers; CPU is that of the worker "
-    "and its children, the worker's own what its process uses beside them. Ratios are medians over rounds of "
-    "one after the other."
+    "and its children, the worker's own what its process uses beside them. All ways run at once and take "
+    "turns of some seconds, while the others stand still; ratios are medians over rounds."
 )
 
 
@@ -52,7 +58,7 @@ class Comparison:
     quality: list[list[str]] = field(default_factory=list)
 
     def ratio(self, of: str, to: str, what: str) -> str:
-        """The median of the rounds' ratios: the two were measured one after the other."""
+        """The median of the rounds' ratios."""
         pairs = zip(getattr(self.samples[of], what), getattr(self.samples[to], what), strict=True)
         return f"{median(a / b for a, b in pairs):.2f}"
 
@@ -66,27 +72,46 @@ class Comparison:
 
 
 async def compare(
-    gostream: GoStream, source: Path, height: int, rounds: int, *, with_quality: bool
+    gostream: GoStream, source: Path, options: argparse.Namespace, *, turn: float
 ) -> Comparison:
-    """A B C A B C…, so that what else the machine does falls on all alike."""
-    result = Comparison(source, height)
-    for number in range(rounds):
+    """All ways at once, in turns: what else the machine does falls on all alike."""
+    result = Comparison(source, options.height)
+    plan = make_plan(await probe_source(f"file:{source}", folder=source.parent), DEFAULT_PROFILE)
+    for number in range(options.rounds):
         with tempfile.TemporaryDirectory() as name:
             folders = {way: Path(name) / str(n) for n, way in enumerate((_FIRST, _BARE))}
             for folder in folders.values():
                 folder.mkdir()
-            published = await gostream.publish(source)
-            heights = [min(rung.width, rung.height) for rung in published.video.renditions]
-            first = await asyncio.to_thread(run_per_rung, source, folders[_FIRST], heights)
-            bare = await asyncio.to_thread(bare_command, source, folders[_BARE])
-            for way, cost in ((_OURS, published.cost), (_FIRST, first), (_BARE, bare)):
-                result.samples[way].add(cost.wall, cost.cpu)
-            result.first_play.append(published.first_play)
-            result.own_cpu.append(published.own_cpu)
-            if number == 0 and with_quality:
-                result.quality = await asyncio.to_thread(_quality, published, folders, source, height)
-        sys.stderr.write(f"{source.stem}: round {number + 1} of {rounds}\n")
+            others = {
+                way: Runs(commands(source, folders[way], plan), folders[way])
+                for way, commands in ((_FIRST, run_per_rung), (_BARE, bare_command))
+            }
+            published = await _take_turns(gostream, source, others, result, seconds=turn)
+            if number == 0 and not options.costs_only:
+                result.quality = await asyncio.to_thread(_quality, published, folders, source, options.height)
+        sys.stderr.write(f"{source.stem}: round {number + 1} of {options.rounds}\n")
     return result
+
+
+async def _take_turns(
+    gostream: GoStream, source: Path, others: dict[str, Runs], result: Comparison, *, seconds: float
+) -> Published:
+    video = await gostream.upload(source)
+    published: list[Published] = []
+
+    async def process() -> None:
+        published.append(await gostream.process(video, ours.clock))
+
+    ours = Contender(process, gostream.encoder, gostream.own_cpu)
+    contenders = {way: Contender(runs.run, partial(getattr, runs, "process")) for way, runs in others.items()}
+    await take_turns([ours, *contenders.values()], seconds=seconds)
+    [made] = published
+    result.samples[_OURS].add(made.wall, made.children_cpu + ours.used)
+    for way, contender in contenders.items():
+        result.samples[way].add(contender.clock(), others[way].cpu)
+    result.first_play.append(made.first_play)
+    result.own_cpu.append(ours.used)
+    return made
 
 
 def _quality(published: Published, folders: dict[str, Path], source: Path, height: int) -> list[list[str]]:
@@ -119,14 +144,8 @@ async def _run(options: argparse.Namespace) -> list[Comparison]:
                     source = await asyncio.to_thread(
                         make_source, Path(name), seconds, height=options.height, fit=kind == _FIT
                     )
-                    comparing = compare(
-                        gostream,
-                        source,
-                        options.height,
-                        options.rounds,
-                        with_quality=not options.costs_only,
-                    )
-                    results.append(await comparing)
+                    turn = options.turn or min(_LONGEST_TURN, seconds / 5)
+                    results.append(await compare(gostream, source, options, turn=turn))
     return results
 
 
@@ -154,6 +173,11 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=_HEIGHT, help="of the sources")
     parser.add_argument("--sources", nargs="+", choices=(_UNFIT, _FIT), default=(_UNFIT, _FIT))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--turn",
+        type=float,
+        help="seconds that one way runs before the next (a fifth of the source, at most 10)",
+    )
     parser.add_argument("--costs-only", action="store_true", help="neither bytes nor VMAF, which take long")
     options = parser.parse_args()
     text = _report(

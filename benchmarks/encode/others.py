@@ -1,33 +1,75 @@
 """Other ways to the same rungs: a run of ffmpeg for each, and one run with the worker's own arguments."""
 
 import asyncio
+import os
+import signal
+import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from imageio_ffmpeg import get_ffmpeg_exe
+
 from gostream_worker.ffmpeg.argv import encode_arguments
-from gostream_worker.ffmpeg.probe import probe_source
 from gostream_worker.hls import AUDIO
-from gostream_worker.ladder import DEFAULT_PROFILE, make_plan
+from gostream_worker.ladder import Plan
 
-from .media import Cost, ffmpeg
+Command = Sequence[str]
 
 
-def run_per_rung(source: Path, folder: Path, heights: Sequence[int]) -> Cost:
+def run_per_rung(source: Path, folder: Path, plan: Plan) -> Sequence[Command]:
     """As the first GoStream did it: preset fast, no cap, no say in where key frames stand."""
-    wall = cpu = 0.0
-    for height in heights:
-        (folder / f"{height}p").mkdir()
+    commands = []
+    for rung in plan.rungs:
+        (folder / rung.name).mkdir()
+        height = min(rung.width, rung.height)
         coding = ["-c:v", "libx264", "-preset", "fast", "-vf", f"scale=-2:{height}", "-c:a", "aac"]
         hls = ["-b:a", "128k", "-f", "hls", "-hls_time", "6", "-hls_playlist_type", "vod"]
-        cost, _ = ffmpeg("-v", "error", "-i", str(source), *coding, *hls, f"{folder}/{height}p/index.m3u8")
-        wall, cpu = wall + cost.wall, cpu + cost.cpu
-    return Cost(wall, cpu)
+        commands.append(["-v", "error", "-i", str(source), *coding, *hls, f"{rung.name}/index.m3u8"])
+    return commands
 
 
-def bare_command(source: Path, folder: Path) -> Cost:
+def bare_command(source: Path, folder: Path, plan: Plan) -> Sequence[Command]:
     """What the worker runs, without the worker."""
-    plan = make_plan(asyncio.run(probe_source(f"file:{source}", folder=folder)), DEFAULT_PROFILE)
     for name in [*(rung.name for rung in plan.rungs), AUDIO]:
         (folder / name).mkdir()
-    cost, _ = ffmpeg(*encode_arguments(plan, source=f"file:{source}", folder="."), folder=folder)
-    return cost
+    return [encode_arguments(plan, source=f"file:{source}", folder=".")]
+
+
+class Runs:
+    """Runs of ffmpeg, one after the other in that folder."""
+
+    def __init__(self, commands: Sequence[Command], folder: Path) -> None:
+        self._commands = commands
+        self._folder = folder
+        #: The one at work.
+        self.process: int | None = None
+        #: Seconds of CPU of those that have ended.
+        self.cpu = 0.0
+
+    async def run(self) -> None:
+        """To a good end of each. Raises RuntimeError with what one said otherwise."""
+        for command in self._commands:
+            try:
+                await asyncio.to_thread(self._run, command)
+            except asyncio.CancelledError:
+                if self.process:
+                    os.kill(self.process, signal.SIGKILL)
+                raise
+
+    def _run(self, command: Command) -> None:
+        with tempfile.TemporaryFile() as said:
+            process = subprocess.Popen(
+                [get_ffmpeg_exe(), "-nostdin", "-hide_banner", "-y", *command],
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                cwd=self._folder,
+            )
+            self.process = process.pid
+            _, status, usage = os.wait4(process.pid, 0)
+            self.process = None
+            self.cpu += usage.ru_utime + usage.ru_stime
+            process.returncode = os.waitstatus_to_exitcode(status)
+            if process.returncode:
+                said.seek(0)
+                raise RuntimeError(said.read().decode("utf-8", "replace")[-2000:])

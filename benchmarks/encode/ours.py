@@ -2,11 +2,11 @@
 
 import asyncio
 import tempfile
-import time
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -19,8 +19,6 @@ from gostream_devstack.ports import Ports
 from gostream_devstack.stack import Options, Stack
 from gostream_devstack.state import State
 
-from .media import Cost
-
 _READY = video_pb2.Video.STATUS_READY
 
 
@@ -28,11 +26,11 @@ _READY = video_pb2.Video.STATUS_READY
 class Published:
     """One video, and what it took. `first_play` is when a player could begin, in seconds.
 
-    `own_cpu` is that part of the cost which is the worker's own process, without its children.
+    `children_cpu`: seconds of CPU of the worker's children.
     """
 
-    cost: Cost
-    own_cpu: float
+    wall: float
+    children_cpu: float
     first_play: float
     video: video_pb2.Video
 
@@ -58,28 +56,43 @@ class GoStream:
                 await asyncio.to_thread(stack.stop)
                 home.remove()
 
-    async def publish(self, path: Path) -> Published:
-        """Upload, then measure from the request to process on."""
+    async def upload(self, path: Path) -> video_pb2.Video:
+        """A new video with that source."""
         source = SourceFile(path)
         created = await self._client.create(
             title=path.stem, user_id="bench", content_type="video/mp4", size_bytes=source.size
         )
         await put(created.upload, source, on_sent=lambda _: None)
-        (own, children), began, first_play = self._cpu(), time.monotonic(), 0.0
-        video = await self._client.process(created.video.id)
+        return created.video
+
+    async def process(self, video: video_pb2.Video, clock: Callable[[], float]) -> Published:
+        """From the request to process until READY; seconds are those of `clock`."""
+        children, began, first_play = self._worker.cpu_times(), clock(), 0.0
+        video = await self._client.process(video.id)
         async with aclosing(follow(self._client, video.id, min_version=video.version)) as states:
             async for state in states:
                 video = state
                 if not first_play and (state.processing.playable_url or state.status == _READY):
-                    first_play = time.monotonic() - began
-        wall = time.monotonic() - began
+                    first_play = clock() - began
+        wall = clock() - began
         if video.status != _READY:
             raise RuntimeError(f"{video.error.code}: {video.error.message}")
-        after = self._cpu()
-        own, children = after[0] - own, after[1] - children
-        return Published(Cost(wall, own + children), own, first_play, video)
+        return Published(wall, _children(self._worker.cpu_times()) - _children(children), first_play, video)
 
-    def _cpu(self) -> tuple[float, float]:
-        """Seconds of the worker, and of the children it has waited for."""
+    def own_cpu(self) -> float:
+        """Seconds that the worker's own process has used."""
         times = self._worker.cpu_times()
-        return float(times.user + times.system), float(times.children_user + times.children_system)
+        return float(times.user + times.system)
+
+    def encoder(self) -> int | None:
+        """The process that encodes at the moment."""
+        for child in self._worker.children():
+            with suppress(psutil.NoSuchProcess):
+                if child.name().startswith("ffmpeg") and child.status() != psutil.STATUS_ZOMBIE:
+                    return int(child.pid)
+        return None
+
+
+def _children(times: Any) -> float:
+    """Seconds of the children that were waited for."""
+    return float(times.children_user + times.children_system)

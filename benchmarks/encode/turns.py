@@ -1,0 +1,89 @@
+"""Programs that take turns: one runs for some seconds while the others stand still.
+
+The same encode takes a tenth longer or shorter from one minute to the next on a machine that others share.
+In turns, that falls on all alike. Their time is the time of their own turns.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from typing import Any
+
+#: Between two attempts to stop what has no process to stop at the moment.
+_AGAIN = 0.02
+
+
+class Contender:
+    """Some work, most of which one process does: `process` answers its pid, or None where there is none now.
+
+    `cpu`, if given, answers seconds of CPU of which those are counted that pass in its own turns.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[], Coroutine[Any, Any, None]],
+        process: Callable[[], int | None],
+        cpu: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        self._work = work
+        self._process = process
+        self._cpu = cpu
+        self._task: asyncio.Task[None] | None = None
+        self._stopped: int | None = None
+        self._wall = self._used = 0.0
+        self._began: tuple[float, float] | None = None
+
+    def clock(self) -> float:
+        """Seconds of its own turns."""
+        return self._wall + (time.monotonic() - self._began[0] if self._began else 0.0)
+
+    @property
+    def used(self) -> float:
+        """What `cpu` counted in them."""
+        return self._used
+
+    async def take_turn(self, tasks: asyncio.TaskGroup, seconds: float) -> bool:
+        """Run for so long, or a little longer; whether there is more to do."""
+        self._began = time.monotonic(), self._cpu()
+        if self._task is None:
+            self._task = tasks.create_task(self._work())
+        if self._stopped is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self._stopped, signal.SIGCONT)
+        await asyncio.wait([self._task], timeout=seconds)
+        while not self._task.done() and not self._stop():
+            await asyncio.wait([self._task], timeout=_AGAIN)
+        self._end_turn()
+        return not self._task.done()
+
+    def _stop(self) -> bool:
+        pid = self._process()
+        if pid is None:
+            return False
+        try:
+            os.kill(pid, signal.SIGSTOP)
+        except ProcessLookupError:
+            return False
+        self._stopped = pid
+        return True
+
+    def _end_turn(self) -> None:
+        if self._began:
+            wall, used = self._began
+            self._wall += time.monotonic() - wall
+            self._used += self._cpu() - used
+            self._began = None
+
+
+async def take_turns(contenders: Sequence[Contender], *, seconds: float) -> None:
+    """One after the other until all are done."""
+    async with asyncio.TaskGroup() as tasks:
+        waiting = deque(contenders)
+        while waiting:
+            contender = waiting.popleft()
+            if await contender.take_turn(tasks, seconds):
+                waiting.append(contender)
