@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 
 from gostream_worker.ffmpeg.probe import probe_source
-from gostream_worker.ladder import DEFAULT_PROFILE, make_plan
+from gostream_worker.ladder import DEFAULT_PROFILE, PROFILES, Plan, make_plan
 
 from .media import below, circumstances, likeness, make_source, table
 from .others import Runs, bare_command, run_per_rung
@@ -71,12 +71,11 @@ class Comparison:
         ]
 
 
-async def compare(
-    gostream: GoStream, source: Path, options: argparse.Namespace, *, turn: float
-) -> Comparison:
+async def compare(gostream: GoStream, source: Path, options: argparse.Namespace) -> Comparison:
     """All ways at once, in turns: what else the machine does falls on all alike."""
     result = Comparison(source, options.height)
-    plan = make_plan(await probe_source(f"file:{source}", folder=source.parent), DEFAULT_PROFILE)
+    plan = make_plan(await probe_source(f"file:{source}", folder=source.parent), PROFILES[options.profile])
+    turn = options.turn or min(_LONGEST_TURN, plan.duration / 5)
     for number in range(options.rounds):
         with tempfile.TemporaryDirectory() as name:
             folders = {way: Path(name) / str(n) for n, way in enumerate((_FIRST, _BARE))}
@@ -86,7 +85,7 @@ async def compare(
                 way: Runs(commands(source, folders[way], plan), folders[way])
                 for way, commands in ((_FIRST, run_per_rung), (_BARE, bare_command))
             }
-            published = await _take_turns(gostream, source, others, result, seconds=turn)
+            published = await _take_turns(gostream, source, plan, others, result, seconds=turn)
             if number == 0 and not options.costs_only:
                 result.quality = await asyncio.to_thread(_quality, published, folders, source, options.height)
         sys.stderr.write(f"{source.stem}: round {number + 1} of {options.rounds}\n")
@@ -94,13 +93,19 @@ async def compare(
 
 
 async def _take_turns(
-    gostream: GoStream, source: Path, others: dict[str, Runs], result: Comparison, *, seconds: float
+    gostream: GoStream,
+    source: Path,
+    plan: Plan,
+    others: dict[str, Runs],
+    result: Comparison,
+    *,
+    seconds: float,
 ) -> Published:
     video = await gostream.upload(source)
     published: list[Published] = []
 
     async def process() -> None:
-        published.append(await gostream.process(video, ours.clock))
+        published.append(await gostream.process(video, plan.profile.name, ours.clock))
 
     ours = Contender(process, gostream.encoder, gostream.own_cpu)
     contenders = {way: Contender(runs.run, partial(getattr, runs, "process")) for way, runs in others.items()}
@@ -144,8 +149,7 @@ async def _run(options: argparse.Namespace) -> list[Comparison]:
                     source = await asyncio.to_thread(
                         make_source, Path(name), seconds, height=options.height, fit=kind == _FIT
                     )
-                    turn = options.turn or min(_LONGEST_TURN, seconds / 5)
-                    results.append(await compare(gostream, source, options, turn=turn))
+                    results.append(await compare(gostream, source, options))
     return results
 
 
@@ -172,6 +176,7 @@ def main() -> None:
     )
     parser.add_argument("--height", type=int, default=_HEIGHT, help="of the sources")
     parser.add_argument("--sources", nargs="+", choices=(_UNFIT, _FIT), default=(_UNFIT, _FIT))
+    parser.add_argument("--profile", choices=sorted(PROFILES), default=DEFAULT_PROFILE.name)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--turn",
@@ -192,6 +197,8 @@ def _name(options: argparse.Namespace) -> str:
     parts = ["encode", *map(str, options.seconds)]
     if options.height != _HEIGHT:
         parts.append(f"{options.height}p")
+    if options.profile != DEFAULT_PROFILE.name:
+        parts.append(options.profile)
     if len(options.sources) == 1:
         parts += options.sources
     return "-".join(parts) + ".md"

@@ -1,10 +1,9 @@
-"""Sources to encode, and ffmpeg measured: seconds, CPU seconds, bytes, VMAF."""
+"""Sources to encode, and ffmpeg measured: CPU seconds, bytes, VMAF."""
 
 import json
 import os
 import subprocess
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +18,9 @@ _TIMEOUT = 7200
 _SUBSAMPLE = 3  # VMAF looks at every third frame
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Of one run of one or more programs."""
-
-    wall: float
-    cpu: float
-
-
-def ffmpeg(*arguments: str, folder: Path | None = None) -> tuple[Cost, str]:
-    """Run it to a good end; what it cost and what it wrote to standard error."""
-    before, began = os.times(), time.monotonic()
+def ffmpeg(*arguments: str, folder: Path | None = None) -> tuple[float, str]:
+    """Run it to a good end; its seconds of CPU, and what it wrote to standard error."""
+    before = os.times()
     command = [get_ffmpeg_exe(), "-nostdin", "-hide_banner", "-y", *arguments]
     done = subprocess.run(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=_TIMEOUT, cwd=folder
@@ -38,7 +29,7 @@ def ffmpeg(*arguments: str, folder: Path | None = None) -> tuple[Cost, str]:
         raise RuntimeError(done.stderr[-2000:])
     after = os.times()
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return Cost(time.monotonic() - began, cpu), done.stderr
+    return cpu, done.stderr
 
 
 def make_sky(folder: Path) -> Path:

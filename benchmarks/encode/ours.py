@@ -65,10 +65,10 @@ class GoStream:
         await put(created.upload, source, on_sent=lambda _: None)
         return created.video
 
-    async def process(self, video: video_pb2.Video, clock: Callable[[], float]) -> Published:
+    async def process(self, video: video_pb2.Video, profile: str, clock: Callable[[], float]) -> Published:
         """From the request to process until READY; seconds are those of `clock`."""
         children, began, first_play = self._worker.cpu_times(), clock(), 0.0
-        video = await self._client.process(video.id)
+        video = await self._client.process(video.id, profile=profile)
         async with aclosing(follow(self._client, video.id, min_version=video.version)) as states:
             async for state in states:
                 video = state

@@ -31,8 +31,8 @@ def measure(rung: Rung, folder: Path, setting: str, crf: float) -> tuple[float, 
     gop = ["-g", "50", "-keyint_min", "50", "-sc_threshold", "0", "-x264-params", parameters]
     coding = ["-c:v", "libx264", "-profile:v", "high", "-preset", preset, "-crf", str(crf), *gop]
     scale = ["-vf", f"scale=-2:{rung.height}:flags={rung.scaler},format=yuv420p"]
-    cost, _ = ffmpeg("-v", "error", "-i", str(rung.source), "-an", *scale, *coding, str(path))
-    return cost.cpu, path.stat().st_size, likeness(path, rung.source, size=(1280, 720))
+    cpu, _ = ffmpeg("-v", "error", "-i", str(rung.source), "-an", *scale, *coding, str(path))
+    return cpu, path.stat().st_size, likeness(path, rung.source, size=(1280, 720))
 
 
 def main() -> None:

@@ -39,10 +39,10 @@ def run(plan: Plan, source: Path, *, storyboard: bool) -> float:
         for rendition in [*(rung.name for rung in plan.rungs), AUDIO]:
             (Path(name) / rendition).mkdir()
         arguments = encode_arguments(plan, source=f"file:{source}", folder=".")
-        cost, _ = ffmpeg(*(arguments if storyboard else without_storyboard(arguments)), folder=Path(name))
+        cpu, _ = ffmpeg(*(arguments if storyboard else without_storyboard(arguments)), folder=Path(name))
         if (Path(name) / "storyboard.jpg").exists() != storyboard:
             raise RuntimeError("this command does not do what it is to measure")
-    return cost.cpu
+    return cpu
 
 
 def compare(source: Path, rounds: int) -> list[object]:

@@ -1,6 +1,7 @@
 """What is this file? Asked in a limited child, because the answer is parsed from a stranger's bytes."""
 
 import asyncio
+import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
@@ -71,7 +72,7 @@ async def probe_source(url: str, *, folder: Path, patience: float = 0.0) -> Prob
 
 async def _tell(stream: asyncio.StreamWriter | None, text: str) -> None:
     assert stream is not None  # noqa: S101 - piped
-    stream.write(text.encode())
+    stream.write(os.fsencode(text))
     with suppress(ConnectionError):  # it has died: its answer will say so
         await stream.drain()
     stream.close()

@@ -1,0 +1,60 @@
+"""Programs that take turns."""
+
+import asyncio
+import sys
+import time
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+
+from benchmarks.encode.turns import Contender, take_turns
+
+#: Writes its letter 300 times, a millisecond apart at least.
+WRITER = "import sys, time\nfor _ in range(300): open(sys.argv[1], 'a').write(sys.argv[2]); time.sleep(0.001)"
+
+
+class Writer:
+    """A process that writes a letter again and again."""
+
+    def __init__(self, to: Path, letter: str) -> None:
+        self._arguments = str(to), letter
+        self.pid: int | None = None
+
+    async def run(self) -> None:
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, *self._arguments)
+        self.pid = process.pid
+        code = await process.wait()
+        self.pid = None
+        assert code == 0
+
+
+def contender(writer: Writer) -> Contender:
+    return Contender(writer.run, partial(getattr, writer, "pid"), time.process_time)
+
+
+async def test_one_runs_while_the_others_stand_still_and_only_that_is_its_time(tmp_path: Path) -> None:
+    written = tmp_path / "written"
+    contenders = [contender(Writer(written, letter)) for letter in "abc"]
+
+    began = time.monotonic()
+    async with asyncio.timeout(60):
+        await take_turns(contenders, seconds=0.1)
+    elapsed = time.monotonic() - began
+
+    letters = written.read_text()
+    assert sorted(letters) == sorted("abc" * 300)
+    assert 3 < len(list(groupby(letters))) < 60, "in turns, and not mixed"
+    assert sum(c.clock() for c in contenders) == pytest.approx(elapsed, rel=0.2)
+    assert all(c.used <= c.clock() for c in contenders)
+
+
+async def test_a_failure_ends_the_others() -> None:
+    async def fail() -> None:
+        raise LookupError
+
+    never = Contender(asyncio.Event().wait, lambda: None)  # type: ignore[arg-type]
+    with pytest.raises(ExceptionGroup):
+        async with asyncio.timeout(20):
+            await take_turns([Contender(fail, lambda: None), never], seconds=0.05)
