@@ -1,11 +1,14 @@
 """The S3 adapter on a real S3 server."""
 
 import asyncio
+import gc
 import hashlib
+import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -72,6 +75,35 @@ async def test_an_object_that_was_replaced_is_not_downloaded(
 
     with pytest.raises(ObjectNotFoundError):
         await store.download(key, tmp_path / "copy", etag=before.etag)
+
+
+async def test_a_download_cancelled_while_its_file_is_opened_leaves_none_open(
+    store: S3ObjectStore, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python says so of every file that nobody closed, and pytest makes an error of it."""
+    key, began, go_on, opened = f"{bucket.prefix}a", threading.Event(), threading.Event(), threading.Event()
+    await store.put(key, b"x", content_type="video/mp4")
+    head = await store.head(key)
+    open_file = Path.open
+
+    def slowly(path: Path, mode: str) -> Any:
+        began.set()
+        go_on.wait(20)
+        try:
+            return open_file(path, mode)
+        finally:
+            opened.set()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", slowly)
+        downloading = asyncio.ensure_future(store.download(key, tmp_path / "copy", etag=head.etag))
+        assert await asyncio.to_thread(began.wait, 20)
+        downloading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await downloading
+        go_on.set()
+        assert await asyncio.to_thread(opened.wait, 20)
+    gc.collect()
 
 
 async def test_an_object_is_replaced_only_where_the_one_stands_that_was_seen(

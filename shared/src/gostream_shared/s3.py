@@ -1,6 +1,7 @@
 """The S3 adapter of the object store, on aioboto3."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -115,12 +116,12 @@ class S3ObjectStore:
         async with _store_errors(REQUEST_TIMEOUT):
             answer = await self._client.get_object(Bucket=self._bucket, Key=key, IfMatch=etag)
         body = answer["Body"]
-        with await asyncio.to_thread(to.open, "wb") as file:
-            try:
-                while chunk := await _next_chunk(body):
-                    await asyncio.to_thread(file.write, chunk)
-            finally:
-                body.close()
+        try:
+            await asyncio.to_thread(to.write_bytes, b"")
+            while chunk := await _next_chunk(body):
+                await asyncio.to_thread(_append, to, chunk)
+        finally:
+            body.close()
 
     async def read_range(self, key: str, *, start: int, size: int, etag: str) -> bytes:
         wanted = f"bytes={start}-{start + size - 1}"
@@ -182,6 +183,16 @@ class S3ObjectStore:
             expires_at=datetime.now(UTC) + timedelta(seconds=seconds),
             headers={"Content-Type": content_type},
         )
+
+
+def _append(path: Path, data: bytes) -> None:
+    """Opened and closed in one thread: who is cancelled in between could not close what was opened.
+
+    Not made anew: by then the caller may have removed it.
+    """
+    with path.open("r+b") as file:
+        file.seek(0, os.SEEK_END)
+        file.write(data)
 
 
 async def _next_chunk(body: Any) -> bytes:
