@@ -1,4 +1,4 @@
-"""What the storyboard costs: the worker's own command with it and without it, in turn.
+"""What the storyboard costs: the worker's own command with it and without it, in turns.
 
 CPU seconds of the encoder, and how much more it takes with the storyboard: the median of the rounds' ratios.
 Sources called unfit are encoded whole, of those called fit the top rung is copied.
@@ -10,6 +10,7 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -18,8 +19,11 @@ from gostream_worker.ffmpeg.probe import probe_source
 from gostream_worker.hls import AUDIO
 from gostream_worker.ladder import DEFAULT_PROFILE, Plan, make_plan
 
-from .media import circumstances, ffmpeg, make_source, table
+from .media import circumstances, make_source, table
+from .others import Runs
+from .turns import Contender, take_turns
 
+_TURN = 1.0
 _GRAPH, _OUTPUT = "-filter_complex", "[storyboard]"
 
 
@@ -33,25 +37,28 @@ def without_storyboard(arguments: Sequence[str]) -> list[str]:
     return kept
 
 
-def run(plan: Plan, source: Path, *, storyboard: bool) -> float:
-    """CPU seconds of one encode."""
-    with tempfile.TemporaryDirectory() as name:
-        for rendition in [*(rung.name for rung in plan.rungs), AUDIO]:
-            (Path(name) / rendition).mkdir()
-        arguments = encode_arguments(plan, source=f"file:{source}", folder=".")
-        cpu, _ = ffmpeg(*(arguments if storyboard else without_storyboard(arguments)), folder=Path(name))
-        if (Path(name) / "storyboard.jpg").exists() != storyboard:
-            raise RuntimeError("this command does not do what it is to measure")
-    return cpu
+def runs(plan: Plan, source: Path, folder: Path, *, storyboard: bool) -> Runs:
+    """One encode below that folder."""
+    for rendition in [*(rung.name for rung in plan.rungs), AUDIO]:
+        (folder / rendition).mkdir(parents=True)
+    arguments = encode_arguments(plan, source=f"file:{source}", folder=".")
+    return Runs([arguments if storyboard else without_storyboard(arguments)], folder)
 
 
-def compare(source: Path, rounds: int) -> list[object]:
-    """A B, B A, A B…: what else the machine does falls on both alike."""
-    plan = make_plan(asyncio.run(probe_source(f"file:{source}", folder=source.parent)), DEFAULT_PROFILE)
+async def compare(source: Path, rounds: int) -> list[object]:
+    """Both at once, in turns: what else the machine does falls on both alike."""
+    plan = make_plan(await probe_source(f"file:{source}", folder=source.parent), DEFAULT_PROFILE)
     taken: dict[bool, list[float]] = {True: [], False: []}
     for number in range(rounds):
-        for storyboard in (number % 2 == 0, number % 2 == 1):
-            taken[storyboard].append(run(plan, source, storyboard=storyboard))
+        with tempfile.TemporaryDirectory() as name:
+            folders = {way: Path(name) / str(way) for way in taken}
+            both = {way: runs(plan, source, folders[way], storyboard=way) for way in taken}
+            contenders = [Contender(way.run, partial(getattr, way, "process")) for way in both.values()]
+            await take_turns(contenders[:: 1 if number % 2 else -1], seconds=_TURN)
+            if [(folder / "storyboard.jpg").exists() for folder in folders.values()] != list(taken):
+                raise RuntimeError("these commands do not do what they are to measure")
+        for way, encode in both.items():
+            taken[way].append(encode.cpu)
         sys.stderr.write(f"{source.stem}: {taken[True][-1]:.2f} s with, {taken[False][-1]:.2f} s without\n")
     more = [100 * (a / b - 1) for a, b in zip(taken[True], taken[False], strict=True)]
     figures = [f"{median(taken[way]):.2f}" for way in (True, False)]
@@ -68,7 +75,7 @@ def main() -> None:
         made = [
             make_source(Path(name), options.seconds, height=options.height, fit=fit) for fit in (False, True)
         ]
-        rows = [compare(source, options.rounds) for source in made]
+        rows = [asyncio.run(compare(source, options.rounds)) for source in made]
     header = ["source", "CPU s with", "CPU s without", "more, median", "single rounds"]
     command = shlex.join(["python", "-m", "benchmarks.encode.storyboard", *sys.argv[1:]])
     sys.stdout.write(f"{table(header, rows)}\n\n{circumstances(command)}\n")
