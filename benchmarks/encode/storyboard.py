@@ -14,13 +14,11 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from gostream_worker.ffmpeg.argv import encode_arguments
 from gostream_worker.ffmpeg.probe import probe_source
-from gostream_worker.hls import AUDIO
 from gostream_worker.ladder import DEFAULT_PROFILE, Plan, make_plan
 
 from .media import circumstances, make_source, table
-from .others import Runs
+from .others import Runs, bare_command
 from .turns import Contender, take_turns
 
 _TURN = 1.0
@@ -39,9 +37,8 @@ def without_storyboard(arguments: Sequence[str]) -> list[str]:
 
 def runs(plan: Plan, source: Path, folder: Path, *, storyboard: bool) -> Runs:
     """One encode below that folder."""
-    for rendition in [*(rung.name for rung in plan.rungs), AUDIO]:
-        (folder / rendition).mkdir(parents=True)
-    arguments = encode_arguments(plan, source=f"file:{source}", folder=".")
+    folder.mkdir()
+    [arguments] = bare_command(source, folder, plan)
     return Runs([arguments if storyboard else without_storyboard(arguments)], folder)
 
 

@@ -116,7 +116,7 @@ class Api(video_service_pb2_grpc.VideoServiceServicer):
                 await asyncio.sleep(step)
 
 
-async def refuse(context: grpc.aio.ServicerContext, refusal: Refusal) -> None:  # type: ignore[type-arg]
+async def refuse(context: Context, refusal: Refusal) -> None:
     details: list[Message] = list(refusal.details)
     if refusal.reason:
         details.append(error_details_pb2.ErrorInfo(reason=refusal.reason, domain="gostream"))

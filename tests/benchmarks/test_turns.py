@@ -54,7 +54,10 @@ async def test_a_failure_ends_the_others() -> None:
     async def fail() -> None:
         raise LookupError
 
-    never = Contender(asyncio.Event().wait, lambda: None)  # type: ignore[arg-type]
+    async def wait_for_ever() -> None:
+        await asyncio.Event().wait()
+
+    never = Contender(wait_for_ever, lambda: None)
     with pytest.raises(ExceptionGroup):
         async with asyncio.timeout(20):
             await take_turns([Contender(fail, lambda: None), never], seconds=0.05)
