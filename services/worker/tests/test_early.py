@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from fractions import Fraction
 from pathlib import Path
+from typing import cast
 from uuid import UUID
 
 import pytest
@@ -13,7 +15,12 @@ from imageio_ffmpeg import get_ffmpeg_exe
 from gostream_shared.domain.video import VideoStatus, early_master_key, encode_prefix, hls_prefix
 from gostream_shared.storage import ObjectNotFoundError, ObjectStore
 from gostream_worker.attempts import DONE
+from gostream_worker.early import EarlyStream
 from gostream_worker.ffmpeg.encoder import Encoder
+from gostream_worker.ladder import DEFAULT_PROFILE, make_plan
+from gostream_worker.measuring import Measured, measure
+from gostream_worker.media import Probe, VideoTrack
+from gostream_worker.uploading import EncodeUploader
 
 from . import clips
 from .clips import Clips, make, picture, sound
@@ -28,6 +35,11 @@ SECONDS = 24
 def film(folder: Path) -> Path:
     """Four segments, in two rungs with sound."""
     return make(folder / "film.mp4", picture("640x360", SECONDS), sound(SECONDS))
+
+
+def segment(folder: Path) -> Path:
+    """Six seconds of picture in a transport stream."""
+    return make(folder / "segment.ts", picture(seconds=6), codecs=["-c:v", "libx264", "-g", "50"])
 
 
 def slowly(worker: Worker, tmp_path: Path) -> None:
@@ -191,6 +203,62 @@ async def test_a_store_that_is_slow_does_not_keep_the_next_attempt_waiting(
 
     assert verdict.again_in is not None, "an outage, which passes"
     await worker.outside.database.videos.begin_attempt(video_id, 1, worker="next")
+
+
+class Grown:
+    """An uploader that has stored ever more of a film, and notes when its playlists are put."""
+
+    patience = 1.0
+
+    def __init__(self, clip: Path) -> None:
+        self._part = measure(clip.read_bytes())
+        self.measured: dict[str, dict[str, Measured]] = {"360p": {}, "180p": {}}
+        self.looks: list[float] = []
+        self.lists: list[int] = []
+
+    def grow(self) -> None:
+        for parts in self.measured.values():
+            parts[f"{len(parts):05d}.ts"] = self._part
+
+    async def put_once(self, name: str, data: bytes, *, content_type: str, cache_control: str) -> None:
+        if name == "early-360p.m3u8":
+            self.lists.append(data.count(b"#EXTINF"))
+
+
+async def test_lists_that_are_far_ahead_grow_as_often_as_players_look(
+    clip: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grown = Grown(clip(segment))
+    track = VideoTrack(
+        index=0,
+        codec="h264",
+        width=640,
+        height=360,
+        pixel_format="yuv420p",
+        average_fps=Fraction(25),
+        base_fps=Fraction(25),
+    )
+    probe = Probe(container="mov", duration=60, size_bytes=1, video=track, audio=None)
+    encoded = asyncio.Event()
+
+    async def next_look(_: asyncio.Event, seconds: float) -> None:
+        grown.looks.append(seconds)
+        if len(grown.looks) == 7:
+            encoded.set()
+        if len(grown.looks) != 5:
+            grown.grow()
+
+    async def playable() -> None:
+        pass
+
+    monkeypatch.setattr("gostream_worker.early.wait_for", next_look)
+    stream = EarlyStream(
+        make_plan(probe, DEFAULT_PROFILE), cast("EncodeUploader", grown), playable, nullcontext
+    )
+    await stream.follow(encoded)
+
+    assert grown.looks == [0.25, 2, 2, 2, 6, 2, 6], "after nothing new, soon again"
+    assert grown.lists == [1, 2, 3, 4, 5]
 
 
 async def test_a_video_of_one_segment_is_not_announced_twice(worker: Worker, clip: Clips) -> None:

@@ -25,9 +25,11 @@ from gostream_worker.measuring import Measured
 from gostream_worker.retry import patiently
 from gostream_worker.uploading import PLAYLIST_TYPE, EncodeUploader
 
-#: Seconds between two looks for the first segments, and for more of them: players look every six.
+#: Seconds between two looks for the first segments, and for more of them.
 FIRST_INTERVAL = 0.25
 GROW_INTERVAL = 2.0
+#: Segments that are listed before the lists grow no faster than players look.
+_AHEAD = 4
 #: Seconds that the fence may be held: the API's cancellation waits behind it.
 _HOLD = 3.0
 _CACHE = "public, max-age=1"
@@ -66,18 +68,29 @@ class EarlyStream:
         Not done for what is one segment: that is READY at the same moment.
         """
         while self._is_worthwhile and not encoded.is_set():
-            await self._grow()
-            await wait_for(encoded, GROW_INTERVAL if self._is_playable else FIRST_INTERVAL)
+            has_grown = await self._grow()
+            await wait_for(encoded, self._pause(has_grown))
 
     async def end(self) -> None:
         """List everything, and say that it is everything."""
         if self._is_playable:
             await self._put(self._stored(), ended=True)
 
-    async def _grow(self) -> None:
+    def _pause(self, has_grown: bool) -> float:
+        """Seconds until the next look.
+
+        Players look once in a target duration, and expect more within one and a half (RFC 8216, 6.2.2).
+        """
+        if not self._is_playable:
+            return FIRST_INTERVAL
+        is_ahead = min(self._listed.values()) >= _AHEAD
+        return self._target if has_grown and is_ahead else GROW_INTERVAL
+
+    async def _grow(self) -> bool:
+        """Whether there was anything new to list."""
         stored = self._stored()
         if not stored or not all(stored.values()):
-            return
+            return False
         longer = {
             name: segments for name, segments in stored.items() if len(segments) > self._listed.get(name, 0)
         }
@@ -87,6 +100,7 @@ class EarlyStream:
             await self._put_texts({EARLY_MASTER: self._master(stored)})
             await self._on_playable()
             self._is_playable = True
+        return bool(longer)
 
     def _stored(self) -> dict[str, list[Segment]]:
         return {name: _stored(name, parts) for name, parts in self._uploader.measured.items()}
