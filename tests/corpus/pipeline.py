@@ -35,7 +35,7 @@ from gostream_shared.storage import ObjectNotFoundError, ObjectStore, StoredObje
 from gostream_worker.admission import SourceLimits
 from gostream_worker.failures import ProcessingFailedError
 from gostream_worker.ffmpeg.encoder import Encoder, Patience
-from gostream_worker.ladder import PROFILES, Coding
+from gostream_worker.testing import QUICK_PROFILES
 from gostream_worker.transcode_service import Outside, Settings, TranscodeService
 from gostream_worker.workdir import WorkDirectory
 
@@ -46,8 +46,6 @@ DEADLINE = 110.0
 ENCODER_MEMORY = 3 << 30
 #: A title that nothing may ever interpret.
 TITLE = "../../etc/%d$(reboot)`id`\n'\"; --help -i /etc/passwd"
-
-QUICK = Coding("ultrafast", 23, "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +81,7 @@ class Pipeline:
             edge=_Nobody(),
         )
         settings = Settings(
-            profiles={
-                name: dataclasses.replace(profile, large=QUICK, small=QUICK)
-                for name, profile in PROFILES.items()
-            },
+            profiles=QUICK_PROFILES,
             limits=SourceLimits(max_bytes=1 << 30, max_duration=12 * 3600),
             step_patience=0.0,
             max_copied_bytes=0 if streams else 1 << 30,

@@ -21,13 +21,11 @@ from gostream_worker.admission import SourceLimits
 from gostream_worker.attempts import Attempts, Verdict
 from gostream_worker.config import WorkerConfig
 from gostream_worker.ffmpeg.encoder import Encoder
-from gostream_worker.ladder import PROFILES, Coding
+from gostream_worker.testing import QUICK_PROFILES
 from gostream_worker.transcode_service import Outside, Settings, TranscodeService
 from gostream_worker.workdir import WorkDirectory
 
 from .clips import Clips
-
-QUICK = Coding("ultrafast", 23, "")
 
 
 @pytest.fixture(scope="session")
@@ -100,10 +98,7 @@ class Worker:
         self._work = work
         self.encoder = Encoder(Path(get_ffmpeg_exe()), memory=8 << 30)
         self.settings = Settings(
-            profiles={
-                name: dataclasses.replace(profile, large=QUICK, small=QUICK)
-                for name, profile in PROFILES.items()
-            },
+            profiles=QUICK_PROFILES,
             limits=SourceLimits(max_bytes=100 << 20, max_duration=3600),
             step_patience=0.0,
         )

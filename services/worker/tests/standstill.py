@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -27,12 +26,11 @@ from gostream_worker.admission import SourceLimits
 from gostream_worker.config import WorkerConfig
 from gostream_worker.edge import NoEdge
 from gostream_worker.ffmpeg.encoder import Encoder
-from gostream_worker.ladder import PROFILES, Coding
+from gostream_worker.testing import QUICK_PROFILES
 from gostream_worker.transcode_service import Outside, Settings, TranscodeService
 from gostream_worker.workdir import WorkDirectory
 
 FENCE_LOST = 3
-_QUICK = Coding("ultrafast", 23, "")
 
 
 class Nobody:
@@ -71,9 +69,8 @@ async def main(encode: Encode) -> None:
             outside = Outside(
                 database=database, store=store, announcer=Nobody(), publisher=Nobody(), edge=NoEdge()
             )
-            profile = replace(PROFILES[encode.profile], large=_QUICK, small=_QUICK)
             settings = Settings(
-                profiles={profile.name: profile}, limits=SourceLimits(max_bytes=1 << 30, max_duration=3600)
+                profiles=QUICK_PROFILES, limits=SourceLimits(max_bytes=1 << 30, max_duration=3600)
             )
             encoder = Encoder(Path(get_ffmpeg_exe()), memory=8 << 30)
             await TranscodeService(outside, encoder, work, settings).run(encode)

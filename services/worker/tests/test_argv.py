@@ -83,11 +83,11 @@ def test_what_the_picture_needs_and_nothing_else_is_in_the_graph() -> None:
     assert "format=yuv420p" in ordinary
 
 
-def test_every_rung_is_coded_as_its_profile_says_for_its_size() -> None:
+def test_every_rung_is_coded_as_its_profile_says_for_its_place() -> None:
     for profile in PROFILES.values():
         made = encode_arguments(plan(profile=profile), source="s", folder="f")
 
-        sizes = [profile.large, profile.large, profile.small]
+        sizes = [profile.large, profile.middle, profile.small]
         assert values(made, "-preset") == [coding.preset for coding in sizes]
         assert values(made, "-crf") == [f"{coding.crf:g}" for coding in sizes]
         assert values(made, "-x264-params") == [f"open-gop=0:{coding.tuning}" for coding in sizes]
@@ -103,6 +103,7 @@ def test_rungs_beside_a_larger_one_leave_it_most_of_the_threads(cores: int, thre
 
 def test_the_quality_profile_keeps_more_of_every_rung() -> None:
     assert QUALITY_PROFILE.large.crf < DEFAULT_PROFILE.large.crf
+    assert QUALITY_PROFILE.middle.crf < DEFAULT_PROFILE.middle.crf
     assert QUALITY_PROFILE.small.crf < DEFAULT_PROFILE.small.crf
 
 

@@ -41,8 +41,9 @@ class Profile:
     """How sources are encoded. Rungs are given by their shorter side in pixels, so that portrait works."""
 
     name: str
-    large: Coding  # rungs whose shorter side is `LARGE` or more, which cost the most
-    small: Coding  # the others, which cost little and are shown enlarged
+    large: Coding  # the top rung when its shorter side is `LARGE` or more: it costs the most
+    middle: Coding  # other rungs of such sizes
+    small: Coding  # the rest, which cost little and are shown enlarged
     rungs: tuple[int, ...] = (1080, 720, 360)
     max_fps: int = 60
     gop_seconds: int = 2
@@ -55,13 +56,26 @@ class Profile:
 DEFAULT_PROFILE = Profile(
     name=profiles.DEFAULT,
     large=Coding(
-        "superfast", 23.7, "subme=2:trellis=1:mbtree=1:rc-lookahead=20:weightp=1:qcomp=0.7:aq-strength=0.3"
+        "superfast",
+        23.75,
+        "subme=2:mbtree=1:weightp=1:trellis=1:rc-lookahead=20:qcomp=0.7:aq-strength=0.3:deblock=-1,-1",
     ),
-    small=Coding("veryfast", 25.2, "subme=4:trellis=1:rc-lookahead=20:qcomp=0.7:ipratio=1.1:aq-strength=0.2"),
+    middle=Coding(
+        "superfast",
+        24.45,
+        "subme=4:mbtree=1:weightp=1:trellis=1:rc-lookahead=20:qcomp=0.7:aq-strength=0.2:deblock=-1,-1"
+        ":ipratio=1.1",
+    ),
+    small=Coding(
+        "veryfast",
+        25.1,
+        "subme=4:trellis=1:rc-lookahead=20:qcomp=0.7:aq-strength=0.2:deblock=-1,-1:ipratio=1.1:b-bias=25",
+    ),
 )
 QUALITY_PROFILE = Profile(
     name=profiles.QUALITY,
     large=Coding("fast", 22.5, "aq-strength=0.5"),
+    middle=Coding("fast", 22.5, "aq-strength=0.5"),
     small=Coding("fast", 24, "aq-strength=0.2"),
 )
 PROFILES: Mapping[str, Profile] = MappingProxyType(
@@ -127,7 +141,8 @@ def make_plan(probe: Probe, profile: Profile, *, may_copy: bool = True) -> Plan:
     video = probe.video
     fps = choose_fps(video, profile.max_fps)
     width, height = display_size(video)
-    rungs = tuple(_rung(short, width, height, fps, profile) for short in _short_sides(width, height, profile))
+    shorts = list(_short_sides(width, height, profile))
+    rungs = tuple(_rung(short, width, height, fps, profile, is_top=short == shorts[0]) for short in shorts)
     return Plan(
         profile=profile,
         video=video,
@@ -195,16 +210,22 @@ def _short_sides(width: int, height: int, profile: Profile) -> Iterator[int]:
     yield from lower
 
 
-def _rung(short: int, width: int, height: int, fps: Fraction, profile: Profile) -> Rung:
+def _rung(short: int, width: int, height: int, fps: Fraction, profile: Profile, *, is_top: bool) -> Rung:
     long_source = max(width, height)
     long = min(2 * round(long_source * short / min(width, height) / 2), _even_floor(long_source))
     return Rung(
         name=f"{short}p",
         width=short if width < height else long,
         height=long if width < height else short,
-        coding=profile.large if short >= LARGE else profile.small,
+        coding=_coding(profile, short, is_top),
         max_bitrate=_max_bitrate(short * long, fps, profile),
     )
+
+
+def _coding(profile: Profile, short: int, is_top: bool) -> Coding:
+    if short < LARGE:
+        return profile.small
+    return profile.large if is_top else profile.middle
 
 
 def _max_bitrate(pixels: int, fps: Fraction, profile: Profile) -> int:
