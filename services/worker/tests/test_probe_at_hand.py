@@ -9,6 +9,7 @@ from typing import NoReturn
 import pytest
 
 from gostream_shared.testing.waiting import eventually
+from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.ffmpeg import probe_at_hand
 from gostream_worker.ffmpeg.probe import StartedProbe, probe_source
 from gostream_worker.ffmpeg.probe_at_hand import ProbeAtHand
@@ -64,6 +65,13 @@ async def test_attempts_at_once_have_their_own_and_leave_one_behind(source: Path
         await asyncio.gather(*(attempt(at_hand) for _ in range(3)))
 
         assert len(children()) == 1
+
+
+async def test_a_folder_that_is_gone_is_no_fault_of_the_source(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(ProcessingFailedError) as raised:
+        await probe_source(f"file:{source}", folder=tmp_path / "gone")
+
+    assert raised.value.code is Code.INTERNAL
 
 
 async def test_one_that_died_while_it_waited_is_replaced(source: Path, children: Children) -> None:

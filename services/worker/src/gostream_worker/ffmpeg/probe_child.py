@@ -61,7 +61,10 @@ def main() -> None:
 def _told() -> str:
     """The URL. Waits for it, long after everything is imported."""
     folder, _, url = sys.stdin.read().rpartition("\n")
-    os.chdir(folder)
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise ProcessingFailedError(Code.INTERNAL, f"the work directory: {error.strerror}") from error
     return url
 
 
