@@ -16,9 +16,10 @@ CRFS = (20.0, 23.0, 26.0)
 
 @dataclass(frozen=True)
 class Rung:
-    """What is encoded: 1280×720 at 25 frames a second, scaled to `height` by that scaler of ffmpeg's."""
+    """What is encoded: 16:9 at 25 frames a second, scaled from one height to the other by that scaler."""
 
     source: Path
+    source_height: int
     height: int
     scaler: str
 
@@ -32,12 +33,14 @@ def measure(rung: Rung, folder: Path, setting: str, crf: float) -> tuple[float, 
     coding = ["-c:v", "libx264", "-profile:v", "high", "-preset", preset, "-crf", str(crf), *gop]
     scale = ["-vf", f"scale=-2:{rung.height}:flags={rung.scaler},format=yuv420p"]
     cpu, _ = ffmpeg("-v", "error", "-i", str(rung.source), "-an", *scale, *coding, str(path))
-    return cpu, path.stat().st_size, likeness(path, rung.source, size=(1280, 720))
+    size = (rung.source_height * 16 // 9, rung.source_height)
+    return cpu, path.stat().st_size, likeness(path, rung.source, size=size)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--height", type=int, default=720, choices=(720, 360))
+    parser.add_argument("--height", type=int, default=720, choices=(1080, 720, 360))
+    parser.add_argument("--source-height", type=int, default=720, choices=(1080, 720), help="1080: enlarged")
     parser.add_argument("--scaler", default="bicubic", choices=("bicubic", "lanczos"))
     parser.add_argument("--seconds", type=int, help="of the film again and again, re-encoded; else itself")
     parser.add_argument("--sky", action="store_true", help="instead of the film, what bands show in")
@@ -46,7 +49,8 @@ def main() -> None:
     options = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as name:
-        rung = Rung(_source(Path(name), options), options.height, options.scaler)
+        source = _source(Path(name), options)
+        rung = Rung(source, options.source_height, options.height, options.scaler)
         for setting, crf in product(options.setting, options.crf):
             cpu, size, looks = measure(rung, Path(name), setting, crf)
             figures = f"{cpu:.2f}", f"{size / 1000:.0f}", f"{looks.vmaf:.2f}", f"{looks.bands:.2f}"
@@ -60,9 +64,9 @@ def main() -> None:
 def _source(folder: Path, options: argparse.Namespace) -> Path:
     if options.sky:
         return make_sky(folder)
-    if options.seconds is None and REAL_FILM.exists():
+    if options.seconds is None and options.source_height == 720 and REAL_FILM.exists():
         return REAL_FILM
-    return make_source(folder, options.seconds or 5, height=720, fit=False)
+    return make_source(folder, options.seconds or 5, height=options.source_height, fit=False)
 
 
 if __name__ == "__main__":
