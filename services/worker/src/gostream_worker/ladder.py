@@ -58,7 +58,8 @@ DEFAULT_PROFILE = Profile(
     large=Coding(
         "superfast",
         23.75,
-        "subme=2:mbtree=1:weightp=1:trellis=1:rc-lookahead=20:qcomp=0.7:aq-strength=0.3:deblock=-1,-1",
+        "subme=2:mbtree=1:weightp=1:trellis=1:rc-lookahead=20:qcomp=0.7:aq-strength=0.2:deblock=-1,-1"
+        ":ipratio=1.2",
     ),
     middle=Coding(
         "superfast",
