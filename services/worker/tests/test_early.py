@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
-from fractions import Fraction
 from pathlib import Path
 from typing import cast
 from uuid import UUID
@@ -17,15 +16,14 @@ from gostream_shared.storage import ObjectNotFoundError, ObjectStore
 from gostream_worker.attempts import DONE
 from gostream_worker.early import EarlyStream
 from gostream_worker.ffmpeg.encoder import Encoder
-from gostream_worker.ladder import DEFAULT_PROFILE, make_plan
 from gostream_worker.measuring import Measured, measure
-from gostream_worker.media import Probe, VideoTrack
 from gostream_worker.uploading import EncodeUploader
 
 from . import clips
 from .clips import Clips, make, picture, sound
 from .conftest import Worker
 from .player import attributes, broken_rules, durations, variants
+from .test_ladder import plan
 
 pytestmark = pytest.mark.stack
 
@@ -229,16 +227,6 @@ async def test_lists_that_are_far_ahead_grow_as_often_as_players_look(
     clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grown = Grown(clip(segment))
-    track = VideoTrack(
-        index=0,
-        codec="h264",
-        width=640,
-        height=360,
-        pixel_format="yuv420p",
-        average_fps=Fraction(25),
-        base_fps=Fraction(25),
-    )
-    probe = Probe(container="mov", duration=60, size_bytes=1, video=track, audio=None)
     encoded = asyncio.Event()
 
     async def next_look(_: asyncio.Event, seconds: float) -> None:
@@ -252,9 +240,7 @@ async def test_lists_that_are_far_ahead_grow_as_often_as_players_look(
         pass
 
     monkeypatch.setattr("gostream_worker.early.wait_for", next_look)
-    stream = EarlyStream(
-        make_plan(probe, DEFAULT_PROFILE), cast("EncodeUploader", grown), playable, nullcontext
-    )
+    stream = EarlyStream(plan(width=640, height=360), cast("EncodeUploader", grown), playable, nullcontext)
     await stream.follow(encoded)
 
     assert grown.looks == [0.25, 2, 2, 2, 6, 2, 6], "after nothing new, soon again"
