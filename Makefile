@@ -50,7 +50,7 @@ test: $(SYNCED) ## every test but the slow ones; starts the servers it needs
 	@$(BIN)/pytest -m 'not slow' $(ARGS)
 
 .PHONY: coverage
-coverage: $(SYNCED) ## the same under coverage, which makes it twice as slow
+coverage: $(SYNCED) ## the same under coverage, which makes it slower
 	@rm -f .coverage .coverage.*
 	@$(BIN)/coverage run -m pytest -m 'not slow' $(ARGS)
 	@$(BIN)/coverage combine -q && $(BIN)/coverage report
