@@ -61,7 +61,7 @@ class Api(video_service_pb2_grpc.VideoServiceServicer):
     processed: Video = field(default_factory=lambda: processing(0))
     streams: deque[list[Video | Refusal | float]] = field(default_factory=deque)
     refusals: deque[Refusal] = field(default_factory=deque)
-    requests: list[Message] = field(default_factory=list)
+    requests: list[Any] = field(default_factory=list)
     deadlines: list[float | None] = field(default_factory=list)
     delay: float = 0.0
 

@@ -24,7 +24,7 @@ async def test_every_call_carries_its_own_deadline(server: ApiServer) -> None:
     for remaining, wanted in zip(server.api.deadlines, (2, 5, 10, 10), strict=True):
         assert remaining is not None
         assert 0 < remaining <= wanted + 0.1
-    assert server.api.deadlines[3] > 5  # type: ignore[operator]
+    assert (server.api.deadlines[3] or 0) > 5
 
 
 async def test_timeout_replaces_the_deadline_and_its_end_is_said(server: ApiServer) -> None:
@@ -45,7 +45,7 @@ async def test_a_passing_unavailable_is_retried_for_reads_and_for_writes_with_a_
     server.api.refusals.append(UNAVAILABLE)
     await client.process(VIDEO_ID)
     first, second = server.api.requests[2:]
-    assert first.request_id == second.request_id != ""  # type: ignore[attr-defined]
+    assert first.request_id == second.request_id != ""
 
 
 async def test_a_delete_has_no_request_id_and_is_not_retried(client: Client, server: ApiServer) -> None:
@@ -96,7 +96,7 @@ async def test_listing_walks_the_pages_up_to_the_limit(client: Client, server: A
     found = await client.list(user_id="u", status=video_pb2.Video.STATUS_READY, limit=2100, page_token="")
     assert [v.version for v in found.videos] == list(range(1, 2101))
     assert found.next_page_token == "2100"
-    assert [r.page_size for r in server.api.requests] == [1000, 1000, 100]  # type: ignore[attr-defined]
+    assert [r.page_size for r in server.api.requests] == [1000, 1000, 100]
     rest = await client.list(
         user_id="u", status=video_pb2.Video.STATUS_READY, limit=2100, page_token=found.next_page_token
     )

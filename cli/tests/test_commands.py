@@ -75,7 +75,7 @@ async def test_bars_on_a_terminal(client: Client, server: ApiServer, film: Path)
 async def test_without_process_nothing_is_started(client: Client, server: ApiServer, film: Path) -> None:
     await upload(client, capture().out, film, process_it=False, title="T", content_type="video/x-y")
     assert [type(r).__name__ for r in server.api.requests] == ["CreateVideoRequest", "GetVideoRequest"]
-    assert server.api.requests[0].content_type == "video/x-y"  # type: ignore[attr-defined]
+    assert server.api.requests[0].content_type == "video/x-y"
 
 
 async def test_a_failed_video_is_shown_and_is_an_error_with_its_code(
@@ -121,7 +121,7 @@ async def test_get_says_where_the_answer_came_from(client: Client, server: ApiSe
     await commands.get(client, shown.out, VIDEO_ID, min_version=8)
     assert "rendition 720p:\t1280×720 2.50 Mb/s" in shown.stdout.getvalue()
     assert "x-cache: L2, request id: req-7" in shown.stderr.getvalue()
-    assert server.api.requests[0].min_version == 8  # type: ignore[attr-defined]
+    assert server.api.requests[0].min_version == 8
 
 
 async def test_a_list_in_a_pipe_is_tab_separated_and_titles_cannot_break_it(

@@ -8,7 +8,7 @@ from gostream.v1 import video_service_pb2
 from gostream_cli.errors import CliError, ExitCode, UsageError
 from gostream_cli.transfer import ATTEMPTS, SourceFile, put
 
-from .fakes import Store, cut_connection, never_answer, s3_error
+from .fakes import Answer, Store, cut_connection, never_answer, s3_error
 
 SIZE = 3 * (1 << 20) + 17
 
@@ -70,9 +70,9 @@ async def test_progress_rises_from_zero_to_the_whole_size(store: Store, source: 
 
 @pytest.mark.parametrize("first", [cut_connection, s3_error(503, "SlowDown", "Reduce your request rate.")])
 async def test_a_passing_failure_is_tried_again_from_the_first_byte(
-    store: Store, source: SourceFile, first: object
+    store: Store, source: SourceFile, first: Answer
 ) -> None:
-    store.answers.append(first)  # type: ignore[arg-type]
+    store.answers.append(first)
     retries = await send(store, source)
     assert len(retries) == 1
     assert store.puts == 2

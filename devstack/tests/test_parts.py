@@ -111,11 +111,12 @@ def test_followed_logs_show_whole_lines_once_and_begin_anew_with_the_file(tmp_pa
 
 def test_the_screen_is_lines_without_a_terminal_and_a_table_with_one() -> None:
     for terminal, expected in ((False, "redis: ready after 0.1 s\n"), (True, "✓  redis")):
-        console = Console(file=io.StringIO(), force_terminal=terminal, color_system=None)
+        shown = io.StringIO()
+        console = Console(file=shown, force_terminal=terminal, color_system=None)
         with Screen(console) as screen:
             screen.report("redis", "starting")
             screen.report("redis", "ready after 0.1 s")
-        assert expected in console.file.getvalue()  # type: ignore[attr-defined]
+        assert expected in shown.getvalue()
 
 
 def test_a_placeholder_without_a_value_is_an_error() -> None:
