@@ -24,11 +24,14 @@ _HEIGHT = 720
 _LONGEST_TURN = 10.0
 _UNFIT, _FIT = "unfit", "fit"
 _OURS, _FIRST, _BARE = "GoStream", "a run per rung", "bare command"
+_OTHERS = {_FIRST: run_per_rung, _BARE: bare_command}
+_BESIDE = {"run-per-rung": _FIRST, "bare": _BARE}
 _EXPLANATION = (
     "Sources called unfit must be encoded whole; those called fit are H.264 with closed GOPs of 2 s. Times "
     "run from the request to process until the video is READY, on real servers; CPU is that of the worker "
     "and its children, the worker's own what its process uses beside them. All ways run at once and take "
-    "turns of some seconds, while the others stand still; ratios are medians over rounds."
+    "turns of some seconds, while the others stand still, every other round in the other order. Ratios are "
+    "medians over rounds."
 )
 
 
@@ -50,9 +53,7 @@ class Comparison:
 
     source: Path
     height: int
-    samples: dict[str, Samples] = field(
-        default_factory=lambda: {name: Samples() for name in (_OURS, _FIRST, _BARE)}
-    )
+    samples: dict[str, Samples]
     first_play: list[float] = field(default_factory=list)
     own_cpu: list[float] = field(default_factory=list)
     quality: list[list[str]] = field(default_factory=list)
@@ -67,25 +68,24 @@ class Comparison:
         return [
             self.source.stem,
             *(f"{median(values):.1f}" for values in (wall, self.first_play, cpu, self.own_cpu)),
-            *(self.ratio(_OURS, to, what) for to in (_FIRST, _BARE) for what in ("wall", "cpu")),
+            *(self.ratio(_OURS, to, what) for to in self.samples if to != _OURS for what in ("wall", "cpu")),
         ]
 
 
 async def compare(gostream: GoStream, source: Path, options: argparse.Namespace) -> Comparison:
     """All ways at once, in turns: what else the machine does falls on all alike."""
-    result = Comparison(source, options.height)
+    ways = [_BESIDE[name] for name in options.beside]
+    result = Comparison(source, options.height, {way: Samples() for way in (_OURS, *ways)})
     plan = make_plan(await probe_source(f"file:{source}", folder=source.parent), PROFILES[options.profile])
     turn = options.turn or min(_LONGEST_TURN, plan.duration / 5)
     for number in range(options.rounds):
         with tempfile.TemporaryDirectory() as name:
-            folders = {way: Path(name) / str(n) for n, way in enumerate((_FIRST, _BARE))}
+            folders = {way: Path(name) / str(n) for n, way in enumerate(ways)}
             for folder in folders.values():
                 folder.mkdir()
-            others = {
-                way: Runs(commands(source, folders[way], plan), folders[way])
-                for way, commands in ((_FIRST, run_per_rung), (_BARE, bare_command))
-            }
-            published = await _take_turns(gostream, source, plan, others, result, seconds=turn)
+            others = {way: Runs(_OTHERS[way](source, folders[way], plan), folders[way]) for way in ways}
+            order = 1 if number % 2 == 0 else -1
+            published = await _take_turns(gostream, source, plan, others, result, seconds=turn, order=order)
             if number == 0 and not options.costs_only:
                 result.quality = await asyncio.to_thread(_quality, published, folders, source, options.height)
         sys.stderr.write(f"{source.stem}: round {number + 1} of {options.rounds}\n")
@@ -100,6 +100,7 @@ async def _take_turns(
     result: Comparison,
     *,
     seconds: float,
+    order: int,
 ) -> Published:
     video = await gostream.upload(source)
     published: list[Published] = []
@@ -109,7 +110,7 @@ async def _take_turns(
 
     ours = Contender(process, gostream.encoder, gostream.own_cpu)
     contenders = {way: Contender(runs.run, partial(getattr, runs, "process")) for way, runs in others.items()}
-    await take_turns([ours, *contenders.values()], seconds=seconds)
+    await take_turns([ours, *contenders.values()][::order], seconds=seconds)
     [made] = published
     result.samples[_OURS].add(made.wall, made.children_cpu + ours.used)
     for way, contender in contenders.items():
@@ -154,9 +155,10 @@ async def _run(options: argparse.Namespace) -> list[Comparison]:
 
 
 def _report(results: Sequence[Comparison], command: str) -> str:
+    ways = [way for way in results[0].samples if way != _OURS]
     costs = table(
         ["source", "READY s", "first play s", "CPU s", "of it the worker's own"]
-        + [f"{what} / {to}" for to in (_FIRST, _BARE) for what in ("time", "CPU")],
+        + [f"{what} / {to}" for to in ways for what in ("time", "CPU")],
         [result.row() for result in results],
     )
     quality = table(
@@ -177,6 +179,7 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=_HEIGHT, help="of the sources")
     parser.add_argument("--sources", nargs="+", choices=(_UNFIT, _FIT), default=(_UNFIT, _FIT))
     parser.add_argument("--profile", choices=sorted(PROFILES), default=DEFAULT_PROFILE.name)
+    parser.add_argument("--beside", nargs="+", choices=_BESIDE, default=list(_BESIDE), help="the other ways")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--turn",
@@ -185,6 +188,8 @@ def main() -> None:
     )
     parser.add_argument("--costs-only", action="store_true", help="neither bytes nor VMAF, which take long")
     options = parser.parse_args()
+    if set(options.beside) != set(_BESIDE) and not options.costs_only:
+        parser.error("bytes and VMAF are compared beside both ways: with --beside, give --costs-only")
     text = _report(
         asyncio.run(_run(options)), shlex.join(["python", "-m", "benchmarks.encode", *sys.argv[1:]])
     )
@@ -201,6 +206,10 @@ def _name(options: argparse.Namespace) -> str:
         parts.append(options.profile)
     if len(options.sources) == 1:
         parts += options.sources
+    if len(options.beside) == 1:
+        parts += ["beside", *options.beside]
+    if options.turn:
+        parts.append(f"turns-{options.turn:g}")
     return "-".join(parts) + ".md"
 
 

@@ -208,9 +208,10 @@ class TranscodeService:
         presentation = present(plan, measured, encode)
         stills = await read_stills(folder, presentation.cues)
         await require_conformance(presentation, measured, stills, number=encode.number)
-        await self._put_playlists(presentation, uploader)
-        await put_stills(stills, uploader)
-        await early.end()
+        async with task_group() as puts:
+            puts.create_task(self._put_playlists(presentation, uploader))
+            puts.create_task(put_stills(stills, uploader))
+            puts.create_task(early.end())
         return Prepared(
             source=source.version,
             master=presentation.master,
