@@ -24,7 +24,7 @@ _HEIGHT = 720
 _LONGEST_TURN = 10.0
 _UNFIT, _FIT = "unfit", "fit"
 _OURS, _FIRST, _BARE = "GoStream", "a run per rung", "bare command"
-_OTHERS = {_FIRST: run_per_rung, _BARE: bare_command}
+_COMMANDS = {_FIRST: run_per_rung, _BARE: bare_command}
 _BESIDE = {"run-per-rung": _FIRST, "bare": _BARE}
 _EXPLANATION = (
     "Sources called unfit must be encoded whole; those called fit are H.264 with closed GOPs of 2 s. Times "
@@ -58,6 +58,11 @@ class Comparison:
     own_cpu: list[float] = field(default_factory=list)
     quality: list[list[str]] = field(default_factory=list)
 
+    @property
+    def others(self) -> list[str]:
+        """The ways that ours is beside."""
+        return [way for way in self.samples if way != _OURS]
+
     def ratio(self, of: str, to: str, what: str) -> str:
         """The median of the rounds' ratios."""
         pairs = zip(getattr(self.samples[of], what), getattr(self.samples[to], what), strict=True)
@@ -68,13 +73,13 @@ class Comparison:
         return [
             self.source.stem,
             *(f"{median(values):.1f}" for values in (wall, self.first_play, cpu, self.own_cpu)),
-            *(self.ratio(_OURS, to, what) for to in self.samples if to != _OURS for what in ("wall", "cpu")),
+            *(self.ratio(_OURS, to, what) for to in self.others for what in ("wall", "cpu")),
         ]
 
 
 async def compare(gostream: GoStream, source: Path, options: argparse.Namespace) -> Comparison:
     """All ways at once, in turns: what else the machine does falls on all alike."""
-    ways = [_BESIDE[name] for name in options.beside]
+    ways = list(dict.fromkeys(_BESIDE[name] for name in options.beside))
     result = Comparison(source, options.height, {way: Samples() for way in (_OURS, *ways)})
     plan = make_plan(await probe_source(f"file:{source}", folder=source.parent), PROFILES[options.profile])
     turn = options.turn or min(_LONGEST_TURN, plan.duration / 5)
@@ -83,9 +88,11 @@ async def compare(gostream: GoStream, source: Path, options: argparse.Namespace)
             folders = {way: Path(name) / str(n) for n, way in enumerate(ways)}
             for folder in folders.values():
                 folder.mkdir()
-            others = {way: Runs(_OTHERS[way](source, folders[way], plan), folders[way]) for way in ways}
-            order = 1 if number % 2 == 0 else -1
-            published = await _take_turns(gostream, source, plan, others, result, seconds=turn, order=order)
+            others = {way: Runs(_COMMANDS[way](source, folders[way], plan), folders[way]) for way in ways}
+            backwards = number % 2 == 1
+            published = await _take_turns(
+                gostream, source, plan, others, result, seconds=turn, backwards=backwards
+            )
             if number == 0 and not options.costs_only:
                 result.quality = await asyncio.to_thread(_quality, published, folders, source, options.height)
         sys.stderr.write(f"{source.stem}: round {number + 1} of {options.rounds}\n")
@@ -100,7 +107,7 @@ async def _take_turns(
     result: Comparison,
     *,
     seconds: float,
-    order: int,
+    backwards: bool,
 ) -> Published:
     video = await gostream.upload(source)
     published: list[Published] = []
@@ -110,7 +117,8 @@ async def _take_turns(
 
     ours = Contender(process, gostream.encoder, gostream.own_cpu)
     contenders = {way: Contender(runs.run, partial(getattr, runs, "process")) for way, runs in others.items()}
-    await take_turns([ours, *contenders.values()][::order], seconds=seconds)
+    order = [ours, *contenders.values()]
+    await take_turns(order[::-1] if backwards else order, seconds=seconds)
     [made] = published
     result.samples[_OURS].add(made.wall, made.children_cpu + ours.used)
     for way, contender in contenders.items():
@@ -155,10 +163,9 @@ async def _run(options: argparse.Namespace) -> list[Comparison]:
 
 
 def _report(results: Sequence[Comparison], command: str) -> str:
-    ways = [way for way in results[0].samples if way != _OURS]
     costs = table(
         ["source", "READY s", "first play s", "CPU s", "of it the worker's own"]
-        + [f"{what} / {to}" for to in ways for what in ("time", "CPU")],
+        + [f"{what} / {to}" for to in results[0].others for what in ("time", "CPU")],
         [result.row() for result in results],
     )
     quality = table(
@@ -206,8 +213,8 @@ def _name(options: argparse.Namespace) -> str:
         parts.append(options.profile)
     if len(options.sources) == 1:
         parts += options.sources
-    if len(options.beside) == 1:
-        parts += ["beside", *options.beside]
+    if len(set(options.beside)) == 1:
+        parts += ["beside", options.beside[0]]
     if options.turn:
         parts.append(f"turns-{options.turn:g}")
     return "-".join(parts) + ".md"
