@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,10 +26,10 @@ def film(tmp_path: Path) -> Path:
     return path
 
 
-async def upload(client: Client, out: Output, film: Path, **changes: object) -> None:
-    options: dict[str, object] = {"title": None, "user_id": "", "content_type": None}
+async def upload(client: Client, out: Output, film: Path, **changes: Any) -> None:
+    options: dict[str, Any] = {"title": None, "user_id": "", "content_type": None}
     options |= {"process_it": True, "profile": "", "follow_it": False}
-    await upload_command.upload(client, out, film, **(options | changes))  # type: ignore[arg-type]
+    await upload_command.upload(client, out, film, **(options | changes))
 
 
 async def test_upload_declares_the_size_sends_the_file_and_starts_processing(

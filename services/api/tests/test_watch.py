@@ -20,7 +20,6 @@ from gostream_api.watch import Snapshot, WatchService
 from gostream_devstack.valkey import Valkey
 from gostream_shared.cache.events import Watchers
 from gostream_shared.cache.open import open_cache
-from gostream_shared.cache.ports import Subscription
 from gostream_shared.config import Config, load
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.errors import ServerStoppingError, VideoNotFoundError
@@ -39,7 +38,7 @@ class CountedWatchers(Watchers):
         self.subscribed = 0
 
     @asynccontextmanager
-    async def subscribe(self, video_id: UUID) -> AsyncIterator[Subscription]:  # type: ignore[override]
+    async def subscribe(self, video_id: UUID) -> AsyncIterator[Any]:
         async with super().subscribe(video_id) as subscription:
             self.subscribed += 1
             try:

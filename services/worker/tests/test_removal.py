@@ -4,6 +4,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.jobs import RemoveJob
 from gostream_shared.domain.video import encode_prefix, hls_prefix, master_key, source_key
 from gostream_worker.attempts import DONE
@@ -113,8 +114,10 @@ async def test_removing_what_is_gone_is_done(removal: Removal) -> None:
     assert await removal.remove(RemoveJob(video_id=uuid4())) == DONE
 
 
-async def test_a_removal_waits_for_a_database_that_is_away(worker: Worker, removal: Removal) -> None:
-    worker.outside.database.pool.terminate()  # type: ignore[attr-defined]
+async def test_a_removal_waits_for_a_database_that_is_away(
+    database: PostgresDatabase, removal: Removal
+) -> None:
+    database.pool.terminate()
 
     verdict = await removal.remove(RemoveJob(video_id=uuid4()))
 
