@@ -1,8 +1,9 @@
 """Playing a video while it is still being encoded."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 from uuid import UUID
@@ -31,7 +32,7 @@ SECONDS = 24
 
 
 def film(folder: Path) -> Path:
-    """Four segments, in two rungs with sound."""
+    """Six segments, in two rungs with sound."""
     return make(folder / "film.mp4", picture("640x360", SECONDS), sound(SECONDS))
 
 
@@ -111,11 +112,13 @@ async def test_a_player_that_begins_early_plays_to_the_end(
     assert "#EXT-X-PLAYLIST-TYPE:EVENT" in early
     assert "#EXT-X-ENDLIST" not in early
     assert sum(durations(early)) < SECONDS
+    assert durations(early)[0] == 2, "as soon as there is a little"
     video = await worker.video(video_id)
     assert (video.status, video.is_playable_early) == (VideoStatus.READY, False)
     ended = (await worker.published(video_id))["v1/early-360p.m3u8"].decode()
     assert ended.startswith(early)
     assert ended.endswith("#EXT-X-ENDLIST\n")
+    assert durations(ended) == [2, 2, 4, 6, 6, 4]
     assert len(worker.recorder.announced) == 2, "playable, and ready"
 
 
@@ -154,9 +157,11 @@ async def test_a_later_attempt_uses_no_segments_name_again(worker: Worker, clip:
     published = await worker.published(video_id)
     assert {name for name in published if name.count("/") == 2} == {
         "v1/180p/00000-2.ts",
+        "v1/180p/00001-2.ts",
         "v1/180p/iframes-2.m3u8",
         "v1/180p/playlist-2.m3u8",
         "v1/audio/00000-2.ts",
+        "v1/audio/00001-2.ts",
         "v1/audio/playlist-2.m3u8",
     }
     assert await broken_rules(await worker.save(video_id)) == []
@@ -204,50 +209,93 @@ async def test_a_store_that_is_slow_does_not_keep_the_next_attempt_waiting(
 
 
 class Grown:
-    """An uploader that has stored ever more of a film, and notes when its playlists are put."""
+    """An uploader that stores ever more of a film, six seconds at a time, and notes what is put beside it."""
 
     patience = 1.0
 
     def __init__(self, clip: Path) -> None:
         self._part = measure(clip.read_bytes())
         self.measured: dict[str, dict[str, Measured]] = {"360p": {}, "180p": {}}
-        self.looks: list[float] = []
-        self.lists: list[int] = []
+        self.news = asyncio.Event()
+        self.put: list[str] = []
 
-    def grow(self) -> None:
-        for parts in self.measured.values():
+    def grow(self, *names: str) -> None:
+        for parts in map(self.measured.__getitem__, names or self.measured):
             parts[f"{len(parts):05d}.ts"] = self._part
+        self.news.set()
 
     async def put_once(self, name: str, data: bytes, *, content_type: str, cache_control: str) -> None:
-        if name == "early-360p.m3u8":
-            self.lists.append(data.count(b"#EXTINF"))
+        self.put.append(f"{name.removesuffix('.m3u8')} {data.count(b'#EXTINF')}".removesuffix(" 0"))
 
 
-async def test_lists_that_are_far_ahead_grow_as_often_as_players_look(
+@dataclass
+class Early:
+    """An early stream over what was stored, its clock, and the pauses that it made."""
+
+    grown: Grown
+    encoded: asyncio.Event = field(default_factory=asyncio.Event)
+    now: float = 0.0
+    pauses: list[float] = field(default_factory=list)
+
+    async def follow(self, next_pause: Callable[[int], None], monkeypatch: pytest.MonkeyPatch) -> None:
+        async def pause(_: asyncio.Event, seconds: float) -> None:
+            self.pauses.append(seconds)
+            next_pause(len(self.pauses))
+
+        async def playable() -> None:
+            self.grown.put.append("playable")
+
+        monkeypatch.setattr("gostream_worker.early.wait_for", pause)
+        uploader = cast("EncodeUploader", self.grown)
+        made = plan(width=640, height=360)
+        stream = EarlyStream(made, uploader, playable, nullcontext, clock=lambda: self.now)
+        async with asyncio.timeout(10):
+            await stream.follow(self.encoded)
+
+
+async def test_a_stream_is_playable_when_every_rendition_has_begun_and_grows_with_each(
     clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    grown = Grown(clip(segment))
-    encoded = asyncio.Event()
+    early = Early(Grown(clip(segment)))
 
-    async def next_look(_: asyncio.Event, seconds: float) -> None:
-        grown.looks.append(seconds)
-        if len(grown.looks) == 7:
-            encoded.set()
-        if len(grown.looks) != 5:
-            grown.grow()
+    def next_pause(number: int) -> None:
+        match number:
+            case 1:
+                early.grown.grow("360p")
+            case 2:
+                early.grown.grow("180p")
+            case _:
+                early.encoded.set()
 
-    async def playable() -> None:
-        pass
+    early.grown.grow("360p")
+    asyncio.get_running_loop().call_later(0.05, early.grown.grow, "180p")
+    await early.follow(next_pause, monkeypatch)
 
-    monkeypatch.setattr("gostream_worker.early.wait_for", next_look)
-    stream = EarlyStream(plan(width=640, height=360), cast("EncodeUploader", grown), playable, nullcontext)
-    await stream.follow(encoded)
-
-    assert grown.looks == [0.25, 2, 2, 2, 6, 2, 6], "after nothing new, soon again"
-    assert grown.lists == [1, 2, 3, 4, 5]
+    assert early.grown.put == [
+        *("early-360p 1", "early-180p 1", "early", "playable"),
+        *("early-360p 2", "early-180p 2"),
+    ]
 
 
-async def test_a_video_of_one_segment_is_not_announced_twice(worker: Worker, clip: Clips) -> None:
+async def test_lists_grow_at_once_until_viewers_have_enough_ahead_and_then_as_often_as_they_look(
+    clip: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = Early(Grown(clip(segment)))
+
+    def next_pause(number: int) -> None:
+        early.grown.grow()
+        early.now += 9 if number == 3 else 3
+        if number == 5:
+            early.encoded.set()
+
+    early.grown.grow()
+    await early.follow(next_pause, monkeypatch)
+
+    # 6 s of 6 ahead, 9 of 12 when 3 were watched, 12 of 18, 9 of 24, and again 12.
+    assert early.pauses == [0.5, 0.5, 6, 0.5, 6]
+
+
+async def test_a_video_no_longer_than_one_segment_is_not_announced_twice(worker: Worker, clip: Clips) -> None:
     video = await worker.process(clip(clips.plain))
 
     assert len(worker.recorder.announced) == 1

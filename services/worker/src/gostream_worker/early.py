@@ -4,10 +4,11 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from time import monotonic
 
 from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.domain.video import EARLY_MASTER
-from gostream_worker.concurrency import wait_for
+from gostream_worker.concurrency import task_group, wait_for
 from gostream_worker.hls import (
     AUDIO,
     CHANNELS,
@@ -25,11 +26,11 @@ from gostream_worker.measuring import Measured
 from gostream_worker.retry import patiently
 from gostream_worker.uploading import PLAYLIST_TYPE, EncodeUploader
 
-#: Seconds between two looks for the first segments, and for more of them.
-FIRST_INTERVAL = 0.25
-GROW_INTERVAL = 2.0
-#: Segments that are listed before the lists grow no faster than players look.
-_AHEAD = 4
+#: Seconds between two times that the lists are put.
+GROW_INTERVAL = 0.5
+#: Target durations that a viewer has ahead before the lists grow no faster than players look: they may find
+#: what was put one of these ago after another.
+_AHEAD = 2
 #: Seconds that the fence may be held: the API's cancellation waits behind it.
 _HOLD = 3.0
 _CACHE = "public, max-age=1"
@@ -51,40 +52,49 @@ class EarlyStream:
         uploader: EncodeUploader,
         on_playable: Callable[[], Awaitable[None]],
         fence: Callable[[], AbstractAsyncContextManager[None]],
+        *,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._plan = plan
         self._uploader = uploader
         self._on_playable = on_playable
         self._fence = fence
         self._target = math.floor(float(plan.longest_segment) + _CUT_SLACK + 0.5)
-        #: Rendition → how many of its segments are listed.
-        self._listed: dict[str, int] = {}
-        self._is_playable = False
+        self._clock = clock
+        #: What was last listed of each rendition.
+        self._listed: dict[str, list[Segment]] = {}
+        self._playable_since: float | None = None
         self._is_worthwhile = plan.duration > plan.longest_segment
 
     async def follow(self, encoded: asyncio.Event) -> None:
         """Grow until `encoded` is set. Playable as soon as every rendition has its first segment.
 
-        Not done for what is one segment: that is READY at the same moment.
+        Not done for what is no longer than one segment: that is READY at almost the same moment.
         """
         while self._is_worthwhile and not encoded.is_set():
-            has_grown = await self._grow()
-            await wait_for(encoded, self._pause(has_grown))
+            await self._uploader.news.wait()
+            self._uploader.news.clear()
+            if not encoded.is_set() and await self._grow():
+                await wait_for(encoded, self._pause())
 
     async def end(self) -> None:
         """List everything, and say that it is everything."""
-        if self._is_playable:
-            await self._put(self._stored(), ended=True)
+        if self._playable_since is not None:
+            await self._put_texts(self._lists(self._stored(), ended=True))
 
-    def _pause(self, has_grown: bool) -> float:
-        """Seconds until the next look.
+    def _pause(self) -> float:
+        """Seconds until the lists may be put again.
 
         Players look once in a target duration, and expect more within one and a half (RFC 8216, 6.2.2).
         """
-        if not self._is_playable:
-            return FIRST_INTERVAL
-        is_ahead = min(self._listed.values()) >= _AHEAD
-        return self._target if has_grown and is_ahead else GROW_INTERVAL
+        return self._target if self._ahead() >= _AHEAD * self._target else GROW_INTERVAL
+
+    def _ahead(self) -> float:
+        """Seconds listed that a viewer who began at once has not seen yet."""
+        since = self._playable_since
+        watched = 0.0 if since is None else self._clock() - since
+        listed = min(sum(segment.ticks for segment in segments) for segments in self._listed.values())
+        return listed / CLOCK - watched
 
     async def _grow(self) -> bool:
         """Whether there was anything new to list."""
@@ -92,27 +102,30 @@ class EarlyStream:
         if not stored or not all(stored.values()):
             return False
         longer = {
-            name: segments for name, segments in stored.items() if len(segments) > self._listed.get(name, 0)
+            name: segments
+            for name, segments in stored.items()
+            if len(segments) > len(self._listed.get(name, []))
         }
-        if longer:
-            await self._put(longer, ended=False)
-        if not self._is_playable:
-            await self._put_texts({EARLY_MASTER: self._master(stored)})
+        if not longer:
+            return False
+        texts = self._lists(longer, ended=False)
+        if self._playable_since is None:
+            texts[EARLY_MASTER] = self._master(stored)
+        await self._put_texts(texts)
+        self._listed |= longer
+        if self._playable_since is None:
             await self._on_playable()
-            self._is_playable = True
-        return bool(longer)
+            self._playable_since = self._clock()
+        return True
 
     def _stored(self) -> dict[str, list[Segment]]:
         return {name: _stored(name, parts) for name, parts in self._uploader.measured.items()}
 
-    async def _put(self, renditions: Mapping[str, list[Segment]], *, ended: bool) -> None:
-        await self._put_texts(
-            {
-                _playlist(name): growing_playlist(segments, target=self._target, ended=ended)
-                for name, segments in renditions.items()
-            }
-        )
-        self._listed |= {name: len(segments) for name, segments in renditions.items()}
+    def _lists(self, renditions: Mapping[str, list[Segment]], *, ended: bool) -> dict[str, str]:
+        return {
+            _playlist(name): growing_playlist(segments, target=self._target, ended=ended)
+            for name, segments in renditions.items()
+        }
 
     async def _put_texts(self, texts: Mapping[str, str]) -> None:
         await patiently(lambda: self._put_fenced(texts), patience=self._uploader.patience)
@@ -121,11 +134,12 @@ class EarlyStream:
         """All of them, or none when the attempt is over; a slow store does not hold up a cancellation."""
         async with self._fence():
             try:
-                async with asyncio.timeout(_HOLD):
+                async with asyncio.timeout(_HOLD), task_group() as puts:
                     for name, text in texts.items():
-                        await self._uploader.put_once(
+                        put = self._uploader.put_once(
                             name, text.encode(), content_type=PLAYLIST_TYPE, cache_control=_CACHE
                         )
+                        puts.create_task(put)
             except TimeoutError:
                 raise BackendUnavailableError("object store") from None
 

@@ -17,8 +17,9 @@ _log = structlog.stdlib.get_logger("gostream.upload")
 
 #: Uploads at once.
 POOL = 16
-#: Seconds between two looks for finished segments.
-POLL_INTERVAL = 0.25
+#: Seconds between two looks for finished segments, at first and when every rendition has one.
+FIRST_INTERVAL = 0.05
+INTERVAL = 0.25
 SEGMENT_TYPE = "video/mp2t"
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 PICTURE_TYPE = "image/jpeg"
@@ -39,6 +40,8 @@ class EncodeUploader:
         self.uploaded: dict[str, int] = {}
         #: What is stored of each rendition.
         self.measured: dict[str, dict[str, Measured]] = {}
+        #: Set with every segment that is stored, and when there will be no more.
+        self.news = asyncio.Event()
 
     async def follow(
         self, folder: Path, renditions: Sequence[str], encoded: asyncio.Event
@@ -58,7 +61,9 @@ class EncodeUploader:
                     taken.add(path)
                     uploads.create_task(self._segment(path))
                 if not last_look:
-                    await wait_for(encoded, POLL_INTERVAL)
+                    has_begun = all(self.measured.values())
+                    await wait_for(encoded, INTERVAL if has_begun else FIRST_INTERVAL)
+        self.news.set()
         return {name: dict(sorted(parts.items())) for name, parts in self.measured.items()}
 
     async def _segment(self, path: Path) -> None:
@@ -67,6 +72,7 @@ class EncodeUploader:
             data, found = await asyncio.to_thread(_read, path)
             await self.put(f"{rendition}/{path.name}", data, content_type=SEGMENT_TYPE)
             self.measured[rendition][path.name] = found
+            self.news.set()
             await asyncio.to_thread(path.unlink)
 
     async def put(self, name: str, data: bytes, *, content_type: str, cache_control: str = IMMUTABLE) -> None:
