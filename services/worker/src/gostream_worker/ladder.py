@@ -125,7 +125,7 @@ class Plan:
 
     @property
     def first_segment(self) -> Fraction:
-        """Seconds of the first segment: as little as can be played (docs/decisions/0100)."""
+        """Seconds of the first segment: as little as can be played (docs/decisions/0037)."""
         return self.copied.first if self.copied else self.gop_frames / self.fps
 
     @property

@@ -27,7 +27,7 @@ _UNSPECIFIED, _BT601, _BT709 = 2, 6, 1
 class Cuts:
     """How a copied picture is cut: `first` and `interval` are seconds that its key frames come close to.
 
-    The first segments are as short as `first` (docs/decisions/0100), later ones as long as `interval`.
+    The first segments are as short as `first` (docs/decisions/0037), later ones as long as `interval`.
     """
 
     first: Fraction
