@@ -41,10 +41,10 @@ def plain(folder: Path) -> Path:
     return make(folder / "plain.mp4", picture(seconds=3), sound(seconds=3))
 
 
-def long_enough_for_three_segments(folder: Path) -> Path:
+def long_enough_for_two_segments(folder: Path) -> Path:
     """7.5 s at an NTSC rate."""
     return make(
-        folder / "three.mp4",
+        folder / "two.mp4",
         picture("640x360", 7.5, "30000/1001"),
         sound(7.5),
         codecs=[*_X264, "-bf", "2", *_AAC],
@@ -148,7 +148,7 @@ def fragmented(folder: Path) -> Path:
     """Its index is spread over the file, and nothing says how long it is: as some recorders write it."""
     path = folder / "fragmented.mp4"
     flags = ["-movflags", "frag_keyframe+empty_moov+default_base_moof+skip_trailer"]
-    ffmpeg("-v", "error", "-i", str(long_enough_for_three_segments(folder)), "-c", "copy", *flags, str(path))
+    ffmpeg("-v", "error", "-i", str(long_enough_for_two_segments(folder)), "-c", "copy", *flags, str(path))
     return path
 
 

@@ -55,13 +55,6 @@ def test_rungs_are_cut_at_whole_gops() -> None:
     assert values(made, "-hls_time") == ["6.006000"] * 4
 
 
-def test_the_first_segments_are_one_gop_long() -> None:
-    made = arguments(average_fps=Fraction(30000, 1001), base_fps=Fraction(30000, 1001))
-
-    assert values(made, "-hls_init_time") == ["2.002000"] * 4
-    assert values(made, "-hls_list_size") == ["1"] * 4
-
-
 def test_a_segment_is_never_a_rounding_error_longer_than_its_gops() -> None:
     made = plan(average_fps=Fraction(24000, 1001), base_fps=Fraction(24000, 1001))
 

@@ -32,7 +32,7 @@ SECONDS = 24
 
 
 def film(folder: Path) -> Path:
-    """Six segments, in two rungs with sound."""
+    """Four segments, in two rungs with sound."""
     return make(folder / "film.mp4", picture("640x360", SECONDS), sound(SECONDS))
 
 
@@ -112,13 +112,12 @@ async def test_a_player_that_begins_early_plays_to_the_end(
     assert "#EXT-X-PLAYLIST-TYPE:EVENT" in early
     assert "#EXT-X-ENDLIST" not in early
     assert sum(durations(early)) < SECONDS
-    assert durations(early)[0] == 2, "as soon as there is a little"
     video = await worker.video(video_id)
     assert (video.status, video.is_playable_early) == (VideoStatus.READY, False)
     ended = (await worker.published(video_id))["v1/early-360p.m3u8"].decode()
     assert ended.startswith(early)
     assert ended.endswith("#EXT-X-ENDLIST\n")
-    assert durations(ended) == [2, 2, 4, 6, 6, 4]
+    assert durations(ended) == [6, 6, 6, 6]
     assert len(worker.recorder.announced) == 2, "playable, and ready"
 
 
@@ -157,11 +156,9 @@ async def test_a_later_attempt_uses_no_segments_name_again(worker: Worker, clip:
     published = await worker.published(video_id)
     assert {name for name in published if name.count("/") == 2} == {
         "v1/180p/00000-2.ts",
-        "v1/180p/00001-2.ts",
         "v1/180p/iframes-2.m3u8",
         "v1/180p/playlist-2.m3u8",
         "v1/audio/00000-2.ts",
-        "v1/audio/00001-2.ts",
         "v1/audio/playlist-2.m3u8",
     }
     assert await broken_rules(await worker.save(video_id)) == []
@@ -277,7 +274,7 @@ async def test_a_stream_is_playable_when_every_rendition_has_begun_and_grows_wit
     ]
 
 
-async def test_lists_grow_at_once_until_viewers_have_enough_ahead_and_then_as_often_as_they_look(
+async def test_lists_grow_twice_a_target_duration_until_viewers_have_enough_ahead_then_as_often_as_they_look(
     clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     early = Early(Grown(clip(segment)))
@@ -292,10 +289,10 @@ async def test_lists_grow_at_once_until_viewers_have_enough_ahead_and_then_as_of
     await early.follow(next_pause, monkeypatch)
 
     # 6 s of 6 ahead, 9 of 12 when 3 were watched, 12 of 18, 9 of 24, and again 12.
-    assert early.pauses == [0.5, 0.5, 6, 0.5, 6]
+    assert early.pauses == [3, 3, 6, 3, 6]
 
 
-async def test_a_video_no_longer_than_one_segment_is_not_announced_twice(worker: Worker, clip: Clips) -> None:
+async def test_a_video_of_one_segment_is_not_announced_twice(worker: Worker, clip: Clips) -> None:
     video = await worker.process(clip(clips.plain))
 
     assert len(worker.recorder.announced) == 1

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.stack
 
 async def refused(worker: Worker, clip: Clips) -> ProcessingFailedError:
     """Run one attempt over a good source; how it failed."""
-    video_id = await worker.upload(clip(clips.long_enough_for_three_segments))
+    video_id = await worker.upload(clip(clips.long_enough_for_two_segments))
     job = await worker.start(video_id)
     encode = await worker.outside.database.videos.begin_attempt(video_id, job.number, worker="test")
     with pytest.raises(ProcessingFailedError) as caught:
@@ -47,7 +47,7 @@ async def test_a_playlist_with_a_wrong_duration(
     worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wrong(*arguments: Any, **options: Any) -> str:
-        return hls.media_playlist(*arguments, **options).replace("#EXTINF:2.002000", "#EXTINF:1.000000")
+        return hls.media_playlist(*arguments, **options).replace("#EXTINF:6.006000", "#EXTINF:5.000000")
 
     monkeypatch.setattr("gostream_worker.renditions.media_playlist", wrong)
 
@@ -130,7 +130,7 @@ async def test_a_video_that_keeps_breaking_a_rule_fails_for_good_and_says_which(
         return hls.master_playlist(*arguments).replace("FRAME-RATE=29.970", "FRAME-RATE=60.000")
 
     monkeypatch.setattr("gostream_worker.renditions.master_playlist", wrong)
-    video_id = await worker.upload(clip(clips.long_enough_for_three_segments))
+    video_id = await worker.upload(clip(clips.long_enough_for_two_segments))
     job = await worker.start(video_id)
     for _ in range(3):
         await worker.attempts.transcode(job)

@@ -57,7 +57,7 @@ def test_a_good_source_is_copied_and_cut_every_six_seconds() -> None:
     made = plan(scan(*[2] * 30))
 
     assert made.copied is not None
-    assert [made.first_segment, made.segment_duration, made.longest_segment] == [2, 6, 6]
+    assert [made.segment_duration, made.longest_segment] == [6, 6]
     assert made.copies_sound
 
 
@@ -65,15 +65,7 @@ def test_key_frames_every_five_seconds_make_segments_of_five() -> None:
     copied = plan(scan(*[5] * 12)).copied
 
     assert copied is not None
-    assert [copied.first, copied.interval, copied.longest] == [5, 5, 5]
-
-
-def test_key_frames_a_little_early_do_not_make_the_first_segment_twice_as_long() -> None:
-    copied = plan(scan(*[1.96] * 30, frames=1470)).copied
-
-    assert copied is not None
-    assert copied.first == Fraction(49, 25)
-    assert copied.interval == copied.longest == 3 * copied.first
+    assert [copied.interval, copied.longest] == [5, 5]
 
 
 @pytest.mark.parametrize(
@@ -131,18 +123,11 @@ def test_cuts_are_never_longer_than_they_say(lengths: list[float]) -> None:
     found = scan(*(round(length * 25) / 25 for length in lengths), size=1000)
     track = dataclasses.replace(VIDEO, scan=found)
 
-    cuts = video_cuts(
-        track,
-        size=(1920, 1080),
-        fps=Fraction(25),
-        max_bitrate=5_000_000,
-        first_seconds=2,
-        segment_seconds=6,
-    )
+    cuts = video_cuts(track, size=(1920, 1080), fps=Fraction(25), max_bitrate=5_000_000, segment_seconds=6)
 
     assert cuts is not None
     assert Fraction(1, 25) <= cuts.longest <= 12
-    assert cuts.first <= cuts.interval <= Fraction(13, 2)
+    assert cuts.interval <= Fraction(13, 2)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +160,6 @@ def test_only_the_other_rungs_are_encoded_with_the_sources_key_frames() -> None:
     assert "null" in values(made, "-f"), "the sound is decoded, to hear of its damage"
     assert values(made, "-force_key_frames") == ["source"] * 2
     assert values(made, "-hls_time") == ["6.000000"] * 4
-    assert values(made, "-hls_init_time") == ["2.000000"] * 4
     assert "fps=" not in filter_graph(plan(scan(*[2] * 30)))
 
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.stack
 
 
 async def test_a_film_is_published_whole(worker: Worker, clip: Clips) -> None:
-    video = await worker.process(clip(clips.long_enough_for_three_segments))
+    video = await worker.process(clip(clips.long_enough_for_two_segments))
 
     assert video.status is VideoStatus.READY, video.failure
     published = await worker.published(video.id)
@@ -26,17 +26,14 @@ async def test_a_film_is_published_whole(worker: Worker, clip: Clips) -> None:
         "master.m3u8",
         "v1/180p/00000.ts",
         "v1/180p/00001.ts",
-        "v1/180p/00002.ts",
         "v1/180p/iframes.m3u8",
         "v1/180p/playlist.m3u8",
         "v1/360p/00000.ts",
         "v1/360p/00001.ts",
-        "v1/360p/00002.ts",
         "v1/360p/iframes.m3u8",
         "v1/360p/playlist.m3u8",
         "v1/audio/00000.ts",
         "v1/audio/00001.ts",
-        "v1/audio/00002.ts",
         "v1/audio/playlist.m3u8",
         "v1/poster.jpg",
         "v1/storyboard.jpg",
@@ -48,7 +45,7 @@ async def test_a_film_is_published_whole(worker: Worker, clip: Clips) -> None:
 
 
 async def test_the_row_says_what_was_published(worker: Worker, clip: Clips) -> None:
-    video = await worker.process(clip(clips.long_enough_for_three_segments))
+    video = await worker.process(clip(clips.long_enough_for_two_segments))
 
     publication = video.publication
     assert publication is not None
@@ -68,7 +65,7 @@ async def test_the_row_says_what_was_published(worker: Worker, clip: Clips) -> N
 async def test_every_variant_decodes_without_a_complaint_and_no_frame_is_lost(
     worker: Worker, clip: Clips
 ) -> None:
-    video = await worker.process(clip(clips.long_enough_for_three_segments))
+    video = await worker.process(clip(clips.long_enough_for_two_segments))
     master = await worker.save(video.id)
 
     assert await broken_rules(master) == []
@@ -80,25 +77,25 @@ async def test_every_variant_decodes_without_a_complaint_and_no_frame_is_lost(
 async def test_rungs_are_cut_at_the_same_frames_and_sound_begins_with_the_picture(
     worker: Worker, clip: Clips
 ) -> None:
-    video = await worker.process(clip(clips.long_enough_for_three_segments))
+    video = await worker.process(clip(clips.long_enough_for_two_segments))
     published = await worker.published(video.id)
 
     rungs = {
-        rung: [measure(published[f"v1/{rung}/{number:05d}.ts"]) for number in range(3)]
+        rung: [measure(published[f"v1/{rung}/{name}"]) for name in ("00000.ts", "00001.ts")]
         for rung in ("360p", "180p")
     }
     starts = {rung: [segment.first_pts for segment in segments] for rung, segments in rungs.items()}
-    gop = 60 * Fraction(1001, 30000) * 90_000
-    assert starts["360p"] == starts["180p"] == [900_000, 900_000 + gop, 900_000 + 2 * gop]
+    gop_aligned = 180 * Fraction(1001, 30000) * 90_000
+    assert starts["360p"] == starts["180p"] == [900_000, 900_000 + gop_aligned]
     assert [durations(published[f"v1/{rung}/playlist.m3u8"].decode()) for rung in rungs] == [
-        [2.002, 2.002, 3.5035]
+        [6.006, 1.5015]
     ] * 2
     sound = measure(published["v1/audio/00000.ts"])
     assert abs(sound.first_pts - 900_000) <= 1920, "more than one AAC frame away"
 
 
 async def test_the_master_declares_what_was_measured(worker: Worker, clip: Clips) -> None:
-    video = await worker.process(clip(clips.long_enough_for_three_segments))
+    video = await worker.process(clip(clips.long_enough_for_two_segments))
     published = await worker.published(video.id)
     master = published["master.m3u8"].decode()
 
@@ -117,7 +114,7 @@ async def test_the_master_declares_what_was_measured(worker: Worker, clip: Clips
 
 
 async def test_progress_is_told_in_order_and_never_falls(worker: Worker, clip: Clips) -> None:
-    await worker.process(clip(clips.long_enough_for_three_segments))
+    await worker.process(clip(clips.long_enough_for_two_segments))
 
     progress = worker.recorder.progress
     percents = [report.percent for report in progress]

@@ -50,7 +50,7 @@ def replace_before_publishing(worker: Worker, video_id: UUID, by: Path, patch: p
 @pytest.mark.parametrize(
     "replace_then", [replace_after_probing, replace_before_publishing], ids=lambda moment: moment.__name__
 )
-@pytest.mark.parametrize("before", [clips.long_enough_for_three_segments, fit], ids=lambda r: r.__name__)
+@pytest.mark.parametrize("before", [clips.long_enough_for_two_segments, fit], ids=lambda r: r.__name__)
 async def test_what_is_published_is_what_was_uploaded_last(
     either: Worker,
     clip: Clips,
@@ -77,9 +77,9 @@ async def test_what_is_published_is_what_was_uploaded_last(
 async def test_a_source_that_is_replaced_again_and_again_fails_and_says_so(
     either: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    video_id = await either.upload(clip(clips.long_enough_for_three_segments))
+    video_id = await either.upload(clip(clips.long_enough_for_two_segments))
     job = await either.start(video_id)
-    for recipe in (clips.late_sound, clips.long_enough_for_three_segments, clips.late_sound):
+    for recipe in (clips.late_sound, clips.long_enough_for_two_segments, clips.late_sound):
         with monkeypatch.context() as patch:
             replace_after_probing(either, video_id, clip(recipe), patch)
             verdict = await either.attempts.transcode(job)

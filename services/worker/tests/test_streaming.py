@@ -51,7 +51,7 @@ def lists(published: dict[str, bytes]) -> dict[str, list[float]]:
 @pytest.mark.parametrize(
     "recipe",
     [
-        clips.long_enough_for_three_segments,
+        clips.long_enough_for_two_segments,
         clips.live_webm,
         clips.cut_beyond_the_end,
         clips.fragmented,
@@ -125,7 +125,7 @@ async def test_a_store_that_is_cut_off_for_a_moment_is_not_noticed(
             asyncio.get_running_loop().call_later(2, setattr, proxy, "refuses", False)
 
         after_probing(monkeypatch, cut)
-        video = await streaming.process(clip(clips.long_enough_for_three_segments))
+        video = await streaming.process(clip(clips.long_enough_for_two_segments))
 
     assert (video.status, video.attempt) == (VideoStatus.READY, 1), video.failure
 
@@ -135,7 +135,7 @@ async def test_a_store_that_stays_away_costs_no_try(
 ) -> None:
     monkeypatch.setattr("gostream_worker.source._STREAM_PATIENCE", 0.0)
     async with behind_a_proxy(streaming, environment) as proxy:
-        video_id = await streaming.upload(clip(clips.long_enough_for_three_segments))
+        video_id = await streaming.upload(clip(clips.long_enough_for_two_segments))
         job = await streaming.start(video_id)
 
         async def cut(url: str, folder: Path) -> None:
@@ -175,8 +175,7 @@ async def test_a_body_shorter_than_it_is_said_to_be_is_truncated(
 
 async def test_two_attempts_at_once_do_not_meet(streaming: Worker, clip: Clips) -> None:
     first, second = await asyncio.gather(
-        streaming.process(clip(clips.long_enough_for_three_segments)),
-        streaming.process(clip(clips.live_webm)),
+        streaming.process(clip(clips.long_enough_for_two_segments)), streaming.process(clip(clips.live_webm))
     )
 
     assert (first.status, second.status) == (VideoStatus.READY, VideoStatus.READY)

@@ -26,8 +26,6 @@ from gostream_worker.measuring import Measured
 from gostream_worker.retry import patiently
 from gostream_worker.uploading import PLAYLIST_TYPE, EncodeUploader
 
-#: Seconds between two times that the lists are put.
-GROW_INTERVAL = 0.5
 #: Target durations that a viewer has ahead before the lists grow no faster than players look: they may find
 #: what was put one of these ago after another.
 _AHEAD = 2
@@ -69,7 +67,7 @@ class EarlyStream:
     async def follow(self, encoded: asyncio.Event) -> None:
         """Grow until `encoded` is set. Playable as soon as every rendition has its first segment.
 
-        Not done for what is no longer than one segment: that is READY at almost the same moment.
+        Not done for what is one segment: that is READY at the same moment.
         """
         while self._is_worthwhile and not encoded.is_set():
             await self._uploader.news.wait()
@@ -83,11 +81,11 @@ class EarlyStream:
             await self._put_texts(self._lists(self._stored(), ended=True))
 
     def _pause(self) -> float:
-        """Seconds until the lists may be put again.
+        """Seconds until the lists may be put again: from half a target duration on (RFC 8216, 6.2.2).
 
-        Players look once in a target duration, and expect more within one and a half (RFC 8216, 6.2.2).
+        Players look once in a target duration, and expect more within one and a half.
         """
-        return self._target if self._ahead() >= _AHEAD * self._target else GROW_INTERVAL
+        return self._target if self._ahead() >= _AHEAD * self._target else self._target / 2
 
     def _ahead(self) -> float:
         """Seconds listed that a viewer who began at once has not seen yet."""

@@ -124,11 +124,6 @@ class Plan:
         return gops * self.gop_frames / self.fps
 
     @property
-    def first_segment(self) -> Fraction:
-        """Seconds of the first segment: as little as can be played (docs/decisions/0037)."""
-        return self.copied.first if self.copied else self.gop_frames / self.fps
-
-    @property
     def longest_segment(self) -> Fraction:
         """Seconds that no segment of the picture exceeds."""
         return self.copied.longest if self.copied else self.segment_duration
@@ -170,7 +165,6 @@ def _cuts(video: VideoTrack, top: Rung, fps: Fraction, profile: Profile) -> Cuts
         size=(top.width, top.height),
         fps=fps,
         max_bitrate=top.max_bitrate,
-        first_seconds=profile.gop_seconds,
         segment_seconds=profile.segment_seconds,
     )
 

@@ -4,7 +4,6 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import count
 
 from gostream_worker.hls import CHANNELS, CLOCK
 from gostream_worker.media import AudioScan, AudioTrack, PictureGroup, VideoScan, VideoTrack
@@ -25,24 +24,14 @@ _UNSPECIFIED, _BT601, _BT709 = 2, 6, 1
 
 @dataclass(frozen=True, slots=True)
 class Cuts:
-    """How a copied picture is cut: `first` and `interval` are seconds that its key frames come close to.
+    """How a copied picture is cut: at the first key frame from each multiple of `interval` seconds on."""
 
-    The first segments are as short as `first` (docs/decisions/0037), later ones as long as `interval`.
-    """
-
-    first: Fraction
     interval: Fraction
     longest: Fraction  # seconds of the longest segment
 
 
 def video_cuts(
-    video: VideoTrack,
-    *,
-    size: tuple[int, int],
-    fps: Fraction,
-    max_bitrate: int,
-    first_seconds: int,
-    segment_seconds: int,
+    video: VideoTrack, *, size: tuple[int, int], fps: Fraction, max_bitrate: int, segment_seconds: int
 ) -> Cuts | None:
     """How to cut the track if it can be copied as the top rung of that size and rate, else None.
 
@@ -51,10 +40,10 @@ def video_cuts(
     scan = video.scan
     if scan is None or not _is_upright(video, size) or not _is_playable(scan) or not _is_steady(scan, fps):
         return None
-    cuts = _best_cuts(scan.groups, scan.end, first_seconds, segment_seconds)
+    cuts = _best_cuts(scan.groups, scan.end, segment_seconds)
     if cuts is None or any(
         bits > max_bitrate * (seconds + 2)
-        for seconds, bits in _segments(scan.groups, scan.end, cuts.first, cuts.interval)
+        for seconds, bits in _segments(scan.groups, scan.end, cuts.interval)
     ):
         return None
     return cuts
@@ -104,50 +93,29 @@ def _is_steady(scan: VideoScan, fps: Fraction) -> bool:
     return abs(scan.end - expected) <= max(expected * Fraction(_FPS_TOLERANCE), frame)
 
 
-def _best_cuts(
-    groups: Sequence[PictureGroup], end: int, first_seconds: int, segment_seconds: int
-) -> Cuts | None:
-    """Of cuts into segments of about so many seconds those whose longest, then whose first is shortest."""
+def _best_cuts(groups: Sequence[PictureGroup], end: int, segment_seconds: int) -> Cuts | None:
+    """The cuts whose longest segment is shortest, of those with segments of about that many seconds."""
     starts = [group.start for group in groups]
     lengths = [after - start for start, after in zip(starts, [*starts[1:], end], strict=True)]
     if max(lengths) > LONGEST_GROUP * CLOCK or end < (len(groups) - 1) * SHORTEST_GROUP * CLOCK:
         return None
     usual = Fraction(sorted(lengths)[len(lengths) // 2], CLOCK)
-    choices = [
-        (Fraction(first_seconds), Fraction(segment_seconds)),
-        (_whole_groups(first_seconds, usual), _whole_groups(segment_seconds, usual)),
+    multiple = max(1, int((segment_seconds + Fraction(1, 2)) / usual))
+    choices = (Fraction(segment_seconds), multiple * usual)
+    found = [
+        Cuts(interval, max(seconds for seconds, _ in _segments(groups, end, interval)))
+        for interval in choices
     ]
-    found = []
-    for first, interval in choices:
-        seconds = [length for length, _ in _segments(groups, end, first, interval)]
-        found.append((max(seconds), seconds[0], Cuts(first, interval, max(seconds))))
-    return min(found, key=lambda choice: choice[:2])[2]
+    return min(found, key=lambda cuts: cuts.longest)
 
 
-def _whole_groups(seconds: int, usual: Fraction) -> Fraction:
-    """As many of these groups as fit into about that time, at least one."""
-    return max(1, int((seconds + Fraction(1, 2)) / usual)) * usual
-
-
-def _segments(
-    groups: Sequence[PictureGroup], end: int, first: Fraction, interval: Fraction
-) -> Iterator[tuple[Fraction, int]]:
-    """(seconds, bits) of each segment."""
+def _segments(groups: Sequence[PictureGroup], end: int, interval: Fraction) -> Iterator[tuple[Fraction, int]]:
+    """(seconds, bits) of each segment, cut as ffmpeg's muxer does."""
     starts = [group.start for group in groups]
-    begin = 0
-    for wanted in _wanted_ends(first, interval):
-        after = max(begin + 1, bisect_left(starts, wanted * CLOCK))
+    first, number = 0, 1
+    while first < len(groups):
+        after = max(first + 1, bisect_left(starts, interval * number * CLOCK))
         until = starts[after] if after < len(groups) else end
-        bits = sum(group.size for group in groups[begin:after]) * 8
-        yield Fraction(until - starts[begin], CLOCK), bits
-        if after >= len(groups):
-            return
-        begin = after
-
-
-def _wanted_ends(first: Fraction, interval: Fraction) -> Iterator[Fraction]:
-    """Seconds from which on ffmpeg's muxer cuts at the next key frame, one for each segment."""
-    yield first
-    yield first * 2
-    for number in count(1):
-        yield first + interval * number
+        bits = sum(group.size for group in groups[first:after]) * 8
+        yield Fraction(until - starts[first], CLOCK), bits
+        first, number = after, number + 1

@@ -5,7 +5,6 @@ Every argument is ours: the source has an address of ours, and nothing that a us
 
 import os
 from collections.abc import Sequence
-from fractions import Fraction
 
 from gostream_worker.ffmpeg.allowed import (
     AUDIO_DECODERS,
@@ -188,21 +187,16 @@ def _audio_codec(plan: Plan) -> list[str]:
 
 
 def _segments(plan: Plan, folder: str, rendition: str, names: str) -> list[str]:
+    # Rounded down by less than a microsecond: a segment must not end one GOP late for a rounding error.
+    length = int(plan.segment_duration * 1_000_000) / 1_000_000
     return [
         *_clean_metadata(),
         *("-muxdelay", "0", "-muxpreload", "0", "-output_ts_offset", str(TIME_OFFSET)),
-        *("-f", "hls", "-hls_time", _seconds(plan.segment_duration)),
-        # Two such segments, and a third that ends where a full one would: one more than the list has.
-        *("-hls_init_time", _seconds(plan.first_segment), "-hls_list_size", "1"),
+        *("-f", "hls", "-hls_time", f"{length:.6f}", "-hls_list_size", "0", "-hls_playlist_type", "vod"),
         *("-hls_flags", "independent_segments+temp_file"),
         *("-hls_segment_filename", f"file:{folder}/{rendition}/{names}"),
         f"{folder}/{rendition}/{_INDEX}",
     ]
-
-
-def _seconds(duration: Fraction) -> str:
-    """Rounded down by less than a microsecond: a segment must not end one GOP late for a rounding error."""
-    return f"{int(duration * 1_000_000) / 1_000_000:.6f}"
 
 
 def _picture() -> list[str]:
