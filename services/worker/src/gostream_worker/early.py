@@ -61,7 +61,7 @@ class EarlyStream:
         self._clock = clock
         #: What was last listed of each rendition.
         self._listed: dict[str, list[Segment]] = {}
-        self._playable_since: float | None = None
+        self._began = 0.0  # when it became playable
         self._is_worthwhile = plan.duration > plan.longest_segment
 
     async def follow(self, encoded: asyncio.Event) -> None:
@@ -77,7 +77,7 @@ class EarlyStream:
 
     async def end(self) -> None:
         """List everything, and say that it is everything."""
-        if self._playable_since is not None:
+        if self._listed:
             await self._put_texts(self._lists(self._stored(), ended=True))
 
     def _pause(self) -> float:
@@ -89,10 +89,8 @@ class EarlyStream:
 
     def _ahead(self) -> float:
         """Seconds listed that a viewer who began at once has not seen yet."""
-        since = self._playable_since
-        watched = 0.0 if since is None else self._clock() - since
         listed = min(sum(segment.ticks for segment in segments) for segments in self._listed.values())
-        return listed / CLOCK - watched
+        return listed / CLOCK - (self._clock() - self._began)
 
     async def _grow(self) -> bool:
         """Whether there was anything new to list."""
@@ -106,14 +104,15 @@ class EarlyStream:
         }
         if not longer:
             return False
+        is_first = not self._listed
         texts = self._lists(longer, ended=False)
-        if self._playable_since is None:
+        if is_first:
             texts[EARLY_MASTER] = self._master(stored)
         await self._put_texts(texts)
         self._listed |= longer
-        if self._playable_since is None:
+        if is_first:
             await self._on_playable()
-            self._playable_since = self._clock()
+            self._began = self._clock()
         return True
 
     def _stored(self) -> dict[str, list[Segment]]:
