@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gostream_shared.conformance.ts import PACKET
 
@@ -51,22 +52,22 @@ def bytes_of(path: str, change: Callable[[bytearray], bytes | bytearray]) -> Spo
     return spoil
 
 
-def reencoded(rung: str, **options: object) -> Spoil:
+def reencoded(rung: str, **options: Any) -> Spoil:
     """Encode one rung otherwise, with a master and I-frame list that fit it."""
 
     def spoil(tree: Path) -> None:
         shutil.rmtree(tree / "v1" / rung)
-        encode_video(tree / "v1" / rung, rung, **options)  # type: ignore[arg-type]
+        encode_video(tree / "v1" / rung, rung, **options)
         write_iframes(tree / "v1/180p")
         write_master(tree)
 
     return spoil
 
 
-def new_audio(**options: object) -> Spoil:
+def new_audio(**options: Any) -> Spoil:
     def spoil(tree: Path) -> None:
         shutil.rmtree(tree / SOUND)
-        encode_audio(tree / SOUND, **options)  # type: ignore[arg-type]
+        encode_audio(tree / SOUND, **options)
         write_master(tree)
 
     return spoil

@@ -1,5 +1,6 @@
 import contextlib
 import time
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -129,10 +130,12 @@ def test_a_lost_packet_is_a_jump_where_it_is_missing(good_tree: Path) -> None:
         (lambda data: data[: 3 * PACKET + 3] + b"\xd0" + data[3 * PACKET + 4 :], TransportError),  # scrambled
     ],
 )
-def test_damage_is_a_typed_error(good_tree: Path, change: object, error: type[Exception]) -> None:
+def test_damage_is_a_typed_error(
+    good_tree: Path, change: Callable[[bytes], bytes], error: type[Exception]
+) -> None:
     data = (good_tree / "v1/180p/seg0.ts").read_bytes()
     with pytest.raises(error):
-        measure_segment(change(data))  # type: ignore[operator]
+        measure_segment(change(data))
 
 
 @given(st.data())

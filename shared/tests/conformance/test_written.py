@@ -47,12 +47,12 @@ async def test_a_good_tree_breaks_no_rule(good_tree: Path) -> None:
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
 async def test_it_finds_what_reading_finds(tree: Path, defect: Defect) -> None:
     defect.spoil(tree)
-    try:
-        report = await judged(tree)
-    except MalformedError:
-        pytest.skip("a segment that nobody could have measured")
+    found = broken(await check(DirectorySource(tree)))
 
-    assert broken(report) == broken(await check(DirectorySource(tree)))
+    try:
+        assert broken(await judged(tree)) == found
+    except MalformedError:  # nobody could have measured such a segment: none is written
+        assert found & {"segments.whole-packets", "segments.readable"}
 
 
 async def test_a_segment_that_was_never_measured_is_missed(tree: Path) -> None:
