@@ -79,7 +79,7 @@ class Comparison:
 
 async def compare(gostream: GoStream, source: Path, options: argparse.Namespace) -> Comparison:
     """All ways at once, in turns: what else the machine does falls on all alike."""
-    ways = list(dict.fromkeys(_BESIDE[name] for name in options.beside))
+    ways = [_BESIDE[name] for name in options.beside]
     result = Comparison(source, options.height, {way: Samples() for way in (_OURS, *ways)})
     plan = make_plan(await probe_source(f"file:{source}", folder=source.parent), PROFILES[options.profile])
     turn = options.turn or min(_LONGEST_TURN, plan.duration / 5)
@@ -195,6 +195,7 @@ def main() -> None:
     )
     parser.add_argument("--costs-only", action="store_true", help="neither bytes nor VMAF, which take long")
     options = parser.parse_args()
+    options.beside = list(dict.fromkeys(options.beside))
     if set(options.beside) != set(_BESIDE) and not options.costs_only:
         parser.error("bytes and VMAF are compared beside both ways: with --beside, give --costs-only")
     text = _report(
@@ -213,8 +214,8 @@ def _name(options: argparse.Namespace) -> str:
         parts.append(options.profile)
     if len(options.sources) == 1:
         parts += options.sources
-    if len(set(options.beside)) == 1:
-        parts += ["beside", options.beside[0]]
+    if len(options.beside) == 1:
+        parts += ["beside", *options.beside]
     if options.turn:
         parts.append(f"turns-{options.turn:g}")
     return "-".join(parts) + ".md"

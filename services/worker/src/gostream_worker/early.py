@@ -26,8 +26,8 @@ from gostream_worker.measuring import Measured
 from gostream_worker.retry import patiently
 from gostream_worker.uploading import PLAYLIST_TYPE, EncodeUploader
 
-#: Target durations that a viewer has ahead before the lists grow no faster than players look: they may find
-#: what was put one of these ago after another.
+#: Target durations that a viewer has ahead before the lists grow no faster than players look: what comes next
+#: may be put one of these later, and be found another later.
 _AHEAD = 2
 #: Seconds that the fence may be held: the API's cancellation waits behind it.
 _HOLD = 3.0
@@ -97,11 +97,7 @@ class EarlyStream:
         stored = self._stored()
         if not stored or not all(stored.values()):
             return False
-        longer = {
-            name: segments
-            for name, segments in stored.items()
-            if len(segments) > len(self._listed.get(name, []))
-        }
+        longer = {name: segments for name, segments in stored.items() if segments != self._listed.get(name)}
         if not longer:
             return False
         is_first = not self._listed

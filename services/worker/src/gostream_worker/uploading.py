@@ -18,8 +18,8 @@ _log = structlog.stdlib.get_logger("gostream.upload")
 #: Uploads at once.
 POOL = 16
 #: Seconds between two looks for finished segments, at first and when every rendition has one.
-FIRST_INTERVAL = 0.05
-INTERVAL = 0.25
+FIRST_POLL_INTERVAL = 0.05
+POLL_INTERVAL = 0.25
 SEGMENT_TYPE = "video/mp2t"
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 PICTURE_TYPE = "image/jpeg"
@@ -62,7 +62,7 @@ class EncodeUploader:
                     uploads.create_task(self._segment(path))
                 if not last_look:
                     has_begun = all(self.measured.values())
-                    await wait_for(encoded, INTERVAL if has_begun else FIRST_INTERVAL)
+                    await wait_for(encoded, POLL_INTERVAL if has_begun else FIRST_POLL_INTERVAL)
         self.news.set()
         return {name: dict(sorted(parts.items())) for name, parts in self.measured.items()}
 
