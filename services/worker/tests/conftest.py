@@ -16,11 +16,13 @@ from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.jobs import TranscodeJob
 from gostream_shared.domain.repository import NewVideo
 from gostream_shared.domain.video import Encode, Progress, Video, hls_prefix, master_key, source_key
+from gostream_shared.queue import remove_job
 from gostream_shared.s3 import S3ObjectStore
 from gostream_worker.admission import SourceLimits
 from gostream_worker.attempts import Attempts, Verdict
 from gostream_worker.config import WorkerConfig
 from gostream_worker.ffmpeg.encoder import Encoder
+from gostream_worker.removal import Removal
 from gostream_worker.testing import QUICK_PROFILES
 from gostream_worker.transcode_service import Outside, Settings, TranscodeService
 from gostream_worker.workdir import WorkDirectory
@@ -91,7 +93,15 @@ class Recorder:
 class Worker:
     """The whole worker but for the queue in front of it."""
 
-    def __init__(self, outside: Outside, recorder: Recorder, work: WorkDirectory, folder: Path) -> None:
+    def __init__(
+        self,
+        database: PostgresDatabase,
+        outside: Outside,
+        recorder: Recorder,
+        work: WorkDirectory,
+        folder: Path,
+    ) -> None:
+        self._database = database
         self.outside = outside
         self.recorder = recorder
         self.folder = folder
@@ -164,6 +174,15 @@ class Worker:
             path.write_bytes(data)
         return self.folder / "published/master.m3u8"
 
+    async def collect(self) -> None:
+        """Do the removals that are queued, without their delay."""
+        rows = await self._database.pool.fetch(
+            "DELETE FROM pgqueuer WHERE entrypoint = 'remove' RETURNING payload"
+        )
+        removal = Removal(self.outside.database.videos, self.outside.store)
+        for row in rows:
+            await removal.remove(remove_job(row["payload"]))
+
     def leftovers(self) -> list[Path]:
         """What attempts have left on the disk."""
         return [path for path in (self.folder / "work").rglob("*") if path.name.startswith("attempt-")]
@@ -174,4 +193,4 @@ def worker(database: PostgresDatabase, store: S3ObjectStore, tmp_path: Path) -> 
     recorder = Recorder()
     outside = Outside(database=database, store=store, announcer=recorder, publisher=recorder, edge=recorder)
     with WorkDirectory.open(tmp_path / "work") as work:
-        yield Worker(outside, recorder, work, tmp_path)
+        yield Worker(database, outside, recorder, work, tmp_path)

@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
 
-from gostream_shared.db.database import PostgresDatabase
+from gostream_shared.db.database import PostgresDatabase, PostgresTransaction
 from gostream_shared.domain.errors import BackendUnavailableError, FenceLostError
 from gostream_shared.domain.jobs import TranscodeJob
 from gostream_shared.domain.repository import NewVideo
 from gostream_shared.domain.video import Encode, Publication, Source, Video, VideoStatus
-from gostream_worker.attempts import DONE, Attempts
+from gostream_worker.attempts import DONE, MAX_TRIES, Attempts
 from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
 
 from .conftest import Recorder
@@ -85,7 +86,7 @@ async def test_the_attempt_is_counted_before_the_pipeline_starts(desk: Desk) -> 
 
 async def test_a_permanent_failure_is_not_tried_again(desk: Desk) -> None:
     job = await desk.job()
-    error = ProcessingFailedError(Code.SOURCE_NOT_MEDIA, log_tail="[error] what is this?")
+    error = ProcessingFailedError(Code.SOURCE_NOT_MEDIA, log_tail="[error] what is \0this?")
     error.stage = "probing"
 
     assert await desk.attempts(failing(error)).transcode(job) == DONE
@@ -95,7 +96,7 @@ async def test_a_permanent_failure_is_not_tried_again(desk: Desk) -> None:
     assert video.failure == error.failure
     assert desk.recorder.announced == [(video.id, video.version)]
     tail = await desk.database.pool.fetchval("SELECT log_tail FROM encodes WHERE video_id = $1", job.video_id)
-    assert tail == "[error] what is this?"
+    assert tail == "[error] what is \ufffdthis?", "PostgreSQL's text has no NUL"
 
 
 @pytest.mark.parametrize(("code", "tries"), [(Code.RESOURCE_LIMIT, 2), (Code.INTERNAL, 3)])
@@ -165,20 +166,52 @@ async def test_an_outage_that_does_not_end_fails_the_video_retryably(desk: Desk)
     assert (video.failure.code, video.failure.retryable) == (Code.BACKEND_UNAVAILABLE, True)
 
 
-async def test_a_new_outage_after_good_work_is_waited_for_anew(desk: Desk) -> None:
+async def test_a_new_outage_after_good_work_is_waited_for_anew(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = await desk.job()
-    pool = desk.database.pool
-    await desk.attempts(failing(BackendUnavailableError("object store"))).transcode(job)
+    attempts = desk.attempts(failing(BackendUnavailableError("object store")))
+    await attempts.transcode(job)
     await age_outage(desk, job.video_id, "2 hours")
+    monkeypatch.setattr("gostream_worker.attempts.GOOD_WORK", 0)
 
-    async def long_work(encode: Encode) -> Video:
-        await pool.execute("UPDATE encodes SET started_at = started_at - interval '1 hour'")
-        raise BackendUnavailableError("object store")
-
-    verdict = await desk.attempts(long_work).transcode(job)
+    verdict = await attempts.transcode(job)
 
     assert verdict.again_in is not None
     assert verdict.again_in < timedelta(seconds=3)
+
+
+async def test_an_outage_that_comes_whenever_the_work_is_done_fails_the_video_in_the_end(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gostream_worker.attempts.GOOD_WORK", 0)
+    job = await desk.job()
+    attempts = desk.attempts(failing(BackendUnavailableError("object store")))
+
+    verdicts = [await attempts.transcode(job) for _ in range(MAX_TRIES)]
+
+    assert [verdict.again_in is None for verdict in verdicts] == [False, False, True]
+    video = await desk.video(job)
+    assert video.failure is not None
+    assert (video.failure.code, video.failure.retryable) == (Code.BACKEND_UNAVAILABLE, True)
+
+
+async def test_a_failure_that_cannot_be_noted_is_forgiven_once_and_tried_again_after_a_pause(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.outage_patience = timedelta(0)
+    job = await desk.job()
+
+    def away() -> AbstractAsyncContextManager[PostgresTransaction]:
+        raise BackendUnavailableError("database")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.database, "transaction", away)
+        verdict = await desk.attempts(failing(ProcessingFailedError(Code.TRUNCATED))).transcode(job)
+
+    assert verdict.again_in is not None
+    again = await desk.database.videos.begin_attempt(job.video_id, job.number, worker="next")
+    assert (again.attempt, again.tries) == (2, 1)
 
 
 async def age_outage(desk: Desk, video_id: UUID, by: str) -> None:
@@ -262,6 +295,44 @@ async def test_what_an_encode_left_that_was_cancelled_between_two_attempts_is_re
     assert await desk.attempts(failing(AssertionError("must not start"))).transcode(job) == DONE
 
     assert len(await desk.removals()) == 1
+
+
+async def test_what_is_put_below_a_deleted_video_is_removed_too(desk: Desk) -> None:
+    job = await desk.job()
+    await desk.database.videos.delete(job.video_id)
+
+    assert await desk.attempts(failing(AssertionError("must not start"))).transcode(job) == DONE
+
+    [(payload, _)] = await desk.removals()
+    assert '"number":null' in payload
+
+
+async def test_a_late_delivery_does_not_have_an_encode_removed_that_is_still_played(desk: Desk) -> None:
+    job = await desk.job()
+    videos = desk.database.videos
+    await videos.mark_video_ready(await videos.begin_attempt(job.video_id, 1, worker="w"), PUBLICATION)
+    await videos.start_encode(job.video_id, profile="default")
+
+    assert await desk.attempts(failing(AssertionError("must not start"))).transcode(job) == DONE
+
+    assert await desk.removals() == []
+
+
+async def test_what_is_put_after_another_attempt_has_published_is_removed_and_nothing_else(
+    desk: Desk,
+) -> None:
+    job = await desk.job()
+    videos = desk.database.videos
+
+    async def overtaken(encode: Encode) -> Video:
+        successor = await videos.begin_attempt(job.video_id, job.number, worker="successor")
+        await videos.mark_video_ready(successor, PUBLICATION)
+        raise FenceLostError(encode.video_id, encode.number, encode.attempt)
+
+    await desk.attempts(overtaken).transcode(job)
+
+    [(payload, _)] = await desk.removals()
+    assert '"published_attempt":2' in payload
 
 
 async def test_what_a_failed_encode_left_is_removed_later(desk: Desk) -> None:

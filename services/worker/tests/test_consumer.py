@@ -253,11 +253,44 @@ async def test_a_manager_does_not_ask_whether_it_listens_before_it_does(database
             await heard.wait()
 
 
-async def test_a_payload_that_is_no_job_is_dropped(database: PostgresDatabase) -> None:
+async def test_a_payload_that_is_no_job_here_waits_for_a_worker_of_a_newer_version(
+    database: PostgresDatabase,
+) -> None:
     await LeasedQueries(database.pool).enqueue("transcode", b"{}")
+    deferred = (
+        "SELECT count(*) FROM pgqueuer WHERE status = 'queued' AND execute_after > now() + interval '30 s'"
+    )
 
     async with consuming(database, Log()):
-        await until(lambda: _is(queued(database), 0))
+        await until(lambda: _is(database.pool.fetchval(deferred), 1))
+
+
+async def test_a_busy_worker_seldom_looks_at_the_jobs_that_wait(
+    database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+    begun = asyncio.Event()
+    count = LeasedQueries.eligible_queued_work
+
+    async def counted(queries: LeasedQueries, entrypoints: list[QueueEntrypoint]) -> int:
+        nonlocal looks
+        looks += 1
+        return await count(queries, entrypoints)
+
+    async def work(_: TranscodeJob) -> Verdict:
+        begun.set()
+        await asyncio.Event().wait()
+        return DONE
+
+    monkeypatch.setattr(LeasedQueries, "eligible_queued_work", counted)
+    for _ in range(2):
+        await enqueue(database)
+    async with consuming(database, work, lease=LONG_LEASE):
+        await begun.wait()
+        before = looks
+        await asyncio.sleep(2)
+
+    assert looks - before <= 1
 
 
 @pytest.mark.faults

@@ -153,6 +153,7 @@ async def test_a_later_attempt_uses_no_segments_name_again(worker: Worker, clip:
     await worker.attempts.transcode(job)
 
     assert (await worker.video(video_id)).status is VideoStatus.READY
+    await worker.collect()
     published = await worker.published(video_id)
     assert {name for name in published if name.count("/") == 2} == {
         "v1/180p/00000-2.ts",
@@ -182,7 +183,7 @@ async def test_a_worker_that_wakes_too_late_does_not_touch_its_successors_lists(
     assert encoding.result() == DONE
     published = await worker.published(video_id)
     assert {name: published[name] for name in theirs} == theirs
-    assert not [name for name in published if name.endswith(".ts")], "and it leaves nothing behind"
+    assert [name for name in published if name.endswith(".ts")], "early viewers may be at them"
 
 
 async def test_a_store_that_is_slow_does_not_keep_the_next_attempt_waiting(

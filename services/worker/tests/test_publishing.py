@@ -11,7 +11,7 @@ import pytest
 
 from gostream_shared.db.database import PostgresDatabase, PostgresTransaction
 from gostream_shared.domain.errors import BackendUnavailableError
-from gostream_shared.domain.video import VideoStatus
+from gostream_shared.domain.video import VideoStatus, hls_prefix
 from gostream_worker.attempts import DONE
 
 from . import clips
@@ -63,13 +63,50 @@ async def test_encoding_again_leaves_the_old_stream_to_its_viewers(worker: Worke
     assert (await worker.video(video.id)).published_number == 2
 
 
-async def test_what_an_attempt_before_has_left_is_not_published(worker: Worker, clip: Clips) -> None:
+async def test_what_an_attempt_before_has_left_is_removed_once_its_viewers_are_gone(
+    worker: Worker, clip: Clips
+) -> None:
     video_id = await worker.upload(clip(clips.plain))
-    await worker.outside.store.put(f"hls/{video_id}/v1/720p/00000.ts", b"x", content_type="video/mp2t")
+    job = await worker.start(video_id)
+    await worker.outside.database.videos.begin_attempt(video_id, job.number, worker="one that died")
+    left = ["v1/720p/00000.ts", "v1/720p/playlist.m3u8"]
+    for name in left:
+        await worker.outside.store.put(hls_prefix(video_id) + name, b"x", content_type="video/mp2t")
 
-    await worker.run_again(video_id)
+    await worker.attempts.transcode(job)
+    published = await worker.published(video_id)
+    await worker.collect()
 
-    assert not [name for name in await worker.published(video_id) if "720p" in name]
+    assert set(published) - set(await worker.published(video_id)) == set(left)
+
+
+async def test_an_attempt_that_dies_in_publishing_leaves_a_master_that_plays_until_another_succeeds(
+    worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = await worker.process(clip(clips.plain))
+    job = await worker.start(video.id)
+
+    async def die(video_id: UUID) -> None:
+        raise asyncio.CancelledError
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise BackendUnavailableError("object store")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.recorder, "refresh_master", die)  # between the master and the commit
+        with pytest.raises(asyncio.CancelledError):
+            await worker.attempts.transcode(job)
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.outside.store, "replace", refuse)
+        assert (await worker.attempts.transcode(job)).again_in is not None
+    await worker.outside.database.videos.cancel(video.id)
+    await worker.attempts.transcode(job)
+    await worker.collect()
+
+    published = await worker.published(video.id)
+    named = variants(published["master.m3u8"].decode())
+    assert named
+    assert all(name in published for name in named)
 
 
 async def test_a_source_replaced_before_it_is_copied_is_taken_as_it_is_then(
@@ -110,8 +147,7 @@ async def test_who_loses_the_fence_on_the_way_to_publication_writes_no_master(
         assert await worker.attempts.transcode(job) == DONE
 
     assert (await worker.video(video_id)).status is VideoStatus.PROCESSING
-    published = set(await worker.published(video_id))
-    assert published == {"v1/poster.jpg", "v1/storyboard.jpg", "v1/storyboard.vtt"}, "the renditions are gone"
+    assert "master.m3u8" not in await worker.published(video_id)
 
 
 async def test_the_same_job_delivered_twice_at_once_leaves_one_set_of_bytes(
@@ -125,6 +161,7 @@ async def test_the_same_job_delivered_twice_at_once_leaves_one_set_of_bytes(
     assert set(verdicts) == {DONE}
     video = await worker.video(video_id)
     assert (video.status, video.attempt) == (VideoStatus.READY, 2), video.failure
+    await worker.collect()
     published = await worker.published(video_id)
     segments = [name for name in published if name.endswith(".ts")]
     assert len(segments) == 6

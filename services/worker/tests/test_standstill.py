@@ -66,6 +66,7 @@ async def test_who_wakes_too_late_does_not_write_over_what_its_successor_publish
     assert await worker.master(video_id) == master
     video = await worker.video(video_id)
     assert (video.status, video.attempt) == (VideoStatus.READY, 2)
+    await worker.collect()
     assert await broken_rules(await worker.save(video_id)) == [], "and of its own it has left nothing"
 
 

@@ -1,6 +1,7 @@
 """Work directories: private, and never left behind."""
 
 import asyncio
+import fcntl
 import stat
 import sys
 from pathlib import Path
@@ -29,6 +30,22 @@ async def test_two_attempts_at_once_share_nothing(tmp_path: Path) -> None:
     with WorkDirectory.open(tmp_path) as work:
         async with work.attempt() as one, work.attempt() as two:
             assert one != two
+
+
+def test_one_that_starts_while_another_makes_its_lock_does_not_take_it_for_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock = fcntl.flock
+
+    def interrupted(descriptor: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        with WorkDirectory.open(tmp_path):
+            pass
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", interrupted)
+    with WorkDirectory.open(tmp_path):
+        assert len(list(tmp_path.glob("worker-*/.lock"))) == 1
 
 
 async def test_what_a_killed_worker_left_is_removed_and_a_living_one_is_spared(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The job queue: PgQueuer behind the domain's port; a job is part of the transaction that asks for it."""
 
 from collections.abc import Mapping
+from dataclasses import astuple
 from datetime import timedelta
 from types import MappingProxyType
 
@@ -24,11 +25,12 @@ class PgQueuerJobQueue:
 
     async def enqueue(self, job: Job, *, delay: timedelta = timedelta(0)) -> None:
         entrypoint = _ENTRYPOINTS[type(job)]
+        identity = ":".join(str(part) for part in astuple(job))
         await self._queries.enqueue(
             entrypoint,
             TypeAdapter(type(job)).dump_json(job),
             execute_after=delay,
-            dedupe_key=f"{entrypoint}:{job.video_id}:{job.number}",
+            dedupe_key=f"{entrypoint}:{identity}",
             on_conflict="skip",
         )
 

@@ -38,7 +38,9 @@ async def open_consumer(config: WorkerConfig) -> AsyncIterator[Consumer]:
     """Open every resource and put the worker together. Raises BackendUnavailableError."""
     with WorkDirectory.open(config.work_dir) as work:
         async with (
-            PostgresDatabase.open(config.database_url.get_secret_value()) as database,
+            PostgresDatabase.open(
+                config.database_url.get_secret_value(), max_size=_connections(config.worker_slots)
+            ) as database,
             S3ObjectStore.open(config) as store,
             open_cache(config, outbox=database.outbox, subscribe=False) as cache,
             _open_edge(config) as edge,
@@ -82,6 +84,11 @@ async def _open_edge(config: WorkerConfig) -> AsyncIterator[Edge]:
         return
     async with aiohttp.ClientSession() as session:
         yield HttpEdge(session, config.cdn_refresh_url, config.cdn_refresh_secret.get_secret_value())
+
+
+def _connections(slots: int) -> int:
+    """Leases are renewed while all slots publish and report at once; else others would take the jobs over."""
+    return 8 + 2 * slots
 
 
 def _settings(config: WorkerConfig) -> Settings:

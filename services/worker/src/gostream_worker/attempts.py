@@ -23,6 +23,8 @@ _log = structlog.stdlib.get_logger("gostream.attempts")
 
 #: Attempts that count, after which nothing is tried again; a file that kills workers stops here too.
 MAX_TRIES = FailureClass.INTERNAL.value
+#: Seconds of work that an attempt has done which an outage ends, so that it counts.
+GOOD_WORK = 300.0
 #: Before what failed for an unknown reason is tried again, and before leftovers are removed.
 _PAUSE = timedelta(seconds=5)
 _LEFTOVERS_DELAY = timedelta(minutes=10)
@@ -73,15 +75,15 @@ class Attempts:
         began = monotonic()
         if encode.tries > MAX_TRIES:
             poison = ProcessingFailedError(Code.INTERNAL, f"{MAX_TRIES} attempts ended their worker")
-            return await self._failed(encode, poison)
+            return await self._failed(encode, poison, began=began)
         try:
             await self._pipeline(encode)
         except FenceLostError:
             return await self._lost(encode.video_id, encode.number)
         except ProcessingFailedError as error:
-            return await self._failed(encode, error)
+            return await self._failed(encode, error, began=began)
         except (BackendUnavailableError, WorkerFullError) as error:
-            return await self._interrupted(encode, error)
+            return await self._interrupted(encode, error, began=began)
         except asyncio.CancelledError:
             _log.info("given back")
             await asyncio.shield(self._forgive_on_stop(encode))
@@ -91,13 +93,19 @@ class Attempts:
         _log.info("published", seconds=round(monotonic() - began, 2))
         return _outcome("ready")
 
-    async def _failed(self, encode: Encode, error: ProcessingFailedError) -> Verdict:
+    async def _failed(self, encode: Encode, error: ProcessingFailedError, *, began: float) -> Verdict:
         FAILURES.labels(error.code).inc()
         final = encode.tries >= error.failure_class.value
         _log.warning("attempt failed", code=error.code, detail=error.detail, stage=error.stage, final=final)
-        return await self._mark_failed(encode, error) if final else _outcome("retried", _PAUSE)
+        if not final:
+            return _outcome("retried", _PAUSE)
+        try:
+            return await self._mark_failed(encode, error)
+        except BackendUnavailableError as unavailable:
+            return await self._interrupted(encode, unavailable, began=began)
 
     async def _mark_failed(self, encode: Encode, error: ProcessingFailedError) -> Verdict:
+        """Raises BackendUnavailableError."""
         try:
             async with self._database.transaction() as transaction:
                 video = await transaction.videos.mark_video_failed(
@@ -107,43 +115,59 @@ class Attempts:
                 await transaction.jobs.enqueue(leftovers, delay=_LEFTOVERS_DELAY)
         except FenceLostError:
             return await self._lost(encode.video_id, encode.number)
-        except BackendUnavailableError as unavailable:
-            return await self._interrupted(encode, unavailable)
         await self._announcer.announce(video.id, video.version)
         return _outcome("failed")
 
-    async def _interrupted(self, encode: Encode, error: BackendUnavailableError | WorkerFullError) -> Verdict:
-        """What ended the attempt passes by itself, so it does not count; but not for ever."""
+    async def _interrupted(
+        self, encode: Encode, error: BackendUnavailableError | WorkerFullError, *, began: float
+    ) -> Verdict:
+        """What ended the attempt passes by itself, so it does not count; but not for ever.
+
+        After good work it counts: an outage before is over, but one that comes whenever the work is done
+        would have it done again without end.
+        """
+        is_new = monotonic() - began >= GOOD_WORK
         _log.warning("attempt interrupted", error=str(error))
         try:
-            outage = await self._database.videos.forgive_attempt(encode, outage=True)
+            outage = await self._database.videos.note_outage(encode, forgiven=not is_new)
+            if outage < self._outage_patience and not (is_new and encode.tries >= MAX_TRIES):
+                return _outcome("outage", timedelta(seconds=backoff(outage.total_seconds())))
+            given_up = ProcessingFailedError(Code.BACKEND_UNAVAILABLE, str(error))
+            return await self._mark_failed(encode, given_up)
         except FenceLostError:
             return await self._lost(encode.video_id, encode.number)
         except BackendUnavailableError:
             return _outcome("outage", timedelta(seconds=backoff(0)))
-        if outage < self._outage_patience:
-            return _outcome("outage", timedelta(seconds=backoff(outage.total_seconds())))
-        return await self._mark_failed(encode, ProcessingFailedError(Code.BACKEND_UNAVAILABLE, str(error)))
 
     async def _lost(self, video_id: UUID, number: int) -> Verdict:
-        """Over, cancelled, deleted, or taken over: stop. What an encode left that is over is nobody's."""
+        """Over, cancelled, deleted, or taken over: stop. What was put since it is over is nobody's."""
         _log.info("fence lost", video_id=str(video_id), encode=number)
         try:
-            video = await self._database.videos.get(video_id)
-            if video.encode_number != number or video.status is VideoStatus.CANCELLED:
+            leftovers = await self._leftovers(video_id, number)
+            if leftovers:
                 async with self._database.transaction() as transaction:
-                    leftovers = RemoveJob(video_id=video_id, number=number)
                     await transaction.jobs.enqueue(leftovers, delay=_LEFTOVERS_DELAY)
-        except VideoNotFoundError:
-            pass  # whoever deleted it removes everything
         except BackendUnavailableError as error:
             _log.warning("leftovers not noted", error=str(error))
         return _outcome("fence lost")
 
+    async def _leftovers(self, video_id: UUID, number: int) -> RemoveJob | None:
+        """None while somebody is at work on the encode, and of one that was published before the latest."""
+        try:
+            video = await self._database.videos.get(video_id)
+        except VideoNotFoundError:
+            return RemoveJob(video_id=video_id)
+        if video.encode_number != number:
+            return None if video.published_number == number else RemoveJob(video_id=video_id, number=number)
+        if video.status is VideoStatus.PROCESSING:
+            return None
+        published = video.attempt if video.published_number == number else None
+        return RemoveJob(video_id=video_id, number=number, published_attempt=published)
+
     async def _forgive_on_stop(self, encode: Encode) -> None:
         try:
             async with asyncio.timeout(_FORGIVE_TIMEOUT):
-                await self._database.videos.forgive_attempt(encode, outage=False)
+                await self._database.videos.forgive_attempt(encode)
         except (FenceLostError, BackendUnavailableError, TimeoutError) as error:
             _log.warning("attempt not forgiven", error=str(error))
 

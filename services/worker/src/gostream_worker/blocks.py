@@ -56,18 +56,19 @@ class ObjectBlocks:
     def _ask(self, number: int) -> asyncio.Task[bytes]:
         task = self._blocks.pop(number, None) or self._begin(number)
         self._blocks[number] = task
-        self._forget()
         return task
 
     def _begin(self, number: int) -> asyncio.Task[bytes]:
         fetching = self._fetch(number)
         try:
-            return self._tasks.create_task(fetching)
+            task = self._tasks.create_task(fetching)
         except RuntimeError:  # the group is ending
             fetching.close()
             raise ConnectionResetError("the attempt is over") from None
+        task.add_done_callback(self._forget)
+        return task
 
-    def _forget(self) -> None:
+    def _forget(self, _: asyncio.Task[bytes]) -> None:
         done = [number for number, task in self._blocks.items() if task.done()]
         for number in done[: max(0, len(done) - KEPT)]:
             del self._blocks[number]

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
 from gostream_shared.queue import REMOVE, TRANSCODE, remove_job, transcode_job
-from gostream_worker.attempts import DONE, Verdict
+from gostream_worker.attempts import Verdict
 from gostream_worker.concurrency import task_group
 from gostream_worker.retry import backoff
 
@@ -35,6 +35,10 @@ _QUEUE_LOST = (
     FailingListenerError,
 )
 _REMOVALS = 2
+#: Between two looks at whether a slot is free.
+_FULL_PAUSE = timedelta(seconds=0.5)
+#: Before a job that cannot be read is offered to others again: their version may know it.
+_UNREADABLE_PAUSE = timedelta(minutes=1)
 _AnyJob = TypeVar("_AnyJob")
 #: Does the work of one kind of job, given its payload.
 Handler = Callable[[bytes], Coroutine[Any, Any, Verdict]]
@@ -115,6 +119,12 @@ class SlottedManager(QueueManager):
 
     def entrypoints_below_capacity_limits(self) -> set[QueueEntrypoint]:
         return super().entrypoints_below_capacity_limits() if len(self.job_context) < self.slots else set()
+
+    async def _effective_dequeue_timeout(self, dequeue_timeout: timedelta) -> timedelta:
+        """While all slots are taken PgQueuer would look ten times a second at the jobs that wait."""
+        if len(self.job_context) >= self.slots:
+            return min(dequeue_timeout, _FULL_PAUSE)
+        return await super()._effective_dequeue_timeout(dequeue_timeout)
 
 
 class Consumer:
@@ -210,8 +220,8 @@ def _reading(read: Callable[[bytes], _AnyJob], handle: Callable[[_AnyJob], Await
         try:
             job = read(payload)
         except ValidationError:
-            _log.exception("a job that cannot be read is dropped", payload=payload[:200])
-            return DONE
+            _log.exception("a job that cannot be read", payload=payload[:200])
+            return Verdict(_UNREADABLE_PAUSE)
         return await handle(job)
 
     return handler

@@ -80,7 +80,7 @@ class ProcessingFailedError(GoStreamError):
         super().__init__(f"{code}: {detail}" if detail else str(code))
         self.code = code
         self.detail = detail
-        self.log_tail = log_tail
+        self.log_tail = log_tail.replace("\0", "\ufffd")  # PostgreSQL keeps everything but that
         self.stage = ""
 
     @property

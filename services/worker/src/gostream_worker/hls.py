@@ -27,6 +27,12 @@ def attempted(name: str, attempt: int) -> str:
     return name if attempt == 1 else f"{stem}-{attempt}{dot}{suffix}"
 
 
+def is_of_attempt(name: str, attempt: int) -> bool:
+    """Whether `attempted` gave that name."""
+    stem, dot, suffix = name.rpartition(".")
+    return attempted(f"{stem.partition('-')[0]}{dot}{suffix}", attempt) == name
+
+
 def playlist_name(attempt: int) -> str:
     """Of a rendition's playlist."""
     return attempted(_PLAYLIST, attempt)

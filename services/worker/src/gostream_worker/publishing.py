@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from gostream_shared.domain.errors import BackendUnavailableError
-from gostream_shared.domain.jobs import RemoveJob
+from gostream_shared.domain.jobs import JobQueue, RemoveJob
 from gostream_shared.domain.repository import Database
 from gostream_shared.domain.video import Encode, Publication, Video, master_key
 from gostream_shared.storage import ObjectNotFoundError, ObjectReplacedError, ObjectStore, StoredObject
@@ -19,15 +19,11 @@ _MASTER_CACHE = "public, max-age=60"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """An encode that only needs to be published: `source` is what it was made of.
-
-    `leftovers` are keys below its prefix, but not its own.
-    """
+    """An encode that only needs to be published: `source` is what it was made of."""
 
     source: StoredObject
     master: str
     publication: Publication
-    leftovers: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,33 +61,38 @@ class Publishing:
         async with self._database.transaction() as transaction:
             await transaction.videos.lock_for_publish(self._encode)
             await require_same(self._store, self._prepared.source)
-            if self._prepared.leftovers:
-                await self._store.delete(self._prepared.leftovers)
             published_before = (await transaction.videos.get(self._encode.video_id)).published_number
             await self._put(self._text, over=stands)
             # Before READY is committed: whoever hears of it finds the new encode at the edge.
             await self._edge.refresh_master(self._encode.video_id)
             video = await transaction.videos.mark_video_ready(self._encode, self._prepared.publication)
-            if published_before is not None:
-                await transaction.jobs.enqueue(
-                    RemoveJob(video_id=self._encode.video_id, number=published_before),
-                    delay=max(_KEEP_OLD, 2 * self._prepared.publication.duration),
-                )
+            await self._have_old_ones_removed(transaction.jobs, published_before)
         return video
 
-    async def take_back(self) -> bool:
+    async def _have_old_ones_removed(self, jobs: JobQueue, published_before: int | None) -> None:
+        """Once this encode is published: until then the master may name what an attempt before has left."""
+        encode = self._encode
+        viewing = max(_KEEP_OLD, 2 * self._prepared.publication.duration)
+        if published_before is not None:
+            old = RemoveJob(video_id=encode.video_id, number=published_before)
+            await jobs.enqueue(old, delay=viewing)
+        if encode.attempt > 1:
+            leftovers = RemoveJob(
+                video_id=encode.video_id, number=encode.number, published_attempt=encode.attempt
+            )
+            await jobs.enqueue(leftovers, delay=viewing)
+
+    async def take_back(self) -> None:
         """Of an encode that is not published after all: its master, written too late, gives way to the last.
 
-        Answers whether none of its own stands there then. Raises BackendUnavailableError.
+        Where there was none before it stays: the next attempt will write over it. Raises
+        BackendUnavailableError.
         """
         stands = await self._standing()
-        if stands is None or stands.text != self._text:
-            return True
-        if self._before is None:
-            return False  # the next attempt will write over it
+        if self._before is None or stands is None or stands.text != self._text:
+            return
         await self._put(self._before.text, over=stands)
         await self._edge.refresh_master(self._encode.video_id)
-        return True
 
     async def _standing(self) -> _Master | None:
         """What stands there now. The last one that is another's is remembered."""

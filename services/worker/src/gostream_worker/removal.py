@@ -1,5 +1,6 @@
 """Removing objects that nobody refers to any more."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from gostream_shared.domain.repository import VideoRepository
 from gostream_shared.domain.video import Video, VideoStatus, encode_prefix, hls_prefix, master_key, source_key
 from gostream_shared.storage import ObjectNotFoundError, ObjectStore
 from gostream_worker.attempts import DONE, Verdict
+from gostream_worker.hls import is_of_attempt
 from gostream_worker.metrics import JOBS, REMOVED_OBJECTS
 from gostream_worker.retry import LONGEST_PAUSE
 
@@ -32,6 +34,8 @@ class Removal:
         try:
             if job.number is None:
                 await self._remove_all(job.video_id)
+            elif job.published_attempt is not None:
+                await self._remove_leftovers(job.video_id, job.number, job.published_attempt)
             else:
                 return await self._remove_encode(job.video_id, job.number)
         except BackendUnavailableError as error:
@@ -63,6 +67,16 @@ class Removal:
         JOBS.labels("remove", "done").inc()
         return DONE
 
+    async def _remove_leftovers(self, video_id: UUID, number: int, published: int) -> None:
+        """Of the renditions; what lies beside them is the same in every attempt."""
+        prefix = encode_prefix(video_id, number)
+        await self._remove_below(
+            prefix,
+            lambda key: (
+                "/" in key.removeprefix(prefix) and not is_of_attempt(key.rpartition("/")[2], published)
+            ),
+        )
+
     async def _is_played(self, video: Video, number: int) -> bool:
         """Whether the master that viewers read leads to an encode which nobody knows to be published.
 
@@ -76,9 +90,9 @@ class Removal:
             return False
         return f"v{number}/".encode() in master
 
-    async def _remove_below(self, prefix: str) -> None:
+    async def _remove_below(self, prefix: str, goes: Callable[[str], bool] = lambda _: True) -> None:
         await self._store.abort_multipart_uploads(prefix)
-        keys = [found.key async for found in self._store.list(prefix)]
+        keys = [found.key async for found in self._store.list(prefix) if goes(found.key)]
         await self._store.delete(keys)
         REMOVED_OBJECTS.inc(len(keys))
         _log.info("removed", prefix=prefix, objects=len(keys))

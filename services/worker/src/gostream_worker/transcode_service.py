@@ -115,9 +115,10 @@ class TranscodeService:
         )
         try:
             async with self._start_probe() as probe:  # before the source is there: it takes a while
-                prepared = await self._prepare_or_discard(encode, probe, uploader, reporter)
+                async with self._work.attempt() as folder, reporter.reporting():
+                    prepared = await self._prepare(encode, folder, probe, uploader, reporter)
                 # From here on the row's lock is the fence: nobody may report an encode that is READY.
-                return await self._publish_or_withdraw(encode, uploader, prepared)
+                return await self._publish_or_withdraw(encode, prepared)
         except ProcessingFailedError as error:
             error.stage = reporter.stage
             raise
@@ -126,44 +127,27 @@ class TranscodeService:
         except Exception as error:
             raise _unforeseen(error, reporter.stage) from error
 
-    async def _prepare_or_discard(
-        self, encode: Encode, probe: StartedProbe, uploader: EncodeUploader, reporter: ProgressReporter
-    ) -> Prepared:
-        try:
-            async with self._work.attempt() as folder, reporter.reporting():
-                return await self._prepare(encode, folder, probe, uploader, reporter)
-        except FenceLostError:
-            await uploader.discard()
-            raise
-
-    async def _publish_or_withdraw(
-        self, encode: Encode, uploader: EncodeUploader, prepared: Prepared
-    ) -> Video:
+    async def _publish_or_withdraw(self, encode: Encode, prepared: Prepared) -> Video:
         outside = self._outside
         publishing = Publishing(outside.database, outside.store, outside.edge, encode, prepared)
         try:
             video = await patiently(publishing.commit, patience=self._settings.step_patience)
         except (FenceLostError, ProcessingFailedError):
-            await self._withdraw(encode, uploader, publishing)
+            await self._withdraw(encode, publishing)
             raise
         await outside.announcer.announce(video.id, video.version)
         return video
 
-    async def _withdraw(self, encode: Encode, uploader: EncodeUploader, publishing: Publishing) -> None:
+    async def _withdraw(self, encode: Encode, publishing: Publishing) -> None:
         """Best effort. What is published stays: this attempt may have done that, and its answer was lost."""
         try:
             video = await self._outside.database.videos.get(encode.video_id)
-            is_published = video.published_number == encode.number
-            is_hidden = is_published or await patiently(
-                publishing.take_back, patience=self._settings.step_patience
-            )
+            if video.published_number != encode.number:
+                await patiently(publishing.take_back, patience=self._settings.step_patience)
         except VideoNotFoundError:
             return
         except BackendUnavailableError as error:
             _log.warning("publication not withdrawn", error=str(error))
-            return
-        if is_hidden and video.encode_number == encode.number and video.attempt != encode.attempt:
-            await uploader.discard()
 
     @asynccontextmanager
     async def _holding_fence(self, encode: Encode) -> AsyncIterator[None]:
@@ -205,18 +189,18 @@ class TranscodeService:
             run = _Run(encode, plan, folder, source.url)
             measured = await self._encode(run, uploader, early, reporter)
         reporter.enter("publishing")
-        presentation = present(plan, measured, encode)
+        presentation = await asyncio.to_thread(present, plan, measured, encode)
         stills = await read_stills(folder, presentation.cues)
         await require_conformance(presentation, measured, stills, number=encode.number)
         async with task_group() as puts:
             puts.create_task(self._put_playlists(presentation, uploader))
             puts.create_task(put_stills(stills, uploader))
             puts.create_task(early.end())
+        await self._verify(encode, uploader)
         return Prepared(
             source=source.version,
             master=presentation.master,
             publication=_publication(found, presentation, stills, prefix=f"v{encode.number}/"),
-            leftovers=await self._verify(encode, uploader),
         )
 
     async def _announce_playable(self, encode: Encode) -> None:
@@ -256,14 +240,13 @@ class TranscodeService:
         for name, text in presentation.playlists.items():
             await uploader.put(name, text.encode(), content_type=PLAYLIST_TYPE)
 
-    async def _verify(self, encode: Encode, uploader: EncodeUploader) -> list[str]:
-        """The store has what was put, in these sizes; answers the keys that an earlier attempt left."""
+    async def _verify(self, encode: Encode, uploader: EncodeUploader) -> None:
+        """The store has what was put, in these sizes."""
         prefix = encode_prefix(encode.video_id, encode.number)
         stored = {found.key: found.size async for found in self._outside.store.list(prefix)}
         wrong = [key for key, size in uploader.uploaded.items() if stored.get(key) != size]
         if wrong:
             raise ProcessingFailedError(Code.INTERNAL, f"missing from the store: {wrong[:5]}")
-        return sorted(stored.keys() - uploader.uploaded.keys())
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,11 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import structlog
-
-from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.storage import ObjectStore
 from gostream_worker.concurrency import task_group, wait_for
 from gostream_worker.measuring import Measured, MeasuredSegments, measure
 from gostream_worker.metrics import UPLOADED_BYTES
 from gostream_worker.retry import patiently
-
-_log = structlog.stdlib.get_logger("gostream.upload")
 
 #: Uploads at once.
 POOL = 16
@@ -35,7 +30,6 @@ class EncodeUploader:
         self._prefix = prefix
         self.patience = patience
         self._pool = asyncio.Semaphore(POOL)
-        self._begun: set[str] = set()
         #: Key → size of everything that was put.
         self.uploaded: dict[str, int] = {}
         #: What is stored of each rendition.
@@ -85,21 +79,9 @@ class EncodeUploader:
     async def put_once(self, name: str, data: bytes, *, content_type: str, cache_control: str) -> None:
         """Store one object without waiting for a store that is away. Raises BackendUnavailableError."""
         key = self._prefix + name
-        self._begun.add(key)
         await self._store.put(key, data, content_type=content_type, cache_control=cache_control)
         self.uploaded[key] = len(data)
         UPLOADED_BYTES.inc(len(data))
-
-    async def discard(self) -> None:
-        """Remove the renditions: another attempt has its own, under other names. Best effort.
-
-        What lies beside them has the same name in every attempt.
-        """
-        own = [key for key in self._begun if "/" in key.removeprefix(self._prefix)]
-        try:
-            await self._store.delete(own)
-        except BackendUnavailableError as error:
-            _log.warning("renditions left behind", objects=len(own), error=str(error))
 
 
 def _finished(folder: Path, renditions: Iterable[str], taken: set[Path]) -> list[Path]:

@@ -14,6 +14,7 @@ import structlog
 
 _log = structlog.stdlib.get_logger("gostream.workdir")
 _LOCK = ".lock"
+_UNLOCKED = ".unlocked"
 
 
 class WorkDirectory:
@@ -31,7 +32,8 @@ class WorkDirectory:
         """
         base.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = Path(tempfile.mkdtemp(prefix="worker-", dir=base))
-        lock = _lock(path)
+        lock = _lock(path / _UNLOCKED)
+        (path / _UNLOCKED).rename(path / _LOCK)  # others look at it only now
         try:
             _sweep(base, own=path)
             yield cls(path)
@@ -50,7 +52,7 @@ class WorkDirectory:
 
 
 def _lock(path: Path) -> int:
-    descriptor = os.open(path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -64,7 +66,7 @@ def _sweep(base: Path, *, own: Path) -> None:
         if path == own or not (path / _LOCK).exists():  # another one, between its mkdir and its lock
             continue
         try:
-            lock = _lock(path)
+            lock = _lock(path / _LOCK)
         except OSError:
             continue  # alive
         _log.info("removing what a dead worker left", path=str(path))

@@ -28,8 +28,13 @@ _TRANSIENT = (
 @asynccontextmanager
 async def database_errors(timeout: float) -> AsyncIterator[None]:
     """Give the block `timeout` seconds; raise BackendUnavailableError when the database does not answer."""
+    task = asyncio.current_task()
+    cancellations = task.cancelling() if task else 0
     try:
         async with asyncio.timeout(timeout):
             yield
     except _TRANSIENT as error:
+        if task and task.cancelling() > cancellations:
+            # A ROLLBACK that fails in its turn would hide the cancellation that asked for it.
+            raise asyncio.CancelledError from error
         raise BackendUnavailableError("database") from error

@@ -181,24 +181,30 @@ class PostgresVideoRepository:
             profile=row["profile"],
         )
 
-    async def forgive_attempt(self, encode: Encode, *, outage: bool) -> timedelta:
-        # An attempt that ran for five minutes proves that the outage before it was over.
+    async def forgive_attempt(self, encode: Encode) -> None:
+        await self._note_end(encode, "forgiven = forgiven + 1")
+
+    async def note_outage(self, encode: Encode, *, forgiven: bool) -> timedelta:
+        row = await self._note_end(
+            encode,
+            "forgiven = forgiven + 1, outage_since = coalesce(outage_since, now())"
+            if forgiven
+            else "outage_since = now()",
+        )
+        lasted: timedelta = row["outage"]
+        return lasted
+
+    async def _note_end(self, encode: Encode, assignments: str) -> asyncpg.Record:
         row = await self._row(
-            """UPDATE encodes SET forgiven = forgiven + 1, outage_since = CASE
-              WHEN NOT $4 THEN outage_since
-              WHEN outage_since IS NULL OR started_at < now() - interval '5 minutes' THEN now()
-              ELSE outage_since END
-            FROM videos
+            f"""UPDATE encodes SET {assignments} FROM videos
             WHERE encodes.video_id = $1 AND number = $2 AND id = $1 AND encode_number = $2 AND attempt = $3
               AND videos.status = 'PROCESSING' AND deleted_at IS NULL
-            RETURNING coalesce(now() - outage_since, interval '0') AS outage""",
+            RETURNING now() - outage_since AS outage""",
             *_fence(encode),
-            outage,
         )
         if row is None:
             raise _fence_lost(encode)
-        lasted: timedelta = row["outage"]
-        return lasted
+        return row
 
     async def report_progress(self, encode: Encode, progress: Progress) -> None:
         row = await self._row(

@@ -18,11 +18,13 @@ class TranscodeJob:
 class RemoveJob:
     """Remove objects nobody refers to any more.
 
-    `number` = that one encode's objects; None = all of the video's, source included.
+    `number` = that one encode's objects; None = all of the video's, source included. With `published_attempt`
+    only what other attempts have left of the encode.
     """
 
     video_id: UUID
     number: int | None = None
+    published_attempt: int | None = None
 
 
 Job = TranscodeJob | RemoveJob

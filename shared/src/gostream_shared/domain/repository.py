@@ -88,10 +88,14 @@ class VideoRepository(Protocol):
         """
         ...
 
-    async def forgive_attempt(self, encode: Encode, *, outage: bool) -> timedelta:
-        """Do not count this attempt: what ended it was not the encode's fault. Raises FenceLostError.
+    async def forgive_attempt(self, encode: Encode) -> None:
+        """Do not count this attempt: what ended it was not the encode's fault. Raises FenceLostError."""
+        ...
 
-        With `outage` a backend was out of reach; answers for how long it has kept this encode from its work.
+    async def note_outage(self, encode: Encode, *, forgiven: bool) -> timedelta:
+        """A backend out of reach has ended this attempt; answers how long it keeps the encode from its work.
+
+        `forgiven` does not count the attempt; without, the outage is a new one. Raises FenceLostError.
         """
         ...
 
