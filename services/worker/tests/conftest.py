@@ -111,6 +111,7 @@ class Worker:
             profiles=QUICK_PROFILES,
             limits=SourceLimits(max_bytes=100 << 20, max_duration=3600),
             step_patience=0.0,
+            max_copied_bytes=200 << 20,
         )
 
     def limit(self, *, max_bytes: int) -> None:

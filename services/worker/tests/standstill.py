@@ -70,7 +70,9 @@ async def main(encode: Encode) -> None:
                 database=database, store=store, announcer=Nobody(), publisher=Nobody(), edge=NoEdge()
             )
             settings = Settings(
-                profiles=QUICK_PROFILES, limits=SourceLimits(max_bytes=1 << 30, max_duration=3600)
+                profiles=QUICK_PROFILES,
+                limits=SourceLimits(max_bytes=1 << 30, max_duration=3600),
+                max_copied_bytes=1 << 30,
             )
             encoder = Encoder(Path(get_ffmpeg_exe()), memory=8 << 30)
             await TranscodeService(outside, encoder, work, settings).run(encode)

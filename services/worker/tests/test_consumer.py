@@ -15,6 +15,7 @@ from pgqueuer.ports.repository import EntrypointExecutionParameter
 from gostream_devstack.postgres import Postgres
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
+from gostream_worker.app import connections
 from gostream_worker.attempts import DONE, Verdict
 from gostream_worker.consumer import Consumer, LeasedQueries
 
@@ -263,6 +264,35 @@ async def test_a_payload_that_is_no_job_here_waits_for_a_worker_of_a_newer_versi
 
     async with consuming(database, Log()):
         await until(lambda: _is(database.pool.fetchval(deferred), 1))
+
+
+async def test_a_worker_whose_slots_all_publish_at_once_keeps_its_leases(database_url: str) -> None:
+    slots = 8
+    begun: list[str] = []
+
+    async def publish(_: TranscodeJob) -> Verdict:
+        begun.append("here")
+        async with database.transaction():
+            await asyncio.sleep(2.5 * LEASE.total_seconds())
+        return DONE
+
+    async def take_over(_: TranscodeJob) -> Verdict:
+        begun.append("there")
+        return DONE
+
+    async with (
+        PostgresDatabase.open(database_url, max_size=connections(slots)) as database,
+        PostgresDatabase.open(database_url) as others,
+    ):
+        for _ in range(slots):
+            await enqueue(database)
+        async with consuming(database, publish, slots=slots):
+            while len(begun) < slots:
+                await asyncio.sleep(0.02)
+            async with consuming(others, take_over, slots=slots):
+                await until(lambda: _is(queued(others), 0))
+
+    assert begun == ["here"] * slots
 
 
 async def test_a_busy_worker_seldom_looks_at_the_jobs_that_wait(

@@ -211,7 +211,8 @@ class Grown:
 
     patience = 1.0
 
-    def __init__(self, clip: Path) -> None:
+    def __init__(self, clip: Path, *, standing: int = 0) -> None:
+        self.standing = standing
         self._part = measure(clip.read_bytes())
         self.measured: dict[str, dict[str, Measured]] = {"360p": {}, "180p": {}}
         self.news = asyncio.Event()
@@ -221,6 +222,9 @@ class Grown:
         for parts in map(self.measured.__getitem__, names or self.measured):
             parts[f"{len(parts):05d}.ts"] = self._part
         self.news.set()
+
+    async def text(self, name: str) -> str:
+        return "#EXTINF:6,\n" * self.standing
 
     async def put_once(self, name: str, data: bytes, *, content_type: str, cache_control: str) -> None:
         self.put.append(f"{name.removesuffix('.m3u8')} {data.count(b'#EXTINF')}".removesuffix(" 0"))
@@ -243,10 +247,12 @@ class Early:
         async def playable() -> None:
             self.grown.put.append("playable")
 
-        monkeypatch.setattr("gostream_worker.early.wait_for", pause)
+        monkeypatch.setattr("gostream_worker.early.wait_at_most", pause)
         uploader = cast("EncodeUploader", self.grown)
         made = plan(width=640, height=360)
-        stream = EarlyStream(made, uploader, playable, nullcontext, clock=lambda: self.now)
+        stream = EarlyStream(
+            made, uploader, playable, nullcontext, follows=self.grown.standing > 0, clock=lambda: self.now
+        )
         async with asyncio.timeout(10):
             await stream.follow(self.encoded)
 
@@ -291,6 +297,18 @@ async def test_lists_grow_twice_a_target_duration_until_viewers_have_enough_ahea
 
     # 6 s of 6 ahead, 9 of 12 when 3 were watched, 12 of 18, 9 of 24, and again 12.
     assert early.pauses == [3, 3, 6, 3, 6]
+
+
+async def test_lists_that_an_attempt_before_has_left_stand_until_there_is_as_much(
+    clip: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = Early(Grown(clip(segment), standing=2))
+    early.grown.grow()
+    asyncio.get_running_loop().call_later(0.05, early.grown.grow)
+
+    await early.follow(lambda _: early.encoded.set(), monkeypatch)
+
+    assert early.grown.put == ["early-360p 2", "early-180p 2", "early", "playable"]
 
 
 async def test_a_video_of_one_segment_is_not_announced_twice(worker: Worker, clip: Clips) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import random
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -261,3 +262,29 @@ async def test_a_body_shorter_than_it_is_said_to_be_is_truncated(
             await asyncio.sleep(60)
 
     assert failed.value.code is Code.TRUNCATED
+
+
+class Block(bytearray):
+    """Bytes that a weak reference can watch."""
+
+
+async def test_readers_that_go_away_leave_no_more_than_a_few_blocks_behind(
+    film: StoredObject,
+) -> None:
+    sent: list[weakref.ref[Block]] = []
+
+    class Watched:
+        async def read_range(self, key: str, *, start: int, size: int, etag: str) -> Block:
+            block = Block(size)
+            sent.append(weakref.ref(block))
+            return block
+
+    async with asyncio.TaskGroup() as tasks:
+        served = blocks.ObjectBlocks(cast("ObjectStore", Watched()), film, tasks, patience=5)
+        for start in range(0, film.size, BLOCK):
+            reader = asyncio.ensure_future(anext(served.read(start, start + 1)))
+            await asyncio.sleep(0)
+            reader.cancel()
+
+    assert len(sent) == 21
+    assert sum(block() is not None for block in sent) <= blocks.KEPT

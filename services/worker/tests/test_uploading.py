@@ -50,7 +50,7 @@ async def test_segments_are_looked_for_more_often_until_every_rendition_has_one(
             case _:
                 encoded.set()
 
-    monkeypatch.setattr("gostream_worker.uploading.wait_for", wait)
+    monkeypatch.setattr("gostream_worker.uploading.wait_at_most", wait)
     for name in ("360p", "audio"):
         (tmp_path / name).mkdir()
     async with asyncio.timeout(10):

@@ -37,7 +37,7 @@ class ObjectReplacedError(Exception):
 class ObjectStore(Protocol):
     """Objects in one bucket.
 
-    Every method has a deadline and raises BackendUnavailableError when the store does not answer;
+    Every method has a deadline and raises BackendUnavailableError when the store does not answer, or refuses;
     transient answers (5xx, 429, timeouts) are retried with back-off and jitter before that.
     """
 

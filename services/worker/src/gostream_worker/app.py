@@ -39,7 +39,7 @@ async def open_consumer(config: WorkerConfig) -> AsyncIterator[Consumer]:
     with WorkDirectory.open(config.work_dir) as work:
         async with (
             PostgresDatabase.open(
-                config.database_url.get_secret_value(), max_size=_connections(config.worker_slots)
+                config.database_url.get_secret_value(), max_size=connections(config.worker_slots)
             ) as database,
             S3ObjectStore.open(config) as store,
             open_cache(config, outbox=database.outbox, subscribe=False) as cache,
@@ -86,7 +86,7 @@ async def _open_edge(config: WorkerConfig) -> AsyncIterator[Edge]:
         yield HttpEdge(session, config.cdn_refresh_url, config.cdn_refresh_secret.get_secret_value())
 
 
-def _connections(slots: int) -> int:
+def connections(slots: int) -> int:
     """Leases are renewed while all slots publish and report at once; else others would take the jobs over."""
     return 8 + 2 * slots
 

@@ -15,7 +15,7 @@ async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
         raise _first(group_error) from None
 
 
-async def wait_for(event: asyncio.Event, timeout: float) -> None:
+async def wait_at_most(event: asyncio.Event, timeout: float) -> None:
     """Until the event is set, but at most so many seconds."""
     try:
         async with asyncio.timeout(timeout):

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
 from gostream_shared.queue import REMOVE, TRANSCODE, remove_job, transcode_job
 from gostream_worker.attempts import Verdict
-from gostream_worker.concurrency import task_group
+from gostream_worker.concurrency import task_group, wait_at_most
 from gostream_worker.retry import backoff
 
 _log = structlog.stdlib.get_logger("gostream.consumer")
@@ -178,7 +178,7 @@ class Consumer:
                 )
             except _QUEUE_LOST as error:
                 _log.warning("queue lost", entrypoint=entrypoint, error=str(error) or type(error).__name__)
-                await self._pause(backoff(0))
+                await wait_at_most(self._stopping, backoff(0))
 
     def _manager(self, entrypoint: str, handler: Handler, slots: int) -> QueueManager:
         manager = SlottedManager(LeasedQueries(self._pool))
@@ -206,13 +206,6 @@ class Consumer:
             self._running.discard(task)
         if verdict.again_in is not None:
             raise RetryRequested(verdict.again_in)
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            pass
 
 
 def _reading(read: Callable[[bytes], _AnyJob], handle: Callable[[_AnyJob], Awaitable[Verdict]]) -> Handler:

@@ -8,7 +8,7 @@ from time import monotonic
 
 from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.domain.video import EARLY_MASTER
-from gostream_worker.concurrency import task_group, wait_for
+from gostream_worker.concurrency import task_group, wait_at_most
 from gostream_worker.hls import (
     AUDIO,
     CHANNELS,
@@ -41,7 +41,8 @@ class EarlyStream:
 
     They stand beside the rungs' folders, under names of their own: what a READY video names never changes.
     Every attempt writes the same ones: while they are written, `fence` keeps the next attempt from beginning,
-    and raises FenceLostError when it has begun.
+    and raises FenceLostError when it has begun. An attempt that `follows` another leaves its lists alone
+    until it has as many segments: they may only grow (RFC 8216, 4.3.3.5).
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class EarlyStream:
         on_playable: Callable[[], Awaitable[None]],
         fence: Callable[[], AbstractAsyncContextManager[None]],
         *,
+        follows: bool = False,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._plan = plan
@@ -58,7 +60,10 @@ class EarlyStream:
         self._on_playable = on_playable
         self._fence = fence
         self._target = math.floor(float(plan.longest_segment) + _CUT_SLACK + 0.5)
+        self._follows = follows
         self._clock = clock
+        #: Segments of the longest list that an attempt before has left.
+        self._standing = 0
         #: What was last listed of each rendition.
         self._listed: dict[str, list[Segment]] = {}
         self._began = 0.0  # when it became playable
@@ -69,15 +74,17 @@ class EarlyStream:
 
         Not done for what is one segment: that is READY at the same moment.
         """
+        if self._follows and self._is_worthwhile:
+            self._standing = await self._count_standing()
         while self._is_worthwhile and not encoded.is_set():
             await self._uploader.news.wait()
             self._uploader.news.clear()
             if not encoded.is_set() and await self._grow():
-                await wait_for(encoded, self._pause())
+                await wait_at_most(encoded, self._pause())
 
     async def end(self) -> None:
         """List everything, and say that it is everything."""
-        if self._listed:
+        if self._listed or self._standing:
             await self._put_texts(self._lists(self._stored(), ended=True))
 
     def _pause(self) -> float:
@@ -95,7 +102,7 @@ class EarlyStream:
     async def _grow(self) -> bool:
         """Whether there was anything new to list."""
         stored = self._stored()
-        if not stored or not all(stored.values()):
+        if not stored or min(map(len, stored.values())) < max(1, self._standing):
             return False
         longer = {name: segments for name, segments in stored.items() if segments != self._listed.get(name)}
         if not longer:
@@ -111,8 +118,13 @@ class EarlyStream:
             self._began = self._clock()
         return True
 
+    async def _count_standing(self) -> int:
+        names = [*(rung.name for rung in self._plan.rungs), *([AUDIO] if self._plan.audio else [])]
+        texts = [await self._uploader.text(_playlist(name)) for name in names]
+        return max(text.count("#EXTINF") for text in texts)
+
     def _stored(self) -> dict[str, list[Segment]]:
-        return {name: _stored(name, parts) for name, parts in self._uploader.measured.items()}
+        return {name: _without_gaps(name, parts) for name, parts in self._uploader.measured.items()}
 
     def _lists(self, renditions: Mapping[str, list[Segment]], *, ended: bool) -> dict[str, str]:
         return {
@@ -162,7 +174,7 @@ def _playlist(rendition: str) -> str:
     return f"early-{rendition}.m3u8"
 
 
-def _stored(rendition: str, parts: Mapping[str, Measured]) -> list[Segment]:
+def _without_gaps(rendition: str, parts: Mapping[str, Measured]) -> list[Segment]:
     """The segments from the first one on, up to the first that is not there yet."""
     found = []
     for expected, (name, part) in enumerate(sorted(parts.items())):

@@ -8,6 +8,7 @@ from gostream_shared.domain.errors import GoStreamError
 from gostream_shared.domain.video import Failure
 
 
+@enum.unique
 class FailureClass(enum.Enum):
     """What trying again can do; the value is how many attempts of one encode may end like this."""
 

@@ -7,12 +7,11 @@ from gostream_shared.conformance.playlist import ByteRange
 from gostream_shared.conformance.report import Report
 from gostream_shared.conformance.rules.rule import Severity
 from gostream_shared.conformance.segment import SegmentMeasure
+from gostream_shared.domain.video import MASTER
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.measuring import MeasuredSegments
 from gostream_worker.renditions import Presentation
 from gostream_worker.stills import Stills
-
-_MASTER = "master.m3u8"
 
 
 async def require_conformance(
@@ -22,8 +21,8 @@ async def require_conformance(
     prefix = f"v{number}/"
     contents = {prefix + name: text.encode() for name, text in presentation.playlists.items()}
     contents |= {prefix + name: data for name, data in stills.storyboard.items()}
-    contents[_MASTER] = presentation.master.encode()
-    report = await check_written(contents, dict(_parts(prefix, measured)), master=_MASTER)
+    contents[MASTER] = presentation.master.encode()
+    report = await check_written(contents, dict(_parts(prefix, measured)), master=MASTER)
     if not report.passed:
         complaints = list(_complaints(report))
         raise ProcessingFailedError(Code.INTERNAL, "; ".join(complaints), log_tail="\n".join(complaints))

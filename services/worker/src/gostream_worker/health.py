@@ -19,7 +19,7 @@ class CannotListenError(GoStreamError):
 
 
 class HealthServer:
-    """Says whether this worker takes jobs."""
+    """Says whether this worker has started and is not stopping; a lost queue is no reason to end it."""
 
     def __init__(self, servicer: health.aio.HealthServicer) -> None:
         self._servicer = servicer

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
+#: Samples in a frame of AAC.
+AAC_FRAME = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class PictureGroup:

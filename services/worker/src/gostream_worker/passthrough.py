@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from gostream_worker.hls import CHANNELS, CLOCK
-from gostream_worker.media import AudioScan, AudioTrack, PictureGroup, VideoScan, VideoTrack
+from gostream_worker.media import AAC_FRAME, AudioScan, AudioTrack, PictureGroup, VideoScan, VideoTrack
 
 #: Seconds from one key frame to the next.
 LONGEST_GROUP = 6
@@ -16,7 +16,6 @@ SHORTEST_GROUP = 0.5
 _PROFILES = frozenset({66, 77, 100})
 _HIGHEST_LEVEL = 52
 _FPS_TOLERANCE = 0.002
-_AAC_FRAME = 1024
 _AUDIO_RATES = (44_100, 48_000)
 _AUDIO_BITRATES = range(32_000, 160_001)
 _UNSPECIFIED, _BT601, _BT709 = 2, 6, 1
@@ -56,12 +55,12 @@ def sound_fits(audio: AudioTrack) -> bool:
         return False
     if (audio.channels, audio.sample_rate in _AUDIO_RATES) != (CHANNELS, True):
         return False
-    in_step = abs(scan.start) <= CLOCK * _AAC_FRAME // audio.sample_rate
+    in_step = abs(scan.start) <= CLOCK * AAC_FRAME // audio.sample_rate
     return in_step and _bitrate(scan, audio.sample_rate) in _AUDIO_BITRATES
 
 
 def _bitrate(scan: AudioScan, sample_rate: int) -> int:
-    return scan.size * 8 * sample_rate // (scan.frames * _AAC_FRAME)
+    return scan.size * 8 * sample_rate // (scan.frames * AAC_FRAME)
 
 
 def _is_upright(video: VideoTrack, size: tuple[int, int]) -> bool:

@@ -74,8 +74,8 @@ class Settings:
 
     profiles: Mapping[str, Profile]
     limits: SourceLimits
+    max_copied_bytes: int
     step_patience: float = 120.0
-    max_copied_bytes: int = 200 << 20
 
 
 class TranscodeService:
@@ -184,9 +184,13 @@ class TranscodeService:
             _log_plan(plan)
             reporter.enter("encoding")
             early = EarlyStream(
-                plan, uploader, partial(self._announce_playable, encode), partial(self._holding_fence, encode)
+                plan,
+                uploader,
+                partial(self._announce_playable, encode),
+                partial(self._holding_fence, encode),
+                follows=encode.attempt > 1,
             )
-            run = _Run(encode, plan, folder, source.url)
+            run = _EncoderInput(encode, plan, folder, source.url)
             measured = await self._encode(run, uploader, early, reporter)
         reporter.enter("publishing")
         presentation = await asyncio.to_thread(present, plan, measured, encode)
@@ -212,7 +216,7 @@ class TranscodeService:
         _log.info("playable")
 
     async def _encode(
-        self, run: "_Run", uploader: EncodeUploader, early: EarlyStream, reporter: ProgressReporter
+        self, run: "_EncoderInput", uploader: EncodeUploader, early: EarlyStream, reporter: ProgressReporter
     ) -> MeasuredSegments:
         plan, folder = run.plan, run.folder
         renditions = [*(rung.name for rung in plan.rungs), *([AUDIO] if plan.audio else [])]
@@ -230,7 +234,8 @@ class TranscodeService:
             )
             encoded.set()
         if (plan.copied or plan.copies_sound) and report.damaged:
-            raise ProcessingFailedError(Code.INTERNAL, "damaged tracks cannot be copied")
+            why = "damaged tracks cannot be copied"
+            raise ProcessingFailedError(Code.INTERNAL, why, log_tail=report.log_tail)
         ENCODER_SPEED.observe(plan.duration / max(report.seconds, 0.001))
         _log.info("encoded", seconds=round(report.seconds, 2), damaged_frames=report.damaged)
         return uploading.result()
@@ -250,7 +255,7 @@ class TranscodeService:
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class _EncoderInput:
     """One run of the encoder."""
 
     encode: Encode

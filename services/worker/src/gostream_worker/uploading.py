@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from gostream_shared.storage import ObjectStore
-from gostream_worker.concurrency import task_group, wait_for
+from gostream_shared.storage import ObjectNotFoundError, ObjectStore
+from gostream_worker.concurrency import task_group, wait_at_most
 from gostream_worker.measuring import Measured, MeasuredSegments, measure
 from gostream_worker.metrics import UPLOADED_BYTES
 from gostream_worker.retry import patiently
@@ -56,7 +56,7 @@ class EncodeUploader:
                     uploads.create_task(self._segment(path))
                 if not last_look:
                     has_begun = all(self.measured.values())
-                    await wait_for(encoded, POLL_INTERVAL if has_begun else FIRST_POLL_INTERVAL)
+                    await wait_at_most(encoded, POLL_INTERVAL if has_begun else FIRST_POLL_INTERVAL)
         self.news.set()
         return {name: dict(sorted(parts.items())) for name, parts in self.measured.items()}
 
@@ -75,6 +75,15 @@ class EncodeUploader:
             lambda: self.put_once(name, data, content_type=content_type, cache_control=cache_control),
             patience=self.patience,
         )
+
+    async def text(self, name: str) -> str:
+        """What stands below the prefix, empty when nothing does. Raises BackendUnavailableError."""
+        try:
+            return (
+                await patiently(lambda: self._store.get(self._prefix + name), patience=self.patience)
+            ).decode()
+        except ObjectNotFoundError:
+            return ""
 
     async def put_once(self, name: str, data: bytes, *, content_type: str, cache_control: str) -> None:
         """Store one object without waiting for a store that is away. Raises BackendUnavailableError."""

@@ -10,6 +10,7 @@ from uuid import UUID
 from gostream_shared.domain import profiles
 
 #: The master playlist of an encode that is still at work, below the encode's prefix.
+MASTER = "master.m3u8"
 EARLY_MASTER = "early.m3u8"
 
 
@@ -164,7 +165,7 @@ def hls_prefix(video_id: UUID) -> str:
 
 def master_key(video_id: UUID) -> str:
     """Object key of the master playlist: the one mutable object of a video."""
-    return f"{hls_prefix(video_id)}master.m3u8"
+    return hls_prefix(video_id) + MASTER
 
 
 def early_master_key(video_id: UUID, number: int) -> str:

@@ -6,7 +6,7 @@ from collections import deque
 
 from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
 
-#: More damaged frames than this part of all, and the result is not worth showing.
+#: More lines of damage than this part of all frames, and the result is not worth showing.
 MAX_ERROR_RATE = 0.02
 _TAIL_BYTES = 4096
 _DAMAGE = re.compile(

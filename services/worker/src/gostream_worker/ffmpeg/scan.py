@@ -14,7 +14,8 @@ from av.video.stream import VideoStream
 
 from gostream_shared.conformance.errors import VideoError
 from gostream_shared.conformance.h264 import IDR, SPS, Sps, parse_sps
-from gostream_worker.media import AudioScan, PictureGroup, VideoScan
+from gostream_worker.hls import CLOCK
+from gostream_worker.media import AAC_FRAME, AudioScan, PictureGroup, VideoScan
 
 Packet: TypeAlias = "AnyPacket[Any]"
 #: The first bytes of what stands at that place of the file.
@@ -25,14 +26,12 @@ _MAX_GROUPS = 25_000
 _MAX_PACKETS = 4_000_000
 #: Containers that keep the parameter sets in one place for all pictures.
 _CONTAINERS = ("mov", "matroska", "flv")
-_CLOCK = 90_000
 #: Packets that tell a rate from times in milliseconds: the error stays far below that between two standards.
 _RATE_PACKETS = 200
 _FEWEST_PACKETS = 50
 _RATE_BYTES = 16 << 20
 #: Key frames that are looked at where each look costs a block of the source.
 _LOOKS = 6
-_AAC_FRAME = 1024
 #: What a container may round a time to.
 _ROUNDING = 180
 
@@ -120,7 +119,7 @@ class _Track:
         self.is_whole = True
         self._start = start
         # Whole numbers: fractions take most of the time where a film has half a million packets.
-        self._ticks, self._per = (time_base * _CLOCK).as_integer_ratio() if time_base else (0, 1)
+        self._ticks, self._per = (time_base * CLOCK).as_integer_ratio() if time_base else (0, 1)
 
     def note(self, packet: Packet) -> int:
         """Its time in ticks from the container's start."""
@@ -237,7 +236,7 @@ class _Sound:
         times, rate = self._track.times, self.stream.codec_context.sample_rate
         if not self._track.is_whole or not times or not rate:
             return None
-        frame = _CLOCK * _AAC_FRAME / rate
+        frame = CLOCK * AAC_FRAME / rate
         steps = all(abs(after - before - frame) <= _ROUNDING for before, after in pairwise(times))
         whole = abs(times[-1] - times[0] - (len(times) - 1) * frame) <= _ROUNDING
         return AudioScan(
@@ -251,7 +250,7 @@ class _Sound:
 
 def _start(container: InputContainer) -> int:
     """Ticks at which the first of all tracks begins; the encoder takes it for zero."""
-    return round((container.start_time or 0) * _CLOCK / av.time_base)
+    return round((container.start_time or 0) * CLOCK / av.time_base)
 
 
 def _parameter_set(header: bytes) -> Sps | None:
