@@ -51,6 +51,22 @@ def long_enough_for_two_segments(folder: Path) -> Path:
     )
 
 
+def broadcast(folder: Path) -> Path:
+    """8 s of a programme, and 4 s of another with more pixels, other colours and more sound."""
+    parts = []
+    for start, size, seconds, matrix, layout in (
+        (0, "320x180", 8, "smpte170m", "stereo"),
+        (8, "640x360", 4, "bt709", "5.1"),
+    ):
+        tags = ["-vf", f"setparams=colorspace={matrix}", "-output_ts_offset", str(start), "-muxdelay", "0"]
+        codecs = [*_X264, "-c:a", "ac3", "-b:a", "192k", *tags]
+        inputs = (picture(size, seconds), sound(seconds, layout=layout))
+        parts.append(make(folder / f"part{start}.ts", *inputs, codecs=codecs))
+    path = folder / "broadcast.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
+
+
 def silent(folder: Path) -> Path:
     return make(folder / "silent.mp4", picture(), codecs=_X264)
 

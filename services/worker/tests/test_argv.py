@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gostream_shared.domain import profiles
-from gostream_worker.ffmpeg.argv import encode_arguments, filter_graph
+from gostream_worker.ffmpeg.argv import encode_arguments, filter_graph, source_graphs
 from gostream_worker.ladder import DEFAULT_PROFILE, PROFILES, QUALITY_PROFILE
 from gostream_worker.media import AudioTrack
 
@@ -63,24 +63,43 @@ def test_a_segment_is_never_a_rounding_error_longer_than_its_gops() -> None:
 
 
 def test_each_rung_is_scaled_from_the_one_above_it() -> None:
+    [source] = source_graphs(plan())
     chains = filter_graph(plan()).split(";")
 
-    assert chains[0] == "[0:0]fps=fps=25:start_time=0[s0]"
-    assert chains[1].startswith("[s0]scale=1920:1080:")
-    assert chains[1].endswith("split=2[v0][s1]")
-    assert chains[2].startswith("[s1]scale=1280:720:")
-    assert chains[2].endswith("split=3[v1][s2][p]")
-    assert chains[3].startswith("[s2]scale=640:360:")
-    assert chains[3].endswith("split=2[v2][b]")
+    assert source.startswith("[0:0]fps=fps=25,tpad=stop=1:stop_mode=clone,scale=1920:1080:")
+    assert source.endswith("[picture]")
+    assert chains[0] == "[picture]fps=fps=25:start_time=0,split=2[v0][s1]"
+    assert chains[1].startswith("[s1]scale=1280:720:")
+    assert chains[1].endswith("split=3[v1][s2][p]")
+    assert chains[2].startswith("[s2]scale=640:360:")
+    assert chains[2].endswith("split=2[v2][b]")
 
 
 def test_what_the_picture_needs_and_nothing_else_is_in_the_graph() -> None:
-    assert "bwdif" in filter_graph(plan(interlaced=True))
-    assert "tonemap" in filter_graph(plan(transfer=16))
-    ordinary = filter_graph(plan())
+    assert "bwdif" in source_graphs(plan(interlaced=True))[0]
+    assert "tonemap" in source_graphs(plan(transfer=16))[0]
+    [ordinary] = source_graphs(plan())
     assert "bwdif" not in ordinary
     assert "tonemap" not in ordinary
     assert "format=yuv420p" in ordinary
+
+
+@pytest.mark.parametrize(
+    ("matrix", "height", "kept"),
+    [
+        (2, 1080, "unknown"),
+        (1, 360, "bt709"),
+        (6, 1080, "smpte170m"),
+        (0, 1080, "bt709"),
+        (0, 360, "smpte170m"),
+    ],
+)
+def test_colours_are_meant_as_the_source_means_them_and_rgb_as_players_expect(
+    matrix: int, height: int, kept: str
+) -> None:
+    [graph] = source_graphs(plan(matrix=matrix, height=height, width=height * 16 // 9))
+
+    assert graph.endswith(f"format=yuv420p:color_spaces={kept}[picture]")
 
 
 def test_every_rung_is_coded_as_its_profile_says_for_its_place() -> None:
@@ -121,5 +140,6 @@ def test_without_sound_nothing_is_mapped_for_it() -> None:
 def test_sound_is_encoded_once_from_the_chosen_track() -> None:
     made = arguments()
 
-    assert "0:1" in values(made, "-map")
+    assert source_graphs(plan(audio=AUDIO))[1].startswith("[0:1]aformat=")
+    assert "[a]" in values(made, "-map")
     assert values(made, "-c:a") == ["aac"]

@@ -74,6 +74,18 @@ async def test_every_variant_decodes_without_a_complaint_and_no_frame_is_lost(
         assert (played.frames, played.complaints) == (225, "")
 
 
+async def test_a_source_that_becomes_another_in_the_middle_keeps_its_times(
+    worker: Worker, clip: Clips
+) -> None:
+    video = await worker.process(clip(clips.broadcast))
+    assert video.status is VideoStatus.READY, video.failure
+    master = await worker.save(video.id)
+
+    assert await broken_rules(master) == []
+    played = await asyncio.to_thread(play, master, 0)
+    assert (played.frames, played.complaints) == (300, "")
+
+
 async def test_rungs_are_cut_at_the_same_frames_and_sound_begins_with_the_picture(
     worker: Worker, clip: Clips
 ) -> None:

@@ -63,6 +63,7 @@ class VideoTrack:
     base_fps: Fraction = Fraction(0)  # the grid that timestamps lie on; 0 = unknown
     interlaced: bool = False
     transfer: int = 2  # ITU-T H.273 TransferCharacteristics; 2 = unspecified
+    matrix: int = 2  # ITU-T H.273 MatrixCoefficients; 2 = unspecified
     scan: VideoScan | None = None  # None when it cannot be copied anyhow
 
 

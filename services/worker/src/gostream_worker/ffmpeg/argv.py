@@ -5,6 +5,7 @@ Every argument is ours: the source has an address of ours, and nothing that a us
 
 import os
 from collections.abc import Sequence
+from types import MappingProxyType
 
 from gostream_worker.ffmpeg.allowed import (
     AUDIO_DECODERS,
@@ -15,7 +16,8 @@ from gostream_worker.ffmpeg.allowed import (
     protocols,
 )
 from gostream_worker.hls import AUDIO, attempted
-from gostream_worker.ladder import Plan, Rung
+from gostream_worker.ladder import LARGE, Plan, Rung
+from gostream_worker.media import AudioTrack
 from gostream_worker.storyboard import SHEET, plan_storyboard
 
 POSTER = "poster.jpg"
@@ -24,6 +26,10 @@ POSTER = "poster.jpg"
 TIME_OFFSET = 10
 _INDEX = "index.m3u8"  # ffmpeg's own playlist: not published
 _POSTER_MAX_SIDE = 720
+#: ITU-T H.273 MatrixCoefficients that rungs may have, by ffmpeg's names.
+_MATRICES = MappingProxyType(
+    {1: "bt709", 2: "unknown", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc"}
+)
 #: Processors that the encoder may run on.
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -34,18 +40,14 @@ def encode_arguments(
     """Encode the source at that URL: all rungs, the sound and the stills in one process, below `folder`/."""
     names = attempted("%05d.ts", attempt)
     arguments = [*_process_options(), *_input_options(source), *_demuxer_options(plan, source), "-i", source]
-    arguments += ["-filter_complex", filter_graph(plan)]
+    for graph in (*source_graphs(plan), filter_graph(plan)):
+        arguments += ["-filter_complex", graph]
     for number, rung in enumerate(plan.rungs):
         is_copied = number == 0 and plan.copied
         picture = _copied_picture(plan) if is_copied else _encoded_picture(plan, number, cores)
         arguments += [*picture, *_segments(plan, folder, rung.name, names)]
     if plan.audio:
-        arguments += [
-            "-map",
-            f"0:{plan.audio.index}",
-            *_audio_codec(plan),
-            *_segments(plan, folder, AUDIO, names),
-        ]
+        arguments += [*_sound(plan, plan.audio), *_segments(plan, folder, AUDIO, names)]
         if plan.copies_sound:  # decoded all the same: a copy of damage complains of nothing
             arguments += ["-map", f"0:{plan.audio.index}", "-f", "null", "-"]
     for label, name in (("poster", POSTER), ("storyboard", SHEET)):
@@ -53,15 +55,26 @@ def encode_arguments(
     return arguments
 
 
+def source_graphs(plan: Plan) -> list[str]:
+    """What makes one shape of the picture and the sound that are encoded, whatever the source makes of them.
+
+    Where it changes in the middle ffmpeg makes the graphs anew that see it, and they forget what they knew:
+    so what counts from the beginning on stands in `filter_graph` behind them. A picture that is copied does
+    not change, and its frames have lengths of their own, which would be lost between two graphs.
+    """
+    graphs = [] if plan.copied else [f"{_shaped(plan)}[picture]"]
+    if plan.audio and not plan.copies_sound:
+        shape = "sample_fmts=fltp:sample_rates=48000:channel_layouts=stereo"
+        graphs.append(f"[0:{plan.audio.index}]aformat={shape}[sound]")
+    return graphs
+
+
 def filter_graph(plan: Plan) -> str:
     """One decode; each rung is scaled from the one above it; stills are taken from small ones."""
-    chains = [f"[0:{plan.video.index}]{','.join(_normalise(plan))}[s0]"]
+    whole = f"[picture]fps=fps={plan.fps}:start_time=0"
     poster_rung = _poster_rung(plan.rungs)
+    chains = []
     for number, rung in enumerate(plan.rungs):
-        # JPEG's range is the full one, and would become that of everything it shares a graph with.
-        scale = [f"scale={rung.width}:{rung.height}:flags=lanczos:out_range=limited", "setsar=1"]
-        if number == 0:
-            scale += [*_tone_map(plan), "format=yuv420p"]
         outputs = [] if number == 0 and plan.copied else [f"[v{number}]"]
         if number + 1 < len(plan.rungs):
             outputs.append(f"[s{number + 1}]")
@@ -69,7 +82,10 @@ def filter_graph(plan: Plan) -> str:
             outputs.append("[p]")
         if number + 1 == len(plan.rungs):
             outputs.append("[b]")
-        chains.append(f"[s{number}]{','.join(scale)},split={len(outputs)}{''.join(outputs)}")
+        scaled = f"[s{number}]{_scale(rung)}" if number else _shaped(plan) if plan.copied else whole
+        chains.append(f"{scaled},split={len(outputs)}{''.join(outputs)}")
+    if plan.audio and not plan.copies_sound:
+        chains.append("[sound]aresample=async=1:first_pts=0[a]")
     # The first frame, then the one wanted over it: there is always a picture, however short the video.
     chains.append(f"[p]select=eq(n\\,0)+gte(t\\,{plan.poster_at:.3f})*lt(selected_n\\,2)[poster]")
     return ";".join([*chains, *_storyboard(plan)])
@@ -90,11 +106,28 @@ def _storyboard(plan: Plan) -> list[str]:
     ]
 
 
-def _normalise(plan: Plan) -> list[str]:
-    if plan.copied:
-        return ["null"]  # frames keep their times, or rungs would not be cut where the copied one is
+def _shaped(plan: Plan) -> str:
+    """The source's picture in the size and the colours of the largest rung."""
     deinterlace = ["bwdif=mode=send_frame:deint=interlaced"] if plan.video.interlaced else []
-    return [*deinterlace, f"fps=fps={plan.fps}:start_time=0"]
+    # Frames of a copied picture keep their times, or rungs would not be cut where it is. Else the last one
+    # comes twice: the graph behind does not hear how long it lasts, and takes its beginning for the end.
+    pace = [] if plan.copied else [f"fps=fps={plan.fps}", "tpad=stop=1:stop_mode=clone"]
+    colours = f"format=yuv420p:color_spaces={_matrix(plan)}"
+    filters = [*deinterlace, *pace, _scale(plan.rungs[0]), *_tone_map(plan), colours]
+    return f"[0:{plan.video.index}]{','.join(filters)}"
+
+
+def _scale(rung: Rung) -> str:
+    # JPEG's range is the full one, and would become that of everything it shares a graph with.
+    return f"scale={rung.width}:{rung.height}:flags=lanczos:out_range=limited,setsar=1"
+
+
+def _matrix(plan: Plan) -> str:
+    """The source's at its beginning, for all of it; what players do not know becomes what they expect."""
+    if plan.hdr_transfer:
+        return "bt709"
+    usual = "bt709" if min(plan.rungs[0].width, plan.rungs[0].height) >= LARGE else "smpte170m"
+    return _MATRICES.get(plan.video.matrix, usual)
 
 
 def _tone_map(plan: Plan) -> list[str]:
@@ -177,12 +210,11 @@ def _video_codec(rung: Rung) -> list[str]:
     ]
 
 
-def _audio_codec(plan: Plan) -> list[str]:
+def _sound(plan: Plan, audio: AudioTrack) -> list[str]:
     if plan.copies_sound:
-        return ["-c:a", "copy"]
+        return ["-map", f"0:{audio.index}", "-c:a", "copy"]
     return [
-        *("-af", "aresample=48000:async=1:first_pts=0,aformat=channel_layouts=stereo"),
-        *("-c:a", "aac", "-profile:a", "aac_low", "-b:a", str(plan.profile.audio_bitrate)),
+        *("-map", "[a]", "-c:a", "aac", "-profile:a", "aac_low", "-b:a", str(plan.profile.audio_bitrate)),
     ]
 
 

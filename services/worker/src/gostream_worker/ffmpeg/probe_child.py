@@ -258,6 +258,7 @@ def _video_track(video: VideoStream, sample: list[VideoFrame]) -> VideoTrack:
         average_fps=video.average_rate or Fraction(0),
         interlaced=any(frame.interlaced_frame for frame in sample),
         transfer=int(first.color_trc),
+        matrix=int(first.colorspace),
     )
 
 
