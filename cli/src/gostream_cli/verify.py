@@ -30,14 +30,14 @@ class NotConformantError(CliError):
 
 async def verify(out: Output, tree: str, *, decode_it: bool) -> None:
     """Check the tree, print the report. Raises NotConformantError, or UnreachableError without a master."""
-    async with _source(tree) as (source, location):
+    async with _source(tree) as source:
         try:
             presentation = await load(source, Limits())
         except UnreadableError as error:
             raise UnreachableError(f"the master playlist cannot be read: {error}") from None
         report = await asyncio.to_thread(judge, presentation, ALL)
         if decode_it:
-            report = Report((*report.outcomes, *await decode(presentation, report, location)))
+            report = Report((*report.outcomes, *await decode(presentation, report, source)))
     if out.as_json:
         out.plain(json.dumps(report.document(), indent=2))
     else:
@@ -66,17 +66,16 @@ def _show_outcome(out: Output, outcome: Outcome, style: str) -> None:
 
 
 @asynccontextmanager
-async def _source(tree: str) -> AsyncIterator[tuple[Source, str]]:
-    """The source, and the URL or path of its directory with a "/" at the end."""
+async def _source(tree: str) -> AsyncIterator[Source]:
     if tree.startswith(("http://", "https://")):
         url = tree if tree.partition("?")[0].endswith(".m3u8") else tree.rstrip("/") + f"/{MASTER}"
         timeout = aiohttp.ClientTimeout(total=120, sock_connect=10, sock_read=30)
         async with aiohttp.ClientSession(timeout=timeout) as session:
-            yield HttpSource(url, _Fetch(session)), url.partition("?")[0].rpartition("/")[0] + "/"
+            yield HttpSource(url, _Fetch(session))
     else:
         path = Path(tree)
         directory, master = (path.parent, path.name) if path.suffix == ".m3u8" else (path, MASTER)
-        yield DirectorySource(directory, master=master), f"{directory.resolve()}/"
+        yield DirectorySource(directory, master=master)
 
 
 class _Fetch:
