@@ -1,12 +1,18 @@
 """`gostream verify` as a process; what the rules find is tested with the library."""
 
 import json
+import os
+import shutil
 import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import imageio_ffmpeg
 import pytest
 from aiohttp import web
+
+from gostream_cli.decode import Decoded, run_decoder
 
 from .conftest import Gostream
 
@@ -88,8 +94,127 @@ async def test_decode_does_not_follow_a_playlist_that_leaves_the_tree(
     (tmp_path / "180p/playlist.m3u8").write_text(playlist)
     ran = await gostream("verify", str(tmp_path), "--json", "--decode", FFMPEG_PATH=FFMPEG)
     whys = [f["why"] for rule in json.loads(ran.stdout)["rules"] for f in rule["findings"]]
-    assert "not tried: the playlists are broken" in whys
+    assert whys.count("not tried: the playlists are broken") == 2
     assert not any("root:" in why for why in whys)
+
+
+async def test_decode_of_an_encrypted_tree_is_not_tried_and_its_key_not_fetched(
+    gostream: Gostream, tree: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(tree, tmp_path / "hls")
+    (copy / "180p/key").write_bytes(b"0" * 16)
+    playlist = copy / "180p/playlist.m3u8"
+    playlist.write_text(
+        playlist.read_text().replace("#EXTINF", '#EXT-X-KEY:METHOD=AES-128,URI="key"\n#EXTINF')
+    )
+    ran = await gostream("verify", str(copy), "--json", "--decode", FFMPEG_PATH=FFMPEG)
+    whys = {rule["id"]: [f["why"] for f in rule["findings"]] for rule in json.loads(ran.stdout)["rules"]}
+    assert whys["whole.decodes"] == whys["whole.frames"] == ["not tried: the segments are encrypted"]
+
+
+async def test_decode_asks_nobody_but_the_server_that_was_checked_and_follows_it_nowhere(
+    gostream: Gostream, tree: Path
+) -> None:
+    elsewhere: list[str] = []
+    reads: list[str] = []
+
+    async def get(request: web.Request) -> web.StreamResponse:
+        if request.path.startswith("/elsewhere"):
+            elsewhere.append(request.path)
+        reads.append(request.path)
+        if reads.count(request.path) == 3:  # the checker has read it and asked for a range: now it is decoded
+            raise web.HTTPFound(f"/elsewhere{request.path}")
+        return web.FileResponse(tree / request.path[1:])
+
+    async with served(get) as url:
+        ran = await gostream("verify", url, "--json", "--decode", FFMPEG_PATH=FFMPEG)
+    whys = {rule["id"]: [f["why"] for f in rule["findings"]] for rule in json.loads(ran.stdout)["rules"]}
+    assert elsewhere == []
+    assert whys["whole.decodes"][0].startswith("180p/0.ts answers 302")
+    assert reads.count("/180p/playlist.m3u8") == 1
+
+
+async def test_decode_reads_byte_ranges_and_maps_as_players_do(
+    gostream: Gostream, tree: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(tree, tmp_path / "hls")
+    data = (tree / "180p/0.ts").read_bytes()
+    (copy / "180p/0.ts").write_bytes(b"\xff" * 188 + data)
+    playlist = copy / "180p/playlist.m3u8"
+    half = len(data) // 376 * 188
+    ranges = (
+        f'#EXT-X-MAP:URI="0.ts",BYTERANGE="564@188"\n#EXT-X-BYTERANGE:{half - 564}@752\n0.ts\n'
+        f"#EXTINF:2.0,\n#EXT-X-BYTERANGE:{len(data) - half}\n0.ts"
+    )
+    playlist.write_text(playlist.read_text().replace("0.ts", ranges))
+    program = tmp_path / "ffmpeg"
+    program.write_text(f"#!/bin/sh\ncat > {tmp_path}/heard\n")
+    program.chmod(0o755)
+    await gostream("verify", str(copy), "--decode", FFMPEG_PATH=str(program))
+    assert (tmp_path / "heard").read_bytes() == data
+
+
+@pytest.mark.parametrize("ending", ["exec sleep 60", "exec yes >&2"])
+async def test_a_decoder_that_does_not_end_is_ended(tmp_path: Path, ending: str) -> None:
+    program = tmp_path / "ffmpeg"
+    program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\n{ending}\n")
+    program.chmod(0o755)
+
+    async def stream() -> AsyncIterator[bytes]:
+        while True:
+            yield b"G" * 188
+
+    decoded = await run_decoder(str(program), stream(), limit=1)
+    assert decoded == Decoded(0, "not decoded within 1 s")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+async def test_names_cannot_steer_the_terminal(gostream: Gostream, tree: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(tree, tmp_path / "hls")
+    (copy / "180p/\x1b]0;owned\x07\x9b2J\u202e.ts").touch()
+    ran = await gostream("verify", str(copy), PYTHONIOENCODING="utf-8")
+    assert r"180p/\x1b]0;owned\x07\x9b2J\u202e.ts: nothing refers to it" in ran.stdout
+    assert not set("\x1b\x07\x9b\u202e") & set(ran.stdout)
+
+
+async def test_a_terminal_without_unicode_gets_the_whole_report(gostream: Gostream, tree: Path) -> None:
+    ran = await gostream(
+        "verify", str(tree), "--decode", FFMPEG_PATH="/bin/false", PYTHONIOENCODING="ascii", PYTHONUTF8="0"
+    )
+    assert r"duration \xd7 FRAME-RATE" in ran.stdout
+    assert "musts and" in ran.stdout
+
+
+async def test_what_is_left_out_is_counted(gostream: Gostream, tree: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(tree, tmp_path / "hls")
+    for number in range(80):
+        (copy / f"180p/x{number}.ts").touch()
+    ran = await gostream("verify", str(copy))
+    assert "\n       and 30 more\n" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("target", "code", "said"),
+    [
+        ("ftp://host/hls", 2, "ftp:// is not read, only http:// and https:// and directories"),
+        ("file:///etc", 2, "file:// is not read"),
+        (__file__, 2, "is neither a directory nor a playlist (.m3u8)"),
+        ("/no/such/tree", 4, "master.m3u8 cannot be read: no such file or directory"),
+        (
+            "HTTP://127.0.0.1:1/hls/",
+            4,
+            "http://127.0.0.1:1/hls/master.m3u8 cannot be fetched: nobody answers there",
+        ),
+        ("http://no-such-host.invalid/", 4, "no host has this name"),
+    ],
+)
+async def test_what_is_wrong_with_the_place_is_said_in_plain_words(
+    gostream: Gostream, target: str, code: int, said: str
+) -> None:
+    ran = await gostream("verify", target)
+    assert (ran.code, ran.stdout) == (code, "")
+    assert said in ran.stderr
 
 
 @pytest.mark.parametrize("target", ["/no/such/tree", "http://127.0.0.1:1/hls/x/master.m3u8"])
@@ -100,16 +225,26 @@ async def test_what_cannot_be_read_exits_4(gostream: Gostream, target: str) -> N
 
 
 async def test_a_url_is_checked_as_it_is_served(gostream: Gostream, tree: Path) -> None:
+    async def get(request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(tree / request.path[1:])
+
+    async with served(get) as url:
+        ran = await gostream("verify", url, "--json")
+    assert ran.code == 1
+    assert set(broken(ran.stdout)) >= {"master.iframes", "whole.cors"}
+    assert "master.uris-answer" not in broken(ran.stdout)
+
+
+@asynccontextmanager
+async def served(get: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
+    """The URL of a server that answers as `get` does."""
     app = web.Application()
-    app.router.add_static("/hls", tree)
+    app.router.add_get("/{name:.*}", get)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0][:2]
     try:
-        ran = await gostream("verify", f"http://{host}:{port}/hls/", "--json")
+        yield f"http://{host}:{port}/"
     finally:
         await runner.cleanup()
-    assert ran.code == 1
-    assert set(broken(ran.stdout)) >= {"master.iframes", "whole.cors"}
-    assert "master.uris-answer" not in broken(ran.stdout)

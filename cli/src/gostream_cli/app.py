@@ -1,8 +1,10 @@
 """The command line: names, options and help of every command. What they do stands in commands.py."""
 
 import os
+import sys
 from enum import StrEnum
 from importlib.metadata import version
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -221,4 +223,7 @@ def verify(
 
 def main() -> None:
     """The `gostream` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal without Unicode still gets the whole report
+            stream.reconfigure(errors="backslashreplace")
     app()

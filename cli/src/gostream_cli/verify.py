@@ -11,14 +11,14 @@ from rich.text import Text
 from yarl import URL
 
 from gostream_cli.decode import decode
-from gostream_cli.errors import CliError, UnreachableError
+from gostream_cli.errors import CliError, UnreachableError, UsageError
 from gostream_cli.output import Output
 from gostream_shared.conformance.errors import UnreadableError
 from gostream_shared.conformance.load import Limits, load
 from gostream_shared.conformance.report import Outcome, Report, judge
 from gostream_shared.conformance.rules import ALL
 from gostream_shared.conformance.rules.rule import Severity
-from gostream_shared.conformance.sources import DirectorySource, HttpSource, Resource, Source
+from gostream_shared.conformance.sources import DirectorySource, HttpSource, Resource, Source, joined
 
 MASTER = "master.m3u8"
 _CHUNK = 1 << 16
@@ -30,14 +30,14 @@ class NotConformantError(CliError):
 
 async def verify(out: Output, tree: str, *, decode_it: bool) -> None:
     """Check the tree, print the report. Raises NotConformantError, or UnreachableError without a master."""
-    async with _source(tree) as (source, location):
+    async with _source(tree) as source:
         try:
             presentation = await load(source, Limits())
         except UnreadableError as error:
             raise UnreachableError(f"the master playlist cannot be read: {error}") from None
         report = await asyncio.to_thread(judge, presentation, ALL)
         if decode_it:
-            report = Report((*report.outcomes, *await decode(presentation, report, location)))
+            report = Report((*report.outcomes, *await decode(presentation, report, source)))
     if out.as_json:
         out.plain(json.dumps(report.document(), indent=2))
     else:
@@ -62,21 +62,37 @@ def _show_outcome(out: Output, outcome: Outcome, style: str) -> None:
     head = Text.assemble((f"{rule.severity.value.upper():6} ", style), (rule.id, "bold"))
     out.stdout.print(head + Text(f"  {rule.says} [{rule.source}]", style="dim"))
     for finding in outcome.findings:
-        out.stdout.print(Text(f"       {finding.where}: {finding.why}"))
+        out.stdout.print(Text(f"       {_printable(finding.where)}: {_printable(finding.why)}"))
+    if outcome.more:
+        out.stdout.print(Text(f"       and {outcome.more} more", style="dim"))
+
+
+def _printable(text: str) -> str:
+    """Names and URIs are foreign: what would steer a terminal is shown as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @asynccontextmanager
-async def _source(tree: str) -> AsyncIterator[tuple[Source, str]]:
-    """The source, and the URL or path of its directory with a "/" at the end."""
-    if tree.startswith(("http://", "https://")):
-        url = tree if tree.partition("?")[0].endswith(".m3u8") else tree.rstrip("/") + f"/{MASTER}"
+async def _source(tree: str) -> AsyncIterator[Source]:
+    """Raises UsageError for what is neither a URL of the web, nor a directory, nor a playlist."""
+    scheme, mark, rest = tree.partition("://")
+    if not mark:
+        yield _directory(Path(tree))
+    elif scheme.lower() in {"http", "https"}:
+        name = rest if rest.partition("?")[0].endswith(".m3u8") else rest.rstrip("/") + f"/{MASTER}"
         timeout = aiohttp.ClientTimeout(total=120, sock_connect=10, sock_read=30)
         async with aiohttp.ClientSession(timeout=timeout) as session:
-            yield HttpSource(url, _Fetch(session)), url.partition("?")[0].rpartition("/")[0] + "/"
+            yield HttpSource(f"{scheme.lower()}://{name}", _Fetch(session))
     else:
-        path = Path(tree)
-        directory, master = (path.parent, path.name) if path.suffix == ".m3u8" else (path, MASTER)
-        yield DirectorySource(directory, master=master), f"{directory.resolve()}/"
+        raise UsageError(f"{scheme}:// is not read, only http:// and https:// and directories")
+
+
+def _directory(path: Path) -> DirectorySource:
+    if path.suffix == ".m3u8":
+        return DirectorySource(path.parent, master=path.name)
+    if path.is_file():
+        raise UsageError(f"{path} is neither a directory nor a playlist (.m3u8)")
+    return DirectorySource(path, master=MASTER)
 
 
 class _Fetch:
@@ -88,18 +104,29 @@ class _Fetch:
     async def __call__(self, url: str, headers: Mapping[str, str], limit: int) -> Resource:
         try:
             async with self._session.get(
-                URL(url, encoded=True),
-                headers={"Origin": "https://player.example", "Accept-Encoding": "identity", **headers},
-                allow_redirects=False,
+                URL(url, encoded=True), headers=headers, allow_redirects=False
             ) as answer:
                 body = bytearray()
                 async for chunk in answer.content.iter_chunked(_CHUNK):
                     body += chunk
                     if len(body) > limit:
                         raise UnreadableError(f"{url} is larger than {limit} bytes")
-                found = {name.lower(): value for name, value in answer.headers.items()}
-                return Resource(bytes(body), answer.status, found)
+                return Resource(bytes(body), answer.status, joined(answer.headers.items()))
         except TimeoutError:
             raise UnreadableError(f"{url} does not answer in time") from None
         except (aiohttp.ClientError, ValueError) as error:
-            raise UnreadableError(f"{url} cannot be fetched: {type(error).__name__}") from None
+            raise UnreadableError(f"{url} cannot be fetched: {_in_words(error)}") from None
+
+
+def _in_words(error: aiohttp.ClientError | ValueError) -> str:
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return "no host has this name"
+        case aiohttp.ClientSSLError():
+            return "no trusted TLS connection"
+        case aiohttp.ClientConnectorError():
+            return "nobody answers there"
+        case aiohttp.InvalidURL():
+            return "this is no URL"
+        case _:
+            return "the answer is broken off or no HTTP"

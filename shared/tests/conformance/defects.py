@@ -14,6 +14,7 @@ from .trees import encode_audio, encode_video, write_iframes, write_master
 Spoil = Callable[[Path], None]
 MASTER, TOP, LOW, SOUND = "master.m3u8", "v1/360p", "v1/180p", "v1/audio"
 CUES, SHEET = "v1/storyboard.vtt", "v1/storyboard.jpg"
+SUBTITLES = '#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="subs",NAME="English",URI="{}"'
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,11 @@ def new_audio(**options: Any) -> Spoil:
         write_master(tree)
 
     return spoil
+
+
+def before_sound(line: str) -> Spoil:
+    """A line more in the master."""
+    return edit(MASTER, "#EXT-X-MEDIA", f"{line}\n#EXT-X-MEDIA")
 
 
 def drop_line(path: str, starting: str) -> Spoil:
@@ -265,6 +271,18 @@ DEFECTS = [
     ),
     Defect("a missing segment", "master.uris-answer", removed(f"{TOP}/seg1.ts")),
     Defect("a missing playlist", "master.uris-answer", removed(TOP)),
+    Defect("missing subtitles", "master.uris-answer", before_sound(SUBTITLES.format("v1/subs.m3u8"))),
+    Defect(
+        "missing session data",
+        "master.uris-answer",
+        before_sound('#EXT-X-SESSION-DATA:DATA-ID="a",URI="data.json"'),
+    ),
+    Defect("subtitles outside", "master.uris-stay", before_sound(SUBTITLES.format("../subs.m3u8"))),
+    Defect(
+        "session data outside",
+        "master.uris-stay",
+        before_sound('#EXT-X-SESSION-DATA:DATA-ID="a",URI="file:///etc/passwd"'),
+    ),
     Defect(
         "master tag in a media playlist",
         "media.parses",
@@ -382,6 +400,7 @@ DEFECTS = [
     Defect("a part of nothing", "storyboard.parts", edit(CUES, "320,90,160,90", "320,90,160,0")),
     Defect("a picture that is none", "storyboard.pictures", bytes_of(SHEET, lambda data: data[2:])),
     Defect("a picture without a frame", "storyboard.pictures", bytes_of(SHEET, lambda data: data[:20])),
+    Defect("half of a picture", "storyboard.pictures", bytes_of(SHEET, lambda data: data[: len(data) // 2])),
     Defect("a missing picture", "master.uris-answer", removed(SHEET)),
     Defect("a picture outside", "master.uris-stay", edit(CUES, "storyboard.jpg", "../../secret.jpg")),
     Defect(

@@ -121,9 +121,19 @@ def test_no_text_raises_anything_but_a_playlist_error(lines: list[str], tail: by
         ("seg.ts", "v1/720p/seg.ts"),
         ("./a/seg.ts?x=1", "v1/720p/a/seg.ts?x=1"),
         ("a%20b.ts", "v1/720p/a%20b.ts"),
-        ("../seg.ts", None),
-        ("a/../../seg.ts", None),
-        ("%2e%2e/seg.ts", None),
+        ("a%20b.ts#t=1", "v1/720p/a%20b.ts"),
+        ("../seg.ts", "v1/seg.ts"),
+        ("../720p/seg.ts", "v1/720p/seg.ts"),
+        ("a/../../seg.ts", "v1/seg.ts"),
+        ("%2e%2E/360p/seg.ts", "v1/360p/seg.ts"),
+        ("../../seg.ts?v=../x", "seg.ts?v=../x"),
+        ("../../../seg.ts", None),
+        ("../../../hls/v1/720p/seg.ts", None),
+        ("%2e%2e/../.%2E/seg.ts", None),
+        ("..%2f..%2f..%2fseg.ts", None),
+        ("a%2f..%2fseg.ts", None),
+        ("..", "v1"),
+        ("%2fetc/passwd", None),
         ("/seg.ts", None),
         ("//host/seg.ts", None),
         ("http://host/seg.ts", None),
@@ -131,10 +141,13 @@ def test_no_text_raises_anything_but_a_playlist_error(lines: list[str], tail: by
         ("data:,x", None),
         ("concat:a|b", None),
         ("..\\seg.ts", None),
+        ("..%5cseg.ts", None),
         ("a%00.ts", None),
         ("", None),
         ("http://[", None),
     ],
 )
-def test_only_paths_below_resolve(uri: str, path: str | None) -> None:
+def test_dots_are_followed_as_browsers_follow_them_and_never_out_of_the_tree(
+    uri: str, path: str | None
+) -> None:
     assert resolve("v1/720p/playlist.m3u8?token=a/b", uri) == path

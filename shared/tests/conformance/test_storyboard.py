@@ -83,10 +83,30 @@ def test_a_jpeg_has_the_size_that_it_was_made_in(
     assert jpeg_size((tmp_path / "made.jpg").read_bytes()) == size
 
 
+def test_a_jpeg_that_was_torn_anywhere_is_refused_and_what_follows_its_end_is_not_looked_at(
+    tmp_path: Path,
+) -> None:
+    run_ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x64:r=1:d=1", "-update", "1", str(tmp_path / "made.jpg"))
+    whole = (tmp_path / "made.jpg").read_bytes()
+
+    assert jpeg_size(whole + b"\x00\x00") == (64, 64)
+    for length in range(len(whole)):
+        with pytest.raises(PictureError):
+            jpeg_size(whole[:length])
+
+
+def test_an_end_within_a_thumbnail_is_not_the_end() -> None:
+    frame = b"\xff\xc0\x00\x0b\x08\x00\x10\x00\x20\x01\x01\x11\x00"
+    thumbnail = b"\xff\xe1\x00\x06\xff\xd8\xff\xd9"
+
+    with pytest.raises(PictureError, match="the end is missing"):
+        jpeg_size(b"\xff\xd8" + frame + thumbnail)
+
+
 def test_fill_bytes_and_bare_markers_are_read_over() -> None:
     frame = b"\xff\xc2\x00\x0b\x08\x00\x10\x00\x20\x01\x01\x11\x00"
 
-    assert jpeg_size(b"\xff\xd8\xff\xff\xff\xe0\x00\x04ab\xff\x01" + frame) == (32, 16)
+    assert jpeg_size(b"\xff\xd8\xff\xff\xff\xe0\x00\x04ab\xff\x01" + frame + b"\xff\xd9") == (32, 16)
 
 
 @pytest.mark.parametrize(

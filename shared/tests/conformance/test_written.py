@@ -67,3 +67,9 @@ async def test_a_still_without_its_tables_is_refused(tree: Path) -> None:
     edit("v1/180p/iframes.m3u8", '@0"', '@188"')(tree)
 
     assert "media.iframe-ranges" in broken(await judged(tree))
+
+
+async def test_a_still_beyond_the_end_of_its_segment_is_missed(tree: Path) -> None:
+    edit("v1/180p/iframes.m3u8", "BYTERANGE:", "BYTERANGE:999999")(tree)
+
+    assert "master.uris-answer" in broken(await judged(tree))

@@ -1,4 +1,6 @@
-"""How large a JPEG is, from its frame header alone."""
+"""How large a JPEG is, and whether it is whole: its markers alone, no pixel is decoded."""
+
+import re
 
 from gostream_shared.conformance.errors import PictureError
 
@@ -6,23 +8,34 @@ _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
 #: SOF0 to SOF15 without DHT, JPG and DAC, which have numbers among theirs.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BARE = frozenset({0x01, *range(0xD0, 0xD8)})  # without a length
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # among coded pixels: no stuffing, no restart
 
 
 def jpeg_size(data: bytes) -> tuple[int, int]:
-    """Width and height in pixels. Raises PictureError."""
+    """Width and height in pixels of a picture that is there to its end. Raises PictureError."""
     if data[:2] != bytes((0xFF, _START)):
         raise PictureError("no JPEG")
-    at = 2
-    while at + 4 <= len(data):
+    at, size = 2, None
+    while at + 2 <= len(data):
         if data[at] != 0xFF:
             raise PictureError("no marker where one must be", offset=at)
         marker = data[at + 1]
+        if marker == _END:
+            if size is None:
+                raise PictureError("no frame header", offset=at)
+            return size
         if marker in _FRAMES:
-            return _size(data, at)
-        if marker in (_SCAN, _END):
-            break
+            size = _size(data, at)
         at += _length(data, at)
-    raise PictureError("no frame header", offset=at)
+        if marker == _SCAN:
+            at = _after_scan(data, at)
+    raise PictureError("the end is missing", offset=len(data))
+
+
+def _after_scan(data: bytes, at: int) -> int:
+    """Where the next marker stands after the coded pixels from there on."""
+    found = _MARKER.search(data, at)
+    return found.start() if found else len(data)
 
 
 def _length(data: bytes, at: int) -> int:

@@ -23,12 +23,20 @@ from gostream_shared.conformance.playlist import (
 from gostream_shared.conformance.presentation import Answer, Kind, Piece, Presentation, Track
 from gostream_shared.conformance.segment import SegmentMeasure, measure_segment
 from gostream_shared.conformance.sources import Resource, Source, resolve
+from gostream_shared.conformance.uris import uris
 
 Item = TypeVar("Item")
 #: What was measured before: (path, byte range or None for the whole segment) → measure. That of a range was
 #: taken with the tables of its segment in front.
 Measured = Mapping[tuple[str, ByteRange | None], SegmentMeasure]
 MISSING_NAME = "gostream-verify-no-such-file.m3u8"
+PROBED_BYTES = 188
+#: What the rules ask of an answer. Nothing else is kept, and of each no more than this many characters.
+_HEADERS = (
+    *("access-control-allow-origin", "content-encoding", "content-range", "content-type"),
+    *("etag", "location"),
+)
+_HEADER_CHARACTERS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +82,12 @@ class _Loader:
         except PlaylistError as error:
             found.unparsed.append((source_path, str(error)))
             return found
+        self._note_uris(source_path, resource.body)
         self._place_tracks(found.master)
         await self._each(found.tracks.values(), self._load_playlist)
         await self._each(self._files_of_segments().items(), self._load_file)
-        found.files = await self._source.files()
+        await self._load_others()
+        found.files = await self._files()
         await self._load_boards()
         if self._source.over_http:
             await self._probe()
@@ -100,7 +110,7 @@ class _Loader:
         headers = {"accept-encoding": "gzip"} if path.partition("?")[0].endswith(".m3u8") else None
         resource = await self._source.read(path, limit=min(limit, self._left), headers=headers)
         self._left -= len(resource.body)
-        self._found.answers[path] = Answer(resource.status, resource.headers, len(resource.body))
+        self._found.answers[path] = _answer(resource)
         return resource
 
     async def _get(self, path: str, where: str, limit: int, *, optional: bool = False) -> bytes | None:
@@ -111,15 +121,22 @@ class _Loader:
             self._found.unreadable.append((where, str(error)))
             return None
         if resource.status != 200:
-            if not (optional and resource.status == 404):
+            if not (optional and 400 <= resource.status < 500):  # stores may answer 403 for what is missing
                 self._found.unreadable.append((where, f"{path} answers {resource.status}"))
             return None
         return resource.body
 
+    def _note_uris(self, playlist: str, body: bytes) -> None:
+        for line, uri in uris(body):
+            self._resolve(playlist, uri, f"{playlist}:{line}")
+
     def _resolve(self, playlist: str, uri: str, where: str) -> str | None:
+        """The path, noted as referenced; None after noting that it leaves the tree."""
         path = resolve(playlist, uri)
         if path is None:
             self._found.escaping.append((where, uri[:200]))
+        else:
+            self._found.referenced.setdefault(path, where)
         return path
 
     def _place_tracks(self, master: MasterPlaylist) -> None:
@@ -139,9 +156,9 @@ class _Loader:
 
     def _track(self, kind: Kind, uri: str, line: int) -> Track | None:
         where = f"{self._found.master_path}:{line}"
-        path = self._resolve(self._found.master_path, uri, where)
+        path = resolve(self._found.master_path, uri)
         if path is None:
-            return None
+            return None  # noted, as is every URI of a playlist
         if path not in self._found.tracks and len(self._found.tracks) >= self._limits.playlists:
             self._found.unreadable.append((where, f"more than {self._limits.playlists} playlists"))
             return None
@@ -156,13 +173,8 @@ class _Loader:
         except PlaylistError as error:
             self._found.unparsed.append((track.path, str(error)))
             return
-        track.pieces = list(self._pieces(track, track.playlist))
-
-    def _pieces(self, track: Track, playlist: MediaPlaylist) -> Iterator[Piece]:
-        for segment in playlist.segments:
-            where = f"{track.path}:{segment.line}"
-            path = self._resolve(track.path, segment.uri, where)
-            yield Piece(where if segment.byte_range else (path or where), segment, path)
+        self._note_uris(track.path, body)
+        track.pieces = list(_pieces(track.path, track.playlist))
 
     def _files_of_segments(self) -> dict[str, list[tuple[Track, Piece]]]:
         """Every segment file once, with all that is to be measured in it."""
@@ -202,6 +214,9 @@ class _Loader:
         if whole is None:
             self._found.unreadable.append((piece.where, f"{path} was never written"))
             return
+        if part and part.end > whole.size:
+            self._found.unreadable.append((piece.where, _beyond(path, whole.size, part)))
+            return
         piece.size = part.size if part else whole.size
         tables = piece.segment.map[1] if piece.segment.map else None
         if measure is None:
@@ -213,26 +228,56 @@ class _Loader:
 
     async def _measure(self, track: Track, piece: Piece, path: str, body: bytes) -> None:
         """Measure one piece; what many overlapping ranges of one file cost is bounded by the total, too."""
-        part = _cut(body, piece.segment.byte_range)
-        self._left -= len(part)
+        try:
+            part = cut(path, body, piece.segment.byte_range)
+            header = await self._header(track, piece, path, body)
+        except UnreadableError as error:
+            self._found.unreadable.append((piece.where, str(error)))
+            return
+        self._left -= len(header) + len(part)
         if self._left < 0:
             self._found.unreadable.append((piece.where, f"more than {self._limits.total_bytes} bytes in all"))
             return
-        header = b""
-        if piece.segment.map:
-            uri, byte_range = piece.segment.map
-            header = await self._map(track, piece, uri, byte_range, path, body)
         await asyncio.to_thread(_measure, piece, header, part)
 
-    async def _map(
-        self, track: Track, piece: Piece, uri: str, byte_range: ByteRange | None, path: str, body: bytes
-    ) -> bytes:
-        """The bytes of an EXT-X-MAP, mostly of the file at hand."""
-        map_path = self._resolve(track.path, uri, piece.where)
+    async def _header(self, track: Track, piece: Piece, path: str, body: bytes) -> bytes:
+        """The bytes of the piece's EXT-X-MAP, mostly of the file at hand. Raises UnreadableError."""
+        if piece.segment.map is None:
+            return b""
+        uri, byte_range = piece.segment.map
+        map_path = resolve(track.path, uri)
         if map_path == path:
-            return _cut(body, byte_range)
+            return cut(path, body, byte_range)
         other = await self._get(map_path, piece.where, self._limits.segment_bytes) if map_path else None
-        return _cut(other or b"", byte_range)
+        return b"" if map_path is None or other is None else cut(map_path, other, byte_range)
+
+    async def _load_others(self) -> None:
+        """What is not judged must at least answer; a playlist among it may name more."""
+        found, limit = self._found, self._limits.segments
+        asked = {*found.answers, *found.tracks}
+        asked.update(piece.path for track in found.tracks.values() for piece in track.pieces if piece.path)
+        left = limit
+        while others := [item for item in found.referenced.items() if item[0] not in asked]:
+            if len(others) > left:
+                found.unreadable.append((found.master_path, f"more than {limit} other files"))
+                return
+            left -= len(others)
+            asked.update(path for path, _ in others)
+            await self._each(others, self._load_other)
+
+    async def _load_other(self, item: tuple[str, str]) -> None:
+        path, where = item
+        body = await self._get(path, where, self._limits.segment_bytes)
+        if body and body.startswith(b"#EXTM3U"):
+            self._note_uris(path, body)
+
+    async def _files(self) -> frozenset[str] | None:
+        """What there is; a directory that cannot be listed is noted, and nothing is known to be there."""
+        try:
+            return await self._source.files()
+        except UnreadableError as error:
+            self._found.unreadable.append((self._found.master_path, str(error)))
+            return frozenset()
 
     async def _load_boards(self) -> None:
         limits = self._limits
@@ -243,22 +288,46 @@ class _Loader:
         """What only HTTP can be asked: a range, a revalidation, a file that is not there."""
         found, master = self._found, self._found.master_path
         etag = found.answers[master].headers.get("etag", "")
-        segment = next((p.path for t in found.tracks.values() for p in t.pieces if p.path), None)
+        paths = (piece.path for track in found.tracks.values() for piece in track.pieces if piece.size)
+        segment = next(paths, None)
         probes: dict[str, tuple[str, dict[str, str]]] = {"404": (MISSING_NAME, {})}
-        if etag:
+        if etag and len(etag) < _HEADER_CHARACTERS:
             probes["304"] = (master, {"if-none-match": etag})
         if segment:
-            probes["206"] = (segment, {"range": "bytes=0-187"})
+            probes["206"] = (segment, {"range": f"bytes=0-{PROBED_BYTES - 1}"})
         for name, (path, headers) in probes.items():
             try:
                 resource = await self._source.read(path, limit=self._limits.segment_bytes, headers=headers)
             except UnreadableError:
                 continue
-            found.probes[name] = Answer(resource.status, resource.headers, len(resource.body))
+            found.probes[name] = path, _answer(resource)
 
 
-def _cut(body: bytes, byte_range: ByteRange | None) -> bytes:
-    return body if byte_range is None else body[byte_range.offset : byte_range.offset + byte_range.size]
+def _pieces(playlist_path: str, playlist: MediaPlaylist) -> Iterator[Piece]:
+    for segment in playlist.segments:
+        where = f"{playlist_path}:{segment.line}"
+        path = resolve(playlist_path, segment.uri)
+        yield Piece(where if segment.byte_range else (path or where), segment, path)
+
+
+def _answer(resource: Resource) -> Answer:
+    kept = {
+        name: resource.headers[name][:_HEADER_CHARACTERS] for name in _HEADERS if name in resource.headers
+    }
+    return Answer(resource.status, kept, len(resource.body))
+
+
+def cut(path: str, body: bytes, byte_range: ByteRange | None) -> bytes:
+    """The range of the file's body, or all of it. Raises UnreadableError when the file ends before."""
+    if byte_range is None:
+        return body
+    if byte_range.end > len(body):
+        raise UnreadableError(_beyond(path, len(body), byte_range))
+    return body[byte_range.offset : byte_range.end]
+
+
+def _beyond(path: str, size: int, byte_range: ByteRange) -> str:
+    return f"{path} has {size} bytes, the byte range ends at {byte_range.end}"
 
 
 def _measure(piece: Piece, header: bytes, body: bytes) -> None:

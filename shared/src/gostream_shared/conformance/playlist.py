@@ -34,6 +34,11 @@ class ByteRange:
     offset: int
     size: int
 
+    @property
+    def end(self) -> int:
+        """The first byte after it."""
+        return self.offset + self.size
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:

@@ -113,9 +113,12 @@ class Presentation:
     unparsed: list[tuple[str, str]] = field(default_factory=list)  # (where, why)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     escaping: list[tuple[str, str]] = field(default_factory=list)
+    referenced: dict[str, str] = field(default_factory=dict)  # path → where it is named first
     over_http: bool = False
     answers: dict[str, Answer] = field(default_factory=dict)  # by path
-    probes: dict[str, Answer] = field(default_factory=dict)  # by what was asked: "206", "304", "404"
+    probes: dict[str, tuple[str, Answer]] = field(
+        default_factory=dict
+    )  # by what was asked, "206", "304" or "404": (path, answer)
     files: frozenset[str] | None = None
 
     def sound_of(self, variant: Variant, track: Track) -> list[Track]:

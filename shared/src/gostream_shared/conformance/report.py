@@ -12,10 +12,11 @@ MAX_FINDINGS = 50  # kept of one rule: a thousand segments with one fault are on
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A rule and where it is broken; at most MAX_FINDINGS places."""
+    """A rule and where it is broken: at most MAX_FINDINGS places, and how many more there are."""
 
     rule: Rule
     findings: tuple[Finding, ...]
+    more: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Report:
                     "says": outcome.rule.says,
                     "passed": not outcome.findings,
                     "findings": [{"where": f.where, "why": f.why} for f in outcome.findings],
+                    "more": outcome.more,
                 }
                 for outcome in self.outcomes
             ],
@@ -52,4 +54,9 @@ class Report:
 
 def judge(presentation: Presentation, rules: Iterable[Rule]) -> Report:
     """Apply the rules."""
-    return Report(tuple(Outcome(r, tuple(islice(r.check(presentation), MAX_FINDINGS))) for r in rules))
+    return Report(tuple(_outcome(rule, presentation) for rule in rules))
+
+
+def _outcome(rule: Rule, presentation: Presentation) -> Outcome:
+    findings = rule.check(presentation)
+    return Outcome(rule, tuple(islice(findings, MAX_FINDINGS)), sum(1 for _ in findings))

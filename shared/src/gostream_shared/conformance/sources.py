@@ -1,14 +1,19 @@
 """Where a tree is read from: a directory, a web server, or whatever implements Source."""
 
 import asyncio
+import os
 import posixpath
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from gostream_shared.conformance.errors import UnreadableError
+
+_ENCODED_DOT = re.compile("%2e", re.IGNORECASE)
+ORIGIN = "https://player.example"  # whose page asks
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,7 @@ class Source(Protocol):
         ...
 
     async def files(self) -> frozenset[str] | None:
-        """Every path there is, or None when this cannot be known."""
+        """Every file there is, or None when this cannot be known. Raises UnreadableError."""
         ...
 
 
@@ -42,10 +47,10 @@ class DirectorySource:
 
     def __init__(self, directory: Path, *, master: str = "master.m3u8") -> None:
         self._root = directory.resolve()
-        self.master = master
+        self.master = quote(master)
 
     async def read(self, path: str, *, limit: int, headers: Mapping[str, str] | None = None) -> Resource:
-        return Resource(await asyncio.to_thread(self._read, unquote(path), limit))
+        return Resource(await asyncio.to_thread(self._read, file_of(path), limit))
 
     async def files(self) -> frozenset[str] | None:
         return await asyncio.to_thread(self._files)
@@ -60,11 +65,17 @@ class DirectorySource:
             with file.open("rb") as opened:
                 return opened.read(limit)
         except (OSError, ValueError) as error:
-            raise UnreadableError(f"{path} cannot be read: {type(error).__name__}") from None
+            raise UnreadableError(f"{path} cannot be read: {_in_words(error)}") from None
 
     def _files(self) -> frozenset[str]:
-        found = (path for path in self._root.rglob("*") if path.is_file())
-        return frozenset(path.relative_to(self._root).as_posix() for path in found)
+        try:
+            return frozenset(path.relative_to(self._root).as_posix() for path in self._walk())
+        except OSError as error:
+            raise UnreadableError(f"{error.filename} cannot be looked at: {_in_words(error)}") from None
+
+    def _walk(self) -> Iterator[Path]:
+        for folder, _, names in os.walk(self._root, onerror=_raise):
+            yield from (path for name in names if (path := Path(folder, name)).is_file())
 
 
 class WrittenSource:
@@ -78,7 +89,7 @@ class WrittenSource:
         self.master = master
 
     async def read(self, path: str, *, limit: int, headers: Mapping[str, str] | None = None) -> Resource:
-        content = self._contents.get(path)
+        content = self._contents.get(file_of(path))
         if content is None or len(content) > limit:
             raise UnreadableError(f"{path} was never written, or is larger than {limit} bytes")
         return Resource(content)
@@ -106,22 +117,52 @@ class HttpSource:
         self._fetch = fetch
 
     async def read(self, path: str, *, limit: int, headers: Mapping[str, str] | None = None) -> Resource:
-        return await self._fetch(self._base + path, headers or {}, limit)
+        asked = {"origin": ORIGIN, "accept-encoding": "identity", **(headers or {})}
+        return await self._fetch(self._base + path, asked, limit)
 
     async def files(self) -> frozenset[str] | None:
         return None
 
 
+def joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Headers by their lower-case names; those that stand twice in one, as RFC 9110 5.3 reads them."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        key = name.lower()
+        found[key] = f"{found[key]}, {value}" if key in found else value
+    return found
+
+
 def resolve(playlist: str, uri: str) -> str | None:
-    """The path of `uri` as written in the playlist at path `playlist`; None when it leaves the tree."""
+    """The path of `uri` as written in the playlist at path `playlist`; None when it leaves the tree.
+
+    Dots are followed as browsers follow them, also as %2e; the fragment is no part of what is asked for.
+    """
     try:
         parts = urlsplit(uri)
     except ValueError:
         return None
-    plain = unquote(parts.path)
-    if parts.scheme or parts.netloc or parts.fragment or not plain or plain.startswith("/"):
+    if parts.scheme or parts.netloc or not parts.path or unquote(parts.path).startswith("/"):
         return None
-    if "\\" in plain or ".." in plain.split("/") or any(ord(letter) < 32 for letter in plain):
+    dotted = _ENCODED_DOT.sub(".", parts.path)
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(playlist.partition("?")[0]), dotted))
+    plain = unquote(path)
+    if "\\" in plain or ".." in plain.split("/"):
         return None
-    path = posixpath.normpath(posixpath.join(posixpath.dirname(playlist.partition("?")[0]), parts.path))
+    if any(ord(letter) < 32 for letter in plain):
+        return None
     return f"{path}?{parts.query}" if parts.query else path
+
+
+def file_of(path: str) -> str:
+    """The file that a path names, as web servers look for it: decoded, and without the query."""
+    return unquote(path.partition("?")[0])
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _in_words(error: OSError | ValueError) -> str:
+    reason = error.strerror if isinstance(error, OSError) else None
+    return reason.lower() if reason else "no file can have this name"

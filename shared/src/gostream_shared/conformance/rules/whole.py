@@ -3,8 +3,10 @@
 import posixpath
 from collections.abc import Iterator
 
+from gostream_shared.conformance.load import PROBED_BYTES
 from gostream_shared.conformance.presentation import Answer, Presentation
 from gostream_shared.conformance.rules.rule import Finding, RuleBook
+from gostream_shared.conformance.sources import ORIGIN, file_of
 
 MEDIA_TYPES = {
     ".m3u8": frozenset({"application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl"}),
@@ -20,7 +22,7 @@ _book = RuleBook()
 
 
 def _suffix(path: str) -> str:
-    return posixpath.splitext(path.partition("?")[0])[1]
+    return posixpath.splitext(file_of(path))[1]
 
 
 @_book.must(
@@ -30,12 +32,11 @@ def no_stray_files(p: Presentation) -> Iterator[Finding]:
     """Directories that hold nothing referenced are another version's, and another publication's business."""
     if p.files is None or not p.tracks:
         return
-    referenced = {p.master_path, *p.tracks}
-    referenced |= {piece.path for track in p.tracks.values() for piece in track.pieces if piece.path}
-    live = {posixpath.dirname(path) for path in referenced}
-    for path in sorted(p.files - referenced):
-        if posixpath.dirname(path) in live and _suffix(path) in _LISTED:
-            yield Finding(path, "nothing refers to it")
+    referenced = {file_of(path) for path in (p.master_path, *p.referenced)}
+    live = {posixpath.dirname(file) for file in referenced if posixpath.splitext(file)[1] in _LISTED}
+    for file in sorted(p.files - referenced):
+        if posixpath.dirname(file) in live and posixpath.splitext(file)[1] in _LISTED:
+            yield Finding(file, "nothing refers to it")
 
 
 @_book.must("whole.media-types", "10.4", "playlists, segments and storyboards carry their media types")
@@ -47,24 +48,48 @@ def media_types(p: Presentation) -> Iterator[Finding]:
             yield Finding(path, f"Content-Type is {said or 'missing'}")
 
 
-@_book.must("whole.gzip", "10.1", "playlists are sent compressed to those who accept it")
+@_book.must("whole.gzip", "10.1", "playlists are sent compressed to those who accept it, all else as it is")
 def gzip(p: Presentation) -> Iterator[Finding]:
     for path, answer in _good_answers(p):
-        large = _suffix(path) == ".m3u8" and answer.size >= WORTH_COMPRESSING
-        if large and answer.headers.get("content-encoding") != "gzip":
+        encoding = answer.headers.get("content-encoding", "identity").strip().lower()
+        if _suffix(path) != ".m3u8":
+            if encoding != "identity":
+                yield Finding(path, f"Content-Encoding is {encoding}, identity was asked for")
+        elif answer.size >= WORTH_COMPRESSING and encoding != "gzip":
             yield Finding(path, "is not compressed")
 
 
 @_book.must("whole.cors", "gostream", "every answer, errors too, may be read by pages of other origins")
 def cors(p: Presentation) -> Iterator[Finding]:
     for path, answer in _good_answers(p):
-        if _CORS not in answer.headers:
-            yield Finding(path, "no Access-Control-Allow-Origin")
-    for asked, answer in p.probes.items():
-        if str(answer.status) != asked:
-            yield Finding(p.master_path, f"asked for a {asked}, the answer was {answer.status}")
-        elif _CORS not in answer.headers:
-            yield Finding(p.master_path, f"no Access-Control-Allow-Origin on {asked}")
+        yield from _allowed(path, answer)
+    for asked, (path, answer) in p.probes.items():
+        missing = asked == "404" and 400 <= answer.status < 500  # stores may say 403 of what is not there
+        if str(answer.status) != asked and not missing:
+            yield Finding(path, f"asked for a {asked}, the answer was {answer.status}")
+            continue
+        yield from _allowed(path, answer, f" on {asked}")
+        if asked == "206":
+            yield from _range_fits(p, path, answer)
+
+
+def _allowed(path: str, answer: Answer, when: str = "") -> Iterator[Finding]:
+    """Browsers take nothing but the one or the other, and take it once."""
+    said = answer.headers.get(_CORS)
+    if said is None:
+        yield Finding(path, f"no Access-Control-Allow-Origin{when}")
+    elif said not in {"*", ORIGIN}:
+        yield Finding(path, f"Access-Control-Allow-Origin is {said!r}{when}")
+
+
+def _range_fits(p: Presentation, path: str, answer: Answer) -> Iterator[Finding]:
+    """The part that was asked for, of the size that the whole has."""
+    said, size = answer.headers.get("content-range", ""), p.answers[path].size
+    wanted = min(PROBED_BYTES, size)
+    if said not in {f"bytes 0-{wanted - 1}/{total}" for total in (size, "*")}:
+        yield Finding(path, f"Content-Range is {said!r}, asked for the first {wanted} bytes of {size}")
+    elif answer.size != wanted:
+        yield Finding(path, f"{answer.size} bytes came, asked for the first {wanted}")
 
 
 @_book.must("whole.no-redirects", "8.18", "nothing is redirected")
