@@ -91,8 +91,6 @@ def one_variant(tree: Path) -> None:
 
 def swapped_variants(tree: Path) -> None:
     write_master(tree, rungs=("180p", "360p"))
-    edit(MASTER, "v1/360p/iframes.m3u8", "v1/180p/iframes.m3u8")(tree)
-    edit(MASTER, 'CODECS="avc1.64001e",RESOLUTION=640x360', 'CODECS="avc1.64000d",RESOLUTION=320x180')(tree)
 
 
 def without_boundary(tree: Path) -> None:
