@@ -13,6 +13,7 @@ from .trees import encode_audio, encode_video, write_iframes, write_master
 
 Spoil = Callable[[Path], None]
 MASTER, TOP, LOW, SOUND = "master.m3u8", "v1/360p", "v1/180p", "v1/audio"
+STILLS = "v1/180p/iframes.m3u8"
 CUES, SHEET = "v1/storyboard.vtt", "v1/storyboard.jpg"
 
 
@@ -136,18 +137,21 @@ def tables_last(data: bytearray) -> bytes:
     return bytes(data[:PACKET] + data[3 * PACKET :] + data[PACKET : 3 * PACKET])
 
 
-def shifted_range(tree: Path) -> None:
-    """The first range ends one packet too soon."""
-    file = tree / LOW / "iframes.m3u8"
-    size = int(re.findall(r"EXT-X-BYTERANGE:(\d+)", file.read_text())[0])
-    edit(f"{LOW}/iframes.m3u8", f"BYTERANGE:{size}@", f"BYTERANGE:{size - PACKET - 1}@")(tree)
+def moved_range(*, begin: int = 0, end: int = 0) -> Spoil:
+    """The second range begins and ends that many bytes later; it is the first with pictures before it."""
+
+    def spoil(tree: Path) -> None:
+        text = (tree / STILLS).read_text()
+        size, offset = map(int, re.findall(r"EXT-X-BYTERANGE:(\d+)@(\d+)", text)[1])
+        edit(STILLS, f"{size}@{offset}", f"{size + end - begin}@{offset + begin}")(tree)
+
+    return spoil
 
 
-def widened_range(tree: Path) -> None:
-    """The first range goes on for a second."""
-    file = tree / LOW / "iframes.m3u8"
-    size = int(re.findall(r"EXT-X-BYTERANGE:(\d+)", file.read_text())[0])
-    edit(f"{LOW}/iframes.m3u8", f"BYTERANGE:{size}@", f"BYTERANGE:{size + 60 * PACKET}@")(tree)
+def one_variant_twice(tree: Path) -> None:
+    write_master(tree, rungs=("360p", "360p"))
+    edit(MASTER, "640x360", "1280x720", count=2)(tree)
+    (tree / LOW / "playlist.m3u8").unlink()
 
 
 def dependent(tree: Path) -> None:
@@ -212,6 +216,7 @@ DEFECTS = [
         "master.frame-rate",
         edit(MASTER, "FRAME-RATE=25.000", "FRAME-RATE=29.970"),
     ),
+    Defect("FRAME-RATE a thousandth off", "master.frame-rate", edit(MASTER, "25.000", "25.025")),
     Defect("no FRAME-RATE", "master.frame-rate", edit(MASTER, ",FRAME-RATE=25.000", "")),
     Defect(
         "no AVERAGE-BANDWIDTH", "master.average-bandwidth", edit(MASTER, "AVERAGE-BANDWIDTH=", "X-AVERAGE=")
@@ -227,12 +232,23 @@ DEFECTS = [
         edit(MASTER, "STREAM-INF:BANDWIDTH=", "STREAM-INF:BANDWIDTH=1"),
     ),
     Defect(
+        "BANDWIDTH of an I-frame list is a wish",
+        "master.bandwidth",
+        edit(MASTER, "I-FRAME-STREAM-INF:BANDWIDTH=", "I-FRAME-STREAM-INF:BANDWIDTH=1"),
+    ),
+    Defect(
         "one segment twenty times its size",
         "master.peak-to-average",
         padded,
         frozenset({"master.first-variant"}),
     ),
     Defect("only one variant", "master.several-variants", one_variant, frozenset({"master.resolution"})),
+    Defect(
+        "one variant twice",
+        "master.several-variants",
+        one_variant_twice,
+        frozenset({"master.resolution"}),
+    ),
     Defect("one rung is 4:3", "master.one-aspect", reencoded("180p", options=("-vf", "setsar=4/3"))),
     Defect("smallest variant first", "master.first-variant", swapped_variants),
     Defect("independence not promised", "master.independent-segments", dependent),
@@ -243,6 +259,20 @@ DEFECTS = [
         frozenset({"master.codecs", "master.bandwidth", "master.average-bandwidth"}),
     ),
     Defect("no default sound", "master.audio-groups", edit(MASTER, "DEFAULT=YES", "DEFAULT=NO")),
+    Defect(
+        "subtitles that are not there",
+        "master.groups",
+        edit(MASTER, 'AUDIO="aac"', 'AUDIO="aac",SUBTITLES="none"'),
+    ),
+    Defect(
+        "two renditions of one name",
+        "master.groups",
+        edit(
+            MASTER,
+            "#EXT-X-STREAM-INF",
+            f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="aac",NAME="Main",URI="{SOUND}/playlist.m3u8"\n#EXT-X-STREAM-INF',
+        ),
+    ),
     Defect(
         "no I-frame playlist",
         "master.iframes",
@@ -306,8 +336,13 @@ DEFECTS = [
         "media.no-discontinuity",
         edit(f"{TOP}/playlist.m3u8", "#EXTINF:2", "#EXT-X-DISCONTINUITY\n#EXTINF:2"),
     ),
-    Defect("a range that cuts its picture", "media.iframe-ranges", shifted_range),
-    Defect("a range of two pictures", "media.iframe-ranges", widened_range),
+    Defect("a range that ends within a packet", "media.iframe-ranges", moved_range(end=-PACKET - 1)),
+    Defect(
+        "a range of two pictures",
+        "media.iframe-ranges",
+        moved_range(end=60 * PACKET),
+        frozenset({"master.bandwidth"}),
+    ),
     Defect(
         "an I-frame list not called so",
         "media.iframe-ranges",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from gostream_shared.conformance.boards import BoardLoader
+from gostream_shared.conformance.codecs import is_sound, is_unsupported
 from gostream_shared.conformance.errors import (
     MalformedError,
     PlaylistError,
@@ -125,17 +126,29 @@ class _Loader:
     def _place_tracks(self, master: MasterPlaylist) -> None:
         found = self._found
         for rendition in master.renditions:
-            if rendition.kind != "AUDIO" or not rendition.uri:
+            if rendition.kind != "AUDIO":
                 continue
-            if track := self._track(Kind.AUDIO, rendition.uri, rendition.line):
-                found.audio_tracks.setdefault(rendition.group, []).append(track)
-        for variants, kind, placed in (
-            (master.variants, Kind.VIDEO, found.variant_tracks),
-            (master.iframes, Kind.IFRAMES, found.iframe_tracks),
-        ):
-            for variant in variants:
-                if track := self._track(kind, variant.uri, variant.line):
-                    placed.append((variant, track))
+            group = found.audio_tracks.setdefault(rendition.group, [])
+            if not rendition.uri:
+                group.append(None)
+            elif track := self._track(Kind.AUDIO, rendition.uri, rendition.line):
+                group.append(track)
+        for variant in master.variants:
+            kind = Kind.AUDIO if variant.audio_only else Kind.VIDEO
+            if track := self._track(kind, variant.uri, variant.line):
+                found.variant_tracks.append((variant, track))
+        for variant in master.iframes:
+            if track := self._track(Kind.IFRAMES, variant.uri, variant.line):
+                found.iframe_tracks.append((variant, track))
+        self._mark_unsupported()
+
+    def _mark_unsupported(self) -> None:
+        """What CODECS tells; measuring it would only say in other words that it is neither H.264 nor AAC."""
+        found = self._found
+        for variant, track in (*found.variant_tracks, *found.iframe_tracks):
+            for codec in filter(is_unsupported, variant.codecs):
+                for holder in found.sound_of(variant, track) if is_sound(codec) else [track]:
+                    holder.unsupported = codec
 
     def _track(self, kind: Kind, uri: str, line: int) -> Track | None:
         where = f"{self._found.master_path}:{line}"
@@ -157,6 +170,7 @@ class _Loader:
             self._found.unparsed.append((track.path, str(error)))
             return
         track.pieces = list(self._pieces(track, track.playlist))
+        track.unsupported = track.playlist.unsupported or track.unsupported
 
     def _pieces(self, track: Track, playlist: MediaPlaylist) -> Iterator[Piece]:
         for segment in playlist.segments:
@@ -190,6 +204,9 @@ class _Loader:
             return
         twins: dict[object, Piece] = {}
         for track, piece in uses:
+            if track.unsupported:
+                piece.size = len(_cut(body, piece.segment.byte_range))
+                continue
             twin = twins.setdefault((track.path, piece.segment.map, piece.segment.byte_range), piece)
             if twin is piece:
                 await self._measure(track, piece, path, body)
