@@ -148,6 +148,36 @@ def moved_range(*, begin: int = 0, end: int = 0) -> Spoil:
     return spoil
 
 
+def one_still_for_all(tree: Path) -> None:
+    """All entries of a segment are its first key frame."""
+    text = (tree / STILLS).read_text()
+    first, *others = re.findall(r"\d+@\d+(?=\nseg0)", text)
+    for other in others:
+        edit(STILLS, other, first)(tree)
+
+
+def fewer_stills(tree: Path) -> None:
+    """Only the first key frame of each segment, each shown as long as before."""
+    text = (tree / STILLS).read_text()
+    write(tree / STILLS, re.sub(r"#EXTINF.*\n#EXT-X-BYTERANGE:\d+@(?!564\n).*\nseg.*\n", "", text))
+
+
+def stills_backwards(tree: Path) -> None:
+    head, *segments = (tree / STILLS).read_text().removesuffix("#EXT-X-ENDLIST\n").split("#EXT-X-MAP")
+    backwards = "".join(f"#EXT-X-MAP{segment}" for segment in reversed(segments))
+    write(tree / STILLS, f"{head}{backwards}#EXT-X-ENDLIST\n")
+
+
+def without_still(segment: str) -> Spoil:
+    """That segment, of one key frame or several, has lost its first."""
+
+    def spoil(tree: Path) -> None:
+        text = (tree / STILLS).read_text()
+        write(tree / STILLS, re.sub(rf"#EXTINF.*\n.*\n{segment}\n", "", text, count=1))
+
+    return spoil
+
+
 def one_variant_twice(tree: Path) -> None:
     write_master(tree, rungs=("360p", "360p"))
     edit(MASTER, "640x360", "1280x720", count=2)(tree)
@@ -336,13 +366,47 @@ DEFECTS = [
         "media.no-discontinuity",
         edit(f"{TOP}/playlist.m3u8", "#EXTINF:2", "#EXT-X-DISCONTINUITY\n#EXTINF:2"),
     ),
+    Defect(
+        "encrypted",
+        "media.supported",
+        edit(f"{TOP}/playlist.m3u8", "#EXTINF", '#EXT-X-KEY:METHOD=AES-128,URI="key"\n#EXTINF'),
+    ),
+    Defect(
+        "encrypted, says the master",
+        "media.supported",
+        edit(MASTER, "#EXT-X-MEDIA", '#EXT-X-SESSION-KEY:METHOD=AES-128,URI="key"\n#EXT-X-MEDIA'),
+    ),
+    Defect("HEVC", "media.supported", edit(MASTER, "avc1.64001e", "hvc1.1.6.L60.90")),
+    Defect("AC-3", "media.supported", edit(MASTER, "mp4a.40.2", "ac-3", count=2)),
     Defect("a range that ends within a packet", "media.iframe-ranges", moved_range(end=-PACKET - 1)),
+    Defect("a range without the last packet", "media.iframe-ranges", moved_range(end=-PACKET)),
+    Defect("a range of half a picture", "media.iframe-ranges", moved_range(end=-12 * PACKET)),
+    Defect(
+        "a range that begins in the picture before", "media.iframe-ranges", moved_range(begin=-5 * PACKET)
+    ),
     Defect(
         "a range of two pictures",
         "media.iframe-ranges",
         moved_range(end=60 * PACKET),
         frozenset({"master.bandwidth"}),
     ),
+    Defect(
+        "an ordinary playlist for I-frames",
+        "media.iframe-ranges",
+        edit(MASTER, "180p/iframes.m3u8", "180p/playlist.m3u8"),
+        frozenset({"master.bandwidth", "whole.no-stray-files"}),
+    ),
+    Defect(
+        "I-frames shown too shortly",
+        "media.iframe-timeline",
+        edit(STILLS, "EXTINF:2.0", "EXTINF:0.1", count=-1),
+        frozenset({"master.bandwidth"}),
+    ),
+    Defect("one key frame again and again", "media.iframe-timeline", one_still_for_all),
+    Defect("fewer key frames", "media.iframe-timeline", fewer_stills),
+    Defect("key frames backwards", "media.iframe-timeline", stills_backwards),
+    Defect("the first I-frame missing", "media.iframe-timeline", without_still("seg0.ts")),
+    Defect("the last I-frame missing", "media.iframe-timeline", without_still("seg2.ts")),
     Defect(
         "an I-frame list not called so",
         "media.iframe-ranges",
@@ -381,6 +445,7 @@ DEFECTS = [
                 "segments.keys-aligned",
                 "segments.key-interval",
                 "segments.sound-in-step",
+                "media.iframe-timeline",
             }
         ),
     ),
