@@ -89,6 +89,14 @@ async def test_the_peak_of_a_playlist_is_looked_for_once_however_many_variants_s
     assert len(calls) == 4
 
 
+async def test_what_is_encrypted_is_called_so_and_nothing_else(tree: Path) -> None:
+    edit(f"{TOP}/playlist.m3u8", "#EXTINF", '#EXT-X-KEY:METHOD=AES-128,URI="key"\n#EXTINF')(tree)
+    for segment in (tree / TOP).glob("*.ts"):
+        segment.write_bytes(bytes(255 - byte for byte in segment.read_bytes()) + b"padding")
+
+    assert await broken_in(tree) == [f"media.supported {TOP}/playlist.m3u8: unsupported: encrypted"]
+
+
 async def test_a_range_is_judged_by_itself_where_its_segment_was_not_measured(tree: Path) -> None:
     edit(STILLS, 'URI="seg2.ts"', 'URI="still.ts"')(tree)
     edit(STILLS, "seg2.ts\n#EXT-X-ENDLIST", "still.ts\n#EXT-X-ENDLIST")(tree)

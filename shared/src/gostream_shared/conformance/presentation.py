@@ -48,7 +48,7 @@ class Piece:
 class Track:
     """One media playlist and its segments.
 
-    Its figures are taken once, by the rules, when it is complete: a thousand variants may share a track.
+    Its figures are taken once, when it is complete: hundreds of variants may share a track.
     """
 
     kind: Kind
@@ -96,9 +96,7 @@ class Track:
         if frames < 2 or ticks <= 0 or shortest <= 0:
             return None
         average, longest = frames * CLOCK / ticks, max(video.longest_gap for video in videos)
-        if (
-            longest - shortest <= 1
-        ):  # one rate, but in whole ticks: some muxers make all frames a tick too long
+        if longest - shortest <= 1:  # one rate; in whole ticks, all frames may be one too long
             slack = DECIMALS_TOLERANCE + average**2 / CLOCK
             return average - slack, average + slack
         return average * (1 - UNSTEADY_TOLERANCE), max(average, CLOCK / shortest) * (1 + UNSTEADY_TOLERANCE)
@@ -150,9 +148,7 @@ class Presentation:
     tracks: dict[str, Track] = field(default_factory=dict)  # by path
     variant_tracks: list[tuple[Variant, Track]] = field(default_factory=list)
     iframe_tracks: list[tuple[Variant, Track]] = field(default_factory=list)
-    audio_tracks: dict[str, list[Track | None]] = field(
-        default_factory=dict
-    )  # by group; None: in the variant
+    audio_tracks: dict[str, list[Track | None]] = field(default_factory=dict)  # None is in the variant
     boards: list[Board] = field(default_factory=list)
     unparsed: list[tuple[str, str]] = field(default_factory=list)  # (where, why)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
