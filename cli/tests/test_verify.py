@@ -109,7 +109,7 @@ async def test_decode_of_an_encrypted_tree_is_not_tried_and_its_key_not_fetched(
     )
     ran = await gostream("verify", str(copy), "--json", "--decode", FFMPEG_PATH=FFMPEG)
     whys = {rule["id"]: [f["why"] for f in rule["findings"]] for rule in json.loads(ran.stdout)["rules"]}
-    assert whys["whole.decodes"] == whys["whole.frames"] == ["not tried: the segments are encrypted"]
+    assert whys["whole.decodes"] == whys["whole.frames"] == ["not tried: unsupported: encrypted"]
 
 
 async def test_decode_asks_nobody_but_the_server_that_was_checked_and_follows_it_nowhere(

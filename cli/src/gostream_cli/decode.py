@@ -70,9 +70,8 @@ def _hindrance(presentation: Presentation, report: Report) -> str:
     """Why there is nothing to decode, or empty."""
     if any(outcome.findings and outcome.rule.id in _NEEDED for outcome in report.outcomes):
         return "the playlists are broken"
-    if any(track.playlist and track.playlist.encrypted for track in presentation.tracks.values()):
-        return "the segments are encrypted"
-    return ""
+    unsupported = (track.unsupported for track in presentation.tracks.values() if track.unsupported)
+    return next((f"unsupported: {what}" for what in unsupported), "")
 
 
 def _outcome(rule_id: str, says: str, findings: tuple[Finding, ...]) -> Outcome:

@@ -77,6 +77,7 @@ def test_key_frames_every_five_seconds_make_segments_of_five() -> None:
         {"start": 900},
         {"shortest_gap": 1000},
         {"longest_gap": 7200},
+        {"shortest_gap": 3604, "longest_gap": 3604},
         {"frames": 1400},
         {"frames": 1},
     ],

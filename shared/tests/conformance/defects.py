@@ -13,6 +13,7 @@ from .trees import encode_audio, encode_video, write_iframes, write_master
 
 Spoil = Callable[[Path], None]
 MASTER, TOP, LOW, SOUND = "master.m3u8", "v1/360p", "v1/180p", "v1/audio"
+STILLS = "v1/180p/iframes.m3u8"
 CUES, SHEET = "v1/storyboard.vtt", "v1/storyboard.jpg"
 SUBTITLES = '#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="subs",NAME="English",URI="{}"'
 
@@ -97,8 +98,6 @@ def one_variant(tree: Path) -> None:
 
 def swapped_variants(tree: Path) -> None:
     write_master(tree, rungs=("180p", "360p"))
-    edit(MASTER, "v1/360p/iframes.m3u8", "v1/180p/iframes.m3u8")(tree)
-    edit(MASTER, 'CODECS="avc1.64001e",RESOLUTION=640x360', 'CODECS="avc1.64000d",RESOLUTION=320x180')(tree)
 
 
 def without_boundary(tree: Path) -> None:
@@ -144,18 +143,51 @@ def tables_last(data: bytearray) -> bytes:
     return bytes(data[:PACKET] + data[3 * PACKET :] + data[PACKET : 3 * PACKET])
 
 
-def shifted_range(tree: Path) -> None:
-    """The first range ends one packet too soon."""
-    file = tree / LOW / "iframes.m3u8"
-    size = int(re.findall(r"EXT-X-BYTERANGE:(\d+)", file.read_text())[0])
-    edit(f"{LOW}/iframes.m3u8", f"BYTERANGE:{size}@", f"BYTERANGE:{size - PACKET - 1}@")(tree)
+def moved_range(*, begin: int = 0, end: int = 0) -> Spoil:
+    """The second range begins and ends that many bytes later; it is the first with pictures before it."""
+
+    def spoil(tree: Path) -> None:
+        text = (tree / STILLS).read_text()
+        size, offset = map(int, re.findall(r"EXT-X-BYTERANGE:(\d+)@(\d+)", text)[1])
+        edit(STILLS, f"{size}@{offset}", f"{size + end - begin}@{offset + begin}")(tree)
+
+    return spoil
 
 
-def widened_range(tree: Path) -> None:
-    """The first range goes on for a second."""
-    file = tree / LOW / "iframes.m3u8"
-    size = int(re.findall(r"EXT-X-BYTERANGE:(\d+)", file.read_text())[0])
-    edit(f"{LOW}/iframes.m3u8", f"BYTERANGE:{size}@", f"BYTERANGE:{size + 60 * PACKET}@")(tree)
+def one_still_for_all(tree: Path) -> None:
+    """All entries of a segment are its first key frame."""
+    text = (tree / STILLS).read_text()
+    first, *others = re.findall(r"\d+@\d+(?=\nseg0)", text)
+    for other in others:
+        edit(STILLS, other, first)(tree)
+
+
+def fewer_stills(tree: Path) -> None:
+    """Only the first key frame of each segment, each shown as long as before."""
+    text = (tree / STILLS).read_text()
+    write(tree / STILLS, re.sub(r"#EXTINF.*\n#EXT-X-BYTERANGE:\d+@(?!564\n).*\nseg.*\n", "", text))
+
+
+def stills_backwards(tree: Path) -> None:
+    head, *segments = (tree / STILLS).read_text().removesuffix("#EXT-X-ENDLIST\n").split("#EXT-X-MAP")
+    backwards = "".join(f"#EXT-X-MAP{segment}" for segment in reversed(segments))
+    write(tree / STILLS, f"{head}{backwards}#EXT-X-ENDLIST\n")
+
+
+def without_still(segment: str) -> Spoil:
+    """That segment, of one key frame or several, has lost its first."""
+
+    def spoil(tree: Path) -> None:
+        text = (tree / STILLS).read_text()
+        write(tree / STILLS, re.sub(rf"#EXTINF.*\n.*\n{segment}\n", "", text, count=1))
+
+    return spoil
+
+
+def one_variant_twice(tree: Path) -> None:
+    write_master(tree, rungs=("360p", "360p"))
+    edit(MASTER, "640x360", "1280x720", count=2)(tree)
+    (tree / LOW / "playlist.m3u8").unlink()
 
 
 def dependent(tree: Path) -> None:
@@ -220,6 +252,7 @@ DEFECTS = [
         "master.frame-rate",
         edit(MASTER, "FRAME-RATE=25.000", "FRAME-RATE=29.970"),
     ),
+    Defect("FRAME-RATE a thousandth off", "master.frame-rate", edit(MASTER, "25.000", "25.025")),
     Defect("no FRAME-RATE", "master.frame-rate", edit(MASTER, ",FRAME-RATE=25.000", "")),
     Defect(
         "no AVERAGE-BANDWIDTH", "master.average-bandwidth", edit(MASTER, "AVERAGE-BANDWIDTH=", "X-AVERAGE=")
@@ -235,12 +268,23 @@ DEFECTS = [
         edit(MASTER, "STREAM-INF:BANDWIDTH=", "STREAM-INF:BANDWIDTH=1"),
     ),
     Defect(
+        "BANDWIDTH of an I-frame list is a wish",
+        "master.bandwidth",
+        edit(MASTER, "I-FRAME-STREAM-INF:BANDWIDTH=", "I-FRAME-STREAM-INF:BANDWIDTH=1"),
+    ),
+    Defect(
         "one segment twenty times its size",
         "master.peak-to-average",
         padded,
         frozenset({"master.first-variant"}),
     ),
     Defect("only one variant", "master.several-variants", one_variant, frozenset({"master.resolution"})),
+    Defect(
+        "one variant twice",
+        "master.several-variants",
+        one_variant_twice,
+        frozenset({"master.resolution"}),
+    ),
     Defect("one rung is 4:3", "master.one-aspect", reencoded("180p", options=("-vf", "setsar=4/3"))),
     Defect("smallest variant first", "master.first-variant", swapped_variants),
     Defect("independence not promised", "master.independent-segments", dependent),
@@ -251,6 +295,20 @@ DEFECTS = [
         frozenset({"master.codecs", "master.bandwidth", "master.average-bandwidth"}),
     ),
     Defect("no default sound", "master.audio-groups", edit(MASTER, "DEFAULT=YES", "DEFAULT=NO")),
+    Defect(
+        "subtitles that are not there",
+        "master.groups",
+        edit(MASTER, 'AUDIO="aac"', 'AUDIO="aac",SUBTITLES="none"'),
+    ),
+    Defect(
+        "two renditions of one name",
+        "master.groups",
+        edit(
+            MASTER,
+            "#EXT-X-STREAM-INF",
+            f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="aac",NAME="Main",URI="{SOUND}/playlist.m3u8"\n#EXT-X-STREAM-INF',
+        ),
+    ),
     Defect(
         "no I-frame playlist",
         "master.iframes",
@@ -326,8 +384,47 @@ DEFECTS = [
         "media.no-discontinuity",
         edit(f"{TOP}/playlist.m3u8", "#EXTINF:2", "#EXT-X-DISCONTINUITY\n#EXTINF:2"),
     ),
-    Defect("a range that cuts its picture", "media.iframe-ranges", shifted_range),
-    Defect("a range of two pictures", "media.iframe-ranges", widened_range),
+    Defect(
+        "encrypted",
+        "media.supported",
+        edit(f"{TOP}/playlist.m3u8", "#EXTINF", '#EXT-X-KEY:METHOD=AES-128,URI="seg0.ts"\n#EXTINF'),
+    ),
+    Defect(
+        "encrypted, says the master",
+        "media.supported",
+        edit(MASTER, "#EXT-X-MEDIA", '#EXT-X-SESSION-KEY:METHOD=AES-128,URI="master.m3u8"\n#EXT-X-MEDIA'),
+    ),
+    Defect("HEVC", "media.supported", edit(MASTER, "avc1.64001e", "hvc1.1.6.L60.90")),
+    Defect("AC-3", "media.supported", edit(MASTER, "mp4a.40.2", "ac-3", count=2)),
+    Defect("a range that ends within a packet", "media.iframe-ranges", moved_range(end=-PACKET - 1)),
+    Defect("a range without the last packet", "media.iframe-ranges", moved_range(end=-PACKET)),
+    Defect("a range of half a picture", "media.iframe-ranges", moved_range(end=-12 * PACKET)),
+    Defect(
+        "a range that begins in the picture before", "media.iframe-ranges", moved_range(begin=-5 * PACKET)
+    ),
+    Defect(
+        "a range of two pictures",
+        "media.iframe-ranges",
+        moved_range(end=60 * PACKET),
+        frozenset({"master.bandwidth"}),
+    ),
+    Defect(
+        "an ordinary playlist for I-frames",
+        "media.iframe-ranges",
+        edit(MASTER, "180p/iframes.m3u8", "180p/playlist.m3u8"),
+        frozenset({"master.bandwidth", "whole.no-stray-files"}),
+    ),
+    Defect(
+        "I-frames shown too shortly",
+        "media.iframe-timeline",
+        edit(STILLS, "EXTINF:2.0", "EXTINF:0.1", count=-1),
+        frozenset({"master.bandwidth"}),
+    ),
+    Defect("one key frame again and again", "media.iframe-timeline", one_still_for_all),
+    Defect("fewer key frames", "media.iframe-timeline", fewer_stills),
+    Defect("key frames backwards", "media.iframe-timeline", stills_backwards),
+    Defect("the first I-frame missing", "media.iframe-timeline", without_still("seg0.ts")),
+    Defect("the last I-frame missing", "media.iframe-timeline", without_still("seg2.ts")),
     Defect(
         "an I-frame list not called so",
         "media.iframe-ranges",
@@ -366,6 +463,7 @@ DEFECTS = [
                 "segments.keys-aligned",
                 "segments.key-interval",
                 "segments.sound-in-step",
+                "media.iframe-timeline",
             }
         ),
     ),

@@ -2,6 +2,8 @@
 
 import re
 import subprocess
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -9,6 +11,7 @@ import imageio_ffmpeg
 
 SECONDS = 14
 FPS = 25
+TICK = Fraction(1, 90_000)
 SIZES = {"360p": (640, 360), "180p": (320, 180)}
 CODECS = {"360p": "avc1.64001e", "180p": "avc1.64000d"}
 _LEVELS = {"360p": "3.0", "180p": "1.3"}
@@ -76,17 +79,27 @@ def encode_muxed(directory: Path) -> None:
 
 def write_iframes(directory: Path) -> None:
     """The I-frame playlist of a rung, from the packet positions libavformat reports."""
-    lines = ["#EXTM3U", "#EXT-X-VERSION:5", "#EXT-X-TARGETDURATION:2", "#EXT-X-PLAYLIST-TYPE:VOD"]
-    lines += ["#EXT-X-I-FRAMES-ONLY"]
+    stamps: list[float] = []
+    listed: list[tuple[str, str]] = []  # what stands before EXTINF, and after it
     for segment in _segments(directory):
         positions = video_packets(directory / segment)
-        lines.append(f'#EXT-X-MAP:URI="{segment}",BYTERANGE="564@0"')
+        header = f'#EXT-X-MAP:URI="{segment}",BYTERANGE="564@0"\n'
         for index, packet in enumerate(positions):
             if packet.is_keyframe:
                 after = positions[index + 1].pos or 0
                 start = packet.pos or 0
-                lines += ["#EXTINF:2.00000,", f"#EXT-X-BYTERANGE:{after - start}@{start}", segment]
-    (directory / "iframes.m3u8").write_text("\n".join([*lines, "#EXT-X-ENDLIST", ""]))
+                stamps.append(float((packet.pts or 0) * TICK))
+                listed.append((header, f"#EXT-X-BYTERANGE:{after - start}@{start}\n{segment}\n"))
+                header = ""
+    durations = [after - before for before, after in pairwise([*stamps, stamps[0] + SECONDS])]
+    entries = [
+        f"{before}#EXTINF:{seconds:.5f},\n{after}"
+        for (before, after), seconds in zip(listed, durations, strict=True)
+    ]
+    (directory / "iframes.m3u8").write_text(
+        f"#EXTM3U\n#EXT-X-VERSION:5\n#EXT-X-TARGETDURATION:{round(max(durations))}\n"
+        f"#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-I-FRAMES-ONLY\n{''.join(entries)}#EXT-X-ENDLIST\n"
+    )
 
 
 def video_packets(segment: Path) -> "list[av.Packet[av.VideoStream]]":
@@ -109,10 +122,10 @@ def write_master(tree: Path, rungs: tuple[str, ...] = ("360p", "180p")) -> None:
             f'CODECS="{CODECS[rung]},mp4a.40.2",RESOLUTION={width}x{height},FRAME-RATE={FPS:.3f},AUDIO="aac"'
         )
         lines.append(f"v1/{rung}/playlist.m3u8")
-    width, height = SIZES[rungs[-1]]
+    width, height = SIZES["180p"]
     lines.append(
-        f'#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=100000,CODECS="{CODECS[rungs[-1]]}",'
-        f'RESOLUTION={width}x{height},URI="v1/{rungs[-1]}/iframes.m3u8"'
+        f"#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={still_bandwidth(tree / 'v1/180p')},"
+        f'CODECS="{CODECS["180p"]}",RESOLUTION={width}x{height},URI="v1/180p/iframes.m3u8"'
     )
     (tree / "master.m3u8").write_text("\n".join([*lines, ""]))
 
@@ -120,9 +133,18 @@ def write_master(tree: Path, rungs: tuple[str, ...] = ("360p", "180p")) -> None:
 def bandwidths(directory: Path) -> tuple[int, int]:
     """(peak, average) in bits per second."""
     text = (directory / "playlist.m3u8").read_text()
+    return _peak_and_average(text, [(directory / name).stat().st_size * 8 for name in _segments(directory)])
+
+
+def still_bandwidth(directory: Path) -> int:
+    """The peak of a rung's I-frame playlist."""
+    text = (directory / "iframes.m3u8").read_text()
+    return _peak_and_average(text, [int(size) * 8 for size in re.findall(r"BYTERANGE:(\d+)", text)])[0]
+
+
+def _peak_and_average(text: str, bits: list[int]) -> tuple[int, int]:
     durations = [float(number) for number in re.findall(r"#EXTINF:([\d.]+)", text)]
     target = int(re.findall(r"TARGETDURATION:(\d+)", text)[0])
-    bits = [(directory / name).stat().st_size * 8 for name in _segments(directory)]
     runs = [(i, j) for i in range(len(bits)) for j in range(i + 1, len(bits) + 1)]
     fit = [(i, j) for i, j in runs if 0.5 * target <= sum(durations[i:j]) <= 1.5 * target]
     peak = max(sum(bits[i:j]) / sum(durations[i:j]) for i, j in fit)

@@ -88,6 +88,8 @@ def _is_steady(scan: VideoScan, fps: Fraction) -> bool:
     frame = CLOCK / fps
     if scan.frames < 2 or scan.shortest_gap < frame / 2 or scan.longest_gap > frame * 3 / 2:
         return False
+    if scan.longest_gap - scan.shortest_gap <= 1 and abs(scan.shortest_gap - frame) > 1:
+        return False  # such a rate can be told to a tick per frame, and FRAME-RATE must be it
     expected = scan.frames * frame
     return abs(scan.end - expected) <= max(expected * Fraction(_FPS_TOLERANCE), frame)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from gostream_shared.conformance.boards import BoardLoader
+from gostream_shared.conformance.codecs import is_sound, is_unsupported
 from gostream_shared.conformance.errors import (
     MalformedError,
     PlaylistError,
@@ -142,17 +143,29 @@ class _Loader:
     def _place_tracks(self, master: MasterPlaylist) -> None:
         found = self._found
         for rendition in master.renditions:
-            if rendition.kind != "AUDIO" or not rendition.uri:
+            if rendition.kind != "AUDIO":
                 continue
-            if track := self._track(Kind.AUDIO, rendition.uri, rendition.line):
-                found.audio_tracks.setdefault(rendition.group, []).append(track)
-        for variants, kind, placed in (
-            (master.variants, Kind.VIDEO, found.variant_tracks),
-            (master.iframes, Kind.IFRAMES, found.iframe_tracks),
-        ):
-            for variant in variants:
-                if track := self._track(kind, variant.uri, variant.line):
-                    placed.append((variant, track))
+            group = found.audio_tracks.setdefault(rendition.group, [])
+            if not rendition.uri:
+                group.append(None)
+            elif track := self._track(Kind.AUDIO, rendition.uri, rendition.line):
+                group.append(track)
+        for variant in master.variants:
+            kind = Kind.AUDIO if variant.audio_only else Kind.VIDEO
+            if track := self._track(kind, variant.uri, variant.line):
+                found.variant_tracks.append((variant, track))
+        for variant in master.iframes:
+            if track := self._track(Kind.IFRAMES, variant.uri, variant.line):
+                found.iframe_tracks.append((variant, track))
+        self._mark_unsupported()
+
+    def _mark_unsupported(self) -> None:
+        """What CODECS tells; measuring it would only say in other words that it is neither H.264 nor AAC."""
+        found = self._found
+        for variant, track in (*found.variant_tracks, *found.iframe_tracks):
+            for codec in filter(is_unsupported, variant.codecs):
+                for holder in found.sound_of(variant, track) if is_sound(codec) else [track]:
+                    holder.unsupported = codec
 
     def _track(self, kind: Kind, uri: str, line: int) -> Track | None:
         where = f"{self._found.master_path}:{line}"
@@ -175,6 +188,7 @@ class _Loader:
             return
         self._note_uris(track.path, body)
         track.pieces = list(_pieces(track.path, track.playlist))
+        track.unsupported = track.playlist.unsupported or track.unsupported
 
     def _files_of_segments(self) -> dict[str, list[tuple[Track, Piece]]]:
         """Every segment file once, with all that is to be measured in it."""
@@ -230,7 +244,7 @@ class _Loader:
         """Measure one piece; what many overlapping ranges of one file cost is bounded by the total, too."""
         try:
             part = cut(path, body, piece.segment.byte_range)
-            header = await self._header(track, piece, path, body)
+            header = b"" if track.unsupported else await self._header(track, piece, path, body)
         except UnreadableError as error:
             self._found.unreadable.append((piece.where, str(error)))
             return
@@ -238,7 +252,9 @@ class _Loader:
         if self._left < 0:
             self._found.unreadable.append((piece.where, f"more than {self._limits.total_bytes} bytes in all"))
             return
-        await asyncio.to_thread(_measure, piece, header, part)
+        piece.size = len(part)
+        if not track.unsupported:
+            await asyncio.to_thread(_measure, piece, header, part)
 
     async def _header(self, track: Track, piece: Piece, path: str, body: bytes) -> bytes:
         """The bytes of the piece's EXT-X-MAP, mostly of the file at hand. Raises UnreadableError."""

@@ -3,11 +3,19 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date, time
 from typing import TypeVar
 
+from gostream_shared.conformance.codecs import is_sound
 from gostream_shared.conformance.errors import PlaylistError
 
 MAX_LINES = 200_000
+MAX_ENTRIES = 256  # of a master: every variant is judged with every rendition of its group
+HIGHEST_VERSION = 13  # of the drafts after RFC 8216, which has 7; players refuse what they do not know
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_METHODS = frozenset({"NONE", "AES-128", "SAMPLE-AES"})
+_FRAGMENTS = (".mp4", ".m4s", ".m4v", ".m4a", ".cmfv", ".cmfa")
+_GROUPS = ("AUDIO", "VIDEO", "SUBTITLES", "CLOSED-CAPTIONS")
 _ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"\r\n]*"|[^",\s][^",\r\n]*)(?:,|$)')
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?")
 _MASTER_TAGS = frozenset(
@@ -20,6 +28,7 @@ _MEDIA_TAGS = frozenset(
         *("EXT-X-DISCONTINUITY-SEQUENCE", "EXT-X-ENDLIST", "EXT-X-PLAYLIST-TYPE", "EXT-X-I-FRAMES-ONLY"),
     }
 )
+_ENTRIES = frozenset({"EXT-X-MEDIA", "EXT-X-STREAM-INF", "EXT-X-I-FRAME-STREAM-INF"})
 _ONCE = frozenset(
     {
         *("EXT-X-VERSION", "EXT-X-TARGETDURATION", "EXT-X-MEDIA-SEQUENCE", "EXT-X-DISCONTINUITY-SEQUENCE"),
@@ -51,7 +60,16 @@ class Variant:
     codecs: tuple[str, ...]
     resolution: tuple[int, int] | None
     frame_rate: float | None
-    audio: str  # GROUP-ID, or empty
+    groups: Mapping[str, str]  # GROUP-ID by TYPE
+
+    @property
+    def audio(self) -> str:
+        """The GROUP-ID of its sound, or empty."""
+        return self.groups.get("AUDIO", "")
+
+    @property
+    def audio_only(self) -> bool:
+        return bool(self.codecs) and all(map(is_sound, self.codecs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +84,15 @@ class Rendition:
     default: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """EXT-X-KEY or EXT-X-SESSION-KEY."""
+
+    line: int
+    method: str
+    uri: str  # empty with METHOD=NONE
+
+
 @dataclass(slots=True)
 class MasterPlaylist:
     version: int = 1
@@ -73,6 +100,7 @@ class MasterPlaylist:
     variants: list[Variant] = field(default_factory=list)
     iframes: list[Variant] = field(default_factory=list)
     renditions: list[Rendition] = field(default_factory=list)
+    keys: list[Key] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +121,21 @@ class MediaPlaylist:
     ended: bool = False
     iframes_only: bool = False
     independent_segments: bool = False
-    encrypted: bool = False
     needed_version: int = 1
     segments: list[Segment] = field(default_factory=list)
+    keys: list[Key] = field(default_factory=list)
 
     @property
     def duration(self) -> float:
         return sum(segment.duration for segment in self.segments)
+
+    @property
+    def unsupported(self) -> str:
+        """What keeps its segments from being measured, as it says itself; mostly empty."""
+        if any(key.method != "NONE" for key in self.keys):
+            return "encrypted"
+        files = (segment.uri.partition("?")[0] for segment in self.segments if segment.map)
+        return "fragmented MP4" if any(file.lower().endswith(_FRAGMENTS) for file in files) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +152,13 @@ def parse_master(data: bytes) -> MasterPlaylist:
     """Parse a master playlist. Raises PlaylistError at the first thing that is wrong."""
     master = MasterPlaylist()
     pending: tuple[_Line, Mapping[str, str]] | None = None
+    entries = 0
     for line in _lines(data, forbidden=_MEDIA_TAGS, kind="media"):
         if pending and line.tag and line.tag in _MASTER_TAGS:
             raise line.wrong("stands where the URI of the EXT-X-STREAM-INF before must be")
+        entries += line.tag in _ENTRIES
+        if entries > MAX_ENTRIES:
+            raise line.wrong(f"more than {MAX_ENTRIES} variants and renditions")
         if not line.tag:
             if not pending:
                 raise line.wrong("a URI without EXT-X-STREAM-INF")
@@ -128,13 +168,17 @@ def parse_master(data: bytes) -> MasterPlaylist:
             pending = line, _attributes(line)
         elif line.tag == "EXT-X-I-FRAME-STREAM-INF":
             attributes = _attributes(line)
-            master.iframes.append(_variant(line, attributes, _quoted(line, attributes, "URI")))
+            master.iframes.append(_variant(line, attributes, _uri(line, attributes)))
         elif line.tag == "EXT-X-MEDIA":
             master.renditions.append(_rendition(line, _attributes(line)))
+        elif line.tag == "EXT-X-SESSION-KEY":
+            master.keys.append(key := _key(line, _attributes(line)))
+            if key.method == "NONE":
+                raise line.wrong("METHOD must not be NONE")
         elif line.tag == "EXT-X-INDEPENDENT-SEGMENTS":
             master.independent_segments = True
         elif line.tag == "EXT-X-VERSION":
-            master.version = _integer(line)
+            master.version = _version(line)
     if pending:
         raise pending[0].wrong("has no URI after it")
     if not master.variants:
@@ -156,8 +200,8 @@ class _MediaParser:
     def __init__(self) -> None:
         self.playlist = MediaPlaylist()
         self._extinf: tuple[_Line, float] | None = None
-        self._range: str = ""
-        self._discontinuity = False
+        self._range: _Line | None = None
+        self._discontinuity: _Line | None = None
         self._map: tuple[str, ByteRange | None] | None = None
         self._ends: dict[str, int] = {}  # URI → where its last byte range ended
         self._saw_target = False
@@ -166,6 +210,10 @@ class _MediaParser:
             "EXT-X-BYTERANGE": self._take_range,
             "EXT-X-MAP": self._take_map,
             "EXT-X-KEY": self._take_key,
+            "EXT-X-DISCONTINUITY": self._take_discontinuity,
+            "EXT-X-PROGRAM-DATE-TIME": self._take_date,
+            "EXT-X-MEDIA-SEQUENCE": self._take_sequence,
+            "EXT-X-DISCONTINUITY-SEQUENCE": self._take_sequence,
             "EXT-X-TARGETDURATION": self._take_target,
             "EXT-X-PLAYLIST-TYPE": self._take_kind,
             "EXT-X-VERSION": self._take_version,
@@ -182,14 +230,12 @@ class _MediaParser:
         elif line.tag in self._flags:
             setattr(self.playlist, self._flags[line.tag], True)
             self._needs(4 if line.tag == "EXT-X-I-FRAMES-ONLY" else 1)
-        elif line.tag == "EXT-X-DISCONTINUITY":
-            self._discontinuity = True
         elif take := self._tags.get(line.tag):
             take(line)
 
     def finish(self) -> MediaPlaylist:
-        if self._extinf:
-            raise self._extinf[0].wrong("has no URI after it")
+        if unused := self._extinf[0] if self._extinf else self._range or self._discontinuity:
+            raise unused.wrong("has no URI after it")
         if not self._saw_target:
             raise PlaylistError("a media playlist without EXT-X-TARGETDURATION", line=1)
         if not self.playlist.segments:
@@ -206,12 +252,13 @@ class _MediaParser:
             raise line.wrong("a URI without EXTINF")
         byte_range = None
         if self._range:
-            byte_range = _byte_range(line, self._range, self._ends.get(line.value))
+            byte_range = _byte_range(self._range, self._range.value, self._ends.get(line.value))
             self._ends[line.value] = byte_range.offset + byte_range.size
+        discontinuity = self._discontinuity is not None
         self.playlist.segments.append(
-            Segment(line.number, line.value, self._extinf[1], byte_range, self._map, self._discontinuity)
+            Segment(line.number, line.value, self._extinf[1], byte_range, self._map, discontinuity)
         )
-        self._extinf, self._range, self._discontinuity = None, "", False
+        self._extinf = self._range = self._discontinuity = None
 
     def _take_extinf(self, line: _Line) -> None:
         number, comma, _ = line.value.partition(",")
@@ -221,22 +268,38 @@ class _MediaParser:
         self._needs(3 if "." in number else 1)
 
     def _take_range(self, line: _Line) -> None:
-        self._range = line.value
+        if self._range:
+            raise line.wrong("stands twice for one segment")
+        self._range = line
         self._needs(4)
+
+    def _take_discontinuity(self, line: _Line) -> None:
+        self._discontinuity = line
+
+    def _take_date(self, line: _Line) -> None:
+        day, _, hours = line.value.partition("T")
+        try:
+            date.fromisoformat(day)
+            time.fromisoformat(hours)
+        except ValueError:
+            raise line.wrong("must be a date and time of ISO 8601") from None
+
+    def _take_sequence(self, line: _Line) -> None:
+        _integer(line, digits=20)
+        if self.playlist.segments:
+            raise line.wrong("must stand before the first segment")
 
     def _take_map(self, line: _Line) -> None:
         attributes = _attributes(line)
         text = attributes.get("BYTERANGE", "").strip('"')
         self._map = (
-            _quoted(line, attributes, "URI"),
+            _uri(line, attributes),
             _byte_range(line, text, 0) if text else None,
         )
 
     def _take_key(self, line: _Line) -> None:
         attributes = _attributes(line)
-        if "METHOD" not in attributes:
-            raise line.wrong("METHOD is missing")
-        self.playlist.encrypted |= attributes["METHOD"] != "NONE"
+        self.playlist.keys.append(_key(line, attributes))
         self._needs(
             5 if {"KEYFORMAT", "KEYFORMATVERSIONS"} & attributes.keys() else 2 if "IV" in attributes else 1
         )
@@ -251,7 +314,7 @@ class _MediaParser:
         self.playlist.kind = line.value
 
     def _take_version(self, line: _Line) -> None:
-        self.playlist.version = _integer(line)
+        self.playlist.version = _version(line)
 
 
 def _lines(data: bytes, *, forbidden: frozenset[str], kind: str) -> Iterator[_Line]:
@@ -267,12 +330,14 @@ def _lines(data: bytes, *, forbidden: frozenset[str], kind: str) -> Iterator[_Li
         raise PlaylistError(f"more than {MAX_LINES} lines", line=MAX_LINES)
     seen: set[str] = set()
     for number, raw in enumerate(lines[1:], start=2):
-        if any(ord(letter) < 32 or ord(letter) == 127 for letter in raw):
+        if _CONTROL.search(raw):
             raise PlaylistError("a control character", line=number)
         if not raw or (raw.startswith("#") and not raw.startswith("#EXT")):
             continue
         name, _, value = raw[1:].partition(":")
         line = _Line(number, name, value) if raw.startswith("#") else _Line(number, "", raw)
+        if not line.tag and raw != raw.strip():
+            raise line.wrong("blanks around a URI")
         if line.tag in forbidden:
             raise line.wrong(f"a tag of {kind} playlists among the others")
         if line.tag in _ONCE and line.tag in seen:
@@ -301,6 +366,13 @@ def _quoted(line: _Line, attributes: Mapping[str, str], name: str) -> str:
     return value[1:-1]
 
 
+def _uri(line: _Line, attributes: Mapping[str, str]) -> str:
+    uri = _quoted(line, attributes, "URI")
+    if uri != uri.strip():
+        raise line.wrong("blanks around a URI")
+    return uri
+
+
 def _optional(
     line: _Line, attributes: Mapping[str, str], name: str, pattern: str, convert: Callable[[str], Value]
 ) -> Value | None:
@@ -324,7 +396,11 @@ def _variant(line: _Line, attributes: Mapping[str, str], uri: str) -> Variant:
         codecs=tuple(codec.strip() for codec in codecs),
         resolution=_optional(line, attributes, "RESOLUTION", "[0-9]{1,6}x[0-9]{1,6}", _resolution),
         frame_rate=_optional(line, attributes, "FRAME-RATE", _NUMBER.pattern, float),
-        audio=_quoted(line, attributes, "AUDIO") if "AUDIO" in attributes else "",
+        groups={
+            kind: _quoted(line, attributes, kind)
+            for kind in _GROUPS
+            if kind in attributes and (kind, attributes[kind]) != ("CLOSED-CAPTIONS", "NONE")
+        },
     )
 
 
@@ -335,24 +411,49 @@ def _resolution(text: str) -> tuple[int, int]:
 
 def _rendition(line: _Line, attributes: Mapping[str, str]) -> Rendition:
     kind = attributes.get("TYPE", "")
-    if kind not in {"AUDIO", "VIDEO", "SUBTITLES", "CLOSED-CAPTIONS"}:
+    if kind not in _GROUPS:
         raise line.wrong("TYPE is missing or unknown")
     for name in ("DEFAULT", "AUTOSELECT", "FORCED"):
         _optional(line, attributes, name, "YES|NO", str)
+    if attributes.get("DEFAULT") == "YES" and attributes.get("AUTOSELECT") == "NO":
+        raise line.wrong("AUTOSELECT=NO with DEFAULT=YES")
+    if kind == "SUBTITLES" and "URI" not in attributes:
+        raise line.wrong("URI is missing")
+    if kind == "CLOSED-CAPTIONS" and "URI" in attributes:
+        raise line.wrong("closed captions have no URI")
+    if (kind == "CLOSED-CAPTIONS") != ("INSTREAM-ID" in attributes):
+        raise line.wrong("INSTREAM-ID is for closed captions, and they need it")
     return Rendition(
         line=line.number,
         kind=kind,
         group=_quoted(line, attributes, "GROUP-ID"),
         name=_quoted(line, attributes, "NAME"),
-        uri=_quoted(line, attributes, "URI") if "URI" in attributes else "",
+        uri=_uri(line, attributes) if "URI" in attributes else "",
         default=attributes.get("DEFAULT") == "YES",
     )
 
 
-def _integer(line: _Line) -> int:
-    if not re.fullmatch("[0-9]{1,9}", line.value):
+def _key(line: _Line, attributes: Mapping[str, str]) -> Key:
+    method = attributes.get("METHOD", "")
+    if method not in _METHODS:
+        raise line.wrong("METHOD is missing or unknown")
+    if method == "NONE" and len(attributes) > 1:
+        raise line.wrong("METHOD=NONE with other attributes")
+    _optional(line, attributes, "IV", "0[xX][0-9A-Fa-f]{1,32}", str)
+    return Key(line.number, method, "" if method == "NONE" else _uri(line, attributes))
+
+
+def _integer(line: _Line, *, digits: int = 9) -> int:
+    if not re.fullmatch(f"[0-9]{{1,{digits}}}", line.value):
         raise line.wrong("must be a whole number")
     return int(line.value)
+
+
+def _version(line: _Line) -> int:
+    version = _integer(line)
+    if not 1 <= version <= HIGHEST_VERSION:
+        raise line.wrong("there is no such version")
+    return version
 
 
 def _byte_range(line: _Line, text: str, default_offset: int | None) -> ByteRange:

@@ -1,16 +1,14 @@
 """Rules about the master playlist: does it say of its variants what their segments say of themselves?"""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from gostream_shared.conformance.playlist import MasterPlaylist, Variant
-from gostream_shared.conformance.presentation import Presentation, Track
+from gostream_shared.conformance.presentation import Kind, Presentation, Track
 from gostream_shared.conformance.rules.rule import Finding, RuleBook
-from gostream_shared.conformance.ts import CLOCK
 
 BANDWIDTH_TOLERANCE = 0.10
 PEAK_TO_AVERAGE = 2.0
 ASPECT_TOLERANCE = 0.01
-FRAME_RATE_TOLERANCE = 0.005
 FIRST_VARIANT_BANDWIDTH = 2_000_000
 ONE_RUNG_HEIGHT = 360  # a source whose shorter side is no more than this needs no second variant
 
@@ -31,21 +29,16 @@ def parses(p: Presentation) -> Iterator[Finding]:
 @_book.must("master.codecs", "9.1", "CODECS are those of the parameter sets and audio headers")
 def codecs(p: Presentation) -> Iterator[Finding]:
     for variant, track in p.variant_tracks:
-        if not _complete(p, variant, track):
-            continue
-        expected = _video_codecs(track) | {
-            config.codec
-            for sound in p.sound_of(variant, track)
-            for _, a in sound.audios()
-            for config in a.configs
-        }
-        yield from _compare_codecs(p, variant, expected)
+        sounds = p.sound_of(variant, track)
+        if _is_read(p, variant, track) and not any(t.unsupported for t in (track, *sounds)):
+            heard = {config.codec for sound in sounds for config in sound.sounds}
+            yield from _compare_codecs(p, variant, _video_codecs(track) | heard)
     for variant, track in p.iframe_tracks:
         yield from _compare_codecs(p, variant, _video_codecs(track))
 
 
 def _video_codecs(track: Track) -> set[str]:
-    return {sps.codec for _, video in track.videos() for sps in video.parameter_sets}
+    return {sps.codec for sps in track.parameter_sets}
 
 
 def _compare_codecs(p: Presentation, variant: Variant, expected: set[str]) -> Iterator[Finding]:
@@ -61,7 +54,7 @@ def _names(codecs: set[str]) -> str:
 @_book.must("master.resolution", "9.2", "RESOLUTION is the size of the pictures after cropping")
 def resolution(p: Presentation) -> Iterator[Finding]:
     for variant, track in (*p.variant_tracks, *p.iframe_tracks):
-        sizes = {(sps.width, sps.height) for _, video in track.videos() for sps in video.parameter_sets}
+        sizes = {(sps.width, sps.height) for sps in track.parameter_sets}
         for width, height in sizes - {variant.resolution}:
             yield Finding(_where(p, variant), f"RESOLUTION {variant.resolution}, pictures {width}x{height}")
 
@@ -69,22 +62,13 @@ def resolution(p: Presentation) -> Iterator[Finding]:
 @_book.must("master.frame-rate", "9.15", "FRAME-RATE is the rate of the pictures")
 def frame_rate(p: Presentation) -> Iterator[Finding]:
     for variant, track in p.variant_tracks:
-        videos = [video for _, video in track.videos()]
-        if not videos:
-            continue
-        if variant.frame_rate is None:
+        if track.parameter_sets and variant.frame_rate is None:
             yield Finding(_where(p, variant), "FRAME-RATE is missing")
-            continue
-        frames = sum(video.frames for video in videos)
-        ticks = sum(video.ticks for video in videos)
-        shortest = min(video.frame_ticks for video in videos)
-        if frames < 2 or ticks <= 0 or shortest <= 0:
-            continue
-        average, highest = frames * CLOCK / ticks, CLOCK / shortest
-        low = average * (1 - FRAME_RATE_TOLERANCE)
-        high = max(average, highest) * (1 + FRAME_RATE_TOLERANCE)
-        if not low <= variant.frame_rate <= high:
-            yield Finding(_where(p, variant), f"FRAME-RATE {variant.frame_rate:.3f}, measured {average:.3f}")
+        elif variant.frame_rate is not None and (rates := track.frame_rates):
+            slowest, fastest = rates
+            if not slowest <= variant.frame_rate <= fastest:
+                measured = f"{slowest:.3f} to {fastest:.3f}"
+                yield Finding(_where(p, variant), f"FRAME-RATE {variant.frame_rate:.3f}, measured {measured}")
 
 
 @_book.must(
@@ -92,12 +76,9 @@ def frame_rate(p: Presentation) -> Iterator[Finding]:
 )
 def average_bandwidth(p: Presentation) -> Iterator[Finding]:
     for variant, track in p.variant_tracks:
-        if not _complete(p, variant, track):
-            continue
-        sound = _highest(p, variant, [t.average_bandwidth for t in p.sound_of(variant, track)])
-        yield from _near(
-            p, variant, "AVERAGE-BANDWIDTH", variant.average_bandwidth, track.average_bandwidth + sound
-        )
+        if _is_read(p, variant, track):
+            measured = _with_sound(p, variant, track, lambda t: t.average_bandwidth)
+            yield from _near(p, variant, "AVERAGE-BANDWIDTH", variant.average_bandwidth, measured)
 
 
 @_book.must(
@@ -105,22 +86,24 @@ def average_bandwidth(p: Presentation) -> Iterator[Finding]:
 )
 def bandwidth(p: Presentation) -> Iterator[Finding]:
     for variant, track in p.variant_tracks:
-        if _complete(p, variant, track):
-            yield from _near(p, variant, "BANDWIDTH", variant.bandwidth, _peak(p, variant, track))
+        if _is_read(p, variant, track):
+            measured = _with_sound(p, variant, track, lambda t: t.peak_bandwidth)
+            yield from _near(p, variant, "BANDWIDTH", variant.bandwidth, measured)
+    for variant, track in p.iframe_tracks:
+        if track.is_read:
+            yield from _near(p, variant, "BANDWIDTH", variant.bandwidth, track.peak_bandwidth)
 
 
-def _complete(p: Presentation, variant: Variant, track: Track) -> bool:
-    """Whether all bytes were read: figures over half a track would accuse the wrong line."""
-    tracks = [track, *p.sound_of(variant, track)]
-    return all(t.pieces and all(piece.size for piece in t.pieces) for t in tracks)
+def _is_read(p: Presentation, variant: Variant, track: Track) -> bool:
+    return track.is_read and all(sound.is_read for sound in p.sound_of(variant, track))
 
 
-def _peak(p: Presentation, variant: Variant, track: Track) -> float:
-    return track.peak_bandwidth + _highest(p, variant, [t.peak_bandwidth for t in p.sound_of(variant, track)])
-
-
-def _highest(p: Presentation, variant: Variant, rates: list[float]) -> float:
-    return max(rates, default=0.0) if variant.audio else 0.0
+def _with_sound(p: Presentation, variant: Variant, track: Track, rate: Callable[[Track], float]) -> float:
+    """What a player fetches: the variant and the largest sound beside it; of sounds alone, the largest."""
+    sounds = p.sound_of(variant, track)
+    if track.kind is Kind.AUDIO:
+        return max(rate(t) for t in (track, *sounds))
+    return rate(track) + max((rate(sound) for sound in sounds if sound is not track), default=0.0)
 
 
 def _near(
@@ -137,14 +120,16 @@ def _near(
 def peak_to_average(p: Presentation) -> Iterator[Finding]:
     for variant, track in p.variant_tracks:
         average, peak = track.average_bandwidth, track.peak_bandwidth
-        if _complete(p, variant, track) and peak > PEAK_TO_AVERAGE * average > 0:
+        if track.is_read and peak > PEAK_TO_AVERAGE * average > 0:
             yield Finding(_where(p, variant), f"peak {peak:.0f} is {peak / average:.1f} times the average")
 
 
 @_book.must("master.several-variants", "9.9", "a source larger than 360p has at least two variants")
 def several_variants(p: Presentation) -> Iterator[Finding]:
     variants = _variants(p)
-    if len(variants) == 1 and variants[0].resolution and min(variants[0].resolution) > ONE_RUNG_HEIGHT:
+    playlists = {track.path for _, track in p.variant_tracks}
+    largest = max((min(v.resolution) for v in variants if v.resolution), default=0)
+    if len(playlists) == 1 and largest > ONE_RUNG_HEIGHT:
         yield Finding(_where(p, variants[0]), f"only one variant, of {variants[0].resolution}")
 
 
@@ -157,8 +142,7 @@ def one_aspect(p: Presentation) -> Iterator[Finding]:
     shapes = [
         (variant, sps.width * float(sps.sample_aspect) / sps.height)
         for variant, track in p.variant_tracks
-        for _, video in track.videos()
-        for sps in video.parameter_sets[:1]
+        for sps in track.parameter_sets
     ]
     for variant, shape in shapes:
         if abs(shape - shapes[0][1]) > ASPECT_TOLERANCE * shapes[0][1]:
@@ -213,9 +197,28 @@ def _defaults(p: Presentation, master: MasterPlaylist) -> Iterator[Finding]:
             yield Finding(p.master_path, f"the audio group {group!r} has {len(names)} default renditions")
 
 
+@_book.must(
+    "master.groups", "RFC 8216 4.3.4.1.1, 4.3.4.2", "the other groups resolve, and no group has a name twice"
+)
+def groups(p: Presentation) -> Iterator[Finding]:
+    renditions = p.master.renditions if p.master else []
+    known = {(rendition.kind, rendition.group) for rendition in renditions}
+    for variant in _variants(p):
+        for kind, group in variant.groups.items():
+            if kind != "AUDIO" and (kind, group) not in known:
+                yield Finding(_where(p, variant), f"{kind}={group!r} names no group")
+    names: set[tuple[str, str, str]] = set()
+    for r in renditions:
+        if (r.kind, r.group, r.name) in names:
+            yield Finding(
+                f"{p.master_path}:{r.line}", f"the group {r.group!r} has two of the name {r.name!r}"
+            )
+        names.add((r.kind, r.group, r.name))
+
+
 @_book.must("master.iframes", "6.1, 9.3", "there is an I-frame playlist")
 def iframes(p: Presentation) -> Iterator[Finding]:
-    if p.master and not p.master.iframes:
+    if p.master and not p.master.iframes and any(t.kind is Kind.VIDEO for _, t in p.variant_tracks):
         yield Finding(p.master_path, "no EXT-X-I-FRAME-STREAM-INF")
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from gostream_shared.conformance.aac import SAMPLES_PER_FRAME
-from gostream_shared.conformance.playlist import MediaPlaylist
-from gostream_shared.conformance.presentation import Kind, Presentation, Track
+from gostream_shared.conformance.playlist import ByteRange, MediaPlaylist
+from gostream_shared.conformance.presentation import Kind, Piece, Presentation, Track
 from gostream_shared.conformance.rules.rule import Finding, RuleBook
-from gostream_shared.conformance.segment import SegmentMeasure
-from gostream_shared.conformance.ts import CLOCK
+from gostream_shared.conformance.segment import SegmentMeasure, VideoMeasure
+from gostream_shared.conformance.ts import CLOCK, ticks_between
 
 _book = RuleBook()
 
@@ -115,19 +115,93 @@ def no_discontinuity(p: Presentation) -> Iterator[Finding]:
                 yield Finding(f"{track.path}:{segment.line}", "EXT-X-DISCONTINUITY")
 
 
-@_book.must("media.iframe-ranges", "6.8", "each range of an I-frame playlist is one IDR picture")
+@_book.must("media.supported", "gostream", "what is listed can be judged: MPEG-TS of H.264 and AAC, in clear")
+def supported(p: Presentation) -> Iterator[Finding]:
+    for key in p.master.keys if p.master else []:
+        yield Finding(f"{p.master_path}:{key.line}", "unsupported: encrypted")
+    for track in p.tracks.values():
+        if track.unsupported:
+            yield Finding(track.path, f"unsupported: {track.unsupported}")
+
+
+@_book.must(
+    "media.iframe-ranges", "6.8", "each range of an I-frame playlist is one IDR picture, and all of it"
+)
 def iframe_ranges(p: Presentation) -> Iterator[Finding]:
-    for track, playlist in _playlists(p, Kind.IFRAMES):
+    whole = _whole_key_frames(p)
+    for track, playlist in _iframe_playlists(p):
         if not playlist.iframes_only:
             yield Finding(track.path, "EXT-X-I-FRAMES-ONLY is missing")
-        for piece in track.pieces:
+        for piece in track.pieces if playlist.iframes_only else []:
             if piece.problem:
                 yield Finding(piece.where, str(piece.problem))
             elif piece.measure:
-                video = piece.measure.video
-                pictures, keys = (video.frames, len(video.key_frames)) if video else (0, 0)
-                if (pictures, keys) != (1, 1) or not video or not video.starts_with_key:
-                    yield Finding(piece.where, f"{pictures} pictures, {keys} of them IDR")
+                yield from _one_key_frame(piece, piece.measure, whole)
+
+
+def _iframe_playlists(p: Presentation) -> Iterator[tuple[Track, MediaPlaylist]]:
+    for track in {track.path: track for _, track in p.iframe_tracks}.values():
+        if track.playlist:
+            yield track, track.playlist
+
+
+def _whole_key_frames(p: Presentation) -> dict[str | None, set[ByteRange]]:
+    """By file, of the segments that were measured; each segment once, however often it is listed."""
+    segments = {
+        (piece.path, piece.segment.byte_range): piece
+        for track, playlist in _playlists(p, Kind.VIDEO)
+        for piece, _ in track.videos()
+        if not playlist.iframes_only
+    }
+    found: dict[str | None, set[ByteRange]] = {}
+    for piece in segments.values():
+        found.setdefault(piece.path, set()).update(piece.key_frames())
+    return found
+
+
+def _one_key_frame(
+    piece: Piece, measure: SegmentMeasure, whole: dict[str | None, set[ByteRange]]
+) -> Iterator[Finding]:
+    video = measure.video
+    pictures, keys = (video.frames, len(video.key_frames)) if video else (0, 0)
+    if (pictures, keys) != (1, 1) or not video or not video.starts_with_key:
+        yield Finding(piece.where, f"{pictures} pictures, {keys} of them IDR")
+    elif measure.key_frames[0].offset not in {measure.size - piece.size, measure.tables_end}:
+        yield Finding(piece.where, "begins before its picture")
+    elif piece.path in whole and not whole[piece.path].issuperset(piece.key_frames()):
+        yield Finding(piece.where, "is not the whole of a key frame")
+
+
+@_book.must(
+    "media.iframe-timeline",
+    "RFC 8216 4.3.3.6",
+    "I-frames are listed in order, each until the next, to the end",
+)
+def iframe_timeline(p: Presentation) -> Iterator[Finding]:
+    first, last = _ends(p)
+    for track, playlist in _iframe_playlists(p):
+        stills = list(track.videos())
+        if not playlist.iframes_only or not stills or len(stills) < len(track.pieces):
+            continue  # other rules say so
+        starts = [video.first_pts for _, video in stills]
+        tolerance = (last or stills[-1][1]).longest_gap / CLOCK + 0.001
+        if first and abs(apart := ticks_between(first.first_pts, starts[0]) / CLOCK) > tolerance:
+            yield Finding(stills[0][0].where, f"starts {apart:.3f} s after the first picture")
+        ends = [*starts[1:], *([last.last_pts + last.frame_ticks] if last else [])]
+        for (piece, _), start, end in zip(stills, starts, ends, strict=False):
+            shown = ticks_between(start, end) / CLOCK
+            if shown <= 0 or abs(piece.segment.duration - shown) > tolerance:
+                where = f"{track.path}:{piece.segment.line}"
+                yield Finding(where, f"EXTINF {piece.segment.duration}, the next comes after {shown:.3f} s")
+
+
+def _ends(p: Presentation) -> tuple[VideoMeasure | None, VideoMeasure | None]:
+    """The first and the last segment of the film, which all variants share, when they were measured."""
+    for _, track in p.variant_tracks:
+        first, last = (track.pieces[at].measure if track.pieces else None for at in (0, -1))
+        if first and last and first.video and last.video:
+            return first.video, last.video
+    return None, None
 
 
 RULES = tuple(_book.rules)

@@ -1,0 +1,45 @@
+"""The peak bit rate of a list of segments, in time that does not grow with how many fit into a stretch."""
+
+from collections import deque
+from collections.abc import Sequence
+from itertools import accumulate
+
+_NANOSECONDS = 10**9  # EXTINF in whole ones, so that a run of exactly `shortest` counts
+
+
+def peak_rate(sizes: Sequence[int], durations: Sequence[float], *, shortest: float, longest: float) -> float:
+    """The highest size per second of any run of neighbours that lasts that long; 0 when none does.
+
+    By Dinkelbach's method: the run that is furthest above a rate has a higher rate, until none has. A few
+    rounds suffice, each of one pass.
+    """
+    ends = list(accumulate((round(duration * _NANOSECONDS) for duration in durations), initial=0))
+    totals = list(accumulate(sizes, initial=0))
+    least, most = max(1, round(shortest * _NANOSECONDS)), round(longest * _NANOSECONDS)
+    peak, rate = -1.0, 0.0
+    while rate > peak:
+        peak = rate
+        if run := _furthest_above(peak, ends, totals, least, most):
+            first, last = run
+            rate = (totals[last] - totals[first]) / (ends[last] - ends[first])
+    return peak * _NANOSECONDS
+
+
+def _furthest_above(
+    rate: float, ends: Sequence[int], totals: Sequence[int], least: int, most: int
+) -> tuple[int, int] | None:
+    """The run whose size exceeds `rate` times its length by most, or None."""
+    above = [total - rate * end for total, end in zip(totals, ends, strict=True)]
+    starts: deque[int] = deque()  # where a run may begin, the lowest `above` first
+    best, furthest, opened = None, 0.0, 0
+    for last, end in enumerate(ends):
+        while ends[opened] <= end - least:
+            while starts and above[starts[-1]] >= above[opened]:
+                starts.pop()
+            starts.append(opened)
+            opened += 1
+        while starts and ends[starts[0]] < end - most:
+            starts.popleft()
+        if starts and above[last] - above[starts[0]] > furthest:
+            best, furthest = (starts[0], last), above[last] - above[starts[0]]
+    return best
