@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median_low
 
-from gostream_shared.conformance.aac import SAMPLES_PER_FRAME, AacConfig, adts_frames
+from gostream_shared.conformance.aac import AacConfig, adts_frames
 from gostream_shared.conformance.errors import AudioError, VideoError
 from gostream_shared.conformance.h264 import (
     IDR,
@@ -69,11 +69,12 @@ class AudioMeasure:
     first_pts: int
     frames: int
     size: int  # of the ADTS frames, in bytes
+    stray: int  # ticks between where the samples put a timestamp and where it is, at most
     configs: tuple[AacConfig, ...]
 
     @property
     def ticks(self) -> int:
-        return self.frames * SAMPLES_PER_FRAME * CLOCK // self.configs[0].sample_rate
+        return int(self.frames * self.configs[0].frame_ticks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,8 @@ def _measure_video(stream: Stream) -> VideoMeasure:
     stamps: list[tuple[int, int]] = []
     known: dict[bytes, Sps] = {}
     for pes in stream.packets():
+        if pes.pts < 0:
+            raise VideoError("a picture without a timestamp", offset=pes.offset)
         if not stamps:
             start = pes.pts
         unit = _access_unit(pes, start, known)
@@ -240,14 +243,28 @@ def _open_points(units: list[_AccessUnit]) -> list[int]:
 
 def _measure_audio(stream: Stream) -> AudioMeasure:
     configs: dict[AacConfig, None] = {}
-    frames = size = 0
-    first: int | None = None
+    frames = size = stray = 0
+    frame = 0.0
+    first = -1
+    rest = b""  # of a frame that goes on in the next PES packet
     for pes in stream.packets():
-        first = pes.pts if first is None else first
-        for config, length in adts_frames(pes.payload):
+        if first < 0:
+            first = pes.pts
+        if first < 0:
+            raise AudioError("sound that begins without a timestamp", offset=pes.offset)
+        timed = frames + 1 if rest else frames  # the timestamp is of the first frame that begins after it
+        data, used = rest + pes.payload, 0
+        for config, length in adts_frames(data):
+            frame = frame or config.frame_ticks
             configs[config] = None
             frames += 1
-            size += length
-    if first is None or not frames:
+            used += length
+        size += used
+        rest = data[used:]
+        if pes.pts >= 0:
+            stray = max(stray, abs(ticks_between(first + round(timed * frame), pes.pts)))
+    if rest:
+        raise AudioError("an ADTS frame that is cut short")
+    if not frames:
         raise AudioError("an audio stream without a frame")
-    return AudioMeasure(stream.pid, first, frames, size, tuple(configs))
+    return AudioMeasure(stream.pid, first, frames, size, stray, tuple(configs))

@@ -76,7 +76,7 @@ class Unit:
 class Pes:
     """One PES packet, and the byte range of the transport packets that carried it."""
 
-    pts: int
+    pts: int  # -1 without one, as when nothing begins in it
     dts: int
     unit: Unit
     begin: int  # its payload within the unit's
@@ -312,9 +312,7 @@ def _pes(unit: Unit) -> Pes:
     needed = _TIMESTAMPS[flags]
     if data[6] & 0xC0 != 0x80 or needed < 0 or header < needed or size < 9 + header:
         raise TransportError("a PES packet with an impossible header", offset=offset)
-    if not needed:
-        raise TransportError("a PES packet without a timestamp", offset=offset)
-    pts = _timestamp(data, 9, flags, offset)
+    pts = _timestamp(data, 9, flags, offset) if needed else -1
     dts = _timestamp(data, 14, 1, offset) if flags == 3 else pts
     length = data[4] << 8 | data[5]
     stop = 6 + length if length else size
