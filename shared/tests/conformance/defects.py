@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gostream_shared.conformance.ts import PACKET
+from gostream_shared.conformance.ts import CLOCK, PACKET
 
-from .trees import encode_audio, encode_video, write_iframes, write_master
+from .packets import MUXED_SOUND_PID, SOUND_PID, moved, packets, pid_of
+from .trees import encode_audio, encode_muxed, encode_video, write_iframes, write_master, write_muxed_master
 
 Spoil = Callable[[Path], None]
 MASTER, TOP, LOW, SOUND = "master.m3u8", "v1/360p", "v1/180p", "v1/audio"
@@ -199,6 +200,44 @@ def padded(tree: Path) -> None:
     write_master(tree)
 
 
+def late_sound(segment: str, later: Callable[[int], int]) -> Spoil:
+    """Each PES packet of the sound `later(number)` ticks later."""
+    return bytes_of(f"{SOUND}/{segment}", lambda data: moved(data, SOUND_PID, later))
+
+
+def drifting_sound(tree: Path) -> None:
+    """0.44 of a frame more at each boundary."""
+    late_sound("seg1.ts", lambda _: 850)(tree)
+    late_sound("seg2.ts", lambda _: 1700)(tree)
+
+
+def muxed(spoil: Callable[[int, bytes], bytes]) -> Spoil:
+    """One variant with picture and sound in the same segments, each of them spoilt."""
+
+    def make(tree: Path) -> None:
+        for directory in (TOP, LOW, SOUND):
+            shutil.rmtree(tree / directory)
+        encode_muxed(tree / LOW)
+        for number in range(3):
+            file = tree / LOW / f"seg{number}.ts"
+            file.write_bytes(spoil(number, file.read_bytes()))
+        write_muxed_master(tree)
+
+    return make
+
+
+def silent_in_the_middle(number: int, data: bytes) -> bytes:
+    return b"".join(p for p in packets(data) if number != 1 or pid_of(p) != MUXED_SOUND_PID)
+
+
+def silent_at_first(number: int, data: bytes) -> bytes:
+    return b"".join(p for p in packets(data) if number != 0 or pid_of(p) != MUXED_SOUND_PID)
+
+
+def late_after_the_first(number: int, data: bytes) -> bytes:
+    return moved(data, MUXED_SOUND_PID, lambda _: 3 * CLOCK if number else 0)
+
+
 DEFECTS = [
     Defect(
         "media tag in the master",
@@ -351,6 +390,33 @@ DEFECTS = [
             }
         ),
     ),
+    Defect(
+        "sound that jumps within a segment",
+        "segments.timeline",
+        late_sound("seg0.ts", lambda number: 10 * CLOCK if number else 0),
+    ),
+    Defect(
+        "sound that goes back", "segments.timeline", late_sound("seg0.ts", lambda number: -5 * CLOCK * number)
+    ),
+    Defect("sound that drifts", "segments.timeline", drifting_sound),
+    Defect(
+        "a muxed segment without sound",
+        "segments.timeline",
+        muxed(silent_in_the_middle),
+        frozenset({"master.iframes"}),
+    ),
+    Defect(
+        "muxed sound 3 s late from the second segment on",
+        "segments.timeline",
+        muxed(late_after_the_first),
+        frozenset({"master.iframes"}),
+    ),
+    Defect(
+        "muxed sound that begins a segment late",
+        "segments.sound-in-step",
+        muxed(silent_at_first),
+        frozenset({"master.iframes"}),
+    ),
     Defect("level 6.1", "segments.h264", level_61, frozenset({"master.codecs"})),
     Defect("interlaced", "segments.h264", reencoded("180p", x264=":tff=1")),
     Defect("a key only every 6 s", "segments.key-interval", both_reencoded(gop=150)),
@@ -361,6 +427,11 @@ DEFECTS = [
         frozenset({"segments.start", "media.iframe-ranges"}),
     ),
     Defect("AAC Main", "segments.aac", adts_profile, frozenset({"master.codecs"})),
+    Defect(
+        "mono after stereo",
+        "segments.aac",
+        bytes_of(f"{SOUND}/seg2.ts", lambda data: data.replace(b"\xff\xf1\x4c\x80", b"\xff\xf1\x4c\x40")),
+    ),
     Defect("256 kb/s of sound", "segments.aac", new_audio(rate="256k")),
     Defect("whispering sound", "segments.aac-rate", new_audio(rate="16k")),
     Defect("sound 67 ms late", "segments.sound-in-step", new_audio(offset="10.067")),
