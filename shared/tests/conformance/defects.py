@@ -139,6 +139,18 @@ def tables_last(data: bytearray) -> bytes:
     return bytes(data[:PACKET] + data[3 * PACKET :] + data[PACKET : 3 * PACKET])
 
 
+def tail_first(behind: int) -> Spoil:
+    """The last packets of a segment moved into the next one, behind so many of its packets."""
+
+    def spoil(tree: Path) -> None:
+        one, two = tree / TOP / "seg0.ts", tree / TOP / "seg1.ts"
+        tail, data = one.read_bytes()[-5 * PACKET :], two.read_bytes()
+        one.write_bytes(one.read_bytes()[: -5 * PACKET])
+        two.write_bytes(data[: behind * PACKET] + tail + data[behind * PACKET :])
+
+    return spoil
+
+
 def shifted_range(tree: Path) -> None:
     """The first range ends one packet too soon."""
     file = tree / LOW / "iframes.m3u8"
@@ -151,6 +163,14 @@ def widened_range(tree: Path) -> None:
     file = tree / LOW / "iframes.m3u8"
     size = int(re.findall(r"EXT-X-BYTERANGE:(\d+)", file.read_text())[0])
     edit(f"{LOW}/iframes.m3u8", f"BYTERANGE:{size}@", f"BYTERANGE:{size + 60 * PACKET}@")(tree)
+
+
+def early_range(tree: Path) -> None:
+    """The second range begins with the end of the picture before, which the tables follow."""
+    file = tree / LOW / "iframes.m3u8"
+    size, offset = re.findall(r"EXT-X-BYTERANGE:(\d+)@(\d+)", file.read_text())[1]
+    early = f"BYTERANGE:{int(size) + 4 * PACKET}@{int(offset) - 4 * PACKET}"
+    edit(f"{LOW}/iframes.m3u8", f"BYTERANGE:{size}@{offset}", early)(tree)
 
 
 def dependent(tree: Path) -> None:
@@ -348,6 +368,7 @@ DEFECTS = [
         edit(f"{TOP}/playlist.m3u8", "#EXTINF:2", "#EXT-X-DISCONTINUITY\n#EXTINF:2"),
     ),
     Defect("a range that cuts its picture", "media.iframe-ranges", shifted_range),
+    Defect("a range that begins too soon", "media.iframe-ranges", early_range),
     Defect("a range of two pictures", "media.iframe-ranges", widened_range),
     Defect(
         "an I-frame list not called so",
@@ -375,6 +396,8 @@ DEFECTS = [
         bytes_of(f"{TOP}/seg0.ts", tables_last),
         frozenset({"segments.continuity"}),
     ),
+    Defect("a picture's end before the tables", "segments.start", tail_first(behind=0)),
+    Defect("a picture's end after the tables", "segments.start", tail_first(behind=3)),
     Defect("keys elsewhere in one rung", "segments.keys-aligned", reencoded("360p", gop=25)),
     Defect("a lost packet", "segments.continuity", bytes_of(f"{TOP}/seg0.ts", without_packet(40))),
     Defect(

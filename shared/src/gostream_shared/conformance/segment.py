@@ -49,7 +49,7 @@ class VideoMeasure:
     longest_gap: int
     dts_rise: bool
     key_frames: tuple[KeyFrame, ...]
-    starts_with_key: bool  # the first access unit holds SPS, PPS and an IDR picture
+    starts_with_key: bool  # with nothing before its SPS, PPS and IDR picture
     open_points: tuple[
         int, ...
     ]  # PTS of entry points whose followers are shown before them, or that are no IDR
@@ -155,6 +155,7 @@ def _measure_video(stream: Stream) -> VideoMeasure:
     shown = sorted(unit.pts for unit in units)
     gaps = [later - earlier for earlier, later in pairwise(shown)]
     dts = [ticks_between(stamps[0][1], decoded) for _, decoded in stamps]
+    begins_whole = stream.begin == stream.units[0].offset
     rate = next((s.frame_rate for s in known.values() if s.frame_rate), None)
     single = round(CLOCK / rate) if rate and 1 <= rate <= CLOCK else 0
     wrap = 1 << 33
@@ -169,7 +170,7 @@ def _measure_video(stream: Stream) -> VideoMeasure:
         longest_gap=max(gaps, default=single),
         dts_rise=all(a < b for a, b in pairwise(dts)) and _decoded_in_time(stamps),
         key_frames=tuple(keys),
-        starts_with_key=units[0].idr and {SPS, PPS} <= units[0].sets,
+        starts_with_key=begins_whole and units[0].idr and {SPS, PPS} <= units[0].sets,
         open_points=tuple((start + pts) % wrap for pts in _open_points(units)),
         parameter_sets=tuple(dict.fromkeys(known.values())),
     )

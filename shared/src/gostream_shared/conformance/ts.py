@@ -113,6 +113,7 @@ class Stream:
 
     pid: int
     kind: int = 0  # stream_type of the PMT
+    begin: int = -1  # of the first packet with payload, which need not be that of a unit
     first_counter: int = -1
     last_counter: int = -1
     units: list[Unit] = field(default_factory=list)
@@ -139,7 +140,7 @@ class Transport:
     streams: tuple[Stream, ...]  # those the PMT lists, in its order
     counters: dict[int, tuple[int, int]]  # PID → first and last continuity counter
     tables_end: int  # the first PAT and PMT end here
-    first_payload: int  # the first PES packet of a listed stream starts here
+    first_payload: int  # the first packet with payload of a listed stream starts here
     jumps: tuple[Jump, ...]
 
     def of_kind(self, kind: int) -> Stream | None:
@@ -171,7 +172,7 @@ def demux(data: bytes) -> Transport:
         if stream := streams.get(pid):
             stream.kind = kind
             found.append(stream)
-    starts = [stream.units[0].offset for stream in found if stream.units]
+    starts = [stream.begin for stream in found if stream.begin >= 0]
     counters = {pid: (s.first_counter, s.last_counter) for pid, s in streams.items() if s.first_counter >= 0}
     first = min(starts, default=len(data))
     return Transport(tuple(found), counters, tables_end, first, tuple(jumps))
@@ -238,7 +239,7 @@ class Splitter:
             return
         counter = control & 0x0F
         if stream.last_counter < 0:
-            stream.first_counter = counter
+            stream.first_counter, stream.begin = counter, base
         elif counter != (stream.last_counter + 1) & 0x0F and not jumped:
             self.jumps.append(Jump(pid, base))
         stream.last_counter = counter

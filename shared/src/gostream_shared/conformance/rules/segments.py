@@ -50,9 +50,9 @@ def start(p: Presentation) -> Iterator[Finding]:
     for track in _tracks(p):
         for piece, measure in track.measured():
             if not measure.tables_first:
-                yield Finding(piece.where, "PAT and PMT come after the first picture or sound")
+                yield Finding(piece.where, "PAT and PMT come after the first bytes of picture or sound")
             if measure.video and not measure.video.starts_with_key:
-                yield Finding(piece.where, "the first picture is no IDR with SPS and PPS")
+                yield Finding(piece.where, "the first picture is no whole IDR with SPS and PPS")
 
 
 @_book.must("segments.keys-aligned", "8.3", "IDR pictures have the same timestamps in all variants")
