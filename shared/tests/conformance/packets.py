@@ -1,12 +1,13 @@
 """Transport streams changed packet by packet, for what no encoder at hand writes."""
 
 from collections.abc import Callable
+from zlib import crc32
 
 from gostream_shared.conformance.aac import adts_frames
 from gostream_shared.conformance.ts import AAC, PACKET, demux
 
 Bytes = bytes | bytearray
-SOUND_PID, MUXED_SOUND_PID = 0x100, 0x101
+PMT_PID, VIDEO_PID, SOUND_PID, MUXED_SOUND_PID = 0x1000, 0x100, 0x100, 0x101
 
 
 def packets(data: Bytes) -> list[bytearray]:
@@ -54,17 +55,38 @@ def sound_in_pieces(data: bytes, size: int) -> bytes:
     for at in range(0, len(sound), size):
         part = sound[at : at + size]
         times = [pts for begin, pts in frames if at <= begin < at + size]
-        header = b"\x80\x80\x05" + timestamp(2, times[0]) if times else b"\x80\x00\x00"
-        pes_packet = b"\x00\x00\x01\xc0" + (len(header) + len(part)).to_bytes(2) + header + part
-        for begin in range(0, len(pes_packet), PACKET - 4):
-            payload = pes_packet[begin : begin + PACKET - 4]
-            found += _packet(stream.pid, payload, counter, begins=begin == 0)
+        pes = pes_packet(part, times[0] if times else None)
+        for begin in range(0, len(pes), PACKET - 4):
+            found += packet_of(stream.pid, pes[begin : begin + PACKET - 4], counter, begins=begin == 0)
             counter += 1
     return bytes(found)
 
 
-def _packet(pid: int, payload: bytes, counter: int, *, begins: bool) -> bytes:
+def pes_packet(payload: bytes, pts: int | None) -> bytes:
+    header = b"\x80\x00\x00" if pts is None else b"\x80\x80\x05" + timestamp(2, pts)
+    return b"\x00\x00\x01\xc0" + (len(header) + len(payload)).to_bytes(2) + header + payload
+
+
+def packet_of(pid: int, payload: bytes, counter: int = 0, *, begins: bool = True) -> bytes:
     room = PACKET - 4 - len(payload)
     filling = b"" if not room else bytes([room - 1]) + (b"\x00" + b"\xff" * room)[: room - 1]
     control = (0x30 if room else 0x10) | counter & 0x0F
     return bytes([0x47, begins << 6 | pid >> 8, pid & 0xFF, control]) + filling + payload
+
+
+def remapped(data: Bytes, streams: dict[int, int]) -> bytes:
+    """The same packets, but every program map lists these streams: PID → stream_type."""
+    listed = b"".join(bytes([kind, 0xE0 | pid >> 8, pid & 0xFF, 0xF0, 0]) for pid, kind in streams.items())
+    first = 0xE000 | next(iter(streams))
+    body = b"\x00\x01\xc1\x00\x00" + first.to_bytes(2) + b"\xf0\x00" + listed
+    section = with_crc(b"\x02" + (0xB000 | len(body) + 4).to_bytes(2) + body)
+    found = packets(data)
+    for packet in (p for p in found if pid_of(p) == PMT_PID):
+        packet[4:] = (b"\x00" + section).ljust(PACKET - 4, b"\xff")
+    return b"".join(found)
+
+
+def with_crc(section: bytes) -> bytes:
+    """A table section with its CRC-32/MPEG-2, which is zlib's with the bits of all bytes mirrored."""
+    mirrored = bytes(int(f"{byte:08b}"[::-1], 2) for byte in section)
+    return section + int(f"{crc32(mirrored) ^ 0xFFFFFFFF:032b}"[::-1], 2).to_bytes(4)

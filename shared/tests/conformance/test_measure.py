@@ -1,4 +1,5 @@
 import contextlib
+import pickle
 import time
 from collections.abc import Callable
 from fractions import Fraction
@@ -18,9 +19,9 @@ from gostream_shared.conformance.errors import (
 )
 from gostream_shared.conformance.h264 import is_recovery_point, nal_units, parse_sps, without_escapes
 from gostream_shared.conformance.segment import SegmentMeasure, measure_segment
-from gostream_shared.conformance.ts import PACKET, ticks_between
+from gostream_shared.conformance.ts import H264, PACKET, ticks_between
 
-from .packets import sound_in_pieces
+from .packets import VIDEO_PID, packet_of, pes_packet, remapped, sound_in_pieces
 from .trees import CODECS, SIZES, encode_muxed, encode_video, video_packets
 
 
@@ -132,6 +133,33 @@ def test_a_lost_packet_is_a_jump_where_it_is_missing(good_tree: Path) -> None:
     cut = 40 * PACKET
     (jump,) = measure_segment(data[:cut] + data[cut + PACKET :]).jumps
     assert jump.offset == cut
+
+
+def test_what_is_kept_of_hostile_segments_does_not_grow_with_them(good_tree: Path) -> None:
+    data = (good_tree / "v1/180p/seg0.ts").read_bytes()
+    head = data[: measure_segment(data).tables_end]
+    pes = pes_packet(b"\x00\x00\x01\x65\x88\x84\xff", 900_000)
+    keys = [packet_of(VIDEO_PID, pes, counter) for counter in range(1001)]
+    open_point = packet_of(
+        VIDEO_PID, pes_packet(b"\x00\x00\x01\x06\x06\x01\x84\x80\x00\x00\x01\x41\x88", 900_000)
+    )
+    strange = [packet_of(pid, bytes(184)) * 2 for pid in range(0x200, 0x1000)]
+
+    few = measure_segment(head + keys[0] + open_point * 10 + b"".join(strange[:10]))
+    many = measure_segment(head + keys[0] + open_point * 1000 + b"".join(strange))
+
+    assert len(pickle.dumps(many)) == pytest.approx(len(pickle.dumps(few)), abs=50)
+    assert many.jump_count > few.jump_count > len(few.jumps) == 3
+    measure_segment(head + b"".join(keys[:1000]))
+    with pytest.raises(VideoError, match="more than 1000 key frames"):
+        measure_segment(head + b"".join(keys))
+
+
+def test_a_program_of_too_many_streams_is_an_error(good_tree: Path) -> None:
+    data = (good_tree / "v1/180p/seg0.ts").read_bytes()
+    measure_segment(remapped(data, {VIDEO_PID + number: H264 for number in range(32)}))
+    with pytest.raises(TransportError):
+        measure_segment(remapped(data, {VIDEO_PID + number: H264 for number in range(33)}))
 
 
 @pytest.mark.parametrize(

@@ -266,4 +266,4 @@ def _measure(piece: Piece, header: bytes, body: bytes) -> None:
     try:
         piece.measure = measure_segment(header + body)
     except MalformedError as error:
-        piece.problem = error
+        piece.problem = error.with_traceback(None)  # whose frames hold the whole segment

@@ -22,6 +22,8 @@ from gostream_shared.conformance.h264 import (
 from gostream_shared.conformance.ts import AAC, CLOCK, H264, Jump, Pes, Stream, demux, ticks_between
 
 _MAX_PARAMETER_SETS = 32
+_MAX_KEY_FRAMES = 1000  # 20 s of nothing but key frames
+_OPEN_POINTS_KEPT = 3
 _OPENING = 96  # bytes, mostly of one packet: only key frames need more
 _SLICE_HEADER = 32
 
@@ -50,9 +52,8 @@ class VideoMeasure:
     dts_rise: bool
     key_frames: tuple[KeyFrame, ...]
     starts_with_key: bool  # with nothing before its SPS, PPS and IDR picture
-    open_points: tuple[
-        int, ...
-    ]  # PTS of entry points whose followers are shown before them, or that are no IDR
+    #: PTS of the first few entry points whose followers are shown before them, or that are no IDR.
+    open_points: tuple[int, ...]
     parameter_sets: tuple[Sps, ...]  # the different ones, in order of appearance
 
     @property
@@ -87,7 +88,8 @@ class SegmentMeasure:
     video: VideoMeasure | None
     audio: AudioMeasure | None
     counters: dict[int, tuple[int, int]]  # PID → first and last continuity counter
-    jumps: tuple[Jump, ...]
+    jumps: tuple[Jump, ...]  # the first few
+    jump_count: int
 
     @property
     def duration(self) -> float:
@@ -117,6 +119,7 @@ def measure_segment(data: bytes) -> SegmentMeasure:
         audio=_measure_audio(audio) if audio else None,
         counters=transport.counters,
         jumps=transport.jumps,
+        jump_count=transport.jump_count,
     )
 
 
@@ -151,6 +154,8 @@ def _measure_video(stream: Stream) -> VideoMeasure:
         units.append(unit)
         stamps.append((pes.pts, pes.dts))
         if unit.idr:
+            if len(keys) >= _MAX_KEY_FRAMES:
+                raise VideoError(f"more than {_MAX_KEY_FRAMES} key frames", offset=pes.offset)
             keys.append(KeyFrame(pes.pts, pes.offset, pes.end - pes.offset))
     shown = sorted(unit.pts for unit in units)
     gaps = [later - earlier for earlier, later in pairwise(shown)]
@@ -171,7 +176,7 @@ def _measure_video(stream: Stream) -> VideoMeasure:
         dts_rise=all(a < b for a, b in pairwise(dts)) and _decoded_in_time(stamps),
         key_frames=tuple(keys),
         starts_with_key=begins_whole and units[0].idr and {SPS, PPS} <= units[0].sets,
-        open_points=tuple((start + pts) % wrap for pts in _open_points(units)),
+        open_points=tuple((start + pts) % wrap for pts in _open_points(units)[:_OPEN_POINTS_KEPT]),
         parameter_sets=tuple(dict.fromkeys(known.values())),
     )
 

@@ -17,6 +17,8 @@ _PAT_PID, _NULL_PID = 0, 0x1FFF
 _PES_HEAD = 9 + 5 + 5  # bytes, up to the timestamps
 _TIMESTAMPS = (0, -1, 5, 10)  # bytes of them, by PTS_DTS_flags
 _SHORT_RUN = 4
+_MAX_STREAMS = 32
+_JUMPS_KEPT = 3
 #: Marks the packets that are more than the next 184 bytes of a payload, by their second and fourth bytes.
 _BEGINS = bytes(int(high & 0xC0 != 0) for high in range(256))
 _IS_ODD = bytes(int(control & 0xF0 != 0x10) for control in range(256))
@@ -138,10 +140,13 @@ class Transport:
     """A demultiplexed piece of transport stream."""
 
     streams: tuple[Stream, ...]  # those the PMT lists, in its order
-    counters: dict[int, tuple[int, int]]  # PID → first and last continuity counter
+    counters: dict[
+        int, tuple[int, int]
+    ]  # PID of a table or listed stream → first and last continuity counter
     tables_end: int  # the first PAT and PMT end here
     first_payload: int  # the first packet with payload of a listed stream starts here
-    jumps: tuple[Jump, ...]
+    jumps: tuple[Jump, ...]  # the first few of them
+    jump_count: int
 
     def of_kind(self, kind: int) -> Stream | None:
         """The first stream of that type that carried anything."""
@@ -164,7 +169,7 @@ def demux(data: bytes) -> Transport:
         raise TransportError("a packet without its sync byte", offset=bad * PACKET)
     splitter = Splitter(data)
     splitter.split()
-    streams, jumps = splitter.streams, splitter.jumps
+    streams = splitter.streams
     program = _single_program(streams.get(_PAT_PID))
     listed, tables_end = _program_map(streams.get(program), program)
     found = []
@@ -173,17 +178,19 @@ def demux(data: bytes) -> Transport:
             stream.kind = kind
             found.append(stream)
     starts = [stream.begin for stream in found if stream.begin >= 0]
-    counters = {pid: (s.first_counter, s.last_counter) for pid, s in streams.items() if s.first_counter >= 0}
+    checked = {_PAT_PID, program, *(stream.pid for stream in found)}
+    counters = {pid: (s.first_counter, s.last_counter) for pid in checked if (s := streams[pid]).begin >= 0}
     first = min(starts, default=len(data))
-    return Transport(tuple(found), counters, tables_end, first, tuple(jumps))
+    return Transport(tuple(found), counters, tables_end, first, tuple(splitter.jumps), splitter.jump_count)
 
 
 class Splitter:
-    """The packets by PID in `streams`, and where their counters jump. `data` is whole packets."""
+    """The packets by PID in `streams`, and where their counters jump at first. `data` is whole packets."""
 
     def __init__(self, data: bytes) -> None:
         self.streams: dict[int, Stream] = {}
         self.jumps: list[Jump] = []
+        self.jump_count = 0
         self._data = data
         self._highs, self._lows, self._controls = (data[byte::PACKET] for byte in (1, 2, 3))
 
@@ -241,7 +248,9 @@ class Splitter:
         if stream.last_counter < 0:
             stream.first_counter, stream.begin = counter, base
         elif counter != (stream.last_counter + 1) & 0x0F and not jumped:
-            self.jumps.append(Jump(pid, base))
+            self.jump_count += 1
+            if self.jump_count <= _JUMPS_KEPT:
+                self.jumps.append(Jump(pid, base))
         stream.last_counter = counter
         if high & 0x40:
             stream.units.append(Unit(self._data, base, [(start, base + PACKET)]))
@@ -281,6 +290,8 @@ def _program_map(stream: Stream | None, pid: int) -> tuple[list[tuple[int, int]]
         kind, high, low, info_high, info_low = section[position : position + 5]
         listed.append(((high & 0x1F) << 8 | low, kind))
         position += 5 + ((info_high & 0x0F) << 8 | info_low)
+    if len(listed) > _MAX_STREAMS:
+        raise TransportError(f"more than {_MAX_STREAMS} streams", offset=stream.units[0].offset)
     if position != end:
         raise TransportError("a program map table that does not add up", offset=stream.units[0].offset)
     return listed, stream.units[0].end

@@ -73,8 +73,10 @@ def keys_aligned(p: Presentation) -> Iterator[Finding]:
 def continuity(p: Presentation) -> Iterator[Finding]:
     for track in _tracks(p):
         for piece, measure in track.measured():
-            for jump in measure.jumps[:3]:
+            for jump in measure.jumps:
                 yield Finding(piece.where, f"PID {jump.pid} jumps at byte {jump.offset}")
+            if measure.jump_count > len(measure.jumps):
+                yield Finding(piece.where, f"{measure.jump_count} jumps in all")
         for _, before, piece, after in _neighbours(track):
             for pid in before.counters.keys() & after.counters.keys():
                 last, first = before.counters[pid][1], after.counters[pid][0]
@@ -174,7 +176,7 @@ def key_interval(p: Presentation) -> Iterator[Finding]:
 def closed_gops(p: Presentation) -> Iterator[Finding]:
     for track in _tracks(p, Kind.VIDEO):
         for piece, video in track.videos():
-            for pts in video.open_points[:3]:
+            for pts in video.open_points:
                 yield Finding(piece.where, f"the entry point at {pts} is open")
 
 
