@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gostream_shared.conformance.ts import CLOCK, PACKET
+from gostream_shared.conformance.ts import AAC, CLOCK, H264, PACKET
 
-from .packets import MUXED_SOUND_PID, SOUND_PID, moved, packets, pid_of
+from .packets import MUXED_SOUND_PID, PMT_PID, SOUND_PID, VIDEO_PID, moved, packets, pid_of, remapped
 from .trees import encode_audio, encode_muxed, encode_video, write_iframes, write_master, write_muxed_master
 
 Spoil = Callable[[Path], None]
@@ -258,6 +258,44 @@ def late_after_the_first(number: int, data: bytes) -> bytes:
     return moved(data, MUXED_SOUND_PID, lambda _: 3 * CLOCK if number else 0)
 
 
+def listed(streams: dict[int, int]) -> Spoil:
+    """The program maps of a rung list these streams: PID → stream_type."""
+
+    def spoil(tree: Path) -> None:
+        for number in range(3):
+            bytes_of(f"{TOP}/seg{number}.ts", lambda data: remapped(data, streams))(tree)
+
+    return spoil
+
+
+def damaged_later(data: bytearray) -> bytes:
+    """All program maps but the first are filled with something else."""
+    found = packets(data)
+    _, *later = [packet for packet in found if pid_of(packet) == PMT_PID]
+    for packet in later:
+        packet[5:] = b"\xee" * 183
+    return b"".join(found)
+
+
+def other_later(data: bytearray) -> bytes:
+    """All program maps but the first list a stream more."""
+    found = packets(remapped(data, {VIDEO_PID: H264, MUXED_SOUND_PID: AAC}))
+    first = next(number for number, packet in enumerate(found) if pid_of(packet) == PMT_PID)
+    found[first] = packets(data)[first]
+    return b"".join(found)
+
+
+def on_another_pid(data: bytearray) -> bytes:
+    found = packets(remapped(data, {0x123: H264}))
+    for packet in (p for p in found if pid_of(p) == VIDEO_PID):
+        packet[1:3] = (packet[1] << 8 & 0xE000 | 0x123).to_bytes(2)
+    return b"".join(found)
+
+
+#: What breaks no rule.
+LEGAL = {
+    "timed metadata beside the pictures": listed({VIDEO_PID: H264, 0x102: 0x15}),
+}
 DEFECTS = [
     Defect(
         "media tag in the master",
@@ -388,8 +426,18 @@ DEFECTS = [
         "sound where pictures belong",
         "segments.readable",
         sound_for_pictures,
-        frozenset({"segments.continuity"}),
+        frozenset({"segments.continuity", "segments.same-streams"}),
     ),
+    Defect("MP3 beside the pictures", "segments.readable", listed({VIDEO_PID: H264, 0x101: 0x03})),
+    Defect("HEVC", "segments.readable", listed({VIDEO_PID: 0x24}), frozenset({"master.codecs"})),
+    Defect(
+        "fragmented MP4",
+        "segments.readable",
+        bytes_of(f"{TOP}/seg0.ts", lambda data: data[:4] + b"styp" + data[8:]),
+    ),
+    Defect("a damaged table later on", "segments.readable", bytes_of(f"{TOP}/seg0.ts", damaged_later)),
+    Defect("another table later on", "segments.readable", bytes_of(f"{TOP}/seg0.ts", other_later)),
+    Defect("another PID in a segment", "segments.same-streams", bytes_of(f"{TOP}/seg2.ts", on_another_pid)),
     Defect(
         "tables after the picture",
         "segments.start",

@@ -55,9 +55,9 @@ def sound_in_pieces(data: bytes, size: int) -> bytes:
     for at in range(0, len(sound), size):
         part = sound[at : at + size]
         times = [pts for begin, pts in frames if at <= begin < at + size]
-        pes = pes_packet(part, times[0] if times else None)
-        for begin in range(0, len(pes), PACKET - 4):
-            found += packet_of(stream.pid, pes[begin : begin + PACKET - 4], counter, begins=begin == 0)
+        whole = pes_packet(part, times[0] if times else None)
+        for begin in range(0, len(whole), PACKET - 4):
+            found += packet_of(stream.pid, whole[begin : begin + PACKET - 4], counter, begins=begin == 0)
             counter += 1
     return bytes(found)
 

@@ -85,6 +85,7 @@ class SegmentMeasure:
     size: int
     tables_end: int  # PAT and PMT stand before this offset
     tables_first: bool  # and before any picture or sound
+    streams: tuple[tuple[int, int], ...]  # (PID, stream_type), as listed
     video: VideoMeasure | None
     audio: AudioMeasure | None
     counters: dict[int, tuple[int, int]]  # PID → first and last continuity counter
@@ -115,6 +116,7 @@ def measure_segment(data: bytes) -> SegmentMeasure:
         size=len(data),
         tables_end=transport.tables_end,
         tables_first=transport.tables_end <= transport.first_payload,
+        streams=transport.listed,
         video=_measure_video(video) if video else None,
         audio=_measure_audio(audio) if audio else None,
         counters=transport.counters,

@@ -3,16 +3,22 @@
 Runs of ordinary packets are looked at as a whole, and payloads are put together only when somebody asks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 from zlib import crc32
 
 from gostream_shared.conformance.errors import PacketSizeError, TransportError
 
+Said = TypeVar("Said")
+
 PACKET = 188
 CLOCK = 90_000  # ticks of PTS and DTS per second
 H264, AAC = 0x1B, 0x0F
+#: Stream types that players pass over: private sections and data, timed metadata, marks of advertisements.
+DATA = frozenset({0x05, 0x06, 0x15, 0x16, 0x86})
 _WRAP = 1 << 33
+_BOXES = frozenset({b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"emsg", b"prft"})  # that MP4 begins with
 _PAT_PID, _NULL_PID = 0, 0x1FFF
 _PES_HEAD = 9 + 5 + 5  # bytes, up to the timestamps
 _TIMESTAMPS = (0, -1, 5, 10)  # bytes of them, by PTS_DTS_flags
@@ -139,7 +145,8 @@ class Stream:
 class Transport:
     """A demultiplexed piece of transport stream."""
 
-    streams: tuple[Stream, ...]  # those the PMT lists, in its order
+    listed: tuple[tuple[int, int], ...]  # (PID, stream_type) by the PMT
+    streams: tuple[Stream, ...]  # those of them that have packets
     counters: dict[
         int, tuple[int, int]
     ]  # PID of a table or listed stream → first and last continuity counter
@@ -160,6 +167,8 @@ def ticks_between(earlier: int, later: int) -> int:
 
 def demux(data: bytes) -> Transport:
     """Take transport packets apart. Raises PacketSizeError or TransportError."""
+    if data[4:8] in _BOXES:
+        raise TransportError("unsupported: fragmented MP4")
     count, rest = divmod(len(data), PACKET)
     if rest or not count:
         raise PacketSizeError(f"{len(data)} bytes are not whole {PACKET}-byte packets", offset=count * PACKET)
@@ -171,7 +180,8 @@ def demux(data: bytes) -> Transport:
     splitter.split()
     streams = splitter.streams
     program = _single_program(streams.get(_PAT_PID))
-    listed, tables_end = _program_map(streams.get(program), program)
+    listed = _program_map(streams.get(program), program)
+    tables_end = streams[program].units[0].end
     found = []
     for pid, kind in listed:
         if stream := streams.get(pid):
@@ -181,7 +191,9 @@ def demux(data: bytes) -> Transport:
     checked = {_PAT_PID, program, *(stream.pid for stream in found)}
     counters = {pid: (s.first_counter, s.last_counter) for pid in checked if (s := streams[pid]).begin >= 0}
     first = min(starts, default=len(data))
-    return Transport(tuple(found), counters, tables_end, first, tuple(splitter.jumps), splitter.jump_count)
+    return Transport(
+        tuple(listed), tuple(found), counters, tables_end, first, tuple(splitter.jumps), splitter.jump_count
+    )
 
 
 class Splitter:
@@ -269,20 +281,27 @@ def _single_program(stream: Stream | None) -> int:
     """The PID of the PMT of the one program."""
     if stream is None or not stream.units:
         raise TransportError("no program association table")
-    offset = stream.units[0].offset
-    section = _section(stream, table=0x00)
+    return _agreed(stream, _program)
+
+
+def _program(unit: Unit) -> int:
+    section = _section(unit, table=0x00)
     entries = [section[i : i + 4] for i in range(8, len(section) - 4, 4)]
     programs = [(e[2] & 0x1F) << 8 | e[3] for e in entries if len(e) == 4 and (e[0] or e[1])]
     if len(programs) != 1:
-        raise TransportError(f"{len(programs)} programs where there must be one", offset=offset)
+        raise TransportError(f"{len(programs)} programs where there must be one", offset=unit.offset)
     return programs[0]
 
 
-def _program_map(stream: Stream | None, pid: int) -> tuple[list[tuple[int, int]], int]:
-    """(PID, stream_type) of each elementary stream, and where the table's first section ends."""
+def _program_map(stream: Stream | None, pid: int) -> list[tuple[int, int]]:
+    """(PID, stream_type) of each elementary stream."""
     if stream is None or not stream.units:
         raise TransportError(f"no program map table on PID {pid}")
-    section = _section(stream, table=0x02)
+    return _agreed(stream, _listed)
+
+
+def _listed(unit: Unit) -> list[tuple[int, int]]:
+    section = _section(unit, table=0x02)
     end = len(section) - 4
     position = 12 + ((section[10] & 0x0F) << 8 | section[11]) if end > 11 else end + 1
     listed = []
@@ -291,15 +310,25 @@ def _program_map(stream: Stream | None, pid: int) -> tuple[list[tuple[int, int]]
         listed.append(((high & 0x1F) << 8 | low, kind))
         position += 5 + ((info_high & 0x0F) << 8 | info_low)
     if len(listed) > _MAX_STREAMS:
-        raise TransportError(f"more than {_MAX_STREAMS} streams", offset=stream.units[0].offset)
+        raise TransportError(f"more than {_MAX_STREAMS} streams", offset=unit.offset)
     if position != end:
-        raise TransportError("a program map table that does not add up", offset=stream.units[0].offset)
-    return listed, stream.units[0].end
+        raise TransportError("a program map table that does not add up", offset=unit.offset)
+    return listed
 
 
-def _section(stream: Stream, *, table: int) -> bytes:
-    """The first section on a PID, its CRC checked."""
-    offset, data = stream.units[0].offset, stream.units[0].payload()
+def _agreed(stream: Stream, read: Callable[[Unit], Said]) -> Said:
+    """What the first section on a PID says, and all later ones say again: mostly in the same bytes."""
+    first = stream.units[0]
+    said, known = read(first), first.payload()
+    for unit in stream.units[1:]:
+        if unit.head(len(known)) != known and read(unit) != said:
+            raise TransportError("a table that contradicts the first", offset=unit.offset)
+    return said
+
+
+def _section(unit: Unit, *, table: int) -> bytes:
+    """The section that starts a unit, its CRC checked."""
+    offset, data = unit.offset, unit.payload()
     start = 1 + data[0] if data else 0
     header = data[start : start + 3]
     if len(header) < 3 or header[0] != table:

@@ -8,7 +8,7 @@ from gostream_shared.conformance.errors import PacketSizeError
 from gostream_shared.conformance.presentation import Kind, Piece, Presentation, Track
 from gostream_shared.conformance.rules.rule import Finding, RuleBook
 from gostream_shared.conformance.segment import SegmentMeasure, VideoMeasure
-from gostream_shared.conformance.ts import CLOCK, PACKET, ticks_between
+from gostream_shared.conformance.ts import AAC, CLOCK, DATA, H264, PACKET, ticks_between
 
 PROFILES = {66: "Baseline", 77: "Main", 100: "High"}
 HIGHEST_LEVEL = 52
@@ -38,8 +38,11 @@ def readable(p: Presentation) -> Iterator[Finding]:
             if piece.problem and not isinstance(piece.problem, PacketSizeError):
                 yield Finding(piece.where, str(piece.problem))
         for piece, measure in track.measured():
+            unsupported = sorted({kind for _, kind in measure.streams} - {H264, AAC} - DATA)
+            for kind in unsupported:
+                yield Finding(piece.where, f"unsupported: stream type 0x{kind:02x}")
             wanted = measure.video if track.kind is Kind.VIDEO else measure.audio
-            if not wanted:
+            if not wanted and not unsupported:
                 yield Finding(piece.where, f"no {track.kind.value} in it")
 
 
@@ -82,6 +85,22 @@ def continuity(p: Presentation) -> Iterator[Finding]:
                 last, first = before.counters[pid][1], after.counters[pid][0]
                 if first != (last + 1) & 0x0F:
                     yield Finding(piece.where, f"PID {pid} starts with {first} after {last}")
+
+
+@_book.must(
+    "segments.same-streams", "RFC 8216 4.3.2.3", "all segments list the same streams on the same PIDs"
+)
+def same_streams(p: Presentation) -> Iterator[Finding]:
+    for track in _tracks(p):
+        first: SegmentMeasure | None = None
+        for piece, measure in track.measured():
+            first = first or measure
+            if set(measure.streams) != set(first.streams):
+                yield Finding(piece.where, f"{_names(measure)}, where it began with {_names(first)}")
+
+
+def _names(measure: SegmentMeasure) -> str:
+    return ", ".join(f"type 0x{kind:02x} on PID {pid}" for pid, kind in measure.streams) or "no streams"
 
 
 def _neighbours(track: Track) -> Iterator[tuple[Piece, SegmentMeasure, Piece, SegmentMeasure]]:
