@@ -126,6 +126,12 @@ def adts_profile(tree: Path) -> None:
     file.write_bytes(data)
 
 
+def repeated(data: bytearray, *, times: int) -> bytes:
+    """A packet that begins a picture comes so many times."""
+    at = 49 * PACKET
+    return bytes(data[:at] + data[at : at + PACKET] * times + data[at + PACKET :])
+
+
 def without_packet(index: int) -> Callable[[bytearray], bytearray]:
     def change(data: bytearray) -> bytearray:
         del data[index * PACKET : (index + 1) * PACKET]
@@ -294,6 +300,7 @@ def on_another_pid(data: bytearray) -> bytes:
 
 #: What breaks no rule.
 LEGAL = {
+    "a packet that comes twice": bytes_of(f"{TOP}/seg0.ts", lambda data: repeated(data, times=2)),
     "timed metadata beside the pictures": listed({VIDEO_PID: H264, 0x102: 0x15}),
 }
 DEFECTS = [
@@ -447,6 +454,12 @@ DEFECTS = [
     Defect("a picture's end before the tables", "segments.start", tail_first(behind=0)),
     Defect("a picture's end after the tables", "segments.start", tail_first(behind=3)),
     Defect("keys elsewhere in one rung", "segments.keys-aligned", reencoded("360p", gop=25)),
+    Defect(
+        "a packet that comes three times",
+        "segments.continuity",
+        bytes_of(f"{TOP}/seg0.ts", lambda data: repeated(data, times=3)),
+        frozenset({"segments.timeline"}),
+    ),
     Defect("a lost packet", "segments.continuity", bytes_of(f"{TOP}/seg0.ts", without_packet(40))),
     Defect(
         "segments in the wrong order",

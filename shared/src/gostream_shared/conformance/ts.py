@@ -124,6 +124,7 @@ class Stream:
     begin: int = -1  # of the first packet with payload, which need not be that of a unit
     first_counter: int = -1
     last_counter: int = -1
+    repeated: int = -1  # the offset of the latest packet that came twice
     units: list[Unit] = field(default_factory=list)
 
     def packets(self) -> Iterator[Pes]:
@@ -260,6 +261,8 @@ class Splitter:
         if stream.last_counter < 0:
             stream.first_counter, stream.begin = counter, base
         elif counter != (stream.last_counter + 1) & 0x0F and not jumped:
+            if self._repeats(stream, base):
+                return
             self.jump_count += 1
             if self.jump_count <= _JUMPS_KEPT:
                 self.jumps.append(Jump(pid, base))
@@ -268,6 +271,16 @@ class Splitter:
             stream.units.append(Unit(self._data, base, [(start, base + PACKET)]))
         else:
             stream.append(start, base + PACKET)
+
+    def _repeats(self, stream: Stream, base: int) -> bool:
+        """Whether it is the PID's packet before once more: each may come twice."""
+        before = stream.units[-1].end - PACKET if stream.units else base
+        if before in {base, stream.repeated}:
+            return False
+        if self._data[before : before + PACKET] != self._data[base : base + PACKET]:
+            return False
+        stream.repeated = before
+        return True
 
     def _skip_adaptation(self, base: int) -> tuple[int, bool]:
         """Where the payload begins, and the discontinuity_indicator."""
