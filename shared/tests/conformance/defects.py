@@ -9,7 +9,7 @@ from typing import Any
 
 from gostream_shared.conformance.ts import AAC, CLOCK, H264, PACKET
 
-from .packets import MUXED_SOUND_PID, PMT_PID, SOUND_PID, VIDEO_PID, moved, packets, pid_of, remapped
+from .packets import MUXED_SOUND_PID, PMT_PID, SOUND_PID, VIDEO_PID, begins, moved, packets, pid_of, remapped
 from .trees import encode_audio, encode_muxed, encode_video, write_iframes, write_master, write_muxed_master
 
 Spoil = Callable[[Path], None]
@@ -264,6 +264,23 @@ def late_after_the_first(number: int, data: bytes) -> bytes:
     return moved(data, MUXED_SOUND_PID, lambda _: 3 * CLOCK if number else 0)
 
 
+def without_pictures(tree: Path) -> None:
+    """The last segments of both rungs lose ten pictures, and their counters do not tell."""
+    for rung in (TOP, LOW):
+        file = tree / rung / "seg2.ts"
+        kept, picture, lost = [], -1, 0
+        for packet in packets(file.read_bytes()):
+            if pid_of(packet) == VIDEO_PID:
+                picture += begins(packet)
+                if 20 <= picture < 30:
+                    lost += packet[3] >> 4 & 1
+                    continue
+                packet[3] = packet[3] & 0xF0 | packet[3] - lost & 0x0F
+            kept.append(packet)
+        file.write_bytes(b"".join(kept))
+    write_master(tree)
+
+
 def listed(streams: dict[int, int]) -> Spoil:
     """The program maps of a rung list these streams: PID → stream_type."""
 
@@ -501,6 +518,7 @@ DEFECTS = [
         muxed(silent_at_first),
         frozenset({"master.iframes"}),
     ),
+    Defect("ten pictures fewer", "segments.no-holes", without_pictures),
     Defect("level 6.1", "segments.h264", level_61, frozenset({"master.codecs"})),
     Defect("interlaced", "segments.h264", reencoded("180p", x264=":tff=1")),
     Defect("a key only every 6 s", "segments.key-interval", both_reencoded(gop=150)),

@@ -21,7 +21,7 @@ from gostream_shared.conformance.h264 import is_recovery_point, nal_units, parse
 from gostream_shared.conformance.segment import SegmentMeasure, measure_segment
 from gostream_shared.conformance.ts import H264, PACKET, ticks_between
 
-from .packets import VIDEO_PID, packet_of, pes_packet, remapped, sound_in_pieces
+from .packets import VIDEO_PID, moved, packet_of, pes_packet, remapped, sound_in_pieces
 from .trees import CODECS, SIZES, encode_muxed, encode_video, video_packets
 
 
@@ -121,6 +121,16 @@ def test_an_entry_point_that_is_no_idr_is_open(tmp_path: Path) -> None:
     assert video is not None
     assert video.open_points != ()
     assert not set(video.open_points) & {key.pts for key in video.key_frames}
+
+
+@pytest.mark.parametrize(("every", "longest", "missing"), [(50, 3600, 20), (10, 39600, 0)])
+def test_a_few_long_gaps_are_holes_and_many_a_variable_rate(
+    good_tree: Path, every: int, longest: int, missing: int
+) -> None:
+    data = (good_tree / "v1/180p/seg0.ts").read_bytes()
+    video = measure_segment(moved(data, VIDEO_PID, lambda number: 36000 * (number // every))).video
+    assert video is not None
+    assert (video.longest_gap, video.missing) == (longest, missing)
 
 
 def test_the_clock_may_wrap() -> None:

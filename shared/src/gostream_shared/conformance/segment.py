@@ -24,6 +24,7 @@ from gostream_shared.conformance.ts import AAC, CLOCK, H264, Jump, Pes, Stream, 
 _MAX_PARAMETER_SETS = 32
 _MAX_KEY_FRAMES = 1000  # 20 s of nothing but key frames
 _OPEN_POINTS_KEPT = 3
+_FEW = 0.05
 _OPENING = 96  # bytes, mostly of one packet: only key frames need more
 _SLICE_HEADER = 32
 
@@ -48,7 +49,8 @@ class VideoMeasure:
     last_dts: int
     frames: int
     frame_ticks: int  # the usual distance between two pictures; 0 when there is one and no timing
-    longest_gap: int
+    longest_gap: int  # but for the holes in a steady stream
+    missing: int  # pictures, by those holes
     dts_rise: bool
     key_frames: tuple[KeyFrame, ...]
     starts_with_key: bool  # with nothing before its SPS, PPS and IDR picture
@@ -165,6 +167,7 @@ def _measure_video(stream: Stream) -> VideoMeasure:
     begins_whole = stream.begin == stream.units[0].offset
     rate = next((s.frame_rate for s in known.values() if s.frame_rate), None)
     single = round(CLOCK / rate) if rate and 1 <= rate <= CLOCK else 0
+    usual, longest, missing = _rhythm(gaps) if gaps else (single, single, 0)
     wrap = 1 << 33
     return VideoMeasure(
         pid=stream.pid,
@@ -173,14 +176,28 @@ def _measure_video(stream: Stream) -> VideoMeasure:
         first_dts=stamps[0][1],
         last_dts=stamps[-1][1],
         frames=len(units),
-        frame_ticks=median_low(gaps) if gaps else single,
-        longest_gap=max(gaps, default=single),
+        frame_ticks=usual,
+        longest_gap=longest,
+        missing=missing,
         dts_rise=all(a < b for a, b in pairwise(dts)) and _decoded_in_time(stamps),
         key_frames=tuple(keys),
         starts_with_key=begins_whole and units[0].idr and {SPS, PPS} <= units[0].sets,
         open_points=tuple((start + pts) % wrap for pts in _open_points(units)[:_OPEN_POINTS_KEPT]),
         parameter_sets=tuple(dict.fromkeys(known.values())),
     )
+
+
+def _rhythm(gaps: list[int]) -> tuple[int, int, int]:
+    """The usual gap, the longest, and how many pictures are missing.
+
+    A few gaps that are much too long are holes; when there are many the rate varies, and nothing is missing.
+    """
+    usual = median_low(gaps)
+    holes = [gap for gap in gaps if gap > 1.5 * usual > 0]
+    if not holes or len(holes) > _FEW * len(gaps):
+        return usual, max(gaps), 0
+    longest = max(gap for gap in gaps if gap <= 1.5 * usual)
+    return usual, longest, sum(round(gap / usual) - 1 for gap in holes)
 
 
 def _decoded_in_time(stamps: Iterable[tuple[int, int]]) -> bool:

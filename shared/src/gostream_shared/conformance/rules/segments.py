@@ -137,6 +137,14 @@ def _gap(before: VideoMeasure, after: VideoMeasure) -> float:
     return max(0.0, step / longest - 1) + min(0.0, step / (shortest or longest) - 1)
 
 
+@_book.should("segments.no-holes", "gostream", "no pictures are missing between others of a steady rate")
+def no_holes(p: Presentation) -> Iterator[Finding]:
+    for track in _tracks(p):
+        for piece, video in track.videos():
+            if video.missing:
+                yield Finding(piece.where, f"{video.missing} pictures are missing")
+
+
 def _sound_timeline(track: Track) -> Iterator[Finding]:
     """Sound has its own clock: a timestamp is where all samples before it end, whatever the pictures do."""
     start: int | None = None
