@@ -318,6 +318,9 @@ def on_another_pid(data: bytearray) -> bytes:
 #: What breaks no rule.
 LEGAL = {
     "a packet that comes twice": bytes_of(f"{TOP}/seg0.ts", lambda data: repeated(data, times=2)),
+    "tables in EXT-X-MAP and in the segments": edit(
+        f"{TOP}/playlist.m3u8", "#EXTINF", '#EXT-X-MAP:URI="seg0.ts",BYTERANGE="564@0"\n#EXTINF'
+    ),
     "timed metadata beside the pictures": listed({VIDEO_PID: H264, 0x102: 0x15}),
 }
 DEFECTS = [

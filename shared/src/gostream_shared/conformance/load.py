@@ -264,6 +264,6 @@ def _cut(body: bytes, byte_range: ByteRange | None) -> bytes:
 def _measure(piece: Piece, header: bytes, body: bytes) -> None:
     piece.size = len(body)
     try:
-        piece.measure = measure_segment(header + body)
+        piece.measure = measure_segment(header + body, seam=len(header))
     except MalformedError as error:
         piece.problem = error.with_traceback(None)  # whose frames hold the whole segment

@@ -110,9 +110,12 @@ class SegmentMeasure:
         return self.video.key_frames if self.video else ()
 
 
-def measure_segment(data: bytes) -> SegmentMeasure:
-    """Measure one MPEG-TS segment. Raises a MalformedError; linear in the size of `data`."""
-    transport = demux(data)
+def measure_segment(data: bytes, *, seam: int = 0) -> SegmentMeasure:
+    """Measure one MPEG-TS segment, with what EXT-X-MAP puts before it up to the byte `seam`.
+
+    Raises a MalformedError; linear in the size of `data`.
+    """
+    transport = demux(data, seam=seam)
     video, audio = transport.of_kind(H264), transport.of_kind(AAC)
     return SegmentMeasure(
         size=len(data),

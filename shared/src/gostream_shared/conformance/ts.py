@@ -166,8 +166,11 @@ def ticks_between(earlier: int, later: int) -> int:
     return (later - earlier + _WRAP // 2) % _WRAP - _WRAP // 2
 
 
-def demux(data: bytes) -> Transport:
-    """Take transport packets apart. Raises PacketSizeError or TransportError."""
+def demux(data: bytes, *, seam: int = 0) -> Transport:
+    """Take transport packets apart; counters need not run on at the byte `seam`.
+
+    Raises PacketSizeError or TransportError.
+    """
     if data[4:8] in _BOXES:
         raise TransportError("unsupported: fragmented MP4")
     count, rest = divmod(len(data), PACKET)
@@ -178,7 +181,7 @@ def demux(data: bytes) -> Transport:
         bad = next(i for i, byte in enumerate(syncs) if byte != 0x47)
         raise TransportError("a packet without its sync byte", offset=bad * PACKET)
     splitter = Splitter(data)
-    splitter.split()
+    splitter.split(seam // PACKET)
     streams = splitter.streams
     program = _single_program(streams.get(_PAT_PID))
     listed = _program_map(streams.get(program), program)
@@ -190,7 +193,9 @@ def demux(data: bytes) -> Transport:
             found.append(stream)
     starts = [stream.begin for stream in found if stream.begin >= 0]
     checked = {_PAT_PID, program, *(stream.pid for stream in found)}
-    counters = {pid: (s.first_counter, s.last_counter) for pid in checked if (s := streams[pid]).begin >= 0}
+    counters = {
+        pid: (s.first_counter, s.last_counter) for pid in checked if (s := streams[pid]).first_counter >= 0
+    }
     first = min(starts, default=len(data))
     return Transport(
         tuple(listed), tuple(found), counters, tables_end, first, tuple(splitter.jumps), splitter.jump_count
@@ -207,24 +212,26 @@ class Splitter:
         self._data = data
         self._highs, self._lows, self._controls = (data[byte::PACKET] for byte in (1, 2, 3))
 
-    def split(self) -> None:
+    def split(self, seam: int = 0) -> None:
         """There are 5,300 packets in a megabyte: most of them are never looked at one by one.
 
-        Raises TransportError.
+        Counters begin anew at the packet `seam`. Raises TransportError.
         """
         begins, odd = self._highs.translate(_BEGINS), self._controls.translate(_IS_ODD)
         count = len(begins)
         special = (int.from_bytes(begins, "big") | int.from_bytes(odd, "big")).to_bytes(count, "big")
-        at = 0
-        while at < count:
-            until = special.find(1, at)
-            until = count if until < 0 else until
-            if until - at < _SHORT_RUN or not self._take_run(at, until):
-                for packet in range(at, until):
-                    self._take(packet)
-            if until < count:
-                self._take(until)
-            at = until + 1
+        for at, stop in ((0, seam), (seam, count)):
+            for stream in self.streams.values():
+                stream.first_counter = stream.last_counter = -1
+            while at < stop:
+                until = special.find(1, at, stop)
+                until = stop if until < 0 else until
+                if until - at < _SHORT_RUN or not self._take_run(at, until):
+                    for packet in range(at, until):
+                        self._take(packet)
+                if until < stop:
+                    self._take(until)
+                at = until + 1
 
     def _take_run(self, at: int, until: int) -> bool:
         """Packets without adaptation fields, if they are of one PID and none is missing."""
@@ -259,7 +266,8 @@ class Splitter:
             return
         counter = control & 0x0F
         if stream.last_counter < 0:
-            stream.first_counter, stream.begin = counter, base
+            stream.first_counter = counter
+            stream.begin = base if stream.begin < 0 else stream.begin
         elif counter != (stream.last_counter + 1) & 0x0F and not jumped:
             if self._repeats(stream, base):
                 return
