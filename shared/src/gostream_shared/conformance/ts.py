@@ -148,9 +148,7 @@ class Transport:
 
     listed: tuple[tuple[int, int], ...]  # (PID, stream_type) by the PMT
     streams: tuple[Stream, ...]  # those of them that have packets
-    counters: dict[
-        int, tuple[int, int]
-    ]  # PID of a table or listed stream → first and last continuity counter
+    counters: dict[int, tuple[int, int]]  # PID listed, or of a table → first and last continuity counter
     tables_end: int  # the first PAT and PMT end here
     first_payload: int  # the first packet with payload of a listed stream starts here
     jumps: tuple[Jump, ...]  # the first few of them
