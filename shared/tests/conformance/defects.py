@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gostream_shared.conformance.ts import PACKET
+from gostream_shared.conformance.ts import AAC, CLOCK, H264, PACKET
 
-from .trees import encode_audio, encode_video, write_iframes, write_master
+from .packets import MUXED_SOUND_PID, PMT_PID, SOUND_PID, VIDEO_PID, begins, moved, packets, pid_of, remapped
+from .trees import encode_audio, encode_muxed, encode_video, write_iframes, write_master, write_muxed_master
 
 Spoil = Callable[[Path], None]
 MASTER, TOP, LOW, SOUND = "master.m3u8", "v1/360p", "v1/180p", "v1/audio"
@@ -130,6 +131,12 @@ def adts_profile(tree: Path) -> None:
     file.write_bytes(data)
 
 
+def repeated(data: bytearray, *, times: int) -> bytes:
+    """A packet that begins a picture comes so many times."""
+    at = 49 * PACKET
+    return bytes(data[:at] + data[at : at + PACKET] * times + data[at + PACKET :])
+
+
 def without_packet(index: int) -> Callable[[bytearray], bytearray]:
     def change(data: bytearray) -> bytearray:
         del data[index * PACKET : (index + 1) * PACKET]
@@ -150,6 +157,18 @@ def moved_range(*, begin: int = 0, end: int = 0) -> Spoil:
         text = (tree / STILLS).read_text()
         size, offset = map(int, re.findall(r"EXT-X-BYTERANGE:(\d+)@(\d+)", text)[1])
         edit(STILLS, f"{size}@{offset}", f"{size + end - begin}@{offset + begin}")(tree)
+
+    return spoil
+
+
+def tail_first(behind: int) -> Spoil:
+    """The last packets of a segment moved into the next one, behind so many of its packets."""
+
+    def spoil(tree: Path) -> None:
+        one, two = tree / TOP / "seg0.ts", tree / TOP / "seg1.ts"
+        tail, data = one.read_bytes()[-5 * PACKET :], two.read_bytes()
+        one.write_bytes(one.read_bytes()[: -5 * PACKET])
+        two.write_bytes(data[: behind * PACKET] + tail + data[behind * PACKET :])
 
     return spoil
 
@@ -237,6 +256,103 @@ def padded(tree: Path) -> None:
     write_master(tree)
 
 
+def late_sound(segment: str, later: Callable[[int], int]) -> Spoil:
+    """Each PES packet of the sound `later(number)` ticks later."""
+    return bytes_of(f"{SOUND}/{segment}", lambda data: moved(data, SOUND_PID, later))
+
+
+def drifting_sound(tree: Path) -> None:
+    """0.44 of a frame more at each boundary."""
+    late_sound("seg1.ts", lambda _: 850)(tree)
+    late_sound("seg2.ts", lambda _: 1700)(tree)
+
+
+def muxed(spoil: Callable[[int, bytes], bytes]) -> Spoil:
+    """One variant with picture and sound in the same segments, each of them spoilt."""
+
+    def make(tree: Path) -> None:
+        for directory in (TOP, LOW, SOUND):
+            shutil.rmtree(tree / directory)
+        encode_muxed(tree / LOW)
+        for number in range(3):
+            file = tree / LOW / f"seg{number}.ts"
+            file.write_bytes(spoil(number, file.read_bytes()))
+        write_muxed_master(tree)
+
+    return make
+
+
+def silent_in_the_middle(number: int, data: bytes) -> bytes:
+    return b"".join(p for p in packets(data) if number != 1 or pid_of(p) != MUXED_SOUND_PID)
+
+
+def silent_at_first(number: int, data: bytes) -> bytes:
+    return b"".join(p for p in packets(data) if number != 0 or pid_of(p) != MUXED_SOUND_PID)
+
+
+def late_after_the_first(number: int, data: bytes) -> bytes:
+    return moved(data, MUXED_SOUND_PID, lambda _: 3 * CLOCK if number else 0)
+
+
+def without_pictures(tree: Path) -> None:
+    """The last segments of both rungs lose ten pictures, and their counters do not tell."""
+    for rung in (TOP, LOW):
+        file = tree / rung / "seg2.ts"
+        kept, picture, lost = [], -1, 0
+        for packet in packets(file.read_bytes()):
+            if pid_of(packet) == VIDEO_PID:
+                picture += begins(packet)
+                if 20 <= picture < 30:
+                    lost += packet[3] >> 4 & 1
+                    continue
+                packet[3] = packet[3] & 0xF0 | packet[3] - lost & 0x0F
+            kept.append(packet)
+        file.write_bytes(b"".join(kept))
+    write_master(tree)
+
+
+def listed(streams: dict[int, int]) -> Spoil:
+    """The program maps of a rung list these streams: PID → stream_type."""
+
+    def spoil(tree: Path) -> None:
+        for number in range(3):
+            bytes_of(f"{TOP}/seg{number}.ts", lambda data: remapped(data, streams))(tree)
+
+    return spoil
+
+
+def damaged_later(data: bytearray) -> bytes:
+    """All program maps but the first are filled with something else."""
+    found = packets(data)
+    _, *later = [packet for packet in found if pid_of(packet) == PMT_PID]
+    for packet in later:
+        packet[5:] = b"\xee" * 183
+    return b"".join(found)
+
+
+def other_later(data: bytearray) -> bytes:
+    """All program maps but the first list a stream more."""
+    found = packets(remapped(data, {VIDEO_PID: H264, MUXED_SOUND_PID: AAC}))
+    first = next(number for number, packet in enumerate(found) if pid_of(packet) == PMT_PID)
+    found[first] = packets(data)[first]
+    return b"".join(found)
+
+
+def on_another_pid(data: bytearray) -> bytes:
+    found = packets(remapped(data, {0x123: H264}))
+    for packet in (p for p in found if pid_of(p) == VIDEO_PID):
+        packet[1:3] = (packet[1] << 8 & 0xE000 | 0x123).to_bytes(2)
+    return b"".join(found)
+
+
+#: What breaks no rule.
+LEGAL = {
+    "a packet that comes twice": bytes_of(f"{TOP}/seg0.ts", lambda data: repeated(data, times=2)),
+    "tables in EXT-X-MAP and in the segments": edit(
+        f"{TOP}/playlist.m3u8", "#EXTINF", '#EXT-X-MAP:URI="seg0.ts",BYTERANGE="564@0"\n#EXTINF'
+    ),
+    "timed metadata beside the pictures": listed({VIDEO_PID: H264, 0x102: 0x15}),
+}
 DEFECTS = [
     Defect(
         "media tag in the master",
@@ -443,15 +559,35 @@ DEFECTS = [
         "sound where pictures belong",
         "segments.readable",
         sound_for_pictures,
-        frozenset({"segments.continuity"}),
+        frozenset({"segments.continuity", "segments.same-streams"}),
     ),
+    Defect("MP3 beside the pictures", "segments.readable", listed({VIDEO_PID: H264, 0x101: 0x03})),
+    Defect(
+        "HEVC, say the tables", "segments.readable", listed({VIDEO_PID: 0x24}), frozenset({"master.codecs"})
+    ),
+    Defect(
+        "fragmented MP4",
+        "segments.readable",
+        bytes_of(f"{TOP}/seg0.ts", lambda data: data[:4] + b"styp" + data[8:]),
+    ),
+    Defect("a damaged table later on", "segments.readable", bytes_of(f"{TOP}/seg0.ts", damaged_later)),
+    Defect("another table later on", "segments.readable", bytes_of(f"{TOP}/seg0.ts", other_later)),
+    Defect("another PID in a segment", "segments.same-streams", bytes_of(f"{TOP}/seg2.ts", on_another_pid)),
     Defect(
         "tables after the picture",
         "segments.start",
         bytes_of(f"{TOP}/seg0.ts", tables_last),
         frozenset({"segments.continuity"}),
     ),
+    Defect("a picture's end before the tables", "segments.start", tail_first(behind=0)),
+    Defect("a picture's end after the tables", "segments.start", tail_first(behind=3)),
     Defect("keys elsewhere in one rung", "segments.keys-aligned", reencoded("360p", gop=25)),
+    Defect(
+        "a packet that comes three times",
+        "segments.continuity",
+        bytes_of(f"{TOP}/seg0.ts", lambda data: repeated(data, times=3)),
+        frozenset({"segments.timeline", "master.frame-rate"}),
+    ),
     Defect("a lost packet", "segments.continuity", bytes_of(f"{TOP}/seg0.ts", without_packet(40))),
     Defect(
         "segments in the wrong order",
@@ -467,6 +603,34 @@ DEFECTS = [
             }
         ),
     ),
+    Defect(
+        "sound that jumps within a segment",
+        "segments.timeline",
+        late_sound("seg0.ts", lambda number: 10 * CLOCK if number else 0),
+    ),
+    Defect(
+        "sound that goes back", "segments.timeline", late_sound("seg0.ts", lambda number: -5 * CLOCK * number)
+    ),
+    Defect("sound that drifts", "segments.timeline", drifting_sound),
+    Defect(
+        "a muxed segment without sound",
+        "segments.timeline",
+        muxed(silent_in_the_middle),
+        frozenset({"master.iframes"}),
+    ),
+    Defect(
+        "muxed sound 3 s late from the second segment on",
+        "segments.timeline",
+        muxed(late_after_the_first),
+        frozenset({"master.iframes"}),
+    ),
+    Defect(
+        "muxed sound that begins a segment late",
+        "segments.sound-in-step",
+        muxed(silent_at_first),
+        frozenset({"master.iframes"}),
+    ),
+    Defect("ten pictures fewer", "segments.no-holes", without_pictures, frozenset({"master.frame-rate"})),
     Defect("level 6.1", "segments.h264", level_61, frozenset({"master.codecs"})),
     Defect("interlaced", "segments.h264", reencoded("180p", x264=":tff=1")),
     Defect("a key only every 6 s", "segments.key-interval", both_reencoded(gop=150)),
@@ -477,6 +641,11 @@ DEFECTS = [
         frozenset({"segments.start", "media.iframe-ranges"}),
     ),
     Defect("AAC Main", "segments.aac", adts_profile, frozenset({"master.codecs"})),
+    Defect(
+        "mono after stereo",
+        "segments.aac",
+        bytes_of(f"{SOUND}/seg2.ts", lambda data: data.replace(b"\xff\xf1\x4c\x80", b"\xff\xf1\x4c\x40")),
+    ),
     Defect("256 kb/s of sound", "segments.aac", new_audio(rate="256k")),
     Defect("whispering sound", "segments.aac-rate", new_audio(rate="16k")),
     Defect("sound 67 ms late", "segments.sound-in-step", new_audio(offset="10.067")),

@@ -20,6 +20,7 @@ from gostream_shared.conformance.load import Limits, load
 from gostream_shared.conformance.report import Report
 from gostream_shared.conformance.rules.whole import WORTH_COMPRESSING
 from gostream_shared.conformance.sources import ORIGIN, DirectorySource, HttpSource, Resource, joined
+from gostream_shared.conformance.ts import PACKET
 
 from .defects import MASTER, SUBTITLES, before_sound, edit
 from .test_rules import broken
@@ -387,3 +388,13 @@ async def test_no_mutation_of_a_tree_makes_the_checker_itself_fail(tree: Path, d
         pass
     finally:
         (tree / name).write_bytes(good)
+
+
+async def test_why_a_segment_cannot_be_read_is_kept_without_its_bytes(tree: Path) -> None:
+    (tree / "v1/360p/seg0.ts").write_bytes(b"\x47".ljust(PACKET, b"\xff"))
+
+    presentation = await load(DirectorySource(tree), Limits())
+
+    problem = presentation.tracks["v1/360p/playlist.m3u8"].pieces[0].problem
+    assert problem is not None
+    assert problem.__traceback__ is None

@@ -9,8 +9,9 @@ from gostream_shared.conformance.report import Report
 from gostream_shared.conformance.rules import ALL
 from gostream_shared.conformance.sources import DirectorySource
 
-from .defects import DEFECTS, MASTER, STILLS, TOP, Defect, edit, removed
-from .trees import bandwidths, encode_muxed, still_bandwidth, write_iframes
+from .defects import DEFECTS, LEGAL, MASTER, STILLS, TOP, Defect, Spoil, edit, listed, removed
+from .packets import VIDEO_PID
+from .trees import bandwidths, encode_muxed, still_bandwidth, write_iframes, write_master
 
 OVER_HTTP = {"whole.media-types", "whole.gzip", "whole.cors", "whole.no-redirects"}
 
@@ -113,6 +114,21 @@ async def test_a_planted_defect_is_found_and_nothing_else_is_accused(tree: Path,
     assert broken(report) == {defect.rule} | defect.also, [
         (o.rule.id, f.where, f.why) for o in report.outcomes for f in o.findings
     ]
+
+
+@pytest.mark.parametrize("change", LEGAL.values(), ids=LEGAL.keys())
+async def test_what_is_legal_is_not_accused(tree: Path, change: Spoil) -> None:
+    change(tree)
+    write_master(tree)
+    report = await check(DirectorySource(tree))
+    assert broken(report) == set(), [(o.rule.id, f.where, f.why) for o in report.outcomes for f in o.findings]
+
+
+async def test_another_codec_is_called_unsupported(tree: Path) -> None:
+    listed({VIDEO_PID: 0x24})(tree)
+    report = await check(DirectorySource(tree))
+    (outcome,) = [o for o in report.outcomes if o.rule.id == "segments.readable"]
+    assert {finding.why for finding in outcome.findings} == {"unsupported: stream type 0x24"}
 
 
 def test_every_rule_has_a_planted_defect() -> None:

@@ -130,6 +130,17 @@ def write_master(tree: Path, rungs: tuple[str, ...] = ("360p", "180p")) -> None:
     (tree / "master.m3u8").write_text("\n".join([*lines, ""]))
 
 
+def write_muxed_master(tree: Path) -> None:
+    """A master of one variant, 180p with its sound in it, and of nothing else."""
+    peak, average = bandwidths(tree / "v1/180p")
+    (tree / "master.m3u8").write_text(
+        "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n"
+        f"#EXT-X-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},"
+        f'CODECS="{CODECS["180p"]},mp4a.40.2",RESOLUTION=320x180,FRAME-RATE={FPS:.3f}\n'
+        "v1/180p/playlist.m3u8\n"
+    )
+
+
 def bandwidths(directory: Path) -> tuple[int, int]:
     """(peak, average) in bits per second."""
     text = (directory / "playlist.m3u8").read_text()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median_low
 
-from gostream_shared.conformance.aac import SAMPLES_PER_FRAME, AacConfig, adts_frames
+from gostream_shared.conformance.aac import AacConfig, adts_frames
 from gostream_shared.conformance.errors import AudioError, VideoError
 from gostream_shared.conformance.h264 import (
     IDR,
@@ -22,6 +22,9 @@ from gostream_shared.conformance.h264 import (
 from gostream_shared.conformance.ts import AAC, CLOCK, H264, Jump, Pes, Stream, demux, ticks_between
 
 _MAX_PARAMETER_SETS = 32
+_MAX_KEY_FRAMES = 1000  # 20 s of nothing but key frames
+_OPEN_POINTS_KEPT = 3
+_FEW = 0.05
 _OPENING = 96  # bytes, mostly of one packet: only key frames need more
 _SLICE_HEADER = 32
 
@@ -46,13 +49,13 @@ class VideoMeasure:
     last_dts: int
     frames: int
     frame_ticks: int  # the usual distance between two pictures; 0 when there is one and no timing
-    longest_gap: int
+    longest_gap: int  # but for the holes in a steady stream
+    missing: int  # pictures, by those holes
     dts_rise: bool
     key_frames: tuple[KeyFrame, ...]
-    starts_with_key: bool  # the first access unit holds SPS, PPS and an IDR picture
-    open_points: tuple[
-        int, ...
-    ]  # PTS of entry points whose followers are shown before them, or that are no IDR
+    starts_with_key: bool  # with nothing before its SPS, PPS and IDR picture
+    #: PTS of the first few entry points whose followers are shown before them, or that are no IDR.
+    open_points: tuple[int, ...]
     parameter_sets: tuple[Sps, ...]  # the different ones, in order of appearance
 
     @property
@@ -69,11 +72,12 @@ class AudioMeasure:
     first_pts: int
     frames: int
     size: int  # of the ADTS frames, in bytes
+    stray: int  # ticks between where the samples put a timestamp and where it is, at most
     configs: tuple[AacConfig, ...]
 
     @property
     def ticks(self) -> int:
-        return self.frames * SAMPLES_PER_FRAME * CLOCK // self.configs[0].sample_rate
+        return int(self.frames * self.configs[0].frame_ticks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +87,12 @@ class SegmentMeasure:
     size: int
     tables_end: int  # PAT and PMT stand before this offset
     tables_first: bool  # and before any picture or sound
+    streams: tuple[tuple[int, int], ...]  # (PID, stream_type), as listed
     video: VideoMeasure | None
     audio: AudioMeasure | None
     counters: dict[int, tuple[int, int]]  # PID → first and last continuity counter
-    jumps: tuple[Jump, ...]
+    jumps: tuple[Jump, ...]  # the first few
+    jump_count: int
 
     @property
     def duration(self) -> float:
@@ -104,18 +110,23 @@ class SegmentMeasure:
         return self.video.key_frames if self.video else ()
 
 
-def measure_segment(data: bytes) -> SegmentMeasure:
-    """Measure one MPEG-TS segment. Raises a MalformedError; linear in the size of `data`."""
-    transport = demux(data)
+def measure_segment(data: bytes, *, seam: int = 0) -> SegmentMeasure:
+    """Measure one MPEG-TS segment, with what EXT-X-MAP puts before it up to the byte `seam`.
+
+    Raises a MalformedError; linear in the size of `data`.
+    """
+    transport = demux(data, seam=seam)
     video, audio = transport.of_kind(H264), transport.of_kind(AAC)
     return SegmentMeasure(
         size=len(data),
         tables_end=transport.tables_end,
         tables_first=transport.tables_end <= transport.first_payload,
+        streams=transport.listed,
         video=_measure_video(video) if video else None,
         audio=_measure_audio(audio) if audio else None,
         counters=transport.counters,
         jumps=transport.jumps,
+        jump_count=transport.jump_count,
     )
 
 
@@ -142,18 +153,24 @@ def _measure_video(stream: Stream) -> VideoMeasure:
     stamps: list[tuple[int, int]] = []
     known: dict[bytes, Sps] = {}
     for pes in stream.packets():
+        if pes.pts < 0:
+            raise VideoError("a picture without a timestamp", offset=pes.offset)
         if not stamps:
             start = pes.pts
         unit = _access_unit(pes, start, known)
         units.append(unit)
         stamps.append((pes.pts, pes.dts))
         if unit.idr:
+            if len(keys) >= _MAX_KEY_FRAMES:
+                raise VideoError(f"more than {_MAX_KEY_FRAMES} key frames", offset=pes.offset)
             keys.append(KeyFrame(pes.pts, pes.offset, pes.end - pes.offset))
     shown = sorted(unit.pts for unit in units)
     gaps = [later - earlier for earlier, later in pairwise(shown)]
     dts = [ticks_between(stamps[0][1], decoded) for _, decoded in stamps]
+    begins_whole = stream.begin == stream.units[0].offset
     rate = next((s.frame_rate for s in known.values() if s.frame_rate), None)
     single = round(CLOCK / rate) if rate and 1 <= rate <= CLOCK else 0
+    usual, longest, missing = _rhythm(gaps) if gaps else (single, single, 0)
     wrap = 1 << 33
     return VideoMeasure(
         pid=stream.pid,
@@ -162,14 +179,28 @@ def _measure_video(stream: Stream) -> VideoMeasure:
         first_dts=stamps[0][1],
         last_dts=stamps[-1][1],
         frames=len(units),
-        frame_ticks=median_low(gaps) if gaps else single,
-        longest_gap=max(gaps, default=single),
+        frame_ticks=usual,
+        longest_gap=longest,
+        missing=missing,
         dts_rise=all(a < b for a, b in pairwise(dts)) and _decoded_in_time(stamps),
         key_frames=tuple(keys),
-        starts_with_key=units[0].idr and {SPS, PPS} <= units[0].sets,
-        open_points=tuple((start + pts) % wrap for pts in _open_points(units)),
+        starts_with_key=begins_whole and units[0].idr and {SPS, PPS} <= units[0].sets,
+        open_points=tuple((start + pts) % wrap for pts in _open_points(units)[:_OPEN_POINTS_KEPT]),
         parameter_sets=tuple(dict.fromkeys(known.values())),
     )
+
+
+def _rhythm(gaps: list[int]) -> tuple[int, int, int]:
+    """The usual gap, the longest, and how many pictures are missing.
+
+    A few gaps that are much too long are holes; when there are many the rate varies, and nothing is missing.
+    """
+    usual = median_low(gaps)
+    holes = [gap for gap in gaps if gap > 1.5 * usual > 0]
+    if not holes or len(holes) > _FEW * len(gaps):
+        return usual, max(gaps), 0
+    longest = max(gap for gap in gaps if gap <= 1.5 * usual)
+    return usual, longest, sum(round(gap / usual) - 1 for gap in holes)
 
 
 def _decoded_in_time(stamps: Iterable[tuple[int, int]]) -> bool:
@@ -240,14 +271,28 @@ def _open_points(units: list[_AccessUnit]) -> list[int]:
 
 def _measure_audio(stream: Stream) -> AudioMeasure:
     configs: dict[AacConfig, None] = {}
-    frames = size = 0
-    first: int | None = None
+    frames = size = stray = 0
+    frame = 0.0
+    first = -1
+    rest = b""  # of a frame that goes on in the next PES packet
     for pes in stream.packets():
-        first = pes.pts if first is None else first
-        for config, length in adts_frames(pes.payload):
+        if first < 0:
+            first = pes.pts
+        if first < 0:
+            raise AudioError("sound that begins without a timestamp", offset=pes.offset)
+        timed = frames + 1 if rest else frames  # the timestamp is of the first frame that begins after it
+        data, used = rest + pes.payload, 0
+        for config, length in adts_frames(data):
+            frame = frame or config.frame_ticks
             configs[config] = None
             frames += 1
-            size += length
-    if first is None or not frames:
+            used += length
+        size += used
+        rest = data[used:]
+        if pes.pts >= 0:
+            stray = max(stray, abs(ticks_between(first + round(timed * frame), pes.pts)))
+    if rest:
+        raise AudioError("an ADTS frame that is cut short")
+    if not frames:
         raise AudioError("an audio stream without a frame")
-    return AudioMeasure(stream.pid, first, frames, size, tuple(configs))
+    return AudioMeasure(stream.pid, first, frames, size, stray, tuple(configs))

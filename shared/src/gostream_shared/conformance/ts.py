@@ -3,20 +3,28 @@
 Runs of ordinary packets are looked at as a whole, and payloads are put together only when somebody asks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 from zlib import crc32
 
 from gostream_shared.conformance.errors import PacketSizeError, TransportError
 
+Said = TypeVar("Said")
+
 PACKET = 188
 CLOCK = 90_000  # ticks of PTS and DTS per second
 H264, AAC = 0x1B, 0x0F
+#: Stream types that players pass over: private sections and data, timed metadata, marks of advertisements.
+DATA = frozenset({0x05, 0x06, 0x15, 0x16, 0x86})
 _WRAP = 1 << 33
+_BOXES = frozenset({b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"emsg", b"prft"})  # that MP4 begins with
 _PAT_PID, _NULL_PID = 0, 0x1FFF
 _PES_HEAD = 9 + 5 + 5  # bytes, up to the timestamps
 _TIMESTAMPS = (0, -1, 5, 10)  # bytes of them, by PTS_DTS_flags
 _SHORT_RUN = 4
+_MAX_STREAMS = 32
+_JUMPS_KEPT = 3
 #: Marks the packets that are more than the next 184 bytes of a payload, by their second and fourth bytes.
 _BEGINS = bytes(int(high & 0xC0 != 0) for high in range(256))
 _IS_ODD = bytes(int(control & 0xF0 != 0x10) for control in range(256))
@@ -76,7 +84,7 @@ class Unit:
 class Pes:
     """One PES packet, and the byte range of the transport packets that carried it."""
 
-    pts: int
+    pts: int  # -1 without one, as when nothing begins in it
     dts: int
     unit: Unit
     begin: int  # its payload within the unit's
@@ -113,8 +121,10 @@ class Stream:
 
     pid: int
     kind: int = 0  # stream_type of the PMT
+    begin: int = -1  # of the first packet with payload, which need not be that of a unit
     first_counter: int = -1
     last_counter: int = -1
+    repeated: int = -1  # the offset of the latest packet that came twice
     units: list[Unit] = field(default_factory=list)
 
     def packets(self) -> Iterator[Pes]:
@@ -136,11 +146,13 @@ class Stream:
 class Transport:
     """A demultiplexed piece of transport stream."""
 
-    streams: tuple[Stream, ...]  # those the PMT lists, in its order
-    counters: dict[int, tuple[int, int]]  # PID → first and last continuity counter
+    listed: tuple[tuple[int, int], ...]  # (PID, stream_type) by the PMT
+    streams: tuple[Stream, ...]  # those of them that have packets
+    counters: dict[int, tuple[int, int]]  # PID listed, or of a table → first and last continuity counter
     tables_end: int  # the first PAT and PMT end here
-    first_payload: int  # the first PES packet of a listed stream starts here
-    jumps: tuple[Jump, ...]
+    first_payload: int  # the first packet with payload of a listed stream starts here
+    jumps: tuple[Jump, ...]  # the first few of them
+    jump_count: int
 
     def of_kind(self, kind: int) -> Stream | None:
         """The first stream of that type that carried anything."""
@@ -152,8 +164,13 @@ def ticks_between(earlier: int, later: int) -> int:
     return (later - earlier + _WRAP // 2) % _WRAP - _WRAP // 2
 
 
-def demux(data: bytes) -> Transport:
-    """Take transport packets apart. Raises PacketSizeError or TransportError."""
+def demux(data: bytes, *, seam: int = 0) -> Transport:
+    """Take transport packets apart; counters need not run on at the byte `seam`.
+
+    Raises PacketSizeError or TransportError.
+    """
+    if data[4:8] in _BOXES:
+        raise TransportError("unsupported: fragmented MP4")
     count, rest = divmod(len(data), PACKET)
     if rest or not count:
         raise PacketSizeError(f"{len(data)} bytes are not whole {PACKET}-byte packets", offset=count * PACKET)
@@ -162,48 +179,57 @@ def demux(data: bytes) -> Transport:
         bad = next(i for i, byte in enumerate(syncs) if byte != 0x47)
         raise TransportError("a packet without its sync byte", offset=bad * PACKET)
     splitter = Splitter(data)
-    splitter.split()
-    streams, jumps = splitter.streams, splitter.jumps
+    splitter.split(seam // PACKET)
+    streams = splitter.streams
     program = _single_program(streams.get(_PAT_PID))
-    listed, tables_end = _program_map(streams.get(program), program)
+    listed = _program_map(streams.get(program), program)
+    tables_end = streams[program].units[0].end
     found = []
     for pid, kind in listed:
         if stream := streams.get(pid):
             stream.kind = kind
             found.append(stream)
-    starts = [stream.units[0].offset for stream in found if stream.units]
-    counters = {pid: (s.first_counter, s.last_counter) for pid, s in streams.items() if s.first_counter >= 0}
+    starts = [stream.begin for stream in found if stream.begin >= 0]
+    checked = {_PAT_PID, program, *(stream.pid for stream in found)}
+    counters = {
+        pid: (s.first_counter, s.last_counter) for pid in checked if (s := streams[pid]).first_counter >= 0
+    }
     first = min(starts, default=len(data))
-    return Transport(tuple(found), counters, tables_end, first, tuple(jumps))
+    return Transport(
+        tuple(listed), tuple(found), counters, tables_end, first, tuple(splitter.jumps), splitter.jump_count
+    )
 
 
 class Splitter:
-    """The packets by PID in `streams`, and where their counters jump. `data` is whole packets."""
+    """The packets by PID in `streams`, and where their counters jump at first. `data` is whole packets."""
 
     def __init__(self, data: bytes) -> None:
         self.streams: dict[int, Stream] = {}
         self.jumps: list[Jump] = []
+        self.jump_count = 0
         self._data = data
         self._highs, self._lows, self._controls = (data[byte::PACKET] for byte in (1, 2, 3))
 
-    def split(self) -> None:
+    def split(self, seam: int = 0) -> None:
         """There are 5,300 packets in a megabyte: most of them are never looked at one by one.
 
-        Raises TransportError.
+        Counters begin anew at the packet `seam`. Raises TransportError.
         """
         begins, odd = self._highs.translate(_BEGINS), self._controls.translate(_IS_ODD)
         count = len(begins)
         special = (int.from_bytes(begins, "big") | int.from_bytes(odd, "big")).to_bytes(count, "big")
-        at = 0
-        while at < count:
-            until = special.find(1, at)
-            until = count if until < 0 else until
-            if until - at < _SHORT_RUN or not self._take_run(at, until):
-                for packet in range(at, until):
-                    self._take(packet)
-            if until < count:
-                self._take(until)
-            at = until + 1
+        for at, stop in ((0, seam), (seam, count)):
+            for stream in self.streams.values():
+                stream.first_counter = stream.last_counter = -1
+            while at < stop:
+                until = special.find(1, at, stop)
+                until = stop if until < 0 else until
+                if until - at < _SHORT_RUN or not self._take_run(at, until):
+                    for packet in range(at, until):
+                        self._take(packet)
+                if until < stop:
+                    self._take(until)
+                at = until + 1
 
     def _take_run(self, at: int, until: int) -> bool:
         """Packets without adaptation fields, if they are of one PID and none is missing."""
@@ -239,13 +265,28 @@ class Splitter:
         counter = control & 0x0F
         if stream.last_counter < 0:
             stream.first_counter = counter
+            stream.begin = base if stream.begin < 0 else stream.begin
         elif counter != (stream.last_counter + 1) & 0x0F and not jumped:
-            self.jumps.append(Jump(pid, base))
+            if self._repeats(stream, base):
+                return
+            self.jump_count += 1
+            if self.jump_count <= _JUMPS_KEPT:
+                self.jumps.append(Jump(pid, base))
         stream.last_counter = counter
         if high & 0x40:
             stream.units.append(Unit(self._data, base, [(start, base + PACKET)]))
         else:
             stream.append(start, base + PACKET)
+
+    def _repeats(self, stream: Stream, base: int) -> bool:
+        """Whether it is the PID's packet before once more: each may come twice."""
+        before = stream.units[-1].end - PACKET if stream.units else base
+        if before in {base, stream.repeated}:
+            return False
+        if self._data[before : before + PACKET] != self._data[base : base + PACKET]:
+            return False
+        stream.repeated = before
+        return True
 
     def _skip_adaptation(self, base: int) -> tuple[int, bool]:
         """Where the payload begins, and the discontinuity_indicator."""
@@ -259,20 +300,27 @@ def _single_program(stream: Stream | None) -> int:
     """The PID of the PMT of the one program."""
     if stream is None or not stream.units:
         raise TransportError("no program association table")
-    offset = stream.units[0].offset
-    section = _section(stream, table=0x00)
+    return _agreed(stream, _program)
+
+
+def _program(unit: Unit) -> int:
+    section = _section(unit, table=0x00)
     entries = [section[i : i + 4] for i in range(8, len(section) - 4, 4)]
     programs = [(e[2] & 0x1F) << 8 | e[3] for e in entries if len(e) == 4 and (e[0] or e[1])]
     if len(programs) != 1:
-        raise TransportError(f"{len(programs)} programs where there must be one", offset=offset)
+        raise TransportError(f"{len(programs)} programs where there must be one", offset=unit.offset)
     return programs[0]
 
 
-def _program_map(stream: Stream | None, pid: int) -> tuple[list[tuple[int, int]], int]:
-    """(PID, stream_type) of each elementary stream, and where the table's first section ends."""
+def _program_map(stream: Stream | None, pid: int) -> list[tuple[int, int]]:
+    """(PID, stream_type) of each elementary stream."""
     if stream is None or not stream.units:
         raise TransportError(f"no program map table on PID {pid}")
-    section = _section(stream, table=0x02)
+    return _agreed(stream, _listed)
+
+
+def _listed(unit: Unit) -> list[tuple[int, int]]:
+    section = _section(unit, table=0x02)
     end = len(section) - 4
     position = 12 + ((section[10] & 0x0F) << 8 | section[11]) if end > 11 else end + 1
     listed = []
@@ -280,14 +328,26 @@ def _program_map(stream: Stream | None, pid: int) -> tuple[list[tuple[int, int]]
         kind, high, low, info_high, info_low = section[position : position + 5]
         listed.append(((high & 0x1F) << 8 | low, kind))
         position += 5 + ((info_high & 0x0F) << 8 | info_low)
+    if len(listed) > _MAX_STREAMS:
+        raise TransportError(f"more than {_MAX_STREAMS} streams", offset=unit.offset)
     if position != end:
-        raise TransportError("a program map table that does not add up", offset=stream.units[0].offset)
-    return listed, stream.units[0].end
+        raise TransportError("a program map table that does not add up", offset=unit.offset)
+    return listed
 
 
-def _section(stream: Stream, *, table: int) -> bytes:
-    """The first section on a PID, its CRC checked."""
-    offset, data = stream.units[0].offset, stream.units[0].payload()
+def _agreed(stream: Stream, read: Callable[[Unit], Said]) -> Said:
+    """What the first section on a PID says, and all later ones say again: mostly in the same bytes."""
+    first = stream.units[0]
+    said, known = read(first), first.payload()
+    for unit in stream.units[1:]:
+        if unit.head(len(known)) != known and read(unit) != said:
+            raise TransportError("a table that contradicts the first", offset=unit.offset)
+    return said
+
+
+def _section(unit: Unit, *, table: int) -> bytes:
+    """The section that starts a unit, its CRC checked."""
+    offset, data = unit.offset, unit.payload()
     start = 1 + data[0] if data else 0
     header = data[start : start + 3]
     if len(header) < 3 or header[0] != table:
@@ -312,9 +372,7 @@ def _pes(unit: Unit) -> Pes:
     needed = _TIMESTAMPS[flags]
     if data[6] & 0xC0 != 0x80 or needed < 0 or header < needed or size < 9 + header:
         raise TransportError("a PES packet with an impossible header", offset=offset)
-    if not needed:
-        raise TransportError("a PES packet without a timestamp", offset=offset)
-    pts = _timestamp(data, 9, flags, offset)
+    pts = _timestamp(data, 9, flags, offset) if needed else -1
     dts = _timestamp(data, 14, 1, offset) if flags == 3 else pts
     length = data[4] << 8 | data[5]
     stop = 6 + length if length else size

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
-from gostream_shared.conformance.aac import SAMPLES_PER_FRAME
+from gostream_shared.conformance.aac import AacConfig
 from gostream_shared.conformance.errors import PacketSizeError
 from gostream_shared.conformance.presentation import Kind, Piece, Presentation, Track
 from gostream_shared.conformance.rules.rule import Finding, RuleBook
-from gostream_shared.conformance.segment import SegmentMeasure
-from gostream_shared.conformance.ts import CLOCK, PACKET, ticks_between
+from gostream_shared.conformance.segment import SegmentMeasure, VideoMeasure
+from gostream_shared.conformance.ts import AAC, CLOCK, DATA, H264, PACKET, ticks_between
 
 PROFILES = {66: "Baseline", 77: "Main", 100: "High"}
 HIGHEST_LEVEL = 52
@@ -38,8 +38,11 @@ def readable(p: Presentation) -> Iterator[Finding]:
             if piece.problem and not isinstance(piece.problem, PacketSizeError):
                 yield Finding(piece.where, str(piece.problem))
         for piece, measure in track.measured():
+            unsupported = sorted({kind for _, kind in measure.streams} - {H264, AAC} - DATA)
+            for kind in unsupported:
+                yield Finding(piece.where, f"unsupported: stream type 0x{kind:02x}")
             wanted = measure.video if track.kind is Kind.VIDEO else measure.audio
-            if not wanted:
+            if not wanted and not unsupported:
                 yield Finding(piece.where, f"no {track.kind.value} in it")
 
 
@@ -50,9 +53,9 @@ def start(p: Presentation) -> Iterator[Finding]:
     for track in _tracks(p):
         for piece, measure in track.measured():
             if not measure.tables_first:
-                yield Finding(piece.where, "PAT and PMT come after the first picture or sound")
+                yield Finding(piece.where, "PAT and PMT come after the first bytes of picture or sound")
             if measure.video and not measure.video.starts_with_key:
-                yield Finding(piece.where, "the first picture is no IDR with SPS and PPS")
+                yield Finding(piece.where, "the first picture is no whole IDR with SPS and PPS")
 
 
 @_book.must("segments.keys-aligned", "8.3", "IDR pictures have the same timestamps in all variants")
@@ -73,13 +76,31 @@ def keys_aligned(p: Presentation) -> Iterator[Finding]:
 def continuity(p: Presentation) -> Iterator[Finding]:
     for track in _tracks(p):
         for piece, measure in track.measured():
-            for jump in measure.jumps[:3]:
+            for jump in measure.jumps:
                 yield Finding(piece.where, f"PID {jump.pid} jumps at byte {jump.offset}")
+            if measure.jump_count > len(measure.jumps):
+                yield Finding(piece.where, f"{measure.jump_count} jumps in all")
         for _, before, piece, after in _neighbours(track):
             for pid in before.counters.keys() & after.counters.keys():
                 last, first = before.counters[pid][1], after.counters[pid][0]
                 if first != (last + 1) & 0x0F:
                     yield Finding(piece.where, f"PID {pid} starts with {first} after {last}")
+
+
+@_book.must(
+    "segments.same-streams", "RFC 8216 4.3.2.3", "all segments list the same streams on the same PIDs"
+)
+def same_streams(p: Presentation) -> Iterator[Finding]:
+    for track in _tracks(p):
+        first: SegmentMeasure | None = None
+        for piece, measure in track.measured():
+            first = first or measure
+            if set(measure.streams) != set(first.streams):
+                yield Finding(piece.where, f"{_names(measure)}, where it began with {_names(first)}")
+
+
+def _names(measure: SegmentMeasure) -> str:
+    return ", ".join(f"type 0x{kind:02x} on PID {pid}" for pid, kind in measure.streams) or "no streams"
 
 
 def _neighbours(track: Track) -> Iterator[tuple[Piece, SegmentMeasure, Piece, SegmentMeasure]]:
@@ -97,29 +118,53 @@ def timeline(p: Presentation) -> Iterator[Finding]:
             if not video.dts_rise:
                 yield Finding(piece.where, "decoding timestamps do not rise, or come after their picture")
         for _, before, piece, after in _neighbours(track):
-            gap = _gap(before, after)
-            if gap is not None and abs(gap) > 0.5:
+            if not (before.video and after.video):
+                continue
+            gap = _gap(before.video, after.video)
+            if abs(gap) > 0.5:
                 yield Finding(piece.where, f"starts {gap:+.1f} frames from where the segment before ends")
-            if (
-                before.video
-                and after.video
-                and ticks_between(before.video.last_dts, after.video.first_dts) <= 0
-            ):
+            if ticks_between(before.video.last_dts, after.video.first_dts) <= 0:
                 yield Finding(piece.where, "is decoded before the end of the segment before")
+        yield from _sound_timeline(track)
 
 
-def _gap(before: SegmentMeasure, after: SegmentMeasure) -> float | None:
+def _gap(before: VideoMeasure, after: VideoMeasure) -> float:
     """Frames missing (doubled, when negative) between two segments; variable rates count by their longest."""
-    if before.video and after.video:
-        step = ticks_between(before.video.last_pts, after.video.first_pts)
-        shortest, longest = before.video.frame_ticks, before.video.longest_gap
-        if not longest:
-            return None
-        return max(0.0, step / longest - 1) + min(0.0, step / (shortest or longest) - 1)
-    if before.audio and after.audio:
-        frame = CLOCK * SAMPLES_PER_FRAME / before.audio.configs[0].sample_rate
-        return (ticks_between(before.audio.first_pts, after.audio.first_pts) - before.audio.ticks) / frame
-    return None
+    step = ticks_between(before.last_pts, after.first_pts)
+    shortest, longest = before.frame_ticks, before.longest_gap
+    if not longest:
+        return 0.0
+    return max(0.0, step / longest - 1) + min(0.0, step / (shortest or longest) - 1)
+
+
+@_book.should("segments.no-holes", "gostream", "no pictures are missing between others of a steady rate")
+def no_holes(p: Presentation) -> Iterator[Finding]:
+    for track in _tracks(p):
+        for piece, video in track.videos():
+            if video.missing:
+                yield Finding(piece.where, f"{video.missing} pictures are missing")
+
+
+def _sound_timeline(track: Track) -> Iterator[Finding]:
+    """Sound has its own clock: a timestamp is where all samples before it end, whatever the pictures do."""
+    start: int | None = None
+    elapsed = 0.0
+    for piece in track.pieces:
+        if not piece.measure:
+            start = None  # nobody knows how much sound it has
+            continue
+        audio = piece.measure.audio
+        if not audio:
+            continue
+        frame = audio.configs[0].frame_ticks
+        late = 0 if start is None else ticks_between(start + round(elapsed), audio.first_pts)
+        if abs(late) > frame / 2:
+            yield Finding(piece.where, f"its sound is {late / frame:+.1f} frames from where that before ends")
+        if audio.stray > frame / 2:
+            yield Finding(piece.where, f"a timestamp {audio.stray / frame:.1f} frames off within its sound")
+        if start is None or abs(late) > frame / 2:  # one fault, told once
+            start, elapsed = audio.first_pts, 0.0
+        elapsed += audio.frames * frame
 
 
 @_book.must("segments.h264", "1.3, 1.14", "H.264 up to High, level 5.2, 8-bit 4:2:0, progressive")
@@ -158,19 +203,21 @@ def key_interval(p: Presentation) -> Iterator[Finding]:
 def closed_gops(p: Presentation) -> Iterator[Finding]:
     for track in _tracks(p, Kind.VIDEO):
         for piece, video in track.videos():
-            for pts in video.open_points[:3]:
+            for pts in video.open_points:
                 yield Finding(piece.where, f"the entry point at {pts} is open")
 
 
-@_book.must("segments.aac", "2.9", "sound is AAC-LC of at most 160 kb/s")
+@_book.must("segments.aac", "2.9", "sound is AAC-LC of at most 160 kb/s, and stays the same")
 def aac(p: Presentation) -> Iterator[Finding]:
     for track in _tracks(p):
+        first: AacConfig | None = None
         for piece, audio in track.audios():
+            first = first or audio.configs[0]
             for config in audio.configs:
                 if config.object_type != AAC_LC:
                     yield Finding(piece.where, f"AAC object type {config.object_type}, not LC")
-            if len(audio.configs) > 1:
-                yield Finding(piece.where, f"{len(audio.configs)} audio configurations")
+                if config != first:
+                    yield Finding(piece.where, f"{config}, where the sound began as {first}")
         rate = _audio_rate(track)
         if rate > HIGHEST_AUDIO * 1.01:
             yield Finding(track.path, f"{rate / 1000:.0f} kb/s of sound")
@@ -195,18 +242,23 @@ def _audio_rate(track: Track) -> float:
 def sound_in_step(p: Presentation) -> Iterator[Finding]:
     for variant, track in p.variant_tracks:
         for sound in p.sound_of(variant, track):
-            pictures, heard = _first(track), _first(sound)
-            if not (pictures and pictures.video and heard and heard.audio):
+            pictures = next((m.video for m in _beginning(track) if m.video), None)
+            heard = next((m.audio for m in _beginning(sound) if m.audio), None)
+            if not (pictures and heard):
                 continue
-            apart = abs(ticks_between(pictures.video.first_pts, heard.audio.first_pts))
-            if apart > CLOCK * SAMPLES_PER_FRAME // heard.audio.configs[0].sample_rate + 1:
+            apart = abs(ticks_between(pictures.first_pts, heard.first_pts))
+            if apart > heard.configs[0].frame_ticks + 1:
                 yield Finding(
                     track.path, f"pictures and {sound.path} start {apart / CLOCK * 1000:.1f} ms apart"
                 )
 
 
-def _first(track: Track) -> SegmentMeasure | None:
-    return track.pieces[0].measure if track.pieces else None
+def _beginning(track: Track) -> Iterator[SegmentMeasure]:
+    """What was measured up to the first segment that could not be."""
+    for piece in track.pieces:
+        if not piece.measure:
+            return
+        yield piece.measure
 
 
 RULES = tuple(_book.rules)
