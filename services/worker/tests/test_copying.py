@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import av
 import pytest
 from imageio_ffmpeg import get_ffmpeg_exe
 
@@ -88,6 +89,19 @@ def turned(folder: Path) -> Path:
     path = folder / "turned.mp4"
     stored = fit(folder)
     ffmpeg("-v", "error", "-display_rotation:v:0", "90", "-i", str(stored), "-c", "copy", str(path))
+    return path
+
+
+def one_broken_length(folder: Path) -> Path:
+    """One picture of 375 says that its parts are empty: no copy survives that."""
+    path = made(folder, "zeros.mp4", fps="25")
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size and not packet.is_keyframe]
+    position = packets[len(packets) // 2].pos
+    assert position is not None
+    with path.open("r+b") as file:
+        file.seek(position)
+        file.write(bytes(8))
     return path
 
 
@@ -180,6 +194,20 @@ async def test_what_cannot_be_copied_after_all_is_encoded_by_the_next_attempt(
     job = await worker.start(video_id)
 
     assert (await worker.attempts.transcode(job)).again_in is not None, "refused by the gate"
+    await worker.attempts.transcode(job)
+
+    video = await worker.video(video_id)
+    assert (video.status, video.attempt) == (VideoStatus.READY, 2), video.failure
+
+
+@pytest.mark.stack
+async def test_damage_that_no_copy_survives_is_encoded_by_the_next_attempt(
+    worker: Worker, clip: Clips
+) -> None:
+    assert (await planned(clip(one_broken_length))).copied is not None
+    job = await worker.start(video_id := await worker.upload(clip(one_broken_length)))
+
+    assert (await worker.attempts.transcode(job)).again_in is not None, "the copy fails"
     await worker.attempts.transcode(job)
 
     video = await worker.video(video_id)
