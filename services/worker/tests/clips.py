@@ -170,6 +170,57 @@ def late_sound(folder: Path) -> Path:
     )
 
 
+def late_matroska(folder: Path) -> Path:
+    """Its clock begins at 100 s, and its header says when it ends."""
+    return make(
+        folder / "late.mkv",
+        picture(seconds=3),
+        sound(3),
+        codecs=[*_X264, *_AAC, "-output_ts_offset", "100"],
+    )
+
+
+def late_live_webm(folder: Path) -> Path:
+    """A part of a recording: its clock begins at 100 s, and its header says nothing."""
+    path = folder / "late.webm"
+    live = ["-copyts", "-i", str(late_matroska(folder)), "-c", "copy", "-f", "matroska", "-live", "1"]
+    ffmpeg("-v", "error", *live, str(path))
+    return path
+
+
+def longer_subtitles(folder: Path) -> Path:
+    """The last line is shown at a minute."""
+    text, path = folder / "lines.srt", folder / "subtitled.mkv"
+    text.write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n\n2\n00:01:00,000 --> 00:01:02,000\nEnd\n")
+    tracks = ["-map", "0", "-map", "1", "-map", "2", *_X264, "-g", "25", *_AAC, "-c:s", "srt"]
+    return make(path, picture(seconds=3), sound(3), ["-i", str(text)], codecs=tracks)
+
+
+def longer_second_sound(folder: Path) -> Path:
+    tracks = ["-map", "0", "-map", "1", "-map", "2", *_X264, *_AAC]
+    return make(folder / "commented.mp4", picture(seconds=3), sound(3), sound(40), codecs=tracks)
+
+
+def clock_ahead(folder: Path) -> Path:
+    """A broadcast of two parts, of which the second begins an hour later."""
+    return _written(folder / "ahead.ts", _part(folder) + _part(folder, 3600))
+
+
+def clock_back(folder: Path) -> Path:
+    return _written(folder / "back.ts", _part(folder, 3600) + _part(folder))
+
+
+def clock_again_and_again(folder: Path) -> Path:
+    """The same part twenty times: the last packet's time is no later than the first one's."""
+    return _written(folder / "again.ts", _part(folder) * 20)
+
+
+def _part(folder: Path, start: int = 0) -> bytes:
+    """A second and a half of a broadcast."""
+    codecs = [*_X264, *_AAC, "-output_ts_offset", str(start)]
+    return make(folder / f"{start}.ts", picture(seconds=1.5), sound(1.5), codecs=codecs).read_bytes()
+
+
 def many_tracks(folder: Path) -> Path:
     tracks = [word for _ in range(8) for word in ("-map", "1:a")]
     return make(
@@ -290,6 +341,11 @@ def cut_matroska(folder: Path) -> Path:
     ffmpeg("-v", "error", "-i", str(source), "-c", "copy", str(path))
     whole = path.read_bytes()
     return _written(folder / "half.mkv", whole[: len(whole) // 3])
+
+
+def cut_matroska_with_subtitles(folder: Path) -> Path:
+    whole = longer_subtitles(folder).read_bytes()
+    return _written(folder / "half.mkv", whole[: len(whole) // 2])
 
 
 def tiny(folder: Path) -> Path:

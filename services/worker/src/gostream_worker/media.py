@@ -79,7 +79,7 @@ class AudioTrack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """A source that can be decoded. `duration` in seconds, of the whole container.
+    """A source that can be decoded. `duration` in seconds, of picture and sound from where the container begins.
 
     With `ignores_edits` it can be when its edit list is ignored: a cut beyond the end hides every picture.
     `is_fragmented`: its index is spread over the file.

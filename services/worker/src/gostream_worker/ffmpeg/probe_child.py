@@ -8,6 +8,7 @@ and starts fast: nothing but PyAV is imported, and only here.
 import json
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from typing import BinaryIO
@@ -29,6 +30,7 @@ from gostream_worker.ffmpeg.allowed import (
     protocols,
 )
 from gostream_worker.ffmpeg.hollow import HollowFile
+from gostream_worker.ffmpeg.length import Track, last_packet, read_length, said_length
 from gostream_worker.ffmpeg.opening import open_bytes, size_of
 from gostream_worker.ffmpeg.scan import base_rate, scan_tracks
 from gostream_worker.ffmpeg.sniff import Box, boxes_of, is_cut_off, is_fragmented, refused_by_signature
@@ -118,7 +120,7 @@ def _look(container: InputContainer, source: _Source, log: _Log, **options: str)
     if last and last.is_cut:
         raise ProcessingFailedError(Code.TRUNCATED, "the last fragment is cut off")
     sample = _decode_sample(container, video, log)
-    duration = _duration(container, video, source, last)
+    duration = _duration(container, [video, *([audio] if audio else [])], source, last)
     rate = base_rate(container, video)
     pictures, sound = _scan(container, video, audio, source, options)
     return Probe(
@@ -216,16 +218,21 @@ def _scan(
         return None, None
 
 
-def _duration(container: InputContainer, video: VideoStream, source: _Source, last: Fragment | None) -> float:
+def _duration(
+    container: InputContainer, tracks: Sequence[Track], source: _Source, last: Fragment | None
+) -> float:
     """Seconds; read from the packets when no header says it, as in what browsers record."""
-    said = (container.duration or 0) / av.time_base
-    if source.is_served and (said <= 0 or is_fragmented(source.boxes)):
-        return _last_piece(container, video, source, last) or _last_packet(container, video)
-    return said if said > 0 else _last_packet(container, video)
+    fragmented = is_fragmented(source.boxes)
+    said = said_length(container, tracks, is_fragmented=fragmented)
+    if not source.is_served:
+        return read_length(container, tracks, said)
+    if said <= 0 or fragmented:
+        return _last_piece(container, tracks[0], source, last) or last_packet(container, tracks)
+    return said
 
 
 def _last_piece(
-    container: InputContainer, video: VideoStream, source: _Source, last: Fragment | None
+    container: InputContainer, video: Track, source: _Source, last: Fragment | None
 ) -> float | None:
     """When it begins: a little before the end."""
     is_recording = container.format.name.startswith("matroska")
@@ -234,15 +241,6 @@ def _last_piece(
         return None
     seconds = float((time - (video.start_time or 0)) * video.time_base)
     return seconds if seconds > 0 else None
-
-
-def _last_packet(container: InputContainer, video: VideoStream) -> float:
-    container.seek(0)
-    end = Fraction(0)
-    for packet in container.demux(video):
-        if packet.pts is not None and packet.time_base is not None:
-            end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
-    return float(end)
 
 
 def _video_track(video: VideoStream, sample: list[VideoFrame]) -> VideoTrack:
