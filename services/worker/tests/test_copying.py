@@ -92,6 +92,39 @@ def turned(folder: Path) -> Path:
     return path
 
 
+def mirrored(folder: Path) -> Path:
+    """Its first row is shown at the bottom."""
+    path = folder / "mirrored.mp4"
+    ffmpeg("-v", "error", "-display_vflip:v:0", "-i", str(fit(folder)), "-c", "copy", str(path))
+    return path
+
+
+def tilted(folder: Path) -> Path:
+    path = folder / "tilted.mp4"
+    ffmpeg("-v", "error", "-display_rotation:v:0", "45", "-i", str(fit(folder)), "-c", "copy", str(path))
+    return path
+
+
+def of_two_minds(folder: Path) -> Path:
+    """The container says square pixels, the picture's own parameters do not."""
+    stored = made(folder, "wide.mp4", video=[*_SMALL, "-vf", "setsar=4/3"])
+    path = folder / "minds.mp4"
+    ffmpeg("-v", "error", "-i", str(stored), "-c", "copy", "-aspect", "16:9", str(path))
+    return path
+
+
+def changing(folder: Path) -> Path:
+    """Its second half has parameters of its own."""
+    halves = [
+        make(folder / name, picture("640x360", 4), codecs=[*_SMALL, "-bf", "0", "-vf", f"setsar={aspect}"])
+        for name, aspect in (("1.h264", "1"), ("2.h264", "4/3"))
+    ]
+    stream, path = folder / "both.h264", folder / "changing.mp4"
+    stream.write_bytes(b"".join(half.read_bytes() for half in halves))
+    ffmpeg("-v", "error", "-r", "25", "-i", str(stream), "-c", "copy", str(path))
+    return path
+
+
 def one_broken_length(folder: Path) -> Path:
     """One picture of 375 says that its parts are empty: no copy survives that."""
     path = made(folder, "zeros.mp4", fps="25")
@@ -137,6 +170,10 @@ async def test_the_rate_is_that_of_the_frames_where_a_container_knows_only_their
         interlaced_h264,
         unsteady,
         turned,
+        mirrored,
+        tilted,
+        of_two_minds,
+        changing,
         clips.webm,
         clips.late_sound,
     ],
@@ -144,6 +181,12 @@ async def test_the_rate_is_that_of_the_frames_where_a_container_knows_only_their
 )
 async def test_what_would_not_play_everywhere_is_encoded(clip: Clips, recipe: Recipe) -> None:
     assert (await planned(clip(recipe))).copied is None
+
+
+async def test_a_tilted_picture_keeps_the_shape_that_the_encoder_gives_it(clip: Clips) -> None:
+    plan = await planned(clip(tilted))
+
+    assert [(rung.width, rung.height) for rung in plan.rungs] == [(640, 360), (320, 180)]
 
 
 @pytest.mark.parametrize("recipe", [clips.mono_8khz, clips.surround, clips.webm])

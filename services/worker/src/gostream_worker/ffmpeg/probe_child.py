@@ -35,6 +35,7 @@ from gostream_worker.ffmpeg.opening import open_bytes, size_of
 from gostream_worker.ffmpeg.scan import base_rate, scan_tracks
 from gostream_worker.ffmpeg.sniff import Box, boxes_of, is_cut_off, is_fragmented, refused_by_signature
 from gostream_worker.ffmpeg.tail import Fragment, last_cluster, last_fragment
+from gostream_worker.ffmpeg.turning import display_matrix, turn
 from gostream_worker.media import AudioScan, AudioTrack, Probe, VideoScan, VideoTrack
 
 _OPTIONS = {
@@ -245,6 +246,7 @@ def _last_piece(
 
 def _video_track(video: VideoStream, sample: list[VideoFrame]) -> VideoTrack:
     first = sample[0]
+    rotation, as_stored = turn(display_matrix(first))
     return VideoTrack(
         index=video.index,
         codec=video.codec_context.name,
@@ -252,8 +254,9 @@ def _video_track(video: VideoStream, sample: list[VideoFrame]) -> VideoTrack:
         height=first.height,
         pixel_format=first.format.name,
         sample_aspect=video.sample_aspect_ratio or Fraction(1),
-        rotation=round(-first.rotation) % 360,
+        rotation=rotation,
         average_fps=video.average_rate or Fraction(0),
+        as_stored=as_stored,
         interlaced=any(frame.interlaced_frame for frame in sample),
         transfer=int(first.color_trc),
     )
