@@ -297,6 +297,15 @@ def png(folder: Path) -> Path:
     return path
 
 
+def avif(folder: Path) -> Path:
+    codecs = ["-frames:v", "1", "-c:v", "libsvtav1", "-preset", "12"]
+    return make(folder / "picture.avif", picture(), codecs=codecs)
+
+
+def moving_avif(folder: Path) -> Path:
+    return make(folder / "moving.avif", picture(), codecs=["-c:v", "libsvtav1", "-preset", "12"])
+
+
 def mp3(folder: Path) -> Path:
     return make(folder / "sound.mp3", sound(), codecs=["-c:a", "libmp3lame"])
 
@@ -382,6 +391,15 @@ def scratched(folder: Path) -> Path:
 def encrypted(folder: Path) -> Path:
     key = ["-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "0" * 32, "-encryption_kid", "1" * 32]
     return make(folder / "encrypted.mp4", picture(), codecs=[*_X264, *key])
+
+
+def encrypted_sound(folder: Path) -> Path:
+    """Only of the sound it says so: the picture's boxes about it have other names."""
+    key = ["-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "0" * 32, "-encryption_kid", "1" * 32]
+    data = make(folder / "both.mp4", picture(), sound(), codecs=[*_X264, *_AAC, *key]).read_bytes()
+    for name, other in ((b"encv", b"avc1"), (b"sinf", b"free"), (b"senc", b"free"), (b"saiz", b"free")):
+        data = data.replace(name, other, 1)
+    return _written(folder / "sound.mp4", data)
 
 
 def very_long(folder: Path) -> Path:

@@ -120,7 +120,7 @@ def _look(container: InputContainer, source: _Source, log: _Log, **options: str)
     last = source.last_fragment(video.id)
     if last and last.is_cut:
         raise ProcessingFailedError(Code.TRUNCATED, "the last fragment is cut off")
-    sample = _decode_sample(container, video, log)
+    sample = _decode_sample(container, video, audio, log)
     duration = _duration(container, [video, *([audio] if audio else [])], source, last)
     rate = base_rate(container, video)
     pictures, sound = _scan(container, video, audio, source, options)
@@ -172,22 +172,31 @@ def _choose_audio(container: InputContainer) -> AudioStream | None:
     return next((s for s in known if s.disposition & Disposition.default), known[0])
 
 
-def _decode_sample(container: InputContainer, video: VideoStream, log: _Log) -> list[VideoFrame]:
-    """The first pictures: only they know whether they are interlaced and how they are turned."""
+def _decode_sample(
+    container: InputContainer, video: VideoStream, audio: AudioStream | None, log: _Log
+) -> list[VideoFrame]:
+    """The first pictures: only they know whether they are interlaced and how they are turned.
+
+    Where sound may be encrypted by itself it is looked at too.
+    """
     if video.codec_context is None or video.codec_context.name not in VIDEO_DECODERS:
         raise ProcessingFailedError(Code.UNSUPPORTED_CODEC, "picture")
+    looks = [video, audio] if audio and container.format.name.startswith("mov") else [video]
+    unseen = {track.index for track in looks}
     frames: list[VideoFrame] = []
     failure: Exception | None = None
-    for number, packet in enumerate(container.demux(video)):
+    for number, packet in enumerate(container.demux(*looks)):
         if packet.has_sidedata("encryption_info"):
             raise ProcessingFailedError(Code.ENCRYPTED_SOURCE)
+        unseen.discard(packet.stream_index)
         try:
-            frames += [frame for frame in packet.decode() if isinstance(frame, VideoFrame)]
+            if len(frames) < _SAMPLED_FRAMES and packet.stream is video:
+                frames += [frame for frame in packet.decode() if isinstance(frame, VideoFrame)]
         except MemoryError:
             raise
         except av.FFmpegError as error:
             failure = error
-        if len(frames) >= _SAMPLED_FRAMES or number >= _SAMPLED_PACKETS:
+        if (len(frames) >= _SAMPLED_FRAMES and not unseen) or number >= _SAMPLED_PACKETS:
             break
     if not frames:
         code = Code.DIMENSIONS if "max pixel count" in _said(log) else Code.CORRUPT_STREAM
