@@ -117,6 +117,15 @@ def interlaced(folder: Path) -> Path:
     return make(folder / "interlaced.ts", picture("352x288", fps="50"), codecs=weave)
 
 
+def interlaced_later(folder: Path) -> Path:
+    """Two seconds of film, then a camera's picture, as broadcasts have them."""
+    codec = ["-c:v", "mpeg2video", "-b:v", "4M"]
+    film = make(folder / "film.ts", picture("352x288"), codecs=codec)
+    weave = ["-vf", "tinterlace=interleave_top", "-flags", "+ilme+ildct", *codec]
+    camera = make(folder / "camera.ts", picture("352x288", fps="50"), codecs=weave)
+    return _written(folder / "later.ts", film.read_bytes() + camera.read_bytes())
+
+
 def webm(folder: Path) -> Path:
     codecs = ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-c:a", "libopus"]
     return make(folder / "vp9.webm", picture(), sound(), codecs=codecs)

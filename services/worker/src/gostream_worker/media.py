@@ -63,7 +63,7 @@ class VideoTrack:
     average_fps: Fraction = Fraction(0)  # 0 = unknown
     base_fps: Fraction = Fraction(0)  # the grid that timestamps lie on; 0 = unknown
     as_stored: bool = True  # but for `rotation`: neither mirrored, tilted nor cropped
-    interlaced: bool = False
+    interlaced: bool = False  # some frames at least, or it may begin with any
     transfer: int = 2  # ITU-T H.273 TransferCharacteristics; 2 = unspecified
     scan: VideoScan | None = None  # None when it cannot be copied anyhow
 

@@ -47,6 +47,8 @@ _Log = list[tuple[int, str, str]]
 _SAMPLED_FRAMES = 12
 _SAMPLED_PACKETS = 500
 _TAIL = 8 << 20
+#: Codecs of broadcasts, in which interlaced pictures may follow a film. The filter asks every frame.
+_BROADCAST = ("mpeg2video", "vc1")
 
 
 def main() -> None:
@@ -266,7 +268,7 @@ def _video_track(video: VideoStream, sample: list[VideoFrame]) -> VideoTrack:
         rotation=rotation,
         average_fps=video.average_rate or Fraction(0),
         as_stored=as_stored,
-        interlaced=any(frame.interlaced_frame for frame in sample),
+        interlaced=video.codec_context.name in _BROADCAST or any(frame.interlaced_frame for frame in sample),
         transfer=int(first.color_trc),
     )
 
