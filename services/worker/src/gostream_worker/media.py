@@ -49,8 +49,8 @@ class AudioScan:
 class VideoTrack:
     """The moving picture that will be encoded.
 
-    `width` and `height` are pixels as stored: before `sample_aspect` stretches and `rotation` (degrees,
-    a multiple of 90, clockwise) turns them.
+    `width` and `height` are pixels as stored and cropped: before `sample_aspect` stretches and `rotation`
+    (degrees, a multiple of 90, clockwise) turns them.
     """
 
     index: int
