@@ -14,13 +14,14 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 from uuid import UUID, uuid4
 
 from imageio_ffmpeg import get_ffmpeg_exe
 
+from gostream_shared.domain.jobs import Job
 from gostream_shared.domain.repository import Database
 from gostream_shared.domain.video import (
     Encode,
@@ -33,7 +34,7 @@ from gostream_shared.domain.video import (
 )
 from gostream_shared.storage import ObjectNotFoundError, ObjectStore, StoredObject
 from gostream_worker.admission import SourceLimits
-from gostream_worker.failures import ProcessingFailedError
+from gostream_worker.failures import FailureClass, ProcessingFailedError
 from gostream_worker.ffmpeg.encoder import Encoder, Patience
 from gostream_worker.testing import QUICK_PROFILES
 from gostream_worker.transcode_service import Outside, Settings, TranscodeService
@@ -99,16 +100,20 @@ class Pipeline:
             yield cls(work, folder, patience or Patience(), streams=streams)
 
     async def run(self, source: Path) -> Outcome:
-        """Put one file through. Raises only what the worker does not foresee."""
+        """Put one file through, again when that may help. Raises only what the worker does not foresee."""
         video_id = uuid4()
         self._store.files[source_key(video_id)] = source
         self._videos.rows[video_id] = _video(video_id)
-        code, detail, log = READY, "", ""
-        try:
-            async with asyncio.timeout(DEADLINE):
-                await self._service.run(Encode(video_id=video_id, number=1, attempt=1))
-        except ProcessingFailedError as error:
-            code, detail, log = str(error.code), error.detail, error.log_tail
+        for attempt in range(1, FailureClass.INTERNAL.value + 1):
+            code, detail, log = READY, "", ""
+            try:
+                async with asyncio.timeout(DEADLINE):
+                    await self._service.run(Encode(video_id=video_id, number=1, attempt=attempt))
+            except ProcessingFailedError as error:
+                code, detail, log = str(error.code), error.detail, error.log_tail
+                if error.failure_class is FailureClass.INTERNAL:
+                    continue
+            break
         return Outcome(
             code=code,
             publication=self._videos.rows[video_id].publication,
@@ -211,6 +216,7 @@ class _Videos:
 class _Database:
     def __init__(self, videos: _Videos) -> None:
         self.videos = videos
+        self.jobs = _Nobody()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["_Database"]:
@@ -218,13 +224,15 @@ class _Database:
 
 
 class _Nobody:
-    """Hears of changes, progress and new masters, and does nothing."""
+    """Hears of changes, progress, new masters and jobs, and does nothing."""
 
     async def announce(self, video_id: UUID, version: int) -> None: ...
 
     async def publish(self, encode: Encode, progress: Progress) -> None: ...
 
     async def refresh_master(self, video_id: UUID) -> None: ...
+
+    async def enqueue(self, job: Job, *, delay: timedelta) -> None: ...
 
 
 async def _run_all(sources: list[Path], folder: Path, *, streams: bool) -> None:

@@ -133,6 +133,15 @@ def interlaced(folder: Path) -> Path:
     return make(folder / "interlaced.ts", picture("352x288", fps="50"), codecs=weave)
 
 
+def interlaced_later(folder: Path) -> Path:
+    """Two seconds of film, then a camera's picture, as broadcasts have them."""
+    codec = ["-c:v", "mpeg2video", "-b:v", "4M"]
+    film = make(folder / "film.ts", picture("352x288"), codecs=codec)
+    weave = ["-vf", "tinterlace=interleave_top", "-flags", "+ilme+ildct", *codec]
+    camera = make(folder / "camera.ts", picture("352x288", fps="50"), codecs=weave)
+    return _written(folder / "later.ts", film.read_bytes() + camera.read_bytes())
+
+
 def webm(folder: Path) -> Path:
     codecs = ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-c:a", "libopus"]
     return make(folder / "vp9.webm", picture(), sound(), codecs=codecs)
@@ -184,6 +193,57 @@ def late_sound(folder: Path) -> Path:
     return make(
         folder / "late.ts", picture(seconds=3), delayed, codecs=[*_X264, *_AAC, "-output_ts_offset", "100"]
     )
+
+
+def late_matroska(folder: Path) -> Path:
+    """Its clock begins at 100 s, and its header says when it ends."""
+    return make(
+        folder / "late.mkv",
+        picture(seconds=3),
+        sound(3),
+        codecs=[*_X264, *_AAC, "-output_ts_offset", "100"],
+    )
+
+
+def late_live_webm(folder: Path) -> Path:
+    """A part of a recording: its clock begins at 100 s, and its header says nothing."""
+    path = folder / "late.webm"
+    live = ["-copyts", "-i", str(late_matroska(folder)), "-c", "copy", "-f", "matroska", "-live", "1"]
+    ffmpeg("-v", "error", *live, str(path))
+    return path
+
+
+def longer_subtitles(folder: Path) -> Path:
+    """The last line is shown at a minute."""
+    text, path = folder / "lines.srt", folder / "subtitled.mkv"
+    text.write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n\n2\n00:01:00,000 --> 00:01:02,000\nEnd\n")
+    tracks = ["-map", "0", "-map", "1", "-map", "2", *_X264, "-g", "25", *_AAC, "-c:s", "srt"]
+    return make(path, picture(seconds=3), sound(3), ["-i", str(text)], codecs=tracks)
+
+
+def longer_second_sound(folder: Path) -> Path:
+    tracks = ["-map", "0", "-map", "1", "-map", "2", *_X264, *_AAC]
+    return make(folder / "commented.mp4", picture(seconds=3), sound(3), sound(40), codecs=tracks)
+
+
+def clock_ahead(folder: Path) -> Path:
+    """A broadcast of two parts, of which the second begins an hour later."""
+    return _written(folder / "ahead.ts", _part(folder) + _part(folder, 3600))
+
+
+def clock_back(folder: Path) -> Path:
+    return _written(folder / "back.ts", _part(folder, 3600) + _part(folder))
+
+
+def clock_again_and_again(folder: Path) -> Path:
+    """The same part twenty times: the last packet's time is no later than the first one's."""
+    return _written(folder / "again.ts", _part(folder) * 20)
+
+
+def _part(folder: Path, start: int = 0) -> bytes:
+    """A second and a half of a broadcast."""
+    codecs = [*_X264, *_AAC, "-output_ts_offset", str(start)]
+    return make(folder / f"{start}.ts", picture(seconds=1.5), sound(1.5), codecs=codecs).read_bytes()
 
 
 def many_tracks(folder: Path) -> Path:
@@ -262,6 +322,15 @@ def png(folder: Path) -> Path:
     return path
 
 
+def avif(folder: Path) -> Path:
+    codecs = ["-frames:v", "1", "-c:v", "libsvtav1", "-preset", "12"]
+    return make(folder / "picture.avif", picture(), codecs=codecs)
+
+
+def moving_avif(folder: Path) -> Path:
+    return make(folder / "moving.avif", picture(), codecs=["-c:v", "libsvtav1", "-preset", "12"])
+
+
 def mp3(folder: Path) -> Path:
     return make(folder / "sound.mp3", sound(), codecs=["-c:a", "libmp3lame"])
 
@@ -308,6 +377,11 @@ def cut_matroska(folder: Path) -> Path:
     return _written(folder / "half.mkv", whole[: len(whole) // 3])
 
 
+def cut_matroska_with_subtitles(folder: Path) -> Path:
+    whole = longer_subtitles(folder).read_bytes()
+    return _written(folder / "half.mkv", whole[: len(whole) // 2])
+
+
 def tiny(folder: Path) -> Path:
     return make(folder / "tiny.mkv", picture("3x3", 1), codecs=["-c:v", "ffv1", "-pix_fmt", "rgb24"])
 
@@ -342,6 +416,15 @@ def scratched(folder: Path) -> Path:
 def encrypted(folder: Path) -> Path:
     key = ["-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "0" * 32, "-encryption_kid", "1" * 32]
     return make(folder / "encrypted.mp4", picture(), codecs=[*_X264, *key])
+
+
+def encrypted_sound(folder: Path) -> Path:
+    """Only of the sound it says so: the picture's boxes about it have other names."""
+    key = ["-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "0" * 32, "-encryption_kid", "1" * 32]
+    data = make(folder / "both.mp4", picture(), sound(), codecs=[*_X264, *_AAC, *key]).read_bytes()
+    for name, other in ((b"encv", b"avc1"), (b"sinf", b"free"), (b"senc", b"free"), (b"saiz", b"free")):
+        data = data.replace(name, other, 1)
+    return _written(folder / "sound.mp4", data)
 
 
 def very_long(folder: Path) -> Path:

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import av
 import pytest
 from imageio_ffmpeg import get_ffmpeg_exe
 
@@ -91,6 +92,52 @@ def turned(folder: Path) -> Path:
     return path
 
 
+def mirrored(folder: Path) -> Path:
+    """Its first row is shown at the bottom."""
+    path = folder / "mirrored.mp4"
+    ffmpeg("-v", "error", "-display_vflip:v:0", "-i", str(fit(folder)), "-c", "copy", str(path))
+    return path
+
+
+def tilted(folder: Path) -> Path:
+    path = folder / "tilted.mp4"
+    ffmpeg("-v", "error", "-display_rotation:v:0", "45", "-i", str(fit(folder)), "-c", "copy", str(path))
+    return path
+
+
+def of_two_minds(folder: Path) -> Path:
+    """The container says square pixels, the picture's own parameters do not."""
+    stored = made(folder, "wide.mp4", video=[*_SMALL, "-vf", "setsar=4/3"])
+    path = folder / "minds.mp4"
+    ffmpeg("-v", "error", "-i", str(stored), "-c", "copy", "-aspect", "16:9", str(path))
+    return path
+
+
+def changing(folder: Path) -> Path:
+    """Its second half has parameters of its own."""
+    halves = [
+        make(folder / name, picture("640x360", 4), codecs=[*_SMALL, "-bf", "0", "-vf", f"setsar={aspect}"])
+        for name, aspect in (("1.h264", "1"), ("2.h264", "4/3"))
+    ]
+    stream, path = folder / "both.h264", folder / "changing.mp4"
+    stream.write_bytes(b"".join(half.read_bytes() for half in halves))
+    ffmpeg("-v", "error", "-r", "25", "-i", str(stream), "-c", "copy", str(path))
+    return path
+
+
+def one_broken_length(folder: Path) -> Path:
+    """One picture of 375 says that its parts are empty: no copy survives that."""
+    path = made(folder, "zeros.mp4", fps="25")
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size and not packet.is_keyframe]
+    position = packets[len(packets) // 2].pos
+    assert position is not None
+    with path.open("r+b") as file:
+        file.seek(position)
+        file.write(bytes(8))
+    return path
+
+
 async def planned(path: Path) -> Plan:
     probe = await probe_source(f"file:{path}", folder=path.parent)
     admit(probe, SourceLimits(max_bytes=1 << 30, max_duration=3600))
@@ -123,6 +170,10 @@ async def test_the_rate_is_that_of_the_frames_where_a_container_knows_only_their
         interlaced_h264,
         unsteady,
         turned,
+        mirrored,
+        tilted,
+        of_two_minds,
+        changing,
         clips.webm,
         clips.late_sound,
     ],
@@ -130,6 +181,12 @@ async def test_the_rate_is_that_of_the_frames_where_a_container_knows_only_their
 )
 async def test_what_would_not_play_everywhere_is_encoded(clip: Clips, recipe: Recipe) -> None:
     assert (await planned(clip(recipe))).copied is None
+
+
+async def test_a_tilted_picture_keeps_the_shape_that_the_encoder_gives_it(clip: Clips) -> None:
+    plan = await planned(clip(tilted))
+
+    assert [(rung.width, rung.height) for rung in plan.rungs] == [(640, 360), (320, 180)]
 
 
 @pytest.mark.parametrize("recipe", [clips.mono_8khz, clips.surround, clips.webm])
@@ -180,6 +237,20 @@ async def test_what_cannot_be_copied_after_all_is_encoded_by_the_next_attempt(
     job = await worker.start(video_id)
 
     assert (await worker.attempts.transcode(job)).again_in is not None, "refused by the gate"
+    await worker.attempts.transcode(job)
+
+    video = await worker.video(video_id)
+    assert (video.status, video.attempt) == (VideoStatus.READY, 2), video.failure
+
+
+@pytest.mark.stack
+async def test_damage_that_no_copy_survives_is_encoded_by_the_next_attempt(
+    worker: Worker, clip: Clips
+) -> None:
+    assert (await planned(clip(one_broken_length))).copied is not None
+    job = await worker.start(video_id := await worker.upload(clip(one_broken_length)))
+
+    assert (await worker.attempts.transcode(job)).again_in is not None, "the copy fails"
     await worker.attempts.transcode(job)
 
     video = await worker.video(video_id)

@@ -80,9 +80,10 @@ def test_key_frames_every_five_seconds_make_segments_of_five() -> None:
         {"shortest_gap": 3604, "longest_gap": 3604},
         {"frames": 1400},
         {"frames": 1},
+        {"sample_aspect": Fraction(4, 3)},
     ],
 )
-def test_what_players_may_not_like_is_encoded(changes: dict[str, int]) -> None:
+def test_what_players_may_not_like_is_encoded(changes: dict[str, Any]) -> None:
     assert plan(scan(*[2] * 30, **changes)).copied is None
 
 
@@ -92,6 +93,7 @@ def test_what_players_may_not_like_is_encoded(changes: dict[str, int]) -> None:
         {"width": 3840, "height": 2160},
         {"width": 1921},
         {"rotation": 90},
+        {"as_stored": False},
         {"sample_aspect": Fraction(4, 3)},
         {"pixel_format": "yuvj420p"},
         {"interlaced": True},

@@ -1,6 +1,7 @@
 """The pipeline on a real database, object store and encoder: good sources of every kind."""
 
 import asyncio
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -252,3 +253,15 @@ async def test_high_dynamic_range_is_mapped_not_just_cut(worker: Worker, clip: C
     raw = average_color(clip(clips.hdr10))
     assert mapped != raw
     assert max(mapped) < 250
+
+
+async def test_a_picture_that_is_interlaced_later_on_is_mended(worker: Worker, clip: Clips) -> None:
+    video = await worker.process(clip(clips.interlaced_later))
+
+    assert video.status is VideoStatus.READY, video.failure
+    master = await worker.save(video.id)
+    camera = ["-i", str(master), "-map", "0:v:0", "-vf", "trim=start=12.2,idet", "-f", "null", "-"]
+    seen = await asyncio.to_thread(clips.ffmpeg, "-copyts", *camera)
+    counts = re.findall(r"Multi frame.*TFF: *(\d+) BFF: *(\d+) Progressive: *(\d+)", seen)[-1]
+    fields, frames = int(counts[0]) + int(counts[1]), int(counts[2])
+    assert fields < frames / 5

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -119,8 +120,16 @@ async def test_little_of_a_large_source_is_fetched_before_it_is_encoded(
     [
         *(test_copying.fit, test_copying.irregular, test_copying.one_rung, test_copying.open_groups),
         *(test_copying.far_apart, test_copying.too_many_bits, test_copying.main_10, test_copying.unsteady),
-        *(test_copying.turned, clips.late_sound, clips.cut_beyond_the_end, clips.cut_between_key_frames),
-        *(clips.size_change, clips.one_frame, clips.variable_rate),
+        *(
+            test_copying.turned,
+            test_copying.mirrored,
+            test_copying.of_two_minds,
+            test_copying.changing,
+            clips.late_sound,
+            clips.cut_beyond_the_end,
+            clips.cut_between_key_frames,
+        ),
+        *(clips.one_frame, clips.variable_rate),
     ],
     ids=lambda recipe: recipe.__name__,
 )
@@ -132,6 +141,19 @@ async def test_an_index_that_is_a_table_says_all_that_the_packets_say(
     probe, _ = await served_probe(store, path, tmp_path, monkeypatch)
 
     assert probe == await probe_source(f"file:{path}", folder=path.parent)
+
+
+@pytest.mark.parametrize("recipe", [clips.late_sound, clips.size_change], ids=lambda recipe: recipe.__name__)
+async def test_of_a_broadcast_all_is_known_but_how_often_its_clock_begins_anew(
+    store: S3ObjectStore, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
+) -> None:
+    path = clip(recipe)
+
+    probe, _ = await served_probe(store, path, tmp_path, monkeypatch)
+
+    copied = await probe_source(f"file:{path}", folder=path.parent)
+    assert replace(probe, duration=copied.duration) == copied
+    assert 0 < probe.duration <= copied.duration + 0.1
 
 
 async def test_a_key_frame_that_is_none_is_seen_where_it_is_looked_at(

@@ -19,7 +19,7 @@ class PictureGroup:
 class VideoScan:
     """What all packets of an H.264 track say. Times in ticks of 90 kHz.
 
-    Every group begins with an IDR picture, and nothing in it is shown before that.
+    Every group begins with an IDR picture, and nothing in it is shown before that, or by other parameters.
     """
 
     profile: int
@@ -30,6 +30,7 @@ class VideoScan:
     end: int  # of the last frame, from the start of the first
     shortest_gap: int
     longest_gap: int
+    sample_aspect: Fraction = Fraction(1)  # by the track's own parameters, whatever the container says
     groups: tuple[PictureGroup, ...]  # starts from that of the first frame
 
 
@@ -48,8 +49,8 @@ class AudioScan:
 class VideoTrack:
     """The moving picture that will be encoded.
 
-    `width` and `height` are pixels as stored: before `sample_aspect` stretches and `rotation` (degrees,
-    a multiple of 90, clockwise) turns them.
+    `width` and `height` are pixels as stored and cropped: before `sample_aspect` stretches and `rotation`
+    (degrees, a multiple of 90, clockwise) turns them.
     """
 
     index: int
@@ -61,7 +62,8 @@ class VideoTrack:
     rotation: int = 0
     average_fps: Fraction = Fraction(0)  # 0 = unknown
     base_fps: Fraction = Fraction(0)  # the grid that timestamps lie on; 0 = unknown
-    interlaced: bool = False
+    as_stored: bool = True  # but for `rotation`: neither mirrored, tilted nor cropped
+    interlaced: bool = False  # some frames at least, or it may begin with any
     transfer: int = 2  # ITU-T H.273 TransferCharacteristics; 2 = unspecified
     matrix: int = 2  # ITU-T H.273 MatrixCoefficients; 2 = unspecified
     scan: VideoScan | None = None  # None when it cannot be copied anyhow
@@ -80,7 +82,7 @@ class AudioTrack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """A source that can be decoded. `duration` in seconds, of the whole container.
+    """A source that can be decoded. `duration`: seconds of picture and sound from the container's start.
 
     With `ignores_edits` it can be when its edit list is ignored: a cut beyond the end hides every picture.
     `is_fragmented`: its index is spread over the file.

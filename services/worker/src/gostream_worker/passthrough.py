@@ -68,7 +68,7 @@ def _is_upright(video: VideoTrack, size: tuple[int, int]) -> bool:
     return (
         (video.width, video.height) == size
         and video.sample_aspect == 1
-        and video.rotation == 0
+        and (video.rotation, video.as_stored) == (0, True)
         and (video.pixel_format, video.interlaced) == ("yuv420p", False)
         and video.transfer in {_UNSPECIFIED, _BT601, _BT709}
     )
@@ -79,6 +79,7 @@ def _is_playable(scan: VideoScan) -> bool:
         scan.profile in _PROFILES
         and scan.level <= _HIGHEST_LEVEL
         and scan.is_progressive
+        and scan.sample_aspect == 1
         and abs(scan.start) <= CLOCK // 1000
     )
 

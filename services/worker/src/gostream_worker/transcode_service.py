@@ -33,7 +33,7 @@ from gostream_worker.early import EarlyStream
 from gostream_worker.edge import Edge
 from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
 from gostream_worker.ffmpeg.argv import encode_arguments
-from gostream_worker.ffmpeg.encoder import Encoder
+from gostream_worker.ffmpeg.encoder import Encoder, EncodeReport
 from gostream_worker.ffmpeg.probe import StartedProbe, StartProbe, starting_probe
 from gostream_worker.ffmpeg.progress import EncoderProgress
 from gostream_worker.gate import require_conformance
@@ -226,19 +226,30 @@ class TranscodeService:
         async with task_group() as tasks:
             uploading = tasks.create_task(uploader.follow(folder, renditions, encoded))
             tasks.create_task(early.follow(encoded))
-            report = await self._encoder.run(
-                encode_arguments(plan, source=run.source, folder=".", attempt=run.encode.attempt),
-                folder=folder,
-                duration=plan.duration,
-                on_progress=partial(_note_progress, reporter, plan.duration),
-            )
+            report = await self._run_encoder(run, reporter)
             encoded.set()
-        if (plan.copied or plan.copies_sound) and report.damaged:
-            why = "damaged tracks cannot be copied"
-            raise ProcessingFailedError(Code.INTERNAL, why, log_tail=report.log_tail)
         ENCODER_SPEED.observe(plan.duration / max(report.seconds, 0.001))
         _log.info("encoded", seconds=round(report.seconds, 2), damaged_frames=report.damaged)
         return uploading.result()
+
+    async def _run_encoder(self, run: "_EncoderInput", reporter: ProgressReporter) -> EncodeReport:
+        """Damage to tracks that are copied is INTERNAL: a copy bears none, but the next attempt encodes."""
+        plan = run.plan
+        is_copying = plan.copied is not None or plan.copies_sound
+        try:
+            report = await self._encoder.run(
+                encode_arguments(plan, source=run.source, folder=".", attempt=run.encode.attempt),
+                folder=run.folder,
+                duration=plan.duration,
+                on_progress=partial(_note_progress, reporter, plan.duration),
+            )
+        except ProcessingFailedError as error:
+            if not is_copying or error.code is not Code.CORRUPT_STREAM:
+                raise
+            raise _uncopyable(error.detail, error.log_tail) from error
+        if is_copying and report.damaged:
+            raise _uncopyable(f"{report.damaged} errors", report.log_tail)
+        return report
 
     async def _put_playlists(self, presentation: Presentation, uploader: EncodeUploader) -> None:
         """After the segments they name."""
@@ -275,6 +286,10 @@ def _log_plan(plan: Plan) -> None:
         source=plan.video.codec,
         **copied,
     )
+
+
+def _uncopyable(why: str, log_tail: str) -> ProcessingFailedError:
+    return ProcessingFailedError(Code.INTERNAL, f"damaged tracks cannot be copied: {why}", log_tail=log_tail)
 
 
 def _note_progress(reporter: ProgressReporter, duration: float, progress: EncoderProgress) -> None:

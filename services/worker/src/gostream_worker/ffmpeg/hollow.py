@@ -7,7 +7,7 @@ from gostream_worker.ffmpeg.opening import PositionedFile
 from gostream_worker.ffmpeg.sniff import Box, is_fragmented
 
 #: A larger index is not read twice.
-_LARGEST_INDEX = 32 << 20
+LARGEST_INDEX = 32 << 20
 _LOOK = 4096
 _ZEROS = bytes(1 << 16)
 
@@ -24,7 +24,7 @@ class HollowFile(PositionedFile):
     def of(cls, file: BinaryIO, size: int, boxes: Sequence[Box]) -> "HollowFile | None":
         """None for files whose index is not one table."""
         index = [box for box in boxes if box.kind == b"moov"]
-        if len(index) != 1 or is_fragmented(boxes) or index[0].length > _LARGEST_INDEX:
+        if len(index) != 1 or is_fragmented(boxes) or index[0].length > LARGEST_INDEX:
             return None
         media = [box for box in boxes if box.kind == b"mdat"]
         return cls(file, size, [range(box.offset + 16, box.offset + box.length) for box in media])

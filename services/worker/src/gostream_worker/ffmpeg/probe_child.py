@@ -8,9 +8,9 @@ and starts fast: nothing but PyAV is imported, and only here.
 import json
 import os
 import sys
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from fractions import Fraction
-from typing import BinaryIO
 
 import av
 from av.audio.stream import AudioStream
@@ -25,14 +25,16 @@ from gostream_worker.ffmpeg.allowed import (
     CONTAINERS,
     MAX_PIXELS,
     VIDEO_DECODERS,
-    is_served,
     protocols,
 )
 from gostream_worker.ffmpeg.hollow import HollowFile
-from gostream_worker.ffmpeg.opening import open_bytes, size_of
+from gostream_worker.ffmpeg.length import Track, last_packet, read_length, said_length
+from gostream_worker.ffmpeg.opening import open_bytes
 from gostream_worker.ffmpeg.scan import base_rate, scan_tracks
-from gostream_worker.ffmpeg.sniff import Box, boxes_of, is_cut_off, is_fragmented, refused_by_signature
-from gostream_worker.ffmpeg.tail import Fragment, last_cluster, last_fragment
+from gostream_worker.ffmpeg.sniff import is_cut_off, is_fragmented, refused_by_signature
+from gostream_worker.ffmpeg.source_file import SourceFile
+from gostream_worker.ffmpeg.tail import Fragment, last_cluster
+from gostream_worker.ffmpeg.turning import display_matrix, turn
 from gostream_worker.media import AudioScan, AudioTrack, Probe, VideoScan, VideoTrack
 
 _OPTIONS = {
@@ -43,7 +45,8 @@ _OPTIONS = {
 _Log = list[tuple[int, str, str]]
 _SAMPLED_FRAMES = 12
 _SAMPLED_PACKETS = 500
-_TAIL = 8 << 20
+#: Codecs of broadcasts, in which interlaced pictures may follow a film. The filter asks every frame.
+_BROADCAST = ("mpeg2video", "vc1")
 
 
 def main() -> None:
@@ -73,7 +76,7 @@ def look_into(url: str) -> Probe:
     av.logging.set_level(av.logging.WARNING)
     with open_bytes(url) as file, av.logging.Capture(local=False) as log:
         refused_by_signature(file.read(4096))
-        source = _Source.of(url, file)
+        source = SourceFile.of(url, file)
         with _open(source, log) as container:
             try:
                 return _look(container, source, log)
@@ -84,32 +87,7 @@ def look_into(url: str) -> Probe:
             return replace(_look(container, source, log, ignore_editlist="1"), ignores_edits=True)
 
 
-@dataclass(frozen=True)
-class _Source:
-    """The file, and what its outermost boxes say. One that `is_served` is not read whole."""
-
-    url: str
-    file: BinaryIO
-    size: int
-    boxes: tuple[Box, ...]
-    is_served: bool
-
-    @classmethod
-    def of(cls, url: str, file: BinaryIO) -> "_Source":
-        size, served = size_of(file), is_served(url)
-        return cls(url, file, size, boxes_of(file, size, to_fragments=served), served)
-
-    def tail(self) -> bytes:
-        """Bytes in which the last piece of a recording begins."""
-        self.file.seek(max(0, self.size - _TAIL))
-        return self.file.read(_TAIL)
-
-    def last_fragment(self, track: int) -> Fragment | None:
-        """Of a source whose boxes were read to the first one only."""
-        return last_fragment(self.tail(), track) if self.is_served and is_fragmented(self.boxes) else None
-
-
-def _look(container: InputContainer, source: _Source, log: _Log, **options: str) -> Probe:
+def _look(container: InputContainer, source: SourceFile, log: _Log, **options: str) -> Probe:
     if is_cut_off(source.boxes, source.size):
         raise ProcessingFailedError(Code.TRUNCATED, "the container's last part is cut off")
     video = _choose_video(container)
@@ -117,21 +95,21 @@ def _look(container: InputContainer, source: _Source, log: _Log, **options: str)
     last = source.last_fragment(video.id)
     if last and last.is_cut:
         raise ProcessingFailedError(Code.TRUNCATED, "the last fragment is cut off")
-    sample = _decode_sample(container, video, log)
-    duration = _duration(container, video, source, last)
+    sample = _decode_sample(container, video, audio, log)
+    duration = _duration(container, [video, *([audio] if audio else [])], source, last)
     rate = base_rate(container, video)
     pictures, sound = _scan(container, video, audio, source, options)
     return Probe(
         container=container.format.name.split(",")[0],
         duration=duration,
         size_bytes=source.size,
-        video=replace(_video_track(video, sample), base_fps=rate, scan=pictures),
+        video=replace(_video_track(video, sample, source), base_fps=rate, scan=pictures),
         audio=None if audio is None else replace(_audio_track(audio), scan=sound),
         is_fragmented=is_fragmented(source.boxes),
     )
 
 
-def _open(source: _Source, log: _Log, **options: str) -> InputContainer:
+def _open(source: SourceFile, log: _Log, **options: str) -> InputContainer:
     allowed = {"protocol_whitelist": ",".join(protocols(source.url))}
     if source.is_served and is_fragmented(source.boxes):
         allowed["fflags"] = "+ignidx"  # else all fragments are looked for
@@ -169,22 +147,31 @@ def _choose_audio(container: InputContainer) -> AudioStream | None:
     return next((s for s in known if s.disposition & Disposition.default), known[0])
 
 
-def _decode_sample(container: InputContainer, video: VideoStream, log: _Log) -> list[VideoFrame]:
-    """The first pictures: only they know whether they are interlaced and how they are turned."""
+def _decode_sample(
+    container: InputContainer, video: VideoStream, audio: AudioStream | None, log: _Log
+) -> list[VideoFrame]:
+    """The first pictures: only they know whether they are interlaced and how they are turned.
+
+    Where sound may be encrypted by itself it is looked at too.
+    """
     if video.codec_context is None or video.codec_context.name not in VIDEO_DECODERS:
         raise ProcessingFailedError(Code.UNSUPPORTED_CODEC, "picture")
+    looks = [video, audio] if audio and container.format.name.startswith("mov") else [video]
+    unseen = {track.index for track in looks}
     frames: list[VideoFrame] = []
     failure: Exception | None = None
-    for number, packet in enumerate(container.demux(video)):
+    for number, packet in enumerate(container.demux(*looks)):
         if packet.has_sidedata("encryption_info"):
             raise ProcessingFailedError(Code.ENCRYPTED_SOURCE)
+        unseen.discard(packet.stream_index)
         try:
-            frames += [frame for frame in packet.decode() if isinstance(frame, VideoFrame)]
+            if len(frames) < _SAMPLED_FRAMES and packet.stream is video:
+                frames += [frame for frame in packet.decode() if isinstance(frame, VideoFrame)]
         except MemoryError:
             raise
         except av.FFmpegError as error:
             failure = error
-        if len(frames) >= _SAMPLED_FRAMES or number >= _SAMPLED_PACKETS:
+        if (len(frames) >= _SAMPLED_FRAMES and not unseen) or number >= _SAMPLED_PACKETS:
             break
     if not frames:
         code = Code.DIMENSIONS if "max pixel count" in _said(log) else Code.CORRUPT_STREAM
@@ -196,7 +183,7 @@ def _scan(
     container: InputContainer,
     video: VideoStream,
     audio: AudioStream | None,
-    source: _Source,
+    source: SourceFile,
     options: dict[str, str],
 ) -> tuple[VideoScan | None, AudioScan | None]:
     """All packets of a file; of what is served only what a table says of them, where there is one."""
@@ -216,16 +203,21 @@ def _scan(
         return None, None
 
 
-def _duration(container: InputContainer, video: VideoStream, source: _Source, last: Fragment | None) -> float:
+def _duration(
+    container: InputContainer, tracks: Sequence[Track], source: SourceFile, last: Fragment | None
+) -> float:
     """Seconds; read from the packets when no header says it, as in what browsers record."""
-    said = (container.duration or 0) / av.time_base
-    if source.is_served and (said <= 0 or is_fragmented(source.boxes)):
-        return _last_piece(container, video, source, last) or _last_packet(container, video)
-    return said if said > 0 else _last_packet(container, video)
+    fragmented = is_fragmented(source.boxes)
+    said = said_length(container, tracks, is_fragmented=fragmented)
+    if not source.is_served:
+        return read_length(container, tracks, said)
+    if said <= 0 or fragmented:
+        return _last_piece(container, tracks[0], source, last) or last_packet(container, tracks)
+    return said
 
 
 def _last_piece(
-    container: InputContainer, video: VideoStream, source: _Source, last: Fragment | None
+    container: InputContainer, video: Track, source: SourceFile, last: Fragment | None
 ) -> float | None:
     """When it begins: a little before the end."""
     is_recording = container.format.name.startswith("matroska")
@@ -236,27 +228,22 @@ def _last_piece(
     return seconds if seconds > 0 else None
 
 
-def _last_packet(container: InputContainer, video: VideoStream) -> float:
-    container.seek(0)
-    end = Fraction(0)
-    for packet in container.demux(video):
-        if packet.pts is not None and packet.time_base is not None:
-            end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
-    return float(end)
-
-
-def _video_track(video: VideoStream, sample: list[VideoFrame]) -> VideoTrack:
+def _video_track(video: VideoStream, sample: list[VideoFrame], source: SourceFile) -> VideoTrack:
     first = sample[0]
+    whole = first.width, first.height
+    width, height = source.cropped(video.id, whole)
+    rotation, as_stored = turn(display_matrix(first))
     return VideoTrack(
         index=video.index,
         codec=video.codec_context.name,
-        width=first.width,
-        height=first.height,
+        width=width,
+        height=height,
         pixel_format=first.format.name,
         sample_aspect=video.sample_aspect_ratio or Fraction(1),
-        rotation=round(-first.rotation) % 360,
+        rotation=rotation,
         average_fps=video.average_rate or Fraction(0),
-        interlaced=any(frame.interlaced_frame for frame in sample),
+        as_stored=as_stored and (width, height) == whole,
+        interlaced=video.codec_context.name in _BROADCAST or any(frame.interlaced_frame for frame in sample),
         transfer=int(first.color_trc),
         matrix=int(first.colorspace),
     )

@@ -13,7 +13,7 @@ from av.packet import Packet as AnyPacket
 from av.video.stream import VideoStream
 
 from gostream_shared.conformance.errors import VideoError
-from gostream_shared.conformance.h264 import IDR, SPS, Sps, parse_sps
+from gostream_shared.conformance.h264 import IDR, SPS, parse_sps
 from gostream_worker.hls import CLOCK
 from gostream_worker.media import AAC_FRAME, AudioScan, PictureGroup, VideoScan
 
@@ -136,11 +136,12 @@ class _Pictures:
     """An H.264 track with its parameter sets in front."""
 
     def __init__(
-        self, stream: VideoStream, start: int, sps: Sps, length_bytes: int, *, has_content: bool
+        self, stream: VideoStream, start: int, unit: bytes, length_bytes: int, *, has_content: bool
     ) -> None:
         self.stream = stream
         self._track = _Track(start, stream.time_base)
-        self._sps = sps
+        self._unit = unit
+        self._sps = parse_sps(unit)
         self._length_bytes = length_bytes
         self._groups: list[list[int]] = []  # [start, size]
         self._is_closed = True
@@ -151,10 +152,13 @@ class _Pictures:
     def of(cls, stream: VideoStream, container: InputContainer, *, has_content: bool) -> "_Pictures | None":
         context = stream.codec_context
         header = context.extradata or b"" if context is not None and context.name == "h264" else b""
-        sps = _parameter_set(header)
-        if sps is None:
+        unit = _parameter_set(header)
+        if not unit:
             return None
-        return cls(stream, _start(container), sps, (header[4] & 3) + 1, has_content=has_content)
+        try:
+            return cls(stream, _start(container), unit, (header[4] & 3) + 1, has_content=has_content)
+        except VideoError:
+            return None
 
     def take(self, packet: Packet) -> None:
         time = self._track.note(packet)
@@ -173,26 +177,31 @@ class _Pictures:
 
     def _note_key(self, packet: Packet) -> None:
         if self._has_content:
-            self._is_closed = self._is_closed and self._is_idr(bytes(packet))
+            self._is_closed = self._is_closed and self._begins_group(bytes(packet))
         elif packet.pos is None:
             self._is_closed = False
         else:
             self._keys.append(packet.pos)
 
     def look_at_some(self, look: Look) -> None:
-        """Whether key frames without content begin with IDR pictures: asked of a few, far apart."""
+        """Whether key frames without content begin a group: asked of a few, far apart."""
         last = len(self._keys) - 1
         some = (
             {self._keys[last * number // (_LOOKS - 1)] for number in range(_LOOKS)} if self._keys else set()
         )
-        self._is_closed = self._is_closed and all(self._is_idr(look(position)) for position in sorted(some))
+        self._is_closed = self._is_closed and all(
+            self._begins_group(look(position)) for position in sorted(some)
+        )
 
-    def _is_idr(self, data: bytes) -> bool:
+    def _begins_group(self, data: bytes) -> bool:
+        """Whether a key frame is an IDR picture, shown by the parameters that stand in front."""
         at = 0
         while at + self._length_bytes < len(data):
             size = int.from_bytes(data[at : at + self._length_bytes], "big")
             at += self._length_bytes
             kind = data[at] & 0x1F
+            if kind == SPS and data[at : at + size] != self._unit:
+                return False
             if 1 <= kind <= IDR:
                 return kind == IDR
             at += size
@@ -207,6 +216,7 @@ class _Pictures:
             profile=self._sps.profile,
             level=self._sps.level,
             is_progressive=self._sps.progressive,
+            sample_aspect=self._sps.sample_aspect,
             frames=len(times),
             start=times[0],
             end=times[-1] - times[0] + sorted(gaps)[len(gaps) // 2],
@@ -253,12 +263,9 @@ def _start(container: InputContainer) -> int:
     return round((container.start_time or 0) * CLOCK / av.time_base)
 
 
-def _parameter_set(header: bytes) -> Sps | None:
-    """The only one of an AVCDecoderConfigurationRecord; None when there are several, or none."""
+def _parameter_set(header: bytes) -> bytes:
+    """The only one of an AVCDecoderConfigurationRecord; nothing when there are several, or none."""
     if len(header) < 8 or header[0] != 1 or header[5] & 0x1F != 1:
-        return None
+        return b""
     unit = header[8 : 8 + int.from_bytes(header[6:8], "big")]
-    try:
-        return parse_sps(unit) if unit and unit[0] & 0x1F == SPS else None
-    except VideoError:
-        return None
+    return unit if unit and unit[0] & 0x1F == SPS else b""

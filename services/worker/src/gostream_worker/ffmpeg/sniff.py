@@ -20,6 +20,8 @@ _REFUSED = tuple(
         rb"GIF8[79]a",
         rb"\xff\xd8\xff",
         rb"(?s)RIFF....WEBP",
+        # AVIF and HEIF, and series of them: players show these as pictures, whatever else they hold.
+        rb"(?s)....ftyp(avif|avis|hei[cxms]|hev[cxms]|mif1|msf1)",
     )
 )
 _BOX = re.compile(rb"[a-zA-Z0-9 ]{4}")

@@ -31,8 +31,8 @@ def last_fragment(tail: bytes, track: int) -> Fragment | None:
     """The last fragment of that track in the last bytes of an MP4 file."""
     for at in _from_the_end(tail, b"moof"):
         size = int.from_bytes(tail[max(0, at - 4) : at], "big")
-        for kind, content in _boxes(tail[at + 4 : at - 4 + size]):
-            time = _track_time(dict(_boxes(content)), track) if kind == b"traf" else None
+        for kind, content in inner_boxes(tail[at + 4 : at - 4 + size]):
+            time = _track_time(dict(inner_boxes(content)), track) if kind == b"traf" else None
             if time is not None:
                 return Fragment(time, is_cut=_is_cut(tail, at - 4))
     return None
@@ -80,7 +80,7 @@ def _is_cut(data: bytes, at: int) -> bool:
     return at > len(data) or kind == b"moof"
 
 
-def _boxes(data: bytes) -> Iterator[_Inner]:
+def inner_boxes(data: bytes) -> Iterator[_Inner]:
     at = 0
     while at + 8 <= len(data):
         size = int.from_bytes(data[at : at + 4], "big")

@@ -1,0 +1,122 @@
+"""How long a film is: its picture and sound, from where the container begins. Runs in the probing child."""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from time import monotonic
+from typing import Any, TypeAlias
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.format import Flags
+from av.packet import Packet as AnyPacket
+from av.video.stream import VideoStream
+
+Packet: TypeAlias = "AnyPacket[Any]"
+Track: TypeAlias = VideoStream | AudioStream
+#: Seconds that the packets may take to be read. Beyond, the header is believed.
+_LONGEST_LOOK = 10.0
+#: Seconds between packets that ffmpeg takes for a jump of the clock, and closes, where clocks may jump.
+_BACKWARDS, _FORWARDS = Fraction(-1, 10), Fraction(10)
+#: Containers that say when they end, not how long they are.
+_ABSOLUTE = ("matroska", "asf")
+#: A header is kept to when packets come this near to what it says.
+_KEPT = 0.95
+
+
+def said_length(container: InputContainer, tracks: Sequence[Track], *, is_fragmented: bool) -> float:
+    """Seconds by the header; 0 when it does not say."""
+    said = (container.duration or 0) / av.time_base
+    if container.format.name.startswith(_ABSOLUTE):
+        said -= max(0.0, min(_start(container), said))
+    if container.format.name.startswith("mov") and not is_fragmented and _has_others(container, tracks):
+        return min([said, *_ends_by_the_index(container, tracks)])
+    return said
+
+
+def read_length(container: InputContainer, tracks: Sequence[Track], said: float) -> float:
+    """Seconds of a film whose packets are at hand: read only where the header may speak of something else.
+
+    One whose packets end before its header says does not become shorter: its end is missing.
+    """
+    if Flags.ts_discont in Flags(container.format.flags):
+        return _length_without_jumps(container, tracks) or said
+    is_header_of_others = _has_others(container, tracks) and not container.format.name.startswith("mov")
+    return last_packet(container, tracks, said) if said <= 0 or is_header_of_others else said
+
+
+def last_packet(container: InputContainer, tracks: Sequence[Track], said: float = 0.0) -> float:
+    """Seconds until the last packet of these tracks ends; what was said if no packets last so long."""
+    ends: dict[int, Fraction] = {}
+    for packet in _packets(container):
+        if packet.pts is not None and packet.time_base is not None:
+            end = (packet.pts + (packet.duration or 0)) * packet.time_base
+            ends[packet.stream_index] = max(end, ends.get(packet.stream_index, end))
+    seconds = {track: float(end) - _start(container) for track, end in ends.items()}
+    if max(seconds.values(), default=0.0) < said * _KEPT:
+        return said
+    return max((seconds[track.index] for track in tracks if track.index in seconds), default=said)
+
+
+def _length_without_jumps(container: InputContainer, tracks: Sequence[Track]) -> float:
+    """Where clocks jump: of parts of a broadcast joined end to end, of days counted anew."""
+    clocks = {track.index: _Clock(Fraction(_start(container))) for track in tracks}
+    for packet in _packets(container, *tracks):
+        clocks[packet.stream_index].take(packet)
+    return float(max(clock.seconds for clock in clocks.values()))
+
+
+class _Clock:
+    """Adds up the steps from packet to packet of one track, without its jumps."""
+
+    def __init__(self, start: Fraction) -> None:
+        self._now = start
+        self._gone = Fraction(0)
+        self._lasts = Fraction(0)  # what was taken last
+
+    @property
+    def seconds(self) -> Fraction:
+        return self._gone + self._lasts
+
+    def take(self, packet: Packet) -> None:
+        if packet.dts is None or packet.time_base is None:
+            return
+        now = packet.dts * packet.time_base
+        step = now - self._now
+        self._gone += step if _BACKWARDS <= step <= _FORWARDS else self._lasts
+        self._now, self._lasts = now, (packet.duration or 0) * packet.time_base
+
+
+def _packets(container: InputContainer, *tracks: Track) -> Iterator[Packet]:
+    """Of these tracks, or of all, as far as they are whole and there is time."""
+    deadline = monotonic() + _LONGEST_LOOK
+    try:
+        container.seek(min(0, container.start_time or 0) - av.time_base)
+        for number, packet in enumerate(container.demux(*tracks)):
+            if number % 1000 == 0 and monotonic() > deadline:
+                return
+            if packet.size:
+                yield packet
+    except MemoryError:
+        raise
+    except av.FFmpegError:
+        return
+
+
+def _ends_by_the_index(container: InputContainer, tracks: Sequence[Track]) -> list[float]:
+    """When the last of the tracks ends, unless one does not say."""
+    ends = [
+        float(((track.start_time or 0) + track.duration) * track.time_base) - _start(container)
+        for track in tracks
+        if track.duration and track.time_base
+    ]
+    return [max(ends)] if len(ends) == len(tracks) else []
+
+
+def _has_others(container: InputContainer, tracks: Sequence[Track]) -> bool:
+    return len(container.streams) > len(tracks)
+
+
+def _start(container: InputContainer) -> float:
+    """Second at which the first of all tracks begins; the encoder takes it for zero."""
+    return (container.start_time or 0) / av.time_base

@@ -1,0 +1,46 @@
+"""The source's own bytes, where the library does not tell what stands in them. Lives in the probing child."""
+
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from gostream_worker.ffmpeg.allowed import is_served
+from gostream_worker.ffmpeg.cropping import cropped
+from gostream_worker.ffmpeg.hollow import LARGEST_INDEX
+from gostream_worker.ffmpeg.opening import size_of
+from gostream_worker.ffmpeg.sniff import Box, boxes_of, is_fragmented
+from gostream_worker.ffmpeg.tail import Fragment, last_fragment
+
+_TAIL = 8 << 20
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """The file, and what its outermost boxes say. One that `is_served` is not read whole."""
+
+    url: str
+    file: BinaryIO
+    size: int
+    boxes: tuple[Box, ...]
+    is_served: bool
+
+    @classmethod
+    def of(cls, url: str, file: BinaryIO) -> "SourceFile":
+        size, served = size_of(file), is_served(url)
+        return cls(url, file, size, boxes_of(file, size, to_fragments=served), served)
+
+    def tail(self) -> bytes:
+        """Bytes in which the last piece of a recording begins."""
+        self.file.seek(max(0, self.size - _TAIL))
+        return self.file.read(_TAIL)
+
+    def cropped(self, track: int, size: tuple[int, int]) -> tuple[int, int]:
+        """What the index of an MP4 or MOV file leaves of that track's picture."""
+        index = next((box for box in self.boxes if box.kind == b"moov"), None)
+        if index is None or index.length > LARGEST_INDEX:
+            return size
+        self.file.seek(index.offset + 8)
+        return cropped(self.file.read(index.length - 8), track, size)
+
+    def last_fragment(self, track: int) -> Fragment | None:
+        """Of a source whose boxes were read to the first one only."""
+        return last_fragment(self.tail(), track) if self.is_served and is_fragmented(self.boxes) else None

@@ -1,0 +1,65 @@
+"""How long a source is: as long as what is shown of it."""
+
+import pytest
+
+from gostream_shared.domain.video import VideoStatus
+from gostream_worker.failures import Code
+from gostream_worker.ffmpeg.probe import probe_source
+
+from . import clips
+from .clips import Clips, Recipe
+from .conftest import Worker
+
+THREE_SECONDS = [
+    clips.plain,
+    clips.late_sound,
+    clips.late_matroska,
+    clips.late_live_webm,
+    clips.longer_subtitles,
+    clips.longer_second_sound,
+    clips.clock_ahead,
+    clips.clock_back,
+]
+
+
+@pytest.mark.parametrize("recipe", THREE_SECONDS, ids=lambda recipe: recipe.__name__)
+async def test_a_film_is_as_long_as_its_picture_and_its_sound(clip: Clips, recipe: Recipe) -> None:
+    assert await seconds(clip, recipe) == pytest.approx(3, abs=0.1)
+
+
+async def test_parts_whose_clocks_begin_anew_are_as_long_as_all_of_them(clip: Clips) -> None:
+    assert await seconds(clip, clips.clock_again_and_again) == pytest.approx(30, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said"), [(clips.cut_matroska, 3), (clips.cut_matroska_with_subtitles, 62)]
+)
+async def test_a_film_whose_end_is_missing_does_not_become_shorter(
+    clip: Clips, recipe: Recipe, said: float
+) -> None:
+    assert await seconds(clip, recipe) == pytest.approx(said, abs=0.1)
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("recipe", THREE_SECONDS[2:], ids=lambda recipe: recipe.__name__)
+async def test_what_its_header_says_of_something_else_is_no_missing_end(
+    worker: Worker, clip: Clips, recipe: Recipe
+) -> None:
+    video = await worker.process(clip(recipe))
+
+    assert video.status is VideoStatus.READY, video.failure
+    assert video.publication is not None
+    assert video.publication.duration.total_seconds() == pytest.approx(3, abs=0.1)
+
+
+@pytest.mark.stack
+async def test_a_subtitled_film_whose_end_is_missing_is_refused(worker: Worker, clip: Clips) -> None:
+    video = await worker.process(clip(clips.cut_matroska_with_subtitles))
+
+    assert video.failure is not None
+    assert video.failure.code == Code.TRUNCATED
+
+
+async def seconds(clip: Clips, recipe: Recipe) -> float:
+    path = clip(recipe)
+    return (await probe_source(f"file:{path}", folder=path.parent)).duration
