@@ -64,7 +64,7 @@ class BoardLoader:
         try:
             return Board(path, await asyncio.to_thread(parse_cues, body))
         except CuesError as error:
-            return Board(path, problem=error)
+            return Board(path, problem=error.with_traceback(None))
 
     async def _picture(self, board: Board, uri: str, where: str, limit: int) -> None:
         path = self._resolve(board.path, uri, where)
@@ -91,4 +91,4 @@ def _note_size(board: Board, uri: str, path: str, data: bytes) -> None:
     try:
         board.sizes[uri] = jpeg_size(data)
     except PictureError as error:
-        board.spoilt.append((path, error))
+        board.spoilt.append((path, error.with_traceback(None)))
