@@ -17,7 +17,7 @@ from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream_shared.domain.video import VideoStatus, hls_prefix, master_key
 from gostream_shared.storage import ObjectNotFoundError
-from tests.faults.studio import Start, Studio, WorkerProcess, assert_whole, until
+from tests.faults.studio import Start, Studio, WorkerProcess, assert_whole, collect, until
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
 KILLS = int(os.environ.get("GOSTREAM_KILLS", "8"))
@@ -125,15 +125,3 @@ async def test_viewers_never_notice_and_nothing_is_left_behind(
     await assert_whole(studio, video_id, tmp_path)
     assert viewer.walks > encodes
     print(f"{kills} kills, {encodes} encodes, {viewer.walks} walks from the master to the last segment")
-
-
-async def collect(studio: Studio) -> None:
-    """Have the removals done now that wait for viewers of old encodes."""
-    await studio.database.pool.execute(
-        "UPDATE pgqueuer SET execute_after = now() WHERE entrypoint = 'remove'"
-    )
-
-    async def nothing_is_queued() -> bool:
-        return bool(await studio.database.pool.fetchval("SELECT count(*) FROM pgqueuer") == 0)
-
-    await until(nothing_is_queued)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from imageio_ffmpeg import get_ffmpeg_exe
 
-_X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
-_AAC = ("-c:a", "aac", "-b:a", "64k")
+X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+AAC = ("-c:a", "aac", "-b:a", "64k")
 
 
 def ffmpeg(*arguments: str) -> str:
@@ -31,7 +31,7 @@ def sound(seconds: float = 2, rate: int = 48000, layout: str = "stereo") -> list
     return ["-f", "lavfi", "-i", tone]
 
 
-def make(path: Path, *inputs: Sequence[str], codecs: Sequence[str] = (*_X264, *_AAC)) -> Path:
+def make(path: Path, *inputs: Sequence[str], codecs: Sequence[str] = (*X264, *AAC)) -> Path:
     ffmpeg("-v", "error", *(word for part in inputs for word in part), *codecs, str(path))
     return path
 
@@ -47,28 +47,12 @@ def long_enough_for_two_segments(folder: Path) -> Path:
         folder / "two.mp4",
         picture("640x360", 7.5, "30000/1001"),
         sound(7.5),
-        codecs=[*_X264, "-bf", "2", *_AAC],
+        codecs=[*X264, "-bf", "2", *AAC],
     )
 
 
-def broadcast(folder: Path) -> Path:
-    """8 s of a programme, and 4 s of another with more pixels, other colours and more sound."""
-    parts = []
-    for start, size, seconds, matrix, layout in (
-        (0, "320x180", 8, "smpte170m", "stereo"),
-        (8, "640x360", 4, "bt709", "5.1"),
-    ):
-        tags = ["-vf", f"setparams=colorspace={matrix}", "-output_ts_offset", str(start), "-muxdelay", "0"]
-        codecs = [*_X264, "-c:a", "ac3", "-b:a", "192k", *tags]
-        inputs = (picture(size, seconds), sound(seconds, layout=layout))
-        parts.append(make(folder / f"part{start}.ts", *inputs, codecs=codecs))
-    path = folder / "broadcast.ts"
-    path.write_bytes(b"".join(part.read_bytes() for part in parts))
-    return path
-
-
 def silent(folder: Path) -> Path:
-    return make(folder / "silent.mp4", picture(), codecs=_X264)
+    return make(folder / "silent.mp4", picture(), codecs=X264)
 
 
 def full_range(folder: Path) -> Path:
@@ -98,19 +82,17 @@ def rotated(folder: Path) -> Path:
 
 
 def anamorphic(folder: Path) -> Path:
-    return make(folder / "anamorphic.mp4", picture("240x180"), codecs=["-vf", "setsar=4/3", *_X264])
+    return make(folder / "anamorphic.mp4", picture("240x180"), codecs=["-vf", "setsar=4/3", *X264])
 
 
 def variable_rate(folder: Path) -> Path:
     """25 frames a second, of which every third and all between 1 s and 1.5 s are missing."""
     drop = "select='mod(n,3)*not(between(t,1,1.5))'"
-    return make(
-        folder / "vfr.mp4", picture(), sound(), codecs=["-vf", drop, "-fps_mode", "vfr", *_X264, *_AAC]
-    )
+    return make(folder / "vfr.mp4", picture(), sound(), codecs=["-vf", drop, "-fps_mode", "vfr", *X264, *AAC])
 
 
 def fast(folder: Path) -> Path:
-    return make(folder / "fast.mp4", picture(fps="120", seconds=1), codecs=_X264)
+    return make(folder / "fast.mp4", picture(fps="120", seconds=1), codecs=X264)
 
 
 def hdr10(folder: Path) -> Path:
@@ -139,7 +121,7 @@ def interlaced_later(folder: Path) -> Path:
     film = make(folder / "film.ts", picture("352x288"), codecs=codec)
     weave = ["-vf", "tinterlace=interleave_top", "-flags", "+ilme+ildct", *codec]
     camera = make(folder / "camera.ts", picture("352x288", fps="50"), codecs=weave)
-    return _written(folder / "later.ts", film.read_bytes() + camera.read_bytes())
+    return written(folder / "later.ts", film.read_bytes() + camera.read_bytes())
 
 
 def webm(folder: Path) -> Path:
@@ -184,79 +166,28 @@ def prores(folder: Path) -> Path:
 
 
 def one_frame(folder: Path) -> Path:
-    return make(folder / "one.mp4", picture(), codecs=["-frames:v", "1", *_X264])
+    return make(folder / "one.mp4", picture(), codecs=["-frames:v", "1", *X264])
 
 
 def late_sound(folder: Path) -> Path:
     """The sound begins 0.7 s after the picture, in a stream whose clock begins at 100 s."""
     delayed = ["-itsoffset", "0.7", *sound(2)]
     return make(
-        folder / "late.ts", picture(seconds=3), delayed, codecs=[*_X264, *_AAC, "-output_ts_offset", "100"]
+        folder / "late.ts", picture(seconds=3), delayed, codecs=[*X264, *AAC, "-output_ts_offset", "100"]
     )
-
-
-def late_matroska(folder: Path) -> Path:
-    """Its clock begins at 100 s, and its header says when it ends."""
-    return make(
-        folder / "late.mkv",
-        picture(seconds=3),
-        sound(3),
-        codecs=[*_X264, *_AAC, "-output_ts_offset", "100"],
-    )
-
-
-def late_live_webm(folder: Path) -> Path:
-    """A part of a recording: its clock begins at 100 s, and its header says nothing."""
-    path = folder / "late.webm"
-    live = ["-copyts", "-i", str(late_matroska(folder)), "-c", "copy", "-f", "matroska", "-live", "1"]
-    ffmpeg("-v", "error", *live, str(path))
-    return path
-
-
-def longer_subtitles(folder: Path) -> Path:
-    """The last line is shown at a minute."""
-    text, path = folder / "lines.srt", folder / "subtitled.mkv"
-    text.write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n\n2\n00:01:00,000 --> 00:01:02,000\nEnd\n")
-    tracks = ["-map", "0", "-map", "1", "-map", "2", *_X264, "-g", "25", *_AAC, "-c:s", "srt"]
-    return make(path, picture(seconds=3), sound(3), ["-i", str(text)], codecs=tracks)
-
-
-def longer_second_sound(folder: Path) -> Path:
-    tracks = ["-map", "0", "-map", "1", "-map", "2", *_X264, *_AAC]
-    return make(folder / "commented.mp4", picture(seconds=3), sound(3), sound(40), codecs=tracks)
-
-
-def clock_ahead(folder: Path) -> Path:
-    """A broadcast of two parts, of which the second begins an hour later."""
-    return _written(folder / "ahead.ts", _part(folder) + _part(folder, 3600))
-
-
-def clock_back(folder: Path) -> Path:
-    return _written(folder / "back.ts", _part(folder, 3600) + _part(folder))
-
-
-def clock_again_and_again(folder: Path) -> Path:
-    """The same part twenty times: the last packet's time is no later than the first one's."""
-    return _written(folder / "again.ts", _part(folder) * 20)
-
-
-def _part(folder: Path, start: int = 0) -> bytes:
-    """A second and a half of a broadcast."""
-    codecs = [*_X264, *_AAC, "-output_ts_offset", str(start)]
-    return make(folder / f"{start}.ts", picture(seconds=1.5), sound(1.5), codecs=codecs).read_bytes()
 
 
 def many_tracks(folder: Path) -> Path:
     tracks = [word for _ in range(8) for word in ("-map", "1:a")]
     return make(
-        folder / "tracks.mkv", picture(seconds=1), sound(1), codecs=["-map", "0:v", *tracks, *_X264, *_AAC]
+        folder / "tracks.mkv", picture(seconds=1), sound(1), codecs=["-map", "0:v", *tracks, *X264, *AAC]
     )
 
 
 def size_change(folder: Path) -> Path:
     """The picture's size changes in the middle."""
     parts = [
-        make(folder / f"part{n}.ts", picture(size, 1), codecs=_X264)
+        make(folder / f"part{n}.ts", picture(size, 1), codecs=X264)
         for n, size in ((0, "320x180"), (1, "240x180"))
     ]
     path = folder / "change.ts"
@@ -279,41 +210,41 @@ def cut_between_key_frames(folder: Path) -> Path:
 
 
 def empty(folder: Path) -> Path:
-    return _written(folder / "empty.mp4", b"")
+    return written(folder / "empty.mp4", b"")
 
 
 def random_bytes(folder: Path) -> Path:
-    return _written(folder / "random.mp4", random.Random(1).randbytes(4096))
+    return written(folder / "random.mp4", random.Random(1).randbytes(4096))
 
 
 def text(folder: Path) -> Path:
-    return _written(folder / "text.mp4", b"This is not a video.\n" * 50)
+    return written(folder / "text.mp4", b"This is not a video.\n" * 50)
 
 
 def xml(folder: Path) -> Path:
-    return _written(folder / "page.mp4", b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>')
+    return written(folder / "page.mp4", b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>')
 
 
 def playlist(folder: Path) -> Path:
-    return _written(folder / "p.mp4", b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile:///etc/passwd\n")
+    return written(folder / "p.mp4", b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile:///etc/passwd\n")
 
 
 def playlist_without_magic(folder: Path) -> Path:
-    return _written(
+    return written(
         folder / "p.mp4", b"\n\n#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://169.254.169.254/\n"
     )
 
 
 def concat_list(folder: Path) -> Path:
-    return _written(folder / "c.mp4", b"ffconcat version 1.0\nfile /etc/passwd\n")
+    return written(folder / "c.mp4", b"ffconcat version 1.0\nfile /etc/passwd\n")
 
 
 def session_description(folder: Path) -> Path:
-    return _written(folder / "s.mp4", b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nm=video 5004 RTP/AVP 96\n")
+    return written(folder / "s.mp4", b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nm=video 5004 RTP/AVP 96\n")
 
 
 def subtitles(folder: Path) -> Path:
-    return _written(folder / "s.mp4", b"1\n00:00:00,000 --> 00:00:01,000\nHello\n")
+    return written(folder / "s.mp4", b"1\n00:00:00,000 --> 00:00:01,000\nHello\n")
 
 
 def png(folder: Path) -> Path:
@@ -336,24 +267,24 @@ def mp3(folder: Path) -> Path:
 
 
 def audio_only(folder: Path) -> Path:
-    return make(folder / "sound.mp4", sound(), codecs=_AAC)
+    return make(folder / "sound.mp4", sound(), codecs=AAC)
 
 
 def audio_with_cover(folder: Path) -> Path:
     cover, path = png(folder), folder / "cover.mp4"
     inputs = [*sound(), "-i", str(cover)]
-    options = ["-map", "0", "-map", "1", *_AAC, "-c:v", "png", "-disposition:v:0", "attached_pic"]
+    options = ["-map", "0", "-map", "1", *AAC, "-c:v", "png", "-disposition:v:0", "attached_pic"]
     return make(path, inputs, codecs=options)
 
 
 def cut_before_index(folder: Path) -> Path:
     whole = plain(folder).read_bytes()
-    return _written(folder / "cut.mp4", whole[: len(whole) // 2])
+    return written(folder / "cut.mp4", whole[: len(whole) // 2])
 
 
 def cut_in_the_index(folder: Path) -> Path:
     whole = plain(folder).read_bytes()
-    return _written(folder / "cut.mp4", whole[: whole.index(b"moov") + 100])
+    return written(folder / "cut.mp4", whole[: whole.index(b"moov") + 100])
 
 
 def cut_after_index(folder: Path) -> Path:
@@ -361,25 +292,20 @@ def cut_after_index(folder: Path) -> Path:
     source, path = plain(folder), folder / "faststart.mp4"
     ffmpeg("-v", "error", "-i", str(source), "-c", "copy", "-movflags", "+faststart", str(path))
     whole = path.read_bytes()
-    return _written(folder / "half.mp4", whole[: len(whole) // 2])
+    return written(folder / "half.mp4", whole[: len(whole) // 2])
 
 
 def cut_fragments(folder: Path) -> Path:
     """Most of a recording is there, and nothing in front says how much it should be."""
     whole = fragmented(folder).read_bytes()
-    return _written(folder / "cut-fragments.mp4", whole[: whole.rindex(b"moof") - 100])
+    return written(folder / "cut-fragments.mp4", whole[: whole.rindex(b"moof") - 100])
 
 
 def cut_matroska(folder: Path) -> Path:
     source, path = plain(folder), folder / "whole.mkv"
     ffmpeg("-v", "error", "-i", str(source), "-c", "copy", str(path))
     whole = path.read_bytes()
-    return _written(folder / "half.mkv", whole[: len(whole) // 3])
-
-
-def cut_matroska_with_subtitles(folder: Path) -> Path:
-    whole = longer_subtitles(folder).read_bytes()
-    return _written(folder / "half.mkv", whole[: len(whole) // 2])
+    return written(folder / "half.mkv", whole[: len(whole) // 3])
 
 
 def tiny(folder: Path) -> Path:
@@ -397,34 +323,34 @@ def unlisted_codec(folder: Path) -> Path:
 
 def damaged(folder: Path) -> Path:
     """Every hundredth byte of the second half is another one."""
-    data = bytearray(make(folder / "whole.ts", picture("640x360", 3), codecs=_X264).read_bytes())
+    data = bytearray(make(folder / "whole.ts", picture("640x360", 3), codecs=X264).read_bytes())
     for position in range(len(data) // 2, len(data), 100):
         if position % 188 > 30:  # the container stays whole, the picture does not
             data[position] ^= 0x5A
-    return _written(folder / "damaged.ts", bytes(data))
+    return written(folder / "damaged.ts", bytes(data))
 
 
 def scratched(folder: Path) -> Path:
     """A few wrong bytes in one frame of 250."""
-    whole = make(folder / "whole.ts", picture("320x180", 10), codecs=_X264)
+    whole = make(folder / "whole.ts", picture("320x180", 10), codecs=X264)
     data = bytearray(whole.read_bytes())
     middle = len(data) // 2 // 188 * 188
     data[middle + 60 : middle + 64] = b"\x5a\xa5\x5a\xa5"
-    return _written(folder / "scratched.ts", bytes(data))
+    return written(folder / "scratched.ts", bytes(data))
 
 
 def encrypted(folder: Path) -> Path:
     key = ["-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "0" * 32, "-encryption_kid", "1" * 32]
-    return make(folder / "encrypted.mp4", picture(), codecs=[*_X264, *key])
+    return make(folder / "encrypted.mp4", picture(), codecs=[*X264, *key])
 
 
 def encrypted_sound(folder: Path) -> Path:
     """Only of the sound it says so: the picture's boxes about it have other names."""
     key = ["-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "0" * 32, "-encryption_kid", "1" * 32]
-    data = make(folder / "both.mp4", picture(), sound(), codecs=[*_X264, *_AAC, *key]).read_bytes()
+    data = make(folder / "both.mp4", picture(), sound(), codecs=[*X264, *AAC, *key]).read_bytes()
     for name, other in ((b"encv", b"avc1"), (b"sinf", b"free"), (b"senc", b"free"), (b"saiz", b"free")):
         data = data.replace(name, other, 1)
-    return _written(folder / "sound.mp4", data)
+    return written(folder / "sound.mp4", data)
 
 
 def very_long(folder: Path) -> Path:
@@ -433,11 +359,11 @@ def very_long(folder: Path) -> Path:
     return make(
         folder / "long.mkv",
         picture(seconds=1),
-        codecs=["-vf", late, "-fps_mode", "vfr", "-frames:v", "3", *_X264],
+        codecs=["-vf", late, "-fps_mode", "vfr", "-frames:v", "3", *X264],
     )
 
 
-def _written(path: Path, content: bytes) -> Path:
+def written(path: Path, content: bytes) -> Path:
     path.write_bytes(content)
     return path
 

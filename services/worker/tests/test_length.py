@@ -6,19 +6,19 @@ from gostream_shared.domain.video import VideoStatus
 from gostream_worker.failures import Code
 from gostream_worker.ffmpeg.probe import probe_source
 
-from . import clips
+from . import clips, odd_lengths
 from .clips import Clips, Recipe
 from .conftest import Worker
 
 THREE_SECONDS = [
     clips.plain,
     clips.late_sound,
-    clips.late_matroska,
-    clips.late_live_webm,
-    clips.longer_subtitles,
-    clips.longer_second_sound,
-    clips.clock_ahead,
-    clips.clock_back,
+    odd_lengths.late_matroska,
+    odd_lengths.late_live_webm,
+    odd_lengths.longer_subtitles,
+    odd_lengths.longer_second_sound,
+    odd_lengths.clock_ahead,
+    odd_lengths.clock_back,
 ]
 
 
@@ -28,11 +28,11 @@ async def test_a_film_is_as_long_as_its_picture_and_its_sound(clip: Clips, recip
 
 
 async def test_parts_whose_clocks_begin_anew_are_as_long_as_all_of_them(clip: Clips) -> None:
-    assert await seconds(clip, clips.clock_again_and_again) == pytest.approx(30, abs=1)
+    assert await seconds(clip, odd_lengths.clock_again_and_again) == pytest.approx(30, abs=1)
 
 
 @pytest.mark.parametrize(
-    ("recipe", "said"), [(clips.cut_matroska, 3), (clips.cut_matroska_with_subtitles, 62)]
+    ("recipe", "said"), [(clips.cut_matroska, 3), (odd_lengths.cut_matroska_with_subtitles, 62)]
 )
 async def test_a_film_whose_end_is_missing_does_not_become_shorter(
     clip: Clips, recipe: Recipe, said: float
@@ -54,7 +54,7 @@ async def test_what_its_header_says_of_something_else_is_no_missing_end(
 
 @pytest.mark.stack
 async def test_a_subtitled_film_whose_end_is_missing_is_refused(worker: Worker, clip: Clips) -> None:
-    video = await worker.process(clip(clips.cut_matroska_with_subtitles))
+    video = await worker.process(clip(odd_lengths.cut_matroska_with_subtitles))
 
     assert video.failure is not None
     assert video.failure.code == Code.TRUNCATED

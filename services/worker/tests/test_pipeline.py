@@ -11,7 +11,7 @@ from gostream_shared.domain.video import VideoStatus
 from gostream_worker.measuring import measure
 
 from . import clips
-from .clips import Clips, Recipe
+from .clips import X264, Clips, Recipe, make, picture, sound
 from .conftest import Worker
 from .player import attributes, average_color, broken_rules, durations, pixel_format, play, variants
 
@@ -75,16 +75,45 @@ async def test_every_variant_decodes_without_a_complaint_and_no_frame_is_lost(
         assert (played.frames, played.complaints) == (225, "")
 
 
+def broadcast(folder: Path) -> Path:
+    """8 s of a programme, and 4 s of another with more pixels, other colours and more sound."""
+    parts = []
+    for start, size, seconds, matrix, layout in (
+        (0, "320x180", 8, "smpte170m", "stereo"),
+        (8, "640x360", 4, "bt709", "5.1"),
+    ):
+        tags = ["-vf", f"setparams=colorspace={matrix}", "-output_ts_offset", str(start), "-muxdelay", "0"]
+        codecs = [*X264, "-c:a", "ac3", "-b:a", "192k", *tags]
+        inputs = (picture(size, seconds), sound(seconds, layout=layout))
+        parts.append(make(folder / f"part{start}.ts", *inputs, codecs=codecs))
+    path = folder / "broadcast.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
+
+
 async def test_a_source_that_becomes_another_in_the_middle_keeps_its_times(
     worker: Worker, clip: Clips
 ) -> None:
-    video = await worker.process(clip(clips.broadcast))
+    video = await worker.process(clip(broadcast))
     assert video.status is VideoStatus.READY, video.failure
     master = await worker.save(video.id)
 
     assert await broken_rules(master) == []
     played = await asyncio.to_thread(play, master, 0)
     assert (played.frames, played.complaints) == (300, "")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "seconds"), [(clips.surround, 2), (clips.mono_8khz, 2), (clips.webm, 2), (broadcast, 12)]
+)
+async def test_nothing_of_the_sound_is_lost(
+    worker: Worker, clip: Clips, recipe: Recipe, seconds: float
+) -> None:
+    video = await worker.process(clip(recipe))
+    published = await worker.published(video.id)
+
+    heard = sum(durations(published["v1/audio/playlist.m3u8"].decode()))
+    assert heard == pytest.approx(seconds, abs=0.1)
 
 
 async def test_rungs_are_cut_at_the_same_frames_and_sound_begins_with_the_picture(

@@ -125,7 +125,6 @@ async def test_little_of_a_large_source_is_fetched_before_it_is_encoded(
             test_copying.mirrored,
             test_copying.of_two_minds,
             test_copying.changing,
-            clips.late_sound,
             clips.cut_beyond_the_end,
             clips.cut_between_key_frames,
         ),

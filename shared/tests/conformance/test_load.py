@@ -22,7 +22,7 @@ from gostream_shared.conformance.rules.whole import WORTH_COMPRESSING
 from gostream_shared.conformance.sources import ORIGIN, DirectorySource, HttpSource, Resource, joined
 from gostream_shared.conformance.ts import PACKET
 
-from .defects import MASTER, SUBTITLES, before_sound, edit
+from .spoiling import MASTER, SUBTITLES, before_sound, edit
 from .test_rules import broken
 
 TYPES = {

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gostream_shared.conformance.errors import PlaylistError
-from gostream_shared.conformance.playlist import MAX_ENTRIES, ByteRange, Key, parse_master, parse_media
+from gostream_shared.conformance.parsing import MAX_ENTRIES, parse_master, parse_media
+from gostream_shared.conformance.playlist import ByteRange, Key
 from gostream_shared.conformance.sources import resolve
 
 MEDIA = """#EXTM3U

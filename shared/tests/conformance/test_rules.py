@@ -9,8 +9,9 @@ from gostream_shared.conformance.report import Report
 from gostream_shared.conformance.rules import ALL
 from gostream_shared.conformance.sources import DirectorySource
 
-from .defects import DEFECTS, LEGAL, MASTER, STILLS, TOP, Defect, Spoil, edit, listed, removed
+from .defects import DEFECTS, LEGAL, Defect
 from .packets import VIDEO_PID
+from .spoiling import MASTER, STILLS, TOP, Spoil, edit, listed, removed
 from .trees import bandwidths, encode_muxed, still_bandwidth, write_iframes, write_master
 
 OVER_HTTP = {"whole.media-types", "whole.gzip", "whole.cors", "whole.no-redirects"}

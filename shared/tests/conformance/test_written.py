@@ -13,7 +13,8 @@ from gostream_shared.conformance.report import Report
 from gostream_shared.conformance.segment import SegmentMeasure, measure_segment, measure_stills
 from gostream_shared.conformance.sources import DirectorySource
 
-from .defects import DEFECTS, MASTER, TOP, Defect, edit
+from .defects import DEFECTS, Defect
+from .spoiling import MASTER, TOP, edit
 from .test_rules import broken
 
 Parts = Iterator[tuple[tuple[str, ByteRange | None], SegmentMeasure]]

@@ -14,13 +14,8 @@ from gostream_shared.conformance.errors import (
     TransportError,
     UnreadableError,
 )
-from gostream_shared.conformance.playlist import (
-    ByteRange,
-    MasterPlaylist,
-    MediaPlaylist,
-    parse_master,
-    parse_media,
-)
+from gostream_shared.conformance.parsing import parse_master, parse_media
+from gostream_shared.conformance.playlist import ByteRange, MasterPlaylist, MediaPlaylist
 from gostream_shared.conformance.presentation import Answer, Kind, Piece, Presentation, Track
 from gostream_shared.conformance.segment import SegmentMeasure, measure_segment
 from gostream_shared.conformance.sources import Resource, Source, resolve

@@ -59,13 +59,14 @@ def source_graphs(plan: Plan) -> list[str]:
     """What makes one shape of the picture and the sound that are encoded, whatever the source makes of them.
 
     Where it changes in the middle ffmpeg makes the graphs anew that see it, and they forget what they knew:
-    so what counts from the beginning on stands in `filter_graph` behind them. A picture that is copied does
-    not change, and its frames have lengths of their own, which would be lost between two graphs.
+    so what counts from the beginning on stands in a graph behind each, `filter_graph` for the picture. One that
+    is copied does not change, and its frames have lengths of their own, which would be lost between graphs.
     """
     graphs = [] if plan.copied else [f"{_shaped(plan)}[picture]"]
     if plan.audio and not plan.copies_sound:
         shape = "sample_fmts=fltp:sample_rates=48000:channel_layouts=stereo"
         graphs.append(f"[0:{plan.audio.index}]aformat={shape}[sound]")
+        graphs.append("[sound]aresample=async=1:first_pts=0[a]")
     return graphs
 
 
@@ -84,8 +85,6 @@ def filter_graph(plan: Plan) -> str:
             outputs.append("[b]")
         scaled = f"[s{number}]{_scale(rung)}" if number else _shaped(plan) if plan.copied else whole
         chains.append(f"{scaled},split={len(outputs)}{''.join(outputs)}")
-    if plan.audio and not plan.copies_sound:
-        chains.append("[sound]aresample=async=1:first_pts=0[a]")
     # The first frame, then the one wanted over it: there is always a picture, however short the video.
     chains.append(f"[p]select=eq(n\\,0)+gte(t\\,{plan.poster_at:.3f})*lt(selected_n\\,2)[poster]")
     return ";".join([*chains, *_storyboard(plan)])

@@ -1,0 +1,61 @@
+"""Films whose headers or clocks speak of something else than their picture and sound."""
+
+from pathlib import Path
+
+from .clips import AAC, X264, ffmpeg, make, picture, sound, written
+
+
+def late_matroska(folder: Path) -> Path:
+    """Its clock begins at 100 s, and its header says when it ends."""
+    return make(
+        folder / "late.mkv",
+        picture(seconds=3),
+        sound(3),
+        codecs=[*X264, *AAC, "-output_ts_offset", "100"],
+    )
+
+
+def late_live_webm(folder: Path) -> Path:
+    """A part of a recording: its clock begins at 100 s, and its header says nothing."""
+    path = folder / "late.webm"
+    live = ["-copyts", "-i", str(late_matroska(folder)), "-c", "copy", "-f", "matroska", "-live", "1"]
+    ffmpeg("-v", "error", *live, str(path))
+    return path
+
+
+def longer_subtitles(folder: Path) -> Path:
+    """The last line is shown at a minute."""
+    text, path = folder / "lines.srt", folder / "subtitled.mkv"
+    text.write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n\n2\n00:01:00,000 --> 00:01:02,000\nEnd\n")
+    tracks = ["-map", "0", "-map", "1", "-map", "2", *X264, "-g", "25", *AAC, "-c:s", "srt"]
+    return make(path, picture(seconds=3), sound(3), ["-i", str(text)], codecs=tracks)
+
+
+def longer_second_sound(folder: Path) -> Path:
+    tracks = ["-map", "0", "-map", "1", "-map", "2", *X264, *AAC]
+    return make(folder / "commented.mp4", picture(seconds=3), sound(3), sound(40), codecs=tracks)
+
+
+def clock_ahead(folder: Path) -> Path:
+    """A broadcast of two parts, of which the second begins an hour later."""
+    return written(folder / "ahead.ts", _part(folder) + _part(folder, 3600))
+
+
+def clock_back(folder: Path) -> Path:
+    return written(folder / "back.ts", _part(folder, 3600) + _part(folder))
+
+
+def clock_again_and_again(folder: Path) -> Path:
+    """The same part twenty times: the last packet's time is no later than the first one's."""
+    return written(folder / "again.ts", _part(folder) * 20)
+
+
+def _part(folder: Path, start: int = 0) -> bytes:
+    """A second and a half of a broadcast."""
+    codecs = [*X264, *AAC, "-output_ts_offset", str(start)]
+    return make(folder / f"{start}.ts", picture(seconds=1.5), sound(1.5), codecs=codecs).read_bytes()
+
+
+def cut_matroska_with_subtitles(folder: Path) -> Path:
+    whole = longer_subtitles(folder).read_bytes()
+    return written(folder / "half.mkv", whole[: len(whole) // 2])
