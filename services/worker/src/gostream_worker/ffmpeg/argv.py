@@ -59,8 +59,8 @@ def source_graphs(plan: Plan) -> list[str]:
     """What makes one shape of the picture and the sound that are encoded, whatever the source makes of them.
 
     Where it changes in the middle ffmpeg makes the graphs anew that see it, and they forget what they knew:
-    so what counts from the beginning on stands in a graph behind each, `filter_graph` for the picture. One that
-    is copied does not change, and its frames have lengths of their own, which would be lost between graphs.
+    so what counts from the beginning on stands in a graph behind each, `filter_graph` for the picture. One
+    that is copied does not change, and its frames have lengths of their own, which graphs would not pass on.
     """
     graphs = [] if plan.copied else [f"{_shaped(plan)}[picture]"]
     if plan.audio and not plan.copies_sound:
