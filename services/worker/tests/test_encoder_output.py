@@ -65,10 +65,11 @@ def test_a_line_without_end_is_cut() -> None:
         ("[x] [error] Cannot allocate memory", Code.RESOURCE_LIMIT),
         ("[x] [error] Invalid data found when processing input", Code.CORRUPT_STREAM),
         ("[aost#1:0/aac] [enc:aac] [error] Could not open encoder before EOF", Code.CORRUPT_STREAM),
+        ("[ao0->fg:2:0 @ 0x1] [warning] No filtered frames for output stream", Code.CORRUPT_STREAM),
         ("[x] [error] something nobody has seen before", Code.INTERNAL),
     ],
 )
-@pytest.mark.parametrize("returncode", [1, 183, 234])
+@pytest.mark.parametrize("returncode", [1, 183, 234, -signal.SIGSEGV])
 def test_a_failure_is_known_by_its_words_not_by_its_exit_code(line: str, code: Code, returncode: int) -> None:
     complaints = Complaints()
     complaints.hear(line)

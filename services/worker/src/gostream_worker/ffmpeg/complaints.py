@@ -24,7 +24,9 @@ _MEANINGS = (
     (re.compile(r"moov atom not found|partial file|file ended prematurely", re.IGNORECASE), Code.TRUNCATED),
     (
         re.compile(
-            r"decode error rate|invalid data found|could not open encoder before eof|received no packets",
+            r"decode error rate|invalid data found|could not open encoder before eof|received no packets"
+            # A graph behind another that nothing has come through crashes (9.0.2).
+            r"|no filtered frames",
             re.IGNORECASE,
         ),
         Code.CORRUPT_STREAM,
