@@ -119,8 +119,7 @@ class EarlyStream:
         return True
 
     async def _count_standing(self) -> int:
-        names = [*(rung.name for rung in self._plan.rungs), *([AUDIO] if self._plan.audio else [])]
-        texts = [await self._uploader.text(_playlist(name)) for name in names]
+        texts = [await self._uploader.text(_playlist(name)) for name in self._plan.renditions]
         return max(text.count("#EXTINF") for text in texts)
 
     def _stored(self) -> dict[str, list[Segment]]:

@@ -7,6 +7,7 @@ from fractions import Fraction
 from types import MappingProxyType
 
 from gostream_shared.domain import profiles
+from gostream_worker.hls import AUDIO
 from gostream_worker.media import AudioTrack, Probe, VideoTrack
 from gostream_worker.passthrough import Cuts, sound_fits, video_cuts
 
@@ -110,6 +111,11 @@ class Plan:
     copies_sound: bool = False
     ignores_edits: bool = False
     is_fragmented: bool = False
+
+    @property
+    def renditions(self) -> list[str]:
+        """Names of the rungs, and of the sound when there is any."""
+        return [*(rung.name for rung in self.rungs), *([AUDIO] if self.audio else [])]
 
     @property
     def gop_frames(self) -> int:

@@ -37,7 +37,6 @@ from gostream_worker.ffmpeg.encoder import Encoder, EncodeReport
 from gostream_worker.ffmpeg.probe import StartedProbe, StartProbe, starting_probe
 from gostream_worker.ffmpeg.progress import EncoderProgress
 from gostream_worker.gate import require_conformance
-from gostream_worker.hls import AUDIO
 from gostream_worker.ladder import Plan, Profile, make_plan
 from gostream_worker.measuring import MeasuredSegments
 from gostream_worker.media import Probe
@@ -219,12 +218,11 @@ class TranscodeService:
         self, run: "_EncoderInput", uploader: EncodeUploader, early: EarlyStream, reporter: ProgressReporter
     ) -> MeasuredSegments:
         plan, folder = run.plan, run.folder
-        renditions = [*(rung.name for rung in plan.rungs), *([AUDIO] if plan.audio else [])]
-        for name in renditions:
+        for name in plan.renditions:
             (folder / name).mkdir()
         encoded = asyncio.Event()
         async with task_group() as tasks:
-            uploading = tasks.create_task(uploader.follow(folder, renditions, encoded))
+            uploading = tasks.create_task(uploader.follow(folder, plan.renditions, encoded))
             tasks.create_task(early.follow(encoded))
             report = await self._run_encoder(run, reporter)
             encoded.set()

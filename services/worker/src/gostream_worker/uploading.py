@@ -79,11 +79,10 @@ class EncodeUploader:
     async def text(self, name: str) -> str:
         """What stands below the prefix, empty when nothing does. Raises BackendUnavailableError."""
         try:
-            return (
-                await patiently(lambda: self._store.get(self._prefix + name), patience=self.patience)
-            ).decode()
+            data = await patiently(lambda: self._store.get(self._prefix + name), patience=self.patience)
         except ObjectNotFoundError:
             return ""
+        return data.decode()
 
     async def put_once(self, name: str, data: bytes, *, content_type: str, cache_control: str) -> None:
         """Store one object without waiting for a store that is away. Raises BackendUnavailableError."""

@@ -342,7 +342,6 @@ def _beyond(path: str, size: int, byte_range: ByteRange) -> str:
 
 
 def _measure(piece: Piece, header: bytes, body: bytes) -> None:
-    piece.size = len(body)
     try:
         piece.measure = measure_segment(header + body, seam=len(header))
     except MalformedError as error:

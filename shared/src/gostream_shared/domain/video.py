@@ -9,8 +9,9 @@ from uuid import UUID
 
 from gostream_shared.domain import profiles
 
-#: The master playlist of an encode that is still at work, below the encode's prefix.
+#: The master playlist that viewers read, below the video's prefix.
 MASTER = "master.m3u8"
+#: The master playlist of an encode that is still at work, below the encode's prefix.
 EARLY_MASTER = "early.m3u8"
 
 
