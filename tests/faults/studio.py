@@ -28,6 +28,16 @@ CREATE FUNCTION note_status() RETURNS trigger LANGUAGE plpgsql AS
 CREATE TRIGGER note_status AFTER UPDATE ON videos
   FOR EACH ROW WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION note_status();
 """
+# Put in anew: an idle worker hears of a job that is inserted, and looks for one that is updated when half
+# its lease is over.
+_REMOVE_NOW = """
+WITH waiting AS (
+    DELETE FROM pgqueuer WHERE entrypoint = 'remove' AND status = 'queued' AND execute_after > now()
+    RETURNING priority, entrypoint, payload, status
+)
+INSERT INTO pgqueuer (priority, entrypoint, payload, status, execute_after)
+SELECT priority, entrypoint, payload, status, now() FROM waiting
+"""
 
 
 class WorkerProcess:
@@ -130,11 +140,9 @@ async def until(condition: Callable[[], Awaitable[bool]], *, within: float = 100
 
 async def collect(studio: Studio) -> None:
     """Have the removals done now that wait for viewers of old encodes."""
-    await studio.database.pool.execute(
-        "UPDATE pgqueuer SET execute_after = now() WHERE entrypoint = 'remove'"
-    )
 
     async def nothing_is_queued() -> bool:
+        await studio.database.pool.execute(_REMOVE_NOW)
         return bool(await studio.database.pool.fetchval("SELECT count(*) FROM pgqueuer") == 0)
 
     await until(nothing_is_queued)
