@@ -29,9 +29,10 @@ _BESIDE = {"run-per-rung": _FIRST, "bare": _BARE}
 _EXPLANATION = (
     "Sources called unfit must be encoded whole; those called fit are H.264 with closed GOPs of 2 s. Times "
     "run from the request to process until the video is READY, on real servers; CPU is that of the worker "
-    "and its children, the worker's own what its process uses beside them. All ways run at once and take "
-    "turns of some seconds, while the others stand still, every other round in the other order. Ratios are "
-    "medians over rounds."
+    "and its children, the worker's own what its process uses beside them. The store, the database and the "
+    "other servers run on the same processors; what they use is in the time alone. All ways run at once and "
+    "take turns of some seconds, while the others stand still, every other round in the other order. Ratios "
+    "are medians over rounds."
 )
 
 
@@ -56,6 +57,7 @@ class Comparison:
     samples: dict[str, Samples]
     first_play: list[float] = field(default_factory=list)
     own_cpu: list[float] = field(default_factory=list)
+    servers_cpu: list[float] = field(default_factory=list)
     quality: list[list[str]] = field(default_factory=list)
 
     @property
@@ -72,7 +74,10 @@ class Comparison:
         wall, cpu = self.samples[_OURS].wall, self.samples[_OURS].cpu
         return [
             self.source.stem,
-            *(f"{median(values):.1f}" for values in (wall, self.first_play, cpu, self.own_cpu)),
+            *(
+                f"{median(values):.1f}"
+                for values in (wall, self.first_play, cpu, self.own_cpu, self.servers_cpu)
+            ),
             *(self.ratio(_OURS, to, what) for to in self.others for what in ("wall", "cpu")),
         ]
 
@@ -115,16 +120,18 @@ async def _take_turns(
     async def process() -> None:
         published.append(await gostream.process(video, plan.profile.name, ours.clock))
 
-    ours = Contender(process, gostream.encoder, gostream.own_cpu)
+    ours = Contender(process, gostream.encoder, gostream.own_and_servers_cpu)
     contenders = {way: Contender(runs.run, partial(getattr, runs, "process")) for way, runs in others.items()}
     order = [ours, *contenders.values()]
     await take_turns(order[::-1] if backwards else order, seconds=seconds)
     [made] = published
-    result.samples[_OURS].add(made.wall, made.children_cpu + ours.used)
+    own, servers = ours.used
+    result.samples[_OURS].add(made.wall, made.children_cpu + own)
     for way, contender in contenders.items():
         result.samples[way].add(contender.clock(), others[way].cpu)
     result.first_play.append(made.first_play)
-    result.own_cpu.append(ours.used)
+    result.own_cpu.append(own)
+    result.servers_cpu.append(servers)
     return made
 
 
@@ -164,7 +171,7 @@ async def _run(options: argparse.Namespace) -> list[Comparison]:
 
 def _report(results: Sequence[Comparison], command: str) -> str:
     costs = table(
-        ["source", "READY s", "first play s", "CPU s", "of it the worker's own"]
+        ["source", "READY s", "first play s", "CPU s", "of it the worker's own", "the servers' CPU s"]
         + [f"{what} / {to}" for to in results[0].others for what in ("time", "CPU")],
         [result.row() for result in results],
     )

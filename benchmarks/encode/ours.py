@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +38,10 @@ class Published:
 class GoStream:
     """A stack with one replica and one worker."""
 
-    def __init__(self, client: Client, worker: psutil.Process) -> None:
+    def __init__(self, client: Client, worker: psutil.Process, servers: Sequence[psutil.Process]) -> None:
         self._client = client
         self._worker = worker
+        self._servers = servers
 
     @classmethod
     @asynccontextmanager
@@ -51,7 +52,8 @@ class GoStream:
             try:
                 await asyncio.to_thread(stack.start)
                 async with connect(stack.env["GOSTREAM_API_ADDR"].split(",")[0]) as client:
-                    yield cls(client, psutil.Process(stack.servers["worker-1"].pid))
+                    processes = {name: psutil.Process(server.pid) for name, server in stack.servers.items()}
+                    yield cls(client, processes.pop("worker-1"), list(processes.values()))
             finally:
                 await asyncio.to_thread(stack.stop)
                 home.remove()
@@ -79,10 +81,10 @@ class GoStream:
             raise RuntimeError(f"{video.error.code}: {video.error.message}")
         return Published(wall, _children(self._worker.cpu_times()) - _children(children), first_play, video)
 
-    def own_cpu(self) -> float:
-        """Seconds that the worker's own process has used."""
+    def own_and_servers_cpu(self) -> tuple[float, float]:
+        """Seconds that the worker's own process has used, and all the servers: store, database, API, ..."""
         times = self._worker.cpu_times()
-        return float(times.user + times.system)
+        return float(times.user + times.system), sum(map(_with_children, self._servers))
 
     def encoder(self) -> int | None:
         """The process that encodes at the moment."""
@@ -91,6 +93,16 @@ class GoStream:
                 if child.name().startswith("ffmpeg") and child.status() != psutil.STATUS_ZOMBIE:
                     return int(child.pid)
         return None
+
+
+def _with_children(process: psutil.Process) -> float:
+    """Seconds of a server, of its children that run, and of those that have ended."""
+    total = 0.0
+    for one in (process, *process.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            times = one.cpu_times()
+            total += float(times.user + times.system) + _children(times)
+    return total
 
 
 def _children(times: Any) -> float:

@@ -20,29 +20,31 @@ _AGAIN = 0.02
 class Contender:
     """Some work, most of which one process does: `process` answers its pid, or None where there is none now.
 
-    `cpu`, if given, answers seconds of CPU of which those are counted that pass in its own turns.
+    `cpu`, if given, answers seconds of CPU, of one or several things, of which those are counted that pass in
+    its own turns.
     """
 
     def __init__(
         self,
         work: Callable[[], Coroutine[Any, Any, None]],
         process: Callable[[], int | None],
-        cpu: Callable[[], float] = lambda: 0.0,
+        cpu: Callable[[], Sequence[float]] = tuple,
     ) -> None:
         self._work = work
         self._process = process
         self._cpu = cpu
         self._task: asyncio.Task[None] | None = None
         self._stopped: int | None = None
-        self._wall = self._used = 0.0
-        self._began: tuple[float, float] | None = None
+        self._wall = 0.0
+        self._used = [0.0 for _ in cpu()]
+        self._began: tuple[float, Sequence[float]] | None = None
 
     def clock(self) -> float:
         """Seconds of its own turns."""
         return self._wall + (time.monotonic() - self._began[0] if self._began else 0.0)
 
     @property
-    def used(self) -> float:
+    def used(self) -> Sequence[float]:
         """What `cpu` counted in them."""
         return self._used
 
@@ -75,7 +77,9 @@ class Contender:
         if self._began:
             wall, used = self._began
             self._wall += time.monotonic() - wall
-            self._used += self._cpu() - used
+            self._used = [
+                total + now - before for total, now, before in zip(self._used, self._cpu(), used, strict=True)
+            ]
             self._began = None
 
 
