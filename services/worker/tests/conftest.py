@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -21,6 +22,7 @@ from gostream_shared.s3 import S3ObjectStore
 from gostream_worker.admission import SourceLimits
 from gostream_worker.attempts import Attempts, Verdict
 from gostream_worker.config import WorkerConfig
+from gostream_worker.early import end_lists
 from gostream_worker.ffmpeg.encoder import Encoder
 from gostream_worker.removal import Removal
 from gostream_worker.testing import QUICK_PROFILES
@@ -129,6 +131,7 @@ class Worker:
             self.outside.database,
             self.service.run,
             self.recorder,
+            partial(end_lists, self.outside.store),
             worker="test",
             outage_patience=timedelta(minutes=30),
         )

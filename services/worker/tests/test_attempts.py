@@ -41,12 +41,23 @@ class Desk:
     def __init__(self, database: PostgresDatabase) -> None:
         self.database = database
         self.recorder = Recorder()
+        self.ended: list[int] = []
         self.outage_patience = timedelta(minutes=30)
 
     def attempts(self, pipeline: Pipeline) -> Attempts:
         return Attempts(
-            self.database, pipeline, self.recorder, worker="test", outage_patience=self.outage_patience
+            self.database,
+            pipeline,
+            self.recorder,
+            self.end_early,
+            worker="test",
+            outage_patience=self.outage_patience,
         )
+
+    async def end_early(self, video_id: UUID, number: int) -> None:
+        """The store is away, once it has been asked."""
+        self.ended.append(number)
+        raise BackendUnavailableError("object store")
 
     async def job(self) -> TranscodeJob:
         new = NewVideo(id=uuid4(), user_id="u", title="t", content_type="video/mp4")
@@ -104,8 +115,12 @@ async def test_a_failure_that_may_pass_is_tried_again_a_few_times(desk: Desk, co
     job = await desk.job()
     attempts = desk.attempts(failing(ProcessingFailedError(code)))
 
-    verdicts = [await attempts.transcode(job) for _ in range(tries)]
+    verdicts = []
+    for _ in range(tries):
+        assert desk.ended == [], "the next attempt goes on with its lists"
+        verdicts.append(await attempts.transcode(job))
 
+    assert desk.ended == [job.number]
     assert all(verdict.again_in for verdict in verdicts[:-1])
     assert verdicts[-1] == DONE
     video = await desk.video(job)
@@ -258,6 +273,7 @@ async def test_who_lost_the_fence_touches_nothing(desk: Desk) -> None:
 
     assert (await desk.video(job)).status is VideoStatus.PROCESSING
     assert await desk.removals() == []
+    assert desk.ended == [], "its successor goes on with its lists"
 
 
 async def test_who_lost_the_fence_cannot_fail_the_video_either(desk: Desk) -> None:
@@ -285,6 +301,7 @@ async def test_what_a_cancelled_encode_left_is_removed_later(desk: Desk) -> None
     assert str(job.video_id) in payload
     assert '"number":1' in payload
     assert 0 < delay <= 600
+    assert desk.ended == [job.number], "nobody adds to what its viewers watch"
 
 
 async def test_what_an_encode_left_that_was_cancelled_between_two_attempts_is_removed_too(desk: Desk) -> None:

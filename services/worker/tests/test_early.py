@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from aiohttp import web
@@ -15,7 +15,7 @@ from imageio_ffmpeg import get_ffmpeg_exe
 from gostream_shared.domain.video import VideoStatus, early_master_key, encode_prefix, hls_prefix
 from gostream_shared.storage import ObjectNotFoundError, ObjectStore
 from gostream_worker.attempts import DONE
-from gostream_worker.early import EarlyStream
+from gostream_worker.early import EarlyStream, end_lists
 from gostream_worker.ffmpeg.encoder import Encoder
 from gostream_worker.measuring import Measured, measure
 from gostream_worker.uploading import EncodeUploader
@@ -163,6 +163,49 @@ async def test_a_later_attempt_uses_no_segments_name_again(worker: Worker, clip:
         "v1/audio/playlist-2.m3u8",
     }
     assert await broken_rules(await worker.save(video_id)) == []
+
+
+async def test_who_watches_an_encode_that_is_cancelled_comes_to_an_end(
+    worker: Worker, clip: Clips, tmp_path: Path
+) -> None:
+    slowly(worker, tmp_path)
+    video_id = await worker.upload(clip(film))
+    job = await worker.start(video_id)
+    async with served(worker.outside.store) as address, asyncio.TaskGroup() as tasks:
+        encoding = tasks.create_task(worker.attempts.transcode(job))
+        await until_playable(worker, video_id)
+        playing = tasks.create_task(played(f"{address}/{early_master_key(video_id, 1)}"))
+        await worker.outside.database.videos.cancel(video_id)
+        await encoding
+
+    frames, complaints = playing.result()
+    assert 0 < frames < SECONDS * 25
+    assert complaints == ""
+    published = await worker.published(video_id)
+    lists = [text.decode() for name, text in published.items() if name.startswith("v1/early-")]
+    assert len(lists) == 3
+    assert all(text.count("#EXT-X-ENDLIST") == 1 and text.endswith("#EXT-X-ENDLIST\n") for text in lists)
+    await end_lists(worker.outside.store, video_id, 1)
+    assert await worker.published(video_id) == published, "they end once"
+
+
+async def test_lists_that_are_removed_while_they_are_ended_do_not_come_back(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, video_id = worker.outside.store, uuid4()
+    key = f"{encode_prefix(video_id, 1)}early-360p.m3u8"
+    await store.put(key, b"#EXTM3U\n", content_type="text/plain")
+    read = store.read_range
+
+    async def read_then_removed(key: str, *, start: int, size: int, etag: str) -> bytes:
+        data = await read(key, start=start, size=size, etag=etag)
+        await store.delete([key])
+        return data
+
+    monkeypatch.setattr(store, "read_range", read_then_removed)
+    await end_lists(store, video_id, 1)
+
+    assert await worker.published(video_id) == {}
 
 
 async def test_a_worker_that_wakes_too_late_does_not_touch_its_successors_lists(

@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -20,6 +21,7 @@ from gostream_worker.attempts import Attempts
 from gostream_worker.concurrency import task_group
 from gostream_worker.config import WorkerConfig
 from gostream_worker.consumer import Consumer
+from gostream_worker.early import end_lists
 from gostream_worker.edge import Edge, HttpEdge, NoEdge
 from gostream_worker.ffmpeg.encoder import Encoder
 from gostream_worker.ffmpeg.probe_at_hand import ProbeAtHand
@@ -65,6 +67,7 @@ async def open_consumer(config: WorkerConfig) -> AsyncIterator[Consumer]:
                 database,
                 service.run,
                 cache.announcer,
+                partial(end_lists, store),
                 worker=f"{socket.gethostname()}:{os.getpid()}",
                 outage_patience=config.outage_patience,
             )

@@ -50,6 +50,7 @@ class Attempts:
         database: Database,
         pipeline: Callable[[Encode], Awaitable[Video]],
         announcer: ChangeAnnouncer,
+        end_early: Callable[[UUID, int], Awaitable[None]],
         *,
         worker: str,
         outage_patience: timedelta,
@@ -57,6 +58,7 @@ class Attempts:
         self._database = database
         self._pipeline = pipeline
         self._announcer = announcer
+        self._end_early = end_early
         self._worker = worker
         self._outage_patience = outage_patience
 
@@ -116,6 +118,7 @@ class Attempts:
         except FenceLostError:
             return await self._lost(encode.video_id, encode.number)
         await self._announcer.announce(video.id, video.version)
+        await self._tell_early_viewers(encode.video_id, encode.number)
         return _outcome("failed")
 
     async def _interrupted(
@@ -147,6 +150,7 @@ class Attempts:
             if leftovers:
                 async with self._database.transaction() as transaction:
                     await transaction.jobs.enqueue(leftovers, delay=_LEFTOVERS_DELAY)
+                await self._tell_early_viewers(video_id, number)
         except BackendUnavailableError as error:
             _log.warning("leftovers not noted", error=str(error))
         return _outcome("fence lost")
@@ -163,6 +167,13 @@ class Attempts:
             return None
         published = video.attempt if video.published_number == number else None
         return RemoveJob(video_id=video_id, number=number, published_attempt=published)
+
+    async def _tell_early_viewers(self, video_id: UUID, number: int) -> None:
+        """That no more will come. Best effort: what they watch is removed soon."""
+        try:
+            await self._end_early(video_id, number)
+        except BackendUnavailableError as error:
+            _log.warning("early lists not ended", error=str(error))
 
     async def _forgive_on_stop(self, encode: Encode) -> None:
         try:

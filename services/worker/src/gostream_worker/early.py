@@ -5,14 +5,17 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from time import monotonic
+from uuid import UUID
 
 from gostream_shared.domain.errors import BackendUnavailableError
-from gostream_shared.domain.video import EARLY_MASTER
+from gostream_shared.domain.video import EARLY_MASTER, encode_prefix
+from gostream_shared.storage import ObjectNotFoundError, ObjectReplacedError, ObjectStore
 from gostream_worker.concurrency import task_group, wait_at_most
 from gostream_worker.hls import (
     AUDIO,
     CHANNELS,
     CLOCK,
+    END,
     AudioRendition,
     Bandwidth,
     Segment,
@@ -32,6 +35,7 @@ _AHEAD = 2
 #: Seconds that the fence may be held: the API's cancellation waits behind it.
 _HOLD = 3.0
 _CACHE = "public, max-age=1"
+_LISTS = "early-"
 #: Sound is cut at its own frames, some milliseconds after the picture.
 _CUT_SLACK = 0.1
 
@@ -169,8 +173,25 @@ class EarlyStream:
         )
 
 
+async def end_lists(store: ObjectStore, video_id: UUID, number: int) -> None:
+    """Of an encode that is over without success: players that are at its lists come to an end there.
+
+    Raises BackendUnavailableError.
+    """
+    async for found in store.list(encode_prefix(video_id, number) + _LISTS):
+        try:
+            text = await store.read_range(found.key, start=0, size=found.size, etag=found.etag)
+            if END.encode() not in text:
+                ended = text + f"{END}\n".encode()
+                await store.replace(
+                    found.key, ended, etag=found.etag, content_type=PLAYLIST_TYPE, cache_control=_CACHE
+                )
+        except (ObjectNotFoundError, ObjectReplacedError):
+            continue  # removed meanwhile, or ended by another
+
+
 def _playlist(rendition: str) -> str:
-    return f"early-{rendition}.m3u8"
+    return f"{_LISTS}{rendition}.m3u8"
 
 
 def _without_gaps(rendition: str, parts: Mapping[str, Measured]) -> list[Segment]:

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 #: The clock of MPEG transport streams: ticks a second.
 CLOCK = 90_000
+END = "#EXT-X-ENDLIST"
 #: Players that know nothing yet start at the first variant: the one nearest to this, in bits per second.
 START_BANDWIDTH = 2_000_000
 _PLAYLIST = "playlist.m3u8"
@@ -112,13 +113,13 @@ def target_duration(*renditions: Sequence[Segment]) -> int:
 
 def media_playlist(segments: Sequence[Segment], *, target: int) -> str:
     """A complete VOD playlist of one rendition."""
-    return "\n".join([*_media_head(target), *_listed(segments), "#EXT-X-ENDLIST", ""])
+    return "\n".join([*_media_head(target), *_listed(segments), END, ""])
 
 
 def growing_playlist(segments: Sequence[Segment], *, target: int, ended: bool) -> str:
     """One rendition as far as it is there; players are told to begin at its start, not where it grows."""
     head = [*_media_head(target, kind="EVENT"), _FROM_THE_START]
-    return "\n".join([*head, *_listed(segments), *(["#EXT-X-ENDLIST"] if ended else []), ""])
+    return "\n".join([*head, *_listed(segments), *([END] if ended else []), ""])
 
 
 def _listed(segments: Sequence[Segment]) -> list[str]:
@@ -138,7 +139,7 @@ def still_playlist(stills: Sequence[Still], *, header: int, target: int) -> str:
             f"#EXT-X-BYTERANGE:{still.size}@{still.offset}",
             still.name,
         ]
-    return "\n".join([*lines, "#EXT-X-ENDLIST", ""])
+    return "\n".join([*lines, END, ""])
 
 
 def _media_head(target: int, *, kind: str = "VOD") -> list[str]:
