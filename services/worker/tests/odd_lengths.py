@@ -1,4 +1,4 @@
-"""Films whose headers or clocks speak of something else than their picture and sound."""
+"""Films whose headers or clocks speak of something else than their picture and sound, or of one of them."""
 
 from pathlib import Path
 
@@ -59,3 +59,40 @@ def _part(folder: Path, start: int = 0) -> bytes:
 def cut_matroska_with_subtitles(folder: Path) -> Path:
     whole = longer_subtitles(folder).read_bytes()
     return written(folder / "half.mkv", whole[: len(whole) // 2])
+
+
+def cover(folder: Path) -> Path:
+    """One picture, and more frames of sound than the probe looks at."""
+    path = folder / "cover.mp4"
+    inputs = ["-i", str(_one_picture(folder)), *sound(12)]
+    ffmpeg("-v", "error", *inputs, "-c:v", "copy", *AAC, str(path))
+    return path
+
+
+def cover_in_matroska(folder: Path) -> Path:
+    path = folder / "cover.mkv"
+    ffmpeg("-v", "error", "-i", str(cover(folder)), "-c", "copy", str(path))
+    return path
+
+
+def recording_of_a_still_screen(folder: Path) -> Path:
+    """As browsers make it: no header says how long it is, and pictures come while something moves."""
+    path = folder / "screen.webm"
+    codecs = ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-c:a", "libopus"]
+    return make(path, picture(seconds=2), sound(12), codecs=[*codecs, "-live", "1"])
+
+
+def late_picture(folder: Path) -> Path:
+    """It comes after more frames of sound than the probe looks at."""
+    late = ["-itsoffset", "11", *picture(seconds=1)]
+    return make(folder / "late.mp4", late, sound(12))
+
+
+def cut_cover(folder: Path) -> Path:
+    whole = cover_in_matroska(folder).read_bytes()
+    return written(folder / "half-cover.mkv", whole[: len(whole) // 2])
+
+
+def _one_picture(folder: Path) -> Path:
+    codecs = ["-c:v", "libx264", "-bf", "2", "-pix_fmt", "yuv420p"]  # its decoder keeps pictures back
+    return make(folder / "one.mkv", picture(seconds=0.04), codecs=codecs)

@@ -84,6 +84,11 @@ def test_what_the_picture_needs_and_nothing_else_is_in_the_graph() -> None:
     assert "format=yuv420p" in ordinary
 
 
+def test_a_picture_is_held_as_long_as_planned() -> None:
+    assert "tpad=stop=1:stop_mode=clone" in source_graphs(plan())[0]
+    assert "tpad=stop=51:stop_mode=clone" in source_graphs(plan(picture_ends=58))[0]
+
+
 @pytest.mark.parametrize(
     ("matrix", "height", "kept"),
     [

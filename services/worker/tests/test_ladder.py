@@ -22,9 +22,18 @@ VIDEO = VideoTrack(
 )
 
 
-def plan(*, audio: AudioTrack | None = None, profile: Profile = DEFAULT_PROFILE, **video: Any) -> Plan:
+def plan(
+    *,
+    audio: AudioTrack | None = None,
+    profile: Profile = DEFAULT_PROFILE,
+    picture_ends: float | None = None,
+    **video: Any,
+) -> Plan:
     track = dataclasses.replace(VIDEO, **video)
-    return make_plan(Probe(container="mov", duration=60, size_bytes=1, video=track, audio=audio), profile)
+    probe = Probe(
+        container="mov", duration=60, size_bytes=1, video=track, audio=audio, picture_ends=picture_ends
+    )
+    return make_plan(probe, profile)
 
 
 def sizes(**video: Any) -> list[tuple[str, int, int]]:
@@ -101,6 +110,14 @@ def test_segments_are_whole_numbers_of_gops() -> None:
 
     assert ntsc.gop_frames == 60
     assert ntsc.segment_duration == Fraction(180 * 1001, 30000)
+
+
+@pytest.mark.parametrize(
+    ("picture_ends", "held"),
+    [(None, 0), (60, 0), (61, 0), (59.01, 0), (59, 25), (10, 1250), (0, 1500), (-1e12, 1500)],
+)
+def test_a_picture_is_held_where_its_end_would_be_noticed(picture_ends: float | None, held: int) -> None:
+    assert plan(picture_ends=picture_ends).held_frames == held
 
 
 @pytest.mark.parametrize(

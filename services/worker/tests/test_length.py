@@ -5,10 +5,12 @@ import pytest
 from gostream_shared.domain.video import VideoStatus
 from gostream_worker.failures import Code
 from gostream_worker.ffmpeg.probe import probe_source
+from gostream_worker.media import Probe
 
 from . import clips, odd_lengths
 from .clips import Clips, Recipe
 from .conftest import Worker
+from .player import broken_rules, durations
 
 THREE_SECONDS = [
     clips.plain,
@@ -19,6 +21,11 @@ THREE_SECONDS = [
     odd_lengths.longer_second_sound,
     odd_lengths.clock_ahead,
     odd_lengths.clock_back,
+]
+SHORT_PICTURES = [
+    odd_lengths.cover,
+    odd_lengths.cover_in_matroska,
+    odd_lengths.recording_of_a_still_screen,
 ]
 
 
@@ -60,6 +67,42 @@ async def test_a_subtitled_film_whose_end_is_missing_is_refused(worker: Worker, 
     assert video.failure.code == Code.TRUNCATED
 
 
-async def seconds(clip: Clips, recipe: Recipe) -> float:
+@pytest.mark.stack
+@pytest.mark.parametrize("recipe", SHORT_PICTURES, ids=lambda recipe: recipe.__name__)
+async def test_the_last_picture_is_shown_until_the_sound_ends(
+    worker: Worker, clip: Clips, recipe: Recipe
+) -> None:
+    video = await worker.process(clip(recipe))
+
+    assert video.publication is not None, video.failure
+    assert video.publication.duration.total_seconds() == pytest.approx(12, abs=0.1)
+    published = await worker.published(video.id)
+    ends = [sum(durations(published[f"v1/{name}/playlist.m3u8"].decode())) for name in ("180p", "audio")]
+    assert ends == pytest.approx([12, 12], abs=0.1)
+    assert await broken_rules(await worker.save(video.id)) == []
+
+
+@pytest.mark.stack
+async def test_sound_whose_end_is_missing_is_not_made_up_by_a_picture_that_is_held(
+    worker: Worker, clip: Clips
+) -> None:
+    video = await worker.process(clip(odd_lengths.cut_cover))
+
+    assert video.failure is not None
+    assert video.failure.code == Code.TRUNCATED
+
+
+async def test_a_picture_that_comes_late_is_found_where_it_is(clip: Clips) -> None:
+    found = await probed(clip, odd_lengths.late_picture)
+
+    assert found.duration == pytest.approx(12, abs=0.1)
+    assert not found.ignores_edits, "it would come at once"
+
+
+async def probed(clip: Clips, recipe: Recipe) -> Probe:
     path = clip(recipe)
-    return (await probe_source(f"file:{path}", folder=path.parent)).duration
+    return await probe_source(f"file:{path}", folder=path.parent)
+
+
+async def seconds(clip: Clips, recipe: Recipe) -> float:
+    return (await probed(clip, recipe)).duration

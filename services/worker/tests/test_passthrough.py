@@ -61,6 +61,16 @@ def test_a_good_source_is_copied_and_cut_every_six_seconds() -> None:
     assert made.copies_sound
 
 
+def test_a_picture_that_is_held_is_encoded() -> None:
+    track = dataclasses.replace(VIDEO, scan=scan(*[2] * 30))
+    probe = Probe(container="mov", duration=70, size_bytes=1, video=track, audio=SOUND, picture_ends=60)
+
+    made = make_plan(probe, DEFAULT_PROFILE)
+
+    assert (made.held_frames, made.copied) == (250, None)
+    assert made.copies_sound
+
+
 def test_key_frames_every_five_seconds_make_segments_of_five() -> None:
     copied = plan(scan(*[5] * 12)).copied
 

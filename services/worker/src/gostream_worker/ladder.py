@@ -25,6 +25,8 @@ _UNKNOWN_FPS = Fraction(25)
 #: Shorter side in pixels from which on a rung is coded as a large one.
 LARGE = 720
 _SPARSE = 3
+#: Seconds without a picture, at the end, from which on the last one is held.
+_NOTICED = 1.0
 _HDR_TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}  # PQ and HLG of ITU-T H.273
 
 
@@ -107,6 +109,7 @@ class Plan:
     fps: Fraction
     rungs: tuple[Rung, ...]
     hdr_transfer: str | None  # tone-mapped from this when set
+    held_frames: int = 0  # so often the last picture is shown again, until the sound ends
     copied: Cuts | None = None  # the top rung is the source's picture as it is, and all are cut with it
     copies_sound: bool = False
     ignores_edits: bool = False
@@ -147,6 +150,7 @@ def make_plan(probe: Probe, profile: Profile, *, may_copy: bool = True) -> Plan:
     """
     video = probe.video
     fps = choose_fps(video, profile.max_fps)
+    held = _held_frames(probe, fps)
     width, height = display_size(video)
     shorts = list(_short_sides(width, height, profile))
     rungs = tuple(_rung(short, width, height, fps, profile, is_top=short == shorts[0]) for short in shorts)
@@ -158,11 +162,20 @@ def make_plan(probe: Probe, profile: Profile, *, may_copy: bool = True) -> Plan:
         fps=fps,
         rungs=rungs,
         hdr_transfer=_HDR_TRANSFERS.get(video.transfer),
-        copied=_cuts(video, rungs[0], fps, profile) if may_copy else None,
+        held_frames=held,
+        copied=_cuts(video, rungs[0], fps, profile) if may_copy and not held else None,
         copies_sound=may_copy and probe.audio is not None and sound_fits(probe.audio),
         ignores_edits=probe.ignores_edits,
         is_fragmented=probe.is_fragmented,
     )
+
+
+def _held_frames(probe: Probe, fps: Fraction) -> int:
+    """A cover has sound for minutes; that sound ends some frames after the picture is usual."""
+    if probe.picture_ends is None:
+        return 0
+    missing = probe.duration - max(0.0, probe.picture_ends)
+    return round(missing * fps) if missing >= _NOTICED else 0
 
 
 def _cuts(video: VideoTrack, top: Rung, fps: Fraction, profile: Profile) -> Cuts | None:

@@ -84,6 +84,7 @@ class AudioTrack:
 class Probe:
     """A source that can be decoded. `duration`: seconds of picture and sound from the container's start.
 
+    `picture_ends`: those of the picture alone, None when nothing says it.
     With `ignores_edits` it can be when its edit list is ignored: a cut beyond the end hides every picture.
     `is_fragmented`: its index is spread over the file.
     """
@@ -93,5 +94,6 @@ class Probe:
     size_bytes: int
     video: VideoTrack
     audio: AudioTrack | None = None
+    picture_ends: float | None = None
     ignores_edits: bool = False
     is_fragmented: bool = False

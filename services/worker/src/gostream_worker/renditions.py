@@ -141,7 +141,10 @@ def _require_complete(plan: Plan, segments: Mapping[str, Sequence[Segment]]) -> 
         raise ProcessingFailedError(
             Code.CORRUPT_STREAM, f"nothing was decoded for some of {sorted(expected)}"
         )
-    longest = max(_total(parts) for parts in segments.values()) / CLOCK
+    held = float(plan.held_frames / plan.fps)
+    longest = max(
+        _total(parts) / CLOCK - (0.0 if name == AUDIO else held) for name, parts in segments.items()
+    )
     if longest < plan.duration * (1 - _DURATION_SLACK) - _DURATION_SLACK_SECONDS:
         raise ProcessingFailedError(
             Code.TRUNCATED, f"{longest:.1f} of {plan.duration:.1f} s could be decoded"

@@ -109,8 +109,8 @@ def _shaped(plan: Plan) -> str:
     """The source's picture in the size and the colours of the largest rung."""
     deinterlace = ["bwdif=mode=send_frame:deint=interlaced"] if plan.video.interlaced else []
     # Frames of a copied picture keep their times, or rungs would not be cut where it is. Else the last one
-    # comes twice: the graph behind does not hear how long it lasts, and takes its beginning for the end.
-    pace = [] if plan.copied else [f"fps=fps={plan.fps}", "tpad=stop=1:stop_mode=clone"]
+    # comes once more: the graph behind does not hear how long it lasts, and takes its beginning for the end.
+    pace = [] if plan.copied else [f"fps=fps={plan.fps}", f"tpad=stop={1 + plan.held_frames}:stop_mode=clone"]
     colours = f"format=yuv420p:color_spaces={_matrix(plan)}"
     filters = [*deinterlace, *pace, _scale(plan.rungs[0]), *_tone_map(plan), colours]
     return f"[0:{plan.video.index}]{','.join(filters)}"

@@ -1,6 +1,8 @@
 """How long a film is: its picture and sound, from where the container begins. Runs in the probing child."""
 
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from time import monotonic
 from typing import Any, TypeAlias
@@ -22,40 +24,55 @@ _BACKWARDS, _FORWARDS = Fraction(-1, 10), Fraction(10)
 _ABSOLUTE = ("matroska", "asf")
 #: A header is kept to when packets come this near to what it says.
 _KEPT = 0.95
+#: What Matroska's muxers write of a track: 00:00:09.960000000.
+_TAGGED = re.compile(r"(\d{1,3}):([0-5]\d):([0-5]\d(?:\.\d{1,9})?)")
 
 
-def said_length(container: InputContainer, tracks: Sequence[Track], *, is_fragmented: bool) -> float:
-    """Seconds by the header; 0 when it does not say."""
+@dataclass(frozen=True, slots=True)
+class Length:
+    """Seconds from where the container begins: until the film ends (0 = nothing says it), and its picture."""
+
+    film: float = 0.0
+    picture: float | None = None  # None = nothing says it
+
+
+def said_length(container: InputContainer, tracks: Sequence[Track], *, is_fragmented: bool) -> Length:
+    """By the header; of these tracks, the picture first."""
     said = (container.duration or 0) / av.time_base
     if container.format.name.startswith(_ABSOLUTE):
         said -= max(0.0, min(_start(container), said))
-    if container.format.name.startswith("mov") and not is_fragmented and _has_others(container, tracks):
-        return min([said, *_ends_by_the_index(container, tracks)])
-    return said
+    if container.format.name.startswith("mov") and not is_fragmented:
+        ends = [_end_by_the_index(container, track) for track in tracks]
+        known = [end for end in ends if end is not None]
+        if _has_others(container, tracks) and len(known) == len(tracks):
+            said = min(said, max(known))
+        return Length(said, ends[0])
+    return Length(said, _end_by_its_tag(container, tracks[0]))
 
 
-def read_length(container: InputContainer, tracks: Sequence[Track], said: float) -> float:
-    """Seconds of a film whose packets are at hand: read only where the header may speak of something else.
+def read_length(container: InputContainer, tracks: Sequence[Track], said: Length) -> Length:
+    """Of a film whose packets are at hand: read only where the header may speak of something else.
 
     One whose packets end before its header says does not become shorter: its end is missing.
     """
     if Flags.ts_discont in Flags(container.format.flags):
-        return _length_without_jumps(container, tracks) or said
+        return Length(_length_without_jumps(container, tracks) or said.film)
     is_header_of_others = _has_others(container, tracks) and not container.format.name.startswith("mov")
-    return last_packet(container, tracks, said) if said <= 0 or is_header_of_others else said
+    return last_packet(container, tracks, said) if said.film <= 0 or is_header_of_others else said
 
 
-def last_packet(container: InputContainer, tracks: Sequence[Track], said: float = 0.0) -> float:
-    """Seconds until the last packet of these tracks ends; what was said if no packets last so long."""
+def last_packet(container: InputContainer, tracks: Sequence[Track], said: Length = Length()) -> Length:
+    """Until the last packets of these tracks end; what was said if no packets last so long."""
     ends: dict[int, Fraction] = {}
     for packet in _packets(container):
         if packet.pts is not None and packet.time_base is not None:
             end = (packet.pts + (packet.duration or 0)) * packet.time_base
             ends[packet.stream_index] = max(end, ends.get(packet.stream_index, end))
     seconds = {track: float(end) - _start(container) for track, end in ends.items()}
-    if max(seconds.values(), default=0.0) < said * _KEPT:
+    if max(seconds.values(), default=0.0) < said.film * _KEPT:
         return said
-    return max((seconds[track.index] for track in tracks if track.index in seconds), default=said)
+    film = max((seconds[track.index] for track in tracks if track.index in seconds), default=said.film)
+    return Length(film, seconds.get(tracks[0].index))
 
 
 def _length_without_jumps(container: InputContainer, tracks: Sequence[Track]) -> float:
@@ -103,14 +120,18 @@ def _packets(container: InputContainer, *tracks: Track) -> Iterator[Packet]:
         return
 
 
-def _ends_by_the_index(container: InputContainer, tracks: Sequence[Track]) -> list[float]:
-    """When the last of the tracks ends, unless one does not say."""
-    ends = [
-        float(((track.start_time or 0) + track.duration) * track.time_base) - _start(container)
-        for track in tracks
-        if track.duration and track.time_base
-    ]
-    return [max(ends)] if len(ends) == len(tracks) else []
+def _end_by_the_index(container: InputContainer, track: Track) -> float | None:
+    if not track.duration or not track.time_base:
+        return None
+    return float(((track.start_time or 0) + track.duration) * track.time_base) - _start(container)
+
+
+def _end_by_its_tag(container: InputContainer, track: Track) -> float | None:
+    tag = _TAGGED.fullmatch(track.metadata.get("DURATION", ""))
+    if tag is None:
+        return None
+    hours, minutes, seconds = map(float, tag.groups())
+    return hours * 3600 + minutes * 60 + seconds - max(0.0, _start(container))
 
 
 def _has_others(container: InputContainer, tracks: Sequence[Track]) -> bool:

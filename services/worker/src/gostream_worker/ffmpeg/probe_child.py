@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from fractions import Fraction
 
@@ -28,7 +29,7 @@ from gostream_worker.ffmpeg.allowed import (
     protocols,
 )
 from gostream_worker.ffmpeg.hollow import HollowFile
-from gostream_worker.ffmpeg.length import Track, last_packet, read_length, said_length
+from gostream_worker.ffmpeg.length import Length, Track, last_packet, read_length, said_length
 from gostream_worker.ffmpeg.opening import open_bytes
 from gostream_worker.ffmpeg.scan import base_rate, scan_tracks
 from gostream_worker.ffmpeg.sniff import is_cut_off, is_fragmented, refused_by_signature
@@ -96,12 +97,13 @@ def _look(container: InputContainer, source: SourceFile, log: _Log, **options: s
     if last and last.is_cut:
         raise ProcessingFailedError(Code.TRUNCATED, "the last fragment is cut off")
     sample = _decode_sample(container, video, audio, log)
-    duration = _duration(container, [video, *([audio] if audio else [])], source, last)
+    length = _length(container, [video, *([audio] if audio else [])], source, last)
     rate = base_rate(container, video)
     pictures, sound = _scan(container, video, audio, source, options)
     return Probe(
         container=container.format.name.split(",")[0],
-        duration=duration,
+        duration=length.film,
+        picture_ends=length.picture,
         size_bytes=source.size,
         video=replace(_video_track(video, sample, source), base_fps=rate, scan=pictures),
         audio=None if audio is None else replace(_audio_track(audio), scan=sound),
@@ -158,6 +160,7 @@ def _decode_sample(
         raise ProcessingFailedError(Code.UNSUPPORTED_CODEC, "picture")
     looks = [video, audio] if audio and container.format.name.startswith("mov") else [video]
     unseen = {track.index for track in looks}
+    decoder = video.codec_context
     frames: list[VideoFrame] = []
     failure: Exception | None = None
     for number, packet in enumerate(container.demux(*looks)):
@@ -171,8 +174,12 @@ def _decode_sample(
             raise
         except av.FFmpegError as error:
             failure = error
-        if (len(frames) >= _SAMPLED_FRAMES and not unseen) or number >= _SAMPLED_PACKETS:
+        is_enough = len(frames) >= _SAMPLED_FRAMES and not unseen
+        if is_enough or (number >= _SAMPLED_PACKETS and video.index not in unseen):
             break
+    if not frames:  # fewer pictures than the decoder keeps back
+        with suppress(av.FFmpegError):
+            frames += decoder.decode(None)
     if not frames:
         code = Code.DIMENSIONS if "max pixel count" in _said(log) else Code.CORRUPT_STREAM
         raise ProcessingFailedError(code, str(failure)[:200])
@@ -203,17 +210,18 @@ def _scan(
         return None, None
 
 
-def _duration(
+def _length(
     container: InputContainer, tracks: Sequence[Track], source: SourceFile, last: Fragment | None
-) -> float:
-    """Seconds; read from the packets when no header says it, as in what browsers record."""
+) -> Length:
+    """Read from the packets when no header says it, as in what browsers record."""
     fragmented = is_fragmented(source.boxes)
     said = said_length(container, tracks, is_fragmented=fragmented)
     if not source.is_served:
         return read_length(container, tracks, said)
-    if said <= 0 or fragmented:
-        return _last_piece(container, tracks[0], source, last) or last_packet(container, tracks)
-    return said
+    if said.film > 0 and not fragmented:
+        return said
+    begins = _last_piece(container, tracks[0], source, last)
+    return Length(begins) if begins else last_packet(container, tracks)
 
 
 def _last_piece(
