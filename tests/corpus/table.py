@@ -111,6 +111,7 @@ UNUSUAL = (
     Case(unusual.mpeg_program, Stream("320x180")),
     Case(unusual.fragmented, Stream("320x180", seconds=3)),
     Case(unusual.one_frame, Stream("320x180", seconds=0.04, sound=False)),
+    Case(unusual.cover, Stream("320x180", seconds=15)),
     Case(unusual.starts_late, Stream("320x180", seconds=3)),
     Case(unusual.starts_before_zero, Stream("320x180")),
     Case(unusual.sixty_four_tracks, Stream("320x180", seconds=1)),

@@ -136,6 +136,14 @@ def one_frame(folder: Path) -> Path:
     return make(folder / "one.mp4", picture(), codecs=["-frames:v", "1", *X264])
 
 
+def cover(folder: Path) -> Path:
+    """One picture for 15 s of sound."""
+    one = make(folder / "one.mkv", picture(seconds=0.04), codecs=["-c:v", "libx264", "-pix_fmt", "yuv420p"])
+    path = folder / "cover.mp4"
+    ffmpeg("-i", str(one), *sound(15), "-c:v", "copy", *AAC, str(path))
+    return path
+
+
 def starts_late(folder: Path) -> Path:
     """The sound begins 0.7 s after the picture, in a stream whose clock begins at 100 s."""
     delayed = ["-itsoffset", "0.7", *sound(2)]

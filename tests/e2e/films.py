@@ -37,6 +37,7 @@ _RECIPES: Mapping[str, tuple[str, Sequence[Sequence[str]], Sequence[str]]] = {
         [picture("853x481", SECONDS), _SOUND],
         ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv444p", "-c:a", "flac"],
     ),
+    "cover": ("mkv", [picture("640x360", 0.04), _SOUND], [*X264, *AAC]),
     "sixty-fps": ("mp4", [picture("640x360", SECONDS, "60"), _SOUND], [*X264, *AAC]),
 }
 UNUSUAL = tuple(_RECIPES)
