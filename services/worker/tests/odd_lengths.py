@@ -88,6 +88,14 @@ def late_picture(folder: Path) -> Path:
     return make(folder / "late.mp4", late, sound(12))
 
 
+def stale_tag(folder: Path) -> Path:
+    """Its picture is said to end after one of three seconds."""
+    path = make(folder / "whole.mkv", picture(seconds=3), sound(3))
+    whole, said = path.read_bytes(), b"00:00:03.000000000"
+    assert said in whole
+    return written(folder / "stale.mkv", whole.replace(said, said.replace(b"3", b"1"), 1))
+
+
 def cut_cover(folder: Path) -> Path:
     whole = cover_in_matroska(folder).read_bytes()
     return written(folder / "half-cover.mkv", whole[: len(whole) // 2])

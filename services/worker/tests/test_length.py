@@ -92,6 +92,10 @@ async def test_sound_whose_end_is_missing_is_not_made_up_by_a_picture_that_is_he
     assert video.failure.code == Code.TRUNCATED
 
 
+async def test_a_picture_is_not_held_for_what_a_tag_says(clip: Clips) -> None:
+    assert (await probed(clip, odd_lengths.stale_tag)).picture_ends == pytest.approx(3, abs=0.1)
+
+
 async def test_a_picture_that_comes_late_is_found_where_it_is(clip: Clips) -> None:
     found = await probed(clip, odd_lengths.late_picture)
 

@@ -24,6 +24,8 @@ _BACKWARDS, _FORWARDS = Fraction(-1, 10), Fraction(10)
 _ABSOLUTE = ("matroska", "asf")
 #: A header is kept to when packets come this near to what it says.
 _KEPT = 0.95
+#: Seconds by which a picture that is said to end before its film is looked at.
+_SHORT = 0.5
 #: What Matroska's muxers write of a track: 00:00:09.960000000.
 _TAGGED = re.compile(r"(\d{1,3}):([0-5]\d):([0-5]\d(?:\.\d{1,9})?)")
 
@@ -47,7 +49,8 @@ def said_length(container: InputContainer, tracks: Sequence[Track], *, is_fragme
         if _has_others(container, tracks) and len(known) == len(tracks):
             said = min(said, max(known))
         return Length(said, ends[0])
-    return Length(said, _end_by_its_tag(container, tracks[0]))
+    is_matroska = container.format.name.startswith("matroska")
+    return Length(said, _end_by_its_tag(container, tracks[0]) if is_matroska else None)
 
 
 def read_length(container: InputContainer, tracks: Sequence[Track], said: Length) -> Length:
@@ -58,7 +61,9 @@ def read_length(container: InputContainer, tracks: Sequence[Track], said: Length
     if Flags.ts_discont in Flags(container.format.flags):
         return Length(_length_without_jumps(container, tracks) or said.film)
     is_header_of_others = _has_others(container, tracks) and not container.format.name.startswith("mov")
-    return last_packet(container, tracks, said) if said.film <= 0 or is_header_of_others else said
+    is_short = said.picture is not None and said.film - said.picture > _SHORT
+    is_doubtful = said.film <= 0 or is_header_of_others or is_short
+    return last_packet(container, tracks, said) if is_doubtful else said
 
 
 def last_packet(container: InputContainer, tracks: Sequence[Track], said: Length = Length()) -> Length:
