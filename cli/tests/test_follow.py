@@ -36,7 +36,8 @@ async def test_a_broken_stream_is_opened_again_and_nothing_is_shown_twice(
 
 async def test_a_silent_stream_is_opened_again(client: Client, server: ApiServer) -> None:
     server.api.streams.extend([[processing(10), 60.0], [video(READY, 3)]])
-    assert await followed(client, idle=0.3) == [processing(10), video(READY, 3)]
+    # The first message must be here before that time is over, on a busy machine too.
+    assert await followed(client, idle=2.0) == [processing(10), video(READY, 3)]
 
 
 async def test_a_replica_that_lags_does_not_end_it_with_the_state_before(

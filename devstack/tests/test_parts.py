@@ -51,6 +51,20 @@ def test_a_remembered_port_is_kept(taken: int) -> None:
     assert Ports(dict(first.remembered), pytest.fail).pick("redis", taken) == port
 
 
+def test_a_port_that_another_process_has_chosen_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    choose = "from gostream_devstack.ports import Ports; print(Ports({}).pick('a'), flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", choose], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        theirs = int(other.stdout.readline())
+        monkeypatch.setattr("gostream_devstack.ports.random.sample", lambda *_: [theirs])
+        with pytest.raises(StackError, match="no free port"):
+            Ports({}).pick("b")
+        other.communicate("\n")
+    assert Ports({}).pick("b") == theirs, "chosen, and never used"
+
+
 def test_a_person_in_the_servers_folder_is_left_alone(tmp_path: Path) -> None:
     psutil.Process().terminal()  # it remembers the terminals of now: a later one must be seen too
     controller, terminal = pty.openpty()

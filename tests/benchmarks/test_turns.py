@@ -45,7 +45,8 @@ async def test_one_runs_while_the_others_stand_still_and_only_that_is_its_time(t
 
     letters = written.read_text()
     assert sorted(letters) == sorted("abc" * 300)
-    assert 3 < len(list(groupby(letters))) < 60, "in turns, and not mixed"
+    # Only the last turns are shorter than a tenth of a second.
+    assert 3 < len(list(groupby(letters))) <= 3 + elapsed / 0.1, "in turns, and not mixed"
     assert sum(c.clock() for c in contenders) == pytest.approx(elapsed, rel=0.2)
     assert all(0 < c.used[0] <= c.clock() for c in contenders)
 

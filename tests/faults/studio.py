@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -61,6 +62,15 @@ class WorkerProcess:
     def encoders(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
 
+    async def at_its_encoders(self) -> list[psutil.Process]:
+        """Once it has some: it may be in a later attempt's beginning."""
+
+        async def has_some() -> bool:
+            return self.encoders() != []
+
+        await until(has_some)
+        return self.encoders()
+
     def end(self) -> None:
         if self.process.poll() is None:
             self.process.terminate()
@@ -69,6 +79,14 @@ class WorkerProcess:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+
+
+class AtWork(NamedTuple):
+    """Who runs an encode, and which attempt at it that is: the second of one, when the first stood still for
+    longer than its lease, as it may on a busy machine."""
+
+    worker: str
+    attempt: int
 
 
 class Studio:
@@ -92,20 +110,23 @@ class Studio:
             assert encode is not None
             await transaction.jobs.enqueue(TranscodeJob(video_id=video_id, number=encode.number))
 
-    async def at_work(self, video_id: UUID, *, percent: float = 15) -> str:
+    async def at_work(self, video_id: UUID, *, percent: float = 15) -> AtWork:
         """Wait until the encoder is well under way; who runs it."""
         row: asyncpg.Record | None = None
 
         async def under_way() -> bool:
             nonlocal row
             row = await self.database.pool.fetchrow(
-                "SELECT worker, percent FROM encodes WHERE video_id = $1 AND percent >= $2", video_id, percent
+                """SELECT worker, attempt FROM encodes JOIN videos ON id = video_id
+                WHERE video_id = $1 AND percent >= $2""",
+                video_id,
+                percent,
             )
             return row is not None
 
         await until(under_way)
         assert row is not None
-        return str(row["worker"])
+        return AtWork(row["worker"], row["attempt"])
 
     async def finished(self, video_id: UUID) -> Video:
         async def over() -> bool:

@@ -35,8 +35,10 @@ async def cold_video(stack: Stack) -> UUID:
         "INSERT INTO videos (id, user_id, title, content_type) VALUES ($1, 'crowd', 'cold', 'video/mp4')",
         video_id,
     )
+    async with asyncio.timeout(30):  # the outbox relay announces version 1: let that pass
+        while await database.fetchval("SELECT 1 FROM cache_outbox WHERE video_id = $1", video_id):
+            await asyncio.sleep(0.02)
     await database.close()
-    await asyncio.sleep(1)  # the outbox relay announces version 1: let that pass
     return video_id
 
 

@@ -18,15 +18,14 @@ async def test_a_killed_workers_encode_is_finished_by_another(
 ) -> None:
     workers = [start_worker(JOB_LEASE=LEASE) for _ in range(2)]
     video_id = await studio.submit(film)
-    name = await studio.at_work(video_id)
+    name, attempt = await studio.at_work(video_id)
     [victim] = [worker for worker in workers if name.endswith(worker.name)]
-    encoders = victim.encoders()
-    assert encoders
+    encoders = await victim.at_its_encoders()
 
     victim.process.kill()
 
     video = await studio.finished(video_id)
-    assert (video.status, video.attempt, video.published_number) == (VideoStatus.READY, 2, 1)
+    assert (video.status, video.attempt, video.published_number) == (VideoStatus.READY, attempt + 1, 1)
     assert await studio.times_ready(video_id) == 1
     psutil.wait_procs(encoders, timeout=10)
     assert not any(encoder.is_running() for encoder in encoders), "an encoder outlived its worker"
@@ -39,7 +38,7 @@ async def test_a_stopping_worker_hands_its_encode_over_at_once(
     # With such a lease nobody would take over by himself within this test.
     workers = [start_worker(JOB_LEASE="10m") for _ in range(2)]
     video_id = await studio.submit(film)
-    name = await studio.at_work(video_id)
+    name, _ = await studio.at_work(video_id)
     [leaving] = [worker for worker in workers if name.endswith(worker.name)]
 
     leaving.process.send_signal(signal.SIGTERM)
@@ -99,9 +98,9 @@ async def test_a_worker_frozen_beyond_its_lease_wakes_up_to_nothing(
 ) -> None:
     workers = [start_worker(JOB_LEASE=LEASE) for _ in range(2)]
     video_id = await studio.submit(film)
-    name = await studio.at_work(video_id)
+    name, attempt = await studio.at_work(video_id)
     [frozen] = [worker for worker in workers if name.endswith(worker.name)]
-    group = [psutil.Process(frozen.process.pid), *frozen.encoders()]
+    group = [psutil.Process(frozen.process.pid), *await frozen.at_its_encoders()]
     for process in group:
         process.suspend()
 
@@ -113,6 +112,6 @@ async def test_a_worker_frozen_beyond_its_lease_wakes_up_to_nothing(
         return frozen.encoders() == []
 
     await until(encoder_is_gone)
-    assert (video.status, video.attempt) == (VideoStatus.READY, 2)
+    assert (video.status, video.attempt) == (VideoStatus.READY, attempt + 1)
     assert await studio.times_ready(video_id) == 1
     await assert_whole(studio, video_id, tmp_path)

@@ -1,8 +1,14 @@
 """Which port each server listens on: the usual one, else the next free one, and the same again next time."""
 
+import fcntl
+import os
 import random
 import socket
+import tempfile
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import IO
 
 from gostream_devstack.errors import StackError
 
@@ -20,6 +26,26 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def claim(port: int) -> bool:
+    """Whether `port` is ours until this process ends: no other that asks here is given it.
+
+    A port that was chosen is free until its server listens, and another run of the tests beside this one may
+    choose it too.
+    """
+    try:
+        fcntl.lockf(_claims(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    return True
+
+
+@cache
+def _claims() -> IO[bytes]:
+    """A file that stays empty: each port is a byte of it that may be locked."""
+    path = Path(tempfile.gettempdir()) / f"gostream-ports-{os.getuid()}"
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "r+b", 0)
 
 
 class Ports:
@@ -40,7 +66,7 @@ class Ports:
             (
                 port
                 for port in self._candidates(wanted, preferred)
-                if port not in self._given and usable(port)
+                if port not in self._given and usable(port) and (port == wanted or claim(port))
             ),
             None,
         )

@@ -43,6 +43,7 @@ async def test_videos_come_in_the_order_of_their_ids_and_again_when_asked_twice(
 
 
 async def test_a_batch_is_as_far_away_as_its_farthest_video(api: Any) -> None:
+    await api.warm()
     near, far = [await create(api, title) for title in ("near", "far")]
     await batch(api, near.id)
 

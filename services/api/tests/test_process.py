@@ -22,7 +22,7 @@ from gostream.v1 import video_service_pb2
 from gostream.v1.video_service_pb2 import DESCRIPTOR, CreateVideoRequest, TriggerProcessRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
 from gostream_api.servicer import VideoServicer, method_handlers
-from gostream_devstack.ports import Ports
+from gostream_devstack.ports import Ports, is_free
 
 SERVICE = "gostream.v1.VideoService"
 GIVE_UP = 60
@@ -172,10 +172,11 @@ def test_every_method_of_the_contract_is_served() -> None:
 
 
 def test_processes_share_the_port_and_each_has_its_own_metrics(run_api: Callable[..., Program]) -> None:
-    first = Ports({}).pick("metrics-shared")
+    first = Ports({}).pick("metrics-shared", usable=lambda port: is_free(port) and is_free(port + 1))
     program = run_api(API_PROCESSES="2", METRICS_PORT=str(first))
     pages = [f"http://127.0.0.1:{first + number}/metrics" for number in range(2)]
     eventually_true(lambda: all(is_page(page) for page in pages))
+    eventually_true(lambda: len(serving(program)) == 2)  # or the first would get every connection
 
     # Every channel is a connection of its own, and the kernel deals them out.
     for _ in range(40):

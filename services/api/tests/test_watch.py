@@ -284,6 +284,7 @@ async def read(call: Any) -> Any:
 async def test_a_client_follows_a_video_from_upload_to_its_end(
     api: Any, database: PostgresDatabase, environment: dict[str, str]
 ) -> None:
+    await api.warm()  # what is published before the bus is heard is lost
     video_id = await created(api)
     call = api.stub.WatchVideo(WatchVideoRequest(id=video_id))
     seen = [await read(call)]

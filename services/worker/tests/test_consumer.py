@@ -19,8 +19,12 @@ from gostream_worker.app import connections
 from gostream_worker.attempts import DONE, Verdict
 from gostream_worker.consumer import Consumer, LeasedQueries
 
+from .steady import shows
+
 pytestmark = pytest.mark.stack
 LEASE = timedelta(seconds=2)
+#: A third of a lease is left at least when it is renewed: a shorter stall does not end it.
+STALL = LEASE.total_seconds() / 4
 LONG_LEASE = timedelta(minutes=5)
 Work = Callable[[TranscodeJob], Awaitable[Verdict]]
 
@@ -98,7 +102,7 @@ async def test_a_job_is_done_once_and_leaves_the_queue(database: PostgresDatabas
     job = TranscodeJob(video_id=uuid4(), number=7)
     await enqueue(database, job)
 
-    async with consuming(database, log):
+    async with consuming(database, log, lease=LONG_LEASE):
         await until(lambda: _is(queued(database), 0))
 
     assert log.jobs == [job]
@@ -114,7 +118,7 @@ async def test_a_job_put_back_comes_again_after_its_delay(database: PostgresData
     loop = asyncio.get_running_loop()
     began = loop.time()
 
-    async with consuming(database, log):
+    async with consuming(database, log, lease=LONG_LEASE):
         await until(lambda: _is(queued(database), 0))
 
     assert len(log.jobs) == 2
@@ -154,11 +158,11 @@ async def test_jobs_wait_for_a_free_slot_but_not_behind_a_busy_worker(database: 
     for _ in range(4):
         await enqueue(database)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(consuming(database, one, slots=2))
+        await stack.enter_async_context(consuming(database, one, slots=2, lease=LONG_LEASE))
         await until(lambda: _reached(lambda: one.at_work == 2))
         await asyncio.sleep(0.5)
         assert one.begun == 2
-        await stack.enter_async_context(consuming(database, two, slots=1))
+        await stack.enter_async_context(consuming(database, two, slots=1, lease=LONG_LEASE))
         await until(lambda: _reached(lambda: two.at_work == 1))
         await asyncio.sleep(0.5)
         assert (one.begun, two.begun) == (2, 1)
@@ -180,13 +184,17 @@ async def test_removals_do_not_wait_for_encodes(database: PostgresDatabase) -> N
 
 
 async def test_a_job_stays_with_its_worker_while_that_is_alive(database: PostgresDatabase) -> None:
-    first, second = Endless(), Log()
-    await enqueue(database)
-    async with consuming(database, first):
-        await until(lambda: _reached(lambda: first.begun == 1))
-        async with consuming(database, second):
-            await asyncio.sleep(2 * LEASE.total_seconds())
-            assert (first.begun, second.jobs) == (1, [])
+    async def two_leases() -> tuple[int, int]:
+        first, second = Endless(), Log()
+        await database.pool.execute("DELETE FROM pgqueuer")
+        await enqueue(database)
+        async with consuming(database, first):
+            await until(lambda: _reached(lambda: first.begun == 1))
+            async with consuming(database, second):
+                await asyncio.sleep(2 * LEASE.total_seconds())
+                return first.begun, len(second.jobs)
+
+    await shows(database.pool, two_leases, (1, 0), stall=STALL)
 
 
 async def pick(database: PostgresDatabase, *, stale_after: timedelta = LEASE) -> tuple[LeasedQueries, Job]:
@@ -198,14 +206,15 @@ async def pick(database: PostgresDatabase, *, stale_after: timedelta = LEASE) ->
 
 
 async def test_the_job_of_a_dead_worker_is_taken_over(database: PostgresDatabase) -> None:
-    await enqueue(database)
-    await pick(database)
-    log = Log()
+    async def death() -> int:
+        log = Log()
+        await enqueue(database)
+        await pick(database)
+        async with consuming(database, log):
+            await until(lambda: _is(queued(database), 0))
+        return len(log.jobs)
 
-    async with consuming(database, log):
-        await until(lambda: _is(queued(database), 0))
-
-    assert len(log.jobs) == 1
+    await shows(database.pool, death, 1, stall=STALL)
 
 
 async def test_a_worker_that_slept_through_a_take_over_settles_nothing(database: PostgresDatabase) -> None:
@@ -224,21 +233,22 @@ async def test_a_worker_that_slept_through_a_take_over_settles_nothing(database:
 
 
 async def test_a_defect_in_the_work_loses_no_job(database: PostgresDatabase) -> None:
-    delivered = 0
+    async def defect() -> int:
+        delivered = 0
 
-    async def broken_once(job: TranscodeJob) -> Verdict:
-        nonlocal delivered
-        delivered += 1
-        if delivered == 1:
-            raise RuntimeError("a defect")
-        return DONE
+        async def broken_once(job: TranscodeJob) -> Verdict:
+            nonlocal delivered
+            delivered += 1
+            if delivered == 1:
+                raise RuntimeError("a defect")
+            return DONE
 
-    await enqueue(database)
+        await enqueue(database)
+        async with consuming(database, broken_once):
+            await until(lambda: _is(queued(database), 0))
+        return delivered
 
-    async with consuming(database, broken_once):
-        await until(lambda: _is(queued(database), 0))
-
-    assert delivered == 2
+    await shows(database.pool, defect, 2, stall=STALL)
 
 
 async def test_a_manager_does_not_ask_whether_it_listens_before_it_does(database: PostgresDatabase) -> None:
@@ -284,15 +294,18 @@ async def test_a_worker_whose_slots_all_publish_at_once_keeps_its_leases(databas
         PostgresDatabase.open(database_url, max_size=connections(slots)) as database,
         PostgresDatabase.open(database_url) as others,
     ):
-        for _ in range(slots):
-            await enqueue(database)
-        async with consuming(database, publish, slots=slots):
-            while len(begun) < slots:
-                await asyncio.sleep(0.02)
-            async with consuming(others, take_over, slots=slots):
-                await until(lambda: _is(queued(others), 0))
 
-    assert begun == ["here"] * slots
+        async def rush() -> list[str]:
+            begun.clear()
+            for _ in range(slots):
+                await enqueue(database)
+            async with consuming(database, publish, slots=slots):
+                await until(lambda: _reached(lambda: len(begun) >= slots))
+                async with consuming(others, take_over, slots=slots):
+                    await until(lambda: _is(queued(others), 0))
+            return list(begun)
+
+        await shows(others.pool, rush, ["here"] * slots, stall=STALL)
 
 
 async def test_a_busy_worker_seldom_looks_at_the_jobs_that_wait(

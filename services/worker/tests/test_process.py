@@ -228,7 +228,7 @@ async def test_an_encoder_that_stands_still_is_ended(tmp_path: Path) -> None:
     assert "no progress" in error.value.detail
 
 
-async def test_an_encoder_that_moves_is_left_alone(tmp_path: Path) -> None:
+async def test_an_encoder_that_moves_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     moving = tmp_path / "ffmpeg"
     moving.write_text(
         f"#!{sys.executable}\nimport time\n"
@@ -240,6 +240,8 @@ async def test_an_encoder_that_moves_is_left_alone(tmp_path: Path) -> None:
     encoder = Encoder(moving, memory=8 << 30, patience=Patience(no_progress=1.5))
     positions: list[float | None] = []
 
+    # A second passes with every report: a machine that stands still is no encoder that does.
+    monkeypatch.setattr("gostream_worker.ffmpeg.encoder.monotonic", lambda: float(len(positions)))
     await encoder.run([], folder=tmp_path, duration=1, on_progress=lambda p: positions.append(p.position))
 
     assert positions == [pytest.approx(n / 10) for n in range(10)]

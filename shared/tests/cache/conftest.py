@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gostream_shared.cache import redis_cache
 from gostream_shared.cache.breaker import Breaker
 from gostream_shared.cache.namespace import Namespace
 from gostream_shared.cache.redis_cache import CacheTimes, RedisVideoCache, change_channel
@@ -38,4 +39,13 @@ async def link(config: Config) -> AsyncIterator[RedisLink]:
 
 @pytest.fixture
 def cache(link: RedisLink) -> RedisVideoCache:
-    return RedisVideoCache(link, channel=change_channel(0), namespace=Namespace(1), times=CacheTimes())
+    """Its leases last as long as any test: those that are about the end of one have times of their own."""
+    times = CacheTimes(lease=60)
+    return RedisVideoCache(link, channel=change_channel(0), namespace=Namespace(1), times=times)
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of what Redis answers, not of how soon: half a second is soon over on a busy machine."""
+    monkeypatch.setattr(redis_cache, "SOFT_TIMEOUT", 30.0)
+    monkeypatch.setattr(redis_cache, "HARD_TIMEOUT", 30.0)

@@ -22,7 +22,7 @@ from gostream_shared.cache.redis_cache import CacheTimes, RedisVideoCache, video
 from gostream_shared.cache.redis_link import RedisLink
 from gostream_shared.testing.videos import make_video
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("patience")]
 ID = UUID("01890000-0000-7000-8000-000000000001")
 
 
@@ -137,7 +137,7 @@ async def test_an_early_refresh_cannot_overwrite_what_is_newer(cache: RedisVideo
 
 
 async def test_only_what_was_never_invalidated_is_handed_out_stale(link: RedisLink) -> None:  # R21
-    cache = with_times(link, CacheTimes(fresh=0.0001, ttl=60))
+    cache = with_times(link, CacheTimes(fresh=0.0001, ttl=60, lease=60))
     await fill(cache, 1)
     await asyncio.sleep(0.05)
     leased = await lease(cache)

@@ -44,6 +44,11 @@ class FakeVideos:
         self.rows[video.id] = video
         return video
 
+    def hold(self) -> None:
+        """Pause the loads that begin from now on, until `resume` is set; `paused` is when one has."""
+        self.resume.clear()
+        self.paused.clear()
+
     async def get(self, video_id: UUID) -> Video:
         self.loads += 1
         if self.down:
