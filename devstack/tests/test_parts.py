@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -18,7 +19,7 @@ from gostream_devstack import logs, orphans
 from gostream_devstack.errors import StackError
 from gostream_devstack.home import Account, Home
 from gostream_devstack.nginx import substitute
-from gostream_devstack.ports import Ports
+from gostream_devstack.ports import Ports, _claims
 from gostream_devstack.screen import Screen
 from gostream_devstack.server import Server
 from gostream_devstack.supervisor import FIRST_PAUSE, RESTARTS, Step, Watcher, run_steps
@@ -63,6 +64,12 @@ def test_a_port_that_another_process_has_chosen_is_not_given(monkeypatch: pytest
             Ports({}).pick("b")
         other.communicate("\n")
     assert Ports({}).pick("b") == theirs, "chosen, and never used"
+
+
+def test_without_a_file_to_agree_in_a_port_is_given_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gostream_devstack.ports.os.open", Mock(side_effect=PermissionError))
+    monkeypatch.setattr("gostream_devstack.ports._claims", _claims.__wrapped__)
+    assert Ports({}).pick("a")
 
 
 def test_a_person_in_the_servers_folder_is_left_alone(tmp_path: Path) -> None:
