@@ -9,7 +9,6 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, replace
 from fractions import Fraction
 
@@ -17,6 +16,7 @@ import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -160,7 +160,6 @@ def _decode_sample(
         raise ProcessingFailedError(Code.UNSUPPORTED_CODEC, "picture")
     looks = [video, audio] if audio and container.format.name.startswith("mov") else [video]
     unseen = {track.index for track in looks}
-    decoder = video.codec_context
     frames: list[VideoFrame] = []
     failure: Exception | None = None
     for number, packet in enumerate(container.demux(*looks)):
@@ -177,13 +176,22 @@ def _decode_sample(
         is_enough = len(frames) >= _SAMPLED_FRAMES and not unseen
         if is_enough or (number >= _SAMPLED_PACKETS and video.index not in unseen):
             break
-    if not frames:  # fewer pictures than the decoder keeps back
-        with suppress(av.FFmpegError):
-            frames += decoder.decode(None)
+    if not frames:
+        frames = _kept_back(video.codec_context)
     if not frames:
         code = Code.DIMENSIONS if "max pixel count" in _said(log) else Code.CORRUPT_STREAM
         raise ProcessingFailedError(code, str(failure)[:200])
     return frames
+
+
+def _kept_back(decoder: VideoCodecContext) -> list[VideoFrame]:
+    """What a decoder of fewer pictures than it wants to see has not shown."""
+    try:
+        return decoder.decode(None)
+    except MemoryError:
+        raise
+    except av.FFmpegError:
+        return []
 
 
 def _scan(
