@@ -63,7 +63,8 @@ class Ports:
     def pick(self, name: str, preferred: int | None = None, usable: Callable[[int], bool] = is_free) -> int:
         """The port for `name`: last time's, else `preferred` or the next free one, else any.
 
-        Says so through `notice` when a port with a preference is not the one expected.
+        Says so through `notice` when a port with a preference is not the one expected. That one is not
+        claimed: whoever listens there first has it.
         """
         wanted = self.remembered.get(name, preferred)
         port = next(
