@@ -7,10 +7,11 @@ from botocore.exceptions import ClientError, NoCredentialsError, PartialCredenti
 from botocore.httpsession import mask_proxy_url
 from botocore.utils import get_environ_proxies
 
-#: Codes that say that our keys, our bucket or our region are wrong. AccessDenied is none of them: a store
-#: answers so for an object that does not exist where the caller may not list the bucket.
+#: Codes that say that our keys, our bucket or our region are wrong. AccessDenied is one of them: without
+#: s3:ListBucket a store answers so for every object that does not exist, and no upload can be told from none.
 _REFUSALS = frozenset(
     {
+        "AccessDenied",
         "AuthorizationHeaderMalformed",
         "IllegalLocationConstraintException",
         "InvalidAccessKeyId",
@@ -36,7 +37,8 @@ def cause_of(error: Exception, timeout: float) -> str:
         return f"{error.operation_name}: {kind_of(error)} (HTTP {status})"
     if isinstance(error, TimeoutError) and not str(error):
         return f"no answer within {timeout:.0f} s"
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    below = getattr(error, "kwargs", {}).get("error")  # what botocore's own text leaves out
+    return f"{type(error).__name__}: {error}".splitlines()[0] + (f" ({below})" if below else "")
 
 
 def is_refusal(error: Exception) -> bool:

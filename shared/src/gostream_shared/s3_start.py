@@ -9,7 +9,7 @@ from gostream_shared.config import Config
 from gostream_shared.domain.errors import BackendRefusedError
 from gostream_shared.observability.causes import server_of
 from gostream_shared.s3 import BACKEND, new_client, new_session
-from gostream_shared.s3_errors import cause_of, is_refusal
+from gostream_shared.s3_errors import cause_of, is_refusal, kind_of
 
 _log = structlog.stdlib.get_logger("gostream.backend")
 
@@ -33,9 +33,11 @@ async def check_store(config: Config) -> None:
             answer = await client.get_object(Bucket=config.s3_bucket, Key=_KEY)
             answer["Body"].close()
     except (ClientError, BotoCoreError, OSError) as error:
-        if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") == "NoSuchKey":
+        if kind_of(error) == "NoSuchKey":
             return
         cause = cause_of(error, CHECK_TIMEOUT)
         if is_refusal(error):
+            if kind_of(error) == "AccessDenied":
+                cause += "; the bucket's name is wrong, or s3:GetObject or s3:ListBucket is not allowed"
             raise BackendRefusedError(BACKEND, f"{server_of(BACKEND)}: {cause}") from error
         _log.warning("backend failed", backend=BACKEND, server=server_of(BACKEND), cause=cause)

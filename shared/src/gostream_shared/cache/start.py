@@ -10,7 +10,7 @@ from gostream_shared.config import Config
 from gostream_shared.config_types import join_address
 from gostream_shared.domain.errors import BackendRefusedError
 
-BACKEND = "Redis"
+BACKEND = "Redis server"
 _log = structlog.stdlib.get_logger("gostream.backend")
 
 

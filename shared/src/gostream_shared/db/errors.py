@@ -91,4 +91,4 @@ def cause_of(error: BaseException, timeout: float) -> str:
         return f"no answer within {timeout:.0f} s"
     state = getattr(error, "sqlstate", None)
     name = type(error).__name__ + (f" (SQLSTATE {state})" if state else "")
-    return " ".join(f"{name}: {error}".splitlines()) if str(error) else name
+    return f"{name}: {error}".splitlines()[0] if str(error) else name
