@@ -126,7 +126,7 @@ def test_a_detached_stack_comes_back_with_its_ports_passwords_and_data(command: 
     before = command.env()
     assert command("up", "--detach").returncode == 1
     assert command.ok("down") == "stopped\n"
-    assert command.ok("down") == "nothing was running\n"
+    assert command.ok("down") == f"nothing was running in {command.root}\n"
     assert not command.left_over()
     command.ok("up", "--detach", "--workers", "0")
     assert command.env() == before

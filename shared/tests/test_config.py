@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gostream_shared.config import Config, ConfigError, describe, load
+from gostream_shared.config_names import doubtful
 
 GIVEN = {"DATABASE_URL": "postgresql://app@localhost/app"}
 
@@ -50,6 +51,95 @@ def test_a_secret_may_come_from_a_file_and_is_never_shown(tmp_path: Path) -> Non
 def test_a_secret_file_that_cannot_be_read_is_named() -> None:
     with pytest.raises(ConfigError, match=r"REDIS_PASSWORD_FILE: cannot read /nowhere"):
         load(Config, {**GIVEN, "REDIS_PASSWORD_FILE": "/nowhere"})
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"x" * 70_000, b"a\nb"])
+def test_unreadable_file_hides_no_other_mistake(tmp_path: Path, content: bytes) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(content)
+
+    with pytest.raises(ConfigError) as error:
+        load(Config, {"REDIS_PASSWORD_FILE": str(secret), "REDIS_DB": "-1"})
+
+    named = sorted(line.split(":")[0] for line in str(error.value).splitlines())
+    assert named == ["DATABASE_URL", "REDIS_DB", "REDIS_PASSWORD_FILE"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [
+        ("REDIS_HOST", "redis://127.0.0.1", "without a scheme"),
+        ("REDIS_HOST", "cache:6379", "port is a variable of its own"),
+        ("REDIS_HOST", "999.1.1.1", "host name or an address"),
+        ("REDIS_PORT", "tcp://10.0.0.5:6379", "Kubernetes"),
+        ("REDIS_PORT", "0", "between 1 and 65535"),
+        ("REDIS_TTL", "0s", "between 0.1s and 168h"),
+        ("REDIS_TTL", "99999999999999h", "longer than any duration"),
+        ("S3_BUCKET", "Not A Bucket/..", "bucket's name"),
+        ("S3_ENDPOINT_URL", "http://store:99999", "port between 1 and 65535"),
+        ("S3_ENDPOINT_URL", "http://key:secret@store", "without user"),
+        ("CDN_BASE_URL", "http://cdn/?x=1", "without user, query and fragment"),
+        ("S3_ACCESS_KEY", "key", "must be set if S3_ACCESS_KEY is"),
+        ("LOG_LEVEL", "LOUD", "must be DEBUG, INFO, WARNING or ERROR"),
+        ("DATABASE_URL", "postgresql://a:p@localhost:abc/x", "port between 1 and 65535"),
+        ("DATABASE_URL", "localhost:5432/x", "must be a URL, postgresql://"),
+        ("DATABASE_URL", "postgresql://a:p@ss@localhost/x", "percent-encoded"),
+        ("DATABASE_URL", "postgresql://a:p@localhost/x?sslmode=on", "sslmode"),
+    ],
+)
+def test_value_that_cannot_work_is_refused(variable: str, value: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason) as error:
+        load(Config, {**GIVEN, variable: value})
+
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("host", ["::", "[::]", "::1", "redis_1", "redis.default.svc.", "10.0.0.7"])
+def test_hosts_of_every_form_are_accepted(host: str) -> None:
+    assert load(Config, {**GIVEN, "METRICS_HOST": host}).metrics_host == host.strip("[]")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://localhost",
+        "postgresql://a:p%40ss@[::1]:5432/x?sslmode=require",
+        "postgresql:///x?host=/var/run/postgresql",
+        "postgresql://one:5432,two:5433/x",
+    ],
+)
+def test_database_urls_of_every_form_are_accepted(url: str) -> None:
+    assert load(Config, {"DATABASE_URL": url}).database_url.get_secret_value() == url
+
+
+def test_words_are_accepted_in_any_case() -> None:
+    config = load(Config, {**GIVEN, "LOG_LEVEL": "debug", "LOG_FORMAT": "JSON"})
+
+    assert (config.log_level, config.log_format) == ("DEBUG", "json")
+
+
+def test_misspelt_variables_are_named_with_the_nearest() -> None:
+    doubts = doubtful({"REDIS_PASWORD": "x", "S3_ENDPOINT": "x", "AUTH_X": "1", "LOG_LEVL_FILE": "x"})
+
+    assert doubts == [
+        "AUTH_X is not a variable of GoStream",
+        "LOG_LEVL_FILE is not a variable of GoStream; did you mean LOG_LEVEL_FILE?",
+        "REDIS_PASWORD is not a variable of GoStream; did you mean REDIS_PASSWORD?",
+        "S3_ENDPOINT is not a variable of GoStream; did you mean S3_ENDPOINT_URL?",
+    ]
+
+
+def test_file_beside_its_variable_is_named() -> None:
+    assert doubtful({"REDIS_PASSWORD": "x", "REDIS_PASSWORD_FILE": "/x"}) == [
+        "REDIS_PASSWORD_FILE is not read, because REDIS_PASSWORD is set"
+    ]
+
+
+def test_variables_of_others_are_not_named() -> None:
+    kubernetes = {"REDIS_SERVICE_HOST": "10.0.0.5", "REDIS_SERVICE_PORT_TLS": "6379", "S3_PORT": "tcp://1:9"}
+    kubernetes |= {"REDIS_PORT_6379_TCP": "tcp://10.0.0.5:6379", "REDIS_PORT_6379_TCP_ADDR": "10.0.0.5"}
+
+    assert doubtful(kubernetes | {"PATH": "/bin", "API_KEY": "x", "LOG_DIR": "/x", "WORK_DIR": "/x"}) == []
 
 
 def test_an_empty_variable_counts_as_unset() -> None:

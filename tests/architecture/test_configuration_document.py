@@ -7,6 +7,7 @@ import pytest
 from gostream_api.audit.app import AuditConfig
 from gostream_api.config import ApiConfig, DoorConfig
 from gostream_shared.config import Config, rows
+from gostream_shared.config_names import KNOWN
 from gostream_worker.config import WorkerConfig
 
 KINDS = (Config, ApiConfig, DoorConfig, AuditConfig, WorkerConfig)
@@ -24,6 +25,11 @@ def test_the_document_lists_every_variable_with_its_default(kind: type[Config]) 
     ]
 
     assert not missing, "add to docs/configuration.md:\n" + "\n".join(missing)
+
+
+def test_every_variable_is_known_to_all_services() -> None:
+    """A service warns of names that it does not know, and shares its environment with the others."""
+    assert {name for kind in KINDS for name, _, _ in rows(kind)} == KNOWN
 
 
 def test_the_document_lists_no_variable_that_nobody_reads() -> None:

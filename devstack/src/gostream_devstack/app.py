@@ -16,6 +16,7 @@ from gostream_devstack import logs as log_files
 from gostream_devstack import running
 from gostream_devstack import up as supervising
 from gostream_devstack.errors import StackError
+from gostream_devstack.home import REPOSITORY
 from gostream_devstack.screen import Screen
 from gostream_devstack.stack import OWN, Options, own_servers
 
@@ -27,7 +28,8 @@ cli = typer.Typer(
 StateDir = Annotated[
     Path, typer.Option(help="Where ports, passwords, logs and data are kept.", resolve_path=True)
 ]
-STATE_DIR = Path(".devstack")
+#: Of this checkout, wherever the command is called from.
+STATE_DIR = REPOSITORY / ".devstack"
 
 
 def _print(text: str) -> None:
@@ -61,7 +63,7 @@ def down(
     state_dir: StateDir = STATE_DIR,
 ) -> None:
     """Stop everything. Data, ports and passwords stay for the next start."""
-    _print("stopped" if supervising.down(state_dir) else "nothing was running")
+    _print("stopped" if supervising.down(state_dir) else f"nothing was running in {state_dir}")
     if wipe:
         supervising.wipe(state_dir)
 

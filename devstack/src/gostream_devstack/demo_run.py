@@ -16,6 +16,7 @@ from gostream_devstack.ports import Ports
 from gostream_devstack.screen import Screen
 from gostream_devstack.stack import USUAL_PORTS, Options, Stack
 from gostream_devstack.state import State, locked
+from gostream_devstack.up import start_somewhere
 
 OPTIONS = Options(api_replicas=2, workers=1)
 
@@ -43,10 +44,12 @@ def run_demo(root: Path, video: Path | None) -> None:
 def _start(home: Home, console: Console, stack: ExitStack) -> Stack:
     console.print("[bold]Starting every real server, two API replicas and a worker[/]")
     screen = Screen(console)
-    servers = Stack(home, State(), Ports({}, screen.say), OPTIONS, USUAL_PORTS)
-    stack.callback(servers.stop)
+    state, ports = State(), Ports({}, screen.say)
     with screen:
-        servers.start(screen.report)
+        servers = start_somewhere(
+            lambda: Stack(home, state, ports, OPTIONS, USUAL_PORTS), ports, screen.report, screen.say
+        )
+    stack.callback(servers.stop)
     return servers
 
 

@@ -223,13 +223,16 @@ def _running_stack(
     from gostream_devstack.ports import Ports
     from gostream_devstack.stack import Options, Stack
     from gostream_devstack.state import State
+    from gostream_devstack.up import start_somewhere
 
     home = Home.at(root)
     options = Options(api_replicas=api_replicas, workers=workers, settings=settings, durable=False)
-    stack = Stack(home, State(), Ports({}), options)
+    state, ports = State(), Ports({})
+    stack: Stack | None = None
     try:
-        stack.start()
+        stack = start_somewhere(lambda: Stack(home, state, ports, options), ports, lambda *_: None, print)
         yield stack
     finally:
-        stack.stop()
+        if stack is not None:
+            stack.stop()
         home.remove()

@@ -83,6 +83,12 @@ class Ports:
         self.remembered[name] = port
         return port
 
+    def forget_taken(self) -> None:
+        """Choose again, except where the port of last time is free."""
+        self._given.clear()
+        for name in [name for name, port in self.remembered.items() if not is_free(port)]:
+            del self.remembered[name]
+
     @staticmethod
     def _candidates(wanted: int | None, preferred: int | None) -> list[int]:
         first = [] if wanted is None else [wanted]

@@ -11,10 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, ClassVar
 
+import psutil
+
 from gostream_devstack import launcher, orphans
-from gostream_devstack.errors import StackError
+from gostream_devstack.errors import PortLostError, StackError
 from gostream_devstack.home import Account, Home
-from gostream_devstack.ports import HOST
+from gostream_devstack.ports import HOST, is_free
 
 LOG_LIMIT = 10 * 1024 * 1024
 # Linux kills a child when the *thread* that spawned it ends: one lasting thread spawns them all.
@@ -75,6 +77,7 @@ class Server(ABC):
         if self.alive:
             raise StackError(f"{self.name} runs already (pid {self.pid})")
         orphans.reap(self.directory)
+        self._require_ports("it was not started")
         self.home.directory(self.directory)
         self.prepare()
         with self._open_log() as log:
@@ -84,15 +87,39 @@ class Server(ABC):
     def wait_ready(self, timeout: float = 60.0) -> None:
         """Poll `ready`, then `settle`."""
         deadline = time.monotonic() + timeout
-        while not self.ready():
+        while not (self.ready() and self._is_listening()):
             if not self.alive:
-                raise StackError(f"{self.name} ended with {self.returncode}; its log says:\n{self.tail()}")
+                end = f"ended with {self.returncode}; its log says:\n{self.tail()}"
+                self._require_ports(f"it {end}")
+                raise StackError(f"{self.name} {end}")
             if time.monotonic() > deadline:
                 raise StackError(
                     f"{self.name} is not ready after {timeout:.0f} s; its log says:\n{self.tail()}"
                 )
             time.sleep(0.03)
         self.settle()
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """What it listens on, as far as we choose it."""
+        return (self.port,)
+
+    def _is_listening(self) -> bool:
+        """Whether it is this server that has the port: a stranger that took it may answer as ready."""
+        if not self.alive:
+            return False
+        try:
+            main = psutil.Process(self.pid)
+            found = [each for one in (main, *main.children(recursive=True)) for each in one.net_connections()]
+        except psutil.Error:  # of a child that has just ended, or not ours to look at
+            return self.alive
+        return any(each.status == psutil.CONN_LISTEN and each.laddr.port == self.port for each in found)
+
+    def _require_ports(self, otherwise: str) -> None:
+        """Raises PortLostError if another program has one of the ports; only for one that is not alive."""
+        lost = [port for port in self.ports if not is_free(port)]
+        if lost:
+            raise PortLostError(f"{self.name} lost port {lost[0]} to another program; {otherwise}")
 
     def stop(self) -> None:
         """End it the way its operator would, by force when it does not obey; nothing is left behind."""

@@ -35,6 +35,10 @@ class Service(Server):
         return f"{self.host}:{self.port}"
 
     @property
+    def ports(self) -> tuple[int, ...]:
+        return (self.port, self.metrics_port)
+
+    @property
     def metrics_url(self) -> str:
         """Where Prometheus reads."""
         return f"http://{self.host}:{self.metrics_port}/metrics"

@@ -10,16 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gostream_devstack import orphans, running
-from gostream_devstack.errors import StackError
+from gostream_devstack.errors import PortLostError, StackError
 from gostream_devstack.home import Home
 from gostream_devstack.ports import Ports
 from gostream_devstack.screen import Screen
 from gostream_devstack.stack import USUAL_PORTS, Options, Stack
 from gostream_devstack.state import State, holder, locked
-from gostream_devstack.supervisor import Watcher
+from gostream_devstack.supervisor import Report, Watcher
 
 COMMAND = "gostream-devstack"
 STOP_TIMEOUT = 60.0
+#: Times that ports are chosen: each but the first because another program took one before we listened.
+PORT_CHOICES = 4
 
 
 def hold(root: Path, options: Options, screen: Screen) -> None:
@@ -34,15 +36,39 @@ def hold(root: Path, options: Options, screen: Screen) -> None:
         if reaped:
             screen.say(f"ended processes of an earlier run: {reaped}")
         state = State.load(root)
-        stack = Stack(home, state, Ports(state.ports, screen.say), options, USUAL_PORTS)
-        state.save(root)
-        _run(root, stack, screen)
+        ports = Ports(state.ports, screen.say)
+
+        def make() -> Stack:
+            stack = Stack(home, state, ports, options, USUAL_PORTS)
+            state.save(root)
+            return stack
+
+        _run(root, make, ports, screen)
 
 
-def _run(root: Path, stack: Stack, screen: Screen) -> None:
+def start_somewhere(
+    make: Callable[[], Stack], ports: Ports, report: Report, say: Callable[[str], None]
+) -> Stack:
+    """A stack that has started; one that loses a port to another program meanwhile is made again."""
+    for _ in range(PORT_CHOICES - 1):
+        stack = make()
+        try:
+            stack.start(report)
+        except PortLostError as error:  # everything is stopped
+            say(f"{str(error).splitlines()[0]} choosing again")
+            ports.forget_taken()
+        else:
+            return stack
+    stack = make()
+    stack.start(report)
+    return stack
+
+
+def _run(root: Path, make: Callable[[], Stack], ports: Ports, screen: Screen) -> None:
+    stack: Stack | None = None
     try:
         with screen:
-            stack.start(screen.report)
+            stack = start_somewhere(make, ports, screen.report, screen.say)
         running.publish(root, os.getpid(), stack)
         screen.summary(stack.env, COMMAND)
         _watch(root, stack, screen)
@@ -50,7 +76,8 @@ def _run(root: Path, stack: Stack, screen: Screen) -> None:
         screen.say("stopping")
     finally:
         running.withdraw(root)
-        stack.stop()
+        if stack is not None:  # else what had begun was stopped by `Stack.start`
+            stack.stop()
 
 
 def _watch(root: Path, stack: Stack, screen: Screen) -> None:

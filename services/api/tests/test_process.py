@@ -21,6 +21,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from gostream.v1 import video_service_pb2
 from gostream.v1.video_service_pb2 import DESCRIPTOR, CreateVideoRequest, TriggerProcessRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
+from gostream_api.config import METRICS_STEP
 from gostream_api.servicer import VideoServicer, method_handlers
 from gostream_devstack.ports import Ports, is_free
 
@@ -155,6 +156,33 @@ def test_a_wrong_configuration_is_told_in_full(run_api: Callable[..., Program]) 
     assert "SHUTDOWN_DELAY: must be a duration such as 5m, 90s or 1h30m" in text
 
 
+def test_refused_password_ends_the_start_with_2(
+    run_api: Callable[..., Program], environment: dict[str, str]
+) -> None:
+    url = re.sub(r":[^:@]+@", ":wrong@", environment["DATABASE_URL"])
+    alone = run_api(DATABASE_URL=url)
+    several = run_api(DATABASE_URL=url, API_PROCESSES="2", METRICS_PORT="0")
+
+    for program in (alone, several):
+        assert program.process.wait(GIVE_UP) == 2
+        assert "gostream-api: the database refuses this service: 127.0.0.1:" in program.log.read_text()
+        assert "Traceback" not in program.log.read_text()
+
+
+def test_every_interface_of_ipv6_can_be_served(run_api: Callable[..., Program]) -> None:
+    program = run_api(API_HOST="::", METRICS_HOST="::1")
+
+    with grpc.insecure_channel(program.address.replace("127.0.0.1", "[::1]")) as channel:
+        grpc.channel_ready_future(channel).result(GIVE_UP)
+
+
+def test_misspelt_variable_is_named_in_the_log(run_api: Callable[..., Program]) -> None:
+    program = run_api(REDIS_PASWORD="x", REDIS_SERVICE_HOST="10.0.0.5")
+
+    eventually_true(lambda: "did you mean REDIS_PASSWORD?" in program.log.read_text())
+    assert "REDIS_SERVICE_HOST" not in program.log.read_text()
+
+
 def test_a_database_that_is_not_there_ends_the_start(run_api: Callable[..., Program]) -> None:
     program = run_api(DATABASE_URL="postgresql://ann:hunter2@127.0.0.1:1/none")
 
@@ -172,9 +200,11 @@ def test_every_method_of_the_contract_is_served() -> None:
 
 
 def test_processes_share_the_port_and_each_has_its_own_metrics(run_api: Callable[..., Program]) -> None:
-    first = Ports({}).pick("metrics-shared", usable=lambda port: is_free(port) and is_free(port + 1))
+    first = Ports({}).pick(
+        "metrics-shared", usable=lambda port: is_free(port) and is_free(port + METRICS_STEP)
+    )
     program = run_api(API_PROCESSES="2", METRICS_PORT=str(first))
-    pages = [f"http://127.0.0.1:{first + number}/metrics" for number in range(2)]
+    pages = [f"http://127.0.0.1:{first + number}/metrics" for number in (0, METRICS_STEP)]
     eventually_true(lambda: all(is_page(page) for page in pages))
     eventually_true(lambda: len(serving(program)) == 2)  # or the first would get every connection
 

@@ -56,9 +56,12 @@ async def consuming(
     slots: int = 1,
     lease: timedelta = LEASE,
     remove: Callable[[RemoveJob], Awaitable[Verdict]] = remove_nothing,
+    has_room: Callable[[], bool] = lambda: True,
 ) -> AsyncIterator[Consumer]:
     """A consumer at work until the block ends; it must stop by itself then."""
-    consumer = Consumer(database.pool, transcode=work, remove=remove, slots=slots, lease=lease)
+    consumer = Consumer(
+        database.pool, transcode=work, remove=remove, slots=slots, lease=lease, has_room=has_room
+    )
     running = asyncio.ensure_future(consumer.run())
     try:
         yield consumer
@@ -95,6 +98,26 @@ class Endless:
         finally:
             self.at_work -= 1
         raise AssertionError
+
+
+async def test_worker_without_room_claims_only_removals(database: PostgresDatabase) -> None:
+    log, removed = Log(), asyncio.Event()
+    is_free = False
+
+    async def remove(job: RemoveJob) -> Verdict:
+        removed.set()
+        return DONE
+
+    await enqueue(database)
+    await enqueue(database, RemoveJob(video_id=uuid4()))
+    async with consuming(database, log, remove=remove, has_room=lambda: is_free):
+        async with asyncio.timeout(60):
+            await removed.wait()
+        assert log.jobs == []
+        is_free = True
+        await until(lambda: _is(queued(database), 0))
+
+    assert len(log.jobs) == 1
 
 
 async def test_a_job_is_done_once_and_leaves_the_queue(database: PostgresDatabase) -> None:

@@ -5,45 +5,30 @@ may also come from the file that NAME_FILE names. All mistakes are reported at o
 """
 
 import os
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
+
+from gostream_shared.config_types import (
+    Bucket,
+    DatabaseUrl,
+    Duration,
+    Host,
+    HttpUrl,
+    LogFormat,
+    LogLevel,
+    Port,
+    Region,
+    Secret,
+    format_duration,
 )
 
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
-
-
-def parse_duration(text: object) -> object:
-    """`5m`, `90s`, `1h30m` as a timedelta; raises ValueError for other text."""
-    if not isinstance(text, str):
-        return text
-    match = _DURATION.fullmatch(text)
-    if not match or not text:
-        raise ValueError("must be a duration such as 5m, 90s or 1h30m")
-    hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    return timedelta(hours=hours, minutes=minutes, seconds=seconds)
-
-
-def _without_slash(url: str) -> str:
-    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", url):
-        raise ValueError("must be an http or https URL")
-    return url.rstrip("/")
-
-
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-HttpUrl = Annotated[str, AfterValidator(_without_slash)]
-Port = Annotated[int, Field(ge=0, le=65535)]
+#: Bytes of a file that holds a secret; more is a mistake, or a device without an end.
+_FILE_LIMIT = 64 * 1024
 
 
 class ConfigError(Exception):
@@ -55,12 +40,17 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    database_url: SecretStr = Field(description="PostgreSQL, postgresql://user:password@host:port/name")
-    redis_host: str = Field("localhost", description="Redis or Valkey host")
+    database_url: DatabaseUrl = Field(description="PostgreSQL, postgresql://user:password@host:port/name")
+    redis_host: Host = Field("localhost", description="Redis or Valkey host")
     redis_port: Port = Field(6379, description="its port")
-    redis_password: SecretStr = Field(SecretStr(""), description="its password; empty = none")
-    redis_db: int = Field(0, ge=0, description="its database number")
-    redis_ttl: Duration = Field(timedelta(minutes=5), description="how long a cached video lives in Redis")
+    redis_password: Secret = Field(SecretStr(""), description="its password; empty = none")
+    redis_db: int = Field(0, ge=0, le=9999, description="its database number")
+    redis_ttl: Duration = Field(
+        timedelta(minutes=5),
+        ge=timedelta(milliseconds=100),
+        le=timedelta(days=7),
+        description="how long a cached video lives in Redis",
+    )
     cdn_base_url: HttpUrl = Field("http://localhost:8081", description="where viewers read HLS")
     s3_endpoint_url: HttpUrl | None = Field(
         None, description="object store with conditional writes (`If-Match`); unset = AWS"
@@ -69,15 +59,21 @@ class Config(BaseModel):
         None,
         description="the same store as clients reach it, signed into upload URLs; unset = S3_ENDPOINT_URL",
     )
-    s3_region: str = Field("us-east-1", description="region signed into requests")
-    s3_bucket: str = Field("videos", description="bucket of uploads/ and hls/")
-    s3_access_key: SecretStr = Field(SecretStr(""), description="access key; empty = the AWS chain")
-    s3_secret_key: SecretStr = Field(SecretStr(""), description="secret key")
-    metrics_host: str = Field("0.0.0.0", description="interface of the Prometheus endpoint")  # noqa: S104 - containers
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level logged")
-    log_format: Literal["json", "console"] = Field(
-        "json", description="json for machines, console for people"
-    )
+    s3_region: Region = Field("us-east-1", description="region signed into requests")
+    s3_bucket: Bucket = Field("videos", description="bucket of uploads/ and hls/")
+    s3_access_key: Secret = Field(SecretStr(""), description="access key; empty = the AWS chain")
+    s3_secret_key: Secret = Field(SecretStr(""), description="secret key", validate_default=True)
+    metrics_host: Host = Field("0.0.0.0", description="interface of the Prometheus endpoint")  # noqa: S104 - containers
+    log_level: LogLevel = Field("INFO", description="least level logged")
+    log_format: LogFormat = Field("json", description="json for machines, console for people")
+
+    @field_validator("s3_secret_key")
+    @classmethod
+    def _both_keys(cls, secret: SecretStr, info: ValidationInfo) -> SecretStr:
+        key = info.data.get("s3_access_key")  # absent if it is wrong itself
+        if key is not None and bool(key.get_secret_value()) != bool(secret.get_secret_value()):
+            raise ValueError("must be set if S3_ACCESS_KEY is, and only then")
+        return secret
 
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
@@ -85,30 +81,78 @@ AnyConfig = TypeVar("AnyConfig", bound=Config)
 
 def load(kind: type[AnyConfig], environment: Mapping[str, str] = os.environ) -> AnyConfig:
     """Read the configuration. Raises ConfigError with every mistake, one a line."""
+    given, mistakes = _given(kind, environment)
     try:
-        return kind.model_validate(_given(kind, environment))
+        config = kind.model_validate(given)
     except ValidationError as error:
-        lines = [f"{str(e['loc'][0]).upper()}: {_sentence(e)}" for e in error.errors(include_input=False)]
-        raise ConfigError("\n".join(lines)) from None
+        for each in error.errors(include_input=False):
+            name = str(each["loc"][0])
+            mistakes.setdefault(name.upper(), _sentence(each, kind.model_fields[name]))
+    if mistakes:
+        raise ConfigError("\n".join(f"{_file_or(name, environment)}: {mistakes[name]}" for name in mistakes))
+    return config
 
 
-def _given(kind: type[Config], environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that are set, by field; an empty one counts as unset."""
+def _given(kind: type[Config], environment: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The variables that are set, by field, and which files are wrong; an empty one counts as unset."""
     given: dict[str, str] = {}
+    mistakes: dict[str, str] = {}
     for name in kind.model_fields:
         variable = name.upper()
         if value := environment.get(variable):
             given[name] = value
         elif path := environment.get(f"{variable}_FILE"):
             try:
-                given[name] = Path(path).read_text().rstrip("\n")
-            except OSError as error:
-                raise ConfigError(f"{variable}_FILE: cannot read {path}: {error.strerror}") from None
-    return given
+                value = _read(Path(path))
+            except (OSError, ValueError) as error:
+                mistakes[variable] = f"cannot read {path}: {getattr(error, 'strerror', None) or error}"
+                continue
+            if value:
+                given[name] = value
+    return given, mistakes
 
 
-def _sentence(error: Any) -> str:
-    return "is not set" if error["type"] == "missing" else str(error["msg"]).removeprefix("Value error, ")
+def _read(path: Path) -> str:
+    """Raises OSError and ValueError."""
+    with path.open("rb") as file:
+        content = file.read(_FILE_LIMIT + 1)
+    if len(content) > _FILE_LIMIT:
+        raise ValueError(f"it has more than {_FILE_LIMIT} bytes")
+    try:
+        return content.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise ValueError("it is not text in UTF-8") from None
+
+
+def _file_or(variable: str, environment: Mapping[str, str]) -> str:
+    """The name under which the value was given."""
+    from_file = not environment.get(variable) and environment.get(f"{variable}_FILE")
+    return f"{variable}_FILE" if from_file else variable
+
+
+def _sentence(error: Any, field: FieldInfo) -> str:
+    kind = error["type"]
+    if kind == "missing":
+        return "is not set"
+    if kind == "literal_error":
+        return f"must be {error['ctx']['expected'].replace(chr(39), '')}"
+    if kind in ("greater_than_equal", "less_than_equal"):
+        return f"must be {_range(field)}"
+    if kind.startswith("int_"):
+        return f"must be a whole number {_range(field)}"
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
+def bounds(field: FieldInfo) -> tuple[Any, Any]:
+    """The least and the largest value of a number or a duration."""
+    low = next(each.ge for each in field.metadata if hasattr(each, "ge"))
+    high = next(each.le for each in field.metadata if hasattr(each, "le"))
+    return low, high
+
+
+def _range(field: FieldInfo) -> str:
+    low, high = bounds(field)
+    return f"between {_shown(low)} and {_shown(high)}"
 
 
 def describe(kind: type[Config]) -> str:
@@ -130,15 +174,7 @@ def rows(kind: type[Config]) -> list[tuple[str, str, str]]:
 
 def _shown(value: object) -> str:
     if isinstance(value, timedelta):
-        return _duration(value)
+        return format_duration(value)
     if isinstance(value, SecretStr):
         return "empty"
     return "unset" if value is None else str(value)
-
-
-def _duration(value: timedelta) -> str:
-    """As it would be written in the environment: `5m` rather than `300s`."""
-    minutes, seconds = divmod(value.total_seconds(), 60)
-    hours, minutes = divmod(int(minutes), 60)
-    parts = [(hours, "h"), (minutes, "m"), (seconds, "s")]
-    return "".join(f"{number:g}{unit}" for number, unit in parts if number) or "0s"

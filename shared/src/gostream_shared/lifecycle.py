@@ -2,16 +2,29 @@
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import structlog
 import uvloop
 
 from gostream_shared.config import AnyConfig, Config, ConfigError, describe, load
-from gostream_shared.domain.errors import GoStreamError
+from gostream_shared.config_names import doubtful
+from gostream_shared.domain.errors import (
+    BackendRefusedError,
+    BackendUnavailableError,
+    GoStreamError,
+    MisconfiguredError,
+)
 from gostream_shared.observability.logs import configure_logs
+
+_log = structlog.stdlib.get_logger("gostream.config")
+
+#: Exit code of a start that cannot succeed until somebody changes something.
+MISCONFIGURED = 2
 
 
 def run_service(
@@ -38,12 +51,18 @@ def run_configured(name: str, kind: type[AnyConfig], serve: Callable[[AnyConfig]
         config = load(kind)
     except ConfigError as error:
         print(f"{name}: the configuration is wrong\n{error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(MISCONFIGURED)
+    configure_logs(service=name, level=config.log_level, form=config.log_format)
+    for doubt in doubtful(os.environ):
+        _log.warning("variable without effect", reason=doubt)
     run_with(name, config, serve)
 
 
 def run_with(name: str, config: AnyConfig, serve: Callable[[AnyConfig], Awaitable[None]]) -> None:
-    """Logs, uvloop, and `serve`, which returns after a graceful stop. Exits 1 when it fails."""
+    """Logs, uvloop, and `serve`, which returns after a graceful stop.
+
+    Exits 1 if it fails, and MISCONFIGURED if a backend refuses us in a way that does not pass by itself.
+    """
     configure_logs(service=name, level=config.log_level, form=config.log_format)
 
     async def body() -> None:
@@ -51,6 +70,15 @@ def run_with(name: str, config: AnyConfig, serve: Callable[[AnyConfig], Awaitabl
 
     try:
         uvloop.run(body())
+    except BackendRefusedError as error:
+        print(f"{name}: the {error.backend} refuses this service: {error.cause}", file=sys.stderr)
+        sys.exit(MISCONFIGURED)
+    except BackendUnavailableError as error:
+        print(f"{name}: {error}: {error.cause}", file=sys.stderr)
+        sys.exit(1)
+    except MisconfiguredError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(MISCONFIGURED)
     except GoStreamError as error:
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(1)

@@ -15,6 +15,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from gostream_shared.config import Config
 from gostream_shared.domain.errors import BackendUnavailableError
+from gostream_shared.observability.causes import name_server, note_cause
+from gostream_shared.s3_errors import cause_of, is_loopback, kind_of, store_name
 from gostream_shared.storage import (
     ObjectNotFoundError,
     ObjectReplacedError,
@@ -25,6 +27,7 @@ from gostream_shared.storage import (
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
+BACKEND = "object store"
 #: Seconds for one small request, its retries included.
 REQUEST_TIMEOUT = 30.0
 #: Seconds for one segment or for one chunk of a download to arrive.
@@ -44,9 +47,16 @@ async def _store_errors(timeout: float) -> AsyncIterator[None]:
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") in _GONE:
             raise ObjectNotFoundError from None
-        raise BackendUnavailableError("object store") from error
+        raise _unavailable(error, timeout) from error
     except (BotoCoreError, ClientPayloadError, OSError, TimeoutError) as error:
-        raise BackendUnavailableError("object store") from error
+        raise _unavailable(error, timeout) from error
+
+
+def _unavailable(error: Exception, timeout: float) -> BackendUnavailableError:
+    """Log the cause, which the caller's client must not see."""
+    cause = cause_of(error, timeout)
+    note_cause(BACKEND, kind_of(error), cause)
+    return BackendUnavailableError(BACKEND, cause)
 
 
 class S3ObjectStore:
@@ -65,12 +75,13 @@ class S3ObjectStore:
     @asynccontextmanager
     async def open(cls, config: Config) -> AsyncIterator[Self]:
         """Make the clients; connects with the first request."""
+        name_server(BACKEND, store_name(config.s3_endpoint_url, config.s3_bucket))
         # The import of a service model reads megabytes of JSON: keep it off the loop.
-        session = await asyncio.to_thread(_session, config)
+        session = await asyncio.to_thread(new_session, config)
         async with AsyncExitStack() as stack:
-            client = await stack.enter_async_context(_client(session, config.s3_endpoint_url))
+            client = await stack.enter_async_context(new_client(session, config.s3_endpoint_url))
             public = config.s3_public_endpoint_url or config.s3_endpoint_url
-            signer = await stack.enter_async_context(_client(session, public))
+            signer = await stack.enter_async_context(new_client(session, public))
             yield cls(client, signer, config.s3_bucket)
 
     async def head(self, key: str) -> StoredObject:
@@ -201,14 +212,16 @@ async def _next_chunk(body: Any) -> bytes:
         return chunk
 
 
-def _session(config: Config) -> aioboto3.Session:
+def new_session(config: Config) -> aioboto3.Session:
+    """Blocks while it reads files."""
     key, secret = config.s3_access_key.get_secret_value(), config.s3_secret_key.get_secret_value()
     return aioboto3.Session(
         aws_access_key_id=key or None, aws_secret_access_key=secret or None, region_name=config.s3_region
     )
 
 
-def _client(session: aioboto3.Session, endpoint: str | None) -> Any:
+def new_client(session: aioboto3.Session, endpoint: str | None, *, attempts: int = 4) -> Any:
+    """An async context manager of a client; `attempts` includes the first."""
     return session.client(
         "s3",
         endpoint_url=endpoint,
@@ -216,9 +229,11 @@ def _client(session: aioboto3.Session, endpoint: str | None) -> Any:
             signature_version="s3v4",
             # Path style wherever the endpoint is our own: a bucket's name need not resolve.
             s3={"addressing_style": "path" if endpoint else "auto"},
-            retries={"mode": "standard", "max_attempts": 4},
+            retries={"mode": "standard", "max_attempts": attempts},
             connect_timeout=3,
             read_timeout=20,
             max_pool_connections=32,
+            # None: as http_proxy and its kin say, which hold for this machine too.
+            proxies={} if endpoint and is_loopback(endpoint) else None,
         ),
     )

@@ -13,9 +13,11 @@ from gostream_api.servicer import VideoServicer, answers_at_hand, method_handler
 from gostream_api.video_service import Limits, VideoService
 from gostream_api.watch import WatchService
 from gostream_shared.cache.background import in_background
+from gostream_shared.db.schema import SchemaWatch
 from gostream_shared.lifecycle import run_service, run_with, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
 from gostream_shared.s3 import S3ObjectStore
+from gostream_shared.s3_start import check_store
 
 NAME = "gostream-api"
 SUMMARY = "The gRPC API of GoStream: gostream.v1.VideoService."
@@ -26,11 +28,13 @@ _BUS_LOOK = 0.25
 
 @asynccontextmanager
 async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
-    """Open every resource and put the service together. Raises BackendUnavailableError.
+    """Open every resource and put the service together.
 
-    Only the database must be up: the object store and Redis are first asked by the calls that need them.
+    Only the database must be up. Raises BackendUnavailableError if it is not, and BackendRefusedError if one
+    of the backends refuses this service as it is configured.
     """
     async with open_reads(config) as reads, S3ObjectStore.open(config) as store:
+        await check_store(config)
         limits = Limits(
             source_max_bytes=config.source_max_bytes,
             upload_url_ttl=config.upload_url_ttl,
@@ -55,7 +59,11 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             at_hand=answers_at_hand(reads.videos),
             share_port=config.api_processes > 1,
         )
-        async with in_background(_report_bus(server, lambda: reads.videos.is_live)):
+        schema = SchemaWatch(reads.database.missing_migrations)
+        await server.set_ready(is_ready=await schema.is_current())
+        async with in_background(
+            _report_bus(server, lambda: reads.videos.is_live), _report_schema(server, schema)
+        ):
             yield server
 
 
@@ -66,6 +74,13 @@ async def _report_bus(server: ApiServer, is_live: Callable[[], bool]) -> None:
             told = is_live()
             await server.report(BUS_HEALTH, is_serving=told)
         await asyncio.sleep(_BUS_LOOK)
+
+
+async def _report_schema(server: ApiServer, schema: SchemaWatch) -> None:
+    """SERVING from the moment that the schema is migrated."""
+    if not server.is_ready:
+        await schema.until_current()
+        await server.set_ready(is_ready=True)
 
 
 async def serve(config: ApiConfig) -> None:

@@ -9,6 +9,7 @@ from gostream_api.cached_video_service import CachedVideoService
 from gostream_api.config import ReadConfig
 from gostream_api.convert import encode_video
 from gostream_shared.cache.open import Cache, open_cache
+from gostream_shared.cache.start import check_redis
 from gostream_shared.db.database import PostgresDatabase
 
 
@@ -23,10 +24,12 @@ class ReadPath:
 
 @asynccontextmanager
 async def open_reads(config: ReadConfig) -> AsyncIterator[ReadPath]:
-    """Open the database, the cache and its bus. Raises BackendUnavailableError.
+    """Open the database, the cache and its bus.
 
-    Only the database must be up: Redis is first asked by the calls that need it.
+    Only the database must be up. Raises BackendUnavailableError if it is not, and BackendRefusedError if the
+    database or Redis refuses the user or the password.
     """
+    await check_redis(config)
     database_url = config.database_url.get_secret_value()
     async with (
         PostgresDatabase.open(database_url, max_size=config.database_pool_size) as database,

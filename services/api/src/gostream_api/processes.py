@@ -9,9 +9,10 @@ from multiprocessing.process import BaseProcess
 
 import structlog
 
-from gostream_api.config import ApiConfig
+from gostream_api.config import METRICS_STEP, ApiConfig
 from gostream_api.server import CannotListenError
-from gostream_shared.lifecycle import stop_signal
+from gostream_shared.domain.errors import MisconfiguredError
+from gostream_shared.lifecycle import MISCONFIGURED, stop_signal
 
 _log = structlog.stdlib.get_logger("gostream.processes")
 
@@ -29,13 +30,21 @@ Target = Callable[[ApiConfig], None]
 async def supervise(config: ApiConfig, target: Target) -> None:
     """Keep `api_processes` processes running until SIGTERM or SIGINT, then let them stop gracefully.
 
-    Each serves its own metrics, on ports counted up from `metrics_port`. Raises CannotListenError.
+    Each serves its own metrics, on `metrics_port` and every METRICS_STEP ports above it. Raises
+    CannotListenError, and MisconfiguredError if a process ends with MISCONFIGURED: its log says why.
     """
+    kept: list[asyncio.Task[bool]] = []
     with _reserved_port(config.api_host, config.api_port) as port:
         async with stop_signal() as stop, asyncio.TaskGroup() as keepers:
             for number in range(config.api_processes):
-                own = {"api_port": port, "metrics_port": config.metrics_port and config.metrics_port + number}
-                keepers.create_task(_keep_running(config.model_copy(update=own), target, stop))
+                own = {
+                    "api_port": port,
+                    "metrics_port": config.metrics_port and config.metrics_port + METRICS_STEP * number,
+                }
+                keeping = _keep_running(config.model_copy(update=own), target, stop)
+                kept.append(keepers.create_task(keeping))
+        if not all(task.result() for task in kept):
+            raise MisconfiguredError("a process cannot start; its own log says why")
 
 
 def leave_with_parent(stop: asyncio.Event) -> None:
@@ -51,7 +60,8 @@ def leave_with_parent(stop: asyncio.Event) -> None:
         loop.add_reader(parent.sentinel, gone)
 
 
-async def _keep_running(config: ApiConfig, target: Target, stop: asyncio.Event) -> None:
+async def _keep_running(config: ApiConfig, target: Target, stop: asyncio.Event) -> bool:
+    """Until `stop` is set. False if the process cannot start as it is configured: that sets `stop`."""
     stopping = asyncio.create_task(stop.wait())
     try:
         while not stop.is_set():
@@ -61,11 +71,15 @@ async def _keep_running(config: ApiConfig, target: Target, stop: asyncio.Event) 
             await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
             if stop.is_set():
                 await _end(process, ended, config)
-                return
+                break
             _log.error("a process ended by itself", pid=process.pid, code=process.exitcode)
+            if process.exitcode == MISCONFIGURED:
+                stop.set()
+                return False
             await asyncio.wait((stopping,), timeout=RESTART_DELAY)
     finally:
         stopping.cancel()
+    return True
 
 
 async def _end(process: BaseProcess, ended: asyncio.Task[None], config: ApiConfig) -> None:
@@ -81,14 +95,14 @@ async def _end(process: BaseProcess, ended: asyncio.Task[None], config: ApiConfi
 @contextmanager
 def _reserved_port(host: str, port: int) -> Iterator[int]:
     """Hold the port without listening, so that whoever else wants it alone cannot have it."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET  # ApiConfig has removed brackets
     try:
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host.strip("[]"), port))  # fails when another server shares it already
+            probe.bind((host, port))  # fails when another server shares it already
         with socket.socket(family) as held:
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            held.bind((host.strip("[]"), port))
+            held.bind((host, port))
             yield int(held.getsockname()[1])
     except OSError:
         raise CannotListenError(host, port) from None

@@ -18,6 +18,7 @@ from gostream_api.interceptors.limits import ConcurrencyLimiter
 from gostream_api.interceptors.telemetry import TelemetryInterceptor
 from gostream_api.servicer import SERVICE
 from gostream_api.watch import WatchService
+from gostream_shared.config_types import join_address
 from gostream_shared.domain.errors import GoStreamError
 
 #: What every server of ours is given.
@@ -55,7 +56,7 @@ class CannotListenError(GoStreamError):
     """The address is taken, or not ours."""
 
     def __init__(self, host: str, port: int) -> None:
-        super().__init__(f"cannot listen on {host}:{port}: is something else there?")
+        super().__init__(f"cannot listen on {join_address(host, port)}: is something else there?")
 
 
 class ApiServer:
@@ -76,6 +77,8 @@ class ApiServer:
     ) -> None:
         # Unless it was meant, a second server on the port must fail, not take half of the calls.
         options = (*OPTIONS, ("grpc.so_reuseport", int(share_port)))
+        self.is_ready = True
+        self._is_started = False
         self._watches = watches
         self._health = health.aio.HealthServicer()
         self._limiter = ConcurrencyLimiter(max_calls=max_calls, max_streams=max_streams)
@@ -95,16 +98,15 @@ class ApiServer:
         )
 
     async def start(self, host: str, port: int) -> int:
-        """Listen, then report SERVING; answers the port. Raises CannotListenError."""
+        """Listen, then report SERVING if ready; returns the port. Raises CannotListenError."""
         try:
-            bound = self._server.add_insecure_port(f"{host}:{port}")
+            bound = self._server.add_insecure_port(join_address(host, port))
         except RuntimeError:
             raise CannotListenError(host, port) from None
-        for service in ("", SERVICE):
-            await self.report(service, is_serving=False)
+        await self._report_ready(is_ready=False)
         await self._server.start()
-        for service in ("", SERVICE):
-            await self.report(service, is_serving=True)
+        self._is_started = True
+        await self._report_ready(is_ready=self.is_ready)
         _log.info("serving", host=host, port=bound)
         return bound
 
@@ -124,6 +126,16 @@ class ApiServer:
             # Clients that watch our health keep those streams open to the last.
             tasks.create_task(self._server.stop(None))
         _log.info("stopped")
+
+    async def set_ready(self, *, is_ready: bool) -> None:
+        """Whether calls can be answered, for health from the start on."""
+        self.is_ready = is_ready
+        if self._is_started:
+            await self._report_ready(is_ready=is_ready)
+
+    async def _report_ready(self, *, is_ready: bool) -> None:
+        for service in ("", SERVICE):
+            await self.report(service, is_serving=is_ready)
 
     async def report(self, service: str, *, is_serving: bool) -> None:
         """What health answers for that name from now on; once the stop has begun it stays NOT_SERVING."""

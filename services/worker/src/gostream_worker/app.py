@@ -1,9 +1,10 @@
 """The composition root: what the worker is made of. Run it: `gostream-worker`."""
 
+import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -11,33 +12,66 @@ import aiohttp
 import structlog
 from imageio_ffmpeg import get_ffmpeg_exe
 
+from gostream_shared.cache.background import in_background
 from gostream_shared.cache.open import open_cache
+from gostream_shared.cache.start import check_redis
 from gostream_shared.db.database import PostgresDatabase
+from gostream_shared.db.schema import LOOK_INTERVAL, SchemaWatch
 from gostream_shared.lifecycle import run_service, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
 from gostream_shared.s3 import S3ObjectStore
+from gostream_shared.s3_start import check_store
 from gostream_worker.admission import SourceLimits
 from gostream_worker.attempts import Attempts
-from gostream_worker.concurrency import task_group
+from gostream_worker.concurrency import task_group, wait_at_most
 from gostream_worker.config import WorkerConfig
 from gostream_worker.consumer import Consumer
 from gostream_worker.early import end_lists
 from gostream_worker.edge import Edge, HttpEdge, NoEdge
 from gostream_worker.ffmpeg.encoder import Encoder
 from gostream_worker.ffmpeg.probe_at_hand import ProbeAtHand
-from gostream_worker.health import HealthServer
+from gostream_worker.health import ROOM_HEALTH, CannotListenError, HealthServer
 from gostream_worker.ladder import PROFILES
 from gostream_worker.removal import Removal
+from gostream_worker.room import Room
 from gostream_worker.transcode_service import Outside, Settings, TranscodeService
 from gostream_worker.workdir import WorkDirectory
+
+
+class Work:
+    """Consumes jobs as soon as the schema is the one that this release needs."""
+
+    def __init__(self, consumer: Consumer, schema: SchemaWatch, health: HealthServer) -> None:
+        self._consumer = consumer
+        self._schema = schema
+        self._health = health
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until `stop` is called and everything at work is settled or given back."""
+        while not await self._schema.is_current():
+            await wait_at_most(self._stopping, LOOK_INTERVAL)
+            if self._stopping.is_set():
+                return
+        await self._health.report(is_serving=True)
+        await self._consumer.run()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._consumer.stop()
+
 
 SUMMARY = "The worker of GoStream: turns uploads into adaptive HLS."
 _log = structlog.stdlib.get_logger("gostream.worker")
 
 
 @asynccontextmanager
-async def open_consumer(config: WorkerConfig) -> AsyncIterator[Consumer]:
-    """Open every resource and put the worker together. Raises BackendUnavailableError."""
+async def open_consumer(config: WorkerConfig, health: HealthServer) -> AsyncIterator["Work"]:
+    """Open every resource and put the worker together.
+
+    Raises BackendUnavailableError, BackendRefusedError, and MisconfiguredError for its directory.
+    """
+    await check_redis(config)
     with WorkDirectory.open(config.work_dir) as work:
         async with (
             PostgresDatabase.open(
@@ -48,6 +82,12 @@ async def open_consumer(config: WorkerConfig) -> AsyncIterator[Consumer]:
             _open_edge(config) as edge,
             ProbeAtHand.kept() as probe,
         ):
+            await check_store(config)
+            room = Room(
+                config.work_dir,
+                reserve=config.work_dir_reserve,
+                changed=lambda is_free: health.report(ROOM_HEALTH, is_serving=is_free),
+            )
             outside = Outside(
                 database=database,
                 store=store,
@@ -70,14 +110,18 @@ async def open_consumer(config: WorkerConfig) -> AsyncIterator[Consumer]:
                 partial(end_lists, store),
                 worker=f"{socket.gethostname()}:{os.getpid()}",
                 outage_patience=config.outage_patience,
+                found_full=room.found_full,
             )
-            yield Consumer(
+            consumer = Consumer(
                 database.pool,
                 transcode=attempts.transcode,
                 remove=Removal(database.videos, store).remove,
                 slots=config.worker_slots,
                 lease=config.job_lease,
+                has_room=lambda: room.is_free,
             )
+            async with in_background(room.run()):
+                yield Work(consumer, SchemaWatch(database.missing_migrations), health)
 
 
 @asynccontextmanager
@@ -103,18 +147,28 @@ def _settings(config: WorkerConfig) -> Settings:
 
 async def serve(config: WorkerConfig) -> None:
     """Work until SIGTERM or SIGINT, then give back what is at work."""
-    with serve_metrics(config.metrics_host, config.metrics_port):
+    with _metrics(config.metrics_host, config.metrics_port):
         async with (
             stop_signal() as stop,
-            open_consumer(config) as consumer,
             HealthServer.listening(config.worker_host, config.worker_port) as health,
+            open_consumer(config, health) as work,
             task_group() as tasks,
         ):
-            tasks.create_task(consumer.run())
+            tasks.create_task(work.run())
             await stop.wait()
             _log.info("stopping")
             await health.drain()
-            consumer.stop()
+            work.stop()
+
+
+@contextmanager
+def _metrics(host: str, port: int) -> Iterator[None]:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(serve_metrics(host, port))
+        except OSError:
+            raise CannotListenError(host, port) from None
+        yield
 
 
 def main() -> None:

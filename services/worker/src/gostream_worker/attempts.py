@@ -54,6 +54,7 @@ class Attempts:
         *,
         worker: str,
         outage_patience: timedelta,
+        found_full: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._pipeline = pipeline
@@ -61,6 +62,7 @@ class Attempts:
         self._end_early = end_early
         self._worker = worker
         self._outage_patience = outage_patience
+        self._found_full = found_full
 
     async def transcode(self, job: TranscodeJob) -> Verdict:
         """One delivery of a job. Cancelled, it forgives its attempt: the job was given back unharmed."""
@@ -131,6 +133,8 @@ class Attempts:
         """
         is_new = monotonic() - began >= GOOD_WORK
         _log.warning("attempt interrupted", error=str(error))
+        if isinstance(error, WorkerFullError):
+            self._found_full()
         try:
             outage = await self._database.videos.note_outage(encode, forgiven=not is_new)
             if outage < self._outage_patience and not (is_new and encode.tries >= MAX_TRIES):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -110,21 +111,34 @@ class LeasedQueries(Queries):
 
 
 class SlottedManager(QueueManager):
-    """A queue manager that claims nothing while all its slots are taken.
+    """A queue manager that claims nothing while all its slots are taken or there is no room.
 
     PgQueuer's own bound starts at two jobs per worker, and its limit per entrypoint is one for all workers.
     """
 
     slots = 1
+    has_room: Callable[[], bool] = staticmethod(lambda: True)
 
     def entrypoints_below_capacity_limits(self) -> set[QueueEntrypoint]:
-        return super().entrypoints_below_capacity_limits() if len(self.job_context) < self.slots else set()
+        return super().entrypoints_below_capacity_limits() if self._may_claim() else set()
+
+    def _may_claim(self) -> bool:
+        return len(self.job_context) < self.slots and self.has_room()
 
     async def _effective_dequeue_timeout(self, dequeue_timeout: timedelta) -> timedelta:
-        """While all slots are taken PgQueuer would look ten times a second at the jobs that wait."""
-        if len(self.job_context) >= self.slots:
+        """While nothing may be claimed PgQueuer would look ten times a second at the jobs that wait."""
+        if not self._may_claim():
             return min(dequeue_timeout, _FULL_PAUSE)
         return await super()._effective_dequeue_timeout(dequeue_timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """One kind of job: the work, how many at once, and whether one more may be claimed now."""
+
+    handler: Handler
+    slots: int
+    has_room: Callable[[], bool]
 
 
 class Consumer:
@@ -138,11 +152,12 @@ class Consumer:
         remove: Callable[[RemoveJob], Awaitable[Verdict]],
         slots: int,
         lease: timedelta,
+        has_room: Callable[[], bool] = lambda: True,
     ) -> None:
         self._pool = pool
-        self._kinds: dict[str, tuple[Handler, int]] = {
-            TRANSCODE: (_reading(transcode_job, transcode), slots),
-            REMOVE: (_reading(remove_job, remove), _REMOVALS),
+        self._kinds = {
+            TRANSCODE: _Kind(_reading(transcode_job, transcode), slots, has_room),
+            REMOVE: _Kind(_reading(remove_job, remove), _REMOVALS, lambda: True),
         }
         self._lease = lease
         self._stopping = asyncio.Event()
@@ -152,8 +167,8 @@ class Consumer:
     async def run(self) -> None:
         """Consume until `stop` is called and everything at work is settled or given back."""
         async with task_group() as tasks:
-            for entrypoint, (handler, slots) in self._kinds.items():
-                tasks.create_task(self._keep_consuming(entrypoint, handler, slots), name=entrypoint)
+            for entrypoint, kind in self._kinds.items():
+                tasks.create_task(self._keep_consuming(entrypoint, kind), name=entrypoint)
 
     def stop(self) -> None:
         """Claim nothing more, and give back what is at work: other workers get it at once."""
@@ -163,10 +178,10 @@ class Consumer:
         for task in self._running:
             task.cancel()
 
-    async def _keep_consuming(self, entrypoint: str, handler: Handler, slots: int) -> None:
+    async def _keep_consuming(self, entrypoint: str, kind: "_Kind") -> None:
         """A manager that lost the database settles what it can and ends; a new one takes its place."""
         while not self._stopping.is_set():
-            manager = self._manager(entrypoint, handler, slots)
+            manager = self._manager(entrypoint, kind)
             self._managers[entrypoint] = manager
             try:
                 await manager.run(
@@ -180,13 +195,13 @@ class Consumer:
                 _log.warning("queue lost", entrypoint=entrypoint, error=str(error) or type(error).__name__)
                 await wait_at_most(self._stopping, backoff(0))
 
-    def _manager(self, entrypoint: str, handler: Handler, slots: int) -> QueueManager:
+    def _manager(self, entrypoint: str, kind: "_Kind") -> QueueManager:
         manager = SlottedManager(LeasedQueries(self._pool))
-        manager.slots = slots
+        manager.slots, manager.has_room = kind.slots, kind.has_room
 
         @manager.entrypoint(entrypoint, accepts_context=False)
         async def deliver(job: Job) -> None:
-            await self._deliver(handler(job.payload or b""))
+            await self._deliver(kind.handler(job.payload or b""))
 
         return manager
 

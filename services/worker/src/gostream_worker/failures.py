@@ -100,7 +100,7 @@ class ProcessingFailedError(GoStreamError):
 
 
 class WorkerFullError(GoStreamError):
-    """The worker's disk is full: not the video's fault, and soon over."""
+    """The work directory cannot be written: not the video's fault, and another worker may have room."""
 
-    def __init__(self) -> None:
-        super().__init__("the worker's disk is full")
+    def __init__(self, cause: str = "the worker's disk is full") -> None:
+        super().__init__(cause)

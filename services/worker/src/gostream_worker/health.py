@@ -9,7 +9,11 @@ from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from gostream_shared.config_types import join_address
 from gostream_shared.domain.errors import GoStreamError
+
+#: A name that health answers for: SERVING while WORK_DIR has room for one more encode.
+ROOM_HEALTH = "gostream.worker.Room"
 
 _log = structlog.stdlib.get_logger("gostream.health")
 
@@ -17,9 +21,15 @@ _log = structlog.stdlib.get_logger("gostream.health")
 class CannotListenError(GoStreamError):
     """The address is taken, or not ours."""
 
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(f"cannot listen on {join_address(host, port)}: is something else there?")
+
 
 class HealthServer:
-    """Says whether this worker has started and is not stopping; a lost queue is no reason to end it."""
+    """NOT_SERVING until the worker can do its work, and from the moment that it stops.
+
+    A lost queue is no reason to end it. ROOM_HEALTH is a name of its own.
+    """
 
     def __init__(self, servicer: health.aio.HealthServicer) -> None:
         self._servicer = servicer
@@ -27,22 +37,27 @@ class HealthServer:
     @classmethod
     @asynccontextmanager
     async def listening(cls, host: str, port: int) -> AsyncIterator[Self]:
-        """Listen and report SERVING until the block is left. Raises CannotListenError."""
+        """Listen until the block is left. Raises CannotListenError."""
         servicer = health.aio.HealthServicer()
         server = aio.server(options=(("grpc.so_reuseport", 0),))
         health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
         reflection.enable_server_reflection((health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         try:
-            bound = server.add_insecure_port(f"{host}:{port}")
+            bound = server.add_insecure_port(join_address(host, port))
         except RuntimeError:
-            raise CannotListenError(f"cannot listen on {host}:{port}: is something else there?") from None
-        await servicer.set("", health_pb2.HealthCheckResponse.SERVING)
+            raise CannotListenError(host, port) from None
+        await servicer.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
         await server.start()
         _log.info("serving", host=host, port=bound)
         try:
             yield cls(servicer)
         finally:
             await server.stop(grace=1)
+
+    async def report(self, service: str = "", *, is_serving: bool) -> None:
+        """What health answers for that name from now on; once the worker drains it stays NOT_SERVING."""
+        statuses = health_pb2.HealthCheckResponse
+        await self._servicer.set(service, statuses.SERVING if is_serving else statuses.NOT_SERVING)
 
     async def drain(self) -> None:
         """Report NOT_SERVING from now on."""

@@ -16,6 +16,9 @@ ENCODER_SPEED = Histogram(
     "Media seconds encoded per second.",
     buckets=(0.25, 0.5, 1, 2, 4, 8, 16, 32),
 )
+HAS_ROOM = Gauge(
+    "gostream_worker_has_room", "1 while WORK_DIR has room for an encode; at 0 no job is claimed."
+)
 UPLOADED_BYTES = Counter("gostream_worker_uploaded_bytes_total", "Bytes put into the object store.")
 REMOVED_OBJECTS = Counter("gostream_worker_removed_objects_total", "Objects removed from the store.")
 EDGE_REFRESHES = Counter(

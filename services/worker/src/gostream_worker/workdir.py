@@ -12,6 +12,9 @@ from typing import Self
 
 import structlog
 
+from gostream_shared.domain.errors import MisconfiguredError
+from gostream_worker.failures import WorkerFullError
+
 _log = structlog.stdlib.get_logger("gostream.workdir")
 _LOCK = ".lock"
 _UNLOCKED = ".unlocked"
@@ -29,13 +32,17 @@ class WorkDirectory:
         """Make it, remove those of workers that are dead, and remove it in the end.
 
         Who is alive holds a lock on a file in its directory, which the kernel gives up with the process.
+        Raises MisconfiguredError if nothing can be written there.
         """
-        base.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = Path(tempfile.mkdtemp(prefix="worker-", dir=base))
-        lock = _lock(path / _UNLOCKED)
-        (path / _UNLOCKED).rename(path / _LOCK)  # others look at it only now
         try:
-            _sweep(base, own=path)
+            base.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _sweep(base)  # before the first file: what the dead left may fill the disk
+            path = Path(tempfile.mkdtemp(prefix="worker-", dir=base))
+            lock = _lock(path / _UNLOCKED)
+            (path / _UNLOCKED).rename(path / _LOCK)  # others look at it only now
+        except OSError as error:
+            raise MisconfiguredError(f"WORK_DIR {base} cannot be used: {error.strerror}") from error
+        try:
             yield cls(path)
         finally:
             shutil.rmtree(path, ignore_errors=True)
@@ -43,8 +50,11 @@ class WorkDirectory:
 
     @asynccontextmanager
     async def attempt(self) -> AsyncIterator[Path]:
-        """A directory for one attempt, removed whatever happens."""
-        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="attempt-", dir=self._path))
+        """A directory for one attempt, removed whatever happens. Raises WorkerFullError."""
+        try:
+            folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="attempt-", dir=self._path))
+        except OSError as error:  # full, read-only, or removed by somebody
+            raise WorkerFullError(f"the work directory cannot be written: {error.strerror}") from error
         try:
             yield folder
         finally:
@@ -61,9 +71,9 @@ def _lock(path: Path) -> int:
     return descriptor
 
 
-def _sweep(base: Path, *, own: Path) -> None:
+def _sweep(base: Path) -> None:
     for path in base.glob("worker-*"):
-        if path == own or not (path / _LOCK).exists():  # another one, between its mkdir and its lock
+        if not (path / _LOCK).exists():  # another one, between its mkdir and its lock
             continue
         try:
             lock = _lock(path / _LOCK)

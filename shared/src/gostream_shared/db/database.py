@@ -4,14 +4,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Self, cast
+from urllib.parse import urlsplit
 
 import asyncpg
 from pgqueuer.queries import Queries
 
 from gostream_shared.db.epochs import PostgresEpochs
-from gostream_shared.db.errors import database_errors
+from gostream_shared.db.errors import BACKEND, connecting_errors, database_errors
 from gostream_shared.db.outbox import PostgresOutbox
+from gostream_shared.db.schema import missing_migrations
 from gostream_shared.db.videos import PostgresVideoRepository
+from gostream_shared.observability.causes import name_server
 from gostream_shared.queue import PgQueuerJobQueue
 
 #: Seconds that one statement may take; a caller's own deadline cancels it earlier.
@@ -40,8 +43,13 @@ class PostgresDatabase:
     @classmethod
     @asynccontextmanager
     async def open(cls, url: str, *, min_size: int = 1, max_size: int = 10) -> AsyncIterator[Self]:
-        """Connect and check. Raises BackendUnavailableError when the database does not answer in 10 s."""
-        async with database_errors(10):
+        """Connect and check.
+
+        Raises BackendUnavailableError if the database does not answer in 10 s, and BackendRefusedError if it
+        refuses the user, the password or the database's name.
+        """
+        name_server(BACKEND, _server(url))
+        async with connecting_errors(10):
             pool = await asyncpg.create_pool(
                 url,
                 min_size=min_size,
@@ -77,3 +85,14 @@ class PostgresDatabase:
         """Raises BackendUnavailableError when the database does not answer within 2 s."""
         async with database_errors(2):
             await self.pool.fetchval("SELECT 1")
+
+    async def missing_migrations(self) -> list[str]:
+        """What this release needs and the database lacks. Raises BackendUnavailableError."""
+        async with database_errors(STATEMENT_TIMEOUT):
+            return await missing_migrations(self.pool, timeout=STATEMENT_TIMEOUT)
+
+
+def _server(url: str) -> str:
+    """Host, port and name of the database that the URL leads to: no user, no password."""
+    parts = urlsplit(url)
+    return f"{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -122,11 +122,23 @@ class QueueFullError(GoStreamError):
 
 
 class BackendUnavailableError(GoStreamError):
-    """The database or the object store did not answer; trying again later can help."""
+    """The database or the object store did not answer; trying again later can help.
 
-    def __init__(self, backend: str) -> None:
+    `cause` is for operators: it may quote a driver, and never reaches a client.
+    """
+
+    def __init__(self, backend: str, cause: str = "") -> None:
         super().__init__(f"the {backend} does not answer; try again later")
         self.backend = backend
+        self.cause = cause
+
+
+class BackendRefusedError(BackendUnavailableError):
+    """A backend refuses this service as it is configured: waiting does not help, so a start ends with it."""
+
+
+class MisconfiguredError(GoStreamError):
+    """Something that the configuration names cannot be used; a start ends with this sentence."""
 
 
 class FenceLostError(GoStreamError):

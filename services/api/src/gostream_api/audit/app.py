@@ -9,7 +9,8 @@ from pydantic import Field, field_validator
 from gostream_api.audit.auditor import Auditor
 from gostream_api.audit.feed import change_feed
 from gostream_api.audit.replicas import Replicas
-from gostream_shared.config import Config, Duration, Port
+from gostream_shared.config import Config
+from gostream_shared.config_types import Duration, ListenPort, parse_host
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.errors import BackendUnavailableError, GoStreamError
 from gostream_shared.lifecycle import run_configured, service_parser, stop_signal
@@ -30,17 +31,21 @@ class AuditConfig(Config):
         description="replicas, host:port with commas between; a name stands for all of its addresses",
     )
     audit_tolerance: Duration = Field(
-        timedelta(seconds=3), description="age beyond which an older version is an inconsistency"
+        timedelta(seconds=3),
+        ge=timedelta(0),
+        le=timedelta(hours=1),
+        description="age beyond which an older version is an inconsistency",
     )
-    metrics_port: Port = Field(9104, description="port of the Prometheus endpoint; 0 = a free one")
+    metrics_port: ListenPort = Field(9104, description="port of the Prometheus endpoint; 0 = a free one")
 
     @field_validator("gostream_api_addr")
     @classmethod
     def _addresses(cls, text: str) -> str:
         for name in text.split(","):
             host, _, port = name.strip().rpartition(":")
-            if not host or not port.isdecimal():
+            if not host or not port.isdecimal() or not 0 < int(port) <= 65535:
                 raise ValueError("must be host:port, or several with commas between")
+            parse_host(host)
         return text
 
     @property

@@ -1,0 +1,160 @@
+"""What an operator sees when a backend refuses the API, or when its schema is not migrated."""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from gostream.v1.video_service_pb2 import CreateVideoRequest, TriggerProcessRequest
+from gostream_api.servicer import SERVICE
+from gostream_devstack.postgres import ROLE, Postgres
+from gostream_devstack.seaweedfs import SeaweedFS
+from gostream_shared.db.migrate import migrate
+from gostream_shared.domain.errors import BackendRefusedError, BackendUnavailableError
+
+EMPTY = "test_not_migrated"
+
+
+@pytest.fixture
+async def empty_url(postgres_server: Postgres) -> AsyncIterator[str]:
+    """A database without a table."""
+    postgres_server.execute(f"CREATE DATABASE {EMPTY} OWNER {ROLE}")
+    yield postgres_server.url_of(EMPTY)
+    postgres_server.execute(f"DROP DATABASE {EMPTY} WITH (FORCE)")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "cause"),
+    [
+        (r":[^:@]+@", ":wrong@", r"InvalidPasswordError \(SQLSTATE 28P01\)"),
+        (r"/[^/]+$", "/nowhere", r"/nowhere: InvalidCatalogNameError \(SQLSTATE 3D000\)"),
+        (r"$", "?sslmode=require", "rejected SSL upgrade"),
+        (r"$", "?no_such_option=1", r"SQLSTATE 42704"),
+    ],
+)
+async def test_database_that_refuses_ends_the_start(
+    start_api: Any, environment: dict[str, str], pattern: str, replacement: str, cause: str
+) -> None:
+    url = re.sub(pattern, replacement, environment["DATABASE_URL"], count=1)
+
+    with pytest.raises(BackendRefusedError) as refused:
+        await start_api(DATABASE_URL=url)
+
+    assert re.search(cause, refused.value.cause)
+    assert str(refused.value) == "the database does not answer; try again later"  # what a client would see
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:1", "nowhere.invalid"])
+async def test_database_out_of_reach_is_no_refusal(start_api: Any, host: str) -> None:
+    with pytest.raises(BackendUnavailableError) as unavailable:
+        await start_api(DATABASE_URL=f"postgresql://ann:hunter2@{host}/videos")
+
+    assert not isinstance(unavailable.value, BackendRefusedError)
+    assert unavailable.value.cause.startswith(f"{host}/videos: ")
+    assert "hunter2" not in unavailable.value.cause
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"S3_ACCESS_KEY": "nobody"}, "GetObject: InvalidAccessKeyId"),
+        ({"S3_SECRET_KEY": "wrong"}, "GetObject: SignatureDoesNotMatch"),
+        ({"S3_BUCKET": "no-such-bucket"}, "the bucket's name is wrong"),
+        ({"REDIS_PASSWORD": "wrong"}, "AuthenticationError: invalid username-password"),
+        ({"REDIS_PASSWORD": ""}, "AuthenticationError: Authentication required"),
+        ({"REDIS_DB": "9999"}, "DB index is out of range"),
+    ],
+)
+async def test_backend_that_refuses_ends_the_start(
+    start_api: Any, changes: dict[str, str], cause: str
+) -> None:
+    with pytest.raises(BackendRefusedError) as refused:
+        await start_api(**changes)
+
+    assert cause in refused.value.cause
+
+
+async def test_store_that_is_down_ends_no_start(start_api: Any) -> None:
+    api = await start_api(S3_ENDPOINT_URL="http://127.0.0.1:1", REDIS_PORT="1")
+
+    assert await serving(api)
+
+
+async def test_loopback_store_is_reached_without_the_proxy(
+    start_api: Any, refused: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.setenv("no_grpc_proxy", "127.0.0.1")  # for this test's own client
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    api = await start_api()
+    video = (await api.create()).video
+
+    refusal = await refused(api.stub.TriggerProcess(TriggerProcessRequest(id=video.id), timeout=60))
+
+    assert refusal.reason == "SOURCE_NOT_UPLOADED"
+
+
+async def test_health_waits_for_the_migration(
+    start_api: Any, refused: Any, eventually: Any, empty_url: str
+) -> None:
+    api = await start_api(DATABASE_URL=empty_url)
+
+    assert not await serving(api)
+    assert not await serving(api, SERVICE)
+    refusal = await refused(api.stub.CreateVideo(CreateVideoRequest(title="x"), timeout=30))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "BACKEND_UNAVAILABLE")
+    await migrate(empty_url)
+    await eventually(lambda: serving(api))
+    await api.create()
+
+
+async def test_older_schema_is_not_served(start_api: Any, database_url: str) -> None:
+    await change(database_url, "DELETE FROM gostream_migrations WHERE name LIKE '0006%'")
+
+    assert not await serving(await start_api())
+
+
+async def test_newer_schema_is_served(start_api: Any, database_url: str) -> None:
+    await change(
+        database_url, "INSERT INTO gostream_migrations (name) VALUES ('9999_of_the_next_release.sql')"
+    )
+
+    assert await serving(await start_api())
+
+
+async def test_cause_of_a_failure_is_logged(
+    start_api: Any, refused: Any, object_store_server: SeaweedFS, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api = await start_api()
+    video_id = await api.uploaded()
+    object_store_server.stop()
+    try:
+        refusal = await refused(api.stub.TriggerProcess(TriggerProcessRequest(id=video_id), timeout=60))
+    finally:
+        object_store_server.start()
+
+    said = capsys.readouterr()
+    logged = said.out + said.err
+    assert f"server={object_store_server.endpoint_url}" in logged
+    assert "EndpointConnectionError" in logged
+    assert refusal.message == "the object store does not answer; try again later"
+
+
+async def serving(api: Any, service: str = "") -> bool:
+    health: Any = health_pb2_grpc.HealthStub(api.channel)
+    reply = await health.Check(health_pb2.HealthCheckRequest(service=service), timeout=30)
+    return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+async def change(url: str, sql: str) -> None:
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close()

@@ -1,0 +1,53 @@
+"""Variables that look like ours and that no service reads: a misspelt name must not pass in silence."""
+
+import difflib
+import re
+from collections.abc import Mapping
+
+#: Every variable of every service and client: what one of them does not read another may.
+KNOWN = frozenset(
+    """
+    API_HOST API_PORT API_PROCESSES AUDIT_TOLERANCE CDN_BASE_URL CDN_REFRESH_SECRET CDN_REFRESH_URL
+    DATABASE_POOL_SIZE DATABASE_URL ENCODER_MEMORY_BYTES FFMPEG_PATH GOSTREAM_API_ADDR JOB_LEASE LOG_FORMAT
+    LOG_LEVEL MAX_CONCURRENT_RPCS MAX_WATCHES METRICS_HOST METRICS_PORT OUTAGE_PATIENCE QUEUE_LIMIT REDIS_DB
+    REDIS_HOST REDIS_PASSWORD REDIS_PORT REDIS_TTL S3_ACCESS_KEY S3_BUCKET S3_ENDPOINT_URL
+    S3_PUBLIC_ENDPOINT_URL S3_REGION S3_SECRET_KEY SCHEDULING SHUTDOWN_DELAY SHUTDOWN_GRACE SOURCE_MAX_BYTES
+    SOURCE_MAX_COPIED_BYTES SOURCE_MAX_DURATION UPLOAD_URL_TTL WORKER_HOST WORKER_PORT WORKER_SLOTS WORK_DIR
+    WORK_DIR_RESERVE
+    """.split()  # noqa: SIM905 - a page of quotation marks
+)
+#: Names that begin like this are meant for us.
+_OURS = (
+    "AUDIT_",
+    "AUTH_",
+    "CDN_",
+    "DATABASE_",
+    "ENCODER_",
+    "OUTAGE_",
+    "REDIS_",
+    "S3_",
+    "UPLOAD_",
+    "WORK_DIR_",
+)
+#: Other names are only named if they are as near as this to one of ours (difflib's ratio).
+_NEAR = 0.85
+_KUBERNETES = re.compile(r".*_SERVICE_(HOST|PORT(_.*)?)|.*_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?")
+
+
+def doubtful(environment: Mapping[str, str]) -> list[str]:
+    """A sentence for each variable that is set in vain."""
+    return [sentence for name in sorted(environment) if (sentence := _doubt(name, environment))]
+
+
+def _doubt(name: str, environment: Mapping[str, str]) -> str | None:
+    plain = name.removesuffix("_FILE")
+    if plain in KNOWN:
+        both = name != plain and environment[name] and environment.get(plain)
+        return f"{name} is not read, because {plain} is set" if both else None
+    if _KUBERNETES.fullmatch(name) or re.match(r"(tcp|udp|sctp)://", environment[name]):
+        return None  # set for every Service of the namespace
+    close = difflib.get_close_matches(plain, KNOWN, n=1, cutoff=0.6 if plain.startswith(_OURS) else _NEAR)
+    if not close and not plain.startswith(_OURS):
+        return None
+    hint = f"; did you mean {close[0]}{name[len(plain) :]}?" if close else ""
+    return f"{name} is not a variable of GoStream{hint}"

@@ -1,0 +1,162 @@
+"""The kinds of value that a variable can have. Each refuses what can never work, in one sentence."""
+
+import ipaddress
+import re
+from datetime import timedelta
+from typing import Annotated, Literal
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+#: Bytes that one PUT of S3 can upload: the largest source, because an upload is one PUT.
+SINGLE_PUT_LIMIT = 5 * 1024**3
+#: How long a presigned URL can be valid (Signature Version 4).
+PRESIGNED_LIMIT = timedelta(days=7)
+
+_DURATION = re.compile(r"(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+(?:\.[0-9]+)?)s)?")
+_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9._])?")
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}")
+_REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_KUBERNETES_LINK = re.compile(r"(tcp|udp|sctp)://.*")
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+
+def parse_duration(text: object) -> object:
+    """`5m`, `90s`, `1h30m` as a timedelta. Raises ValueError for other text."""
+    if not isinstance(text, str):
+        return text
+    match = _DURATION.fullmatch(text)
+    if not match or not text:
+        raise ValueError("must be a duration such as 5m, 90s or 1h30m")
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    try:
+        return timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    except OverflowError:
+        raise ValueError("is longer than any duration that makes sense") from None
+
+
+def format_duration(value: timedelta) -> str:
+    """As it is written in the environment: `5m` rather than `300s`."""
+    minutes, seconds = divmod(value.total_seconds(), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    parts = [(hours, "h"), (minutes, "m"), (seconds, "s")]
+    return "".join(f"{number:g}{unit}" for number, unit in parts if number) or "0s"
+
+
+def parse_host(text: str) -> str:
+    """A host name or an address, without the brackets of IPv6. Raises ValueError."""
+    if "://" in text:
+        raise ValueError("must be a host name or an address, without a scheme such as redis:// or http://")
+    host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if ":" in host or re.fullmatch(r"[0-9.]+", host):
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            hint = " (its port is a variable of its own)" if re.fullmatch(r"[^:]+:[0-9]+", host) else ""
+            raise ValueError(f"must be a host name or an address{hint}") from None
+    elif len(host) > 253 or not _HOST_NAME.fullmatch(host):
+        raise ValueError("must be a host name or an address")
+    return host
+
+
+def join_address(host: str, port: int) -> str:
+    """`host:port`, with the brackets that an IPv6 address needs."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _port_text(text: object) -> object:
+    if isinstance(text, str) and _KUBERNETES_LINK.fullmatch(text):
+        raise ValueError(
+            "is a link that Kubernetes sets for a Service of that name; set the variable to a number in the "
+            "pod's env, or enableServiceLinks: false"
+        )
+    return text
+
+
+def _http_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise ValueError("must be an http or https URL with a port between 1 and 65535") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or _CONTROL.search(text) or " " in text:
+        raise ValueError("must be an http or https URL")
+    if port == 0:
+        raise ValueError("must be an http or https URL with a port between 1 and 65535")
+    if parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("must be a URL without user, query and fragment")
+    parse_host(parts.hostname)
+    return text.rstrip("/")
+
+
+def _database_url(secret: SecretStr) -> SecretStr:
+    """The messages never quote the URL: a password is part of it."""
+    text = secret.get_secret_value()
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise ValueError("must be a URL, postgresql://user:password@host:port/name") from None
+    if parts.scheme not in ("postgresql", "postgres") or not text.startswith(f"{parts.scheme}://"):
+        raise ValueError("must be a URL, postgresql://user:password@host:port/name")
+    authority = parts.netloc.rpartition("@")[2]
+    if parts.fragment or "@" in parts.path or "@" in parts.netloc.rpartition("@")[0]:
+        raise ValueError("must have its user and password percent-encoded: @ is %40, # is %23, / is %2F")
+    for address in authority.split(","):
+        _check_address(address)
+    mode = dict(parse_qsl(parts.query)).get("sslmode", "prefer")
+    if mode not in _SSL_MODES:
+        raise ValueError(f"must have an sslmode of {', '.join(_SSL_MODES)}")
+    return secret
+
+
+def _check_address(address: str) -> None:
+    """Of one of the hosts of a database URL. One that is empty or a path is a socket's."""
+    host, _, port = address.rpartition(":") if re.search(r":[^\]]*$", address) else (address, "", "")
+    if port and not (re.fullmatch(r"[0-9]{1,5}", port) and 0 < int(port) <= 65535):
+        raise ValueError("must have a port between 1 and 65535")
+    if host and not host.startswith(("/", "%2F", "%2f")):
+        parse_host(host)
+
+
+def _bucket(text: str) -> str:
+    if not _BUCKET.fullmatch(text):
+        raise ValueError("must be a bucket's name: 3 to 255 letters, digits, dots, dashes and underscores")
+    return text
+
+
+def _region(text: str) -> str:
+    if not _REGION.fullmatch(text):
+        raise ValueError("must be a region's name such as us-east-1")
+    return text
+
+
+def _printable(secret: SecretStr) -> SecretStr:
+    if _CONTROL.search(secret.get_secret_value()):
+        raise ValueError("must not contain line breaks or other control characters")
+    return secret
+
+
+def _upper(text: object) -> object:
+    return text.upper() if isinstance(text, str) else text
+
+
+def lowered(text: object) -> object:
+    """For variables whose values are words: `JSON` is `json`."""
+    return text.lower() if isinstance(text, str) else text
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url), AfterValidator(_printable)]
+Host = Annotated[str, AfterValidator(parse_host)]
+#: Of a server that is called.
+Port = Annotated[int, Field(ge=1, le=65535), BeforeValidator(_port_text)]
+#: Of a server of our own; 0 = a free one.
+ListenPort = Annotated[int, Field(ge=0, le=65535), BeforeValidator(_port_text)]
+Bucket = Annotated[str, AfterValidator(_bucket)]
+Region = Annotated[str, AfterValidator(_region)]
+#: A password or key that travels in a header or a command.
+Secret = Annotated[SecretStr, AfterValidator(_printable)]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
+LogFormat = Annotated[Literal["json", "console"], BeforeValidator(lowered)]
