@@ -42,5 +42,8 @@ class ApiConfig(ReadConfig):
     scheduling: Scheduling = Field("normal", description=_SCHEDULING)
     source_max_bytes: int = Field(5 * 1024**3, gt=0, description="largest upload accepted")
     upload_url_ttl: Duration = Field(timedelta(hours=1), description="how long an upload URL works")
+    upload_size_required: bool = Field(
+        True, description="CreateVideo needs size_bytes; without, an upload URL admits any size"
+    )
     queue_limit: int = Field(1000, gt=0, description="waiting encodes beyond which TriggerProcess is refused")
     max_watches: int = Field(5000, gt=0, description="open WatchVideo streams beyond which more are refused")

@@ -16,6 +16,7 @@ from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.lifecycle import run_service, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
 from gostream_shared.s3 import S3ObjectStore
+from gostream_worker.abandoned import Abandoned
 from gostream_worker.admission import SourceLimits
 from gostream_worker.attempts import Attempts
 from gostream_worker.concurrency import task_group
@@ -71,13 +72,17 @@ async def open_consumer(config: WorkerConfig) -> AsyncIterator[Consumer]:
                 worker=f"{socket.gethostname()}:{os.getpid()}",
                 outage_patience=config.outage_patience,
             )
-            yield Consumer(
-                database.pool,
-                transcode=attempts.transcode,
-                remove=Removal(database.videos, store).remove,
-                slots=config.worker_slots,
-                lease=config.job_lease,
-            )
+            abandoned = Abandoned(database, cache.announcer, patience=config.upload_patience)
+            async with task_group() as chores:
+                chores.create_task(abandoned.run())
+                yield Consumer(
+                    database.pool,
+                    transcode=attempts.transcode,
+                    remove=Removal(database.videos, store).remove,
+                    slots=config.worker_slots,
+                    lease=config.job_lease,
+                )
+                abandoned.stop()
 
 
 @asynccontextmanager

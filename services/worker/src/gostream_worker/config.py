@@ -32,6 +32,10 @@ class WorkerConfig(Config):
     job_lease: Duration = Field(
         timedelta(seconds=6), description="silence after which another worker takes a job over"
     )
+    upload_patience: Duration = Field(
+        timedelta(hours=24),
+        description="a video still without TriggerProcess so long after its upload URL expired is deleted",
+    )
     outage_patience: Duration = Field(
         timedelta(minutes=30), description="how long an outage is waited for before a video fails"
     )

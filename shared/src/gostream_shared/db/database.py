@@ -11,6 +11,7 @@ from pgqueuer.queries import Queries
 from gostream_shared.db.epochs import PostgresEpochs
 from gostream_shared.db.errors import database_errors
 from gostream_shared.db.outbox import PostgresOutbox
+from gostream_shared.db.uploads import PostgresUploads
 from gostream_shared.db.videos import PostgresVideoRepository
 from gostream_shared.queue import PgQueuerJobQueue
 
@@ -25,6 +26,7 @@ class PostgresTransaction:
     """One open transaction: what is written and enqueued through it commits together."""
 
     videos: PostgresVideoRepository
+    uploads: PostgresUploads
     jobs: PgQueuerJobQueue
 
 
@@ -70,6 +72,7 @@ class PostgresDatabase:
             plain = cast("asyncpg.Connection", connection)
             yield PostgresTransaction(
                 videos=PostgresVideoRepository(connection, timeout=STATEMENT_TIMEOUT),
+                uploads=PostgresUploads(connection, timeout=STATEMENT_TIMEOUT),
                 jobs=PgQueuerJobQueue(Queries.from_asyncpg_connection(plain)),
             )
 
