@@ -145,7 +145,8 @@ def _make_videos(address: str) -> list[str]:
     with grpc.insecure_channel(address) as channel, ThreadPoolExecutor(8) as pool:
         create = VideoServiceStub(channel).CreateVideo
         requests = [
-            CreateVideoRequest(title=f"video number {number}", user_id="bench") for number in range(VIDEOS)
+            CreateVideoRequest(title=f"video number {number}", user_id="bench", size_bytes=4)
+            for number in range(VIDEOS)
         ]
         return [reply.video.id for reply in pool.map(lambda each: create(each, timeout=30), requests)]
 

@@ -10,6 +10,7 @@ from gostream_cli.transfer import ATTEMPTS, SourceFile, put
 
 from .fakes import Answer, Store, cut_connection, never_answer, s3_error
 
+EXISTS = s3_error(412, "PreconditionFailed", "At least one of the preconditions did not hold")
 SIZE = 3 * (1 << 20) + 17
 
 
@@ -110,6 +111,21 @@ async def test_a_refusal_comes_before_the_body_is_sent(store: Store, source: Sou
     with pytest.raises(CliError):
         await send(store, source, on_sent=counts.append)
     assert not any(counts)
+
+
+async def test_a_source_that_exists_is_not_replaced(store: Store, source: SourceFile) -> None:
+    store.answers.append(EXISTS)
+    with pytest.raises(CliError, match="a source was uploaded for this video before") as caught:
+        await send(store, source)
+    assert store.puts == 1
+    assert caught.value.exit_code is ExitCode.FAILED
+
+
+async def test_an_upload_whose_confirmation_is_lost_has_succeeded(store: Store, source: SourceFile) -> None:
+    counts: list[int] = []
+    store.answers.extend([cut_connection, EXISTS])
+    retries = await send(store, source, on_sent=counts.append)
+    assert (len(retries), store.puts, counts[-1]) == (1, 2, SIZE)
 
 
 async def test_an_expired_url_is_called_so(store: Store, source: SourceFile) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import hashlib
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from gostream_devstack.seaweedfs import SeaweedFS
 from gostream_shared.config import Config, load
 from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.s3 import S3ObjectStore
-from gostream_shared.storage import ObjectNotFoundError, ObjectReplacedError
+from gostream_shared.storage import ObjectNotFoundError, ObjectReplacedError, PresignedUpload
 
 
 def config_of(server: SeaweedFS, **changes: str) -> Config:
@@ -168,27 +168,66 @@ async def test_a_prefix_is_listed_whole_and_removed_whole(store: S3ObjectStore, 
     assert [entry async for entry in store.list(bucket.prefix)] == []
 
 
-async def test_a_presigned_upload_admits_what_it_was_signed_for_and_nothing_else(
-    store: S3ObjectStore, bucket: Bucket
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "video/mp4",
+        "application/octet-stream",
+        "video/webm;codecs=vp9,opus",
+        'video/mp4;codecs="avc1.42E01E, mp4a.40.2"',
+    ],
+)
+async def test_a_presigned_upload_admits_what_it_was_signed_for_once(
+    store: S3ObjectStore, bucket: Bucket, content_type: str
 ) -> None:
-    key = f"{bucket.prefix}upload"
+    key = f"{bucket.prefix}upload-{hashlib.sha256(content_type.encode()).hexdigest()}"
     upload = await store.presign_upload(
-        key, content_type="video/mp4", size_bytes=5, expires_in=timedelta(minutes=1)
+        key, content_type=content_type, size_bytes=5, expires_in=timedelta(minutes=1)
+    )
+    headers = dict(upload.headers)
+    assert headers == {"Content-Type": content_type, "If-None-Match": "*"}
+
+    assert await send(upload, b"123456", headers) == 403
+    assert await send(upload, b"12345", headers | {"Content-Type": "text/html"}) == 403
+    assert await send(upload, b"12345", headers | {"If-None-Match": '"x"'}) == 403
+    assert await send(upload, b"12345", {"Content-Type": content_type}) == 403
+    assert await send(upload, b"12345", headers) == 200
+    assert await send(upload, b"54321", headers) == 412
+    assert await store.get(key) == b"12345"
+
+
+async def test_of_many_uploads_at_once_one_succeeds(store: S3ObjectStore, bucket: Bucket) -> None:
+    upload = await store.presign_upload(
+        f"{bucket.prefix}upload", content_type="video/mp4", size_bytes=5, expires_in=timedelta(minutes=1)
     )
 
-    async def send(body: bytes, content_type: str) -> int:
-        async with (
-            aiohttp.ClientSession() as session,
-            session.request(
-                upload.method, upload.url, data=body, headers={"Content-Type": content_type}
-            ) as answer,
-        ):
-            return answer.status
+    statuses = await asyncio.gather(*(send(upload, f"{i:05d}".encode(), upload.headers) for i in range(8)))
 
-    assert await send(b"123456", "video/mp4") == 403
-    assert await send(b"12345", "text/html") == 403
-    assert await send(b"12345", upload.headers["Content-Type"]) == 200
-    assert await store.get(key) == b"12345"
+    assert sorted(statuses) == [200] + [412] * 7
+
+
+async def test_an_upload_that_breaks_off_can_be_repeated(store: S3ObjectStore, bucket: Bucket) -> None:
+    upload = await store.presign_upload(
+        f"{bucket.prefix}upload", content_type="video/mp4", size_bytes=5, expires_in=timedelta(minutes=1)
+    )
+
+    async def half() -> AsyncIterator[bytes]:
+        yield b"12"
+        raise ConnectionResetError
+
+    with pytest.raises(aiohttp.ClientError):
+        await send(upload, half(), {**upload.headers, "Content-Length": "5"})
+
+    assert await send(upload, b"12345", upload.headers) == 200
+
+
+async def send(upload: PresignedUpload, body: Any, headers: Mapping[str, str]) -> int:
+    """The store's status."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(upload.method, upload.url, data=body, headers=headers) as answer,
+    ):
+        return answer.status
 
 
 async def test_upload_urls_carry_the_host_that_clients_reach(object_store_server: SeaweedFS) -> None:

@@ -71,7 +71,7 @@ async def slow_video(stack: Stack) -> AsyncIterator[str]:
         open_cache(config, outbox=database.outbox, epochs=database.epochs, subscribe=False) as cache,
     ):
         create: Any = VideoServiceStub(channel).CreateVideo
-        video_id = (await create(CreateVideoRequest(title="slow"), timeout=PATIENCE)).video.id
+        video_id = (await create(CreateVideoRequest(title="slow", size_bytes=4), timeout=PATIENCE)).video.id
         async with asyncio.timeout(PATIENCE):
             while not await is_leased(cache, UUID(video_id)):
                 await asyncio.sleep(0.01)

@@ -58,7 +58,7 @@ def doors(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Do
     with grpc.insecure_channel(reference) as channel:
         create = VideoServiceStub(channel).CreateVideo
         titles = ["Plain", "Ünïcödé ✓", "x" * 200, *(f"number {number}" for number in range(97))]
-        ids = [create(CreateVideoRequest(title=title), timeout=10).video.id for title in titles]
+        ids = [create(CreateVideoRequest(title=title, size_bytes=4), timeout=10).video.id for title in titles]
     home = Home.at(tmp_path_factory.mktemp("plain"))
     ports = Ports({})
     plain = Envoy(home, ports.pick("plain"), ports.pick("plain-admin"), [stack.apis[0].port])

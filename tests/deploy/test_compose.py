@@ -23,7 +23,10 @@ ROOT = Path(__file__).parents[2]
 DOCKERFILES = sorted(ROOT.glob("services/*/Dockerfile"))
 PLACEHOLDER = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 CONFIGURED = {"api": "gostream_api.config:ApiConfig", "worker": "gostream_worker.config:WorkerConfig"}
-ONE_SHOT = {"migrate", "minio-init"}
+ONE_SHOT = {"check", "migrate", "minio-init"}
+#: Built by another service of the same image.
+BUILT_ELSEWHERE = {"migrate": "api"}
+CLIENTS = {"api", "envoy", "minio", "nginx"}
 # MinIO's image cannot take over a fresh volume as anybody but root: there it has no capability at all.
 NAMES_ITS_USER_ITSELF = {"api", "worker", "migrate", "nginx"}
 ROOT_INSIDE = {"minio"}
@@ -67,7 +70,11 @@ def test_the_images_are_well_made(dockerfile: Path) -> None:
 
 
 def _images() -> Iterator[str]:
-    images = (service["image"] for service in SERVICES.values() if "build" not in service)
+    images = (
+        service["image"]
+        for name, service in SERVICES.items()
+        if "build" not in service and name not in BUILT_ELSEWHERE
+    )
     yield from (re.sub(r"^\$\{\w+:-(.+)\}$", r"\1", image) for image in images)  # the default of a variable
     for dockerfile in DOCKERFILES:
         text = dockerfile.read_text()
@@ -86,6 +93,8 @@ def test_services_are_confined_and_watched(name: str) -> None:
     assert service["read_only"]
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["pids_limit"] <= 1000
+    assert service["mem_limit"].endswith("g")
     assert "user" in service or name in NAMES_ITS_USER_ITSELF | ROOT_INSIDE
     assert service["restart"] == ("no" if name in ONE_SHOT else "unless-stopped")
     built = "build" in service and "HEALTHCHECK" in (ROOT / service["build"]["dockerfile"]).read_text()
@@ -105,6 +114,7 @@ def test_services_wait_for_what_they_need() -> None:
     needs = {name: set(service.get("depends_on", {})) for name, service in SERVICES.items()}
     assert needs["api"] == needs["worker"] == {"migrate", "minio-init", "redis"}
     assert needs["migrate"] == {"postgres"}
+    assert needs["postgres"] == needs["redis"] == needs["minio"] == {"check"}
     for service in SERVICES.values():
         for needed, how in service.get("depends_on", {}).items():
             finished = how["condition"] == "service_completed_successfully"
@@ -112,12 +122,66 @@ def test_services_wait_for_what_they_need() -> None:
             assert finished or how["condition"] == "service_healthy"
 
 
+def _ports(*files: str) -> dict[str, list[str]]:
+    """The published ports of each service, all files taken together."""
+    published: dict[str, list[str]] = {}
+    for file in files:
+        for name, service in _resolve(yaml.safe_load((ROOT / file).read_text()))["services"].items():
+            published.setdefault(name, []).extend(service.get("ports", []))
+    return published
+
+
+def test_only_what_clients_call_has_a_port() -> None:
+    published = {name for name, ports in _ports("docker-compose.yml").items() if ports}
+
+    assert published == CLIENTS
+
+
 def test_ports_are_those_of_devstack_and_on_loopback() -> None:
-    published = {name: service.get("ports", []) for name, service in SERVICES.items()}
+    published = _ports("docker-compose.yml", "deploy/docker/ports.yaml")
     for name, usual in {"minio": "s3"}.items() | {(each, each) for each in published if each in USUAL_PORTS}:
         port = USUAL_PORTS[usual]
         assert f"127.0.0.1:{port}:{port}" in published[name]
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
+
+
+def test_the_worker_and_the_data_stores_reach_nothing_outside() -> None:
+    networks = _resolve(yaml.safe_load((ROOT / "docker-compose.yml").read_text()))["networks"]
+    inside = {name for name, network in networks.items() if network and network.get("internal")}
+
+    for name, service in SERVICES.items():
+        if name not in CLIENTS | {"check"}:
+            assert set(service["networks"]) <= inside, name
+    for name, file in (("api", "front"), ("worker", "media")):
+        assert file in SERVICES[name]["networks"]
+
+
+def test_services_share_a_network_with_what_they_need() -> None:
+    for name, service in SERVICES.items():
+        for needed in set(service.get("depends_on", {})) - ONE_SHOT:
+            assert set(service["networks"]) & set(SERVICES[needed]["networks"]), (name, needed)
+
+
+def test_an_image_is_built_by_one_service() -> None:
+    built = [service["image"] for service in SERVICES.values() if "build" in service]
+
+    assert len(built) == len(set(built))
+    for name, builder in BUILT_ELSEWHERE.items():
+        assert SERVICES[name]["image"] == SERVICES[builder]["image"]
+        assert SERVICES[name]["pull_policy"] == "never"
+
+
+def test_the_check_sees_every_secret() -> None:
+    environment = SERVICES["check"]["environment"]
+    pairs = {
+        (name, value)
+        for service in SERVICES.values()
+        for name, value in service.get("environment", {}).items()
+        if name.endswith(("PASSWORD", "SECRET_KEY", "_SECRET"))
+    }
+
+    secrets = {value for _, value in pairs}
+    assert secrets == {environment[name] for name in environment if name != "GOSTREAM_BIND"}
 
 
 def test_every_file_and_volume_exists() -> None:
@@ -165,11 +229,13 @@ def test_those_who_share_a_secret_have_the_same() -> None:
         SERVICES[name]["environment"] for name in ("minio-init", "nginx", "api", "worker")
     )
     assert edge["EDGE_REFRESH_SECRET"] == worker["CDN_REFRESH_SECRET"]
-    for key in ("S3_ACCESS_KEY", "S3_SECRET_KEY"):
-        assert store[key] == api[key] == worker[key]
+    for key in ("ACCESS_KEY", "SECRET_KEY"):
+        assert store[f"S3_{key}"] == api[f"S3_{key}"]
+        assert store[f"S3_WORKER_{key}"] == worker[f"S3_{key}"] != api[f"S3_{key}"]
     assert edge["EDGE_BUCKET"] == api["S3_BUCKET"]
     for policy in (ROOT / "deploy/s3").glob("*.json"):
-        resources = yaml.safe_load(policy.read_text())["Statement"][0]["Resource"]
+        statements = yaml.safe_load(policy.read_text())["Statement"]
+        resources = [resource for statement in statements for resource in statement["Resource"]]
         assert all(resource.startswith(f"arn:aws:s3:::{api['S3_BUCKET']}") for resource in resources)
 
 
@@ -212,6 +278,15 @@ def test_the_door_takes_envoys_place_with_the_apis_configuration() -> None:
     args = door["build"]["args"]
     assert all(f"ARG {each}=" in (ROOT / door["build"]["dockerfile"]).read_text() for each in args)
     assert args["EXTRAS"].strip("[]") in (metadata("gostream-api").get_all("Provides-Extra") or [])
+
+
+def test_the_file_of_ports_follows_the_specification() -> None:
+    _run(
+        script("check-jsonschema"),
+        "--builtin-schema",
+        "vendor.compose-spec",
+        ROOT / "deploy/docker/ports.yaml",
+    )
 
 
 def test_shell_scripts_parse() -> None:

@@ -67,7 +67,7 @@ def test_a_video_as_json(envoy: Envoy) -> None:
 
 def test_a_body_becomes_the_request(envoy: Envoy) -> None:
     status, answer, _ = ask(
-        envoy, "/v1/videos", "POST", {"title": "Holiday"}, Content_Type="application/json"
+        envoy, "/v1/videos", "POST", {"title": "Holiday", "size_bytes": 4}, Content_Type="application/json"
     )
     assert (status, answer["video"]["title"]) == (200, "Holiday")
 

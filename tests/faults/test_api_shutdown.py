@@ -104,7 +104,7 @@ class Load:
         while self._goes_on:
             try:
                 if writes:
-                    await stub.CreateVideo(CreateVideoRequest(title="load"), timeout=30)
+                    await stub.CreateVideo(CreateVideoRequest(title="load", size_bytes=4), timeout=30)
                 else:
                     await stub.GetVideo(GetVideoRequest(id=self._video_id), timeout=30)
                 self.answered += 1
@@ -130,7 +130,9 @@ async def test_a_rolling_stop_under_load_loses_no_call(replicas: list[Replica]) 
     await serving(replicas)
     async with AsyncExitStack() as stack:
         channels = [await stack.enter_async_context(balanced(replicas)) for _ in range(CHANNELS)]
-        created = await VideoServiceStub(channels[0]).CreateVideo(CreateVideoRequest(title="x"), timeout=30)
+        created = await VideoServiceStub(channels[0]).CreateVideo(
+            CreateVideoRequest(title="x", size_bytes=4), timeout=30
+        )
         load = Load(channels, created.video.id)
         running = asyncio.create_task(load.run())
         await answers(load, 1000)
@@ -165,7 +167,7 @@ async def test_a_call_at_work_when_the_replica_stops_is_answered(
         database.pool.acquire() as connection,
     ):
         stub = VideoServiceStub(channel)
-        video_id = (await stub.CreateVideo(CreateVideoRequest(title="x"), timeout=30)).video.id
+        video_id = (await stub.CreateVideo(CreateVideoRequest(title="x", size_bytes=4), timeout=30)).video.id
         lock = connection.transaction()
         await lock.start()
         await connection.execute("SELECT 1 FROM videos FOR UPDATE")

@@ -31,7 +31,9 @@ def test_a_killed_door_ends_whole_and_starts_again(make_stack: Callable[..., Sta
         pytest.skip("there is no fast door here")
     with grpc.insecure_channel(api) as channel:
         video_id = (
-            VideoServiceStub(channel).CreateVideo(CreateVideoRequest(title="kept"), timeout=20).video.id
+            VideoServiceStub(channel)
+            .CreateVideo(CreateVideoRequest(title="kept", size_bytes=4), timeout=20)
+            .video.id
         )
     keeper = psutil.Process(door.pid)
     [envoy] = keeper.children()

@@ -17,7 +17,8 @@ from gostream_cli.errors import CliError, UnreachableError, UsageError
 
 CHUNK_BYTES = 1 << 20
 ATTEMPTS = 4  # the first, and three more
-_TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+# 409: another conditional PUT of the same object is at work.
+_TRANSIENT_STATUSES = frozenset({408, 409, 429, 500, 502, 503, 504})
 _ANSWER_LIMIT = 4096
 
 
@@ -55,6 +56,10 @@ class _TransientError(UnreachableError):
     """This PUT failed; the next one may not."""
 
 
+class _ExistsError(CliError):
+    """The store holds the source already: an upload URL creates it once."""
+
+
 async def put(
     upload: video_service_pb2.Upload,
     source: SourceFile,
@@ -67,7 +72,8 @@ async def put(
     """Upload `source` as `upload` says; returns when the store has confirmed it.
 
     Connection failures, 60 s without a byte moved and 5xx answers are tried again with back-off; a refusal
-    is not. Raises CliError.
+    is not. If an attempt after the first finds the source in the store, an earlier one has created it and its
+    confirmation was lost. Raises CliError.
     """
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, sock_connect=10)) as session:
         for attempt in range(1, ATTEMPTS + 1):
@@ -79,6 +85,11 @@ async def put(
                 if attempt == ATTEMPTS:
                     raise
                 on_retry(f"{error}; trying again ({attempt} of {ATTEMPTS - 1})")
+            except _ExistsError:
+                if attempt == 1:
+                    raise
+                on_sent(source.size)
+                return
             else:
                 return
             await asyncio.sleep(backoff * 2**attempt * random.uniform(0.5, 1.0))  # noqa: S311 – jitter
@@ -138,6 +149,8 @@ def _refusal(status: int, text: str, upload: video_service_pb2.Upload) -> CliErr
     said = _tag(text, "Message") or f"HTTP {status}"
     if status in _TRANSIENT_STATUSES:
         return _TransientError(f"the object store answered {status}: {said}", reason=code)
+    if status == 412:
+        return _ExistsError("a source was uploaded for this video before; create another", reason=code)
     expire_time = upload.expire_time.ToDatetime(UTC)
     if status == 403 and upload.HasField("expire_time") and expire_time <= datetime.now(UTC):
         return CliError(

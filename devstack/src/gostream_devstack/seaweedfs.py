@@ -15,6 +15,7 @@ from gostream_devstack.wheels import script
 
 REGION = "us-east-1"
 BUCKET = "videos"
+SERVICES = ("api", "worker")
 PROBE = f"/{BUCKET}/.devstack-is-ready"
 # Every role listens on two ports, whether we use it or not.
 ROLES = ("s3", "master", "volume", "filer", "admin")
@@ -29,7 +30,10 @@ OFF = (
 
 
 class SeaweedFS(Server):
-    """One bucket; an application identity that can reach nothing else; anonymous reads of `hls/*` alone."""
+    """One bucket, of which anybody may read `hls/*`; a key for each service, with the policy of Compose.
+
+    `access_key` and `secret_key` are for people and tests: with them the whole bucket may be used.
+    """
 
     def __init__(self, home: Home, ports: Ports, secrets: Mapping[str, str], port: int) -> None:
         super().__init__(home, "seaweedfs", port)
@@ -37,6 +41,10 @@ class SeaweedFS(Server):
         self.region = REGION
         self.access_key = secrets["s3_access_key"]
         self.secret_key = secrets["s3_secret_key"]
+        #: Key and secret of each service, by its role.
+        self.service_keys = {
+            role: (secrets[f"s3_{role}_access_key"], secrets[f"s3_{role}_secret_key"]) for role in SERVICES
+        }
         self._admin = (secrets["s3_admin_access_key"], secrets["s3_admin_secret_key"])
         self._signing_key = secrets["s3_signing_key"]
         self._ports = {"s3": port} | {
@@ -69,7 +77,8 @@ class SeaweedFS(Server):
         (data / "mini.options").unlink(missing_ok=True)  # would bring back last time's flags
         for socket in self._sockets():
             socket.unlink(missing_ok=True)
-        self.home.write(self.directory / "s3.json", json.dumps({"identities": self._identities()}))
+        accounts = {"identities": self._identities(), "policies": [_policy(role) for role in SERVICES]}
+        self.home.write(self.directory / "s3.json", json.dumps(accounts))
 
     def command(self) -> Sequence[str]:
         weed = script("weed")
@@ -100,11 +109,14 @@ class SeaweedFS(Server):
             socket.unlink(missing_ok=True)
 
     def _identities(self) -> list[dict[str, object]]:
-        def identity(name: str, keys: tuple[str, str], actions: list[str]) -> dict[str, object]:
+        def identity(
+            name: str, keys: tuple[str, str], actions: list[str], *policies: str
+        ) -> dict[str, object]:
             return {
                 "name": name,
                 "credentials": [{"accessKey": keys[0], "secretKey": keys[1]}],
                 "actions": actions,
+                "policyNames": policies,
             }
 
         admin = ["Admin", "Read", "List", "Tagging", "Write"]
@@ -113,6 +125,7 @@ class SeaweedFS(Server):
             {"name": "anonymous", "actions": []},
             identity("admin", self._admin, admin),
             identity("app", (self.access_key, self.secret_key), app),
+            *(identity(role, keys, [], f"gostream-{role}") for role, keys in self.service_keys.items()),
         ]
 
     def _sockets(self) -> list[Path]:
@@ -131,6 +144,12 @@ class SeaweedFS(Server):
         signed = AWSRequest(method, self.endpoint_url + target, data=body)
         S3SigV4Auth(Credentials(*self._admin), "s3", REGION).add_auth(signed)
         return request(self.port, method, target, body, dict(signed.headers.items()))[0]
+
+
+def _policy(role: str) -> dict[str, str]:
+    """What Compose's object store allows that service; MinIO reads the same file."""
+    name = f"gostream-{role}"
+    return {"name": name, "content": (REPOSITORY / f"deploy/s3/{name}.json").read_text()}
 
 
 def _usable(name: str, port: int) -> bool:

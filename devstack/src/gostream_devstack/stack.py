@@ -87,6 +87,7 @@ class Stack:
         self._options = options
         self._doorless = missing_because({**os.environ, **options.settings})
         self.servers: dict[str, Server] = {}
+        self._keys: dict[str, dict[str, str]] = {}
         self.settings = self._backends()
         nginx = self._edge()
         self.settings |= options.settings
@@ -133,6 +134,8 @@ class Stack:
             settings |= {"S3_ENDPOINT_URL": store.endpoint_url, "S3_PUBLIC_ENDPOINT_URL": store.endpoint_url}
             settings |= {"S3_BUCKET": store.bucket, "S3_REGION": store.region}
             settings |= {"S3_ACCESS_KEY": store.access_key, "S3_SECRET_KEY": store.secret_key}
+            for role, (key, secret) in store.service_keys.items():
+                self._keys[role] = {"S3_ACCESS_KEY": key, "S3_SECRET_KEY": secret}
         settings["S3_PUBLIC_ENDPOINT_URL"] = settings["S3_PUBLIC_ENDPOINT_URL"] or settings["S3_ENDPOINT_URL"]
         return settings
 
@@ -155,7 +158,8 @@ class Stack:
         port = self._port(role, name, 2 * (number - 1))
         index = number - 1 + (self._options.api_replicas if role == "worker" else 0)
         metrics_port = self._port("metrics", f"{name} metrics", index)
-        return kind(self._home, name, port, metrics_port, self.settings)
+        settings = {**self.settings, **self._keys.get(role, {}), **self._options.settings}
+        return kind(self._home, name, port, metrics_port, settings)
 
     def _port(self, role: str, name: str | None = None, offset: int = 0) -> int:
         usual = self._usual.get(role)

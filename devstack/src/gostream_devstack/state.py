@@ -14,6 +14,7 @@ from gostream_devstack.errors import StackError
 SECRETS = (
     *("postgres_password", "redis_password", "cdn_refresh_secret"),
     *("s3_access_key", "s3_secret_key", "s3_admin_access_key", "s3_admin_secret_key", "s3_signing_key"),
+    *("s3_api_access_key", "s3_api_secret_key", "s3_worker_access_key", "s3_worker_secret_key"),
 )
 
 
@@ -26,9 +27,12 @@ class State:
 
     @classmethod
     def load(cls, root: Path) -> "State":
-        """What `save` wrote below `root`, or new secrets and no ports."""
+        """What `save` wrote below `root`, or new secrets and no ports. A secret that it lacks is made."""
         path = root / "state.json"
-        return cls(**json.loads(path.read_text())) if path.exists() else cls()
+        if not path.exists():
+            return cls()
+        saved = json.loads(path.read_text())
+        return cls(saved["ports"], cls().secrets | saved["secrets"])
 
     def save(self, root: Path) -> None:
         """Write for the owner's eyes only, whole or not at all."""

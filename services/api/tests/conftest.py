@@ -37,7 +37,7 @@ class Api:
 
     async def create(self, **fields: Any) -> CreateVideoResponse:
         """A new video."""
-        request = CreateVideoRequest(**({"title": "Holiday"} | fields))
+        request = CreateVideoRequest(**({"title": "Holiday", "size_bytes": 4} | fields))
         created: CreateVideoResponse = await self.stub.CreateVideo(request)
         return created
 

@@ -22,7 +22,7 @@ Refused = Callable[[Any], Awaitable[Any]]
 
 
 async def create(api: Any, title: str) -> Video:
-    reply = await api.stub.CreateVideo(CreateVideoRequest(title=title), timeout=10)
+    reply = await api.stub.CreateVideo(CreateVideoRequest(title=title, size_bytes=4), timeout=10)
     video: Video = reply.video
     return video
 

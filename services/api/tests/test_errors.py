@@ -17,6 +17,7 @@ from gostream.v1.video_service_pb2_grpc import VideoServiceStub
 from gostream_api.reads import Layer, Read, VideoReply
 from gostream_api.server import ApiServer
 from gostream_api.servicer import VideoServicer, method_handlers
+from gostream_api.validation import SizeRule
 from gostream_api.video_service import VideoService
 from gostream_api.watch import WatchService
 from gostream_shared.domain import errors
@@ -60,7 +61,11 @@ def reader() -> Reader:
 async def address(reader: Reader) -> AsyncIterator[str]:
     watches = WatchService(database=cast("Any", None), events=cast("Any", None))
     servicer = VideoServicer(
-        videos=cast("VideoService", None), reads=reader, watches=watches, cdn_base_url="", source_max_bytes=1
+        videos=cast("VideoService", None),
+        reads=reader,
+        watches=watches,
+        cdn_base_url="",
+        sizes=SizeRule(most=1, required=True),
     )
     server = ApiServer(method_handlers(servicer), watches, max_calls=2, max_streams=2)
     yield f"127.0.0.1:{await server.start('127.0.0.1', 0)}"
@@ -115,6 +120,12 @@ ROWS: list[tuple[GoStreamError, grpc.StatusCode, str, set[str]]] = [
         errors.SourceNotUploadedError(ID),
         grpc.StatusCode.FAILED_PRECONDITION,
         "SOURCE_NOT_UPLOADED",
+        {"PreconditionFailure"},
+    ),
+    (
+        errors.UploadClosedError(ID),
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "UPLOAD_CLOSED",
         {"PreconditionFailure"},
     ),
     (

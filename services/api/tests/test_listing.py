@@ -62,7 +62,7 @@ def test_a_token_that_is_not_ours_is_refused(token: str) -> None:
 
 async def fill(api: Any, count: int) -> list[str]:
     """Ids of videos created in that order by two users in turn."""
-    requests = [CreateVideoRequest(title=f"{i}", user_id="ab"[i % 2]) for i in range(count)]
+    requests = [CreateVideoRequest(title=f"{i}", user_id="ab"[i % 2], size_bytes=4) for i in range(count)]
     return [(await api.stub.CreateVideo(request)).video.id for request in requests]
 
 

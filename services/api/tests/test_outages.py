@@ -68,7 +68,7 @@ async def test_without_the_database_writes_are_unavailable_until_it_is_back(
     await api.stub.GetVideo(GetVideoRequest(id=created.video.id))
     postgres_server.stop()
     try:
-        refusal = await refused(api.stub.CreateVideo(CreateVideoRequest(title="x"), timeout=30))
+        refusal = await refused(api.stub.CreateVideo(CreateVideoRequest(title="x", size_bytes=4), timeout=30))
         cached = await api.stub.GetVideo(GetVideoRequest(id=created.video.id))
     finally:
         postgres_server.start()

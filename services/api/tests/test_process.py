@@ -93,7 +93,7 @@ def test_it_serves_health_reflection_and_metrics(program: tuple[Program, grpc.Ch
     reflected = ProtoReflectionDescriptorDatabase(channel)
     assert SERVICE in reflected.get_services()
     assert "CreateVideo" in str(reflected.FindFileContainingSymbol(SERVICE))
-    VideoServiceStub(channel).CreateVideo(CreateVideoRequest(title="Holiday"), timeout=GIVE_UP)
+    VideoServiceStub(channel).CreateVideo(CreateVideoRequest(title="Holiday", size_bytes=4), timeout=GIVE_UP)
     with urllib.request.urlopen(started.metrics, timeout=GIVE_UP) as page:  # noqa: S310 - our own
         text = page.read().decode()
     assert 'gostream_rpc_handled_total{code="OK",method="/gostream.v1.VideoService/CreateVideo"} 1.0' in text
@@ -102,7 +102,7 @@ def test_it_serves_health_reflection_and_metrics(program: tuple[Program, grpc.Ch
 def test_a_log_line_names_the_request_and_the_video(program: tuple[Program, grpc.Channel]) -> None:
     started, channel = program
     stub = VideoServiceStub(channel)
-    video = stub.CreateVideo(CreateVideoRequest(title="Holiday"), timeout=GIVE_UP).video
+    video = stub.CreateVideo(CreateVideoRequest(title="Holiday", size_bytes=4), timeout=GIVE_UP).video
     with pytest.raises(grpc.RpcError):
         stub.TriggerProcess(
             TriggerProcessRequest(id=video.id), timeout=GIVE_UP, metadata=(("x-request-id", "r-42"),)

@@ -64,8 +64,10 @@ async def test_processing_needs_an_uploaded_source(api: Any, refused: Any) -> No
 async def test_a_source_that_is_too_large_is_not_processed(
     start_api: Callable[..., Awaitable[Any]], refused: Any
 ) -> None:
-    api = await start_api(SOURCE_MAX_BYTES="3")
-    video_id = await api.uploaded()
+    api = await start_api(SOURCE_MAX_BYTES="3", UPLOAD_SIZE_REQUIRED="false")
+    created = await api.create(size_bytes=0)
+    assert await api.upload(created) == 200
+    video_id = created.video.id
 
     refusal = await refused(api.stub.TriggerProcess(TriggerProcessRequest(id=video_id)))
     at_creation = await refused(api.stub.CreateVideo(CreateVideoRequest(title="x", size_bytes=4)))

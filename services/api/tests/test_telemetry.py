@@ -38,7 +38,7 @@ def in_flight(method: str) -> float:
 
 
 def create(api: Any, **options: Any) -> Any:
-    return api.stub.CreateVideo(CreateVideoRequest(title="Holiday"), **options)
+    return api.stub.CreateVideo(CreateVideoRequest(title="Holiday", size_bytes=4), **options)
 
 
 async def request_id(call: Any) -> str:

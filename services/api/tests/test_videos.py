@@ -59,12 +59,30 @@ async def test_a_request_id_makes_creation_repeatable_and_admits_no_other_reques
 ) -> None:
     repeated = await asyncio.gather(*(api.create(request_id="r1") for _ in range(8)))
 
-    refusal = await refused(api.stub.CreateVideo(CreateVideoRequest(title="Something else", request_id="r1")))
+    refusal = await refused(
+        api.stub.CreateVideo(CreateVideoRequest(title="Something else", request_id="r1", size_bytes=4))
+    )
 
     assert len({created.video.id for created in repeated}) == 1
     assert all(created.upload.url for created in repeated)
     assert (refusal.reason, refusal.fields) == ("REQUEST_ID_REUSED", {"request_id"})
     assert await database.pool.fetchval("SELECT count(*) FROM videos") == 1
+
+
+async def test_a_request_id_of_a_deleted_video_is_refused_in_words(api: Any, refused: Any) -> None:
+    created = await api.create(request_id="r1")
+    await api.stub.DeleteVideo(DeleteVideoRequest(id=created.video.id))
+
+    refusal = await refused(api.create(request_id="r1"))
+
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_ID_REUSED")
+    assert refusal.message == "the request_id was used before for a video that is deleted"
+
+
+async def test_a_request_id_is_its_owners_alone(api: Any) -> None:
+    created = [await api.create(request_id="r1", user_id=owner, title=owner) for owner in ("ann", "bob")]
+
+    assert len({each.video.id for each in created}) == 2
 
 
 async def test_every_wrong_field_is_named_at_once(api: Any, refused: Any) -> None:
@@ -148,8 +166,8 @@ async def test_a_deleted_video_is_gone_and_its_objects_are_removed_later(
     assert (
         await refused(api.stub.GetVideo(GetVideoRequest(id=created.video.id)))
     ).reason == "VIDEO_NOT_FOUND"
-    (job,) = await database.pool.fetch(
-        "SELECT entrypoint, payload, execute_after - now() AS delay FROM pgqueuer"
+    job, *_ = await database.pool.fetch(
+        "SELECT entrypoint, payload, execute_after - now() AS delay FROM pgqueuer ORDER BY execute_after"
     )
     assert job["entrypoint"] == "remove"
     assert created.video.id.encode() in job["payload"]

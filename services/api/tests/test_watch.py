@@ -16,6 +16,7 @@ from gostream.v1.video_service_pb2 import CreateVideoRequest, DeleteVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
 from gostream_api.server import ApiServer
 from gostream_api.servicer import VideoServicer, method_handlers
+from gostream_api.validation import SizeRule
 from gostream_api.watch import Snapshot, WatchService
 from gostream_devstack.valkey import Valkey
 from gostream_shared.cache.events import Watchers
@@ -272,7 +273,7 @@ async def test_stopping_ends_watches_that_wait_and_those_that_come_later(
 
 
 async def created(api: Any) -> str:
-    video_id: str = (await api.stub.CreateVideo(CreateVideoRequest(title="Holiday"))).video.id
+    video_id: str = (await api.stub.CreateVideo(CreateVideoRequest(title="Holiday", size_bytes=4))).video.id
     return video_id
 
 
@@ -380,7 +381,7 @@ async def test_a_client_that_goes_away_leaves_nothing_behind(
         reads=cast("Any", None),
         watches=watches,
         cdn_base_url="",
-        source_max_bytes=1,
+        sizes=SizeRule(most=1, required=True),
     )
     server = ApiServer(method_handlers(servicer), watches, max_calls=1, max_streams=3)
     port = await server.start("127.0.0.1", 0)

@@ -288,7 +288,7 @@ async def test_who_lost_the_fence_cannot_fail_the_video_either(desk: Desk) -> No
     assert (await desk.video(job)).status is VideoStatus.PROCESSING
 
 
-async def test_what_a_cancelled_encode_left_is_removed_later(desk: Desk) -> None:
+async def test_what_a_cancelled_encode_left_is_removed_now_and_later(desk: Desk) -> None:
     job = await desk.job()
 
     async def cancelled(encode: Encode) -> Video:
@@ -297,11 +297,30 @@ async def test_what_a_cancelled_encode_left_is_removed_later(desk: Desk) -> None
 
     await desk.attempts(cancelled).transcode(job)
 
-    [(payload, delay)] = await desk.removals()
-    assert str(job.video_id) in payload
-    assert '"number":1' in payload
-    assert 0 < delay <= 600
+    (late, late_delay), (now, now_delay) = await desk.removals()
+    for payload in (now, late):
+        assert str(job.video_id) in payload
+        assert '"number":1' in payload
+    assert now_delay <= 0 < late_delay <= 600
     assert desk.ended == [job.number], "nobody adds to what its viewers watch"
+
+
+async def test_a_cancelled_encode_of_a_published_video_is_removed_later(desk: Desk) -> None:
+    job = await desk.job()
+    begun = await desk.database.videos.begin_attempt(job.video_id, job.number, worker="w")
+    await desk.database.videos.mark_video_ready(begun, PUBLICATION)
+    again = await desk.database.videos.start_encode(job.video_id, profile="default")
+    assert again is not None
+
+    async def cancelled(encode: Encode) -> Video:
+        await desk.database.videos.cancel(job.video_id)
+        raise FenceLostError(encode.video_id, encode.number, encode.attempt)
+
+    await desk.attempts(cancelled).transcode(TranscodeJob(video_id=job.video_id, number=again.number))
+
+    [(payload, delay)] = await desk.removals()
+    assert '"number":2' in payload
+    assert 0 < delay <= 600
 
 
 async def test_what_an_encode_left_that_was_cancelled_between_two_attempts_is_removed_too(desk: Desk) -> None:
@@ -311,7 +330,7 @@ async def test_what_an_encode_left_that_was_cancelled_between_two_attempts_is_re
 
     assert await desk.attempts(failing(AssertionError("must not start"))).transcode(job) == DONE
 
-    assert len(await desk.removals()) == 1
+    assert len(await desk.removals()) == 2
 
 
 async def test_what_is_put_below_a_deleted_video_is_removed_too(desk: Desk) -> None:

@@ -180,7 +180,13 @@ class S3ObjectStore:
     async def presign_upload(
         self, key: str, *, content_type: str, size_bytes: int | None, expires_in: timedelta
     ) -> PresignedUpload:
-        parameters: dict[str, object] = {"Bucket": self._bucket, "Key": key, "ContentType": content_type}
+        headers = {"Content-Type": content_type, "If-None-Match": "*"}
+        parameters: dict[str, object] = {
+            "Bucket": self._bucket,
+            "Key": key,
+            "ContentType": content_type,
+            "IfNoneMatch": "*",
+        }
         if size_bytes is not None:
             parameters["ContentLength"] = size_bytes
         seconds = int(expires_in.total_seconds())
@@ -192,7 +198,7 @@ class S3ObjectStore:
             method="PUT",
             url=url,
             expires_at=datetime.now(UTC) + timedelta(seconds=seconds),
-            headers={"Content-Type": content_type},
+            headers=headers,
         )
 
 

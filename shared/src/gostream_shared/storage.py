@@ -85,5 +85,8 @@ class ObjectStore(Protocol):
     async def presign_upload(
         self, key: str, *, content_type: str, size_bytes: int | None, expires_in: timedelta
     ) -> PresignedUpload:
-        """A URL at the public endpoint that admits that content type, and that size when it is given."""
+        """A URL at the public endpoint that creates the object once, with that content type and size.
+
+        It never replaces an object. Without a size any is admitted.
+        """
         ...

@@ -29,7 +29,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_PAGE_TOKEN_INVALID: _ErrorReason.ValueType  # 2
     """INVALID_ARGUMENT: the page token is not one of ours, or belongs to another filter."""
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 3
-    """INVALID_ARGUMENT: the request_id was used before with a different request."""
+    """INVALID_ARGUMENT: the request_id was used before, with a different request or for a video that is deleted."""
     ERROR_REASON_VIDEO_NOT_FOUND: _ErrorReason.ValueType  # 4
     """NOT_FOUND: there is no such video."""
     ERROR_REASON_ALREADY_PROCESSING: _ErrorReason.ValueType  # 5
@@ -56,6 +56,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: min_version is above any version this video has had."""
     ERROR_REASON_SERVER_STOPPING: _ErrorReason.ValueType  # 16
     """UNAVAILABLE: this server is stopping; another one answers."""
+    ERROR_REASON_UPLOAD_CLOSED: _ErrorReason.ValueType  # 20
+    """FAILED_PRECONDITION: CreateVideo was repeated for a video that does not wait for its upload any more."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every error of GoStream carries one google.rpc.ErrorInfo with domain "gostream" and the name of one of
@@ -69,7 +71,7 @@ ERROR_REASON_FIELD_INVALID: ErrorReason.ValueType  # 1
 ERROR_REASON_PAGE_TOKEN_INVALID: ErrorReason.ValueType  # 2
 """INVALID_ARGUMENT: the page token is not one of ours, or belongs to another filter."""
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 3
-"""INVALID_ARGUMENT: the request_id was used before with a different request."""
+"""INVALID_ARGUMENT: the request_id was used before, with a different request or for a video that is deleted."""
 ERROR_REASON_VIDEO_NOT_FOUND: ErrorReason.ValueType  # 4
 """NOT_FOUND: there is no such video."""
 ERROR_REASON_ALREADY_PROCESSING: ErrorReason.ValueType  # 5
@@ -96,4 +98,6 @@ ERROR_REASON_VERSION_NOT_REACHED: ErrorReason.ValueType  # 15
 """FAILED_PRECONDITION: min_version is above any version this video has had."""
 ERROR_REASON_SERVER_STOPPING: ErrorReason.ValueType  # 16
 """UNAVAILABLE: this server is stopping; another one answers."""
+ERROR_REASON_UPLOAD_CLOSED: ErrorReason.ValueType  # 20
+"""FAILED_PRECONDITION: CreateVideo was repeated for a video that does not wait for its upload any more."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

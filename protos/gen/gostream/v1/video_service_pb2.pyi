@@ -32,15 +32,19 @@ class CreateVideoRequest(_message.Message):
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     title: _builtins.str
-    """A title for people, 1 to 200 characters."""
+    """A title for people, 1 to 200 characters, without invisible or reordering ones."""
     user_id: _builtins.str
     """The owner; at most 128 characters; not interpreted."""
     content_type: _builtins.str
-    """The media type the upload will be sent with: "video/…" or "application/octet-stream" (the default)."""
+    """The media type of the upload: "video/…", with parameters or without, or "application/octet-stream" (the default)."""
     size_bytes: _builtins.int
-    """The exact size of the upload in bytes, when known: the presigned URL then admits no other."""
+    """The exact size of the upload in bytes: the presigned URL admits no other. Required unless the server is
+    configured otherwise (UPLOAD_SIZE_REQUIRED).
+    """
     request_id: _builtins.str
-    """Makes the call safe to repeat: the same request_id with the same request answers the same video."""
+    """Makes the call safe to repeat: the same request_id with the same request returns the same video and a fresh URL
+    while it waits for its upload, and UPLOAD_CLOSED after that.
+    """
     def __init__(
         self,
         *,
@@ -124,7 +128,9 @@ class Upload(_message.Message):
     """The presigned URL."""
     @_builtins.property
     def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Headers that must be sent as they are, or the store refuses the upload."""
+        """Headers that must be sent as they are, besides Content-Length, or the store refuses the upload with 403. The
+        store answers 412 if the source is there already.
+        """
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:

@@ -86,9 +86,11 @@ class VideoServiceServicer:
     """
 
     def CreateVideo(self, request, context):
-        """Registers a video and answers a presigned URL to upload its source straight to the object store.
+        """Registers a video and returns a presigned URL to upload its source straight to the object store. The URL creates
+        the source once and never replaces it. A video that is not uploaded and processed within a day after its last URL
+        expired is deleted.
 
-        grpcurl -plaintext -d '{"title":"Holiday","content_type":"video/mp4"}' localhost:50051 gostream.v1.VideoService/CreateVideo
+        grpcurl -plaintext -d '{"title":"Holiday","content_type":"video/mp4","size_bytes":1048576}' localhost:50051 gostream.v1.VideoService/CreateVideo
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -105,8 +107,9 @@ class VideoServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelProcess(self, request, context):
-        """Ends the processing: the encoder is killed within 5 s, and what it made is removed. What an earlier encode
-        published stays.
+        """Ends the processing. The encoder is killed within 5 s. If the video was never READY, what the encoder made is
+        removed from the object store within 10 s, else some minutes later; what an earlier encode published stays. Copies
+        at the edge and in players outlive the objects, segments by up to a week at the edge: see docs/api.md.
 
         grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/CancelProcess
         """
@@ -145,7 +148,9 @@ class VideoServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteVideo(self, request, context):
-        """Deletes a video. Running work is cancelled and the objects are removed soon after.
+        """Deletes a video. Running work is cancelled, and the objects are removed from the object store about a minute
+        later. Copies at the edge and in players outlive them: see docs/api.md. What is uploaded after the deletion is
+        removed after the upload URL has expired.
 
         grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo
         """

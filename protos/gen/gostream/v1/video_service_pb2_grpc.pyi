@@ -38,9 +38,11 @@ class VideoServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> VideoServiceAsyncStub: ...
     CreateVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.CreateVideoRequest, _video_service_pb2.CreateVideoResponse]
-    """Registers a video and answers a presigned URL to upload its source straight to the object store.
+    """Registers a video and returns a presigned URL to upload its source straight to the object store. The URL creates
+    the source once and never replaces it. A video that is not uploaded and processed within a day after its last URL
+    expired is deleted.
 
-      grpcurl -plaintext -d '{"title":"Holiday","content_type":"video/mp4"}' localhost:50051 gostream.v1.VideoService/CreateVideo
+      grpcurl -plaintext -d '{"title":"Holiday","content_type":"video/mp4","size_bytes":1048576}' localhost:50051 gostream.v1.VideoService/CreateVideo
     """
     TriggerProcess: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.TriggerProcessRequest, _video_pb2.Video]
     """Starts processing the uploaded source, or encodes a READY, FAILED or CANCELLED video again.
@@ -49,8 +51,9 @@ class VideoServiceStub:
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/TriggerProcess
     """
     CancelProcess: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.CancelProcessRequest, _video_pb2.Video]
-    """Ends the processing: the encoder is killed within 5 s, and what it made is removed. What an earlier encode
-    published stays.
+    """Ends the processing. The encoder is killed within 5 s. If the video was never READY, what the encoder made is
+    removed from the object store within 10 s, else some minutes later; what an earlier encode published stays. Copies
+    at the edge and in players outlive the objects, segments by up to a week at the edge: see docs/api.md.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/CancelProcess
     """
@@ -73,7 +76,9 @@ class VideoServiceStub:
       grpcurl -plaintext -d '{"page_size":10}' localhost:50051 gostream.v1.VideoService/ListVideos
     """
     DeleteVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.DeleteVideoRequest, _empty_pb2.Empty]
-    """Deletes a video. Running work is cancelled and the objects are removed soon after.
+    """Deletes a video. Running work is cancelled, and the objects are removed from the object store about a minute
+    later. Copies at the edge and in players outlive them: see docs/api.md. What is uploaded after the deletion is
+    removed after the upload URL has expired.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo
     """
@@ -92,9 +97,11 @@ class VideoServiceAsyncStub(VideoServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.CreateVideoRequest, _video_service_pb2.CreateVideoResponse]  # type: ignore[assignment]
-    """Registers a video and answers a presigned URL to upload its source straight to the object store.
+    """Registers a video and returns a presigned URL to upload its source straight to the object store. The URL creates
+    the source once and never replaces it. A video that is not uploaded and processed within a day after its last URL
+    expired is deleted.
 
-      grpcurl -plaintext -d '{"title":"Holiday","content_type":"video/mp4"}' localhost:50051 gostream.v1.VideoService/CreateVideo
+      grpcurl -plaintext -d '{"title":"Holiday","content_type":"video/mp4","size_bytes":1048576}' localhost:50051 gostream.v1.VideoService/CreateVideo
     """
     TriggerProcess: _aio.UnaryUnaryMultiCallable[_video_service_pb2.TriggerProcessRequest, _video_pb2.Video]  # type: ignore[assignment]
     """Starts processing the uploaded source, or encodes a READY, FAILED or CANCELLED video again.
@@ -103,8 +110,9 @@ class VideoServiceAsyncStub(VideoServiceStub):
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/TriggerProcess
     """
     CancelProcess: _aio.UnaryUnaryMultiCallable[_video_service_pb2.CancelProcessRequest, _video_pb2.Video]  # type: ignore[assignment]
-    """Ends the processing: the encoder is killed within 5 s, and what it made is removed. What an earlier encode
-    published stays.
+    """Ends the processing. The encoder is killed within 5 s. If the video was never READY, what the encoder made is
+    removed from the object store within 10 s, else some minutes later; what an earlier encode published stays. Copies
+    at the edge and in players outlive the objects, segments by up to a week at the edge: see docs/api.md.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/CancelProcess
     """
@@ -127,7 +135,9 @@ class VideoServiceAsyncStub(VideoServiceStub):
       grpcurl -plaintext -d '{"page_size":10}' localhost:50051 gostream.v1.VideoService/ListVideos
     """
     DeleteVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.DeleteVideoRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Deletes a video. Running work is cancelled and the objects are removed soon after.
+    """Deletes a video. Running work is cancelled, and the objects are removed from the object store about a minute
+    later. Copies at the edge and in players outlive them: see docs/api.md. What is uploaded after the deletion is
+    removed after the upload URL has expired.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo
     """
@@ -149,9 +159,11 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _video_service_pb2.CreateVideoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_video_service_pb2.CreateVideoResponse, _abc.Awaitable[_video_service_pb2.CreateVideoResponse]]:
-        """Registers a video and answers a presigned URL to upload its source straight to the object store.
+        """Registers a video and returns a presigned URL to upload its source straight to the object store. The URL creates
+        the source once and never replaces it. A video that is not uploaded and processed within a day after its last URL
+        expired is deleted.
 
-          grpcurl -plaintext -d '{"title":"Holiday","content_type":"video/mp4"}' localhost:50051 gostream.v1.VideoService/CreateVideo
+          grpcurl -plaintext -d '{"title":"Holiday","content_type":"video/mp4","size_bytes":1048576}' localhost:50051 gostream.v1.VideoService/CreateVideo
         """
 
     @_abc_1.abstractmethod
@@ -172,8 +184,9 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _video_service_pb2.CancelProcessRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_video_pb2.Video, _abc.Awaitable[_video_pb2.Video]]:
-        """Ends the processing: the encoder is killed within 5 s, and what it made is removed. What an earlier encode
-        published stays.
+        """Ends the processing. The encoder is killed within 5 s. If the video was never READY, what the encoder made is
+        removed from the object store within 10 s, else some minutes later; what an earlier encode published stays. Copies
+        at the edge and in players outlive the objects, segments by up to a week at the edge: see docs/api.md.
 
           grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/CancelProcess
         """
@@ -220,7 +233,9 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _video_service_pb2.DeleteVideoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Deletes a video. Running work is cancelled and the objects are removed soon after.
+        """Deletes a video. Running work is cancelled, and the objects are removed from the object store about a minute
+        later. Copies at the edge and in players outlive them: see docs/api.md. What is uploaded after the deletion is
+        removed after the upload URL has expired.
 
           grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo
         """

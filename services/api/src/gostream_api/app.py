@@ -10,6 +10,7 @@ from gostream_api.processes import leave_with_parent, supervise
 from gostream_api.scheduling import schedule
 from gostream_api.server import BUS_HEALTH, ApiServer, CannotListenError
 from gostream_api.servicer import VideoServicer, answers_at_hand, method_handlers
+from gostream_api.validation import SizeRule
 from gostream_api.video_service import Limits, VideoService
 from gostream_api.watch import WatchService
 from gostream_shared.cache.background import in_background
@@ -49,7 +50,7 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             reads=reads.videos,
             watches=watches,
             cdn_base_url=config.cdn_base_url,
-            source_max_bytes=limits.source_max_bytes,
+            sizes=SizeRule(most=limits.source_max_bytes, required=config.upload_size_required),
         )
         server = ApiServer(
             method_handlers(servicer),

@@ -74,6 +74,9 @@ class ApiConfig(ReadConfig):
         le=PRESIGNED_LIMIT,
         description="how long an upload URL works",
     )
+    upload_size_required: bool = Field(
+        True, description="CreateVideo needs size_bytes; without, an upload URL admits any size"
+    )
     queue_limit: int = Field(
         1000, ge=1, le=10_000_000, description="waiting encodes beyond which TriggerProcess is refused"
     )

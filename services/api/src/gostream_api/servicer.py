@@ -45,10 +45,10 @@ class VideoServicer:
     reads: VideoReader
     watches: WatchService
     cdn_base_url: str
-    source_max_bytes: int
+    sizes: validation.SizeRule
 
     async def CreateVideo(self, request: CreateVideoRequest, context: Context) -> CreateVideoResponse:  # noqa: N802
-        draft = validation.create_video(request, source_max_bytes=self.source_max_bytes)
+        draft = validation.create_video(request, self.sizes)
         video, upload = await self.videos.create_video(draft)
         _note(video.id)
         return CreateVideoResponse(

@@ -5,19 +5,18 @@ quote what was sent.
 """
 
 import re
-import unicodedata
 from dataclasses import dataclass, field
 from itertools import islice
 from uuid import UUID
 
 from gostream.v1 import video_pb2, video_service_pb2
+from gostream_api import content_type, text
 from gostream_api.video_service import VideoDraft
 from gostream_shared.domain import profiles
 from gostream_shared.domain.errors import InvalidRequestError, Violation
 from gostream_shared.domain.repository import VideoFilter
 from gostream_shared.domain.video import VideoStatus
 
-DEFAULT_CONTENT_TYPE = "application/octet-stream"
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
 MAX_BATCH = 100
@@ -29,7 +28,6 @@ MAX_REQUEST_ID = 128
 
 _CANONICAL = "must be a UUID in its canonical lower-case form"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_VIDEO_TYPE = re.compile(r"video/[a-z0-9][a-z0-9!#$&^_.+-]{0,99}")
 
 
 @dataclass(slots=True)
@@ -44,35 +42,45 @@ class _Check:
 
     def text(self, value: str, name: str, *, at_most: int) -> None:
         self.that(len(value) <= at_most, name, f"must have at most {at_most} characters")
-        self.that(not _has_control(value), name, "must not contain control characters")
+        self.that(not text.has_control(value), name, "must not contain control characters")
+        self.that(not text.has_invisible(value), name, "must not contain invisible or reordering characters")
 
     def end(self) -> None:
         if self.violations:
             raise InvalidRequestError(*self.violations)
 
 
-def create_video(request: video_service_pb2.CreateVideoRequest, *, source_max_bytes: int) -> VideoDraft:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeRule:
+    """What size_bytes may be: 1 to `most`, and absent unless `required`."""
+
+    most: int
+    required: bool
+
+
+def create_video(request: video_service_pb2.CreateVideoRequest, sizes: SizeRule) -> VideoDraft:
     check = _Check()
-    content_type = request.content_type.lower() or DEFAULT_CONTENT_TYPE
-    check.that(bool(request.title.strip()), "title", "must not be blank")
+    media_type = content_type.normalized(request.content_type)
+    check.that(not text.is_blank(request.title), "title", "must not be blank")
     check.text(request.title, "title", at_most=MAX_TITLE)
     check.text(request.user_id, "user_id", at_most=MAX_USER_ID)
     check.text(request.request_id, "request_id", at_most=MAX_REQUEST_ID)
     check.that(
-        content_type == DEFAULT_CONTENT_TYPE or _VIDEO_TYPE.fullmatch(content_type) is not None,
+        media_type is not None,
         "content_type",
-        "must be video/… or application/octet-stream",
+        "must be video/…, with parameters or without, or application/octet-stream",
     )
     check.that(
-        0 <= request.size_bytes <= source_max_bytes,
+        int(sizes.required) <= request.size_bytes <= sizes.most,
         "size_bytes",
-        f"must be 0 (unknown) to {source_max_bytes}",
+        f"must be the exact size of the upload in bytes, at most {sizes.most}"
+        + ("" if sizes.required else ", or 0 for unknown"),
     )
     check.end()
     return VideoDraft(
         title=request.title,
         user_id=request.user_id,
-        content_type=content_type,
+        content_type=media_type or content_type.DEFAULT,
         size_bytes=request.size_bytes or None,
         request_id=request.request_id or None,
     )
@@ -149,8 +157,3 @@ def _status(status: video_pb2.Video.Status.ValueType) -> VideoStatus | None:
     if status == video_pb2.Video.STATUS_UNSPECIFIED:
         return None
     return VideoStatus(video_pb2.Video.Status.Name(status).removeprefix("STATUS_"))
-
-
-def _has_control(text: str) -> bool:
-    """Control characters, and the separators that break lines in logs and terminals."""
-    return any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in text)

@@ -13,6 +13,7 @@ from gostream_shared.domain.errors import (
     QueueFullError,
     SourceNotUploadedError,
     SourceTooLargeError,
+    UploadClosedError,
 )
 from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
 from gostream_shared.domain.repository import Database, NewVideo, Position, VideoFilter
@@ -21,6 +22,11 @@ from gostream_shared.storage import ObjectNotFoundError, ObjectStore, PresignedU
 
 #: From a deletion to the removal of the objects: a worker at it finds out first, and stops writing.
 REMOVE_DELAY = timedelta(minutes=1)
+#: From the expiry of the last upload URL to the removals of what was uploaded meanwhile. An upload that
+#: began in time may end long after it.
+_LATE_UPLOADS = (timedelta(minutes=1), timedelta(hours=24))
+#: From the cancellation of a video that was never READY to the removal of its objects.
+_CANCEL_DELAY = timedelta(seconds=6)
 
 _ETAG = re.compile(r'"([0-9]{1,18})"')
 
@@ -74,7 +80,7 @@ class VideoService:
     async def create_video(self, draft: VideoDraft) -> tuple[Video, PresignedUpload]:
         """A new video, or the one that this request_id made, and how to upload its source.
 
-        Raises RequestIdReusedError.
+        Raises RequestIdReusedError, and UploadClosedError if the earlier video does not wait for its upload.
         """
         new = NewVideo(
             id=new_id(),
@@ -85,7 +91,11 @@ class VideoService:
             request_id=draft.request_id,
             fingerprint=draft.fingerprint,
         )
-        video = await self._database.videos.create(new)
+        async with self._database.transaction() as transaction:
+            video = await transaction.videos.create(new)
+            if video.status is not VideoStatus.PENDING_UPLOAD:
+                raise UploadClosedError(video.id)
+            await transaction.uploads.note_url(video.id, expires_in=self._limits.upload_url_ttl)
         if video.id == new.id:  # else an earlier call made it. Someone may have asked for the id too early.
             await self._announcer.announce(video.id, video.version)
         upload = await self._store.presign_upload(
@@ -118,9 +128,14 @@ class VideoService:
     async def cancel_process(self, video_id: UUID) -> Video:
         """End its processing; the worker notices by its fence, kills the encoder and removes what it made.
 
-        Raises VideoNotFoundError and NotProcessingError.
+        What a video that was never READY has in the store is removed even if that worker is gone. Raises
+        VideoNotFoundError and NotProcessingError.
         """
-        video = await self._database.videos.cancel(video_id)
+        async with self._database.transaction() as transaction:
+            video = await transaction.videos.cancel(video_id)
+            if video.published_number is None:
+                job = RemoveJob(video_id=video_id, number=video.encode_number, turn=1)
+                await transaction.jobs.enqueue(job, delay=_CANCEL_DELAY)
         await self._announcer.announce(video_id, video.version)
         return video
 
@@ -139,11 +154,16 @@ class VideoService:
     async def delete_video(self, video_id: UUID, *, etag: str) -> None:
         """Delete it, with `etag` only if it still has that one; its objects are removed later.
 
+        What is uploaded after that, with a URL that still works, is removed after the URL has expired.
+
         Raises VideoNotFoundError and EtagMismatchError.
         """
         async with self._database.transaction() as transaction:
             version = await transaction.videos.delete(video_id, version=_version_of(etag))
             await transaction.jobs.enqueue(RemoveJob(video_id=video_id), delay=REMOVE_DELAY)
+            for turn, late in enumerate(_LATE_UPLOADS, start=1):
+                delay = self._limits.upload_url_ttl + late
+                await transaction.jobs.enqueue(RemoveJob(video_id=video_id, turn=turn), delay=delay)
         await self._announcer.announce(video_id, version)
 
     async def _require_source(self, video_id: UUID) -> None:

@@ -21,6 +21,7 @@ from gostream_shared.lifecycle import run_service, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
 from gostream_shared.s3 import S3ObjectStore
 from gostream_shared.s3_start import check_store
+from gostream_worker.abandoned import Abandoned
 from gostream_worker.admission import SourceLimits
 from gostream_worker.attempts import Attempts
 from gostream_worker.concurrency import task_group, wait_at_most
@@ -112,6 +113,7 @@ async def open_consumer(config: WorkerConfig, health: HealthServer) -> AsyncIter
                 outage_patience=config.outage_patience,
                 found_full=room.found_full,
             )
+            abandoned = Abandoned(database, cache.announcer, patience=config.upload_patience)
             consumer = Consumer(
                 database.pool,
                 transcode=attempts.transcode,
@@ -120,8 +122,10 @@ async def open_consumer(config: WorkerConfig, health: HealthServer) -> AsyncIter
                 lease=config.job_lease,
                 has_room=lambda: room.is_free,
             )
-            async with in_background(room.run()):
+            async with in_background(room.run()), task_group() as chores:
+                chores.create_task(abandoned.run())
                 yield Work(consumer, SchemaWatch(database.missing_migrations), health)
+                abandoned.stop()
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from time import monotonic
 from uuid import UUID
@@ -150,27 +150,33 @@ class Attempts:
         """Over, cancelled, deleted, or taken over: stop. What was put since it is over is nobody's."""
         _log.info("fence lost", video_id=str(video_id), encode=number)
         try:
-            leftovers = await self._leftovers(video_id, number)
+            video, leftovers = await self._leftovers(video_id, number)
             if leftovers:
                 async with self._database.transaction() as transaction:
                     await transaction.jobs.enqueue(leftovers, delay=_LEFTOVERS_DELAY)
+                    if video and _is_taken_down(video):  # now: this attempt writes nothing any more
+                        await transaction.jobs.enqueue(replace(leftovers, turn=2))
                 await self._tell_early_viewers(video_id, number)
         except BackendUnavailableError as error:
             _log.warning("leftovers not noted", error=str(error))
         return _outcome("fence lost")
 
-    async def _leftovers(self, video_id: UUID, number: int) -> RemoveJob | None:
-        """None while somebody is at work on the encode, and of one that was published before the latest."""
+    async def _leftovers(self, video_id: UUID, number: int) -> tuple[Video | None, RemoveJob | None]:
+        """The video, and what to remove of the encode.
+
+        Nothing while somebody is at work on the encode, or if it was published before the latest.
+        """
         try:
             video = await self._database.videos.get(video_id)
         except VideoNotFoundError:
-            return RemoveJob(video_id=video_id)
+            return None, RemoveJob(video_id=video_id)
         if video.encode_number != number:
-            return None if video.published_number == number else RemoveJob(video_id=video_id, number=number)
+            is_old = video.published_number == number
+            return video, None if is_old else RemoveJob(video_id=video_id, number=number)
         if video.status is VideoStatus.PROCESSING:
-            return None
+            return video, None
         published = video.attempt if video.published_number == number else None
-        return RemoveJob(video_id=video_id, number=number, published_attempt=published)
+        return video, RemoveJob(video_id=video_id, number=number, published_attempt=published)
 
     async def _tell_early_viewers(self, video_id: UUID, number: int) -> None:
         """That no more will come. Best effort: what they watch is removed soon."""
@@ -185,6 +191,11 @@ class Attempts:
                 await self._database.videos.forgive_attempt(encode)
         except (FenceLostError, BackendUnavailableError, TimeoutError) as error:
             _log.warning("attempt not forgiven", error=str(error))
+
+
+def _is_taken_down(video: Video) -> bool:
+    """Whether it was cancelled before it was ever READY: then its viewers lose it at once."""
+    return video.status is VideoStatus.CANCELLED and video.published_number is None
 
 
 def _outcome(outcome: str, again_in: timedelta | None = None) -> Verdict:

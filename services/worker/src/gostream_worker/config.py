@@ -54,6 +54,10 @@ class WorkerConfig(Config):
         le=timedelta(hours=1),
         description="silence after which another worker takes a job over",
     )
+    upload_patience: Duration = Field(
+        timedelta(hours=24),
+        description="a video still without TriggerProcess so long after its upload URL expired is deleted",
+    )
     outage_patience: Duration = Field(
         timedelta(minutes=30),
         ge=timedelta(0),

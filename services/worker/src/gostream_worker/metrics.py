@@ -21,6 +21,9 @@ HAS_ROOM = Gauge(
 )
 UPLOADED_BYTES = Counter("gostream_worker_uploaded_bytes_total", "Bytes put into the object store.")
 REMOVED_OBJECTS = Counter("gostream_worker_removed_objects_total", "Objects removed from the store.")
+ABANDONED_VIDEOS = Counter(
+    "gostream_worker_abandoned_videos_total", "Videos deleted because nobody finished their upload."
+)
 EDGE_REFRESHES = Counter(
     "gostream_worker_edge_refreshes_total", "Refreshes of the edge, by outcome.", ["outcome"]
 )

@@ -13,6 +13,7 @@ from gostream_shared.db.epochs import PostgresEpochs
 from gostream_shared.db.errors import BACKEND, connecting_errors, database_errors
 from gostream_shared.db.outbox import PostgresOutbox
 from gostream_shared.db.schema import missing_migrations
+from gostream_shared.db.uploads import PostgresUploads
 from gostream_shared.db.videos import PostgresVideoRepository
 from gostream_shared.observability.causes import name_server
 from gostream_shared.queue import PgQueuerJobQueue
@@ -28,6 +29,7 @@ class PostgresTransaction:
     """One open transaction: what is written and enqueued through it commits together."""
 
     videos: PostgresVideoRepository
+    uploads: PostgresUploads
     jobs: PgQueuerJobQueue
 
 
@@ -78,6 +80,7 @@ class PostgresDatabase:
             plain = cast("asyncpg.Connection", connection)
             yield PostgresTransaction(
                 videos=PostgresVideoRepository(connection, timeout=STATEMENT_TIMEOUT),
+                uploads=PostgresUploads(connection, timeout=STATEMENT_TIMEOUT),
                 jobs=PgQueuerJobQueue(Queries.from_asyncpg_connection(plain)),
             )
 

@@ -104,8 +104,10 @@ class PostgresVideoRepository:
             new.user_id,
             new.request_id,
         )
-        if row is None or row["fingerprint"] != new.fingerprint or row["deleted_at"] is not None:
+        if row is None or row["fingerprint"] != new.fingerprint:
             raise RequestIdReusedError(str(new.request_id))
+        if row["deleted_at"] is not None:
+            raise RequestIdReusedError(str(new.request_id), deleted=True)
         return video_from_row(row)
 
     async def start_encode(

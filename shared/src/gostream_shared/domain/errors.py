@@ -37,10 +37,11 @@ class PageTokenInvalidError(GoStreamError):
 
 
 class RequestIdReusedError(GoStreamError):
-    """The request_id was used before with a different request."""
+    """The request_id was used before, with a different request or for a video that is deleted."""
 
-    def __init__(self, request_id: str) -> None:
-        super().__init__("the request_id was used before with a different request")
+    def __init__(self, request_id: str, *, deleted: bool = False) -> None:
+        how = "for a video that is deleted" if deleted else "with a different request"
+        super().__init__(f"the request_id was used before {how}")
         self.request_id = request_id
 
 
@@ -90,6 +91,13 @@ class SourceNotUploadedError(WrongStateError):
 
     def __init__(self, video_id: UUID) -> None:
         super().__init__(video_id, f"nothing was uploaded for video {video_id} yet")
+
+
+class UploadClosedError(WrongStateError):
+    reason = "UPLOAD_CLOSED"
+
+    def __init__(self, video_id: UUID) -> None:
+        super().__init__(video_id, f"video {video_id} exists and takes no upload any more")
 
 
 class SourceTooLargeError(WrongStateError):

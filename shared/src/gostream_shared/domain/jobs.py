@@ -19,12 +19,14 @@ class RemoveJob:
     """Remove objects nobody refers to any more.
 
     `number` = that one encode's objects; None = all of the video's, source included. With `published_attempt`
-    only what other attempts have left of the encode.
+    only what other attempts have left of the encode. Jobs that differ in `turn` alone are queued separately,
+    to remove what was written after the earlier one.
     """
 
     video_id: UUID
     number: int | None = None
     published_attempt: int | None = None
+    turn: int = 0
 
 
 Job = TranscodeJob | RemoveJob

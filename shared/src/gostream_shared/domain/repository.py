@@ -62,7 +62,7 @@ class VideoRepository(Protocol):
     async def create(self, new: NewVideo) -> Video:
         """Insert, or answer the video the same request_id made before.
 
-        Raises RequestIdReusedError when that request had another fingerprint.
+        Raises RequestIdReusedError when that request had another fingerprint, or its video was deleted.
         """
         ...
 
@@ -144,11 +144,30 @@ class VideoRepository(Protocol):
         ...
 
 
+class Uploads(Protocol):
+    """When the upload URLs of videos expire. Every method raises BackendUnavailableError."""
+
+    async def note_url(self, video_id: UUID, *, expires_in: timedelta) -> None:
+        """Record that an upload URL of the video works for so long from now; the latest expiry counts."""
+        ...
+
+    async def delete_abandoned(self, *, expired_for: timedelta, limit: int) -> tuple[int, dict[UUID, int]]:
+        """Delete videos in PENDING_UPLOAD whose URLs expired so long ago, of the `limit` oldest uploads.
+
+        Returns the number of uploads that were examined, and the versions of the tombstones by id. Returns
+        none while another transaction does the same.
+        """
+        ...
+
+
 class Transaction(Protocol):
     """Writes and jobs that become visible together, or not at all."""
 
     @property
     def videos(self) -> VideoRepository: ...
+
+    @property
+    def uploads(self) -> Uploads: ...
 
     @property
     def jobs(self) -> JobQueue: ...

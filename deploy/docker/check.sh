@@ -1,0 +1,24 @@
+#!/bin/sh
+# Runs before everything else: names every setting that must not be used, and then nothing starts.
+set -eu
+status=0
+refuse() {
+  echo "$1" >&2
+  status=1
+}
+
+case $POSTGRES_PASSWORD in
+  *[!A-Za-z0-9._~-]*) refuse "POSTGRES_PASSWORD: only letters, digits and . _ ~ - may be in it, because it becomes part of a URL" ;;
+esac
+case $GOSTREAM_BIND in
+  127.* | ::1 | '[::1]') exit $status ;; # only this machine connects: the secrets of the file will do
+esac
+for name in POSTGRES_PASSWORD REDIS_PASSWORD MINIO_ROOT_PASSWORD S3_SECRET_KEY S3_WORKER_SECRET_KEY CDN_REFRESH_SECRET; do
+  eval "value=\$$name"
+  case $value in
+    gostream*) refuse "$name: other machines may connect to GOSTREAM_BIND=$GOSTREAM_BIND, so the default must not be used" ;;
+    ????????????????*) ;;
+    *) refuse "$name: other machines may connect to GOSTREAM_BIND=$GOSTREAM_BIND, so it must have 16 characters or more" ;;
+  esac
+done
+exit $status

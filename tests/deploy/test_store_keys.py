@@ -1,0 +1,98 @@
+"""What the keys of the API and of the worker may do, on a real object store with the policies of Compose."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from gostream_devstack.fixtures import Bucket
+from gostream_devstack.seaweedfs import SeaweedFS
+from gostream_shared.config import Config, load
+from gostream_shared.domain.errors import BackendUnavailableError
+from gostream_shared.s3 import S3ObjectStore
+from gostream_shared.storage import ObjectNotFoundError
+
+pytestmark = pytest.mark.stack
+
+Act = Callable[[S3ObjectStore, str], Awaitable[Any]]
+
+
+async def put(store: S3ObjectStore, key: str) -> None:
+    await store.put(key, b"x", content_type="video/mp4")
+
+
+async def head(store: S3ObjectStore, key: str) -> None:
+    await store.head(key)
+
+
+async def get(store: S3ObjectStore, key: str) -> None:
+    await store.get(key)
+
+
+async def delete(store: S3ObjectStore, key: str) -> None:
+    await store.delete([key])
+
+
+async def list_(store: S3ObjectStore, key: str) -> None:
+    assert [found.key async for found in store.list(key)] == [key]
+
+
+async def abort(store: S3ObjectStore, key: str) -> None:
+    await store.abort_multipart_uploads(key)
+
+
+@pytest.fixture
+async def open_store(
+    object_store_server: SeaweedFS,
+) -> AsyncIterator[Callable[..., Awaitable[S3ObjectStore]]]:
+    """A function that opens the store with the key of `role`, or of people."""
+    async with AsyncExitStack() as stack:
+
+        async def open_(role: str = "") -> S3ObjectStore:
+            server = object_store_server
+            key, secret = server.service_keys.get(role, (server.access_key, server.secret_key))
+            variables = {"S3_ENDPOINT_URL": server.endpoint_url, "S3_BUCKET": server.bucket}
+            keys = {"S3_ACCESS_KEY": key, "S3_SECRET_KEY": secret}
+            config = load(Config, {"DATABASE_URL": "postgresql://unused", **variables, **keys})
+            return await stack.enter_async_context(S3ObjectStore.open(config))
+
+        yield open_
+
+
+@pytest.mark.parametrize(
+    ("role", "folder", "allowed", "refused"),
+    [
+        ("api", "uploads", [put, head, get], [delete, abort]),
+        ("api", "hls", [], [put, delete, abort]),
+        ("api", "elsewhere", [], [put, head, get, delete, abort]),
+        ("worker", "uploads", [head, get, list_, abort, delete], [put]),
+        ("worker", "hls", [put, head, get, list_, abort, delete], []),
+        ("worker", "elsewhere", [], [put, head, get, delete]),
+    ],
+)
+async def test_a_key_may_do_its_service_s_work_only(
+    open_store: Callable[..., Awaitable[S3ObjectStore]],
+    bucket: Bucket,
+    role: str,
+    folder: str,
+    allowed: list[Act],
+    refused: list[Act],
+) -> None:
+    key = f"{folder}/{bucket.prefix}a"
+    store = await open_store(role)
+    await put(await open_store(), key)
+
+    for act in refused:
+        with pytest.raises(BackendUnavailableError):
+            await act(store, key)
+    for act in allowed:
+        await act(store, key)
+
+
+@pytest.mark.parametrize("role", ["api", "worker"])
+async def test_a_key_sees_that_a_source_is_missing(
+    open_store: Callable[..., Awaitable[S3ObjectStore]], bucket: Bucket, role: str
+) -> None:
+    with pytest.raises(ObjectNotFoundError):
+        await head(await open_store(role), f"uploads/{bucket.prefix}missing")

@@ -1,0 +1,201 @@
+"""What Compose sets up before the services start: the object store's keys, and the check of the secrets."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+API, WORKER = "gostream-api", "gostream-worker"
+KEYS = {
+    "S3_ENDPOINT_URL": "http://minio:9000",
+    "MINIO_ROOT_USER": "gostream-admin",
+    "MINIO_ROOT_PASSWORD": "gostream-admin",
+    "S3_ACCESS_KEY": "gostream",
+    "S3_SECRET_KEY": "gostream-secret",
+    "S3_WORKER_ACCESS_KEY": "gostream-worker",
+    "S3_WORKER_SECRET_KEY": "gostream-worker-secret",
+}
+#: Answers as mc RELEASE.2025-08-13 does on the commands of init.sh; its state is in $MC_STATE.
+STAND_IN = r"""#!/usr/bin/env python3
+import json, os, sys
+from pathlib import Path
+
+path = Path(os.environ["MC_STATE"])
+state = json.loads(path.read_text()) if path.exists() else {"users": {}, "policies": {}, "buckets": []}
+args = sys.argv[1:]
+
+def fail(text):
+    print(f"mc: <ERROR> {text}", file=sys.stderr)
+    sys.exit(1)
+
+def change(attach, policy, user):
+    if user not in state["users"]:
+        fail("Unable to make user/group policy association. The specified user does not exist.")
+    if policy not in state["policies"]:
+        fail("Unable to make user/group policy association. The canned policy does not exist.")
+    attached = state["users"][user]["policies"]
+    if (policy in attached) is attach:
+        fail("Unable to make policy association. The specified policy change is already in effect.")
+    (attached.append if attach else attached.remove)(policy)
+    print(f"{'Attached' if attach else 'Detached'} Policies: [{policy}]\nTo User: {user}")
+
+match args:
+    case ["alias", "set", alias, url, key, secret]:
+        print(f"Added `{alias}` successfully.")
+    case ["mb", "--ignore-existing", bucket]:
+        state["buckets"].append(bucket)
+        print(f"Bucket created successfully `{bucket}`.")
+    case ["anonymous", "set-json", file, bucket]:
+        state["anonymous"] = json.loads(Path(file).read_text())
+        print(f"Access permission for `{bucket}` is set from `{file}`")
+    case ["admin", "policy", "create", alias, name, file]:
+        state["policies"][name] = json.loads(Path(file).read_text())
+        print(f"Created policy `{name}` successfully.")
+    case ["admin", "user", "add", alias, key, secret]:
+        if len(secret) < 8:
+            fail("Unable to add new user. The secret key is invalid.")
+        state["users"].setdefault(key, {"policies": []})["secret"] = secret
+        print(f"Added user `{key}` successfully.")
+    case ["admin", "user", "info", alias, key]:
+        if key not in state["users"]:
+            fail("Unable to get user info. The specified user does not exist.")
+        policies = ",".join(state["users"][key]["policies"])
+        print(f"AccessKey: {key}\nStatus: enabled\nPolicyName: {policies}\nMemberOf: []")
+    case ["admin", "policy", ("attach" | "detach") as verb, alias, policy, "--user", user]:
+        if not (verb == "attach" and os.environ.get("MC_ATTACHES_NOTHING")):
+            change(verb == "attach", policy, user)
+    case _:
+        fail(f"`{args}` is not a recognized command.")
+path.write_text(json.dumps(state))
+"""
+
+
+class Store:
+    """MinIO as its client shows it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._state = folder / "state.json"
+        self._path = folder / "bin"
+        self._path.mkdir()
+        client = self._path / "mc"
+        client.write_text(STAND_IN)
+        client.chmod(0o755)
+
+    def set_up(self, **changes: str) -> subprocess.CompletedProcess[str]:
+        """Run init.sh as Compose does."""
+        path = f"{self._path}:{os.environ['PATH']}"
+        environment = {**KEYS, **changes, "MC_STATE": str(self._state), "PATH": path}
+        command = ["sh", str(ROOT / "deploy/s3/init.sh")]
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def policies(self, key: str) -> list[str]:
+        """The names of the policies that the key has."""
+        return list(json.loads(self._state.read_text())["users"][key]["policies"])
+
+    def attach(self, key: str, policy: str) -> None:
+        """Give the key a policy besides what init.sh gives it."""
+        state = json.loads(self._state.read_text())
+        state["policies"][policy] = {}
+        state["users"][key]["policies"].append(policy)
+        self._state.write_text(json.dumps(state))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+# The names of the first three occur in the client's answer or in the policies' names.
+@pytest.mark.parametrize("key", ["gostream", "gostream-api", "gostream-worker-2", "another"])
+def test_each_key_gets_its_policy(store: Store, key: str) -> None:
+    done = store.set_up(S3_ACCESS_KEY=key)
+
+    assert done.returncode == 0, done.stderr
+    assert (store.policies(key), store.policies("gostream-worker")) == ([API], [WORKER])
+
+
+def test_setting_up_again_changes_nothing(store: Store) -> None:
+    store.set_up()
+    done = store.set_up(S3_SECRET_KEY="another-secret")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (store.policies("gostream"), store.policies("gostream-worker")) == ([API], [WORKER])
+
+
+def test_other_policies_are_taken_away(store: Store) -> None:
+    store.set_up()
+    store.attach("gostream", "readwrite")
+    store.attach("gostream", "gostream")
+    done = store.set_up()
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert store.policies("gostream") == [API]
+
+
+def test_a_key_without_its_policy_ends_the_start(store: Store) -> None:
+    done = store.set_up(MC_ATTACHES_NOTHING="1")
+
+    assert done.returncode == 1
+    assert "the key gostream has the policies '' instead of 'gostream-api'" in done.stderr
+
+
+def test_a_refusal_of_the_store_ends_the_start(store: Store) -> None:
+    done = store.set_up(S3_WORKER_SECRET_KEY="short")
+
+    assert done.returncode != 0
+    assert "secret key is invalid" in done.stderr
+
+
+DEFAULTS = {
+    "GOSTREAM_BIND": "127.0.0.1",
+    "POSTGRES_PASSWORD": "gostream",
+    "REDIS_PASSWORD": "gostream",
+    "MINIO_ROOT_PASSWORD": "gostream-admin",
+    "S3_SECRET_KEY": "gostream-secret",
+    "S3_WORKER_SECRET_KEY": "gostream-worker-secret",
+    "CDN_REFRESH_SECRET": "gostream-refresh",
+}
+STRONG = {name: "0123456789abcdef" for name in DEFAULTS if name != "GOSTREAM_BIND"}
+
+
+def check(**changes: str) -> subprocess.CompletedProcess[str]:
+    """Run check.sh as Compose does."""
+    command = ["sh", str(ROOT / "deploy/docker/check.sh")]
+    return subprocess.run(
+        command, env={**DEFAULTS, **changes}, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1", "[::1]"])
+def test_default_secrets_will_do_on_loopback(address: str) -> None:
+    assert check(GOSTREAM_BIND=address).returncode == 0
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "[::]", "192.0.2.1", ""])  # noqa: S104 - what is refused
+def test_default_secrets_are_refused_beyond_loopback(address: str) -> None:
+    done = check(GOSTREAM_BIND=address)
+
+    assert done.returncode == 1
+    assert {line.partition(":")[0] for line in done.stderr.splitlines()} == set(STRONG)
+
+
+@pytest.mark.parametrize("name", sorted(STRONG))
+def test_one_weak_secret_is_refused(name: str) -> None:
+    assert check(GOSTREAM_BIND="192.0.2.1", **STRONG).returncode == 0
+    done = check(GOSTREAM_BIND="192.0.2.1", **{**STRONG, name: "0123456789abcde"})
+
+    assert done.returncode == 1
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == [name]
+
+
+@pytest.mark.parametrize("password", ["a/b", "a@b", "a:b", "a b", "a%b"])
+def test_a_password_that_breaks_a_url_is_refused(password: str) -> None:
+    done = check(POSTGRES_PASSWORD=password)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("POSTGRES_PASSWORD: ")

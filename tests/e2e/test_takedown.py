@@ -1,0 +1,54 @@
+"""What is left in the object store of a video that was cancelled before it was READY."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from imageio_ffmpeg import get_ffmpeg_exe
+
+from gostream_cli.client import Client
+from gostream_devstack.stack import Stack
+from gostream_shared.config import Config, load
+from gostream_shared.s3 import S3ObjectStore
+from tests.e2e.conftest import Upload
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture
+async def store(stack: Stack) -> AsyncIterator[S3ObjectStore]:
+    async with S3ObjectStore.open(load(Config, stack.env)) as store:
+        yield store
+
+
+@pytest.fixture
+def long_clip(tmp_path: Path) -> Path:
+    """A minute of picture: it is still being encoded when its first segments are stored."""
+    path = tmp_path / "long.mp4"
+    picture = ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=60"]
+    coding = ["-c:v", "mpeg4", "-q:v", "4"]
+    command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", *picture, *coding, str(path)]
+    subprocess.run(command, check=True, timeout=120)
+    return path
+
+
+async def test_a_cancelled_video_leaves_no_streams(
+    client: Client, submit: Upload, store: S3ObjectStore, long_clip: Path
+) -> None:
+    video = await submit(long_clip)
+
+    async def stored() -> list[str]:
+        return [found.key async for found in store.list(f"hls/{video.id}/")]
+
+    async with asyncio.timeout(90):
+        while not await stored():
+            await asyncio.sleep(0.05)
+    await client.cancel(video.id)
+    began = monotonic()
+    async with asyncio.timeout(60):  # what a late writer leaves goes after ten minutes
+        while await stored():
+            await asyncio.sleep(0.05)
+    print(f"removed after {monotonic() - began:.1f} s")
