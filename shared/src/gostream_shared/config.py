@@ -73,6 +73,9 @@ class Config(BaseModel):
     s3_bucket: str = Field("videos", description="bucket of uploads/ and hls/")
     s3_access_key: SecretStr = Field(SecretStr(""), description="access key; empty = the AWS chain")
     s3_secret_key: SecretStr = Field(SecretStr(""), description="secret key")
+    s3_checksums: bool = Field(
+        True, description="send a CRC32 with each object; False for stores that refuse it"
+    )
     metrics_host: str = Field("0.0.0.0", description="interface of the Prometheus endpoint")  # noqa: S104 - containers
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level logged")
     log_format: Literal["json", "console"] = Field(
