@@ -63,7 +63,11 @@ class SeaweedFS(Server):
         return f"http://{self.host}:{self.port}"
 
     def environment(self) -> Mapping[str, str]:
-        """Without these keys any local process could read and write past S3, through the filer's own port."""
+        """Without these keys any local process could read and write past S3, through the filer's HTTP port.
+
+        They do not cover its gRPC ports, where any local process can list and remove objects. That is
+        accepted for a stack on loopback that is never deployed; certificates (WEED_GRPC_*) would close them.
+        """
         keys = ("SIGNING_KEY", "SIGNING_READ_KEY", "FILER_SIGNING_KEY", "FILER_SIGNING_READ_KEY")
         return {
             **super().environment(),

@@ -37,7 +37,8 @@ class Api:
 
     async def create(self, **fields: Any) -> CreateVideoResponse:
         """A new video."""
-        request = CreateVideoRequest(**({"title": "Holiday", "size_bytes": 4} | fields))
+        plain: dict[str, Any] = {"title": "Holiday", "size_bytes": 4}
+        request = CreateVideoRequest(**(plain | fields))
         created: CreateVideoResponse = await self.stub.CreateVideo(request)
         return created
 

@@ -18,7 +18,8 @@ LIMIT = 1000
 def violations(*, required: bool = True, **fields: Any) -> set[str]:
     """Names of the fields of a CreateVideoRequest that are refused."""
     rule = validation.SizeRule(most=LIMIT, required=required)
-    request = CreateVideoRequest(**({"title": "Holiday", "size_bytes": 1} | fields))
+    plain: dict[str, Any] = {"title": "Holiday", "size_bytes": 1}
+    request = CreateVideoRequest(**(plain | fields))
     try:
         validation.create_video(request, rule)
     except InvalidRequestError as error:
@@ -59,7 +60,8 @@ def test_titles_for_people_are_accepted(title: str) -> None:
 )
 @pytest.mark.parametrize("field", ["title", "user_id", "request_id"])
 def test_invisible_and_reordering_characters_are_refused(field: str, character: str) -> None:
-    assert violations(**{field: f"holiday{character}gpj.exe"}) == {field}
+    fields: dict[str, Any] = {field: f"holiday{character}gpj.exe"}
+    assert violations(**fields) == {field}
 
 
 @pytest.mark.parametrize("title", ["\u200d", "\u3164\u3164", "\u2800", "\u00a0 \u2003", "\u0301", "\ufe0f"])

@@ -63,6 +63,9 @@ class Config(BaseModel):
     s3_bucket: Bucket = Field("videos", description="bucket of uploads/ and hls/")
     s3_access_key: Secret = Field(SecretStr(""), description="access key; empty = the AWS chain")
     s3_secret_key: Secret = Field(SecretStr(""), description="secret key", validate_default=True)
+    s3_checksums: bool = Field(
+        True, description="send a CRC32 with each object; False for stores that refuse it"
+    )
     metrics_host: Host = Field("0.0.0.0", description="interface of the Prometheus endpoint")  # noqa: S104 - containers
     log_level: LogLevel = Field("INFO", description="least level logged")
     log_format: LogFormat = Field("json", description="json for machines, console for people")

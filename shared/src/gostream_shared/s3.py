@@ -37,6 +37,9 @@ _DELETE_BATCH = 1000  # S3's limit
 # 412 is what If-Match answers when the object was replaced: for its reader the one asked for is gone too.
 _GONE = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchUpload", "412", "PreconditionFailed"})
 
+#: Statuses of a request that the store does not implement.
+_UNKNOWN = frozenset({400, 405, 501})
+
 
 @asynccontextmanager
 async def _store_errors(timeout: float) -> AsyncIterator[None]:
@@ -66,10 +69,12 @@ class S3ObjectStore:
     a signature covers the host.
     """
 
-    def __init__(self, client: "S3Client", signer: "S3Client", bucket: str) -> None:
+    def __init__(self, client: "S3Client", signer: "S3Client", config: Config) -> None:
         self._client = client
         self._signer = signer
-        self._bucket = bucket
+        self._bucket = config.s3_bucket
+        self._checksum: Any = {"ChecksumAlgorithm": "CRC32"} if config.s3_checksums else {}
+        self._deletes_many = True
 
     @classmethod
     @asynccontextmanager
@@ -82,7 +87,7 @@ class S3ObjectStore:
             client = await stack.enter_async_context(new_client(session, config.s3_endpoint_url))
             public = config.s3_public_endpoint_url or config.s3_endpoint_url
             signer = await stack.enter_async_context(new_client(session, public))
-            yield cls(client, signer, config.s3_bucket)
+            yield cls(client, signer, config)
 
     async def head(self, key: str) -> StoredObject:
         async with _store_errors(REQUEST_TIMEOUT):
@@ -112,7 +117,7 @@ class S3ObjectStore:
                 Key=key,
                 Body=data,
                 ContentType=content_type,
-                ChecksumAlgorithm="CRC32",
+                **self._checksum,
                 **extra,
                 **(condition or {}),
             )
@@ -162,12 +167,26 @@ class S3ObjectStore:
     async def delete(self, keys: Sequence[str]) -> None:
         for start in range(0, len(keys), _DELETE_BATCH):
             batch = keys[start : start + _DELETE_BATCH]
-            async with _store_errors(REQUEST_TIMEOUT):
+            if not (self._deletes_many and await self._delete_many(batch)):
+                self._deletes_many = False
+                for key in batch:
+                    async with _store_errors(REQUEST_TIMEOUT):
+                        await self._client.delete_object(Bucket=self._bucket, Key=key)
+
+    async def _delete_many(self, keys: Sequence[str]) -> bool:
+        """False if the store does not know the request, or refuses its checksum."""
+        async with _store_errors(REQUEST_TIMEOUT):
+            try:
                 answer = await self._client.delete_objects(
-                    Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
+                    Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
                 )
-            if answer.get("Errors"):
-                raise BackendUnavailableError("object store")
+            except ClientError as error:
+                if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in _UNKNOWN:
+                    return False
+                raise
+        if answer.get("Errors"):
+            raise BackendUnavailableError("object store")
+        return True
 
     async def abort_multipart_uploads(self, prefix: str) -> None:
         async with _store_errors(REQUEST_TIMEOUT):
@@ -241,5 +260,8 @@ def new_client(session: aioboto3.Session, endpoint: str | None, *, attempts: int
             max_pool_connections=32,
             # None: as http_proxy and its kin say, which hold for this machine too.
             proxies={} if endpoint and is_loopback(endpoint) else None,
+            # Checksums are asked for where they are wanted: other stores refuse, or keep, the driver's own.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
         ),
     )

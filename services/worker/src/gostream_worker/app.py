@@ -17,10 +17,13 @@ from gostream_shared.cache.open import open_cache
 from gostream_shared.cache.start import check_redis
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.db.schema import LOOK_INTERVAL, SchemaWatch
+from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.lifecycle import run_service, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
 from gostream_shared.s3 import S3ObjectStore
 from gostream_shared.s3_start import check_store
+from gostream_shared.storage import ObjectStore
+from gostream_shared.store_facts import require_fence
 from gostream_worker.abandoned import Abandoned
 from gostream_worker.admission import SourceLimits
 from gostream_worker.attempts import Attempts
@@ -34,6 +37,7 @@ from gostream_worker.ffmpeg.probe_at_hand import ProbeAtHand
 from gostream_worker.health import ROOM_HEALTH, CannotListenError, HealthServer
 from gostream_worker.ladder import PROFILES
 from gostream_worker.removal import Removal
+from gostream_worker.retry import backoff
 from gostream_worker.room import Room
 from gostream_worker.transcode_service import Outside, Settings, TranscodeService
 from gostream_worker.workdir import WorkDirectory
@@ -63,6 +67,9 @@ class Work:
 
 
 SUMMARY = "The worker of GoStream: turns uploads into adaptive HLS."
+#: Where the store is tried out, and seconds to the next try if it does not answer.
+_TRIED_AT = "hls/"
+_STORE_PAUSE = 15.0
 _log = structlog.stdlib.get_logger("gostream.worker")
 
 
@@ -124,8 +131,19 @@ async def open_consumer(config: WorkerConfig, health: HealthServer) -> AsyncIter
             )
             async with in_background(room.run()), task_group() as chores:
                 chores.create_task(abandoned.run())
+                chores.create_task(_require_fence(store))
                 yield Work(consumer, SchemaWatch(database.missing_migrations), health)
                 abandoned.stop()
+
+
+async def _require_fence(store: ObjectStore) -> None:
+    """Raises StoreUnfitError, which ends the worker, as soon as the store answers."""
+    while True:
+        try:
+            return await require_fence(store, _TRIED_AT)
+        except BackendUnavailableError as error:
+            _log.warning("object store not checked yet", error=str(error))
+            await asyncio.sleep(backoff(_STORE_PAUSE))
 
 
 @asynccontextmanager

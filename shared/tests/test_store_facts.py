@@ -1,0 +1,127 @@
+"""Which rules an object store keeps, and what is said of one that does not."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from gostream_devstack.seaweedfs import SeaweedFS
+from gostream_shared.domain.errors import BackendUnavailableError
+from gostream_shared.s3 import S3ObjectStore
+from gostream_shared.store_check import check
+from gostream_shared.store_facts import StoreUnfitError, require_fence
+
+from .test_s3 import config_of
+
+
+class Careless(S3ObjectStore):
+    """Ignores the conditions of writes, as stores do that do not know them."""
+
+    async def replace(self, key: str, body: bytes, *, etag: str | None, **headers: str) -> None:
+        await self.put(key, body, **headers)
+
+
+class Halfway(S3ObjectStore):
+    """Knows If-None-Match but refuses If-Match on a write."""
+
+    async def replace(self, key: str, body: bytes, *, etag: str | None, **headers: str) -> None:
+        if etag:
+            raise BackendUnavailableError("object store")
+        await super().replace(key, body, etag=None, **headers)
+
+
+async def test_every_rule_holds_on_our_store(object_store_server: SeaweedFS) -> None:
+    facts = await check(config_of(object_store_server))
+
+    assert len(facts) == 12
+    assert [fact.sentence for fact in facts if not fact.holds] == []
+
+
+async def test_a_store_that_ignores_conditions_is_refused(object_store_server: SeaweedFS) -> None:
+    async with Careless.open(config_of(object_store_server)) as store:
+        with pytest.raises(
+            StoreUnfitError, match=r"If-None-Match does not replace an object; .* no other version"
+        ):
+            await require_fence(store, "hls/")
+        assert [found async for found in store.list("hls/.store-check")] == []
+
+
+async def test_a_store_that_refuses_conditions_is_refused(object_store_server: SeaweedFS) -> None:
+    async with Halfway.open(config_of(object_store_server)) as store:
+        with pytest.raises(StoreUnfitError, match="replaces the version it names"):
+            await require_fence(store, "hls/")
+
+
+async def test_a_store_that_is_away_is_not_judged(object_store_server: SeaweedFS) -> None:
+    config = config_of(object_store_server, S3_ENDPOINT_URL="http://127.0.0.1:9")
+    async with S3ObjectStore.open(config) as store:
+        with pytest.raises(BackendUnavailableError):
+            await require_fence(store, "hls/")
+
+
+@asynccontextmanager
+async def without_multi_delete(server: SeaweedFS) -> AsyncIterator[tuple[str, list[str]]]:
+    """The store behind a proxy that answers 501 to DeleteObjects; its address, and the methods."""
+    seen: list[str] = []
+
+    async def forward(request: web.Request) -> web.Response:
+        seen.append(request.method)
+        if request.method == "POST":
+            return web.Response(status=501, text="<Error><Code>NotImplemented</Code></Error>")
+        headers = {name: value for name, value in request.headers.items() if name != "Transfer-Encoding"}
+        url = server.endpoint_url + request.raw_path
+        async with (
+            aiohttp.ClientSession(auto_decompress=False) as session,
+            session.request(request.method, url, headers=headers, data=await request.read()) as answer,
+        ):
+            return web.Response(status=answer.status, body=await answer.read())
+
+    app = web.Application(client_max_size=1 << 30)
+    app.router.add_route("*", "/{path:.*}", forward)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    try:
+        yield f"http://{host}:{port}", seen
+    finally:
+        await runner.cleanup()
+
+
+async def test_objects_are_removed_singly_where_they_must_be(
+    object_store_server: SeaweedFS, bucket: Any
+) -> None:
+    keys = [f"{bucket.prefix}{number}" for number in range(3)]
+    async with (
+        without_multi_delete(object_store_server) as (address, seen),
+        S3ObjectStore.open(config_of(object_store_server)) as direct,
+        S3ObjectStore.open(config_of(object_store_server, S3_ENDPOINT_URL=address)) as store,
+    ):
+        await asyncio.gather(*(direct.put(key, b"x", content_type="text/plain") for key in keys))
+        await store.delete(keys)
+        await store.delete(keys)
+
+        assert [found async for found in direct.list(bucket.prefix)] == []
+    assert seen == ["POST", *["DELETE"] * 6], "it is asked for once"
+
+
+@pytest.mark.parametrize("checksums", ["true", "false"])
+async def test_checksums_are_sent_if_wanted(
+    object_store_server: SeaweedFS, bucket: Any, checksums: str
+) -> None:
+    config = config_of(object_store_server, S3_CHECKSUMS=checksums)
+    async with S3ObjectStore.open(config) as store:
+        sent: list[bool] = []
+        store._client.meta.events.register(
+            "before-send.s3.PutObject",
+            lambda request, **_: sent.append(
+                "x-amz-checksum-crc32" in {name.lower() for name in request.headers}
+            ),
+        )
+        await store.put(f"{bucket.prefix}a", b"x", content_type="text/plain")
+
+    assert sent == [checksums == "true"]
