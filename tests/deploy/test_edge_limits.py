@@ -23,17 +23,12 @@ pytestmark = pytest.mark.stack
 def _flood(edge: Nginx, paths: range) -> set[bytes]:
     """Ask for invented paths, many on one connection; the status lines."""
     seen = set()
-    with socket.create_connection((edge.host, edge.port), timeout=60) as client:
-        reader = client.makefile("rb")
-        for start in range(paths.start, paths.stop, 50):
-            asked = range(start, min(start + 50, paths.stop))
-            client.sendall(
-                b"".join(b"HEAD /hls/x/%d.ts HTTP/1.1\r\nHost: a\r\n\r\n" % each for each in asked)
-            )
-            for _ in asked:
-                seen.add(reader.readline())
-                while reader.readline() != b"\r\n":
-                    pass
+    for start in range(paths.start, paths.stop, 500):
+        asked = range(start, min(start + 500, paths.stop))
+        requests = [b"HEAD /hls/x/%d.ts HTTP/1.1\r\nHost: a\r\n" % each for each in asked]
+        with socket.create_connection((edge.host, edge.port), timeout=60) as client:
+            client.sendall(b"\r\n".join(requests) + b"Connection: close\r\n\r\n")
+            seen |= {line for line in client.makefile("rb") if line.startswith(b"HTTP/")}
     return seen
 
 
@@ -43,7 +38,7 @@ def test_invented_paths_do_not_push_out_hot_ones(origin: Origin, make_edge: Call
     parts = [range(start, start + 3000) for start in range(0, 12_000, 3000)]
     with ThreadPoolExecutor(4) as pool:
         seen = set().union(*pool.map(lambda part: _flood(edge, part), parts))
-    assert {line.split()[1] for line in seen} == {b"404", b"429"}
+    assert {line.split()[1] for line in seen} == {b"404", b"429"}, "as many as may be"
     assert ask(edge, SEGMENT).cache == "HIT"
 
 
