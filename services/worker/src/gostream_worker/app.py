@@ -103,18 +103,18 @@ def _settings(config: WorkerConfig) -> Settings:
 
 async def serve(config: WorkerConfig) -> None:
     """Work until SIGTERM or SIGINT, then give back what is at work."""
-    with serve_metrics(config.metrics_host, config.metrics_port):
-        async with (
-            stop_signal() as stop,
-            open_consumer(config) as consumer,
-            HealthServer.listening(config.worker_host, config.worker_port) as health,
-            task_group() as tasks,
-        ):
-            tasks.create_task(consumer.run())
-            await stop.wait()
-            _log.info("stopping")
-            await health.drain()
-            consumer.stop()
+    async with (
+        serve_metrics(config.metrics_host, config.metrics_port),
+        stop_signal() as stop,
+        open_consumer(config) as consumer,
+        HealthServer.listening(config.worker_host, config.worker_port) as health,
+        task_group() as tasks,
+    ):
+        tasks.create_task(consumer.run())
+        await stop.wait()
+        _log.info("stopping")
+        await health.drain()
+        consumer.stop()
 
 
 def main() -> None:
