@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from gostream_api.config import ApiConfig
+from gostream_api.interceptors.clients import client_behind, networks
 from gostream_api.open_reads import open_reads
 from gostream_api.processes import leave_with_parent, supervise
 from gostream_api.scheduling import schedule
@@ -52,6 +53,9 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             watches,
             max_calls=config.max_concurrent_rpcs,
             max_streams=config.max_watches,
+            max_streams_per_client=config.watches_per_client,
+            client_of=client_behind(networks(config.trusted_proxies)),
+            reflects=config.reflection != "off",
             at_hand=answers_at_hand(reads.videos),
             share_port=config.api_processes > 1,
         )

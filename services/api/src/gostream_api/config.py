@@ -1,9 +1,11 @@
 """What the API needs to know, on top of what both services do."""
 
 from datetime import timedelta
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from gostream_api.interceptors.clients import networks
 from gostream_api.scheduling import Scheduling
 from gostream_shared.config import Config, Duration, Port
 
@@ -44,3 +46,19 @@ class ApiConfig(ReadConfig):
     upload_url_ttl: Duration = Field(timedelta(hours=1), description="how long an upload URL works")
     queue_limit: int = Field(1000, gt=0, description="waiting encodes beyond which TriggerProcess is refused")
     max_watches: int = Field(5000, gt=0, description="open WatchVideo streams beyond which more are refused")
+    watches_per_client: int = Field(50, gt=0, description="the same for one client, known by its address")
+    trusted_proxies: str = Field(
+        "", description="networks of proxies whose x-forwarded-for names the client, with commas between"
+    )
+    reflection: Literal["auto", "on", "off"] = Field(
+        "auto", description="gRPC reflection; auto: on, as long as callers are not authenticated"
+    )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        try:
+            networks(text)
+        except ValueError:
+            raise ValueError("must be networks such as 10.0.0.0/8, with commas between") from None
+        return text
