@@ -198,7 +198,15 @@ def test_envoy_accepts_the_very_file(tmp_path: Path) -> None:
     config = tmp_path / "envoy.yaml"
     config.write_text(text.replace(target, str(ROOT / source)))
     filled = tmp_path / "filled.yaml"
-    envoy = [program(package("envoy"), "_bin/envoy"), "--mode", "validate", "-c", filled, "-l", "warning"]
+    envoy: list[str | Path] = [
+        program(package("envoy"), "_bin/envoy"),
+        "--mode",
+        "validate",
+        "-c",
+        filled,
+        "-l",
+        "warning",
+    ]
     _run("bash", ROOT / "deploy/envoy/start.sh", config, filled, *envoy)
     assert filled.read_text() == config.read_text(), "valid as it is"
 

@@ -5,11 +5,12 @@ import json
 import re
 import socket
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import grpc
 import pytest
-from google.api import annotations_pb2
+from google.api import annotations_pb2  # type: ignore[import-untyped]
 from google.protobuf.descriptor import MethodDescriptor
 
 from gostream.v1 import video_service_pb2
@@ -181,7 +182,9 @@ def test_refusals_have_one_form(
 def _bindings() -> dict[str, set[str]]:
     """The methods of each path of the contract."""
     found: dict[str, set[str]] = {}
-    methods: list[MethodDescriptor] = video_service_pb2.DESCRIPTOR.services_by_name["VideoService"].methods
+    methods: Sequence[MethodDescriptor] = video_service_pb2.DESCRIPTOR.services_by_name[
+        "VideoService"
+    ].methods
     for each in methods:
         rule = each.GetOptions().Extensions[annotations_pb2.http]
         verb = rule.WhichOneof("pattern")
@@ -207,14 +210,14 @@ def test_other_methods_of_a_path_are_named(
 def test_a_native_refusal_says_text(envoy: Envoy) -> None:
     address = f"{envoy.host}:{envoy.port}"
     with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError) as caught:
-        channel.unary_unary("/nope/x")(b"", timeout=30)
+        channel.unary_unary("/nope/x")(b"", timeout=30)  # type: ignore[arg-type]
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
     assert caught.value.details() == "there is no such path or method"
 
 
 def test_reflection_is_not_on_this_edge(envoy: Envoy) -> None:
     with grpc.insecure_channel(f"{envoy.host}:{envoy.port}") as channel:
-        call = channel.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
+        call: Any = channel.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
         with pytest.raises(grpc.RpcError) as caught:
             list(call(iter([b""]), timeout=30))
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -66,7 +66,7 @@ class ConcurrencyLimiter(BehaviorInterceptor):
             )
         self._running[True] += 1
         self._streams[client] += 1
-        context.add_done_callback(lambda _: self._end_stream(client))
+        context.add_done_callback(lambda _: self._end_stream(client))  # type: ignore[arg-type]  # a protocol in fact
 
     def _end_call(self, _: object) -> None:
         self._end(False)
