@@ -29,6 +29,7 @@ class Request:
     method: str = "GetVideo"
     headers: Headers = ()
     content_type: str = "application/grpc"
+    authority: str = "localhost"
 
 
 @dataclass
@@ -63,7 +64,12 @@ def call(address: str, request: Request, *, timeout: float = 10.0) -> Reply:
     with socket.create_connection((host, int(port)), timeout=timeout) as link:
         connection.initiate_connection()
         path = f"/gostream.v1.VideoService/{request.method}"
-        pseudo = ((":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "door.test"))
+        pseudo = (
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":path", path),
+            (":authority", request.authority),
+        )
         usual = (("content-type", request.content_type), ("te", "trailers"))
         connection.send_headers(1, [*pseudo, *usual, *request.headers])
         return _exchange(link, connection, request.body)

@@ -345,6 +345,12 @@ def test_other_methods_reach_the_reference_through_the_fast_door(doors: Doors) -
     assert fast.status == reference.status == 0
 
 
+def test_the_fast_door_refuses_other_hosts(doors: Doors) -> None:
+    reply = call(doors.fast, get(doors.ids[0], authority="evil.example"))
+
+    assert (reply.headers[b"grpc-status"], reply.data) == (b"7", b"")
+
+
 @pytest.mark.parametrize("body", [b"", b"\0", b"\0\0\0\0", frame(b"x" * 9)[:-1]])
 def test_a_message_that_never_ends_is_refused_by_the_fast_door_where_grpc_waits_for_the_deadline(
     doors: Doors, body: bytes

@@ -5,12 +5,14 @@ from contextlib import ExitStack
 
 import pytest
 
+from gostream_devstack.envoy import Envoy
 from gostream_devstack.home import Home
 from gostream_devstack.nginx import Nginx
 from gostream_devstack.nginx import Origin as Address
 from gostream_devstack.ports import Ports
 from tests.deploy.edge import MASTER, PLAYLIST, SECRET, SEGMENT
 from tests.deploy.origin import Origin, serving
+from tests.deploy.replica import Replica
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +54,26 @@ def origin() -> Iterator[Origin]:
 @pytest.fixture
 def edge(origin: Origin, make_edge: Callable[..., Nginx]) -> Nginx:
     return make_edge(origin)
+
+
+@pytest.fixture
+def start_json_edge(home: Home) -> Iterator[Callable[..., Envoy]]:
+    """A function that starts these replicas, and an Envoy that knows them."""
+    with ExitStack() as running:
+
+        def start(*replicas: Replica, kind: type[Envoy] = Envoy) -> Envoy:
+            for replica in replicas:
+                running.enter_context(replica.answering())
+            ports = Ports({})
+            envoy = kind(home, ports.pick("edge"), ports.pick("admin"), [each.port for each in replicas])
+            running.callback(envoy.stop)
+            envoy.start()
+            envoy.wait_for_apis()
+            return envoy
+
+        yield start
+
+
+@pytest.fixture
+def envoy(start_json_edge: Callable[..., Envoy]) -> Envoy:
+    return start_json_edge(Replica())

@@ -3,6 +3,7 @@
 import http.client
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from gostream_devstack.nginx import Nginx
 
@@ -54,3 +55,17 @@ class ForOthers(Nginx):
 
     def variables(self) -> Mapping[str, str]:
         return {**super().variables(), "EDGE_REFRESH_FROM": "192.0.2.0/24"}
+
+
+class Varied(Nginx):
+    """The same edge with other values for some of its variables."""
+
+    values: ClassVar[Mapping[str, str]] = {}
+
+    def variables(self) -> Mapping[str, str]:
+        return {**super().variables(), **self.values}
+
+
+def varied(**values: str) -> type[Varied]:
+    """The kind of edge with these variables."""
+    return type("Edge", (Varied,), {"values": values})

@@ -22,10 +22,15 @@ SERVICE = "gostream.v1.VideoService"
 
 @dataclass
 class Replica:
-    """`refuse` answers reads with UNAVAILABLE; `finish` ends a WatchVideo after its first message."""
+    """`refuse` answers reads with UNAVAILABLE; `finish` ends a WatchVideo after its first message.
+
+    `listed` is what ListVideos and BatchGetVideos answer.
+    """
 
     calls: list[str] = field(default_factory=list)
     refuse: bool = False
+    quiet: float = 30.0
+    listed: list[Video] = field(default_factory=list)
     finish: threading.Event = field(default_factory=threading.Event)
     port: int = 0
     _health: health.HealthServicer = field(default_factory=health.HealthServicer)
@@ -47,9 +52,20 @@ class Replica:
     ) -> messages.CreateVideoResponse:
         return messages.CreateVideoResponse(video=Video(id="new", title=request.title))
 
+    def list(
+        self, request: messages.ListVideosRequest, context: grpc.ServicerContext
+    ) -> messages.ListVideosResponse:
+        return messages.ListVideosResponse(videos=self.listed)
+
+    def batch(
+        self, request: messages.BatchGetVideosRequest, context: grpc.ServicerContext
+    ) -> messages.BatchGetVideosResponse:
+        self.calls += request.ids
+        return messages.BatchGetVideosResponse(videos=self.listed)
+
     def watch(self, request: messages.WatchVideoRequest, context: grpc.ServicerContext) -> Iterator[Video]:
         yield Video(id=request.id, version=1)
-        self.finish.wait(30)
+        self.finish.wait(self.quiet)
         yield Video(id=request.id, version=2)
 
     def drain(self) -> None:
@@ -74,7 +90,11 @@ class Replica:
     def _handlers(self) -> dict[str, "grpc.RpcMethodHandler[Any, Any]"]:
         unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
         created = messages.CreateVideoResponse.SerializeToString
+        listed = messages.ListVideosResponse.SerializeToString
+        several = messages.BatchGetVideosResponse.SerializeToString
         return {
+            "ListVideos": unary(self.list, messages.ListVideosRequest.FromString, listed),
+            "BatchGetVideos": unary(self.batch, messages.BatchGetVideosRequest.FromString, several),
             "GetVideo": unary(self.get, messages.GetVideoRequest.FromString, Video.SerializeToString),
             "DeleteVideo": unary(
                 self.delete, messages.DeleteVideoRequest.FromString, Empty.SerializeToString

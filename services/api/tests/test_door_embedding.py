@@ -29,7 +29,31 @@ def test_the_door_stands_behind_the_browsers_filters_and_before_the_router() -> 
 
     names = [each["name"].rpartition(".")[2] for each in manager(config)["http_filters"]]
 
-    assert names == ["cors", "grpc_web", "grpc_json_transcoder", "health_check", "composite", "router"]
+    assert names == [
+        "healthz",
+        "cors",
+        "buffer",
+        "grpc_web",
+        "grpc_json_transcoder",
+        "health_check",
+        "composite",
+        "router",
+    ]
+
+
+def test_the_doors_routes_come_after_the_refusals() -> None:
+    edge, door = load("envoy.yaml"), load("door.yaml")
+    config = embedding.with_door(edge, door)
+
+    [host] = manager(config)["route_config"]["virtual_hosts"]
+
+    statuses = [route.get("direct_response", {}).get("status") for route in host["routes"][:3]]
+    assert statuses == [403, 403, None]
+    assert host["routes"][2] == door["routes"][0]
+    answering = [
+        embedding.APPLICATION not in each.get("typed_per_filter_config", {}) for each in host["routes"]
+    ]
+    assert answering[:3] == [False, False, True], "the application does not see what is refused"
 
 
 def test_one_application_answers_everything() -> None:

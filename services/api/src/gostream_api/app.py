@@ -1,10 +1,11 @@
 """The composition root: what the API is made of. Run it: `gostream-api` or `python -m gostream_api.app`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from gostream_api.config import ApiConfig
+from gostream_api.interceptors.clients import client_behind, networks
 from gostream_api.open_reads import open_reads
 from gostream_api.processes import leave_with_parent, supervise
 from gostream_api.scheduling import schedule
@@ -57,6 +58,9 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             watches,
             max_calls=config.max_concurrent_rpcs,
             max_streams=config.max_watches,
+            max_streams_per_client=config.watches_per_client,
+            client_of=client_behind(networks(config.trusted_proxies)),
+            reflects=config.reflection != "off",
             at_hand=answers_at_hand(reads.videos),
             share_port=config.api_processes > 1,
         )
@@ -100,18 +104,18 @@ async def _serve_here(config: ApiConfig) -> None:
     schedule(config.scheduling)  # before gRPC has started a thread
     async with stop_signal() as stop, open_server(config) as server:
         leave_with_parent(stop)
-        with _metrics(config):
+        async with _metrics(config):
             await server.start(config.api_host, config.api_port)
             await stop.wait()
             await server.stop(delay=config.shutdown_delay, grace=config.shutdown_grace)
 
 
-@contextmanager
-def _metrics(config: ApiConfig) -> Iterator[None]:
+@asynccontextmanager
+async def _metrics(config: ApiConfig) -> AsyncIterator[None]:
     host, port = config.metrics_host, config.metrics_port
-    with ExitStack() as stack:
+    async with AsyncExitStack() as stack:
         try:
-            stack.enter_context(serve_metrics(host, port))
+            await stack.enter_async_context(serve_metrics(host, port))
         except OSError:
             raise CannotListenError(host, port) from None
         yield

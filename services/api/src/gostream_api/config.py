@@ -1,10 +1,11 @@
 """What the API needs to know, on top of what both services do."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
+from gostream_api.interceptors.clients import networks
 from gostream_api.scheduling import Scheduling
 from gostream_shared.config import Config
 from gostream_shared.config_types import (
@@ -83,6 +84,15 @@ class ApiConfig(ReadConfig):
     max_watches: int = Field(
         5000, ge=1, le=1_000_000, description="open WatchVideo streams beyond which more are refused"
     )
+    watches_per_client: int = Field(
+        50, ge=1, le=1_000_000, description="the same for one client, known by its address"
+    )
+    trusted_proxies: str = Field(
+        "", description="networks of proxies whose x-forwarded-for names the client, with commas between"
+    )
+    reflection: Literal["auto", "on", "off"] = Field(
+        "auto", description="gRPC reflection; auto: on, as long as callers are not authenticated"
+    )
 
     @field_validator("api_processes")
     @classmethod
@@ -93,3 +103,12 @@ class ApiConfig(ReadConfig):
         if first and api in range(first, first + METRICS_STEP * processes, METRICS_STEP):
             raise ValueError("puts the metrics of a process on API_PORT; change METRICS_PORT")
         return processes
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        try:
+            networks(text)
+        except ValueError:
+            raise ValueError("must be networks such as 10.0.0.0/8, with commas between") from None
+        return text

@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection
 
 from gostream_api.interceptors.at_hand import AtHand, AtHandInterceptor
 from gostream_api.interceptors.behavior import Handler
+from gostream_api.interceptors.clients import ClientOf, peer_address
 from gostream_api.interceptors.errors import ErrorInterceptor
 from gostream_api.interceptors.limits import ConcurrencyLimiter
 from gostream_api.interceptors.telemetry import TelemetryInterceptor
@@ -72,6 +73,9 @@ class ApiServer:
         *,
         max_calls: int,
         max_streams: int,
+        max_streams_per_client: int | None = None,
+        client_of: ClientOf = peer_address,
+        reflects: bool = True,
         at_hand: Mapping[str, AtHand] | None = None,
         share_port: bool = False,
     ) -> None:
@@ -81,7 +85,12 @@ class ApiServer:
         self._is_started = False
         self._watches = watches
         self._health = health.aio.HealthServicer()
-        self._limiter = ConcurrencyLimiter(max_calls=max_calls, max_streams=max_streams)
+        self._limiter = ConcurrencyLimiter(
+            max_calls=max_calls,
+            max_streams=max_streams,
+            max_streams_per_client=max_streams_per_client,
+            client_of=client_of,
+        )
         self._server = aio.server(
             interceptors=[
                 AtHandInterceptor(at_hand or {}, self._limiter),
@@ -93,9 +102,9 @@ class ApiServer:
         )
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection(
-            (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
-        )
+        if reflects:
+            names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self._server)
 
     async def start(self, host: str, port: int) -> int:
         """Listen, then report SERVING if ready; returns the port. Raises CannotListenError."""

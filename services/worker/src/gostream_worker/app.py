@@ -3,8 +3,8 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -169,25 +169,25 @@ def _settings(config: WorkerConfig) -> Settings:
 
 async def serve(config: WorkerConfig) -> None:
     """Work until SIGTERM or SIGINT, then give back what is at work."""
-    with _metrics(config.metrics_host, config.metrics_port):
-        async with (
-            stop_signal() as stop,
-            HealthServer.listening(config.worker_host, config.worker_port) as health,
-            open_consumer(config, health) as work,
-            task_group() as tasks,
-        ):
-            tasks.create_task(work.run())
-            await stop.wait()
-            _log.info("stopping")
-            await health.drain()
-            work.stop()
+    async with (
+        _metrics(config.metrics_host, config.metrics_port),
+        stop_signal() as stop,
+        HealthServer.listening(config.worker_host, config.worker_port) as health,
+        open_consumer(config, health) as work,
+        task_group() as tasks,
+    ):
+        tasks.create_task(work.run())
+        await stop.wait()
+        _log.info("stopping")
+        await health.drain()
+        work.stop()
 
 
-@contextmanager
-def _metrics(host: str, port: int) -> Iterator[None]:
-    with ExitStack() as stack:
+@asynccontextmanager
+async def _metrics(host: str, port: int) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
         try:
-            stack.enter_context(serve_metrics(host, port))
+            await stack.enter_async_context(serve_metrics(host, port))
         except OSError:
             raise CannotListenError(host, port) from None
         yield

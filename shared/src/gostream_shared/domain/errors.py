@@ -159,10 +159,10 @@ class FenceLostError(GoStreamError):
 
 
 class TooManyRequestsError(GoStreamError):
-    """This replica is at work on as many calls as it may be."""
+    """This replica is at work on as many calls as it may be, in all or of one client."""
 
-    def __init__(self) -> None:
-        super().__init__("too many requests at once; try again later")
+    def __init__(self, message: str = "too many requests at once; try again later") -> None:
+        super().__init__(message)
 
 
 class ServerStoppingError(GoStreamError):

@@ -1,21 +1,82 @@
 """The Prometheus endpoint: one port per process, never prometheus-client's multiprocess mode."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
 
-from prometheus_client import disable_created_metrics, start_http_server
+from prometheus_client import REGISTRY, disable_created_metrics
+from prometheus_client.exposition import choose_encoder
+
+#: Connections at once; more are closed. prometheus-client's own server gives each one a thread, without end.
+MAX_CONNECTIONS = 16
+#: Seconds for one request, from the connection to the last byte of the answer.
+TIMEOUT = 5.0
+_MAX_HEAD = 8 * 1024
 
 # A time of creation for every series doubles the answer and tells nothing that the process's start does not.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
-@contextmanager
-def serve_metrics(host: str, port: int) -> Iterator[int]:
-    """Serve /metrics in a thread of its own and answer the port; 0 asks for a free one."""
-    server, thread = start_http_server(port, addr=host)
+@asynccontextmanager
+async def serve_metrics(host: str, port: int, *, timeout: float = TIMEOUT) -> AsyncIterator[int]:
+    """Serve /metrics on the running loop and give the port; 0 asks for a free one. Raises OSError.
+
+    One request per connection, at most `MAX_CONNECTIONS` connections, each for `timeout` seconds at most.
+    """
+    connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is None or len(connections) >= MAX_CONNECTIONS:
+            writer.transport.abort()
+            return
+        connections[task] = writer
+        try:
+            async with asyncio.timeout(timeout):
+                await _answer(reader, writer)
+        except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            writer.transport.abort()
+        finally:
+            del connections[task]
+
+    server = await asyncio.start_server(connected, host, port, limit=_MAX_HEAD)
     try:
-        yield server.server_port
+        yield server.sockets[0].getsockname()[1]
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        server.close()
+        for writer in connections.values():
+            writer.transport.abort()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    first, *lines = head.rstrip().split("\r\n")
+    method, target, _ = first.split(" ", 2)
+    headers = {
+        name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+    }
+    status, kind, body = _page(method, target, headers.get("accept", ""))
+    lines = [
+        f"HTTP/1.1 {status.value} {status.phrase}",
+        f"Content-Type: {kind}",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+    ]
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        lines.append("Allow: GET, HEAD")
+    writer.write("\r\n".join([*lines, "", ""]).encode() + (b"" if method == "HEAD" else body))
+    await writer.drain()
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+
+
+def _page(method: str, target: str, accept: str) -> tuple[HTTPStatus, str, bytes]:
+    if method not in ("GET", "HEAD"):
+        return HTTPStatus.METHOD_NOT_ALLOWED, "text/plain", b"GET and HEAD only\n"
+    if target.partition("?")[0] not in ("/", "/metrics"):
+        return HTTPStatus.NOT_FOUND, "text/plain", b"see /metrics\n"
+    encode, kind = choose_encoder(accept)
+    return HTTPStatus.OK, kind, encode(REGISTRY)

@@ -71,7 +71,7 @@ async def audit(config: AuditConfig, *, once: int | None = None) -> None:
         auditor = Auditor(
             lambda: replicas.current, database.videos, tolerance=config.audit_tolerance.total_seconds()
         )
-        with serve_metrics(config.metrics_host, config.metrics_port):
+        async with serve_metrics(config.metrics_host, config.metrics_port):
             try:
                 async with change_feed(url) as changes:
                     running = asyncio.create_task(auditor.run(changes, at_most=once), name="audit")

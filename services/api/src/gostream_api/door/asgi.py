@@ -58,12 +58,11 @@ class Door:
     @asynccontextmanager
     async def open(self, config: DoorConfig) -> AsyncIterator[None]:
         """Answer calls until the block ends. Raises BackendUnavailableError and OSError."""
-        async with open_reads(config) as reads:
-            with serve_metrics(config.metrics_host, config.metrics_port):
-                await _until_live(lambda: reads.videos.is_live)
-                self.serve(reads.videos, lambda: reads.videos.is_live, config.max_concurrent_rpcs)
-                yield
-                self._methods = {}
+        async with open_reads(config) as reads, serve_metrics(config.metrics_host, config.metrics_port):
+            await _until_live(lambda: reads.videos.is_live)
+            self.serve(reads.videos, lambda: reads.videos.is_live, config.max_concurrent_rpcs)
+            yield
+            self._methods = {}
 
     def serve(self, reads: LocalVideoReader, is_live: Callable[[], bool], max_calls: int) -> None:
         """Answer calls from `reads`."""

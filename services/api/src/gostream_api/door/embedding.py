@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 MODULE = "PYVOY_MODULE"
+#: The name of the filter that the application is.
+APPLICATION = "envoy.filters.http.composite"
+_OFF = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": True}
 
 Tree = dict[str, Any]
 
@@ -31,7 +34,11 @@ def with_door(edge: Tree, door: Tree) -> Tree:
     [listener] = config["static_resources"]["listeners"]
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
     manager["http_filters"][-1:-1] = _replaced(door["http_filters"], str(pyvoy_module()))
-    manager["route_config"]["virtual_hosts"][0]["routes"][:0] = copy.deepcopy(door["routes"])
+    routes = manager["route_config"]["virtual_hosts"][0]["routes"]
+    behind_refusals = next(index for index, route in enumerate(routes) if "route" in route)  # Host, origin
+    for refusal in routes[:behind_refusals]:
+        refusal["typed_per_filter_config"] = {**refusal["typed_per_filter_config"], APPLICATION: _OFF}
+    routes[behind_refusals:behind_refusals] = copy.deepcopy(door["routes"])
     for log in manager.get("access_log", ()):
         log["filter"] = copy.deepcopy(door["access_log_filter"])
     return config

@@ -1,22 +1,34 @@
 """Innermost: more calls than this replica can work at are refused at once, with a reason."""
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 from gostream_api.interceptors.behavior import Behavior, BehaviorInterceptor, Context, Handler
+from gostream_api.interceptors.clients import ClientOf, peer_address
 from gostream_shared.domain.errors import TooManyRequestsError
 
 _OURS = "/gostream."
 
 
 class ConcurrencyLimiter(BehaviorInterceptor):
-    """Counts unary calls and streams apart; health and reflection are never refused.
+    """Counts unary calls and streams apart, streams also by client; health and reflection are never refused.
 
     gRPC's own limit would count idle watches and health checks as work, and refuse without details.
     """
 
-    def __init__(self, *, max_calls: int, max_streams: int) -> None:
+    def __init__(
+        self,
+        *,
+        max_calls: int,
+        max_streams: int,
+        max_streams_per_client: int | None = None,
+        client_of: ClientOf = peer_address,
+    ) -> None:
         super().__init__()
+        self._max_per_client = max_streams_per_client
+        self._client_of = client_of
+        self._streams: Counter[str] = Counter()
         self._limits = {False: max_calls, True: max_streams}
         self._running = {False: 0, True: 0}
         self._idle = asyncio.Event()
@@ -47,13 +59,22 @@ class ConcurrencyLimiter(BehaviorInterceptor):
         return limited
 
     def _track_stream(self, context: Context) -> None:
+        client = self._client_of(context)
+        if self._max_per_client is not None and self._streams[client] >= self._max_per_client:
+            raise TooManyRequestsError(
+                f"this client has {self._max_per_client} watches open, as many as it may; end one first"
+            )
         self._running[True] += 1
-        context.add_done_callback(self._end_stream)  # type: ignore[arg-type]  # a protocol in fact
+        self._streams[client] += 1
+        context.add_done_callback(lambda _: self._end_stream(client))  # type: ignore[arg-type]  # a protocol in fact
 
     def _end_call(self, _: object) -> None:
         self._end(False)
 
-    def _end_stream(self, _: object) -> None:
+    def _end_stream(self, client: str) -> None:
+        self._streams[client] -= 1
+        if not self._streams[client]:
+            del self._streams[client]
         self._end(True)
 
     def _end(self, is_stream: bool) -> None:

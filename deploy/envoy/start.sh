@@ -1,0 +1,31 @@
+#!/bin/bash
+# Fills in envoy.yaml and runs a command: start.sh TEMPLATE FILE COMMAND…
+#
+#   EDGE_CORS_ORIGINS  the web pages that may call, exact origins with commas between; empty = none
+#   EDGE_BIND          the address that the port is published on; beyond loopback any Host is answered
+#
+# gostream_devstack/envoy.py does the same for development; a test compares the two.
+set -euo pipefail
+template=$1 file=$2
+shift 2
+
+origins=
+IFS=', ' read -ra given <<<"${EDGE_CORS_ORIGINS:-}"
+for origin in "${given[@]}"; do
+    if ! [[ $origin =~ ^https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]+)?$ ]]; then
+        echo "EDGE_CORS_ORIGINS: '$origin' is not an origin such as https://player.example" >&2
+        exit 2
+    fi
+    origins+="${origins:+|}$(sed 's/[].[]/\\&/g' <<<"$origin")"
+done
+
+text=$(<"$template")
+if [[ -n $origins ]]; then
+    text=${text//EDGE_CORS_ORIGINS\'/"$origins"\'}
+fi
+case ${EDGE_BIND:-127.0.0.1} in
+127.* | localhost | ::1 | '[::1]') ;;
+*) text=$(sed "s/regex: '(?i)(localhost|.*)?'/regex: '.*'/" <<<"$text") ;;
+esac
+printf '%s\n' "$text" >"$file"
+exec "$@"

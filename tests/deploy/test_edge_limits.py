@@ -1,0 +1,143 @@
+"""deploy/nginx on the real nginx: what one client can take from the others, and where the origin is."""
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+
+from gostream_devstack.home import Home
+from gostream_devstack.nginx import Nginx
+from gostream_devstack.nginx import Origin as Address
+from gostream_devstack.ports import Ports
+from tests.deploy.edge import MASTER, PLAYLIST, SECRET, SEGMENT, ask, varied
+from tests.deploy.origin import Origin, serving
+
+pytestmark = pytest.mark.stack
+
+
+def _flood(edge: Nginx, paths: range) -> set[bytes]:
+    """Ask for invented paths, many on one connection; the status lines."""
+    seen = set()
+    for start in range(paths.start, paths.stop, 500):
+        asked = range(start, min(start + 500, paths.stop))
+        requests = [b"HEAD /hls/x/%d.ts HTTP/1.1\r\nHost: a\r\n" % each for each in asked]
+        with socket.create_connection((edge.host, edge.port), timeout=60) as client:
+            client.sendall(b"\r\n".join(requests) + b"Connection: close\r\n\r\n")
+            seen |= {line for line in client.makefile("rb") if line.startswith(b"HTTP/")}
+    return seen
+
+
+def test_invented_paths_do_not_push_out_hot_ones(origin: Origin, make_edge: Callable[..., Nginx]) -> None:
+    edge = make_edge(origin, varied(EDGE_CACHE_KEYS="512k"))
+    ask(edge, SEGMENT)
+    parts = [range(start, start + 3000) for start in range(0, 12_000, 3000)]
+    with ThreadPoolExecutor(4) as pool:
+        seen = set().union(*pool.map(lambda part: _flood(edge, part), parts))
+    assert {line.split()[1] for line in seen} == {b"404", b"429"}, "as many as may be"
+    assert ask(edge, SEGMENT).cache == "HIT"
+
+
+def test_what_exists_is_served_beside_a_flood(origin: Origin, make_edge: Callable[..., Nginx]) -> None:
+    edge = make_edge(origin, varied(EDGE_MISSING_RATE="1r/m"))
+    assert b"HTTP/1.1 429 Too Many Requests\r\n" in _flood(edge, range(300))
+    assert [ask(edge, path).status for path in (MASTER, PLAYLIST, SEGMENT)] == [200] * 3
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "GET /hls/v-1/master.m3u8 HTT",
+        "GET / HTTP/1.1\r\nHost: a\r\n",
+        "GET / HTTP/1.1\r\nContent-Length: 9\r\n",
+    ],
+)
+def test_half_requests_are_ended(origin: Origin, make_edge: Callable[..., Nginx], sent: str) -> None:
+    edge = make_edge(origin, varied(EDGE_REQUEST_TIMEOUT="1s"))
+    with socket.create_connection((edge.host, edge.port), timeout=30) as client:
+        client.sendall(sent.encode())
+        assert client.recv(1) in (b"", b"H")
+
+
+def test_a_viewer_who_reads_nothing_is_ended(origin: Origin, make_edge: Callable[..., Nginx]) -> None:
+    origin.objects["/videos/hls/v-1/long.ts"] = b"x" * (32 << 20)
+    edge = make_edge(origin, varied(EDGE_SEND_TIMEOUT="1s"))
+    ask(edge, "/hls/v-1/long.ts")
+    with socket.create_connection((edge.host, edge.port), timeout=30) as client:
+        client.sendall(b"GET /hls/v-1/long.ts HTTP/1.1\r\nHost: a\r\n\r\n")
+        deadline = time.monotonic() + 30
+        while '"uri":"/hls/v-1/long.ts"' not in edge.tail(1) or '"bytes":33554432' in edge.tail(1):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize("path", [PLAYLIST, SEGMENT, "/hls/v-1/v2/early-720p.m3u8"])
+def test_only_the_master_is_refreshed(edge: Nginx, origin: Origin, path: str) -> None:
+    ask(edge, path)
+    assert ask(edge, path, X_Cache_Refresh=SECRET).cache != "BYPASS"
+
+
+def test_the_gateway_does_not_count_as_inside(origin: Origin, make_edge: Callable[..., Nginx]) -> None:
+    edge = make_edge(origin, varied(EDGE_REFRESH_EXCEPT="127.0.0.1"))
+    ask(edge, MASTER)
+    assert ask(edge, MASTER, X_Cache_Refresh=SECRET).cache == "HIT"
+
+
+def test_an_origin_that_moves_is_found(home: Home, origin: Origin) -> None:
+    """Its name first resolves to 127.0.0.9, where nothing listens, then to where it is."""
+    ports = Ports({})
+    with _naming("127.0.0.9") as (resolver, names):
+        kind = varied(EDGE_RESOLVER=f"127.0.0.1:{resolver} valid=1s ipv6=off", EDGE_ORIGIN_OPTIONS="resolve")
+        address = Address(f"http://origin.test:{origin.port}", "videos")
+        edge = kind(home, ports.pick("moving"), address, SECRET, "moving")
+        edge.start()
+        try:
+            assert ask(edge, SEGMENT).status == 502
+            names[0] = "127.0.0.1"
+            deadline = time.monotonic() + 30
+            while ask(edge, SEGMENT).status != 200:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+        finally:
+            edge.stop()
+
+
+@contextmanager
+def _naming(address: str) -> Iterator[tuple[int, list[str]]]:
+    """A DNS server that answers every name with the address in the list."""
+    names = [address]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(0.1)
+        ended = threading.Event()
+
+        def answer() -> None:
+            while not ended.is_set():
+                try:
+                    query, client = server.recvfrom(512)
+                except TimeoutError:
+                    continue
+                flags = struct.pack(">HHHHH", 0x8180, 1, 1, 0, 0)
+                record = struct.pack(">HHHIH", 0xC00C, 1, 1, 1, 4) + socket.inet_aton(names[0])
+                server.sendto(query[:2] + flags + query[12:] + record, client)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            yield server.getsockname()[1], names
+        finally:
+            ended.set()
+            thread.join()
+
+
+def test_a_killed_edge_starts_again(edge: Nginx, origin: Origin) -> None:
+    ask(edge, SEGMENT)
+    edge.kill()
+    edge.start()
+    assert ask(edge, SEGMENT).cache == "HIT"
+    with serving(Origin()):
+        assert ask(edge, PLAYLIST).status == 200
