@@ -67,15 +67,18 @@ class Complaints:
         """The last 4 KB."""
         return "\n".join(self._tail)[-_TAIL_BYTES:]
 
-    def verdict(self, returncode: int, *, frames: int) -> None:
-        """Raises ProcessingFailedError or WorkerFullError unless the run was good."""
+    def verdict(self, returncode: int, *, frames: int, expected: int = 0) -> None:
+        """Raises ProcessingFailedError or WorkerFullError unless the run was good.
+
+        `expected`: errors that the probe foresaw, which are no damage.
+        """
         if self.disk_full:
             raise WorkerFullError
         if returncode in _LIMIT_SIGNALS:
             raise self._failed(Code.RESOURCE_LIMIT, f"the encoder was killed by signal {-returncode}")
         if returncode != 0:
             raise self._failed(self._meaning or Code.INTERNAL, f"the encoder exited with {returncode}")
-        if self.damaged > max(1.0, frames * MAX_ERROR_RATE):
+        if self.damaged - expected > max(1.0, frames * MAX_ERROR_RATE):
             raise self._failed(Code.CORRUPT_STREAM, f"{self.damaged} errors in {frames} frames")
 
     def _failed(self, code: Code, detail: str) -> ProcessingFailedError:

@@ -49,9 +49,15 @@ class Encoder:
         self._patience = patience or Patience()
 
     async def run(
-        self, arguments: Sequence[str], *, folder: Path, duration: float, on_progress: OnProgress
+        self,
+        arguments: Sequence[str],
+        *,
+        folder: Path,
+        duration: float,
+        on_progress: OnProgress,
+        expected_errors: int = 0,
     ) -> EncodeReport:
-        """Run to the end; `duration` is that of the media.
+        """Run to the end; `duration` is that of the media, `expected_errors` are no damage.
 
         Raises ProcessingFailedError and WorkerFullError. Cancelled, it returns when the whole group is dead.
         """
@@ -68,7 +74,7 @@ class Encoder:
                     watchdog.cancel()
             except TimeoutError:
                 raise run.stuck(f"not done after {wall:.0f} s") from None
-        run.complaints.verdict(process.returncode or 0, frames=run.frames)
+        run.complaints.verdict(process.returncode or 0, frames=run.frames, expected=expected_errors)
         return EncodeReport(
             seconds=monotonic() - run.began, damaged=run.complaints.damaged, log_tail=run.complaints.tail
         )
