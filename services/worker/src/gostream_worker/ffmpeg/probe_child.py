@@ -53,6 +53,8 @@ def main() -> None:
         code, body = error.code, error.detail
     except MemoryError:
         code, body = Code.RESOURCE_LIMIT, "out of memory"
+    except (ConnectionError, TimeoutError, av.error.HTTPError) as error:
+        code, body = Code.INTERNAL, str(error)[:200]  # the source is served by the worker itself
     except av.FFmpegError as error:
         code, body = Code.CORRUPT_STREAM, str(error)[:200]
     sys.stdout.buffer.write(f"{code}\n{body}".encode())
