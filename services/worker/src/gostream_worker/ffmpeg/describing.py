@@ -1,8 +1,11 @@
 """From PyAV's tracks and pictures to plain values. Runs in the probing child."""
 
+from collections.abc import Mapping
 from fractions import Fraction
+from typing import cast
 
 from av.audio.stream import AudioStream
+from av.sidedata.sidedata import SideData
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -21,6 +24,7 @@ from gostream_worker.media import AudioTrack, VideoTrack
 #: Codecs in which interlaced pictures may follow a film. The filter asks every frame, which costs nothing.
 _MAY_TURN = ("h264", "mpeg2video", "vc1", "mpeg4")
 _FULL, _LIMITED = 2, 1
+_CC_FIRST_FIELD, _CC_VALID = 0b111, 0b100
 
 
 def container_colours(video: VideoStream) -> Colours:
@@ -77,8 +81,16 @@ def describe_video(video: VideoStream, sample: Sample, facts: PictureFacts, said
         matrix=colours.matrix,
         relabelled=colours if colours != by_itself else None,
         leading=sample.leading,
-        has_captions=any("A53_CC" in frame.side_data for frame in sample.frames),
+        has_captions=any(map(_has_captions, sample.frames)),
     )
+
+
+def _has_captions(frame: VideoFrame) -> bool:
+    """A valid pair of CEA-608's first field, be it padding (ANSI/SCTE 128: cc_valid, cc_type 0)."""
+    sides = cast("Mapping[str, SideData]", frame.side_data)
+    found = sides.get("A53_CC")
+    pairs = bytes(found) if found else b""
+    return any(first & _CC_FIRST_FIELD == _CC_VALID for first in pairs[::3])
 
 
 def describe_audio(audio: AudioStream, source: SourceFile) -> AudioTrack:

@@ -32,7 +32,7 @@ from gostream_worker.ffmpeg.length import Length, Track, last_packet, read_lengt
 from gostream_worker.ffmpeg.opening import open_bytes
 from gostream_worker.ffmpeg.sampling import Sample, decode_sample
 from gostream_worker.ffmpeg.scan import base_rate, scan_tracks
-from gostream_worker.ffmpeg.sniff import is_cut_off, is_fragmented, refused_by_signature
+from gostream_worker.ffmpeg.sniff import is_cut_off, is_fragmented, is_text, refused_by_signature
 from gostream_worker.ffmpeg.source_file import SourceFile
 from gostream_worker.ffmpeg.tail import Fragment, last_cluster
 from gostream_worker.ffmpeg.tracks import FirstPackets, choose_audio, choose_video
@@ -43,6 +43,9 @@ _OPTIONS = {
     "codec_whitelist": ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS)),
     "max_pixels": str(MAX_PIXELS),
 }
+#: libavformat's warning that a container is hardly more than a guess.
+_GUESS = "misdetection possible"
+_NOTHING_FOUND = (Code.CORRUPT_STREAM, Code.NO_VIDEO_STREAM, Code.UNSUPPORTED_CODEC)
 _Log = list[tuple[int, str, str]]
 
 
@@ -80,6 +83,8 @@ def look_into(url: str) -> Probe:
             try:
                 return _look(container, source, log)
             except ProcessingFailedError as error:
+                if error.code in _NOTHING_FOUND and _GUESS in _said(log):
+                    raise ProcessingFailedError(Code.SOURCE_NOT_MEDIA, error.detail) from error
                 if error.code is not Code.CORRUPT_STREAM or not container.format.name.startswith("mov"):
                     raise
         with _open(source, log, ignore_editlist="1") as container:
@@ -142,7 +147,8 @@ def _open(source: SourceFile, log: _Log, **options: str) -> InputContainer:
         raise  # is an FFmpegError too, but says nothing of the file
     except av.FFmpegError as error:
         said = _said(log)
-        if "not on whitelist" in said and "misdetection possible" not in said:
+        is_guess = _GUESS in said or is_text(source.head())
+        if "not on whitelist" in said and not is_guess:
             raise ProcessingFailedError(Code.UNSUPPORTED_CONTAINER, said[:200]) from error
         if "moov atom not found" in said and is_cut_off(source.boxes, source.size):
             raise ProcessingFailedError(Code.TRUNCATED, "no index") from error
