@@ -63,9 +63,12 @@ def test_a_line_without_end_is_cut() -> None:
         ("[mov] [error] moov atom not found", Code.TRUNCATED),
         ("[x] [error] Picture size 8192x8192 exceeds specified max pixel count 8847360", Code.DIMENSIONS),
         ("[x] [error] Cannot allocate memory", Code.RESOURCE_LIMIT),
-        ("[x] [error] Invalid data found when processing input", Code.CORRUPT_STREAM),
-        ("[aost#1:0/aac] [enc:aac] [error] Could not open encoder before EOF", Code.CORRUPT_STREAM),
-        ("[ao0->fg:2:0 @ 0x1] [warning] No filtered frames for output stream", Code.CORRUPT_STREAM),
+        ("[Parsed_zscale_0] [error] code 3074: no path between colorspaces", Code.UNSUPPORTED_CODEC),
+        (
+            "[SWR] [error] There is not enough information to do it",
+            Code.UNSUPPORTED_CODEC,
+        ),
+        ("[aost#1:0/aac] [enc:aac] [error] Could not open encoder before EOF", Code.INTERNAL),
         ("[x] [error] something nobody has seen before", Code.INTERNAL),
     ],
 )
@@ -79,6 +82,38 @@ def test_a_failure_is_known_by_its_words_not_by_its_exit_code(line: str, code: C
 
     assert error.value.code is code
     assert line in error.value.log_tail
+
+
+@pytest.mark.parametrize(
+    ("damage", "returncode", "code"),
+    [
+        (0, -signal.SIGSEGV, Code.INTERNAL),
+        (0, -signal.SIGABRT, Code.INTERNAL),
+        (0, 183, Code.INTERNAL),
+        (1, -signal.SIGSEGV, Code.CORRUPT_STREAM),
+        (1, 183, Code.CORRUPT_STREAM),
+    ],
+)
+def test_no_result_is_damage_only_after_complaints(damage: int, returncode: int, code: Code) -> None:
+    complaints = Complaints()
+    for _ in range(damage):
+        complaints.hear("[dec:aac] [error] Error submitting packet to decoder: Invalid argument")
+    complaints.hear("[ao0->fg:2:0 @ 0x1] [warning] No filtered frames for output stream")
+
+    with pytest.raises(ProcessingFailedError) as error:
+        complaints.verdict(returncode, frames=100)
+
+    assert error.value.code is code
+
+
+def test_expected_errors_are_no_damage() -> None:
+    complaints = Complaints()
+    for _ in range(10):
+        complaints.hear("[dec:h264] [error] Error submitting packet to decoder: Invalid data")
+
+    complaints.verdict(0, frames=100, expected=9)
+    with pytest.raises(ProcessingFailedError, match="CORRUPT_STREAM"):
+        complaints.verdict(0, frames=100, expected=7)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGXCPU, signal.SIGXFSZ])

@@ -224,7 +224,7 @@ async def test_an_encoder_that_stands_still_is_ended(tmp_path: Path) -> None:
     with pytest.raises(ProcessingFailedError) as error:
         await encoder.run([], folder=tmp_path, duration=1, on_progress=ignore)
 
-    assert error.value.code is Code.RESOURCE_LIMIT
+    assert error.value.code is Code.INTERNAL
     assert "no progress" in error.value.detail
 
 

@@ -153,8 +153,13 @@ class EarlyStream:
 
     def _master(self, stored: Mapping[str, list[Segment]]) -> str:
         variants = [self._variant(rung, stored) for rung in self._plan.rungs]
-        audio = AudioRendition(uri=_playlist(AUDIO), channels=CHANNELS) if self._plan.audio else None
-        return master_playlist(variants, audio, [])
+        sound = self._plan.audio
+        audio = (
+            AudioRendition(uri=_playlist(AUDIO), channels=CHANNELS, language=sound.language)
+            if sound
+            else None
+        )
+        return master_playlist(variants, audio, [], captions=self._plan.video.has_captions)
 
     def _variant(self, rung: Rung, stored: Mapping[str, list[Segment]]) -> Variant:
         """The bit rate is not known yet: what the encoder is held to, or more when the beginning has more."""

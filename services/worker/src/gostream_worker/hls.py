@@ -12,7 +12,7 @@ END = "#EXT-X-ENDLIST"
 START_BANDWIDTH = 2_000_000
 _PLAYLIST = "playlist.m3u8"
 _STILLS = "iframes.m3u8"
-AUDIO = "audio"
+AUDIO, _CAPTIONS = "audio", "captions"
 #: Of the sound, whatever the source has.
 CHANNELS = 2
 _VERSION = 6
@@ -103,6 +103,7 @@ class AudioRendition:
 
     uri: str
     channels: int
+    language: str | None = None  # BCP 47
 
 
 def target_duration(*renditions: Sequence[Segment]) -> int:
@@ -174,18 +175,31 @@ def _rate(size: int, ticks: int) -> int:
 
 
 def master_playlist(
-    variants: Sequence[Variant], audio: AudioRendition | None, stills: Sequence[StillVariant]
+    variants: Sequence[Variant],
+    audio: AudioRendition | None,
+    stills: Sequence[StillVariant],
+    *,
+    captions: bool = False,
 ) -> str:
-    """The master playlist: first the variant to start with, then the others from the largest on."""
+    """The master playlist: first the variant to start with, then the others from the largest on.
+
+    `captions`: CEA-608 in the pictures, as its first channel. Without, players are told not to look for any.
+    """
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
     if audio:
+        language = f'LANGUAGE="{audio.language}",' if audio.language else ""
         lines.append(
-            f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{AUDIO}",NAME="Sound",DEFAULT=YES,AUTOSELECT=YES,'
+            f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{AUDIO}",{language}NAME="Sound",DEFAULT=YES,AUTOSELECT=YES,'
             f'CHANNELS="{audio.channels}",URI="{audio.uri}"'
+        )
+    if captions:
+        lines.append(
+            f'#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID="{_CAPTIONS}",NAME="Captions",'
+            'DEFAULT=NO,AUTOSELECT=YES,INSTREAM-ID="CC1"'
         )
     first = min(variants, key=lambda variant: abs(variant.bandwidth.peak - START_BANDWIDTH))
     for variant in [first, *(other for other in variants if other is not first)]:
-        lines += [_stream_inf(variant, with_audio=audio is not None), variant.uri]
+        lines += [_stream_inf(variant, with_audio=audio is not None, captions=captions), variant.uri]
     lines += map(_still_inf, stills)
     return "\n".join([*lines, ""])
 
@@ -198,7 +212,7 @@ def _still_inf(variant: StillVariant) -> str:
     )
 
 
-def _stream_inf(variant: Variant, *, with_audio: bool) -> str:
+def _stream_inf(variant: Variant, *, with_audio: bool, captions: bool) -> str:
     attributes = [
         f"BANDWIDTH={variant.bandwidth.peak}",
         f"AVERAGE-BANDWIDTH={variant.bandwidth.average}",
@@ -208,4 +222,5 @@ def _stream_inf(variant: Variant, *, with_audio: bool) -> str:
     ]
     if with_audio:
         attributes.append(f'AUDIO="{AUDIO}"')
+    attributes.append(f'CLOSED-CAPTIONS="{_CAPTIONS}"' if captions else "CLOSED-CAPTIONS=NONE")
     return "#EXT-X-STREAM-INF:" + ",".join(attributes)

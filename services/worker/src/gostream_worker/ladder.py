@@ -7,6 +7,7 @@ from fractions import Fraction
 from types import MappingProxyType
 
 from gostream_shared.domain import profiles
+from gostream_worker.colours import HDR_TRANSFERS
 from gostream_worker.hls import AUDIO
 from gostream_worker.media import AudioTrack, Probe, VideoTrack
 from gostream_worker.passthrough import Cuts, sound_fits, video_cuts
@@ -27,7 +28,6 @@ LARGE = 720
 _SPARSE = 3
 #: Seconds without a picture, at the end, from which on the last one is held.
 _NOTICED = 1.0
-_HDR_TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}  # PQ and HLG of ITU-T H.273
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ def make_plan(probe: Probe, profile: Profile, *, may_copy: bool = True) -> Plan:
         duration=probe.duration,
         fps=fps,
         rungs=rungs,
-        hdr_transfer=_HDR_TRANSFERS.get(video.transfer),
+        hdr_transfer=HDR_TRANSFERS.get(video.transfer),
         held_frames=held,
         copied=_cuts(video, rungs[0], fps, profile) if may_copy and not held else None,
         copies_sound=may_copy and probe.audio is not None and sound_fits(probe.audio),

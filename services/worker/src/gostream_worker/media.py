@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
+
+from gostream_worker.colours import Colours
 
 #: Samples in a frame of AAC.
 AAC_FRAME = 1024
@@ -64,19 +67,29 @@ class VideoTrack:
     base_fps: Fraction = Fraction(0)  # the grid that timestamps lie on; 0 = unknown
     as_stored: bool = True  # but for `rotation`: neither mirrored, tilted nor cropped
     interlaced: bool = False  # some frames at least, or it may begin with any
+    combs: Literal["tff", "bff"] | None = None  # every frame is woven so from two fields, whatever it says
     transfer: int = 2  # ITU-T H.273 TransferCharacteristics; 2 = unspecified
     matrix: int = 2  # ITU-T H.273 MatrixCoefficients; 2 = unspecified
+    relabelled: Colours | None = None  # what frames have to be told, because only the container says it
+    leading: int = 0  # packets that no decoder can use, before the first key frame
+    has_captions: bool = False  # CEA-608 or -708 in its pictures
     scan: VideoScan | None = None  # None when it cannot be copied anyhow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioTrack:
-    """The sound that will be encoded."""
+    """The sound that will be encoded.
+
+    `channels`: 0 if its header does not say. `ambisonic`: they are no speakers, but directions.
+    `language`: a tag of BCP 47.
+    """
 
     index: int
     codec: str
     channels: int
     sample_rate: int
+    ambisonic: bool = False
+    language: str | None = None
     scan: AudioScan | None = None  # None when it cannot be copied anyhow
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from gostream_worker.colours import BT601, BT709, UNSPECIFIED
 from gostream_worker.hls import CHANNELS, CLOCK
 from gostream_worker.media import AAC_FRAME, AudioScan, AudioTrack, PictureGroup, VideoScan, VideoTrack
 
@@ -18,7 +19,8 @@ _HIGHEST_LEVEL = 52
 _FPS_TOLERANCE = 0.002
 _AUDIO_RATES = (44_100, 48_000)
 _AUDIO_BITRATES = range(32_000, 160_001)
-_UNSPECIFIED, _BT601, _BT709 = 2, 6, 1
+#: MatrixCoefficients that every player knows, or takes for its own if nothing is said.
+_MATRICES = frozenset({BT709, UNSPECIFIED, 5, BT601, 7})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,11 @@ def _is_upright(video: VideoTrack, size: tuple[int, int]) -> bool:
         (video.width, video.height) == size
         and video.sample_aspect == 1
         and (video.rotation, video.as_stored) == (0, True)
-        and (video.pixel_format, video.interlaced) == ("yuv420p", False)
-        and video.transfer in {_UNSPECIFIED, _BT601, _BT709}
+        and (video.pixel_format, video.interlaced, video.combs) == ("yuv420p", False, None)
+        and video.transfer in {UNSPECIFIED, BT601, BT709}
+        and video.matrix in _MATRICES
+        and not (video.relabelled and video.relabelled.full_range)
+        and not video.leading
     )
 
 

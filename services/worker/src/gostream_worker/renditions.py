@@ -57,7 +57,11 @@ def present(plan: Plan, measured: MeasuredSegments, encode: Encode) -> Presentat
     playlist = playlist_name(encode.attempt)
     variants = [_variant(plan, measured, bandwidths, rung, encode) for rung in plan.rungs]
     audio = (
-        AudioRendition(uri=f"v{encode.number}/{AUDIO}/{playlist}", channels=CHANNELS) if plan.audio else None
+        AudioRendition(
+            uri=f"v{encode.number}/{AUDIO}/{playlist}", channels=CHANNELS, language=plan.audio.language
+        )
+        if plan.audio
+        else None
     )
     trick = [
         StillVariant(
@@ -72,7 +76,7 @@ def present(plan: Plan, measured: MeasuredSegments, encode: Encode) -> Presentat
     duration = timedelta(seconds=_total(segments[plan.rungs[0].name]) / CLOCK)
     return Presentation(
         playlists=_playlists(measured, segments, stills, target, encode.attempt),
-        master=master_playlist(variants, audio, trick),
+        master=master_playlist(variants, audio, trick, captions=plan.video.has_captions),
         renditions=tuple(map(_rendition, (rung.name for rung in plan.rungs), variants)),
         cues=cues(plan_storyboard(plan), frames=_frames(measured[plan.rungs[-1].name]), duration=duration),
         duration=duration,

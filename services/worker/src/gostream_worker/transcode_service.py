@@ -240,6 +240,7 @@ class TranscodeService:
                 folder=run.folder,
                 duration=plan.duration,
                 on_progress=partial(_note_progress, reporter, plan.duration),
+                expected_errors=plan.video.leading,
             )
         except ProcessingFailedError as error:
             if not is_copying or error.code is not Code.CORRUPT_STREAM:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from types import MappingProxyType
 
+from gostream_worker.colours import Colours, label
 from gostream_worker.ffmpeg.allowed import (
     AUDIO_DECODERS,
     CONTAINERS,
@@ -15,9 +16,10 @@ from gostream_worker.ffmpeg.allowed import (
     is_served,
     protocols,
 )
+from gostream_worker.ffmpeg.channels import head_locked
 from gostream_worker.hls import AUDIO, attempted
 from gostream_worker.ladder import LARGE, Plan, Rung
-from gostream_worker.media import AudioTrack
+from gostream_worker.media import AudioTrack, VideoTrack
 from gostream_worker.storyboard import SHEET, plan_storyboard
 
 POSTER = "poster.jpg"
@@ -50,8 +52,8 @@ def encode_arguments(
         arguments += [*_sound(plan, plan.audio), *_segments(plan, folder, AUDIO, names)]
         if plan.copies_sound:  # decoded all the same: a copy of damage complains of nothing
             arguments += ["-map", f"0:{plan.audio.index}", "-f", "null", "-"]
-    for label, name in (("poster", POSTER), ("storyboard", SHEET)):
-        arguments += ["-map", f"[{label}]", *_clean_metadata(), *_picture(), f"file:{folder}/{name}"]
+    for pad, name in (("poster", POSTER), ("storyboard", SHEET)):
+        arguments += ["-map", f"[{pad}]", *_clean_metadata(), *_picture(), f"file:{folder}/{name}"]
     return arguments
 
 
@@ -65,9 +67,21 @@ def source_graphs(plan: Plan) -> list[str]:
     graphs = [] if plan.copied else [f"{_shaped(plan)}[picture]"]
     if plan.audio and not plan.copies_sound:
         shape = "sample_fmts=fltp:sample_rates=48000:channel_layouts=stereo"
-        graphs.append(f"[0:{plan.audio.index}]aformat={shape}[sound]")
+        graphs.append(f"[0:{plan.audio.index}]{_to_speakers(plan.audio)}aformat={shape}[sound]")
         graphs.append("[sound]aresample=async=1:first_pts=0[a]")
     return graphs
+
+
+def _to_speakers(audio: AudioTrack) -> str:
+    """ffmpeg has no way from an ambisonic sound to speakers: two cardioids, to the left and to the right.
+
+    W and Y are its first two channels (ACN, SN3D); what does not turn with the head is added.
+    """
+    if not audio.ambisonic:
+        return ""
+    fixed = head_locked(audio.channels)
+    left, right = ("", "") if fixed is None else (f"+0.5*c{fixed}", f"+0.5*c{fixed + 1}")
+    return f"pan=stereo|c0=0.5*c0+0.5*c1{left}|c1=0.5*c0-0.5*c1{right},"
 
 
 def filter_graph(plan: Plan) -> str:
@@ -107,13 +121,21 @@ def _storyboard(plan: Plan) -> list[str]:
 
 def _shaped(plan: Plan) -> str:
     """The source's picture in the size and the colours of the largest rung."""
-    deinterlace = ["bwdif=mode=send_frame:deint=interlaced"] if plan.video.interlaced else []
     # Frames of a copied picture keep their times, or rungs would not be cut where it is. Else the last one
     # comes once more: the graph behind does not hear how long it lasts, and takes its beginning for the end.
     pace = [] if plan.copied else [f"fps=fps={plan.fps}", f"tpad=stop={1 + plan.held_frames}:stop_mode=clone"]
     colours = f"format=yuv420p:color_spaces={_matrix(plan)}"
-    filters = [*deinterlace, *pace, _scale(plan.rungs[0]), *_tone_map(plan), colours]
+    filters = [*_understood(plan.video), *pace, _scale(plan.rungs[0]), *_tone_map(plan), colours]
     return f"[0:{plan.video.index}]{','.join(filters)}"
+
+
+def _understood(video: VideoTrack) -> list[str]:
+    """Whole pictures, in colours that every filter knows."""
+    labels = [label(video.relabelled)] if video.relabelled else []
+    parity = f"parity={video.combs}:deint=all" if video.combs else "deint=interlaced"
+    deinterlace = [f"bwdif=mode=send_frame:{parity}"] if video.interlaced or video.combs else []
+    conversion = Colours(matrix=video.matrix, transfer=video.transfer).first_conversion
+    return [*labels, *deinterlace, *([conversion] if conversion else [])]
 
 
 def _scale(rung: Rung) -> str:
@@ -123,10 +145,11 @@ def _scale(rung: Rung) -> str:
 
 def _matrix(plan: Plan) -> str:
     """The source's at its beginning, for all of it; what players do not know becomes what they expect."""
-    if plan.hdr_transfer:
+    video = plan.video
+    if plan.hdr_transfer or Colours(matrix=video.matrix, transfer=video.transfer).first_conversion:
         return "bt709"
     usual = "bt709" if min(plan.rungs[0].width, plan.rungs[0].height) >= LARGE else "smpte170m"
-    return _MATRICES.get(plan.video.matrix, usual)
+    return _MATRICES.get(video.matrix, usual)
 
 
 def _tone_map(plan: Plan) -> list[str]:
@@ -161,7 +184,8 @@ def _input_options(source: str) -> list[str]:
     return [
         *("-protocol_whitelist", ",".join(protocols(source)), "-format_whitelist", ",".join(CONTAINERS)),
         *("-codec_whitelist", ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS))),
-        *("-max_pixels", str(MAX_PIXELS), "-dn", "-sn"),
+        # Decoders crop at multiples of their vectors' size otherwise.
+        *("-max_pixels", str(MAX_PIXELS), "-flags", "unaligned", "-dn", "-sn"),
     ]
 
 
@@ -169,7 +193,9 @@ def _demuxer_options(plan: Plan, source: str) -> list[str]:
     edits = ["-ignore_editlist", "1"] if plan.ignores_edits else []
     # Else all fragments are looked for before the first one is decoded: the whole source is fetched.
     onwards = ["-fflags", "+ignidx"] if plan.is_fragmented and is_served(source) else []
-    return [*edits, *onwards]
+    # What comes before the first key frame may be most of the film.
+    leading = ["-max_error_rate", "1"] if plan.video.leading else []
+    return [*edits, *onwards, *leading]
 
 
 def _copied_picture(plan: Plan) -> list[str]:

@@ -24,17 +24,20 @@ _MEANINGS = (
     (re.compile(r"moov atom not found|partial file|file ended prematurely", re.IGNORECASE), Code.TRUNCATED),
     (
         re.compile(
-            r"decode error rate|invalid data found|could not open encoder before eof|received no packets"
-            # A graph behind another that nothing has come through crashes (9.0.2).
-            r"|no filtered frames",
+            r"no path between colorspaces|not enough information to do it|unsupported input \(",
             re.IGNORECASE,
         ),
-        Code.CORRUPT_STREAM,
+        Code.UNSUPPORTED_CODEC,
     ),
+    (re.compile(r"decode error rate|invalid data found", re.IGNORECASE), Code.CORRUPT_STREAM),
+)
+#: What follows from damage, and also from a fault of ours: damage only where decoders complained of some.
+_CONSEQUENCE = re.compile(
+    r"could not open encoder before eof|received no packets|no filtered frames", re.IGNORECASE
 )
 _DISK_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
-#: The kernel's answers to what the limits forbid; SIGKILL is what the memory killer sends.
-_LIMIT_SIGNALS = frozenset({-signal.SIGXCPU, -signal.SIGXFSZ, -signal.SIGKILL, -signal.SIGABRT})
+#: How the kernel enforces limits; SIGKILL is what its memory killer sends.
+LIMIT_SIGNALS = frozenset({-signal.SIGXCPU, -signal.SIGXFSZ, -signal.SIGKILL})
 
 
 class Complaints:
@@ -45,6 +48,7 @@ class Complaints:
         self._tail_bytes = 0
         self._meaning: Code | None = None
         self.disk_full = False
+        self._is_without_result = False
         self.damaged = 0
 
     def hear(self, line: str) -> None:
@@ -53,6 +57,7 @@ class Complaints:
             self.damaged += 1
         if _DISK_FULL.search(line):
             self.disk_full = True
+        self._is_without_result = self._is_without_result or _CONSEQUENCE.search(line) is not None
         if self._meaning is None:
             self._meaning = next((code for pattern, code in _MEANINGS if pattern.search(line)), None)
 
@@ -67,16 +72,26 @@ class Complaints:
         """The last 4 KB."""
         return "\n".join(self._tail)[-_TAIL_BYTES:]
 
-    def verdict(self, returncode: int, *, frames: int) -> None:
-        """Raises ProcessingFailedError or WorkerFullError unless the run was good."""
+    def verdict(self, returncode: int, *, frames: int, expected: int = 0) -> None:
+        """Raises ProcessingFailedError or WorkerFullError unless the run was good.
+
+        `expected`: errors that the probe foresaw, which are no damage.
+        """
         if self.disk_full:
             raise WorkerFullError
-        if returncode in _LIMIT_SIGNALS:
+        if returncode in LIMIT_SIGNALS:
             raise self._failed(Code.RESOURCE_LIMIT, f"the encoder was killed by signal {-returncode}")
         if returncode != 0:
-            raise self._failed(self._meaning or Code.INTERNAL, f"the encoder exited with {returncode}")
-        if self.damaged > max(1.0, frames * MAX_ERROR_RATE):
+            raise self._failed(self._cause(returncode), f"the encoder exited with {returncode}")
+        if self.damaged - expected > max(1.0, frames * MAX_ERROR_RATE):
             raise self._failed(Code.CORRUPT_STREAM, f"{self.damaged} errors in {frames} frames")
+
+    def _cause(self, returncode: int) -> Code:
+        """A crash is a fault of ours, unless decoders had complained of damage or memory had run out."""
+        has_crashed = returncode < 0 and not self.damaged
+        if self._meaning and not (has_crashed and self._meaning is Code.CORRUPT_STREAM):
+            return self._meaning
+        return Code.CORRUPT_STREAM if self._is_without_result and self.damaged else Code.INTERNAL
 
     def _failed(self, code: Code, detail: str) -> ProcessingFailedError:
         return ProcessingFailedError(code, detail, log_tail=self.tail)

@@ -49,9 +49,15 @@ class Encoder:
         self._patience = patience or Patience()
 
     async def run(
-        self, arguments: Sequence[str], *, folder: Path, duration: float, on_progress: OnProgress
+        self,
+        arguments: Sequence[str],
+        *,
+        folder: Path,
+        duration: float,
+        on_progress: OnProgress,
+        expected_errors: int = 0,
     ) -> EncodeReport:
-        """Run to the end; `duration` is that of the media.
+        """Run to the end; `duration` is that of the media, `expected_errors` are no damage.
 
         Raises ProcessingFailedError and WorkerFullError. Cancelled, it returns when the whole group is dead.
         """
@@ -67,8 +73,8 @@ class Encoder:
                     await run.follow(process)
                     watchdog.cancel()
             except TimeoutError:
-                raise run.stuck(f"not done after {wall:.0f} s") from None
-        run.complaints.verdict(process.returncode or 0, frames=run.frames)
+                raise run.stuck(f"not done after {wall:.0f} s", Code.RESOURCE_LIMIT) from None
+        run.complaints.verdict(process.returncode or 0, frames=run.frames, expected=expected_errors)
         return EncodeReport(
             seconds=monotonic() - run.began, damaged=run.complaints.damaged, log_tail=run.complaints.tail
         )
@@ -105,10 +111,10 @@ class _Run:
         """Raises ProcessingFailedError when the encoder's position stands still."""
         while (still := monotonic() - self._moved) < no_progress:
             await asyncio.sleep(no_progress - still)
-        raise self.stuck(f"no progress for {no_progress:.0f} s")
+        raise self.stuck(f"no progress for {no_progress:.0f} s", Code.INTERNAL)
 
-    def stuck(self, why: str) -> ProcessingFailedError:
-        return ProcessingFailedError(Code.RESOURCE_LIMIT, why, log_tail=self.complaints.tail)
+    def stuck(self, why: str, code: Code) -> ProcessingFailedError:
+        return ProcessingFailedError(code, why, log_tail=self.complaints.tail)
 
 
 async def _read_lines(stream: asyncio.StreamReader | None, hear: Callable[[str], None]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from gostream_worker.failures import Code, ProcessingFailedError
+from gostream_worker.ffmpeg.complaints import LIMIT_SIGNALS
 from gostream_worker.ffmpeg.process import ChildLimits, limited_child
 from gostream_worker.media import Probe
 
@@ -60,7 +61,7 @@ class StartedProbe:
                 )
                 returncode = await self._child.wait()
         except TimeoutError:
-            raise ProcessingFailedError(Code.RESOURCE_LIMIT, f"not probed in {timeout:.0f} s") from None
+            raise ProcessingFailedError(Code.INTERNAL, f"not probed in {timeout:.0f} s") from None
         return _read_answer(answer, complaint.decode("utf-8", "replace")[-4096:], returncode)
 
 
@@ -88,13 +89,14 @@ async def _read(stream: asyncio.StreamReader | None) -> bytes:
 
 
 def _read_answer(answer: bytes, complaint: str, returncode: int) -> Probe:
-    code, separator, body = answer.partition(b"\n")
+    said, separator, body = answer.partition(b"\n")
     if returncode == 0 and separator:
-        if code == b"OK":
+        if said == b"OK":
             return _valid(body, complaint)
-        raise ProcessingFailedError(Code(code.decode()), body.decode("utf-8", "replace"), log_tail=complaint)
-    # Ended by a limit or by its own crash: a file that does this would do it again.
-    raise ProcessingFailedError(Code.RESOURCE_LIMIT, f"the probe ended with {returncode}", log_tail=complaint)
+        raise ProcessingFailedError(Code(said.decode()), body.decode("utf-8", "replace"), log_tail=complaint)
+    # A crash is a defect of the probe or of its libraries, whatever the file has to do with it.
+    code = Code.RESOURCE_LIMIT if returncode in LIMIT_SIGNALS else Code.INTERNAL
+    raise ProcessingFailedError(code, f"the probe ended with {returncode}", log_tail=complaint)
 
 
 def _valid(body: bytes, complaint: str) -> Probe:

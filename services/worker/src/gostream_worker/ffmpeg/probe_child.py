@@ -10,14 +10,11 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from fractions import Fraction
 
 import av
 from av.audio.stream import AudioStream
+from av.codec.context import Flags as CodecFlags
 from av.container import InputContainer
-from av.stream import Disposition
-from av.video.codeccontext import VideoCodecContext
-from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from gostream_worker.failures import Code, ProcessingFailedError
@@ -28,26 +25,28 @@ from gostream_worker.ffmpeg.allowed import (
     VIDEO_DECODERS,
     protocols,
 )
+from gostream_worker.ffmpeg.describing import container_colours, describe_audio, describe_video
+from gostream_worker.ffmpeg.facts import picture_facts
 from gostream_worker.ffmpeg.hollow import HollowFile
 from gostream_worker.ffmpeg.length import Length, Track, last_packet, read_length, said_length
 from gostream_worker.ffmpeg.opening import open_bytes
+from gostream_worker.ffmpeg.sampling import Sample, decode_sample
 from gostream_worker.ffmpeg.scan import base_rate, scan_tracks
-from gostream_worker.ffmpeg.sniff import is_cut_off, is_fragmented, refused_by_signature
+from gostream_worker.ffmpeg.sniff import is_cut_off, is_fragmented, is_text, refused_by_signature
 from gostream_worker.ffmpeg.source_file import SourceFile
 from gostream_worker.ffmpeg.tail import Fragment, last_cluster
-from gostream_worker.ffmpeg.turning import display_matrix, turn
-from gostream_worker.media import AudioScan, AudioTrack, Probe, VideoScan, VideoTrack
+from gostream_worker.ffmpeg.tracks import FirstPackets, choose_audio, choose_video
+from gostream_worker.media import AudioScan, Probe, VideoScan
 
 _OPTIONS = {
     "format_whitelist": ",".join(CONTAINERS),
     "codec_whitelist": ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS)),
     "max_pixels": str(MAX_PIXELS),
 }
+#: libavformat's warning that a container is hardly more than a guess.
+_GUESS = "misdetection possible"
+_NOTHING_FOUND = (Code.CORRUPT_STREAM, Code.NO_VIDEO_STREAM, Code.UNSUPPORTED_CODEC)
 _Log = list[tuple[int, str, str]]
-_SAMPLED_FRAMES = 12
-_SAMPLED_PACKETS = 500
-#: Codecs of broadcasts, in which interlaced pictures may follow a film. The filter asks every frame.
-_BROADCAST = ("mpeg2video", "vc1")
 
 
 def main() -> None:
@@ -57,6 +56,8 @@ def main() -> None:
         code, body = error.code, error.detail
     except MemoryError:
         code, body = Code.RESOURCE_LIMIT, "out of memory"
+    except (ConnectionError, TimeoutError, av.error.HTTPError) as error:
+        code, body = Code.INTERNAL, str(error)[:200]  # the source is served by the worker itself
     except av.FFmpegError as error:
         code, body = Code.CORRUPT_STREAM, str(error)[:200]
     sys.stdout.buffer.write(f"{code}\n{body}".encode())
@@ -82,6 +83,8 @@ def look_into(url: str) -> Probe:
             try:
                 return _look(container, source, log)
             except ProcessingFailedError as error:
+                if error.code in _NOTHING_FOUND and _GUESS in _said(log):
+                    raise ProcessingFailedError(Code.SOURCE_NOT_MEDIA, error.detail) from error
                 if error.code is not Code.CORRUPT_STREAM or not container.format.name.startswith("mov"):
                     raise
         with _open(source, log, ignore_editlist="1") as container:
@@ -91,12 +94,16 @@ def look_into(url: str) -> Probe:
 def _look(container: InputContainer, source: SourceFile, log: _Log, **options: str) -> Probe:
     if is_cut_off(source.boxes, source.size):
         raise ProcessingFailedError(Code.TRUNCATED, "the container's last part is cut off")
-    video = _choose_video(container)
-    audio = _choose_audio(container)
+    first = FirstPackets(container, is_indexed=bool(source.boxes) and not is_fragmented(source.boxes))
+    holding = first.holding(lambda: _open(source, log, **options), is_served=source.is_served)
+    video = choose_video(container, holding)
+    audio = choose_audio(container, holding)
     last = source.last_fragment(video.id)
     if last and last.is_cut:
         raise ProcessingFailedError(Code.TRUNCATED, "the last fragment is cut off")
-    sample = _decode_sample(container, video, audio, log)
+    said = container_colours(video)
+    sample = _sample(container, first, video, audio, source, log)
+    facts = picture_facts(container, video, source, sample.size)
     length = _length(container, [video, *([audio] if audio else [])], source, last)
     rate = base_rate(container, video)
     pictures, sound = _scan(container, video, audio, source, options)
@@ -105,10 +112,29 @@ def _look(container: InputContainer, source: SourceFile, log: _Log, **options: s
         duration=length.film,
         picture_ends=length.picture,
         size_bytes=source.size,
-        video=replace(_video_track(video, sample, source), base_fps=rate, scan=pictures),
-        audio=None if audio is None else replace(_audio_track(audio), scan=sound),
+        video=replace(describe_video(video, sample, facts, said), base_fps=rate, scan=pictures),
+        audio=None if audio is None else replace(describe_audio(audio, source), scan=sound),
         is_fragmented=is_fragmented(source.boxes),
     )
+
+
+def _sample(
+    container: InputContainer,
+    first: FirstPackets,
+    video: VideoStream,
+    audio: AudioStream | None,
+    source: SourceFile,
+    log: _Log,
+) -> Sample:
+    """Where sound may be encrypted by itself it is looked at too."""
+    heard = audio if container.format.name.startswith("mov") else None
+    video.codec_context.flags |= CodecFlags.unaligned
+    try:
+        return decode_sample(first.packets(), video, heard, is_served=source.is_served)
+    except ProcessingFailedError as error:
+        if error.code is Code.CORRUPT_STREAM and "max pixel count" in _said(log):
+            raise ProcessingFailedError(Code.DIMENSIONS, error.detail) from error
+        raise
 
 
 def _open(source: SourceFile, log: _Log, **options: str) -> InputContainer:
@@ -121,7 +147,8 @@ def _open(source: SourceFile, log: _Log, **options: str) -> InputContainer:
         raise  # is an FFmpegError too, but says nothing of the file
     except av.FFmpegError as error:
         said = _said(log)
-        if "not on whitelist" in said and "misdetection possible" not in said:
+        is_guess = _GUESS in said or is_text(source.head())
+        if "not on whitelist" in said and not is_guess:
             raise ProcessingFailedError(Code.UNSUPPORTED_CONTAINER, said[:200]) from error
         if "moov atom not found" in said and is_cut_off(source.boxes, source.size):
             raise ProcessingFailedError(Code.TRUNCATED, "no index") from error
@@ -130,68 +157,6 @@ def _open(source: SourceFile, log: _Log, **options: str) -> InputContainer:
 
 def _said(log: _Log) -> str:
     return " ".join(message for _, _, message in log)
-
-
-def _choose_video(container: InputContainer) -> VideoStream:
-    moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    if not moving:
-        raise ProcessingFailedError(Code.NO_VIDEO_STREAM)
-    return next((s for s in moving if s.disposition & Disposition.default), moving[0])
-
-
-def _choose_audio(container: InputContainer) -> AudioStream | None:
-    tracks = container.streams.audio
-    if not tracks:
-        return None
-    known = [s for s in tracks if s.codec_context is not None and s.codec_context.name in AUDIO_DECODERS]
-    if not known:
-        raise ProcessingFailedError(Code.UNSUPPORTED_CODEC, "sound")
-    return next((s for s in known if s.disposition & Disposition.default), known[0])
-
-
-def _decode_sample(
-    container: InputContainer, video: VideoStream, audio: AudioStream | None, log: _Log
-) -> list[VideoFrame]:
-    """The first pictures: only they know whether they are interlaced and how they are turned.
-
-    Where sound may be encrypted by itself it is looked at too.
-    """
-    if video.codec_context is None or video.codec_context.name not in VIDEO_DECODERS:
-        raise ProcessingFailedError(Code.UNSUPPORTED_CODEC, "picture")
-    looks = [video, audio] if audio and container.format.name.startswith("mov") else [video]
-    unseen = {track.index for track in looks}
-    frames: list[VideoFrame] = []
-    failure: Exception | None = None
-    for number, packet in enumerate(container.demux(*looks)):
-        if packet.has_sidedata("encryption_info"):
-            raise ProcessingFailedError(Code.ENCRYPTED_SOURCE)
-        unseen.discard(packet.stream_index)
-        try:
-            if len(frames) < _SAMPLED_FRAMES and packet.stream is video:
-                frames += [frame for frame in packet.decode() if isinstance(frame, VideoFrame)]
-        except MemoryError:
-            raise
-        except av.FFmpegError as error:
-            failure = error
-        is_enough = len(frames) >= _SAMPLED_FRAMES and not unseen
-        if is_enough or (number >= _SAMPLED_PACKETS and video.index not in unseen):
-            break
-    if not frames:
-        frames = _kept_back(video.codec_context)
-    if not frames:
-        code = Code.DIMENSIONS if "max pixel count" in _said(log) else Code.CORRUPT_STREAM
-        raise ProcessingFailedError(code, str(failure)[:200])
-    return frames
-
-
-def _kept_back(decoder: VideoCodecContext) -> list[VideoFrame]:
-    """What a decoder of fewer pictures than it wants to see has not shown."""
-    try:
-        return decoder.decode(None)
-    except MemoryError:
-        raise
-    except av.FFmpegError:
-        return []
 
 
 def _scan(
@@ -242,36 +207,6 @@ def _last_piece(
         return None
     seconds = float((time - (video.start_time or 0)) * video.time_base)
     return seconds if seconds > 0 else None
-
-
-def _video_track(video: VideoStream, sample: list[VideoFrame], source: SourceFile) -> VideoTrack:
-    first = sample[0]
-    whole = first.width, first.height
-    width, height = source.cropped(video.id, whole)
-    rotation, as_stored = turn(display_matrix(first))
-    return VideoTrack(
-        index=video.index,
-        codec=video.codec_context.name,
-        width=width,
-        height=height,
-        pixel_format=first.format.name,
-        sample_aspect=video.sample_aspect_ratio or Fraction(1),
-        rotation=rotation,
-        average_fps=video.average_rate or Fraction(0),
-        as_stored=as_stored and (width, height) == whole,
-        interlaced=video.codec_context.name in _BROADCAST or any(frame.interlaced_frame for frame in sample),
-        transfer=int(first.color_trc),
-        matrix=int(first.colorspace),
-    )
-
-
-def _audio_track(audio: AudioStream) -> AudioTrack:
-    return AudioTrack(
-        index=audio.index,
-        codec=audio.codec_context.name,
-        channels=audio.codec_context.channels,
-        sample_rate=audio.codec_context.sample_rate or 0,
-    )
 
 
 if __name__ == "__main__":

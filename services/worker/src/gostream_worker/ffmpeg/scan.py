@@ -61,6 +61,20 @@ def scan_tracks(
     return pictures.found() if pictures else None, sound.found() if sound else None
 
 
+def is_progressive(video: VideoStream) -> bool:
+    """Whether its one parameter set, in front of all pictures, rules out fields."""
+    unit = _parameter_set(_header(video))
+    try:
+        return bool(unit) and parse_sps(unit).progressive
+    except VideoError:
+        return False
+
+
+def _header(video: VideoStream) -> bytes:
+    context = video.codec_context
+    return context.extradata or b"" if context is not None and context.name == "h264" else b""
+
+
 def base_rate(container: InputContainer, video: VideoStream) -> Fraction:
     """The grid that the pictures' times lie on; 0 when nothing is known of it.
 
@@ -150,8 +164,7 @@ class _Pictures:
 
     @classmethod
     def of(cls, stream: VideoStream, container: InputContainer, *, has_content: bool) -> "_Pictures | None":
-        context = stream.codec_context
-        header = context.extradata or b"" if context is not None and context.name == "h264" else b""
+        header = _header(stream)
         unit = _parameter_set(header)
         if not unit:
             return None

@@ -16,6 +16,7 @@ _REFUSED = tuple(
         rb"v=0\r?\n[os]=",
         rb"(\xef\xbb\xbf)?WEBVTT",
         rb"(\xef\xbb\xbf)?\s*\d+\r?\n\d\d:\d\d:\d\d[,.]\d{3} -->",
+        rb"(\xef\xbb\xbf)?\[Script Info\]",
         rb"\x89PNG\r\n",
         rb"GIF8[79]a",
         rb"\xff\xd8\xff",
@@ -24,6 +25,7 @@ _REFUSED = tuple(
         rb"(?s)....ftyp(avif|avis|hei[cxms]|hev[cxms]|mif1|msf1)",
     )
 )
+_NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _BOX = re.compile(rb"[a-zA-Z0-9 ]{4}")
 #: The rest is not looked at: a served file costs a request for each.
 _MAX_BOXES = 10_000
@@ -35,6 +37,11 @@ def refused_by_signature(head: bytes) -> None:
     """Raises ProcessingFailedError for what is certainly not a container of audio and video."""
     if any(pattern.match(head) for pattern in _REFUSED):
         raise ProcessingFailedError(Code.UNSUPPORTED_CONTAINER, "not a container of video")
+
+
+def is_text(head: bytes) -> bool:
+    """Whether these first bytes are plain text, which some demuxers of subtitles take for theirs."""
+    return not _NO_TEXT.search(head)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from gostream_worker.ffmpeg.allowed import is_served
-from gostream_worker.ffmpeg.cropping import cropped
 from gostream_worker.ffmpeg.hollow import LARGEST_INDEX
 from gostream_worker.ffmpeg.opening import size_of
 from gostream_worker.ffmpeg.sniff import Box, boxes_of, is_fragmented
 from gostream_worker.ffmpeg.tail import Fragment, last_fragment
 
-_TAIL = 8 << 20
+_TAIL, _HEAD = 8 << 20, 256 << 10
 
 
 @dataclass(frozen=True)
@@ -33,13 +32,18 @@ class SourceFile:
         self.file.seek(max(0, self.size - _TAIL))
         return self.file.read(_TAIL)
 
-    def cropped(self, track: int, size: tuple[int, int]) -> tuple[int, int]:
-        """What the index of an MP4 or MOV file leaves of that track's picture."""
+    def index(self) -> bytes:
+        """What the index of an MP4 or MOV file holds; nothing of other files, and of a very large index."""
         index = next((box for box in self.boxes if box.kind == b"moov"), None)
         if index is None or index.length > LARGEST_INDEX:
-            return size
+            return b""
         self.file.seek(index.offset + 8)
-        return cropped(self.file.read(index.length - 8), track, size)
+        return self.file.read(index.length - 8)
+
+    def head(self) -> bytes:
+        """Bytes in which other containers say what their tracks are."""
+        self.file.seek(0)
+        return self.file.read(_HEAD)
 
     def last_fragment(self, track: int) -> Fragment | None:
         """Of a source whose boxes were read to the first one only."""

@@ -1,0 +1,79 @@
+"""What the head of a Matroska or WebM file says of its pictures (RFC 9559). Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_EBML, _SEGMENT, _CLUSTER, _TRACKS, _TRACK = 0x1A45DFA3, 0x18538067, 0x1F43B675, 0x1654AE6B, 0xAE
+_TRACK_TYPE, _PICTURE = 0x83, 1
+_VIDEO = 0xE0
+#: PixelCropLeft, -Top, -Right, -Bottom.
+_BORDERS = (0x54CC, 0x54BB, 0x54DD, 0x54AA)
+_MAPPING, _EXTRA = 0x41E4, 0x41ED
+_ID_TYPE = 0x41E7
+_DOLBY = (int.from_bytes(b"dvcC", "big"), int.from_bytes(b"dvvC", "big"))
+_LONGEST_ID, _LONGEST_SIZE, _LONGEST_NUMBER = 4, 8, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """How a track is shown: borders to cut off (left, top, right, bottom), its Dolby Vision configuration."""
+
+    borders: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dolby_vision: bytes = b""
+
+
+def picture_at(head: bytes, number: int) -> Picture:
+    """The so many-th track of pictures, from 0; one without any properties if the head has none."""
+    pictures = [track for track in _tracks(head) if _number(track, _TRACK_TYPE) == _PICTURE]
+    return _picture(pictures[number]) if 0 <= number < len(pictures) else Picture()
+
+
+def _tracks(head: bytes) -> Iterator[bytes]:
+    segment = next((content for name, content in _elements(head) if name == _SEGMENT), b"")
+    for name, content in _elements(segment):
+        if name == _CLUSTER:
+            return
+        if name == _TRACKS:
+            yield from (track for kind, track in _elements(content) if kind == _TRACK)
+
+
+def _picture(track: bytes) -> Picture:
+    video = next((content for name, content in _elements(track) if name == _VIDEO), b"")
+    left, top, right, bottom = (_number(video, name) for name in _BORDERS)
+    mappings = [content for name, content in _elements(track) if name == _MAPPING]
+    dolby = (
+        extra
+        for mapping in mappings
+        if _number(mapping, _ID_TYPE) in _DOLBY
+        for name, extra in _elements(mapping)
+        if name == _EXTRA
+    )
+    return Picture((left, top, right, bottom), next(dolby, b""))
+
+
+def _number(content: bytes, wanted: int) -> int:
+    found = next((data for name, data in _elements(content) if name == wanted), b"")
+    return int.from_bytes(found[:_LONGEST_NUMBER], "big")
+
+
+def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """(ID, content) of each; the last one may be cut off."""
+    at = 0
+    while at < len(data):
+        width = _width(data[at])
+        if width > _LONGEST_ID:
+            return
+        name, at = int.from_bytes(data[at : at + width], "big"), at + width
+        width = _width(data[at]) if at < len(data) else _LONGEST_SIZE + 1
+        if width > _LONGEST_SIZE:
+            return
+        unknown = (1 << 7 * width) - 1  # that size stands for one that was not known when it was written
+        size, at = int.from_bytes(data[at : at + width], "big") & unknown, at + width
+        end = len(data) if size == unknown else at + size
+        yield name, data[at:end]
+        at = end
+
+
+def _width(first: int) -> int:
+    """Bytes of a number that begins with that one."""
+    return 9 - first.bit_length()
