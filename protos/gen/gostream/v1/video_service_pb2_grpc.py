@@ -149,7 +149,7 @@ class VideoServiceServicer:
 
     def DeleteVideo(self, request, context):
         """Deletes a video. Running work is cancelled, and the objects are removed from the object store about a minute
-        later. Copies at the edge and in players outlive them: see docs/api.md. What is uploaded after the deletion is
+        later. Copies at the edge and in players outlive them: see docs/api.md. A source uploaded after the deletion is
         removed after the upload URL has expired.
 
         grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo

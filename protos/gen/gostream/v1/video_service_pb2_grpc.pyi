@@ -77,7 +77,7 @@ class VideoServiceStub:
     """
     DeleteVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.DeleteVideoRequest, _empty_pb2.Empty]
     """Deletes a video. Running work is cancelled, and the objects are removed from the object store about a minute
-    later. Copies at the edge and in players outlive them: see docs/api.md. What is uploaded after the deletion is
+    later. Copies at the edge and in players outlive them: see docs/api.md. A source uploaded after the deletion is
     removed after the upload URL has expired.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo
@@ -136,7 +136,7 @@ class VideoServiceAsyncStub(VideoServiceStub):
     """
     DeleteVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.DeleteVideoRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes a video. Running work is cancelled, and the objects are removed from the object store about a minute
-    later. Copies at the edge and in players outlive them: see docs/api.md. What is uploaded after the deletion is
+    later. Copies at the edge and in players outlive them: see docs/api.md. A source uploaded after the deletion is
     removed after the upload URL has expired.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo
@@ -234,7 +234,7 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """Deletes a video. Running work is cancelled, and the objects are removed from the object store about a minute
-        later. Copies at the edge and in players outlive them: see docs/api.md. What is uploaded after the deletion is
+        later. Copies at the edge and in players outlive them: see docs/api.md. A source uploaded after the deletion is
         removed after the upload URL has expired.
 
           grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo

@@ -1,4 +1,4 @@
-"""Characters that a text for people must not hold, because they hide or reorder what is read.
+"""Characters that a text for people must not hold, because they hide or reorder other characters.
 
 Sources: Unicode Technical Report 36, Unicode Security Considerations; Unicode Technical Standard 51, Emoji.
 """

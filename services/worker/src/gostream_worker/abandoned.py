@@ -1,4 +1,4 @@
-"""Deleting the videos whose upload nobody finished, and what was uploaded for them."""
+"""Deletes videos whose upload was never finished, and their objects."""
 
 import asyncio
 import random
@@ -43,7 +43,7 @@ class Abandoned:
             await wait_at_most(self._stopping, _PERIOD * random.uniform(0.75, 1.25))  # noqa: S311 - spreads load
 
     def stop(self) -> None:
-        """End `run` after the batch at work."""
+        """End `run` after the current batch."""
         self._stopping.set()
 
     async def collect(self) -> int:

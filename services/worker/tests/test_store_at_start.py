@@ -1,0 +1,33 @@
+"""A worker and the rules that its object store keeps."""
+
+import asyncio
+
+import pytest
+
+from gostream_shared.s3 import S3ObjectStore
+from gostream_shared.store_facts import StoreUnfitError
+from gostream_worker.app import open_consumer
+from gostream_worker.config import WorkerConfig
+
+pytestmark = pytest.mark.stack
+
+
+async def test_a_store_that_ignores_conditions_ends_the_worker(
+    config: WorkerConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def careless(
+        self: S3ObjectStore,
+        key: str,
+        body: bytes,
+        *,
+        etag: str | None,
+        content_type: str,
+        cache_control: str = "",
+    ) -> None:
+        await self.put(key, body, content_type=content_type)
+
+    monkeypatch.setattr(S3ObjectStore, "replace", careless)
+
+    with pytest.raises(StoreUnfitError, match="does not replace an object"):
+        async with asyncio.timeout(60), open_consumer(config):
+            await asyncio.Event().wait()
