@@ -313,6 +313,8 @@ class _Story:
 
     async def _refuse(self, replica: Replica) -> None:
         """Writes are refused to everybody, to one process, or to all but one; at times for longer than any TTL."""
+        if self._is_refusing:
+            return  # one at a time: the first to end would end the others
         refusing, world = choose(self.random), self.world
         others = [each for each in self.replicas if each is not replica]
         concerned = self.random.choice((list(self.replicas), list(self.replicas), [replica], others))
@@ -330,6 +332,10 @@ class _Story:
         calls += await self._look_on(self.replicas, BOUND)
         await _ended(*calls)
 
+    @property
+    def _is_refusing(self) -> bool:
+        return any(each.redis.refusing is not None for each in self.replicas)
+
     def _set_refusing(self, concerned: list[Replica], refusing: Refusing | None) -> None:
         for each in concerned:
             each.redis.refusing = refusing
@@ -340,6 +346,8 @@ class _Story:
     async def _demote(self, _: Replica) -> None:
         """The server becomes a replica without a primary; its clients keep their connections."""
         world = self.world
+        if self._is_refusing:
+            return
         world.demoted, concerned = True, list(self.replicas)
         self._set_refusing(concerned, Refusing(Refusal.READONLY))
         calls = [world.loop.create_task(self._write()) for _ in range(2)]

@@ -22,8 +22,8 @@ UNANNOUNCED = Gauge(
     "gostream_unannounced_videos",
     "Videos with a committed version that Redis has not taken, so that its entries of them are not believed",
 )
-WRITES_REFUSED = Counter(
-    "gostream_redis_refused", "Commands that Redis answered with an error, by its class", ["reason"]
+REFUSED = Counter(
+    "gostream_redis_refused", "Commands that Redis answered with an error, by class", ["reason"]
 )
 REDIS_ERRORS = Counter("gostream_redis_errors", "Redis calls that failed or were refused", ["operation"])
 ANNOUNCE_FAILED = Counter("gostream_announce_failed", "Changes left to the outbox relay")
