@@ -211,8 +211,6 @@ MUTANTS = (
           (Unannounced, "look", _look_at_few(Unannounced.look))),
     _code("too much in the outbox drops local entries", 0, (Bus, "unannounced", lambda self: None)),
     _code("nothing known ends trust in Redis", 0, (Unannounced, "floor", _floor_as_known)),
-    _code("a reply is compared with what is known by then", 0,
-          (ReadThrough, "_demand", staticmethod(lambda lookup, floor: None))),
     _code(
         "floor checked by readers", 0,
         (ModelRedis, "_usable", _usable_below_the_floor),

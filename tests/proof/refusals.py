@@ -30,8 +30,8 @@ class Refusing:
 def choose(luck: random.Random) -> Refusing:
     """One of the kinds that occur."""
     chance = luck.choice((1.0, 1.0, 0.6))
-    kind = luck.choice(CLASSES)
+    kind = luck.choice((*CLASSES, Refusal.NOPERM))
     if kind is Refusal.NOPERM:
-        keys, channel = luck.choice(((False, False), (True, False), (False, True)))
+        keys, channel = luck.choice(((False, False), (True, False), (True, False), (False, True)))
         return Refusing(kind, chance, keys=keys, channel=channel)
     return Refusing(kind, chance)

@@ -306,9 +306,9 @@ class _Story:
         self.world.redis.keys.clear()
         self.world.redis.sequence = 0
 
-    async def _database_down(self, _: Replica, seconds: float = 3.0) -> None:
+    async def _database_down(self, _: Replica, seconds: tuple[float, float] = (0.0, 3.0)) -> None:
         self.world.database_up, self.world.database_since = False, inf
-        await asyncio.sleep(self.random.uniform(0, seconds))
+        await asyncio.sleep(self.random.uniform(*seconds))
         self.world.database_up, self.world.database_since = True, self.world.loop.time()
 
     async def _refuse(self, replica: Replica) -> None:
@@ -323,10 +323,10 @@ class _Story:
         self._set_refusing(concerned, refusing)
         calls += [world.loop.create_task(self._write()) for _ in range(3)]
         calls += await self._look_on(self.replicas, self.random.choice((0.5, 2.0, 4.0)))
-        calls += [world.loop.create_task(self._write())]
-        if self.random.random() < 0.2:  # nor can the database be asked what was refused
-            await asyncio.sleep(self.random.uniform(0, 0.2))
-            calls.append(world.loop.create_task(self._database_down(replica, seconds=8.0)))
+        calls += [world.loop.create_task(self._write()) for _ in range(2)]
+        if self.random.random() < 0.3:  # nor can the database be asked what was refused
+            await asyncio.sleep(self.random.uniform(0, 0.12))
+            calls.append(world.loop.create_task(self._database_down(replica, (4.0, 8.0))))
         calls += await self._look_on(self.replicas, self.random.choice((0.1, BOUND + 1, 2 * BOUND)))
         self._set_refusing(concerned, None)
         calls += await self._look_on(self.replicas, BOUND)

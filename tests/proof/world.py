@@ -109,7 +109,7 @@ class World:
         self.database_up = True
         self.database_since = 0.0  # when it was last out of reach; infinity while it is
         self.refused_since = inf  # since when nobody's heartbeat can be taken
-        self.most = self.luck.choice((2000, 2000, 2000, 1))  # videos that a look at the outbox tells apart
+        self.most = self.luck.choice((2000, 2000, 1))  # videos that a look at the outbox tells apart
         self.lag = 0.0  # of the database's replica that reads may reach
         self.lagged: dict[UUID, float] = {}
         self.epochs = FakeEpochs()
