@@ -367,7 +367,7 @@ class _Story:
         writer = next(each for each in self.replicas if each is not replica)
         if self.world.database_up:
             await self._announce(writer, self.random.choice(KEYS))
-        while redis.sequence < count:
+        for _ in range(count - 1):
             await self._repeat(writer)
             await self.world.hop()
         calls = await self._look_on([replica], 2.5)

@@ -82,14 +82,14 @@ def server_identity(info: Mapping[str, str]) -> str:
 
 
 def refusal_of(error: ResponseError) -> str:
-    """The class of an error that Redis answered; the driver takes the word of some classes away."""
+    """The class of an error that Redis answered: the driver takes its word away or puts others before it."""
     for kind, name in ((OutOfMemoryError, "OOM"), (ReadOnlyError, "READONLY"), (NoPermissionError, "NOPERM")):
         if isinstance(error, kind):
             return name
-    text = str(error)
-    if text.startswith("ACL failure"):  # a script's
-        return "NOPERM"
-    return next((name for name in ("NOREPLICAS", "MISCONF") if text.startswith(name)), "other")
+    for text, name in (("NOREPLICAS", "NOREPLICAS"), ("MISCONF", "MISCONF"), ("ACL failure", "NOPERM")):
+        if text in str(error):
+            return name
+    return "other"
 
 
 class RedisLink:
