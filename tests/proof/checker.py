@@ -1,7 +1,8 @@
 """S1–S4 over one history, as it happens; each check takes logarithmic time at most.
 
 - S1  after INVALIDATE(v) took effect, no hit in Redis is below v.
-- S2  a read that starts PROMPT later is at v or above; while the bus is in trouble, BOUND later.
+- S2  a read that starts PROMPT later is at v or above; while the bus is in trouble, BOUND later. A read that starts
+      BOUND after `announce` ended is too, whatever Redis refused, where the database could be reached.
 - S3  a read is at its `min_version` or above, and a version that a client saw can be asked for.
 - S4  what is read at a version is what was committed as that version.
 """
@@ -28,6 +29,8 @@ class Checker:
     committed: dict[tuple[UUID, int], str | None] = field(default_factory=dict)
     _times: defaultdict[UUID, list[float]] = field(default_factory=lambda: defaultdict(list))
     _floors: defaultdict[UUID, list[int]] = field(default_factory=lambda: defaultdict(list))
+    _ends: defaultdict[UUID, list[float]] = field(default_factory=lambda: defaultdict(list))
+    _announced: defaultdict[UUID, list[int]] = field(default_factory=lambda: defaultdict(list))
     reads: int = 0
     trace: list[tuple[object, ...]] = field(default_factory=list)
 
@@ -40,10 +43,21 @@ class Checker:
         self._times[video_id].append(now)
         floors.append(max(version, floors[-1] if floors else 0))
 
+    def announced(self, now: float, video_id: UUID, version: int) -> None:
+        """The writer was answered, whatever Redis said."""
+        floors = self._announced[video_id]
+        self._ends[video_id].append(now)
+        floors.append(max(version, floors[-1] if floors else 0))
+
     def floor(self, video_id: UUID, when: float) -> int:
         """The highest version invalidated at or before that moment."""
         index = bisect_right(self._times[video_id], when)
         return self._floors[video_id][index - 1] if index else 0
+
+    def announced_floor(self, video_id: UUID, when: float) -> int:
+        """The highest version whose announcement had ended at that moment."""
+        index = bisect_right(self._ends[video_id], when)
+        return self._announced[video_id][index - 1] if index else 0
 
     def hit(self, floor: int, video_id: UUID, version: int) -> None:
         """Redis answered `version` at a moment when `floor` was the highest that had been invalidated."""
@@ -57,15 +71,22 @@ class Checker:
         *,
         begun: float,
         calm_since: float,
+        known_since: float,
         min_version: int,
         excused: bool,
     ) -> None:
-        """One answered read. `calm_since`: when the reader's bus was last in trouble. `excused`: from S2."""
+        """One answered read. `calm_since`: when the reader's bus was last in trouble. `excused`: from S2.
+
+        `known_since`: when a process could last believe what it should not, while the database was out of reach.
+        """
         self.reads += 1
         self.trace.append((video_id.int, version, round(begun, 6)))
         if not excused:
             bound = self.floor(video_id, begun - BOUND)
             self._demand(version >= bound, f"S2: read {version}, {bound} was {BOUND} s old", video_id)
+            if begun - BOUND >= known_since:
+                bound = self.announced_floor(video_id, begun - BOUND)
+                self._demand(version >= bound, f"S2: read {version}, {bound} announced {BOUND} s ago", video_id)
             if begun - PROMPT >= calm_since:
                 prompt = self.floor(video_id, begun - PROMPT)
                 self._demand(version >= prompt, f"S2: read {version}, {prompt} was {PROMPT} s old", video_id)

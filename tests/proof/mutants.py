@@ -16,7 +16,8 @@ from gostream_shared.cache.bus import Bus
 from gostream_shared.cache.liveness import Liveness, Loss
 from gostream_shared.cache.messages import Change, Heartbeat
 from gostream_shared.cache.namespace import Namespace
-from gostream_shared.cache.protocol import Subscribed
+from gostream_shared.cache.protocol import CacheUnavailableError, Subscribed
+from gostream_shared.cache.unannounced import Unannounced
 from gostream_shared.testing.model import ModelRedis
 
 Patch = tuple[type | object, str, object]
@@ -166,6 +167,29 @@ async def _primary_from_anywhere(self: ReadThrough, video_id: object) -> Found:
     return await self.read(video_id)  # type: ignore[arg-type]
 
 
+def _look_without_floors(self: Unannounced, unsettled: object, *, asked: float) -> dict[UUID, int]:
+    self._extend(asked)
+    return {}
+
+
+def _look_without_news(original: Callable[..., object]) -> Callable[..., object]:
+    def look(self: Unannounced, unsettled: object, *, asked: float) -> dict[UUID, int]:
+        original(self, unsettled, asked=asked)
+        return {}
+
+    return look
+
+
+def _look_at_few(original: Callable[..., object]) -> Callable[..., object]:
+    return lambda self, unsettled, *, asked: original(self, unsettled or {}, asked=asked)
+
+
+def _floor_as_known(self: Unannounced, video_id: UUID) -> int:
+    if self._is_flooded:
+        raise CacheUnavailableError("flooded")
+    return self._floors.get(video_id, 0)
+
+
 def _store_older_too(self: LocalCache, video_id: object, ticket: Ticket, entry: LocalEntry) -> bool:
     self._entries[video_id.int] = entry  # type: ignore[attr-defined]
     self._date(entry, self._clock())
@@ -179,6 +203,14 @@ MUTANTS = (
     _model("sequence-start", 15269),
     _model("publish", 0),
     _model("relay", 1),
+    _model("claimed-rows", 0),
+    _code("what is in the outbox is not believed of Redis", 0, (Unannounced, "look", _look_without_floors)),
+    _code("what is in the outbox drops local entries", 0,
+          (Unannounced, "look", _look_without_news(Unannounced.look))),
+    _code("too much in the outbox ends trust in Redis", 0,
+          (Unannounced, "look", _look_at_few(Unannounced.look))),
+    _code("too much in the outbox drops local entries", 0, (Bus, "unannounced", lambda self: None)),
+    _code("nothing known ends trust in Redis", 0, (Unannounced, "floor", _floor_as_known)),
     _code(
         "floor checked by readers", 0,
         (ModelRedis, "_usable", _usable_below_the_floor),

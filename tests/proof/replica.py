@@ -10,10 +10,12 @@ from uuid import UUID
 from gostream_api.cached_video_service import CachedVideoService
 from gostream_api.local_cache import LocalCache, LocalTimes
 from gostream_api.read_through import ReadThrough
+from gostream_api.reads import Layer
 from gostream_shared.cache.announcer import RedisChangeAnnouncer
 from gostream_shared.cache.bus import Bus
 from gostream_shared.cache.namespace import Namespace, NamespaceKeeper
 from gostream_shared.cache.relay import OutboxRelay
+from gostream_shared.cache.unannounced import Unannounced
 from gostream_shared.domain.errors import (
     BackendUnavailableError,
     VersionNotReachedError,
@@ -39,22 +41,34 @@ class Replica:
         skew = 7.0 * number  # every process has a clock of its own
         clock = lambda: world.loop.time() + skew  # noqa: E731
         database, namespace = SimDatabase(world), Namespace()
-        self.redis = SimRedis(world, namespace)
-        self.bus = Bus(self.redis, unsequenced=lambda _: None, clock=clock)
+        self.namespace, self.redis = namespace, SimRedis(world, namespace)
+        self.unannounced = Unannounced(clock=clock)
+        self.bus = Bus(
+            self.redis, unsequenced=lambda _: None, accepted=self.unannounced.accepted, clock=clock
+        )
         self.local = LocalCache(live_until=lambda: self.bus.live_until, clock=clock, times=LOCAL_TIMES)
-        reads = ReadThrough(self.redis, database, clock=clock)
+        reads = ReadThrough(self.redis, database, unannounced=self.unannounced, clock=clock)
         self.service = CachedVideoService(reads, self.local, self.bus, encode=_encode, clock=clock)
         self.bus.add(self.service)
-        self.announcer = RedisChangeAnnouncer(self.redis, database, locally=self.bus.changed)
+        self.announcer = RedisChangeAnnouncer(
+            self.redis, database, unannounced=self.unannounced, locally=self.bus.changed
+        )
         keeper = NamespaceKeeper(namespace, database, probe=self.redis, changed=self.bus.epoch_changed)
-        relay = OutboxRelay(database, self.redis, bell=asyncio.sleep)
+        relay = OutboxRelay(
+            database,
+            self.redis,
+            bell=database.wait,
+            unannounced=self.unannounced,
+            local=self.bus,
+            clock=clock,
+        )
         runners = [keeper.run(), self.bus._keep_listening(), self.bus._keep_beating()]
         if "relay" not in world.without:
             runners.append(relay.run())
         self._tasks = [world.loop.create_task(runner, context=self._context) for runner in runners]
-        self._calls: list[asyncio.Task[None]] = []
+        self._calls: list[asyncio.Task[Any]] = []
 
-    def start(self, call: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def start(self, call: Coroutine[Any, Any, object]) -> asyncio.Task[Any]:
         """A call of this process: it stands still and dies with it."""
         task = self.world.loop.create_task(call, context=self._context.copy())
         self._calls.append(task)
@@ -85,35 +99,39 @@ class Replica:
         """What ended one of its background tasks, which nothing should."""
         return next((task.exception() for task in self._tasks if task.done() and not task.cancelled()), None)
 
-    async def read(self, client: dict[UUID, int], video_id: UUID, min_version: int) -> None:
+    async def read(self, client: dict[UUID, int], video_id: UUID, min_version: int) -> Layer | None:
+        """Where the answer came from, if a video was answered."""
         if self._crashed:
-            return
+            return None
         world = self.world
         begun, calm_since = world.loop.time(), self.calm_since
+        known_since = world.known_since
         try:
             read = await self.service.get_video(video_id, min_version=min_version)
         except BackendUnavailableError:
-            return
+            return None
         except VersionNotReachedError:
             known = world.newest(video_id) >= min_version and not world.lag
             if known and min_version <= client.get(video_id, 0):
                 world.checker.settled(video_id, 0, min_version, "S3: min_version refused")
-            return
+            return None
         except VideoNotFoundError as error:
-            version, title, layer = error.version, None, ""
+            version, title, layer = error.version, None, None
         else:
-            version, title, layer = read.reply.version, read.reply.payload.decode(), str(read.layer)
-        lagging = world.lag > 0 and layer not in ("L1", "L2") and video_id in world.lagged
+            version, title, layer = read.reply.version, read.reply.payload.decode(), read.layer
+        lagging = world.lag > 0 and layer not in (Layer.L1, Layer.L2) and video_id in world.lagged
         world.checker.read(
             video_id,
             version,
             title,
             begun=begun,
             calm_since=max(calm_since, self.calm_since),
+            known_since=max(known_since, world.known_since),
             min_version=min_version,
             excused=lagging,
         )
         client[video_id] = max(version, client.get(video_id, 0))
+        return layer
 
 
 def _encode(video: Video) -> bytes:

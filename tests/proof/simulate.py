@@ -7,21 +7,28 @@ python -m tests.proof --seeds 100000     the long run
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from uuid import UUID
 
+from gostream_api.reads import Layer
 from gostream_shared.cache.protocol import Subscribed
 from gostream_shared.cache.redis_cache import CacheTimes
-from tests.proof.checker import BOUND
+from gostream_shared.testing.model import Refusal, RefusedError
+from tests.proof.checker import BOUND, Violation
 from tests.proof.loop import SeededLoop
+from tests.proof.refusals import Refusing, choose
 from tests.proof.replica import Replica
 from tests.proof.world import KEYS, World
 
 OPERATIONS = 200
 _FAULTS = (
     "cut", "reconnect", "half-open", "drop", "slow", "redis-down", "restart", "failover", "evict", "flush",
-    "database-down", "crash", "abort", "repeat", "partition", "freeze", "lose",
+    "database-down", "crash", "abort", "repeat", "partition", "freeze", "lose", "forgotten",
 )  # fmt: skip
+#: Redis answers reads and refuses writes: of every class, for all or for some, always or now and then.
+_REFUSALS = ("refuse", "refuse", "demote")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +50,14 @@ def simulate(seed: int, *, without: frozenset[str] = frozenset(), operations: in
     loop = SeededLoop(seed)  # type: ignore[abstract]  # as much of a loop as is needed
     scene = random.Random(seed)
     lagging = scene.random() < 0.15
+    refusing = not lagging and scene.random() < 0.35
     times = (
         CacheTimes(ttl=60, negative_ttl=60, lease=0.3)
-        if lagging
+        if lagging or refusing  # what is stale stays so until it is invalidated
         else CacheTimes(ttl=2.0, negative_ttl=0.5, lease=0.3, tombstone=5.0)
     )
     world = World(loop, seed, times, without)
-    story = _Story(world, scene, lagging)
+    story = _Story(world, scene, lagging, refusing)
     try:
         loop.run_until_complete(story.tell(operations))
     except Exception as error:
@@ -64,13 +72,15 @@ def simulate(seed: int, *, without: frozenset[str] = frozenset(), operations: in
 class _Story:
     """The operations of one seed."""
 
-    def __init__(self, world: World, scene: random.Random, lagging: bool) -> None:
+    def __init__(self, world: World, scene: random.Random, lagging: bool, refusing: bool) -> None:
         self.world = world
         self.random = scene
         self.lagging = lagging
         # Some seeds are calm, most have a few kinds of faults: all at once would leave nothing cached.
         kinds = [] if lagging else scene.sample(_FAULTS, scene.choice((0, 1, 2, 3, 5)))
         self.faults: list[str] = kinds
+        if refusing:
+            self.faults = [*kinds[:1], *scene.sample(_REFUSALS, 2)]
         # Many writes make many races; after few of them what is stale stays so, and is seen.
         self.writes = scene.choice((0.22, 0.04))
         self.clients: list[dict[UUID, int]] = [{} for _ in range(3)]
@@ -124,6 +134,8 @@ class _Story:
             return
         call = replica.start(replica.announcer.announce(video_id, version))
         await _ended(call)
+        if not call.cancelled():
+            self.world.checker.announced(self.world.loop.time(), video_id, version)
         client[video_id] = max(version, client.get(video_id, 0))
         if self.random.random() < 0.15:
             await self._read_own_write(client, video_id)
@@ -294,26 +306,94 @@ class _Story:
         self.world.redis.keys.clear()
         self.world.redis.sequence = 0
 
-    async def _database_down(self, _: Replica) -> None:
-        self.world.database_up = False
-        await asyncio.sleep(self.random.uniform(0, 3))
-        self.world.database_up = True
+    async def _database_down(self, _: Replica, seconds: tuple[float, float] = (0.0, 3.0)) -> None:
+        self.world.database_up, self.world.database_since = False, inf
+        await asyncio.sleep(self.random.uniform(*seconds))
+        self.world.database_up, self.world.database_since = True, self.world.loop.time()
+
+    async def _refuse(self, replica: Replica) -> None:
+        """Writes are refused to everybody, to one process, or to all but one; at times for longer than any TTL."""
+        if self._is_refusing:
+            return  # one at a time: the first to end would end the others
+        refusing, world = choose(self.random), self.world
+        others = [each for each in self.replicas if each is not replica]
+        concerned = self.random.choice((list(self.replicas), list(self.replicas), [replica], others))
+        calls = await self._look_on(self.replicas, 0.1)  # caches are warm
+        await asyncio.sleep(0.3)
+        self._set_refusing(concerned, refusing)
+        calls += [world.loop.create_task(self._write()) for _ in range(3)]
+        calls += await self._look_on(self.replicas, self.random.choice((0.5, 2.0, 4.0)))
+        calls += [world.loop.create_task(self._write()) for _ in range(2)]
+        if self.random.random() < 0.3:  # nor can the database be asked what was refused
+            await asyncio.sleep(self.random.uniform(0, 0.12))
+            calls.append(world.loop.create_task(self._database_down(replica, (4.0, 8.0))))
+        calls += await self._look_on(self.replicas, self.random.choice((0.1, BOUND + 1, 2 * BOUND)))
+        self._set_refusing(concerned, None)
+        calls += await self._look_on(self.replicas, BOUND)
+        await _ended(*calls)
+
+    @property
+    def _is_refusing(self) -> bool:
+        return any(each.redis.refusing is not None for each in self.replicas)
+
+    def _set_refusing(self, concerned: list[Replica], refusing: Refusing | None) -> None:
+        for each in concerned:
+            each.redis.refusing = refusing
+        everybody = all(each.redis.refusing is not None for each in self.replicas)
+        total = refusing is not None and everybody and refusing.stops_heartbeats
+        self.world.refused_since = self.world.loop.time() if total else inf
+
+    async def _demote(self, _: Replica) -> None:
+        """The server becomes a replica without a primary; its clients keep their connections."""
+        world = self.world
+        if self._is_refusing:
+            return
+        world.demoted, concerned = True, list(self.replicas)
+        self._set_refusing(concerned, Refusing(Refusal.READONLY))
+        calls = [world.loop.create_task(self._write()) for _ in range(2)]
+        calls += await self._look_on(self.replicas, self.random.uniform(0, 8))
+        world.demoted = False
+        self._set_refusing(concerned, None)
+        await self._new_server(world.redis_state())  # promoted again, it has another history
+        await _ended(*calls)
+
+    async def _forgotten(self, replica: Replica) -> None:
+        """The bus's sequence is lost together with as many messages as it had counted."""
+        feed, redis = replica.redis.feed, self.world.redis
+        if feed is None or not 0 < (count := redis.sequence) < 500:
+            return  # nobody counts up from where sequences begin
+        replica.trouble(begins=True)
+        redis.sequence, feed.drop = 0, feed.drop + count
+        writer = next(each for each in self.replicas if each is not replica)
+        if self.world.database_up:
+            await self._announce(writer, self.random.choice(KEYS))
+        for _ in range(count - 1):
+            await self._repeat(writer)
+            await self.world.hop()
+        calls = await self._look_on([replica], 2.5)
+        replica.trouble(begins=False)
+        calls += await self._look_on([replica], BOUND)
+        await _ended(*calls)
 
     async def _crash(self, replica: Replica) -> None:
         if replica not in self.replicas:
             return
         replica.crash()
         self.replicas[self.replicas.index(replica)] = Replica(self.world, self.random.randrange(9))
+        self.world.refused_since = inf  # the new process is not refused
 
     async def _abort(self, replica: Replica) -> None:
         """An announcement of what was never committed."""
-        replica.redis.invalidate_now(video_id := self.random.choice(KEYS), self.world.newest(video_id) + 1)
+        video_id = self.random.choice(KEYS)
+        with suppress(RefusedError):
+            replica.redis.invalidate_now(video_id, self.world.newest(video_id) + 1)
 
     async def _repeat(self, replica: Replica) -> None:
         """An old announcement comes again."""
         video_id = self.random.choice(KEYS)
         if newest := self.world.newest(video_id):
-            replica.redis.invalidate_now(video_id, self.random.randint(1, newest))
+            with suppress(RefusedError):
+                replica.redis.invalidate_now(video_id, self.random.randint(1, newest))
 
     async def _partition(self, replica: Replica) -> None:
         replica.redis.partitioned = True
@@ -331,11 +411,19 @@ class _Story:
                 raise replica.failure
             for video_id in KEYS:
                 client: dict[UUID, int] = {}
-                await replica.read(client, video_id, 0)
+                layers = [await replica.read(client, video_id, 0) for _ in range(6)]
                 self.world.checker.settled(
                     video_id, client.get(video_id, -1), self.world.newest(video_id), "a replica"
                 )
+                self._demand_caching(replica, layers)
             replica.crash()
+
+    def _demand_caching(self, replica: Replica, layers: list[Layer | None]) -> None:
+        """What was read often is kept in the process again, unless something stands against it for good."""
+        floor_is_forged = "abort" in self.faults
+        is_cut_off = not replica.namespace.is_known  # by a server that a slow process named after its end
+        if Layer.L1 not in layers and None not in layers and not floor_is_forged and not is_cut_off:
+            raise Violation(f"stuck: nothing is cached, but read from {layers}")
 
 
 async def _ended(*tasks: asyncio.Task[None]) -> None:

@@ -28,10 +28,11 @@ from gostream_shared.cache.redis_cache import CacheTimes
 from gostream_shared.domain.errors import BackendUnavailableError, VideoNotFoundError
 from gostream_shared.domain.video import Video
 from gostream_shared.testing.cache import FakeEpochs
-from gostream_shared.testing.model import ModelRedis
+from gostream_shared.testing.model import ModelRedis, RefusedError
 from gostream_shared.testing.videos import make_video
 from tests.proof.checker import Checker
 from tests.proof.loop import SeededLoop
+from tests.proof.refusals import Refusing
 
 KEYS = tuple(UUID(int=number) for number in (1, 2, 4097))  # 1 and 4097 share a stripe of L1
 _TEMPLATE = make_video(KEYS[0])
@@ -91,6 +92,7 @@ class World:
     def __init__(self, loop: SeededLoop, seed: int, times: CacheTimes, without: frozenset[str]) -> None:
         self.loop = loop
         self.random = random.Random(seed)
+        self.luck = random.Random(f"refusals of {seed}")
         self.checker = Checker()
         self.times = times
         self.without = without
@@ -99,20 +101,30 @@ class World:
         self.redis = ModelRedis(self.server_clock, times, without)
         self.standby = self.redis_state()
         self.redis_up = True
+        self.demoted = False  # INFO says that it is a replica; connections are kept
         self.rows: dict[UUID, list[Video | None]] = {key: [] for key in KEYS}  # None = deleted
         self.commits: dict[UUID, list[float]] = {key: [] for key in KEYS}
         self.outbox: list[tuple[UUID, int]] = []
         self.outbox_locked: set[int] = set()
         self.database_up = True
+        self.database_since = 0.0  # when it was last out of reach; infinity while it is
+        self.refused_since = inf  # since when nobody's heartbeat can be taken
+        self.most = self.luck.choice((2000, 2000, 1))  # videos that a look at the outbox tells apart
         self.lag = 0.0  # of the database's replica that reads may reach
         self.lagged: dict[UUID, float] = {}
         self.epochs = FakeEpochs()
         self.feeds: list[Feed] = []
+        self.bells: list[asyncio.Event] = []
         self.loads = 0
         self.rejected = 0
 
     def server_clock(self) -> float:
         return self.loop.time() + self.clock_skew
+
+    @property
+    def known_since(self) -> float:
+        """Since when every process knows, or believes nothing: the database answers, or Redis refuses everybody."""
+        return min(self.database_since, self.refused_since)
 
     def delay(self) -> float:
         """One way through the network."""
@@ -135,6 +147,9 @@ class World:
         self.commits[video_id].append(self.loop.time())
         self.outbox.append((video_id, version))
         self.checker.commit(video_id, version, None if delete else title)
+        for bell in self.bells:
+            if self.luck.random() > 0.1:  # notifications are lost with the connection that brings them
+                self.loop.call_later(self.delay(), bell.set)
         return version
 
     def snapshot(self, video_id: UUID) -> tuple[int, Video | None]:
@@ -171,6 +186,8 @@ class SimDatabase:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self.rung = asyncio.Event()
+        world.bells.append(self.rung)
 
     async def _reach(self) -> None:
         await self._world.hop()
@@ -216,6 +233,26 @@ class SimDatabase:
         finally:
             world.outbox_locked -= locks
 
+    async def unsettled(self, limit: int) -> Mapping[UUID, int] | None:
+        await self._reach()
+        latest: dict[UUID, int] = {}
+        for row in self._world.outbox:
+            if "claimed-rows" in self._world.without and id(row) in self._world.outbox_locked:
+                continue
+            video_id, version = row
+            latest[video_id] = max(version, latest.get(video_id, 0))
+        await self._world.hop()
+        return latest if len(latest) <= min(limit, self._world.most) else None
+
+    async def wait(self, timeout: float) -> None:
+        """As a bell: see gostream_shared.cache.bell."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self.rung.wait()
+        except TimeoutError:
+            return
+        self.rung.clear()
+
     async def settle(self, video_id: UUID, version: int) -> None:
         await self._reach()
         world = self._world
@@ -236,6 +273,7 @@ class SimRedis:
         self._tokens = 0
         self.partitioned = False
         self.late = 0.0  # more delay of replies
+        self.refusing: Refusing | None = None  # this process's user
         self.unconnectable_until = 0.0
         self.feed: Feed | None = None
 
@@ -245,11 +283,30 @@ class SimRedis:
         await world.hop()
         if not world.redis_up or self.partitioned:
             raise CacheUnavailableError("Redis is down")
+        if self._server != world.server and world.demoted:
+            raise CacheUnavailableError("a replica")
         if self._server != world.server:
             self._server = None
             if not self._namespace.admits(world.server):
                 raise CacheUnavailableError("another server")
             self._server = world.server
+
+    def _run(self, *, video: bool = True) -> ModelRedis:
+        """The server as one script of this user's finds it; `video`: the script writes a video's key."""
+        redis, refusing, luck = self._world.redis, self.refusing, self._world.luck
+        redis.refusal = None
+        if refusing is not None and refusing.strikes(luck):
+            if refusing.keys and video:
+                raise RefusedError("NOPERM: no access to the key")
+            if not refusing.keys and not refusing.channel:
+                redis.refusal = refusing.refusal
+        return redis
+
+    def _publish(self, text: str) -> None:
+        if self.refusing is not None and self.refusing.channel and self.refusing.strikes(self._world.luck):
+            raise RefusedError("NOPERM: no access to the channel")
+        if "publish" not in self._world.without:
+            self._world.publish(text)
 
     async def _reply(self) -> None:
         world = self._world
@@ -271,7 +328,7 @@ class SimRedis:
     async def get_or_lease(self, video_id: UUID, *, min_version: int = 0, refresh: bool = False) -> Lookup:
         epoch = self._namespace.epoch
         await self._reach()
-        lookup = self._world.redis.get_or_lease(
+        lookup = self._run().get_or_lease(
             video_id, self._token(), epoch=epoch, min_version=min_version, refresh=refresh
         )
         floor = self._world.checker.floor(video_id, self._world.loop.time())
@@ -281,14 +338,19 @@ class SimRedis:
             self._world.checker.hit(floor, video_id, lookup.entry.version)
         return lookup
 
-    async def get_or_lease_many(self, video_ids: Sequence[UUID]) -> Mapping[UUID, Lookup]:
-        return {video_id: await self.get_or_lease(video_id) for video_id in video_ids}
+    async def get_or_lease_many(
+        self, video_ids: Sequence[UUID], min_versions: Sequence[int]
+    ) -> Mapping[UUID, Lookup]:
+        return {
+            video_id: await self.get_or_lease(video_id, min_version=min_version)
+            for video_id, min_version in zip(video_ids, min_versions, strict=True)
+        }
 
     async def fill(self, video_id: UUID, fill: Fill) -> Filled:
         await self._reach()
         times = self._world.times
         ttl = times.ttl if fill.entry.video is not None else times.negative_ttl
-        filled = self._world.redis.fill(video_id, fill.token, fill.entry, ttl=ttl, cost=fill.cost)
+        filled = self._run().fill(video_id, fill.token, fill.entry, ttl=ttl, cost=fill.cost)
         self._world.rejected += filled is not Filled.OK
         await self._reply()
         return filled
@@ -308,18 +370,19 @@ class SimRedis:
     def invalidate_now(self, video_id: UUID, version: int) -> None:
         """The script."""
         world = self._world
-        sequence = world.redis.invalidate(video_id, version)
-        if "publish" not in world.without:
-            ms = round(world.server_clock() * 1000)
-            world.publish(f"change|{sequence}|{ms}|{video_id}|{version}")
+        sequence = self._run().invalidate(video_id, version)
+        ms = round(world.server_clock() * 1000)
+        self._publish(f"change|{sequence}|{ms}|{video_id}|{version}")
 
     async def reconnect(self) -> None:
         self._server = None
 
     async def server(self) -> str:
         await self._reach()
-        server = self._world.server
+        server, demoted = self._world.server, self._world.demoted
         await self._reply()
+        if demoted:
+            raise CacheUnavailableError("a replica")
         return server
 
     async def beat(self, nonce: str, *, interval: float) -> Beat:
@@ -327,9 +390,9 @@ class SimRedis:
         await self._reach()
         world = self._world
         ms = round(world.server_clock() * 1000)
-        sequence = world.redis.beat(interval)
+        sequence = self._run(video=False).beat(interval)
         if sequence is not None:
-            world.publish(f"beat|{sequence}|{ms}|{nonce}|{server}")
+            self._publish(f"beat|{sequence}|{ms}|{nonce}|{server}")
         await self._reply()
         return Beat(ms / 1000, server)
 

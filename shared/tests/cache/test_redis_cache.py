@@ -177,14 +177,14 @@ async def test_many_are_read_and_filled_in_one_round_trip_each(
 ) -> None:
     ids = [uuid4() for _ in range(20)]
     await link.client.script_flush()
-    lookups = await cache.get_or_lease_many(ids)
+    lookups = await cache.get_or_lease_many(ids, [0] * len(ids))
     fills = {
         key: Fill(lookup.token, Entry(1, make_video(key)))
         for key, lookup in lookups.items()
         if isinstance(lookup, Lease)
     }
     assert set(await cache.fill_many(fills)) == set(ids)
-    again = await cache.get_or_lease_many(ids)
+    again = await cache.get_or_lease_many(ids, [0] * len(ids))
     assert {
         key: lookup.entry.version for key, lookup in again.items() if isinstance(lookup, Hit)
     } == dict.fromkeys(ids, 1)

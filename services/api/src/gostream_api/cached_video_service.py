@@ -87,7 +87,8 @@ class CachedVideoService:
         local = LocalCache(
             live_until=lambda: bus.live_until, times=LocalTimes(hard=min(LOCAL_TTL, cache.ttl))
         )
-        service = cls(ReadThrough(cache.videos, videos), local, bus, encode=encode)
+        reads = ReadThrough(cache.videos, videos, unannounced=cache.unannounced)
+        service = cls(reads, local, bus, encode=encode)
         bus.add(service)
         try:
             yield service

@@ -23,6 +23,7 @@ from gostream_shared.cache.protocol import (
     VideoCache,
     Wait,
 )
+from gostream_shared.cache.unannounced import Unannounced
 from gostream_shared.domain.errors import BackendUnavailableError, VideoNotFoundError
 from gostream_shared.domain.video import Video
 
@@ -62,10 +63,16 @@ class ReadThrough:
     """Reads that may touch Redis and the database; no state of its own."""
 
     def __init__(
-        self, cache: VideoCache, videos: VideoRows, *, clock: Callable[[], float] = monotonic
+        self,
+        cache: VideoCache,
+        videos: VideoRows,
+        *,
+        unannounced: Unannounced,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._cache = cache
         self._videos = videos
+        self._unannounced = unannounced
         self._clock = clock
 
     async def read(self, video_id: UUID, *, refresh: bool = False) -> Found:
@@ -113,7 +120,9 @@ class ReadThrough:
     async def _lookup(self, video_id: UUID, *, min_version: int = 0, refresh: bool = False) -> Lookup | None:
         """None when Redis cannot be used."""
         try:
-            lookup = await self._cache.get_or_lease(video_id, min_version=min_version, refresh=refresh)
+            least = max(min_version, self._unannounced.floor(video_id))
+            lookup = await self._cache.get_or_lease(video_id, min_version=least, refresh=refresh)
+            self._demand(lookup, self._unannounced.floor(video_id))
         except CacheUnavailableError:
             REQUESTS.labels("l2", "unavailable").inc()
             return None
@@ -122,13 +131,23 @@ class ReadThrough:
 
     async def _lookup_many(self, video_ids: Sequence[UUID]) -> Mapping[UUID, Lookup]:
         try:
-            lookups = await self._cache.get_or_lease_many(video_ids)
+            least = [self._unannounced.floor(video_id) for video_id in video_ids]
+            lookups = await self._cache.get_or_lease_many(video_ids, least)
+            for video_id, lookup in lookups.items():
+                self._demand(lookup, self._unannounced.floor(video_id))
         except CacheUnavailableError:
             REQUESTS.labels("l2", "unavailable").inc(len(video_ids))
             return {}
         for lookup in lookups.values():
             REQUESTS.labels("l2", _result(lookup)).inc()
         return lookups
+
+    @staticmethod
+    def _demand(lookup: Lookup, floor: int) -> None:
+        """Raise CacheUnavailableError if Redis answers what was found to be out of date while it did."""
+        entry = lookup.entry if isinstance(lookup, Hit) else lookup.stale if isinstance(lookup, Lease) else None
+        if entry is not None and entry.version < floor:
+            raise CacheUnavailableError("Redis has not heard of a change")
 
     async def _load_under_lease(self, video_id: UUID, lease: Lease) -> Found:
         begun = self._clock()

@@ -31,12 +31,14 @@ class Bus:
         transport: BusTransport,
         *,
         unsequenced: Callable[[str], None],
+        accepted: Callable[[float], None] = lambda _: None,
         clock: Callable[[], float] = monotonic,
         beat_interval: float = BEAT_INTERVAL,
         max_silence: float = MAX_SILENCE,
     ) -> None:
         self._transport = transport
         self._unsequenced = unsequenced  # what else comes over the connection
+        self._accepted = accepted  # told a moment since which Redis took a heartbeat
         self._clock = clock
         self._beat_interval = beat_interval
         self._liveness = Liveness(clock, max_silence=max_silence)
@@ -68,6 +70,10 @@ class Bus:
     def epoch_changed(self) -> None:
         """Throw everything local away: Redis or the database is another than before."""
         self._reset(Loss.EPOCH)
+
+    def unannounced(self) -> None:
+        """Throw everything local away: more changed than is known of, and the bus did not tell."""
+        self._reset(Loss.UNANNOUNCED)
 
     async def run(self) -> None:
         """Listen until cancelled, whatever happens to the connection."""
@@ -140,6 +146,7 @@ class Bus:
             beat = await self._transport.beat(self._liveness.nonce, interval=interval)
         except CacheUnavailableError:
             return  # nothing is heard either, or others beat: silence is what counts
+        self._accepted(sent - interval)  # the script may have left it at one from that long ago
         self._note(self._liveness.synchronise(beat, sent=sent))
 
     def _reset(self, loss: Loss) -> None:

@@ -21,6 +21,7 @@ class Loss(enum.StrEnum):
     SERVER = "server"  # commands or beats come from another server than before
     SILENCE = "silence"
     EPOCH = "epoch"  # the namespace epoch changed
+    UNANNOUNCED = "unannounced"  # more videos wait in the outbox than are kept track of
 
 
 class Liveness:

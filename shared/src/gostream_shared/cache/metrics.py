@@ -18,6 +18,13 @@ L1_FILLS_REJECTED = Counter(
 )
 FLIGHTS = Counter("gostream_flight", "Callers of shared loads: leader, joined, cancelled", ["role"])
 DB_LOADS = Counter("gostream_db_loads", "Queries that loaded videos because no cache had them")
+UNANNOUNCED = Gauge(
+    "gostream_unannounced_videos",
+    "Videos with a committed version that Redis has not taken, so that its entries of them are not believed",
+)
+REFUSED = Counter(
+    "gostream_redis_refused", "Commands that Redis answered with an error, by class", ["reason"]
+)
 REDIS_ERRORS = Counter("gostream_redis_errors", "Redis calls that failed or were refused", ["operation"])
 ANNOUNCE_FAILED = Counter("gostream_announce_failed", "Changes left to the outbox relay")
 RELAYED = Counter("gostream_outbox_relayed", "Changes announced by the outbox relay")

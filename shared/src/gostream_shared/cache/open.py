@@ -21,6 +21,7 @@ from gostream_shared.cache.redis_bus import RedisBusTransport
 from gostream_shared.cache.redis_cache import CacheTimes, RedisVideoCache, change_channel
 from gostream_shared.cache.redis_link import RedisLink, redis_client
 from gostream_shared.cache.relay import OutboxRelay
+from gostream_shared.cache.unannounced import Unannounced
 from gostream_shared.config import Config
 from gostream_shared.domain.repository import Outbox
 
@@ -37,6 +38,7 @@ class Cache:
     events: VideoEvents  # silent unless opened with `subscribe`
     videos: VideoCache
     bus: Bus  # for CachedVideoService
+    unannounced: Unannounced  # likewise
     ttl: float  # seconds that an entry lives in Redis
 
 
@@ -56,10 +58,11 @@ async def open_cache(
     channel, progress = change_channel(config.redis_db), progress_channel(config.redis_db)
     times = CacheTimes(ttl=config.redis_ttl.total_seconds())
     videos = RedisVideoCache(link, channel=channel, namespace=namespace, times=times)
-    watchers = Watchers()
+    watchers, unannounced = Watchers(), Unannounced()
     bus = Bus(
         RedisBusTransport(link, subscriber, channel=channel, others=(progress,)),
         unsequenced=progress_inbox(watchers.progressed),
+        accepted=unannounced.accepted,
     )
     bus.add(watchers)
     runners: list[_Runner] = [bus] if subscribe else []
@@ -70,14 +73,20 @@ async def open_cache(
         link.client,
         subscriber,
         outbox_bell(config.database_url.get_secret_value()) as bell,
-        in_background(*map(_keep_running, [OutboxRelay(outbox, videos, bell=bell), *runners])),
+        in_background(
+            *map(
+                _keep_running,
+                [OutboxRelay(outbox, videos, bell=bell, unannounced=unannounced, local=bus), *runners],
+            )
+        ),
     ):
         yield Cache(
-            announcer=RedisChangeAnnouncer(videos, outbox, locally=bus.changed),
+            announcer=RedisChangeAnnouncer(videos, outbox, unannounced=unannounced, locally=bus.changed),
             progress=RedisProgressPublisher(link, channel=progress),
             events=watchers,
             videos=videos,
             bus=bus,
+            unannounced=unannounced,
             ttl=times.ttl,
         )
 

@@ -78,7 +78,9 @@ class VideoCache(Protocol):
         """The entry at `min_version` or later, or the right to load it; with `refresh` rather the latter."""
         ...
 
-    async def get_or_lease_many(self, video_ids: Sequence[UUID]) -> Mapping[UUID, Lookup]:
+    async def get_or_lease_many(
+        self, video_ids: Sequence[UUID], min_versions: Sequence[int]
+    ) -> Mapping[UUID, Lookup]:
         """The same for many, in one round trip."""
         ...
 

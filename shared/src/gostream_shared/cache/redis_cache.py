@@ -76,9 +76,14 @@ class RedisVideoCache:
         self._namespace.demand(epoch)
         return call.read(reply)
 
-    async def get_or_lease_many(self, video_ids: Sequence[UUID]) -> Mapping[UUID, Lookup]:
+    async def get_or_lease_many(
+        self, video_ids: Sequence[UUID], min_versions: Sequence[int]
+    ) -> Mapping[UUID, Lookup]:
         epoch = self._namespace.epoch
-        calls = {video_id: self._lookup_call(video_id, epoch, 0, False) for video_id in video_ids}
+        calls = {
+            video_id: self._lookup_call(video_id, epoch, min_version, False)
+            for video_id, min_version in zip(video_ids, min_versions, strict=True)
+        }
         replies = await self._run_many(
             "get", self._get_or_lease, [(c.keys, c.arguments) for c in calls.values()], SOFT_TIMEOUT
         )

@@ -7,10 +7,17 @@ from contextlib import asynccontextmanager
 from redis.asyncio import BlockingConnectionPool, Connection, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError, RedisError
+from redis.exceptions import (
+    ConnectionError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 
 from gostream_shared.cache.breaker import Breaker
-from gostream_shared.cache.metrics import REDIS_ERRORS
+from gostream_shared.cache.metrics import REDIS_ERRORS, REFUSED
 from gostream_shared.cache.protocol import CacheUnavailableError
 from gostream_shared.config import Config
 
@@ -74,6 +81,17 @@ def server_identity(info: Mapping[str, str]) -> str:
     return f"{info['run_id']}:{info['master_replid']}"
 
 
+def refusal_of(error: ResponseError) -> str:
+    """The class of an error that Redis answered: the driver takes its word away or puts others before it."""
+    for kind, name in ((OutOfMemoryError, "OOM"), (ReadOnlyError, "READONLY"), (NoPermissionError, "NOPERM")):
+        if isinstance(error, kind):
+            return name
+    for text, name in (("NOREPLICAS", "NOREPLICAS"), ("MISCONF", "MISCONF"), ("ACL failure", "NOPERM")):
+        if text in str(error):
+            return name
+    return "other"
+
+
 class RedisLink:
     """A client behind a breaker, so that a dead Redis costs its callers nothing."""
 
@@ -93,6 +111,11 @@ class RedisLink:
         try:
             async with asyncio.timeout(timeout):
                 yield
+        except ResponseError as error:  # Redis answers, if only with a refusal: nobody has to wait for it
+            self.breaker.succeeded()
+            REDIS_ERRORS.labels(operation).inc()
+            REFUSED.labels(refusal_of(error)).inc()
+            raise CacheUnavailableError(f"Redis: {error}") from error
         except (RedisError, OSError) as error:  # TimeoutError is an OSError
             self.breaker.failed()
             REDIS_ERRORS.labels(operation).inc()

@@ -1,6 +1,6 @@
 """The outbox: versions that were committed but perhaps not announced yet. Rows are made by trigger."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -39,6 +39,16 @@ class PostgresOutbox:
             await connection.execute(
                 "DELETE FROM cache_outbox WHERE seq = ANY($1)", [row["seq"] for row in rows]
             )
+
+    async def unsettled(self, limit: int) -> Mapping[UUID, int] | None:
+        """The highest version of every video that has rows, claimed or not; None for more than `limit` videos."""
+        async with database_errors(self._timeout):
+            rows = await self._pool.fetch(
+                "SELECT video_id, max(version) AS version FROM cache_outbox GROUP BY video_id LIMIT $1", limit + 1
+            )
+        if len(rows) > limit:
+            return None
+        return {row["video_id"]: row["version"] for row in rows}
 
     async def settle(self, video_id: UUID, version: int) -> None:
         """Forget the video's rows up to that version: they were announced."""

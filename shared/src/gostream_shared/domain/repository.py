@@ -1,6 +1,6 @@
 """Ports to the database of record. The adapter is gostream_shared.db; a fake is gostream_shared.testing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -190,6 +190,10 @@ class Outbox(Protocol):
 
         Leaving the block normally settles them; leaving it by an error gives them back.
         """
+        ...
+
+    async def unsettled(self, limit: int) -> Mapping[UUID, int] | None:
+        """The highest version of every video that has rows, claimed or not; None for more than `limit` videos."""
         ...
 
     async def settle(self, video_id: UUID, version: int) -> None:

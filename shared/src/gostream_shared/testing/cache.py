@@ -1,6 +1,6 @@
 """Cache fakes."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -17,6 +17,9 @@ class FakeOutbox:
         yield list(taken.items())
         for video_id, version in taken.items():
             await self.settle(video_id, version)
+
+    async def unsettled(self, limit: int) -> Mapping[UUID, int] | None:
+        return dict(self.rows) if len(self.rows) <= limit else None
 
     async def settle(self, video_id: UUID, version: int) -> None:
         if self.rows.get(video_id, 0) <= version:

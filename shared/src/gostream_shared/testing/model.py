@@ -3,12 +3,30 @@
 `without` names rules to leave out, so that the proof can show that each of them is needed.
 """
 
+import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from gostream_shared.cache.protocol import CacheUnavailableError, Entry, Filled, Hit, Lease, Lookup, Wait
 from gostream_shared.cache.redis_cache import CacheTimes
+
+
+class Refusal(enum.StrEnum):
+    """Why a server answers reads and refuses writes, by the error's first word.
+
+    What each refuses was tried on Valkey 9.1 and is compared with it by tests/proof/test_refusals.py.
+    """
+
+    OOM = "OOM"  # maxmemory with noeviction: commands that may need memory; none once a script has written
+    NOREPLICAS = "NOREPLICAS"  # min-replicas-to-write
+    MISCONF = "MISCONF"  # the disk is full
+    READONLY = "READONLY"  # demoted
+    NOPERM = "NOPERM"  # this user's ACL has no @write
+
+
+class RefusedError(CacheUnavailableError):
+    """The server refused a write; nothing was changed."""
 
 
 @dataclass(slots=True)
@@ -40,6 +58,12 @@ class ModelRedis:
     keys: dict[UUID, Key] = field(default_factory=dict)
     sequence: int = 0  # 0 = lost: flushed, or never begun
     beat_at: float = float("-inf")
+    refusal: Refusal | None = None  # of writes, from now on
+
+    def _writes(self, *, needs_memory: bool = True) -> None:
+        """A script is about to write its first field."""
+        if self.refusal is not None and (needs_memory or self.refusal is not Refusal.OOM):
+            raise RefusedError(self.refusal)
 
     def key(self, video_id: UUID) -> Key | None:
         """The key unless it expired."""
@@ -53,11 +77,15 @@ class ModelRedis:
         self, video_id: UUID, token: str, *, epoch: int, min_version: int = 0, refresh: bool = False
     ) -> Lookup:
         now, key = self.clock(), self.key(video_id)
-        if key is not None and key.epoch is not None and key.epoch != epoch:
+        is_renewed = key is not None and key.epoch is not None and key.epoch != epoch
+        if is_renewed:
+            assert key is not None and key.epoch is not None
             if key.epoch > epoch:
                 raise CacheUnavailableError("behind")
-            key = None
-        if key is None:
+            self._writes(needs_memory=False)
+            key = self.keys[video_id] = Key()
+        elif key is None:
+            self._writes()
             key = self.keys[video_id] = Key()
         usable = self._usable(key, min_version, now)
         leased = key.lease is not None and key.lease_until > now
@@ -66,6 +94,7 @@ class ModelRedis:
             return Hit(usable, fresh_for=fresh, cost=key.cost)
         if leased and "one-lease" not in self.without:
             return Wait()
+        self._writes(needs_memory=not is_renewed)
         key.epoch, key.lease, key.lease_until = epoch, token, now + self.times.lease
         if key.expires == float("inf") or key.expires - now < self.times.lease:
             key.expires = now + self.times.lease
@@ -84,6 +113,7 @@ class ModelRedis:
         held = key.lease == token and key.lease_until > now
         if not held and "fill-lease" not in self.without:
             return Filled.LEASE
+        self._writes(needs_memory=False)
         key.lease, key.lease_until = None, 0.0
         if entry.version < key.floor and "fill-floor" not in self.without:
             return Filled.FLOOR
@@ -95,6 +125,7 @@ class ModelRedis:
 
     def invalidate(self, video_id: UUID, version: int) -> int:
         """Answers the sequence number of the message that is published."""
+        self._writes(needs_memory="allow-oom" in self.without)
         key = self.key(video_id) or Key()
         if version > key.floor:
             self.keys[video_id] = key
@@ -111,6 +142,7 @@ class ModelRedis:
         now = self.clock()
         if 0 <= now - self.beat_at < interval:
             return None
+        self._writes(needs_memory="allow-oom" in self.without)
         self.beat_at = now
         return self.next_sequence()
 

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- The bus's heartbeat: about one a second in all, however many processes listen.
 --
 -- KEYS[1]  sequence of the bus     KEYS[2]  time of the latest beat

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Make everything below a version unreadable and tell every process. Idempotent, in any order.
 --
 -- KEYS[1]  video:{id}     KEYS[2]  sequence of the bus
