@@ -54,10 +54,7 @@ async def test_worker_without_room_leaves_the_job(
     video = await studio.finished(video_id)
 
     assert video.status is VideoStatus.READY
-    attempts = await studio.database.pool.fetchval(
-        "SELECT attempt FROM encodes WHERE video_id = $1", video_id
-    )
-    assert attempts == 1
+    assert video.attempt == 1
 
 
 async def test_worker_waits_for_the_migration(environment: dict[str, str], start_worker: Start) -> None:

@@ -21,6 +21,7 @@ from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
 from gostream_shared.queue import REMOVE, TRANSCODE, remove_job, transcode_job
 from gostream_worker.attempts import Verdict
 from gostream_worker.concurrency import task_group, wait_at_most
+from gostream_worker.queue_buffers import wake_seldom
 from gostream_worker.retry import backoff
 
 _log = structlog.stdlib.get_logger("gostream.consumer")
@@ -154,6 +155,7 @@ class Consumer:
         lease: timedelta,
         has_room: Callable[[], bool] = lambda: True,
     ) -> None:
+        wake_seldom()
         self._pool = pool
         self._kinds = {
             TRANSCODE: _Kind(_reading(transcode_job, transcode), slots, has_room),

@@ -13,7 +13,7 @@ from gostream_worker.metrics import HAS_ROOM
 _log = structlog.stdlib.get_logger("gostream.room")
 
 #: Seconds between two looks.
-LOOK_INTERVAL = 2.0
+LOOK_INTERVAL = 5.0
 #: Seconds without a claim after a disk was found full that looks as if it had room: a quota, for example.
 FULL_PAUSE = 30.0
 #: Files that can still be made, below which there is no room. An attempt makes thousands.
