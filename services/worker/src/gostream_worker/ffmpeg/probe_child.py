@@ -29,7 +29,7 @@ from gostream_worker.ffmpeg.allowed import (
     protocols,
 )
 from gostream_worker.ffmpeg.hollow import HollowFile
-from gostream_worker.ffmpeg.length import Length, Track, last_packet, read_length, said_length
+from gostream_worker.ffmpeg.length import Length, Track, begins, last_packet, read_length, said_length
 from gostream_worker.ffmpeg.opening import open_bytes
 from gostream_worker.ffmpeg.scan import base_rate, scan_tracks
 from gostream_worker.ffmpeg.sniff import is_cut_off, is_fragmented, refused_by_signature
@@ -104,9 +104,12 @@ def _look(container: InputContainer, source: SourceFile, log: _Log, **options: s
         container=container.format.name.split(",")[0],
         duration=length.film,
         picture_ends=length.picture,
+        longest_pause=length.longest_pause,
         size_bytes=source.size,
         video=replace(_video_track(video, sample, source), base_fps=rate, scan=pictures),
-        audio=None if audio is None else replace(_audio_track(audio), scan=sound),
+        audio=None
+        if audio is None
+        else replace(_audio_track(container, audio), ends=length.sound, scan=sound),
         is_fragmented=is_fragmented(source.boxes),
     )
 
@@ -265,12 +268,13 @@ def _video_track(video: VideoStream, sample: list[VideoFrame], source: SourceFil
     )
 
 
-def _audio_track(audio: AudioStream) -> AudioTrack:
+def _audio_track(container: InputContainer, audio: AudioStream) -> AudioTrack:
     return AudioTrack(
         index=audio.index,
         codec=audio.codec_context.name,
         channels=audio.codec_context.channels,
         sample_rate=audio.codec_context.sample_rate or 0,
+        begins=begins(container, audio),
     )
 
 
