@@ -117,7 +117,7 @@ def fragments_from_an_hour(folder: Path) -> Path:
     return written(folder / "hour.mp4", bytes(data))
 
 
-def _places(data: bytes, name: bytes) -> list[int]:
+def _places(data: bytearray, name: bytes) -> list[int]:
     found, at = [], data.find(name)
     while at >= 0:
         found.append(at)
