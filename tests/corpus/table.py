@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from gostream_worker.failures import Code
 
-from . import hostile, unusual
+from . import hostile, timing, unusual
 from .media import Recipe
 
 
@@ -16,6 +16,7 @@ class Stream:
     fps: float = 25
     seconds: float = 2
     sound: bool = True
+    heard: float | None = None  # seconds of its sound, if they matter
 
 
 @dataclass(frozen=True)
@@ -122,4 +123,40 @@ UNUSUAL = (
     Case(unusual.zero_duration_header, Stream("320x180", seconds=3)),
 )
 
-CASES = HOSTILE + UNUSUAL
+
+def _tiny(seconds: float, heard: float | None = None) -> Stream:
+    return Stream("96x64", seconds=seconds, heard=seconds if heard is None else heard)
+
+
+TIMING = (
+    Case(timing.sound_pauses_20s, _tiny(22), quick=True),
+    Case(timing.sound_pauses_9s, _tiny(11)),
+    Case(timing.sound_pauses_11s, _tiny(13)),
+    Case(timing.sound_pauses_120s, _tiny(122)),
+    Case(timing.sound_pauses_in_a_program_stream, _tiny(22)),
+    Case(timing.sound_pauses_in_matroska, _tiny(22)),
+    Case(timing.sound_pauses_in_mp4, _tiny(22)),
+    Case(timing.sound_pauses_in_flv, _tiny(22)),
+    Case(timing.picture_pauses_20s, _tiny(22)),
+    Case(timing.one_of_two_sounds_pauses, _tiny(22)),
+    Case(timing.clock_jumps_20s, _tiny(4)),
+    Case(timing.clock_wraps, _tiny(2)),
+    Case(timing.sound_begins_6s_late, _tiny(10, 8), quick=True),
+    Case(timing.sound_begins_6s_late_in_matroska, _tiny(10, 8)),
+    Case(timing.picture_begins_6s_late, _tiny(8)),
+    Case(timing.fragments_from_an_hour, _tiny(2), quick=True),
+    Case(timing.matroska_from_an_hour, _tiny(2)),
+    Case(timing.flv_from_an_hour, _tiny(2)),
+    Case(timing.flv_cut_off, _tiny(2.8), quick=True),
+    Case(timing.avi_without_index, _tiny(2)),
+    Case(timing.programme_with_new_pids, Code.TRUNCATED, quick=True),
+    Case(timing.programme_with_another_codec, Code.TRUNCATED),
+    Case(timing.sound_on_a_new_pid, Code.TRUNCATED),
+    Case(timing.language_added_later, _tiny(4)),
+    Case(timing.matroska_set_back, Code.TRUNCATED, quick=True),
+    Case(timing.sound_of_one_frame, _tiny(1, 0.28), quick=True),
+    Case(timing.sound_of_three_frames, _tiny(1, 0.28)),
+    Case(timing.last_picture_damaged, Stream("320x180"), quick=True),
+)
+
+CASES = HOSTILE + UNUSUAL + TIMING

@@ -1,5 +1,6 @@
 """Every file of the corpus through the real pipeline: the right answer, and no harm done."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ from gostream_shared.conformance.rules.rule import Severity
 from gostream_shared.conformance.sources import DirectorySource
 from gostream_worker.failures import Code
 
-from . import unusual
-from .media import Kitchen
+from . import timing, unusual
+from .media import Kitchen, Recipe
 from .pipeline import READY, Outcome, Pipeline, largest_child
 from .table import CASES, Case, Stream
 
@@ -42,6 +43,14 @@ async def test_every_file_gets_its_answer_and_does_no_harm(
     assert largest_child() <= max(MEMORY, largest_before), "a child has grown too large"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", [timing.sound_begins_6s_late, timing.last_picture_damaged])
+async def test_the_same_file_gets_the_same_answer(
+    recipe: Recipe, kitchen: Kitchen, pipeline: Pipeline
+) -> None:
+    assert {(await pipeline.run(kitchen(recipe))).code for _ in range(20)} == {READY}
+
+
 async def test_a_worker_that_has_met_them_all_still_encodes(kitchen: Kitchen, pipeline: Pipeline) -> None:
     assert (await pipeline.run(kitchen(unusual.plain))).code == READY
 
@@ -57,6 +66,10 @@ def _assert_stream(outcome: Outcome, expected: Stream) -> None:
     master = outcome.published["master.m3u8"].decode()
     assert f"FRAME-RATE={expected.fps:.3f}" in master
     assert ("TYPE=AUDIO" in master) == expected.sound
+    if expected.heard is not None:
+        [playlist] = [text.decode() for name, text in outcome.published.items() if "audio/playlist" in name]
+        heard = sum(map(float, re.findall(r"#EXTINF:([\d.]+)", playlist)))
+        assert heard == pytest.approx(expected.heard, rel=0.02, abs=0.1)
 
 
 async def _broken_rules(outcome: Outcome, folder: Path) -> list[str]:

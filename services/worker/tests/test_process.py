@@ -228,6 +228,18 @@ async def test_an_encoder_that_stands_still_is_ended(tmp_path: Path) -> None:
     assert "no progress" in error.value.detail
 
 
+async def test_an_encoder_that_writes_is_alive(tmp_path: Path) -> None:
+    busy = tmp_path / "ffmpeg"
+    lines = "import pathlib, time", "for n in range(8): pathlib.Path(f'{n}.ts').touch(); time.sleep(0.25)"
+    busy.write_text("\n".join([f"#!{sys.executable}", *lines, ""]))
+    busy.chmod(0o700)
+    encoder = Encoder(busy, memory=8 << 30, patience=Patience(no_progress=1))
+
+    report = await encoder.run([], folder=tmp_path, duration=1, on_progress=ignore)
+
+    assert report.seconds > 1
+
+
 async def test_an_encoder_that_moves_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     moving = tmp_path / "ffmpeg"
     moving.write_text(

@@ -8,6 +8,7 @@ from gostream_shared.s3 import S3ObjectStore
 from gostream_shared.store_facts import StoreUnfitError
 from gostream_worker.app import open_consumer
 from gostream_worker.config import WorkerConfig
+from gostream_worker.health import HealthServer
 
 pytestmark = pytest.mark.stack
 
@@ -29,5 +30,9 @@ async def test_a_store_that_ignores_conditions_ends_the_worker(
     monkeypatch.setattr(S3ObjectStore, "replace", careless)
 
     with pytest.raises(StoreUnfitError, match="does not replace an object"):
-        async with asyncio.timeout(60), open_consumer(config):
+        async with (
+            asyncio.timeout(60),
+            HealthServer.listening("127.0.0.1", 0) as health,
+            open_consumer(config, health),
+        ):
             await asyncio.Event().wait()

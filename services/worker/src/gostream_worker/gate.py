@@ -9,9 +9,36 @@ from gostream_shared.conformance.rules.rule import Severity
 from gostream_shared.conformance.segment import SegmentMeasure
 from gostream_shared.domain.video import MASTER
 from gostream_worker.failures import Code, ProcessingFailedError
+from gostream_worker.ladder import Plan
 from gostream_worker.measuring import MeasuredSegments
 from gostream_worker.renditions import Presentation
 from gostream_worker.stills import Stills
+
+#: Seconds by which the lists of picture and sound may differ more, or less, than their tracks in the source.
+_APART = 1.0
+
+
+def require_equal_lengths(plan: Plan, presentation: Presentation, *, has_new_sound: bool = False) -> None:
+    """Raises ProcessingFailedError INTERNAL if the sound lost or gained time against the picture.
+
+    Sound may begin late and end early: the probe knows when it ends. Nothing is judged if the probe does not
+    know both ends, as of a broadcast that is streamed. Raises TRUNCATED if the sound ends early while another
+    track of sound has appeared: the programme goes on with that.
+    """
+    if plan.audio is None or presentation.sound is None:
+        return
+    if has_new_sound and (presentation.duration - presentation.sound).total_seconds() > _APART:
+        raise ProcessingFailedError(Code.TRUNCATED, "the programme goes on with another sound track")
+    if plan.audio.ends is None:
+        return
+    picture_ends = plan.duration if plan.held_frames else plan.picture_ends
+    if picture_ends is None:
+        return
+    explained = plan.audio.ends - picture_ends
+    found = (presentation.sound - presentation.duration).total_seconds()
+    if abs(found - explained) > _APART:
+        why = f"the sound ends {found:+.2f} s after the picture, in the source {explained:+.2f} s"
+        raise ProcessingFailedError(Code.INTERNAL, f"gate.equal-lengths: {why}", log_tail=why)
 
 
 async def require_conformance(

@@ -15,6 +15,8 @@ _STILLS = "iframes.m3u8"
 AUDIO, _CAPTIONS = "audio", "captions"
 #: Of the sound, whatever the source has.
 CHANNELS = 2
+#: Seconds of sound that every player takes for sound. ffmpeg does not open a list of a few frames (n9.0.2).
+SHORTEST_SOUND = 0.25
 _VERSION = 6
 _FROM_THE_START = "#EXT-X-START:TIME-OFFSET=0"
 

@@ -114,6 +114,8 @@ class Plan:
     copies_sound: bool = False
     ignores_edits: bool = False
     is_fragmented: bool = False
+    longest_pause: float = 0.0  # seconds; the clock of the source does not jump where one track pauses
+    picture_ends: float | None = None  # of the source; None = nothing says it
 
     @property
     def renditions(self) -> list[str]:
@@ -167,6 +169,8 @@ def make_plan(probe: Probe, profile: Profile, *, may_copy: bool = True) -> Plan:
         copies_sound=may_copy and probe.audio is not None and sound_fits(probe.audio),
         ignores_edits=probe.ignores_edits,
         is_fragmented=probe.is_fragmented,
+        longest_pause=probe.longest_pause,
+        picture_ends=probe.picture_ends,
     )
 
 

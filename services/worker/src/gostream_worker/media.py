@@ -90,6 +90,8 @@ class AudioTrack:
     sample_rate: int
     ambisonic: bool = False
     language: str | None = None
+    begins: float | None = None  # seconds from the container's start; None = nothing says it
+    ends: float | None = None
     scan: AudioScan | None = None  # None when it cannot be copied anyhow
 
 
@@ -97,7 +99,8 @@ class AudioTrack:
 class Probe:
     """A source that can be decoded. `duration`: seconds of picture and sound from the container's start.
 
-    `picture_ends`: those of the picture alone, None when nothing says it.
+    `picture_ends`: those of the picture alone, None if nothing says it. `longest_pause`: seconds for which
+    one track pauses while the other goes on, where the clock of the container may jump.
     With `ignores_edits` it can be when its edit list is ignored: a cut beyond the end hides every picture.
     `is_fragmented`: its index is spread over the file.
     """
@@ -108,5 +111,6 @@ class Probe:
     video: VideoTrack
     audio: AudioTrack | None = None
     picture_ends: float | None = None
+    longest_pause: float = 0.0
     ignores_edits: bool = False
     is_fragmented: bool = False

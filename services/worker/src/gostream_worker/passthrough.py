@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from gostream_worker.colours import BT601, BT709, UNSPECIFIED
-from gostream_worker.hls import CHANNELS, CLOCK
+from gostream_worker.hls import CHANNELS, CLOCK, SHORTEST_SOUND
 from gostream_worker.media import AAC_FRAME, AudioScan, AudioTrack, PictureGroup, VideoScan, VideoTrack
 
 #: Seconds from one key frame to the next.
@@ -51,9 +51,14 @@ def video_cuts(
 
 
 def sound_fits(audio: AudioTrack) -> bool:
-    """Whether the sound can be copied: AAC-LC in stereo, without gaps, that begins with the picture."""
+    """Whether the sound can be copied: AAC-LC in stereo, without gaps, that begins with the picture.
+
+    A few frames are encoded and padded: players do not recognise them.
+    """
     scan = audio.scan
     if scan is None or not scan.is_low_complexity or not scan.is_gapless:
+        return False
+    if scan.frames * AAC_FRAME < SHORTEST_SOUND * audio.sample_rate:
         return False
     if (audio.channels, audio.sample_rate in _AUDIO_RATES) != (CHANNELS, True):
         return False

@@ -37,7 +37,7 @@ _DURATION_SLACK_SECONDS = 1.0
 class Presentation:
     """The playlists' text by path below the encode's prefix, and what the video's row says of it.
 
-    `cues` are the storyboard's.
+    `cues` are the storyboard's. `duration` is that of the picture, `sound` that of the sound if there is any.
     """
 
     playlists: Mapping[str, str]
@@ -45,6 +45,7 @@ class Presentation:
     cues: str
     renditions: tuple[Rendition, ...]
     duration: timedelta
+    sound: timedelta | None = None
 
 
 def present(plan: Plan, measured: MeasuredSegments, encode: Encode) -> Presentation:
@@ -80,6 +81,7 @@ def present(plan: Plan, measured: MeasuredSegments, encode: Encode) -> Presentat
         renditions=tuple(map(_rendition, (rung.name for rung in plan.rungs), variants)),
         cues=cues(plan_storyboard(plan), frames=_frames(measured[plan.rungs[-1].name]), duration=duration),
         duration=duration,
+        sound=timedelta(seconds=_total(segments[AUDIO]) / CLOCK) if plan.audio else None,
     )
 
 

@@ -36,7 +36,7 @@ from gostream_worker.ffmpeg.argv import encode_arguments
 from gostream_worker.ffmpeg.encoder import Encoder, EncodeReport
 from gostream_worker.ffmpeg.probe import StartedProbe, StartProbe, starting_probe
 from gostream_worker.ffmpeg.progress import EncoderProgress
-from gostream_worker.gate import require_conformance
+from gostream_worker.gate import require_conformance, require_equal_lengths
 from gostream_worker.ladder import Plan, Profile, make_plan
 from gostream_worker.measuring import MeasuredSegments
 from gostream_worker.media import Probe
@@ -190,9 +190,10 @@ class TranscodeService:
                 follows=encode.attempt > 1,
             )
             run = _EncoderInput(encode, plan, folder, source.url)
-            measured = await self._encode(run, uploader, early, reporter)
+            measured, report = await self._encode(run, uploader, early, reporter)
         reporter.enter("publishing")
         presentation = await asyncio.to_thread(present, plan, measured, encode)
+        require_equal_lengths(plan, presentation, has_new_sound=report.new_sound)
         stills = await read_stills(folder, presentation.cues)
         await require_conformance(presentation, measured, stills, number=encode.number)
         async with task_group() as puts:
@@ -216,7 +217,7 @@ class TranscodeService:
 
     async def _encode(
         self, run: "_EncoderInput", uploader: EncodeUploader, early: EarlyStream, reporter: ProgressReporter
-    ) -> MeasuredSegments:
+    ) -> tuple[MeasuredSegments, EncodeReport]:
         plan, folder = run.plan, run.folder
         for name in plan.renditions:
             (folder / name).mkdir()
@@ -228,7 +229,7 @@ class TranscodeService:
             encoded.set()
         ENCODER_SPEED.observe(plan.duration / max(report.seconds, 0.001))
         _log.info("encoded", seconds=round(report.seconds, 2), damaged_frames=report.damaged)
-        return uploading.result()
+        return uploading.result(), report
 
     async def _run_encoder(self, run: "_EncoderInput", reporter: ProgressReporter) -> EncodeReport:
         """Damage to tracks that are copied is INTERNAL: a copy bears none, but the next attempt encodes."""

@@ -9,10 +9,18 @@ from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullErro
 #: More lines of damage than this part of all frames, and the result is not worth showing.
 MAX_ERROR_RATE = 0.02
 _TAIL_BYTES = 4096
-_DAMAGE = re.compile(
-    r"corrupt decoded frame|error submitting packet to decoder|error while decoding|corrupt input packet",
-    re.IGNORECASE,
+#: Damage by who reports it. One damaged picture may be reported by each, or by the first only: whether the
+#: second one learns of it in time depends on the decoder's threads.
+_DAMAGE = (
+    re.compile(r"error while decoding", re.IGNORECASE),
+    re.compile(
+        r"corrupt decoded frame|error submitting packet to decoder|decoding error: invalid", re.IGNORECASE
+    ),
+    re.compile(r"corrupt input packet", re.IGNORECASE),
 )
+#: Tracks that were not there at first, in which a programme goes on; the encoder does not follow it.
+_NEW_PICTURE = re.compile(r"new video stream with index", re.IGNORECASE)
+_NEW_SOUND = re.compile(r"new audio stream with index", re.IGNORECASE)
 _MEANINGS = (
     (
         re.compile(r"cannot allocate memory|failed to allocate|out of memory|file too large", re.IGNORECASE),
@@ -49,12 +57,17 @@ class Complaints:
         self._meaning: Code | None = None
         self.disk_full = False
         self._is_without_result = False
-        self.damaged = 0
+        self.new_sound = False
+        self._new_picture = False
+        self._damage = [0] * len(_DAMAGE)
 
     def hear(self, line: str) -> None:
         self._keep(line)
-        if _DAMAGE.search(line):
-            self.damaged += 1
+        for reporter, pattern in enumerate(_DAMAGE):
+            if pattern.search(line):
+                self._damage[reporter] += 1
+        self._new_picture = self._new_picture or bool(_NEW_PICTURE.search(line))
+        self.new_sound = self.new_sound or bool(_NEW_SOUND.search(line))
         if _DISK_FULL.search(line):
             self.disk_full = True
         self._is_without_result = self._is_without_result or _CONSEQUENCE.search(line) is not None
@@ -66,6 +79,11 @@ class Complaints:
         self._tail_bytes += len(line) + 1
         while self._tail_bytes > _TAIL_BYTES and len(self._tail) > 1:
             self._tail_bytes -= len(self._tail.popleft()) + 1
+
+    @property
+    def damaged(self) -> int:
+        """Pictures and packets that could not be decoded as they were meant."""
+        return max(self._damage)
 
     @property
     def tail(self) -> str:
@@ -83,6 +101,8 @@ class Complaints:
             raise self._failed(Code.RESOURCE_LIMIT, f"the encoder was killed by signal {-returncode}")
         if returncode != 0:
             raise self._failed(self._cause(returncode), f"the encoder exited with {returncode}")
+        if self._new_picture:
+            raise self._failed(Code.TRUNCATED, "the programme goes on with another picture track")
         if self.damaged - expected > max(1.0, frames * MAX_ERROR_RATE):
             raise self._failed(Code.CORRUPT_STREAM, f"{self.damaged} errors in {frames} frames")
 

@@ -17,6 +17,8 @@ from gostream_worker.ffmpeg.progress import EncoderProgress, ProgressParser, spl
 OnProgress = Callable[[EncoderProgress], None]
 _CHUNK = 4096
 _MAX_FILE = 8 << 30
+#: Seconds between looks at what the encoder has written.
+_LOOK_EVERY = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,7 @@ class EncodeReport:
 
     seconds: float
     damaged: int  # decoding errors, few enough to publish
+    new_sound: bool  # a sound track that was not there at first has appeared
     log_tail: str
 
 
@@ -61,7 +64,7 @@ class Encoder:
 
         Raises ProcessingFailedError and WorkerFullError. Cancelled, it returns when the whole group is dead.
         """
-        run = _Run(on_progress)
+        run = _Run(on_progress, folder)
         wall = self._patience.wall(duration)
         limits = ChildLimits(
             memory=self._memory, cpu_seconds=int(wall * (os.cpu_count() or 1)), file_bytes=_MAX_FILE
@@ -76,14 +79,19 @@ class Encoder:
                 raise run.stuck(f"not done after {wall:.0f} s", Code.RESOURCE_LIMIT) from None
         run.complaints.verdict(process.returncode or 0, frames=run.frames, expected=expected_errors)
         return EncodeReport(
-            seconds=monotonic() - run.began, damaged=run.complaints.damaged, log_tail=run.complaints.tail
+            seconds=monotonic() - run.began,
+            damaged=run.complaints.damaged,
+            new_sound=run.complaints.new_sound,
+            log_tail=run.complaints.tail,
         )
 
 
 class _Run:
     """What is known of one run while it goes on."""
 
-    def __init__(self, on_progress: OnProgress) -> None:
+    def __init__(self, on_progress: OnProgress, folder: Path) -> None:
+        self._folder = folder
+        self._written = 0
         self.complaints = Complaints()
         self.frames = 0
         self.began = self._moved = monotonic()
@@ -108,13 +116,28 @@ class _Run:
         self._on_progress(report)
 
     async def watch(self, no_progress: float) -> None:
-        """Raises ProcessingFailedError when the encoder's position stands still."""
+        """Raises ProcessingFailedError INTERNAL if the encoder neither moves on nor writes.
+
+        ffmpeg reports no progress until all of its outputs have begun: sound may begin an hour later.
+        """
         while (still := monotonic() - self._moved) < no_progress:
-            await asyncio.sleep(no_progress - still)
+            await asyncio.sleep(min(no_progress - still, _LOOK_EVERY))
+            written = await asyncio.to_thread(_last_written, self._folder)
+            if written > self._written:
+                self._written, self._moved = written, monotonic()
         raise self.stuck(f"no progress for {no_progress:.0f} s", Code.INTERNAL)
 
     def stuck(self, why: str, code: Code) -> ProcessingFailedError:
         return ProcessingFailedError(code, why, log_tail=self.complaints.tail)
+
+
+def _last_written(folder: Path) -> int:
+    """When a file was last made, renamed or removed in it or in a folder below it, in ns."""
+    try:
+        inner = [entry.stat().st_mtime_ns for entry in os.scandir(folder) if entry.is_dir()]
+        return max([folder.stat().st_mtime_ns, *inner])
+    except OSError:
+        return 0
 
 
 async def _read_lines(stream: asyncio.StreamReader | None, hear: Callable[[str], None]) -> None:

@@ -28,7 +28,7 @@ from gostream_worker.ffmpeg.allowed import (
 from gostream_worker.ffmpeg.describing import container_colours, describe_audio, describe_video
 from gostream_worker.ffmpeg.facts import picture_facts
 from gostream_worker.ffmpeg.hollow import HollowFile
-from gostream_worker.ffmpeg.length import Length, Track, last_packet, read_length, said_length
+from gostream_worker.ffmpeg.length import Length, Track, begins, last_packet, read_length, said_length
 from gostream_worker.ffmpeg.opening import open_bytes
 from gostream_worker.ffmpeg.sampling import Sample, decode_sample
 from gostream_worker.ffmpeg.scan import base_rate, scan_tracks
@@ -111,9 +111,14 @@ def _look(container: InputContainer, source: SourceFile, log: _Log, **options: s
         container=container.format.name.split(",")[0],
         duration=length.film,
         picture_ends=length.picture,
+        longest_pause=length.longest_pause,
         size_bytes=source.size,
         video=replace(describe_video(video, sample, facts, said), base_fps=rate, scan=pictures),
-        audio=None if audio is None else replace(describe_audio(audio, source), scan=sound),
+        audio=None
+        if audio is None
+        else replace(
+            describe_audio(audio, source), begins=begins(container, audio), ends=length.sound, scan=sound
+        ),
         is_fragmented=is_fragmented(source.boxes),
     )
 
