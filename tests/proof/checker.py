@@ -86,7 +86,9 @@ class Checker:
             self._demand(version >= bound, f"S2: read {version}, {bound} was {BOUND} s old", video_id)
             if begun - BOUND >= known_since:
                 bound = self.announced_floor(video_id, begun - BOUND)
-                self._demand(version >= bound, f"S2: read {version}, {bound} announced {BOUND} s ago", video_id)
+                self._demand(
+                    version >= bound, f"S2: read {version}, {bound} announced {BOUND} s ago", video_id
+                )
             if begun - PROMPT >= calm_since:
                 prompt = self.floor(video_id, begun - PROMPT)
                 self._demand(version >= prompt, f"S2: read {version}, {prompt} was {PROMPT} s old", video_id)

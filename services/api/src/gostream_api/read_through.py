@@ -145,7 +145,9 @@ class ReadThrough:
     @staticmethod
     def _demand(lookup: Lookup, floor: int) -> None:
         """Raise CacheUnavailableError if Redis answers what was found to be out of date while it did."""
-        entry = lookup.entry if isinstance(lookup, Hit) else lookup.stale if isinstance(lookup, Lease) else None
+        entry = (
+            lookup.entry if isinstance(lookup, Hit) else lookup.stale if isinstance(lookup, Lease) else None
+        )
         if entry is not None and entry.version < floor:
             raise CacheUnavailableError("Redis has not heard of a change")
 

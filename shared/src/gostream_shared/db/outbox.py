@@ -44,7 +44,8 @@ class PostgresOutbox:
         """The highest version of every video that has rows, claimed or not; None for more than `limit` videos."""
         async with database_errors(self._timeout):
             rows = await self._pool.fetch(
-                "SELECT video_id, max(version) AS version FROM cache_outbox GROUP BY video_id LIMIT $1", limit + 1
+                "SELECT video_id, max(version) AS version FROM cache_outbox GROUP BY video_id LIMIT $1",
+                limit + 1,
             )
         if len(rows) > limit:
             return None
