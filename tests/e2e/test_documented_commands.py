@@ -16,7 +16,7 @@ from tests.e2e.conftest import Upload
 pytestmark = pytest.mark.stack
 
 ROOT = Path(__file__).resolve().parents[2]
-BLOCK = re.compile(r"^```\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PROGRAMS = ("curl ", "grpcurl ", "buf curl ")
 # grpcurl is a Go program; buf understands the same request.
 GRPCURL = """#!/bin/bash
