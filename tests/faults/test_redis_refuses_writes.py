@@ -1,4 +1,4 @@
-"""Redis answers reads and refuses writes, under API replicas: whatever it refuses, nothing old is served for long."""
+"""Redis answers reads and refuses writes, under API replicas: nothing old is served for long."""
 
 import asyncio
 import time

@@ -1,8 +1,8 @@
 """S1–S4 over one history, as it happens; each check takes logarithmic time at most.
 
 - S1  after INVALIDATE(v) took effect, no hit in Redis is below v.
-- S2  a read that starts PROMPT later is at v or above; while the bus is in trouble, BOUND later. A read that starts
-      BOUND after `announce` ended is too, whatever Redis refused, where the database could be reached.
+- S2  a read that starts PROMPT later is at v or above; while the bus is in trouble, BOUND later. A read that
+      starts BOUND after `announce` ended is too, whatever Redis refused, where the database could be reached.
 - S3  a read is at its `min_version` or above, and a version that a client saw can be asked for.
 - S4  what is read at a version is what was committed as that version.
 """
@@ -77,7 +77,7 @@ class Checker:
     ) -> None:
         """One answered read. `calm_since`: when the reader's bus was last in trouble. `excused`: from S2.
 
-        `known_since`: when a process could last believe what it should not, while the database was out of reach.
+        `known_since`: when a process without the database could last believe Redis.
         """
         self.reads += 1
         self.trace.append((video_id.int, version, round(begun, 6)))

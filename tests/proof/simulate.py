@@ -312,7 +312,7 @@ class _Story:
         self.world.database_up, self.world.database_since = True, self.world.loop.time()
 
     async def _refuse(self, replica: Replica) -> None:
-        """Writes are refused to everybody, to one process, or to all but one; at times for longer than any TTL."""
+        """Writes are refused to everybody, to one process, or to all but one."""
         if self._is_refusing:
             return  # one at a time: the first to end would end the others
         refusing, world = choose(self.random), self.world
@@ -339,8 +339,8 @@ class _Story:
     def _set_refusing(self, concerned: list[Replica], refusing: Refusing | None) -> None:
         for each in concerned:
             each.redis.refusing = refusing
-        everybody = all(each.redis.refusing is not None for each in self.replicas)
-        total = refusing is not None and everybody and refusing.stops_heartbeats
+        kinds = [each.redis.refusing for each in self.replicas]
+        total = all(kind is not None and kind.stops_heartbeats for kind in kinds)
         self.world.refused_since = self.world.loop.time() if total else inf
 
     async def _demote(self, _: Replica) -> None:

@@ -123,7 +123,7 @@ class World:
 
     @property
     def known_since(self) -> float:
-        """Since when every process knows, or believes nothing: the database answers, or Redis refuses everybody."""
+        """Since when the database answers, or Redis refuses everybody."""
         return min(self.database_since, self.refused_since)
 
     def delay(self) -> float:

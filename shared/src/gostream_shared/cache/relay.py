@@ -1,4 +1,4 @@
-"""The outbox relay, in every process: it announces what a writer did not, and knows what Redis has not heard."""
+"""The outbox relay, in every process: announces what a writer did not, knows what Redis has not heard."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

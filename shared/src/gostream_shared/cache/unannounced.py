@@ -1,4 +1,4 @@
-"""Which entries in Redis may not be believed, because what made them out of date could not be announced there."""
+"""Which entries in Redis may not be believed: a later version could not be announced there."""
 
 from collections.abc import Callable, Mapping
 from time import monotonic
@@ -15,13 +15,12 @@ MOST = 2000
 class Unannounced:
     """The floors that Redis may lack: of the versions that are committed and still in the outbox.
 
-    Redis may answer reads and refuse writes (out of memory, too few replicas, a full disk, demoted, an ACL), to
-    everybody or to some, always or now and then. INVALIDATE fails then, and its entries are out of date. The outbox
-    has a row for each such version until INVALIDATE succeeded, so who has looked at it lately knows what not to
-    believe.
+    Redis may answer reads and refuse writes (out of memory, too few replicas, a full disk, demoted, an
+    ACL). INVALIDATE fails then, and its entries are out of date. The outbox has a row for each such version
+    until INVALIDATE succeeded, so a process that has looked at it lately knows what not to believe.
 
-    `floor` raises CacheUnavailableError when nothing was known for `max_age` seconds: the outbox was not read, and
-    Redis took no heartbeat either.
+    `floor` raises CacheUnavailableError if for `max_age` seconds neither was the outbox read nor did Redis
+    take a heartbeat.
     """
 
     def __init__(self, *, clock: Callable[[], float] = monotonic, max_age: float = MAX_SILENCE) -> None:

@@ -41,7 +41,7 @@ class PostgresOutbox:
             )
 
     async def unsettled(self, limit: int) -> Mapping[UUID, int] | None:
-        """The highest version of every video that has rows, claimed or not; None for more than `limit` videos."""
+        """The highest version of each video with rows, claimed or not; None if more than `limit`."""
         async with database_errors(self._timeout):
             rows = await self._pool.fetch(
                 "SELECT video_id, max(version) AS version FROM cache_outbox GROUP BY video_id LIMIT $1",

@@ -193,7 +193,7 @@ class Outbox(Protocol):
         ...
 
     async def unsettled(self, limit: int) -> Mapping[UUID, int] | None:
-        """The highest version of every video that has rows, claimed or not; None for more than `limit` videos."""
+        """The highest version of each video with rows, claimed or not; None if more than `limit`."""
         ...
 
     async def settle(self, video_id: UUID, version: int) -> None:

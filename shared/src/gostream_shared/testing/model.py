@@ -79,8 +79,7 @@ class ModelRedis:
         now, key = self.clock(), self.key(video_id)
         is_renewed = key is not None and key.epoch is not None and key.epoch != epoch
         if is_renewed:
-            assert key is not None and key.epoch is not None
-            if key.epoch > epoch:
+            if key is not None and (key.epoch or 0) > epoch:
                 raise CacheUnavailableError("behind")
             self._writes(needs_memory=False)
             key = self.keys[video_id] = Key()
