@@ -46,7 +46,7 @@ class ShortLived(Nginx):
         super().prepare()
         config = self.directory / "nginx.conf"
         text = config.read_text()
-        assert text.count("200 1h;") == 1
+        assert text.count("200 1h;") == 2
         self.home.write(config, text.replace("200 1h;", "200 1s;"))
 
 
