@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from gostream_worker.failures import Code
 
-from . import hostile, timing, unusual
+from . import hostile, timing, tracks, unusual
 from .media import Recipe
 
 
@@ -159,4 +159,23 @@ TIMING = (
     Case(timing.last_picture_damaged, Stream("320x180"), quick=True),
 )
 
-CASES = HOSTILE + UNUSUAL + TIMING
+TRACKS = (
+    Case(tracks.muted_mkv, Stream("320x180", sound=False), quick=True),
+    Case(tracks.muted_webm, Stream("320x180", sound=False)),
+    Case(tracks.muted_mp4, Stream("320x180", sound=False)),
+    Case(tracks.muted_ts, Stream("320x180", sound=False)),
+    Case(tracks.muted_flv, Stream("320x180", sound=False)),
+    Case(tracks.no_picture_in_its_track, Code.NO_VIDEO_STREAM),
+    Case(tracks.thumbnail_first_mp4, Stream("320x180", seconds=3), quick=True),
+    Case(tracks.thumbnail_first_mkv, Stream("320x180", seconds=3)),
+    Case(tracks.description_first_ts, Stream("320x180")),
+    Case(tracks.description_first_mkv, Stream("320x180")),
+    Case(tracks.commentary_first_mkv, Stream("320x180")),
+    Case(tracks.commentary_by_title_mkv, Stream("320x180")),
+    Case(tracks.default_second_mkv, Stream("320x180")),
+    Case(tracks.mid_group_ts, Stream("64x48", fps=30, seconds=24, sound=False), quick=True),
+    Case(tracks.mid_group_mpeg2_ts, Stream("64x48", fps=30, seconds=24, sound=False)),
+    Case(tracks.mid_group_hevc_ts, Stream("64x48", fps=30, seconds=24, sound=False)),
+)
+
+CASES = HOSTILE + UNUSUAL + TIMING + TRACKS

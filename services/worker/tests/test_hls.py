@@ -99,7 +99,8 @@ def test_a_variant_line_has_all_that_players_choose_by() -> None:
 
     assert (
         "#EXT-X-STREAM-INF:BANDWIDTH=2000000,AVERAGE-BANDWIDTH=1000000,"
-        'CODECS="avc1.64001f,mp4a.40.2",RESOLUTION=1280x720,FRAME-RATE=29.970,AUDIO="audio"\n'
+        'CODECS="avc1.64001f,mp4a.40.2",RESOLUTION=1280x720,FRAME-RATE=29.970,AUDIO="audio",'
+        "CLOSED-CAPTIONS=NONE\n"
         "v1/720p/playlist.m3u8\n"
     ) in master
     assert 'TYPE=AUDIO,GROUP-ID="audio",NAME="Sound",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2"' in master
@@ -141,3 +142,14 @@ def test_i_frame_playlists_stand_in_the_master_without_sound() -> None:
         "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=150000,AVERAGE-BANDWIDTH=100000,"
         'CODECS="avc1.64001e",RESOLUTION=640x360,URI="v1/360p/iframes.m3u8"'
     )
+
+
+def test_language_and_captions_are_declared() -> None:
+    sound = AudioRendition(uri="v1/audio/playlist.m3u8", channels=2, language="de")
+
+    master = master_playlist([variant(1_000_000)], sound, [], captions=True)
+
+    assert 'GROUP-ID="audio",LANGUAGE="de",NAME="Sound"' in master
+    assert 'TYPE=CLOSED-CAPTIONS,GROUP-ID="captions",NAME="Captions",DEFAULT=NO,' in master
+    assert 'AUTOSELECT=YES,INSTREAM-ID="CC1"' in master
+    assert 'AUDIO="audio",CLOSED-CAPTIONS="captions"' in master

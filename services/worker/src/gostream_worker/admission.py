@@ -9,7 +9,7 @@ from gostream_worker.ladder import display_size
 from gostream_worker.media import Probe
 
 MIN_SIDE = 16
-MAX_FPS = 480
+MAX_FPS = 960
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

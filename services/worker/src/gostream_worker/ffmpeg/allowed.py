@@ -9,12 +9,13 @@ FILE_PROTOCOLS, LOOPBACK_PROTOCOLS = ("file",), ("http", "tcp")
 VIDEO_DECODERS = (
     *("h264", "hevc", "av1", "libdav1d", "vp8", "vp9", "libvpx", "libvpx-vp9", "mpeg4", "mpeg2video"),
     *("mpeg1video", "h263", "flv", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2", "wmv3", "vc1", "theora"),
-    *("prores", "dnxhd", "mjpeg", "ffv1", "dvvideo", "rawvideo", "svq3"),
+    *("prores", "dnxhd", "mjpeg", "ffv1", "dvvideo", "rawvideo", "svq3", "v210", "cfhd", "png"),
 )
 AUDIO_DECODERS = (
     *("aac", "aac_latm", "mp3", "mp3float", "mp2", "mp2float", "ac3", "eac3", "opus", "libopus", "vorbis"),
     *("libvorbis", "flac", "alac", "wmav1", "wmav2", "wmapro", "amrnb", "amrwb", "dca"),
-    *("pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_f32le", "pcm_f32be"),
+    *("pcm_s8", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be"),
+    *("pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be", "s302m", "truehd", "mlp"),
     *(
         "pcm_u8",
         "pcm_alaw",
