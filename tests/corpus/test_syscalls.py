@@ -61,7 +61,7 @@ def test_children_open_no_socket_and_no_foreign_file(
 
     trace = Trace.of(command, records, timeout=500, cwd=ROOT)
 
-    jailed = trace.below("/jail.py")
+    jailed = trace.below("/launcher.py")
     paths = list(opened(jailed))
     assert any("input.bin" in path for path in paths), "the trace has not seen the children at work"
     assert sockets(jailed) == []
@@ -79,7 +79,7 @@ def test_children_that_read_a_stream_connect_to_the_worker_alone(
 
     trace = Trace.of([*command, "--stream"], records, timeout=500, cwd=ROOT)
 
-    jailed = trace.below("/jail.py")
+    jailed = trace.below("/launcher.py")
     [address] = connected(jailed)
     port = re.fullmatch(
         r'\{sa_family=AF_INET, sin_port=htons\((\d+)\), sin_addr=inet_addr\("127.0.0.1"\)\}', address

@@ -100,7 +100,7 @@ async def test_a_failed_attempt_leaves_none_behind_and_the_next_one_starts_its_o
 async def test_an_attempt_that_is_done_does_not_fail_for_the_next_ones_probe(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_more_processes() -> NoReturn:
+    def no_more_processes(**_: object) -> NoReturn:
         raise BlockingIOError("fork")
 
     async with ProbeAtHand.kept() as at_hand:

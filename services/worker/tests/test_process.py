@@ -12,10 +12,12 @@ from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.ffmpeg.encoder import Encoder, Patience
-from gostream_worker.ffmpeg.process import ChildLimits, limited_child
 from gostream_worker.ffmpeg.progress import EncoderProgress
+from gostream_worker.sandbox.process import ChildLimits, limited_child
 
 LIMITS = ChildLimits(memory=1 << 30, cpu_seconds=30, file_bytes=1 << 20)
+#: Plays ffmpeg: a program that the sandbox lets run, with what lies in its prefix.
+INTERPRETER = Path(sys.executable).resolve()
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 
 
@@ -108,7 +110,7 @@ async def test_leaving_the_block_ends_the_whole_group(tmp_path: Path) -> None:
 async def test_a_child_that_ignores_the_request_to_end_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gostream_worker.ffmpeg.process.STOP_GRACE", 0.2)
+    monkeypatch.setattr("gostream_worker.sandbox.process.STOP_GRACE", 0.2)
     stubborn = (
         "import signal, os, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
         "print(os.getpid(), flush=True); time.sleep(99)"
@@ -135,7 +137,7 @@ async def test_cancelled_again_while_it_waits_for_the_end_it_waits_no_longer(tmp
             await child.wait()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gostream_worker.ffmpeg.process.STOP_GRACE", 90)
+        patch.setattr("gostream_worker.sandbox.process.STOP_GRACE", 90)
         task = asyncio.ensure_future(use())
         await ready.wait()
         task.cancel()
@@ -174,7 +176,7 @@ async def test_a_child_dies_with_its_worker(tmp_path: Path) -> None:
     script = f"""
 import asyncio, os, sys
 from pathlib import Path
-from gostream_worker.ffmpeg.process import ChildLimits, limited_child
+from gostream_worker.sandbox.process import ChildLimits, limited_child
 async def main():
     limits = ChildLimits(memory=1 << 30, cpu_seconds=60, file_bytes=1)
     encoder = "import os, time; print(os.getpid(), flush=True); time.sleep(99)"
@@ -198,6 +200,10 @@ def ignore(progress: EncoderProgress) -> None:
     pass
 
 
+def script(*lines: str) -> list[str]:
+    return ["-I", "-S", "-c", "\n".join(lines)]
+
+
 def endless(folder: Path) -> list[str]:
     source = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25"]
     return ["-v", "error", "-progress", "pipe:1", *source, "-c:v", "libx264", "-f", "null", "-"]
@@ -216,45 +222,41 @@ async def test_an_encode_that_takes_too_long_is_ended(tmp_path: Path) -> None:
 
 
 async def test_an_encoder_that_stands_still_is_ended(tmp_path: Path) -> None:
-    asleep = tmp_path / "ffmpeg"
-    asleep.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(99)\n")
-    asleep.chmod(0o700)
-    encoder = Encoder(asleep, memory=8 << 30, patience=Patience(no_progress=0.5))
+    encoder = Encoder(INTERPRETER, memory=8 << 30, patience=Patience(no_progress=0.5))
 
     with pytest.raises(ProcessingFailedError) as error:
-        await encoder.run([], folder=tmp_path, duration=1, on_progress=ignore)
+        await encoder.run(
+            script("import time", "time.sleep(99)"), folder=tmp_path, duration=1, on_progress=ignore
+        )
 
     assert error.value.code is Code.INTERNAL
     assert "no progress" in error.value.detail
 
 
 async def test_an_encoder_that_writes_is_alive(tmp_path: Path) -> None:
-    busy = tmp_path / "ffmpeg"
-    lines = "import pathlib, time", "for n in range(8): pathlib.Path(f'{n}.ts').touch(); time.sleep(0.25)"
-    busy.write_text("\n".join([f"#!{sys.executable}", *lines, ""]))
-    busy.chmod(0o700)
-    encoder = Encoder(busy, memory=8 << 30, patience=Patience(no_progress=1))
+    busy = script(
+        "import pathlib, time", "for n in range(8): pathlib.Path(f'{n}.ts').touch(); time.sleep(0.25)"
+    )
+    encoder = Encoder(INTERPRETER, memory=8 << 30, patience=Patience(no_progress=1))
 
-    report = await encoder.run([], folder=tmp_path, duration=1, on_progress=ignore)
+    report = await encoder.run(busy, folder=tmp_path, duration=1, on_progress=ignore)
 
     assert report.seconds > 1
 
 
 async def test_an_encoder_that_moves_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    moving = tmp_path / "ffmpeg"
-    moving.write_text(
-        f"#!{sys.executable}\nimport time\n"
-        "for n in range(10):\n"
-        "    print(f'out_time_us={n}00000\\nprogress=continue', flush=True)\n"
-        "    time.sleep(0.2)\n"
+    moving = script(
+        "import time",
+        "for n in range(10):",
+        "    print(f'out_time_us={n}00000\\nprogress=continue', flush=True)",
+        "    time.sleep(0.2)",
     )
-    moving.chmod(0o700)
-    encoder = Encoder(moving, memory=8 << 30, patience=Patience(no_progress=1.5))
+    encoder = Encoder(INTERPRETER, memory=8 << 30, patience=Patience(no_progress=1.5))
     positions: list[float | None] = []
 
     # A second passes with every report: a machine that stands still is no encoder that does.
     monkeypatch.setattr("gostream_worker.ffmpeg.encoder.monotonic", lambda: float(len(positions)))
-    await encoder.run([], folder=tmp_path, duration=1, on_progress=lambda p: positions.append(p.position))
+    await encoder.run(moving, folder=tmp_path, duration=1, on_progress=lambda p: positions.append(p.position))
 
     assert positions == [pytest.approx(n / 10) for n in range(10)]
 

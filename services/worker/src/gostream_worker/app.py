@@ -39,6 +39,7 @@ from gostream_worker.ladder import PROFILES
 from gostream_worker.removal import Removal
 from gostream_worker.retry import backoff
 from gostream_worker.room import Room
+from gostream_worker.sandbox.support import prepare_sandbox
 from gostream_worker.transcode_service import Outside, Settings, TranscodeService
 from gostream_worker.workdir import WorkDirectory
 
@@ -88,7 +89,7 @@ async def open_consumer(config: WorkerConfig, health: HealthServer) -> AsyncIter
             S3ObjectStore.open(config) as store,
             open_cache(config, outbox=database.outbox, subscribe=False) as cache,
             _open_edge(config) as edge,
-            ProbeAtHand.kept() as probe,
+            ProbeAtHand.kept(sandbox_required=config.sandbox == "required") as probe,
         ):
             await check_store(config)
             room = Room(
@@ -106,7 +107,11 @@ async def open_consumer(config: WorkerConfig, health: HealthServer) -> AsyncIter
             ffmpeg = config.ffmpeg_path or Path(get_ffmpeg_exe())
             service = TranscodeService(
                 outside,
-                Encoder(ffmpeg, memory=config.encoder_memory_bytes),
+                Encoder(
+                    ffmpeg,
+                    memory=config.encoder_memory_bytes,
+                    sandbox_required=config.sandbox == "required",
+                ),
                 work,
                 _settings(config),
                 start_probe=probe.take,
@@ -169,6 +174,7 @@ def _settings(config: WorkerConfig) -> Settings:
 
 async def serve(config: WorkerConfig) -> None:
     """Work until SIGTERM or SIGINT, then give back what is at work."""
+    prepare_sandbox(required=config.sandbox == "required")
     async with (
         _metrics(config.metrics_host, config.metrics_port),
         stop_signal() as stop,

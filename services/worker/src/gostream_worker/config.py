@@ -4,6 +4,7 @@ import os
 import tempfile
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
@@ -29,6 +30,10 @@ class WorkerConfig(Config):
     )
     ffmpeg_path: Path | None = Field(
         None, description="the ffmpeg to run; unset = the one shipped in the wheel"
+    )
+    sandbox: Literal["required", "best-effort"] = Field(
+        "best-effort",
+        description="required: do not start where the kernel cannot confine ffmpeg (Landlock, seccomp)",
     )
     encoder_memory_bytes: int = Field(
         8 << 30, ge=256 << 20, le=1 << 44, description="address space of one encoder"

@@ -27,3 +27,8 @@ ABANDONED_VIDEOS = Counter(
 EDGE_REFRESHES = Counter(
     "gostream_worker_edge_refreshes_total", "Refreshes of the edge, by outcome.", ["outcome"]
 )
+SANDBOX = Gauge(
+    "gostream_worker_sandbox_info",
+    "1; what confines the children that read sources.",
+    ["landlock_abi", "seccomp"],
+)

@@ -32,6 +32,7 @@ from gostream_worker.concurrency import task_group
 from gostream_worker.early import EarlyStream
 from gostream_worker.edge import Edge
 from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
+from gostream_worker.ffmpeg.allowed import loopback_port
 from gostream_worker.ffmpeg.argv import encode_arguments
 from gostream_worker.ffmpeg.encoder import Encoder, EncodeReport
 from gostream_worker.ffmpeg.probe import StartedProbe, StartProbe, starting_probe
@@ -241,6 +242,7 @@ class TranscodeService:
                 folder=run.folder,
                 duration=plan.duration,
                 on_progress=partial(_note_progress, reporter, plan.duration),
+                port=loopback_port(run.source),
                 expected_errors=plan.video.leading,
             )
         except ProcessingFailedError as error:

@@ -1,5 +1,7 @@
 """What may be read of a stranger's bytes, and by which code: told to the probe and to the encoder alike."""
 
+from urllib.parse import urlsplit
+
 #: 4096 × 2160.
 MAX_PIXELS = 8_847_360
 #: Demuxers that may read a source. All read one local file; none follows references to others.
@@ -32,6 +34,11 @@ AUDIO_DECODERS = (
 def is_served(url: str) -> bool:
     """Whether what is read there is fetched from the store meanwhile."""
     return not url.startswith("file:")
+
+
+def loopback_port(url: str) -> int | None:
+    """The port that the source at that URL is read from; None for a file."""
+    return urlsplit(url).port if is_served(url) else None
 
 
 def protocols(url: str) -> tuple[str, ...]:

@@ -11,8 +11,9 @@ from time import monotonic
 from gostream_worker.concurrency import task_group
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.ffmpeg.complaints import Complaints
-from gostream_worker.ffmpeg.process import ChildLimits, limited_child
 from gostream_worker.ffmpeg.progress import EncoderProgress, ProgressParser, split_lines
+from gostream_worker.sandbox.confinement import Confinement
+from gostream_worker.sandbox.process import ChildLimits, limited_child
 
 OnProgress = Callable[[EncoderProgress], None]
 _CHUNK = 4096
@@ -46,9 +47,12 @@ class EncodeReport:
 class Encoder:
     """Runs ffmpeg with arguments from gostream_worker.ffmpeg.argv."""
 
-    def __init__(self, program: Path, *, memory: int, patience: Patience | None = None) -> None:
+    def __init__(
+        self, program: Path, *, memory: int, sandbox_required: bool = False, patience: Patience | None = None
+    ) -> None:
         self._program = program
         self._memory = memory
+        self._sandbox_required = sandbox_required
         self._patience = patience or Patience()
 
     async def run(
@@ -58,9 +62,12 @@ class Encoder:
         folder: Path,
         duration: float,
         on_progress: OnProgress,
+        port: int | None = None,
         expected_errors: int = 0,
     ) -> EncodeReport:
         """Run to the end; `duration` is that of the media, `expected_errors` are no damage.
+
+        The child reads and writes in `folder` alone, and connects to that loopback port, if any.
 
         Raises ProcessingFailedError and WorkerFullError. Cancelled, it returns when the whole group is dead.
         """
@@ -69,7 +76,15 @@ class Encoder:
         limits = ChildLimits(
             memory=self._memory, cpu_seconds=int(wall * (os.cpu_count() or 1)), file_bytes=_MAX_FILE
         )
-        async with limited_child([str(self._program), *arguments], limits, folder=folder) as process:
+        confinement = Confinement(
+            read=_prefix(self._program),
+            run=(str(self._program),),
+            write=(str(folder),),
+            port=port,
+            required=self._sandbox_required,
+        )
+        command = [str(self._program), *arguments]
+        async with limited_child(command, limits, folder=folder, confinement=confinement) as process:
             try:
                 async with asyncio.timeout(wall), task_group() as tasks:
                     watchdog = tasks.create_task(run.watch(self._patience.no_progress))
@@ -129,6 +144,12 @@ class _Run:
 
     def stuck(self, why: str, code: Code) -> ProcessingFailedError:
         return ProcessingFailedError(code, why, log_tail=self.complaints.tail)
+
+
+def _prefix(program: Path) -> tuple[str, ...]:
+    """Where the libraries of a program are that does not come with the system: in ../lib of its own folder."""
+    prefix = program.resolve().parent.parent
+    return () if prefix == Path("/") else (str(prefix),)
 
 
 def _last_written(folder: Path) -> int:

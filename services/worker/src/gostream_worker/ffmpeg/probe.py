@@ -12,8 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.ffmpeg.complaints import LIMIT_SIGNALS
-from gostream_worker.ffmpeg.process import ChildLimits, limited_child
 from gostream_worker.media import Probe
+from gostream_worker.sandbox.process import ChildLimits, limited_child
 
 #: Seconds that a probe may take, and of CPU.
 PROBE_TIMEOUT = 60.0
@@ -23,12 +23,15 @@ _probe = TypeAdapter(Probe)
 
 
 @asynccontextmanager
-async def starting_probe() -> AsyncIterator["StartedProbe"]:
-    """A child that waits to be told what to look into; it has ended when the block is left."""
+async def starting_probe(*, sandbox_required: bool = False) -> AsyncIterator["StartedProbe"]:
+    """A child that waits to be told what to look into; it has ended when the block is left.
+
+    It confines itself to the source's folder, or to its port, before it reads the source.
+    """
     command = [sys.executable, "-I", "-m", "gostream_worker.ffmpeg.probe_child"]
     limits = ChildLimits(memory=_MEMORY, cpu_seconds=int(PROBE_TIMEOUT), file_bytes=1)
     async with limited_child(command, limits, folder=Path("/"), stdin=PIPE) as child:
-        yield StartedProbe(child)
+        yield StartedProbe(child, sandbox_required=sandbox_required)
 
 
 #: How the pipeline comes by its probe.
@@ -38,8 +41,9 @@ StartProbe = Callable[[], AbstractAsyncContextManager["StartedProbe"]]
 class StartedProbe:
     """Looks into one source."""
 
-    def __init__(self, child: Process) -> None:
+    def __init__(self, child: Process, *, sandbox_required: bool = False) -> None:
         self._child = child
+        self._sandbox = "required" if sandbox_required else "best-effort"
 
     @property
     def is_over(self) -> bool:
@@ -57,7 +61,7 @@ class StartedProbe:
                 answer, complaint, _ = await asyncio.gather(
                     _read(self._child.stdout),
                     _read(self._child.stderr),
-                    _tell(self._child.stdin, f"{folder}\n{url}"),
+                    _tell(self._child.stdin, f"{self._sandbox}\n{folder}\n{url}"),
                 )
                 returncode = await self._child.wait()
         except TimeoutError:

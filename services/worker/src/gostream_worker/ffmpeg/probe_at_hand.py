@@ -15,15 +15,16 @@ _log = structlog.stdlib.get_logger("gostream.probe")
 class ProbeAtHand:
     """Keeps one child waiting, for the next attempt alone: no child looks into two sources."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, sandbox_required: bool) -> None:
+        self._sandbox_required = sandbox_required
         self._preparing = asyncio.Lock()  # attempts may end at once
         self._waiting: tuple[AsyncExitStack, StartedProbe] | None = None
 
     @classmethod
     @asynccontextmanager
-    async def kept(cls) -> AsyncIterator[Self]:
+    async def kept(cls, *, sandbox_required: bool = False) -> AsyncIterator[Self]:
         """While the block runs; none is left behind."""
-        at_hand = cls()
+        at_hand = cls(sandbox_required=sandbox_required)
         await at_hand._prepare()
         try:
             yield at_hand
@@ -45,18 +46,18 @@ class ProbeAtHand:
             return waiting
         if waiting:
             await waiting[0].aclose()
-        return await _start()
+        return await self._start()
 
     async def _prepare(self) -> None:
         async with self._preparing:
             if self._waiting:
                 return
             try:
-                self._waiting = await _start()
+                self._waiting = await self._start()
             except OSError as error:  # the next attempt may have better luck; this one is done
                 _log.warning("no probe at hand", error=str(error))
 
-
-async def _start() -> tuple[AsyncExitStack, StartedProbe]:
-    stack = AsyncExitStack()
-    return stack, await stack.enter_async_context(starting_probe())
+    async def _start(self) -> tuple[AsyncExitStack, StartedProbe]:
+        stack = AsyncExitStack()
+        starting = starting_probe(sandbox_required=self._sandbox_required)
+        return stack, await stack.enter_async_context(starting)

@@ -1,7 +1,8 @@
 """The probing child: `python -m gostream_worker.ffmpeg.probe_child`, told by stdin, answers on stdout.
 
-It is told a folder, which it goes to, and on the next line the source's URL. It answers `OK` and the probe as
-JSON on the next line, or a failure's code and what it is about. Runs limited (gostream_worker.ffmpeg.process)
+It is told `required` or `best-effort` for its sandbox, on the next line a folder, which it goes to, and on the
+last one the source's URL. It answers `OK` and the probe as
+JSON on the next line, or a failure's code and what it is about. Runs limited (gostream_worker.sandbox.process)
 and starts fast: nothing but PyAV is imported, and only here.
 """
 
@@ -23,6 +24,7 @@ from gostream_worker.ffmpeg.allowed import (
     CONTAINERS,
     MAX_PIXELS,
     VIDEO_DECODERS,
+    loopback_port,
     protocols,
 )
 from gostream_worker.ffmpeg.describing import container_colours, describe_audio, describe_video
@@ -37,6 +39,7 @@ from gostream_worker.ffmpeg.source_file import SourceFile
 from gostream_worker.ffmpeg.tail import Fragment, last_cluster
 from gostream_worker.ffmpeg.tracks import FirstPackets, choose_audio, choose_video
 from gostream_worker.media import AudioScan, Probe, VideoScan
+from gostream_worker.sandbox.confinement import Confinement, SandboxMissingError, interpreter_paths
 
 _OPTIONS = {
     "format_whitelist": ",".join(CONTAINERS),
@@ -65,12 +68,23 @@ def main() -> None:
 
 def _told() -> str:
     """The URL. Waits for it, long after everything is imported."""
-    folder, _, url = sys.stdin.read().rpartition("\n")
+    sandbox, _, rest = sys.stdin.read().partition("\n")
+    folder, _, url = rest.rpartition("\n")
     try:
         os.chdir(folder)
     except OSError as error:
         raise ProcessingFailedError(Code.INTERNAL, f"the work directory: {error.strerror}") from error
+    _confine(folder, url, required=sandbox == "required")
     return url
+
+
+def _confine(folder: str, url: str, *, required: bool) -> None:
+    """From here on nothing but that source can be read. PyAV starts no threads when it is imported."""
+    confinement = Confinement(read=(*interpreter_paths(), folder), port=loopback_port(url), required=required)
+    try:
+        confinement.enter()
+    except (SandboxMissingError, OSError) as error:
+        raise ProcessingFailedError(Code.INTERNAL, f"sandbox: {error}") from error
 
 
 def look_into(url: str) -> Probe:

@@ -1,7 +1,8 @@
 """Run as a script in the child: give up what it must not have, then become the program.
 
-    python -I -S jail.py PARENT_PID MEMORY CPU_SECONDS FILE_BYTES OPEN_FILES PROGRAM [ARGUMENT…]
+    python -I -S launcher.py PARENT_PID MEMORY CPU_SECONDS FILE_BYTES OPEN_FILES CONFINEMENT PROGRAM [ARGUMENT…]
 
+CONFINEMENT is a Confinement as JSON; empty: the program confines itself before it reads anything hostile.
 A launcher rather than a preexec function, because those are not safe in a process with threads. It imports
 nothing but the standard library, so it costs some 20 ms.
 """
@@ -11,6 +12,10 @@ import os
 import resource
 import signal
 import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[2]))  # with -I -S no package is found
+from gostream_worker.sandbox.confinement import Confinement, SandboxMissingError
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
@@ -33,14 +38,20 @@ def _harden(parent: int) -> None:
 
 def main() -> None:
     parent, memory, cpu, file_bytes, open_files = map(int, sys.argv[1:6])
+    confinement, command = sys.argv[6], sys.argv[7:]
     _harden(parent)
     _limit(resource.RLIMIT_AS, memory)
     _limit(resource.RLIMIT_CPU, cpu)
     _limit(resource.RLIMIT_FSIZE, file_bytes)
     _limit(resource.RLIMIT_NOFILE, open_files)
     _limit(resource.RLIMIT_CORE, 0)
+    try:
+        if confinement:
+            Confinement.from_json(confinement).enter()
+    except (SandboxMissingError, OSError) as error:
+        sys.exit(f"sandbox: {error}")
     # The environment stays behind. Without a home Python would ask the system's user database for one.
-    os.execve(sys.argv[6], sys.argv[6:], {"HOME": "/nonexistent"})  # noqa: S606 - no shell
+    os.execve(command[0], command, {"HOME": "/nonexistent"})  # noqa: S606 - no shell
 
 
 if __name__ == "__main__":

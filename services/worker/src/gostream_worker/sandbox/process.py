@@ -10,9 +10,11 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from gostream_worker.sandbox.confinement import Confinement
+
 #: Seconds between asking a child to end and killing its group.
 STOP_GRACE = 3.0
-_JAIL = Path(__file__).with_name("jail.py")
+_LAUNCHER = Path(__file__).with_name("launcher.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,14 +29,19 @@ class ChildLimits:
 
 @asynccontextmanager
 async def limited_child(
-    command: Sequence[str], limits: ChildLimits, *, folder: Path, stdin: int = DEVNULL
+    command: Sequence[str],
+    limits: ChildLimits,
+    *,
+    folder: Path,
+    stdin: int = DEVNULL,
+    confinement: Confinement | None = None,
 ) -> AsyncIterator[Process]:
     """A running child with stdout and stderr piped; its whole group has ended when the block is left.
 
     It has no stdin unless that is to be a pipe, no way to new privileges, no environment but a home that does
     not exist, and dies with this process.
     """
-    process = await _spawn(command, limits, folder, stdin)
+    process = await _spawn(command, limits, folder, stdin, confinement)
     try:
         yield process
     finally:
@@ -47,12 +54,21 @@ async def limited_child(
             raise
 
 
-async def _spawn(command: Sequence[str], limits: ChildLimits, folder: Path, stdin: int) -> Process:
+async def _spawn(
+    command: Sequence[str], limits: ChildLimits, folder: Path, stdin: int, confinement: Confinement | None
+) -> Process:
     numbers = (os.getpid(), limits.memory, limits.cpu_seconds, limits.file_bytes, limits.open_files)
     spawning = asyncio.ensure_future(
         asyncio.create_subprocess_exec(
             sys.executable,
-            *("-I", "-S", str(_JAIL), *map(str, numbers), *command),
+            *(
+                "-I",
+                "-S",
+                str(_LAUNCHER),
+                *map(str, numbers),
+                confinement.to_json() if confinement else "",
+                *command,
+            ),
             stdin=stdin,
             stdout=PIPE,
             stderr=PIPE,
