@@ -42,9 +42,10 @@ class Confinement:
     @classmethod
     def from_json(cls, text: str) -> "Confinement":
         values = json.loads(text)
-        return cls(
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-        )
+        for name in ("read", "run", "write", "layers"):
+            values[name] = tuple(values[name])
+        confinement: Confinement = cls(**values)
+        return confinement
 
     def enter(self) -> None:
         """Confine this process and what it becomes, for good. Raises SandboxMissingError and OSError."""

@@ -1,8 +1,8 @@
 """A seccomp filter by ctypes: which system calls a child may make.
 
 Source: Linux, userspace-api/seccomp_filter.rst. Imported by the launcher, so it needs nothing but the standard
-library. It has a list of denied calls, not of allowed ones: what a C library and an interpreter call differs by version, and a call missing from a list of allowed ones
-fails an encode months later. Files and ports are Landlock's part.
+library. It lists denied calls, not allowed ones: what a C library and an interpreter call differs by version,
+and a call that a list of allowed ones lacks fails an encode months later. Files and ports are Landlock's part.
 """
 
 import ctypes
