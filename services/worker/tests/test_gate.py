@@ -11,6 +11,7 @@ import pytest
 from gostream_shared.domain.video import VideoStatus
 from gostream_worker import hls, measuring, stills, storyboard
 from gostream_worker.failures import Code, ProcessingFailedError
+from gostream_worker.ffmpeg import argv
 from gostream_worker.measuring import Measured
 
 from . import clips
@@ -121,6 +122,18 @@ async def test_a_sheet_that_is_no_picture(
     error = await refused(worker, clip)
 
     assert error.detail.startswith("storyboard.pictures: v1/storyboard.jpg: ")
+
+
+async def test_sound_that_ends_before_its_track(
+    worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = argv._sound
+    monkeypatch.setattr(argv, "_sound", lambda *arguments: [*whole(*arguments), "-t", "4"])
+
+    error = await refused(worker, clip)
+
+    assert (error.code, error.stage) == (Code.INTERNAL, "publishing")
+    assert error.detail.startswith("gate.equal-lengths: the sound ends -3.")
 
 
 async def test_a_video_that_keeps_breaking_a_rule_fails_for_good_and_says_which(
