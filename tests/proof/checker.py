@@ -2,7 +2,8 @@
 
 - S1  after INVALIDATE(v) took effect, no hit in Redis is below v.
 - S2  a read that starts PROMPT later is at v or above; while the bus is in trouble, BOUND later. A read that
-      starts BOUND after `announce` ended is too, whatever Redis refused, where the database could be reached.
+      starts BOUND after `announce` ended is too, whatever Redis refused, if the database was reachable
+      throughout.
 - S3  a read is at its `min_version` or above, and a version that a client saw can be asked for.
 - S4  what is read at a version is what was committed as that version.
 """
@@ -77,7 +78,7 @@ class Checker:
     ) -> None:
         """One answered read. `calm_since`: when the reader's bus was last in trouble. `excused`: from S2.
 
-        `known_since`: when a process without the database could last believe Redis.
+        `known_since`: when the database was last out of reach; infinity while it is down.
         """
         self.reads += 1
         self.trace.append((video_id.int, version, round(begun, 6)))

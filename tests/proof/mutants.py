@@ -200,7 +200,7 @@ MUTANTS = (
     _model("fill-lease", 8),
     _model("fill-floor", 1),
     _model("fresh-token", 253),
-    _model("sequence-start", 173),
+    _model("sequence-start", 119),
     _model("publish", 0),
     _model("relay", 4),
     _code("what is in the outbox is not believed of Redis", 26, (Unannounced, "look", _look_without_floors)),

@@ -18,11 +18,6 @@ class Refusing:
     keys: bool = False  # an ACL that excludes `video:*`: heartbeats pass, all else of a video is refused
     channel: bool = False  # an ACL without the channel: scripts write, then fail at PUBLISH
 
-    @property
-    def stops_heartbeats(self) -> bool:
-        """Whether no heartbeat of who is refused so is ever taken."""
-        return self.chance == 1.0 and self.refusal is not Refusal.OOM and not self.keys
-
     def strikes(self, luck: random.Random) -> bool:
         return luck.random() < self.chance
 

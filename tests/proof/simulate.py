@@ -307,9 +307,9 @@ class _Story:
         self.world.redis.sequence = 0
 
     async def _database_down(self, _: Replica, seconds: tuple[float, float] = (0.0, 3.0)) -> None:
-        self.world.database_up, self.world.database_since = False, inf
+        self.world.database_up, self.world.known_since = False, inf
         await asyncio.sleep(self.random.uniform(*seconds))
-        self.world.database_up, self.world.database_since = True, self.world.loop.time()
+        self.world.database_up, self.world.known_since = True, self.world.loop.time()
 
     async def _refuse(self, replica: Replica) -> None:
         """Writes are refused to everybody, to one process, or to all but one."""
@@ -336,12 +336,10 @@ class _Story:
     def _is_refusing(self) -> bool:
         return any(each.redis.refusing is not None for each in self.replicas)
 
-    def _set_refusing(self, concerned: list[Replica], refusing: Refusing | None) -> None:
+    @staticmethod
+    def _set_refusing(concerned: list[Replica], refusing: Refusing | None) -> None:
         for each in concerned:
             each.redis.refusing = refusing
-        kinds = [each.redis.refusing for each in self.replicas]
-        total = all(kind is not None and kind.stops_heartbeats for kind in kinds)
-        self.world.refused_since = self.world.loop.time() if total else inf
 
     async def _demote(self, _: Replica) -> None:
         """The server becomes a replica without a primary; its clients keep their connections."""
@@ -380,7 +378,6 @@ class _Story:
             return
         replica.crash()
         self.replicas[self.replicas.index(replica)] = Replica(self.world, self.random.randrange(9))
-        self.world.refused_since = inf  # the new process is not refused
 
     async def _abort(self, replica: Replica) -> None:
         """An announcement of what was never committed."""

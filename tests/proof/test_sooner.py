@@ -4,6 +4,7 @@ example of its own, which must fail when the rule is left out."""
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from math import inf
 from types import SimpleNamespace
 from typing import Any
@@ -14,11 +15,14 @@ import pytest
 
 from gostream_api.cached_video_service import CachedVideoService
 from gostream_api.local_cache import LocalCache
-from gostream_api.read_through import Found
+from gostream_api.read_through import Found, ReadThrough
 from gostream_api.reads import Layer
 from gostream_api.singleflight import SingleFlight
-from gostream_shared.cache.protocol import Entry, Lease
+from gostream_shared.cache.announcer import RedisChangeAnnouncer
+from gostream_shared.cache.protocol import CacheUnavailableError, Entry, Hit, Lease
 from gostream_shared.cache.redis_cache import CacheTimes
+from gostream_shared.cache.unannounced import Unannounced
+from gostream_shared.domain.video import Video
 from gostream_shared.testing.model import ModelRedis
 from gostream_shared.testing.videos import make_video
 from tests.proof.mutants import Patch, reset_without_forget, run_whenever
@@ -86,6 +90,58 @@ async def _a_load_after_an_invalidation_waits_for_none_before_it(
     assert isinstance(redis.get_or_lease(ID, "late", epoch=1), Lease)
 
 
+class OldRedis:
+    """As VideoCache: it holds version 1, answers with it whatever is asked for, and refuses INVALIDATE."""
+
+    def __init__(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        self._meanwhile = meanwhile
+
+    async def get_or_lease(self, video_id: UUID, *, min_version: int, refresh: bool) -> Hit | Lease:
+        self._meanwhile()
+        if min_version > 1:
+            return Lease("token")
+        return Hit(Entry(1, make_video(video_id)), fresh_for=60.0, cost=0.0)
+
+    async def fill(self, video_id: UUID, fill: object) -> None:
+        raise CacheUnavailableError("NOREPLICAS")
+
+    async def invalidate(self, changes: object) -> None:
+        raise CacheUnavailableError("NOREPLICAS")
+
+
+class NewRows:
+    """As VideoRows: the database has version 2."""
+
+    async def get(self, video_id: UUID) -> Video:
+        return replace(make_video(video_id), version=2)
+
+
+def _trusting() -> Unannounced:
+    """All is announced as far as it knows."""
+    unannounced = Unannounced(clock=lambda: 0.0)
+    unannounced.look({}, asked=0.0)
+    return unannounced
+
+
+async def _a_reply_is_checked_again_when_it_comes() -> None:
+    unannounced = _trusting()
+    redis: Any = OldRedis(lambda: unannounced.note(ID, 2))  # committed while the command is under way
+    rows: Any = NewRows()
+    found = await ReadThrough(redis, rows, unannounced=unannounced).read(ID)
+    assert found.entry.version == 2
+
+
+async def _an_own_change_that_redis_refused_is_read_from_the_database() -> None:
+    unannounced = _trusting()
+    redis: Any = OldRedis()
+    rows: Any = NewRows()
+    outbox: Any = SimpleNamespace()  # not reached
+    announcer = RedisChangeAnnouncer(redis, outbox, unannounced=unannounced, locally=lambda *_: None)
+    await announcer.announce(ID, 2)
+    found = await ReadThrough(redis, rows, unannounced=unannounced).read(ID)
+    assert found.entry.version == 2
+
+
 Example = Callable[[], Awaitable[None]]
 EXAMPLES: list[tuple[Example, Patch]] = [
     (_nobody_joins_a_load_from_before_a_reset, (CachedVideoService, "reset", reset_without_forget)),
@@ -100,6 +156,11 @@ EXAMPLES: list[tuple[Example, Patch]] = [
             "__defaults__",
             (frozenset({"invalidate-lease"}),),
         ),
+    ),
+    (_a_reply_is_checked_again_when_it_comes, (ReadThrough, "_demand", lambda *_: None)),
+    (
+        _an_own_change_that_redis_refused_is_read_from_the_database,
+        (Unannounced, "note", lambda *_: None),
     ),
 ]
 

@@ -107,8 +107,7 @@ class World:
         self.outbox: list[tuple[UUID, int]] = []
         self.outbox_locked: set[int] = set()
         self.database_up = True
-        self.database_since = 0.0  # when it was last out of reach; infinity while it is
-        self.refused_since = inf  # since when nobody's heartbeat can be taken
+        self.known_since = 0.0  # when the database was last out of reach; infinity while it is down
         self.most = self.luck.choice((2000, 2000, 1))  # videos that a look at the outbox tells apart
         self.lag = 0.0  # of the database's replica that reads may reach
         self.lagged: dict[UUID, float] = {}
@@ -120,11 +119,6 @@ class World:
 
     def server_clock(self) -> float:
         return self.loop.time() + self.clock_skew
-
-    @property
-    def known_since(self) -> float:
-        """Since when the database answers, or Redis refuses everybody."""
-        return min(self.database_since, self.refused_since)
 
     def delay(self) -> float:
         """One way through the network."""

@@ -15,7 +15,8 @@ from gostream_shared.cache.redis_cache import CacheTimes
 class Refusal(enum.StrEnum):
     """Why a server answers reads and refuses writes, by the error's first word.
 
-    What each refuses was tried on Valkey 9.1 and is compared with it by tests/proof/test_refusals.py.
+    What each refuses was tried by hand on Valkey 9.1; tests/faults/test_redis_refuses_writes.py provokes OOM,
+    NOREPLICAS, READONLY and NOPERM on a real server.
     """
 
     OOM = "OOM"  # maxmemory with noeviction: commands that may need memory; none once a script has written
