@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 import grpc
+import pytest
 
 from gostream.v1.video_pb2 import Video
 from gostream.v1.video_service_pb2 import (
@@ -91,15 +92,24 @@ async def test_processing_is_started_and_enqueued_once_however_often_it_is_asked
     assert [job["entrypoint"] for job in await jobs(database)] == ["transcode"]
 
 
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        # The service waits for a schema that is not there.
+        ("ALTER TABLE pgqueuer RENAME TO pgqueuer_away", grpc.StatusCode.UNAVAILABLE),
+        ("ALTER TABLE pgqueuer ADD CHECK (false) NOT VALID", grpc.StatusCode.INTERNAL),
+    ],
+    ids=["missing table", "refused row"],
+)
 async def test_nothing_is_started_when_the_job_cannot_be_enqueued(
-    api: Any, refused: Any, database: PostgresDatabase
+    api: Any, refused: Any, database: PostgresDatabase, fault: str, code: grpc.StatusCode
 ) -> None:
     video_id = await api.uploaded()
-    await database.pool.execute("ALTER TABLE pgqueuer RENAME TO pgqueuer_away")
+    await database.pool.execute(fault)
 
     refusal = await refused(api.stub.TriggerProcess(TriggerProcessRequest(id=video_id)))
 
-    assert refusal.code == grpc.StatusCode.INTERNAL
+    assert refusal.code == code
     assert "pgqueuer" not in repr(refusal)
     assert (await database.videos.get(UUID(video_id))).version == 1
 

@@ -107,7 +107,7 @@ async def test_health_waits_for_the_migration(
 
     assert not await serving(api)
     assert not await serving(api, SERVICE)
-    refusal = await refused(api.stub.CreateVideo(CreateVideoRequest(title="x"), timeout=30))
+    refusal = await refused(api.stub.CreateVideo(CreateVideoRequest(title="x", size_bytes=4), timeout=30))
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "BACKEND_UNAVAILABLE")
     await migrate(empty_url)
     await eventually(lambda: serving(api))

@@ -11,7 +11,7 @@ from gostream.v1.video_service_pb2 import CreateVideoRequest, WatchVideoRequest
 
 
 async def created(api: Any) -> str:
-    video_id: str = (await api.stub.CreateVideo(CreateVideoRequest(title="Holiday"))).video.id
+    video_id: str = (await api.stub.CreateVideo(CreateVideoRequest(title="Holiday", size_bytes=4))).video.id
     return video_id
 
 

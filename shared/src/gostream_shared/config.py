@@ -139,6 +139,8 @@ def _sentence(error: Any, field: FieldInfo) -> str:
         return "is not set"
     if kind == "literal_error":
         return f"must be {error['ctx']['expected'].replace(chr(39), '')}"
+    if kind.startswith("bool_"):
+        return "must be true or false"
     if kind in ("greater_than_equal", "less_than_equal"):
         return f"must be {_range(field)}"
     if kind.startswith("int_"):

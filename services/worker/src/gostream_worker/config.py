@@ -61,6 +61,8 @@ class WorkerConfig(Config):
     )
     upload_patience: Duration = Field(
         timedelta(hours=24),
+        ge=timedelta(minutes=1),
+        le=timedelta(days=365),
         description="a video still without TriggerProcess so long after its upload URL expired is deleted",
     )
     outage_patience: Duration = Field(

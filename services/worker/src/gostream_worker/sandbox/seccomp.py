@@ -1,8 +1,9 @@
 """A seccomp filter by ctypes: which system calls a child may make.
 
-Source: Linux, userspace-api/seccomp_filter.rst. Imported by the launcher, so it needs nothing but the standard
-library. It lists denied calls, not allowed ones: what a C library and an interpreter call differs by version,
-and a call that a list of allowed ones lacks fails an encode months later. Files and ports are Landlock's part.
+Source: Linux, userspace-api/seccomp_filter.rst. Imported by the launcher, so it needs nothing but the
+standard library. It lists denied calls, not allowed ones: what a C library and an interpreter call differs by
+version, and a call that a list of allowed ones lacks fails an encode months later. Files and ports are
+Landlock's part.
 """
 
 import ctypes
