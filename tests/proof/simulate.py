@@ -18,6 +18,7 @@ from gostream_shared.cache.redis_cache import CacheTimes
 from gostream_shared.testing.model import Refusal, RefusedError
 from tests.proof.checker import BOUND, Violation
 from tests.proof.loop import SeededLoop
+from tests.proof.operations import Operations, ended
 from tests.proof.refusals import Refusing, choose
 from tests.proof.replica import Replica
 from tests.proof.world import KEYS, World
@@ -69,12 +70,11 @@ def simulate(seed: int, *, without: frozenset[str] = frozenset(), operations: in
     return Summary(checker.reads, world.loads, world.rejected, hash(tuple(checker.trace)))
 
 
-class _Story:
-    """The operations of one seed."""
+class _Story(Operations):
+    """The history of one seed: operations, and faults between them."""
 
     def __init__(self, world: World, scene: random.Random, lagging: bool, refusing: bool) -> None:
-        self.world = world
-        self.random = scene
+        super().__init__(world, scene)
         self.lagging = lagging
         # Some seeds are calm, most have a few kinds of faults: all at once would leave nothing cached.
         kinds = [] if lagging else scene.sample(_FAULTS, scene.choice((0, 1, 2, 3, 5)))
@@ -83,8 +83,6 @@ class _Story:
             self.faults = [*kinds[:1], *scene.sample(_REFUSALS, 2)]
         # Many writes make many races; after few of them what is stale stays so, and is seen.
         self.writes = scene.choice((0.22, 0.04))
-        self.clients: list[dict[UUID, int]] = [{} for _ in range(3)]
-        self.replicas: list[Replica] = []
 
     async def tell(self, operations: int) -> None:
         self.replicas = [Replica(self.world, number) for number in range(3)]
@@ -109,78 +107,10 @@ class _Story:
         else:
             await self._read()
 
-    async def _read(self) -> None:
-        replica, client = self.random.choice(self.replicas), self.random.choice(self.clients)
-        video_id = self.random.choice(KEYS)
-        min_version = self.random.choice((0, 0, client.get(video_id, 0), client.get(video_id, 0), 2**62))
-        if self.random.random() > 0.1:
-            min_version = min(min_version, client.get(video_id, 0))
-        task = replica.start(replica.read(client, video_id, min_version))
-        if self.random.random() < 0.1:
-            await self.world.hop()
-            task.cancel()
-        await _ended(task)
-
-    async def _write(self) -> None:
-        replica, client = self.random.choice(self.replicas), self.random.choice(self.clients)
-        video_id = self.random.choice(KEYS)
-        await self.world.hop()
-        if not self.world.database_up:
-            return
-        deleted = bool(self.world.rows[video_id]) and self.world.rows[video_id][-1] is None
-        version = self.world.commit(video_id, delete=not deleted and self.random.random() < 0.1)
-        if self.random.random() < 0.1:  # typed into psql, or the writer died: the relay's case
-            client[video_id] = max(version, client.get(video_id, 0))
-            return
-        call = replica.start(replica.announcer.announce(video_id, version))
-        await _ended(call)
-        if not call.cancelled():
-            self.world.checker.announced(self.world.loop.time(), video_id, version)
-        client[video_id] = max(version, client.get(video_id, 0))
-        if self.random.random() < 0.15:
-            await self._read_own_write(client, video_id)
-
-    async def _announce(self, writer: Replica, video_id: UUID) -> None:
-        version = self.world.commit(video_id)
-        await _ended(writer.start(writer.announcer.announce(video_id, version)))
-
-    async def _read_own_write(self, client: dict[UUID, int], video_id: UUID) -> None:
-        """Ask everybody for it at once, twice."""
-        calls = [
-            replica.start(replica.read(client, video_id, client[video_id]))
-            for replica in self.replicas
-            for _ in range(2)
-        ]
-        await _ended(*calls)
-
     async def _fault(self, kind: str) -> None:
         replica = self.random.choice(self.replicas)
         method: Callable[[Replica], Awaitable[None]] = getattr(self, f"_{kind.replace('-', '_')}")
         await method(replica)
-
-    async def _troubled(
-        self, replicas: list[Replica], seconds: float, heal: Callable[[], None] = lambda: None
-    ) -> None:
-        """The bus of these is in trouble for a while, then healed, and looked at."""
-        replicas = list(replicas)  # a crash replaces some of them meanwhile
-        for replica in replicas:
-            replica.trouble(begins=True)
-        calls = [self.world.loop.create_task(self._write())]
-        calls += await self._look_on(replicas, seconds)
-        heal()
-        for replica in replicas:
-            replica.trouble(begins=False)
-        calls += await self._look_on(replicas, BOUND)
-        await _ended(*calls)
-
-    async def _look_on(self, replicas: list[Replica], seconds: float) -> list[asyncio.Task[None]]:
-        """Let time pass while somebody goes on reading: what is stale is seen at once."""
-        calls = []
-        end = self.world.loop.time() + seconds
-        while (left := end - self.world.loop.time()) > 0:
-            await asyncio.sleep(min(left, 0.8))
-            calls += [replica.start(replica.read({}, key, 0)) for replica in replicas for key in KEYS]
-        return calls
 
     async def _cut(self, replica: Replica) -> None:
         if replica.redis.feed:
@@ -222,7 +152,7 @@ class _Story:
         writer = self.random.choice(self.replicas)
         replica.trouble(begins=True)
         await self._announce(writer, video_id)
-        await _ended(writer.start(writer.read({}, video_id, 0)))  # cached by Redis, not by `replica`
+        await ended(writer.start(writer.read({}, video_id, 0)))  # cached by Redis, not by `replica`
         await asyncio.sleep(0.05)
         replica.redis.late = self.random.uniform(0, 0.3)
         calls = [replica.start(replica.read({}, video_id, 0)) for _ in range(3)]
@@ -234,7 +164,7 @@ class _Story:
         await asyncio.sleep(0.2)
         replica.trouble(begins=False)
         calls += await self._look_on([replica], BOUND)
-        await _ended(*calls)
+        await ended(*calls)
 
     async def _freeze(self, replica: Replica) -> None:
         """The process stands still, as after SIGSTOP or in a long pause of its machine."""
@@ -252,7 +182,7 @@ class _Story:
         await asyncio.sleep(seconds / 2)
         replica.trouble(begins=False)
         calls += await self._look_on([replica], BOUND)
-        await _ended(*calls)
+        await ended(*calls)
 
     async def _slow(self, replica: Replica) -> None:
         """Messages are late; where the delay grows by and by there is never silence."""
@@ -270,7 +200,7 @@ class _Story:
         while feed.inbox and feed in self.world.feeds:  # what is under way is late
             await asyncio.sleep(0.1)
         replica.trouble(begins=False)
-        await _ended(*calls)
+        await ended(*calls)
 
     async def _redis_down(self, _: Replica) -> None:
         world = self.world
@@ -330,7 +260,7 @@ class _Story:
         calls += await self._look_on(self.replicas, self.random.choice((0.1, BOUND + 1, 2 * BOUND)))
         self._set_refusing(concerned, None)
         calls += await self._look_on(self.replicas, BOUND)
-        await _ended(*calls)
+        await ended(*calls)
 
     @property
     def _is_refusing(self) -> bool:
@@ -353,7 +283,7 @@ class _Story:
         world.demoted = False
         self._set_refusing(concerned, None)
         await self._new_server(world.redis_state())  # promoted again, it has another history
-        await _ended(*calls)
+        await ended(*calls)
 
     async def _forgotten(self, replica: Replica) -> None:
         """The bus's sequence is lost together with as many messages as it had counted."""
@@ -371,7 +301,7 @@ class _Story:
         calls = await self._look_on([replica], 2.5)
         replica.trouble(begins=False)
         calls += await self._look_on([replica], BOUND)
-        await _ended(*calls)
+        await ended(*calls)
 
     async def _crash(self, replica: Replica) -> None:
         if replica not in self.replicas:
@@ -421,11 +351,3 @@ class _Story:
         is_cut_off = not replica.namespace.is_known  # by a server that a slow process named after its end
         if Layer.L1 not in layers and None not in layers and not floor_is_forged and not is_cut_off:
             raise Violation(f"stuck: nothing is cached, but read from {layers}")
-
-
-async def _ended(*tasks: asyncio.Task[None]) -> None:
-    """Wait for calls, which may be cancelled by their caller or by a crash."""
-    for task in tasks:
-        await asyncio.wait((task,))
-        if not task.cancelled() and (error := task.exception()) is not None:
-            raise error

@@ -7,11 +7,9 @@ OutboxRelay, RedisChangeAnnouncer) is the production code; only what does I/O is
 import asyncio
 import copy
 import random
-from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from math import inf
+from dataclasses import replace
 from uuid import UUID
 
 from gostream_shared.cache.namespace import Namespace
@@ -31,59 +29,13 @@ from gostream_shared.testing.cache import FakeEpochs
 from gostream_shared.testing.model import ModelRedis, RefusedError
 from gostream_shared.testing.videos import make_video
 from tests.proof.checker import Checker
+from tests.proof.feed import Feed
 from tests.proof.loop import SeededLoop
 from tests.proof.refusals import Refusing
 
 KEYS = tuple(UUID(int=number) for number in (1, 2, 4097))  # 1 and 4097 share a stripe of L1
 _TEMPLATE = make_video(KEYS[0])
 SOFT_TIMEOUT = 0.5
-
-
-@dataclass(eq=False)
-class Feed:
-    """One subscription: items arrive in order, each after its delay."""
-
-    world: "World"
-    inbox: deque[tuple[float, Subscribed | str]] = field(default_factory=deque)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-    closed: bool = False
-    deaf: bool = False  # half-open: nothing arrives, nobody says so
-    drop: int = 0  # messages to lose
-    extra: float = 0.0  # more delay
-    acknowledged: float = inf  # when its process heard that it is subscribed
-
-    def push(self, item: Subscribed | str) -> None:
-        if self.deaf or self.closed:
-            return
-        if self.drop and not isinstance(item, Subscribed):
-            self.drop -= 1
-            return
-        due = self.world.loop.time() + self.world.delay() + self.extra
-        if self.inbox:
-            due = max(due, self.inbox[-1][0])
-        self.inbox.append((due, item))
-        self.news.set()
-
-    def cut(self) -> None:
-        self.closed = True
-        self.news.set()
-
-    def __aiter__(self) -> "Feed":
-        return self
-
-    async def __anext__(self) -> Subscribed | str:
-        while not self.closed:
-            if self.inbox and self.inbox[0][0] <= self.world.loop.time():
-                item = self.inbox.popleft()[1]
-                if isinstance(item, Subscribed):
-                    self.acknowledged = self.world.loop.time()
-                return item
-            self.news.clear()
-            if self.inbox:
-                await asyncio.sleep(self.inbox[0][0] - self.world.loop.time())
-            else:
-                await self.news.wait()
-        raise CacheUnavailableError("connection lost")
 
 
 class World:

@@ -147,7 +147,7 @@ class _Run:
 
 
 def _prefix(program: Path) -> tuple[str, ...]:
-    """Where the libraries of a program are that does not come with the system: in ../lib of its own folder."""
+    """The folder that a program is installed in: its own libraries are in lib/ there."""
     prefix = program.resolve().parent.parent
     return () if prefix == Path("/") else (str(prefix),)
 

@@ -1,9 +1,8 @@
-"""The probing child: `python -m gostream_worker.ffmpeg.probe_child`, told by stdin, answers on stdout.
+"""The probing child: `python -m gostream_worker.ffmpeg.probe_child`, with its task on stdin.
 
-It is told `required` or `best-effort` for its sandbox, on the next line a folder, which it goes to, and on the
-last one the source's URL. It answers `OK` and the probe as
-JSON on the next line, or a failure's code and what it is about. Runs limited (gostream_worker.sandbox.process)
-and starts fast: nothing but PyAV is imported, and only here.
+Three lines of stdin: `required` or `best-effort` for the sandbox, the folder to go to, the source's URL. The
+answer on stdout is `OK` and the probe as JSON on the next line, or a failure's code and its details. It runs
+limited (gostream_worker.sandbox.process) and starts fast: nothing but PyAV is imported, and only here.
 """
 
 import json

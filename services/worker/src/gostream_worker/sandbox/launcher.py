@@ -1,6 +1,6 @@
 """Run as a script in the child: give up what it must not have, then become the program.
 
-    python -I -S launcher.py PARENT_PID MEMORY CPU_SECONDS FILE_BYTES OPEN_FILES CONFINEMENT PROGRAM [ARGUMENT…]
+    launcher.py PARENT_PID MEMORY CPU_SECONDS FILE_BYTES OPEN_FILES CONFINEMENT PROGRAM [ARGUMENT…]
 
 CONFINEMENT is a Confinement as JSON; empty: the program confines itself before it reads anything hostile.
 A launcher rather than a preexec function, because those are not safe in a process with threads. It imports
