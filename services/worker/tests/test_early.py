@@ -1,11 +1,11 @@
 """Playing a video while it is still being encoded."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
@@ -16,7 +16,7 @@ from gostream_shared.domain.video import VideoStatus, early_master_key, encode_p
 from gostream_shared.storage import ObjectNotFoundError, ObjectStore
 from gostream_worker.attempts import DONE
 from gostream_worker.early import EarlyStream, end_lists
-from gostream_worker.ffmpeg.encoder import Encoder
+from gostream_worker.ffmpeg.encoder import Encoder, EncodeReport
 from gostream_worker.measuring import Measured, measure
 from gostream_worker.uploading import EncodeUploader
 
@@ -41,12 +41,15 @@ def segment(folder: Path) -> Path:
     return make(folder / "segment.ts", picture(seconds=6), codecs=["-c:v", "libx264", "-g", "50"])
 
 
-def slowly(worker: Worker, tmp_path: Path) -> None:
-    """From now on the encoder takes at least a second for three of the film."""
-    script = tmp_path / "slow-ffmpeg"
-    script.write_text(f'#!/bin/sh\nexec "{get_ffmpeg_exe()}" -readrate 3 "$@"\n')
-    script.chmod(0o700)
-    worker.encoder = Encoder(script, memory=8 << 30)
+class SlowEncoder(Encoder):
+    """Takes at least a second for three of the film."""
+
+    async def run(self, arguments: Sequence[str], **options: Any) -> EncodeReport:
+        return await super().run(["-readrate", "3", *arguments], **options)
+
+
+def slowly(worker: Worker) -> None:
+    worker.encoder = SlowEncoder(Path(get_ffmpeg_exe()), memory=8 << 30)
 
 
 @asynccontextmanager
@@ -98,7 +101,7 @@ async def until_playable(worker: Worker, video_id: UUID) -> None:
 async def test_a_player_that_begins_early_plays_to_the_end(
     worker: Worker, clip: Clips, tmp_path: Path
 ) -> None:
-    slowly(worker, tmp_path)
+    slowly(worker)
     video_id = await worker.upload(clip(film))
     job = await worker.start(video_id)
     async with served(worker.outside.store) as address, asyncio.TaskGroup() as tasks:
@@ -124,7 +127,7 @@ async def test_a_player_that_begins_early_plays_to_the_end(
 async def test_what_is_playable_has_every_rung_and_the_sound(
     worker: Worker, clip: Clips, tmp_path: Path
 ) -> None:
-    slowly(worker, tmp_path)
+    slowly(worker)
     video_id = await worker.upload(clip(film))
     async with asyncio.TaskGroup() as tasks:
         encoding = tasks.create_task(worker.attempts.transcode(await worker.start(video_id)))
@@ -168,7 +171,7 @@ async def test_a_later_attempt_uses_no_segments_name_again(worker: Worker, clip:
 async def test_who_watches_an_encode_that_is_cancelled_comes_to_an_end(
     worker: Worker, clip: Clips, tmp_path: Path
 ) -> None:
-    slowly(worker, tmp_path)
+    slowly(worker)
     video_id = await worker.upload(clip(film))
     job = await worker.start(video_id)
     async with served(worker.outside.store) as address, asyncio.TaskGroup() as tasks:
@@ -212,7 +215,7 @@ async def test_a_worker_that_wakes_too_late_does_not_touch_its_successors_lists(
     worker: Worker, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gostream_worker.reporting.PUBLISH_INTERVAL", 60)
-    slowly(worker, tmp_path)
+    slowly(worker)
     video_id = await worker.upload(clip(film))
     job = await worker.start(video_id)
     theirs = {f"v1/{name}.m3u8": f"its {name}".encode() for name in ("early", "early-360p", "early-audio")}
@@ -233,7 +236,7 @@ async def test_a_store_that_is_slow_does_not_keep_the_next_attempt_waiting(
     worker: Worker, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gostream_worker.early._HOLD", 0.2)
-    slowly(worker, tmp_path)
+    slowly(worker)
     put = worker.outside.store.put
 
     async def stuck(key: str, body: bytes, *, content_type: str, cache_control: str = "") -> None:

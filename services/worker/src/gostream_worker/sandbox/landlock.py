@@ -5,6 +5,7 @@ Imported by the launcher, so it needs nothing but the standard library.
 
 import ctypes
 import os
+import stat
 import struct
 from collections.abc import Iterable
 
@@ -72,7 +73,7 @@ def _allow_path(ruleset: int, path: str, rights: int) -> None:
     except FileNotFoundError:
         return
     try:
-        if not os.path.isdir(path):
+        if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
             rights &= _OF_FILES
         _call(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, descriptor), 0)
     finally:
