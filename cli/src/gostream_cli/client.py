@@ -23,8 +23,13 @@ _CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.service_config", files("gostream_cli").joinpath("service_config.json").read_text()),
     ("grpc.service_config_disable_resolution", 1),
     ("grpc.enable_retries", 1),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
+    # A frozen replica answers no ping: its connection is given up after 5 s + 3 s. The API takes a ping every
+    # 4 s. Current gRPC cores wait for the second timeout, a minute by default, older ones for the first.
+    ("grpc.keepalive_time_ms", 5_000),
+    ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.http2.ping_timeout_ms", 3_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),  # no limit: a watch sends nothing after its request
 )
 
 Answer_co = TypeVar("Answer_co", covariant=True)

@@ -22,11 +22,17 @@ from gostream_api.watch import WatchService
 from gostream_shared.config_types import join_address
 from gostream_shared.domain.errors import GoStreamError
 
+_UNLIMITED = 2**31 - 1
+
 #: What every server of ours is given.
 OPTIONS = (
-    # gRPC counts a stream until it is freed (against floods of resets), a little after its client has begun
-    # the next one: at this limit calls are refused. Our own limit, which says why, is below it by default.
+    # Clients keep further calls of a connection to themselves until one of these has ended.
     ("grpc.max_concurrent_streams", 1024),
+    # Refusals are the limiter's alone, which gives reasons. gRPC would count ended streams that are not freed
+    # yet (REFUSED_STREAM), and refuse at random from 1000 calls that wait for the event loop (CANCELLED).
+    ("grpc.http.overload_protection", 0),
+    ("grpc.server.max_pending_requests", _UNLIMITED),
+    ("grpc.server.max_pending_requests_hard_limit", _UNLIMITED),
     ("grpc.max_receive_message_length", 1024 * 1024),
     ("grpc.max_send_message_length", 4 * 1024 * 1024),  # what clients accept unless told otherwise
     ("grpc.max_metadata_size", 8 * 1024),
@@ -34,11 +40,11 @@ OPTIONS = (
     # Connections end in time (± 10 %), so that clients find new replicas.
     ("grpc.max_connection_age_ms", 300_000),
     ("grpc.max_connection_age_grace_ms", 30_000),
-    # Dead clients are noticed, and live ones may ping this often.
+    # Dead clients are noticed. Live ones may ping every 4 s, to notice a frozen replica within 10 s.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 4_000),
 )
 
 #: A name that health answers for: SERVING while local entries are served, because the bus is heard.

@@ -1,0 +1,67 @@
+"""One of two replicas is frozen by SIGSTOP: a client with our options leaves it and comes back to it."""
+
+import asyncio
+from time import monotonic
+from uuid import UUID
+
+import pytest
+
+from gostream_cli.client import Client, connect
+from gostream_cli.errors import UnreachableError
+from gostream_shared.testing.waiting import eventually
+
+from .replicas import PATIENCE, Fleet, Replica
+
+pytestmark = pytest.mark.faults
+#: Seconds; promised in docs/api.md.
+LEFT_WITHIN = 10.0
+#: Round robin sends half of them to a replica that is not left.
+ENOUGH = 40
+
+
+async def is_answered(client: Client, video_id: UUID) -> bool:
+    try:
+        await client.get(str(video_id))
+    except UnreachableError:
+        return False
+    return True
+
+
+async def last_failure(client: Client, video_id: UUID) -> float:
+    """The moment of the last failure, when ENOUGH calls in a row have succeeded since."""
+    failed_at, answered = monotonic(), 0
+    async with asyncio.timeout(PATIENCE):
+        while answered < ENOUGH:
+            if await is_answered(client, video_id):
+                answered += 1
+            else:
+                failed_at, answered = monotonic(), 0
+    return failed_at
+
+
+async def answered_by(replica: Replica) -> float:
+    return await replica.metric("gostream_rpc_handled_total")
+
+
+async def test_a_frozen_replica_is_left_and_comes_back(fleet: Fleet) -> None:
+    frozen, other = await fleet.start(2)
+    video_id = await fleet.new_video("frozen")
+    async with connect(f"{frozen.client.server},{other.client.server}") as client:
+        for _ in range(ENOUGH):
+            assert await is_answered(client, video_id)
+
+        frozen.pause()
+        start = monotonic()
+        try:
+            left_after = await last_failure(client, video_id) - start
+        finally:
+            frozen.resume()
+        assert left_after < LEFT_WITHIN
+
+        before = await answered_by(frozen)
+
+        async def is_back() -> bool:
+            await is_answered(client, video_id)
+            return await answered_by(frozen) > before
+
+        await eventually(is_back, timeout=PATIENCE)
