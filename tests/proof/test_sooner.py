@@ -25,7 +25,7 @@ from gostream_shared.cache.unannounced import Unannounced
 from gostream_shared.domain.video import Video
 from gostream_shared.testing.model import ModelRedis
 from gostream_shared.testing.videos import make_video
-from tests.proof.mutants import Patch, reset_without_forget, run_whenever
+from tests.proof.mutants import Patch, floor_as_known, reset_without_forget, run_whenever
 
 ID = UUID(int=1)
 
@@ -79,6 +79,18 @@ async def _a_minimum_missed_by_a_load_from_before_it_is_looked_for_again() -> No
     reads.gate.set()
     await asyncio.gather(*callers)
     assert reads.begun == 2
+
+
+async def _redis_is_not_trusted_when_nothing_is_known() -> None:
+    now = 0.0
+    unannounced = Unannounced(clock=lambda: now)
+    unannounced.look({}, asked=now)
+    now = 4.0
+    try:
+        unannounced.floor(ID)
+    except CacheUnavailableError:
+        return
+    raise AssertionError("trusted")
 
 
 async def _a_load_after_an_invalidation_waits_for_none_before_it(
@@ -149,6 +161,7 @@ EXAMPLES: list[tuple[Example, Patch]] = [
         _a_minimum_missed_by_a_load_from_before_it_is_looked_for_again,
         (SingleFlight, "run_since", run_whenever),
     ),
+    (_redis_is_not_trusted_when_nothing_is_known, (Unannounced, "floor", floor_as_known)),
     (
         _a_load_after_an_invalidation_waits_for_none_before_it,
         (
