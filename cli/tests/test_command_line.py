@@ -26,7 +26,9 @@ async def test_an_upload_from_the_command_line(
     ran = await gostream(
         "upload", str(film), "--watch", "--json", "--timeout", "30", GOSTREAM_API_ADDR=server.address
     )
-    assert (ran.code, json.loads(ran.stdout)["playback_url"]) == (0, "http://cdn/master.m3u8"), ran
+    states = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert [state["status"] for state in states] == ["STATUS_PROCESSING", "STATUS_READY"], ran
+    assert (ran.code, states[-1]["playback_url"]) == (0, "http://cdn/master.m3u8"), ran
     assert store.headers["Content-Length"] == "100000"
 
 

@@ -155,5 +155,3 @@ def test_missing_and_empty_files_are_refused_before_anything_is_created(tmp_path
         SourceFile(tmp_path / "empty.mp4")
     with pytest.raises(UsageError, match="cannot be read"):
         SourceFile(tmp_path / "missing.mp4")
-    with pytest.raises(UsageError, match="cannot be read"):
-        SourceFile(tmp_path)

@@ -1,3 +1,18 @@
-from gostream_cli.app import main
+"""The `gostream` command: ready for Ctrl-C before anything slow is imported."""
 
-main()
+import os
+import signal
+
+_INTERRUPTED = 130  # ExitCode.INTERRUPTED, not imported yet
+
+
+def main() -> None:
+    """Run the command line."""
+    signal.signal(signal.SIGINT, lambda number, frame: os._exit(_INTERRUPTED))
+    from gostream_cli.app import main as command
+
+    command()
+
+
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from enum import StrEnum
 from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
@@ -16,6 +15,7 @@ from gostream.v1 import video_pb2
 from gostream_cli import commands
 from gostream_cli.output import Output
 from gostream_cli.run import call, ending, run, within
+from gostream_shared.domain import profiles
 
 app = typer.Typer(
     name="gostream",
@@ -37,7 +37,10 @@ Server = Annotated[
         help="The API; several with commas between are taken in turn.",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON (one line per message for streams).")]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print JSON, one document a line; while watching, one line for each state."),
+]
 Timeout = Annotated[
     float | None,
     typer.Option(
@@ -47,18 +50,48 @@ Timeout = Annotated[
 WholeTimeout = Annotated[
     float | None, typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Give up after so long.")
 ]
-Profile = Annotated[str, typer.Option("--profile", help="How to encode; the server's default unless given.")]
 DEFAULT_SERVER = "localhost:50051"
+PROFILES = sorted(profiles.NAMES)
+STATUSES = [
+    name.removeprefix("STATUS_").lower().replace("_", "-")
+    for name, number in video_pb2.Video.Status.items()
+    if number
+]
 
 
-class StatusName(StrEnum):
-    """Video.Status as an option's value."""
+def _known_profile(name: str) -> str:
+    if name and name not in PROFILES:
+        raise typer.BadParameter(f"must be one of: {', '.join(PROFILES)}")
+    return name
 
-    PENDING_UPLOAD = "pending-upload"
-    PROCESSING = "processing"
-    READY = "ready"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
+
+def _known_status(name: str) -> str:
+    """In any usual form: ready, READY, pending_upload, STATUS_PENDING_UPLOAD."""
+    status = name.strip().lower().replace("_", "-").removeprefix("status-")
+    if status and status not in STATUSES:
+        raise typer.BadParameter(f"must be one of: {', '.join(STATUSES)}")
+    return status
+
+
+Profile = Annotated[
+    str,
+    typer.Option(
+        "--profile",
+        metavar="|".join(PROFILES),
+        help="How to encode; the server's default unless given.",
+        callback=_known_profile,
+        autocompletion=lambda: PROFILES,
+    ),
+]
+Status = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(STATUSES),
+        help="Only those in this state.",
+        callback=_known_status,
+        autocompletion=lambda: STATUSES,
+    ),
+]
 
 
 def _print_version(asked: bool) -> None:
@@ -132,7 +165,7 @@ def get(
 @app.command("ls")
 def list_videos(
     user: Annotated[str, typer.Option(help="Only this owner's.")] = "",
-    status: Annotated[StatusName | None, typer.Option(help="Only those in this state.")] = None,
+    status: Status = "",
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
     page_token: Annotated[str, typer.Option(help="Go on where a list before ended.")] = "",
     server: Server = DEFAULT_SERVER,
@@ -141,7 +174,8 @@ def list_videos(
 ) -> None:
     """List videos, newest first."""
     out = Output(as_json=json)
-    wanted = video_pb2.Video.Status.Value(f"STATUS_{status.name if status else 'UNSPECIFIED'}")
+    name = status.upper().replace("-", "_") or "UNSPECIFIED"
+    wanted = video_pb2.Video.Status.Value(f"STATUS_{name}")
     call(
         server,
         out,

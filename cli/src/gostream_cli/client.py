@@ -10,7 +10,8 @@ from uuid import uuid4
 import grpc
 
 from gostream.v1 import video_pb2, video_service_pb2, video_service_pb2_grpc
-from gostream_cli.errors import from_rpc
+from gostream_cli.errors import CliError, from_rpc
+from gostream_cli.proxy import proxy_variable
 from gostream_cli.target import dial_target
 
 # Deadlines are per call: a timeout in the service config fires early and never reaches the server.
@@ -53,13 +54,17 @@ class Reply:
 class Client:
     """VideoService with a deadline on every call; failures are raised as CliError.
 
-    `timeout` replaces the default deadline of each single call.
+    `timeout` replaces the default deadline of each single call. `proxy` is the variable that names the proxy
+    in between, if there is one.
     """
 
-    def __init__(self, channel: grpc.aio.Channel, *, server: str, timeout: float | None = None) -> None:
+    def __init__(
+        self, channel: grpc.aio.Channel, *, server: str, timeout: float | None = None, proxy: str = ""
+    ) -> None:
         self._stub = video_service_pb2_grpc.VideoServiceStub(channel)
         self._timeout = timeout
         self.server = server
+        self._proxy = proxy
 
     async def create(
         self, *, title: str, user_id: str, content_type: str, size_bytes: int
@@ -122,6 +127,10 @@ class Client:
         call = self._stub.WatchVideo(video_service_pb2.WatchVideoRequest(id=video_id))
         return _cancelled_at_end(call)
 
+    def failure(self, error: grpc.aio.AioRpcError) -> CliError:
+        """The failed call in words."""
+        return from_rpc(error, self.server, proxy=self._proxy)
+
     def _deadline(self, default: float) -> float:
         return default if self._timeout is None else self._timeout
 
@@ -129,7 +138,7 @@ class Client:
         try:
             return await call
         except grpc.aio.AioRpcError as error:
-            raise from_rpc(error, self.server) from None
+            raise self.failure(error) from None
 
 
 async def _cancelled_at_end(
@@ -146,5 +155,7 @@ async def _cancelled_at_end(
 async def connect(server: str, *, timeout: float | None = None) -> AsyncIterator[Client]:
     """A client of `server` ("host:port", or several with commas), closed at the end."""
     target = await dial_target(server)
-    async with grpc.aio.insecure_channel(target, options=_CHANNEL_OPTIONS) as channel:
-        yield Client(channel, server=server, timeout=timeout)
+    proxy = await proxy_variable(server)
+    options = (*_CHANNEL_OPTIONS, ("grpc.enable_http_proxy", int(bool(proxy))))
+    async with grpc.aio.insecure_channel(target, options=options) as channel:
+        yield Client(channel, server=server, timeout=timeout, proxy=proxy)

@@ -1,8 +1,10 @@
 """What each command does, given a client and a place to print. app.py has their options."""
 
+import asyncio
 import sys
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext, suppress
 
+import grpc
 import typer
 
 from gostream.v1 import video_pb2
@@ -12,11 +14,25 @@ from gostream_cli.follow import follow
 from gostream_cli.output import Output, status_name
 from gostream_cli.progress import processing_progress
 
+#: How long `get` waits for a progress that it can do without.
+PROGRESS_SECONDS = 2.0
+
 
 async def get(client: Client, out: Output, video_id: str, *, min_version: int) -> None:
     reply = await client.get(video_id, min_version=min_version)
-    out.video(reply.video)
+    video = reply.video
+    if video.status == video_pb2.Video.STATUS_PROCESSING and not out.as_json:
+        video = await _with_progress(client, video)
+    out.video(video)
     out.note(f"x-cache: {reply.x_cache or 'not said'}, request id: {reply.request_id or 'not said'}")
+
+
+async def _with_progress(client: Client, video: video_pb2.Video) -> video_pb2.Video:
+    """The video as a watch begins with it, since GetVideo knows no progress; as given if that fails."""
+    with suppress(grpc.aio.AioRpcError, StopAsyncIteration, TimeoutError):
+        async with asyncio.timeout(PROGRESS_SECONDS), aclosing(client.watch(video.id)) as states:
+            return await anext(states)
+    return video
 
 
 async def list_videos(
@@ -40,23 +56,16 @@ async def list_videos(
 
 
 async def watch(client: Client, out: Output, video_id: str) -> None:
-    if not out.as_json:
-        video = await to_the_end(client, out, video_pb2.Video(id=video_id))
-        out.video(video)
-        fail_unless_fine(video)
-        return
-    async with aclosing(follow(client, video_id)) as states:
-        async for video in states:
-            out.document(video, one_line=True)
-    fail_unless_fine(video)
+    await _to_the_end(client, out, video_pb2.Video(id=video_id))
 
 
 async def process(client: Client, out: Output, video_id: str, *, profile: str, follow_it: bool) -> None:
     video = await client.process(video_id, profile=profile)
     if follow_it:
-        video = await to_the_end(client, out, video)
-    out.video(video)
-    fail_unless_fine(video)
+        await _to_the_end(client, out, video)
+    else:
+        out.video(video)
+        fail_unless_fine(video)
 
 
 async def cancel(client: Client, out: Output, video_id: str) -> None:
@@ -73,19 +82,21 @@ async def remove(client: Client, out: Output, video_id: str) -> None:
 
 def confirm_removal(video_id: str) -> None:
     """Ask the person. Raises UsageError when the answer is no, or nobody can answer."""
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():  # None: closed
         raise UsageError("rm needs --yes when nobody can be asked")
     if not typer.confirm(f"Delete {video_id} and everything published of it?", err=True):
         raise UsageError("nothing was deleted")
 
 
-async def to_the_end(client: Client, out: Output, video: video_pb2.Video) -> video_pb2.Video:
-    """Show the progress of `video` from the version given on; its state when processing has ended."""
-    with processing_progress(out.stderr) as show:
+async def _to_the_end(client: Client, out: Output, video: video_pb2.Video) -> None:
+    """Show the states of `video` from the version given on. Raises CliError if the last is not READY."""
+    with processing_progress(out.stderr) if not out.as_json else nullcontext(out.document) as show:
         async with aclosing(follow(client, video.id, min_version=video.version)) as states:
             async for video in states:
                 show(video)
-    return video
+    if not out.as_json:  # the last state was the last line
+        out.video(video)
+    fail_unless_fine(video)
 
 
 def fail_unless_fine(video: video_pb2.Video) -> None:

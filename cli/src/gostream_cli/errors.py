@@ -67,8 +67,11 @@ class _Details:
     violations: tuple[str, ...] = ()
 
 
-def from_rpc(error: grpc.aio.AioRpcError, server: str) -> CliError:
-    """The failed call in words; a call that never reached a server is told from one that was refused."""
+def from_rpc(error: grpc.aio.AioRpcError, server: str, *, proxy: str = "") -> CliError:
+    """The failed call in words; a call that never reached a server is told from one that was refused.
+
+    `proxy` is the variable that names the proxy in between.
+    """
     trailers = dict(error.trailing_metadata() or ())
     details = _details(trailers.get(STATUS_DETAILS_KEY))
     request_id = details.request_id or str(trailers.get("x-request-id") or "")
@@ -82,11 +85,24 @@ def from_rpc(error: grpc.aio.AioRpcError, server: str) -> CliError:
     elif code is grpc.StatusCode.UNAVAILABLE:
         kind = UnreachableError
         if not details.reason:
-            message = f"no GoStream server answers at {server}; set --server or GOSTREAM_API_ADDR"
+            message = _unreachable(server, error.details() or "") + _between(proxy)
     elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
         kind = UnreachableError
-        message = f"{server} did not answer in time; --timeout allows more"
+        message = f"{server} did not answer in time; --timeout allows more" + _between(proxy)
     return kind(message, reason=details.reason or code.name, request_id=request_id)
+
+
+def _unreachable(server: str, cause: str) -> str:
+    """A sentence for what gRPC says in its own words; those are for its developers and change."""
+    if "resolving" in cause or "DNS resolution" in cause:
+        return f"the server name in {server} cannot be resolved"
+    if "parsing HTTP/2" in cause or "http1.x" in cause:
+        return f"what answers at {server} does not speak gRPC; is this the API's port?"
+    return f"no GoStream server answers at {server}; set --server or GOSTREAM_API_ADDR"
+
+
+def _between(proxy: str) -> str:
+    return f"; calls go through the proxy of {proxy} unless no_proxy names the server" if proxy else ""
 
 
 def _details(packed: str | bytes | None) -> _Details:

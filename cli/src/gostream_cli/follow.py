@@ -9,7 +9,7 @@ import grpc
 
 from gostream.v1 import video_pb2
 from gostream_cli.client import Client
-from gostream_cli.errors import CliError, UnreachableError, from_rpc
+from gostream_cli.errors import CliError, UnreachableError
 
 TERMINAL = frozenset(
     {video_pb2.Video.STATUS_READY, video_pb2.Video.STATUS_FAILED, video_pb2.Video.STATUS_CANCELLED}
@@ -43,7 +43,7 @@ async def follow(
                         return
             cause: CliError = UnreachableError(f"{client.server} ended the stream before processing ended")
         except grpc.aio.AioRpcError as error:
-            cause = from_rpc(error, client.server)
+            cause = client.failure(error)
             if error.code() not in _TRANSIENT:
                 raise cause from None
         failures += 1

@@ -1,9 +1,12 @@
 """What the commands print: documents on stdout, everything said on the way on stderr."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import TextIO
 
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
@@ -14,11 +17,12 @@ from rich.text import Text
 from gostream.v1 import video_pb2
 from gostream_cli.errors import CliError
 
+_UNBOUNDED = 10_000
 _STATUS_STYLES = {"READY": "green", "FAILED": "red", "PROCESSING": "yellow", "CANCELLED": "dim"}
 
 
 class Output:
-    """Where a command prints. With `as_json`, stdout carries nothing but JSON.
+    """Where a command prints. With `as_json`, stdout carries JSON Lines: one document a line, nothing else.
 
     Colours, tables and bars appear on a terminal only; a pipe gets plain, tab-separated text.
     """
@@ -28,23 +32,31 @@ class Output:
     ) -> None:
         self.as_json = as_json
         self.stdout = stdout or Console(soft_wrap=True, highlight=False)
-        self.stderr = stderr or Console(file=sys.stderr, soft_wrap=True, highlight=False)
+        self.stdout.width = _UNBOUNDED  # the terminal wraps ids and URLs, which rich would cut
+        self.stderr = stderr or Console(file=_stderr(), soft_wrap=True, highlight=False)
 
-    def document(self, message: Message, *, one_line: bool = False) -> None:
-        """The message as the JSON edge writes it; `one_line` for streams (NDJSON)."""
+    def document(self, message: Message) -> None:
+        """The message as the JSON edge writes it, on one line."""
         self.plain(
             MessageToJson(
                 message,
                 preserving_proto_field_name=True,
                 always_print_fields_with_no_presence=True,
-                indent=None if one_line else 2,
+                indent=None,
             )
         )
 
     def plain(self, text: str) -> None:
         """One line or document on stdout, as it is."""
         # Past rich, which turns tabs into spaces; flushed, because the reader of a stream waits for the line.
-        print(text, file=self.stdout.file, flush=True)
+        try:
+            print(text, file=self.stdout.file, flush=True)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            # The interpreter would flush the rest at its exit, and fail again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.file.fileno())
+            raise CliError(f"the output cannot be written: {error.strerror or error}") from None
 
     def note(self, text: str) -> None:
         """A remark for people on stderr."""
@@ -86,6 +98,16 @@ class Output:
         self.stdout.print(grid)
 
 
+def _stderr() -> TextIO:
+    """A closed one swallows what is said; rich would say it on stdout."""
+    return sys.stderr or Path(os.devnull).open("w")
+
+
+def printable(text: str) -> str:
+    """Foreign text; characters that steer a terminal or cannot be printed become escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def status_name(video: video_pb2.Video) -> str:
     return video_pb2.Video.Status.Name(video.status).removeprefix("STATUS_")
 
@@ -104,11 +126,19 @@ def facts(video: video_pb2.Video) -> list[tuple[str, str]]:
     rows += [("playback", video.playback_url), ("poster", video.poster_url)]
     rows += [("storyboard", video.storyboard_url)]
     if video.HasField("processing"):
-        rows += [("processing", f"{video.processing.stage} {video.processing.percent:.0f} %")]
+        rows += [("processing", _progress(video.processing))]
         rows += [("already plays", video.processing.playable_url)]
     if video.HasField("error"):
         rows += [("error", f"{video.error.code}: {_one_line(video.error.message)}")]
     return [(name, value) for name, value in rows if value]
+
+
+def _progress(work: video_pb2.Processing) -> str:
+    """What is known of it, and nothing in the place of what is not."""
+    parts = [f"{work.stage} {work.percent:.0f} %"] if work.stage else []
+    parts += [f"{work.eta.ToTimedelta().total_seconds():.0f} s left"] if work.HasField("eta") else []
+    parts += [f"attempt {work.attempt}"] if work.attempt > 1 else []
+    return ", ".join(parts)
 
 
 def _list_columns(video: video_pb2.Video) -> list[str]:

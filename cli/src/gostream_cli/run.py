@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -9,8 +10,8 @@ from contextlib import contextmanager
 import typer
 
 from gostream_cli.client import Client, connect
-from gostream_cli.errors import CliError, ExitCode, UnreachableError
-from gostream_cli.output import Output
+from gostream_cli.errors import CliError, ExitCode, UnreachableError, UsageError
+from gostream_cli.output import Output, printable
 
 DEBUG_VARIABLE = "GOSTREAM_DEBUG"
 
@@ -19,8 +20,10 @@ DEBUG_VARIABLE = "GOSTREAM_DEBUG"
 def ending(out: Output) -> Iterator[None]:
     """Whatever goes wrong inside becomes one sentence and an exit code.
 
-    GOSTREAM_DEBUG=1 lets an unforeseen exception through with its traceback.
+    GOSTREAM_DEBUG=1 lets an unforeseen exception through with its traceback. Ctrl-C is an exception inside,
+    and outside what it was before.
     """
+    outside = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     except CliError as error:
@@ -33,11 +36,17 @@ def ending(out: Output) -> Iterator[None]:
         # Nobody reads on (`gostream ls | head`): no error, but the interpreter would still flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(ExitCode.OK) from None
+    except UnicodeEncodeError as error:
+        # Arguments that are not UTF-8 reach us as surrogates, and protobuf takes none.
+        out.error(UsageError(f"'{printable(str(error.object))}' is not UTF-8 text"))
+        raise typer.Exit(ExitCode.USAGE) from None
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE):
             raise
         out.error(CliError(f"unforeseen {type(error).__name__}: {error}", reason="BUG"))
         raise typer.Exit(ExitCode.FAILED) from None
+    finally:
+        signal.signal(signal.SIGINT, outside)
 
 
 def run(out: Output, work: Callable[[], Awaitable[None]]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import re
+import stat
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,26 +15,37 @@ from yarl import URL
 
 from gostream.v1 import video_service_pb2
 from gostream_cli.errors import CliError, UnreachableError, UsageError
+from gostream_cli.output import printable
 
 CHUNK_BYTES = 1 << 20
 ATTEMPTS = 4  # the first, and three more
 # 409: another conditional PUT of the same object is at work.
 _TRANSIENT_STATUSES = frozenset({408, 409, 429, 500, 502, 503, 504})
 _ANSWER_LIMIT = 4096
+_NO_STREAM = "{} cannot be uploaded: the size must be known before; write it to a file first"
 
 
 class SourceFile:
     """A local file of a size fixed at the start; what it sends is exactly that many bytes."""
 
     def __init__(self, path: Path) -> None:
+        """Raises UsageError for what is no regular file, is empty or cannot be read."""
         self.path = path
+        self.name = printable(str(path))
         try:
-            self.size = path.stat().st_size
-            path.open("rb").close()
-        except OSError as error:
-            raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
+            found = path.stat()
+            if stat.S_ISREG(found.st_mode):  # opening a pipe would wait for its writer
+                path.open("rb").close()
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+            if str(path) == "-":
+                raise UsageError(_NO_STREAM.format("stdin")) from None
+            cause = getattr(error, "strerror", None) or str(error)
+            raise UsageError(f"{self.name} cannot be read: {cause}") from None
+        if not stat.S_ISREG(found.st_mode):
+            raise UsageError(_kind_refused(self.name, found.st_mode))
+        self.size = found.st_size
         if not self.size:
-            raise UsageError(f"{path} is empty")
+            raise UsageError(f"{self.name} is empty")
 
     async def chunks(self, file: BinaryIO, on_sent: Callable[[int], None]) -> AsyncIterator[bytes]:
         """The bytes of `file` on; `on_sent` hears after each chunk how many were taken so far."""
@@ -42,10 +54,18 @@ class SourceFile:
         while sent < self.size:
             chunk = await asyncio.to_thread(file.read, min(CHUNK_BYTES, self.size - sent))
             if not chunk:
-                raise _FileChangedError(f"{self.path} became shorter while it was uploaded")
+                raise _FileChangedError(f"{self.name} became shorter while it was uploaded")
             yield chunk
             sent += len(chunk)
             on_sent(sent)
+
+
+def _kind_refused(name: str, mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return f"{name} is a directory, not a file"
+    if stat.S_ISFIFO(mode):
+        return _NO_STREAM.format(f"{name} is a pipe and")
+    return f"{name} is a {'socket' if stat.S_ISSOCK(mode) else 'device'}, not a file"
 
 
 class _FileChangedError(CliError):

@@ -4,9 +4,10 @@ import mimetypes
 from pathlib import Path
 
 from gostream_cli.client import Client
-from gostream_cli.commands import fail_unless_fine, to_the_end
+from gostream_cli.commands import process
 from gostream_cli.output import Output
 from gostream_cli.progress import upload_progress
+from gostream_cli.title import derived_title
 from gostream_cli.transfer import SourceFile, put
 
 
@@ -25,7 +26,7 @@ async def upload(
     """Create a video, send its source to the object store, start and follow its processing."""
     source = SourceFile(path)
     created = await client.create(
-        title=path.stem[:200] if title is None else title,
+        title=derived_title(path) if title is None else title,
         user_id=user_id,
         content_type=content_type or _content_type(path),
         size_bytes=source.size,
@@ -36,13 +37,9 @@ async def upload(
         await put(created.upload, source, on_sent=show, on_retry=out.note)
     out.note(f"uploaded {source.size} bytes")
     if process_it:
-        video = await client.process(video.id, profile=profile)
-        if follow_it:
-            video = await to_the_end(client, out, video)
+        await process(client, out, video.id, profile=profile, follow_it=follow_it)
     else:
-        video = (await client.get(video.id)).video
-    out.video(video)
-    fail_unless_fine(video)
+        out.video((await client.get(video.id)).video)
 
 
 def _content_type(path: Path) -> str:

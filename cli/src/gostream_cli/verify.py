@@ -12,7 +12,7 @@ from yarl import URL
 
 from gostream_cli.decode import decode
 from gostream_cli.errors import CliError, UnreachableError, UsageError
-from gostream_cli.output import Output
+from gostream_cli.output import Output, printable
 from gostream_shared.conformance.errors import UnreadableError
 from gostream_shared.conformance.load import Limits, load
 from gostream_shared.conformance.report import Outcome, Report, judge
@@ -39,7 +39,7 @@ async def verify(out: Output, tree: str, *, decode_it: bool) -> None:
         if decode_it:
             report = Report((*report.outcomes, *await decode(presentation, report, source)))
     if out.as_json:
-        out.plain(json.dumps(report.document(), indent=2))
+        out.plain(json.dumps(report.document()))
     else:
         _show(out, report)
     musts = report.broken(Severity.MUST)
@@ -62,14 +62,9 @@ def _show_outcome(out: Output, outcome: Outcome, style: str) -> None:
     head = Text.assemble((f"{rule.severity.value.upper():6} ", style), (rule.id, "bold"))
     out.stdout.print(head + Text(f"  {rule.says} [{rule.source}]", style="dim"))
     for finding in outcome.findings:
-        out.stdout.print(Text(f"       {_printable(finding.where)}: {_printable(finding.why)}"))
+        out.stdout.print(Text(f"       {printable(finding.where)}: {printable(finding.why)}"))
     if outcome.more:
         out.stdout.print(Text(f"       and {outcome.more} more", style="dim"))
-
-
-def _printable(text: str) -> str:
-    """Names and URIs are foreign: what would steer a terminal is shown as an escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @asynccontextmanager
@@ -84,14 +79,14 @@ async def _source(tree: str) -> AsyncIterator[Source]:
         async with aiohttp.ClientSession(timeout=timeout) as session:
             yield HttpSource(f"{scheme.lower()}://{name}", _Fetch(session))
     else:
-        raise UsageError(f"{scheme}:// is not read, only http:// and https:// and directories")
+        raise UsageError(f"{printable(scheme)}:// is not read, only http:// and https:// and directories")
 
 
 def _directory(path: Path) -> DirectorySource:
     if path.suffix == ".m3u8":
         return DirectorySource(path.parent, master=path.name)
     if path.is_file():
-        raise UsageError(f"{path} is neither a directory nor a playlist (.m3u8)")
+        raise UsageError(f"{printable(str(path))} is neither a directory nor a playlist (.m3u8)")
     return DirectorySource(path, master=MASTER)
 
 
