@@ -136,11 +136,12 @@ def flv_from_an_hour(folder: Path) -> Path:
 def flv_cut_off(folder: Path) -> Path:
     """A recorder that died: no length in the header, and the last packet is not whole."""
     path = folder / "pipe.flv"
-    ffmpeg(
-        "-i", str(_film(folder, "whole.mp4", 4)), "-c", "copy", "-flvflags", "no_duration_filesize", str(path)
-    )
-    whole = path.read_bytes()
-    return written(folder / "cut.flv", whole[: len(whole) * 7 // 10])
+    # Sound that cannot be copied: one attempt decides, and leaves nothing of an earlier one.
+    codecs = ["-c:v", "copy", "-c:a", "libmp3lame", "-ar", "44100"]
+    whole = str(_film(folder, "whole.mp4", 4))
+    ffmpeg("-i", whole, *codecs, "-flvflags", "no_duration_filesize", str(path))
+    written_so_far = path.read_bytes()
+    return written(folder / "cut.flv", written_so_far[: len(written_so_far) * 7 // 10])
 
 
 def avi_without_index(folder: Path) -> Path:
