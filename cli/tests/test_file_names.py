@@ -1,4 +1,4 @@
-"""Whatever a file system allows as a name, and what is no file."""
+"""Uploads of files with any legal name; refusals of what is not a regular file."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""`--json`: one document a line, whatever the command."""
+"""`--json` prints one document a line in every command."""
 
 import json
 from pathlib import Path

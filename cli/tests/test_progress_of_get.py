@@ -1,4 +1,4 @@
-"""`get` of a video that is being processed: what is known of its progress, and nothing else."""
+"""The progress that `get` shows for a video that is being processed."""
 
 import grpc
 import pytest

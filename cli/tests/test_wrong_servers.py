@@ -1,4 +1,4 @@
-"""What is said when the server is none, or the arguments cannot be meant."""
+"""Errors for servers that cannot be used and arguments that are not valid."""
 
 import asyncio
 import signal

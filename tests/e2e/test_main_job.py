@@ -169,7 +169,7 @@ async def test_the_command_line_does_the_whole_job(stack: Stack, small_clip: Pat
     )
 
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["status"] == "STATUS_READY"
+    assert json.loads(done.stdout.splitlines()[-1])["status"] == "STATUS_READY"
 
 
 async def test_a_deleted_video_is_gone_from_the_api_and_then_from_the_store(

@@ -6,7 +6,7 @@ from ipaddress import IPv6Address, ip_address
 
 from gostream_cli.target import RESOLVE_SECONDS, UnresolvableError, lookup, split_servers
 
-#: Those that gRPC's C core reads, in its order. It knows them in lower case only.
+#: The variables that gRPC's C core reads, in its order of precedence; lower case only.
 VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")
 
 
