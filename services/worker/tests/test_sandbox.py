@@ -46,6 +46,7 @@ ATTEMPTS = {
     "remove another file": ("os.remove('{outside}/secret')", ("landlock",)),
     "link another file": ("os.link('{outside}/secret', 'link')", ("landlock",)),
     "move another file": ("os.rename('{outside}/secret', 'moved')", ("landlock",)),
+    "change another file's mode": ("os.chmod('{outside}/secret', 0o777)", ("seccomp",)),
     "make a symbolic link": ("os.symlink('{outside}/secret', 'link')", ("landlock",)),
     "make a device": ("os.mkfifo('fifo')", ("landlock",)),
     "run a shell": ("os.execv('/bin/sh', ['sh', '-c', 'echo done'])", ("landlock",)),
@@ -138,6 +139,15 @@ async def test_served_source_is_one_port(tmp_path: Path, server: int) -> None:
 
         assert await outcome(connect.format(server), tmp_path, port=server) == "done"
         assert await outcome(connect.format(elsewhere), tmp_path, port=server) == "denied"
+        # Landlock restricts connect(2) of TCP: neither another protocol nor a send that connects.
+        multipath = "socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)"
+        fast_open = (
+            "socket.socket(socket.AF_INET, socket.SOCK_STREAM)"
+            f".sendto(b'x', 0x20000000, ('127.0.0.1', {elsewhere}))"
+        )
+        assert await outcome(multipath, tmp_path, port=server) == "denied"
+        assert await outcome(fast_open, tmp_path, port=server) == "denied"
+        assert await outcome(fast_open, tmp_path, layers=("landlock",), port=server) == "done"
     for kind in ("AF_INET, socket.SOCK_DGRAM", "AF_INET6, socket.SOCK_STREAM", "AF_UNIX"):
         assert await outcome(f"socket.socket(socket.{kind})", tmp_path, port=server) == "denied"
 

@@ -21,12 +21,19 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "process_mrelease": (448, 448), "move_pages": (279, 239), "migrate_pages": (256, 238),
     "setpriority": (141, 140), "ioprio_set": (251, 30), "sched_setscheduler": (144, 119),
     "sched_setparam": (142, 118), "sched_setattr": (314, 274), "sched_setaffinity": (203, 122),
+    # files of others: Landlock has no rule for modes, owners, times, attributes and watches
+    "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452),
+    "chown": (92, None), "fchown": (93, 55), "lchown": (94, None), "fchownat": (260, 54),
+    "utime": (132, None), "utimes": (235, None), "futimesat": (261, None), "utimensat": (280, 88),
+    "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "setxattrat": (463, 463),
+    "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16), "removexattrat": (466, 466),
+    "inotify_init": (253, None), "inotify_init1": (294, 26), "fanotify_init": (300, 262),
     # memory and messages shared with other processes
     "shmget": (29, 194), "shmat": (30, 196), "msgget": (68, 186), "semget": (64, 190), "mq_open": (240, 180),
     "memfd_create": (319, 279), "memfd_secret": (447, 447),
     # sockets, but for the one connection that may be made
     "socketpair": (53, 199), "bind": (49, 200), "listen": (50, 201), "accept": (43, 202),
-    "accept4": (288, 242),
+    "accept4": (288, 242), "sendmsg": (46, 211), "sendmmsg": (307, 269),
     # large or privileged parts of the kernel
     "io_uring_setup": (425, 425), "io_uring_enter": (426, 426), "io_uring_register": (427, 427),
     "bpf": (321, 280), "perf_event_open": (298, 241), "userfaultfd": (323, 282), "keyctl": (250, 219),
@@ -40,11 +47,13 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "swapoff": (168, 225), "acct": (163, 89), "personality": (135, 92),
 }  # fmt: skip
 _SOCKET, _CONNECT, _CLONE, _CLONE3 = (41, 198), (42, 203), (56, 220), (435, 435)
+_SENDTO, _MSG_FASTOPEN = (44, 206), 0x20000000
 _KILL, _TGKILL, _PRLIMIT = (62, 129), (234, 131), (302, 261)
 #: AUDIT_ARCH of the two, in the same order.
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _X32_BIT = 0x40000000
 _CLONE_THREAD, _AF_INET, _SOCK_STREAM, _SOCK_TYPE_MASK = 0x10000, 2, 1, 0xF
+_IPPROTO_TCP = 6
 
 _LOAD, _JUMP_EQUAL, _JUMP_ABOVE, _JUMP_SET, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 _ALLOW, _KILL_PROCESS, _EPERM, _ENOSYS = 0x7FFF0000, 0x80000000, 0x50001, 0x50026
@@ -106,6 +115,14 @@ def _program(column: int, architecture: int, *, pid: int, may_connect: bool) -> 
         )
         program += _unless(_SOCKET[column], _argument(0), _step(_JUMP_EQUAL, _AF_INET, 1, 0))
         program += _unless(_SOCKET[column], *tcp)
+        # MPTCP (262) has the same family and type, and Landlock no rule for it.
+        program += _unless(
+            _SOCKET[column], _argument(2), _step(_JUMP_EQUAL, 0, 2, 0), _step(_JUMP_EQUAL, _IPPROTO_TCP, 1, 0)
+        )
+        # TCP Fast Open connects by sending, past Landlock: deny the flag, so that only `connect` connects.
+        program += _unless(
+            _SENDTO[column], _argument(3), _step(_AND, _MSG_FASTOPEN), _step(_JUMP_EQUAL, 0, 1, 0)
+        )
     return [*program, _step(_RETURN, _ALLOW)]
 
 
