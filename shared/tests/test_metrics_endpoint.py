@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from gostream_shared.listening import CannotListenError
 from gostream_shared.observability.metrics import MAX_CONNECTIONS, serve_metrics
 
 
@@ -65,7 +66,7 @@ async def test_idle_connections_are_few_and_cost_no_thread() -> None:
 
 async def test_a_port_in_use_is_an_error() -> None:
     async with serve_metrics("127.0.0.1", 0) as port:
-        with pytest.raises(OSError, match=str(port)):
+        with pytest.raises(CannotListenError, match=str(port)):
             await serve_metrics("127.0.0.1", port).__aenter__()
 
 

@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 
 from gostream_api.config import ApiConfig
 from gostream_api.interceptors.clients import client_behind, networks
 from gostream_api.open_reads import open_reads
 from gostream_api.processes import leave_with_parent, supervise
 from gostream_api.scheduling import schedule
-from gostream_api.server import BUS_HEALTH, ApiServer, CannotListenError
+from gostream_api.server import BUS_HEALTH, ApiServer
 from gostream_api.servicer import VideoServicer, answers_at_hand, method_handlers
 from gostream_api.validation import SizeRule
 from gostream_api.video_service import Limits, VideoService
@@ -104,21 +104,10 @@ async def _serve_here(config: ApiConfig) -> None:
     schedule(config.scheduling)  # before gRPC has started a thread
     async with stop_signal() as stop, open_server(config) as server:
         leave_with_parent(stop)
-        async with _metrics(config):
+        async with serve_metrics(config.metrics_host, config.metrics_port):
             await server.start(config.api_host, config.api_port)
             await stop.wait()
             await server.stop(delay=config.shutdown_delay, grace=config.shutdown_grace)
-
-
-@asynccontextmanager
-async def _metrics(config: ApiConfig) -> AsyncIterator[None]:
-    host, port = config.metrics_host, config.metrics_port
-    async with AsyncExitStack() as stack:
-        try:
-            await stack.enter_async_context(serve_metrics(host, port))
-        except OSError:
-            raise CannotListenError(host, port) from None
-        yield
 
 
 def main() -> None:

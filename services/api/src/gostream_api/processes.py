@@ -10,9 +10,9 @@ from multiprocessing.process import BaseProcess
 import structlog
 
 from gostream_api.config import METRICS_STEP, ApiConfig
-from gostream_api.server import CannotListenError
 from gostream_shared.domain.errors import MisconfiguredError
 from gostream_shared.lifecycle import MISCONFIGURED, stop_signal
+from gostream_shared.listening import CannotListenError
 
 _log = structlog.stdlib.get_logger("gostream.processes")
 

@@ -20,7 +20,7 @@ from gostream_api.interceptors.telemetry import TelemetryInterceptor
 from gostream_api.servicer import SERVICE
 from gostream_api.watch import WatchService
 from gostream_shared.config_types import join_address
-from gostream_shared.domain.errors import GoStreamError
+from gostream_shared.listening import CannotListenError
 
 _UNLIMITED = 2**31 - 1
 
@@ -57,13 +57,6 @@ BUS_HEALTH = "gostream.cache.Bus"
 _NO_HURRY = timedelta(days=1)
 
 _log = structlog.stdlib.get_logger("gostream.server")
-
-
-class CannotListenError(GoStreamError):
-    """The address is taken, or not ours."""
-
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(f"cannot listen on {join_address(host, port)}: is something else there?")
 
 
 class ApiServer:

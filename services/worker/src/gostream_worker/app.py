@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from gostream_worker.early import end_lists
 from gostream_worker.edge import Edge, HttpEdge, NoEdge
 from gostream_worker.ffmpeg.encoder import Encoder
 from gostream_worker.ffmpeg.probe_at_hand import ProbeAtHand
-from gostream_worker.health import ROOM_HEALTH, CannotListenError, HealthServer
+from gostream_worker.health import ROOM_HEALTH, HealthServer
 from gostream_worker.ladder import PROFILES
 from gostream_worker.removal import Removal
 from gostream_worker.retry import backoff
@@ -176,7 +176,7 @@ async def serve(config: WorkerConfig) -> None:
     """Work until SIGTERM or SIGINT, then give back what is at work."""
     prepare_sandbox(required=config.sandbox == "required")
     async with (
-        _metrics(config.metrics_host, config.metrics_port),
+        serve_metrics(config.metrics_host, config.metrics_port),
         stop_signal() as stop,
         HealthServer.listening(config.worker_host, config.worker_port) as health,
         open_consumer(config, health) as work,
@@ -187,16 +187,6 @@ async def serve(config: WorkerConfig) -> None:
         _log.info("stopping")
         await health.drain()
         work.stop()
-
-
-@asynccontextmanager
-async def _metrics(host: str, port: int) -> AsyncIterator[None]:
-    async with AsyncExitStack() as stack:
-        try:
-            await stack.enter_async_context(serve_metrics(host, port))
-        except OSError:
-            raise CannotListenError(host, port) from None
-        yield
 
 
 def main() -> None:

@@ -10,19 +10,12 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from gostream_shared.config_types import join_address
-from gostream_shared.domain.errors import GoStreamError
+from gostream_shared.listening import CannotListenError
 
 #: A name that health answers for: SERVING while WORK_DIR has room for one more encode.
 ROOM_HEALTH = "gostream.worker.Room"
 
 _log = structlog.stdlib.get_logger("gostream.health")
-
-
-class CannotListenError(GoStreamError):
-    """The address is taken, or not ours."""
-
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(f"cannot listen on {join_address(host, port)}: is something else there?")
 
 
 class HealthServer:

@@ -8,6 +8,8 @@ from http import HTTPStatus
 from prometheus_client import REGISTRY, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 
+from gostream_shared.listening import CannotListenError
+
 #: Connections at once; more are closed. prometheus-client's own server gives each one a thread, without end.
 MAX_CONNECTIONS = 16
 #: Seconds for one request, from the connection to the last byte of the answer.
@@ -20,7 +22,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 @asynccontextmanager
 async def serve_metrics(host: str, port: int, *, timeout: float = TIMEOUT) -> AsyncIterator[int]:
-    """Serve /metrics on the running loop and give the port; 0 asks for a free one. Raises OSError.
+    """Serve /metrics on the running loop and give the port; 0 asks for a free one. Raises CannotListenError.
 
     One request per connection, at most `MAX_CONNECTIONS` connections, each for `timeout` seconds at most.
     """
@@ -40,7 +42,10 @@ async def serve_metrics(host: str, port: int, *, timeout: float = TIMEOUT) -> As
         finally:
             del connections[task]
 
-    server = await asyncio.start_server(connected, host, port, limit=_MAX_HEAD)
+    try:
+        server = await asyncio.start_server(connected, host, port, limit=_MAX_HEAD)
+    except OSError:
+        raise CannotListenError(host, port) from None
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
