@@ -9,7 +9,7 @@ UV := $(if $(shell command -v uv),uv,.tools/bin/uv)
 # uv brings its own certificates unless told otherwise, and fails behind a company's certificate authority.
 export UV_SYSTEM_CERTS := 1
 export UV_PYTHON_DOWNLOADS := never
-MEMBERS := protos shared services/api services/worker cli devstack
+MEMBERS := protos conformance client shared services/api services/worker audit cli devstack
 PROTOS := $(wildcard protos/gostream/v1/*.proto)
 SYNCED := $(VENV)/.synced
 BENCH := .venv-bench
@@ -126,7 +126,7 @@ migrate: $(SYNCED) ## apply the migrations to DATABASE_URL
 .PHONY: lock
 lock: | $(UV) ## resolve requirements.lock anew (ARGS=--upgrade for newer versions)
 	$(UV) pip compile -q --universal --generate-hashes --no-header --no-annotate --group dev pyproject.toml \
-	  $(foreach m,protos shared api worker cli devstack,--no-emit-package gostream-$(m)) -o requirements.lock $(ARGS)
+	  $(foreach m,protos conformance client shared api worker audit cli devstack,--no-emit-package gostream-$(m)) -o requirements.lock $(ARGS)
 	$(UV) pip compile -q --universal --generate-hashes --no-header --no-annotate --group bench -c requirements.lock \
 	  -o requirements-bench.lock $(ARGS)
 

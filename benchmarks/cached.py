@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from functools import partial
 from uuid import UUID, uuid4
 
-from gostream_api.cached_video_service import CachedVideoService
-from gostream_api.convert import encode_video
-from gostream_shared.cache.open import Cache, open_cache
+from gostream_api.reads.cached_video_service import CachedVideoService
+from gostream_api.rpc.convert import encode_video
+from gostream_shared.cache.compose import Cache, open_cache
 from gostream_shared.config import Config
 from gostream_shared.db.database import PostgresDatabase
-from gostream_shared.domain.repository import NewVideo, VideoRepository
+from gostream_shared.domain.repositories import NewVideo, VideoRepository
 
 _START_TIMEOUT = 30.0
 

@@ -25,9 +25,9 @@ from benchmarks.cached import make_video
 from benchmarks.report import table, write_report
 from benchmarks.servers import Servers, running_servers
 from gostream.v1.video_service_pb2 import GetVideoRequest
-from gostream_api.interceptors.behavior import Handler
-from gostream_api.server import OPTIONS
-from gostream_api.servicer import SERVICE
+from gostream_api.rpc.interceptors.base import Handler
+from gostream_api.rpc.server import OPTIONS
+from gostream_api.rpc.servicer import SERVICE
 from gostream_shared.config import Config
 from gostream_shared.db.database import PostgresDatabase
 

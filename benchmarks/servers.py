@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gostream_devstack.home import Home
-from gostream_devstack.ports import Ports
-from gostream_devstack.postgres import Postgres
-from gostream_devstack.state import State
-from gostream_devstack.valkey import Valkey
+from gostream_devstack.host.directories import Home
+from gostream_devstack.host.ports import Ports
+from gostream_devstack.host.state import State
+from gostream_devstack.servers.postgres import Postgres
+from gostream_devstack.servers.valkey import Valkey
 from gostream_shared.config import Config, load
 from gostream_shared.db.migrate import migrate
 

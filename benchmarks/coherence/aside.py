@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, Protocol
 from uuid import UUID
 
-from gostream_shared.domain.repository import VideoRepository
+from gostream_shared.domain.repositories import VideoRepository
 
 #: Seconds that an entry lives.
 TTL = 3600

@@ -16,9 +16,9 @@ from benchmarks.coherence.spec import LOAD_DELAY
 from benchmarks.coherence.systems import Reader
 from gostream.v1.video_pb2 import Video
 from gostream.v1.video_service_pb2 import GetVideoRequest
-from gostream_devstack.door import Door
-from gostream_devstack.home import REPOSITORY, Home
-from gostream_devstack.ports import Ports
+from gostream_devstack.host.directories import REPOSITORY, Home
+from gostream_devstack.host.ports import Ports
+from gostream_devstack.servers.fast_door import Door
 
 _TIMEOUT = 10.0
 _METHOD = "/gostream.v1.VideoService/GetVideo"
@@ -37,7 +37,7 @@ class _SlowDoor(Door):
         super().prepare()
         filters = (REPOSITORY / "deploy/envoy/door.yaml").read_text()
         self._filters.write_text(
-            filters.replace("gostream_api.door.asgi:app", "benchmarks.coherence.slow_door:app")
+            filters.replace("gostream_api.fast_door.asgi:app", "benchmarks.coherence.slow_door:app")
         )
 
     def environment(self) -> Mapping[str, str]:

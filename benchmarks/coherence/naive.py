@@ -11,10 +11,10 @@ from redis.exceptions import RedisError
 
 from benchmarks.coherence.aside import TTL, CacheAside
 from benchmarks.coherence.systems import System
-from gostream_shared.cache.redis_link import redis_client
+from gostream_shared.cache.redis_connection import redis_client
 from gostream_shared.config import Config
 from gostream_shared.db.database import PostgresDatabase
-from gostream_shared.domain.repository import VideoRepository
+from gostream_shared.domain.repositories import VideoRepository
 
 CHANNEL = "naive"
 

@@ -12,7 +12,7 @@ from benchmarks.coherence.aside import TTL, CacheAside
 from benchmarks.coherence.systems import System
 from gostream_shared.config import Config
 from gostream_shared.db.database import PostgresDatabase
-from gostream_shared.domain.repository import VideoRepository
+from gostream_shared.domain.repositories import VideoRepository
 
 
 class Cashews:

@@ -9,7 +9,7 @@ import random
 from uuid import UUID
 
 from benchmarks.coherence.spec import LOAD_DELAY
-from gostream_api.door.asgi import app
+from gostream_api.fast_door.asgi import app
 from gostream_shared.db.videos import PostgresVideoRepository
 from gostream_shared.domain.video import Video
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from gostream_shared.config import Config
 from gostream_shared.db.database import PostgresDatabase
-from gostream_shared.domain.repository import VideoRepository
+from gostream_shared.domain.repositories import VideoRepository
 
 
 class Reader(Protocol):

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from gostream_worker.ffmpeg.probe import probe_source
-from gostream_worker.ladder import DEFAULT_PROFILE, PROFILES, Plan, make_plan
+from gostream_worker.plan.ladder import DEFAULT_PROFILE, PROFILES, Plan, make_plan
+from gostream_worker.probe.probe import probe_source
 
 from .media import below, circumstances, likeness, make_source, table
 from .others import Runs, bare_command, run_per_rung

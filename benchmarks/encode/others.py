@@ -10,9 +10,9 @@ from pathlib import Path
 
 from imageio_ffmpeg import get_ffmpeg_exe
 
-from gostream_worker.ffmpeg.argv import encode_arguments
-from gostream_worker.hls import AUDIO
-from gostream_worker.ladder import Plan
+from gostream_worker.encode.command import encode_arguments
+from gostream_worker.plan.ladder import Plan
+from gostream_worker.publish.playlists import AUDIO
 
 Command = Sequence[str]
 

@@ -11,13 +11,13 @@ from typing import Any
 import psutil
 
 from gostream.v1 import video_pb2
-from gostream_cli.client import Client, connect
-from gostream_cli.follow import follow
-from gostream_cli.transfer import SourceFile, put
-from gostream_devstack.home import Home
-from gostream_devstack.ports import Ports
-from gostream_devstack.stack import Options, Stack
-from gostream_devstack.state import State
+from gostream_client.client import Client, connect
+from gostream_client.upload import SourceFile, put
+from gostream_client.watch import follow
+from gostream_devstack.host.directories import Home
+from gostream_devstack.host.ports import Ports
+from gostream_devstack.host.state import State
+from gostream_devstack.instance.stack import Options, Stack
 
 _READY = video_pb2.Video.STATUS_READY
 

@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from gostream_worker.ffmpeg.probe import probe_source
-from gostream_worker.ladder import DEFAULT_PROFILE, Plan, make_plan
+from gostream_worker.plan.ladder import DEFAULT_PROFILE, Plan, make_plan
+from gostream_worker.probe.probe import probe_source
 
 from .media import circumstances, make_source, table
 from .others import Runs, bare_command

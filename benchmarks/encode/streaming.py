@@ -18,22 +18,22 @@ from uuid import UUID, uuid4
 
 from imageio_ffmpeg import get_ffmpeg_exe
 
-from gostream_devstack.home import Home
-from gostream_devstack.ports import Ports
-from gostream_devstack.seaweedfs import SeaweedFS
-from gostream_devstack.state import State
+from gostream_devstack.host.directories import Home
+from gostream_devstack.host.ports import Ports
+from gostream_devstack.host.state import State
+from gostream_devstack.servers.seaweedfs import SeaweedFS
 from gostream_shared.config import Config, load
 from gostream_shared.domain.video import source_key
-from gostream_shared.s3 import S3ObjectStore
-from gostream_shared.storage import ObjectStore, StoredObject
-from gostream_shared.testing.proxy import Proxy
-from gostream_worker.admission import SourceLimits
-from gostream_worker.ffmpeg.argv import encode_arguments
-from gostream_worker.ffmpeg.encoder import Encoder
-from gostream_worker.ffmpeg.probe import probe_source
-from gostream_worker.hls import AUDIO
-from gostream_worker.ladder import DEFAULT_PROFILE, make_plan
-from gostream_worker.source import open_source
+from gostream_shared.storage.port import ObjectStore, StoredObject
+from gostream_shared.storage.s3 import S3ObjectStore
+from gostream_worker.encode.command import encode_arguments
+from gostream_worker.encode.encoder import Encoder
+from gostream_worker.plan.ladder import DEFAULT_PROFILE, make_plan
+from gostream_worker.probe.limits import SourceLimits
+from gostream_worker.probe.probe import probe_source
+from gostream_worker.publish.playlists import AUDIO
+from gostream_worker.source.open_source import open_source
+from tests.support.tcp_proxy import Proxy
 
 from .media import REAL_FILM, circumstances, ffmpeg, table
 

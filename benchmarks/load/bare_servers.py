@@ -56,7 +56,7 @@ async def serve_grpc(port: int) -> None:
 
 def become_pyvoy(port: int, admin: int) -> None:
     """Envoy with one filter, pyvoy's; does not return."""
-    from gostream_api.door.embedding import envoy_program, pyvoy_module, variables
+    from gostream_api.fast_door.envoy_config import envoy_program, pyvoy_module, variables
 
     settings = {
         "app": "bare_servers:app",

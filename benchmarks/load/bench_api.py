@@ -26,11 +26,11 @@ from google.protobuf.message import Message
 
 from gostream.v1.video_service_pb2 import BatchGetVideosRequest, CreateVideoRequest, GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
-from gostream_devstack.door import Door
-from gostream_devstack.home import Home
-from gostream_devstack.ports import Ports
-from gostream_devstack.stack import Options, Stack
-from gostream_devstack.state import State
+from gostream_devstack.host.directories import Home
+from gostream_devstack.host.ports import Ports
+from gostream_devstack.host.state import State
+from gostream_devstack.instance.stack import Options, Stack
+from gostream_devstack.servers.fast_door import Door
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results/api.md"

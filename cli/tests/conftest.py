@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from gostream_cli.client import Client, connect
 from gostream_cli.output import Output
-
-from .fakes import Api, ApiServer, Store, serve_api, serve_store
+from gostream_client.client import Client, connect
+from tests.support.fake_server import Api, ApiServer, Store, serve_api, serve_store
 
 
 @pytest.fixture

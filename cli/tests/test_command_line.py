@@ -11,8 +11,9 @@ from pathlib import Path
 import grpc
 import pytest
 
+from tests.support.fake_server import VIDEO_ID, ApiServer, Refusal, Store, Video, processing, video
+
 from .conftest import Gostream
-from .fakes import VIDEO_ID, ApiServer, Refusal, Store, Video, processing, video
 
 
 async def test_an_upload_from_the_command_line(

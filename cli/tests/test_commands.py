@@ -5,14 +5,13 @@ from typing import Any
 import pytest
 
 from gostream.v1 import video_pb2, video_service_pb2
-from gostream_cli import commands
-from gostream_cli import upload as upload_command
-from gostream_cli.client import Client
-from gostream_cli.errors import CliError
+from gostream_cli import commands, upload_command
 from gostream_cli.output import Output
+from gostream_client.client import Client
+from gostream_client.errors import CliError
+from tests.support.fake_server import VIDEO_ID, ApiServer, Store, processing, video
 
 from .conftest import capture
-from .fakes import VIDEO_ID, ApiServer, Store, processing, video
 
 READY = video_pb2.Video.STATUS_READY
 FAILED = video_pb2.Video.STATUS_FAILED

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from gostream_cli.errors import UsageError
 from gostream_cli.title import MAX_TITLE, UNTITLED, derived_title
-from gostream_cli.transfer import SourceFile
+from gostream_client.errors import UsageError
+from gostream_client.upload import SourceFile
+from tests.support.fake_server import ApiServer
 
 from .conftest import Gostream
-from .fakes import ApiServer
 
 
 @pytest.mark.parametrize(

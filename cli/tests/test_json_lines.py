@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.fake_server import VIDEO_ID, ApiServer, Video, processing, video
+
 from .conftest import Gostream
-from .fakes import VIDEO_ID, ApiServer, Video, processing, video
 
 READY = video(Video.STATUS_READY, 3)
 

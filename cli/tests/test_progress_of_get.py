@@ -4,11 +4,11 @@ import grpc
 import pytest
 
 from gostream_cli import commands
-from gostream_cli.client import Client
 from gostream_cli.output import facts
+from gostream_client.client import Client
+from tests.support.fake_server import VIDEO_ID, ApiServer, Refusal, Video, processing, video
 
 from .conftest import capture
-from .fakes import VIDEO_ID, ApiServer, Refusal, Video, processing, video
 
 #: What GetVideo answers: it knows no stage.
 RUNNING = processing(0, stage="")

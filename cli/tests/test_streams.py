@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
+from tests.support.fake_server import VIDEO_ID, ApiServer, Video, video
+
 from .conftest import Ran, capture
-from .fakes import VIDEO_ID, ApiServer, Video, video
 
 URL = "http://localhost:8081/hls/" + "x" * 100
 

@@ -12,7 +12,7 @@ import imageio_ffmpeg
 import pytest
 from aiohttp import web
 
-from gostream_cli.decode import Decoded, run_decoder
+from gostream_cli.verify_decode import Decoded, run_decoder
 
 from .conftest import Gostream
 

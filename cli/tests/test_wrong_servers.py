@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from gostream.v1 import video_pb2
-from gostream_cli.client import connect
-from gostream_cli.errors import UnreachableError, UsageError
-from gostream_cli.target import dial_target
+from gostream_client.client import connect
+from gostream_client.errors import UnreachableError, UsageError
+from gostream_client.target import dial_target
+from tests.support.fake_server import VIDEO_ID, ApiServer, Store, never_answer
 
 from .conftest import Gostream
-from .fakes import VIDEO_ID, ApiServer, Store, never_answer
 
 
 async def test_a_server_of_http_1_is_called_so(store: Store) -> None:

@@ -15,11 +15,11 @@ from typing import Any
 import psutil
 import pytest
 
-from gostream_devstack import orphans
-from gostream_devstack.home import Home
-from gostream_devstack.ports import Ports
-from gostream_devstack.state import State
-from gostream_devstack.valkey import Valkey
+from gostream_devstack.host import orphans
+from gostream_devstack.host.directories import Home
+from gostream_devstack.host.ports import Ports
+from gostream_devstack.host.state import State
+from gostream_devstack.servers.valkey import Valkey
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("fake_services")]
 

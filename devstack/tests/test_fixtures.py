@@ -14,9 +14,9 @@ import redis.asyncio
 from botocore.exceptions import ClientError
 
 from gostream_devstack.fixtures import Bucket, RedisSettings
-from gostream_devstack.postgres import Postgres
-from gostream_devstack.seaweedfs import SeaweedFS
-from gostream_devstack.valkey import Valkey
+from gostream_devstack.servers.postgres import Postgres
+from gostream_devstack.servers.seaweedfs import SeaweedFS
+from gostream_devstack.servers.valkey import Valkey
 
 pytestmark = pytest.mark.stack
 

@@ -15,14 +15,15 @@ import psutil
 import pytest
 from rich.console import Console
 
-from gostream_devstack import logs, orphans
 from gostream_devstack.errors import StackError
-from gostream_devstack.home import Account, Home
-from gostream_devstack.nginx import substitute
-from gostream_devstack.ports import Ports, _claims
-from gostream_devstack.screen import Screen
-from gostream_devstack.server import Server
-from gostream_devstack.supervisor import FIRST_PAUSE, RESTARTS, Step, Watcher, run_steps
+from gostream_devstack.host import orphans
+from gostream_devstack.host.directories import Account, Home
+from gostream_devstack.host.ports import Ports, _claims
+from gostream_devstack.host.screen import Screen
+from gostream_devstack.instance import logs
+from gostream_devstack.servers.nginx import substitute
+from gostream_devstack.servers.server import Server
+from gostream_devstack.servers.supervisor import FIRST_PAUSE, RESTARTS, Step, Watcher, run_steps
 
 
 @pytest.fixture
@@ -53,13 +54,13 @@ def test_a_remembered_port_is_kept(taken: int) -> None:
 
 
 def test_a_port_that_another_process_has_chosen_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    choose = "from gostream_devstack.ports import Ports; print(Ports({}).pick('a'), flush=True); input()"
+    choose = "from gostream_devstack.host.ports import Ports; print(Ports({}).pick('a'), flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", choose], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
         assert other.stdout is not None
         theirs = int(other.stdout.readline())
-        monkeypatch.setattr("gostream_devstack.ports.random.sample", lambda *_: [theirs])
+        monkeypatch.setattr("gostream_devstack.host.ports.random.sample", lambda *_: [theirs])
         with pytest.raises(StackError, match="no free port"):
             Ports({}).pick("b")
         other.communicate("\n")
@@ -67,8 +68,8 @@ def test_a_port_that_another_process_has_chosen_is_not_given(monkeypatch: pytest
 
 
 def test_without_a_file_to_agree_in_a_port_is_given_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gostream_devstack.ports.os.open", Mock(side_effect=PermissionError))
-    monkeypatch.setattr("gostream_devstack.ports._claims", _claims.__wrapped__)
+    monkeypatch.setattr("gostream_devstack.host.ports.os.open", Mock(side_effect=PermissionError))
+    monkeypatch.setattr("gostream_devstack.host.ports._claims", _claims.__wrapped__)
     assert Ports({}).pick("a")
 
 
@@ -192,7 +193,7 @@ def test_a_program_that_does_not_exist_is_named(shell: Shell, monkeypatch: pytes
 
 def test_what_keeps_dying_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr("gostream_devstack.supervisor.time.monotonic", lambda: now)
+    monkeypatch.setattr("gostream_devstack.servers.supervisor.time.monotonic", lambda: now)
     said: list[str] = []
     dead = _Dead()
     watcher = Watcher({"api-1": dead}, lambda name, event: said.append(event))

@@ -10,10 +10,10 @@ import pytest
 
 from gostream_devstack.app import STATE_DIR
 from gostream_devstack.errors import PortLostError, StackError
-from gostream_devstack.home import REPOSITORY, Home
-from gostream_devstack.ports import HOST, Ports
-from gostream_devstack.server import Server
-from gostream_devstack.up import start_somewhere
+from gostream_devstack.host.directories import REPOSITORY, Home
+from gostream_devstack.host.ports import HOST, Ports
+from gostream_devstack.instance.up import start_somewhere
+from gostream_devstack.servers.server import Server
 
 
 class Web(Server):

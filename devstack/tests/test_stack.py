@@ -11,10 +11,10 @@ import asyncpg
 import psutil
 import pytest
 
-from gostream_devstack import orphans
 from gostream_devstack.errors import StackError
-from gostream_devstack.service import is_serving
-from gostream_devstack.stack import Stack, own_servers
+from gostream_devstack.host import orphans
+from gostream_devstack.instance.stack import Stack, own_servers
+from gostream_devstack.servers.service import is_serving
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("fake_services")]
 

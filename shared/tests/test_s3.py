@@ -14,11 +14,11 @@ import aiohttp
 import pytest
 
 from gostream_devstack.fixtures import Bucket
-from gostream_devstack.seaweedfs import SeaweedFS
+from gostream_devstack.servers.seaweedfs import SeaweedFS
 from gostream_shared.config import Config, load
 from gostream_shared.domain.errors import BackendUnavailableError
-from gostream_shared.s3 import S3ObjectStore
-from gostream_shared.storage import ObjectNotFoundError, ObjectReplacedError, PresignedUpload
+from gostream_shared.storage.port import ObjectNotFoundError, ObjectReplacedError, PresignedUpload
+from gostream_shared.storage.s3 import S3ObjectStore
 
 
 def config_of(server: SeaweedFS, **changes: str) -> Config:

@@ -9,11 +9,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from gostream_devstack.seaweedfs import SeaweedFS
+from gostream_devstack.servers.seaweedfs import SeaweedFS
 from gostream_shared.domain.errors import BackendUnavailableError
-from gostream_shared.s3 import S3ObjectStore
-from gostream_shared.store_check import check
-from gostream_shared.store_facts import StoreUnfitError, require_fence
+from gostream_shared.storage.check import check
+from gostream_shared.storage.facts import StoreUnfitError, require_fence
+from gostream_shared.storage.s3 import S3ObjectStore
 
 from .test_s3 import config_of
 

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from gostream_devstack.postgres import Postgres
+from gostream_devstack.servers.postgres import Postgres
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.errors import (
     AlreadyProcessingError,
@@ -21,7 +21,7 @@ from gostream_shared.domain.errors import (
     VideoNotFoundError,
 )
 from gostream_shared.domain.jobs import TranscodeJob
-from gostream_shared.domain.repository import NewVideo, Position, VideoFilter
+from gostream_shared.domain.repositories import NewVideo, Position, VideoFilter
 from gostream_shared.domain.video import (
     PREDECESSORS,
     Encode,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gostream_api.audit.app import AuditConfig
 from gostream_api.config import ApiConfig, DoorConfig
+from gostream_audit.app import AuditConfig
 from gostream_shared.config import Config, rows
 from gostream_shared.config_names import KNOWN
 from gostream_worker.config import WorkerConfig

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gostream_api.audit.app import AuditConfig
 from gostream_api.config import ApiConfig, DoorConfig
+from gostream_audit.app import AuditConfig
 from gostream_shared.config import Config, ConfigError, bounds, load
 from gostream_worker.config import WorkerConfig
 

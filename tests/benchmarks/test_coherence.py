@@ -10,7 +10,7 @@ from benchmarks.coherence.tally import LATE, SOON, Tally
 from benchmarks.coherence.truth import MAX_VERSIONS, Event, Truth
 from benchmarks.servers import Servers
 from gostream_devstack.fixtures import RedisSettings
-from gostream_devstack.valkey import Valkey
+from gostream_devstack.servers.valkey import Valkey
 
 SHORT = Options(
     seconds=2.5, replicas=2, readers=16, keys=6, writers=1, rate=120, pause=0.004, load_delay=0.03

@@ -14,9 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gostream.v1.video_service_pb2 import CreateVideoRequest, GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
-from gostream_devstack.door import Door
-from gostream_devstack.stack import Stack
-from gostream_shared.cache.open import Cache, open_cache
+from gostream_devstack.instance.stack import Stack
+from gostream_devstack.servers.fast_door import Door
+from gostream_shared.cache.compose import Cache, open_cache
 from gostream_shared.cache.protocol import CacheUnavailableError, Lease
 from gostream_shared.config import Config, load
 from gostream_shared.db.database import PostgresDatabase

@@ -22,11 +22,11 @@ import pytest
 from gostream.v1.video_pb2 import Video
 from gostream.v1.video_service_pb2 import BatchGetVideosRequest, CreateVideoRequest, GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
-from gostream_devstack.door import Door
-from gostream_devstack.envoy import Envoy
-from gostream_devstack.home import Home
-from gostream_devstack.ports import Ports
-from gostream_devstack.stack import Stack
+from gostream_devstack.host.directories import Home
+from gostream_devstack.host.ports import Ports
+from gostream_devstack.instance.stack import Stack
+from gostream_devstack.servers.envoy import Envoy
+from gostream_devstack.servers.fast_door import Door
 from tests.contract.raw_grpc import Reply, Request, call, frame
 
 pytestmark = pytest.mark.stack

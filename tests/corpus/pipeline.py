@@ -22,7 +22,7 @@ from uuid import UUID, uuid4
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream_shared.domain.jobs import Job
-from gostream_shared.domain.repository import Database
+from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import (
     Encode,
     Progress,
@@ -32,13 +32,13 @@ from gostream_shared.domain.video import (
     hls_prefix,
     source_key,
 )
-from gostream_shared.storage import ObjectNotFoundError, ObjectStore, StoredObject
-from gostream_worker.admission import SourceLimits
+from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore, StoredObject
+from gostream_worker.encode.encoder import Encoder, Patience
 from gostream_worker.failures import FailureClass, ProcessingFailedError
-from gostream_worker.ffmpeg.encoder import Encoder, Patience
-from gostream_worker.testing import QUICK_PROFILES
+from gostream_worker.probe.limits import SourceLimits
+from gostream_worker.source.work_directory import WorkDirectory
 from gostream_worker.transcode_service import Outside, Settings, TranscodeService
-from gostream_worker.workdir import WorkDirectory
+from tests.support.profiles import QUICK_PROFILES
 
 READY = "READY"
 #: Seconds in which anything in the corpus is done with, on a machine that does a lot else.

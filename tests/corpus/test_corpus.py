@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from gostream_shared.conformance.check import check
-from gostream_shared.conformance.rules.rule import Severity
-from gostream_shared.conformance.sources import DirectorySource
+from gostream_conformance.check import check
+from gostream_conformance.rules.rule import Severity
+from gostream_conformance.tree.sources import DirectorySource
 from gostream_worker.failures import Code
 
 from . import timing, unusual

@@ -5,11 +5,11 @@ from contextlib import ExitStack
 
 import pytest
 
-from gostream_devstack.envoy import Envoy
-from gostream_devstack.home import Home
-from gostream_devstack.nginx import Nginx
-from gostream_devstack.nginx import Origin as Address
-from gostream_devstack.ports import Ports
+from gostream_devstack.host.directories import Home
+from gostream_devstack.host.ports import Ports
+from gostream_devstack.servers.envoy import Envoy
+from gostream_devstack.servers.nginx import Nginx
+from gostream_devstack.servers.nginx import Origin as Address
 from tests.deploy.edge import MASTER, PLAYLIST, SECRET, SEGMENT
 from tests.deploy.origin import Origin, serving
 from tests.deploy.replica import Replica

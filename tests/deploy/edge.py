@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gostream_devstack.nginx import Nginx
+from gostream_devstack.servers.nginx import Nginx
 
 SECRET = "Only.The+Worker"
 MASTER = "/hls/v-1/master.m3u8"

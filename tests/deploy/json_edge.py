@@ -4,7 +4,7 @@ import http.client
 import json
 from typing import Any
 
-from gostream_devstack.envoy import Envoy
+from gostream_devstack.servers.envoy import Envoy
 
 
 def ask(

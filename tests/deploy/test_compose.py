@@ -14,11 +14,11 @@ import pytest
 import yaml
 
 from gostream_api.config import DoorConfig
-from gostream_devstack.envoy import allow_origins
 from gostream_devstack.errors import StackError
-from gostream_devstack.nginx import substitute
-from gostream_devstack.stack import USUAL_PORTS
-from gostream_devstack.wheels import package, program, script
+from gostream_devstack.host.wheels import package, program, script
+from gostream_devstack.instance.stack import USUAL_PORTS
+from gostream_devstack.servers.envoy import allow_origins
+from gostream_devstack.servers.nginx import substitute
 from gostream_shared.config import Config, load
 from tests.deploy.replica import Replica
 
@@ -321,7 +321,7 @@ def test_the_door_takes_envoys_place_with_the_apis_configuration() -> None:
     _run(script("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", file)
     [(name, door)] = _resolve(yaml.safe_load(file.read_text()))["services"].items()
     mounted = dict(each.split(":")[1::-1] for each in [*SERVICES[name]["volumes"], *door["volumes"]])
-    program = importlib.import_module("gostream_api.door.run")
+    program = importlib.import_module("gostream_api.fast_door.run")
 
     assert load(DoorConfig, door["environment"])
     assert door["environment"].items() - SERVICES["api"]["environment"].items() == {("METRICS_PORT", "9103")}

@@ -11,8 +11,8 @@ import aioboto3
 import pytest
 
 from gostream_devstack.fixtures import Bucket
-from gostream_devstack.nginx import Nginx
-from gostream_devstack.seaweedfs import SeaweedFS
+from gostream_devstack.servers.nginx import Nginx
+from gostream_devstack.servers.seaweedfs import SeaweedFS
 from tests.deploy.edge import IMMUTABLE, MASTER, PLAYLIST, SECRET, SEGMENT, ForOthers, ask
 from tests.deploy.origin import Origin
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from gostream_devstack.nginx import Nginx
+from gostream_devstack.servers.nginx import Nginx
 from tests.deploy.edge import MASTER, PLAYLIST, SEGMENT, ask, varied
 from tests.deploy.origin import Origin
 

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from gostream_devstack.home import Home
-from gostream_devstack.nginx import Nginx
-from gostream_devstack.nginx import Origin as Address
-from gostream_devstack.ports import Ports
+from gostream_devstack.host.directories import Home
+from gostream_devstack.host.ports import Ports
+from gostream_devstack.servers.nginx import Nginx
+from gostream_devstack.servers.nginx import Origin as Address
 from tests.deploy.edge import MASTER, PLAYLIST, SECRET, SEGMENT, ask, varied
 from tests.deploy.origin import Origin, serving
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gostream_devstack.nginx import Nginx
+from gostream_devstack.servers.nginx import Nginx
 from tests.deploy.edge import IMMUTABLE, MASTER, PLAYLIST, SECRET, SEGMENT, ShortLived, ask
 from tests.deploy.origin import Origin, serving
 

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from gostream.v1 import video_pb2, video_service_pb2, video_service_pb2_grpc
-from gostream_devstack.envoy import Envoy
+from gostream_devstack.servers.envoy import Envoy
 from tests.deploy.json_edge import ask
 from tests.deploy.replica import Replica
 

@@ -15,7 +15,7 @@ from google.protobuf.descriptor import MethodDescriptor
 
 from gostream.v1 import video_service_pb2
 from gostream.v1.video_pb2 import Video
-from gostream_devstack.envoy import Envoy
+from gostream_devstack.servers.envoy import Envoy
 from tests.deploy.json_edge import ask
 from tests.deploy.replica import Replica
 

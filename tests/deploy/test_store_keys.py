@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from gostream_devstack.fixtures import Bucket
-from gostream_devstack.seaweedfs import SeaweedFS
+from gostream_devstack.servers.seaweedfs import SeaweedFS
 from gostream_shared.config import Config, load
 from gostream_shared.domain.errors import BackendUnavailableError
-from gostream_shared.s3 import S3ObjectStore
-from gostream_shared.storage import ObjectNotFoundError
+from gostream_shared.storage.port import ObjectNotFoundError
+from gostream_shared.storage.s3 import S3ObjectStore
 
 pytestmark = pytest.mark.stack
 

@@ -11,10 +11,10 @@ import pytest
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream.v1 import video_pb2
-from gostream_cli.client import Client, connect
-from gostream_cli.follow import follow
-from gostream_cli.transfer import SourceFile, put
-from gostream_devstack.stack import Stack
+from gostream_client.client import Client, connect
+from gostream_client.upload import SourceFile, put
+from gostream_client.watch import follow
+from gostream_devstack.instance.stack import Stack
 
 Upload = Callable[[Path], Awaitable[video_pb2.Video]]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gostream_devstack.stack import Stack
-from gostream_devstack.wheels import script
+from gostream_devstack.host.wheels import script
+from gostream_devstack.instance.stack import Stack
 from tests.e2e.conftest import Upload
 
 pytestmark = pytest.mark.stack

@@ -16,9 +16,9 @@ import pytest
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream.v1 import video_pb2
-from gostream_cli.client import Client, connect
-from gostream_cli.errors import CliError
-from gostream_devstack.stack import Stack
+from gostream_client.client import Client, connect
+from gostream_client.errors import CliError
+from gostream_devstack.instance.stack import Stack
 from tests.e2e.conftest import Upload
 
 pytestmark = pytest.mark.stack

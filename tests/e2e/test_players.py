@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from gostream.v1 import video_pb2
-from gostream_cli.client import Client
-from gostream_cli.follow import follow
+from gostream_client.client import Client
+from gostream_client.watch import follow
 from tests.e2e import films, players
 from tests.e2e.conftest import Upload
 

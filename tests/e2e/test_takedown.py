@@ -9,10 +9,10 @@ from time import monotonic
 import pytest
 from imageio_ffmpeg import get_ffmpeg_exe
 
-from gostream_cli.client import Client
-from gostream_devstack.stack import Stack
+from gostream_client.client import Client
+from gostream_devstack.instance.stack import Stack
 from gostream_shared.config import Config, load
-from gostream_shared.s3 import S3ObjectStore
+from gostream_shared.storage.s3 import S3ObjectStore
 from tests.e2e.conftest import Upload
 
 pytestmark = pytest.mark.stack

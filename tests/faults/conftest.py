@@ -10,11 +10,11 @@ import pytest
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream_devstack.fixtures import RedisSettings
-from gostream_devstack.ports import HOST
-from gostream_devstack.seaweedfs import SeaweedFS
+from gostream_devstack.host.ports import HOST
+from gostream_devstack.servers.seaweedfs import SeaweedFS
 from gostream_shared.config import Config, load
 from gostream_shared.db.database import PostgresDatabase
-from gostream_shared.s3 import S3ObjectStore
+from gostream_shared.storage.s3 import S3ObjectStore
 from tests.faults.replicas import Fleet
 from tests.faults.studio import Start, Studio, WorkerProcess
 

@@ -18,14 +18,14 @@ import grpc
 from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
-from gostream_cli.client import Client, Reply
-from gostream_devstack.ports import HOST, Ports
-from gostream_shared.cache.open import open_cache
-from gostream_shared.cache.redis_cache import change_channel, video_key
+from gostream_client.client import Client, Reply
+from gostream_devstack.host.ports import HOST, Ports
+from gostream_shared.cache.compose import open_cache
+from gostream_shared.cache.entries.redis_cache import change_channel, video_key
 from gostream_shared.config import Config, load
 from gostream_shared.db.database import PostgresDatabase
-from gostream_shared.testing.proxy import Proxy
-from gostream_shared.testing.waiting import eventually
+from tests.support.tcp_proxy import Proxy
+from tests.support.waiting import eventually
 
 #: Generous: the tests share their machine.
 PATIENCE = 60.0

@@ -12,13 +12,13 @@ from uuid import UUID, uuid4
 import asyncpg
 import psutil
 
-from gostream_shared.conformance.check import check
-from gostream_shared.conformance.sources import DirectorySource
+from gostream_conformance.check import check
+from gostream_conformance.tree.sources import DirectorySource
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.jobs import TranscodeJob
-from gostream_shared.domain.repository import NewVideo
+from gostream_shared.domain.repositories import NewVideo
 from gostream_shared.domain.video import Video, hls_prefix, source_key
-from gostream_shared.s3 import S3ObjectStore
+from gostream_shared.storage.s3 import S3ObjectStore
 
 LEASE = "3s"
 Start = Callable[..., "WorkerProcess"]

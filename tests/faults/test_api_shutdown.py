@@ -16,7 +16,7 @@ import pytest
 
 from gostream.v1.video_service_pb2 import CreateVideoRequest, DeleteVideoRequest, GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
-from gostream_devstack.ports import HOST, Ports
+from gostream_devstack.host.ports import HOST, Ports
 from gostream_shared.db.database import PostgresDatabase
 
 pytestmark = pytest.mark.faults

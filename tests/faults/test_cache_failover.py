@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from gostream_api.cached_video_service import CachedVideoService
-from gostream_api.reads import Layer
-from gostream_shared.cache.open import Cache, open_cache
-from gostream_shared.cache.redis_cache import video_key
+from gostream_api.reads.cached_video_service import CachedVideoService
+from gostream_api.reads.ports import Layer
+from gostream_shared.cache.compose import Cache, open_cache
+from gostream_shared.cache.entries.redis_cache import video_key
 from gostream_shared.config import Config, load
 from gostream_shared.db.database import PostgresDatabase
-from gostream_shared.testing.cache import FakeOutbox
-from gostream_shared.testing.proxy import Proxy
-from gostream_shared.testing.videos import FakeVideos, make_video
-from gostream_shared.testing.waiting import eventually
+from tests.support.cache_fakes import FakeOutbox
+from tests.support.tcp_proxy import Proxy
+from tests.support.videos import FakeVideos, make_video
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
 

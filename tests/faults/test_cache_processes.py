@@ -15,17 +15,17 @@ import pytest
 
 from gostream.v1.video_service_pb2 import GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
-from gostream_cli.errors import CliError
-from gostream_shared.cache.redis_cache import video_key
-from gostream_shared.testing.waiting import eventually
+from gostream_client.errors import CliError
+from gostream_shared.cache.entries.redis_cache import video_key
 from tests.faults.replicas import PATIENCE, Fleet, Replica
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(300)]
 
 WRITER = """
 import asyncio, os, signal, sys
 from uuid import UUID
-from gostream_shared.cache.open import open_cache
+from gostream_shared.cache.compose import open_cache
 from gostream_shared.config import Config, load
 from gostream_shared.db.database import PostgresDatabase
 

@@ -9,8 +9,8 @@ import pytest
 
 from gostream.v1.video_service_pb2 import CreateVideoRequest, GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
-from gostream_devstack.door import Door
-from gostream_devstack.stack import Stack
+from gostream_devstack.instance.stack import Stack
+from gostream_devstack.servers.fast_door import Door
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
 

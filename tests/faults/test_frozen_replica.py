@@ -6,9 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from gostream_cli.client import Client, connect
-from gostream_cli.errors import UnreachableError
-from gostream_shared.testing.waiting import eventually
+from gostream_client.client import Client, connect
+from gostream_client.errors import UnreachableError
+from tests.support.waiting import eventually
 
 from .replicas import PATIENCE, Fleet, Replica
 

@@ -16,7 +16,7 @@ import pytest
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream_shared.domain.video import VideoStatus, hls_prefix, master_key
-from gostream_shared.storage import ObjectNotFoundError
+from gostream_shared.storage.port import ObjectNotFoundError
 from tests.faults.studio import Start, Studio, WorkerProcess, assert_whole, collect, until
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]

@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from gostream_cli.client import Client, connect
-from gostream_devstack.stack import Stack
+from gostream_client.client import Client, connect
+from gostream_devstack.instance.stack import Stack
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
 NEW_VIDEO = "INSERT INTO videos (id, user_id, title, content_type) VALUES ($1, 'faults', $2, 'video/mp4')"

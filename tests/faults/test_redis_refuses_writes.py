@@ -9,11 +9,11 @@ from uuid import UUID
 
 import pytest
 
-from gostream_cli.errors import CliError
-from gostream_devstack.ports import HOST
-from gostream_shared.cache.liveness import MAX_SILENCE
-from gostream_shared.testing.waiting import eventually
+from gostream_client.errors import CliError
+from gostream_devstack.host.ports import HOST
+from gostream_shared.cache.bus.liveness import MAX_SILENCE
 from tests.faults.replicas import PATIENCE, Fleet, Replica
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(300)]
 

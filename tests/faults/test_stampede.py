@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gostream_cli.client import Client, connect
-from gostream_devstack.stack import Stack
+from gostream_client.client import Client, connect
+from gostream_devstack.instance.stack import Stack
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
 CALLERS = 1000

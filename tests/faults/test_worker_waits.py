@@ -12,7 +12,7 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from imageio_ffmpeg import get_ffmpeg_exe
 
-from gostream_devstack.ports import HOST, Ports
+from gostream_devstack.host.ports import HOST, Ports
 from gostream_shared.db.migrate import migrations
 from gostream_shared.domain.video import VideoStatus
 from tests.faults.studio import Start, Studio, until

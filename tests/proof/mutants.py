@@ -8,17 +8,17 @@ from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
-from gostream_api.cached_video_service import CachedVideoService
-from gostream_api.local_cache import LocalCache, LocalEntry, Ticket
-from gostream_api.read_through import Found, ReadThrough
-from gostream_api.singleflight import SingleFlight
-from gostream_shared.cache.bus import Bus
-from gostream_shared.cache.liveness import Liveness, Loss
-from gostream_shared.cache.messages import Change, Heartbeat
-from gostream_shared.cache.namespace import Namespace
+from gostream_api.reads.cached_video_service import CachedVideoService
+from gostream_api.reads.local_cache import LocalCache, LocalEntry, Ticket
+from gostream_api.reads.read_through import Found, ReadThrough
+from gostream_api.reads.singleflight import SingleFlight
+from gostream_shared.cache.bus.bus import Bus
+from gostream_shared.cache.bus.liveness import Liveness, Loss
+from gostream_shared.cache.bus.messages import Change, Heartbeat
+from gostream_shared.cache.entries.epoch import Namespace
+from gostream_shared.cache.outbox.unannounced import Unannounced
 from gostream_shared.cache.protocol import CacheUnavailableError, Subscribed
-from gostream_shared.cache.unannounced import Unannounced
-from gostream_shared.testing.model import ModelRedis
+from tests.support.script_model import ModelRedis
 
 Patch = tuple[type | object, str, object]
 

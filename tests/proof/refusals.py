@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from gostream_shared.testing.model import Refusal
+from tests.support.script_model import Refusal
 
 #: Every write of this class is refused, by what it needs: see `Refusal`.
 CLASSES = tuple(Refusal)

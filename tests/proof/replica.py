@@ -7,15 +7,15 @@ from math import inf
 from typing import Any
 from uuid import UUID
 
-from gostream_api.cached_video_service import CachedVideoService
-from gostream_api.local_cache import LocalCache, LocalTimes
-from gostream_api.read_through import ReadThrough
-from gostream_api.reads import Layer
-from gostream_shared.cache.announcer import RedisChangeAnnouncer
-from gostream_shared.cache.bus import Bus
-from gostream_shared.cache.namespace import Namespace, NamespaceKeeper
-from gostream_shared.cache.relay import OutboxRelay
-from gostream_shared.cache.unannounced import Unannounced
+from gostream_api.reads.cached_video_service import CachedVideoService
+from gostream_api.reads.local_cache import LocalCache, LocalTimes
+from gostream_api.reads.ports import Layer
+from gostream_api.reads.read_through import ReadThrough
+from gostream_shared.cache.bus.bus import Bus
+from gostream_shared.cache.entries.epoch import Namespace, NamespaceKeeper
+from gostream_shared.cache.outbox.announcer import RedisChangeAnnouncer
+from gostream_shared.cache.outbox.relay import OutboxRelay
+from gostream_shared.cache.outbox.unannounced import Unannounced
 from gostream_shared.domain.errors import (
     BackendUnavailableError,
     VersionNotReachedError,

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from math import inf
 from uuid import UUID
 
-from gostream_api.reads import Layer
+from gostream_api.reads.ports import Layer
+from gostream_shared.cache.entries.redis_cache import CacheTimes
 from gostream_shared.cache.protocol import Subscribed
-from gostream_shared.cache.redis_cache import CacheTimes
-from gostream_shared.testing.model import Refusal, RefusedError
 from tests.proof.checker import BOUND, Violation
 from tests.proof.loop import SeededLoop
 from tests.proof.operations import Operations, ended
 from tests.proof.refusals import Refusing, choose
 from tests.proof.replica import Replica
 from tests.proof.world import KEYS, World
+from tests.support.script_model import Refusal, RefusedError
 
 OPERATIONS = 200
 _FAULTS = (

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, rule, run_state_machine_as_test
 
 from gostream_shared.cache.breaker import Breaker
-from gostream_shared.cache.namespace import Namespace
+from gostream_shared.cache.entries.epoch import Namespace
+from gostream_shared.cache.entries.redis_cache import SEQUENCE_KEY, CacheTimes, RedisVideoCache, video_key
 from gostream_shared.cache.protocol import CacheUnavailableError, Entry, Fill, Hit, Lease, Lookup
-from gostream_shared.cache.redis_cache import SEQUENCE_KEY, CacheTimes, RedisVideoCache, video_key
-from gostream_shared.cache.redis_link import RedisLink, redis_client
+from gostream_shared.cache.redis_connection import RedisLink, redis_client
 from gostream_shared.config import Config, load
-from gostream_shared.testing.model import ModelRedis
-from gostream_shared.testing.videos import make_video
+from tests.support.script_model import ModelRedis
+from tests.support.videos import make_video
 
 KEYS = [UUID(int=1), UUID(int=2)]
 TIMES = CacheTimes(ttl=3600, negative_ttl=3600, lease=3600, tombstone=3600, jitter=0)

@@ -13,19 +13,19 @@ from uuid import UUID
 
 import pytest
 
-from gostream_api.cached_video_service import CachedVideoService
-from gostream_api.local_cache import LocalCache
-from gostream_api.read_through import Found, ReadThrough
-from gostream_api.reads import Layer
-from gostream_api.singleflight import SingleFlight
-from gostream_shared.cache.announcer import RedisChangeAnnouncer
+from gostream_api.reads.cached_video_service import CachedVideoService
+from gostream_api.reads.local_cache import LocalCache
+from gostream_api.reads.ports import Layer
+from gostream_api.reads.read_through import Found, ReadThrough
+from gostream_api.reads.singleflight import SingleFlight
+from gostream_shared.cache.entries.redis_cache import CacheTimes
+from gostream_shared.cache.outbox.announcer import RedisChangeAnnouncer
+from gostream_shared.cache.outbox.unannounced import Unannounced
 from gostream_shared.cache.protocol import CacheUnavailableError, Entry, Hit, Lease
-from gostream_shared.cache.redis_cache import CacheTimes
-from gostream_shared.cache.unannounced import Unannounced
 from gostream_shared.domain.video import Video
-from gostream_shared.testing.model import ModelRedis
-from gostream_shared.testing.videos import make_video
 from tests.proof.mutants import Patch, floor_as_known, reset_without_forget, run_whenever
+from tests.support.script_model import ModelRedis
+from tests.support.videos import make_video
 
 ID = UUID(int=1)
 

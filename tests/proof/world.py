@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from uuid import UUID
 
-from gostream_shared.cache.namespace import Namespace
+from gostream_shared.cache.entries.epoch import Namespace
+from gostream_shared.cache.entries.redis_cache import CacheTimes
 from gostream_shared.cache.protocol import (
     Beat,
     CacheUnavailableError,
@@ -22,16 +23,15 @@ from gostream_shared.cache.protocol import (
     Lookup,
     Subscribed,
 )
-from gostream_shared.cache.redis_cache import CacheTimes
 from gostream_shared.domain.errors import BackendUnavailableError, VideoNotFoundError
 from gostream_shared.domain.video import Video
-from gostream_shared.testing.cache import FakeEpochs
-from gostream_shared.testing.model import ModelRedis, RefusedError
-from gostream_shared.testing.videos import make_video
 from tests.proof.checker import Checker
 from tests.proof.feed import Feed
 from tests.proof.loop import SeededLoop
 from tests.proof.refusals import Refusing
+from tests.support.cache_fakes import FakeEpochs
+from tests.support.script_model import ModelRedis, RefusedError
+from tests.support.videos import make_video
 
 KEYS = tuple(UUID(int=number) for number in (1, 2, 4097))  # 1 and 4097 share a stripe of L1
 _TEMPLATE = make_video(KEYS[0])
@@ -191,7 +191,7 @@ class SimDatabase:
         return latest if len(latest) <= min(limit, self._world.most) else None
 
     async def wait(self, timeout: float) -> None:
-        """As a bell: see gostream_shared.cache.bell."""
+        """As a bell: see gostream_shared.cache.outbox.notify."""
         try:
             async with asyncio.timeout(timeout):
                 await self.rung.wait()

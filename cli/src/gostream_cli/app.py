@@ -14,8 +14,8 @@ import typer
 from gostream.v1 import video_pb2
 from gostream_cli import commands
 from gostream_cli.output import Output
-from gostream_cli.run import call, ending, run, within
-from gostream_shared.domain import profiles
+from gostream_cli.runner import call, ending, run, within
+from gostream_client import profiles
 
 app = typer.Typer(
     name="gostream",
@@ -128,7 +128,9 @@ def upload_file(
     """Upload a video file and start its processing."""
     if watch and not process:
         raise typer.BadParameter("--watch and --no-process exclude each other")
-    from gostream_cli.upload import upload  # aiohttp is a third of the start-up, and only this command's
+    from gostream_cli.upload_command import (
+        upload,  # aiohttp is a third of the start-up, and only this command's
+    )
 
     out = Output(as_json=json)
     call(

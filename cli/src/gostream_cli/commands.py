@@ -8,11 +8,11 @@ import grpc
 import typer
 
 from gostream.v1 import video_pb2
-from gostream_cli.client import Client
-from gostream_cli.errors import CliError, UsageError
-from gostream_cli.follow import follow
 from gostream_cli.output import Output, status_name
 from gostream_cli.progress import processing_progress
+from gostream_client.client import Client
+from gostream_client.errors import CliError, UsageError
+from gostream_client.watch import follow
 
 #: How long `get` waits for a progress that it can do without.
 PROGRESS_SECONDS = 2.0

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gostream.v1 import video_pb2
-from gostream_cli.errors import CliError
+from gostream_client.errors import CliError
 
 _UNBOUNDED = 10_000
 _STATUS_STYLES = {"READY": "green", "FAILED": "red", "PROCESSING": "yellow", "CANCELLED": "dim"}
@@ -101,11 +101,6 @@ class Output:
 def _stderr() -> TextIO:
     """A closed one swallows what is said; rich would say it on stdout."""
     return sys.stderr or Path(os.devnull).open("w")
-
-
-def printable(text: str) -> str:
-    """Foreign text; characters that steer a terminal or cannot be printed become escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def status_name(video: video_pb2.Video) -> str:

@@ -10,15 +10,16 @@ import aiohttp
 from rich.text import Text
 from yarl import URL
 
-from gostream_cli.decode import decode
-from gostream_cli.errors import CliError, UnreachableError, UsageError
-from gostream_cli.output import Output, printable
-from gostream_shared.conformance.errors import UnreadableError
-from gostream_shared.conformance.load import Limits, load
-from gostream_shared.conformance.report import Outcome, Report, judge
-from gostream_shared.conformance.rules import ALL
-from gostream_shared.conformance.rules.rule import Severity
-from gostream_shared.conformance.sources import DirectorySource, HttpSource, Resource, Source, joined
+from gostream_cli.output import Output
+from gostream_cli.verify_decode import decode
+from gostream_client.errors import CliError, UnreachableError, UsageError
+from gostream_client.text import printable
+from gostream_conformance.errors import UnreadableError
+from gostream_conformance.report import Outcome, Report, judge
+from gostream_conformance.rules import ALL
+from gostream_conformance.rules.rule import Severity
+from gostream_conformance.tree.loader import Limits, load
+from gostream_conformance.tree.sources import DirectorySource, HttpSource, Resource, Source, joined
 
 MASTER = "master.m3u8"
 _CHUNK = 1 << 16

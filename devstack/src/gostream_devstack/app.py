@@ -12,13 +12,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gostream_devstack import logs as log_files
-from gostream_devstack import running
-from gostream_devstack import up as supervising
 from gostream_devstack.errors import StackError
-from gostream_devstack.home import REPOSITORY
-from gostream_devstack.screen import Screen
-from gostream_devstack.stack import OWN, Options, own_servers
+from gostream_devstack.host.directories import REPOSITORY
+from gostream_devstack.host.screen import Screen
+from gostream_devstack.instance import logs as log_files
+from gostream_devstack.instance import run_file
+from gostream_devstack.instance import up as supervising
+from gostream_devstack.instance.stack import OWN, Options, own_servers
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -71,7 +71,7 @@ def down(
 @cli.command()
 def status(as_json: Annotated[bool, typer.Option("--json")] = False, state_dir: StateDir = STATE_DIR) -> None:
     """Show what runs. Exit code 1 when nothing does."""
-    found = running.require(state_dir)
+    found = run_file.require(state_dir)
     if as_json:
         processes = [{**asdict(each), "alive": each.alive} for each in found.processes]
         _print(json.dumps({"supervisor": found.supervisor, "processes": processes}, indent=2))
@@ -100,7 +100,7 @@ def env(
     state_dir: StateDir = STATE_DIR,
 ) -> None:
     """Print what clients need, as KEY=VALUE lines."""
-    variables = running.require(state_dir).env
+    variables = run_file.require(state_dir).env
     if as_json:
         _print(json.dumps(variables, indent=2))
         return
@@ -116,7 +116,7 @@ def demo(
     state_dir: StateDir = STATE_DIR / "demo",
 ) -> None:
     """Show one video from file to stream, on servers of the demonstration's own, and stop."""
-    from gostream_devstack.demo_run import run_demo
+    from gostream_devstack.demo.run import run_demo
 
     run_demo(state_dir, video)
 

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from gostream_devstack.home import Home
-    from gostream_devstack.ports import Ports
-    from gostream_devstack.postgres import Postgres
-    from gostream_devstack.seaweedfs import SeaweedFS
-    from gostream_devstack.stack import Stack
-    from gostream_devstack.state import State
-    from gostream_devstack.valkey import Valkey
+    from gostream_devstack.host.directories import Home
+    from gostream_devstack.host.ports import Ports
+    from gostream_devstack.host.state import State
+    from gostream_devstack.instance.stack import Stack
+    from gostream_devstack.servers.postgres import Postgres
+    from gostream_devstack.servers.seaweedfs import SeaweedFS
+    from gostream_devstack.servers.valkey import Valkey
 
 TEMPLATE = "gostream_template"
 
@@ -50,7 +50,7 @@ class Bucket:
 
 @pytest.fixture(scope="session")
 def _server_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    from gostream_devstack.home import Home
+    from gostream_devstack.host.directories import Home
 
     home = Home.at(tmp_path_factory.mktemp("servers"))
     yield home
@@ -59,14 +59,14 @@ def _server_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 
 @pytest.fixture(scope="session")
 def _server_ports() -> Ports:
-    from gostream_devstack.ports import Ports
+    from gostream_devstack.host.ports import Ports
 
     return Ports({})
 
 
 @pytest.fixture(scope="session")
 def _server_state() -> State:
-    from gostream_devstack.state import State
+    from gostream_devstack.host.state import State
 
     return State()
 
@@ -77,7 +77,7 @@ def postgres_server(_server_home: Home, _server_ports: Ports, _server_state: Sta
 
     Shared by the session. Tests that stop or kill it need not start it again: `database_url` does.
     """
-    from gostream_devstack.postgres import Postgres
+    from gostream_devstack.servers.postgres import Postgres
 
     password = _server_state.secrets["postgres_password"]
     server = Postgres(_server_home, _server_ports.pick("postgres"), password, durable=False)
@@ -88,7 +88,7 @@ def postgres_server(_server_home: Home, _server_ports: Ports, _server_state: Sta
 
 @pytest.fixture(scope="session")
 def _template_database(postgres_server: Postgres) -> str:
-    from gostream_devstack.postgres import ROLE
+    from gostream_devstack.servers.postgres import ROLE
     from gostream_shared.db.migrate import migrate
 
     postgres_server.execute(f"CREATE DATABASE {TEMPLATE} OWNER {ROLE}")
@@ -100,7 +100,7 @@ def _template_database(postgres_server: Postgres) -> str:
 @pytest.fixture
 def database_url(postgres_server: Postgres, _template_database: str) -> Iterator[str]:
     """The URL of a database of the test's own: migrated, empty, owned by the application's role."""
-    from gostream_devstack.postgres import ROLE
+    from gostream_devstack.servers.postgres import ROLE
 
     if not postgres_server.alive:
         postgres_server.start()
@@ -117,7 +117,7 @@ def redis_server(_server_home: Home, _server_ports: Ports, _server_state: State)
 
     Shared by the session. Tests that break it need not mend it: `redis_settings` does.
     """
-    from gostream_devstack.valkey import Valkey
+    from gostream_devstack.servers.valkey import Valkey
 
     server = Valkey(_server_home, _server_ports.pick("redis"), _server_state.secrets["redis_password"])
     server.start()
@@ -144,7 +144,7 @@ def make_redis_server(_server_home: Home, _server_ports: Ports) -> Iterator[Call
     lines of its configuration, underscores stand for dashes.
     Passwords are all the same, so that replicas can log in. Stopped after the test.
     """
-    from gostream_devstack.valkey import Valkey
+    from gostream_devstack.servers.valkey import Valkey
 
     servers: list[Valkey] = []
 
@@ -170,7 +170,7 @@ def object_store_server(
     The keys are those of the application, which may use this bucket and nothing else; anonymous readers may
     GET `hls/*`. Use path-style addresses.
     """
-    from gostream_devstack.seaweedfs import SeaweedFS
+    from gostream_devstack.servers.seaweedfs import SeaweedFS
 
     server = SeaweedFS(_server_home, _server_ports, _server_state.secrets, _server_ports.pick("s3"))
     server.start()
@@ -219,11 +219,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def _running_stack(
     root: Path, api_replicas: int, workers: int, settings: Mapping[str, str]
 ) -> Iterator[Stack]:
-    from gostream_devstack.home import Home
-    from gostream_devstack.ports import Ports
-    from gostream_devstack.stack import Options, Stack
-    from gostream_devstack.state import State
-    from gostream_devstack.up import start_somewhere
+    from gostream_devstack.host.directories import Home
+    from gostream_devstack.host.ports import Ports
+    from gostream_devstack.host.state import State
+    from gostream_devstack.instance.stack import Options, Stack
+    from gostream_devstack.instance.up import start_somewhere
 
     home = Home.at(root)
     options = Options(api_replicas=api_replicas, workers=workers, settings=settings, durable=False)

@@ -17,9 +17,9 @@ from gostream.v1.video_service_pb2 import CreateVideoRequest, CreateVideoRespons
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
 from gostream_api.app import open_server
 from gostream_api.config import ApiConfig
-from gostream_api.server import ApiServer
+from gostream_api.rpc.server import ApiServer
 from gostream_devstack.fixtures import RedisSettings
-from gostream_devstack.seaweedfs import SeaweedFS
+from gostream_devstack.servers.seaweedfs import SeaweedFS
 from gostream_shared.config import load
 from gostream_shared.db.database import PostgresDatabase
 

@@ -6,11 +6,11 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gostream.v1.video_service_pb2 import CreateVideoRequest, GetVideoRequest, TriggerProcessRequest
-from gostream_api.server import BUS_HEALTH
-from gostream_api.servicer import SERVICE
-from gostream_devstack.postgres import Postgres
-from gostream_devstack.seaweedfs import SeaweedFS
-from gostream_devstack.valkey import Valkey
+from gostream_api.rpc.server import BUS_HEALTH
+from gostream_api.rpc.servicer import SERVICE
+from gostream_devstack.servers.postgres import Postgres
+from gostream_devstack.servers.seaweedfs import SeaweedFS
+from gostream_devstack.servers.valkey import Valkey
 
 
 async def test_without_redis_everything_still_works(api: Any, redis_server: Valkey) -> None:

@@ -22,8 +22,8 @@ from gostream.v1 import video_service_pb2
 from gostream.v1.video_service_pb2 import DESCRIPTOR, CreateVideoRequest, TriggerProcessRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
 from gostream_api.config import METRICS_STEP
-from gostream_api.servicer import VideoServicer, method_handlers
-from gostream_devstack.ports import Ports, is_free
+from gostream_api.rpc.servicer import VideoServicer, method_handlers
+from gostream_devstack.host.ports import Ports, is_free
 
 SERVICE = "gostream.v1.VideoService"
 GIVE_UP = 60

@@ -10,9 +10,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gostream.v1.video_service_pb2 import CreateVideoRequest, TriggerProcessRequest
-from gostream_api.servicer import SERVICE
-from gostream_devstack.postgres import ROLE, Postgres
-from gostream_devstack.seaweedfs import SeaweedFS
+from gostream_api.rpc.servicer import SERVICE
+from gostream_devstack.servers.postgres import ROLE, Postgres
+from gostream_devstack.servers.seaweedfs import SeaweedFS
 from gostream_shared.db.migrate import migrate
 from gostream_shared.domain.errors import BackendRefusedError, BackendUnavailableError
 

@@ -11,23 +11,23 @@ from uuid import UUID, uuid4
 import pytest
 from imageio_ffmpeg import get_ffmpeg_exe
 
-from gostream_devstack.seaweedfs import SeaweedFS
+from gostream_devstack.servers.seaweedfs import SeaweedFS
 from gostream_shared.config import load
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.jobs import TranscodeJob
-from gostream_shared.domain.repository import NewVideo
+from gostream_shared.domain.repositories import NewVideo
 from gostream_shared.domain.video import Encode, Progress, Video, hls_prefix, master_key, source_key
-from gostream_shared.queue import remove_job
-from gostream_shared.s3 import S3ObjectStore
-from gostream_worker.admission import SourceLimits
-from gostream_worker.attempts import Attempts, Verdict
+from gostream_shared.jobs.pgqueuer import remove_job
+from gostream_shared.storage.s3 import S3ObjectStore
 from gostream_worker.config import WorkerConfig
-from gostream_worker.early import end_lists
-from gostream_worker.ffmpeg.encoder import Encoder
-from gostream_worker.removal import Removal
-from gostream_worker.testing import QUICK_PROFILES
+from gostream_worker.encode.encoder import Encoder
+from gostream_worker.jobs.attempts import Attempts, Verdict
+from gostream_worker.jobs.cleanup import Removal
+from gostream_worker.probe.limits import SourceLimits
+from gostream_worker.publish.early_playback import end_lists
+from gostream_worker.source.work_directory import WorkDirectory
 from gostream_worker.transcode_service import Outside, Settings, TranscodeService
-from gostream_worker.workdir import WorkDirectory
+from tests.support.profiles import QUICK_PROFILES
 
 from .clips import Clips
 

@@ -10,15 +10,15 @@ import pytest
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream_shared.domain.video import VideoStatus
-from gostream_worker.admission import SourceLimits, admit
-from gostream_worker.ffmpeg.probe import probe_source
-from gostream_worker.ladder import DEFAULT_PROFILE, STANDARD_FPS, Plan, make_plan
-from gostream_worker.measuring import measure
+from gostream_worker.plan.ladder import DEFAULT_PROFILE, STANDARD_FPS, Plan, make_plan
+from gostream_worker.probe.limits import SourceLimits, admit
+from gostream_worker.probe.probe import probe_source
+from gostream_worker.publish.measure import measure
 
 from . import clips
 from .clips import Clips, Recipe, ffmpeg, make, picture, sound
 from .conftest import Worker
-from .player import broken_rules, durations, play
+from .hls_player import broken_rules, durations, play
 
 _CLOSED = ("-bf", "2", "-g", "60", "-keyint_min", "60", "-sc_threshold", "0")
 _SMALL = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "30", "-pix_fmt", "yuv420p", *_CLOSED)
@@ -231,7 +231,7 @@ async def test_the_copy_is_the_sources_own_picture_and_sound(
 async def test_what_cannot_be_copied_after_all_is_encoded_by_the_next_attempt(
     worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys = "gostream_worker.ffmpeg.argv._keys_of_the_source"
+    keys = "gostream_worker.encode.command._keys_of_the_source"
     monkeypatch.setattr(keys, lambda: ["-g", "17", "-fps_mode", "passthrough"])
     video_id = await worker.upload(clip(fit))
     job = await worker.start(video_id)

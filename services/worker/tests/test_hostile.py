@@ -3,9 +3,9 @@
 import pytest
 
 from gostream_shared.domain.video import VideoStatus
-from gostream_worker.admission import SourceLimits, admit
 from gostream_worker.failures import Code, ProcessingFailedError
-from gostream_worker.ffmpeg.probe import probe_source
+from gostream_worker.probe.limits import SourceLimits, admit
+from gostream_worker.probe.probe import probe_source
 
 from . import clips
 from .clips import Clips, Recipe

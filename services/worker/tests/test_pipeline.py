@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from gostream_shared.domain.video import VideoStatus
-from gostream_worker.measuring import measure
+from gostream_worker.publish.measure import measure
 
 from . import clips
 from .clips import X264, Clips, Recipe, make, picture, sound
 from .conftest import Worker
-from .player import attributes, average_color, broken_rules, durations, pixel_format, play, variants
+from .hls_player import attributes, average_color, broken_rules, durations, pixel_format, play, variants
 
 pytestmark = pytest.mark.stack
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from gostream_shared.s3 import S3ObjectStore
-from gostream_shared.store_facts import StoreUnfitError
+from gostream_shared.storage.facts import StoreUnfitError
+from gostream_shared.storage.s3 import S3ObjectStore
 from gostream_worker.app import open_consumer
 from gostream_worker.config import WorkerConfig
 from gostream_worker.health import HealthServer

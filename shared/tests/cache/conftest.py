@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from gostream_shared.cache import redis_cache
 from gostream_shared.cache.breaker import Breaker
-from gostream_shared.cache.namespace import Namespace
-from gostream_shared.cache.redis_cache import CacheTimes, RedisVideoCache, change_channel
-from gostream_shared.cache.redis_link import RedisLink, redis_client
+from gostream_shared.cache.entries import redis_cache
+from gostream_shared.cache.entries.epoch import Namespace
+from gostream_shared.cache.entries.redis_cache import CacheTimes, RedisVideoCache, change_channel
+from gostream_shared.cache.redis_connection import RedisLink, redis_client
 from gostream_shared.config import Config, load
 
 

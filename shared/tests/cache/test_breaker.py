@@ -8,9 +8,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 from gostream_shared.cache.breaker import Breaker
+from gostream_shared.cache.entries.redis_cache import RedisVideoCache
 from gostream_shared.cache.protocol import CacheUnavailableError
-from gostream_shared.cache.redis_cache import RedisVideoCache
-from gostream_shared.cache.redis_link import RedisLink
+from gostream_shared.cache.redis_connection import RedisLink
 
 
 def test_opens_after_failures_in_a_row_and_lets_one_probe_through_each_cooldown() -> None:

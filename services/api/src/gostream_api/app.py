@@ -5,21 +5,21 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from gostream_api.config import ApiConfig
-from gostream_api.interceptors.clients import client_behind, networks
-from gostream_api.open_reads import open_reads
-from gostream_api.processes import leave_with_parent, supervise
-from gostream_api.scheduling import schedule
-from gostream_api.server import BUS_HEALTH, ApiServer
-from gostream_api.servicer import VideoServicer, answers_at_hand, method_handlers
-from gostream_api.validation import SizeRule
-from gostream_api.video_service import Limits, VideoService
-from gostream_api.watch import WatchService
+from gostream_api.cpu_scheduling import schedule
+from gostream_api.multiprocess import leave_with_parent, supervise
+from gostream_api.read_stack import open_reads
+from gostream_api.rpc.interceptors.clients import client_behind, networks
+from gostream_api.rpc.server import BUS_HEALTH, ApiServer
+from gostream_api.rpc.servicer import VideoServicer, answers_at_hand, method_handlers
+from gostream_api.rpc.validation import SizeRule
+from gostream_api.videos.video_service import Limits, VideoService
+from gostream_api.videos.watch import WatchService
 from gostream_shared.cache.background import in_background
 from gostream_shared.db.schema import SchemaWatch
 from gostream_shared.lifecycle import run_service, run_with, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
-from gostream_shared.s3 import S3ObjectStore
-from gostream_shared.s3_start import check_store
+from gostream_shared.storage.s3 import S3ObjectStore
+from gostream_shared.storage.s3_start import check_store
 
 NAME = "gostream-api"
 SUMMARY = "The gRPC API of GoStream: gostream.v1.VideoService."

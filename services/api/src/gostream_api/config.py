@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
-from gostream_api.interceptors.clients import networks
-from gostream_api.scheduling import Scheduling
+from gostream_api.cpu_scheduling import Scheduling
+from gostream_api.rpc.interceptors.clients import networks
 from gostream_shared.config import Config
 from gostream_shared.config_types import (
     PRESIGNED_LIMIT,

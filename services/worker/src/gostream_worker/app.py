@@ -13,35 +13,35 @@ import structlog
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream_shared.cache.background import in_background
-from gostream_shared.cache.open import open_cache
+from gostream_shared.cache.compose import open_cache
 from gostream_shared.cache.start import check_redis
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.db.schema import LOOK_INTERVAL, SchemaWatch
 from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.lifecycle import run_service, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
-from gostream_shared.s3 import S3ObjectStore
-from gostream_shared.s3_start import check_store
-from gostream_shared.storage import ObjectStore
-from gostream_shared.store_facts import require_fence
-from gostream_worker.abandoned import Abandoned
-from gostream_worker.admission import SourceLimits
-from gostream_worker.attempts import Attempts
+from gostream_shared.storage.facts import require_fence
+from gostream_shared.storage.port import ObjectStore
+from gostream_shared.storage.s3 import S3ObjectStore
+from gostream_shared.storage.s3_start import check_store
 from gostream_worker.concurrency import task_group, wait_at_most
 from gostream_worker.config import WorkerConfig
-from gostream_worker.consumer import Consumer
-from gostream_worker.early import end_lists
-from gostream_worker.edge import Edge, HttpEdge, NoEdge
-from gostream_worker.ffmpeg.encoder import Encoder
-from gostream_worker.ffmpeg.probe_at_hand import ProbeAtHand
+from gostream_worker.encode.encoder import Encoder
 from gostream_worker.health import ROOM_HEALTH, HealthServer
-from gostream_worker.ladder import PROFILES
-from gostream_worker.removal import Removal
+from gostream_worker.jobs.abandoned_uploads import Abandoned
+from gostream_worker.jobs.attempts import Attempts
+from gostream_worker.jobs.cleanup import Removal
+from gostream_worker.jobs.consumer import Consumer
+from gostream_worker.jobs.disk_space import Room
+from gostream_worker.plan.ladder import PROFILES
+from gostream_worker.probe.limits import SourceLimits
+from gostream_worker.probe.prestarted import ProbeAtHand
+from gostream_worker.publish.cdn import Edge, HttpEdge, NoEdge
+from gostream_worker.publish.early_playback import end_lists
 from gostream_worker.retry import backoff
-from gostream_worker.room import Room
 from gostream_worker.sandbox.support import prepare_sandbox
+from gostream_worker.source.work_directory import WorkDirectory
 from gostream_worker.transcode_service import Outside, Settings, TranscodeService
-from gostream_worker.workdir import WorkDirectory
 
 
 class Work:

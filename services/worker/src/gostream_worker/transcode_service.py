@@ -18,7 +18,7 @@ from gostream_shared.domain.errors import (
     GoStreamError,
     VideoNotFoundError,
 )
-from gostream_shared.domain.repository import Database
+from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import (
     Encode,
     Publication,
@@ -26,30 +26,30 @@ from gostream_shared.domain.video import (
     Video,
     encode_prefix,
 )
-from gostream_shared.storage import ObjectStore
-from gostream_worker.admission import SourceLimits, admit
+from gostream_shared.storage.port import ObjectStore
 from gostream_worker.concurrency import task_group
-from gostream_worker.early import EarlyStream
-from gostream_worker.edge import Edge
+from gostream_worker.encode.command import encode_arguments
+from gostream_worker.encode.encoder import Encoder, EncodeReport
+from gostream_worker.encode.progress_parser import EncoderProgress
 from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
-from gostream_worker.ffmpeg.allowed import loopback_port
-from gostream_worker.ffmpeg.argv import encode_arguments
-from gostream_worker.ffmpeg.encoder import Encoder, EncodeReport
-from gostream_worker.ffmpeg.probe import StartedProbe, StartProbe, starting_probe
-from gostream_worker.ffmpeg.progress import EncoderProgress
-from gostream_worker.gate import require_conformance, require_equal_lengths
-from gostream_worker.ladder import Plan, Profile, make_plan
-from gostream_worker.measuring import MeasuredSegments
-from gostream_worker.media import Probe
 from gostream_worker.metrics import ENCODER_SPEED
-from gostream_worker.publishing import Prepared, Publishing
-from gostream_worker.renditions import Presentation, present
-from gostream_worker.reporting import ProgressReporter
+from gostream_worker.plan.ladder import Plan, Profile, make_plan
+from gostream_worker.probe.limits import SourceLimits, admit
+from gostream_worker.probe.model import Probe
+from gostream_worker.probe.probe import StartedProbe, StartProbe, starting_probe
+from gostream_worker.progress import ProgressReporter
+from gostream_worker.publish.cdn import Edge
+from gostream_worker.publish.conformance import require_conformance, require_equal_lengths
+from gostream_worker.publish.early_playback import EarlyStream
+from gostream_worker.publish.measure import MeasuredSegments
+from gostream_worker.publish.presentation import Presentation, present
+from gostream_worker.publish.publisher import Prepared, Publishing
+from gostream_worker.publish.thumbnails import Stills, put_stills, read_stills
+from gostream_worker.publish.uploader import PLAYLIST_TYPE, EncodeUploader
 from gostream_worker.retry import patiently
-from gostream_worker.source import open_source
-from gostream_worker.stills import Stills, put_stills, read_stills
-from gostream_worker.uploading import PLAYLIST_TYPE, EncodeUploader
-from gostream_worker.workdir import WorkDirectory
+from gostream_worker.sandbox.allowlist import loopback_port
+from gostream_worker.source.open_source import open_source
+from gostream_worker.source.work_directory import WorkDirectory
 
 _log = structlog.stdlib.get_logger("gostream.transcode")
 

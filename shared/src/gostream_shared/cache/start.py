@@ -5,7 +5,7 @@ import asyncio
 import structlog
 from redis.exceptions import AuthenticationError, AuthorizationError, RedisError, ResponseError
 
-from gostream_shared.cache.redis_link import HARD_TIMEOUT, redis_client
+from gostream_shared.cache.redis_connection import HARD_TIMEOUT, redis_client
 from gostream_shared.config import Config
 from gostream_shared.config_types import join_address
 from gostream_shared.domain.errors import BackendRefusedError

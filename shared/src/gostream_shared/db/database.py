@@ -15,8 +15,8 @@ from gostream_shared.db.outbox import PostgresOutbox
 from gostream_shared.db.schema import missing_migrations
 from gostream_shared.db.uploads import PostgresUploads
 from gostream_shared.db.videos import PostgresVideoRepository
+from gostream_shared.jobs.pgqueuer import PgQueuerJobQueue
 from gostream_shared.observability.causes import name_server
-from gostream_shared.queue import PgQueuerJobQueue
 
 #: Seconds that one statement may take; a caller's own deadline cancels it earlier.
 STATEMENT_TIMEOUT = 5.0

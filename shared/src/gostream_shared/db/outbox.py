@@ -10,7 +10,7 @@ from gostream_shared.db.errors import database_errors
 
 
 class PostgresOutbox:
-    """Implements gostream_shared.domain.repository.Outbox."""
+    """Implements gostream_shared.domain.repositories.Outbox."""
 
     def __init__(self, pool: asyncpg.Pool, *, timeout: float) -> None:
         self._pool = pool

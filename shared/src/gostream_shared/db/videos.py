@@ -21,7 +21,7 @@ from gostream_shared.domain.errors import (
     RequestIdReusedError,
     VideoNotFoundError,
 )
-from gostream_shared.domain.repository import NewVideo, Position, VideoFilter
+from gostream_shared.domain.repositories import NewVideo, Position, VideoFilter
 from gostream_shared.domain.video import (
     PREDECESSORS,
     Encode,
@@ -40,7 +40,7 @@ def _sources(status: VideoStatus) -> list[str]:
 
 
 class PostgresVideoRepository:
-    """Implements gostream_shared.domain.repository.VideoRepository over a pool or one connection."""
+    """Implements gostream_shared.domain.repositories.VideoRepository over a pool or one connection."""
 
     def __init__(self, connection: Connection, *, timeout: float) -> None:
         self._connection = connection

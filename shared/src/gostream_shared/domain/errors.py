@@ -1,7 +1,7 @@
 """What can go wrong, in the domain's own words.
 
 Adapters translate their drivers' errors into these; the API translates these into gRPC statuses in one table
-(gostream_api.errors). The message is for people and may reach a client: it never quotes a driver.
+(gostream_api.rpc.errors). The message is for people and may reach a client: it never quotes a driver.
 """
 
 from dataclasses import dataclass

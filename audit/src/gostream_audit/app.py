@@ -1,0 +1,108 @@
+"""`gostream-audit`: does every replica answer what was committed? The composition root of the audit."""
+
+import asyncio
+import functools
+from datetime import timedelta
+
+from pydantic import Field, field_validator
+
+from gostream_audit.auditor import Auditor
+from gostream_audit.change_feed import change_feed
+from gostream_audit.replicas import Replicas
+from gostream_shared.config import Config
+from gostream_shared.config_types import Duration, ListenPort, parse_host
+from gostream_shared.db.database import PostgresDatabase
+from gostream_shared.domain.errors import BackendUnavailableError, GoStreamError
+from gostream_shared.lifecycle import run_configured, service_parser, stop_signal
+from gostream_shared.observability.metrics import serve_metrics
+
+NAME = "gostream-audit"
+SUMMARY = (
+    "Follows every committed change of a video, asks each replica of the API for it, and counts those that "
+    "go on answering an older version although the database confirms the newer."
+)
+
+
+class AuditConfig(Config):
+    """The audit's knobs, on top of those of the services."""
+
+    gostream_api_addr: str = Field(
+        "localhost:50051",
+        description="replicas, host:port with commas between; a name stands for all of its addresses",
+    )
+    audit_tolerance: Duration = Field(
+        timedelta(seconds=3),
+        ge=timedelta(0),
+        le=timedelta(hours=1),
+        description="age beyond which an older version is an inconsistency",
+    )
+    metrics_port: ListenPort = Field(9104, description="port of the Prometheus endpoint; 0 = a free one")
+
+    @field_validator("gostream_api_addr")
+    @classmethod
+    def _addresses(cls, text: str) -> str:
+        for name in text.split(","):
+            host, _, port = name.strip().rpartition(":")
+            if not host or not port.isdecimal() or not 0 < int(port) <= 65535:
+                raise ValueError("must be host:port, or several with commas between")
+            parse_host(host)
+        return text
+
+    @property
+    def names(self) -> list[str]:
+        return [name.strip() for name in self.gostream_api_addr.split(",")]
+
+
+class InconsistentError(GoStreamError):
+    """A replica answered an old version for too long."""
+
+
+async def audit(config: AuditConfig, *, once: int | None = None) -> None:
+    """Audit until SIGTERM or SIGINT, or until `once` changes were followed.
+
+    Raises InconsistentError at the end of a limited audit that found something.
+    """
+    url = config.database_url.get_secret_value()
+    async with (
+        stop_signal() as stop,
+        PostgresDatabase.open(url, max_size=4) as database,
+        Replicas.open(config.names) as replicas,
+    ):
+        auditor = Auditor(
+            lambda: replicas.current, database.videos, tolerance=config.audit_tolerance.total_seconds()
+        )
+        async with serve_metrics(config.metrics_host, config.metrics_port):
+            try:
+                async with change_feed(url) as changes:
+                    running = asyncio.create_task(auditor.run(changes, at_most=once), name="audit")
+                    await _until_either(running, stop)
+            except TimeoutError:
+                raise BackendUnavailableError("database") from None
+    if once is not None and auditor.inconsistent:
+        raise InconsistentError(f"{auditor.inconsistent} times a replica answered an old version")
+
+
+async def _until_either(running: asyncio.Task[None], stop: asyncio.Event) -> None:
+    stopped = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopped.cancel()
+        if not running.done():
+            running.cancel()
+    await asyncio.gather(running, stopped, return_exceptions=True)
+    if running.done() and not running.cancelled():
+        running.result()
+
+
+def main() -> None:
+    parser = service_parser(NAME, SUMMARY, AuditConfig)
+    parser.add_argument(
+        "--once", type=int, metavar="N", help="follow N changes, then end: 0 if all is well, else 1"
+    )
+    once = parser.parse_args().once
+    run_configured(NAME, AuditConfig, functools.partial(audit, once=once))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""What was committed, as the database itself tells it: the audit must not depend on what it audits."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import monotonic
+from uuid import UUID
+
+from gostream_audit.metrics import SKIPPED
+from gostream_shared.db.listen import keep_listening
+
+CHANNEL = "gostream_changes"
+_BACKLOG = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A version that was committed, and when we heard of it (monotonic clock)."""
+
+    video_id: UUID
+    version: int
+    heard: float
+
+
+@asynccontextmanager
+async def change_feed(database_url: str) -> AsyncIterator[asyncio.Queue[Change]]:
+    """Changes from now on, in commit order. What is lost with the connection is not made up for.
+
+    Raises TimeoutError when the database does not answer in 10 s.
+    """
+    changes = asyncio.Queue[Change](_BACKLOG)
+    connected = asyncio.Event()
+
+    def heard(payload: str) -> None:
+        video_id, version = payload.split("|")
+        try:
+            changes.put_nowait(Change(UUID(video_id), int(version), monotonic()))
+        except asyncio.QueueFull:
+            SKIPPED.inc()
+
+    listening = asyncio.create_task(
+        keep_listening(database_url, CHANNEL, heard=heard, connected=connected.set), name="change-feed"
+    )
+    try:
+        async with asyncio.timeout(10):
+            await connected.wait()
+        yield changes
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)

@@ -1,0 +1,108 @@
+"""Every replica of the API, asked one by one rather than through a load balancer."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Self
+from uuid import UUID
+
+import structlog
+from grpc import StatusCode, aio
+
+from gostream.v1.video_service_pb2 import GetVideoRequest
+from gostream.v1.video_service_pb2_grpc import VideoServiceStub
+from gostream_audit.metrics import UNANSWERED
+
+_log = structlog.get_logger(__name__)
+
+#: Seconds that an answer may take.
+ASK_TIMEOUT = 2.0
+#: Seconds between two looks at what the names stand for.
+RESOLVE_INTERVAL = 15.0
+_OPTIONS = (("grpc.enable_http_proxy", 0),)
+
+
+class Replica:
+    """One process of the API."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._channel = aio.insecure_channel(address, options=_OPTIONS)
+        self._stub: Any = VideoServiceStub(self._channel)
+
+    async def version_of(self, video_id: UUID) -> int | None:
+        """The version it answers; None when it says that there is no such video.
+
+        Raises NoAnswerError.
+        """
+        try:
+            video = await self._stub.GetVideo(GetVideoRequest(id=str(video_id)), timeout=ASK_TIMEOUT)
+        except aio.AioRpcError as error:
+            if error.code() is StatusCode.NOT_FOUND:
+                return None
+            UNANSWERED.labels(self.address).inc()
+            raise NoAnswerError(self.address) from error
+        return int(video.version)
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+
+class NoAnswerError(Exception):
+    """A replica did not answer; that is its operator's business, not a staleness."""
+
+
+class Replicas:
+    """The replicas there are: `host:port` names, each standing for all of its addresses."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = tuple(names)
+        self._replicas: dict[str, Replica] = {}
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, names: Iterable[str]) -> AsyncIterator[Self]:
+        """Resolve the names, now and again until the block ends."""
+        replicas = cls(names)
+        await replicas.resolve()
+        resolving = asyncio.create_task(replicas._keep_resolving(), name="resolve-replicas")
+        try:
+            yield replicas
+        finally:
+            resolving.cancel()
+            await asyncio.gather(resolving, return_exceptions=True)
+            await asyncio.gather(*(replica.close() for replica in replicas._replicas.values()))
+
+    @property
+    def current(self) -> Mapping[str, Replica]:
+        """By address."""
+        return dict(self._replicas)
+
+    async def resolve(self) -> None:
+        """Find new replicas and let go of those whose address is gone."""
+        try:
+            found = [address for name in self._names for address in await _addresses(name)]
+        except OSError as error:
+            _log.warning("names of replicas cannot be resolved", error=str(error))
+            return
+        for address in found:
+            if address not in self._replicas:
+                self._replicas[address] = Replica(address)
+        for address in self._replicas.keys() - set(found):
+            await self._replicas.pop(address).close()
+
+    async def _keep_resolving(self) -> None:
+        while True:
+            await asyncio.sleep(RESOLVE_INTERVAL)
+            await self.resolve()
+
+
+async def _addresses(name: str) -> list[str]:
+    host, _, port = name.rpartition(":")
+    async with asyncio.timeout(5):
+        found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+    # A name with addresses of both families is one server as often as not: IPv4 where there is any.
+    families = sorted({family for family, *_ in found}, key=lambda family: family != socket.AF_INET)
+    hosts = {str(address[0]) for family, *_, address in found if family == families[0]}
+    return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in sorted(hosts)]

@@ -1,0 +1,161 @@
+"""The API as the commands call it: deadlines, retries and errors in one place."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Protocol, TypeVar
+from uuid import uuid4
+
+import grpc
+
+from gostream.v1 import video_pb2, video_service_pb2, video_service_pb2_grpc
+from gostream_client.errors import CliError, from_rpc
+from gostream_client.proxy import proxy_variable
+from gostream_client.target import dial_target
+
+# Deadlines are per call: a timeout in the service config fires early and never reaches the server.
+GET_DEADLINE = 2.0
+LIST_DEADLINE = 5.0
+WRITE_DEADLINE = 10.0
+PAGE_SIZE_LIMIT = 1000
+
+_CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (
+    ("grpc.service_config", files("gostream_client").joinpath("service_config.json").read_text()),
+    ("grpc.service_config_disable_resolution", 1),
+    ("grpc.enable_retries", 1),
+    # A frozen replica answers no ping: its connection is given up after 5 s + 3 s. The API takes a ping every
+    # 4 s. Current gRPC cores wait for the second timeout, a minute by default, older ones for the first.
+    ("grpc.keepalive_time_ms", 5_000),
+    ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.http2.ping_timeout_ms", 3_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),  # no limit: a watch sends nothing after its request
+)
+
+Answer_co = TypeVar("Answer_co", covariant=True)
+
+
+class _Call(Awaitable[Answer_co], Protocol[Answer_co]):
+    """What the commands need of a grpc.aio call."""
+
+    async def trailing_metadata(self) -> grpc.aio.Metadata | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A video, and where the server had it from: the `x-cache` and `x-request-id` trailers."""
+
+    video: video_pb2.Video
+    x_cache: str
+    request_id: str
+
+
+class Client:
+    """VideoService with a deadline on every call; failures are raised as CliError.
+
+    `timeout` replaces the default deadline of each single call. `proxy` is the variable that names the proxy
+    in between, if there is one.
+    """
+
+    def __init__(
+        self, channel: grpc.aio.Channel, *, server: str, timeout: float | None = None, proxy: str = ""
+    ) -> None:
+        self._stub = video_service_pb2_grpc.VideoServiceStub(channel)
+        self._timeout = timeout
+        self.server = server
+        self._proxy = proxy
+
+    async def create(
+        self, *, title: str, user_id: str, content_type: str, size_bytes: int
+    ) -> video_service_pb2.CreateVideoResponse:
+        request = video_service_pb2.CreateVideoRequest(
+            title=title,
+            user_id=user_id,
+            content_type=content_type,
+            size_bytes=size_bytes,
+            request_id=str(uuid4()),
+        )
+        return await self._answer(self._stub.CreateVideo(request, timeout=self._deadline(WRITE_DEADLINE)))
+
+    async def process(self, video_id: str, *, profile: str = "") -> video_pb2.Video:
+        options = video_service_pb2.ProcessOptions(profile=profile)
+        request = video_service_pb2.TriggerProcessRequest(
+            id=video_id, request_id=str(uuid4()), options=options
+        )
+        return await self._answer(self._stub.TriggerProcess(request, timeout=self._deadline(WRITE_DEADLINE)))
+
+    async def cancel(self, video_id: str) -> video_pb2.Video:
+        request = video_service_pb2.CancelProcessRequest(id=video_id)
+        return await self._answer(self._stub.CancelProcess(request, timeout=self._deadline(WRITE_DEADLINE)))
+
+    async def get(self, video_id: str, *, min_version: int = 0) -> Reply:
+        request = video_service_pb2.GetVideoRequest(id=video_id, min_version=min_version)
+        call = self._stub.GetVideo(request, timeout=self._deadline(GET_DEADLINE))
+        video = await self._answer(call)
+        trailers = dict(await call.trailing_metadata() or ())
+        return Reply(video, str(trailers.get("x-cache", "")), str(trailers.get("x-request-id", "")))
+
+    async def list(
+        self, *, user_id: str, status: video_pb2.Video.Status.ValueType, limit: int, page_token: str
+    ) -> video_service_pb2.ListVideosResponse:
+        """Up to `limit` videos, over as many pages as that takes."""
+        whole = video_service_pb2.ListVideosResponse(next_page_token=page_token)
+        while len(whole.videos) < limit:
+            request = video_service_pb2.ListVideosRequest(
+                user_id=user_id,
+                status=status,
+                page_size=min(limit - len(whole.videos), PAGE_SIZE_LIMIT),
+                page_token=whole.next_page_token,
+            )
+            page = await self._answer(self._stub.ListVideos(request, timeout=self._deadline(LIST_DEADLINE)))
+            whole.videos.extend(page.videos)
+            whole.next_page_token = page.next_page_token
+            if not page.next_page_token:
+                break
+        return whole
+
+    async def delete(self, video_id: str) -> None:
+        request = video_service_pb2.DeleteVideoRequest(id=video_id)
+        await self._answer(self._stub.DeleteVideo(request, timeout=self._deadline(WRITE_DEADLINE)))
+
+    def watch(self, video_id: str) -> AsyncGenerator[video_pb2.Video, None]:
+        """One stream as the server sends it, without a deadline; see follow.py for one that lasts.
+
+        Raises grpc.aio.AioRpcError as it is: whether that is an end or a reason to reopen is not for here.
+        """
+        call = self._stub.WatchVideo(video_service_pb2.WatchVideoRequest(id=video_id))
+        return _cancelled_at_end(call)
+
+    def failure(self, error: grpc.aio.AioRpcError) -> CliError:
+        """The failed call in words."""
+        return from_rpc(error, self.server, proxy=self._proxy)
+
+    def _deadline(self, default: float) -> float:
+        return default if self._timeout is None else self._timeout
+
+    async def _answer(self, call: _Call[Answer_co]) -> Answer_co:
+        try:
+            return await call
+        except grpc.aio.AioRpcError as error:
+            raise self.failure(error) from None
+
+
+async def _cancelled_at_end(
+    call: grpc.aio.UnaryStreamCall[video_service_pb2.WatchVideoRequest, video_pb2.Video],
+) -> AsyncGenerator[video_pb2.Video, None]:
+    try:
+        async for video in call:
+            yield video
+    finally:
+        call.cancel()
+
+
+@asynccontextmanager
+async def connect(server: str, *, timeout: float | None = None) -> AsyncIterator[Client]:
+    """A client of `server` ("host:port", or several with commas), closed at the end."""
+    target = await dial_target(server)
+    proxy = await proxy_variable(server)
+    options = (*_CHANNEL_OPTIONS, ("grpc.enable_http_proxy", int(bool(proxy))))
+    async with grpc.aio.insecure_channel(target, options=options) as channel:
+        yield Client(channel, server=server, timeout=timeout, proxy=proxy)

@@ -1,0 +1,36 @@
+"""Whether gRPC sends calls through the proxy that an environment variable names."""
+
+import asyncio
+import os
+from ipaddress import IPv6Address, ip_address
+
+from gostream_client.target import RESOLVE_SECONDS, UnresolvableError, lookup, split_servers
+
+#: The variables that gRPC's C core reads, in its order of precedence; lower case only.
+VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")
+
+
+async def proxy_variable(server: str) -> str:
+    """The variable whose proxy calls to `server` may take; empty if they must go straight there.
+
+    Loopback is this machine, which a proxy is not. Lists of servers go straight as well: gRPC would ask the
+    proxy to connect to the whole list. `no_proxy` is left to gRPC.
+    """
+    variable = next((name for name in VARIABLES if os.environ.get(name)), "")
+    servers = split_servers(server)
+    if not variable or len(servers) > 1:
+        return ""
+    (host, port), *_ = servers
+    try:
+        async with asyncio.timeout(RESOLVE_SECONDS):
+            found = await lookup(host, port)
+    except (UnresolvableError, TimeoutError):
+        return variable  # the proxy may know the name
+    return "" if all(_is_here(address) for _, address in found) else variable
+
+
+def _is_here(address: str) -> bool:
+    parsed = ip_address(address)
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped:
+        parsed = parsed.ipv4_mapped
+    return parsed.is_loopback or parsed.is_unspecified

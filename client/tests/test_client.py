@@ -1,0 +1,152 @@
+import asyncio
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2
+
+from gostream.v1 import video_pb2
+from gostream_client.client import Client, connect
+from gostream_client.errors import CliError, ExitCode, UnreachableError, UsageError
+from gostream_client.target import dial_target
+from tests.support.fake_server import VIDEO_ID, Api, ApiServer, Refusal, serve_api, video
+
+UNAVAILABLE = Refusal(grpc.StatusCode.UNAVAILABLE, "the database does not answer", "BACKEND_UNAVAILABLE")
+
+
+async def test_every_call_carries_its_own_deadline(server: ApiServer) -> None:
+    async with connect(server.address) as client:
+        await client.get(VIDEO_ID)
+        await client.list(user_id="", status=video_pb2.Video.STATUS_UNSPECIFIED, limit=1, page_token="")
+        await client.process(VIDEO_ID)
+        await client.delete(VIDEO_ID)
+    for remaining, wanted in zip(server.api.deadlines, (2, 5, 10, 10), strict=True):
+        assert remaining is not None
+        assert 0 < remaining <= wanted + 0.1
+    assert (server.api.deadlines[3] or 0) > 5
+
+
+async def test_timeout_replaces_the_deadline_and_its_end_is_said(server: ApiServer) -> None:
+    async with connect(server.address, timeout=60) as client:
+        await client.get(VIDEO_ID)
+    assert (server.api.deadlines[0] or 0) > 30
+    server.api.delay = 30
+    async with connect(server.address, timeout=0.2) as client:
+        with pytest.raises(UnreachableError, match="did not answer in time; --timeout"):
+            await client.get(VIDEO_ID)
+
+
+async def test_a_passing_unavailable_is_retried_for_reads_and_for_writes_with_a_request_id(
+    client: Client, server: ApiServer
+) -> None:
+    server.api.refusals.append(UNAVAILABLE)
+    await client.get(VIDEO_ID)
+    server.api.refusals.append(UNAVAILABLE)
+    await client.process(VIDEO_ID)
+    first, second = server.api.requests[2:]
+    assert first.request_id == second.request_id != ""
+
+
+async def test_a_delete_has_no_request_id_and_is_not_retried(client: Client, server: ApiServer) -> None:
+    server.api.refusals.append(UNAVAILABLE)
+    with pytest.raises(UnreachableError, match="the database does not answer") as caught:
+        await client.delete(VIDEO_ID)
+    assert len(server.api.requests) == 1
+    assert caught.value.reason == "BACKEND_UNAVAILABLE"
+
+
+async def test_a_refusal_keeps_the_servers_sentence_reason_and_request_id(
+    client: Client, server: ApiServer
+) -> None:
+    server.api.refusals.append(Refusal(grpc.StatusCode.NOT_FOUND, "video x was not found", "VIDEO_NOT_FOUND"))
+    with pytest.raises(CliError) as caught:
+        await client.get(VIDEO_ID)
+    assert str(caught.value) == "video x was not found (VIDEO_NOT_FOUND, request id req-7)"
+    assert caught.value.exit_code is ExitCode.FAILED
+
+
+async def test_all_wrong_fields_are_named(client: Client, server: ApiServer) -> None:
+    bad = error_details_pb2.BadRequest(
+        field_violations=[
+            error_details_pb2.BadRequest.FieldViolation(field="title", description="is empty"),
+            error_details_pb2.BadRequest.FieldViolation(field="user_id", description="is too long"),
+        ]
+    )
+    server.api.refusals.append(
+        Refusal(grpc.StatusCode.INVALID_ARGUMENT, "title: is empty; …", "FIELD_INVALID", (bad,))
+    )
+    with pytest.raises(CliError, match="title: is empty; user_id: is too long"):
+        await client.get(VIDEO_ID)
+
+
+async def test_a_failed_login_exits_as_unreachable_and_an_unknown_status_is_named(
+    client: Client, server: ApiServer
+) -> None:
+    server.api.refusals.append(Refusal(grpc.StatusCode.UNAUTHENTICATED, "no token", "TOKEN_INVALID"))
+    with pytest.raises(UnreachableError, match="no token"):
+        await client.get(VIDEO_ID)
+    server.api.refusals.append(Refusal(grpc.StatusCode.DATA_LOSS, ""))
+    with pytest.raises(CliError, match=r"no explanation .*DATA_LOSS"):
+        await client.get(VIDEO_ID)
+
+
+async def test_listing_walks_the_pages_up_to_the_limit(client: Client, server: ApiServer) -> None:
+    server.api.videos = [video(version=n + 1) for n in range(2500)]
+    found = await client.list(user_id="u", status=video_pb2.Video.STATUS_READY, limit=2100, page_token="")
+    assert [v.version for v in found.videos] == list(range(1, 2101))
+    assert found.next_page_token == "2100"
+    assert [r.page_size for r in server.api.requests] == [1000, 1000, 100]
+    rest = await client.list(
+        user_id="u", status=video_pb2.Video.STATUS_READY, limit=2100, page_token=found.next_page_token
+    )
+    assert len(rest.videos) == 400
+    assert rest.next_page_token == ""
+
+
+async def test_several_servers_are_taken_in_turn(server: ApiServer) -> None:
+    async with (
+        serve_api(Api()) as other,
+        connect(f"{server.address}, {other.address}", timeout=20) as client,
+        asyncio.timeout(30),
+    ):
+        while not (server.api.requests and other.api.requests):
+            await client.get(VIDEO_ID)
+
+
+async def test_a_server_that_says_not_serving_gets_no_calls(server: ApiServer) -> None:
+    async with serve_api(Api()) as draining:
+        await draining.health.set("gostream.v1.VideoService", health_pb2.HealthCheckResponse.NOT_SERVING)
+        async with connect(f"{server.address},{draining.address}", timeout=20) as client:
+            for _ in range(20):
+                await client.get(VIDEO_ID)
+        assert len(server.api.requests) == 20
+        assert draining.api.requests == []
+
+
+async def test_no_server_at_all_is_said_with_its_address() -> None:
+    async with connect("127.0.0.1:1") as client:
+        with pytest.raises(UnreachableError, match=r"no GoStream server answers at 127\.0\.0\.1:1"):
+            await client.get(VIDEO_ID)
+
+
+@pytest.mark.parametrize(
+    ("server", "target"),
+    [
+        ("localhost:50051", "dns:///localhost:50051"),
+        ("[::1]:50051", "dns:///[::1]:50051"),
+        ("127.0.0.1:1,127.0.0.2:2", "ipv4:127.0.0.1:1,127.0.0.2:2"),
+        ("localhost:1, 127.0.0.2:2,", "ipv4:127.0.0.1:1,127.0.0.2:2"),
+        ("[::1]:1,[::1]:2", "ipv6:[::1]:1,[::1]:2"),
+    ],
+)
+async def test_servers_become_targets(server: str, target: str) -> None:
+    assert await dial_target(server) == target
+
+
+@pytest.mark.parametrize(
+    "server",
+    ["", ",", "localhost", "localhost:", ":1", "a:0", "a:65536", "http://a:80", "127.0.0.1:1,[::1]:2"],
+)
+async def test_what_is_no_server_is_a_usage_error(server: str) -> None:
+    with pytest.raises(UsageError):
+        await dial_target(server)

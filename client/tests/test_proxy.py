@@ -1,0 +1,78 @@
+"""Proxies that the environment names."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from cli.tests.conftest import Gostream
+
+from gostream_client.client import connect
+from gostream_client.errors import UnreachableError
+from gostream_client.proxy import VARIABLES
+from gostream_client.upload import SourceFile, put
+from tests.support.fake_server import VIDEO_ID, ApiServer, Store
+
+#: No proxy listens there.
+NOWHERE = "http://127.0.0.1:1"
+#: RFC 5737: addresses for documentation, which belong to no host.
+ELSEWHERE = "192.0.2.1:50051"
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*VARIABLES, "all_proxy", "no_proxy", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("variable", [*VARIABLES, "all_proxy"])
+@pytest.mark.parametrize(
+    "server_at", ["127.0.0.1:{0}", "localhost:{0}", "[::ffff:127.0.0.1]:{0}", "127.0.0.1:{0},localhost:{0}"]
+)
+async def test_calls_to_loopback_take_no_proxy(
+    server: ApiServer, monkeypatch: pytest.MonkeyPatch, variable: str, server_at: str
+) -> None:
+    monkeypatch.setenv(variable, NOWHERE)
+    port = server.address.rpartition(":")[2]
+    async with connect(server_at.format(port), timeout=20) as client:
+        await client.get(VIDEO_ID)
+
+
+async def test_uploads_to_loopback_take_no_proxy(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (*VARIABLES, "all_proxy"):
+        monkeypatch.setenv(name, NOWHERE)
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"film")
+    await put(store.upload(), SourceFile(film), on_sent=lambda sent: None)
+    assert store.puts == 1
+
+
+async def test_verify_of_loopback_takes_no_proxy(store: Store, gostream: Gostream) -> None:
+    ran = await gostream("verify", store.url, http_proxy=NOWHERE, https_proxy=NOWHERE, all_proxy=NOWHERE)
+    assert "master.m3u8 answers 405" in ran.stderr, ran
+
+
+async def test_calls_elsewhere_take_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = await reader.readline()
+        if not asked.done():
+            asked.set_result(line)
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
+        async with connect(ELSEWHERE, timeout=20) as client:
+            with pytest.raises(UnreachableError):
+                await client.get(VIDEO_ID)
+    assert await asked == b"CONNECT 192.0.2.1:50051 HTTP/1.1\r\n"
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+async def test_a_proxy_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, NOWHERE)
+    async with connect(ELSEWHERE, timeout=20) as client:
+        with pytest.raises(UnreachableError, match=f"calls go through the proxy of {variable}"):
+            await client.get(VIDEO_ID)

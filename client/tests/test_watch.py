@@ -1,0 +1,60 @@
+from contextlib import aclosing
+
+import grpc
+import pytest
+
+from gostream.v1 import video_pb2
+from gostream_client.client import Client
+from gostream_client.errors import CliError, UnreachableError
+from gostream_client.watch import MAX_FAILURES, follow
+from tests.support.fake_server import VIDEO_ID, ApiServer, Refusal, processing, video
+
+READY = video_pb2.Video.STATUS_READY
+GONE = Refusal(grpc.StatusCode.UNAVAILABLE, "the server is stopping")
+
+
+async def followed(client: Client, *, min_version: int = 0, idle: float = 20.0) -> list[video_pb2.Video]:
+    states = follow(client, VIDEO_ID, min_version=min_version, idle=idle, backoff=0.001)
+    async with aclosing(states):
+        return [state async for state in states]
+
+
+async def test_every_state_to_the_end(client: Client, server: ApiServer) -> None:
+    states = [processing(10), processing(60), video(READY, 3)]
+    server.api.streams.append([*states])
+    assert await followed(client) == states
+
+
+async def test_a_broken_stream_is_opened_again_and_nothing_is_shown_twice(
+    client: Client, server: ApiServer
+) -> None:
+    server.api.streams.extend([[processing(10), GONE], [processing(10)], [processing(70), video(READY, 3)]])
+    assert await followed(client) == [processing(10), processing(70), video(READY, 3)]
+    assert len(server.api.requests) == 3
+
+
+async def test_a_silent_stream_is_opened_again(client: Client, server: ApiServer) -> None:
+    server.api.streams.extend([[processing(10), 60.0], [video(READY, 3)]])
+    # The first message must be here before that time is over, on a busy machine too.
+    assert await followed(client, idle=2.0) == [processing(10), video(READY, 3)]
+
+
+async def test_a_replica_that_lags_does_not_end_it_with_the_state_before(
+    client: Client, server: ApiServer
+) -> None:
+    server.api.streams.extend([[video(READY, 3)], [processing(5, version=4), video(READY, 5)]])
+    assert await followed(client, min_version=4) == [processing(5, version=4), video(READY, 5)]
+
+
+async def test_a_server_that_stays_away_is_given_up(client: Client, server: ApiServer) -> None:
+    server.api.streams.extend([[GONE]] * 50)
+    with pytest.raises(UnreachableError):
+        await followed(client)
+    assert len(server.api.requests) == MAX_FAILURES
+
+
+async def test_a_refusal_is_not_repeated(client: Client, server: ApiServer) -> None:
+    server.api.streams.append([Refusal(grpc.StatusCode.NOT_FOUND, "no such video", "VIDEO_NOT_FOUND")])
+    with pytest.raises(CliError, match=r"no such video \(VIDEO_NOT_FOUND"):
+        await followed(client)
+    assert len(server.api.requests) == 1

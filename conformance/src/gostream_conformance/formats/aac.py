@@ -1,0 +1,62 @@
+"""AAC in ADTS: frame headers → configuration, frame count and bytes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from gostream_conformance.errors import AudioError
+from gostream_conformance.formats.mpegts import CLOCK
+
+SAMPLES_PER_FRAME = 1024
+_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+_HEADER = 7
+
+
+@dataclass(frozen=True, slots=True)
+class AacConfig:
+    """What the AudioSpecificConfig of a stream would say."""
+
+    object_type: int  # 2 = AAC-LC
+    sample_rate: int
+    channels: int
+
+    def __str__(self) -> str:
+        return f"AAC {self.object_type} at {self.sample_rate} Hz in {self.channels} channels"
+
+    @property
+    def codec(self) -> str:
+        """For the CODECS attribute (RFC 6381)."""
+        return f"mp4a.40.{self.object_type}"
+
+    @property
+    def frame_ticks(self) -> float:
+        """How long a frame is heard."""
+        return CLOCK * SAMPLES_PER_FRAME / self.sample_rate
+
+
+@cache
+def _config(object_type: int, rate: int, channels: int) -> AacConfig:
+    """The one object for it: a film has a million frames, and what hostile ones say is kept."""
+    return AacConfig(object_type, _RATES[rate], channels)
+
+
+def adts_frames(data: bytes) -> Iterator[tuple[AacConfig, int]]:
+    """(configuration, size in bytes) of each ADTS frame up to one that is not all there.
+
+    Raises AudioError.
+    """
+    at = 0
+    while at + _HEADER <= len(data):
+        header = data[at : at + _HEADER]
+        if header[0] != 0xFF or header[1] & 0xF6 != 0xF0:
+            raise AudioError("no ADTS header where a frame should start", offset=at)
+        rate = header[2] >> 2 & 0x0F
+        size = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
+        if rate >= len(_RATES) or size < _HEADER:
+            raise AudioError("an impossible ADTS frame", offset=at)
+        if header[6] & 3:
+            raise AudioError("several AAC frames in one ADTS frame", offset=at)
+        if at + size > len(data):
+            return
+        yield _config((header[2] >> 6) + 1, rate, (header[2] & 1) << 2 | header[3] >> 6), size
+        at += size

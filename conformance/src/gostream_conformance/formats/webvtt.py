@@ -1,0 +1,96 @@
+"""WebVTT files whose cues name parts of pictures: text → model, strictly."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gostream_conformance.errors import CuesError
+
+MAX_LINES = 200_000
+_CLOCK = r"(?:([0-9]{2,6}):)?([0-5][0-9]):([0-5][0-9])\.([0-9]{3})"
+_TIMING = re.compile(rf"{_CLOCK}[ \t]+-->[ \t]+{_CLOCK}(?:[ \t].*)?")
+_PART = re.compile(r"xywh=(?:pixel:)?([0-9]{1,6}),([0-9]{1,6}),([0-9]{1,6}),([0-9]{1,6})")
+_NO_CUE = re.compile(r"(?:NOTE|STYLE|REGION)(?:[ \t].*)?")
+_Block = list[tuple[int, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A rectangle of a picture, in pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """From `start` to `end`, in milliseconds, that part of the picture is shown; all of it without one."""
+
+    line: int
+    start: int
+    end: int
+    uri: str
+    part: Part | None
+
+
+def parse_cues(data: bytes) -> tuple[Cue, ...]:
+    """Every cue in the order of the file. Raises CuesError at the first thing that is wrong."""
+    lines = _lines(data)
+    if not re.fullmatch(r"\ufeff?WEBVTT(?:[ \t].*)?", lines[0]):
+        raise CuesError("does not start with WEBVTT", line=1)
+    blocks = list(_blocks(lines))
+    for number, text in blocks[0]:
+        if "-->" in text:
+            raise CuesError("a cue in the header", line=number)
+    return tuple(_cue(block) for block in blocks[1:] if not _NO_CUE.fullmatch(block[0][1]))
+
+
+def _lines(data: bytes) -> list[str]:
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise CuesError("not UTF-8", line=1) from None
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    if len(lines) > MAX_LINES:
+        raise CuesError(f"more than {MAX_LINES} lines", line=MAX_LINES)
+    return lines
+
+
+def _blocks(lines: list[str]) -> Iterator[_Block]:
+    """Lines up to the next empty one, with their numbers."""
+    block: _Block = []
+    for number, line in enumerate([*lines, ""], start=1):
+        if line:
+            block.append((number, line))
+        elif block:
+            yield block
+            block = []
+
+
+def _cue(block: _Block) -> Cue:
+    """A name perhaps, a line of times, and one line that names a picture."""
+    if "-->" not in block[0][1] and len(block) > 1:
+        block = block[1:]
+    number, times = block[0]
+    timing = _TIMING.fullmatch(times)
+    if not timing:
+        raise CuesError("no times where a cue must have them", line=number)
+    if len(block) != 2:
+        raise CuesError("a cue must have one line that names a picture", line=number)
+    uri, mark, fragment = block[1][1].partition("#")
+    part = _PART.fullmatch(fragment)
+    if mark and not part:
+        raise CuesError(f"#{fragment[:100]} names no part of a picture", line=block[1][0])
+    return Cue(
+        line=number,
+        start=_milliseconds(*timing.groups()[:4]),
+        end=_milliseconds(*timing.groups()[4:]),
+        uri=uri,
+        part=Part(*map(int, part.groups())) if part else None,
+    )
+
+
+def _milliseconds(hours: str | None, minutes: str, seconds: str, thousandths: str) -> int:
+    return ((int(hours or 0) * 60 + int(minutes)) * 60 + int(seconds)) * 1000 + int(thousandths)

@@ -1,0 +1,62 @@
+"""Rules about storyboards: a picture for every moment, and each where its cue says."""
+
+from collections.abc import Iterator
+
+from gostream_conformance.rules.rule import Finding, RuleBook
+from gostream_conformance.tree.presentation import Board, Presentation
+from gostream_conformance.tree.storyboards import board_of
+
+#: Seconds by which the last cue may end before the video, or after it.
+END_TOLERANCE = 0.1
+
+_book = RuleBook()
+
+
+@_book.must("storyboard.parses", "WebVTT 4", "a storyboard is WebVTT, and each of its cues names a picture")
+def parses(p: Presentation) -> Iterator[Finding]:
+    for board in p.boards:
+        if board.problem:
+            yield Finding(f"{board.path}:{board.problem.line}", str(board.problem))
+
+
+@_book.must("storyboard.covers", "gostream", "cues follow one another from the video's start to its end")
+def covers(p: Presentation) -> Iterator[Finding]:
+    for board in p.boards:
+        until = 0
+        for cue in board.cues:
+            where = f"{board.path}:{cue.line}"
+            if cue.start != until:
+                yield Finding(where, f"starts at {cue.start} ms, the one before ends at {until}")
+            if cue.end <= cue.start:
+                yield Finding(where, f"ends at {cue.end} ms, before it has begun")
+            until = cue.end
+        yield from _ends_right(p, board, until / 1000)
+
+
+def _ends_right(p: Presentation, board: Board, end: float) -> Iterator[Finding]:
+    playlists = [track.playlist for _, track in p.variant_tracks if board_of(track.path) == board.path]
+    lasts = max((playlist.duration for playlist in playlists if playlist), default=None)
+    if lasts is not None and not board.problem and abs(end - lasts) > END_TOLERANCE:
+        yield Finding(board.path, f"ends at {end:.3f} s, the video at {lasts:.3f}")
+
+
+@_book.must("storyboard.pictures", "ISO 10918-1", "the pictures of a storyboard are JPEGs")
+def pictures(p: Presentation) -> Iterator[Finding]:
+    for board in p.boards:
+        for path, error in board.spoilt:
+            yield Finding(path, str(error))
+
+
+@_book.must("storyboard.parts", "Media Fragments 4.2.2", "each cue's part lies within its picture")
+def parts(p: Presentation) -> Iterator[Finding]:
+    for board in p.boards:
+        for cue in board.cues:
+            width, height = board.sizes.get(cue.uri, (0, 0))
+            if not cue.part or not width:
+                continue
+            right, bottom = cue.part.x + cue.part.width, cue.part.y + cue.part.height
+            if not cue.part.width or not cue.part.height or right > width or bottom > height:
+                yield Finding(f"{board.path}:{cue.line}", f"{cue.part} of a picture of {width}x{height}")
+
+
+RULES = tuple(_book.rules)

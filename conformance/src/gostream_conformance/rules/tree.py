@@ -1,0 +1,106 @@
+"""Rules about the tree as it is stored or served: files, media types, compression, CORS."""
+
+import posixpath
+from collections.abc import Iterator
+
+from gostream_conformance.rules.rule import Finding, RuleBook
+from gostream_conformance.tree.loader import PROBED_BYTES
+from gostream_conformance.tree.presentation import Answer, Presentation
+from gostream_conformance.tree.sources import ORIGIN, file_of
+
+MEDIA_TYPES = {
+    ".m3u8": frozenset({"application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl"}),
+    ".ts": frozenset({"video/mp2t"}),
+    ".vtt": frozenset({"text/vtt"}),
+    ".jpg": frozenset({"image/jpeg"}),
+}
+_LISTED = frozenset({".m3u8", ".ts"})  # of what is named by playlists
+WORTH_COMPRESSING = 512  # bytes; below, the answer is one packet either way
+_CORS = "access-control-allow-origin"
+
+_book = RuleBook()
+
+
+def _suffix(path: str) -> str:
+    return posixpath.splitext(file_of(path))[1]
+
+
+@_book.must(
+    "whole.no-stray-files", "gostream", "no playlist or segment beside the referenced ones is unreferenced"
+)
+def no_stray_files(p: Presentation) -> Iterator[Finding]:
+    """Directories that hold nothing referenced are another version's, and another publication's business."""
+    if p.files is None or not p.tracks:
+        return
+    referenced = {file_of(path) for path in (p.master_path, *p.referenced)}
+    live = {posixpath.dirname(file) for file in referenced if posixpath.splitext(file)[1] in _LISTED}
+    for file in sorted(p.files - referenced):
+        if posixpath.dirname(file) in live and posixpath.splitext(file)[1] in _LISTED:
+            yield Finding(file, "nothing refers to it")
+
+
+@_book.must("whole.media-types", "10.4", "playlists, segments and storyboards carry their media types")
+def media_types(p: Presentation) -> Iterator[Finding]:
+    for path, answer in _good_answers(p):
+        wanted = MEDIA_TYPES.get(_suffix(path))
+        said = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if wanted and said not in wanted:
+            yield Finding(path, f"Content-Type is {said or 'missing'}")
+
+
+@_book.must("whole.gzip", "10.1", "playlists are sent compressed to those who accept it, all else as it is")
+def gzip(p: Presentation) -> Iterator[Finding]:
+    for path, answer in _good_answers(p):
+        encoding = answer.headers.get("content-encoding", "identity").strip().lower()
+        if _suffix(path) != ".m3u8":
+            if encoding != "identity":
+                yield Finding(path, f"Content-Encoding is {encoding}, identity was asked for")
+        elif answer.size >= WORTH_COMPRESSING and encoding != "gzip":
+            yield Finding(path, "is not compressed")
+
+
+@_book.must("whole.cors", "gostream", "every answer, errors too, may be read by pages of other origins")
+def cors(p: Presentation) -> Iterator[Finding]:
+    for path, answer in _good_answers(p):
+        yield from _allowed(path, answer)
+    for asked, (path, answer) in p.probes.items():
+        missing = asked == "404" and 400 <= answer.status < 500  # stores may say 403 of what is not there
+        if str(answer.status) != asked and not missing:
+            yield Finding(path, f"asked for a {asked}, the answer was {answer.status}")
+            continue
+        yield from _allowed(path, answer, f" on {asked}")
+        if asked == "206":
+            yield from _range_fits(p, path, answer)
+
+
+def _allowed(path: str, answer: Answer, when: str = "") -> Iterator[Finding]:
+    """Browsers take nothing but the one or the other, and take it once."""
+    said = answer.headers.get(_CORS)
+    if said is None:
+        yield Finding(path, f"no Access-Control-Allow-Origin{when}")
+    elif said not in {"*", ORIGIN}:
+        yield Finding(path, f"Access-Control-Allow-Origin is {said!r}{when}")
+
+
+def _range_fits(p: Presentation, path: str, answer: Answer) -> Iterator[Finding]:
+    """The part that was asked for, of the size that the whole has."""
+    said, size = answer.headers.get("content-range", ""), p.answers[path].size
+    wanted = min(PROBED_BYTES, size)
+    if said not in {f"bytes 0-{wanted - 1}/{total}" for total in (size, "*")}:
+        yield Finding(path, f"Content-Range is {said!r}, asked for the first {wanted} bytes of {size}")
+    elif answer.size != wanted:
+        yield Finding(path, f"{answer.size} bytes came, asked for the first {wanted}")
+
+
+@_book.must("whole.no-redirects", "8.18", "nothing is redirected")
+def no_redirects(p: Presentation) -> Iterator[Finding]:
+    for path, answer in p.answers.items():
+        if 300 <= answer.status < 400:
+            yield Finding(path, f"{answer.status} to {answer.headers.get('location', 'nowhere')[:200]}")
+
+
+def _good_answers(p: Presentation) -> Iterator[tuple[str, Answer]]:
+    return ((path, answer) for path, answer in p.answers.items() if p.over_http and answer.status == 200)
+
+
+RULES = tuple(_book.rules)

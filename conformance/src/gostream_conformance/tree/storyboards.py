@@ -1,0 +1,94 @@
+"""Reading storyboards: found by their place, then read as players read them.
+
+No playlist names them. GoStream's stand as `storyboard.vtt` beside the folders of the variants.
+"""
+
+import asyncio
+import posixpath
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Protocol
+
+from gostream_conformance.errors import CuesError, PictureError
+from gostream_conformance.formats.jpeg import jpeg_size
+from gostream_conformance.formats.webvtt import Cue, parse_cues
+from gostream_conformance.tree.presentation import Board, Presentation
+
+NAME = "storyboard.vtt"
+#: A URI that stands at a place, as a path of the tree; None after noting that it leaves it.
+Resolve = Callable[[str, str, str], str | None]
+
+
+class Get(Protocol):
+    """Reads a path that is named at a place: its bytes, or None after noting why there are none.
+
+    What is `optional` may be missing, and nothing is noted then.
+    """
+
+    def __call__(
+        self, path: str, where: str, limit: int, *, optional: bool = False
+    ) -> Awaitable[bytes | None]: ...
+
+
+def board_of(variant: str) -> str:
+    """Where the storyboard of the variant with a playlist at that path is, when there is one."""
+    folder = posixpath.dirname(posixpath.dirname(variant.partition("?")[0]))
+    return posixpath.join(folder, NAME)
+
+
+class BoardLoader:
+    """Reads the storyboards of a presentation whose playlists were read; each picture once."""
+
+    def __init__(self, found: Presentation, *, get: Get, resolve: Resolve, max_pictures: int) -> None:
+        self._found = found
+        self._get = get
+        self._resolve = resolve
+        self._max_pictures = max_pictures
+        self._pictures = 0
+
+    async def load(self, *, cues_bytes: int, picture_bytes: int) -> None:
+        """Those that there are: a video may have none. Larger files count as unreadable."""
+        for path in self._paths():
+            body = await self._get(path, path, cues_bytes, optional=True)
+            if body is not None:
+                board = await self._board(path, body)
+                self._found.boards.append(board)
+                for uri, line in _first_lines(board.cues):
+                    await self._picture(board, uri, f"{path}:{line}", picture_bytes)
+
+    def _paths(self) -> Iterator[str]:
+        files = self._found.files
+        paths = dict.fromkeys(board_of(track.path) for _, track in self._found.variant_tracks)
+        return (path for path in paths if files is None or path in files)
+
+    async def _board(self, path: str, body: bytes) -> Board:
+        try:
+            return Board(path, await asyncio.to_thread(parse_cues, body))
+        except CuesError as error:
+            return Board(path, problem=error.with_traceback(None))
+
+    async def _picture(self, board: Board, uri: str, where: str, limit: int) -> None:
+        path = self._resolve(board.path, uri, where)
+        if path is None:
+            return
+        self._pictures += 1
+        if self._pictures > self._max_pictures:
+            self._found.unreadable.append((where, f"more than {self._max_pictures} pictures"))
+            return
+        data = await self._get(path, where, limit)
+        if data is not None:
+            _note_size(board, uri, path, data)
+
+
+def _first_lines(cues: Iterable[Cue]) -> list[tuple[str, int]]:
+    """Every URI, and where it stands first."""
+    lines: dict[str, int] = {}
+    for cue in cues:
+        lines.setdefault(cue.uri, cue.line)
+    return list(lines.items())
+
+
+def _note_size(board: Board, uri: str, path: str, data: bytes) -> None:
+    try:
+        board.sizes[uri] = jpeg_size(data)
+    except PictureError as error:
+        board.spoilt.append((path, error.with_traceback(None)))

@@ -1,0 +1,400 @@
+"""Reading trees from real places: disks with traps in them, and a real HTTP server."""
+
+import errno
+import json
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gostream_conformance.check import check
+from gostream_conformance.errors import UnreadableError
+from gostream_conformance.formats.mpegts import PACKET
+from gostream_conformance.report import Report
+from gostream_conformance.rules.tree import WORTH_COMPRESSING
+from gostream_conformance.tree.loader import Limits, load
+from gostream_conformance.tree.sources import ORIGIN, DirectorySource, HttpSource, Resource, joined
+
+from .breaking import MASTER, SUBTITLES, before_sound, edit
+from .test_rules import broken
+
+TYPES = {
+    ".m3u8": "application/vnd.apple.mpegurl",
+    ".ts": "video/mp2t",
+    ".vtt": "text/vtt",
+    ".jpg": "image/jpeg",
+}
+
+
+@dataclass
+class Edge:
+    """How the server of a test behaves; as it is made, it keeps every rule."""
+
+    types: Mapping[str, str] = field(default_factory=lambda: TYPES)
+    compress: bool = True
+    cors: Callable[[web.StreamResponse], tuple[str, ...]] = lambda answer: ("*",)
+    dress: Callable[[web.StreamResponse], None] = lambda answer: None
+    missing: int = 404
+    redirect: str = ""
+    range_body: bytes = b""
+    range_said: str = ""
+    requests: list[str] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def served(tree: Path, edge: Edge) -> AsyncIterator[HttpSource]:
+    async def get(request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        edge.requests.append(name)
+        file = tree / name
+        if edge.redirect and name == edge.redirect:
+            raise web.HTTPFound(f"/elsewhere/{name}")
+        if not file.is_file():
+            return web.Response(status=edge.missing)
+        if file.suffix == ".ts" and edge.range_body and "Range" in request.headers:
+            return web.Response(body=edge.range_body, status=206, headers={"Content-Range": edge.range_said})
+        if file.suffix == ".ts":
+            return web.FileResponse(file, headers={"Content-Type": edge.types[".ts"]})
+        if request.headers.get("If-None-Match") == '"1"':
+            return web.Response(status=304, headers={"ETag": '"1"'})
+        answer = web.Response(
+            body=file.read_bytes(), headers={"Content-Type": edge.types[file.suffix], "ETag": '"1"'}
+        )
+        if edge.compress and file.stat().st_size >= WORTH_COMPRESSING:
+            answer.enable_compression()
+        return answer
+
+    async def allow(request: web.Request, answer: web.StreamResponse) -> None:
+        for origin in edge.cors(answer):
+            answer.headers.add("Access-Control-Allow-Origin", origin)
+        edge.dress(answer)
+
+    app = web.Application()
+    app.router.add_get("/{name:.+}", get)
+    app.on_response_prepare.append(allow)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    async with aiohttp.ClientSession() as session:
+
+        async def fetch(url: str, headers: Mapping[str, str], limit: int) -> Resource:
+            async with session.get(url, headers=headers, allow_redirects=False) as answer:
+                body = await answer.read()
+                if len(body) > limit:
+                    raise UnreadableError("too large")
+                return Resource(body, answer.status, joined(answer.headers.items()))
+
+        yield HttpSource(f"http://{host}:{port}/master.m3u8", fetch)
+    await runner.cleanup()
+
+
+async def test_a_well_served_tree_breaks_no_rule(good_tree: Path) -> None:
+    edge = Edge()
+    async with served(good_tree, edge) as source:
+        report = await check(source)
+    assert broken(report) == set(), [f for o in report.outcomes for f in o.findings]
+    segments = [name for name in edge.requests if name.endswith(".ts")]
+    assert len(segments) == len(set(segments)) + 1  # each once, and one range
+
+
+def without(status: int) -> Callable[[web.StreamResponse], tuple[str, ...]]:
+    return lambda answer: () if answer.status == status else ("*",)
+
+
+def coded(media_type: str) -> Callable[[web.StreamResponse], None]:
+    """Says of answers of that type that they are coded, and lies: what it is like is not looked at."""
+
+    def dress(answer: web.StreamResponse) -> None:
+        if answer.headers.get("Content-Type") == media_type:
+            answer.headers["Content-Encoding"] = "x-none"
+
+    return dress
+
+
+@pytest.mark.parametrize(
+    "edge",
+    [
+        Edge(cors=lambda answer: (ORIGIN,)),
+        Edge(range_body=b"x" * 188, range_said="bytes 0-187/*"),
+        Edge(missing=403),
+    ],
+)
+async def test_other_ways_of_serving_it_well_break_no_rule(tree: Path, edge: Edge) -> None:
+    (tree / "v1/storyboard.vtt").unlink()
+    async with served(tree, edge) as source:
+        report = await check(source)
+    assert broken(report) == set(), [f for o in report.outcomes for f in o.findings]
+
+
+async def test_of_an_answer_only_what_rules_ask_for_is_kept(good_tree: Path) -> None:
+    def dress(answer: web.StreamResponse) -> None:
+        answer.headers.update({"X-Large": "a" * 8000, "Location": "b" * 8000})
+
+    async with served(good_tree, Edge(dress=dress)) as source:
+        found = await load(source, Limits())
+    kept = [sum(map(len, answer.headers.values())) for answer in found.answers.values()]
+    assert max(kept) < 500
+
+
+@pytest.mark.parametrize(
+    ("edge", "rule"),
+    [
+        (Edge(types=TYPES | {".m3u8": "text/plain"}), "whole.media-types"),
+        (Edge(types=TYPES | {".ts": "application/octet-stream"}), "whole.media-types"),
+        (Edge(types=TYPES | {".vtt": "text/plain"}), "whole.media-types"),
+        (Edge(types=TYPES | {".jpg": "image/png"}), "whole.media-types"),
+        (Edge(compress=False), "whole.gzip"),
+        (Edge(cors=without(404)), "whole.cors"),
+        (Edge(cors=without(206)), "whole.cors"),
+        (Edge(cors=without(304)), "whole.cors"),
+        (Edge(cors=without(200)), "whole.cors"),
+        (Edge(cors=lambda answer: ("https://only-me.example",)), "whole.cors"),
+        (Edge(cors=lambda answer: ("null",)), "whole.cors"),
+        (Edge(cors=lambda answer: ("",)), "whole.cors"),
+        (Edge(cors=lambda answer: ("*", "*")), "whole.cors"),
+        (Edge(range_body=b"x" * 188, range_said="bytes 5000-5187/9999"), "whole.cors"),
+        (Edge(range_body=b"x" * 188), "whole.cors"),
+        (Edge(range_body=b"x" * 187, range_said="bytes 0-187/*"), "whole.cors"),
+        (Edge(dress=coded("image/jpeg")), "whole.gzip"),
+        (Edge(dress=coded("video/mp2t")), "whole.gzip"),
+    ],
+)
+async def test_a_badly_dressed_answer_is_found(good_tree: Path, edge: Edge, rule: str) -> None:
+    async with served(good_tree, edge) as source:
+        report = await check(source)
+    assert broken(report) == {rule}
+
+
+async def test_a_redirect_is_found_and_not_followed(good_tree: Path) -> None:
+    edge = Edge(redirect="v1/360p/seg2.ts")
+    async with served(good_tree, edge) as source:
+        report = await check(source)
+    assert broken(report) == {"whole.no-redirects", "master.uris-answer"}
+    assert not any(name.startswith("elsewhere") for name in edge.requests)
+
+
+async def test_a_tree_without_a_storyboard_is_asked_for_it_and_breaks_no_rule(tree: Path) -> None:
+    (tree / "v1/storyboard.vtt").unlink()
+    edge = Edge()
+    async with served(tree, edge) as source:
+        report = await check(source)
+    assert broken(report) == set(), [f for o in report.outcomes for f in o.findings]
+    assert "v1/storyboard.vtt" in edge.requests
+    assert "v1/storyboard.jpg" not in edge.requests
+
+
+async def test_without_a_master_there_is_nothing_to_judge(tmp_path: Path, good_tree: Path) -> None:
+    with pytest.raises(UnreadableError):
+        await check(DirectorySource(tmp_path))
+    async with served(tmp_path, Edge()) as source:
+        with pytest.raises(UnreadableError, match="answers 404"):
+            await check(source)
+
+
+async def test_links_out_of_the_tree_and_devices_are_not_read(tree: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.ts"
+    secret.write_bytes((tree / "v1/360p/seg1.ts").read_bytes())
+    for name, target in (("seg1.ts", secret), ("seg2.ts", Path("/dev/zero"))):
+        (tree / "v1/360p" / name).unlink()
+        (tree / "v1/360p" / name).symlink_to(target)
+    os.mkfifo(tree / "v1/180p/pipe.ts")
+    report = await check(DirectorySource(tree))
+    assert broken(report) == {"master.uris-answer"}
+    unreadable = [f.where for o in report.outcomes for f in o.findings]
+    assert sorted(unreadable) == ["v1/360p/seg1.ts", "v1/360p/seg2.ts"]
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        Limits(playlist_bytes=300),
+        Limits(segment_bytes=100_000),
+        Limits(playlists=2),
+        Limits(segments=5),
+        Limits(pictures=0),
+        Limits(total_bytes=500_000),
+    ],
+)
+async def test_what_goes_beyond_a_limit_is_unreadable_and_says_so(good_tree: Path, limits: Limits) -> None:
+    try:
+        report = await check(DirectorySource(good_tree), limits=limits)
+    except UnreadableError:
+        assert limits.playlist_bytes == 300
+        return
+    assert "master.uris-answer" in broken(report)
+
+
+@pytest.mark.parametrize("uri", ["../360p/seg1.ts", "%2e/seg1.ts", "seg1.ts#t=1", "seg1.ts?v=1", "seg%31.ts"])
+async def test_a_file_may_be_named_in_every_way_that_servers_understand(tree: Path, uri: str) -> None:
+    edit("v1/360p/playlist.m3u8", "seg1.ts", uri)(tree)
+    report = await check(DirectorySource(tree))
+    assert broken(report) == set(), [f for o in report.outcomes for f in o.findings]
+
+
+async def test_subtitles_and_their_files_are_no_strays_and_must_be_there(tree: Path) -> None:
+    before_sound(SUBTITLES.format("v1/subs/de.m3u8"))(tree)
+    (tree / "v1/subs").mkdir()
+    (tree / "v1/subs/0.ts").touch()
+    (tree / "v1/subs/de.m3u8").write_text(
+        "#EXTM3U\n#EXTINF:6,\n0.ts\n#EXTINF:6,\n1.ts\n#EXTINF:6,\n../../../2.ts\n"
+    )
+    report = await check(DirectorySource(tree))
+    assert places(report) == {
+        ("master.uris-answer", "v1/subs/de.m3u8:5"),
+        ("master.uris-stay", "v1/subs/de.m3u8:7"),
+    }
+
+
+async def test_keys_and_unknown_tags_may_not_name_what_is_elsewhere(tree: Path) -> None:
+    keys = '#EXT-X-KEY:METHOD=AES-128,X="a,URI=b",URI="http://169.254.169.254/key"\n#EXT-X-NEW:URI="../../../x"\n'
+    edit("v1/360p/playlist.m3u8", "#EXTINF", keys + "#EXTINF")(tree)
+    edit(MASTER, "#EXT-X-MEDIA", '#EXT-X-SESSION-KEY:METHOD=AES-128,URI="file:///etc/passwd"\n#EXT-X-MEDIA')(
+        tree
+    )
+    report = await check(DirectorySource(tree))
+    outside = [f.why for o in report.outcomes if o.rule.id == "master.uris-stay" for f in o.findings]
+    assert len(outside) == 3
+    assert not any("'b'" in why for why in outside)
+
+
+async def test_the_file_of_a_map_is_no_stray(tree: Path) -> None:
+    rung = tree / "v1/360p"
+    (rung / "head.ts").write_bytes((rung / "seg0.ts").read_bytes()[:564])
+    edit("v1/360p/playlist.m3u8", "#EXTINF", '#EXT-X-MAP:URI="head.ts"\n#EXTINF')(tree)
+    assert "whole.no-stray-files" not in broken(await check(DirectorySource(tree)))
+
+
+async def test_a_range_that_goes_on_beyond_its_file_is_found(tree: Path) -> None:
+    for number in range(3):
+        size = (tree / f"v1/360p/seg{number}.ts").stat().st_size + (188 if number == 2 else 0)
+        ranged = f"\n#EXT-X-BYTERANGE:{size}@0\nseg{number}.ts"
+        edit("v1/360p/playlist.m3u8", f"\nseg{number}.ts", ranged)(tree)
+    report = await check(DirectorySource(tree))
+    assert broken(report) == {"master.uris-answer"}
+    [why] = [f.why for o in report.outcomes for f in o.findings]
+    assert why == f"v1/360p/seg2.ts has {size - 188} bytes, the byte range ends at {size}"
+
+
+async def test_a_map_that_ends_beyond_its_file_is_found(tree: Path) -> None:
+    edit("v1/180p/iframes.m3u8", '"564@0"', '"564000000@0"')(tree)
+    whys = [why for _, why in (await load(DirectorySource(tree), Limits())).unreadable]
+    assert any("the byte range ends at 564000000" in why for why in whys)
+
+
+async def test_what_every_range_reads_with_its_map_counts_in_the_total(tree: Path) -> None:
+    playlist = tree / "v1/360p/playlist.m3u8"
+    size = (tree / "v1/360p/seg0.ts").stat().st_size
+    ranges = [f"#EXTINF:6.0,\n#EXT-X-BYTERANGE:188@{188 * n}\nseg0.ts\n" for n in range(100)]
+    head = '#EXT-X-MAP:URI="seg0.ts"\n'
+    playlist.write_text(
+        playlist.read_text().replace("#EXT-X-ENDLIST", head + "".join(ranges) + "#EXT-X-ENDLIST")
+    )
+    found = await load(DirectorySource(tree), Limits(total_bytes=20 * size))
+    assert any("bytes in all" in why for _, why in found.unreadable)
+
+
+async def test_more_other_files_than_segments_are_allowed_are_not_asked_for(tree: Path) -> None:
+    data = "".join(f'#EXT-X-SESSION-DATA:DATA-ID="{n}",URI="{n}.json"\n' for n in range(40))
+    edit(MASTER, "#EXT-X-MEDIA", data + "#EXT-X-MEDIA")(tree)
+    found = await load(DirectorySource(tree), Limits(segments=30))
+    assert (MASTER, "more than 30 other files") in found.unreadable
+    assert not any("0.json" in why for _, why in found.unreadable)
+
+
+async def test_a_directory_that_cannot_be_listed_is_a_finding(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walk = os.walk
+
+    def refuse(top: Path, onerror: Callable[[OSError], None]) -> Iterator[tuple[str, list[str], list[str]]]:
+        yield from walk(top, onerror=onerror)
+        onerror(PermissionError(errno.EACCES, "Permission denied", f"{top}/v1/audio"))
+
+    monkeypatch.setattr(os, "walk", refuse)
+    report = await check(DirectorySource(tree))
+    assert places(report) == {("master.uris-answer", MASTER)}
+    [why] = [f.why for o in report.outcomes for f in o.findings]
+    assert why == f"{tree}/v1/audio cannot be looked at: permission denied"
+
+
+async def test_of_many_findings_fifty_are_kept_and_the_others_counted(tree: Path) -> None:
+    listed = "".join(f"#EXTINF:6,\nx{n}.ts\n" for n in range(80))
+    edit("v1/360p/playlist.m3u8", "#EXT-X-ENDLIST", listed + "#EXT-X-ENDLIST")(tree)
+    report = await check(DirectorySource(tree))
+    [outcome] = [outcome for outcome in report.outcomes if outcome.rule.id == "master.uris-answer"]
+    assert (len(outcome.findings), outcome.more) == (50, 30)
+    assert '"more": 30' in json.dumps(report.document())
+
+
+def places(report: Report) -> set[tuple[str, str]]:
+    return {(outcome.rule.id, f.where) for outcome in report.outcomes for f in outcome.findings}
+
+
+FILES = [
+    "master.m3u8",
+    "v1/360p/playlist.m3u8",
+    "v1/180p/iframes.m3u8",
+    "v1/audio/playlist.m3u8",
+    "v1/audio/seg2.ts",
+    "v1/storyboard.vtt",
+    "v1/storyboard.jpg",
+]
+
+
+async def test_one_file_listed_a_thousand_times_is_read_and_measured_once(tree: Path) -> None:
+    playlist = tree / "v1/360p/playlist.m3u8"
+    text = playlist.read_text()
+    playlist.write_text(text.replace("#EXT-X-ENDLIST", "#EXTINF:6.0,\nseg0.ts\n" * 1000 + "#EXT-X-ENDLIST"))
+    report = await check(DirectorySource(tree), limits=Limits(total_bytes=10_000_000))
+    assert "media.same-boundaries" in broken(report)
+    assert "master.uris-answer" not in broken(report)
+
+
+async def test_a_thousand_ranges_of_one_file_end_at_the_total(tree: Path) -> None:
+    playlist = tree / "v1/360p/playlist.m3u8"
+    size = (tree / "v1/360p/seg0.ts").stat().st_size
+    ranges = [f"#EXTINF:6.0,\n#EXT-X-BYTERANGE:{size - n}@0\nseg0.ts\n" for n in range(1, 1000)]
+    playlist.write_text(playlist.read_text().replace("#EXT-X-ENDLIST", "".join(ranges) + "#EXT-X-ENDLIST"))
+    report = await check(DirectorySource(tree), limits=Limits(total_bytes=20 * size))
+    whys = [f.why for o in report.outcomes if o.rule.id == "master.uris-answer" for f in o.findings]
+    assert any("bytes in all" in why for why in whys)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@given(st.data())
+async def test_no_mutation_of_a_tree_makes_the_checker_itself_fail(tree: Path, data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(FILES))
+    good = (tree / name).read_bytes()
+    changed = bytearray(good)
+    edits = st.tuples(
+        st.integers(0, len(good) - 1), st.sampled_from([b"", b"0", b"\n", b"9999999", b'"', b"\xff"])
+    )
+    for at, new in data.draw(st.lists(edits, min_size=1, max_size=6)):
+        changed[at : at + data.draw(st.integers(0, 12))] = new
+    (tree / name).write_bytes(changed)
+    try:
+        report = await check(DirectorySource(tree))
+        report.document()
+    except UnreadableError:
+        pass
+    finally:
+        (tree / name).write_bytes(good)
+
+
+async def test_why_a_segment_cannot_be_read_is_kept_without_its_bytes(tree: Path) -> None:
+    (tree / "v1/360p/seg0.ts").write_bytes(b"\x47".ljust(PACKET, b"\xff"))
+
+    presentation = await load(DirectorySource(tree), Limits())
+
+    problem = presentation.tracks["v1/360p/playlist.m3u8"].pieces[0].problem
+    assert problem is not None
+    assert problem.__traceback__ is None

@@ -1,0 +1,58 @@
+"""Running the demonstration: a stack of its own, the steps, and everything gone afterwards."""
+
+import asyncio
+import shutil
+import signal
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console
+
+from gostream_devstack.demo.steps import Demo, sample_clip, where_to_go_on
+from gostream_devstack.errors import StackError
+from gostream_devstack.host import orphans
+from gostream_devstack.host.directories import Home
+from gostream_devstack.host.ports import Ports
+from gostream_devstack.host.screen import Screen
+from gostream_devstack.host.state import State, locked
+from gostream_devstack.instance.stack import USUAL_PORTS, Options, Stack
+from gostream_devstack.instance.up import start_somewhere
+
+OPTIONS = Options(api_replicas=2, workers=1)
+
+
+def run_demo(root: Path, video: Path | None) -> None:
+    """Show one video's way through everything, with servers that live below `root` for as long.
+
+    Raises StackError when a server does not start or a step does not go as it should.
+    """
+    if video is not None and not video.is_file():
+        raise StackError(f"there is no file {video}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    console = Console()
+    home = Home.at(root)
+    with locked(root), ExitStack() as stack:
+        stack.callback(_remove, home, root)
+        orphans.reap(home.servers)
+        servers = _start(home, console, stack)
+        source = video or stack.enter_context(sample_clip(root, console))
+        asyncio.run(Demo(servers.env, console).run(source))
+        where_to_go_on(servers.env, console)
+        console.print("\nStopping the servers …")
+
+
+def _start(home: Home, console: Console, stack: ExitStack) -> Stack:
+    console.print("[bold]Starting every real server, two API replicas and a worker[/]")
+    screen = Screen(console)
+    state, ports = State(), Ports({}, screen.say)
+    with screen:
+        servers = start_somewhere(
+            lambda: Stack(home, state, ports, OPTIONS, USUAL_PORTS), ports, screen.report, screen.say
+        )
+    stack.callback(servers.stop)
+    return servers
+
+
+def _remove(home: Home, root: Path) -> None:
+    home.remove()
+    shutil.rmtree(root)

@@ -1,0 +1,23 @@
+"""One HTTP request to a server that may not be up yet."""
+
+import http.client
+from collections.abc import Mapping
+
+from gostream_devstack.host.ports import HOST
+
+NO_ANSWER = (0, b"")
+
+
+def request(
+    port: int, method: str, target: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+) -> tuple[int, bytes]:
+    """Status and body; `NO_ANSWER` when there is none."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request(method, target, body, dict(headers or {}))
+        reply = connection.getresponse()
+        return reply.status, reply.read()
+    except (OSError, http.client.HTTPException):
+        return NO_ANSWER
+    finally:
+        connection.close()

@@ -1,0 +1,75 @@
+"""What a running instance tells the other commands: `run.json` beside its lock."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from gostream_devstack.errors import StackError
+from gostream_devstack.host.state import holder, write_private
+from gostream_devstack.instance.stack import Stack
+
+FILE = "run.json"
+
+
+@dataclass(frozen=True)
+class Process:
+    """One server or service."""
+
+    name: str
+    pid: int | None
+    port: int
+    log: str
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs at this moment; a process waiting to be collected does not."""
+        try:
+            return self.pid is not None and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+
+@dataclass(frozen=True)
+class Running:
+    """The supervisor, what it runs, and how clients reach that."""
+
+    supervisor: int
+    env: dict[str, str]
+    processes: list[Process]
+
+
+def publish(root: Path, supervisor: int, stack: Stack) -> None:
+    """Say that the instance is up. For the owner's eyes only: there are passwords in it."""
+    processes = [
+        Process(server.name, server.pid, server.port, str(server.log)) for server in stack.servers.values()
+    ]
+    write_private(root / FILE, json.dumps(asdict(Running(supervisor, stack.env, processes)), indent=2))
+
+
+def withdraw(root: Path) -> None:
+    """Say that the instance is no longer up."""
+    (root / FILE).unlink(missing_ok=True)
+
+
+def find(root: Path) -> Running | None:
+    """The instance that is up below `root`. None: nothing runs, or it is still starting."""
+    path = root / FILE
+    supervisor = holder(root)
+    if supervisor is None or not path.exists():
+        return None
+    found = json.loads(path.read_text())
+    if found["supervisor"] != supervisor:
+        return None  # left behind by one that was killed
+    return Running(supervisor, found["env"], [Process(**each) for each in found["processes"]])
+
+
+def require(root: Path) -> Running:
+    """The instance that is up, or StackError."""
+    running = find(root)
+    if running is None and (supervisor := holder(root)):
+        raise StackError(f"process {supervisor} is still starting or stopping what runs in {root}")
+    if running is None:
+        raise StackError(f"nothing runs in {root}; start it with `gostream-devstack up`")
+    return running

@@ -1,0 +1,208 @@
+"""The whole of GoStream on loopback: which servers, in which order, knowing what of each other."""
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from gostream_devstack.errors import StackError
+from gostream_devstack.host.directories import Home
+from gostream_devstack.host.ports import Ports
+from gostream_devstack.host.state import State
+from gostream_devstack.servers.api import Api
+from gostream_devstack.servers.envoy import Envoy
+from gostream_devstack.servers.fast_door import Door, missing_because
+from gostream_devstack.servers.nginx import Nginx, Origin
+from gostream_devstack.servers.postgres import Postgres
+from gostream_devstack.servers.seaweedfs import BUCKET, REGION, SeaweedFS
+from gostream_devstack.servers.server import Server
+from gostream_devstack.servers.service import Service
+from gostream_devstack.servers.supervisor import Report, Step, run_steps, stop_all
+from gostream_devstack.servers.valkey import Valkey
+from gostream_devstack.servers.worker import Worker
+
+AnyService = TypeVar("AnyService", bound=Service)
+
+# The second replica of a service takes the port after next: API 50051, 50053, …, workers 50052, 50054, ….
+USUAL_PORTS = {
+    "postgres": 5432,
+    "redis": 6379,
+    "s3": 9000,
+    "nginx": 8081,
+    "envoy": 8080,
+    "api": 50051,
+    "worker": 50052,
+    "metrics": 9101,
+}
+KEEPERS = ("postgres", "redis", "seaweedfs")  # the servers that keep things, and that a user may bring
+# How: the variable that says so, then everything that belongs to it, with its default.
+OWN = {
+    "DATABASE_URL": {"DATABASE_URL": ""},
+    "REDIS_HOST": {"REDIS_HOST": "", "REDIS_PORT": "6379", "REDIS_PASSWORD": "", "REDIS_DB": "0"},
+    "S3_ENDPOINT_URL": {
+        "S3_ENDPOINT_URL": "",
+        "S3_PUBLIC_ENDPOINT_URL": "",
+        "S3_REGION": REGION,
+        "S3_BUCKET": BUCKET,
+        "S3_ACCESS_KEY": "",
+        "S3_SECRET_KEY": "",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How many of what, and instead of what."""
+
+    api_replicas: int = 1
+    workers: int = 1
+    # The user's own servers, as `own_servers` found them: ours are not started.
+    own: Mapping[str, str] = field(default_factory=dict)
+    # Further variables for the API and the workers.
+    settings: Mapping[str, str] = field(default_factory=dict)
+    durable: bool = True
+
+
+def own_servers(environment: Mapping[str, str]) -> dict[str, str]:
+    """What the environment says about servers of the user's own."""
+    found: dict[str, str] = {}
+    for variable, defaults in OWN.items():
+        if environment.get(variable):
+            found |= {name: environment.get(name) or default for name, default in defaults.items()}
+    return found
+
+
+class Stack:
+    """`servers` by name (postgres, redis, seaweedfs, nginx, envoy, api-1…, worker-1…), each with its pid and
+    its `stop`, `start`, `kill`, `terminate`, `pause`; `env` is what a client needs to reach them."""
+
+    def __init__(
+        self, home: Home, state: State, ports: Ports, options: Options, usual: Mapping[str, int] | None = None
+    ) -> None:
+        self._home = home
+        self._secrets = state.secrets
+        self._ports = ports
+        self._usual = usual or {}
+        self._options = options
+        self._doorless = missing_because({**os.environ, **options.settings})
+        self.servers: dict[str, Server] = {}
+        self._keys: dict[str, dict[str, str]] = {}
+        self.settings = self._backends()
+        nginx = self._edge()
+        self.settings |= options.settings
+        self.apis = [self._service(Api, "api", number) for number in range(1, options.api_replicas + 1)]
+        self.workers = [self._service(Worker, "worker", number) for number in range(1, options.workers + 1)]
+        api_ports = [api.port for api in self.apis]
+        self._envoy = self._front(api_ports)
+        for server in (nginx, self._envoy, *self.apis, *self.workers):
+            self.servers[server.name] = server
+        self.env = self._environment()
+
+    def start(self, report: Report = lambda *_: None) -> None:
+        """Start everything side by side and wait until all is ready; on failure stop everything and raise."""
+        if self._doorless is not None:
+            report("fast door", f"left out, the API answers all reads: {self._doorless}")
+        try:
+            run_steps(self._steps(), report, abort=self.stop)
+        except BaseException:
+            self.stop()  # what a step had just begun when the others were stopped
+            raise
+
+    def stop(self) -> None:
+        """Stop what talks to the servers first, then the servers."""
+        stop_all(server for name, server in self.servers.items() if name not in KEEPERS)
+        stop_all(server for name, server in self.servers.items() if name in KEEPERS)
+
+    def _backends(self) -> dict[str, str]:
+        """The servers that keep things, and how a service reaches them."""
+        home, secrets, own = self._home, self._secrets, self._options.own
+        settings = dict(own)
+        if "DATABASE_URL" not in own:
+            port = self._port("postgres")
+            postgres = Postgres(home, port, secrets["postgres_password"], durable=self._options.durable)
+            self.servers[postgres.name] = postgres
+            settings |= {"DATABASE_URL": postgres.url}
+        if "REDIS_HOST" not in own:
+            redis = Valkey(home, self._port("redis"), secrets["redis_password"])
+            self.servers[redis.name] = redis
+            settings |= {"REDIS_HOST": redis.host, "REDIS_PORT": str(redis.port)}
+            settings |= {"REDIS_PASSWORD": redis.password, "REDIS_DB": str(redis.db)}
+        if "S3_ENDPOINT_URL" not in own:
+            store = SeaweedFS(home, self._ports, secrets, self._port("s3"))
+            self.servers[store.name] = store
+            settings |= {"S3_ENDPOINT_URL": store.endpoint_url, "S3_PUBLIC_ENDPOINT_URL": store.endpoint_url}
+            settings |= {"S3_BUCKET": store.bucket, "S3_REGION": store.region}
+            settings |= {"S3_ACCESS_KEY": store.access_key, "S3_SECRET_KEY": store.secret_key}
+            for role, (key, secret) in store.service_keys.items():
+                self._keys[role] = {"S3_ACCESS_KEY": key, "S3_SECRET_KEY": secret}
+        settings["S3_PUBLIC_ENDPOINT_URL"] = settings["S3_PUBLIC_ENDPOINT_URL"] or settings["S3_ENDPOINT_URL"]
+        return settings
+
+    def _edge(self) -> Nginx:
+        origin = Origin(self.settings["S3_ENDPOINT_URL"], self.settings["S3_BUCKET"])
+        nginx = Nginx(self._home, self._port("nginx"), origin, self._secrets["cdn_refresh_secret"])
+        self.settings |= {"CDN_BASE_URL": nginx.url, "CDN_REFRESH_URL": nginx.url}
+        self.settings |= {"CDN_REFRESH_SECRET": nginx.refresh_secret}
+        return nginx
+
+    def _front(self, api_ports: Sequence[int]) -> Envoy:
+        places = (self._home, self._port("envoy"), self._ports.pick("envoy-admin"), api_ports)
+        if self._doorless is not None:
+            return Envoy(*places)
+        index = self._options.api_replicas + self._options.workers
+        return Door(*places, self._port("metrics", "envoy metrics", index), self.settings)
+
+    def _service(self, kind: type[AnyService], role: str, number: int) -> AnyService:
+        name = f"{role}-{number}"
+        port = self._port(role, name, 2 * (number - 1))
+        index = number - 1 + (self._options.api_replicas if role == "worker" else 0)
+        metrics_port = self._port("metrics", f"{name} metrics", index)
+        settings = {**self.settings, **self._keys.get(role, {}), **self._options.settings}
+        return kind(self._home, name, port, metrics_port, settings)
+
+    def _port(self, role: str, name: str | None = None, offset: int = 0) -> int:
+        usual = self._usual.get(role)
+        return self._ports.pick(name or role, None if usual is None else usual + offset)
+
+    def _environment(self) -> dict[str, str]:
+        services = [*self.apis, *self.workers]
+        shown = ("CDN_BASE_URL", "DATABASE_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "REDIS_DB")
+        store = ("S3_ENDPOINT_URL", "S3_REGION", "S3_BUCKET", "S3_ACCESS_KEY", "S3_SECRET_KEY")
+        return {
+            "GOSTREAM_API_ADDR": ",".join(api.address for api in self.apis),
+            "GOSTREAM_HTTP_URL": self._envoy.url,
+            **{name: self.settings[name] for name in (*shown, *store)},
+            "GOSTREAM_METRICS_URL": ",".join(service.metrics_url for service in services),
+            **(
+                {"GOSTREAM_DOOR_METRICS_URL": self._envoy.metrics_url}
+                if isinstance(self._envoy, Door)
+                else {}
+            ),
+        }
+
+    def _steps(self) -> list[Step]:
+        keepers = tuple(name for name in KEEPERS if name in self.servers)
+        return [
+            *(Step(name, self.servers[name].start) for name in keepers),
+            Step("migrations", self._migrate, tuple(name for name in keepers if name == "postgres")),
+            Step(
+                "nginx", self.servers["nginx"].start, tuple(name for name in keepers if name == "seaweedfs")
+            ),
+            # The fast door reads by itself, plain Envoy only passes on.
+            Step("envoy", self._envoy.start, () if self._doorless else ("migrations", *keepers)),
+            *(Step(each.name, each.start, ("migrations", *keepers)) for each in (*self.apis, *self.workers)),
+            Step("json edge", self._envoy.wait_for_apis, ("envoy", *(api.name for api in self.apis))),
+        ]
+
+    def _migrate(self) -> None:
+        import asyncpg
+
+        from gostream_shared.db.migrate import migrate
+
+        try:
+            asyncio.run(migrate(self.settings["DATABASE_URL"]))
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise StackError(
+                f"the database could not be migrated: {type(error).__name__}: {error}"
+            ) from error

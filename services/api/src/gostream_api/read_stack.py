@@ -1,0 +1,41 @@
+"""The read path put together: what gostream-api and the fast door share, whatever serves it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from gostream_api.config import ReadConfig
+from gostream_api.reads.cached_video_service import CachedVideoService
+from gostream_api.rpc.convert import encode_video
+from gostream_shared.cache.compose import Cache, open_cache
+from gostream_shared.cache.start import check_redis
+from gostream_shared.db.database import PostgresDatabase
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPath:
+    """Videos to read, and what they are read from."""
+
+    database: PostgresDatabase
+    cache: Cache
+    videos: CachedVideoService
+
+
+@asynccontextmanager
+async def open_reads(config: ReadConfig) -> AsyncIterator[ReadPath]:
+    """Open the database, the cache and its bus.
+
+    Only the database must be up. Raises BackendUnavailableError if it is not, and BackendRefusedError if the
+    database or Redis refuses the user or the password.
+    """
+    await check_redis(config)
+    database_url = config.database_url.get_secret_value()
+    async with (
+        PostgresDatabase.open(database_url, max_size=config.database_pool_size) as database,
+        open_cache(config, outbox=database.outbox, epochs=database.epochs, subscribe=True) as cache,
+        CachedVideoService.open(
+            cache, database.videos, encode=partial(encode_video, cdn_base_url=config.cdn_base_url)
+        ) as videos,
+    ):
+        yield ReadPath(database, cache, videos)

@@ -1,0 +1,242 @@
+"""GetVideo from the nearest place that has it: this process, Redis, the database.
+
+`CachedVideoService` decorates the repository's reads with a local entry, a shared flight and the Redis
+protocol; nothing that calls it can tell, except by speed. How it is used by the composition root:
+
+    async with (
+        open_cache(config, outbox=database.outbox, epochs=database.epochs, subscribe=True) as cache,
+        CachedVideoService.open(cache, database.videos, encode=encode_video) as videos,
+    ):
+        read = await videos.get_video(video_id, min_version=0)      # Read(reply, layer)
+        reads = await videos.get_videos([id1, id2])                  # {id: Read}, existing ones only
+        await cache.announcer.announce(video_id, version)            # after every own commit
+
+`announce` also drops this process's own entry and flight at once, so a caller reads its own write. Nothing
+else has to be called. `videos.is_live` says whether local entries are served, for readiness and metrics.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
+from typing import Self
+from uuid import UUID
+
+from gostream_api.batched_counter import BulkCounter
+from gostream_api.reads.local_cache import LocalCache, LocalEntry, LocalTimes
+from gostream_api.reads.ports import Layer, Read, VideoReply
+from gostream_api.reads.read_through import Found, ReadThrough, VideoRows
+from gostream_api.reads.singleflight import SingleFlight
+from gostream_shared.cache.bus.bus import Bus
+from gostream_shared.cache.bus.liveness import MAX_SILENCE
+from gostream_shared.cache.compose import Cache
+from gostream_shared.cache.metrics import REQUESTS
+from gostream_shared.domain.errors import (
+    BackendUnavailableError,
+    VersionNotReachedError,
+    VideoNotFoundError,
+)
+from gostream_shared.domain.video import Video
+
+#: Seconds that a local entry is served at most.
+LOCAL_TTL = 60.0
+#: Entries that are loaded anew beside the requests at the same time.
+_MAX_REFRESHES = 64
+
+_L1_HIT, _L1_NEGATIVE, _L1_MISS = (REQUESTS.labels("l1", result) for result in ("hit", "negative", "miss"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Landed:
+    """What a flight brings: an encoded entry that all its passengers share."""
+
+    entry: LocalEntry
+    layer: Layer
+
+
+class CachedVideoService:
+    """Implements reads.ports.LocalVideoReader. Open it with `open`; safe for any number of callers."""
+
+    def __init__(
+        self,
+        reads: ReadThrough,
+        local: LocalCache,
+        bus: Bus,
+        *,
+        encode: Callable[[Video], bytes],
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._reads = reads
+        self._local = local
+        self._bus = bus
+        self._encode = encode
+        self._flights = SingleFlight[UUID, _Landed](max_age=MAX_SILENCE, clock=clock)
+        self._primary_flights = SingleFlight[UUID, _Landed](max_age=MAX_SILENCE, clock=clock)
+        self._refreshes: dict[UUID, asyncio.Task[None]] = {}
+        self._peeked = BulkCounter(_L1_HIT)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, cache: Cache, videos: VideoRows, *, encode: Callable[[Video], bytes]
+    ) -> AsyncIterator[Self]:
+        """Listen to the bus and answer reads until the block ends. `encode` makes the wire's bytes."""
+        bus = cache.bus
+        local = LocalCache(
+            live_until=lambda: bus.live_until, times=LocalTimes(hard=min(LOCAL_TTL, cache.ttl))
+        )
+        reads = ReadThrough(cache.videos, videos, unannounced=cache.unannounced)
+        service = cls(reads, local, bus, encode=encode)
+        bus.add(service)
+        try:
+            yield service
+        finally:
+            bus.remove(service)
+            service._peeked.flush()
+            await service._stop_refreshes()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether local entries may be served: the bus is proven and was heard lately."""
+        return self._bus.is_live
+
+    async def get_video(self, video_id: UUID, *, min_version: int = 0) -> Read:
+        """The video at `min_version` or later.
+
+        Raises VideoNotFoundError, VersionNotReachedError and BackendUnavailableError.
+        """
+        entry = self._local.get(video_id, min_version)
+        if entry is not None:
+            (_L1_HIT if entry.payload is not None else _L1_NEGATIVE).inc()
+            self._refresh_if_old(video_id, entry)
+            return _read(video_id, entry, Layer.L1)
+        _L1_MISS.inc()
+        arrived = self._primary_flights.mark
+        landed = await self._flights.run(video_id, partial(self._fly, video_id))
+        if landed.entry.version < min_version:
+            landed = await self._primary_flights.run_since(
+                arrived,
+                video_id,
+                partial(self._fly_to_primary, video_id),
+                is_enough=lambda landed: landed.entry.version >= min_version,
+            )
+        return _checked(video_id, landed, min_version)
+
+    def peek_video(self, video_id: UUID, *, min_version: int = 0) -> bytes | None:
+        """The encoded video, out of this process; None when that has no answer. Raises VideoNotFoundError."""
+        entry = self._local.get(video_id, min_version)
+        if entry is None:
+            return None
+        self._refresh_if_old(video_id, entry)
+        if entry.payload is None:
+            _L1_NEGATIVE.inc()
+            raise VideoNotFoundError(video_id, version=entry.version)
+        self._peeked.add()
+        return entry.payload
+
+    def peek_videos(self, video_ids: Sequence[UUID]) -> list[bytes] | None:
+        """The replies of all of the videos, out of this process; None unless it has all."""
+        payloads: list[bytes] = []
+        for video_id in video_ids:
+            entry = self._local.get(video_id)
+            if entry is None or entry.payload is None:
+                return None
+            payloads.append(entry.payload)
+        self._peeked.add(len(payloads))
+        return payloads
+
+    async def get_videos(self, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
+        """Those of the videos that exist, by one pipelined look at Redis and one query.
+
+        Raises BackendUnavailableError.
+        """
+        local = {video_id: entry for video_id in video_ids if (entry := self._local.get(video_id))}
+        missing = [video_id for video_id in dict.fromkeys(video_ids) if video_id not in local]
+        _L1_HIT.inc(len(local))
+        _L1_MISS.inc(len(missing))
+        tickets = {video_id: self._local.ticket(video_id) for video_id in missing}
+        found = await self._reads.read_many(missing) if missing else {}
+        landed = {video_id: _Landed(entry, Layer.L1) for video_id, entry in local.items()}
+        for video_id, each in found.items():
+            landed[video_id] = self._land(video_id, each)
+            if each.shareable:
+                self._local.store(video_id, tickets[video_id], landed[video_id].entry)
+        return {
+            video_id: Read(VideoReply(each.entry.version, each.entry.payload), each.layer)
+            for video_id, each in landed.items()
+            if each.entry.payload is not None
+        }
+
+    def changed(self, video_id: UUID, version: int) -> None:
+        """As BusListener: later callers must not join a load that began before the change."""
+        self._local.invalidate(video_id, version)
+        self._flights.forget(video_id)
+        self._primary_flights.forget(video_id)
+
+    def reset(self) -> None:
+        """As BusListener."""
+        self._local.clear()
+        self._flights.forget_all()
+        self._primary_flights.forget_all()
+
+    async def _fly(self, video_id: UUID, *, refresh: bool = False) -> _Landed:
+        ticket = self._local.ticket(video_id)  # before Redis is read: see LocalCache.store
+        found = await self._reads.read(video_id, refresh=refresh)
+        landed = self._land(video_id, found)
+        if found.shareable:
+            self._local.store(video_id, ticket, landed.entry)
+        if found.early:
+            self._refresh(video_id, early=True)
+        return landed
+
+    async def _fly_to_primary(self, video_id: UUID) -> _Landed:
+        ticket = self._local.ticket(video_id)
+        found = await self._reads.read_primary(video_id)
+        landed = self._land(video_id, found)
+        if found.shareable:
+            self._local.store(video_id, ticket, landed.entry)
+        return landed
+
+    def _land(self, video_id: UUID, found: Found) -> _Landed:
+        video = found.entry.video
+        payload = None if video is None else self._encode(video)
+        return _Landed(LocalEntry(found.entry.version, payload), found.layer)
+
+    def _refresh_if_old(self, video_id: UUID, entry: LocalEntry) -> None:
+        if len(self._refreshes) < _MAX_REFRESHES and self._local.wants_refresh(entry):
+            self._refresh(video_id)
+
+    def _refresh(self, video_id: UUID, *, early: bool = False) -> None:
+        """Load an entry anew beside the requests; it is a favour, so it may be left out."""
+        if video_id in self._refreshes or len(self._refreshes) >= _MAX_REFRESHES:
+            return
+        task = asyncio.create_task(self._refresh_quietly(video_id, early), name=f"refresh {video_id}")
+        self._refreshes[video_id] = task
+        task.add_done_callback(lambda _: self._refreshes.pop(video_id))
+
+    async def _refresh_quietly(self, video_id: UUID, early: bool) -> None:
+        try:
+            await self._fly(video_id, refresh=early)
+        except BackendUnavailableError:
+            return  # the entry at hand is served on
+
+    async def _stop_refreshes(self) -> None:
+        tasks = list(self._refreshes.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _checked(video_id: UUID, landed: _Landed, min_version: int) -> Read:
+    version = landed.entry.version
+    if landed.entry.payload is not None and version < min_version:
+        raise VersionNotReachedError(video_id, version=version, min_version=min_version)
+    return _read(video_id, landed.entry, landed.layer)
+
+
+def _read(video_id: UUID, entry: LocalEntry, layer: Layer) -> Read:
+    if entry.payload is None:
+        raise VideoNotFoundError(video_id, version=entry.version)
+    return Read(VideoReply(entry.version, entry.payload), layer)

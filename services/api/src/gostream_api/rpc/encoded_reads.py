@@ -1,0 +1,96 @@
+"""The hot reads from the bytes of a request to the bytes of its response: every transport calls these.
+
+Each answers the encoded response and where it came from, and raises what the use case raises,
+InvalidRequestError, and DecodeError for bytes that are not a request.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from uuid import UUID
+
+from gostream.v1.video_service_pb2 import BatchGetVideosRequest, BatchGetVideosResponse, GetVideoRequest
+from gostream_api.reads.ports import Layer, LocalVideoReader, VideoReader
+from gostream_api.rpc import validation
+from gostream_shared.domain.errors import VideosNotFoundError
+
+Answer = tuple[bytes, Layer]
+
+_LENGTH_DELIMITED = 2
+_VIDEOS = bytes((BatchGetVideosResponse.VIDEOS_FIELD_NUMBER << 3 | _LENGTH_DELIMITED,))
+#: An id and a version, and nothing else that would be kept in memory.
+_SHORT = 64
+#: From the nearest to the farthest.
+_DISTANCE = {layer: distance for distance, layer in enumerate(Layer)}
+
+
+async def get_video(reads: VideoReader, request: bytes) -> Answer:
+    video_id, min_version = validation.get_video(GetVideoRequest.FromString(request))
+    read = await reads.get_video(video_id, min_version=min_version)
+    return read.reply.payload, read.layer
+
+
+def get_video_now(reads: LocalVideoReader, request: bytes) -> Answer | None:
+    """The same without waiting; None when it would have to wait."""
+    if len(request) > _SHORT:
+        video_id, min_version = validation.get_video(GetVideoRequest.FromString(request))
+    else:
+        video_id, min_version = _short_get_video_request(request)
+    payload = reads.peek_video(video_id, min_version=min_version)
+    return None if payload is None else (payload, Layer.L1)
+
+
+async def batch_get_videos(reads: VideoReader, request: bytes) -> Answer:
+    """The response is put together from encoded videos; the layer is the farthest of theirs.
+
+    Raises VideosNotFoundError unless all exist.
+    """
+    video_ids = validation.batch_get_videos(BatchGetVideosRequest.FromString(request))
+    found = await reads.get_videos(video_ids)
+    if missing := [video_id for video_id in dict.fromkeys(video_ids) if video_id not in found]:
+        raise VideosNotFoundError(*missing)
+    layer = max((read.layer for read in found.values()), key=_DISTANCE.__getitem__)
+    return concatenated(found[video_id].reply.payload for video_id in video_ids), layer
+
+
+def batch_get_videos_now(reads: LocalVideoReader, request: bytes) -> Answer | None:
+    """The same without waiting; None when it would have to wait."""
+    payloads = reads.peek_videos(validation.batch_get_videos(BatchGetVideosRequest.FromString(request)))
+    return None if payloads is None else (concatenated(payloads), Layer.L1)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadCall:
+    """One method, in both manners."""
+
+    now: Callable[[LocalVideoReader, bytes], Answer | None]
+    later: Callable[[VideoReader, bytes], Awaitable[Answer]]
+
+
+READ_CALLS: Mapping[str, ReadCall] = {
+    "GetVideo": ReadCall(get_video_now, get_video),
+    "BatchGetVideos": ReadCall(batch_get_videos_now, batch_get_videos),
+}
+
+
+@lru_cache(maxsize=8192)
+def _short_get_video_request(request: bytes) -> tuple[UUID, int]:
+    """Who asks again sends the same bytes, and parsing them costs more than the answer."""
+    return validation.get_video(GetVideoRequest.FromString(request))
+
+
+def concatenated(payloads: Iterable[bytes]) -> bytes:
+    """An encoded BatchGetVideosResponse of encoded videos."""
+    parts: list[bytes] = []
+    for payload in payloads:
+        parts += (_VIDEOS, varint(len(payload)), payload)
+    return b"".join(parts)
+
+
+def varint(number: int) -> bytes:
+    """A length as protobuf writes it."""
+    if number < 1 << 7:
+        return bytes((number,))
+    if number < 1 << 14:
+        return bytes((number & 0x7F | 0x80, number >> 7))
+    return bytes((number & 0x7F | 0x80,)) + varint(number >> 7)

@@ -1,0 +1,45 @@
+"""Inside the telemetry: domain errors become statuses, anything unforeseen a fixed sentence."""
+
+from typing import Any
+
+import structlog
+from google.protobuf.message import DecodeError
+from grpc import aio
+
+from gostream_api.rpc.errors import failure_of
+from gostream_api.rpc.interceptors.base import Behavior, BehaviorInterceptor, Context, FailedRequest, Handler
+from gostream_api.rpc.interceptors.telemetry import add_trailers, request_id_of
+from gostream_shared.domain.errors import GoStreamError, InvalidRequestError, Violation
+
+NOT_A_MESSAGE = Violation("", "the request is not a message of the type this method takes")
+
+_log = structlog.stdlib.get_logger("gostream.rpc")
+
+
+class ErrorInterceptor(BehaviorInterceptor):
+    """Lets no exception reach gRPC, which would send its text to the client."""
+
+    def wrap(self, method: str, handler: Handler, behavior: Behavior) -> Behavior:
+        async def guarded(request: Any, context: Context) -> Any:
+            try:
+                if isinstance(request, FailedRequest):
+                    raise request.take_error()  # noqa: TRY301 - as if the handler had raised it
+                return await behavior(request, context)
+            except aio.BaseError:
+                raise  # aborted already, or nobody is listening
+            except DecodeError:
+                await _abort(context, InvalidRequestError(NOT_A_MESSAGE))
+            except GoStreamError as error:
+                await _abort(context, error)
+            except Exception as error:  # noqa: BLE001 - this is where the unforeseen ends
+                _log.exception("unforeseen error")
+                await _abort(context, error)
+
+        return guarded
+
+
+async def _abort(context: Context, error: Exception) -> None:
+    failure = failure_of(error, request_id=request_id_of(context))
+    structlog.contextvars.bind_contextvars(reason=failure.reason, **failure.subject)
+    add_trailers(context, *failure.trailers)
+    await context.abort(failure.code, failure.message, tuple(context.trailing_metadata()))

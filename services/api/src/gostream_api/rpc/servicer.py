@@ -1,0 +1,139 @@
+"""gostream.v1.VideoService on the wire: one method per RPC, each validates, calls and converts."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from uuid import UUID
+
+import grpc
+import structlog
+from google.protobuf.empty_pb2 import Empty
+
+from gostream.v1 import video_pb2
+from gostream.v1.video_service_pb2 import (
+    DESCRIPTOR,
+    CancelProcessRequest,
+    CreateVideoRequest,
+    CreateVideoResponse,
+    DeleteVideoRequest,
+    ListVideosRequest,
+    ListVideosResponse,
+    TriggerProcessRequest,
+    WatchVideoRequest,
+)
+from gostream_api.reads.ports import Layer, LocalVideoReader, VideoReader
+from gostream_api.rpc import encoded_reads, validation
+from gostream_api.rpc.convert import upload_message, video_message
+from gostream_api.rpc.encoded_reads import READ_CALLS, ReadCall
+from gostream_api.rpc.interceptors.base import Context, Handler
+from gostream_api.rpc.interceptors.local_hit import AtHand
+from gostream_api.rpc.interceptors.telemetry import add_trailers
+from gostream_api.videos.video_service import VideoService
+from gostream_api.videos.watch import WatchService
+
+SERVICE = DESCRIPTOR.services_by_name["VideoService"].full_name
+CACHE = "x-cache"
+_LAYERS = {layer: (CACHE, layer.value) for layer in Layer}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoServicer:
+    """The RPCs of VideoService over its use cases."""
+
+    videos: VideoService
+    reads: VideoReader
+    watches: WatchService
+    cdn_base_url: str
+    sizes: validation.SizeRule
+
+    async def CreateVideo(self, request: CreateVideoRequest, context: Context) -> CreateVideoResponse:  # noqa: N802
+        draft = validation.create_video(request, self.sizes)
+        video, upload = await self.videos.create_video(draft)
+        _note(video.id)
+        return CreateVideoResponse(
+            video=video_message(video, self.cdn_base_url), upload=upload_message(upload)
+        )
+
+    async def TriggerProcess(self, request: TriggerProcessRequest, context: Context) -> video_pb2.Video:  # noqa: N802
+        video_id, profile, request_id = validation.trigger_process(request)
+        _note(video_id)
+        video = await self.videos.trigger_process(video_id, profile=profile, request_id=request_id)
+        return video_message(video, self.cdn_base_url)
+
+    async def CancelProcess(self, request: CancelProcessRequest, context: Context) -> video_pb2.Video:  # noqa: N802
+        video_id = validation.video_id(request)
+        _note(video_id)
+        video = await self.videos.cancel_process(video_id)
+        return video_message(video, self.cdn_base_url)
+
+    async def GetVideo(self, request: bytes, context: Context) -> bytes:  # noqa: N802
+        payload, layer = await encoded_reads.get_video(self.reads, request)
+        add_trailers(context, _LAYERS[layer])
+        return payload
+
+    async def BatchGetVideos(self, request: bytes, context: Context) -> bytes:  # noqa: N802
+        payload, layer = await encoded_reads.batch_get_videos(self.reads, request)
+        add_trailers(context, _LAYERS[layer])
+        return payload
+
+    async def ListVideos(self, request: ListVideosRequest, context: Context) -> ListVideosResponse:  # noqa: N802
+        which, page_size = validation.list_videos(request)
+        page, next_token = await self.videos.list_videos(which, page_size=page_size, token=request.page_token)
+        messages = [video_message(video, self.cdn_base_url) for video in page]
+        return ListVideosResponse(videos=messages, next_page_token=next_token)
+
+    async def DeleteVideo(self, request: DeleteVideoRequest, context: Context) -> Empty:  # noqa: N802
+        video_id = validation.video_id(request)
+        _note(video_id)
+        await self.videos.delete_video(video_id, etag=request.etag)
+        return Empty()
+
+    async def WatchVideo(  # noqa: N802
+        self, request: WatchVideoRequest, context: Context
+    ) -> AsyncIterator[video_pb2.Video]:
+        video_id = validation.video_id(request)
+        _note(video_id)
+        async with aclosing(self.watches.watch(video_id)) as snapshots:
+            async for snapshot in snapshots:
+                yield video_message(snapshot.video, self.cdn_base_url, snapshot.progress)
+
+
+def method_handlers(servicer: VideoServicer) -> dict[str, Handler]:
+    """What gRPC needs to know of each method. The hot reads take and answer bytes."""
+    unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
+    return {
+        "CreateVideo": unary(
+            servicer.CreateVideo, CreateVideoRequest.FromString, CreateVideoResponse.SerializeToString
+        ),
+        "TriggerProcess": unary(
+            servicer.TriggerProcess, TriggerProcessRequest.FromString, video_pb2.Video.SerializeToString
+        ),
+        "CancelProcess": unary(
+            servicer.CancelProcess, CancelProcessRequest.FromString, video_pb2.Video.SerializeToString
+        ),
+        "GetVideo": unary(servicer.GetVideo),
+        "BatchGetVideos": unary(servicer.BatchGetVideos),
+        "ListVideos": unary(
+            servicer.ListVideos, ListVideosRequest.FromString, ListVideosResponse.SerializeToString
+        ),
+        "DeleteVideo": unary(servicer.DeleteVideo, DeleteVideoRequest.FromString, Empty.SerializeToString),
+        "WatchVideo": stream(
+            servicer.WatchVideo, WatchVideoRequest.FromString, video_pb2.Video.SerializeToString
+        ),
+    }
+
+
+def answers_at_hand(reads: LocalVideoReader) -> dict[str, AtHand]:
+    """The hot reads out of this process, by the methods' full names."""
+    return {f"/{SERVICE}/{name}": partial(_at_hand, call, reads) for name, call in READ_CALLS.items()}
+
+
+def _at_hand(call: ReadCall, reads: LocalVideoReader, request: bytes) -> tuple[bytes, tuple[str, str]] | None:
+    answer = call.now(reads, request)
+    return None if answer is None else (answer[0], _LAYERS[answer[1]])
+
+
+def _note(video_id: UUID) -> None:
+    """Every log line of this RPC names the video from here on."""
+    structlog.contextvars.bind_contextvars(video_id=str(video_id))

@@ -1,0 +1,159 @@
+"""Requests as they come over the wire → arguments that the use cases may trust.
+
+Each function checks everything and raises one InvalidRequestError with all violations. Descriptions never
+quote what was sent.
+"""
+
+import re
+from dataclasses import dataclass, field
+from itertools import islice
+from uuid import UUID
+
+from gostream.v1 import video_pb2, video_service_pb2
+from gostream_api.rpc import content_type, text
+from gostream_api.videos.video_service import VideoDraft
+from gostream_shared.domain import profiles
+from gostream_shared.domain.errors import InvalidRequestError, Violation
+from gostream_shared.domain.repositories import VideoFilter
+from gostream_shared.domain.video import VideoStatus
+
+DEFAULT_PAGE_SIZE = 50
+MAX_PAGE_SIZE = 1000
+MAX_BATCH = 100
+#: Wrong ids that are told of one batch: more would not fit into a client's limit of metadata.
+_MAX_TOLD = 10
+MAX_TITLE = 200
+MAX_USER_ID = 128
+MAX_REQUEST_ID = 128
+
+_CANONICAL = "must be a UUID in its canonical lower-case form"
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(slots=True)
+class _Check:
+    """Collects violations."""
+
+    violations: list[Violation] = field(default_factory=list)
+
+    def that(self, holds: bool, name: str, description: str) -> None:
+        if not holds:
+            self.violations.append(Violation(name, description))
+
+    def text(self, value: str, name: str, *, at_most: int) -> None:
+        self.that(len(value) <= at_most, name, f"must have at most {at_most} characters")
+        self.that(not text.has_control(value), name, "must not contain control characters")
+        self.that(not text.has_invisible(value), name, "must not contain invisible or reordering characters")
+
+    def end(self) -> None:
+        if self.violations:
+            raise InvalidRequestError(*self.violations)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeRule:
+    """What size_bytes may be: 1 to `most`, and absent unless `required`."""
+
+    most: int
+    required: bool
+
+
+def create_video(request: video_service_pb2.CreateVideoRequest, sizes: SizeRule) -> VideoDraft:
+    check = _Check()
+    media_type = content_type.normalized(request.content_type)
+    check.that(not text.is_blank(request.title), "title", "must not be blank")
+    check.text(request.title, "title", at_most=MAX_TITLE)
+    check.text(request.user_id, "user_id", at_most=MAX_USER_ID)
+    check.text(request.request_id, "request_id", at_most=MAX_REQUEST_ID)
+    check.that(
+        media_type is not None,
+        "content_type",
+        "must be video/…, with parameters or without, or application/octet-stream",
+    )
+    check.that(
+        int(sizes.required) <= request.size_bytes <= sizes.most,
+        "size_bytes",
+        f"must be the exact size of the upload in bytes, at most {sizes.most}"
+        + ("" if sizes.required else ", or 0 for unknown"),
+    )
+    check.end()
+    return VideoDraft(
+        title=request.title,
+        user_id=request.user_id,
+        content_type=media_type or content_type.DEFAULT,
+        size_bytes=request.size_bytes or None,
+        request_id=request.request_id or None,
+    )
+
+
+def trigger_process(request: video_service_pb2.TriggerProcessRequest) -> tuple[UUID, str, str | None]:
+    """The video's id, the profile and the request_id."""
+    check = _Check()
+    video_id = _id(check, request.id)
+    profile = request.options.profile or profiles.DEFAULT
+    known = ", ".join(sorted(profiles.NAMES))
+    check.that(profile in profiles.NAMES, "options.profile", f"must be one of: {known}")
+    check.text(request.request_id, "request_id", at_most=MAX_REQUEST_ID)
+    check.end()
+    return video_id, profile, request.request_id or None
+
+
+def get_video(request: video_service_pb2.GetVideoRequest) -> tuple[UUID, int]:
+    """The video's id and the least version."""
+    check = _Check()
+    video_id = _id(check, request.id)
+    check.that(request.min_version >= 0, "min_version", "must not be negative")
+    check.end()
+    return video_id, request.min_version
+
+
+def batch_get_videos(request: video_service_pb2.BatchGetVideosRequest) -> list[UUID]:
+    """The videos' ids as they were given; of many wrong ones the first few are told."""
+    ids = request.ids
+    check = _Check()
+    check.that(0 < len(ids) <= MAX_BATCH, "ids", f"must be 1 to {MAX_BATCH} ids")
+    check.end()
+    if all(map(_UUID.fullmatch, ids)):
+        return [UUID(text) for text in ids]
+    wrong = (position for position, text in enumerate(ids) if not _UUID.fullmatch(text))
+    for position in islice(wrong, _MAX_TOLD):
+        check.that(False, f"ids[{position}]", _CANONICAL)
+    raise InvalidRequestError(*check.violations)
+
+
+def list_videos(request: video_service_pb2.ListVideosRequest) -> tuple[VideoFilter, int]:
+    """The filter and the page size, which is coerced to MAX_PAGE_SIZE."""
+    check = _Check()
+    check.text(request.user_id, "user_id", at_most=MAX_USER_ID)
+    check.that(
+        request.status in video_pb2.Video.Status.values(), "status", "must be one of the known statuses"
+    )
+    check.that(request.page_size >= 0, "page_size", "must not be negative")
+    check.end()
+    status = _status(request.status)
+    size = min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+    return VideoFilter(user_id=request.user_id or None, status=status), size
+
+
+def video_id(
+    request: video_service_pb2.CancelProcessRequest
+    | video_service_pb2.DeleteVideoRequest
+    | video_service_pb2.WatchVideoRequest,
+) -> UUID:
+    check = _Check()
+    found = _id(check, request.id)
+    check.end()
+    return found
+
+
+def _id(check: _Check, text: str) -> UUID:
+    """The id, or a placeholder when `check` now has a violation."""
+    is_canonical = _UUID.fullmatch(text) is not None
+    check.that(is_canonical, "id", _CANONICAL)
+    return UUID(text) if is_canonical else UUID(int=0)
+
+
+def _status(status: video_pb2.Video.Status.ValueType) -> VideoStatus | None:
+    if status == video_pb2.Video.STATUS_UNSPECIFIED:
+        return None
+    return VideoStatus(video_pb2.Video.Status.Name(status).removeprefix("STATUS_"))

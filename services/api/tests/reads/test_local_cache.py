@@ -1,0 +1,140 @@
+"""L1: what may be served, what may be stored, and what it costs."""
+
+import tracemalloc
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+import pytest
+
+from gostream_api.reads.local_cache import LocalCache, LocalEntry, LocalTimes
+
+ID = uuid4()
+
+
+@dataclass
+class Scene:
+    now: float = 100.0
+    live_until: float = 1e9
+    max_bytes: int = 2**20
+    cache: LocalCache = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cache = LocalCache(
+            live_until=lambda: self.live_until,
+            clock=lambda: self.now,
+            max_bytes=self.max_bytes,
+            times=LocalTimes(hard=60, soft=0.5, negative=5, jitter=0),
+        )
+
+    def store(self, video_id: UUID = ID, version: int = 1, payload: bytes | None = b"reply") -> bool:
+        entry = LocalEntry(version, payload)
+        return self.cache.store(video_id, self.cache.ticket(video_id), entry)
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def test_serves_what_was_stored_to_those_whom_it_satisfies(scene: Scene) -> None:
+    assert scene.store(version=3)
+    entry = scene.cache.get(ID, 3)
+    assert entry is not None
+    assert (entry.version, entry.payload) == (3, b"reply")
+    assert scene.cache.get(ID, 4) is None
+    assert scene.cache.get(uuid4()) is None
+
+
+def test_serves_nothing_while_the_bus_is_silent_and_again_when_it_was_not_cut(scene: Scene) -> None:
+    scene.store()
+    scene.live_until = scene.now
+    assert scene.cache.get(ID) is None
+    scene.live_until = scene.now + 1
+    assert scene.cache.get(ID) is not None
+
+
+def test_stores_nothing_while_the_bus_is_silent(scene: Scene) -> None:
+    scene.live_until = scene.now
+    assert not scene.store()
+
+
+def test_refuses_what_was_read_before_an_invalidation(scene: Scene) -> None:  # R2
+    ticket = scene.cache.ticket(ID)
+    scene.cache.invalidate(ID, 2)
+    assert not scene.cache.store(ID, ticket, LocalEntry(1, b"old"))
+    assert scene.cache.get(ID) is None
+
+
+def test_refuses_what_was_read_before_everything_was_thrown_away(scene: Scene) -> None:
+    ticket = scene.cache.ticket(ID)
+    scene.cache.clear()
+    assert not scene.cache.store(ID, ticket, LocalEntry(1, b"old"))
+
+
+@pytest.mark.parametrize("versions", [(2, 5, 3), (5, 3, 2), (2, 3, 5, 5)])
+def test_invalidations_in_any_order_drop_only_what_is_older(scene: Scene, versions: tuple[int, ...]) -> None:
+    scene.store(version=5)
+    for version in versions:
+        scene.cache.invalidate(ID, version)
+    assert scene.cache.get(ID) is not None  # R6
+    scene.cache.invalidate(ID, 6)
+    assert scene.cache.get(ID) is None
+
+
+def test_never_replaces_an_entry_by_an_older_one(scene: Scene) -> None:
+    scene.store(version=5)
+    assert not scene.store(version=4)
+    assert scene.cache.get(ID, 5) is not None
+
+
+def test_asks_once_for_a_refresh_and_serves_on_until_the_end(scene: Scene) -> None:
+    scene.store()
+    entry = scene.cache.get(ID)
+    assert entry is not None
+    assert not scene.cache.wants_refresh(entry)
+    scene.now += 31
+    assert [scene.cache.wants_refresh(entry) for _ in range(2)] == [True, False]
+    assert scene.cache.get(ID) is entry
+    scene.now += 30
+    assert scene.cache.get(ID) is None
+
+
+def test_absence_is_remembered_briefly(scene: Scene) -> None:
+    scene.store(version=0, payload=None)
+    entry = scene.cache.get(ID)
+    assert entry is not None
+    assert entry.payload is None
+    scene.now += 6
+    assert scene.cache.get(ID) is None
+
+
+def test_is_bounded_by_bytes_and_keeps_what_is_used() -> None:  # R29
+    scene = Scene(max_bytes=100_000)
+    scene.store(payload=b"hot" * 10)
+    for _ in range(2000):
+        scene.store(uuid4(), payload=b"x" * 600)
+        assert scene.cache.bytes <= 100_000
+        assert scene.cache.get(ID) is not None
+    assert 90 <= len(scene.cache) <= 101
+    scene.cache.clear()
+    assert scene.cache.bytes == 0
+
+
+def test_what_it_counts_is_what_it_takes() -> None:
+    tracemalloc.start()
+    try:
+        scene = Scene(max_bytes=4 * 2**20)
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(20_000):
+            scene.store(uuid4(), payload=bytes(300 + number % 200))
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 1.25 * 4 * 2**20
+
+
+def test_an_entry_larger_than_all_of_it_is_not_kept() -> None:
+    scene = Scene(max_bytes=1000)
+    scene.store(uuid4(), payload=b"small")
+    assert not scene.store(payload=bytes(2000))
+    assert len(scene.cache) == 1

@@ -1,0 +1,297 @@
+"""Every error as a client sees it: over a real server whose read path raises what the test gives it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Any, cast
+from uuid import UUID
+
+import grpc
+import pytest
+from grpc import aio
+from structlog.testing import capture_logs
+
+from gostream.v1.error_reason_pb2 import ErrorReason
+from gostream.v1.video_service_pb2 import GetVideoRequest
+from gostream.v1.video_service_pb2_grpc import VideoServiceStub
+from gostream_api.reads.ports import Layer, Read, VideoReply
+from gostream_api.rpc.server import ApiServer
+from gostream_api.rpc.servicer import VideoServicer, method_handlers
+from gostream_api.rpc.validation import SizeRule
+from gostream_api.videos.video_service import VideoService
+from gostream_api.videos.watch import WatchService
+from gostream_shared.domain import errors
+from gostream_shared.domain.errors import GoStreamError, Violation
+
+GET = "/gostream.v1.VideoService/GetVideo"
+ID = UUID("01890000-0000-7000-8000-000000000001")
+REQUEST = GetVideoRequest(id=str(ID))
+
+
+class Reader:
+    """A read path that does what it is told."""
+
+    def __init__(self) -> None:
+        self.act: Callable[[], Awaitable[None]] = self.nothing
+
+    async def nothing(self) -> None:
+        pass
+
+    def fail(self, error: Exception) -> None:
+        async def act() -> None:
+            raise error
+
+        self.act = act
+
+    async def get_video(self, video_id: UUID, *, min_version: int = 0) -> Read:
+        await self.act()
+        return Read(VideoReply(1, b""), Layer.L1)
+
+    async def get_videos(self, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
+        await self.act()
+        return {}
+
+
+@pytest.fixture
+def reader() -> Reader:
+    return Reader()
+
+
+@pytest.fixture
+async def address(reader: Reader) -> AsyncIterator[str]:
+    watches = WatchService(database=cast("Any", None), events=cast("Any", None))
+    servicer = VideoServicer(
+        videos=cast("VideoService", None),
+        reads=reader,
+        watches=watches,
+        cdn_base_url="",
+        sizes=SizeRule(most=1, required=True),
+    )
+    server = ApiServer(method_handlers(servicer), watches, max_calls=2, max_streams=2)
+    yield f"127.0.0.1:{await server.start('127.0.0.1', 0)}"
+    await server.stop(delay=timedelta(0), grace=timedelta(0))
+
+
+@pytest.fixture
+async def channel(address: str) -> AsyncIterator[aio.Channel]:
+    async with aio.insecure_channel(address) as channel:
+        yield channel
+
+
+@pytest.fixture
+def stub(channel: aio.Channel) -> Any:
+    return VideoServiceStub(channel)
+
+
+ROWS: list[tuple[GoStreamError, grpc.StatusCode, str, set[str]]] = [
+    (
+        errors.InvalidRequestError(Violation("title", "x"), Violation("id", "y")),
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "FIELD_INVALID",
+        {"BadRequest"},
+    ),
+    (
+        errors.PageTokenInvalidError(),
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "PAGE_TOKEN_INVALID",
+        {"BadRequest"},
+    ),
+    (
+        errors.RequestIdReusedError("r"),
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "REQUEST_ID_REUSED",
+        {"BadRequest"},
+    ),
+    (errors.VideoNotFoundError(ID), grpc.StatusCode.NOT_FOUND, "VIDEO_NOT_FOUND", {"ResourceInfo"}),
+    (errors.VideosNotFoundError(ID), grpc.StatusCode.NOT_FOUND, "VIDEO_NOT_FOUND", {"ResourceInfo"}),
+    (
+        errors.AlreadyProcessingError(ID),
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "ALREADY_PROCESSING",
+        {"PreconditionFailure"},
+    ),
+    (
+        errors.NotProcessingError(ID),
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "NOT_PROCESSING",
+        {"PreconditionFailure"},
+    ),
+    (
+        errors.SourceNotUploadedError(ID),
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "SOURCE_NOT_UPLOADED",
+        {"PreconditionFailure"},
+    ),
+    (
+        errors.UploadClosedError(ID),
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "UPLOAD_CLOSED",
+        {"PreconditionFailure"},
+    ),
+    (
+        errors.SourceTooLargeError(ID, size_bytes=2, limit_bytes=1),
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "SOURCE_TOO_LARGE",
+        {"PreconditionFailure"},
+    ),
+    (
+        errors.VersionNotReachedError(ID, version=1, min_version=2),
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "VERSION_NOT_REACHED",
+        {"PreconditionFailure"},
+    ),
+    (errors.EtagMismatchError(ID), grpc.StatusCode.ABORTED, "ETAG_MISMATCH", set()),
+    (errors.QueueFullError(), grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", {"RetryInfo"}),
+    (errors.TooManyRequestsError(), grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_REQUESTS", {"RetryInfo"}),
+    (
+        errors.BackendUnavailableError("database"),
+        grpc.StatusCode.UNAVAILABLE,
+        "BACKEND_UNAVAILABLE",
+        {"RetryInfo"},
+    ),
+    (
+        errors.BackendRefusedError("database", "role has no rights"),
+        grpc.StatusCode.UNAVAILABLE,
+        "BACKEND_UNAVAILABLE",
+        {"RetryInfo"},
+    ),
+    (errors.ServerStoppingError(), grpc.StatusCode.UNAVAILABLE, "SERVER_STOPPING", {"RetryInfo"}),
+]
+
+
+@pytest.mark.parametrize(("error", "code", "reason", "details"), ROWS, ids=[row[2] for row in ROWS])
+async def test_a_domain_error_has_its_code_its_reason_and_its_details(
+    reader: Reader,
+    stub: Any,
+    refused: Any,
+    error: GoStreamError,
+    code: grpc.StatusCode,
+    reason: str,
+    details: set[str],
+) -> None:
+    reader.fail(error)
+
+    refusal = await refused(stub.GetVideo(REQUEST))
+
+    assert (refusal.code, refusal.reason, set(refusal.details)) == (code, reason, details)
+    assert refusal.message == str(error)
+    assert f"ERROR_REASON_{reason}" in ErrorReason.keys()  # noqa: SIM118 - not a dict
+    assert refusal.info.metadata.get("video_id") == (str(ID) if hasattr(error, "video_id") else None)
+
+
+async def test_all_violations_are_listed(reader: Reader, stub: Any, refused: Any) -> None:
+    reader.fail(errors.InvalidRequestError(Violation("title", "x"), Violation("id", "y")))
+
+    refusal = await refused(stub.GetVideo(REQUEST))
+
+    violations = refusal.details["BadRequest"].field_violations
+    assert [(v.field, v.description) for v in violations] == [("title", "x"), ("id", "y")]
+
+
+def test_every_error_of_the_domain_is_in_the_table() -> None:
+    in_the_table = {type(error) for error, *_ in ROWS}
+    raised = {
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, GoStreamError) and not kind.__subclasses__()
+    }
+
+    # The first is the workers' own, the second ends a start before there is a client.
+    assert raised - in_the_table == {errors.FenceLostError, errors.MisconfiguredError}
+
+
+async def test_a_client_that_may_come_back_is_told_when(reader: Reader, stub: Any, refused: Any) -> None:
+    reader.fail(errors.BackendUnavailableError("database"))
+
+    waits = set()
+    for _ in range(8):
+        refusal = await refused(stub.GetVideo(REQUEST))
+        delay = refusal.details["RetryInfo"].retry_delay.ToMilliseconds()
+        assert refusal.trailers["grpc-retry-pushback-ms"] == str(delay)
+        waits.add(delay)
+
+    assert all(750 <= wait <= 1250 for wait in waits)
+    assert len(waits) > 1  # not all at the same moment
+
+
+async def test_a_client_library_that_retries_heeds_the_pushback(reader: Reader, address: str) -> None:
+    calls = 0
+
+    async def fail_once() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise errors.ServerStoppingError
+
+    reader.act = fail_once
+    config = """{"methodConfig": [{"name": [{"service": "gostream.v1.VideoService"}], "retryPolicy": {
+      "maxAttempts": 4, "initialBackoff": "100s", "maxBackoff": "100s", "backoffMultiplier": 2,
+      "retryableStatusCodes": ["UNAVAILABLE"]}}]}"""
+    async with aio.insecure_channel(address, options=[("grpc.service_config", config)]) as patient:
+        await VideoServiceStub(patient).GetVideo(REQUEST, timeout=20)
+
+    assert calls == 2
+
+
+async def test_the_unforeseen_is_masked_and_logged_with_its_request_id(
+    reader: Reader, stub: Any, refused: Any
+) -> None:
+    reader.fail(RuntimeError("password=hunter2 in relation videos"))
+
+    with capture_logs() as logs:
+        refusal = await refused(stub.GetVideo(REQUEST))
+
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
+    assert refusal.message == "internal error; quote the request id"
+    assert "hunter2" not in repr(refusal)
+    assert refusal.details["RequestInfo"].request_id == refusal.trailers["x-request-id"]
+    assert "unforeseen error" in [log["event"] for log in logs]
+
+
+def raw(channel: aio.Channel, method: str) -> aio.UnaryUnaryMultiCallable[bytes, bytes]:
+    """The method as bytes to bytes."""
+    return channel.unary_unary(method)
+
+
+async def test_bytes_that_are_no_message_are_the_clients_fault(channel: aio.Channel, refused: Any) -> None:
+    for garbage in (b"\xff", b"\x0a\x05ab", b"\x0a\x02\xc3\x28"):  # bad tag, cut short, not UTF-8
+        refusal = await refused(raw(channel, GET)(garbage))
+        assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "FIELD_INVALID")
+
+
+async def test_calls_beyond_the_limit_are_refused_and_health_is_not(
+    reader: Reader, stub: Any, refused: Any, channel: aio.Channel
+) -> None:
+    release, both_at_work = asyncio.Event(), asyncio.Barrier(3)
+
+    async def hang() -> None:
+        await both_at_work.wait()
+        await release.wait()
+
+    reader.act = hang
+    busy = [asyncio.ensure_future(stub.GetVideo(REQUEST)) for _ in range(2)]
+    await asyncio.wait_for(both_at_work.wait(), 30)
+
+    refusal = await refused(stub.GetVideo(REQUEST))
+    health = await raw(channel, "/grpc.health.v1.Health/Check")(b"")
+    release.set()
+    await asyncio.gather(*busy)
+
+    assert refusal.reason == "TOO_MANY_REQUESTS"
+    assert health == b"\x08\x01"  # SERVING
+    reader.act = reader.nothing
+    await stub.GetVideo(REQUEST)  # there is room again
+
+
+async def test_an_unknown_method_is_unimplemented(channel: aio.Channel) -> None:
+    with pytest.raises(aio.AioRpcError) as caught:
+        await raw(channel, "/gostream.v1.VideoService/Rewind")(b"")
+
+    assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_a_request_of_more_than_a_mebibyte_is_refused(channel: aio.Channel) -> None:
+    with pytest.raises(aio.AioRpcError) as caught:
+        await raw(channel, GET)(b"x" * (1024 * 1024 + 1))
+
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED

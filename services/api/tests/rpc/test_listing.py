@@ -1,0 +1,148 @@
+"""ListVideos over the wire, and its page tokens."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gostream.v1.video_pb2 import Video
+from gostream.v1.video_service_pb2 import CreateVideoRequest, ListVideosRequest, ListVideosResponse
+from gostream_api.videos.page_tokens import page_token, position_of
+from gostream_shared.db.database import PostgresDatabase
+from gostream_shared.domain.errors import PageTokenInvalidError
+from gostream_shared.domain.repositories import Position, VideoFilter
+from gostream_shared.domain.video import VideoStatus
+
+FILTERS = st.builds(
+    VideoFilter,
+    user_id=st.none() | st.text(max_size=20),
+    status=st.none() | st.sampled_from(VideoStatus),
+)
+POSITIONS = st.builds(
+    Position,
+    st.datetimes(datetime(1970, 1, 1), datetime(9999, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+    st.uuids(),
+)
+
+
+@given(POSITIONS, FILTERS)
+def test_a_token_leads_back_to_its_position(position: Position, which: VideoFilter) -> None:
+    assert position_of(page_token(position, which), which) == position
+
+
+@given(POSITIONS, FILTERS, FILTERS)
+def test_a_token_of_another_filter_is_refused(
+    position: Position, which: VideoFilter, other: VideoFilter
+) -> None:
+    if which != other:
+        with pytest.raises(PageTokenInvalidError):
+            position_of(page_token(position, which), other)
+
+
+@given(POSITIONS, FILTERS, st.data())
+def test_a_token_with_any_character_changed_is_refused(
+    position: Position, which: VideoFilter, data: st.DataObject
+) -> None:
+    token = page_token(position, which)
+    index = data.draw(st.integers(0, len(token) - 1))
+    other = data.draw(st.characters().filter(lambda character: character != token[index]))
+
+    with pytest.raises(PageTokenInvalidError):
+        position_of(token[:index] + other + token[index + 1 :], which)
+
+
+@given(st.text())
+def test_a_token_that_is_not_ours_is_refused(token: str) -> None:
+    with pytest.raises(PageTokenInvalidError):
+        position_of(token, VideoFilter())
+
+
+async def fill(api: Any, count: int) -> list[str]:
+    """Ids of videos created in that order by two users in turn."""
+    requests = [CreateVideoRequest(title=f"{i}", user_id="ab"[i % 2], size_bytes=4) for i in range(count)]
+    return [(await api.stub.CreateVideo(request)).video.id for request in requests]
+
+
+async def walk(api: Any, **fields: Any) -> list[ListVideosResponse]:
+    pages, token = [], ""
+    for _ in range(20):
+        page = await api.stub.ListVideos(ListVideosRequest(page_token=token, **fields))
+        pages.append(page)
+        if not (token := page.next_page_token):
+            break
+    return pages
+
+
+def ids(pages: list[ListVideosResponse]) -> list[str]:
+    return [video.id for page in pages for video in page.videos]
+
+
+async def test_pages_show_every_video_once_newest_first(api: Any, database: PostgresDatabase) -> None:
+    created = await fill(api, 7)
+    await database.pool.execute("UPDATE videos SET created_at = now() WHERE title IN ('2', '3', '4')")
+    expected = await database.pool.fetch("SELECT id FROM videos ORDER BY created_at DESC, id DESC")
+
+    pages = await walk(api, page_size=2)
+
+    assert [len(page.videos) for page in pages] == [2, 2, 2, 1]
+    assert ids(pages) == [str(row["id"]) for row in expected]
+    assert set(ids(pages)) == set(created)
+
+
+async def test_a_page_that_is_just_full_is_the_last(api: Any) -> None:
+    await fill(api, 4)
+
+    assert [len(page.videos) for page in await walk(api, page_size=2)] == [2, 2]
+
+
+async def test_a_listing_shows_what_its_filter_admits(api: Any, database: PostgresDatabase) -> None:
+    created = await fill(api, 6)
+    await database.videos.start_encode(UUID(created[0]), profile="default")
+    await database.videos.delete(UUID(created[2]))
+
+    assert ids(await walk(api, user_id="a", page_size=1)) == [created[4], created[0]]
+    assert ids(await walk(api, status=Video.STATUS_PROCESSING)) == [created[0]]
+    assert ids(await walk(api, user_id="b", status=Video.STATUS_PROCESSING)) == []
+
+
+async def test_a_video_created_meanwhile_disturbs_no_page(api: Any) -> None:
+    created = await fill(api, 4)
+    first = await api.stub.ListVideos(ListVideosRequest(page_size=2))
+    await fill(api, 1)
+
+    second = await api.stub.ListVideos(ListVideosRequest(page_size=2, page_token=first.next_page_token))
+
+    assert ids([first, second]) == created[::-1]
+
+
+async def test_page_sizes_are_coerced_and_negative_ones_refused(api: Any, refused: Any) -> None:
+    created = await fill(api, 53)
+
+    assert [len(page.videos) for page in await walk(api)] == [50, 3]
+    assert len(ids(await walk(api, page_size=2_000_000_000))) == len(created)
+    assert (await refused(api.stub.ListVideos(ListVideosRequest(page_size=-1)))).fields == {"page_size"}
+
+
+async def test_a_token_sent_with_another_filter_is_refused(api: Any, refused: Any) -> None:
+    await fill(api, 3)
+    token = (await api.stub.ListVideos(ListVideosRequest(page_size=1))).next_page_token
+
+    for request in (
+        ListVideosRequest(page_token=token, user_id="a"),
+        ListVideosRequest(page_token=token[:-1]),
+        ListVideosRequest(page_token="' OR 1=1 --"),
+        ListVideosRequest(page_token="A" * 100_000),
+    ):
+        refusal = await refused(api.stub.ListVideos(request))
+        assert (refusal.reason, refusal.fields) == ("PAGE_TOKEN_INVALID", {"page_token"})
+    await api.stub.ListVideos(ListVideosRequest(page_token=token, page_size=3))  # another size is no matter
+
+
+async def test_a_status_that_is_not_known_is_refused(api: Any, refused: Any) -> None:
+    unknown: Any = 99
+    refusal = await refused(api.stub.ListVideos(ListVideosRequest(status=unknown)))
+
+    assert refusal.fields == {"status"}

@@ -1,0 +1,172 @@
+"""One run of ffmpeg: progress read, log kept, watched, and ended with its caller."""
+
+import asyncio
+import os
+from asyncio.subprocess import Process
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from gostream_worker.concurrency import task_group
+from gostream_worker.encode.log_classifier import Complaints
+from gostream_worker.encode.progress_parser import EncoderProgress, ProgressParser, split_lines
+from gostream_worker.failures import Code, ProcessingFailedError
+from gostream_worker.sandbox.confinement import Confinement
+from gostream_worker.sandbox.process import ChildLimits, limited_child
+
+OnProgress = Callable[[EncoderProgress], None]
+_CHUNK = 4096
+_MAX_FILE = 8 << 30
+#: Seconds between looks at what the encoder has written.
+_LOOK_EVERY = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """When the watchdog ends a run. Seconds."""
+
+    no_progress: float = 60.0
+    wall_base: float = 60.0
+    wall_per_media_second: float = 8.0
+
+    def wall(self, duration: float) -> float:
+        return self.wall_base + self.wall_per_media_second * duration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodeReport:
+    """How a good run went."""
+
+    seconds: float
+    damaged: int  # decoding errors, few enough to publish
+    new_sound: bool  # a sound track that was not there at first has appeared
+    log_tail: str
+
+
+class Encoder:
+    """Runs ffmpeg with arguments from gostream_worker.encode.command."""
+
+    def __init__(
+        self, program: Path, *, memory: int, sandbox_required: bool = False, patience: Patience | None = None
+    ) -> None:
+        self._program = program
+        self._memory = memory
+        self._sandbox_required = sandbox_required
+        self._patience = patience or Patience()
+
+    async def run(
+        self,
+        arguments: Sequence[str],
+        *,
+        folder: Path,
+        duration: float,
+        on_progress: OnProgress,
+        port: int | None = None,
+        expected_errors: int = 0,
+    ) -> EncodeReport:
+        """Run to the end; `duration` is that of the media, `expected_errors` are no damage.
+
+        The child reads and writes in `folder` alone, and connects to that loopback port, if any.
+
+        Raises ProcessingFailedError and WorkerFullError. Cancelled, it returns when the whole group is dead.
+        """
+        run = _Run(on_progress, folder)
+        wall = self._patience.wall(duration)
+        limits = ChildLimits(
+            memory=self._memory, cpu_seconds=int(wall * (os.cpu_count() or 1)), file_bytes=_MAX_FILE
+        )
+        confinement = Confinement(
+            read=_prefix(self._program),
+            run=(str(self._program),),
+            write=(str(folder),),
+            port=port,
+            required=self._sandbox_required,
+        )
+        command = [str(self._program), *arguments]
+        async with limited_child(command, limits, folder=folder, confinement=confinement) as process:
+            try:
+                async with asyncio.timeout(wall), task_group() as tasks:
+                    watchdog = tasks.create_task(run.watch(self._patience.no_progress))
+                    await run.follow(process)
+                    watchdog.cancel()
+            except TimeoutError:
+                raise run.stuck(f"not done after {wall:.0f} s", Code.RESOURCE_LIMIT) from None
+        run.complaints.verdict(process.returncode or 0, frames=run.frames, expected=expected_errors)
+        return EncodeReport(
+            seconds=monotonic() - run.began,
+            damaged=run.complaints.damaged,
+            new_sound=run.complaints.new_sound,
+            log_tail=run.complaints.tail,
+        )
+
+
+class _Run:
+    """What is known of one run while it goes on."""
+
+    def __init__(self, on_progress: OnProgress, folder: Path) -> None:
+        self._folder = folder
+        self._written = 0
+        self.complaints = Complaints()
+        self.frames = 0
+        self.began = self._moved = monotonic()
+        self._position = -1.0
+        self._on_progress = on_progress
+        self._parser = ProgressParser()
+
+    async def follow(self, process: Process) -> None:
+        """Read both pipes to their ends."""
+        async with task_group() as readers:
+            readers.create_task(_read_lines(process.stdout, self._hear_progress))
+            readers.create_task(_read_lines(process.stderr, self.complaints.hear))
+        await process.wait()
+
+    def _hear_progress(self, line: str) -> None:
+        report = self._parser.feed(line)
+        if report is None:
+            return
+        self.frames = report.frames
+        if report.position is not None and report.position > self._position:
+            self._position, self._moved = report.position, monotonic()
+        self._on_progress(report)
+
+    async def watch(self, no_progress: float) -> None:
+        """Raises ProcessingFailedError INTERNAL if the encoder neither moves on nor writes.
+
+        ffmpeg reports no progress until all of its outputs have begun: sound may begin an hour later.
+        """
+        while (still := monotonic() - self._moved) < no_progress:
+            await asyncio.sleep(min(no_progress - still, _LOOK_EVERY))
+            written = await asyncio.to_thread(_last_written, self._folder)
+            if written > self._written:
+                self._written, self._moved = written, monotonic()
+        raise self.stuck(f"no progress for {no_progress:.0f} s", Code.INTERNAL)
+
+    def stuck(self, why: str, code: Code) -> ProcessingFailedError:
+        return ProcessingFailedError(code, why, log_tail=self.complaints.tail)
+
+
+def _prefix(program: Path) -> tuple[str, ...]:
+    """The folder that a program is installed in: its own libraries are in lib/ there."""
+    prefix = program.resolve().parent.parent
+    return () if prefix == Path("/") else (str(prefix),)
+
+
+def _last_written(folder: Path) -> int:
+    """When a file was last made, renamed or removed in it or in a folder below it, in ns."""
+    try:
+        inner = [entry.stat().st_mtime_ns for entry in os.scandir(folder) if entry.is_dir()]
+        return max([folder.stat().st_mtime_ns, *inner])
+    except OSError:
+        return 0
+
+
+async def _read_lines(stream: asyncio.StreamReader | None, hear: Callable[[str], None]) -> None:
+    assert stream is not None  # noqa: S101 - both pipes were asked for
+    pending = b""
+    while chunk := await stream.read(_CHUNK):
+        whole, pending = split_lines(pending, chunk)
+        for line in whole:
+            hear(line)
+    if pending:
+        hear(pending.decode("utf-8", "replace"))

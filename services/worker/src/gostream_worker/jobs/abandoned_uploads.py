@@ -1,0 +1,65 @@
+"""Deletes videos whose upload was never finished, and their objects."""
+
+import asyncio
+import random
+from datetime import timedelta
+
+import structlog
+
+from gostream_shared.cache.ports import ChangeAnnouncer
+from gostream_shared.domain.errors import BackendUnavailableError
+from gostream_shared.domain.jobs import RemoveJob
+from gostream_shared.domain.repositories import Database
+from gostream_worker.concurrency import wait_at_most
+from gostream_worker.metrics import ABANDONED_VIDEOS
+
+_log = structlog.stdlib.get_logger("gostream.abandoned")
+
+#: Seconds between two looks.
+_PERIOD = 600.0
+#: Uploads in one transaction.
+_BATCH = 100
+
+
+class Abandoned:
+    """Deletes videos in PENDING_UPLOAD once their last upload URL expired `patience` ago.
+
+    Any number of workers may run it: one at a time collects, and the others find nothing.
+    """
+
+    def __init__(self, database: Database, announcer: ChangeAnnouncer, *, patience: timedelta) -> None:
+        self._database = database
+        self._announcer = announcer
+        self._patience = patience
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Collect from time to time until `stop` is called."""
+        while not self._stopping.is_set():
+            try:
+                await self.collect()
+            except BackendUnavailableError as error:
+                _log.warning("abandoned videos not collected", error=str(error))
+            await wait_at_most(self._stopping, _PERIOD * random.uniform(0.75, 1.25))  # noqa: S311 - spreads load
+
+    def stop(self) -> None:
+        """End `run` after the current batch."""
+        self._stopping.set()
+
+    async def collect(self) -> int:
+        """Delete all that are abandoned now; returns their number. Raises BackendUnavailableError."""
+        count, seen = 0, _BATCH
+        while seen == _BATCH and not self._stopping.is_set():
+            async with self._database.transaction() as transaction:
+                seen, deleted = await transaction.uploads.delete_abandoned(
+                    expired_for=self._patience, limit=_BATCH
+                )
+                for video_id in deleted:
+                    await transaction.jobs.enqueue(RemoveJob(video_id=video_id))
+            for video_id, version in deleted.items():
+                await self._announcer.announce(video_id, version)
+            count += len(deleted)
+        if count:
+            ABANDONED_VIDEOS.inc(count)
+            _log.info("abandoned videos deleted", videos=count)
+        return count

@@ -1,0 +1,216 @@
+"""What becomes of an attempt: counted before it starts, and settled however it ends."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from time import monotonic
+from uuid import UUID
+
+import structlog
+
+from gostream_shared.cache.ports import ChangeAnnouncer
+from gostream_shared.domain.errors import BackendUnavailableError, FenceLostError, VideoNotFoundError
+from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
+from gostream_shared.domain.repositories import Database
+from gostream_shared.domain.video import Encode, Video, VideoStatus
+from gostream_worker.failures import Code, FailureClass, ProcessingFailedError, WorkerFullError
+from gostream_worker.metrics import ATTEMPTS, ENCODE_SECONDS, FAILURES, IN_FLIGHT, JOBS
+from gostream_worker.retry import backoff
+
+_log = structlog.stdlib.get_logger("gostream.attempts")
+
+#: Attempts that count, after which nothing is tried again; a file that kills workers stops here too.
+MAX_TRIES = FailureClass.INTERNAL.value
+#: Seconds of work that an attempt has done which an outage ends, so that it counts.
+GOOD_WORK = 300.0
+#: Before what failed for an unknown reason is tried again, and before leftovers are removed.
+_PAUSE = timedelta(seconds=5)
+_LEFTOVERS_DELAY = timedelta(minutes=10)
+#: Seconds to note why a cancelled attempt ended.
+_FORGIVE_TIMEOUT = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the queue does with the job: drop it, or deliver it again after a while."""
+
+    again_in: timedelta | None = None
+
+
+DONE = Verdict()
+
+
+class Attempts:
+    """Runs the pipeline for jobs, and decides what its failures mean."""
+
+    def __init__(
+        self,
+        database: Database,
+        pipeline: Callable[[Encode], Awaitable[Video]],
+        announcer: ChangeAnnouncer,
+        end_early: Callable[[UUID, int], Awaitable[None]],
+        *,
+        worker: str,
+        outage_patience: timedelta,
+        found_full: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._database = database
+        self._pipeline = pipeline
+        self._announcer = announcer
+        self._end_early = end_early
+        self._worker = worker
+        self._outage_patience = outage_patience
+        self._found_full = found_full
+
+    async def transcode(self, job: TranscodeJob) -> Verdict:
+        """One delivery of a job. Cancelled, it forgives its attempt: the job was given back unharmed."""
+        try:
+            encode = await self._database.videos.begin_attempt(job.video_id, job.number, worker=self._worker)
+        except FenceLostError:
+            return await self._lost(job.video_id, job.number)
+        except BackendUnavailableError:
+            return _outcome("outage", timedelta(seconds=backoff(0)))
+        with _at_work(encode):
+            return await self._settle(encode)
+
+    async def _settle(self, encode: Encode) -> Verdict:
+        began = monotonic()
+        if encode.tries > MAX_TRIES:
+            poison = ProcessingFailedError(Code.INTERNAL, f"{MAX_TRIES} attempts ended their worker")
+            return await self._failed(encode, poison, began=began)
+        try:
+            await self._pipeline(encode)
+        except FenceLostError:
+            return await self._lost(encode.video_id, encode.number)
+        except ProcessingFailedError as error:
+            return await self._failed(encode, error, began=began)
+        except (BackendUnavailableError, WorkerFullError) as error:
+            return await self._interrupted(encode, error, began=began)
+        except asyncio.CancelledError:
+            _log.info("given back")
+            await asyncio.shield(self._forgive_on_stop(encode))
+            JOBS.labels("transcode", "given back").inc()
+            raise
+        ENCODE_SECONDS.observe(monotonic() - began)
+        _log.info("published", seconds=round(monotonic() - began, 2))
+        return _outcome("ready")
+
+    async def _failed(self, encode: Encode, error: ProcessingFailedError, *, began: float) -> Verdict:
+        FAILURES.labels(error.code).inc()
+        final = encode.tries >= error.failure_class.value
+        _log.warning("attempt failed", code=error.code, detail=error.detail, stage=error.stage, final=final)
+        if not final:
+            return _outcome("retried", _PAUSE)
+        try:
+            return await self._mark_failed(encode, error)
+        except BackendUnavailableError as unavailable:
+            return await self._interrupted(encode, unavailable, began=began)
+
+    async def _mark_failed(self, encode: Encode, error: ProcessingFailedError) -> Verdict:
+        """Raises BackendUnavailableError."""
+        try:
+            async with self._database.transaction() as transaction:
+                video = await transaction.videos.mark_video_failed(
+                    encode, error.failure, log_tail=error.log_tail
+                )
+                leftovers = RemoveJob(video_id=encode.video_id, number=encode.number)
+                await transaction.jobs.enqueue(leftovers, delay=_LEFTOVERS_DELAY)
+        except FenceLostError:
+            return await self._lost(encode.video_id, encode.number)
+        await self._announcer.announce(video.id, video.version)
+        await self._tell_early_viewers(encode.video_id, encode.number)
+        return _outcome("failed")
+
+    async def _interrupted(
+        self, encode: Encode, error: BackendUnavailableError | WorkerFullError, *, began: float
+    ) -> Verdict:
+        """What ended the attempt passes by itself, so it does not count; but not for ever.
+
+        After good work it counts: an outage before is over, but one that comes whenever the work is done
+        would have it done again without end.
+        """
+        is_new = monotonic() - began >= GOOD_WORK
+        _log.warning("attempt interrupted", error=str(error))
+        if isinstance(error, WorkerFullError):
+            self._found_full()
+        try:
+            outage = await self._database.videos.note_outage(encode, forgiven=not is_new)
+            if outage < self._outage_patience and not (is_new and encode.tries >= MAX_TRIES):
+                return _outcome("outage", timedelta(seconds=backoff(outage.total_seconds())))
+            given_up = ProcessingFailedError(Code.BACKEND_UNAVAILABLE, str(error))
+            return await self._mark_failed(encode, given_up)
+        except FenceLostError:
+            return await self._lost(encode.video_id, encode.number)
+        except BackendUnavailableError:
+            return _outcome("outage", timedelta(seconds=backoff(0)))
+
+    async def _lost(self, video_id: UUID, number: int) -> Verdict:
+        """Over, cancelled, deleted, or taken over: stop. What was put since it is over is nobody's."""
+        _log.info("fence lost", video_id=str(video_id), encode=number)
+        try:
+            video, leftovers = await self._leftovers(video_id, number)
+            if leftovers:
+                async with self._database.transaction() as transaction:
+                    await transaction.jobs.enqueue(leftovers, delay=_LEFTOVERS_DELAY)
+                    if video and _is_taken_down(video):  # now: this attempt writes nothing any more
+                        await transaction.jobs.enqueue(replace(leftovers, turn=2))
+                await self._tell_early_viewers(video_id, number)
+        except BackendUnavailableError as error:
+            _log.warning("leftovers not noted", error=str(error))
+        return _outcome("fence lost")
+
+    async def _leftovers(self, video_id: UUID, number: int) -> tuple[Video | None, RemoveJob | None]:
+        """The video, and what to remove of the encode.
+
+        Nothing while somebody is at work on the encode, or if it was published before the latest.
+        """
+        try:
+            video = await self._database.videos.get(video_id)
+        except VideoNotFoundError:
+            return None, RemoveJob(video_id=video_id)
+        if video.encode_number != number:
+            is_old = video.published_number == number
+            return video, None if is_old else RemoveJob(video_id=video_id, number=number)
+        if video.status is VideoStatus.PROCESSING:
+            return video, None
+        published = video.attempt if video.published_number == number else None
+        return video, RemoveJob(video_id=video_id, number=number, published_attempt=published)
+
+    async def _tell_early_viewers(self, video_id: UUID, number: int) -> None:
+        """That no more will come. Best effort: what they watch is removed soon."""
+        try:
+            await self._end_early(video_id, number)
+        except BackendUnavailableError as error:
+            _log.warning("early lists not ended", error=str(error))
+
+    async def _forgive_on_stop(self, encode: Encode) -> None:
+        try:
+            async with asyncio.timeout(_FORGIVE_TIMEOUT):
+                await self._database.videos.forgive_attempt(encode)
+        except (FenceLostError, BackendUnavailableError, TimeoutError) as error:
+            _log.warning("attempt not forgiven", error=str(error))
+
+
+def _is_taken_down(video: Video) -> bool:
+    """Whether it was cancelled before it was ever READY: then its viewers lose it at once."""
+    return video.status is VideoStatus.CANCELLED and video.published_number is None
+
+
+def _outcome(outcome: str, again_in: timedelta | None = None) -> Verdict:
+    JOBS.labels("transcode", outcome).inc()
+    return Verdict(again_in)
+
+
+@contextmanager
+def _at_work(encode: Encode) -> Iterator[None]:
+    ATTEMPTS.inc()
+    with (
+        IN_FLIGHT.track_inprogress(),
+        structlog.contextvars.bound_contextvars(
+            video_id=str(encode.video_id), encode=encode.number, attempt=encode.attempt
+        ),
+    ):
+        _log.info("attempt begins", tries=encode.tries)
+        yield

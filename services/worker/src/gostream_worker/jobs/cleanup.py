@@ -1,0 +1,104 @@
+"""Removing objects that nobody refers to any more."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from gostream_shared.domain.errors import BackendUnavailableError, VideoNotFoundError
+from gostream_shared.domain.jobs import RemoveJob
+from gostream_shared.domain.repositories import VideoRepository
+from gostream_shared.domain.video import Video, VideoStatus, encode_prefix, hls_prefix, master_key, source_key
+from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore
+from gostream_worker.jobs.attempts import DONE, Verdict
+from gostream_worker.metrics import JOBS, REMOVED_OBJECTS
+from gostream_worker.publish.playlists import is_of_attempt
+from gostream_worker.retry import LONGEST_PAUSE
+
+#: Before an encode that is still played is looked at again.
+_STILL_PLAYED = timedelta(days=1)
+
+_log = structlog.stdlib.get_logger("gostream.removal")
+
+
+class Removal:
+    """Runs RemoveJobs. Whether somebody refers to the objects is asked when they are about to go."""
+
+    def __init__(self, videos: VideoRepository, store: ObjectStore) -> None:
+        self._videos = videos
+        self._store = store
+
+    async def remove(self, job: RemoveJob) -> Verdict:
+        """One delivery of a job; what cannot be done now is tried again in a minute, as long as it takes."""
+        try:
+            if job.number is None:
+                await self._remove_all(job.video_id)
+            elif job.published_attempt is not None:
+                await self._remove_leftovers(job.video_id, job.number, job.published_attempt)
+            else:
+                return await self._remove_encode(job.video_id, job.number)
+        except BackendUnavailableError as error:
+            _log.warning("removal postponed", video_id=str(job.video_id), error=str(error))
+            JOBS.labels("remove", "postponed").inc()
+            return Verdict(timedelta(seconds=LONGEST_PAUSE))
+        JOBS.labels("remove", "done").inc()
+        return DONE
+
+    async def _remove_all(self, video_id: UUID) -> None:
+        try:
+            await self._videos.get(video_id)
+        except VideoNotFoundError:
+            await self._remove_below(hls_prefix(video_id))
+            await self._remove_below(source_key(video_id))
+        else:
+            _log.error("not removed: the video exists", video_id=str(video_id))
+
+    async def _remove_encode(self, video_id: UUID, number: int) -> Verdict:
+        try:
+            video = await self._videos.get(video_id)
+        except VideoNotFoundError:
+            video = None
+        if video and await self._is_played(video, number):
+            JOBS.labels("remove", "postponed").inc()
+            return Verdict(_STILL_PLAYED)
+        if not (video and _is_current(video, number)):
+            await self._remove_below(encode_prefix(video_id, number))
+        JOBS.labels("remove", "done").inc()
+        return DONE
+
+    async def _remove_leftovers(self, video_id: UUID, number: int, published: int) -> None:
+        """Of the renditions; what lies beside them is the same in every attempt."""
+        prefix = encode_prefix(video_id, number)
+        await self._remove_below(
+            prefix,
+            lambda key: (
+                "/" in key.removeprefix(prefix) and not is_of_attempt(key.rpartition("/")[2], published)
+            ),
+        )
+
+    async def _is_played(self, video: Video, number: int) -> bool:
+        """Whether the master that viewers read leads to an encode which nobody knows to be published.
+
+        Its worker died between writing the master and the commit, and so did every later attempt.
+        """
+        if video.published_number in (None, number):
+            return False
+        try:
+            master = await self._store.get(master_key(video.id))
+        except ObjectNotFoundError:
+            return False
+        return f"v{number}/".encode() in master
+
+    async def _remove_below(self, prefix: str, goes: Callable[[str], bool] = lambda _: True) -> None:
+        await self._store.abort_multipart_uploads(prefix)
+        keys = [found.key async for found in self._store.list(prefix) if goes(found.key)]
+        await self._store.delete(keys)
+        REMOVED_OBJECTS.inc(len(keys))
+        _log.info("removed", prefix=prefix, objects=len(keys))
+
+
+def _is_current(video: Video, number: int) -> bool:
+    """Whether the encode is at work or published."""
+    at_work = video.status is VideoStatus.PROCESSING and video.encode_number == number
+    return at_work or video.published_number == number

@@ -1,0 +1,231 @@
+"""The probing child: `python -m gostream_worker.probe.child`, with its task on stdin.
+
+Three lines of stdin: `required` or `best-effort` for the sandbox, the folder to go to, the source's URL. The
+answer on stdout is `OK` and the probe as JSON on the next line, or a failure's code and its details. It runs
+limited (gostream_worker.sandbox.process) and starts fast: nothing but PyAV is imported, and only here.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+
+import av
+from av.audio.stream import AudioStream
+from av.codec.context import Flags as CodecFlags
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from gostream_worker.failures import Code, ProcessingFailedError
+from gostream_worker.probe.byte_source import open_bytes
+from gostream_worker.probe.container_facts import picture_facts
+from gostream_worker.probe.describe import container_colours, describe_audio, describe_video
+from gostream_worker.probe.model import AudioScan, Probe, VideoScan
+from gostream_worker.probe.mp4.sparse_file import HollowFile
+from gostream_worker.probe.signature import is_cut_off, is_fragmented, is_text, refused_by_signature
+from gostream_worker.probe.source_file import SourceFile
+from gostream_worker.probe.timing.duration import Length, Track, begins, last_packet, read_length, said_length
+from gostream_worker.probe.timing.last_fragment import Fragment, last_cluster
+from gostream_worker.probe.timing.packet_scan import base_rate, scan_tracks
+from gostream_worker.probe.tracks.frame_samples import Sample, decode_sample
+from gostream_worker.probe.tracks.selection import FirstPackets, choose_audio, choose_video
+from gostream_worker.sandbox.allowlist import (
+    AUDIO_DECODERS,
+    CONTAINERS,
+    MAX_PIXELS,
+    VIDEO_DECODERS,
+    loopback_port,
+    protocols,
+)
+from gostream_worker.sandbox.confinement import Confinement, SandboxMissingError, interpreter_paths
+
+_OPTIONS = {
+    "format_whitelist": ",".join(CONTAINERS),
+    "codec_whitelist": ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS)),
+    "max_pixels": str(MAX_PIXELS),
+}
+#: libavformat's warning that a container is hardly more than a guess.
+_GUESS = "misdetection possible"
+_NOTHING_FOUND = (Code.CORRUPT_STREAM, Code.NO_VIDEO_STREAM, Code.UNSUPPORTED_CODEC)
+_Log = list[tuple[int, str, str]]
+
+
+def main() -> None:
+    try:
+        code, body = "OK", json.dumps(asdict(look_into(_told())), default=str)
+    except ProcessingFailedError as error:
+        code, body = error.code, error.detail
+    except MemoryError:
+        code, body = Code.RESOURCE_LIMIT, "out of memory"
+    except (ConnectionError, TimeoutError, av.error.HTTPError) as error:
+        code, body = Code.INTERNAL, str(error)[:200]  # the source is served by the worker itself
+    except av.FFmpegError as error:
+        code, body = Code.CORRUPT_STREAM, str(error)[:200]
+    sys.stdout.buffer.write(f"{code}\n{body}".encode())
+
+
+def _told() -> str:
+    """The URL. Waits for it, long after everything is imported."""
+    sandbox, _, rest = sys.stdin.read().partition("\n")
+    folder, _, url = rest.rpartition("\n")
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise ProcessingFailedError(Code.INTERNAL, f"the work directory: {error.strerror}") from error
+    _confine(folder, url, required=sandbox == "required")
+    return url
+
+
+def _confine(folder: str, url: str, *, required: bool) -> None:
+    """From here on nothing but that source can be read. PyAV starts no threads when it is imported."""
+    confinement = Confinement(read=(*interpreter_paths(), folder), port=loopback_port(url), required=required)
+    try:
+        confinement.enter()
+    except (SandboxMissingError, OSError) as error:
+        raise ProcessingFailedError(Code.INTERNAL, f"sandbox: {error}") from error
+
+
+def look_into(url: str) -> Probe:
+    """Raises ProcessingFailedError with the reason why the source cannot be encoded."""
+    av.logging.set_level(av.logging.WARNING)
+    with open_bytes(url) as file, av.logging.Capture(local=False) as log:
+        refused_by_signature(file.read(4096))
+        source = SourceFile.of(url, file)
+        with _open(source, log) as container:
+            try:
+                return _look(container, source, log)
+            except ProcessingFailedError as error:
+                if error.code in _NOTHING_FOUND and _GUESS in _said(log):
+                    raise ProcessingFailedError(Code.SOURCE_NOT_MEDIA, error.detail) from error
+                if error.code is not Code.CORRUPT_STREAM or not container.format.name.startswith("mov"):
+                    raise
+        with _open(source, log, ignore_editlist="1") as container:
+            return replace(_look(container, source, log, ignore_editlist="1"), ignores_edits=True)
+
+
+def _look(container: InputContainer, source: SourceFile, log: _Log, **options: str) -> Probe:
+    if is_cut_off(source.boxes, source.size):
+        raise ProcessingFailedError(Code.TRUNCATED, "the container's last part is cut off")
+    first = FirstPackets(container, is_indexed=bool(source.boxes) and not is_fragmented(source.boxes))
+    holding = first.holding(lambda: _open(source, log, **options), is_served=source.is_served)
+    video = choose_video(container, holding)
+    audio = choose_audio(container, holding)
+    last = source.last_fragment(video.id)
+    if last and last.is_cut:
+        raise ProcessingFailedError(Code.TRUNCATED, "the last fragment is cut off")
+    said = container_colours(video)
+    sample = _sample(container, first, video, audio, source, log)
+    facts = picture_facts(container, video, source, sample.size)
+    length = _length(container, [video, *([audio] if audio else [])], source, last)
+    rate = base_rate(container, video)
+    pictures, sound = _scan(container, video, audio, source, options)
+    return Probe(
+        container=container.format.name.split(",")[0],
+        duration=length.film,
+        picture_ends=length.picture,
+        longest_pause=length.longest_pause,
+        size_bytes=source.size,
+        video=replace(describe_video(video, sample, facts, said), base_fps=rate, scan=pictures),
+        audio=None
+        if audio is None
+        else replace(
+            describe_audio(audio, source), begins=begins(container, audio), ends=length.sound, scan=sound
+        ),
+        is_fragmented=is_fragmented(source.boxes),
+    )
+
+
+def _sample(
+    container: InputContainer,
+    first: FirstPackets,
+    video: VideoStream,
+    audio: AudioStream | None,
+    source: SourceFile,
+    log: _Log,
+) -> Sample:
+    """Where sound may be encrypted by itself it is looked at too."""
+    heard = audio if container.format.name.startswith("mov") else None
+    video.codec_context.flags |= CodecFlags.unaligned
+    try:
+        return decode_sample(first.packets(), video, heard, is_served=source.is_served)
+    except ProcessingFailedError as error:
+        if error.code is Code.CORRUPT_STREAM and "max pixel count" in _said(log):
+            raise ProcessingFailedError(Code.DIMENSIONS, error.detail) from error
+        raise
+
+
+def _open(source: SourceFile, log: _Log, **options: str) -> InputContainer:
+    allowed = {"protocol_whitelist": ",".join(protocols(source.url))}
+    if source.is_served and is_fragmented(source.boxes):
+        allowed["fflags"] = "+ignidx"  # else all fragments are looked for
+    try:
+        return av.open(source.url, options=_OPTIONS | allowed | options)
+    except MemoryError:
+        raise  # is an FFmpegError too, but says nothing of the file
+    except av.FFmpegError as error:
+        said = _said(log)
+        is_guess = _GUESS in said or is_text(source.head())
+        if "not on whitelist" in said and not is_guess:
+            raise ProcessingFailedError(Code.UNSUPPORTED_CONTAINER, said[:200]) from error
+        if "moov atom not found" in said and is_cut_off(source.boxes, source.size):
+            raise ProcessingFailedError(Code.TRUNCATED, "no index") from error
+        raise ProcessingFailedError(Code.SOURCE_NOT_MEDIA, str(error)[:200]) from error
+
+
+def _said(log: _Log) -> str:
+    return " ".join(message for _, _, message in log)
+
+
+def _scan(
+    container: InputContainer,
+    video: VideoStream,
+    audio: AudioStream | None,
+    source: SourceFile,
+    options: dict[str, str],
+) -> tuple[VideoScan | None, AudioScan | None]:
+    """All packets of a file; of what is served only what a table says of them, where there is one."""
+    if not source.is_served:
+        return scan_tracks(container, video, audio)
+    hollow = HollowFile.of(source.file, source.size, source.boxes)
+    if hollow is None:
+        return None, None
+    # A parser would take zeros for pictures that are no key frames.
+    options = {**_OPTIONS, **options, "fflags": "+noparse"}
+    try:
+        with av.open(hollow, mode="r", options=options) as other:
+            picture = next(track for track in other.streams.video if track.index == video.index)
+            sound = next((s for s in other.streams.audio if audio and s.index == audio.index), None)
+            return scan_tracks(other, picture, sound, look=hollow.look)
+    except av.FFmpegError:
+        return None, None
+
+
+def _length(
+    container: InputContainer, tracks: Sequence[Track], source: SourceFile, last: Fragment | None
+) -> Length:
+    """Read from the packets when no header says it, as in what browsers record."""
+    fragmented = is_fragmented(source.boxes)
+    said = said_length(container, tracks, is_fragmented=fragmented)
+    if not source.is_served:
+        return read_length(container, tracks, said)
+    if said.film > 0 and not fragmented:
+        return said
+    begins = _last_piece(container, tracks[0], source, last)
+    return Length(begins) if begins else last_packet(container, tracks)
+
+
+def _last_piece(
+    container: InputContainer, video: Track, source: SourceFile, last: Fragment | None
+) -> float | None:
+    """When it begins: a little before the end."""
+    is_recording = container.format.name.startswith("matroska")
+    time = last.time if last else last_cluster(source.tail()) if is_recording else None
+    if time is None or video.time_base is None:
+        return None
+    seconds = float((time - (video.start_time or 0)) * video.time_base)
+    return seconds if seconds > 0 else None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""What the index of an MP4 or MOV file says of how a track is stored: its sample entry. Pure."""
+
+from gostream_worker.probe.timing.last_fragment import inner_boxes
+
+_WAY_TO_ENTRIES = (b"mdia", b"minf", b"stbl", b"stsd")
+#: Bytes before the entries of stsd, and before the boxes of an entry for pictures.
+_ENTRIES, _PICTURE = 8, 78
+#: Bytes before the boxes of an entry for sound, by its version (QuickTime, "Sound Sample Description").
+_SOUND = {0: 28, 1: 44, 2: 64}
+#: Where that version is.
+_VERSION = slice(8, 10)
+
+
+def picture_boxes(index: bytes, track: int) -> dict[bytes, bytes]:
+    """The boxes of that track's first entry, by kind; none if the index has no such track."""
+    return dict(inner_boxes(_entry(index, track)[_PICTURE:]))
+
+
+def sound_boxes(index: bytes, track: int) -> dict[bytes, bytes]:
+    """The same of a track of sound."""
+    entry = _entry(index, track)
+    start = _SOUND.get(int.from_bytes(entry[_VERSION], "big"), len(entry))
+    return dict(inner_boxes(entry[start:]))
+
+
+def _entry(index: bytes, track: int) -> bytes:
+    for kind, found in inner_boxes(index):
+        if kind == b"trak" and _number(_inner(found, b"tkhd")) == track:
+            content = found
+            for name in _WAY_TO_ENTRIES:
+                content = _inner(content, name)
+            return next((data for _, data in inner_boxes(content[_ENTRIES:])), b"")
+    return b""
+
+
+def _inner(content: bytes, name: bytes) -> bytes:
+    return next((data for kind, data in inner_boxes(content) if kind == name), b"")
+
+
+def _number(header: bytes) -> int:
+    """The track's: behind times that are longer in version 1."""
+    at = 20 if header[:1] == b"\x01" else 12
+    return int.from_bytes(header[at : at + 4], "big")

@@ -1,0 +1,63 @@
+"""The next attempt's probe, started while there is nothing to do: its start takes longer than most looks."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Self
+
+import structlog
+
+from gostream_worker.probe.probe import StartedProbe, starting_probe
+
+_log = structlog.stdlib.get_logger("gostream.probe")
+
+
+class ProbeAtHand:
+    """Keeps one child waiting, for the next attempt alone: no child looks into two sources."""
+
+    def __init__(self, *, sandbox_required: bool) -> None:
+        self._sandbox_required = sandbox_required
+        self._preparing = asyncio.Lock()  # attempts may end at once
+        self._waiting: tuple[AsyncExitStack, StartedProbe] | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def kept(cls, *, sandbox_required: bool = False) -> AsyncIterator[Self]:
+        """While the block runs; none is left behind."""
+        at_hand = cls(sandbox_required=sandbox_required)
+        await at_hand._prepare()
+        try:
+            yield at_hand
+        finally:
+            if at_hand._waiting:
+                await at_hand._waiting[0].aclose()
+
+    @asynccontextmanager
+    async def take(self) -> AsyncIterator[StartedProbe]:
+        """The one that waits, or a new one. After the block, unless it failed, another is started."""
+        stack, probe = await self._next()
+        async with stack:
+            yield probe
+        await self._prepare()
+
+    async def _next(self) -> tuple[AsyncExitStack, StartedProbe]:
+        waiting, self._waiting = self._waiting, None
+        if waiting and not waiting[1].is_over:
+            return waiting
+        if waiting:
+            await waiting[0].aclose()
+        return await self._start()
+
+    async def _prepare(self) -> None:
+        async with self._preparing:
+            if self._waiting:
+                return
+            try:
+                self._waiting = await self._start()
+            except OSError as error:  # the next attempt may have better luck; this one is done
+                _log.warning("no probe at hand", error=str(error))
+
+    async def _start(self) -> tuple[AsyncExitStack, StartedProbe]:
+        stack = AsyncExitStack()
+        starting = starting_probe(sandbox_required=self._sandbox_required)
+        return stack, await stack.enter_async_context(starting)

@@ -1,0 +1,110 @@
+"""What is this file? Asked in a limited child, because the answer is parsed from a stranger's bytes."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from gostream_worker.encode.log_classifier import LIMIT_SIGNALS
+from gostream_worker.failures import Code, ProcessingFailedError
+from gostream_worker.probe.model import Probe
+from gostream_worker.sandbox.process import ChildLimits, limited_child
+
+#: Seconds that a probe may take, and of CPU.
+PROBE_TIMEOUT = 60.0
+_MAX_ANSWER = 2 << 20
+_MEMORY = 2 << 30
+_probe = TypeAdapter(Probe)
+
+
+@asynccontextmanager
+async def starting_probe(*, sandbox_required: bool = False) -> AsyncIterator["StartedProbe"]:
+    """A child that waits to be told what to look into; it has ended when the block is left.
+
+    It confines itself to the source's folder, or to its port, before it reads the source.
+    """
+    command = [sys.executable, "-I", "-m", "gostream_worker.probe.child"]
+    limits = ChildLimits(memory=_MEMORY, cpu_seconds=int(PROBE_TIMEOUT), file_bytes=1)
+    async with limited_child(command, limits, folder=Path("/"), stdin=PIPE) as child:
+        yield StartedProbe(child, sandbox_required=sandbox_required)
+
+
+#: How the pipeline comes by its probe.
+StartProbe = Callable[[], AbstractAsyncContextManager["StartedProbe"]]
+
+
+class StartedProbe:
+    """Looks into one source."""
+
+    def __init__(self, child: Process, *, sandbox_required: bool = False) -> None:
+        self._child = child
+        self._sandbox = "required" if sandbox_required else "best-effort"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the child has ended, of itself or killed."""
+        return self._child.returncode is not None
+
+    async def look_into(self, url: str, *, folder: Path, patience: float = 0.0) -> Probe:
+        """From that folder. Raises ProcessingFailedError; nothing in the source harms this process.
+
+        `patience`: seconds that the source may take to arrive, beside those of the probe itself.
+        """
+        timeout = PROBE_TIMEOUT + patience
+        try:
+            async with asyncio.timeout(timeout):
+                answer, complaint, _ = await asyncio.gather(
+                    _read(self._child.stdout),
+                    _read(self._child.stderr),
+                    _tell(self._child.stdin, f"{self._sandbox}\n{folder}\n{url}"),
+                )
+                returncode = await self._child.wait()
+        except TimeoutError:
+            raise ProcessingFailedError(Code.INTERNAL, f"not probed in {timeout:.0f} s") from None
+        return _read_answer(answer, complaint.decode("utf-8", "replace")[-4096:], returncode)
+
+
+async def probe_source(url: str, *, folder: Path, patience: float = 0.0) -> Probe:
+    """Start a probe and look into the source with it."""
+    async with starting_probe() as probe:
+        return await probe.look_into(url, folder=folder, patience=patience)
+
+
+async def _tell(stream: asyncio.StreamWriter | None, text: str) -> None:
+    assert stream is not None  # noqa: S101 - piped
+    stream.write(os.fsencode(text))
+    with suppress(ConnectionError):  # it has died: its answer will say so
+        await stream.drain()
+    stream.close()
+
+
+async def _read(stream: asyncio.StreamReader | None) -> bytes:
+    """To the end, or as much as an answer may have."""
+    assert stream is not None  # noqa: S101 - piped
+    data = bytearray()
+    while len(data) < _MAX_ANSWER and (chunk := await stream.read(_MAX_ANSWER)):
+        data += chunk
+    return bytes(data[:_MAX_ANSWER])
+
+
+def _read_answer(answer: bytes, complaint: str, returncode: int) -> Probe:
+    said, separator, body = answer.partition(b"\n")
+    if returncode == 0 and separator:
+        if said == b"OK":
+            return _valid(body, complaint)
+        raise ProcessingFailedError(Code(said.decode()), body.decode("utf-8", "replace"), log_tail=complaint)
+    # A crash is a defect of the probe or of its libraries, whatever the file has to do with it.
+    code = Code.RESOURCE_LIMIT if returncode in LIMIT_SIGNALS else Code.INTERNAL
+    raise ProcessingFailedError(code, f"the probe ended with {returncode}", log_tail=complaint)
+
+
+def _valid(body: bytes, complaint: str) -> Probe:
+    try:
+        return _probe.validate_json(body)
+    except ValidationError as error:
+        raise ProcessingFailedError(Code.INTERNAL, str(error), log_tail=complaint) from error

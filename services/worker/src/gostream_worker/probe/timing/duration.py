@@ -1,0 +1,222 @@
+"""How long a film is: its picture and sound, from where the container begins. Runs in the probing child."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from time import monotonic
+from typing import Any, TypeAlias
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.format import Flags
+from av.packet import Packet as AnyPacket
+from av.video.stream import VideoStream
+
+from gostream_worker.failures import Code, ProcessingFailedError
+from gostream_worker.probe.timing.timeline import USUAL_LIMIT, Timeline, pause_limit
+
+Packet: TypeAlias = "AnyPacket[Any]"
+Track: TypeAlias = VideoStream | AudioStream
+#: Seconds that the packets may take to be read. Beyond, the header is believed.
+_LONGEST_LOOK = 10.0
+#: Seconds by which timestamps may go back without a part of the film being lost.
+_SET_BACK = 1
+#: A limit that no pause reaches, for containers whose clocks do not jump.
+_NEVER = 1 << 40
+#: Containers that say when they end, not how long they are.
+_ABSOLUTE = ("matroska", "asf")
+#: A header is kept to when packets come this near to what it says.
+_KEPT = 0.95
+#: Seconds by which a picture that is said to end before its film is looked at.
+_SHORT = 0.5
+#: What Matroska's muxers write of a track: 00:00:09.960000000.
+_TAGGED = re.compile(r"(\d{1,3}):([0-5]\d):([0-5]\d(?:\.\d{1,9})?)")
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """Seconds from where the container begins until the film, its picture and its sound end.
+
+    A film of 0 and a track of None: nothing says it.
+    """
+
+    film: float = 0.0
+    picture: float | None = None
+    sound: float | None = None
+    longest_pause: float = 0.0  # of one track while the other goes on, where clocks may jump
+
+
+def said_length(container: InputContainer, tracks: Sequence[Track], *, is_fragmented: bool) -> Length:
+    """By the header; of these tracks, the picture first."""
+    said = (container.duration or 0) / av.time_base
+    if container.format.name.startswith(_ABSOLUTE) or is_fragmented:
+        said -= max(0.0, min(_start(container), said))
+    if container.format.name.startswith("mov") and not is_fragmented:
+        ends = [_end_by_the_index(container, track) for track in tracks]
+        known = [end for end in ends if end is not None]
+        if _has_others(container, tracks) and len(known) == len(tracks):
+            said = min(said, max(known))
+        return _length(said, ends)
+    if container.format.name.startswith("matroska"):
+        return _length(said, [_end_by_its_tag(container, track) for track in tracks])
+    return Length(said)
+
+
+def _length(film: float, ends: Sequence[float | None]) -> Length:
+    """The tracks' ends, the picture's first."""
+    picture, sound = (*ends, None)[:2]
+    return Length(film, picture, sound)
+
+
+def read_length(container: InputContainer, tracks: Sequence[Track], said: Length) -> Length:
+    """Of a local film: its packets are read unless the index of an MP4 or MOV file says all.
+
+    One whose packets end before its header says does not become shorter: its end is missing. Raises
+    ProcessingFailedError TRUNCATED if the clock is set back where no player expects it.
+    """
+    if Flags.ts_discont in Flags(container.format.flags):
+        return _joined_length(container, tracks) or said
+    is_index = container.format.name.startswith("mov") and said.picture is not None
+    is_short = said.picture is not None and said.film - said.picture > _SHORT
+    if is_index and said.film > 0 and not is_short:
+        return said
+    return last_packet(container, tracks, said)
+
+
+def last_packet(container: InputContainer, tracks: Sequence[Track], said: Length = Length()) -> Length:
+    """Until the last packets of these tracks end; what was said if no packets last so long."""
+    timeline = Timeline(Fraction(0), limit=_NEVER)
+    ends: dict[int, Fraction] = {}
+    deadline = monotonic() + _LONGEST_LOOK
+    for packet in _packets(container):
+        if monotonic() > deadline:
+            return said
+        lasts = (packet.duration or 0) * packet.time_base
+        if packet.pts is not None:
+            end = packet.pts * packet.time_base + lasts
+            ends[packet.stream_index] = max(end, ends.get(packet.stream_index, end))
+        if packet.dts is not None and any(packet.stream_index == track.index for track in tracks):
+            timeline.take(packet.stream_index, packet.dts * packet.time_base, lasts)
+    if timeline.set_back > _SET_BACK:
+        raise ProcessingFailedError(
+            Code.TRUNCATED, f"the clock is set back by {float(timeline.set_back):.1f} s"
+        )
+    seconds = {track: float(end) - _start(container) for track, end in ends.items()}
+    if max(seconds.values(), default=0.0) < said.film * _KEPT:
+        return said
+    found = [seconds.get(track.index) for track in tracks]
+    film = max((end for end in found if end is not None), default=said.film)
+    return _length(film, found)
+
+
+def begins(container: InputContainer, track: Track) -> float | None:
+    """Seconds from where the container begins until the track does; None if its header does not say it."""
+    if track.start_time is None or track.time_base is None:
+        return None
+    return float(track.start_time * track.time_base) - _start(container)
+
+
+def _joined_length(container: InputContainer, tracks: Sequence[Track]) -> Length | None:
+    """Where clocks jump: of parts of a broadcast joined end to end, of days counted anew.
+
+    A pause of one track is no jump, and neither are jumps of the clock that are shorter than it: the encoder
+    has one limit for both.
+    """
+    timeline = _joined(container, tracks, USUAL_LIMIT)
+    if timeline and timeline.longest_pause:
+        timeline = _joined(container, tracks, pause_limit(float(timeline.longest_pause)))
+    if timeline is None:
+        return None
+    ends = [timeline.end(track.index) for track in tracks]
+    film = max((end for end in ends if end is not None), default=0.0)
+    return replace(_length(film, ends), longest_pause=float(timeline.longest_pause)) if film > 0 else None
+
+
+def _joined(container: InputContainer, tracks: Sequence[Track], limit: int) -> Timeline | None:
+    """None if the packets take too long to read."""
+    timeline = Timeline(Fraction(_start(container)), limit=limit)
+    deadline = monotonic() + _LONGEST_LOOK
+    places = _Places()
+    wanted = {track.index for track in tracks}
+    for packet in _packets(container):
+        if monotonic() > deadline:
+            return None
+        places.note(packet)
+        is_ours = packet.stream_index in wanted
+        if is_ours and packet.dts is not None and packet.time_base is not None:
+            lasts = (packet.duration or 0) * packet.time_base
+            timeline.take(packet.stream_index, packet.dts * packet.time_base, lasts)
+    places.require_whole(tracks, timeline)
+    return timeline
+
+
+class _Places:
+    """Where in the file each track begins and ends: a programme may go on with other tracks."""
+
+    def __init__(self) -> None:
+        self._first: dict[int, int] = {}
+        self._last: dict[int, int] = {}
+        self._types: dict[int, str] = {}
+
+    def note(self, packet: Packet) -> None:
+        if packet.pos is not None:
+            self._first.setdefault(packet.stream_index, packet.pos)
+            self._last[packet.stream_index] = max(packet.pos, self._last.get(packet.stream_index, 0))
+            self._types[packet.stream_index] = packet.stream.type
+
+    def require_whole(self, tracks: Sequence[Track], timeline: Timeline) -> None:
+        """Raises ProcessingFailedError TRUNCATED if a track ends where another of its type begins.
+
+        Sound that lasts as long as the picture is whole, whatever comes after.
+        """
+        film = max((timeline.end(track.index) or 0.0 for track in tracks), default=0.0)
+        for track in tracks:
+            ends = self._last.get(track.index)
+            follows = [at for key, at in self._first.items() if self._types[key] == track.type]
+            is_short = track is tracks[0] or film - (timeline.end(track.index) or 0.0) > _SHORT
+            if ends is not None and is_short and any(at > ends for at in follows):
+                raise ProcessingFailedError(
+                    Code.TRUNCATED, f"the programme goes on with another {track.type} track"
+                )
+
+
+def _packets(container: InputContainer, *tracks: Track) -> Iterator[Packet]:
+    """Of these tracks, or of all, from the beginning as far as they are whole."""
+    start = container.start_time or 0
+    try:
+        try:
+            container.seek(min(0, start) - av.time_base)
+        except av.FFmpegError:  # FLV without an index knows no time before its first packet
+            container.seek(start)
+        for packet in container.demux(*tracks):
+            if packet.size:
+                yield packet
+    except MemoryError:
+        raise
+    except av.FFmpegError:
+        return
+
+
+def _end_by_the_index(container: InputContainer, track: Track) -> float | None:
+    if not track.duration or not track.time_base:
+        return None
+    return float(((track.start_time or 0) + track.duration) * track.time_base) - _start(container)
+
+
+def _end_by_its_tag(container: InputContainer, track: Track) -> float | None:
+    tag = _TAGGED.fullmatch(track.metadata.get("DURATION", ""))
+    if tag is None:
+        return None
+    hours, minutes, seconds = map(float, tag.groups())
+    return hours * 3600 + minutes * 60 + seconds - max(0.0, _start(container))
+
+
+def _has_others(container: InputContainer, tracks: Sequence[Track]) -> bool:
+    return len(container.streams) > len(tracks)
+
+
+def _start(container: InputContainer) -> float:
+    """Second at which the first of all tracks begins; the encoder takes it for zero."""
+    return (container.start_time or 0) / av.time_base

@@ -1,0 +1,284 @@
+"""What packets say of their tracks, without decoding: the rate, and whether they can be copied."""
+
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from itertools import islice, pairwise
+from time import monotonic
+from typing import Any, TypeAlias
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet as AnyPacket
+from av.video.stream import VideoStream
+
+from gostream_conformance.errors import VideoError
+from gostream_conformance.formats.h264 import IDR, SPS, parse_sps
+from gostream_worker.probe.model import AAC_FRAME, AudioScan, PictureGroup, VideoScan
+from gostream_worker.publish.playlists import CLOCK
+
+Packet: TypeAlias = "AnyPacket[Any]"
+#: The first bytes of what stands at that place of the file.
+Look = Callable[[int], bytes]
+#: Seconds that the scan may take, and groups it may find. Beyond, nothing is copied.
+LONGEST_SCAN = 10.0
+_MAX_GROUPS = 25_000
+_MAX_PACKETS = 4_000_000
+#: Containers that keep the parameter sets in one place for all pictures.
+_CONTAINERS = ("mov", "matroska", "flv")
+#: Packets that tell a rate from times in milliseconds: the error stays far below that between two standards.
+_RATE_PACKETS = 200
+_FEWEST_PACKETS = 50
+_RATE_BYTES = 16 << 20
+#: Key frames that are looked at where each look costs a block of the source.
+_LOOKS = 6
+#: What a container may round a time to.
+_ROUNDING = 180
+
+
+def scan_tracks(
+    container: InputContainer, video: VideoStream, audio: AudioStream | None, *, look: Look | None = None
+) -> tuple[VideoScan | None, AudioScan | None]:
+    """What decides whether each track can be copied; None when it cannot, or when looking takes too long.
+
+    With `look` the packets have no content, and some of the key frames are looked at by it.
+    """
+    if container.format.name.split(",")[0] not in _CONTAINERS:
+        return None, None
+    pictures = _Pictures.of(video, container, has_content=look is None)
+    sound = _Sound.of(audio, container)
+    wanted = [scanned.stream for scanned in (pictures, sound) if scanned]
+    if not wanted:
+        return None, None
+    try:
+        container.seek(0)
+        if not _read(container.demux(wanted), pictures, sound):
+            return None, None
+    except av.FFmpegError:
+        return None, None
+    if pictures and look:
+        pictures.look_at_some(look)
+    return pictures.found() if pictures else None, sound.found() if sound else None
+
+
+def is_progressive(video: VideoStream) -> bool:
+    """Whether its one parameter set, in front of all pictures, rules out fields."""
+    unit = _parameter_set(_header(video))
+    try:
+        return bool(unit) and parse_sps(unit).progressive
+    except VideoError:
+        return False
+
+
+def _header(video: VideoStream) -> bytes:
+    context = video.codec_context
+    return context.extradata or b"" if context is not None and context.name == "h264" else b""
+
+
+def base_rate(container: InputContainer, video: VideoStream) -> Fraction:
+    """The grid that the pictures' times lie on; 0 when nothing is known of it.
+
+    Matroska only says how long a frame lasts on average, after cuts and gaps: then the first packets tell.
+    """
+    said = video.base_rate or Fraction(0)
+    if container.format.name.startswith("matroska") and said == video.average_rate:
+        return _usual_rate(container, video) or said
+    return said
+
+
+def _usual_rate(container: InputContainer, video: VideoStream) -> Fraction | None:
+    """From the mean of those gaps that are about as long as most are: times are rounded to milliseconds."""
+    try:
+        container.seek(0)
+        packets = _some(container.demux(video))
+        times = sorted(p.pts * p.time_base for p in packets if p.pts is not None and p.time_base is not None)
+    except av.FFmpegError:
+        return None
+    gaps = sorted(after - before for before, after in pairwise(times))
+    median = gaps[len(gaps) // 2] if gaps else Fraction(0)
+    usual = [gap for gap in gaps if abs(gap - median) <= median / 4]
+    return len(usual) / sum(usual, Fraction(0)) if median else None
+
+
+def _some(packets: Iterable[Packet]) -> Iterator[Packet]:
+    """So many packets that they tell a rate; fewer when they are large, and come from far."""
+    size = 0
+    for number, packet in enumerate(islice(packets, _RATE_PACKETS)):
+        if size > _RATE_BYTES and number >= _FEWEST_PACKETS:
+            return
+        size += packet.size
+        yield packet
+
+
+def _read(packets: Iterable[Packet], pictures: "_Pictures | None", sound: "_Sound | None") -> bool:
+    """Whether the end was reached in time."""
+    deadline = monotonic() + LONGEST_SCAN
+    for number, packet in enumerate(packets):
+        if number >= _MAX_PACKETS or (number % 1000 == 0 and monotonic() > deadline):
+            return False
+        if not packet.size:
+            continue
+        for scanned in (pictures, sound):
+            if scanned and packet.stream is scanned.stream:
+                scanned.take(packet)
+    return True
+
+
+class _Track:
+    """The times of one track's packets; `is_whole` unless some has none, or is damaged."""
+
+    def __init__(self, start: int, time_base: Fraction | None) -> None:
+        self.times: list[int] = []
+        self.size = 0
+        self.is_whole = True
+        self._start = start
+        # Whole numbers: fractions take most of the time where a film has half a million packets.
+        self._ticks, self._per = (time_base * CLOCK).as_integer_ratio() if time_base else (0, 1)
+
+    def note(self, packet: Packet) -> int:
+        """Its time in ticks from the container's start."""
+        if packet.pts is None or not self._ticks or packet.is_corrupt:
+            self.is_whole = False
+            return 0
+        time = (2 * packet.pts * self._ticks + self._per) // (2 * self._per) - self._start
+        self.times.append(time)
+        self.size += packet.size
+        return time
+
+
+class _Pictures:
+    """An H.264 track with its parameter sets in front."""
+
+    def __init__(
+        self, stream: VideoStream, start: int, unit: bytes, length_bytes: int, *, has_content: bool
+    ) -> None:
+        self.stream = stream
+        self._track = _Track(start, stream.time_base)
+        self._unit = unit
+        self._sps = parse_sps(unit)
+        self._length_bytes = length_bytes
+        self._groups: list[list[int]] = []  # [start, size]
+        self._is_closed = True
+        self._has_content = has_content
+        self._keys: list[int] = []  # where those begin that have no content
+
+    @classmethod
+    def of(cls, stream: VideoStream, container: InputContainer, *, has_content: bool) -> "_Pictures | None":
+        header = _header(stream)
+        unit = _parameter_set(header)
+        if not unit:
+            return None
+        try:
+            return cls(stream, _start(container), unit, (header[4] & 3) + 1, has_content=has_content)
+        except VideoError:
+            return None
+
+    def take(self, packet: Packet) -> None:
+        time = self._track.note(packet)
+        if packet.is_discard:  # cut off by an edit list; a copy would show it
+            self._is_closed = False
+        if packet.is_keyframe:
+            self._note_key(packet)
+            if len(self._groups) < _MAX_GROUPS:
+                self._groups.append([time, 0])
+            else:
+                self._is_closed = False
+        if not self._groups or time < self._groups[-1][0]:
+            self._is_closed = False
+        else:
+            self._groups[-1][1] += packet.size
+
+    def _note_key(self, packet: Packet) -> None:
+        if self._has_content:
+            self._is_closed = self._is_closed and self._begins_group(bytes(packet))
+        elif packet.pos is None:
+            self._is_closed = False
+        else:
+            self._keys.append(packet.pos)
+
+    def look_at_some(self, look: Look) -> None:
+        """Whether key frames without content begin a group: asked of a few, far apart."""
+        last = len(self._keys) - 1
+        some = (
+            {self._keys[last * number // (_LOOKS - 1)] for number in range(_LOOKS)} if self._keys else set()
+        )
+        self._is_closed = self._is_closed and all(
+            self._begins_group(look(position)) for position in sorted(some)
+        )
+
+    def _begins_group(self, data: bytes) -> bool:
+        """Whether a key frame is an IDR picture, shown by the parameters that stand in front."""
+        at = 0
+        while at + self._length_bytes < len(data):
+            size = int.from_bytes(data[at : at + self._length_bytes], "big")
+            at += self._length_bytes
+            kind = data[at] & 0x1F
+            if kind == SPS and data[at : at + size] != self._unit:
+                return False
+            if 1 <= kind <= IDR:
+                return kind == IDR
+            at += size
+        return False
+
+    def found(self) -> VideoScan | None:
+        if not self._track.is_whole or len(self._track.times) < 2 or not self._is_closed:
+            return None
+        times = sorted(self._track.times)
+        gaps = [after - before for before, after in pairwise(times)]
+        return VideoScan(
+            profile=self._sps.profile,
+            level=self._sps.level,
+            is_progressive=self._sps.progressive,
+            sample_aspect=self._sps.sample_aspect,
+            frames=len(times),
+            start=times[0],
+            end=times[-1] - times[0] + sorted(gaps)[len(gaps) // 2],
+            shortest_gap=min(gaps),
+            longest_gap=max(gaps),
+            groups=tuple(PictureGroup(time - times[0], size) for time, size in self._groups),
+        )
+
+
+class _Sound:
+    """An AAC track."""
+
+    def __init__(self, stream: AudioStream, start: int) -> None:
+        self.stream = stream
+        self._track = _Track(start, stream.time_base)
+
+    @classmethod
+    def of(cls, stream: AudioStream | None, container: InputContainer) -> "_Sound | None":
+        if stream is None or stream.codec_context is None or stream.codec_context.name != "aac":
+            return None
+        return cls(stream, _start(container))
+
+    def take(self, packet: Packet) -> None:
+        self._track.note(packet)
+
+    def found(self) -> AudioScan | None:
+        times, rate = self._track.times, self.stream.codec_context.sample_rate
+        if not self._track.is_whole or not times or not rate:
+            return None
+        frame = CLOCK * AAC_FRAME / rate
+        steps = all(abs(after - before - frame) <= _ROUNDING for before, after in pairwise(times))
+        whole = abs(times[-1] - times[0] - (len(times) - 1) * frame) <= _ROUNDING
+        return AudioScan(
+            is_low_complexity=self.stream.codec_context.profile == "LC",
+            is_gapless=steps and whole,
+            frames=len(times),
+            size=self._track.size,
+            start=times[0],
+        )
+
+
+def _start(container: InputContainer) -> int:
+    """Ticks at which the first of all tracks begins; the encoder takes it for zero."""
+    return round((container.start_time or 0) * CLOCK / av.time_base)
+
+
+def _parameter_set(header: bytes) -> bytes:
+    """The only one of an AVCDecoderConfigurationRecord; nothing when there are several, or none."""
+    if len(header) < 8 or header[0] != 1 or header[5] & 0x1F != 1:
+        return b""
+    unit = header[8 : 8 + int.from_bytes(header[6:8], "big")]
+    return unit if unit and unit[0] & 0x1F == SPS else b""

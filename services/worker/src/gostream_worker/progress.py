@@ -1,0 +1,79 @@
+"""Progress, told to watchers and to the database; the database's answer is the heartbeat of the fence."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import structlog
+
+from gostream_shared.cache.ports import ProgressPublisher
+from gostream_shared.domain.errors import BackendUnavailableError
+from gostream_shared.domain.repositories import VideoRepository
+from gostream_shared.domain.video import Encode, Progress
+from gostream_worker.concurrency import task_group
+
+_log = structlog.stdlib.get_logger("gostream.progress")
+
+#: Seconds between two messages to watchers; the database hears of every second one.
+PUBLISH_INTERVAL = 0.5
+#: Stage → the percentages it spans.
+STAGES = {"fetching": (0.0, 3.0), "probing": (3.0, 5.0), "encoding": (5.0, 97.0), "publishing": (97.0, 100.0)}
+
+
+class ProgressReporter:
+    """Keeps the latest progress of one attempt and passes it on, conflated."""
+
+    def __init__(
+        self, encode: Encode, videos: VideoRepository, publisher: ProgressPublisher, *, floor: float = 0.0
+    ) -> None:
+        self._encode = encode
+        self._videos = videos
+        self._publisher = publisher
+        self._floor = floor  # what an earlier attempt has reached: the bar never goes back
+        self._progress = Progress(stage="fetching", percent=floor)
+        self._is_over = False
+
+    @property
+    def stage(self) -> str:
+        return self._progress.stage
+
+    def enter(self, stage: str) -> None:
+        """A stage begins."""
+        self.note(stage, 0.0)
+
+    def note(
+        self, stage: str, fraction: float, *, speed: float | None = None, eta: timedelta | None = None
+    ) -> None:
+        """So much of the stage is done, 0–1."""
+        start, end = STAGES[stage]
+        percent = max(self._floor, self._progress.percent, start + (end - start) * min(1.0, fraction))
+        self._progress = Progress(stage=stage, percent=percent, speed=speed, eta=eta)
+
+    @asynccontextmanager
+    async def reporting(self) -> AsyncIterator[None]:
+        """Report while the block runs. Ends the block with FenceLostError as soon as the database says so."""
+        async with task_group() as tasks:
+            task = tasks.create_task(self._run())
+            try:
+                yield
+            finally:
+                # A driver may lose a cancellation, and reports without an end would hold the fence for ever.
+                self._is_over = True
+                task.cancel()
+
+    async def _run(self) -> None:
+        published: Progress | None = None
+        while not self._is_over:
+            await self._report()
+            for _ in range(2):
+                if self._progress != published:
+                    published = self._progress
+                    await self._publisher.publish(self._encode, published)
+                await asyncio.sleep(PUBLISH_INTERVAL)
+
+    async def _report(self) -> None:
+        try:
+            await self._videos.report_progress(self._encode, self._progress)
+        except BackendUnavailableError as error:
+            _log.warning("progress not noted", error=str(error))

@@ -1,0 +1,72 @@
+"""The last look before anybody may play it: the rules of `gostream verify`, over what was written."""
+
+from collections.abc import Iterator
+
+from gostream_conformance.check import check_written
+from gostream_conformance.playlist.model import ByteRange
+from gostream_conformance.report import Report
+from gostream_conformance.rules.rule import Severity
+from gostream_conformance.tree.segment import SegmentMeasure
+from gostream_shared.domain.video import MASTER
+from gostream_worker.failures import Code, ProcessingFailedError
+from gostream_worker.plan.ladder import Plan
+from gostream_worker.publish.measure import MeasuredSegments
+from gostream_worker.publish.presentation import Presentation
+from gostream_worker.publish.thumbnails import Stills
+
+#: Seconds by which the lists of picture and sound may differ more, or less, than their tracks in the source.
+_APART = 1.0
+
+
+def require_equal_lengths(plan: Plan, presentation: Presentation, *, has_new_sound: bool = False) -> None:
+    """Raises ProcessingFailedError INTERNAL if the sound lost or gained time against the picture.
+
+    Sound may begin late and end early: the probe knows when it ends. Nothing is judged if the probe does not
+    know both ends, as of a broadcast that is streamed. Raises TRUNCATED if the sound ends early while another
+    track of sound has appeared: the programme goes on with that.
+    """
+    if plan.audio is None or presentation.sound is None:
+        return
+    if has_new_sound and (presentation.duration - presentation.sound).total_seconds() > _APART:
+        raise ProcessingFailedError(Code.TRUNCATED, "the programme goes on with another sound track")
+    if plan.audio.ends is None:
+        return
+    picture_ends = plan.duration if plan.held_frames else plan.picture_ends
+    if picture_ends is None:
+        return
+    explained = plan.audio.ends - picture_ends
+    found = (presentation.sound - presentation.duration).total_seconds()
+    if abs(found - explained) > _APART:
+        why = f"the sound ends {found:+.2f} s after the picture, in the source {explained:+.2f} s"
+        raise ProcessingFailedError(Code.INTERNAL, f"gate.equal-lengths: {why}", log_tail=why)
+
+
+async def require_conformance(
+    presentation: Presentation, measured: MeasuredSegments, stills: Stills, *, number: int
+) -> None:
+    """Raises ProcessingFailedError INTERNAL, naming the rules, unless every must is kept."""
+    prefix = f"v{number}/"
+    contents = {prefix + name: text.encode() for name, text in presentation.playlists.items()}
+    contents |= {prefix + name: data for name, data in stills.storyboard.items()}
+    contents[MASTER] = presentation.master.encode()
+    report = await check_written(contents, dict(_parts(prefix, measured)), master=MASTER)
+    if not report.passed:
+        complaints = list(_complaints(report))
+        raise ProcessingFailedError(Code.INTERNAL, "; ".join(complaints), log_tail="\n".join(complaints))
+
+
+def _parts(
+    prefix: str, measured: MeasuredSegments
+) -> Iterator[tuple[tuple[str, ByteRange | None], SegmentMeasure]]:
+    for rendition, segments in measured.items():
+        for name, segment in segments.items():
+            path = f"{prefix}{rendition}/{name}"
+            yield (path, None), segment.whole
+            for key, still in zip(segment.whole.key_frames, segment.stills, strict=True):
+                yield (path, ByteRange(key.offset, key.size)), still
+
+
+def _complaints(report: Report) -> Iterator[str]:
+    for outcome in report.broken(Severity.MUST):
+        first = outcome.findings[0]
+        yield f"{outcome.rule.id}: {first.where}: {first.why}"

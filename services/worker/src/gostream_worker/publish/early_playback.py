@@ -1,0 +1,210 @@
+"""A stream that can be played while the rest of it is still being encoded."""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from time import monotonic
+from uuid import UUID
+
+from gostream_shared.domain.errors import BackendUnavailableError
+from gostream_shared.domain.video import EARLY_MASTER, encode_prefix
+from gostream_shared.storage.port import ObjectNotFoundError, ObjectReplacedError, ObjectStore
+from gostream_worker.concurrency import task_group, wait_at_most
+from gostream_worker.plan.ladder import Plan, Rung
+from gostream_worker.publish.measure import Measured
+from gostream_worker.publish.playlists import (
+    AUDIO,
+    CHANNELS,
+    CLOCK,
+    END,
+    AudioRendition,
+    Bandwidth,
+    Segment,
+    Variant,
+    growing_playlist,
+    master_playlist,
+    measure_bandwidth,
+)
+from gostream_worker.publish.uploader import PLAYLIST_TYPE, EncodeUploader
+from gostream_worker.retry import patiently
+
+#: Target durations that a viewer has ahead before the lists grow no faster than players look: what comes next
+#: may be put one of these later, and be found another later.
+_AHEAD = 2
+#: Seconds that the fence may be held: the API's cancellation waits behind it.
+_HOLD = 3.0
+_CACHE = "public, max-age=1"
+_LISTS = "early-"
+#: Sound is cut at its own frames, some milliseconds after the picture.
+_CUT_SLACK = 0.1
+
+
+class EarlyStream:
+    """Writes playlists that grow with what the uploader has stored, and at last end.
+
+    They stand beside the rungs' folders, under names of their own: what a READY video names never changes.
+    Every attempt writes the same ones: while they are written, `fence` keeps the next attempt from beginning,
+    and raises FenceLostError when it has begun. An attempt that `follows` another leaves its lists alone
+    until it has as many segments: they may only grow (RFC 8216, 4.3.3.5).
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        uploader: EncodeUploader,
+        on_playable: Callable[[], Awaitable[None]],
+        fence: Callable[[], AbstractAsyncContextManager[None]],
+        *,
+        follows: bool = False,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._plan = plan
+        self._uploader = uploader
+        self._on_playable = on_playable
+        self._fence = fence
+        self._target = math.floor(float(plan.longest_segment) + _CUT_SLACK + 0.5)
+        self._follows = follows
+        self._clock = clock
+        #: Segments of the longest list that an attempt before has left.
+        self._standing = 0
+        #: What was last listed of each rendition.
+        self._listed: dict[str, list[Segment]] = {}
+        self._began = 0.0  # when it became playable
+        self._is_worthwhile = plan.duration > plan.longest_segment
+
+    async def follow(self, encoded: asyncio.Event) -> None:
+        """Grow until `encoded` is set. Playable as soon as every rendition has its first segment.
+
+        Not done for what is one segment: that is READY at the same moment.
+        """
+        if self._follows and self._is_worthwhile:
+            self._standing = await self._count_standing()
+        while self._is_worthwhile and not encoded.is_set():
+            await self._uploader.news.wait()
+            self._uploader.news.clear()
+            if not encoded.is_set() and await self._grow():
+                await wait_at_most(encoded, self._pause())
+
+    async def end(self) -> None:
+        """List everything, and say that it is everything."""
+        if self._listed or self._standing:
+            await self._put_texts(self._lists(self._stored(), ended=True))
+
+    def _pause(self) -> float:
+        """Seconds until the lists may be put again: from half a target duration on (RFC 8216, 6.2.2).
+
+        Players look once in a target duration, and expect more within one and a half.
+        """
+        return self._target if self._ahead() >= _AHEAD * self._target else self._target / 2
+
+    def _ahead(self) -> float:
+        """Seconds listed that a viewer who began at once has not seen yet."""
+        listed = min(sum(segment.ticks for segment in segments) for segments in self._listed.values())
+        return listed / CLOCK - (self._clock() - self._began)
+
+    async def _grow(self) -> bool:
+        """Whether there was anything new to list."""
+        stored = self._stored()
+        if not stored or min(map(len, stored.values())) < max(1, self._standing):
+            return False
+        longer = {name: segments for name, segments in stored.items() if segments != self._listed.get(name)}
+        if not longer:
+            return False
+        is_first = not self._listed
+        texts = self._lists(longer, ended=False)
+        if is_first:
+            texts[EARLY_MASTER] = self._master(stored)
+        await self._put_texts(texts)
+        self._listed |= longer
+        if is_first:
+            await self._on_playable()
+            self._began = self._clock()
+        return True
+
+    async def _count_standing(self) -> int:
+        texts = [await self._uploader.text(_playlist(name)) for name in self._plan.renditions]
+        return max(text.count("#EXTINF") for text in texts)
+
+    def _stored(self) -> dict[str, list[Segment]]:
+        return {name: _without_gaps(name, parts) for name, parts in self._uploader.measured.items()}
+
+    def _lists(self, renditions: Mapping[str, list[Segment]], *, ended: bool) -> dict[str, str]:
+        return {
+            _playlist(name): growing_playlist(segments, target=self._target, ended=ended)
+            for name, segments in renditions.items()
+        }
+
+    async def _put_texts(self, texts: Mapping[str, str]) -> None:
+        await patiently(lambda: self._put_fenced(texts), patience=self._uploader.patience)
+
+    async def _put_fenced(self, texts: Mapping[str, str]) -> None:
+        """All of them, or none when the attempt is over; a slow store does not hold up a cancellation."""
+        async with self._fence():
+            try:
+                async with asyncio.timeout(_HOLD), task_group() as puts:
+                    for name, text in texts.items():
+                        put = self._uploader.put_once(
+                            name, text.encode(), content_type=PLAYLIST_TYPE, cache_control=_CACHE
+                        )
+                        puts.create_task(put)
+            except TimeoutError:
+                raise BackendUnavailableError("object store") from None
+
+    def _master(self, stored: Mapping[str, list[Segment]]) -> str:
+        variants = [self._variant(rung, stored) for rung in self._plan.rungs]
+        sound = self._plan.audio
+        audio = (
+            AudioRendition(uri=_playlist(AUDIO), channels=CHANNELS, language=sound.language)
+            if sound
+            else None
+        )
+        return master_playlist(variants, audio, [], captions=self._plan.video.has_captions)
+
+    def _variant(self, rung: Rung, stored: Mapping[str, list[Segment]]) -> Variant:
+        """The bit rate is not known yet: what the encoder is held to, or more when the beginning has more."""
+        tracks = [rung.name, *([AUDIO] if self._plan.audio else [])]
+        measured = [measure_bandwidth(stored[track], target=self._target).peak for track in tracks]
+        cap = rung.max_bitrate + (self._plan.profile.audio_bitrate if self._plan.audio else 0)
+        rate = max(cap, sum(measured))
+        first = [next(iter(self._uploader.measured[track].values())) for track in tracks]
+        return Variant(
+            uri=_playlist(rung.name),
+            width=rung.width,
+            height=rung.height,
+            fps=self._plan.fps,
+            codecs=",".join(part.codec for part in first),
+            bandwidth=Bandwidth(average=rate, peak=rate),
+        )
+
+
+async def end_lists(store: ObjectStore, video_id: UUID, number: int) -> None:
+    """Of an encode that is over without success: players that are at its lists come to an end there.
+
+    Raises BackendUnavailableError.
+    """
+    async for found in store.list(encode_prefix(video_id, number) + _LISTS):
+        try:
+            text = await store.read_range(found.key, start=0, size=found.size, etag=found.etag)
+            if END.encode() not in text:
+                ended = text + f"{END}\n".encode()
+                await store.replace(
+                    found.key, ended, etag=found.etag, content_type=PLAYLIST_TYPE, cache_control=_CACHE
+                )
+        except (ObjectNotFoundError, ObjectReplacedError):
+            continue  # removed meanwhile, or ended by another
+
+
+def _playlist(rendition: str) -> str:
+    return f"{_LISTS}{rendition}.m3u8"
+
+
+def _without_gaps(rendition: str, parts: Mapping[str, Measured]) -> list[Segment]:
+    """The segments from the first one on, up to the first that is not there yet."""
+    found = []
+    for expected, (name, part) in enumerate(sorted(parts.items())):
+        if not name.startswith(f"{expected:05d}"):
+            break
+        ticks = round(part.whole.duration * CLOCK)
+        found.append(Segment(name=f"{rendition}/{name}", ticks=ticks, size=part.whole.size))
+    return found

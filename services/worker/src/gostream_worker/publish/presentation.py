@@ -1,0 +1,186 @@
+"""From measured segments to what is published: pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from gostream_shared.domain.video import Encode, Rendition
+from gostream_worker.failures import Code, ProcessingFailedError
+from gostream_worker.plan.ladder import Plan, Rung
+from gostream_worker.plan.storyboard import cues, plan_storyboard
+from gostream_worker.publish.measure import Measured, MeasuredSegments
+from gostream_worker.publish.playlists import (
+    AUDIO,
+    CHANNELS,
+    CLOCK,
+    AudioRendition,
+    Bandwidth,
+    Segment,
+    Still,
+    StillVariant,
+    Variant,
+    master_playlist,
+    measure_bandwidth,
+    media_playlist,
+    playlist_name,
+    still_playlist,
+    stills_name,
+    target_duration,
+)
+
+# What containers say of their duration may be wrong by this much and still be whole.
+_DURATION_SLACK = 0.05
+_DURATION_SLACK_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presentation:
+    """The playlists' text by path below the encode's prefix, and what the video's row says of it.
+
+    `cues` are the storyboard's. `duration` is that of the picture, `sound` that of the sound if there is any.
+    """
+
+    playlists: Mapping[str, str]
+    master: str
+    cues: str
+    renditions: tuple[Rendition, ...]
+    duration: timedelta
+    sound: timedelta | None = None
+
+
+def present(plan: Plan, measured: MeasuredSegments, encode: Encode) -> Presentation:
+    """Write the playlists of that attempt. Raises ProcessingFailedError when segments are missing."""
+    segments = {name: _segments(plan, name, parts) for name, parts in measured.items()}
+    _require_complete(plan, segments)
+    target = target_duration(*segments.values())
+    bandwidths = {name: measure_bandwidth(parts, target=target) for name, parts in segments.items()}
+    stills = {rung.name: _stills(segments[rung.name], measured[rung.name]) for rung in plan.rungs}
+    playlist = playlist_name(encode.attempt)
+    variants = [_variant(plan, measured, bandwidths, rung, encode) for rung in plan.rungs]
+    audio = (
+        AudioRendition(
+            uri=f"v{encode.number}/{AUDIO}/{playlist}", channels=CHANNELS, language=plan.audio.language
+        )
+        if plan.audio
+        else None
+    )
+    trick = [
+        StillVariant(
+            uri=f"v{encode.number}/{rung.name}/{stills_name(encode.attempt)}",
+            width=rung.width,
+            height=rung.height,
+            codecs=_codec(measured[rung.name]),
+            bandwidth=measure_bandwidth(stills[rung.name], target=target),
+        )
+        for rung in plan.rungs
+    ]
+    duration = timedelta(seconds=_total(segments[plan.rungs[0].name]) / CLOCK)
+    return Presentation(
+        playlists=_playlists(measured, segments, stills, target, encode.attempt),
+        master=master_playlist(variants, audio, trick, captions=plan.video.has_captions),
+        renditions=tuple(map(_rendition, (rung.name for rung in plan.rungs), variants)),
+        cues=cues(plan_storyboard(plan), frames=_frames(measured[plan.rungs[-1].name]), duration=duration),
+        duration=duration,
+        sound=timedelta(seconds=_total(segments[AUDIO]) / CLOCK) if plan.audio else None,
+    )
+
+
+def _playlists(
+    measured: MeasuredSegments,
+    segments: Mapping[str, Sequence[Segment]],
+    stills: Mapping[str, Sequence[Still]],
+    target: int,
+    attempt: int,
+) -> dict[str, str]:
+    playlists = {
+        f"{name}/{playlist_name(attempt)}": media_playlist(parts, target=target)
+        for name, parts in segments.items()
+    }
+    for name, pictures in stills.items():
+        header = next(iter(measured[name].values())).whole.tables_end
+        playlists[f"{name}/{stills_name(attempt)}"] = still_playlist(pictures, header=header, target=target)
+    return playlists
+
+
+def _segments(plan: Plan, name: str, parts: Mapping[str, Measured]) -> list[Segment]:
+    """Each lasts until the next one begins, the last one until its last frame ends."""
+    ordered = list(parts.items())
+    ends = (
+        [measured.first_pts for _, measured in ordered[1:]] + [_end(plan, ordered[-1][1])] if ordered else []
+    )
+    return [
+        Segment(name=file, ticks=end - measured.first_pts, size=measured.whole.size)
+        for (file, measured), end in zip(ordered, ends, strict=True)
+    ]
+
+
+def _stills(segments: Sequence[Segment], parts: Mapping[str, Measured]) -> list[Still]:
+    """Each key frame is shown until the next one, the last one until the end."""
+    found = [(segment.name, frame) for segment in segments for frame in parts[segment.name].whole.key_frames]
+    if not found:
+        raise ProcessingFailedError(Code.INTERNAL, "segments.start: no key frame in a whole rendition")
+    end = parts[segments[0].name].first_pts + _total(segments)
+    ends = [frame.pts for _, frame in found[1:]] + [end]
+    return [
+        Still(name=name, ticks=until - frame.pts, offset=frame.offset, size=frame.size)
+        for (name, frame), until in zip(found, ends, strict=True)
+    ]
+
+
+def _end(plan: Plan, last: Measured) -> int:
+    if last.whole.video:
+        return last.whole.video.last_pts + round(CLOCK / plan.fps)
+    return last.first_pts + (last.whole.audio.ticks if last.whole.audio else 0)
+
+
+def _frames(parts: Mapping[str, Measured]) -> int:
+    return sum(part.whole.video.frames for part in parts.values() if part.whole.video)
+
+
+def _total(segments: Sequence[Segment]) -> int:
+    return sum(segment.ticks for segment in segments)
+
+
+def _require_complete(plan: Plan, segments: Mapping[str, Sequence[Segment]]) -> None:
+    expected = {rung.name for rung in plan.rungs} | ({AUDIO} if plan.audio else set())
+    if {name for name, parts in segments.items() if parts} != expected:
+        raise ProcessingFailedError(
+            Code.CORRUPT_STREAM, f"nothing was decoded for some of {sorted(expected)}"
+        )
+    held = float(plan.held_frames / plan.fps)
+    longest = max(
+        _total(parts) / CLOCK - (0.0 if name == AUDIO else held) for name, parts in segments.items()
+    )
+    if longest < plan.duration * (1 - _DURATION_SLACK) - _DURATION_SLACK_SECONDS:
+        raise ProcessingFailedError(
+            Code.TRUNCATED, f"{longest:.1f} of {plan.duration:.1f} s could be decoded"
+        )
+
+
+def _variant(
+    plan: Plan, measured: MeasuredSegments, bandwidths: Mapping[str, Bandwidth], rung: Rung, encode: Encode
+) -> Variant:
+    tracks = [rung.name, AUDIO] if plan.audio else [rung.name]
+    return Variant(
+        uri=f"v{encode.number}/{rung.name}/{playlist_name(encode.attempt)}",
+        width=rung.width,
+        height=rung.height,
+        fps=plan.fps,
+        codecs=",".join(_codec(measured[track]) for track in tracks),
+        bandwidth=sum((bandwidths[track] for track in tracks), Bandwidth(average=0, peak=0)),
+    )
+
+
+def _codec(parts: Mapping[str, Measured]) -> str:
+    return next(iter(parts.values())).codec
+
+
+def _rendition(name: str, variant: Variant) -> Rendition:
+    return Rendition(
+        name=name,
+        width=variant.width,
+        height=variant.height,
+        codecs=variant.codecs,
+        average_bandwidth=variant.bandwidth.average,
+        peak_bandwidth=variant.bandwidth.peak,
+    )

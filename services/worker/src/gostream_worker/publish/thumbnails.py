@@ -1,0 +1,54 @@
+"""Poster and storyboard: read when the encoder has made them, and missed by nobody when it has not."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gostream_worker.encode.command import POSTER
+from gostream_worker.plan.storyboard import CUES, SHEET
+from gostream_worker.publish.uploader import CUES_TYPE, PICTURE_TYPE, EncodeUploader
+
+
+@dataclass(frozen=True, slots=True)
+class Stills:
+    """The bytes of what there is."""
+
+    poster: bytes | None = None
+    sheet: bytes | None = None
+    cues: bytes | None = None
+
+    @property
+    def storyboard(self) -> Mapping[str, bytes]:
+        """Cues and sheet by their names below the encode's prefix; empty without a sheet."""
+        return {CUES: self.cues, SHEET: self.sheet} if self.sheet and self.cues else {}
+
+    @property
+    def poster_name(self) -> str | None:
+        return POSTER if self.poster else None
+
+    @property
+    def storyboard_name(self) -> str | None:
+        return CUES if self.storyboard else None
+
+
+async def read_stills(folder: Path, cues: str) -> Stills:
+    """What there is in `folder`. Without a sheet there is nothing for the `cues` to refer to."""
+    poster = await asyncio.to_thread(_read, folder / POSTER)
+    sheet = await asyncio.to_thread(_read, folder / SHEET)
+    return Stills(poster, sheet, cues.encode() if sheet else None)
+
+
+def _read(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
+
+
+async def put_stills(stills: Stills, uploader: EncodeUploader) -> None:
+    """Upload them; the sheet before the cues that refer to it."""
+    for name, data, kind in (
+        (POSTER, stills.poster, PICTURE_TYPE),
+        (SHEET, stills.sheet, PICTURE_TYPE),
+        (CUES, stills.cues, CUES_TYPE),
+    ):
+        if data:
+            await uploader.put(name, data, content_type=kind)

@@ -1,0 +1,101 @@
+"""Segments go to the object store while the encoder is still at work on the next ones."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore
+from gostream_worker.concurrency import task_group, wait_at_most
+from gostream_worker.metrics import UPLOADED_BYTES
+from gostream_worker.publish.measure import Measured, MeasuredSegments, measure
+from gostream_worker.retry import patiently
+
+#: Uploads at once.
+POOL = 16
+#: Seconds between two looks for finished segments, at first and when every rendition has one.
+FIRST_POLL_INTERVAL = 0.05
+POLL_INTERVAL = 0.25
+SEGMENT_TYPE = "video/mp2t"
+PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
+PICTURE_TYPE = "image/jpeg"
+CUES_TYPE = "text/vtt"
+IMMUTABLE = "public, max-age=31536000, immutable"
+
+
+class EncodeUploader:
+    """Puts one encode's objects below its prefix, and remembers what it has put."""
+
+    def __init__(self, store: ObjectStore, prefix: str, *, patience: float) -> None:
+        self._store = store
+        self._prefix = prefix
+        self.patience = patience
+        self._pool = asyncio.Semaphore(POOL)
+        #: Key → size of everything that was put.
+        self.uploaded: dict[str, int] = {}
+        #: What is stored of each rendition.
+        self.measured: dict[str, dict[str, Measured]] = {}
+        #: Set with every segment that is stored, and when there will be no more.
+        self.news = asyncio.Event()
+
+    async def follow(
+        self, folder: Path, renditions: Sequence[str], encoded: asyncio.Event
+    ) -> MeasuredSegments:
+        """Upload segments as they appear below `folder`/{rendition}/ until `encoded` is set and none is left.
+
+        The encoder renames a segment when it is whole. Uploaded files are removed. Answers every rendition's
+        segments in order.
+        """
+        self.measured = {name: {} for name in renditions}
+        taken: set[Path] = set()
+        async with task_group() as uploads:
+            last_look = False
+            while not last_look:
+                last_look = encoded.is_set()
+                for path in await asyncio.to_thread(_finished, folder, renditions, taken):
+                    taken.add(path)
+                    uploads.create_task(self._segment(path))
+                if not last_look:
+                    has_begun = all(self.measured.values())
+                    await wait_at_most(encoded, POLL_INTERVAL if has_begun else FIRST_POLL_INTERVAL)
+        self.news.set()
+        return {name: dict(sorted(parts.items())) for name, parts in self.measured.items()}
+
+    async def _segment(self, path: Path) -> None:
+        rendition = path.parent.name
+        async with self._pool:
+            data, found = await asyncio.to_thread(_read, path)
+            await self.put(f"{rendition}/{path.name}", data, content_type=SEGMENT_TYPE)
+            self.measured[rendition][path.name] = found
+            self.news.set()
+            await asyncio.to_thread(path.unlink)
+
+    async def put(self, name: str, data: bytes, *, content_type: str, cache_control: str = IMMUTABLE) -> None:
+        """Store one object below the prefix, by default for ever. Raises BackendUnavailableError."""
+        await patiently(
+            lambda: self.put_once(name, data, content_type=content_type, cache_control=cache_control),
+            patience=self.patience,
+        )
+
+    async def text(self, name: str) -> str:
+        """What stands below the prefix, empty when nothing does. Raises BackendUnavailableError."""
+        try:
+            data = await patiently(lambda: self._store.get(self._prefix + name), patience=self.patience)
+        except ObjectNotFoundError:
+            return ""
+        return data.decode()
+
+    async def put_once(self, name: str, data: bytes, *, content_type: str, cache_control: str) -> None:
+        """Store one object without waiting for a store that is away. Raises BackendUnavailableError."""
+        key = self._prefix + name
+        await self._store.put(key, data, content_type=content_type, cache_control=cache_control)
+        self.uploaded[key] = len(data)
+        UPLOADED_BYTES.inc(len(data))
+
+
+def _finished(folder: Path, renditions: Iterable[str], taken: set[Path]) -> list[Path]:
+    return sorted(path for name in renditions for path in folder.glob(f"{name}/*.ts") if path not in taken)
+
+
+def _read(path: Path) -> tuple[bytes, Measured]:
+    data = path.read_bytes()
+    return data, measure(data)

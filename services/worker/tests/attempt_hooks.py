@@ -1,0 +1,37 @@
+"""Something that happens at a certain moment of an attempt."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from gostream_shared.storage.port import ObjectStore, StoredObject
+from gostream_worker.probe.model import Probe
+from gostream_worker.probe.probe import StartedProbe
+
+
+def after_probing(patch: pytest.MonkeyPatch, act: Callable[[str, Path], Awaitable[None]]) -> None:
+    """Do something between the probe and the encoder, given the source's URL and the attempt's folder."""
+
+    look_into = StartedProbe.look_into
+
+    async def look_and_act(probe: StartedProbe, url: str, *, folder: Path, patience: float = 0.0) -> Probe:
+        found = await look_into(probe, url, folder=folder, patience=patience)
+        await act(url, folder)
+        return found
+
+    patch.setattr(StartedProbe, "look_into", look_and_act)
+
+
+def before_publishing(
+    patch: pytest.MonkeyPatch, store: ObjectStore, act: Callable[[], Awaitable[None]]
+) -> None:
+    """Do something when everything is made and uploaded: then the worker looks at what the store has."""
+    listed = store.list
+
+    async def act_and_list(prefix: str) -> AsyncIterator[StoredObject]:
+        await act()
+        async for found in listed(prefix):
+            yield found
+
+    patch.setattr(store, "list", act_and_list)

@@ -1,0 +1,149 @@
+"""The arguments of ffmpeg."""
+
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from services.worker.tests.plan.test_ladder import plan
+
+from gostream_shared.domain import profiles
+from gostream_worker.encode.command import encode_arguments, filter_graph, source_graphs
+from gostream_worker.plan.ladder import DEFAULT_PROFILE, PROFILES, QUALITY_PROFILE
+from gostream_worker.probe.model import AudioTrack
+
+AUDIO = AudioTrack(index=1, codec="aac", channels=6, sample_rate=44100)
+
+
+def values(arguments: list[str], option: str) -> list[str]:
+    return [value for name, value in pairwise(arguments) if name == option]
+
+
+def arguments(**video: Any) -> list[str]:
+    return encode_arguments(plan(audio=AUDIO, **video), source="file:input.bin", folder=".")
+
+
+def test_only_one_local_file_may_be_read_and_only_by_listed_code() -> None:
+    made = arguments()
+
+    before_input = made[: made.index("-i")]
+    assert values(before_input, "-protocol_whitelist") == ["file"]
+    assert "hls" not in values(before_input, "-format_whitelist")[0].split(",")
+    assert "concat" not in values(before_input, "-format_whitelist")[0].split(",")
+    assert "magicyuv" not in values(before_input, "-codec_whitelist")[0].split(",")
+    assert values(before_input, "-max_pixels") == ["8847360"]
+    assert {"-nostdin", "-dn", "-sn"} <= set(before_input)
+    assert values(made, "-i") == ["file:input.bin"]
+
+
+def test_every_output_starts_at_the_same_time_and_loses_the_metadata() -> None:
+    made = arguments()
+
+    segmented = values(made, "-hls_segment_filename")
+    assert segmented == [f"file:./{name}/%05d.ts" for name in ("1080p", "720p", "360p", "audio")]
+    assert values(made, "-output_ts_offset") == ["10"] * 4
+    assert values(made, "-muxdelay") == values(made, "-muxpreload") == ["0"] * 4
+    assert values(made, "-map_metadata") == ["-1"] * 6
+
+
+def test_rungs_are_cut_at_whole_gops() -> None:
+    made = arguments(average_fps=Fraction(30000, 1001), base_fps=Fraction(30000, 1001))
+
+    assert values(made, "-g") == values(made, "-keyint_min") == ["60"] * 3
+    assert values(made, "-sc_threshold") == ["0"] * 3
+    assert values(made, "-hls_time") == ["6.006000"] * 4
+
+
+def test_a_segment_is_never_a_rounding_error_longer_than_its_gops() -> None:
+    made = plan(average_fps=Fraction(24000, 1001), base_fps=Fraction(24000, 1001))
+
+    told = Fraction(values(encode_arguments(made, source="file:s", folder="f"), "-hls_time")[0])
+    assert made.segment_duration - Fraction(1, 1_000_000) < told <= made.segment_duration
+
+
+def test_each_rung_is_scaled_from_the_one_above_it() -> None:
+    [source] = source_graphs(plan())
+    chains = filter_graph(plan()).split(";")
+
+    assert source.startswith("[0:0]fps=fps=25,tpad=stop=1:stop_mode=clone,scale=1920:1080:")
+    assert source.endswith("[picture]")
+    assert chains[0] == "[picture]fps=fps=25:start_time=0,split=2[v0][s1]"
+    assert chains[1].startswith("[s1]scale=1280:720:")
+    assert chains[1].endswith("split=3[v1][s2][p]")
+    assert chains[2].startswith("[s2]scale=640:360:")
+    assert chains[2].endswith("split=2[v2][b]")
+
+
+def test_what_the_picture_needs_and_nothing_else_is_in_the_graph() -> None:
+    assert "bwdif" in source_graphs(plan(interlaced=True))[0]
+    assert "tonemap" in source_graphs(plan(transfer=16))[0]
+    [ordinary] = source_graphs(plan())
+    assert "bwdif" not in ordinary
+    assert "tonemap" not in ordinary
+    assert "format=yuv420p" in ordinary
+
+
+def test_a_picture_is_held_as_long_as_planned() -> None:
+    assert "tpad=stop=1:stop_mode=clone" in source_graphs(plan())[0]
+    assert "tpad=stop=51:stop_mode=clone" in source_graphs(plan(picture_ends=58))[0]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "height", "kept"),
+    [
+        (2, 1080, "unknown"),
+        (1, 360, "bt709"),
+        (6, 1080, "smpte170m"),
+        (0, 1080, "bt709"),
+        (0, 360, "smpte170m"),
+    ],
+)
+def test_colours_are_meant_as_the_source_means_them_and_rgb_as_players_expect(
+    matrix: int, height: int, kept: str
+) -> None:
+    [graph] = source_graphs(plan(matrix=matrix, height=height, width=height * 16 // 9))
+
+    assert graph.endswith(f"format=yuv420p:color_spaces={kept}[picture]")
+
+
+def test_every_rung_is_coded_as_its_profile_says_for_its_place() -> None:
+    for profile in PROFILES.values():
+        made = encode_arguments(plan(profile=profile), source="s", folder="f")
+
+        sizes = [profile.large, profile.middle, profile.small]
+        assert values(made, "-preset") == [coding.preset for coding in sizes]
+        assert values(made, "-crf") == [f"{coding.crf:g}" for coding in sizes]
+        assert values(made, "-x264-params") == [f"open-gop=0:{coding.tuning}" for coding in sizes]
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, "1"), (2, "1"), (8, "4")])
+def test_rungs_beside_a_larger_one_leave_it_most_of_the_threads(cores: int, threads: str) -> None:
+    made = encode_arguments(plan(), source="s", folder="f", cores=cores)
+
+    assert values(made, "-threads") == [threads] * 2
+    assert made.index("-threads") > made.index("[v1]"), "the largest one has as many as x264 likes"
+
+
+def test_the_quality_profile_keeps_more_of_every_rung() -> None:
+    assert QUALITY_PROFILE.large.crf < DEFAULT_PROFILE.large.crf
+    assert QUALITY_PROFILE.middle.crf < DEFAULT_PROFILE.middle.crf
+    assert QUALITY_PROFILE.small.crf < DEFAULT_PROFILE.small.crf
+
+
+def test_the_worker_knows_every_profile_that_callers_may_name() -> None:
+    assert set(PROFILES) == profiles.NAMES
+
+
+def test_without_sound_nothing_is_mapped_for_it() -> None:
+    made = encode_arguments(plan(), source="file:s", folder="f")
+
+    assert values(made, "-map") == ["[v0]", "[v1]", "[v2]", "[poster]", "[storyboard]"]
+    assert "-c:a" not in made
+
+
+def test_sound_is_encoded_once_from_the_chosen_track() -> None:
+    made = arguments()
+
+    assert source_graphs(plan(audio=AUDIO))[1].startswith("[0:1]aformat=")
+    assert "[a]" in values(made, "-map")
+    assert values(made, "-c:a") == ["aac"]

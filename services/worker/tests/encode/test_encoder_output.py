@@ -1,0 +1,156 @@
+"""What ffmpeg says while it runs: progress and complaints."""
+
+import signal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gostream_worker.encode.log_classifier import Complaints
+from gostream_worker.encode.progress_parser import EncoderProgress, ProgressParser, split_lines
+from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
+
+
+def reports(text: str) -> list[EncoderProgress]:
+    parser = ProgressParser()
+    return [report for line in text.splitlines() if (report := parser.feed(line))]
+
+
+def test_progress_is_read_block_by_block() -> None:
+    early = "frame=45\nspeed=N/A\nout_time_us=N/A\nprogress=continue\n"
+    late = "frame=90\nspeed= 2.5x\nout_time_us=3000000\nprogress=end\n"
+
+    assert reports(early + late) == [
+        EncoderProgress(frames=45, position=None, speed=None),
+        EncoderProgress(frames=90, position=3.0, speed=2.5),
+    ]
+
+
+def test_a_position_before_the_start_is_the_start() -> None:
+    assert reports("out_time_us=-21333\nprogress=continue\n")[0].position == 0.0
+
+
+@given(st.text())
+def test_no_line_upsets_the_parser(line: str) -> None:
+    parser = ProgressParser()
+    parser.feed(line)
+    parser.feed("progress=continue")
+
+
+@given(st.binary(), st.lists(st.integers(0, 200)))
+def test_lines_are_the_same_however_they_arrive(data: bytes, cuts: list[int]) -> None:
+    whole, rest = split_lines(b"", data)
+    pieces: list[str] = []
+    pending, start = b"", 0
+    for end in [*sorted(cuts), len(data)]:
+        lines, pending = split_lines(pending, data[start:end])
+        pieces, start = pieces + lines, max(start, end)
+
+    assert (pieces, pending) == (whole, rest)
+
+
+def test_a_line_without_end_is_cut() -> None:
+    _, rest = split_lines(b"", b"x" * 1_000_000)
+
+    assert len(rest) <= 4096
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("[in#0 @ 0x1] [error] Format not on whitelist 'mov'", Code.UNSUPPORTED_CONTAINER),
+        ("[dec] [error] Codec (magicyuv) not on whitelist 'h264'", Code.UNSUPPORTED_CODEC),
+        ("[mov] [error] moov atom not found", Code.TRUNCATED),
+        ("[x] [error] Picture size 8192x8192 exceeds specified max pixel count 8847360", Code.DIMENSIONS),
+        ("[x] [error] Cannot allocate memory", Code.RESOURCE_LIMIT),
+        ("[Parsed_zscale_0] [error] code 3074: no path between colorspaces", Code.UNSUPPORTED_CODEC),
+        (
+            "[SWR] [error] There is not enough information to do it",
+            Code.UNSUPPORTED_CODEC,
+        ),
+        ("[aost#1:0/aac] [enc:aac] [error] Could not open encoder before EOF", Code.INTERNAL),
+        ("[x] [error] something nobody has seen before", Code.INTERNAL),
+    ],
+)
+@pytest.mark.parametrize("returncode", [1, 183, 234, -signal.SIGSEGV])
+def test_a_failure_is_known_by_its_words_not_by_its_exit_code(line: str, code: Code, returncode: int) -> None:
+    complaints = Complaints()
+    complaints.hear(line)
+
+    with pytest.raises(ProcessingFailedError) as error:
+        complaints.verdict(returncode, frames=100)
+
+    assert error.value.code is code
+    assert line in error.value.log_tail
+
+
+@pytest.mark.parametrize(
+    ("damage", "returncode", "code"),
+    [
+        (0, -signal.SIGSEGV, Code.INTERNAL),
+        (0, -signal.SIGABRT, Code.INTERNAL),
+        (0, 183, Code.INTERNAL),
+        (1, -signal.SIGSEGV, Code.CORRUPT_STREAM),
+        (1, 183, Code.CORRUPT_STREAM),
+    ],
+)
+def test_no_result_is_damage_only_after_complaints(damage: int, returncode: int, code: Code) -> None:
+    complaints = Complaints()
+    for _ in range(damage):
+        complaints.hear("[dec:aac] [error] Error submitting packet to decoder: Invalid argument")
+    complaints.hear("[ao0->fg:2:0 @ 0x1] [warning] No filtered frames for output stream")
+
+    with pytest.raises(ProcessingFailedError) as error:
+        complaints.verdict(returncode, frames=100)
+
+    assert error.value.code is code
+
+
+def test_expected_errors_are_no_damage() -> None:
+    complaints = Complaints()
+    for _ in range(10):
+        complaints.hear("[dec:h264] [error] Error submitting packet to decoder: Invalid data")
+
+    complaints.verdict(0, frames=100, expected=9)
+    with pytest.raises(ProcessingFailedError, match="CORRUPT_STREAM"):
+        complaints.verdict(0, frames=100, expected=7)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGXCPU, signal.SIGXFSZ])
+def test_the_kernels_limits_are_resource_limits(number: signal.Signals) -> None:
+    with pytest.raises(ProcessingFailedError) as error:
+        Complaints().verdict(-number, frames=100)
+
+    assert error.value.code is Code.RESOURCE_LIMIT
+    assert error.value.failure.retryable
+
+
+def test_a_full_disk_is_the_workers_fault() -> None:
+    complaints = Complaints()
+    complaints.hear("[out#0] [error] Error writing trailer: No space left on device")
+
+    with pytest.raises(WorkerFullError):
+        complaints.verdict(228, frames=100)
+
+
+def test_two_damaged_frames_in_a_hundred_pass_and_three_do_not() -> None:
+    complaints = Complaints()
+    for _ in range(2):
+        complaints.hear("[vist#0:0/h264] [warning] corrupt decoded frame")
+    complaints.verdict(0, frames=100)
+    complaints.hear("[vist#0:0/h264] [error] Error submitting packet to decoder: Invalid data")
+
+    with pytest.raises(ProcessingFailedError) as error:
+        complaints.verdict(0, frames=100)
+
+    assert error.value.code is Code.CORRUPT_STREAM
+
+
+@given(st.lists(st.text(max_size=3000), max_size=50))
+def test_only_the_end_of_the_log_is_kept(lines: list[str]) -> None:
+    complaints = Complaints()
+    for line in lines:
+        complaints.hear(line)
+
+    assert len(complaints.tail) <= 4096
+    assert not lines or complaints.tail.endswith(lines[-1][-4096:])

@@ -1,0 +1,86 @@
+"""A process that runs one attempt and stops itself right before it writes the master.
+
+`python standstill.py ENCODE`, as JSON. It has the row's lock by then; the database takes that away from who
+stands still for a second.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from aiohttp.http_writer import StreamWriter
+from imageio_ffmpeg import get_ffmpeg_exe
+
+from gostream_shared.config import load
+from gostream_shared.db import database as databases
+from gostream_shared.db.database import PostgresDatabase
+from gostream_shared.domain.errors import FenceLostError
+from gostream_shared.domain.video import Encode, Progress
+from gostream_shared.storage.s3 import S3ObjectStore
+from gostream_worker.config import WorkerConfig
+from gostream_worker.encode.encoder import Encoder
+from gostream_worker.probe.limits import SourceLimits
+from gostream_worker.publish.cdn import NoEdge
+from gostream_worker.source.work_directory import WorkDirectory
+from gostream_worker.transcode_service import Outside, Settings, TranscodeService
+from tests.support.profiles import QUICK_PROFILES
+
+FENCE_LOST = 3
+
+
+class Nobody:
+    """Hears of changes and of progress."""
+
+    async def announce(self, video_id: UUID, version: int) -> None: ...
+
+    async def publish(self, encode: Encode, progress: Progress) -> None: ...
+
+
+def stop_before_the_master() -> None:
+    """Once: when the store waits for the text already, and nothing but a call to the kernel is left to do.
+
+    A moment earlier the transaction's deadline, long over when the process wakes, would end it in time.
+    """
+    write, done = StreamWriter.write, asyncio.Event()
+
+    async def stand_still(writer: StreamWriter, chunk: Any, **how: Any) -> None:
+        if b"#EXT-X-STREAM-INF" in chunk and b"early-" not in chunk and not done.is_set():
+            done.set()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        await write(writer, chunk, **how)
+
+    StreamWriter.write = stand_still  # type: ignore[assignment, method-assign]
+
+
+async def main(encode: Encode) -> None:
+    databases.TRANSACTION_TIMEOUT = 1.0
+    config = load(WorkerConfig, os.environ)
+    with WorkDirectory.open(config.work_dir) as work:
+        async with (
+            PostgresDatabase.open(config.database_url.get_secret_value()) as database,
+            S3ObjectStore.open(config) as store,
+        ):
+            stop_before_the_master()
+            outside = Outside(
+                database=database, store=store, announcer=Nobody(), publisher=Nobody(), edge=NoEdge()
+            )
+            settings = Settings(
+                profiles=QUICK_PROFILES,
+                limits=SourceLimits(max_bytes=1 << 30, max_duration=3600),
+                max_copied_bytes=1 << 30,
+            )
+            encoder = Encoder(Path(get_ffmpeg_exe()), memory=8 << 30)
+            await TranscodeService(outside, encoder, work, settings).run(encode)
+
+
+if __name__ == "__main__":
+    said = json.loads(sys.argv[1])
+    try:
+        asyncio.run(main(Encode(**{**said, "video_id": UUID(said["video_id"])})))
+    except FenceLostError:
+        sys.exit(FENCE_LOST)

@@ -1,0 +1,124 @@
+"""Removing what nobody refers to."""
+
+from uuid import UUID, uuid4
+
+import pytest
+from services.worker.tests.conftest import Worker
+
+from gostream_shared.db.database import PostgresDatabase
+from gostream_shared.domain.jobs import RemoveJob
+from gostream_shared.domain.video import encode_prefix, hls_prefix, master_key, source_key
+from gostream_worker.jobs.attempts import DONE
+from gostream_worker.jobs.cleanup import Removal
+
+from .test_attempts import PUBLICATION
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture
+def removal(worker: Worker) -> Removal:
+    return Removal(worker.outside.database.videos, worker.outside.store)
+
+
+async def put(worker: Worker, *keys: str) -> None:
+    for key in keys:
+        await worker.outside.store.put(key, b"x", content_type="video/mp2t")
+
+
+async def keys(worker: Worker, video_id: UUID) -> set[str]:
+    prefixes = (hls_prefix(video_id), f"uploads/{video_id}/")
+    return {found.key for prefix in prefixes async for found in worker.outside.store.list(prefix)}
+
+
+async def encoded(worker: Worker) -> UUID:
+    """A video whose encode 1 is published."""
+    video_id = await worker.upload(b"x")
+    await worker.start(video_id)
+    begun = await worker.outside.database.videos.begin_attempt(video_id, 1, worker="w")
+    await worker.outside.database.videos.mark_video_ready(begun, PUBLICATION)
+    return video_id
+
+
+async def test_an_old_encode_goes_and_nothing_else(worker: Worker, removal: Removal) -> None:
+    video_id = await encoded(worker)
+    await worker.start(video_id)
+    begun = await worker.outside.database.videos.begin_attempt(video_id, 2, worker="w")
+    await worker.outside.database.videos.mark_video_ready(begun, PUBLICATION)
+    old = [f"{encode_prefix(video_id, 1)}720p/00000.ts", f"{encode_prefix(video_id, 1)}poster.jpg"]
+    kept = {
+        f"{encode_prefix(video_id, 2)}720p/00000.ts",
+        f"{encode_prefix(video_id, 11)}a.ts",
+        master_key(video_id),
+    }
+    await put(worker, *old, *kept)
+
+    assert await removal.remove(RemoveJob(video_id=video_id, number=1)) == DONE
+
+    assert await keys(worker, video_id) == kept | {source_key(video_id)}
+
+
+async def test_the_published_encode_is_never_removed(worker: Worker, removal: Removal) -> None:
+    video_id = await encoded(worker)
+    await put(worker, f"{encode_prefix(video_id, 1)}720p/00000.ts")
+
+    await removal.remove(RemoveJob(video_id=video_id, number=1))
+
+    assert f"{encode_prefix(video_id, 1)}720p/00000.ts" in await keys(worker, video_id)
+
+
+async def test_the_encode_at_work_is_never_removed(worker: Worker, removal: Removal) -> None:
+    video_id = await worker.upload(b"x")
+    await worker.start(video_id)
+    await put(worker, f"{encode_prefix(video_id, 1)}720p/00000.ts")
+
+    await removal.remove(RemoveJob(video_id=video_id, number=1))
+
+    assert f"{encode_prefix(video_id, 1)}720p/00000.ts" in await keys(worker, video_id)
+
+
+async def test_an_encode_that_viewers_are_led_to_is_kept_although_it_failed(
+    worker: Worker, removal: Removal
+) -> None:
+    video_id = await encoded(worker)
+    segment = f"{encode_prefix(video_id, 2)}720p/00000.ts"
+    await put(worker, segment)
+    master = b"#EXTM3U\nv2/720p/playlist.m3u8\n"
+    await worker.outside.store.put(master_key(video_id), master, content_type="text/plain")
+
+    verdict = await removal.remove(RemoveJob(video_id=video_id, number=2))
+
+    assert verdict.again_in is not None
+    assert segment in await keys(worker, video_id)
+
+
+async def test_of_a_deleted_video_nothing_is_left(worker: Worker, removal: Removal) -> None:
+    video_id = await encoded(worker)
+    await put(worker, f"{encode_prefix(video_id, 1)}720p/00000.ts", master_key(video_id))
+    await worker.outside.database.videos.delete(video_id)
+
+    assert await removal.remove(RemoveJob(video_id=video_id)) == DONE
+
+    assert await keys(worker, video_id) == set()
+
+
+async def test_of_a_video_that_exists_not_everything_is_removed(worker: Worker, removal: Removal) -> None:
+    video_id = await encoded(worker)
+
+    await removal.remove(RemoveJob(video_id=video_id))
+
+    assert source_key(video_id) in await keys(worker, video_id)
+
+
+async def test_removing_what_is_gone_is_done(removal: Removal) -> None:
+    assert await removal.remove(RemoveJob(video_id=uuid4())) == DONE
+
+
+async def test_a_removal_waits_for_a_database_that_is_away(
+    database: PostgresDatabase, removal: Removal
+) -> None:
+    database.pool.terminate()
+
+    verdict = await removal.remove(RemoveJob(video_id=uuid4()))
+
+    assert verdict.again_in is not None

@@ -1,0 +1,111 @@
+"""How long a source is: as long as what is shown of it."""
+
+import pytest
+from services.worker.tests import clips, odd_lengths
+from services.worker.tests.clips import Clips, Recipe
+from services.worker.tests.conftest import Worker
+from services.worker.tests.hls_player import broken_rules, durations
+
+from gostream_shared.domain.video import VideoStatus
+from gostream_worker.failures import Code
+from gostream_worker.probe.model import Probe
+from gostream_worker.probe.probe import probe_source
+
+THREE_SECONDS = [
+    clips.plain,
+    clips.late_sound,
+    odd_lengths.late_matroska,
+    odd_lengths.late_live_webm,
+    odd_lengths.longer_subtitles,
+    odd_lengths.longer_second_sound,
+    odd_lengths.clock_ahead,
+    odd_lengths.clock_back,
+]
+SHORT_PICTURES = [
+    odd_lengths.cover,
+    odd_lengths.cover_in_matroska,
+    odd_lengths.recording_of_a_still_screen,
+]
+
+
+@pytest.mark.parametrize("recipe", THREE_SECONDS, ids=lambda recipe: recipe.__name__)
+async def test_a_film_is_as_long_as_its_picture_and_its_sound(clip: Clips, recipe: Recipe) -> None:
+    assert await seconds(clip, recipe) == pytest.approx(3, abs=0.1)
+
+
+async def test_parts_whose_clocks_begin_anew_are_as_long_as_all_of_them(clip: Clips) -> None:
+    assert await seconds(clip, odd_lengths.clock_again_and_again) == pytest.approx(30, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said"), [(clips.cut_matroska, 3), (odd_lengths.cut_matroska_with_subtitles, 62)]
+)
+async def test_a_film_whose_end_is_missing_does_not_become_shorter(
+    clip: Clips, recipe: Recipe, said: float
+) -> None:
+    assert await seconds(clip, recipe) == pytest.approx(said, abs=0.1)
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("recipe", THREE_SECONDS[2:], ids=lambda recipe: recipe.__name__)
+async def test_what_its_header_says_of_something_else_is_no_missing_end(
+    worker: Worker, clip: Clips, recipe: Recipe
+) -> None:
+    video = await worker.process(clip(recipe))
+
+    assert video.status is VideoStatus.READY, video.failure
+    assert video.publication is not None
+    assert video.publication.duration.total_seconds() == pytest.approx(3, abs=0.1)
+
+
+@pytest.mark.stack
+async def test_a_subtitled_film_whose_end_is_missing_is_refused(worker: Worker, clip: Clips) -> None:
+    video = await worker.process(clip(odd_lengths.cut_matroska_with_subtitles))
+
+    assert video.failure is not None
+    assert video.failure.code == Code.TRUNCATED
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("recipe", SHORT_PICTURES, ids=lambda recipe: recipe.__name__)
+async def test_the_last_picture_is_shown_until_the_sound_ends(
+    worker: Worker, clip: Clips, recipe: Recipe
+) -> None:
+    video = await worker.process(clip(recipe))
+
+    assert video.publication is not None, video.failure
+    assert video.publication.duration.total_seconds() == pytest.approx(12, abs=0.1)
+    published = await worker.published(video.id)
+    ends = [sum(durations(published[f"v1/{name}/playlist.m3u8"].decode())) for name in ("180p", "audio")]
+    assert ends == pytest.approx([12, 12], abs=0.1)
+    assert await broken_rules(await worker.save(video.id)) == []
+
+
+@pytest.mark.stack
+async def test_sound_whose_end_is_missing_is_not_made_up_by_a_picture_that_is_held(
+    worker: Worker, clip: Clips
+) -> None:
+    video = await worker.process(clip(odd_lengths.cut_cover))
+
+    assert video.failure is not None
+    assert video.failure.code == Code.TRUNCATED
+
+
+async def test_a_picture_is_not_held_for_what_a_tag_says(clip: Clips) -> None:
+    assert (await probed(clip, odd_lengths.stale_tag)).picture_ends == pytest.approx(3, abs=0.1)
+
+
+async def test_a_picture_that_comes_late_is_found_where_it_is(clip: Clips) -> None:
+    found = await probed(clip, odd_lengths.late_picture)
+
+    assert found.duration == pytest.approx(12, abs=0.1)
+    assert not found.ignores_edits, "it would come at once"
+
+
+async def probed(clip: Clips, recipe: Recipe) -> Probe:
+    path = clip(recipe)
+    return await probe_source(f"file:{path}", folder=path.parent)
+
+
+async def seconds(clip: Clips, recipe: Recipe) -> float:
+    return (await probed(clip, recipe)).duration

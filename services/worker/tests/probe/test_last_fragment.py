@@ -1,0 +1,65 @@
+"""The last piece of a recording, looked for from its end."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gostream_worker.probe.timing.last_fragment import MOST_MARKS, Fragment, last_cluster, last_fragment
+
+
+def cluster(time: int, *, checksum: bytes = b"") -> bytes:
+    return b"\x1f\x43\xb6\x75\x01" + bytes(7) + checksum + b"\xe7\x82" + time.to_bytes(2, "big") + b"rest"
+
+
+def box(kind: bytes, content: bytes) -> bytes:
+    return (8 + len(content)).to_bytes(4, "big") + kind + content
+
+
+def fragment(track: int, time: int, *, wide: bool) -> bytes:
+    header = box(b"tfhd", bytes(4) + track.to_bytes(4, "big"))
+    when = bytes((int(wide), 0, 0, 0)) + time.to_bytes(8 if wide else 4, "big")
+    return box(b"moof", box(b"mfhd", bytes(8)) + box(b"traf", header + box(b"tfdt", when)))
+
+
+LARGE_BOX = (1).to_bytes(4, "big") + b"mdat" + (106).to_bytes(8, "big") + b"x" * 90
+
+
+def test_the_last_cluster_that_is_one_says_the_time() -> None:
+    assert last_cluster(b"xx" + cluster(7) + cluster(9) + b"\x1f\x43\xb6\x75 by chance") == 9
+    assert last_cluster(cluster(9, checksum=b"\xbf\x84crc!")) == 9
+    assert last_cluster(cluster(9)[2:]) is None
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_the_last_fragment_of_the_track_says_the_time(wide: bool) -> None:
+    tail = fragment(1, 7, wide=wide) + fragment(1, 9, wide=wide) + fragment(2, 11, wide=wide)
+
+    assert last_fragment(tail + box(b"mdat", b"moof"), 1) == Fragment(9, is_cut=False)
+    assert last_fragment(tail, 3) is None
+
+
+@pytest.mark.parametrize("content", [box(b"mdat", b"x" * 90), LARGE_BOX], ids=["short", "64-bit length"])
+def test_a_fragment_whose_end_is_missing_is_cut(content: bytes) -> None:
+    first, second = (fragment(1, time, wide=True) + content for time in (7, 9))
+    whole = first + second
+
+    assert last_fragment(whole, 1) == last_fragment(whole + b"trailing noise", 1) == Fragment(9, is_cut=False)
+    for missing in range(1, len(second) - 8):
+        last = last_fragment(whole[:-missing], 1)
+        assert last is not None
+        assert last.is_cut, missing
+    assert last_fragment(whole[: len(first)], 1) == Fragment(7, is_cut=False)
+
+
+@given(st.binary(max_size=100), st.sampled_from([cluster(3), fragment(1, 3, wide=True)]), st.integers(0, 60))
+def test_no_bytes_raise_anything(noise: bytes, piece: bytes, cut: int) -> None:
+    for data in (noise, piece[:cut] + noise, noise + piece[: -cut or None]):
+        last_cluster(data)
+        last_fragment(data, 1)
+
+
+def test_a_file_of_nothing_but_marks_is_given_up() -> None:
+    last = fragment(1, 9, wide=True)
+
+    assert last_fragment(last + b"moof" * (MOST_MARKS - 1), 1) == Fragment(9, is_cut=True)
+    assert last_fragment(last + b"moof" * MOST_MARKS, 1) is None

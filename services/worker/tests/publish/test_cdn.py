@@ -1,0 +1,72 @@
+"""Renewing the edge's copy of a master playlist."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from gostream_worker.publish.cdn import HttpEdge
+
+VIDEO = UUID("0190a0a0-0000-7000-8000-000000000001")
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def edge_answering(answer: Answer) -> AsyncIterator[HttpEdge]:
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    address = runner.addresses[0]
+    async with aiohttp.ClientSession() as session:
+        try:
+            yield HttpEdge(session, f"http://{address[0]}:{address[1]}", "secret")
+        finally:
+            await runner.cleanup()
+
+
+async def test_the_master_is_asked_for_with_the_secret() -> None:
+    asked: list[tuple[str, str]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append((request.path, request.headers["X-Cache-Refresh"]))
+        return web.Response(text="#EXTM3U")
+
+    async with edge_answering(answer) as edge:
+        await edge.refresh_master(VIDEO)
+
+    assert asked == [(f"/hls/{VIDEO}/master.m3u8", "secret")]
+
+
+async def test_a_refusal_does_not_stop_the_publication() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        raise web.HTTPBadGateway
+
+    async with edge_answering(answer) as edge:
+        await edge.refresh_master(VIDEO)
+
+
+async def test_an_edge_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gostream_worker.publish.cdn.REFRESH_TIMEOUT", 0.1)
+    over = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await over.wait()
+        return response
+
+    async with edge_answering(answer) as edge, asyncio.timeout(30):
+        await edge.refresh_master(VIDEO)
+        over.set()
+
+
+async def test_an_edge_that_is_not_there_is_no_error() -> None:
+    async with aiohttp.ClientSession() as session:
+        await HttpEdge(session, "http://127.0.0.1:1", "secret").refresh_master(VIDEO)

@@ -1,0 +1,102 @@
+"""A worker that stands still between the row's lock and its write of the master, and wakes too late."""
+
+import asyncio
+import dataclasses
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from services.worker.tests import clips, frozen_worker
+from services.worker.tests.clips import Clips
+from services.worker.tests.conftest import Worker
+from services.worker.tests.hls_player import broken_rules
+
+from gostream_shared.domain.video import Encode, VideoStatus
+from gostream_worker.jobs.attempts import DONE
+
+pytestmark = pytest.mark.stack
+
+
+@asynccontextmanager
+async def standing_still(
+    encode: Encode, environment: dict[str, str]
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Another process's attempt, which has the lock and stands still; after the block it goes on and ends."""
+    arguments = json.dumps(dataclasses.asdict(encode), default=str)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, frozen_worker.__file__, arguments, env={**os.environ, **environment}
+    )
+    try:
+        async with asyncio.timeout(100):
+            while _state(process.pid) != "T":
+                assert process.returncode is None, "it did not come as far as the master"
+                await asyncio.sleep(0.05)
+            yield process
+            process.send_signal(signal.SIGCONT)
+            await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def _state(pid: int) -> str:
+    """A letter of proc(5)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+async def test_who_wakes_too_late_does_not_write_over_what_its_successor_published(
+    worker: Worker, clip: Clips, environment: dict[str, str]
+) -> None:
+    video_id = await worker.upload(clip(clips.plain))
+    job = await worker.start(video_id)
+    encode = await worker.outside.database.videos.begin_attempt(video_id, job.number, worker="the first")
+    async with standing_still(encode, environment) as first:
+        assert await worker.attempts.transcode(job) == DONE
+        master = await worker.master(video_id)
+
+    assert first.returncode == frozen_worker.FENCE_LOST
+    assert "playlist-2.m3u8" in master
+    assert await worker.master(video_id) == master
+    video = await worker.video(video_id)
+    assert (video.status, video.attempt) == (VideoStatus.READY, 2)
+    await worker.collect()
+    assert await broken_rules(await worker.save(video_id)) == [], "and of its own it has left nothing"
+
+
+async def test_who_wakes_too_late_puts_back_what_was_published_before(
+    worker: Worker, clip: Clips, environment: dict[str, str]
+) -> None:
+    video = await worker.process(clip(clips.plain))
+    before = await worker.master(video.id)
+    job = await worker.start(video.id)
+    encode = await worker.outside.database.videos.begin_attempt(video.id, job.number, worker="the first")
+    async with standing_still(encode, environment) as first:
+        await asyncio.sleep(1.5)  # until the lock is taken away: nobody can cancel before
+        await worker.outside.database.videos.cancel(video.id)
+
+    assert first.returncode == frozen_worker.FENCE_LOST
+    assert await worker.master(video.id) == before
+    assert (await worker.video(video.id)).published_number == 1
+
+
+async def test_who_wakes_while_its_successor_is_at_work_leaves_a_stream_that_plays(
+    worker: Worker, clip: Clips, environment: dict[str, str]
+) -> None:
+    video_id = await worker.upload(clip(clips.plain))
+    job = await worker.start(video_id)
+    videos = worker.outside.database.videos
+    encode = await videos.begin_attempt(video_id, job.number, worker="the first")
+    async with standing_still(encode, environment) as first:
+        await asyncio.sleep(1.5)
+        await videos.begin_attempt(video_id, job.number, worker="its successor")
+
+    assert first.returncode == frozen_worker.FENCE_LOST
+    assert await broken_rules(await worker.save(video_id)) == []
+    assert await worker.attempts.transcode(job) == DONE
+    assert "playlist-3.m3u8" in await worker.master(video_id)

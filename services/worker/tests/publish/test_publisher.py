@@ -1,0 +1,223 @@
+"""The pipeline over several attempts and encodes of one video: who publishes, and what is left."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from services.worker.tests import clips
+from services.worker.tests.attempt_hooks import before_publishing
+from services.worker.tests.clips import Clips
+from services.worker.tests.conftest import Worker
+from services.worker.tests.hls_player import broken_rules, variants
+
+from gostream_shared.db.database import PostgresDatabase, PostgresTransaction
+from gostream_shared.domain.errors import BackendUnavailableError
+from gostream_shared.domain.video import VideoStatus, hls_prefix
+from gostream_worker.jobs.attempts import DONE
+
+pytestmark = pytest.mark.stack
+
+
+async def test_every_attempt_has_the_profile_that_was_asked_for(worker: Worker, clip: Clips) -> None:
+    small = replace(worker.settings.profiles["quality"], rungs=(90,))
+    worker.settings = replace(worker.settings, profiles={**worker.settings.profiles, "quality": small})
+    video_id = await worker.upload(clip(clips.webm))
+    job = await worker.start(video_id, profile="quality")
+    await worker.outside.database.videos.begin_attempt(video_id, job.number, worker="one that died")
+
+    await worker.attempts.transcode(job)
+
+    publication = (await worker.video(video_id)).publication
+    assert publication is not None
+    assert [rung.name for rung in publication.renditions] == ["90p"]
+
+
+async def test_a_profile_that_no_worker_knows_fails_by_its_name(worker: Worker, clip: Clips) -> None:
+    video_id = await worker.upload(clip(clips.plain))
+    job = await worker.start(video_id, profile="of a newer version")
+
+    verdicts = [await worker.attempts.transcode(job) for _ in range(3)]
+
+    assert [verdict.again_in is None for verdict in verdicts] == [False, False, True], "others may know it"
+    failure = (await worker.video(video_id)).failure
+    assert failure is not None
+    assert (failure.code, failure.retryable) == ("UNKNOWN_PROFILE", True)
+
+
+async def test_encoding_again_leaves_the_old_stream_to_its_viewers(worker: Worker, clip: Clips) -> None:
+    video = await worker.process(clip(clips.plain))
+    before = await worker.published(video.id)
+
+    await worker.run_again(video.id)
+
+    after = await worker.published(video.id)
+    assert {name: after[name] for name in before if name != "master.m3u8"} == {
+        name: data for name, data in before.items() if name != "master.m3u8"
+    }
+    assert all(uri.startswith("v2/") for uri in variants(after["master.m3u8"].decode()))
+    assert (await worker.video(video.id)).published_number == 2
+
+
+async def test_what_an_attempt_before_has_left_is_removed_once_its_viewers_are_gone(
+    worker: Worker, clip: Clips
+) -> None:
+    video_id = await worker.upload(clip(clips.plain))
+    job = await worker.start(video_id)
+    await worker.outside.database.videos.begin_attempt(video_id, job.number, worker="one that died")
+    left = ["v1/720p/00000.ts", "v1/720p/playlist.m3u8"]
+    for name in left:
+        await worker.outside.store.put(hls_prefix(video_id) + name, b"x", content_type="video/mp2t")
+
+    await worker.attempts.transcode(job)
+    published = await worker.published(video_id)
+    await worker.collect()
+
+    assert set(published) - set(await worker.published(video_id)) == set(left)
+
+
+async def test_an_attempt_that_dies_in_publishing_leaves_a_master_that_plays_until_another_succeeds(
+    worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = await worker.process(clip(clips.plain))
+    job = await worker.start(video.id)
+
+    async def die(video_id: UUID) -> None:
+        raise asyncio.CancelledError
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise BackendUnavailableError("object store")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.recorder, "refresh_master", die)  # between the master and the commit
+        with pytest.raises(asyncio.CancelledError):
+            await worker.attempts.transcode(job)
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.outside.store, "replace", refuse)
+        assert (await worker.attempts.transcode(job)).again_in is not None
+    await worker.outside.database.videos.cancel(video.id)
+    await worker.attempts.transcode(job)
+    await worker.collect()
+
+    published = await worker.published(video.id)
+    named = variants(published["master.m3u8"].decode())
+    assert named
+    assert all(name in published for name in named)
+
+
+async def test_a_source_replaced_before_it_is_copied_is_taken_as_it_is_then(
+    worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video_id = await worker.upload(clip(clips.silent))
+    job = await worker.start(video_id)
+    store = worker.outside.store
+    download = store.download
+
+    async def replace_first(key: str, to: Path, *, etag: str) -> None:
+        await store.put(key, clip(clips.odd_size), content_type="video/mp4")
+        await download(key, to, etag=etag)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "download", replace_first)
+        assert (await worker.attempts.transcode(job)).again_in is not None
+    await worker.attempts.transcode(job)
+
+    video = await worker.video(video_id)
+    assert video.status is VideoStatus.READY, video.failure
+    assert video.publication is not None
+    assert video.publication.renditions[0].height == 240
+
+
+async def test_who_loses_the_fence_on_the_way_to_publication_writes_no_master(
+    worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video_id = await worker.upload(clip(clips.plain))
+    job = await worker.start(video_id)
+    begin = worker.outside.database.videos.begin_attempt
+
+    async def overtake() -> None:
+        await begin(video_id, job.number, worker="successor")
+
+    with monkeypatch.context() as patch:
+        before_publishing(patch, worker.outside.store, overtake)
+        assert await worker.attempts.transcode(job) == DONE
+
+    assert (await worker.video(video_id)).status is VideoStatus.PROCESSING
+    assert "master.m3u8" not in await worker.published(video_id)
+
+
+async def test_the_same_job_delivered_twice_at_once_leaves_one_set_of_bytes(
+    worker: Worker, clip: Clips
+) -> None:
+    video_id = await worker.upload(clip(clips.long_enough_for_two_segments))
+    job = await worker.start(video_id)
+
+    verdicts = await asyncio.gather(worker.attempts.transcode(job), worker.attempts.transcode(job))
+
+    assert set(verdicts) == {DONE}
+    video = await worker.video(video_id)
+    assert (video.status, video.attempt) == (VideoStatus.READY, 2), video.failure
+    await worker.collect()
+    published = await worker.published(video_id)
+    segments = [name for name in published if name.endswith(".ts")]
+    assert len(segments) == 6
+    assert all(name.endswith("-2.ts") for name in segments), "of the first delivery nothing is left"
+    assert await broken_rules(await worker.save(video_id)) == []
+    assert worker.leftovers() == []
+
+
+async def test_a_slow_announcement_does_not_turn_success_into_a_lost_fence(
+    worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gostream_worker.progress.PUBLISH_INTERVAL", 0.01)
+
+    async def slow(video_id: UUID, version: int) -> None:
+        await asyncio.sleep(0.5)
+
+    monkeypatch.setattr(worker.recorder, "announce", slow)
+    video_id = await worker.upload(clip(clips.plain))
+    job = await worker.start(video_id)
+    encode = await worker.outside.database.videos.begin_attempt(video_id, job.number, worker="test")
+
+    assert (await worker.service.run(encode)).status is VideoStatus.READY
+
+
+async def test_a_failed_second_encode_leaves_the_first_published(worker: Worker, clip: Clips) -> None:
+    video = await worker.process(clip(clips.plain))
+    master = await worker.master(video.id)
+    await worker.outside.store.put(video.source_key, b"not a video any more", content_type="video/mp4")
+
+    await worker.run_again(video.id)
+
+    after = await worker.video(video.id)
+    assert (after.status, after.published_number) == (VideoStatus.FAILED, 1)
+    assert await worker.master(video.id) == master
+
+
+class AnswerLost(PostgresDatabase):
+    """Loses its connection right after the first commit."""
+
+    lost = False
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[PostgresTransaction]:
+        async with super().transaction() as transaction:
+            yield transaction
+        if not self.lost:
+            self.lost = True
+            raise BackendUnavailableError("database")
+
+
+async def test_a_publication_whose_answer_was_lost_keeps_its_segments(
+    worker: Worker, database: PostgresDatabase, clip: Clips
+) -> None:
+    worker.outside = replace(worker.outside, database=AnswerLost(database.pool))
+    worker.settings = replace(worker.settings, step_patience=30.0)
+
+    video = await worker.process(clip(clips.long_enough_for_two_segments))
+
+    assert video.status is VideoStatus.READY
+    assert await broken_rules(await worker.save(video.id)) == []

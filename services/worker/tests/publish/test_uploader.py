@@ -1,0 +1,65 @@
+"""Uploading while the encoder is at work."""
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import cast
+
+import pytest
+from services.worker.tests.clips import Clips, make, picture
+
+from gostream_shared.storage.port import ObjectStore
+from gostream_worker.publish.uploader import EncodeUploader
+
+
+def segment(folder: Path) -> Path:
+    """One second of picture in a transport stream."""
+    return make(folder / "second.ts", picture(seconds=1), codecs=["-c:v", "libx264"])
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+class Shelf:
+    """A store that takes everything."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+
+    async def put(self, key: str, body: bytes, *, content_type: str, cache_control: str = "") -> None:
+        self.keys.append(key)
+
+
+async def test_segments_are_looked_for_more_often_until_every_rendition_has_one(
+    clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf, waits = Shelf(), list[float]()
+    uploader = EncodeUploader(cast("ObjectStore", shelf), "v1/", patience=1.0)
+
+    async def wait(encoded: asyncio.Event, seconds: float) -> None:
+        waits.append(seconds)
+        match len(waits):
+            case 1 | 3:
+                rendition = "360p" if len(waits) == 1 else "audio"
+                shutil.copy(clip(segment), tmp_path / rendition / "00000.ts")
+            case 2 | 4:  # what was found is being put
+                await uploader.news.wait()
+                uploader.news.clear()
+            case _:
+                encoded.set()
+
+    monkeypatch.setattr("gostream_worker.publish.uploader.wait_at_most", wait)
+    for name in ("360p", "audio"):
+        (tmp_path / name).mkdir()
+    async with asyncio.timeout(10):
+        measured = await uploader.follow(tmp_path, ["360p", "audio"], asyncio.Event())
+
+    assert waits == [0.05] * 4 + [0.25]
+    assert shelf.keys == ["v1/360p/00000.ts", "v1/audio/00000.ts"]
+    assert {name: list(parts) for name, parts in measured.items()} == {
+        "360p": ["00000.ts"],
+        "audio": ["00000.ts"],
+    }
+    assert uploader.news.is_set(), "who waits for more hears that there is none"
+    assert files(tmp_path) == [], "what is stored is removed"

@@ -1,0 +1,195 @@
+"""Sources that are read from the store while they are encoded: the same answers as for copies."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from services.worker.tests import clips
+from services.worker.tests.attempt_hooks import after_probing
+from services.worker.tests.clips import Clips, Recipe
+from services.worker.tests.conftest import Worker
+from services.worker.tests.hls_player import broken_rules, durations
+from services.worker.tests.test_copying import fit
+
+from gostream_shared.config import load
+from gostream_shared.domain.video import VideoStatus
+from gostream_shared.storage.port import StoredObject
+from gostream_shared.storage.s3 import S3ObjectStore
+from gostream_worker.config import WorkerConfig
+from gostream_worker.failures import Code
+from gostream_worker.source import range_reader
+from tests.support.tcp_proxy import Proxy
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture(autouse=True)
+def _many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So small that a clip has many, and that none is kept from the probe to the encoder."""
+    monkeypatch.setattr(range_reader, "BLOCK", 40_000)
+    monkeypatch.setattr(range_reader, "KEPT", 1)
+
+
+@pytest.fixture
+def streaming(worker: Worker) -> Worker:
+    """A worker that copies nothing."""
+    worker.settings = replace(worker.settings, max_copied_bytes=0)
+    return worker
+
+
+def lists(published: dict[str, bytes]) -> dict[str, list[float]]:
+    """How long each segment is. Their bytes differ from run to run: the encoder has threads."""
+    return {name: durations(data.decode()) for name, data in published.items() if "/playlist.m3u8" in name}
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        clips.long_enough_for_two_segments,
+        clips.live_webm,
+        clips.cut_beyond_the_end,
+        clips.fragmented,
+        fit,
+    ],
+    ids=lambda recipe: recipe.__name__,
+)
+async def test_what_is_published_is_what_a_copy_gives(
+    streaming: Worker, clip: Clips, recipe: Recipe, caplog: pytest.LogCaptureFixture
+) -> None:
+    streamed = await streaming.process(clip(recipe))
+    streaming.settings = replace(streaming.settings, max_copied_bytes=1 << 30)
+    copied = await streaming.process(clip(recipe))
+
+    assert streamed.publication is not None, streamed.failure
+    assert copied.publication is not None
+    assert streamed.publication.source == copied.publication.source
+    assert lists(await streaming.published(streamed.id)) == lists(await streaming.published(copied.id))
+    assert await broken_rules(await streaming.save(streamed.id)) == []
+    assert "aiohttp" not in {record.name.partition(".")[0] for record in caplog.records}, (
+        "a reader that leaves"
+    )
+
+
+@pytest.mark.parametrize(
+    ("recipe", "code"),
+    [
+        (clips.empty, Code.SOURCE_EMPTY),
+        (clips.playlist_without_magic, Code.UNSUPPORTED_CONTAINER),
+        (clips.cut_before_index, Code.TRUNCATED),
+        (clips.cut_after_index, Code.TRUNCATED),
+        (clips.cut_matroska, Code.TRUNCATED),
+        (clips.cut_fragments, Code.TRUNCATED),
+        (clips.damaged, Code.CORRUPT_STREAM),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+async def test_a_bad_source_gets_the_answer_that_its_copy_gets(
+    streaming: Worker, clip: Clips, recipe: Recipe, code: Code
+) -> None:
+    video = await streaming.process(clip(recipe))
+
+    assert video.failure is not None
+    assert video.failure.code == code
+    assert "master.m3u8" not in await streaming.published(video.id)
+
+
+async def test_nothing_of_the_source_is_on_the_disk(
+    streaming: Worker, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    async def look(url: str, folder: Path) -> None:
+        seen.extend([url, *await asyncio.to_thread(os.listdir, folder)])
+
+    after_probing(monkeypatch, look)
+    await streaming.process(clip(clips.plain))
+
+    [url] = seen
+    assert url.startswith("http://127.0.0.1:")
+
+
+async def test_a_store_that_is_cut_off_for_a_moment_is_not_noticed(
+    streaming: Worker, clip: Clips, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with behind_a_proxy(streaming, environment) as proxy:
+
+        async def cut(url: str, folder: Path) -> None:
+            proxy.refuses = True
+            proxy.cut()
+            asyncio.get_running_loop().call_later(2, setattr, proxy, "refuses", False)
+
+        after_probing(monkeypatch, cut)
+        video = await streaming.process(clip(clips.long_enough_for_two_segments))
+
+    assert (video.status, video.attempt) == (VideoStatus.READY, 1), video.failure
+
+
+async def test_a_store_that_stays_away_costs_no_try(
+    streaming: Worker, clip: Clips, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gostream_worker.source.open_source._STREAM_PATIENCE", 0.0)
+    async with behind_a_proxy(streaming, environment) as proxy:
+        video_id = await streaming.upload(clip(clips.long_enough_for_two_segments))
+        job = await streaming.start(video_id)
+
+        async def cut(url: str, folder: Path) -> None:
+            proxy.refuses = True
+            proxy.cut()
+
+        with monkeypatch.context() as patch:
+            after_probing(patch, cut)
+            verdict = await streaming.attempts.transcode(job)
+        assert verdict.again_in is not None
+        assert (await streaming.video(video_id)).status is VideoStatus.PROCESSING
+        assert streaming.leftovers() == []
+
+        proxy.refuses = False
+        encode = await streaming.outside.database.videos.begin_attempt(video_id, job.number, worker="next")
+        assert (encode.attempt, encode.tries) == (2, 1)
+        assert (await streaming.service.run(encode)).status is VideoStatus.READY
+
+
+@pytest.mark.parametrize("max_copied", [0, 1 << 30], ids=["streamed", "copied"])
+async def test_a_body_shorter_than_it_is_said_to_be_is_truncated(
+    streaming: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch, max_copied: int
+) -> None:
+    streaming.settings = replace(streaming.settings, max_copied_bytes=max_copied)
+    head = streaming.outside.store.head
+
+    async def boast(key: str) -> StoredObject:
+        found = await head(key)
+        return replace(found, size=found.size + 1)
+
+    monkeypatch.setattr(streaming.outside.store, "head", boast)
+    video = await streaming.process(clip(clips.plain))
+
+    assert video.failure is not None
+    assert (video.failure.code, video.failure.retryable) == (Code.TRUNCATED, False)
+
+
+async def test_two_attempts_at_once_do_not_meet(streaming: Worker, clip: Clips) -> None:
+    first, second = await asyncio.gather(
+        streaming.process(clip(clips.long_enough_for_two_segments)), streaming.process(clip(clips.live_webm))
+    )
+
+    assert (first.status, second.status) == (VideoStatus.READY, VideoStatus.READY)
+    assert first.publication is not None
+    assert second.publication is not None
+    assert first.publication.source.container == "mov"
+    assert second.publication.source.container == "matroska"
+
+
+@asynccontextmanager
+async def behind_a_proxy(worker: Worker, environment: dict[str, str]) -> AsyncIterator[Proxy]:
+    """The worker reaches its store through a proxy."""
+    endpoint = urlsplit(environment["S3_ENDPOINT_URL"])
+    async with Proxy.to(endpoint.hostname or "", endpoint.port or 0) as proxy:
+        moved = environment | {"S3_ENDPOINT_URL": f"http://{proxy.host}:{proxy.port}"}
+        async with S3ObjectStore.open(load(WorkerConfig, moved)) as store:
+            worker.outside = replace(worker.outside, store=store)
+            yield proxy

@@ -1,0 +1,72 @@
+"""Progress reports end with the work they report, whatever becomes of their cancellation."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+
+from gostream_shared.domain.errors import FenceLostError
+from gostream_shared.domain.repositories import VideoRepository
+from gostream_shared.domain.video import Encode, Progress
+from gostream_worker.progress import ProgressReporter
+
+ENCODE = Encode(video_id=UUID(int=1), number=1, attempt=1, forgiven=0)
+
+
+class Rows:
+    """Accepts every report, until the fence is lost."""
+
+    def __init__(self) -> None:
+        self.is_lost = False
+
+    async def report_progress(self, encode: Encode, progress: Progress) -> None:
+        if self.is_lost:
+            raise FenceLostError(encode.video_id, encode.number, encode.attempt)
+
+
+class DeafPublisher:
+    """Loses the first cancellation, as a driver may that is busy with its connection."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+
+    async def publish(self, encode: Encode, progress: Progress) -> None:
+        self.reached.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+
+async def test_a_lost_cancellation_does_not_keep_the_reports_alive() -> None:
+    publisher = DeafPublisher()
+    reporter = ProgressReporter(ENCODE, cast("VideoRepository", Rows()), publisher)
+
+    async with asyncio.timeout(10):
+        async with reporter.reporting():
+            await publisher.reached.wait()
+
+
+async def test_nor_after_the_work_has_failed() -> None:
+    publisher = DeafPublisher()
+    reporter = ProgressReporter(ENCODE, cast("VideoRepository", Rows()), publisher)
+
+    with pytest.raises(ZeroDivisionError):
+        async with asyncio.timeout(10):
+            async with reporter.reporting():
+                await publisher.reached.wait()
+                raise ZeroDivisionError
+
+
+async def test_work_ends_when_its_fence_is_lost() -> None:
+    class Publisher:
+        async def publish(self, *_: Any) -> None:
+            rows.is_lost = True
+
+    rows = Rows()
+    reporter = ProgressReporter(ENCODE, cast("VideoRepository", rows), Publisher())
+
+    with pytest.raises(FenceLostError):
+        async with asyncio.timeout(10):
+            async with reporter.reporting():
+                await asyncio.Event().wait()

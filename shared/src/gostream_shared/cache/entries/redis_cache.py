@@ -1,0 +1,207 @@
+"""RedisVideoCache: the VideoCache port over three Lua scripts, which stand beside this module."""
+
+import random
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+from uuid import UUID
+
+from redis.commands.core import AsyncScript
+from redis.exceptions import NoScriptError
+
+from gostream_shared.cache.entries.codec import SCHEMA, decode_entry, encode_entry
+from gostream_shared.cache.entries.epoch import Namespace
+from gostream_shared.cache.metrics import STALE_FILLS
+from gostream_shared.cache.protocol import (
+    CacheUnavailableError,
+    Entry,
+    Fill,
+    Filled,
+    Hit,
+    Lease,
+    Lookup,
+    Wait,
+)
+from gostream_shared.cache.redis_connection import HARD_TIMEOUT, SOFT_TIMEOUT, RedisLink
+
+SEQUENCE_KEY = "gostream:bus:sequence"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheTimes:
+    """How long things live, in seconds."""
+
+    ttl: float = 300.0  # an entry in Redis
+    negative_ttl: float = 5.0  # "no such video" in Redis
+    lease: float = 1.5  # what a dead leader costs the others; a slower load is answered, not stored
+    tombstone: float = 60.0  # an invalidation without an entry; longer than any load or lease
+    fresh: float = 0.8  # part of the ttl after which an entry is loaded anew when it is read
+    jitter: float = 0.1  # part of the ttl by which entries stored together die apart
+
+
+def video_key(video_id: UUID) -> str:
+    """The one key of a video in Redis: entry, floor and lease live, expire and are evicted together."""
+    return f"video:{video_id}"
+
+
+def change_channel(database: int) -> str:
+    """Redis shares its channels between its numbered databases; we do not."""
+    return f"gostream:{database}:changes"
+
+
+def load_script(link: RedisLink, name: str) -> AsyncScript:
+    """The script `name` of scripts/, in this folder or in bus/."""
+    room = "bus" if name == "beat" else "entries"
+    text = (files("gostream_shared.cache") / room / "scripts" / f"{name}.lua").read_text()
+    return link.client.register_script(text)
+
+
+class RedisVideoCache:
+    """Implements gostream_shared.cache.protocol.VideoCache. Times are the server's own."""
+
+    def __init__(self, link: RedisLink, *, channel: str, namespace: Namespace, times: CacheTimes) -> None:
+        self._link = link
+        self._channel = channel
+        self._namespace = namespace
+        self._times = times
+        self._get_or_lease = load_script(link, "get_or_lease")
+        self._fill = load_script(link, "fill")
+        self._invalidate = load_script(link, "invalidate")
+
+    async def get_or_lease(self, video_id: UUID, *, min_version: int = 0, refresh: bool = False) -> Lookup:
+        epoch = self._namespace.epoch
+        call = self._lookup_call(video_id, epoch, min_version, refresh)
+        reply = await self._run("get", self._get_or_lease, call.keys, call.arguments, SOFT_TIMEOUT)
+        self._namespace.demand(epoch)
+        return call.read(reply)
+
+    async def get_or_lease_many(
+        self, video_ids: Sequence[UUID], min_versions: Sequence[int]
+    ) -> Mapping[UUID, Lookup]:
+        epoch = self._namespace.epoch
+        calls = {
+            video_id: self._lookup_call(video_id, epoch, min_version, False)
+            for video_id, min_version in zip(video_ids, min_versions, strict=True)
+        }
+        replies = await self._run_many(
+            "get", self._get_or_lease, [(c.keys, c.arguments) for c in calls.values()], SOFT_TIMEOUT
+        )
+        self._namespace.demand(epoch)
+        return {
+            video_id: call.read(reply) for (video_id, call), reply in zip(calls.items(), replies, strict=True)
+        }
+
+    async def fill(self, video_id: UUID, fill: Fill) -> Filled:
+        keys, arguments = [video_key(video_id)], self._fill_arguments(fill)
+        return _count(Filled((await self._run("fill", self._fill, keys, arguments, SOFT_TIMEOUT)).decode()))
+
+    async def fill_many(self, fills: Mapping[UUID, Fill]) -> Mapping[UUID, Filled]:
+        calls = [([video_key(video_id)], self._fill_arguments(fill)) for video_id, fill in fills.items()]
+        replies = await self._run_many("fill", self._fill, calls, SOFT_TIMEOUT)
+        outcomes = [_count(Filled(reply.decode())) for reply in replies]
+        return dict(zip(fills, outcomes, strict=True))
+
+    async def invalidate(self, changes: Mapping[UUID, int]) -> None:
+        calls = [
+            (
+                [video_key(video_id), SEQUENCE_KEY],
+                [version, _ms(self._times.tombstone), self._channel, str(video_id)],
+            )
+            for video_id, version in changes.items()
+        ]
+        await self._run_many("invalidate", self._invalidate, calls, HARD_TIMEOUT)
+
+    def _lookup_call(self, video_id: UUID, epoch: int, min_version: int, refresh: bool) -> "_LookupCall":
+        token = secrets.token_hex(8)  # of this call alone: a lease lost and won again is another lease
+        grace = self._times.ttl * (1 - self._times.fresh)
+        return _LookupCall(
+            token,
+            [video_key(video_id)],
+            [
+                token,
+                _ms(self._times.lease),
+                min_version,
+                epoch,
+                SCHEMA,
+                _ms(grace),
+                int(refresh),
+            ],
+        )
+
+    def _fill_arguments(self, fill: Fill) -> list[Any]:
+        ttl = self._times.ttl if fill.entry.video is not None else self._times.negative_ttl
+        ttl *= 1 - self._times.jitter * random.random()  # noqa: S311 - spreads load, guards nothing
+        return [
+            fill.token,
+            fill.entry.version,
+            encode_entry(fill.entry),
+            SCHEMA,
+            _ms(ttl * self._times.fresh),
+            _ms(ttl),
+            _ms(fill.cost),
+        ]
+
+    async def _run(
+        self, operation: str, script: AsyncScript, keys: list[str], arguments: list[Any], timeout: float
+    ) -> Any:
+        async with self._link.guarded(operation, timeout):
+            return await script(keys, arguments)
+
+    async def _run_many(
+        self,
+        operation: str,
+        script: AsyncScript,
+        calls: Sequence[tuple[list[str], list[Any]]],
+        timeout: float,
+    ) -> list[Any]:
+        """One pipeline; a server that lost the script (it restarted) is given it again."""
+        async with self._link.guarded(operation, timeout):
+            try:
+                return await self._pipeline(script, calls)
+            except NoScriptError:
+                await self._link.client.script_load(script.script)
+                return await self._pipeline(script, calls)
+
+    async def _pipeline(self, script: AsyncScript, calls: Iterable[tuple[list[str], list[Any]]]) -> list[Any]:
+        async with self._link.client.pipeline(transaction=False) as pipeline:
+            for keys, arguments in calls:
+                pipeline.evalsha(script.sha, len(keys), *keys, *arguments)
+            return list(await pipeline.execute())
+
+
+@dataclass(frozen=True, slots=True)
+class _LookupCall:
+    """One GET_OR_LEASE: what is sent, and what its answer means."""
+
+    token: str
+    keys: list[str]
+    arguments: list[Any]
+
+    def read(self, reply: list[Any]) -> Lookup:
+        kind, values = reply[0].decode(), reply[1:]
+        if kind == "HIT":
+            return Hit(_entry(values), fresh_for=values[2] / 1000, cost=values[3] / 1000)
+        if kind == "LEASE":
+            return Lease(self.token, _entry(values) if values else None)
+        if kind == "WAIT":
+            return Wait()
+        raise CacheUnavailableError("this process has not heard of the latest failover yet")
+
+
+def _entry(values: list[Any]) -> Entry:
+    entry = decode_entry(int(values[0]), values[1])
+    if entry is None:
+        raise CacheUnavailableError("an entry in Redis is not readable")
+    return entry
+
+
+def _count(filled: Filled) -> Filled:
+    if filled is not Filled.OK:
+        STALE_FILLS.labels(filled).inc()
+    return filled
+
+
+def _ms(seconds: float) -> int:
+    return max(1, round(seconds * 1000))

@@ -1,0 +1,50 @@
+"""RedisChangeAnnouncer: tell every replica what was committed."""
+
+import asyncio
+from collections.abc import Callable
+from uuid import UUID
+
+import structlog
+
+from gostream_shared.cache.metrics import ANNOUNCE_FAILED
+from gostream_shared.cache.outbox.unannounced import Unannounced
+from gostream_shared.cache.protocol import CacheUnavailableError, VideoCache
+from gostream_shared.domain.errors import BackendUnavailableError
+from gostream_shared.domain.repositories import Outbox
+
+_log = structlog.get_logger(__name__)
+
+#: Seconds that a writer waits at most.
+ANNOUNCE_TIMEOUT = 2.0
+
+
+class RedisChangeAnnouncer:
+    """Implements gostream_shared.cache.ports.ChangeAnnouncer: here, everywhere, then the outbox."""
+
+    def __init__(
+        self,
+        videos: VideoCache,
+        outbox: Outbox,
+        *,
+        unannounced: Unannounced,
+        locally: Callable[[UUID, int], None],
+    ) -> None:
+        self._videos = videos
+        self._outbox = outbox
+        self._unannounced = unannounced
+        self._locally = locally
+
+    async def announce(self, video_id: UUID, version: int) -> None:
+        self._unannounced.note(video_id, version)
+        self._locally(video_id, version)
+        try:
+            async with asyncio.timeout(ANNOUNCE_TIMEOUT):
+                await self._videos.invalidate({video_id: version})
+                await self._outbox.settle(video_id, version)
+        except (CacheUnavailableError, BackendUnavailableError, TimeoutError) as error:
+            ANNOUNCE_FAILED.inc()
+            _log.warning(
+                "change left to the outbox relay", video_id=str(video_id), version=version, error=str(error)
+            )
+            return
+        self._unannounced.forget(video_id, version)

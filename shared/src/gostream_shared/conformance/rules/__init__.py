@@ -1,6 +1,0 @@
-"""What is demanded, by scope: the master, the media playlists, the segments, the storyboards, the whole."""
-
-from gostream_shared.conformance.rules import master, media, segments, storyboard, whole
-from gostream_shared.conformance.rules.rule import Rule
-
-ALL: tuple[Rule, ...] = (*master.RULES, *media.RULES, *segments.RULES, *storyboard.RULES, *whole.RULES)

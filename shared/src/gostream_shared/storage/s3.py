@@ -1,0 +1,267 @@
+"""The S3 adapter of the object store, on aioboto3."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import aioboto3
+from aiobotocore.config import AioConfig
+from aiohttp import ClientPayloadError
+from botocore.exceptions import BotoCoreError, ClientError
+
+from gostream_shared.config import Config
+from gostream_shared.domain.errors import BackendUnavailableError
+from gostream_shared.observability.causes import name_server, note_cause
+from gostream_shared.storage.port import (
+    ObjectNotFoundError,
+    ObjectReplacedError,
+    PresignedUpload,
+    StoredObject,
+)
+from gostream_shared.storage.s3_errors import cause_of, is_loopback, kind_of, store_name
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+
+BACKEND = "object store"
+#: Seconds for one small request, its retries included.
+REQUEST_TIMEOUT = 30.0
+#: Seconds for one segment or for one chunk of a download to arrive.
+TRANSFER_TIMEOUT = 120.0
+_CHUNK = 1 << 20
+_DELETE_BATCH = 1000  # S3's limit
+# 412 is what If-Match answers when the object was replaced: for its reader the one asked for is gone too.
+_GONE = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchUpload", "412", "PreconditionFailed"})
+
+#: Statuses of a request that the store does not implement.
+_UNKNOWN = frozenset({400, 405, 501})
+
+
+@asynccontextmanager
+async def _store_errors(timeout: float) -> AsyncIterator[None]:
+    """Give the block `timeout` seconds; translate what the driver raises."""
+    try:
+        async with asyncio.timeout(timeout):
+            yield
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in _GONE:
+            raise ObjectNotFoundError from None
+        raise _unavailable(error, timeout) from error
+    except (BotoCoreError, ClientPayloadError, OSError, TimeoutError) as error:
+        raise _unavailable(error, timeout) from error
+
+
+def _unavailable(error: Exception, timeout: float) -> BackendUnavailableError:
+    """Log the cause, which the caller's client must not see."""
+    cause = cause_of(error, timeout)
+    note_cause(BACKEND, kind_of(error), cause)
+    return BackendUnavailableError(BACKEND, cause)
+
+
+class S3ObjectStore:
+    """Implements storage.port.ObjectStore. Open it with `async with S3ObjectStore.open(config)`.
+
+    `client` speaks to the store from here; `signer` signs URLs with the endpoint that clients reach, because
+    a signature covers the host.
+    """
+
+    def __init__(self, client: "S3Client", signer: "S3Client", config: Config) -> None:
+        self._client = client
+        self._signer = signer
+        self._bucket = config.s3_bucket
+        self._checksum: Any = {"ChecksumAlgorithm": "CRC32"} if config.s3_checksums else {}
+        self._deletes_many = True
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, config: Config) -> AsyncIterator[Self]:
+        """Make the clients; connects with the first request."""
+        name_server(BACKEND, store_name(config.s3_endpoint_url, config.s3_bucket))
+        # The import of a service model reads megabytes of JSON: keep it off the loop.
+        session = await asyncio.to_thread(new_session, config)
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(new_client(session, config.s3_endpoint_url))
+            public = config.s3_public_endpoint_url or config.s3_endpoint_url
+            signer = await stack.enter_async_context(new_client(session, public))
+            yield cls(client, signer, config)
+
+    async def head(self, key: str) -> StoredObject:
+        async with _store_errors(REQUEST_TIMEOUT):
+            answer = await self._client.head_object(Bucket=self._bucket, Key=key)
+        return StoredObject(key=key, size=answer["ContentLength"], etag=answer["ETag"])
+
+    async def put(self, key: str, body: bytes | Path, *, content_type: str, cache_control: str = "") -> None:
+        data = await asyncio.to_thread(body.read_bytes) if isinstance(body, Path) else body
+        await self._put(key, data, content_type, cache_control)
+
+    async def replace(
+        self, key: str, body: bytes, *, etag: str | None, content_type: str, cache_control: str = ""
+    ) -> None:
+        try:
+            condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+            await self._put(key, body, content_type, cache_control, condition)
+        except ObjectNotFoundError:
+            raise ObjectReplacedError from None
+
+    async def _put(
+        self, key: str, data: bytes, content_type: str, cache_control: str, condition: Any = None
+    ) -> None:
+        extra: Any = {"CacheControl": cache_control} if cache_control else {}
+        async with _store_errors(TRANSFER_TIMEOUT):
+            await self._client.put_object(
+                Bucket=self._bucket,
+                Key=key,
+                Body=data,
+                ContentType=content_type,
+                **self._checksum,
+                **extra,
+                **(condition or {}),
+            )
+
+    async def get(self, key: str) -> bytes:
+        async with _store_errors(TRANSFER_TIMEOUT):
+            answer = await self._client.get_object(Bucket=self._bucket, Key=key)
+            async with answer["Body"] as body:
+                return await body.read()
+
+    async def download(self, key: str, to: Path, *, etag: str) -> None:
+        async with _store_errors(REQUEST_TIMEOUT):
+            answer = await self._client.get_object(Bucket=self._bucket, Key=key, IfMatch=etag)
+        body = answer["Body"]
+        try:
+            await asyncio.to_thread(to.write_bytes, b"")
+            while chunk := await _next_chunk(body):
+                await asyncio.to_thread(_append, to, chunk)
+        finally:
+            body.close()
+
+    async def read_range(self, key: str, *, start: int, size: int, etag: str) -> bytes:
+        wanted = f"bytes={start}-{start + size - 1}"
+        async with _store_errors(REQUEST_TIMEOUT):
+            try:
+                answer = await self._client.get_object(
+                    Bucket=self._bucket, Key=key, IfMatch=etag, Range=wanted
+                )
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") == "InvalidRange":
+                    return b""  # it begins beyond the end
+                raise
+            async with answer["Body"] as body:
+                return await body.read()
+
+    async def list(self, prefix: str) -> AsyncIterator[StoredObject]:
+        token: Any = {}
+        while True:
+            async with _store_errors(REQUEST_TIMEOUT):
+                page = await self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **token)
+            for entry in page.get("Contents", []):
+                yield StoredObject(key=entry["Key"], size=entry["Size"], etag=entry["ETag"])
+            if not page.get("IsTruncated"):
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        for start in range(0, len(keys), _DELETE_BATCH):
+            batch = keys[start : start + _DELETE_BATCH]
+            if not (self._deletes_many and await self._delete_many(batch)):
+                self._deletes_many = False
+                for key in batch:
+                    async with _store_errors(REQUEST_TIMEOUT):
+                        await self._client.delete_object(Bucket=self._bucket, Key=key)
+
+    async def _delete_many(self, keys: Sequence[str]) -> bool:
+        """False if the store does not know the request, or refuses its checksum."""
+        async with _store_errors(REQUEST_TIMEOUT):
+            try:
+                answer = await self._client.delete_objects(
+                    Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+                )
+            except ClientError as error:
+                if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in _UNKNOWN:
+                    return False
+                raise
+        if answer.get("Errors"):
+            raise BackendUnavailableError("object store")
+        return True
+
+    async def abort_multipart_uploads(self, prefix: str) -> None:
+        async with _store_errors(REQUEST_TIMEOUT):
+            answer = await self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=prefix)
+            for upload in answer.get("Uploads", []):
+                await self._client.abort_multipart_upload(
+                    Bucket=self._bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                )
+
+    async def presign_upload(
+        self, key: str, *, content_type: str, size_bytes: int | None, expires_in: timedelta
+    ) -> PresignedUpload:
+        headers = {"Content-Type": content_type, "If-None-Match": "*"}
+        parameters: dict[str, object] = {
+            "Bucket": self._bucket,
+            "Key": key,
+            "ContentType": content_type,
+            "IfNoneMatch": "*",
+        }
+        if size_bytes is not None:
+            parameters["ContentLength"] = size_bytes
+        seconds = int(expires_in.total_seconds())
+        async with _store_errors(REQUEST_TIMEOUT):
+            url = await self._signer.generate_presigned_url(
+                "put_object", Params=parameters, ExpiresIn=seconds
+            )
+        return PresignedUpload(
+            method="PUT",
+            url=url,
+            expires_at=datetime.now(UTC) + timedelta(seconds=seconds),
+            headers=headers,
+        )
+
+
+def _append(path: Path, data: bytes) -> None:
+    """Opened and closed in one thread: who is cancelled in between could not close what was opened.
+
+    Not made anew: by then the caller may have removed it.
+    """
+    with path.open("r+b") as file:
+        file.seek(0, os.SEEK_END)
+        file.write(data)
+
+
+async def _next_chunk(body: Any) -> bytes:
+    async with _store_errors(TRANSFER_TIMEOUT):
+        chunk: bytes = await body.read(_CHUNK)
+        return chunk
+
+
+def new_session(config: Config) -> aioboto3.Session:
+    """Blocks while it reads files."""
+    key, secret = config.s3_access_key.get_secret_value(), config.s3_secret_key.get_secret_value()
+    return aioboto3.Session(
+        aws_access_key_id=key or None, aws_secret_access_key=secret or None, region_name=config.s3_region
+    )
+
+
+def new_client(session: aioboto3.Session, endpoint: str | None, *, attempts: int = 4) -> Any:
+    """An async context manager of a client; `attempts` includes the first."""
+    return session.client(
+        "s3",
+        endpoint_url=endpoint,
+        config=AioConfig(
+            signature_version="s3v4",
+            # Path style wherever the endpoint is our own: a bucket's name need not resolve.
+            s3={"addressing_style": "path" if endpoint else "auto"},
+            retries={"mode": "standard", "max_attempts": attempts},
+            connect_timeout=3,
+            read_timeout=20,
+            max_pool_connections=32,
+            # None: as http_proxy and its kin say, which hold for this machine too.
+            proxies={} if endpoint and is_loopback(endpoint) else None,
+            # Checksums are asked for where they are wanted: other stores refuse, or keep, the driver's own.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )

@@ -1,0 +1,43 @@
+"""The first question to the object store, so that wrong keys or a wrong bucket end the start in words."""
+
+import asyncio
+
+import structlog
+from botocore.exceptions import BotoCoreError, ClientError
+
+from gostream_shared.config import Config
+from gostream_shared.domain.errors import BackendRefusedError
+from gostream_shared.observability.causes import server_of
+from gostream_shared.storage.s3 import BACKEND, new_client, new_session
+from gostream_shared.storage.s3_errors import cause_of, is_refusal, kind_of
+
+_log = structlog.stdlib.get_logger("gostream.backend")
+
+#: Seconds that a start waits for the answer. A store that is down is no reason not to start.
+CHECK_TIMEOUT = 5.0
+#: There is no such object. Not HEAD: its answers have no body, and so no code that tells key from bucket.
+_KEY = "uploads/.start"
+
+
+async def check_store(config: Config) -> None:
+    """Ask for an object that does not exist. Raises BackendRefusedError if the keys or the bucket are wrong.
+
+    Any other failure is logged.
+    """
+    session = await asyncio.to_thread(new_session, config)
+    try:
+        async with (
+            asyncio.timeout(CHECK_TIMEOUT),
+            new_client(session, config.s3_endpoint_url, attempts=1) as client,
+        ):
+            answer = await client.get_object(Bucket=config.s3_bucket, Key=_KEY)
+            answer["Body"].close()
+    except (ClientError, BotoCoreError, OSError) as error:
+        if kind_of(error) == "NoSuchKey":
+            return
+        cause = cause_of(error, CHECK_TIMEOUT)
+        if is_refusal(error):
+            if kind_of(error) == "AccessDenied":
+                cause += "; the bucket's name is wrong, or s3:GetObject or s3:ListBucket is not allowed"
+            raise BackendRefusedError(BACKEND, f"{server_of(BACKEND)}: {cause}") from error
+        _log.warning("backend failed", backend=BACKEND, server=server_of(BACKEND), cause=cause)

@@ -1,0 +1,167 @@
+"""The namespace epoch: what the database says of servers, and what a process makes of it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from gostream_shared.cache.entries.epoch import Namespace, NamespaceKeeper
+from gostream_shared.cache.protocol import CacheUnavailableError
+from gostream_shared.db.database import PostgresDatabase
+from gostream_shared.domain.errors import BackendUnavailableError
+from tests.support.cache_fakes import FakeEpochs
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[PostgresDatabase]:
+    async with PostgresDatabase.open(database_url) as database:
+        yield database
+
+
+@pytest.mark.stack
+async def test_each_new_server_begins_an_epoch_and_the_one_before_is_refused(
+    database: PostgresDatabase,
+) -> None:
+    first = await database.epochs.current("a")
+    assert first is not None
+    assert await database.epochs.current("a") == first
+    second = await database.epochs.current("b")
+    assert second == first + 1
+    assert await database.epochs.current("a") is None
+    assert await database.epochs.current("b") == second
+
+
+@pytest.mark.stack
+async def test_a_server_may_come_back_when_the_latest_was_not_seen_for_long(
+    database: PostgresDatabase,
+) -> None:
+    await database.epochs.current("a")
+    latest = await database.epochs.current("b")
+    assert latest is not None
+    await database.pool.execute("UPDATE cache_epochs SET seen_at = now() - interval '16 seconds'")
+    assert await database.epochs.current("a") == latest + 1
+    assert await database.epochs.current("b") is None
+
+
+@pytest.mark.stack
+async def test_a_server_in_use_is_seen(database: PostgresDatabase) -> None:
+    await database.epochs.current("a")
+    await database.pool.execute("UPDATE cache_epochs SET seen_at = now() - interval '1 hour'")
+    await database.epochs.current("a")
+    assert await database.pool.fetchval("SELECT max(seen_at) > now() - interval '1 minute' FROM cache_epochs")
+
+
+@pytest.mark.stack
+async def test_a_new_timeline_begins_an_epoch_above_any_that_was_lost(
+    database: PostgresDatabase,
+) -> None:  # R27
+    async def on(timeline: int, server: str = "a") -> int:
+        return int(await database.pool.fetchval("SELECT cache_epoch($1, $2)", server, timeline))
+
+    before = [await on(1), await on(1, "b"), await on(1, "c")]
+    await database.pool.execute(
+        "DELETE FROM cache_epochs WHERE epoch > $1", before[0]
+    )  # lost by the failover
+    after = await on(2)
+    assert after > max(before)
+    assert await on(2) == after
+
+
+@pytest.mark.stack
+async def test_many_processes_at_once_agree_on_one_epoch(
+    database: PostgresDatabase, database_url: str
+) -> None:
+    connections = [await asyncpg.connect(database_url) for _ in range(8)]
+    try:
+        epochs = await asyncio.gather(
+            *(connection.fetchval("SELECT cache_epoch('new', 1)") for connection in connections)
+        )
+        assert len(set(epochs)) == 1
+    finally:
+        for connection in connections:
+            await connection.close()
+
+
+class Scene:
+    """A keeper whose server and database the test controls."""
+
+    def __init__(self) -> None:
+        self.reached: str | None = "a"
+        self.reconnections = 0
+        self.epochs = FakeEpochs()
+        self.namespace = Namespace()
+        self.changes = 0
+        self.keeper = NamespaceKeeper(self.namespace, self.epochs, probe=self, changed=self.note_change)
+
+    async def server(self) -> str:
+        if self.reached is None:
+            raise CacheUnavailableError("down")
+        return self.reached
+
+    async def reconnect(self) -> None:
+        self.reconnections += 1
+
+    def note_change(self) -> None:
+        self.changes += 1
+
+
+async def test_nothing_is_read_until_the_epoch_is_known() -> None:
+    scene = Scene()
+    with pytest.raises(CacheUnavailableError):
+        _ = scene.namespace.epoch
+    await scene.keeper.check()
+    assert (scene.namespace.epoch, scene.changes) == (1, 1)
+    await scene.keeper.check()
+    assert scene.changes == 1
+
+
+async def test_a_connection_to_another_server_is_refused_until_the_database_knows_it() -> None:  # R12
+    scene = Scene()
+    await scene.keeper.check()
+    assert scene.namespace.admits("a")
+    assert not scene.namespace.admits("b")
+    with pytest.raises(CacheUnavailableError):
+        _ = scene.namespace.epoch
+    scene.reached = "b"
+    await scene.keeper.check()
+    assert (scene.namespace.epoch, scene.changes) == (2, 2)
+
+
+async def test_an_epoch_is_not_confirmed_when_connections_lead_elsewhere_by_then() -> None:
+    scene = Scene()
+    assert scene.namespace.admits("a")
+    assert scene.namespace.admits("b"), "nothing is known yet: anything goes, and is noted"
+    assert not scene.namespace.confirm(1, "a")
+    with pytest.raises(CacheUnavailableError):
+        _ = scene.namespace.epoch
+    await scene.keeper.check()
+    assert scene.namespace.epoch == 1
+    assert scene.reconnections == 1
+
+
+async def test_a_server_that_is_not_the_one_in_use_is_not_read() -> None:
+    scene = Scene()
+    await scene.keeper.check()
+    await scene.epochs.current("b")
+    await scene.keeper.check()
+    with pytest.raises(CacheUnavailableError):
+        _ = scene.namespace.epoch
+
+
+async def test_a_database_that_is_down_changes_nothing_a_redis_that_is_down_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = Scene()
+    await scene.keeper.check()
+
+    async def down(server: str) -> int | None:
+        raise BackendUnavailableError("database")
+
+    monkeypatch.setattr(scene.epochs, "current", down)
+    await scene.keeper.check()
+    assert scene.namespace.epoch == 1
+    scene.reached = None
+    await scene.keeper.check()
+    with pytest.raises(CacheUnavailableError):
+        _ = scene.namespace.epoch

@@ -1,0 +1,201 @@
+"""The three scripts on a real server: each rule of the protocol, one race at a time."""
+
+import asyncio
+from dataclasses import replace
+from uuid import UUID, uuid4
+
+import pytest
+
+from gostream_shared.cache.entries import redis_cache
+from gostream_shared.cache.entries.epoch import Namespace
+from gostream_shared.cache.entries.redis_cache import CacheTimes, RedisVideoCache, video_key
+from gostream_shared.cache.protocol import (
+    NEWEST,
+    CacheUnavailableError,
+    Entry,
+    Fill,
+    Filled,
+    Hit,
+    Lease,
+    Wait,
+)
+from gostream_shared.cache.redis_connection import RedisLink
+from tests.support.videos import make_video
+
+pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("patience")]
+ID = UUID("01890000-0000-7000-8000-000000000001")
+
+
+def entry(version: int) -> Entry:
+    return Entry(version, make_video(ID, version=version))
+
+
+async def lease(cache: RedisVideoCache, *, min_version: int = 0, refresh: bool = False) -> Lease:
+    lookup = await cache.get_or_lease(ID, min_version=min_version, refresh=refresh)
+    assert isinstance(lookup, Lease)
+    return lookup
+
+
+async def fill(cache: RedisVideoCache, version: int) -> None:
+    token = (await lease(cache, refresh=True)).token
+    assert await cache.fill(ID, Fill(token, entry(version))) is Filled.OK
+
+
+def with_times(link: RedisLink, times: CacheTimes, epoch: int = 1) -> RedisVideoCache:
+    return RedisVideoCache(link, channel="c", namespace=Namespace(epoch), times=times)
+
+
+async def test_one_caller_loads_and_the_others_wait_then_hit(cache: RedisVideoCache) -> None:
+    leased = await lease(cache)
+    assert isinstance(await cache.get_or_lease(ID), Wait)
+    assert await cache.fill(ID, Fill(leased.token, entry(1), cost=0.25)) is Filled.OK
+    hit = await cache.get_or_lease(ID)
+    assert isinstance(hit, Hit)
+    assert (hit.entry, hit.cost) == (entry(1), 0.25)
+    assert 200 < hit.fresh_for <= 240
+
+
+async def test_the_key_lives_no_longer_than_the_ttl_and_reads_as_json(
+    cache: RedisVideoCache, link: RedisLink
+) -> None:
+    await fill(cache, 3)
+    assert 260 <= await link.client.ttl(video_key(ID)) <= 300
+    data = await link.client.hget(video_key(ID), "data")
+    assert data is not None
+    assert '"title":"a title"' in str(data)
+
+
+async def test_a_fill_begun_before_an_invalidation_is_refused(cache: RedisVideoCache) -> None:  # R1
+    leased = await lease(cache)
+    await cache.invalidate({ID: 2})
+    assert await cache.fill(ID, Fill(leased.token, entry(1))) is Filled.LEASE
+    assert isinstance(await cache.get_or_lease(ID), Lease)
+
+
+async def test_a_lease_lost_and_taken_again_is_another_lease(cache: RedisVideoCache) -> None:  # R3
+    old = await lease(cache)
+    await cache.invalidate({ID: 2})
+    new = await lease(cache)
+    assert await cache.fill(ID, Fill(old.token, entry(1))) is Filled.LEASE
+    assert await cache.fill(ID, Fill(new.token, entry(2))) is Filled.OK
+
+
+async def test_a_load_below_the_floor_is_refused(cache: RedisVideoCache) -> None:  # R8, R14
+    await cache.invalidate({ID: 5})
+    leased = await lease(cache)
+    assert await cache.fill(ID, Fill(leased.token, entry(4))) is Filled.FLOOR
+    assert isinstance(await cache.get_or_lease(ID), Lease)
+
+
+async def test_invalidations_in_any_order_leave_the_highest_floor(cache: RedisVideoCache) -> None:  # R6
+    for version in (3, 5, 4, 5, 1):
+        await cache.invalidate({ID: version})
+    assert await cache.fill(ID, Fill((await lease(cache)).token, entry(4))) is Filled.FLOOR
+    assert await cache.fill(ID, Fill((await lease(cache)).token, entry(5))) is Filled.OK
+    await cache.invalidate({ID: 5})
+    assert isinstance(await cache.get_or_lease(ID), Hit)
+
+
+async def test_an_evicted_key_takes_its_lease_with_it(cache: RedisVideoCache, link: RedisLink) -> None:  # R13
+    leased = await lease(cache)
+    await cache.invalidate({ID: 2})
+    await link.client.delete(video_key(ID))
+    assert await cache.fill(ID, Fill(leased.token, entry(1))) is Filled.LEASE
+
+
+async def test_an_expired_lease_fills_nothing_and_is_given_to_another(link: RedisLink) -> None:
+    cache = with_times(link, CacheTimes(lease=0.02))
+    leased = await lease(cache)
+    await asyncio.sleep(0.05)
+    assert await cache.fill(ID, Fill(leased.token, entry(1))) is Filled.LEASE
+    await lease(cache)
+
+
+async def test_a_video_that_does_not_exist_is_remembered_until_it_is_created(
+    cache: RedisVideoCache, link: RedisLink
+) -> None:  # R15
+    absent = Fill((await lease(cache)).token, Entry(0, None))
+    assert await cache.fill(ID, absent) is Filled.OK
+    hit = await cache.get_or_lease(ID)
+    assert isinstance(hit, Hit)
+    assert hit.entry == Entry(0, None)
+    assert 0 < await link.client.pttl(video_key(ID)) <= 5000
+    reader = await lease(cache, min_version=1)
+    await cache.invalidate({ID: 1})
+    assert await cache.fill(ID, replace(absent, token=reader.token)) is Filled.LEASE
+    assert isinstance(await cache.get_or_lease(ID), Lease)
+
+
+async def test_an_early_refresh_cannot_overwrite_what_is_newer(cache: RedisVideoCache) -> None:  # R22
+    await fill(cache, 1)
+    early = await lease(cache, refresh=True)
+    assert isinstance(await cache.get_or_lease(ID), Hit), "others read on while one reloads"
+    await cache.invalidate({ID: 2})
+    assert await cache.fill(ID, Fill(early.token, entry(1))) is Filled.LEASE
+    await fill(cache, 2)
+    assert await cache.fill(ID, Fill((await lease(cache, refresh=True)).token, entry(1))) is Filled.FLOOR
+
+
+async def test_only_what_was_never_invalidated_is_handed_out_stale(link: RedisLink) -> None:  # R21
+    cache = with_times(link, CacheTimes(fresh=0.0001, ttl=60, lease=60))
+    await fill(cache, 1)
+    await asyncio.sleep(0.05)
+    leased = await lease(cache)
+    assert leased.stale == entry(1)
+    assert isinstance(await cache.get_or_lease(ID), Hit), "age alone makes nothing wrong"
+    await cache.invalidate({ID: 2})
+    assert (await lease(cache)).stale is None
+
+
+async def test_an_entry_of_another_schema_is_a_miss(
+    cache: RedisVideoCache, monkeypatch: pytest.MonkeyPatch
+) -> None:  # R26
+    await fill(cache, 1)
+    monkeypatch.setattr(redis_cache, "SCHEMA", "another")
+    assert (await lease(cache)).stale is None
+
+
+async def test_a_forged_minimum_evicts_nothing(cache: RedisVideoCache) -> None:  # R28
+    await fill(cache, 1)
+    for version in (2**62, NEWEST):
+        assert not isinstance(await cache.get_or_lease(ID, min_version=version), Hit)
+    assert isinstance(await cache.get_or_lease(ID), Hit)
+
+
+async def test_an_entry_of_an_older_epoch_cannot_be_reached(link: RedisLink) -> None:  # R12, R27
+    old, new = with_times(link, CacheTimes(), epoch=1), with_times(link, CacheTimes(), epoch=2)
+    await fill(old, 7)
+    leased = await lease(new)
+    assert leased.stale is None
+    with pytest.raises(CacheUnavailableError):
+        await old.get_or_lease(ID)
+    assert await new.fill(ID, Fill(leased.token, entry(6))) is Filled.OK
+
+
+async def test_many_are_read_and_filled_in_one_round_trip_each(
+    cache: RedisVideoCache, link: RedisLink
+) -> None:
+    ids = [uuid4() for _ in range(20)]
+    await link.client.script_flush()
+    lookups = await cache.get_or_lease_many(ids, [0] * len(ids))
+    fills = {
+        key: Fill(lookup.token, Entry(1, make_video(key)))
+        for key, lookup in lookups.items()
+        if isinstance(lookup, Lease)
+    }
+    assert set(await cache.fill_many(fills)) == set(ids)
+    again = await cache.get_or_lease_many(ids, [0] * len(ids))
+    assert {
+        key: lookup.entry.version for key, lookup in again.items() if isinstance(lookup, Hit)
+    } == dict.fromkeys(ids, 1)
+
+
+async def test_a_server_that_forgot_the_scripts_is_given_them_again(
+    cache: RedisVideoCache, link: RedisLink
+) -> None:
+    for _ in range(2):
+        await link.client.script_flush()
+        await fill(cache, 1)
+        await link.client.script_flush()
+        await cache.invalidate({ID: 2})
+        await link.client.flushdb()

@@ -1,0 +1,39 @@
+"""Commands and their caller: who is cancelled stops, and takes no connection along."""
+
+import asyncio
+import random
+
+import pytest
+
+from gostream_shared.cache.redis_connection import RedisLink
+
+pytestmark = pytest.mark.stack
+
+
+async def publish_for_ever(link: RedisLink) -> None:
+    while True:
+        async with link.guarded("publish", 30):
+            await link.client.publish("nobody listens", "hello")
+
+
+async def test_a_cancellation_is_never_lost_whenever_it_comes(link: RedisLink) -> None:
+    for _ in range(100):
+        task = asyncio.create_task(publish_for_ever(link))
+        await asyncio.sleep(random.uniform(0, 0.002))
+
+        task.cancel()
+
+        done, _ = await asyncio.wait({task}, timeout=10)
+        assert done, "still at work"
+        assert task.cancelled()
+
+
+async def test_who_was_cancelled_leaves_no_answer_for_the_next(link: RedisLink) -> None:
+    await link.client.set("mine", "1")
+    for _ in range(100):
+        task = asyncio.create_task(publish_for_ever(link))
+        await asyncio.sleep(random.uniform(0, 0.002))
+        task.cancel()
+        await asyncio.wait({task})
+
+        assert await link.client.get("mine") == b"1"

@@ -1,0 +1,12 @@
+"""For tests of the pipeline that do not judge its pictures."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from gostream_worker.plan.ladder import PROFILES, Coding, Profile
+
+_QUICK = Coding("ultrafast", 23, "")
+#: Every profile with its ladder, coded as fast as x264 can.
+QUICK_PROFILES: Mapping[str, Profile] = {
+    name: replace(profile, large=_QUICK, middle=_QUICK, small=_QUICK) for name, profile in PROFILES.items()
+}
