@@ -11,7 +11,9 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from gostream_worker.plan.ladder import DEFAULT_PROFILE, PROFILES, Plan, make_plan
+from gostream_worker.plan.ladder import make_plan
+from gostream_worker.plan.plan import Plan
+from gostream_worker.plan.profiles import DEFAULT_PROFILE, PROFILES
 from gostream_worker.probe.probe import probe_source
 
 from .media import below, circumstances, likeness, make_source, table

@@ -11,8 +11,8 @@ from pathlib import Path
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream_worker.encode.command import encode_arguments
-from gostream_worker.plan.ladder import Plan
-from gostream_worker.publish.playlists import AUDIO
+from gostream_worker.object_names import AUDIO
+from gostream_worker.plan.plan import Plan
 
 Command = Sequence[str]
 

@@ -14,7 +14,9 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from gostream_worker.plan.ladder import DEFAULT_PROFILE, Plan, make_plan
+from gostream_worker.plan.ladder import make_plan
+from gostream_worker.plan.plan import Plan
+from gostream_worker.plan.profiles import DEFAULT_PROFILE
 from gostream_worker.probe.probe import probe_source
 
 from .media import circumstances, make_source, table

@@ -23,15 +23,16 @@ from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.state import State
 from gostream_devstack.servers.seaweedfs import SeaweedFS
 from gostream_shared.config import Config, load
-from gostream_shared.domain.video import source_key
+from gostream_shared.domain.object_keys import source_key
 from gostream_shared.storage.port import ObjectStore, StoredObject
 from gostream_shared.storage.s3 import S3ObjectStore
 from gostream_worker.encode.command import encode_arguments
 from gostream_worker.encode.encoder import Encoder
-from gostream_worker.plan.ladder import DEFAULT_PROFILE, make_plan
+from gostream_worker.object_names import AUDIO
+from gostream_worker.plan.ladder import make_plan
+from gostream_worker.plan.profiles import DEFAULT_PROFILE
 from gostream_worker.probe.limits import SourceLimits
 from gostream_worker.probe.probe import probe_source
-from gostream_worker.publish.playlists import AUDIO
 from gostream_worker.source.open_source import open_source
 from tests.support.tcp_proxy import Proxy
 

@@ -10,6 +10,7 @@ import pytest
 
 from gostream_devstack.servers.postgres import Postgres
 from gostream_shared.db.database import PostgresDatabase
+from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.errors import (
     AlreadyProcessingError,
     BackendUnavailableError,
@@ -22,16 +23,7 @@ from gostream_shared.domain.errors import (
 )
 from gostream_shared.domain.jobs import TranscodeJob
 from gostream_shared.domain.repositories import NewVideo, Position, VideoFilter
-from gostream_shared.domain.video import (
-    PREDECESSORS,
-    Encode,
-    Failure,
-    Progress,
-    Publication,
-    Rendition,
-    Source,
-    VideoStatus,
-)
+from gostream_shared.domain.video import PREDECESSORS, Failure, Publication, Rendition, Source, VideoStatus
 
 FAILURE = Failure(code="SOURCE_EMPTY", message="The upload is empty.", retryable=False, stage="probing")
 PUBLICATION = Publication(
@@ -63,9 +55,9 @@ def new_video(**changes: object) -> NewVideo:
 
 async def processing(database: PostgresDatabase) -> Encode:
     video = await database.videos.create(new_video())
-    encode = await database.videos.start_encode(video.id, profile="default")
+    encode = await database.encodes.start_encode(video.id, profile="default")
     assert encode is not None
-    return await database.videos.begin_attempt(video.id, encode.number, worker="w1")
+    return await database.encodes.begin_attempt(video.id, encode.number, worker="w1")
 
 
 async def outbox_of(database: PostgresDatabase, video_id: UUID) -> list[int]:
@@ -97,7 +89,7 @@ async def test_a_request_id_makes_creation_repeatable_and_admits_no_other_reques
 async def test_a_published_video_reads_back_as_it_was_written(database: PostgresDatabase) -> None:
     encode = await processing(database)
 
-    ready = await database.videos.mark_video_ready(encode, PUBLICATION)
+    ready = await database.encodes.mark_video_ready(encode, PUBLICATION)
 
     assert ready.status is VideoStatus.READY
     assert ready.publication == PUBLICATION
@@ -108,13 +100,13 @@ async def test_a_published_video_reads_back_as_it_was_written(database: Postgres
 
 async def test_a_failed_re_encode_leaves_what_was_published(database: PostgresDatabase) -> None:
     encode = await processing(database)
-    await database.videos.mark_video_ready(encode, PUBLICATION)
-    again = await database.videos.start_encode(encode.video_id, profile="default")
+    await database.encodes.mark_video_ready(encode, PUBLICATION)
+    again = await database.encodes.start_encode(encode.video_id, profile="default")
     assert again is not None
     assert again.number == encode.number + 1
-    attempt = await database.videos.begin_attempt(again.video_id, again.number, worker="w1")
+    attempt = await database.encodes.begin_attempt(again.video_id, again.number, worker="w1")
 
-    failed = await database.videos.mark_video_failed(attempt, FAILURE, log_tail="moov atom not found")
+    failed = await database.encodes.mark_video_failed(attempt, FAILURE, log_tail="moov atom not found")
 
     assert (failed.status, failed.failure) == (VideoStatus.FAILED, FAILURE)
     assert (failed.published_number, failed.publication) == (encode.number, PUBLICATION)
@@ -122,7 +114,7 @@ async def test_a_failed_re_encode_leaves_what_was_published(database: PostgresDa
 
 async def test_every_write_raises_the_version_and_leaves_an_outbox_row(database: PostgresDatabase) -> None:
     encode = await processing(database)  # create, start, begin
-    await database.videos.mark_video_ready(encode, PUBLICATION)
+    await database.encodes.mark_video_ready(encode, PUBLICATION)
     await database.pool.execute("UPDATE videos SET title = 'typed into psql' WHERE id = $1", encode.video_id)
     version = await database.videos.delete(encode.video_id)
 
@@ -134,10 +126,10 @@ async def test_progress_changes_no_version(database: PostgresDatabase) -> None:
     encode = await processing(database)
     before = await database.videos.get(encode.video_id)
 
-    await database.videos.report_progress(encode, Progress(stage="encoding", percent=40.5))
+    await database.encodes.report_progress(encode, Progress(stage="encoding", percent=40.5))
 
     assert await database.videos.get(encode.video_id) == before
-    assert await database.videos.progress(encode.video_id, encode.number) == Progress(
+    assert await database.encodes.progress(encode.video_id, encode.number) == Progress(
         stage="encoding", percent=40.5
     )
 
@@ -147,10 +139,10 @@ async def test_an_encode_is_playable_early_until_it_ends_or_another_begins(
 ) -> None:
     encode = await processing(database)
 
-    playable = await database.videos.mark_video_playable(encode)
-    assert await database.videos.mark_video_playable(encode) == playable, "once is enough"
-    ready = await database.videos.mark_video_ready(encode, PUBLICATION)
-    await database.videos.start_encode(encode.video_id, profile="default")
+    playable = await database.encodes.mark_video_playable(encode)
+    assert await database.encodes.mark_video_playable(encode) == playable, "once is enough"
+    ready = await database.encodes.mark_video_ready(encode, PUBLICATION)
+    await database.encodes.start_encode(encode.video_id, profile="default")
 
     assert playable.version < ready.version, "caches hear of it"
     again = await database.videos.get(encode.video_id)
@@ -161,26 +153,26 @@ async def test_starting_twice_at_once_starts_one_encode(database: PostgresDataba
     video = await database.videos.create(new_video())
 
     started = await asyncio.gather(
-        *(database.videos.start_encode(video.id, profile="default") for _ in range(8))
+        *(database.encodes.start_encode(video.id, profile="default") for _ in range(8))
     )
 
     assert [encode.number for encode in started if encode is not None] == [1]
     with pytest.raises(AlreadyProcessingError):
-        await database.videos.start_encode(video.id, profile="other")
+        await database.encodes.start_encode(video.id, profile="other")
 
 
 async def test_a_request_id_starts_one_encode_even_after_it_has_ended(database: PostgresDatabase) -> None:
     video = await database.videos.create(new_video())
-    first = await database.videos.start_encode(video.id, profile="default", request_id="r1")
+    first = await database.encodes.start_encode(video.id, profile="default", request_id="r1")
     assert first is not None
-    while_running = await database.videos.start_encode(video.id, profile="default", request_id="r1")
-    begun = await database.videos.begin_attempt(video.id, first.number, worker="w1")
-    await database.videos.mark_video_ready(begun, PUBLICATION)
+    while_running = await database.encodes.start_encode(video.id, profile="default", request_id="r1")
+    begun = await database.encodes.begin_attempt(video.id, first.number, worker="w1")
+    await database.encodes.mark_video_ready(begun, PUBLICATION)
 
-    afterwards = await database.videos.start_encode(video.id, profile="default", request_id="r1")
+    afterwards = await database.encodes.start_encode(video.id, profile="default", request_id="r1")
     with pytest.raises(RequestIdReusedError):
-        await database.videos.start_encode(video.id, profile="other", request_id="r1")
-    anew = await database.videos.start_encode(video.id, profile="default", request_id="r2")
+        await database.encodes.start_encode(video.id, profile="other", request_id="r1")
+    anew = await database.encodes.start_encode(video.id, profile="default", request_id="r2")
 
     assert (while_running, afterwards) == (None, None)
     assert anew is not None
@@ -190,12 +182,12 @@ async def test_a_request_id_starts_one_encode_even_after_it_has_ended(database: 
 async def test_waiting_encodes_are_counted_until_a_worker_begins_them(database: PostgresDatabase) -> None:
     videos = [await database.videos.create(new_video(id=uuid4())) for _ in range(4)]
     for video in videos:
-        await database.videos.start_encode(video.id, profile="default")
-    await database.videos.begin_attempt(videos[0].id, 1, worker="w1")
+        await database.encodes.start_encode(video.id, profile="default")
+    await database.encodes.begin_attempt(videos[0].id, 1, worker="w1")
     await database.videos.delete(videos[1].id)
 
-    assert await database.videos.count_waiting(at_most=100) == 2
-    assert await database.videos.count_waiting(at_most=1) == 1
+    assert await database.encodes.count_waiting(at_most=100) == 2
+    assert await database.encodes.count_waiting(at_most=1) == 1
 
 
 @pytest.mark.parametrize(
@@ -204,7 +196,7 @@ async def test_waiting_encodes_are_counted_until_a_worker_begins_them(database: 
 )
 async def test_an_attempt_that_was_superseded_can_do_nothing(database: PostgresDatabase, act: str) -> None:
     zombie = await processing(database)
-    await database.videos.begin_attempt(zombie.video_id, zombie.number, worker="w2")
+    await database.encodes.begin_attempt(zombie.video_id, zombie.number, worker="w2")
     arguments = {
         "report_progress": (Progress(stage="encoding"),),
         "mark_video_playable": (),
@@ -224,20 +216,20 @@ async def test_cancelling_and_deleting_take_the_fence_away(database: PostgresDat
     await getattr(database.videos, end)(encode.video_id)
 
     with pytest.raises(FenceLostError):
-        await database.videos.mark_video_ready(encode, PUBLICATION)
+        await database.encodes.mark_video_ready(encode, PUBLICATION)
     with pytest.raises(FenceLostError):
-        await database.videos.begin_attempt(encode.video_id, encode.number, worker="w2")
+        await database.encodes.begin_attempt(encode.video_id, encode.number, worker="w2")
 
 
 async def test_the_row_is_held_while_its_master_playlist_is_written(database: PostgresDatabase) -> None:
     encode = await processing(database)
 
     async with database.transaction() as transaction:
-        await transaction.videos.lock_for_publish(encode)
-        rival = asyncio.create_task(database.videos.cancel(encode.video_id))
+        await transaction.encodes.lock_for_publish(encode)
+        rival = asyncio.create_task(database.encodes.cancel(encode.video_id))
         await asyncio.sleep(0.2)
         assert not rival.done()
-        await transaction.videos.mark_video_ready(encode, PUBLICATION)
+        await transaction.encodes.mark_video_ready(encode, PUBLICATION)
 
     with pytest.raises(NotProcessingError):
         await rival
@@ -257,13 +249,13 @@ async def test_only_the_legal_transitions_exist(database: PostgresDatabase) -> N
     async def act(target: VideoStatus, encode: Encode) -> None:
         match target:
             case VideoStatus.READY:
-                await database.videos.mark_video_ready(encode, PUBLICATION)
+                await database.encodes.mark_video_ready(encode, PUBLICATION)
             case VideoStatus.FAILED:
-                await database.videos.mark_video_failed(encode, FAILURE)
+                await database.encodes.mark_video_failed(encode, FAILURE)
             case VideoStatus.CANCELLED:
-                await database.videos.cancel(encode.video_id)
+                await database.encodes.cancel(encode.video_id)
             case VideoStatus.PROCESSING:
-                await database.videos.start_encode(encode.video_id, profile="default")
+                await database.encodes.start_encode(encode.video_id, profile="default")
 
     for source in VideoStatus:
         for target in set(VideoStatus) - {VideoStatus.PENDING_UPLOAD, source}:

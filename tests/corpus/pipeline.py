@@ -21,17 +21,11 @@ from uuid import UUID, uuid4
 
 from imageio_ffmpeg import get_ffmpeg_exe
 
+from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import Job
+from gostream_shared.domain.object_keys import hls_prefix, source_key
 from gostream_shared.domain.repositories import Database
-from gostream_shared.domain.video import (
-    Encode,
-    Progress,
-    Publication,
-    Video,
-    VideoStatus,
-    hls_prefix,
-    source_key,
-)
+from gostream_shared.domain.video import Publication, Video, VideoStatus
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore, StoredObject
 from gostream_worker.encode.encoder import Encoder, Patience
 from gostream_worker.failures import FailureClass, ProcessingFailedError
@@ -216,6 +210,7 @@ class _Videos:
 class _Database:
     def __init__(self, videos: _Videos) -> None:
         self.videos = videos
+        self.encodes = videos
         self.jobs = _Nobody()
 
     @asynccontextmanager

@@ -16,8 +16,9 @@ from gostream_conformance.check import check
 from gostream_conformance.tree.sources import DirectorySource
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.jobs import TranscodeJob
+from gostream_shared.domain.object_keys import hls_prefix, source_key
 from gostream_shared.domain.repositories import NewVideo
-from gostream_shared.domain.video import Video, hls_prefix, source_key
+from gostream_shared.domain.video import Video
 from gostream_shared.storage.s3 import S3ObjectStore
 
 LEASE = "3s"
@@ -106,7 +107,7 @@ class Studio:
 
     async def process(self, video_id: UUID) -> None:
         async with self.database.transaction() as transaction:
-            encode = await transaction.videos.start_encode(video_id, profile="default")
+            encode = await transaction.encodes.start_encode(video_id, profile="default")
             assert encode is not None
             await transaction.jobs.enqueue(TranscodeJob(video_id=video_id, number=encode.number))
 

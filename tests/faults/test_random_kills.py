@@ -15,7 +15,8 @@ from uuid import UUID
 import pytest
 from imageio_ffmpeg import get_ffmpeg_exe
 
-from gostream_shared.domain.video import VideoStatus, hls_prefix, master_key
+from gostream_shared.domain.object_keys import hls_prefix, master_key
+from gostream_shared.domain.video import VideoStatus
 from gostream_shared.storage.port import ObjectNotFoundError
 from tests.faults.studio import Start, Studio, WorkerProcess, assert_whole, collect, until
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gostream_shared.domain.video import VideoStatus, hls_prefix
+from gostream_shared.domain.object_keys import hls_prefix
+from gostream_shared.domain.video import VideoStatus
 from tests.faults.studio import LEASE, Start, Studio, assert_whole, until
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
@@ -83,7 +84,7 @@ async def test_a_cancelled_encode_stops_at_work_and_publishes_nothing(
     video_id = await studio.submit(film)
     await studio.at_work(video_id)
 
-    await studio.database.videos.cancel(video_id)
+    await studio.database.encodes.cancel(video_id)
 
     async def encoder_is_gone() -> bool:
         return worker.encoders() == []

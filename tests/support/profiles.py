@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gostream_worker.plan.ladder import PROFILES, Coding, Profile
+from gostream_worker.plan.profiles import PROFILES, Coding, Profile
 
 _QUICK = Coding("ultrafast", 23, "")
 #: Every profile with its ladder, coded as fast as x264 can.

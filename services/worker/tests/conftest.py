@@ -14,15 +14,18 @@ from imageio_ffmpeg import get_ffmpeg_exe
 from gostream_devstack.servers.seaweedfs import SeaweedFS
 from gostream_shared.config import load
 from gostream_shared.db.database import PostgresDatabase
+from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import TranscodeJob
+from gostream_shared.domain.object_keys import hls_prefix, master_key, source_key
 from gostream_shared.domain.repositories import NewVideo
-from gostream_shared.domain.video import Encode, Progress, Video, hls_prefix, master_key, source_key
+from gostream_shared.domain.video import Video
 from gostream_shared.jobs.pgqueuer import remove_job
 from gostream_shared.storage.s3 import S3ObjectStore
 from gostream_worker.config import WorkerConfig
 from gostream_worker.encode.encoder import Encoder
-from gostream_worker.jobs.attempts import Attempts, Verdict
+from gostream_worker.jobs.attempts import Attempts
 from gostream_worker.jobs.cleanup import Removal
+from gostream_worker.jobs.verdict import Verdict
 from gostream_worker.probe.limits import SourceLimits
 from gostream_worker.publish.early_playback import end_lists
 from gostream_worker.source.work_directory import WorkDirectory
@@ -145,7 +148,7 @@ class Worker:
         return video_id
 
     async def start(self, video_id: UUID, *, profile: str = "default") -> TranscodeJob:
-        encode = await self.outside.database.videos.start_encode(video_id, profile=profile)
+        encode = await self.outside.database.encodes.start_encode(video_id, profile=profile)
         assert encode is not None
         return TranscodeJob(video_id=video_id, number=encode.number)
 

@@ -19,8 +19,8 @@ from imageio_ffmpeg import get_ffmpeg_exe
 from gostream_shared.config import load
 from gostream_shared.db import database as databases
 from gostream_shared.db.database import PostgresDatabase
+from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.errors import FenceLostError
-from gostream_shared.domain.video import Encode, Progress
 from gostream_shared.storage.s3 import S3ObjectStore
 from gostream_worker.config import WorkerConfig
 from gostream_worker.encode.encoder import Encoder

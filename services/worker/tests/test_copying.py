@@ -10,7 +10,9 @@ import pytest
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream_shared.domain.video import VideoStatus
-from gostream_worker.plan.ladder import DEFAULT_PROFILE, STANDARD_FPS, Plan, make_plan
+from gostream_worker.plan.ladder import STANDARD_FPS, make_plan
+from gostream_worker.plan.plan import Plan
+from gostream_worker.plan.profiles import DEFAULT_PROFILE
 from gostream_worker.probe.limits import SourceLimits, admit
 from gostream_worker.probe.probe import probe_source
 from gostream_worker.publish.measure import measure

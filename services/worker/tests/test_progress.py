@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
+from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.errors import FenceLostError
-from gostream_shared.domain.repositories import VideoRepository
-from gostream_shared.domain.video import Encode, Progress
+from gostream_shared.domain.repositories import EncodeRepository
 from gostream_worker.progress import ProgressReporter
 
 ENCODE = Encode(video_id=UUID(int=1), number=1, attempt=1, forgiven=0)
@@ -40,7 +40,7 @@ class DeafPublisher:
 
 async def test_a_lost_cancellation_does_not_keep_the_reports_alive() -> None:
     publisher = DeafPublisher()
-    reporter = ProgressReporter(ENCODE, cast("VideoRepository", Rows()), publisher)
+    reporter = ProgressReporter(ENCODE, cast("EncodeRepository", Rows()), publisher)
 
     async with asyncio.timeout(10):
         async with reporter.reporting():
@@ -49,7 +49,7 @@ async def test_a_lost_cancellation_does_not_keep_the_reports_alive() -> None:
 
 async def test_nor_after_the_work_has_failed() -> None:
     publisher = DeafPublisher()
-    reporter = ProgressReporter(ENCODE, cast("VideoRepository", Rows()), publisher)
+    reporter = ProgressReporter(ENCODE, cast("EncodeRepository", Rows()), publisher)
 
     with pytest.raises(ZeroDivisionError):
         async with asyncio.timeout(10):
@@ -64,7 +64,7 @@ async def test_work_ends_when_its_fence_is_lost() -> None:
             rows.is_lost = True
 
     rows = Rows()
-    reporter = ProgressReporter(ENCODE, cast("VideoRepository", rows), Publisher())
+    reporter = ProgressReporter(ENCODE, cast("EncodeRepository", rows), Publisher())
 
     with pytest.raises(FenceLostError):
         async with asyncio.timeout(10):

@@ -14,7 +14,7 @@ from gostream_api.rpc.servicer import VideoServicer, answers_at_hand, method_han
 from gostream_api.rpc.validation import SizeRule
 from gostream_api.videos.video_service import Limits, VideoService
 from gostream_api.videos.watch import WatchService
-from gostream_shared.cache.background import in_background
+from gostream_shared.concurrency import in_background
 from gostream_shared.db.schema import SchemaWatch
 from gostream_shared.lifecycle import run_service, run_with, stop_signal
 from gostream_shared.observability.metrics import serve_metrics

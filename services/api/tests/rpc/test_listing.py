@@ -100,7 +100,7 @@ async def test_a_page_that_is_just_full_is_the_last(api: Any) -> None:
 
 async def test_a_listing_shows_what_its_filter_admits(api: Any, database: PostgresDatabase) -> None:
     created = await fill(api, 6)
-    await database.videos.start_encode(UUID(created[0]), profile="default")
+    await database.encodes.start_encode(UUID(created[0]), profile="default")
     await database.videos.delete(UUID(created[2]))
 
     assert ids(await walk(api, user_id="a", page_size=1)) == [created[4], created[0]]

@@ -42,8 +42,8 @@ PUBLICATION = Publication(
 
 async def publish(database: PostgresDatabase, video_id: str, number: int = 1) -> None:
     """Do a worker's part."""
-    encode = await database.videos.begin_attempt(UUID(video_id), number, worker="w")
-    await database.videos.mark_video_ready(encode, PUBLICATION)
+    encode = await database.encodes.begin_attempt(UUID(video_id), number, worker="w")
+    await database.encodes.mark_video_ready(encode, PUBLICATION)
 
 
 async def jobs(database: PostgresDatabase) -> list[asyncpg.Record]:
@@ -133,7 +133,7 @@ async def test_a_video_that_is_processed_with_another_profile_is_not_joined(
     api: Any, refused: Any, database: PostgresDatabase
 ) -> None:
     video_id = await api.uploaded()
-    await database.videos.start_encode(UUID(video_id), profile="other")
+    await database.encodes.start_encode(UUID(video_id), profile="other")
 
     refusal = await refused(api.stub.TriggerProcess(TriggerProcessRequest(id=video_id)))
     unknown = await refused(
@@ -157,7 +157,7 @@ async def test_a_profile_is_kept_with_the_encode(api: Any, refused: Any, databas
     assert joined.processing.encode_id == "1"
     assert refusal.reason == "ALREADY_PROCESSING"
     for _ in range(2):
-        assert (await database.videos.begin_attempt(UUID(video_id), 1, worker="w")).profile == "quality"
+        assert (await database.encodes.begin_attempt(UUID(video_id), 1, worker="w")).profile == "quality"
 
 
 async def test_processing_is_cancelled_once_and_may_be_started_again(
@@ -211,12 +211,12 @@ async def test_what_there_is_of_an_encode_can_be_played_until_it_is_ready(
 ) -> None:
     video_id = await api.uploaded()
     await api.stub.TriggerProcess(TriggerProcessRequest(id=video_id))
-    encode = await database.videos.begin_attempt(UUID(video_id), 1, worker="w")
+    encode = await database.encodes.begin_attempt(UUID(video_id), 1, worker="w")
 
     waiting = await api.stub.GetVideo(GetVideoRequest(id=video_id, min_version=3))
-    playable = await database.videos.mark_video_playable(encode)
+    playable = await database.encodes.mark_video_playable(encode)
     playing = await api.stub.GetVideo(GetVideoRequest(id=video_id, min_version=playable.version))
-    published = await database.videos.mark_video_ready(encode, PUBLICATION)
+    published = await database.encodes.mark_video_ready(encode, PUBLICATION)
     ready = await api.stub.GetVideo(GetVideoRequest(id=video_id, min_version=published.version))
 
     assert waiting.processing.playable_url == ready.processing.playable_url == ""
@@ -233,9 +233,9 @@ async def test_a_ready_video_has_a_playback_url_and_keeps_it_while_it_is_encoded
 
     ready = await api.stub.GetVideo(GetVideoRequest(id=video_id, min_version=4))
     again = await api.stub.TriggerProcess(TriggerProcessRequest(id=video_id))
-    encode = await database.videos.begin_attempt(UUID(video_id), 2, worker="w")
+    encode = await database.encodes.begin_attempt(UUID(video_id), 2, worker="w")
     failure = Failure(code="SOURCE_EMPTY", message="The upload is empty.", retryable=False, stage="probing")
-    await database.videos.mark_video_failed(encode, failure)
+    await database.encodes.mark_video_failed(encode, failure)
     failed = await api.stub.GetVideo(GetVideoRequest(id=video_id, min_version=7))
 
     url = f"{CDN}/hls/{video_id}/master.m3u8"

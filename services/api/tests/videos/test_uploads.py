@@ -33,8 +33,8 @@ async def end(api: Any, database: PostgresDatabase, video_id: str, how: str) -> 
     if how == "READY":
         await publish(database, video_id)
     elif how == "FAILED":
-        encode = await database.videos.begin_attempt(UUID(video_id), 1, worker="w")
-        await database.videos.mark_video_failed(encode, FAILURE)
+        encode = await database.encodes.begin_attempt(UUID(video_id), 1, worker="w")
+        await database.encodes.mark_video_failed(encode, FAILURE)
     elif how == "CANCELLED":
         await api.stub.CancelProcess(CancelProcessRequest(id=video_id))
 

@@ -23,9 +23,10 @@ from gostream_shared.cache.bus.watchers import Watchers
 from gostream_shared.cache.compose import open_cache
 from gostream_shared.config import Config, load
 from gostream_shared.db.database import PostgresDatabase
+from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.errors import ServerStoppingError, VideoNotFoundError
 from gostream_shared.domain.repositories import NewVideo
-from gostream_shared.domain.video import Encode, Failure, Progress, VideoStatus
+from gostream_shared.domain.video import Failure, VideoStatus
 
 FAILURE = Failure(code="SOURCE_EMPTY", message="The upload is empty.", retryable=False, stage="probing")
 HEARTBEAT = 30.0  # longer than any of these tests takes
@@ -63,8 +64,8 @@ async def encode(database: PostgresDatabase) -> Encode:
     """The first attempt at a video's first encode."""
     new = NewVideo(id=uuid4(), user_id="", title="Holiday", content_type="video/mp4")
     await database.videos.create(new)
-    await database.videos.start_encode(new.id, profile="default")
-    return await database.videos.begin_attempt(new.id, 1, worker="w1")
+    await database.encodes.start_encode(new.id, profile="default")
+    return await database.encodes.begin_attempt(new.id, 1, worker="w1")
 
 
 def encoding(percent: float) -> Progress:
@@ -84,7 +85,7 @@ def percent(snapshot: Snapshot) -> float:
 async def test_a_watch_begins_with_the_state_in_the_database(
     watches: WatchService, database: PostgresDatabase, encode: Encode
 ) -> None:
-    await database.videos.report_progress(encode, encoding(40))
+    await database.encodes.report_progress(encode, encoding(40))
 
     first = await following(watches.watch(encode.video_id))
 
@@ -94,7 +95,7 @@ async def test_a_watch_begins_with_the_state_in_the_database(
 async def test_a_watch_of_a_video_at_its_end_says_so_and_ends(
     watches: WatchService, database: PostgresDatabase, encode: Encode
 ) -> None:
-    await database.videos.mark_video_failed(encode, FAILURE)
+    await database.encodes.mark_video_failed(encode, FAILURE)
 
     seen = [snapshot.video.status async for snapshot in watches.watch(encode.video_id)]
 
@@ -108,7 +109,7 @@ async def test_a_slow_reader_misses_what_is_between_and_never_the_end(
     await following(stream)
     for step in range(1000):
         events.progressed(encode, encoding(step / 10))
-    failed = await database.videos.mark_video_failed(encode, FAILURE)
+    failed = await database.encodes.mark_video_failed(encode, FAILURE)
     events.changed(encode.video_id, failed.version)
 
     rest = [snapshot async for snapshot in stream]
@@ -125,7 +126,7 @@ async def test_percent_never_falls_within_an_encode(
         events.progressed(encode, encoding(step))
         if step != 59.0:
             seen.append(percent(await following(stream)))
-    second = await database.videos.begin_attempt(encode.video_id, 1, worker="w2")
+    second = await database.encodes.begin_attempt(encode.video_id, 1, worker="w2")
     for step in (0.0, 5.0, 70.0):  # the second attempt begins anew
         events.progressed(second, Progress(stage="fetching" if step == 0 else "encoding", percent=step))
         snapshot = await following(stream)
@@ -161,8 +162,8 @@ async def test_the_next_encode_begins_at_zero(
     await following(stream)
     events.progressed(encode, encoding(60))
     await following(stream)
-    await database.videos.mark_video_failed(encode, FAILURE)
-    await database.videos.start_encode(encode.video_id, profile="default")
+    await database.encodes.mark_video_failed(encode, FAILURE)
+    await database.encodes.start_encode(encode.video_id, profile="default")
     events.progressed(encode, encoding(99))  # a straggler
     events.changed(encode.video_id, 99)
 
@@ -178,9 +179,9 @@ async def test_after_a_gap_the_database_is_asked_again_and_again(
     await following(stream)
     events.reset()
     for step in (10.0, 20.0):
-        await database.videos.report_progress(encode, encoding(step))
+        await database.encodes.report_progress(encode, encoding(step))
         assert percent(await following(stream)) == step
-    await database.videos.mark_video_failed(encode, FAILURE)  # announced to nobody
+    await database.encodes.mark_video_failed(encode, FAILURE)  # announced to nobody
 
     assert (await following(stream)).video.status is VideoStatus.FAILED
 
@@ -212,7 +213,7 @@ async def test_changes_are_seen_while_the_bus_reports_gap_after_gap(
     failing = asyncio.ensure_future(keep_failing())
     stream = watches.watch(encode.video_id)
     await following(stream)
-    await database.videos.report_progress(encode, encoding(10))
+    await database.encodes.report_progress(encode, encoding(10))
 
     assert percent(await following(stream)) == 10
     failing.cancel()
@@ -292,9 +293,9 @@ async def test_a_client_follows_a_video_from_upload_to_its_end(
     config = load(Config, environment)
 
     async with open_cache(config, outbox=database.outbox, subscribe=False) as worker:
-        await database.videos.start_encode(UUID(video_id), profile="default")  # announced by the relay
+        await database.encodes.start_encode(UUID(video_id), profile="default")  # announced by the relay
         seen.append(await read(call))
-        encode = await database.videos.begin_attempt(UUID(video_id), 1, worker="w")
+        encode = await database.encodes.begin_attempt(UUID(video_id), 1, worker="w")
         await worker.announcer.announce(encode.video_id, 3)
         seen.append(await read(call))
         await worker.progress.publish(
@@ -302,7 +303,7 @@ async def test_a_client_follows_a_video_from_upload_to_its_end(
         )
         while seen[-1].processing.percent != 42:
             seen.append(await read(call))
-        failed = await database.videos.mark_video_failed(encode, FAILURE)
+        failed = await database.encodes.mark_video_failed(encode, FAILURE)
         await worker.announcer.announce(encode.video_id, failed.version)
         while (message := await read(call)) is not aio.EOF:
             seen.append(message)
@@ -324,12 +325,12 @@ async def test_a_watch_goes_on_while_redis_is_down(
     await read(call)
     redis_server.stop()
 
-    await database.videos.start_encode(UUID(video_id), profile="default")
+    await database.encodes.start_encode(UUID(video_id), profile="default")
     message = await read(call)
     while message.status != Video.STATUS_PROCESSING:
         message = await read(call)
-    encode = await database.videos.begin_attempt(UUID(video_id), 1, worker="w")
-    await database.videos.report_progress(encode, encoding(33))
+    encode = await database.encodes.begin_attempt(UUID(video_id), 1, worker="w")
+    await database.encodes.report_progress(encode, encoding(33))
     while message.processing.percent != 33:
         message = await read(call)
 

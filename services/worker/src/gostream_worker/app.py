@@ -12,9 +12,9 @@ import aiohttp
 import structlog
 from imageio_ffmpeg import get_ffmpeg_exe
 
-from gostream_shared.cache.background import in_background
 from gostream_shared.cache.compose import open_cache
 from gostream_shared.cache.start import check_redis
+from gostream_shared.concurrency import in_background, task_group, wait_at_most
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.db.schema import LOOK_INTERVAL, SchemaWatch
 from gostream_shared.domain.errors import BackendUnavailableError
@@ -24,7 +24,6 @@ from gostream_shared.storage.facts import require_fence
 from gostream_shared.storage.port import ObjectStore
 from gostream_shared.storage.s3 import S3ObjectStore
 from gostream_shared.storage.s3_start import check_store
-from gostream_worker.concurrency import task_group, wait_at_most
 from gostream_worker.config import WorkerConfig
 from gostream_worker.encode.encoder import Encoder
 from gostream_worker.health import ROOM_HEALTH, HealthServer
@@ -33,7 +32,7 @@ from gostream_worker.jobs.attempts import Attempts
 from gostream_worker.jobs.cleanup import Removal
 from gostream_worker.jobs.consumer import Consumer
 from gostream_worker.jobs.disk_space import Room
-from gostream_worker.plan.ladder import PROFILES
+from gostream_worker.plan.profiles import PROFILES
 from gostream_worker.probe.limits import SourceLimits
 from gostream_worker.probe.prestarted import ProbeAtHand
 from gostream_worker.publish.cdn import Edge, HttpEdge, NoEdge

@@ -8,10 +8,10 @@ from datetime import timedelta
 import structlog
 
 from gostream_shared.cache.ports import ProgressPublisher
+from gostream_shared.concurrency import task_group
+from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.errors import BackendUnavailableError
-from gostream_shared.domain.repositories import VideoRepository
-from gostream_shared.domain.video import Encode, Progress
-from gostream_worker.concurrency import task_group
+from gostream_shared.domain.repositories import EncodeRepository
 
 _log = structlog.stdlib.get_logger("gostream.progress")
 
@@ -25,10 +25,10 @@ class ProgressReporter:
     """Keeps the latest progress of one attempt and passes it on, conflated."""
 
     def __init__(
-        self, encode: Encode, videos: VideoRepository, publisher: ProgressPublisher, *, floor: float = 0.0
+        self, encode: Encode, encodes: EncodeRepository, publisher: ProgressPublisher, *, floor: float = 0.0
     ) -> None:
         self._encode = encode
-        self._videos = videos
+        self._encodes = encodes
         self._publisher = publisher
         self._floor = floor  # what an earlier attempt has reached: the bar never goes back
         self._progress = Progress(stage="fetching", percent=floor)
@@ -74,6 +74,6 @@ class ProgressReporter:
 
     async def _report(self) -> None:
         try:
-            await self._videos.report_progress(self._encode, self._progress)
+            await self._encodes.report_progress(self._encode, self._progress)
         except BackendUnavailableError as error:
             _log.warning("progress not noted", error=str(error))

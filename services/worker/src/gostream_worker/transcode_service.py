@@ -12,28 +12,26 @@ from pathlib import Path
 import structlog
 
 from gostream_shared.cache.ports import ChangeAnnouncer, ProgressPublisher
+from gostream_shared.concurrency import task_group
+from gostream_shared.domain.encode import Encode
 from gostream_shared.domain.errors import (
     BackendUnavailableError,
     FenceLostError,
     GoStreamError,
     VideoNotFoundError,
 )
+from gostream_shared.domain.object_keys import encode_prefix
 from gostream_shared.domain.repositories import Database
-from gostream_shared.domain.video import (
-    Encode,
-    Publication,
-    Source,
-    Video,
-    encode_prefix,
-)
+from gostream_shared.domain.video import Publication, Source, Video
 from gostream_shared.storage.port import ObjectStore
-from gostream_worker.concurrency import task_group
 from gostream_worker.encode.command import encode_arguments
 from gostream_worker.encode.encoder import Encoder, EncodeReport
 from gostream_worker.encode.progress_parser import EncoderProgress
 from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
 from gostream_worker.metrics import ENCODER_SPEED
-from gostream_worker.plan.ladder import Plan, Profile, make_plan
+from gostream_worker.plan.ladder import make_plan
+from gostream_worker.plan.plan import Plan
+from gostream_worker.plan.profiles import Profile
 from gostream_worker.probe.limits import SourceLimits, admit
 from gostream_worker.probe.model import Probe
 from gostream_worker.probe.probe import StartedProbe, StartProbe, starting_probe
@@ -101,10 +99,10 @@ class TranscodeService:
         Raises ProcessingFailedError, FenceLostError, and for what passes by itself BackendUnavailableError
         and WorkerFullError. Nothing is published unless it succeeds, and nothing is left on the disk.
         """
-        before = await self._outside.database.videos.progress(encode.video_id, encode.number)
+        before = await self._outside.database.encodes.progress(encode.video_id, encode.number)
         reporter = ProgressReporter(
             encode,
-            self._outside.database.videos,
+            self._outside.database.encodes,
             self._outside.publisher,
             floor=before.percent if before else 0.0,
         )
@@ -153,7 +151,7 @@ class TranscodeService:
     async def _holding_fence(self, encode: Encode) -> AsyncIterator[None]:
         """No other attempt begins meanwhile. Raises FenceLostError when one has."""
         async with self._outside.database.transaction() as transaction:
-            await transaction.videos.lock_for_publish(encode)
+            await transaction.encodes.lock_for_publish(encode)
             yield
 
     async def _prepare(
@@ -209,9 +207,9 @@ class TranscodeService:
         )
 
     async def _announce_playable(self, encode: Encode) -> None:
-        videos = self._outside.database.videos
+        encodes = self._outside.database.encodes
         video = await patiently(
-            lambda: videos.mark_video_playable(encode), patience=self._settings.step_patience
+            lambda: encodes.mark_video_playable(encode), patience=self._settings.step_patience
         )
         await self._outside.announcer.announce(video.id, video.version)
         _log.info("playable")

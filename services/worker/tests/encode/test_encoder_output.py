@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gostream_worker.encode.log_classifier import Complaints
 from gostream_worker.encode.progress_parser import EncoderProgress, ProgressParser, split_lines
 from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
+from gostream_worker.ffmpeg_log import Complaints
 
 
 def reports(text: str) -> list[EncoderProgress]:

@@ -9,8 +9,8 @@ from services.worker.tests.conftest import Recorder, Worker
 
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.errors import VideoNotFoundError
+from gostream_shared.domain.object_keys import hls_prefix, source_key
 from gostream_shared.domain.repositories import NewVideo
-from gostream_shared.domain.video import hls_prefix, source_key
 from gostream_worker.jobs.abandoned_uploads import Abandoned
 from gostream_worker.metrics import ABANDONED_VIDEOS
 
@@ -76,7 +76,7 @@ async def test_what_was_processed_or_deleted_is_left_alone(
     database: PostgresDatabase, abandoned: Abandoned, recorder: Recorder
 ) -> None:
     processing, deleted = [await created(database, expired=PATIENCE * 2) for _ in range(2)]
-    await database.videos.start_encode(processing, profile="default")
+    await database.encodes.start_encode(processing, profile="default")
     await database.videos.delete(deleted)
 
     assert await abandoned.collect() == 0

@@ -10,12 +10,14 @@ import pytest
 from services.worker.tests.conftest import Recorder
 
 from gostream_shared.db.database import PostgresDatabase, PostgresTransaction
+from gostream_shared.domain.encode import Encode
 from gostream_shared.domain.errors import BackendUnavailableError, FenceLostError
 from gostream_shared.domain.jobs import TranscodeJob
 from gostream_shared.domain.repositories import NewVideo
-from gostream_shared.domain.video import Encode, Publication, Source, Video, VideoStatus
+from gostream_shared.domain.video import Publication, Source, Video, VideoStatus
 from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
-from gostream_worker.jobs.attempts import DONE, MAX_TRIES, Attempts
+from gostream_worker.jobs.attempts import MAX_TRIES, Attempts
+from gostream_worker.jobs.verdict import DONE
 
 pytestmark = pytest.mark.stack
 
@@ -61,7 +63,7 @@ class Desk:
     async def job(self) -> TranscodeJob:
         new = NewVideo(id=uuid4(), user_id="u", title="t", content_type="video/mp4")
         video = await self.database.videos.create(new)
-        encode = await self.database.videos.start_encode(video.id, profile="default")
+        encode = await self.database.encodes.start_encode(video.id, profile="default")
         assert encode is not None
         return TranscodeJob(video_id=video.id, number=encode.number)
 
@@ -88,7 +90,7 @@ async def test_the_attempt_is_counted_before_the_pipeline_starts(desk: Desk) -> 
 
     async def pipeline(encode: Encode) -> Video:
         seen.append((await desk.video(job)).attempt)
-        return await desk.database.videos.mark_video_ready(encode, PUBLICATION)
+        return await desk.database.encodes.mark_video_ready(encode, PUBLICATION)
 
     assert await desk.attempts(pipeline).transcode(job) == DONE
     assert seen == [1]
@@ -130,7 +132,7 @@ async def test_a_failure_that_may_pass_is_tried_again_a_few_times(desk: Desk, co
 async def test_what_killed_three_workers_is_not_given_to_a_fourth(desk: Desk) -> None:
     job = await desk.job()
     for _ in range(3):  # each begins, and is never heard of again
-        await desk.database.videos.begin_attempt(job.video_id, job.number, worker="dead")
+        await desk.database.encodes.begin_attempt(job.video_id, job.number, worker="dead")
 
     assert await desk.attempts(failing(AssertionError("must not start"))).transcode(job) == DONE
 
@@ -151,7 +153,7 @@ async def test_an_outage_costs_no_try_and_is_waited_for(desk: Desk, error: Excep
 
     video = await desk.video(job)
     assert (video.status, video.attempt) == (VideoStatus.PROCESSING, 5)
-    begun = await desk.database.videos.begin_attempt(job.video_id, job.number, worker="next")
+    begun = await desk.database.encodes.begin_attempt(job.video_id, job.number, worker="next")
     assert begun.tries == 1
 
 
@@ -224,7 +226,7 @@ async def test_a_failure_that_cannot_be_noted_is_forgiven_once_and_tried_again_a
         verdict = await desk.attempts(failing(ProcessingFailedError(Code.TRUNCATED))).transcode(job)
 
     assert verdict.again_in is not None
-    again = await desk.database.videos.begin_attempt(job.video_id, job.number, worker="next")
+    again = await desk.database.encodes.begin_attempt(job.video_id, job.number, worker="next")
     assert (again.attempt, again.tries) == (2, 1)
 
 
@@ -250,13 +252,13 @@ async def test_a_stopping_worker_forgives_its_attempt(desk: Desk) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    again = await desk.database.videos.begin_attempt(job.video_id, job.number, worker="next")
+    again = await desk.database.encodes.begin_attempt(job.video_id, job.number, worker="next")
     assert (again.attempt, again.tries) == (2, 1)
 
 
 async def test_a_job_of_an_encode_that_is_over_is_dropped(desk: Desk) -> None:
     job = await desk.job()
-    await desk.database.videos.cancel(job.video_id)
+    await desk.database.encodes.cancel(job.video_id)
 
     assert await desk.attempts(failing(AssertionError("must not start"))).transcode(job) == DONE
 
@@ -265,7 +267,7 @@ async def test_who_lost_the_fence_touches_nothing(desk: Desk) -> None:
     job = await desk.job()
 
     async def overtaken(encode: Encode) -> Video:
-        await desk.database.videos.begin_attempt(job.video_id, job.number, worker="successor")
+        await desk.database.encodes.begin_attempt(job.video_id, job.number, worker="successor")
         raise FenceLostError(encode.video_id, encode.number, encode.attempt)
 
     assert await desk.attempts(overtaken).transcode(job) == DONE
@@ -279,7 +281,7 @@ async def test_who_lost_the_fence_cannot_fail_the_video_either(desk: Desk) -> No
     job = await desk.job()
 
     async def overtaken(encode: Encode) -> Video:
-        await desk.database.videos.begin_attempt(job.video_id, job.number, worker="successor")
+        await desk.database.encodes.begin_attempt(job.video_id, job.number, worker="successor")
         raise ProcessingFailedError(Code.CORRUPT_STREAM)
 
     assert await desk.attempts(overtaken).transcode(job) == DONE
@@ -291,7 +293,7 @@ async def test_what_a_cancelled_encode_left_is_removed_now_and_later(desk: Desk)
     job = await desk.job()
 
     async def cancelled(encode: Encode) -> Video:
-        await desk.database.videos.cancel(job.video_id)
+        await desk.database.encodes.cancel(job.video_id)
         raise FenceLostError(encode.video_id, encode.number, encode.attempt)
 
     await desk.attempts(cancelled).transcode(job)
@@ -306,13 +308,13 @@ async def test_what_a_cancelled_encode_left_is_removed_now_and_later(desk: Desk)
 
 async def test_a_cancelled_encode_of_a_published_video_is_removed_later(desk: Desk) -> None:
     job = await desk.job()
-    begun = await desk.database.videos.begin_attempt(job.video_id, job.number, worker="w")
-    await desk.database.videos.mark_video_ready(begun, PUBLICATION)
-    again = await desk.database.videos.start_encode(job.video_id, profile="default")
+    begun = await desk.database.encodes.begin_attempt(job.video_id, job.number, worker="w")
+    await desk.database.encodes.mark_video_ready(begun, PUBLICATION)
+    again = await desk.database.encodes.start_encode(job.video_id, profile="default")
     assert again is not None
 
     async def cancelled(encode: Encode) -> Video:
-        await desk.database.videos.cancel(job.video_id)
+        await desk.database.encodes.cancel(job.video_id)
         raise FenceLostError(encode.video_id, encode.number, encode.attempt)
 
     await desk.attempts(cancelled).transcode(TranscodeJob(video_id=job.video_id, number=again.number))
@@ -325,7 +327,7 @@ async def test_a_cancelled_encode_of_a_published_video_is_removed_later(desk: De
 async def test_what_an_encode_left_that_was_cancelled_between_two_attempts_is_removed_too(desk: Desk) -> None:
     job = await desk.job()
     await desk.attempts(failing(BackendUnavailableError("object store"))).transcode(job)
-    await desk.database.videos.cancel(job.video_id)
+    await desk.database.encodes.cancel(job.video_id)
 
     assert await desk.attempts(failing(AssertionError("must not start"))).transcode(job) == DONE
 
@@ -344,9 +346,9 @@ async def test_what_is_put_below_a_deleted_video_is_removed_too(desk: Desk) -> N
 
 async def test_a_late_delivery_does_not_have_an_encode_removed_that_is_still_played(desk: Desk) -> None:
     job = await desk.job()
-    videos = desk.database.videos
-    await videos.mark_video_ready(await videos.begin_attempt(job.video_id, 1, worker="w"), PUBLICATION)
-    await videos.start_encode(job.video_id, profile="default")
+    encodes = desk.database.encodes
+    await encodes.mark_video_ready(await encodes.begin_attempt(job.video_id, 1, worker="w"), PUBLICATION)
+    await encodes.start_encode(job.video_id, profile="default")
 
     assert await desk.attempts(failing(AssertionError("must not start"))).transcode(job) == DONE
 
@@ -357,11 +359,11 @@ async def test_what_is_put_after_another_attempt_has_published_is_removed_and_no
     desk: Desk,
 ) -> None:
     job = await desk.job()
-    videos = desk.database.videos
+    encodes = desk.database.encodes
 
     async def overtaken(encode: Encode) -> Video:
-        successor = await videos.begin_attempt(job.video_id, job.number, worker="successor")
-        await videos.mark_video_ready(successor, PUBLICATION)
+        successor = await encodes.begin_attempt(job.video_id, job.number, worker="successor")
+        await encodes.mark_video_ready(successor, PUBLICATION)
         raise FenceLostError(encode.video_id, encode.number, encode.attempt)
 
     await desk.attempts(overtaken).transcode(job)

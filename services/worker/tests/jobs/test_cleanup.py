@@ -7,9 +7,9 @@ from services.worker.tests.conftest import Worker
 
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.jobs import RemoveJob
-from gostream_shared.domain.video import encode_prefix, hls_prefix, master_key, source_key
-from gostream_worker.jobs.attempts import DONE
+from gostream_shared.domain.object_keys import encode_prefix, hls_prefix, master_key, source_key
 from gostream_worker.jobs.cleanup import Removal
+from gostream_worker.jobs.verdict import DONE
 
 from .test_attempts import PUBLICATION
 
@@ -35,16 +35,16 @@ async def encoded(worker: Worker) -> UUID:
     """A video whose encode 1 is published."""
     video_id = await worker.upload(b"x")
     await worker.start(video_id)
-    begun = await worker.outside.database.videos.begin_attempt(video_id, 1, worker="w")
-    await worker.outside.database.videos.mark_video_ready(begun, PUBLICATION)
+    begun = await worker.outside.database.encodes.begin_attempt(video_id, 1, worker="w")
+    await worker.outside.database.encodes.mark_video_ready(begun, PUBLICATION)
     return video_id
 
 
 async def test_an_old_encode_goes_and_nothing_else(worker: Worker, removal: Removal) -> None:
     video_id = await encoded(worker)
     await worker.start(video_id)
-    begun = await worker.outside.database.videos.begin_attempt(video_id, 2, worker="w")
-    await worker.outside.database.videos.mark_video_ready(begun, PUBLICATION)
+    begun = await worker.outside.database.encodes.begin_attempt(video_id, 2, worker="w")
+    await worker.outside.database.encodes.mark_video_ready(begun, PUBLICATION)
     old = [f"{encode_prefix(video_id, 1)}720p/00000.ts", f"{encode_prefix(video_id, 1)}poster.jpg"]
     kept = {
         f"{encode_prefix(video_id, 2)}720p/00000.ts",

@@ -17,8 +17,9 @@ from gostream_devstack.servers.postgres import Postgres
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
 from gostream_worker.app import connections
-from gostream_worker.jobs.attempts import DONE, Verdict
-from gostream_worker.jobs.consumer import Consumer, LeasedQueries
+from gostream_worker.jobs.consumer import Consumer
+from gostream_worker.jobs.pgqueuer_leases import LeasedQueries
+from gostream_worker.jobs.verdict import DONE, Verdict
 
 pytestmark = pytest.mark.stack
 LEASE = timedelta(seconds=2)

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gostream_worker.plan.ladder import DEFAULT_PROFILE, Plan, Profile, make_plan
+from gostream_worker.plan.ladder import make_plan
+from gostream_worker.plan.plan import Plan
+from gostream_worker.plan.profiles import DEFAULT_PROFILE, Profile
 from gostream_worker.probe.model import AudioTrack, Probe, VideoTrack
 
 VIDEO = VideoTrack(

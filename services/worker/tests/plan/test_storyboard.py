@@ -14,7 +14,8 @@ from services.worker.tests.conftest import Worker
 from services.worker.tests.hls_player import average_color
 
 from gostream_shared.domain.video import VideoStatus
-from gostream_worker.plan.ladder import DEFAULT_PROFILE, make_plan
+from gostream_worker.plan.ladder import make_plan
+from gostream_worker.plan.profiles import DEFAULT_PROFILE
 from gostream_worker.plan.storyboard import Storyboard, cues, plan_storyboard
 from gostream_worker.probe.model import Probe
 from gostream_worker.probe.probe import probe_source

@@ -10,9 +10,10 @@ import pytest
 from services.worker.tests import clips, test_copying
 from services.worker.tests.clips import Clips, Recipe, ffmpeg, picture, sound
 
-from gostream_shared.domain.video import source_key
+from gostream_shared.domain.object_keys import source_key
 from gostream_shared.storage.s3 import S3ObjectStore
-from gostream_worker.plan.ladder import DEFAULT_PROFILE, make_plan
+from gostream_worker.plan.ladder import make_plan
+from gostream_worker.plan.profiles import DEFAULT_PROFILE
 from gostream_worker.probe.limits import SourceLimits
 from gostream_worker.probe.model import Probe
 from gostream_worker.probe.probe import probe_source

@@ -17,10 +17,11 @@ from services.worker.tests.conftest import Worker
 from services.worker.tests.hls_player import attributes, broken_rules, durations, variants
 from services.worker.tests.plan.test_ladder import plan
 
-from gostream_shared.domain.video import VideoStatus, early_master_key, encode_prefix, hls_prefix
+from gostream_shared.domain.object_keys import early_master_key, encode_prefix, hls_prefix
+from gostream_shared.domain.video import VideoStatus
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore
 from gostream_worker.encode.encoder import Encoder, EncodeReport
-from gostream_worker.jobs.attempts import DONE
+from gostream_worker.jobs.verdict import DONE
 from gostream_worker.publish.early_playback import EarlyStream, end_lists
 from gostream_worker.publish.measure import Measured, measure
 from gostream_worker.publish.uploader import EncodeUploader
@@ -148,7 +149,7 @@ async def test_what_is_playable_has_every_rung_and_the_sound(
 async def test_a_later_attempt_uses_no_segments_name_again(worker: Worker, clip: Clips) -> None:
     video_id = await worker.upload(clip(clips.plain))
     job = await worker.start(video_id)
-    await worker.outside.database.videos.begin_attempt(video_id, job.number, worker="one that died")
+    await worker.outside.database.encodes.begin_attempt(video_id, job.number, worker="one that died")
     left = f"{encode_prefix(video_id, 1)}180p/00000.ts"
     await worker.outside.store.put(left, b"what an early viewer saw", content_type="video/mp2t")
 
@@ -177,7 +178,7 @@ async def test_who_watches_an_encode_that_is_cancelled_comes_to_an_end(
         encoding = tasks.create_task(worker.attempts.transcode(job))
         await until_playable(worker, video_id)
         playing = tasks.create_task(played(f"{address}/{early_master_key(video_id, 1)}"))
-        await worker.outside.database.videos.cancel(video_id)
+        await worker.outside.database.encodes.cancel(video_id)
         await encoding
 
     frames, complaints = playing.result()
@@ -221,7 +222,7 @@ async def test_a_worker_that_wakes_too_late_does_not_touch_its_successors_lists(
     async with asyncio.TaskGroup() as tasks:
         encoding = tasks.create_task(worker.attempts.transcode(job))
         await until_playable(worker, video_id)
-        await worker.outside.database.videos.begin_attempt(video_id, job.number, worker="successor")
+        await worker.outside.database.encodes.begin_attempt(video_id, job.number, worker="successor")
         for name, text in theirs.items():
             await worker.outside.store.put(hls_prefix(video_id) + name, text, content_type="text/plain")
 
@@ -248,7 +249,7 @@ async def test_a_store_that_is_slow_does_not_keep_the_next_attempt_waiting(
     verdict = await worker.attempts.transcode(await worker.start(video_id))
 
     assert verdict.again_in is not None, "an outage, which passes"
-    await worker.outside.database.videos.begin_attempt(video_id, 1, worker="next")
+    await worker.outside.database.encodes.begin_attempt(video_id, 1, worker="next")
 
 
 class Grown:

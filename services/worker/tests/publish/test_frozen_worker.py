@@ -16,8 +16,9 @@ from services.worker.tests.clips import Clips
 from services.worker.tests.conftest import Worker
 from services.worker.tests.hls_player import broken_rules
 
-from gostream_shared.domain.video import Encode, VideoStatus
-from gostream_worker.jobs.attempts import DONE
+from gostream_shared.domain.encode import Encode
+from gostream_shared.domain.video import VideoStatus
+from gostream_worker.jobs.verdict import DONE
 
 pytestmark = pytest.mark.stack
 
@@ -55,7 +56,7 @@ async def test_who_wakes_too_late_does_not_write_over_what_its_successor_publish
 ) -> None:
     video_id = await worker.upload(clip(clips.plain))
     job = await worker.start(video_id)
-    encode = await worker.outside.database.videos.begin_attempt(video_id, job.number, worker="the first")
+    encode = await worker.outside.database.encodes.begin_attempt(video_id, job.number, worker="the first")
     async with standing_still(encode, environment) as first:
         assert await worker.attempts.transcode(job) == DONE
         master = await worker.master(video_id)
@@ -75,10 +76,10 @@ async def test_who_wakes_too_late_puts_back_what_was_published_before(
     video = await worker.process(clip(clips.plain))
     before = await worker.master(video.id)
     job = await worker.start(video.id)
-    encode = await worker.outside.database.videos.begin_attempt(video.id, job.number, worker="the first")
+    encode = await worker.outside.database.encodes.begin_attempt(video.id, job.number, worker="the first")
     async with standing_still(encode, environment) as first:
         await asyncio.sleep(1.5)  # until the lock is taken away: nobody can cancel before
-        await worker.outside.database.videos.cancel(video.id)
+        await worker.outside.database.encodes.cancel(video.id)
 
     assert first.returncode == frozen_worker.FENCE_LOST
     assert await worker.master(video.id) == before
@@ -90,11 +91,11 @@ async def test_who_wakes_while_its_successor_is_at_work_leaves_a_stream_that_pla
 ) -> None:
     video_id = await worker.upload(clip(clips.plain))
     job = await worker.start(video_id)
-    videos = worker.outside.database.videos
-    encode = await videos.begin_attempt(video_id, job.number, worker="the first")
+    encodes = worker.outside.database.encodes
+    encode = await encodes.begin_attempt(video_id, job.number, worker="the first")
     async with standing_still(encode, environment) as first:
         await asyncio.sleep(1.5)
-        await videos.begin_attempt(video_id, job.number, worker="its successor")
+        await encodes.begin_attempt(video_id, job.number, worker="its successor")
 
     assert first.returncode == frozen_worker.FENCE_LOST
     assert await broken_rules(await worker.save(video_id)) == []

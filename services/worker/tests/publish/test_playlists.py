@@ -5,8 +5,8 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gostream_worker.media_units import CLOCK
 from gostream_worker.publish.playlists import (
-    CLOCK,
     AudioRendition,
     Bandwidth,
     Segment,

@@ -16,8 +16,9 @@ from services.worker.tests.hls_player import broken_rules, variants
 
 from gostream_shared.db.database import PostgresDatabase, PostgresTransaction
 from gostream_shared.domain.errors import BackendUnavailableError
-from gostream_shared.domain.video import VideoStatus, hls_prefix
-from gostream_worker.jobs.attempts import DONE
+from gostream_shared.domain.object_keys import hls_prefix
+from gostream_shared.domain.video import VideoStatus
+from gostream_worker.jobs.verdict import DONE
 
 pytestmark = pytest.mark.stack
 
@@ -27,7 +28,7 @@ async def test_every_attempt_has_the_profile_that_was_asked_for(worker: Worker, 
     worker.settings = replace(worker.settings, profiles={**worker.settings.profiles, "quality": small})
     video_id = await worker.upload(clip(clips.webm))
     job = await worker.start(video_id, profile="quality")
-    await worker.outside.database.videos.begin_attempt(video_id, job.number, worker="one that died")
+    await worker.outside.database.encodes.begin_attempt(video_id, job.number, worker="one that died")
 
     await worker.attempts.transcode(job)
 
@@ -67,7 +68,7 @@ async def test_what_an_attempt_before_has_left_is_removed_once_its_viewers_are_g
 ) -> None:
     video_id = await worker.upload(clip(clips.plain))
     job = await worker.start(video_id)
-    await worker.outside.database.videos.begin_attempt(video_id, job.number, worker="one that died")
+    await worker.outside.database.encodes.begin_attempt(video_id, job.number, worker="one that died")
     left = ["v1/720p/00000.ts", "v1/720p/playlist.m3u8"]
     for name in left:
         await worker.outside.store.put(hls_prefix(video_id) + name, b"x", content_type="video/mp2t")
@@ -98,7 +99,7 @@ async def test_an_attempt_that_dies_in_publishing_leaves_a_master_that_plays_unt
     with monkeypatch.context() as patch:
         patch.setattr(worker.outside.store, "replace", refuse)
         assert (await worker.attempts.transcode(job)).again_in is not None
-    await worker.outside.database.videos.cancel(video.id)
+    await worker.outside.database.encodes.cancel(video.id)
     await worker.attempts.transcode(job)
     await worker.collect()
 
@@ -136,7 +137,7 @@ async def test_who_loses_the_fence_on_the_way_to_publication_writes_no_master(
 ) -> None:
     video_id = await worker.upload(clip(clips.plain))
     job = await worker.start(video_id)
-    begin = worker.outside.database.videos.begin_attempt
+    begin = worker.outside.database.encodes.begin_attempt
 
     async def overtake() -> None:
         await begin(video_id, job.number, worker="successor")
@@ -180,7 +181,7 @@ async def test_a_slow_announcement_does_not_turn_success_into_a_lost_fence(
     monkeypatch.setattr(worker.recorder, "announce", slow)
     video_id = await worker.upload(clip(clips.plain))
     job = await worker.start(video_id)
-    encode = await worker.outside.database.videos.begin_attempt(video_id, job.number, worker="test")
+    encode = await worker.outside.database.encodes.begin_attempt(video_id, job.number, worker="test")
 
     assert (await worker.service.run(encode)).status is VideoStatus.READY
 

@@ -13,9 +13,10 @@ from services.worker.tests.conftest import Worker
 from services.worker.tests.hls_player import broken_rules
 from services.worker.tests.test_copying import fit
 
-from gostream_shared.domain.video import VideoStatus, source_key
+from gostream_shared.domain.object_keys import source_key
+from gostream_shared.domain.video import VideoStatus
 from gostream_worker.failures import Code
-from gostream_worker.jobs.attempts import DONE
+from gostream_worker.jobs.verdict import DONE
 from gostream_worker.source import range_reader
 
 pytestmark = pytest.mark.stack

@@ -149,7 +149,7 @@ async def test_a_store_that_stays_away_costs_no_try(
         assert streaming.leftovers() == []
 
         proxy.refuses = False
-        encode = await streaming.outside.database.videos.begin_attempt(video_id, job.number, worker="next")
+        encode = await streaming.outside.database.encodes.begin_attempt(video_id, job.number, worker="next")
         assert (encode.attempt, encode.tries) == (2, 1)
         assert (await streaming.service.run(encode)).status is VideoStatus.READY
 

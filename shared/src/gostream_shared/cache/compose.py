@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import structlog
 
-from gostream_shared.cache.background import in_background
 from gostream_shared.cache.breaker import Breaker
 from gostream_shared.cache.bus.bus import Bus
 from gostream_shared.cache.bus.progress import RedisProgressPublisher, progress_channel, progress_inbox
@@ -22,6 +21,7 @@ from gostream_shared.cache.outbox.unannounced import Unannounced
 from gostream_shared.cache.ports import ChangeAnnouncer, ProgressPublisher, VideoEvents
 from gostream_shared.cache.protocol import Epochs, VideoCache
 from gostream_shared.cache.redis_connection import RedisLink, redis_client
+from gostream_shared.concurrency import in_background
 from gostream_shared.config import Config
 from gostream_shared.domain.repositories import Outbox
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from gostream_shared.domain.video import Encode, Progress
+from gostream_shared.domain.encode import Encode, Progress
 
 
 class ChangeAnnouncer(Protocol):

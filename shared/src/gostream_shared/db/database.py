@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import asyncpg
 from pgqueuer.queries import Queries
 
+from gostream_shared.db.encodes import PostgresEncodes
 from gostream_shared.db.epochs import PostgresEpochs
 from gostream_shared.db.errors import BACKEND, connecting_errors, database_errors
 from gostream_shared.db.outbox import PostgresOutbox
@@ -29,6 +30,7 @@ class PostgresTransaction:
     """One open transaction: what is written and enqueued through it commits together."""
 
     videos: PostgresVideoRepository
+    encodes: PostgresEncodes
     uploads: PostgresUploads
     jobs: PgQueuerJobQueue
 
@@ -39,6 +41,7 @@ class PostgresDatabase:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self.pool = pool
         self.videos = PostgresVideoRepository(pool, timeout=STATEMENT_TIMEOUT)
+        self.encodes = PostgresEncodes(pool, timeout=STATEMENT_TIMEOUT)
         self.outbox = PostgresOutbox(pool, timeout=STATEMENT_TIMEOUT)
         self.epochs = PostgresEpochs(pool, timeout=STATEMENT_TIMEOUT)
 
@@ -80,14 +83,10 @@ class PostgresDatabase:
             plain = cast("asyncpg.Connection", connection)
             yield PostgresTransaction(
                 videos=PostgresVideoRepository(connection, timeout=STATEMENT_TIMEOUT),
+                encodes=PostgresEncodes(connection, timeout=STATEMENT_TIMEOUT),
                 uploads=PostgresUploads(connection, timeout=STATEMENT_TIMEOUT),
                 jobs=PgQueuerJobQueue(Queries.from_asyncpg_connection(plain)),
             )
-
-    async def ping(self) -> None:
-        """Raises BackendUnavailableError when the database does not answer within 2 s."""
-        async with database_errors(2):
-            await self.pool.fetchval("SELECT 1")
 
     async def missing_migrations(self) -> list[str]:
         """What this release needs and the database lacks. Raises BackendUnavailableError."""

@@ -4,7 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from gostream_shared.db.errors import database_errors
-from gostream_shared.db.videos import Connection
+from gostream_shared.db.statements import Connection
 
 #: Key of the advisory lock that one collector at a time holds.
 _COLLECTOR = 0x676F7570

@@ -1,4 +1,4 @@
-"""Ports to the database of record. The adapter is gostream_shared.db; a fake is gostream_shared.testing."""
+"""Ports to the database of record. The adapter is gostream_shared.db; a fake is tests.support.videos."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
+from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import JobQueue
-from gostream_shared.domain.video import Encode, Failure, Progress, Publication, Video, VideoStatus
+from gostream_shared.domain.video import Failure, Publication, Video, VideoStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,22 @@ class VideoRepository(Protocol):
         Raises RequestIdReusedError when that request had another fingerprint, or its video was deleted.
         """
         ...
+
+    async def delete(self, video_id: UUID, *, version: int | None = None) -> int:
+        """Leave a tombstone and answer its version; with `version` only over that one.
+
+        Raises VideoNotFoundError and EtagMismatchError.
+        """
+        ...
+
+
+class EncodeRepository(Protocol):
+    """Encodes of videos in the database of record: who may work at one is decided by its fence.
+
+    A fence is the triple (video id, number, attempt) of an Encode; only the latest attempt holds it. The same
+    rules as for VideoRepository: every write raises the row's version by trigger, and every method raises
+    BackendUnavailableError when the database does not answer within its deadline.
+    """
 
     async def start_encode(
         self, video_id: UUID, *, profile: str, request_id: str | None = None
@@ -136,13 +153,6 @@ class VideoRepository(Protocol):
         """
         ...
 
-    async def delete(self, video_id: UUID, *, version: int | None = None) -> int:
-        """Leave a tombstone and answer its version; with `version` only over that one.
-
-        Raises VideoNotFoundError and EtagMismatchError.
-        """
-        ...
-
 
 class Uploads(Protocol):
     """When the upload URLs of videos expire. Every method raises BackendUnavailableError."""
@@ -167,6 +177,9 @@ class Transaction(Protocol):
     def videos(self) -> VideoRepository: ...
 
     @property
+    def encodes(self) -> EncodeRepository: ...
+
+    @property
     def uploads(self) -> Uploads: ...
 
     @property
@@ -174,10 +187,13 @@ class Transaction(Protocol):
 
 
 class Database(Protocol):
-    """The database of record: `videos` commits each call by itself, `transaction()` commits on leaving."""
+    """The database of record. `videos` and `encodes` commit each call, `transaction()` commits on leaving."""
 
     @property
     def videos(self) -> VideoRepository: ...
+
+    @property
+    def encodes(self) -> EncodeRepository: ...
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]: ...
 

@@ -7,12 +7,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from uuid import UUID
 
-from gostream_shared.domain import profiles
-
-#: The master playlist that viewers read, below the video's prefix.
-MASTER = "master.m3u8"
-#: The master playlist of an encode that is still at work, below the encode's prefix.
-EARLY_MASTER = "early.m3u8"
+from gostream_shared.domain.object_keys import source_key
 
 
 class VideoStatus(enum.StrEnum):
@@ -88,37 +83,6 @@ class Publication:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Encode:
-    """One run of the pipeline over a video's source; its prefix in the object store is `v{number}`.
-
-    `attempt` counts the workers that have begun it, and fences them: only the latest may publish or fail it.
-    `forgiven` of the attempts before ended for reasons that were not the encode's: an outage, a deploy.
-    `profile` names how the caller wants it; every attempt has the same.
-    """
-
-    video_id: UUID
-    number: int
-    attempt: int
-    forgiven: int = 0
-    profile: str = profiles.DEFAULT
-
-    @property
-    def tries(self) -> int:
-        """How many attempts count, this one included."""
-        return self.attempt - self.forgiven
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far an encode has come. `percent` is 0–100 and never falls within one encode."""
-
-    stage: str
-    percent: float = 0.0
-    speed: float | None = None  # media seconds per second
-    eta: timedelta | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Video:
     """The committed state of a video at `version`; immutable, so it can be shared and cached."""
 
@@ -152,28 +116,3 @@ class Video:
     def source_key(self) -> str:
         """Where the client uploads to. Made of the id alone: no user text ever becomes a key."""
         return source_key(self.id)
-
-
-def source_key(video_id: UUID) -> str:
-    """Object key of the uploaded source."""
-    return f"uploads/{video_id}/source"
-
-
-def hls_prefix(video_id: UUID) -> str:
-    """Prefix below which everything that viewers may read is published, with a trailing slash."""
-    return f"hls/{video_id}/"
-
-
-def master_key(video_id: UUID) -> str:
-    """Object key of the master playlist: the one mutable object of a video."""
-    return hls_prefix(video_id) + MASTER
-
-
-def early_master_key(video_id: UUID, number: int) -> str:
-    """Object key of the master playlist of an encode that is still at work."""
-    return encode_prefix(video_id, number) + EARLY_MASTER
-
-
-def encode_prefix(video_id: UUID, number: int) -> str:
-    """Prefix of one encode's immutable objects, with a trailing slash."""
-    return f"{hls_prefix(video_id)}v{number}/"

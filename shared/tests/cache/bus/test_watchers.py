@@ -5,7 +5,7 @@ from uuid import uuid4
 from gostream_shared.cache.bus.progress import _News, _news, progress_inbox
 from gostream_shared.cache.bus.watchers import Watchers
 from gostream_shared.cache.ports import Update
-from gostream_shared.domain.video import Encode, Progress
+from gostream_shared.domain.encode import Encode, Progress
 
 ID = uuid4()
 ENCODE = Encode(video_id=ID, number=1, attempt=1)

@@ -6,17 +6,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gostream.v1 import video_pb2, video_service_pb2
-from gostream_shared.domain.video import (
-    Failure,
-    Progress,
-    Publication,
-    Rendition,
-    Video,
-    VideoStatus,
-    early_master_key,
-    hls_prefix,
-    master_key,
-)
+from gostream_shared.domain.encode import Progress
+from gostream_shared.domain.object_keys import early_master_key, hls_prefix, master_key
+from gostream_shared.domain.video import Failure, Publication, Rendition, Video, VideoStatus
 from gostream_shared.storage.port import PresignedUpload
 
 

@@ -16,8 +16,9 @@ from gostream_shared.domain.errors import (
     UploadClosedError,
 )
 from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
+from gostream_shared.domain.object_keys import source_key
 from gostream_shared.domain.repositories import Database, NewVideo, Position, VideoFilter
-from gostream_shared.domain.video import Video, VideoStatus, source_key
+from gostream_shared.domain.video import Video, VideoStatus
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore, PresignedUpload
 
 #: From a deletion to the removal of the objects: a worker at it finds out first, and stops writing.
@@ -117,7 +118,7 @@ class VideoService:
             await self._require_source(video_id)
             await self._require_room()
         async with self._database.transaction() as transaction:
-            encode = await transaction.videos.start_encode(video_id, profile=profile, request_id=request_id)
+            encode = await transaction.encodes.start_encode(video_id, profile=profile, request_id=request_id)
             if encode is not None:
                 await transaction.jobs.enqueue(TranscodeJob(video_id=video_id, number=encode.number))
             video = await transaction.videos.get(video_id)
@@ -132,7 +133,7 @@ class VideoService:
         VideoNotFoundError and NotProcessingError.
         """
         async with self._database.transaction() as transaction:
-            video = await transaction.videos.cancel(video_id)
+            video = await transaction.encodes.cancel(video_id)
             if video.published_number is None:
                 job = RemoveJob(video_id=video_id, number=video.encode_number, turn=1)
                 await transaction.jobs.enqueue(job, delay=_CANCEL_DELAY)
@@ -178,7 +179,7 @@ class VideoService:
     async def _require_room(self) -> None:
         """A soft limit: calls at the same moment may exceed it by their number."""
         limit = self._limits.queue_limit
-        if await self._database.videos.count_waiting(at_most=limit) >= limit:
+        if await self._database.encodes.count_waiting(at_most=limit) >= limit:
             raise QueueFullError
 
 

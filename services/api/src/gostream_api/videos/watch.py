@@ -8,9 +8,10 @@ from typing import TypeVar
 from uuid import UUID
 
 from gostream_shared.cache.ports import Subscription, Update, VideoEvents
+from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.errors import ServerStoppingError
 from gostream_shared.domain.repositories import Database
-from gostream_shared.domain.video import Encode, Progress, Video, VideoStatus
+from gostream_shared.domain.video import Video, VideoStatus
 
 #: Seconds between looks at the database while the bus cannot be trusted.
 POLL_INTERVAL = 1.0
@@ -94,7 +95,7 @@ class WatchService:
             video = await self._database.videos.get(video_id)
             if video.status is not VideoStatus.PROCESSING:
                 return Snapshot(video, None)
-            return Snapshot(video, await self._database.videos.progress(video_id, video.encode_number))
+            return Snapshot(video, await self._database.encodes.progress(video_id, video.encode_number))
 
 
 class _View:

@@ -7,13 +7,15 @@ import os
 from collections.abc import Sequence
 from types import MappingProxyType
 
-from gostream_worker.plan.ladder import LARGE, Plan, Rung
-from gostream_worker.plan.storyboard import SHEET, plan_storyboard
+from gostream_worker.media_units import SHORTEST_SOUND
+from gostream_worker.object_names import AUDIO, POSTER, SHEET, attempted
+from gostream_worker.plan.plan import Plan, Rung
+from gostream_worker.plan.profiles import LARGE
+from gostream_worker.plan.storyboard import plan_storyboard
 from gostream_worker.probe.model import AudioTrack, VideoTrack
 from gostream_worker.probe.timing.timeline import USUAL_LIMIT, pause_limit
 from gostream_worker.probe.tracks.channels import head_locked
 from gostream_worker.probe.tracks.colour import Colours, label
-from gostream_worker.publish.playlists import AUDIO, SHORTEST_SOUND, attempted
 from gostream_worker.sandbox.allowlist import (
     AUDIO_DECODERS,
     CONTAINERS,
@@ -23,7 +25,6 @@ from gostream_worker.sandbox.allowlist import (
     protocols,
 )
 
-POSTER = "poster.jpg"
 #: Seconds that every output starts at: with B-frames decoding begins before the first picture is shown, and a
 #: start at zero would shift each rung by its own delay.
 TIME_OFFSET = 10

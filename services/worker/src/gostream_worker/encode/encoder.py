@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from gostream_worker.concurrency import task_group
-from gostream_worker.encode.log_classifier import Complaints
+from gostream_shared.concurrency import task_group
 from gostream_worker.encode.progress_parser import EncoderProgress, ProgressParser, split_lines
 from gostream_worker.failures import Code, ProcessingFailedError
+from gostream_worker.ffmpeg_log import Complaints
 from gostream_worker.sandbox.confinement import Confinement
 from gostream_worker.sandbox.process import ChildLimits, limited_child
 

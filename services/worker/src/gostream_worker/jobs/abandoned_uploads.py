@@ -7,10 +7,10 @@ from datetime import timedelta
 import structlog
 
 from gostream_shared.cache.ports import ChangeAnnouncer
+from gostream_shared.concurrency import wait_at_most
 from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.domain.jobs import RemoveJob
 from gostream_shared.domain.repositories import Database
-from gostream_worker.concurrency import wait_at_most
 from gostream_worker.metrics import ABANDONED_VIDEOS
 
 _log = structlog.stdlib.get_logger("gostream.abandoned")

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from time import monotonic
 from uuid import UUID
@@ -11,11 +11,13 @@ from uuid import UUID
 import structlog
 
 from gostream_shared.cache.ports import ChangeAnnouncer
+from gostream_shared.domain.encode import Encode
 from gostream_shared.domain.errors import BackendUnavailableError, FenceLostError, VideoNotFoundError
 from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
 from gostream_shared.domain.repositories import Database
-from gostream_shared.domain.video import Encode, Video, VideoStatus
+from gostream_shared.domain.video import Video, VideoStatus
 from gostream_worker.failures import Code, FailureClass, ProcessingFailedError, WorkerFullError
+from gostream_worker.jobs.verdict import Verdict
 from gostream_worker.metrics import ATTEMPTS, ENCODE_SECONDS, FAILURES, IN_FLIGHT, JOBS
 from gostream_worker.retry import backoff
 
@@ -30,16 +32,6 @@ _PAUSE = timedelta(seconds=5)
 _LEFTOVERS_DELAY = timedelta(minutes=10)
 #: Seconds to note why a cancelled attempt ended.
 _FORGIVE_TIMEOUT = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the queue does with the job: drop it, or deliver it again after a while."""
-
-    again_in: timedelta | None = None
-
-
-DONE = Verdict()
 
 
 class Attempts:
@@ -67,7 +59,7 @@ class Attempts:
     async def transcode(self, job: TranscodeJob) -> Verdict:
         """One delivery of a job. Cancelled, it forgives its attempt: the job was given back unharmed."""
         try:
-            encode = await self._database.videos.begin_attempt(job.video_id, job.number, worker=self._worker)
+            encode = await self._database.encodes.begin_attempt(job.video_id, job.number, worker=self._worker)
         except FenceLostError:
             return await self._lost(job.video_id, job.number)
         except BackendUnavailableError:
@@ -112,7 +104,7 @@ class Attempts:
         """Raises BackendUnavailableError."""
         try:
             async with self._database.transaction() as transaction:
-                video = await transaction.videos.mark_video_failed(
+                video = await transaction.encodes.mark_video_failed(
                     encode, error.failure, log_tail=error.log_tail
                 )
                 leftovers = RemoveJob(video_id=encode.video_id, number=encode.number)
@@ -136,7 +128,7 @@ class Attempts:
         if isinstance(error, WorkerFullError):
             self._found_full()
         try:
-            outage = await self._database.videos.note_outage(encode, forgiven=not is_new)
+            outage = await self._database.encodes.note_outage(encode, forgiven=not is_new)
             if outage < self._outage_patience and not (is_new and encode.tries >= MAX_TRIES):
                 return _outcome("outage", timedelta(seconds=backoff(outage.total_seconds())))
             given_up = ProcessingFailedError(Code.BACKEND_UNAVAILABLE, str(error))
@@ -188,7 +180,7 @@ class Attempts:
     async def _forgive_on_stop(self, encode: Encode) -> None:
         try:
             async with asyncio.timeout(_FORGIVE_TIMEOUT):
-                await self._database.videos.forgive_attempt(encode)
+                await self._database.encodes.forgive_attempt(encode)
         except (FenceLostError, BackendUnavailableError, TimeoutError) as error:
             _log.warning("attempt not forgiven", error=str(error))
 

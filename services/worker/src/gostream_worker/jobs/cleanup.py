@@ -8,12 +8,13 @@ import structlog
 
 from gostream_shared.domain.errors import BackendUnavailableError, VideoNotFoundError
 from gostream_shared.domain.jobs import RemoveJob
+from gostream_shared.domain.object_keys import encode_prefix, hls_prefix, master_key, source_key
 from gostream_shared.domain.repositories import VideoRepository
-from gostream_shared.domain.video import Video, VideoStatus, encode_prefix, hls_prefix, master_key, source_key
+from gostream_shared.domain.video import Video, VideoStatus
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore
-from gostream_worker.jobs.attempts import DONE, Verdict
+from gostream_worker.jobs.verdict import DONE, Verdict
 from gostream_worker.metrics import JOBS, REMOVED_OBJECTS
-from gostream_worker.publish.playlists import is_of_attempt
+from gostream_worker.object_names import is_of_attempt
 from gostream_worker.retry import LONGEST_PAUSE
 
 #: Before an encode that is still played is looked at again.

@@ -1,16 +1,14 @@
 """Which renditions a source gets: a pure function of probe and profile."""
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from fractions import Fraction
-from types import MappingProxyType
 
-from gostream_shared.domain import profiles
+from gostream_worker.plan.plan import Plan, Rung
+from gostream_worker.plan.profiles import LARGE, Coding, Profile
 from gostream_worker.plan.stream_copy import Cuts, sound_fits, video_cuts
-from gostream_worker.probe.model import AudioTrack, Probe, VideoTrack
+from gostream_worker.probe.model import Probe, VideoTrack, display_size
 from gostream_worker.probe.tracks.colour import HDR_TRANSFERS
-from gostream_worker.publish.playlists import AUDIO
 
 #: The frame rates that sources are made in; measured ones are snapped to these.
 STANDARD_FPS = (
@@ -23,126 +21,9 @@ STANDARD_FPS = (
     Fraction(60),
 )
 _UNKNOWN_FPS = Fraction(25)
-#: Shorter side in pixels from which on a rung is coded as a large one.
-LARGE = 720
 _SPARSE = 3
 #: Seconds without a picture, at the end, from which on the last one is held.
 _NOTICED = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Coding:
-    """What x264 is told: `tuning` is its own options over those of the preset, name=value:name=value."""
-
-    preset: str
-    crf: float
-    tuning: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
-    """How sources are encoded. Rungs are given by their shorter side in pixels, so that portrait works."""
-
-    name: str
-    large: Coding  # the top rung when its shorter side is `LARGE` or more: it costs the most
-    middle: Coding  # other rungs of such sizes
-    small: Coding  # the rest, which cost little and are shown enlarged
-    rungs: tuple[int, ...] = (1080, 720, 360)
-    max_fps: int = 60
-    gop_seconds: int = 2
-    segment_seconds: int = 6
-    bitrate_1080p30: int = 5_000_000  # cap in bits per second; other sizes follow from it
-    audio_bitrate: int = 128_000
-
-
-#: docs/encoding.md has the figures.
-DEFAULT_PROFILE = Profile(
-    name=profiles.DEFAULT,
-    large=Coding(
-        "superfast",
-        23.75,
-        "subme=2:mbtree=1:weightp=1:trellis=1:rc-lookahead=20:qcomp=0.7:aq-strength=0.2:deblock=-1,-1"
-        ":ipratio=1.2",
-    ),
-    middle=Coding(
-        "superfast",
-        24.45,
-        "subme=4:mbtree=1:weightp=1:trellis=1:rc-lookahead=20:qcomp=0.7:aq-strength=0.2:deblock=-1,-1"
-        ":ipratio=1.1",
-    ),
-    small=Coding(
-        "veryfast",
-        25.1,
-        "subme=4:trellis=1:rc-lookahead=20:qcomp=0.7:aq-strength=0.2:deblock=-1,-1:ipratio=1.1:b-bias=25",
-    ),
-)
-QUALITY_PROFILE = Profile(
-    name=profiles.QUALITY,
-    large=Coding("fast", 22.5, "aq-strength=0.5"),
-    middle=Coding("fast", 22.5, "aq-strength=0.5"),
-    small=Coding("fast", 24, "aq-strength=0.2"),
-)
-PROFILES: Mapping[str, Profile] = MappingProxyType(
-    {profile.name: profile for profile in (DEFAULT_PROFILE, QUALITY_PROFILE)}
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rung:
-    """One rendition: even sizes in square pixels, how it is coded, and the cap of its bit rate."""
-
-    name: str
-    width: int
-    height: int
-    coding: Coding
-    max_bitrate: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """Everything that decides what the encoder does. `rungs` go from the largest to the smallest."""
-
-    profile: Profile
-    video: VideoTrack
-    audio: AudioTrack | None
-    duration: float
-    fps: Fraction
-    rungs: tuple[Rung, ...]
-    hdr_transfer: str | None  # tone-mapped from this when set
-    held_frames: int = 0  # so often the last picture is shown again, until the sound ends
-    copied: Cuts | None = None  # the top rung is the source's picture as it is, and all are cut with it
-    copies_sound: bool = False
-    ignores_edits: bool = False
-    is_fragmented: bool = False
-    longest_pause: float = 0.0  # seconds; the clock of the source does not jump where one track pauses
-    picture_ends: float | None = None  # of the source; None = nothing says it
-
-    @property
-    def renditions(self) -> list[str]:
-        """Names of the rungs, and of the sound when there is any."""
-        return [*(rung.name for rung in self.rungs), *([AUDIO] if self.audio else [])]
-
-    @property
-    def gop_frames(self) -> int:
-        return max(1, round(self.fps * self.profile.gop_seconds))
-
-    @property
-    def segment_duration(self) -> Fraction:
-        """Seconds of a full segment: a whole number of GOPs, so that rungs are cut at the same frames."""
-        if self.copied:
-            return self.copied.interval
-        gops = max(1, self.profile.segment_seconds // self.profile.gop_seconds)
-        return gops * self.gop_frames / self.fps
-
-    @property
-    def longest_segment(self) -> Fraction:
-        """Seconds that no segment of the picture exceeds."""
-        return self.copied.longest if self.copied else self.segment_duration
-
-    @property
-    def poster_at(self) -> float:
-        """Second that the poster shows."""
-        return self.duration / 10
 
 
 def make_plan(probe: Probe, profile: Profile, *, may_copy: bool = True) -> Plan:
@@ -190,12 +71,6 @@ def _cuts(video: VideoTrack, top: Rung, fps: Fraction, profile: Profile) -> Cuts
         max_bitrate=top.max_bitrate,
         segment_seconds=profile.segment_seconds,
     )
-
-
-def display_size(video: VideoTrack) -> tuple[int, int]:
-    """Width and height in square pixels, upright."""
-    width, height = round(video.width * video.sample_aspect), video.height
-    return (height, width) if video.rotation % 180 else (width, height)
 
 
 def choose_fps(video: VideoTrack, max_fps: int) -> Fraction:

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from gostream_worker.plan.ladder import Plan
+from gostream_worker.object_names import SHEET
+from gostream_worker.plan.plan import Plan
 
-SHEET = "storyboard.jpg"
-CUES = "storyboard.vtt"
 MAX_TILES = 100
 _MAX_COLUMNS = 10
 _MAX_SIDE = 192

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from gostream_worker.probe.model import AAC_FRAME, AudioScan, AudioTrack, PictureGroup, VideoScan, VideoTrack
+from gostream_worker.media_units import AAC_FRAME, CHANNELS, CLOCK, SHORTEST_SOUND
+from gostream_worker.probe.model import AudioScan, AudioTrack, PictureGroup, VideoScan, VideoTrack
 from gostream_worker.probe.tracks.colour import BT601, BT709, UNSPECIFIED
-from gostream_worker.publish.playlists import CHANNELS, CLOCK, SHORTEST_SOUND
 
 #: Seconds from one key frame to the next.
 LONGEST_GROUP = 6

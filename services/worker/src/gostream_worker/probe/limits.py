@@ -4,8 +4,7 @@ import math
 from dataclasses import dataclass
 
 from gostream_worker.failures import Code, ProcessingFailedError
-from gostream_worker.plan.ladder import display_size
-from gostream_worker.probe.model import Probe
+from gostream_worker.probe.model import Probe, display_size
 from gostream_worker.sandbox.allowlist import MAX_PIXELS
 
 MIN_SIDE = 16

@@ -6,9 +6,6 @@ from typing import Literal
 
 from gostream_worker.probe.tracks.colour import Colours
 
-#: Samples in a frame of AAC.
-AAC_FRAME = 1024
-
 
 @dataclass(frozen=True, slots=True)
 class PictureGroup:
@@ -114,3 +111,9 @@ class Probe:
     longest_pause: float = 0.0
     ignores_edits: bool = False
     is_fragmented: bool = False
+
+
+def display_size(video: VideoTrack) -> tuple[int, int]:
+    """Width and height in square pixels, upright."""
+    width, height = round(video.width * video.sample_aspect), video.height
+    return (height, width) if video.rotation % 180 else (width, height)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from gostream_worker.encode.log_classifier import LIMIT_SIGNALS
 from gostream_worker.failures import Code, ProcessingFailedError
+from gostream_worker.ffmpeg_log import LIMIT_SIGNALS
 from gostream_worker.probe.model import Probe
 from gostream_worker.sandbox.process import ChildLimits, limited_child
 

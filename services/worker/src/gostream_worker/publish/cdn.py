@@ -7,7 +7,7 @@ from uuid import UUID
 import aiohttp
 import structlog
 
-from gostream_shared.domain.video import master_key
+from gostream_shared.domain.object_keys import master_key
 from gostream_worker.metrics import EDGE_REFRESHES
 
 _log = structlog.stdlib.get_logger("gostream.edge")

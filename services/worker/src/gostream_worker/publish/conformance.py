@@ -7,9 +7,9 @@ from gostream_conformance.playlist.model import ByteRange
 from gostream_conformance.report import Report
 from gostream_conformance.rules.rule import Severity
 from gostream_conformance.tree.segment import SegmentMeasure
-from gostream_shared.domain.video import MASTER
+from gostream_shared.domain.object_keys import MASTER
 from gostream_worker.failures import Code, ProcessingFailedError
-from gostream_worker.plan.ladder import Plan
+from gostream_worker.plan.plan import Plan
 from gostream_worker.publish.measure import MeasuredSegments
 from gostream_worker.publish.presentation import Presentation
 from gostream_worker.publish.thumbnails import Stills

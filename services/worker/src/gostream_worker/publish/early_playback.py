@@ -7,16 +7,15 @@ from contextlib import AbstractAsyncContextManager
 from time import monotonic
 from uuid import UUID
 
+from gostream_shared.concurrency import task_group, wait_at_most
 from gostream_shared.domain.errors import BackendUnavailableError
-from gostream_shared.domain.video import EARLY_MASTER, encode_prefix
+from gostream_shared.domain.object_keys import EARLY_MASTER, encode_prefix
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectReplacedError, ObjectStore
-from gostream_worker.concurrency import task_group, wait_at_most
-from gostream_worker.plan.ladder import Plan, Rung
+from gostream_worker.media_units import CHANNELS, CLOCK
+from gostream_worker.object_names import AUDIO
+from gostream_worker.plan.plan import Plan, Rung
 from gostream_worker.publish.measure import Measured
 from gostream_worker.publish.playlists import (
-    AUDIO,
-    CHANNELS,
-    CLOCK,
     END,
     AudioRendition,
     Bandwidth,

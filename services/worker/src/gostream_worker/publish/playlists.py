@@ -5,45 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-#: The clock of MPEG transport streams: ticks a second.
-CLOCK = 90_000
+from gostream_worker.media_units import CLOCK
+from gostream_worker.object_names import AUDIO
+
 END = "#EXT-X-ENDLIST"
 #: Players that know nothing yet start at the first variant: the one nearest to this, in bits per second.
 START_BANDWIDTH = 2_000_000
-_PLAYLIST = "playlist.m3u8"
-_STILLS = "iframes.m3u8"
-AUDIO, _CAPTIONS = "audio", "captions"
-#: Of the sound, whatever the source has.
-CHANNELS = 2
-#: Seconds of sound that every player takes for sound. ffmpeg does not open a list of a few frames (n9.0.2).
-SHORTEST_SOUND = 0.25
+_CAPTIONS = "captions"
 _VERSION = 6
 _FROM_THE_START = "#EXT-X-START:TIME-OFFSET=0"
-
-
-def attempted(name: str, attempt: int) -> str:
-    """The name that an object has in that attempt: no later one uses it again.
-
-    Viewers and edges may have seen what an attempt before has left, and its worker may not be dead.
-    """
-    stem, dot, suffix = name.rpartition(".")
-    return name if attempt == 1 else f"{stem}-{attempt}{dot}{suffix}"
-
-
-def is_of_attempt(name: str, attempt: int) -> bool:
-    """Whether `attempted` gave that name."""
-    stem, dot, suffix = name.rpartition(".")
-    return attempted(f"{stem.partition('-')[0]}{dot}{suffix}", attempt) == name
-
-
-def playlist_name(attempt: int) -> str:
-    """Of a rendition's playlist."""
-    return attempted(_PLAYLIST, attempt)
-
-
-def stills_name(attempt: int) -> str:
-    """Of a rung's I-frame playlist."""
-    return attempted(_STILLS, attempt)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from gostream_shared.domain.video import Encode, Rendition
+from gostream_shared.domain.encode import Encode
+from gostream_shared.domain.video import Rendition
 from gostream_worker.failures import Code, ProcessingFailedError
-from gostream_worker.plan.ladder import Plan, Rung
+from gostream_worker.media_units import CHANNELS, CLOCK
+from gostream_worker.object_names import AUDIO, iframe_playlist_name, playlist_name
+from gostream_worker.plan.plan import Plan, Rung
 from gostream_worker.plan.storyboard import cues, plan_storyboard
 from gostream_worker.publish.measure import Measured, MeasuredSegments
 from gostream_worker.publish.playlists import (
-    AUDIO,
-    CHANNELS,
-    CLOCK,
     AudioRendition,
     Bandwidth,
     Segment,
@@ -22,9 +22,7 @@ from gostream_worker.publish.playlists import (
     master_playlist,
     measure_bandwidth,
     media_playlist,
-    playlist_name,
     still_playlist,
-    stills_name,
     target_duration,
 )
 
@@ -66,7 +64,7 @@ def present(plan: Plan, measured: MeasuredSegments, encode: Encode) -> Presentat
     )
     trick = [
         StillVariant(
-            uri=f"v{encode.number}/{rung.name}/{stills_name(encode.attempt)}",
+            uri=f"v{encode.number}/{rung.name}/{iframe_playlist_name(encode.attempt)}",
             width=rung.width,
             height=rung.height,
             codecs=_codec(measured[rung.name]),
@@ -98,7 +96,9 @@ def _playlists(
     }
     for name, pictures in stills.items():
         header = next(iter(measured[name].values())).whole.tables_end
-        playlists[f"{name}/{stills_name(attempt)}"] = still_playlist(pictures, header=header, target=target)
+        playlists[f"{name}/{iframe_playlist_name(attempt)}"] = still_playlist(
+            pictures, header=header, target=target
+        )
     return playlists
 
 

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from gostream_shared.domain.encode import Encode
 from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.domain.jobs import JobQueue, RemoveJob
+from gostream_shared.domain.object_keys import master_key
 from gostream_shared.domain.repositories import Database
-from gostream_shared.domain.video import Encode, Publication, Video, master_key
+from gostream_shared.domain.video import Publication, Video
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectReplacedError, ObjectStore, StoredObject
 from gostream_worker.publish.cdn import Edge
 from gostream_worker.publish.uploader import PLAYLIST_TYPE
@@ -59,13 +61,13 @@ class Publishing:
         # process that stood still between the lock's answer and its request to the store.
         stands = await self._standing()
         async with self._database.transaction() as transaction:
-            await transaction.videos.lock_for_publish(self._encode)
+            await transaction.encodes.lock_for_publish(self._encode)
             await require_same(self._store, self._prepared.source)
             published_before = (await transaction.videos.get(self._encode.video_id)).published_number
             await self._put(self._text, over=stands)
             # Before READY is committed: whoever hears of it finds the new encode at the edge.
             await self._edge.refresh_master(self._encode.video_id)
-            video = await transaction.videos.mark_video_ready(self._encode, self._prepared.publication)
+            video = await transaction.encodes.mark_video_ready(self._encode, self._prepared.publication)
             await self._have_old_ones_removed(transaction.jobs, published_before)
         return video
 

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gostream_worker.encode.command import POSTER
-from gostream_worker.plan.storyboard import CUES, SHEET
+from gostream_worker.object_names import CUES, POSTER, SHEET
 from gostream_worker.publish.uploader import CUES_TYPE, PICTURE_TYPE, EncodeUploader
 
 

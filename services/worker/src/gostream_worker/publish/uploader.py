@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from gostream_shared.concurrency import task_group, wait_at_most
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore
-from gostream_worker.concurrency import task_group, wait_at_most
 from gostream_worker.metrics import UPLOADED_BYTES
 from gostream_worker.publish.measure import Measured, MeasuredSegments, measure
 from gostream_worker.retry import patiently

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 from aiohttp import hdrs, web
 
+from gostream_shared.concurrency import task_group
 from gostream_shared.domain.errors import GoStreamError
 from gostream_shared.storage.port import ObjectStore, StoredObject
-from gostream_worker.concurrency import task_group
 from gostream_worker.source.range_reader import ObjectBlocks
 
 _HOST = "127.0.0.1"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from gostream_shared.domain.video import source_key
+from gostream_shared.domain.object_keys import source_key
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore, StoredObject
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.probe.limits import SourceLimits, admit_size

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from gostream_shared.cache.protocol import CacheUnavailableError
 from gostream_shared.cache.redis_connection import HARD_TIMEOUT, RedisLink
-from gostream_shared.domain.video import Encode, Progress
+from gostream_shared.domain.encode import Encode, Progress
 
 _log = structlog.get_logger(__name__)
 

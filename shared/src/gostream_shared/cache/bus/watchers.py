@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from gostream_shared.cache.ports import Update
-from gostream_shared.domain.video import Encode, Progress
+from gostream_shared.domain.encode import Encode, Progress
 
 
 class _Watch:

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from gostream_shared.cache.background import in_background
 from gostream_shared.cache.outbox.relay import Bell
+from gostream_shared.concurrency import in_background
 from gostream_shared.db.listen import keep_listening
 
 CHANNEL = "gostream_outbox"

@@ -14,8 +14,8 @@ from av.video.stream import VideoStream
 
 from gostream_conformance.errors import VideoError
 from gostream_conformance.formats.h264 import IDR, SPS, parse_sps
-from gostream_worker.probe.model import AAC_FRAME, AudioScan, PictureGroup, VideoScan
-from gostream_worker.publish.playlists import CLOCK
+from gostream_worker.media_units import AAC_FRAME, CLOCK
+from gostream_worker.probe.model import AudioScan, PictureGroup, VideoScan
 
 Packet: TypeAlias = "AnyPacket[Any]"
 #: The first bytes of what stands at that place of the file.

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from gostream_shared.cache import background
-from gostream_shared.cache.background import in_background
+from gostream_shared import concurrency
+from gostream_shared.concurrency import in_background
 
 
 async def test_work_runs_until_the_block_ends() -> None:
@@ -26,7 +26,7 @@ async def test_work_runs_until_the_block_ends() -> None:
 
 
 async def test_work_that_loses_a_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "_PATIENCE", 0.01)
+    monkeypatch.setattr(concurrency, "_PATIENCE", 0.01)
     lost = 0
     ran = asyncio.Event()
 

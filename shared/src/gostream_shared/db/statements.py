@@ -1,0 +1,23 @@
+"""One statement at a time, with its deadline, over a pool or one connection."""
+
+import asyncpg
+
+from gostream_shared.db.errors import database_errors
+
+Connection = asyncpg.Pool | asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+
+class Statements:
+    """The base of the repositories. `timeout` is in seconds for each statement."""
+
+    def __init__(self, connection: Connection, *, timeout: float) -> None:
+        self._connection = connection
+        self._timeout = timeout
+
+    async def _row(self, sql: str, *arguments: object) -> asyncpg.Record | None:
+        async with database_errors(self._timeout):
+            return await self._connection.fetchrow(sql, *arguments)
+
+    async def _rows(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
+        async with database_errors(self._timeout):
+            return await self._connection.fetch(sql, *arguments)
