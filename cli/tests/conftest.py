@@ -2,34 +2,17 @@ import asyncio
 import io
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from client.tests.conftest import client as client
+from client.tests.conftest import server as server
+from client.tests.conftest import store as store
 from rich.console import Console
 
 from gostream_cli.output import Output
-from gostream_client.client import Client, connect
-from tests.support.fake_server import Api, ApiServer, Store, serve_api, serve_store
-
-
-@pytest.fixture
-async def store() -> AsyncIterator[Store]:
-    async with serve_store() as store:
-        yield store
-
-
-@pytest.fixture
-async def server(store: Store) -> AsyncIterator[ApiServer]:
-    async with serve_api(Api(upload=store.upload())) as server:
-        yield server
-
-
-@pytest.fixture
-async def client(server: ApiServer) -> AsyncIterator[Client]:
-    async with connect(server.address, timeout=20) as client:
-        yield client
 
 
 @dataclass

@@ -8,7 +8,7 @@ from gostream.v1 import video_pb2, video_service_pb2
 from gostream_cli import commands, upload_command
 from gostream_cli.output import Output
 from gostream_client.client import Client
-from gostream_client.errors import CliError
+from gostream_client.errors import ClientError
 from tests.support.fake_server import VIDEO_ID, ApiServer, Store, processing, video
 
 from .conftest import capture
@@ -85,7 +85,7 @@ async def test_a_failed_video_is_shown_and_is_an_error_with_its_code(
     server.api.streams.append([video(FAILED, 3, error=why)])
     shown = capture()
     with pytest.raises(
-        CliError, match=r"The file is not a video; trying again will not help \(SOURCE_NOT_MEDIA"
+        ClientError, match=r"The file is not a video; trying again will not help \(SOURCE_NOT_MEDIA"
     ):
         await commands.process(client, shown.out, VIDEO_ID, profile="", follow_it=True)
     assert "status:\tFAILED" in shown.stdout.getvalue()
@@ -110,7 +110,7 @@ async def test_watch_as_json_is_one_line_a_state(client: Client, server: ApiServ
 
 async def test_watching_a_cancelled_video_is_a_failure(client: Client, server: ApiServer) -> None:
     server.api.streams.append([video(video_pb2.Video.STATUS_CANCELLED, 3)])
-    with pytest.raises(CliError, match="cancelled"):
+    with pytest.raises(ClientError, match="cancelled"):
         await commands.watch(client, capture().out, VIDEO_ID)
 
 

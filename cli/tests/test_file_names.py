@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gostream_cli.title import MAX_TITLE, UNTITLED, derived_title
-from gostream_client.errors import UsageError
+from gostream_client.errors import InvalidInputError
 from gostream_client.upload import SourceFile
 from tests.support.fake_server import ApiServer
 
@@ -92,7 +92,7 @@ def test_what_is_no_file_is_refused_at_once(
     path = Path("source")
     assert callable(make)
     make(path)
-    with pytest.raises(UsageError, match=words):
+    with pytest.raises(InvalidInputError, match=words):
         SourceFile(path)
 
 
@@ -105,5 +105,5 @@ async def test_stdin_is_refused_in_words(gostream: Gostream, path: str) -> None:
 
 
 def test_names_in_messages_do_not_steer_the_terminal() -> None:
-    with pytest.raises(UsageError, match=r"^\\x1b\[31m\\n cannot be read"):
+    with pytest.raises(InvalidInputError, match=r"^\\x1b\[31m\\n cannot be read"):
         SourceFile(Path("\x1b[31m\n"))

@@ -9,7 +9,7 @@ import pytest
 
 from gostream.v1 import video_pb2
 from gostream_client.client import connect
-from gostream_client.errors import UnreachableError, UsageError
+from gostream_client.errors import InvalidInputError, UnreachableError
 from gostream_client.target import dial_target
 from tests.support.fake_server import VIDEO_ID, ApiServer, Store, never_answer
 
@@ -34,13 +34,13 @@ async def test_a_name_without_an_address_is_called_so() -> None:
     "server", ["a b:1", "localhost:５", "\x1b[31m:1", "\udcff:1", "a:1:2", "[g]:1", "a/b:1"]
 )
 async def test_odd_servers_are_usage_errors(server: str) -> None:
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         await dial_target(server)
     assert str(caught.value).isprintable()
 
 
 async def test_an_ipv6_address_without_brackets_is_explained() -> None:
-    with pytest.raises(UsageError, match="an IPv6 address takes brackets"):
+    with pytest.raises(InvalidInputError, match="an IPv6 address takes brackets"):
         await dial_target("::1:50051")
 
 

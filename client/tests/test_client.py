@@ -7,7 +7,7 @@ from grpc_health.v1 import health_pb2
 
 from gostream.v1 import video_pb2
 from gostream_client.client import Client, connect
-from gostream_client.errors import CliError, ExitCode, UnreachableError, UsageError
+from gostream_client.errors import ClientError, InvalidInputError, UnreachableError
 from gostream_client.target import dial_target
 from tests.support.fake_server import VIDEO_ID, Api, ApiServer, Refusal, serve_api, video
 
@@ -59,10 +59,10 @@ async def test_a_refusal_keeps_the_servers_sentence_reason_and_request_id(
     client: Client, server: ApiServer
 ) -> None:
     server.api.refusals.append(Refusal(grpc.StatusCode.NOT_FOUND, "video x was not found", "VIDEO_NOT_FOUND"))
-    with pytest.raises(CliError) as caught:
+    with pytest.raises(ClientError) as caught:
         await client.get(VIDEO_ID)
     assert str(caught.value) == "video x was not found (VIDEO_NOT_FOUND, request id req-7)"
-    assert caught.value.exit_code is ExitCode.FAILED
+    assert not isinstance(caught.value, (InvalidInputError, UnreachableError))
 
 
 async def test_all_wrong_fields_are_named(client: Client, server: ApiServer) -> None:
@@ -75,7 +75,7 @@ async def test_all_wrong_fields_are_named(client: Client, server: ApiServer) -> 
     server.api.refusals.append(
         Refusal(grpc.StatusCode.INVALID_ARGUMENT, "title: is empty; …", "FIELD_INVALID", (bad,))
     )
-    with pytest.raises(CliError, match="title: is empty; user_id: is too long"):
+    with pytest.raises(ClientError, match="title: is empty; user_id: is too long"):
         await client.get(VIDEO_ID)
 
 
@@ -86,7 +86,7 @@ async def test_a_failed_login_exits_as_unreachable_and_an_unknown_status_is_name
     with pytest.raises(UnreachableError, match="no token"):
         await client.get(VIDEO_ID)
     server.api.refusals.append(Refusal(grpc.StatusCode.DATA_LOSS, ""))
-    with pytest.raises(CliError, match=r"no explanation .*DATA_LOSS"):
+    with pytest.raises(ClientError, match=r"no explanation .*DATA_LOSS"):
         await client.get(VIDEO_ID)
 
 
@@ -148,5 +148,5 @@ async def test_servers_become_targets(server: str, target: str) -> None:
     ["", ",", "localhost", "localhost:", ":1", "a:0", "a:65536", "http://a:80", "127.0.0.1:1,[::1]:2"],
 )
 async def test_what_is_no_server_is_a_usage_error(server: str) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(InvalidInputError):
         await dial_target(server)

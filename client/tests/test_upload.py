@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gostream.v1 import video_service_pb2
-from gostream_client.errors import CliError, ExitCode, UsageError
+from gostream_client.errors import ClientError, InvalidInputError, UnreachableError
 from gostream_client.upload import ATTEMPTS, SourceFile, put
 from tests.support.fake_server import Answer, Store, cut_connection, never_answer, s3_error
 
@@ -81,15 +81,15 @@ async def test_a_passing_failure_is_tried_again_from_the_first_byte(
 
 async def test_it_gives_up_after_three_retries(store: Store, source: SourceFile) -> None:
     store.answers.extend([s3_error(500, "InternalError", "We encountered an internal error.")] * 10)
-    with pytest.raises(CliError, match="internal error") as caught:
+    with pytest.raises(ClientError, match="internal error") as caught:
         await send(store, source)
     assert store.puts == ATTEMPTS == 4
-    assert caught.value.exit_code is ExitCode.UNREACHABLE
+    assert isinstance(caught.value, UnreachableError)
 
 
 async def test_a_store_that_takes_nothing_is_given_up(store: Store, source: SourceFile) -> None:
     store.answers.extend([never_answer] * 10)
-    with pytest.raises(CliError, match="took no data"):
+    with pytest.raises(ClientError, match="took no data"):
         await send(store, source, stall=0.2)
 
 
@@ -97,27 +97,27 @@ async def test_a_refusal_is_not_repeated_and_says_what_the_store_said(
     store: Store, source: SourceFile
 ) -> None:
     store.answers.append(s3_error(403, "SignatureDoesNotMatch", "Check your key and signing method."))
-    with pytest.raises(CliError, match=r"refused the upload \(403\): Check your key") as caught:
+    with pytest.raises(ClientError, match=r"refused the upload \(403\): Check your key") as caught:
         await send(store, source)
     assert store.puts == 1
     assert caught.value.reason == "SignatureDoesNotMatch"
-    assert caught.value.exit_code is ExitCode.FAILED
+    assert not isinstance(caught.value, (InvalidInputError, UnreachableError))
 
 
 async def test_a_refusal_comes_before_the_body_is_sent(store: Store, source: SourceFile) -> None:
     counts: list[int] = []
     store.answers.append(s3_error(403, "AccessDenied", "Request has expired"))
-    with pytest.raises(CliError):
+    with pytest.raises(ClientError):
         await send(store, source, on_sent=counts.append)
     assert not any(counts)
 
 
 async def test_a_source_that_exists_is_not_replaced(store: Store, source: SourceFile) -> None:
     store.answers.append(EXISTS)
-    with pytest.raises(CliError, match="a source was uploaded for this video before") as caught:
+    with pytest.raises(ClientError, match="a source was uploaded for this video before") as caught:
         await send(store, source)
     assert store.puts == 1
-    assert caught.value.exit_code is ExitCode.FAILED
+    assert not isinstance(caught.value, (InvalidInputError, UnreachableError))
 
 
 async def test_an_upload_whose_confirmation_is_lost_has_succeeded(store: Store, source: SourceFile) -> None:
@@ -129,28 +129,28 @@ async def test_an_upload_whose_confirmation_is_lost_has_succeeded(store: Store, 
 
 async def test_an_expired_url_is_called_so(store: Store, source: SourceFile) -> None:
     store.answers.append(s3_error(403, "AccessDenied", "Request has expired"))
-    with pytest.raises(CliError, match="the upload URL expired at"):
+    with pytest.raises(ClientError, match="the upload URL expired at"):
         await send(store, source, upload=store.upload(expires_in=-1))
 
 
 async def test_a_file_that_shrinks_meanwhile_is_an_error_of_its_own(store: Store, source: SourceFile) -> None:
     source.path.write_bytes(b"short")
-    with pytest.raises(CliError, match="became shorter"):
+    with pytest.raises(ClientError, match="became shorter"):
         await send(store, source)
     assert store.puts == 1
 
 
 async def test_a_store_that_is_not_there_is_unreachable(store: Store, source: SourceFile) -> None:
     upload = video_service_pb2.Upload(method="PUT", url="http://127.0.0.1:1/x?secret=1")
-    with pytest.raises(CliError, match="connection to the object store failed") as caught:
+    with pytest.raises(ClientError, match="connection to the object store failed") as caught:
         await send(store, source, upload=upload)
-    assert caught.value.exit_code is ExitCode.UNREACHABLE
+    assert isinstance(caught.value, UnreachableError)
     assert "secret" not in str(caught.value)
 
 
 def test_missing_and_empty_files_are_refused_before_anything_is_created(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
-    with pytest.raises(UsageError, match="is empty"):
+    with pytest.raises(InvalidInputError, match="is empty"):
         SourceFile(tmp_path / "empty.mp4")
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(InvalidInputError, match="cannot be read"):
         SourceFile(tmp_path / "missing.mp4")

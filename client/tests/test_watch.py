@@ -5,7 +5,7 @@ import pytest
 
 from gostream.v1 import video_pb2
 from gostream_client.client import Client
-from gostream_client.errors import CliError, UnreachableError
+from gostream_client.errors import ClientError, UnreachableError
 from gostream_client.watch import MAX_FAILURES, follow
 from tests.support.fake_server import VIDEO_ID, ApiServer, Refusal, processing, video
 
@@ -55,6 +55,6 @@ async def test_a_server_that_stays_away_is_given_up(client: Client, server: ApiS
 
 async def test_a_refusal_is_not_repeated(client: Client, server: ApiServer) -> None:
     server.api.streams.append([Refusal(grpc.StatusCode.NOT_FOUND, "no such video", "VIDEO_NOT_FOUND")])
-    with pytest.raises(CliError, match=r"no such video \(VIDEO_NOT_FOUND"):
+    with pytest.raises(ClientError, match=r"no such video \(VIDEO_NOT_FOUND"):
         await followed(client)
     assert len(server.api.requests) == 1

@@ -17,7 +17,7 @@ from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream.v1 import video_pb2
 from gostream_client.client import Client, connect
-from gostream_client.errors import CliError
+from gostream_client.errors import ClientError
 from gostream_devstack.instance.stack import Stack
 from tests.e2e.conftest import Upload
 
@@ -91,7 +91,7 @@ async def test_an_unknown_id_is_not_found_and_says_so_with_its_reason(
 ) -> None:
     unknown = str(uuid4())
 
-    with pytest.raises(CliError) as error:
+    with pytest.raises(ClientError) as error:
         await client.get(unknown)
     async with http.get(f"{stack.env['GOSTREAM_HTTP_URL']}/v1/videos/{unknown}") as answer:
         document = await answer.json()
@@ -141,7 +141,7 @@ async def _reason(call: Awaitable[object]) -> str:
     """The reason of the call's error; empty when it succeeds."""
     try:
         await call
-    except CliError as error:
+    except ClientError as error:
         return error.reason
     return ""
 

@@ -15,7 +15,7 @@ import pytest
 
 from gostream.v1.video_service_pb2 import GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
-from gostream_client.errors import CliError
+from gostream_client.errors import ClientError
 from gostream_shared.cache.entries.redis_cache import video_key
 from tests.faults.replicas import PATIENCE, Fleet, Replica
 from tests.support.waiting import eventually
@@ -266,7 +266,7 @@ async def test_what_expired_outlives_the_database_but_what_was_deleted_does_not(
     assert (stale.video.title, stale.x_cache) == ("kept", "STALE")
 
     await one.client.delete(str(video_id))
-    with pytest.raises(CliError, match=r"(?i)unavailable|not found"):
+    with pytest.raises(ClientError, match=r"(?i)unavailable|not found"):
         await other.get(video_id)
 
 

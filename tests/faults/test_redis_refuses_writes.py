@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from gostream_client.errors import CliError
+from gostream_client.errors import ClientError
 from gostream_devstack.host.ports import HOST
 from gostream_shared.cache.bus.liveness import MAX_SILENCE
 from tests.faults.replicas import PATIENCE, Fleet, Replica
@@ -48,7 +48,7 @@ async def told(replica: Replica, video_id: UUID) -> str:
     """The title that it answers."""
     try:
         return await replica.title(video_id)
-    except CliError as error:
+    except ClientError as error:
         if "not found" in str(error).lower() or "no such" in str(error).lower():
             return GONE
         raise

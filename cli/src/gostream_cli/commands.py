@@ -11,7 +11,7 @@ from gostream.v1 import video_pb2
 from gostream_cli.output import Output, status_name
 from gostream_cli.progress import processing_progress
 from gostream_client.client import Client
-from gostream_client.errors import CliError, UsageError
+from gostream_client.errors import ClientError, InvalidInputError
 from gostream_client.watch import follow
 
 #: How long `get` waits for a progress that it can do without.
@@ -81,15 +81,15 @@ async def remove(client: Client, out: Output, video_id: str) -> None:
 
 
 def confirm_removal(video_id: str) -> None:
-    """Ask the person. Raises UsageError when the answer is no, or nobody can answer."""
+    """Ask the person. Raises InvalidInputError when the answer is no, or nobody can answer."""
     if sys.stdin is None or not sys.stdin.isatty():  # None: closed
-        raise UsageError("rm needs --yes when nobody can be asked")
+        raise InvalidInputError("rm needs --yes when nobody can be asked")
     if not typer.confirm(f"Delete {video_id} and everything published of it?", err=True):
-        raise UsageError("nothing was deleted")
+        raise InvalidInputError("nothing was deleted")
 
 
 async def _to_the_end(client: Client, out: Output, video: video_pb2.Video) -> None:
-    """Show the states of `video` from the version given on. Raises CliError if the last is not READY."""
+    """Show the states of `video` from the version given on. Raises ClientError if the last is not READY."""
     with processing_progress(out.stderr) if not out.as_json else nullcontext(out.document) as show:
         async with aclosing(follow(client, video.id, min_version=video.version)) as states:
             async for video in states:
@@ -100,10 +100,10 @@ async def _to_the_end(client: Client, out: Output, video: video_pb2.Video) -> No
 
 
 def fail_unless_fine(video: video_pb2.Video) -> None:
-    """Raise CliError when processing ended in anything but a published video."""
+    """Raise ClientError when processing ended in anything but a published video."""
     if video.status == video_pb2.Video.STATUS_FAILED:
         again = "it may work if tried again" if video.error.retryable else "trying again will not help"
         message = video.error.message.rstrip(".") or "processing failed"
-        raise CliError(f"{message}; {again}", reason=video.error.code)
+        raise ClientError(f"{message}; {again}", reason=video.error.code)
     if video.status == video_pb2.Video.STATUS_CANCELLED:
-        raise CliError("processing was cancelled", reason=status_name(video))
+        raise ClientError("processing was cancelled", reason=status_name(video))

@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gostream.v1 import video_pb2
-from gostream_client.errors import CliError
+from gostream_cli.errors import document
+from gostream_client.errors import ClientError
 
 _UNBOUNDED = 10_000
 _STATUS_STYLES = {"READY": "green", "FAILED": "red", "PROCESSING": "yellow", "CANCELLED": "dim"}
@@ -56,15 +57,15 @@ class Output:
         except OSError as error:
             # The interpreter would flush the rest at its exit, and fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.file.fileno())
-            raise CliError(f"the output cannot be written: {error.strerror or error}") from None
+            raise ClientError(f"the output cannot be written: {error.strerror or error}") from None
 
     def note(self, text: str) -> None:
         """A remark for people on stderr."""
         self.stderr.print(Text(text, style="dim"))
 
-    def error(self, error: CliError) -> None:
+    def error(self, error: ClientError) -> None:
         if self.as_json:
-            print(json.dumps(error.document()), file=self.stderr.file, flush=True)
+            print(json.dumps(document(error)), file=self.stderr.file, flush=True)
         else:
             self.stderr.print(Text.assemble(("gostream: ", "bold red"), str(error)))
 

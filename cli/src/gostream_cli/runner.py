@@ -9,9 +9,10 @@ from contextlib import contextmanager
 
 import typer
 
+from gostream_cli.errors import ExitCode, exit_code
 from gostream_cli.output import Output
 from gostream_client.client import Client, connect
-from gostream_client.errors import CliError, ExitCode, UnreachableError, UsageError
+from gostream_client.errors import ClientError, InvalidInputError, UnreachableError
 from gostream_client.text import printable
 
 DEBUG_VARIABLE = "GOSTREAM_DEBUG"
@@ -27,9 +28,9 @@ def ending(out: Output) -> Iterator[None]:
     outside = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
-    except CliError as error:
+    except ClientError as error:
         out.error(error)
-        raise typer.Exit(error.exit_code) from None
+        raise typer.Exit(exit_code(error)) from None
     except (KeyboardInterrupt, typer.Abort):
         out.note("interrupted")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
@@ -39,12 +40,12 @@ def ending(out: Output) -> Iterator[None]:
         raise typer.Exit(ExitCode.OK) from None
     except UnicodeEncodeError as error:
         # Arguments that are not UTF-8 reach us as surrogates, and protobuf takes none.
-        out.error(UsageError(f"'{printable(str(error.object))}' is not UTF-8 text"))
+        out.error(InvalidInputError(f"'{printable(str(error.object))}' is not UTF-8 text"))
         raise typer.Exit(ExitCode.USAGE) from None
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE):
             raise
-        out.error(CliError(f"unforeseen {type(error).__name__}: {error}", reason="BUG"))
+        out.error(ClientError(f"unforeseen {type(error).__name__}: {error}", reason="BUG"))
         raise typer.Exit(ExitCode.FAILED) from None
     finally:
         signal.signal(signal.SIGINT, outside)

@@ -12,7 +12,7 @@ from yarl import URL
 
 from gostream_cli.output import Output
 from gostream_cli.verify_decode import decode
-from gostream_client.errors import CliError, UnreachableError, UsageError
+from gostream_client.errors import ClientError, InvalidInputError, UnreachableError
 from gostream_client.text import printable
 from gostream_conformance.errors import UnreadableError
 from gostream_conformance.report import Outcome, Report, judge
@@ -25,7 +25,7 @@ MASTER = "master.m3u8"
 _CHUNK = 1 << 16
 
 
-class NotConformantError(CliError):
+class NotConformantError(ClientError):
     """A must is broken."""
 
 
@@ -70,7 +70,7 @@ def _show_outcome(out: Output, outcome: Outcome, style: str) -> None:
 
 @asynccontextmanager
 async def _source(tree: str) -> AsyncIterator[Source]:
-    """Raises UsageError for what is neither a URL of the web, nor a directory, nor a playlist."""
+    """Raises InvalidInputError for what is neither a URL of the web, nor a directory, nor a playlist."""
     scheme, mark, rest = tree.partition("://")
     if not mark:
         yield _directory(Path(tree))
@@ -80,14 +80,16 @@ async def _source(tree: str) -> AsyncIterator[Source]:
         async with aiohttp.ClientSession(timeout=timeout) as session:
             yield HttpSource(f"{scheme.lower()}://{name}", _Fetch(session))
     else:
-        raise UsageError(f"{printable(scheme)}:// is not read, only http:// and https:// and directories")
+        raise InvalidInputError(
+            f"{printable(scheme)}:// is not read, only http:// and https:// and directories"
+        )
 
 
 def _directory(path: Path) -> DirectorySource:
     if path.suffix == ".m3u8":
         return DirectorySource(path.parent, master=path.name)
     if path.is_file():
-        raise UsageError(f"{printable(str(path))} is neither a directory nor a playlist (.m3u8)")
+        raise InvalidInputError(f"{printable(str(path))} is neither a directory nor a playlist (.m3u8)")
     return DirectorySource(path, master=MASTER)
 
 

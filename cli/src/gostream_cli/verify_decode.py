@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 
-from gostream_client.errors import UsageError
+from gostream_client.errors import InvalidInputError
 from gostream_conformance.errors import UnreadableError
 from gostream_conformance.playlist.model import ByteRange, Variant
 from gostream_conformance.report import Outcome, Report
@@ -36,13 +36,13 @@ class Decoded:
 
 
 def find_ffmpeg() -> str:
-    """FFMPEG_PATH, or ffmpeg on the PATH, or the one imageio-ffmpeg brings. Raises UsageError."""
+    """FFMPEG_PATH, or ffmpeg on the PATH, or the one imageio-ffmpeg brings. Raises InvalidInputError."""
     if program := os.environ.get("FFMPEG_PATH") or shutil.which("ffmpeg"):
         return program
     try:
         found: str = import_module("imageio_ffmpeg").get_ffmpeg_exe()
     except (ImportError, RuntimeError):
-        raise UsageError("--decode needs ffmpeg; install it or set FFMPEG_PATH") from None
+        raise InvalidInputError("--decode needs ffmpeg; install it or set FFMPEG_PATH") from None
     return found
 
 

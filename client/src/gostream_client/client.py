@@ -10,7 +10,7 @@ from uuid import uuid4
 import grpc
 
 from gostream.v1 import video_pb2, video_service_pb2, video_service_pb2_grpc
-from gostream_client.errors import CliError, from_rpc
+from gostream_client.errors import ClientError, from_rpc
 from gostream_client.proxy import proxy_variable
 from gostream_client.target import dial_target
 
@@ -52,7 +52,7 @@ class Reply:
 
 
 class Client:
-    """VideoService with a deadline on every call; failures are raised as CliError.
+    """VideoService with a deadline on every call; failures are raised as ClientError.
 
     `timeout` replaces the default deadline of each single call. `proxy` is the variable that names the proxy
     in between, if there is one.
@@ -127,7 +127,7 @@ class Client:
         call = self._stub.WatchVideo(video_service_pb2.WatchVideoRequest(id=video_id))
         return _cancelled_at_end(call)
 
-    def failure(self, error: grpc.aio.AioRpcError) -> CliError:
+    def failure(self, error: grpc.aio.AioRpcError) -> ClientError:
         """The failed call in words."""
         return from_rpc(error, self.server, proxy=self._proxy)
 

@@ -1,10 +1,6 @@
-"""What can go wrong for the person at the terminal, with the exit code each kind has.
-
-0 done · 1 refused or failed · 2 wrong usage, or answered no · 4 nobody reachable, or not let in · 130 Ctrl-C.
-"""
+"""What can go wrong in a call, an upload or a watch, in words for people."""
 
 from dataclasses import dataclass
-from enum import IntEnum
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
@@ -12,20 +8,8 @@ from google.rpc import error_details_pb2, status_pb2
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
 
 
-class ExitCode(IntEnum):
-    """What the command's exit code tells a script."""
-
-    OK = 0
-    FAILED = 1
-    USAGE = 2
-    UNREACHABLE = 4
-    INTERRUPTED = 130
-
-
-class CliError(Exception):
-    """A command cannot do what was asked; the message is one sentence for people."""
-
-    exit_code = ExitCode.FAILED
+class ClientError(Exception):
+    """The base of all errors of this package: one sentence, with the API's reason and request id."""
 
     def __init__(self, message: str, *, reason: str = "", request_id: str = "") -> None:
         super().__init__(message)
@@ -38,24 +22,13 @@ class CliError(Exception):
         said = ", ".join(fact for fact in facts if fact)
         return f"{self.message} ({said})" if said else self.message
 
-    def document(self) -> dict[str, dict[str, str | int]]:
-        """The error as `--json` prints it on stderr."""
-        return {
-            "error": {
-                "message": self.message,
-                "reason": self.reason,
-                "request_id": self.request_id,
-                "exit_code": int(self.exit_code),
-            }
-        }
+
+class InvalidInputError(ClientError):
+    """An argument is not valid; nothing was sent."""
 
 
-class UsageError(CliError):
-    exit_code = ExitCode.USAGE
-
-
-class UnreachableError(CliError):
-    exit_code = ExitCode.UNREACHABLE
+class UnreachableError(ClientError):
+    """No server answered, or it did not admit the caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +40,7 @@ class _Details:
     violations: tuple[str, ...] = ()
 
 
-def from_rpc(error: grpc.aio.AioRpcError, server: str, *, proxy: str = "") -> CliError:
+def from_rpc(error: grpc.aio.AioRpcError, server: str, *, proxy: str = "") -> ClientError:
     """The failed call in words; a call that never reached a server is told from one that was refused.
 
     `proxy` is the variable that names the proxy in between.
@@ -76,7 +49,7 @@ def from_rpc(error: grpc.aio.AioRpcError, server: str, *, proxy: str = "") -> Cl
     details = _details(trailers.get(STATUS_DETAILS_KEY))
     request_id = details.request_id or str(trailers.get("x-request-id") or "")
     code = error.code()
-    kind = CliError
+    kind = ClientError
     message = error.details() or "the server gave no explanation"
     if len(details.violations) > 1:
         message = "the request is wrong: " + "; ".join(details.violations)

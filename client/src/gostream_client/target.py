@@ -4,7 +4,7 @@ import asyncio
 import re
 import socket
 
-from gostream_client.errors import UnreachableError, UsageError
+from gostream_client.errors import InvalidInputError, UnreachableError
 from gostream_client.text import printable
 
 MAX_SERVERS = 64
@@ -22,8 +22,8 @@ class UnresolvableError(UnreachableError):
 async def dial_target(server: str) -> str:
     """The gRPC target of "host:port" or of several, comma-separated, which are taken in turn.
 
-    Several names are resolved here, because gRPC's list targets take addresses only. Raises UsageError and
-    UnresolvableError.
+    Several names are resolved here, because gRPC's list targets take addresses only. Raises
+    InvalidInputError and UnresolvableError.
     """
     pairs = split_servers(server)
     if len(pairs) == 1:
@@ -31,16 +31,18 @@ async def dial_target(server: str) -> str:
     addresses = [await _resolve(host, port) for host, port in pairs]
     families = {family for family, _ in addresses}
     if len(families) > 1:
-        raise UsageError("the servers must be all IPv4 or all IPv6")
+        raise InvalidInputError("the servers must be all IPv4 or all IPv6")
     scheme = "ipv6" if socket.AF_INET6 in families else "ipv4"
     return f"{scheme}:" + ",".join(address for _, address in addresses)
 
 
 def split_servers(server: str) -> list[tuple[str, int]]:
-    """Host and port of each server. Raises UsageError."""
+    """Host and port of each server. Raises InvalidInputError."""
     parts = [part.strip() for part in server.split(",") if part.strip()]
     if not parts or len(parts) > MAX_SERVERS:
-        raise UsageError(f"the server must be host:port, or up to {MAX_SERVERS} of them with commas between")
+        raise InvalidInputError(
+            f"the server must be host:port, or up to {MAX_SERVERS} of them with commas between"
+        )
     return [_split(part) for part in parts]
 
 
@@ -57,7 +59,7 @@ def _split(part: str) -> tuple[str, int]:
     found = _SERVER.fullmatch(part)
     if found is None or not 0 < int(found["port"]) < 65536:
         brackets = "; an IPv6 address takes brackets: [::1]:50051" if part.count(":") > 1 else ""
-        raise UsageError(
+        raise InvalidInputError(
             f"'{printable(part)}' is not a server; write host:port, for example localhost:50051{brackets}"
         )
     return found["v6"] or found["name"], int(found["port"])

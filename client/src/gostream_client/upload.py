@@ -14,7 +14,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from gostream.v1 import video_service_pb2
-from gostream_client.errors import CliError, UnreachableError, UsageError
+from gostream_client.errors import ClientError, InvalidInputError, UnreachableError
 from gostream_client.text import printable
 
 CHUNK_BYTES = 1 << 20
@@ -29,7 +29,7 @@ class SourceFile:
     """A local file of a size fixed at the start; what it sends is exactly that many bytes."""
 
     def __init__(self, path: Path) -> None:
-        """Raises UsageError for what is no regular file, is empty or cannot be read."""
+        """Raises InvalidInputError for what is no regular file, is empty or cannot be read."""
         self.path = path
         self.name = printable(str(path))
         try:
@@ -38,14 +38,14 @@ class SourceFile:
                 path.open("rb").close()
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
             if str(path) == "-":
-                raise UsageError(_NO_STREAM.format("stdin")) from None
+                raise InvalidInputError(_NO_STREAM.format("stdin")) from None
             cause = getattr(error, "strerror", None) or str(error)
-            raise UsageError(f"{self.name} cannot be read: {cause}") from None
+            raise InvalidInputError(f"{self.name} cannot be read: {cause}") from None
         if not stat.S_ISREG(found.st_mode):
-            raise UsageError(_kind_refused(self.name, found.st_mode))
+            raise InvalidInputError(_kind_refused(self.name, found.st_mode))
         self.size = found.st_size
         if not self.size:
-            raise UsageError(f"{self.name} is empty")
+            raise InvalidInputError(f"{self.name} is empty")
 
     async def chunks(self, file: BinaryIO, on_sent: Callable[[int], None]) -> AsyncIterator[bytes]:
         """The bytes of `file` on; `on_sent` hears after each chunk how many were taken so far."""
@@ -68,7 +68,7 @@ def _kind_refused(name: str, mode: int) -> str:
     return f"{name} is a {'socket' if stat.S_ISSOCK(mode) else 'device'}, not a file"
 
 
-class _FileChangedError(CliError):
+class _FileChangedError(ClientError):
     pass
 
 
@@ -76,7 +76,7 @@ class _TransientError(UnreachableError):
     """This PUT failed; the next one may not."""
 
 
-class _ExistsError(CliError):
+class _ExistsError(ClientError):
     """The store holds the source already: an upload URL creates it once."""
 
 
@@ -93,7 +93,7 @@ async def put(
 
     Connection failures, 60 s without a byte moved and 5xx answers are tried again with back-off; a refusal
     is not. If an attempt after the first finds the source in the store, an earlier one has created it and its
-    confirmation was lost. Raises CliError.
+    confirmation was lost. Raises ClientError.
     """
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, sock_connect=10)) as session:
         for attempt in range(1, ATTEMPTS + 1):
@@ -153,7 +153,7 @@ async def _put_once(
     except TimeoutError:
         raise _TransientError(f"the object store took no data for {stall:.0f} s") from None
     except aiohttp.InvalidURL:
-        raise CliError("the server answered an upload URL that is not one") from None
+        raise ClientError("the server answered an upload URL that is not one") from None
     except aiohttp.ClientError as error:
         if failed:
             raise failed[0] from None
@@ -163,7 +163,7 @@ async def _put_once(
         ) from None
 
 
-def _refusal(status: int, text: str, upload: video_service_pb2.Upload) -> CliError:
+def _refusal(status: int, text: str, upload: video_service_pb2.Upload) -> ClientError:
     """The store's answer in words; S3's XML error names a code and a message."""
     code = _tag(text, "Code")
     said = _tag(text, "Message") or f"HTTP {status}"
@@ -173,13 +173,13 @@ def _refusal(status: int, text: str, upload: video_service_pb2.Upload) -> CliErr
         return _ExistsError("a source was uploaded for this video before; create another", reason=code)
     expire_time = upload.expire_time.ToDatetime(UTC)
     if status == 403 and upload.HasField("expire_time") and expire_time <= datetime.now(UTC):
-        return CliError(
+        return ClientError(
             f"the upload URL expired at {expire_time:%H:%M:%S} UTC; upload the file again",
             reason=code or "UPLOAD_EXPIRED",
         )
     if status in {403, 400, 411, 413}:
-        return CliError(f"the object store refused the upload ({status}): {said}", reason=code)
-    return CliError(f"the object store answered {status}: {said}", reason=code)
+        return ClientError(f"the object store refused the upload ({status}): {said}", reason=code)
+    return ClientError(f"the object store answered {status}: {said}", reason=code)
 
 
 def _tag(text: str, name: str) -> str:

@@ -9,7 +9,7 @@ import grpc
 
 from gostream.v1 import video_pb2
 from gostream_client.client import Client
-from gostream_client.errors import CliError, UnreachableError
+from gostream_client.errors import ClientError, UnreachableError
 
 TERMINAL = frozenset(
     {video_pb2.Video.STATUS_READY, video_pb2.Video.STATUS_FAILED, video_pb2.Video.STATUS_CANCELLED}
@@ -24,8 +24,8 @@ async def follow(
     """Every state of the video as it changes; ends with the first terminal one at or above `min_version`.
 
     A stream that breaks, ends early or is silent for `idle` seconds is opened again: its first message is
-    the state as it is, so nothing is missed and silence is told from a server that is gone. Raises CliError
-    when the server refuses, or after MAX_FAILURES failures in a row.
+    the state as it is, so nothing is missed and silence is told from a server that is gone. Raises
+    ClientError when the server refuses, or after MAX_FAILURES failures in a row.
     """
     failures = 0
     last: video_pb2.Video | None = None
@@ -41,7 +41,7 @@ async def follow(
                         yield video
                     if video.status in TERMINAL:
                         return
-            cause: CliError = UnreachableError(f"{client.server} ended the stream before processing ended")
+            cause: ClientError = UnreachableError(f"{client.server} ended the stream before processing ended")
         except grpc.aio.AioRpcError as error:
             cause = client.failure(error)
             if error.code() not in _TRANSIENT:

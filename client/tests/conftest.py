@@ -1,0 +1,26 @@
+"""A scripted server and object store, and a client of them."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gostream_client.client import Client, connect
+from tests.support.fake_server import Api, ApiServer, Store, serve_api, serve_store
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[Store]:
+    async with serve_store() as store:
+        yield store
+
+
+@pytest.fixture
+async def server(store: Store) -> AsyncIterator[ApiServer]:
+    async with serve_api(Api(upload=store.upload())) as server:
+        yield server
+
+
+@pytest.fixture
+async def client(server: ApiServer) -> AsyncIterator[Client]:
+    async with connect(server.address, timeout=20) as client:
+        yield client
