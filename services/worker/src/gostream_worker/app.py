@@ -73,6 +73,22 @@ _STORE_PAUSE = 15.0
 _log = structlog.stdlib.get_logger("gostream.worker")
 
 
+def _encoder(config: WorkerConfig) -> Encoder:
+    return Encoder(
+        config.ffmpeg_path or Path(get_ffmpeg_exe()),
+        memory=config.encoder_memory_bytes,
+        sandbox_required=config.sandbox == "required",
+    )
+
+
+def _room(config: WorkerConfig, health: HealthServer) -> Room:
+    return Room(
+        config.work_dir,
+        reserve=config.work_dir_reserve,
+        changed=lambda is_free: health.report(ROOM_HEALTH, is_serving=is_free),
+    )
+
+
 @asynccontextmanager
 async def open_consumer(config: WorkerConfig, health: HealthServer) -> AsyncIterator["Work"]:
     """Open every resource and put the worker together.
@@ -91,11 +107,7 @@ async def open_consumer(config: WorkerConfig, health: HealthServer) -> AsyncIter
             ProbeAtHand.kept(sandbox_required=config.sandbox == "required") as probe,
         ):
             await check_store(config)
-            room = Room(
-                config.work_dir,
-                reserve=config.work_dir_reserve,
-                changed=lambda is_free: health.report(ROOM_HEALTH, is_serving=is_free),
-            )
+            room = _room(config, health)
             outside = Outside(
                 database=database,
                 store=store,
@@ -103,14 +115,9 @@ async def open_consumer(config: WorkerConfig, health: HealthServer) -> AsyncIter
                 publisher=cache.progress,
                 edge=edge,
             )
-            ffmpeg = config.ffmpeg_path or Path(get_ffmpeg_exe())
             service = TranscodeService(
                 outside,
-                Encoder(
-                    ffmpeg,
-                    memory=config.encoder_memory_bytes,
-                    sandbox_required=config.sandbox == "required",
-                ),
+                _encoder(config),
                 work,
                 _settings(config),
                 start_probe=probe.take,
