@@ -69,7 +69,7 @@ def test_unreadable_file_hides_no_other_mistake(tmp_path: Path, content: bytes) 
     ("variable", "value", "reason"),
     [
         ("REDIS_HOST", "redis://127.0.0.1", "without a scheme"),
-        ("REDIS_HOST", "cache:6379", "port is a variable of its own"),
+        ("REDIS_HOST", "cache:6379", "port is a separate variable"),
         ("REDIS_HOST", "999.1.1.1", "host name or an address"),
         ("REDIS_PORT", "tcp://10.0.0.5:6379", "Kubernetes"),
         ("REDIS_PORT", "0", "between 1 and 65535"),
@@ -151,4 +151,4 @@ def test_help_lists_every_variable() -> None:
 
     assert all(name.upper() in text for name in Config.model_fields)
     assert "REDIS_TTL" in text
-    assert "how long a cached video lives in Redis (5m)" in text
+    assert "lifetime of a cached video in Redis (5m)" in text

@@ -15,7 +15,7 @@ from gostream_api.reads.singleflight import SingleFlight
 from gostream_shared.cache.bus.bus import Bus
 from gostream_shared.cache.bus.liveness import Liveness, Loss
 from gostream_shared.cache.bus.messages import Change, Heartbeat
-from gostream_shared.cache.entries.epoch import Namespace
+from gostream_shared.cache.entries.epoch import EpochState
 from gostream_shared.cache.outbox.unannounced import Unannounced
 from gostream_shared.cache.protocol import CacheUnavailableError, Subscribed
 from tests.support.script_model import ModelRedis
@@ -63,14 +63,14 @@ def _ticket_of_epoch(self: LocalCache, video_id: object) -> Ticket:
     return Ticket(self._epoch, 0)
 
 
-async def _fly_with_late_ticket(
+async def _load_with_late_ticket(
     self: CachedVideoService, video_id: object, *, refresh: bool = False
 ) -> object:
     found = await self._reads.read(video_id, refresh=refresh)  # type: ignore[arg-type]
-    landed = self._land(video_id, found)  # type: ignore[arg-type]
+    result = self._encoded(video_id, found)  # type: ignore[arg-type]
     if found.shareable:
-        self._local.store(video_id, self._local.ticket(video_id), landed.entry)  # type: ignore[arg-type]
-    return landed
+        self._local.store(video_id, self._local.ticket(video_id), result.entry)  # type: ignore[arg-type]
+    return result
 
 
 def _keep_on_invalidate(self: LocalCache, video_id: object, version: int) -> None:
@@ -215,7 +215,7 @@ MUTANTS = (
         (ModelRedis, "invalidate", _invalidate_floor_only),
     ),
     _code("generation of a local fill", 11, (LocalCache, "ticket", _ticket_of_epoch)),
-    _code("ticket before the read", 11, (CachedVideoService, "_fly", _fly_with_late_ticket)),
+    _code("ticket before the read", 11, (CachedVideoService, "_load", _load_with_late_ticket)),
     _code("local fills checked at all", 0, (LocalCache, "store", _store_older_too)),
     _code("a message drops the entry", 0, (LocalCache, "invalidate", _keep_on_invalidate)),
     _code("a message forgets the flight", 2, (CachedVideoService, "changed", _change_without_forget)),
@@ -230,8 +230,8 @@ MUTANTS = (
     _code("a gap flushes", 454, (Liveness, "heard", _heard_without_gap(Liveness.heard))),
     _code("silence ends trust", 0, (Liveness, "_extend", _extend_for_ever)),
     _code("silence counts from publication", 391, (Liveness, "_extend", _extend_by_arrival)),
-    _code("a failover begins an epoch", 13, (Namespace, "admits", lambda self, server: True),
-          (Namespace, "confirm", lambda self, epoch, server: setattr(self, "_epoch", 1))),
+    _code("a failover begins an epoch", 13, (EpochState, "admits", lambda self, server: True),
+          (EpochState, "confirm", lambda self, epoch, server: setattr(self, "_epoch", 1))),
     _code("only what Redis took is kept", 1, (Found, "__init__", _share_everything(Found.__init__))),
     _code("min_version of local entries", 1, (LocalCache, "get", _get_any_version(LocalCache.get))),
     _code("min_version reads the primary", 29, (ReadThrough, "read_primary", _primary_from_anywhere)),

@@ -12,7 +12,7 @@ from gostream_api.reads.local_cache import LocalCache, LocalTimes
 from gostream_api.reads.ports import Layer
 from gostream_api.reads.read_through import ReadThrough
 from gostream_shared.cache.bus.bus import Bus
-from gostream_shared.cache.entries.epoch import Namespace, NamespaceKeeper
+from gostream_shared.cache.entries.epoch import EpochKeeper, EpochState
 from gostream_shared.cache.outbox.announcer import RedisChangeAnnouncer
 from gostream_shared.cache.outbox.relay import OutboxRelay
 from gostream_shared.cache.outbox.unannounced import Unannounced
@@ -40,8 +40,8 @@ class Replica:
         self._context.run(PROCESS.set, self)
         skew = 7.0 * number  # every process has a clock of its own
         clock = lambda: world.loop.time() + skew  # noqa: E731
-        database, namespace = SimDatabase(world), Namespace()
-        self.namespace, self.redis = namespace, SimRedis(world, namespace)
+        database, epoch_state = SimDatabase(world), EpochState()
+        self.epoch_state, self.redis = epoch_state, SimRedis(world, epoch_state)
         self.unannounced = Unannounced(clock=clock)
         self.bus = Bus(
             self.redis, unsequenced=lambda _: None, accepted=self.unannounced.accepted, clock=clock
@@ -53,11 +53,11 @@ class Replica:
         self.announcer = RedisChangeAnnouncer(
             self.redis, database, unannounced=self.unannounced, locally=self.bus.changed
         )
-        keeper = NamespaceKeeper(namespace, database, probe=self.redis, changed=self.bus.epoch_changed)
+        keeper = EpochKeeper(epoch_state, database, probe=self.redis, changed=self.bus.epoch_changed)
         relay = OutboxRelay(
             database,
             self.redis,
-            bell=database.wait,
+            listener=database.wait,
             unannounced=self.unannounced,
             local=self.bus,
             clock=clock,

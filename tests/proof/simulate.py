@@ -348,6 +348,6 @@ class _Story(Operations):
     def _demand_caching(self, replica: Replica, layers: list[Layer | None]) -> None:
         """What was read often is kept in the process again, unless something stands against it for good."""
         floor_is_forged = "abort" in self.faults
-        is_cut_off = not replica.namespace.is_known  # by a server that a slow process named after its end
+        is_cut_off = not replica.epoch_state.is_known  # by a server that a slow process named after its end
         if Layer.L1 not in layers and None not in layers and not floor_is_forged and not is_cut_off:
             raise Violation(f"stuck: nothing is cached, but read from {layers}")

@@ -1,6 +1,6 @@
 """The world that the production code lives in during the proof: a network, a Redis, a database.
 
-Everything that decides (CachedVideoService, LocalCache, SingleFlight, ReadThrough, Bus, Liveness, Namespace,
+Everything that decides (CachedVideoService, LocalCache, SingleFlight, ReadThrough, Bus, Liveness, EpochState,
 OutboxRelay, RedisChangeAnnouncer) is the production code; only what does I/O is replaced.
 """
 
@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from uuid import UUID
 
-from gostream_shared.cache.entries.epoch import Namespace
+from gostream_shared.cache.entries.epoch import EpochState
 from gostream_shared.cache.entries.redis_cache import CacheTimes
 from gostream_shared.cache.protocol import (
     Beat,
@@ -65,7 +65,7 @@ class World:
         self.lagged: dict[UUID, float] = {}
         self.epochs = FakeEpochs()
         self.feeds: list[Feed] = []
-        self.bells: list[asyncio.Event] = []
+        self.listeners: list[asyncio.Event] = []
         self.loads = 0
         self.rejected = 0
 
@@ -93,9 +93,9 @@ class World:
         self.commits[video_id].append(self.loop.time())
         self.outbox.append((video_id, version))
         self.checker.commit(video_id, version, None if delete else title)
-        for bell in self.bells:
+        for listener in self.listeners:
             if self.luck.random() > 0.1:  # notifications are lost with the connection that brings them
-                self.loop.call_later(self.delay(), bell.set)
+                self.loop.call_later(self.delay(), listener.set)
         return version
 
     def snapshot(self, video_id: UUID) -> tuple[int, Video | None]:
@@ -133,7 +133,7 @@ class SimDatabase:
     def __init__(self, world: World) -> None:
         self._world = world
         self.rung = asyncio.Event()
-        world.bells.append(self.rung)
+        world.listeners.append(self.rung)
 
     async def _reach(self) -> None:
         await self._world.hop()
@@ -191,7 +191,7 @@ class SimDatabase:
         return latest if len(latest) <= min(limit, self._world.most) else None
 
     async def wait(self, timeout: float) -> None:
-        """As a bell: see gostream_shared.cache.outbox.notify."""
+        """Waits for a notification, as in gostream_shared.cache.outbox.notify."""
         try:
             async with asyncio.timeout(timeout):
                 await self.rung.wait()
@@ -212,9 +212,9 @@ class SimDatabase:
 class SimRedis:
     """VideoCache and BusTransport of one process: its connections to the world's Redis."""
 
-    def __init__(self, world: World, namespace: Namespace) -> None:
+    def __init__(self, world: World, epoch_state: EpochState) -> None:
         self._world = world
-        self._namespace = namespace
+        self._epoch_state = epoch_state
         self._server: str | None = None  # where the pooled connections lead
         self._tokens = 0
         self.partitioned = False
@@ -224,7 +224,7 @@ class SimRedis:
         self.feed: Feed | None = None
 
     async def _reach(self) -> None:
-        """One command on its way; a pool reconnects silently, and asks the namespace about it."""
+        """One command on its way; a pool reconnects silently, and asks the epoch state about it."""
         world = self._world
         await world.hop()
         if not world.redis_up or self.partitioned:
@@ -233,7 +233,7 @@ class SimRedis:
             raise CacheUnavailableError("a replica")
         if self._server != world.server:
             self._server = None
-            if not self._namespace.admits(world.server):
+            if not self._epoch_state.admits(world.server):
                 raise CacheUnavailableError("another server")
             self._server = world.server
 
@@ -272,14 +272,14 @@ class SimRedis:
         return f"{id(self)}-{self._tokens}"
 
     async def get_or_lease(self, video_id: UUID, *, min_version: int = 0, refresh: bool = False) -> Lookup:
-        epoch = self._namespace.epoch
+        epoch = self._epoch_state.epoch
         await self._reach()
         lookup = self._run().get_or_lease(
             video_id, self._token(), epoch=epoch, min_version=min_version, refresh=refresh
         )
         floor = self._world.checker.floor(video_id, self._world.loop.time())
         await self._reply()
-        self._namespace.demand(epoch)
+        self._epoch_state.demand(epoch)
         if isinstance(lookup, Hit):
             self._world.checker.hit(floor, video_id, lookup.entry.version)
         return lookup

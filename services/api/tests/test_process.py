@@ -260,7 +260,7 @@ def test_several_processes_do_not_share_the_port_with_strangers(run_api: Callabl
 
     for program in (second, third):
         assert program.process.wait(GIVE_UP) == 1
-        assert "is something else there?" in program.log.read_text()
+        assert "is the port in use?" in program.log.read_text()
 
 
 def serving(program: Program) -> list[int]:

@@ -63,7 +63,7 @@ async def test_database_out_of_reach_is_no_refusal(start_api: Any, host: str) ->
     [
         ({"S3_ACCESS_KEY": "nobody"}, "GetObject: InvalidAccessKeyId"),
         ({"S3_SECRET_KEY": "wrong"}, "GetObject: SignatureDoesNotMatch"),
-        ({"S3_BUCKET": "no-such-bucket"}, "the bucket's name is wrong"),
+        ({"S3_BUCKET": "no-such-bucket"}, "the bucket name is wrong"),
         ({"REDIS_PASSWORD": "wrong"}, "AuthenticationError: invalid username-password"),
         ({"REDIS_PASSWORD": ""}, "AuthenticationError: Authentication required"),
         ({"REDIS_DB": "9999"}, "DB index is out of range"),

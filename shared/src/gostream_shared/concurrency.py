@@ -5,16 +5,16 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-#: Seconds between two requests to end.
+#: Seconds between two cancellations of a task that has not ended.
 _PATIENCE = 1.0
 
 
 @asynccontextmanager
 async def in_background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run `work` until the block ends; its errors are its own.
+    """Run `work` in background tasks until the block ends. Their errors are not raised here.
 
-    One cancellation can be lost: a TaskGroup before Python 3.13 drops it when a child fails meanwhile, and so
-    may a driver that cleans up a connection it was making. So it is repeated until the task has ended.
+    A cancellation can be lost: a TaskGroup before Python 3.13 drops it if a child fails at the same time, and
+    a driver may drop it while it closes a new connection. So tasks are cancelled until they end.
     """
     tasks = {asyncio.create_task(each) for each in work}
     try:
@@ -28,7 +28,7 @@ async def in_background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]
 
 @asynccontextmanager
 async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
-    """A TaskGroup that raises its first error as itself: our errors are typed, and one of them decides."""
+    """A TaskGroup that raises its first error instead of an exception group, so that callers catch it."""
     try:
         async with asyncio.TaskGroup() as group:
             yield group
@@ -37,7 +37,7 @@ async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
 
 
 async def wait_at_most(event: asyncio.Event, timeout: float) -> None:
-    """Until the event is set, but at most so many seconds."""
+    """Wait until the event is set, at most `timeout` seconds."""
     try:
         async with asyncio.timeout(timeout):
             await event.wait()

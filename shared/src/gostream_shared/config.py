@@ -1,7 +1,7 @@
 """Configuration from the environment.
 
-Every knob is a field: its name in capitals is the variable, its description is what `--help` prints. A secret
-may also come from the file that NAME_FILE names. All mistakes are reported at once.
+Each field is one variable: the field's name in capitals, with the description that `--help` prints. A secret
+can also be read from the file given in NAME_FILE. All errors are reported together.
 """
 
 import os
@@ -27,53 +27,53 @@ from gostream_shared.config_types import (
     format_duration,
 )
 
-#: Bytes of a file that holds a secret; more is a mistake, or a device without an end.
+#: Largest secret file in bytes; a larger one is a mistake, or an endless device.
 _FILE_LIMIT = 64 * 1024
 
 
 class ConfigError(Exception):
-    """The environment is wrong; the message names every variable and what is wrong with it."""
+    """The environment is invalid; the message lists every wrong variable and the reason."""
 
 
 class Config(BaseModel):
-    """What both services need to know."""
+    """Configuration that both services share."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     database_url: DatabaseUrl = Field(description="PostgreSQL, postgresql://user:password@host:port/name")
     redis_host: Host = Field("localhost", description="Redis or Valkey host")
-    redis_port: Port = Field(6379, description="its port")
-    redis_password: Secret = Field(SecretStr(""), description="its password; empty = none")
-    redis_db: int = Field(0, ge=0, le=9999, description="its database number")
+    redis_port: Port = Field(6379, description="Redis port")
+    redis_password: Secret = Field(SecretStr(""), description="Redis password; empty = none")
+    redis_db: int = Field(0, ge=0, le=9999, description="Redis database number")
     redis_ttl: Duration = Field(
         timedelta(minutes=5),
         ge=timedelta(milliseconds=100),
         le=timedelta(days=7),
-        description="how long a cached video lives in Redis",
+        description="lifetime of a cached video in Redis",
     )
-    cdn_base_url: HttpUrl = Field("http://localhost:8081", description="where viewers read HLS")
+    cdn_base_url: HttpUrl = Field("http://localhost:8081", description="base URL of the published HLS files")
     s3_endpoint_url: HttpUrl | None = Field(
         None, description="object store with conditional writes (`If-Match`); unset = AWS"
     )
     s3_public_endpoint_url: HttpUrl | None = Field(
         None,
-        description="the same store as clients reach it, signed into upload URLs; unset = S3_ENDPOINT_URL",
+        description="endpoint of the store for clients, signed into upload URLs; unset = S3_ENDPOINT_URL",
     )
-    s3_region: Region = Field("us-east-1", description="region signed into requests")
-    s3_bucket: Bucket = Field("videos", description="bucket of uploads/ and hls/")
-    s3_access_key: Secret = Field(SecretStr(""), description="access key; empty = the AWS chain")
+    s3_region: Region = Field("us-east-1", description="region that requests are signed for")
+    s3_bucket: Bucket = Field("videos", description="bucket that holds uploads/ and hls/")
+    s3_access_key: Secret = Field(SecretStr(""), description="access key; empty = the AWS credential chain")
     s3_secret_key: Secret = Field(SecretStr(""), description="secret key", validate_default=True)
     s3_checksums: bool = Field(
-        True, description="send a CRC32 with each object; False for stores that refuse it"
+        True, description="send a CRC32 with each object; False for stores that reject it"
     )
     metrics_host: Host = Field("0.0.0.0", description="interface of the Prometheus endpoint")  # noqa: S104 - containers
-    log_level: LogLevel = Field("INFO", description="least level logged")
+    log_level: LogLevel = Field("INFO", description="minimum log level")
     log_format: LogFormat = Field("json", description="json for machines, console for people")
 
     @field_validator("s3_secret_key")
     @classmethod
     def _both_keys(cls, secret: SecretStr, info: ValidationInfo) -> SecretStr:
-        key = info.data.get("s3_access_key")  # absent if it is wrong itself
+        key = info.data.get("s3_access_key")  # absent if it is invalid
         if key is not None and bool(key.get_secret_value()) != bool(secret.get_secret_value()):
             raise ValueError("must be set if S3_ACCESS_KEY is, and only then")
         return secret
@@ -83,7 +83,7 @@ AnyConfig = TypeVar("AnyConfig", bound=Config)
 
 
 def load(kind: type[AnyConfig], environment: Mapping[str, str] = os.environ) -> AnyConfig:
-    """Read the configuration. Raises ConfigError with every mistake, one a line."""
+    """Read the configuration. Raises ConfigError with every error, one per line."""
     given, mistakes = _given(kind, environment)
     try:
         config = kind.model_validate(given)
@@ -97,7 +97,7 @@ def load(kind: type[AnyConfig], environment: Mapping[str, str] = os.environ) -> 
 
 
 def _given(kind: type[Config], environment: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """The variables that are set, by field, and which files are wrong; an empty one counts as unset."""
+    """Returns the set variables by field, and the errors of their files. Empty variables count as unset."""
     given: dict[str, str] = {}
     mistakes: dict[str, str] = {}
     for name in kind.model_fields:
@@ -120,15 +120,15 @@ def _read(path: Path) -> str:
     with path.open("rb") as file:
         content = file.read(_FILE_LIMIT + 1)
     if len(content) > _FILE_LIMIT:
-        raise ValueError(f"it has more than {_FILE_LIMIT} bytes")
+        raise ValueError(f"the file has more than {_FILE_LIMIT} bytes")
     try:
         return content.decode().rstrip("\r\n")
     except UnicodeDecodeError:
-        raise ValueError("it is not text in UTF-8") from None
+        raise ValueError("the file is not UTF-8 text") from None
 
 
 def _file_or(variable: str, environment: Mapping[str, str]) -> str:
-    """The name under which the value was given."""
+    """Returns the name of the variable that gave the value."""
     from_file = not environment.get(variable) and environment.get(f"{variable}_FILE")
     return f"{variable}_FILE" if from_file else variable
 
@@ -149,7 +149,7 @@ def _sentence(error: Any, field: FieldInfo) -> str:
 
 
 def bounds(field: FieldInfo) -> tuple[Any, Any]:
-    """The least and the largest value of a number or a duration."""
+    """Returns the smallest and the largest value of a number or a duration."""
     low = next(each.ge for each in field.metadata if hasattr(each, "ge"))
     high = next(each.le for each in field.metadata if hasattr(each, "le"))
     return low, high
@@ -161,12 +161,12 @@ def _range(field: FieldInfo) -> str:
 
 
 def describe(kind: type[Config]) -> str:
-    """Every variable with its default and meaning, for `--help`."""
+    """Returns one line per variable with its meaning and default, for `--help`."""
     return "\n".join(f"  {name:<24} {meaning} ({default})" for name, default, meaning in rows(kind))
 
 
 def rows(kind: type[Config]) -> list[tuple[str, str, str]]:
-    """(variable, default, meaning) of every knob, for `--help` and docs/configuration.md."""
+    """Returns (variable, default, meaning) of each field, for `--help` and docs/configuration.md."""
     return [
         (
             name.upper(),

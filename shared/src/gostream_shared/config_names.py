@@ -1,10 +1,10 @@
-"""Variables that look like ours and that no service reads: a misspelt name must not pass in silence."""
+"""Finds set variables that look like GoStream's but are not read, so that a misspelt name is reported."""
 
 import difflib
 import re
 from collections.abc import Mapping
 
-#: Every variable of every service and client: what one of them does not read another may.
+#: Every variable of every service and client; one environment may configure several of them.
 KNOWN = frozenset(
     """
     API_HOST API_PORT API_PROCESSES AUDIT_TOLERANCE CDN_BASE_URL CDN_REFRESH_SECRET CDN_REFRESH_URL
@@ -17,7 +17,7 @@ KNOWN = frozenset(
     WORK_DIR_RESERVE SANDBOX
     """.split()  # noqa: SIM905 - a page of quotation marks
 )
-#: Names that begin like this are meant for us.
+#: A name with one of these prefixes is meant for GoStream.
 _OURS = (
     "AUDIT_",
     "AUTH_",
@@ -30,13 +30,13 @@ _OURS = (
     "UPLOAD_",
     "WORK_DIR_",
 )
-#: Other names are only named if they are as near as this to one of ours (difflib's ratio).
+#: Other names are reported only if they are this similar to a known name (difflib's ratio).
 _NEAR = 0.85
 _KUBERNETES = re.compile(r".*_SERVICE_(HOST|PORT(_.*)?)|.*_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?")
 
 
 def doubtful(environment: Mapping[str, str]) -> list[str]:
-    """A sentence for each variable that is set in vain."""
+    """Returns one sentence for each variable that is set but not read."""
     return [sentence for name in sorted(environment) if (sentence := _doubt(name, environment))]
 
 
@@ -46,7 +46,7 @@ def _doubt(name: str, environment: Mapping[str, str]) -> str | None:
         both = name != plain and environment[name] and environment.get(plain)
         return f"{name} is not read, because {plain} is set" if both else None
     if _KUBERNETES.fullmatch(name) or re.match(r"(tcp|udp|sctp)://", environment[name]):
-        return None  # set for every Service of the namespace
+        return None  # Kubernetes sets these for every Service of the namespace
     close = difflib.get_close_matches(plain, KNOWN, n=1, cutoff=0.6 if plain.startswith(_OURS) else _NEAR)
     if not close and not plain.startswith(_OURS):
         return None

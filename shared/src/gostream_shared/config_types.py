@@ -1,4 +1,4 @@
-"""The kinds of value that a variable can have. Each refuses what can never work, in one sentence."""
+"""Types of configuration values. Each one rejects invalid text with a one-sentence error."""
 
 import ipaddress
 import re
@@ -8,9 +8,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-#: Bytes that one PUT of S3 can upload: the largest source, because an upload is one PUT.
+#: Largest object in bytes that S3 accepts in one PUT: the largest source, because an upload is one PUT.
 SINGLE_PUT_LIMIT = 5 * 1024**3
-#: How long a presigned URL can be valid (Signature Version 4).
+#: Longest validity of a presigned URL (Signature Version 4).
 PRESIGNED_LIMIT = timedelta(days=7)
 
 _DURATION = re.compile(r"(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+(?:\.[0-9]+)?)s)?")
@@ -23,7 +23,7 @@ _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full
 
 
 def parse_duration(text: object) -> object:
-    """`5m`, `90s`, `1h30m` as a timedelta. Raises ValueError for other text."""
+    """Parse `5m`, `90s` or `1h30m` into a timedelta. Raises ValueError for other text."""
     if not isinstance(text, str):
         return text
     match = _DURATION.fullmatch(text)
@@ -33,11 +33,11 @@ def parse_duration(text: object) -> object:
     try:
         return timedelta(hours=hours, minutes=minutes, seconds=seconds)
     except OverflowError:
-        raise ValueError("is longer than any duration that makes sense") from None
+        raise ValueError("must be a shorter duration") from None
 
 
 def format_duration(value: timedelta) -> str:
-    """As it is written in the environment: `5m` rather than `300s`."""
+    """Format a duration as in the environment: `5m` rather than `300s`."""
     minutes, seconds = divmod(value.total_seconds(), 60)
     hours, minutes = divmod(int(minutes), 60)
     parts = [(hours, "h"), (minutes, "m"), (seconds, "s")]
@@ -45,7 +45,7 @@ def format_duration(value: timedelta) -> str:
 
 
 def parse_host(text: str) -> str:
-    """A host name or an address, without the brackets of IPv6. Raises ValueError."""
+    """Returns a host name or an address, without the brackets of IPv6. Raises ValueError."""
     if "://" in text:
         raise ValueError("must be a host name or an address, without a scheme such as redis:// or http://")
     host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
@@ -53,7 +53,7 @@ def parse_host(text: str) -> str:
         try:
             ipaddress.ip_address(host)
         except ValueError:
-            hint = " (its port is a variable of its own)" if re.fullmatch(r"[^:]+:[0-9]+", host) else ""
+            hint = " (the port is a separate variable)" if re.fullmatch(r"[^:]+:[0-9]+", host) else ""
             raise ValueError(f"must be a host name or an address{hint}") from None
     elif len(host) > 253 or not _HOST_NAME.fullmatch(host):
         raise ValueError("must be a host name or an address")
@@ -61,15 +61,15 @@ def parse_host(text: str) -> str:
 
 
 def join_address(host: str, port: int) -> str:
-    """`host:port`, with the brackets that an IPv6 address needs."""
+    """Returns `host:port`, with brackets around an IPv6 address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _port_text(text: object) -> object:
     if isinstance(text, str) and _KUBERNETES_LINK.fullmatch(text):
         raise ValueError(
-            "is a link that Kubernetes sets for a Service of that name; set the variable to a number in the "
-            "pod's env, or enableServiceLinks: false"
+            "is a link that Kubernetes sets for a Service with this name; set the variable to a number in "
+            "the pod's env, or set enableServiceLinks: false"
         )
     return text
 
@@ -91,7 +91,7 @@ def _http_url(text: str) -> str:
 
 
 def _database_url(secret: SecretStr) -> SecretStr:
-    """The messages never quote the URL: a password is part of it."""
+    """Check a database URL. Error messages never quote it, because it contains a password."""
     text = secret.get_secret_value()
     try:
         parts = urlsplit(text)
@@ -101,7 +101,7 @@ def _database_url(secret: SecretStr) -> SecretStr:
         raise ValueError("must be a URL, postgresql://user:password@host:port/name")
     authority = parts.netloc.rpartition("@")[2]
     if parts.fragment or "@" in parts.path or "@" in parts.netloc.rpartition("@")[0]:
-        raise ValueError("must have its user and password percent-encoded: @ is %40, # is %23, / is %2F")
+        raise ValueError("must have a percent-encoded user and password: @ is %40, # is %23, / is %2F")
     for address in authority.split(","):
         _check_address(address)
     mode = dict(parse_qsl(parts.query)).get("sslmode", "prefer")
@@ -111,7 +111,7 @@ def _database_url(secret: SecretStr) -> SecretStr:
 
 
 def _check_address(address: str) -> None:
-    """Of one of the hosts of a database URL. One that is empty or a path is a socket's."""
+    """Check one host of a database URL. An empty host or a path means a Unix socket."""
     host, _, port = address.rpartition(":") if re.search(r":[^\]]*$", address) else (address, "", "")
     if port and not (re.fullmatch(r"[0-9]{1,5}", port) and 0 < int(port) <= 65535):
         raise ValueError("must have a port between 1 and 65535")
@@ -121,13 +121,13 @@ def _check_address(address: str) -> None:
 
 def _bucket(text: str) -> str:
     if not _BUCKET.fullmatch(text):
-        raise ValueError("must be a bucket's name: 3 to 255 letters, digits, dots, dashes and underscores")
+        raise ValueError("must be a bucket name: 3 to 255 letters, digits, dots, dashes and underscores")
     return text
 
 
 def _region(text: str) -> str:
     if not _REGION.fullmatch(text):
-        raise ValueError("must be a region's name such as us-east-1")
+        raise ValueError("must be a region name such as us-east-1")
     return text
 
 
@@ -142,7 +142,7 @@ def _upper(text: object) -> object:
 
 
 def lowered(text: object) -> object:
-    """For variables whose values are words: `JSON` is `json`."""
+    """Lower the case of text, so that `JSON` is read as `json`."""
     return text.lower() if isinstance(text, str) else text
 
 
@@ -150,13 +150,13 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url), AfterValidator(_printable)]
 Host = Annotated[str, AfterValidator(parse_host)]
-#: Of a server that is called.
+#: Port of a server to connect to.
 Port = Annotated[int, Field(ge=1, le=65535), BeforeValidator(_port_text)]
-#: Of a server of our own; 0 = a free one.
+#: Port to listen on; 0 = any free port.
 ListenPort = Annotated[int, Field(ge=0, le=65535), BeforeValidator(_port_text)]
 Bucket = Annotated[str, AfterValidator(_bucket)]
 Region = Annotated[str, AfterValidator(_region)]
-#: A password or key that travels in a header or a command.
+#: A password or key that is sent in a header or a command.
 Secret = Annotated[SecretStr, AfterValidator(_printable)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
 LogFormat = Annotated[Literal["json", "console"], BeforeValidator(lowered)]

@@ -1,4 +1,4 @@
-"""A service's life: run until a signal, then stop gracefully."""
+"""Runs a service until a signal, then stops it gracefully."""
 
 import argparse
 import asyncio
@@ -23,20 +23,20 @@ from gostream_shared.observability.logs import configure_logs
 
 _log = structlog.stdlib.get_logger("gostream.config")
 
-#: Exit code of a start that cannot succeed until somebody changes something.
+#: Exit code of a start that cannot succeed before the configuration or a backend changes.
 MISCONFIGURED = 2
 
 
 def run_service(
     name: str, summary: str, kind: type[AnyConfig], serve: Callable[[AnyConfig], Awaitable[None]]
 ) -> None:
-    """The `main` of a service without flags of its own: `--help`, then `run_configured`."""
+    """The `main` of a service without command-line options: handles `--help`, then calls `run_configured`."""
     service_parser(name, summary, kind).parse_args()
     run_configured(name, kind, serve)
 
 
 def service_parser(name: str, summary: str, kind: type[Config]) -> argparse.ArgumentParser:
-    """A parser whose `--help` lists the environment."""
+    """Returns a parser whose `--help` lists the environment variables."""
     return argparse.ArgumentParser(
         prog=name,
         description=summary,
@@ -46,7 +46,7 @@ def service_parser(name: str, summary: str, kind: type[Config]) -> argparse.Argu
 
 
 def run_configured(name: str, kind: type[AnyConfig], serve: Callable[[AnyConfig], Awaitable[None]]) -> None:
-    """Read the configuration, then `run_with` it. Exits 2 when it is wrong."""
+    """Read the configuration, then call `run_with`. Exits 2 if the configuration is invalid."""
     try:
         config = load(kind)
     except ConfigError as error:
@@ -59,9 +59,9 @@ def run_configured(name: str, kind: type[AnyConfig], serve: Callable[[AnyConfig]
 
 
 def run_with(name: str, config: AnyConfig, serve: Callable[[AnyConfig], Awaitable[None]]) -> None:
-    """Logs, uvloop, and `serve`, which returns after a graceful stop.
+    """Configure logs and run `serve` on uvloop; `serve` returns after a graceful stop.
 
-    Exits 1 if it fails, and MISCONFIGURED if a backend refuses us in a way that does not pass by itself.
+    Exits 1 if it fails, and MISCONFIGURED if a backend rejects this service until it is reconfigured.
     """
     configure_logs(service=name, level=config.log_level, form=config.log_format)
 
@@ -86,7 +86,7 @@ def run_with(name: str, config: AnyConfig, serve: Callable[[AnyConfig], Awaitabl
 
 @asynccontextmanager
 async def stop_signal() -> AsyncIterator[asyncio.Event]:
-    """An event that SIGTERM or SIGINT sets; a second signal ends the process at once."""
+    """Yields an event that SIGTERM or SIGINT sets. A second signal ends the process at once."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 

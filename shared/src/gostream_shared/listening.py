@@ -5,7 +5,7 @@ from gostream_shared.domain.errors import GoStreamError
 
 
 class CannotListenError(GoStreamError):
-    """The address is taken, or not one of this machine."""
+    """The address is in use, or does not belong to this machine."""
 
     def __init__(self, host: str, port: int) -> None:
-        super().__init__(f"cannot listen on {join_address(host, port)}: is something else there?")
+        super().__init__(f"cannot listen on {join_address(host, port)}: is the port in use?")

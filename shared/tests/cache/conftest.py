@@ -7,9 +7,9 @@ import pytest
 
 from gostream_shared.cache.breaker import Breaker
 from gostream_shared.cache.entries import redis_cache
-from gostream_shared.cache.entries.epoch import Namespace
+from gostream_shared.cache.entries.epoch import EpochState
 from gostream_shared.cache.entries.redis_cache import CacheTimes, RedisVideoCache, change_channel
-from gostream_shared.cache.redis_connection import RedisLink, redis_client
+from gostream_shared.cache.redis_connection import RedisConnection, redis_client
 from gostream_shared.config import Config, load
 
 
@@ -31,17 +31,17 @@ def config_of(server: Any, database_url: str = "postgresql://unused@127.0.0.1:1/
 
 
 @pytest.fixture
-async def link(config: Config) -> AsyncIterator[RedisLink]:
-    link = RedisLink(redis_client(config), Breaker())
+async def link(config: Config) -> AsyncIterator[RedisConnection]:
+    link = RedisConnection(redis_client(config), Breaker())
     async with link.client:
         yield link
 
 
 @pytest.fixture
-def cache(link: RedisLink) -> RedisVideoCache:
+def cache(link: RedisConnection) -> RedisVideoCache:
     """Its leases last as long as any test: those that are about the end of one have times of their own."""
     times = CacheTimes(lease=60)
-    return RedisVideoCache(link, channel=change_channel(0), namespace=Namespace(1), times=times)
+    return RedisVideoCache(link, channel=change_channel(0), epoch_state=EpochState(1), times=times)
 
 
 @pytest.fixture

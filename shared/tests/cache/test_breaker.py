@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 from gostream_shared.cache.breaker import Breaker
 from gostream_shared.cache.entries.redis_cache import RedisVideoCache
 from gostream_shared.cache.protocol import CacheUnavailableError
-from gostream_shared.cache.redis_connection import RedisLink
+from gostream_shared.cache.redis_connection import RedisConnection
 
 
 def test_opens_after_failures_in_a_row_and_lets_one_probe_through_each_cooldown() -> None:
@@ -36,7 +36,7 @@ def refused() -> float:
 @pytest.mark.stack
 @pytest.mark.faults
 async def test_a_redis_that_hangs_costs_latency_only_until_the_breaker_opens(
-    redis_server: Any, cache: RedisVideoCache, link: RedisLink
+    redis_server: Any, cache: RedisVideoCache, link: RedisConnection
 ) -> None:
     link.breaker = Breaker(cooldown=600)  # or on a slow machine one of the callers would be its probe
     await cache.get_or_lease(uuid4())

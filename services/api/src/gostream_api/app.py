@@ -10,7 +10,7 @@ from gostream_api.multiprocess import leave_with_parent, supervise
 from gostream_api.read_stack import open_reads
 from gostream_api.rpc.interceptors.clients import client_behind, networks
 from gostream_api.rpc.server import BUS_HEALTH, ApiServer
-from gostream_api.rpc.servicer import VideoServicer, answers_at_hand, method_handlers
+from gostream_api.rpc.servicer import VideoServicer, local_hits, method_handlers
 from gostream_api.rpc.validation import SizeRule
 from gostream_api.videos.video_service import Limits, VideoService
 from gostream_api.videos.watch import WatchService
@@ -61,7 +61,7 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             max_streams_per_client=config.watches_per_client,
             client_of=client_behind(networks(config.trusted_proxies)),
             reflects=config.reflection != "off",
-            at_hand=answers_at_hand(reads.videos),
+            local_hits=local_hits(reads.videos),
             share_port=config.api_processes > 1,
         )
         schema = SchemaWatch(reads.database.missing_migrations)

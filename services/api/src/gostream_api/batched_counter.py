@@ -8,7 +8,7 @@ from prometheus_client import Counter
 _DELAY = 0.2
 
 
-class BulkCounter:
+class BatchedCounter:
     """Adds up what comes within a moment, and tells the counter once. Belongs to one event loop."""
 
     def __init__(self, counter: Counter) -> None:

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import REGISTRY, Counter
 
 from gostream.v1.video_service_pb2 import BatchGetVideosRequest, GetVideoRequest
-from gostream_api.batched_counter import BulkCounter
+from gostream_api.batched_counter import BatchedCounter
 from gostream_api.rpc.interceptors.base import FailedRequest
 from gostream_api.rpc.interceptors.telemetry import new_request_id
 
@@ -117,7 +117,7 @@ def test_a_failed_request_is_in_no_cycle_with_its_error() -> None:
 
 async def test_a_bulk_counter_tells_its_counter_at_once_when_it_is_flushed() -> None:
     counter = Counter("test_bulk", "of this test", registry=None)
-    bulk = BulkCounter(counter)
+    bulk = BatchedCounter(counter)
 
     bulk.add()
     bulk.add(4)

@@ -76,7 +76,7 @@ async def test_a_request_id_of_a_deleted_video_is_refused_in_words(api: Any, ref
     refusal = await refused(api.create(request_id="r1"))
 
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_ID_REUSED")
-    assert refusal.message == "the request_id was used before for a video that is deleted"
+    assert refusal.message == "the request_id was used before for a deleted video"
 
 
 async def test_a_request_id_is_its_owners_alone(api: Any) -> None:

@@ -1,13 +1,13 @@
-"""A circuit breaker: after a few failures in a row nobody waits for Redis until a probe succeeds."""
+"""A circuit breaker: after a few consecutive failures, calls to Redis fail at once until a probe succeeds."""
 
 from collections.abc import Callable
 from time import monotonic
 
 
 class Breaker:
-    """Closed while calls succeed; open for `cooldown` seconds after `threshold` failures in a row.
+    """Closed while calls succeed; open for `cooldown` seconds after `threshold` consecutive failures.
 
-    Whoever calls after the cooldown is the probe, and only one: the others are refused until its outcome.
+    The first call after the cooldown is the probe. All other calls are rejected until the probe ends.
     """
 
     def __init__(
@@ -21,11 +21,11 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether the latest calls failed."""
+        """True if the latest `threshold` calls failed."""
         return self._failures >= self._threshold
 
     def admit(self) -> bool:
-        """Whether to try. True for the probe of an open breaker, once a cooldown."""
+        """Returns True if a call may be sent. An open breaker admits one probe per cooldown."""
         if not self.is_open:
             return True
         if self._clock() < self._open_until:

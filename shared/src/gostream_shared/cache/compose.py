@@ -1,4 +1,4 @@
-"""The whole cache of one process, opened and closed together."""
+"""Opens and closes the cache of one process: Redis, the bus, the epoch and the outbox relay."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,77 +12,79 @@ from gostream_shared.cache.bus.bus import Bus
 from gostream_shared.cache.bus.progress import RedisProgressPublisher, progress_channel, progress_inbox
 from gostream_shared.cache.bus.redis_transport import RedisBusTransport
 from gostream_shared.cache.bus.watchers import Watchers
-from gostream_shared.cache.entries.epoch import Namespace, NamespaceKeeper
+from gostream_shared.cache.entries.epoch import EpochKeeper, EpochState
 from gostream_shared.cache.entries.redis_cache import CacheTimes, RedisVideoCache, change_channel
 from gostream_shared.cache.outbox.announcer import RedisChangeAnnouncer
-from gostream_shared.cache.outbox.notify import outbox_bell
+from gostream_shared.cache.outbox.notify import listen_to_outbox
 from gostream_shared.cache.outbox.relay import OutboxRelay
 from gostream_shared.cache.outbox.unannounced import Unannounced
 from gostream_shared.cache.ports import ChangeAnnouncer, ProgressPublisher, VideoEvents
 from gostream_shared.cache.protocol import Epochs, VideoCache
-from gostream_shared.cache.redis_connection import RedisLink, redis_client
+from gostream_shared.cache.redis_connection import RedisConnection, redis_client
 from gostream_shared.concurrency import in_background
 from gostream_shared.config import Config
 from gostream_shared.domain.repositories import Outbox
 
 _log = structlog.get_logger(__name__)
-_Runner = OutboxRelay | Bus | NamespaceKeeper
+_Runner = OutboxRelay | Bus | EpochKeeper
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
-    """What a process does with the cache."""
+    """The parts of the cache that a process uses."""
 
     announcer: ChangeAnnouncer
     progress: ProgressPublisher
-    events: VideoEvents  # silent unless opened with `subscribe`
+    events: VideoEvents  # without events unless opened with `subscribe`
     videos: VideoCache
     bus: Bus  # for CachedVideoService
     unannounced: Unannounced  # likewise
-    ttl: float  # seconds that an entry lives in Redis
+    ttl: float  # seconds that an entry stays in Redis
 
 
 @asynccontextmanager
 async def open_cache(
     config: Config, *, outbox: Outbox, subscribe: bool, epochs: Epochs | None = None
 ) -> AsyncIterator[Cache]:
-    """Open the cache and relay the outbox until the block ends; with `subscribe` listen to the bus too.
+    """Open the cache and relay the outbox until the block ends. With `subscribe`, also listen to the bus.
 
-    A process that reads the cache needs `epochs`; one that only writes does not.
-
-    Neither Redis nor the database need to be up: what needs them waits in the background.
+    A process that reads the cache needs `epochs`; one that only writes does not. Redis and the database may
+    be down: background tasks wait for them.
     """
-    namespace = Namespace()
-    link = RedisLink(redis_client(config, admits=namespace.admits), Breaker())
+    epoch_state = EpochState()
+    connection = RedisConnection(redis_client(config, admits=epoch_state.admits), Breaker())
     subscriber = redis_client(config, connections=1)
     channel, progress = change_channel(config.redis_db), progress_channel(config.redis_db)
     times = CacheTimes(ttl=config.redis_ttl.total_seconds())
-    videos = RedisVideoCache(link, channel=channel, namespace=namespace, times=times)
+    videos = RedisVideoCache(connection, channel=channel, epoch_state=epoch_state, times=times)
     watchers, unannounced = Watchers(), Unannounced()
     bus = Bus(
-        RedisBusTransport(link, subscriber, channel=channel, others=(progress,)),
+        RedisBusTransport(connection, subscriber, channel=channel, others=(progress,)),
         unsequenced=progress_inbox(watchers.progressed),
         accepted=unannounced.accepted,
     )
     bus.add(watchers)
     runners: list[_Runner] = [bus] if subscribe else []
     if epochs is not None:
-        keeper = NamespaceKeeper(namespace, epochs, probe=link, changed=bus.epoch_changed)
+        keeper = EpochKeeper(epoch_state, epochs, probe=connection, changed=bus.epoch_changed)
         runners.append(keeper)
     async with (
-        link.client,
+        connection.client,
         subscriber,
-        outbox_bell(config.database_url.get_secret_value()) as bell,
+        listen_to_outbox(config.database_url.get_secret_value()) as listener,
         in_background(
             *map(
                 _keep_running,
-                [OutboxRelay(outbox, videos, bell=bell, unannounced=unannounced, local=bus), *runners],
+                [
+                    OutboxRelay(outbox, videos, listener=listener, unannounced=unannounced, local=bus),
+                    *runners,
+                ],
             )
         ),
     ):
         yield Cache(
             announcer=RedisChangeAnnouncer(videos, outbox, unannounced=unannounced, locally=bus.changed),
-            progress=RedisProgressPublisher(link, channel=progress),
+            progress=RedisProgressPublisher(connection, channel=progress),
             events=watchers,
             videos=videos,
             bus=bus,
@@ -92,10 +94,10 @@ async def open_cache(
 
 
 async def _keep_running(runner: _Runner) -> None:
-    """A defect in the background must not end the service: without the bus nothing local is served."""
+    """Restart a failed task, so that a defect does not end the service. L1 serves nothing without the bus."""
     while True:
         try:
             await runner.run()
         except Exception:  # noqa: BLE001 - the outermost frame of a background task
-            _log.exception("cache task failed and is begun anew", task=type(runner).__name__)
+            _log.exception("cache task failed, restarting", task=type(runner).__name__)
         await asyncio.sleep(1)

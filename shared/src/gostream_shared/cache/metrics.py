@@ -1,37 +1,37 @@
-"""What the cache says of itself to Prometheus."""
+"""Prometheus metrics of the cache."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
 REQUESTS = Counter(
     "gostream_cache_requests",
-    "Look-ups by layer (l1, l2) and result",
+    "Lookups by layer (l1, l2) and result",
     ["layer", "result"],
 )
 STALE_FILLS = Counter(
     "gostream_stale_fill_rejected",
-    "Fills that Redis refused because the value may have been out of date",
+    "Fills that Redis rejected because the value may be out of date",
     ["reason"],
 )
 L1_FILLS_REJECTED = Counter(
     "gostream_l1_fill_rejected",
-    "Local fills refused because an invalidation came between the read and the fill",
+    "L1 fills rejected because of an invalidation between the read and the fill",
 )
 FLIGHTS = Counter("gostream_flight", "Callers of shared loads: leader, joined, cancelled", ["role"])
-DB_LOADS = Counter("gostream_db_loads", "Queries that loaded videos because no cache had them")
+DB_LOADS = Counter("gostream_db_loads", "Database queries that loaded videos after a cache miss")
 UNANNOUNCED = Gauge(
     "gostream_unannounced_videos",
-    "Videos with a committed version that Redis has not taken, so that its entries of them are not believed",
+    "Videos with a committed version that is not announced to Redis, whose older entries are not trusted",
 )
 REFUSED = Counter(
     "gostream_redis_refused", "Commands that Redis answered with an error, by class", ["reason"]
 )
-REDIS_ERRORS = Counter("gostream_redis_errors", "Redis calls that failed or were refused", ["operation"])
-ANNOUNCE_FAILED = Counter("gostream_announce_failed", "Changes left to the outbox relay")
+REDIS_ERRORS = Counter("gostream_redis_errors", "Redis calls that failed or were rejected", ["operation"])
+ANNOUNCE_FAILED = Counter("gostream_announce_failed", "Changes left for the outbox relay")
 RELAYED = Counter("gostream_outbox_relayed", "Changes announced by the outbox relay")
 
-BUS_GAPS = Counter("gostream_bus_gap", "Times that messages were or may have been missed", ["reason"])
-BUS_EPOCH = Gauge("gostream_bus_epoch", "How often local entries were thrown away all at once")
-BUS_LIVE = Gauge("gostream_bus_live", "1 while local entries may be served")
+BUS_GAPS = Counter("gostream_bus_gap", "Times that bus messages were lost or may have been lost", ["reason"])
+BUS_EPOCH = Gauge("gostream_bus_epoch", "Number of times that L1 was cleared")
+BUS_LIVE = Gauge("gostream_bus_live", "1 while L1 entries may be served")
 NAMESPACE_EPOCH = Gauge("gostream_cache_namespace_epoch", "Epoch of the entries in Redis")
 STALENESS = Histogram(
     "gostream_cache_staleness_seconds",

@@ -1,4 +1,4 @@
-"""What the services need of Redis's pub/sub: writers tell everyone what changed, watchers hear of it."""
+"""Ports to Redis pub/sub: writers announce changes, watchers receive them."""
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from gostream_shared.domain.encode import Encode, Progress
 
 
 class ChangeAnnouncer(Protocol):
-    """Tells every replica that a video changed, after the change was committed."""
+    """Announces a committed change of a video to every replica."""
 
     async def announce(self, video_id: UUID, version: int) -> None:
-        """Invalidate everything below `version` in Redis and in every process, then settle the outbox.
+        """Invalidate versions below `version` in Redis and in every process, then settle the outbox.
 
-        Never raises and never waits longer than its own deadline: when Redis is down it is logged and
-        counted, and the outbox relay repeats it.
+        Never raises and has its own deadline. If Redis is down, the failure is logged and counted, and the
+        outbox relay repeats the announcement.
         """
         ...
 
 
 class ProgressPublisher(Protocol):
-    """Tells watchers how an encode is going. Best effort: a lost message is replaced by the next."""
+    """Publishes the progress of encodes. Best effort: the next message replaces a lost one."""
 
     async def publish(self, encode: Encode, progress: Progress) -> None:
         """Send the latest progress to every API replica. Never raises."""
@@ -30,15 +30,15 @@ class ProgressPublisher(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """What happened to a video since the last look, conflated."""
+    """The changes of a video since the previous update, merged into one."""
 
-    version: int | None = None  # the highest version announced, if any was
-    progress: tuple[Encode, Progress] | None = None  # the latest, if any came
+    version: int | None = None  # the highest announced version, if any
+    progress: tuple[Encode, Progress] | None = None  # the latest progress, if any
     gap: bool = False  # messages may have been lost: read the database
 
     @property
     def is_empty(self) -> bool:
-        """Nothing happened: the wait timed out."""
+        """True if the wait timed out without a message."""
         return self == Update()
 
 
@@ -46,13 +46,13 @@ class Subscription(Protocol):
     """One watcher's view of one video."""
 
     async def wait(self, timeout: float) -> Update:
-        """What happened since the last call, as soon as something did; empty after `timeout` seconds."""
+        """Wait for changes since the previous call. Returns an empty update after `timeout` seconds."""
         ...
 
 
 class VideoEvents(Protocol):
-    """Where watchers subscribe. Memory per subscription is constant however slow its reader is."""
+    """Subscriptions to videos. The memory of a subscription is constant, also for a slow reader."""
 
     def subscribe(self, video_id: UUID) -> AbstractAsyncContextManager[Subscription]:
-        """Nothing published after entering is missed without `gap` being set."""
+        """Subscribe to a video. If a message published after entering is lost, `gap` is set."""
         ...

@@ -1,4 +1,4 @@
-"""The vocabulary of the coherent cache and the ports its parts meet at; docs/caching.md tells the story."""
+"""The types and ports of the coherent cache; docs/caching.md explains the protocol."""
 
 import enum
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -10,17 +10,17 @@ from uuid import UUID
 from gostream_shared.domain.errors import GoStreamError
 from gostream_shared.domain.video import Video
 
-#: A `min_version` that no entry satisfies: the caller wants the primary database's answer.
+#: A `min_version` that no entry satisfies, to force a read from the primary database.
 NEWEST = 2**63 - 1
 
 
 class CacheUnavailableError(GoStreamError):
-    """Redis did not answer, or may not be trusted now. Never reaches a client: reads go to the database."""
+    """Redis did not answer or cannot be trusted. Never reaches a client: reads go to the database."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What was committed at `version`; None = no such video (version 0, or that of its tombstone)."""
+    """The committed video at `version`; None = no such video (version 0, or that of its tombstone)."""
 
     version: int
     video: Video | None
@@ -28,7 +28,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A current entry, good for `fresh_for` more seconds; loading it took `cost` seconds."""
+    """A current entry that is fresh for `fresh_for` seconds; its load took `cost` seconds."""
 
     entry: Entry
     fresh_for: float
@@ -37,14 +37,14 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Somebody else is loading it."""
+    """Another caller is loading the entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The caller is to load it and may fill once with `token`.
+    """The caller must load the entry and may fill it once with `token`.
 
-    `stale` is an entry that outlived its time but was never invalidated.
+    `stale` is an expired entry that was never invalidated.
     """
 
     token: str
@@ -55,11 +55,11 @@ Lookup = Hit | Wait | Lease
 
 
 class Filled(enum.StrEnum):
-    """What became of a fill."""
+    """The result of a fill."""
 
     OK = "ok"
-    LEASE = "lease"  # the lease was lost: invalidated, evicted, expired or leased anew
-    FLOOR = "floor"  # an invalidation named a higher version than the one loaded
+    LEASE = "lease"  # the lease was lost: invalidated, evicted, expired or leased again
+    FLOOR = "floor"  # the loaded version is below the version floor
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,74 +72,80 @@ class Fill:
 
 
 class VideoCache(Protocol):
-    """The cache all processes share. Every method raises CacheUnavailableError, quickly."""
+    """The cache that all processes share. Every method raises CacheUnavailableError quickly."""
 
     async def get_or_lease(self, video_id: UUID, *, min_version: int = 0, refresh: bool = False) -> Lookup:
-        """The entry at `min_version` or later, or the right to load it; with `refresh` rather the latter."""
+        """Returns the entry at `min_version` or later, or a lease to load it.
+
+        With `refresh`, a fresh entry is also reloaded unless another caller holds the lease.
+        """
         ...
 
     async def get_or_lease_many(
         self, video_ids: Sequence[UUID], min_versions: Sequence[int]
     ) -> Mapping[UUID, Lookup]:
-        """The same for many, in one round trip."""
+        """Look up many videos in one round trip."""
         ...
 
     async def fill(self, video_id: UUID, fill: Fill) -> Filled:
-        """Store what was loaded under a lease, unless it may be out of date."""
+        """Store an entry that was loaded under a lease, unless it may be out of date."""
         ...
 
     async def fill_many(self, fills: Mapping[UUID, Fill]) -> Mapping[UUID, Filled]:
-        """The same for many, in one round trip."""
+        """Fill many entries in one round trip."""
         ...
 
     async def invalidate(self, changes: Mapping[UUID, int]) -> None:
-        """Make everything below those versions unreadable and tell every process; in one round trip."""
+        """Invalidate entries below the given versions and notify every process, in one round trip."""
         ...
 
 
 class BusListener(Protocol):
-    """What a process does on hearing the bus. Called on the event loop; must neither wait nor raise."""
+    """Receives the messages of the bus. Methods run on the event loop and must not block or raise."""
 
     def changed(self, video_id: UUID, version: int) -> None:
-        """Everything below `version` is out of date."""
+        """Versions below `version` are out of date."""
         ...
 
     def reset(self) -> None:
-        """Messages may have been missed: nothing local can be trusted."""
+        """Messages may have been lost: no L1 entry can be trusted."""
         ...
 
 
 class Epochs(Protocol):
-    """Where the namespace epoch is kept: not in Redis, whose failovers it counts."""
+    """The store of the cache epoch. It is outside Redis, because the epoch counts Redis failovers."""
 
     async def current(self, server: str) -> int | None:
-        """The epoch of a process that talks to `server`; None when another server is the one in use.
+        """Returns the epoch of a process connected to `server`; None if another server is current.
 
-        A server not seen before begins an epoch. Raises BackendUnavailableError.
+        A new server begins a new epoch. Raises BackendUnavailableError.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """The server acknowledged the subscription; repeated when the driver reconnected by itself."""
+    """The server acknowledged the subscription; repeated after each reconnection of the driver."""
 
 
 class BusTransport(Protocol):
-    """Redis's pub/sub, and what is sent over it by script."""
+    """Redis pub/sub, and the heartbeats sent over it by script."""
 
     def connect(self) -> AbstractAsyncContextManager[AsyncIterator[Subscribed | str]]:
-        """One connection: acknowledgements and messages in order, CacheUnavailableError when it is lost."""
+        """Open one connection and yield its acknowledgements and messages in order.
+
+        Raises CacheUnavailableError when the connection is lost.
+        """
         ...
 
     async def beat(self, nonce: str, *, interval: float) -> "Beat":
-        """Publish a heartbeat unless there was one within `interval` seconds."""
+        """Publish a heartbeat unless one was published within `interval` seconds."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What the server that takes our commands said of itself: its time in seconds, and who it is."""
+    """The reply to a heartbeat: the server's time in seconds and its identity."""
 
     time: float
     server: str

@@ -1,4 +1,4 @@
-"""The connection to Redis that commands share: one deadline, one breaker, one error."""
+"""The Redis connection that all commands share: deadlines, a breaker and one error type."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -23,9 +23,9 @@ from gostream_shared.config import Config
 
 #: Seconds a reader waits for Redis before it goes to the database.
 SOFT_TIMEOUT = 0.5
-#: Seconds a writer waits, and the longest that any command may hold a connection.
+#: Seconds a writer waits, and the longest time that a command may hold a connection.
 HARD_TIMEOUT = 1.0
-#: Pinned: what a pushed message looks like depends on it, and drivers have changed their default before.
+#: Pinned: the format of pushed messages depends on it, and drivers have changed their default before.
 PROTOCOL = 2
 _SECTIONS = ("server", "replication")
 
@@ -37,10 +37,10 @@ def redis_client(
     connections: int = 32,
     admits: Callable[[str], bool] = lambda _: True,
 ) -> Redis:
-    """A client that never retries by itself: the protocol decides what may be repeated.
+    """Returns a client without automatic retries: the protocol decides which commands may be repeated.
 
-    Its commands have no deadline but their caller's (`RedisLink.guarded`). A new connection is used only if
-    `admits` the server it leads to: pools reconnect silently.
+    Only the caller sets a deadline for commands (`RedisConnection.guarded`). A new connection is used only if
+    `admits` accepts its server, because pools reconnect silently.
     """
 
     async def on_connect(connection: Connection) -> None:
@@ -60,8 +60,8 @@ def redis_client(
         protocol=protocol,
         max_connections=connections,
         timeout=SOFT_TIMEOUT,
-        # The driver's own would be an asyncio.wait_for around each write: a task for every command, and
-        # before Python 3.12 a cancellation that comes as the write ends is lost.
+        # The driver's timeout is an asyncio.wait_for around each write. It creates a task per command, and
+        # before Python 3.12 it loses a cancellation that arrives at the end of the write.
         socket_timeout=None,
         socket_connect_timeout=HARD_TIMEOUT,
         retry=Retry(NoBackoff(), 0),
@@ -72,9 +72,9 @@ def redis_client(
 
 
 def server_identity(info: Mapping[str, str]) -> str:
-    """Who a server is: another process, or another history of the data, is another server.
+    """Returns the identity of a server. Another process or another replication history is another server.
 
-    Raises ConnectionError for a server that does not accept writes.
+    Raises ConnectionError for a replica.
     """
     if info["role"] != "master":
         raise ConnectionError("connected to a replica")
@@ -82,7 +82,7 @@ def server_identity(info: Mapping[str, str]) -> str:
 
 
 def refusal_of(error: ResponseError) -> str:
-    """The class of an error that Redis answered: the driver takes its word away or puts others before it."""
+    """Returns the class of a Redis error reply. The driver removes or prefixes the error's first word."""
     for kind, name in ((OutOfMemoryError, "OOM"), (ReadOnlyError, "READONLY"), (NoPermissionError, "NOPERM")):
         if isinstance(error, kind):
             return name
@@ -92,8 +92,8 @@ def refusal_of(error: ResponseError) -> str:
     return "other"
 
 
-class RedisLink:
-    """A client behind a breaker, so that a dead Redis costs its callers nothing."""
+class RedisConnection:
+    """A client behind a breaker, so that callers do not wait for a dead Redis."""
 
     def __init__(self, client: Redis, breaker: Breaker) -> None:
         self.client = client
@@ -101,17 +101,17 @@ class RedisLink:
 
     @asynccontextmanager
     async def guarded(self, operation: str, timeout: float, *, probe: bool = False) -> AsyncIterator[None]:
-        """Give the block `timeout` seconds. Raises CacheUnavailableError for any failure of Redis.
+        """Limit the block to `timeout` seconds. Raises CacheUnavailableError for any failure of Redis.
 
-        While the breaker is open only a `probe` is let through.
+        An open breaker admits only a `probe`.
         """
         if not (probe or self.breaker.admit()):
             REDIS_ERRORS.labels("refused").inc()
-            raise CacheUnavailableError("Redis did not answer lately")
+            raise CacheUnavailableError("the circuit breaker of Redis is open")
         try:
             async with asyncio.timeout(timeout):
                 yield
-        except ResponseError as error:  # Redis answers, if only with a refusal: nobody has to wait for it
+        except ResponseError as error:  # an error reply is an answer, so callers do not wait
             self.breaker.succeeded()
             REDIS_ERRORS.labels(operation).inc()
             REFUSED.labels(refusal_of(error)).inc()
@@ -123,11 +123,11 @@ class RedisLink:
         self.breaker.succeeded()
 
     async def reconnect(self) -> None:
-        """Drop every connection: of those made before a failover some may lead to the server before it."""
+        """Close every connection, because connections from before a failover may reach the old server."""
         await self.client.connection_pool.disconnect()
 
     async def server(self) -> str:
-        """Who takes our commands, for the heartbeat and the epoch. Raises CacheUnavailableError."""
+        """Returns the identity of the server that executes commands. Raises CacheUnavailableError."""
         async with self.guarded("info", HARD_TIMEOUT, probe=True):
             info = await self.client.info(*_SECTIONS)
             try:

@@ -1,4 +1,4 @@
-"""The first question to Redis, so that a wrong password ends the start in words."""
+"""Checks Redis at the start, so that a wrong password is reported at once."""
 
 import asyncio
 
@@ -15,9 +15,9 @@ _log = structlog.stdlib.get_logger("gostream.backend")
 
 
 async def check_redis(config: Config) -> None:
-    """Log in and PING. Raises BackendRefusedError if the password or the database's number is wrong.
+    """Log in and PING. Raises BackendRefusedError if the password or the database number is wrong.
 
-    Any other failure is logged: everything works without Redis, only slower.
+    Any other failure is only logged: the service works without Redis, but slower.
     """
     server = f"{join_address(config.redis_host, config.redis_port)}, database {config.redis_db}"
     try:

@@ -27,7 +27,7 @@ TRANSACTION_TIMEOUT = 30.0
 
 @dataclass(frozen=True, slots=True)
 class PostgresTransaction:
-    """One open transaction: what is written and enqueued through it commits together."""
+    """One open transaction. Its writes and jobs commit together."""
 
     videos: PostgresVideoRepository
     encodes: PostgresEncodes
@@ -48,10 +48,10 @@ class PostgresDatabase:
     @classmethod
     @asynccontextmanager
     async def open(cls, url: str, *, min_size: int = 1, max_size: int = 10) -> AsyncIterator[Self]:
-        """Connect and check.
+        """Connect and check the connection.
 
         Raises BackendUnavailableError if the database does not answer in 10 s, and BackendRefusedError if it
-        refuses the user, the password or the database's name.
+        rejects the user, the password or the database name.
         """
         name_server(BACKEND, _server(url))
         async with connecting_errors(10):
@@ -63,7 +63,7 @@ class PostgresDatabase:
                 server_settings={
                     "application_name": "gostream",
                     "timezone": "UTC",
-                    # A process that stands still must not hold a row's lock until it wakes.
+                    # A frozen process must not hold a row lock until it resumes.
                     "idle_in_transaction_session_timeout": f"{TRANSACTION_TIMEOUT:.0f}s",
                 },
             )
@@ -74,7 +74,7 @@ class PostgresDatabase:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:
-        """Commit on leaving, roll back on an error. Raises BackendUnavailableError."""
+        """Commit at the end of the block, roll back on an error. Raises BackendUnavailableError."""
         async with (
             database_errors(TRANSACTION_TIMEOUT),
             self.pool.acquire() as connection,
@@ -89,12 +89,15 @@ class PostgresDatabase:
             )
 
     async def missing_migrations(self) -> list[str]:
-        """What this release needs and the database lacks. Raises BackendUnavailableError."""
+        """Returns the migrations that this release needs and the database lacks.
+
+        Raises BackendUnavailableError.
+        """
         async with database_errors(STATEMENT_TIMEOUT):
             return await missing_migrations(self.pool, timeout=STATEMENT_TIMEOUT)
 
 
 def _server(url: str) -> str:
-    """Host, port and name of the database that the URL leads to: no user, no password."""
+    """Returns host, port and database name of the URL, without user and password."""
     parts = urlsplit(url)
     return f"{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -1,7 +1,7 @@
-"""Encodes: each method beside its SQL.
+"""The encode repository: one SQL statement per method.
 
-The fence is in every statement (`encode_number = $2 AND attempt = $3`): a worker that lost it changes nothing
-and gets an empty result.
+Every statement checks the fence (`encode_number = $2 AND attempt = $3`). A worker that lost its fence changes
+no row and gets an empty result.
 """
 
 from datetime import timedelta

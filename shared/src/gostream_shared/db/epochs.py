@@ -1,11 +1,11 @@
-"""The cache's namespace epochs, kept where a failover of Redis cannot lose them."""
+"""The cache epochs, stored in PostgreSQL so that a failover of Redis cannot lose them."""
 
 import asyncpg
 
 from gostream_shared.db.errors import database_errors
 from gostream_shared.domain.errors import BackendUnavailableError
 
-#: The timeline of what is written now; the control file would tell it only after the next checkpoint.
+#: The current timeline. The control file has it only after the next checkpoint.
 _TIMELINE = "('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint"
 
 
@@ -23,6 +23,6 @@ class PostgresEpochs:
                     f"SELECT cache_epoch($1, {_TIMELINE})",
                     server,
                 )
-        except asyncpg.ObjectNotInPrerequisiteStateError as error:  # a standby: no write, no timeline
+        except asyncpg.ObjectNotInPrerequisiteStateError as error:  # a standby has no WAL position
             raise BackendUnavailableError("database") from error
         return epoch

@@ -1,4 +1,4 @@
-"""Driver errors → domain errors, in one place."""
+"""Translates driver errors into domain errors."""
 
 import asyncio
 import ssl
@@ -12,7 +12,7 @@ from gostream_shared.observability.causes import note_cause, server_of
 
 BACKEND = "database"
 
-# What says "not now" rather than "never": connection loss, shutdown, too many clients, deadlocks, failover.
+# Errors that a retry can resolve: connection loss, shutdown, too many clients, deadlocks, failover.
 _TRANSIENT = (
     OSError,
     TimeoutError,
@@ -26,18 +26,18 @@ _TRANSIENT = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.CannotConnectNowError,
     asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.InternalClientError,  # of a connection that was lost in the middle of an operation
-    # Of a schema that is not migrated yet, or was dropped: the service waits for it.
+    asyncpg.InternalClientError,  # the connection was lost during an operation
+    # The schema is not migrated yet, or was dropped: the service waits for it.
     asyncpg.UndefinedTableError,
     asyncpg.UndefinedColumnError,
     asyncpg.UndefinedFunctionError,
     asyncpg.InsufficientPrivilegeError,
 )
-# What no waiting mends, if it is met at the start.
+# Errors at the start that a retry cannot resolve.
 _REFUSALS = (
     ssl.SSLError,
     asyncpg.ClientConfigurationError,
-    asyncpg.InvalidAuthorizationSpecificationError,  # wrong password, no such role, pg_hba.conf, TLS demanded
+    asyncpg.InvalidAuthorizationSpecificationError,  # wrong password, unknown role, pg_hba.conf, TLS required
     asyncpg.InvalidCatalogNameError,
     asyncpg.InsufficientPrivilegeError,
     asyncpg.UndefinedObjectError,  # an option of the URL
@@ -47,9 +47,9 @@ _REFUSALS = (
 
 @asynccontextmanager
 async def database_errors(timeout: float) -> AsyncIterator[None]:
-    """Give the block `timeout` seconds. Raises BackendUnavailableError if the database does not answer.
+    """Limit the block to `timeout` seconds. Raises BackendUnavailableError for a transient failure.
 
-    The cause is logged.
+    Logs the cause.
     """
     task = asyncio.current_task()
     cancellations = task.cancelling() if task else 0
@@ -58,7 +58,7 @@ async def database_errors(timeout: float) -> AsyncIterator[None]:
             yield
     except _TRANSIENT as error:
         if task and task.cancelling() > cancellations:
-            # A ROLLBACK that fails in its turn would hide the cancellation that asked for it.
+            # A cancellation caused this ROLLBACK; its failure must not hide the cancellation.
             raise asyncio.CancelledError from error
         cause = cause_of(error, timeout)
         note_cause(BACKEND, kind_of(error), cause)
@@ -67,9 +67,9 @@ async def database_errors(timeout: float) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def connecting_errors(timeout: float) -> AsyncIterator[None]:
-    """The same for the first connection, whose failure ends the start and is not logged besides.
+    """Like `database_errors`, for the first connection. Does not log: the failed start prints the cause.
 
-    Raises BackendRefusedError for what waiting does not mend.
+    Raises BackendRefusedError if a retry cannot succeed.
     """
     try:
         async with asyncio.timeout(timeout):
@@ -81,12 +81,12 @@ async def connecting_errors(timeout: float) -> AsyncIterator[None]:
 
 
 def kind_of(error: BaseException) -> str:
-    """The SQLSTATE, or the class of the driver's error."""
+    """Returns the SQLSTATE, or the class of the driver's error."""
     return getattr(error, "sqlstate", None) or type(error).__name__
 
 
 def cause_of(error: BaseException, timeout: float) -> str:
-    """One line that names the driver's class and the SQLSTATE."""
+    """Returns one line with the driver's error class and the SQLSTATE."""
     if isinstance(error, TimeoutError) and not str(error):
         return f"no answer within {timeout:.0f} s"
     state = getattr(error, "sqlstate", None)

@@ -1,4 +1,4 @@
-"""PostgreSQL's NOTIFY, heard for as long as somebody listens, over a connection of its own."""
+"""Listens to PostgreSQL notifications over a separate connection that is re-established when lost."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,9 +15,9 @@ _RETRY = 1.0
 async def keep_listening(
     database_url: str, channel: str, *, heard: Callable[[str], None], connected: Callable[[], None]
 ) -> None:
-    """Call `heard` with the payload of every notification until cancelled; the connection is made anew.
+    """Call `heard` with the payload of every notification until cancelled. Reconnects after a loss.
 
-    `connected` is called when listening begins, each time: what was notified before is lost.
+    Calls `connected` after each LISTEN: earlier notifications are lost.
     """
     while True:
         try:
@@ -30,7 +30,7 @@ async def keep_listening(
 async def _listen(
     database_url: str, channel: str, heard: Callable[[str], None], connected: Callable[[], None]
 ) -> None:
-    """Until the connection is lost."""
+    """Listen until the connection is lost."""
     lost = asyncio.Event()
     connection = await asyncpg.connect(database_url, timeout=_CONNECT_TIMEOUT)
     try:

@@ -1,4 +1,4 @@
-"""Migrations: numbered SQL files applied once each, in order, under an advisory lock: `gostream-migrate`."""
+"""`gostream-migrate`: applies numbered SQL files once each, in order, under an advisory lock."""
 
 import argparse
 import asyncio
@@ -9,7 +9,7 @@ from importlib.resources import files
 import asyncpg
 from pgqueuer.queries import Queries
 
-LOCK = 0x676F7374  # "gost": one migrator at a time per database
+LOCK = 0x676F7374  # "gost": one migration run at a time per database
 _HISTORY = """
 CREATE TABLE IF NOT EXISTS gostream_migrations (
   name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now()
@@ -17,16 +17,16 @@ CREATE TABLE IF NOT EXISTS gostream_migrations (
 
 
 def migrations() -> dict[str, str]:
-    """The shipped migrations, name → SQL, in order."""
+    """Returns the migrations of this release, SQL by name, in order."""
     folder = files("gostream_shared.db") / "migrations"
     found = {entry.name: entry.read_text() for entry in folder.iterdir() if entry.name.endswith(".sql")}
     return dict(sorted(found.items()))
 
 
 async def migrate(database_url: str, *, timeout: float = 60) -> list[str]:
-    """Bring the database up to date and answer the names of what was applied. Safe to run many at once.
+    """Apply the pending migrations and return their names. Concurrent runs are safe.
 
-    Each migration commits with its note in the history, so an interrupted run goes on where it stopped.
+    Each migration commits together with its history row, so an interrupted run can be repeated.
     """
     async with asyncio.timeout(timeout):
         connection = await asyncpg.connect(database_url)
@@ -52,7 +52,7 @@ async def _apply(connection: asyncpg.Connection) -> list[str]:
 
 
 async def _apply_queue_schema(queue: Queries) -> list[str]:
-    """The job queue's tables are the library's own: it knows how to make and upgrade them."""
+    """Install or upgrade the tables of the job queue, which the PgQueuer library defines."""
     if not await queue.schema_is_installed():
         await queue.install()
         return ["pgqueuer"]
@@ -60,7 +60,7 @@ async def _apply_queue_schema(queue: Queries) -> list[str]:
 
 
 async def pending(database_url: str) -> list[str]:
-    """Names of the migrations that `migrate` would apply."""
+    """Returns the names of the migrations that `migrate` would apply."""
     connection = await asyncpg.connect(database_url, timeout=10)
     try:
         known = await connection.fetchval("SELECT to_regclass('gostream_migrations') IS NOT NULL")
@@ -72,11 +72,11 @@ async def pending(database_url: str) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="gostream-migrate", description=__doc__)
-    parser.add_argument("command", choices=["up", "status"], help="apply what is pending, or only list it")
+    parser.add_argument("command", choices=["up", "status"], help="apply or list the pending migrations")
     parser.add_argument(
         "--database-url",
         default=os.environ.get("DATABASE_URL"),
-        help="default: DATABASE_URL of the environment",
+        help="default: the environment variable DATABASE_URL",
     )
     arguments = parser.parse_args()
     if not arguments.database_url:

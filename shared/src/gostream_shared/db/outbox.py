@@ -1,4 +1,4 @@
-"""The outbox: versions that were committed but perhaps not announced yet. Rows are made by trigger."""
+"""The outbox: committed versions that may not be announced yet. A trigger inserts the rows."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -18,9 +18,10 @@ class PostgresOutbox:
 
     @asynccontextmanager
     async def claim(self, limit: int) -> AsyncIterator[Sequence[tuple[UUID, int]]]:
-        """Unannounced versions, the highest of each video, locked for the block and forgotten after it.
+        """Lock rows and yield the highest version of each video; delete the rows at the end of the block.
 
-        By row locks, never by `seq > last`: sequences do not commit in order. An error gives the rows back.
+        Uses row locks instead of `seq > last`, because sequences do not commit in order. An error in the
+        block releases the rows.
         """
         async with (
             database_errors(self._timeout * 2),
@@ -41,7 +42,7 @@ class PostgresOutbox:
             )
 
     async def unsettled(self, limit: int) -> Mapping[UUID, int] | None:
-        """The highest version of each video with rows, claimed or not; None if more than `limit`."""
+        """Returns the highest version of each video with rows, claimed or not; None for more than `limit`."""
         async with database_errors(self._timeout):
             rows = await self._pool.fetch(
                 "SELECT video_id, max(version) AS version FROM cache_outbox GROUP BY video_id LIMIT $1",
@@ -52,7 +53,7 @@ class PostgresOutbox:
         return {row["video_id"]: row["version"] for row in rows}
 
     async def settle(self, video_id: UUID, version: int) -> None:
-        """Forget the video's rows up to that version: they were announced."""
+        """Delete the announced rows of the video, up to `version`."""
         async with database_errors(self._timeout):
             await self._pool.execute(
                 "DELETE FROM cache_outbox WHERE video_id = $1 AND version <= $2", video_id, version

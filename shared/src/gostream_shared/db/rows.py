@@ -1,4 +1,4 @@
-"""Rows ↔ domain values. JSON columns hold the domain's own shapes, so pydantic reads and writes them."""
+"""Converts rows to domain values. JSON columns hold domain dataclasses, which pydantic reads and writes."""
 
 import asyncpg
 from pydantic import TypeAdapter

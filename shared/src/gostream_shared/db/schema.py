@@ -1,4 +1,4 @@
-"""Whether the schema has what this release needs."""
+"""Checks that the schema has the migrations of this release."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,15 +12,15 @@ from gostream_shared.observability.causes import note_cause
 
 _log = structlog.stdlib.get_logger("gostream.backend")
 
-#: Seconds between two looks while migrations are missing.
+#: Seconds between two checks while migrations are missing.
 LOOK_INTERVAL = 1.0
 _EXISTS = "to_regclass($1) IS NOT NULL"
 
 
 async def missing_migrations(pool: asyncpg.Pool, *, timeout: float) -> list[str]:
-    """Migrations of this release that the database does not have, the queue's schema included.
+    """Returns the migrations of this release that the database lacks, including the queue's schema.
 
-    A newer schema has them all: every migration works with the previous release.
+    A newer schema has all of them: every migration works with the previous release.
     """
     history = await pool.fetchval(f"SELECT {_EXISTS}", "gostream_migrations", timeout=timeout)
     query = "SELECT name FROM gostream_migrations"
@@ -31,17 +31,17 @@ async def missing_migrations(pool: asyncpg.Pool, *, timeout: float) -> list[str]
 
 
 class SchemaWatch:
-    """Looks at the schema until it has what this release needs."""
+    """Checks the schema until it has the migrations of this release."""
 
     def __init__(self, missing: Callable[[], Awaitable[list[str]]]) -> None:
         self._missing = missing
 
     async def is_current(self) -> bool:
-        """One look. False also if the database does not answer; logs what is missing, at bounded rates."""
+        """Check once. Returns False also if the database does not answer. Logs missing migrations."""
         try:
             missing = await self._missing()
         except BackendUnavailableError:
-            return False  # its cause is in the log
+            return False  # the cause is in the log
         if missing:
             note_cause(
                 "database", "schema", f"not migrated: {', '.join(missing)} missing; run gostream-migrate up"
@@ -49,7 +49,7 @@ class SchemaWatch:
         return not missing
 
     async def until_current(self) -> None:
-        """Return once the schema has what is needed."""
+        """Wait until no migration is missing."""
         while not await self.is_current():
             await asyncio.sleep(LOOK_INTERVAL)
         _log.info("schema is current")

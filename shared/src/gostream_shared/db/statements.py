@@ -1,4 +1,4 @@
-"""One statement at a time, with its deadline, over a pool or one connection."""
+"""Runs single statements with a deadline over a pool or one connection."""
 
 import asyncpg
 
@@ -8,7 +8,7 @@ Connection = asyncpg.Pool | asyncpg.Connection | asyncpg.pool.PoolConnectionProx
 
 
 class Statements:
-    """The base of the repositories. `timeout` is in seconds for each statement."""
+    """Base class of the repositories. `timeout` is the deadline of each statement in seconds."""
 
     def __init__(self, connection: Connection, *, timeout: float) -> None:
         self._connection = connection

@@ -1,4 +1,4 @@
-"""When upload URLs expire, and the videos whose upload nobody finished."""
+"""Expiry times of upload URLs, and the deletion of videos with an abandoned upload."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 from gostream_shared.db.errors import database_errors
 from gostream_shared.db.statements import Connection
 
-#: Key of the advisory lock that one collector at a time holds.
+#: Key of the advisory lock: one collector at a time.
 _COLLECTOR = 0x676F7570
 
 

@@ -1,7 +1,7 @@
-"""The video repository: each method beside its SQL.
+"""The video repository: one SQL statement per method.
 
-Guards stand in the statements (`WHERE … AND status = ANY …`), so there is no read-modify-write and a lost
-race is an empty result, never a wrong state.
+The statements contain the guards (`WHERE … AND status = ANY …`), so there is no read-modify-write: a lost
+race returns no row and never leads to a wrong state.
 """
 
 from collections.abc import Sequence

@@ -11,9 +11,9 @@ from gostream_shared.domain import profiles
 class Encode:
     """One run of the pipeline over a video's source; its prefix in the object store is `v{number}`.
 
-    `attempt` counts the workers that have begun it, and fences them: only the latest may publish or fail it.
-    `forgiven` of the attempts before ended for reasons that were not the encode's: an outage, a deploy.
-    `profile` names how the caller wants it; every attempt has the same.
+    `attempt` is the number of the attempt and part of the fence: only the latest attempt may publish or fail
+    the encode. `forgiven` earlier attempts do not count as tries, because an outage or a deploy ended them.
+    `profile` is the caller's choice and the same for every attempt.
     """
 
     video_id: UUID
@@ -24,13 +24,13 @@ class Encode:
 
     @property
     def tries(self) -> int:
-        """How many attempts count, this one included."""
+        """The number of attempts that count, including this one."""
         return self.attempt - self.forgiven
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far an encode has come. `percent` is 0–100 and never falls within one encode."""
+    """The progress of an encode. `percent` is 0–100 and never falls within one encode."""
 
     stage: str
     percent: float = 0.0

@@ -1,7 +1,7 @@
-"""What can go wrong, in the domain's own words.
+"""The errors of the domain.
 
-Adapters translate their drivers' errors into these; the API translates these into gRPC statuses in one table
-(gostream_api.rpc.errors). The message is for people and may reach a client: it never quotes a driver.
+Adapters translate driver errors into these; the API maps these to gRPC statuses in one table
+(gostream_api.rpc.errors). A message is written for people and may reach a client: it never quotes a driver.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from uuid import UUID
 
 
 class GoStreamError(Exception):
-    """Base of every error that GoStream raises on purpose."""
+    """Base class of all GoStream errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Violation:
 
 
 class InvalidRequestError(GoStreamError):
-    """Fields of a request are wrong; all of them are listed."""
+    """Fields of a request are invalid; `violations` lists all of them."""
 
     def __init__(self, *violations: Violation) -> None:
         super().__init__("; ".join(f"{v.field}: {v.description}" for v in violations))
@@ -30,23 +30,23 @@ class InvalidRequestError(GoStreamError):
 
 
 class PageTokenInvalidError(GoStreamError):
-    """The page token is not one of ours, or belongs to another filter."""
+    """The page token was not issued by GoStream, or belongs to another filter."""
 
     def __init__(self) -> None:
         super().__init__("the page token is not valid for this request")
 
 
 class RequestIdReusedError(GoStreamError):
-    """The request_id was used before, with a different request or for a video that is deleted."""
+    """The request_id was used before, with a different request or for a deleted video."""
 
     def __init__(self, request_id: str, *, deleted: bool = False) -> None:
-        how = "for a video that is deleted" if deleted else "with a different request"
+        how = "for a deleted video" if deleted else "with a different request"
         super().__init__(f"the request_id was used before {how}")
         self.request_id = request_id
 
 
 class VideoNotFoundError(GoStreamError):
-    """There is no such video. `version` is that of its tombstone, 0 when it never existed."""
+    """The video does not exist. `version` is the version of its tombstone, 0 if it never existed."""
 
     def __init__(self, video_id: UUID, *, version: int = 0) -> None:
         super().__init__(f"video {video_id} was not found")
@@ -55,7 +55,7 @@ class VideoNotFoundError(GoStreamError):
 
 
 class VideosNotFoundError(GoStreamError):
-    """Some of the videos asked for together do not exist; `video_ids` are those."""
+    """Some of the requested videos do not exist; `video_ids` lists them."""
 
     def __init__(self, *video_ids: UUID) -> None:
         super().__init__(f"{len(video_ids)} of the videos were not found, the first is {video_ids[0]}")
@@ -63,7 +63,7 @@ class VideosNotFoundError(GoStreamError):
 
 
 class WrongStateError(GoStreamError):
-    """The video is not in a state that allows this; `reason` is an ErrorReason's name. Raise a subclass."""
+    """The state of the video does not allow the operation. Subclasses set `reason` to an ErrorReason name."""
 
     reason: ClassVar[str]
 
@@ -90,14 +90,14 @@ class SourceNotUploadedError(WrongStateError):
     reason = "SOURCE_NOT_UPLOADED"
 
     def __init__(self, video_id: UUID) -> None:
-        super().__init__(video_id, f"nothing was uploaded for video {video_id} yet")
+        super().__init__(video_id, f"no source was uploaded for video {video_id} yet")
 
 
 class UploadClosedError(WrongStateError):
     reason = "UPLOAD_CLOSED"
 
     def __init__(self, video_id: UUID) -> None:
-        super().__init__(video_id, f"video {video_id} exists and takes no upload any more")
+        super().__init__(video_id, f"video {video_id} no longer accepts an upload")
 
 
 class SourceTooLargeError(WrongStateError):
@@ -130,9 +130,9 @@ class QueueFullError(GoStreamError):
 
 
 class BackendUnavailableError(GoStreamError):
-    """The database or the object store did not answer; trying again later can help.
+    """The database or the object store did not answer; a later retry can succeed.
 
-    `cause` is for operators: it may quote a driver, and never reaches a client.
+    `cause` is for operators. It may quote a driver and never reaches a client.
     """
 
     def __init__(self, backend: str, cause: str = "") -> None:
@@ -142,31 +142,29 @@ class BackendUnavailableError(GoStreamError):
 
 
 class BackendRefusedError(BackendUnavailableError):
-    """A backend refuses this service as it is configured: waiting does not help, so a start ends with it."""
+    """A backend rejects this service as configured. Waiting does not help, so the service does not start."""
 
 
 class MisconfiguredError(GoStreamError):
-    """Something that the configuration names cannot be used; a start ends with this sentence."""
+    """A configured resource cannot be used. The service does not start and prints this message."""
 
 
 class FenceLostError(GoStreamError):
-    """Another attempt owns the encode, or it was cancelled or deleted: whoever holds this one must stop."""
+    """Another attempt owns the encode, or it was cancelled or deleted. This attempt must stop."""
 
     def __init__(self, video_id: UUID, number: int, attempt: int) -> None:
-        super().__init__(
-            f"attempt {attempt} of encode {number} of video {video_id} is no longer the one at work"
-        )
+        super().__init__(f"attempt {attempt} of encode {number} of video {video_id} has lost its fence")
 
 
 class TooManyRequestsError(GoStreamError):
-    """This replica is at work on as many calls as it may be, in all or of one client."""
+    """This replica is processing its maximum number of calls, in total or for one client."""
 
     def __init__(self, message: str = "too many requests at once; try again later") -> None:
         super().__init__(message)
 
 
 class ServerStoppingError(GoStreamError):
-    """This replica is going away; another one answers."""
+    """This replica is stopping; another replica can answer."""
 
     def __init__(self) -> None:
         super().__init__("this server is stopping; try again")

@@ -1,4 +1,4 @@
-"""The work that the API asks of the workers."""
+"""Jobs that the API enqueues for the workers."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,11 +16,11 @@ class TranscodeJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveJob:
-    """Remove objects nobody refers to any more.
+    """Remove unreferenced objects.
 
-    `number` = that one encode's objects; None = all of the video's, source included. With `published_attempt`
-    only what other attempts have left of the encode. Jobs that differ in `turn` alone are queued separately,
-    to remove what was written after the earlier one.
+    `number` selects the objects of one encode; None selects all objects of the video, including the source.
+    With `published_attempt`, only objects of the encode's other attempts are removed. Jobs that differ only
+    in `turn` are queued separately; a later one removes objects that were written after the earlier one ran.
     """
 
     video_id: UUID
@@ -33,8 +33,8 @@ Job = TranscodeJob | RemoveJob
 
 
 class JobQueue(Protocol):
-    """Where jobs are put: part of the transaction it was taken from."""
+    """The job queue, as part of the transaction it was taken from."""
 
     async def enqueue(self, job: Job, *, delay: timedelta = timedelta(0)) -> None:
-        """Put a job once: the same job waiting already is not put again. It runs `delay` after commit."""
+        """Enqueue a job unless an equal job is waiting. It runs `delay` after commit."""
         ...

@@ -1,7 +1,7 @@
-"""The names of the encoding profiles that callers choose from. What they mean is the worker's business."""
+"""The names of the encoding profiles that callers choose from. The worker defines their settings."""
 
 DEFAULT = "default"
-#: More of the picture in the same bytes, for more CPU.
+#: Better quality at the same bit rate, for more CPU time.
 QUALITY = "quality"
 
 NAMES = frozenset({DEFAULT, QUALITY})

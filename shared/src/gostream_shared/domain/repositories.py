@@ -1,4 +1,4 @@
-"""Ports to the database of record. The adapter is gostream_shared.db; a fake is tests.support.videos."""
+"""Ports to the database of record. The adapter is gostream_shared.db; tests.support.videos has a fake."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -14,7 +14,7 @@ from gostream_shared.domain.video import Failure, Publication, Video, VideoStatu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewVideo:
-    """What a client says of a video it creates. `fingerprint` binds `request_id` to the request's content."""
+    """A video to create. `fingerprint` binds `request_id` to the content of the request."""
 
     id: UUID
     user_id: str
@@ -27,7 +27,7 @@ class NewVideo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFilter:
-    """Which videos a listing shows; None admits all."""
+    """Selects the videos of a listing; None matches all."""
 
     user_id: str | None = None
     status: VideoStatus | None = None
@@ -35,7 +35,7 @@ class VideoFilter:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a page of a listing ends: listings go by falling (created_at, id)."""
+    """The end of a page. Listings are in descending order of (created_at, id)."""
 
     created_at: datetime
     id: UUID
@@ -44,98 +44,103 @@ class Position:
 class VideoRepository(Protocol):
     """Videos in the database of record.
 
-    Every write raises the row's version and leaves an outbox row, in the same transaction, by trigger.
-    Every method raises BackendUnavailableError when the database does not answer within its deadline.
+    A trigger increments the row's version and inserts an outbox row with every write, in the same
+    transaction. Every method raises BackendUnavailableError if the database does not answer within its
+    deadline.
     """
 
     async def get(self, video_id: UUID) -> Video:
-        """The committed video. Raises VideoNotFoundError, with the tombstone's version if it was deleted."""
+        """Returns the committed video.
+
+        Raises VideoNotFoundError, with the version of the tombstone if the video was deleted.
+        """
         ...
 
     async def get_many(self, video_ids: Sequence[UUID]) -> dict[UUID, Video]:
-        """Those of the videos that exist, by one query."""
+        """Returns the existing videos by id, with one query."""
         ...
 
     async def list_page(self, which: VideoFilter, *, limit: int, after: Position | None) -> list[Video]:
-        """At most `limit` videos, newest first, beyond `after`."""
+        """Returns at most `limit` videos after position `after`, newest first."""
         ...
 
     async def create(self, new: NewVideo) -> Video:
-        """Insert, or answer the video the same request_id made before.
+        """Insert a video, or return the video that the same request_id created before.
 
-        Raises RequestIdReusedError when that request had another fingerprint, or its video was deleted.
+        Raises RequestIdReusedError if the earlier request had another fingerprint, or its video was deleted.
         """
         ...
 
     async def delete(self, video_id: UUID, *, version: int | None = None) -> int:
-        """Leave a tombstone and answer its version; with `version` only over that one.
+        """Replace the video by a tombstone and return the tombstone's version.
 
-        Raises VideoNotFoundError and EtagMismatchError.
+        Raises VideoNotFoundError, and EtagMismatchError if `version` is given and differs.
         """
         ...
 
 
 class EncodeRepository(Protocol):
-    """Encodes of videos in the database of record: who may work at one is decided by its fence.
+    """Encodes of videos in the database of record, guarded by fences.
 
-    A fence is the triple (video id, number, attempt) of an Encode; only the latest attempt holds it. The same
-    rules as for VideoRepository: every write raises the row's version by trigger, and every method raises
-    BackendUnavailableError when the database does not answer within its deadline.
+    A fence is the triple (video id, number, attempt) of an Encode; only the latest attempt holds it. As in
+    VideoRepository, a trigger increments the row's version with every write, and every method raises
+    BackendUnavailableError if the database does not answer within its deadline.
     """
 
     async def start_encode(
         self, video_id: UUID, *, profile: str, request_id: str | None = None
     ) -> Encode | None:
-        """Move to PROCESSING with a new encode number.
+        """Move the video to PROCESSING with a new encode number.
 
-        None when there is nothing to start: it is PROCESSING with that profile, or `request_id` started an
-        encode of this video before. Raises VideoNotFoundError, AlreadyProcessingError when the running encode
-        has another profile, and RequestIdReusedError when the earlier request had another.
+        Returns None if the video is already PROCESSING with this profile, or `request_id` started an encode
+        of this video before. Raises VideoNotFoundError, AlreadyProcessingError if the running encode has
+        another profile, and RequestIdReusedError if the earlier request had another profile.
         """
         ...
 
     async def count_waiting(self, *, at_most: int) -> int:
-        """How many encodes no worker has begun yet; counting ends at `at_most`."""
+        """Returns the number of encodes without an attempt, counted up to `at_most`."""
         ...
 
     async def begin_attempt(self, video_id: UUID, number: int, *, worker: str) -> Encode:
-        """Count an attempt before its encoder starts; the one before loses its fence.
+        """Start an attempt; the attempt before it loses its fence.
 
-        Raises FenceLostError when the encode is no longer the video's one at work.
+        Raises FenceLostError if the encode is no longer the video's current encode.
         """
         ...
 
     async def forgive_attempt(self, encode: Encode) -> None:
-        """Do not count this attempt: what ended it was not the encode's fault. Raises FenceLostError."""
+        """Do not count this attempt as a try: the encode did not cause its end. Raises FenceLostError."""
         ...
 
     async def note_outage(self, encode: Encode, *, forgiven: bool) -> timedelta:
-        """A backend out of reach has ended this attempt; answers how long it keeps the encode from its work.
+        """Record that an outage of a backend ended this attempt. Returns the duration of the outage so far.
 
-        `forgiven` does not count the attempt; without, the outage is a new one. Raises FenceLostError.
+        With `forgiven`, the attempt does not count as a try and a running outage continues; without it, a new
+        outage begins. Raises FenceLostError.
         """
         ...
 
     async def report_progress(self, encode: Encode, progress: Progress) -> None:
-        """Note how far the encode has come; the percentage never falls. Changes no version.
+        """Store the progress; the percentage never falls and the version does not change.
 
         Raises FenceLostError.
         """
         ...
 
     async def progress(self, video_id: UUID, number: int) -> Progress | None:
-        """What report_progress noted last for that encode."""
+        """Returns the latest progress stored by report_progress, None if the encode does not exist."""
         ...
 
     async def mark_video_playable(self, encode: Encode) -> Video:
-        """The encode at work can be played from now on, as far as it has come. Raises FenceLostError.
+        """Mark the running encode as ready for early playback. Raises FenceLostError.
 
-        Said again, by a later attempt too, it changes no version.
+        A repeated call, also by a later attempt, changes no version.
         """
         ...
 
     async def lock_for_publish(self, encode: Encode) -> None:
-        """Within a transaction: hold the row until it ends. Raises FenceLostError."""
+        """Lock the row until the end of the transaction. Raises FenceLostError."""
         ...
 
     async def mark_video_ready(self, encode: Encode, publication: Publication) -> Video:
@@ -143,11 +148,11 @@ class EncodeRepository(Protocol):
         ...
 
     async def mark_video_failed(self, encode: Encode, failure: Failure, *, log_tail: str = "") -> Video:
-        """PROCESSING → FAILED; what was published before stays published. Raises FenceLostError."""
+        """PROCESSING → FAILED; an earlier publication stays published. Raises FenceLostError."""
         ...
 
     async def cancel(self, video_id: UUID) -> Video:
-        """PROCESSING → CANCELLED; the attempt at work loses its fence.
+        """PROCESSING → CANCELLED; the running attempt loses its fence.
 
         Raises VideoNotFoundError and NotProcessingError.
         """
@@ -155,23 +160,23 @@ class EncodeRepository(Protocol):
 
 
 class Uploads(Protocol):
-    """When the upload URLs of videos expire. Every method raises BackendUnavailableError."""
+    """Expiry times of upload URLs. Every method raises BackendUnavailableError."""
 
     async def note_url(self, video_id: UUID, *, expires_in: timedelta) -> None:
-        """Record that an upload URL of the video works for so long from now; the latest expiry counts."""
+        """Record an upload URL that expires in `expires_in`; the latest expiry counts."""
         ...
 
     async def delete_abandoned(self, *, expired_for: timedelta, limit: int) -> tuple[int, dict[UUID, int]]:
-        """Delete videos in PENDING_UPLOAD whose URLs expired so long ago, of the `limit` oldest uploads.
+        """Delete videos in PENDING_UPLOAD whose URLs expired at least `expired_for` ago.
 
-        Returns the number of uploads that were examined, and the versions of the tombstones by id. Returns
-        none while another transaction does the same.
+        Examines the `limit` oldest uploads. Returns the number of examined uploads, and the tombstone
+        versions by video id. Returns (0, {}) while another transaction does the same.
         """
         ...
 
 
 class Transaction(Protocol):
-    """Writes and jobs that become visible together, or not at all."""
+    """Writes and jobs that commit together or not at all."""
 
     @property
     def videos(self) -> VideoRepository: ...
@@ -187,7 +192,7 @@ class Transaction(Protocol):
 
 
 class Database(Protocol):
-    """The database of record. `videos` and `encodes` commit each call, `transaction()` commits on leaving."""
+    """The database of record. `videos` and `encodes` commit each call; `transaction()` commits at its end."""
 
     @property
     def videos(self) -> VideoRepository: ...
@@ -199,19 +204,19 @@ class Database(Protocol):
 
 
 class Outbox(Protocol):
-    """Versions that were committed but perhaps not announced yet; rows are made by trigger."""
+    """Committed versions that may not be announced yet. A trigger inserts the rows."""
 
     def claim(self, limit: int) -> AbstractAsyncContextManager[Sequence[tuple[UUID, int]]]:
-        """Up to `limit` unannounced (video id, version), highest version per video, locked for the block.
+        """Lock up to `limit` rows and yield (video id, highest version) of each video.
 
-        Leaving the block normally settles them; leaving it by an error gives them back.
+        The rows are deleted at the end of the block, and released if the block raises.
         """
         ...
 
     async def unsettled(self, limit: int) -> Mapping[UUID, int] | None:
-        """The highest version of each video with rows, claimed or not; None if more than `limit`."""
+        """Returns the highest version of each video with rows, claimed or not; None for more than `limit`."""
         ...
 
     async def settle(self, video_id: UUID, version: int) -> None:
-        """Forget the rows of that video up to that version: they were announced."""
+        """Delete the announced rows of the video, up to `version`."""
         ...

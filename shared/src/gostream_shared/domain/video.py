@@ -1,4 +1,4 @@
-"""A video, its states, and the legal ways between them."""
+"""A video, its states, and the legal transitions."""
 
 import enum
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from gostream_shared.domain.object_keys import source_key
 
 
 class VideoStatus(enum.StrEnum):
-    """Where a video is in its life; the wire's names without their prefix."""
+    """The state of a video. The names are those of the API's enum without the prefix."""
 
     PENDING_UPLOAD = "PENDING_UPLOAD"
     PROCESSING = "PROCESSING"
@@ -21,13 +21,13 @@ class VideoStatus(enum.StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether processing has come to an end: nothing changes without a new request."""
+        """True if processing has ended: the state changes only after a new request."""
         return self in _TERMINAL
 
 
 _TERMINAL = frozenset({VideoStatus.READY, VideoStatus.FAILED, VideoStatus.CANCELLED})
 
-#: status → the statuses it may be reached from. The SQL guards are built from this table.
+#: The states from which each state can be reached. The SQL guards are built from this table.
 PREDECESSORS: Mapping[VideoStatus, frozenset[VideoStatus]] = MappingProxyType(
     {
         VideoStatus.PENDING_UPLOAD: frozenset(),
@@ -41,7 +41,7 @@ PREDECESSORS: Mapping[VideoStatus, frozenset[VideoStatus]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What was uploaded, as our probe saw it. Sizes in bytes."""
+    """The uploaded source, as probed. Sizes in bytes."""
 
     container: str
     codecs: tuple[str, ...]
@@ -51,7 +51,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendition:
-    """One rung of the published ladder. Bandwidths in bits per second, measured."""
+    """One rung of the published ladder. Bandwidths are measured, in bits per second."""
 
     name: str
     width: int
@@ -63,7 +63,7 @@ class Rendition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why processing failed: a stable code, a sentence for people, the stage, whether a retry can help."""
+    """Why processing failed: a stable code, a message for people, the stage, and whether a retry can help."""
 
     code: str
     message: str
@@ -73,18 +73,18 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
-    """What one successful encode put in the object store."""
+    """The result of one successful encode in the object store."""
 
     duration: timedelta
     source: Source
     renditions: tuple[Rendition, ...]
     poster: str | None = None  # path below hls/{id}/, for example "v1/poster.jpg"
-    storyboard: str | None = None  # likewise, the WebVTT that names the parts of its sheet
+    storyboard: str | None = None  # path of the WebVTT file of the storyboard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Video:
-    """The committed state of a video at `version`; immutable, so it can be shared and cached."""
+    """The committed state of a video at `version`. It is immutable, so it can be shared and cached."""
 
     id: UUID
     user_id: str
@@ -97,22 +97,22 @@ class Video:
     ready_at: datetime | None = None
     encode_number: int = 0  # of the latest encode; 0 = none yet
     attempt: int = 0  # of that encode
-    published_number: int | None = None  # of the encode that viewers see
-    playable_number: int | None = None  # of the latest encode that could be played before it was READY
+    published_number: int | None = None  # of the published encode
+    playable_number: int | None = None  # of the latest encode with early playback
     publication: Publication | None = None
     failure: Failure | None = None
 
     @property
     def etag(self) -> str:
-        """Opaque to clients; changes with every version."""
+        """An etag that is opaque to clients and changes with every version."""
         return f'"{self.version}"'
 
     @property
     def is_playable_early(self) -> bool:
-        """Whether what there is of the encode at work can be played; see early_master_key."""
+        """True if the running encode offers early playback; see early_master_key."""
         return self.status is VideoStatus.PROCESSING and self.playable_number == self.encode_number
 
     @property
     def source_key(self) -> str:
-        """Where the client uploads to. Made of the id alone: no user text ever becomes a key."""
+        """The object key of the source. It contains the id only, never text from a user."""
         return source_key(self.id)

@@ -1,4 +1,4 @@
-"""The job queue: PgQueuer behind the domain's port; a job is part of the transaction that asks for it."""
+"""The job queue: the PgQueuer adapter of the domain's port. A job commits with its caller's transaction."""
 
 from collections.abc import Mapping
 from dataclasses import astuple
@@ -36,10 +36,10 @@ class PgQueuerJobQueue:
 
 
 def transcode_job(payload: bytes) -> TranscodeJob:
-    """Read what `enqueue` wrote. Raises pydantic.ValidationError."""
+    """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
     return _transcode.validate_json(payload)
 
 
 def remove_job(payload: bytes) -> RemoveJob:
-    """Read what `enqueue` wrote. Raises pydantic.ValidationError."""
+    """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
     return _remove.validate_json(payload)

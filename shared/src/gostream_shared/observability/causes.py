@@ -1,4 +1,4 @@
-"""Why a backend could not be used, for the operator's log: clients only learn that it could not."""
+"""Logs the causes of backend failures for operators. Clients only learn that a backend is unavailable."""
 
 from time import monotonic
 
@@ -15,19 +15,19 @@ _unsaid: dict[tuple[str, str], int] = {}
 
 
 def name_server(backend: str, server: str) -> None:
-    """What this process calls by the name `backend`: an address, without passwords."""
+    """Set the server address that the log shows for `backend`. It must not contain passwords."""
     _servers[backend] = server
 
 
 def server_of(backend: str) -> str:
-    """What `name_server` said, or an empty string."""
+    """Returns the address set by `name_server`, or an empty string."""
     return _servers.get(backend, "")
 
 
 def note_cause(backend: str, kind: str, cause: str) -> None:
-    """Log `cause`, at most once in INTERVAL seconds for that kind of failure of that backend.
+    """Log `cause`, at most once per INTERVAL seconds for each backend and kind of failure.
 
-    `kind` is one of few, such as a SQLSTATE or a driver's class: what is remembered is bounded by it.
+    `kind` must have few values, such as a SQLSTATE or a driver's error class, because each one is kept.
     """
     key, now = (backend, kind), monotonic()
     if now - _noted.get(key, -INTERVAL) < INTERVAL:

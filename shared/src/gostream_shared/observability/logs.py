@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on stderr, with the context bound by the caller."""
+"""Structured logs: one JSON object per line on stderr, with the context bound by the caller."""
 
 import logging
 import sys

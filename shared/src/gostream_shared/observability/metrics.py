@@ -1,4 +1,4 @@
-"""The Prometheus endpoint: one port per process, never prometheus-client's multiprocess mode."""
+"""The Prometheus endpoint: one port per process, without prometheus-client's multiprocess mode."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,21 +10,21 @@ from prometheus_client.exposition import choose_encoder
 
 from gostream_shared.listening import CannotListenError
 
-#: Connections at once; more are closed. prometheus-client's own server gives each one a thread, without end.
+#: Largest number of connections; more are closed. prometheus-client's server starts a thread for each one.
 MAX_CONNECTIONS = 16
-#: Seconds for one request, from the connection to the last byte of the answer.
+#: Seconds for one request, from the connection to the last byte of the response.
 TIMEOUT = 5.0
 _MAX_HEAD = 8 * 1024
 
-# A time of creation for every series doubles the answer and tells nothing that the process's start does not.
+# A creation time for every series doubles the response, and the process start time is enough.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 @asynccontextmanager
 async def serve_metrics(host: str, port: int, *, timeout: float = TIMEOUT) -> AsyncIterator[int]:
-    """Serve /metrics on the running loop and give the port; 0 asks for a free one. Raises CannotListenError.
+    """Serve /metrics on the running loop and yield the port; 0 = any free port. Raises CannotListenError.
 
-    One request per connection, at most `MAX_CONNECTIONS` connections, each for `timeout` seconds at most.
+    Each connection serves one request within `timeout` seconds; at most `MAX_CONNECTIONS` are open.
     """
     connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 

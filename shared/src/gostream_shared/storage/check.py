@@ -1,7 +1,7 @@
-"""Says which rules of GoStream an object store keeps: `python -m gostream_shared.storage.check`.
+"""Checks an object store against GoStream's rules: `python -m gostream_shared.storage.check`.
 
-Reads the S3_… variables. The key must be allowed to read, write, list and remove `uploads/*` and `hls/*`.
-Exits 0 if the store keeps every rule, 1 if it breaks one, 2 if the configuration is wrong.
+Reads the S3_… variables. The key needs permission to read, write, list and remove `uploads/*` and `hls/*`.
+Exits 0 if the store follows every rule, 1 if it breaks one, 2 if the configuration is invalid.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _TYPE = 'video/mp4;codecs="avc1.42E01E, mp4a.40.2"'
 
 
 async def upload_facts(store: ObjectStore) -> list[Fact]:
-    """What upload URLs rely on. Raises BackendUnavailableError if the store does not answer."""
+    """Test the rules for upload URLs. Raises BackendUnavailableError if the store does not answer."""
     key = f"uploads/.store-check-{uuid4()}"
     upload = await store.presign_upload(
         key, content_type=_TYPE, size_bytes=2, expires_in=timedelta(minutes=5)
@@ -60,7 +60,7 @@ async def upload_facts(store: ObjectStore) -> list[Fact]:
 
 
 async def check(config: Config) -> list[Fact]:
-    """Every rule and whether the store keeps it. Raises BackendUnavailableError if it does not answer."""
+    """Test every rule on the store. Raises BackendUnavailableError if it does not answer."""
     async with S3ObjectStore.open(config) as store:
         return [
             *await fence_facts(store, "hls/"),

@@ -1,7 +1,7 @@
-"""What GoStream needs an object store to do, tried out on the store itself.
+"""Tests on an object store whether it follows the rules that GoStream relies on.
 
-Stores that speak S3 differ in conditional writes, and one that ignores a condition says nothing: a worker
-that was overtaken would overwrite what its successor has published.
+S3-compatible stores differ in conditional writes, and a store that ignores a condition reports no error. Then
+a worker that lost its fence would overwrite the publication of its successor.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,13 +13,13 @@ from gostream_shared.storage.port import ObjectNotFoundError, ObjectReplacedErro
 
 _TYPE = "text/plain"
 _NOWHERE = "hls/.store-check-nowhere/"
-#: A request that the store is to carry out, or to refuse.
+#: A request that the store must execute or reject.
 Attempt = Callable[[ObjectStore], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One thing that a store does or does not do. `fence` = without it nothing may be published."""
+    """One rule and whether the store follows it. `fence` = publishing requires it."""
 
     sentence: str
     holds: bool
@@ -27,19 +27,19 @@ class Fact:
 
 
 class StoreUnfitError(GoStreamError):
-    """The object store does not do what publishing relies on."""
+    """The object store breaks rules that publishing relies on."""
 
     def __init__(self, *facts: Fact) -> None:
         super().__init__(
-            "the object store cannot be used, because it does not keep these rules: "
+            "the object store cannot be used, because it breaks these rules: "
             + "; ".join(fact.sentence for fact in facts)
         )
 
 
 async def require_fence(store: ObjectStore, prefix: str) -> None:
-    """Try the rules that publishing relies on, on objects below `prefix`, which are removed.
+    """Test the rules for publishing on temporary objects below `prefix`.
 
-    Raises StoreUnfitError, and BackendUnavailableError if the store does not answer.
+    Raises StoreUnfitError if the store breaks one, BackendUnavailableError if it does not answer.
     """
     broken = [fact for fact in await fence_facts(store, prefix) if not fact.holds]
     if broken:
@@ -47,7 +47,7 @@ async def require_fence(store: ObjectStore, prefix: str) -> None:
 
 
 async def fence_facts(store: ObjectStore, prefix: str) -> list[Fact]:
-    """The rules that publishing relies on. Raises BackendUnavailableError if the store does not answer."""
+    """Test the rules for publishing. Raises BackendUnavailableError if the store does not answer."""
     key = f"{prefix}.store-check-{uuid4()}"
     try:
         await store.put(key, b"first", content_type=_TYPE)
@@ -66,7 +66,7 @@ async def fence_facts(store: ObjectStore, prefix: str) -> list[Fact]:
 
 
 async def other_facts(store: ObjectStore, prefix: str) -> list[Fact]:
-    """What removing relies on. Raises BackendUnavailableError if the store does not answer."""
+    """Test the rules for removing objects. Raises BackendUnavailableError if the store does not answer."""
     folder = f"{prefix}.store-check-{uuid4()}/"
     keys = {f"{folder}{number}" for number in range(3)}
     for key in sorted(keys):
@@ -90,13 +90,13 @@ async def _accepts(sentence: str, store: ObjectStore, attempt: Attempt) -> Fact:
 
 
 async def _succeeds(store: ObjectStore, attempt: Attempt) -> bool | None:
-    """False if the condition is not met; None if the store refuses the condition itself, as some do."""
+    """Returns False if the condition is not met; None if the store does not support the condition."""
     try:
         await attempt(store)
     except (ObjectReplacedError, ObjectNotFoundError):
         return False
     except BackendUnavailableError:
-        _ = [found async for found in store.list(_NOWHERE)]  # raises if the store is away
+        _ = [found async for found in store.list(_NOWHERE)]  # raises if the store does not answer
         return None
     return True
 

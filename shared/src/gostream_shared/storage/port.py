@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredObject:
-    """What the store says of an object. `etag` changes when the content does."""
+    """An object in the store. Its `etag` changes with the content."""
 
     key: str
     size: int
@@ -27,66 +27,66 @@ class PresignedUpload:
 
 
 class ObjectNotFoundError(Exception):
-    """There is no such object, or it is no longer the one with the etag asked for."""
+    """The object does not exist, or has another etag than the requested one."""
 
 
 class ObjectReplacedError(Exception):
-    """Another object stands where one was to be written than was said, or one where there was to be none."""
+    """A conditional write failed: the etag changed, or the object already exists."""
 
 
 class ObjectStore(Protocol):
     """Objects in one bucket.
 
-    Every method has a deadline and raises BackendUnavailableError when the store does not answer, or refuses;
-    transient answers (5xx, 429, timeouts) are retried with back-off and jitter before that.
+    Every method has a deadline and raises BackendUnavailableError if the store does not answer or rejects the
+    request. Transient failures (5xx, 429, timeouts) are retried with back-off and jitter first.
     """
 
     async def head(self, key: str) -> StoredObject:
-        """Raises ObjectNotFoundError."""
+        """Returns the metadata of an object. Raises ObjectNotFoundError."""
         ...
 
     async def put(self, key: str, body: bytes | Path, *, content_type: str, cache_control: str = "") -> None:
-        """Store an object with a checksum that the store verifies. A Path is read whole: for segments."""
+        """Store an object with a checksum that the store verifies. A Path is read into memory."""
         ...
 
     async def replace(
         self, key: str, body: bytes, *, etag: str | None, content_type: str, cache_control: str = ""
     ) -> None:
-        """`put`, if the object with that etag still stands there; with None, if none does.
+        """Store an object if the current one has that etag; with None, if no object exists.
 
-        Raises ObjectReplacedError; the store decides and writes in one step.
+        The store checks and writes atomically. Raises ObjectReplacedError.
         """
         ...
 
     async def get(self, key: str) -> bytes:
-        """The whole object: for small ones. Raises ObjectNotFoundError."""
+        """Returns the content of a small object. Raises ObjectNotFoundError."""
         ...
 
     async def download(self, key: str, to: Path, *, etag: str) -> None:
-        """Stream the object into a file. Raises ObjectNotFoundError when it is gone or was replaced."""
+        """Stream the object into a file. Raises ObjectNotFoundError if it was removed or replaced."""
         ...
 
     async def read_range(self, key: str, *, start: int, size: int, etag: str) -> bytes:
-        """`size` bytes from `start` on, fewer where the object ends. Raises as `download` does."""
+        """Returns `size` bytes from `start`, fewer at the end of the object. Raises ObjectNotFoundError."""
         ...
 
     def list(self, prefix: str) -> AsyncIterator[StoredObject]:
-        """Every object below the prefix."""
+        """Yield every object below the prefix."""
         ...
 
     async def delete(self, keys: Sequence[str]) -> None:
-        """Remove the objects; those that do not exist are no error."""
+        """Remove the objects. Missing objects are not an error."""
         ...
 
     async def abort_multipart_uploads(self, prefix: str) -> None:
-        """Give up unfinished multipart uploads below the prefix: no listing shows the space they cost."""
+        """Abort unfinished multipart uploads below the prefix, whose size no listing shows."""
         ...
 
     async def presign_upload(
         self, key: str, *, content_type: str, size_bytes: int | None, expires_in: timedelta
     ) -> PresignedUpload:
-        """A URL at the public endpoint that creates the object once, with that content type and size.
+        """Returns a URL at the public endpoint that creates the object once, with that content type and size.
 
-        It never replaces an object. Without a size any is admitted.
+        It never replaces an object. If `size_bytes` is None, any size is accepted.
         """
         ...

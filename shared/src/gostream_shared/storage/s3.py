@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
 BACKEND = "object store"
-#: Seconds for one small request, its retries included.
+#: Seconds for one small request, including its retries.
 REQUEST_TIMEOUT = 30.0
 #: Seconds for one segment or for one chunk of a download to arrive.
 TRANSFER_TIMEOUT = 120.0
 _CHUNK = 1 << 20
 _DELETE_BATCH = 1000  # S3's limit
-# 412 is what If-Match answers when the object was replaced: for its reader the one asked for is gone too.
+# If-Match answers 412 if the object was replaced; for the reader, the requested object no longer exists.
 _GONE = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchUpload", "412", "PreconditionFailed"})
 
 #: Statuses of a request that the store does not implement.
@@ -43,7 +43,7 @@ _UNKNOWN = frozenset({400, 405, 501})
 
 @asynccontextmanager
 async def _store_errors(timeout: float) -> AsyncIterator[None]:
-    """Give the block `timeout` seconds; translate what the driver raises."""
+    """Limit the block to `timeout` seconds and translate driver errors."""
     try:
         async with asyncio.timeout(timeout):
             yield
@@ -56,7 +56,7 @@ async def _store_errors(timeout: float) -> AsyncIterator[None]:
 
 
 def _unavailable(error: Exception, timeout: float) -> BackendUnavailableError:
-    """Log the cause, which the caller's client must not see."""
+    """Log the cause, which must not reach a client, and return the domain error."""
     cause = cause_of(error, timeout)
     note_cause(BACKEND, kind_of(error), cause)
     return BackendUnavailableError(BACKEND, cause)
@@ -65,8 +65,8 @@ def _unavailable(error: Exception, timeout: float) -> BackendUnavailableError:
 class S3ObjectStore:
     """Implements storage.port.ObjectStore. Open it with `async with S3ObjectStore.open(config)`.
 
-    `client` speaks to the store from here; `signer` signs URLs with the endpoint that clients reach, because
-    a signature covers the host.
+    `client` sends requests from this process. `signer` signs URLs for the public endpoint, because a
+    signature covers the host.
     """
 
     def __init__(self, client: "S3Client", signer: "S3Client", config: Config) -> None:
@@ -79,9 +79,9 @@ class S3ObjectStore:
     @classmethod
     @asynccontextmanager
     async def open(cls, config: Config) -> AsyncIterator[Self]:
-        """Make the clients; connects with the first request."""
+        """Create the clients. They connect with the first request."""
         name_server(BACKEND, store_name(config.s3_endpoint_url, config.s3_bucket))
-        # The import of a service model reads megabytes of JSON: keep it off the loop.
+        # Importing a service model reads megabytes of JSON, so it runs in a thread.
         session = await asyncio.to_thread(new_session, config)
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(new_client(session, config.s3_endpoint_url))
@@ -148,7 +148,7 @@ class S3ObjectStore:
                 )
             except ClientError as error:
                 if error.response.get("Error", {}).get("Code") == "InvalidRange":
-                    return b""  # it begins beyond the end
+                    return b""  # the range starts after the end
                 raise
             async with answer["Body"] as body:
                 return await body.read()
@@ -174,7 +174,7 @@ class S3ObjectStore:
                         await self._client.delete_object(Bucket=self._bucket, Key=key)
 
     async def _delete_many(self, keys: Sequence[str]) -> bool:
-        """False if the store does not know the request, or refuses its checksum."""
+        """Returns False if the store does not support the request or its checksum."""
         async with _store_errors(REQUEST_TIMEOUT):
             try:
                 answer = await self._client.delete_objects(
@@ -222,9 +222,9 @@ class S3ObjectStore:
 
 
 def _append(path: Path, data: bytes) -> None:
-    """Opened and closed in one thread: who is cancelled in between could not close what was opened.
+    """Append to a file. Opens and closes it in one thread, because a cancelled caller could not close it.
 
-    Not made anew: by then the caller may have removed it.
+    Does not create the file: a cancelled caller may have removed it.
     """
     with path.open("r+b") as file:
         file.seek(0, os.SEEK_END)
@@ -238,7 +238,7 @@ async def _next_chunk(body: Any) -> bytes:
 
 
 def new_session(config: Config) -> aioboto3.Session:
-    """Blocks while it reads files."""
+    """Returns a session. Blocks while it reads files."""
     key, secret = config.s3_access_key.get_secret_value(), config.s3_secret_key.get_secret_value()
     return aioboto3.Session(
         aws_access_key_id=key or None, aws_secret_access_key=secret or None, region_name=config.s3_region
@@ -246,21 +246,21 @@ def new_session(config: Config) -> aioboto3.Session:
 
 
 def new_client(session: aioboto3.Session, endpoint: str | None, *, attempts: int = 4) -> Any:
-    """An async context manager of a client; `attempts` includes the first."""
+    """Returns an async context manager of a client. `attempts` includes the first one."""
     return session.client(
         "s3",
         endpoint_url=endpoint,
         config=AioConfig(
             signature_version="s3v4",
-            # Path style wherever the endpoint is our own: a bucket's name need not resolve.
+            # Path style for a configured endpoint, where the bucket name may not resolve as a host.
             s3={"addressing_style": "path" if endpoint else "auto"},
             retries={"mode": "standard", "max_attempts": attempts},
             connect_timeout=3,
             read_timeout=20,
             max_pool_connections=32,
-            # None: as http_proxy and its kin say, which hold for this machine too.
+            # None = the proxy variables of the environment, which must not apply to loopback.
             proxies={} if endpoint and is_loopback(endpoint) else None,
-            # Checksums are asked for where they are wanted: other stores refuse, or keep, the driver's own.
+            # Checksums are set per request: other stores reject or store the driver's default ones.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         ),

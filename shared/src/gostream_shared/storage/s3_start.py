@@ -1,4 +1,4 @@
-"""The first question to the object store, so that wrong keys or a wrong bucket end the start in words."""
+"""Checks the object store at the start, so that wrong keys or a wrong bucket are reported at once."""
 
 import asyncio
 
@@ -13,16 +13,16 @@ from gostream_shared.storage.s3_errors import cause_of, is_refusal, kind_of
 
 _log = structlog.stdlib.get_logger("gostream.backend")
 
-#: Seconds that a start waits for the answer. A store that is down is no reason not to start.
+#: Longest wait in seconds. The service also starts while the store is down.
 CHECK_TIMEOUT = 5.0
-#: There is no such object. Not HEAD: its answers have no body, and so no code that tells key from bucket.
+#: A missing object. It is read with GET: a HEAD response has no body with an error code.
 _KEY = "uploads/.start"
 
 
 async def check_store(config: Config) -> None:
-    """Ask for an object that does not exist. Raises BackendRefusedError if the keys or the bucket are wrong.
+    """Request a missing object. Raises BackendRefusedError if the keys or the bucket are wrong.
 
-    Any other failure is logged.
+    Any other failure is only logged.
     """
     session = await asyncio.to_thread(new_session, config)
     try:
@@ -38,6 +38,6 @@ async def check_store(config: Config) -> None:
         cause = cause_of(error, CHECK_TIMEOUT)
         if is_refusal(error):
             if kind_of(error) == "AccessDenied":
-                cause += "; the bucket's name is wrong, or s3:GetObject or s3:ListBucket is not allowed"
+                cause += "; the bucket name is wrong, or s3:GetObject or s3:ListBucket is not allowed"
             raise BackendRefusedError(BACKEND, f"{server_of(BACKEND)}: {cause}") from error
         _log.warning("backend failed", backend=BACKEND, server=server_of(BACKEND), cause=cause)

@@ -13,7 +13,7 @@ from gostream_shared.cache.breaker import Breaker
 from gostream_shared.cache.bus.bus import Bus
 from gostream_shared.cache.bus.redis_transport import RedisBusTransport
 from gostream_shared.cache.entries.redis_cache import SEQUENCE_KEY, RedisVideoCache, change_channel
-from gostream_shared.cache.redis_connection import RedisLink, redis_client
+from gostream_shared.cache.redis_connection import RedisConnection, redis_client
 from gostream_shared.config import Config
 from tests.support.waiting import eventually
 
@@ -39,7 +39,7 @@ class Heard:
 async def listening(
     config: Config, *, protocol: int = 2, subscribe_to: str = change_channel(0), beat_interval: float = 0.2
 ) -> AsyncIterator[tuple[Bus, Heard]]:
-    link = RedisLink(redis_client(config, protocol=protocol), Breaker())
+    link = RedisConnection(redis_client(config, protocol=protocol), Breaker())
     subscriber = redis_client(config, protocol=protocol, connections=1)
     transport = RedisBusTransport(link, subscriber, channel=subscribe_to, others=())
     bus, heard = Bus(transport, unsequenced=lambda _: None, beat_interval=beat_interval), Heard()
@@ -80,7 +80,9 @@ async def test_each_of_several_is_live_on_shared_heartbeats(config: Config) -> N
         await eventually(lambda: one.live_until > first[0] + 0.5 and two.live_until > first[1] + 0.5)
 
 
-async def test_a_killed_subscription_throws_local_entries_away(config: Config, link: RedisLink) -> None:  # R9
+async def test_a_killed_subscription_throws_local_entries_away(
+    config: Config, link: RedisConnection
+) -> None:  # R9
     async with listening(config) as (bus, heard):
         for _ in range(3):
             await eventually(lambda: bus.is_live)
@@ -91,7 +93,7 @@ async def test_a_killed_subscription_throws_local_entries_away(config: Config, l
 
 
 async def test_a_gap_in_the_sequence_throws_local_entries_away(
-    config: Config, link: RedisLink, cache: RedisVideoCache
+    config: Config, link: RedisConnection, cache: RedisVideoCache
 ) -> None:
     async with listening(config) as (bus, heard):
         await eventually(lambda: bus.is_live)
@@ -106,7 +108,7 @@ async def test_the_wrong_channel_is_never_trusted(config: Config, cache: RedisVi
     async with listening(config) as (good, _):
         await eventually(lambda: good.is_live)
         transport_channel = "gostream:0:typo"
-        link = RedisLink(redis_client(config), Breaker())
+        link = RedisConnection(redis_client(config), Breaker())
         async with link.client, redis_client(config, connections=1) as subscriber:
             transport = RedisBusTransport(link, subscriber, channel=change_channel(0), others=())
             transport._channels = (transport_channel,)

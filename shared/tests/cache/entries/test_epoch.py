@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from gostream_shared.cache.entries.epoch import Namespace, NamespaceKeeper
+from gostream_shared.cache.entries.epoch import EpochKeeper, EpochState
 from gostream_shared.cache.protocol import CacheUnavailableError
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.errors import BackendUnavailableError
@@ -90,9 +90,9 @@ class Scene:
         self.reached: str | None = "a"
         self.reconnections = 0
         self.epochs = FakeEpochs()
-        self.namespace = Namespace()
+        self.epoch_state = EpochState()
         self.changes = 0
-        self.keeper = NamespaceKeeper(self.namespace, self.epochs, probe=self, changed=self.note_change)
+        self.keeper = EpochKeeper(self.epoch_state, self.epochs, probe=self, changed=self.note_change)
 
     async def server(self) -> str:
         if self.reached is None:
@@ -109,9 +109,9 @@ class Scene:
 async def test_nothing_is_read_until_the_epoch_is_known() -> None:
     scene = Scene()
     with pytest.raises(CacheUnavailableError):
-        _ = scene.namespace.epoch
+        _ = scene.epoch_state.epoch
     await scene.keeper.check()
-    assert (scene.namespace.epoch, scene.changes) == (1, 1)
+    assert (scene.epoch_state.epoch, scene.changes) == (1, 1)
     await scene.keeper.check()
     assert scene.changes == 1
 
@@ -119,24 +119,24 @@ async def test_nothing_is_read_until_the_epoch_is_known() -> None:
 async def test_a_connection_to_another_server_is_refused_until_the_database_knows_it() -> None:  # R12
     scene = Scene()
     await scene.keeper.check()
-    assert scene.namespace.admits("a")
-    assert not scene.namespace.admits("b")
+    assert scene.epoch_state.admits("a")
+    assert not scene.epoch_state.admits("b")
     with pytest.raises(CacheUnavailableError):
-        _ = scene.namespace.epoch
+        _ = scene.epoch_state.epoch
     scene.reached = "b"
     await scene.keeper.check()
-    assert (scene.namespace.epoch, scene.changes) == (2, 2)
+    assert (scene.epoch_state.epoch, scene.changes) == (2, 2)
 
 
 async def test_an_epoch_is_not_confirmed_when_connections_lead_elsewhere_by_then() -> None:
     scene = Scene()
-    assert scene.namespace.admits("a")
-    assert scene.namespace.admits("b"), "nothing is known yet: anything goes, and is noted"
-    assert not scene.namespace.confirm(1, "a")
+    assert scene.epoch_state.admits("a")
+    assert scene.epoch_state.admits("b"), "nothing is known yet: anything goes, and is noted"
+    assert not scene.epoch_state.confirm(1, "a")
     with pytest.raises(CacheUnavailableError):
-        _ = scene.namespace.epoch
+        _ = scene.epoch_state.epoch
     await scene.keeper.check()
-    assert scene.namespace.epoch == 1
+    assert scene.epoch_state.epoch == 1
     assert scene.reconnections == 1
 
 
@@ -146,7 +146,7 @@ async def test_a_server_that_is_not_the_one_in_use_is_not_read() -> None:
     await scene.epochs.current("b")
     await scene.keeper.check()
     with pytest.raises(CacheUnavailableError):
-        _ = scene.namespace.epoch
+        _ = scene.epoch_state.epoch
 
 
 async def test_a_database_that_is_down_changes_nothing_a_redis_that_is_down_does(
@@ -160,8 +160,8 @@ async def test_a_database_that_is_down_changes_nothing_a_redis_that_is_down_does
 
     monkeypatch.setattr(scene.epochs, "current", down)
     await scene.keeper.check()
-    assert scene.namespace.epoch == 1
+    assert scene.epoch_state.epoch == 1
     scene.reached = None
     await scene.keeper.check()
     with pytest.raises(CacheUnavailableError):
-        _ = scene.namespace.epoch
+        _ = scene.epoch_state.epoch

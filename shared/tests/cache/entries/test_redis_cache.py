@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from gostream_shared.cache.entries import redis_cache
-from gostream_shared.cache.entries.epoch import Namespace
+from gostream_shared.cache.entries.epoch import EpochState
 from gostream_shared.cache.entries.redis_cache import CacheTimes, RedisVideoCache, video_key
 from gostream_shared.cache.protocol import (
     NEWEST,
@@ -19,7 +19,7 @@ from gostream_shared.cache.protocol import (
     Lease,
     Wait,
 )
-from gostream_shared.cache.redis_connection import RedisLink
+from gostream_shared.cache.redis_connection import RedisConnection
 from tests.support.videos import make_video
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("patience")]
@@ -41,8 +41,8 @@ async def fill(cache: RedisVideoCache, version: int) -> None:
     assert await cache.fill(ID, Fill(token, entry(version))) is Filled.OK
 
 
-def with_times(link: RedisLink, times: CacheTimes, epoch: int = 1) -> RedisVideoCache:
-    return RedisVideoCache(link, channel="c", namespace=Namespace(epoch), times=times)
+def with_times(link: RedisConnection, times: CacheTimes, epoch: int = 1) -> RedisVideoCache:
+    return RedisVideoCache(link, channel="c", epoch_state=EpochState(epoch), times=times)
 
 
 async def test_one_caller_loads_and_the_others_wait_then_hit(cache: RedisVideoCache) -> None:
@@ -56,7 +56,7 @@ async def test_one_caller_loads_and_the_others_wait_then_hit(cache: RedisVideoCa
 
 
 async def test_the_key_lives_no_longer_than_the_ttl_and_reads_as_json(
-    cache: RedisVideoCache, link: RedisLink
+    cache: RedisVideoCache, link: RedisConnection
 ) -> None:
     await fill(cache, 3)
     assert 260 <= await link.client.ttl(video_key(ID)) <= 300
@@ -96,14 +96,16 @@ async def test_invalidations_in_any_order_leave_the_highest_floor(cache: RedisVi
     assert isinstance(await cache.get_or_lease(ID), Hit)
 
 
-async def test_an_evicted_key_takes_its_lease_with_it(cache: RedisVideoCache, link: RedisLink) -> None:  # R13
+async def test_an_evicted_key_takes_its_lease_with_it(
+    cache: RedisVideoCache, link: RedisConnection
+) -> None:  # R13
     leased = await lease(cache)
     await cache.invalidate({ID: 2})
     await link.client.delete(video_key(ID))
     assert await cache.fill(ID, Fill(leased.token, entry(1))) is Filled.LEASE
 
 
-async def test_an_expired_lease_fills_nothing_and_is_given_to_another(link: RedisLink) -> None:
+async def test_an_expired_lease_fills_nothing_and_is_given_to_another(link: RedisConnection) -> None:
     cache = with_times(link, CacheTimes(lease=0.02))
     leased = await lease(cache)
     await asyncio.sleep(0.05)
@@ -112,7 +114,7 @@ async def test_an_expired_lease_fills_nothing_and_is_given_to_another(link: Redi
 
 
 async def test_a_video_that_does_not_exist_is_remembered_until_it_is_created(
-    cache: RedisVideoCache, link: RedisLink
+    cache: RedisVideoCache, link: RedisConnection
 ) -> None:  # R15
     absent = Fill((await lease(cache)).token, Entry(0, None))
     assert await cache.fill(ID, absent) is Filled.OK
@@ -136,7 +138,7 @@ async def test_an_early_refresh_cannot_overwrite_what_is_newer(cache: RedisVideo
     assert await cache.fill(ID, Fill((await lease(cache, refresh=True)).token, entry(1))) is Filled.FLOOR
 
 
-async def test_only_what_was_never_invalidated_is_handed_out_stale(link: RedisLink) -> None:  # R21
+async def test_only_what_was_never_invalidated_is_handed_out_stale(link: RedisConnection) -> None:  # R21
     cache = with_times(link, CacheTimes(fresh=0.0001, ttl=60, lease=60))
     await fill(cache, 1)
     await asyncio.sleep(0.05)
@@ -162,7 +164,7 @@ async def test_a_forged_minimum_evicts_nothing(cache: RedisVideoCache) -> None: 
     assert isinstance(await cache.get_or_lease(ID), Hit)
 
 
-async def test_an_entry_of_an_older_epoch_cannot_be_reached(link: RedisLink) -> None:  # R12, R27
+async def test_an_entry_of_an_older_epoch_cannot_be_reached(link: RedisConnection) -> None:  # R12, R27
     old, new = with_times(link, CacheTimes(), epoch=1), with_times(link, CacheTimes(), epoch=2)
     await fill(old, 7)
     leased = await lease(new)
@@ -173,7 +175,7 @@ async def test_an_entry_of_an_older_epoch_cannot_be_reached(link: RedisLink) -> 
 
 
 async def test_many_are_read_and_filled_in_one_round_trip_each(
-    cache: RedisVideoCache, link: RedisLink
+    cache: RedisVideoCache, link: RedisConnection
 ) -> None:
     ids = [uuid4() for _ in range(20)]
     await link.client.script_flush()
@@ -191,7 +193,7 @@ async def test_many_are_read_and_filled_in_one_round_trip_each(
 
 
 async def test_a_server_that_forgot_the_scripts_is_given_them_again(
-    cache: RedisVideoCache, link: RedisLink
+    cache: RedisVideoCache, link: RedisConnection
 ) -> None:
     for _ in range(2):
         await link.client.script_flush()

@@ -9,11 +9,11 @@ import pytest
 
 from gostream_shared.cache.entries.redis_cache import RedisVideoCache, video_key
 from gostream_shared.cache.outbox.announcer import RedisChangeAnnouncer
-from gostream_shared.cache.outbox.notify import outbox_bell
-from gostream_shared.cache.outbox.relay import Bell, OutboxRelay
+from gostream_shared.cache.outbox.notify import listen_to_outbox
+from gostream_shared.cache.outbox.relay import NotifyListener, OutboxRelay
 from gostream_shared.cache.outbox.unannounced import Unannounced
 from gostream_shared.cache.protocol import CacheUnavailableError, Entry, Fill, Filled, Hit, Lease
-from gostream_shared.cache.redis_connection import RedisLink
+from gostream_shared.cache.redis_connection import RedisConnection
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.repositories import NewVideo
 from tests.support.waiting import eventually
@@ -36,15 +36,15 @@ async def outbox_rows(database: PostgresDatabase) -> int:
     return int(await database.pool.fetchval("SELECT count(*) FROM cache_outbox"))
 
 
-async def floor(link: RedisLink, video_id: UUID) -> int:
+async def floor(link: RedisConnection, video_id: UUID) -> int:
     return int(await link.client.hget(video_key(video_id), "floor") or 0)
 
 
-async def floor_reached(link: RedisLink, video_id: UUID, version: int) -> bool:
+async def floor_reached(link: RedisConnection, video_id: UUID, version: int) -> bool:
     return await floor(link, video_id) >= version
 
 
-async def silent_bell(timeout: float) -> None:
+async def silent_listener(timeout: float) -> None:
     await asyncio.sleep(timeout)
 
 
@@ -65,21 +65,25 @@ class Local:
 def relay_of(
     database: PostgresDatabase,
     cache: RedisVideoCache,
-    bell: Bell = silent_bell,
+    listener: NotifyListener = silent_listener,
     unannounced: Unannounced | None = None,
     local: Local | None = None,
 ) -> OutboxRelay:
     return OutboxRelay(
-        database.outbox, cache, bell=bell, unannounced=unannounced or Unannounced(), local=local or Local()
+        database.outbox,
+        cache,
+        listener=listener,
+        unannounced=unannounced or Unannounced(),
+        local=local or Local(),
     )
 
 
 async def test_an_update_typed_into_psql_is_announced_within_a_second(
-    database: PostgresDatabase, database_url: str, cache: RedisVideoCache, link: RedisLink
+    database: PostgresDatabase, database_url: str, cache: RedisVideoCache, link: RedisConnection
 ) -> None:  # R24
     video_id = await create(database)
-    async with outbox_bell(database_url) as bell:
-        relaying = asyncio.create_task(relay_of(database, cache, bell).run())
+    async with listen_to_outbox(database_url) as listener:
+        relaying = asyncio.create_task(relay_of(database, cache, listener).run())
         await database.pool.execute("UPDATE videos SET title = 'by hand'")
         await eventually(lambda: floor_reached(link, video_id, 2))
         relaying.cancel()
@@ -87,7 +91,7 @@ async def test_an_update_typed_into_psql_is_announced_within_a_second(
 
 
 async def test_many_updates_of_one_video_are_one_message(
-    database: PostgresDatabase, cache: RedisVideoCache, link: RedisLink
+    database: PostgresDatabase, cache: RedisVideoCache, link: RedisConnection
 ) -> None:  # R25
     video_id = await create(database)
     for _ in range(50):
@@ -103,7 +107,7 @@ async def test_many_updates_of_one_video_are_one_message(
 
 
 async def test_rows_survive_a_dead_redis_and_are_relayed_when_it_is_back(
-    database: PostgresDatabase, redis_server: Any, cache: RedisVideoCache, link: RedisLink
+    database: PostgresDatabase, redis_server: Any, cache: RedisVideoCache, link: RedisConnection
 ) -> None:
     video_id = await create(database)
     announcer = RedisChangeAnnouncer(
@@ -121,7 +125,7 @@ async def test_rows_survive_a_dead_redis_and_are_relayed_when_it_is_back(
 
 
 async def test_transactions_that_commit_in_reverse_order_are_all_relayed(
-    database: PostgresDatabase, cache: RedisVideoCache, link: RedisLink
+    database: PostgresDatabase, cache: RedisVideoCache, link: RedisConnection
 ) -> None:  # R7
     first, second = await create(database), await create(database)
     relay = relay_of(database, cache)

@@ -74,11 +74,11 @@ class Method:
                 body = await _read_on(event, receive, timeout)
             message = grpc_framing.message_of(body, known.get(b"grpc-encoding"))
             request_id = _request_id(known)
-            answer = self._call.now(self._reads, message)
-            is_at_hand = answer is not None
+            answer = self._call.local(self._reads, message)
+            is_local_hit = answer is not None
             if answer is None:
                 left = None if timeout is None else timeout - (time.perf_counter() - started)
-                answer = await self._later(message, receive, left, request_id)
+                answer = await self._load(message, receive, left, request_id)
         except ClientLeftError:
             self._meter.count(grpc.StatusCode.CANCELLED, time.perf_counter() - started)
         except RefusedError as refused:
@@ -89,19 +89,19 @@ class Method:
             self._meter.count(code, time.perf_counter() - started)
         else:
             await _send_answer(send, answer, request_id)
-            if is_at_hand:
-                self._meter.count_at_hand()
+            if is_local_hit:
+                self._meter.count_local_hit()
             else:
                 self._meter.count(grpc.StatusCode.OK, time.perf_counter() - started)
 
-    async def _later(
+    async def _load(
         self, message: bytes, receive: Receive, timeout: float | None, request_id: bytes
     ) -> Answer:
         """Ask, until the client leaves or its time is up."""
         structlog.contextvars.bind_contextvars(request_id=request_id.decode(), method=self._path)
         with self._gate:
             self._meter.begin()
-            asking = asyncio.ensure_future(self._call.later(self._reads, message))
+            asking = asyncio.ensure_future(self._call.load(self._reads, message))
             leaving = asyncio.ensure_future(_left(receive))
             try:
                 await asyncio.wait((asking, leaving), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)

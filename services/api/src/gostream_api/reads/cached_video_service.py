@@ -24,7 +24,7 @@ from time import monotonic
 from typing import Self
 from uuid import UUID
 
-from gostream_api.batched_counter import BulkCounter
+from gostream_api.batched_counter import BatchedCounter
 from gostream_api.reads.local_cache import LocalCache, LocalEntry, LocalTimes
 from gostream_api.reads.ports import Layer, Read, VideoReply
 from gostream_api.reads.read_through import Found, ReadThrough, VideoRows
@@ -49,7 +49,7 @@ _L1_HIT, _L1_NEGATIVE, _L1_MISS = (REQUESTS.labels("l1", result) for result in (
 
 
 @dataclass(frozen=True, slots=True)
-class _Landed:
+class _LoadResult:
     """What a flight brings: an encoded entry that all its passengers share."""
 
     entry: LocalEntry
@@ -72,10 +72,10 @@ class CachedVideoService:
         self._local = local
         self._bus = bus
         self._encode = encode
-        self._flights = SingleFlight[UUID, _Landed](max_age=MAX_SILENCE, clock=clock)
-        self._primary_flights = SingleFlight[UUID, _Landed](max_age=MAX_SILENCE, clock=clock)
+        self._flights = SingleFlight[UUID, _LoadResult](max_age=MAX_SILENCE, clock=clock)
+        self._primary_flights = SingleFlight[UUID, _LoadResult](max_age=MAX_SILENCE, clock=clock)
         self._refreshes: dict[UUID, asyncio.Task[None]] = {}
-        self._peeked = BulkCounter(_L1_HIT)
+        self._peeked = BatchedCounter(_L1_HIT)
 
     @classmethod
     @asynccontextmanager
@@ -114,15 +114,15 @@ class CachedVideoService:
             return _read(video_id, entry, Layer.L1)
         _L1_MISS.inc()
         arrived = self._primary_flights.mark
-        landed = await self._flights.run(video_id, partial(self._fly, video_id))
-        if landed.entry.version < min_version:
-            landed = await self._primary_flights.run_since(
+        result = await self._flights.run(video_id, partial(self._load, video_id))
+        if result.entry.version < min_version:
+            result = await self._primary_flights.run_since(
                 arrived,
                 video_id,
-                partial(self._fly_to_primary, video_id),
-                is_enough=lambda landed: landed.entry.version >= min_version,
+                partial(self._load_primary, video_id),
+                is_enough=lambda result: result.entry.version >= min_version,
             )
-        return _checked(video_id, landed, min_version)
+        return _checked(video_id, result, min_version)
 
     def peek_video(self, video_id: UUID, *, min_version: int = 0) -> bytes | None:
         """The encoded video, out of this process; None when that has no answer. Raises VideoNotFoundError."""
@@ -158,14 +158,14 @@ class CachedVideoService:
         _L1_MISS.inc(len(missing))
         tickets = {video_id: self._local.ticket(video_id) for video_id in missing}
         found = await self._reads.read_many(missing) if missing else {}
-        landed = {video_id: _Landed(entry, Layer.L1) for video_id, entry in local.items()}
+        result = {video_id: _LoadResult(entry, Layer.L1) for video_id, entry in local.items()}
         for video_id, each in found.items():
-            landed[video_id] = self._land(video_id, each)
+            result[video_id] = self._encoded(video_id, each)
             if each.shareable:
-                self._local.store(video_id, tickets[video_id], landed[video_id].entry)
+                self._local.store(video_id, tickets[video_id], result[video_id].entry)
         return {
             video_id: Read(VideoReply(each.entry.version, each.entry.payload), each.layer)
-            for video_id, each in landed.items()
+            for video_id, each in result.items()
             if each.entry.payload is not None
         }
 
@@ -181,28 +181,28 @@ class CachedVideoService:
         self._flights.forget_all()
         self._primary_flights.forget_all()
 
-    async def _fly(self, video_id: UUID, *, refresh: bool = False) -> _Landed:
+    async def _load(self, video_id: UUID, *, refresh: bool = False) -> _LoadResult:
         ticket = self._local.ticket(video_id)  # before Redis is read: see LocalCache.store
         found = await self._reads.read(video_id, refresh=refresh)
-        landed = self._land(video_id, found)
+        result = self._encoded(video_id, found)
         if found.shareable:
-            self._local.store(video_id, ticket, landed.entry)
+            self._local.store(video_id, ticket, result.entry)
         if found.early:
             self._refresh(video_id, early=True)
-        return landed
+        return result
 
-    async def _fly_to_primary(self, video_id: UUID) -> _Landed:
+    async def _load_primary(self, video_id: UUID) -> _LoadResult:
         ticket = self._local.ticket(video_id)
         found = await self._reads.read_primary(video_id)
-        landed = self._land(video_id, found)
+        result = self._encoded(video_id, found)
         if found.shareable:
-            self._local.store(video_id, ticket, landed.entry)
-        return landed
+            self._local.store(video_id, ticket, result.entry)
+        return result
 
-    def _land(self, video_id: UUID, found: Found) -> _Landed:
+    def _encoded(self, video_id: UUID, found: Found) -> _LoadResult:
         video = found.entry.video
         payload = None if video is None else self._encode(video)
-        return _Landed(LocalEntry(found.entry.version, payload), found.layer)
+        return _LoadResult(LocalEntry(found.entry.version, payload), found.layer)
 
     def _refresh_if_old(self, video_id: UUID, entry: LocalEntry) -> None:
         if len(self._refreshes) < _MAX_REFRESHES and self._local.wants_refresh(entry):
@@ -218,7 +218,7 @@ class CachedVideoService:
 
     async def _refresh_quietly(self, video_id: UUID, early: bool) -> None:
         try:
-            await self._fly(video_id, refresh=early)
+            await self._load(video_id, refresh=early)
         except BackendUnavailableError:
             return  # the entry at hand is served on
 
@@ -229,11 +229,11 @@ class CachedVideoService:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _checked(video_id: UUID, landed: _Landed, min_version: int) -> Read:
-    version = landed.entry.version
-    if landed.entry.payload is not None and version < min_version:
+def _checked(video_id: UUID, result: _LoadResult, min_version: int) -> Read:
+    version = result.entry.version
+    if result.entry.payload is not None and version < min_version:
         raise VersionNotReachedError(video_id, version=version, min_version=min_version)
-    return _read(video_id, landed.entry, landed.layer)
+    return _read(video_id, result.entry, result.layer)
 
 
 def _read(video_id: UUID, entry: LocalEntry, layer: Layer) -> Read:

@@ -50,7 +50,7 @@ class SingleFlight(Generic[Key, Value]):
 
         Raises what the load raises, a copy for each caller; BackendUnavailableError if it was cancelled.
         """
-        return await self._arrive(key, self._board(key, load))
+        return await self._wait(key, self._join_or_start(key, load))
 
     async def run_since(
         self,
@@ -63,11 +63,11 @@ class SingleFlight(Generic[Key, Value]):
 
         All whom the older load left wanting share the next: loads follow each other, never side by side.
         """
-        flight = self._board(key, load)
-        value = await self._arrive(key, flight)
+        flight = self._join_or_start(key, load)
+        value = await self._wait(key, flight)
         if flight.number > mark or is_enough(value):
             return value
-        return await self._arrive(key, self._board(key, load, after=mark))
+        return await self._wait(key, self._join_or_start(key, load, after=mark))
 
     def forget(self, key: Key) -> None:
         """Nobody joins the load under way any more; those who wait for it still get its value."""
@@ -76,7 +76,7 @@ class SingleFlight(Generic[Key, Value]):
     def forget_all(self) -> None:
         self._flights.clear()
 
-    def _board(
+    def _join_or_start(
         self, key: Key, load: Callable[[], Coroutine[Any, Any, Value]], *, after: int = 0
     ) -> _Flight[Value]:
         """The load under way, or a new one; none with that number or a lower one."""
@@ -87,7 +87,7 @@ class SingleFlight(Generic[Key, Value]):
         _LED.inc()
         return self._begin(key, load)
 
-    async def _arrive(self, key: Key, flight: _Flight[Value]) -> Value:
+    async def _wait(self, key: Key, flight: _Flight[Value]) -> Value:
         flight.waiting += 1
         try:
             await asyncio.wait((flight.task,))  # shields the task from our cancellation

@@ -30,7 +30,7 @@ async def get_video(reads: VideoReader, request: bytes) -> Answer:
     return read.reply.payload, read.layer
 
 
-def get_video_now(reads: LocalVideoReader, request: bytes) -> Answer | None:
+def get_video_locally(reads: LocalVideoReader, request: bytes) -> Answer | None:
     """The same without waiting; None when it would have to wait."""
     if len(request) > _SHORT:
         video_id, min_version = validation.get_video(GetVideoRequest.FromString(request))
@@ -53,7 +53,7 @@ async def batch_get_videos(reads: VideoReader, request: bytes) -> Answer:
     return concatenated(found[video_id].reply.payload for video_id in video_ids), layer
 
 
-def batch_get_videos_now(reads: LocalVideoReader, request: bytes) -> Answer | None:
+def batch_get_videos_locally(reads: LocalVideoReader, request: bytes) -> Answer | None:
     """The same without waiting; None when it would have to wait."""
     payloads = reads.peek_videos(validation.batch_get_videos(BatchGetVideosRequest.FromString(request)))
     return None if payloads is None else (concatenated(payloads), Layer.L1)
@@ -63,13 +63,13 @@ def batch_get_videos_now(reads: LocalVideoReader, request: bytes) -> Answer | No
 class ReadCall:
     """One method, in both manners."""
 
-    now: Callable[[LocalVideoReader, bytes], Answer | None]
-    later: Callable[[VideoReader, bytes], Awaitable[Answer]]
+    local: Callable[[LocalVideoReader, bytes], Answer | None]
+    load: Callable[[VideoReader, bytes], Awaitable[Answer]]
 
 
 READ_CALLS: Mapping[str, ReadCall] = {
-    "GetVideo": ReadCall(get_video_now, get_video),
-    "BatchGetVideos": ReadCall(batch_get_videos_now, batch_get_videos),
+    "GetVideo": ReadCall(get_video_locally, get_video),
+    "BatchGetVideos": ReadCall(batch_get_videos_locally, batch_get_videos),
 }
 
 

@@ -15,7 +15,7 @@ from gostream_api.rpc.interceptors.base import Handler
 from gostream_api.rpc.interceptors.clients import ClientOf, peer_address
 from gostream_api.rpc.interceptors.errors import ErrorInterceptor
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
-from gostream_api.rpc.interceptors.local_hit import AtHand, AtHandInterceptor
+from gostream_api.rpc.interceptors.local_hit import LocalHit, LocalHitInterceptor
 from gostream_api.rpc.interceptors.telemetry import TelemetryInterceptor
 from gostream_api.rpc.servicer import SERVICE
 from gostream_api.videos.watch import WatchService
@@ -62,7 +62,7 @@ _log = structlog.stdlib.get_logger("gostream.server")
 class ApiServer:
     """Serves one VideoService. Start it once, stop it once.
 
-    `at_hand`, by the methods' full names: what is tried before a call is worked at.
+    `local_hits`, by the methods' full names: what is tried before a call is worked at.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class ApiServer:
         max_streams_per_client: int | None = None,
         client_of: ClientOf = peer_address,
         reflects: bool = True,
-        at_hand: Mapping[str, AtHand] | None = None,
+        local_hits: Mapping[str, LocalHit] | None = None,
         share_port: bool = False,
     ) -> None:
         # Unless it was meant, a second server on the port must fail, not take half of the calls.
@@ -92,7 +92,7 @@ class ApiServer:
         )
         self._server = aio.server(
             interceptors=[
-                AtHandInterceptor(at_hand or {}, self._limiter),
+                LocalHitInterceptor(local_hits or {}, self._limiter),
                 TelemetryInterceptor(),
                 ErrorInterceptor(),
                 self._limiter,

@@ -27,7 +27,7 @@ from gostream_api.rpc import encoded_reads, validation
 from gostream_api.rpc.convert import upload_message, video_message
 from gostream_api.rpc.encoded_reads import READ_CALLS, ReadCall
 from gostream_api.rpc.interceptors.base import Context, Handler
-from gostream_api.rpc.interceptors.local_hit import AtHand
+from gostream_api.rpc.interceptors.local_hit import LocalHit
 from gostream_api.rpc.interceptors.telemetry import add_trailers
 from gostream_api.videos.video_service import VideoService
 from gostream_api.videos.watch import WatchService
@@ -124,13 +124,15 @@ def method_handlers(servicer: VideoServicer) -> dict[str, Handler]:
     }
 
 
-def answers_at_hand(reads: LocalVideoReader) -> dict[str, AtHand]:
+def local_hits(reads: LocalVideoReader) -> dict[str, LocalHit]:
     """The hot reads out of this process, by the methods' full names."""
-    return {f"/{SERVICE}/{name}": partial(_at_hand, call, reads) for name, call in READ_CALLS.items()}
+    return {f"/{SERVICE}/{name}": partial(_local_hit, call, reads) for name, call in READ_CALLS.items()}
 
 
-def _at_hand(call: ReadCall, reads: LocalVideoReader, request: bytes) -> tuple[bytes, tuple[str, str]] | None:
-    answer = call.now(reads, request)
+def _local_hit(
+    call: ReadCall, reads: LocalVideoReader, request: bytes
+) -> tuple[bytes, tuple[str, str]] | None:
+    answer = call.local(reads, request)
     return None if answer is None else (answer[0], _LAYERS[answer[1]])
 
 

@@ -1,4 +1,4 @@
-"""The invalidation bus as one process hears it: subscribe, prove, listen, beat, start anew."""
+"""One process's end of the invalidation bus: subscribes, proves liveness, listens, sends heartbeats."""
 
 import asyncio
 import random
@@ -21,9 +21,9 @@ _BACKOFF = (0.05, 0.1, 0.2, 0.5)
 
 
 class Bus:
-    """Tells its listeners of every change, or that it may have missed some.
+    """Notifies its listeners of every change, or resets them if messages may have been lost.
 
-    What a listener was told is complete up to `MAX_SILENCE` before `live_until`.
+    Listeners have received all changes up to `MAX_SILENCE` before `live_until`.
     """
 
     def __init__(
@@ -37,8 +37,8 @@ class Bus:
         max_silence: float = MAX_SILENCE,
     ) -> None:
         self._transport = transport
-        self._unsequenced = unsequenced  # what else comes over the connection
-        self._accepted = accepted  # told a moment since which Redis took a heartbeat
+        self._unsequenced = unsequenced  # receives messages of other channels
+        self._accepted = accepted  # receives the time of a heartbeat that Redis accepted
         self._clock = clock
         self._beat_interval = beat_interval
         self._liveness = Liveness(clock, max_silence=max_silence)
@@ -47,7 +47,7 @@ class Bus:
 
     @property
     def live_until(self) -> float:
-        """Local entries may be served before this moment of the clock; nobody needs to be awake to end it."""
+        """The time until which L1 entries may be served. It passes without any action of this process."""
         return self._liveness.until
 
     @property
@@ -55,7 +55,7 @@ class Bus:
         return self._clock() < self._liveness.until
 
     def add(self, listener: BusListener) -> None:
-        """Tell `listener` from now on; it begins with a reset."""
+        """Add a listener, and reset it."""
         self._listeners.append(listener)
         listener.reset()
 
@@ -63,20 +63,20 @@ class Bus:
         self._listeners.remove(listener)
 
     def changed(self, video_id: UUID, version: int) -> None:
-        """Tell the listeners of this process's own write, ahead of the bus."""
+        """Notify the listeners of a write by this process, before the bus does."""
         for listener in self._listeners:
             listener.changed(video_id, version)
 
     def epoch_changed(self) -> None:
-        """Throw everything local away: Redis or the database is another than before."""
+        """Clear L1: the server of Redis or of the database changed."""
         self._reset(Loss.EPOCH)
 
     def unannounced(self) -> None:
-        """Throw everything local away: more changed than is known of, and the bus did not tell."""
+        """Clear L1: too many videos have unannounced versions to keep track of."""
         self._reset(Loss.UNANNOUNCED)
 
     async def run(self) -> None:
-        """Listen until cancelled, whatever happens to the connection."""
+        """Listen until cancelled. Reconnects after every loss of the connection."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep_listening(), name="bus-listen")
             tasks.create_task(self._keep_beating(), name="bus-beat")
@@ -97,7 +97,7 @@ class Bus:
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads reconnections
 
     async def _listen(self, feed: AsyncIterator[Subscribed | str]) -> Loss:
-        """Handle what comes until nothing comes for too long."""
+        """Handle messages until the bus is silent for too long."""
         while True:
             try:
                 async with asyncio.timeout(self._liveness.patience - self._clock()):
@@ -145,13 +145,13 @@ class Bus:
         try:
             beat = await self._transport.beat(self._liveness.nonce, interval=interval)
         except CacheUnavailableError:
-            return  # nothing is heard either, or others beat: silence is what counts
-        self._accepted(sent - interval)  # the script may have left it at one from that long ago
+            return  # silence of the subscription decides whether the bus is lost
+        self._accepted(sent - interval)  # the script sends no beat if one was sent within `interval`
         self._note(self._liveness.synchronise(beat, sent=sent))
 
     def _reset(self, loss: Loss) -> None:
         BUS_GAPS.labels(loss).inc()
         BUS_EPOCH.inc()
-        _log.info("local entries thrown away", reason=loss)
+        _log.info("L1 cleared", reason=loss)
         for listener in self._listeners:
             listener.reset()

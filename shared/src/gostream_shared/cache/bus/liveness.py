@@ -1,4 +1,4 @@
-"""Whether local entries may be trusted now: a pure state machine over what was heard of the bus."""
+"""Decides whether L1 entries may be served: a pure state machine over the messages of the bus."""
 
 import enum
 import math
@@ -8,28 +8,29 @@ from collections.abc import Callable
 from gostream_shared.cache.bus.messages import Change, Heartbeat
 from gostream_shared.cache.protocol import Beat
 
-#: Seconds without news after which a bus is taken for dead: the bound on staleness while it is cut.
+#: Seconds of silence after which the bus counts as dead: the bound on staleness while it is disconnected.
 MAX_SILENCE = 3.0
 
 
 class Loss(enum.StrEnum):
-    """Why everything local was thrown away."""
+    """The reason for clearing L1."""
 
     DISCONNECTED = "disconnected"
-    SUBSCRIBED = "subscribed"  # a new connection, or the driver reconnected by itself
+    SUBSCRIBED = "subscribed"  # a new connection, or a reconnection by the driver
     GAP = "gap"  # a sequence number is missing
-    SERVER = "server"  # commands or beats come from another server than before
+    SERVER = "server"  # commands or heartbeats come from another server than before
     SILENCE = "silence"
-    EPOCH = "epoch"  # the namespace epoch changed
-    UNANNOUNCED = "unannounced"  # more videos wait in the outbox than are kept track of
+    EPOCH = "epoch"  # the cache epoch changed
+    UNANNOUNCED = "unannounced"  # more videos are in the outbox than the limit of unannounced versions
 
 
 class Liveness:
     """Live while proven and not silent.
 
-    Proven: a nonce that this process sent through its command connection came back over its subscription, so
-    both reach the same server and the channel is the right one. Silence is counted from the moment a message
-    was *published*, told by the server's clock, so messages that arrive late keep nothing alive.
+    Proven: this process sent a nonce over its command connection and received it over its subscription, so
+    both connections reach the same server and the channel is right. Silence is measured from the time at
+    which the latest message was *published*, by the server's clock, so delayed messages do not extend
+    liveness.
     """
 
     def __init__(self, clock: Callable[[], float], *, max_silence: float = MAX_SILENCE) -> None:
@@ -41,7 +42,7 @@ class Liveness:
         self.restart()
 
     def restart(self) -> None:
-        """Nothing is proven any more: the connection was lost, or made."""
+        """Discard the proof: the connection was lost or established."""
         self.nonce = secrets.token_hex(8)
         self.proven = False
         self.until = -math.inf
@@ -51,12 +52,12 @@ class Liveness:
 
     @property
     def patience(self) -> float:
-        """The moment at which the connection is to be given up unless something is heard."""
+        """The time at which the connection counts as lost unless a message arrives."""
         return self.until if self.proven else self._since + self._max_silence
 
     def synchronise(self, beat: Beat, *, sent: float) -> Loss | None:
-        """Note the answer to a heartbeat sent at `sent` (our clock)."""
-        # The server read its clock after `sent`, so a publication dated with this is never dated too late.
+        """Record the reply to a heartbeat sent at `sent` (our clock). Returns the loss that it reveals."""
+        # The server read its clock after `sent`, so converted publication times are never too late.
         self._offset = beat.time - sent
         known, self._server = self._server, beat.server
         if known not in (None, beat.server):
@@ -66,7 +67,7 @@ class Liveness:
         return None
 
     def age(self, message: Change | Heartbeat) -> float | None:
-        """Seconds since a message was published; None while the server's clock is not known."""
+        """Returns the seconds since a message was published; None while the server's clock is unknown."""
         if self._offset is None:
             return None
         return max(0.0, self._clock() - (message.time - self._offset))
@@ -76,7 +77,7 @@ class Liveness:
             self.until = self._latest - self._offset + self._max_silence
 
     def heard(self, message: Change | Heartbeat) -> Loss | None:
-        """Note a message; answer the loss that it reveals."""
+        """Record a message. Returns the loss that it reveals."""
         if isinstance(message, Heartbeat) and self._server not in (None, message.server):
             self.restart()
             return Loss.SERVER

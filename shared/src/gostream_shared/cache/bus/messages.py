@@ -1,4 +1,4 @@
-"""What goes over the bus, as text: `change|sequence|ms|video id|version`, `beat|sequence|ms|nonce|server`."""
+"""Bus messages, as text: `change|sequence|ms|video id|version`, `beat|sequence|ms|nonce|server`."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A video changed: `invalidate.lua` published it at `time` (the server's, in seconds)."""
+    """A changed video, published by `invalidate.lua` at `time` (the server's clock, in seconds)."""
 
     sequence: int
     time: float
@@ -16,7 +16,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """The bus is alive: `beat.lua` published it for the process that made up `nonce`."""
+    """A heartbeat, published by `beat.lua` for the process that created `nonce`."""
 
     sequence: int
     time: float
@@ -25,7 +25,7 @@ class Heartbeat:
 
 
 def parse_message(text: str) -> Change | Heartbeat | None:
-    """None for text that is not ours: a newer release may say more."""
+    """Parse a message. Returns None for unknown text, which a newer release may send."""
     try:
         kind, sequence, ms, first, second = text.split("|")
         if kind == "change":

@@ -1,4 +1,4 @@
-"""The bus over Redis's pub/sub. Subscriptions have a client, and so a connection, of their own."""
+"""The bus over Redis pub/sub. Subscriptions use a separate client and so a separate connection."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from gostream_shared.cache.entries.redis_cache import SEQUENCE_KEY, load_script
 from gostream_shared.cache.protocol import Beat, CacheUnavailableError, Subscribed
-from gostream_shared.cache.redis_connection import HARD_TIMEOUT, RedisLink
+from gostream_shared.cache.redis_connection import HARD_TIMEOUT, RedisConnection
 
 BEAT_KEY = "gostream:bus:beat"
 
@@ -18,16 +18,18 @@ BEAT_KEY = "gostream:bus:beat"
 class RedisBusTransport:
     """Implements gostream_shared.cache.protocol.BusTransport.
 
-    Heartbeats go through the commands' link, so that a beat heard proves that both connections lead to the
-    same server; they are let through an open breaker and close it again.
+    Heartbeats use the connection of the commands, so a received heartbeat proves that both connections reach
+    the same server. An open breaker admits them, and their success closes it.
     """
 
-    def __init__(self, link: RedisLink, subscriber: Redis, *, channel: str, others: tuple[str, ...]) -> None:
-        self._link = link
+    def __init__(
+        self, connection: RedisConnection, subscriber: Redis, *, channel: str, others: tuple[str, ...]
+    ) -> None:
+        self._connection = connection
         self._subscriber = subscriber
         self._channel = channel
         self._channels = (channel, *others)
-        self._script = load_script(link, "beat")
+        self._script = load_script(connection, "beat")
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncIterator[Subscribed | str]]:
@@ -43,7 +45,7 @@ class RedisBusTransport:
             await pubsub.aclose()  # type: ignore[no-untyped-call]
 
     async def _items(self, pubsub: PubSub) -> AsyncGenerator[Subscribed | str, None]:
-        """Acknowledgements and messages: the driver reconnects silently, but is acknowledged again."""
+        """Yield acknowledgements and messages. A silent reconnection of the driver is acknowledged again."""
         while True:
             message = await pubsub.get_message(timeout=None)
             if message is None:
@@ -54,8 +56,8 @@ class RedisBusTransport:
                 yield Subscribed()
 
     async def beat(self, nonce: str, *, interval: float) -> Beat:
-        server = await self._link.server()
-        async with self._link.guarded("beat", HARD_TIMEOUT, probe=True):
+        server = await self._connection.server()
+        async with self._connection.guarded("beat", HARD_TIMEOUT, probe=True):
             keys = [SEQUENCE_KEY, BEAT_KEY]
             time = await self._script(keys, [self._channel, nonce, server, round(interval * 1000)])
         return Beat(int(time) / 1000, server)

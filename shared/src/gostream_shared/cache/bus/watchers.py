@@ -1,4 +1,4 @@
-"""Watchers: who waits for which video, and what to tell them."""
+"""Delivers bus messages to the watchers of each video."""
 
 import asyncio
 from collections import defaultdict
@@ -11,7 +11,7 @@ from gostream_shared.domain.encode import Encode, Progress
 
 
 class _Watch:
-    """Implements gostream_shared.cache.ports.Subscription: keeps the latest, never a queue."""
+    """Implements gostream_shared.cache.ports.Subscription. Keeps the latest state instead of a queue."""
 
     def __init__(self) -> None:
         self._news = asyncio.Event()
@@ -44,7 +44,7 @@ class _Watch:
 
 
 class Watchers:
-    """Implements VideoEvents over what the bus tells (a BusListener)."""
+    """Implements VideoEvents as a BusListener."""
 
     def __init__(self) -> None:
         self._watches: defaultdict[UUID, set[_Watch]] = defaultdict(set)

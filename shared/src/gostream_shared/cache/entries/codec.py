@@ -1,22 +1,22 @@
-"""Entries ↔ the JSON in Redis: readable with `redis-cli HGETALL video:<id>`."""
+"""Encodes entries as JSON for Redis, readable with `redis-cli HGETALL video:<id>`."""
 
 from pydantic import TypeAdapter, ValidationError
 
 from gostream_shared.cache.protocol import Entry
 from gostream_shared.domain.video import Video
 
-#: Raised whenever Video's shape changes. Replicas of another schema take the entry for a miss.
+#: Incremented with every change of Video's fields. Replicas with another schema treat the entry as a miss.
 SCHEMA = "3"
 _video = TypeAdapter(Video)
 
 
 def encode_entry(entry: Entry) -> bytes:
-    """The `data` field; empty for a video that does not exist."""
+    """Returns the `data` field; empty for a video that does not exist."""
     return b"" if entry.video is None else _video.dump_json(entry.video)
 
 
 def decode_entry(version: int, data: bytes) -> Entry | None:
-    """What `encode_entry` wrote; None when it is not ours to read."""
+    """Decode the `data` field. Returns None if this release cannot read it."""
     if not data:
         return Entry(version, None)
     try:

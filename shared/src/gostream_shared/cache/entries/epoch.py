@@ -1,4 +1,4 @@
-"""The epoch that entries in Redis are read under; a failover raises it, and older entries are unreachable."""
+"""The cache epoch. A failover increments it, so entries of older epochs are not read."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from gostream_shared.domain.errors import BackendUnavailableError
 
 _log = structlog.get_logger(__name__)
 
-#: Seconds between looks at who the server is and which epoch the database has for it.
+#: Seconds between two checks of the Redis server's identity and its epoch in the database.
 CHECK_INTERVAL = 1.0
 
 
-class Namespace:
-    """The epoch as this process knows it, and the server it knows it of."""
+class EpochState:
+    """The epoch known to this process, and the Redis server that it belongs to."""
 
     def __init__(self, epoch: int | None = None, server: str | None = None) -> None:
         self._epoch = epoch
@@ -27,22 +27,22 @@ class Namespace:
 
     @property
     def epoch(self) -> int:
-        """Raises CacheUnavailableError while it is not known: nothing in Redis can be trusted then."""
+        """The current epoch. Raises CacheUnavailableError while it is unknown and no entry can be trusted."""
         if self._epoch is None:
-            raise CacheUnavailableError("the cache's epoch is not known")
+            raise CacheUnavailableError("the cache epoch is unknown")
         return self._epoch
 
     def demand(self, epoch: int) -> None:
-        """Raise CacheUnavailableError unless this is still the epoch.
+        """Raise CacheUnavailableError if the epoch has changed.
 
-        To be asked when a reply came: the command may have been sent over a connection that was made after
-        the epoch was given up.
+        Call it after each reply: the command may have used a connection that was established after the epoch
+        became unknown.
         """
         if epoch != self._epoch:
-            raise CacheUnavailableError("the cache's epoch changed under way")
+            raise CacheUnavailableError("the cache epoch changed during the command")
 
     def admits(self, server: str) -> bool:
-        """Whether a new connection leads where the others lead; if not, the epoch is no longer known."""
+        """Returns True if a new connection reaches the known server; otherwise forgets the epoch."""
         if self._server not in (None, server):
             self.forget()
             return False
@@ -54,13 +54,13 @@ class Namespace:
         return self._epoch is not None
 
     def begin(self) -> None:
-        """No connection is left: those that come now must all lead to one server."""
+        """Start over after all connections were closed: new ones must all reach the same server."""
         self._admitted.clear()
 
     def confirm(self, epoch: int, server: str) -> bool:
-        """Note what the database says of a server; whether that is news.
+        """Store (epoch, server). Returns True if either changed.
 
-        Nothing is known if a connection was admitted to another one meanwhile.
+        Forgets the epoch if a connection to another server was admitted since `begin`.
         """
         if self._admitted - {server}:
             self.forget()
@@ -70,71 +70,71 @@ class Namespace:
         return news
 
     def forget(self) -> None:
-        """Read nothing from Redis until the epoch was looked up again."""
+        """Reject reads from Redis until the epoch is confirmed again."""
         self._epoch = self._server = None
         self.doubted.set()
 
 
 class ServerProbe(Protocol):
-    """The commands' connections, as far as the keeper is concerned. Raises CacheUnavailableError."""
+    """The part of the command connections that the keeper uses. Methods raise CacheUnavailableError."""
 
     async def server(self) -> str:
-        """Who takes our commands."""
+        """Returns the identity of the server that executes commands."""
         ...
 
     async def reconnect(self) -> None:
-        """Drop every connection; new ones are made when they are needed."""
+        """Close every connection; new ones are opened on demand."""
         ...
 
 
-class NamespaceKeeper:
-    """Keeps the namespace true: asks the server who it is, and the database which epoch that makes."""
+class EpochKeeper:
+    """Keeps the epoch_state true: asks the server who it is, and the database which epoch that makes."""
 
     def __init__(
         self,
-        namespace: Namespace,
+        epoch_state: EpochState,
         epochs: Epochs,
         *,
         probe: ServerProbe,
         changed: Callable[[], None],
     ) -> None:
-        self._namespace = namespace
+        self._epoch_state = epoch_state
         self._epochs = epochs
         self._probe = probe
         self._changed = changed
 
     async def run(self) -> None:
-        """Check until cancelled, once a second and whenever a connection raised doubt."""
+        """Check until cancelled, every CHECK_INTERVAL and whenever the epoch was forgotten."""
         while True:
             await self.check()
             try:
                 async with asyncio.timeout(CHECK_INTERVAL):
-                    await self._namespace.doubted.wait()
+                    await self._epoch_state.doubted.wait()
             except TimeoutError:
                 continue
 
     async def check(self) -> None:
-        """Look once. While Redis does not answer, or is not the one in use, the epoch is not known."""
-        self._namespace.doubted.clear()
+        """Check once. Forgets the epoch if Redis does not answer or is not the current server."""
+        self._epoch_state.doubted.clear()
         try:
-            if not self._namespace.is_known:
+            if not self._epoch_state.is_known:
                 await self._probe.reconnect()
-                self._namespace.begin()
+                self._epoch_state.begin()
             server = await self._probe.server()
             epoch = await self._epochs.current(server)
         except CacheUnavailableError:
             self._lose()
             return
         except BackendUnavailableError:
-            return  # nothing is written while the database is down; the server was the same a moment ago
+            return  # no write commits while the database is down, so the epoch stays valid
         if epoch is None:
-            _log.warning("another Redis server is the one in use", server=server)
+            _log.warning("connected to a Redis server that is not the current one", server=server)
             self._lose()
-        elif self._namespace.confirm(epoch, server):
+        elif self._epoch_state.confirm(epoch, server):
             NAMESPACE_EPOCH.set(epoch)
             _log.info("cache epoch", epoch=epoch, server=server)
             self._changed()
 
     def _lose(self) -> None:
-        self._namespace.forget()
-        self._namespace.doubted.clear()  # this check was the answer to that doubt
+        self._epoch_state.forget()
+        self._epoch_state.doubted.clear()  # `forget` set it, and this check has handled it

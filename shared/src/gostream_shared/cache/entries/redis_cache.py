@@ -1,4 +1,4 @@
-"""RedisVideoCache: the VideoCache port over three Lua scripts, which stand beside this module."""
+"""RedisVideoCache: the VideoCache port over the Lua scripts in scripts/."""
 
 import random
 import secrets
@@ -12,7 +12,7 @@ from redis.commands.core import AsyncScript
 from redis.exceptions import NoScriptError
 
 from gostream_shared.cache.entries.codec import SCHEMA, decode_entry, encode_entry
-from gostream_shared.cache.entries.epoch import Namespace
+from gostream_shared.cache.entries.epoch import EpochState
 from gostream_shared.cache.metrics import STALE_FILLS
 from gostream_shared.cache.protocol import (
     CacheUnavailableError,
@@ -24,63 +24,65 @@ from gostream_shared.cache.protocol import (
     Lookup,
     Wait,
 )
-from gostream_shared.cache.redis_connection import HARD_TIMEOUT, SOFT_TIMEOUT, RedisLink
+from gostream_shared.cache.redis_connection import HARD_TIMEOUT, SOFT_TIMEOUT, RedisConnection
 
 SEQUENCE_KEY = "gostream:bus:sequence"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheTimes:
-    """How long things live, in seconds."""
+    """Lifetimes in seconds."""
 
-    ttl: float = 300.0  # an entry in Redis
-    negative_ttl: float = 5.0  # "no such video" in Redis
-    lease: float = 1.5  # what a dead leader costs the others; a slower load is answered, not stored
-    tombstone: float = 60.0  # an invalidation without an entry; longer than any load or lease
-    fresh: float = 0.8  # part of the ttl after which an entry is loaded anew when it is read
-    jitter: float = 0.1  # part of the ttl by which entries stored together die apart
+    ttl: float = 300.0  # of an entry in Redis
+    negative_ttl: float = 5.0  # of "no such video" in Redis
+    lease: float = 1.5  # callers wait this long for a dead leader; the result of a slower load is not stored
+    tombstone: float = 60.0  # of an invalidation without an entry; longer than any load or lease
+    fresh: float = 0.8  # fraction of the ttl after which a read reloads the entry
+    jitter: float = 0.1  # fraction of the ttl that spreads the expiry of entries stored together
 
 
 def video_key(video_id: UUID) -> str:
-    """The one key of a video in Redis: entry, floor and lease live, expire and are evicted together."""
+    """Returns the only key of a video in Redis: entry, floor and lease expire and are evicted together."""
     return f"video:{video_id}"
 
 
 def change_channel(database: int) -> str:
-    """Redis shares its channels between its numbered databases; we do not."""
+    """Returns the channel of a numbered database, because the databases of one Redis share all channels."""
     return f"gostream:{database}:changes"
 
 
-def load_script(link: RedisLink, name: str) -> AsyncScript:
-    """The script `name` of scripts/, in this folder or in bus/."""
-    room = "bus" if name == "beat" else "entries"
-    text = (files("gostream_shared.cache") / room / "scripts" / f"{name}.lua").read_text()
-    return link.client.register_script(text)
+def load_script(connection: RedisConnection, name: str) -> AsyncScript:
+    """Returns the script `name` from scripts/ in this folder or in bus/."""
+    folder = "bus" if name == "beat" else "entries"
+    text = (files("gostream_shared.cache") / folder / "scripts" / f"{name}.lua").read_text()
+    return connection.client.register_script(text)
 
 
 class RedisVideoCache:
-    """Implements gostream_shared.cache.protocol.VideoCache. Times are the server's own."""
+    """Implements gostream_shared.cache.protocol.VideoCache. Times are measured by the server's clock."""
 
-    def __init__(self, link: RedisLink, *, channel: str, namespace: Namespace, times: CacheTimes) -> None:
-        self._link = link
+    def __init__(
+        self, connection: RedisConnection, *, channel: str, epoch_state: EpochState, times: CacheTimes
+    ) -> None:
+        self._connection = connection
         self._channel = channel
-        self._namespace = namespace
+        self._epoch_state = epoch_state
         self._times = times
-        self._get_or_lease = load_script(link, "get_or_lease")
-        self._fill = load_script(link, "fill")
-        self._invalidate = load_script(link, "invalidate")
+        self._get_or_lease = load_script(connection, "get_or_lease")
+        self._fill = load_script(connection, "fill")
+        self._invalidate = load_script(connection, "invalidate")
 
     async def get_or_lease(self, video_id: UUID, *, min_version: int = 0, refresh: bool = False) -> Lookup:
-        epoch = self._namespace.epoch
+        epoch = self._epoch_state.epoch
         call = self._lookup_call(video_id, epoch, min_version, refresh)
         reply = await self._run("get", self._get_or_lease, call.keys, call.arguments, SOFT_TIMEOUT)
-        self._namespace.demand(epoch)
+        self._epoch_state.demand(epoch)
         return call.read(reply)
 
     async def get_or_lease_many(
         self, video_ids: Sequence[UUID], min_versions: Sequence[int]
     ) -> Mapping[UUID, Lookup]:
-        epoch = self._namespace.epoch
+        epoch = self._epoch_state.epoch
         calls = {
             video_id: self._lookup_call(video_id, epoch, min_version, False)
             for video_id, min_version in zip(video_ids, min_versions, strict=True)
@@ -88,7 +90,7 @@ class RedisVideoCache:
         replies = await self._run_many(
             "get", self._get_or_lease, [(c.keys, c.arguments) for c in calls.values()], SOFT_TIMEOUT
         )
-        self._namespace.demand(epoch)
+        self._epoch_state.demand(epoch)
         return {
             video_id: call.read(reply) for (video_id, call), reply in zip(calls.items(), replies, strict=True)
         }
@@ -114,7 +116,7 @@ class RedisVideoCache:
         await self._run_many("invalidate", self._invalidate, calls, HARD_TIMEOUT)
 
     def _lookup_call(self, video_id: UUID, epoch: int, min_version: int, refresh: bool) -> "_LookupCall":
-        token = secrets.token_hex(8)  # of this call alone: a lease lost and won again is another lease
+        token = secrets.token_hex(8)  # unique per call: a lease acquired again is another lease
         grace = self._times.ttl * (1 - self._times.fresh)
         return _LookupCall(
             token,
@@ -146,7 +148,7 @@ class RedisVideoCache:
     async def _run(
         self, operation: str, script: AsyncScript, keys: list[str], arguments: list[Any], timeout: float
     ) -> Any:
-        async with self._link.guarded(operation, timeout):
+        async with self._connection.guarded(operation, timeout):
             return await script(keys, arguments)
 
     async def _run_many(
@@ -156,16 +158,16 @@ class RedisVideoCache:
         calls: Sequence[tuple[list[str], list[Any]]],
         timeout: float,
     ) -> list[Any]:
-        """One pipeline; a server that lost the script (it restarted) is given it again."""
-        async with self._link.guarded(operation, timeout):
+        """Run the calls in one pipeline. Loads the script again if the server lost it in a restart."""
+        async with self._connection.guarded(operation, timeout):
             try:
                 return await self._pipeline(script, calls)
             except NoScriptError:
-                await self._link.client.script_load(script.script)
+                await self._connection.client.script_load(script.script)
                 return await self._pipeline(script, calls)
 
     async def _pipeline(self, script: AsyncScript, calls: Iterable[tuple[list[str], list[Any]]]) -> list[Any]:
-        async with self._link.client.pipeline(transaction=False) as pipeline:
+        async with self._connection.client.pipeline(transaction=False) as pipeline:
             for keys, arguments in calls:
                 pipeline.evalsha(script.sha, len(keys), *keys, *arguments)
             return list(await pipeline.execute())
@@ -173,7 +175,7 @@ class RedisVideoCache:
 
 @dataclass(frozen=True, slots=True)
 class _LookupCall:
-    """One GET_OR_LEASE: what is sent, and what its answer means."""
+    """The keys and arguments of one GET_OR_LEASE, and the parser of its reply."""
 
     token: str
     keys: list[str]
@@ -187,13 +189,13 @@ class _LookupCall:
             return Lease(self.token, _entry(values) if values else None)
         if kind == "WAIT":
             return Wait()
-        raise CacheUnavailableError("this process has not heard of the latest failover yet")
+        raise CacheUnavailableError("the epoch of this process is older than the epoch in Redis")
 
 
 def _entry(values: list[Any]) -> Entry:
     entry = decode_entry(int(values[0]), values[1])
     if entry is None:
-        raise CacheUnavailableError("an entry in Redis is not readable")
+        raise CacheUnavailableError("an entry in Redis cannot be decoded")
     return entry
 
 

@@ -1,4 +1,4 @@
-"""RedisChangeAnnouncer: tell every replica what was committed."""
+"""RedisChangeAnnouncer: announces committed versions to every replica."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,12 +14,12 @@ from gostream_shared.domain.repositories import Outbox
 
 _log = structlog.get_logger(__name__)
 
-#: Seconds that a writer waits at most.
+#: Longest wait of a writer in seconds.
 ANNOUNCE_TIMEOUT = 2.0
 
 
 class RedisChangeAnnouncer:
-    """Implements gostream_shared.cache.ports.ChangeAnnouncer: here, everywhere, then the outbox."""
+    """Implements gostream_shared.cache.ports.ChangeAnnouncer: first L1, then Redis, then the outbox."""
 
     def __init__(
         self,

@@ -1,10 +1,10 @@
-"""PostgreSQL's NOTIFY as a bell for the outbox relay; a lost connection only means that nobody rings."""
+"""Wakes the outbox relay by PostgreSQL's NOTIFY. While the connection is lost, the relay polls."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from gostream_shared.cache.outbox.relay import Bell
+from gostream_shared.cache.outbox.relay import NotifyListener
 from gostream_shared.concurrency import in_background
 from gostream_shared.db.listen import keep_listening
 
@@ -12,19 +12,19 @@ CHANNEL = "gostream_outbox"
 
 
 @asynccontextmanager
-async def outbox_bell(database_url: str) -> AsyncIterator[Bell]:
-    """A bell on a connection of its own, made anew whenever it is lost."""
-    rung = asyncio.Event()
+async def listen_to_outbox(database_url: str) -> AsyncIterator[NotifyListener]:
+    """Yields a listener with a separate connection, which is re-established when lost."""
+    notified = asyncio.Event()
 
     async def wait(timeout: float) -> None:
         try:
             async with asyncio.timeout(timeout):
-                await rung.wait()
+                await notified.wait()
         except TimeoutError:
             return
-        rung.clear()
+        notified.clear()
 
-    # Rung on connecting too: for what was committed before we listened.
-    listening = keep_listening(database_url, CHANNEL, heard=lambda _: rung.set(), connected=rung.set)
+    # A new connection also wakes the relay: versions may have been committed before LISTEN.
+    listening = keep_listening(database_url, CHANNEL, heard=lambda _: notified.set(), connected=notified.set)
     async with in_background(listening):
         yield wait

@@ -1,4 +1,4 @@
-"""The outbox relay, in every process: announces what a writer did not, knows what Redis has not heard."""
+"""The outbox relay of every process: announces pending versions and tracks the unannounced ones."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,52 +16,52 @@ from gostream_shared.domain.repositories import Outbox
 
 _log = structlog.get_logger(__name__)
 
-#: Seconds after which the outbox is looked at even if nobody rang.
+#: Seconds after which the outbox is polled without a notification.
 POLL_INTERVAL = 1.0
-#: Seconds between the bell and the look: writers announce by themselves, and storms coalesce.
+#: Seconds from a notification to the poll: writers announce their own versions, and bursts coalesce.
 GRACE = 0.1
-#: Rows taken in one transaction.
+#: Largest number of rows per transaction.
 BATCH = 500
 
-#: Waits until the outbox may have news, at most that many seconds.
-Bell = Callable[[float], Awaitable[None]]
+#: Waits for a notification of the outbox, at most that many seconds.
+NotifyListener = Callable[[float], Awaitable[None]]
 
 
 class LocalEntries(Protocol):
-    """What this process keeps of videos, as far as the relay is concerned: the Bus passes it on."""
+    """The L1 entries of this process, as the relay sees them. Implemented by the Bus."""
 
     def changed(self, video_id: UUID, version: int) -> None:
-        """Drop what is below `version`."""
+        """Remove the entry if it is older than `version`."""
         ...
 
     def unannounced(self) -> None:
-        """Drop everything: which videos changed is not known."""
+        """Remove all entries: the changed videos are unknown."""
         ...
 
 
 class OutboxRelay:
-    """Looks at the outbox and repeats INVALIDATE for rows that nobody settled. Any number may run at once."""
+    """Polls the outbox and repeats INVALIDATE for unsettled rows. Any number of relays may run at once."""
 
     def __init__(
         self,
         outbox: Outbox,
         videos: VideoCache,
         *,
-        bell: Bell,
+        listener: NotifyListener,
         unannounced: Unannounced,
         local: LocalEntries,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._outbox = outbox
         self._videos = videos
-        self._bell = bell
+        self._listener = listener
         self._unannounced = unannounced
         self._local = local
         self._clock = clock
         self._rests_until = float("-inf")
 
     async def run(self) -> None:
-        """Relay until cancelled; while a backend is down the rows wait."""
+        """Relay until cancelled. While a backend is down, the rows stay in the outbox."""
         while True:
             try:
                 while await self.relay_once():
@@ -69,11 +69,11 @@ class OutboxRelay:
             except (BackendUnavailableError, CacheUnavailableError) as error:
                 _log.warning("outbox waits", error=str(error))
                 self._rests_until = self._clock() + POLL_INTERVAL
-            await self._bell(POLL_INTERVAL)
+            await self._listener(POLL_INTERVAL)
             await asyncio.sleep(GRACE)
 
     async def relay_once(self) -> bool:
-        """Look, then announce one batch, each video once; whether there may be more."""
+        """Poll, then announce one batch, each video once. Returns True if more rows may exist."""
         if not await self._look() or self._clock() < self._rests_until:
             return False
         async with self._outbox.claim(BATCH) as changes:
@@ -83,9 +83,9 @@ class OutboxRelay:
         return bool(changes)
 
     async def _look(self) -> bool:
-        """Drop what this process keeps of videos that are not announced; whether there are any.
+        """Remove L1 entries of videos with unannounced versions. Returns True if such videos exist.
 
-        Rows that another relay has claimed count too, until they are settled.
+        Rows that another relay has claimed also count until they are settled.
         """
         asked = self._clock()
         unsettled = await self._outbox.unsettled(MOST)

@@ -1,4 +1,4 @@
-"""Which entries in Redis may not be believed: a later version could not be announced there."""
+"""Tracks committed versions that are not announced to Redis, whose entries may be out of date."""
 
 from collections.abc import Callable, Mapping
 from time import monotonic
@@ -8,54 +8,54 @@ from gostream_shared.cache.bus.liveness import MAX_SILENCE
 from gostream_shared.cache.metrics import UNANNOUNCED
 from gostream_shared.cache.protocol import CacheUnavailableError
 
-#: Videos whose floors are kept; with more of them unannounced nothing in Redis is believed.
+#: Largest number of tracked videos; with more unannounced videos, no entry in Redis is trusted.
 MOST = 2000
 
 
 class Unannounced:
-    """The floors that Redis may lack: of the versions that are committed and still in the outbox.
+    """The version floors that Redis may lack: committed versions that are still in the outbox.
 
-    Redis may answer reads and refuse writes (out of memory, too few replicas, a full disk, demoted, an
-    ACL). INVALIDATE fails then, and its entries are out of date. The outbox has a row for each such version
-    until INVALIDATE succeeded, so a process that has looked at it lately knows what not to believe.
+    Redis can answer reads and reject writes (out of memory, too few replicas, a full disk, demoted, an ACL).
+    Then INVALIDATE fails and its entries are out of date. The outbox has a row for each such version until
+    INVALIDATE succeeds, so a process that has read the outbox recently knows which entries to reject.
 
-    `floor` raises CacheUnavailableError if for `max_age` seconds neither was the outbox read nor did Redis
-    take a heartbeat.
+    `floor` raises CacheUnavailableError if within `max_age` seconds neither the outbox was read nor Redis
+    accepted a heartbeat.
     """
 
     def __init__(self, *, clock: Callable[[], float] = monotonic, max_age: float = MAX_SILENCE) -> None:
         self._clock = clock
         self._max_age = max_age
-        self._until = float("-inf")  # entries at their floor may be believed before this moment
+        self._until = float("-inf")  # entries at or above their floor are trusted until this time
         self._floors: dict[UUID, int] = {}
         self._noted: dict[UUID, float] = {}  # when this process noted a version itself
         self._is_flooded = False
 
     def floor(self, video_id: UUID) -> int:
-        """The least version that may be read from Redis, 0 if all is announced.
+        """Returns the lowest version that may be read from Redis, 0 if every version is announced.
 
-        To be asked before the command, as its `min_version`, and once more when the reply came. Raises
-        CacheUnavailableError while nothing there may be believed.
+        Call it before the command, for its `min_version`, and again after the reply. Raises
+        CacheUnavailableError while no entry in Redis is trusted.
         """
         if self._is_flooded or self._clock() >= self._until:
-            raise CacheUnavailableError("it is not known what Redis has not heard of")
+            raise CacheUnavailableError("the unannounced versions are unknown")
         return self._floors.get(video_id, 0)
 
     def note(self, video_id: UUID, version: int) -> None:
-        """This process committed a version; its announcement begins."""
+        """Record a version that this process has committed and is about to announce."""
         self._floors[video_id] = max(version, self._floors.get(video_id, 0))
         self._noted[video_id] = self._clock()
 
     def forget(self, video_id: UUID, version: int) -> None:
-        """That version was announced."""
+        """Remove an announced version."""
         if self._floors.get(video_id) == version:
             del self._floors[video_id]
             self._noted.pop(video_id, None)
 
     def look(self, unsettled: Mapping[UUID, int] | None, *, asked: float) -> dict[UUID, int]:
-        """Note what the outbox holds, None = more than `MOST` videos; answer the floors that this raised.
+        """Store the content of the outbox (None = more than `MOST` videos). Returns the raised floors.
 
-        `asked`: the clock before the look. What this process noted later may be missing in it.
+        `asked` is the time before the outbox was read: versions noted later may be missing in it.
         """
         self._is_flooded = unsettled is None
         floors = dict(unsettled or {})
@@ -71,7 +71,7 @@ class Unannounced:
         return raised
 
     def accepted(self, when: float) -> None:
-        """Redis took a heartbeat at that moment or later: it does not refuse everything to everybody."""
+        """Record that Redis accepted a heartbeat at `when` or later, so it does not reject all writes."""
         self._extend(when)
 
     def _extend(self, when: float) -> None:

@@ -8,13 +8,13 @@ from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
 from gostream_api.rpc.interceptors.telemetry import REQUEST_ID, Meter, request_id_among
 
 #: From a request's bytes to the response's and one trailer; None when it would have to wait.
-AtHand = Callable[[bytes], tuple[bytes, tuple[str, str]] | None]
+LocalHit = Callable[[bytes], tuple[bytes, tuple[str, str]] | None]
 
 
-class AtHandInterceptor(BehaviorInterceptor):
+class LocalHitInterceptor(BehaviorInterceptor):
     """Such answers are counted in bulk, and neither logged nor timed; no limit refuses them."""
 
-    def __init__(self, answers: Mapping[str, AtHand], limiter: ConcurrencyLimiter) -> None:
+    def __init__(self, answers: Mapping[str, LocalHit], limiter: ConcurrencyLimiter) -> None:
         super().__init__()
         self._answers = answers
         self._limiter = limiter
@@ -36,7 +36,7 @@ class AtHandInterceptor(BehaviorInterceptor):
             request_id = request_id_among(context.invocation_metadata() or ())
             context.set_trailing_metadata(((REQUEST_ID, request_id), trailer))
             track(context)
-            meter.count_at_hand()
+            meter.count_local_hit()
             return payload
 
         return answered

@@ -13,7 +13,7 @@ import structlog
 from grpc import aio
 from prometheus_client import Counter, Gauge, Histogram
 
-from gostream_api.batched_counter import BulkCounter
+from gostream_api.batched_counter import BatchedCounter
 from gostream_api.rpc.interceptors.base import Behavior, BehaviorInterceptor, Context, Handler
 
 REQUEST_ID = "x-request-id"
@@ -56,15 +56,15 @@ class Meter:
         self._in_flight = _IN_FLIGHT.labels(method)
         self._duration = _DURATION.labels(method) if is_unary else None
         self._handled: dict[grpc.StatusCode, Counter] = {}
-        self._at_hand = BulkCounter(_HANDLED.labels(method, grpc.StatusCode.OK.name))
+        self._local_hits = BatchedCounter(_HANDLED.labels(method, grpc.StatusCode.OK.name))
 
     def begin(self) -> None:
         self._in_flight.inc()
 
-    def count_at_hand(self) -> None:
+    def count_local_hit(self) -> None:
         """One call was answered well out of this process, in no time. It is counted a moment later, and is
         neither logged nor in the durations, because either would cost as much as answering."""
-        self._at_hand.add()
+        self._local_hits.add()
 
     def leave(self) -> None:
         self._in_flight.dec()

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- The bus's heartbeat: about one a second in all, however many processes listen.
+-- Publishes the heartbeat of the bus: about one per second, for any number of processes.
 --
 -- KEYS[1]  sequence of the bus     KEYS[2]  time of the latest beat
--- ARGV     channel, nonce, server, least ms between beats (0 = now, whatever others did)
--- Answers  the server's time in ms
+-- ARGV     channel, nonce, server, minimum ms between beats (0 = publish now)
+-- Returns  the server's time in ms
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local since = now - tonumber(redis.call('GET', KEYS[2]) or 0)

@@ -1,8 +1,8 @@
--- Store what the holder of a lease loaded, unless it may be out of date by now.
+-- Stores the entry that the holder of a lease loaded, unless it may be out of date.
 --
 -- KEYS[1]  video:{id}
 -- ARGV     token, version, data, schema, fresh ms, ttl ms, cost ms
--- Answers  ok | lease (invalidated, evicted, expired or leased anew meanwhile) | floor (loaded below the floor)
+-- Returns  ok | lease (invalidated, evicted, expired or leased again) | floor (the version is below the floor)
 local key, token, version = KEYS[1], ARGV[1], ARGV[2]
 
 local time = redis.call('TIME')

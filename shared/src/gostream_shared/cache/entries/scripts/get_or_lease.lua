@@ -1,11 +1,11 @@
--- Answer a video's entry, or let exactly one caller load it.
+-- Returns the entry of a video, or gives exactly one caller a lease to load it.
 --
 -- KEYS[1]  video:{id}
--- ARGV     token, lease ms, min version, namespace epoch, schema, grace ms, refresh (1 = reload although fresh)
--- Answers  {HIT, version, data, fresh ms, cost ms} | {WAIT} | {LEASE [, version, data]} | {BEHIND}
+-- ARGV     token, lease ms, min version, cache epoch, schema, grace ms, refresh (1 = reload a fresh entry)
+-- Returns  {HIT, version, data, fresh ms, cost ms} | {WAIT} | {LEASE [, version, data]} | {BEHIND}
 --
--- LEASE carries the entry when it has outlived its time but was not invalidated: what to answer if the
--- database is down. BEHIND: the caller has not heard yet of a failover that the writer of this key knew of.
+-- LEASE includes an expired entry that was not invalidated: the caller serves it if the database is down.
+-- BEHIND: the epoch of the caller is older than the epoch of this key.
 local key, token, lease_ms = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local min_version, epoch, schema = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local grace_ms, refresh = tonumber(ARGV[6]), ARGV[7] == '1'
@@ -27,7 +27,7 @@ local fresh = tonumber(found[6] or 0) - now
 local usable = version >= math.max(floor, min_version) and found[4] == schema and fresh > -grace_ms
 local leased = found[8] and tonumber(found[9]) > now
 
--- Age alone makes nothing wrong: while one caller reloads an old entry the others go on reading it.
+-- An expired entry is not out of date: while one caller reloads it, the others continue to read it.
 if usable and (leased or (fresh > 0 and not refresh)) then
   return {'HIT', found[2], found[3], fresh, tonumber(found[7])}
 end

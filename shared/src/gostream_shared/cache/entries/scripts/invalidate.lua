@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
--- Make everything below a version unreadable and tell every process. Idempotent, in any order.
+-- Invalidates entries below a version and notifies every process. Idempotent and safe in any order.
 --
 -- KEYS[1]  video:{id}     KEYS[2]  sequence of the bus
 -- ARGV     version, tombstone ms, channel, video id
--- Answers  1 when something was out of date, 0 when this was known already
+-- Returns  1 if the version floor rose, 0 otherwise
 --
--- INCR and PUBLISH stand in one script, or sequence numbers would arrive out of order.
+-- INCR and PUBLISH run in one script, so that sequence numbers arrive in order.
 local key, version = KEYS[1], ARGV[1]
 local news = tonumber(version) > tonumber(redis.call('HGET', key, 'floor') or 0)
 if news then
@@ -17,7 +17,7 @@ end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local sequence = redis.call('INCR', KEYS[2])
-if sequence == 1 then  -- flushed or evicted: from 1 it could come to the number that a listener expects next
+if sequence == 1 then  -- flushed or evicted: a count from 1 could match the number that a listener expects next
   sequence = time[1] * 1000000 + time[2]
   redis.call('SET', KEYS[2], string.format('%.0f', sequence))
 end
