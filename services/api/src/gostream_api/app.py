@@ -1,4 +1,4 @@
-"""The composition root: what the API is made of. Run it: `gostream-api` or `python -m gostream_api.app`."""
+"""The composition root of the API. Run it with `gostream-api` or `python -m gostream_api.app`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -24,16 +24,16 @@ from gostream_shared.storage.s3_start import check_store
 NAME = "gostream-api"
 SUMMARY = "The gRPC API of GoStream: gostream.v1.VideoService."
 
-#: Seconds between two looks at whether the bus is live.
+#: Seconds between two checks of the bus.
 _BUS_LOOK = 0.25
 
 
 @asynccontextmanager
 async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
-    """Open every resource and put the service together.
+    """Open all resources and build the server.
 
-    Only the database must be up. Raises BackendUnavailableError if it is not, and BackendRefusedError if one
-    of the backends refuses this service as it is configured.
+    Only the database must be up. Raises BackendUnavailableError if it is down, and BackendRefusedError if a
+    backend rejects this service as configured.
     """
     async with open_reads(config) as reads, S3ObjectStore.open(config) as store:
         await check_store(config)
@@ -73,35 +73,35 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
 
 
 async def _report_bus(server: ApiServer, is_live: Callable[[], bool]) -> None:
-    told: bool | None = None
+    reported: bool | None = None
     while True:
-        if is_live() is not told:
-            told = is_live()
-            await server.report(BUS_HEALTH, is_serving=told)
+        if is_live() is not reported:
+            reported = is_live()
+            await server.report(BUS_HEALTH, is_serving=reported)
         await asyncio.sleep(_BUS_LOOK)
 
 
 async def _report_schema(server: ApiServer, schema: SchemaWatch) -> None:
-    """SERVING from the moment that the schema is migrated."""
+    """Report SERVING as soon as the schema is current."""
     if not server.is_ready:
         await schema.until_current()
         await server.set_ready(is_ready=True)
 
 
 async def serve(config: ApiConfig) -> None:
-    """Serve until SIGTERM or SIGINT, then stop gracefully; in processes of their own if there are several."""
+    """Serve until SIGTERM or SIGINT, then stop gracefully. Several processes run in child processes."""
     if config.api_processes > 1:
-        await supervise(config, _serve_beside_others)
+        await supervise(config, _serve_in_child)
     else:
         await _serve_here(config)
 
 
-def _serve_beside_others(config: ApiConfig) -> None:
+def _serve_in_child(config: ApiConfig) -> None:
     run_with(NAME, config, _serve_here)
 
 
 async def _serve_here(config: ApiConfig) -> None:
-    schedule(config.scheduling)  # before gRPC has started a thread
+    schedule(config.scheduling)  # before gRPC starts a thread
     async with stop_signal() as stop, open_server(config) as server:
         leave_with_parent(stop)
         async with serve_metrics(config.metrics_host, config.metrics_port):

@@ -1,15 +1,15 @@
-"""Counting what is cheaper than being counted."""
+"""Batches counter increments, for events that are cheaper than an increment."""
 
 import asyncio
 
 from prometheus_client import Counter
 
-#: Seconds that a count may be late.
+#: Longest delay of an increment in seconds.
 _DELAY = 0.2
 
 
 class BatchedCounter:
-    """Adds up what comes within a moment, and tells the counter once. Belongs to one event loop."""
+    """Collects increments for a short time and applies them at once. Bound to one event loop."""
 
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
@@ -21,6 +21,6 @@ class BatchedCounter:
         self._pending += number
 
     def flush(self) -> None:
-        """Tell it now."""
+        """Apply the pending increments now."""
         self._counter.inc(self._pending)
         self._pending = 0

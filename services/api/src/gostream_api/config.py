@@ -1,4 +1,4 @@
-"""What the API needs to know, on top of what both services do."""
+"""The configuration of the API and the fast door."""
 
 from datetime import timedelta
 from typing import Annotated, Literal
@@ -17,43 +17,43 @@ from gostream_shared.config_types import (
     lowered,
 )
 
-#: Between the metrics ports of two processes of one API: those in between belong to other programs of ours.
+#: Distance between the metrics ports of two API processes; other GoStream programs use the ports in between.
 METRICS_STEP = 10
 _Scheduling = Annotated[Scheduling, BeforeValidator(lowered)]
 
-_SCHEDULING = "batch: more calls a core; normal: sooner at work on cores that others want too"
+_SCHEDULING = "batch: higher throughput per core; normal: lower latency on shared cores"
 
 
 class ReadConfig(Config):
-    """The knobs of whatever answers reads; see gostream_shared.config for how they are read."""
+    """The variables of every process that answers reads; see gostream_shared.config for how they are read."""
 
-    database_pool_size: int = Field(10, ge=2, le=1000, description="most connections to PostgreSQL")
+    database_pool_size: int = Field(10, ge=2, le=1000, description="maximum connections to PostgreSQL")
     max_concurrent_rpcs: int = Field(
-        1000, ge=1, le=1_000_000, description="unary calls at work beyond which more are refused"
+        1000, ge=1, le=1_000_000, description="maximum concurrent unary calls; more are refused"
     )
     shutdown_delay: Duration = Field(
         timedelta(seconds=5),
         ge=timedelta(0),
         le=timedelta(hours=1),
-        description="from NOT_SERVING to the stop: clients must notice in it",
+        description="time from NOT_SERVING to the stop, for clients to find another replica",
     )
     shutdown_grace: Duration = Field(
         timedelta(seconds=20),
         ge=timedelta(0),
         le=timedelta(hours=1),
-        description="for calls at work to end after that",
+        description="time for running calls to end after SHUTDOWN_DELAY",
     )
 
 
 class DoorConfig(ReadConfig):
-    """The knobs of the fast door's application; Envoy has its own configuration."""
+    """The variables of the fast door's application; Envoy has a separate configuration."""
 
     metrics_port: ListenPort = Field(9103, description="port of the Prometheus endpoint; 0 = a free one")
     scheduling: _Scheduling = Field("batch", description=_SCHEDULING)
 
 
 class ApiConfig(ReadConfig):
-    """The API's knobs."""
+    """The variables of the API."""
 
     api_host: Host = Field("0.0.0.0", description="interface of the gRPC server")  # noqa: S104 - containers
     api_port: ListenPort = Field(50051, description="port of the gRPC server; 0 = a free one")
@@ -73,25 +73,25 @@ class ApiConfig(ReadConfig):
         timedelta(hours=1),
         ge=timedelta(seconds=1),
         le=PRESIGNED_LIMIT,
-        description="how long an upload URL works",
+        description="validity of an upload URL",
     )
     upload_size_required: bool = Field(
-        True, description="CreateVideo needs size_bytes; without, an upload URL admits any size"
+        True, description="CreateVideo requires size_bytes; False: an upload URL accepts any size"
     )
     queue_limit: int = Field(
-        1000, ge=1, le=10_000_000, description="waiting encodes beyond which TriggerProcess is refused"
+        1000, ge=1, le=10_000_000, description="maximum waiting encodes; more are refused"
     )
     max_watches: int = Field(
-        5000, ge=1, le=1_000_000, description="open WatchVideo streams beyond which more are refused"
+        5000, ge=1, le=1_000_000, description="maximum open WatchVideo streams; more are refused"
     )
     watches_per_client: int = Field(
-        50, ge=1, le=1_000_000, description="the same for one client, known by its address"
+        50, ge=1, le=1_000_000, description="maximum open WatchVideo streams per client address"
     )
     trusted_proxies: str = Field(
-        "", description="networks of proxies whose x-forwarded-for names the client, with commas between"
+        "", description="comma-separated networks of proxies whose x-forwarded-for names the client"
     )
     reflection: Literal["auto", "on", "off"] = Field(
-        "auto", description="gRPC reflection; auto: on, as long as callers are not authenticated"
+        "auto", description="gRPC reflection; auto: on unless callers are authenticated"
     )
 
     @field_validator("api_processes")
@@ -99,7 +99,7 @@ class ApiConfig(ReadConfig):
     def _ports_of_all(cls, processes: int, info: ValidationInfo) -> int:
         first, api = info.data.get("metrics_port"), info.data.get("api_port")
         if first and first + METRICS_STEP * (processes - 1) > 65535:
-            raise ValueError("asks for metrics ports beyond 65535; lower METRICS_PORT")
+            raise ValueError("needs metrics ports above 65535; lower METRICS_PORT")
         if first and api in range(first, first + METRICS_STEP * processes, METRICS_STEP):
             raise ValueError("puts the metrics of a process on API_PORT; change METRICS_PORT")
         return processes
@@ -110,5 +110,5 @@ class ApiConfig(ReadConfig):
         try:
             networks(text)
         except ValueError:
-            raise ValueError("must be networks such as 10.0.0.0/8, with commas between") from None
+            raise ValueError("must be comma-separated networks such as 10.0.0.0/8") from None
         return text

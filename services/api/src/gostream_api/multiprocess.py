@@ -1,4 +1,4 @@
-"""API_PROCESSES: several processes behind one port; the kernel deals out the connections (SO_REUSEPORT)."""
+"""API_PROCESSES: several processes share one port; the kernel distributes connections (SO_REUSEPORT)."""
 
 import asyncio
 import multiprocessing
@@ -16,22 +16,22 @@ from gostream_shared.listening import CannotListenError
 
 _log = structlog.stdlib.get_logger("gostream.processes")
 
-#: Seconds until a process that ended by itself is begun anew.
+#: Seconds before a process that exited unexpectedly is restarted.
 RESTART_DELAY = 1.0
-#: Seconds beyond the configured delay and grace after which a process is killed.
+#: Seconds after the configured delay and grace before a process is killed.
 _PATIENCE = 10.0
-# Not forked: threads and event loops do not survive that.
+# Spawned instead of forked: threads and event loops do not survive a fork.
 _spawn = multiprocessing.get_context("spawn")
 
-#: Serves in a process of its own; a module's function, because it is looked up there by name.
+#: Serves in a child process. It must be a module-level function, because `spawn` imports it by name.
 Target = Callable[[ApiConfig], None]
 
 
 async def supervise(config: ApiConfig, target: Target) -> None:
     """Keep `api_processes` processes running until SIGTERM or SIGINT, then let them stop gracefully.
 
-    Each serves its own metrics, on `metrics_port` and every METRICS_STEP ports above it. Raises
-    CannotListenError, and MisconfiguredError if a process ends with MISCONFIGURED: its log says why.
+    Each process serves its own metrics, on `metrics_port`, `metrics_port` + METRICS_STEP and so on. Raises
+    CannotListenError, and MisconfiguredError if a process exits with MISCONFIGURED: its log has the cause.
     """
     kept: list[asyncio.Task[bool]] = []
     with _reserved_port(config.api_host, config.api_port) as port:
@@ -44,11 +44,11 @@ async def supervise(config: ApiConfig, target: Target) -> None:
                 keeping = _keep_running(config.model_copy(update=own), target, stop)
                 kept.append(keepers.create_task(keeping))
         if not all(task.result() for task in kept):
-            raise MisconfiguredError("a process cannot start; its own log says why")
+            raise MisconfiguredError("a process cannot start; see its log")
 
 
 def leave_with_parent(stop: asyncio.Event) -> None:
-    """Within such a process: stop when the supervisor is gone, however it went."""
+    """In a child process: set `stop` when the supervisor exits for any reason."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         loop = asyncio.get_running_loop()
@@ -61,7 +61,7 @@ def leave_with_parent(stop: asyncio.Event) -> None:
 
 
 async def _keep_running(config: ApiConfig, target: Target, stop: asyncio.Event) -> bool:
-    """Until `stop` is set. False if the process cannot start as it is configured: that sets `stop`."""
+    """Restart the process until `stop` is set. Sets `stop` and returns False if it is misconfigured."""
     stopping = asyncio.create_task(stop.wait())
     try:
         while not stop.is_set():
@@ -72,7 +72,7 @@ async def _keep_running(config: ApiConfig, target: Target, stop: asyncio.Event) 
             if stop.is_set():
                 await _end(process, ended, config)
                 break
-            _log.error("a process ended by itself", pid=process.pid, code=process.exitcode)
+            _log.error("process exited unexpectedly", pid=process.pid, code=process.exitcode)
             if process.exitcode == MISCONFIGURED:
                 stop.set()
                 return False
@@ -87,19 +87,19 @@ async def _end(process: BaseProcess, ended: asyncio.Task[None], config: ApiConfi
     patience = (config.shutdown_delay + config.shutdown_grace).total_seconds() + _PATIENCE
     _, late = await asyncio.wait((ended,), timeout=patience)
     if late:
-        _log.error("a process did not stop and is killed", pid=process.pid)
+        _log.error("process did not stop in time, killing", pid=process.pid)
         process.kill()
         await ended
 
 
 @contextmanager
 def _reserved_port(host: str, port: int) -> Iterator[int]:
-    """Hold the port without listening, so that whoever else wants it alone cannot have it."""
+    """Bind the port without listening, so that no other program can bind it exclusively."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET  # ApiConfig has removed brackets
     try:
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))  # fails when another server shares it already
+            probe.bind((host, port))  # fails if another server already shares it
         with socket.socket(family) as held:
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             held.bind((host, port))

@@ -1,4 +1,4 @@
-"""The read path put together: what gostream-api and the fast door share, whatever serves it."""
+"""Composes the read path that gostream-api and the fast door share."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ from gostream_shared.db.database import PostgresDatabase
 
 @dataclass(frozen=True, slots=True)
 class ReadPath:
-    """Videos to read, and what they are read from."""
+    """The read path and its backends."""
 
     database: PostgresDatabase
     cache: Cache
@@ -26,8 +26,8 @@ class ReadPath:
 async def open_reads(config: ReadConfig) -> AsyncIterator[ReadPath]:
     """Open the database, the cache and its bus.
 
-    Only the database must be up. Raises BackendUnavailableError if it is not, and BackendRefusedError if the
-    database or Redis refuses the user or the password.
+    Only the database must be up. Raises BackendUnavailableError if it is down, and BackendRefusedError if the
+    database or Redis rejects the user or the password.
     """
     await check_redis(config)
     database_url = config.database_url.get_secret_value()

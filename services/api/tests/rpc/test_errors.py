@@ -245,7 +245,7 @@ async def test_the_unforeseen_is_masked_and_logged_with_its_request_id(
     assert refusal.message == "internal error; quote the request id"
     assert "hunter2" not in repr(refusal)
     assert refusal.details["RequestInfo"].request_id == refusal.trailers["x-request-id"]
-    assert "unforeseen error" in [log["event"] for log in logs]
+    assert "unexpected error" in [log["event"] for log in logs]
 
 
 def raw(channel: aio.Channel, method: str) -> aio.UnaryUnaryMultiCallable[bytes, bytes]:

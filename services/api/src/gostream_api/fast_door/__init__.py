@@ -1,4 +1,4 @@
-"""The fast door: GetVideo and BatchGetVideos answered inside Envoy's process, as gRPC over ASGI.
+"""The fast door: serves GetVideo and BatchGetVideos inside Envoy's process, as gRPC over ASGI.
 
-The same read path as gostream-api's, another transport; docs/fast-door.md says why and how.
+It shares the read path of gostream-api and differs in the transport; see docs/fast-door.md.
 """

@@ -1,7 +1,7 @@
-"""The application that Envoy embeds: `gostream_api.fast_door.asgi:app`, configured by the environment.
+"""The ASGI application that Envoy embeds: `gostream_api.fast_door.asgi:app`, configured by the environment.
 
-It lives in a thread of Envoy's process with an event loop of its own. Its lifespan is the composition root's:
-what cannot be opened ends Envoy's start with a sentence.
+It runs in a thread of Envoy's process with a separate event loop. Its lifespan opens all resources; if one
+cannot be opened, Envoy does not start and logs the reason.
 """
 
 import asyncio
@@ -24,18 +24,18 @@ from gostream_shared.observability.metrics import serve_metrics
 
 SERVICE = "/gostream.v1.VideoService/"
 READY = "/readyz"
-#: Seconds that the bus may take to be proven before calls are let in; without it they go to Redis.
+#: Longest wait in seconds for a proven bus before calls are accepted; without it, calls read Redis.
 _BUS_PATIENCE = 2.0
-#: Objects made and not freed between two looks at the young ones; Python's own is 700.
+#: Threshold of the garbage collector's youngest generation; Python's default is 700.
 _YOUNG = 50_000
 
 _BUS_LIVE = Gauge(
-    "gostream_door_bus_live", "1 while local entries may be served: the bus is proven and heard"
+    "gostream_door_bus_live", "1 while L1 entries may be served: the bus is proven and not silent"
 )
 
 
 class Door:
-    """An ASGI application of two methods and a readiness page."""
+    """An ASGI application with two gRPC methods and a readiness page."""
 
     def __init__(self) -> None:
         self._methods: dict[str, Method] = {}
@@ -48,16 +48,16 @@ class Door:
             if scope["method"] == "POST":
                 await method(scope["headers"], receive, send)
             else:
-                await _say(send, 405, b"gRPC is POST\n")
+                await _say(send, 405, b"gRPC requires POST\n")
         elif scope["path"] == READY:
             bus = b"live" if self._is_live() else b"down"
             await _say(send, 200, b'{"status":"SERVING","bus":"%b"}\n' % bus)
         else:
-            await _say(send, 404, b"not here\n")
+            await _say(send, 404, b"not found\n")
 
     @asynccontextmanager
     async def open(self, config: DoorConfig) -> AsyncIterator[None]:
-        """Answer calls until the block ends. Raises BackendUnavailableError and OSError."""
+        """Serve calls until the block ends. Raises BackendUnavailableError and OSError."""
         async with open_reads(config) as reads, serve_metrics(config.metrics_host, config.metrics_port):
             await _until_live(lambda: reads.videos.is_live)
             self.serve(reads.videos, lambda: reads.videos.is_live, config.max_concurrent_rpcs)
@@ -65,7 +65,7 @@ class Door:
             self._methods = {}
 
     def serve(self, reads: LocalVideoReader, is_live: Callable[[], bool], max_calls: int) -> None:
-        """Answer calls from `reads`."""
+        """Serve calls from `reads`."""
         gate = Gate(max_calls)
         self._is_live = is_live
         _BUS_LIVE.set_function(lambda: float(is_live()))
@@ -90,15 +90,17 @@ class Door:
 
 
 def _spare_the_collector() -> None:
-    """What was made so far stays; and calls leave little garbage in cycles, so look for it seldom. Looking
-    is a tenth of what the door costs otherwise."""
+    """Freeze the existing objects and collect garbage rarely.
+
+    Calls leave little cyclic garbage, and the default collector takes a tenth of the door's CPU time.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, 20, 20)
 
 
 async def _until_live(is_live: Callable[[], bool]) -> None:
-    """Redis may be down: then local entries are not served, and everything else is."""
+    """Wait for the bus, at most `_BUS_PATIENCE` seconds: without Redis, calls are served, but not from L1."""
     loop = asyncio.get_running_loop()
     until = loop.time() + _BUS_PATIENCE
     while not is_live() and loop.time() < until:

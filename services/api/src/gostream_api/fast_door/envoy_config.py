@@ -1,4 +1,4 @@
-"""Running the application inside Envoy: the program, its configuration and its variables."""
+"""Everything to run the application inside Envoy: the program, its configuration and its environment."""
 
 import copy
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 MODULE = "PYVOY_MODULE"
-#: The name of the filter that the application is.
+#: The name of the application's HTTP filter.
 APPLICATION = "envoy.filters.http.composite"
 _OFF = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": True}
 
@@ -18,9 +18,9 @@ Tree = dict[str, Any]
 
 
 def obstacle() -> str | None:
-    """Why this interpreter cannot be embedded into Envoy here; None when it can."""
+    """Returns the reason why this interpreter cannot be embedded into Envoy; None if it can."""
     if sys.platform != "linux":
-        return f"there is no Envoy with pyvoy for {sys.platform}"
+        return f"pyvoy has no Envoy for {sys.platform}"
     if pyvoy_module() is None or _envoy() is None:
         return "pyvoy is not installed: gostream-api[door] has wheels for glibc Linux on x86_64 and aarch64"
     if _libpython() is None:
@@ -29,7 +29,7 @@ def obstacle() -> str | None:
 
 
 def with_door(edge: Tree, door: Tree) -> Tree:
-    """The edge's configuration (deploy/envoy/envoy.yaml) with the door (deploy/envoy/door.yaml) put in."""
+    """Merge the door's configuration (deploy/envoy/door.yaml) into the edge's (deploy/envoy/envoy.yaml)."""
     config = copy.deepcopy(edge)
     [listener] = config["static_resources"]["listeners"]
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
@@ -45,7 +45,7 @@ def with_door(edge: Tree, door: Tree) -> Tree:
 
 
 def variables() -> Mapping[str, str]:
-    """What Envoy's environment must say, so that the embedded interpreter is this one."""
+    """Returns the environment that makes Envoy embed this interpreter."""
     return {
         "PYTHONHOME": f"{sys.base_prefix}:{sys.base_exec_prefix}",
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
@@ -54,7 +54,7 @@ def variables() -> Mapping[str, str]:
 
 
 def envoy_program() -> str:
-    """The path of the Envoy that pyvoy's module was made for. Only where there is no obstacle."""
+    """Returns the path of the Envoy that matches pyvoy's module. Call it only if `obstacle` returns None."""
     return str(_envoy())
 
 
@@ -73,13 +73,13 @@ def _replaced(tree: Any, module: str) -> Any:
 
 
 def pyvoy_module() -> str | None:
-    """The path of the dynamic module; None where pyvoy is not installed."""
+    """Returns the path of pyvoy's dynamic module; None if pyvoy is not installed."""
     spec = find_spec("pyvoy._pyvoy") if find_spec("pyvoy") else None
     return spec.origin if spec else None
 
 
 def _libpython() -> Path | None:
-    """The interpreter as a shared library: its own file, not whichever the system has."""
+    """Returns this interpreter's shared library, never another one of the system."""
     name, folders = sysconfig.get_config_var("INSTSONAME"), []
     if not name or ".so" not in name:
         return None

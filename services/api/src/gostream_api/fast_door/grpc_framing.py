@@ -1,7 +1,8 @@
-"""gRPC on the wire, for unary calls: what a request's headers and body mean, and how refusals look.
+"""gRPC framing of unary calls: parses request headers and bodies, and builds error responses.
 
-Statuses and sentences are those of gRPC's own server, so that nobody can tell the doors apart; tests compare
-them. Bodies end before the message does only by mistake: there gRPC waits for the deadline, and this refuses.
+Statuses and messages equal those of gRPC's server, so that clients cannot distinguish the doors; tests
+compare them. One case differs: if a body ends before its message, gRPC waits for the deadline and this module
+refuses.
 """
 
 import binascii
@@ -15,21 +16,21 @@ import grpc
 
 MAX_MESSAGE = 1024 * 1024  # as gostream_api.rpc.server has it
 PREFIX = 5  # one byte of flags, four of length
-#: Deadlines nearer than gRPC's clock ticks are over when they arrive.
+#: A deadline shorter than one tick of gRPC's clock has expired on arrival.
 _TICK = 0.001
 
 _TIMEOUT = re.compile(rb" *([0-9]+) *([HMSmun])")
 _SECONDS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _WBITS = {b"deflate": zlib.MAX_WBITS, b"gzip": zlib.MAX_WBITS | 16}
 _ENCODINGS = {b"identity", *_WBITS}
-#: What grpc-message carries as it is.
+#: Characters that grpc-message carries unescaped.
 _PLAIN = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
 Header = tuple[bytes, bytes]
 
 
 class RefusedError(Exception):
-    """The transport refuses: no handler saw the call, so it has no details and no request id."""
+    """The transport refused the call before a handler, so it has no details and no request id."""
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
         super().__init__(message)
@@ -45,8 +46,8 @@ def expired() -> RefusedError:
 
 
 def check_headers(headers: Mapping[bytes, bytes]) -> None:
-    """Raise RefusedError for headers that gRPC does not take."""
-    if headers.get(b"te") != b"trailers":  # without it no trailers can be sent
+    """Raise RefusedError for headers that gRPC rejects."""
+    if headers.get(b"te") != b"trailers":  # without it, no trailers can be sent
         raise _unparsable("te")
     if headers.get(b"grpc-encoding", b"identity") not in _ENCODINGS:
         raise _unparsable("grpc-encoding")
@@ -58,7 +59,7 @@ def check_headers(headers: Mapping[bytes, bytes]) -> None:
 
 
 def timeout_of(headers: Mapping[bytes, bytes]) -> float | None:
-    """The seconds that the caller gives; None = any number. Raises RefusedError, also when it is over."""
+    """Returns the timeout in seconds; None = no timeout. Raises RefusedError if it is invalid or expired."""
     given = headers.get(b"grpc-timeout")
     if given is None:
         return None
@@ -72,8 +73,10 @@ def timeout_of(headers: Mapping[bytes, bytes]) -> float | None:
 
 
 def missing(body: bytes | bytearray) -> int:
-    """How many bytes the message still lacks; at most 0 when it is whole. Raises RefusedError for a length
-    that is not accepted, before it has come."""
+    """Returns the number of missing bytes, at most 0 for a complete message.
+
+    Raises RefusedError for a length above the limit, before the body has arrived.
+    """
     if len(body) < PREFIX:
         return PREFIX - len(body)
     length = int.from_bytes(body[1:PREFIX], "big")
@@ -82,7 +85,7 @@ def missing(body: bytes | bytearray) -> int:
 
 
 def message_of(body: bytes | bytearray, encoding: bytes | None) -> bytes:
-    """The first message of a body that has one; anything after it is ignored, as gRPC does."""
+    """Returns the first message of a complete body. Ignores further bytes, as gRPC does."""
     flags, end = body[0], PREFIX + int.from_bytes(body[1:PREFIX], "big")
     message = bytes(body[PREFIX:end])
     if flags == 0:
@@ -99,20 +102,20 @@ def framed(message: bytes) -> bytes:
 
 
 def status_headers(code: grpc.StatusCode, message: str) -> list[Header]:
-    """How a call ended, as headers of its end."""
+    """Returns the status of a call as headers or trailers."""
     text = quote_from_bytes(message.encode(), safe=_PLAIN).encode()
     return [(b"grpc-status", b"%d" % code.value[0]), (b"grpc-message", text)]
 
 
 def metadata_header(name: str, value: str | bytes) -> Header:
-    """One pair of trailing metadata; bytes travel as base64 without padding."""
+    """Encode one pair of trailing metadata; bytes become base64 without padding."""
     if isinstance(value, bytes):
         return name.encode(), b64encode(value).rstrip(b"=")
     return name.encode(), value.encode()
 
 
 def _decompressed(message: bytes, wbits: int) -> bytes:
-    """Never more than a message may have, whatever it was before."""
+    """Decompress a message, at most MAX_MESSAGE bytes."""
     if not message:
         return message
     inflate = zlib.decompressobj(wbits)
@@ -142,7 +145,7 @@ def _check_length(length: int) -> None:
 
 
 def _is_base64(value: bytes) -> bool:
-    """With padding or without; several values are joined by commas."""
+    """Returns True for valid base64 with or without padding; commas separate several values."""
     try:
         for part in value.split(b","):
             b64decode(part.rstrip(b"=") + b"=" * (-len(part.rstrip(b"=")) % 4), validate=True)

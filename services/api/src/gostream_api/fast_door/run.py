@@ -1,4 +1,4 @@
-"""`gostream-door`: Envoy with the read application inside, looked after until a signal ends it gracefully."""
+"""`gostream-door`: runs Envoy with the embedded read application, and stops it gracefully on a signal."""
 
 import argparse
 import contextlib
@@ -26,20 +26,20 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Stopping(Exception):  # noqa: N818 - not an error
-    """A signal asks for the end."""
+    """SIGTERM or SIGINT arrived."""
 
 
 class Envoy:
-    """The process, and its administration."""
+    """The Envoy process and its admin interface."""
 
     def __init__(self, config: dict[str, Any], concurrency: int, log_level: str) -> None:
         address = config["admin"]["address"]["socket_address"]
         self._admin = (address["address"], address["port_value"])
-        self._config = tempfile.NamedTemporaryFile("w", suffix=".json")  # noqa: SIM115 - lives as long as we
+        self._config = tempfile.NamedTemporaryFile("w", suffix=".json")  # noqa: SIM115 - lives as long as this object
         json.dump(config, self._config)
         self._config.flush()
         options = ("--disable-hot-restart", "--concurrency", str(concurrency), "-l", log_level)
-        self._process = subprocess.Popen(  # noqa: S603 - the wheel's own program
+        self._process = subprocess.Popen(  # noqa: S603 - the program of the wheel
             [envoy_program(), "-c", self._config.name, *options],
             env={**os.environ, **variables()},
             preexec_fn=_die_with(os.getpid()),  # there is no thread yet
@@ -49,7 +49,7 @@ class Envoy:
         return self._process.wait()
 
     def stop(self, delay: float, grace: float) -> None:
-        """Tell clients to go elsewhere, take no more calls after `delay`, and end when none is at work."""
+        """Fail the health check, close the listeners after `delay`, and exit when no call is running."""
         with contextlib.suppress(OSError):
             self._post("/healthcheck/fail")
             time.sleep(delay)
@@ -78,10 +78,10 @@ class Envoy:
 
 
 def main() -> None:
-    """Run until SIGTERM or SIGINT. Exits 2 when it cannot be run here, else with Envoy's code."""
+    """Run until SIGTERM or SIGINT. Exits 2 if Envoy cannot run here, else with Envoy's exit code."""
     options = _options()
     if reason := obstacle():
-        _give_up(f"{reason}.\nEverything works without the fast door: run plain Envoy with {options.config}.")
+        _give_up(f"{reason}.\nThe fast door is optional: run Envoy without it, with {options.config}.")
     try:
         config = load(DoorConfig)
     except ConfigError as error:
@@ -89,7 +89,7 @@ def main() -> None:
     edge, door = (yaml.safe_load(path.read_text()) for path in (options.config, options.door))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _raise_stopping)
-    schedule(config.scheduling)  # Envoy's threads have it from us
+    schedule(config.scheduling)  # inherited by Envoy's threads
     envoy = Envoy(with_door(edge, door), options.concurrency, options.log_level)
     try:
         sys.exit(envoy.wait())
@@ -107,15 +107,19 @@ def _options() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     folder = Path("/etc/envoy")
-    parser.add_argument("--config", type=Path, default=folder / "envoy.yaml", help="the edge's configuration")
-    parser.add_argument("--door", type=Path, default=folder / "door.yaml", help="what the door adds to it")
-    parser.add_argument("--concurrency", type=int, default=1, help="Envoy's worker threads")
-    parser.add_argument("--log-level", default="warning", help="Envoy's")
+    parser.add_argument(
+        "--config", type=Path, default=folder / "envoy.yaml", help="configuration of the edge"
+    )
+    parser.add_argument(
+        "--door", type=Path, default=folder / "door.yaml", help="configuration added by the door"
+    )
+    parser.add_argument("--concurrency", type=int, default=1, help="number of Envoy's worker threads")
+    parser.add_argument("--log-level", default="warning", help="Envoy's log level")
     return parser.parse_args()
 
 
 def _die_with(parent: int) -> Any:
-    """What ties the child's life to ours, however we die."""
+    """Returns a function that makes the child die with its parent."""
     prctl = ctypes.CDLL(None, use_errno=True).prctl
 
     def tie() -> None:

@@ -1,4 +1,4 @@
-"""One unary gRPC call over ASGI: read the message, answer it from the read path, say how it ended."""
+"""Serves one unary gRPC call over ASGI: reads the message, reads the video, sends response and status."""
 
 import asyncio
 import re
@@ -33,11 +33,11 @@ _log = structlog.stdlib.get_logger("gostream.rpc")
 
 
 class ClientLeftError(Exception):
-    """Nobody is listening any more."""
+    """The client closed the stream."""
 
 
 class Gate:
-    """How many calls wait at once: beyond that they are refused. Answers at hand need no place."""
+    """Limits the number of waiting calls and refuses more. L1 hits do not count."""
 
     def __init__(self, most: int) -> None:
         self._free = most
@@ -52,7 +52,7 @@ class Gate:
 
 
 class Method:
-    """Answers the calls of one method."""
+    """Serves the calls of one method."""
 
     def __init__(self, path: str, call: ReadCall, reads: LocalVideoReader, gate: Gate) -> None:
         self._path = path
@@ -84,7 +84,7 @@ class Method:
         except RefusedError as refused:
             await _send_refusal(send, grpc_framing.status_headers(refused.code, str(refused)))
             self._meter.count(refused.code, time.perf_counter() - started)
-        except Exception as error:  # noqa: BLE001 - this is where the unforeseen ends
+        except Exception as error:  # noqa: BLE001 - the last handler of unexpected errors
             code = await self._fail(send, error, request_id)
             self._meter.count(code, time.perf_counter() - started)
         else:
@@ -97,7 +97,7 @@ class Method:
     async def _load(
         self, message: bytes, receive: Receive, timeout: float | None, request_id: bytes
     ) -> Answer:
-        """Ask, until the client leaves or its time is up."""
+        """Load the reply, unless the client leaves or its deadline expires first."""
         structlog.contextvars.bind_contextvars(request_id=request_id.decode(), method=self._path)
         with self._gate:
             self._meter.begin()
@@ -114,13 +114,13 @@ class Method:
                 self._meter.leave()
 
     async def _fail(self, send: Send, error: Exception, request_id: bytes) -> grpc.StatusCode:
-        """As the interceptors of gostream-api do."""
+        """Send the error as the interceptors of gostream-api do. Returns its status code."""
         name = request_id.decode()
         structlog.contextvars.bind_contextvars(request_id=name, method=self._path)
         if isinstance(error, DecodeError):
             error = InvalidRequestError(NOT_A_MESSAGE)
         elif not isinstance(error, GoStreamError):
-            _log.error("unforeseen error", exc_info=error)
+            _log.error("unexpected error", exc_info=error)
         failure = failure_of(error, request_id=name)
         structlog.contextvars.bind_contextvars(reason=failure.reason, **failure.subject)
         metadata = [grpc_framing.metadata_header(*pair) for pair in failure.trailers]
@@ -130,7 +130,7 @@ class Method:
 
 
 async def _read_on(event: dict[str, Any], receive: Receive, timeout: float | None) -> bytearray:
-    """As much of a body as holds the first message; `event` brought too little."""
+    """Read the body until the first message is complete; `event` has its first part."""
     try:
         async with asyncio.timeout(timeout):
             return await _read_whole(event, receive)
@@ -144,7 +144,7 @@ async def _read_whole(event: dict[str, Any], receive: Receive) -> bytearray:
         if event["type"] == "http.disconnect":
             raise ClientLeftError
         if not event.get("more_body"):
-            raise RefusedError(grpc.StatusCode.INTERNAL, "the request holds no whole message")
+            raise RefusedError(grpc.StatusCode.INTERNAL, "the request has no complete message")
         event = await receive()
         body += event.get("body", b"")
     return body
@@ -164,7 +164,7 @@ async def _send_answer(send: Send, answer: Answer, request_id: bytes) -> None:
 
 
 async def _send_refusal(send: Send, end: list[Header]) -> None:
-    """A call that ends without a message has no trailers: its headers are the end."""
+    """Send an error without a message: its status is in the headers, without trailers."""
     await send({"type": "http.response.start", "status": 200, "headers": [_CONTENT_TYPE, *end]})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 

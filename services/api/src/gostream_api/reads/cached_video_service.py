@@ -1,7 +1,7 @@
-"""GetVideo from the nearest place that has it: this process, Redis, the database.
+"""Serves GetVideo from the fastest layer that has the video: L1, Redis (L2), the database.
 
-`CachedVideoService` decorates the repository's reads with a local entry, a shared flight and the Redis
-protocol; nothing that calls it can tell, except by speed. How it is used by the composition root:
+`CachedVideoService` adds L1, single flight and the Redis protocol to the reads of the repository. Callers see
+no difference except speed. The composition root uses it like this:
 
     async with (
         open_cache(config, outbox=database.outbox, epochs=database.epochs, subscribe=True) as cache,
@@ -11,8 +11,8 @@ protocol; nothing that calls it can tell, except by speed. How it is used by the
         reads = await videos.get_videos([id1, id2])                  # {id: Read}, existing ones only
         await cache.announcer.announce(video_id, version)            # after every own commit
 
-`announce` also drops this process's own entry and flight at once, so a caller reads its own write. Nothing
-else has to be called. `videos.is_live` says whether local entries are served, for readiness and metrics.
+`announce` also removes the L1 entry and the flight of this process at once, so a caller reads its own write.
+No other call is needed. `videos.is_live` is True while L1 entries are served, for readiness and metrics.
 """
 
 import asyncio
@@ -40,9 +40,9 @@ from gostream_shared.domain.errors import (
 )
 from gostream_shared.domain.video import Video
 
-#: Seconds that a local entry is served at most.
+#: Longest time in seconds that an L1 entry is served.
 LOCAL_TTL = 60.0
-#: Entries that are loaded anew beside the requests at the same time.
+#: Largest number of entries that are reloaded in the background at the same time.
 _MAX_REFRESHES = 64
 
 _L1_HIT, _L1_NEGATIVE, _L1_MISS = (REQUESTS.labels("l1", result) for result in ("hit", "negative", "miss"))
@@ -50,7 +50,7 @@ _L1_HIT, _L1_NEGATIVE, _L1_MISS = (REQUESTS.labels("l1", result) for result in (
 
 @dataclass(frozen=True, slots=True)
 class _LoadResult:
-    """What a flight brings: an encoded entry that all its passengers share."""
+    """The result of a load: an encoded entry that all callers of the flight share."""
 
     entry: LocalEntry
     layer: Layer
@@ -82,7 +82,7 @@ class CachedVideoService:
     async def open(
         cls, cache: Cache, videos: VideoRows, *, encode: Callable[[Video], bytes]
     ) -> AsyncIterator[Self]:
-        """Listen to the bus and answer reads until the block ends. `encode` makes the wire's bytes."""
+        """Listen to the bus and serve reads until the block ends. `encode` returns the reply's bytes."""
         bus = cache.bus
         local = LocalCache(
             live_until=lambda: bus.live_until, times=LocalTimes(hard=min(LOCAL_TTL, cache.ttl))
@@ -99,11 +99,11 @@ class CachedVideoService:
 
     @property
     def is_live(self) -> bool:
-        """Whether local entries may be served: the bus is proven and was heard lately."""
+        """True if L1 entries may be served: the bus is proven and not silent."""
         return self._bus.is_live
 
     async def get_video(self, video_id: UUID, *, min_version: int = 0) -> Read:
-        """The video at `min_version` or later.
+        """Returns the video at `min_version` or later.
 
         Raises VideoNotFoundError, VersionNotReachedError and BackendUnavailableError.
         """
@@ -125,7 +125,7 @@ class CachedVideoService:
         return _checked(video_id, result, min_version)
 
     def peek_video(self, video_id: UUID, *, min_version: int = 0) -> bytes | None:
-        """The encoded video, out of this process; None when that has no answer. Raises VideoNotFoundError."""
+        """Returns the encoded video from L1; None if L1 has no entry. Raises VideoNotFoundError."""
         entry = self._local.get(video_id, min_version)
         if entry is None:
             return None
@@ -137,7 +137,7 @@ class CachedVideoService:
         return entry.payload
 
     def peek_videos(self, video_ids: Sequence[UUID]) -> list[bytes] | None:
-        """The replies of all of the videos, out of this process; None unless it has all."""
+        """Returns the replies of all the videos from L1; None unless L1 has all of them."""
         payloads: list[bytes] = []
         for video_id in video_ids:
             entry = self._local.get(video_id)
@@ -148,7 +148,7 @@ class CachedVideoService:
         return payloads
 
     async def get_videos(self, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
-        """Those of the videos that exist, by one pipelined look at Redis and one query.
+        """Returns the existing videos by id, with one Redis pipeline and one query.
 
         Raises BackendUnavailableError.
         """
@@ -170,13 +170,13 @@ class CachedVideoService:
         }
 
     def changed(self, video_id: UUID, version: int) -> None:
-        """As BusListener: later callers must not join a load that began before the change."""
+        """Implements BusListener: later callers must not join a load that started before the change."""
         self._local.invalidate(video_id, version)
         self._flights.forget(video_id)
         self._primary_flights.forget(video_id)
 
     def reset(self) -> None:
-        """As BusListener."""
+        """Implements BusListener."""
         self._local.clear()
         self._flights.forget_all()
         self._primary_flights.forget_all()
@@ -209,7 +209,7 @@ class CachedVideoService:
             self._refresh(video_id)
 
     def _refresh(self, video_id: UUID, *, early: bool = False) -> None:
-        """Load an entry anew beside the requests; it is a favour, so it may be left out."""
+        """Reload an entry in the background, unless too many reloads are running."""
         if video_id in self._refreshes or len(self._refreshes) >= _MAX_REFRESHES:
             return
         task = asyncio.create_task(self._refresh_quietly(video_id, early), name=f"refresh {video_id}")
@@ -220,7 +220,7 @@ class CachedVideoService:
         try:
             await self._load(video_id, refresh=early)
         except BackendUnavailableError:
-            return  # the entry at hand is served on
+            return  # the existing entry is still served
 
     async def _stop_refreshes(self) -> None:
         tasks = list(self._refreshes.values())

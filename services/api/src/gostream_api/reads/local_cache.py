@@ -1,4 +1,4 @@
-"""L1: the encoded replies that this process keeps, and the rules by which they may be kept."""
+"""L1: the encoded replies in the memory of this process, and the rules for keeping them."""
 
 import random
 from collections.abc import Callable
@@ -9,22 +9,22 @@ from uuid import UUID
 from gostream_shared.cache.metrics import L1_FILLS_REJECTED
 
 _STRIPES = 4096
-#: Bytes that an entry costs beside its reply: objects, dictionary slots.
+#: Bytes of overhead per entry: objects and dictionary slots.
 _OVERHEAD = 400
 
 
 @dataclass(frozen=True, slots=True)
 class LocalTimes:
-    """How long an entry lives here, in seconds; coherence does not depend on it."""
+    """Lifetimes of entries in seconds; coherence does not depend on them."""
 
-    hard: float = 60.0  # then it is not served
-    soft: float = 0.5  # part of `hard` after which it is served and loaded anew beside
-    negative: float = 5.0  # `hard` of "no such video"
-    jitter: float = 0.1  # part by which entries kept together die apart
+    hard: float = 60.0  # an older entry is not served
+    soft: float = 0.5  # fraction of `hard` after which an entry is served and reloaded in the background
+    negative: float = 5.0  # `hard` for "no such video"
+    jitter: float = 0.1  # fraction that spreads the expiry of entries stored together
 
 
 class LocalEntry:
-    """A reply, ready for the wire; `payload` None = no such video."""
+    """An encoded reply; `payload` None = no such video."""
 
     __slots__ = ("hard", "payload", "soft", "used", "version")
 
@@ -41,16 +41,16 @@ class LocalEntry:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """Taken before a read begins: a fill with it is refused if anything was invalidated since."""
+    """A token taken before a read. A fill with it is rejected after an invalidation."""
 
     epoch: int
     generation: int
 
 
 class LocalCache:
-    """Entries of videos, bounded by bytes, evicted by second chance (LRU without a second look-up per hit).
+    """Entries of videos, bounded by bytes, with second-chance eviction (LRU without a second lookup per hit).
 
-    Nothing is served or stored unless `live()` lies in the future: the bus was heard lately.
+    Serves and stores nothing once `live_until()` has passed.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class LocalCache:
         self.bytes = 0
 
     def get(self, video_id: UUID, min_version: int = 0) -> LocalEntry | None:
-        """The entry at `min_version` or later, if it may be served."""
+        """Returns the entry at `min_version` or later if it may be served."""
         entry = self._entries.get(video_id.int)
         if entry is None or entry.version < min_version:
             return None
@@ -82,18 +82,18 @@ class LocalCache:
         return entry
 
     def wants_refresh(self, entry: LocalEntry) -> bool:
-        """Whether the entry is old enough to be loaded anew beside; true once."""
+        """Returns True once, when the entry is old enough for a background reload."""
         if self._clock() < entry.soft:
             return False
         entry.soft = entry.hard
         return True
 
     def ticket(self, video_id: UUID) -> Ticket:
-        """To be taken before the read whose result is to be stored."""
+        """Returns a ticket. Take it before the read whose result will be stored."""
         return Ticket(self._epoch, self._generations[video_id.int % _STRIPES])
 
     def store(self, video_id: UUID, ticket: Ticket, entry: LocalEntry) -> bool:
-        """Keep what was read after `ticket` was taken, unless it may be out of date by now."""
+        """Store an entry that was read after `ticket` was taken, unless it may be out of date."""
         now = self._clock()
         if ticket != self.ticket(video_id):
             L1_FILLS_REJECTED.inc()
@@ -111,14 +111,14 @@ class LocalCache:
         return True
 
     def invalidate(self, video_id: UUID, version: int) -> None:
-        """Forget what is older than `version`, and refuse fills that were read before now."""
+        """Remove the entry if it is older than `version`, and reject fills that were read before now."""
         self._generations[video_id.int % _STRIPES] += 1
         entry = self._entries.get(video_id.int)
         if entry is not None and entry.version < version:
             self._remove(video_id.int)
 
     def clear(self) -> None:
-        """Forget everything, and refuse every fill that was read before now."""
+        """Remove all entries, and reject fills that were read before now."""
         self._epoch += 1
         self._entries.clear()
         self.bytes = 0
@@ -138,7 +138,7 @@ class LocalCache:
             self.bytes -= entry.size
 
     def _evict(self) -> None:
-        """Drop the oldest entries that were not used since they were looked at last."""
+        """Remove the oldest entries that were not used since the previous eviction pass."""
         while self.bytes > self._max_bytes:
             key = next(iter(self._entries))
             entry = self._entries[key]

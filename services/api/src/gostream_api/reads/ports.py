@@ -1,4 +1,4 @@
-"""The read path's interface: what CachedVideoService offers to every transport."""
+"""The interface of the read path, which CachedVideoService implements for every transport."""
 
 import enum
 from collections.abc import Sequence
@@ -8,18 +8,18 @@ from uuid import UUID
 
 
 class Layer(enum.StrEnum):
-    """Where an answer came from; sent to the client as `x-cache`."""
+    """The layer that a reply came from; sent to the client as `x-cache`."""
 
     L1 = "L1"  # this process
     L2 = "L2"  # Redis
-    MISS = "MISS"  # the database, and it was cached
-    STALE = "STALE"  # expired, while the database was down
-    BYPASS = "BYPASS"  # the database, while the cache could not be used
+    MISS = "MISS"  # the database; the reply was cached
+    STALE = "STALE"  # an expired entry, because the database is down
+    BYPASS = "BYPASS"  # the database, because the cache is unavailable
 
 
 @dataclass(frozen=True, slots=True)
 class VideoReply:
-    """An encoded gostream.v1.Video, ready for the wire, shared by everyone who asks for it."""
+    """An encoded gostream.v1.Video, shared by all callers."""
 
     version: int
     payload: bytes
@@ -27,34 +27,34 @@ class VideoReply:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One answered read."""
+    """A reply and its layer."""
 
     reply: VideoReply
     layer: Layer
 
 
 class VideoReader(Protocol):
-    """GetVideo and BatchGetVideos, whoever answers them."""
+    """The reads of GetVideo and BatchGetVideos."""
 
     async def get_video(self, video_id: UUID, *, min_version: int = 0) -> Read:
-        """The video at `min_version` or later.
+        """Returns the video at `min_version` or later.
 
         Raises VideoNotFoundError, VersionNotReachedError and BackendUnavailableError.
         """
         ...
 
     async def get_videos(self, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
-        """Those of the videos that exist. Raises BackendUnavailableError."""
+        """Returns the existing videos by id. Raises BackendUnavailableError."""
         ...
 
 
 class LocalVideoReader(VideoReader, Protocol):
-    """A reader that knows much by heart."""
+    """A reader with a synchronous L1 lookup."""
 
     def peek_video(self, video_id: UUID, *, min_version: int = 0) -> bytes | None:
-        """The encoded video, at once; None when it would have to ask. Raises VideoNotFoundError."""
+        """Returns the encoded video from L1; None if L1 has no entry. Raises VideoNotFoundError."""
         ...
 
     def peek_videos(self, video_ids: Sequence[UUID]) -> list[bytes] | None:
-        """The encoded videos in the order of their ids, at once; None when it would have to ask."""
+        """Returns the encoded videos from L1 in the order of the ids; None unless L1 has all of them."""
         ...

@@ -1,4 +1,4 @@
-"""L2 and the database: read an entry, or load it under a lease, by the protocol of docs/caching.md."""
+"""Reads an entry from L2, or loads it from the database under a lease; docs/caching.md has the protocol."""
 
 import asyncio
 import math
@@ -27,40 +27,40 @@ from gostream_shared.cache.protocol import (
 from gostream_shared.domain.errors import BackendUnavailableError, VideoNotFoundError
 from gostream_shared.domain.video import Video
 
-#: Seconds that a load may take: shorter than the staleness promised while the bus is cut.
+#: Deadline of a load in seconds; shorter than the bound on staleness while the bus is disconnected.
 LOAD_TIMEOUT = 2.0
-#: Seconds that a waiter gives other processes' loads: longer than the lease of one that died and the load of
-#: its successor, or all waiters would load at once just as that one ends.
+#: Longest wait in seconds for loads of other processes. It is longer than the lease of a dead process plus
+#: the load of its successor; otherwise all waiters would load at the same time as the successor.
 WAIT_TIMEOUT = 4.0
 _FIRST_POLL, _LAST_POLL = 0.005, 0.05
-#: How eagerly an entry is loaded before its time (XFetch); 1 is optimal when loads take alike long.
+#: Weight of early reloads (XFetch's beta); 1 is optimal if all loads take equally long.
 _EAGERNESS = 1.0
 
 
 class VideoRows(Protocol):
-    """What a read needs of VideoRepository: the primary database's committed state."""
+    """The part of VideoRepository that reads use: committed rows of the primary database."""
 
     async def get(self, video_id: UUID) -> Video:
-        """Raises VideoNotFoundError and BackendUnavailableError."""
+        """Returns the video. Raises VideoNotFoundError and BackendUnavailableError."""
         ...
 
     async def get_many(self, video_ids: Sequence[UUID]) -> dict[UUID, Video]:
-        """Those that exist. Raises BackendUnavailableError."""
+        """Returns the existing videos by id. Raises BackendUnavailableError."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One read below L1. `shareable`: it is what Redis holds, so L1 may keep it too."""
+    """The result of one read below L1. `shareable` = Redis has this entry, so L1 may store it too."""
 
     entry: Entry
     layer: Layer
     shareable: bool
-    early: bool = False  # it is time to load it anew
+    early: bool = False  # the entry should be reloaded in the background
 
 
 class ReadThrough:
-    """Reads that may touch Redis and the database; no state of its own."""
+    """Reads from Redis and the database; stateless."""
 
     def __init__(
         self,
@@ -76,9 +76,9 @@ class ReadThrough:
         self._clock = clock
 
     async def read(self, video_id: UUID, *, refresh: bool = False) -> Found:
-        """The current entry from Redis, else from the database. Raises BackendUnavailableError.
+        """Returns the current entry from Redis or the database. Raises BackendUnavailableError.
 
-        With `refresh` it is loaded anew although it is fresh, unless somebody does so already.
+        With `refresh`, a fresh entry is also reloaded unless another caller holds the lease.
         """
         deadline = self._clock() + WAIT_TIMEOUT
         pause = _FIRST_POLL
@@ -94,7 +94,7 @@ class ReadThrough:
             pause = min(2 * pause, _LAST_POLL)
 
     async def read_primary(self, video_id: UUID) -> Found:
-        """The database's answer whatever Redis holds; it is stored when nobody else is about to.
+        """Read the database regardless of Redis, and store the entry unless another caller holds the lease.
 
         Raises BackendUnavailableError.
         """
@@ -104,9 +104,9 @@ class ReadThrough:
         return Found(await self._load(video_id), Layer.BYPASS, shareable=False)
 
     async def read_many(self, video_ids: Sequence[UUID]) -> dict[UUID, Found]:
-        """Many at once: one round trip to Redis, one query for what it lacks, one round trip to store that.
+        """Read many videos: one Redis round trip, one query for the misses, one round trip to store them.
 
-        Without those that do not exist. Raises BackendUnavailableError.
+        Returns only existing videos. Raises BackendUnavailableError.
         """
         lookups = await self._lookup_many(video_ids)
         found = {
@@ -118,7 +118,7 @@ class ReadThrough:
         return found | await self._load_many(missing, lookups) if missing else found
 
     async def _lookup(self, video_id: UUID, *, min_version: int = 0, refresh: bool = False) -> Lookup | None:
-        """None when Redis cannot be used."""
+        """Look up an entry. Returns None if Redis is unavailable."""
         try:
             least = max(min_version, self._unannounced.floor(video_id))
             lookup = await self._cache.get_or_lease(video_id, min_version=least, refresh=refresh)
@@ -144,12 +144,12 @@ class ReadThrough:
 
     @staticmethod
     def _demand(lookup: Lookup, floor: int) -> None:
-        """Raise CacheUnavailableError if Redis answers what was found to be out of date while it did."""
+        """Raise CacheUnavailableError if the entry is below a floor that rose during the lookup."""
         entry = (
             lookup.entry if isinstance(lookup, Hit) else lookup.stale if isinstance(lookup, Lease) else None
         )
         if entry is not None and entry.version < floor:
-            raise CacheUnavailableError("Redis has not heard of a change")
+            raise CacheUnavailableError("the entry in Redis is below the version floor")
 
     async def _load_under_lease(self, video_id: UUID, lease: Lease) -> Found:
         begun = self._clock()
@@ -164,7 +164,7 @@ class ReadThrough:
             filled = await self._cache.fill(video_id, fill)
         except CacheUnavailableError:
             return Found(entry, Layer.BYPASS, shareable=False)
-        # A refused fill is still an answer: the read overlapped the write that refused it.
+        # The entry of a rejected fill is still a valid reply: the read overlapped the write.
         return Found(entry, Layer.MISS, shareable=filled is Filled.OK)
 
     async def _load(self, video_id: UUID) -> Entry:
@@ -213,7 +213,7 @@ class ReadThrough:
 
     @staticmethod
     def _is_early(hit: Hit) -> bool:
-        """XFetch: the nearer its end and the dearer its load, the likelier an entry is loaded early."""
+        """XFetch: the probability of an early reload rises towards expiry and with the cost of the load."""
         return hit.fresh_for <= -hit.cost * _EAGERNESS * math.log(1.0 - random.random())  # noqa: S311
 
 

@@ -1,4 +1,4 @@
-"""Single flight: callers who want the same thing at the same time share one load."""
+"""Single flight: concurrent callers with the same key share one load."""
 
 import asyncio
 import math
@@ -25,13 +25,13 @@ class _Flight(Generic[Value]):
 
 
 class SingleFlight(Generic[Key, Value]):
-    """Shares loads by key. The value is shared too: it must be immutable.
+    """Shares loads by key. Callers share the value, so it must be immutable.
 
-    The load is a task of its own, so no caller's cancellation harms the others; the last one out cancels it.
-    Memory is one entry per load under way, and every load has a caller.
+    Each load is a separate task, so a cancelled caller does not affect the others. The load is cancelled when
+    its last caller leaves. There is one entry per running load, and every load has a caller.
 
-    Nobody joins a load begun more than `max_age` seconds ago. Its timeout does not bound the age of what it
-    brings: if the whole process stood still, the answer has waited for us as long.
+    Callers do not join a load that started more than `max_age` seconds ago. The load's timeout does not bound
+    the age of its value: if the process was frozen, the reply may have waited in a socket for as long.
     """
 
     def __init__(self, *, max_age: float = math.inf, clock: Callable[[], float] = monotonic) -> None:
@@ -42,13 +42,13 @@ class SingleFlight(Generic[Key, Value]):
 
     @property
     def mark(self) -> int:
-        """Now, in this object's own time; see `run_since`."""
+        """The number of the latest load; see `run_since`."""
         return self._number
 
     async def run(self, key: Key, load: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
-        """The value of the load under way, or of one begun here.
+        """Join the running load or start one, and return its value.
 
-        Raises what the load raises, a copy for each caller; BackendUnavailableError if it was cancelled.
+        Raises a copy of the load's error for each caller, or BackendUnavailableError if it was cancelled.
         """
         return await self._wait(key, self._join_or_start(key, load))
 
@@ -59,9 +59,9 @@ class SingleFlight(Generic[Key, Value]):
         load: Callable[[], Coroutine[Any, Any, Value]],
         is_enough: Callable[[Value], bool],
     ) -> Value:
-        """As `run`; but what a load from before the mark brings must be enough, or it is loaded once more.
+        """Like `run`, but loads again if a load from before the mark returns a value that is not enough.
 
-        All whom the older load left wanting share the next: loads follow each other, never side by side.
+        Callers not satisfied by the older load share the next one. Loads of one key never overlap.
         """
         flight = self._join_or_start(key, load)
         value = await self._wait(key, flight)
@@ -70,7 +70,7 @@ class SingleFlight(Generic[Key, Value]):
         return await self._wait(key, self._join_or_start(key, load, after=mark))
 
     def forget(self, key: Key) -> None:
-        """Nobody joins the load under way any more; those who wait for it still get its value."""
+        """Let no further caller join the running load. Its current callers still get its value."""
         self._flights.pop(key, None)
 
     def forget_all(self) -> None:
@@ -79,7 +79,7 @@ class SingleFlight(Generic[Key, Value]):
     def _join_or_start(
         self, key: Key, load: Callable[[], Coroutine[Any, Any, Value]], *, after: int = 0
     ) -> _Flight[Value]:
-        """The load under way, or a new one; none with that number or a lower one."""
+        """Returns the running load if its number is above `after`, or starts a new one."""
         flight = self._flights.get(key)
         if flight is not None and flight.number > after and self._is_joinable(flight):
             _JOINED.inc()
@@ -90,7 +90,7 @@ class SingleFlight(Generic[Key, Value]):
     async def _wait(self, key: Key, flight: _Flight[Value]) -> Value:
         flight.waiting += 1
         try:
-            await asyncio.wait((flight.task,))  # shields the task from our cancellation
+            await asyncio.wait((flight.task,))  # does not cancel the task if this caller is cancelled
         finally:
             flight.waiting -= 1
             if not flight.waiting and not flight.task.done():
@@ -111,11 +111,11 @@ class SingleFlight(Generic[Key, Value]):
         return flight
 
     def _remove(self, key: Key, flight: _Flight[Value]) -> None:
-        """By identity: a newer flight of the key is not ours to remove."""
+        """Remove this flight, but not a newer flight of the same key."""
         if self._flights.get(key) is flight:
             del self._flights[key]
         if flight.task.done() and not flight.task.cancelled():
-            flight.task.exception()  # seen, even if every caller has left
+            flight.task.exception()  # marks the error as retrieved, even if every caller has left
 
 
 def _outcome(task: asyncio.Task[Value]) -> Value:
@@ -128,7 +128,7 @@ def _outcome(task: asyncio.Task[Value]) -> Value:
 
 
 def _copy(error: BaseException) -> BaseException:
-    """An equal error with a traceback of its own, without calling a constructor we know nothing of."""
+    """Returns an equal error with a separate traceback, without calling an unknown constructor."""
     clone = type(error).__new__(type(error), *error.args)
     clone.__dict__.update(error.__dict__)
     return clone

@@ -1,4 +1,4 @@
-"""The media type that an upload is sent with."""
+"""The media type of an upload."""
 
 import re
 
@@ -6,18 +6,18 @@ DEFAULT = "application/octet-stream"
 _MOST = 255
 
 _TYPE = re.compile(r"video/[a-z0-9][a-z0-9!#$&^_.+-]{0,99}", re.IGNORECASE)
-# RFC 9110 §5.6.6, without escapes inside quotes. A comma counts as part of a token: browsers' recorders
-# write a list of codecs without quotes.
+# RFC 9110 §5.6.6, without escapes inside quotes. A comma counts as part of a token, because the recorders of
+# browsers write a list of codecs without quotes.
 _PARAMETER = re.compile(
     r"""([!#$%&'*+.^_`|~0-9a-z-]+)=([!#$%&'*+,.^_`|~0-9a-z-]+|"[ !#-\[\]-~]*")""", re.IGNORECASE
 )
 
 
 def normalized(text: str) -> str | None:
-    """`text` in the one spelling that the upload is signed for; None if it is no media type of videos.
+    """Returns the canonical form of `text`, which the upload is signed for; None for other media types.
 
-    Type and names of parameters become lower case, values keep theirs. White space around separators is left
-    out, and several spaces within quotes become one, because the signature cannot tell them apart.
+    The type and parameter names become lower case; values keep their case. White space around separators is
+    removed, and several spaces within quotes become one, because the signature cannot distinguish them.
     """
     if text.strip(" \t").lower() in ("", DEFAULT):
         return DEFAULT
@@ -30,5 +30,5 @@ def normalized(text: str) -> str | None:
 
 
 def _split(text: str) -> list[str]:
-    """The parts between semicolons that are not in quotes."""
+    """Split at semicolons outside quotes."""
     return [part.strip(" \t") for part in re.split(r';(?=(?:[^"]*"[^"]*")*[^"]*$)', text[: _MOST + 1])]

@@ -1,4 +1,4 @@
-"""The domain's values → the wire's."""
+"""Converts domain values to protobuf messages."""
 
 from datetime import datetime, timedelta
 
@@ -13,12 +13,12 @@ from gostream_shared.storage.port import PresignedUpload
 
 
 def encode_video(video: Video, cdn_base_url: str) -> bytes:
-    """The reply of GetVideo, ready for the wire."""
+    """Returns the encoded reply of GetVideo."""
     return video_message(video, cdn_base_url).SerializeToString()
 
 
 def video_message(video: Video, cdn_base_url: str, progress: Progress | None = None) -> video_pb2.Video:
-    """A video as clients see it. Without `progress` the encode's stage and percent stay unset."""
+    """Returns a video message. Without `progress`, the stage and percentage of the encode stay unset."""
     message = video_pb2.Video(
         id=str(video.id),
         user_id=video.user_id,
@@ -80,7 +80,7 @@ def _rendition(rendition: Rendition) -> video_pb2.Rendition:
 
 
 def _processing(video: Video, cdn_base_url: str, progress: Progress | None) -> video_pb2.Processing:
-    """Until a worker begins, the stage is known without asking: it waits in the queue."""
+    """Returns the processing message. Before the first attempt, the stage is always "queued"."""
     waiting = "queued" if video.attempt == 0 else ""
     early = early_master_key(video.id, video.encode_number)
     return video_pb2.Processing(

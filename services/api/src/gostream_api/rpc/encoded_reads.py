@@ -1,6 +1,6 @@
-"""The hot reads from the bytes of a request to the bytes of its response: every transport calls these.
+"""GetVideo and BatchGetVideos from request bytes to response bytes, for every transport.
 
-Each answers the encoded response and where it came from, and raises what the use case raises,
+Each function returns the encoded response and its layer. It raises the errors of the use case,
 InvalidRequestError, and DecodeError for bytes that are not a request.
 """
 
@@ -18,9 +18,9 @@ Answer = tuple[bytes, Layer]
 
 _LENGTH_DELIMITED = 2
 _VIDEOS = bytes((BatchGetVideosResponse.VIDEOS_FIELD_NUMBER << 3 | _LENGTH_DELIMITED,))
-#: An id and a version, and nothing else that would be kept in memory.
+#: Largest request that is cached in decoded form: an id and a version.
 _SHORT = 64
-#: From the nearest to the farthest.
+#: Layers from the fastest to the slowest.
 _DISTANCE = {layer: distance for distance, layer in enumerate(Layer)}
 
 
@@ -31,7 +31,7 @@ async def get_video(reads: VideoReader, request: bytes) -> Answer:
 
 
 def get_video_locally(reads: LocalVideoReader, request: bytes) -> Answer | None:
-    """The same without waiting; None when it would have to wait."""
+    """Like `get_video`, from L1 only; returns None on a miss."""
     if len(request) > _SHORT:
         video_id, min_version = validation.get_video(GetVideoRequest.FromString(request))
     else:
@@ -41,9 +41,9 @@ def get_video_locally(reads: LocalVideoReader, request: bytes) -> Answer | None:
 
 
 async def batch_get_videos(reads: VideoReader, request: bytes) -> Answer:
-    """The response is put together from encoded videos; the layer is the farthest of theirs.
+    """Build the response from encoded videos; its layer is the slowest one of the videos.
 
-    Raises VideosNotFoundError unless all exist.
+    Raises VideosNotFoundError unless all videos exist.
     """
     video_ids = validation.batch_get_videos(BatchGetVideosRequest.FromString(request))
     found = await reads.get_videos(video_ids)
@@ -54,14 +54,14 @@ async def batch_get_videos(reads: VideoReader, request: bytes) -> Answer:
 
 
 def batch_get_videos_locally(reads: LocalVideoReader, request: bytes) -> Answer | None:
-    """The same without waiting; None when it would have to wait."""
+    """Like `batch_get_videos`, from L1 only; returns None on a miss."""
     payloads = reads.peek_videos(validation.batch_get_videos(BatchGetVideosRequest.FromString(request)))
     return None if payloads is None else (concatenated(payloads), Layer.L1)
 
 
 @dataclass(frozen=True, slots=True)
 class ReadCall:
-    """One method, in both manners."""
+    """The two implementations of one method: `local` reads L1 only, `load` may wait for a backend."""
 
     local: Callable[[LocalVideoReader, bytes], Answer | None]
     load: Callable[[VideoReader, bytes], Awaitable[Answer]]
@@ -75,12 +75,12 @@ READ_CALLS: Mapping[str, ReadCall] = {
 
 @lru_cache(maxsize=8192)
 def _short_get_video_request(request: bytes) -> tuple[UUID, int]:
-    """Who asks again sends the same bytes, and parsing them costs more than the answer."""
+    """Parse a request. Repeated requests have equal bytes, and parsing costs more than the L1 read."""
     return validation.get_video(GetVideoRequest.FromString(request))
 
 
 def concatenated(payloads: Iterable[bytes]) -> bytes:
-    """An encoded BatchGetVideosResponse of encoded videos."""
+    """Returns an encoded BatchGetVideosResponse of encoded videos."""
     parts: list[bytes] = []
     for payload in payloads:
         parts += (_VIDEOS, varint(len(payload)), payload)
@@ -88,7 +88,7 @@ def concatenated(payloads: Iterable[bytes]) -> bytes:
 
 
 def varint(number: int) -> bytes:
-    """A length as protobuf writes it."""
+    """Encode a length as a protobuf varint."""
     if number < 1 << 7:
         return bytes((number,))
     if number < 1 << 14:

@@ -1,4 +1,4 @@
-"""The one table that turns the domain's errors into gRPC statuses."""
+"""The table that maps domain errors to gRPC statuses."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -30,28 +30,28 @@ from gostream_shared.domain.errors import (
 
 DOMAIN = "gostream"
 INTERNAL_MESSAGE = "internal error; quote the request id"
-#: A client library that retries waits so long instead of its own back-off.
+#: Delay that a retrying client library uses instead of its back-off.
 PUSHBACK = "grpc-retry-pushback-ms"
 DETAILS = "grpc-status-details-bin"
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a client is told."""
+    """The error that is sent to a client."""
 
     code: grpc.StatusCode
     reason: str
     message: str
-    subject: dict[str, str]  # whom it concerns, by the names of ErrorInfo's metadata
+    subject: dict[str, str]  # the ids concerned: ErrorInfo.metadata
     trailers: tuple[tuple[str, str | bytes], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One kind of error. `retry_after` in seconds: None = trying again as it is cannot help."""
+    """The mapping of one error class. `retry_after` in seconds; None = the same request cannot succeed."""
 
     code: grpc.StatusCode
-    reason: str  # unless the error brings its own
+    reason: str  # empty if the error has a `reason`
     details: Callable[[Any], Sequence[Message]] = lambda error: ()
     retry_after: float | None = None
 
@@ -73,7 +73,7 @@ def _resource(error: VideoNotFoundError) -> Sequence[Message]:
 
 
 def _first_resource(error: VideosNotFoundError) -> Sequence[Message]:
-    """One of them only: a hundred would not fit into a client's default limit of metadata (8 KiB)."""
+    """Returns only the first video: a hundred would exceed a client's default metadata limit (8 KiB)."""
     return [
         error_details_pb2.ResourceInfo(
             resource_type="gostream.v1.Video", resource_name=str(error.video_ids[0]), description=str(error)
@@ -114,7 +114,7 @@ _TABLE: dict[type[GoStreamError], _Row] = {
 
 
 def failure_of(error: Exception, *, request_id: str) -> Failure:
-    """What to tell a client of `error`: of one that is not in the table only that it is our fault."""
+    """Returns the failure to send for `error`; an error outside the table becomes INTERNAL."""
     for kind in type(error).__mro__:
         if row := _TABLE.get(kind):
             return _known(row, error)
@@ -126,7 +126,7 @@ def _known(row: _Row, error: Exception) -> Failure:
     reason = error.reason if isinstance(error, WrongStateError) else row.reason
     details, trailers = list(row.details(error)), []
     if row.retry_after is not None:
-        # Spread, so that those who failed together do not come back together.
+        # Randomised, so that calls that failed at the same time are not retried at the same time.
         delay = Duration()
         delay.FromMilliseconds(int(row.retry_after * random.uniform(750, 1250)))  # noqa: S311
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
@@ -149,7 +149,7 @@ def _failure(
     details: Sequence[Message],
     *trailers: tuple[str, str],
 ) -> Failure:
-    ErrorReason.Value(f"ERROR_REASON_{reason}")  # raises ValueError for a reason the contract does not have
+    ErrorReason.Value(f"ERROR_REASON_{reason}")  # raises ValueError for an unknown reason
     info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata)
     status = status_pb2.Status(code=code.value[0], message=message)
     for detail in (info, *details):

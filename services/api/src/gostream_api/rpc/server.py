@@ -1,4 +1,4 @@
-"""The gRPC server: options, interceptors, health, reflection, and a stop that loses no call."""
+"""The gRPC server: options, interceptors, health, reflection, and a graceful stop without lost calls."""
 
 import asyncio
 from collections.abc import Mapping
@@ -24,36 +24,37 @@ from gostream_shared.listening import CannotListenError
 
 _UNLIMITED = 2**31 - 1
 
-#: What every server of ours is given.
+#: The channel options of every server.
 OPTIONS = (
-    # Clients keep further calls of a connection to themselves until one of these has ended.
+    # Clients queue further calls of a connection until one of these ends.
     ("grpc.max_concurrent_streams", 1024),
-    # Refusals are the limiter's alone, which gives reasons. gRPC would count ended streams that are not freed
-    # yet (REFUSED_STREAM), and refuse at random from 1000 calls that wait for the event loop (CANCELLED).
+    # Only the limiter refuses calls, because it gives reasons. gRPC also counts ended streams that are not
+    # freed yet (REFUSED_STREAM), and refuses at random above 1000 calls that wait for the event loop
+    # (CANCELLED).
     ("grpc.http.overload_protection", 0),
     ("grpc.server.max_pending_requests", _UNLIMITED),
     ("grpc.server.max_pending_requests_hard_limit", _UNLIMITED),
     ("grpc.max_receive_message_length", 1024 * 1024),
-    ("grpc.max_send_message_length", 4 * 1024 * 1024),  # what clients accept unless told otherwise
+    ("grpc.max_send_message_length", 4 * 1024 * 1024),  # the default limit of clients
     ("grpc.max_metadata_size", 8 * 1024),
     ("grpc.absolute_max_metadata_size", 16 * 1024),
-    # Connections end in time (± 10 %), so that clients find new replicas.
+    # Connections have a maximum age (± 10 %), so that clients find new replicas.
     ("grpc.max_connection_age_ms", 300_000),
     ("grpc.max_connection_age_grace_ms", 30_000),
-    # Dead clients are noticed. Live ones may ping every 4 s, to notice a frozen replica within 10 s.
+    # Detects dead clients. Clients may ping every 4 s, to detect a frozen replica within 10 s.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 4_000),
 )
 
-#: A name that health answers for: SERVING while local entries are served, because the bus is heard.
-#: Nothing is refused without it, so `""` and the service itself say nothing of it.
+#: A service name of the health check: SERVING while L1 entries are served, so while the bus is live.
+#: Calls succeed without the bus, so the status of `""` and of the service does not depend on it.
 BUS_HEALTH = "gostream.cache.Bus"
 
-#: The grace of the stop that only closes the door. grpc.aio's server is freed by whichever of two
-#: overlapping stops ends first, and a grace that runs out in the other then reads freed memory:
-#: so this one never runs out, and the deadline is ours.
+#: Grace of the first stop(), which only closes the listener. It must never expire: grpc.aio frees the server
+#: when the first of two overlapping stops ends, and an expiring grace of the other reads freed memory. The
+#: deadline is enforced here instead.
 _NO_HURRY = timedelta(days=1)
 
 _log = structlog.stdlib.get_logger("gostream.server")
@@ -62,7 +63,7 @@ _log = structlog.stdlib.get_logger("gostream.server")
 class ApiServer:
     """Serves one VideoService. Start it once, stop it once.
 
-    `local_hits`, by the methods' full names: what is tried before a call is worked at.
+    `local_hits` maps full method names to the L1 lookups that run before all other interceptors.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class ApiServer:
         local_hits: Mapping[str, LocalHit] | None = None,
         share_port: bool = False,
     ) -> None:
-        # Unless it was meant, a second server on the port must fail, not take half of the calls.
+        # Unless the port is shared on purpose, a second server must fail instead of taking half of the calls.
         options = (*OPTIONS, ("grpc.so_reuseport", int(share_port)))
         self.is_ready = True
         self._is_started = False
@@ -106,7 +107,7 @@ class ApiServer:
             reflection.enable_server_reflection(names, self._server)
 
     async def start(self, host: str, port: int) -> int:
-        """Listen, then report SERVING if ready; returns the port. Raises CannotListenError."""
+        """Listen, then report SERVING if ready. Returns the port. Raises CannotListenError."""
         try:
             bound = self._server.add_insecure_port(join_address(host, port))
         except RuntimeError:
@@ -119,9 +120,9 @@ class ApiServer:
         return bound
 
     async def stop(self, *, delay: timedelta, grace: timedelta) -> None:
-        """Say NOT_SERVING, give clients `delay` to go elsewhere, then `grace` to calls still at work.
+        """Report NOT_SERVING, wait `delay` for clients to leave, then `grace` for running calls to end.
 
-        gRPC's own stop cuts about one call per busy connection; after the delay there are none to cut.
+        gRPC's own stop cuts about one call per busy connection; after the delay, no connection is busy.
         """
         _log.info("stopping", delay=delay.total_seconds(), grace=grace.total_seconds())
         await self._health.enter_graceful_shutdown()
@@ -131,12 +132,12 @@ class ApiServer:
             tasks.create_task(self._server.stop(_NO_HURRY.total_seconds()))
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._limiter.drained(), grace.total_seconds())
-            # Clients that watch our health keep those streams open to the last.
+            # Clients that watch the health keep those streams open until the end.
             tasks.create_task(self._server.stop(None))
         _log.info("stopped")
 
     async def set_ready(self, *, is_ready: bool) -> None:
-        """Whether calls can be answered, for health from the start on."""
+        """Set whether calls can be answered; the health check reports it once the server is started."""
         self.is_ready = is_ready
         if self._is_started:
             await self._report_ready(is_ready=is_ready)
@@ -146,6 +147,6 @@ class ApiServer:
             await self.report(service, is_serving=is_ready)
 
     async def report(self, service: str, *, is_serving: bool) -> None:
-        """What health answers for that name from now on; once the stop has begun it stays NOT_SERVING."""
+        """Set the health status of a service name. During the stop it stays NOT_SERVING."""
         statuses = health_pb2.HealthCheckResponse
         await self._health.set(service, statuses.SERVING if is_serving else statuses.NOT_SERVING)

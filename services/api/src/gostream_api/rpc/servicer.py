@@ -1,4 +1,4 @@
-"""gostream.v1.VideoService on the wire: one method per RPC, each validates, calls and converts."""
+"""The gRPC servicer of gostream.v1.VideoService: each RPC validates, calls a use case and converts."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -100,7 +100,7 @@ class VideoServicer:
 
 
 def method_handlers(servicer: VideoServicer) -> dict[str, Handler]:
-    """What gRPC needs to know of each method. The hot reads take and answer bytes."""
+    """Returns the handler of each method. GetVideo and BatchGetVideos take and return bytes."""
     unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
     return {
         "CreateVideo": unary(
@@ -125,7 +125,7 @@ def method_handlers(servicer: VideoServicer) -> dict[str, Handler]:
 
 
 def local_hits(reads: LocalVideoReader) -> dict[str, LocalHit]:
-    """The hot reads out of this process, by the methods' full names."""
+    """Returns the L1 lookups of GetVideo and BatchGetVideos by full method name."""
     return {f"/{SERVICE}/{name}": partial(_local_hit, call, reads) for name, call in READ_CALLS.items()}
 
 
@@ -137,5 +137,5 @@ def _local_hit(
 
 
 def _note(video_id: UUID) -> None:
-    """Every log line of this RPC names the video from here on."""
+    """Add the video id to the following log lines of this RPC."""
     structlog.contextvars.bind_contextvars(video_id=str(video_id))

@@ -1,4 +1,4 @@
-"""Characters that a text for people must not hold, because they hide or reorder other characters.
+"""Detects characters that hide or reorder other characters in text for people.
 
 Sources: Unicode Technical Report 36, Unicode Security Considerations; Unicode Technical Standard 51, Emoji.
 """
@@ -6,25 +6,25 @@ Sources: Unicode Technical Report 36, Unicode Security Considerations; Unicode T
 import re
 import unicodedata
 
-#: What the writing of some languages and emoji sequences need: ZERO WIDTH NON-JOINER and JOINER.
+#: ZERO WIDTH NON-JOINER and JOINER, which some languages and emoji sequences need.
 _JOINERS = frozenset("\u200c\u200d")
-#: The flag of a part of a country: WAVING BLACK FLAG, its code in tag characters, CANCEL TAG.
+#: A subdivision flag: WAVING BLACK FLAG, its code in tag characters, CANCEL TAG.
 _FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f")
-#: Format characters with a shape: number signs of three scripts (Prepended_Concatenation_Mark).
+#: Visible format characters: number signs of three scripts (Prepended_Concatenation_Mark).
 _SHAPED = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
-#: Letters and symbols without a shape: Hangul fillers and the empty Braille pattern.
+#: Invisible letters and symbols: Hangul fillers and the empty Braille pattern.
 _SHAPELESS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 
 _UNSEEN = frozenset({"Cc", "Cf", "Mn", "Me", "Mc", "Zs", "Zl", "Zp"})
 
 
 def has_control(text: str) -> bool:
-    """Control characters, and the separators that break lines in logs and terminals."""
+    """Returns True for control characters and line or paragraph separators."""
     return any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in text)
 
 
 def has_invisible(text: str) -> bool:
-    """Format characters: overrides of direction, zero-width marks, tags outside of a flag."""
+    """Returns True for format characters: direction overrides, zero-width marks, tags outside a flag."""
     if text.isascii():
         return False
     return any(
@@ -34,5 +34,5 @@ def has_invisible(text: str) -> bool:
 
 
 def is_blank(text: str) -> bool:
-    """Whether nothing of it can be seen."""
+    """Returns True if no character is visible."""
     return all(unicodedata.category(character) in _UNSEEN or character in _SHAPELESS for character in text)

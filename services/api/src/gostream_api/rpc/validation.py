@@ -1,7 +1,7 @@
-"""Requests as they come over the wire → arguments that the use cases may trust.
+"""Validates requests and returns arguments for the use cases.
 
-Each function checks everything and raises one InvalidRequestError with all violations. Descriptions never
-quote what was sent.
+Each function checks every field and raises one InvalidRequestError with all violations. Descriptions never
+quote the request.
 """
 
 import re
@@ -20,8 +20,8 @@ from gostream_shared.domain.video import VideoStatus
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
 MAX_BATCH = 100
-#: Wrong ids that are told of one batch: more would not fit into a client's limit of metadata.
-_MAX_TOLD = 10
+#: Largest number of wrong ids in the error of one batch; more would exceed a client's metadata limit.
+_MAX_WRONG_IDS = 10
 MAX_TITLE = 200
 MAX_USER_ID = 128
 MAX_REQUEST_ID = 128
@@ -52,7 +52,7 @@ class _Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SizeRule:
-    """What size_bytes may be: 1 to `most`, and absent unless `required`."""
+    """The rule for size_bytes: 1 to `most`; it may be absent unless `required`."""
 
     most: int
     required: bool
@@ -87,7 +87,7 @@ def create_video(request: video_service_pb2.CreateVideoRequest, sizes: SizeRule)
 
 
 def trigger_process(request: video_service_pb2.TriggerProcessRequest) -> tuple[UUID, str, str | None]:
-    """The video's id, the profile and the request_id."""
+    """Returns the video id, the profile and the request_id."""
     check = _Check()
     video_id = _id(check, request.id)
     profile = request.options.profile or profiles.DEFAULT
@@ -99,7 +99,7 @@ def trigger_process(request: video_service_pb2.TriggerProcessRequest) -> tuple[U
 
 
 def get_video(request: video_service_pb2.GetVideoRequest) -> tuple[UUID, int]:
-    """The video's id and the least version."""
+    """Returns the video id and min_version."""
     check = _Check()
     video_id = _id(check, request.id)
     check.that(request.min_version >= 0, "min_version", "must not be negative")
@@ -108,7 +108,7 @@ def get_video(request: video_service_pb2.GetVideoRequest) -> tuple[UUID, int]:
 
 
 def batch_get_videos(request: video_service_pb2.BatchGetVideosRequest) -> list[UUID]:
-    """The videos' ids as they were given; of many wrong ones the first few are told."""
+    """Returns the video ids in the order of the request. The error lists the first few wrong ids."""
     ids = request.ids
     check = _Check()
     check.that(0 < len(ids) <= MAX_BATCH, "ids", f"must be 1 to {MAX_BATCH} ids")
@@ -116,13 +116,13 @@ def batch_get_videos(request: video_service_pb2.BatchGetVideosRequest) -> list[U
     if all(map(_UUID.fullmatch, ids)):
         return [UUID(text) for text in ids]
     wrong = (position for position, text in enumerate(ids) if not _UUID.fullmatch(text))
-    for position in islice(wrong, _MAX_TOLD):
+    for position in islice(wrong, _MAX_WRONG_IDS):
         check.that(False, f"ids[{position}]", _CANONICAL)
     raise InvalidRequestError(*check.violations)
 
 
 def list_videos(request: video_service_pb2.ListVideosRequest) -> tuple[VideoFilter, int]:
-    """The filter and the page size, which is coerced to MAX_PAGE_SIZE."""
+    """Returns the filter and the page size, which is limited to MAX_PAGE_SIZE."""
     check = _Check()
     check.text(request.user_id, "user_id", at_most=MAX_USER_ID)
     check.that(
@@ -147,7 +147,7 @@ def video_id(
 
 
 def _id(check: _Check, text: str) -> UUID:
-    """The id, or a placeholder when `check` now has a violation."""
+    """Returns the id, or a placeholder after adding a violation to `check`."""
     is_canonical = _UUID.fullmatch(text) is not None
     check.that(is_canonical, "id", _CANONICAL)
     return UUID(text) if is_canonical else UUID(int=0)

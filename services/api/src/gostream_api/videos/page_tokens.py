@@ -1,7 +1,7 @@
-"""Page tokens: where a page ended, opaque to clients and bound to the filter it was made with.
+"""Page tokens: the end of a page, opaque to clients and bound to the filter of the listing.
 
-A token grants nothing that a listing without it does not, so its checksum has no secret: it catches tokens
-that were altered, cut, or sent with another filter.
+A token grants no access beyond a listing without it, so its checksum needs no secret. The checksum detects
+tokens that were altered, truncated, or sent with another filter.
 """
 
 import base64
@@ -21,13 +21,13 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def page_token(position: Position, which: VideoFilter) -> str:
-    """The token that resumes a listing of `which` behind `position`."""
+    """Returns the token that resumes a listing of `which` after `position`."""
     packed = _POSITION.pack((position.created_at - _EPOCH) // _MICROSECOND, position.id.bytes)
     return base64.urlsafe_b64encode(packed + _checksum(packed, which)).decode()
 
 
 def position_of(token: str, which: VideoFilter) -> Position:
-    """Where `token` resumes. Raises PageTokenInvalidError when it was not made for this filter."""
+    """Returns the position of `token`. Raises PageTokenInvalidError if it was not issued for this filter."""
     try:
         raw = base64.b64decode(token, altchars=b"-_", validate=True)
         packed, checksum = raw[: _POSITION.size], raw[_POSITION.size :]
@@ -40,6 +40,6 @@ def position_of(token: str, which: VideoFilter) -> Position:
 
 
 def _checksum(packed: bytes, which: VideoFilter) -> bytes:
-    """Depends on every field of the filter; None differs from every text."""
+    """Returns a checksum over the position and every field of the filter; None differs from any text."""
     bound = repr((which.user_id, which.status and which.status.value)).encode()
     return blake2b(packed + bound, digest_size=_CHECKSUM_BYTES, person=b"gostream-page").digest()

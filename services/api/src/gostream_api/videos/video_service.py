@@ -1,4 +1,4 @@
-"""The use cases of VideoService, in the domain's words: they know neither gRPC nor any driver."""
+"""The use cases of VideoService, independent of gRPC and of drivers."""
 
 import re
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ from gostream_shared.domain.repositories import Database, NewVideo, Position, Vi
 from gostream_shared.domain.video import Video, VideoStatus
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore, PresignedUpload
 
-#: From a deletion to the removal of the objects: a worker at it finds out first, and stops writing.
+#: From a deletion to the removal of the objects, so that a running worker loses its fence and stops first.
 REMOVE_DELAY = timedelta(minutes=1)
-#: From the expiry of the last upload URL to the removals of what was uploaded meanwhile. An upload that
-#: began in time may end long after it.
+#: From the expiry of the last upload URL to the removals of late uploads. An upload that starts before the
+#: expiry may end long after it.
 _LATE_UPLOADS = (timedelta(minutes=1), timedelta(hours=24))
 #: From the cancellation of a video that was never READY to the removal of its objects.
 _CANCEL_DELAY = timedelta(seconds=6)
@@ -34,7 +34,7 @@ _ETAG = re.compile(r'"([0-9]{1,18})"')
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoDraft:
-    """What a client says of a video it creates."""
+    """The input of CreateVideo."""
 
     title: str
     user_id: str
@@ -44,14 +44,14 @@ class VideoDraft:
 
     @property
     def fingerprint(self) -> str:
-        """Equal for equal requests: it binds request_id to what was asked with it."""
-        said = (self.title, self.user_id, self.content_type, self.size_bytes)
-        return sha256(repr(said).encode()).hexdigest()
+        """A hash that is equal for equal requests, to bind request_id to the content of its request."""
+        content = (self.title, self.user_id, self.content_type, self.size_bytes)
+        return sha256(repr(content).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What this deployment accepts."""
+    """The limits of this deployment."""
 
     source_max_bytes: int
     upload_url_ttl: timedelta
@@ -59,10 +59,10 @@ class Limits:
 
 
 class VideoService:
-    """Every use case but GetVideo, which CachedVideoService answers, and WatchVideo.
+    """The use cases except reads by id (CachedVideoService) and WatchVideo (WatchService).
 
-    Every method raises BackendUnavailableError when the database or the object store does not answer. Every
-    write is announced after its commit; one that is cancelled in between is announced by the outbox relay.
+    Every method raises BackendUnavailableError if the database or the object store does not answer. Every
+    write is announced after its commit; if the call is cancelled in between, the outbox relay announces it.
     """
 
     def __init__(
@@ -79,9 +79,9 @@ class VideoService:
         self._limits = limits
 
     async def create_video(self, draft: VideoDraft) -> tuple[Video, PresignedUpload]:
-        """A new video, or the one that this request_id made, and how to upload its source.
+        """Create a video, or find the video that this request_id created. Returns it with an upload URL.
 
-        Raises RequestIdReusedError, and UploadClosedError if the earlier video does not wait for its upload.
+        Raises RequestIdReusedError, and UploadClosedError if the earlier video no longer accepts an upload.
         """
         new = NewVideo(
             id=new_id(),
@@ -97,7 +97,7 @@ class VideoService:
             if video.status is not VideoStatus.PENDING_UPLOAD:
                 raise UploadClosedError(video.id)
             await transaction.uploads.note_url(video.id, expires_in=self._limits.upload_url_ttl)
-        if video.id == new.id:  # else an earlier call made it. Someone may have asked for the id too early.
+        if video.id == new.id:  # A cache may hold "no such video" for the new id.
             await self._announcer.announce(video.id, video.version)
         upload = await self._store.presign_upload(
             video.source_key,
@@ -127,9 +127,9 @@ class VideoService:
         return video
 
     async def cancel_process(self, video_id: UUID) -> Video:
-        """End its processing; the worker notices by its fence, kills the encoder and removes what it made.
+        """Cancel the processing. The worker loses its fence, kills the encoder and removes its objects.
 
-        What a video that was never READY has in the store is removed even if that worker is gone. Raises
+        If the video was never READY, a job removes its objects even if that worker has died. Raises
         VideoNotFoundError and NotProcessingError.
         """
         async with self._database.transaction() as transaction:
@@ -141,7 +141,7 @@ class VideoService:
         return video
 
     async def list_videos(self, which: VideoFilter, *, page_size: int, token: str) -> tuple[list[Video], str]:
-        """A page, newest first, and the token of the next one, empty on the last.
+        """Returns a page, newest first, and the token of the next page, empty on the last page.
 
         Raises PageTokenInvalidError.
         """
@@ -153,11 +153,9 @@ class VideoService:
         return page, page_token(Position(page[-1].created_at, page[-1].id), which)
 
     async def delete_video(self, video_id: UUID, *, etag: str) -> None:
-        """Delete it, with `etag` only if it still has that one; its objects are removed later.
+        """Delete a video; jobs remove its objects later, and late uploads after their URL has expired.
 
-        What is uploaded after that, with a URL that still works, is removed after the URL has expired.
-
-        Raises VideoNotFoundError and EtagMismatchError.
+        Raises VideoNotFoundError, and EtagMismatchError if `etag` is given and differs.
         """
         async with self._database.transaction() as transaction:
             version = await transaction.videos.delete(video_id, version=_version_of(etag))
@@ -177,14 +175,14 @@ class VideoService:
             raise SourceTooLargeError(video_id, size_bytes=source.size, limit_bytes=limit)
 
     async def _require_room(self) -> None:
-        """A soft limit: calls at the same moment may exceed it by their number."""
+        """Raise QueueFullError above the limit. Concurrent calls may exceed it by their number."""
         limit = self._limits.queue_limit
         if await self._database.encodes.count_waiting(at_most=limit) >= limit:
             raise QueueFullError
 
 
 def _version_of(etag: str) -> int | None:
-    """The version that an etag names; None without one, 0 (never a version) for one that is not ours."""
+    """Returns the version of an etag; None without an etag, 0 (never a version) for an unknown etag."""
     if not etag:
         return None
     match = _ETAG.fullmatch(etag)

@@ -1,4 +1,4 @@
-"""Following a video: told by the bus what happened, and by the database when the bus cannot be trusted."""
+"""WatchVideo: follows a video by the bus, or by the database while the bus cannot be trusted."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable
@@ -13,14 +13,14 @@ from gostream_shared.domain.errors import ServerStoppingError
 from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import Video, VideoStatus
 
-#: Seconds between looks at the database while the bus cannot be trusted.
+#: Seconds between reads of the database while the bus cannot be trusted.
 POLL_INTERVAL = 1.0
-#: Seconds after a gap in which it is not: one that stays down reports a gap more often than that.
+#: Seconds after a gap during which the bus is not trusted. A bus that stays down reports gaps more often.
 DISTRUST = 10.0
-#: Seconds of silence after which the video is read and sent again: a sign of life for the client, and the
-#: net under a change that nobody announced.
+#: Seconds of silence after which the video is read and sent again: a heartbeat for the client, which also
+#: delivers a change that was never announced.
 HEARTBEAT = 10.0
-#: Looks at the database at once, by all watches together: they must not starve the calls of connections.
+#: Largest number of concurrent reads by all watches, so that other calls still get connections.
 MAX_LOOKS = 4
 
 T = TypeVar("T")
@@ -28,14 +28,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A video, and how far its encode has come while it is processing."""
+    """A video, and the progress of its encode while it is processing."""
 
     video: Video
     progress: Progress | None
 
 
 class WatchService:
-    """Streams of snapshots, for any number of clients at once."""
+    """Streams of snapshots for any number of clients."""
 
     def __init__(self, *, database: Database, events: VideoEvents, heartbeat: float = HEARTBEAT) -> None:
         self._database = database
@@ -52,9 +52,9 @@ class WatchService:
             wait.reschedule(0)
 
     async def watch(self, video_id: UUID) -> AsyncGenerator[Snapshot, None]:
-        """The video as it is, then as it becomes, at the reader's pace, until its status is terminal.
+        """Yield the current state, then each change at the reader's pace, until the status is terminal.
 
-        Raises VideoNotFoundError (also when it is deleted meanwhile), BackendUnavailableError and
+        Raises VideoNotFoundError (also if the video is deleted during the watch), BackendUnavailableError and
         ServerStoppingError.
         """
         async with self._events.subscribe(video_id) as subscription:
@@ -66,14 +66,14 @@ class WatchService:
                 await self._change(view, subscription)
 
     async def _change(self, view: "_View", subscription: Subscription) -> None:
-        """Return when the view has something new to show, or was silent for a heartbeat."""
+        """Wait for a new snapshot, at most for the heartbeat interval."""
         before, silent_until = view.snapshot, monotonic() + self._heartbeat
         while view.snapshot == before and (patience := silent_until - monotonic()) > 0:
             is_blind = monotonic() < view.blind_until
             update = await self._until_stop(
                 subscription.wait(min(patience, POLL_INTERVAL) if is_blind else patience)
             )
-            if is_blind and update.gap:  # a bus that is down says so again and again
+            if is_blind and update.gap:  # a bus that is down reports gaps repeatedly
                 await self._until_stop(asyncio.sleep(POLL_INTERVAL))
             view.hear(update)
             if view.is_outdated_by(update):
@@ -99,28 +99,28 @@ class WatchService:
 
 
 class _View:
-    """What one watch knows. Within one encode its percent never falls, whoever says what in which order."""
+    """The state of one watch. Its percentage never falls within one encode, in any order of the messages."""
 
     def __init__(self, seen: Snapshot) -> None:
         self.snapshot = seen
-        #: Changes may go unheard before that moment.
+        #: Messages may be lost until this time.
         self.blind_until = 0.0
         self._heard = (seen.video.attempt, _percent(seen.progress))
 
     def hear(self, update: Update) -> None:
-        """Take what the bus says."""
+        """Apply an update of the bus."""
         if update.progress is not None:
             self._hear_progress(*update.progress)
         if update.gap:
             self.blind_until = monotonic() + DISTRUST
 
     def is_outdated_by(self, update: Update) -> bool:
-        """Whether only the database knows the rest."""
+        """Returns True if the database must be read for the current state."""
         is_newer = update.version is not None and update.version > self.snapshot.video.version
         return is_newer or update.gap or update.is_empty
 
     def see(self, seen: Snapshot) -> None:
-        """Take what the database says."""
+        """Apply a snapshot of the database."""
         if seen.video.encode_number != self.snapshot.video.encode_number:
             self._heard = (0, 0.0)
             self.snapshot = Snapshot(seen.video, None)
@@ -136,7 +136,7 @@ class _View:
 
     def _take(self, attempt: int, progress: Progress) -> None:
         if (attempt, progress.percent) < self._heard:
-            return  # older than what was shown
+            return  # older than the shown progress
         self._heard = (attempt, progress.percent)
         percent = max(progress.percent, _percent(self.snapshot.progress))
         self.snapshot = replace(self.snapshot, progress=replace(progress, percent=percent))

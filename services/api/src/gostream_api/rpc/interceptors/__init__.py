@@ -1,1 +1,1 @@
-"""What surrounds every RPC, outermost first: answers at hand, telemetry, errors, limits."""
+"""The interceptors of every RPC, outermost first: local_hit, telemetry, errors, limits."""

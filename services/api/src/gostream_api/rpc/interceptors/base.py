@@ -1,4 +1,4 @@
-"""RPC handlers of any kind as plain coroutines, so that one wrapper fits them all."""
+"""Turns RPC handlers of every kind into coroutines, so that one wrapper fits all of them."""
 
 from __future__ import annotations
 
@@ -11,34 +11,37 @@ from typing import Any, TypeAlias
 import grpc
 from grpc import aio
 
-# Generic to the type checker only.
+# Generic for the type checker only.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Context: TypeAlias = "aio.ServicerContext[Any, Any]"
-#: Takes the request (or the iterator of requests), answers the response; a stream writes to the context.
+#: Takes the request (or an iterator of requests) and returns the response; a stream writes to the context.
 Behavior: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
 
 
 class FailedRequest:
-    """Passed on in the place of a request whose failure is known already: the error interceptor raises it."""
+    """Replaces a request that has already failed; the error interceptor raises its error."""
 
     def __init__(self, error: Exception) -> None:
         self._errors = [error]
 
     def take_error(self) -> Exception:
-        """Once only: whoever raises it would hold it in a cycle with its traceback, and with it the call,
-        for whose end the server's stop waits."""
+        """Returns the error and drops the reference.
+
+        Otherwise the raised error would form a cycle with its traceback and keep the call alive, and the
+        server's stop waits for the end of the call.
+        """
         return self._errors.pop()
 
 
 class BehaviorInterceptor(aio.ServerInterceptor):
-    """Wraps each method once, however often it is called."""
+    """Wraps each method once, at its first call."""
 
     def __init__(self) -> None:
         self._wrapped: dict[str, Handler] = {}
 
     @abstractmethod
     def wrap(self, method: str, handler: Handler, behavior: Behavior) -> Behavior:
-        """What to run instead of `behavior`, which is the handler's. Called once a method."""
+        """Returns the replacement of `behavior`, the handler's coroutine. Called once per method."""
 
     async def intercept_service(
         self,
@@ -50,14 +53,17 @@ class BehaviorInterceptor(aio.ServerInterceptor):
             return known
         handler = await continuation(handler_call_details)
         if handler is None:
-            return None  # unknown methods are not remembered: there is no end of them
+            return None  # unknown methods are not cached: their number is unlimited
         wrapped = _rebuild(handler, self.wrap(method, handler, _behavior_of(handler)))
         return self._wrapped.setdefault(method, wrapped)
 
 
 def _behavior_of(handler: Handler) -> Behavior:
-    """The handler's function as a coroutine. A single request is parsed within it: gRPC itself would answer
-    the parser's exception text."""
+    """Returns the handler's function as a coroutine.
+
+    It parses a single request itself, because gRPC would send the text of the parser's exception to the
+    client.
+    """
     function: Any = (
         handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
     )
@@ -73,7 +79,7 @@ def _behavior_of(handler: Handler) -> Behavior:
         return respond
 
     async def write_all(request: Any, context: Context) -> None:
-        # Closed at once when the client goes, not when the garbage collector finds it.
+        # Closes the iterator when the client leaves, without waiting for the garbage collector.
         async with aclosing(function(parse(request) if parse else request, context)) as messages:
             async for message in messages:
                 await context.write(message)

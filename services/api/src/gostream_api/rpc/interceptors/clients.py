@@ -1,4 +1,4 @@
-"""Who calls, as far as an address tells: the peer's, or what a trusted proxy says of its own peer."""
+"""Identifies the client of a call by the peer's address, or by the address that a trusted proxy reports."""
 
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -8,17 +8,17 @@ from urllib.parse import unquote
 from gostream_api.rpc.interceptors.base import Context
 
 Network: TypeAlias = IPv4Network | IPv6Network
-#: Names the client of a call.
+#: Returns the client's address of a call.
 ClientOf: TypeAlias = Callable[[Context], str]
 
 
 def networks(text: str) -> list[Network]:
-    """The networks of a list with commas between. Raises ValueError."""
+    """Parse a comma-separated list of networks. Raises ValueError."""
     return [ip_network(each.strip()) for each in text.split(",") if each.strip()]
 
 
 def peer_address(context: Context) -> str:
-    """The address at the other end of the connection, without its port; gRPC's own text if it is not IP."""
+    """Returns the peer's address without the port; gRPC's text if the connection does not use IP."""
     kind, _, rest = unquote(context.peer()).partition(":")
     if kind not in ("ipv4", "ipv6"):
         return unquote(context.peer())
@@ -26,8 +26,11 @@ def peer_address(context: Context) -> str:
 
 
 def client_behind(proxies: Sequence[Network]) -> ClientOf:
-    """A function that names the client: the peer, or, if that is in `proxies`, the last address in its
-    x-forwarded-for, which is the one that the proxy itself has added."""
+    """Returns a function that identifies the client of a call.
+
+    The client is the peer or, for a peer in `proxies`, the last address in x-forwarded-for, which the proxy
+    has added.
+    """
 
     def client_of(context: Context) -> str:
         peer = peer_address(context)

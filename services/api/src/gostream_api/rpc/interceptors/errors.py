@@ -1,4 +1,4 @@
-"""Inside the telemetry: domain errors become statuses, anything unforeseen a fixed sentence."""
+"""Maps domain errors to statuses, and all other exceptions to INTERNAL with a fixed message."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ _log = structlog.stdlib.get_logger("gostream.rpc")
 
 
 class ErrorInterceptor(BehaviorInterceptor):
-    """Lets no exception reach gRPC, which would send its text to the client."""
+    """Catches every exception, because gRPC would send its text to the client."""
 
     def wrap(self, method: str, handler: Handler, behavior: Behavior) -> Behavior:
         async def guarded(request: Any, context: Context) -> Any:
@@ -26,13 +26,13 @@ class ErrorInterceptor(BehaviorInterceptor):
                     raise request.take_error()  # noqa: TRY301 - as if the handler had raised it
                 return await behavior(request, context)
             except aio.BaseError:
-                raise  # aborted already, or nobody is listening
+                raise  # the call was already aborted, or the client has left
             except DecodeError:
                 await _abort(context, InvalidRequestError(NOT_A_MESSAGE))
             except GoStreamError as error:
                 await _abort(context, error)
-            except Exception as error:  # noqa: BLE001 - this is where the unforeseen ends
-                _log.exception("unforeseen error")
+            except Exception as error:  # noqa: BLE001 - the last handler of unexpected errors
+                _log.exception("unexpected error")
                 await _abort(context, error)
 
         return guarded

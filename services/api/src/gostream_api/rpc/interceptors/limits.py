@@ -1,4 +1,4 @@
-"""Innermost: more calls than this replica can work at are refused at once, with a reason."""
+"""Limits concurrent calls and streams, and refuses more at once with a reason."""
 
 import asyncio
 from collections import Counter
@@ -12,9 +12,9 @@ _OURS = "/gostream."
 
 
 class ConcurrencyLimiter(BehaviorInterceptor):
-    """Counts unary calls and streams apart, streams also by client; health and reflection are never refused.
+    """Limits unary calls, streams, and streams per client. Never refuses health or reflection.
 
-    gRPC's own limit would count idle watches and health checks as work, and refuse without details.
+    gRPC's own limit would also count idle watches and health checks, and refuses without details.
     """
 
     def __init__(
@@ -34,13 +34,13 @@ class ConcurrencyLimiter(BehaviorInterceptor):
         self._idle = asyncio.Event()
 
     async def drained(self) -> None:
-        """Wait until no call is at work and every answer was handed to the transport."""
+        """Wait until no call is running and every response was passed to the transport."""
         self._idle.clear()
         if any(self._running.values()):
             await self._idle.wait()
 
     def track_call(self, context: Context) -> None:
-        """A unary call is at work until its answer was handed to the transport; nothing is refused."""
+        """Count a unary call until its response was passed to the transport. Never refuses it."""
         self._running[False] += 1
         context.add_done_callback(self._end_call)  # type: ignore[arg-type]  # a protocol in fact
 
@@ -62,7 +62,7 @@ class ConcurrencyLimiter(BehaviorInterceptor):
         client = self._client_of(context)
         if self._max_per_client is not None and self._streams[client] >= self._max_per_client:
             raise TooManyRequestsError(
-                f"this client has {self._max_per_client} watches open, as many as it may; end one first"
+                f"this client has reached its limit of {self._max_per_client} open watches; end one first"
             )
         self._running[True] += 1
         self._streams[client] += 1

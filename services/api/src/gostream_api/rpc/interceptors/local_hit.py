@@ -1,4 +1,4 @@
-"""Outermost: what this process knows by heart is answered before anything is set up for a slower call."""
+"""Answers L1 hits synchronously, before all other interceptors."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,12 +7,12 @@ from gostream_api.rpc.interceptors.base import Behavior, BehaviorInterceptor, Co
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
 from gostream_api.rpc.interceptors.telemetry import REQUEST_ID, Meter, request_id_among
 
-#: From a request's bytes to the response's and one trailer; None when it would have to wait.
+#: Maps request bytes to response bytes and one trailer; None if L1 has no entry.
 LocalHit = Callable[[bytes], tuple[bytes, tuple[str, str]] | None]
 
 
 class LocalHitInterceptor(BehaviorInterceptor):
-    """Such answers are counted in bulk, and neither logged nor timed; no limit refuses them."""
+    """Answers L1 hits. They are counted in batches, not logged or timed, and never refused by a limit."""
 
     def __init__(self, answers: Mapping[str, LocalHit], limiter: ConcurrencyLimiter) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class LocalHitInterceptor(BehaviorInterceptor):
         async def answered(request: Any, context: Context) -> Any:
             try:
                 found = answer(request)
-            except Exception as error:  # noqa: BLE001 - the interceptors within say what becomes of it
+            except Exception as error:  # noqa: BLE001 - the inner interceptors handle it
                 return await behavior(FailedRequest(error), context)
             if found is None:
                 return await behavior(request, context)

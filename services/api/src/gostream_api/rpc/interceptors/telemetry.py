@@ -1,4 +1,4 @@
-"""The outermost interceptor: request ids, one log line and the metrics of every RPC."""
+"""Request ids, one log line and the metrics of every RPC."""
 
 import asyncio
 import logging
@@ -25,15 +25,15 @@ _DURATION = Histogram(
     ["method"],
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
-_IN_FLIGHT = Gauge("gostream_rpc_in_flight", "RPCs at work", ["method"])
+_IN_FLIGHT = Gauge("gostream_rpc_in_flight", "RPCs in progress", ["method"])
 
-#: A caller's request id that may stand in logs and headers.
+#: A caller's request id that is safe in logs and headers.
 SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-#: Too many to log one by one when they end well.
+#: Frequent methods, whose successful calls are logged at DEBUG only.
 _QUIET = frozenset({"/gostream.v1.VideoService/GetVideo", "/gostream.v1.VideoService/BatchGetVideos"})
-#: Health and reflection: of interest only when they break.
+#: Health and reflection, which are logged at DEBUG unless they fail.
 _INFRASTRUCTURE = "/grpc."
-#: The server's fault, or its operator's business.
+#: Codes that an operator should see: logged as warnings.
 _FAULTS = frozenset(
     {
         grpc.StatusCode.INTERNAL,
@@ -49,7 +49,7 @@ _is_enabled = logging.getLogger(_name).isEnabledFor
 
 
 class Meter:
-    """The metrics and the log line of one method's calls, whatever transport brings them."""
+    """The metrics and log lines of one method, for any transport."""
 
     def __init__(self, method: str, *, is_unary: bool) -> None:
         self._method = method
@@ -62,15 +62,17 @@ class Meter:
         self._in_flight.inc()
 
     def count_local_hit(self) -> None:
-        """One call was answered well out of this process, in no time. It is counted a moment later, and is
-        neither logged nor in the durations, because either would cost as much as answering."""
+        """Count a successful L1 hit, slightly delayed.
+
+        Does not log it or measure its duration, because each would cost as much as the reply.
+        """
         self._local_hits.add()
 
     def leave(self) -> None:
         self._in_flight.dec()
 
     def count(self, code: grpc.StatusCode, seconds: float) -> None:
-        """One call ended so."""
+        """Count and log an ended call."""
         handled = self._handled.get(code)
         if handled is None:
             handled = self._handled[code] = _HANDLED.labels(self._method, code.name)
@@ -81,7 +83,7 @@ class Meter:
 
 
 class TelemetryInterceptor(BehaviorInterceptor):
-    """Sees every RPC's beginning and its real end, cancellations and expired deadlines included."""
+    """Measures every RPC from its start to its real end, including cancellations and expired deadlines."""
 
     def wrap(self, method: str, handler: Handler, behavior: Behavior) -> Behavior:
         meter = Meter(method, is_unary=not handler.request_streaming and not handler.response_streaming)
@@ -96,11 +98,11 @@ class TelemetryInterceptor(BehaviorInterceptor):
             try:
                 response = await behavior(request, context)
                 code = grpc.StatusCode.OK
-                return response  # noqa: TRY300 - `else` would run after a response was lost
+                return response  # noqa: TRY300 - `else` would also run after a lost response
             except aio.AbortError:
                 code = context.code()
                 raise
-            except aio.BaseError:  # the transport failed: nobody is listening any more
+            except aio.BaseError:  # the transport failed: the client has left
                 code = grpc.StatusCode.CANCELLED
                 raise
             except asyncio.CancelledError:
@@ -114,23 +116,23 @@ class TelemetryInterceptor(BehaviorInterceptor):
 
 
 def request_id_of(context: Context) -> str:
-    """The id that the telemetry gave this RPC."""
+    """Returns the request id of this RPC."""
     return next((str(value) for key, value in context.trailing_metadata() if key == REQUEST_ID), "")
 
 
 def add_trailers(context: Context, *trailers: tuple[str, str | bytes]) -> None:
-    """Send these after the response too, beside what is set already."""
+    """Add trailing metadata to the existing ones."""
     context.set_trailing_metadata((*context.trailing_metadata(), *trailers))
 
 
 def new_request_id() -> str:
-    """A random UUID (version 4) in hexadecimal, in a third of the time that the uuid module takes."""
+    """Returns a random UUID (version 4) in hexadecimal, three times as fast as the uuid module."""
     random = urandom(16).hex()
     return f"{random[:12]}4{random[13:16]}a{random[17:]}"
 
 
 def request_id_among(metadata: Iterable[tuple[str, str | bytes]]) -> str:
-    """The caller's id of this RPC if it is fit for use, else a new one."""
+    """Returns the caller's request id if it is valid, else a new one."""
     for key, value in metadata:
         if key == REQUEST_ID and isinstance(value, str) and SANE.fullmatch(value):
             return value
