@@ -141,7 +141,7 @@ async def test_a_replica_that_stays_behind_is_accused(
         code, output = await audit.end()
 
     assert code == 1
-    assert "1 times a replica answered an old version" in output
+    assert "replicas returned an old version 1 times" in output
     assert f"127.0.0.1:{stale}" in output
     assert str(video_id) in output
     assert f"127.0.0.1:{healthy}" not in output

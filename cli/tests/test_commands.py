@@ -85,7 +85,7 @@ async def test_a_failed_video_is_shown_and_is_an_error_with_its_code(
     server.api.streams.append([video(FAILED, 3, error=why)])
     shown = capture()
     with pytest.raises(
-        ClientError, match=r"The file is not a video; trying again will not help \(SOURCE_NOT_MEDIA"
+        ClientError, match=r"The file is not a video; a retry will not help \(SOURCE_NOT_MEDIA"
     ):
         await commands.process(client, shown.out, VIDEO_ID, profile="", follow_it=True)
     assert "status:\tFAILED" in shown.stdout.getvalue()

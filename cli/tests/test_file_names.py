@@ -76,7 +76,7 @@ def _make_socket(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (_make_pipe, "is a pipe and cannot be uploaded: the size must be known before"),
+        (_make_pipe, "is a pipe and cannot be uploaded, because its size is unknown"),
         (_make_socket, "is a socket, not a file"),
         (Path.mkdir, "is a directory, not a file"),
         (Path.touch, "is empty"),

@@ -47,7 +47,7 @@ async def test_a_full_disk_is_said(server: ApiServer) -> None:
 
 async def test_a_closed_stdin_confirms_nothing(server: ApiServer) -> None:
     ran = await shell(f"rm {VIDEO_ID} <&-", server)
-    assert (ran.code, ran.stderr) == (2, "gostream: rm needs --yes when nobody can be asked\n")
+    assert (ran.code, ran.stderr) == (2, "gostream: rm needs --yes if stdin is not a terminal\n")
     assert not server.api.requests
 
 

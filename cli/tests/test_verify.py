@@ -95,7 +95,7 @@ async def test_decode_does_not_follow_a_playlist_that_leaves_the_tree(
     (tmp_path / "180p/playlist.m3u8").write_text(playlist)
     ran = await gostream("verify", str(tmp_path), "--json", "--decode", FFMPEG_PATH=FFMPEG)
     whys = [f["why"] for rule in json.loads(ran.stdout)["rules"] for f in rule["findings"]]
-    assert whys.count("not tried: the playlists are broken") == 2
+    assert whys.count("not decoded: the playlists are broken") == 2
     assert not any("root:" in why for why in whys)
 
 
@@ -110,7 +110,7 @@ async def test_decode_of_an_encrypted_tree_is_not_tried_and_its_key_not_fetched(
     )
     ran = await gostream("verify", str(copy), "--json", "--decode", FFMPEG_PATH=FFMPEG)
     whys = {rule["id"]: [f["why"] for f in rule["findings"]] for rule in json.loads(ran.stdout)["rules"]}
-    assert whys["whole.decodes"] == whys["whole.frames"] == ["not tried: unsupported: encrypted"]
+    assert whys["whole.decodes"] == whys["whole.frames"] == ["not decoded: unsupported: encrypted"]
 
 
 async def test_decode_asks_nobody_but_the_server_that_was_checked_and_follows_it_nowhere(
@@ -198,14 +198,14 @@ async def test_what_is_left_out_is_counted(gostream: Gostream, tree: Path, tmp_p
 @pytest.mark.parametrize(
     ("target", "code", "said"),
     [
-        ("ftp://host/hls", 2, "ftp:// is not read, only http:// and https:// and directories"),
-        ("file:///etc", 2, "file:// is not read"),
+        ("ftp://host/hls", 2, "ftp:// is not supported, only http://, https:// and directories"),
+        ("file:///etc", 2, "file:// is not supported"),
         (__file__, 2, "is neither a directory nor a playlist (.m3u8)"),
         ("/no/such/tree", 4, "master.m3u8 cannot be read: no such file or directory"),
         (
             "HTTP://127.0.0.1:1/hls/",
             4,
-            "http://127.0.0.1:1/hls/master.m3u8 cannot be fetched: nobody answers there",
+            "http://127.0.0.1:1/hls/master.m3u8 cannot be fetched: no server answers",
         ),
         ("http://no-such-host.invalid/", 4, "no host has this name"),
     ],

@@ -18,7 +18,7 @@ from .conftest import Gostream
 
 async def test_a_server_of_http_1_is_called_so(store: Store) -> None:
     async with connect(store.url.removeprefix("http://"), timeout=20) as client:
-        with pytest.raises(UnreachableError, match="does not speak gRPC; is this the API's port"):
+        with pytest.raises(UnreachableError, match="does not speak gRPC; is this the port of the API"):
             await client.get(VIDEO_ID)
 
 

@@ -1,4 +1,4 @@
-"""`gostream-audit`: does every replica answer what was committed? The composition root of the audit."""
+"""`gostream-audit`: checks that every replica returns the committed versions. The composition root."""
 
 import asyncio
 import functools
@@ -18,23 +18,23 @@ from gostream_shared.observability.metrics import serve_metrics
 
 NAME = "gostream-audit"
 SUMMARY = (
-    "Follows every committed change of a video, asks each replica of the API for it, and counts those that "
-    "go on answering an older version although the database confirms the newer."
+    "Follows every committed change of a video, reads it from each replica of the API, and counts the "
+    "replicas that still return an older version than the database."
 )
 
 
 class AuditConfig(Config):
-    """The audit's knobs, on top of those of the services."""
+    """The variables of the audit."""
 
     gostream_api_addr: str = Field(
         "localhost:50051",
-        description="replicas, host:port with commas between; a name stands for all of its addresses",
+        description="comma-separated replicas, host:port; a name means all of its addresses",
     )
     audit_tolerance: Duration = Field(
         timedelta(seconds=3),
         ge=timedelta(0),
         le=timedelta(hours=1),
-        description="age beyond which an older version is an inconsistency",
+        description="time after the commit after which an older version is an inconsistency",
     )
     metrics_port: ListenPort = Field(9104, description="port of the Prometheus endpoint; 0 = a free one")
 
@@ -44,7 +44,7 @@ class AuditConfig(Config):
         for name in text.split(","):
             host, _, port = name.strip().rpartition(":")
             if not host or not port.isdecimal() or not 0 < int(port) <= 65535:
-                raise ValueError("must be host:port, or several with commas between")
+                raise ValueError("must be host:port, or several separated by commas")
             parse_host(host)
         return text
 
@@ -54,13 +54,13 @@ class AuditConfig(Config):
 
 
 class InconsistentError(GoStreamError):
-    """A replica answered an old version for too long."""
+    """A replica returned an old version for too long."""
 
 
 async def audit(config: AuditConfig, *, once: int | None = None) -> None:
     """Audit until SIGTERM or SIGINT, or until `once` changes were followed.
 
-    Raises InconsistentError at the end of a limited audit that found something.
+    Raises InconsistentError at the end of a limited audit if an inconsistency was found.
     """
     url = config.database_url.get_secret_value()
     async with (
@@ -79,7 +79,7 @@ async def audit(config: AuditConfig, *, once: int | None = None) -> None:
             except TimeoutError:
                 raise BackendUnavailableError("database") from None
     if once is not None and auditor.inconsistent:
-        raise InconsistentError(f"{auditor.inconsistent} times a replica answered an old version")
+        raise InconsistentError(f"replicas returned an old version {auditor.inconsistent} times")
 
 
 async def _until_either(running: asyncio.Task[None], stop: asyncio.Event) -> None:
@@ -98,7 +98,10 @@ async def _until_either(running: asyncio.Task[None], stop: asyncio.Event) -> Non
 def main() -> None:
     parser = service_parser(NAME, SUMMARY, AuditConfig)
     parser.add_argument(
-        "--once", type=int, metavar="N", help="follow N changes, then end: 0 if all is well, else 1"
+        "--once",
+        type=int,
+        metavar="N",
+        help="follow N changes, then exit with 0 if all replicas are consistent, else 1",
     )
     once = parser.parse_args().once
     run_configured(NAME, AuditConfig, functools.partial(audit, once=once))

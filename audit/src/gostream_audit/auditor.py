@@ -1,4 +1,4 @@
-"""The audit: follow a committed version until every replica answers it, and accuse those that do not."""
+"""Follows each committed version until every replica returns it, and reports the replicas that do not."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -16,25 +16,25 @@ from gostream_shared.domain.repositories import VideoRepository
 
 _log = structlog.get_logger(__name__)
 
-#: Seconds after the commit at which a replica is asked, as long as its answers are old.
+#: Seconds after the commit at which a replica is read while it returns old versions.
 _QUESTIONS = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
-#: Changes that are followed at the same time.
+#: Largest number of changes that are followed at the same time.
 _MOST = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What the database holds."""
+    """The state in the database."""
 
     version: int
     exists: bool
 
 
 class Auditor:
-    """Follows changes. `inconsistent` counts the accusations that the database confirmed.
+    """Follows changes. `inconsistent` counts the inconsistencies that the database confirmed.
 
-    A replica is accused when it answers an older version more than `tolerance` seconds after the commit,
-    which is the longest that docs/caching.md permits.
+    A replica is inconsistent if it returns an older version more than `tolerance` seconds after the commit,
+    the bound that docs/caching.md promises.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Auditor:
         self.inconsistent = 0
 
     async def run(self, changes: asyncio.Queue[Change], *, at_most: int | None = None) -> None:
-        """Follow what comes, until cancelled or until `at_most` changes were followed."""
+        """Follow changes until cancelled, or until `at_most` changes were followed."""
         followed, under_way = 0, asyncio.Semaphore(_MOST)
         async with asyncio.TaskGroup() as tasks:
             while at_most is None or followed < at_most:
@@ -60,7 +60,7 @@ class Auditor:
                 task.add_done_callback(lambda _: under_way.release())
 
     async def follow(self, change: Change) -> None:
-        """Ask every replica for one change until all are current or accused."""
+        """Read one change from every replica until each is current or reported."""
         await asyncio.gather(*(self._follow_at(change, each) for each in self._replicas().values()))
         AUDITED.inc()
 
@@ -79,27 +79,27 @@ class Auditor:
             if asked - change.heard > self._tolerance:
                 break
         else:
-            return  # it did not answer when it mattered: neither current nor accused
-        await self._accuse(change, replica, answered)
+            return  # no answer after the tolerance: neither current nor inconsistent
+        await self._report(change, replica, answered)
 
     async def _is_current(self, change: Change, answered: int | None) -> bool:
-        """A version can be compared; "no such video" only the database can judge."""
+        """Compare the version; for "no such video", compare with the database."""
         if answered is not None:
             return answered >= change.version
         return not (await self._truth(change.video_id)).exists
 
-    async def _accuse(self, change: Change, replica: Replica, answered: int | None) -> None:
+    async def _report(self, change: Change, replica: Replica, answered: int | None) -> None:
         try:
             truth = await self._truth(change.video_id)
         except BackendUnavailableError:
             return
         if truth.version < change.version:
-            return  # a failover lost that version: then nobody has it
+            return  # a failover of the database lost that version
         self.inconsistent += 1
         INCONSISTENT.labels(replica.address).inc()
         STALENESS.observe(monotonic() - change.heard)
         _log.error(
-            "a replica answers an old version",
+            "replica returned an old version",
             replica=replica.address,
             video_id=str(change.video_id),
             answered=answered,

@@ -1,4 +1,4 @@
-"""What was committed, as the database itself tells it: the audit must not depend on what it audits."""
+"""The committed versions, as notified by the database, so that the audit does not depend on the cache."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ _BACKLOG = 1000
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A version that was committed, and when we heard of it (monotonic clock)."""
+    """A committed version, and the time of its notification (monotonic clock)."""
 
     video_id: UUID
     version: int
@@ -25,9 +25,9 @@ class Change:
 
 @asynccontextmanager
 async def change_feed(database_url: str) -> AsyncIterator[asyncio.Queue[Change]]:
-    """Changes from now on, in commit order. What is lost with the connection is not made up for.
+    """Yields a queue of changes from now on, in commit order. A lost connection loses changes.
 
-    Raises TimeoutError when the database does not answer in 10 s.
+    Raises TimeoutError if the database does not answer in 10 s.
     """
     changes = asyncio.Queue[Change](_BACKLOG)
     connected = asyncio.Event()

@@ -1,4 +1,4 @@
-"""Every replica of the API, asked one by one rather than through a load balancer."""
+"""Connections to every replica of the API, without a load balancer."""
 
 import asyncio
 import socket
@@ -16,9 +16,9 @@ from gostream_audit.metrics import UNANSWERED
 
 _log = structlog.get_logger(__name__)
 
-#: Seconds that an answer may take.
+#: Deadline of a read in seconds.
 ASK_TIMEOUT = 2.0
-#: Seconds between two looks at what the names stand for.
+#: Seconds between two resolutions of the names.
 RESOLVE_INTERVAL = 15.0
 _OPTIONS = (("grpc.enable_http_proxy", 0),)
 
@@ -32,7 +32,7 @@ class Replica:
         self._stub: Any = VideoServiceStub(self._channel)
 
     async def version_of(self, video_id: UUID) -> int | None:
-        """The version it answers; None when it says that there is no such video.
+        """Returns the replica's version of a video; None if the replica has no such video.
 
         Raises NoAnswerError.
         """
@@ -50,11 +50,11 @@ class Replica:
 
 
 class NoAnswerError(Exception):
-    """A replica did not answer; that is its operator's business, not a staleness."""
+    """A replica did not answer; this does not count as an inconsistency."""
 
 
 class Replicas:
-    """The replicas there are: `host:port` names, each standing for all of its addresses."""
+    """The current replicas: all addresses of the given `host:port` names."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = tuple(names)
@@ -63,7 +63,7 @@ class Replicas:
     @classmethod
     @asynccontextmanager
     async def open(cls, names: Iterable[str]) -> AsyncIterator[Self]:
-        """Resolve the names, now and again until the block ends."""
+        """Resolve the names now, and periodically until the block ends."""
         replicas = cls(names)
         await replicas.resolve()
         resolving = asyncio.create_task(replicas._keep_resolving(), name="resolve-replicas")
@@ -76,11 +76,11 @@ class Replicas:
 
     @property
     def current(self) -> Mapping[str, Replica]:
-        """By address."""
+        """The replicas by address."""
         return dict(self._replicas)
 
     async def resolve(self) -> None:
-        """Find new replicas and let go of those whose address is gone."""
+        """Resolve the names, connect to new addresses, and close the connections to removed ones."""
         try:
             found = [address for name in self._names for address in await _addresses(name)]
         except OSError as error:
@@ -102,7 +102,7 @@ async def _addresses(name: str) -> list[str]:
     host, _, port = name.rpartition(":")
     async with asyncio.timeout(5):
         found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
-    # A name with addresses of both families is one server as often as not: IPv4 where there is any.
+    # A name with addresses of both families is often one server: use IPv4 if it has any.
     families = sorted({family for family, *_ in found}, key=lambda family: family != socket.AF_INET)
     hosts = {str(address[0]) for family, *_, address in found if family == families[0]}
     return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in sorted(hosts)]

@@ -1,1 +1,1 @@
-"""The gostream command: upload, follow and look at videos from a terminal or a script."""
+"""The gostream command: uploads, follows and inspects videos from a terminal or a script."""

@@ -1,4 +1,4 @@
-"""The `gostream` command: ready for Ctrl-C before anything slow is imported."""
+"""The `gostream` command: handles Ctrl-C before the slow imports."""
 
 import os
 import signal

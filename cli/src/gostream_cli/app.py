@@ -1,4 +1,4 @@
-"""The command line: names, options and help of every command. What they do stands in commands.py."""
+"""The command line: names, options and help of every command; commands.py implements them."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is imported: its log lines are not for people
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is imported, to hide its log lines
 
 import typer
 
@@ -19,8 +19,8 @@ from gostream_client import profiles
 
 app = typer.Typer(
     name="gostream",
-    help="Upload videos to GoStream, follow their processing and look at what came of it.",
-    epilog="Exit codes: 0 done, 1 refused or failed, 2 usage or answered no, 4 nobody reachable, 130 Ctrl-C.",
+    help="Upload videos to GoStream, follow processing, inspect results.",
+    epilog="Exit codes: 0 success, 1 failed, 2 usage error or declined, 4 unreachable, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -34,21 +34,22 @@ Server = Annotated[
         "-s",
         envvar="GOSTREAM_API_ADDR",
         metavar="HOST:PORT",
-        help="The API; several with commas between are taken in turn.",
+        help="Address of the API; several, separated by commas, are used in rotation.",
     ),
 ]
 Json = Annotated[
     bool,
-    typer.Option("--json", help="Print JSON, one document a line; while watching, one line for each state."),
+    typer.Option("--json", help="Print JSON, one document per line; while watching, one line per state."),
 ]
 Timeout = Annotated[
     float | None,
     typer.Option(
-        "--timeout", min=0.001, metavar="SECONDS", help="Deadline of each call; 2 to 10 s unless given."
+        "--timeout", min=0.001, metavar="SECONDS", help="Deadline of each call; default: 2 to 10 s."
     ),
 ]
 WholeTimeout = Annotated[
-    float | None, typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Give up after so long.")
+    float | None,
+    typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Deadline of the whole command."),
 ]
 DEFAULT_SERVER = "localhost:50051"
 PROFILES = sorted(profiles.NAMES)
@@ -66,7 +67,7 @@ def _known_profile(name: str) -> str:
 
 
 def _known_status(name: str) -> str:
-    """In any usual form: ready, READY, pending_upload, STATUS_PENDING_UPLOAD."""
+    """Accepts the usual forms: ready, READY, pending_upload, STATUS_PENDING_UPLOAD."""
     status = name.strip().lower().replace("_", "-").removeprefix("status-")
     if status and status not in STATUSES:
         raise typer.BadParameter(f"must be one of: {', '.join(STATUSES)}")
@@ -78,7 +79,7 @@ Profile = Annotated[
     typer.Option(
         "--profile",
         metavar="|".join(PROFILES),
-        help="How to encode; the server's default unless given.",
+        help="Encoding profile; default: the server's default.",
         callback=_known_profile,
         autocompletion=lambda: PROFILES,
     ),
@@ -87,7 +88,7 @@ Status = Annotated[
     str,
     typer.Option(
         metavar="|".join(STATUSES),
-        help="Only those in this state.",
+        help="Only videos in this state.",
         callback=_known_status,
         autocompletion=lambda: STATUSES,
     ),
@@ -113,10 +114,10 @@ def _options(
 @app.command("upload")
 def upload_file(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The video file.")],
-    title: Annotated[str | None, typer.Option(help="A title; the file's name unless given.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title; default: the file name.")] = None,
     user: Annotated[str, typer.Option(help="The owner's name.")] = "",
     content_type: Annotated[
-        str | None, typer.Option(help="The media type; guessed from the file's name unless given.")
+        str | None, typer.Option(help="Media type; default: guessed from the file name.")
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the processing to its end.")] = False,
     process: Annotated[bool, typer.Option("--process/--no-process", help="Start processing at once.")] = True,
@@ -129,7 +130,7 @@ def upload_file(
     if watch and not process:
         raise typer.BadParameter("--watch and --no-process exclude each other")
     from gostream_cli.upload_command import (
-        upload,  # aiohttp is a third of the start-up, and only this command's
+        upload,  # imports aiohttp, a third of the start-up time
     )
 
     out = Output(as_json=json)
@@ -154,22 +155,22 @@ def upload_file(
 @app.command()
 def get(
     video_id: VideoId,
-    min_version: Annotated[int, typer.Option(min=0, help="Answer at least this version.")] = 0,
+    min_version: Annotated[int, typer.Option(min=0, help="Return at least this version.")] = 0,
     server: Server = DEFAULT_SERVER,
     timeout: Timeout = None,
     json: Json = False,
 ) -> None:
-    """Show a video, and on stderr where the answer came from."""
+    """Show a video, and on stderr the cache layer of the reply."""
     out = Output(as_json=json)
     call(server, out, timeout, lambda client: commands.get(client, out, video_id, min_version=min_version))
 
 
 @app.command("ls")
 def list_videos(
-    user: Annotated[str, typer.Option(help="Only this owner's.")] = "",
+    user: Annotated[str, typer.Option(help="Only videos of this owner.")] = "",
     status: Status = "",
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
-    page_token: Annotated[str, typer.Option(help="Go on where a list before ended.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of videos.")] = 50,
+    page_token: Annotated[str, typer.Option(help="Continue an earlier listing.")] = "",
     server: Server = DEFAULT_SERVER,
     timeout: Timeout = None,
     json: Json = False,
@@ -220,7 +221,7 @@ def process(
 def cancel(
     video_id: VideoId, server: Server = DEFAULT_SERVER, timeout: Timeout = None, json: Json = False
 ) -> None:
-    """End the processing of a video; what was published before stays."""
+    """Cancel the processing of a video; an earlier publication stays."""
     out = Output(as_json=json)
     call(server, out, timeout, lambda client: commands.cancel(client, out, video_id))
 
@@ -233,7 +234,7 @@ def remove(
     timeout: Timeout = None,
     json: Json = False,
 ) -> None:
-    """Delete a video and everything published of it."""
+    """Delete a video and its published files."""
     out = Output(as_json=json)
     if not yes:
         with ending(out):
@@ -251,7 +252,7 @@ def verify(
     json: Json = False,
 ) -> None:
     """Check a published HLS tree against the rules players rely on."""
-    from gostream_cli.verify import verify as verify_tree  # brings aiohttp, as upload does
+    from gostream_cli.verify import verify as verify_tree  # imports aiohttp, as upload does
 
     out = Output(as_json=json)
     run(out, lambda: within(timeout, verify_tree(out, tree, decode_it=decode)))
@@ -260,6 +261,6 @@ def verify(
 def main() -> None:
     """The `gostream` command."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a terminal without Unicode still gets the whole report
+        if isinstance(stream, TextIOWrapper):  # a terminal without Unicode still gets the full report
             stream.reconfigure(errors="backslashreplace")
     app()

@@ -1,4 +1,4 @@
-"""What each command does, given a client and a place to print. app.py has their options."""
+"""The commands, given a client and an output. app.py has their options."""
 
 import asyncio
 import sys
@@ -14,7 +14,7 @@ from gostream_client.client import Client
 from gostream_client.errors import ClientError, InvalidInputError
 from gostream_client.watch import follow
 
-#: How long `get` waits for a progress that it can do without.
+#: Seconds that `get` waits for the optional progress.
 PROGRESS_SECONDS = 2.0
 
 
@@ -24,11 +24,11 @@ async def get(client: Client, out: Output, video_id: str, *, min_version: int) -
     if video.status == video_pb2.Video.STATUS_PROCESSING and not out.as_json:
         video = await _with_progress(client, video)
     out.video(video)
-    out.note(f"x-cache: {reply.x_cache or 'not said'}, request id: {reply.request_id or 'not said'}")
+    out.note(f"x-cache: {reply.x_cache or '-'}, request id: {reply.request_id or '-'}")
 
 
 async def _with_progress(client: Client, video: video_pb2.Video) -> video_pb2.Video:
-    """The video as a watch begins with it, since GetVideo knows no progress; as given if that fails."""
+    """Returns the video with its progress from WatchVideo, or `video` if that fails."""
     with suppress(grpc.aio.AioRpcError, StopAsyncIteration, TimeoutError):
         async with asyncio.timeout(PROGRESS_SECONDS), aclosing(client.watch(video.id)) as states:
             return await anext(states)
@@ -81,15 +81,15 @@ async def remove(client: Client, out: Output, video_id: str) -> None:
 
 
 def confirm_removal(video_id: str) -> None:
-    """Ask the person. Raises InvalidInputError when the answer is no, or nobody can answer."""
+    """Ask for confirmation. Raises InvalidInputError if the answer is no or stdin is not a terminal."""
     if sys.stdin is None or not sys.stdin.isatty():  # None: closed
-        raise InvalidInputError("rm needs --yes when nobody can be asked")
-    if not typer.confirm(f"Delete {video_id} and everything published of it?", err=True):
+        raise InvalidInputError("rm needs --yes if stdin is not a terminal")
+    if not typer.confirm(f"Delete {video_id} and its published files?", err=True):
         raise InvalidInputError("nothing was deleted")
 
 
 async def _to_the_end(client: Client, out: Output, video: video_pb2.Video) -> None:
-    """Show the states of `video` from the version given on. Raises ClientError if the last is not READY."""
+    """Show the states of `video` from its version on. Raises ClientError if the last one is not READY."""
     with processing_progress(out.stderr) if not out.as_json else nullcontext(out.document) as show:
         async with aclosing(follow(client, video.id, min_version=video.version)) as states:
             async for video in states:
@@ -100,9 +100,9 @@ async def _to_the_end(client: Client, out: Output, video: video_pb2.Video) -> No
 
 
 def fail_unless_fine(video: video_pb2.Video) -> None:
-    """Raise ClientError when processing ended in anything but a published video."""
+    """Raise ClientError if processing failed or was cancelled."""
     if video.status == video_pb2.Video.STATUS_FAILED:
-        again = "it may work if tried again" if video.error.retryable else "trying again will not help"
+        again = "a retry may succeed" if video.error.retryable else "a retry will not help"
         message = video.error.message.rstrip(".") or "processing failed"
         raise ClientError(f"{message}; {again}", reason=video.error.code)
     if video.status == video_pb2.Video.STATUS_CANCELLED:

@@ -6,7 +6,7 @@ from gostream_client.errors import ClientError, InvalidInputError, UnreachableEr
 
 
 class ExitCode(IntEnum):
-    """What the command's exit code tells a script."""
+    """The exit codes of the command."""
 
     OK = 0
     FAILED = 1
@@ -16,14 +16,14 @@ class ExitCode(IntEnum):
 
 
 def exit_code(error: ClientError) -> ExitCode:
-    """The exit code for an error of the client."""
+    """Returns the exit code for an error of the client."""
     if isinstance(error, InvalidInputError):
         return ExitCode.USAGE
     return ExitCode.UNREACHABLE if isinstance(error, UnreachableError) else ExitCode.FAILED
 
 
 def document(error: ClientError) -> dict[str, dict[str, str | int]]:
-    """The error as `--json` prints it on stderr."""
+    """Returns the error in the JSON form that `--json` prints on stderr."""
     return {
         "error": {
             "message": error.message,

@@ -1,4 +1,4 @@
-"""What the commands print: documents on stdout, everything said on the way on stderr."""
+"""The output of the commands: documents on stdout, notes and errors on stderr."""
 
 import json
 import os
@@ -23,9 +23,9 @@ _STATUS_STYLES = {"READY": "green", "FAILED": "red", "PROCESSING": "yellow", "CA
 
 
 class Output:
-    """Where a command prints. With `as_json`, stdout carries JSON Lines: one document a line, nothing else.
+    """The output of a command. With `as_json`, stdout has JSON Lines only: one document per line.
 
-    Colours, tables and bars appear on a terminal only; a pipe gets plain, tab-separated text.
+    Only a terminal gets colours, tables and bars; a pipe gets plain, tab-separated text.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Output:
         self.stderr = stderr or Console(file=_stderr(), soft_wrap=True, highlight=False)
 
     def document(self, message: Message) -> None:
-        """The message as the JSON edge writes it, on one line."""
+        """Print a message on one line, in the format of the JSON edge."""
         self.plain(
             MessageToJson(
                 message,
@@ -48,19 +48,20 @@ class Output:
         )
 
     def plain(self, text: str) -> None:
-        """One line or document on stdout, as it is."""
-        # Past rich, which turns tabs into spaces; flushed, because the reader of a stream waits for the line.
+        """Print one line or document unchanged on stdout."""
+        # Bypasses rich, which replaces tabs by spaces; flushes, because the reader of a stream waits for the
+        # line.
         try:
             print(text, file=self.stdout.file, flush=True)
         except BrokenPipeError:
             raise
         except OSError as error:
-            # The interpreter would flush the rest at its exit, and fail again.
+            # Otherwise the interpreter would flush the rest at exit and fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.file.fileno())
             raise ClientError(f"the output cannot be written: {error.strerror or error}") from None
 
     def note(self, text: str) -> None:
-        """A remark for people on stderr."""
+        """Print a note on stderr."""
         self.stderr.print(Text(text, style="dim"))
 
     def error(self, error: ClientError) -> None:
@@ -70,14 +71,14 @@ class Output:
             self.stderr.print(Text.assemble(("gostream: ", "bold red"), str(error)))
 
     def video(self, video: video_pb2.Video) -> None:
-        """One video, in full."""
+        """Print all fields of a video."""
         if self.as_json:
             self.document(video)
         else:
             self._rows(facts(video))
 
     def videos(self, videos: Sequence[video_pb2.Video]) -> None:
-        """Videos, a line each."""
+        """Print videos, one per line."""
         if not self.stdout.is_terminal:
             for video in videos:
                 self.plain("\t".join(_list_columns(video)))
@@ -100,7 +101,7 @@ class Output:
 
 
 def _stderr() -> TextIO:
-    """A closed one swallows what is said; rich would say it on stdout."""
+    """Returns stderr, or a null device if it is closed, because rich would then use stdout."""
     return sys.stderr or Path(os.devnull).open("w")
 
 
@@ -109,7 +110,7 @@ def status_name(video: video_pb2.Video) -> str:
 
 
 def facts(video: video_pb2.Video) -> list[tuple[str, str]]:
-    """What there is to say about a video, as name and value."""
+    """Returns the non-empty fields of a video as name and value."""
     rows = [("id", video.id), ("title", _one_line(video.title)), ("user", _one_line(video.user_id))]
     rows += [("status", status_name(video)), ("version", str(video.version))]
     rows += [("created", _when(video.create_time.ToDatetime(UTC)) if video.HasField("create_time") else "")]
@@ -130,7 +131,7 @@ def facts(video: video_pb2.Video) -> list[tuple[str, str]]:
 
 
 def _progress(work: video_pb2.Processing) -> str:
-    """What is known of it, and nothing in the place of what is not."""
+    """Returns the known parts of the progress."""
     parts = [f"{work.stage} {work.percent:.0f} %"] if work.stage else []
     parts += [f"{work.eta.ToTimedelta().total_seconds():.0f} s left"] if work.HasField("eta") else []
     parts += [f"attempt {work.attempt}"] if work.attempt > 1 else []
@@ -154,5 +155,5 @@ def _length(video: video_pb2.Video) -> str:
 
 
 def _one_line(text: str) -> str:
-    """User text without what would break a line, a column or the terminal itself."""
+    """Replace characters of user text that would break a line, a column or the terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

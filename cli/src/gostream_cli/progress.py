@@ -1,4 +1,4 @@
-"""Progress on stderr: bars on a terminal, a line now and then elsewhere."""
+"""Progress on stderr: bars on a terminal, occasional lines elsewhere."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ _LINE_EVERY_PERCENT = 25
 
 @contextmanager
 def upload_progress(console: Console, total: int) -> Iterator[Callable[[int], None]]:
-    """Yields `show(sent_bytes)`; the count may fall back to 0 when the upload starts again."""
+    """Yields `show(sent_bytes)`; the count returns to 0 when the upload is retried."""
     if not console.is_terminal:
         yield lambda sent: None
         return
@@ -49,8 +49,8 @@ def processing_progress(console: Console) -> Iterator[Callable[[video_pb2.Video]
             if video.status == video_pb2.Video.STATUS_PROCESSING:
                 left = f"{work.eta.ToTimedelta().total_seconds():.0f} s left" if work.HasField("eta") else ""
                 again = f"attempt {work.attempt}" if work.attempt > 1 else ""
-                said = " · ".join(part for part in (left, again) if part)
-                bars.update(task, description=work.stage or "queued", completed=work.percent, left=said)
+                note = " · ".join(part for part in (left, again) if part)
+                bars.update(task, description=work.stage or "queued", completed=work.percent, left=note)
                 if url := playable.new(video):
                     bars.console.out(f"already plays: {url}", highlight=False)
             elif video.status == video_pb2.Video.STATUS_READY:
@@ -62,26 +62,26 @@ def processing_progress(console: Console) -> Iterator[Callable[[video_pb2.Video]
 
 
 class _Playable:
-    """Says once for each encode where it can be played early."""
+    """Reports the early playback URL once per encode."""
 
     def __init__(self) -> None:
-        self._said = ""
+        self._reported = ""
 
     def new(self, video: video_pb2.Video) -> str:
-        """The address, the first time it is there."""
+        """Returns the URL the first time it appears, else an empty string."""
         url = video.processing.playable_url
-        if url == self._said:
+        if url == self._reported:
             return ""
-        self._said = url
+        self._reported = url
         return url
 
 
 class _Lines:
-    """A line for each new stage, and for each quarter within one."""
+    """Prints a line for each new stage, and for each quarter of a stage."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._said: tuple[str, int] | None = None
+        self._printed: tuple[str, int] | None = None
         self._playable = _Playable()
 
     def __call__(self, video: video_pb2.Video) -> None:
@@ -89,8 +89,8 @@ class _Lines:
         processing = video.status == video_pb2.Video.STATUS_PROCESSING
         stage = (work.stage or "queued") if processing else status_name(video).lower()
         step = (stage, int(work.percent // _LINE_EVERY_PERCENT))
-        if step != self._said:
-            self._said = step
+        if step != self._printed:
+            self._printed = step
             self._console.out(f"{stage} {work.percent:.0f} %" if processing else stage, highlight=False)
         if url := self._playable.new(video):
             self._console.out(f"already plays: {url}", highlight=False)

@@ -1,4 +1,4 @@
-"""Running one command: its consoles, its client, and how it ends."""
+"""Runs one command with its client, and maps its end to an exit code."""
 
 import asyncio
 import os
@@ -20,10 +20,10 @@ DEBUG_VARIABLE = "GOSTREAM_DEBUG"
 
 @contextmanager
 def ending(out: Output) -> Iterator[None]:
-    """Whatever goes wrong inside becomes one sentence and an exit code.
+    """Turn exceptions of the block into one message and an exit code.
 
-    GOSTREAM_DEBUG=1 lets an unforeseen exception through with its traceback. Ctrl-C is an exception inside,
-    and outside what it was before.
+    GOSTREAM_DEBUG=1 raises an unexpected exception with its traceback. Within the block, Ctrl-C raises
+    KeyboardInterrupt; afterwards the previous handler is restored.
     """
     outside = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -35,24 +35,24 @@ def ending(out: Output) -> Iterator[None]:
         out.note("interrupted")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     except BrokenPipeError:
-        # Nobody reads on (`gostream ls | head`): no error, but the interpreter would still flush at exit.
+        # The reader has left (`gostream ls | head`): not an error, but the interpreter would flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(ExitCode.OK) from None
     except UnicodeEncodeError as error:
-        # Arguments that are not UTF-8 reach us as surrogates, and protobuf takes none.
+        # Arguments that are not UTF-8 arrive as surrogates, which protobuf rejects.
         out.error(InvalidInputError(f"'{printable(str(error.object))}' is not UTF-8 text"))
         raise typer.Exit(ExitCode.USAGE) from None
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE):
             raise
-        out.error(ClientError(f"unforeseen {type(error).__name__}: {error}", reason="BUG"))
+        out.error(ClientError(f"unexpected {type(error).__name__}: {error}", reason="BUG"))
         raise typer.Exit(ExitCode.FAILED) from None
     finally:
         signal.signal(signal.SIGINT, outside)
 
 
 def run(out: Output, work: Callable[[], Awaitable[None]]) -> None:
-    """Run `work` to its end."""
+    """Run `work`."""
 
     async def body() -> None:
         await work()
@@ -72,7 +72,7 @@ def call(server: str, out: Output, timeout: float | None, work: Callable[[Client
 
 
 async def within(timeout: float | None, work: Awaitable[None]) -> None:
-    """Await `work`, but no longer than `timeout` seconds."""
+    """Await `work`, at most `timeout` seconds. Raises UnreachableError after that."""
     try:
         async with asyncio.timeout(timeout):
             await work

@@ -1,22 +1,23 @@
-"""A video's title out of the name of its file, by the rules that the API has for titles."""
+"""Derives a video title from a file name, by the API's rules for titles."""
 
 import unicodedata
 from pathlib import Path
 
 MAX_TITLE = 200
 UNTITLED = "untitled"
-_JOINERS = frozenset("\u200c\u200d")  # what some languages and emoji need
+_JOINERS = frozenset("\u200c\u200d")  # some languages and emoji need them
 _SEPARATORS = frozenset({"Cc", "Zl", "Zp"})
 _HIDDEN = frozenset({"Cf", "Cs"})
-#: Letters and symbols without a shape: Hangul fillers and the empty Braille pattern.
+#: Invisible letters and symbols: Hangul fillers and the empty Braille pattern.
 _SHAPELESS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 
 
 def derived_title(path: Path) -> str:
-    """The file's name without its extension: a title that the API accepts, whatever the name.
+    """Returns the file name without its extension, as a title that the API accepts.
 
-    Bytes that are not UTF-8 become U+FFFD, control characters and line breaks spaces; what hides or
-    reorders characters is left out; the rest is cut to MAX_TITLE characters. UNTITLED if nothing is visible.
+    Bytes that are not UTF-8 become U+FFFD; control characters and line breaks become spaces. Characters that
+    hide or reorder others are removed, and the title is cut to MAX_TITLE characters. Returns UNTITLED if no
+    character is visible.
     """
     text = path.stem.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     kept = "".join(map(_kept, text))

@@ -23,7 +23,7 @@ async def upload(
     profile: str,
     follow_it: bool,
 ) -> None:
-    """Create a video, send its source to the object store, start and follow its processing."""
+    """Create a video, upload its source to the object store, start and follow its processing."""
     source = SourceFile(path)
     created = await client.create(
         title=derived_title(path) if title is None else title,

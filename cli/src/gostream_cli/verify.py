@@ -1,4 +1,4 @@
-"""The verify command: the conformance library, told where to read and shown to people."""
+"""The verify command: runs the conformance library on a directory or a web server, and prints the report."""
 
 import asyncio
 import json
@@ -26,11 +26,14 @@ _CHUNK = 1 << 16
 
 
 class NotConformantError(ClientError):
-    """A must is broken."""
+    """A MUST rule is broken."""
 
 
 async def verify(out: Output, tree: str, *, decode_it: bool) -> None:
-    """Check the tree, print the report. Raises NotConformantError, or UnreachableError without a master."""
+    """Check the tree and print the report.
+
+    Raises NotConformantError, and UnreachableError if the master playlist cannot be read.
+    """
     async with _source(tree) as source:
         try:
             presentation = await load(source, Limits())
@@ -70,7 +73,7 @@ def _show_outcome(out: Output, outcome: Outcome, style: str) -> None:
 
 @asynccontextmanager
 async def _source(tree: str) -> AsyncIterator[Source]:
-    """Raises InvalidInputError for what is neither a URL of the web, nor a directory, nor a playlist."""
+    """Raises InvalidInputError if `tree` is neither an HTTP URL, nor a directory, nor a playlist."""
     scheme, mark, rest = tree.partition("://")
     if not mark:
         yield _directory(Path(tree))
@@ -81,7 +84,7 @@ async def _source(tree: str) -> AsyncIterator[Source]:
             yield HttpSource(f"{scheme.lower()}://{name}", _Fetch(session))
     else:
         raise InvalidInputError(
-            f"{printable(scheme)}:// is not read, only http:// and https:// and directories"
+            f"{printable(scheme)}:// is not supported, only http://, https:// and directories"
         )
 
 
@@ -94,7 +97,7 @@ def _directory(path: Path) -> DirectorySource:
 
 
 class _Fetch:
-    """Bounded GETs that follow no redirect."""
+    """Bounded GET requests that do not follow redirects."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
@@ -123,8 +126,8 @@ def _in_words(error: aiohttp.ClientError | ValueError) -> str:
         case aiohttp.ClientSSLError():
             return "no trusted TLS connection"
         case aiohttp.ClientConnectorError():
-            return "nobody answers there"
+            return "no server answers"
         case aiohttp.InvalidURL():
-            return "this is no URL"
+            return "invalid URL"
         case _:
-            return "the answer is broken off or no HTTP"
+            return "malformed or truncated HTTP response"

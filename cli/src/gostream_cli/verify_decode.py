@@ -1,6 +1,7 @@
-"""The rules only a decoder can judge: every variant decodes without an error, to the right pictures.
+"""The rules that need a decoder: every variant decodes without an error, to the right number of pictures.
 
-ffmpeg gets the bytes of the segments through a pipe and never a URI: it follows what the checker does not.
+ffmpeg reads the segments from a pipe instead of a URI, because it would follow references that the checker
+does not follow.
 """
 
 import asyncio
@@ -29,14 +30,14 @@ _FRAMES = "decoding yields duration × FRAME-RATE pictures"
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What ffmpeg made of one playlist."""
+    """The result of decoding one playlist."""
 
     frames: int
     errors: str
 
 
 def find_ffmpeg() -> str:
-    """FFMPEG_PATH, or ffmpeg on the PATH, or the one imageio-ffmpeg brings. Raises InvalidInputError."""
+    """Returns FFMPEG_PATH, ffmpeg on the PATH, or the ffmpeg of imageio-ffmpeg. Raises InvalidInputError."""
     if program := os.environ.get("FFMPEG_PATH") or shutil.which("ffmpeg"):
         return program
     try:
@@ -47,10 +48,10 @@ def find_ffmpeg() -> str:
 
 
 async def decode(presentation: Presentation, report: Report, source: Source) -> tuple[Outcome, ...]:
-    """Decode every media playlist, read from `source` once more, and judge what came out."""
+    """Read every media playlist from `source` again, decode it, and check the pictures."""
     ffmpeg = find_ffmpeg()
     if why := _hindrance(presentation, report):
-        skipped = (Finding(presentation.master_path, f"not tried: {why}"),)
+        skipped = (Finding(presentation.master_path, f"not decoded: {why}"),)
         return _outcome("whole.decodes", _DECODES, skipped), _outcome("whole.frames", _FRAMES, skipped)
     decoded = {
         track.path: await run_decoder(ffmpeg, _bytes(source, track), limit=_patience(track))
@@ -67,7 +68,7 @@ async def decode(presentation: Presentation, report: Report, source: Source) -> 
 
 
 def _hindrance(presentation: Presentation, report: Report) -> str:
-    """Why there is nothing to decode, or empty."""
+    """Returns the reason why the tree cannot be decoded, or an empty string."""
     if any(outcome.findings and outcome.rule.id in _NEEDED for outcome in report.outcomes):
         return "the playlists are broken"
     unsupported = (track.unsupported for track in presentation.tracks.values() if track.unsupported)
@@ -80,7 +81,7 @@ def _outcome(rule_id: str, says: str, findings: tuple[Finding, ...]) -> Outcome:
 
 def _count(variant: Variant, track: Track, frames: int) -> Iterator[Finding]:
     if not all(piece.measure for piece in track.pieces):
-        return  # another rule says so
+        return  # another rule reports it
     held = sum(video.frames for _, video in track.videos())
     if frames != held:
         yield Finding(track.path, f"{frames} pictures decoded, {held} in the segments")
@@ -90,12 +91,12 @@ def _count(variant: Variant, track: Track, frames: int) -> Iterator[Finding]:
 
 
 def _patience(track: Track) -> float:
-    """Seconds that decoding may take: ten times what the track lasts, and no more than a day."""
+    """Returns the time limit of decoding in seconds: ten times the track's duration, at most a day."""
     return min(60 + 10 * (track.playlist.duration if track.playlist else 0), 86_400)
 
 
 async def _bytes(source: Source, track: Track) -> AsyncIterator[bytes]:
-    """What a player gives its decoder: the segments in order, and each new EXT-X-MAP before its first."""
+    """Yield the bytes for the decoder: the segments in order, with each new EXT-X-MAP before them."""
     reader = _Reader(source, track.path)
     header: tuple[str, ByteRange | None] | None = None
     for segment in (piece.segment for piece in track.pieces):
@@ -106,7 +107,7 @@ async def _bytes(source: Source, track: Track) -> AsyncIterator[bytes]:
 
 
 class _Reader:
-    """Reads what a playlist names, and a file once as long as its parts follow each other."""
+    """Reads the resources of a playlist; reads a file once for consecutive parts."""
 
     def __init__(self, source: Source, playlist: str) -> None:
         self._source = source
@@ -115,7 +116,7 @@ class _Reader:
         self._body = b""
 
     async def read(self, uri: str, byte_range: ByteRange | None) -> bytes:
-        """Raises UnreadableError."""
+        """Returns the bytes of a URI. Raises UnreadableError."""
         path = resolve(self._playlist, uri)
         if path is None:
             raise UnreadableError(f"{uri} leaves the tree")
@@ -128,7 +129,7 @@ class _Reader:
 
 
 async def run_decoder(ffmpeg: str, stream: AsyncIterator[bytes], *, limit: float) -> Decoded:
-    """Decode a transport stream, which may take `limit` seconds."""
+    """Decode a transport stream within `limit` seconds."""
     process = await asyncio.create_subprocess_exec(
         *(ffmpeg, "-v", "error", "-protocol_whitelist", "pipe", "-f", "mpegts", "-i", "pipe:0"),
         *("-fps_mode", "passthrough", "-progress", "pipe:1", "-f", "null", "-"),
@@ -139,7 +140,7 @@ async def run_decoder(ffmpeg: str, stream: AsyncIterator[bytes], *, limit: float
     async with asyncio.TaskGroup() as group:
         feeding = group.create_task(_feed(process.stdin, stream))
         progress = group.create_task(_tail(process.stdout))
-        said = group.create_task(_tail(process.stderr))
+        errors_tail = group.create_task(_tail(process.stderr))
         try:
             async with asyncio.timeout(limit):
                 await process.wait()
@@ -152,7 +153,7 @@ async def run_decoder(ffmpeg: str, stream: AsyncIterator[bytes], *, limit: float
     if feeding.cancelled():
         return Decoded(0, f"not decoded within {limit:.0f} s")
     frames = re.findall(rb"^frame=\s*(\d+)", progress.result(), re.MULTILINE)
-    lines = [feeding.result(), *said.result().decode("utf-8", "replace").splitlines()]
+    lines = [feeding.result(), *errors_tail.result().decode("utf-8", "replace").splitlines()]
     errors = [line for line in lines if line.strip()]
     if process.returncode and not errors:
         errors = [f"ffmpeg exited with {process.returncode}"]
@@ -160,10 +161,10 @@ async def run_decoder(ffmpeg: str, stream: AsyncIterator[bytes], *, limit: float
 
 
 async def _feed(pipe: asyncio.StreamWriter | None, stream: AsyncIterator[bytes]) -> str:
-    """Write the stream, and say what of it could not be read again."""
+    """Write the stream to ffmpeg. Returns the error if a segment cannot be read again."""
     assert pipe is not None  # noqa: S101 - piped
     try:
-        with suppress(ConnectionError):  # ffmpeg ended early, and says why
+        with suppress(ConnectionError):  # ffmpeg exited early and logs the reason
             async for data in stream:
                 pipe.write(data)
                 await pipe.drain()
@@ -175,7 +176,7 @@ async def _feed(pipe: asyncio.StreamWriter | None, stream: AsyncIterator[bytes])
 
 
 async def _tail(pipe: asyncio.StreamReader | None) -> bytes:
-    """The end of what is said there: a broken stream makes ffmpeg talk without end."""
+    """Returns the end of the output, because ffmpeg logs without limit for a broken stream."""
     assert pipe is not None  # noqa: S101 - piped
     tail = b""
     while data := await pipe.read(TAIL_BYTES):

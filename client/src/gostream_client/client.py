@@ -1,4 +1,4 @@
-"""The API as the commands call it: deadlines, retries and errors in one place."""
+"""A client of VideoService with deadlines, retries and typed errors."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ from gostream_client.errors import ClientError, from_rpc
 from gostream_client.proxy import proxy_variable
 from gostream_client.target import dial_target
 
-# Deadlines are per call: a timeout in the service config fires early and never reaches the server.
+# Deadlines are set per call: a timeout in the service config fires early and is not sent to the server.
 GET_DEADLINE = 2.0
 LIST_DEADLINE = 5.0
 WRITE_DEADLINE = 10.0
@@ -24,8 +24,8 @@ _CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.service_config", files("gostream_client").joinpath("service_config.json").read_text()),
     ("grpc.service_config_disable_resolution", 1),
     ("grpc.enable_retries", 1),
-    # A frozen replica answers no ping: its connection is given up after 5 s + 3 s. The API takes a ping every
-    # 4 s. Current gRPC cores wait for the second timeout, a minute by default, older ones for the first.
+    # A frozen replica answers no ping, so its connection is closed after 5 s + 3 s. The API accepts a ping
+    # every 4 s. Current gRPC cores use the second timeout, a minute by default; older cores use the first.
     ("grpc.keepalive_time_ms", 5_000),
     ("grpc.keepalive_timeout_ms", 3_000),
     ("grpc.http2.ping_timeout_ms", 3_000),
@@ -37,14 +37,14 @@ Answer_co = TypeVar("Answer_co", covariant=True)
 
 
 class _Call(Awaitable[Answer_co], Protocol[Answer_co]):
-    """What the commands need of a grpc.aio call."""
+    """The part of a grpc.aio call that the client uses."""
 
     async def trailing_metadata(self) -> grpc.aio.Metadata | None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A video, and where the server had it from: the `x-cache` and `x-request-id` trailers."""
+    """A video with the `x-cache` and `x-request-id` trailers of the reply."""
 
     video: video_pb2.Video
     x_cache: str
@@ -52,10 +52,10 @@ class Reply:
 
 
 class Client:
-    """VideoService with a deadline on every call; failures are raised as ClientError.
+    """VideoService with a deadline on every call. Raises failures as ClientError.
 
-    `timeout` replaces the default deadline of each single call. `proxy` is the variable that names the proxy
-    in between, if there is one.
+    `timeout` replaces the default deadline of every call. `proxy` is the environment variable of the proxy in
+    use, or empty.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Client:
     async def list(
         self, *, user_id: str, status: video_pb2.Video.Status.ValueType, limit: int, page_token: str
     ) -> video_service_pb2.ListVideosResponse:
-        """Up to `limit` videos, over as many pages as that takes."""
+        """Returns up to `limit` videos, from as many pages as needed."""
         whole = video_service_pb2.ListVideosResponse(next_page_token=page_token)
         while len(whole.videos) < limit:
             request = video_service_pb2.ListVideosRequest(
@@ -120,15 +120,15 @@ class Client:
         await self._answer(self._stub.DeleteVideo(request, timeout=self._deadline(WRITE_DEADLINE)))
 
     def watch(self, video_id: str) -> AsyncGenerator[video_pb2.Video, None]:
-        """One stream as the server sends it, without a deadline; see follow.py for one that lasts.
+        """Open one WatchVideo stream without a deadline; `follow` in watch.py reopens broken streams.
 
-        Raises grpc.aio.AioRpcError as it is: whether that is an end or a reason to reopen is not for here.
+        Raises grpc.aio.AioRpcError untranslated, so that `follow` can decide whether to reopen.
         """
         call = self._stub.WatchVideo(video_service_pb2.WatchVideoRequest(id=video_id))
         return _cancelled_at_end(call)
 
     def failure(self, error: grpc.aio.AioRpcError) -> ClientError:
-        """The failed call in words."""
+        """Translate a failed call into a ClientError."""
         return from_rpc(error, self.server, proxy=self._proxy)
 
     def _deadline(self, default: float) -> float:
@@ -153,7 +153,7 @@ async def _cancelled_at_end(
 
 @asynccontextmanager
 async def connect(server: str, *, timeout: float | None = None) -> AsyncIterator[Client]:
-    """A client of `server` ("host:port", or several with commas), closed at the end."""
+    """Yields a client of `server` ("host:port", or several separated by commas)."""
     target = await dial_target(server)
     proxy = await proxy_variable(server)
     options = (*_CHANNEL_OPTIONS, ("grpc.enable_http_proxy", int(bool(proxy))))

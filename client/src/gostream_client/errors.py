@@ -1,4 +1,4 @@
-"""What can go wrong in a call, an upload or a watch, in words for people."""
+"""The errors of calls, uploads and watches, with messages for people."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ STATUS_DETAILS_KEY = "grpc-status-details-bin"
 
 
 class ClientError(Exception):
-    """The base of all errors of this package: one sentence, with the API's reason and request id."""
+    """Base class of all errors of this package: a message, the API's reason and the request id."""
 
     def __init__(self, message: str, *, reason: str = "", request_id: str = "") -> None:
         super().__init__(message)
@@ -19,21 +19,21 @@ class ClientError(Exception):
 
     def __str__(self) -> str:
         facts = [self.reason, f"request id {self.request_id}" if self.request_id else ""]
-        said = ", ".join(fact for fact in facts if fact)
-        return f"{self.message} ({said})" if said else self.message
+        details = ", ".join(fact for fact in facts if fact)
+        return f"{self.message} ({details})" if details else self.message
 
 
 class InvalidInputError(ClientError):
-    """An argument is not valid; nothing was sent."""
+    """An argument is invalid; no request was sent."""
 
 
 class UnreachableError(ClientError):
-    """No server answered, or it did not admit the caller."""
+    """No server answered, or the server did not authenticate the caller."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Details:
-    """What the error details of a google.rpc.Status say."""
+    """The error details of a google.rpc.Status."""
 
     reason: str = ""
     request_id: str = ""
@@ -41,9 +41,9 @@ class _Details:
 
 
 def from_rpc(error: grpc.aio.AioRpcError, server: str, *, proxy: str = "") -> ClientError:
-    """The failed call in words; a call that never reached a server is told from one that was refused.
+    """Translate a failed call: UnreachableError if it reached no server, otherwise ClientError.
 
-    `proxy` is the variable that names the proxy in between.
+    `proxy` is the environment variable of the proxy in use.
     """
     trailers = dict(error.trailing_metadata() or ())
     details = _details(trailers.get(STATUS_DETAILS_KEY))
@@ -66,11 +66,11 @@ def from_rpc(error: grpc.aio.AioRpcError, server: str, *, proxy: str = "") -> Cl
 
 
 def _unreachable(server: str, cause: str) -> str:
-    """A sentence for what gRPC says in its own words; those are for its developers and change."""
+    """Returns a message for a gRPC transport error, whose text changes between releases."""
     if "resolving" in cause or "DNS resolution" in cause:
         return f"the server name in {server} cannot be resolved"
     if "parsing HTTP/2" in cause or "http1.x" in cause:
-        return f"what answers at {server} does not speak gRPC; is this the API's port?"
+        return f"the server at {server} does not speak gRPC; is this the port of the API?"
     return f"no GoStream server answers at {server}; set --server or GOSTREAM_API_ADDR"
 
 
@@ -83,7 +83,7 @@ def _details(packed: str | bytes | None) -> _Details:
         return _Details()
     try:
         status = status_pb2.Status.FromString(packed)
-    except ValueError:  # protobuf's DecodeError: the plain status still says enough
+    except ValueError:  # protobuf's DecodeError: the status code and message are enough
         return _Details()
     info, request, bad = (
         error_details_pb2.ErrorInfo(),
@@ -92,6 +92,6 @@ def _details(packed: str | bytes | None) -> _Details:
     )
     for detail in status.details:
         for known in (info, request, bad):
-            detail.Unpack(known)  # leaves one of another type alone
+            detail.Unpack(known)  # does nothing for another type
     violations = tuple(f"{v.field}: {v.description}" for v in bad.field_violations)
     return _Details(info.reason, request.request_id, violations)

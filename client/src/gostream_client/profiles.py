@@ -1,3 +1,3 @@
-"""The names of the encoding profiles that the API offers; a test compares them with the domain's."""
+"""The names of the encoding profiles of the API; a test compares them with the domain's."""
 
 NAMES = frozenset({"default", "quality"})

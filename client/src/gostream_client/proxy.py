@@ -1,4 +1,4 @@
-"""Whether gRPC sends calls through the proxy that an environment variable names."""
+"""Decides whether gRPC sends calls through the proxy of an environment variable."""
 
 import asyncio
 import os
@@ -11,10 +11,10 @@ VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")
 
 
 async def proxy_variable(server: str) -> str:
-    """The variable whose proxy calls to `server` may take; empty if they must go straight there.
+    """Returns the variable of the proxy for calls to `server`; empty for a direct connection.
 
-    Loopback is this machine, which a proxy is not. Lists of servers go straight as well: gRPC would ask the
-    proxy to connect to the whole list. `no_proxy` is left to gRPC.
+    Calls to loopback are direct, because a proxy cannot reach this machine's loopback. Calls to a list of
+    servers are direct too, because gRPC would ask the proxy to connect to the list. gRPC handles `no_proxy`.
     """
     variable = next((name for name in VARIABLES if os.environ.get(name)), "")
     servers = split_servers(server)

@@ -1,4 +1,4 @@
-"""From what a person writes as the server to what gRPC dials."""
+"""Converts a server argument into a gRPC target."""
 
 import asyncio
 import re
@@ -16,14 +16,14 @@ Address = tuple[socket.AddressFamily, str]
 
 
 class UnresolvableError(UnreachableError):
-    """No address belongs to the name."""
+    """The name has no address."""
 
 
 async def dial_target(server: str) -> str:
-    """The gRPC target of "host:port" or of several, comma-separated, which are taken in turn.
+    """Returns the gRPC target of "host:port", or of several separated by commas (round robin).
 
-    Several names are resolved here, because gRPC's list targets take addresses only. Raises
-    InvalidInputError and UnresolvableError.
+    Resolves several names here, because gRPC's list targets accept addresses only. Raises InvalidInputError
+    and UnresolvableError.
     """
     pairs = split_servers(server)
     if len(pairs) == 1:
@@ -37,17 +37,17 @@ async def dial_target(server: str) -> str:
 
 
 def split_servers(server: str) -> list[tuple[str, int]]:
-    """Host and port of each server. Raises InvalidInputError."""
+    """Returns host and port of each server. Raises InvalidInputError."""
     parts = [part.strip() for part in server.split(",") if part.strip()]
     if not parts or len(parts) > MAX_SERVERS:
         raise InvalidInputError(
-            f"the server must be host:port, or up to {MAX_SERVERS} of them with commas between"
+            f"the server must be host:port, or up to {MAX_SERVERS} of them separated by commas"
         )
     return [_split(part) for part in parts]
 
 
 async def lookup(host: str, port: int) -> list[Address]:
-    """All addresses of `host`. Raises UnresolvableError."""
+    """Returns all addresses of `host`. Raises UnresolvableError."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):  # UnicodeError: a label that is too long
@@ -71,7 +71,7 @@ async def _resolve(host: str, port: int) -> Address:
             found = await lookup(host, port)
     except TimeoutError:
         raise UnresolvableError(f"the server name {host!r} cannot be resolved") from None
-    # IPv4 first: "localhost" means both, and servers on loopback listen on 127.0.0.1 more often than on ::1.
+    # IPv4 first: "localhost" has both families, and servers listen on 127.0.0.1 more often than on ::1.
     family, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
     return family, _joined(address, port)
 

@@ -1,6 +1,6 @@
-"""Foreign text in messages for people."""
+"""Escapes untrusted text in messages for people."""
 
 
 def printable(text: str) -> str:
-    """Foreign text; characters that steer a terminal or cannot be printed become escapes."""
+    """Returns `text` with escapes for terminal control sequences and other unprintable characters."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,4 +1,4 @@
-"""Sending the source to the object store: one PUT, streamed from disk, repeated when that can help."""
+"""Uploads the source to the object store: one PUT, streamed from disk, retried after transient failures."""
 
 import asyncio
 import random
@@ -18,18 +18,18 @@ from gostream_client.errors import ClientError, InvalidInputError, UnreachableEr
 from gostream_client.text import printable
 
 CHUNK_BYTES = 1 << 20
-ATTEMPTS = 4  # the first, and three more
-# 409: another conditional PUT of the same object is at work.
+ATTEMPTS = 4  # including the first
+# 409: another conditional PUT of the same object is in progress.
 _TRANSIENT_STATUSES = frozenset({408, 409, 429, 500, 502, 503, 504})
 _ANSWER_LIMIT = 4096
-_NO_STREAM = "{} cannot be uploaded: the size must be known before; write it to a file first"
+_NO_STREAM = "{} cannot be uploaded, because its size is unknown; write it to a file first"
 
 
 class SourceFile:
-    """A local file of a size fixed at the start; what it sends is exactly that many bytes."""
+    """A local file. Its size is read at the start, and exactly that many bytes are sent."""
 
     def __init__(self, path: Path) -> None:
-        """Raises InvalidInputError for what is no regular file, is empty or cannot be read."""
+        """Raises InvalidInputError if the file is not regular, is empty or cannot be read."""
         self.path = path
         self.name = printable(str(path))
         try:
@@ -48,13 +48,13 @@ class SourceFile:
             raise InvalidInputError(f"{self.name} is empty")
 
     async def chunks(self, file: BinaryIO, on_sent: Callable[[int], None]) -> AsyncIterator[bytes]:
-        """The bytes of `file` on; `on_sent` hears after each chunk how many were taken so far."""
+        """Yield the bytes of `file`; call `on_sent` with the number of bytes so far after each chunk."""
         sent = 0
         on_sent(0)
         while sent < self.size:
             chunk = await asyncio.to_thread(file.read, min(CHUNK_BYTES, self.size - sent))
             if not chunk:
-                raise _FileChangedError(f"{self.name} became shorter while it was uploaded")
+                raise _FileChangedError(f"{self.name} became shorter during the upload")
             yield chunk
             sent += len(chunk)
             on_sent(sent)
@@ -73,11 +73,11 @@ class _FileChangedError(ClientError):
 
 
 class _TransientError(UnreachableError):
-    """This PUT failed; the next one may not."""
+    """The PUT failed; a retry may succeed."""
 
 
 class _ExistsError(ClientError):
-    """The store holds the source already: an upload URL creates it once."""
+    """The store already has the source: an upload URL creates it once."""
 
 
 async def put(
@@ -89,16 +89,16 @@ async def put(
     stall: float = 60.0,
     backoff: float = 0.5,
 ) -> None:
-    """Upload `source` as `upload` says; returns when the store has confirmed it.
+    """Send `source` with the request in `upload`. Returns when the store has confirmed it.
 
-    Connection failures, 60 s without a byte moved and 5xx answers are tried again with back-off; a refusal
-    is not. If an attempt after the first finds the source in the store, an earlier one has created it and its
-    confirmation was lost. Raises ClientError.
+    Retries connection failures, 60 s without progress and 5xx responses with back-off, but no rejection. If a
+    retry finds the source in the store, an earlier attempt has created it and its confirmation was lost.
+    Raises ClientError.
     """
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, sock_connect=10)) as session:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                # Opened here: aiohttp does not close the body of a request that failed.
+                # Opened here, because aiohttp does not close the body of a failed request.
                 with await asyncio.to_thread(source.path.open, "rb") as file:
                     await _put_once(session, upload, source, file, on_sent, stall)
             except _TransientError as error:
@@ -125,7 +125,7 @@ async def _put_once(
 ) -> None:
     loop = asyncio.get_running_loop()
     failed: list[_FileChangedError] = []
-    url = URL(upload.url, encoded=True)  # signed: not a letter of it may be quoted anew
+    url = URL(upload.url, encoded=True)  # signed, so its quoting must not change
     headers = CIMultiDict(upload.headers)
     headers["Content-Length"] = str(source.size)
     try:
@@ -139,11 +139,11 @@ async def _put_once(
                 try:
                     async for chunk in source.chunks(file, moved):
                         yield chunk
-                except _FileChangedError as error:  # aiohttp would wrap it into a lost connection
+                except _FileChangedError as error:  # aiohttp would report a lost connection
                     failed.append(error)
                     raise
 
-            # 100-continue: a refusal arrives before gigabytes are sent, not instead of them.
+            # 100-continue: the store can reject the request before the body is sent.
             async with session.request(
                 upload.method, url, data=body(), headers=headers, expect100=True, allow_redirects=False
             ) as answer:
@@ -151,9 +151,9 @@ async def _put_once(
                     text = (await answer.content.read(_ANSWER_LIMIT)).decode("utf-8", "replace")
                     raise _refusal(answer.status, text, upload)
     except TimeoutError:
-        raise _TransientError(f"the object store took no data for {stall:.0f} s") from None
+        raise _TransientError(f"the object store accepted no data for {stall:.0f} s") from None
     except aiohttp.InvalidURL:
-        raise ClientError("the server answered an upload URL that is not one") from None
+        raise ClientError("the server returned an invalid upload URL") from None
     except aiohttp.ClientError as error:
         if failed:
             raise failed[0] from None
@@ -164,13 +164,13 @@ async def _put_once(
 
 
 def _refusal(status: int, text: str, upload: video_service_pb2.Upload) -> ClientError:
-    """The store's answer in words; S3's XML error names a code and a message."""
+    """Translate an error response; S3's XML body has a code and a message."""
     code = _tag(text, "Code")
-    said = _tag(text, "Message") or f"HTTP {status}"
+    message = _tag(text, "Message") or f"HTTP {status}"
     if status in _TRANSIENT_STATUSES:
-        return _TransientError(f"the object store answered {status}: {said}", reason=code)
+        return _TransientError(f"the object store answered {status}: {message}", reason=code)
     if status == 412:
-        return _ExistsError("a source was uploaded for this video before; create another", reason=code)
+        return _ExistsError("this video already has a source; create another video", reason=code)
     expire_time = upload.expire_time.ToDatetime(UTC)
     if status == 403 and upload.HasField("expire_time") and expire_time <= datetime.now(UTC):
         return ClientError(
@@ -178,8 +178,8 @@ def _refusal(status: int, text: str, upload: video_service_pb2.Upload) -> Client
             reason=code or "UPLOAD_EXPIRED",
         )
     if status in {403, 400, 411, 413}:
-        return ClientError(f"the object store refused the upload ({status}): {said}", reason=code)
-    return ClientError(f"the object store answered {status}: {said}", reason=code)
+        return ClientError(f"the object store refused the upload ({status}): {message}", reason=code)
+    return ClientError(f"the object store answered {status}: {message}", reason=code)
 
 
 def _tag(text: str, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Following a video until its processing ends, over streams that may break."""
+"""Follows a video until its processing ends, and reopens broken streams."""
 
 import asyncio
 import random
@@ -14,18 +14,18 @@ from gostream_client.errors import ClientError, UnreachableError
 TERMINAL = frozenset(
     {video_pb2.Video.STATUS_READY, video_pb2.Video.STATUS_FAILED, video_pb2.Video.STATUS_CANCELLED}
 )
-MAX_FAILURES = 6  # in a row, without one message between
+MAX_FAILURES = 6  # consecutive, without a message in between
 _TRANSIENT = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED})
 
 
 async def follow(
     client: Client, video_id: str, *, min_version: int = 0, idle: float = 30.0, backoff: float = 0.25
 ) -> AsyncGenerator[video_pb2.Video, None]:
-    """Every state of the video as it changes; ends with the first terminal one at or above `min_version`.
+    """Yield every state of the video; ends after the first terminal state at or above `min_version`.
 
-    A stream that breaks, ends early or is silent for `idle` seconds is opened again: its first message is
-    the state as it is, so nothing is missed and silence is told from a server that is gone. Raises
-    ClientError when the server refuses, or after MAX_FAILURES failures in a row.
+    Reopens a stream that breaks, ends early or is silent for `idle` seconds. The first message of a stream is
+    the current state, so no final state is lost. Raises ClientError if the server refuses the call, or after
+    MAX_FAILURES consecutive failures.
     """
     failures = 0
     last: video_pb2.Video | None = None
@@ -34,7 +34,7 @@ async def follow(
             async with aclosing(_messages(client, video_id, idle)) as stream:
                 async for video in stream:
                     if video.version < min_version:
-                        continue  # a replica that has not seen our write yet
+                        continue  # from a replica that does not have the caller's write yet
                     failures = 0
                     if video != last:
                         last = video
@@ -53,7 +53,7 @@ async def follow(
 
 
 async def _messages(client: Client, video_id: str, idle: float) -> AsyncGenerator[video_pb2.Video, None]:
-    """The messages of one stream; ends when the server ends it or says nothing for `idle` seconds."""
+    """Yield the messages of one stream, until it ends or is silent for `idle` seconds."""
     async with aclosing(client.watch(video_id)) as stream:
         while True:
             try:

@@ -33,7 +33,7 @@ async def test_one_client_cannot_take_all_watches(
     again = (("x-forwarded-for", "192.0.2.1"),)
     refusal = await refused(read(api.stub.WatchVideo(request, metadata=again)))
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_REQUESTS")
-    assert "1 watches open" in refusal.message
+    assert "limit of 1 open watches" in refusal.message
 
     calls["192.0.2.1"].cancel()
     async with asyncio.timeout(30):
