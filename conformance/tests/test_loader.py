@@ -323,7 +323,7 @@ async def test_a_directory_that_cannot_be_listed_is_a_finding(
     report = await check(DirectorySource(tree))
     assert places(report) == {("master.uris-answer", MASTER)}
     [why] = [f.why for o in report.outcomes for f in o.findings]
-    assert why == f"{tree}/v1/audio cannot be looked at: permission denied"
+    assert why == f"{tree}/v1/audio cannot be listed: permission denied"
 
 
 async def test_of_many_findings_fifty_are_kept_and_the_others_counted(tree: Path) -> None:

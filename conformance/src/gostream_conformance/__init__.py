@@ -1,4 +1,4 @@
-"""Does an HLS tree keep the rules that every player relies on? A library over bytes, for worker and command.
+"""Checks an HLS tree against the rules that every player relies on. The worker and the command use it.
 
-Read `check.py` first; `rules/` holds what is demanded, one small function each.
+Start with `check.py`; `rules/` has one small function per rule.
 """

@@ -1,12 +1,12 @@
-"""How foreign bytes can be wrong: every parser here raises one of these and nothing else."""
+"""The errors of the parsers. A parser raises no other exception."""
 
 
 class ConformanceError(Exception):
-    """The base of every error raised here."""
+    """Base class of all errors of this package."""
 
 
 class MalformedError(ConformanceError):
-    """The bytes are not what they should be; `offset` says where, in bytes from the start."""
+    """The bytes are malformed at `offset`, counted from the start."""
 
     def __init__(self, message: str, *, offset: int = 0) -> None:
         super().__init__(f"{message} (at byte {offset})")
@@ -14,27 +14,27 @@ class MalformedError(ConformanceError):
 
 
 class PacketSizeError(MalformedError):
-    """Not a whole number of transport stream packets."""
+    """The size is not a multiple of the transport stream packet size."""
 
 
 class TransportError(MalformedError):
-    """Not a transport stream, or one with damaged packets, tables or timestamps."""
+    """Not a transport stream, or a stream with damaged packets, tables or timestamps."""
 
 
 class VideoError(MalformedError):
-    """Not an H.264 stream that can be read."""
+    """Not a readable H.264 stream."""
 
 
 class AudioError(MalformedError):
-    """Not an AAC stream that can be read."""
+    """Not a readable AAC stream."""
 
 
 class PictureError(MalformedError):
-    """Not a JPEG whose size can be read."""
+    """Not a JPEG with a readable size."""
 
 
 class PlaylistError(ConformanceError):
-    """Not a playlist RFC 8216 allows; `line` counts from 1."""
+    """Not a playlist that RFC 8216 allows; `line` counts from 1."""
 
     def __init__(self, message: str, *, line: int) -> None:
         super().__init__(f"line {line}: {message}")
@@ -42,7 +42,7 @@ class PlaylistError(ConformanceError):
 
 
 class CuesError(ConformanceError):
-    """Not WebVTT whose cues name pictures; `line` counts from 1."""
+    """Not a WebVTT file with cues that reference pictures; `line` counts from 1."""
 
     def __init__(self, message: str, *, line: int) -> None:
         super().__init__(f"line {line}: {message}")
@@ -50,4 +50,4 @@ class CuesError(ConformanceError):
 
 
 class UnreadableError(ConformanceError):
-    """A resource cannot be had: missing, refused, or larger than the limit."""
+    """A resource cannot be read: missing, refused, or larger than the limit."""

@@ -1,4 +1,4 @@
-"""What came of a check."""
+"""The report of a check."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from itertools import islice
 from gostream_conformance.rules.rule import Finding, Rule, Severity
 from gostream_conformance.tree.presentation import Presentation
 
-MAX_FINDINGS = 50  # kept of one rule: a thousand segments with one fault are one fault
+MAX_FINDINGS = 50  # per rule: a thousand segments with the same fault are one fault
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A rule and where it is broken: at most MAX_FINDINGS places, and how many more there are."""
+    """A rule with at most MAX_FINDINGS findings, and the number of further findings."""
 
     rule: Rule
     findings: tuple[Finding, ...]
@@ -27,14 +27,14 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether every must is kept."""
+        """True if no MUST rule is broken."""
         return not self.broken(Severity.MUST)
 
     def broken(self, severity: Severity) -> tuple[Outcome, ...]:
         return tuple(o for o in self.outcomes if o.findings and o.rule.severity is severity)
 
     def document(self) -> dict[str, object]:
-        """For JSON."""
+        """Returns the report as a JSON document."""
         return {
             "passed": self.passed,
             "rules": [
@@ -53,7 +53,7 @@ class Report:
 
 
 def judge(presentation: Presentation, rules: Iterable[Rule]) -> Report:
-    """Apply the rules."""
+    """Apply the rules to a presentation."""
     return Report(tuple(_outcome(rule, presentation) for rule in rules))
 
 

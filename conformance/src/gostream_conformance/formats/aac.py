@@ -1,4 +1,4 @@
-"""AAC in ADTS: frame headers → configuration, frame count and bytes."""
+"""Parses AAC in ADTS: configuration and size of each frame."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _HEADER = 7
 
 @dataclass(frozen=True, slots=True)
 class AacConfig:
-    """What the AudioSpecificConfig of a stream would say."""
+    """The values of an AudioSpecificConfig."""
 
     object_type: int  # 2 = AAC-LC
     sample_rate: int
@@ -25,35 +25,32 @@ class AacConfig:
 
     @property
     def codec(self) -> str:
-        """For the CODECS attribute (RFC 6381)."""
+        """The name for the CODECS attribute (RFC 6381)."""
         return f"mp4a.40.{self.object_type}"
 
     @property
     def frame_ticks(self) -> float:
-        """How long a frame is heard."""
+        """The duration of a frame in 90 kHz ticks."""
         return CLOCK * SAMPLES_PER_FRAME / self.sample_rate
 
 
 @cache
 def _config(object_type: int, rate: int, channels: int) -> AacConfig:
-    """The one object for it: a film has a million frames, and what hostile ones say is kept."""
+    """Returns a shared object per configuration, because a film has a million frames."""
     return AacConfig(object_type, _RATES[rate], channels)
 
 
 def adts_frames(data: bytes) -> Iterator[tuple[AacConfig, int]]:
-    """(configuration, size in bytes) of each ADTS frame up to one that is not all there.
-
-    Raises AudioError.
-    """
+    """Yield (configuration, size in bytes) of each complete ADTS frame. Raises AudioError."""
     at = 0
     while at + _HEADER <= len(data):
         header = data[at : at + _HEADER]
         if header[0] != 0xFF or header[1] & 0xF6 != 0xF0:
-            raise AudioError("no ADTS header where a frame should start", offset=at)
+            raise AudioError("no ADTS header at the start of a frame", offset=at)
         rate = header[2] >> 2 & 0x0F
         size = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
         if rate >= len(_RATES) or size < _HEADER:
-            raise AudioError("an impossible ADTS frame", offset=at)
+            raise AudioError("an invalid ADTS frame", offset=at)
         if header[6] & 3:
             raise AudioError("several AAC frames in one ADTS frame", offset=at)
         if at + size > len(data):

@@ -1,4 +1,4 @@
-"""What the names in CODECS stand for (RFC 6381), as far as they must be told apart."""
+"""Classifies the names in CODECS (RFC 6381)."""
 
 _SOUND = ("mp4a.", "ac-3", "ec-3", "ac-4", "opus", "flac", "alac")
 _OTHER_SOUND = ("mp4a.40.34", "mp4a.69", "mp4a.6b", *_SOUND[1:])  # the first three are MP3
@@ -10,5 +10,5 @@ def is_sound(codec: str) -> bool:
 
 
 def is_unsupported(codec: str) -> bool:
-    """Whether it is a known one, but neither H.264 nor AAC."""
+    """Returns True for a known codec other than H.264 and AAC."""
     return codec.lower().startswith((*_OTHER_SOUND, *_OTHER_PICTURES))

@@ -1,4 +1,4 @@
-"""H.264 byte streams: NAL units, sequence parameter sets, and what kind of picture an access unit holds."""
+"""Parses H.264 byte streams: NAL units, sequence parameter sets, and the picture type of access units."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _SAR = (
 
 @dataclass(frozen=True, slots=True)
 class Sps:
-    """A sequence parameter set, as far as players and playlists care."""
+    """The fields of a sequence parameter set that players and playlists use."""
 
     profile: int
     constraints: int
@@ -31,16 +31,16 @@ class Sps:
     height: int
     progressive: bool  # frame_mbs_only_flag
     sample_aspect: Fraction
-    frame_rate: Fraction | None  # from the VUI's timing, when it is there
+    frame_rate: Fraction | None  # from the timing in the VUI, if present
 
     @property
     def codec(self) -> str:
-        """For the CODECS attribute (RFC 6381)."""
+        """The name for the CODECS attribute (RFC 6381)."""
         return f"avc1.{self.profile:02x}{self.constraints:02x}{self.level:02x}"
 
 
 class Bits:
-    """Reads bits and Exp-Golomb numbers; reading past the end raises VideoError."""
+    """Reads bits and Exp-Golomb numbers. Raises VideoError past the end."""
 
     def __init__(self, data: bytes) -> None:
         self._value = int.from_bytes(data, "big")
@@ -48,7 +48,7 @@ class Bits:
 
     def read(self, count: int) -> int:
         if count > self._left:
-            raise VideoError("a header that ends too soon")
+            raise VideoError("a truncated header")
         self._left -= count
         return self._value >> self._left & ((1 << count) - 1)
 
@@ -71,7 +71,7 @@ class Bits:
 
 
 def nal_units(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """(type, start, end) of each NAL unit in an Annex B byte stream, its header byte included."""
+    """Yield (type, start, end) of each NAL unit in an Annex B byte stream, including its header byte."""
     at = data.find(b"\x00\x00\x01")
     while at >= 0:
         start = at + 3
@@ -82,7 +82,7 @@ def nal_units(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def without_escapes(data: bytes) -> bytes:
-    """The payload without its emulation prevention bytes."""
+    """Returns the payload without emulation prevention bytes."""
     if b"\x00\x00\x03" not in data:
         return data
     parts = data.split(b"\x00\x00\x03")
@@ -90,13 +90,13 @@ def without_escapes(data: bytes) -> bytes:
 
 
 def picture(data: bytes) -> tuple[int, int]:
-    """(first macroblock, slice type 0 to 4 = P B I SP SI) of a slice, from its NAL unit's first bytes."""
+    """Returns (first macroblock, slice type 0 to 4 = P B I SP SI) from the start of a slice NAL unit."""
     bits = Bits(without_escapes(data[1:24]))
     return bits.unsigned(), bits.unsigned() % 5
 
 
 def is_recovery_point(data: bytes) -> bool:
-    """Whether an SEI NAL unit says that decoding may start here without an IDR picture."""
+    """Returns True if an SEI NAL unit marks a recovery point, where decoding may start without an IDR."""
     body = without_escapes(data[1:])
     at = 0
     while at + 2 <= len(body) and body[at] != 0x80:
@@ -114,7 +114,7 @@ def _sei_number(body: bytes, at: int) -> tuple[int, int]:
         value += 255
         at += 1
     if at >= len(body):
-        raise VideoError("an SEI message that ends too soon")
+        raise VideoError("a truncated SEI message")
     return value + body[at], at + 1
 
 
@@ -148,7 +148,7 @@ def parse_sps(data: bytes) -> Sps:
 
 
 def _chroma(bits: Bits) -> tuple[int, int]:
-    """chroma_format_idc and bit depth of the high profiles; skips their scaling lists."""
+    """Returns chroma_format_idc and bit depth of the high profiles. Skips their scaling lists."""
     chroma = bits.unsigned()
     if chroma == 3:
         bits.flag()  # separate_colour_plane_flag
@@ -179,13 +179,13 @@ def _skip_order_count(bits: Bits) -> None:
         bits.signed()
         count = bits.unsigned()
         if count > 255:
-            raise VideoError("an impossible picture order count cycle")
+            raise VideoError("an invalid picture order count cycle")
         for _ in range(count):
             bits.signed()
 
 
 def _usability(bits: Bits) -> tuple[Fraction, Fraction | None]:
-    """Sample aspect ratio and frame rate of the VUI."""
+    """Returns sample aspect ratio and frame rate of the VUI."""
     aspect = Fraction(1)
     if bits.flag():
         number = bits.read(8)

@@ -1,24 +1,24 @@
-"""How large a JPEG is, and whether it is whole: its markers alone, no pixel is decoded."""
+"""Reads the size of a JPEG and checks that it is complete, by its markers, without decoding pixels."""
 
 import re
 
 from gostream_conformance.errors import PictureError
 
 _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
-#: SOF0 to SOF15 without DHT, JPG and DAC, which have numbers among theirs.
+#: SOF0 to SOF15 without DHT, JPG and DAC, whose numbers are in that range.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BARE = frozenset({0x01, *range(0xD0, 0xD8)})  # without a length
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # among coded pixels: no stuffing, no restart
 
 
 def jpeg_size(data: bytes) -> tuple[int, int]:
-    """Width and height in pixels of a picture that is there to its end. Raises PictureError."""
+    """Returns width and height in pixels of a complete JPEG. Raises PictureError."""
     if data[:2] != bytes((0xFF, _START)):
-        raise PictureError("no JPEG")
+        raise PictureError("not a JPEG")
     at, size = 2, None
     while at + 2 <= len(data):
         if data[at] != 0xFF:
-            raise PictureError("no marker where one must be", offset=at)
+            raise PictureError("a marker is missing", offset=at)
         marker = data[at + 1]
         if marker == _END:
             if size is None:
@@ -33,13 +33,13 @@ def jpeg_size(data: bytes) -> tuple[int, int]:
 
 
 def _after_scan(data: bytes, at: int) -> int:
-    """Where the next marker stands after the coded pixels from there on."""
+    """Returns the offset of the next marker after coded pixels."""
     found = _MARKER.search(data, at)
     return found.start() if found else len(data)
 
 
 def _length(data: bytes, at: int) -> int:
-    """Bytes to the next marker."""
+    """Returns the number of bytes to the next marker."""
     if data[at + 1] == 0xFF:  # fill
         return 1
     if data[at + 1] in _BARE:

@@ -1,6 +1,6 @@
-"""MPEG transport stream → PES packets with timestamps (ISO/IEC 13818-1), one linear pass.
+"""Demultiplexes MPEG transport streams into PES packets with timestamps (ISO/IEC 13818-1) in one linear pass.
 
-Runs of ordinary packets are looked at as a whole, and payloads are put together only when somebody asks.
+Runs of ordinary packets are processed together, and payloads are joined only on demand.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,22 +10,22 @@ from zlib import crc32
 
 from gostream_conformance.errors import PacketSizeError, TransportError
 
-Said = TypeVar("Said")
+Table = TypeVar("Table")
 
 PACKET = 188
 CLOCK = 90_000  # ticks of PTS and DTS per second
 H264, AAC = 0x1B, 0x0F
-#: Stream types that players pass over: private sections and data, timed metadata, marks of advertisements.
+#: Stream types that players ignore: private sections and data, timed metadata, advertisement markers.
 DATA = frozenset({0x05, 0x06, 0x15, 0x16, 0x86})
 _WRAP = 1 << 33
-_BOXES = frozenset({b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"emsg", b"prft"})  # that MP4 begins with
+_BOXES = frozenset({b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"emsg", b"prft"})  # first boxes of MP4
 _PAT_PID, _NULL_PID = 0, 0x1FFF
 _PES_HEAD = 9 + 5 + 5  # bytes, up to the timestamps
-_TIMESTAMPS = (0, -1, 5, 10)  # bytes of them, by PTS_DTS_flags
+_TIMESTAMPS = (0, -1, 5, 10)  # bytes of timestamps by PTS_DTS_flags
 _SHORT_RUN = 4
 _MAX_STREAMS = 32
 _JUMPS_KEPT = 3
-#: Marks the packets that are more than the next 184 bytes of a payload, by their second and fourth bytes.
+#: Mark the packets with more than 184 bytes of continued payload, by their second and fourth bytes.
 _BEGINS = bytes(int(high & 0xC0 != 0) for high in range(256))
 _IS_ODD = bytes(int(control & 0xF0 != 0x10) for control in range(256))
 _COUNTERS = bytes(0x10 | counter & 0x0F for counter in range(32))
@@ -34,10 +34,10 @@ _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 @dataclass(slots=True)
 class Unit:
-    """What one PID carried from one start to the next: a PES packet or a table section.
+    """The payload of one PID from one unit start to the next: a PES packet or a table section.
 
-    An extent is from the first byte of a payload to the end of its packet, or of a later packet when all in
-    between are the PID's and have nothing but four bytes before their payload.
+    An extent starts at the first byte of a payload and ends with its packet, or with a later packet if all
+    packets in between belong to the PID and have only a four-byte header.
     """
 
     data: bytes
@@ -46,12 +46,12 @@ class Unit:
 
     @property
     def end(self) -> int:
-        """Of the last transport packet."""
+        """The end of the last transport packet."""
         return self.extents[-1][1]
 
     @property
     def size(self) -> int:
-        """Of the payload."""
+        """The size of the payload."""
         size = 0
         for start, stop in self.extents:
             size += stop - start - 4 * ((stop - start) // PACKET)
@@ -61,7 +61,7 @@ class Unit:
         return b"".join(self._pieces())
 
     def head(self, size: int) -> bytes:
-        """The first `size` bytes of the payload, or a few more; fewer when there are no more."""
+        """Returns at least the first `size` bytes of the payload, fewer if it is shorter."""
         start, stop = self.extents[0]
         if size <= stop - start < PACKET:
             return self.data[start:stop]
@@ -82,12 +82,12 @@ class Unit:
 
 @dataclass(slots=True)
 class Pes:
-    """One PES packet, and the byte range of the transport packets that carried it."""
+    """One PES packet, and the byte range of its transport packets."""
 
-    pts: int  # -1 without one, as when nothing begins in it
+    pts: int  # -1 without a timestamp
     dts: int
     unit: Unit
-    begin: int  # its payload within the unit's
+    begin: int  # of its payload within the unit's payload
     stop: int
 
     @property
@@ -103,13 +103,13 @@ class Pes:
         return self.unit.payload()[self.begin : self.stop]
 
     def head(self, size: int) -> bytes:
-        """The first `size` bytes of the payload, or a few more; all when there are no more."""
+        """Returns at least the first `size` bytes of the payload, all bytes if it is shorter."""
         return self.unit.head(self.begin + size)[self.begin : self.stop]
 
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """A continuity counter that does not follow the one before: packets are lost or out of place."""
+    """A continuity counter that does not follow the previous one: packets are lost or reordered."""
 
     pid: int
     offset: int
@@ -117,22 +117,22 @@ class Jump:
 
 @dataclass(slots=True)
 class Stream:
-    """What one PID carried."""
+    """The packets of one PID."""
 
     pid: int
     kind: int = 0  # stream_type of the PMT
-    begin: int = -1  # of the first packet with payload, which need not be that of a unit
+    begin: int = -1  # of the first packet with payload, which may not start a unit
     first_counter: int = -1
     last_counter: int = -1
-    repeated: int = -1  # the offset of the latest packet that came twice
+    repeated: int = -1  # the offset of the latest duplicated packet
     units: list[Unit] = field(default_factory=list)
 
     def packets(self) -> Iterator[Pes]:
-        """Its PES packets in the order of the stream."""
+        """Yield the PES packets in stream order."""
         return map(_pes, self.units)
 
     def append(self, start: int, stop: int) -> None:
-        """More of the payload of the latest unit; without one nobody knows what it is."""
+        """Append payload to the latest unit. Ignores payload before the first unit."""
         if not self.units:
             return
         extents = self.units[-1].extents
@@ -144,28 +144,28 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """A demultiplexed piece of transport stream."""
+    """A demultiplexed segment."""
 
-    listed: tuple[tuple[int, int], ...]  # (PID, stream_type) by the PMT
-    streams: tuple[Stream, ...]  # those of them that have packets
-    counters: dict[int, tuple[int, int]]  # PID listed, or of a table → first and last continuity counter
-    tables_end: int  # the first PAT and PMT end here
-    first_payload: int  # the first packet with payload of a listed stream starts here
-    jumps: tuple[Jump, ...]  # the first few of them
+    listed: tuple[tuple[int, int], ...]  # (PID, stream_type) in the PMT
+    streams: tuple[Stream, ...]  # the listed streams with packets
+    counters: dict[int, tuple[int, int]]  # first and last continuity counter by PID of streams and tables
+    tables_end: int  # end of the first PAT and PMT
+    first_payload: int  # start of the first packet with payload of a listed stream
+    jumps: tuple[Jump, ...]  # the first few jumps
     jump_count: int
 
     def of_kind(self, kind: int) -> Stream | None:
-        """The first stream of that type that carried anything."""
+        """Returns the first stream of that type with a unit, or None."""
         return next((s for s in self.streams if s.kind == kind and s.units), None)
 
 
 def ticks_between(earlier: int, later: int) -> int:
-    """`later` − `earlier` on the 33-bit clock, negative when later is before earlier."""
+    """Returns `later` − `earlier` on the 33-bit clock, negative if `later` is before `earlier`."""
     return (later - earlier + _WRAP // 2) % _WRAP - _WRAP // 2
 
 
 def demux(data: bytes, *, seam: int = 0) -> Transport:
-    """Take transport packets apart; counters need not run on at the byte `seam`.
+    """Demultiplex transport packets. Continuity counters may restart at the byte `seam`.
 
     Raises PacketSizeError or TransportError.
     """
@@ -173,7 +173,7 @@ def demux(data: bytes, *, seam: int = 0) -> Transport:
         raise TransportError("unsupported: fragmented MP4")
     count, rest = divmod(len(data), PACKET)
     if rest or not count:
-        raise PacketSizeError(f"{len(data)} bytes are not whole {PACKET}-byte packets", offset=count * PACKET)
+        raise PacketSizeError(f"{len(data)} bytes are not a multiple of {PACKET}", offset=count * PACKET)
     syncs = data[::PACKET]
     if syncs.count(0x47) != count:
         bad = next(i for i, byte in enumerate(syncs) if byte != 0x47)
@@ -201,7 +201,7 @@ def demux(data: bytes, *, seam: int = 0) -> Transport:
 
 
 class Splitter:
-    """The packets by PID in `streams`, and where their counters jump at first. `data` is whole packets."""
+    """Splits complete packets into `streams` by PID, and records the first jumps of their counters."""
 
     def __init__(self, data: bytes) -> None:
         self.streams: dict[int, Stream] = {}
@@ -211,9 +211,9 @@ class Splitter:
         self._highs, self._lows, self._controls = (data[byte::PACKET] for byte in (1, 2, 3))
 
     def split(self, seam: int = 0) -> None:
-        """There are 5,300 packets in a megabyte: most of them are never looked at one by one.
+        """Split the packets. Processes most packets in runs, because a megabyte has 5,300 of them.
 
-        Counters begin anew at the packet `seam`. Raises TransportError.
+        Continuity counters restart at the packet `seam`. Raises TransportError.
         """
         begins, odd = self._highs.translate(_BEGINS), self._controls.translate(_IS_ODD)
         count = len(begins)
@@ -232,7 +232,7 @@ class Splitter:
                 at = until + 1
 
     def _take_run(self, at: int, until: int) -> bool:
-        """Packets without adaptation fields, if they are of one PID and none is missing."""
+        """Take packets without adaptation fields. Returns False unless they are one unbroken run of a PID."""
         high, low, length = self._highs[at : at + 1], self._lows[at : at + 1], until - at
         stream = self.streams.get((high[0] & 0x1F) << 8 | low[0])
         if stream is None or stream.last_counter < 0:
@@ -279,7 +279,7 @@ class Splitter:
             stream.append(start, base + PACKET)
 
     def _repeats(self, stream: Stream, base: int) -> bool:
-        """Whether it is the PID's packet before once more: each may come twice."""
+        """Returns True if the packet repeats the previous one of the PID, which is allowed once."""
         before = stream.units[-1].end - PACKET if stream.units else base
         if before in {base, stream.repeated}:
             return False
@@ -289,7 +289,7 @@ class Splitter:
         return True
 
     def _skip_adaptation(self, base: int) -> tuple[int, bool]:
-        """Where the payload begins, and the discontinuity_indicator."""
+        """Returns the start of the payload, and the discontinuity_indicator."""
         length = self._data[base + 4]
         if length > 183:
             raise TransportError("an adaptation field longer than its packet", offset=base)
@@ -297,7 +297,7 @@ class Splitter:
 
 
 def _single_program(stream: Stream | None) -> int:
-    """The PID of the PMT of the one program."""
+    """Returns the PID of the only program's PMT."""
     if stream is None or not stream.units:
         raise TransportError("no program association table")
     return _agreed(stream, _program)
@@ -308,12 +308,12 @@ def _program(unit: Unit) -> int:
     entries = [section[i : i + 4] for i in range(8, len(section) - 4, 4)]
     programs = [(e[2] & 0x1F) << 8 | e[3] for e in entries if len(e) == 4 and (e[0] or e[1])]
     if len(programs) != 1:
-        raise TransportError(f"{len(programs)} programs where there must be one", offset=unit.offset)
+        raise TransportError(f"{len(programs)} programs instead of one", offset=unit.offset)
     return programs[0]
 
 
 def _program_map(stream: Stream | None, pid: int) -> list[tuple[int, int]]:
-    """(PID, stream_type) of each elementary stream."""
+    """Returns (PID, stream_type) of each elementary stream."""
     if stream is None or not stream.units:
         raise TransportError(f"no program map table on PID {pid}")
     return _agreed(stream, _listed)
@@ -331,36 +331,36 @@ def _listed(unit: Unit) -> list[tuple[int, int]]:
     if len(listed) > _MAX_STREAMS:
         raise TransportError(f"more than {_MAX_STREAMS} streams", offset=unit.offset)
     if position != end:
-        raise TransportError("a program map table that does not add up", offset=unit.offset)
+        raise TransportError("a program map table with inconsistent lengths", offset=unit.offset)
     return listed
 
 
-def _agreed(stream: Stream, read: Callable[[Unit], Said]) -> Said:
-    """What the first section on a PID says, and all later ones say again: mostly in the same bytes."""
+def _agreed(stream: Stream, read: Callable[[Unit], Table]) -> Table:
+    """Returns the first table of a PID. Raises TransportError if a later table differs."""
     first = stream.units[0]
-    said, known = read(first), first.payload()
+    table, known = read(first), first.payload()
     for unit in stream.units[1:]:
-        if unit.head(len(known)) != known and read(unit) != said:
+        if unit.head(len(known)) != known and read(unit) != table:
             raise TransportError("a table that contradicts the first", offset=unit.offset)
-    return said
+    return table
 
 
 def _section(unit: Unit, *, table: int) -> bytes:
-    """The section that starts a unit, its CRC checked."""
+    """Returns the first section of a unit after checking its CRC."""
     offset, data = unit.offset, unit.payload()
     start = 1 + data[0] if data else 0
     header = data[start : start + 3]
     if len(header) < 3 or header[0] != table:
-        raise TransportError(f"table {table} is not where it should be", offset=offset)
+        raise TransportError(f"table {table} is missing", offset=offset)
     length = (header[1] & 0x0F) << 8 | header[2]
     section = data[start : start + 3 + length]
     if length < 9 or len(section) < 3 + length or not _is_intact(section):
-        raise TransportError(f"table {table} is cut or damaged", offset=offset)
+        raise TransportError(f"table {table} is truncated or damaged", offset=offset)
     return section
 
 
 def _is_intact(section: bytes) -> bool:
-    """CRC-32/MPEG-2 over what ends with its own: zlib's counts the bits of a byte from the other end."""
+    """Check the CRC-32/MPEG-2 at the end of a section. zlib's CRC-32 needs the bits of each byte reversed."""
     return crc32(section.translate(_MIRRORED)) == 0xFFFFFFFF
 
 
@@ -371,13 +371,13 @@ def _pes(unit: Unit) -> Pes:
     flags, header = data[7] >> 6, data[8]
     needed = _TIMESTAMPS[flags]
     if data[6] & 0xC0 != 0x80 or needed < 0 or header < needed or size < 9 + header:
-        raise TransportError("a PES packet with an impossible header", offset=offset)
+        raise TransportError("a PES packet with an invalid header", offset=offset)
     pts = _timestamp(data, 9, flags, offset) if needed else -1
     dts = _timestamp(data, 14, 1, offset) if flags == 3 else pts
     length = data[4] << 8 | data[5]
     stop = 6 + length if length else size
     if stop > size or stop < 9 + header:
-        raise TransportError("a PES packet that is cut short", offset=offset)
+        raise TransportError("a truncated PES packet", offset=offset)
     return Pes(pts, dts, unit, 9 + header, stop)
 
 

@@ -1,4 +1,4 @@
-"""WebVTT files whose cues name parts of pictures: text → model, strictly."""
+"""Parses WebVTT files whose cues reference parts of pictures, strictly."""
 
 import re
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """From `start` to `end`, in milliseconds, that part of the picture is shown; all of it without one."""
+    """A part of a picture that is shown from `start` to `end` (ms); `part` None = the whole picture."""
 
     line: int
     start: int
@@ -36,7 +36,7 @@ class Cue:
 
 
 def parse_cues(data: bytes) -> tuple[Cue, ...]:
-    """Every cue in the order of the file. Raises CuesError at the first thing that is wrong."""
+    """Returns all cues in file order. Raises CuesError at the first error."""
     lines = _lines(data)
     if not re.fullmatch(r"\ufeff?WEBVTT(?:[ \t].*)?", lines[0]):
         raise CuesError("does not start with WEBVTT", line=1)
@@ -59,7 +59,7 @@ def _lines(data: bytes) -> list[str]:
 
 
 def _blocks(lines: list[str]) -> Iterator[_Block]:
-    """Lines up to the next empty one, with their numbers."""
+    """Yield the blocks between empty lines, with line numbers."""
     block: _Block = []
     for number, line in enumerate([*lines, ""], start=1):
         if line:
@@ -70,19 +70,19 @@ def _blocks(lines: list[str]) -> Iterator[_Block]:
 
 
 def _cue(block: _Block) -> Cue:
-    """A name perhaps, a line of times, and one line that names a picture."""
+    """Parse a cue: an optional identifier, a timing line, and one line with a picture."""
     if "-->" not in block[0][1] and len(block) > 1:
         block = block[1:]
     number, times = block[0]
     timing = _TIMING.fullmatch(times)
     if not timing:
-        raise CuesError("no times where a cue must have them", line=number)
+        raise CuesError("a cue without a timing line", line=number)
     if len(block) != 2:
-        raise CuesError("a cue must have one line that names a picture", line=number)
+        raise CuesError("a cue must have one line with a picture", line=number)
     uri, mark, fragment = block[1][1].partition("#")
     part = _PART.fullmatch(fragment)
     if mark and not part:
-        raise CuesError(f"#{fragment[:100]} names no part of a picture", line=block[1][0])
+        raise CuesError(f"#{fragment[:100]} is not a part of a picture", line=block[1][0])
     return Cue(
         line=number,
         start=_milliseconds(*timing.groups()[:4]),

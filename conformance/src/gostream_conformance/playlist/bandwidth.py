@@ -1,17 +1,17 @@
-"""The peak bit rate of a list of segments, in time that does not grow with how many fit into a stretch."""
+"""The peak bit rate of a list of segments, in time independent of the number of segments per run."""
 
 from collections import deque
 from collections.abc import Sequence
 from itertools import accumulate
 
-_NANOSECONDS = 10**9  # EXTINF in whole ones, so that a run of exactly `shortest` counts
+_NANOSECONDS = 10**9  # EXTINF is converted to integers, so that a run of exactly `shortest` counts
 
 
 def peak_rate(sizes: Sequence[int], durations: Sequence[float], *, shortest: float, longest: float) -> float:
-    """The highest size per second of any run of neighbours that lasts that long; 0 when none does.
+    """Returns the highest size per second of all runs of `shortest` to `longest` seconds, or 0.
 
-    By Dinkelbach's method: the run that is furthest above a rate has a higher rate, until none has. A few
-    rounds suffice, each of one pass.
+    Uses Dinkelbach's method: the run furthest above a rate gives the next rate, until no run is above it. A
+    few rounds of one pass each are enough.
     """
     ends = list(accumulate((round(duration * _NANOSECONDS) for duration in durations), initial=0))
     totals = list(accumulate(sizes, initial=0))
@@ -28,9 +28,9 @@ def peak_rate(sizes: Sequence[int], durations: Sequence[float], *, shortest: flo
 def _furthest_above(
     rate: float, ends: Sequence[int], totals: Sequence[int], least: int, most: int
 ) -> tuple[int, int] | None:
-    """The run whose size exceeds `rate` times its length by most, or None."""
+    """Returns the run whose size exceeds `rate` times its duration most, or None."""
     above = [total - rate * end for total, end in zip(totals, ends, strict=True)]
-    starts: deque[int] = deque()  # where a run may begin, the lowest `above` first
+    starts: deque[int] = deque()  # possible starts of a run, the lowest `above` first
     best, furthest, opened = None, 0.0, 0
     for last, end in enumerate(ends):
         while ends[opened] <= end - least:

@@ -1,4 +1,4 @@
-"""What RFC 8216 playlists say."""
+"""The content of RFC 8216 playlists."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ class ByteRange:
 
     @property
     def end(self) -> int:
-        """The first byte after it."""
+        """The offset after the last byte."""
         return self.offset + self.size
 
 
@@ -34,7 +34,7 @@ class Variant:
 
     @property
     def audio(self) -> str:
-        """The GROUP-ID of its sound, or empty."""
+        """The GROUP-ID of its audio, or empty."""
         return self.groups.get("AUDIO", "")
 
     @property
@@ -101,7 +101,7 @@ class MediaPlaylist:
 
     @property
     def unsupported(self) -> str:
-        """What keeps its segments from being measured, as it says itself; mostly empty."""
+        """The declared feature that prevents measuring the segments; empty if there is none."""
         if any(key.method != "NONE" for key in self.keys):
             return "encrypted"
         files = (segment.uri.partition("?")[0] for segment in self.segments if segment.map)

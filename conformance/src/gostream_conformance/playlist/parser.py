@@ -1,4 +1,4 @@
-"""RFC 8216 playlists: text → model, strictly. What a lenient player forgives is an error here."""
+"""Parses RFC 8216 playlists strictly: deviations that lenient players accept are errors."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -18,8 +18,8 @@ from gostream_conformance.playlist.model import (
 )
 
 MAX_LINES = 200_000
-MAX_ENTRIES = 256  # of a master: every variant is judged with every rendition of its group
-HIGHEST_VERSION = 13  # of the drafts after RFC 8216, which has 7; players refuse what they do not know
+MAX_ENTRIES = 256  # of a master: every variant is checked with every rendition of its group
+HIGHEST_VERSION = 13  # of the drafts after RFC 8216, which has 7; players reject unknown versions
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _METHODS = frozenset({"NONE", "AES-128", "SAMPLE-AES"})
 _GROUPS = ("AUDIO", "VIDEO", "SUBTITLES", "CLOSED-CAPTIONS")
@@ -56,13 +56,13 @@ class _Line:
 
 
 def parse_master(data: bytes) -> MasterPlaylist:
-    """Parse a master playlist. Raises PlaylistError at the first thing that is wrong."""
+    """Parse a master playlist. Raises PlaylistError at the first error."""
     master = MasterPlaylist()
     pending: tuple[_Line, Mapping[str, str]] | None = None
     entries = 0
     for line in _lines(data, forbidden=_MEDIA_TAGS, kind="media"):
         if pending and line.tag and line.tag in _MASTER_TAGS:
-            raise line.wrong("stands where the URI of the EXT-X-STREAM-INF before must be")
+            raise line.wrong("comes before the URI of the preceding EXT-X-STREAM-INF")
         entries += line.tag in _ENTRIES
         if entries > MAX_ENTRIES:
             raise line.wrong(f"more than {MAX_ENTRIES} variants and renditions")
@@ -94,7 +94,7 @@ def parse_master(data: bytes) -> MasterPlaylist:
 
 
 def parse_media(data: bytes) -> MediaPlaylist:
-    """Parse a media playlist. Raises PlaylistError at the first thing that is wrong."""
+    """Parse a media playlist. Raises PlaylistError at the first error."""
     parser = _MediaParser()
     for line in _lines(data, forbidden=_MASTER_TAGS, kind="master"):
         parser.take(line)
@@ -102,7 +102,7 @@ def parse_media(data: bytes) -> MediaPlaylist:
 
 
 class _MediaParser:
-    """The state between the lines of a media playlist."""
+    """The parser state between the lines of a media playlist."""
 
     def __init__(self) -> None:
         self.playlist = MediaPlaylist()
@@ -110,7 +110,7 @@ class _MediaParser:
         self._range: _Line | None = None
         self._discontinuity: _Line | None = None
         self._map: tuple[str, ByteRange | None] | None = None
-        self._ends: dict[str, int] = {}  # URI → where its last byte range ended
+        self._ends: dict[str, int] = {}  # end of the last byte range by URI
         self._saw_target = False
         self._tags: dict[str, Callable[[_Line], None]] = {
             "EXTINF": self._take_extinf,
@@ -176,7 +176,7 @@ class _MediaParser:
 
     def _take_range(self, line: _Line) -> None:
         if self._range:
-            raise line.wrong("stands twice for one segment")
+            raise line.wrong("appears twice for one segment")
         self._range = line
         self._needs(4)
 
@@ -194,7 +194,7 @@ class _MediaParser:
     def _take_sequence(self, line: _Line) -> None:
         _integer(line, digits=20)
         if self.playlist.segments:
-            raise line.wrong("must stand before the first segment")
+            raise line.wrong("must come before the first segment")
 
     def _take_map(self, line: _Line) -> None:
         attributes = _attributes(line)
@@ -225,7 +225,7 @@ class _MediaParser:
 
 
 def _lines(data: bytes, *, forbidden: frozenset[str], kind: str) -> Iterator[_Line]:
-    """Tags and URIs; comments, unknown tags' syntax and blank lines are passed over, as RFC 8216 asks."""
+    """Yield tags and URIs. Skips comments and blank lines and accepts unknown tags, as RFC 8216 requires."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -246,21 +246,21 @@ def _lines(data: bytes, *, forbidden: frozenset[str], kind: str) -> Iterator[_Li
         if not line.tag and raw != raw.strip():
             raise line.wrong("blanks around a URI")
         if line.tag in forbidden:
-            raise line.wrong(f"a tag of {kind} playlists among the others")
+            raise line.wrong(f"a tag of {kind} playlists")
         if line.tag in _ONCE and line.tag in seen:
-            raise line.wrong("stands twice")
+            raise line.wrong("appears twice")
         seen.add(line.tag)
         yield line
 
 
 def _attributes(line: _Line) -> dict[str, str]:
-    """The attribute list, values as written. Raises PlaylistError."""
+    """Returns the attributes with their values as written. Raises PlaylistError."""
     found: dict[str, str] = {}
     at = 0
     while at < len(line.value):
         match = _ATTRIBUTE.match(line.value, at)
         if not match or line.value.endswith(",") or match[1] in found:
-            raise line.wrong(f"the attribute list is wrong after {len(found)} attributes")
+            raise line.wrong(f"the attribute list is invalid after {len(found)} attributes")
         found[match[1]] = match[2]
         at = match.end()
     return found
@@ -329,7 +329,7 @@ def _rendition(line: _Line, attributes: Mapping[str, str]) -> Rendition:
     if kind == "CLOSED-CAPTIONS" and "URI" in attributes:
         raise line.wrong("closed captions have no URI")
     if (kind == "CLOSED-CAPTIONS") != ("INSTREAM-ID" in attributes):
-        raise line.wrong("INSTREAM-ID is for closed captions, and they need it")
+        raise line.wrong("closed captions need INSTREAM-ID, and other types must not have it")
     return Rendition(
         line=line.number,
         kind=kind,
@@ -359,12 +359,12 @@ def _integer(line: _Line, *, digits: int = 9) -> int:
 def _version(line: _Line) -> int:
     version = _integer(line)
     if not 1 <= version <= HIGHEST_VERSION:
-        raise line.wrong("there is no such version")
+        raise line.wrong("unknown version")
     return version
 
 
 def _byte_range(line: _Line, text: str, default_offset: int | None) -> ByteRange:
     match = re.fullmatch("([0-9]{1,15})(?:@([0-9]{1,15}))?", text)
     if not match or (match[2] is None and default_offset is None):
-        raise line.wrong(f"the byte range {text!r} is wrong")
+        raise line.wrong(f"invalid byte range {text!r}")
     return ByteRange(int(match[2]) if match[2] is not None else default_offset or 0, int(match[1]))

@@ -1,4 +1,4 @@
-"""The URIs that a playlist names, whatever the tag: also those of tags that nobody judges."""
+"""Finds all URIs of a playlist, also in tags that no rule checks."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ _ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^",]*)')
 
 
 def uris(data: bytes) -> Iterator[tuple[int, str]]:
-    """Every URI with its line, once: those on lines of their own, and the attributes called URI."""
+    """Yield (line, URI) of each different URI: URI lines and the attributes called URI."""
     seen: set[str] = set()
     lines = data.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
     for number, line in enumerate(lines, start=1):

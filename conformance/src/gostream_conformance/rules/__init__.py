@@ -1,4 +1,4 @@
-"""What is demanded, by scope: the master, the media playlists, the segments, the storyboards, the whole."""
+"""The rules by scope: the master, the media playlists, the segments, the storyboards, the tree."""
 
 from gostream_conformance.rules import master, media, segments, storyboard, tree
 from gostream_conformance.rules.rule import Rule

@@ -1,4 +1,4 @@
-"""Rules about the master playlist: does it say of its variants what their segments say of themselves?"""
+"""Rules for the master playlist: its attributes match the segments of its variants."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,7 +10,7 @@ BANDWIDTH_TOLERANCE = 0.10
 PEAK_TO_AVERAGE = 2.0
 ASPECT_TOLERANCE = 0.01
 FIRST_VARIANT_BANDWIDTH = 2_000_000
-ONE_RUNG_HEIGHT = 360  # a source whose shorter side is no more than this needs no second variant
+ONE_RUNG_HEIGHT = 360  # a source whose shorter side is at most this needs no second variant
 
 _book = RuleBook()
 
@@ -19,14 +19,14 @@ def _where(p: Presentation, variant: Variant) -> str:
     return f"{p.master_path}:{variant.line}"
 
 
-@_book.must("master.parses", "RFC 8216 4.1", "the master playlist parses and mixes no media tags in")
+@_book.must("master.parses", "RFC 8216 4.1", "the master playlist parses and has no media tags")
 def parses(p: Presentation) -> Iterator[Finding]:
     for where, why in p.unparsed:
         if where == p.master_path:
             yield Finding(where, why)
 
 
-@_book.must("master.codecs", "9.1", "CODECS are those of the parameter sets and audio headers")
+@_book.must("master.codecs", "9.1", "CODECS match the parameter sets and audio headers")
 def codecs(p: Presentation) -> Iterator[Finding]:
     for variant, track in p.variant_tracks:
         sounds = p.sound_of(variant, track)
@@ -42,9 +42,9 @@ def _video_codecs(track: Track) -> set[str]:
 
 
 def _compare_codecs(p: Presentation, variant: Variant, expected: set[str]) -> Iterator[Finding]:
-    said = {codec.lower() for codec in variant.codecs}
-    if expected and said != expected:
-        yield Finding(_where(p, variant), f"CODECS {_names(said)}, but the segments hold {_names(expected)}")
+    listed = {codec.lower() for codec in variant.codecs}
+    if expected and listed != expected:
+        yield Finding(_where(p, variant), f"CODECS {_names(listed)}, the segments have {_names(expected)}")
 
 
 def _names(codecs: set[str]) -> str:
@@ -82,7 +82,7 @@ def average_bandwidth(p: Presentation) -> Iterator[Finding]:
 
 
 @_book.must(
-    "master.bandwidth", "1.27, 9.13", "BANDWIDTH is within 10 % of the measured peak, with the largest sound"
+    "master.bandwidth", "1.27, 9.13", "BANDWIDTH is within 10 % of the measured peak, with the largest audio"
 )
 def bandwidth(p: Presentation) -> Iterator[Finding]:
     for variant, track in p.variant_tracks:
@@ -99,7 +99,7 @@ def _is_read(p: Presentation, variant: Variant, track: Track) -> bool:
 
 
 def _with_sound(p: Presentation, variant: Variant, track: Track, rate: Callable[[Track], float]) -> float:
-    """What a player fetches: the variant and the largest sound beside it; of sounds alone, the largest."""
+    """Returns the rate of the variant plus its largest audio rendition; for audio only, the largest rate."""
     sounds = p.sound_of(variant, track)
     if track.kind is Kind.AUDIO:
         return max(rate(t) for t in (track, *sounds))
@@ -107,13 +107,13 @@ def _with_sound(p: Presentation, variant: Variant, track: Track, rate: Callable[
 
 
 def _near(
-    p: Presentation, variant: Variant, name: str, said: int | None, measured: float
+    p: Presentation, variant: Variant, name: str, declared: int | None, measured: float
 ) -> Iterator[Finding]:
-    if said is None:
+    if declared is None:
         yield Finding(_where(p, variant), f"{name} is missing")
-    elif measured and abs(said - measured) > BANDWIDTH_TOLERANCE * measured:
-        share = (said - measured) / measured
-        yield Finding(_where(p, variant), f"{name} {said}, measured {measured:.0f} ({share:+.0%})")
+    elif measured and abs(declared - measured) > BANDWIDTH_TOLERANCE * measured:
+        share = (declared - measured) / measured
+        yield Finding(_where(p, variant), f"{name} {declared}, measured {measured:.0f} ({share:+.0%})")
 
 
 @_book.should("master.peak-to-average", "1.30", "the peak is at most twice the average")
@@ -152,7 +152,7 @@ def one_aspect(p: Presentation) -> Iterator[Finding]:
             return
 
 
-@_book.should("master.first-variant", "1.32", "the first variant is the one nearest 2 Mb/s")
+@_book.should("master.first-variant", "1.32", "the first variant is nearest to 2 Mb/s")
 def first_variant(p: Presentation) -> Iterator[Finding]:
     variants = _variants(p)
     if variants:
@@ -198,7 +198,7 @@ def _defaults(p: Presentation, master: MasterPlaylist) -> Iterator[Finding]:
 
 
 @_book.must(
-    "master.groups", "RFC 8216 4.3.4.1.1, 4.3.4.2", "the other groups resolve, and no group has a name twice"
+    "master.groups", "RFC 8216 4.3.4.1.1, 4.3.4.2", "other groups resolve, and names in a group are unique"
 )
 def groups(p: Presentation) -> Iterator[Finding]:
     renditions = p.master.renditions if p.master else []
@@ -210,9 +210,7 @@ def groups(p: Presentation) -> Iterator[Finding]:
     names: set[tuple[str, str, str]] = set()
     for r in renditions:
         if (r.kind, r.group, r.name) in names:
-            yield Finding(
-                f"{p.master_path}:{r.line}", f"the group {r.group!r} has two of the name {r.name!r}"
-            )
+            yield Finding(f"{p.master_path}:{r.line}", f"the group {r.group!r} has the name {r.name!r} twice")
         names.add((r.kind, r.group, r.name))
 
 

@@ -1,4 +1,4 @@
-"""Rules about media playlists: complete, consistent with each other and with their segments."""
+"""Rules for media playlists: complete, consistent with each other and with their segments."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ def _playlists(p: Presentation, *kinds: Kind) -> Iterator[tuple[Track, MediaPlay
             yield track, track.playlist
 
 
-@_book.must("media.parses", "RFC 8216 4", "every media playlist parses and mixes no master tags in")
+@_book.must("media.parses", "RFC 8216 4", "every media playlist parses and has no master tags")
 def parses(p: Presentation) -> Iterator[Finding]:
     for where, why in p.unparsed:
         if where != p.master_path:
@@ -78,7 +78,7 @@ def _frame_seconds(track: Track) -> float:
     return (video.frame_ticks / CLOCK if video else 0.0) or 0.04
 
 
-@_book.must("media.extinf", "8.1", "EXTINF is within one frame of what the timestamps say")
+@_book.must("media.extinf", "8.1", "EXTINF is within one frame of the timestamps")
 def extinf(p: Presentation) -> Iterator[Finding]:
     for track, _ in _playlists(p, Kind.VIDEO, Kind.AUDIO):
         for piece, measure in track.measured():
@@ -94,7 +94,7 @@ def extinf(p: Presentation) -> Iterator[Finding]:
 
 
 def _longest_frame(measure: SegmentMeasure) -> float:
-    """Seconds of the longest picture, or of an AAC frame."""
+    """Returns the duration of the longest picture or of an AAC frame in seconds."""
     if measure.video:
         return measure.video.longest_gap / CLOCK
     return SAMPLES_PER_FRAME / measure.audio.configs[0].sample_rate if measure.audio else 0.0
@@ -115,7 +115,7 @@ def no_discontinuity(p: Presentation) -> Iterator[Finding]:
                 yield Finding(f"{track.path}:{segment.line}", "EXT-X-DISCONTINUITY")
 
 
-@_book.must("media.supported", "gostream", "what is listed can be judged: MPEG-TS of H.264 and AAC, in clear")
+@_book.must("media.supported", "gostream", "all media can be checked: unencrypted MPEG-TS of H.264 and AAC")
 def supported(p: Presentation) -> Iterator[Finding]:
     for key in p.master.keys if p.master else []:
         yield Finding(f"{p.master_path}:{key.line}", "unsupported: encrypted")
@@ -124,9 +124,7 @@ def supported(p: Presentation) -> Iterator[Finding]:
             yield Finding(track.path, f"unsupported: {track.unsupported}")
 
 
-@_book.must(
-    "media.iframe-ranges", "6.8", "each range of an I-frame playlist is one IDR picture, and all of it"
-)
+@_book.must("media.iframe-ranges", "6.8", "each range of an I-frame playlist is one complete IDR picture")
 def iframe_ranges(p: Presentation) -> Iterator[Finding]:
     whole = _whole_key_frames(p)
     for track, playlist in _iframe_playlists(p):
@@ -146,7 +144,7 @@ def _iframe_playlists(p: Presentation) -> Iterator[tuple[Track, MediaPlaylist]]:
 
 
 def _whole_key_frames(p: Presentation) -> dict[str | None, set[ByteRange]]:
-    """By file, of the segments that were measured; each segment once, however often it is listed."""
+    """Returns the key frames of the measured segments by file, each segment once."""
     segments = {
         (piece.path, piece.segment.byte_range): piece
         for track, playlist in _playlists(p, Kind.VIDEO)
@@ -169,20 +167,20 @@ def _one_key_frame(
     elif measure.key_frames[0].offset not in {measure.size - piece.size, measure.tables_end}:
         yield Finding(piece.where, "begins before its picture")
     elif piece.path in whole and not whole[piece.path].issuperset(piece.key_frames()):
-        yield Finding(piece.where, "is not the whole of a key frame")
+        yield Finding(piece.where, "is not a complete key frame")
 
 
 @_book.must(
     "media.iframe-timeline",
     "RFC 8216 4.3.3.6",
-    "I-frames are listed in order, each until the next, to the end",
+    "I-frames are listed in order, and each lasts until the next one or the end",
 )
 def iframe_timeline(p: Presentation) -> Iterator[Finding]:
     first, last = _ends(p)
     for track, playlist in _iframe_playlists(p):
         stills = list(track.videos())
         if not playlist.iframes_only or not stills or len(stills) < len(track.pieces):
-            continue  # other rules say so
+            continue  # other rules report it
         starts = [video.first_pts for _, video in stills]
         tolerance = (last or stills[-1][1]).longest_gap / CLOCK + 0.001
         if first and abs(apart := ticks_between(first.first_pts, starts[0]) / CLOCK) > tolerance:
@@ -196,7 +194,7 @@ def iframe_timeline(p: Presentation) -> Iterator[Finding]:
 
 
 def _ends(p: Presentation) -> tuple[VideoMeasure | None, VideoMeasure | None]:
-    """The first and the last segment of the film, which all variants share, when they were measured."""
+    """Returns the first and the last measured segment, which are the same in all variants."""
     for _, track in p.variant_tracks:
         first, last = (track.pieces[at].measure if track.pieces else None for at in (0, -1))
         if first and last and first.video and last.video:

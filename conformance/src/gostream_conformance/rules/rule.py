@@ -1,4 +1,4 @@
-"""What a rule is."""
+"""The types of rules and findings."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Where a rule is broken, and how: file, line or byte, and the figures."""
+    """A place (file, line or byte) that breaks a rule, and the reason with its figures."""
 
     where: str
     why: str
@@ -25,7 +25,7 @@ Check = Callable[[Presentation], Iterator[Finding]]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One demand. A bare number in `source` is of Apple's HLS Authoring Specification."""
+    """One rule. A bare number in `source` is a section of Apple's HLS Authoring Specification."""
 
     id: str
     source: str
@@ -35,7 +35,7 @@ class Rule:
 
 
 class RuleBook:
-    """Gathers the rules of a module in the order they are written."""
+    """Collects the rules of a module in source order."""
 
     def __init__(self) -> None:
         self.rules: list[Rule] = []

@@ -1,4 +1,4 @@
-"""Rules about the segments' bytes: start, timeline, continuity, codec limits."""
+"""Rules for the bytes of segments: start, timeline, continuity, codec limits."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -23,7 +23,7 @@ def _tracks(p: Presentation, *kinds: Kind) -> Iterator[Track]:
     return (track for track in p.tracks.values() if track.kind in (kinds or (Kind.VIDEO, Kind.AUDIO)))
 
 
-@_book.must("segments.whole-packets", "ISO 13818-1", "every segment is whole 188-byte packets")
+@_book.must("segments.whole-packets", "ISO 13818-1", "every segment consists of complete 188-byte packets")
 def whole_packets(p: Presentation) -> Iterator[Finding]:
     for track in _tracks(p):
         for piece in track.pieces:
@@ -43,19 +43,19 @@ def readable(p: Presentation) -> Iterator[Finding]:
                 yield Finding(piece.where, f"unsupported: stream type 0x{kind:02x}")
             wanted = measure.video if track.kind is Kind.VIDEO else measure.audio
             if not wanted and not unsupported:
-                yield Finding(piece.where, f"no {track.kind.value} in it")
+                yield Finding(piece.where, f"no {track.kind.value}")
 
 
 @_book.must(
-    "segments.start", "7.4", "segments start with PAT, PMT and, when video, SPS, PPS and an IDR picture"
+    "segments.start", "7.4", "segments start with PAT, PMT and, for video, SPS, PPS and an IDR picture"
 )
 def start(p: Presentation) -> Iterator[Finding]:
     for track in _tracks(p):
         for piece, measure in track.measured():
             if not measure.tables_first:
-                yield Finding(piece.where, "PAT and PMT come after the first bytes of picture or sound")
+                yield Finding(piece.where, "PAT and PMT come after the first bytes of video or audio")
             if measure.video and not measure.video.starts_with_key:
-                yield Finding(piece.where, "the first picture is no whole IDR with SPS and PPS")
+                yield Finding(piece.where, "the first picture is not a complete IDR with SPS and PPS")
 
 
 @_book.must("segments.keys-aligned", "8.3", "IDR pictures have the same timestamps in all variants")
@@ -72,7 +72,7 @@ def keys_aligned(p: Presentation) -> Iterator[Finding]:
                 yield Finding(ours.where, f"IDR timestamps differ from {theirs.where}: {odd} not in both")
 
 
-@_book.must("segments.continuity", "7.2", "continuity counters run on in and across segments")
+@_book.must("segments.continuity", "7.2", "continuity counters continue within and across segments")
 def continuity(p: Presentation) -> Iterator[Finding]:
     for track in _tracks(p):
         for piece, measure in track.measured():
@@ -129,7 +129,7 @@ def timeline(p: Presentation) -> Iterator[Finding]:
 
 
 def _gap(before: VideoMeasure, after: VideoMeasure) -> float:
-    """Frames missing (doubled, when negative) between two segments; variable rates count by their longest."""
+    """Returns the missing frames between two segments (negative: repeated), by the longest usual gap."""
     step = ticks_between(before.last_pts, after.first_pts)
     shortest, longest = before.frame_ticks, before.longest_gap
     if not longest:
@@ -137,7 +137,7 @@ def _gap(before: VideoMeasure, after: VideoMeasure) -> float:
     return max(0.0, step / longest - 1) + min(0.0, step / (shortest or longest) - 1)
 
 
-@_book.should("segments.no-holes", "gostream", "no pictures are missing between others of a steady rate")
+@_book.should("segments.no-holes", "gostream", "no picture of a constant rate is missing")
 def no_holes(p: Presentation) -> Iterator[Finding]:
     for track in _tracks(p):
         for piece, video in track.videos():
@@ -146,12 +146,12 @@ def no_holes(p: Presentation) -> Iterator[Finding]:
 
 
 def _sound_timeline(track: Track) -> Iterator[Finding]:
-    """Sound has its own clock: a timestamp is where all samples before it end, whatever the pictures do."""
+    """Check audio timestamps: each equals the end of all samples before it, independent of the video."""
     start: int | None = None
     elapsed = 0.0
     for piece in track.pieces:
         if not piece.measure:
-            start = None  # nobody knows how much sound it has
+            start = None  # the length of its audio is unknown
             continue
         audio = piece.measure.audio
         if not audio:
@@ -159,10 +159,12 @@ def _sound_timeline(track: Track) -> Iterator[Finding]:
         frame = audio.configs[0].frame_ticks
         late = 0 if start is None else ticks_between(start + round(elapsed), audio.first_pts)
         if abs(late) > frame / 2:
-            yield Finding(piece.where, f"its sound is {late / frame:+.1f} frames from where that before ends")
+            yield Finding(
+                piece.where, f"audio starts {late / frame:+.1f} frames from the end of the previous"
+            )
         if audio.stray > frame / 2:
-            yield Finding(piece.where, f"a timestamp {audio.stray / frame:.1f} frames off within its sound")
-        if start is None or abs(late) > frame / 2:  # one fault, told once
+            yield Finding(piece.where, f"an audio timestamp is off by {audio.stray / frame:.1f} frames")
+        if start is None or abs(late) > frame / 2:  # reports each fault once
             start, elapsed = audio.first_pts, 0.0
         elapsed += audio.frames * frame
 
@@ -174,14 +176,14 @@ def h264(p: Presentation) -> Iterator[Finding]:
             for sps in video.parameter_sets:
                 if sps.profile not in PROFILES:
                     yield Finding(
-                        piece.where, f"profile {sps.profile} is none of {', '.join(PROFILES.values())}"
+                        piece.where, f"profile {sps.profile} is not one of {', '.join(PROFILES.values())}"
                     )
                 if sps.level > HIGHEST_LEVEL:
                     yield Finding(piece.where, f"level {sps.level / 10:.1f}")
                 if (sps.chroma_format, sps.bit_depth) != (1, 8):
                     yield Finding(piece.where, f"chroma format {sps.chroma_format}, {sps.bit_depth} bits")
                 if not sps.progressive:
-                    yield Finding(piece.where, "interlaced coding is allowed by its SPS")
+                    yield Finding(piece.where, "the SPS allows interlaced coding")
 
 
 @_book.should("segments.key-interval", "1.13", "there is an IDR picture every 2 s")
@@ -199,7 +201,7 @@ def key_interval(p: Presentation) -> Iterator[Finding]:
                 yield Finding(piece.where, f"{apart:.2f} s between two IDR pictures")
 
 
-@_book.must("segments.closed-gops", "1.12", "no picture needs one from before the entry point it follows")
+@_book.must("segments.closed-gops", "1.12", "no picture refers to a picture before its entry point")
 def closed_gops(p: Presentation) -> Iterator[Finding]:
     for track in _tracks(p, Kind.VIDEO):
         for piece, video in track.videos():
@@ -207,7 +209,7 @@ def closed_gops(p: Presentation) -> Iterator[Finding]:
                 yield Finding(piece.where, f"the entry point at {pts} is open")
 
 
-@_book.must("segments.aac", "2.9", "sound is AAC-LC of at most 160 kb/s, and stays the same")
+@_book.must("segments.aac", "2.9", "audio is AAC-LC of at most 160 kb/s, with one configuration")
 def aac(p: Presentation) -> Iterator[Finding]:
     for track in _tracks(p):
         first: AacConfig | None = None
@@ -217,28 +219,28 @@ def aac(p: Presentation) -> Iterator[Finding]:
                 if config.object_type != AAC_LC:
                     yield Finding(piece.where, f"AAC object type {config.object_type}, not LC")
                 if config != first:
-                    yield Finding(piece.where, f"{config}, where the sound began as {first}")
+                    yield Finding(piece.where, f"{config}, but the audio starts as {first}")
         rate = _audio_rate(track)
         if rate > HIGHEST_AUDIO * 1.01:
-            yield Finding(track.path, f"{rate / 1000:.0f} kb/s of sound")
+            yield Finding(track.path, f"{rate / 1000:.0f} kb/s of audio")
 
 
-@_book.should("segments.aac-rate", "2.9", "sound has at least 32 kb/s")
+@_book.should("segments.aac-rate", "2.9", "audio has at least 32 kb/s")
 def aac_rate(p: Presentation) -> Iterator[Finding]:
     for track in _tracks(p):
         rate = _audio_rate(track)
         if 0 < rate < LOWEST_AUDIO:
-            yield Finding(track.path, f"{rate / 1000:.0f} kb/s of sound")
+            yield Finding(track.path, f"{rate / 1000:.0f} kb/s of audio")
 
 
 def _audio_rate(track: Track) -> float:
-    """Bits per second of the AAC frames themselves."""
+    """Returns the bit rate of the AAC frames, without packet overhead."""
     audios = [audio for _, audio in track.audios()]
     ticks = sum(audio.ticks for audio in audios)
     return sum(audio.size for audio in audios) * 8 * CLOCK / ticks if ticks else 0.0
 
 
-@_book.must("segments.sound-in-step", "8.3", "picture and sound start within one AAC frame of each other")
+@_book.must("segments.sound-in-step", "8.3", "video and audio start within one AAC frame of each other")
 def sound_in_step(p: Presentation) -> Iterator[Finding]:
     for variant, track in p.variant_tracks:
         for sound in p.sound_of(variant, track):
@@ -254,7 +256,7 @@ def sound_in_step(p: Presentation) -> Iterator[Finding]:
 
 
 def _beginning(track: Track) -> Iterator[SegmentMeasure]:
-    """What was measured up to the first segment that could not be."""
+    """Yield the measures before the first segment that could not be measured."""
     for piece in track.pieces:
         if not piece.measure:
             return

@@ -1,4 +1,4 @@
-"""Rules about storyboards: a picture for every moment, and each where its cue says."""
+"""Rules for storyboards: cues cover the whole video, and their parts are within the pictures."""
 
 from collections.abc import Iterator
 
@@ -6,29 +6,29 @@ from gostream_conformance.rules.rule import Finding, RuleBook
 from gostream_conformance.tree.presentation import Board, Presentation
 from gostream_conformance.tree.storyboards import board_of
 
-#: Seconds by which the last cue may end before the video, or after it.
+#: Largest distance in seconds between the end of the last cue and the end of the video.
 END_TOLERANCE = 0.1
 
 _book = RuleBook()
 
 
-@_book.must("storyboard.parses", "WebVTT 4", "a storyboard is WebVTT, and each of its cues names a picture")
+@_book.must("storyboard.parses", "WebVTT 4", "a storyboard is WebVTT, and each cue references a picture")
 def parses(p: Presentation) -> Iterator[Finding]:
     for board in p.boards:
         if board.problem:
             yield Finding(f"{board.path}:{board.problem.line}", str(board.problem))
 
 
-@_book.must("storyboard.covers", "gostream", "cues follow one another from the video's start to its end")
+@_book.must("storyboard.covers", "gostream", "cues cover the video from start to end without gaps")
 def covers(p: Presentation) -> Iterator[Finding]:
     for board in p.boards:
         until = 0
         for cue in board.cues:
             where = f"{board.path}:{cue.line}"
             if cue.start != until:
-                yield Finding(where, f"starts at {cue.start} ms, the one before ends at {until}")
+                yield Finding(where, f"starts at {cue.start} ms, the previous cue ends at {until}")
             if cue.end <= cue.start:
-                yield Finding(where, f"ends at {cue.end} ms, before it has begun")
+                yield Finding(where, f"ends at {cue.end} ms, not after its start")
             until = cue.end
         yield from _ends_right(p, board, until / 1000)
 
@@ -47,7 +47,7 @@ def pictures(p: Presentation) -> Iterator[Finding]:
             yield Finding(path, str(error))
 
 
-@_book.must("storyboard.parts", "Media Fragments 4.2.2", "each cue's part lies within its picture")
+@_book.must("storyboard.parts", "Media Fragments 4.2.2", "each cue's part is within its picture")
 def parts(p: Presentation) -> Iterator[Finding]:
     for board in p.boards:
         for cue in board.cues:

@@ -1,4 +1,4 @@
-"""Rules about the tree as it is stored or served: files, media types, compression, CORS."""
+"""Rules for the stored or served tree: files, media types, compression, CORS."""
 
 import posixpath
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ MEDIA_TYPES = {
     ".vtt": frozenset({"text/vtt"}),
     ".jpg": frozenset({"image/jpeg"}),
 }
-_LISTED = frozenset({".m3u8", ".ts"})  # of what is named by playlists
-WORTH_COMPRESSING = 512  # bytes; below, the answer is one packet either way
+_LISTED = frozenset({".m3u8", ".ts"})  # files that playlists reference
+WORTH_COMPRESSING = 512  # bytes; a smaller response is one packet in any case
 _CORS = "access-control-allow-origin"
 
 _book = RuleBook()
@@ -26,47 +26,49 @@ def _suffix(path: str) -> str:
 
 
 @_book.must(
-    "whole.no-stray-files", "gostream", "no playlist or segment beside the referenced ones is unreferenced"
+    "whole.no-stray-files",
+    "gostream",
+    "folders with referenced files have no unreferenced playlists or segments",
 )
 def no_stray_files(p: Presentation) -> Iterator[Finding]:
-    """Directories that hold nothing referenced are another version's, and another publication's business."""
+    """Ignores directories without referenced files, which belong to another encode."""
     if p.files is None or not p.tracks:
         return
     referenced = {file_of(path) for path in (p.master_path, *p.referenced)}
     live = {posixpath.dirname(file) for file in referenced if posixpath.splitext(file)[1] in _LISTED}
     for file in sorted(p.files - referenced):
         if posixpath.dirname(file) in live and posixpath.splitext(file)[1] in _LISTED:
-            yield Finding(file, "nothing refers to it")
+            yield Finding(file, "is not referenced")
 
 
-@_book.must("whole.media-types", "10.4", "playlists, segments and storyboards carry their media types")
+@_book.must("whole.media-types", "10.4", "playlists, segments and storyboards have their media types")
 def media_types(p: Presentation) -> Iterator[Finding]:
     for path, answer in _good_answers(p):
         wanted = MEDIA_TYPES.get(_suffix(path))
-        said = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if wanted and said not in wanted:
-            yield Finding(path, f"Content-Type is {said or 'missing'}")
+        found = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if wanted and found not in wanted:
+            yield Finding(path, f"Content-Type is {found or 'missing'}")
 
 
-@_book.must("whole.gzip", "10.1", "playlists are sent compressed to those who accept it, all else as it is")
+@_book.must("whole.gzip", "10.1", "playlists are sent with gzip if accepted, all other files uncompressed")
 def gzip(p: Presentation) -> Iterator[Finding]:
     for path, answer in _good_answers(p):
         encoding = answer.headers.get("content-encoding", "identity").strip().lower()
         if _suffix(path) != ".m3u8":
             if encoding != "identity":
-                yield Finding(path, f"Content-Encoding is {encoding}, identity was asked for")
+                yield Finding(path, f"Content-Encoding is {encoding}, requested was identity")
         elif answer.size >= WORTH_COMPRESSING and encoding != "gzip":
             yield Finding(path, "is not compressed")
 
 
-@_book.must("whole.cors", "gostream", "every answer, errors too, may be read by pages of other origins")
+@_book.must("whole.cors", "gostream", "pages of other origins may read every response, also errors")
 def cors(p: Presentation) -> Iterator[Finding]:
     for path, answer in _good_answers(p):
         yield from _allowed(path, answer)
     for asked, (path, answer) in p.probes.items():
-        missing = asked == "404" and 400 <= answer.status < 500  # stores may say 403 of what is not there
+        missing = asked == "404" and 400 <= answer.status < 500  # stores may answer 403 for a missing file
         if str(answer.status) != asked and not missing:
-            yield Finding(path, f"asked for a {asked}, the answer was {answer.status}")
+            yield Finding(path, f"expected {asked}, the response was {answer.status}")
             continue
         yield from _allowed(path, answer, f" on {asked}")
         if asked == "206":
@@ -74,25 +76,25 @@ def cors(p: Presentation) -> Iterator[Finding]:
 
 
 def _allowed(path: str, answer: Answer, when: str = "") -> Iterator[Finding]:
-    """Browsers take nothing but the one or the other, and take it once."""
-    said = answer.headers.get(_CORS)
-    if said is None:
+    """Check the header: browsers accept only `*` or the origin, and only once."""
+    allowed = answer.headers.get(_CORS)
+    if allowed is None:
         yield Finding(path, f"no Access-Control-Allow-Origin{when}")
-    elif said not in {"*", ORIGIN}:
-        yield Finding(path, f"Access-Control-Allow-Origin is {said!r}{when}")
+    elif allowed not in {"*", ORIGIN}:
+        yield Finding(path, f"Access-Control-Allow-Origin is {allowed!r}{when}")
 
 
 def _range_fits(p: Presentation, path: str, answer: Answer) -> Iterator[Finding]:
-    """The part that was asked for, of the size that the whole has."""
-    said, size = answer.headers.get("content-range", ""), p.answers[path].size
+    """Check that a 206 response has the requested range and the right total size."""
+    found, size = answer.headers.get("content-range", ""), p.answers[path].size
     wanted = min(PROBED_BYTES, size)
-    if said not in {f"bytes 0-{wanted - 1}/{total}" for total in (size, "*")}:
-        yield Finding(path, f"Content-Range is {said!r}, asked for the first {wanted} bytes of {size}")
+    if found not in {f"bytes 0-{wanted - 1}/{total}" for total in (size, "*")}:
+        yield Finding(path, f"Content-Range is {found!r}, requested were the first {wanted} bytes of {size}")
     elif answer.size != wanted:
-        yield Finding(path, f"{answer.size} bytes came, asked for the first {wanted}")
+        yield Finding(path, f"the response has {answer.size} bytes, requested were the first {wanted}")
 
 
-@_book.must("whole.no-redirects", "8.18", "nothing is redirected")
+@_book.must("whole.no-redirects", "8.18", "no response is a redirect")
 def no_redirects(p: Presentation) -> Iterator[Finding]:
     for path, answer in p.answers.items():
         if 300 <= answer.status < 400:

@@ -1,4 +1,4 @@
-"""Reading a tree from a Source into a Presentation: bounded in sizes, counts and concurrency."""
+"""Reads a tree from a Source into a Presentation, with limits on sizes, counts and concurrency."""
 
 import asyncio
 from collections import defaultdict
@@ -17,12 +17,12 @@ from gostream_conformance.tree.sources import Resource, Source, resolve
 from gostream_conformance.tree.storyboards import BoardLoader
 
 Item = TypeVar("Item")
-#: What was measured before: (path, byte range or None for the whole segment) → measure. That of a range was
-#: taken with the tables of its segment in front.
+#: Earlier measures by (path, byte range); None = the whole segment. A range is measured after its segment's
+#: tables.
 Measured = Mapping[tuple[str, ByteRange | None], SegmentMeasure]
 MISSING_NAME = "gostream-verify-no-such-file.m3u8"
 PROBED_BYTES = 188
-#: What the rules ask of an answer. Nothing else is kept, and of each no more than this many characters.
+#: The headers that rules use; only these are kept, each up to `_HEADER_CHARACTERS`.
 _HEADERS = (
     *("access-control-allow-origin", "content-encoding", "content-range", "content-type"),
     *("etag", "location"),
@@ -32,9 +32,9 @@ _HEADER_CHARACTERS = 256
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a tree may cost. Beyond a limit a resource counts as unreadable.
+    """The limits for reading a tree. A resource beyond a limit counts as unreadable.
 
-    `total_bytes` are the bytes read plus the bytes measured. Memory is at most about
+    `total_bytes` limits the bytes read plus the bytes measured. Memory use is at most about
     4 × `segment_bytes` × `concurrency`.
     """
 
@@ -48,9 +48,9 @@ class Limits:
 
 
 async def load(source: Source, limits: Limits, *, measured: Measured | None = None) -> Presentation:
-    """Read the whole tree, and measure it unless that was done before: then no segment is read.
+    """Read a tree and measure its segments. With `measured`, read no segment.
 
-    Raises UnreadableError when there is not even a master playlist.
+    Raises UnreadableError if the master playlist cannot be read.
     """
     return await _Loader(source, limits, measured).load()
 
@@ -85,7 +85,7 @@ class _Loader:
         return found
 
     async def _each(self, items: Iterable[Item], work: Callable[[Item], Awaitable[None]]) -> None:
-        """Run `work` over the items, a few at a time."""
+        """Run `work` on all items, a few at a time."""
         queue = iter(items)
 
         async def worker() -> None:
@@ -97,7 +97,7 @@ class _Loader:
                 group.create_task(worker())
 
     async def _read(self, path: str, limit: int) -> Resource:
-        """Read within the total; an answer is remembered whatever its status."""
+        """Read a resource within the total limit, and record the answer of any status."""
         headers = {"accept-encoding": "gzip"} if path.partition("?")[0].endswith(".m3u8") else None
         resource = await self._source.read(path, limit=min(limit, self._left), headers=headers)
         self._left -= len(resource.body)
@@ -105,14 +105,14 @@ class _Loader:
         return resource
 
     async def _get(self, path: str, where: str, limit: int, *, optional: bool = False) -> bytes | None:
-        """The body, or None after noting why there is none; what is optional may be missing."""
+        """Returns the body, or None after recording the reason. An optional resource may be missing."""
         try:
             resource = await self._read(path, limit)
         except UnreadableError as error:
             self._found.unreadable.append((where, str(error)))
             return None
         if resource.status != 200:
-            if not (optional and 400 <= resource.status < 500):  # stores may answer 403 for what is missing
+            if not (optional and 400 <= resource.status < 500):  # stores may answer 403 for a missing file
                 self._found.unreadable.append((where, f"{path} answers {resource.status}"))
             return None
         return resource.body
@@ -122,7 +122,7 @@ class _Loader:
             self._resolve(playlist, uri, f"{playlist}:{line}")
 
     def _resolve(self, playlist: str, uri: str, where: str) -> str | None:
-        """The path, noted as referenced; None after noting that it leaves the tree."""
+        """Returns the path after recording the reference; None if it leaves the tree."""
         path = resolve(playlist, uri)
         if path is None:
             self._found.escaping.append((where, uri[:200]))
@@ -150,7 +150,7 @@ class _Loader:
         self._mark_unsupported()
 
     def _mark_unsupported(self) -> None:
-        """What CODECS tells; measuring it would only say in other words that it is neither H.264 nor AAC."""
+        """Mark tracks whose CODECS are neither H.264 nor AAC, which are not measured."""
         found = self._found
         for variant, track in (*found.variant_tracks, *found.iframe_tracks):
             for codec in filter(is_unsupported, variant.codecs):
@@ -161,7 +161,7 @@ class _Loader:
         where = f"{self._found.master_path}:{line}"
         path = resolve(self._found.master_path, uri)
         if path is None:
-            return None  # noted, as is every URI of a playlist
+            return None  # recorded by `_note_uris`
         if path not in self._found.tracks and len(self._found.tracks) >= self._limits.playlists:
             self._found.unreadable.append((where, f"more than {self._limits.playlists} playlists"))
             return None
@@ -181,7 +181,7 @@ class _Loader:
         track.unsupported = track.playlist.unsupported or track.unsupported
 
     def _files_of_segments(self) -> dict[str, list[tuple[Track, Piece]]]:
-        """Every segment file once, with all that is to be measured in it."""
+        """Returns every segment file once, with the pieces to measure in it."""
         files: dict[str, list[tuple[Track, Piece]]] = defaultdict(list)
         count = 0
         for track in self._found.tracks.values():
@@ -226,12 +226,12 @@ class _Loader:
         if measure is None:
             piece.problem = TransportError(f"no key frame has this range of {path}")
         elif part and tables != ByteRange(0, whole.tables_end):
-            piece.problem = TransportError("the tables are not where EXT-X-MAP says")
+            piece.problem = TransportError("EXT-X-MAP does not match the tables")
         else:
             piece.measure = measure
 
     async def _measure(self, track: Track, piece: Piece, path: str, body: bytes) -> None:
-        """Measure one piece; what many overlapping ranges of one file cost is bounded by the total, too."""
+        """Measure one piece. The total limit also bounds many overlapping ranges of one file."""
         try:
             part = cut(path, body, piece.segment.byte_range)
             header = b"" if track.unsupported else await self._header(track, piece, path, body)
@@ -247,7 +247,7 @@ class _Loader:
             await asyncio.to_thread(_measure, piece, header, part)
 
     async def _header(self, track: Track, piece: Piece, path: str, body: bytes) -> bytes:
-        """The bytes of the piece's EXT-X-MAP, mostly of the file at hand. Raises UnreadableError."""
+        """Returns the bytes of the piece's EXT-X-MAP, usually from the same file. Raises UnreadableError."""
         if piece.segment.map is None:
             return b""
         uri, byte_range = piece.segment.map
@@ -258,7 +258,7 @@ class _Loader:
         return b"" if map_path is None or other is None else cut(map_path, other, byte_range)
 
     async def _load_others(self) -> None:
-        """What is not judged must at least answer; a playlist among it may name more."""
+        """Read all other referenced files, including references of playlists among them."""
         found, limit = self._found, self._limits.segments
         asked = {*found.answers, *found.tracks}
         asked.update(piece.path for track in found.tracks.values() for piece in track.pieces if piece.path)
@@ -278,7 +278,7 @@ class _Loader:
             self._note_uris(path, body)
 
     async def _files(self) -> frozenset[str] | None:
-        """What there is; a directory that cannot be listed is noted, and nothing is known to be there."""
+        """Returns the files of the tree; an empty set after recording that they cannot be listed."""
         try:
             return await self._source.files()
         except UnreadableError as error:
@@ -291,7 +291,7 @@ class _Loader:
         await boards.load(cues_bytes=limits.playlist_bytes, picture_bytes=limits.segment_bytes)
 
     async def _probe(self) -> None:
-        """What only HTTP can be asked: a range, a revalidation, a file that is not there."""
+        """Send the HTTP-only requests: a range, a revalidation, a missing file."""
         found, master = self._found, self._found.master_path
         etag = found.answers[master].headers.get("etag", "")
         paths = (piece.path for track in found.tracks.values() for piece in track.pieces if piece.size)
@@ -324,7 +324,7 @@ def _answer(resource: Resource) -> Answer:
 
 
 def cut(path: str, body: bytes, byte_range: ByteRange | None) -> bytes:
-    """The range of the file's body, or all of it. Raises UnreadableError when the file ends before."""
+    """Returns the byte range of the body, or all of it. Raises UnreadableError if the body is shorter."""
     if byte_range is None:
         return body
     if byte_range.end > len(body):
@@ -340,4 +340,4 @@ def _measure(piece: Piece, header: bytes, body: bytes) -> None:
     try:
         piece.measure = measure_segment(header + body, seam=len(header))
     except MalformedError as error:
-        piece.problem = error.with_traceback(None)  # whose frames hold the whole segment
+        piece.problem = error.with_traceback(None)  # the traceback would keep the segment in memory

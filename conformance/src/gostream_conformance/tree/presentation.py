@@ -1,4 +1,4 @@
-"""A whole HLS tree as the rules look at it: playlists parsed, segments measured, answers remembered."""
+"""An HLS tree for the rules: parsed playlists, measured segments, recorded HTTP answers."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,13 +30,13 @@ class Piece:
 
     where: str  # for findings
     segment: Segment
-    path: str | None  # None when its URI leaves the tree
+    path: str | None  # None if its URI leaves the tree
     size: int = 0
     measure: SegmentMeasure | None = None
     problem: MalformedError | None = None
 
     def key_frames(self) -> Iterator[ByteRange]:
-        """Where they are in its file; what EXT-X-MAP names was measured in front of it."""
+        """Yield the byte ranges of the key frames in the file, without the EXT-X-MAP bytes before them."""
         if self.measure:
             begin = self.segment.byte_range.offset if self.segment.byte_range else 0
             ahead = self.measure.size - self.size
@@ -48,14 +48,14 @@ class Piece:
 class Track:
     """One media playlist and its segments.
 
-    Its figures are taken once, when it is complete: hundreds of variants may share a track.
+    Its figures are cached, because hundreds of variants may share a track. Use them only when it is complete.
     """
 
     kind: Kind
     path: str
     playlist: MediaPlaylist | None = None
     pieces: list[Piece] = field(default_factory=list)
-    unsupported: str = ""  # what is in it, when nothing of it is measured
+    unsupported: str = ""  # the unsupported format; such a track is not measured
 
     def measured(self) -> Iterator[tuple[Piece, SegmentMeasure]]:
         for piece in self.pieces:
@@ -74,36 +74,36 @@ class Track:
 
     @cached_property
     def is_read(self) -> bool:
-        """Whether all of its bytes were: figures over half a track would accuse the wrong line."""
+        """True if all bytes were read; figures of a partial track would be wrong."""
         return bool(self.pieces) and all(piece.size for piece in self.pieces)
 
     @cached_property
     def parameter_sets(self) -> tuple[Sps, ...]:
-        """The different ones, in order of appearance."""
+        """The distinct parameter sets, in order of appearance."""
         return tuple(dict.fromkeys(sps for _, video in self.videos() for sps in video.parameter_sets))
 
     @cached_property
     def sounds(self) -> tuple[AacConfig, ...]:
-        """The different configurations of its sound."""
+        """The distinct configurations of the audio."""
         return tuple(dict.fromkeys(config for _, audio in self.audios() for config in audio.configs))
 
     @cached_property
     def frame_rates(self) -> tuple[float, float] | None:
-        """The lowest and the highest FRAME-RATE that may be said of its pictures; None when nothing tells."""
+        """The lowest and the highest valid FRAME-RATE; None if it cannot be measured."""
         videos = [video for _, video in self.videos()]
         frames, ticks = sum(video.frames for video in videos), sum(video.ticks for video in videos)
         shortest = min((video.frame_ticks for video in videos), default=0)
         if frames < 2 or ticks <= 0 or shortest <= 0:
             return None
         average, longest = frames * CLOCK / ticks, max(video.longest_gap for video in videos)
-        if longest - shortest <= 1:  # one rate; in whole ticks, all frames may be one too long
+        if longest - shortest <= 1:  # constant rate; rounding to ticks may lengthen each frame by one tick
             slack = DECIMALS_TOLERANCE + average**2 / CLOCK
             return average - slack, average + slack
         return average * (1 - UNSTEADY_TOLERANCE), max(average, CLOCK / shortest) * (1 + UNSTEADY_TOLERANCE)
 
     @cached_property
     def average_bandwidth(self) -> float:
-        """Bits per second over the whole playlist, as RFC 8216 4.1 measures them."""
+        """Bits per second over the whole playlist, as defined by RFC 8216 4.1."""
         duration = sum(piece.segment.duration for piece in self.pieces)
         return sum(piece.size for piece in self.pieces) * 8 / duration if duration else 0.0
 
@@ -119,20 +119,20 @@ class Track:
 
 @dataclass(slots=True)
 class Board:
-    """A storyboard: its cues, and the sizes of the pictures that they name."""
+    """A storyboard: its cues, and the sizes of their pictures."""
 
     path: str
     cues: tuple[Cue, ...] = ()
     problem: CuesError | None = None
     sizes: dict[str, tuple[int, int]] = field(
         default_factory=dict
-    )  # by the cues' URI; unread ones are missing
-    spoilt: list[tuple[str, PictureError]] = field(default_factory=list)  # (path, why it has no size)
+    )  # by the cues' URI, without unread pictures
+    spoilt: list[tuple[str, PictureError]] = field(default_factory=list)  # (path, error)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How HTTP answered, without the body."""
+    """An HTTP response without the body."""
 
     status: int
     headers: Mapping[str, str]
@@ -141,26 +141,26 @@ class Answer:
 
 @dataclass(slots=True)
 class Presentation:
-    """Everything the rules may look at. What could not be had or parsed is listed, not raised."""
+    """The input of the rules. Lists resources that could not be read or parsed."""
 
     master_path: str
     master: MasterPlaylist | None = None
     tracks: dict[str, Track] = field(default_factory=dict)  # by path
     variant_tracks: list[tuple[Variant, Track]] = field(default_factory=list)
     iframe_tracks: list[tuple[Variant, Track]] = field(default_factory=list)
-    audio_tracks: dict[str, list[Track | None]] = field(default_factory=dict)  # None is in the variant
+    audio_tracks: dict[str, list[Track | None]] = field(default_factory=dict)  # None = inside the variant
     boards: list[Board] = field(default_factory=list)
     unparsed: list[tuple[str, str]] = field(default_factory=list)  # (where, why)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     escaping: list[tuple[str, str]] = field(default_factory=list)
-    referenced: dict[str, str] = field(default_factory=dict)  # path → where it is named first
+    referenced: dict[str, str] = field(default_factory=dict)  # first reference by path
     over_http: bool = False
     answers: dict[str, Answer] = field(default_factory=dict)  # by path
     probes: dict[str, tuple[str, Answer]] = field(
         default_factory=dict
-    )  # by what was asked, "206", "304" or "404": (path, answer)
+    )  # (path, answer) by the expected status: "206", "304" or "404"
     files: frozenset[str] | None = None
 
     def sound_of(self, variant: Variant, track: Track) -> list[Track]:
-        """The tracks a variant's sound may come from: those of its group, or itself."""
+        """Returns the audio tracks of a variant: those of its group, or its own track."""
         return [sound or track for sound in self.audio_tracks.get(variant.audio, [None])]

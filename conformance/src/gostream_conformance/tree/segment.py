@@ -1,4 +1,4 @@
-"""One pass over a segment's bytes: what playlists and rules need to know of it, in a few hundred bytes."""
+"""Measures a segment in one pass: the figures that playlists and rules need, in a few hundred bytes."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ from gostream_conformance.formats.h264 import (
 from gostream_conformance.formats.mpegts import AAC, CLOCK, H264, Jump, Pes, Stream, demux, ticks_between
 
 _MAX_PARAMETER_SETS = 32
-_MAX_KEY_FRAMES = 1000  # 20 s of nothing but key frames
+_MAX_KEY_FRAMES = 1000  # 20 s of key frames only
 _OPEN_POINTS_KEPT = 3
 _FEW = 0.05
-_OPENING = 96  # bytes, mostly of one packet: only key frames need more
+_OPENING = 96  # bytes, usually in one packet; only key frames need more
 _SLICE_HEADER = 32
 
 
@@ -40,7 +40,7 @@ class KeyFrame:
 
 @dataclass(frozen=True, slots=True)
 class VideoMeasure:
-    """The pictures of a segment. Times are 90 kHz ticks on the 33-bit clock; lengths are plain ticks."""
+    """The pictures of a segment. Times are 90 kHz ticks on the 33-bit clock; durations are ticks."""
 
     pid: int
     first_pts: int  # of the picture shown first
@@ -48,31 +48,31 @@ class VideoMeasure:
     first_dts: int
     last_dts: int
     frames: int
-    frame_ticks: int  # the usual distance between two pictures; 0 when there is one and no timing
-    longest_gap: int  # but for the holes in a steady stream
-    missing: int  # pictures, by those holes
+    frame_ticks: int  # the usual distance between two pictures; 0 for one picture without timing
+    longest_gap: int  # except the holes of a constant rate
+    missing: int  # pictures missing in those holes
     dts_rise: bool
     key_frames: tuple[KeyFrame, ...]
-    starts_with_key: bool  # with nothing before its SPS, PPS and IDR picture
-    #: PTS of the first few entry points whose followers are shown before them, or that are no IDR.
+    starts_with_key: bool  # starts with SPS, PPS and an IDR picture
+    #: PTS of the first few entry points that are not IDR, or whose followers are shown before them.
     open_points: tuple[int, ...]
-    parameter_sets: tuple[Sps, ...]  # the different ones, in order of appearance
+    parameter_sets: tuple[Sps, ...]  # distinct, in order of appearance
 
     @property
     def ticks(self) -> int:
-        """How long the pictures are shown."""
+        """The duration of the pictures."""
         return ticks_between(self.first_pts, self.last_pts) + self.frame_ticks
 
 
 @dataclass(frozen=True, slots=True)
 class AudioMeasure:
-    """The sound of a segment."""
+    """The audio of a segment."""
 
     pid: int
     first_pts: int
     frames: int
     size: int  # of the ADTS frames, in bytes
-    stray: int  # ticks between where the samples put a timestamp and where it is, at most
+    stray: int  # largest distance in ticks between a timestamp and the end of the samples before it
     configs: tuple[AacConfig, ...]
 
     @property
@@ -82,21 +82,21 @@ class AudioMeasure:
 
 @dataclass(frozen=True, slots=True)
 class SegmentMeasure:
-    """What measure_segment found."""
+    """The result of measure_segment."""
 
     size: int
-    tables_end: int  # PAT and PMT stand before this offset
-    tables_first: bool  # and before any picture or sound
+    tables_end: int  # end of PAT and PMT
+    tables_first: bool  # PAT and PMT come before any video or audio
     streams: tuple[tuple[int, int], ...]  # (PID, stream_type), as listed
     video: VideoMeasure | None
     audio: AudioMeasure | None
-    counters: dict[int, tuple[int, int]]  # PID → first and last continuity counter
-    jumps: tuple[Jump, ...]  # the first few
+    counters: dict[int, tuple[int, int]]  # first and last continuity counter by PID
+    jumps: tuple[Jump, ...]  # the first few jumps
     jump_count: int
 
     @property
     def duration(self) -> float:
-        """Playing time in seconds, of the pictures when there are any."""
+        """Playing time in seconds, of the video if there is one."""
         track = self.video or self.audio
         return track.ticks / CLOCK if track else 0.0
 
@@ -111,9 +111,9 @@ class SegmentMeasure:
 
 
 def measure_segment(data: bytes, *, seam: int = 0) -> SegmentMeasure:
-    """Measure one MPEG-TS segment, with what EXT-X-MAP puts before it up to the byte `seam`.
+    """Measure one MPEG-TS segment. The bytes up to `seam` are its EXT-X-MAP.
 
-    Raises a MalformedError; linear in the size of `data`.
+    Takes linear time. Raises a MalformedError.
     """
     transport = demux(data, seam=seam)
     video, audio = transport.of_kind(H264), transport.of_kind(AAC)
@@ -131,7 +131,7 @@ def measure_segment(data: bytes, *, seam: int = 0) -> SegmentMeasure:
 
 
 def measure_stills(data: bytes, segment: SegmentMeasure) -> Iterator[SegmentMeasure]:
-    """Measure each key frame of a segment as players of I-frame playlists get it: after the tables."""
+    """Measure each key frame after the tables, as players of I-frame playlists read it."""
     tables = data[: segment.tables_end]
     for key in segment.key_frames:
         yield measure_segment(tables + data[key.offset : key.offset + key.size])
@@ -191,9 +191,9 @@ def _measure_video(stream: Stream) -> VideoMeasure:
 
 
 def _rhythm(gaps: list[int]) -> tuple[int, int, int]:
-    """The usual gap, the longest, and how many pictures are missing.
+    """Returns the usual gap, the longest gap, and the number of missing pictures.
 
-    A few gaps that are much too long are holes; when there are many the rate varies, and nothing is missing.
+    A few much longer gaps are holes. If there are many, the rate is variable and no picture is missing.
     """
     usual = median_low(gaps)
     holes = [gap for gap in gaps if gap > 1.5 * usual > 0]
@@ -208,9 +208,9 @@ def _decoded_in_time(stamps: Iterable[tuple[int, int]]) -> bool:
 
 
 def _access_unit(pes: Pes, start: int, known: dict[bytes, Sps]) -> _AccessUnit:
-    """Look at a PES packet up to its first slice; new parameter sets are added to `known`.
+    """Parse a PES packet up to its first slice, and add new parameter sets to `known`.
 
-    What players must know of a picture stands before it, and all of its slices are IDR or none.
+    This is enough: the parameter sets come before the slices, and either all slices are IDR or none is.
     """
     data, found = _opening(pes)
     recovery = False
@@ -220,14 +220,14 @@ def _access_unit(pes: Pes, start: int, known: dict[bytes, Sps]) -> _AccessUnit:
         elif kind == SEI:
             recovery = recovery or is_recovery_point(data[begin:end])
     slice_kind, begin, _ = found[-1]
-    picture(data[begin : begin + _SLICE_HEADER])  # a slice whose header cannot be read is no picture
+    picture(data[begin : begin + _SLICE_HEADER])  # raises if the slice header cannot be read
     idr = slice_kind == IDR
     sets = frozenset(kind for kind, _, _ in found if kind in {SPS, PPS})
     return _AccessUnit(ticks_between(start, pes.pts), idr, idr or recovery, sets)
 
 
 def _opening(pes: Pes) -> tuple[bytes, list[tuple[int, int, int]]]:
-    """The beginning of a PES packet, and the NAL units in it, of which the last is its first slice."""
+    """Returns the start of a PES packet and its NAL units up to the first slice."""
     data = pes.head(_OPENING)
     found = _up_to_slice(data)
     if not found or found[-1][1] + _SLICE_HEADER > len(data):
@@ -239,7 +239,7 @@ def _opening(pes: Pes) -> tuple[bytes, list[tuple[int, int, int]]]:
 
 
 def _up_to_slice(data: bytes) -> list[tuple[int, int, int]]:
-    """None without a slice."""
+    """Returns the NAL units up to the first slice; an empty list without a slice."""
     found = []
     for unit in nal_units(data):
         found.append(unit)
@@ -256,9 +256,9 @@ def _learn(sps: bytes, known: dict[bytes, Sps]) -> None:
 
 
 def _open_points(units: list[_AccessUnit]) -> list[int]:
-    """Entry points that are no IDR, or after which a picture decodes that is shown before them."""
+    """Returns the entry points that are not IDR, or before which a later-decoded picture is shown."""
     found = []
-    earliest: int | None = None  # of the pictures decoded after the unit looked at, up to the next entry
+    earliest: int | None = None  # PTS of the pictures decoded after the current unit, up to the next entry
     for unit in reversed(units):
         if unit.entry:
             if not unit.idr or (earliest is not None and earliest < unit.pts):
@@ -274,13 +274,13 @@ def _measure_audio(stream: Stream) -> AudioMeasure:
     frames = size = stray = 0
     frame = 0.0
     first = -1
-    rest = b""  # of a frame that goes on in the next PES packet
+    rest = b""  # of a frame that continues in the next PES packet
     for pes in stream.packets():
         if first < 0:
             first = pes.pts
         if first < 0:
-            raise AudioError("sound that begins without a timestamp", offset=pes.offset)
-        timed = frames + 1 if rest else frames  # the timestamp is of the first frame that begins after it
+            raise AudioError("audio that starts without a timestamp", offset=pes.offset)
+        timed = frames + 1 if rest else frames  # the timestamp belongs to the next frame that starts
         data, used = rest + pes.payload, 0
         for config, length in adts_frames(data):
             frame = frame or config.frame_ticks
@@ -292,7 +292,7 @@ def _measure_audio(stream: Stream) -> AudioMeasure:
         if pes.pts >= 0:
             stray = max(stray, abs(ticks_between(first + round(timed * frame), pes.pts)))
     if rest:
-        raise AudioError("an ADTS frame that is cut short")
+        raise AudioError("a truncated ADTS frame")
     if not frames:
         raise AudioError("an audio stream without a frame")
     return AudioMeasure(stream.pid, first, frames, size, stray, tuple(configs))

@@ -1,4 +1,4 @@
-"""Where a tree is read from: a directory, a web server, or whatever implements Source."""
+"""Sources of a tree: a directory, a web server, or another implementation of Source."""
 
 import asyncio
 import os
@@ -13,12 +13,12 @@ from urllib.parse import quote, unquote, urlsplit
 from gostream_conformance.errors import UnreadableError
 
 _ENCODED_DOT = re.compile("%2e", re.IGNORECASE)
-ORIGIN = "https://player.example"  # whose page asks
+ORIGIN = "https://player.example"  # sent as the origin of requests
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """An answer: the bytes, and how HTTP dressed them (empty when no HTTP was spoken)."""
+    """A response: the body, and the HTTP status and headers (no headers for other sources)."""
 
     body: bytes
     status: int = 200
@@ -28,20 +28,20 @@ class Resource:
 class Source(Protocol):
     """A tree of files around a master playlist. Paths are relative to the master's directory, with "/"."""
 
-    master: str  # the master's own path
-    over_http: bool  # whether status and headers mean anything
+    master: str  # the path of the master playlist
+    over_http: bool  # True if status and headers are meaningful
 
     async def read(self, path: str, *, limit: int, headers: Mapping[str, str] | None = None) -> Resource:
-        """The resource, of at most `limit` bytes. Raises UnreadableError; an HTTP error is a status."""
+        """Returns a resource of at most `limit` bytes; an HTTP error is a status. Raises UnreadableError."""
         ...
 
     async def files(self) -> frozenset[str] | None:
-        """Every file there is, or None when this cannot be known. Raises UnreadableError."""
+        """Returns all files, or None if the source cannot list them. Raises UnreadableError."""
         ...
 
 
 class DirectorySource:
-    """A directory on disk. Never reads outside it, whatever links or names it holds."""
+    """A directory on disk. Links and names cannot lead outside it."""
 
     over_http = False
 
@@ -59,7 +59,7 @@ class DirectorySource:
         try:
             file = (self._root / path).resolve(strict=True)
             if not file.is_relative_to(self._root) or not file.is_file():
-                raise UnreadableError(f"{path} is no file of this tree")
+                raise UnreadableError(f"{path} is not a file of this tree")
             if file.stat().st_size > limit:
                 raise UnreadableError(f"{path} is larger than {limit} bytes")
             with file.open("rb") as opened:
@@ -71,7 +71,7 @@ class DirectorySource:
         try:
             return frozenset(path.relative_to(self._root).as_posix() for path in self._walk())
         except OSError as error:
-            raise UnreadableError(f"{error.filename} cannot be looked at: {_in_words(error)}") from None
+            raise UnreadableError(f"{error.filename} cannot be listed: {_in_words(error)}") from None
 
     def _walk(self) -> Iterator[Path]:
         for folder, _, names in os.walk(self._root, onerror=_raise):
@@ -79,7 +79,7 @@ class DirectorySource:
 
 
 class WrittenSource:
-    """A tree that is known without reading it: the paths of its segments, and the bytes of all else."""
+    """A tree in memory: the paths of its segments, and the bytes of all other files."""
 
     over_http = False
 
@@ -102,9 +102,9 @@ Fetch = Callable[[str, Mapping[str, str], int], Awaitable[Resource]]
 
 
 class HttpSource:
-    """A web server, through `fetch(url, headers, limit)`, which must not follow redirects.
+    """A web server, read by `fetch(url, headers, limit)`, which must not follow redirects.
 
-    `fetch` raises UnreadableError when there is no answer, or one with a longer body than the limit.
+    `fetch` raises UnreadableError if the server does not answer or the body exceeds the limit.
     """
 
     over_http = True
@@ -125,7 +125,7 @@ class HttpSource:
 
 
 def joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Headers by their lower-case names; those that stand twice in one, as RFC 9110 5.3 reads them."""
+    """Returns headers by lower-case name; repeated ones are joined, as in RFC 9110 5.3."""
     found: dict[str, str] = {}
     for name, value in headers:
         key = name.lower()
@@ -134,9 +134,9 @@ def joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def resolve(playlist: str, uri: str) -> str | None:
-    """The path of `uri` as written in the playlist at path `playlist`; None when it leaves the tree.
+    """Returns the path of `uri` in the playlist at path `playlist`; None if it leaves the tree.
 
-    Dots are followed as browsers follow them, also as %2e; the fragment is no part of what is asked for.
+    Resolves dot segments as browsers do, also %2e, and removes the fragment.
     """
     try:
         parts = urlsplit(uri)
@@ -155,7 +155,7 @@ def resolve(playlist: str, uri: str) -> str | None:
 
 
 def file_of(path: str) -> str:
-    """The file that a path names, as web servers look for it: decoded, and without the query."""
+    """Returns the file of a path as web servers do: decoded, without the query."""
     return unquote(path.partition("?")[0])
 
 
@@ -165,4 +165,4 @@ def _raise(error: OSError) -> None:
 
 def _in_words(error: OSError | ValueError) -> str:
     reason = error.strerror if isinstance(error, OSError) else None
-    return reason.lower() if reason else "no file can have this name"
+    return reason.lower() if reason else "invalid file name"

@@ -1,6 +1,6 @@
-"""Reading storyboards: found by their place, then read as players read them.
+"""Reads storyboards: finds them by their path, and reads cues and pictures as players do.
 
-No playlist names them. GoStream's stand as `storyboard.vtt` beside the folders of the variants.
+Playlists do not reference them. GoStream publishes `storyboard.vtt` next to the folders of the variants.
 """
 
 import asyncio
@@ -14,14 +14,14 @@ from gostream_conformance.formats.webvtt import Cue, parse_cues
 from gostream_conformance.tree.presentation import Board, Presentation
 
 NAME = "storyboard.vtt"
-#: A URI that stands at a place, as a path of the tree; None after noting that it leaves it.
+#: Resolves (playlist, URI, place) to a path of the tree; None after recording that it leaves the tree.
 Resolve = Callable[[str, str, str], str | None]
 
 
 class Get(Protocol):
-    """Reads a path that is named at a place: its bytes, or None after noting why there are none.
+    """Reads a path that is referenced at `where`. Returns its bytes, or None after recording the reason.
 
-    What is `optional` may be missing, and nothing is noted then.
+    A missing `optional` resource is not recorded.
     """
 
     def __call__(
@@ -30,13 +30,13 @@ class Get(Protocol):
 
 
 def board_of(variant: str) -> str:
-    """Where the storyboard of the variant with a playlist at that path is, when there is one."""
+    """Returns the path of a variant's storyboard, by the path of its playlist."""
     folder = posixpath.dirname(posixpath.dirname(variant.partition("?")[0]))
     return posixpath.join(folder, NAME)
 
 
 class BoardLoader:
-    """Reads the storyboards of a presentation whose playlists were read; each picture once."""
+    """Reads the storyboards of a presentation after its playlists; reads each picture once."""
 
     def __init__(self, found: Presentation, *, get: Get, resolve: Resolve, max_pictures: int) -> None:
         self._found = found
@@ -46,7 +46,7 @@ class BoardLoader:
         self._pictures = 0
 
     async def load(self, *, cues_bytes: int, picture_bytes: int) -> None:
-        """Those that there are: a video may have none. Larger files count as unreadable."""
+        """Read the existing storyboards; a video may have none. Larger files count as unreadable."""
         for path in self._paths():
             body = await self._get(path, path, cues_bytes, optional=True)
             if body is not None:
@@ -80,7 +80,7 @@ class BoardLoader:
 
 
 def _first_lines(cues: Iterable[Cue]) -> list[tuple[str, int]]:
-    """Every URI, and where it stands first."""
+    """Returns every URI with its first line."""
     lines: dict[str, int] = {}
     for cue in cues:
         lines.setdefault(cue.uri, cue.line)
