@@ -25,21 +25,21 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Never sent."""
     ERROR_REASON_FIELD_INVALID: _ErrorReason.ValueType  # 1
-    """INVALID_ARGUMENT: fields are wrong; google.rpc.BadRequest lists all of them."""
+    """INVALID_ARGUMENT: fields are invalid; google.rpc.BadRequest lists all of them."""
     ERROR_REASON_PAGE_TOKEN_INVALID: _ErrorReason.ValueType  # 2
-    """INVALID_ARGUMENT: the page token is not one of ours, or belongs to another filter."""
+    """INVALID_ARGUMENT: the page token is invalid, or belongs to another filter."""
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 3
-    """INVALID_ARGUMENT: the request_id was used before, with a different request or for a video that is deleted."""
+    """INVALID_ARGUMENT: the request_id was used before, with a different request or for a deleted video."""
     ERROR_REASON_VIDEO_NOT_FOUND: _ErrorReason.ValueType  # 4
-    """NOT_FOUND: there is no such video."""
+    """NOT_FOUND: the video does not exist."""
     ERROR_REASON_ALREADY_PROCESSING: _ErrorReason.ValueType  # 5
     """FAILED_PRECONDITION: the video is being processed with other options."""
     ERROR_REASON_SOURCE_NOT_UPLOADED: _ErrorReason.ValueType  # 6
-    """FAILED_PRECONDITION: nothing was uploaded yet."""
+    """FAILED_PRECONDITION: the source is not uploaded yet."""
     ERROR_REASON_SOURCE_TOO_LARGE: _ErrorReason.ValueType  # 7
-    """FAILED_PRECONDITION: the uploaded object is larger than this server accepts."""
+    """FAILED_PRECONDITION: the uploaded source is larger than the server accepts."""
     ERROR_REASON_NOT_PROCESSING: _ErrorReason.ValueType  # 8
-    """FAILED_PRECONDITION: there is no processing to cancel."""
+    """FAILED_PRECONDITION: the video is not being processed."""
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 9
     """ABORTED: the video changed since the etag was read."""
     ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 10
@@ -49,39 +49,39 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_BACKEND_UNAVAILABLE: _ErrorReason.ValueType  # 12
     """UNAVAILABLE: the database or the object store does not answer."""
     ERROR_REASON_TOKEN_INVALID: _ErrorReason.ValueType  # 13
-    """UNAUTHENTICATED: no token, or not a valid one."""
+    """UNAUTHENTICATED: the token is missing or invalid."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 14
-    """INTERNAL: our fault; quote the request id."""
+    """INTERNAL: an error of the server; report it with the request id."""
     ERROR_REASON_VERSION_NOT_REACHED: _ErrorReason.ValueType  # 15
-    """FAILED_PRECONDITION: min_version is above any version this video has had."""
+    """FAILED_PRECONDITION: min_version is above the current version of the video."""
     ERROR_REASON_SERVER_STOPPING: _ErrorReason.ValueType  # 16
-    """UNAVAILABLE: this server is stopping; another one answers."""
+    """UNAVAILABLE: the server is stopping; another replica can answer."""
     ERROR_REASON_UPLOAD_CLOSED: _ErrorReason.ValueType  # 20
-    """FAILED_PRECONDITION: CreateVideo was repeated for a video that does not wait for its upload any more."""
+    """FAILED_PRECONDITION: CreateVideo was repeated for a video that no longer accepts an upload."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
-    """Every error of GoStream carries one google.rpc.ErrorInfo with domain "gostream" and the name of one of
-    these values, without the prefix, as its reason: ERROR_REASON_VIDEO_NOT_FOUND → "VIDEO_NOT_FOUND".
+    """The reasons of errors. Every error has one google.rpc.ErrorInfo with the domain "gostream" and one of these
+    names, without the prefix, as its reason: ERROR_REASON_VIDEO_NOT_FOUND → "VIDEO_NOT_FOUND".
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent."""
 ERROR_REASON_FIELD_INVALID: ErrorReason.ValueType  # 1
-"""INVALID_ARGUMENT: fields are wrong; google.rpc.BadRequest lists all of them."""
+"""INVALID_ARGUMENT: fields are invalid; google.rpc.BadRequest lists all of them."""
 ERROR_REASON_PAGE_TOKEN_INVALID: ErrorReason.ValueType  # 2
-"""INVALID_ARGUMENT: the page token is not one of ours, or belongs to another filter."""
+"""INVALID_ARGUMENT: the page token is invalid, or belongs to another filter."""
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 3
-"""INVALID_ARGUMENT: the request_id was used before, with a different request or for a video that is deleted."""
+"""INVALID_ARGUMENT: the request_id was used before, with a different request or for a deleted video."""
 ERROR_REASON_VIDEO_NOT_FOUND: ErrorReason.ValueType  # 4
-"""NOT_FOUND: there is no such video."""
+"""NOT_FOUND: the video does not exist."""
 ERROR_REASON_ALREADY_PROCESSING: ErrorReason.ValueType  # 5
 """FAILED_PRECONDITION: the video is being processed with other options."""
 ERROR_REASON_SOURCE_NOT_UPLOADED: ErrorReason.ValueType  # 6
-"""FAILED_PRECONDITION: nothing was uploaded yet."""
+"""FAILED_PRECONDITION: the source is not uploaded yet."""
 ERROR_REASON_SOURCE_TOO_LARGE: ErrorReason.ValueType  # 7
-"""FAILED_PRECONDITION: the uploaded object is larger than this server accepts."""
+"""FAILED_PRECONDITION: the uploaded source is larger than the server accepts."""
 ERROR_REASON_NOT_PROCESSING: ErrorReason.ValueType  # 8
-"""FAILED_PRECONDITION: there is no processing to cancel."""
+"""FAILED_PRECONDITION: the video is not being processed."""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 9
 """ABORTED: the video changed since the etag was read."""
 ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 10
@@ -91,13 +91,13 @@ ERROR_REASON_TOO_MANY_REQUESTS: ErrorReason.ValueType  # 11
 ERROR_REASON_BACKEND_UNAVAILABLE: ErrorReason.ValueType  # 12
 """UNAVAILABLE: the database or the object store does not answer."""
 ERROR_REASON_TOKEN_INVALID: ErrorReason.ValueType  # 13
-"""UNAUTHENTICATED: no token, or not a valid one."""
+"""UNAUTHENTICATED: the token is missing or invalid."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 14
-"""INTERNAL: our fault; quote the request id."""
+"""INTERNAL: an error of the server; report it with the request id."""
 ERROR_REASON_VERSION_NOT_REACHED: ErrorReason.ValueType  # 15
-"""FAILED_PRECONDITION: min_version is above any version this video has had."""
+"""FAILED_PRECONDITION: min_version is above the current version of the video."""
 ERROR_REASON_SERVER_STOPPING: ErrorReason.ValueType  # 16
-"""UNAVAILABLE: this server is stopping; another one answers."""
+"""UNAVAILABLE: the server is stopping; another replica can answer."""
 ERROR_REASON_UPLOAD_CLOSED: ErrorReason.ValueType  # 20
-"""FAILED_PRECONDITION: CreateVideo was repeated for a video that does not wait for its upload any more."""
+"""FAILED_PRECONDITION: CreateVideo was repeated for a video that no longer accepts an upload."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -23,7 +23,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Video(_message.Message):
-    """A video: what was uploaded, what became of it, and where to play it."""
+    """A video: its source, its processing, and its published stream."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -36,32 +36,32 @@ class Video(_message.Message):
         STATUS_UNSPECIFIED: Video._Status.ValueType  # 0
         """Never sent."""
         STATUS_PENDING_UPLOAD: Video._Status.ValueType  # 1
-        """Created; the source is not uploaded yet, or not yet known to be."""
+        """Created; TriggerProcess was not called yet."""
         STATUS_PROCESSING: Video._Status.ValueType  # 2
         """Queued or being encoded; see Video.processing."""
         STATUS_READY: Video._Status.ValueType  # 3
         """Published; playback_url works."""
         STATUS_FAILED: Video._Status.ValueType  # 4
-        """Processing failed; Video.error says why."""
+        """Processing failed; see Video.error."""
         STATUS_CANCELLED: Video._Status.ValueType  # 5
         """Processing was cancelled on request."""
 
     class Status(_Status, metaclass=_StatusEnumTypeWrapper):
-        """Where a video is in its life. The legal transitions are:
+        """The state of a video. The legal transitions are:
         PENDING_UPLOAD → PROCESSING → READY | FAILED | CANCELLED, and from each of the last three back to
-        PROCESSING (encode again). A READY video that is encoded again keeps its playback_url throughout.
+        PROCESSING (encode again). A READY video that is encoded again keeps its playback_url.
         """
 
     STATUS_UNSPECIFIED: Video.Status.ValueType  # 0
     """Never sent."""
     STATUS_PENDING_UPLOAD: Video.Status.ValueType  # 1
-    """Created; the source is not uploaded yet, or not yet known to be."""
+    """Created; TriggerProcess was not called yet."""
     STATUS_PROCESSING: Video.Status.ValueType  # 2
     """Queued or being encoded; see Video.processing."""
     STATUS_READY: Video.Status.ValueType  # 3
     """Published; playback_url works."""
     STATUS_FAILED: Video.Status.ValueType  # 4
-    """Processing failed; Video.error says why."""
+    """Processing failed; see Video.error."""
     STATUS_CANCELLED: Video.Status.ValueType  # 5
     """Processing was cancelled on request."""
 
@@ -85,27 +85,27 @@ class Video(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     STORYBOARD_URL_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """UUIDv7 in its canonical lower-case form; made by the server, never reused."""
+    """UUIDv7 in its canonical lower-case form; assigned by the server, never reused."""
     user_id: _builtins.str
-    """The owner as the caller named it; GoStream does not interpret it."""
+    """The owner's name as set by the caller; GoStream does not interpret it."""
     title: _builtins.str
     """A title for people, 1 to 200 characters."""
     status: Global___Video.Status.ValueType
-    """Where the video is in its life."""
+    """The state of the video."""
     version: _builtins.int
-    """Rises by one with every committed change; starts at 1."""
+    """Increments with every committed change; starts at 1."""
     etag: _builtins.str
-    """Opaque; changes with every version. Send it back to write only over what you read."""
+    """Opaque; changes with every version. Send it with a write that must fail if the video changed."""
     width: _builtins.int
     """Width in pixels of the largest rendition."""
     height: _builtins.int
     """Height in pixels of the largest rendition."""
     playback_url: _builtins.str
-    """The HLS master playlist at the CDN; set whenever a published encode exists."""
+    """The HLS master playlist at the CDN; set if a published encode exists."""
     poster_url: _builtins.str
-    """A still picture; empty when there is none."""
+    """The poster; empty if there is none."""
     storyboard_url: _builtins.str
-    """WebVTT thumbnails for a seek bar: each cue names a part of a picture beside it; empty when there are none."""
+    """The storyboard, WebVTT thumbnails for a seek bar: each cue references a part of a picture; empty if there is none."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the video was created."""
@@ -124,7 +124,7 @@ class Video(_message.Message):
 
     @_builtins.property
     def source(self) -> Global___Source:
-        """What was uploaded, as probed; absent before the first processing."""
+        """The uploaded source, as probed; absent before the first processing."""
 
     @_builtins.property
     def renditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rendition]:
@@ -132,7 +132,7 @@ class Video(_message.Message):
 
     @_builtins.property
     def processing(self) -> Global___Processing:
-        """The encode at work; absent unless status is STATUS_PROCESSING."""
+        """The current encode; absent unless status is STATUS_PROCESSING."""
 
     @_builtins.property
     def error(self) -> Global___ProcessingError:
@@ -171,7 +171,7 @@ Global___Video: _TypeAlias = Video  # noqa: Y015
 
 @_typing.final
 class Source(_message.Message):
-    """What was uploaded, as our own probe saw it."""
+    """The uploaded source, as probed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -249,7 +249,7 @@ Global___Rendition: _TypeAlias = Rendition  # noqa: Y015
 
 @_typing.final
 class Processing(_message.Message):
-    """How far the encode at work has come."""
+    """The progress of the current encode."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -264,14 +264,14 @@ class Processing(_message.Message):
     percent: _builtins.float
     """0 to 100; never falls within one encode."""
     attempt: _builtins.int
-    """Which try of this encode this is; starts at 1."""
+    """The number of the attempt; starts at 1."""
     encode_id: _builtins.str
     """Identifies the encode: its number among the video's encodes."""
     playable_url: _builtins.str
-    """A playlist that already plays while the rest is encoded; empty until there is one."""
+    """The master playlist for early playback, which grows during the encode; empty until it exists."""
     @_builtins.property
     def eta(self) -> _duration_pb2.Duration:
-        """Estimated time to READY; absent when unknown."""
+        """Estimated time to READY; absent if unknown."""
 
     def __init__(
         self,
@@ -304,11 +304,11 @@ class ProcessingError(_message.Message):
     code: _builtins.str
     """A stable code, for example "SOURCE_NOT_MEDIA"."""
     message: _builtins.str
-    """One sentence for people."""
+    """A message for people."""
     retryable: _builtins.bool
-    """Whether TriggerProcess on the same source can succeed."""
+    """Whether a repeated TriggerProcess can succeed with the same source."""
     stage: _builtins.str
-    """The stage in which it failed; see Processing.stage."""
+    """The stage that failed; see Processing.stage."""
     def __init__(
         self,
         *,

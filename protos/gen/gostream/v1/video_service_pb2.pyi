@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class CreateVideoRequest(_message.Message):
-    """Asks for a new video."""
+    """Request of CreateVideo."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -32,18 +32,18 @@ class CreateVideoRequest(_message.Message):
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     title: _builtins.str
-    """A title for people, 1 to 200 characters, without invisible or reordering ones."""
+    """A title for people, 1 to 200 characters, without invisible or reordering characters."""
     user_id: _builtins.str
-    """The owner; at most 128 characters; not interpreted."""
+    """The owner's name, at most 128 characters; not interpreted."""
     content_type: _builtins.str
-    """The media type of the upload: "video/…", with parameters or without, or "application/octet-stream" (the default)."""
+    """The media type of the upload: "video/…", with or without parameters, or "application/octet-stream" (the default)."""
     size_bytes: _builtins.int
-    """The exact size of the upload in bytes: the presigned URL admits no other. Required unless the server is
+    """The exact size of the upload in bytes; the presigned URL rejects any other size. Required unless the server is
     configured otherwise (UPLOAD_SIZE_REQUIRED).
     """
     request_id: _builtins.str
-    """Makes the call safe to repeat: the same request_id with the same request returns the same video and a fresh URL
-    while it waits for its upload, and UPLOAD_CLOSED after that.
+    """Makes the call safe to repeat: the same request_id with the same request returns the same video and a new URL
+    until it is processed, and UPLOAD_CLOSED after that.
     """
     def __init__(
         self,
@@ -64,7 +64,7 @@ Global___CreateVideoRequest: _TypeAlias = CreateVideoRequest  # noqa: Y015
 
 @_typing.final
 class CreateVideoResponse(_message.Message):
-    """The video, and where to send its source."""
+    """Response of CreateVideo."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -128,8 +128,8 @@ class Upload(_message.Message):
     """The presigned URL."""
     @_builtins.property
     def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Headers that must be sent as they are, besides Content-Length, or the store refuses the upload with 403. The
-        store answers 412 if the source is there already.
+        """Headers to send unchanged, in addition to Content-Length; otherwise the store refuses the upload with 403. The
+        store answers 412 if the source already exists.
         """
 
     @_builtins.property
@@ -154,7 +154,7 @@ Global___Upload: _TypeAlias = Upload  # noqa: Y015
 
 @_typing.final
 class TriggerProcessRequest(_message.Message):
-    """Asks for processing."""
+    """Request of TriggerProcess."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -162,12 +162,12 @@ class TriggerProcessRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Which video."""
+    """The id of the video."""
     request_id: _builtins.str
-    """Makes the call safe to repeat: see CreateVideoRequest.request_id."""
+    """Makes the call safe to repeat: the same request_id starts at most one encode."""
     @_builtins.property
     def options(self) -> Global___ProcessOptions:
-        """How to encode; absent = the defaults."""
+        """The options of the encode; absent = the defaults."""
 
     def __init__(
         self,
@@ -186,13 +186,13 @@ Global___TriggerProcessRequest: _TypeAlias = TriggerProcessRequest  # noqa: Y015
 
 @_typing.final
 class ProcessOptions(_message.Message):
-    """The choices a caller has about an encode."""
+    """The options of an encode."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PROFILE_FIELD_NUMBER: _builtins.int
     profile: _builtins.str
-    """Name of the encoding profile: "default" (also when empty), or "quality", which looks better in hardly more
+    """Name of the encoding profile: "default" (also when empty), or "quality", which looks better at hardly more
     bytes and takes longer.
     """
     def __init__(
@@ -210,13 +210,13 @@ Global___ProcessOptions: _TypeAlias = ProcessOptions  # noqa: Y015
 
 @_typing.final
 class CancelProcessRequest(_message.Message):
-    """Asks to end the processing."""
+    """Request of CancelProcess."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Which video."""
+    """The id of the video."""
     def __init__(
         self,
         *,
@@ -232,16 +232,16 @@ Global___CancelProcessRequest: _TypeAlias = CancelProcessRequest  # noqa: Y015
 
 @_typing.final
 class GetVideoRequest(_message.Message):
-    """Asks for one video."""
+    """Request of GetVideo."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
     MIN_VERSION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Which video."""
+    """The id of the video."""
     min_version: _builtins.int
-    """The answer is at least this version: send the version your own write answered to read your write."""
+    """The lowest version to return. Send the version that a write returned to read that write."""
     def __init__(
         self,
         *,
@@ -258,14 +258,14 @@ Global___GetVideoRequest: _TypeAlias = GetVideoRequest  # noqa: Y015
 
 @_typing.final
 class BatchGetVideosRequest(_message.Message):
-    """Asks for several videos."""
+    """Request of BatchGetVideos."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     IDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Which videos, 1 to 100."""
+        """The ids of the videos, 1 to 100."""
 
     def __init__(
         self,
@@ -282,14 +282,14 @@ Global___BatchGetVideosRequest: _TypeAlias = BatchGetVideosRequest  # noqa: Y015
 
 @_typing.final
 class BatchGetVideosResponse(_message.Message):
-    """Several videos."""
+    """Response of BatchGetVideos."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     VIDEOS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def videos(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.Video]:
-        """One for each id, in the order of the ids."""
+        """One video per id, in the order of the ids."""
 
     def __init__(
         self,
@@ -306,7 +306,7 @@ Global___BatchGetVideosResponse: _TypeAlias = BatchGetVideosResponse  # noqa: Y0
 
 @_typing.final
 class ListVideosRequest(_message.Message):
-    """Asks for a page of videos."""
+    """Request of ListVideos."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -315,13 +315,13 @@ class ListVideosRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """Only this owner's, when set."""
+    """If set, list only videos of this owner."""
     status: _video_pb2.Video.Status.ValueType
-    """Only those with this status, when set."""
+    """If set, list only videos with this status."""
     page_size: _builtins.int
-    """At most so many; 0 = 50; more than 1000 is taken as 1000."""
+    """The maximum number of videos; 0 = 50; values above 1000 become 1000."""
     page_token: _builtins.str
-    """next_page_token of the page before; the filter must be the same."""
+    """next_page_token of the previous page; the filter must be the same."""
     def __init__(
         self,
         *,
@@ -340,17 +340,17 @@ Global___ListVideosRequest: _TypeAlias = ListVideosRequest  # noqa: Y015
 
 @_typing.final
 class ListVideosResponse(_message.Message):
-    """A page of videos."""
+    """Response of ListVideos: a page of videos."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     VIDEOS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty on the last page."""
+    """The token of the next page; empty on the last page."""
     @_builtins.property
     def videos(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.Video]:
-        """Newest first."""
+        """The videos, newest first."""
 
     def __init__(
         self,
@@ -368,16 +368,16 @@ Global___ListVideosResponse: _TypeAlias = ListVideosResponse  # noqa: Y015
 
 @_typing.final
 class DeleteVideoRequest(_message.Message):
-    """Asks for the deletion of a video."""
+    """Request of DeleteVideo."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Which video."""
+    """The id of the video."""
     etag: _builtins.str
-    """When set, delete only if the video still has this etag."""
+    """If set, delete the video only if it still has this etag."""
     def __init__(
         self,
         *,
@@ -394,13 +394,13 @@ Global___DeleteVideoRequest: _TypeAlias = DeleteVideoRequest  # noqa: Y015
 
 @_typing.final
 class WatchVideoRequest(_message.Message):
-    """Asks to follow a video."""
+    """Request of WatchVideo."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Which video."""
+    """The id of the video."""
     def __init__(
         self,
         *,

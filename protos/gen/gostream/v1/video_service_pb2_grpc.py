@@ -28,8 +28,8 @@ if _version_not_supported:
 
 
 class VideoServiceStub:
-    """Videos from upload to stream. Errors are google.rpc.Status with one ErrorInfo; see error_reason.proto.
-    The comments' grpcurl lines need `make up`; `buf curl --http2-prior-knowledge` works alike.
+    """Manages videos from upload to stream. Errors are google.rpc.Status with one ErrorInfo; see error_reason.proto.
+    The grpcurl commands in the comments need `make up`; `buf curl --http2-prior-knowledge` also works.
     """
 
     def __init__(self, channel):
@@ -81,14 +81,13 @@ class VideoServiceStub:
 
 
 class VideoServiceServicer:
-    """Videos from upload to stream. Errors are google.rpc.Status with one ErrorInfo; see error_reason.proto.
-    The comments' grpcurl lines need `make up`; `buf curl --http2-prior-knowledge` works alike.
+    """Manages videos from upload to stream. Errors are google.rpc.Status with one ErrorInfo; see error_reason.proto.
+    The grpcurl commands in the comments need `make up`; `buf curl --http2-prior-knowledge` also works.
     """
 
     def CreateVideo(self, request, context):
-        """Registers a video and returns a presigned URL to upload its source straight to the object store. The URL creates
-        the source once and never replaces it. A video that is not uploaded and processed within a day after its last URL
-        expired is deleted.
+        """Creates a video and returns a presigned URL to upload its source to the object store. The URL creates the source
+        once and never replaces it. A video that is not processed within a day after its last URL expired is deleted.
 
         grpcurl -plaintext -d '{"title":"Holiday","content_type":"video/mp4","size_bytes":1048576}' localhost:50051 gostream.v1.VideoService/CreateVideo
         """
@@ -98,7 +97,7 @@ class VideoServiceServicer:
 
     def TriggerProcess(self, request, context):
         """Starts processing the uploaded source, or encodes a READY, FAILED or CANCELLED video again.
-        While the video is processing it answers the video as it is and starts nothing.
+        Returns the video unchanged if it is already being processed with the same options.
 
         grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/TriggerProcess
         """
@@ -107,9 +106,9 @@ class VideoServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelProcess(self, request, context):
-        """Ends the processing. The encoder is killed within 5 s. If the video was never READY, what the encoder made is
-        removed from the object store within 10 s, else some minutes later; what an earlier encode published stays. Copies
-        at the edge and in players outlive the objects, segments by up to a week at the edge: see docs/api.md.
+        """Cancels the processing. The encoder is killed within 5 s. The objects of the encode are removed from the object
+        store within 10 s if the video was never READY, else some minutes later; an earlier publication stays. Copies at
+        the edge and in players outlive the objects, segments by up to a week at the edge: see docs/api.md.
 
         grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/CancelProcess
         """
@@ -118,7 +117,7 @@ class VideoServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetVideo(self, request, context):
-        """Answers one video. The trailing metadata `x-cache` says from where:
+        """Gets a video. The trailing metadata `x-cache` is the cache layer of the reply:
         L1 (this process), L2 (Redis), MISS (database), STALE (database down, last known), BYPASS (cache down).
 
         grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/GetVideo
@@ -128,9 +127,9 @@ class VideoServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchGetVideos(self, request, context):
-        """Answers up to 100 videos at once, in the order asked for; a repeated id is answered again. All or nothing:
-        NOT_FOUND names the missing ones in ErrorInfo.metadata["video_ids"]. The trailing metadata `x-cache` names
-        the farthest place that any of them came from.
+        """Gets up to 100 videos in the order of the ids; a repeated id returns its video again. If any video is missing,
+        fails with NOT_FOUND and lists the missing ids in ErrorInfo.metadata["video_ids"]. The trailing metadata
+        `x-cache` is the slowest cache layer of the videos.
 
         grpcurl -plaintext -d '{"ids":["ID","ID"]}' localhost:50051 gostream.v1.VideoService/BatchGetVideos
         """
@@ -148,9 +147,9 @@ class VideoServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteVideo(self, request, context):
-        """Deletes a video. Running work is cancelled, and the objects are removed from the object store about a minute
-        later. Copies at the edge and in players outlive them: see docs/api.md. A source uploaded after the deletion is
-        removed after the upload URL has expired.
+        """Deletes a video. Cancels its processing, and removes its objects from the object store about a minute later.
+        Copies at the edge and in players outlive them: see docs/api.md. A source uploaded after the deletion is removed
+        after the upload URL has expired.
 
         grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo
         """
@@ -159,8 +158,8 @@ class VideoServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchVideo(self, request, context):
-        """Streams the video as it is, then every change and the progress of processing. A slow reader misses
-        intermediate states, never the last one. Ends OK at READY, FAILED or CANCELLED.
+        """Streams the current state of a video, then every change and the progress of processing. A slow reader misses
+        intermediate states, but never the last one. Ends with OK at READY, FAILED or CANCELLED.
 
         grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/WatchVideo
         """
@@ -220,8 +219,8 @@ def add_VideoServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class VideoService:
-    """Videos from upload to stream. Errors are google.rpc.Status with one ErrorInfo; see error_reason.proto.
-    The comments' grpcurl lines need `make up`; `buf curl --http2-prior-knowledge` works alike.
+    """Manages videos from upload to stream. Errors are google.rpc.Status with one ErrorInfo; see error_reason.proto.
+    The grpcurl commands in the comments need `make up`; `buf curl --http2-prior-knowledge` also works.
     """
 
     @staticmethod

@@ -29,8 +29,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class VideoServiceStub:
-    """Videos from upload to stream. Errors are google.rpc.Status with one ErrorInfo; see error_reason.proto.
-    The comments' grpcurl lines need `make up`; `buf curl --http2-prior-knowledge` works alike.
+    """Manages videos from upload to stream. Errors are google.rpc.Status with one ErrorInfo; see error_reason.proto.
+    The grpcurl commands in the comments need `make up`; `buf curl --http2-prior-knowledge` also works.
     """
 
     @_typing.overload
@@ -38,35 +38,34 @@ class VideoServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> VideoServiceAsyncStub: ...
     CreateVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.CreateVideoRequest, _video_service_pb2.CreateVideoResponse]
-    """Registers a video and returns a presigned URL to upload its source straight to the object store. The URL creates
-    the source once and never replaces it. A video that is not uploaded and processed within a day after its last URL
-    expired is deleted.
+    """Creates a video and returns a presigned URL to upload its source to the object store. The URL creates the source
+    once and never replaces it. A video that is not processed within a day after its last URL expired is deleted.
 
       grpcurl -plaintext -d '{"title":"Holiday","content_type":"video/mp4","size_bytes":1048576}' localhost:50051 gostream.v1.VideoService/CreateVideo
     """
     TriggerProcess: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.TriggerProcessRequest, _video_pb2.Video]
     """Starts processing the uploaded source, or encodes a READY, FAILED or CANCELLED video again.
-    While the video is processing it answers the video as it is and starts nothing.
+    Returns the video unchanged if it is already being processed with the same options.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/TriggerProcess
     """
     CancelProcess: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.CancelProcessRequest, _video_pb2.Video]
-    """Ends the processing. The encoder is killed within 5 s. If the video was never READY, what the encoder made is
-    removed from the object store within 10 s, else some minutes later; what an earlier encode published stays. Copies
-    at the edge and in players outlive the objects, segments by up to a week at the edge: see docs/api.md.
+    """Cancels the processing. The encoder is killed within 5 s. The objects of the encode are removed from the object
+    store within 10 s if the video was never READY, else some minutes later; an earlier publication stays. Copies at
+    the edge and in players outlive the objects, segments by up to a week at the edge: see docs/api.md.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/CancelProcess
     """
     GetVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.GetVideoRequest, _video_pb2.Video]
-    """Answers one video. The trailing metadata `x-cache` says from where:
+    """Gets a video. The trailing metadata `x-cache` is the cache layer of the reply:
     L1 (this process), L2 (Redis), MISS (database), STALE (database down, last known), BYPASS (cache down).
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/GetVideo
     """
     BatchGetVideos: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.BatchGetVideosRequest, _video_service_pb2.BatchGetVideosResponse]
-    """Answers up to 100 videos at once, in the order asked for; a repeated id is answered again. All or nothing:
-    NOT_FOUND names the missing ones in ErrorInfo.metadata["video_ids"]. The trailing metadata `x-cache` names
-    the farthest place that any of them came from.
+    """Gets up to 100 videos in the order of the ids; a repeated id returns its video again. If any video is missing,
+    fails with NOT_FOUND and lists the missing ids in ErrorInfo.metadata["video_ids"]. The trailing metadata
+    `x-cache` is the slowest cache layer of the videos.
 
       grpcurl -plaintext -d '{"ids":["ID","ID"]}' localhost:50051 gostream.v1.VideoService/BatchGetVideos
     """
@@ -76,56 +75,55 @@ class VideoServiceStub:
       grpcurl -plaintext -d '{"page_size":10}' localhost:50051 gostream.v1.VideoService/ListVideos
     """
     DeleteVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.DeleteVideoRequest, _empty_pb2.Empty]
-    """Deletes a video. Running work is cancelled, and the objects are removed from the object store about a minute
-    later. Copies at the edge and in players outlive them: see docs/api.md. A source uploaded after the deletion is
-    removed after the upload URL has expired.
+    """Deletes a video. Cancels its processing, and removes its objects from the object store about a minute later.
+    Copies at the edge and in players outlive them: see docs/api.md. A source uploaded after the deletion is removed
+    after the upload URL has expired.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo
     """
     WatchVideo: _grpc.UnaryStreamMultiCallable[_video_service_pb2.WatchVideoRequest, _video_pb2.Video]
-    """Streams the video as it is, then every change and the progress of processing. A slow reader misses
-    intermediate states, never the last one. Ends OK at READY, FAILED or CANCELLED.
+    """Streams the current state of a video, then every change and the progress of processing. A slow reader misses
+    intermediate states, but never the last one. Ends with OK at READY, FAILED or CANCELLED.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/WatchVideo
     """
 
 @_typing.type_check_only
 class VideoServiceAsyncStub(VideoServiceStub):
-    """Videos from upload to stream. Errors are google.rpc.Status with one ErrorInfo; see error_reason.proto.
-    The comments' grpcurl lines need `make up`; `buf curl --http2-prior-knowledge` works alike.
+    """Manages videos from upload to stream. Errors are google.rpc.Status with one ErrorInfo; see error_reason.proto.
+    The grpcurl commands in the comments need `make up`; `buf curl --http2-prior-knowledge` also works.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.CreateVideoRequest, _video_service_pb2.CreateVideoResponse]  # type: ignore[assignment]
-    """Registers a video and returns a presigned URL to upload its source straight to the object store. The URL creates
-    the source once and never replaces it. A video that is not uploaded and processed within a day after its last URL
-    expired is deleted.
+    """Creates a video and returns a presigned URL to upload its source to the object store. The URL creates the source
+    once and never replaces it. A video that is not processed within a day after its last URL expired is deleted.
 
       grpcurl -plaintext -d '{"title":"Holiday","content_type":"video/mp4","size_bytes":1048576}' localhost:50051 gostream.v1.VideoService/CreateVideo
     """
     TriggerProcess: _aio.UnaryUnaryMultiCallable[_video_service_pb2.TriggerProcessRequest, _video_pb2.Video]  # type: ignore[assignment]
     """Starts processing the uploaded source, or encodes a READY, FAILED or CANCELLED video again.
-    While the video is processing it answers the video as it is and starts nothing.
+    Returns the video unchanged if it is already being processed with the same options.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/TriggerProcess
     """
     CancelProcess: _aio.UnaryUnaryMultiCallable[_video_service_pb2.CancelProcessRequest, _video_pb2.Video]  # type: ignore[assignment]
-    """Ends the processing. The encoder is killed within 5 s. If the video was never READY, what the encoder made is
-    removed from the object store within 10 s, else some minutes later; what an earlier encode published stays. Copies
-    at the edge and in players outlive the objects, segments by up to a week at the edge: see docs/api.md.
+    """Cancels the processing. The encoder is killed within 5 s. The objects of the encode are removed from the object
+    store within 10 s if the video was never READY, else some minutes later; an earlier publication stays. Copies at
+    the edge and in players outlive the objects, segments by up to a week at the edge: see docs/api.md.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/CancelProcess
     """
     GetVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.GetVideoRequest, _video_pb2.Video]  # type: ignore[assignment]
-    """Answers one video. The trailing metadata `x-cache` says from where:
+    """Gets a video. The trailing metadata `x-cache` is the cache layer of the reply:
     L1 (this process), L2 (Redis), MISS (database), STALE (database down, last known), BYPASS (cache down).
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/GetVideo
     """
     BatchGetVideos: _aio.UnaryUnaryMultiCallable[_video_service_pb2.BatchGetVideosRequest, _video_service_pb2.BatchGetVideosResponse]  # type: ignore[assignment]
-    """Answers up to 100 videos at once, in the order asked for; a repeated id is answered again. All or nothing:
-    NOT_FOUND names the missing ones in ErrorInfo.metadata["video_ids"]. The trailing metadata `x-cache` names
-    the farthest place that any of them came from.
+    """Gets up to 100 videos in the order of the ids; a repeated id returns its video again. If any video is missing,
+    fails with NOT_FOUND and lists the missing ids in ErrorInfo.metadata["video_ids"]. The trailing metadata
+    `x-cache` is the slowest cache layer of the videos.
 
       grpcurl -plaintext -d '{"ids":["ID","ID"]}' localhost:50051 gostream.v1.VideoService/BatchGetVideos
     """
@@ -135,22 +133,22 @@ class VideoServiceAsyncStub(VideoServiceStub):
       grpcurl -plaintext -d '{"page_size":10}' localhost:50051 gostream.v1.VideoService/ListVideos
     """
     DeleteVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.DeleteVideoRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Deletes a video. Running work is cancelled, and the objects are removed from the object store about a minute
-    later. Copies at the edge and in players outlive them: see docs/api.md. A source uploaded after the deletion is
-    removed after the upload URL has expired.
+    """Deletes a video. Cancels its processing, and removes its objects from the object store about a minute later.
+    Copies at the edge and in players outlive them: see docs/api.md. A source uploaded after the deletion is removed
+    after the upload URL has expired.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo
     """
     WatchVideo: _aio.UnaryStreamMultiCallable[_video_service_pb2.WatchVideoRequest, _video_pb2.Video]  # type: ignore[assignment]
-    """Streams the video as it is, then every change and the progress of processing. A slow reader misses
-    intermediate states, never the last one. Ends OK at READY, FAILED or CANCELLED.
+    """Streams the current state of a video, then every change and the progress of processing. A slow reader misses
+    intermediate states, but never the last one. Ends with OK at READY, FAILED or CANCELLED.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/WatchVideo
     """
 
 class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Videos from upload to stream. Errors are google.rpc.Status with one ErrorInfo; see error_reason.proto.
-    The comments' grpcurl lines need `make up`; `buf curl --http2-prior-knowledge` works alike.
+    """Manages videos from upload to stream. Errors are google.rpc.Status with one ErrorInfo; see error_reason.proto.
+    The grpcurl commands in the comments need `make up`; `buf curl --http2-prior-knowledge` also works.
     """
 
     @_abc_1.abstractmethod
@@ -159,9 +157,8 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _video_service_pb2.CreateVideoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_video_service_pb2.CreateVideoResponse, _abc.Awaitable[_video_service_pb2.CreateVideoResponse]]:
-        """Registers a video and returns a presigned URL to upload its source straight to the object store. The URL creates
-        the source once and never replaces it. A video that is not uploaded and processed within a day after its last URL
-        expired is deleted.
+        """Creates a video and returns a presigned URL to upload its source to the object store. The URL creates the source
+        once and never replaces it. A video that is not processed within a day after its last URL expired is deleted.
 
           grpcurl -plaintext -d '{"title":"Holiday","content_type":"video/mp4","size_bytes":1048576}' localhost:50051 gostream.v1.VideoService/CreateVideo
         """
@@ -173,7 +170,7 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_video_pb2.Video, _abc.Awaitable[_video_pb2.Video]]:
         """Starts processing the uploaded source, or encodes a READY, FAILED or CANCELLED video again.
-        While the video is processing it answers the video as it is and starts nothing.
+        Returns the video unchanged if it is already being processed with the same options.
 
           grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/TriggerProcess
         """
@@ -184,9 +181,9 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _video_service_pb2.CancelProcessRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_video_pb2.Video, _abc.Awaitable[_video_pb2.Video]]:
-        """Ends the processing. The encoder is killed within 5 s. If the video was never READY, what the encoder made is
-        removed from the object store within 10 s, else some minutes later; what an earlier encode published stays. Copies
-        at the edge and in players outlive the objects, segments by up to a week at the edge: see docs/api.md.
+        """Cancels the processing. The encoder is killed within 5 s. The objects of the encode are removed from the object
+        store within 10 s if the video was never READY, else some minutes later; an earlier publication stays. Copies at
+        the edge and in players outlive the objects, segments by up to a week at the edge: see docs/api.md.
 
           grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/CancelProcess
         """
@@ -197,7 +194,7 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _video_service_pb2.GetVideoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_video_pb2.Video, _abc.Awaitable[_video_pb2.Video]]:
-        """Answers one video. The trailing metadata `x-cache` says from where:
+        """Gets a video. The trailing metadata `x-cache` is the cache layer of the reply:
         L1 (this process), L2 (Redis), MISS (database), STALE (database down, last known), BYPASS (cache down).
 
           grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/GetVideo
@@ -209,9 +206,9 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _video_service_pb2.BatchGetVideosRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_video_service_pb2.BatchGetVideosResponse, _abc.Awaitable[_video_service_pb2.BatchGetVideosResponse]]:
-        """Answers up to 100 videos at once, in the order asked for; a repeated id is answered again. All or nothing:
-        NOT_FOUND names the missing ones in ErrorInfo.metadata["video_ids"]. The trailing metadata `x-cache` names
-        the farthest place that any of them came from.
+        """Gets up to 100 videos in the order of the ids; a repeated id returns its video again. If any video is missing,
+        fails with NOT_FOUND and lists the missing ids in ErrorInfo.metadata["video_ids"]. The trailing metadata
+        `x-cache` is the slowest cache layer of the videos.
 
           grpcurl -plaintext -d '{"ids":["ID","ID"]}' localhost:50051 gostream.v1.VideoService/BatchGetVideos
         """
@@ -233,9 +230,9 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _video_service_pb2.DeleteVideoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Deletes a video. Running work is cancelled, and the objects are removed from the object store about a minute
-        later. Copies at the edge and in players outlive them: see docs/api.md. A source uploaded after the deletion is
-        removed after the upload URL has expired.
+        """Deletes a video. Cancels its processing, and removes its objects from the object store about a minute later.
+        Copies at the edge and in players outlive them: see docs/api.md. A source uploaded after the deletion is removed
+        after the upload URL has expired.
 
           grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo
         """
@@ -246,8 +243,8 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _video_service_pb2.WatchVideoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_video_pb2.Video], _abc.AsyncIterator[_video_pb2.Video]]:
-        """Streams the video as it is, then every change and the progress of processing. A slow reader misses
-        intermediate states, never the last one. Ends OK at READY, FAILED or CANCELLED.
+        """Streams the current state of a video, then every change and the progress of processing. A slow reader misses
+        intermediate states, but never the last one. Ends with OK at READY, FAILED or CANCELLED.
 
           grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/WatchVideo
         """
