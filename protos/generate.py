@@ -1,7 +1,7 @@
 """Generate the Python and the descriptors of the contract: `make gen`; `--check` for `make check`.
 
---check generates into a temporary folder instead, fails when the committed files differ, and runs buf's lint,
-format and breaking checks. --release makes today's contract the baseline that breaking changes are judged by.
+--check generates into a temporary folder, fails if the committed files differ, and runs buf's lint, format
+and breaking checks. --release makes the current contract the baseline for the breaking check.
 """
 
 import argparse
@@ -27,9 +27,9 @@ def buf(*arguments: str) -> None:
 
 
 def copy_googleapis() -> None:
-    """Lay the wheel's google.api and google.rpc files where buf.yaml expects them.
+    """Copy the wheel's google.api and google.rpc files to the path in buf.yaml.
 
-    Envoy needs google.rpc to print rich errors as JSON, though nothing in the contract imports it.
+    Envoy needs google.rpc to print rich errors as JSON, although the contract does not import it.
     """
     spec = importlib.util.find_spec("google.rpc")
     if spec is None or not spec.submodule_search_locations:
@@ -50,7 +50,7 @@ def generate(into: Path) -> None:
 
 
 def drifted(fresh: Path) -> list[str]:
-    """Names of generated files that differ from, or are missing among, the committed ones."""
+    """Returns the names of generated files that differ from the committed files or are missing there."""
     names = sorted(str(file.relative_to(fresh)) for file in fresh.rglob("*") if file.is_file())
     committed = {str(file.relative_to(GENERATED)) for file in GENERATED.glob("gostream/v1/*_pb2*")}
     same, _, _ = filecmp.cmpfiles(fresh, GENERATED, names, shallow=False)
@@ -73,7 +73,7 @@ def main() -> None:
     )
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--check", action="store_true", help="compare instead of write; lint; breaking changes")
-    mode.add_argument("--release", action="store_true", help="make today's contract the baseline")
+    mode.add_argument("--release", action="store_true", help="make the current contract the baseline")
     arguments = parser.parse_args()
     copy_googleapis()
     if arguments.check:

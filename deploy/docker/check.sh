@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs before everything else: names every setting that must not be used, and then nothing starts.
+# Runs before all other services: prints every unsafe setting; then no service starts.
 set -eu
 status=0
 refuse() {
@@ -11,7 +11,7 @@ case $POSTGRES_PASSWORD in
   *[!A-Za-z0-9._~-]*) refuse "POSTGRES_PASSWORD: only letters, digits and . _ ~ - may be in it, because it becomes part of a URL" ;;
 esac
 case $GOSTREAM_BIND in
-  127.* | ::1 | '[::1]') exit $status ;; # only this machine connects: the secrets of the file will do
+  127.* | ::1 | '[::1]') exit $status ;; # only this machine can connect, so the default secrets are acceptable
 esac
 for name in POSTGRES_PASSWORD REDIS_PASSWORD MINIO_ROOT_PASSWORD S3_SECRET_KEY S3_WORKER_SECRET_KEY CDN_REFRESH_SECRET; do
   eval "value=\$$name"

@@ -1,4 +1,4 @@
-"""The images' health check: `python healthcheck.py HOST:PORT` ends with 0 when gRPC health says SERVING."""
+"""The health check of the images: `python healthcheck.py HOST:PORT` exits 0 if the gRPC health is SERVING."""
 
 import sys
 

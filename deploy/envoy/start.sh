@@ -1,8 +1,8 @@
 #!/bin/bash
 # Fills in envoy.yaml and runs a command: start.sh TEMPLATE FILE COMMAND…
 #
-#   EDGE_CORS_ORIGINS  the web pages that may call, exact origins with commas between; empty = none
-#   EDGE_BIND          the address that the port is published on; beyond loopback any Host is answered
+#   EDGE_CORS_ORIGINS  comma-separated exact origins of the web pages that may call; empty = none
+#   EDGE_BIND          the address that the port is published on; other than loopback, any Host is accepted
 #
 # gostream_devstack/envoy.py does the same for development; a test compares the two.
 set -euo pipefail

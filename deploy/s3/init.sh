@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prepares MinIO for GoStream; running it again changes nothing: the bucket, public reads of hls/*, and a key for each
-# service with its policy and no other. Shell builtins only, because the client's image has no grep or sed.
+# Prepares MinIO for GoStream: the bucket, public reads of hls/*, and a key for each service with only its policy.
+# Idempotent. Uses shell builtins only, because the client's image has no grep or sed.
 set -eu
 dir=${0%/*}
 
@@ -15,7 +15,7 @@ grant() { # the policy $1 to the key $2, whose secret is $3
   mc admin policy create store "$1" "$dir/$1.json"
   mc admin user add store "$2" "$3"
   found=$(policies_of "$2")
-  # The client fails when it attaches what is attached already.
+  # The client fails if the policy is already attached.
   case ",$found," in *",$1,"*) ;; *) mc admin policy attach store "$1" --user "$2" ;; esac
   IFS=,
   for other in $found; do
