@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gostream_conformance.errors import CuesError, PictureError
 from gostream_conformance.formats.jpeg import jpeg_size
 from gostream_conformance.formats.webvtt import Cue, Part, parse_cues
-from gostream_conformance.tree.storyboards import board_of
+from gostream_conformance.tree.storyboards import storyboard_path
 
 from .trees import run_ffmpeg
 
@@ -145,4 +145,4 @@ def test_no_bytes_raise_anything_but_their_own_errors(data: bytes) -> None:
     ],
 )
 def test_a_storyboard_stands_beside_the_folders_of_the_variants(variant: str, board: str) -> None:
-    assert board_of(variant) == board
+    assert storyboard_path(variant) == board

@@ -17,7 +17,7 @@ from gostream_shared.domain.repositories import VideoRepository
 _log = structlog.get_logger(__name__)
 
 #: Seconds after the commit at which a replica is read while it returns old versions.
-_QUESTIONS = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
+_READ_TIMES = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 #: Largest number of changes that are followed at the same time.
 _MOST = 200
 
@@ -66,8 +66,8 @@ class Auditor:
 
     async def _follow_at(self, change: Change, replica: Replica) -> None:
         answered: int | None = None
-        for question in (*_QUESTIONS, self._tolerance):
-            await asyncio.sleep(change.heard + question - monotonic())
+        for delay in (*_READ_TIMES, self._tolerance):
+            await asyncio.sleep(change.heard + delay - monotonic())
             asked = monotonic()
             try:
                 answered = await replica.version_of(change.video_id)

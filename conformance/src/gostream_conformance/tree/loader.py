@@ -14,7 +14,7 @@ from gostream_conformance.playlist.uris import uris
 from gostream_conformance.tree.presentation import Answer, Kind, Piece, Presentation, Track
 from gostream_conformance.tree.segment import SegmentMeasure, measure_segment
 from gostream_conformance.tree.sources import Resource, Source, resolve
-from gostream_conformance.tree.storyboards import BoardLoader
+from gostream_conformance.tree.storyboards import StoryboardLoader
 
 Item = TypeVar("Item")
 #: Earlier measures by (path, byte range); None = the whole segment. A range is measured after its segment's
@@ -79,7 +79,7 @@ class _Loader:
         await self._each(self._files_of_segments().items(), self._load_file)
         await self._load_others()
         found.files = await self._files()
-        await self._load_boards()
+        await self._load_storyboards()
         if self._source.over_http:
             await self._probe()
         return found
@@ -285,10 +285,12 @@ class _Loader:
             self._found.unreadable.append((self._found.master_path, str(error)))
             return frozenset()
 
-    async def _load_boards(self) -> None:
+    async def _load_storyboards(self) -> None:
         limits = self._limits
-        boards = BoardLoader(self._found, get=self._get, resolve=self._resolve, max_pictures=limits.pictures)
-        await boards.load(cues_bytes=limits.playlist_bytes, picture_bytes=limits.segment_bytes)
+        loader = StoryboardLoader(
+            self._found, get=self._get, resolve=self._resolve, max_pictures=limits.pictures
+        )
+        await loader.load(cues_bytes=limits.playlist_bytes, picture_bytes=limits.segment_bytes)
 
     async def _probe(self) -> None:
         """Send the HTTP-only requests: a range, a revalidation, a missing file."""

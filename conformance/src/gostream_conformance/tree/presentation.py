@@ -118,7 +118,7 @@ class Track:
 
 
 @dataclass(slots=True)
-class Board:
+class Storyboard:
     """A storyboard: its cues, and the sizes of their pictures."""
 
     path: str
@@ -127,7 +127,7 @@ class Board:
     sizes: dict[str, tuple[int, int]] = field(
         default_factory=dict
     )  # by the cues' URI, without unread pictures
-    spoilt: list[tuple[str, PictureError]] = field(default_factory=list)  # (path, error)
+    bad_pictures: list[tuple[str, PictureError]] = field(default_factory=list)  # (path, error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ class Presentation:
     variant_tracks: list[tuple[Variant, Track]] = field(default_factory=list)
     iframe_tracks: list[tuple[Variant, Track]] = field(default_factory=list)
     audio_tracks: dict[str, list[Track | None]] = field(default_factory=dict)  # None = inside the variant
-    boards: list[Board] = field(default_factory=list)
+    storyboards: list[Storyboard] = field(default_factory=list)
     unparsed: list[tuple[str, str]] = field(default_factory=list)  # (where, why)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     escaping: list[tuple[str, str]] = field(default_factory=list)

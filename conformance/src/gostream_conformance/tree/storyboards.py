@@ -11,7 +11,7 @@ from typing import Protocol
 from gostream_conformance.errors import CuesError, PictureError
 from gostream_conformance.formats.jpeg import jpeg_size
 from gostream_conformance.formats.webvtt import Cue, parse_cues
-from gostream_conformance.tree.presentation import Board, Presentation
+from gostream_conformance.tree.presentation import Presentation, Storyboard
 
 NAME = "storyboard.vtt"
 #: Resolves (playlist, URI, place) to a path of the tree; None after recording that it leaves the tree.
@@ -29,13 +29,13 @@ class Get(Protocol):
     ) -> Awaitable[bytes | None]: ...
 
 
-def board_of(variant: str) -> str:
+def storyboard_path(variant: str) -> str:
     """Returns the path of a variant's storyboard, by the path of its playlist."""
     folder = posixpath.dirname(posixpath.dirname(variant.partition("?")[0]))
     return posixpath.join(folder, NAME)
 
 
-class BoardLoader:
+class StoryboardLoader:
     """Reads the storyboards of a presentation after its playlists; reads each picture once."""
 
     def __init__(self, found: Presentation, *, get: Get, resolve: Resolve, max_pictures: int) -> None:
@@ -50,23 +50,23 @@ class BoardLoader:
         for path in self._paths():
             body = await self._get(path, path, cues_bytes, optional=True)
             if body is not None:
-                board = await self._board(path, body)
-                self._found.boards.append(board)
+                board = await self._parse(path, body)
+                self._found.storyboards.append(board)
                 for uri, line in _first_lines(board.cues):
                     await self._picture(board, uri, f"{path}:{line}", picture_bytes)
 
     def _paths(self) -> Iterator[str]:
         files = self._found.files
-        paths = dict.fromkeys(board_of(track.path) for _, track in self._found.variant_tracks)
+        paths = dict.fromkeys(storyboard_path(track.path) for _, track in self._found.variant_tracks)
         return (path for path in paths if files is None or path in files)
 
-    async def _board(self, path: str, body: bytes) -> Board:
+    async def _parse(self, path: str, body: bytes) -> Storyboard:
         try:
-            return Board(path, await asyncio.to_thread(parse_cues, body))
+            return Storyboard(path, await asyncio.to_thread(parse_cues, body))
         except CuesError as error:
-            return Board(path, problem=error.with_traceback(None))
+            return Storyboard(path, problem=error.with_traceback(None))
 
-    async def _picture(self, board: Board, uri: str, where: str, limit: int) -> None:
+    async def _picture(self, board: Storyboard, uri: str, where: str, limit: int) -> None:
         path = self._resolve(board.path, uri, where)
         if path is None:
             return
@@ -87,8 +87,8 @@ def _first_lines(cues: Iterable[Cue]) -> list[tuple[str, int]]:
     return list(lines.items())
 
 
-def _note_size(board: Board, uri: str, path: str, data: bytes) -> None:
+def _note_size(board: Storyboard, uri: str, path: str, data: bytes) -> None:
     try:
         board.sizes[uri] = jpeg_size(data)
     except PictureError as error:
-        board.spoilt.append((path, error.with_traceback(None)))
+        board.bad_pictures.append((path, error.with_traceback(None)))

@@ -69,15 +69,15 @@ class WatchService:
         """Wait for a new snapshot, at most for the heartbeat interval."""
         before, silent_until = view.snapshot, monotonic() + self._heartbeat
         while view.snapshot == before and (patience := silent_until - monotonic()) > 0:
-            is_blind = monotonic() < view.blind_until
+            is_distrusted = monotonic() < view.distrust_until
             update = await self._until_stop(
-                subscription.wait(min(patience, POLL_INTERVAL) if is_blind else patience)
+                subscription.wait(min(patience, POLL_INTERVAL) if is_distrusted else patience)
             )
-            if is_blind and update.gap:  # a bus that is down reports gaps repeatedly
+            if is_distrusted and update.gap:  # a bus that is down reports gaps repeatedly
                 await self._until_stop(asyncio.sleep(POLL_INTERVAL))
-            view.hear(update)
+            view.apply_update(update)
             if view.is_outdated_by(update):
-                view.see(await self._look(before.video.id))
+                view.apply_snapshot(await self._look(before.video.id))
 
     async def _until_stop(self, awaitable: Awaitable[T]) -> T:
         try:
@@ -104,40 +104,40 @@ class _View:
     def __init__(self, seen: Snapshot) -> None:
         self.snapshot = seen
         #: Messages may be lost until this time.
-        self.blind_until = 0.0
-        self._heard = (seen.video.attempt, _percent(seen.progress))
+        self.distrust_until = 0.0
+        self._latest = (seen.video.attempt, _percent(seen.progress))
 
-    def hear(self, update: Update) -> None:
+    def apply_update(self, update: Update) -> None:
         """Apply an update of the bus."""
         if update.progress is not None:
-            self._hear_progress(*update.progress)
+            self._apply_progress(*update.progress)
         if update.gap:
-            self.blind_until = monotonic() + DISTRUST
+            self.distrust_until = monotonic() + DISTRUST
 
     def is_outdated_by(self, update: Update) -> bool:
         """Returns True if the database must be read for the current state."""
         is_newer = update.version is not None and update.version > self.snapshot.video.version
         return is_newer or update.gap or update.is_empty
 
-    def see(self, seen: Snapshot) -> None:
+    def apply_snapshot(self, seen: Snapshot) -> None:
         """Apply a snapshot of the database."""
         if seen.video.encode_number != self.snapshot.video.encode_number:
-            self._heard = (0, 0.0)
+            self._latest = (0, 0.0)
             self.snapshot = Snapshot(seen.video, None)
         else:
             self.snapshot = replace(self.snapshot, video=seen.video)
         if seen.progress is not None:
-            self._take(seen.video.attempt, seen.progress)
+            self._apply(seen.video.attempt, seen.progress)
 
-    def _hear_progress(self, encode: Encode, progress: Progress) -> None:
+    def _apply_progress(self, encode: Encode, progress: Progress) -> None:
         video = self.snapshot.video
         if video.status is VideoStatus.PROCESSING and encode.number == video.encode_number:
-            self._take(encode.attempt, progress)
+            self._apply(encode.attempt, progress)
 
-    def _take(self, attempt: int, progress: Progress) -> None:
-        if (attempt, progress.percent) < self._heard:
+    def _apply(self, attempt: int, progress: Progress) -> None:
+        if (attempt, progress.percent) < self._latest:
             return  # older than the shown progress
-        self._heard = (attempt, progress.percent)
+        self._latest = (attempt, progress.percent)
         percent = max(progress.percent, _percent(self.snapshot.progress))
         self.snapshot = replace(self.snapshot, progress=replace(progress, percent=percent))
 

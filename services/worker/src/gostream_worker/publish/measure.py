@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gostream_conformance.errors import MalformedError, PacketSizeError
-from gostream_conformance.tree.segment import SegmentMeasure, measure_segment, measure_stills
+from gostream_conformance.tree.segment import SegmentMeasure, measure_iframes, measure_segment
 from gostream_worker.failures import Code, ProcessingFailedError
 
 
@@ -42,7 +42,7 @@ def measure(data: bytes) -> Measured:
         raise ProcessingFailedError(Code.CORRUPT_STREAM, "an empty segment")
     try:
         whole = measure_segment(data)
-        stills = tuple(measure_stills(data, whole))
+        stills = tuple(measure_iframes(data, whole))
     except PacketSizeError as error:
         raise ProcessingFailedError(Code.INTERNAL, f"segments.whole-packets: {error}") from error
     except MalformedError as error:
