@@ -136,7 +136,7 @@ def _extend_for_ever(self: Liveness) -> None:
         self.until = inf
 
 
-def _heard_without_gap(original: Callable[..., Loss | None]) -> Callable[..., Loss | None]:
+def _receive_without_gap(original: Callable[..., Loss | None]) -> Callable[..., Loss | None]:
     def heard(self: Liveness, message: Change | Heartbeat) -> Loss | None:
         self._sequence = None
         return original(self, message)
@@ -225,9 +225,9 @@ MUTANTS = (
     _code("nobody joins a load of long ago", 4,
           (SingleFlight, "__init__", _any_age(SingleFlight.__init__))),
     _code("an acknowledgement or a gap flushes", 6, (Bus, "_handle", _handle_without_flush(Bus._handle)),
-          (Liveness, "heard", _heard_without_gap(Liveness.heard))),
+          (Liveness, "receive", _receive_without_gap(Liveness.receive))),
     _code("a lost connection flushes", 6, (Bus, "_reset", _reset_only_if(lambda loss: loss is Loss.GAP))),
-    _code("a gap flushes", 454, (Liveness, "heard", _heard_without_gap(Liveness.heard))),
+    _code("a gap flushes", 454, (Liveness, "receive", _receive_without_gap(Liveness.receive))),
     _code("silence ends trust", 0, (Liveness, "_extend", _extend_for_ever)),
     _code("silence counts from publication", 391, (Liveness, "_extend", _extend_by_arrival)),
     _code("a failover begins an epoch", 13, (EpochState, "admits", lambda self, server: True),

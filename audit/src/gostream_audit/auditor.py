@@ -67,16 +67,16 @@ class Auditor:
     async def _follow_at(self, change: Change, replica: Replica) -> None:
         answered: int | None = None
         for delay in (*_READ_TIMES, self._tolerance):
-            await asyncio.sleep(change.heard + delay - monotonic())
+            await asyncio.sleep(change.notified_at + delay - monotonic())
             asked = monotonic()
             try:
                 answered = await replica.version_of(change.video_id)
                 if await self._is_current(change, answered):
-                    STALENESS.observe(asked - change.heard)
+                    STALENESS.observe(asked - change.notified_at)
                     return
             except (NoAnswerError, BackendUnavailableError):
                 continue
-            if asked - change.heard > self._tolerance:
+            if asked - change.notified_at > self._tolerance:
                 break
         else:
             return  # no answer after the tolerance: neither current nor inconsistent
@@ -97,7 +97,7 @@ class Auditor:
             return  # a failover of the database lost that version
         self.inconsistent += 1
         INCONSISTENT.labels(replica.address).inc()
-        STALENESS.observe(monotonic() - change.heard)
+        STALENESS.observe(monotonic() - change.notified_at)
         _log.error(
             "replica returned an old version",
             replica=replica.address,

@@ -20,7 +20,7 @@ class Change:
 
     video_id: UUID
     version: int
-    heard: float
+    notified_at: float
 
 
 @asynccontextmanager
@@ -32,7 +32,7 @@ async def change_feed(database_url: str) -> AsyncIterator[asyncio.Queue[Change]]
     changes = asyncio.Queue[Change](_BACKLOG)
     connected = asyncio.Event()
 
-    def heard(payload: str) -> None:
+    def receive(payload: str) -> None:
         video_id, version = payload.split("|")
         try:
             changes.put_nowait(Change(UUID(video_id), int(version), monotonic()))
@@ -40,7 +40,7 @@ async def change_feed(database_url: str) -> AsyncIterator[asyncio.Queue[Change]]
             SKIPPED.inc()
 
     listening = asyncio.create_task(
-        keep_listening(database_url, CHANNEL, heard=heard, connected=connected.set), name="change-feed"
+        keep_listening(database_url, CHANNEL, notified=receive, connected=connected.set), name="change-feed"
     )
     try:
         async with asyncio.timeout(10):

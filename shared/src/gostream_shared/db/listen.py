@@ -13,29 +13,29 @@ _RETRY = 1.0
 
 
 async def keep_listening(
-    database_url: str, channel: str, *, heard: Callable[[str], None], connected: Callable[[], None]
+    database_url: str, channel: str, *, notified: Callable[[str], None], connected: Callable[[], None]
 ) -> None:
-    """Call `heard` with the payload of every notification until cancelled. Reconnects after a loss.
+    """Call `notified` with the payload of every notification until cancelled. Reconnects after a loss.
 
     Calls `connected` after each LISTEN: earlier notifications are lost.
     """
     while True:
         try:
-            await _listen(database_url, channel, heard, connected)
+            await _listen(database_url, channel, notified, connected)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             _log.warning("notifications lost", channel=channel, error=str(error) or type(error).__name__)
         await asyncio.sleep(_RETRY)
 
 
 async def _listen(
-    database_url: str, channel: str, heard: Callable[[str], None], connected: Callable[[], None]
+    database_url: str, channel: str, notified: Callable[[str], None], connected: Callable[[], None]
 ) -> None:
     """Listen until the connection is lost."""
     lost = asyncio.Event()
     connection = await asyncpg.connect(database_url, timeout=_CONNECT_TIMEOUT)
     try:
         connection.add_termination_listener(lambda _: lost.set())
-        await connection.add_listener(channel, lambda *notification: heard(str(notification[-1])))
+        await connection.add_listener(channel, lambda *notification: notified(str(notification[-1])))
         connected()
         await lost.wait()
     finally:

@@ -11,7 +11,7 @@ INTERVAL = 10.0
 
 _servers: dict[str, str] = {}
 _noted: dict[tuple[str, str], float] = {}
-_unsaid: dict[tuple[str, str], int] = {}
+_suppressed: dict[tuple[str, str], int] = {}
 
 
 def name_server(backend: str, server: str) -> None:
@@ -31,10 +31,14 @@ def note_cause(backend: str, kind: str, cause: str) -> None:
     """
     key, now = (backend, kind), monotonic()
     if now - _noted.get(key, -INTERVAL) < INTERVAL:
-        _unsaid[key] = _unsaid.get(key, 0) + 1
+        _suppressed[key] = _suppressed.get(key, 0) + 1
         return
     _noted[key] = now
-    unsaid = _unsaid.pop(key, 0)
+    suppressed = _suppressed.pop(key, 0)
     _log.warning(
-        "backend failed", backend=backend, server=server_of(backend), cause=cause, failures_not_logged=unsaid
+        "backend failed",
+        backend=backend,
+        server=server_of(backend),
+        cause=cause,
+        failures_not_logged=suppressed,
     )

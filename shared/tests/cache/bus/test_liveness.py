@@ -27,11 +27,11 @@ class Scene:
     def hear_beat(self, *, age: float = 0.0, nonce: str | None = None, server: str = "a") -> Loss | None:
         self.sequence += 1
         nonce = nonce or self.liveness.nonce
-        return self.liveness.heard(Heartbeat(self.sequence, self.now + SERVER_AHEAD - age, nonce, server))
+        return self.liveness.receive(Heartbeat(self.sequence, self.now + SERVER_AHEAD - age, nonce, server))
 
     def hear_change(self, *, age: float = 0.0, sequence: int | None = None) -> Loss | None:
         self.sequence = sequence or self.sequence + 1
-        return self.liveness.heard(Change(self.sequence, self.now + SERVER_AHEAD - age, uuid4(), 1))
+        return self.liveness.receive(Change(self.sequence, self.now + SERVER_AHEAD - age, uuid4(), 1))
 
     def synchronise(self, server: str = "a") -> Loss | None:
         return self.liveness.synchronise(Beat(self.now + SERVER_AHEAD, server), sent=self.now)

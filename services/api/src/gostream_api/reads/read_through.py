@@ -152,14 +152,14 @@ class ReadThrough:
             raise CacheUnavailableError("the entry in Redis is below the version floor")
 
     async def _load_under_lease(self, video_id: UUID, lease: Lease) -> Found:
-        begun = self._clock()
+        started = self._clock()
         try:
             entry = await self._load(video_id)
         except BackendUnavailableError:
             if lease.stale is None:
                 raise
             return Found(lease.stale, Layer.STALE, shareable=False)
-        fill = Fill(lease.token, entry, cost=self._clock() - begun)
+        fill = Fill(lease.token, entry, cost=self._clock() - started)
         try:
             filled = await self._cache.fill(video_id, fill)
         except CacheUnavailableError:
@@ -182,13 +182,13 @@ class ReadThrough:
         self, video_ids: Sequence[UUID], lookups: Mapping[UUID, Lookup]
     ) -> dict[UUID, Found]:
         DB_LOADS.inc()
-        begun = self._clock()
+        started = self._clock()
         try:
             async with asyncio.timeout(LOAD_TIMEOUT):
                 videos = await self._videos.get_many(video_ids)
         except TimeoutError:
             raise BackendUnavailableError("database") from None
-        cost = self._clock() - begun
+        cost = self._clock() - started
         entries = {video_id: Entry(video.version, video) for video_id, video in videos.items()}
         fills = {
             video_id: Fill(lookup.token, entries[video_id], cost=cost)

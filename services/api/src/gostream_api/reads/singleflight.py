@@ -20,7 +20,7 @@ _LED, _JOINED, _CANCELLED = (FLIGHTS.labels(role) for role in ("leader", "joined
 class _Flight(Generic[Value]):
     task: asyncio.Task[Value]
     number: int
-    begun: float
+    started: float
     waiting: int = 0
 
 
@@ -100,7 +100,7 @@ class SingleFlight(Generic[Key, Value]):
         return _outcome(flight.task)
 
     def _is_joinable(self, flight: _Flight[Value]) -> bool:
-        return not flight.task.done() and self._clock() - flight.begun <= self._max_age
+        return not flight.task.done() and self._clock() - flight.started <= self._max_age
 
     def _begin(self, key: Key, load: Callable[[], Coroutine[Any, Any, Value]]) -> _Flight[Value]:
         self._number += 1

@@ -116,7 +116,7 @@ class Bus:
         if message is None:
             self._unsequenced(item)
             return
-        self._note(self._liveness.heard(message))
+        self._note(self._liveness.receive(message))
         if isinstance(message, Change):
             self.changed(message.video_id, message.version)
             if (age := self._liveness.age(message)) is not None:

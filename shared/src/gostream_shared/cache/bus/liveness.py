@@ -76,7 +76,7 @@ class Liveness:
         if self.proven and self._latest is not None and self._offset is not None:
             self.until = self._latest - self._offset + self._max_silence
 
-    def heard(self, message: Change | Heartbeat) -> Loss | None:
+    def receive(self, message: Change | Heartbeat) -> Loss | None:
         """Record a message. Returns the loss that it reveals."""
         if isinstance(message, Heartbeat) and self._server not in (None, message.server):
             self.restart()

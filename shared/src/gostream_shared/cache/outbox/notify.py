@@ -25,6 +25,8 @@ async def listen_to_outbox(database_url: str) -> AsyncIterator[NotifyListener]:
         notified.clear()
 
     # A new connection also wakes the relay: versions may have been committed before LISTEN.
-    listening = keep_listening(database_url, CHANNEL, heard=lambda _: notified.set(), connected=notified.set)
+    listening = keep_listening(
+        database_url, CHANNEL, notified=lambda _: notified.set(), connected=notified.set
+    )
     async with in_background(listening):
         yield wait

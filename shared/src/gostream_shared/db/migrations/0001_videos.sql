@@ -1,4 +1,4 @@
--- Videos, their encodes, and the outbox that no write can forget.
+-- Videos, their encodes, and the outbox, which a trigger fills with every write.
 
 CREATE TABLE videos (
   id               uuid PRIMARY KEY,
@@ -26,7 +26,7 @@ CREATE TABLE videos (
 );
 
 CREATE UNIQUE INDEX videos_request_id ON videos (user_id, request_id) WHERE request_id IS NOT NULL;
--- Listings walk one of these from the newest on, whatever the filter.
+-- Every listing scans one of these indexes, newest first.
 CREATE INDEX videos_newest ON videos (created_at DESC, id DESC) WHERE deleted_at IS NULL;
 CREATE INDEX videos_newest_of_user ON videos (user_id, created_at DESC, id DESC) WHERE deleted_at IS NULL;
 CREATE INDEX videos_newest_of_status ON videos (status, created_at DESC, id DESC) WHERE deleted_at IS NULL;
@@ -46,7 +46,7 @@ CREATE TABLE encodes (
   PRIMARY KEY (video_id, number)
 );
 
--- Rows stay until their version was announced to every cache; see docs/caching.md.
+-- A row is deleted after its version was announced to every cache; see docs/caching.md.
 CREATE TABLE cache_outbox (
   seq        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   video_id   uuid NOT NULL,
@@ -55,7 +55,7 @@ CREATE TABLE cache_outbox (
 );
 CREATE INDEX cache_outbox_video ON cache_outbox (video_id, version);
 
--- The row lock makes version order commit order, whoever writes: even an UPDATE typed into psql.
+-- The row lock makes version order equal to commit order for every writer, also for an UPDATE in psql.
 CREATE FUNCTION videos_bump_version() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   NEW.version := OLD.version + 1;

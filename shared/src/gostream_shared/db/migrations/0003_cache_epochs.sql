@@ -1,5 +1,5 @@
--- Which Redis server, under which PostgreSQL timeline, the caches belong to. A failover of either begins a new
--- epoch: entries written under the one before cannot be reached any more. See docs/caching.md.
+-- The Redis server and the PostgreSQL timeline of each cache epoch. A failover of either begins a new epoch, and
+-- entries of older epochs are not read. See docs/caching.md.
 
 CREATE TABLE cache_epochs (
   epoch        bigint PRIMARY KEY,
@@ -8,9 +8,9 @@ CREATE TABLE cache_epochs (
   seen_at      timestamptz NOT NULL DEFAULT now()
 );
 
--- The epoch of a process that talks to `server`; NULL while another server is the one in use: a process that was
+-- Returns the epoch of a process connected to `server`; NULL while another server is current: a process that was
 -- cut off must not read a server that misses invalidations. Epochs contain the timeline, so that a standby that
--- was promoted without the latest rows cannot issue a number anew.
+-- was promoted without the latest rows cannot issue a number twice.
 CREATE FUNCTION cache_epoch(server text, line bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
   latest cache_epochs;

@@ -1,4 +1,4 @@
--- Attempts that ended for reasons of ours (an outage, a deploy) are forgiven: they do not count as tries.
+-- Attempts that an outage or a deploy ended are forgiven: they do not count as tries.
 
 ALTER TABLE encodes
   ADD COLUMN forgiven integer NOT NULL DEFAULT 0,

@@ -1,4 +1,4 @@
--- Every committed version on a channel of its own, for the audit: whoever announced it, however, if at all.
+-- Notifies every committed version on a separate channel for the audit, independent of announcements.
 CREATE OR REPLACE FUNCTION videos_note_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO cache_outbox (video_id, version) VALUES (NEW.id, NEW.version);

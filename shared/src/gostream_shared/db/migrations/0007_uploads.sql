@@ -1,5 +1,5 @@
--- When the last upload URL of a video expires. Videos that wait for their upload long after that are abandoned. In a
--- table of its own: a repeated CreateVideo gives a new URL and does not change the video's version.
+-- The expiry of the last upload URL of a video. Videos that wait for their upload long after it are abandoned. In a
+-- separate table, because a repeated CreateVideo returns a new URL without changing the version of the video.
 
 CREATE TABLE uploads (
   video_id   uuid PRIMARY KEY REFERENCES videos (id) ON DELETE CASCADE,
