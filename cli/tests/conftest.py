@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
 from client.tests.conftest import client as client
 from client.tests.conftest import server as server
 from client.tests.conftest import store as store
-from rich.console import Console
-
 from gostream_cli.output import Output
 
 

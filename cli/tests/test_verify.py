@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from gostream_cli.verify_decode import Decoded, run_decoder
+from tests.support.fake_server import Store
 
 from .conftest import Gostream
 
@@ -248,3 +249,9 @@ async def served(get: Callable[[web.Request], Awaitable[web.StreamResponse]]) ->
         yield f"http://{host}:{port}/"
     finally:
         await runner.cleanup()
+
+
+async def test_verify_of_loopback_takes_no_proxy(store: Store, gostream: Gostream) -> None:
+    nowhere = "http://127.0.0.1:1"  # no proxy listens there
+    ran = await gostream("verify", store.url, http_proxy=nowhere, https_proxy=nowhere, all_proxy=nowhere)
+    assert "master.m3u8 answers 405" in ran.stderr, ran

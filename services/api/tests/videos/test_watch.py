@@ -392,7 +392,6 @@ async def test_a_client_that_goes_away_leaves_nothing_behind(
         for call in calls:
             await read(call)
         assert events.subscribed == 3
-
         for call in calls:
             call.cancel()
         await eventually(nobody_is_subscribed)

@@ -12,7 +12,7 @@ import aiohttp
 import structlog
 from imageio_ffmpeg import get_ffmpeg_exe
 
-from gostream_shared.cache.compose import open_cache
+from gostream_shared.cache.compose import Cache, open_cache
 from gostream_shared.cache.start import check_redis
 from gostream_shared.concurrency import in_background, task_group, wait_at_most
 from gostream_shared.db.database import PostgresDatabase
@@ -73,6 +73,41 @@ _STORE_PAUSE = 15.0
 _log = structlog.stdlib.get_logger("gostream.worker")
 
 
+def _encoder(config: WorkerConfig) -> Encoder:
+    return Encoder(
+        config.ffmpeg_path or Path(get_ffmpeg_exe()),
+        memory=config.encoder_memory_bytes,
+        sandbox_required=config.sandbox == "required",
+    )
+
+
+def _attempts(
+    config: WorkerConfig,
+    database: PostgresDatabase,
+    service: TranscodeService,
+    store: S3ObjectStore,
+    cache: Cache,
+    room: Room,
+) -> Attempts:
+    return Attempts(
+        database,
+        service.run,
+        cache.announcer,
+        partial(end_lists, store),
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+        outage_patience=config.outage_patience,
+        found_full=room.found_full,
+    )
+
+
+def _room(config: WorkerConfig, health: HealthServer) -> Room:
+    return Room(
+        config.work_dir,
+        reserve=config.work_dir_reserve,
+        changed=lambda is_free: health.report(ROOM_HEALTH, is_serving=is_free),
+    )
+
+
 @asynccontextmanager
 async def open_consumer(config: WorkerConfig, health: HealthServer) -> AsyncIterator["Work"]:
     """Open every resource and put the worker together.
@@ -91,39 +126,21 @@ async def open_consumer(config: WorkerConfig, health: HealthServer) -> AsyncIter
             ProbeAtHand.kept(sandbox_required=config.sandbox == "required") as probe,
         ):
             await check_store(config)
-            room = Room(
-                config.work_dir,
-                reserve=config.work_dir_reserve,
-                changed=lambda is_free: health.report(ROOM_HEALTH, is_serving=is_free),
-            )
-            outside = Outside(
-                database=database,
-                store=store,
-                announcer=cache.announcer,
-                publisher=cache.progress,
-                edge=edge,
-            )
-            ffmpeg = config.ffmpeg_path or Path(get_ffmpeg_exe())
+            room = _room(config, health)
             service = TranscodeService(
-                outside,
-                Encoder(
-                    ffmpeg,
-                    memory=config.encoder_memory_bytes,
-                    sandbox_required=config.sandbox == "required",
+                Outside(
+                    database=database,
+                    store=store,
+                    announcer=cache.announcer,
+                    publisher=cache.progress,
+                    edge=edge,
                 ),
+                _encoder(config),
                 work,
                 _settings(config),
                 start_probe=probe.take,
             )
-            attempts = Attempts(
-                database,
-                service.run,
-                cache.announcer,
-                partial(end_lists, store),
-                worker=f"{socket.gethostname()}:{os.getpid()}",
-                outage_patience=config.outage_patience,
-                found_full=room.found_full,
-            )
+            attempts = _attempts(config, database, service, store, cache, room)
             abandoned = Abandoned(database, cache.announcer, patience=config.upload_patience)
             consumer = Consumer(
                 database.pool,

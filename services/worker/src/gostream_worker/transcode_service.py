@@ -193,18 +193,31 @@ class TranscodeService:
         reporter.enter("publishing")
         presentation = await asyncio.to_thread(present, plan, measured, encode)
         require_equal_lengths(plan, presentation, has_new_sound=report.new_sound)
-        stills = await read_stills(folder, presentation.cues)
+        stills = await self._put_the_rest(run, measured, presentation, uploader, early)
+        return Prepared(
+            source=source.version,
+            master=presentation.master,
+            publication=_publication(found, presentation, stills, prefix=f"v{encode.number}/"),
+        )
+
+    async def _put_the_rest(
+        self,
+        run: "_EncoderInput",
+        measured: MeasuredSegments,
+        presentation: Presentation,
+        uploader: EncodeUploader,
+        early: EarlyStream,
+    ) -> Stills:
+        """Put everything but the segments: checked before, verified in the store after."""
+        encode = run.encode
+        stills = await read_stills(run.folder, presentation.cues)
         await require_conformance(presentation, measured, stills, number=encode.number)
         async with task_group() as puts:
             puts.create_task(self._put_playlists(presentation, uploader))
             puts.create_task(put_stills(stills, uploader))
             puts.create_task(early.end())
         await self._verify(encode, uploader)
-        return Prepared(
-            source=source.version,
-            master=presentation.master,
-            publication=_publication(found, presentation, stills, prefix=f"v{encode.number}/"),
-        )
+        return stills
 
     async def _announce_playable(self, encode: Encode) -> None:
         encodes = self._outside.database.encodes

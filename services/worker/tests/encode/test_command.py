@@ -5,12 +5,12 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from services.worker.tests.plan.test_ladder import plan
 
 from gostream_shared.domain import profiles
 from gostream_worker.encode.command import encode_arguments, filter_graph, source_graphs
 from gostream_worker.plan.profiles import DEFAULT_PROFILE, PROFILES, QUALITY_PROFILE
 from gostream_worker.probe.model import AudioTrack
+from services.worker.tests.plan.test_ladder import plan
 
 AUDIO = AudioTrack(index=1, codec="aac", channels=6, sample_rate=44100)
 

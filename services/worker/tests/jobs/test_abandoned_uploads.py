@@ -5,7 +5,6 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from services.worker.tests.conftest import Recorder, Worker
 
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.errors import VideoNotFoundError
@@ -13,6 +12,7 @@ from gostream_shared.domain.object_keys import hls_prefix, source_key
 from gostream_shared.domain.repositories import NewVideo
 from gostream_worker.jobs.abandoned_uploads import Abandoned
 from gostream_worker.metrics import ABANDONED_VIDEOS
+from services.worker.tests.conftest import Recorder, Worker
 
 pytestmark = pytest.mark.stack
 PATIENCE = timedelta(hours=24)

@@ -7,7 +7,6 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from services.worker.tests.conftest import Recorder
 
 from gostream_shared.db.database import PostgresDatabase, PostgresTransaction
 from gostream_shared.domain.encode import Encode
@@ -18,6 +17,7 @@ from gostream_shared.domain.video import Publication, Source, Video, VideoStatus
 from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
 from gostream_worker.jobs.attempts import MAX_TRIES, Attempts
 from gostream_worker.jobs.verdict import DONE
+from services.worker.tests.conftest import Recorder
 
 pytestmark = pytest.mark.stack
 

@@ -3,13 +3,13 @@
 from uuid import UUID, uuid4
 
 import pytest
-from services.worker.tests.conftest import Worker
 
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.jobs import RemoveJob
 from gostream_shared.domain.object_keys import encode_prefix, hls_prefix, master_key, source_key
 from gostream_worker.jobs.cleanup import Removal
 from gostream_worker.jobs.verdict import DONE
+from services.worker.tests.conftest import Worker
 
 from .test_attempts import PUBLICATION
 

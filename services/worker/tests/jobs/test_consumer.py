@@ -11,7 +11,6 @@ import pytest
 from pgqueuer.domain.models import Job
 from pgqueuer.domain.types import Channel, HealthCheckId, QueueEntrypoint, QueueManagerId
 from pgqueuer.ports.repository import EntrypointExecutionParameter
-from services.worker.tests.long_leases import shows
 
 from gostream_devstack.servers.postgres import Postgres
 from gostream_shared.db.database import PostgresDatabase
@@ -20,6 +19,7 @@ from gostream_worker.app import connections
 from gostream_worker.jobs.consumer import Consumer
 from gostream_worker.jobs.pgqueuer_leases import LeasedQueries
 from gostream_worker.jobs.verdict import DONE, Verdict
+from services.worker.tests.long_leases import shows
 
 pytestmark = pytest.mark.stack
 LEASE = timedelta(seconds=2)

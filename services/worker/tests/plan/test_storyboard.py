@@ -8,10 +8,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from services.worker.tests import clips
-from services.worker.tests.clips import Clips, Recipe, ffmpeg, make, sound
-from services.worker.tests.conftest import Worker
-from services.worker.tests.hls_player import average_color
 
 from gostream_shared.domain.video import VideoStatus
 from gostream_worker.plan.ladder import make_plan
@@ -19,6 +15,10 @@ from gostream_worker.plan.profiles import DEFAULT_PROFILE
 from gostream_worker.plan.storyboard import Storyboard, cues, plan_storyboard
 from gostream_worker.probe.model import Probe
 from gostream_worker.probe.probe import probe_source
+from services.worker.tests import clips
+from services.worker.tests.clips import Clips, Recipe, ffmpeg, make, sound
+from services.worker.tests.conftest import Worker
+from services.worker.tests.hls_player import average_color
 
 from .test_ladder import VIDEO
 

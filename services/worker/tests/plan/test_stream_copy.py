@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from services.worker.tests.encode.test_command import values
 
 from gostream_worker.encode.command import encode_arguments, filter_graph
 from gostream_worker.plan.ladder import make_plan
@@ -16,6 +15,7 @@ from gostream_worker.plan.plan import Plan
 from gostream_worker.plan.profiles import DEFAULT_PROFILE
 from gostream_worker.plan.stream_copy import sound_fits, video_cuts
 from gostream_worker.probe.model import AudioScan, AudioTrack, PictureGroup, Probe, VideoScan
+from services.worker.tests.encode.test_command import values
 
 from .test_ladder import VIDEO
 

@@ -1,15 +1,15 @@
 """How long a source is: as long as what is shown of it."""
 
 import pytest
-from services.worker.tests import clips, odd_lengths
-from services.worker.tests.clips import Clips, Recipe
-from services.worker.tests.conftest import Worker
-from services.worker.tests.hls_player import broken_rules, durations
 
 from gostream_shared.domain.video import VideoStatus
 from gostream_worker.failures import Code
 from gostream_worker.probe.model import Probe
 from gostream_worker.probe.probe import probe_source
+from services.worker.tests import clips, odd_lengths
+from services.worker.tests.clips import Clips, Recipe
+from services.worker.tests.conftest import Worker
+from services.worker.tests.hls_player import broken_rules, durations
 
 THREE_SECONDS = [
     clips.plain,

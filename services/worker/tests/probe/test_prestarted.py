@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from services.worker.tests import clips
-from services.worker.tests.clips import Clips
-from services.worker.tests.sandbox.test_process import alive, children_of_this_process
 
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.probe import prestarted
 from gostream_worker.probe.prestarted import ProbeAtHand
 from gostream_worker.probe.probe import StartedProbe, probe_source
+from services.worker.tests import clips
+from services.worker.tests.clips import Clips
+from services.worker.tests.sandbox.test_process import alive, children_of_this_process
 from tests.support.waiting import eventually
 
 Children = Callable[[], list[int]]

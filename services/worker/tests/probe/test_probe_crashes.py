@@ -5,12 +5,12 @@ import signal
 from pathlib import Path
 
 import pytest
-from services.worker.tests import clips
-from services.worker.tests.clips import Clips
 
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.probe import probe
 from gostream_worker.probe.probe import starting_probe
+from services.worker.tests import clips
+from services.worker.tests.clips import Clips
 
 
 @pytest.mark.parametrize(

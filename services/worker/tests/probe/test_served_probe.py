@@ -7,8 +7,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from services.worker.tests import clips, test_copying
-from services.worker.tests.clips import Clips, Recipe, ffmpeg, picture, sound
 
 from gostream_shared.domain.object_keys import source_key
 from gostream_shared.storage.s3 import S3ObjectStore
@@ -18,6 +16,8 @@ from gostream_worker.probe.limits import SourceLimits
 from gostream_worker.probe.model import Probe
 from gostream_worker.probe.probe import probe_source
 from gostream_worker.source.open_source import OpenSource, open_source
+from services.worker.tests import clips, test_copying
+from services.worker.tests.clips import Clips, Recipe, ffmpeg, picture, sound
 
 pytestmark = pytest.mark.stack
 

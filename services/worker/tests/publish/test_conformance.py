@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from services.worker.tests import clips
-from services.worker.tests.clips import Clips
-from services.worker.tests.conftest import Worker
 
 from gostream_shared.domain.video import VideoStatus
 from gostream_worker.encode import command
@@ -17,6 +14,9 @@ from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.plan import storyboard
 from gostream_worker.publish import measure, playlists, thumbnails
 from gostream_worker.publish.measure import Measured
+from services.worker.tests import clips
+from services.worker.tests.clips import Clips
+from services.worker.tests.conftest import Worker
 
 pytestmark = pytest.mark.stack
 

@@ -11,11 +11,6 @@ from uuid import UUID, uuid4
 import pytest
 from aiohttp import web
 from imageio_ffmpeg import get_ffmpeg_exe
-from services.worker.tests import clips
-from services.worker.tests.clips import Clips, make, picture, sound
-from services.worker.tests.conftest import Worker
-from services.worker.tests.hls_player import attributes, broken_rules, durations, variants
-from services.worker.tests.plan.test_ladder import plan
 
 from gostream_shared.domain.object_keys import early_master_key, encode_prefix, hls_prefix
 from gostream_shared.domain.video import VideoStatus
@@ -25,6 +20,11 @@ from gostream_worker.jobs.verdict import DONE
 from gostream_worker.publish.early_playback import EarlyStream, end_lists
 from gostream_worker.publish.measure import Measured, measure
 from gostream_worker.publish.uploader import EncodeUploader
+from services.worker.tests import clips
+from services.worker.tests.clips import Clips, make, picture, sound
+from services.worker.tests.conftest import Worker
+from services.worker.tests.hls_player import attributes, broken_rules, durations, variants
+from services.worker.tests.plan.test_ladder import plan
 
 pytestmark = pytest.mark.stack
 

@@ -11,14 +11,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from services.worker.tests import clips, frozen_worker
-from services.worker.tests.clips import Clips
-from services.worker.tests.conftest import Worker
-from services.worker.tests.hls_player import broken_rules
 
 from gostream_shared.domain.encode import Encode
 from gostream_shared.domain.video import VideoStatus
 from gostream_worker.jobs.verdict import DONE
+from services.worker.tests import clips, frozen_worker
+from services.worker.tests.clips import Clips
+from services.worker.tests.conftest import Worker
+from services.worker.tests.hls_player import broken_rules
 
 pytestmark = pytest.mark.stack
 

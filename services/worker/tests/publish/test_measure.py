@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from services.worker.tests.clips import ffmpeg, picture, sound
 
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.publish.measure import measure
+from services.worker.tests.clips import ffmpeg, picture, sound
 
 OFFSET = ["-muxdelay", "0", "-muxpreload", "0", "-output_ts_offset", "10"]
 

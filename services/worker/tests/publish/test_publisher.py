@@ -8,17 +8,17 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from services.worker.tests import clips
-from services.worker.tests.attempt_hooks import before_publishing
-from services.worker.tests.clips import Clips
-from services.worker.tests.conftest import Worker
-from services.worker.tests.hls_player import broken_rules, variants
 
 from gostream_shared.db.database import PostgresDatabase, PostgresTransaction
 from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.domain.object_keys import hls_prefix
 from gostream_shared.domain.video import VideoStatus
 from gostream_worker.jobs.verdict import DONE
+from services.worker.tests import clips
+from services.worker.tests.attempt_hooks import before_publishing
+from services.worker.tests.clips import Clips
+from services.worker.tests.conftest import Worker
+from services.worker.tests.hls_player import broken_rules, variants
 
 pytestmark = pytest.mark.stack
 

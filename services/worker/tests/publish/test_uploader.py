@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from services.worker.tests.clips import Clips, make, picture
 
 from gostream_shared.storage.port import ObjectStore
 from gostream_worker.publish.uploader import EncodeUploader
+from services.worker.tests.clips import Clips, make, picture
 
 
 def segment(folder: Path) -> Path:

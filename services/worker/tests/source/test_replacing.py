@@ -6,18 +6,18 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from services.worker.tests import clips
-from services.worker.tests.attempt_hooks import after_probing, before_publishing
-from services.worker.tests.clips import Clips, Recipe
-from services.worker.tests.conftest import Worker
-from services.worker.tests.hls_player import broken_rules
-from services.worker.tests.test_copying import fit
 
 from gostream_shared.domain.object_keys import source_key
 from gostream_shared.domain.video import VideoStatus
 from gostream_worker.failures import Code
 from gostream_worker.jobs.verdict import DONE
 from gostream_worker.source import range_reader
+from services.worker.tests import clips
+from services.worker.tests.attempt_hooks import after_probing, before_publishing
+from services.worker.tests.clips import Clips, Recipe
+from services.worker.tests.conftest import Worker
+from services.worker.tests.hls_player import broken_rules
+from services.worker.tests.test_copying import fit
 
 pytestmark = pytest.mark.stack
 Moment = Callable[[Worker, UUID, Path, pytest.MonkeyPatch], None]

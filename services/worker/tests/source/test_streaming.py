@@ -9,12 +9,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from services.worker.tests import clips
-from services.worker.tests.attempt_hooks import after_probing
-from services.worker.tests.clips import Clips, Recipe
-from services.worker.tests.conftest import Worker
-from services.worker.tests.hls_player import broken_rules, durations
-from services.worker.tests.test_copying import fit
 
 from gostream_shared.config import load
 from gostream_shared.domain.video import VideoStatus
@@ -23,6 +17,12 @@ from gostream_shared.storage.s3 import S3ObjectStore
 from gostream_worker.config import WorkerConfig
 from gostream_worker.failures import Code
 from gostream_worker.source import range_reader
+from services.worker.tests import clips
+from services.worker.tests.attempt_hooks import after_probing
+from services.worker.tests.clips import Clips, Recipe
+from services.worker.tests.conftest import Worker
+from services.worker.tests.hls_player import broken_rules, durations
+from services.worker.tests.test_copying import fit
 from tests.support.tcp_proxy import Proxy
 
 pytestmark = pytest.mark.stack
