@@ -3,15 +3,14 @@
 from pathlib import Path
 
 import pytest
-from services.worker.tests.clips import Clips, ffmpeg, make, picture, sound, written
 
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.probe.mp4.whole_part import whole_by_boxes, whole_by_tail
 from gostream_worker.probe.probe import probe_source
 from gostream_worker.probe.signature import Box
 from gostream_worker.probe.timing.last_fragment import MOST_MARKS
-
-from .test_last_fragment import LARGE_BOX, box, fragment
+from services.worker.tests.clips import Clips, ffmpeg, make, picture, sound, written
+from services.worker.tests.probe.timing.test_last_fragment import LARGE_BOX, box, fragment
 
 CUTS = ("in the data", "at its end", "in the index", "after the index", "before the index", "in a header")
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from services.worker.tests.sandbox.test_process import INTERPRETER, ignore, script
 
 from gostream_worker.encode.encoder import Encoder, EncodeReport
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.ffmpeg_log import Complaints
+from services.worker.tests.sandbox.test_process import INTERPRETER, ignore, script
 
 _LINE = "[aist#0:1/aac @ 0x55] [warning] timestamp discontinuity (stream id=257): {}, new offset= 0"
 
