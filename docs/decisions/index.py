@@ -27,6 +27,8 @@ AREAS = (
     (69, "command line, checker"),
     (79, "fast door"),
     (89, "benchmarks, audit"),
+    (99, "media pipeline"),
+    (104, "sandbox"),
     (119, "media pipeline"),
 )
 SECTIONS = ("Context", "Decision", "Consequences")
