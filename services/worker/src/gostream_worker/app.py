@@ -12,7 +12,7 @@ import aiohttp
 import structlog
 from imageio_ffmpeg import get_ffmpeg_exe
 
-from gostream_shared.cache.compose import open_cache
+from gostream_shared.cache.compose import Cache, open_cache
 from gostream_shared.cache.start import check_redis
 from gostream_shared.concurrency import in_background, task_group, wait_at_most
 from gostream_shared.db.database import PostgresDatabase
@@ -33,7 +33,7 @@ from gostream_worker.jobs.cleanup import Removal
 from gostream_worker.jobs.consumer import Consumer
 from gostream_worker.jobs.disk_space import Room
 from gostream_worker.plan.profiles import PROFILES
-from gostream_worker.probe.limits import SourceLimits
+from gostream_worker.probe.limits import SourceLimits, largest_picture
 from gostream_worker.probe.prestarted import ProbeAtHand
 from gostream_worker.publish.cdn import Edge, HttpEdge, NoEdge
 from gostream_worker.publish.early_playback import end_lists
@@ -81,6 +81,25 @@ def _encoder(config: WorkerConfig) -> Encoder:
     )
 
 
+def _attempts(
+    config: WorkerConfig,
+    database: PostgresDatabase,
+    service: TranscodeService,
+    store: S3ObjectStore,
+    cache: Cache,
+    room: Room,
+) -> Attempts:
+    return Attempts(
+        database,
+        service.run,
+        cache.announcer,
+        partial(end_lists, store),
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+        outage_patience=config.outage_patience,
+        found_full=room.found_full,
+    )
+
+
 def _room(config: WorkerConfig, health: HealthServer) -> Room:
     return Room(
         config.work_dir,
@@ -108,29 +127,20 @@ async def open_consumer(config: WorkerConfig, health: HealthServer) -> AsyncIter
         ):
             await check_store(config)
             room = _room(config, health)
-            outside = Outside(
-                database=database,
-                store=store,
-                announcer=cache.announcer,
-                publisher=cache.progress,
-                edge=edge,
-            )
             service = TranscodeService(
-                outside,
+                Outside(
+                    database=database,
+                    store=store,
+                    announcer=cache.announcer,
+                    publisher=cache.progress,
+                    edge=edge,
+                ),
                 _encoder(config),
                 work,
                 _settings(config),
                 start_probe=probe.take,
             )
-            attempts = Attempts(
-                database,
-                service.run,
-                cache.announcer,
-                partial(end_lists, store),
-                worker=f"{socket.gethostname()}:{os.getpid()}",
-                outage_patience=config.outage_patience,
-                found_full=room.found_full,
-            )
+            attempts = _attempts(config, database, service, store, cache, room)
             abandoned = Abandoned(database, cache.announcer, patience=config.upload_patience)
             consumer = Consumer(
                 database.pool,
@@ -173,7 +183,10 @@ def connections(slots: int) -> int:
 
 def _settings(config: WorkerConfig) -> Settings:
     limits = SourceLimits(
-        max_bytes=config.source_max_bytes, max_duration=config.source_max_duration.total_seconds()
+        max_bytes=config.source_max_bytes,
+        max_duration=config.source_max_duration.total_seconds(),
+        max_pixels=largest_picture(config.encoder_memory_bytes),
+        max_pixel_rate=config.source_max_pixel_rate,
     )
     return Settings(profiles=PROFILES, limits=limits, max_copied_bytes=config.source_max_copied_bytes)
 
