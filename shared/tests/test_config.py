@@ -75,7 +75,7 @@ def test_unreadable_file_hides_no_other_mistake(tmp_path: Path, content: bytes) 
         ("REDIS_PORT", "0", "between 1 and 65535"),
         ("REDIS_TTL", "0s", "between 0.1s and 168h"),
         ("REDIS_TTL", "99999999999999h", "a shorter duration"),
-        ("S3_BUCKET", "Not A Bucket/..", "bucket's name"),
+        ("S3_BUCKET", "Not A Bucket/..", "a bucket name"),
         ("S3_ENDPOINT_URL", "http://store:99999", "port between 1 and 65535"),
         ("S3_ENDPOINT_URL", "http://key:secret@store", "without user"),
         ("CDN_BASE_URL", "http://cdn/?x=1", "without user, query and fragment"),

@@ -105,4 +105,4 @@ def test_where_it_cannot_be_embedded_the_command_says_why_and_what_works(
     said = capsys.readouterr().err
     assert ended.value.code == 2
     assert "no shared libpython" in said
-    assert "run plain Envoy" in said
+    assert "run Envoy without it" in said
