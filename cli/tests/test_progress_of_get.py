@@ -20,7 +20,7 @@ async def shown_by_get(client: Client) -> str:
     return shown.stdout.getvalue()
 
 
-async def test_get_shows_the_progress_that_a_watch_knows(client: Client, server: ApiServer) -> None:
+async def test_get_shows_the_progress_of_a_watch(client: Client, server: ApiServer) -> None:
     server.api.videos = [RUNNING]
     server.api.streams.append([processing(42), 60.0])
     assert "processing:\tencoding 42 %\n" in await shown_by_get(client)
@@ -45,7 +45,7 @@ async def test_get_shows_no_progress_that_is_unknown(
     assert "processing:" not in shown
 
 
-async def test_get_of_a_video_at_rest_asks_no_watch(client: Client, server: ApiServer) -> None:
+async def test_get_of_an_idle_video_opens_no_watch(client: Client, server: ApiServer) -> None:
     server.api.videos = [video(Video.STATUS_READY, 3)]
     await shown_by_get(client)
     assert len(server.api.requests) == 1

@@ -34,12 +34,12 @@ async def test_a_closed_stdout_is_no_error(server: ApiServer, command: str) -> N
     assert (ran.code, ran.stdout) == (0, "")
 
 
-async def test_a_closed_stderr_leaves_stdout_to_the_answer(server: ApiServer) -> None:
+async def test_closed_stderr_does_not_affect_stdout(server: ApiServer) -> None:
     ran = await shell("verify http://127.0.0.1:1 2>&-", server)
     assert (ran.code, ran.stdout) == (4, "")
 
 
-async def test_a_full_disk_is_said(server: ApiServer) -> None:
+async def test_full_disk_is_reported(server: ApiServer) -> None:
     ran = await shell("ls --json >/dev/full", server)
     assert ran.code == 1
     assert "the output cannot be written: No space left on device" in ran.stderr
@@ -62,7 +62,7 @@ def test_a_narrow_terminal_cuts_neither_ids_nor_addresses() -> None:
     assert "…" not in text
 
 
-async def test_ctrl_c_at_the_start_ends_in_silence() -> None:
+async def test_ctrl_c_during_startup_prints_nothing() -> None:
     program = "import os, signal, sys\nfrom gostream_cli import __main__ as command\n"
     program += "class Late:\n    def find_spec(self, name, *rest):\n"
     program += "        if name == 'gostream_cli.app': os.kill(os.getpid(), signal.SIGINT)\n"

@@ -83,7 +83,7 @@ def one_by_one(data: bytes) -> tuple[dict[int, list[tuple[int, int, bytes]]], li
 
 
 @given(PACKETS)
-def test_a_run_of_packets_is_what_its_packets_are(runs: list[list[Packet]]) -> None:
+def test_packet_runs_match_single_packets(runs: list[list[Packet]]) -> None:
     data = written([packet for run in runs for packet in run])
     splitter = Splitter(data)
     splitter.split()

@@ -46,7 +46,7 @@ def take() -> Iterator[Callable[[int], None]]:
         each.close()
 
 
-def test_start_on_a_taken_port_names_it(tmp_path: Path, take: Callable[[int], None]) -> None:
+def test_start_on_a_taken_port_names_the_port(tmp_path: Path, take: Callable[[int], None]) -> None:
     port = Ports({}).pick("web")
     take(port)
     server = Web(Home.at(tmp_path), "web", port)
@@ -65,7 +65,7 @@ def test_port_lost_during_the_start_is_noticed(tmp_path: Path, take: Callable[[i
         server.start()
 
 
-def test_server_that_fails_otherwise_has_lost_nothing(tmp_path: Path) -> None:
+def test_other_start_failures_are_no_lost_port(tmp_path: Path) -> None:
     server = Web(Home.at(tmp_path), "web", Ports({}).pick("web"))
     server.ready = lambda: False  # type: ignore[method-assign]
     server.spawn()
@@ -109,6 +109,6 @@ def test_lost_port_is_chosen_again(tmp_path: Path, take: Callable[[int], None]) 
     assert id(stack) == id(made[1])
 
 
-def test_state_is_the_checkouts_wherever_one_is() -> None:
+def test_state_directory_is_in_the_checkout() -> None:
     assert (REPOSITORY / "docker-compose.yml").is_file()
     assert STATE_DIR == REPOSITORY / ".devstack"

@@ -34,7 +34,7 @@ class Halfway(S3ObjectStore):
         await super().replace(key, body, etag=None, **headers)
 
 
-async def test_every_rule_holds_on_our_store(object_store_server: SeaweedFS) -> None:
+async def test_every_rule_holds_on_seaweedfs(object_store_server: SeaweedFS) -> None:
     facts = await check(config_of(object_store_server))
 
     assert len(facts) == 12
@@ -56,7 +56,7 @@ async def test_a_store_that_refuses_conditions_is_refused(object_store_server: S
             await require_fence(store, "hls/")
 
 
-async def test_a_store_that_is_away_is_not_judged(object_store_server: SeaweedFS) -> None:
+async def test_unavailable_store_is_not_checked(object_store_server: SeaweedFS) -> None:
     config = config_of(object_store_server, S3_ENDPOINT_URL="http://127.0.0.1:9")
     async with S3ObjectStore.open(config) as store:
         with pytest.raises(BackendUnavailableError):
@@ -92,7 +92,7 @@ async def without_multi_delete(server: SeaweedFS) -> AsyncIterator[tuple[str, li
         await runner.cleanup()
 
 
-async def test_objects_are_removed_singly_where_they_must_be(
+async def test_objects_are_removed_singly_without_batch_delete(
     object_store_server: SeaweedFS, bucket: Any
 ) -> None:
     keys = [f"{bucket.prefix}{number}" for number in range(3)]
@@ -110,7 +110,7 @@ async def test_objects_are_removed_singly_where_they_must_be(
 
 
 @pytest.mark.parametrize("checksums", ["true", "false"])
-async def test_checksums_are_sent_if_wanted(
+async def test_checksums_are_sent_if_required(
     object_store_server: SeaweedFS, bucket: Any, checksums: str
 ) -> None:
     config = config_of(object_store_server, S3_CHECKSUMS=checksums)

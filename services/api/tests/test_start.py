@@ -36,7 +36,7 @@ async def empty_url(postgres_server: Postgres) -> AsyncIterator[str]:
         (r"$", "?no_such_option=1", r"SQLSTATE 42704"),
     ],
 )
-async def test_database_that_refuses_ends_the_start(
+async def test_refusing_database_stops_the_start(
     start_api: Any, environment: dict[str, str], pattern: str, replacement: str, cause: str
 ) -> None:
     url = re.sub(pattern, replacement, environment["DATABASE_URL"], count=1)
@@ -49,7 +49,7 @@ async def test_database_that_refuses_ends_the_start(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:1", "nowhere.invalid"])
-async def test_database_out_of_reach_is_no_refusal(start_api: Any, host: str) -> None:
+async def test_unreachable_database_counts_as_an_outage(start_api: Any, host: str) -> None:
     with pytest.raises(BackendUnavailableError) as unavailable:
         await start_api(DATABASE_URL=f"postgresql://ann:hunter2@{host}/videos")
 
@@ -69,22 +69,20 @@ async def test_database_out_of_reach_is_no_refusal(start_api: Any, host: str) ->
         ({"REDIS_DB": "9999"}, "DB index is out of range"),
     ],
 )
-async def test_backend_that_refuses_ends_the_start(
-    start_api: Any, changes: dict[str, str], cause: str
-) -> None:
+async def test_refusing_backend_stops_the_start(start_api: Any, changes: dict[str, str], cause: str) -> None:
     with pytest.raises(BackendRefusedError) as refused:
         await start_api(**changes)
 
     assert cause in refused.value.cause
 
 
-async def test_store_that_is_down_ends_no_start(start_api: Any) -> None:
+async def test_unavailable_store_does_not_stop_the_start(start_api: Any) -> None:
     api = await start_api(S3_ENDPOINT_URL="http://127.0.0.1:1", REDIS_PORT="1")
 
     assert await serving(api)
 
 
-async def test_loopback_store_is_reached_without_the_proxy(
+async def test_loopback_store_bypasses_the_proxy(
     start_api: Any, refused: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy"):

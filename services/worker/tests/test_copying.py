@@ -147,7 +147,7 @@ async def planned(path: Path) -> Plan:
 
 
 @pytest.mark.parametrize("recipe", [fit, fit_matroska, irregular, one_rung], ids=lambda r: r.__name__)
-async def test_what_is_fit_is_copied(clip: Clips, recipe: Recipe) -> None:
+async def test_suitable_source_is_copied(clip: Clips, recipe: Recipe) -> None:
     plan = await planned(clip(recipe))
 
     assert plan.copied is not None
@@ -155,7 +155,7 @@ async def test_what_is_fit_is_copied(clip: Clips, recipe: Recipe) -> None:
     assert plan.copies_sound
 
 
-async def test_the_rate_is_that_of_the_frames_where_a_container_knows_only_their_average(clip: Clips) -> None:
+async def test_frame_rate_comes_from_frames_not_container_average(clip: Clips) -> None:
     plan = await planned(clip(skipping))
 
     assert plan.video.average_fps not in STANDARD_FPS
@@ -181,24 +181,24 @@ async def test_the_rate_is_that_of_the_frames_where_a_container_knows_only_their
     ],
     ids=lambda r: r.__name__,
 )
-async def test_what_would_not_play_everywhere_is_encoded(clip: Clips, recipe: Recipe) -> None:
+async def test_unsuitable_source_is_encoded(clip: Clips, recipe: Recipe) -> None:
     assert (await planned(clip(recipe))).copied is None
 
 
-async def test_a_tilted_picture_keeps_the_shape_that_the_encoder_gives_it(clip: Clips) -> None:
+async def test_tilted_picture_keeps_the_encoders_shape(clip: Clips) -> None:
     plan = await planned(clip(tilted))
 
     assert [(rung.width, rung.height) for rung in plan.rungs] == [(640, 360), (320, 180)]
 
 
 @pytest.mark.parametrize("recipe", [clips.mono_8khz, clips.surround, clips.webm])
-async def test_sound_that_players_may_not_like_is_encoded(clip: Clips, recipe: Recipe) -> None:
+async def test_sound_that_players_may_reject_is_encoded(clip: Clips, recipe: Recipe) -> None:
     assert not (await planned(clip(recipe))).copies_sound
 
 
 @pytest.mark.stack
 @pytest.mark.parametrize("recipe", [fit, fit_matroska, irregular, one_rung], ids=lambda r: r.__name__)
-async def test_a_copied_picture_is_a_rung_like_any_other(worker: Worker, clip: Clips, recipe: Recipe) -> None:
+async def test_copied_picture_is_published_as_a_rung(worker: Worker, clip: Clips, recipe: Recipe) -> None:
     plan = await planned(clip(recipe))
     video = await worker.process(clip(recipe))
 
@@ -214,9 +214,7 @@ async def test_a_copied_picture_is_a_rung_like_any_other(worker: Worker, clip: C
 
 
 @pytest.mark.stack
-async def test_the_copy_is_the_sources_own_picture_and_sound(
-    worker: Worker, clip: Clips, tmp_path: Path
-) -> None:
+async def test_copied_tracks_match_the_source_exactly(worker: Worker, clip: Clips, tmp_path: Path) -> None:
     video = await worker.process(clip(fit))
     published = await worker.published(video.id)
 
@@ -230,7 +228,7 @@ async def test_the_copy_is_the_sources_own_picture_and_sound(
 
 
 @pytest.mark.stack
-async def test_what_cannot_be_copied_after_all_is_encoded_by_the_next_attempt(
+async def test_failed_copy_is_encoded_by_the_next_attempt(
     worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = "gostream_worker.encode.command._keys_of_the_source"
@@ -246,9 +244,7 @@ async def test_what_cannot_be_copied_after_all_is_encoded_by_the_next_attempt(
 
 
 @pytest.mark.stack
-async def test_damage_that_no_copy_survives_is_encoded_by_the_next_attempt(
-    worker: Worker, clip: Clips
-) -> None:
+async def test_uncopyable_damage_is_encoded_by_the_next_attempt(worker: Worker, clip: Clips) -> None:
     assert (await planned(clip(one_broken_length))).copied is not None
     job = await worker.start(video_id := await worker.upload(clip(one_broken_length)))
 

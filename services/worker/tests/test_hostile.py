@@ -41,9 +41,7 @@ REFUSED: list[tuple[Recipe, Code]] = [
 
 
 @pytest.mark.parametrize(("recipe", "code"), REFUSED, ids=lambda value: getattr(value, "__name__", None))
-async def test_a_bad_source_is_refused_before_anything_is_encoded(
-    clip: Clips, recipe: Recipe, code: Code
-) -> None:
+async def test_bad_source_is_refused_before_the_encode(clip: Clips, recipe: Recipe, code: Code) -> None:
     path = clip(recipe)
     with pytest.raises(ProcessingFailedError) as error:
         admit(await probe_source(f"file:{path}", folder=path.parent), LIMITS)
@@ -63,7 +61,7 @@ async def test_a_bad_source_is_refused_before_anything_is_encoded(
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-async def test_a_bad_source_fails_for_good_and_publishes_nothing(
+async def test_bad_source_fails_permanently_and_publishes_nothing(
     worker: Worker, clip: Clips, recipe: Recipe, code: Code, stage: str
 ) -> None:
     video = await worker.process(clip(recipe))
@@ -80,7 +78,7 @@ async def test_a_bad_source_fails_for_good_and_publishes_nothing(
 
 
 @pytest.mark.stack
-async def test_a_source_that_is_not_there_is_gone(worker: Worker) -> None:
+async def test_missing_source_fails_with_its_code(worker: Worker) -> None:
     video_id = await worker.upload(b"x")
     await worker.outside.store.delete([(await worker.video(video_id)).source_key])
 
@@ -92,7 +90,7 @@ async def test_a_source_that_is_not_there_is_gone(worker: Worker) -> None:
 
 
 @pytest.mark.stack
-async def test_a_source_above_the_limit_is_not_even_fetched(worker: Worker, clip: Clips) -> None:
+async def test_source_above_the_size_limit_is_not_fetched(worker: Worker, clip: Clips) -> None:
     worker.limit(max_bytes=1000)
 
     video = await worker.process(clip(clips.plain))
@@ -102,7 +100,7 @@ async def test_a_source_above_the_limit_is_not_even_fetched(worker: Worker, clip
 
 
 @pytest.mark.stack
-async def test_a_little_damage_is_published(worker: Worker, clip: Clips) -> None:
+async def test_slightly_damaged_source_is_published(worker: Worker, clip: Clips) -> None:
     video = await worker.process(clip(clips.scratched))
 
     assert video.status is VideoStatus.READY, video.failure

@@ -38,7 +38,7 @@ class DeafPublisher:
             await asyncio.Event().wait()
 
 
-async def test_a_lost_cancellation_does_not_keep_the_reports_alive() -> None:
+async def test_reports_end_although_a_cancellation_was_lost() -> None:
     publisher = DeafPublisher()
     reporter = ProgressReporter(ENCODE, cast("EncodeRepository", Rows()), publisher)
 
@@ -47,7 +47,7 @@ async def test_a_lost_cancellation_does_not_keep_the_reports_alive() -> None:
             await publisher.reached.wait()
 
 
-async def test_nor_after_the_work_has_failed() -> None:
+async def test_reports_end_after_failed_work() -> None:
     publisher = DeafPublisher()
     reporter = ProgressReporter(ENCODE, cast("EncodeRepository", Rows()), publisher)
 

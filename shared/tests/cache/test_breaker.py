@@ -13,7 +13,7 @@ from gostream_shared.cache.protocol import CacheUnavailableError
 from gostream_shared.cache.redis_connection import RedisLink
 
 
-def test_opens_after_failures_in_a_row_and_lets_one_probe_through_each_cooldown() -> None:
+def test_opens_after_failures_and_probes_once_per_cooldown() -> None:
     now = 0.0
     breaker = Breaker(threshold=2, cooldown=1.0, clock=lambda: now)
     breaker.failed()
@@ -35,7 +35,7 @@ def refused() -> float:
 
 @pytest.mark.stack
 @pytest.mark.faults
-async def test_a_redis_that_hangs_costs_latency_only_until_the_breaker_opens(
+async def test_hanging_redis_adds_latency_until_breaker_opens(
     redis_server: Any, cache: RedisVideoCache, link: RedisLink
 ) -> None:
     link.breaker = Breaker(cooldown=600)  # or on a slow machine one of the callers would be its probe

@@ -24,7 +24,7 @@ def manager(config: dict[str, Any]) -> dict[str, Any]:
     return typed
 
 
-def test_the_door_stands_behind_the_browsers_filters_and_before_the_router() -> None:
+def test_fast_door_filter_precedes_the_router() -> None:
     config = envoy_config.with_door(load("envoy.yaml"), load("door.yaml"))
 
     names = [each["name"].rpartition(".")[2] for each in manager(config)["http_filters"]]
@@ -41,7 +41,7 @@ def test_the_door_stands_behind_the_browsers_filters_and_before_the_router() -> 
     ]
 
 
-def test_the_doors_routes_come_after_the_refusals() -> None:
+def test_fast_door_routes_follow_the_refusals() -> None:
     edge, door = load("envoy.yaml"), load("door.yaml")
     config = envoy_config.with_door(edge, door)
 
@@ -56,13 +56,13 @@ def test_the_doors_routes_come_after_the_refusals() -> None:
     assert answering[:3] == [False, False, True], "the application does not see what is refused"
 
 
-def test_one_application_answers_everything() -> None:
+def test_one_application_serves_all_routes() -> None:
     config = envoy_config.with_door(load("envoy.yaml"), load("door.yaml"))
 
     assert yaml.safe_dump(config).count("gostream_api.fast_door.asgi:app") == 1
 
 
-def test_the_edge_itself_is_left_as_it_is() -> None:
+def test_edge_configuration_is_not_modified_in_place() -> None:
     edge = load("envoy.yaml")
 
     envoy_config.with_door(edge, load("door.yaml"))
@@ -70,13 +70,13 @@ def test_the_edge_itself_is_left_as_it_is() -> None:
     assert edge == load("envoy.yaml")
 
 
-def test_the_modules_place_is_put_in() -> None:
+def test_module_path_is_substituted() -> None:
     config = envoy_config.with_door(load("envoy.yaml"), load("door.yaml"))
 
     assert envoy_config.MODULE not in yaml.safe_dump(config)
 
 
-def test_where_it_cannot_be_embedded_the_command_says_why_and_what_works(
+def test_missing_libpython_is_explained_with_an_alternative(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sysconfig.get_config_var", lambda name: None)

@@ -85,7 +85,7 @@ def write(database: FakeVideos, video: Video, title: str) -> Video:
     return database.put(replace(video, version=video.version + 1, title=title))
 
 
-async def test_the_first_read_is_a_miss_the_next_ones_are_local(
+async def test_first_read_misses_and_later_reads_hit_l1(
     replicas: tuple[Replica, Replica], database: FakeVideos
 ) -> None:
     video_id = database.put(make_video()).id
@@ -112,7 +112,7 @@ async def test_a_change_reaches_every_replica(
     await eventually(seen, timeout=5)
 
 
-async def test_a_load_that_overlaps_a_write_is_answered_but_kept_nowhere(
+async def test_load_overlapping_a_write_is_not_cached(
     replicas: tuple[Replica, Replica], database: FakeVideos
 ) -> None:  # R1, R4, R5
     video = database.put(make_video(title="old"))
@@ -128,7 +128,7 @@ async def test_a_load_that_overlaps_a_write_is_answered_but_kept_nowhere(
     assert await other.title(video.id) == "new"
 
 
-async def test_a_caller_after_the_change_does_not_join_the_load_before_it(
+async def test_caller_after_change_never_joins_older_load(
     replica: Replica, database: FakeVideos
 ) -> None:  # R4
     video = database.put(make_video(title="old"))
@@ -143,7 +143,7 @@ async def test_a_caller_after_the_change_does_not_join_the_load_before_it(
     assert [await early, await late] == ["old", "new"]
 
 
-async def test_min_version_reads_past_every_cache_once(replica: Replica, database: FakeVideos) -> None:
+async def test_min_version_bypasses_the_caches_once(replica: Replica, database: FakeVideos) -> None:
     video = database.put(make_video())
     await replica.title(video.id)
     write(database, video, "unannounced")
@@ -156,9 +156,7 @@ async def test_min_version_reads_past_every_cache_once(replica: Replica, databas
     assert await replica.layer(video.id) is Layer.L1, "a forged version evicts nothing"  # R28
 
 
-async def test_many_forged_minimum_versions_at_once_cost_one_load(
-    replica: Replica, database: FakeVideos
-) -> None:  # R28
+async def test_forged_minimum_versions_share_one_load(replica: Replica, database: FakeVideos) -> None:  # R28
     video = database.put(make_video())
     await replica.title(video.id)
     before = database.loads
@@ -196,9 +194,7 @@ async def test_a_deleted_video_stays_deleted(replica: Replica, database: FakeVid
         await replica.title(video.id, min_version=2)
 
 
-async def test_a_database_that_is_down_is_an_error_that_is_not_cached(
-    replica: Replica, database: FakeVideos
-) -> None:
+async def test_database_outage_is_not_cached(replica: Replica, database: FakeVideos) -> None:
     video = database.put(make_video())
     database.down = True
     with pytest.raises(BackendUnavailableError):
@@ -207,7 +203,7 @@ async def test_a_database_that_is_down_is_an_error_that_is_not_cached(
     assert await replica.title(video.id) == video.title
 
 
-async def test_an_expired_entry_outlives_the_database_but_not_an_invalidation(
+async def test_stale_entry_is_served_until_an_invalidation(
     replica: Replica, database: FakeVideos, redis_server: Any
 ) -> None:  # R21
     video = database.put(make_video())
@@ -241,7 +237,7 @@ async def loads_in_time(database: FakeVideos, attempt: Callable[[], Awaitable[No
     pytest.fail("every load outlived its lease")
 
 
-async def test_a_cold_video_costs_one_load_however_many_ask(
+async def test_cold_video_costs_one_load_for_all_callers(
     replicas: tuple[Replica, Replica], database: FakeVideos
 ) -> None:  # R17
     async def crowd() -> None:
@@ -256,7 +252,7 @@ async def test_a_cold_video_costs_one_load_however_many_ask(
     assert await loads_in_time(database, crowd) == 1
 
 
-async def test_those_who_wait_for_a_dead_leader_share_the_load_of_the_next(
+async def test_waiters_of_a_dead_leader_share_one_load(
     replicas: tuple[Replica, Replica], database: FakeVideos
 ) -> None:  # R17
     async def orphans() -> None:
@@ -275,7 +271,7 @@ async def test_those_who_wait_for_a_dead_leader_share_the_load_of_the_next(
     assert await loads_in_time(database, orphans) == 1
 
 
-async def test_499_of_500_callers_may_leave(replica: Replica, database: FakeVideos) -> None:  # R18
+async def test_last_of_500_callers_gets_the_value(replica: Replica, database: FakeVideos) -> None:  # R18
     video = database.put(make_video())
     database.resume.clear()
     tasks = [asyncio.create_task(replica.title(video.id)) for _ in range(500)]
@@ -290,7 +286,7 @@ async def test_499_of_500_callers_may_leave(replica: Replica, database: FakeVide
 
 
 @pytest.mark.faults
-async def test_without_redis_every_read_is_answered_and_afterwards_nothing_old_is_left(
+async def test_reads_stay_correct_through_a_redis_outage(
     replicas: tuple[Replica, Replica], database: FakeVideos, redis_server: Any
 ) -> None:
     video = database.put(make_video(title="old"))
@@ -310,7 +306,7 @@ async def test_without_redis_every_read_is_answered_and_afterwards_nothing_old_i
     await eventually(lambda: one.videos.is_live and other.videos.is_live)
 
 
-async def test_many_at_once_are_read_from_wherever_each_is(
+async def test_batch_reads_each_video_from_its_layer(
     replicas: tuple[Replica, Replica], database: FakeVideos
 ) -> None:
     one, other = replicas
@@ -330,7 +326,7 @@ async def test_many_at_once_are_read_from_wherever_each_is(
     assert await other.layer(cold.id) is Layer.L2
 
 
-async def test_what_happens_is_counted(replica: Replica, database: FakeVideos) -> None:
+async def test_cache_events_are_counted(replica: Replica, database: FakeVideos) -> None:
     def value(name: str, **labels: str) -> float:
         return REGISTRY.get_sample_value(name, labels) or 0.0
 

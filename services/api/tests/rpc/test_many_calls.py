@@ -89,7 +89,7 @@ class EagerClient:
 
 
 @pytest.mark.parametrize("max_calls", [5, CALLS])
-async def test_calls_beyond_the_limit_are_refused_with_a_reason(max_calls: int) -> None:
+async def test_excess_calls_are_refused_with_a_reason(max_calls: int) -> None:
     async def miss(request: bytes, context: object) -> NoReturn:
         await asyncio.sleep(0.01)
         raise VideoNotFoundError(uuid4())

@@ -41,13 +41,13 @@ asyncio.run(main())
 """
 
 
-def test_a_server_survives_a_last_call_that_ends_as_the_grace_does() -> None:
+def test_server_survives_call_ending_with_the_grace() -> None:
     stopped = subprocess.run([sys.executable, "-c", STOPS], capture_output=True, text=True, timeout=120)
 
     assert stopped.returncode == 0, stopped.stderr[-2000:]
 
 
-async def test_one_connection_carries_as_many_calls_at_once_as_the_server_works_at() -> None:
+async def test_one_connection_carries_all_concurrent_calls() -> None:
     most = ApiConfig.model_fields["max_concurrent_rpcs"].default
     all_at_work = asyncio.Barrier(most)
 

@@ -84,7 +84,7 @@ def desk(database: PostgresDatabase) -> Desk:
     return Desk(database)
 
 
-async def test_the_attempt_is_counted_before_the_pipeline_starts(desk: Desk) -> None:
+async def test_attempt_is_counted_before_the_pipeline_starts(desk: Desk) -> None:
     job = await desk.job()
     seen: list[int] = []
 
@@ -96,7 +96,7 @@ async def test_the_attempt_is_counted_before_the_pipeline_starts(desk: Desk) -> 
     assert seen == [1]
 
 
-async def test_a_permanent_failure_is_not_tried_again(desk: Desk) -> None:
+async def test_permanent_failure_is_not_retried(desk: Desk) -> None:
     job = await desk.job()
     error = ProcessingFailedError(Code.SOURCE_NOT_MEDIA, log_tail="[error] what is \0this?")
     error.stage = "probing"
@@ -112,7 +112,7 @@ async def test_a_permanent_failure_is_not_tried_again(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(("code", "tries"), [(Code.RESOURCE_LIMIT, 2), (Code.INTERNAL, 3)])
-async def test_a_failure_that_may_pass_is_tried_again_a_few_times(desk: Desk, code: Code, tries: int) -> None:
+async def test_transient_failure_is_retried_a_few_times(desk: Desk, code: Code, tries: int) -> None:
     job = await desk.job()
     attempts = desk.attempts(failing(ProcessingFailedError(code)))
 
@@ -129,7 +129,7 @@ async def test_a_failure_that_may_pass_is_tried_again_a_few_times(desk: Desk, co
     assert (video.failure.code, video.failure.retryable) == (code, True)
 
 
-async def test_what_killed_three_workers_is_not_given_to_a_fourth(desk: Desk) -> None:
+async def test_job_that_killed_three_workers_is_failed(desk: Desk) -> None:
     job = await desk.job()
     for _ in range(3):  # each begins, and is never heard of again
         await desk.database.encodes.begin_attempt(job.video_id, job.number, worker="dead")
@@ -142,7 +142,7 @@ async def test_what_killed_three_workers_is_not_given_to_a_fourth(desk: Desk) ->
 
 
 @pytest.mark.parametrize("error", [BackendUnavailableError("object store"), WorkerFullError()])
-async def test_an_outage_costs_no_try_and_is_waited_for(desk: Desk, error: Exception) -> None:
+async def test_outage_is_waited_out_without_a_try(desk: Desk, error: Exception) -> None:
     job = await desk.job()
     attempts = desk.attempts(failing(error))
 
@@ -157,7 +157,7 @@ async def test_an_outage_costs_no_try_and_is_waited_for(desk: Desk, error: Excep
     assert begun.tries == 1
 
 
-async def test_pauses_grow_with_the_outage_and_stay_below_a_minute_or_so(desk: Desk) -> None:
+async def test_retry_pauses_grow_to_about_a_minute(desk: Desk) -> None:
     job = await desk.job()
     attempts = desk.attempts(failing(BackendUnavailableError("object store")))
     await attempts.transcode(job)
@@ -169,7 +169,7 @@ async def test_pauses_grow_with_the_outage_and_stay_below_a_minute_or_so(desk: D
     assert timedelta(seconds=40) < verdict.again_in < timedelta(seconds=80)
 
 
-async def test_an_outage_that_does_not_end_fails_the_video_retryably(desk: Desk) -> None:
+async def test_endless_outage_fails_the_video_as_retryable(desk: Desk) -> None:
     job = await desk.job()
     attempts = desk.attempts(failing(BackendUnavailableError("object store")))
     await attempts.transcode(job)
@@ -182,7 +182,7 @@ async def test_an_outage_that_does_not_end_fails_the_video_retryably(desk: Desk)
     assert (video.failure.code, video.failure.retryable) == (Code.BACKEND_UNAVAILABLE, True)
 
 
-async def test_a_new_outage_after_good_work_is_waited_for_anew(
+async def test_outage_after_progress_gets_a_new_waiting_period(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = await desk.job()
@@ -197,7 +197,7 @@ async def test_a_new_outage_after_good_work_is_waited_for_anew(
     assert verdict.again_in < timedelta(seconds=3)
 
 
-async def test_an_outage_that_comes_whenever_the_work_is_done_fails_the_video_in_the_end(
+async def test_repeated_late_outages_fail_the_video_as_retryable(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gostream_worker.jobs.attempts.GOOD_WORK", 0)
@@ -212,7 +212,7 @@ async def test_an_outage_that_comes_whenever_the_work_is_done_fails_the_video_in
     assert (video.failure.code, video.failure.retryable) == (Code.BACKEND_UNAVAILABLE, True)
 
 
-async def test_a_failure_that_cannot_be_noted_is_forgiven_once_and_tried_again_after_a_pause(
+async def test_unrecorded_failure_is_retried_without_a_try(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.outage_patience = timedelta(0)
@@ -237,7 +237,7 @@ async def age_outage(desk: Desk, video_id: UUID, by: str) -> None:
     )
 
 
-async def test_a_stopping_worker_forgives_its_attempt(desk: Desk) -> None:
+async def test_attempt_of_a_stopping_worker_costs_no_try(desk: Desk) -> None:
     job = await desk.job()
     begun = asyncio.Event()
 
@@ -256,14 +256,14 @@ async def test_a_stopping_worker_forgives_its_attempt(desk: Desk) -> None:
     assert (again.attempt, again.tries) == (2, 1)
 
 
-async def test_a_job_of_an_encode_that_is_over_is_dropped(desk: Desk) -> None:
+async def test_job_of_an_ended_encode_is_dropped(desk: Desk) -> None:
     job = await desk.job()
     await desk.database.encodes.cancel(job.video_id)
 
     assert await desk.attempts(failing(AssertionError("must not start"))).transcode(job) == DONE
 
 
-async def test_who_lost_the_fence_touches_nothing(desk: Desk) -> None:
+async def test_attempt_without_the_fence_changes_nothing(desk: Desk) -> None:
     job = await desk.job()
 
     async def overtaken(encode: Encode) -> Video:
@@ -277,7 +277,7 @@ async def test_who_lost_the_fence_touches_nothing(desk: Desk) -> None:
     assert desk.ended == [], "its successor goes on with its lists"
 
 
-async def test_who_lost_the_fence_cannot_fail_the_video_either(desk: Desk) -> None:
+async def test_attempt_without_the_fence_cannot_fail_the_video(desk: Desk) -> None:
     job = await desk.job()
 
     async def overtaken(encode: Encode) -> Video:
@@ -289,7 +289,7 @@ async def test_who_lost_the_fence_cannot_fail_the_video_either(desk: Desk) -> No
     assert (await desk.video(job)).status is VideoStatus.PROCESSING
 
 
-async def test_what_a_cancelled_encode_left_is_removed_now_and_later(desk: Desk) -> None:
+async def test_objects_of_cancelled_encode_are_removed_twice(desk: Desk) -> None:
     job = await desk.job()
 
     async def cancelled(encode: Encode) -> Video:
@@ -306,7 +306,7 @@ async def test_what_a_cancelled_encode_left_is_removed_now_and_later(desk: Desk)
     assert desk.ended == [job.number], "nobody adds to what its viewers watch"
 
 
-async def test_a_cancelled_encode_of_a_published_video_is_removed_later(desk: Desk) -> None:
+async def test_cancelled_encode_of_published_video_is_removed_later(desk: Desk) -> None:
     job = await desk.job()
     begun = await desk.database.encodes.begin_attempt(job.video_id, job.number, worker="w")
     await desk.database.encodes.mark_video_ready(begun, PUBLICATION)
@@ -324,7 +324,7 @@ async def test_a_cancelled_encode_of_a_published_video_is_removed_later(desk: De
     assert 0 < delay <= 600
 
 
-async def test_what_an_encode_left_that_was_cancelled_between_two_attempts_is_removed_too(desk: Desk) -> None:
+async def test_encode_cancelled_between_attempts_is_removed(desk: Desk) -> None:
     job = await desk.job()
     await desk.attempts(failing(BackendUnavailableError("object store"))).transcode(job)
     await desk.database.encodes.cancel(job.video_id)
@@ -334,7 +334,7 @@ async def test_what_an_encode_left_that_was_cancelled_between_two_attempts_is_re
     assert len(await desk.removals()) == 2
 
 
-async def test_what_is_put_below_a_deleted_video_is_removed_too(desk: Desk) -> None:
+async def test_objects_uploaded_after_deletion_are_removed(desk: Desk) -> None:
     job = await desk.job()
     await desk.database.videos.delete(job.video_id)
 
@@ -344,7 +344,7 @@ async def test_what_is_put_below_a_deleted_video_is_removed_too(desk: Desk) -> N
     assert '"number":null' in payload
 
 
-async def test_a_late_delivery_does_not_have_an_encode_removed_that_is_still_played(desk: Desk) -> None:
+async def test_late_delivery_keeps_an_encode_in_use(desk: Desk) -> None:
     job = await desk.job()
     encodes = desk.database.encodes
     await encodes.mark_video_ready(await encodes.begin_attempt(job.video_id, 1, worker="w"), PUBLICATION)
@@ -355,7 +355,7 @@ async def test_a_late_delivery_does_not_have_an_encode_removed_that_is_still_pla
     assert await desk.removals() == []
 
 
-async def test_what_is_put_after_another_attempt_has_published_is_removed_and_nothing_else(
+async def test_only_objects_uploaded_after_publication_are_removed(
     desk: Desk,
 ) -> None:
     job = await desk.job()
@@ -372,7 +372,7 @@ async def test_what_is_put_after_another_attempt_has_published_is_removed_and_no
     assert '"published_attempt":2' in payload
 
 
-async def test_what_a_failed_encode_left_is_removed_later(desk: Desk) -> None:
+async def test_objects_of_a_failed_encode_are_removed_later(desk: Desk) -> None:
     job = await desk.job()
 
     await desk.attempts(failing(ProcessingFailedError(Code.TRUNCATED))).transcode(job)
@@ -380,7 +380,7 @@ async def test_what_a_failed_encode_left_is_removed_later(desk: Desk) -> None:
     assert len(await desk.removals()) == 1
 
 
-async def test_a_database_that_is_away_gives_the_job_back(desk: Desk) -> None:
+async def test_job_is_released_during_a_database_outage(desk: Desk) -> None:
     job = await desk.job()
     desk.database.pool.terminate()
 

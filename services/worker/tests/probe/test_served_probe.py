@@ -100,7 +100,7 @@ async def served_probe(
     [*LARGE, *(pytest.param(recipe, marks=pytest.mark.slow) for recipe in MORE_LARGE)],
     ids=lambda recipe: recipe.__name__,
 )
-async def test_little_of_a_large_source_is_fetched_before_it_is_encoded(
+async def test_probe_fetches_little_of_a_large_source(
     store: S3ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
 ) -> None:
     path = recipe(tmp_path)
@@ -132,7 +132,7 @@ async def test_little_of_a_large_source_is_fetched_before_it_is_encoded(
     ],
     ids=lambda recipe: recipe.__name__,
 )
-async def test_an_index_that_is_a_table_says_all_that_the_packets_say(
+async def test_table_index_gives_the_same_result_as_packets(
     store: S3ObjectStore, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
 ) -> None:
     path = clip(recipe)
@@ -143,7 +143,7 @@ async def test_an_index_that_is_a_table_says_all_that_the_packets_say(
 
 
 @pytest.mark.parametrize("recipe", [clips.late_sound, clips.size_change], ids=lambda recipe: recipe.__name__)
-async def test_of_a_broadcast_all_is_known_but_how_often_its_clock_begins_anew(
+async def test_broadcast_probe_misses_only_clock_restarts(
     store: S3ObjectStore, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
 ) -> None:
     path = clip(recipe)
@@ -166,7 +166,7 @@ async def test_of_a_broadcast_all_is_known_but_how_often_its_clock_begins_anew(
     assert 0 < probe.duration <= copied.duration + 0.1
 
 
-async def test_a_key_frame_that_is_none_is_seen_where_it_is_looked_at(
+async def test_false_key_frames_are_recognised(
     store: S3ObjectStore, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def without_idr(folder: Path) -> Path:
@@ -179,7 +179,7 @@ async def test_a_key_frame_that_is_none_is_seen_where_it_is_looked_at(
 
 
 @pytest.mark.parametrize("recipe", [test_copying.fit_matroska, clips.fragmented], ids=lambda r: r.__name__)
-async def test_without_a_table_nothing_is_copied(
+async def test_source_without_an_index_is_not_copied(
     store: S3ObjectStore, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
 ) -> None:
     probe, _ = await served_probe(store, clip(recipe), tmp_path, monkeypatch)

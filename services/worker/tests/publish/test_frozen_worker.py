@@ -51,7 +51,7 @@ def _state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
-async def test_who_wakes_too_late_does_not_write_over_what_its_successor_published(
+async def test_late_worker_does_not_overwrite_a_newer_publication(
     worker: Worker, clip: Clips, environment: dict[str, str]
 ) -> None:
     video_id = await worker.upload(clip(clips.plain))
@@ -70,7 +70,7 @@ async def test_who_wakes_too_late_does_not_write_over_what_its_successor_publish
     assert await broken_rules(await worker.save(video_id)) == [], "and of its own it has left nothing"
 
 
-async def test_who_wakes_too_late_puts_back_what_was_published_before(
+async def test_late_worker_restores_the_previous_publication(
     worker: Worker, clip: Clips, environment: dict[str, str]
 ) -> None:
     video = await worker.process(clip(clips.plain))
@@ -86,7 +86,7 @@ async def test_who_wakes_too_late_puts_back_what_was_published_before(
     assert (await worker.video(video.id)).published_number == 1
 
 
-async def test_who_wakes_while_its_successor_is_at_work_leaves_a_stream_that_plays(
+async def test_late_worker_leaves_a_playable_stream(
     worker: Worker, clip: Clips, environment: dict[str, str]
 ) -> None:
     video_id = await worker.upload(clip(clips.plain))

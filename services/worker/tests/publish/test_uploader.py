@@ -31,7 +31,7 @@ class Shelf:
         self.keys.append(key)
 
 
-async def test_segments_are_looked_for_more_often_until_every_rendition_has_one(
+async def test_folder_is_polled_often_until_every_first_segment(
     clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shelf, waits = Shelf(), list[float]()

@@ -52,7 +52,7 @@ async def first_number(child: Process) -> int:
         return int(await child.stdout.readline())
 
 
-async def test_a_child_sees_none_of_our_environment_and_no_stdin_and_leads_its_own_group(
+async def test_child_has_clean_environment_and_own_group(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("S3_SECRET_KEY", "secret")
@@ -94,7 +94,7 @@ async def test_file_size_is_limited(tmp_path: Path) -> None:
     assert (tmp_path / "big").stat().st_size <= 1 << 20
 
 
-async def test_leaving_the_block_ends_the_whole_group(tmp_path: Path) -> None:
+async def test_leaving_the_block_ends_the_process_group(tmp_path: Path) -> None:
     family = (
         "import subprocess, sys, time;"
         "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)']);"
@@ -107,9 +107,7 @@ async def test_leaving_the_block_ends_the_whole_group(tmp_path: Path) -> None:
     await gone(grandchild)
 
 
-async def test_a_child_that_ignores_the_request_to_end_is_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_child_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gostream_worker.sandbox.process.STOP_GRACE", 0.2)
     stubborn = (
         "import signal, os, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
@@ -121,7 +119,7 @@ async def test_a_child_that_ignores_the_request_to_end_is_killed(
     assert child.returncode == -9
 
 
-async def test_cancelled_again_while_it_waits_for_the_end_it_waits_no_longer(tmp_path: Path) -> None:
+async def test_second_cancellation_ends_the_wait(tmp_path: Path) -> None:
     ready = asyncio.Event()
     stubborn = (
         "import signal, os, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
@@ -151,7 +149,7 @@ async def test_cancelled_again_while_it_waits_for_the_end_it_waits_no_longer(tmp
 
 
 @pytest.mark.parametrize("steps", range(12))
-async def test_cancelled_at_any_moment_no_child_is_left(tmp_path: Path, steps: int) -> None:
+async def test_cancellation_never_leaves_a_child(tmp_path: Path, steps: int) -> None:
     """Cancelled before, while, and after it is spawned, and while it is waited for."""
     mark = tmp_path / "mark"
     script = f"import os, time; open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(99)"
@@ -171,7 +169,7 @@ async def test_cancelled_at_any_moment_no_child_is_left(tmp_path: Path, steps: i
         assert not alive(int(pid))
 
 
-async def test_a_child_dies_with_its_worker(tmp_path: Path) -> None:
+async def test_child_dies_with_its_worker(tmp_path: Path) -> None:
     """Killed outright, a worker cannot tell its encoder to stop: the kernel does."""
     script = f"""
 import asyncio, os, sys
@@ -209,7 +207,7 @@ def endless(folder: Path) -> list[str]:
     return ["-v", "error", "-progress", "pipe:1", *source, "-c:v", "libx264", "-f", "null", "-"]
 
 
-async def test_an_encode_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+async def test_slow_encode_is_stopped(tmp_path: Path) -> None:
     encoder = Encoder(
         Path(get_ffmpeg_exe()), memory=8 << 30, patience=Patience(wall_base=0.5, wall_per_media_second=0.5)
     )
@@ -221,7 +219,7 @@ async def test_an_encode_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     assert "not done" in error.value.detail
 
 
-async def test_an_encoder_that_stands_still_is_ended(tmp_path: Path) -> None:
+async def test_stalled_encoder_is_stopped(tmp_path: Path) -> None:
     encoder = Encoder(INTERPRETER, memory=8 << 30, patience=Patience(no_progress=0.5))
 
     with pytest.raises(ProcessingFailedError) as error:
@@ -233,7 +231,7 @@ async def test_an_encoder_that_stands_still_is_ended(tmp_path: Path) -> None:
     assert "no progress" in error.value.detail
 
 
-async def test_an_encoder_that_writes_is_alive(tmp_path: Path) -> None:
+async def test_encoder_that_writes_counts_as_active(tmp_path: Path) -> None:
     busy = script(
         "import pathlib, time", "for n in range(8): pathlib.Path(f'{n}.ts').touch(); time.sleep(0.25)"
     )
@@ -244,7 +242,9 @@ async def test_an_encoder_that_writes_is_alive(tmp_path: Path) -> None:
     assert report.seconds > 1
 
 
-async def test_an_encoder_that_moves_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_encoder_that_progresses_is_not_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     moving = script(
         "import time",
         "for n in range(10):",
@@ -261,7 +261,7 @@ async def test_an_encoder_that_moves_is_left_alone(tmp_path: Path, monkeypatch: 
     assert positions == [pytest.approx(n / 10) for n in range(10)]
 
 
-async def test_cancelling_an_encode_ends_ffmpeg(tmp_path: Path) -> None:
+async def test_cancelled_encode_stops_ffmpeg(tmp_path: Path) -> None:
     encoder = Encoder(Path(get_ffmpeg_exe()), memory=8 << 30)
     running = asyncio.Event()
     task = asyncio.ensure_future(
