@@ -1,4 +1,4 @@
-"""gostream-audit: it finds the replica that lags behind, and leaves those alone that do not."""
+"""gostream-audit reports lagging replicas and only those."""
 
 import asyncio
 import os
@@ -19,13 +19,13 @@ from gostream_api.rpc.servicer import SERVICE
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.repositories import NewVideo
 
-#: How far replicas may lag of which none is to be accused: nobody waits for it, and a busy machine lags.
+#: Tolerance for tests without a lagging replica. It costs no time and allows for a busy machine.
 GENEROUS = "20s"
 
 
 @asynccontextmanager
 async def scripted_replica(answer: Callable[[UUID], Awaitable[int | None]]) -> AsyncIterator[int]:
-    """Its port."""
+    """Yields the replica's port."""
 
     async def get_video(request: Any, context: Any) -> Any:
         version = await answer(UUID(request.id))
@@ -53,7 +53,7 @@ class Audit:
     process: asyncio.subprocess.Process
 
     async def end(self) -> tuple[int, str]:
-        """Its exit code and all that it said."""
+        """Returns its exit code and its output."""
         async with asyncio.timeout(60):
             output, _ = await self.process.communicate()
         assert self.process.returncode is not None
@@ -62,12 +62,12 @@ class Audit:
 
 @pytest.fixture
 async def start_audit(database_url: str) -> AsyncIterator[Callable[..., Awaitable[Audit]]]:
-    """A function that starts `gostream-audit` over the replicas at these ports and waits until it listens."""
+    """A function that starts `gostream-audit` for replicas on these ports and waits until it listens."""
     processes: list[asyncio.subprocess.Process] = []
     async with PostgresDatabase.open(database_url) as database:
 
         async def listeners() -> set[int]:
-            # While the statement is at work it is shown already, and what is committed then is not heard.
+            # A LISTEN that is still running is listed too, but receives no notifications yet.
             rows = await database.pool.fetch(
                 "SELECT pid FROM pg_stat_activity"
                 " WHERE query LIKE 'LISTEN%gostream_changes%' AND state = 'idle'"
@@ -83,7 +83,7 @@ async def start_audit(database_url: str) -> AsyncIterator[Callable[..., Awaitabl
                 "METRICS_HOST": "127.0.0.1",
                 "METRICS_PORT": "0",
             }
-            before = await listeners()  # of an audit that has just ended the database may not know it yet
+            before = await listeners()  # may include an audit that has just ended
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "gostream_audit.app", *arguments),
                 env=environment,

@@ -1,4 +1,4 @@
-"""The real `gostream` process: what scripts see of it."""
+"""The real `gostream` process as scripts see it."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Uploads of files with any legal name; refusals of what is not a regular file."""
+"""Uploads of files with any legal name; non-regular files are refused."""
 
 import os
 import socket
@@ -43,7 +43,7 @@ def test_every_file_name_gives_a_title(name: bytes, title: str) -> None:
 
 
 @pytest.mark.parametrize("name", [b"-\xff\xfe\n.mp4", b"\xff" * 251 + b".mp4"])
-async def test_files_with_odd_names_are_uploaded(
+async def test_files_with_unusual_names_are_uploaded(
     gostream: Gostream, server: ApiServer, tmp_path: Path, name: bytes
 ) -> None:
     film = tmp_path / os.fsdecode(name)
@@ -88,7 +88,7 @@ def _make_socket(path: Path) -> None:
 def test_non_regular_file_is_refused_immediately(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: object, words: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # the path of a socket is short
+    monkeypatch.chdir(tmp_path)  # socket paths must be short
     path = Path("source")
     assert callable(make)
     make(path)

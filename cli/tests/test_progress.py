@@ -1,4 +1,4 @@
-"""What is said of a video while it is processed."""
+"""The progress of a video on the terminal."""
 
 import io
 

@@ -10,7 +10,7 @@ from tests.support.fake_server import VIDEO_ID, ApiServer, Refusal, Video, proce
 
 from .conftest import capture
 
-#: What GetVideo answers: it knows no stage.
+#: GetVideo's response, which has no stage.
 RUNNING = processing(0, stage="")
 
 
@@ -51,7 +51,7 @@ async def test_get_of_an_idle_video_opens_no_watch(client: Client, server: ApiSe
     assert len(server.api.requests) == 1
 
 
-def test_a_later_attempt_is_shown_without_a_stage() -> None:
+def test_later_attempt_is_shown_without_a_stage() -> None:
     later = video(Video.STATUS_PROCESSING, 2)
     later.processing.attempt = 2
     assert ("processing", "attempt 2") in facts(later)

@@ -15,7 +15,7 @@ URL = "http://localhost:8081/hls/" + "x" * 100
 
 
 async def shell(command: str, server: ApiServer) -> Ran:
-    """How `gostream COMMAND` ends in a shell, redirections and all."""
+    """Runs `gostream COMMAND` with its redirections in a shell and returns the result."""
     process = await asyncio.create_subprocess_shell(
         f"{shlex.quote(sys.executable)} -m gostream_cli {command}",
         env={"PATH": os.defpath, "GOSTREAM_API_ADDR": server.address},
@@ -29,7 +29,7 @@ async def shell(command: str, server: ApiServer) -> Ran:
 
 
 @pytest.mark.parametrize("command", [f"get {VIDEO_ID}", "ls", f"get {VIDEO_ID} --json", "--help"])
-async def test_a_closed_stdout_is_no_error(server: ApiServer, command: str) -> None:
+async def test_closed_stdout_is_no_error(server: ApiServer, command: str) -> None:
     ran = await shell(f"{command} >&-", server)
     assert (ran.code, ran.stdout) == (0, "")
 
@@ -45,13 +45,13 @@ async def test_full_disk_is_reported(server: ApiServer) -> None:
     assert "the output cannot be written: No space left on device" in ran.stderr
 
 
-async def test_a_closed_stdin_confirms_nothing(server: ApiServer) -> None:
+async def test_closed_stdin_confirms_nothing(server: ApiServer) -> None:
     ran = await shell(f"rm {VIDEO_ID} <&-", server)
     assert (ran.code, ran.stderr) == (2, "gostream: rm needs --yes when nobody can be asked\n")
     assert not server.api.requests
 
 
-def test_a_narrow_terminal_cuts_neither_ids_nor_addresses() -> None:
+def test_narrow_terminal_cuts_neither_ids_nor_addresses() -> None:
     shown = capture(terminal=True)
     ready = video(Video.STATUS_READY, 3, playback_url=URL)
     shown.out.video(ready)

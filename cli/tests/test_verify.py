@@ -1,4 +1,4 @@
-"""`gostream verify` as a process; what the rules find is tested with the library."""
+"""`gostream verify` as a process; the rules are tested with the library."""
 
 import json
 import os
@@ -28,7 +28,7 @@ MASTER = """#EXTM3U
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One silent rung of 4 s: conformant but for the I-frame playlist, which it lacks."""
+    """One silent rung of 4 s: conformant except for the missing I-frame playlist."""
     tree = tmp_path_factory.mktemp("hls")
     (tree / "180p").mkdir()
     subprocess.run(
@@ -76,7 +76,7 @@ async def test_decode_counts_frames_and_reports_decoder_errors(
     segment = tree / "180p/0.ts"
     good = segment.read_bytes()
     spoilt = bytearray(good)
-    for packet in range(60, 200, 7):  # payload bytes in the middle of packets: no parser looks there
+    for packet in range(60, 200, 7):  # payload bytes in the middle of packets, which no parser reads
         spoilt[packet * 188 + 60 : packet * 188 + 90] = b"\x5a" * 30
     try:
         segment.write_bytes(spoilt)
@@ -121,7 +121,9 @@ async def test_decode_requests_only_the_checked_server(gostream: Gostream, tree:
         if request.path.startswith("/elsewhere"):
             elsewhere.append(request.path)
         reads.append(request.path)
-        if reads.count(request.path) == 3:  # the checker has read it and asked for a range: now it is decoded
+        if (
+            reads.count(request.path) == 3
+        ):  # the checker has read the segment and a range; now the decoder reads
             raise web.HTTPFound(f"/elsewhere{request.path}")
         return web.FileResponse(tree / request.path[1:])
 
@@ -234,7 +236,7 @@ async def test_url_is_checked_as_served(gostream: Gostream, tree: Path) -> None:
 
 @asynccontextmanager
 async def served(get: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
-    """The URL of a server that answers as `get` does."""
+    """URL of a server that answers with `get`."""
     app = web.Application()
     app.router.add_get("/{name:.*}", get)
     runner = web.AppRunner(app)

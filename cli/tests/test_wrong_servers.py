@@ -39,13 +39,13 @@ async def test_invalid_servers_are_usage_errors(server: str) -> None:
     assert str(caught.value).isprintable()
 
 
-async def test_an_ipv6_address_without_brackets_is_explained() -> None:
+async def test_ipv6_address_without_brackets_is_explained() -> None:
     with pytest.raises(InvalidInputError, match="an IPv6 address takes brackets"):
         await dial_target("::1:50051")
 
 
 @pytest.mark.parametrize("command", ["upload", "process"])
-async def test_an_unknown_profile_is_refused_before_any_call(
+async def test_unknown_profile_is_refused_before_any_call(
     gostream: Gostream, server: ApiServer, tmp_path: Path, command: str
 ) -> None:
     film = tmp_path / "film.mp4"

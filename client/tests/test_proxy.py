@@ -1,4 +1,4 @@
-"""Proxies that the environment names."""
+"""Proxies from environment variables."""
 
 import asyncio
 from pathlib import Path

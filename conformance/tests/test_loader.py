@@ -1,4 +1,4 @@
-"""Reading trees from real places: disks with traps in them, and a real HTTP server."""
+"""Trees read from hostile directories and from a real HTTP server."""
 
 import errno
 import json
@@ -35,7 +35,7 @@ TYPES = {
 
 @dataclass
 class Edge:
-    """How the server of a test behaves; as it is made, it keeps every rule."""
+    """Behaviour of the test's HTTP server. The defaults conform to every rule."""
 
     types: Mapping[str, str] = field(default_factory=lambda: TYPES)
     compress: bool = True
@@ -103,7 +103,7 @@ async def test_well_served_tree_breaks_no_rule(good_tree: Path) -> None:
         report = await check(source)
     assert broken(report) == set(), [f for o in report.outcomes for f in o.findings]
     segments = [name for name in edge.requests if name.endswith(".ts")]
-    assert len(segments) == len(set(segments)) + 1  # each once, and one range
+    assert len(segments) == len(set(segments)) + 1  # each once, plus one range
 
 
 def without(status: int) -> Callable[[web.StreamResponse], tuple[str, ...]]:
@@ -111,7 +111,7 @@ def without(status: int) -> Callable[[web.StreamResponse], tuple[str, ...]]:
 
 
 def coded(media_type: str) -> Callable[[web.StreamResponse], None]:
-    """Says of answers of that type that they are coded, and lies: what it is like is not looked at."""
+    """Adds a false Content-Encoding to responses of this media type; the body is unchanged."""
 
     def dress(answer: web.StreamResponse) -> None:
         if answer.headers.get("Content-Type") == media_type:

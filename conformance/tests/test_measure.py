@@ -237,7 +237,7 @@ def test_emulation_prevention_bytes_are_removed(payload: bytes) -> None:
 
 
 def test_measuring_takes_linear_time(good_tree: Path) -> None:
-    """Eight times the packets must not cost much more than eight times the time."""
+    """Eight times the packets must take little more than eight times the time."""
     data = (good_tree / "v1/360p/seg0.ts").read_bytes()
 
     def cost(segment: bytes) -> float:

@@ -28,10 +28,10 @@ def track(*pieces: tuple[float, int], target: int = 6) -> Track:
     ("pieces", "peak"),
     [
         ([(6.0, 600), (6.0, 1200)], 1600),
-        ([(6.0, 600), (4.0, 1000)], 2000),  # 4 s are more than half a target duration
-        ([(6.0, 600), (2.0, 1000)], 1600),  # 2 s are not: together with the segment before
-        ([(6.0, 600), (5.0, 100), (2.0, 1000)], 1257),  # 5 + 2 s, while 6 + 5 + 2 are too long
-        ([(2.0, 100)], 400),  # nothing is long enough: the average
+        ([(6.0, 600), (4.0, 1000)], 2000),  # 4 s exceed half a target duration
+        ([(6.0, 600), (2.0, 1000)], 1600),  # 2 s do not: joined with the segment before
+        ([(6.0, 600), (5.0, 100), (2.0, 1000)], 1257),  # 5 + 2 s; 6 + 5 + 2 s are too long
+        ([(2.0, 100)], 400),  # no run is long enough: the average
         ([(0.0, 100), (0.0, 100)], 0),
     ],
 )
@@ -44,7 +44,7 @@ def test_zero_length_segments_cost_no_quadratic_time() -> None:
 
 
 def test_peak_is_found_among_many_short_segments() -> None:
-    dense = [(0.02, 100)] * 150  # 3 s of them are half a target duration
+    dense = [(0.02, 100)] * 150  # 3 s are half a target duration
     assert round(track((6.0, 600), *dense, (6.0, 600)).peak_bandwidth) == 40_000
 
 
@@ -75,7 +75,7 @@ def measure(good_tree: Path) -> SegmentMeasure:
 
 
 def filmed(measure: SegmentMeasure, rate: Fraction, *lengths: int) -> Track:
-    """A track of segments with so many pictures, as a 90 kHz clock has them."""
+    """A track of segments with these frame counts, timed by a 90 kHz clock."""
     made = track(*[(1.0, 1)] * len(lengths))
     assert measure.video
     first = 0
@@ -112,7 +112,7 @@ def test_frame_rates_a_thousandth_apart_are_distinguished(
 def test_rounded_frame_durations_match_the_nominal_rate(
     measure: SegmentMeasure,
 ) -> None:
-    for ticks in (1501, 1502):  # 1501.5 of them would be right
+    for ticks in (1501, 1502):  # exact value: 1501.5
         rates = filmed(measure, Fraction(CLOCK, ticks), 360, 360).frame_rates
         assert rates
         assert rates[0] < 59.94 < rates[1]

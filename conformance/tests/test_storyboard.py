@@ -1,4 +1,4 @@
-"""What a storyboard's cues and pictures are read as."""
+"""Parsing of storyboard cues and JPEG sizes."""
 
 import contextlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Judging a tree by what was measured when it was written, without reading it again."""
+"""Checks of a tree by the measurements of its writer, without reading it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,7 +52,7 @@ async def test_written_check_matches_the_read_check(tree: Path, defect: Defect) 
 
     try:
         assert broken(await judged(tree)) == found
-    except MalformedError:  # nobody could have measured such a segment: none is written
+    except MalformedError:  # the writer cannot measure such a segment, so none is published
         assert found & {"segments.whole-packets", "segments.readable"}
 
 

@@ -1,4 +1,4 @@
-"""The command, as a person at a terminal uses it, with stand-ins for the services."""
+"""The command as used on a terminal, with stand-ins for the services."""
 
 import json
 import os
@@ -29,7 +29,7 @@ OWN = ("DATABASE_URL", "REDIS_HOST", "S3_ENDPOINT_URL")
 
 
 class Command:
-    """`gostream-devstack` on a state directory of the test's own."""
+    """`gostream-devstack` with the test's state directory."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -46,7 +46,7 @@ class Command:
         return done.stdout
 
     def hold(self, *words: str) -> "subprocess.Popen[str]":
-        """`up` in the foreground, returned when it says that it is up."""
+        """Starts `up` in the foreground and returns when it reports that it is up."""
         process = subprocess.Popen(
             self._line("up", *words),
             env=self.environment,
@@ -80,7 +80,7 @@ class Command:
 def command(tmp_path: Path) -> Iterator[Command]:
     command = Command(tmp_path / "state")
     command.root.mkdir()
-    ports = Ports({})  # random ones: somebody else on this machine may want the usual ones at any moment
+    ports = Ports({})  # random ports: other programs on this machine may use the default ones
     for name in NAMES:
         ports.pick(name)
     State(ports.remembered).save(command.root)
@@ -94,7 +94,7 @@ def command(tmp_path: Path) -> Iterator[Command]:
 def _until(condition: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, "the condition did not hold in time"
         time.sleep(0.05)
 
 

@@ -1,4 +1,4 @@
-"""The fixtures other tests rely on."""
+"""The fixtures that other tests use."""
 
 import asyncio
 import http.client
@@ -39,7 +39,7 @@ async def test_application_role_is_no_superuser(database_url: str) -> None:
     assert await _fetch(database_url, "SELECT current_setting('is_superuser')") == "off"
 
 
-async def test_a_wrong_password_is_refused(postgres_server: Postgres) -> None:
+async def test_wrong_password_is_refused(postgres_server: Postgres) -> None:
     url = postgres_server.url.replace(postgres_server.password, "wrong")
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(url, timeout=10)
@@ -59,7 +59,7 @@ def _client(settings: RedisSettings | Valkey) -> redis.asyncio.Redis:
 
 
 @pytest.mark.parametrize("_round", [1, 2])
-async def test_redis_is_empty_when_a_test_begins(redis_settings: RedisSettings, _round: int) -> None:
+async def test_redis_is_empty_at_the_test_start(redis_settings: RedisSettings, _round: int) -> None:
     async with _client(redis_settings) as client:
         assert await client.dbsize() == 0
         await client.set("left", "over")
@@ -119,7 +119,7 @@ async def test_application_can_use_only_its_bucket(object_store_server: SeaweedF
 
 
 def _busy(process: psutil.Process) -> float:
-    """The part of a core that it takes, over two seconds."""
+    """CPU use over two seconds, as a fraction of a core."""
     began, before = time.monotonic(), process.cpu_times()
     time.sleep(2)
     elapsed, after = time.monotonic() - began, process.cpu_times()
@@ -127,7 +127,7 @@ def _busy(process: psutil.Process) -> float:
 
 
 def test_idle_store_uses_little_cpu(object_store_server: SeaweedFS) -> None:
-    """Go spends a tenth of a core and more on its garbage, all the time, when its memory limit is too low."""
+    """With too low a memory limit, Go constantly spends a tenth of a core on garbage collection."""
     process = psutil.Process(object_store_server.pid)
 
     assert min(_busy(process) for _ in range(3)) < 0.05

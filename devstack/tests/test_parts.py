@@ -1,4 +1,4 @@
-"""The parts that need no server."""
+"""Parts of devstack that need no server."""
 
 import io
 import os
@@ -28,7 +28,7 @@ from gostream_devstack.servers.supervisor import FIRST_PAUSE, RESTARTS, Step, Wa
 
 @pytest.fixture
 def taken() -> Iterator[int]:
-    """A port that somebody listens on until the test ends."""
+    """A port with a listener until the test ends."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen()
@@ -44,10 +44,10 @@ def test_preferred_port_is_used_only_if_free(taken: int) -> None:
     given = ports.pick("redis", taken)
     assert given > taken
     assert said == [f"port {taken} is taken: redis listens on {given}"]
-    assert ports.pick("other", given) != given, "a port is given once"
+    assert ports.pick("other", given) != given, "each port is assigned once"
 
 
-def test_a_remembered_port_is_kept(taken: int) -> None:
+def test_remembered_port_is_kept(taken: int) -> None:
     first = Ports({})
     port = first.pick("redis", taken)
     assert Ports(dict(first.remembered), pytest.fail).pick("redis", taken) == port
@@ -64,7 +64,7 @@ def test_port_reserved_by_another_process_is_skipped(monkeypatch: pytest.MonkeyP
         with pytest.raises(StackError, match="no free port"):
             Ports({}).pick("b")
         other.communicate("\n")
-    assert Ports({}).pick("b") == theirs, "chosen, and never used"
+    assert Ports({}).pick("b") == theirs, "an unused reservation expires"
 
 
 def test_port_is_chosen_without_a_lock_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +74,7 @@ def test_port_is_chosen_without_a_lock_file(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_login_shell_in_the_folder_is_not_killed(tmp_path: Path) -> None:
-    psutil.Process().terminal()  # it remembers the terminals of now: a later one must be seen too
+    psutil.Process().terminal()  # psutil caches the terminals; a later one must be found too
     controller, terminal = pty.openpty()
     login = (
         "import fcntl, termios, time; fcntl.ioctl(0, termios.TIOCSCTTY, 0); print(flush=True); time.sleep(60)"
@@ -141,7 +141,7 @@ def test_screen_is_a_table_only_on_terminals() -> None:
         assert expected in shown.getvalue()
 
 
-def test_a_placeholder_without_a_value_is_an_error() -> None:
+def test_placeholder_without_a_value_is_an_error() -> None:
     assert substitute("a ${B} $uri", {"B": "b"}) == "a b $uri"
     with pytest.raises(StackError, match="no value for C"):
         substitute("${B} ${C}", {"B": "b"})
@@ -162,7 +162,7 @@ def test_failing_step_aborts_the_remaining_steps() -> None:
 
 
 class Shell(Server):
-    """A program that ends at once."""
+    """A program that exits immediately."""
 
     drops_root: ClassVar[bool] = False
 
@@ -200,7 +200,7 @@ def test_repeatedly_dying_service_is_given_up(monkeypatch: pytest.MonkeyPatch) -
     for attempt in range(RESTARTS):
         watcher.check()
         assert said[-1] == f"died with 3, starting again in {FIRST_PAUSE * 2**attempt:.1f} s"
-        assert not watcher.check(), "not before the pause is over"
+        assert not watcher.check(), "no restart before the pause ends"
         now += FIRST_PAUSE * 2**attempt
         assert watcher.check()
     with pytest.raises(StackError, match="api-1 died with 3"):
@@ -224,7 +224,7 @@ class _Dead(Shell):
         return ""
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs servers as somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run servers under another account")
 def test_only_unreadable_programs_are_copied(tmp_path: Path) -> None:
     home = Home.at(tmp_path / "state")
     try:

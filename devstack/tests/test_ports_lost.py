@@ -17,7 +17,7 @@ from gostream_devstack.servers.server import Server
 
 
 class Web(Server):
-    """Python's own web server; `begins` runs just before it."""
+    """Python's web server; `begins` runs just before it."""
 
     drops_root: ClassVar[bool] = False
     begins: Callable[[int], None] = staticmethod(lambda _: None)
@@ -35,7 +35,7 @@ class Web(Server):
 
 @pytest.fixture
 def take() -> Iterator[Callable[[int], None]]:
-    """A function that listens on a port, as another program would."""
+    """A function that listens on a port like another program."""
     taken: list[socket.socket] = []
 
     def listen(port: int) -> None:
@@ -78,7 +78,7 @@ def test_other_start_failures_are_no_lost_port(tmp_path: Path) -> None:
 
 
 class OneServer:
-    """A stack of one server, on a port that `ports` chooses."""
+    """A stack of one server on a port chosen by `ports`."""
 
     def __init__(self, home: Home, ports: Ports) -> None:
         self.server = Web(home, "web", ports.pick("web"))

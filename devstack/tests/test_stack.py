@@ -1,4 +1,4 @@
-"""The whole stack, with stand-ins for the services."""
+"""The complete stack, with stand-ins for the services."""
 
 import asyncio
 import shlex
@@ -25,9 +25,9 @@ def test_environment_names_the_running_servers(make_stack: Callable[..., Stack])
         *("postgres", "redis", "seaweedfs", "nginx", "envoy", "api-1", "api-2", "worker-1")
     }
     assert all(is_serving(address) for address in stack.env["GOSTREAM_API_ADDR"].split(","))
-    assert is_serving(stack.env["GOSTREAM_HTTP_URL"].removeprefix("http://")), "Envoy passes gRPC on"
+    assert is_serving(stack.env["GOSTREAM_HTTP_URL"].removeprefix("http://")), "Envoy forwards gRPC"
     assert stack.env["CDN_BASE_URL"].endswith(f":{stack.servers['nginx'].port}")
-    assert asyncio.run(_count_videos(stack.env["DATABASE_URL"])) == 0, "migrated and empty"
+    assert asyncio.run(_count_videos(stack.env["DATABASE_URL"])) == 0, "the database is migrated and empty"
     assert len(stack.env["GOSTREAM_METRICS_URL"].split(",")) == 3
 
 
@@ -54,7 +54,7 @@ def test_killed_process_restarts_with_the_same_address(make_stack: Callable[...,
 
 
 @pytest.mark.faults
-def test_a_stopped_stack_leaves_no_process(make_stack: Callable[..., Stack]) -> None:
+def test_stopped_stack_leaves_no_process(make_stack: Callable[..., Stack]) -> None:
     stack = make_stack()
     directories = [server.directory for server in stack.servers.values()]
     assert all(orphans.find(directory) for directory in directories)

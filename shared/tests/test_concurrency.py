@@ -1,4 +1,4 @@
-"""Tasks beside the requests end with their block, whatever they do to their cancellation."""
+"""Background tasks end with their block, even if they swallow a cancellation."""
 
 import asyncio
 

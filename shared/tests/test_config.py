@@ -112,7 +112,7 @@ def test_database_urls_of_every_form_are_accepted(url: str) -> None:
     assert load(Config, {"DATABASE_URL": url}).database_url.get_secret_value() == url
 
 
-def test_words_are_accepted_in_any_case() -> None:
+def test_keywords_are_accepted_in_any_case() -> None:
     config = load(Config, {**GIVEN, "LOG_LEVEL": "debug", "LOG_FORMAT": "JSON"})
 
     assert (config.log_level, config.log_format) == ("DEBUG", "json")
@@ -142,7 +142,7 @@ def test_unrelated_variables_are_not_named() -> None:
     assert doubtful(kubernetes | {"PATH": "/bin", "API_KEY": "x", "LOG_DIR": "/x", "WORK_DIR": "/x"}) == []
 
 
-def test_an_empty_variable_counts_as_unset() -> None:
+def test_empty_variable_counts_as_unset() -> None:
     assert load(Config, {**GIVEN, "REDIS_HOST": ""}).redis_host == "localhost"
 
 

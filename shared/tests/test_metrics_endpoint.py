@@ -1,4 +1,4 @@
-"""The Prometheus endpoint under clients that do not behave."""
+"""The Prometheus endpoint with misbehaving clients."""
 
 import asyncio
 import threading
@@ -60,11 +60,11 @@ async def test_idle_connections_are_limited_and_need_no_thread() -> None:
         assert threading.active_count() == threads
         for _, writer in idle:
             writer.close()
-        while not await _ask(port, "GET /metrics HTTP/1.1\r\n\r\n"):  # until their ends are noticed
+        while not await _ask(port, "GET /metrics HTTP/1.1\r\n\r\n"):  # until the server notices their ends
             await asyncio.sleep(0.01)
 
 
-async def test_a_port_in_use_is_an_error() -> None:
+async def test_port_in_use_is_an_error() -> None:
     async with serve_metrics("127.0.0.1", 0) as port:
         with pytest.raises(CannotListenError, match=str(port)):
             await serve_metrics("127.0.0.1", port).__aenter__()

@@ -31,7 +31,7 @@ async def test_concurrent_migrators_apply_each_migration_once(empty_database_url
     assert sorted(name for names in applied for name in names) == sorted([*migrations(), "pgqueuer"])
 
 
-async def test_a_migration_that_fails_leaves_nothing_behind(
+async def test_failed_migration_is_rolled_back(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = {**migrations(), "9999_broken.sql": "CREATE TABLE half (id int); SELECT no_such_column"}

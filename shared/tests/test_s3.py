@@ -80,7 +80,7 @@ async def test_replaced_object_is_not_downloaded(
 async def test_download_cancelled_while_opening_leaks_no_file(
     store: S3ObjectStore, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Python says so of every file that nobody closed, and pytest makes an error of it."""
+    """Python warns about a file that is never closed, and pytest turns that into an error."""
     key, began, go_on, opened = f"{bucket.prefix}a", threading.Event(), threading.Event(), threading.Event()
     await store.put(key, b"x", content_type="video/mp4")
     head = await store.head(key)
@@ -150,7 +150,7 @@ async def test_range_ends_at_the_object_and_matches_etag(store: S3ObjectStore, b
 
 
 async def test_prefix_is_listed_and_removed_completely(store: S3ObjectStore, bucket: Bucket) -> None:
-    keys = {f"{bucket.prefix}{number}" for number in range(1100)}  # more than a page of S3's
+    keys = {f"{bucket.prefix}{number}" for number in range(1100)}  # more than one page of S3
     at_once = asyncio.Semaphore(16)
 
     async def put(key: str) -> None:
@@ -218,7 +218,7 @@ async def test_interrupted_upload_can_be_repeated(store: S3ObjectStore, bucket: 
 
 
 async def send(upload: PresignedUpload, body: Any, headers: Mapping[str, str]) -> int:
-    """The store's status."""
+    """Returns the store's status."""
     async with (
         aiohttp.ClientSession() as session,
         session.request(upload.method, upload.url, data=body, headers=headers) as answer,

@@ -1,4 +1,4 @@
-"""Which rules an object store keeps, and what is said of one that does not."""
+"""The rules of an object store, and the report if it breaks them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,14 +19,14 @@ from .test_s3 import config_of
 
 
 class Careless(S3ObjectStore):
-    """Ignores the conditions of writes, as stores do that do not know them."""
+    """A store that ignores conditional headers of writes."""
 
     async def replace(self, key: str, body: bytes, *, etag: str | None, **headers: str) -> None:
         await self.put(key, body, **headers)
 
 
 class Halfway(S3ObjectStore):
-    """Knows If-None-Match but refuses If-Match on a write."""
+    """A store that supports If-None-Match but refuses If-Match on a write."""
 
     async def replace(self, key: str, body: bytes, *, etag: str | None, **headers: str) -> None:
         if etag:
@@ -41,7 +41,7 @@ async def test_every_rule_holds_on_seaweedfs(object_store_server: SeaweedFS) -> 
     assert [fact.sentence for fact in facts if not fact.holds] == []
 
 
-async def test_a_store_that_ignores_conditions_is_refused(object_store_server: SeaweedFS) -> None:
+async def test_store_that_ignores_conditions_is_refused(object_store_server: SeaweedFS) -> None:
     async with Careless.open(config_of(object_store_server)) as store:
         with pytest.raises(
             StoreUnfitError, match=r"If-None-Match does not replace an object; .* no other version"
@@ -50,7 +50,7 @@ async def test_a_store_that_ignores_conditions_is_refused(object_store_server: S
         assert [found async for found in store.list("hls/.store-check")] == []
 
 
-async def test_a_store_that_refuses_conditions_is_refused(object_store_server: SeaweedFS) -> None:
+async def test_store_that_refuses_conditions_is_refused(object_store_server: SeaweedFS) -> None:
     async with Halfway.open(config_of(object_store_server)) as store:
         with pytest.raises(StoreUnfitError, match="replaces the version it names"):
             await require_fence(store, "hls/")
@@ -65,7 +65,7 @@ async def test_unavailable_store_is_not_checked(object_store_server: SeaweedFS) 
 
 @asynccontextmanager
 async def without_multi_delete(server: SeaweedFS) -> AsyncIterator[tuple[str, list[str]]]:
-    """The store behind a proxy that answers 501 to DeleteObjects; its address, and the methods."""
+    """A proxy that answers 501 to DeleteObjects. Yields its address and the methods it receives."""
     seen: list[str] = []
 
     async def forward(request: web.Request) -> web.Response:
@@ -106,7 +106,7 @@ async def test_objects_are_removed_singly_without_batch_delete(
         await store.delete(keys)
 
         assert [found async for found in direct.list(bucket.prefix)] == []
-    assert seen == ["POST", *["DELETE"] * 6], "it is asked for once"
+    assert seen == ["POST", *["DELETE"] * 6], "DeleteObjects is tried once"
 
 
 @pytest.mark.parametrize("checksums", ["true", "false"])

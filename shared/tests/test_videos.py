@@ -140,11 +140,11 @@ async def test_encode_is_playable_early_until_it_ends(
     encode = await processing(database)
 
     playable = await database.encodes.mark_video_playable(encode)
-    assert await database.encodes.mark_video_playable(encode) == playable, "once is enough"
+    assert await database.encodes.mark_video_playable(encode) == playable, "the second call changes nothing"
     ready = await database.encodes.mark_video_ready(encode, PUBLICATION)
     await database.encodes.start_encode(encode.video_id, profile="default")
 
-    assert playable.version < ready.version, "caches hear of it"
+    assert playable.version < ready.version, "the version rises for the caches"
     again = await database.videos.get(encode.video_id)
     assert [video.is_playable_early for video in (playable, ready, again)] == [True, False, False]
 
@@ -236,8 +236,8 @@ async def test_row_is_locked_while_the_master_is_written(database: PostgresDatab
         await rival
 
 
-async def test_only_the_legal_transitions_exist(database: PostgresDatabase) -> None:
-    """Every status against every action: the guards in SQL say what the domain's table says."""
+async def test_only_legal_transitions_are_accepted(database: PostgresDatabase) -> None:
+    """Every status with every action: the guards in SQL match the domain's table."""
 
     async def reach(status: VideoStatus) -> Encode:
         if status is VideoStatus.PENDING_UPLOAD:

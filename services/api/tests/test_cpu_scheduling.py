@@ -1,4 +1,4 @@
-"""Scheduling is inherited, so it is looked at in threads and processes of their own."""
+"""The scheduling policy is inherited, so tests read it in separate threads and processes."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 from gostream_api.cpu_scheduling import schedule
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="only Linux has it")
+pytestmark = pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="Linux only")
 
 _TELL = "import os; print(os.sched_getscheduler(0))"
 

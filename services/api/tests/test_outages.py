@@ -1,4 +1,4 @@
-"""What still works while a backend is down, and what clients of the rest are told."""
+"""RPCs during the outage of a backend: which succeed and which fail with which error."""
 
 from typing import Any
 

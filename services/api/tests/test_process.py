@@ -1,4 +1,4 @@
-"""The program as an operator sees it: start, logs, metrics, health, reflection, refusals to start."""
+"""The program as operators see it: start, logs, metrics, health, reflection, start failures."""
 
 import json
 import os
@@ -48,7 +48,7 @@ class Program:
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
     def lines_of(self, request_id: str) -> list[dict[str, Any]]:
-        """What was logged of a call; the log follows the answer."""
+        """The log line of a call, which follows the response."""
         for _ in range(GIVE_UP * 20):
             if lines := [line for line in self.lines() if line.get("request_id") == request_id]:
                 return lines
@@ -58,7 +58,7 @@ class Program:
 
 @pytest.fixture
 def run_api(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Program]]:
-    """A function that starts the program on free ports; keywords are variables."""
+    """A function that starts the program on free ports; keywords are environment variables."""
     ports, programs = Ports({}), list[Program]()
 
     def run(**changes: str) -> Program:
@@ -204,9 +204,9 @@ def test_processes_share_the_port_with_separate_metrics(run_api: Callable[..., P
     program = run_api(API_PROCESSES="2", METRICS_PORT=str(first))
     pages = [f"http://127.0.0.1:{first + number}/metrics" for number in (0, METRICS_STEP)]
     eventually_true(lambda: all(is_page(page) for page in pages))
-    eventually_true(lambda: len(serving(program)) == 2)  # or the first would get every connection
+    eventually_true(lambda: len(serving(program)) == 2)  # otherwise the first gets every connection
 
-    # Every channel is a connection of its own, and the kernel deals them out.
+    # Every channel opens a new connection, and the kernel distributes them.
     for _ in range(40):
         with grpc.insecure_channel(
             program.address, options=[("grpc.use_local_subchannel_pool", 1)]
@@ -262,7 +262,7 @@ def test_port_is_not_shared_with_other_programs(run_api: Callable[..., Program])
 
 
 def serving(program: Program) -> list[int]:
-    """The processes below the program that listen on its port."""
+    """Child processes of the program that listen on its port."""
     port = int(program.address.rpartition(":")[2])
     return [child.pid for child in psutil.Process(program.process.pid).children() if listens(child, port)]
 
@@ -270,7 +270,7 @@ def serving(program: Program) -> list[int]:
 def listens(child: psutil.Process, port: int) -> bool:
     try:
         return any(each.status == "LISTEN" and each.laddr.port == port for each in child.net_connections())
-    except psutil.Error:  # it has just ended, or is only being started
+    except psutil.Error:  # the process has just ended or is starting
         return False
 
 

@@ -1,4 +1,4 @@
-"""What an operator sees when a backend refuses the API, or when its schema is not migrated."""
+"""Starts that fail: a backend refuses the API, or the schema is not migrated."""
 
 import re
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ EMPTY = "test_not_migrated"
 
 @pytest.fixture
 async def empty_url(postgres_server: Postgres) -> AsyncIterator[str]:
-    """A database without a table."""
+    """A database without tables."""
     postgres_server.execute(f"CREATE DATABASE {EMPTY} OWNER {ROLE}")
     yield postgres_server.url_of(EMPTY)
     postgres_server.execute(f"DROP DATABASE {EMPTY} WITH (FORCE)")
@@ -45,7 +45,7 @@ async def test_refusing_database_stops_the_start(
         await start_api(DATABASE_URL=url)
 
     assert re.search(cause, refused.value.cause)
-    assert str(refused.value) == "the database does not answer; try again later"  # what a client would see
+    assert str(refused.value) == "the database does not answer; try again later"  # as a client sees it
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:1", "nowhere.invalid"])
@@ -87,7 +87,7 @@ async def test_loopback_store_bypasses_the_proxy(
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    monkeypatch.setenv("no_grpc_proxy", "127.0.0.1")  # for this test's own client
+    monkeypatch.setenv("no_grpc_proxy", "127.0.0.1")  # for this test's client
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     api = await start_api()

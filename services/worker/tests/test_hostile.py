@@ -1,4 +1,4 @@
-"""Bad and hostile sources: each ends with its code, nothing is published, and the worker lives."""
+"""Bad and hostile sources fail with their code, publish nothing and do not stop the worker."""
 
 import pytest
 

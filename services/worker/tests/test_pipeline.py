@@ -1,4 +1,4 @@
-"""The pipeline on a real database, object store and encoder: good sources of every kind."""
+"""Good sources of every kind through the pipeline, with real database, object store and encoder."""
 
 import asyncio
 import re
@@ -74,7 +74,7 @@ async def test_every_variant_decodes_without_errors_or_losses(worker: Worker, cl
 
 
 def broadcast(folder: Path) -> Path:
-    """8 s of a programme, and 4 s of another with more pixels, other colours and more sound."""
+    """8 s of a programme, then 4 s of one with a larger picture, other colours and more channels."""
     parts = []
     for start, size, seconds, matrix, layout in (
         (0, "320x180", 8, "smpte170m", "stereo"),
@@ -128,7 +128,7 @@ async def test_rungs_share_cuts_and_sound_starts_with_picture(worker: Worker, cl
     assert abs(sound.first_pts - 900_000) <= 1920, "more than one AAC frame away"
 
 
-async def test_the_master_declares_what_was_measured(worker: Worker, clip: Clips) -> None:
+async def test_master_declares_the_measured_values(worker: Worker, clip: Clips) -> None:
     video = await worker.process(clip(clips.long_enough_for_two_segments))
     published = await worker.published(video.id)
     master = published["master.m3u8"].decode()
@@ -202,7 +202,7 @@ async def test_unusual_sound_becomes_one_stereo_rendition(
     assert text.count("#EXT-X-MEDIA:") == 1
     assert 'CHANNELS="2"' in text
     first = (await worker.published(video.id))["v1/audio/00000.ts"]
-    assert abs(measure(first).first_pts - 900_000) <= 1920, "the sound slipped against the picture"
+    assert abs(measure(first).first_pts - 900_000) <= 1920, "sound and picture are out of sync"
     master = await worker.save(video.id)
     assert await broken_rules(master) == []
     assert (await asyncio.to_thread(play, master, 0)).complaints == ""
@@ -211,7 +211,7 @@ async def test_unusual_sound_becomes_one_stereo_rendition(
 @pytest.mark.parametrize(
     ("recipe", "frames"), [(clips.cut_beyond_the_end, {75}), (clips.cut_between_key_frames, {37, 38})]
 )
-async def test_a_cut_made_without_encoding_plays(
+async def test_clip_cut_without_encoding_plays(
     worker: Worker, clip: Clips, recipe: Recipe, frames: set[int]
 ) -> None:
     video = await worker.process(clip(recipe))
@@ -247,7 +247,7 @@ async def test_rotated_picture_is_published_upright(worker: Worker, clip: Clips,
         assert all(abs(one - other) < 8 for one, other in colors)
 
 
-async def test_a_silent_film_has_no_audio_group(worker: Worker, clip: Clips) -> None:
+async def test_silent_film_has_no_audio_group(worker: Worker, clip: Clips) -> None:
     video = await worker.process(clip(clips.silent))
 
     text = await worker.master(video.id)

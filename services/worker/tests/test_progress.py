@@ -1,4 +1,4 @@
-"""Progress reports end with the work they report, whatever becomes of their cancellation."""
+"""Progress reports end with their work, even if a cancellation is lost."""
 
 import asyncio
 from contextlib import suppress
@@ -16,7 +16,7 @@ ENCODE = Encode(video_id=UUID(int=1), number=1, attempt=1, forgiven=0)
 
 
 class Rows:
-    """Accepts every report, until the fence is lost."""
+    """Accepts every report until the fence is lost."""
 
     def __init__(self) -> None:
         self.is_lost = False
@@ -27,7 +27,7 @@ class Rows:
 
 
 class DeafPublisher:
-    """Loses the first cancellation, as a driver may that is busy with its connection."""
+    """Swallows the first cancellation, as a busy database driver may."""
 
     def __init__(self) -> None:
         self.reached = asyncio.Event()

@@ -1,4 +1,4 @@
-"""A worker and the rules that its object store keeps."""
+"""The worker checks the rules of its object store at start."""
 
 import asyncio
 

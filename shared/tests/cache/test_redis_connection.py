@@ -1,4 +1,4 @@
-"""Commands and their caller: who is cancelled stops, and takes no connection along."""
+"""Cancelled commands stop and leave the connection usable."""
 
 import asyncio
 import random
@@ -24,7 +24,7 @@ async def test_cancellation_at_any_moment_is_delivered(link: RedisLink) -> None:
         task.cancel()
 
         done, _ = await asyncio.wait({task}, timeout=10)
-        assert done, "still at work"
+        assert done, "the task still runs"
         assert task.cancelled()
 
 

@@ -1,4 +1,4 @@
-"""What stands in Envoy's configuration once the door is in it, and what is said where it cannot be."""
+"""Envoy's configuration with the fast door, and the error if embedding is impossible."""
 
 import sys
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_fast_door_routes_follow_the_refusals() -> None:
     answering = [
         envoy_config.APPLICATION not in each.get("typed_per_filter_config", {}) for each in host["routes"]
     ]
-    assert answering[:3] == [False, False, True], "the application does not see what is refused"
+    assert answering[:3] == [False, False, True], "refused requests do not reach the application"
 
 
 def test_one_application_serves_all_routes() -> None:

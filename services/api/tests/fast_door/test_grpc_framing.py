@@ -1,4 +1,4 @@
-"""gRPC's wire, where comparing the doors does not reach: pieces, bounds, encodings."""
+"""gRPC framing that the comparison of both doors does not cover: partial frames, limits, encodings."""
 
 import gzip
 

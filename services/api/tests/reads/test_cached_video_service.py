@@ -1,4 +1,4 @@
-"""GetVideo through all layers: a real Redis, a repository that can be paused, a bus that can be cut."""
+"""GetVideo through all layers, with a real Redis, a repository that pauses and a bus that can be cut."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -95,16 +95,14 @@ async def test_first_read_misses_and_later_reads_hit_l1(
     assert database.loads == 1
 
 
-async def test_a_change_reaches_every_replica(
-    replicas: tuple[Replica, Replica], database: FakeVideos
-) -> None:
+async def test_change_reaches_every_replica(replicas: tuple[Replica, Replica], database: FakeVideos) -> None:
     video = database.put(make_video())
     one, other = replicas
     for replica in replicas:
         await replica.title(video.id)
     write(database, video, "changed")
     await one.cache.announcer.announce(video.id, 2)
-    assert await one.title(video.id) == "changed", "a caller reads its own write at once"
+    assert await one.title(video.id) == "changed", "a caller reads its own write immediately"
 
     async def seen() -> bool:
         return await other.title(video.id) == "changed"
@@ -153,7 +151,7 @@ async def test_min_version_bypasses_the_caches_once(replica: Replica, database: 
     with pytest.raises(VersionNotReachedError):
         await replica.title(video.id, min_version=2**62)
     assert database.loads == loads + 1
-    assert await replica.layer(video.id) is Layer.L1, "a forged version evicts nothing"  # R28
+    assert await replica.layer(video.id) is Layer.L1, "a forged version evicts no entry"  # R28
 
 
 async def test_forged_minimum_versions_share_one_load(replica: Replica, database: FakeVideos) -> None:  # R28
@@ -181,7 +179,7 @@ async def test_absence_is_cached_until_the_video_is_created(
     assert await one.title(video_id) == "a title"
 
 
-async def test_a_deleted_video_stays_deleted(replica: Replica, database: FakeVideos) -> None:  # R16
+async def test_deleted_video_stays_deleted(replica: Replica, database: FakeVideos) -> None:  # R16
     video = database.put(make_video())
     await replica.title(video.id)
     database.tombstones[video.id] = 2
@@ -209,7 +207,7 @@ async def test_stale_entry_is_served_until_an_invalidation(
     video = database.put(make_video())
     await replica.title(video.id)
     database.down = True
-    replica.videos.reset()  # nothing local
+    replica.videos.reset()  # empties L1
     redis_server.execute("HSET", video_key(video.id), "fresh_until", str(await server_ms(redis_server)))
     assert await replica.layer(video.id) is Layer.STALE
     await replica.cache.announcer.announce(video.id, 2)
@@ -223,13 +221,13 @@ async def server_ms(redis_server: Any) -> int:
 
 
 def late_fills() -> float:
-    """How many loads outlived their lease."""
+    """Number of loads that outlived their lease."""
     return REGISTRY.get_sample_value("gostream_stale_fill_rejected_total", {"reason": Filled.LEASE}) or 0.0
 
 
 async def loads_in_time(database: FakeVideos, attempt: Callable[[], Awaitable[None]]) -> int:
-    """How many loads the attempt cost, none of which outlived its lease: what one costs shows nothing."""
-    for _ in range(5):  # the machine may stand still for longer than a lease has left
+    """Returns the number of loads of an attempt. Repeats attempts in which a load outlived its lease."""
+    for _ in range(5):  # a stall of the machine can outlast a lease
         loads, late = database.loads, late_fills()
         await attempt()
         if late_fills() == late:
@@ -259,7 +257,7 @@ async def test_waiters_of_a_dead_leader_share_one_load(
         video = database.put(make_video())
         database.hold()
         lease = await replicas[0].cache.videos.get_or_lease(video.id)
-        assert isinstance(lease, Lease)  # whose holder is never heard of again
+        assert isinstance(lease, Lease)  # the holder never fills it
 
         tasks = [asyncio.create_task(replica.title(video.id)) for replica in replicas]
         await database.paused.wait()

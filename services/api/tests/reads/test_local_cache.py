@@ -1,4 +1,4 @@
-"""L1: what may be served, what may be stored, and what it costs."""
+"""L1: entries that may be served, entries that may be stored, and memory."""
 
 import tracemalloc
 from dataclasses import dataclass, field
@@ -99,7 +99,7 @@ def test_requests_one_refresh_and_serves_until_expiry(scene: Scene) -> None:
     assert scene.cache.get(ID) is None
 
 
-def test_absence_is_remembered_briefly(scene: Scene) -> None:
+def test_missing_video_is_cached_briefly(scene: Scene) -> None:
     scene.store(version=0, payload=None)
     entry = scene.cache.get(ID)
     assert entry is not None

@@ -1,4 +1,4 @@
-"""Single flight: shared loads, and nobody suffers for anybody else."""
+"""Single flight: callers share loads without affecting each other."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -14,7 +14,7 @@ from tests.support.waiting import eventually
 
 
 class Loads:
-    """Loads that end when told to, each with a number of its own."""
+    """Loads that end when the gate opens. Each returns its number."""
 
     def __init__(self) -> None:
         self.begun = 0
@@ -142,7 +142,7 @@ async def test_callers_of_an_outdated_load_share_the_next() -> None:
     ]
     content = asyncio.create_task(flights.run_since(flights.mark, "key", load, lambda it: it > 0))
     await asyncio.sleep(0)
-    assert load.begun == 1, "loads follow each other"
+    assert load.begun == 1, "loads of one key do not overlap"
     load.gate.set()
     assert await asyncio.gather(*early, *late, content) == [1, 2, 2, 2, 1]
 

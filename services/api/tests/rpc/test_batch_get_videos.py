@@ -28,7 +28,7 @@ async def create(api: Any, title: str) -> Video:
 
 
 async def batch(api: Any, *ids: str) -> tuple[list[Video], str]:
-    """The videos and where they came from."""
+    """The videos and their cache layer."""
     call = api.stub.BatchGetVideos(BatchGetVideosRequest(ids=ids), timeout=10)
     reply: BatchGetVideosResponse = await call
     return list(reply.videos), dict(await call.trailing_metadata())["x-cache"]

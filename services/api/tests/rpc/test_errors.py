@@ -1,4 +1,4 @@
-"""Every error as a client sees it: over a real server whose read path raises what the test gives it."""
+"""Errors as clients see them, from a real server whose read path raises a given error."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -29,7 +29,7 @@ REQUEST = GetVideoRequest(id=str(ID))
 
 
 class Reader:
-    """A read path that does what it is told."""
+    """A scripted read path."""
 
     def __init__(self) -> None:
         self.act: Callable[[], Awaitable[None]] = self.nothing
@@ -196,7 +196,7 @@ def test_every_domain_error_is_in_the_table() -> None:
         if isinstance(kind, type) and issubclass(kind, GoStreamError) and not kind.__subclasses__()
     }
 
-    # The first is the workers' own, the second ends a start before there is a client.
+    # The first occurs only in workers; the second stops the start, before clients connect.
     assert raised - in_the_table == {errors.FenceLostError, errors.MisconfiguredError}
 
 
@@ -211,7 +211,7 @@ async def test_retryable_errors_carry_a_retry_delay(reader: Reader, stub: Any, r
         waits.add(delay)
 
     assert all(750 <= wait <= 1250 for wait in waits)
-    assert len(waits) > 1  # not all at the same moment
+    assert len(waits) > 1  # delays are spread
 
 
 async def test_retrying_client_honours_the_pushback(reader: Reader, address: str) -> None:
@@ -247,7 +247,7 @@ async def test_unexpected_error_is_masked_and_logged(reader: Reader, stub: Any, 
 
 
 def raw(channel: aio.Channel, method: str) -> aio.UnaryUnaryMultiCallable[bytes, bytes]:
-    """The method as bytes to bytes."""
+    """The method as a raw bytes call."""
     return channel.unary_unary(method)
 
 
@@ -278,10 +278,10 @@ async def test_excess_calls_are_refused_except_health_checks(
     assert refusal.reason == "TOO_MANY_REQUESTS"
     assert health == b"\x08\x01"  # SERVING
     reader.act = reader.nothing
-    await stub.GetVideo(REQUEST)  # there is room again
+    await stub.GetVideo(REQUEST)  # a slot is free again
 
 
-async def test_an_unknown_method_is_unimplemented(channel: aio.Channel) -> None:
+async def test_unknown_method_is_unimplemented(channel: aio.Channel) -> None:
     with pytest.raises(aio.AioRpcError) as caught:
         await raw(channel, "/gostream.v1.VideoService/Rewind")(b"")
 

@@ -1,4 +1,4 @@
-"""ListVideos over the wire, and its page tokens."""
+"""ListVideos over the wire, with its page tokens."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -34,7 +34,7 @@ def test_page_token_returns_to_its_position(position: Position, which: VideoFilt
 
 
 @given(POSITIONS, FILTERS, FILTERS)
-def test_a_token_of_another_filter_is_refused(
+def test_token_of_another_filter_is_refused(
     position: Position, which: VideoFilter, other: VideoFilter
 ) -> None:
     if which != other:
@@ -59,7 +59,7 @@ def test_foreign_page_token_is_refused(token: str) -> None:
 
 
 async def fill(api: Any, count: int) -> list[str]:
-    """Ids of videos created in that order by two users in turn."""
+    """Ids of videos in the order of creation; two users alternate."""
     requests = [CreateVideoRequest(title=f"{i}", user_id="ab"[i % 2], size_bytes=4) for i in range(count)]
     return [(await api.stub.CreateVideo(request)).video.id for request in requests]
 
@@ -136,7 +136,9 @@ async def test_page_token_with_another_filter_is_refused(api: Any, refused: Any)
     ):
         refusal = await refused(api.stub.ListVideos(request))
         assert (refusal.reason, refusal.fields) == ("PAGE_TOKEN_INVALID", {"page_token"})
-    await api.stub.ListVideos(ListVideosRequest(page_token=token, page_size=3))  # another size is no matter
+    await api.stub.ListVideos(
+        ListVideosRequest(page_token=token, page_size=3)
+    )  # another page size is allowed
 
 
 async def test_unknown_status_is_refused(api: Any, refused: Any) -> None:

@@ -1,4 +1,4 @@
-"""Reads that this process answers by heart: the same to their callers, cheaper for us."""
+"""L1 hits that are answered synchronously: the same response at a lower cost."""
 
 import asyncio
 import gc
@@ -30,7 +30,7 @@ async def trailers(call: Any) -> dict[str, Any]:
 
 @pytest.fixture
 async def known(api: Any) -> str:
-    """The id of a video in L1."""
+    """Id of a video in L1."""
     await api.warm()
     video_id = str((await api.create()).video.id)
     while await api.layer(video_id) != "L1":
@@ -58,7 +58,7 @@ async def test_l1_hits_are_counted_but_not_timed(api: Any, known: str, eventuall
     async def are_counted() -> bool:
         return counts()[:2] == (before[0] + 3, before[1] + 3)
 
-    await asyncio.sleep(0.5)  # what came before is counted by then
+    await asyncio.sleep(0.5)  # earlier calls are counted by then
     before = counts()
     for _ in range(3):
         await api.stub.GetVideo(GetVideoRequest(id=known))
@@ -71,7 +71,7 @@ async def test_synchronous_failure_is_reported_and_counted(api: Any, refused: An
     def handled() -> float:
         return value("gostream_rpc_handled_total", method=METHOD, code="NOT_FOUND")
 
-    async def is_counted() -> bool:  # a caller has its answer a moment earlier
+    async def is_counted() -> bool:  # the client gets its response slightly earlier
         return handled() == before + 1
 
     await api.warm()
@@ -91,7 +91,7 @@ async def test_synchronous_failure_is_reported_and_counted(api: Any, refused: An
 
 
 def test_failed_request_forms_no_reference_cycle() -> None:
-    """gRPC's server ends when its calls are gone: garbage that waits for its collector would hold one."""
+    """gRPC's server stops once its calls are freed; a reference cycle would keep one alive."""
 
     class Call:
         pass

@@ -1,4 +1,4 @@
-"""More calls at once than the server works at: each is answered, or refused with a reason."""
+"""More concurrent calls than the server admits: each succeeds or is refused with a reason."""
 
 import asyncio
 from collections import Counter
@@ -33,9 +33,9 @@ _EMPTY_MESSAGE = bytes(5)
 
 
 class EagerClient:
-    """One connection with as many streams as the server allows, as grpc-js and nghttp2 make it.
+    """One connection with the maximum number of streams, like grpc-js and nghttp2.
 
-    A stream is replaced as soon as its trailers have arrived.
+    Opens a new stream as soon as trailers arrive.
     """
 
     def __init__(self, calls: int) -> None:

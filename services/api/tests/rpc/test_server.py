@@ -1,4 +1,4 @@
-"""The server itself: what one connection carries, and its stop."""
+"""The server: calls per connection, and its stop."""
 
 import asyncio
 import subprocess
@@ -15,7 +15,7 @@ from gostream_api.rpc.server import ApiServer
 from gostream_api.rpc.servicer import SERVICE
 from gostream_api.videos.watch import WatchService
 
-#: In a process of its own: what could go wrong there would take pytest along.
+#: Runs in a separate process: a crash would end pytest too.
 STOPS = """
 import asyncio
 from datetime import timedelta

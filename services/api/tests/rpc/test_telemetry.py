@@ -20,7 +20,7 @@ SERVICE = "/gostream.v1.VideoService"
 
 @pytest.fixture
 def logs() -> Iterator[list[MutableMapping[str, Any]]]:
-    """What is logged, from DEBUG on."""
+    """Log records from DEBUG on."""
     logger = logging.getLogger("gostream.rpc")
     logger.setLevel(logging.DEBUG)
     with capture_logs() as captured:
@@ -97,7 +97,7 @@ async def test_each_call_logs_one_line(
     def lines() -> list[MutableMapping[str, Any]]:
         return [line for line in logs if line["event"] == "rpc"]
 
-    async def is_logged() -> bool:  # a caller has its answer a moment earlier
+    async def is_logged() -> bool:  # the client gets its response slightly earlier
         return bool(lines())
 
     unknown = str(uuid4())
@@ -121,7 +121,7 @@ async def test_calls_are_counted_by_method_and_code(api: Any, refused: Any, even
     def counts() -> tuple[float, float]:
         return handled("GetVideo", "OK"), handled("GetVideo", "NOT_FOUND")
 
-    async def are_counted() -> bool:  # callers have their answers a moment earlier
+    async def are_counted() -> bool:  # clients get their responses slightly earlier
         return counts() == (before[0] + 1, before[1] + 1) and in_flight("GetVideo") == 0
 
     before = counts()
@@ -140,7 +140,7 @@ async def test_cancelled_calls_are_counted_as_cancelled(
     created = await create(api)
     before = handled("DeleteVideo", code)
 
-    async def is_at_work() -> bool:  # or its time was over before we looked
+    async def is_at_work() -> bool:  # or the deadline passed before the check
         return in_flight("DeleteVideo") == 1 or call.done()
 
     async def is_counted() -> bool:

@@ -1,4 +1,4 @@
-"""What requests may say."""
+"""Validation of requests."""
 
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,7 @@ LIMIT = 1000
 
 
 def violations(*, required: bool = True, **fields: Any) -> set[str]:
-    """Names of the fields of a CreateVideoRequest that are refused."""
+    """Names of the refused fields of a CreateVideoRequest."""
     rule = validation.SizeRule(most=LIMIT, required=required)
     plain: dict[str, Any] = {"title": "Holiday", "size_bytes": 1}
     request = CreateVideoRequest(**(plain | fields))

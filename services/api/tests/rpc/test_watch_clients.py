@@ -1,4 +1,4 @@
-"""How many watches one client may have open, and who counts as one."""
+"""The limit of watches per client, and how clients are identified."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -37,7 +37,7 @@ async def test_watches_of_one_client_are_limited(
 
     calls["192.0.2.1"].cancel()
     async with asyncio.timeout(30):
-        while True:  # until the server has noticed
+        while True:  # until the server notices
             call = api.stub.WatchVideo(request, metadata=again)
             try:
                 await read(call)

@@ -1,4 +1,4 @@
-"""Processing over the wire: start it, cancel it, do it again; the worker's part is played."""
+"""Processing over the wire: start, cancel, restart; the tests act as the worker."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -41,7 +41,7 @@ PUBLICATION = Publication(
 
 
 async def publish(database: PostgresDatabase, video_id: str, number: int = 1) -> None:
-    """Do a worker's part."""
+    """Acts as the worker."""
     encode = await database.encodes.begin_attempt(UUID(video_id), number, worker="w")
     await database.encodes.mark_video_ready(encode, PUBLICATION)
 
@@ -93,7 +93,7 @@ async def test_repeated_triggers_enqueue_one_job(api: Any, database: PostgresDat
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
-        # The service waits for a schema that is not there.
+        # The service waits for a missing schema.
         ("ALTER TABLE pgqueuer RENAME TO pgqueuer_away", grpc.StatusCode.UNAVAILABLE),
         ("ALTER TABLE pgqueuer ADD CHECK (false) NOT VALID", grpc.StatusCode.INTERNAL),
     ],
@@ -142,7 +142,7 @@ async def test_trigger_with_another_profile_is_refused(
     assert violation.description == "must be one of: default, quality"
 
 
-async def test_a_profile_is_kept_with_the_encode(api: Any, refused: Any, database: PostgresDatabase) -> None:
+async def test_profile_is_kept_with_the_encode(api: Any, refused: Any, database: PostgresDatabase) -> None:
     video_id = await api.uploaded()
     better = TriggerProcessRequest(id=video_id, options=ProcessOptions(profile="quality"))
 

@@ -1,4 +1,4 @@
-"""What an upload URL admits, and until when; what a repeated CreateVideo is given."""
+"""Upload URLs: accepted uploads, expiry, and repeated CreateVideo calls."""
 
 from datetime import timedelta
 from typing import Any
@@ -25,7 +25,7 @@ FAILURE = Failure(code="SOURCE_EMPTY", message="The upload is empty.", retryable
 
 
 async def end(api: Any, database: PostgresDatabase, video_id: str, how: str) -> None:
-    """Bring a video that has a source into a state."""
+    """Brings a video with a source into the given state."""
     if how == "deleted":
         await api.stub.DeleteVideo(DeleteVideoRequest(id=video_id))
         return
@@ -40,7 +40,7 @@ async def end(api: Any, database: PostgresDatabase, video_id: str, how: str) -> 
 
 
 async def removals(database: PostgresDatabase) -> list[tuple[RemoveJob, timedelta]]:
-    """The queued removals and the time to each, soonest first."""
+    """Queued removals and the time until each, soonest first."""
     rows = await database.pool.fetch(
         """SELECT payload, execute_after - now() AS delay FROM pgqueuer
         WHERE entrypoint = 'remove' ORDER BY execute_after"""
@@ -48,7 +48,7 @@ async def removals(database: PostgresDatabase) -> list[tuple[RemoveJob, timedelt
     return [(remove_job(row["payload"]), row["delay"]) for row in rows]
 
 
-async def test_an_upload_without_a_size_is_refused(api: Any, refused: Any) -> None:
+async def test_upload_without_a_size_is_refused(api: Any, refused: Any) -> None:
     refusal = await refused(api.stub.CreateVideo(CreateVideoRequest(title="Holiday")))
 
     assert (refusal.reason, refusal.fields) == ("FIELD_INVALID", {"size_bytes"})
@@ -97,7 +97,7 @@ async def test_late_uploads_of_a_deleted_video_are_removed(api: Any, database: P
     assert {(job.video_id, job.number) for job, _ in found} == {(UUID(created.video.id), None)}
     soon, after_expiry, much_later = (delay for _, delay in found)
     assert soon <= timedelta(minutes=1)
-    assert timedelta(hours=1) < after_expiry < timedelta(hours=2)  # an upload URL works for an hour
+    assert timedelta(hours=1) < after_expiry < timedelta(hours=2)  # an upload URL is valid for an hour
     assert much_later > timedelta(hours=24)
 
 

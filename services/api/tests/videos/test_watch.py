@@ -1,4 +1,4 @@
-"""WatchVideo: what is heard, in which order, and how it ends."""
+"""WatchVideo: states, their order, and the end of a stream."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -29,11 +29,11 @@ from gostream_shared.domain.repositories import NewVideo
 from gostream_shared.domain.video import Failure, VideoStatus
 
 FAILURE = Failure(code="SOURCE_EMPTY", message="The upload is empty.", retryable=False, stage="probing")
-HEARTBEAT = 30.0  # longer than any of these tests takes
+HEARTBEAT = 30.0  # longer than any of these tests
 
 
 class CountedWatchers(Watchers):
-    """The bus's own listener, which also tells how many are subscribed."""
+    """The bus's watchers, with a count of subscribers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -122,12 +122,12 @@ async def test_percent_never_falls_within_an_encode(
 ) -> None:
     stream = watches.watch(encode.video_id)
     seen = [percent(await following(stream))]
-    for step in (10.0, 60.0, 59.0, 61.0):  # 59 comes late
+    for step in (10.0, 60.0, 59.0, 61.0):  # 59 arrives late
         events.progressed(encode, encoding(step))
         if step != 59.0:
             seen.append(percent(await following(stream)))
     second = await database.encodes.begin_attempt(encode.video_id, 1, worker="w2")
-    for step in (0.0, 5.0, 70.0):  # the second attempt begins anew
+    for step in (0.0, 5.0, 70.0):  # the second attempt restarts at zero
         events.progressed(second, Progress(stage="fetching" if step == 0 else "encoding", percent=step))
         snapshot = await following(stream)
         seen.append(percent(snapshot))
@@ -164,7 +164,7 @@ async def test_next_encode_starts_at_zero_percent(
     await following(stream)
     await database.encodes.mark_video_failed(encode, FAILURE)
     await database.encodes.start_encode(encode.video_id, profile="default")
-    events.progressed(encode, encoding(99))  # a straggler
+    events.progressed(encode, encoding(99))  # a late report
     events.changed(encode.video_id, 99)
 
     snapshot = await following(stream)
@@ -181,7 +181,7 @@ async def test_database_is_polled_after_a_gap(
     for step in (10.0, 20.0):
         await database.encodes.report_progress(encode, encoding(step))
         assert percent(await following(stream)) == step
-    await database.encodes.mark_video_failed(encode, FAILURE)  # announced to nobody
+    await database.encodes.mark_video_failed(encode, FAILURE)  # without an announcement
 
     assert (await following(stream)).video.status is VideoStatus.FAILED
 
@@ -199,7 +199,7 @@ async def test_bus_outage_causes_no_query_storm(
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
 
-    assert await selects(database) - before < 20  # two a look, one look a second
+    assert await selects(database) - before < 20  # two per poll, one poll per second
 
 
 async def test_changes_are_seen_despite_repeated_gaps(
@@ -220,7 +220,7 @@ async def test_changes_are_seen_despite_repeated_gaps(
 
 
 async def selects(database: PostgresDatabase) -> int:
-    """How often the videos were read by their key."""
+    """Number of reads of videos by key."""
     await database.pool.execute("SELECT pg_stat_force_next_flush()")
     count: int = await database.pool.fetchval(
         "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'videos_pkey'"
@@ -286,7 +286,7 @@ async def read(call: Any) -> Any:
 async def test_client_follows_a_video_to_its_end(
     api: Any, database: PostgresDatabase, environment: dict[str, str]
 ) -> None:
-    await api.warm()  # what is published before the bus is heard is lost
+    await api.warm()  # messages before the subscription are lost
     video_id = await created(api)
     call = api.stub.WatchVideo(WatchVideoRequest(id=video_id))
     seen = [await read(call)]
@@ -396,5 +396,5 @@ async def test_departed_client_leaves_no_watch(
             call.cancel()
         await eventually(nobody_is_subscribed)
         again: Any = VideoServiceStub(channel).WatchVideo(request)
-        await read(again)  # there is room again
+        await read(again)  # a slot is free again
     await server.stop(delay=timedelta(0), grace=timedelta(0))

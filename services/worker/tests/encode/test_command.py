@@ -1,4 +1,4 @@
-"""The arguments of ffmpeg."""
+"""ffmpeg's arguments."""
 
 from fractions import Fraction
 from itertools import pairwise
@@ -83,7 +83,7 @@ def test_filter_graph_holds_only_needed_filters() -> None:
     assert "format=yuv420p" in ordinary
 
 
-def test_a_picture_is_held_as_long_as_planned() -> None:
+def test_picture_is_held_as_long_as_planned() -> None:
     assert "tpad=stop=1:stop_mode=clone" in source_graphs(plan())[0]
     assert "tpad=stop=51:stop_mode=clone" in source_graphs(plan(picture_ends=58))[0]
 
@@ -119,7 +119,7 @@ def test_smaller_rungs_get_fewer_threads(cores: int, threads: str) -> None:
     made = encode_arguments(plan(), source="s", folder="f", cores=cores)
 
     assert values(made, "-threads") == [threads] * 2
-    assert made.index("-threads") > made.index("[v1]"), "the largest one has as many as x264 likes"
+    assert made.index("-threads") > made.index("[v1]"), "x264 chooses the threads of the largest rung"
 
 
 def test_quality_profile_keeps_more_detail_in_every_rung() -> None:

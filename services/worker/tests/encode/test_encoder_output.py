@@ -1,4 +1,4 @@
-"""What ffmpeg says while it runs: progress and complaints."""
+"""ffmpeg's output: progress and error lines."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""Videos whose upload nobody finished."""
+"""Removal of videos whose upload was never finished."""
 
 import asyncio
 from datetime import timedelta
@@ -29,7 +29,7 @@ def abandoned(database: PostgresDatabase, recorder: Recorder) -> Abandoned:
 
 
 async def created(database: PostgresDatabase, *, expired: timedelta) -> UUID:
-    """A video whose last upload URL expired so long ago."""
+    """Creates a video whose last upload URL expired this long ago."""
     new = NewVideo(id=uuid4(), user_id="u", title="t", content_type="video/mp4")
     async with database.transaction() as transaction:
         video = await transaction.videos.create(new)

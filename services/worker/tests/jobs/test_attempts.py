@@ -1,4 +1,4 @@
-"""What becomes of an attempt: counted, retried, forgiven, given up."""
+"""Attempts are counted, retried, excused or failed for good."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -37,7 +37,7 @@ def failing(error: BaseException) -> Pipeline:
 
 
 class Desk:
-    """Attempts over a real database, with a pipeline that does as it is told."""
+    """Attempts over a real database with a scripted pipeline."""
 
     def __init__(self, database: PostgresDatabase) -> None:
         self.database = database
@@ -56,7 +56,7 @@ class Desk:
         )
 
     async def end_early(self, video_id: UUID, number: int) -> None:
-        """The store is away, once it has been asked."""
+        """Records the call, then fails like an unavailable store."""
         self.ended.append(number)
         raise BackendUnavailableError("object store")
 
@@ -71,7 +71,7 @@ class Desk:
         return await self.database.videos.get(job.video_id)
 
     async def removals(self) -> list[tuple[str, float]]:
-        """Payloads of queued RemoveJobs, and seconds until they run."""
+        """Payloads of queued RemoveJobs and the seconds until each runs."""
         rows = await self.database.pool.fetch(
             """SELECT payload, extract(epoch FROM execute_after - now()) AS delay FROM pgqueuer
             WHERE entrypoint = 'remove'"""
@@ -108,7 +108,7 @@ async def test_permanent_failure_is_not_retried(desk: Desk) -> None:
     assert video.failure == error.failure
     assert desk.recorder.announced == [(video.id, video.version)]
     tail = await desk.database.pool.fetchval("SELECT log_tail FROM encodes WHERE video_id = $1", job.video_id)
-    assert tail == "[error] what is \ufffdthis?", "PostgreSQL's text has no NUL"
+    assert tail == "[error] what is \ufffdthis?", "PostgreSQL text cannot hold NUL"
 
 
 @pytest.mark.parametrize(("code", "tries"), [(Code.RESOURCE_LIMIT, 2), (Code.INTERNAL, 3)])
@@ -118,7 +118,7 @@ async def test_transient_failure_is_retried_a_few_times(desk: Desk, code: Code, 
 
     verdicts = []
     for _ in range(tries):
-        assert desk.ended == [], "the next attempt goes on with its lists"
+        assert desk.ended == [], "the next attempt continues its playlists"
         verdicts.append(await attempts.transcode(job))
 
     assert desk.ended == [job.number]
@@ -131,7 +131,7 @@ async def test_transient_failure_is_retried_a_few_times(desk: Desk, code: Code, 
 
 async def test_job_that_killed_three_workers_is_failed(desk: Desk) -> None:
     job = await desk.job()
-    for _ in range(3):  # each begins, and is never heard of again
+    for _ in range(3):  # each worker starts and never reports back
         await desk.database.encodes.begin_attempt(job.video_id, job.number, worker="dead")
 
     assert await desk.attempts(failing(AssertionError("must not start"))).transcode(job) == DONE
@@ -274,7 +274,7 @@ async def test_attempt_without_the_fence_changes_nothing(desk: Desk) -> None:
 
     assert (await desk.video(job)).status is VideoStatus.PROCESSING
     assert await desk.removals() == []
-    assert desk.ended == [], "its successor goes on with its lists"
+    assert desk.ended == [], "the successor continues its playlists"
 
 
 async def test_attempt_without_the_fence_cannot_fail_the_video(desk: Desk) -> None:
@@ -303,7 +303,7 @@ async def test_objects_of_cancelled_encode_are_removed_twice(desk: Desk) -> None
         assert str(job.video_id) in payload
         assert '"number":1' in payload
     assert now_delay <= 0 < late_delay <= 600
-    assert desk.ended == [job.number], "nobody adds to what its viewers watch"
+    assert desk.ended == [job.number], "the early playlists end for their viewers"
 
 
 async def test_cancelled_encode_of_published_video_is_removed_later(desk: Desk) -> None:

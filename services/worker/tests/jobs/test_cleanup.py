@@ -1,4 +1,4 @@
-"""Removing what nobody refers to."""
+"""Removal of unreferenced objects."""
 
 from uuid import UUID, uuid4
 
@@ -58,7 +58,7 @@ async def test_only_the_superseded_encode_is_removed(worker: Worker, removal: Re
     assert await keys(worker, video_id) == kept | {source_key(video_id)}
 
 
-async def test_the_published_encode_is_never_removed(worker: Worker, removal: Removal) -> None:
+async def test_published_encode_is_never_removed(worker: Worker, removal: Removal) -> None:
     video_id = await encoded(worker)
     await put(worker, f"{encode_prefix(video_id, 1)}720p/00000.ts")
 
@@ -67,7 +67,7 @@ async def test_the_published_encode_is_never_removed(worker: Worker, removal: Re
     assert f"{encode_prefix(video_id, 1)}720p/00000.ts" in await keys(worker, video_id)
 
 
-async def test_the_running_encode_is_never_removed(worker: Worker, removal: Removal) -> None:
+async def test_running_encode_is_never_removed(worker: Worker, removal: Removal) -> None:
     video_id = await worker.upload(b"x")
     await worker.start(video_id)
     await put(worker, f"{encode_prefix(video_id, 1)}720p/00000.ts")

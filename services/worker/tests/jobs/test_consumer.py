@@ -1,4 +1,4 @@
-"""Claiming jobs from a real queue: slots, leases, take-overs, giving back."""
+"""Job claims on a real queue: slots, leases, takeovers, releases."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -23,7 +23,7 @@ from services.worker.tests.long_leases import shows
 
 pytestmark = pytest.mark.stack
 LEASE = timedelta(seconds=2)
-#: A third of a lease is left at least when it is renewed: a shorter stall does not end it.
+#: Leases are renewed with at least a third of their time left, so shorter stalls do not end them.
 STALL = LEASE.total_seconds() / 4
 LONG_LEASE = timedelta(minutes=5)
 Work = Callable[[TranscodeJob], Awaitable[Verdict]]
@@ -58,7 +58,7 @@ async def consuming(
     remove: Callable[[RemoveJob], Awaitable[Verdict]] = remove_nothing,
     has_room: Callable[[], bool] = lambda: True,
 ) -> AsyncIterator[Consumer]:
-    """A consumer at work until the block ends; it must stop by itself then."""
+    """Runs a consumer until the block ends; it must then stop by itself."""
     consumer = Consumer(
         database.pool, transcode=work, remove=remove, slots=slots, lease=lease, has_room=has_room
     )
@@ -72,7 +72,7 @@ async def consuming(
 
 
 class Log:
-    """Work that notes what it gets, and does as told."""
+    """Scripted work that records its jobs."""
 
     def __init__(self, *verdicts: Verdict) -> None:
         self.jobs: list[TranscodeJob] = []
@@ -84,7 +84,7 @@ class Log:
 
 
 class Endless:
-    """Work that is never done; counts how often it was begun, and how many are at work."""
+    """Work that never ends. Counts starts and running jobs."""
 
     def __init__(self) -> None:
         self.begun = 0
@@ -100,7 +100,7 @@ class Endless:
         raise AssertionError
 
 
-async def test_worker_without_room_claims_only_removals(database: PostgresDatabase) -> None:
+async def test_worker_without_disk_space_claims_only_removals(database: PostgresDatabase) -> None:
     log, removed = Log(), asyncio.Event()
     is_free = False
 
@@ -164,9 +164,9 @@ async def test_stopping_worker_releases_its_job_immediately(database: PostgresDa
     async with consuming(database, first, lease=LONG_LEASE) as consumer:
         await until(lambda: _reached(lambda: first.begun == 1))
         async with consuming(database, second, lease=LONG_LEASE):
-            await asyncio.sleep(1)  # it has looked, found nothing, and waits to be woken
+            await asyncio.sleep(1)  # it found no job and waits for a notification
             consumer.stop()
-            # Long before the lease would have run out.
+            # well before the lease expires
             await until(lambda: _reached(lambda: len(second.jobs) == 1))
 
     assert first.at_work == 0
@@ -221,7 +221,7 @@ async def test_job_stays_with_a_live_worker(database: PostgresDatabase) -> None:
 
 
 async def pick(database: PostgresDatabase, *, stale_after: timedelta = LEASE) -> tuple[LeasedQueries, Job]:
-    """Claim a job as a worker that then says nothing more."""
+    """Claims a job for a worker that then goes silent."""
     queries = LeasedQueries(database.pool)
     parameters = {QueueEntrypoint("transcode"): EntrypointExecutionParameter(concurrency_limit=0)}
     [job] = await queries.dequeue(1, parameters, QueueManagerId(uuid4()), None, stale_after)

@@ -1,4 +1,4 @@
-"""A worker whose disk is full claims nothing until there is room."""
+"""A worker with a full disk claims no job until space is free."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def read_only() -> Path:
-    """A folder in which not even root can make a file."""
+    """A folder in which even root cannot create a file."""
     if not Path("/proc/self/fd").is_dir():
         pytest.skip("needs /proc")
     return Path("/proc/self/fd")
@@ -79,7 +79,7 @@ async def test_full_disk_during_an_attempt_pauses_claims(tmp_path: Path) -> None
         async with asyncio.timeout(30):
             assert await seen.get() is True
             room.found_full()
-            at_once = room.is_free  # the next claim may come before the next look
+            at_once = room.is_free  # a claim may precede the next check
             assert await seen.get() is False
             assert await seen.get() is True
     finally:

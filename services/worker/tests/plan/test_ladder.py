@@ -1,4 +1,4 @@
-"""Which renditions a source gets."""
+"""The renditions of a source."""
 
 import dataclasses
 from fractions import Fraction
@@ -59,7 +59,7 @@ def test_size_between_two_rungs_is_kept() -> None:
     assert sizes(width=656, height=368) == [("368p", 656, 368), ("184p", 328, 184)]
 
 
-def test_a_small_picture_gets_one_rung() -> None:
+def test_small_picture_gets_one_rung() -> None:
     assert sizes(width=160, height=120) == [("120p", 160, 120)]
 
 
@@ -72,7 +72,7 @@ def test_rungs_of_a_rotated_picture_follow_display_size(rotation: int) -> None:
     assert sizes(rotation=rotation)[1] == ("720p", 720, 1280)
 
 
-def test_upside_down_keeps_its_sides() -> None:
+def test_half_turn_keeps_width_and_height() -> None:
     assert sizes(rotation=180)[0] == ("1080p", 1920, 1080)
 
 
@@ -88,15 +88,15 @@ def test_odd_sides_become_even() -> None:
     ("average", "base", "expected"),
     [
         ("30000/1001", "30000/1001", "30000/1001"),
-        ("2997/100", "30000/1001", "30000/1001"),  # what some muxers make of it
-        ("24.823", "25", "25"),  # the average of a fragmented file's header
+        ("2997/100", "30000/1001", "30000/1001"),  # as some muxers round it
+        ("24.823", "25", "25"),  # average in the header of a fragmented file
         ("24", "24", "24"),
         ("120", "120", "60"),
         ("120000/1001", "120000/1001", "60000/1001"),
         ("144", "144", "48"),
         ("17", "17", "17"),
         ("1", "1", "5"),
-        ("600/49", "25", "25"),  # frames dropped from a steady grid
+        ("600/49", "25", "25"),  # frames dropped from a constant rate
         ("29", "90000", "30000/1001"),
         ("3", "60", "5"),
         ("100", "1000", "60"),

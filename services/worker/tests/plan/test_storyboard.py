@@ -1,4 +1,4 @@
-"""The pictures above a player's seek bar."""
+"""The storyboard: thumbnails for a player's seek bar."""
 
 import dataclasses
 import re
@@ -121,7 +121,7 @@ def test_tiles_are_small_and_keep_the_aspect_ratio(size: tuple[int, int], tile: 
 
 
 def shades(folder: Path) -> Path:
-    """Nearly ten seconds, each in a grey of its own, with sound that is longer."""
+    """Nearly ten seconds with a different grey each second, and longer sound."""
     steps = f"color=size=640x360:rate=25:duration=9.6,geq=lum='16+{SHADE}*floor(N/25)':cb=128:cr=128"
     coding = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-g", "50", "-flags", "+cgop", "-sc_threshold", "0"]
     return make(

@@ -1,4 +1,4 @@
-"""Which tracks need not be encoded."""
+"""Tracks that are copied instead of encoded."""
 
 import dataclasses
 from fractions import Fraction
@@ -23,7 +23,7 @@ CLOCK = 90_000
 
 
 def scan(*seconds: float, size: int = 500_000, **changes: Any) -> VideoScan:
-    """25 frames a second in groups of so many seconds and bytes."""
+    """25 frames a second in GOPs of these lengths and of `size` bytes."""
     ends = list(accumulate(round(length * CLOCK) for length in seconds))
     starts = [0, *ends[:-1]]
     made = VideoScan(
@@ -172,7 +172,7 @@ def test_other_rungs_are_encoded_at_source_key_frames() -> None:
     assert values(made, "-map") == ["0:0", "[v1]", "[v2]", "0:1", "0:1", "[poster]", "[storyboard]"]
     assert values(made, "-c:v") == ["copy", "libx264", "libx264"]
     assert values(made, "-c:a") == ["copy"]
-    assert "null" in values(made, "-f"), "the sound is decoded, to hear of its damage"
+    assert "null" in values(made, "-f"), "the sound is decoded to detect damage"
     assert values(made, "-force_key_frames") == ["source"] * 2
     assert values(made, "-hls_time") == ["6.000000"] * 4
     assert not [graph for graph in values(made, "-filter_complex") if "fps=" in graph]

@@ -1,4 +1,4 @@
-"""How a picture is cropped by the index of its file."""
+"""The crop of a picture by the file's index."""
 
 import struct
 
@@ -14,7 +14,7 @@ SIZE = (640, 360)
 
 
 def index(*aperture: int, track: int = 1, version: int = 0) -> bytes:
-    """What `moov` holds: a track whose picture has that clean aperture."""
+    """The content of a `moov` with one track of this clean aperture."""
     header = bytes((version, 0, 0, 0)) + bytes(16 if version else 8) + track.to_bytes(4, "big")
     clap = box(b"clap", struct.pack(">IIIIiIiI", *aperture)) if aperture else b""
     content = bytes(8) + box(b"avc1", bytes(78) + box(b"avcC", b"x") + clap)

@@ -1,4 +1,4 @@
-"""How long a source is: as long as what is shown of it."""
+"""The duration of a source."""
 
 import pytest
 
@@ -95,7 +95,7 @@ async def test_late_picture_keeps_its_start_time(clip: Clips) -> None:
     found = await probed(clip, odd_lengths.late_picture)
 
     assert found.duration == pytest.approx(12, abs=0.1)
-    assert not found.ignores_edits, "it would come at once"
+    assert not found.ignores_edits, "the picture would start at zero"
 
 
 async def probed(clip: Clips, recipe: Recipe) -> Probe:

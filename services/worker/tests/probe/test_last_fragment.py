@@ -1,4 +1,4 @@
-"""The last piece of a recording, looked for from its end."""
+"""The last fragment or cluster of a recording, searched from the end."""
 
 import pytest
 from hypothesis import given

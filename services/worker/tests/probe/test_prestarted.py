@@ -1,4 +1,4 @@
-"""The probe that waits for the next attempt."""
+"""The probe process that is started before the next attempt."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ def source(clip: Clips) -> Path:
 
 @pytest.fixture
 def children() -> Children:
-    """Those that were started since the test began."""
+    """Child processes started since the test began."""
     before = set(children_of_this_process())
     return lambda: [pid for pid in children_of_this_process() if pid not in before]
 

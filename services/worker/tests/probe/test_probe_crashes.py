@@ -1,4 +1,4 @@
-"""A probe that crashes or hangs is a fault of ours, whatever it was looking into."""
+"""A crashed or hanging probe is an internal failure for any source."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""How a picture is turned, by its display matrix."""
+"""The rotation of a picture by its display matrix."""
 
 import math
 
@@ -16,7 +16,7 @@ def rotated(degrees: float) -> tuple[int, ...]:
 
 
 def mirrored(matrix: tuple[int, ...]) -> tuple[int, ...]:
-    """Top and bottom change places before it is turned."""
+    """A matrix that flips vertically, then rotates."""
     return *matrix[:3], -matrix[3], -matrix[4], *matrix[5:]
 
 
@@ -36,5 +36,5 @@ def test_oblique_rotation_is_ignored(degrees: int) -> None:
     assert turn(rotated(degrees)) == (0, False)
 
 
-def test_an_empty_matrix_raises_nothing() -> None:
+def test_empty_matrix_raises_nothing() -> None:
     assert turn((0,) * 9) == (0, True)

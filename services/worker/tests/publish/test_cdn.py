@@ -1,4 +1,4 @@
-"""Renewing the edge's copy of a master playlist."""
+"""Refresh of the edge's copy of a master playlist."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Nothing that breaks a rule is published: defects planted where the encoder or we could make them."""
+"""Streams that break a rule are not published. Defects are planted in encoder output and playlists."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.stack
 
 
 async def refused(worker: Worker, clip: Clips) -> ProcessingFailedError:
-    """Run one attempt over a good source; how it failed."""
+    """Runs one attempt on a good source and returns its failure."""
     video_id = await worker.upload(clip(clips.long_enough_for_two_segments))
     job = await worker.start(video_id)
     encode = await worker.outside.database.encodes.begin_attempt(video_id, job.number, worker="test")
@@ -34,7 +34,7 @@ async def refused(worker: Worker, clip: Clips) -> ProcessingFailedError:
 
 
 def cut(when: Callable[[bytes], bool], to: Callable[[bytes], bytes]) -> Callable[[bytes], Measured]:
-    """A worker that finds some segments shorter than they should be."""
+    """A `measure` that sees some segments cut short."""
     return lambda data: measure.measure(to(data) if when(data) else data)
 
 

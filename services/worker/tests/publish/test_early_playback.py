@@ -1,4 +1,4 @@
-"""Playing a video while it is still being encoded."""
+"""Playback of a video during its encode."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -37,12 +37,12 @@ def film(folder: Path) -> Path:
 
 
 def segment(folder: Path) -> Path:
-    """Six seconds of picture in a transport stream."""
+    """Six seconds of video in a transport stream."""
     return make(folder / "segment.ts", picture(seconds=6), codecs=["-c:v", "libx264", "-g", "50"])
 
 
 class SlowEncoder(Encoder):
-    """Takes at least a second for three of the film."""
+    """Limits the encoder to three seconds of video per second."""
 
     async def run(self, arguments: Sequence[str], **options: Any) -> EncodeReport:
         return await super().run(["-readrate", "3", *arguments], **options)
@@ -54,7 +54,7 @@ def slowly(worker: Worker) -> None:
 
 @asynccontextmanager
 async def served(store: ObjectStore) -> AsyncIterator[str]:
-    """The object store as viewers reach it; the address."""
+    """Serves the object store to viewers and yields its address."""
 
     async def get(request: web.Request) -> web.Response:
         try:
@@ -74,7 +74,7 @@ async def served(store: ObjectStore) -> AsyncIterator[str]:
 
 
 async def played(url: str) -> tuple[int, str]:
-    """A player's frames and complaints; it ends when the stream does."""
+    """Plays until the stream ends. Returns the number of frames and the errors."""
     command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", "-live_start_index", "0", "-i", url]
     process = await asyncio.create_subprocess_exec(
         *(*command, "-map", "0:v:0", "-map", "0:a:0", "-progress", "pipe:1", "-f", "null", "-"),
@@ -119,7 +119,7 @@ async def test_early_player_plays_to_the_end(worker: Worker, clip: Clips, tmp_pa
     assert ended.startswith(early)
     assert ended.endswith("#EXT-X-ENDLIST\n")
     assert durations(ended) == [6, 6, 6, 6]
-    assert len(worker.recorder.announced) == 2, "playable, and ready"
+    assert len(worker.recorder.announced) == 2, "once as playable, once as ready"
 
 
 async def test_playable_stream_has_every_rung_and_sound(worker: Worker, clip: Clips, tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ async def test_early_playlists_end_when_the_encode_is_cancelled(
     assert len(lists) == 3
     assert all(text.count("#EXT-X-ENDLIST") == 1 and text.endswith("#EXT-X-ENDLIST\n") for text in lists)
     await end_lists(worker.outside.store, video_id, 1)
-    assert await worker.published(video_id) == published, "they end once"
+    assert await worker.published(video_id) == published, "playlists are ended only once"
 
 
 async def test_playlists_removed_while_ending_stay_removed(
@@ -225,7 +225,7 @@ async def test_late_worker_leaves_its_successors_playlists_unchanged(
     assert encoding.result() == DONE
     published = await worker.published(video_id)
     assert {name: published[name] for name in theirs} == theirs
-    assert [name for name in published if name.endswith(".ts")], "early viewers may be at them"
+    assert [name for name in published if name.endswith(".ts")], "early viewers may still read the segments"
 
 
 async def test_slow_store_does_not_delay_the_next_attempt(
@@ -244,12 +244,12 @@ async def test_slow_store_does_not_delay_the_next_attempt(
     video_id = await worker.upload(clip(film))
     verdict = await worker.attempts.transcode(await worker.start(video_id))
 
-    assert verdict.again_in is not None, "an outage, which passes"
+    assert verdict.again_in is not None, "a transient outage"
     await worker.outside.database.encodes.begin_attempt(video_id, 1, worker="next")
 
 
 class Grown:
-    """An uploader that stores ever more of a film, six seconds at a time, and notes what is put beside it."""
+    """An uploader whose video grows by six seconds per step. Records the playlists that are put."""
 
     patience = 1.0
 
@@ -274,7 +274,7 @@ class Grown:
 
 @dataclass
 class Early:
-    """An early stream over what was stored, its clock, and the pauses that it made."""
+    """An early stream over the stored segments, with a fake clock and a record of its pauses."""
 
     grown: Grown
     encoded: asyncio.Event = field(default_factory=asyncio.Event)
@@ -337,7 +337,7 @@ async def test_playlist_updates_slow_once_viewers_are_buffered(
     early.grown.grow()
     await early.follow(next_pause, monkeypatch)
 
-    # 6 s of 6 ahead, 9 of 12 when 3 were watched, 12 of 18, 9 of 24, and again 12.
+    # Seconds ahead of the viewer: 6 of 6, 9 of 12 (3 watched), 12 of 18, 9 of 24, 12.
     assert early.pauses == [3, 3, 6, 3, 6]
 
 

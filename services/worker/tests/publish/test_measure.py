@@ -1,4 +1,4 @@
-"""Measuring what the encoder wrote."""
+"""Measurement of encoded segments."""
 
 from pathlib import Path
 

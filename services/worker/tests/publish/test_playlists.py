@@ -1,4 +1,4 @@
-"""What the playlists say."""
+"""The text of the playlists."""
 
 from fractions import Fraction
 
@@ -58,7 +58,7 @@ def test_short_last_segment_does_not_raise_the_peak() -> None:
     measured = measure_bandwidth(segments, target=6)
 
     assert measured.average == 1_472_000
-    # 0.5 s alone is shorter than half a target; together with the 6 s before it, it counts.
+    # 0.5 s is below half a target duration; it counts together with the 6 s before.
     assert measured.peak == -(-1_700_000 * 8 * 10 // 65)
 
 

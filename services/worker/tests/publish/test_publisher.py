@@ -1,4 +1,4 @@
-"""The pipeline over several attempts and encodes of one video: who publishes, and what is left."""
+"""Several attempts and encodes of one video: which one publishes and which objects remain."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -43,7 +43,9 @@ async def test_unknown_profile_fails_and_is_named(worker: Worker, clip: Clips) -
 
     verdicts = [await worker.attempts.transcode(job) for _ in range(3)]
 
-    assert [verdict.again_in is None for verdict in verdicts] == [False, False, True], "others may know it"
+    assert [verdict.again_in is None for verdict in verdicts] == [False, False, True], (
+        "other workers may know the profile"
+    )
     failure = (await worker.video(video_id)).failure
     assert failure is not None
     assert (failure.code, failure.retryable) == ("UNKNOWN_PROFILE", True)
@@ -91,7 +93,9 @@ async def test_crash_while_publishing_leaves_a_playable_master(
         raise BackendUnavailableError("object store")
 
     with monkeypatch.context() as patch:
-        patch.setattr(worker.recorder, "refresh_master", die)  # between the master and the commit
+        patch.setattr(
+            worker.recorder, "refresh_master", die
+        )  # between the write of the master and the commit
         with pytest.raises(asyncio.CancelledError):
             await worker.attempts.transcode(job)
     with monkeypatch.context() as patch:
@@ -161,7 +165,7 @@ async def test_duplicate_delivery_publishes_one_set_of_objects(worker: Worker, c
     published = await worker.published(video_id)
     segments = [name for name in published if name.endswith(".ts")]
     assert len(segments) == 6
-    assert all(name.endswith("-2.ts") for name in segments), "of the first delivery nothing is left"
+    assert all(name.endswith("-2.ts") for name in segments), "no objects of the first delivery remain"
     assert await broken_rules(await worker.save(video_id)) == []
     assert worker.leftovers() == []
 

@@ -1,4 +1,4 @@
-"""Uploading while the encoder is at work."""
+"""Uploads during the encode."""
 
 import asyncio
 import shutil
@@ -13,7 +13,7 @@ from services.worker.tests.clips import Clips, make, picture
 
 
 def segment(folder: Path) -> Path:
-    """One second of picture in a transport stream."""
+    """One second of video in a transport stream."""
     return make(folder / "second.ts", picture(seconds=1), codecs=["-c:v", "libx264"])
 
 
@@ -22,7 +22,7 @@ def files(folder: Path) -> list[Path]:
 
 
 class Shelf:
-    """A store that takes everything."""
+    """A store that accepts every object."""
 
     def __init__(self) -> None:
         self.keys: list[str] = []
@@ -43,7 +43,7 @@ async def test_folder_is_polled_often_until_every_first_segment(
             case 1 | 3:
                 rendition = "360p" if len(waits) == 1 else "audio"
                 shutil.copy(clip(segment), tmp_path / rendition / "00000.ts")
-            case 2 | 4:  # what was found is being put
+            case 2 | 4:  # the new segment is being put
                 await uploader.news.wait()
                 uploader.news.clear()
             case _:
@@ -61,5 +61,5 @@ async def test_folder_is_polled_often_until_every_first_segment(
         "360p": ["00000.ts"],
         "audio": ["00000.ts"],
     }
-    assert uploader.news.is_set(), "who waits for more hears that there is none"
-    assert files(tmp_path) == [], "what is stored is removed"
+    assert uploader.news.is_set(), "waiting readers are woken at the end"
+    assert files(tmp_path) == [], "stored segments are removed from disk"

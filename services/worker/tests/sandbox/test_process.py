@@ -1,4 +1,4 @@
-"""Children that parse what strangers sent."""
+"""Sandboxed children that parse untrusted sources."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.sandbox.process import ChildLimits, limited_child
 
 LIMITS = ChildLimits(memory=1 << 30, cpu_seconds=30, file_bytes=1 << 20)
-#: Plays ffmpeg: a program that the sandbox lets run, with what lies in its prefix.
+#: A stand-in for ffmpeg that the sandbox may run, with the files of its prefix.
 INTERPRETER = Path(sys.executable).resolve()
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 
@@ -28,7 +28,7 @@ async def said(script: str, folder: Path, limits: ChildLimits = LIMITS) -> tuple
 
 
 def alive(pid: int) -> bool:
-    """Running, and no zombie."""
+    """Returns whether the process runs and is no zombie."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -62,12 +62,12 @@ async def test_child_has_clean_environment_and_own_group(
         tmp_path,
     )
 
-    # The interpreter itself sets LC_CTYPE when nothing is set.
+    # Python sets LC_CTYPE if the environment is empty.
     assert out == "['HOME', 'LC_CTYPE'] True True\n"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="Linux's own")
-async def test_a_child_can_gain_no_privileges(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
+async def test_child_can_gain_no_privileges(tmp_path: Path) -> None:
     out, _ = await said("print(open('/proc/self/status').read())", tmp_path)
 
     assert "NoNewPrivs:\t1" in out
@@ -150,7 +150,7 @@ async def test_second_cancellation_ends_the_wait(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("steps", range(12))
 async def test_cancellation_never_leaves_a_child(tmp_path: Path, steps: int) -> None:
-    """Cancelled before, while, and after it is spawned, and while it is waited for."""
+    """Cancels before, during and after the spawn, and during the wait."""
     mark = tmp_path / "mark"
     script = f"import os, time; open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(99)"
 
@@ -170,7 +170,7 @@ async def test_cancellation_never_leaves_a_child(tmp_path: Path, steps: int) -> 
 
 
 async def test_child_dies_with_its_worker(tmp_path: Path) -> None:
-    """Killed outright, a worker cannot tell its encoder to stop: the kernel does."""
+    """A killed worker cannot stop its encoder; the kernel does."""
     script = f"""
 import asyncio, os, sys
 from pathlib import Path
@@ -254,7 +254,7 @@ async def test_encoder_that_progresses_is_not_stopped(
     encoder = Encoder(INTERPRETER, memory=8 << 30, patience=Patience(no_progress=1.5))
     positions: list[float | None] = []
 
-    # A second passes with every report: a machine that stands still is no encoder that does.
+    # The clock advances one second per report, so a stalled machine does not look like a stalled encoder.
     monkeypatch.setattr("gostream_worker.encode.encoder.monotonic", lambda: float(len(positions)))
     await encoder.run(moving, folder=tmp_path, duration=1, on_progress=lambda p: positions.append(p.position))
 

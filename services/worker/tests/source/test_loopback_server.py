@@ -1,4 +1,4 @@
-"""An object of a real store, served on loopback: right bytes, few requests, nobody else, and then gone."""
+"""A stored object served on loopback: correct bytes, few requests, one client, no leftovers."""
 
 import asyncio
 import hashlib
@@ -25,7 +25,7 @@ from gostream_worker.source.loopback_server import serve_object
 from tests.support.tcp_proxy import Proxy
 
 pytestmark = pytest.mark.stack
-#: Twenty blocks and a bit, of a size for tests.
+#: A little more than twenty blocks of a small size.
 BLOCK = 10_000
 BODY = random.Random(1).randbytes(20 * BLOCK + 1234)
 
@@ -37,7 +37,7 @@ def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass
 class Counting:
-    """The real store; notes where it was read, and can be halted."""
+    """The real store, with a record of read offsets."""
 
     store: S3ObjectStore
     starts: list[int] = field(default_factory=list)
@@ -131,7 +131,7 @@ async def test_read_ahead_stops_while_the_reader_pauses(
         reading = whole.read(0, film.size)
         await anext(reading)
         await asyncio.sleep(0.5)
-        assert counting.starts == [0], "it may be a reader that only looks"
+        assert counting.starts == [0], "a new reader gets no read-ahead"
         for _ in range(4):
             await anext(reading)
         await asyncio.sleep(0.5)
@@ -265,7 +265,7 @@ async def test_body_shorter_than_declared_is_truncated(
 
 
 class Block(bytearray):
-    """Bytes that a weak reference can watch."""
+    """Bytes that support weak references."""
 
 
 async def test_departed_readers_leave_few_blocks_in_memory(

@@ -1,4 +1,4 @@
-"""A source that is not, at the end, what it was in the beginning; copied and streamed alike."""
+"""Sources that change during an attempt, for copied and streamed sources."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,7 +25,7 @@ Moment = Callable[[Worker, UUID, Path, pytest.MonkeyPatch], None]
 
 @pytest.fixture(params=[0, 1 << 30], ids=["streamed", "copied"])
 def either(worker: Worker, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Worker:
-    """A worker that copies nothing, and one that copies everything."""
+    """A worker that streams every source, and one that copies every source."""
     monkeypatch.setattr(range_reader, "BLOCK", 40_000)
     monkeypatch.setattr(range_reader, "KEPT", 1)
     worker.settings = replace(worker.settings, max_copied_bytes=request.param)

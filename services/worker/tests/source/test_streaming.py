@@ -1,4 +1,4 @@
-"""Sources that are read from the store while they are encoded: the same answers as for copies."""
+"""Sources streamed from the store during the encode give the same results as copies."""
 
 import asyncio
 import os
@@ -30,20 +30,20 @@ pytestmark = pytest.mark.stack
 
 @pytest.fixture(autouse=True)
 def _many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So small that a clip has many, and that none is kept from the probe to the encoder."""
+    """Small enough that a clip has many blocks and none stays cached from probe to encode."""
     monkeypatch.setattr(range_reader, "BLOCK", 40_000)
     monkeypatch.setattr(range_reader, "KEPT", 1)
 
 
 @pytest.fixture
 def streaming(worker: Worker) -> Worker:
-    """A worker that copies nothing."""
+    """A worker that streams every source."""
     worker.settings = replace(worker.settings, max_copied_bytes=0)
     return worker
 
 
 def lists(published: dict[str, bytes]) -> dict[str, list[float]]:
-    """How long each segment is. Their bytes differ from run to run: the encoder has threads."""
+    """Segment durations. The bytes differ between runs because the encoder is threaded."""
     return {name: durations(data.decode()) for name, data in published.items() if "/playlist.m3u8" in name}
 
 
@@ -71,7 +71,7 @@ async def test_streamed_source_publishes_the_same_as_copy(
     assert lists(await streaming.published(streamed.id)) == lists(await streaming.published(copied.id))
     assert await broken_rules(await streaming.save(streamed.id)) == []
     assert "aiohttp" not in {record.name.partition(".")[0] for record in caplog.records}, (
-        "a reader that leaves"
+        "a departing reader is not logged"
     )
 
 

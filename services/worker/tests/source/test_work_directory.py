@@ -1,4 +1,4 @@
-"""Work directories: private, and never left behind."""
+"""Work directories are private and always removed."""
 
 import asyncio
 import fcntl

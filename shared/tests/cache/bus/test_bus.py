@@ -1,4 +1,4 @@
-"""The bus over a real server: live only when proven, and no loss goes unnoticed."""
+"""The bus on a real server: live only when proven, and every loss is noticed."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -94,7 +94,7 @@ async def test_sequence_gap_clears_l1(config: Config, link: RedisLink, cache: Re
     async with listening(config) as (bus, heard):
         await eventually(lambda: bus.is_live)
         resets = heard.resets
-        await link.client.incr(SEQUENCE_KEY)  # a message that never came
+        await link.client.incr(SEQUENCE_KEY)  # a message that was lost
         await cache.invalidate({uuid4(): 1})
         await eventually(lambda: heard.resets > resets)
         assert bus.is_live

@@ -1,4 +1,4 @@
-"""When local entries may be trusted: the state machine alone, on a clock of the test's own."""
+"""The liveness state machine alone, on a fake clock."""
 
 from dataclasses import dataclass, field
 from uuid import uuid4

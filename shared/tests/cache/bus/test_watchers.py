@@ -1,4 +1,4 @@
-"""Watchers: the latest of everything, however slow the reader."""
+"""Watchers deliver the latest values to readers of any speed."""
 
 from uuid import uuid4
 
@@ -24,7 +24,7 @@ async def test_slow_reader_sees_each_latest_value_once() -> None:
         assert (await watch.wait(0.01)).is_empty
 
 
-async def test_a_reset_is_a_gap_for_every_watcher() -> None:
+async def test_reset_is_a_gap_for_every_watcher() -> None:
     watchers = Watchers()
     async with watchers.subscribe(ID) as one, watchers.subscribe(uuid4()) as two:
         watchers.reset()

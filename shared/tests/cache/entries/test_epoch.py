@@ -1,4 +1,4 @@
-"""The namespace epoch: what the database says of servers, and what a process makes of it."""
+"""The namespace epoch: the database's record of servers, and its use by a process."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -82,7 +82,7 @@ async def test_concurrent_processes_agree_on_one_epoch(database: PostgresDatabas
 
 
 class Scene:
-    """A keeper whose server and database the test controls."""
+    """A keeper with a scripted server and database."""
 
     def __init__(self) -> None:
         self.reached: str | None = "a"
@@ -129,7 +129,7 @@ async def test_unknown_server_is_refused_until_registered() -> None:  # R12
 async def test_epoch_of_a_replaced_server_is_not_confirmed() -> None:
     scene = Scene()
     assert scene.namespace.admits("a")
-    assert scene.namespace.admits("b"), "nothing is known yet: anything goes, and is noted"
+    assert scene.namespace.admits("b"), "before the first check any server is accepted and recorded"
     assert not scene.namespace.confirm(1, "a")
     with pytest.raises(CacheUnavailableError):
         _ = scene.namespace.epoch

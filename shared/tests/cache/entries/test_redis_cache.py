@@ -1,4 +1,4 @@
-"""The three scripts on a real server: each rule of the protocol, one race at a time."""
+"""The three scripts on a real server: every rule of the protocol, race by race."""
 
 import asyncio
 from dataclasses import replace
@@ -78,7 +78,7 @@ async def test_retaken_lease_has_another_token(cache: RedisVideoCache) -> None: 
     assert await cache.fill(ID, Fill(new.token, entry(2))) is Filled.OK
 
 
-async def test_a_load_below_the_floor_is_refused(cache: RedisVideoCache) -> None:  # R8, R14
+async def test_load_below_the_floor_is_refused(cache: RedisVideoCache) -> None:  # R8, R14
     await cache.invalidate({ID: 5})
     leased = await lease(cache)
     assert await cache.fill(ID, Fill(leased.token, entry(4))) is Filled.FLOOR
@@ -94,7 +94,7 @@ async def test_invalidations_in_any_order_leave_the_highest_floor(cache: RedisVi
     assert isinstance(await cache.get_or_lease(ID), Hit)
 
 
-async def test_an_evicted_key_takes_its_lease_with_it(cache: RedisVideoCache, link: RedisLink) -> None:  # R13
+async def test_evicted_key_loses_its_lease(cache: RedisVideoCache, link: RedisLink) -> None:  # R13
     leased = await lease(cache)
     await cache.invalidate({ID: 2})
     await link.client.delete(video_key(ID))
@@ -127,7 +127,7 @@ async def test_missing_video_is_cached_until_its_creation(
 async def test_early_refresh_cannot_overwrite_a_newer_entry(cache: RedisVideoCache) -> None:  # R22
     await fill(cache, 1)
     early = await lease(cache, refresh=True)
-    assert isinstance(await cache.get_or_lease(ID), Hit), "others read on while one reloads"
+    assert isinstance(await cache.get_or_lease(ID), Hit), "other callers keep hitting during the reload"
     await cache.invalidate({ID: 2})
     assert await cache.fill(ID, Fill(early.token, entry(1))) is Filled.LEASE
     await fill(cache, 2)
@@ -140,12 +140,12 @@ async def test_invalidated_entry_is_never_served_stale(link: RedisLink) -> None:
     await asyncio.sleep(0.05)
     leased = await lease(cache)
     assert leased.stale == entry(1)
-    assert isinstance(await cache.get_or_lease(ID), Hit), "age alone makes nothing wrong"
+    assert isinstance(await cache.get_or_lease(ID), Hit), "an aged entry is still valid"
     await cache.invalidate({ID: 2})
     assert (await lease(cache)).stale is None
 
 
-async def test_an_entry_of_another_schema_is_a_miss(
+async def test_entry_of_another_schema_is_a_miss(
     cache: RedisVideoCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # R26
     await fill(cache, 1)
@@ -153,7 +153,7 @@ async def test_an_entry_of_another_schema_is_a_miss(
     assert (await lease(cache)).stale is None
 
 
-async def test_a_forged_minimum_evicts_nothing(cache: RedisVideoCache) -> None:  # R28
+async def test_forged_minimum_evicts_nothing(cache: RedisVideoCache) -> None:  # R28
     await fill(cache, 1)
     for version in (2**62, NEWEST):
         assert not isinstance(await cache.get_or_lease(ID, min_version=version), Hit)

@@ -49,7 +49,7 @@ async def silent_bell(timeout: float) -> None:
 
 
 class Local:
-    """What a relay tells of."""
+    """Records the relay's local notifications."""
 
     def __init__(self) -> None:
         self.dropped: list[tuple[UUID, int]] = []

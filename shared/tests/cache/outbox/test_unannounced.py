@@ -1,4 +1,4 @@
-"""Which entries of Redis are believed: what is known, how long, and what is told to drop."""
+"""Trust in Redis entries: version floors, their expiry, and the local drops they cause."""
 
 from uuid import UUID
 
@@ -11,7 +11,7 @@ A, B = UUID(int=1), UUID(int=2)
 
 
 class Clock:
-    """Time by hand."""
+    """A manual clock."""
 
     now = 100.0
 
