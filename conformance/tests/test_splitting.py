@@ -55,7 +55,7 @@ def written(packets: list[Packet]) -> bytes:
 
 
 def one_by_one(data: bytes) -> tuple[dict[int, list[tuple[int, int, bytes]]], list[tuple[int, int]]]:
-    """Returns (start, end, payload) of each unit by PID, and the jumps."""
+    """Returns Returns (start, end, payload) of each unit by PID, and the jumps."""
     units: dict[int, list[tuple[int, int, bytes]]] = {}
     jumps: list[tuple[int, int]] = []
     last: dict[int, int] = {}

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar
 from unittest.mock import Mock
 
 import psutil
@@ -163,8 +162,6 @@ def test_failing_step_aborts_the_remaining_steps() -> None:
 
 class Shell(Server):
     """A program that exits immediately."""
-
-    drops_root: ClassVar[bool] = False
 
     def command(self) -> Sequence[str]:
         return ["/bin/sh", "-c", "echo said something; exit 3"]

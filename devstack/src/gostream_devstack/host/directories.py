@@ -2,7 +2,8 @@
 
 PostgreSQL refuses to run as root, and none of the others should. Started by root they run as `nobody`, who
 must be able to reach their directories and programs. Below a home closed to others (/root) neither can be, so
-the directories move to /var/tmp (a symbolic link says where) and the programs are copied beside them.
+the directories move to /var/tmp (a symbolic link says where) and the programs are copied beside them. When
+our own services can run as `nobody` is in `interpreter.py`.
 """
 
 import hashlib
@@ -86,11 +87,15 @@ class Home:
         if link.is_symlink():
             link.unlink()
 
+    def give_all(self, path: Path, account: Account | None) -> None:
+        """Make the account the owner of everything in a directory, also of what an earlier one left there."""
+        if account:
+            for each in (path, *path.rglob("*")):
+                os.chown(each, account.uid, account.gid, follow_symlinks=False)
+
     def _give(self, path: Path) -> None:
         if self.account and path.stat().st_uid != self.account.uid:
-            os.chown(path, self.account.uid, self.account.gid)
-            for below in path.rglob("*") if path.is_dir() else ():
-                os.chown(below, self.account.uid, self.account.gid, follow_symlinks=False)
+            self.give_all(path, self.account)
 
 
 def _nobody() -> Account:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from gostream_devstack.errors import StackError
+from gostream_devstack.host import interpreter
 from gostream_devstack.host.directories import Home
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.state import State
@@ -103,6 +104,8 @@ class Stack:
         """Start everything side by side and wait until all is ready; on failure stop everything and raise."""
         if self._doorless is not None:
             report("fast door", f"left out, the API answers all reads: {self._doorless}")
+        if self._home.account and (why := interpreter.obstacle(self._home.account)):
+            report("services", f"run as root: {why}")
         try:
             run_steps(self._steps(), report, abort=self.stop)
         except BaseException:

@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from gostream_api.fast_door.envoy_config import obstacle
-from gostream_devstack.host.directories import REPOSITORY, Home
+from gostream_devstack.host.directories import REPOSITORY, Account, Home
+from gostream_devstack.host.interpreter import account_of_services
 from gostream_devstack.servers.envoy import Envoy
-from gostream_devstack.servers.service import python
+from gostream_devstack.servers.service import home_of, python
 
 
 class Door(Envoy):
     """In Envoy's place, under its name: a service of ours by its environment and its restarts."""
 
-    drops_root: ClassVar[bool] = False  # it is our interpreter
     restarts: ClassVar[bool] = True
     stop_timeout: ClassVar[float] = 20.0  # it drains first
 
@@ -31,6 +31,11 @@ class Door(Envoy):
         self.settings = settings
 
     @property
+    def account(self) -> Account | None:
+        """The servers' account where it can run our interpreter."""
+        return account_of_services(self.home)
+
+    @property
     def metrics_url(self) -> str:
         """Where Prometheus reads."""
         return f"http://{self.host}:{self.metrics_port}/metrics"
@@ -41,6 +46,7 @@ class Door(Envoy):
             "LOG_FORMAT": "json",
             "SHUTDOWN_DELAY": "1s",
             **os.environ,
+            **home_of(self),
             **self.settings,
             **local,
             "PYTHONUNBUFFERED": "1",

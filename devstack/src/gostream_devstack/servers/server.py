@@ -33,9 +33,6 @@ class Server(ABC):
     stop_timeout: ClassVar[float] = 10.0
     # What the kernel sends when the supervisor dies.
     orphan_signal: ClassVar[signal.Signals] = signal.SIGKILL
-    # Python services stay with the interpreter's owner: its home may be closed to everybody else.
-    drops_root: ClassVar[bool] = True
-
     # Whether the supervisor starts it again when it dies; else its death is the end of the stack.
     restarts: ClassVar[bool] = False
 
@@ -83,6 +80,7 @@ class Server(ABC):
         with self._open_log() as log:
             self._log_start = log.tell()
             self._process = _spawner.submit(self._popen, self.command(), log).result()
+        orphans.record(self.directory, self._process.pid)
 
     def wait_ready(self, timeout: float = 60.0) -> None:
         """Poll `ready`, then `settle`."""
@@ -187,7 +185,7 @@ class Server(ABC):
             raise StackError(f"{Path(command[0]).name} ended with {code}; it said:\n{self.tail()}")
 
     def _popen(self, command: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
-        who = f"{self._account.uid}:{self._account.gid}" if self._account else "-"
+        who = f"{self.account.uid}:{self.account.gid}" if self.account else "-"
         prefix = [
             sys.executable,
             "-I",
@@ -212,13 +210,14 @@ class Server(ABC):
         if self.log.exists() and self.log.stat().st_size > LOG_LIMIT:
             self.log.replace(self.log.with_suffix(".log.1"))
         log = self.log.open("ab")
-        if self._account:
-            os.fchown(log.fileno(), self._account.uid, self._account.gid)  # nginx opens /dev/stdout once more
+        if self.account:
+            os.fchown(log.fileno(), self.account.uid, self.account.gid)  # nginx opens /dev/stdout once more
         return log
 
     @property
-    def _account(self) -> Account | None:
-        return self.home.account if self.drops_root else None
+    def account(self) -> Account | None:
+        """As whom it runs; None: as the user who starts it."""
+        return self.home.account
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None and self.alive:

@@ -21,6 +21,8 @@ _DAMAGE = (
 #: Tracks that were not there at first, in which a programme goes on; the encoder does not follow it.
 _NEW_PICTURE = re.compile(r"new video stream with index", re.IGNORECASE)
 _NEW_SOUND = re.compile(r"new audio stream with index", re.IGNORECASE)
+#: A correction of the clock, in microseconds (`dts_delta_threshold`).
+_CORRECTION = re.compile(r"timestamp discontinuity \(stream id=\d+\): (-?\d+),")
 _MEANINGS = (
     (
         re.compile(r"cannot allocate memory|failed to allocate|out of memory|file too large", re.IGNORECASE),
@@ -60,8 +62,12 @@ class Complaints:
         self.new_sound = False
         self._new_picture = False
         self._damage = [0] * len(_DAMAGE)
+        #: Seconds that ffmpeg has taken out of the clock at once: all tracks jump, or one of them pauses.
+        self.longest_step = 0.0
 
     def hear(self, line: str) -> None:
+        if correction := _CORRECTION.search(line):
+            self.longest_step = max(self.longest_step, int(correction[1]) / 1e6)
         self._keep(line)
         for reporter, pattern in enumerate(_DAMAGE):
             if pattern.search(line):

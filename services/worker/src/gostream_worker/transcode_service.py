@@ -5,7 +5,6 @@ import errno
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +25,6 @@ from gostream_shared.domain.video import Publication, Source, Video
 from gostream_shared.storage.port import ObjectStore
 from gostream_worker.encode.command import encode_arguments
 from gostream_worker.encode.encoder import Encoder, EncodeReport
-from gostream_worker.encode.progress_parser import EncoderProgress
 from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
 from gostream_worker.metrics import ENCODER_SPEED
 from gostream_worker.plan.ladder import make_plan
@@ -175,7 +173,10 @@ class TranscodeService:
             max_copied=self._settings.max_copied_bytes,
         ) as source:
             reporter.enter("probing")
-            found = await probe.look_into(source.url, folder=folder, patience=source.patience)
+            # Of a broadcast that is streamed the encoder may have found out that it must be read before.
+            found = await probe.look_into(
+                source.url, folder=folder, patience=source.patience, reads_whole=encode.tries > 1
+            )
             admit(found, self._settings.limits)
             # Copied tracks are as good as their source: when an attempt failed for it, the next one encodes.
             plan = make_plan(found, profile, may_copy=encode.tries == 1)
@@ -234,6 +235,7 @@ class TranscodeService:
         for name in plan.renditions:
             (folder / name).mkdir()
         encoded = asyncio.Event()
+        uploader.on_stored = partial(reporter.note_stored, plan.duration)
         async with task_group() as tasks:
             uploading = tasks.create_task(uploader.follow(folder, plan.renditions, encoded))
             tasks.create_task(early.follow(encoded))
@@ -252,9 +254,11 @@ class TranscodeService:
                 encode_arguments(plan, source=run.source, folder=".", attempt=run.encode.attempt),
                 folder=run.folder,
                 duration=plan.duration,
-                on_progress=partial(_note_progress, reporter, plan.duration),
+                pixel_rate=plan.video.pixel_rate,
+                on_progress=partial(reporter.note_encoder, plan.duration),
                 port=loopback_port(run.source),
                 expected_errors=plan.video.leading,
+                may_step=plan.picture_ends is not None,
             )
         except ProcessingFailedError as error:
             if not is_copying or error.code is not Code.CORRUPT_STREAM:
@@ -303,13 +307,6 @@ def _log_plan(plan: Plan) -> None:
 
 def _uncopyable(why: str, log_tail: str) -> ProcessingFailedError:
     return ProcessingFailedError(Code.INTERNAL, f"damaged tracks cannot be copied: {why}", log_tail=log_tail)
-
-
-def _note_progress(reporter: ProgressReporter, duration: float, progress: EncoderProgress) -> None:
-    position = progress.position or 0.0
-    left = (duration - position) / progress.speed if progress.speed else None
-    eta = None if left is None else timedelta(seconds=max(0.0, left))
-    reporter.note("encoding", position / duration, speed=progress.speed, eta=eta)
 
 
 def _publication(probe: Probe, presentation: Presentation, stills: Stills, *, prefix: str) -> Publication:

@@ -13,8 +13,9 @@ from services.worker.tests.clips import Clips, make, picture
 
 
 def segment(folder: Path) -> Path:
-    """One second of video in a transport stream."""
-    return make(folder / "second.ts", picture(seconds=1), codecs=["-c:v", "libx264"])
+    """Second 20 of a video in a transport stream, as the encoder writes it."""
+    late = ["-output_ts_offset", "30", "-muxdelay", "0", "-muxpreload", "0"]
+    return make(folder / "second.ts", picture(seconds=1), codecs=["-c:v", "libx264", "-bf", "0", *late])
 
 
 def files(folder: Path) -> list[Path]:
@@ -63,3 +64,16 @@ async def test_folder_is_polled_often_until_every_first_segment(
     }
     assert uploader.news.is_set(), "waiting readers are woken at the end"
     assert files(tmp_path) == [], "stored segments are removed from disk"
+
+
+async def test_stored_segment_reports_its_position(clip: Clips, tmp_path: Path) -> None:
+    uploader = EncodeUploader(cast("ObjectStore", Shelf()), "v1/", patience=1.0)
+    heard, encoded = list[float](), asyncio.Event()
+    uploader.on_stored = heard.append
+    (tmp_path / "360p").mkdir()
+    shutil.copy(clip(segment), tmp_path / "360p" / "00000.ts")
+    encoded.set()
+
+    await uploader.follow(tmp_path, ["360p"], encoded)
+
+    assert heard == pytest.approx([20], abs=0.01)

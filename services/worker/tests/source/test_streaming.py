@@ -83,7 +83,7 @@ async def test_streamed_source_publishes_the_same_as_copy(
         (clips.cut_before_index, Code.TRUNCATED),
         (clips.cut_after_index, Code.TRUNCATED),
         (clips.cut_matroska, Code.TRUNCATED),
-        (clips.cut_fragments, Code.TRUNCATED),
+        (clips.cut_first_fragment, Code.TRUNCATED),
         (clips.damaged, Code.CORRUPT_STREAM),
     ],
     ids=lambda value: getattr(value, "__name__", None),

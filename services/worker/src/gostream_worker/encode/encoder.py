@@ -29,9 +29,13 @@ class Patience:
     no_progress: float = 60.0
     wall_base: float = 60.0
     wall_per_media_second: float = 8.0
+    pixels_per_second: float = 10e6  # half of what two busy processors decode and scale of 8K
 
-    def wall(self, duration: float) -> float:
-        return self.wall_base + self.wall_per_media_second * duration
+    def wall(self, duration: float, pixel_rate: float = 0.0) -> float:
+        """For a film of so many seconds and pixels a second."""
+        return self.wall_base + duration * max(
+            self.wall_per_media_second, pixel_rate / self.pixels_per_second
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,18 +65,21 @@ class Encoder:
         *,
         folder: Path,
         duration: float,
+        pixel_rate: float = 0.0,
         on_progress: OnProgress,
         port: int | None = None,
         expected_errors: int = 0,
+        may_step: bool = True,
     ) -> EncodeReport:
-        """Run to the end; `duration` is that of the media, `expected_errors` are no damage.
+        """Run to the end; `duration` and `pixel_rate` are the source's, `expected_errors` are no damage.
 
+        `may_step`: steps of the source's clock are known and allowed for. Else one ends the run: INTERNAL.
         The child reads and writes in `folder` alone, and connects to that loopback port, if any.
 
         Raises ProcessingFailedError and WorkerFullError. Cancelled, it returns when the whole group is dead.
         """
-        run = _Run(on_progress, folder)
-        wall = self._patience.wall(duration)
+        run = _Run(on_progress, folder, may_step=may_step)
+        wall = self._patience.wall(duration, pixel_rate)
         limits = ChildLimits(
             memory=self._memory, cpu_seconds=int(wall * (os.cpu_count() or 1)), file_bytes=_MAX_FILE
         )
@@ -104,8 +111,9 @@ class Encoder:
 class _Run:
     """What is known of one run while it goes on."""
 
-    def __init__(self, on_progress: OnProgress, folder: Path) -> None:
+    def __init__(self, on_progress: OnProgress, folder: Path, *, may_step: bool) -> None:
         self._folder = folder
+        self._may_step = may_step
         self._written = 0
         self.complaints = Complaints()
         self.frames = 0
@@ -118,8 +126,14 @@ class _Run:
         """Read both pipes to their ends."""
         async with task_group() as readers:
             readers.create_task(_read_lines(process.stdout, self._hear_progress))
-            readers.create_task(_read_lines(process.stderr, self.complaints.hear))
+            readers.create_task(_read_lines(process.stderr, self._hear_complaint))
         await process.wait()
+
+    def _hear_complaint(self, line: str) -> None:
+        self.complaints.hear(line)
+        if self.complaints.longest_step and not self._may_step:
+            why = f"a clock steps by {self.complaints.longest_step:.1f} s: the source must be read first"
+            raise self.stuck(why, Code.INTERNAL)
 
     def _hear_progress(self, line: str) -> None:
         report = self._parser.feed(line)

@@ -36,6 +36,7 @@ class Plan:
     copies_sound: bool = False
     ignores_edits: bool = False
     is_fragmented: bool = False
+    whole_bytes: int | None = None  # of a source that is cut later
     longest_pause: float = 0.0  # seconds; the clock of the source does not jump where one track pauses
     picture_ends: float | None = None  # of the source; None = nothing says it
 

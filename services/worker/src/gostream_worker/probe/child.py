@@ -1,8 +1,9 @@
 """The probing child: `python -m gostream_worker.probe.child`, with its task on stdin.
 
-Three lines of stdin: `required` or `best-effort` for the sandbox, the folder to go to, the source's URL. The
-answer on stdout is `OK` and the probe as JSON on the next line, or a failure's code and its details. It runs
-limited (gostream_worker.sandbox.process) and starts fast: nothing but PyAV is imported, and only here.
+Four lines of stdin: `required` or `best-effort` for the sandbox, seconds for reading a streamed broadcast to
+its end (0: it is not read), the folder to go to, the source's URL. The answer on stdout is `OK` and the probe
+as JSON on the next line, or a failure's code and its details. It runs limited and starts fast: nothing but
+PyAV is imported, and only here.
 """
 
 import json
@@ -15,6 +16,7 @@ import av
 from av.audio.stream import AudioStream
 from av.codec.context import Flags as CodecFlags
 from av.container import InputContainer
+from av.format import Flags
 from av.video.stream import VideoStream
 
 from gostream_worker.failures import Code, ProcessingFailedError
@@ -53,7 +55,7 @@ _Log = list[tuple[int, str, str]]
 
 def main() -> None:
     try:
-        code, body = "OK", json.dumps(asdict(look_into(_told())), default=str)
+        code, body = "OK", json.dumps(asdict(look_into(*_told())), default=str)
     except ProcessingFailedError as error:
         code, body = error.code, error.detail
     except MemoryError:
@@ -65,16 +67,16 @@ def main() -> None:
     sys.stdout.buffer.write(f"{code}\n{body}".encode())
 
 
-def _told() -> str:
-    """The URL. Waits for it, long after everything is imported."""
-    sandbox, _, rest = sys.stdin.read().partition("\n")
+def _told() -> tuple[str, float]:
+    """The URL, and seconds to read it in. Waits for them, long after everything is imported."""
+    sandbox, patience, rest = sys.stdin.read().split("\n", 2)
     folder, _, url = rest.rpartition("\n")
     try:
         os.chdir(folder)
     except OSError as error:
         raise ProcessingFailedError(Code.INTERNAL, f"the work directory: {error.strerror}") from error
     _confine(folder, url, required=sandbox == "required")
-    return url
+    return url, float(patience)
 
 
 def _confine(folder: str, url: str, *, required: bool) -> None:
@@ -86,12 +88,12 @@ def _confine(folder: str, url: str, *, required: bool) -> None:
         raise ProcessingFailedError(Code.INTERNAL, f"sandbox: {error}") from error
 
 
-def look_into(url: str) -> Probe:
+def look_into(url: str, patience: float = 0.0) -> Probe:
     """Raises ProcessingFailedError with the reason why the source cannot be encoded."""
     av.logging.set_level(av.logging.WARNING)
     with open_bytes(url) as file, av.logging.Capture(local=False) as log:
         refused_by_signature(file.read(4096))
-        source = SourceFile.of(url, file)
+        source = SourceFile.of(url, file, patience=patience)
         with _open(source, log) as container:
             try:
                 return _look(container, source, log)
@@ -112,8 +114,6 @@ def _look(container: InputContainer, source: SourceFile, log: _Log, **options: s
     video = choose_video(container, holding)
     audio = choose_audio(container, holding)
     last = source.last_fragment(video.id)
-    if last and last.is_cut:
-        raise ProcessingFailedError(Code.TRUNCATED, "the last fragment is cut off")
     said = container_colours(video)
     sample = _sample(container, first, video, audio, source, log)
     facts = picture_facts(container, video, source, sample.size)
@@ -125,14 +125,20 @@ def _look(container: InputContainer, source: SourceFile, log: _Log, **options: s
         duration=length.film,
         picture_ends=length.picture,
         longest_pause=length.longest_pause,
-        size_bytes=source.size,
-        video=replace(describe_video(video, sample, facts, said), base_fps=rate, scan=pictures),
+        size_bytes=source.stored,
+        video=replace(
+            describe_video(video, sample, facts, said),
+            base_fps=rate,
+            begins=begins(container, video),
+            scan=pictures,
+        ),
         audio=None
         if audio is None
         else replace(
             describe_audio(audio, source), begins=begins(container, audio), ends=length.sound, scan=sound
         ),
         is_fragmented=is_fragmented(source.boxes),
+        whole_bytes=None if source.size == source.stored else source.size,
     )
 
 
@@ -156,11 +162,13 @@ def _sample(
 
 
 def _open(source: SourceFile, log: _Log, **options: str) -> InputContainer:
-    allowed = {"protocol_whitelist": ",".join(protocols(source.url))}
+    is_part = source.size != source.stored
+    allowed = {"protocol_whitelist": ",".join(protocols(source.url, is_part=is_part))}
     if source.is_served and is_fragmented(source.boxes):
         allowed["fflags"] = "+ignidx"  # else all fragments are looked for
     try:
-        return av.open(source.url, options=_OPTIONS | allowed | options)
+        # Titles in other encodings than UTF-8 are no damage.
+        return av.open(source.readable, options=_OPTIONS | allowed | options, metadata_errors="replace")
     except MemoryError:
         raise  # is an FFmpegError too, but says nothing of the file
     except av.FFmpegError as error:
@@ -193,7 +201,7 @@ def _scan(
     # A parser would take zeros for pictures that are no key frames.
     options = {**_OPTIONS, **options, "fflags": "+noparse"}
     try:
-        with av.open(hollow, mode="r", options=options) as other:
+        with av.open(hollow, mode="r", options=options, metadata_errors="replace") as other:
             picture = next(track for track in other.streams.video if track.index == video.index)
             sound = next((s for s in other.streams.audio if audio and s.index == audio.index), None)
             return scan_tracks(other, picture, sound, look=hollow.look)
@@ -209,6 +217,8 @@ def _length(
     said = said_length(container, tracks, is_fragmented=fragmented)
     if not source.is_served:
         return read_length(container, tracks, said)
+    if source.patience and Flags.ts_discont in Flags(container.format.flags):
+        return read_length(container, tracks, said, patience=source.patience)
     if said.film > 0 and not fragmented:
         return said
     begins = _last_piece(container, tracks[0], source, last)

@@ -69,8 +69,14 @@ class VideoTrack:
     matrix: int = 2  # ITU-T H.273 MatrixCoefficients; 2 = unspecified
     relabelled: Colours | None = None  # what frames have to be told, because only the container says it
     leading: int = 0  # packets that no decoder can use, before the first key frame
+    begins: float | None = None  # seconds from the container's start; None = nothing says it
     has_captions: bool = False  # CEA-608 or -708 in its pictures
     scan: VideoScan | None = None  # None when it cannot be copied anyhow
+
+    @property
+    def pixel_rate(self) -> float:
+        """Pixels to decode for each second of the film; 0 = unknown."""
+        return self.width * self.height * float(self.average_fps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +105,7 @@ class Probe:
     `picture_ends`: those of the picture alone, None if nothing says it. `longest_pause`: seconds for which
     one track pauses while the other goes on, where the clock of the container may jump.
     With `ignores_edits` it can be when its edit list is ignored: a cut beyond the end hides every picture.
-    `is_fragmented`: its index is spread over the file.
+    `is_fragmented`: its index is spread over the file. `whole_bytes`: it is read so far, and cut later.
     """
 
     container: str
@@ -111,6 +117,7 @@ class Probe:
     longest_pause: float = 0.0
     ignores_edits: bool = False
     is_fragmented: bool = False
+    whole_bytes: int | None = None
 
 
 def display_size(video: VideoTrack) -> tuple[int, int]:

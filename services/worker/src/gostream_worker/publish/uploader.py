@@ -1,11 +1,13 @@
 """Segments go to the object store while the encoder is still at work on the next ones."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from gostream_shared.concurrency import task_group, wait_at_most
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore
+from gostream_worker.encode.command import TIME_OFFSET
+from gostream_worker.media_units import CLOCK
 from gostream_worker.metrics import UPLOADED_BYTES
 from gostream_worker.publish.measure import Measured, MeasuredSegments, measure
 from gostream_worker.retry import patiently
@@ -34,6 +36,8 @@ class EncodeUploader:
         self.uploaded: dict[str, int] = {}
         #: What is stored of each rendition.
         self.measured: dict[str, dict[str, Measured]] = {}
+        #: Called with the second of the film at which a segment begins that is stored.
+        self.on_stored: Callable[[float], None] = lambda _: None
         #: Set with every segment that is stored, and when there will be no more.
         self.news = asyncio.Event()
 
@@ -66,6 +70,7 @@ class EncodeUploader:
             data, found = await asyncio.to_thread(_read, path)
             await self.put(f"{rendition}/{path.name}", data, content_type=SEGMENT_TYPE)
             self.measured[rendition][path.name] = found
+            self.on_stored(found.first_pts / CLOCK - TIME_OFFSET)
             self.news.set()
             await asyncio.to_thread(path.unlink)
 

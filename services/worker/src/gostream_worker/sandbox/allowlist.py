@@ -2,8 +2,8 @@
 
 from urllib.parse import urlsplit
 
-#: 4096 × 2160.
-MAX_PIXELS = 8_847_360
+#: 8192 × 4320: no decoder is opened for more.
+MAX_PIXELS = 8192 * 4320
 #: Demuxers that may read a source. All read one local file; none follows references to others.
 CONTAINERS = ("mov", "matroska", "mpegts", "mpeg", "avi", "flv", "asf", "ogg")
 #: Protocols that the source may be read by; either way there is nothing else at the other end.
@@ -41,6 +41,7 @@ def loopback_port(url: str) -> int | None:
     return urlsplit(url).port if is_served(url) else None
 
 
-def protocols(url: str) -> tuple[str, ...]:
-    """What is needed to read the source at that URL, and no more."""
-    return LOOPBACK_PROTOCOLS if is_served(url) else FILE_PROTOCOLS
+def protocols(url: str, *, is_part: bool = False) -> tuple[str, ...]:
+    """What is needed to read the source at that URL, or its first part, and no more."""
+    needed = LOOPBACK_PROTOCOLS if is_served(url) else FILE_PROTOCOLS
+    return (*needed, "subfile") if is_part else needed

@@ -47,6 +47,22 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "kexec_load": (246, 104), "kexec_file_load": (320, 294), "reboot": (169, 142), "swapon": (167, 224),
     "swapoff": (168, 225), "acct": (163, 89), "personality": (135, 92),
 }  # fmt: skip
+#: System calls that are denied for some values of an argument: (x86-64, aarch64), which argument, the values.
+DENIED_VALUES: dict[str, tuple[tuple[int, int], int, dict[str, int]]] = {
+    # the ties to the worker, and other processes' way into this one
+    "prctl": ((157, 167), 0, {
+        "PR_SET_PDEATHSIG": 1, "PR_SET_DUMPABLE": 4, "PR_SET_MM": 35, "PR_SET_PTRACER": 0x59616D61,
+    }),
+    # signals that a file sends to whom it is given, past the rules for `kill`
+    "fcntl": ((72, 25), 1, {
+        "F_SETOWN": 8, "F_SETSIG": 10, "F_SETOWN_EX": 15, "F_SETLEASE": 1024, "F_NOTIFY": 1026,
+    }),
+    # the same by another name, and typing into the terminal of whoever started the worker
+    "ioctl": ((16, 29), 1, {
+        "FIOSETOWN": 0x8901, "SIOCSPGRP": 0x8902, "FIOASYNC": 0x5452,
+        "TIOCSTI": 0x5412, "TIOCLINUX": 0x541C, "TIOCSCTTY": 0x540E, "TIOCSPGRP": 0x5410,
+    }),
+}  # fmt: skip
 _SOCKET, _CONNECT, _CLONE, _CLONE3 = (41, 198), (42, 203), (56, 220), (435, 435)
 _SENDTO, _MSG_FASTOPEN = (44, 206), 0x20000000
 _KILL, _TGKILL, _PRLIMIT = (62, 129), (234, 131), (302, 261)
@@ -72,8 +88,8 @@ def is_supported() -> bool:
 def restrict(*, may_connect: bool) -> bool:
     """Put the filter in force for this process, for good. Returns False where it is not supported.
 
-    No system call of DENIED, no process but this one, no signal to another one; no socket, or with
-    `may_connect` only TCP over IPv4. Raises OSError.
+    No system call of DENIED, none with DENIED_VALUES, no process but this one, no signal to another one; no
+    socket, or with `may_connect` only TCP over IPv4. Raises OSError.
     """
     if not is_supported():
         return False
@@ -108,6 +124,8 @@ def _program(column: int, architecture: int, *, pid: int, may_connect: bool) -> 
     program += _unless(
         _PRLIMIT[column], _argument(0), _step(_JUMP_EQUAL, 0, 2, 0), _step(_JUMP_EQUAL, pid, 1, 0)
     )
+    for numbers, argument, values in DENIED_VALUES.values():
+        program += _unless(numbers[column], _argument(argument), *_none_of(list(values.values())))
     if may_connect:
         tcp = (
             _step(_LOAD, _ARGUMENTS + 8),
@@ -139,6 +157,15 @@ def _unless(number: int, *condition: bytes) -> list[bytes]:
         *condition,
         _step(_RETURN, _EPERM),
         _step(_LOAD, _NUMBER),
+    ]
+
+
+def _none_of(values: list[int]) -> list[bytes]:
+    """The condition that the accumulator has none of these values."""
+    last = len(values) - 1
+    return [
+        _step(_JUMP_EQUAL, value, last - index, 1 if index == last else 0)
+        for index, value in enumerate(values)
     ]
 
 
