@@ -1,4 +1,4 @@
-"""Something that happens at a certain moment of an attempt."""
+"""Hooks that run at a given moment of an attempt."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from gostream_worker.probe.probe import StartedProbe
 
 
 def after_probing(patch: pytest.MonkeyPatch, act: Callable[[str, Path], Awaitable[None]]) -> None:
-    """Do something between the probe and the encoder, given the source's URL and the attempt's folder."""
+    """Runs a function between probe and encode, with the source's URL and the attempt's folder."""
 
     look_into = StartedProbe.look_into
 
@@ -27,7 +27,7 @@ def after_probing(patch: pytest.MonkeyPatch, act: Callable[[str, Path], Awaitabl
 def before_publishing(
     patch: pytest.MonkeyPatch, store: ObjectStore, act: Callable[[], Awaitable[None]]
 ) -> None:
-    """Do something when everything is made and uploaded: then the worker looks at what the store has."""
+    """Runs a function after all uploads, when the worker lists the objects in the store."""
     listed = store.list
 
     async def act_and_list(prefix: str) -> AsyncIterator[StoredObject]:

@@ -1,4 +1,4 @@
-"""What ffmpeg says while it runs: progress and complaints."""
+"""ffmpeg's output: progress and error lines."""
 
 import signal
 
@@ -26,19 +26,19 @@ def test_progress_is_read_block_by_block() -> None:
     ]
 
 
-def test_a_position_before_the_start_is_the_start() -> None:
+def test_position_before_the_start_counts_as_zero() -> None:
     assert reports("out_time_us=-21333\nprogress=continue\n")[0].position == 0.0
 
 
 @given(st.text())
-def test_no_line_upsets_the_parser(line: str) -> None:
+def test_any_line_is_parsed_without_error(line: str) -> None:
     parser = ProgressParser()
     parser.feed(line)
     parser.feed("progress=continue")
 
 
 @given(st.binary(), st.lists(st.integers(0, 200)))
-def test_lines_are_the_same_however_they_arrive(data: bytes, cuts: list[int]) -> None:
+def test_lines_do_not_depend_on_chunk_boundaries(data: bytes, cuts: list[int]) -> None:
     whole, rest = split_lines(b"", data)
     pieces: list[str] = []
     pending, start = b"", 0
@@ -49,7 +49,7 @@ def test_lines_are_the_same_however_they_arrive(data: bytes, cuts: list[int]) ->
     assert (pieces, pending) == (whole, rest)
 
 
-def test_a_line_without_end_is_cut() -> None:
+def test_line_without_end_is_truncated() -> None:
     _, rest = split_lines(b"", b"x" * 1_000_000)
 
     assert len(rest) <= 4096
@@ -73,7 +73,7 @@ def test_a_line_without_end_is_cut() -> None:
     ],
 )
 @pytest.mark.parametrize("returncode", [1, 183, 234, -signal.SIGSEGV])
-def test_a_failure_is_known_by_its_words_not_by_its_exit_code(line: str, code: Code, returncode: int) -> None:
+def test_failure_code_comes_from_log_lines(line: str, code: Code, returncode: int) -> None:
     complaints = Complaints()
     complaints.hear(line)
 
@@ -94,7 +94,9 @@ def test_a_failure_is_known_by_its_words_not_by_its_exit_code(line: str, code: C
         (1, 183, Code.CORRUPT_STREAM),
     ],
 )
-def test_no_result_is_damage_only_after_complaints(damage: int, returncode: int, code: Code) -> None:
+def test_missing_output_is_corruption_only_after_error_lines(
+    damage: int, returncode: int, code: Code
+) -> None:
     complaints = Complaints()
     for _ in range(damage):
         complaints.hear("[dec:aac] [error] Error submitting packet to decoder: Invalid argument")
@@ -106,7 +108,7 @@ def test_no_result_is_damage_only_after_complaints(damage: int, returncode: int,
     assert error.value.code is code
 
 
-def test_expected_errors_are_no_damage() -> None:
+def test_expected_errors_do_not_count_as_damage() -> None:
     complaints = Complaints()
     for _ in range(10):
         complaints.hear("[dec:h264] [error] Error submitting packet to decoder: Invalid data")
@@ -117,7 +119,7 @@ def test_expected_errors_are_no_damage() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGXCPU, signal.SIGXFSZ])
-def test_the_kernels_limits_are_resource_limits(number: signal.Signals) -> None:
+def test_kernel_limits_are_reported_as_resource_limits(number: signal.Signals) -> None:
     with pytest.raises(ProcessingFailedError) as error:
         Complaints().verdict(-number, frames=100)
 
@@ -125,7 +127,7 @@ def test_the_kernels_limits_are_resource_limits(number: signal.Signals) -> None:
     assert error.value.failure.retryable
 
 
-def test_a_full_disk_is_the_workers_fault() -> None:
+def test_full_disk_is_reported_as_worker_fault() -> None:
     complaints = Complaints()
     complaints.hear("[out#0] [error] Error writing trailer: No space left on device")
 
@@ -133,7 +135,7 @@ def test_a_full_disk_is_the_workers_fault() -> None:
         complaints.verdict(228, frames=100)
 
 
-def test_two_damaged_frames_in_a_hundred_pass_and_three_do_not() -> None:
+def test_two_percent_damage_passes_and_three_fails() -> None:
     complaints = Complaints()
     for _ in range(2):
         complaints.hear("[vist#0:0/h264] [warning] corrupt decoded frame")
@@ -147,7 +149,7 @@ def test_two_damaged_frames_in_a_hundred_pass_and_three_do_not() -> None:
 
 
 @given(st.lists(st.text(max_size=3000), max_size=50))
-def test_only_the_end_of_the_log_is_kept(lines: list[str]) -> None:
+def test_log_keeps_only_its_last_lines(lines: list[str]) -> None:
     complaints = Complaints()
     for line in lines:
         complaints.hear(line)

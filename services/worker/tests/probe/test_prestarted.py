@@ -1,4 +1,4 @@
-"""The probe that waits for the next attempt."""
+"""The probe process that is started before the next attempt."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ def source(clip: Clips) -> Path:
 
 @pytest.fixture
 def children() -> Children:
-    """Those that were started since the test began."""
+    """Child processes started since the test began."""
     before = set(children_of_this_process())
     return lambda: [pid for pid in children_of_this_process() if pid not in before]
 
@@ -37,9 +37,7 @@ async def look(probe: StartedProbe, source: Path) -> None:
     assert found == await probe_source(f"file:{source}", folder=Path("/"))
 
 
-async def test_every_attempt_has_a_child_of_its_own_that_was_there_before(
-    source: Path, children: Children
-) -> None:
+async def test_every_attempt_gets_its_own_prestarted_child(source: Path, children: Children) -> None:
     seen: set[int] = set()
     async with ProbeAtHand.kept() as at_hand:
         for _ in range(3):
@@ -53,7 +51,7 @@ async def test_every_attempt_has_a_child_of_its_own_that_was_there_before(
     assert not children()
 
 
-async def test_attempts_at_once_have_their_own_and_leave_one_behind(source: Path, children: Children) -> None:
+async def test_parallel_attempts_get_separate_children(source: Path, children: Children) -> None:
     async def attempt(at_hand: ProbeAtHand) -> None:
         async with at_hand.take() as probe:
             await look(probe, source)
@@ -66,14 +64,14 @@ async def test_attempts_at_once_have_their_own_and_leave_one_behind(source: Path
         assert len(children()) == 1
 
 
-async def test_a_folder_that_is_gone_is_no_fault_of_the_source(source: Path, tmp_path: Path) -> None:
+async def test_missing_folder_is_no_source_failure(source: Path, tmp_path: Path) -> None:
     with pytest.raises(ProcessingFailedError) as raised:
         await probe_source(f"file:{source}", folder=tmp_path / "gone")
 
     assert raised.value.code is Code.INTERNAL
 
 
-async def test_one_that_died_while_it_waited_is_replaced(source: Path, children: Children) -> None:
+async def test_dead_prestarted_child_is_replaced(source: Path, children: Children) -> None:
     async with ProbeAtHand.kept() as at_hand:
         [waiting] = children()
         os.kill(waiting, 9)
@@ -83,9 +81,7 @@ async def test_one_that_died_while_it_waited_is_replaced(source: Path, children:
             await look(probe, source)
 
 
-async def test_a_failed_attempt_leaves_none_behind_and_the_next_one_starts_its_own(
-    source: Path, children: Children
-) -> None:
+async def test_no_child_is_prestarted_after_a_failed_attempt(source: Path, children: Children) -> None:
     async with ProbeAtHand.kept() as at_hand:
         with pytest.raises(LookupError):
             async with at_hand.take():
@@ -96,7 +92,7 @@ async def test_a_failed_attempt_leaves_none_behind_and_the_next_one_starts_its_o
             await look(probe, source)
 
 
-async def test_an_attempt_that_is_done_does_not_fail_for_the_next_ones_probe(
+async def test_failed_prestart_does_not_fail_the_attempt(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_more_processes(**_: object) -> NoReturn:
