@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from gostream_devstack.host import orphans
-from gostream_devstack.host.directories import Home
+from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.state import State
 from gostream_devstack.servers.valkey import Valkey
@@ -147,7 +147,7 @@ def test_nothing_outlives_a_killed_supervisor_and_up_works_again(command: Comman
 
 @pytest.mark.faults
 def test_processes_left_behind_are_ended_by_the_next_start(command: Command) -> None:
-    place = Home.at(command.root).servers / "api-9"
+    place = Directories.at(command.root).servers / "api-9"
     place.mkdir()
     stray = subprocess.Popen(["sleep", "600"], cwd=place, start_new_session=True)
     assert "ended processes of an earlier run: 1" in command.ok("up", "--detach")

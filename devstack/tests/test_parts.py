@@ -17,7 +17,7 @@ from rich.console import Console
 
 from gostream_devstack.errors import StackError
 from gostream_devstack.host import orphans
-from gostream_devstack.host.directories import Account, Home
+from gostream_devstack.host.directories import Account, Directories
 from gostream_devstack.host.ports import Ports, _claims
 from gostream_devstack.host.screen import Screen
 from gostream_devstack.instance import logs
@@ -177,7 +177,7 @@ class Shell(Server):
 def shell(tmp_path: Path) -> Shell:
     for folder in ("logs", "servers"):
         (tmp_path / folder).mkdir()
-    return Shell(Home(tmp_path / "logs", tmp_path / "servers", None), "shell", 0)
+    return Shell(Directories(tmp_path / "logs", tmp_path / "servers", None), "shell", 0)
 
 
 def test_a_server_that_ends_at_once_says_why(shell: Shell) -> None:
@@ -226,7 +226,7 @@ class _Dead(Shell):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs servers as somebody else")
 def test_programs_closed_to_others_are_copied_and_open_ones_are_used_in_place(tmp_path: Path) -> None:
-    home = Home.at(tmp_path / "state")
+    home = Directories.at(tmp_path / "state")
     try:
         assert isinstance(home.account, Account)
         private = tmp_path / "private"

@@ -54,7 +54,7 @@ def up(
     own = own_servers(os.environ)
     for name in OWN.keys() & own.keys():
         _print(f"using your own server, as {name} says")
-    supervising.hold(state_dir, Options(api_replicas, workers, own), Screen(Console()))
+    supervising.run_foreground(state_dir, Options(api_replicas, workers, own), Screen(Console()))
 
 
 @cli.command()

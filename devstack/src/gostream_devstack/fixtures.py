@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from gostream_devstack.host.directories import Home
+    from gostream_devstack.host.directories import Directories
     from gostream_devstack.host.ports import Ports
     from gostream_devstack.host.state import State
     from gostream_devstack.instance.stack import Stack
@@ -49,12 +49,12 @@ class Bucket:
 
 
 @pytest.fixture(scope="session")
-def _server_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    from gostream_devstack.host.directories import Home
+def _server_directories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Directories]:
+    from gostream_devstack.host.directories import Directories
 
-    home = Home.at(tmp_path_factory.mktemp("servers"))
-    yield home
-    home.remove()
+    directories = Directories.at(tmp_path_factory.mktemp("servers"))
+    yield directories
+    directories.remove()
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +72,9 @@ def _server_state() -> State:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(_server_home: Home, _server_ports: Ports, _server_state: State) -> Iterator[Postgres]:
+def postgres_server(
+    _server_directories: Directories, _server_ports: Ports, _server_state: State
+) -> Iterator[Postgres]:
     """A running PostgreSQL without fsync (`.url`, `.url_of(database)`, `.execute(sql)` as superuser).
 
     Shared by the session. Tests that stop or kill it need not start it again: `database_url` does.
@@ -80,7 +82,7 @@ def postgres_server(_server_home: Home, _server_ports: Ports, _server_state: Sta
     from gostream_devstack.servers.postgres import Postgres
 
     password = _server_state.secrets["postgres_password"]
-    server = Postgres(_server_home, _server_ports.pick("postgres"), password, durable=False)
+    server = Postgres(_server_directories, _server_ports.pick("postgres"), password, durable=False)
     server.start()
     yield server
     server.stop()
@@ -112,14 +114,16 @@ def database_url(postgres_server: Postgres, _template_database: str) -> Iterator
 
 
 @pytest.fixture(scope="session")
-def redis_server(_server_home: Home, _server_ports: Ports, _server_state: State) -> Iterator[Valkey]:
+def redis_server(
+    _server_directories: Directories, _server_ports: Ports, _server_state: State
+) -> Iterator[Valkey]:
     """A running Redis (Valkey): `.host .port .password .url`, `.stop() .start() .kill() .pause() .resume()`.
 
     Shared by the session. Tests that break it need not mend it: `redis_settings` does.
     """
     from gostream_devstack.servers.valkey import Valkey
 
-    server = Valkey(_server_home, _server_ports.pick("redis"), _server_state.secrets["redis_password"])
+    server = Valkey(_server_directories, _server_ports.pick("redis"), _server_state.secrets["redis_password"])
     server.start()
     yield server
     server.stop()
@@ -137,7 +141,9 @@ def redis_settings(redis_server: Valkey) -> RedisSettings:
 
 
 @pytest.fixture
-def make_redis_server(_server_home: Home, _server_ports: Ports) -> Iterator[Callable[..., Valkey]]:
+def make_redis_server(
+    _server_directories: Directories, _server_ports: Ports
+) -> Iterator[Callable[..., Valkey]]:
     """A function that starts a Redis of the test's own.
 
     `make_redis_server(maxmemory="1mb", replicaof=f"{primary.host} {primary.port}")`: keywords are
@@ -151,7 +157,7 @@ def make_redis_server(_server_home: Home, _server_ports: Ports) -> Iterator[Call
     def make(**options: str) -> Valkey:
         name = f"redis-{secrets.token_hex(4)}"
         lines = {key.replace("_", "-"): value for key, value in options.items()}
-        server = Valkey(_server_home, _server_ports.pick(name), "replicated", lines, name)
+        server = Valkey(_server_directories, _server_ports.pick(name), "replicated", lines, name)
         servers.append(server)
         server.start()
         return server
@@ -163,7 +169,7 @@ def make_redis_server(_server_home: Home, _server_ports: Ports) -> Iterator[Call
 
 @pytest.fixture(scope="session")
 def object_store_server(
-    _server_home: Home, _server_ports: Ports, _server_state: State
+    _server_directories: Directories, _server_ports: Ports, _server_state: State
 ) -> Iterator[SeaweedFS]:
     """A running S3 server: `.endpoint_url .access_key .secret_key .region .bucket`.
 
@@ -172,7 +178,7 @@ def object_store_server(
     """
     from gostream_devstack.servers.seaweedfs import SeaweedFS
 
-    server = SeaweedFS(_server_home, _server_ports, _server_state.secrets, _server_ports.pick("s3"))
+    server = SeaweedFS(_server_directories, _server_ports, _server_state.secrets, _server_ports.pick("s3"))
     server.start()
     yield server
     server.stop()
@@ -219,20 +225,22 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def _running_stack(
     root: Path, api_replicas: int, workers: int, settings: Mapping[str, str]
 ) -> Iterator[Stack]:
-    from gostream_devstack.host.directories import Home
+    from gostream_devstack.host.directories import Directories
     from gostream_devstack.host.ports import Ports
     from gostream_devstack.host.state import State
     from gostream_devstack.instance.stack import Options, Stack
     from gostream_devstack.instance.up import start_somewhere
 
-    home = Home.at(root)
+    directories = Directories.at(root)
     options = Options(api_replicas=api_replicas, workers=workers, settings=settings, durable=False)
     state, ports = State(), Ports({})
     stack: Stack | None = None
     try:
-        stack = start_somewhere(lambda: Stack(home, state, ports, options), ports, lambda *_: None, print)
+        stack = start_somewhere(
+            lambda: Stack(directories, state, ports, options), ports, lambda *_: None, print
+        )
         yield stack
     finally:
         if stack is not None:
             stack.stop()
-        home.remove()
+        directories.remove()

@@ -11,7 +11,7 @@ from rich.console import Console
 from gostream_devstack.demo.steps import Demo, sample_clip, where_to_go_on
 from gostream_devstack.errors import StackError
 from gostream_devstack.host import orphans
-from gostream_devstack.host.directories import Home
+from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.screen import Screen
 from gostream_devstack.host.state import State, locked
@@ -30,29 +30,29 @@ def run_demo(root: Path, video: Path | None) -> None:
         raise StackError(f"there is no file {video}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console()
-    home = Home.at(root)
+    directories = Directories.at(root)
     with locked(root), ExitStack() as stack:
-        stack.callback(_remove, home, root)
-        orphans.reap(home.servers)
-        servers = _start(home, console, stack)
+        stack.callback(_remove, directories, root)
+        orphans.reap(directories.servers)
+        servers = _start(directories, console, stack)
         source = video or stack.enter_context(sample_clip(root, console))
         asyncio.run(Demo(servers.env, console).run(source))
         where_to_go_on(servers.env, console)
         console.print("\nStopping the servers …")
 
 
-def _start(home: Home, console: Console, stack: ExitStack) -> Stack:
+def _start(directories: Directories, console: Console, stack: ExitStack) -> Stack:
     console.print("[bold]Starting every real server, two API replicas and a worker[/]")
     screen = Screen(console)
     state, ports = State(), Ports({}, screen.say)
     with screen:
         servers = start_somewhere(
-            lambda: Stack(home, state, ports, OPTIONS, USUAL_PORTS), ports, screen.report, screen.say
+            lambda: Stack(directories, state, ports, OPTIONS, USUAL_PORTS), ports, screen.report, screen.say
         )
     stack.callback(servers.stop)
     return servers
 
 
-def _remove(home: Home, root: Path) -> None:
-    home.remove()
+def _remove(directories: Directories, root: Path) -> None:
+    directories.remove()
     shutil.rmtree(root)

@@ -29,7 +29,7 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Home:
+class Directories:
     """One instance of the stack on disk: `logs/` for the reader, `servers/<name>/` for the servers."""
 
     logs: Path
@@ -37,7 +37,7 @@ class Home:
     account: Account | None
 
     @classmethod
-    def at(cls, root: Path) -> "Home":
+    def at(cls, root: Path) -> "Directories":
         """Make (or find again) the directories below `root`."""
         account = _nobody() if os.geteuid() == 0 else None
         root.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ class Home:
         servers.chmod(0o711)
         return cls(logs, servers.resolve(), account)
 
-    def directory(self, path: Path) -> Path:
+    def make(self, path: Path) -> Path:
         """Make a directory that only the servers' account may enter."""
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._give(path)

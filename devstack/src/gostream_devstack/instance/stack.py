@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from gostream_devstack.errors import StackError
-from gostream_devstack.host.directories import Home
+from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.state import State
 from gostream_devstack.servers.api import Api
@@ -78,9 +78,14 @@ class Stack:
     its `stop`, `start`, `kill`, `terminate`, `pause`; `env` is what a client needs to reach them."""
 
     def __init__(
-        self, home: Home, state: State, ports: Ports, options: Options, usual: Mapping[str, int] | None = None
+        self,
+        directories: Directories,
+        state: State,
+        ports: Ports,
+        options: Options,
+        usual: Mapping[str, int] | None = None,
     ) -> None:
-        self._home = home
+        self._directories = directories
         self._secrets = state.secrets
         self._ports = ports
         self._usual = usual or {}
@@ -116,20 +121,22 @@ class Stack:
 
     def _backends(self) -> dict[str, str]:
         """The servers that keep things, and how a service reaches them."""
-        home, secrets, own = self._home, self._secrets, self._options.own
+        directories, secrets, own = self._directories, self._secrets, self._options.own
         settings = dict(own)
         if "DATABASE_URL" not in own:
             port = self._port("postgres")
-            postgres = Postgres(home, port, secrets["postgres_password"], durable=self._options.durable)
+            postgres = Postgres(
+                directories, port, secrets["postgres_password"], durable=self._options.durable
+            )
             self.servers[postgres.name] = postgres
             settings |= {"DATABASE_URL": postgres.url}
         if "REDIS_HOST" not in own:
-            redis = Valkey(home, self._port("redis"), secrets["redis_password"])
+            redis = Valkey(directories, self._port("redis"), secrets["redis_password"])
             self.servers[redis.name] = redis
             settings |= {"REDIS_HOST": redis.host, "REDIS_PORT": str(redis.port)}
             settings |= {"REDIS_PASSWORD": redis.password, "REDIS_DB": str(redis.db)}
         if "S3_ENDPOINT_URL" not in own:
-            store = SeaweedFS(home, self._ports, secrets, self._port("s3"))
+            store = SeaweedFS(directories, self._ports, secrets, self._port("s3"))
             self.servers[store.name] = store
             settings |= {"S3_ENDPOINT_URL": store.endpoint_url, "S3_PUBLIC_ENDPOINT_URL": store.endpoint_url}
             settings |= {"S3_BUCKET": store.bucket, "S3_REGION": store.region}
@@ -141,13 +148,13 @@ class Stack:
 
     def _edge(self) -> Nginx:
         origin = Origin(self.settings["S3_ENDPOINT_URL"], self.settings["S3_BUCKET"])
-        nginx = Nginx(self._home, self._port("nginx"), origin, self._secrets["cdn_refresh_secret"])
+        nginx = Nginx(self._directories, self._port("nginx"), origin, self._secrets["cdn_refresh_secret"])
         self.settings |= {"CDN_BASE_URL": nginx.url, "CDN_REFRESH_URL": nginx.url}
         self.settings |= {"CDN_REFRESH_SECRET": nginx.refresh_secret}
         return nginx
 
     def _front(self, api_ports: Sequence[int]) -> Envoy:
-        places = (self._home, self._port("envoy"), self._ports.pick("envoy-admin"), api_ports)
+        places = (self._directories, self._port("envoy"), self._ports.pick("envoy-admin"), api_ports)
         if self._doorless is not None:
             return Envoy(*places)
         index = self._options.api_replicas + self._options.workers
@@ -159,7 +166,7 @@ class Stack:
         index = number - 1 + (self._options.api_replicas if role == "worker" else 0)
         metrics_port = self._port("metrics", f"{name} metrics", index)
         settings = {**self.settings, **self._keys.get(role, {}), **self._options.settings}
-        return kind(self._home, name, port, metrics_port, settings)
+        return kind(self._directories, name, port, metrics_port, settings)
 
     def _port(self, role: str, name: str | None = None, offset: int = 0) -> int:
         usual = self._usual.get(role)

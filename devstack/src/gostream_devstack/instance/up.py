@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gostream_devstack.errors import PortLostError, StackError
 from gostream_devstack.host import orphans
-from gostream_devstack.host.directories import Home
+from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.screen import Screen
 from gostream_devstack.host.state import State, holder, locked
@@ -25,22 +25,22 @@ STOP_TIMEOUT = 60.0
 PORT_CHOICES = 4
 
 
-def hold(root: Path, options: Options, screen: Screen) -> None:
+def run_foreground(root: Path, options: Options, screen: Screen) -> None:
     """Start everything, show it, look after it until a signal comes, stop everything."""
-    home = Home.at(root)
+    directories = Directories.at(root)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
             signal.signal(number, signal.default_int_handler)
     with locked(root):
         run_file.withdraw(root)
-        reaped = orphans.reap(home.servers)
+        reaped = orphans.reap(directories.servers)
         if reaped:
             screen.say(f"ended processes of an earlier run: {reaped}")
         state = State.load(root)
         ports = Ports(state.ports, screen.say)
 
         def make() -> Stack:
-            stack = Stack(home, state, ports, options, USUAL_PORTS)
+            stack = Stack(directories, state, ports, options, USUAL_PORTS)
             state.save(root)
             return stack
 
@@ -144,5 +144,5 @@ def wipe(root: Path) -> None:
     """Delete everything the stopped instance has stored."""
     if root.exists():
         with locked(root):
-            Home.at(root).remove()
+            Directories.at(root).remove()
             shutil.rmtree(root)

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from gostream_devstack.errors import StackError
-from gostream_devstack.host.directories import REPOSITORY, Home
+from gostream_devstack.host.directories import REPOSITORY, Directories
 from gostream_devstack.host.http_probe import request
 from gostream_devstack.host.ports import HOST
 from gostream_devstack.host.wheels import package, program
@@ -29,8 +29,10 @@ class Envoy(Server):
     The web pages of `EDGE_CORS_ORIGINS` may call.
     """
 
-    def __init__(self, home: Home, port: int, admin_port: int, api_ports: Sequence[int]) -> None:
-        super().__init__(home, "envoy", port)
+    def __init__(
+        self, directories: Directories, port: int, admin_port: int, api_ports: Sequence[int]
+    ) -> None:
+        super().__init__(directories, "envoy", port)
         self.admin_port = admin_port
         self.api_ports = api_ports
 
@@ -44,15 +46,15 @@ class Envoy(Server):
 
     def prepare(self) -> None:
         descriptors = (REPOSITORY / "protos/gen/descriptors.binpb").read_bytes()
-        path = self.home.write(self.directory / "descriptors.binpb", descriptors)
+        path = self.directories.write(self.directory / "descriptors.binpb", descriptors)
         text = (REPOSITORY / "deploy/envoy/envoy.yaml").read_text()
         config = yaml.safe_load(allow_origins(text, self.environment().get(ORIGINS, "")))
         localise(config, self.port, self.admin_port, self.api_ports, path)
-        self.home.write(self.directory / "envoy.json", json.dumps(config, indent=1).encode())
+        self.directories.write(self.directory / "envoy.json", json.dumps(config, indent=1).encode())
 
     def command(self) -> Sequence[str]:
         envoy = program(package("envoy"), "_bin/envoy")
-        binary = self.home.reachable(envoy.parent, envoy.name) / envoy.name
+        binary = self.directories.reachable(envoy.parent, envoy.name) / envoy.name
         # Hot restart would make two instances on one machine fight over shared memory.
         options = ("--concurrency", "1", "--disable-hot-restart", "-l", "warning")
         return [str(binary), "-c", str(self.directory / "envoy.json"), *options]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from gostream_api.fast_door.envoy_config import obstacle
-from gostream_devstack.host.directories import REPOSITORY, Home
+from gostream_devstack.host.directories import REPOSITORY, Directories
 from gostream_devstack.servers.envoy import Envoy
 from gostream_devstack.servers.service import python
 
@@ -19,14 +19,14 @@ class Door(Envoy):
 
     def __init__(
         self,
-        home: Home,
+        directories: Directories,
         port: int,
         admin_port: int,
         api_ports: Sequence[int],
         metrics_port: int,
         settings: Mapping[str, str],
     ) -> None:
-        super().__init__(home, port, admin_port, api_ports)
+        super().__init__(directories, port, admin_port, api_ports)
         self.metrics_port = metrics_port
         self.settings = settings
 

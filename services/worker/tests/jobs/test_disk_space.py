@@ -9,7 +9,7 @@ import pytest
 from gostream_shared.domain.errors import MisconfiguredError
 from gostream_worker.failures import WorkerFullError
 from gostream_worker.jobs import disk_space as room_module
-from gostream_worker.jobs.disk_space import Room, obstacle
+from gostream_worker.jobs.disk_space import DiskSpace, obstacle
 from gostream_worker.source.work_directory import WorkDirectory
 
 LARGEST = 1 << 60
@@ -43,21 +43,21 @@ def test_too_few_inodes_are_an_obstacle(tmp_path: Path, monkeypatch: pytest.Monk
     if os.statvfs(tmp_path).f_files == 0:
         pytest.skip("this file system does not count inodes")
 
-    assert "more files can be made" in str(obstacle(tmp_path, 1))
+    assert "free inodes" in str(obstacle(tmp_path, 1))
 
 
 def test_folder_that_cannot_be_written_is_an_obstacle(read_only: Path) -> None:
-    assert "it cannot be written" in str(obstacle(read_only, 0))
+    assert "not writable" in str(obstacle(read_only, 0))
 
 
 def test_folder_that_is_gone_is_an_obstacle(tmp_path: Path) -> None:
-    assert obstacle(tmp_path / "gone", 1) == "it cannot be written: No such file or directory"
+    assert obstacle(tmp_path / "gone", 1) == "not writable: No such file or directory"
 
 
 async def test_room_follows_the_disk(tmp_path: Path) -> None:
     folder, seen = tmp_path / "work", asyncio.Queue[bool]()
-    room = Room(folder, reserve=1, changed=seen.put)
-    looking = asyncio.create_task(room.run())
+    space = DiskSpace(folder, reserve=1, changed=seen.put)
+    looking = asyncio.create_task(space.run())
 
     try:
         async with asyncio.timeout(30):
@@ -72,14 +72,14 @@ async def test_room_follows_the_disk(tmp_path: Path) -> None:
 
 async def test_attempt_that_finds_it_full_closes_it_for_a_while(tmp_path: Path) -> None:
     seen = asyncio.Queue[bool]()
-    room = Room(tmp_path, reserve=1, changed=seen.put)
-    looking = asyncio.create_task(room.run())
+    space = DiskSpace(tmp_path, reserve=1, changed=seen.put)
+    looking = asyncio.create_task(space.run())
 
     try:
         async with asyncio.timeout(30):
             assert await seen.get() is True
-            room.found_full()
-            at_once = room.is_free  # the next claim may come before the next look
+            space.found_full()
+            at_once = space.is_free  # the next claim may come before the next look
             assert await seen.get() is False
             assert await seen.get() is True
     finally:

@@ -11,7 +11,7 @@ from time import monotonic
 from gostream_shared.concurrency import task_group
 from gostream_worker.encode.progress_parser import EncoderProgress, ProgressParser, split_lines
 from gostream_worker.failures import Code, ProcessingFailedError
-from gostream_worker.ffmpeg_log import Complaints
+from gostream_worker.ffmpeg_log import LogClassifier
 from gostream_worker.sandbox.confinement import Confinement
 from gostream_worker.sandbox.process import ChildLimits, limited_child
 
@@ -92,12 +92,12 @@ class Encoder:
                     watchdog.cancel()
             except TimeoutError:
                 raise run.stuck(f"not done after {wall:.0f} s", Code.RESOURCE_LIMIT) from None
-        run.complaints.verdict(process.returncode or 0, frames=run.frames, expected=expected_errors)
+        run.log.check(process.returncode or 0, frames=run.frames, expected=expected_errors)
         return EncodeReport(
             seconds=monotonic() - run.began,
-            damaged=run.complaints.damaged,
-            new_sound=run.complaints.new_sound,
-            log_tail=run.complaints.tail,
+            damaged=run.log.damaged,
+            new_sound=run.log.new_sound,
+            log_tail=run.log.tail,
         )
 
 
@@ -107,7 +107,7 @@ class _Run:
     def __init__(self, on_progress: OnProgress, folder: Path) -> None:
         self._folder = folder
         self._written = 0
-        self.complaints = Complaints()
+        self.log = LogClassifier()
         self.frames = 0
         self.began = self._moved = monotonic()
         self._position = -1.0
@@ -117,11 +117,11 @@ class _Run:
     async def follow(self, process: Process) -> None:
         """Read both pipes to their ends."""
         async with task_group() as readers:
-            readers.create_task(_read_lines(process.stdout, self._hear_progress))
-            readers.create_task(_read_lines(process.stderr, self.complaints.hear))
+            readers.create_task(_read_lines(process.stdout, self._feed_progress))
+            readers.create_task(_read_lines(process.stderr, self.log.feed))
         await process.wait()
 
-    def _hear_progress(self, line: str) -> None:
+    def _feed_progress(self, line: str) -> None:
         report = self._parser.feed(line)
         if report is None:
             return
@@ -143,7 +143,7 @@ class _Run:
         raise self.stuck(f"no progress for {no_progress:.0f} s", Code.INTERNAL)
 
     def stuck(self, why: str, code: Code) -> ProcessingFailedError:
-        return ProcessingFailedError(code, why, log_tail=self.complaints.tail)
+        return ProcessingFailedError(code, why, log_tail=self.log.tail)
 
 
 def _prefix(program: Path) -> tuple[str, ...]:
@@ -161,12 +161,12 @@ def _last_written(folder: Path) -> int:
         return 0
 
 
-async def _read_lines(stream: asyncio.StreamReader | None, hear: Callable[[str], None]) -> None:
+async def _read_lines(stream: asyncio.StreamReader | None, feed: Callable[[str], None]) -> None:
     assert stream is not None  # noqa: S101 - both pipes were asked for
     pending = b""
     while chunk := await stream.read(_CHUNK):
         whole, pending = split_lines(pending, chunk)
         for line in whole:
-            hear(line)
+            feed(line)
     if pending:
-        hear(pending.decode("utf-8", "replace"))
+        feed(pending.decode("utf-8", "replace"))

@@ -19,7 +19,7 @@ def size_of(file: BinaryIO) -> int:
     return file.seek(0, io.SEEK_END)
 
 
-class PositionedFile(io.RawIOBase):
+class SeekableReader(io.RawIOBase):
     """So many bytes that are read from a position on; how, its subclasses know."""
 
     def __init__(self, size: int) -> None:
@@ -38,7 +38,7 @@ class PositionedFile(io.RawIOBase):
         return self._position
 
 
-class _ServedFile(PositionedFile):
+class _ServedFile(SeekableReader):
     """One request for each read."""
 
     def __init__(self, url: str) -> None:

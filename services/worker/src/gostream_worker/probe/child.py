@@ -22,7 +22,7 @@ from gostream_worker.probe.byte_source import open_bytes
 from gostream_worker.probe.container_facts import picture_facts
 from gostream_worker.probe.describe import container_colours, describe_audio, describe_video
 from gostream_worker.probe.model import AudioScan, Probe, VideoScan
-from gostream_worker.probe.mp4.sparse_file import HollowFile
+from gostream_worker.probe.mp4.sparse_file import SparseMp4
 from gostream_worker.probe.signature import is_cut_off, is_fragmented, is_text, refused_by_signature
 from gostream_worker.probe.source_file import SourceFile
 from gostream_worker.probe.timing.duration import Length, Track, begins, last_packet, read_length, said_length
@@ -187,16 +187,16 @@ def _scan(
     """All packets of a file; of what is served only what a table says of them, where there is one."""
     if not source.is_served:
         return scan_tracks(container, video, audio)
-    hollow = HollowFile.of(source.file, source.size, source.boxes)
-    if hollow is None:
+    sparse = SparseMp4.of(source.file, source.size, source.boxes)
+    if sparse is None:
         return None, None
     # A parser would take zeros for pictures that are no key frames.
     options = {**_OPTIONS, **options, "fflags": "+noparse"}
     try:
-        with av.open(hollow, mode="r", options=options) as other:
+        with av.open(sparse, mode="r", options=options) as other:
             picture = next(track for track in other.streams.video if track.index == video.index)
             sound = next((s for s in other.streams.audio if audio and s.index == audio.index), None)
-            return scan_tracks(other, picture, sound, look=hollow.look)
+            return scan_tracks(other, picture, sound, look=sparse.peek)
     except av.FFmpegError:
         return None, None
 

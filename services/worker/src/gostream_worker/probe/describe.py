@@ -19,7 +19,7 @@ from gostream_worker.probe.tracks.colour import Colours, completed
 from gostream_worker.probe.tracks.combing import find_combs
 from gostream_worker.probe.tracks.frame_samples import Sample
 from gostream_worker.probe.tracks.languages import language_tag
-from gostream_worker.probe.tracks.rotation import display_matrix, turn
+from gostream_worker.probe.tracks.rotation import display_matrix, rotation_of
 
 #: Codecs in which interlaced pictures may follow a film. The filter asks every frame, which costs nothing.
 _MAY_TURN = ("h264", "mpeg2video", "vc1", "mpeg4")
@@ -62,7 +62,7 @@ def describe_video(video: VideoStream, sample: Sample, facts: PictureFacts, said
     colours = completed(by_itself, said)
     if not colours.can_be_converted:
         raise ProcessingFailedError(Code.UNSUPPORTED_CODEC, f"colours by matrix {colours.matrix}")
-    rotation, as_stored = turn(display_matrix(first))
+    rotation, as_stored = rotation_of(display_matrix(first))
     codec = video.codec_context.name
     is_woven = any(frame.interlaced_frame for frame in sample.frames)
     return VideoTrack(

@@ -12,7 +12,7 @@ from gostream_worker.probe.probe import StartedProbe, starting_probe
 _log = structlog.stdlib.get_logger("gostream.probe")
 
 
-class ProbeAtHand:
+class PrestartedProbe:
     """Keeps one child waiting, for the next attempt alone: no child looks into two sources."""
 
     def __init__(self, *, sandbox_required: bool) -> None:
@@ -24,13 +24,13 @@ class ProbeAtHand:
     @asynccontextmanager
     async def kept(cls, *, sandbox_required: bool = False) -> AsyncIterator[Self]:
         """While the block runs; none is left behind."""
-        at_hand = cls(sandbox_required=sandbox_required)
-        await at_hand._prepare()
+        prestarted = cls(sandbox_required=sandbox_required)
+        await prestarted._prepare()
         try:
-            yield at_hand
+            yield prestarted
         finally:
-            if at_hand._waiting:
-                await at_hand._waiting[0].aclose()
+            if prestarted._waiting:
+                await prestarted._waiting[0].aclose()
 
     @asynccontextmanager
     async def take(self) -> AsyncIterator[StartedProbe]:
@@ -55,7 +55,7 @@ class ProbeAtHand:
             try:
                 self._waiting = await self._start()
             except OSError as error:  # the next attempt may have better luck; this one is done
-                _log.warning("no probe at hand", error=str(error))
+                _log.warning("no prestarted probe", error=str(error))
 
     async def _start(self) -> tuple[AsyncExitStack, StartedProbe]:
         stack = AsyncExitStack()

@@ -12,7 +12,7 @@ from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.plan.plan import Plan
 from gostream_worker.publish.measure import MeasuredSegments
 from gostream_worker.publish.presentation import Presentation
-from gostream_worker.publish.thumbnails import Stills
+from gostream_worker.publish.thumbnails import Thumbnails
 
 #: Seconds by which the lists of picture and sound may differ more, or less, than their tracks in the source.
 _APART = 1.0
@@ -42,12 +42,12 @@ def require_equal_lengths(plan: Plan, presentation: Presentation, *, has_new_sou
 
 
 async def require_conformance(
-    presentation: Presentation, measured: MeasuredSegments, stills: Stills, *, number: int
+    presentation: Presentation, measured: MeasuredSegments, thumbnails: Thumbnails, *, number: int
 ) -> None:
     """Raises ProcessingFailedError INTERNAL, naming the rules, unless every must is kept."""
     prefix = f"v{number}/"
     contents = {prefix + name: text.encode() for name, text in presentation.playlists.items()}
-    contents |= {prefix + name: data for name, data in stills.storyboard.items()}
+    contents |= {prefix + name: data for name, data in thumbnails.storyboard.items()}
     contents[MASTER] = presentation.master.encode()
     report = await check_written(contents, dict(_parts(prefix, measured)), master=MASTER)
     if not report.passed:
@@ -62,8 +62,8 @@ def _parts(
         for name, segment in segments.items():
             path = f"{prefix}{rendition}/{name}"
             yield (path, None), segment.whole
-            for key, still in zip(segment.whole.key_frames, segment.stills, strict=True):
-                yield (path, ByteRange(key.offset, key.size)), still
+            for key, iframe in zip(segment.whole.key_frames, segment.iframes, strict=True):
+                yield (path, ByteRange(key.offset, key.size)), iframe
 
 
 def _complaints(report: Report) -> Iterator[str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gostream_conformance.errors import MalformedError, PacketSizeError
-from gostream_conformance.tree.segment import SegmentMeasure, measure_segment, measure_stills
+from gostream_conformance.tree.segment import SegmentMeasure, measure_iframes, measure_segment
 from gostream_worker.failures import Code, ProcessingFailedError
 
 
@@ -13,7 +13,7 @@ class Measured:
     """One segment, and each of its key frames as I-frame playlists show it."""
 
     whole: SegmentMeasure
-    stills: tuple[SegmentMeasure, ...]
+    iframes: tuple[SegmentMeasure, ...]
 
     @property
     def first_pts(self) -> int:
@@ -42,11 +42,11 @@ def measure(data: bytes) -> Measured:
         raise ProcessingFailedError(Code.CORRUPT_STREAM, "an empty segment")
     try:
         whole = measure_segment(data)
-        stills = tuple(measure_stills(data, whole))
+        iframes = tuple(measure_iframes(data, whole))
     except PacketSizeError as error:
         raise ProcessingFailedError(Code.INTERNAL, f"segments.whole-packets: {error}") from error
     except MalformedError as error:
         raise ProcessingFailedError(Code.INTERNAL, f"segments.readable: {error}") from error
     if not whole.video and not whole.audio:
         raise ProcessingFailedError(Code.CORRUPT_STREAM, "neither picture nor sound")
-    return Measured(whole, stills)
+    return Measured(whole, iframes)

@@ -26,7 +26,7 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Still:
+class IFrame:
     """One picture for fast forward: a byte range of a segment, shown for `ticks`."""
 
     name: str
@@ -59,7 +59,7 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StillVariant:
+class IFrameVariant:
     """One I-frame playlist in the master playlist."""
 
     uri: str
@@ -99,18 +99,18 @@ def _listed(segments: Sequence[Segment]) -> list[str]:
     return [line for segment in segments for line in (f"#EXTINF:{segment.ticks / CLOCK:.6f},", segment.name)]
 
 
-def still_playlist(stills: Sequence[Still], *, header: int, target: int) -> str:
+def iframe_playlist(iframes: Sequence[IFrame], *, header: int, target: int) -> str:
     """An I-frame playlist over the segments of one rung, which begin with `header` bytes of tables."""
     lines = [
         *_media_head(target),
         "#EXT-X-I-FRAMES-ONLY",
-        f'#EXT-X-MAP:URI="{stills[0].name}",BYTERANGE="{header}@0"',
+        f'#EXT-X-MAP:URI="{iframes[0].name}",BYTERANGE="{header}@0"',
     ]
-    for still in stills:
+    for iframe in iframes:
         lines += [
-            f"#EXTINF:{still.ticks / CLOCK:.6f},",
-            f"#EXT-X-BYTERANGE:{still.size}@{still.offset}",
-            still.name,
+            f"#EXTINF:{iframe.ticks / CLOCK:.6f},",
+            f"#EXT-X-BYTERANGE:{iframe.size}@{iframe.offset}",
+            iframe.name,
         ]
     return "\n".join([*lines, END, ""])
 
@@ -126,7 +126,7 @@ def _media_head(target: int, *, kind: str = "VOD") -> list[str]:
     ]
 
 
-def measure_bandwidth(segments: Sequence[Segment | Still], *, target: int) -> Bandwidth:
+def measure_bandwidth(segments: Sequence[Segment | IFrame], *, target: int) -> Bandwidth:
     """Average over all, and the peak over every run of segments that lasts 0.5 to 1.5 target durations."""
     average = _rate(sum(s.size for s in segments), sum(s.ticks for s in segments))
     peak = average
@@ -149,7 +149,7 @@ def _rate(size: int, ticks: int) -> int:
 def master_playlist(
     variants: Sequence[Variant],
     audio: AudioRendition | None,
-    stills: Sequence[StillVariant],
+    iframes: Sequence[IFrameVariant],
     *,
     captions: bool = False,
 ) -> str:
@@ -172,11 +172,11 @@ def master_playlist(
     first = min(variants, key=lambda variant: abs(variant.bandwidth.peak - START_BANDWIDTH))
     for variant in [first, *(other for other in variants if other is not first)]:
         lines += [_stream_inf(variant, with_audio=audio is not None, captions=captions), variant.uri]
-    lines += map(_still_inf, stills)
+    lines += map(_iframe_inf, iframes)
     return "\n".join([*lines, ""])
 
 
-def _still_inf(variant: StillVariant) -> str:
+def _iframe_inf(variant: IFrameVariant) -> str:
     return (
         f"#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={variant.bandwidth.peak},"
         f'AVERAGE-BANDWIDTH={variant.bandwidth.average},CODECS="{variant.codecs}",'

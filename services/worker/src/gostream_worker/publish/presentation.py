@@ -15,14 +15,14 @@ from gostream_worker.publish.measure import Measured, MeasuredSegments
 from gostream_worker.publish.playlists import (
     AudioRendition,
     Bandwidth,
+    IFrame,
+    IFrameVariant,
     Segment,
-    Still,
-    StillVariant,
     Variant,
+    iframe_playlist,
     master_playlist,
     measure_bandwidth,
     media_playlist,
-    still_playlist,
     target_duration,
 )
 
@@ -52,7 +52,7 @@ def present(plan: Plan, measured: MeasuredSegments, encode: Encode) -> Presentat
     _require_complete(plan, segments)
     target = target_duration(*segments.values())
     bandwidths = {name: measure_bandwidth(parts, target=target) for name, parts in segments.items()}
-    stills = {rung.name: _stills(segments[rung.name], measured[rung.name]) for rung in plan.rungs}
+    iframes = {rung.name: _iframes(segments[rung.name], measured[rung.name]) for rung in plan.rungs}
     playlist = playlist_name(encode.attempt)
     variants = [_variant(plan, measured, bandwidths, rung, encode) for rung in plan.rungs]
     audio = (
@@ -63,18 +63,18 @@ def present(plan: Plan, measured: MeasuredSegments, encode: Encode) -> Presentat
         else None
     )
     trick = [
-        StillVariant(
+        IFrameVariant(
             uri=f"v{encode.number}/{rung.name}/{iframe_playlist_name(encode.attempt)}",
             width=rung.width,
             height=rung.height,
             codecs=_codec(measured[rung.name]),
-            bandwidth=measure_bandwidth(stills[rung.name], target=target),
+            bandwidth=measure_bandwidth(iframes[rung.name], target=target),
         )
         for rung in plan.rungs
     ]
     duration = timedelta(seconds=_total(segments[plan.rungs[0].name]) / CLOCK)
     return Presentation(
-        playlists=_playlists(measured, segments, stills, target, encode.attempt),
+        playlists=_playlists(measured, segments, iframes, target, encode.attempt),
         master=master_playlist(variants, audio, trick, captions=plan.video.has_captions),
         renditions=tuple(map(_rendition, (rung.name for rung in plan.rungs), variants)),
         cues=cues(plan_storyboard(plan), frames=_frames(measured[plan.rungs[-1].name]), duration=duration),
@@ -86,7 +86,7 @@ def present(plan: Plan, measured: MeasuredSegments, encode: Encode) -> Presentat
 def _playlists(
     measured: MeasuredSegments,
     segments: Mapping[str, Sequence[Segment]],
-    stills: Mapping[str, Sequence[Still]],
+    iframes: Mapping[str, Sequence[IFrame]],
     target: int,
     attempt: int,
 ) -> dict[str, str]:
@@ -94,9 +94,9 @@ def _playlists(
         f"{name}/{playlist_name(attempt)}": media_playlist(parts, target=target)
         for name, parts in segments.items()
     }
-    for name, pictures in stills.items():
+    for name, pictures in iframes.items():
         header = next(iter(measured[name].values())).whole.tables_end
-        playlists[f"{name}/{iframe_playlist_name(attempt)}"] = still_playlist(
+        playlists[f"{name}/{iframe_playlist_name(attempt)}"] = iframe_playlist(
             pictures, header=header, target=target
         )
     return playlists
@@ -114,7 +114,7 @@ def _segments(plan: Plan, name: str, parts: Mapping[str, Measured]) -> list[Segm
     ]
 
 
-def _stills(segments: Sequence[Segment], parts: Mapping[str, Measured]) -> list[Still]:
+def _iframes(segments: Sequence[Segment], parts: Mapping[str, Measured]) -> list[IFrame]:
     """Each key frame is shown until the next one, the last one until the end."""
     found = [(segment.name, frame) for segment in segments for frame in parts[segment.name].whole.key_frames]
     if not found:
@@ -122,7 +122,7 @@ def _stills(segments: Sequence[Segment], parts: Mapping[str, Measured]) -> list[
     end = parts[segments[0].name].first_pts + _total(segments)
     ends = [frame.pts for _, frame in found[1:]] + [end]
     return [
-        Still(name=name, ticks=until - frame.pts, offset=frame.offset, size=frame.size)
+        IFrame(name=name, ticks=until - frame.pts, offset=frame.offset, size=frame.size)
         for (name, frame), until in zip(found, ends, strict=True)
     ]
 

@@ -10,7 +10,7 @@ from gostream_worker.publish.uploader import CUES_TYPE, PICTURE_TYPE, EncodeUplo
 
 
 @dataclass(frozen=True, slots=True)
-class Stills:
+class Thumbnails:
     """The bytes of what there is."""
 
     poster: bytes | None = None
@@ -31,23 +31,23 @@ class Stills:
         return CUES if self.storyboard else None
 
 
-async def read_stills(folder: Path, cues: str) -> Stills:
+async def read_thumbnails(folder: Path, cues: str) -> Thumbnails:
     """What there is in `folder`. Without a sheet there is nothing for the `cues` to refer to."""
     poster = await asyncio.to_thread(_read, folder / POSTER)
     sheet = await asyncio.to_thread(_read, folder / SHEET)
-    return Stills(poster, sheet, cues.encode() if sheet else None)
+    return Thumbnails(poster, sheet, cues.encode() if sheet else None)
 
 
 def _read(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
 
 
-async def put_stills(stills: Stills, uploader: EncodeUploader) -> None:
+async def put_thumbnails(thumbnails: Thumbnails, uploader: EncodeUploader) -> None:
     """Upload them; the sheet before the cues that refer to it."""
     for name, data, kind in (
-        (POSTER, stills.poster, PICTURE_TYPE),
-        (SHEET, stills.sheet, PICTURE_TYPE),
-        (CUES, stills.cues, CUES_TYPE),
+        (POSTER, thumbnails.poster, PICTURE_TYPE),
+        (SHEET, thumbnails.sheet, PICTURE_TYPE),
+        (CUES, thumbnails.cues, CUES_TYPE),
     ):
         if data:
             await uploader.put(name, data, content_type=kind)

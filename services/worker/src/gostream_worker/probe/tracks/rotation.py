@@ -19,7 +19,7 @@ def display_matrix(frame: VideoFrame) -> tuple[int, ...]:
     return struct.unpack("=9i", bytes(found)) if found else ()
 
 
-def turn(matrix: Sequence[int]) -> tuple[int, bool]:
+def rotation_of(matrix: Sequence[int]) -> tuple[int, bool]:
     """Degrees clockwise, a multiple of 90, and whether that is all: not of what is mirrored or tilted."""
     if not matrix:
         return 0, True
