@@ -150,7 +150,7 @@ def test_processes_left_behind_are_ended_by_the_next_start(command: Command) -> 
     place = Directories.at(command.root).servers / "api-9"
     place.mkdir()
     stray = subprocess.Popen(["sleep", "600"], cwd=place, start_new_session=True)
-    assert "ended processes of an earlier run: 1" in command.ok("up", "--detach")
+    assert "killed processes of an earlier run: 1" in command.ok("up", "--detach")
     assert stray.wait(10) == -signal.SIGKILL
 
 
@@ -207,6 +207,6 @@ def test_the_users_own_redis_is_used_when_named(
     given = {"REDIS_HOST": own.host, "REDIS_PORT": str(own.port), "REDIS_PASSWORD": own.password}
     command.environment |= given
     said = command.ok("up", "--detach")
-    assert "using your own server, as REDIS_HOST says" in said
+    assert "using the server given by REDIS_HOST" in said
     assert "redis" not in command.status()
     assert command.env().items() >= given.items()

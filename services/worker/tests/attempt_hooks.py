@@ -13,14 +13,14 @@ from gostream_worker.probe.probe import StartedProbe
 def after_probing(patch: pytest.MonkeyPatch, act: Callable[[str, Path], Awaitable[None]]) -> None:
     """Do something between the probe and the encoder, given the source's URL and the attempt's folder."""
 
-    look_into = StartedProbe.look_into
+    inspect = StartedProbe.inspect
 
     async def look_and_act(probe: StartedProbe, url: str, *, folder: Path, patience: float = 0.0) -> Probe:
-        found = await look_into(probe, url, folder=folder, patience=patience)
+        found = await inspect(probe, url, folder=folder, patience=patience)
         await act(url, folder)
         return found
 
-    patch.setattr(StartedProbe, "look_into", look_and_act)
+    patch.setattr(StartedProbe, "inspect", look_and_act)
 
 
 def before_publishing(

@@ -1,4 +1,4 @@
-"""Running the demonstration: a stack of its own, the steps, and everything gone afterwards."""
+"""Runs the demonstration: starts a stack, runs the steps, and removes everything."""
 
 import asyncio
 import shutil
@@ -22,12 +22,12 @@ OPTIONS = Options(api_replicas=2, workers=1)
 
 
 def run_demo(root: Path, video: Path | None) -> None:
-    """Show one video's way through everything, with servers that live below `root` for as long.
+    """Shows one video's way through the system, with servers below `root` that end with it.
 
-    Raises StackError when a server does not start or a step does not go as it should.
+    Raises StackError if a server does not start or a step fails.
     """
     if video is not None and not video.is_file():
-        raise StackError(f"there is no file {video}")
+        raise StackError(f"no such file: {video}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console()
     directories = Directories.at(root)

@@ -1,8 +1,9 @@
-"""Where the servers live and as whom they run.
+"""The servers' directories and their account.
 
-PostgreSQL refuses to run as root, and none of the others should. Started by root they run as `nobody`, who
-must be able to reach their directories and programs. Below a home closed to others (/root) neither can be, so
-the directories move to /var/tmp (a symbolic link says where) and the programs are copied beside them.
+PostgreSQL refuses to run as root, and no other server needs root. If the supervisor is root, the servers run
+as `nobody`, which must be able to reach their directories and programs. A home directory closed to others
+(/root) prevents both: the directories then move to /var/tmp, reached by a symbolic link, and the programs are
+copied into them.
 """
 
 import hashlib
@@ -16,13 +17,13 @@ from pathlib import Path
 
 from gostream_devstack.errors import StackError
 
-REPOSITORY = Path(__file__).parents[4]  # devstack runs from a checkout, on its deploy/ and protos/
+REPOSITORY = Path(__file__).parents[4]  # devstack runs from a checkout and uses its deploy/ and protos/
 OUTSIDE = Path("/var/tmp")  # noqa: S108  (mkdtemp makes the directory; it must survive a reboot)
 
 
 @dataclass(frozen=True)
 class Account:
-    """The user and group that native servers run as when the supervisor is root."""
+    """User and group of the native servers if the supervisor is root."""
 
     uid: int
     gid: int
@@ -30,7 +31,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Directories:
-    """One instance of the stack on disk: `logs/` for the reader, `servers/<name>/` for the servers."""
+    """The directories of one instance: `logs/` for people, `servers/<name>/` for the servers."""
 
     logs: Path
     servers: Path
@@ -38,11 +39,11 @@ class Directories:
 
     @classmethod
     def at(cls, root: Path) -> "Directories":
-        """Make (or find again) the directories below `root`."""
+        """Creates or finds the directories below `root`."""
         account = _nobody() if os.geteuid() == 0 else None
         root.mkdir(parents=True, exist_ok=True)
         if root.stat().st_uid != os.geteuid():
-            raise StackError(f"{root} belongs to somebody else; remove it or choose another with --state-dir")
+            raise StackError(f"{root} belongs to another user; remove it or choose another with --state-dir")
         root.chmod(0o711 if account else 0o700)
         logs = root / "logs"
         logs.mkdir(mode=0o700, exist_ok=True)
@@ -54,13 +55,13 @@ class Directories:
         return cls(logs, servers.resolve(), account)
 
     def make(self, path: Path) -> Path:
-        """Make a directory that only the servers' account may enter."""
+        """Creates a directory that only the servers' account may enter."""
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._give(path)
         return path
 
     def write(self, path: Path, content: str | bytes) -> Path:
-        """Write a file that only the servers' account may read."""
+        """Writes a file that only the servers' account may read."""
         path.unlink(missing_ok=True)
         path.touch(mode=0o600)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -68,7 +69,7 @@ class Directories:
         return path
 
     def reachable(self, base: Path, *parts: str) -> Path:
-        """`base`, or where the servers' account cannot use its `parts`, a copy of them."""
+        """Returns `base`, or a copy of its `parts` if the servers' account cannot use them."""
         base = base.resolve()
         present = [base / part for part in parts if (base / part).exists()]
         if self.account is None or all(_open_to_others(path) for path in (base, *present)):
@@ -80,7 +81,7 @@ class Directories:
         return copy
 
     def remove(self) -> None:
-        """Delete everything the servers have stored, wherever it is."""
+        """Deletes all data of the servers, including the moved directory."""
         shutil.rmtree(self.servers, ignore_errors=True)
         link = self.logs.parent / "servers"
         if link.is_symlink():

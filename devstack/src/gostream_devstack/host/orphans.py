@@ -1,7 +1,7 @@
-"""Processes that a killed supervisor or server left behind, found by where they stand.
+"""Finds processes left by a killed supervisor or server, by their working directory.
 
-Every process of the stack has its working directory below its own `servers/<name>/`. That also finds those
-whose command line and environment say nothing (nginx workers, PostgreSQL backends).
+Every process of the stack works in or below its `servers/<name>/`. This also finds processes without a
+telling command line or environment (nginx workers, PostgreSQL backends).
 """
 
 import os
@@ -15,20 +15,20 @@ from gostream_devstack.errors import StackError
 
 
 def find(directory: Path) -> list[psutil.Process]:
-    """Processes standing in or below `directory`, except a person's: those have a terminal, ours never."""
+    """Returns processes in or below `directory` without a terminal, since servers never have one."""
     return [process for process in psutil.process_iter() if _belongs(process, directory)]
 
 
 def reap(directory: Path, timeout: float = 10.0) -> int:
-    """Kill whatever still runs below `directory`; return how many there were.
+    """Kills every process that still runs below `directory`. Returns their number.
 
-    One that only waits to be collected by its parent counts as gone: in a container it may wait for ever.
+    Zombies count as ended: in a container they may never be collected.
     """
     ended: set[int] = set()
     deadline = time.monotonic() + timeout
-    while found := find(directory):  # again, because a dying master may still be forking
+    while found := find(directory):  # repeatedly, because a dying master may still fork
         if time.monotonic() > deadline:
-            raise StackError(f"processes in {directory} do not go away: {[each.pid for each in found]}")
+            raise StackError(f"processes in {directory} do not end: {[each.pid for each in found]}")
         for orphan in found:
             with suppress(psutil.NoSuchProcess):
                 orphan.kill()
@@ -48,7 +48,7 @@ def _belongs(process: psutil.Process, directory: Path) -> bool:
 
 
 def _has_terminal(process: psutil.Process) -> bool:
-    """Asked of the kernel where possible: psutil knows only the terminals there were at its first look."""
+    """Asks the kernel if possible: psutil only knows the terminals that existed at its first call."""
     if not psutil.LINUX:
         return process.terminal() is not None
     after_name = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()

@@ -1,4 +1,4 @@
-"""The whole of GoStream on loopback: which servers, in which order, knowing what of each other."""
+"""The complete stack on loopback: its servers, their order, and their settings."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ from gostream_devstack.servers.worker import Worker
 
 AnyService = TypeVar("AnyService", bound=Service)
 
-# The second replica of a service takes the port after next: API 50051, 50053, …, workers 50052, 50054, ….
+# The second replica of a service takes the next port but one: API 50051, 50053, …, workers 50052, 50054, ….
 USUAL_PORTS = {
     "postgres": 5432,
     "redis": 6379,
@@ -35,8 +35,8 @@ USUAL_PORTS = {
     "worker": 50052,
     "metrics": 9101,
 }
-KEEPERS = ("postgres", "redis", "seaweedfs")  # the servers that keep things, and that a user may bring
-# How: the variable that says so, then everything that belongs to it, with its default.
+KEEPERS = ("postgres", "redis", "seaweedfs")  # stateful servers, which users may replace by their own
+# The variable that selects the user's server, then all its variables with their defaults.
 OWN = {
     "DATABASE_URL": {"DATABASE_URL": ""},
     "REDIS_HOST": {"REDIS_HOST": "", "REDIS_PORT": "6379", "REDIS_PASSWORD": "", "REDIS_DB": "0"},
@@ -53,19 +53,19 @@ OWN = {
 
 @dataclass(frozen=True)
 class Options:
-    """How many of what, and instead of what."""
+    """Numbers of replicas, the user's servers, and additional settings."""
 
     api_replicas: int = 1
     workers: int = 1
-    # The user's own servers, as `own_servers` found them: ours are not started.
+    # The user's servers, found by `own_servers`. The stack's are not started.
     own: Mapping[str, str] = field(default_factory=dict)
-    # Further variables for the API and the workers.
+    # Additional variables for the API and the workers.
     settings: Mapping[str, str] = field(default_factory=dict)
     durable: bool = True
 
 
 def own_servers(environment: Mapping[str, str]) -> dict[str, str]:
-    """What the environment says about servers of the user's own."""
+    """Returns the settings of the user's servers from the environment."""
     found: dict[str, str] = {}
     for variable, defaults in OWN.items():
         if environment.get(variable):
@@ -74,8 +74,11 @@ def own_servers(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 class Stack:
-    """`servers` by name (postgres, redis, seaweedfs, nginx, envoy, api-1…, worker-1…), each with its pid and
-    its `stop`, `start`, `kill`, `terminate`, `pause`; `env` is what a client needs to reach them."""
+    """All servers of one instance.
+
+    `servers` by name (postgres, redis, seaweedfs, nginx, envoy, api-1…, worker-1…), each with its pid and
+    `stop`, `start`, `kill`, `terminate`, `pause`. `env` has the clients' variables.
+    """
 
     def __init__(
         self,
@@ -105,22 +108,25 @@ class Stack:
         self.env = self._environment()
 
     def start(self, report: Report = lambda *_: None) -> None:
-        """Start everything side by side and wait until all is ready; on failure stop everything and raise."""
+        """Starts everything concurrently and waits until all is ready.
+
+        On failure stops everything and raises.
+        """
         if self._doorless is not None:
-            report("fast door", f"left out, the API answers all reads: {self._doorless}")
+            report("fast door", f"disabled, the API answers all reads: {self._doorless}")
         try:
             run_steps(self._steps(), report, abort=self.stop)
         except BaseException:
-            self.stop()  # what a step had just begun when the others were stopped
+            self.stop()  # servers that a step had started when the others were stopped
             raise
 
     def stop(self) -> None:
-        """Stop what talks to the servers first, then the servers."""
+        """Stops the clients of the stateful servers first, then these."""
         stop_all(server for name, server in self.servers.items() if name not in KEEPERS)
         stop_all(server for name, server in self.servers.items() if name in KEEPERS)
 
     def _backends(self) -> dict[str, str]:
-        """The servers that keep things, and how a service reaches them."""
+        """Creates the stateful servers and returns the services' settings for them."""
         directories, secrets, own = self._directories, self._secrets, self._options.own
         settings = dict(own)
         if "DATABASE_URL" not in own:
@@ -196,7 +202,7 @@ class Stack:
             Step(
                 "nginx", self.servers["nginx"].start, tuple(name for name in keepers if name == "seaweedfs")
             ),
-            # The fast door reads by itself, plain Envoy only passes on.
+            # The fast door reads the backends itself, plain Envoy only forwards.
             Step("envoy", self._envoy.start, () if self._doorless else ("migrations", *keepers)),
             *(Step(each.name, each.start, ("migrations", *keepers)) for each in (*self.apis, *self.workers)),
             Step("json edge", self._envoy.wait_for_apis, ("envoy", *(api.name for api in self.apis))),

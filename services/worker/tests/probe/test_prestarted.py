@@ -32,7 +32,7 @@ def children() -> Children:
 
 
 async def look(probe: StartedProbe, source: Path) -> None:
-    found = await probe.look_into(f"file:{source.name}", folder=source.parent)
+    found = await probe.inspect(f"file:{source.name}", folder=source.parent)
     assert found == await probe_source(f"file:{source}", folder=Path("/"))
 
 

@@ -1,4 +1,4 @@
-"""One run of ffmpeg: progress read, log kept, watched, and ended with its caller."""
+"""Runs ffmpeg once: reads progress, keeps the log, watches for stalls, and ends it with its caller."""
 
 import asyncio
 import os
@@ -18,13 +18,13 @@ from gostream_worker.sandbox.process import ChildLimits, limited_child
 OnProgress = Callable[[EncoderProgress], None]
 _CHUNK = 4096
 _MAX_FILE = 8 << 30
-#: Seconds between looks at what the encoder has written.
+#: Seconds between two checks of the encoder's output files.
 _LOOK_EVERY = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """When the watchdog ends a run. Seconds."""
+    """Timeouts of the watchdog, in seconds."""
 
     no_progress: float = 60.0
     wall_base: float = 60.0
@@ -36,11 +36,11 @@ class Patience:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodeReport:
-    """How a good run went."""
+    """The result of a successful run."""
 
     seconds: float
     damaged: int  # decoding errors, few enough to publish
-    new_sound: bool  # a sound track that was not there at first has appeared
+    new_sound: bool  # a sound track appeared that the source lacked at first
     log_tail: str
 
 
@@ -65,11 +65,12 @@ class Encoder:
         port: int | None = None,
         expected_errors: int = 0,
     ) -> EncodeReport:
-        """Run to the end; `duration` is that of the media, `expected_errors` are no damage.
+        """Runs to the end. `duration` is that of the media; `expected_errors` do not count as damage.
 
-        The child reads and writes in `folder` alone, and connects to that loopback port, if any.
+        The child reads and writes only in `folder`, and connects only to that loopback port, if any.
 
-        Raises ProcessingFailedError and WorkerFullError. Cancelled, it returns when the whole group is dead.
+        Raises ProcessingFailedError and WorkerFullError. If cancelled, it returns once the whole process
+        group has ended.
         """
         run = _Run(on_progress, folder)
         wall = self._patience.wall(duration)
@@ -102,7 +103,7 @@ class Encoder:
 
 
 class _Run:
-    """What is known of one run while it goes on."""
+    """The state of one run."""
 
     def __init__(self, on_progress: OnProgress, folder: Path) -> None:
         self._folder = folder
@@ -115,7 +116,7 @@ class _Run:
         self._parser = ProgressParser()
 
     async def follow(self, process: Process) -> None:
-        """Read both pipes to their ends."""
+        """Reads both pipes to their ends."""
         async with task_group() as readers:
             readers.create_task(_read_lines(process.stdout, self._feed_progress))
             readers.create_task(_read_lines(process.stderr, self.log.feed))
@@ -131,12 +132,12 @@ class _Run:
         self._on_progress(report)
 
     async def watch(self, no_progress: float) -> None:
-        """Raises ProcessingFailedError INTERNAL if the encoder neither moves on nor writes.
+        """Raises ProcessingFailedError INTERNAL if the encoder neither progresses nor writes files.
 
-        ffmpeg reports no progress until all of its outputs have begun: sound may begin an hour later.
+        ffmpeg reports no progress until all of its outputs have data, and sound may begin an hour later.
         """
-        while (still := monotonic() - self._moved) < no_progress:
-            await asyncio.sleep(min(no_progress - still, _LOOK_EVERY))
+        while (idle := monotonic() - self._moved) < no_progress:
+            await asyncio.sleep(min(no_progress - idle, _LOOK_EVERY))
             written = await asyncio.to_thread(_last_written, self._folder)
             if written > self._written:
                 self._written, self._moved = written, monotonic()
@@ -147,13 +148,13 @@ class _Run:
 
 
 def _prefix(program: Path) -> tuple[str, ...]:
-    """The folder that a program is installed in: its own libraries are in lib/ there."""
+    """Returns the folder that the program is installed in. Its libraries are in lib/ there."""
     prefix = program.resolve().parent.parent
     return () if prefix == Path("/") else (str(prefix),)
 
 
 def _last_written(folder: Path) -> int:
-    """When a file was last made, renamed or removed in it or in a folder below it, in ns."""
+    """Returns when an entry of the folder or of a subfolder last changed, in ns."""
     try:
         inner = [entry.stat().st_mtime_ns for entry in os.scandir(folder) if entry.is_dir()]
         return max([folder.stat().st_mtime_ns, *inner])

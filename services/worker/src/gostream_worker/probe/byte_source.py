@@ -1,4 +1,4 @@
-"""The bytes of a source at its URL, for looks that need no library. Runs in the probing child."""
+"""Reads the bytes of a source by URL, without a media library. Runs in the probing child."""
 
 import io
 from pathlib import Path
@@ -9,7 +9,7 @@ _TIMEOUT = 60.0
 
 
 def open_bytes(url: str) -> BinaryIO:
-    """A local file, or one that the worker serves on loopback."""
+    """Opens a local file, or an object that the worker serves on loopback."""
     if url.startswith("file:"):
         return Path(url.removeprefix("file:")).open("rb")
     return cast("BinaryIO", _ServedFile(url))
@@ -20,7 +20,7 @@ def size_of(file: BinaryIO) -> int:
 
 
 class SeekableReader(io.RawIOBase):
-    """So many bytes that are read from a position on; how, its subclasses know."""
+    """A seekable stream of `size` bytes. Subclasses implement the reads."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -39,10 +39,12 @@ class SeekableReader(io.RawIOBase):
 
 
 class _ServedFile(SeekableReader):
-    """One request for each read."""
+    """Sends one HTTP request per read."""
 
     def __init__(self, url: str) -> None:
-        from http.client import HTTPConnection  # a tenth of the child's start, and most sources are files
+        from http.client import (
+            HTTPConnection,
+        )  # a tenth of the child's start, rarely needed
 
         parts = urlsplit(url)
         self._connection = HTTPConnection(parts.netloc, timeout=_TIMEOUT)
@@ -63,7 +65,7 @@ class _ServedFile(SeekableReader):
         super().close()
 
     def _get(self, start: int, size: int) -> tuple[bytes, str]:
-        """The bytes, and what the server says of their place in the whole."""
+        """Returns the bytes and the Content-Range header."""
         self._connection.request("GET", self._path, headers={"Range": f"bytes={start}-{start + size - 1}"})
         answer = self._connection.getresponse()
         return answer.read(), answer.headers["Content-Range"]

@@ -1,4 +1,4 @@
-"""Which sources are admitted: pure checks of what the probe found."""
+"""Admission limits for sources: pure checks of the probe."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ MAX_FPS = 960
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceLimits:
-    """What this deployment accepts. Bytes and seconds."""
+    """Limits of this deployment, in bytes and seconds."""
 
     max_bytes: int
     max_duration: float
@@ -28,7 +28,7 @@ def admit_size(size_bytes: int, limits: SourceLimits) -> None:
 
 
 def admit(probe: Probe, limits: SourceLimits) -> None:
-    """Raises ProcessingFailedError for a source that could be decoded but will not be."""
+    """Raises ProcessingFailedError for a decodable source outside the limits."""
     video = probe.video
     width, height = display_size(video)
     if min(width, height, video.width, video.height) < MIN_SIDE:

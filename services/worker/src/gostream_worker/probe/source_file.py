@@ -1,4 +1,4 @@
-"""The source's own bytes, where the library does not tell what stands in them. Lives in the probing child."""
+"""Reads the source's bytes for properties that PyAV does not expose. Runs in the probing child."""
 
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -14,7 +14,7 @@ _TAIL, _HEAD = 8 << 20, 256 << 10
 
 @dataclass(frozen=True)
 class SourceFile:
-    """The file, and what its outermost boxes say. One that `is_served` is not read whole."""
+    """The file and its top-level boxes. A file that `is_served` is read only in parts."""
 
     url: str
     file: BinaryIO
@@ -28,12 +28,12 @@ class SourceFile:
         return cls(url, file, size, boxes_of(file, size, to_fragments=served), served)
 
     def tail(self) -> bytes:
-        """Bytes in which the last piece of a recording begins."""
+        """Returns the last bytes, which contain the start of a recording's last fragment or cluster."""
         self.file.seek(max(0, self.size - _TAIL))
         return self.file.read(_TAIL)
 
     def index(self) -> bytes:
-        """What the index of an MP4 or MOV file holds; nothing of other files, and of a very large index."""
+        """Returns the content of an MP4 or MOV file's index; b"" for other files or a very large index."""
         index = next((box for box in self.boxes if box.kind == b"moov"), None)
         if index is None or index.length > LARGEST_INDEX:
             return b""
@@ -41,10 +41,10 @@ class SourceFile:
         return self.file.read(index.length - 8)
 
     def head(self) -> bytes:
-        """Bytes in which other containers say what their tracks are."""
+        """Returns the first bytes, in which other containers describe their tracks."""
         self.file.seek(0)
         return self.file.read(_HEAD)
 
     def last_fragment(self, track: int) -> Fragment | None:
-        """Of a source whose boxes were read to the first one only."""
+        """Returns the last fragment of a served fragmented file. Its boxes end at the first fragment."""
         return last_fragment(self.tail(), track) if self.is_served and is_fragmented(self.boxes) else None

@@ -1,4 +1,4 @@
-"""What the playlists say: pure functions of measured segments."""
+"""Writes playlists: pure functions of measured segments."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,8 @@ from gostream_worker.media_units import CLOCK
 from gostream_worker.object_names import AUDIO
 
 END = "#EXT-X-ENDLIST"
-#: Players that know nothing yet start at the first variant: the one nearest to this, in bits per second.
+#: Players without a bandwidth estimate start at the first variant, so the variant nearest to this rate (bits
+#: per second) comes first.
 START_BANDWIDTH = 2_000_000
 _CAPTIONS = "captions"
 _VERSION = 6
@@ -27,7 +28,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IFrame:
-    """One picture for fast forward: a byte range of a segment, shown for `ticks`."""
+    """One key frame for fast forward: a byte range of a segment, shown for `ticks`."""
 
     name: str
     ticks: int
@@ -37,7 +38,7 @@ class IFrame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bandwidth:
-    """Bits per second, measured as Apple's authoring rules have it."""
+    """Bits per second, measured by Apple's authoring rules."""
 
     average: int
     peak: int
@@ -48,7 +49,7 @@ class Bandwidth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """One line of the master playlist; `codecs` and `bandwidth` include the sound."""
+    """One variant of the master playlist. `codecs` and `bandwidth` include the sound."""
 
     uri: str
     width: int
@@ -60,7 +61,7 @@ class Variant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IFrameVariant:
-    """One I-frame playlist in the master playlist."""
+    """One I-frame playlist of the master playlist."""
 
     uri: str
     width: int
@@ -71,7 +72,7 @@ class IFrameVariant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioRendition:
-    """The sound that all variants share."""
+    """The sound shared by all variants."""
 
     uri: str
     channels: int
@@ -79,18 +80,18 @@ class AudioRendition:
 
 
 def target_duration(*renditions: Sequence[Segment]) -> int:
-    """One EXT-X-TARGETDURATION for all playlists of a video: the longest segment, rounded."""
+    """Returns one EXT-X-TARGETDURATION for all playlists of a video: the longest segment, rounded."""
     longest = max(segment.ticks for segments in renditions for segment in segments)
     return max(1, math.floor(Fraction(longest, CLOCK) + Fraction(1, 2)))
 
 
 def media_playlist(segments: Sequence[Segment], *, target: int) -> str:
-    """A complete VOD playlist of one rendition."""
+    """Returns a complete VOD playlist of one rendition."""
     return "\n".join([*_media_head(target), *_listed(segments), END, ""])
 
 
 def growing_playlist(segments: Sequence[Segment], *, target: int, ended: bool) -> str:
-    """One rendition as far as it is there; players are told to begin at its start, not where it grows."""
+    """Returns an EVENT playlist of the segments so far. Its EXT-X-START makes players begin at its start."""
     head = [*_media_head(target, kind="EVENT"), _FROM_THE_START]
     return "\n".join([*head, *_listed(segments), *([END] if ended else []), ""])
 
@@ -100,7 +101,7 @@ def _listed(segments: Sequence[Segment]) -> list[str]:
 
 
 def iframe_playlist(iframes: Sequence[IFrame], *, header: int, target: int) -> str:
-    """An I-frame playlist over the segments of one rung, which begin with `header` bytes of tables."""
+    """Returns an I-frame playlist of one rung, whose segments begin with `header` bytes of tables."""
     lines = [
         *_media_head(target),
         "#EXT-X-I-FRAMES-ONLY",
@@ -127,7 +128,7 @@ def _media_head(target: int, *, kind: str = "VOD") -> list[str]:
 
 
 def measure_bandwidth(segments: Sequence[Segment | IFrame], *, target: int) -> Bandwidth:
-    """Average over all, and the peak over every run of segments that lasts 0.5 to 1.5 target durations."""
+    """Returns the average, and the peak of any run of segments that lasts 0.5 to 1.5 target durations."""
     average = _rate(sum(s.size for s in segments), sum(s.ticks for s in segments))
     peak = average
     shortest, longest = target * CLOCK / 2, target * CLOCK * 3 / 2
@@ -153,9 +154,9 @@ def master_playlist(
     *,
     captions: bool = False,
 ) -> str:
-    """The master playlist: first the variant to start with, then the others from the largest on.
+    """Returns the master playlist: first the variant to start with, then the others by falling size.
 
-    `captions`: CEA-608 in the pictures, as its first channel. Without, players are told not to look for any.
+    `captions`: the pictures contain CEA-608 on channel 1. Otherwise CLOSED-CAPTIONS=NONE is written.
     """
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
     if audio:

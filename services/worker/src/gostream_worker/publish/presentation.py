@@ -1,4 +1,4 @@
-"""From measured segments to what is published: pure."""
+"""Builds the published presentation from measured segments. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,16 +26,16 @@ from gostream_worker.publish.playlists import (
     target_duration,
 )
 
-# What containers say of their duration may be wrong by this much and still be whole.
+# Tolerance between a container's duration and the decoded duration.
 _DURATION_SLACK = 0.05
 _DURATION_SLACK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presentation:
-    """The playlists' text by path below the encode's prefix, and what the video's row says of it.
+    """The playlists' text by path below the encode's prefix, and the values for the video's row.
 
-    `cues` are the storyboard's. `duration` is that of the picture, `sound` that of the sound if there is any.
+    `cues` are the storyboard's. `duration` is that of the picture, `sound` that of the sound, if any.
     """
 
     playlists: Mapping[str, str]
@@ -47,7 +47,7 @@ class Presentation:
 
 
 def present(plan: Plan, measured: MeasuredSegments, encode: Encode) -> Presentation:
-    """Write the playlists of that attempt. Raises ProcessingFailedError when segments are missing."""
+    """Writes the playlists of that attempt. Raises ProcessingFailedError if segments are missing."""
     segments = {name: _segments(plan, name, parts) for name, parts in measured.items()}
     _require_complete(plan, segments)
     target = target_duration(*segments.values())
@@ -103,7 +103,7 @@ def _playlists(
 
 
 def _segments(plan: Plan, name: str, parts: Mapping[str, Measured]) -> list[Segment]:
-    """Each lasts until the next one begins, the last one until its last frame ends."""
+    """Each segment lasts until the next one begins; the last one until its last frame ends."""
     ordered = list(parts.items())
     ends = (
         [measured.first_pts for _, measured in ordered[1:]] + [_end(plan, ordered[-1][1])] if ordered else []
@@ -115,10 +115,10 @@ def _segments(plan: Plan, name: str, parts: Mapping[str, Measured]) -> list[Segm
 
 
 def _iframes(segments: Sequence[Segment], parts: Mapping[str, Measured]) -> list[IFrame]:
-    """Each key frame is shown until the next one, the last one until the end."""
+    """Each key frame is shown until the next one; the last one until the end."""
     found = [(segment.name, frame) for segment in segments for frame in parts[segment.name].whole.key_frames]
     if not found:
-        raise ProcessingFailedError(Code.INTERNAL, "segments.start: no key frame in a whole rendition")
+        raise ProcessingFailedError(Code.INTERNAL, "segments.start: a rendition without a key frame")
     end = parts[segments[0].name].first_pts + _total(segments)
     ends = [frame.pts for _, frame in found[1:]] + [end]
     return [

@@ -1,4 +1,4 @@
-"""Poster and storyboard: read when the encoder has made them, and missed by nobody when it has not."""
+"""Poster and storyboard. Both are optional: a video is published without them if the encoder made none."""
 
 import asyncio
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from gostream_worker.publish.uploader import CUES_TYPE, PICTURE_TYPE, EncodeUplo
 
 @dataclass(frozen=True, slots=True)
 class Thumbnails:
-    """The bytes of what there is."""
+    """The bytes of the existing files."""
 
     poster: bytes | None = None
     sheet: bytes | None = None
@@ -19,7 +19,7 @@ class Thumbnails:
 
     @property
     def storyboard(self) -> Mapping[str, bytes]:
-        """Cues and sheet by their names below the encode's prefix; empty without a sheet."""
+        """Cues and sheet by name below the encode's prefix. Empty without a sheet."""
         return {CUES: self.cues, SHEET: self.sheet} if self.sheet and self.cues else {}
 
     @property
@@ -32,7 +32,7 @@ class Thumbnails:
 
 
 async def read_thumbnails(folder: Path, cues: str) -> Thumbnails:
-    """What there is in `folder`. Without a sheet there is nothing for the `cues` to refer to."""
+    """Returns the files in `folder`. Without a sheet the `cues` are dropped, since they refer to it."""
     poster = await asyncio.to_thread(_read, folder / POSTER)
     sheet = await asyncio.to_thread(_read, folder / SHEET)
     return Thumbnails(poster, sheet, cues.encode() if sheet else None)
@@ -43,7 +43,7 @@ def _read(path: Path) -> bytes | None:
 
 
 async def put_thumbnails(thumbnails: Thumbnails, uploader: EncodeUploader) -> None:
-    """Upload them; the sheet before the cues that refer to it."""
+    """Uploads them, the sheet before the cues that refer to it."""
     for name, data, kind in (
         (POSTER, thumbnails.poster, PICTURE_TYPE),
         (SHEET, thumbnails.sheet, PICTURE_TYPE),

@@ -1,4 +1,4 @@
-"""An MP4 file whose media data nobody has fetched: zeros stand for it, and its index is as it is."""
+"""Sparse view of an MP4: `mdat` reads as zeros, so the index can be parsed without the media."""
 
 from collections.abc import Sequence
 from typing import BinaryIO
@@ -6,14 +6,14 @@ from typing import BinaryIO
 from gostream_worker.probe.byte_source import SeekableReader
 from gostream_worker.probe.signature import Box, is_fragmented
 
-#: A larger index is not read twice.
+#: Maximum size of an index that is read twice.
 LARGEST_INDEX = 32 << 20
 _PEEK = 4096
 _ZEROS = bytes(1 << 16)
 
 
 class SparseMp4(SeekableReader):
-    """A file as it is, but for the media data."""
+    """A file whose media data reads as zeros."""
 
     def __init__(self, file: BinaryIO, size: int, media: Sequence[range]) -> None:
         super().__init__(size)
@@ -22,7 +22,7 @@ class SparseMp4(SeekableReader):
 
     @classmethod
     def of(cls, file: BinaryIO, size: int, boxes: Sequence[Box]) -> "SparseMp4 | None":
-        """None for files whose index is not one table."""
+        """Returns None for files whose index is not a single table."""
         index = [box for box in boxes if box.kind == b"moov"]
         if len(index) != 1 or is_fragmented(boxes) or index[0].length > LARGEST_INDEX:
             return None
@@ -30,7 +30,7 @@ class SparseMp4(SeekableReader):
         return cls(file, size, [range(box.offset + 16, box.offset + box.length) for box in media])
 
     def read(self, size: int = -1) -> bytes:
-        """As much as there is of one kind, at most `size` bytes."""
+        """Reads at most `size` bytes, up to the next border between file and zeros."""
         stop = self._size if size < 0 else min(self._size, self._position + size)
         part = next((found for found in self._media if self._position in found), None)
         if part is None:
@@ -42,7 +42,7 @@ class SparseMp4(SeekableReader):
         return data
 
     def peek(self, start: int) -> bytes:
-        """What really is there: enough to tell what a picture is."""
+        """Returns real media bytes, enough to identify a picture's type."""
         return self._read(start, _PEEK)
 
     def _read(self, start: int, size: int) -> bytes:
