@@ -109,18 +109,10 @@ async def open_consumer(config: WorkerConfig, health: HealthServer) -> AsyncIter
             await check_store(config)
             disk_space = _disk_space(config, health)
             dependencies = Dependencies(
-                database=database,
-                store=store,
-                announcer=cache.announcer,
-                publisher=cache.progress,
-                edge=edge,
+                database=database, store=store, announcer=cache.announcer, publisher=cache.progress, edge=edge
             )
             service = TranscodeService(
-                dependencies,
-                _encoder(config),
-                work,
-                _settings(config),
-                start_probe=probe.take,
+                dependencies, _encoder(config), work, _settings(config), start_probe=probe.take
             )
             attempts = Attempts(
                 database,
