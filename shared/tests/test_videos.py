@@ -206,14 +206,15 @@ async def test_an_attempt_that_was_superseded_can_do_nothing(database: PostgresD
     }[act]
 
     with pytest.raises(FenceLostError):
-        await getattr(database.videos, act)(zombie, *arguments)
+        await getattr(database.encodes, act)(zombie, *arguments)
 
 
 @pytest.mark.parametrize("end", ["cancel", "delete"])
 async def test_cancelling_and_deleting_take_the_fence_away(database: PostgresDatabase, end: str) -> None:
     encode = await processing(database)
 
-    await getattr(database.videos, end)(encode.video_id)
+    repository = database.encodes if end == "cancel" else database.videos
+    await getattr(repository, end)(encode.video_id)
 
     with pytest.raises(FenceLostError):
         await database.encodes.mark_video_ready(encode, PUBLICATION)

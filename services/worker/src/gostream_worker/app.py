@@ -12,7 +12,7 @@ import aiohttp
 import structlog
 from imageio_ffmpeg import get_ffmpeg_exe
 
-from gostream_shared.cache.compose import open_cache
+from gostream_shared.cache.compose import Cache, open_cache
 from gostream_shared.cache.start import check_redis
 from gostream_shared.concurrency import in_background, task_group, wait_at_most
 from gostream_shared.db.database import PostgresDatabase
@@ -81,6 +81,25 @@ def _encoder(config: WorkerConfig) -> Encoder:
     )
 
 
+def _attempts(
+    config: WorkerConfig,
+    database: PostgresDatabase,
+    service: TranscodeService,
+    store: S3ObjectStore,
+    cache: Cache,
+    disk_space: DiskSpace,
+) -> Attempts:
+    return Attempts(
+        database,
+        service.run,
+        cache.announcer,
+        partial(end_lists, store),
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+        outage_patience=config.outage_patience,
+        found_full=disk_space.found_full,
+    )
+
+
 def _disk_space(config: WorkerConfig, health: HealthServer) -> DiskSpace:
     return DiskSpace(
         config.work_dir,
@@ -108,21 +127,20 @@ async def open_consumer(config: WorkerConfig, health: HealthServer) -> AsyncIter
         ):
             await check_store(config)
             disk_space = _disk_space(config, health)
-            dependencies = Dependencies(
-                database=database, store=store, announcer=cache.announcer, publisher=cache.progress, edge=edge
-            )
             service = TranscodeService(
-                dependencies, _encoder(config), work, _settings(config), start_probe=probe.take
+                Dependencies(
+                    database=database,
+                    store=store,
+                    announcer=cache.announcer,
+                    publisher=cache.progress,
+                    edge=edge,
+                ),
+                _encoder(config),
+                work,
+                _settings(config),
+                start_probe=probe.take,
             )
-            attempts = Attempts(
-                database,
-                service.run,
-                cache.announcer,
-                partial(end_lists, store),
-                worker=f"{socket.gethostname()}:{os.getpid()}",
-                outage_patience=config.outage_patience,
-                found_full=disk_space.found_full,
-            )
+            attempts = _attempts(config, database, service, store, cache, disk_space)
             abandoned = Abandoned(database, cache.announcer, patience=config.upload_patience)
             consumer = Consumer(
                 database.pool,

@@ -9,6 +9,7 @@ from typing import NoReturn
 import pytest
 
 from gostream_worker.failures import Code, ProcessingFailedError
+from gostream_worker.probe import prestarted
 from gostream_worker.probe.prestarted import PrestartedProbe
 from gostream_worker.probe.probe import StartedProbe, probe_source
 from services.worker.tests import clips
@@ -40,10 +41,10 @@ async def test_every_attempt_has_a_child_of_its_own_that_was_there_before(
     source: Path, children: Children
 ) -> None:
     seen: set[int] = set()
-    async with PrestartedProbe.kept() as prestarted:
+    async with PrestartedProbe.kept() as kept:
         for _ in range(3):
             [waiting] = children()
-            async with prestarted.take() as probe:
+            async with kept.take() as probe:
                 await look(probe, source)
                 assert not alive(waiting)
             seen.add(waiting)
@@ -53,14 +54,14 @@ async def test_every_attempt_has_a_child_of_its_own_that_was_there_before(
 
 
 async def test_attempts_at_once_have_their_own_and_leave_one_behind(source: Path, children: Children) -> None:
-    async def attempt(prestarted: PrestartedProbe) -> None:
-        async with prestarted.take() as probe:
+    async def attempt(kept: PrestartedProbe) -> None:
+        async with kept.take() as probe:
             await look(probe, source)
             await everyone.wait()
 
     everyone = asyncio.Barrier(3)
-    async with PrestartedProbe.kept() as prestarted:
-        await asyncio.gather(*(attempt(prestarted) for _ in range(3)))
+    async with PrestartedProbe.kept() as kept:
+        await asyncio.gather(*(attempt(kept) for _ in range(3)))
 
         assert len(children()) == 1
 
@@ -73,25 +74,25 @@ async def test_a_folder_that_is_gone_is_no_fault_of_the_source(source: Path, tmp
 
 
 async def test_one_that_died_while_it_waited_is_replaced(source: Path, children: Children) -> None:
-    async with PrestartedProbe.kept() as prestarted:
+    async with PrestartedProbe.kept() as kept:
         [waiting] = children()
         os.kill(waiting, 9)
         await eventually(lambda: not children())
 
-        async with prestarted.take() as probe:
+        async with kept.take() as probe:
             await look(probe, source)
 
 
 async def test_a_failed_attempt_leaves_none_behind_and_the_next_one_starts_its_own(
     source: Path, children: Children
 ) -> None:
-    async with PrestartedProbe.kept() as prestarted:
+    async with PrestartedProbe.kept() as kept:
         with pytest.raises(LookupError):
-            async with prestarted.take():
+            async with kept.take():
                 raise LookupError
         assert not children()
 
-        async with prestarted.take() as probe:
+        async with kept.take() as probe:
             await look(probe, source)
 
 
@@ -101,11 +102,11 @@ async def test_an_attempt_that_is_done_does_not_fail_for_the_next_ones_probe(
     def no_more_processes(**_: object) -> NoReturn:
         raise BlockingIOError("fork")
 
-    async with PrestartedProbe.kept() as prestarted:
-        async with prestarted.take() as probe:
+    async with PrestartedProbe.kept() as kept:
+        async with kept.take() as probe:
             monkeypatch.setattr(prestarted, "starting_probe", no_more_processes)
             await look(probe, source)
         monkeypatch.undo()
 
-        async with prestarted.take() as probe:
+        async with kept.take() as probe:
             await look(probe, source)
