@@ -108,7 +108,7 @@ def test_logs_show_the_end_and_the_name(tmp_path: Path) -> None:
     logs.show(logs.choose(tmp_path, None), 1, follow=False, write=shown.append)
     logs.show(logs.choose(tmp_path, "redis"), 5, follow=False, write=shown.append)
     assert shown == ["api-1  api-1 two", "redis  redis two", "redis one", "redis two"]
-    with pytest.raises(StackError, match="there is: api-1, redis"):
+    with pytest.raises(StackError, match="available: api-1, redis"):
         logs.choose(tmp_path, "nginx")
 
 

@@ -35,7 +35,7 @@ def test_folder_with_room_is_no_obstacle(tmp_path: Path) -> None:
 
 
 def test_less_than_the_reserve_is_an_obstacle(tmp_path: Path) -> None:
-    assert f"WORK_DIR_RESERVE asks for {LARGEST}" in str(obstacle(tmp_path, LARGEST))
+    assert f"WORK_DIR_RESERVE requires {LARGEST}" in str(obstacle(tmp_path, LARGEST))
 
 
 def test_too_few_inodes_are_an_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
