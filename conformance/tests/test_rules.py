@@ -10,6 +10,7 @@ from gostream_conformance.tree import presentation
 from gostream_conformance.tree.sources import DirectorySource
 
 from .breaking import MASTER, STILLS, TOP, Spoil, edit, listed, removed
+from .captions import CAPTION_DEFECTS, NONE, SOME, captioned
 from .defects import DEFECTS, LEGAL, Defect
 from .packets import VIDEO_PID
 from .trees import bandwidths, encode_muxed, still_bandwidth, write_iframes, write_master
@@ -64,6 +65,15 @@ async def test_a_variant_of_sound_alone_may_share_its_renditions_playlist(tree: 
     assert await broken_in(tree) == []
 
 
+@pytest.mark.parametrize(("said", "sound_alone"), [(SOME, ""), (NONE, ",CLOSED-CAPTIONS=NONE"), ("", "")])
+async def test_variants_that_agree_on_captions_pass(tree: Path, said: str, sound_alone: str) -> None:
+    captioned(said, said)(tree)
+    alone = of_sound_alone(tree, f',AUDIO="aac"{sound_alone}')
+    edit(MASTER, "#EXT-X-I-FRAME", f"{alone}#EXT-X-I-FRAME")(tree)
+
+    assert await broken_in(tree) == []
+
+
 async def test_a_presentation_of_sound_alone_needs_no_i_frames(tree: Path) -> None:
     for path in (TOP, "v1/180p", "v1/storyboard.vtt"):
         removed(path)(tree)
@@ -108,7 +118,7 @@ async def test_a_range_is_judged_by_itself_where_its_segment_was_not_measured(tr
     assert await broken_in(tree) == []
 
 
-@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
+@pytest.mark.parametrize("defect", DEFECTS + CAPTION_DEFECTS, ids=lambda defect: defect.name)
 async def test_a_planted_defect_is_found_and_nothing_else_is_accused(tree: Path, defect: Defect) -> None:
     defect.spoil(tree)
     report = await check(DirectorySource(tree))
@@ -133,5 +143,5 @@ async def test_another_codec_is_called_unsupported(tree: Path) -> None:
 
 
 def test_every_rule_has_a_planted_defect() -> None:
-    assert {rule.id for rule in ALL} == {defect.rule for defect in DEFECTS} | OVER_HTTP
+    assert {rule.id for rule in ALL} == {defect.rule for defect in DEFECTS + CAPTION_DEFECTS} | OVER_HTTP
     assert len({rule.id for rule in ALL}) == len(ALL)

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar
 from unittest.mock import Mock
 
 import psutil
@@ -163,8 +162,6 @@ def test_a_failing_step_keeps_later_ones_from_running_and_stops_the_others() -> 
 
 class Shell(Server):
     """A program that ends at once."""
-
-    drops_root: ClassVar[bool] = False
 
     def command(self) -> Sequence[str]:
         return ["/bin/sh", "-c", "echo said something; exit 3"]

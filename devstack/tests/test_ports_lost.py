@@ -4,13 +4,13 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
 from gostream_devstack.app import STATE_DIR
 from gostream_devstack.errors import PortLostError, StackError
-from gostream_devstack.host.directories import REPOSITORY, Directories
+from gostream_devstack.host.directories import REPOSITORY, Account, Directories
+from gostream_devstack.host.interpreter import account_of_services
 from gostream_devstack.host.ports import HOST, Ports
 from gostream_devstack.instance.up import start_somewhere
 from gostream_devstack.servers.server import Server
@@ -19,11 +19,14 @@ from gostream_devstack.servers.server import Server
 class Web(Server):
     """Python's own web server; `begins` runs just before it."""
 
-    drops_root: ClassVar[bool] = False
     begins: Callable[[int], None] = staticmethod(lambda _: None)
 
     def command(self) -> Sequence[str]:
         return [sys.executable, "-m", "http.server", "--bind", HOST, str(self.port)]
+
+    @property
+    def account(self) -> Account | None:
+        return account_of_services(self.directories)
 
     def prepare(self) -> None:
         self.begins(self.port)

@@ -45,3 +45,39 @@ def _alias(path: str) -> bytes:
 
 def _pascal(value: bytes, room: int) -> bytes:
     return bytes([min(len(value), room)]) + value[:room].ljust(room, b"\0")
+
+
+#: Bytes in front of what boxes hold. Sample entries for sound are of version 0, `lpcm` of version 2.
+_WITHIN = {
+    **dict.fromkeys((b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"udta"), 8),
+    b"stsd": 16,
+    **dict.fromkeys((b"avc1", b"hvc1", b"hev1", b"dvh1"), 86),
+    **dict.fromkeys((b"sowt", b"mp4a", b"Opus"), 36),
+    b"lpcm": 72,
+}
+
+
+def insert(data: bytes, at: int, box: bytes) -> bytes:
+    """Put a box between two others.
+
+    The index must be at the end of the file, or the samples would move.
+    """
+    changed = bytearray(data)
+    for start in _enclosing(data, at):
+        size = int.from_bytes(data[start : start + 4], "big")
+        changed[start : start + 4] = struct.pack(">I", size + len(box))
+    changed[at:at] = box
+    return bytes(changed)
+
+
+def _enclosing(data: bytes, at: int) -> Iterator[int]:
+    """Where the boxes begin that hold that place, or end with it."""
+    offset, end = 0, len(data)
+    while offset + 8 <= end:
+        kind, stop = data[offset + 4 : offset + 8], offset + int.from_bytes(data[offset : offset + 4], "big")
+        if offset < at <= stop and kind in _WITHIN:
+            yield offset
+            offset, end = offset + _WITHIN[kind], stop
+        else:
+            assert stop > offset, kind
+            offset = stop

@@ -213,6 +213,11 @@ def huge_8192(folder: Path) -> Path:
     return written(folder / "huge.mkv", data)
 
 
+def too_fast_for_its_size(folder: Path) -> Path:
+    """8K is taken, and 120 frames a second are, but not both."""
+    return make(folder / "fast.mp4", picture("7680x4320", 0.03, "120"), codecs=X264)
+
+
 def one_pixel(folder: Path) -> Path:
     return _tiny(folder, "1x1")
 

@@ -21,6 +21,12 @@ def ffmpeg(*arguments: str) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+def ffmpeg_says(*arguments: str) -> str:
+    """What a run to a good end reports of the media."""
+    command = [get_ffmpeg_exe(), "-nostdin", "-hide_banner", "-y", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=110, check=True).stderr
+
+
 def picture(
     size: str = "320x180", seconds: float = 2, fps: str = "25", pattern: str = "testsrc2"
 ) -> list[str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from gostream_worker.failures import Code
 
-from . import hostile, timing, tracks, unusual
+from . import colours, containers, hostile, pictures, sounds, timing, tracks, unusual
 from .media import Recipe
 
 
@@ -17,6 +17,11 @@ class Stream:
     seconds: float = 2
     sound: bool = True
     heard: float | None = None  # seconds of its sound, if they matter
+    looks_like: Recipe | None = None  # what becomes of that one shows the same picture
+    brightness: range | None = None  # of its first picture, of 255
+    is_whole: bool = False  # no picture is woven of two fields
+    is_central: bool = False  # both of its channels are equally loud
+    says: str = ""  # what stands in its master playlist
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ HOSTILE = (
     Case(hostile.encrypted, Code.ENCRYPTED_SOURCE, quick=True),
     # Without measure
     Case(hostile.huge_8192, Code.DIMENSIONS),
+    Case(hostile.too_fast_for_its_size, Code.FRAME_RATE),
     Case(hostile.one_pixel, Code.DIMENSIONS, quick=True),
     Case(hostile.nine_pixels, Code.DIMENSIONS),
     Case(hostile.endless_aspect, Code.DIMENSIONS),
@@ -96,6 +102,9 @@ UNUSUAL = (
     Case(unusual.portrait, Stream("270x480")),
     Case(unusual.anamorphic, Stream("320x180", sound=False)),
     Case(unusual.variable_rate, Stream("320x180")),
+    Case(unusual.gopro_4_by_3, Stream("1234x1080", fps=30, seconds=0.1, sound=False)),
+    Case(unusual.gopro_5k, Stream("1920x1080", fps=30, seconds=0.1, sound=False), quick=True),
+    Case(unusual.fast_960, Stream("320x180", fps=60, seconds=0.2, sound=False)),
     Case(unusual.fast_120, Stream("320x180", fps=60, seconds=1, sound=False)),
     Case(unusual.hdr10, Stream("320x180")),
     Case(unusual.hlg, Stream("320x180")),
@@ -119,6 +128,8 @@ UNUSUAL = (
     Case(unusual.size_change, Stream("320x180", sound=False)),
     Case(unusual.hour_gap, Stream("64x48", fps=25, seconds=3600, sound=False)),
     Case(unusual.scratched, Stream("640x360", seconds=4, sound=False)),
+    Case(unusual.latin_1_title, Stream("320x180"), quick=True),
+    Case(unusual.latin_1_title_of_a_track, Stream("320x180")),
     Case(unusual.trailing_bytes, Stream("320x180", seconds=3)),
     Case(unusual.zero_duration_header, Stream("320x180", seconds=3)),
 )
@@ -143,11 +154,18 @@ TIMING = (
     Case(timing.clock_wraps, _tiny(2)),
     Case(timing.sound_begins_6s_late, _tiny(10, 8), quick=True),
     Case(timing.sound_begins_6s_late_in_matroska, _tiny(10, 8)),
+    Case(timing.sound_begins_50_minutes_late, Stream("64x48", fps=5, seconds=3000, heard=3000)),
     Case(timing.picture_begins_6s_late, _tiny(8)),
     Case(timing.fragments_from_an_hour, _tiny(2), quick=True),
     Case(timing.matroska_from_an_hour, _tiny(2)),
     Case(timing.flv_from_an_hour, _tiny(2)),
     Case(timing.flv_cut_off, _tiny(2.8), quick=True),
+    Case(timing.fragments_cut_in_the_data, _tiny(6), quick=True),
+    Case(timing.fragments_cut_in_the_index, _tiny(7)),
+    Case(timing.fragments_cut_in_the_index_of_a_mov, _tiny(7)),
+    Case(timing.first_fragment_cut, Code.TRUNCATED),
+    Case(timing.many_small_gaps, _tiny(12), quick=True),
+    Case(timing.many_small_gaps_in_a_stream, _tiny(12)),
     Case(timing.avi_without_index, _tiny(2)),
     Case(timing.programme_with_new_pids, Code.TRUNCATED, quick=True),
     Case(timing.programme_with_another_codec, Code.TRUNCATED),
@@ -178,4 +196,98 @@ TRACKS = (
     Case(tracks.mid_group_hevc_ts, Stream("64x48", fps=30, seconds=24, sound=False)),
 )
 
-CASES = HOSTILE + UNUSUAL + TIMING + TRACKS
+
+def _sound(says: str = "") -> Stream:
+    return Stream("96x64", seconds=1, is_central=True, says=says)
+
+
+SOUNDS = (
+    Case(sounds.film_order, _sound(), quick=True),
+    Case(sounds.centre_first, _sound()),
+    Case(sounds.described_order, _sound()),
+    Case(sounds.discrete_order, _sound()),
+    Case(sounds.ambisonic_opus, _sound(), quick=True),
+    Case(sounds.ambisonic_opus_with_stereo, _sound()),
+    Case(sounds.opus_of_no_family, _sound()),
+    Case(sounds.opus_with_pauses, Stream("96x64", heard=2, is_central=True)),
+    Case(sounds.latm, _sound()),
+    Case(sounds.twenty_four_channels, _sound()),
+    Case(sounds.unknown_sound_first, _sound(), quick=True),
+    Case(sounds.unknown_sound_second, _sound()),
+    Case(sounds.german_mp4, _sound('LANGUAGE="de"'), quick=True),
+    Case(sounds.german_mkv, _sound('LANGUAGE="de"')),
+    Case(sounds.german_ts, _sound('LANGUAGE="de"')),
+    Case(sounds.undetermined_mkv, _sound("CLOSED-CAPTIONS=NONE")),
+)
+
+
+def _mute(size: str, seconds: float = 2, *, fps: float = 25, says: str = "") -> Stream:
+    return Stream(size, fps=fps, seconds=seconds, sound=False, says=says)
+
+
+def _whole(seconds: float = 2) -> Stream:
+    return Stream("352x288", seconds=seconds, sound=False, is_whole=True)
+
+
+def _like(recipe: Recipe, size: str = "320x180", seconds: float = 1) -> Stream:
+    return Stream(size, seconds=seconds, sound=False, looks_like=recipe)
+
+
+def _grey(brightness: range) -> Stream:
+    return Stream("96x64", seconds=0.4, sound=False, brightness=brightness)
+
+
+PICTURES = (
+    Case(pictures.cropped_matroska, _like(unusual.plain), quick=True),
+    Case(pictures.odd_crop, _like(pictures.evenly_cropped, "302x180", 2)),
+    Case(pictures.odd_crop_in_ts, _like(pictures.evenly_cropped_by_30, "290x180", 2)),
+    Case(pictures.interlaced_later, _whole(3), quick=True),
+    Case(pictures.unflagged_combs, _whole(), quick=True),
+    Case(pictures.unflagged_combs_bottom_first, _whole()),
+    Case(pictures.turned_by_sei, _like(unusual.rotated, "180x320", 2)),
+    Case(pictures.turned_in_matroska, _like(unusual.rotated, "180x320", 2)),
+    Case(pictures.intra_refresh, _like(unusual.plain, seconds=2)),
+    Case(pictures.odd_mjpeg, _like(unusual.plain)),
+    Case(pictures.odd_mjpeg_444, _mute("174x144", 1)),
+    Case(pictures.dv_pal, _mute("720x576", 1)),
+    Case(pictures.dv_ntsc, _mute("720x480", 1, fps=29.97)),
+    Case(pictures.tall, _mute("1080x2340", 0.4, fps=5)),
+    Case(pictures.very_wide, _mute("8000x1000", 0.4, fps=5)),
+    Case(pictures.captioned, _mute("320x180", 1, says='INSTREAM-ID="CC1"'), quick=True),
+)
+
+COLOURS = (
+    Case(colours.hlg_by_the_container, _like(colours.hlg_in_the_stream), quick=True),
+    Case(colours.dolby_vision_alone, Code.UNSUPPORTED_CODEC, quick=True),
+    Case(colours.dolby_vision_on_sdr, _mute("96x64", 1)),
+    Case(colours.ycgco, _like(unusual.plain), quick=True),
+    Case(colours.constant_luminance, _like(unusual.plain)),
+    Case(colours.hdr_prores, _like(unusual.hdr10, seconds=0.4)),
+    Case(colours.hdr_vp9, _like(unusual.hdr10, seconds=0.4)),
+    Case(colours.hdr_444, _like(unusual.hlg, seconds=0.4)),
+    Case(colours.hdr_rgb, _like(colours.hdr_by_formula, seconds=0.4)),
+    Case(colours.dark_pq, _grey(range(10, 50))),
+    Case(colours.bright_pq, _grey(range(245, 256))),
+    Case(colours.bright_hlg, _grey(range(245, 256))),
+)
+
+CONTAINERS = (
+    Case(containers.edited_for_b_frames, _tiny(2)),
+    Case(containers.edited_empty_start, _tiny(2), quick=True),
+    Case(containers.edited_inside_a_group, _tiny(2.4)),
+    Case(containers.edited_twice, _tiny(1.5, 2), quick=True),
+    Case(containers.compressed_index, _tiny(2), quick=True),
+    Case(containers.data_to_the_end, _tiny(2)),
+    Case(containers.without_sync_table, _tiny(2), quick=True),
+    Case(containers.timed_metadata, _tiny(2)),
+    Case(containers.attached_fonts, _tiny(2)),
+    Case(containers.large_cover, _tiny(2)),
+    Case(containers.webm_from_an_hour, Stream("320x180")),
+    Case(containers.hello_world, Code.SOURCE_NOT_MEDIA),
+    Case(containers.many_lines, Code.SOURCE_NOT_MEDIA, quick=True),
+    Case(containers.noise_2, Code.SOURCE_NOT_MEDIA),
+    Case(containers.noise_3, Code.SOURCE_NOT_MEDIA),
+    Case(containers.front_of_text, Code.SOURCE_NOT_MEDIA),
+)
+
+CASES = HOSTILE + UNUSUAL + TIMING + TRACKS + SOUNDS + PICTURES + COLOURS + CONTAINERS

@@ -10,13 +10,19 @@ from gostream_conformance.rules.rule import Severity
 from gostream_conformance.tree.sources import DirectorySource
 from gostream_worker.failures import Code
 
-from . import timing, unusual
+from . import containers, seen, timing, unusual
 from .media import Kitchen, Recipe
 from .pipeline import READY, Outcome, Pipeline, largest_child
 from .table import CASES, Case, Stream
 
 #: Resident bytes of one child, whatever it is given.
 MEMORY = 1 << 30
+#: Of 255: other codecs and other conversions of one film differ by less. Wrong colours differ by more.
+_ALIKE = 10
+#: Of all pictures. Woven ones are nearly all found.
+_FEW_COMBS = 0.1
+#: Of full scale: a tone that one channel of several has.
+_HEARD = 0.05
 
 
 def _cases() -> list[object]:
@@ -37,6 +43,10 @@ async def test_every_file_gets_its_answer_and_does_no_harm(
     else:
         _assert_stream(outcome, case.expected)
         assert await _broken_rules(outcome, tmp_path) == []
+        _assert_seen_and_heard(outcome, case.expected, tmp_path)
+        if case.expected.looks_like:
+            other = await pipeline.run(kitchen(case.expected.looks_like))
+            assert seen.difference(seen.first_picture(outcome), seen.first_picture(other)) < _ALIKE
     assert outcome.left_behind == []
     assert (source.stat().st_size, source.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
     # A high-water mark: in a long run an earlier test's child may already stand above the bound.
@@ -44,11 +54,40 @@ async def test_every_file_gets_its_answer_and_does_no_harm(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", [timing.sound_begins_6s_late, timing.last_picture_damaged])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        timing.sound_begins_6s_late,
+        timing.many_small_gaps,
+        containers.edited_empty_start,
+        timing.last_picture_damaged,
+    ],
+)
 async def test_the_same_file_gets_the_same_answer(
     recipe: Recipe, kitchen: Kitchen, pipeline: Pipeline
 ) -> None:
     assert {(await pipeline.run(kitchen(recipe))).code for _ in range(20)} == {READY}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "seconds"),
+    [
+        (timing.sound_pauses_20s, 22),
+        pytest.param(timing.sound_pauses_120s, 122, marks=pytest.mark.slow),
+        pytest.param(timing.picture_pauses_20s, 22, marks=pytest.mark.slow),
+        pytest.param(timing.sound_pauses_in_a_program_stream, 22, marks=pytest.mark.slow),
+        pytest.param(timing.clock_jumps_20s, 4, marks=pytest.mark.slow),
+        pytest.param(timing.clock_wraps, 2, marks=pytest.mark.slow),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+async def test_a_streamed_broadcast_keeps_its_clock(
+    recipe: Recipe, seconds: float, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    with Pipeline.open(tmp_path, streams=True) as pipeline:
+        outcome = await pipeline.run(kitchen(recipe))
+
+    _assert_stream(outcome, Stream("96x64", seconds=seconds, heard=seconds))
 
 
 async def test_a_worker_that_has_met_them_all_still_encodes(kitchen: Kitchen, pipeline: Pipeline) -> None:
@@ -70,6 +109,19 @@ def _assert_stream(outcome: Outcome, expected: Stream) -> None:
         [playlist] = [text.decode() for name, text in outcome.published.items() if "audio/playlist" in name]
         heard = sum(map(float, re.findall(r"#EXTINF:([\d.]+)", playlist)))
         assert heard == pytest.approx(expected.heard, rel=0.02, abs=0.1)
+
+
+def _assert_seen_and_heard(outcome: Outcome, expected: Stream, folder: Path) -> None:
+    assert expected.says in outcome.published["master.m3u8"].decode()
+    if expected.brightness:
+        picture = seen.first_picture(outcome)
+        assert sum(picture) // len(picture) in expected.brightness
+    if expected.is_whole:
+        assert seen.combed_share(outcome, folder) < _FEW_COMBS
+    if expected.is_central:
+        left, right = seen.loudness(outcome)
+        assert left == pytest.approx(right, rel=0.1)
+        assert left > _HEARD
 
 
 async def _broken_rules(outcome: Outcome, folder: Path) -> list[str]:

@@ -95,6 +95,12 @@ def sound_begins_6s_late_in_matroska(folder: Path) -> Path:
     return _late(folder, "late.mkv")
 
 
+def sound_begins_50_minutes_late(folder: Path) -> Path:
+    """A picture that hardly ever changes, and a word at its end."""
+    still = picture("64x48", 3000, "1/30", "color")
+    return make(folder / "hour.mkv", still, ["-itsoffset", "2999", *sound(1)], codecs=[*X264, *AAC])
+
+
 def picture_begins_6s_late(folder: Path) -> Path:
     late = ["-itsoffset", "6", *picture(_TINY, 2)]
     return make(folder / "late.ts", late, sound(8), codecs=[*X264, *AAC])
@@ -142,6 +148,47 @@ def flv_cut_off(folder: Path) -> Path:
     ffmpeg("-i", whole, *codecs, "-flvflags", "no_duration_filesize", str(path))
     written_so_far = path.read_bytes()
     return written(folder / "cut.flv", written_so_far[: len(written_so_far) * 7 // 10])
+
+
+def _killed(folder: Path, *options: str) -> bytes:
+    """A recording of 8 s in fragments of one."""
+    flags = ["-movflags", "+frag_keyframe+empty_moov+default_base_moof", *options]
+    return remux(_film(folder, "whole.mp4", 8), folder / "fragments.mp4", *flags).read_bytes()
+
+
+def fragments_cut_in_the_data(folder: Path) -> Path:
+    """A recorder that was killed."""
+    data = _killed(folder)
+    return written(folder / "killed.mp4", data[: data.rindex(b"moof") - 300])
+
+
+def fragments_cut_in_the_index(folder: Path) -> Path:
+    data = _killed(folder)
+    return written(folder / "killed.mp4", data[: data.rindex(b"traf") + 30])
+
+
+def fragments_cut_in_the_index_of_a_mov(folder: Path) -> Path:
+    data = _killed(folder, "-f", "mov")
+    return written(folder / "killed.mov", data[: data.rindex(b"traf") + 30])
+
+
+def first_fragment_cut(folder: Path) -> Path:
+    data = _killed(folder)
+    return written(folder / "killed.mp4", data[: data.index(b"mdat") + 300])
+
+
+def _gaps(folder: Path, name: str) -> Path:
+    """One in twenty packets of the sound is missing: 21 ms each time."""
+    drop = "noise=drop=not(mod(n\\,20))*gt(n\\,30)"
+    return remux(_film(folder, "whole.mkv", 12), folder / name, "-bsf:a", drop)
+
+
+def many_small_gaps(folder: Path) -> Path:
+    return _gaps(folder, "gaps.mkv")
+
+
+def many_small_gaps_in_a_stream(folder: Path) -> Path:
+    return _gaps(folder, "gaps.ts")
 
 
 def avi_without_index(folder: Path) -> Path:

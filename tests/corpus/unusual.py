@@ -61,6 +61,18 @@ def fast_120(folder: Path) -> Path:
     return make(folder / "fast.mp4", picture(fps="120", seconds=1), codecs=X264)
 
 
+def gopro_4_by_3(folder: Path) -> Path:
+    return make(folder / "gopro.mp4", picture("5312x4648", 0.1, "30"), codecs=X264)
+
+
+def gopro_5k(folder: Path) -> Path:
+    return make(folder / "gopro.mp4", picture("5312x2988", 0.1, "30"), codecs=X264)
+
+
+def fast_960(folder: Path) -> Path:
+    return make(folder / "fast.mp4", picture(fps="960", seconds=0.2), codecs=X264)
+
+
 def hdr10(folder: Path) -> Path:
     return _ten_bit(folder / "hdr10.mp4", "smpte2084")
 
@@ -187,6 +199,19 @@ def scratched(folder: Path) -> Path:
     position = len(data) // 188 // 2 * 188 + 100
     data[position] ^= 0x5A
     return written(folder / "scratched.ts", bytes(data))
+
+
+def latin_1_title(folder: Path) -> Path:
+    """As old programs write it."""
+    codecs = ["-c:v", "mpeg4", "-c:a", "libmp3lame", "-metadata", "title=Cafe noir"]
+    data = make(folder / "title.avi", picture(), sound(), codecs=codecs).read_bytes()
+    return written(folder / "latin.avi", data.replace(b"Cafe noir", b"Caf\xe9 noir"))
+
+
+def latin_1_title_of_a_track(folder: Path) -> Path:
+    codecs = [*X264, *AAC, "-metadata:s:a", "title=Cafe noir"]
+    data = make(folder / "title.mkv", picture(), sound(), codecs=codecs).read_bytes()
+    return written(folder / "latin.mkv", data.replace(b"Cafe noir", b"Caf\xe9 noir"))
 
 
 def trailing_bytes(folder: Path) -> Path:

@@ -1,5 +1,6 @@
 """What an operator sees when a backend refuses the API, or when its schema is not migrated."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,6 +14,7 @@ from gostream.v1.video_service_pb2 import CreateVideoRequest, TriggerProcessRequ
 from gostream_api.rpc.servicer import SERVICE
 from gostream_devstack.servers.postgres import ROLE, Postgres
 from gostream_devstack.servers.seaweedfs import SeaweedFS
+from gostream_shared.db import schema
 from gostream_shared.db.migrate import migrate
 from gostream_shared.domain.errors import BackendRefusedError, BackendUnavailableError
 
@@ -114,6 +116,43 @@ async def test_health_waits_for_the_migration(
     await api.create()
 
 
+async def test_health_follows_the_schema(
+    start_api: Any, eventually: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "RECHECK_INTERVAL", 0.05)
+    api = await start_api()
+    assert await serving(api)
+
+    await change(database_url, "ALTER TABLE gostream_migrations RENAME TO elsewhere")
+    await eventually(lambda: stopped_serving(api))
+
+    await change(database_url, "ALTER TABLE elsewhere RENAME TO gostream_migrations")
+    await eventually(lambda: serving(api))
+
+
+async def test_health_survives_a_database_outage(
+    start_api: Any, postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "RECHECK_INTERVAL", 0.05)
+    looks: list[bool | None] = []
+    look = schema.SchemaWatch._look
+
+    async def counted(self: schema.SchemaWatch) -> bool | None:
+        looks.append(await look(self))
+        return looks[-1]
+
+    monkeypatch.setattr(schema.SchemaWatch, "_look", counted)
+    api = await start_api()
+    postgres_server.stop()
+    try:
+        while looks.count(None) < 3:
+            await asyncio.sleep(0.02)
+        assert await serving(api)
+    finally:
+        postgres_server.start()
+    assert False not in looks
+
+
 async def test_older_schema_is_not_served(start_api: Any, database_url: str) -> None:
     await change(database_url, "DELETE FROM gostream_migrations WHERE name LIKE '0006%'")
 
@@ -150,6 +189,10 @@ async def serving(api: Any, service: str = "") -> bool:
     health: Any = health_pb2_grpc.HealthStub(api.channel)
     reply = await health.Check(health_pb2.HealthCheckRequest(service=service), timeout=30)
     return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+async def stopped_serving(api: Any) -> bool:
+    return not await serving(api)
 
 
 async def change(url: str, sql: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,8 @@ def after_probing(patch: pytest.MonkeyPatch, act: Callable[[str, Path], Awaitabl
 
     inspect = StartedProbe.inspect
 
-    async def look_and_act(probe: StartedProbe, url: str, *, folder: Path, patience: float = 0.0) -> Probe:
-        found = await inspect(probe, url, folder=folder, patience=patience)
+    async def look_and_act(probe: StartedProbe, url: str, *, folder: Path, **options: Any) -> Probe:
+        found = await inspect(probe, url, folder=folder, **options)
         await act(url, folder)
         return found
 

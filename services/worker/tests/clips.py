@@ -295,10 +295,10 @@ def cut_after_index(folder: Path) -> Path:
     return written(folder / "half.mp4", whole[: len(whole) // 2])
 
 
-def cut_fragments(folder: Path) -> Path:
-    """Most of a recording is there, and nothing in front says how much it should be."""
+def cut_first_fragment(folder: Path) -> Path:
+    """Of a recorder that was killed within seconds."""
     whole = fragmented(folder).read_bytes()
-    return written(folder / "cut-fragments.mp4", whole[: whole.rindex(b"moof") - 100])
+    return written(folder / "cut-fragments.mp4", whole[: whole.index(b"mdat", whole.index(b"moof")) + 100])
 
 
 def cut_matroska(folder: Path) -> Path:
@@ -306,6 +306,12 @@ def cut_matroska(folder: Path) -> Path:
     ffmpeg("-v", "error", "-i", str(source), "-c", "copy", str(path))
     whole = path.read_bytes()
     return written(folder / "half.mkv", whole[: len(whole) // 3])
+
+
+def too_fast_for_its_size(folder: Path) -> Path:
+    """Each picture is small enough, and there are few of them."""
+    drawn = picture("5312x2988", 0.02, fps="240")
+    return make(folder / "fast.mp4", drawn, codecs=["-c:v", "libx264", "-preset", "ultrafast"])
 
 
 def tiny(folder: Path) -> Path:

@@ -10,6 +10,7 @@ import pytest
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.errors import FenceLostError
 from gostream_shared.domain.repositories import EncodeRepository
+from gostream_worker.encode.progress_parser import EncoderProgress
 from gostream_worker.progress import ProgressReporter
 
 ENCODE = Encode(video_id=UUID(int=1), number=1, attempt=1, forgiven=0)
@@ -70,3 +71,32 @@ async def test_work_ends_when_its_fence_is_lost() -> None:
         async with asyncio.timeout(10):
             async with reporter.reporting():
                 await asyncio.Event().wait()
+
+
+async def test_stored_segments_are_progress_before_the_encoder_reports() -> None:
+    heard: list[Progress] = []
+
+    class Publisher:
+        async def publish(self, _: Encode, progress: Progress) -> None:
+            heard.append(progress)
+            published.set()
+
+    published = asyncio.Event()
+    reporter = ProgressReporter(ENCODE, cast("EncodeRepository", Rows()), Publisher())
+    reporter.enter("encoding")
+    reporter.note_encoder(100, EncoderProgress(frames=0, position=None, speed=None))
+    reporter.note_stored(100, 50)
+    async with asyncio.timeout(10):
+        async with reporter.reporting():
+            await published.wait()
+
+    assert (heard[0].stage, heard[0].percent) == ("encoding", 51)
+
+
+def test_what_the_encoder_reports_is_kept_over_what_is_stored() -> None:
+    reporter = ProgressReporter(ENCODE, cast("EncodeRepository", Rows()), DeafPublisher())
+    reporter.note_encoder(100, EncoderProgress(frames=9, position=50, speed=2.0))
+    reporter.note_stored(100, 60)
+
+    assert reporter._progress.percent == 51
+    assert reporter._progress.speed == 2.0

@@ -31,6 +31,7 @@ class Variant:
     resolution: tuple[int, int] | None
     frame_rate: float | None
     groups: Mapping[str, str]  # GROUP-ID by TYPE
+    denies_captions: bool = False  # CLOSED-CAPTIONS=NONE
 
     @property
     def audio(self) -> str:

@@ -22,7 +22,8 @@ MAX_ENTRIES = 256  # of a master: every variant is judged with every rendition o
 HIGHEST_VERSION = 13  # of the drafts after RFC 8216, which has 7; players refuse what they do not know
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _METHODS = frozenset({"NONE", "AES-128", "SAMPLE-AES"})
-_GROUPS = ("AUDIO", "VIDEO", "SUBTITLES", "CLOSED-CAPTIONS")
+_CAPTIONS = "CLOSED-CAPTIONS"
+_GROUPS = ("AUDIO", "VIDEO", "SUBTITLES", _CAPTIONS)
 _ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"\r\n]*"|[^",\s][^",\r\n]*)(?:,|$)')
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?")
 _MASTER_TAGS = frozenset(
@@ -295,6 +296,7 @@ def _variant(line: _Line, attributes: Mapping[str, str], uri: str) -> Variant:
     if bandwidth is None:
         raise line.wrong("BANDWIDTH is missing")
     codecs = _quoted(line, attributes, "CODECS").split(",") if "CODECS" in attributes else []
+    denies_captions = attributes.get(_CAPTIONS) == "NONE"
     return Variant(
         line=line.number,
         uri=uri,
@@ -306,8 +308,9 @@ def _variant(line: _Line, attributes: Mapping[str, str], uri: str) -> Variant:
         groups={
             kind: _quoted(line, attributes, kind)
             for kind in _GROUPS
-            if kind in attributes and (kind, attributes[kind]) != ("CLOSED-CAPTIONS", "NONE")
+            if kind in attributes and not (kind == _CAPTIONS and denies_captions)
         },
+        denies_captions=denies_captions,
     )
 
 
@@ -326,9 +329,9 @@ def _rendition(line: _Line, attributes: Mapping[str, str]) -> Rendition:
         raise line.wrong("AUTOSELECT=NO with DEFAULT=YES")
     if kind == "SUBTITLES" and "URI" not in attributes:
         raise line.wrong("URI is missing")
-    if kind == "CLOSED-CAPTIONS" and "URI" in attributes:
+    if kind == _CAPTIONS and "URI" in attributes:
         raise line.wrong("closed captions have no URI")
-    if (kind == "CLOSED-CAPTIONS") != ("INSTREAM-ID" in attributes):
+    if (kind == _CAPTIONS) != ("INSTREAM-ID" in attributes):
         raise line.wrong("INSTREAM-ID is for closed captions, and they need it")
     return Rendition(
         line=line.number,

@@ -10,6 +10,7 @@ BANDWIDTH_TOLERANCE = 0.10
 PEAK_TO_AVERAGE = 2.0
 ASPECT_TOLERANCE = 0.01
 FIRST_VARIANT_BANDWIDTH = 2_000_000
+_CAPTIONS = "CLOSED-CAPTIONS"
 ONE_RUNG_HEIGHT = 360  # a source whose shorter side is no more than this needs no second variant
 
 _book = RuleBook()
@@ -214,6 +215,21 @@ def groups(p: Presentation) -> Iterator[Finding]:
                 f"{p.master_path}:{r.line}", f"the group {r.group!r} has two of the name {r.name!r}"
             )
         names.add((r.kind, r.group, r.name))
+
+
+@_book.must(
+    "master.captions", "RFC 8216 4.3.4.2", "all variants with pictures have CLOSED-CAPTIONS, or none does"
+)
+def captions(p: Presentation) -> Iterator[Finding]:
+    variants = _variants(p)
+    names = [v for v in variants if _CAPTIONS in v.groups]
+    denies = [v for v in variants if v.denies_captions]
+    for variant in variants:
+        where = _where(p, variant)
+        if denies and not variant.denies_captions:  # NONE counts for the whole playlist, sound alone included
+            yield Finding(where, f"not {_CAPTIONS}=NONE, while line {denies[0].line} has it")
+        elif names and not denies and variant not in names and not variant.audio_only:
+            yield Finding(where, f"no {_CAPTIONS}, while line {names[0].line} has it")
 
 
 @_book.must("master.iframes", "6.1, 9.3", "there is an I-frame playlist")

@@ -3,7 +3,7 @@
 PostgreSQL refuses to run as root, and no other server needs root. If the supervisor is root, the servers run
 as `nobody`, which must be able to reach their directories and programs. A home directory closed to others
 (/root) prevents both: the directories then move to /var/tmp, reached by a symbolic link, and the programs are
-copied into them.
+copied into them. `interpreter.py` decides whether the API and the workers can run as `nobody`.
 """
 
 import hashlib
@@ -87,11 +87,15 @@ class Directories:
         if link.is_symlink():
             link.unlink()
 
+    def give_all(self, path: Path, account: Account | None) -> None:
+        """Makes the account the owner of a directory and its content, including files of earlier accounts."""
+        if account:
+            for each in (path, *path.rglob("*")):
+                os.chown(each, account.uid, account.gid, follow_symlinks=False)
+
     def _give(self, path: Path) -> None:
         if self.account and path.stat().st_uid != self.account.uid:
-            os.chown(path, self.account.uid, self.account.gid)
-            for below in path.rglob("*") if path.is_dir() else ():
-                os.chown(below, self.account.uid, self.account.gid, follow_symlinks=False)
+            self.give_all(path, self.account)
 
 
 def _nobody() -> Account:

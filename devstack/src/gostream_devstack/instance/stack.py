@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from gostream_devstack.errors import StackError
+from gostream_devstack.host import interpreter
 from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.state import State
@@ -114,6 +115,8 @@ class Stack:
         """
         if self._doorless is not None:
             report("fast door", f"disabled, the API answers all reads: {self._doorless}")
+        if self._directories.account and (why := interpreter.obstacle(self._directories.account)):
+            report("services", f"run as root: {why}")
         try:
             run_steps(self._steps(), report, abort=self.stop)
         except BaseException:

@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from gostream_api.fast_door.envoy_config import obstacle
-from gostream_devstack.host.directories import REPOSITORY, Directories
+from gostream_devstack.host.directories import REPOSITORY, Account, Directories
+from gostream_devstack.host.interpreter import account_of_services
 from gostream_devstack.servers.envoy import Envoy
-from gostream_devstack.servers.service import python
+from gostream_devstack.servers.service import home_of, python
 
 
 class Door(Envoy):
     """Replaces Envoy under its name. Like a service, it inherits the environment and is restarted."""
 
-    drops_root: ClassVar[bool] = False  # it runs in this interpreter
     restarts: ClassVar[bool] = True
     stop_timeout: ClassVar[float] = 20.0  # it drains first
 
@@ -31,6 +31,11 @@ class Door(Envoy):
         self.settings = settings
 
     @property
+    def account(self) -> Account | None:
+        """The servers' account if it can run this interpreter."""
+        return account_of_services(self.directories)
+
+    @property
     def metrics_url(self) -> str:
         """The URL for Prometheus."""
         return f"http://{self.host}:{self.metrics_port}/metrics"
@@ -41,6 +46,7 @@ class Door(Envoy):
             "LOG_FORMAT": "json",
             "SHUTDOWN_DELAY": "1s",
             **os.environ,
+            **home_of(self),
             **self.settings,
             **local,
             "PYTHONUNBUFFERED": "1",

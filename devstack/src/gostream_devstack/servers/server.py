@@ -34,9 +34,6 @@ class Server(ABC):
     stop_timeout: ClassVar[float] = 10.0
     # The signal that the kernel sends if the supervisor dies.
     orphan_signal: ClassVar[signal.Signals] = signal.SIGKILL
-    # Python services keep the interpreter's owner, whose home directory may be closed to others.
-    drops_root: ClassVar[bool] = True
-
     # Whether the supervisor restarts it after its death. Otherwise its death ends the stack.
     restarts: ClassVar[bool] = False
 
@@ -84,6 +81,7 @@ class Server(ABC):
         with self._open_log() as log:
             self._log_start = log.tell()
             self._process = _spawner.submit(self._popen, self.command(), log).result()
+        orphans.record(self.directory, self._process.pid)
 
     def wait_ready(self, timeout: float = 60.0) -> None:
         """Polls `ready`, then calls `settle`."""
@@ -189,7 +187,7 @@ class Server(ABC):
             raise StackError(f"{Path(command[0]).name} ended with {code}; its log:\n{self.tail()}")
 
     def _popen(self, command: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
-        who = f"{self._account.uid}:{self._account.gid}" if self._account else "-"
+        who = f"{self.account.uid}:{self.account.gid}" if self.account else "-"
         prefix = [
             sys.executable,
             "-I",
@@ -214,13 +212,14 @@ class Server(ABC):
         if self.log.exists() and self.log.stat().st_size > LOG_LIMIT:
             self.log.replace(self.log.with_suffix(".log.1"))
         log = self.log.open("ab")
-        if self._account:
-            os.fchown(log.fileno(), self._account.uid, self._account.gid)  # nginx reopens /dev/stdout
+        if self.account:
+            os.fchown(log.fileno(), self.account.uid, self.account.gid)  # nginx reopens /dev/stdout
         return log
 
     @property
-    def _account(self) -> Account | None:
-        return self.directories.account if self.drops_root else None
+    def account(self) -> Account | None:
+        """The account of the server; None: the user who starts it."""
+        return self.directories.account
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None and self.alive:

@@ -7,14 +7,14 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from gostream_devstack.host.directories import Directories
+from gostream_devstack.host.directories import Account, Directories
+from gostream_devstack.host.interpreter import account_of_services
 from gostream_devstack.servers.server import Server
 
 
 class Service(Server):
     """One replica. It inherits the caller's environment (such as `LOG_LEVEL=DEBUG`), then `environment`."""
 
-    drops_root: ClassVar[bool] = False
     restarts: ClassVar[bool] = True
     stop_timeout: ClassVar[float] = 30.0  # it drains first
 
@@ -39,6 +39,11 @@ class Service(Server):
         return (self.port, self.metrics_port)
 
     @property
+    def account(self) -> Account | None:
+        """The servers' account if it can run this interpreter."""
+        return account_of_services(self.directories)
+
+    @property
     def metrics_url(self) -> str:
         """The URL for Prometheus."""
         return f"http://{self.host}:{self.metrics_port}/metrics"
@@ -48,10 +53,13 @@ class Service(Server):
         defaults = {"SHUTDOWN_DELAY": "1s"}
         local = {"METRICS_HOST": self.host, "METRICS_PORT": str(self.metrics_port)}
         work = {"WORK_DIR": str(self.directory / "work"), "PYTHONUNBUFFERED": "1"}
-        return {**defaults, **os.environ, **self.settings, **local, **work, **self.addresses()}
+        directories = home_of(self)
+        return {**defaults, **os.environ, **directories, **self.settings, **local, **work, **self.addresses()}
 
     def prepare(self) -> None:
-        (self.directory / "work").mkdir(mode=0o700, exist_ok=True)
+        work = self.directory / "work"
+        work.mkdir(mode=0o700, exist_ok=True)
+        self.directories.give_all(work, self.account)
 
     def ready(self) -> bool:
         """Returns whether it listens and reports SERVING by grpc.health.v1."""
@@ -80,6 +88,11 @@ def is_serving(address: str, service: str = "", timeout: float = 2.0) -> bool:
         except grpc.RpcError:
             return False
     return bool(reply.status == HealthCheckResponse.SERVING)
+
+
+def home_of(server: Server) -> Mapping[str, str]:
+    """Returns a HOME that the server's account may enter, if that account is set."""
+    return {"HOME": str(server.directory)} if server.account else {}
 
 
 def python(module: str) -> Sequence[str]:

@@ -82,8 +82,11 @@ async def _report_bus(server: ApiServer, is_live: Callable[[], bool]) -> None:
 
 
 async def _report_schema(server: ApiServer, schema: SchemaWatch) -> None:
-    """SERVING from the moment that the schema is migrated."""
-    if not server.is_ready:
+    """SERVING while the schema is what this release needs."""
+    while True:
+        if server.is_ready:
+            await schema.until_outdated()
+            await server.set_ready(is_ready=False)
         await schema.until_current()
         await server.set_ready(is_ready=True)
 

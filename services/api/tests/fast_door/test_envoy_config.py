@@ -50,10 +50,26 @@ def test_the_doors_routes_come_after_the_refusals() -> None:
     statuses = [route.get("direct_response", {}).get("status") for route in host["routes"][:3]]
     assert statuses == [403, 403, None]
     assert host["routes"][2] == door["routes"][0]
-    answering = [
-        envoy_config.APPLICATION not in each.get("typed_per_filter_config", {}) for each in host["routes"]
-    ]
-    assert answering[:3] == [False, False, True], "the application does not see what is refused"
+
+
+def test_door_may_drain_and_nothing_more() -> None:
+    edge = load("envoy.yaml")
+    config = envoy_config.with_door(edge, load("door.yaml"))
+
+    added = [each for each in config["admin"]["allow_paths"] if each not in edge["admin"]["allow_paths"]]
+
+    assert added == [{"exact": "/healthcheck/fail"}, {"exact": "/drain_listeners"}]
+
+
+def test_application_sees_nothing_envoy_itself_answers() -> None:
+    config = envoy_config.with_door(load("envoy.yaml"), load("door.yaml"))
+
+    [host] = manager(config)["route_config"]["virtual_hosts"]
+
+    for route in host["routes"]:
+        hidden = envoy_config.APPLICATION in route.get("typed_per_filter_config", {})
+        expected = "direct_response" in route and route["match"] != {"path": "/readyz"}
+        assert hidden is expected, route["match"]
 
 
 def test_one_application_answers_everything() -> None:

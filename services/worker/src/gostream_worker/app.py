@@ -33,7 +33,7 @@ from gostream_worker.jobs.cleanup import Removal
 from gostream_worker.jobs.consumer import Consumer
 from gostream_worker.jobs.disk_space import DiskSpace
 from gostream_worker.plan.profiles import PROFILES
-from gostream_worker.probe.limits import SourceLimits
+from gostream_worker.probe.limits import SourceLimits, largest_picture
 from gostream_worker.probe.prestarted import PrestartedProbe
 from gostream_worker.publish.cdn import Edge, HttpEdge, NoEdge
 from gostream_worker.publish.early_playback import end_lists
@@ -187,7 +187,10 @@ def connections(slots: int) -> int:
 
 def _settings(config: WorkerConfig) -> Settings:
     limits = SourceLimits(
-        max_bytes=config.source_max_bytes, max_duration=config.source_max_duration.total_seconds()
+        max_bytes=config.source_max_bytes,
+        max_duration=config.source_max_duration.total_seconds(),
+        max_pixels=largest_picture(config.encoder_memory_bytes),
+        max_pixel_rate=config.source_max_pixel_rate,
     )
     return Settings(profiles=PROFILES, limits=limits, max_copied_bytes=config.source_max_copied_bytes)
 

@@ -53,6 +53,12 @@ class WorkerConfig(Config):
         le=timedelta(days=7),
         description="longest source accepted",
     )
+    source_max_pixel_rate: int = Field(
+        2_000_000_000,
+        ge=1_000_000,
+        le=1 << 40,
+        description="highest pixels per second of a source: 8K at 60 frames per second",
+    )
     job_lease: Duration = Field(
         timedelta(seconds=6),
         ge=timedelta(seconds=1),

@@ -55,7 +55,7 @@ _SENTENCES: Mapping[Code, str] = MappingProxyType(
         Code.CORRUPT_STREAM: "Too much of the uploaded video is damaged.",
         Code.DIMENSIONS: "The picture is too small or too large.",
         Code.DURATION: "The video has no valid playing time, or one that is too long.",
-        Code.FRAME_RATE: "The video has no usable frame rate.",
+        Code.FRAME_RATE: "The frame rate cannot be read, or is too high for pictures of this size.",
         Code.UNKNOWN_PROFILE: "The requested encoding profile is unknown.",
         Code.RESOURCE_LIMIT: "Encoding this video needs more memory or time than a worker has.",
         Code.BACKEND_UNAVAILABLE: "Storage was unavailable for too long; try again later.",

@@ -24,6 +24,8 @@ _DAMAGE = (
 #: Tracks that appear in the middle, in which a programme continues. The encoder does not follow them.
 _NEW_PICTURE = re.compile(r"new video stream with index", re.IGNORECASE)
 _NEW_SOUND = re.compile(r"new audio stream with index", re.IGNORECASE)
+#: A clock correction in microseconds (`dts_delta_threshold`).
+_CORRECTION = re.compile(r"timestamp discontinuity \(stream id=\d+\): (-?\d+),")
 _MEANINGS = (
     (
         re.compile(r"cannot allocate memory|failed to allocate|out of memory|file too large", re.IGNORECASE),
@@ -63,8 +65,12 @@ class LogClassifier:
         self.new_sound = False
         self._new_picture = False
         self._damage = [0] * len(_DAMAGE)
+        #: Longest clock step in seconds that ffmpeg removed: all tracks jump, or one of them pauses.
+        self.longest_step = 0.0
 
     def feed(self, line: str) -> None:
+        if correction := _CORRECTION.search(line):
+            self.longest_step = max(self.longest_step, int(correction[1]) / 1e6)
         self._keep(line)
         for reporter, pattern in enumerate(_DAMAGE):
             if pattern.search(line):

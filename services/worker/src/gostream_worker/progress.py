@@ -12,6 +12,7 @@ from gostream_shared.concurrency import task_group
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.domain.repositories import EncodeRepository
+from gostream_worker.encode.progress_parser import EncoderProgress
 
 _log = structlog.stdlib.get_logger("gostream.progress")
 
@@ -49,6 +50,21 @@ class ProgressReporter:
         start, end = STAGES[stage]
         percent = max(self._floor, self._progress.percent, start + (end - start) * min(1.0, fraction))
         self._progress = Progress(stage=stage, percent=percent, speed=speed, eta=eta)
+
+    def note_encoder(self, duration: float, progress: EncoderProgress) -> None:
+        """Records a report of the encoder, for a film of `duration` seconds."""
+        position = progress.position or 0.0
+        left = (duration - position) / progress.speed if progress.speed else None
+        eta = None if left is None else timedelta(seconds=max(0.0, left))
+        self.note("encoding", position / duration, speed=progress.speed, eta=eta)
+
+    def note_stored(self, duration: float, position: float) -> None:
+        """Records a stored segment that begins at `position`.
+
+        ffmpeg reports nothing until all outputs have data.
+        """
+        if not self._progress.speed:
+            self.note("encoding", position / duration)
 
     @asynccontextmanager
     async def reporting(self) -> AsyncIterator[None]:

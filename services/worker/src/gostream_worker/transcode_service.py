@@ -5,7 +5,6 @@ import errno
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +25,6 @@ from gostream_shared.domain.video import Publication, Source, Video
 from gostream_shared.storage.port import ObjectStore
 from gostream_worker.encode.command import encode_arguments
 from gostream_worker.encode.encoder import Encoder, EncodeReport
-from gostream_worker.encode.progress_parser import EncoderProgress
 from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
 from gostream_worker.metrics import ENCODER_SPEED
 from gostream_worker.plan.ladder import make_plan
@@ -184,7 +182,10 @@ class TranscodeService:
             max_copied=self._settings.max_copied_bytes,
         ) as source:
             reporter.enter("probing")
-            found = await probe.inspect(source.url, folder=folder, patience=source.patience)
+            # A failed encode may have shown that a streamed broadcast must first be read completely.
+            found = await probe.inspect(
+                source.url, folder=folder, patience=source.patience, reads_whole=encode.tries > 1
+            )
             admit(found, self._settings.limits)
             # Copied tracks inherit the source's defects: if an attempt failed because of them, the next one
             # encodes.
@@ -244,6 +245,7 @@ class TranscodeService:
         for name in plan.renditions:
             (folder / name).mkdir()
         encoded = asyncio.Event()
+        uploader.on_stored = partial(reporter.note_stored, plan.duration)
         async with task_group() as tasks:
             uploading = tasks.create_task(uploader.follow(folder, plan.renditions, encoded))
             tasks.create_task(early.follow(encoded))
@@ -265,9 +267,11 @@ class TranscodeService:
                 encode_arguments(plan, source=run.source, folder=".", attempt=run.encode.attempt),
                 folder=run.folder,
                 duration=plan.duration,
-                on_progress=partial(_note_progress, reporter, plan.duration),
+                pixel_rate=plan.video.pixel_rate,
+                on_progress=partial(reporter.note_encoder, plan.duration),
                 port=loopback_port(run.source),
                 expected_errors=plan.video.leading,
+                may_step=plan.picture_ends is not None,
             )
         except ProcessingFailedError as error:
             if not is_copying or error.code is not Code.CORRUPT_STREAM:
@@ -316,13 +320,6 @@ def _log_plan(plan: Plan) -> None:
 
 def _uncopyable(why: str, log_tail: str) -> ProcessingFailedError:
     return ProcessingFailedError(Code.INTERNAL, f"damaged tracks cannot be copied: {why}", log_tail=log_tail)
-
-
-def _note_progress(reporter: ProgressReporter, duration: float, progress: EncoderProgress) -> None:
-    position = progress.position or 0.0
-    left = (duration - position) / progress.speed if progress.speed else None
-    eta = None if left is None else timedelta(seconds=max(0.0, left))
-    reporter.note("encoding", position / duration, speed=progress.speed, eta=eta)
 
 
 def _publication(

@@ -1,5 +1,6 @@
 """The arguments of ffmpeg."""
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from gostream_shared.domain import profiles
-from gostream_worker.encode.command import encode_arguments, filter_graph, source_graphs
+from gostream_worker.encode.command import _IN_STEP, encode_arguments, filter_graph, source_graphs
 from gostream_worker.plan.profiles import DEFAULT_PROFILE, PROFILES, QUALITY_PROFILE
 from gostream_worker.probe.model import AudioTrack
 from services.worker.tests.plan.test_ladder import plan
@@ -31,7 +32,7 @@ def test_only_one_local_file_may_be_read_and_only_by_listed_code() -> None:
     assert "hls" not in values(before_input, "-format_whitelist")[0].split(",")
     assert "concat" not in values(before_input, "-format_whitelist")[0].split(",")
     assert "magicyuv" not in values(before_input, "-codec_whitelist")[0].split(",")
-    assert values(before_input, "-max_pixels") == ["8847360"]
+    assert values(before_input, "-max_pixels") == ["35389440"]
     assert {"-nostdin", "-dn", "-sn"} <= set(before_input)
     assert values(made, "-i") == ["file:input.bin"]
 
@@ -72,6 +73,24 @@ def test_each_rung_is_scaled_from_the_one_above_it() -> None:
     assert chains[1].endswith("split=3[v1][s2][p]")
     assert chains[2].startswith("[s2]scale=640:360:")
     assert chains[2].endswith("split=2[v2][b]")
+
+
+@pytest.mark.parametrize(
+    ("begins", "graphs"), [(0.0, 2), (0.03, 2), (0.1, 1), (0.5, 1), (20.0, 1), (None, 1)]
+)
+def test_sound_that_begins_late_has_one_graph(begins: float | None, graphs: int) -> None:
+    audio = replace(AUDIO, begins=begins)
+
+    _, *sound = source_graphs(plan(audio=audio))
+
+    assert len(sound) == graphs
+    assert "first_pts=0," in sound[-1]
+
+
+def test_long_silence_is_made_piece_by_piece() -> None:
+    _, sound = source_graphs(plan(audio=replace(AUDIO, begins=3600.5)))
+
+    assert ":first_pts=172824000,adelay=delays=172824000S:all=1,asetpts=N/SR/TB," in sound
 
 
 def test_what_the_picture_needs_and_nothing_else_is_in_the_graph() -> None:
@@ -132,6 +151,35 @@ def test_the_quality_profile_keeps_more_of_every_rung() -> None:
 
 def test_the_worker_knows_every_profile_that_callers_may_name() -> None:
     assert set(PROFILES) == profiles.NAMES
+
+
+def test_the_second_sound_graph_gets_no_gaps() -> None:
+    """ffmpeg 9.0.2 stops for good between two graphs if the second one has to fill gaps."""
+    made = plan(audio=replace(AUDIO, begins=0.0, ends=60.0))
+    first, second = (graph for graph in source_graphs(made) if "[sound]" in graph)
+
+    assert first.endswith(f"aresample={_IN_STEP}[sound]")
+    assert ":first_pts=0" not in first
+    assert second.startswith("[sound]aresample=")
+    assert ":first_pts=0" in second
+
+
+def test_sound_moves_with_the_first_picture() -> None:
+    audio = replace(AUDIO, begins=0.0, ends=60.0)
+
+    moved, kept, copied = (
+        " ".join(source_graphs(plan(audio=audio, begins=begins))) for begins in (0.019, 0.04, None)
+    )
+
+    assert "asetpts=PTS+-0.019000/TB" in moved
+    assert "asetpts" not in kept + copied
+
+
+def test_a_cut_source_is_read_to_its_whole_part() -> None:
+    made = encode_arguments(replace(plan(), whole_bytes=1234), source="file:input.bin", folder=".")
+
+    assert values(made, "-i") == ["subfile,,start,0,end,1234,,:file:input.bin"]
+    assert values(made, "-protocol_whitelist") == ["file,subfile"]
 
 
 def test_without_sound_nothing_is_mapped_for_it() -> None:

@@ -61,7 +61,7 @@ def test_a_line_without_end_is_cut() -> None:
         ("[in#0 @ 0x1] [error] Format not on whitelist 'mov'", Code.UNSUPPORTED_CONTAINER),
         ("[dec] [error] Codec (magicyuv) not on whitelist 'h264'", Code.UNSUPPORTED_CODEC),
         ("[mov] [error] moov atom not found", Code.TRUNCATED),
-        ("[x] [error] Picture size 8192x8192 exceeds specified max pixel count 8847360", Code.DIMENSIONS),
+        ("[x] [error] Picture size 8192x8192 exceeds specified max pixel count 35389440", Code.DIMENSIONS),
         ("[x] [error] Cannot allocate memory", Code.RESOURCE_LIMIT),
         ("[Parsed_zscale_0] [error] code 3074: no path between colorspaces", Code.UNSUPPORTED_CODEC),
         (

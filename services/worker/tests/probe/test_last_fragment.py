@@ -34,21 +34,8 @@ def test_the_last_cluster_that_is_one_says_the_time() -> None:
 def test_the_last_fragment_of_the_track_says_the_time(wide: bool) -> None:
     tail = fragment(1, 7, wide=wide) + fragment(1, 9, wide=wide) + fragment(2, 11, wide=wide)
 
-    assert last_fragment(tail + box(b"mdat", b"moof"), 1) == Fragment(9, is_cut=False)
+    assert last_fragment(tail + box(b"mdat", b"moof"), 1) == Fragment(9)
     assert last_fragment(tail, 3) is None
-
-
-@pytest.mark.parametrize("content", [box(b"mdat", b"x" * 90), LARGE_BOX], ids=["short", "64-bit length"])
-def test_a_fragment_whose_end_is_missing_is_cut(content: bytes) -> None:
-    first, second = (fragment(1, time, wide=True) + content for time in (7, 9))
-    whole = first + second
-
-    assert last_fragment(whole, 1) == last_fragment(whole + b"trailing noise", 1) == Fragment(9, is_cut=False)
-    for missing in range(1, len(second) - 8):
-        last = last_fragment(whole[:-missing], 1)
-        assert last is not None
-        assert last.is_cut, missing
-    assert last_fragment(whole[: len(first)], 1) == Fragment(7, is_cut=False)
 
 
 @given(st.binary(max_size=100), st.sampled_from([cluster(3), fragment(1, 3, wide=True)]), st.integers(0, 60))
@@ -61,5 +48,5 @@ def test_no_bytes_raise_anything(noise: bytes, piece: bytes, cut: int) -> None:
 def test_a_file_of_nothing_but_marks_is_given_up() -> None:
     last = fragment(1, 9, wide=True)
 
-    assert last_fragment(last + b"moof" * (MOST_MARKS - 1), 1) == Fragment(9, is_cut=True)
+    assert last_fragment(last + b"moof" * (MOST_MARKS - 1), 1) == Fragment(9)
     assert last_fragment(last + b"moof" * MOST_MARKS, 1) is None

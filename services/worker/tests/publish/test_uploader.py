@@ -13,8 +13,9 @@ from services.worker.tests.clips import Clips, make, picture
 
 
 def segment(folder: Path) -> Path:
-    """One second of picture in a transport stream."""
-    return make(folder / "second.ts", picture(seconds=1), codecs=["-c:v", "libx264"])
+    """One second of picture in a transport stream, the twentieth of a film as the encoder writes it."""
+    late = ["-output_ts_offset", "30", "-muxdelay", "0", "-muxpreload", "0"]
+    return make(folder / "second.ts", picture(seconds=1), codecs=["-c:v", "libx264", "-bf", "0", *late])
 
 
 def files(folder: Path) -> list[Path]:
@@ -63,3 +64,16 @@ async def test_segments_are_looked_for_more_often_until_every_rendition_has_one(
     }
     assert uploader.news.is_set(), "who waits for more hears that there is none"
     assert files(tmp_path) == [], "what is stored is removed"
+
+
+async def test_a_stored_segment_says_how_far_it_is(clip: Clips, tmp_path: Path) -> None:
+    uploader = EncodeUploader(cast("ObjectStore", Shelf()), "v1/", patience=1.0)
+    heard, encoded = list[float](), asyncio.Event()
+    uploader.on_stored = heard.append
+    (tmp_path / "360p").mkdir()
+    shutil.copy(clip(segment), tmp_path / "360p" / "00000.ts")
+    encoded.set()
+
+    await uploader.follow(tmp_path, ["360p"], encoded)
+
+    assert heard == pytest.approx([20], abs=0.01)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 LIMITS = ChildLimits(memory=1 << 30, cpu_seconds=30, file_bytes=1 << 20)
 LAYERS = ("landlock", "seccomp")
 _PRELUDE = """
-import ctypes, errno, os, resource, socket
+import ctypes, errno, fcntl, os, resource, socket
 libc = ctypes.CDLL(None, use_errno=True)
 def call(*arguments):
     if libc.syscall(*arguments) < 0:
@@ -63,6 +63,12 @@ ATTEMPTS = {
     "read the worker's limits": ("resource.prlimit({worker}, resource.RLIMIT_NOFILE)", ("seccomp",)),
     "make memory that can be run": ("call({memfd_create}, b'x', 0)", ("seccomp",)),
     "leave its namespaces": ("call({unshare}, 0)", ("seccomp",)),
+    "become dumpable": ("call({prctl}, 4, 1, 0, 0, 0)", ("seccomp",)),
+    "outlive the worker": ("call({prctl}, 1, 0, 0, 0, 0)", ("seccomp",)),
+    "give a file to the worker": ("fcntl.fcntl(0, fcntl.F_SETOWN, {worker})", ("seccomp",)),
+    "choose a file's signal": ("fcntl.fcntl(0, 10, 9)", ("seccomp",)),
+    "lease a file": ("fcntl.fcntl(open('made', 'w'), fcntl.F_SETLEASE, fcntl.F_WRLCK)", ("seccomp",)),
+    "watch a folder": ("fcntl.fcntl(os.open('.', 0), fcntl.F_NOTIFY, 2)", ("seccomp",)),
     "set up io_uring": ("call({io_uring_setup}, 1, ctypes.create_string_buffer(200))", ("seccomp",)),
 }
 
@@ -101,6 +107,7 @@ async def outcome(
 
 def filled(attempt: str, outside: Path, port: int) -> str:
     numbers = {name: number(name) for name in ("memfd_create", "unshare", "io_uring_setup")}
+    numbers["prctl"] = seccomp.DENIED_VALUES["prctl"][0][os.uname().machine == "aarch64"]
     return attempt.format(
         worker=os.getpid(), outside=outside, port=port, python=os.path.realpath(sys.executable), **numbers
     )
@@ -130,6 +137,28 @@ async def test_denied_system_call_gets_eperm(name: str, tmp_path: Path) -> None:
         pytest.skip("this machine has no such call")
 
     assert await outcome(f"call({found}, -1, -1, -1, -1, -1)", tmp_path) == "denied"
+
+
+VALUES = [(call, name) for call, (*_, values) in seccomp.DENIED_VALUES.items() for name in values]
+
+
+@pytest.mark.parametrize(("call", "name"), VALUES)
+async def test_denied_value_gets_eperm(call: str, name: str, tmp_path: Path) -> None:
+    numbers, argument, values = seccomp.DENIED_VALUES[call]
+    arguments = [values[name] if index == argument else -1 for index in range(5)]
+    attempt = f"call({numbers[os.uname().machine == 'aarch64']}, {', '.join(map(str, arguments))})"
+
+    assert await outcome(attempt, tmp_path) == "denied"
+    assert await outcome(attempt, tmp_path, layers=("landlock",)) != "denied"
+
+
+async def test_usual_arguments_are_allowed(tmp_path: Path) -> None:
+    attempt = (
+        "call({prctl}, 15, b'name', 0, 0, 0); fcntl.fcntl(0, fcntl.F_GETFL); os.dup(0); "
+        "fcntl.ioctl(os.pipe()[0], 0x541B, bytes(4)); os.set_blocking(os.pipe()[0], False)"
+    )
+
+    assert await outcome(filled(attempt, tmp_path, 0), tmp_path) == "done"
 
 
 async def test_served_source_is_one_port(tmp_path: Path, server: int) -> None:

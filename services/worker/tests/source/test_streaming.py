@@ -83,7 +83,7 @@ async def test_what_is_published_is_what_a_copy_gives(
         (clips.cut_before_index, Code.TRUNCATED),
         (clips.cut_after_index, Code.TRUNCATED),
         (clips.cut_matroska, Code.TRUNCATED),
-        (clips.cut_fragments, Code.TRUNCATED),
+        (clips.cut_first_fragment, Code.TRUNCATED),
         (clips.damaged, Code.CORRUPT_STREAM),
     ],
     ids=lambda value: getattr(value, "__name__", None),

@@ -31,13 +31,15 @@ def obstacle() -> str | None:
 def with_door(edge: Tree, door: Tree) -> Tree:
     """The edge's configuration (deploy/envoy/envoy.yaml) with the door (deploy/envoy/door.yaml) put in."""
     config = copy.deepcopy(edge)
+    config["admin"]["allow_paths"] += copy.deepcopy(door["admin_paths"])
     [listener] = config["static_resources"]["listeners"]
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
     manager["http_filters"][-1:-1] = _replaced(door["http_filters"], str(pyvoy_module()))
     routes = manager["route_config"]["virtual_hosts"][0]["routes"]
     behind_refusals = next(index for index, route in enumerate(routes) if "route" in route)  # Host, origin
-    for refusal in routes[:behind_refusals]:
-        refusal["typed_per_filter_config"] = {**refusal["typed_per_filter_config"], APPLICATION: _OFF}
+    for route in routes:
+        if "direct_response" in route:  # some for paths of the application
+            route["typed_per_filter_config"] = {**route["typed_per_filter_config"], APPLICATION: _OFF}
     routes[behind_refusals:behind_refusals] = copy.deepcopy(door["routes"])
     for log in manager.get("access_log", ()):
         log["filter"] = copy.deepcopy(door["access_log_filter"])
@@ -80,11 +82,12 @@ def pyvoy_module() -> str | None:
 
 def _libpython() -> Path | None:
     """The interpreter as a shared library: its own file, not whichever the system has."""
-    name, folders = sysconfig.get_config_var("INSTSONAME"), []
+    name = sysconfig.get_config_var("INSTSONAME")
     if not name or ".so" not in name:
         return None
+    folders = [Path(sys.base_prefix) / "lib"]  # first: the build's own folders are wrong after a move
     for variable in ("LIBDIR", "LIBPL"):
         folder = sysconfig.get_config_var(variable)
         folders += [Path(folder), Path(folder) / str(sysconfig.get_config_var("MULTIARCH"))] if folder else []
-    folders.append(Path(sys.base_prefix) / "lib")
-    return next((folder / name for folder in folders if (folder / name).exists()), None)
+    # Not Path.exists, which raises where the folder is closed to this user.
+    return next((folder / name for folder in folders if os.path.exists(folder / name)), None)  # noqa: PTH110

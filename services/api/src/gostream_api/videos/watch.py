@@ -1,12 +1,14 @@
 """Following a video: told by the bus what happened, and by the database when the bus cannot be trusted."""
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TypeVar
 from uuid import UUID
 
+from gostream_api.reads.singleflight import SingleFlight
 from gostream_shared.cache.ports import Subscription, Update, VideoEvents
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.errors import ServerStoppingError
@@ -42,6 +44,7 @@ class WatchService:
         self._events = events
         self._heartbeat = heartbeat
         self._looks = asyncio.Semaphore(MAX_LOOKS)
+        self._shared: SingleFlight[UUID, Snapshot] = SingleFlight()
         self._waits: set[asyncio.Timeout] = set()
         self._is_stopping = False
 
@@ -67,7 +70,7 @@ class WatchService:
 
     async def _change(self, view: "_View", subscription: Subscription) -> None:
         """Return when the view has something new to show, or was silent for a heartbeat."""
-        before, silent_until = view.snapshot, monotonic() + self._heartbeat
+        before, silent_until = view.snapshot, self._next_beat(view.snapshot.video.id)
         while view.snapshot == before and (patience := silent_until - monotonic()) > 0:
             is_blind = monotonic() < view.blind_until
             update = await self._until_stop(
@@ -90,7 +93,19 @@ class WatchService:
         except TimeoutError:
             raise ServerStoppingError from None
 
+    def _next_beat(self, video_id: UUID) -> float:
+        """When a silent watch looks: in half a heartbeat to a whole one, with the others of its video."""
+        half = self._heartbeat / 2
+        phase = video_id.int % 997 / 997 * half  # not all videos at once
+        return math.ceil((monotonic() + half - phase) / half) * half + phase
+
     async def _look(self, video_id: UUID) -> Snapshot:
+        """The video as it is no earlier than now. All who ask meanwhile share the next look."""
+        return await self._shared.run_since(
+            self._shared.mark, video_id, lambda: self._read(video_id), is_enough=lambda _: False
+        )
+
+    async def _read(self, video_id: UUID) -> Snapshot:
         async with self._looks:
             video = await self._database.videos.get(video_id)
             if video.status is not VideoStatus.PROCESSING:

@@ -13,6 +13,7 @@ from gostream_worker.plan.plan import Plan, Rung
 from gostream_worker.plan.profiles import LARGE
 from gostream_worker.plan.storyboard import plan_storyboard
 from gostream_worker.probe.model import AudioTrack, VideoTrack
+from gostream_worker.probe.mp4.whole_part import part_of
 from gostream_worker.probe.timing.timeline import USUAL_LIMIT, pause_limit
 from gostream_worker.probe.tracks.channels import head_locked
 from gostream_worker.probe.tracks.colour import Colours, label
@@ -34,11 +35,18 @@ _POSTER_MAX_SIDE = 720
 _MATRICES = MappingProxyType(
     {1: "bt709", 2: "unknown", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc"}
 )
-#: Sound that begins later than this many seconds counts as late.
-_LATE = 0.5
-#: Options of `aresample`: errors from 15 ms are corrected by at most 2 % of speed, errors from 30 ms
-#: immediately.
-_IN_STEP = "async=1000:min_comp=0.015:min_hard_comp=0.03"
+#: Sound that begins later than this many seconds counts as late. With two graphs ffmpeg may then stop after
+#: eight pictures.
+_LATE = 0.05
+#: Seconds of silence beyond which `aresample` is not used: it generates all of it at once, at most 2^27
+#: samples.
+_LONG = 60
+_RATE = 48000
+#: Options of `aresample`: errors from 10 ms are corrected by at most 2 % of speed, errors from 20 ms
+#: immediately. One AAC frame is longer.
+_IN_STEP = "async=1000:min_comp=0.01:min_hard_comp=0.02"
+#: Minimum shift of the picture in seconds that also shifts the sound.
+_SEEN_SHIFT = 0.002
 #: Processors that the encoder may run on.
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -51,7 +59,8 @@ def encode_arguments(
     The outputs are all rungs, the sound, the poster and the storyboard.
     """
     names = attempted("%05d.ts", attempt)
-    arguments = [*_process_options(), *_input_options(source), *_demuxer_options(plan, source), "-i", source]
+    arguments = [*_process_options(), *_input_options(plan, source), *_demuxer_options(plan, source)]
+    arguments += ["-i", part_of(source, plan.whole_bytes) if plan.whole_bytes else source]
     for graph in (*source_graphs(plan), filter_graph(plan)):
         arguments += ["-filter_complex", graph]
     for number, rung in enumerate(plan.rungs):
@@ -76,7 +85,7 @@ def source_graphs(plan: Plan) -> list[str]:
     """
     graphs = [] if plan.copied else [f"{_shaped(plan)}[picture]"]
     if plan.audio and not plan.copies_sound:
-        graphs += _sound_graphs(plan.audio)
+        graphs += _sound_graphs(plan.audio, shift=0 if plan.copied else _moved_by(plan))
     return graphs
 
 
@@ -92,20 +101,36 @@ def _to_speakers(audio: AudioTrack) -> str:
     return f"pan=stereo|c0=0.5*c0+0.5*c1{left}|c1=0.5*c0-0.5*c1{right},"
 
 
-def _sound_graphs(audio: AudioTrack) -> list[str]:
+def _moved_by(plan: Plan) -> float:
+    """Returns the seconds by which the frame grid delays the picture."""
+    begins = plan.video.begins or 0.0
+    return round(begins * plan.fps) / float(plan.fps) - begins
+
+
+def _sound_graphs(audio: AudioTrack, *, shift: float) -> list[str]:
     """Returns the graphs that keep the sound in step with its timestamps from zero.
 
     Small errors are corrected by speed, larger ones by silence or a cut. Two graphs survive a change of the
-    sound's format. With two graphs, however, ffmpeg (9.0.2) sometimes hangs if the sound begins late, and
-    does not pad short sound: both cases use one graph.
+    sound's format. The second one needs gapless sound, or ffmpeg (9.0.2) sometimes hangs between the two: so
+    the first one fills gaps, and sound that begins late has one graph. Short sound has one graph too, because
+    the second one does not pad it.
     """
-    shape = "sample_fmts=fltp:sample_rates=48000:channel_layouts=stereo"
-    shaped = f"[0:{audio.index}]{_to_speakers(audio)}aformat={shape}"
-    kept = f"aresample={_IN_STEP}:first_pts=0,apad=whole_dur={SHORTEST_SOUND}[a]"
+    shape = f"sample_fmts=fltp:sample_rates={_RATE}:channel_layouts=stereo"
+    moved = f",asetpts=PTS+{shift:.6f}/TB" if abs(shift) > _SEEN_SHIFT else ""
+    shaped = f"[0:{audio.index}]{_to_speakers(audio)}aformat={shape}{moved}"
+    kept = f"{_from_zero((audio.begins or 0) + shift)},apad=whole_dur={SHORTEST_SOUND}[a]"
     is_short = audio.ends is not None and audio.ends < 2 * SHORTEST_SOUND
     if audio.begins is None or audio.begins > _LATE or is_short:
         return [f"{shaped},{kept}"]
-    return [f"{shaped}[sound]", f"[sound]{kept}"]
+    return [f"{shaped},aresample={_IN_STEP}[sound]", f"[sound]{kept}"]
+
+
+def _from_zero(begins: float) -> str:
+    """Returns the filters that keep the sound in step with its timestamps, silent until it begins."""
+    if begins <= _LONG:
+        return f"aresample={_IN_STEP}:first_pts=0"
+    silent = round(begins * _RATE)
+    return f"aresample={_IN_STEP}:first_pts={silent},adelay=delays={silent}S:all=1,asetpts=N/SR/TB"
 
 
 def filter_graph(plan: Plan) -> str:
@@ -211,10 +236,11 @@ def _process_options() -> list[str]:
     ]
 
 
-def _input_options(source: str) -> list[str]:
+def _input_options(plan: Plan, source: str) -> list[str]:
     """Returns the allow-lists of protocols, demuxers and decoders, and the size limit."""
+    by = protocols(source, is_part=bool(plan.whole_bytes))
     return [
-        *("-protocol_whitelist", ",".join(protocols(source)), "-format_whitelist", ",".join(CONTAINERS)),
+        *("-protocol_whitelist", ",".join(by), "-format_whitelist", ",".join(CONTAINERS)),
         *("-codec_whitelist", ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS))),
         # Otherwise decoders crop only at multiples of their vector size.
         *("-max_pixels", str(MAX_PIXELS), "-flags", "unaligned", "-dn", "-sn"),

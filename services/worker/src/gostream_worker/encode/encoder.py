@@ -29,9 +29,13 @@ class Patience:
     no_progress: float = 60.0
     wall_base: float = 60.0
     wall_per_media_second: float = 8.0
+    pixels_per_second: float = 10e6  # half the rate at which two busy processors decode and scale 8K
 
-    def wall(self, duration: float) -> float:
-        return self.wall_base + self.wall_per_media_second * duration
+    def wall(self, duration: float, pixel_rate: float = 0.0) -> float:
+        """Returns the time limit for a film of that duration and pixel rate."""
+        return self.wall_base + duration * max(
+            self.wall_per_media_second, pixel_rate / self.pixels_per_second
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,19 +65,23 @@ class Encoder:
         *,
         folder: Path,
         duration: float,
+        pixel_rate: float = 0.0,
         on_progress: OnProgress,
         port: int | None = None,
         expected_errors: int = 0,
+        may_step: bool = True,
     ) -> EncodeReport:
-        """Runs to the end. `duration` is that of the media; `expected_errors` do not count as damage.
+        """Runs to the end. `duration` and `pixel_rate` are the source's.
 
-        The child reads and writes only in `folder`, and connects only to that loopback port, if any.
+        `expected_errors` do not count as damage. `may_step`: clock steps of the source are known and handled;
+        otherwise a step ends the run: INTERNAL. The child reads and writes only in `folder`, and connects
+        only to that loopback port, if any.
 
         Raises ProcessingFailedError and WorkerFullError. If cancelled, it returns once the whole process
         group has ended.
         """
-        run = _Run(on_progress, folder)
-        wall = self._patience.wall(duration)
+        run = _Run(on_progress, folder, may_step=may_step)
+        wall = self._patience.wall(duration, pixel_rate)
         limits = ChildLimits(
             memory=self._memory, cpu_seconds=int(wall * (os.cpu_count() or 1)), file_bytes=_MAX_FILE
         )
@@ -105,8 +113,9 @@ class Encoder:
 class _Run:
     """The state of one run."""
 
-    def __init__(self, on_progress: OnProgress, folder: Path) -> None:
+    def __init__(self, on_progress: OnProgress, folder: Path, *, may_step: bool) -> None:
         self._folder = folder
+        self._may_step = may_step
         self._written = 0
         self.log = LogClassifier()
         self.frames = 0
@@ -119,8 +128,14 @@ class _Run:
         """Reads both pipes to their ends."""
         async with task_group() as readers:
             readers.create_task(_read_lines(process.stdout, self._feed_progress))
-            readers.create_task(_read_lines(process.stderr, self.log.feed))
+            readers.create_task(_read_lines(process.stderr, self._hear_complaint))
         await process.wait()
+
+    def _hear_complaint(self, line: str) -> None:
+        self.log.feed(line)
+        if self.log.longest_step and not self._may_step:
+            why = f"a clock steps by {self.log.longest_step:.1f} s: the source must be read first"
+            raise self.stuck(why, Code.INTERNAL)
 
     def _feed_progress(self, line: str) -> None:
         report = self._parser.feed(line)

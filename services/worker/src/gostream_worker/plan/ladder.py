@@ -50,6 +50,7 @@ def make_plan(probe: Probe, profile: Profile, *, may_copy: bool = True) -> Plan:
         copies_sound=may_copy and probe.audio is not None and sound_fits(probe.audio),
         ignores_edits=probe.ignores_edits,
         is_fragmented=probe.is_fragmented,
+        whole_bytes=probe.whole_bytes,
         longest_pause=probe.longest_pause,
         picture_ends=probe.picture_ends,
     )

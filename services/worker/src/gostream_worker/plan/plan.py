@@ -36,6 +36,7 @@ class Plan:
     copies_sound: bool = False
     ignores_edits: bool = False
     is_fragmented: bool = False
+    whole_bytes: int | None = None  # readable bytes of a source that is cut off after them
     longest_pause: float = 0.0  # seconds of a pause in one track that is no clock jump
     picture_ends: float | None = None  # of the source; None = unknown
 

@@ -1,9 +1,9 @@
 """The probing child: `python -m gostream_worker.probe.child`, with its task on stdin.
 
-Three lines of stdin: `required` or `best-effort` for the sandbox, the working directory, the source's URL.
-The answer on stdout is `OK` and the probe as JSON on the next line, or a failure code and its details. It
-runs limited (gostream_worker.sandbox.process) and starts fast: its only large import is PyAV, which only the
-child imports.
+Four lines of stdin: `required` or `best-effort` for the sandbox, seconds for reading a streamed broadcast to
+its end (0: never), the working directory, the source's URL. The answer on stdout is `OK` and the probe as
+JSON on the next line, or a failure code and its details. It runs limited and starts fast: its only large
+import is PyAV, which only the child imports.
 """
 
 import json
@@ -16,6 +16,7 @@ import av
 from av.audio.stream import AudioStream
 from av.codec.context import Flags as CodecFlags
 from av.container import InputContainer
+from av.format import Flags
 from av.video.stream import VideoStream
 
 from gostream_worker.failures import Code, ProcessingFailedError
@@ -54,7 +55,7 @@ _Log = list[tuple[int, str, str]]
 
 def main() -> None:
     try:
-        code, body = "OK", json.dumps(asdict(inspect(_read_task())), default=str)
+        code, body = "OK", json.dumps(asdict(inspect(*_read_task())), default=str)
     except ProcessingFailedError as error:
         code, body = error.code, error.detail
     except MemoryError:
@@ -66,16 +67,19 @@ def main() -> None:
     sys.stdout.buffer.write(f"{code}\n{body}".encode())
 
 
-def _read_task() -> str:
-    """Reads the task from stdin and returns the URL. Waits until it arrives, after all imports."""
-    sandbox, _, rest = sys.stdin.read().partition("\n")
+def _read_task() -> tuple[str, float]:
+    """Reads the task from stdin. Returns the URL, and seconds for reading it.
+
+    Waits until the task arrives, after all imports.
+    """
+    sandbox, patience, rest = sys.stdin.read().split("\n", 2)
     folder, _, url = rest.rpartition("\n")
     try:
         os.chdir(folder)
     except OSError as error:
         raise ProcessingFailedError(Code.INTERNAL, f"the work directory: {error.strerror}") from error
     _confine(folder, url, required=sandbox == "required")
-    return url
+    return url, float(patience)
 
 
 def _confine(folder: str, url: str, *, required: bool) -> None:
@@ -87,12 +91,12 @@ def _confine(folder: str, url: str, *, required: bool) -> None:
         raise ProcessingFailedError(Code.INTERNAL, f"sandbox: {error}") from error
 
 
-def inspect(url: str) -> Probe:
+def inspect(url: str, patience: float = 0.0) -> Probe:
     """Probes the source. Raises ProcessingFailedError if it cannot be encoded."""
     av.logging.set_level(av.logging.WARNING)
     with open_bytes(url) as file, av.logging.Capture(local=False) as log:
         refused_by_signature(file.read(4096))
-        source = SourceFile.of(url, file)
+        source = SourceFile.of(url, file, patience=patience)
         with _open(source, log) as container:
             try:
                 return _inspect(container, source, log)
@@ -113,8 +117,6 @@ def _inspect(container: InputContainer, source: SourceFile, log: _Log, **options
     video = choose_video(container, holding)
     audio = choose_audio(container, holding)
     last = source.last_fragment(video.id)
-    if last and last.is_cut:
-        raise ProcessingFailedError(Code.TRUNCATED, "the last fragment is cut off")
     said = container_colours(video)
     sample = _sample(container, first, video, audio, source, log)
     facts = picture_facts(container, video, source, sample.size)
@@ -126,14 +128,20 @@ def _inspect(container: InputContainer, source: SourceFile, log: _Log, **options
         duration=length.film,
         picture_ends=length.picture,
         longest_pause=length.longest_pause,
-        size_bytes=source.size,
-        video=replace(describe_video(video, sample, facts, said), base_fps=rate, scan=pictures),
+        size_bytes=source.stored,
+        video=replace(
+            describe_video(video, sample, facts, said),
+            base_fps=rate,
+            begins=begins(container, video),
+            scan=pictures,
+        ),
         audio=None
         if audio is None
         else replace(
             describe_audio(audio, source), begins=begins(container, audio), ends=length.sound, scan=sound
         ),
         is_fragmented=is_fragmented(source.boxes),
+        whole_bytes=None if source.size == source.stored else source.size,
     )
 
 
@@ -157,11 +165,13 @@ def _sample(
 
 
 def _open(source: SourceFile, log: _Log, **options: str) -> InputContainer:
-    allowed = {"protocol_whitelist": ",".join(protocols(source.url))}
+    is_part = source.size != source.stored
+    allowed = {"protocol_whitelist": ",".join(protocols(source.url, is_part=is_part))}
     if source.is_served and is_fragmented(source.boxes):
         allowed["fflags"] = "+ignidx"  # otherwise all fragments are searched
     try:
-        return av.open(source.url, options=_OPTIONS | allowed | options)
+        # Titles in encodings other than UTF-8 are not damage.
+        return av.open(source.readable, options=_OPTIONS | allowed | options, metadata_errors="replace")
     except MemoryError:
         raise  # also an FFmpegError, but unrelated to the file
     except av.FFmpegError as error:
@@ -194,7 +204,7 @@ def _scan(
     # A parser would treat zeros as pictures that are not key frames.
     options = {**_OPTIONS, **options, "fflags": "+noparse"}
     try:
-        with av.open(sparse, mode="r", options=options) as other:
+        with av.open(sparse, mode="r", options=options, metadata_errors="replace") as other:
             picture = next(track for track in other.streams.video if track.index == video.index)
             sound = next((s for s in other.streams.audio if audio and s.index == audio.index), None)
             return scan_tracks(other, picture, sound, look=sparse.peek)
@@ -210,6 +220,8 @@ def _length(
     said = said_length(container, tracks, is_fragmented=fragmented)
     if not source.is_served:
         return read_length(container, tracks, said)
+    if source.patience and Flags.ts_discont in Flags(container.format.flags):
+        return read_length(container, tracks, said, patience=source.patience)
     if said.film > 0 and not fragmented:
         return said
     begins = _last_piece(container, tracks[0], source, last)

@@ -73,8 +73,14 @@ class VideoTrack:
     matrix: int = 2  # ITU-T H.273 MatrixCoefficients; 2 = unspecified
     relabelled: Colours | None = None  # colours to set on the frames, because only the container has them
     leading: int = 0  # undecodable packets before the first key frame
+    begins: float | None = None  # seconds from the container's start; None = unknown
     has_captions: bool = False  # CEA-608 or -708 in the pictures
     scan: VideoScan | None = None  # None if it cannot be copied
+
+    @property
+    def pixel_rate(self) -> float:
+        """Pixels to decode per second of the film; 0 = unknown."""
+        return self.width * self.height * float(self.average_fps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +109,8 @@ class Probe:
     `picture_ends`: seconds until the picture ends, None if unknown. `longest_pause`: seconds for which one
     track pauses while the other continues, in containers whose clock may jump. `ignores_edits`: the source is
     only decodable if its edit list is ignored, because a cut beyond the end hides every picture.
-    `is_fragmented`: the index is spread over the file.
+    `is_fragmented`: the index is spread over the file. `whole_bytes`: readable bytes of a source that is cut
+    off after them.
     """
 
     container: str
@@ -115,6 +122,7 @@ class Probe:
     longest_pause: float = 0.0
     ignores_edits: bool = False
     is_fragmented: bool = False
+    whole_bytes: int | None = None
 
 
 def display_size(video: VideoTrack) -> tuple[int, int]:

@@ -50,10 +50,13 @@ class StartedProbe:
         """Whether the child has ended."""
         return self._child.returncode is not None
 
-    async def inspect(self, url: str, *, folder: Path, patience: float = 0.0) -> Probe:
+    async def inspect(
+        self, url: str, *, folder: Path, patience: float = 0.0, reads_whole: bool = False
+    ) -> Probe:
         """Probes the source. Raises ProcessingFailedError; the source cannot harm this process.
 
-        `patience`: additional seconds that the source may take to arrive.
+        `patience`: additional seconds that the source may take to arrive. `reads_whole`: a broadcast is read
+        to its end even if it is streamed.
         """
         timeout = PROBE_TIMEOUT + patience
         try:
@@ -61,7 +64,10 @@ class StartedProbe:
                 answer, complaint, _ = await asyncio.gather(
                     _read(self._child.stdout),
                     _read(self._child.stderr),
-                    _tell(self._child.stdin, f"{self._sandbox}\n{folder}\n{url}"),
+                    _tell(
+                        self._child.stdin,
+                        f"{self._sandbox}\n{patience if reads_whole else 0.0}\n{folder}\n{url}",
+                    ),
                 )
                 returncode = await self._child.wait()
         except TimeoutError:

@@ -1,11 +1,13 @@
 """Uploads segments to the object store while the encoder writes the next ones."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from gostream_shared.concurrency import task_group, wait_at_most
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore
+from gostream_worker.encode.command import TIME_OFFSET
+from gostream_worker.media_units import CLOCK
 from gostream_worker.metrics import UPLOADED_BYTES
 from gostream_worker.publish.measure import Measured, MeasuredSegments, measure
 from gostream_worker.retry import patiently
@@ -34,6 +36,8 @@ class EncodeUploader:
         self.uploaded: dict[str, int] = {}
         #: The stored segments of each rendition.
         self.measured: dict[str, dict[str, Measured]] = {}
+        #: Called after every stored segment with the second of the film at which it begins.
+        self.on_stored: Callable[[float], None] = lambda _: None
         #: Set after every stored segment, and after the last one.
         self.news = asyncio.Event()
 
@@ -66,6 +70,7 @@ class EncodeUploader:
             data, found = await asyncio.to_thread(_read, path)
             await self.put(f"{rendition}/{path.name}", data, content_type=SEGMENT_TYPE)
             self.measured[rendition][path.name] = found
+            self.on_stored(found.first_pts / CLOCK - TIME_OFFSET)
             self.news.set()
             await asyncio.to_thread(path.unlink)
 

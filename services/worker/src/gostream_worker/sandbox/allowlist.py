@@ -2,8 +2,8 @@
 
 from urllib.parse import urlsplit
 
-#: 4096 × 2160.
-MAX_PIXELS = 8_847_360
+#: 8192 × 4320: no decoder is opened for larger pictures.
+MAX_PIXELS = 8192 * 4320
 #: Demuxers for sources. Each reads one file; none follows references to other files.
 CONTAINERS = ("mov", "matroska", "mpegts", "mpeg", "avi", "flv", "asf", "ogg")
 #: Protocols for reading the source, from a local file or the worker's loopback server.
@@ -41,6 +41,7 @@ def loopback_port(url: str) -> int | None:
     return urlsplit(url).port if is_served(url) else None
 
 
-def protocols(url: str) -> tuple[str, ...]:
-    """Returns the protocols needed to read the source's URL."""
-    return LOOPBACK_PROTOCOLS if is_served(url) else FILE_PROTOCOLS
+def protocols(url: str, *, is_part: bool = False) -> tuple[str, ...]:
+    """Returns the protocols needed to read the source's URL, or with `is_part` its first part."""
+    needed = LOOPBACK_PROTOCOLS if is_served(url) else FILE_PROTOCOLS
+    return (*needed, "subfile") if is_part else needed

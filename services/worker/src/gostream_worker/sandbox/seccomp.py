@@ -47,6 +47,22 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "kexec_load": (246, 104), "kexec_file_load": (320, 294), "reboot": (169, 142), "swapon": (167, 224),
     "swapoff": (168, 225), "acct": (163, 89), "personality": (135, 92),
 }  # fmt: skip
+#: System calls denied for some values of an argument: (x86-64, aarch64), the argument, the values.
+DENIED_VALUES: dict[str, tuple[tuple[int, int], int, dict[str, int]]] = {
+    # options that protect the worker from this process and this process from others
+    "prctl": ((157, 167), 0, {
+        "PR_SET_PDEATHSIG": 1, "PR_SET_DUMPABLE": 4, "PR_SET_MM": 35, "PR_SET_PTRACER": 0x59616D61,
+    }),
+    # signals sent by a file descriptor, which bypass the rules for `kill`
+    "fcntl": ((72, 25), 1, {
+        "F_SETOWN": 8, "F_SETSIG": 10, "F_SETOWN_EX": 15, "F_SETLEASE": 1024, "F_NOTIFY": 1026,
+    }),
+    # the same through ioctl, and input to the worker's terminal
+    "ioctl": ((16, 29), 1, {
+        "FIOSETOWN": 0x8901, "SIOCSPGRP": 0x8902, "FIOASYNC": 0x5452,
+        "TIOCSTI": 0x5412, "TIOCLINUX": 0x541C, "TIOCSCTTY": 0x540E, "TIOCSPGRP": 0x5410,
+    }),
+}  # fmt: skip
 _SOCKET, _CONNECT, _CLONE, _CLONE3 = (41, 198), (42, 203), (56, 220), (435, 435)
 _SENDTO, _MSG_FASTOPEN = (44, 206), 0x20000000
 _KILL, _TGKILL, _PRLIMIT = (62, 129), (234, 131), (302, 261)
@@ -72,8 +88,8 @@ def is_supported() -> bool:
 def restrict(*, may_connect: bool) -> bool:
     """Installs the filter in this process permanently. Returns False if it is unsupported.
 
-    Denies the calls of DENIED, other processes, signals to other processes, and sockets; with `may_connect`
-    TCP over IPv4 is allowed. Raises OSError.
+    Denies the calls of DENIED, the argument values of DENIED_VALUES, other processes, signals to other
+    processes, and sockets; with `may_connect` TCP over IPv4 is allowed. Raises OSError.
     """
     if not is_supported():
         return False
@@ -101,16 +117,15 @@ def _program(column: int, architecture: int, *, pid: int, may_connect: bool) -> 
     for number in denied:
         if number is not None:
             program += [_step(_JUMP_EQUAL, number, 0, 1), _step(_RETURN, _EPERM)]
-    program += [
-        _step(_JUMP_EQUAL, _CLONE3[column], 0, 1),
-        _step(_RETURN, _ENOSYS),
-    ]  # then libc uses clone
+    program += [_step(_JUMP_EQUAL, _CLONE3[column], 0, 1), _step(_RETURN, _ENOSYS)]  # then libc uses clone
     program += _unless(_CLONE[column], _argument(0), _step(_JUMP_SET, _CLONE_THREAD, 1, 0))
     for call in (_KILL, _TGKILL):
         program += _unless(call[column], _argument(0), _step(_JUMP_EQUAL, pid, 1, 0))
     program += _unless(
         _PRLIMIT[column], _argument(0), _step(_JUMP_EQUAL, 0, 2, 0), _step(_JUMP_EQUAL, pid, 1, 0)
     )
+    for numbers, argument, values in DENIED_VALUES.values():
+        program += _unless(numbers[column], _argument(argument), *_none_of(list(values.values())))
     if may_connect:
         tcp = (
             _step(_LOAD, _ARGUMENTS + 8),
@@ -142,6 +157,15 @@ def _unless(number: int, *condition: bytes) -> list[bytes]:
         *condition,
         _step(_RETURN, _EPERM),
         _step(_LOAD, _NUMBER),
+    ]
+
+
+def _none_of(values: list[int]) -> list[bytes]:
+    """Returns the condition that the accumulator has no value of this list."""
+    last = len(values) - 1
+    return [
+        _step(_JUMP_EQUAL, value, last - index, 1 if index == last else 0)
+        for index, value in enumerate(values)
     ]
 
 

@@ -70,14 +70,17 @@ def _length(film: float, ends: Sequence[float | None]) -> Length:
     return Length(film, picture, sound)
 
 
-def read_length(container: InputContainer, tracks: Sequence[Track], said: Length) -> Length:
-    """Returns the length of a local film. Reads packets unless an MP4 or MOV index has everything.
+def read_length(
+    container: InputContainer, tracks: Sequence[Track], said: Length, *, patience: float = 0.0
+) -> Length:
+    """Returns the length. Reads packets unless an MP4 or MOV index has everything.
 
-    A film whose packets end before its header's duration is truncated and keeps that duration. Raises
-    ProcessingFailedError TRUNCATED if the clock goes back where no player expects it.
+    Applies to a local film, or a broadcast that arrives within `patience` seconds. A film whose packets end
+    before its header's duration is truncated and keeps that duration. Raises ProcessingFailedError TRUNCATED
+    if the clock goes back where no player expects it.
     """
     if Flags.ts_discont in Flags(container.format.flags):
-        return _joined_length(container, tracks) or said
+        return _joined_length(container, tracks, _LONGEST_LOOK + patience) or said
     is_index = container.format.name.startswith("mov") and said.picture is not None
     is_short = said.picture is not None and said.film - said.picture > _SHORT
     if is_index and said.film > 0 and not is_short:
@@ -118,15 +121,15 @@ def begins(container: InputContainer, track: Track) -> float | None:
     return float(track.start_time * track.time_base) - _start(container)
 
 
-def _joined_length(container: InputContainer, tracks: Sequence[Track]) -> Length | None:
+def _joined_length(container: InputContainer, tracks: Sequence[Track], longest: float) -> Length | None:
     """Returns the length in containers whose clock jumps, for example at joined broadcast parts.
 
     A pause of one track is not a jump. Clock jumps shorter than the longest pause are not detected, because
     the encoder has one limit for both.
     """
-    timeline = _joined(container, tracks, USUAL_LIMIT)
+    timeline = _joined(container, tracks, USUAL_LIMIT, longest)
     if timeline and timeline.longest_pause:
-        timeline = _joined(container, tracks, pause_limit(float(timeline.longest_pause)))
+        timeline = _joined(container, tracks, pause_limit(float(timeline.longest_pause)), longest)
     if timeline is None:
         return None
     ends = [timeline.end(track.index) for track in tracks]
@@ -134,10 +137,12 @@ def _joined_length(container: InputContainer, tracks: Sequence[Track]) -> Length
     return replace(_length(film, ends), longest_pause=float(timeline.longest_pause)) if film > 0 else None
 
 
-def _joined(container: InputContainer, tracks: Sequence[Track], limit: int) -> Timeline | None:
+def _joined(
+    container: InputContainer, tracks: Sequence[Track], limit: int, longest: float
+) -> Timeline | None:
     """Returns None if the packets take too long to read."""
     timeline = Timeline(Fraction(_start(container)), limit=limit)
-    deadline = monotonic() + _LONGEST_LOOK
+    deadline = monotonic() + longest
     places = _Places()
     wanted = {track.index for track in tracks}
     for packet in _packets(container):

@@ -13,10 +13,9 @@ MOST_MARKS = 64
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """`time`: its start in the track's ticks. `is_cut`: the file ends within it or a later box."""
+    """A fragment. `time`: its start in its track's ticks."""
 
     time: int
-    is_cut: bool
 
 
 def last_cluster(tail: bytes) -> int | None:
@@ -34,7 +33,7 @@ def last_fragment(tail: bytes, track: int) -> Fragment | None:
         for kind, content in inner_boxes(tail[at + 4 : at - 4 + size]):
             time = _track_time(dict(inner_boxes(content)), track) if kind == b"traf" else None
             if time is not None:
-                return Fragment(time, is_cut=_is_cut(tail, at - 4))
+                return Fragment(time)
     return None
 
 
@@ -63,21 +62,16 @@ def _width(data: bytes, at: int) -> int:
     return 9 - data[at].bit_length() if at < len(data) and data[at] else 8
 
 
-def _is_cut(data: bytes, at: int) -> bool:
-    """Returns whether the boxes from `at` end beyond the data, or end with an index without its data.
-
-    Trailing bytes are ignored, as players do.
-    """
-    kind = b""
-    while at + 8 <= len(data) and (found := data[at + 4 : at + 8]) in _AFTER_THE_INDEX:
+def boxes_from(data: bytes, at: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yields kind, start and declared end of each box of a recording from `at`."""
+    while at + 8 <= len(data) and (kind := data[at + 4 : at + 8]) in _AFTER_THE_INDEX:
         size = int.from_bytes(data[at : at + 4], "big")
         if size == 1:
             size = int.from_bytes(data[at + 8 : at + 16], "big")
         if size < 8:
-            break
-        kind = found
+            return
+        yield kind, at, at + size
         at += size
-    return at > len(data) or kind == b"moof"
 
 
 def inner_boxes(data: bytes) -> Iterator[_Inner]:

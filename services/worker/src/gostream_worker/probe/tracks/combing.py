@@ -95,11 +95,18 @@ def _rows(frame: VideoFrame) -> _Picture:
     step = max(1, frame.width // _COLUMNS) * width
 
     def row(number: int) -> bytes:
-        start = number * pitch + width - 1  # the upper byte
-        return bytes(data[start : start + frame.width * width : step])
+        start = number * pitch
+        end = start + frame.width * width
+        lower = bytes(data[start:end:step])
+        return lower if width == 1 else _upper_eight(lower, bytes(data[start + 1 : end : step]))
 
     middles = range(1, frame.height - 2, frame.height // _ROWS | 1)
     return [(row(y - 1), row(y), row(y + 1)) for y in middles]
+
+
+def _upper_eight(lower: bytes, upper: bytes) -> bytes:
+    """Returns the upper eight bits of ten-bit samples, which are stored in two bytes each."""
+    return bytes(high << 6 & 0xFF | low >> 2 for low, high in zip(lower, upper, strict=True))
 
 
 def _distances(picture: _Picture, before: _Picture, after: _Picture) -> _Distances:

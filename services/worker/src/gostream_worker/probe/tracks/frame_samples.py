@@ -17,6 +17,8 @@ from gostream_worker.failures import Code, ProcessingFailedError
 Packet: TypeAlias = "AnyPacket[Any]"
 _FRAMES = 12
 _PACKETS = 500
+#: Maximum bytes of kept pictures: twelve in 4K at 10 bits, fewer if larger.
+_KEPT_BYTES = 384 << 20
 #: Limits of the search for the first picture: seconds, and bytes of a streamed source.
 _LONGEST_LOOK = 10.0
 _FARTHEST_LOOK = 48 << 20
@@ -66,21 +68,29 @@ class _Reading:
         self._is_served = is_served
         self._deadline = monotonic() + _LONGEST_LOOK
         self._since = 0  # packets after the first picture
+        self._kept_bytes = 0
 
     def take(self, packet: Packet) -> None:
         self._unseen.discard(packet.stream_index)
-        if packet.stream is not self._video or len(self.frames) >= _FRAMES:
+        if packet.stream is not self._video or self._has_enough:
             return
         try:
-            self.frames += [frame for frame in packet.decode() if isinstance(frame, VideoFrame)]
+            for frame in packet.decode():
+                if isinstance(frame, VideoFrame):
+                    self.frames.append(frame)
+                    self._kept_bytes += sum(plane.buffer_size for plane in frame.planes)
         except MemoryError:
             raise
         except av.FFmpegError as error:
             self.failure = error
             self.leading += not self.frames
 
+    @property
+    def _has_enough(self) -> bool:
+        return len(self.frames) >= _FRAMES or self._kept_bytes >= _KEPT_BYTES
+
     def is_over(self, packet: Packet) -> bool:
-        if len(self.frames) >= _FRAMES and not self._unseen:
+        if self._has_enough and not self._unseen:
             return True
         if self.frames:
             self._since += 1
