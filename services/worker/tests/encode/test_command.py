@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from gostream_shared.domain import profiles
-from gostream_worker.encode.command import _IN_STEP, encode_arguments, filter_graph, source_graphs
+from gostream_worker.encode.command import encode_arguments, filter_graph, source_graphs
+from gostream_worker.encode.sound_filters import _IN_STEP
 from gostream_worker.plan.profiles import DEFAULT_PROFILE, PROFILES, QUALITY_PROFILE
 from gostream_worker.probe.model import AudioTrack
 from services.worker.tests.plan.test_ladder import plan

@@ -10,8 +10,7 @@ from gostream_worker.probe.probe import probe_source
 from gostream_worker.probe.signature import Box
 from gostream_worker.probe.timing.last_fragment import MOST_MARKS
 from services.worker.tests.clips import Clips, ffmpeg, make, picture, sound, written
-
-from .test_last_fragment import LARGE_BOX, box, fragment
+from services.worker.tests.probe.timing.test_last_fragment import LARGE_BOX, box, fragment
 
 CUTS = ("in the data", "at its end", "in the index", "after the index", "before the index", "in a header")
 

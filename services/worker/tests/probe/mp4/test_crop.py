@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gostream_worker.probe.mp4.crop import cropped
-
-from .test_last_fragment import box
+from services.worker.tests.probe.timing.test_last_fragment import box
 
 SIZE = (640, 360)
 

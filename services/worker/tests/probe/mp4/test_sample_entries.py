@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gostream_worker.probe.mp4.sample_entries import picture_boxes, sound_boxes
-
-from .test_last_fragment import box
+from services.worker.tests.probe.timing.test_last_fragment import box
 
 KINDS = st.binary(min_size=4, max_size=4)
 BOXES = st.dictionaries(KINDS, st.binary(max_size=40), max_size=5)
