@@ -10,7 +10,7 @@ from gostream_conformance.errors import MalformedError
 from gostream_conformance.playlist.model import ByteRange
 from gostream_conformance.report import Report
 from gostream_conformance.tree.loader import Measured
-from gostream_conformance.tree.segment import SegmentMeasure, measure_segment, measure_stills
+from gostream_conformance.tree.segment import SegmentMeasure, measure_iframes, measure_segment
 from gostream_conformance.tree.sources import DirectorySource
 
 from .breaking import MASTER, TOP, edit
@@ -28,8 +28,8 @@ def parts(tree: Path, path: Path) -> Parts:
     name, data = path.relative_to(tree).as_posix(), path.read_bytes()
     whole = measure_segment(data)
     yield (name, None), whole
-    for key, still in zip(whole.key_frames, measure_stills(data, whole), strict=True):
-        yield (name, ByteRange(key.offset, key.size)), still
+    for key, iframe in zip(whole.key_frames, measure_iframes(data, whole), strict=True):
+        yield (name, ByteRange(key.offset, key.size)), iframe
 
 
 def contents(tree: Path) -> dict[str, bytes]:

@@ -17,7 +17,7 @@ import pytest
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream_devstack.host import interpreter
-from gostream_devstack.host.directories import REPOSITORY, Account, Home
+from gostream_devstack.host.directories import REPOSITORY, Account, Directories
 from gostream_devstack.host.interpreter import account_of_services, closed_above, obstacle
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can run services under another account")
@@ -143,7 +143,7 @@ def test_services_stay_root_below_a_closed_folder(
     shutil.copy(sys.executable, closed / "python")
     monkeypatch.setattr(sys, "executable", str(closed / "python"))
     obstacle.cache_clear()
-    home = Home.at(tmp_path / "state")
+    home = Directories.at(tmp_path / "state")
     try:
         assert account_of_services(home) is None
         assert obstacle(NOBODY) == f"{closed} is closed to others and holds {closed / 'python'}"

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from gostream_devstack.host import orphans
-from gostream_devstack.host.directories import Home
+from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.state import State
 from gostream_devstack.servers.valkey import Valkey
@@ -147,10 +147,10 @@ def test_no_process_outlives_a_killed_supervisor(command: Command) -> None:
 
 @pytest.mark.faults
 def test_orphaned_processes_are_stopped_by_the_next_start(command: Command) -> None:
-    place = Home.at(command.root).servers / "api-9"
+    place = Directories.at(command.root).servers / "api-9"
     place.mkdir()
     stray = subprocess.Popen(["sleep", "600"], cwd=place, start_new_session=True)
-    assert "ended processes of an earlier run: 1" in command.ok("up", "--detach")
+    assert "killed processes of an earlier run: 1" in command.ok("up", "--detach")
     assert stray.wait(10) == -signal.SIGKILL
 
 
@@ -205,6 +205,6 @@ def test_named_redis_of_the_user_is_used(command: Command, make_redis_server: Ca
     given = {"REDIS_HOST": own.host, "REDIS_PORT": str(own.port), "REDIS_PASSWORD": own.password}
     command.environment |= given
     said = command.ok("up", "--detach")
-    assert "using your own server, as REDIS_HOST says" in said
+    assert "using the server given by REDIS_HOST" in said
     assert "redis" not in command.status()
     assert command.env().items() >= given.items()

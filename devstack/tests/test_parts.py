@@ -16,7 +16,7 @@ from rich.console import Console
 
 from gostream_devstack.errors import StackError
 from gostream_devstack.host import orphans
-from gostream_devstack.host.directories import Account, Home
+from gostream_devstack.host.directories import Account, Directories
 from gostream_devstack.host.ports import Ports, _claims
 from gostream_devstack.host.screen import Screen
 from gostream_devstack.instance import logs
@@ -107,7 +107,7 @@ def test_logs_show_the_last_lines_with_names(tmp_path: Path) -> None:
     logs.show(logs.choose(tmp_path, None), 1, follow=False, write=shown.append)
     logs.show(logs.choose(tmp_path, "redis"), 5, follow=False, write=shown.append)
     assert shown == ["api-1  api-1 two", "redis  redis two", "redis one", "redis two"]
-    with pytest.raises(StackError, match="there is: api-1, redis"):
+    with pytest.raises(StackError, match="available: api-1, redis"):
         logs.choose(tmp_path, "nginx")
 
 
@@ -174,7 +174,7 @@ class Shell(Server):
 def shell(tmp_path: Path) -> Shell:
     for folder in ("logs", "servers"):
         (tmp_path / folder).mkdir()
-    return Shell(Home(tmp_path / "logs", tmp_path / "servers", None), "shell", 0)
+    return Shell(Directories(tmp_path / "logs", tmp_path / "servers", None), "shell", 0)
 
 
 def test_server_that_exits_immediately_is_explained(shell: Shell) -> None:
@@ -223,7 +223,7 @@ class _Dead(Shell):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can run servers under another account")
 def test_only_unreadable_programs_are_copied(tmp_path: Path) -> None:
-    home = Home.at(tmp_path / "state")
+    home = Directories.at(tmp_path / "state")
     try:
         assert isinstance(home.account, Account)
         private = tmp_path / "private"

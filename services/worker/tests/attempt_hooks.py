@@ -14,14 +14,14 @@ from gostream_worker.probe.probe import StartedProbe
 def after_probing(patch: pytest.MonkeyPatch, act: Callable[[str, Path], Awaitable[None]]) -> None:
     """Runs a function between probe and encode, with the source's URL and the attempt's folder."""
 
-    look_into = StartedProbe.look_into
+    inspect = StartedProbe.inspect
 
     async def look_and_act(probe: StartedProbe, url: str, *, folder: Path, **options: Any) -> Probe:
-        found = await look_into(probe, url, folder=folder, **options)
+        found = await inspect(probe, url, folder=folder, **options)
         await act(url, folder)
         return found
 
-    patch.setattr(StartedProbe, "look_into", look_and_act)
+    patch.setattr(StartedProbe, "inspect", look_and_act)
 
 
 def before_publishing(

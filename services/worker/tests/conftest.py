@@ -29,7 +29,7 @@ from gostream_worker.jobs.verdict import Verdict
 from gostream_worker.probe.limits import SourceLimits
 from gostream_worker.publish.early_playback import end_lists
 from gostream_worker.source.work_directory import WorkDirectory
-from gostream_worker.transcode_service import Outside, Settings, TranscodeService
+from gostream_worker.transcode_service import Dependencies, Settings, TranscodeService
 from tests.support.profiles import QUICK_PROFILES
 
 from .clips import Clips
@@ -101,7 +101,7 @@ class Worker:
     def __init__(
         self,
         database: PostgresDatabase,
-        outside: Outside,
+        outside: Dependencies,
         recorder: Recorder,
         work: WorkDirectory,
         folder: Path,
@@ -198,6 +198,8 @@ class Worker:
 @pytest.fixture
 def worker(database: PostgresDatabase, store: S3ObjectStore, tmp_path: Path) -> Iterator[Worker]:
     recorder = Recorder()
-    outside = Outside(database=database, store=store, announcer=recorder, publisher=recorder, edge=recorder)
+    outside = Dependencies(
+        database=database, store=store, announcer=recorder, publisher=recorder, edge=recorder
+    )
     with WorkDirectory.open(tmp_path / "work") as work:
         yield Worker(database, outside, recorder, work, tmp_path)

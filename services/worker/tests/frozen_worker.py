@@ -27,7 +27,7 @@ from gostream_worker.encode.encoder import Encoder
 from gostream_worker.probe.limits import SourceLimits
 from gostream_worker.publish.cdn import NoEdge
 from gostream_worker.source.work_directory import WorkDirectory
-from gostream_worker.transcode_service import Outside, Settings, TranscodeService
+from gostream_worker.transcode_service import Dependencies, Settings, TranscodeService
 from tests.support.profiles import QUICK_PROFILES
 
 FENCE_LOST = 3
@@ -66,7 +66,7 @@ async def main(encode: Encode) -> None:
             S3ObjectStore.open(config) as store,
         ):
             stop_before_the_master()
-            outside = Outside(
+            outside = Dependencies(
                 database=database, store=store, announcer=Nobody(), publisher=Nobody(), edge=NoEdge()
             )
             settings = Settings(

@@ -130,7 +130,7 @@ def measure_segment(data: bytes, *, seam: int = 0) -> SegmentMeasure:
     )
 
 
-def measure_stills(data: bytes, segment: SegmentMeasure) -> Iterator[SegmentMeasure]:
+def measure_iframes(data: bytes, segment: SegmentMeasure) -> Iterator[SegmentMeasure]:
     """Measure each key frame of a segment as players of I-frame playlists get it: after the tables."""
     tables = data[: segment.tables_end]
     for key in segment.key_frames:

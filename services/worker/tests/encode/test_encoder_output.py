@@ -1,4 +1,4 @@
-"""ffmpeg's output: progress and error lines."""
+"""What ffmpeg says while it runs: progress and log."""
 
 import signal
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gostream_worker.encode.progress_parser import EncoderProgress, ProgressParser, split_lines
 from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
-from gostream_worker.ffmpeg_log import Complaints
+from gostream_worker.ffmpeg_log import LogClassifier
 
 
 def reports(text: str) -> list[EncoderProgress]:
@@ -74,11 +74,11 @@ def test_line_without_end_is_truncated() -> None:
 )
 @pytest.mark.parametrize("returncode", [1, 183, 234, -signal.SIGSEGV])
 def test_failure_code_comes_from_log_lines(line: str, code: Code, returncode: int) -> None:
-    complaints = Complaints()
-    complaints.hear(line)
+    log = LogClassifier()
+    log.feed(line)
 
     with pytest.raises(ProcessingFailedError) as error:
-        complaints.verdict(returncode, frames=100)
+        log.check(returncode, frames=100)
 
     assert error.value.code is code
     assert line in error.value.log_tail
@@ -97,62 +97,62 @@ def test_failure_code_comes_from_log_lines(line: str, code: Code, returncode: in
 def test_missing_output_is_corruption_only_after_error_lines(
     damage: int, returncode: int, code: Code
 ) -> None:
-    complaints = Complaints()
+    log = LogClassifier()
     for _ in range(damage):
-        complaints.hear("[dec:aac] [error] Error submitting packet to decoder: Invalid argument")
-    complaints.hear("[ao0->fg:2:0 @ 0x1] [warning] No filtered frames for output stream")
+        log.feed("[dec:aac] [error] Error submitting packet to decoder: Invalid argument")
+    log.feed("[ao0->fg:2:0 @ 0x1] [warning] No filtered frames for output stream")
 
     with pytest.raises(ProcessingFailedError) as error:
-        complaints.verdict(returncode, frames=100)
+        log.check(returncode, frames=100)
 
     assert error.value.code is code
 
 
 def test_expected_errors_do_not_count_as_damage() -> None:
-    complaints = Complaints()
+    log = LogClassifier()
     for _ in range(10):
-        complaints.hear("[dec:h264] [error] Error submitting packet to decoder: Invalid data")
+        log.feed("[dec:h264] [error] Error submitting packet to decoder: Invalid data")
 
-    complaints.verdict(0, frames=100, expected=9)
+    log.check(0, frames=100, expected=9)
     with pytest.raises(ProcessingFailedError, match="CORRUPT_STREAM"):
-        complaints.verdict(0, frames=100, expected=7)
+        log.check(0, frames=100, expected=7)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGXCPU, signal.SIGXFSZ])
 def test_kernel_limits_are_reported_as_resource_limits(number: signal.Signals) -> None:
     with pytest.raises(ProcessingFailedError) as error:
-        Complaints().verdict(-number, frames=100)
+        LogClassifier().check(-number, frames=100)
 
     assert error.value.code is Code.RESOURCE_LIMIT
     assert error.value.failure.retryable
 
 
 def test_full_disk_is_reported_as_worker_fault() -> None:
-    complaints = Complaints()
-    complaints.hear("[out#0] [error] Error writing trailer: No space left on device")
+    log = LogClassifier()
+    log.feed("[out#0] [error] Error writing trailer: No space left on device")
 
     with pytest.raises(WorkerFullError):
-        complaints.verdict(228, frames=100)
+        log.check(228, frames=100)
 
 
 def test_two_percent_damage_passes_and_three_fails() -> None:
-    complaints = Complaints()
+    log = LogClassifier()
     for _ in range(2):
-        complaints.hear("[vist#0:0/h264] [warning] corrupt decoded frame")
-    complaints.verdict(0, frames=100)
-    complaints.hear("[vist#0:0/h264] [error] Error submitting packet to decoder: Invalid data")
+        log.feed("[vist#0:0/h264] [warning] corrupt decoded frame")
+    log.check(0, frames=100)
+    log.feed("[vist#0:0/h264] [error] Error submitting packet to decoder: Invalid data")
 
     with pytest.raises(ProcessingFailedError) as error:
-        complaints.verdict(0, frames=100)
+        log.check(0, frames=100)
 
     assert error.value.code is Code.CORRUPT_STREAM
 
 
 @given(st.lists(st.text(max_size=3000), max_size=50))
 def test_log_keeps_only_its_last_lines(lines: list[str]) -> None:
-    complaints = Complaints()
+    log = LogClassifier()
     for line in lines:
-        complaints.hear(line)
+        log.feed(line)
 
-    assert len(complaints.tail) <= 4096
-    assert not lines or complaints.tail.endswith(lines[-1][-4096:])
+    assert len(log.tail) <= 4096
+    assert not lines or log.tail.endswith(lines[-1][-4096:])

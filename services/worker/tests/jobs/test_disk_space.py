@@ -9,7 +9,7 @@ import pytest
 from gostream_shared.domain.errors import MisconfiguredError
 from gostream_worker.failures import WorkerFullError
 from gostream_worker.jobs import disk_space as room_module
-from gostream_worker.jobs.disk_space import Room, obstacle
+from gostream_worker.jobs.disk_space import DiskSpace, obstacle
 from gostream_worker.source.work_directory import WorkDirectory
 
 LARGEST = 1 << 60
@@ -35,7 +35,7 @@ def test_folder_with_free_space_passes(tmp_path: Path) -> None:
 
 
 def test_too_little_free_space_is_reported(tmp_path: Path) -> None:
-    assert f"WORK_DIR_RESERVE asks for {LARGEST}" in str(obstacle(tmp_path, LARGEST))
+    assert f"WORK_DIR_RESERVE requires {LARGEST}" in str(obstacle(tmp_path, LARGEST))
 
 
 def test_too_few_inodes_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,21 +43,21 @@ def test_too_few_inodes_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyP
     if os.statvfs(tmp_path).f_files == 0:
         pytest.skip("this file system does not count inodes")
 
-    assert "more files can be made" in str(obstacle(tmp_path, 1))
+    assert "free inodes" in str(obstacle(tmp_path, 1))
 
 
 def test_unwritable_folder_is_reported(read_only: Path) -> None:
-    assert "it cannot be written" in str(obstacle(read_only, 0))
+    assert "not writable" in str(obstacle(read_only, 0))
 
 
 def test_missing_folder_is_reported(tmp_path: Path) -> None:
-    assert obstacle(tmp_path / "gone", 1) == "it cannot be written: No such file or directory"
+    assert obstacle(tmp_path / "gone", 1) == "not writable: No such file or directory"
 
 
 async def test_claims_resume_when_space_is_free(tmp_path: Path) -> None:
     folder, seen = tmp_path / "work", asyncio.Queue[bool]()
-    room = Room(folder, reserve=1, changed=seen.put)
-    looking = asyncio.create_task(room.run())
+    space = DiskSpace(folder, reserve=1, changed=seen.put)
+    looking = asyncio.create_task(space.run())
 
     try:
         async with asyncio.timeout(30):
@@ -72,14 +72,14 @@ async def test_claims_resume_when_space_is_free(tmp_path: Path) -> None:
 
 async def test_full_disk_during_an_attempt_pauses_claims(tmp_path: Path) -> None:
     seen = asyncio.Queue[bool]()
-    room = Room(tmp_path, reserve=1, changed=seen.put)
-    looking = asyncio.create_task(room.run())
+    space = DiskSpace(tmp_path, reserve=1, changed=seen.put)
+    looking = asyncio.create_task(space.run())
 
     try:
         async with asyncio.timeout(30):
             assert await seen.get() is True
-            room.found_full()
-            at_once = room.is_free  # a claim may precede the next check
+            space.found_full()
+            at_once = space.is_free  # a claim may precede the next check
             assert await seen.get() is False
             assert await seen.get() is True
     finally:

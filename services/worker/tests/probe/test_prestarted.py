@@ -10,7 +10,7 @@ import pytest
 
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.probe import prestarted
-from gostream_worker.probe.prestarted import ProbeAtHand
+from gostream_worker.probe.prestarted import PrestartedProbe
 from gostream_worker.probe.probe import StartedProbe, probe_source
 from services.worker.tests import clips
 from services.worker.tests.clips import Clips
@@ -33,16 +33,16 @@ def children() -> Children:
 
 
 async def look(probe: StartedProbe, source: Path) -> None:
-    found = await probe.look_into(f"file:{source.name}", folder=source.parent)
+    found = await probe.inspect(f"file:{source.name}", folder=source.parent)
     assert found == await probe_source(f"file:{source}", folder=Path("/"))
 
 
 async def test_every_attempt_gets_its_own_prestarted_child(source: Path, children: Children) -> None:
     seen: set[int] = set()
-    async with ProbeAtHand.kept() as at_hand:
+    async with PrestartedProbe.kept() as kept:
         for _ in range(3):
             [waiting] = children()
-            async with at_hand.take() as probe:
+            async with kept.take() as probe:
                 await look(probe, source)
                 assert not alive(waiting)
             seen.add(waiting)
@@ -52,14 +52,14 @@ async def test_every_attempt_gets_its_own_prestarted_child(source: Path, childre
 
 
 async def test_parallel_attempts_get_separate_children(source: Path, children: Children) -> None:
-    async def attempt(at_hand: ProbeAtHand) -> None:
-        async with at_hand.take() as probe:
+    async def attempt(kept: PrestartedProbe) -> None:
+        async with kept.take() as probe:
             await look(probe, source)
             await everyone.wait()
 
     everyone = asyncio.Barrier(3)
-    async with ProbeAtHand.kept() as at_hand:
-        await asyncio.gather(*(attempt(at_hand) for _ in range(3)))
+    async with PrestartedProbe.kept() as kept:
+        await asyncio.gather(*(attempt(kept) for _ in range(3)))
 
         assert len(children()) == 1
 
@@ -72,23 +72,23 @@ async def test_missing_folder_is_no_source_failure(source: Path, tmp_path: Path)
 
 
 async def test_dead_prestarted_child_is_replaced(source: Path, children: Children) -> None:
-    async with ProbeAtHand.kept() as at_hand:
+    async with PrestartedProbe.kept() as kept:
         [waiting] = children()
         os.kill(waiting, 9)
         await eventually(lambda: not children())
 
-        async with at_hand.take() as probe:
+        async with kept.take() as probe:
             await look(probe, source)
 
 
 async def test_no_child_is_prestarted_after_a_failed_attempt(source: Path, children: Children) -> None:
-    async with ProbeAtHand.kept() as at_hand:
+    async with PrestartedProbe.kept() as kept:
         with pytest.raises(LookupError):
-            async with at_hand.take():
+            async with kept.take():
                 raise LookupError
         assert not children()
 
-        async with at_hand.take() as probe:
+        async with kept.take() as probe:
             await look(probe, source)
 
 
@@ -98,11 +98,11 @@ async def test_failed_prestart_does_not_fail_the_attempt(
     def no_more_processes(**_: object) -> NoReturn:
         raise BlockingIOError("fork")
 
-    async with ProbeAtHand.kept() as at_hand:
-        async with at_hand.take() as probe:
+    async with PrestartedProbe.kept() as kept:
+        async with kept.take() as probe:
             monkeypatch.setattr(prestarted, "starting_probe", no_more_processes)
             await look(probe, source)
         monkeypatch.undo()
 
-        async with at_hand.take() as probe:
+        async with kept.take() as probe:
             await look(probe, source)

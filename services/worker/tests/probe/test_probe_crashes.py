@@ -29,7 +29,7 @@ async def test_only_exceeded_limits_are_resource_limits(
         started._child.send_signal(number)
 
         with pytest.raises(ProcessingFailedError) as error:
-            await started.look_into(f"file:{clip(clips.plain)}", folder=tmp_path)
+            await started.inspect(f"file:{clip(clips.plain)}", folder=tmp_path)
 
     assert error.value.code is code
     assert error.value.failure.retryable
@@ -44,4 +44,4 @@ async def test_hanging_probe_is_an_internal_failure(
 
         async with asyncio.timeout(30):
             with pytest.raises(ProcessingFailedError, match="INTERNAL: not probed"):
-                await started.look_into(f"file:{clip(clips.plain)}", folder=tmp_path)
+                await started.inspect(f"file:{clip(clips.plain)}", folder=tmp_path)

@@ -113,11 +113,11 @@ async def test_short_cues_are_not_published(
 async def test_invalid_storyboard_image_is_not_published(
     worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def wrong(folder: Path, cues: str) -> thumbnails.Stills:
-        found = await thumbnails.read_stills(folder, cues)
+    async def wrong(folder: Path, cues: str) -> thumbnails.Thumbnails:
+        found = await thumbnails.read_thumbnails(folder, cues)
         return replace(found, sheet=b"\x00" * 1000)
 
-    monkeypatch.setattr("gostream_worker.transcode_service.read_stills", wrong)
+    monkeypatch.setattr("gostream_worker.transcode_service.read_thumbnails", wrong)
 
     error = await refused(worker, clip)
 

@@ -44,15 +44,15 @@ def test_pictures_are_timed_and_named(video: bytes) -> None:
 def test_sound_is_timed_and_named(audio: bytes) -> None:
     measured = measure(audio)
 
-    assert (measured.codec, measured.stills) == ("mp4a.40.2", ())
+    assert (measured.codec, measured.iframes) == ("mp4a.40.2", ())
     assert abs(measured.first_pts - 900_000) <= 1920
 
 
 def test_key_frame_range_with_tables_decodes_alone(video: bytes, folder: Path) -> None:
     measured = measure(video)
 
-    assert [still.first_pts for still in measured.stills] == [900_000, 990_000, 1_080_000]
-    assert [still.video and still.video.frames for still in measured.stills] == [1, 1, 1]
+    assert [iframe.first_pts for iframe in measured.iframes] == [900_000, 990_000, 1_080_000]
+    assert [iframe.video and iframe.video.frames for iframe in measured.iframes] == [1, 1, 1]
     key = measured.whole.key_frames[1]
     path = folder / "still.ts"
     path.write_bytes(video[: measured.whole.tables_end] + video[key.offset : key.offset + key.size])

@@ -9,14 +9,14 @@ from gostream_worker.media_units import CLOCK
 from gostream_worker.publish.playlists import (
     AudioRendition,
     Bandwidth,
+    IFrame,
+    IFrameVariant,
     Segment,
-    Still,
-    StillVariant,
     Variant,
+    iframe_playlist,
     master_playlist,
     measure_bandwidth,
     media_playlist,
-    still_playlist,
     target_duration,
 )
 
@@ -111,12 +111,12 @@ def test_silent_master_has_no_audio_group() -> None:
 
 
 def test_i_frame_playlist_lists_ranges_and_tables() -> None:
-    stills = [
-        Still(name="00000.ts", ticks=180_000, offset=564, size=9400),
-        Still(name="00001.ts", ticks=90_000, offset=564, size=4700),
+    iframes = [
+        IFrame(name="00000.ts", ticks=180_000, offset=564, size=9400),
+        IFrame(name="00001.ts", ticks=90_000, offset=564, size=4700),
     ]
 
-    lines = still_playlist(stills, header=564, target=6).splitlines()
+    lines = iframe_playlist(iframes, header=564, target=6).splitlines()
 
     assert lines[6:] == [
         "#EXT-X-I-FRAMES-ONLY",
@@ -128,7 +128,7 @@ def test_i_frame_playlist_lists_ranges_and_tables() -> None:
 
 
 def test_i_frame_variants_declare_no_sound() -> None:
-    trick = StillVariant(
+    trick = IFrameVariant(
         uri="v1/360p/iframes.m3u8",
         width=640,
         height=360,

@@ -6,16 +6,16 @@ import pytest
 
 from gostream_worker.encode.encoder import Encoder, EncodeReport
 from gostream_worker.failures import Code, ProcessingFailedError
-from gostream_worker.ffmpeg_log import Complaints
+from gostream_worker.ffmpeg_log import LogClassifier
 from services.worker.tests.sandbox.test_process import INTERPRETER, ignore, script
 
 _LINE = "[aist#0:1/aac @ 0x55] [warning] timestamp discontinuity (stream id=257): {}, new offset= 0"
 
 
 def test_longest_forward_clock_step_is_kept() -> None:
-    complaints = Complaints()
+    complaints = LogClassifier()
     for step in (-30_000_000, 20_010_167, -20_010_167, 15_000_000):
-        complaints.hear(_LINE.format(step))
+        complaints.feed(_LINE.format(step))
 
     assert complaints.longest_step == pytest.approx(20.01, abs=0.01)
 

@@ -21,7 +21,7 @@ def test_picture_colours_take_precedence_over_the_container(picture: Colours, co
     for name in ("matrix", "transfer", "primaries"):
         said, otherwise = getattr(picture, name), getattr(container, name)
         assert getattr(found, name) == (otherwise if said == UNSPECIFIED else said)
-    if picture.is_said:
+    if picture.is_specified:
         assert found.full_range == picture.full_range
     assert completed(found, container) == found
 

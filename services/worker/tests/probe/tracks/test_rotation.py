@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from gostream_worker.probe.tracks.rotation import turn
+from gostream_worker.probe.tracks.rotation import rotation_of
 
 ONE = 1 << 16
 
@@ -21,20 +21,20 @@ def mirrored(matrix: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def test_missing_matrix_means_no_rotation() -> None:
-    assert turn(()) == (0, True)
+    assert rotation_of(()) == (0, True)
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 @pytest.mark.parametrize("off", [-0.9, 0, 0.9])
 def test_quarter_turns_and_mirrors_are_recognised(degrees: int, off: float) -> None:
-    assert turn(rotated(degrees + off)) == (degrees, True)
-    assert turn(mirrored(rotated(degrees + off))) == (degrees, False)
+    assert rotation_of(rotated(degrees + off)) == (degrees, True)
+    assert rotation_of(mirrored(rotated(degrees + off))) == (degrees, False)
 
 
 @pytest.mark.parametrize("degrees", [2, 45, 88, 135, 300])
 def test_oblique_rotation_is_ignored(degrees: int) -> None:
-    assert turn(rotated(degrees)) == (0, False)
+    assert rotation_of(rotated(degrees)) == (0, False)
 
 
 def test_empty_matrix_raises_nothing() -> None:
-    assert turn((0,) * 9) == (0, True)
+    assert rotation_of((0,) * 9) == (0, True)
