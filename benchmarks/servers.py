@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gostream_devstack.host.directories import Home
+from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.state import State
 from gostream_devstack.servers.postgres import Postgres
@@ -43,7 +43,7 @@ class Servers:
 def running_servers() -> Iterator[Servers]:
     """Start them on free ports and stop them after the block."""
     with tempfile.TemporaryDirectory(prefix="gostream-bench-") as root:
-        home, ports, secrets = Home.at(Path(root)), Ports({}), State().secrets
+        home, ports, secrets = Directories.at(Path(root)), Ports({}), State().secrets
         postgres = Postgres(home, ports.pick("postgres"), secrets["postgres_password"], durable=False)
         redis = Valkey(home, ports.pick("redis"), secrets["redis_password"])
         try:

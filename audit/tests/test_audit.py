@@ -1,4 +1,4 @@
-"""gostream-audit: it finds the replica that lags behind, and leaves those alone that do not."""
+"""gostream-audit reports lagging replicas and only those."""
 
 import asyncio
 import os
@@ -19,13 +19,13 @@ from gostream_api.rpc.servicer import SERVICE
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.repositories import NewVideo
 
-#: How far replicas may lag of which none is to be accused: nobody waits for it, and a busy machine lags.
+#: Tolerance for tests without a lagging replica. It costs no time and allows for a busy machine.
 GENEROUS = "20s"
 
 
 @asynccontextmanager
 async def scripted_replica(answer: Callable[[UUID], Awaitable[int | None]]) -> AsyncIterator[int]:
-    """Its port."""
+    """Yields the replica's port."""
 
     async def get_video(request: Any, context: Any) -> Any:
         version = await answer(UUID(request.id))
@@ -53,7 +53,7 @@ class Audit:
     process: asyncio.subprocess.Process
 
     async def end(self) -> tuple[int, str]:
-        """Its exit code and all that it said."""
+        """Returns its exit code and its output."""
         async with asyncio.timeout(60):
             output, _ = await self.process.communicate()
         assert self.process.returncode is not None
@@ -62,12 +62,12 @@ class Audit:
 
 @pytest.fixture
 async def start_audit(database_url: str) -> AsyncIterator[Callable[..., Awaitable[Audit]]]:
-    """A function that starts `gostream-audit` over the replicas at these ports and waits until it listens."""
+    """A function that starts `gostream-audit` for replicas on these ports and waits until it listens."""
     processes: list[asyncio.subprocess.Process] = []
     async with PostgresDatabase.open(database_url) as database:
 
         async def listeners() -> set[int]:
-            # While the statement is at work it is shown already, and what is committed then is not heard.
+            # A LISTEN that is still running is listed too, but receives no notifications yet.
             rows = await database.pool.fetch(
                 "SELECT pid FROM pg_stat_activity"
                 " WHERE query LIKE 'LISTEN%gostream_changes%' AND state = 'idle'"
@@ -83,7 +83,7 @@ async def start_audit(database_url: str) -> AsyncIterator[Callable[..., Awaitabl
                 "METRICS_HOST": "127.0.0.1",
                 "METRICS_PORT": "0",
             }
-            before = await listeners()  # of an audit that has just ended the database may not know it yet
+            before = await listeners()  # may include an audit that has just ended
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "gostream_audit.app", *arguments),
                 env=environment,
@@ -112,7 +112,7 @@ async def create_and_change(database: PostgresDatabase) -> UUID:
     return video.id
 
 
-async def test_replicas_that_answer_what_was_committed_are_left_alone(
+async def test_current_replicas_are_not_reported(
     start_api: Callable[..., Awaitable[Any]],
     start_audit: Callable[..., Awaitable[Audit]],
     database: PostgresDatabase,
@@ -126,7 +126,7 @@ async def test_replicas_that_answer_what_was_committed_are_left_alone(
     assert await audit.end() == (0, "")
 
 
-async def test_a_replica_that_stays_behind_is_accused(
+async def test_lagging_replica_is_reported(
     start_audit: Callable[..., Awaitable[Audit]], database: PostgresDatabase
 ) -> None:
     async def first_version(video_id: UUID) -> int:
@@ -147,7 +147,7 @@ async def test_a_replica_that_stays_behind_is_accused(
     assert f"127.0.0.1:{healthy}" not in output
 
 
-async def test_a_replica_that_denies_a_video_is_accused_and_one_that_denies_a_deleted_video_is_not(
+async def test_not_found_is_reported_unless_video_is_deleted(
     start_audit: Callable[..., Awaitable[Audit]], database: PostgresDatabase
 ) -> None:
     async def nothing(video_id: UUID) -> None:
@@ -165,7 +165,7 @@ async def test_a_replica_that_denies_a_video_is_accused_and_one_that_denies_a_de
         assert await audit.end() == (0, "")
 
 
-async def test_a_replica_that_catches_up_in_time_is_not_accused(
+async def test_replica_that_catches_up_is_not_reported(
     start_audit: Callable[..., Awaitable[Audit]], database: PostgresDatabase
 ) -> None:
     asked = 0
@@ -183,7 +183,7 @@ async def test_a_replica_that_catches_up_in_time_is_not_accused(
     assert asked >= 5
 
 
-async def test_a_silent_replica_is_neither_current_nor_accused(
+async def test_silent_replica_is_neither_current_nor_reported(
     start_audit: Callable[..., Awaitable[Audit]], database: PostgresDatabase
 ) -> None:
     async with scripted_replica(_hang) as port:
@@ -197,7 +197,7 @@ async def _hang(video_id: UUID) -> None:
     await asyncio.sleep(60)
 
 
-async def test_it_stops_when_it_is_told_to(start_audit: Callable[..., Awaitable[Audit]]) -> None:
+async def test_audit_stops_on_sigterm(start_audit: Callable[..., Awaitable[Audit]]) -> None:
     async with scripted_replica(_hang) as port:
         audit = await start_audit(port)
         audit.process.terminate()
@@ -205,7 +205,7 @@ async def test_it_stops_when_it_is_told_to(start_audit: Callable[..., Awaitable[
         assert await audit.end() == (0, "")
 
 
-async def test_a_wrong_address_is_refused() -> None:
+async def test_invalid_address_is_refused() -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gostream_audit.app"),
         env={**os.environ, "DATABASE_URL": "postgresql://x", "GOSTREAM_API_ADDR": "nowhere"},

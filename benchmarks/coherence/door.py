@@ -16,7 +16,7 @@ from benchmarks.coherence.spec import LOAD_DELAY
 from benchmarks.coherence.systems import Reader
 from gostream.v1.video_pb2 import Video
 from gostream.v1.video_service_pb2 import GetVideoRequest
-from gostream_devstack.host.directories import REPOSITORY, Home
+from gostream_devstack.host.directories import REPOSITORY, Directories
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.servers.fast_door import Door
 
@@ -80,7 +80,7 @@ class Behind:
 async def open_door(environment: Mapping[str, str], load_delay: float) -> AsyncIterator[Reader]:
     """A door of its own, until the block ends."""
     with tempfile.TemporaryDirectory(prefix="gostream-bench-") as folder:
-        home, ports = Home.at(Path(folder)), Ports({})
+        home, ports = Directories.at(Path(folder)), Ports({})
         numbers = [ports.pick(name) for name in ("door", "admin", "nobody", "metrics")]
         settings = {**environment, "CDN_BASE_URL": "http://cdn.test", "SHUTDOWN_DELAY": "0s"}
         door = _SlowDoor(home, numbers[0], numbers[1], [numbers[2]], numbers[3], settings)

@@ -14,7 +14,7 @@ from gostream.v1 import video_pb2
 from gostream_client.client import Client, connect
 from gostream_client.upload import SourceFile, put
 from gostream_client.watch import follow
-from gostream_devstack.host.directories import Home
+from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.state import State
 from gostream_devstack.instance.stack import Options, Stack
@@ -47,7 +47,7 @@ class GoStream:
     @asynccontextmanager
     async def running(cls) -> AsyncIterator["GoStream"]:
         with tempfile.TemporaryDirectory() as folder:
-            home = Home.at(Path(folder))
+            home = Directories.at(Path(folder))
             stack = Stack(home, State(), Ports({}), Options(durable=False))
             try:
                 await asyncio.to_thread(stack.start)

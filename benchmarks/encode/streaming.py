@@ -18,7 +18,7 @@ from uuid import UUID, uuid4
 
 from imageio_ffmpeg import get_ffmpeg_exe
 
-from gostream_devstack.host.directories import Home
+from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.state import State
 from gostream_devstack.servers.seaweedfs import SeaweedFS
@@ -94,7 +94,7 @@ async def _to_first_segments(store: _Counting, video_id: UUID, *, max_copied: in
 async def _store(pace: float) -> AsyncIterator[S3ObjectStore]:
     """`pace`: bytes per second and connection."""
     with tempfile.TemporaryDirectory() as name:
-        home, state, ports = Home.at(Path(name)), State(), Ports({})
+        home, state, ports = Directories.at(Path(name)), State(), Ports({})
         server = SeaweedFS(home, ports, state.secrets, ports.pick("s3"))
         try:
             await asyncio.to_thread(server.start)

@@ -26,7 +26,7 @@ from google.protobuf.message import Message
 
 from gostream.v1.video_service_pb2 import BatchGetVideosRequest, CreateVideoRequest, GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
-from gostream_devstack.host.directories import Home
+from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.state import State
 from gostream_devstack.instance.stack import Options, Stack
@@ -104,7 +104,7 @@ def main() -> None:
 
 @contextmanager
 def _servers(root: Path) -> Iterator[tuple[list[Target], list[str]]]:
-    home, ports = Home.at(root), Ports({})
+    home, ports = Directories.at(root), Ports({})
     stack = Stack(home, State(), ports, Options(workers=0, durable=False, settings={"LOG_LEVEL": "WARNING"}))
     door = stack.servers["envoy"]
     if not isinstance(door, Door):

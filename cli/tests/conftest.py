@@ -17,7 +17,7 @@ from gostream_cli.output import Output
 
 @dataclass
 class Captured:
-    """An Output and what was written to it."""
+    """An Output and its text."""
 
     out: Output
     stdout: io.StringIO
@@ -35,7 +35,7 @@ def capture(*, as_json: bool = False, terminal: bool = False) -> Captured:
 
 @dataclass(frozen=True)
 class Ran:
-    """How a real `gostream` process ended."""
+    """Exit code and output of a `gostream` process."""
 
     code: int
     stdout: str
@@ -47,7 +47,7 @@ Gostream = Callable[..., Awaitable[Ran]]
 
 @pytest.fixture
 def gostream(tmp_path: Path) -> Gostream:
-    """Runs the real command in a process of its own."""
+    """Runs the real command in a separate process."""
 
     async def run(*arguments: str, **environment: str) -> Ran:
         process = await asyncio.create_subprocess_exec(

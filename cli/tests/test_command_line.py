@@ -1,4 +1,4 @@
-"""The real `gostream` process: what scripts see of it."""
+"""The real `gostream` process as scripts see it."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from tests.support.fake_server import VIDEO_ID, ApiServer, Refusal, Store, Video
 from .conftest import Gostream
 
 
-async def test_an_upload_from_the_command_line(
+async def test_upload_processes_a_file_to_ready(
     gostream: Gostream, server: ApiServer, store: Store, tmp_path: Path
 ) -> None:
     film = tmp_path / "film.mp4"
@@ -33,7 +33,7 @@ async def test_an_upload_from_the_command_line(
     assert store.headers["Content-Length"] == "100000"
 
 
-async def test_errors_are_one_line_and_in_json_one_object(gostream: Gostream, server: ApiServer) -> None:
+async def test_errors_are_one_line_or_one_json_object(gostream: Gostream, server: ApiServer) -> None:
     missing = Refusal(grpc.StatusCode.NOT_FOUND, "video x was not found", "VIDEO_NOT_FOUND")
     server.api.refusals.extend([missing, missing])
     arguments = ("get", VIDEO_ID, "--server", server.address, "--timeout", "30")
@@ -63,20 +63,18 @@ async def test_exit_codes(gostream: Gostream, arguments: tuple[str, ...], code: 
     assert "Traceback" not in ran.stderr
 
 
-async def test_cancel_shows_the_cancelled_video_and_is_no_failure(
-    gostream: Gostream, server: ApiServer
-) -> None:
+async def test_cancel_prints_the_video_and_exits_0(gostream: Gostream, server: ApiServer) -> None:
     ran = await gostream("cancel", VIDEO_ID, "--json", "-s", server.address, "--timeout", "30")
     assert (ran.code, json.loads(ran.stdout)["status"]) == (0, "STATUS_CANCELLED"), ran
 
 
-async def test_rm_with_yes(gostream: Gostream, server: ApiServer) -> None:
+async def test_rm_yes_deletes_without_asking(gostream: Gostream, server: ApiServer) -> None:
     ran = await gostream("rm", VIDEO_ID, "--yes", "--json", "-s", server.address, "--timeout", "30")
     assert (ran.code, ran.stdout) == (0, "{}\n"), ran
 
 
 @pytest.mark.parametrize(("answer", "code", "asked"), [(b"n\n", 2, 0), (b"y\n", 0, 1), (b"", 130, 0)])
-async def test_rm_asks_first(server: ApiServer, answer: bytes, code: int, asked: int) -> None:
+async def test_rm_asks_for_confirmation(server: ApiServer, answer: bytes, code: int, asked: int) -> None:
     terminal, stdin = pty.openpty()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gostream_cli", "rm", VIDEO_ID, "-s", server.address, "--timeout", "30"),
@@ -101,7 +99,7 @@ async def test_rm_asks_first(server: ApiServer, answer: bytes, code: int, asked:
     assert (process.returncode, len(server.api.requests)) == (code, asked)
 
 
-async def test_ctrl_c_ends_with_130_and_no_traceback(server: ApiServer) -> None:
+async def test_ctrl_c_exits_130_without_a_traceback(server: ApiServer) -> None:
     server.api.streams.append([processing(10), 600.0])
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gostream_cli", "watch", VIDEO_ID, "--json", "-s", server.address),
@@ -122,7 +120,7 @@ async def test_ctrl_c_ends_with_130_and_no_traceback(server: ApiServer) -> None:
     assert stderr.decode() == "interrupted\n"
 
 
-async def test_a_reader_that_stops_reading_is_no_error(server: ApiServer) -> None:
+async def test_closed_pipe_is_no_error(server: ApiServer) -> None:
     server.api.videos = [video(version=n + 1) for n in range(1000)]
     command = f"{sys.executable} -m gostream_cli ls --limit 1000 -s {server.address} --timeout 30 | head -n 1"
     process = await asyncio.create_subprocess_shell(

@@ -31,7 +31,7 @@ async def upload(client: Client, out: Output, film: Path, **changes: Any) -> Non
     await upload_command.upload(client, out, film, **(options | changes))
 
 
-async def test_upload_declares_the_size_sends_the_file_and_starts_processing(
+async def test_upload_sends_the_file_and_starts_processing(
     client: Client, server: ApiServer, store: Store, film: Path
 ) -> None:
     shown = capture(as_json=True)
@@ -63,7 +63,7 @@ async def test_upload_and_watch_ends_with_the_ready_video(
     assert said[2:] == ["encoding 0 %", "encoding 50 %", "encoding 100 %", "ready"]
 
 
-async def test_bars_on_a_terminal(client: Client, server: ApiServer, film: Path) -> None:
+async def test_terminal_shows_progress_bars(client: Client, server: ApiServer, film: Path) -> None:
     server.api.streams.append([processing(50), video(READY, 3)])
     shown = capture(terminal=True)
     await upload(client, shown.out, film, follow_it=True)
@@ -72,15 +72,13 @@ async def test_bars_on_a_terminal(client: Client, server: ApiServer, film: Path)
     assert "ready" in shown.stderr.getvalue()
 
 
-async def test_without_process_nothing_is_started(client: Client, server: ApiServer, film: Path) -> None:
+async def test_upload_without_process_starts_nothing(client: Client, server: ApiServer, film: Path) -> None:
     await upload(client, capture().out, film, process_it=False, title="T", content_type="video/x-y")
     assert [type(r).__name__ for r in server.api.requests] == ["CreateVideoRequest", "GetVideoRequest"]
     assert server.api.requests[0].content_type == "video/x-y"
 
 
-async def test_a_failed_video_is_shown_and_is_an_error_with_its_code(
-    client: Client, server: ApiServer
-) -> None:
+async def test_failed_video_is_printed_with_its_failure_code(client: Client, server: ApiServer) -> None:
     why = video_pb2.ProcessingError(code="SOURCE_NOT_MEDIA", message="The file is not a video.")
     server.api.streams.append([video(FAILED, 3, error=why)])
     shown = capture()
@@ -91,7 +89,7 @@ async def test_a_failed_video_is_shown_and_is_an_error_with_its_code(
     assert "status:\tFAILED" in shown.stdout.getvalue()
 
 
-async def test_the_profile_named_is_the_one_asked_for(client: Client, server: ApiServer) -> None:
+async def test_upload_requests_the_named_profile(client: Client, server: ApiServer) -> None:
     await commands.process(client, capture().out, VIDEO_ID, profile="quality", follow_it=False)
 
     [request] = server.api.requests
@@ -99,7 +97,7 @@ async def test_the_profile_named_is_the_one_asked_for(client: Client, server: Ap
     assert request.options.profile == "quality"
 
 
-async def test_watch_as_json_is_one_line_a_state(client: Client, server: ApiServer) -> None:
+async def test_watch_json_prints_one_line_per_state(client: Client, server: ApiServer) -> None:
     server.api.streams.append([processing(10), processing(90), video(READY, 3)])
     shown = capture(as_json=True)
     await commands.watch(client, shown.out, VIDEO_ID)
@@ -114,7 +112,7 @@ async def test_watching_a_cancelled_video_is_a_failure(client: Client, server: A
         await commands.watch(client, capture().out, VIDEO_ID)
 
 
-async def test_get_says_where_the_answer_came_from(client: Client, server: ApiServer) -> None:
+async def test_get_prints_the_cache_layer(client: Client, server: ApiServer) -> None:
     rung = video_pb2.Rendition(name="720p", width=1280, height=720, average_bandwidth=2_500_000)
     server.api.videos = [video(READY, 9, renditions=[rung])]
     shown = capture()
@@ -124,9 +122,7 @@ async def test_get_says_where_the_answer_came_from(client: Client, server: ApiSe
     assert server.api.requests[0].min_version == 8
 
 
-async def test_a_list_in_a_pipe_is_tab_separated_and_titles_cannot_break_it(
-    client: Client, server: ApiServer
-) -> None:
+async def test_piped_list_is_tab_separated_despite_odd_titles(client: Client, server: ApiServer) -> None:
     server.api.videos = [video(READY, 1, user_id="u"), video()]
     server.api.videos[0].title = "a\tb\n\x1b[31mred [bold]c[/bold]"
     shown = capture()
@@ -140,7 +136,7 @@ async def test_a_list_in_a_pipe_is_tab_separated_and_titles_cannot_break_it(
     assert "[bold]c[/bold]" in table.stdout.getvalue()
 
 
-async def test_a_list_as_json_is_the_reply_as_it_is(client: Client) -> None:
+async def test_list_json_prints_the_reply_unchanged(client: Client) -> None:
     shown = capture(as_json=True)
     await commands.list_videos(client, shown.out, user_id="", status=READY, limit=9, page_token="")
     document = json.loads(shown.stdout.getvalue())

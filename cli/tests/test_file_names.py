@@ -1,4 +1,4 @@
-"""Uploads of files with any legal name; refusals of what is not a regular file."""
+"""Uploads of files with any legal name; non-regular files are refused."""
 
 import os
 import socket
@@ -43,7 +43,7 @@ def test_every_file_name_gives_a_title(name: bytes, title: str) -> None:
 
 
 @pytest.mark.parametrize("name", [b"-\xff\xfe\n.mp4", b"\xff" * 251 + b".mp4"])
-async def test_files_with_odd_names_are_uploaded(
+async def test_files_with_unusual_names_are_uploaded(
     gostream: Gostream, server: ApiServer, tmp_path: Path, name: bytes
 ) -> None:
     film = tmp_path / os.fsdecode(name)
@@ -54,7 +54,7 @@ async def test_files_with_odd_names_are_uploaded(
 
 
 @pytest.mark.parametrize("option", ["--title", "--user", "--content-type"])
-async def test_an_option_that_is_not_utf8_is_a_usage_error(
+async def test_non_utf8_option_is_a_usage_error(
     gostream: Gostream, server: ApiServer, tmp_path: Path, option: str
 ) -> None:
     film = tmp_path / "film.mp4"
@@ -85,10 +85,10 @@ def _make_socket(path: Path) -> None:
         (lambda path: None, "cannot be read: No such file or directory"),
     ],
 )
-def test_what_is_no_file_is_refused_at_once(
+def test_non_regular_file_is_refused_immediately(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: object, words: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # the path of a socket is short
+    monkeypatch.chdir(tmp_path)  # socket paths must be short
     path = Path("source")
     assert callable(make)
     make(path)
@@ -97,13 +97,13 @@ def test_what_is_no_file_is_refused_at_once(
 
 
 @pytest.mark.parametrize("path", ["-", "/dev/stdin"])
-async def test_stdin_is_refused_in_words(gostream: Gostream, path: str) -> None:
+async def test_stdin_is_refused_with_an_explanation(gostream: Gostream, path: str) -> None:
     ran = await gostream("upload", path)
     assert ran.code == 2
     assert "stdin" in ran.stderr
     assert "Traceback" not in ran.stderr
 
 
-def test_names_in_messages_do_not_steer_the_terminal() -> None:
+def test_file_names_cannot_inject_terminal_escapes() -> None:
     with pytest.raises(InvalidInputError, match=r"^\\x1b\[31m\\n cannot be read"):
         SourceFile(Path("\x1b[31m\n"))

@@ -1,4 +1,4 @@
-"""`--json` prints one document a line in every command."""
+"""`--json` prints one document per line in every command."""
 
 import json
 from pathlib import Path

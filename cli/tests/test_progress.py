@@ -1,4 +1,4 @@
-"""What is said of a video while it is processed."""
+"""The progress of a video on the terminal."""
 
 import io
 
@@ -10,7 +10,7 @@ from gostream_cli.progress import processing_progress
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_where_it_already_plays_is_said_once(terminal: bool) -> None:
+def test_playable_url_is_printed_once(terminal: bool) -> None:
     out = io.StringIO()
     url = "http://cdn/hls/1/v1/early.m3u8"
 

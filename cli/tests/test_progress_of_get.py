@@ -10,7 +10,7 @@ from tests.support.fake_server import VIDEO_ID, ApiServer, Refusal, Video, proce
 
 from .conftest import capture
 
-#: What GetVideo answers: it knows no stage.
+#: GetVideo's response, which has no stage.
 RUNNING = processing(0, stage="")
 
 
@@ -20,7 +20,7 @@ async def shown_by_get(client: Client) -> str:
     return shown.stdout.getvalue()
 
 
-async def test_get_shows_the_progress_that_a_watch_knows(client: Client, server: ApiServer) -> None:
+async def test_get_shows_the_progress_of_a_watch(client: Client, server: ApiServer) -> None:
     server.api.videos = [RUNNING]
     server.api.streams.append([processing(42), 60.0])
     assert "processing:\tencoding 42 %\n" in await shown_by_get(client)
@@ -45,13 +45,13 @@ async def test_get_shows_no_progress_that_is_unknown(
     assert "processing:" not in shown
 
 
-async def test_get_of_a_video_at_rest_asks_no_watch(client: Client, server: ApiServer) -> None:
+async def test_get_of_an_idle_video_opens_no_watch(client: Client, server: ApiServer) -> None:
     server.api.videos = [video(Video.STATUS_READY, 3)]
     await shown_by_get(client)
     assert len(server.api.requests) == 1
 
 
-def test_a_later_attempt_is_shown_without_a_stage() -> None:
+def test_later_attempt_is_shown_without_a_stage() -> None:
     later = video(Video.STATUS_PROCESSING, 2)
     later.processing.attempt = 2
     assert ("processing", "attempt 2") in facts(later)

@@ -15,7 +15,7 @@ URL = "http://localhost:8081/hls/" + "x" * 100
 
 
 async def shell(command: str, server: ApiServer) -> Ran:
-    """How `gostream COMMAND` ends in a shell, redirections and all."""
+    """Runs `gostream COMMAND` with its redirections in a shell and returns the result."""
     process = await asyncio.create_subprocess_shell(
         f"{shlex.quote(sys.executable)} -m gostream_cli {command}",
         env={"PATH": os.defpath, "GOSTREAM_API_ADDR": server.address},
@@ -29,29 +29,29 @@ async def shell(command: str, server: ApiServer) -> Ran:
 
 
 @pytest.mark.parametrize("command", [f"get {VIDEO_ID}", "ls", f"get {VIDEO_ID} --json", "--help"])
-async def test_a_closed_stdout_is_no_error(server: ApiServer, command: str) -> None:
+async def test_closed_stdout_is_no_error(server: ApiServer, command: str) -> None:
     ran = await shell(f"{command} >&-", server)
     assert (ran.code, ran.stdout) == (0, "")
 
 
-async def test_a_closed_stderr_leaves_stdout_to_the_answer(server: ApiServer) -> None:
+async def test_closed_stderr_does_not_affect_stdout(server: ApiServer) -> None:
     ran = await shell("verify http://127.0.0.1:1 2>&-", server)
     assert (ran.code, ran.stdout) == (4, "")
 
 
-async def test_a_full_disk_is_said(server: ApiServer) -> None:
+async def test_full_disk_is_reported(server: ApiServer) -> None:
     ran = await shell("ls --json >/dev/full", server)
     assert ran.code == 1
     assert "the output cannot be written: No space left on device" in ran.stderr
 
 
-async def test_a_closed_stdin_confirms_nothing(server: ApiServer) -> None:
+async def test_closed_stdin_confirms_nothing(server: ApiServer) -> None:
     ran = await shell(f"rm {VIDEO_ID} <&-", server)
     assert (ran.code, ran.stderr) == (2, "gostream: rm needs --yes if stdin is not a terminal\n")
     assert not server.api.requests
 
 
-def test_a_narrow_terminal_cuts_neither_ids_nor_addresses() -> None:
+def test_narrow_terminal_cuts_neither_ids_nor_addresses() -> None:
     shown = capture(terminal=True)
     ready = video(Video.STATUS_READY, 3, playback_url=URL)
     shown.out.video(ready)
@@ -62,7 +62,7 @@ def test_a_narrow_terminal_cuts_neither_ids_nor_addresses() -> None:
     assert "…" not in text
 
 
-async def test_ctrl_c_at_the_start_ends_in_silence() -> None:
+async def test_ctrl_c_during_startup_prints_nothing() -> None:
     program = "import os, signal, sys\nfrom gostream_cli import __main__ as command\n"
     program += "class Late:\n    def find_spec(self, name, *rest):\n"
     program += "        if name == 'gostream_cli.app': os.kill(os.getpid(), signal.SIGINT)\n"

@@ -1,4 +1,4 @@
-"""`gostream verify` as a process; what the rules find is tested with the library."""
+"""`gostream verify` as a process; the rules are tested with the library."""
 
 import json
 import os
@@ -28,7 +28,7 @@ MASTER = """#EXTM3U
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One silent rung of 4 s: conformant but for the I-frame playlist, which it lacks."""
+    """One silent rung of 4 s: conformant except for the missing I-frame playlist."""
     tree = tmp_path_factory.mktemp("hls")
     (tree / "180p").mkdir()
     subprocess.run(
@@ -51,7 +51,7 @@ def broken(document: str) -> list[str]:
     return [rule["id"] for rule in json.loads(document)["rules"] if not rule["passed"]]
 
 
-async def test_a_broken_must_exits_1_and_names_rule_place_and_reason(gostream: Gostream, tree: Path) -> None:
+async def test_broken_must_exits_1_and_prints_the_finding(gostream: Gostream, tree: Path) -> None:
     ran = await gostream("verify", str(tree))
     assert ran.code == 1
     assert "MUST   master.iframes" in ran.stdout
@@ -67,7 +67,7 @@ async def test_json_is_one_document_with_every_rule(gostream: Gostream, tree: Pa
     assert json.loads(ran.stderr)["error"]["reason"] == "NOT_CONFORMANT"
 
 
-async def test_decode_counts_pictures_and_finds_what_only_a_decoder_sees(
+async def test_decode_counts_frames_and_reports_decoder_errors(
     gostream: Gostream, tree: Path, tmp_path: Path
 ) -> None:
     ran = await gostream("verify", str(tree), "--json", "--decode", FFMPEG_PATH=FFMPEG)
@@ -76,7 +76,7 @@ async def test_decode_counts_pictures_and_finds_what_only_a_decoder_sees(
     segment = tree / "180p/0.ts"
     good = segment.read_bytes()
     spoilt = bytearray(good)
-    for packet in range(60, 200, 7):  # payload bytes in the middle of packets: no parser looks there
+    for packet in range(60, 200, 7):  # payload bytes in the middle of packets, which no parser reads
         spoilt[packet * 188 + 60 : packet * 188 + 90] = b"\x5a" * 30
     try:
         segment.write_bytes(spoilt)
@@ -86,7 +86,7 @@ async def test_decode_counts_pictures_and_finds_what_only_a_decoder_sees(
     assert "whole.decodes" in broken(ran.stdout)
 
 
-async def test_decode_does_not_follow_a_playlist_that_leaves_the_tree(
+async def test_decode_ignores_playlists_outside_the_tree(
     gostream: Gostream, tree: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "180p").mkdir()
@@ -99,7 +99,7 @@ async def test_decode_does_not_follow_a_playlist_that_leaves_the_tree(
     assert not any("root:" in why for why in whys)
 
 
-async def test_decode_of_an_encrypted_tree_is_not_tried_and_its_key_not_fetched(
+async def test_decode_skips_encrypted_trees_and_their_keys(
     gostream: Gostream, tree: Path, tmp_path: Path
 ) -> None:
     copy = shutil.copytree(tree, tmp_path / "hls")
@@ -113,9 +113,7 @@ async def test_decode_of_an_encrypted_tree_is_not_tried_and_its_key_not_fetched(
     assert whys["whole.decodes"] == whys["whole.frames"] == ["not decoded: unsupported: encrypted"]
 
 
-async def test_decode_asks_nobody_but_the_server_that_was_checked_and_follows_it_nowhere(
-    gostream: Gostream, tree: Path
-) -> None:
+async def test_decode_requests_only_the_checked_server(gostream: Gostream, tree: Path) -> None:
     elsewhere: list[str] = []
     reads: list[str] = []
 
@@ -123,7 +121,9 @@ async def test_decode_asks_nobody_but_the_server_that_was_checked_and_follows_it
         if request.path.startswith("/elsewhere"):
             elsewhere.append(request.path)
         reads.append(request.path)
-        if reads.count(request.path) == 3:  # the checker has read it and asked for a range: now it is decoded
+        if (
+            reads.count(request.path) == 3
+        ):  # the checker has read the segment and a range; now the decoder reads
             raise web.HTTPFound(f"/elsewhere{request.path}")
         return web.FileResponse(tree / request.path[1:])
 
@@ -135,9 +135,7 @@ async def test_decode_asks_nobody_but_the_server_that_was_checked_and_follows_it
     assert reads.count("/180p/playlist.m3u8") == 1
 
 
-async def test_decode_reads_byte_ranges_and_maps_as_players_do(
-    gostream: Gostream, tree: Path, tmp_path: Path
-) -> None:
+async def test_decode_reads_byte_ranges_and_maps(gostream: Gostream, tree: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(tree, tmp_path / "hls")
     data = (tree / "180p/0.ts").read_bytes()
     (copy / "180p/0.ts").write_bytes(b"\xff" * 188 + data)
@@ -156,7 +154,7 @@ async def test_decode_reads_byte_ranges_and_maps_as_players_do(
 
 
 @pytest.mark.parametrize("ending", ["exec sleep 60", "exec yes >&2"])
-async def test_a_decoder_that_does_not_end_is_ended(tmp_path: Path, ending: str) -> None:
+async def test_hanging_decoder_is_killed(tmp_path: Path, ending: str) -> None:
     program = tmp_path / "ffmpeg"
     program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\n{ending}\n")
     program.chmod(0o755)
@@ -171,7 +169,9 @@ async def test_a_decoder_that_does_not_end_is_ended(tmp_path: Path, ending: str)
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
-async def test_names_cannot_steer_the_terminal(gostream: Gostream, tree: Path, tmp_path: Path) -> None:
+async def test_findings_cannot_inject_terminal_escapes(
+    gostream: Gostream, tree: Path, tmp_path: Path
+) -> None:
     copy = shutil.copytree(tree, tmp_path / "hls")
     (copy / "180p/\x1b]0;owned\x07\x9b2J\u202e.ts").touch()
     ran = await gostream("verify", str(copy), PYTHONIOENCODING="utf-8")
@@ -179,7 +179,7 @@ async def test_names_cannot_steer_the_terminal(gostream: Gostream, tree: Path, t
     assert not set("\x1b\x07\x9b\u202e") & set(ran.stdout)
 
 
-async def test_a_terminal_without_unicode_gets_the_whole_report(gostream: Gostream, tree: Path) -> None:
+async def test_ascii_terminal_gets_the_complete_report(gostream: Gostream, tree: Path) -> None:
     ran = await gostream(
         "verify", str(tree), "--decode", FFMPEG_PATH="/bin/false", PYTHONIOENCODING="ascii", PYTHONUTF8="0"
     )
@@ -187,7 +187,7 @@ async def test_a_terminal_without_unicode_gets_the_whole_report(gostream: Gostre
     assert "musts and" in ran.stdout
 
 
-async def test_what_is_left_out_is_counted(gostream: Gostream, tree: Path, tmp_path: Path) -> None:
+async def test_omitted_findings_are_counted(gostream: Gostream, tree: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(tree, tmp_path / "hls")
     for number in range(80):
         (copy / f"180p/x{number}.ts").touch()
@@ -210,22 +210,20 @@ async def test_what_is_left_out_is_counted(gostream: Gostream, tree: Path, tmp_p
         ("http://no-such-host.invalid/", 4, "no host has this name"),
     ],
 )
-async def test_what_is_wrong_with_the_place_is_said_in_plain_words(
-    gostream: Gostream, target: str, code: int, said: str
-) -> None:
+async def test_invalid_locations_are_explained(gostream: Gostream, target: str, code: int, said: str) -> None:
     ran = await gostream("verify", target)
     assert (ran.code, ran.stdout) == (code, "")
     assert said in ran.stderr
 
 
 @pytest.mark.parametrize("target", ["/no/such/tree", "http://127.0.0.1:1/hls/x/master.m3u8"])
-async def test_what_cannot_be_read_exits_4(gostream: Gostream, target: str) -> None:
+async def test_unreadable_source_exits_4(gostream: Gostream, target: str) -> None:
     ran = await gostream("verify", target)
     assert (ran.code, ran.stdout) == (4, "")
     assert "the master playlist cannot be read" in ran.stderr
 
 
-async def test_a_url_is_checked_as_it_is_served(gostream: Gostream, tree: Path) -> None:
+async def test_url_is_checked_as_served(gostream: Gostream, tree: Path) -> None:
     async def get(request: web.Request) -> web.StreamResponse:
         return web.FileResponse(tree / request.path[1:])
 
@@ -238,7 +236,7 @@ async def test_a_url_is_checked_as_it_is_served(gostream: Gostream, tree: Path) 
 
 @asynccontextmanager
 async def served(get: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
-    """The URL of a server that answers as `get` does."""
+    """URL of a server that answers with `get`."""
     app = web.Application()
     app.router.add_get("/{name:.*}", get)
     runner = web.AppRunner(app)
@@ -251,7 +249,7 @@ async def served(get: Callable[[web.Request], Awaitable[web.StreamResponse]]) ->
         await runner.cleanup()
 
 
-async def test_verify_of_loopback_takes_no_proxy(store: Store, gostream: Gostream) -> None:
+async def test_verify_of_loopback_bypasses_the_proxy(store: Store, gostream: Gostream) -> None:
     nowhere = "http://127.0.0.1:1"  # no proxy listens there
     ran = await gostream("verify", store.url, http_proxy=nowhere, https_proxy=nowhere, all_proxy=nowhere)
     assert "master.m3u8 answers 405" in ran.stderr, ran

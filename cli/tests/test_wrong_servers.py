@@ -16,13 +16,13 @@ from tests.support.fake_server import VIDEO_ID, ApiServer, Store, never_answer
 from .conftest import Gostream
 
 
-async def test_a_server_of_http_1_is_called_so(store: Store) -> None:
+async def test_http_1_server_is_named_as_such(store: Store) -> None:
     async with connect(store.url.removeprefix("http://"), timeout=20) as client:
         with pytest.raises(UnreachableError, match="does not speak gRPC; is this the port of the API"):
             await client.get(VIDEO_ID)
 
 
-async def test_a_name_without_an_address_is_called_so() -> None:
+async def test_unresolvable_host_is_named() -> None:
     async with connect("no.such.invalid:50051", timeout=20) as client:
         with pytest.raises(
             UnreachableError, match=r"server name in no\.such\.invalid:50051 cannot be resolved"
@@ -33,19 +33,19 @@ async def test_a_name_without_an_address_is_called_so() -> None:
 @pytest.mark.parametrize(
     "server", ["a b:1", "localhost:５", "\x1b[31m:1", "\udcff:1", "a:1:2", "[g]:1", "a/b:1"]
 )
-async def test_odd_servers_are_usage_errors(server: str) -> None:
+async def test_invalid_servers_are_usage_errors(server: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         await dial_target(server)
     assert str(caught.value).isprintable()
 
 
-async def test_an_ipv6_address_without_brackets_is_explained() -> None:
+async def test_ipv6_address_without_brackets_is_explained() -> None:
     with pytest.raises(InvalidInputError, match="an IPv6 address takes brackets"):
         await dial_target("::1:50051")
 
 
 @pytest.mark.parametrize("command", ["upload", "process"])
-async def test_an_unknown_profile_is_refused_before_any_call(
+async def test_unknown_profile_is_refused_before_any_call(
     gostream: Gostream, server: ApiServer, tmp_path: Path, command: str
 ) -> None:
     film = tmp_path / "film.mp4"
@@ -58,7 +58,7 @@ async def test_an_unknown_profile_is_refused_before_any_call(
 
 
 @pytest.mark.parametrize("status", ["ready", "READY", "STATUS_READY", "Ready", " ready"])
-async def test_a_status_is_taken_in_any_usual_form(
+async def test_status_is_accepted_in_any_usual_form(
     gostream: Gostream, server: ApiServer, status: str
 ) -> None:
     ran = await gostream("ls", "--status", status, "-s", server.address, "--timeout", "30")

@@ -1,4 +1,4 @@
-"""A scripted server and object store, and a client of them."""
+"""A scripted server, a scripted object store and a client."""
 
 from collections.abc import AsyncIterator
 

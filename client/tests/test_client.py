@@ -14,7 +14,7 @@ from tests.support.fake_server import VIDEO_ID, Api, ApiServer, Refusal, serve_a
 UNAVAILABLE = Refusal(grpc.StatusCode.UNAVAILABLE, "the database does not answer", "BACKEND_UNAVAILABLE")
 
 
-async def test_every_call_carries_its_own_deadline(server: ApiServer) -> None:
+async def test_every_call_has_its_own_deadline(server: ApiServer) -> None:
     async with connect(server.address) as client:
         await client.get(VIDEO_ID)
         await client.list(user_id="", status=video_pb2.Video.STATUS_UNSPECIFIED, limit=1, page_token="")
@@ -26,7 +26,7 @@ async def test_every_call_carries_its_own_deadline(server: ApiServer) -> None:
     assert (server.api.deadlines[3] or 0) > 5
 
 
-async def test_timeout_replaces_the_deadline_and_its_end_is_said(server: ApiServer) -> None:
+async def test_timeout_replaces_the_deadline_and_is_named(server: ApiServer) -> None:
     async with connect(server.address, timeout=60) as client:
         await client.get(VIDEO_ID)
     assert (server.api.deadlines[0] or 0) > 30
@@ -36,9 +36,7 @@ async def test_timeout_replaces_the_deadline_and_its_end_is_said(server: ApiServ
             await client.get(VIDEO_ID)
 
 
-async def test_a_passing_unavailable_is_retried_for_reads_and_for_writes_with_a_request_id(
-    client: Client, server: ApiServer
-) -> None:
+async def test_unavailable_is_retried_for_idempotent_calls(client: Client, server: ApiServer) -> None:
     server.api.refusals.append(UNAVAILABLE)
     await client.get(VIDEO_ID)
     server.api.refusals.append(UNAVAILABLE)
@@ -47,7 +45,7 @@ async def test_a_passing_unavailable_is_retried_for_reads_and_for_writes_with_a_
     assert first.request_id == second.request_id != ""
 
 
-async def test_a_delete_has_no_request_id_and_is_not_retried(client: Client, server: ApiServer) -> None:
+async def test_delete_is_not_retried(client: Client, server: ApiServer) -> None:
     server.api.refusals.append(UNAVAILABLE)
     with pytest.raises(UnreachableError, match="the database does not answer") as caught:
         await client.delete(VIDEO_ID)
@@ -55,9 +53,7 @@ async def test_a_delete_has_no_request_id_and_is_not_retried(client: Client, ser
     assert caught.value.reason == "BACKEND_UNAVAILABLE"
 
 
-async def test_a_refusal_keeps_the_servers_sentence_reason_and_request_id(
-    client: Client, server: ApiServer
-) -> None:
+async def test_error_keeps_message_reason_and_request_id(client: Client, server: ApiServer) -> None:
     server.api.refusals.append(Refusal(grpc.StatusCode.NOT_FOUND, "video x was not found", "VIDEO_NOT_FOUND"))
     with pytest.raises(ClientError) as caught:
         await client.get(VIDEO_ID)
@@ -65,7 +61,7 @@ async def test_a_refusal_keeps_the_servers_sentence_reason_and_request_id(
     assert not isinstance(caught.value, (InvalidInputError, UnreachableError))
 
 
-async def test_all_wrong_fields_are_named(client: Client, server: ApiServer) -> None:
+async def test_all_invalid_fields_are_named(client: Client, server: ApiServer) -> None:
     bad = error_details_pb2.BadRequest(
         field_violations=[
             error_details_pb2.BadRequest.FieldViolation(field="title", description="is empty"),
@@ -79,7 +75,7 @@ async def test_all_wrong_fields_are_named(client: Client, server: ApiServer) -> 
         await client.get(VIDEO_ID)
 
 
-async def test_a_failed_login_exits_as_unreachable_and_an_unknown_status_is_named(
+async def test_unauthenticated_is_unreachable_and_unknown_codes_are_named(
     client: Client, server: ApiServer
 ) -> None:
     server.api.refusals.append(Refusal(grpc.StatusCode.UNAUTHENTICATED, "no token", "TOKEN_INVALID"))
@@ -90,7 +86,7 @@ async def test_a_failed_login_exits_as_unreachable_and_an_unknown_status_is_name
         await client.get(VIDEO_ID)
 
 
-async def test_listing_walks_the_pages_up_to_the_limit(client: Client, server: ApiServer) -> None:
+async def test_listing_reads_pages_up_to_the_limit(client: Client, server: ApiServer) -> None:
     server.api.videos = [video(version=n + 1) for n in range(2500)]
     found = await client.list(user_id="u", status=video_pb2.Video.STATUS_READY, limit=2100, page_token="")
     assert [v.version for v in found.videos] == list(range(1, 2101))
@@ -103,7 +99,7 @@ async def test_listing_walks_the_pages_up_to_the_limit(client: Client, server: A
     assert rest.next_page_token == ""
 
 
-async def test_several_servers_are_taken_in_turn(server: ApiServer) -> None:
+async def test_calls_rotate_over_several_servers(server: ApiServer) -> None:
     async with (
         serve_api(Api()) as other,
         connect(f"{server.address}, {other.address}", timeout=20) as client,
@@ -113,7 +109,7 @@ async def test_several_servers_are_taken_in_turn(server: ApiServer) -> None:
             await client.get(VIDEO_ID)
 
 
-async def test_a_server_that_says_not_serving_gets_no_calls(server: ApiServer) -> None:
+async def test_not_serving_server_gets_no_calls(server: ApiServer) -> None:
     async with serve_api(Api()) as draining:
         await draining.health.set("gostream.v1.VideoService", health_pb2.HealthCheckResponse.NOT_SERVING)
         async with connect(f"{server.address},{draining.address}", timeout=20) as client:
@@ -123,7 +119,7 @@ async def test_a_server_that_says_not_serving_gets_no_calls(server: ApiServer) -
         assert draining.api.requests == []
 
 
-async def test_no_server_at_all_is_said_with_its_address() -> None:
+async def test_unreachable_server_is_named_with_its_address() -> None:
     async with connect("127.0.0.1:1") as client:
         with pytest.raises(UnreachableError, match=r"no GoStream server answers at 127\.0\.0\.1:1"):
             await client.get(VIDEO_ID)
@@ -139,7 +135,7 @@ async def test_no_server_at_all_is_said_with_its_address() -> None:
         ("[::1]:1,[::1]:2", "ipv6:[::1]:1,[::1]:2"),
     ],
 )
-async def test_servers_become_targets(server: str, target: str) -> None:
+async def test_server_lists_become_grpc_targets(server: str, target: str) -> None:
     assert await dial_target(server) == target
 
 
@@ -147,6 +143,6 @@ async def test_servers_become_targets(server: str, target: str) -> None:
     "server",
     ["", ",", "localhost", "localhost:", ":1", "a:0", "a:65536", "http://a:80", "127.0.0.1:1,[::1]:2"],
 )
-async def test_what_is_no_server_is_a_usage_error(server: str) -> None:
+async def test_invalid_server_is_a_usage_error(server: str) -> None:
     with pytest.raises(InvalidInputError):
         await dial_target(server)

@@ -1,4 +1,4 @@
-"""Proxies that the environment names."""
+"""Proxies from environment variables."""
 
 import asyncio
 from pathlib import Path
@@ -27,7 +27,7 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "server_at", ["127.0.0.1:{0}", "localhost:{0}", "[::ffff:127.0.0.1]:{0}", "127.0.0.1:{0},localhost:{0}"]
 )
-async def test_calls_to_loopback_take_no_proxy(
+async def test_calls_to_loopback_bypass_the_proxy(
     server: ApiServer, monkeypatch: pytest.MonkeyPatch, variable: str, server_at: str
 ) -> None:
     monkeypatch.setenv(variable, NOWHERE)
@@ -36,7 +36,7 @@ async def test_calls_to_loopback_take_no_proxy(
         await client.get(VIDEO_ID)
 
 
-async def test_uploads_to_loopback_take_no_proxy(
+async def test_uploads_to_loopback_bypass_the_proxy(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in (*VARIABLES, "all_proxy"):
@@ -47,7 +47,7 @@ async def test_uploads_to_loopback_take_no_proxy(
     assert store.puts == 1
 
 
-async def test_calls_elsewhere_take_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_other_calls_use_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -65,7 +65,7 @@ async def test_calls_elsewhere_take_the_proxy(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
-async def test_a_proxy_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+async def test_failing_proxy_is_named(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, NOWHERE)
     async with connect(ELSEWHERE, timeout=20) as client:
         with pytest.raises(UnreachableError, match=f"calls go through the proxy of {variable}"):

@@ -44,9 +44,7 @@ async def send(
     return retries
 
 
-async def test_the_store_gets_the_bytes_with_the_headers_the_server_named(
-    store: Store, source: SourceFile
-) -> None:
+async def test_upload_sends_bytes_with_the_servers_headers(store: Store, source: SourceFile) -> None:
     assert await send(store, source) == []
     assert store.sha256 == hashlib.sha256(source.path.read_bytes()).hexdigest()
     assert store.headers["Content-Type"] == "video/mp4"
@@ -55,12 +53,12 @@ async def test_the_store_gets_the_bytes_with_the_headers_the_server_named(
     assert "Transfer-Encoding" not in store.headers
 
 
-async def test_the_signed_url_is_sent_as_it_was_written(store: Store, source: SourceFile) -> None:
+async def test_signed_url_is_sent_unchanged(store: Store, source: SourceFile) -> None:
     await send(store, source)
     assert store.query == "X-Amz-Signature=abc%2Fdef%2B"
 
 
-async def test_progress_rises_from_zero_to_the_whole_size(store: Store, source: SourceFile) -> None:
+async def test_progress_rises_from_zero_to_the_size(store: Store, source: SourceFile) -> None:
     counts: list[int] = []
     await send(store, source, on_sent=counts.append)
     assert counts[0] == 0
@@ -69,7 +67,7 @@ async def test_progress_rises_from_zero_to_the_whole_size(store: Store, source: 
 
 
 @pytest.mark.parametrize("first", [cut_connection, s3_error(503, "SlowDown", "Reduce your request rate.")])
-async def test_a_passing_failure_is_tried_again_from_the_first_byte(
+async def test_transient_failure_is_retried_from_the_first_byte(
     store: Store, source: SourceFile, first: Answer
 ) -> None:
     store.answers.append(first)
@@ -79,7 +77,7 @@ async def test_a_passing_failure_is_tried_again_from_the_first_byte(
     assert store.sha256 == hashlib.sha256(source.path.read_bytes()).hexdigest()
 
 
-async def test_it_gives_up_after_three_retries(store: Store, source: SourceFile) -> None:
+async def test_upload_fails_after_three_retries(store: Store, source: SourceFile) -> None:
     store.answers.extend([s3_error(500, "InternalError", "We encountered an internal error.")] * 10)
     with pytest.raises(ClientError, match="internal error") as caught:
         await send(store, source)
@@ -87,15 +85,13 @@ async def test_it_gives_up_after_three_retries(store: Store, source: SourceFile)
     assert isinstance(caught.value, UnreachableError)
 
 
-async def test_a_store_that_takes_nothing_is_given_up(store: Store, source: SourceFile) -> None:
+async def test_stalled_upload_is_aborted(store: Store, source: SourceFile) -> None:
     store.answers.extend([never_answer] * 10)
     with pytest.raises(ClientError, match="accepted no data"):
         await send(store, source, stall=0.2)
 
 
-async def test_a_refusal_is_not_repeated_and_says_what_the_store_said(
-    store: Store, source: SourceFile
-) -> None:
+async def test_refused_upload_is_not_retried_and_is_explained(store: Store, source: SourceFile) -> None:
     store.answers.append(s3_error(403, "SignatureDoesNotMatch", "Check your key and signing method."))
     with pytest.raises(ClientError, match=r"refused the upload \(403\): Check your key") as caught:
         await send(store, source)
@@ -104,7 +100,7 @@ async def test_a_refusal_is_not_repeated_and_says_what_the_store_said(
     assert not isinstance(caught.value, (InvalidInputError, UnreachableError))
 
 
-async def test_a_refusal_comes_before_the_body_is_sent(store: Store, source: SourceFile) -> None:
+async def test_refused_upload_sends_no_body(store: Store, source: SourceFile) -> None:
     counts: list[int] = []
     store.answers.append(s3_error(403, "AccessDenied", "Request has expired"))
     with pytest.raises(ClientError):
@@ -112,7 +108,7 @@ async def test_a_refusal_comes_before_the_body_is_sent(store: Store, source: Sou
     assert not any(counts)
 
 
-async def test_a_source_that_exists_is_not_replaced(store: Store, source: SourceFile) -> None:
+async def test_existing_source_is_not_replaced(store: Store, source: SourceFile) -> None:
     store.answers.append(EXISTS)
     with pytest.raises(ClientError, match="this video already has a source") as caught:
         await send(store, source)
@@ -120,27 +116,27 @@ async def test_a_source_that_exists_is_not_replaced(store: Store, source: Source
     assert not isinstance(caught.value, (InvalidInputError, UnreachableError))
 
 
-async def test_an_upload_whose_confirmation_is_lost_has_succeeded(store: Store, source: SourceFile) -> None:
+async def test_upload_with_lost_confirmation_has_succeeded(store: Store, source: SourceFile) -> None:
     counts: list[int] = []
     store.answers.extend([cut_connection, EXISTS])
     retries = await send(store, source, on_sent=counts.append)
     assert (len(retries), store.puts, counts[-1]) == (1, 2, SIZE)
 
 
-async def test_an_expired_url_is_called_so(store: Store, source: SourceFile) -> None:
+async def test_expired_url_is_named_as_such(store: Store, source: SourceFile) -> None:
     store.answers.append(s3_error(403, "AccessDenied", "Request has expired"))
     with pytest.raises(ClientError, match="the upload URL expired at"):
         await send(store, source, upload=store.upload(expires_in=-1))
 
 
-async def test_a_file_that_shrinks_meanwhile_is_an_error_of_its_own(store: Store, source: SourceFile) -> None:
+async def test_file_that_shrinks_during_upload_is_reported(store: Store, source: SourceFile) -> None:
     source.path.write_bytes(b"short")
     with pytest.raises(ClientError, match="became shorter"):
         await send(store, source)
     assert store.puts == 1
 
 
-async def test_a_store_that_is_not_there_is_unreachable(store: Store, source: SourceFile) -> None:
+async def test_missing_store_is_unreachable(store: Store, source: SourceFile) -> None:
     upload = video_service_pb2.Upload(method="PUT", url="http://127.0.0.1:1/x?secret=1")
     with pytest.raises(ClientError, match="connection to the object store failed") as caught:
         await send(store, source, upload=upload)
@@ -148,7 +144,7 @@ async def test_a_store_that_is_not_there_is_unreachable(store: Store, source: So
     assert "secret" not in str(caught.value)
 
 
-def test_missing_and_empty_files_are_refused_before_anything_is_created(tmp_path: Path) -> None:
+def test_missing_and_empty_files_create_no_video(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     with pytest.raises(InvalidInputError, match="is empty"):
         SourceFile(tmp_path / "empty.mp4")

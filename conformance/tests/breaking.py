@@ -1,4 +1,4 @@
-"""Ways to spoil a good tree."""
+"""Ways to break a valid tree."""
 
 import re
 import shutil
@@ -45,7 +45,7 @@ def bytes_of(path: str, change: Callable[[bytearray], bytes | bytearray]) -> Spo
 
 
 def reencoded(rung: str, **options: Any) -> Spoil:
-    """Encode one rung otherwise, with a master and I-frame list that fit it."""
+    """Encodes one rung with other options and writes a matching master and I-frame playlist."""
 
     def spoil(tree: Path) -> None:
         shutil.rmtree(tree / "v1" / rung)
@@ -66,7 +66,7 @@ def new_audio(**options: Any) -> Spoil:
 
 
 def before_sound(line: str) -> Spoil:
-    """A line more in the master."""
+    """Adds a line to the master."""
     return edit(MASTER, "#EXT-X-MEDIA", f"{line}\n#EXT-X-MEDIA")
 
 
@@ -91,7 +91,7 @@ def swapped_variants(tree: Path) -> None:
 
 
 def without_boundary(tree: Path) -> None:
-    """The last two segments of a rung joined into one."""
+    """Joins the last two segments of a rung."""
     rung = tree / TOP
     (rung / "seg1.ts").write_bytes((rung / "seg1.ts").read_bytes() + (rung / "seg2.ts").read_bytes())
     (rung / "seg2.ts").unlink()
@@ -111,7 +111,7 @@ def level_61(tree: Path) -> None:
 
 
 def adts_profile(tree: Path) -> None:
-    """The first frame of the sound says AAC Main instead of LC."""
+    """Declares AAC Main instead of LC in the first audio frame."""
     file = tree / SOUND / "seg0.ts"
     data = bytearray(file.read_bytes())
     at = data.find(b"\xff\xf1\x4c")
@@ -121,7 +121,7 @@ def adts_profile(tree: Path) -> None:
 
 
 def repeated(data: bytearray, *, times: int) -> bytes:
-    """A packet that begins a picture comes so many times."""
+    """Repeats a packet that starts a frame."""
     at = 49 * PACKET
     return bytes(data[:at] + data[at : at + PACKET] * times + data[at + PACKET :])
 
@@ -135,12 +135,12 @@ def without_packet(index: int) -> Callable[[bytearray], bytearray]:
 
 
 def tables_last(data: bytearray) -> bytes:
-    """PAT and PMT (the second and third packet) moved to the end."""
+    """Moves PAT and PMT (the second and third packet) to the end."""
     return bytes(data[:PACKET] + data[3 * PACKET :] + data[PACKET : 3 * PACKET])
 
 
 def moved_range(*, begin: int = 0, end: int = 0) -> Spoil:
-    """The second range begins and ends that many bytes later; it is the first with pictures before it."""
+    """Moves start and end of the second byte range, the first one with frames before it."""
 
     def spoil(tree: Path) -> None:
         text = (tree / STILLS).read_text()
@@ -151,7 +151,7 @@ def moved_range(*, begin: int = 0, end: int = 0) -> Spoil:
 
 
 def tail_first(behind: int) -> Spoil:
-    """The last packets of a segment moved into the next one, behind so many of its packets."""
+    """Moves the last packets of a segment into the next one, after `behind` of its packets."""
 
     def spoil(tree: Path) -> None:
         one, two = tree / TOP / "seg0.ts", tree / TOP / "seg1.ts"
@@ -163,7 +163,7 @@ def tail_first(behind: int) -> Spoil:
 
 
 def one_still_for_all(tree: Path) -> None:
-    """All entries of a segment are its first key frame."""
+    """Replaces all entries of a segment by its first key frame."""
     text = (tree / STILLS).read_text()
     first, *others = re.findall(r"\d+@\d+(?=\nseg0)", text)
     for other in others:
@@ -171,7 +171,7 @@ def one_still_for_all(tree: Path) -> None:
 
 
 def fewer_stills(tree: Path) -> None:
-    """Only the first key frame of each segment, each shown as long as before."""
+    """Keeps only the first key frame of each segment, with the same durations."""
     text = (tree / STILLS).read_text()
     write(tree / STILLS, re.sub(r"#EXTINF.*\n#EXT-X-BYTERANGE:\d+@(?!564\n).*\nseg.*\n", "", text))
 
@@ -183,7 +183,7 @@ def stills_backwards(tree: Path) -> None:
 
 
 def without_still(segment: str) -> Spoil:
-    """That segment, of one key frame or several, has lost its first."""
+    """Removes the first key frame of a segment."""
 
     def spoil(tree: Path) -> None:
         text = (tree / STILLS).read_text()
@@ -238,7 +238,7 @@ def swapped_names(tree: Path) -> None:
 
 
 def padded(tree: Path) -> None:
-    """One segment twenty times its size, in null packets."""
+    """Pads one segment with null packets to twenty times its size."""
     file = tree / TOP / "seg1.ts"
     null = b"\x47\x1f\xff\x10" + b"\xff" * 184
     file.write_bytes(file.read_bytes() + null * (19 * file.stat().st_size // PACKET))
@@ -246,18 +246,18 @@ def padded(tree: Path) -> None:
 
 
 def late_sound(segment: str, later: Callable[[int], int]) -> Spoil:
-    """Each PES packet of the sound `later(number)` ticks later."""
+    """Delays each PES packet of the sound by `later(number)` ticks."""
     return bytes_of(f"{SOUND}/{segment}", lambda data: moved(data, SOUND_PID, later))
 
 
 def drifting_sound(tree: Path) -> None:
-    """0.44 of a frame more at each boundary."""
+    """Adds 0.44 of a frame of delay at each segment boundary."""
     late_sound("seg1.ts", lambda _: 850)(tree)
     late_sound("seg2.ts", lambda _: 1700)(tree)
 
 
 def muxed(spoil: Callable[[int, bytes], bytes]) -> Spoil:
-    """One variant with picture and sound in the same segments, each of them spoilt."""
+    """One variant with muxed segments, each changed by `spoil`."""
 
     def make(tree: Path) -> None:
         for directory in (TOP, LOW, SOUND):
@@ -284,7 +284,7 @@ def late_after_the_first(number: int, data: bytes) -> bytes:
 
 
 def without_pictures(tree: Path) -> None:
-    """The last segments of both rungs lose ten pictures, and their counters do not tell."""
+    """Removes ten frames from the last segments of both rungs and repairs the continuity counters."""
     for rung in (TOP, LOW):
         file = tree / rung / "seg2.ts"
         kept, picture, lost = [], -1, 0
@@ -301,7 +301,7 @@ def without_pictures(tree: Path) -> None:
 
 
 def listed(streams: dict[int, int]) -> Spoil:
-    """The program maps of a rung list these streams: PID → stream_type."""
+    """Sets the streams in the program maps of a rung: PID → stream_type."""
 
     def spoil(tree: Path) -> None:
         for number in range(3):
@@ -311,7 +311,7 @@ def listed(streams: dict[int, int]) -> Spoil:
 
 
 def damaged_later(data: bytearray) -> bytes:
-    """All program maps but the first are filled with something else."""
+    """Overwrites all program maps except the first."""
     found = packets(data)
     _, *later = [packet for packet in found if pid_of(packet) == PMT_PID]
     for packet in later:
@@ -320,7 +320,7 @@ def damaged_later(data: bytearray) -> bytes:
 
 
 def other_later(data: bytearray) -> bytes:
-    """All program maps but the first list a stream more."""
+    """Adds a stream to all program maps except the first."""
     found = packets(remapped(data, {VIDEO_PID: H264, MUXED_SOUND_PID: AAC}))
     first = next(number for number, packet in enumerate(found) if pid_of(packet) == PMT_PID)
     found[first] = packets(data)[first]
@@ -334,4 +334,4 @@ def on_another_pid(data: bytearray) -> bytes:
     return b"".join(found)
 
 
-#: What breaks no rule.
+#: Changes that break no rule.

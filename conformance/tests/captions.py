@@ -1,4 +1,4 @@
-"""Masters whose variants agree on closed captions, or not."""
+"""Masters whose variants agree or disagree on closed captions."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ SOME, NONE = 'CLOSED-CAPTIONS="cc",', "CLOSED-CAPTIONS=NONE,"
 
 
 def captioned(*variants: str) -> Spoil:
-    """A group of captions, and the attribute of each variant."""
+    """Adds a group of captions, and an attribute to each variant."""
     group = '#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID="cc",NAME="en",INSTREAM-ID="CC1"\n'
 
     def spoil(tree: Path) -> None:

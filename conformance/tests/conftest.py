@@ -8,7 +8,7 @@ from .trees import build
 
 @pytest.fixture(scope="session")
 def good_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tree that keeps every rule. Read only: tests that change it take `tree`."""
+    """A tree that conforms to every rule. Read-only: tests that change it use `tree`."""
     directory = tmp_path_factory.mktemp("hls")
     build(directory)
     return directory
@@ -16,5 +16,5 @@ def good_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tree(good_tree: Path, tmp_path: Path) -> Path:
-    """A copy to be spoilt."""
+    """A copy that tests may change."""
     return shutil.copytree(good_tree, tmp_path / "hls")

@@ -1,4 +1,4 @@
-"""One planted defect, at least, for every rule that can be seen in a directory."""
+"""At least one planted defect for every rule that applies to a directory."""
 
 from dataclasses import dataclass
 
@@ -61,7 +61,7 @@ from .packets import VIDEO_PID
 
 @dataclass(frozen=True)
 class Defect:
-    """`spoil` breaks `rule`, and the rules in `also` with it; no other."""
+    """`spoil` breaks `rule` and the rules in `also`, and no other."""
 
     name: str
     rule: str

@@ -1,4 +1,4 @@
-"""Transport streams changed packet by packet, for what no encoder at hand writes."""
+"""Changes transport streams packet by packet, for cases that no encoder produces."""
 
 from collections.abc import Callable
 from zlib import crc32
@@ -23,7 +23,7 @@ def begins(packet: Bytes) -> bool:
 
 
 def moved(data: Bytes, pid: int, later: Callable[[int], int]) -> bytes:
-    """Every PES packet of the PID `later(number)` ticks later."""
+    """Delays every PES packet of the PID by `later(number)` ticks."""
     found = packets(data)
     for number, packet in enumerate(p for p in found if pid_of(p) == pid and begins(p)):
         start = 5 + packet[4] if packet[3] & 0x20 else 4
@@ -41,7 +41,7 @@ def timestamp(prefix: int, ticks: int) -> bytes:
 
 
 def sound_in_pieces(data: bytes, size: int) -> bytes:
-    """A segment of sound in PES packets of `size` bytes, timed as its frames were."""
+    """Splits a sound segment into PES packets of `size` bytes and keeps the timing of its frames."""
     transport = demux(data)
     stream = transport.of_kind(AAC)
     assert stream is not None
@@ -75,7 +75,7 @@ def packet_of(pid: int, payload: bytes, counter: int = 0, *, begins: bool = True
 
 
 def remapped(data: Bytes, streams: dict[int, int]) -> bytes:
-    """The same packets, but every program map lists these streams: PID → stream_type."""
+    """Sets the streams in every program map: PID → stream_type."""
     listed = b"".join(bytes([kind, 0xE0 | pid >> 8, pid & 0xFF, 0xF0, 0]) for pid, kind in streams.items())
     first = 0xE000 | next(iter(streams))
     body = b"\x00\x01\xc1\x00\x00" + first.to_bytes(2) + b"\xf0\x00" + listed
@@ -87,6 +87,6 @@ def remapped(data: Bytes, streams: dict[int, int]) -> bytes:
 
 
 def with_crc(section: bytes) -> bytes:
-    """A table section with its CRC-32/MPEG-2, which is zlib's with the bits of all bytes mirrored."""
+    """A table section with its CRC-32/MPEG-2: zlib's CRC with the bits of each byte reversed."""
     mirrored = bytes(int(f"{byte:08b}"[::-1], 2) for byte in section)
     return section + int(f"{crc32(mirrored) ^ 0xFFFFFFFF:032b}"[::-1], 2).to_bytes(4)

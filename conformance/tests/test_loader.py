@@ -1,4 +1,4 @@
-"""Reading trees from real places: disks with traps in them, and a real HTTP server."""
+"""Trees read from hostile directories and from a real HTTP server."""
 
 import errno
 import json
@@ -35,7 +35,7 @@ TYPES = {
 
 @dataclass
 class Edge:
-    """How the server of a test behaves; as it is made, it keeps every rule."""
+    """Behaviour of the test's HTTP server. The defaults conform to every rule."""
 
     types: Mapping[str, str] = field(default_factory=lambda: TYPES)
     compress: bool = True
@@ -97,13 +97,13 @@ async def served(tree: Path, edge: Edge) -> AsyncIterator[HttpSource]:
     await runner.cleanup()
 
 
-async def test_a_well_served_tree_breaks_no_rule(good_tree: Path) -> None:
+async def test_well_served_tree_breaks_no_rule(good_tree: Path) -> None:
     edge = Edge()
     async with served(good_tree, edge) as source:
         report = await check(source)
     assert broken(report) == set(), [f for o in report.outcomes for f in o.findings]
     segments = [name for name in edge.requests if name.endswith(".ts")]
-    assert len(segments) == len(set(segments)) + 1  # each once, and one range
+    assert len(segments) == len(set(segments)) + 1  # each once, plus one range
 
 
 def without(status: int) -> Callable[[web.StreamResponse], tuple[str, ...]]:
@@ -111,7 +111,7 @@ def without(status: int) -> Callable[[web.StreamResponse], tuple[str, ...]]:
 
 
 def coded(media_type: str) -> Callable[[web.StreamResponse], None]:
-    """Says of answers of that type that they are coded, and lies: what it is like is not looked at."""
+    """Adds a false Content-Encoding to responses of this media type; the body is unchanged."""
 
     def dress(answer: web.StreamResponse) -> None:
         if answer.headers.get("Content-Type") == media_type:
@@ -128,14 +128,14 @@ def coded(media_type: str) -> Callable[[web.StreamResponse], None]:
         Edge(missing=403),
     ],
 )
-async def test_other_ways_of_serving_it_well_break_no_rule(tree: Path, edge: Edge) -> None:
+async def test_valid_serving_variants_break_no_rule(tree: Path, edge: Edge) -> None:
     (tree / "v1/storyboard.vtt").unlink()
     async with served(tree, edge) as source:
         report = await check(source)
     assert broken(report) == set(), [f for o in report.outcomes for f in o.findings]
 
 
-async def test_of_an_answer_only_what_rules_ask_for_is_kept(good_tree: Path) -> None:
+async def test_only_headers_that_rules_read_are_kept(good_tree: Path) -> None:
     def dress(answer: web.StreamResponse) -> None:
         answer.headers.update({"X-Large": "a" * 8000, "Location": "b" * 8000})
 
@@ -168,13 +168,13 @@ async def test_of_an_answer_only_what_rules_ask_for_is_kept(good_tree: Path) -> 
         (Edge(dress=coded("video/mp2t")), "whole.gzip"),
     ],
 )
-async def test_a_badly_dressed_answer_is_found(good_tree: Path, edge: Edge, rule: str) -> None:
+async def test_wrong_response_header_is_found(good_tree: Path, edge: Edge, rule: str) -> None:
     async with served(good_tree, edge) as source:
         report = await check(source)
     assert broken(report) == {rule}
 
 
-async def test_a_redirect_is_found_and_not_followed(good_tree: Path) -> None:
+async def test_redirect_is_found_and_not_followed(good_tree: Path) -> None:
     edge = Edge(redirect="v1/360p/seg2.ts")
     async with served(good_tree, edge) as source:
         report = await check(source)
@@ -182,7 +182,7 @@ async def test_a_redirect_is_found_and_not_followed(good_tree: Path) -> None:
     assert not any(name.startswith("elsewhere") for name in edge.requests)
 
 
-async def test_a_tree_without_a_storyboard_is_asked_for_it_and_breaks_no_rule(tree: Path) -> None:
+async def test_optional_storyboard_is_requested_and_may_be_missing(tree: Path) -> None:
     (tree / "v1/storyboard.vtt").unlink()
     edge = Edge()
     async with served(tree, edge) as source:
@@ -192,7 +192,7 @@ async def test_a_tree_without_a_storyboard_is_asked_for_it_and_breaks_no_rule(tr
     assert "v1/storyboard.jpg" not in edge.requests
 
 
-async def test_without_a_master_there_is_nothing_to_judge(tmp_path: Path, good_tree: Path) -> None:
+async def test_missing_master_ends_the_check(tmp_path: Path, good_tree: Path) -> None:
     with pytest.raises(UnreadableError):
         await check(DirectorySource(tmp_path))
     async with served(tmp_path, Edge()) as source:
@@ -200,7 +200,7 @@ async def test_without_a_master_there_is_nothing_to_judge(tmp_path: Path, good_t
             await check(source)
 
 
-async def test_links_out_of_the_tree_and_devices_are_not_read(tree: Path, tmp_path: Path) -> None:
+async def test_links_out_and_devices_are_not_read(tree: Path, tmp_path: Path) -> None:
     secret = tmp_path / "secret.ts"
     secret.write_bytes((tree / "v1/360p/seg1.ts").read_bytes())
     for name, target in (("seg1.ts", secret), ("seg2.ts", Path("/dev/zero"))):
@@ -224,7 +224,7 @@ async def test_links_out_of_the_tree_and_devices_are_not_read(tree: Path, tmp_pa
         Limits(total_bytes=500_000),
     ],
 )
-async def test_what_goes_beyond_a_limit_is_unreadable_and_says_so(good_tree: Path, limits: Limits) -> None:
+async def test_exceeded_limits_are_reported_as_unreadable(good_tree: Path, limits: Limits) -> None:
     try:
         report = await check(DirectorySource(good_tree), limits=limits)
     except UnreadableError:
@@ -234,13 +234,13 @@ async def test_what_goes_beyond_a_limit_is_unreadable_and_says_so(good_tree: Pat
 
 
 @pytest.mark.parametrize("uri", ["../360p/seg1.ts", "%2e/seg1.ts", "seg1.ts#t=1", "seg1.ts?v=1", "seg%31.ts"])
-async def test_a_file_may_be_named_in_every_way_that_servers_understand(tree: Path, uri: str) -> None:
+async def test_equivalent_uri_spellings_name_one_file(tree: Path, uri: str) -> None:
     edit("v1/360p/playlist.m3u8", "seg1.ts", uri)(tree)
     report = await check(DirectorySource(tree))
     assert broken(report) == set(), [f for o in report.outcomes for f in o.findings]
 
 
-async def test_subtitles_and_their_files_are_no_strays_and_must_be_there(tree: Path) -> None:
+async def test_subtitle_files_are_required_and_no_strays(tree: Path) -> None:
     before_sound(SUBTITLES.format("v1/subs/de.m3u8"))(tree)
     (tree / "v1/subs").mkdir()
     (tree / "v1/subs/0.ts").touch()
@@ -254,7 +254,7 @@ async def test_subtitles_and_their_files_are_no_strays_and_must_be_there(tree: P
     }
 
 
-async def test_keys_and_unknown_tags_may_not_name_what_is_elsewhere(tree: Path) -> None:
+async def test_uris_of_keys_outside_the_tree_are_found(tree: Path) -> None:
     keys = '#EXT-X-KEY:METHOD=AES-128,X="a,URI=b",URI="http://169.254.169.254/key"\n#EXT-X-NEW:URI="../../../x"\n'
     edit("v1/360p/playlist.m3u8", "#EXTINF", keys + "#EXTINF")(tree)
     edit(MASTER, "#EXT-X-MEDIA", '#EXT-X-SESSION-KEY:METHOD=AES-128,URI="file:///etc/passwd"\n#EXT-X-MEDIA')(
@@ -266,14 +266,14 @@ async def test_keys_and_unknown_tags_may_not_name_what_is_elsewhere(tree: Path) 
     assert not any("'b'" in why for why in outside)
 
 
-async def test_the_file_of_a_map_is_no_stray(tree: Path) -> None:
+async def test_map_file_is_no_stray(tree: Path) -> None:
     rung = tree / "v1/360p"
     (rung / "head.ts").write_bytes((rung / "seg0.ts").read_bytes()[:564])
     edit("v1/360p/playlist.m3u8", "#EXTINF", '#EXT-X-MAP:URI="head.ts"\n#EXTINF')(tree)
     assert "whole.no-stray-files" not in broken(await check(DirectorySource(tree)))
 
 
-async def test_a_range_that_goes_on_beyond_its_file_is_found(tree: Path) -> None:
+async def test_byte_range_beyond_its_file_is_found(tree: Path) -> None:
     for number in range(3):
         size = (tree / f"v1/360p/seg{number}.ts").stat().st_size + (188 if number == 2 else 0)
         ranged = f"\n#EXT-X-BYTERANGE:{size}@0\nseg{number}.ts"
@@ -284,13 +284,13 @@ async def test_a_range_that_goes_on_beyond_its_file_is_found(tree: Path) -> None
     assert why == f"v1/360p/seg2.ts has {size - 188} bytes, the byte range ends at {size}"
 
 
-async def test_a_map_that_ends_beyond_its_file_is_found(tree: Path) -> None:
+async def test_map_beyond_its_file_is_found(tree: Path) -> None:
     edit("v1/180p/iframes.m3u8", '"564@0"', '"564000000@0"')(tree)
     whys = [why for _, why in (await load(DirectorySource(tree), Limits())).unreadable]
     assert any("the byte range ends at 564000000" in why for why in whys)
 
 
-async def test_what_every_range_reads_with_its_map_counts_in_the_total(tree: Path) -> None:
+async def test_ranges_and_their_maps_count_towards_the_total(tree: Path) -> None:
     playlist = tree / "v1/360p/playlist.m3u8"
     size = (tree / "v1/360p/seg0.ts").stat().st_size
     ranges = [f"#EXTINF:6.0,\n#EXT-X-BYTERANGE:188@{188 * n}\nseg0.ts\n" for n in range(100)]
@@ -302,7 +302,7 @@ async def test_what_every_range_reads_with_its_map_counts_in_the_total(tree: Pat
     assert any("bytes in all" in why for _, why in found.unreadable)
 
 
-async def test_more_other_files_than_segments_are_allowed_are_not_asked_for(tree: Path) -> None:
+async def test_number_of_other_files_is_limited(tree: Path) -> None:
     data = "".join(f'#EXT-X-SESSION-DATA:DATA-ID="{n}",URI="{n}.json"\n' for n in range(40))
     edit(MASTER, "#EXT-X-MEDIA", data + "#EXT-X-MEDIA")(tree)
     found = await load(DirectorySource(tree), Limits(segments=30))
@@ -310,9 +310,7 @@ async def test_more_other_files_than_segments_are_allowed_are_not_asked_for(tree
     assert not any("0.json" in why for _, why in found.unreadable)
 
 
-async def test_a_directory_that_cannot_be_listed_is_a_finding(
-    tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unlistable_directory_is_a_finding(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     walk = os.walk
 
     def refuse(top: Path, onerror: Callable[[OSError], None]) -> Iterator[tuple[str, list[str], list[str]]]:
@@ -326,7 +324,7 @@ async def test_a_directory_that_cannot_be_listed_is_a_finding(
     assert why == f"{tree}/v1/audio cannot be listed: permission denied"
 
 
-async def test_of_many_findings_fifty_are_kept_and_the_others_counted(tree: Path) -> None:
+async def test_findings_above_fifty_are_only_counted(tree: Path) -> None:
     listed = "".join(f"#EXTINF:6,\nx{n}.ts\n" for n in range(80))
     edit("v1/360p/playlist.m3u8", "#EXT-X-ENDLIST", listed + "#EXT-X-ENDLIST")(tree)
     report = await check(DirectorySource(tree))
@@ -350,7 +348,7 @@ FILES = [
 ]
 
 
-async def test_one_file_listed_a_thousand_times_is_read_and_measured_once(tree: Path) -> None:
+async def test_repeated_file_is_read_and_measured_once(tree: Path) -> None:
     playlist = tree / "v1/360p/playlist.m3u8"
     text = playlist.read_text()
     playlist.write_text(text.replace("#EXT-X-ENDLIST", "#EXTINF:6.0,\nseg0.ts\n" * 1000 + "#EXT-X-ENDLIST"))
@@ -359,7 +357,7 @@ async def test_one_file_listed_a_thousand_times_is_read_and_measured_once(tree: 
     assert "master.uris-answer" not in broken(report)
 
 
-async def test_a_thousand_ranges_of_one_file_end_at_the_total(tree: Path) -> None:
+async def test_ranges_of_one_file_stop_at_the_total(tree: Path) -> None:
     playlist = tree / "v1/360p/playlist.m3u8"
     size = (tree / "v1/360p/seg0.ts").stat().st_size
     ranges = [f"#EXTINF:6.0,\n#EXT-X-BYTERANGE:{size - n}@0\nseg0.ts\n" for n in range(1, 1000)]
@@ -371,7 +369,7 @@ async def test_a_thousand_ranges_of_one_file_end_at_the_total(tree: Path) -> Non
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(st.data())
-async def test_no_mutation_of_a_tree_makes_the_checker_itself_fail(tree: Path, data: st.DataObject) -> None:
+async def test_mutated_trees_never_crash_the_checker(tree: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(FILES))
     good = (tree / name).read_bytes()
     changed = bytearray(good)
@@ -390,7 +388,7 @@ async def test_no_mutation_of_a_tree_makes_the_checker_itself_fail(tree: Path, d
         (tree / name).write_bytes(good)
 
 
-async def test_why_a_segment_cannot_be_read_is_kept_without_its_bytes(tree: Path) -> None:
+async def test_segment_error_keeps_no_bytes(tree: Path) -> None:
     (tree / "v1/360p/seg0.ts").write_bytes(b"\x47".ljust(PACKET, b"\xff"))
 
     presentation = await load(DirectorySource(tree), Limits())

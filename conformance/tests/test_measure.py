@@ -31,7 +31,7 @@ def measured(path: Path) -> SegmentMeasure:
 
 @pytest.mark.parametrize("rung", ["360p", "180p"])
 @pytest.mark.parametrize("number", [0, 1, 2])
-def test_pictures_are_measured_as_libavformat_sees_them(good_tree: Path, rung: str, number: int) -> None:
+def test_frames_are_measured_as_by_libavformat(good_tree: Path, rung: str, number: int) -> None:
     segment = good_tree / "v1" / rung / f"seg{number}.ts"
     packets = video_packets(segment)
     video = measured(segment).video
@@ -48,7 +48,7 @@ def test_pictures_are_measured_as_libavformat_sees_them(good_tree: Path, rung: s
     assert video.open_points == ()
 
 
-def test_a_key_frames_range_is_exactly_its_packets(good_tree: Path) -> None:
+def test_key_frame_range_matches_its_packets(good_tree: Path) -> None:
     segment = good_tree / "v1/180p/seg0.ts"
     data = segment.read_bytes()
     measure = measure_segment(data)
@@ -58,7 +58,7 @@ def test_a_key_frames_range_is_exactly_its_packets(good_tree: Path) -> None:
         assert (alone.frames, len(alone.key_frames), alone.starts_with_key) == (1, 1, True)
 
 
-def test_the_parameter_set_says_what_was_asked_of_the_encoder(good_tree: Path) -> None:
+def test_parameter_set_matches_the_encoder_settings(good_tree: Path) -> None:
     for rung, (width, height) in SIZES.items():
         video = measured(good_tree / "v1" / rung / "seg0.ts").video
         assert video is not None
@@ -93,20 +93,20 @@ def test_sound_is_measured(good_tree: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [100, 250, 1000])
-def test_a_frame_of_sound_may_go_on_in_the_next_pes_packets(good_tree: Path, size: int) -> None:
+def test_audio_frame_may_span_pes_packets(good_tree: Path, size: int) -> None:
     data = (good_tree / "v1/audio/seg0.ts").read_bytes()
     measure = measure_segment(sound_in_pieces(data, size))
     assert measure.jumps == ()
     assert measure.audio == measure_segment(data).audio
 
 
-def test_a_last_frame_of_sound_that_is_cut_short_is_an_error(good_tree: Path) -> None:
+def test_truncated_last_audio_frame_is_an_error(good_tree: Path) -> None:
     data = sound_in_pieces((good_tree / "v1/audio/seg0.ts").read_bytes(), 100)
     with pytest.raises(AudioError):
         measure_segment(data[:-PACKET])
 
 
-def test_muxed_segments_have_both(tmp_path: Path) -> None:
+def test_muxed_segments_have_video_and_audio(tmp_path: Path) -> None:
     encode_muxed(tmp_path)
     measure = measured(tmp_path / "seg0.ts")
     assert measure.video is not None
@@ -115,7 +115,7 @@ def test_muxed_segments_have_both(tmp_path: Path) -> None:
     assert measure.first_pts == measure.video.first_pts == 900_000
 
 
-def test_an_entry_point_that_is_no_idr_is_open(tmp_path: Path) -> None:
+def test_non_idr_entry_point_is_open(tmp_path: Path) -> None:
     encode_video(tmp_path, "180p", x264=":intra-refresh=1:bframes=0")
     video = measured(tmp_path / "seg0.ts").video
     assert video is not None
@@ -124,7 +124,7 @@ def test_an_entry_point_that_is_no_idr_is_open(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("every", "longest", "missing"), [(50, 3600, 20), (10, 39600, 0)])
-def test_a_few_long_gaps_are_holes_and_many_a_variable_rate(
+def test_few_gaps_are_holes_many_mean_variable_rate(
     good_tree: Path, every: int, longest: int, missing: int
 ) -> None:
     data = (good_tree / "v1/180p/seg0.ts").read_bytes()
@@ -133,19 +133,19 @@ def test_a_few_long_gaps_are_holes_and_many_a_variable_rate(
     assert (video.longest_gap, video.missing) == (longest, missing)
 
 
-def test_the_clock_may_wrap() -> None:
+def test_clock_wraparound_is_measured() -> None:
     assert ticks_between((1 << 33) - 100, 200) == 300
     assert ticks_between(200, (1 << 33) - 100) == -300
 
 
-def test_a_lost_packet_is_a_jump_where_it_is_missing(good_tree: Path) -> None:
+def test_lost_packet_is_a_discontinuity_at_its_offset(good_tree: Path) -> None:
     data = (good_tree / "v1/180p/seg0.ts").read_bytes()
     cut = 40 * PACKET
     (jump,) = measure_segment(data[:cut] + data[cut + PACKET :]).jumps
     assert jump.offset == cut
 
 
-def test_what_is_kept_of_hostile_segments_does_not_grow_with_them(good_tree: Path) -> None:
+def test_memory_for_hostile_segments_is_bounded(good_tree: Path) -> None:
     data = (good_tree / "v1/180p/seg0.ts").read_bytes()
     head = data[: measure_segment(data).tables_end]
     pes = pes_packet(b"\x00\x00\x01\x65\x88\x84\xff", 900_000)
@@ -165,7 +165,7 @@ def test_what_is_kept_of_hostile_segments_does_not_grow_with_them(good_tree: Pat
         measure_segment(head + b"".join(keys))
 
 
-def test_a_program_of_too_many_streams_is_an_error(good_tree: Path) -> None:
+def test_program_with_too_many_streams_is_an_error(good_tree: Path) -> None:
     data = (good_tree / "v1/180p/seg0.ts").read_bytes()
     measure_segment(remapped(data, {VIDEO_PID + number: H264 for number in range(32)}))
     with pytest.raises(TransportError):
@@ -192,7 +192,7 @@ def test_damage_is_a_typed_error(
 
 
 @given(st.data())
-def test_no_mutation_of_a_segment_raises_anything_but_malformed(good_tree: Path, data: st.DataObject) -> None:
+def test_mutated_segments_raise_only_malformed_error(good_tree: Path, data: st.DataObject) -> None:
     segment = bytearray((good_tree / "v1/180p/seg2.ts").read_bytes()[: 60 * PACKET])
     edits = st.tuples(st.integers(0, len(segment) - 1), st.binary(min_size=1, max_size=6))
     for at, new in data.draw(st.lists(edits, min_size=1, max_size=12)):
@@ -202,13 +202,13 @@ def test_no_mutation_of_a_segment_raises_anything_but_malformed(good_tree: Path,
 
 
 @given(st.lists(st.binary(min_size=187, max_size=187), max_size=30))
-def test_no_packets_at_all_raise_anything_but_malformed(packets: list[bytes]) -> None:
+def test_arbitrary_packets_raise_only_malformed_error(packets: list[bytes]) -> None:
     with pytest.raises(MalformedError):
         measure_segment(b"".join(b"\x47" + packet for packet in packets))
 
 
 @given(st.binary(max_size=300))
-def test_no_bytes_raise_anything_but_a_video_error(data: bytes) -> None:
+def test_arbitrary_bytes_raise_only_video_errors(data: bytes) -> None:
     for parse in (parse_sps, is_recovery_point):
         with contextlib.suppress(VideoError):
             parse(data)
@@ -216,13 +216,13 @@ def test_no_bytes_raise_anything_but_a_video_error(data: bytes) -> None:
 
 
 @given(st.binary(max_size=300))
-def test_no_bytes_raise_anything_but_an_audio_error(data: bytes) -> None:
+def test_arbitrary_bytes_raise_only_audio_errors(data: bytes) -> None:
     with contextlib.suppress(AudioError):
         assert sum(size for _, size in adts_frames(data)) <= len(data)
 
 
 @given(st.binary(max_size=100))
-def test_escapes_are_removed_as_they_were_put_in(payload: bytes) -> None:
+def test_emulation_prevention_bytes_are_removed(payload: bytes) -> None:
     escaped = bytearray()
     zeros = 0
     for byte in payload:
@@ -236,8 +236,8 @@ def test_escapes_are_removed_as_they_were_put_in(payload: bytes) -> None:
     assert without_escapes(bytes(escaped)) == payload
 
 
-def test_measuring_is_linear(good_tree: Path) -> None:
-    """Eight times the packets must not cost much more than eight times the time."""
+def test_measuring_takes_linear_time(good_tree: Path) -> None:
+    """Eight times the packets must take little more than eight times the time."""
     data = (good_tree / "v1/360p/seg0.ts").read_bytes()
 
     def cost(segment: bytes) -> float:

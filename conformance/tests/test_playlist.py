@@ -31,7 +31,7 @@ v.m3u8
 """
 
 
-def test_a_media_playlist_is_read() -> None:
+def test_media_playlist_is_parsed() -> None:
     playlist = parse_media(MEDIA.encode())
     assert [s.duration for s in playlist.segments] == [6.0, 5.0]
     assert [s.byte_range for s in playlist.segments] == [ByteRange(50, 100), ByteRange(150, 70)]
@@ -40,7 +40,7 @@ def test_a_media_playlist_is_read() -> None:
     assert parse_media(MEDIA.replace("\n", "\r\n").encode()) == playlist
 
 
-def test_a_master_playlist_is_read() -> None:
+def test_master_playlist_is_parsed() -> None:
     master = parse_master(MASTER.encode())
     (variant,) = master.variants
     assert variant.codecs == ("avc1.64001f", "mp4a.40.2")
@@ -58,11 +58,11 @@ def test_a_master_playlist_is_read() -> None:
         "#EXT-X-KEY:METHOD=NONE",
     ],
 )
-def test_what_a_media_playlist_may_hold(line: str) -> None:
+def test_optional_media_playlist_lines_are_accepted(line: str) -> None:
     assert parse_media(MEDIA.replace("# a comment", line).encode()).segments
 
 
-def test_the_keys_of_a_playlist_are_told() -> None:
+def test_keys_of_a_playlist_are_parsed() -> None:
     key = '#EXT-X-KEY:METHOD=AES-128,URI="k?1",IV=0x0f,KEYFORMAT="identity"'
     playlist = parse_media(MEDIA.replace("# a comment", key).encode())
     assert playlist.keys == [Key(4, "AES-128", "k?1")]
@@ -71,7 +71,7 @@ def test_the_keys_of_a_playlist_are_told() -> None:
     assert parse_master(session.encode()).keys == [Key(2, "SAMPLE-AES", "k")]
 
 
-def test_fragmented_mp4_is_known_by_its_names_and_a_header_alone_is_not_one() -> None:
+def test_fragmented_mp4_is_recognised_by_segment_names() -> None:
     with_map = MEDIA.replace("# a comment", '#EXT-X-MAP:URI="head"')
     assert parse_media(with_map.encode()).unsupported == ""
     assert parse_media(with_map.replace("a.ts", "a.m4s?1").encode()).unsupported == "fragmented MP4"
@@ -121,7 +121,7 @@ def test_fragmented_mp4_is_known_by_its_names_and_a_header_alone_is_not_one() ->
         ("a.ts\n\n", " a.ts\n", 11),
     ],
 )
-def test_what_a_media_playlist_must_not_be(old: str, new: str, line: int) -> None:
+def test_invalid_media_playlists_are_refused(old: str, new: str, line: int) -> None:
     assert old in MEDIA
     with pytest.raises(PlaylistError) as caught:
         parse_media(MEDIA.replace(old, new, 1).encode())
@@ -157,7 +157,7 @@ def test_what_a_media_playlist_must_not_be(old: str, new: str, line: int) -> Non
         ("#EXT-X-MEDIA:", '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="b"\n' * MAX_ENTRIES + "#EXT-X-MEDIA:"),
     ],
 )
-def test_what_a_master_playlist_must_not_be(old: str, new: str) -> None:
+def test_invalid_master_playlists_are_refused(old: str, new: str) -> None:
     assert old in MASTER
     with pytest.raises(PlaylistError):
         parse_master(MASTER.replace(old, new, 1).encode())
@@ -171,7 +171,7 @@ LINES = st.lists(
 
 
 @given(LINES, st.binary(max_size=20))
-def test_no_text_raises_anything_but_a_playlist_error(lines: list[str], tail: bytes) -> None:
+def test_arbitrary_text_raises_only_playlist_errors(lines: list[str], tail: bytes) -> None:
     for head in ("#EXTM3U", ""):
         data = "\n".join([head, *lines]).encode() + tail
         for parse in (parse_master, parse_media):
@@ -211,7 +211,5 @@ def test_no_text_raises_anything_but_a_playlist_error(lines: list[str], tail: by
         ("http://[", None),
     ],
 )
-def test_dots_are_followed_as_browsers_follow_them_and_never_out_of_the_tree(
-    uri: str, path: str | None
-) -> None:
+def test_dot_segments_never_leave_the_tree(uri: str, path: str | None) -> None:
     assert resolve("v1/720p/playlist.m3u8?token=a/b", uri) == path

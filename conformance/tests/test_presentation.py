@@ -28,25 +28,23 @@ def track(*pieces: tuple[float, int], target: int = 6) -> Track:
     ("pieces", "peak"),
     [
         ([(6.0, 600), (6.0, 1200)], 1600),
-        ([(6.0, 600), (4.0, 1000)], 2000),  # 4 s are more than half a target duration
-        ([(6.0, 600), (2.0, 1000)], 1600),  # 2 s are not: together with the segment before
-        ([(6.0, 600), (5.0, 100), (2.0, 1000)], 1257),  # 5 + 2 s, while 6 + 5 + 2 are too long
-        ([(2.0, 100)], 400),  # nothing is long enough: the average
+        ([(6.0, 600), (4.0, 1000)], 2000),  # 4 s exceed half a target duration
+        ([(6.0, 600), (2.0, 1000)], 1600),  # 2 s do not: joined with the segment before
+        ([(6.0, 600), (5.0, 100), (2.0, 1000)], 1257),  # 5 + 2 s; 6 + 5 + 2 s are too long
+        ([(2.0, 100)], 400),  # no run is long enough: the average
         ([(0.0, 100), (0.0, 100)], 0),
     ],
 )
-def test_the_peak_is_over_runs_of_half_to_one_and_a_half_target_durations(
-    pieces: list[tuple[float, int]], peak: int
-) -> None:
+def test_peak_spans_half_to_one_and_half_targets(pieces: list[tuple[float, int]], peak: int) -> None:
     assert int(track(*pieces).peak_bandwidth) == peak
 
 
-def test_many_segments_without_duration_cost_no_square() -> None:
+def test_zero_length_segments_cost_no_quadratic_time() -> None:
     assert track(*[(0.0, 1)] * 20_000).peak_bandwidth == 0
 
 
-def test_however_many_segments_fit_into_a_stretch_the_peak_is_found() -> None:
-    dense = [(0.02, 100)] * 150  # 3 s of them are half a target duration
+def test_peak_is_found_among_many_short_segments() -> None:
+    dense = [(0.02, 100)] * 150  # 3 s are half a target duration
     assert round(track((6.0, 600), *dense, (6.0, 600)).peak_bandwidth) == 40_000
 
 
@@ -55,7 +53,7 @@ RUNS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 1000)), min_size=1, 
 
 @given(RUNS, st.integers(1, 8))
 @example([(3, 1000), (5, 1), (1, 900)], 6)
-def test_the_peak_is_that_of_trying_every_run(pieces: list[tuple[int, int]], target: int) -> None:
+def test_peak_matches_a_brute_force_search(pieces: list[tuple[int, int]], target: int) -> None:
     sizes, durations = [size for _, size in pieces], [float(seconds) for seconds, _ in pieces]
 
     found = peak_rate(sizes, durations, shortest=0.5 * target, longest=1.5 * target)
@@ -77,7 +75,7 @@ def measure(good_tree: Path) -> SegmentMeasure:
 
 
 def filmed(measure: SegmentMeasure, rate: Fraction, *lengths: int) -> Track:
-    """A track of segments with so many pictures, as a 90 kHz clock has them."""
+    """A track of segments with these frame counts, timed by a 90 kHz clock."""
     made = track(*[(1.0, 1)] * len(lengths))
     assert measure.video
     first = 0
@@ -99,7 +97,7 @@ def filmed(measure: SegmentMeasure, rate: Fraction, *lengths: int) -> Track:
 
 @pytest.mark.parametrize("lengths", [(2,), (3, 1), (50,), (144, 144, 7), (144,) * 300])
 @pytest.mark.parametrize("rate", ["24000/1001", "24", "25", "30000/1001", "30", "60000/1001", "60", "14.985"])
-def test_a_steady_rate_is_told_from_one_a_thousandth_off(
+def test_frame_rates_a_thousandth_apart_are_distinguished(
     measure: SegmentMeasure, rate: str, lengths: tuple[int, ...]
 ) -> None:
     rates = filmed(measure, Fraction(rate), *lengths).frame_rates
@@ -111,16 +109,16 @@ def test_a_steady_rate_is_told_from_one_a_thousandth_off(
         assert rates[0] > float(Fraction(rate)) / 1.001
 
 
-def test_frames_of_a_whole_number_of_ticks_have_the_rate_they_are_meant_to_have(
+def test_rounded_frame_durations_match_the_nominal_rate(
     measure: SegmentMeasure,
 ) -> None:
-    for ticks in (1501, 1502):  # 1501.5 of them would be right
+    for ticks in (1501, 1502):  # exact value: 1501.5
         rates = filmed(measure, Fraction(CLOCK, ticks), 360, 360).frame_rates
         assert rates
         assert rates[0] < 59.94 < rates[1]
 
 
-def test_an_unsteady_rate_is_anything_from_the_average_to_the_fastest(measure: SegmentMeasure) -> None:
+def test_variable_rate_spans_average_to_fastest(measure: SegmentMeasure) -> None:
     made = filmed(measure, Fraction(25), 50, 50)
     first = made.pieces[0].measure
     assert first

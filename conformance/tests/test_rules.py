@@ -22,7 +22,7 @@ def broken(report: Report) -> set[str]:
     return {outcome.rule.id for outcome in report.outcomes if outcome.findings}
 
 
-async def test_a_good_tree_breaks_no_rule(good_tree: Path) -> None:
+async def test_valid_tree_breaks_no_rule(good_tree: Path) -> None:
     report = await check(DirectorySource(good_tree))
     assert broken(report) == set()
     assert report.passed
@@ -34,7 +34,7 @@ async def broken_in(tree: Path) -> list[str]:
     return [f"{o.rule.id} {f.where}: {f.why}" for o in report.outcomes for f in o.findings]
 
 
-async def test_sound_inside_the_variant_may_be_a_rendition_without_a_playlist(tmp_path: Path) -> None:
+async def test_muxed_audio_rendition_needs_no_playlist(tmp_path: Path) -> None:
     rung = tmp_path / "v1/180p"
     encode_muxed(rung)
     write_iframes(rung)
@@ -58,7 +58,7 @@ def of_sound_alone(tree: Path, more: str = "") -> str:
     return f'#EXT-X-STREAM-INF:{figures},CODECS="mp4a.40.2"{more}\nv1/audio/playlist.m3u8\n'
 
 
-async def test_a_variant_of_sound_alone_may_share_its_renditions_playlist(tree: Path) -> None:
+async def test_audio_only_variant_may_share_its_renditions_playlist(tree: Path) -> None:
     alone = of_sound_alone(tree, ',AUDIO="aac"')
     edit(MASTER, "#EXT-X-I-FRAME", f"{alone}#EXT-X-I-FRAME")(tree)
 
@@ -74,7 +74,7 @@ async def test_variants_that_agree_on_captions_pass(tree: Path, said: str, sound
     assert await broken_in(tree) == []
 
 
-async def test_a_presentation_of_sound_alone_needs_no_i_frames(tree: Path) -> None:
+async def test_audio_only_presentation_needs_no_i_frames(tree: Path) -> None:
     for path in (TOP, "v1/180p", "v1/storyboard.vtt"):
         removed(path)(tree)
     head = "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n"
@@ -83,7 +83,7 @@ async def test_a_presentation_of_sound_alone_needs_no_i_frames(tree: Path) -> No
     assert await broken_in(tree) == []
 
 
-async def test_the_peak_of_a_playlist_is_looked_for_once_however_many_variants_share_it(
+async def test_peak_of_a_shared_playlist_is_computed_once(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
@@ -101,7 +101,7 @@ async def test_the_peak_of_a_playlist_is_looked_for_once_however_many_variants_s
     assert len(calls) == 4
 
 
-async def test_what_is_encrypted_is_called_so_and_nothing_else(tree: Path) -> None:
+async def test_encryption_is_the_only_finding_if_encrypted(tree: Path) -> None:
     edit(f"{TOP}/playlist.m3u8", "#EXTINF", '#EXT-X-KEY:METHOD=AES-128,URI="key"\n#EXTINF')(tree)
     (tree / TOP / "key").write_bytes(bytes(16))
     for segment in (tree / TOP).glob("*.ts"):
@@ -110,7 +110,7 @@ async def test_what_is_encrypted_is_called_so_and_nothing_else(tree: Path) -> No
     assert await broken_in(tree) == [f"media.supported {TOP}/playlist.m3u8: unsupported: encrypted"]
 
 
-async def test_a_range_is_judged_by_itself_where_its_segment_was_not_measured(tree: Path) -> None:
+async def test_range_of_an_unmeasured_segment_is_judged_alone(tree: Path) -> None:
     edit(STILLS, 'URI="seg2.ts"', 'URI="still.ts"')(tree)
     edit(STILLS, "seg2.ts\n#EXT-X-ENDLIST", "still.ts\n#EXT-X-ENDLIST")(tree)
     (tree / "v1/180p/still.ts").write_bytes((tree / "v1/180p/seg2.ts").read_bytes())
@@ -119,7 +119,7 @@ async def test_a_range_is_judged_by_itself_where_its_segment_was_not_measured(tr
 
 
 @pytest.mark.parametrize("defect", DEFECTS + CAPTION_DEFECTS, ids=lambda defect: defect.name)
-async def test_a_planted_defect_is_found_and_nothing_else_is_accused(tree: Path, defect: Defect) -> None:
+async def test_planted_defect_breaks_only_its_rules(tree: Path, defect: Defect) -> None:
     defect.spoil(tree)
     report = await check(DirectorySource(tree))
     assert broken(report) == {defect.rule} | defect.also, [
@@ -128,14 +128,14 @@ async def test_a_planted_defect_is_found_and_nothing_else_is_accused(tree: Path,
 
 
 @pytest.mark.parametrize("change", LEGAL.values(), ids=LEGAL.keys())
-async def test_what_is_legal_is_not_accused(tree: Path, change: Spoil) -> None:
+async def test_legal_variations_break_no_rule(tree: Path, change: Spoil) -> None:
     change(tree)
     write_master(tree)
     report = await check(DirectorySource(tree))
     assert broken(report) == set(), [(o.rule.id, f.where, f.why) for o in report.outcomes for f in o.findings]
 
 
-async def test_another_codec_is_called_unsupported(tree: Path) -> None:
+async def test_other_codecs_are_reported_as_unsupported(tree: Path) -> None:
     listed({VIDEO_PID: 0x24})(tree)
     report = await check(DirectorySource(tree))
     (outcome,) = [o for o in report.outcomes if o.rule.id == "segments.readable"]

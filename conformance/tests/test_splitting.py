@@ -1,4 +1,4 @@
-"""Runs of packets taken as a whole are what they are one by one."""
+"""Packets split in runs give the same result as packets split singly."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ NULL = 0x1FFF
 
 @dataclass(frozen=True)
 class Packet:
-    """How a packet looks; its counter is so many after the one before of its PID."""
+    """One packet. `step` is added to the previous continuity counter of its PID."""
 
     pid: int
     begins: bool
@@ -55,7 +55,7 @@ def written(packets: list[Packet]) -> bytes:
 
 
 def one_by_one(data: bytes) -> tuple[dict[int, list[tuple[int, int, bytes]]], list[tuple[int, int]]]:
-    """(start, end, payload) of each unit by PID, and the jumps."""
+    """Returns Returns (start, end, payload) of each unit by PID, and the jumps."""
     units: dict[int, list[tuple[int, int, bytes]]] = {}
     jumps: list[tuple[int, int]] = []
     last: dict[int, int] = {}
@@ -83,7 +83,7 @@ def one_by_one(data: bytes) -> tuple[dict[int, list[tuple[int, int, bytes]]], li
 
 
 @given(PACKETS)
-def test_a_run_of_packets_is_what_its_packets_are(runs: list[list[Packet]]) -> None:
+def test_packet_runs_match_single_packets(runs: list[list[Packet]]) -> None:
     data = written([packet for run in runs for packet in run])
     splitter = Splitter(data)
     splitter.split()

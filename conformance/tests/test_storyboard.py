@@ -1,4 +1,4 @@
-"""What a storyboard's cues and pictures are read as."""
+"""Parsing of storyboard cues and JPEG sizes."""
 
 import contextlib
 from pathlib import Path
@@ -17,7 +17,7 @@ from .trees import run_ffmpeg
 CUE = "00:01.000 --> 00:02.500\na.jpg#xywh=1,2,3,4\n"
 
 
-def test_times_and_parts_are_read() -> None:
+def test_cue_times_and_regions_are_parsed() -> None:
     text = "WEBVTT\n\n00:00.000 --> 00:01.000\na.jpg\n\n01:00:01.000 --> 123:00:02.500\na.jpg#xywh=1,2,3,4"
 
     assert parse_cues(text.encode()) == (
@@ -37,7 +37,7 @@ def test_times_and_parts_are_read() -> None:
         f"WEBVTT\n\n{CUE}".replace("02.500", "02.500 align:start").replace("xywh=", "xywh=pixel:"),
     ],
 )
-def test_whatever_webvtt_allows_around_a_cue_is_read_over(text: str) -> None:
+def test_optional_webvtt_blocks_are_skipped(text: str) -> None:
     [cue] = parse_cues(text.encode())
 
     assert (cue.start, cue.end, cue.uri, cue.part) == (1000, 2500, "a.jpg", Part(1, 2, 3, 4))
@@ -60,7 +60,7 @@ def test_whatever_webvtt_allows_around_a_cue_is_read_over(text: str) -> None:
         ("WEBVTT\n\n00:01.000 --> 00:02.000\na.jpg\nb.jpg\n", 3),
     ],
 )
-def test_what_is_wrong_is_refused_where_it_stands(text: str, line: int) -> None:
+def test_invalid_cues_are_refused_with_their_line(text: str, line: int) -> None:
     with pytest.raises(CuesError) as caught:
         parse_cues(text.encode())
 
@@ -74,7 +74,7 @@ def test_other_encodings_are_refused() -> None:
 
 @pytest.mark.parametrize("options", [(), ("-vf", "format=gray"), ("-huffman", "default")])
 @pytest.mark.parametrize("size", [(1920, 1080), (2, 2), (193, 17)])
-def test_a_jpeg_has_the_size_that_it_was_made_in(
+def test_jpeg_size_matches_the_encoded_size(
     tmp_path: Path, size: tuple[int, int], options: tuple[str, ...]
 ) -> None:
     source = f"color=s={size[0]}x{size[1]}:r=1:d=1"
@@ -83,7 +83,7 @@ def test_a_jpeg_has_the_size_that_it_was_made_in(
     assert jpeg_size((tmp_path / "made.jpg").read_bytes()) == size
 
 
-def test_a_jpeg_that_was_torn_anywhere_is_refused_and_what_follows_its_end_is_not_looked_at(
+def test_truncated_jpeg_is_refused_trailing_bytes_are_ignored(
     tmp_path: Path,
 ) -> None:
     run_ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x64:r=1:d=1", "-update", "1", str(tmp_path / "made.jpg"))
@@ -95,7 +95,7 @@ def test_a_jpeg_that_was_torn_anywhere_is_refused_and_what_follows_its_end_is_no
             jpeg_size(whole[:length])
 
 
-def test_an_end_within_a_thumbnail_is_not_the_end() -> None:
+def test_end_marker_within_a_thumbnail_is_ignored() -> None:
     frame = b"\xff\xc0\x00\x0b\x08\x00\x10\x00\x20\x01\x01\x11\x00"
     thumbnail = b"\xff\xe1\x00\x06\xff\xd8\xff\xd9"
 
@@ -103,7 +103,7 @@ def test_an_end_within_a_thumbnail_is_not_the_end() -> None:
         jpeg_size(b"\xff\xd8" + frame + thumbnail)
 
 
-def test_fill_bytes_and_bare_markers_are_read_over() -> None:
+def test_fill_bytes_and_bare_markers_are_skipped() -> None:
     frame = b"\xff\xc2\x00\x0b\x08\x00\x10\x00\x20\x01\x01\x11\x00"
 
     assert jpeg_size(b"\xff\xd8\xff\xff\xff\xe0\x00\x04ab\xff\x01" + frame + b"\xff\xd9") == (32, 16)
@@ -122,13 +122,13 @@ def test_fill_bytes_and_bare_markers_are_read_over() -> None:
         b"\xff\xd8\xff\xc0\x00\x0b\x08\x00",
     ],
 )
-def test_what_has_no_size_is_refused(data: bytes) -> None:
+def test_jpeg_without_a_size_is_refused(data: bytes) -> None:
     with pytest.raises(PictureError):
         jpeg_size(data)
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_raise_anything_but_their_own_errors(data: bytes) -> None:
+def test_arbitrary_bytes_raise_only_typed_errors(data: bytes) -> None:
     for prefix in (b"", b"\xff\xd8", b"WEBVTT\n\n"):
         with contextlib.suppress(PictureError):
             jpeg_size(prefix + data)
@@ -144,5 +144,5 @@ def test_no_bytes_raise_anything_but_their_own_errors(data: bytes) -> None:
         ("early-720p.m3u8", "storyboard.vtt"),
     ],
 )
-def test_a_storyboard_stands_beside_the_folders_of_the_variants(variant: str, board: str) -> None:
+def test_storyboard_is_next_to_the_variant_folders(variant: str, board: str) -> None:
     assert storyboard_path(variant) == board

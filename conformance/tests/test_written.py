@@ -1,4 +1,4 @@
-"""Judging a tree by what was measured when it was written, without reading it again."""
+"""Checks of a tree by the measurements of its writer, without reading it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,8 +28,8 @@ def parts(tree: Path, path: Path) -> Parts:
     name, data = path.relative_to(tree).as_posix(), path.read_bytes()
     whole = measure_segment(data)
     yield (name, None), whole
-    for key, still in zip(whole.key_frames, measure_iframes(data, whole), strict=True):
-        yield (name, ByteRange(key.offset, key.size)), still
+    for key, iframe in zip(whole.key_frames, measure_iframes(data, whole), strict=True):
+        yield (name, ByteRange(key.offset, key.size)), iframe
 
 
 def contents(tree: Path) -> dict[str, bytes]:
@@ -41,22 +41,22 @@ async def judged(tree: Path) -> Report:
     return await check_written(contents(tree), measured(tree), master=MASTER)
 
 
-async def test_a_good_tree_breaks_no_rule(good_tree: Path) -> None:
+async def test_valid_tree_breaks_no_rule(good_tree: Path) -> None:
     assert broken(await judged(good_tree)) == set()
 
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
-async def test_it_finds_what_reading_finds(tree: Path, defect: Defect) -> None:
+async def test_written_check_matches_the_read_check(tree: Path, defect: Defect) -> None:
     defect.spoil(tree)
     found = broken(await check(DirectorySource(tree)))
 
     try:
         assert broken(await judged(tree)) == found
-    except MalformedError:  # nobody could have measured such a segment: none is written
+    except MalformedError:  # the writer cannot measure such a segment, so none is published
         assert found & {"segments.whole-packets", "segments.readable"}
 
 
-async def test_a_segment_that_was_never_measured_is_missed(tree: Path) -> None:
+async def test_unmeasured_segment_is_reported_missing(tree: Path) -> None:
     edit(f"{TOP}/playlist.m3u8", "seg1.ts", "seg7.ts")(tree)
 
     report = await judged(tree)
@@ -64,13 +64,13 @@ async def test_a_segment_that_was_never_measured_is_missed(tree: Path) -> None:
     assert "master.uris-answer" in broken(report)
 
 
-async def test_a_still_without_its_tables_is_refused(tree: Path) -> None:
+async def test_i_frame_without_tables_is_refused(tree: Path) -> None:
     edit("v1/180p/iframes.m3u8", '@0"', '@188"')(tree)
 
     assert "media.iframe-ranges" in broken(await judged(tree))
 
 
-async def test_a_still_beyond_the_end_of_its_segment_is_missed(tree: Path) -> None:
+async def test_i_frame_beyond_its_segment_is_reported(tree: Path) -> None:
     edit("v1/180p/iframes.m3u8", "BYTERANGE:", "BYTERANGE:999999")(tree)
 
     assert "master.uris-answer" in broken(await judged(tree))

@@ -1,4 +1,4 @@
-"""Small, real HLS trees made by ffmpeg, with a master written from facts the checker did not measure."""
+"""Small HLS trees made by ffmpeg, with a master that does not depend on the checker's measurements."""
 
 import re
 import subprocess
@@ -80,7 +80,7 @@ def encode_muxed(directory: Path) -> None:
 def write_iframes(directory: Path) -> None:
     """The I-frame playlist of a rung, from the packet positions libavformat reports."""
     stamps: list[float] = []
-    listed: list[tuple[str, str]] = []  # what stands before EXTINF, and after it
+    listed: list[tuple[str, str]] = []  # the parts before and after EXTINF
     for segment in _segments(directory):
         positions = video_packets(directory / segment)
         header = f'#EXT-X-MAP:URI="{segment}",BYTERANGE="564@0"\n'
@@ -108,7 +108,7 @@ def video_packets(segment: Path) -> "list[av.Packet[av.VideoStream]]":
 
 
 def write_master(tree: Path, rungs: tuple[str, ...] = ("360p", "180p")) -> None:
-    """Bandwidths from file sizes and EXTINF, everything else from what was asked of ffmpeg."""
+    """Bandwidths come from file sizes and EXTINF, other attributes from ffmpeg's arguments."""
     sound_peak, sound_average = bandwidths(tree / "v1/audio")
     lines = ["#EXTM3U", "#EXT-X-VERSION:6", "#EXT-X-INDEPENDENT-SEGMENTS"]
     lines.append(
@@ -131,7 +131,7 @@ def write_master(tree: Path, rungs: tuple[str, ...] = ("360p", "180p")) -> None:
 
 
 def write_muxed_master(tree: Path) -> None:
-    """A master of one variant, 180p with its sound in it, and of nothing else."""
+    """A master with one variant: 180p with muxed sound."""
     peak, average = bandwidths(tree / "v1/180p")
     (tree / "master.m3u8").write_text(
         "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n"
@@ -148,7 +148,7 @@ def bandwidths(directory: Path) -> tuple[int, int]:
 
 
 def still_bandwidth(directory: Path) -> int:
-    """The peak of a rung's I-frame playlist."""
+    """Peak bandwidth of a rung's I-frame playlist."""
     text = (directory / "iframes.m3u8").read_text()
     return _peak_and_average(text, [int(size) * 8 for size in re.findall(r"BYTERANGE:(\d+)", text)])[0]
 
@@ -168,7 +168,7 @@ def _segments(directory: Path) -> list[str]:
 
 
 def write_storyboard(directory: Path) -> None:
-    """A tile for every two seconds, four in a row, drawn by ffmpeg from the same test picture."""
+    """A tile per two seconds, four in a row, made by ffmpeg from the same test picture."""
     run_ffmpeg(
         *("-f", "lavfi", "-i", f"testsrc2=s=160x90:r=0.5:d={SECONDS}", "-vf", "tile=4x2"),
         *("-frames:v", "1", "-q:v", "4", "-update", "1", str(directory / "storyboard.jpg")),

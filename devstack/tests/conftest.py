@@ -1,4 +1,4 @@
-"""Devstack's own tests run stand-ins for the API and the worker: what is tested here is the stack."""
+"""These tests replace the API and the worker by stand-ins and test only the stack."""
 
 import sys
 from pathlib import Path

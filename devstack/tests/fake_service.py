@@ -1,4 +1,4 @@
-"""Stands in for the API and the worker in devstack's own tests: gRPC health and a graceful end, no more."""
+"""A stand-in for the API and the worker with gRPC health and a graceful stop only."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""As whom our own services run when root starts the stack."""
+"""The account of GoStream's services if root starts the stack."""
 
 import json
 import os
@@ -17,13 +17,13 @@ import pytest
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream_devstack.host import interpreter
-from gostream_devstack.host.directories import REPOSITORY, Account, Home
+from gostream_devstack.host.directories import REPOSITORY, Account, Directories
 from gostream_devstack.host.interpreter import account_of_services, closed_above, obstacle
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs services as somebody else")
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can run services under another account")
 NOBODY = Account(65534, 65534)
 SETTINGS = (
-    "PYTHONDONTWRITEBYTECODE",  # else each start compiles all
+    "PYTHONDONTWRITEBYTECODE",  # otherwise every start compiles all modules
     "DATABASE_URL",
     "REDIS_HOST",
     "S3_ENDPOINT_URL",
@@ -34,7 +34,7 @@ SETTINGS = (
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that others may enter; pytest's own are closed."""
+    """A folder open to other accounts; pytest's folders are closed."""
     folder = Path(tempfile.mkdtemp(dir="/var/tmp"))
     folder.chmod(0o755)
     yield folder
@@ -43,7 +43,7 @@ def open_folder() -> Iterator[Path]:
 
 @pytest.fixture
 def open_python(open_folder: Path) -> Path:
-    """A virtual environment with this one's packages, and an interpreter that others may run."""
+    """A virtual environment with the current packages and an interpreter open to other accounts."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     packages = Path(sysconfig.get_path("purelib"))
     for place in (REPOSITORY, packages):
@@ -65,7 +65,7 @@ def open_python(open_folder: Path) -> Path:
 
 
 def copied_interpreter(base: Path, copy: Path, version: str) -> Path:
-    """Its program and library, whose path to the shared library leads to the copy."""
+    """Copies the interpreter and its library, and points its library path to the copy."""
     unused = shutil.ignore_patterns(
         "test", "tests", "site-packages", "idlelib", "ensurepip", "config-*", "*.a"
     )
@@ -96,7 +96,7 @@ def watch_encoder(worker: psutil.Process, seen: list[set[int]], ended: threading
 
 
 @pytest.mark.stack
-@pytest.mark.timeout(600)  # a whole stack, by an interpreter that nothing is compiled for yet
+@pytest.mark.timeout(600)  # a complete stack with an interpreter that first compiles every module
 def test_api_worker_and_ffmpeg_drop_root(open_python: Path, open_folder: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if key not in SETTINGS}
 
@@ -143,7 +143,7 @@ def test_services_stay_root_below_a_closed_folder(
     shutil.copy(sys.executable, closed / "python")
     monkeypatch.setattr(sys, "executable", str(closed / "python"))
     obstacle.cache_clear()
-    home = Home.at(tmp_path / "state")
+    home = Directories.at(tmp_path / "state")
     try:
         assert account_of_services(home) is None
         assert obstacle(NOBODY) == f"{closed} is closed to others and holds {closed / 'python'}"
@@ -152,7 +152,7 @@ def test_services_stay_root_below_a_closed_folder(
         home.remove()
 
 
-def test_what_cannot_be_imported_is_named(
+def test_module_that_cannot_be_imported_is_named(
     open_python: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(open_python, monkeypatch)
@@ -178,7 +178,7 @@ def test_sources_are_compiled_for_the_account(
 
 
 def use(python: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has the trial run that interpreter."""
+    """Makes the trial run this interpreter."""
     venv = python.parent.parent
     monkeypatch.setattr(sys, "executable", str(python))
     monkeypatch.setattr(sys, "prefix", str(venv))

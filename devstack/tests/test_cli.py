@@ -1,4 +1,4 @@
-"""The command, as a person at a terminal uses it, with stand-ins for the services."""
+"""The command as used on a terminal, with stand-ins for the services."""
 
 import json
 import os
@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from gostream_devstack.host import orphans
-from gostream_devstack.host.directories import Home
+from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.state import State
 from gostream_devstack.servers.valkey import Valkey
@@ -29,7 +29,7 @@ OWN = ("DATABASE_URL", "REDIS_HOST", "S3_ENDPOINT_URL")
 
 
 class Command:
-    """`gostream-devstack` on a state directory of the test's own."""
+    """`gostream-devstack` with the test's state directory."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -46,7 +46,7 @@ class Command:
         return done.stdout
 
     def hold(self, *words: str) -> "subprocess.Popen[str]":
-        """`up` in the foreground, returned when it says that it is up."""
+        """Starts `up` in the foreground and returns when it reports that it is up."""
         process = subprocess.Popen(
             self._line("up", *words),
             env=self.environment,
@@ -80,7 +80,7 @@ class Command:
 def command(tmp_path: Path) -> Iterator[Command]:
     command = Command(tmp_path / "state")
     command.root.mkdir()
-    ports = Ports({})  # random ones: somebody else on this machine may want the usual ones at any moment
+    ports = Ports({})  # random ports: other programs on this machine may use the default ones
     for name in NAMES:
         ports.pick(name)
     State(ports.remembered).save(command.root)
@@ -94,7 +94,7 @@ def command(tmp_path: Path) -> Iterator[Command]:
 def _until(condition: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, "the condition did not hold in time"
         time.sleep(0.05)
 
 
@@ -103,7 +103,7 @@ def _ends(process: "subprocess.Popen[str]") -> tuple[int, str]:
     return process.returncode, said
 
 
-def test_up_runs_until_interrupted_and_leaves_nothing(command: Command) -> None:
+def test_up_runs_until_interrupted_and_cleans_up(command: Command) -> None:
     up = command.hold("--api-replicas", "2")
     lines = dict(line.split("=", 1) for line in command.ok("env").splitlines())
     assert lines == command.env()
@@ -120,7 +120,7 @@ def test_up_runs_until_interrupted_and_leaves_nothing(command: Command) -> None:
     assert command("status").returncode == 1
 
 
-def test_a_detached_stack_comes_back_with_its_ports_passwords_and_data(command: Command) -> None:
+def test_restarted_stack_keeps_ports_passwords_and_data(command: Command) -> None:
     said = command.ok("up", "--detach", "--workers", "0")
     assert "GoStream is up" in said
     before = command.env()
@@ -135,7 +135,7 @@ def test_a_detached_stack_comes_back_with_its_ports_passwords_and_data(command: 
 
 
 @pytest.mark.faults
-def test_nothing_outlives_a_killed_supervisor_and_up_works_again(command: Command) -> None:
+def test_no_process_outlives_a_killed_supervisor(command: Command) -> None:
     up = command.hold()
     assert command.left_over()
     up.kill()
@@ -146,16 +146,16 @@ def test_nothing_outlives_a_killed_supervisor_and_up_works_again(command: Comman
 
 
 @pytest.mark.faults
-def test_processes_left_behind_are_ended_by_the_next_start(command: Command) -> None:
-    place = Home.at(command.root).servers / "api-9"
+def test_orphaned_processes_are_stopped_by_the_next_start(command: Command) -> None:
+    place = Directories.at(command.root).servers / "api-9"
     place.mkdir()
     stray = subprocess.Popen(["sleep", "600"], cwd=place, start_new_session=True)
-    assert "ended processes of an earlier run: 1" in command.ok("up", "--detach")
+    assert "killed processes of an earlier run: 1" in command.ok("up", "--detach")
     assert stray.wait(10) == -signal.SIGKILL
 
 
 @pytest.mark.faults
-def test_a_dead_server_ends_everything_with_its_log(command: Command) -> None:
+def test_dead_server_stops_the_stack_with_its_log(command: Command) -> None:
     up = command.hold()
     os.kill(command.status()["seaweedfs"]["pid"], signal.SIGKILL)
     code, said = _ends(up)
@@ -165,7 +165,7 @@ def test_a_dead_server_ends_everything_with_its_log(command: Command) -> None:
 
 
 @pytest.mark.faults
-def test_a_dead_service_is_started_again(command: Command) -> None:
+def test_dead_service_is_restarted(command: Command) -> None:
     up = command.hold()
     killed = command.status()["api-1"]["pid"]
     os.kill(killed, signal.SIGKILL)
@@ -177,7 +177,7 @@ def test_a_dead_service_is_started_again(command: Command) -> None:
     assert "api-1: died with -9, starting again in 0.5 s" in said
 
 
-def test_a_service_that_cannot_start_is_explained(command: Command) -> None:
+def test_service_start_failure_is_explained(command: Command) -> None:
     command.environment["GOSTREAM_API_COMMAND"] = shlex.join([sys.executable, "-c", "exit('no such luck')"])
     failed = command("up", "--detach")
     assert failed.returncode == 1
@@ -185,7 +185,7 @@ def test_a_service_that_cannot_start_is_explained(command: Command) -> None:
     assert not command.left_over()
 
 
-def test_a_taken_port_is_replaced_by_the_next_free_one(command: Command) -> None:
+def test_taken_port_is_replaced_by_a_free_one(command: Command) -> None:
     command.ok("up", "--detach")
     before = command.env()
     command.ok("down")
@@ -200,13 +200,11 @@ def test_a_taken_port_is_replaced_by_the_next_free_one(command: Command) -> None
     assert changed == {"REDIS_PORT"}
 
 
-def test_the_users_own_redis_is_used_when_named(
-    command: Command, make_redis_server: Callable[..., Valkey]
-) -> None:
+def test_named_redis_of_the_user_is_used(command: Command, make_redis_server: Callable[..., Valkey]) -> None:
     own = make_redis_server()
     given = {"REDIS_HOST": own.host, "REDIS_PORT": str(own.port), "REDIS_PASSWORD": own.password}
     command.environment |= given
     said = command.ok("up", "--detach")
-    assert "using your own server, as REDIS_HOST says" in said
+    assert "using the server given by REDIS_HOST" in said
     assert "redis" not in command.status()
     assert command.env().items() >= given.items()

@@ -1,4 +1,4 @@
-"""The fixtures other tests rely on."""
+"""The fixtures that other tests use."""
 
 import asyncio
 import http.client
@@ -30,25 +30,23 @@ async def _fetch(url: str, sql: str) -> Any:
 
 
 @pytest.mark.parametrize("_round", [1, 2])
-async def test_every_test_gets_a_database_of_its_own(database_url: str, _round: int) -> None:
+async def test_every_test_gets_its_own_database(database_url: str, _round: int) -> None:
     await _fetch(database_url, "CREATE TABLE mine (id int)")
     assert await _fetch(database_url, "SELECT count(*) FROM mine") == 0
 
 
-async def test_the_application_is_no_superuser(database_url: str) -> None:
+async def test_application_role_is_no_superuser(database_url: str) -> None:
     assert await _fetch(database_url, "SELECT current_setting('is_superuser')") == "off"
 
 
-async def test_a_wrong_password_is_refused(postgres_server: Postgres) -> None:
+async def test_wrong_password_is_refused(postgres_server: Postgres) -> None:
     url = postgres_server.url.replace(postgres_server.password, "wrong")
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(url, timeout=10)
 
 
 @pytest.mark.faults
-def test_postgres_starts_although_its_old_id_belongs_to_somebody_new(
-    postgres_server: Postgres, redis_server: Valkey
-) -> None:
+def test_postgres_starts_although_its_pid_was_reused(postgres_server: Postgres, redis_server: Valkey) -> None:
     postgres_server.kill()
     lock = postgres_server.directory / "data/postmaster.pid"
     lines = lock.read_text().splitlines()
@@ -61,7 +59,7 @@ def _client(settings: RedisSettings | Valkey) -> redis.asyncio.Redis:
 
 
 @pytest.mark.parametrize("_round", [1, 2])
-async def test_redis_is_empty_when_a_test_begins(redis_settings: RedisSettings, _round: int) -> None:
+async def test_redis_is_empty_at_the_test_start(redis_settings: RedisSettings, _round: int) -> None:
     async with _client(redis_settings) as client:
         assert await client.dbsize() == 0
         await client.set("left", "over")
@@ -81,7 +79,7 @@ async def test_redis_keeps_its_port_over_kill_and_start(make_redis_server: Calla
 
 
 @pytest.mark.faults
-async def test_a_paused_redis_answers_nothing_until_resumed(make_redis_server: Callable[..., Valkey]) -> None:
+async def test_paused_redis_does_not_reply_until_resumed(make_redis_server: Callable[..., Valkey]) -> None:
     server = make_redis_server()
     server.pause()
     with pytest.raises(TimeoutError):
@@ -90,7 +88,7 @@ async def test_a_paused_redis_answers_nothing_until_resumed(make_redis_server: C
     assert server.execute("PING") == b"+PONG\r\n"
 
 
-async def test_redis_replicates(make_redis_server: Callable[..., Valkey]) -> None:
+async def test_redis_replica_receives_writes(make_redis_server: Callable[..., Valkey]) -> None:
     primary = make_redis_server()
     replica = make_redis_server(replicaof=f"{primary.host} {primary.port}")
     async with _client(primary) as writer, _client(replica) as reader:
@@ -109,9 +107,7 @@ def _store(server: SeaweedFS) -> Any:
     )
 
 
-async def test_the_application_uses_its_bucket_and_no_other(
-    object_store_server: SeaweedFS, bucket: Bucket
-) -> None:
+async def test_application_can_use_only_its_bucket(object_store_server: SeaweedFS, bucket: Bucket) -> None:
     async with _store(object_store_server) as client:
         await client.put_object(Bucket=bucket.name, Key=f"{bucket.prefix}a", Body=b"1")
         listed = await client.list_objects_v2(Bucket=bucket.name, Prefix=bucket.prefix)
@@ -123,15 +119,15 @@ async def test_the_application_uses_its_bucket_and_no_other(
 
 
 def _busy(process: psutil.Process) -> float:
-    """The part of a core that it takes, over two seconds."""
+    """CPU use over two seconds, as a fraction of a core."""
     began, before = time.monotonic(), process.cpu_times()
     time.sleep(2)
     elapsed, after = time.monotonic() - began, process.cpu_times()
     return float(after.user + after.system - before.user - before.system) / elapsed
 
 
-def test_a_store_that_nobody_asks_leaves_the_processor_alone(object_store_server: SeaweedFS) -> None:
-    """Go spends a tenth of a core and more on its garbage, all the time, when its memory limit is too low."""
+def test_idle_store_uses_little_cpu(object_store_server: SeaweedFS) -> None:
+    """With too low a memory limit, Go constantly spends a tenth of a core on garbage collection."""
     process = psutil.Process(object_store_server.pid)
 
     assert min(_busy(process) for _ in range(3)) < 0.05
@@ -146,7 +142,7 @@ def _anonymous(server: SeaweedFS, method: str, path: str) -> int:
         connection.close()
 
 
-async def test_strangers_read_streams_and_nothing_else(
+async def test_anonymous_clients_can_only_read_streams(
     object_store_server: SeaweedFS, bucket: Bucket
 ) -> None:
     async with _store(object_store_server) as client:

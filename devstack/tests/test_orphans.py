@@ -1,4 +1,4 @@
-"""Finding what a killed supervisor left behind."""
+"""Orphaned processes of a killed supervisor."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 from gostream_devstack.host import orphans
 
-# A user without rights (nobody, if root runs this) starts and reaps a process that hides its directory.
+# An unprivileged account starts and reaps a process that hides its directory.
 HIDDEN = """
 import ctypes, os, pwd, shutil, signal, sys, tempfile
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_hidden_process_without_a_record_stays() -> None:
     assert reap_hidden("not recorded") == "0 0\n"
 
 
-def test_servers_are_found_from_the_folder_above(tmp_path: Path) -> None:
+def test_servers_are_found_from_the_parent_folder(tmp_path: Path) -> None:
     (tmp_path / "api-1").mkdir()
     child = subprocess.Popen(["sleep", "60"], cwd="/")
     try:
@@ -74,7 +74,7 @@ def test_record_of_an_earlier_process_is_ignored(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-def test_record_that_others_wrote_is_ignored(tmp_path: Path) -> None:
+def test_record_of_another_owner_is_ignored(tmp_path: Path) -> None:
     child = subprocess.Popen(["sleep", "60"], cwd="/")
     try:
         orphans.record(tmp_path / "api-1", child.pid)

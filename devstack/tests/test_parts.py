@@ -1,4 +1,4 @@
-"""The parts that need no server."""
+"""Parts of devstack that need no server."""
 
 import io
 import os
@@ -16,7 +16,7 @@ from rich.console import Console
 
 from gostream_devstack.errors import StackError
 from gostream_devstack.host import orphans
-from gostream_devstack.host.directories import Account, Home
+from gostream_devstack.host.directories import Account, Directories
 from gostream_devstack.host.ports import Ports, _claims
 from gostream_devstack.host.screen import Screen
 from gostream_devstack.instance import logs
@@ -27,7 +27,7 @@ from gostream_devstack.servers.supervisor import FIRST_PAUSE, RESTARTS, Step, Wa
 
 @pytest.fixture
 def taken() -> Iterator[int]:
-    """A port that somebody listens on until the test ends."""
+    """A port with a listener until the test ends."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen()
@@ -37,22 +37,22 @@ def taken() -> Iterator[int]:
         listener.close()
 
 
-def test_the_preferred_port_is_taken_only_when_free(taken: int) -> None:
+def test_preferred_port_is_used_only_if_free(taken: int) -> None:
     said: list[str] = []
     ports = Ports({}, said.append)
     given = ports.pick("redis", taken)
     assert given > taken
     assert said == [f"port {taken} is taken: redis listens on {given}"]
-    assert ports.pick("other", given) != given, "a port is given once"
+    assert ports.pick("other", given) != given, "each port is assigned once"
 
 
-def test_a_remembered_port_is_kept(taken: int) -> None:
+def test_remembered_port_is_kept(taken: int) -> None:
     first = Ports({})
     port = first.pick("redis", taken)
     assert Ports(dict(first.remembered), pytest.fail).pick("redis", taken) == port
 
 
-def test_a_port_that_another_process_has_chosen_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_port_reserved_by_another_process_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     choose = "from gostream_devstack.host.ports import Ports; print(Ports({}).pick('a'), flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", choose], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -63,17 +63,17 @@ def test_a_port_that_another_process_has_chosen_is_not_given(monkeypatch: pytest
         with pytest.raises(StackError, match="no free port"):
             Ports({}).pick("b")
         other.communicate("\n")
-    assert Ports({}).pick("b") == theirs, "chosen, and never used"
+    assert Ports({}).pick("b") == theirs, "an unused reservation expires"
 
 
-def test_without_a_file_to_agree_in_a_port_is_given_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_port_is_chosen_without_a_lock_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gostream_devstack.host.ports.os.open", Mock(side_effect=PermissionError))
     monkeypatch.setattr("gostream_devstack.host.ports._claims", _claims.__wrapped__)
     assert Ports({}).pick("a")
 
 
-def test_a_person_in_the_servers_folder_is_left_alone(tmp_path: Path) -> None:
-    psutil.Process().terminal()  # it remembers the terminals of now: a later one must be seen too
+def test_login_shell_in_the_folder_is_not_killed(tmp_path: Path) -> None:
+    psutil.Process().terminal()  # psutil caches the terminals; a later one must be found too
     controller, terminal = pty.openpty()
     login = (
         "import fcntl, termios, time; fcntl.ioctl(0, termios.TIOCSCTTY, 0); print(flush=True); time.sleep(60)"
@@ -99,7 +99,7 @@ def test_a_person_in_the_servers_folder_is_left_alone(tmp_path: Path) -> None:
         os.close(terminal)
 
 
-def test_logs_show_the_end_and_the_name(tmp_path: Path) -> None:
+def test_logs_show_the_last_lines_with_names(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     for name in ("api-1", "redis"):
         (tmp_path / f"logs/{name}.log").write_text(f"{name} one\n{name} two\n")
@@ -107,11 +107,11 @@ def test_logs_show_the_end_and_the_name(tmp_path: Path) -> None:
     logs.show(logs.choose(tmp_path, None), 1, follow=False, write=shown.append)
     logs.show(logs.choose(tmp_path, "redis"), 5, follow=False, write=shown.append)
     assert shown == ["api-1  api-1 two", "redis  redis two", "redis one", "redis two"]
-    with pytest.raises(StackError, match="there is: api-1, redis"):
+    with pytest.raises(StackError, match="available: api-1, redis"):
         logs.choose(tmp_path, "nginx")
 
 
-def test_followed_logs_show_whole_lines_once_and_begin_anew_with_the_file(tmp_path: Path) -> None:
+def test_followed_logs_print_lines_once_despite_rotation(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     log.write_text("old\n")
     shown: list[str] = []
@@ -130,7 +130,7 @@ def test_followed_logs_show_whole_lines_once_and_begin_anew_with_the_file(tmp_pa
     assert shown == ["one", "half", "new"]
 
 
-def test_the_screen_is_lines_without_a_terminal_and_a_table_with_one() -> None:
+def test_screen_is_a_table_only_on_terminals() -> None:
     for terminal, expected in ((False, "redis: ready after 0.1 s\n"), (True, "✓  redis")):
         shown = io.StringIO()
         console = Console(file=shown, force_terminal=terminal, color_system=None)
@@ -140,13 +140,13 @@ def test_the_screen_is_lines_without_a_terminal_and_a_table_with_one() -> None:
         assert expected in shown.getvalue()
 
 
-def test_a_placeholder_without_a_value_is_an_error() -> None:
+def test_placeholder_without_a_value_is_an_error() -> None:
     assert substitute("a ${B} $uri", {"B": "b"}) == "a b $uri"
     with pytest.raises(StackError, match="no value for C"):
         substitute("${B} ${C}", {"B": "b"})
 
 
-def test_a_failing_step_keeps_later_ones_from_running_and_stops_the_others() -> None:
+def test_failing_step_aborts_the_remaining_steps() -> None:
     ran: list[str] = []
     heard: list[tuple[str, str]] = []
 
@@ -161,7 +161,7 @@ def test_a_failing_step_keeps_later_ones_from_running_and_stops_the_others() -> 
 
 
 class Shell(Server):
-    """A program that ends at once."""
+    """A program that exits immediately."""
 
     def command(self) -> Sequence[str]:
         return ["/bin/sh", "-c", "echo said something; exit 3"]
@@ -174,21 +174,21 @@ class Shell(Server):
 def shell(tmp_path: Path) -> Shell:
     for folder in ("logs", "servers"):
         (tmp_path / folder).mkdir()
-    return Shell(Home(tmp_path / "logs", tmp_path / "servers", None), "shell", 0)
+    return Shell(Directories(tmp_path / "logs", tmp_path / "servers", None), "shell", 0)
 
 
-def test_a_server_that_ends_at_once_says_why(shell: Shell) -> None:
+def test_server_that_exits_immediately_is_explained(shell: Shell) -> None:
     with pytest.raises(StackError, match=r"(?s)shell ended with 3.*said something"):
         shell.start()
 
 
-def test_a_program_that_does_not_exist_is_named(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_program_is_named(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shell, "command", lambda: ["/no/such/program"])
     with pytest.raises(StackError, match="/no/such/program: No such file"):
         shell.start()
 
 
-def test_what_keeps_dying_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repeatedly_dying_service_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr("gostream_devstack.servers.supervisor.time.monotonic", lambda: now)
     said: list[str] = []
@@ -197,7 +197,7 @@ def test_what_keeps_dying_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     for attempt in range(RESTARTS):
         watcher.check()
         assert said[-1] == f"died with 3, starting again in {FIRST_PAUSE * 2**attempt:.1f} s"
-        assert not watcher.check(), "not before the pause is over"
+        assert not watcher.check(), "no restart before the pause ends"
         now += FIRST_PAUSE * 2**attempt
         assert watcher.check()
     with pytest.raises(StackError, match="api-1 died with 3"):
@@ -221,9 +221,9 @@ class _Dead(Shell):
         return ""
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs servers as somebody else")
-def test_programs_closed_to_others_are_copied_and_open_ones_are_used_in_place(tmp_path: Path) -> None:
-    home = Home.at(tmp_path / "state")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run servers under another account")
+def test_only_unreadable_programs_are_copied(tmp_path: Path) -> None:
+    home = Directories.at(tmp_path / "state")
     try:
         assert isinstance(home.account, Account)
         private = tmp_path / "private"

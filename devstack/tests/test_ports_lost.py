@@ -9,7 +9,7 @@ import pytest
 
 from gostream_devstack.app import STATE_DIR
 from gostream_devstack.errors import PortLostError, StackError
-from gostream_devstack.host.directories import REPOSITORY, Account, Home
+from gostream_devstack.host.directories import REPOSITORY, Account, Directories
 from gostream_devstack.host.interpreter import account_of_services
 from gostream_devstack.host.ports import HOST, Ports
 from gostream_devstack.instance.up import start_somewhere
@@ -17,7 +17,7 @@ from gostream_devstack.servers.server import Server
 
 
 class Web(Server):
-    """Python's own web server; `begins` runs just before it."""
+    """Python's web server; `begins` runs just before it."""
 
     begins: Callable[[int], None] = staticmethod(lambda _: None)
 
@@ -26,7 +26,7 @@ class Web(Server):
 
     @property
     def account(self) -> Account | None:
-        return account_of_services(self.home)
+        return account_of_services(self.directories)
 
     def prepare(self) -> None:
         self.begins(self.port)
@@ -38,7 +38,7 @@ class Web(Server):
 
 @pytest.fixture
 def take() -> Iterator[Callable[[int], None]]:
-    """A function that listens on a port, as another program would."""
+    """A function that listens on a port like another program."""
     taken: list[socket.socket] = []
 
     def listen(port: int) -> None:
@@ -49,10 +49,10 @@ def take() -> Iterator[Callable[[int], None]]:
         each.close()
 
 
-def test_start_on_a_taken_port_names_it(tmp_path: Path, take: Callable[[int], None]) -> None:
+def test_start_on_a_taken_port_names_the_port(tmp_path: Path, take: Callable[[int], None]) -> None:
     port = Ports({}).pick("web")
     take(port)
-    server = Web(Home.at(tmp_path), "web", port)
+    server = Web(Directories.at(tmp_path), "web", port)
 
     with pytest.raises(PortLostError, match=f"web lost port {port} to another program"):
         server.start()
@@ -61,15 +61,15 @@ def test_start_on_a_taken_port_names_it(tmp_path: Path, take: Callable[[int], No
 
 
 def test_port_lost_during_the_start_is_noticed(tmp_path: Path, take: Callable[[int], None]) -> None:
-    server = Web(Home.at(tmp_path), "web", Ports({}).pick("web"))
+    server = Web(Directories.at(tmp_path), "web", Ports({}).pick("web"))
     server.begins = take
 
     with pytest.raises(PortLostError, match="lost port"):
         server.start()
 
 
-def test_server_that_fails_otherwise_has_lost_nothing(tmp_path: Path) -> None:
-    server = Web(Home.at(tmp_path), "web", Ports({}).pick("web"))
+def test_other_start_failures_are_no_lost_port(tmp_path: Path) -> None:
+    server = Web(Directories.at(tmp_path), "web", Ports({}).pick("web"))
     server.ready = lambda: False  # type: ignore[method-assign]
     server.spawn()
     server.kill()
@@ -81,9 +81,9 @@ def test_server_that_fails_otherwise_has_lost_nothing(tmp_path: Path) -> None:
 
 
 class OneServer:
-    """A stack of one server, on a port that `ports` chooses."""
+    """A stack of one server on a port chosen by `ports`."""
 
-    def __init__(self, home: Home, ports: Ports) -> None:
+    def __init__(self, home: Directories, ports: Ports) -> None:
         self.server = Web(home, "web", ports.pick("web"))
 
     def start(self, report: object) -> None:
@@ -95,7 +95,7 @@ def test_lost_port_is_chosen_again(tmp_path: Path, take: Callable[[int], None]) 
     made: list[OneServer] = []
 
     def make() -> OneServer:
-        made.append(OneServer(Home.at(tmp_path), ports))
+        made.append(OneServer(Directories.at(tmp_path), ports))
         if len(made) == 1:
             take(made[0].server.port)
         return made[-1]
@@ -112,6 +112,6 @@ def test_lost_port_is_chosen_again(tmp_path: Path, take: Callable[[int], None]) 
     assert id(stack) == id(made[1])
 
 
-def test_state_is_the_checkouts_wherever_one_is() -> None:
+def test_state_directory_is_in_the_checkout() -> None:
     assert (REPOSITORY / "docker-compose.yml").is_file()
     assert STATE_DIR == REPOSITORY / ".devstack"

@@ -1,4 +1,4 @@
-"""The whole stack, with stand-ins for the services."""
+"""The complete stack, with stand-ins for the services."""
 
 import asyncio
 import shlex
@@ -19,15 +19,15 @@ from gostream_devstack.servers.service import is_serving
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("fake_services")]
 
 
-def test_the_environment_names_what_runs(make_stack: Callable[..., Stack]) -> None:
+def test_environment_names_the_running_servers(make_stack: Callable[..., Stack]) -> None:
     stack = make_stack(api_replicas=2, workers=1)
     assert set(stack.servers) == {
         *("postgres", "redis", "seaweedfs", "nginx", "envoy", "api-1", "api-2", "worker-1")
     }
     assert all(is_serving(address) for address in stack.env["GOSTREAM_API_ADDR"].split(","))
-    assert is_serving(stack.env["GOSTREAM_HTTP_URL"].removeprefix("http://")), "Envoy passes gRPC on"
+    assert is_serving(stack.env["GOSTREAM_HTTP_URL"].removeprefix("http://")), "Envoy forwards gRPC"
     assert stack.env["CDN_BASE_URL"].endswith(f":{stack.servers['nginx'].port}")
-    assert asyncio.run(_count_videos(stack.env["DATABASE_URL"])) == 0, "migrated and empty"
+    assert asyncio.run(_count_videos(stack.env["DATABASE_URL"])) == 0, "the database is migrated and empty"
     assert len(stack.env["GOSTREAM_METRICS_URL"].split(",")) == 3
 
 
@@ -40,7 +40,7 @@ async def _count_videos(url: str) -> int:
 
 
 @pytest.mark.faults
-def test_every_process_starts_again_at_the_same_place_after_kill_9(make_stack: Callable[..., Stack]) -> None:
+def test_killed_process_restarts_with_the_same_address(make_stack: Callable[..., Stack]) -> None:
     stack = make_stack(api_replicas=1, workers=1)
     before = dict(stack.env)
     for server in stack.servers.values():
@@ -54,7 +54,7 @@ def test_every_process_starts_again_at_the_same_place_after_kill_9(make_stack: C
 
 
 @pytest.mark.faults
-def test_a_stopped_stack_leaves_no_process(make_stack: Callable[..., Stack]) -> None:
+def test_stopped_stack_leaves_no_process(make_stack: Callable[..., Stack]) -> None:
     stack = make_stack()
     directories = [server.directory for server in stack.servers.values()]
     assert all(orphans.find(directory) for directory in directories)
@@ -63,7 +63,7 @@ def test_a_stopped_stack_leaves_no_process(make_stack: Callable[..., Stack]) -> 
     assert not any(orphans.find(directory) for directory in directories)
 
 
-def test_a_service_that_does_not_start_stops_everything_and_says_why(
+def test_failed_service_start_stops_the_stack(
     make_stack: Callable[..., Stack], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = shlex.join([sys.executable, "-c", "exit('no such luck')"])
@@ -75,7 +75,7 @@ def test_a_service_that_does_not_start_stops_everything_and_says_why(
     assert set(mine.children(recursive=True)) <= before
 
 
-def test_only_servers_that_are_named_are_the_users_own() -> None:
+def test_only_named_servers_count_as_external() -> None:
     assert own_servers({"REDIS_PORT": "1", "S3_BUCKET": "b"}) == {}
     own = own_servers({"REDIS_HOST": "cache", "S3_ENDPOINT_URL": "http://store", "S3_SECRET_KEY": "k"})
     assert (own["REDIS_HOST"], own["REDIS_PORT"]) == ("cache", "6379")
@@ -84,7 +84,7 @@ def test_only_servers_that_are_named_are_the_users_own() -> None:
 
 
 @pytest.mark.faults
-def test_a_draining_replica_gets_no_new_calls_and_returns_when_healthy(
+def test_draining_replica_gets_no_calls_until_healthy(
     make_stack: Callable[..., Stack],
 ) -> None:
     stack = make_stack(api_replicas=2)

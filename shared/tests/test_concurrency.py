@@ -1,4 +1,4 @@
-"""Tasks beside the requests end with their block, whatever they do to their cancellation."""
+"""Background tasks end with their block, even if they swallow a cancellation."""
 
 import asyncio
 
@@ -25,7 +25,7 @@ async def test_work_runs_until_the_block_ends() -> None:
     assert ended.is_set()
 
 
-async def test_work_that_loses_a_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_task_that_swallows_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(concurrency, "_PATIENCE", 0.01)
     lost = 0
     ran = asyncio.Event()
@@ -46,7 +46,7 @@ async def test_work_that_loses_a_cancellation_is_cancelled_again(monkeypatch: py
     assert lost == 2
 
 
-async def test_work_that_has_failed_does_not_fail_the_block() -> None:
+async def test_failed_task_does_not_fail_the_block() -> None:
     async def work() -> None:
         raise ValueError("its own affair")
 

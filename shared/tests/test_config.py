@@ -11,7 +11,7 @@ from gostream_shared.config_names import doubtful
 GIVEN = {"DATABASE_URL": "postgresql://app@localhost/app"}
 
 
-def test_the_defaults_are_the_documented_ones() -> None:
+def test_defaults_match_the_documentation() -> None:
     config = load(Config, GIVEN)
 
     assert (config.redis_host, config.redis_port, config.redis_db) == ("localhost", 6379, 0)
@@ -23,11 +23,11 @@ def test_the_defaults_are_the_documented_ones() -> None:
 @pytest.mark.parametrize(
     ("text", "seconds"), [("5m", 300), ("90s", 90), ("1h30m", 5400), ("0.5s", 0.5), ("2h", 7200)]
 )
-def test_durations_are_written_as_people_write_them(text: str, seconds: float) -> None:
+def test_durations_accept_common_units(text: str, seconds: float) -> None:
     assert load(Config, {**GIVEN, "REDIS_TTL": text}).redis_ttl == timedelta(seconds=seconds)
 
 
-def test_all_mistakes_are_reported_at_once_by_the_variables_names() -> None:
+def test_all_errors_are_reported_with_their_variables() -> None:
     wrong = {"REDIS_PORT": "99999", "REDIS_TTL": "soon", "CDN_BASE_URL": "ftp://x", "LOG_LEVEL": "LOUD"}
 
     with pytest.raises(ConfigError) as error:
@@ -38,7 +38,7 @@ def test_all_mistakes_are_reported_at_once_by_the_variables_names() -> None:
     assert "DATABASE_URL: is not set" in str(error.value)
 
 
-def test_a_secret_may_come_from_a_file_and_is_never_shown(tmp_path: Path) -> None:
+def test_secret_is_read_from_a_file_and_hidden(tmp_path: Path) -> None:
     secret = tmp_path / "password"
     secret.write_text("s3cret\n")
 
@@ -48,13 +48,13 @@ def test_a_secret_may_come_from_a_file_and_is_never_shown(tmp_path: Path) -> Non
     assert "s3cret" not in repr(config)
 
 
-def test_a_secret_file_that_cannot_be_read_is_named() -> None:
+def test_unreadable_secret_file_is_named() -> None:
     with pytest.raises(ConfigError, match=r"REDIS_PASSWORD_FILE: cannot read /nowhere"):
         load(Config, {**GIVEN, "REDIS_PASSWORD_FILE": "/nowhere"})
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"x" * 70_000, b"a\nb"])
-def test_unreadable_file_hides_no_other_mistake(tmp_path: Path, content: bytes) -> None:
+def test_unreadable_file_hides_no_other_error(tmp_path: Path, content: bytes) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(content)
 
@@ -87,7 +87,7 @@ def test_unreadable_file_hides_no_other_mistake(tmp_path: Path, content: bytes) 
         ("DATABASE_URL", "postgresql://a:p@localhost/x?sslmode=on", "sslmode"),
     ],
 )
-def test_value_that_cannot_work_is_refused(variable: str, value: str, reason: str) -> None:
+def test_unusable_value_is_refused(variable: str, value: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason) as error:
         load(Config, {**GIVEN, variable: value})
 
@@ -112,7 +112,7 @@ def test_database_urls_of_every_form_are_accepted(url: str) -> None:
     assert load(Config, {"DATABASE_URL": url}).database_url.get_secret_value() == url
 
 
-def test_words_are_accepted_in_any_case() -> None:
+def test_keywords_are_accepted_in_any_case() -> None:
     config = load(Config, {**GIVEN, "LOG_LEVEL": "debug", "LOG_FORMAT": "JSON"})
 
     assert (config.log_level, config.log_format) == ("DEBUG", "json")
@@ -129,20 +129,20 @@ def test_misspelt_variables_are_named_with_the_nearest() -> None:
     ]
 
 
-def test_file_beside_its_variable_is_named() -> None:
+def test_ignored_file_variable_is_named() -> None:
     assert doubtful({"REDIS_PASSWORD": "x", "REDIS_PASSWORD_FILE": "/x"}) == [
         "REDIS_PASSWORD_FILE is not read, because REDIS_PASSWORD is set"
     ]
 
 
-def test_variables_of_others_are_not_named() -> None:
+def test_unrelated_variables_are_not_named() -> None:
     kubernetes = {"REDIS_SERVICE_HOST": "10.0.0.5", "REDIS_SERVICE_PORT_TLS": "6379", "S3_PORT": "tcp://1:9"}
     kubernetes |= {"REDIS_PORT_6379_TCP": "tcp://10.0.0.5:6379", "REDIS_PORT_6379_TCP_ADDR": "10.0.0.5"}
 
     assert doubtful(kubernetes | {"PATH": "/bin", "API_KEY": "x", "LOG_DIR": "/x", "WORK_DIR": "/x"}) == []
 
 
-def test_an_empty_variable_counts_as_unset() -> None:
+def test_empty_variable_counts_as_unset() -> None:
     assert load(Config, {**GIVEN, "REDIS_HOST": ""}).redis_host == "localhost"
 
 

@@ -17,7 +17,7 @@ async def cut_off() -> None:
             raise TimeoutError
 
 
-async def test_a_cancellation_is_not_lost_to_what_the_driver_does_about_it() -> None:
+async def test_cancellation_survives_errors_of_the_driver() -> None:
     task = asyncio.ensure_future(cut_off())
     await asyncio.sleep(0)
     task.cancel()
@@ -26,19 +26,19 @@ async def test_a_cancellation_is_not_lost_to_what_the_driver_does_about_it() -> 
         await task
 
 
-async def test_a_callers_deadline_is_not_lost_either() -> None:
+async def test_deadline_survives_errors_of_the_driver() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await cut_off()
 
 
-async def test_what_the_driver_raises_of_its_own_accord_is_an_outage() -> None:
+async def test_driver_error_without_cancellation_is_an_outage() -> None:
     with pytest.raises(BackendUnavailableError):
         async with database_errors(30):
             raise ConnectionResetError
 
 
-async def test_a_database_that_does_not_answer_in_time_is_an_outage() -> None:
+async def test_database_timeout_is_an_outage() -> None:
     with pytest.raises(BackendUnavailableError):
         async with database_errors(0.01):
             await asyncio.Event().wait()

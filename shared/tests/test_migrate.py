@@ -16,7 +16,7 @@ async def empty_database_url(database_url: str) -> str:
     return database_url
 
 
-async def test_an_empty_database_gets_every_migration_and_the_queue(empty_database_url: str) -> None:
+async def test_empty_database_gets_all_migrations_and_the_queue(empty_database_url: str) -> None:
     assert await pending(empty_database_url) == sorted(migrations())
 
     assert await migrate(empty_database_url) == [*migrations(), "pgqueuer"]
@@ -25,13 +25,13 @@ async def test_an_empty_database_gets_every_migration_and_the_queue(empty_databa
     assert await migrate(empty_database_url) == []
 
 
-async def test_migrators_that_start_together_apply_each_migration_once(empty_database_url: str) -> None:
+async def test_concurrent_migrators_apply_each_migration_once(empty_database_url: str) -> None:
     applied = await asyncio.gather(*(migrate(empty_database_url) for _ in range(5)))
 
     assert sorted(name for names in applied for name in names) == sorted([*migrations(), "pgqueuer"])
 
 
-async def test_a_migration_that_fails_leaves_nothing_behind(
+async def test_failed_migration_is_rolled_back(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = {**migrations(), "9999_broken.sql": "CREATE TABLE half (id int); SELECT no_such_column"}

@@ -41,7 +41,7 @@ async def store(object_store_server: SeaweedFS) -> AsyncIterator[S3ObjectStore]:
         yield store
 
 
-async def test_what_was_put_is_read_back(store: S3ObjectStore, bucket: Bucket, tmp_path: Path) -> None:
+async def test_stored_object_is_read_back(store: S3ObjectStore, bucket: Bucket, tmp_path: Path) -> None:
     key, body = f"{bucket.prefix}a", b"x" * 3_000_000
     (tmp_path / "body").write_bytes(body)
 
@@ -54,7 +54,7 @@ async def test_what_was_put_is_read_back(store: S3ObjectStore, bucket: Bucket, t
     assert hashlib.sha256((tmp_path / "copy").read_bytes()).digest() == hashlib.sha256(body).digest()
 
 
-async def test_what_does_not_exist_is_not_found(store: S3ObjectStore, bucket: Bucket, tmp_path: Path) -> None:
+async def test_missing_object_is_not_found(store: S3ObjectStore, bucket: Bucket, tmp_path: Path) -> None:
     key = f"{bucket.prefix}nothing"
 
     with pytest.raises(ObjectNotFoundError):
@@ -65,7 +65,7 @@ async def test_what_does_not_exist_is_not_found(store: S3ObjectStore, bucket: Bu
         await store.download(key, tmp_path / "copy", etag='"0"')
 
 
-async def test_an_object_that_was_replaced_is_not_downloaded(
+async def test_replaced_object_is_not_downloaded(
     store: S3ObjectStore, bucket: Bucket, tmp_path: Path
 ) -> None:
     key = f"{bucket.prefix}a"
@@ -77,10 +77,10 @@ async def test_an_object_that_was_replaced_is_not_downloaded(
         await store.download(key, tmp_path / "copy", etag=before.etag)
 
 
-async def test_a_download_cancelled_while_its_file_is_opened_leaves_none_open(
+async def test_download_cancelled_while_opening_leaks_no_file(
     store: S3ObjectStore, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Python says so of every file that nobody closed, and pytest makes an error of it."""
+    """Python warns about a file that is never closed, and pytest turns that into an error."""
     key, began, go_on, opened = f"{bucket.prefix}a", threading.Event(), threading.Event(), threading.Event()
     await store.put(key, b"x", content_type="video/mp4")
     head = await store.head(key)
@@ -106,9 +106,7 @@ async def test_a_download_cancelled_while_its_file_is_opened_leaves_none_open(
     gc.collect()
 
 
-async def test_an_object_is_replaced_only_where_the_one_stands_that_was_seen(
-    store: S3ObjectStore, bucket: Bucket
-) -> None:
+async def test_object_is_replaced_only_if_its_etag_matches(store: S3ObjectStore, bucket: Bucket) -> None:
     key = f"{bucket.prefix}master"
     replace = partial(store.replace, key, content_type="text/plain")
 
@@ -125,7 +123,7 @@ async def test_an_object_is_replaced_only_where_the_one_stands_that_was_seen(
     assert await store.get(key) == b"another"
 
 
-async def test_of_many_who_replace_the_same_object_one_does(store: S3ObjectStore, bucket: Bucket) -> None:
+async def test_concurrent_replacement_succeeds_only_once(store: S3ObjectStore, bucket: Bucket) -> None:
     key = f"{bucket.prefix}master"
     await store.put(key, b"first", content_type="text/plain")
     etag = (await store.head(key)).etag
@@ -138,9 +136,7 @@ async def test_of_many_who_replace_the_same_object_one_does(store: S3ObjectStore
     assert await store.get(key) == b"%d" % who
 
 
-async def test_a_range_is_read_up_to_the_end_and_only_of_the_version_asked_for(
-    store: S3ObjectStore, bucket: Bucket
-) -> None:
+async def test_range_ends_at_the_object_and_matches_etag(store: S3ObjectStore, bucket: Bucket) -> None:
     key = f"{bucket.prefix}a"
     await store.put(key, b"0123456789", content_type="video/mp4")
     etag = (await store.head(key)).etag
@@ -153,8 +149,8 @@ async def test_a_range_is_read_up_to_the_end_and_only_of_the_version_asked_for(
         await store.read_range(key, start=2, size=3, etag=etag)
 
 
-async def test_a_prefix_is_listed_whole_and_removed_whole(store: S3ObjectStore, bucket: Bucket) -> None:
-    keys = {f"{bucket.prefix}{number}" for number in range(1100)}  # more than a page of S3's
+async def test_prefix_is_listed_and_removed_completely(store: S3ObjectStore, bucket: Bucket) -> None:
+    keys = {f"{bucket.prefix}{number}" for number in range(1100)}  # more than one page of S3
     at_once = asyncio.Semaphore(16)
 
     async def put(key: str) -> None:
@@ -177,7 +173,7 @@ async def test_a_prefix_is_listed_whole_and_removed_whole(store: S3ObjectStore, 
         'video/mp4;codecs="avc1.42E01E, mp4a.40.2"',
     ],
 )
-async def test_a_presigned_upload_admits_what_it_was_signed_for_once(
+async def test_presigned_upload_is_accepted_once_as_signed(
     store: S3ObjectStore, bucket: Bucket, content_type: str
 ) -> None:
     key = f"{bucket.prefix}upload-{hashlib.sha256(content_type.encode()).hexdigest()}"
@@ -196,7 +192,7 @@ async def test_a_presigned_upload_admits_what_it_was_signed_for_once(
     assert await store.get(key) == b"12345"
 
 
-async def test_of_many_uploads_at_once_one_succeeds(store: S3ObjectStore, bucket: Bucket) -> None:
+async def test_only_one_concurrent_upload_succeeds(store: S3ObjectStore, bucket: Bucket) -> None:
     upload = await store.presign_upload(
         f"{bucket.prefix}upload", content_type="video/mp4", size_bytes=5, expires_in=timedelta(minutes=1)
     )
@@ -206,7 +202,7 @@ async def test_of_many_uploads_at_once_one_succeeds(store: S3ObjectStore, bucket
     assert sorted(statuses) == [200] + [412] * 7
 
 
-async def test_an_upload_that_breaks_off_can_be_repeated(store: S3ObjectStore, bucket: Bucket) -> None:
+async def test_interrupted_upload_can_be_repeated(store: S3ObjectStore, bucket: Bucket) -> None:
     upload = await store.presign_upload(
         f"{bucket.prefix}upload", content_type="video/mp4", size_bytes=5, expires_in=timedelta(minutes=1)
     )
@@ -222,7 +218,7 @@ async def test_an_upload_that_breaks_off_can_be_repeated(store: S3ObjectStore, b
 
 
 async def send(upload: PresignedUpload, body: Any, headers: Mapping[str, str]) -> int:
-    """The store's status."""
+    """Returns the store's status."""
     async with (
         aiohttp.ClientSession() as session,
         session.request(upload.method, upload.url, data=body, headers=headers) as answer,
@@ -230,7 +226,7 @@ async def send(upload: PresignedUpload, body: Any, headers: Mapping[str, str]) -
         return answer.status
 
 
-async def test_upload_urls_carry_the_host_that_clients_reach(object_store_server: SeaweedFS) -> None:
+async def test_upload_urls_use_the_public_host(object_store_server: SeaweedFS) -> None:
     config = config_of(object_store_server, S3_PUBLIC_ENDPOINT_URL="https://upload.example.com")
     async with S3ObjectStore.open(config) as store:
         upload = await store.presign_upload(
@@ -240,7 +236,7 @@ async def test_upload_urls_carry_the_host_that_clients_reach(object_store_server
     assert upload.url.startswith("https://upload.example.com/videos/k?")
 
 
-async def test_unfinished_multipart_uploads_are_given_up(store: S3ObjectStore, bucket: Bucket) -> None:
+async def test_unfinished_multipart_uploads_are_aborted(store: S3ObjectStore, bucket: Bucket) -> None:
     client = store._client
     await client.create_multipart_upload(Bucket=bucket.name, Key=f"{bucket.prefix}big")
 
@@ -250,7 +246,7 @@ async def test_unfinished_multipart_uploads_are_given_up(store: S3ObjectStore, b
     assert left.get("Uploads", []) == []
 
 
-async def test_a_store_that_is_not_there_is_unavailable(object_store_server: SeaweedFS) -> None:
+async def test_missing_store_is_unavailable(object_store_server: SeaweedFS) -> None:
     config = config_of(object_store_server, S3_ENDPOINT_URL="http://127.0.0.1:9")
     async with S3ObjectStore.open(config) as store:
         with pytest.raises(BackendUnavailableError, match="the object store does not answer"):

@@ -1,4 +1,4 @@
-"""Which rules an object store keeps, and what is said of one that does not."""
+"""The rules of an object store, and the report if it breaks them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,14 +19,14 @@ from .test_s3 import config_of
 
 
 class Careless(S3ObjectStore):
-    """Ignores the conditions of writes, as stores do that do not know them."""
+    """A store that ignores conditional headers of writes."""
 
     async def replace(self, key: str, body: bytes, *, etag: str | None, **headers: str) -> None:
         await self.put(key, body, **headers)
 
 
 class Halfway(S3ObjectStore):
-    """Knows If-None-Match but refuses If-Match on a write."""
+    """A store that supports If-None-Match but refuses If-Match on a write."""
 
     async def replace(self, key: str, body: bytes, *, etag: str | None, **headers: str) -> None:
         if etag:
@@ -34,14 +34,14 @@ class Halfway(S3ObjectStore):
         await super().replace(key, body, etag=None, **headers)
 
 
-async def test_every_rule_holds_on_our_store(object_store_server: SeaweedFS) -> None:
+async def test_every_rule_holds_on_seaweedfs(object_store_server: SeaweedFS) -> None:
     facts = await check(config_of(object_store_server))
 
     assert len(facts) == 12
     assert [fact.sentence for fact in facts if not fact.holds] == []
 
 
-async def test_a_store_that_ignores_conditions_is_refused(object_store_server: SeaweedFS) -> None:
+async def test_store_that_ignores_conditions_is_refused(object_store_server: SeaweedFS) -> None:
     async with Careless.open(config_of(object_store_server)) as store:
         with pytest.raises(
             StoreUnfitError, match=r"If-None-Match does not replace an object; .* no other version"
@@ -50,13 +50,13 @@ async def test_a_store_that_ignores_conditions_is_refused(object_store_server: S
         assert [found async for found in store.list("hls/.store-check")] == []
 
 
-async def test_a_store_that_refuses_conditions_is_refused(object_store_server: SeaweedFS) -> None:
+async def test_store_that_refuses_conditions_is_refused(object_store_server: SeaweedFS) -> None:
     async with Halfway.open(config_of(object_store_server)) as store:
         with pytest.raises(StoreUnfitError, match="replaces the version it names"):
             await require_fence(store, "hls/")
 
 
-async def test_a_store_that_is_away_is_not_judged(object_store_server: SeaweedFS) -> None:
+async def test_unavailable_store_is_not_checked(object_store_server: SeaweedFS) -> None:
     config = config_of(object_store_server, S3_ENDPOINT_URL="http://127.0.0.1:9")
     async with S3ObjectStore.open(config) as store:
         with pytest.raises(BackendUnavailableError):
@@ -65,7 +65,7 @@ async def test_a_store_that_is_away_is_not_judged(object_store_server: SeaweedFS
 
 @asynccontextmanager
 async def without_multi_delete(server: SeaweedFS) -> AsyncIterator[tuple[str, list[str]]]:
-    """The store behind a proxy that answers 501 to DeleteObjects; its address, and the methods."""
+    """A proxy that answers 501 to DeleteObjects. Yields its address and the methods it receives."""
     seen: list[str] = []
 
     async def forward(request: web.Request) -> web.Response:
@@ -92,7 +92,7 @@ async def without_multi_delete(server: SeaweedFS) -> AsyncIterator[tuple[str, li
         await runner.cleanup()
 
 
-async def test_objects_are_removed_singly_where_they_must_be(
+async def test_objects_are_removed_singly_without_batch_delete(
     object_store_server: SeaweedFS, bucket: Any
 ) -> None:
     keys = [f"{bucket.prefix}{number}" for number in range(3)]
@@ -106,11 +106,11 @@ async def test_objects_are_removed_singly_where_they_must_be(
         await store.delete(keys)
 
         assert [found async for found in direct.list(bucket.prefix)] == []
-    assert seen == ["POST", *["DELETE"] * 6], "it is asked for once"
+    assert seen == ["POST", *["DELETE"] * 6], "DeleteObjects is tried once"
 
 
 @pytest.mark.parametrize("checksums", ["true", "false"])
-async def test_checksums_are_sent_if_wanted(
+async def test_checksums_are_sent_if_required(
     object_store_server: SeaweedFS, bucket: Any, checksums: str
 ) -> None:
     config = config_of(object_store_server, S3_CHECKSUMS=checksums)

@@ -67,7 +67,7 @@ async def outbox_of(database: PostgresDatabase, video_id: UUID) -> list[int]:
     return [row["version"] for row in rows]
 
 
-async def test_a_created_video_waits_for_its_upload_at_version_1(database: PostgresDatabase) -> None:
+async def test_created_video_is_pending_upload_at_version_1(database: PostgresDatabase) -> None:
     created = await database.videos.create(new_video(title="Été 🎬"))
 
     assert created.status is VideoStatus.PENDING_UPLOAD
@@ -75,7 +75,7 @@ async def test_a_created_video_waits_for_its_upload_at_version_1(database: Postg
     assert await database.videos.get(created.id) == created
 
 
-async def test_a_request_id_makes_creation_repeatable_and_admits_no_other_request(
+async def test_request_id_makes_creation_idempotent(
     database: PostgresDatabase,
 ) -> None:
     first = await database.videos.create(new_video(request_id="r1", fingerprint="a"))
@@ -86,7 +86,7 @@ async def test_a_request_id_makes_creation_repeatable_and_admits_no_other_reques
         await database.videos.create(new_video(request_id="r1", fingerprint="b"))
 
 
-async def test_a_published_video_reads_back_as_it_was_written(database: PostgresDatabase) -> None:
+async def test_published_video_is_read_back_unchanged(database: PostgresDatabase) -> None:
     encode = await processing(database)
 
     ready = await database.encodes.mark_video_ready(encode, PUBLICATION)
@@ -98,7 +98,7 @@ async def test_a_published_video_reads_back_as_it_was_written(database: Postgres
     assert await database.videos.get(encode.video_id) == ready
 
 
-async def test_a_failed_re_encode_leaves_what_was_published(database: PostgresDatabase) -> None:
+async def test_failed_re_encode_keeps_the_publication(database: PostgresDatabase) -> None:
     encode = await processing(database)
     await database.encodes.mark_video_ready(encode, PUBLICATION)
     again = await database.encodes.start_encode(encode.video_id, profile="default")
@@ -112,7 +112,7 @@ async def test_a_failed_re_encode_leaves_what_was_published(database: PostgresDa
     assert (failed.published_number, failed.publication) == (encode.number, PUBLICATION)
 
 
-async def test_every_write_raises_the_version_and_leaves_an_outbox_row(database: PostgresDatabase) -> None:
+async def test_every_write_raises_version_and_adds_outbox_row(database: PostgresDatabase) -> None:
     encode = await processing(database)  # create, start, begin
     await database.encodes.mark_video_ready(encode, PUBLICATION)
     await database.pool.execute("UPDATE videos SET title = 'typed into psql' WHERE id = $1", encode.video_id)
@@ -134,22 +134,22 @@ async def test_progress_changes_no_version(database: PostgresDatabase) -> None:
     )
 
 
-async def test_an_encode_is_playable_early_until_it_ends_or_another_begins(
+async def test_encode_is_playable_early_until_it_ends(
     database: PostgresDatabase,
 ) -> None:
     encode = await processing(database)
 
     playable = await database.encodes.mark_video_playable(encode)
-    assert await database.encodes.mark_video_playable(encode) == playable, "once is enough"
+    assert await database.encodes.mark_video_playable(encode) == playable, "the second call changes nothing"
     ready = await database.encodes.mark_video_ready(encode, PUBLICATION)
     await database.encodes.start_encode(encode.video_id, profile="default")
 
-    assert playable.version < ready.version, "caches hear of it"
+    assert playable.version < ready.version, "the version rises for the caches"
     again = await database.videos.get(encode.video_id)
     assert [video.is_playable_early for video in (playable, ready, again)] == [True, False, False]
 
 
-async def test_starting_twice_at_once_starts_one_encode(database: PostgresDatabase) -> None:
+async def test_concurrent_starts_create_one_encode(database: PostgresDatabase) -> None:
     video = await database.videos.create(new_video())
 
     started = await asyncio.gather(
@@ -161,7 +161,7 @@ async def test_starting_twice_at_once_starts_one_encode(database: PostgresDataba
         await database.encodes.start_encode(video.id, profile="other")
 
 
-async def test_a_request_id_starts_one_encode_even_after_it_has_ended(database: PostgresDatabase) -> None:
+async def test_request_id_starts_one_encode_only(database: PostgresDatabase) -> None:
     video = await database.videos.create(new_video())
     first = await database.encodes.start_encode(video.id, profile="default", request_id="r1")
     assert first is not None
@@ -179,7 +179,7 @@ async def test_a_request_id_starts_one_encode_even_after_it_has_ended(database: 
     assert anew.number == 2
 
 
-async def test_waiting_encodes_are_counted_until_a_worker_begins_them(database: PostgresDatabase) -> None:
+async def test_waiting_encodes_are_counted_until_started(database: PostgresDatabase) -> None:
     videos = [await database.videos.create(new_video(id=uuid4())) for _ in range(4)]
     for video in videos:
         await database.encodes.start_encode(video.id, profile="default")
@@ -194,7 +194,7 @@ async def test_waiting_encodes_are_counted_until_a_worker_begins_them(database: 
     "act",
     ["report_progress", "mark_video_playable", "lock_for_publish", "mark_video_ready", "mark_video_failed"],
 )
-async def test_an_attempt_that_was_superseded_can_do_nothing(database: PostgresDatabase, act: str) -> None:
+async def test_superseded_attempt_cannot_write(database: PostgresDatabase, act: str) -> None:
     zombie = await processing(database)
     await database.encodes.begin_attempt(zombie.video_id, zombie.number, worker="w2")
     arguments = {
@@ -210,7 +210,7 @@ async def test_an_attempt_that_was_superseded_can_do_nothing(database: PostgresD
 
 
 @pytest.mark.parametrize("end", ["cancel", "delete"])
-async def test_cancelling_and_deleting_take_the_fence_away(database: PostgresDatabase, end: str) -> None:
+async def test_cancel_and_delete_revoke_the_fence(database: PostgresDatabase, end: str) -> None:
     encode = await processing(database)
 
     repository = database.encodes if end == "cancel" else database.videos
@@ -222,7 +222,7 @@ async def test_cancelling_and_deleting_take_the_fence_away(database: PostgresDat
         await database.encodes.begin_attempt(encode.video_id, encode.number, worker="w2")
 
 
-async def test_the_row_is_held_while_its_master_playlist_is_written(database: PostgresDatabase) -> None:
+async def test_row_is_locked_while_the_master_is_written(database: PostgresDatabase) -> None:
     encode = await processing(database)
 
     async with database.transaction() as transaction:
@@ -236,8 +236,8 @@ async def test_the_row_is_held_while_its_master_playlist_is_written(database: Po
         await rival
 
 
-async def test_only_the_legal_transitions_exist(database: PostgresDatabase) -> None:
-    """Every status against every action: the guards in SQL say what the domain's table says."""
+async def test_only_legal_transitions_are_accepted(database: PostgresDatabase) -> None:
+    """Every status with every action: the guards in SQL match the domain's table."""
 
     async def reach(status: VideoStatus) -> Encode:
         if status is VideoStatus.PENDING_UPLOAD:
@@ -269,7 +269,7 @@ async def test_only_the_legal_transitions_exist(database: PostgresDatabase) -> N
                 assert source in PREDECESSORS[target], f"{source} → {target} was admitted"
 
 
-async def test_a_tombstone_keeps_its_version(database: PostgresDatabase) -> None:
+async def test_deleted_video_keeps_its_version(database: PostgresDatabase) -> None:
     video = await database.videos.create(new_video())
     with pytest.raises(EtagMismatchError):
         await database.videos.delete(video.id, version=video.version + 1)
@@ -285,7 +285,7 @@ async def test_a_tombstone_keeps_its_version(database: PostgresDatabase) -> None
     assert await database.videos.get_many([video.id]) == {}
 
 
-async def test_a_listing_walks_every_video_once_newest_first(database: PostgresDatabase) -> None:
+async def test_listing_returns_every_video_once_newest_first(database: PostgresDatabase) -> None:
     for number in range(7):
         await database.videos.create(new_video(user_id="ann" if number % 2 else "bob"))
     which = VideoFilter(user_id="bob")
@@ -309,9 +309,7 @@ async def test_a_listing_walks_every_video_once_newest_first(database: PostgresD
         ("deleted_at IS NULL AND status = 'READY'", "videos_newest_of_status"),
     ],
 )
-async def test_listings_are_answered_from_an_index(
-    database: PostgresDatabase, which: str, index: str
-) -> None:
+async def test_listings_use_an_index(database: PostgresDatabase, which: str, index: str) -> None:
     await database.pool.execute(
         """INSERT INTO videos (id, user_id, title, content_type, created_at)
         SELECT gen_random_uuid(), 'u' || i % 100, 't', 'video/mp4', now() - i * interval '1 s'
@@ -327,7 +325,7 @@ async def test_listings_are_answered_from_an_index(
     assert not any("Sort" in row[0] for row in plan)
 
 
-async def test_a_job_is_part_of_the_transaction_that_asks_for_it(database: PostgresDatabase) -> None:
+async def test_job_is_enqueued_in_the_callers_transaction(database: PostgresDatabase) -> None:
     job = TranscodeJob(video_id=uuid4(), number=1)
 
     with pytest.raises(ZeroDivisionError):
@@ -342,7 +340,7 @@ async def test_a_job_is_part_of_the_transaction_that_asks_for_it(database: Postg
     assert await database.pool.fetchval("SELECT count(*) FROM pgqueuer") == 1
 
 
-async def test_outbox_rows_are_claimed_once_and_given_back_on_failure(database: PostgresDatabase) -> None:
+async def test_outbox_rows_are_claimed_once_and_released(database: PostgresDatabase) -> None:
     encode = await processing(database)
     other = await database.videos.create(new_video())
 
@@ -360,7 +358,7 @@ async def test_outbox_rows_are_claimed_once_and_given_back_on_failure(database: 
     assert await database.pool.fetchval("SELECT count(*) FROM cache_outbox") == 0
 
 
-async def test_a_database_that_is_gone_is_unavailable_until_it_is_back(
+async def test_lost_database_is_unavailable_until_restored(
     database: PostgresDatabase, postgres_server: Postgres
 ) -> None:
     video = await database.videos.create(new_video())
@@ -373,6 +371,6 @@ async def test_a_database_that_is_gone_is_unavailable_until_it_is_back(
     assert await database.videos.get(video.id) == video
 
 
-async def test_a_process_that_stands_still_does_not_hold_a_row_for_ever(database: PostgresDatabase) -> None:
+async def test_frozen_process_loses_its_row_lock(database: PostgresDatabase) -> None:
     async with database.pool.acquire() as connection:
         assert await connection.fetchval("SHOW idle_in_transaction_session_timeout") == "30s"

@@ -41,6 +41,10 @@ LARGE_FOLDERS = {
 }
 
 
+#: Folders whose test names may still be longer.
+LATER = ("tests/",)
+
+
 def sources() -> list[Path]:
     return [path for path in filter(ours, tracked("*.py")) if path.exists()]
 
@@ -75,6 +79,19 @@ def test_functions_have_at_most_50_lines() -> None:
     }
 
     assert long == set()
+
+
+def test_test_names_have_at_most_8_words() -> None:
+    tests = [
+        f"{relative(path)}:{node.name}"
+        for path in sources()
+        if not relative(path).startswith(LATER)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+    ]
+
+    assert tests
+    assert [name for name in tests if name.rpartition(":")[2].count("_") > 8] == []
 
 
 def test_nothing_left_over_is_checked_in() -> None:

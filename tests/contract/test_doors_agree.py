@@ -22,7 +22,7 @@ import pytest
 from gostream.v1.video_pb2 import Video
 from gostream.v1.video_service_pb2 import BatchGetVideosRequest, CreateVideoRequest, GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
-from gostream_devstack.host.directories import Home
+from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.instance.stack import Stack
 from gostream_devstack.servers.envoy import Envoy
@@ -59,7 +59,7 @@ def doors(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Do
         create = VideoServiceStub(channel).CreateVideo
         titles = ["Plain", "Ünïcödé ✓", "x" * 200, *(f"number {number}" for number in range(97))]
         ids = [create(CreateVideoRequest(title=title, size_bytes=4), timeout=10).video.id for title in titles]
-    home = Home.at(tmp_path_factory.mktemp("plain"))
+    home = Directories.at(tmp_path_factory.mktemp("plain"))
     ports = Ports({})
     plain = Envoy(home, ports.pick("plain"), ports.pick("plain-admin"), [stack.apis[0].port])
     plain.start()

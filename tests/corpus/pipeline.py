@@ -31,7 +31,7 @@ from gostream_worker.encode.encoder import Encoder, Patience
 from gostream_worker.failures import FailureClass, ProcessingFailedError
 from gostream_worker.probe.limits import SourceLimits
 from gostream_worker.source.work_directory import WorkDirectory
-from gostream_worker.transcode_service import Outside, Settings, TranscodeService
+from gostream_worker.transcode_service import Dependencies, Settings, TranscodeService
 from tests.support.profiles import QUICK_PROFILES
 
 READY = "READY"
@@ -67,7 +67,7 @@ class Pipeline:
         self._folder = folder
         self._store = _Store()
         self._videos = _Videos()
-        outside = Outside(
+        outside = Dependencies(
             # Only what the pipeline calls is there.
             database=cast("Database", _Database(self._videos)),
             store=cast("ObjectStore", self._store),

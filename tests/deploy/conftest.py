@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from gostream_devstack.host.directories import Home
+from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.servers.envoy import Envoy
 from gostream_devstack.servers.nginx import Nginx
@@ -16,14 +16,14 @@ from tests.deploy.replica import Replica
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    home = Home.at(tmp_path_factory.mktemp("edge"))
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Directories]:
+    home = Directories.at(tmp_path_factory.mktemp("edge"))
     yield home
     home.remove()
 
 
 @pytest.fixture
-def make_edge(home: Home) -> Iterator[Callable[..., Nginx]]:
+def make_edge(home: Directories) -> Iterator[Callable[..., Nginx]]:
     """A function that starts an edge with an empty cache before `origin`."""
     ports = Ports({})
     with ExitStack() as started:
@@ -57,7 +57,7 @@ def edge(origin: Origin, make_edge: Callable[..., Nginx]) -> Nginx:
 
 
 @pytest.fixture
-def start_json_edge(home: Home) -> Iterator[Callable[..., Envoy]]:
+def start_json_edge(home: Directories) -> Iterator[Callable[..., Envoy]]:
     """A function that starts these replicas, and an Envoy that knows them."""
     with ExitStack() as running:
 

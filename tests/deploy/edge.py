@@ -47,7 +47,7 @@ class ShortLived(Nginx):
         config = self.directory / "nginx.conf"
         text = config.read_text()
         assert text.count("200 1h;") == 2
-        self.home.write(config, text.replace("200 1h;", "200 1s;"))
+        self.directories.write(config, text.replace("200 1h;", "200 1s;"))
 
 
 class ForOthers(Nginx):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from gostream_devstack.host.directories import Home
+from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.servers.nginx import Nginx
 from gostream_devstack.servers.nginx import Origin as Address
@@ -87,7 +87,7 @@ def test_the_gateway_does_not_count_as_inside(origin: Origin, make_edge: Callabl
     assert ask(edge, MASTER, X_Cache_Refresh=SECRET).cache == "HIT"
 
 
-def test_an_origin_that_moves_is_found(home: Home, origin: Origin) -> None:
+def test_an_origin_that_moves_is_found(home: Directories, origin: Origin) -> None:
     """Its name first resolves to 127.0.0.9, where nothing listens, then to where it is."""
     ports = Ports({})
     with _naming("127.0.0.9") as (resolver, names):

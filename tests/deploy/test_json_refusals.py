@@ -254,7 +254,7 @@ class Impatient(Envoy):
         text = config.read_text()
         assert '"request_timeout": "30s"' in text
         assert '"request_headers_timeout": "10s"' in text
-        self.home.write(config, re.sub(r'("request(_headers)?_timeout"): "\d+s"', r'\1: "1s"', text))
+        self.directories.write(config, re.sub(r'("request(_headers)?_timeout"): "\d+s"', r'\1: "1s"', text))
 
 
 @pytest.mark.parametrize(

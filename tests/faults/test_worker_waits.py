@@ -49,7 +49,7 @@ async def test_worker_without_room_leaves_the_job(
 
     await until(lambda: is_serving(port))
     assert not await is_serving(port, ROOM)
-    assert "WORK_DIR_RESERVE asks for" in full.log.read_text()
+    assert "WORK_DIR_RESERVE requires" in full.log.read_text()
     start_worker()
     video = await studio.finished(video_id)
 

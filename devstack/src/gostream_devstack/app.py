@@ -23,12 +23,12 @@ from gostream_devstack.instance.stack import OWN, Options, own_servers
 cli = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Every real server GoStream needs, on loopback, without Docker or root.",
+    help="Runs every server that GoStream needs on loopback, without Docker or root.",
 )
 StateDir = Annotated[
-    Path, typer.Option(help="Where ports, passwords, logs and data are kept.", resolve_path=True)
+    Path, typer.Option(help="Directory of ports, passwords, logs and data.", resolve_path=True)
 ]
-#: Of this checkout, wherever the command is called from.
+#: Below this checkout, independent of the working directory.
 STATE_DIR = REPOSITORY / ".devstack"
 
 
@@ -38,14 +38,15 @@ def _print(text: str) -> None:
 
 @cli.command()
 def up(
-    detach: Annotated[bool, typer.Option(help="Return when all is ready.")] = False,
+    detach: Annotated[bool, typer.Option(help="Return once every server is ready.")] = False,
     api_replicas: Annotated[int, typer.Option(min=1, max=16)] = 1,
     workers: Annotated[int, typer.Option(min=0, max=16)] = 1,
     state_dir: StateDir = STATE_DIR,
 ) -> None:
     """Start everything and keep it running until Ctrl-C.
 
-    DATABASE_URL, REDIS_HOST or S3_ENDPOINT_URL in the environment: that server is used instead of ours.
+    DATABASE_URL, REDIS_HOST or S3_ENDPOINT_URL in the environment: that server is used instead of the
+    stack's.
     """
     if detach:
         counts = ["--api-replicas", str(api_replicas), "--workers", str(workers)]
@@ -53,8 +54,8 @@ def up(
         return
     own = own_servers(os.environ)
     for name in OWN.keys() & own.keys():
-        _print(f"using your own server, as {name} says")
-    supervising.hold(state_dir, Options(api_replicas, workers, own), Screen(Console()))
+        _print(f"using the server given by {name}")
+    supervising.run_foreground(state_dir, Options(api_replicas, workers, own), Screen(Console()))
 
 
 @cli.command()
@@ -70,7 +71,7 @@ def down(
 
 @cli.command()
 def status(as_json: Annotated[bool, typer.Option("--json")] = False, state_dir: StateDir = STATE_DIR) -> None:
-    """Show what runs. Exit code 1 when nothing does."""
+    """Show the running processes. Exit code 1 if none run."""
     found = run_file.require(state_dir)
     if as_json:
         processes = [{**asdict(each), "alive": each.alive} for each in found.processes]
@@ -84,8 +85,8 @@ def status(as_json: Annotated[bool, typer.Option("--json")] = False, state_dir: 
 
 @cli.command()
 def logs(
-    name: Annotated[str | None, typer.Argument(help="One process; all when left out.")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they grow.")] = False,
+    name: Annotated[str | None, typer.Argument(help="One process; default: all.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new lines.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0)] = 50,
     state_dir: StateDir = STATE_DIR,
 ) -> None:
@@ -99,7 +100,7 @@ def env(
     export: Annotated[bool, typer.Option("--export", help='For `eval "$(…)"`.')] = False,
     state_dir: StateDir = STATE_DIR,
 ) -> None:
-    """Print what clients need, as KEY=VALUE lines."""
+    """Print the addresses and keys that clients need, as KEY=VALUE lines."""
     variables = run_file.require(state_dir).env
     if as_json:
         _print(json.dumps(variables, indent=2))
@@ -111,18 +112,18 @@ def env(
 @cli.command()
 def demo(
     video: Annotated[
-        Path | None, typer.Option(help="Your own video; a sample is made when left out.", resolve_path=True)
+        Path | None, typer.Option(help="Your own video; default: a generated sample.", resolve_path=True)
     ] = None,
     state_dir: StateDir = STATE_DIR / "demo",
 ) -> None:
-    """Show one video from file to stream, on servers of the demonstration's own, and stop."""
+    """Demonstrate one video from file to stream, on separate servers, and stop them."""
     from gostream_devstack.demo.run import run_demo
 
     run_demo(state_dir, video)
 
 
 def main() -> None:
-    """Run a command; mistakes end with a sentence and 1, not with a traceback."""
+    """Runs a command. A StackError ends it with a message and exit code 1, without a traceback."""
     try:
         cli()
     except StackError as error:

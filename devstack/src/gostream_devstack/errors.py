@@ -1,9 +1,9 @@
-"""What can go wrong in a way the person at the terminal can act on."""
+"""Errors that the person at the terminal can act on."""
 
 
 class StackError(Exception):
-    """A server did not start, a lock is held: the message says it all, no traceback needed."""
+    """A server did not start, or a lock is held. The message suffices without a traceback."""
 
 
 class PortLostError(StackError):
-    """A port that was free when it was chosen belongs to another program now: choose again."""
+    """Another program took a port after it was chosen. Choose again."""

@@ -1,7 +1,7 @@
-"""Pytest fixtures: real servers for tests, found by every test through the `pytest11` entry point.
+"""Pytest fixtures: real servers for tests, provided through the `pytest11` entry point.
 
-They live in a directory of their own per pytest session, on free ports, and die with it. Everything heavy is
-imported inside the fixtures, because this module is imported by every pytest run.
+Each pytest session has a separate directory and free ports, and its servers end with it. Heavy modules are
+imported inside the fixtures, because every pytest run imports this module.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from gostream_devstack.host.directories import Home
+    from gostream_devstack.host.directories import Directories
     from gostream_devstack.host.ports import Ports
     from gostream_devstack.host.state import State
     from gostream_devstack.instance.stack import Stack
@@ -31,7 +31,7 @@ TEMPLATE = "gostream_template"
 
 @dataclass(frozen=True)
 class RedisSettings:
-    """How to reach an empty Redis."""
+    """The connection settings of an empty Redis."""
 
     host: str
     port: int
@@ -42,19 +42,19 @@ class RedisSettings:
 
 @dataclass(frozen=True)
 class Bucket:
-    """The bucket all tests share, and a part of it (ending in a slash) that is this test's own."""
+    """The bucket that all tests share, and a key prefix (ending in a slash) for this test alone."""
 
     name: str
     prefix: str
 
 
 @pytest.fixture(scope="session")
-def _server_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    from gostream_devstack.host.directories import Home
+def _server_directories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Directories]:
+    from gostream_devstack.host.directories import Directories
 
-    home = Home.at(tmp_path_factory.mktemp("servers"))
-    yield home
-    home.remove()
+    directories = Directories.at(tmp_path_factory.mktemp("servers"))
+    yield directories
+    directories.remove()
 
 
 @pytest.fixture(scope="session")
@@ -72,15 +72,17 @@ def _server_state() -> State:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(_server_home: Home, _server_ports: Ports, _server_state: State) -> Iterator[Postgres]:
+def postgres_server(
+    _server_directories: Directories, _server_ports: Ports, _server_state: State
+) -> Iterator[Postgres]:
     """A running PostgreSQL without fsync (`.url`, `.url_of(database)`, `.execute(sql)` as superuser).
 
-    Shared by the session. Tests that stop or kill it need not start it again: `database_url` does.
+    Shared by the session. Tests that stop or kill it need not restart it: `database_url` does.
     """
     from gostream_devstack.servers.postgres import Postgres
 
     password = _server_state.secrets["postgres_password"]
-    server = Postgres(_server_home, _server_ports.pick("postgres"), password, durable=False)
+    server = Postgres(_server_directories, _server_ports.pick("postgres"), password, durable=False)
     server.start()
     yield server
     server.stop()
@@ -92,14 +94,14 @@ def _template_database(postgres_server: Postgres) -> str:
     from gostream_shared.db.migrate import migrate
 
     postgres_server.execute(f"CREATE DATABASE {TEMPLATE} OWNER {ROLE}")
-    with ThreadPoolExecutor(max_workers=1) as executor:  # a test's own loop may be running in this thread
+    with ThreadPoolExecutor(max_workers=1) as executor:  # the test's event loop may be running in this thread
         executor.submit(asyncio.run, migrate(postgres_server.url_of(TEMPLATE))).result()
     return TEMPLATE
 
 
 @pytest.fixture
 def database_url(postgres_server: Postgres, _template_database: str) -> Iterator[str]:
-    """The URL of a database of the test's own: migrated, empty, owned by the application's role."""
+    """The URL of a database for this test alone: migrated, empty, owned by the application's role."""
     from gostream_devstack.servers.postgres import ROLE
 
     if not postgres_server.alive:
@@ -112,14 +114,16 @@ def database_url(postgres_server: Postgres, _template_database: str) -> Iterator
 
 
 @pytest.fixture(scope="session")
-def redis_server(_server_home: Home, _server_ports: Ports, _server_state: State) -> Iterator[Valkey]:
+def redis_server(
+    _server_directories: Directories, _server_ports: Ports, _server_state: State
+) -> Iterator[Valkey]:
     """A running Redis (Valkey): `.host .port .password .url`, `.stop() .start() .kill() .pause() .resume()`.
 
-    Shared by the session. Tests that break it need not mend it: `redis_settings` does.
+    Shared by the session. Tests that break it need not repair it: `redis_settings` does.
     """
     from gostream_devstack.servers.valkey import Valkey
 
-    server = Valkey(_server_home, _server_ports.pick("redis"), _server_state.secrets["redis_password"])
+    server = Valkey(_server_directories, _server_ports.pick("redis"), _server_state.secrets["redis_password"])
     server.start()
     yield server
     server.stop()
@@ -127,7 +131,7 @@ def redis_server(_server_home: Home, _server_ports: Ports, _server_state: State)
 
 @pytest.fixture
 def redis_settings(redis_server: Valkey) -> RedisSettings:
-    """How to reach the session's Redis, which is up and empty when the test begins."""
+    """The settings of the session's Redis, which is running and empty when the test begins."""
     redis_server.resume()
     if not redis_server.alive:
         redis_server.start()
@@ -137,12 +141,14 @@ def redis_settings(redis_server: Valkey) -> RedisSettings:
 
 
 @pytest.fixture
-def make_redis_server(_server_home: Home, _server_ports: Ports) -> Iterator[Callable[..., Valkey]]:
-    """A function that starts a Redis of the test's own.
+def make_redis_server(
+    _server_directories: Directories, _server_ports: Ports
+) -> Iterator[Callable[..., Valkey]]:
+    """A function that starts a Redis for this test alone.
 
     `make_redis_server(maxmemory="1mb", replicaof=f"{primary.host} {primary.port}")`: keywords are
-    lines of its configuration, underscores stand for dashes.
-    Passwords are all the same, so that replicas can log in. Stopped after the test.
+    configuration lines, with underscores for dashes. All passwords are equal, so that replicas can log in.
+    The servers are stopped after the test.
     """
     from gostream_devstack.servers.valkey import Valkey
 
@@ -151,7 +157,7 @@ def make_redis_server(_server_home: Home, _server_ports: Ports) -> Iterator[Call
     def make(**options: str) -> Valkey:
         name = f"redis-{secrets.token_hex(4)}"
         lines = {key.replace("_", "-"): value for key, value in options.items()}
-        server = Valkey(_server_home, _server_ports.pick(name), "replicated", lines, name)
+        server = Valkey(_server_directories, _server_ports.pick(name), "replicated", lines, name)
         servers.append(server)
         server.start()
         return server
@@ -163,16 +169,16 @@ def make_redis_server(_server_home: Home, _server_ports: Ports) -> Iterator[Call
 
 @pytest.fixture(scope="session")
 def object_store_server(
-    _server_home: Home, _server_ports: Ports, _server_state: State
+    _server_directories: Directories, _server_ports: Ports, _server_state: State
 ) -> Iterator[SeaweedFS]:
     """A running S3 server: `.endpoint_url .access_key .secret_key .region .bucket`.
 
-    The keys are those of the application, which may use this bucket and nothing else; anonymous readers may
-    GET `hls/*`. Use path-style addresses.
+    The keys are the application's, which may use only this bucket. Anonymous readers may GET `hls/*`. Use
+    path-style addresses.
     """
     from gostream_devstack.servers.seaweedfs import SeaweedFS
 
-    server = SeaweedFS(_server_home, _server_ports, _server_state.secrets, _server_ports.pick("s3"))
+    server = SeaweedFS(_server_directories, _server_ports, _server_state.secrets, _server_ports.pick("s3"))
     server.start()
     yield server
     server.stop()
@@ -180,7 +186,7 @@ def object_store_server(
 
 @pytest.fixture
 def bucket(object_store_server: SeaweedFS) -> Bucket:
-    """The bucket (`.name`), and a `.prefix` of keys that no other test uses. Nothing is emptied."""
+    """The bucket (`.name`), and a `.prefix` of keys that no other test uses. The bucket is not emptied."""
     if not object_store_server.alive:
         object_store_server.start()
     return Bucket(object_store_server.bucket, f"test-{secrets.token_hex(6)}/")
@@ -188,10 +194,10 @@ def bucket(object_store_server: SeaweedFS) -> Bucket:
 
 @pytest.fixture
 def make_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Stack]]:
-    """A function that starts a whole stack of the test's own, for tests that break things.
+    """A function that starts a separate stack, for tests that break servers.
 
-    `make_stack(api_replicas=1, workers=1, settings={"REDIS_TTL": "1s"})`; see `stack`.
-    Stopped after the test.
+    `make_stack(api_replicas=1, workers=1, settings={"REDIS_TTL": "1s"})`; see `stack`. Stopped after the
+    test.
     """
     with ExitStack() as started:
 
@@ -204,12 +210,11 @@ def make_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Everything, running: all servers, two replicas of the API, two workers, nginx and Envoy.
+    """A complete running stack: all servers, two API replicas, two workers, nginx and Envoy.
 
-    `.env` is what clients need (the variables that `gostream-devstack env` prints), `.servers` every process
-    by its name (postgres redis seaweedfs nginx envoy api-1 api-2 worker-1 worker-2) with `.pid .log .tail()`
-    and `.stop() .start() .kill() .terminate() .pause() .resume()`. Shared by the session: leave it as you
-    found it, or use `make_stack`.
+    `.env` has the variables that `gostream-devstack env` prints, `.servers` every process by name (postgres
+    redis seaweedfs nginx envoy api-1 api-2 worker-1 worker-2) with `.pid .log .tail()` and `.stop() .start()
+    .kill() .terminate() .pause() .resume()`. Shared by the session: restore its state, or use `make_stack`.
     """
     with _running_stack(tmp_path_factory.mktemp("stack"), 2, 2, {}) as running:
         yield running
@@ -219,20 +224,22 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def _running_stack(
     root: Path, api_replicas: int, workers: int, settings: Mapping[str, str]
 ) -> Iterator[Stack]:
-    from gostream_devstack.host.directories import Home
+    from gostream_devstack.host.directories import Directories
     from gostream_devstack.host.ports import Ports
     from gostream_devstack.host.state import State
     from gostream_devstack.instance.stack import Options, Stack
     from gostream_devstack.instance.up import start_somewhere
 
-    home = Home.at(root)
+    directories = Directories.at(root)
     options = Options(api_replicas=api_replicas, workers=workers, settings=settings, durable=False)
     state, ports = State(), Ports({})
     stack: Stack | None = None
     try:
-        stack = start_somewhere(lambda: Stack(home, state, ports, options), ports, lambda *_: None, print)
+        stack = start_somewhere(
+            lambda: Stack(directories, state, ports, options), ports, lambda *_: None, print
+        )
         yield stack
     finally:
         if stack is not None:
             stack.stop()
-        home.remove()
+        directories.remove()

@@ -1,4 +1,4 @@
-"""A real server on a free port over the real parts, and what a client sees of its errors."""
+"""A real API server on a free port with real backends, and its errors as clients see them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -43,7 +43,7 @@ class Api:
         return created
 
     async def upload(self, created: CreateVideoResponse, body: bytes = b"film") -> int:
-        """Do as the answer says; the store's HTTP status."""
+        """Uploads as the response asks and returns the store's HTTP status."""
         request = created.upload
         headers = dict(request.headers)
         async with (
@@ -53,20 +53,20 @@ class Api:
             return answer.status
 
     async def layer(self, video_id: str, **options: Any) -> str:
-        """Where GetVideo's answer came from."""
+        """The cache layer of GetVideo's response."""
         call = self.stub.GetVideo(GetVideoRequest(id=video_id), **options)
         await call
         return str(dict(await call.trailing_metadata())["x-cache"])
 
     async def warm(self) -> None:
-        """Wait until the caches are in use: a replica that has just started reads past them."""
+        """Waits until the caches are live: a replica that has just started bypasses them."""
         video_id = (await self.create()).video.id
         async with asyncio.timeout(30):
             while await self.layer(video_id) != "L1":
                 await asyncio.sleep(0.02)
 
     async def uploaded(self) -> str:
-        """Id of a new video whose source is there."""
+        """Creates a video with an uploaded source and returns its id."""
         created = await self.create()
         assert await self.upload(created) == 200
         return created.video.id
@@ -74,7 +74,7 @@ class Api:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An error as its client sees it; `details` by the name of their type, ErrorInfo apart."""
+    """An error as a client sees it. `details` holds the messages by type name, except ErrorInfo."""
 
     code: grpc.StatusCode
     message: str
@@ -88,7 +88,7 @@ class Refusal:
 
     @property
     def fields(self) -> set[str]:
-        """The fields that a BadRequest names."""
+        """The fields of the BadRequest detail."""
         return {violation.field for violation in self.details["BadRequest"].field_violations}
 
 
@@ -96,7 +96,7 @@ class Refusal:
 def environment(
     database_url: str, redis_settings: RedisSettings, object_store_server: SeaweedFS
 ) -> dict[str, str]:
-    """What the API is configured with."""
+    """The API's environment variables."""
     return {
         "DATABASE_URL": database_url,
         "REDIS_HOST": redis_settings.host,
@@ -117,7 +117,7 @@ def environment(
 
 @pytest.fixture
 async def start_api(environment: dict[str, str]) -> AsyncIterator[Callable[..., Awaitable[Api]]]:
-    """A function that starts an API in this process; keywords are variables of its environment."""
+    """A function that starts an API in this process; keywords are environment variables."""
     async with AsyncExitStack() as stack:
 
         async def start(**changes: str) -> Api:
@@ -133,13 +133,13 @@ async def start_api(environment: dict[str, str]) -> AsyncIterator[Callable[..., 
 
 @pytest.fixture
 async def api(start_api: Callable[..., Awaitable[Api]]) -> Api:
-    """An API with the usual configuration."""
+    """An API with the default test configuration."""
     return await start_api()
 
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[PostgresDatabase]:
-    """The API's database, to act as a worker would or to look behind the API's back."""
+    """The API's database, used to act as a worker or to inspect rows."""
     async with PostgresDatabase.open(database_url) as database:
         yield database
 
@@ -151,7 +151,7 @@ def eventually() -> Callable[..., Awaitable[None]]:
     async def wait(condition: Callable[[], Awaitable[object]], *, within: float = 30) -> None:
         deadline = monotonic() + within
         while not await condition():
-            assert monotonic() < deadline, "it never came true"
+            assert monotonic() < deadline, "the condition never held"
             await asyncio.sleep(0.02)
 
     return wait
@@ -159,7 +159,7 @@ def eventually() -> Callable[..., Awaitable[None]]:
 
 @pytest.fixture
 def refused() -> Callable[[Any], Awaitable[Refusal]]:
-    """A function that awaits a call which must fail, with exactly one ErrorInfo of ours."""
+    """A function that awaits a call that must fail with exactly one ErrorInfo of GoStream."""
 
     async def see(call: Any) -> Refusal:
         with pytest.raises(aio.AioRpcError) as caught:

@@ -1,4 +1,4 @@
-"""Scheduling is inherited, so it is looked at in threads and processes of their own."""
+"""The scheduling policy is inherited, so tests read it in separate threads and processes."""
 
 import os
 import subprocess
@@ -10,13 +10,13 @@ import pytest
 
 from gostream_api.cpu_scheduling import schedule
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="only Linux has it")
+pytestmark = pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="Linux only")
 
 _TELL = "import os; print(os.sched_getscheduler(0))"
 
 
 @pytest.mark.parametrize(("how", "policy"), [("batch", "SCHED_BATCH"), ("normal", "SCHED_OTHER")])
-def test_a_process_has_its_parents_scheduling(how: Literal["batch", "normal"], policy: str) -> None:
+def test_process_inherits_its_scheduling_policy(how: Literal["batch", "normal"], policy: str) -> None:
     def start() -> int:
         schedule(how)
         return int(subprocess.run([sys.executable, "-c", _TELL], capture_output=True, check=True).stdout)
@@ -25,7 +25,7 @@ def test_a_process_has_its_parents_scheduling(how: Literal["batch", "normal"], p
         assert thread.submit(start).result() == getattr(os, policy)
 
 
-def test_a_kernel_that_refuses_is_no_reason_not_to_serve(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_scheduling_policy_does_not_stop_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError
 

@@ -1,4 +1,4 @@
-"""What still works while a backend is down, and what clients of the rest are told."""
+"""RPCs during the outage of a backend: which succeed and which fail with which error."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from gostream_devstack.servers.seaweedfs import SeaweedFS
 from gostream_devstack.servers.valkey import Valkey
 
 
-async def test_without_redis_everything_still_works(api: Any, redis_server: Valkey) -> None:
+async def test_all_rpcs_work_without_redis(api: Any, redis_server: Valkey) -> None:
     redis_server.stop()
 
     video_id = await api.uploaded()
@@ -24,7 +24,7 @@ async def test_without_redis_everything_still_works(api: Any, redis_server: Valk
     assert dict(await call.trailing_metadata())["x-cache"] in {"BYPASS", "MISS"}
 
 
-async def test_health_tells_of_a_lost_bus_and_the_service_stays_in_rotation(
+async def test_lost_bus_is_reported_but_service_stays_healthy(
     api: Any, redis_server: Valkey, eventually: Any
 ) -> None:
     health: Any = health_pb2_grpc.HealthStub(api.channel)
@@ -44,7 +44,7 @@ async def test_health_tells_of_a_lost_bus_and_the_service_stays_in_rotation(
     assert await serving(SERVICE)
 
 
-async def test_without_the_object_store_processing_is_unavailable_and_reads_go_on(
+async def test_without_the_store_only_processing_is_unavailable(
     api: Any, refused: Any, object_store_server: SeaweedFS
 ) -> None:
     video_id = await api.uploaded()
@@ -60,7 +60,7 @@ async def test_without_the_object_store_processing_is_unavailable_and_reads_go_o
     assert read.id == video_id
 
 
-async def test_without_the_database_writes_are_unavailable_until_it_is_back(
+async def test_writes_are_unavailable_during_a_database_outage(
     api: Any, refused: Any, postgres_server: Postgres
 ) -> None:
     await api.warm()

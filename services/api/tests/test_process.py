@@ -1,4 +1,4 @@
-"""The program as an operator sees it: start, logs, metrics, health, reflection, refusals to start."""
+"""The program as operators see it: start, logs, metrics, health, reflection, start failures."""
 
 import json
 import os
@@ -48,7 +48,7 @@ class Program:
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
     def lines_of(self, request_id: str) -> list[dict[str, Any]]:
-        """What was logged of a call; the log follows the answer."""
+        """The log line of a call, which follows the response."""
         for _ in range(GIVE_UP * 20):
             if lines := [line for line in self.lines() if line.get("request_id") == request_id]:
                 return lines
@@ -58,7 +58,7 @@ class Program:
 
 @pytest.fixture
 def run_api(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Program]]:
-    """A function that starts the program on free ports; keywords are variables."""
+    """A function that starts the program on free ports; keywords are environment variables."""
     ports, programs = Ports({}), list[Program]()
 
     def run(**changes: str) -> Program:
@@ -83,7 +83,7 @@ def program(run_api: Callable[..., Program]) -> Iterator[tuple[Program, grpc.Cha
         yield started, channel
 
 
-def test_it_serves_health_reflection_and_metrics(program: tuple[Program, grpc.Channel]) -> None:
+def test_process_serves_health_reflection_and_metrics(program: tuple[Program, grpc.Channel]) -> None:
     started, channel = program
     health: Any = health_pb2_grpc.HealthStub(channel)  # its types lack the methods
 
@@ -99,7 +99,7 @@ def test_it_serves_health_reflection_and_metrics(program: tuple[Program, grpc.Ch
     assert 'gostream_rpc_handled_total{code="OK",method="/gostream.v1.VideoService/CreateVideo"} 1.0' in text
 
 
-def test_a_log_line_names_the_request_and_the_video(program: tuple[Program, grpc.Channel]) -> None:
+def test_log_line_names_request_and_video(program: tuple[Program, grpc.Channel]) -> None:
     started, channel = program
     stub = VideoServiceStub(channel)
     video = stub.CreateVideo(CreateVideoRequest(title="Holiday", size_bytes=4), timeout=GIVE_UP).video
@@ -122,7 +122,7 @@ def test_a_log_line_names_the_request_and_the_video(program: tuple[Program, grpc
     assert {key: line[key] for key in expected} == expected
 
 
-def test_sigterm_ends_it_with_0_after_saying_not_serving(program: tuple[Program, grpc.Channel]) -> None:
+def test_sigterm_reports_not_serving_and_exits_0(program: tuple[Program, grpc.Channel]) -> None:
     started, channel = program
     health: Any = health_pb2_grpc.HealthStub(channel)  # its types lack the methods
     watch = health.Watch(health_pb2.HealthCheckRequest(), timeout=GIVE_UP)
@@ -136,7 +136,7 @@ def test_sigterm_ends_it_with_0_after_saying_not_serving(program: tuple[Program,
 
 
 @pytest.mark.parametrize("variable", ["API_PORT", "METRICS_PORT"])
-def test_a_port_that_is_taken_is_named(
+def test_taken_port_is_named(
     program: tuple[Program, grpc.Channel], run_api: Callable[..., Program], variable: str
 ) -> None:
     taken = program[0].address if variable == "API_PORT" else program[0].metrics.split("/")[2]
@@ -147,7 +147,7 @@ def test_a_port_that_is_taken_is_named(
     assert f"gostream-api: cannot listen on {taken}" in second.log.read_text()
 
 
-def test_a_wrong_configuration_is_told_in_full(run_api: Callable[..., Program]) -> None:
+def test_every_configuration_error_is_reported(run_api: Callable[..., Program]) -> None:
     program = run_api(API_PROCESSES="0", SHUTDOWN_DELAY="soon", QUEUE_LIMIT="0")
 
     assert program.process.wait(GIVE_UP) == 2
@@ -156,9 +156,7 @@ def test_a_wrong_configuration_is_told_in_full(run_api: Callable[..., Program]) 
     assert "SHUTDOWN_DELAY: must be a duration such as 5m, 90s or 1h30m" in text
 
 
-def test_refused_password_ends_the_start_with_2(
-    run_api: Callable[..., Program], environment: dict[str, str]
-) -> None:
+def test_refused_password_exits_with_2(run_api: Callable[..., Program], environment: dict[str, str]) -> None:
     url = re.sub(r":[^:@]+@", ":wrong@", environment["DATABASE_URL"])
     alone = run_api(DATABASE_URL=url)
     several = run_api(DATABASE_URL=url, API_PROCESSES="2", METRICS_PORT="0")
@@ -169,7 +167,7 @@ def test_refused_password_ends_the_start_with_2(
         assert "Traceback" not in program.log.read_text()
 
 
-def test_every_interface_of_ipv6_can_be_served(run_api: Callable[..., Program]) -> None:
+def test_ipv6_wildcard_address_is_served(run_api: Callable[..., Program]) -> None:
     program = run_api(API_HOST="::", METRICS_HOST="::1")
 
     with grpc.insecure_channel(program.address.replace("127.0.0.1", "[::1]")) as channel:
@@ -183,7 +181,7 @@ def test_misspelt_variable_is_named_in_the_log(run_api: Callable[..., Program]) 
     assert "REDIS_SERVICE_HOST" not in program.log.read_text()
 
 
-def test_a_database_that_is_not_there_ends_the_start(run_api: Callable[..., Program]) -> None:
+def test_missing_database_stops_the_start(run_api: Callable[..., Program]) -> None:
     program = run_api(DATABASE_URL="postgresql://ann:hunter2@127.0.0.1:1/none")
 
     assert program.process.wait(GIVE_UP) == 1
@@ -191,7 +189,7 @@ def test_a_database_that_is_not_there_ends_the_start(run_api: Callable[..., Prog
     assert "hunter2" not in program.log.read_text()
 
 
-def test_every_method_of_the_contract_is_served() -> None:
+def test_every_rpc_of_the_contract_is_served() -> None:
     served = method_handlers(VideoServicer.__new__(VideoServicer))
 
     assert set(served) == {method.name for method in DESCRIPTOR.services_by_name["VideoService"].methods}
@@ -199,16 +197,16 @@ def test_every_method_of_the_contract_is_served() -> None:
         assert bool(served[method.name].response_streaming) is method.server_streaming
 
 
-def test_processes_share_the_port_and_each_has_its_own_metrics(run_api: Callable[..., Program]) -> None:
+def test_processes_share_the_port_with_separate_metrics(run_api: Callable[..., Program]) -> None:
     first = Ports({}).pick(
         "metrics-shared", usable=lambda port: is_free(port) and is_free(port + METRICS_STEP)
     )
     program = run_api(API_PROCESSES="2", METRICS_PORT=str(first))
     pages = [f"http://127.0.0.1:{first + number}/metrics" for number in (0, METRICS_STEP)]
     eventually_true(lambda: all(is_page(page) for page in pages))
-    eventually_true(lambda: len(serving(program)) == 2)  # or the first would get every connection
+    eventually_true(lambda: len(serving(program)) == 2)  # otherwise the first gets every connection
 
-    # Every channel is a connection of its own, and the kernel deals them out.
+    # Every channel opens a new connection, and the kernel distributes them.
     for _ in range(40):
         with grpc.insecure_channel(
             program.address, options=[("grpc.use_local_subchannel_pool", 1)]
@@ -224,7 +222,7 @@ def test_processes_share_the_port_and_each_has_its_own_metrics(run_api: Callable
     assert sum(counts) == 40
 
 
-def test_a_process_that_dies_is_begun_anew_and_all_stop_together(run_api: Callable[..., Program]) -> None:
+def test_dead_process_is_restarted_and_all_stop_together(run_api: Callable[..., Program]) -> None:
     program = run_api(API_PROCESSES="2", METRICS_PORT="0")
     eventually_true(lambda: len(serving(program)) == 2)
     victim, other = serving(program)
@@ -239,7 +237,7 @@ def test_a_process_that_dies_is_begun_anew_and_all_stop_together(run_api: Callab
     eventually_true(lambda: not any(map(psutil.pid_exists, children)))
 
 
-def test_the_processes_leave_with_a_supervisor_that_was_killed(run_api: Callable[..., Program]) -> None:
+def test_processes_end_with_a_killed_supervisor(run_api: Callable[..., Program]) -> None:
     program = run_api(API_PROCESSES="2", METRICS_PORT="0")
     eventually_true(lambda: len(serving(program)) == 2)
     children = serving(program)
@@ -250,7 +248,7 @@ def test_the_processes_leave_with_a_supervisor_that_was_killed(run_api: Callable
     eventually_true(lambda: not any(map(psutil.pid_exists, children)))
 
 
-def test_several_processes_do_not_share_the_port_with_strangers(run_api: Callable[..., Program]) -> None:
+def test_port_is_not_shared_with_other_programs(run_api: Callable[..., Program]) -> None:
     first = run_api(API_PROCESSES="2", METRICS_PORT="0")
     eventually_true(lambda: len(serving(first)) == 2)
     port = first.address.rpartition(":")[2]
@@ -264,7 +262,7 @@ def test_several_processes_do_not_share_the_port_with_strangers(run_api: Callabl
 
 
 def serving(program: Program) -> list[int]:
-    """The processes below the program that listen on its port."""
+    """Child processes of the program that listen on its port."""
     port = int(program.address.rpartition(":")[2])
     return [child.pid for child in psutil.Process(program.process.pid).children() if listens(child, port)]
 
@@ -272,7 +270,7 @@ def serving(program: Program) -> list[int]:
 def listens(child: psutil.Process, port: int) -> bool:
     try:
         return any(each.status == "LISTEN" and each.laddr.port == port for each in child.net_connections())
-    except psutil.Error:  # it has just ended, or is only being started
+    except psutil.Error:  # the process has just ended or is starting
         return False
 
 

@@ -1,4 +1,4 @@
-"""What an operator sees when a backend refuses the API, or when its schema is not migrated."""
+"""Starts that fail: a backend refuses the API, or the schema is not migrated."""
 
 import asyncio
 import re
@@ -23,7 +23,7 @@ EMPTY = "test_not_migrated"
 
 @pytest.fixture
 async def empty_url(postgres_server: Postgres) -> AsyncIterator[str]:
-    """A database without a table."""
+    """A database without tables."""
     postgres_server.execute(f"CREATE DATABASE {EMPTY} OWNER {ROLE}")
     yield postgres_server.url_of(EMPTY)
     postgres_server.execute(f"DROP DATABASE {EMPTY} WITH (FORCE)")
@@ -38,7 +38,7 @@ async def empty_url(postgres_server: Postgres) -> AsyncIterator[str]:
         (r"$", "?no_such_option=1", r"SQLSTATE 42704"),
     ],
 )
-async def test_database_that_refuses_ends_the_start(
+async def test_refusing_database_stops_the_start(
     start_api: Any, environment: dict[str, str], pattern: str, replacement: str, cause: str
 ) -> None:
     url = re.sub(pattern, replacement, environment["DATABASE_URL"], count=1)
@@ -47,11 +47,11 @@ async def test_database_that_refuses_ends_the_start(
         await start_api(DATABASE_URL=url)
 
     assert re.search(cause, refused.value.cause)
-    assert str(refused.value) == "the database does not answer; try again later"  # what a client would see
+    assert str(refused.value) == "the database does not answer; try again later"  # as a client sees it
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:1", "nowhere.invalid"])
-async def test_database_out_of_reach_is_no_refusal(start_api: Any, host: str) -> None:
+async def test_unreachable_database_counts_as_an_outage(start_api: Any, host: str) -> None:
     with pytest.raises(BackendUnavailableError) as unavailable:
         await start_api(DATABASE_URL=f"postgresql://ann:hunter2@{host}/videos")
 
@@ -71,27 +71,25 @@ async def test_database_out_of_reach_is_no_refusal(start_api: Any, host: str) ->
         ({"REDIS_DB": "9999"}, "DB index is out of range"),
     ],
 )
-async def test_backend_that_refuses_ends_the_start(
-    start_api: Any, changes: dict[str, str], cause: str
-) -> None:
+async def test_refusing_backend_stops_the_start(start_api: Any, changes: dict[str, str], cause: str) -> None:
     with pytest.raises(BackendRefusedError) as refused:
         await start_api(**changes)
 
     assert cause in refused.value.cause
 
 
-async def test_store_that_is_down_ends_no_start(start_api: Any) -> None:
+async def test_unavailable_store_does_not_stop_the_start(start_api: Any) -> None:
     api = await start_api(S3_ENDPOINT_URL="http://127.0.0.1:1", REDIS_PORT="1")
 
     assert await serving(api)
 
 
-async def test_loopback_store_is_reached_without_the_proxy(
+async def test_loopback_store_bypasses_the_proxy(
     start_api: Any, refused: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    monkeypatch.setenv("no_grpc_proxy", "127.0.0.1")  # for this test's own client
+    monkeypatch.setenv("no_grpc_proxy", "127.0.0.1")  # for this test's client
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     api = await start_api()

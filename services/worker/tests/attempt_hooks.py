@@ -1,4 +1,4 @@
-"""Something that happens at a certain moment of an attempt."""
+"""Hooks that run at a given moment of an attempt."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -12,22 +12,22 @@ from gostream_worker.probe.probe import StartedProbe
 
 
 def after_probing(patch: pytest.MonkeyPatch, act: Callable[[str, Path], Awaitable[None]]) -> None:
-    """Do something between the probe and the encoder, given the source's URL and the attempt's folder."""
+    """Runs a function between probe and encode, with the source's URL and the attempt's folder."""
 
-    look_into = StartedProbe.look_into
+    inspect = StartedProbe.inspect
 
     async def look_and_act(probe: StartedProbe, url: str, *, folder: Path, **options: Any) -> Probe:
-        found = await look_into(probe, url, folder=folder, **options)
+        found = await inspect(probe, url, folder=folder, **options)
         await act(url, folder)
         return found
 
-    patch.setattr(StartedProbe, "look_into", look_and_act)
+    patch.setattr(StartedProbe, "inspect", look_and_act)
 
 
 def before_publishing(
     patch: pytest.MonkeyPatch, store: ObjectStore, act: Callable[[], Awaitable[None]]
 ) -> None:
-    """Do something when everything is made and uploaded: then the worker looks at what the store has."""
+    """Runs a function after all uploads, when the worker lists the objects in the store."""
     listed = store.list
 
     async def act_and_list(prefix: str) -> AsyncIterator[StoredObject]:

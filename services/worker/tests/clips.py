@@ -1,4 +1,4 @@
-"""Small media files of every kind, made by ffmpeg itself."""
+"""Small media files of every kind, made by ffmpeg."""
 
 import functools
 import random
@@ -13,7 +13,7 @@ AAC = ("-c:a", "aac", "-b:a", "64k")
 
 
 def ffmpeg(*arguments: str) -> str:
-    """Run it; its standard error."""
+    """Runs ffmpeg and returns its standard error."""
     command = [get_ffmpeg_exe(), "-nostdin", "-hide_banner", "-y", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -56,7 +56,7 @@ def silent(folder: Path) -> Path:
 
 
 def full_range(folder: Path) -> Path:
-    """0 to 255 instead of 16 to 235, as telephones record."""
+    """Full range, 0 to 255 instead of 16 to 235, as phones record."""
     codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuvj420p"]
     return make(folder / "full.mp4", picture(), codecs=codecs)
 
@@ -74,7 +74,7 @@ def odd_size(folder: Path) -> Path:
 
 
 def rotated(folder: Path) -> Path:
-    """Stored 320×180, shown 180×320, as telephones do."""
+    """Stored as 320×180, shown as 180×320, as phones record."""
     stored = silent(folder)
     path = folder / "rotated.mp4"
     ffmpeg("-v", "error", "-display_rotation:v:0", "90", "-i", str(stored), "-c", "copy", str(path))
@@ -86,7 +86,7 @@ def anamorphic(folder: Path) -> Path:
 
 
 def variable_rate(folder: Path) -> Path:
-    """25 frames a second, of which every third and all between 1 s and 1.5 s are missing."""
+    """25 frames a second without every third frame and without those from 1 s to 1.5 s."""
     drop = "select='mod(n,3)*not(between(t,1,1.5))'"
     return make(folder / "vfr.mp4", picture(), sound(), codecs=["-vf", drop, "-fps_mode", "vfr", *X264, *AAC])
 
@@ -116,7 +116,7 @@ def interlaced(folder: Path) -> Path:
 
 
 def interlaced_later(folder: Path) -> Path:
-    """Two seconds of film, then a camera's picture, as broadcasts have them."""
+    """Two seconds of progressive film, then interlaced camera frames, as in broadcasts."""
     codec = ["-c:v", "mpeg2video", "-b:v", "4M"]
     film = make(folder / "film.ts", picture("352x288"), codecs=codec)
     weave = ["-vf", "tinterlace=interleave_top", "-flags", "+ilme+ildct", *codec]
@@ -130,7 +130,7 @@ def webm(folder: Path) -> Path:
 
 
 def live_webm(folder: Path) -> Path:
-    """As browsers record it: no duration in the header."""
+    """A browser's recording: no duration in the header."""
     source, path = webm(folder), folder / "live.webm"
     with path.open("wb") as file:
         command = [
@@ -152,7 +152,7 @@ def live_webm(folder: Path) -> Path:
 
 
 def fragmented(folder: Path) -> Path:
-    """Its index is spread over the file, and nothing says how long it is: as some recorders write it."""
+    """Fragmented and without a duration, as some recorders write."""
     path = folder / "fragmented.mp4"
     flags = ["-movflags", "frag_keyframe+empty_moov+default_base_moof+skip_trailer"]
     ffmpeg("-v", "error", "-i", str(long_enough_for_two_segments(folder)), "-c", "copy", *flags, str(path))
@@ -170,7 +170,7 @@ def one_frame(folder: Path) -> Path:
 
 
 def late_sound(folder: Path) -> Path:
-    """The sound begins 0.7 s after the picture, in a stream whose clock begins at 100 s."""
+    """Sound starts 0.7 s after the picture; timestamps start at 100 s."""
     delayed = ["-itsoffset", "0.7", *sound(2)]
     return make(
         folder / "late.ts", picture(seconds=3), delayed, codecs=[*X264, *AAC, "-output_ts_offset", "100"]
@@ -185,7 +185,7 @@ def many_tracks(folder: Path) -> Path:
 
 
 def size_change(folder: Path) -> Path:
-    """The picture's size changes in the middle."""
+    """The frame size changes in the middle."""
     parts = [
         make(folder / f"part{n}.ts", picture(size, 1), codecs=X264)
         for n, size in ((0, "320x180"), (1, "240x180"))
@@ -196,14 +196,14 @@ def size_change(folder: Path) -> Path:
 
 
 def cut_beyond_the_end(folder: Path) -> Path:
-    """`-ss 60` of three seconds: every packet is there, and an edit list that hides them all."""
+    """`-ss 60` of three seconds: an edit list hides every packet."""
     source, path = plain(folder), folder / "beyond.mp4"
     ffmpeg("-v", "error", "-ss", "60", "-t", "30", "-i", str(source), "-c", "copy", str(path))
     return path
 
 
 def cut_between_key_frames(folder: Path) -> Path:
-    """`-ss 1 -t 1.5`: the first second is there, and hidden."""
+    """`-ss 1 -t 1.5`: an edit list hides the first second."""
     source, path = plain(folder), folder / "between.mp4"
     ffmpeg("-v", "error", "-ss", "1", "-t", "1.5", "-i", str(source), "-c", "copy", str(path))
     return path
@@ -288,7 +288,7 @@ def cut_in_the_index(folder: Path) -> Path:
 
 
 def cut_after_index(folder: Path) -> Path:
-    """The index stands in front, so everything looks well until the data ends."""
+    """The index comes first, so the file looks complete until the data ends."""
     source, path = plain(folder), folder / "faststart.mp4"
     ffmpeg("-v", "error", "-i", str(source), "-c", "copy", "-movflags", "+faststart", str(path))
     whole = path.read_bytes()
@@ -296,7 +296,7 @@ def cut_after_index(folder: Path) -> Path:
 
 
 def cut_first_fragment(folder: Path) -> Path:
-    """Of a recorder that was killed within seconds."""
+    """A recorder killed within seconds."""
     whole = fragmented(folder).read_bytes()
     return written(folder / "cut-fragments.mp4", whole[: whole.index(b"mdat", whole.index(b"moof")) + 100])
 
@@ -309,7 +309,7 @@ def cut_matroska(folder: Path) -> Path:
 
 
 def too_fast_for_its_size(folder: Path) -> Path:
-    """Each picture is small enough, and there are few of them."""
+    """Small enough frames, and few of them."""
     drawn = picture("5312x2988", 0.02, fps="240")
     return make(folder / "fast.mp4", drawn, codecs=["-c:v", "libx264", "-preset", "ultrafast"])
 
@@ -328,10 +328,10 @@ def unlisted_codec(folder: Path) -> Path:
 
 
 def damaged(folder: Path) -> Path:
-    """Every hundredth byte of the second half is another one."""
+    """Every hundredth byte of the second half is changed."""
     data = bytearray(make(folder / "whole.ts", picture("640x360", 3), codecs=X264).read_bytes())
     for position in range(len(data) // 2, len(data), 100):
-        if position % 188 > 30:  # the container stays whole, the picture does not
+        if position % 188 > 30:  # damages the picture but not the container
             data[position] ^= 0x5A
     return written(folder / "damaged.ts", bytes(data))
 
@@ -351,7 +351,7 @@ def encrypted(folder: Path) -> Path:
 
 
 def encrypted_sound(folder: Path) -> Path:
-    """Only of the sound it says so: the picture's boxes about it have other names."""
+    """Only the sound is marked as encrypted: the picture's encryption boxes are renamed."""
     key = ["-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "0" * 32, "-encryption_kid", "1" * 32]
     data = make(folder / "both.mp4", picture(), sound(), codecs=[*X264, *AAC, *key]).read_bytes()
     for name, other in ((b"encv", b"avc1"), (b"sinf", b"free"), (b"senc", b"free"), (b"saiz", b"free")):
@@ -360,7 +360,7 @@ def encrypted_sound(folder: Path) -> Path:
 
 
 def very_long(folder: Path) -> Path:
-    """An hour's gap at 100 h: three frames, of which the last is far away."""
+    """Three frames; the last one is at 100 h."""
     late = "setpts='if(lt(N,2),N,9000000)/25/TB'"
     return make(
         folder / "long.mkv",
@@ -385,7 +385,7 @@ def _made(recipe: Recipe, folder: Path) -> Path:
 
 
 class Clips:
-    """Makes each file once a session."""
+    """Makes each file once per session."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

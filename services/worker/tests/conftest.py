@@ -1,4 +1,4 @@
-"""What the worker's tests share: media files, and the worker on a real database and a real object store."""
+"""Shared fixtures: media files, and a worker on a real database and object store."""
 
 import dataclasses
 from collections.abc import AsyncIterator, Iterator
@@ -29,7 +29,7 @@ from gostream_worker.jobs.verdict import Verdict
 from gostream_worker.probe.limits import SourceLimits
 from gostream_worker.publish.early_playback import end_lists
 from gostream_worker.source.work_directory import WorkDirectory
-from gostream_worker.transcode_service import Outside, Settings, TranscodeService
+from gostream_worker.transcode_service import Dependencies, Settings, TranscodeService
 from tests.support.profiles import QUICK_PROFILES
 
 from .clips import Clips
@@ -37,13 +37,13 @@ from .clips import Clips
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Clips:
-    """A media file by the recipe that makes it: `clip(clips.plain)`."""
+    """Returns the media file of a recipe: `clip(clips.plain)`."""
     return Clips(tmp_path_factory.mktemp("clips"))
 
 
 @pytest.fixture
 def environment(database_url: str, object_store_server: SeaweedFS, tmp_path: Path) -> dict[str, str]:
-    """A worker's variables, for servers of the tests' own; Redis is nowhere."""
+    """Worker variables for the test servers. Redis is unreachable."""
     return {
         "DATABASE_URL": database_url,
         "REDIS_HOST": "127.0.0.1",
@@ -79,7 +79,7 @@ async def store(config: WorkerConfig) -> AsyncIterator[S3ObjectStore]:
 
 @dataclass
 class Recorder:
-    """Stands for Redis and the edge: notes what it is told."""
+    """Replaces Redis and the edge and records every call."""
 
     announced: list[tuple[UUID, int]] = field(default_factory=list)
     progress: list[Progress] = field(default_factory=list)
@@ -96,12 +96,12 @@ class Recorder:
 
 
 class Worker:
-    """The whole worker but for the queue in front of it."""
+    """The complete worker without its queue."""
 
     def __init__(
         self,
         database: PostgresDatabase,
-        outside: Outside,
+        outside: Dependencies,
         recorder: Recorder,
         work: WorkDirectory,
         folder: Path,
@@ -120,7 +120,7 @@ class Worker:
         )
 
     def limit(self, *, max_bytes: int) -> None:
-        """Accept only so much."""
+        """Sets the size limit of sources."""
         limits = dataclasses.replace(self.settings.limits, max_bytes=max_bytes)
         self.settings = dataclasses.replace(self.settings, limits=limits)
 
@@ -153,7 +153,7 @@ class Worker:
         return TranscodeJob(video_id=video_id, number=encode.number)
 
     async def process(self, source: Path | bytes) -> Video:
-        """Upload and run one delivery of the job; the video afterwards."""
+        """Uploads, delivers the job once and returns the video."""
         video_id = await self.upload(source)
         await self.attempts.transcode(await self.start(video_id))
         return await self.video(video_id)
@@ -165,7 +165,7 @@ class Worker:
         return await self.outside.database.videos.get(video_id)
 
     async def published(self, video_id: UUID) -> dict[str, bytes]:
-        """Everything below hls/{id}/, by path."""
+        """Returns every object below hls/{id}/ by path."""
         prefix = hls_prefix(video_id)
         keys = [found.key async for found in self.outside.store.list(prefix)]
         return {key.removeprefix(prefix): await self.outside.store.get(key) for key in keys}
@@ -174,7 +174,7 @@ class Worker:
         return (await self.outside.store.get(master_key(video_id))).decode()
 
     async def save(self, video_id: UUID) -> Path:
-        """A copy of what is published, to be played from disk; the path of its master."""
+        """Saves the publication to disk and returns the path of its master."""
         for name, data in (await self.published(video_id)).items():
             path = self.folder / "published" / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -182,7 +182,7 @@ class Worker:
         return self.folder / "published/master.m3u8"
 
     async def collect(self) -> None:
-        """Do the removals that are queued, without their delay."""
+        """Runs the queued removals without their delay."""
         rows = await self._database.pool.fetch(
             "DELETE FROM pgqueuer WHERE entrypoint = 'remove' RETURNING payload"
         )
@@ -191,13 +191,15 @@ class Worker:
             await removal.remove(remove_job(row["payload"]))
 
     def leftovers(self) -> list[Path]:
-        """What attempts have left on the disk."""
+        """Files of attempts that are still on disk."""
         return [path for path in (self.folder / "work").rglob("*") if path.name.startswith("attempt-")]
 
 
 @pytest.fixture
 def worker(database: PostgresDatabase, store: S3ObjectStore, tmp_path: Path) -> Iterator[Worker]:
     recorder = Recorder()
-    outside = Outside(database=database, store=store, announcer=recorder, publisher=recorder, edge=recorder)
+    outside = Dependencies(
+        database=database, store=store, announcer=recorder, publisher=recorder, edge=recorder
+    )
     with WorkDirectory.open(tmp_path / "work") as work:
         yield Worker(database, outside, recorder, work, tmp_path)

@@ -1,7 +1,7 @@
-"""A process that runs one attempt and stops itself right before it writes the master.
+"""A process that runs one attempt and suspends itself just before it writes the master.
 
-`python standstill.py ENCODE`, as JSON. It has the row's lock by then; the database takes that away from who
-stands still for a second.
+Usage: `python frozen_worker.py ENCODE` with the encode as JSON. The process holds the row lock at that
+moment; the database ends the transaction after a second without activity.
 """
 
 import asyncio
@@ -27,14 +27,14 @@ from gostream_worker.encode.encoder import Encoder
 from gostream_worker.probe.limits import SourceLimits
 from gostream_worker.publish.cdn import NoEdge
 from gostream_worker.source.work_directory import WorkDirectory
-from gostream_worker.transcode_service import Outside, Settings, TranscodeService
+from gostream_worker.transcode_service import Dependencies, Settings, TranscodeService
 from tests.support.profiles import QUICK_PROFILES
 
 FENCE_LOST = 3
 
 
 class Nobody:
-    """Hears of changes and of progress."""
+    """Ignores announcements and progress."""
 
     async def announce(self, video_id: UUID, version: int) -> None: ...
 
@@ -42,9 +42,9 @@ class Nobody:
 
 
 def stop_before_the_master() -> None:
-    """Once: when the store waits for the text already, and nothing but a call to the kernel is left to do.
+    """Suspends the process once, at the write call that sends the master to the store.
 
-    A moment earlier the transaction's deadline, long over when the process wakes, would end it in time.
+    If suspended earlier, the process wakes after the transaction's deadline and does not write at all.
     """
     write, done = StreamWriter.write, asyncio.Event()
 
@@ -66,7 +66,7 @@ async def main(encode: Encode) -> None:
             S3ObjectStore.open(config) as store,
         ):
             stop_before_the_master()
-            outside = Outside(
+            outside = Dependencies(
                 database=database, store=store, announcer=Nobody(), publisher=Nobody(), edge=NoEdge()
             )
             settings = Settings(

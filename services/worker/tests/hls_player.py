@@ -1,4 +1,4 @@
-"""Playing what was published, with ffmpeg's own HLS demuxer, and looking at its segments."""
+"""Plays a publication with ffmpeg's HLS demuxer and inspects its segments."""
 
 import re
 import subprocess
@@ -15,14 +15,14 @@ from gostream_conformance.tree.sources import DirectorySource
 
 @dataclass(frozen=True)
 class Played:
-    """What a player has seen of one variant."""
+    """Frames and errors of one played variant."""
 
     frames: int
     complaints: str
 
 
 def play(master: Path, variant: int) -> Played:
-    """Decode one variant, picture and sound, to the end."""
+    """Decodes picture and sound of one variant to the end."""
     command = [get_ffmpeg_exe(), "-nostdin", "-v", "warning", "-i", str(master), "-map", f"0:p:{variant}"]
     done = subprocess.run(
         [*command, "-progress", "pipe:1", "-f", "null", "-"], capture_output=True, text=True, timeout=100
@@ -33,7 +33,7 @@ def play(master: Path, variant: int) -> Played:
 
 
 async def broken_rules(master: Path) -> list[str]:
-    """What the conformance checker finds, musts and shoulds."""
+    """Findings of the conformance checker, both musts and shoulds."""
     report = await check(DirectorySource(master.parent))
     return [
         f"{outcome.rule.id}: {outcome.findings[0].where} {outcome.findings[0].why}"
@@ -43,7 +43,7 @@ async def broken_rules(master: Path) -> list[str]:
 
 
 def pixel_format(segment: Path) -> str:
-    """As its decoder calls it: the full range has a name of its own."""
+    """Pixel format as the decoder reports it; full range has a separate name."""
     with av.open(str(segment)) as container:
         return str(container.streams.video[0].pix_fmt)
 
@@ -54,7 +54,7 @@ def variants(master: str) -> list[str]:
 
 
 def attributes(master: str, name: str) -> list[str]:
-    """That attribute of each variant, in order."""
+    """An attribute of each variant, in order."""
     lines = [line for line in master.splitlines() if line.startswith("#EXT-X-STREAM-INF:")]
     found = [re.search(rf'[:,]{name}=("[^"]*"|[^,]*)', line) for line in lines]
     return [match[1].strip('"') for match in found if match]
@@ -66,7 +66,7 @@ def durations(playlist: str) -> list[float]:
 
 
 def average_color(picture: Path, part: str = "null") -> tuple[int, int, int]:
-    """Of the first frame, or of the part that a filter leaves of it."""
+    """Average colour of the first frame, or of the part that a filter keeps."""
     command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", "-i", str(picture)]
     scale = ["-vf", f"{part},scale=1:1:flags=area,format=rgb24", "-frames:v", "1", "-f", "rawvideo", "-"]
     done = subprocess.run([*command, *scale], capture_output=True, timeout=60, check=True)

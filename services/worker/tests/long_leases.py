@@ -1,4 +1,4 @@
-"""For what a machine that stands still may spoil: a lease runs out although its worker is alive."""
+"""Retries tests whose leases expire because the machine stalls."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,8 +13,9 @@ _ATTEMPTS = 5
 
 @asynccontextmanager
 async def stalls(pool: asyncpg.Pool) -> AsyncIterator[list[float]]:
-    """How many seconds each step of the block's time took, which should take next to none: longer steps mean
-    that this process or its database stood still."""
+    """Yields the seconds of each short step of the block. A long step means that this process or its
+    database stalled.
+    """
     loop = asyncio.get_running_loop()
     began, seen = loop.time(), list[float]()
 
@@ -38,7 +39,7 @@ async def stalls(pool: asyncpg.Pool) -> AsyncIterator[list[float]]:
 async def shows(
     pool: asyncpg.Pool, attempt: Callable[[], Awaitable[Shown]], expected: Shown, *, stall: float
 ) -> None:
-    """Assert what the attempt shows. Something else counts unless there was so long a stall meanwhile."""
+    """Asserts the attempt's result. Repeats the attempt if a stall of `stall` seconds may have changed it."""
     for _ in range(_ATTEMPTS):
         async with stalls(pool) as seen:
             shown = await attempt()

@@ -1,4 +1,4 @@
-"""Films whose headers or clocks speak of something else than their picture and sound, or of one of them."""
+"""Files whose headers or clocks do not match their picture and sound."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from .clips import AAC, X264, ffmpeg, make, picture, sound, written
 
 
 def late_matroska(folder: Path) -> Path:
-    """Its clock begins at 100 s, and its header says when it ends."""
+    """Timestamps start at 100 s; the header gives the end."""
     return make(
         folder / "late.mkv",
         picture(seconds=3),
@@ -16,7 +16,7 @@ def late_matroska(folder: Path) -> Path:
 
 
 def late_live_webm(folder: Path) -> Path:
-    """A part of a recording: its clock begins at 100 s, and its header says nothing."""
+    """A part of a recording: timestamps start at 100 s and the header has no duration."""
     path = folder / "late.webm"
     live = ["-copyts", "-i", str(late_matroska(folder)), "-c", "copy", "-f", "matroska", "-live", "1"]
     ffmpeg("-v", "error", *live, str(path))
@@ -24,7 +24,7 @@ def late_live_webm(folder: Path) -> Path:
 
 
 def longer_subtitles(folder: Path) -> Path:
-    """The last line is shown at a minute."""
+    """The last subtitle is shown at one minute."""
     text, path = folder / "lines.srt", folder / "subtitled.mkv"
     text.write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n\n2\n00:01:00,000 --> 00:01:02,000\nEnd\n")
     tracks = ["-map", "0", "-map", "1", "-map", "2", *X264, "-g", "25", *AAC, "-c:s", "srt"]
@@ -37,7 +37,7 @@ def longer_second_sound(folder: Path) -> Path:
 
 
 def clock_ahead(folder: Path) -> Path:
-    """A broadcast of two parts, of which the second begins an hour later."""
+    """A broadcast of two parts; the clock jumps by an hour between them."""
     return written(folder / "ahead.ts", _part(folder) + _part(folder, 3600))
 
 
@@ -46,12 +46,12 @@ def clock_back(folder: Path) -> Path:
 
 
 def clock_again_and_again(folder: Path) -> Path:
-    """The same part twenty times: the last packet's time is no later than the first one's."""
+    """The same part twenty times: the last timestamp is no later than the first."""
     return written(folder / "again.ts", _part(folder) * 20)
 
 
 def _part(folder: Path, start: int = 0) -> bytes:
-    """A second and a half of a broadcast."""
+    """1.5 s of a broadcast."""
     codecs = [*X264, *AAC, "-output_ts_offset", str(start)]
     return make(folder / f"{start}.ts", picture(seconds=1.5), sound(1.5), codecs=codecs).read_bytes()
 
@@ -62,7 +62,7 @@ def cut_matroska_with_subtitles(folder: Path) -> Path:
 
 
 def cover(folder: Path) -> Path:
-    """One picture, and more frames of sound than the probe looks at."""
+    """One frame, and more audio frames than the probe reads."""
     path = folder / "cover.mp4"
     inputs = ["-i", str(_one_picture(folder)), *sound(12)]
     ffmpeg("-v", "error", *inputs, "-c:v", "copy", *AAC, str(path))
@@ -76,20 +76,20 @@ def cover_in_matroska(folder: Path) -> Path:
 
 
 def recording_of_a_still_screen(folder: Path) -> Path:
-    """As browsers make it: no header says how long it is, and pictures come while something moves."""
+    """A browser's recording: no duration, and frames only while the screen changes."""
     path = folder / "screen.webm"
     codecs = ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-c:a", "libopus"]
     return make(path, picture(seconds=2), sound(12), codecs=[*codecs, "-live", "1"])
 
 
 def late_picture(folder: Path) -> Path:
-    """It comes after more frames of sound than the probe looks at."""
+    """The picture starts after more audio frames than the probe reads."""
     late = ["-itsoffset", "11", *picture(seconds=1)]
     return make(folder / "late.mp4", late, sound(12))
 
 
 def stale_tag(folder: Path) -> Path:
-    """Its picture is said to end after one of three seconds."""
+    """A tag declares one second for a picture of three."""
     path = make(folder / "whole.mkv", picture(seconds=3), sound(3))
     whole, said = path.read_bytes(), b"00:00:03.000000000"
     assert said in whole
@@ -102,5 +102,5 @@ def cut_cover(folder: Path) -> Path:
 
 
 def _one_picture(folder: Path) -> Path:
-    codecs = ["-c:v", "libx264", "-bf", "2", "-pix_fmt", "yuv420p"]  # its decoder keeps pictures back
+    codecs = ["-c:v", "libx264", "-bf", "2", "-pix_fmt", "yuv420p"]  # the decoder delays frames
     return make(folder / "one.mkv", picture(seconds=0.04), codecs=codecs)

@@ -1,4 +1,4 @@
-"""Sources whose picture or sound need not be encoded, through the whole pipeline."""
+"""Sources whose picture or sound is copied, through the complete pipeline."""
 
 import asyncio
 import subprocess
@@ -37,12 +37,12 @@ def fit(folder: Path) -> Path:
 
 
 def fit_matroska(folder: Path) -> Path:
-    """Its times are rounded to milliseconds."""
+    """Timestamps are rounded to milliseconds."""
     return made(folder, "fit.mkv")
 
 
 def skipping(folder: Path) -> Path:
-    """One frame of 25 a second is missing, so the container says that they are 24.88 a second."""
+    """One of 25 frames a second is missing, so the container declares 24.88."""
     skip = ["-vf", "select='not(eq(n,100))'", "-fps_mode", "vfr"]
     source = make(
         folder / "skipping.mp4", picture("640x360", 8), sound(8), codecs=[*_SMALL, *skip, *_GOOD_SOUND]
@@ -53,7 +53,7 @@ def skipping(folder: Path) -> Path:
 
 
 def irregular(folder: Path) -> Path:
-    """Key frames where scenes begin, at most 4 s apart."""
+    """Key frames at scene changes, at most 4 s apart."""
     keys = ["-force_key_frames", "0,1.2,4,5,8.5,9,12.8", "-g", "250"]
     return made(folder, "irregular.mp4", video=[*_SMALL, *keys], fps="25")
 
@@ -95,7 +95,7 @@ def turned(folder: Path) -> Path:
 
 
 def mirrored(folder: Path) -> Path:
-    """Its first row is shown at the bottom."""
+    """Flipped vertically."""
     path = folder / "mirrored.mp4"
     ffmpeg("-v", "error", "-display_vflip:v:0", "-i", str(fit(folder)), "-c", "copy", str(path))
     return path
@@ -108,7 +108,7 @@ def tilted(folder: Path) -> Path:
 
 
 def of_two_minds(folder: Path) -> Path:
-    """The container says square pixels, the picture's own parameters do not."""
+    """The container declares square pixels, the parameter set does not."""
     stored = made(folder, "wide.mp4", video=[*_SMALL, "-vf", "setsar=4/3"])
     path = folder / "minds.mp4"
     ffmpeg("-v", "error", "-i", str(stored), "-c", "copy", "-aspect", "16:9", str(path))
@@ -116,7 +116,7 @@ def of_two_minds(folder: Path) -> Path:
 
 
 def changing(folder: Path) -> Path:
-    """Its second half has parameters of its own."""
+    """The second half has other parameter sets."""
     halves = [
         make(folder / name, picture("640x360", 4), codecs=[*_SMALL, "-bf", "0", "-vf", f"setsar={aspect}"])
         for name, aspect in (("1.h264", "1"), ("2.h264", "4/3"))
@@ -128,7 +128,7 @@ def changing(folder: Path) -> Path:
 
 
 def one_broken_length(folder: Path) -> Path:
-    """One picture of 375 says that its parts are empty: no copy survives that."""
+    """One of 375 frames has empty slices, so a copy fails."""
     path = made(folder, "zeros.mp4", fps="25")
     with av.open(str(path)) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size and not packet.is_keyframe]
@@ -147,7 +147,7 @@ async def planned(path: Path) -> Plan:
 
 
 @pytest.mark.parametrize("recipe", [fit, fit_matroska, irregular, one_rung], ids=lambda r: r.__name__)
-async def test_what_is_fit_is_copied(clip: Clips, recipe: Recipe) -> None:
+async def test_suitable_source_is_copied(clip: Clips, recipe: Recipe) -> None:
     plan = await planned(clip(recipe))
 
     assert plan.copied is not None
@@ -155,7 +155,7 @@ async def test_what_is_fit_is_copied(clip: Clips, recipe: Recipe) -> None:
     assert plan.copies_sound
 
 
-async def test_the_rate_is_that_of_the_frames_where_a_container_knows_only_their_average(clip: Clips) -> None:
+async def test_frame_rate_comes_from_frames_not_container_average(clip: Clips) -> None:
     plan = await planned(clip(skipping))
 
     assert plan.video.average_fps not in STANDARD_FPS
@@ -181,30 +181,30 @@ async def test_the_rate_is_that_of_the_frames_where_a_container_knows_only_their
     ],
     ids=lambda r: r.__name__,
 )
-async def test_what_would_not_play_everywhere_is_encoded(clip: Clips, recipe: Recipe) -> None:
+async def test_unsuitable_source_is_encoded(clip: Clips, recipe: Recipe) -> None:
     assert (await planned(clip(recipe))).copied is None
 
 
-async def test_a_tilted_picture_keeps_the_shape_that_the_encoder_gives_it(clip: Clips) -> None:
+async def test_tilted_picture_keeps_the_encoders_shape(clip: Clips) -> None:
     plan = await planned(clip(tilted))
 
     assert [(rung.width, rung.height) for rung in plan.rungs] == [(640, 360), (320, 180)]
 
 
 @pytest.mark.parametrize("recipe", [clips.mono_8khz, clips.surround, clips.webm])
-async def test_sound_that_players_may_not_like_is_encoded(clip: Clips, recipe: Recipe) -> None:
+async def test_sound_that_players_may_reject_is_encoded(clip: Clips, recipe: Recipe) -> None:
     assert not (await planned(clip(recipe))).copies_sound
 
 
 @pytest.mark.stack
 @pytest.mark.parametrize("recipe", [fit, fit_matroska, irregular, one_rung], ids=lambda r: r.__name__)
-async def test_a_copied_picture_is_a_rung_like_any_other(worker: Worker, clip: Clips, recipe: Recipe) -> None:
+async def test_copied_picture_is_published_as_a_rung(worker: Worker, clip: Clips, recipe: Recipe) -> None:
     plan = await planned(clip(recipe))
     video = await worker.process(clip(recipe))
 
     assert video.status is VideoStatus.READY, video.failure
     master = await worker.save(video.id)
-    slow_keys = "segments.key-interval"  # is as the source has it, and only a should
+    slow_keys = "segments.key-interval"  # same as in the source, and only a should
     assert [rule for rule in await broken_rules(master) if not rule.startswith(slow_keys)] == []
     published = await worker.published(video.id)
     lists = {tuple(durations(published[f"v1/{rung.name}/playlist.m3u8"].decode())) for rung in plan.rungs}
@@ -214,9 +214,7 @@ async def test_a_copied_picture_is_a_rung_like_any_other(worker: Worker, clip: C
 
 
 @pytest.mark.stack
-async def test_the_copy_is_the_sources_own_picture_and_sound(
-    worker: Worker, clip: Clips, tmp_path: Path
-) -> None:
+async def test_copied_tracks_match_the_source_exactly(worker: Worker, clip: Clips, tmp_path: Path) -> None:
     video = await worker.process(clip(fit))
     published = await worker.published(video.id)
 
@@ -226,11 +224,11 @@ async def test_the_copy_is_the_sources_own_picture_and_sound(
     assert decoded(joined) == decoded(clip(fit))
     assert measure(published["v1/360p/00000.ts"]).first_pts == 900_000
     heard = measure(published["v1/audio/00000.ts"]).first_pts
-    assert abs(heard - 900_000) <= 1920, "sound and picture begin together"
+    assert abs(heard - 900_000) <= 1920, "sound and picture start together"
 
 
 @pytest.mark.stack
-async def test_what_cannot_be_copied_after_all_is_encoded_by_the_next_attempt(
+async def test_failed_copy_is_encoded_by_the_next_attempt(
     worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = "gostream_worker.encode.command._keys_of_the_source"
@@ -238,7 +236,7 @@ async def test_what_cannot_be_copied_after_all_is_encoded_by_the_next_attempt(
     video_id = await worker.upload(clip(fit))
     job = await worker.start(video_id)
 
-    assert (await worker.attempts.transcode(job)).again_in is not None, "refused by the gate"
+    assert (await worker.attempts.transcode(job)).again_in is not None, "refused by the conformance check"
     await worker.attempts.transcode(job)
 
     video = await worker.video(video_id)
@@ -246,9 +244,7 @@ async def test_what_cannot_be_copied_after_all_is_encoded_by_the_next_attempt(
 
 
 @pytest.mark.stack
-async def test_damage_that_no_copy_survives_is_encoded_by_the_next_attempt(
-    worker: Worker, clip: Clips
-) -> None:
+async def test_uncopyable_damage_is_encoded_by_the_next_attempt(worker: Worker, clip: Clips) -> None:
     assert (await planned(clip(one_broken_length))).copied is not None
     job = await worker.start(video_id := await worker.upload(clip(one_broken_length)))
 
@@ -264,7 +260,7 @@ def count_frames(path: Path) -> int:
 
 
 def decoded(path: Path) -> str:
-    """A checksum of each picture, in order."""
+    """Checksums of the frames, in order."""
     command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", "-i", str(path), "-map", "0:v:0"]
     command += ["-fps_mode", "passthrough", "-f", "framehash", "-hash", "crc32", "-"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)

@@ -1,4 +1,4 @@
-"""Bad and hostile sources: each ends with its code, nothing is published, and the worker lives."""
+"""Bad and hostile sources fail with their code, publish nothing and do not stop the worker."""
 
 import pytest
 
@@ -42,9 +42,7 @@ REFUSED: list[tuple[Recipe, Code]] = [
 
 
 @pytest.mark.parametrize(("recipe", "code"), REFUSED, ids=lambda value: getattr(value, "__name__", None))
-async def test_a_bad_source_is_refused_before_anything_is_encoded(
-    clip: Clips, recipe: Recipe, code: Code
-) -> None:
+async def test_bad_source_is_refused_before_the_encode(clip: Clips, recipe: Recipe, code: Code) -> None:
     path = clip(recipe)
     with pytest.raises(ProcessingFailedError) as error:
         admit(await probe_source(f"file:{path}", folder=path.parent), LIMITS)
@@ -64,7 +62,7 @@ async def test_a_bad_source_is_refused_before_anything_is_encoded(
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-async def test_a_bad_source_fails_for_good_and_publishes_nothing(
+async def test_bad_source_fails_permanently_and_publishes_nothing(
     worker: Worker, clip: Clips, recipe: Recipe, code: Code, stage: str
 ) -> None:
     video = await worker.process(clip(recipe))
@@ -81,7 +79,7 @@ async def test_a_bad_source_fails_for_good_and_publishes_nothing(
 
 
 @pytest.mark.stack
-async def test_a_source_that_is_not_there_is_gone(worker: Worker) -> None:
+async def test_missing_source_fails_with_its_code(worker: Worker) -> None:
     video_id = await worker.upload(b"x")
     await worker.outside.store.delete([(await worker.video(video_id)).source_key])
 
@@ -93,7 +91,7 @@ async def test_a_source_that_is_not_there_is_gone(worker: Worker) -> None:
 
 
 @pytest.mark.stack
-async def test_a_source_above_the_limit_is_not_even_fetched(worker: Worker, clip: Clips) -> None:
+async def test_source_above_the_size_limit_is_not_fetched(worker: Worker, clip: Clips) -> None:
     worker.limit(max_bytes=1000)
 
     video = await worker.process(clip(clips.plain))
@@ -103,7 +101,7 @@ async def test_a_source_above_the_limit_is_not_even_fetched(worker: Worker, clip
 
 
 @pytest.mark.stack
-async def test_a_little_damage_is_published(worker: Worker, clip: Clips) -> None:
+async def test_slightly_damaged_source_is_published(worker: Worker, clip: Clips) -> None:
     video = await worker.process(clip(clips.scratched))
 
     assert video.status is VideoStatus.READY, video.failure

@@ -1,4 +1,4 @@
-"""The pipeline on a real database, object store and encoder: good sources of every kind."""
+"""Good sources of every kind through the pipeline, with real database, object store and encoder."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ from .hls_player import attributes, average_color, broken_rules, durations, pixe
 pytestmark = pytest.mark.stack
 
 
-async def test_a_film_is_published_whole(worker: Worker, clip: Clips) -> None:
+async def test_complete_video_is_published(worker: Worker, clip: Clips) -> None:
     video = await worker.process(clip(clips.long_enough_for_two_segments))
 
     assert video.status is VideoStatus.READY, video.failure
@@ -45,7 +45,7 @@ async def test_a_film_is_published_whole(worker: Worker, clip: Clips) -> None:
     assert worker.leftovers() == []
 
 
-async def test_the_row_says_what_was_published(worker: Worker, clip: Clips) -> None:
+async def test_database_row_describes_the_publication(worker: Worker, clip: Clips) -> None:
     video = await worker.process(clip(clips.long_enough_for_two_segments))
 
     publication = video.publication
@@ -63,9 +63,7 @@ async def test_the_row_says_what_was_published(worker: Worker, clip: Clips) -> N
     )
 
 
-async def test_every_variant_decodes_without_a_complaint_and_no_frame_is_lost(
-    worker: Worker, clip: Clips
-) -> None:
+async def test_every_variant_decodes_without_errors_or_losses(worker: Worker, clip: Clips) -> None:
     video = await worker.process(clip(clips.long_enough_for_two_segments))
     master = await worker.save(video.id)
 
@@ -76,7 +74,7 @@ async def test_every_variant_decodes_without_a_complaint_and_no_frame_is_lost(
 
 
 def broadcast(folder: Path) -> Path:
-    """8 s of a programme, and 4 s of another with more pixels, other colours and more sound."""
+    """8 s of a programme, then 4 s of one with a larger picture, other colours and more channels."""
     parts = []
     for start, size, seconds, matrix, layout in (
         (0, "320x180", 8, "smpte170m", "stereo"),
@@ -91,9 +89,7 @@ def broadcast(folder: Path) -> Path:
     return path
 
 
-async def test_a_source_that_becomes_another_in_the_middle_keeps_its_times(
-    worker: Worker, clip: Clips
-) -> None:
+async def test_format_change_in_the_middle_keeps_timestamps(worker: Worker, clip: Clips) -> None:
     video = await worker.process(clip(broadcast))
     assert video.status is VideoStatus.READY, video.failure
     master = await worker.save(video.id)
@@ -106,9 +102,7 @@ async def test_a_source_that_becomes_another_in_the_middle_keeps_its_times(
 @pytest.mark.parametrize(
     ("recipe", "seconds"), [(clips.surround, 2), (clips.mono_8khz, 2), (clips.webm, 2), (broadcast, 12)]
 )
-async def test_nothing_of_the_sound_is_lost(
-    worker: Worker, clip: Clips, recipe: Recipe, seconds: float
-) -> None:
+async def test_no_sound_is_lost(worker: Worker, clip: Clips, recipe: Recipe, seconds: float) -> None:
     video = await worker.process(clip(recipe))
     published = await worker.published(video.id)
 
@@ -116,9 +110,7 @@ async def test_nothing_of_the_sound_is_lost(
     assert heard == pytest.approx(seconds, abs=0.1)
 
 
-async def test_rungs_are_cut_at_the_same_frames_and_sound_begins_with_the_picture(
-    worker: Worker, clip: Clips
-) -> None:
+async def test_rungs_share_cuts_and_sound_starts_with_picture(worker: Worker, clip: Clips) -> None:
     video = await worker.process(clip(clips.long_enough_for_two_segments))
     published = await worker.published(video.id)
 
@@ -136,7 +128,7 @@ async def test_rungs_are_cut_at_the_same_frames_and_sound_begins_with_the_pictur
     assert abs(sound.first_pts - 900_000) <= 1920, "more than one AAC frame away"
 
 
-async def test_the_master_declares_what_was_measured(worker: Worker, clip: Clips) -> None:
+async def test_master_declares_the_measured_values(worker: Worker, clip: Clips) -> None:
     video = await worker.process(clip(clips.long_enough_for_two_segments))
     published = await worker.published(video.id)
     master = published["master.m3u8"].decode()
@@ -155,7 +147,7 @@ async def test_the_master_declares_what_was_measured(worker: Worker, clip: Clips
     assert "#EXT-X-INDEPENDENT-SEGMENTS" in master
 
 
-async def test_progress_is_told_in_order_and_never_falls(worker: Worker, clip: Clips) -> None:
+async def test_progress_is_ordered_and_never_falls(worker: Worker, clip: Clips) -> None:
     await worker.process(clip(clips.long_enough_for_two_segments))
 
     progress = worker.recorder.progress
@@ -184,7 +176,7 @@ async def test_progress_is_told_in_order_and_never_falls(worker: Worker, clip: C
     ],
     ids=lambda value: value.__name__ if callable(value) else None,
 )
-async def test_unusual_pictures_come_out_upright_square_and_even(
+async def test_unusual_pictures_become_upright_square_and_even(
     worker: Worker, clip: Clips, recipe: Recipe, sizes: list[str], fps: str
 ) -> None:
     video = await worker.process(clip(recipe))
@@ -200,7 +192,7 @@ async def test_unusual_pictures_come_out_upright_square_and_even(
 
 
 @pytest.mark.parametrize("recipe", [clips.mono_8khz, clips.surround, clips.late_sound, clips.many_tracks])
-async def test_unusual_sound_comes_out_as_one_stereo_rendition(
+async def test_unusual_sound_becomes_one_stereo_rendition(
     worker: Worker, clip: Clips, recipe: Recipe
 ) -> None:
     video = await worker.process(clip(recipe))
@@ -210,7 +202,7 @@ async def test_unusual_sound_comes_out_as_one_stereo_rendition(
     assert text.count("#EXT-X-MEDIA:") == 1
     assert 'CHANNELS="2"' in text
     first = (await worker.published(video.id))["v1/audio/00000.ts"]
-    assert abs(measure(first).first_pts - 900_000) <= 1920, "the sound slipped against the picture"
+    assert abs(measure(first).first_pts - 900_000) <= 1920, "sound and picture are out of sync"
     master = await worker.save(video.id)
     assert await broken_rules(master) == []
     assert (await asyncio.to_thread(play, master, 0)).complaints == ""
@@ -219,7 +211,7 @@ async def test_unusual_sound_comes_out_as_one_stereo_rendition(
 @pytest.mark.parametrize(
     ("recipe", "frames"), [(clips.cut_beyond_the_end, {75}), (clips.cut_between_key_frames, {37, 38})]
 )
-async def test_a_cut_made_without_encoding_plays(
+async def test_clip_cut_without_encoding_plays(
     worker: Worker, clip: Clips, recipe: Recipe, frames: set[int]
 ) -> None:
     video = await worker.process(clip(recipe))
@@ -231,7 +223,7 @@ async def test_a_cut_made_without_encoding_plays(
 
 
 @pytest.mark.parametrize("recipe", [clips.plain, clips.full_range])
-async def test_black_and_white_stand_where_every_player_looks_for_them(
+async def test_colours_match_the_source_in_limited_range(
     worker: Worker, clip: Clips, tmp_path: Path, recipe: Recipe
 ) -> None:
     video = await worker.process(clip(recipe))
@@ -245,7 +237,7 @@ async def test_black_and_white_stand_where_every_player_looks_for_them(
         assert all(abs(one - other) < 8 for one, other in colors)
 
 
-async def test_a_turned_picture_is_upright(worker: Worker, clip: Clips, tmp_path: Path) -> None:
+async def test_rotated_picture_is_published_upright(worker: Worker, clip: Clips, tmp_path: Path) -> None:
     video = await worker.process(clip(clips.rotated))
     await worker.save(video.id)
 
@@ -255,7 +247,7 @@ async def test_a_turned_picture_is_upright(worker: Worker, clip: Clips, tmp_path
         assert all(abs(one - other) < 8 for one, other in colors)
 
 
-async def test_a_silent_film_has_no_audio_group(worker: Worker, clip: Clips) -> None:
+async def test_silent_film_has_no_audio_group(worker: Worker, clip: Clips) -> None:
     video = await worker.process(clip(clips.silent))
 
     text = await worker.master(video.id)
@@ -264,9 +256,7 @@ async def test_a_silent_film_has_no_audio_group(worker: Worker, clip: Clips) -> 
     assert (await asyncio.to_thread(play, await worker.save(video.id), 0)).frames == 50
 
 
-async def test_an_unsteady_frame_rate_becomes_steady_and_keeps_its_length(
-    worker: Worker, clip: Clips
-) -> None:
+async def test_variable_frame_rate_becomes_constant_with_same_duration(worker: Worker, clip: Clips) -> None:
     video = await worker.process(clip(clips.variable_rate))
 
     assert video.publication is not None
@@ -274,7 +264,7 @@ async def test_an_unsteady_frame_rate_becomes_steady_and_keeps_its_length(
     assert (await asyncio.to_thread(play, await worker.save(video.id), 0)).frames == 50
 
 
-async def test_high_dynamic_range_is_mapped_not_just_cut(worker: Worker, clip: Clips, tmp_path: Path) -> None:
+async def test_hdr_is_tone_mapped_not_clipped(worker: Worker, clip: Clips, tmp_path: Path) -> None:
     video = await worker.process(clip(clips.hdr10))
     await worker.save(video.id)
 
@@ -284,7 +274,7 @@ async def test_high_dynamic_range_is_mapped_not_just_cut(worker: Worker, clip: C
     assert max(mapped) < 250
 
 
-async def test_a_picture_that_is_interlaced_later_on_is_mended(worker: Worker, clip: Clips) -> None:
+async def test_late_interlacing_is_deinterlaced(worker: Worker, clip: Clips) -> None:
     video = await worker.process(clip(clips.interlaced_later))
 
     assert video.status is VideoStatus.READY, video.failure

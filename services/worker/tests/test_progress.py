@@ -1,4 +1,4 @@
-"""Progress reports end with the work they report, whatever becomes of their cancellation."""
+"""Progress reports end with their work, even if a cancellation is lost."""
 
 import asyncio
 from contextlib import suppress
@@ -17,7 +17,7 @@ ENCODE = Encode(video_id=UUID(int=1), number=1, attempt=1, forgiven=0)
 
 
 class Rows:
-    """Accepts every report, until the fence is lost."""
+    """Accepts every report until the fence is lost."""
 
     def __init__(self) -> None:
         self.is_lost = False
@@ -28,7 +28,7 @@ class Rows:
 
 
 class DeafPublisher:
-    """Loses the first cancellation, as a driver may that is busy with its connection."""
+    """Swallows the first cancellation, as a busy database driver may."""
 
     def __init__(self) -> None:
         self.reached = asyncio.Event()
@@ -39,7 +39,7 @@ class DeafPublisher:
             await asyncio.Event().wait()
 
 
-async def test_a_lost_cancellation_does_not_keep_the_reports_alive() -> None:
+async def test_reports_end_although_a_cancellation_was_lost() -> None:
     publisher = DeafPublisher()
     reporter = ProgressReporter(ENCODE, cast("EncodeRepository", Rows()), publisher)
 
@@ -48,7 +48,7 @@ async def test_a_lost_cancellation_does_not_keep_the_reports_alive() -> None:
             await publisher.reached.wait()
 
 
-async def test_nor_after_the_work_has_failed() -> None:
+async def test_reports_end_after_failed_work() -> None:
     publisher = DeafPublisher()
     reporter = ProgressReporter(ENCODE, cast("EncodeRepository", Rows()), publisher)
 
@@ -93,7 +93,7 @@ async def test_stored_segments_are_progress_before_the_encoder_reports() -> None
     assert (heard[0].stage, heard[0].percent) == ("encoding", 51)
 
 
-def test_what_the_encoder_reports_is_kept_over_what_is_stored() -> None:
+def test_encoder_reports_take_precedence_over_stored_segments() -> None:
     reporter = ProgressReporter(ENCODE, cast("EncodeRepository", Rows()), DeafPublisher())
     reporter.note_encoder(100, EncoderProgress(frames=9, position=50, speed=2.0))
     reporter.note_stored(100, 60)

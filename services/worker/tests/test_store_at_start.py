@@ -1,4 +1,4 @@
-"""A worker and the rules that its object store keeps."""
+"""The worker checks the rules of its object store at start."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from gostream_worker.health import HealthServer
 pytestmark = pytest.mark.stack
 
 
-async def test_a_store_that_ignores_conditions_ends_the_worker(
+async def test_store_that_ignores_conditions_stops_the_worker(
     config: WorkerConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def careless(

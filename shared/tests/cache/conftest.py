@@ -39,13 +39,13 @@ async def link(config: Config) -> AsyncIterator[RedisConnection]:
 
 @pytest.fixture
 def cache(link: RedisConnection) -> RedisVideoCache:
-    """Its leases last as long as any test: those that are about the end of one have times of their own."""
+    """A cache whose leases outlast any test. Tests about expiry set other times."""
     times = CacheTimes(lease=60)
     return RedisVideoCache(link, channel=change_channel(0), epoch_state=EpochState(1), times=times)
 
 
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests of what Redis answers, not of how soon: half a second is soon over on a busy machine."""
+    """Long timeouts for tests of results: half a second is too short on a busy machine."""
     monkeypatch.setattr(redis_cache, "SOFT_TIMEOUT", 30.0)
     monkeypatch.setattr(redis_cache, "HARD_TIMEOUT", 30.0)

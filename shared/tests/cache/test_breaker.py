@@ -1,4 +1,4 @@
-"""The breaker, alone and in front of a Redis that does not answer."""
+"""The breaker, alone and with a Redis that does not reply."""
 
 import asyncio
 from typing import Any
@@ -13,7 +13,7 @@ from gostream_shared.cache.protocol import CacheUnavailableError
 from gostream_shared.cache.redis_connection import RedisConnection
 
 
-def test_opens_after_failures_in_a_row_and_lets_one_probe_through_each_cooldown() -> None:
+def test_opens_after_failures_and_probes_once_per_cooldown() -> None:
     now = 0.0
     breaker = Breaker(threshold=2, cooldown=1.0, clock=lambda: now)
     breaker.failed()
@@ -29,16 +29,16 @@ def test_opens_after_failures_in_a_row_and_lets_one_probe_through_each_cooldown(
 
 
 def refused() -> float:
-    """Calls that never were sent."""
+    """Number of calls refused by the breaker."""
     return REGISTRY.get_sample_value("gostream_redis_errors_total", {"operation": "refused"}) or 0.0
 
 
 @pytest.mark.stack
 @pytest.mark.faults
-async def test_a_redis_that_hangs_costs_latency_only_until_the_breaker_opens(
+async def test_hanging_redis_adds_latency_until_breaker_opens(
     redis_server: Any, cache: RedisVideoCache, link: RedisConnection
 ) -> None:
-    link.breaker = Breaker(cooldown=600)  # or on a slow machine one of the callers would be its probe
+    link.breaker = Breaker(cooldown=600)  # otherwise a caller on a slow machine becomes the probe
     await cache.get_or_lease(uuid4())
     redis_server.pause()
     try:
@@ -50,7 +50,7 @@ async def test_a_redis_that_hangs_costs_latency_only_until_the_breaker_opens(
             *(cache.get_or_lease(uuid4()) for _ in range(200)), return_exceptions=True
         )
         assert all(isinstance(result, CacheUnavailableError) for result in results)
-        assert refused() - before == 200, "at once, not after a timeout each"
+        assert refused() - before == 200, "refused immediately, not after a timeout"
     finally:
         redis_server.resume()
     async with link.guarded("probe", 10, probe=True):

@@ -1,4 +1,4 @@
-"""Commands and their caller: who is cancelled stops, and takes no connection along."""
+"""Cancelled commands stop and leave the connection usable."""
 
 import asyncio
 import random
@@ -16,7 +16,7 @@ async def publish_for_ever(link: RedisConnection) -> None:
             await link.client.publish("nobody listens", "hello")
 
 
-async def test_a_cancellation_is_never_lost_whenever_it_comes(link: RedisConnection) -> None:
+async def test_cancellation_at_any_moment_is_delivered(link: RedisConnection) -> None:
     for _ in range(100):
         task = asyncio.create_task(publish_for_ever(link))
         await asyncio.sleep(random.uniform(0, 0.002))
@@ -24,11 +24,11 @@ async def test_a_cancellation_is_never_lost_whenever_it_comes(link: RedisConnect
         task.cancel()
 
         done, _ = await asyncio.wait({task}, timeout=10)
-        assert done, "still at work"
+        assert done, "the task still runs"
         assert task.cancelled()
 
 
-async def test_who_was_cancelled_leaves_no_answer_for_the_next(link: RedisConnection) -> None:
+async def test_cancelled_command_leaves_no_reply_behind(link: RedisConnection) -> None:
     await link.client.set("mine", "1")
     for _ in range(100):
         task = asyncio.create_task(publish_for_ever(link))

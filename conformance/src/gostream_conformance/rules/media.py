@@ -178,15 +178,15 @@ def _one_key_frame(
 def iframe_timeline(p: Presentation) -> Iterator[Finding]:
     first, last = _ends(p)
     for track, playlist in _iframe_playlists(p):
-        stills = list(track.videos())
-        if not playlist.iframes_only or not stills or len(stills) < len(track.pieces):
+        iframes = list(track.videos())
+        if not playlist.iframes_only or not iframes or len(iframes) < len(track.pieces):
             continue  # other rules report it
-        starts = [video.first_pts for _, video in stills]
-        tolerance = (last or stills[-1][1]).longest_gap / CLOCK + 0.001
+        starts = [video.first_pts for _, video in iframes]
+        tolerance = (last or iframes[-1][1]).longest_gap / CLOCK + 0.001
         if first and abs(apart := ticks_between(first.first_pts, starts[0]) / CLOCK) > tolerance:
-            yield Finding(stills[0][0].where, f"starts {apart:.3f} s after the first picture")
+            yield Finding(iframes[0][0].where, f"starts {apart:.3f} s after the first picture")
         ends = [*starts[1:], *([last.last_pts + last.frame_ticks] if last else [])]
-        for (piece, _), start, end in zip(stills, starts, ends, strict=False):
+        for (piece, _), start, end in zip(iframes, starts, ends, strict=False):
             shown = ticks_between(start, end) / CLOCK
             if shown <= 0 or abs(piece.segment.duration - shown) > tolerance:
                 where = f"{track.path}:{piece.segment.line}"

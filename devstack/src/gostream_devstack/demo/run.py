@@ -1,4 +1,4 @@
-"""Running the demonstration: a stack of its own, the steps, and everything gone afterwards."""
+"""Runs the demonstration: starts a stack, runs the steps, and removes everything."""
 
 import asyncio
 import shutil
@@ -11,7 +11,7 @@ from rich.console import Console
 from gostream_devstack.demo.steps import Demo, sample_clip, where_to_go_on
 from gostream_devstack.errors import StackError
 from gostream_devstack.host import orphans
-from gostream_devstack.host.directories import Home
+from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.screen import Screen
 from gostream_devstack.host.state import State, locked
@@ -22,37 +22,37 @@ OPTIONS = Options(api_replicas=2, workers=1)
 
 
 def run_demo(root: Path, video: Path | None) -> None:
-    """Show one video's way through everything, with servers that live below `root` for as long.
+    """Shows one video's way through the system, with servers below `root` that end with it.
 
-    Raises StackError when a server does not start or a step does not go as it should.
+    Raises StackError if a server does not start or a step fails.
     """
     if video is not None and not video.is_file():
-        raise StackError(f"there is no file {video}")
+        raise StackError(f"no such file: {video}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console()
-    home = Home.at(root)
+    directories = Directories.at(root)
     with locked(root), ExitStack() as stack:
-        stack.callback(_remove, home, root)
-        orphans.reap(home.servers)
-        servers = _start(home, console, stack)
+        stack.callback(_remove, directories, root)
+        orphans.reap(directories.servers)
+        servers = _start(directories, console, stack)
         source = video or stack.enter_context(sample_clip(root, console))
         asyncio.run(Demo(servers.env, console).run(source))
         where_to_go_on(servers.env, console)
         console.print("\nStopping the servers …")
 
 
-def _start(home: Home, console: Console, stack: ExitStack) -> Stack:
+def _start(directories: Directories, console: Console, stack: ExitStack) -> Stack:
     console.print("[bold]Starting every real server, two API replicas and a worker[/]")
     screen = Screen(console)
     state, ports = State(), Ports({}, screen.say)
     with screen:
         servers = start_somewhere(
-            lambda: Stack(home, state, ports, OPTIONS, USUAL_PORTS), ports, screen.report, screen.say
+            lambda: Stack(directories, state, ports, OPTIONS, USUAL_PORTS), ports, screen.report, screen.say
         )
     stack.callback(servers.stop)
     return servers
 
 
-def _remove(home: Home, root: Path) -> None:
-    home.remove()
+def _remove(directories: Directories, root: Path) -> None:
+    directories.remove()
     shutil.rmtree(root)

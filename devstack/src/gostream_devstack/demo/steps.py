@@ -1,4 +1,4 @@
-"""The demonstration: one video from file to stream and through every cache, told as it happens."""
+"""The demonstration: one video from file to stream and through every cache, with explanations."""
 
 import asyncio
 import time
@@ -18,16 +18,16 @@ from gostream_client.upload import SourceFile, put
 from gostream_client.watch import follow
 from gostream_devstack.errors import StackError
 
-EVICTION_DEADLINE = 5.0  # seconds; it takes a few milliseconds
+EVICTION_DEADLINE = 5.0  # seconds; usually a few milliseconds
 READY_DEADLINE = 1800.0
 
 
 class DemoError(StackError):
-    """Something did not happen as the demonstration says it does."""
+    """A step of the demonstration had an unexpected result."""
 
 
 class Demo:
-    """The steps, in order; each says what it does, and raises DemoError when it is not so."""
+    """The steps in order. Each prints its action, and raises DemoError if the result is unexpected."""
 
     def __init__(self, env: Mapping[str, str], console: Console) -> None:
         self._env = env
@@ -49,7 +49,7 @@ class Demo:
             await self._encode_again(first, second, http, video)
             await self._read_as_json(http, video.id)
             await self._failing_is_explained(first)
-            self._console.print(f"\n[bold green]All {self._steps} steps went as they should.[/]")
+            self._console.print(f"\n[bold green]All {self._steps} steps succeeded.[/]")
 
     async def _upload(self, client: Client, path: Path) -> video_pb2.Video:
         source = SourceFile(path)
@@ -94,7 +94,7 @@ class Demo:
         self._console.print(table)
 
     async def _read_through_the_caches(self, first: Client, second: Client, video_id: str) -> None:
-        self._step("Read it: the database once, then Redis for the other replica, then its own memory")
+        self._step("Read it: from the database, then from Redis on the other replica, then from its memory")
         for client, expected in ((first, "MISS"), (second, "L2"), (second, "L1")):
             began = time.monotonic()
             reply = await client.get(video_id)
@@ -103,7 +103,7 @@ class Demo:
             _expect(reply.x_cache == expected, f"it should have been {expected}")
 
     async def _stream_through_the_edge(self, http: aiohttp.ClientSession, master: str) -> None:
-        self._step("Play it through the edge: the second viewer costs the origin nothing")
+        self._step("Play it through the edge: the second viewer causes no request to the origin")
         playlist = urljoin(master, _last_uri(await self._fetch(http, master)))
         segment = urljoin(playlist, _last_uri(await self._fetch(http, playlist)))
         await self._fetch(http, segment)
@@ -146,7 +146,7 @@ class Demo:
         _expect(document["id"] == video_id, "it should be the same video")
 
     async def _failing_is_explained(self, client: Client) -> None:
-        self._step("A file that is no video fails at once, and says why")
+        self._step("A file that is not a video fails immediately, with a reason")
         source = SourceFile(Path(__file__))
         created = await client.create(
             title="not a video", user_id="demo", content_type="", size_bytes=source.size
@@ -167,7 +167,7 @@ class Demo:
 
 @contextmanager
 def sample_clip(folder: Path, console: Console) -> Iterator[Path]:
-    """A file with 12 s of moving 1080p and a tone, made by ffmpeg and removed afterwards."""
+    """Yields a file of 12 s of moving 1080p and a tone, made by ffmpeg and removed afterwards."""
     import subprocess
 
     from imageio_ffmpeg import get_ffmpeg_exe
@@ -188,9 +188,9 @@ def sample_clip(folder: Path, console: Console) -> Iterator[Path]:
 
 
 def where_to_go_on(env: Mapping[str, str], console: Console) -> None:
-    """The last lines: what to try with `make up`."""
+    """Prints the next commands to try with `make up`."""
     address = env["GOSTREAM_API_ADDR"].split(",")[0]
-    console.print("\nNow start it for yourself: [bold]make up[/], and in another terminal")
+    console.print("\nTo start it yourself: [bold]make up[/], and in another terminal")
     for line in (
         ".venv/bin/gostream upload FILE --watch",
         "grpcurl -plaintext -d '{\"page_size\":10}' localhost:50051 gostream.v1.VideoService/ListVideos",
@@ -201,7 +201,7 @@ def where_to_go_on(env: Mapping[str, str], console: Console) -> None:
 
 def _expect(condition: bool, sentence: str) -> None:
     if not condition:
-        raise DemoError(sentence or "this should not have happened")
+        raise DemoError(sentence or "unexpected result")
 
 
 async def _at_version(client: Client, video: video_pb2.Video) -> Reply:

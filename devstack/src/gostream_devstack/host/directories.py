@@ -1,9 +1,9 @@
-"""Where the servers live and as whom they run.
+"""The servers' directories and their account.
 
-PostgreSQL refuses to run as root, and none of the others should. Started by root they run as `nobody`, who
-must be able to reach their directories and programs. Below a home closed to others (/root) neither can be, so
-the directories move to /var/tmp (a symbolic link says where) and the programs are copied beside them. When
-our own services can run as `nobody` is in `interpreter.py`.
+PostgreSQL refuses to run as root, and no other server needs root. If the supervisor is root, the servers run
+as `nobody`, which must be able to reach their directories and programs. A home directory closed to others
+(/root) prevents both: the directories then move to /var/tmp, reached by a symbolic link, and the programs are
+copied into them. `interpreter.py` decides whether the API and the workers can run as `nobody`.
 """
 
 import hashlib
@@ -17,33 +17,33 @@ from pathlib import Path
 
 from gostream_devstack.errors import StackError
 
-REPOSITORY = Path(__file__).parents[4]  # devstack runs from a checkout, on its deploy/ and protos/
+REPOSITORY = Path(__file__).parents[4]  # devstack runs from a checkout and uses its deploy/ and protos/
 OUTSIDE = Path("/var/tmp")  # noqa: S108  (mkdtemp makes the directory; it must survive a reboot)
 
 
 @dataclass(frozen=True)
 class Account:
-    """The user and group that native servers run as when the supervisor is root."""
+    """User and group of the native servers if the supervisor is root."""
 
     uid: int
     gid: int
 
 
 @dataclass(frozen=True)
-class Home:
-    """One instance of the stack on disk: `logs/` for the reader, `servers/<name>/` for the servers."""
+class Directories:
+    """The directories of one instance: `logs/` for people, `servers/<name>/` for the servers."""
 
     logs: Path
     servers: Path
     account: Account | None
 
     @classmethod
-    def at(cls, root: Path) -> "Home":
-        """Make (or find again) the directories below `root`."""
+    def at(cls, root: Path) -> "Directories":
+        """Creates or finds the directories below `root`."""
         account = _nobody() if os.geteuid() == 0 else None
         root.mkdir(parents=True, exist_ok=True)
         if root.stat().st_uid != os.geteuid():
-            raise StackError(f"{root} belongs to somebody else; remove it or choose another with --state-dir")
+            raise StackError(f"{root} belongs to another user; remove it or choose another with --state-dir")
         root.chmod(0o711 if account else 0o700)
         logs = root / "logs"
         logs.mkdir(mode=0o700, exist_ok=True)
@@ -54,14 +54,14 @@ class Home:
         servers.chmod(0o711)
         return cls(logs, servers.resolve(), account)
 
-    def directory(self, path: Path) -> Path:
-        """Make a directory that only the servers' account may enter."""
+    def make(self, path: Path) -> Path:
+        """Creates a directory that only the servers' account may enter."""
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._give(path)
         return path
 
     def write(self, path: Path, content: str | bytes) -> Path:
-        """Write a file that only the servers' account may read."""
+        """Writes a file that only the servers' account may read."""
         path.unlink(missing_ok=True)
         path.touch(mode=0o600)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -69,7 +69,7 @@ class Home:
         return path
 
     def reachable(self, base: Path, *parts: str) -> Path:
-        """`base`, or where the servers' account cannot use its `parts`, a copy of them."""
+        """Returns `base`, or a copy of its `parts` if the servers' account cannot use them."""
         base = base.resolve()
         present = [base / part for part in parts if (base / part).exists()]
         if self.account is None or all(_open_to_others(path) for path in (base, *present)):
@@ -81,14 +81,14 @@ class Home:
         return copy
 
     def remove(self) -> None:
-        """Delete everything the servers have stored, wherever it is."""
+        """Deletes all data of the servers, including the moved directory."""
         shutil.rmtree(self.servers, ignore_errors=True)
         link = self.logs.parent / "servers"
         if link.is_symlink():
             link.unlink()
 
     def give_all(self, path: Path, account: Account | None) -> None:
-        """Make the account the owner of everything in a directory, also of what an earlier one left there."""
+        """Makes the account the owner of a directory and its content, including files of earlier accounts."""
         if account:
             for each in (path, *path.rglob("*")):
                 os.chown(each, account.uid, account.gid, follow_symlinks=False)

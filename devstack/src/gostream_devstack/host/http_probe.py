@@ -1,4 +1,4 @@
-"""One HTTP request to a server that may not be up yet."""
+"""Sends one HTTP request to a server that may not be up yet."""
 
 import http.client
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ NO_ANSWER = (0, b"")
 def request(
     port: int, method: str, target: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
 ) -> tuple[int, bytes]:
-    """Status and body; `NO_ANSWER` when there is none."""
+    """Returns status and body; `NO_ANSWER` without a response."""
     connection = http.client.HTTPConnection(HOST, port, timeout=5)
     try:
         connection.request(method, target, body, dict(headers or {}))

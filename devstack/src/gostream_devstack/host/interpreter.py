@@ -1,7 +1,7 @@
-"""Whether the servers' account can run our own services, and as whom they run then.
+"""Decides whether the servers' account can run the API and the workers.
 
-Their interpreter, their packages and the clone may lie below a directory that is closed to others (/root).
-Unlike the servers' programs they are not copied: the services run from the clone that is edited.
+Their interpreter, their packages and the clone may be below a directory closed to others (/root). Unlike the
+servers' programs they are not copied: the services run from the clone that is edited.
 """
 
 import os
@@ -16,11 +16,11 @@ from importlib.util import cache_from_source
 from pathlib import Path
 
 from gostream_devstack.host import launcher
-from gostream_devstack.host.directories import REPOSITORY, Account, Home
+from gostream_devstack.host.directories import REPOSITORY, Account, Directories
 
 SERVICES = ("gostream_api.app", "gostream_worker.app")
 TIMEOUT = 60.0
-#: Imports the services and prints the sources whose compiled form cannot be read.
+#: Imports the services and prints the sources whose compiled form is unreadable.
 TRIAL = """
 import importlib, os, sys
 for name in sys.argv[1:]:
@@ -32,14 +32,17 @@ for module in list(sys.modules.values()):
 """
 
 
-def account_of_services(home: Home) -> Account | None:
-    """The account that the services run as; None: as the user who runs this."""
-    return home.account if home.account and obstacle(home.account) is None else None
+def account_of_services(directories: Directories) -> Account | None:
+    """Returns the account of the services; None: the user of this process."""
+    return directories.account if directories.account and obstacle(directories.account) is None else None
 
 
 @cache
 def obstacle(account: Account) -> str | None:
-    """Why the account cannot run the services; None if it can. Compiles what it could not compile itself."""
+    """Returns why the account cannot run the services, or None.
+
+    Compiles sources that the account cannot compile itself.
+    """
     interpreter = Path(sys.executable)
     for place in (interpreter, interpreter.resolve(), Path(sys.base_prefix), Path(sys.prefix), REPOSITORY):
         if closed := closed_above(place):
@@ -57,7 +60,7 @@ def obstacle(account: Account) -> str | None:
 
 
 def closed_above(place: Path) -> Path | None:
-    """The first directory on the way to `place`, or `place` itself, that others may not enter or run."""
+    """Returns the first directory above `place`, or `place` itself, that others may not enter or run."""
     for each in (*reversed(place.parents), place):
         if not each.stat().st_mode & stat.S_IXOTH:
             return each
@@ -79,7 +82,10 @@ def _try(account: Account) -> "subprocess.CompletedProcess[str]":
 
 
 def _compile(sources: Iterable[Path]) -> None:
-    """Write the compiled form of sources of ours for others to read; where that fails they go without."""
+    """Writes compiled forms of the clone's and the interpreter's sources, readable by others.
+
+    A source whose compiled form cannot be written is skipped.
+    """
     ours = (Path(sys.prefix), Path(sys.base_prefix), REPOSITORY)
     for source in sources:
         if not any(source.is_relative_to(place) for place in ours):
@@ -87,5 +93,5 @@ def _compile(sources: Iterable[Path]) -> None:
         with suppress(OSError, py_compile.PyCompileError):
             compiled = Path(cache_from_source(str(source)))
             py_compile.compile(str(source), str(compiled), doraise=True)
-            for path, mode in ((compiled, 0o644), (compiled.parent, 0o755)):  # whatever the umask was
+            for path, mode in ((compiled, 0o644), (compiled.parent, 0o755)):  # independent of the umask
                 path.chmod(mode)

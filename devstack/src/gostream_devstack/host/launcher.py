@@ -1,7 +1,7 @@
-"""The first thing a child runs: drop root, tie its life to the supervisor's, become the server.
+"""Starts a child: drops root, ties its life to the supervisor's, then executes the server.
 
-`python -I -S launcher.py PARENT_PID UID:GID|- SIGNAL COMMAND…`. A separate program instead of a `preexec_fn`,
-because the supervisor has threads (and perhaps gRPC) by then: Python code between fork and exec may hang.
+`python -I -S launcher.py PARENT_PID UID:GID|- SIGNAL COMMAND…`. A separate program replaces a `preexec_fn`:
+the supervisor has threads (perhaps gRPC's), and Python code between fork and exec could hang.
 """
 
 import ctypes
@@ -19,10 +19,10 @@ def main() -> None:
         os.setgid(gid)
         os.setuid(uid)
     if sys.platform == "linux":
-        # After setuid, which clears it. The parent may be gone already: then there is nobody left to tell us.
+        # After setuid, which clears it. If the parent died earlier, no signal is sent, so check it.
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
         if os.getppid() != int(parent):
-            sys.exit("the supervisor died first")
+            sys.exit("the supervisor has died")
     try:
         os.execvp(command[0], command)  # noqa: S606  (no shell is the point)
     except OSError as error:

@@ -1,9 +1,9 @@
-"""Processes that a killed supervisor or server left behind, found by where they stand.
+"""Finds processes left by a killed supervisor or server, by their working directory.
 
-Every process of the stack has its working directory below its own `servers/<name>/`. That also finds those
-whose command line and environment say nothing (nginx workers, PostgreSQL backends). The kernel hides the
-working directory of a process that is not dumpable, such as a worker, from a user without rights: main
-processes are also recorded by their id and the time of their start.
+Every process of the stack works in or below its `servers/<name>/`. This also finds processes without a
+telling command line or environment (nginx workers, PostgreSQL backends). The kernel hides the working
+directory of a process that is not dumpable, such as a worker, from an unprivileged user: main processes are
+also recorded by their id and start time.
 """
 
 import os
@@ -19,27 +19,27 @@ _RECORD = ".process"  # servers/<name>.process, in a directory that the servers'
 
 
 def record(directory: Path, pid: int) -> None:
-    """Remember the main process of the server in `directory`."""
-    with suppress(OSError):  # it has ended
+    """Records the main process of the server in `directory`."""
+    with suppress(OSError):  # the process has ended
         directory.with_name(directory.name + _RECORD).write_text(f"{pid} {_started(pid)}")
 
 
 def find(directory: Path) -> list[psutil.Process]:
-    """Processes standing in or below `directory`, except a person's: those have a terminal, ours never."""
+    """Returns processes in or below `directory` without a terminal, since servers never have one."""
     recorded = _recorded(directory)
     return [process for process in psutil.process_iter() if _belongs(process, directory, recorded)]
 
 
 def reap(directory: Path, timeout: float = 10.0) -> int:
-    """Kill whatever still runs below `directory`; return how many there were.
+    """Kills every process that still runs below `directory`. Returns their number.
 
-    One that only waits to be collected by its parent counts as gone: in a container it may wait for ever.
+    Zombies count as ended: in a container they may never be collected.
     """
     ended: set[int] = set()
     deadline = time.monotonic() + timeout
-    while found := find(directory):  # again, because a dying master may still be forking
+    while found := find(directory):  # repeatedly, because a dying master may still fork
         if time.monotonic() > deadline:
-            raise StackError(f"processes in {directory} do not go away: {[each.pid for each in found]}")
+            raise StackError(f"processes in {directory} do not end: {[each.pid for each in found]}")
         for orphan in found:
             with suppress(psutil.NoSuchProcess):
                 orphan.kill()
@@ -49,11 +49,11 @@ def reap(directory: Path, timeout: float = 10.0) -> int:
 
 
 def _recorded(directory: Path) -> set[int]:
-    """The main processes, of those recorded for `directory` and what is in it, that still run."""
+    """Returns the running main processes among those recorded for `directory` and its content."""
     found = set()
     for path in (directory.with_name(directory.name + _RECORD), *directory.glob(f"*{_RECORD}")):
         with suppress(OSError, ValueError):
-            if path.stat().st_uid != os.geteuid():  # whoever wrote it could have us kill anything
+            if path.stat().st_uid != os.geteuid():  # another user's record could make us kill any process
                 continue
             pid, started = path.read_text().split()
             if _started(int(pid)) == started:
@@ -74,17 +74,17 @@ def _belongs(process: psutil.Process, directory: Path, recorded: set[int]) -> bo
 
 
 def _has_terminal(process: psutil.Process) -> bool:
-    """Asked of the kernel where possible: psutil knows only the terminals there were at its first look."""
+    """Asks the kernel if possible: psutil only knows the terminals that existed at its first call."""
     if not psutil.LINUX:
         return process.terminal() is not None
     return _stat(process.pid)[4] != "0"
 
 
 def _started(pid: int) -> str:
-    """Ticks from the machine's start to the process's: with the id, the same for no other process."""
+    """Returns the process's start in ticks since boot. With the id it identifies the process."""
     return _stat(pid)[19]
 
 
 def _stat(pid: int) -> list[str]:
-    """What /proc/PID/stat has after the name. Everybody may read it."""
+    """Returns the fields of /proc/PID/stat after the name, which every user may read."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

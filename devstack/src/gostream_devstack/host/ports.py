@@ -1,4 +1,4 @@
-"""Which port each server listens on: the usual one, else the next free one, and the same again next time."""
+"""Chooses a port for each server: the usual one, else the next free one, and the same next time."""
 
 import fcntl
 import os
@@ -13,12 +13,12 @@ from typing import IO
 from gostream_devstack.errors import StackError
 
 HOST = "127.0.0.1"
-# Below the kernel's range for outgoing connections, so that no connection can take a port we chose.
+# Below the kernel's ephemeral range, so that no outgoing connection can take a chosen port.
 ANYWHERE = range(10_000, 32_768)
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could bind `port` on loopback now."""
+    """Returns whether a server could bind `port` on loopback now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -29,10 +29,10 @@ def is_free(port: int) -> bool:
 
 
 def claim(port: int) -> bool:
-    """Whether `port` is ours until this process ends: no other that asks here is given it.
+    """Returns whether this process now holds `port` against other test runs.
 
-    A port that was chosen is free until its server listens, and another run of the tests beside this one may
-    choose it too. Where there is no file to agree in, everybody guesses.
+    A chosen port is free until its server listens, so a concurrent test run could choose it too. Without a
+    lock file, falls back to an unclaimed free port.
     """
     try:
         claims = _claims()
@@ -47,13 +47,13 @@ def claim(port: int) -> bool:
 
 @cache
 def _claims() -> IO[bytes]:
-    """A file that stays empty: each port is a byte of it that may be locked."""
+    """Opens the lock file. It stays empty: each port is a byte that can be locked."""
     path = Path(tempfile.gettempdir()) / f"gostream-ports-{os.getuid()}"
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "r+b", 0)
 
 
 class Ports:
-    """Names to ports. `remembered` is kept up to date, so that saving it makes the choice stick."""
+    """Maps names to ports. `remembered` is updated, and saving it makes the choice persistent."""
 
     def __init__(self, remembered: dict[str, int], notice: Callable[[str], None] = lambda _: None) -> None:
         self.remembered = remembered
@@ -61,10 +61,10 @@ class Ports:
         self._given: set[int] = set()
 
     def pick(self, name: str, preferred: int | None = None, usable: Callable[[int], bool] = is_free) -> int:
-        """The port for `name`: last time's, else `preferred` or the next free one, else any.
+        """Returns the port for `name`: the previous one, else `preferred` or the next free one, else any.
 
-        Says so through `notice` when a port with a preference is not the one expected. That one is not
-        claimed: whoever listens there first has it.
+        Reports through `notice` if a port with a preference differs from it. The preferred port is not
+        claimed: the first program to listen there has it.
         """
         wanted = self.remembered.get(name, preferred)
         port = next(
@@ -84,7 +84,7 @@ class Ports:
         return port
 
     def forget_taken(self) -> None:
-        """Choose again, except where the port of last time is free."""
+        """Forgets all choices except remembered ports that are free."""
         self._given.clear()
         for name in [name for name, port in self.remembered.items() if not is_free(port)]:
             del self.remembered[name]

@@ -1,4 +1,4 @@
-"""What `up` shows: a live table on a terminal, plain lines elsewhere."""
+"""The output of `up`: a live table on a terminal, plain lines elsewhere."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ MARKS = {"starting": "[yellow]…[/]", "ready": "[green]✓[/]", "failed": "[red
 
 
 class Screen:
-    """Hears of every step, from any thread; `with` it while things come up."""
+    """Receives every step from any thread. Enter it with `with` during the start."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -35,18 +35,18 @@ class Screen:
             self._live = None
 
     def report(self, name: str, event: str) -> None:
-        """A step has begun, ended or failed."""
+        """Records that a step began, ended or failed."""
         with self._lock:
             self._states[name] = event
         if self._live is None and event != "starting":
             self.say(f"{name}: {event}")
 
     def say(self, text: str) -> None:
-        """A line of its own, without markup."""
+        """Prints one line without markup."""
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def summary(self, env: Mapping[str, str], command: str) -> None:
-        """Where everything is."""
+        """Prints all addresses."""
         self.say(f"GoStream is up after {time.monotonic() - self._begun:.1f} s")
         self.say(f"  gRPC     {env['GOSTREAM_API_ADDR']}")
         self.say(f"  JSON     {env['GOSTREAM_HTTP_URL']}/v1/videos")

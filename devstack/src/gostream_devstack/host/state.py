@@ -1,4 +1,4 @@
-"""What one instance remembers between runs: its ports and its secrets."""
+"""The persistent state of one instance: its ports and secrets."""
 
 import fcntl
 import json
@@ -20,14 +20,14 @@ SECRETS = (
 
 @dataclass
 class State:
-    """Made once per state directory, so that a warm start finds the same passwords and ports."""
+    """Created once per state directory, so that a restart finds the same passwords and ports."""
 
     ports: dict[str, int] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=lambda: {name: secrets.token_hex(16) for name in SECRETS})
 
     @classmethod
     def load(cls, root: Path) -> "State":
-        """What `save` wrote below `root`, or new secrets and no ports. A secret that it lacks is made."""
+        """Returns the saved state below `root`, or new secrets and no ports. Creates missing secrets."""
         path = root / "state.json"
         if not path.exists():
             return cls()
@@ -35,14 +35,14 @@ class State:
         return cls(saved["ports"], cls().secrets | saved["secrets"])
 
     def save(self, root: Path) -> None:
-        """Write for the owner's eyes only, whole or not at all."""
+        """Writes the state atomically, readable only by its owner."""
         write_private(
             root / "state.json", json.dumps({"ports": self.ports, "secrets": self.secrets}, indent=2)
         )
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file by one that only its owner may read."""
+    """Replaces a file by one that only its owner may read."""
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -52,7 +52,7 @@ def write_private(path: Path, text: str) -> None:
 
 @contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Hold the instance; the kernel lets go when the holder dies, however it dies."""
+    """Holds the instance's lock. The kernel releases it when the process dies."""
     with (root / "lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -65,7 +65,7 @@ def locked(root: Path) -> Iterator[None]:
 
 
 def holder(root: Path) -> int | None:
-    """The process that holds the instance, None when nobody does."""
+    """Returns the process that holds the instance, or None."""
     path = root / "lock"
     if not path.exists():
         return None

@@ -1,4 +1,4 @@
-"""Where the servers' programs are: in wheels, beside the interpreter."""
+"""Locates the servers' programs, which are installed by wheels."""
 
 import sys
 from importlib.util import find_spec
@@ -8,7 +8,7 @@ from gostream_devstack.errors import StackError
 
 
 def package(name: str) -> Path:
-    """The folder of an installed package, without importing it (some bring a whole client)."""
+    """Returns the folder of an installed package without importing it (some import a whole client)."""
     spec = find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         raise StackError(f"the package {name} is not installed")
@@ -16,7 +16,7 @@ def package(name: str) -> Path:
 
 
 def program(folder: Path, pattern: str) -> Path:
-    """The one program that matches `pattern` below `folder`."""
+    """Returns the only program that matches `pattern` below `folder`."""
     found = sorted(folder.glob(pattern))
     if not found:
         raise StackError(f"no {pattern} in {folder}: is there a wheel for this platform?")
@@ -24,5 +24,5 @@ def program(folder: Path, pattern: str) -> Path:
 
 
 def script(name: str) -> Path:
-    """A program that a wheel puts beside the interpreter."""
+    """Returns a program that a wheel installs next to the interpreter."""
     return program(Path(sys.executable).parent, name)

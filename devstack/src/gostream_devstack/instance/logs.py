@@ -1,4 +1,4 @@
-"""Reading the logs of all processes, or of one, as they are or as they grow."""
+"""Prints the logs of all processes or of one, optionally as they grow."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,17 +8,17 @@ from gostream_devstack.errors import StackError
 
 
 def choose(root: Path, name: str | None) -> list[Path]:
-    """The log files of one process, or of all."""
+    """Returns the log files of one process, or of all."""
     found = sorted((root / "logs").glob("*.log"))
     chosen = [path for path in found if name in (None, path.stem)]
     if not chosen:
         known = ", ".join(path.stem for path in found) or "none yet"
-        raise StackError(f"no log of {name or 'anything'} in {root}; there is: {known}")
+        raise StackError(f"no log of {name or 'any process'} in {root}; available: {known}")
     return chosen
 
 
 def show(paths: Sequence[Path], lines: int, follow: bool, write: Callable[[str], None]) -> None:
-    """The last `lines` of each file; then, if asked, new ones until interrupted."""
+    """Prints the last `lines` of each file; with `follow`, new lines until interrupted."""
     width = max(len(path.stem) for path in paths)
     places: dict[Path, int] = {}
 
@@ -37,7 +37,10 @@ def show(paths: Sequence[Path], lines: int, follow: bool, write: Callable[[str],
 
 
 def emit_new(path: Path, place: int, emit: Callable[[Path, str], None]) -> int:
-    """Emit the whole lines after `place`; the place after them. A file that shrank was begun anew."""
+    """Emits the complete lines after `place`. Returns the place after them.
+
+    A file that shrank is read from its start.
+    """
     if path.stat().st_size < place:
         place = 0
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""What a running instance tells the other commands: `run.json` beside its lock."""
+"""The file `run.json` next to the lock, through which other commands find a running instance."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -24,7 +24,7 @@ class Process:
 
     @property
     def alive(self) -> bool:
-        """Whether it runs at this moment; a process waiting to be collected does not."""
+        """Whether it runs now. A zombie does not."""
         try:
             return self.pid is not None and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
@@ -33,7 +33,7 @@ class Process:
 
 @dataclass(frozen=True)
 class Running:
-    """The supervisor, what it runs, and how clients reach that."""
+    """The supervisor, its processes, and the clients' variables."""
 
     supervisor: int
     env: dict[str, str]
@@ -41,7 +41,7 @@ class Running:
 
 
 def publish(root: Path, supervisor: int, stack: Stack) -> None:
-    """Say that the instance is up. For the owner's eyes only: there are passwords in it."""
+    """Announces that the instance is up. Readable only by its owner, because it contains passwords."""
     processes = [
         Process(server.name, server.pid, server.port, str(server.log)) for server in stack.servers.values()
     ]
@@ -49,27 +49,27 @@ def publish(root: Path, supervisor: int, stack: Stack) -> None:
 
 
 def withdraw(root: Path) -> None:
-    """Say that the instance is no longer up."""
+    """Announces that the instance is no longer up."""
     (root / FILE).unlink(missing_ok=True)
 
 
 def find(root: Path) -> Running | None:
-    """The instance that is up below `root`. None: nothing runs, or it is still starting."""
+    """Returns the running instance below `root`. None if it does not run or is still starting."""
     path = root / FILE
     supervisor = holder(root)
     if supervisor is None or not path.exists():
         return None
     found = json.loads(path.read_text())
     if found["supervisor"] != supervisor:
-        return None  # left behind by one that was killed
+        return None  # left by a killed supervisor
     return Running(supervisor, found["env"], [Process(**each) for each in found["processes"]])
 
 
 def require(root: Path) -> Running:
-    """The instance that is up, or StackError."""
+    """Returns the running instance. Raises StackError without one."""
     running = find(root)
     if running is None and (supervisor := holder(root)):
-        raise StackError(f"process {supervisor} is still starting or stopping what runs in {root}")
+        raise StackError(f"process {supervisor} is still starting or stopping the servers in {root}")
     if running is None:
-        raise StackError(f"nothing runs in {root}; start it with `gostream-devstack up`")
+        raise StackError(f"no servers run in {root}; start them with `gostream-devstack up`")
     return running

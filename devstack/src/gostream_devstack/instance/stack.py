@@ -1,4 +1,4 @@
-"""The whole of GoStream on loopback: which servers, in which order, knowing what of each other."""
+"""The complete stack on loopback: its servers, their order, and their settings."""
 
 import asyncio
 import os
@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from gostream_devstack.errors import StackError
 from gostream_devstack.host import interpreter
-from gostream_devstack.host.directories import Home
+from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.state import State
 from gostream_devstack.servers.api import Api
@@ -25,7 +25,7 @@ from gostream_devstack.servers.worker import Worker
 
 AnyService = TypeVar("AnyService", bound=Service)
 
-# The second replica of a service takes the port after next: API 50051, 50053, …, workers 50052, 50054, ….
+# The second replica of a service takes the next port but one: API 50051, 50053, …, workers 50052, 50054, ….
 USUAL_PORTS = {
     "postgres": 5432,
     "redis": 6379,
@@ -36,8 +36,8 @@ USUAL_PORTS = {
     "worker": 50052,
     "metrics": 9101,
 }
-KEEPERS = ("postgres", "redis", "seaweedfs")  # the servers that keep things, and that a user may bring
-# How: the variable that says so, then everything that belongs to it, with its default.
+KEEPERS = ("postgres", "redis", "seaweedfs")  # stateful servers, which users may replace by their own
+# The variable that selects the user's server, then all its variables with their defaults.
 OWN = {
     "DATABASE_URL": {"DATABASE_URL": ""},
     "REDIS_HOST": {"REDIS_HOST": "", "REDIS_PORT": "6379", "REDIS_PASSWORD": "", "REDIS_DB": "0"},
@@ -54,19 +54,19 @@ OWN = {
 
 @dataclass(frozen=True)
 class Options:
-    """How many of what, and instead of what."""
+    """Numbers of replicas, the user's servers, and additional settings."""
 
     api_replicas: int = 1
     workers: int = 1
-    # The user's own servers, as `own_servers` found them: ours are not started.
+    # The user's servers, found by `own_servers`. The stack's are not started.
     own: Mapping[str, str] = field(default_factory=dict)
-    # Further variables for the API and the workers.
+    # Additional variables for the API and the workers.
     settings: Mapping[str, str] = field(default_factory=dict)
     durable: bool = True
 
 
 def own_servers(environment: Mapping[str, str]) -> dict[str, str]:
-    """What the environment says about servers of the user's own."""
+    """Returns the settings of the user's servers from the environment."""
     found: dict[str, str] = {}
     for variable, defaults in OWN.items():
         if environment.get(variable):
@@ -75,13 +75,21 @@ def own_servers(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 class Stack:
-    """`servers` by name (postgres, redis, seaweedfs, nginx, envoy, api-1…, worker-1…), each with its pid and
-    its `stop`, `start`, `kill`, `terminate`, `pause`; `env` is what a client needs to reach them."""
+    """All servers of one instance.
+
+    `servers` by name (postgres, redis, seaweedfs, nginx, envoy, api-1…, worker-1…), each with its pid and
+    `stop`, `start`, `kill`, `terminate`, `pause`. `env` has the clients' variables.
+    """
 
     def __init__(
-        self, home: Home, state: State, ports: Ports, options: Options, usual: Mapping[str, int] | None = None
+        self,
+        directories: Directories,
+        state: State,
+        ports: Ports,
+        options: Options,
+        usual: Mapping[str, int] | None = None,
     ) -> None:
-        self._home = home
+        self._directories = directories
         self._secrets = state.secrets
         self._ports = ports
         self._usual = usual or {}
@@ -101,38 +109,43 @@ class Stack:
         self.env = self._environment()
 
     def start(self, report: Report = lambda *_: None) -> None:
-        """Start everything side by side and wait until all is ready; on failure stop everything and raise."""
+        """Starts everything concurrently and waits until all is ready.
+
+        On failure stops everything and raises.
+        """
         if self._doorless is not None:
-            report("fast door", f"left out, the API answers all reads: {self._doorless}")
-        if self._home.account and (why := interpreter.obstacle(self._home.account)):
+            report("fast door", f"disabled, the API answers all reads: {self._doorless}")
+        if self._directories.account and (why := interpreter.obstacle(self._directories.account)):
             report("services", f"run as root: {why}")
         try:
             run_steps(self._steps(), report, abort=self.stop)
         except BaseException:
-            self.stop()  # what a step had just begun when the others were stopped
+            self.stop()  # servers that a step had started when the others were stopped
             raise
 
     def stop(self) -> None:
-        """Stop what talks to the servers first, then the servers."""
+        """Stops the clients of the stateful servers first, then these."""
         stop_all(server for name, server in self.servers.items() if name not in KEEPERS)
         stop_all(server for name, server in self.servers.items() if name in KEEPERS)
 
     def _backends(self) -> dict[str, str]:
-        """The servers that keep things, and how a service reaches them."""
-        home, secrets, own = self._home, self._secrets, self._options.own
+        """Creates the stateful servers and returns the services' settings for them."""
+        directories, secrets, own = self._directories, self._secrets, self._options.own
         settings = dict(own)
         if "DATABASE_URL" not in own:
             port = self._port("postgres")
-            postgres = Postgres(home, port, secrets["postgres_password"], durable=self._options.durable)
+            postgres = Postgres(
+                directories, port, secrets["postgres_password"], durable=self._options.durable
+            )
             self.servers[postgres.name] = postgres
             settings |= {"DATABASE_URL": postgres.url}
         if "REDIS_HOST" not in own:
-            redis = Valkey(home, self._port("redis"), secrets["redis_password"])
+            redis = Valkey(directories, self._port("redis"), secrets["redis_password"])
             self.servers[redis.name] = redis
             settings |= {"REDIS_HOST": redis.host, "REDIS_PORT": str(redis.port)}
             settings |= {"REDIS_PASSWORD": redis.password, "REDIS_DB": str(redis.db)}
         if "S3_ENDPOINT_URL" not in own:
-            store = SeaweedFS(home, self._ports, secrets, self._port("s3"))
+            store = SeaweedFS(directories, self._ports, secrets, self._port("s3"))
             self.servers[store.name] = store
             settings |= {"S3_ENDPOINT_URL": store.endpoint_url, "S3_PUBLIC_ENDPOINT_URL": store.endpoint_url}
             settings |= {"S3_BUCKET": store.bucket, "S3_REGION": store.region}
@@ -144,13 +157,13 @@ class Stack:
 
     def _edge(self) -> Nginx:
         origin = Origin(self.settings["S3_ENDPOINT_URL"], self.settings["S3_BUCKET"])
-        nginx = Nginx(self._home, self._port("nginx"), origin, self._secrets["cdn_refresh_secret"])
+        nginx = Nginx(self._directories, self._port("nginx"), origin, self._secrets["cdn_refresh_secret"])
         self.settings |= {"CDN_BASE_URL": nginx.url, "CDN_REFRESH_URL": nginx.url}
         self.settings |= {"CDN_REFRESH_SECRET": nginx.refresh_secret}
         return nginx
 
     def _front(self, api_ports: Sequence[int]) -> Envoy:
-        places = (self._home, self._port("envoy"), self._ports.pick("envoy-admin"), api_ports)
+        places = (self._directories, self._port("envoy"), self._ports.pick("envoy-admin"), api_ports)
         if self._doorless is not None:
             return Envoy(*places)
         index = self._options.api_replicas + self._options.workers
@@ -162,7 +175,7 @@ class Stack:
         index = number - 1 + (self._options.api_replicas if role == "worker" else 0)
         metrics_port = self._port("metrics", f"{name} metrics", index)
         settings = {**self.settings, **self._keys.get(role, {}), **self._options.settings}
-        return kind(self._home, name, port, metrics_port, settings)
+        return kind(self._directories, name, port, metrics_port, settings)
 
     def _port(self, role: str, name: str | None = None, offset: int = 0) -> int:
         usual = self._usual.get(role)
@@ -192,7 +205,7 @@ class Stack:
             Step(
                 "nginx", self.servers["nginx"].start, tuple(name for name in keepers if name == "seaweedfs")
             ),
-            # The fast door reads by itself, plain Envoy only passes on.
+            # The fast door reads the backends itself, plain Envoy only forwards.
             Step("envoy", self._envoy.start, () if self._doorless else ("migrations", *keepers)),
             *(Step(each.name, each.start, ("migrations", *keepers)) for each in (*self.apis, *self.workers)),
             Step("json edge", self._envoy.wait_for_apis, ("envoy", *(api.name for api in self.apis))),

@@ -1,4 +1,4 @@
-"""Holding an instance up: in the foreground until Ctrl-C, or detached."""
+"""Runs an instance in the foreground until Ctrl-C, or detached."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gostream_devstack.errors import PortLostError, StackError
 from gostream_devstack.host import orphans
-from gostream_devstack.host.directories import Home
+from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.screen import Screen
 from gostream_devstack.host.state import State, holder, locked
@@ -21,26 +21,26 @@ from gostream_devstack.servers.supervisor import Report, Watcher
 
 COMMAND = "gostream-devstack"
 STOP_TIMEOUT = 60.0
-#: Times that ports are chosen: each but the first because another program took one before we listened.
+#: Attempts to choose ports: another program may take one before its server listens.
 PORT_CHOICES = 4
 
 
-def hold(root: Path, options: Options, screen: Screen) -> None:
-    """Start everything, show it, look after it until a signal comes, stop everything."""
-    home = Home.at(root)
+def run_foreground(root: Path, options: Options, screen: Screen) -> None:
+    """Starts everything, monitors it until a signal arrives, and stops everything."""
+    directories = Directories.at(root)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+        if signal.getsignal(number) != signal.SIG_IGN:  # ignored by nohup
             signal.signal(number, signal.default_int_handler)
     with locked(root):
         run_file.withdraw(root)
-        reaped = orphans.reap(home.servers)
+        reaped = orphans.reap(directories.servers)
         if reaped:
-            screen.say(f"ended processes of an earlier run: {reaped}")
+            screen.say(f"killed processes of an earlier run: {reaped}")
         state = State.load(root)
         ports = Ports(state.ports, screen.say)
 
         def make() -> Stack:
-            stack = Stack(home, state, ports, options, USUAL_PORTS)
+            stack = Stack(directories, state, ports, options, USUAL_PORTS)
             state.save(root)
             return stack
 
@@ -50,13 +50,13 @@ def hold(root: Path, options: Options, screen: Screen) -> None:
 def start_somewhere(
     make: Callable[[], Stack], ports: Ports, report: Report, say: Callable[[str], None]
 ) -> Stack:
-    """A stack that has started; one that loses a port to another program meanwhile is made again."""
+    """Returns a started stack. If it loses a port to another program, it is recreated with new ports."""
     for _ in range(PORT_CHOICES - 1):
         stack = make()
         try:
             stack.start(report)
-        except PortLostError as error:  # everything is stopped
-            say(f"{str(error).splitlines()[0]} choosing again")
+        except PortLostError as error:  # all servers are stopped at this point
+            say(f"{str(error).splitlines()[0]} choosing another port")
             ports.forget_taken()
         else:
             return stack
@@ -77,7 +77,7 @@ def _run(root: Path, make: Callable[[], Stack], ports: Ports, screen: Screen) ->
         screen.say("stopping")
     finally:
         run_file.withdraw(root)
-        if stack is not None:  # else what had begun was stopped by `Stack.start`
+        if stack is not None:  # otherwise `Stack.start` stopped it
             stack.stop()
 
 
@@ -90,7 +90,7 @@ def _watch(root: Path, stack: Stack, screen: Screen) -> None:
 
 
 def detach(root: Path, arguments: list[str], say: Callable[[str], None]) -> None:
-    """Hold the instance up in a process of its own; return when all is ready, raise when it fails."""
+    """Starts an instance in the background. Returns once it is ready, or raises StackError."""
     root.mkdir(parents=True, exist_ok=True)
     if supervisor := holder(root):
         raise StackError(f"{root} is in use by process {supervisor}; stop it with `{COMMAND} down`")
@@ -120,14 +120,14 @@ def _wait_until_up(
             for line in lines:
                 say(line.rstrip("\n"))
             if ended:
-                raise StackError(f"it did not come up; see {log}")
+                raise StackError(f"the stack did not start; see {log}")
             if up:
                 return
             time.sleep(0.05)
 
 
 def down(root: Path) -> bool:
-    """Stop the instance, and what a killed one left behind. False: nothing was running."""
+    """Stops the instance and the processes left by a killed one. Returns False if none was running."""
     supervisor = holder(root)
     if supervisor is not None:
         os.kill(supervisor, signal.SIGTERM)
@@ -141,8 +141,8 @@ def down(root: Path) -> bool:
 
 
 def wipe(root: Path) -> None:
-    """Delete everything the stopped instance has stored."""
+    """Deletes all data of a stopped instance."""
     if root.exists():
         with locked(root):
-            Home.at(root).remove()
+            Directories.at(root).remove()
             shutil.rmtree(root)

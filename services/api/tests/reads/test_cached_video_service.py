@@ -1,4 +1,4 @@
-"""GetVideo through all layers: a real Redis, a repository that can be paused, a bus that can be cut."""
+"""GetVideo through all layers, with a real Redis, a repository that pauses and a bus that can be cut."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -85,7 +85,7 @@ def write(database: FakeVideos, video: Video, title: str) -> Video:
     return database.put(replace(video, version=video.version + 1, title=title))
 
 
-async def test_the_first_read_is_a_miss_the_next_ones_are_local(
+async def test_first_read_misses_and_later_reads_hit_l1(
     replicas: tuple[Replica, Replica], database: FakeVideos
 ) -> None:
     video_id = database.put(make_video()).id
@@ -95,16 +95,14 @@ async def test_the_first_read_is_a_miss_the_next_ones_are_local(
     assert database.loads == 1
 
 
-async def test_a_change_reaches_every_replica(
-    replicas: tuple[Replica, Replica], database: FakeVideos
-) -> None:
+async def test_change_reaches_every_replica(replicas: tuple[Replica, Replica], database: FakeVideos) -> None:
     video = database.put(make_video())
     one, other = replicas
     for replica in replicas:
         await replica.title(video.id)
     write(database, video, "changed")
     await one.cache.announcer.announce(video.id, 2)
-    assert await one.title(video.id) == "changed", "a caller reads its own write at once"
+    assert await one.title(video.id) == "changed", "a caller reads its own write immediately"
 
     async def seen() -> bool:
         return await other.title(video.id) == "changed"
@@ -112,7 +110,7 @@ async def test_a_change_reaches_every_replica(
     await eventually(seen, timeout=5)
 
 
-async def test_a_load_that_overlaps_a_write_is_answered_but_kept_nowhere(
+async def test_load_overlapping_a_write_is_not_cached(
     replicas: tuple[Replica, Replica], database: FakeVideos
 ) -> None:  # R1, R4, R5
     video = database.put(make_video(title="old"))
@@ -128,7 +126,7 @@ async def test_a_load_that_overlaps_a_write_is_answered_but_kept_nowhere(
     assert await other.title(video.id) == "new"
 
 
-async def test_a_caller_after_the_change_does_not_join_the_load_before_it(
+async def test_caller_after_change_never_joins_older_load(
     replica: Replica, database: FakeVideos
 ) -> None:  # R4
     video = database.put(make_video(title="old"))
@@ -143,7 +141,7 @@ async def test_a_caller_after_the_change_does_not_join_the_load_before_it(
     assert [await early, await late] == ["old", "new"]
 
 
-async def test_min_version_reads_past_every_cache_once(replica: Replica, database: FakeVideos) -> None:
+async def test_min_version_bypasses_the_caches_once(replica: Replica, database: FakeVideos) -> None:
     video = database.put(make_video())
     await replica.title(video.id)
     write(database, video, "unannounced")
@@ -153,12 +151,10 @@ async def test_min_version_reads_past_every_cache_once(replica: Replica, databas
     with pytest.raises(VersionNotReachedError):
         await replica.title(video.id, min_version=2**62)
     assert database.loads == loads + 1
-    assert await replica.layer(video.id) is Layer.L1, "a forged version evicts nothing"  # R28
+    assert await replica.layer(video.id) is Layer.L1, "a forged version evicts no entry"  # R28
 
 
-async def test_many_forged_minimum_versions_at_once_cost_one_load(
-    replica: Replica, database: FakeVideos
-) -> None:  # R28
+async def test_forged_minimum_versions_share_one_load(replica: Replica, database: FakeVideos) -> None:  # R28
     video = database.put(make_video())
     await replica.title(video.id)
     before = database.loads
@@ -183,7 +179,7 @@ async def test_absence_is_cached_until_the_video_is_created(
     assert await one.title(video_id) == "a title"
 
 
-async def test_a_deleted_video_stays_deleted(replica: Replica, database: FakeVideos) -> None:  # R16
+async def test_deleted_video_stays_deleted(replica: Replica, database: FakeVideos) -> None:  # R16
     video = database.put(make_video())
     await replica.title(video.id)
     database.tombstones[video.id] = 2
@@ -196,9 +192,7 @@ async def test_a_deleted_video_stays_deleted(replica: Replica, database: FakeVid
         await replica.title(video.id, min_version=2)
 
 
-async def test_a_database_that_is_down_is_an_error_that_is_not_cached(
-    replica: Replica, database: FakeVideos
-) -> None:
+async def test_database_outage_is_not_cached(replica: Replica, database: FakeVideos) -> None:
     video = database.put(make_video())
     database.down = True
     with pytest.raises(BackendUnavailableError):
@@ -207,13 +201,13 @@ async def test_a_database_that_is_down_is_an_error_that_is_not_cached(
     assert await replica.title(video.id) == video.title
 
 
-async def test_an_expired_entry_outlives_the_database_but_not_an_invalidation(
+async def test_stale_entry_is_served_until_an_invalidation(
     replica: Replica, database: FakeVideos, redis_server: Any
 ) -> None:  # R21
     video = database.put(make_video())
     await replica.title(video.id)
     database.down = True
-    replica.videos.reset()  # nothing local
+    replica.videos.reset()  # empties L1
     redis_server.execute("HSET", video_key(video.id), "fresh_until", str(await server_ms(redis_server)))
     assert await replica.layer(video.id) is Layer.STALE
     await replica.cache.announcer.announce(video.id, 2)
@@ -227,13 +221,13 @@ async def server_ms(redis_server: Any) -> int:
 
 
 def late_fills() -> float:
-    """How many loads outlived their lease."""
+    """Number of loads that outlived their lease."""
     return REGISTRY.get_sample_value("gostream_stale_fill_rejected_total", {"reason": Filled.LEASE}) or 0.0
 
 
 async def loads_in_time(database: FakeVideos, attempt: Callable[[], Awaitable[None]]) -> int:
-    """How many loads the attempt cost, none of which outlived its lease: what one costs shows nothing."""
-    for _ in range(5):  # the machine may stand still for longer than a lease has left
+    """Returns the number of loads of an attempt. Repeats attempts in which a load outlived its lease."""
+    for _ in range(5):  # a stall of the machine can outlast a lease
         loads, late = database.loads, late_fills()
         await attempt()
         if late_fills() == late:
@@ -241,7 +235,7 @@ async def loads_in_time(database: FakeVideos, attempt: Callable[[], Awaitable[No
     pytest.fail("every load outlived its lease")
 
 
-async def test_a_cold_video_costs_one_load_however_many_ask(
+async def test_cold_video_costs_one_load_for_all_callers(
     replicas: tuple[Replica, Replica], database: FakeVideos
 ) -> None:  # R17
     async def crowd() -> None:
@@ -256,14 +250,14 @@ async def test_a_cold_video_costs_one_load_however_many_ask(
     assert await loads_in_time(database, crowd) == 1
 
 
-async def test_those_who_wait_for_a_dead_leader_share_the_load_of_the_next(
+async def test_waiters_of_a_dead_leader_share_one_load(
     replicas: tuple[Replica, Replica], database: FakeVideos
 ) -> None:  # R17
     async def orphans() -> None:
         video = database.put(make_video())
         database.hold()
         lease = await replicas[0].cache.videos.get_or_lease(video.id)
-        assert isinstance(lease, Lease)  # whose holder is never heard of again
+        assert isinstance(lease, Lease)  # the holder never fills it
 
         tasks = [asyncio.create_task(replica.title(video.id)) for replica in replicas]
         await database.paused.wait()
@@ -275,7 +269,7 @@ async def test_those_who_wait_for_a_dead_leader_share_the_load_of_the_next(
     assert await loads_in_time(database, orphans) == 1
 
 
-async def test_499_of_500_callers_may_leave(replica: Replica, database: FakeVideos) -> None:  # R18
+async def test_last_of_500_callers_gets_the_value(replica: Replica, database: FakeVideos) -> None:  # R18
     video = database.put(make_video())
     database.resume.clear()
     tasks = [asyncio.create_task(replica.title(video.id)) for _ in range(500)]
@@ -290,7 +284,7 @@ async def test_499_of_500_callers_may_leave(replica: Replica, database: FakeVide
 
 
 @pytest.mark.faults
-async def test_without_redis_every_read_is_answered_and_afterwards_nothing_old_is_left(
+async def test_reads_stay_correct_through_a_redis_outage(
     replicas: tuple[Replica, Replica], database: FakeVideos, redis_server: Any
 ) -> None:
     video = database.put(make_video(title="old"))
@@ -310,7 +304,7 @@ async def test_without_redis_every_read_is_answered_and_afterwards_nothing_old_i
     await eventually(lambda: one.videos.is_live and other.videos.is_live)
 
 
-async def test_many_at_once_are_read_from_wherever_each_is(
+async def test_batch_reads_each_video_from_its_layer(
     replicas: tuple[Replica, Replica], database: FakeVideos
 ) -> None:
     one, other = replicas
@@ -330,7 +324,7 @@ async def test_many_at_once_are_read_from_wherever_each_is(
     assert await other.layer(cold.id) is Layer.L2
 
 
-async def test_what_happens_is_counted(replica: Replica, database: FakeVideos) -> None:
+async def test_cache_events_are_counted(replica: Replica, database: FakeVideos) -> None:
     def value(name: str, **labels: str) -> float:
         return REGISTRY.get_sample_value(name, labels) or 0.0
 

@@ -1,4 +1,4 @@
-"""L1: what may be served, what may be stored, and what it costs."""
+"""L1: entries that may be served, entries that may be stored, and memory."""
 
 import tracemalloc
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ def scene() -> Scene:
     return Scene()
 
 
-def test_serves_what_was_stored_to_those_whom_it_satisfies(scene: Scene) -> None:
+def test_serves_a_stored_entry_of_sufficient_version(scene: Scene) -> None:
     assert scene.store(version=3)
     entry = scene.cache.get(ID, 3)
     assert entry is not None
@@ -45,7 +45,7 @@ def test_serves_what_was_stored_to_those_whom_it_satisfies(scene: Scene) -> None
     assert scene.cache.get(uuid4()) is None
 
 
-def test_serves_nothing_while_the_bus_is_silent_and_again_when_it_was_not_cut(scene: Scene) -> None:
+def test_serves_nothing_while_the_bus_is_silent(scene: Scene) -> None:
     scene.store()
     scene.live_until = scene.now
     assert scene.cache.get(ID) is None
@@ -58,21 +58,21 @@ def test_stores_nothing_while_the_bus_is_silent(scene: Scene) -> None:
     assert not scene.store()
 
 
-def test_refuses_what_was_read_before_an_invalidation(scene: Scene) -> None:  # R2
+def test_refuses_a_load_older_than_an_invalidation(scene: Scene) -> None:  # R2
     ticket = scene.cache.ticket(ID)
     scene.cache.invalidate(ID, 2)
     assert not scene.cache.store(ID, ticket, LocalEntry(1, b"old"))
     assert scene.cache.get(ID) is None
 
 
-def test_refuses_what_was_read_before_everything_was_thrown_away(scene: Scene) -> None:
+def test_refuses_a_load_older_than_a_reset(scene: Scene) -> None:
     ticket = scene.cache.ticket(ID)
     scene.cache.clear()
     assert not scene.cache.store(ID, ticket, LocalEntry(1, b"old"))
 
 
 @pytest.mark.parametrize("versions", [(2, 5, 3), (5, 3, 2), (2, 3, 5, 5)])
-def test_invalidations_in_any_order_drop_only_what_is_older(scene: Scene, versions: tuple[int, ...]) -> None:
+def test_reordered_invalidations_drop_only_older_entries(scene: Scene, versions: tuple[int, ...]) -> None:
     scene.store(version=5)
     for version in versions:
         scene.cache.invalidate(ID, version)
@@ -81,13 +81,13 @@ def test_invalidations_in_any_order_drop_only_what_is_older(scene: Scene, versio
     assert scene.cache.get(ID) is None
 
 
-def test_never_replaces_an_entry_by_an_older_one(scene: Scene) -> None:
+def test_never_replaces_a_newer_entry(scene: Scene) -> None:
     scene.store(version=5)
     assert not scene.store(version=4)
     assert scene.cache.get(ID, 5) is not None
 
 
-def test_asks_once_for_a_refresh_and_serves_on_until_the_end(scene: Scene) -> None:
+def test_requests_one_refresh_and_serves_until_expiry(scene: Scene) -> None:
     scene.store()
     entry = scene.cache.get(ID)
     assert entry is not None
@@ -99,7 +99,7 @@ def test_asks_once_for_a_refresh_and_serves_on_until_the_end(scene: Scene) -> No
     assert scene.cache.get(ID) is None
 
 
-def test_absence_is_remembered_briefly(scene: Scene) -> None:
+def test_missing_video_is_cached_briefly(scene: Scene) -> None:
     scene.store(version=0, payload=None)
     entry = scene.cache.get(ID)
     assert entry is not None
@@ -108,7 +108,7 @@ def test_absence_is_remembered_briefly(scene: Scene) -> None:
     assert scene.cache.get(ID) is None
 
 
-def test_is_bounded_by_bytes_and_keeps_what_is_used() -> None:  # R29
+def test_size_is_bounded_and_used_entries_stay() -> None:  # R29
     scene = Scene(max_bytes=100_000)
     scene.store(payload=b"hot" * 10)
     for _ in range(2000):
@@ -120,7 +120,7 @@ def test_is_bounded_by_bytes_and_keeps_what_is_used() -> None:  # R29
     assert scene.cache.bytes == 0
 
 
-def test_what_it_counts_is_what_it_takes() -> None:
+def test_accounted_bytes_match_allocated_memory() -> None:
     tracemalloc.start()
     try:
         scene = Scene(max_bytes=4 * 2**20)
@@ -133,7 +133,7 @@ def test_what_it_counts_is_what_it_takes() -> None:
     assert after - before < 1.25 * 4 * 2**20
 
 
-def test_an_entry_larger_than_all_of_it_is_not_kept() -> None:
+def test_entry_larger_than_the_cache_is_not_kept() -> None:
     scene = Scene(max_bytes=1000)
     scene.store(uuid4(), payload=b"small")
     assert not scene.store(payload=bytes(2000))

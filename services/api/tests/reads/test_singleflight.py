@@ -1,4 +1,4 @@
-"""Single flight: shared loads, and nobody suffers for anybody else."""
+"""Single flight: callers share loads without affecting each other."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -14,7 +14,7 @@ from tests.support.waiting import eventually
 
 
 class Loads:
-    """Loads that end when told to, each with a number of its own."""
+    """Loads that end when the gate opens. Each returns its number."""
 
     def __init__(self) -> None:
         self.begun = 0
@@ -38,7 +38,7 @@ def callers(
     return [asyncio.create_task(flights.run("key", load)) for _ in range(count)]
 
 
-async def test_callers_at_the_same_time_share_one_load() -> None:
+async def test_concurrent_callers_share_one_load() -> None:
     flights, load = SingleFlight[str, int](), Loads()
     tasks = callers(flights, load, 500)
     await eventually(lambda: load.begun)
@@ -48,7 +48,7 @@ async def test_callers_at_the_same_time_share_one_load() -> None:
 
 
 @pytest.mark.parametrize("leavers", [c for n in range(4) for c in combinations(range(4), n)])
-async def test_any_callers_may_leave_without_harm_to_the_others(leavers: tuple[int, ...]) -> None:  # R18
+async def test_cancelled_callers_do_not_affect_the_others(leavers: tuple[int, ...]) -> None:  # R18
     flights, load = SingleFlight[str, int](), Loads()
     tasks = callers(flights, load, 4)
     await eventually(lambda: load.begun)
@@ -65,7 +65,7 @@ async def test_any_callers_may_leave_without_harm_to_the_others(leavers: tuple[i
     assert (load.begun, load.cancelled) == (1, 0)
 
 
-async def test_the_last_caller_out_cancels_the_load_and_a_newcomer_begins_another() -> None:
+async def test_load_is_cancelled_with_its_last_caller() -> None:
     flights, load = SingleFlight[str, int](), Loads()
     tasks = callers(flights, load, 3)
     await eventually(lambda: load.begun)
@@ -78,7 +78,7 @@ async def test_the_last_caller_out_cancels_the_load_and_a_newcomer_begins_anothe
     assert await newcomer == 2
 
 
-async def test_each_caller_gets_an_error_of_its_own_and_errors_are_not_kept() -> None:  # R19
+async def test_errors_are_copied_per_caller_and_not_kept() -> None:  # R19
     flights = SingleFlight[str, int]()
     video_id = uuid4()
 
@@ -96,7 +96,7 @@ async def test_each_caller_gets_an_error_of_its_own_and_errors_are_not_kept() ->
     assert await flights.run("key", load) == 1
 
 
-async def test_a_load_cancelled_from_within_is_unavailability_not_cancellation() -> None:
+async def test_load_that_cancels_itself_raises_unavailable() -> None:
     flights = SingleFlight[str, int]()
 
     async def cancelled() -> int:
@@ -106,7 +106,7 @@ async def test_a_load_cancelled_from_within_is_unavailability_not_cancellation()
         await flights.run("key", cancelled)
 
 
-async def test_nobody_joins_a_forgotten_load_but_its_callers_get_its_value() -> None:  # R4
+async def test_forgotten_load_serves_only_its_callers() -> None:  # R4
     flights, load = SingleFlight[str, int](), Loads()
     before = callers(flights, load, 2)
     await eventually(lambda: load.begun == 1)
@@ -117,7 +117,7 @@ async def test_nobody_joins_a_forgotten_load_but_its_callers_get_its_value() -> 
     assert await asyncio.gather(*before, *after) == [1, 1, 2, 2]
 
 
-async def test_the_end_of_a_forgotten_load_leaves_the_newer_one_joinable() -> None:  # R20
+async def test_ended_forgotten_load_keeps_the_newer_one() -> None:  # R20
     flights, old, new = SingleFlight[str, int](), Loads(), Loads()
     before = callers(flights, old, 1)
     await eventually(lambda: old.begun)
@@ -133,7 +133,7 @@ async def test_the_end_of_a_forgotten_load_leaves_the_newer_one_joinable() -> No
     assert new.begun == 1
 
 
-async def test_who_finds_the_value_of_an_older_load_too_old_shares_the_next_one() -> None:
+async def test_callers_of_an_outdated_load_share_the_next() -> None:
     flights, load = SingleFlight[str, int](), Loads()
     early = callers(flights, load, 1)
     await eventually(lambda: load.begun == 1)
@@ -142,19 +142,19 @@ async def test_who_finds_the_value_of_an_older_load_too_old_shares_the_next_one(
     ]
     content = asyncio.create_task(flights.run_since(flights.mark, "key", load, lambda it: it > 0))
     await asyncio.sleep(0)
-    assert load.begun == 1, "loads follow each other"
+    assert load.begun == 1, "loads of one key do not overlap"
     load.gate.set()
     assert await asyncio.gather(*early, *late, content) == [1, 2, 2, 2, 1]
 
 
-async def test_the_value_of_a_load_begun_since_is_final() -> None:
+async def test_value_of_a_later_load_is_final() -> None:
     flights, load = SingleFlight[str, int](), Loads()
     load.gate.set()
     assert await flights.run_since(flights.mark, "key", load, lambda _: False) == 1
     assert load.begun == 1
 
 
-async def test_nobody_joins_a_load_of_long_ago() -> None:
+async def test_old_load_is_not_joined() -> None:
     now = 0.0
     flights, load = SingleFlight[str, int](max_age=3.0, clock=lambda: now), Loads()
     early = callers(flights, load, 1)
@@ -169,7 +169,7 @@ async def test_nobody_joins_a_load_of_long_ago() -> None:
     assert await asyncio.gather(*early, *late) == [1, 1, 2, 2]
 
 
-async def test_a_failure_after_everybody_left_is_no_warning() -> None:
+async def test_failure_without_callers_is_not_logged() -> None:
     flights = SingleFlight[str, int]()
 
     async def fail_on_the_way_out() -> int:

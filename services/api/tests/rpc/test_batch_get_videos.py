@@ -28,13 +28,13 @@ async def create(api: Any, title: str) -> Video:
 
 
 async def batch(api: Any, *ids: str) -> tuple[list[Video], str]:
-    """The videos and where they came from."""
+    """The videos and their cache layer."""
     call = api.stub.BatchGetVideos(BatchGetVideosRequest(ids=ids), timeout=10)
     reply: BatchGetVideosResponse = await call
     return list(reply.videos), dict(await call.trailing_metadata())["x-cache"]
 
 
-async def test_videos_come_in_the_order_of_their_ids_and_again_when_asked_twice(api: Any) -> None:
+async def test_videos_follow_the_requested_order_with_duplicates(api: Any) -> None:
     first, second = [await create(api, title) for title in ("first", "a longer title " * 12)]
 
     videos, _ = await batch(api, second.id, first.id, second.id)
@@ -42,7 +42,7 @@ async def test_videos_come_in_the_order_of_their_ids_and_again_when_asked_twice(
     assert videos == [second, first, second]
 
 
-async def test_a_batch_is_as_far_away_as_its_farthest_video(api: Any) -> None:
+async def test_batch_reports_the_slowest_cache_layer(api: Any) -> None:
     await api.warm()
     near, far = [await create(api, title) for title in ("near", "far")]
     await batch(api, near.id)
@@ -53,7 +53,7 @@ async def test_a_batch_is_as_far_away_as_its_farthest_video(api: Any) -> None:
     assert (layer, later) == ("MISS", "L1")
 
 
-async def test_a_batch_answers_what_one_by_one_does(api: Any) -> None:
+async def test_batch_returns_the_same_as_single_reads(api: Any) -> None:
     ids = [(await create(api, f"number {number}")).id for number in range(100)]
 
     videos, _ = await batch(api, *ids)
@@ -62,7 +62,7 @@ async def test_a_batch_answers_what_one_by_one_does(api: Any) -> None:
     assert [video.id for video in videos] == ids
 
 
-async def test_all_missing_videos_are_named_and_nothing_is_answered(api: Any, refused: Refused) -> None:
+async def test_missing_videos_fail_the_batch_and_are_named(api: Any, refused: Refused) -> None:
     there = await create(api, "there")
     missing = [str(uuid4()) for _ in range(99)]
 
@@ -84,7 +84,7 @@ async def test_all_missing_videos_are_named_and_nothing_is_answered(api: Any, re
         (["no id"] * 100, {f"ids[{position}]" for position in range(10)}),
     ],
 )
-async def test_a_wrong_batch_is_refused(api: Any, refused: Refused, ids: list[str], fields: set[str]) -> None:
+async def test_invalid_batch_is_refused(api: Any, refused: Refused, ids: list[str], fields: set[str]) -> None:
     refusal = await refused(api.stub.BatchGetVideos(BatchGetVideosRequest(ids=ids), timeout=10))
 
     assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
@@ -92,7 +92,7 @@ async def test_a_wrong_batch_is_refused(api: Any, refused: Refused, ids: list[st
 
 
 @pytest.mark.parametrize("number", [0, 1, 127, 128, 300, 16383, 16384, 2**21, 2**35])
-def test_lengths_are_written_as_protobuf_reads_them(number: int) -> None:
+def test_varint_is_read_back_by_protobuf(number: int) -> None:
     min_version = bytes((GetVideoRequest.MIN_VERSION_FIELD_NUMBER << 3,))
 
     assert GetVideoRequest.FromString(min_version + varint(number)).min_version == number

@@ -1,4 +1,4 @@
-"""Every error as a client sees it: over a real server whose read path raises what the test gives it."""
+"""Errors as clients see them, from a real server whose read path raises a given error."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -29,7 +29,7 @@ REQUEST = GetVideoRequest(id=str(ID))
 
 
 class Reader:
-    """A read path that does what it is told."""
+    """A scripted read path."""
 
     def __init__(self) -> None:
         self.act: Callable[[], Awaitable[None]] = self.nothing
@@ -160,7 +160,7 @@ ROWS: list[tuple[GoStreamError, grpc.StatusCode, str, set[str]]] = [
 
 
 @pytest.mark.parametrize(("error", "code", "reason", "details"), ROWS, ids=[row[2] for row in ROWS])
-async def test_a_domain_error_has_its_code_its_reason_and_its_details(
+async def test_domain_error_has_code_reason_and_details(
     reader: Reader,
     stub: Any,
     refused: Any,
@@ -188,7 +188,7 @@ async def test_all_violations_are_listed(reader: Reader, stub: Any, refused: Any
     assert [(v.field, v.description) for v in violations] == [("title", "x"), ("id", "y")]
 
 
-def test_every_error_of_the_domain_is_in_the_table() -> None:
+def test_every_domain_error_is_in_the_table() -> None:
     in_the_table = {type(error) for error, *_ in ROWS}
     raised = {
         kind
@@ -196,11 +196,11 @@ def test_every_error_of_the_domain_is_in_the_table() -> None:
         if isinstance(kind, type) and issubclass(kind, GoStreamError) and not kind.__subclasses__()
     }
 
-    # The first is the workers' own, the second ends a start before there is a client.
+    # The first occurs only in workers; the second stops the start, before clients connect.
     assert raised - in_the_table == {errors.FenceLostError, errors.MisconfiguredError}
 
 
-async def test_a_client_that_may_come_back_is_told_when(reader: Reader, stub: Any, refused: Any) -> None:
+async def test_retryable_errors_carry_a_retry_delay(reader: Reader, stub: Any, refused: Any) -> None:
     reader.fail(errors.BackendUnavailableError("database"))
 
     waits = set()
@@ -211,10 +211,10 @@ async def test_a_client_that_may_come_back_is_told_when(reader: Reader, stub: An
         waits.add(delay)
 
     assert all(750 <= wait <= 1250 for wait in waits)
-    assert len(waits) > 1  # not all at the same moment
+    assert len(waits) > 1  # delays are spread
 
 
-async def test_a_client_library_that_retries_heeds_the_pushback(reader: Reader, address: str) -> None:
+async def test_retrying_client_honours_the_pushback(reader: Reader, address: str) -> None:
     calls = 0
 
     async def fail_once() -> None:
@@ -233,9 +233,7 @@ async def test_a_client_library_that_retries_heeds_the_pushback(reader: Reader, 
     assert calls == 2
 
 
-async def test_the_unforeseen_is_masked_and_logged_with_its_request_id(
-    reader: Reader, stub: Any, refused: Any
-) -> None:
+async def test_unexpected_error_is_masked_and_logged(reader: Reader, stub: Any, refused: Any) -> None:
     reader.fail(RuntimeError("password=hunter2 in relation videos"))
 
     with capture_logs() as logs:
@@ -249,17 +247,17 @@ async def test_the_unforeseen_is_masked_and_logged_with_its_request_id(
 
 
 def raw(channel: aio.Channel, method: str) -> aio.UnaryUnaryMultiCallable[bytes, bytes]:
-    """The method as bytes to bytes."""
+    """The method as a raw bytes call."""
     return channel.unary_unary(method)
 
 
-async def test_bytes_that_are_no_message_are_the_clients_fault(channel: aio.Channel, refused: Any) -> None:
+async def test_malformed_request_is_an_invalid_argument(channel: aio.Channel, refused: Any) -> None:
     for garbage in (b"\xff", b"\x0a\x05ab", b"\x0a\x02\xc3\x28"):  # bad tag, cut short, not UTF-8
         refusal = await refused(raw(channel, GET)(garbage))
         assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "FIELD_INVALID")
 
 
-async def test_calls_beyond_the_limit_are_refused_and_health_is_not(
+async def test_excess_calls_are_refused_except_health_checks(
     reader: Reader, stub: Any, refused: Any, channel: aio.Channel
 ) -> None:
     release, both_at_work = asyncio.Event(), asyncio.Barrier(3)
@@ -280,17 +278,17 @@ async def test_calls_beyond_the_limit_are_refused_and_health_is_not(
     assert refusal.reason == "TOO_MANY_REQUESTS"
     assert health == b"\x08\x01"  # SERVING
     reader.act = reader.nothing
-    await stub.GetVideo(REQUEST)  # there is room again
+    await stub.GetVideo(REQUEST)  # a slot is free again
 
 
-async def test_an_unknown_method_is_unimplemented(channel: aio.Channel) -> None:
+async def test_unknown_method_is_unimplemented(channel: aio.Channel) -> None:
     with pytest.raises(aio.AioRpcError) as caught:
         await raw(channel, "/gostream.v1.VideoService/Rewind")(b"")
 
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
 
 
-async def test_a_request_of_more_than_a_mebibyte_is_refused(channel: aio.Channel) -> None:
+async def test_request_above_one_mebibyte_is_refused(channel: aio.Channel) -> None:
     with pytest.raises(aio.AioRpcError) as caught:
         await raw(channel, GET)(b"x" * (1024 * 1024 + 1))
 

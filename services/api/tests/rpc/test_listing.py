@@ -1,4 +1,4 @@
-"""ListVideos over the wire, and its page tokens."""
+"""ListVideos over the wire, with its page tokens."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -29,12 +29,12 @@ POSITIONS = st.builds(
 
 
 @given(POSITIONS, FILTERS)
-def test_a_token_leads_back_to_its_position(position: Position, which: VideoFilter) -> None:
+def test_page_token_returns_to_its_position(position: Position, which: VideoFilter) -> None:
     assert position_of(page_token(position, which), which) == position
 
 
 @given(POSITIONS, FILTERS, FILTERS)
-def test_a_token_of_another_filter_is_refused(
+def test_token_of_another_filter_is_refused(
     position: Position, which: VideoFilter, other: VideoFilter
 ) -> None:
     if which != other:
@@ -43,9 +43,7 @@ def test_a_token_of_another_filter_is_refused(
 
 
 @given(POSITIONS, FILTERS, st.data())
-def test_a_token_with_any_character_changed_is_refused(
-    position: Position, which: VideoFilter, data: st.DataObject
-) -> None:
+def test_altered_page_token_is_refused(position: Position, which: VideoFilter, data: st.DataObject) -> None:
     token = page_token(position, which)
     index = data.draw(st.integers(0, len(token) - 1))
     other = data.draw(st.characters().filter(lambda character: character != token[index]))
@@ -55,13 +53,13 @@ def test_a_token_with_any_character_changed_is_refused(
 
 
 @given(st.text())
-def test_a_token_that_is_not_ours_is_refused(token: str) -> None:
+def test_foreign_page_token_is_refused(token: str) -> None:
     with pytest.raises(PageTokenInvalidError):
         position_of(token, VideoFilter())
 
 
 async def fill(api: Any, count: int) -> list[str]:
-    """Ids of videos created in that order by two users in turn."""
+    """Ids of videos in the order of creation; two users alternate."""
     requests = [CreateVideoRequest(title=f"{i}", user_id="ab"[i % 2], size_bytes=4) for i in range(count)]
     return [(await api.stub.CreateVideo(request)).video.id for request in requests]
 
@@ -92,13 +90,13 @@ async def test_pages_show_every_video_once_newest_first(api: Any, database: Post
     assert set(ids(pages)) == set(created)
 
 
-async def test_a_page_that_is_just_full_is_the_last(api: Any) -> None:
+async def test_exactly_full_last_page_has_no_token(api: Any) -> None:
     await fill(api, 4)
 
     assert [len(page.videos) for page in await walk(api, page_size=2)] == [2, 2]
 
 
-async def test_a_listing_shows_what_its_filter_admits(api: Any, database: PostgresDatabase) -> None:
+async def test_listing_returns_only_matching_videos(api: Any, database: PostgresDatabase) -> None:
     created = await fill(api, 6)
     await database.encodes.start_encode(UUID(created[0]), profile="default")
     await database.videos.delete(UUID(created[2]))
@@ -108,7 +106,7 @@ async def test_a_listing_shows_what_its_filter_admits(api: Any, database: Postgr
     assert ids(await walk(api, user_id="b", status=Video.STATUS_PROCESSING)) == []
 
 
-async def test_a_video_created_meanwhile_disturbs_no_page(api: Any) -> None:
+async def test_new_video_does_not_disturb_later_pages(api: Any) -> None:
     created = await fill(api, 4)
     first = await api.stub.ListVideos(ListVideosRequest(page_size=2))
     await fill(api, 1)
@@ -126,7 +124,7 @@ async def test_page_sizes_are_coerced_and_negative_ones_refused(api: Any, refuse
     assert (await refused(api.stub.ListVideos(ListVideosRequest(page_size=-1)))).fields == {"page_size"}
 
 
-async def test_a_token_sent_with_another_filter_is_refused(api: Any, refused: Any) -> None:
+async def test_page_token_with_another_filter_is_refused(api: Any, refused: Any) -> None:
     await fill(api, 3)
     token = (await api.stub.ListVideos(ListVideosRequest(page_size=1))).next_page_token
 
@@ -138,10 +136,12 @@ async def test_a_token_sent_with_another_filter_is_refused(api: Any, refused: An
     ):
         refusal = await refused(api.stub.ListVideos(request))
         assert (refusal.reason, refusal.fields) == ("PAGE_TOKEN_INVALID", {"page_token"})
-    await api.stub.ListVideos(ListVideosRequest(page_token=token, page_size=3))  # another size is no matter
+    await api.stub.ListVideos(
+        ListVideosRequest(page_token=token, page_size=3)
+    )  # another page size is allowed
 
 
-async def test_a_status_that_is_not_known_is_refused(api: Any, refused: Any) -> None:
+async def test_unknown_status_is_refused(api: Any, refused: Any) -> None:
     unknown: Any = 99
     refusal = await refused(api.stub.ListVideos(ListVideosRequest(status=unknown)))
 

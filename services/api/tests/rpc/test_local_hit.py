@@ -1,4 +1,4 @@
-"""Reads that this process answers by heart: the same to their callers, cheaper for us."""
+"""L1 hits that are answered synchronously: the same response at a lower cost."""
 
 import asyncio
 import gc
@@ -30,7 +30,7 @@ async def trailers(call: Any) -> dict[str, Any]:
 
 @pytest.fixture
 async def known(api: Any) -> str:
-    """The id of a video in L1."""
+    """Id of a video in L1."""
     await api.warm()
     video_id = str((await api.create()).video.id)
     while await api.layer(video_id) != "L1":
@@ -38,7 +38,7 @@ async def known(api: Any) -> str:
     return video_id
 
 
-async def test_an_answer_at_hand_says_what_every_answer_says(api: Any, known: str) -> None:
+async def test_l1_hit_carries_the_usual_metadata(api: Any, known: str) -> None:
     given = await trailers(api.stub.GetVideo(GetVideoRequest(id=known), metadata=(("x-request-id", "mine"),)))
     made = await trailers(api.stub.BatchGetVideos(BatchGetVideosRequest(ids=[known])))
 
@@ -47,9 +47,7 @@ async def test_an_answer_at_hand_says_what_every_answer_says(api: Any, known: st
     assert UUID(made["x-request-id"]).version == 4
 
 
-async def test_answers_at_hand_are_counted_a_moment_later_but_not_timed(
-    api: Any, known: str, eventually: Any
-) -> None:
+async def test_l1_hits_are_counted_but_not_timed(api: Any, known: str, eventually: Any) -> None:
     def counts() -> tuple[float, float, float]:
         return (
             value("gostream_rpc_handled_total", method=METHOD, code="OK"),
@@ -60,7 +58,7 @@ async def test_answers_at_hand_are_counted_a_moment_later_but_not_timed(
     async def are_counted() -> bool:
         return counts()[:2] == (before[0] + 3, before[1] + 3)
 
-    await asyncio.sleep(0.5)  # what came before is counted by then
+    await asyncio.sleep(0.5)  # earlier calls are counted by then
     before = counts()
     for _ in range(3):
         await api.stub.GetVideo(GetVideoRequest(id=known))
@@ -69,13 +67,11 @@ async def test_answers_at_hand_are_counted_a_moment_later_but_not_timed(
     assert counts()[2] == before[2]
 
 
-async def test_a_failure_at_hand_is_told_and_counted_like_any_other(
-    api: Any, refused: Any, eventually: Any
-) -> None:
+async def test_synchronous_failure_is_reported_and_counted(api: Any, refused: Any, eventually: Any) -> None:
     def handled() -> float:
         return value("gostream_rpc_handled_total", method=METHOD, code="NOT_FOUND")
 
-    async def is_counted() -> bool:  # a caller has its answer a moment earlier
+    async def is_counted() -> bool:  # the client gets its response slightly earlier
         return handled() == before + 1
 
     await api.warm()
@@ -94,8 +90,8 @@ async def test_a_failure_at_hand_is_told_and_counted_like_any_other(
     assert value("gostream_cache_requests_total", layer="l1", result="negative") == negatives + 1
 
 
-def test_a_failed_request_is_in_no_cycle_with_its_error() -> None:
-    """gRPC's server ends when its calls are gone: garbage that waits for its collector would hold one."""
+def test_failed_request_forms_no_reference_cycle() -> None:
+    """gRPC's server stops once its calls are freed; a reference cycle would keep one alive."""
 
     class Call:
         pass
@@ -115,7 +111,7 @@ def test_a_failed_request_is_in_no_cycle_with_its_error() -> None:
         gc.enable()
 
 
-async def test_a_bulk_counter_tells_its_counter_at_once_when_it_is_flushed() -> None:
+async def test_flushed_bulk_counter_updates_its_counter() -> None:
     counter = Counter("test_bulk", "of this test", registry=None)
     bulk = BatchedCounter(counter)
 

@@ -1,4 +1,4 @@
-"""More calls at once than the server works at: each is answered, or refused with a reason."""
+"""More concurrent calls than the server admits: each succeeds or is refused with a reason."""
 
 import asyncio
 from collections import Counter
@@ -33,9 +33,9 @@ _EMPTY_MESSAGE = bytes(5)
 
 
 class EagerClient:
-    """One connection with as many streams as the server allows, as grpc-js and nghttp2 make it.
+    """One connection with the maximum number of streams, like grpc-js and nghttp2.
 
-    A stream is replaced as soon as its trailers have arrived.
+    Opens a new stream as soon as trailers arrive.
     """
 
     def __init__(self, calls: int) -> None:
@@ -89,7 +89,7 @@ class EagerClient:
 
 
 @pytest.mark.parametrize("max_calls", [5, CALLS])
-async def test_calls_beyond_the_limit_are_refused_with_a_reason(max_calls: int) -> None:
+async def test_excess_calls_are_refused_with_a_reason(max_calls: int) -> None:
     async def miss(request: bytes, context: object) -> NoReturn:
         await asyncio.sleep(0.01)
         raise VideoNotFoundError(uuid4())

@@ -1,4 +1,4 @@
-"""The server itself: what one connection carries, and its stop."""
+"""The server: calls per connection, and its stop."""
 
 import asyncio
 import subprocess
@@ -15,7 +15,7 @@ from gostream_api.rpc.server import ApiServer
 from gostream_api.rpc.servicer import SERVICE
 from gostream_api.videos.watch import WatchService
 
-#: In a process of its own: what could go wrong there would take pytest along.
+#: Runs in a separate process: a crash would end pytest too.
 STOPS = """
 import asyncio
 from datetime import timedelta
@@ -41,13 +41,13 @@ asyncio.run(main())
 """
 
 
-def test_a_server_survives_a_last_call_that_ends_as_the_grace_does() -> None:
+def test_server_survives_call_ending_with_the_grace() -> None:
     stopped = subprocess.run([sys.executable, "-c", STOPS], capture_output=True, text=True, timeout=120)
 
     assert stopped.returncode == 0, stopped.stderr[-2000:]
 
 
-async def test_one_connection_carries_as_many_calls_at_once_as_the_server_works_at() -> None:
+async def test_one_connection_carries_all_concurrent_calls() -> None:
     most = ApiConfig.model_fields["max_concurrent_rpcs"].default
     all_at_work = asyncio.Barrier(most)
 

@@ -20,7 +20,7 @@ SERVICE = "/gostream.v1.VideoService"
 
 @pytest.fixture
 def logs() -> Iterator[list[MutableMapping[str, Any]]]:
-    """What is logged, from DEBUG on."""
+    """Log records from DEBUG on."""
     logger = logging.getLogger("gostream.rpc")
     logger.setLevel(logging.DEBUG)
     with capture_logs() as captured:
@@ -45,7 +45,7 @@ async def request_id(call: Any) -> str:
     return str(dict(await call.trailing_metadata())["x-request-id"])
 
 
-async def test_a_sane_request_id_of_the_client_is_kept(api: Any) -> None:
+async def test_valid_client_request_id_is_kept(api: Any) -> None:
     for given in ("a", "req-1_2.3", "A" * 64, "01890000-0000-7000-8000-000000000001"):
         call = create(api, metadata=(("x-request-id", given),))
         await call
@@ -53,7 +53,7 @@ async def test_a_sane_request_id_of_the_client_is_kept(api: Any) -> None:
         assert await request_id(call) == given
 
 
-async def test_any_other_is_replaced(api: Any) -> None:
+async def test_invalid_client_request_id_is_replaced(api: Any) -> None:
     for given in ("", " ", "a b", "A" * 65, "-x", '{"$gt":1}', "[31m", "../x", "a,b"):
         call = create(api, metadata=(("x-request-id", given),))
         await call
@@ -61,7 +61,7 @@ async def test_any_other_is_replaced(api: Any) -> None:
         assert UUID(await request_id(call)).version == 4
 
 
-async def test_every_answer_has_a_request_id_of_its_own(api: Any, refused: Any) -> None:
+async def test_every_response_has_a_unique_request_id(api: Any, refused: Any) -> None:
     calls = [create(api) for _ in range(20)]
     await asyncio.gather(*calls)
     refusal = await refused(api.stub.GetVideo(GetVideoRequest(id="x")))
@@ -70,7 +70,7 @@ async def test_every_answer_has_a_request_id_of_its_own(api: Any, refused: Any) 
     assert len(ids) == 21
 
 
-async def test_headers_of_our_own_names_prove_nothing(api: Any) -> None:
+async def test_spoofed_internal_headers_are_ignored(api: Any) -> None:
     await api.warm()
     created = await create(api)
     spoofed = (
@@ -83,7 +83,7 @@ async def test_headers_of_our_own_names_prove_nothing(api: Any) -> None:
     assert await api.layer(created.video.id, metadata=spoofed) == "MISS"
 
 
-async def test_headers_beyond_the_limit_are_refused_and_the_connection_lives(api: Any) -> None:
+async def test_oversized_headers_fail_the_call_only(api: Any) -> None:
     with pytest.raises(aio.AioRpcError) as caught:
         await create(api, metadata=(("x-padding", "x" * 64 * 1024),))
 
@@ -91,13 +91,13 @@ async def test_headers_beyond_the_limit_are_refused_and_the_connection_lives(api
     await create(api)
 
 
-async def test_one_log_line_says_what_came_of_a_call(
+async def test_each_call_logs_one_line(
     api: Any, refused: Any, eventually: Any, logs: list[MutableMapping[str, Any]]
 ) -> None:
     def lines() -> list[MutableMapping[str, Any]]:
         return [line for line in logs if line["event"] == "rpc"]
 
-    async def is_logged() -> bool:  # a caller has its answer a moment earlier
+    async def is_logged() -> bool:  # the client gets its response slightly earlier
         return bool(lines())
 
     unknown = str(uuid4())
@@ -109,9 +109,7 @@ async def test_one_log_line_says_what_came_of_a_call(
     assert line["duration_ms"] >= 0
 
 
-async def test_reads_that_end_well_are_not_logged_one_by_one(
-    api: Any, logs: list[MutableMapping[str, Any]]
-) -> None:
+async def test_successful_reads_are_not_logged(api: Any, logs: list[MutableMapping[str, Any]]) -> None:
     logging.getLogger("gostream.rpc").setLevel(logging.INFO)
     created = await create(api)
     await api.stub.GetVideo(GetVideoRequest(id=created.video.id))
@@ -123,7 +121,7 @@ async def test_calls_are_counted_by_method_and_code(api: Any, refused: Any, even
     def counts() -> tuple[float, float]:
         return handled("GetVideo", "OK"), handled("GetVideo", "NOT_FOUND")
 
-    async def are_counted() -> bool:  # callers have their answers a moment earlier
+    async def are_counted() -> bool:  # clients get their responses slightly earlier
         return counts() == (before[0] + 1, before[1] + 1) and in_flight("GetVideo") == 0
 
     before = counts()
@@ -136,13 +134,13 @@ async def test_calls_are_counted_by_method_and_code(api: Any, refused: Any, even
 
 
 @pytest.mark.parametrize("code", ["CANCELLED", "DEADLINE_EXCEEDED"])
-async def test_calls_that_their_client_gave_up_are_counted_as_such(
+async def test_cancelled_calls_are_counted_as_cancelled(
     api: Any, database: PostgresDatabase, eventually: Any, code: str
 ) -> None:
     created = await create(api)
     before = handled("DeleteVideo", code)
 
-    async def is_at_work() -> bool:  # or its time was over before we looked
+    async def is_at_work() -> bool:  # or the deadline passed before the check
         return in_flight("DeleteVideo") == 1 or call.done()
 
     async def is_counted() -> bool:
@@ -159,7 +157,7 @@ async def test_calls_that_their_client_gave_up_are_counted_as_such(
         await eventually(is_counted)
 
 
-async def test_unknown_methods_make_no_new_series(api: Any) -> None:
+async def test_unknown_methods_add_no_metric_series(api: Any) -> None:
     for index in range(3):
         with pytest.raises(aio.AioRpcError):
             await api.channel.unary_unary(f"{SERVICE}/Nonsense{index}")(b"")

@@ -1,4 +1,4 @@
-"""What requests may say."""
+"""Validation of requests."""
 
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,7 @@ LIMIT = 1000
 
 
 def violations(*, required: bool = True, **fields: Any) -> set[str]:
-    """Names of the fields of a CreateVideoRequest that are refused."""
+    """Names of the refused fields of a CreateVideoRequest."""
     rule = validation.SizeRule(most=LIMIT, required=required)
     plain: dict[str, Any] = {"title": "Holiday", "size_bytes": 1}
     request = CreateVideoRequest(**(plain | fields))
@@ -44,7 +44,7 @@ def violations(*, required: bool = True, **fields: Any) -> set[str]:
         "שלום עולם",
     ],
 )
-def test_titles_for_people_are_accepted(title: str) -> None:
+def test_ordinary_titles_are_accepted(title: str) -> None:
     assert violations(title=title) == set()
 
 
@@ -65,14 +65,14 @@ def test_invisible_and_reordering_characters_are_refused(field: str, character: 
 
 
 @pytest.mark.parametrize("title", ["\u200d", "\u3164\u3164", "\u2800", "\u00a0 \u2003", "\u0301", "\ufe0f"])
-def test_titles_of_nothing_visible_are_refused(title: str) -> None:
+def test_titles_without_visible_characters_are_refused(title: str) -> None:
     assert violations(title=title) == {"title"}
 
 
 @pytest.mark.parametrize(
     "title", ["", "  ", "a" * 201, "a\x00", "a\nb", "\x1b[31m", "a\x7f", "a\x85", "a\u2028b", "x" * 1_000_000]
 )
-def test_titles_that_are_blank_long_or_hold_control_characters_are_refused(title: str) -> None:
+def test_blank_long_or_control_character_titles_are_refused(title: str) -> None:
     assert violations(title=title) == {"title"}
 
 
@@ -93,7 +93,7 @@ def test_titles_that_are_blank_long_or_hold_control_characters_are_refused(title
         ('video/mp4;codecs=""', 'video/mp4;codecs=""'),
     ],
 )
-def test_media_types_of_videos_are_accepted(content_type: str, spelled: str) -> None:
+def test_video_media_types_are_accepted(content_type: str, spelled: str) -> None:
     request = CreateVideoRequest(title="Holiday", size_bytes=1, content_type=content_type)
     draft = validation.create_video(request, validation.SizeRule(most=LIMIT, required=True))
 
@@ -136,11 +136,11 @@ def test_sizes_are_accepted_up_to_the_limit(size: int, is_accepted: bool) -> Non
 
 
 @pytest.mark.parametrize(("size", "is_accepted"), [(0, True), (LIMIT, True), (LIMIT + 1, False), (-1, False)])
-def test_a_size_may_be_left_out_if_not_required(size: int, is_accepted: bool) -> None:
+def test_size_is_optional_if_not_required(size: int, is_accepted: bool) -> None:
     assert (violations(size_bytes=size, required=False) == set()) is is_accepted
 
 
-def test_all_violations_are_found_at_once() -> None:
+def test_all_violations_are_reported_together() -> None:
     assert violations(title="", user_id="\x00" * 200, content_type="x", size_bytes=-1) == {
         "title",
         "user_id",
@@ -163,17 +163,17 @@ def test_all_violations_are_found_at_once() -> None:
         "../../etc/passwd",
     ],
 )
-def test_an_id_has_one_spelling(text: str) -> None:
+def test_only_the_canonical_id_spelling_is_accepted(text: str) -> None:
     with pytest.raises(InvalidRequestError, match=r"^id: "):
         validation.video_id(DeleteVideoRequest(id=text))
 
 
 @given(st.uuids())
-def test_any_uuid_is_an_id(video_id: UUID) -> None:
+def test_any_uuid_is_accepted_as_an_id(video_id: UUID) -> None:
     assert validation.get_video(GetVideoRequest(id=str(video_id))) == (video_id, 0)
 
 
-def test_ids_are_uuids_of_version_7_that_sort_by_time() -> None:
+def test_ids_are_uuid_version_7_in_time_order() -> None:
     ids = [new_id() for _ in range(2000)]
 
     assert {(video_id.version, video_id.variant) for video_id in ids} == {(7, "specified in RFC 4122")}

@@ -1,4 +1,4 @@
-"""How many watches one client may have open, and who counts as one."""
+"""The limit of watches per client, and how clients are identified."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ async def read(call: Any) -> Any:
         return await call.read()
 
 
-async def test_one_client_cannot_take_all_watches(
+async def test_watches_of_one_client_are_limited(
     start_api: Callable[..., Awaitable[Any]], refused: Any
 ) -> None:
     api = await start_api(WATCHES_PER_CLIENT="1", TRUSTED_PROXIES="127.0.0.0/8")
@@ -37,7 +37,7 @@ async def test_one_client_cannot_take_all_watches(
 
     calls["192.0.2.1"].cancel()
     async with asyncio.timeout(30):
-        while True:  # until the server has noticed
+        while True:  # until the server notices
             call = api.stub.WatchVideo(request, metadata=again)
             try:
                 await read(call)
@@ -46,7 +46,7 @@ async def test_one_client_cannot_take_all_watches(
                 await asyncio.sleep(0.05)
 
 
-async def test_strangers_are_not_believed_whom_they_speak_for(
+async def test_forwarded_header_of_untrusted_peer_is_ignored(
     start_api: Callable[..., Awaitable[Any]], refused: Any
 ) -> None:
     api = await start_api(WATCHES_PER_CLIENT="1", TRUSTED_PROXIES="")

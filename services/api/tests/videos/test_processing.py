@@ -1,4 +1,4 @@
-"""Processing over the wire: start it, cancel it, do it again; the worker's part is played."""
+"""Processing over the wire: start, cancel, restart; the tests act as the worker."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -41,7 +41,7 @@ PUBLICATION = Publication(
 
 
 async def publish(database: PostgresDatabase, video_id: str, number: int = 1) -> None:
-    """Do a worker's part."""
+    """Acts as the worker."""
     encode = await database.encodes.begin_attempt(UUID(video_id), number, worker="w")
     await database.encodes.mark_video_ready(encode, PUBLICATION)
 
@@ -62,7 +62,7 @@ async def test_processing_needs_an_uploaded_source(api: Any, refused: Any) -> No
     assert (violation.type, violation.subject) == ("SOURCE_NOT_UPLOADED", created.video.id)
 
 
-async def test_a_source_that_is_too_large_is_not_processed(
+async def test_oversized_source_is_not_processed(
     start_api: Callable[..., Awaitable[Any]], refused: Any
 ) -> None:
     api = await start_api(SOURCE_MAX_BYTES="3", UPLOAD_SIZE_REQUIRED="false")
@@ -77,9 +77,7 @@ async def test_a_source_that_is_too_large_is_not_processed(
     assert at_creation.fields == {"size_bytes"}
 
 
-async def test_processing_is_started_and_enqueued_once_however_often_it_is_asked_for(
-    api: Any, database: PostgresDatabase
-) -> None:
+async def test_repeated_triggers_enqueue_one_job(api: Any, database: PostgresDatabase) -> None:
     video_id = await api.uploaded()
 
     answers = await asyncio.gather(
@@ -95,13 +93,13 @@ async def test_processing_is_started_and_enqueued_once_however_often_it_is_asked
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
-        # The service waits for a schema that is not there.
+        # The service waits for a missing schema.
         ("ALTER TABLE pgqueuer RENAME TO pgqueuer_away", grpc.StatusCode.UNAVAILABLE),
         ("ALTER TABLE pgqueuer ADD CHECK (false) NOT VALID", grpc.StatusCode.INTERNAL),
     ],
     ids=["missing table", "refused row"],
 )
-async def test_nothing_is_started_when_the_job_cannot_be_enqueued(
+async def test_failed_enqueue_starts_nothing(
     api: Any, refused: Any, database: PostgresDatabase, fault: str, code: grpc.StatusCode
 ) -> None:
     video_id = await api.uploaded()
@@ -114,9 +112,7 @@ async def test_nothing_is_started_when_the_job_cannot_be_enqueued(
     assert (await database.videos.get(UUID(video_id))).version == 1
 
 
-async def test_a_request_id_triggers_once_even_after_the_encode_has_ended(
-    api: Any, database: PostgresDatabase
-) -> None:
+async def test_request_id_triggers_one_encode(api: Any, database: PostgresDatabase) -> None:
     video_id = await api.uploaded()
     request = TriggerProcessRequest(id=video_id, request_id="r1")
     await api.stub.TriggerProcess(request)
@@ -129,7 +125,7 @@ async def test_a_request_id_triggers_once_even_after_the_encode_has_ended(
     assert (anew.status, anew.processing.encode_id) == (Video.STATUS_PROCESSING, "2")
 
 
-async def test_a_video_that_is_processed_with_another_profile_is_not_joined(
+async def test_trigger_with_another_profile_is_refused(
     api: Any, refused: Any, database: PostgresDatabase
 ) -> None:
     video_id = await api.uploaded()
@@ -146,7 +142,7 @@ async def test_a_video_that_is_processed_with_another_profile_is_not_joined(
     assert violation.description == "must be one of: default, quality"
 
 
-async def test_a_profile_is_kept_with_the_encode(api: Any, refused: Any, database: PostgresDatabase) -> None:
+async def test_profile_is_kept_with_the_encode(api: Any, refused: Any, database: PostgresDatabase) -> None:
     video_id = await api.uploaded()
     better = TriggerProcessRequest(id=video_id, options=ProcessOptions(profile="quality"))
 
@@ -160,7 +156,7 @@ async def test_a_profile_is_kept_with_the_encode(api: Any, refused: Any, databas
         assert (await database.encodes.begin_attempt(UUID(video_id), 1, worker="w")).profile == "quality"
 
 
-async def test_processing_is_cancelled_once_and_may_be_started_again(
+async def test_cancelled_processing_can_be_restarted(
     api: Any, refused: Any, database: PostgresDatabase
 ) -> None:
     video_id = await api.uploaded()
@@ -175,7 +171,7 @@ async def test_processing_is_cancelled_once_and_may_be_started_again(
     assert (again.status, again.processing.encode_id) == (Video.STATUS_PROCESSING, "2")
 
 
-async def test_what_was_published_outlives_a_cancelled_encode(api: Any, database: PostgresDatabase) -> None:
+async def test_publication_survives_a_cancelled_encode(api: Any, database: PostgresDatabase) -> None:
     video_id = await api.uploaded()
     await api.stub.TriggerProcess(TriggerProcessRequest(id=video_id))
     await publish(database, video_id)
@@ -186,13 +182,13 @@ async def test_what_was_published_outlives_a_cancelled_encode(api: Any, database
     assert cancelled.playback_url.endswith(f"/hls/{video_id}/master.m3u8")
 
 
-async def test_a_video_that_is_not_there_cannot_be_cancelled(api: Any, refused: Any) -> None:
+async def test_missing_video_cannot_be_cancelled(api: Any, refused: Any) -> None:
     refusal = await refused(api.stub.CancelProcess(CancelProcessRequest(id=str(UUID(int=7)))))
 
     assert refusal.reason == "VIDEO_NOT_FOUND"
 
 
-async def test_a_full_queue_refuses_new_encodes_and_not_repetitions(
+async def test_full_queue_refuses_only_new_encodes(
     start_api: Callable[..., Awaitable[Any]], refused: Any
 ) -> None:
     api = await start_api(QUEUE_LIMIT="1")
@@ -206,9 +202,7 @@ async def test_a_full_queue_refuses_new_encodes_and_not_repetitions(
     await api.stub.TriggerProcess(TriggerProcessRequest(id=first))
 
 
-async def test_what_there_is_of_an_encode_can_be_played_until_it_is_ready(
-    api: Any, database: PostgresDatabase
-) -> None:
+async def test_playable_url_is_set_until_ready(api: Any, database: PostgresDatabase) -> None:
     video_id = await api.uploaded()
     await api.stub.TriggerProcess(TriggerProcessRequest(id=video_id))
     encode = await database.encodes.begin_attempt(UUID(video_id), 1, worker="w")
@@ -224,9 +218,7 @@ async def test_what_there_is_of_an_encode_can_be_played_until_it_is_ready(
     assert playing.playback_url == ""
 
 
-async def test_a_ready_video_has_a_playback_url_and_keeps_it_while_it_is_encoded_again(
-    api: Any, database: PostgresDatabase
-) -> None:
+async def test_playback_url_is_kept_during_a_re_encode(api: Any, database: PostgresDatabase) -> None:
     video_id = await api.uploaded()
     await api.stub.TriggerProcess(TriggerProcessRequest(id=video_id))
     await publish(database, video_id)

@@ -1,4 +1,4 @@
-"""What an upload URL admits, and until when; what a repeated CreateVideo is given."""
+"""Upload URLs: accepted uploads, expiry, and repeated CreateVideo calls."""
 
 from datetime import timedelta
 from typing import Any
@@ -25,7 +25,7 @@ FAILURE = Failure(code="SOURCE_EMPTY", message="The upload is empty.", retryable
 
 
 async def end(api: Any, database: PostgresDatabase, video_id: str, how: str) -> None:
-    """Bring a video that has a source into a state."""
+    """Brings a video with a source into the given state."""
     if how == "deleted":
         await api.stub.DeleteVideo(DeleteVideoRequest(id=video_id))
         return
@@ -40,7 +40,7 @@ async def end(api: Any, database: PostgresDatabase, video_id: str, how: str) -> 
 
 
 async def removals(database: PostgresDatabase) -> list[tuple[RemoveJob, timedelta]]:
-    """The queued removals and the time to each, soonest first."""
+    """Queued removals and the time until each, soonest first."""
     rows = await database.pool.fetch(
         """SELECT payload, execute_after - now() AS delay FROM pgqueuer
         WHERE entrypoint = 'remove' ORDER BY execute_after"""
@@ -48,14 +48,14 @@ async def removals(database: PostgresDatabase) -> list[tuple[RemoveJob, timedelt
     return [(remove_job(row["payload"]), row["delay"]) for row in rows]
 
 
-async def test_an_upload_without_a_size_is_refused(api: Any, refused: Any) -> None:
+async def test_upload_without_a_size_is_refused(api: Any, refused: Any) -> None:
     refusal = await refused(api.stub.CreateVideo(CreateVideoRequest(title="Holiday")))
 
     assert (refusal.reason, refusal.fields) == ("FIELD_INVALID", {"size_bytes"})
 
 
 @pytest.mark.parametrize("how", ["uploaded", "PROCESSING", "READY", "FAILED", "CANCELLED", "deleted"])
-async def test_a_source_is_uploaded_once(api: Any, database: PostgresDatabase, how: str) -> None:
+async def test_source_can_be_uploaded_only_once(api: Any, database: PostgresDatabase, how: str) -> None:
     created = await api.create()
     assert await api.upload(created, b"film") == 200
     if how != "uploaded":
@@ -65,7 +65,7 @@ async def test_a_source_is_uploaded_once(api: Any, database: PostgresDatabase, h
 
 
 @pytest.mark.parametrize("how", ["PROCESSING", "READY", "FAILED", "CANCELLED"])
-async def test_a_video_that_was_processed_gives_no_upload(
+async def test_processed_video_gets_no_upload_url(
     api: Any, refused: Any, database: PostgresDatabase, how: str
 ) -> None:
     created = await api.create(request_id="r1", user_id="ann")
@@ -79,7 +79,7 @@ async def test_a_video_that_was_processed_gives_no_upload(
     assert "http" not in refusal.message
 
 
-async def test_a_repeated_creation_gives_a_fresh_url_while_it_waits(api: Any) -> None:
+async def test_repeated_creation_returns_a_fresh_upload_url(api: Any) -> None:
     first = await api.create(request_id="r1")
     again = await api.create(request_id="r1")
 
@@ -97,11 +97,11 @@ async def test_late_uploads_of_a_deleted_video_are_removed(api: Any, database: P
     assert {(job.video_id, job.number) for job, _ in found} == {(UUID(created.video.id), None)}
     soon, after_expiry, much_later = (delay for _, delay in found)
     assert soon <= timedelta(minutes=1)
-    assert timedelta(hours=1) < after_expiry < timedelta(hours=2)  # an upload URL works for an hour
+    assert timedelta(hours=1) < after_expiry < timedelta(hours=2)  # an upload URL is valid for an hour
     assert much_later > timedelta(hours=24)
 
 
-async def test_a_cancelled_video_is_removed_by_any_worker(api: Any, database: PostgresDatabase) -> None:
+async def test_any_worker_removes_objects_of_cancelled_videos(api: Any, database: PostgresDatabase) -> None:
     video_id = await api.uploaded()
     await api.stub.TriggerProcess(TriggerProcessRequest(id=video_id))
     await api.stub.CancelProcess(CancelProcessRequest(id=video_id))
@@ -111,7 +111,7 @@ async def test_a_cancelled_video_is_removed_by_any_worker(api: Any, database: Po
     assert delay <= timedelta(seconds=6)
 
 
-async def test_an_earlier_publication_outlives_a_cancellation(api: Any, database: PostgresDatabase) -> None:
+async def test_earlier_publication_survives_a_cancellation(api: Any, database: PostgresDatabase) -> None:
     video_id = await api.uploaded()
     await end(api, database, video_id, "READY")
     await end(api, database, video_id, "CANCELLED")

@@ -19,7 +19,7 @@ from gostream.v1.video_service_pb2 import (
 from gostream_shared.db.database import PostgresDatabase
 
 
-async def test_a_created_video_is_read_back_and_its_source_uploaded(api: Any) -> None:
+async def test_created_video_is_readable_and_accepts_an_upload(api: Any) -> None:
     before = datetime.now(UTC)
     created = await api.create(title="Été 🎬", user_id="ann", content_type="video/mp4", size_bytes=4)
 
@@ -35,13 +35,13 @@ async def test_a_created_video_is_read_back_and_its_source_uploaded(api: Any) ->
     assert await api.stub.GetVideo(GetVideoRequest(id=video.id)) == video
 
 
-async def test_an_upload_of_another_size_than_announced_is_refused_by_the_store(api: Any) -> None:
+async def test_store_refuses_uploads_of_another_size(api: Any) -> None:
     created = await api.create(size_bytes=4)
 
     assert await api.upload(created, b"another film") == 403
 
 
-async def test_a_negative_entry_of_an_id_ends_with_its_creation(
+async def test_creation_removes_the_negative_entry(
     api: Any, refused: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await api.warm()
@@ -54,7 +54,7 @@ async def test_a_negative_entry_of_an_id_ends_with_its_creation(
     assert await api.stub.GetVideo(GetVideoRequest(id=str(wanted))) == created.video
 
 
-async def test_a_request_id_makes_creation_repeatable_and_admits_no_other_request(
+async def test_request_id_makes_creation_idempotent(
     api: Any, refused: Any, database: PostgresDatabase
 ) -> None:
     repeated = await asyncio.gather(*(api.create(request_id="r1") for _ in range(8)))
@@ -69,7 +69,7 @@ async def test_a_request_id_makes_creation_repeatable_and_admits_no_other_reques
     assert await database.pool.fetchval("SELECT count(*) FROM videos") == 1
 
 
-async def test_a_request_id_of_a_deleted_video_is_refused_in_words(api: Any, refused: Any) -> None:
+async def test_request_id_of_a_deleted_video_is_refused(api: Any, refused: Any) -> None:
     created = await api.create(request_id="r1")
     await api.stub.DeleteVideo(DeleteVideoRequest(id=created.video.id))
 
@@ -79,13 +79,13 @@ async def test_a_request_id_of_a_deleted_video_is_refused_in_words(api: Any, ref
     assert refusal.message == "the request_id was used before for a deleted video"
 
 
-async def test_a_request_id_is_its_owners_alone(api: Any) -> None:
+async def test_request_ids_are_scoped_to_the_owner(api: Any) -> None:
     created = [await api.create(request_id="r1", user_id=owner, title=owner) for owner in ("ann", "bob")]
 
     assert len({each.video.id for each in created}) == 2
 
 
-async def test_every_wrong_field_is_named_at_once(api: Any, refused: Any) -> None:
+async def test_every_invalid_field_is_named(api: Any, refused: Any) -> None:
     refusal = await refused(
         api.stub.CreateVideo(
             CreateVideoRequest(
@@ -102,14 +102,14 @@ async def test_every_wrong_field_is_named_at_once(api: Any, refused: Any) -> Non
     assert refusal.fields == {"title", "user_id", "content_type", "size_bytes", "request_id"}
 
 
-async def test_x_cache_says_where_the_answer_came_from(api: Any) -> None:
+async def test_x_cache_names_the_cache_layer(api: Any) -> None:
     await api.warm()
     video_id = (await api.create()).video.id
 
     assert [await api.layer(video_id) for _ in range(2)] == ["MISS", "L1"]
 
 
-async def test_a_writer_reads_its_own_write_at_once(api: Any) -> None:
+async def test_writer_reads_its_own_write_immediately(api: Any) -> None:
     await api.warm()
     video_id = await api.uploaded()
     await api.stub.GetVideo(GetVideoRequest(id=video_id))
@@ -119,7 +119,7 @@ async def test_a_writer_reads_its_own_write_at_once(api: Any) -> None:
     assert await api.stub.GetVideo(GetVideoRequest(id=video_id)) == triggered
 
 
-async def test_another_replica_serves_a_version_that_is_asked_for(
+async def test_another_replica_serves_the_requested_version(
     start_api: Callable[..., Awaitable[Any]],
 ) -> None:
     one, other = await start_api(), await start_api()
@@ -133,7 +133,7 @@ async def test_another_replica_serves_a_version_that_is_asked_for(
     assert await other.stub.GetVideo(request) == triggered
 
 
-async def test_a_version_that_was_never_reached_is_refused(api: Any, refused: Any) -> None:
+async def test_unreached_version_is_refused(api: Any, refused: Any) -> None:
     video_id = (await api.create()).video.id
 
     refusal = await refused(api.stub.GetVideo(GetVideoRequest(id=video_id, min_version=2**62)))
@@ -141,7 +141,7 @@ async def test_a_version_that_was_never_reached_is_refused(api: Any, refused: An
     assert refusal.reason == "VERSION_NOT_REACHED"
 
 
-async def test_an_unknown_video_is_not_found_by_any_method(api: Any, refused: Any) -> None:
+async def test_every_method_returns_not_found_for_unknown_video(api: Any, refused: Any) -> None:
     unknown = str(uuid4())
 
     for call in (
@@ -154,7 +154,7 @@ async def test_an_unknown_video_is_not_found_by_any_method(api: Any, refused: An
         assert refusal.details["ResourceInfo"].resource_name == unknown
 
 
-async def test_a_deleted_video_is_gone_and_its_objects_are_removed_later(
+async def test_deleted_video_is_gone_and_its_objects_follow(
     api: Any, refused: Any, database: PostgresDatabase
 ) -> None:
     await api.warm()
@@ -174,7 +174,7 @@ async def test_a_deleted_video_is_gone_and_its_objects_are_removed_later(
     assert timedelta(seconds=30) < job["delay"] <= timedelta(minutes=1)
 
 
-async def test_only_the_etag_that_was_read_deletes(api: Any, refused: Any) -> None:
+async def test_delete_with_another_etag_is_aborted(api: Any, refused: Any) -> None:
     created = await api.create()
 
     for etag in ('"99"', "1", 'W/"1"', '"0"', '"1" ', '"1"\n', "x" * 10_000):
@@ -184,7 +184,7 @@ async def test_only_the_etag_that_was_read_deletes(api: Any, refused: Any) -> No
     assert await api.stub.GetVideo(GetVideoRequest(id=created.video.id)) == created.video
 
 
-async def test_a_deadline_ends_the_statement_that_waits_in_the_database(
+async def test_deadline_cancels_the_database_statement(
     api: Any, database: PostgresDatabase, eventually: Any
 ) -> None:
     async def waiting() -> int:

@@ -1,4 +1,4 @@
-"""WatchVideo: what is heard, in which order, and how it ends."""
+"""WatchVideo: states, their order, and the end of a stream."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -29,11 +29,11 @@ from gostream_shared.domain.repositories import NewVideo
 from gostream_shared.domain.video import Failure, VideoStatus
 
 FAILURE = Failure(code="SOURCE_EMPTY", message="The upload is empty.", retryable=False, stage="probing")
-HEARTBEAT = 30.0  # longer than any of these tests takes
+HEARTBEAT = 30.0  # longer than any of these tests
 
 
 class CountedWatchers(Watchers):
-    """The bus's own listener, which also tells how many are subscribed."""
+    """The bus's watchers, with a count of subscribers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ def percent(snapshot: Snapshot) -> float:
     return snapshot.progress.percent
 
 
-async def test_a_watch_begins_with_the_state_in_the_database(
+async def test_watch_starts_with_the_database_state(
     watches: WatchService, database: PostgresDatabase, encode: Encode
 ) -> None:
     await database.encodes.report_progress(encode, encoding(40))
@@ -92,7 +92,7 @@ async def test_a_watch_begins_with_the_state_in_the_database(
     assert first == Snapshot(await database.videos.get(encode.video_id), encoding(40))
 
 
-async def test_a_watch_of_a_video_at_its_end_says_so_and_ends(
+async def test_watch_of_a_finished_video_ends_immediately(
     watches: WatchService, database: PostgresDatabase, encode: Encode
 ) -> None:
     await database.encodes.mark_video_failed(encode, FAILURE)
@@ -102,7 +102,7 @@ async def test_a_watch_of_a_video_at_its_end_says_so_and_ends(
     assert seen == [VideoStatus.FAILED]
 
 
-async def test_a_slow_reader_misses_what_is_between_and_never_the_end(
+async def test_slow_reader_never_misses_the_final_state(
     watches: WatchService, database: PostgresDatabase, events: CountedWatchers, encode: Encode
 ) -> None:
     stream = watches.watch(encode.video_id)
@@ -122,12 +122,12 @@ async def test_percent_never_falls_within_an_encode(
 ) -> None:
     stream = watches.watch(encode.video_id)
     seen = [percent(await following(stream))]
-    for step in (10.0, 60.0, 59.0, 61.0):  # 59 comes late
+    for step in (10.0, 60.0, 59.0, 61.0):  # 59 arrives late
         events.progressed(encode, encoding(step))
         if step != 59.0:
             seen.append(percent(await following(stream)))
     second = await database.encodes.begin_attempt(encode.video_id, 1, worker="w2")
-    for step in (0.0, 5.0, 70.0):  # the second attempt begins anew
+    for step in (0.0, 5.0, 70.0):  # the second attempt restarts at zero
         events.progressed(second, Progress(stage="fetching" if step == 0 else "encoding", percent=step))
         snapshot = await following(stream)
         seen.append(percent(snapshot))
@@ -136,7 +136,7 @@ async def test_percent_never_falls_within_an_encode(
     assert seen[-1] == 70.0
 
 
-async def test_a_new_attempt_is_seen_in_its_own_stage(
+async def test_new_attempt_reports_its_own_stage(
     watches: WatchService, events: CountedWatchers, encode: Encode
 ) -> None:
     stream = watches.watch(encode.video_id)
@@ -155,7 +155,7 @@ async def test_a_new_attempt_is_seen_in_its_own_stage(
     assert snapshot.progress == Progress(stage="probing", percent=60)
 
 
-async def test_the_next_encode_begins_at_zero(
+async def test_next_encode_starts_at_zero_percent(
     watches: WatchService, database: PostgresDatabase, events: CountedWatchers, encode: Encode
 ) -> None:
     stream = watches.watch(encode.video_id)
@@ -164,7 +164,7 @@ async def test_the_next_encode_begins_at_zero(
     await following(stream)
     await database.encodes.mark_video_failed(encode, FAILURE)
     await database.encodes.start_encode(encode.video_id, profile="default")
-    events.progressed(encode, encoding(99))  # a straggler
+    events.progressed(encode, encoding(99))  # a late report
     events.changed(encode.video_id, 99)
 
     snapshot = await following(stream)
@@ -172,7 +172,7 @@ async def test_the_next_encode_begins_at_zero(
     assert (snapshot.video.encode_number, percent(snapshot)) == (2, 0)
 
 
-async def test_after_a_gap_the_database_is_asked_again_and_again(
+async def test_database_is_polled_after_a_gap(
     watches: WatchService, database: PostgresDatabase, events: CountedWatchers, encode: Encode
 ) -> None:
     stream = watches.watch(encode.video_id)
@@ -181,12 +181,12 @@ async def test_after_a_gap_the_database_is_asked_again_and_again(
     for step in (10.0, 20.0):
         await database.encodes.report_progress(encode, encoding(step))
         assert percent(await following(stream)) == step
-    await database.encodes.mark_video_failed(encode, FAILURE)  # announced to nobody
+    await database.encodes.mark_video_failed(encode, FAILURE)  # without an announcement
 
     assert (await following(stream)).video.status is VideoStatus.FAILED
 
 
-async def test_a_bus_that_is_down_makes_no_storm_of_queries(
+async def test_bus_outage_causes_no_query_storm(
     watches: WatchService, database: PostgresDatabase, events: CountedWatchers, encode: Encode
 ) -> None:
     before = await selects(database)
@@ -199,10 +199,10 @@ async def test_a_bus_that_is_down_makes_no_storm_of_queries(
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
 
-    assert await selects(database) - before < 20  # two a look, one look a second
+    assert await selects(database) - before < 20  # two per poll, one poll per second
 
 
-async def test_changes_are_seen_while_the_bus_reports_gap_after_gap(
+async def test_changes_are_seen_despite_repeated_gaps(
     watches: WatchService, database: PostgresDatabase, events: CountedWatchers, encode: Encode
 ) -> None:
     async def keep_failing() -> None:
@@ -220,7 +220,7 @@ async def test_changes_are_seen_while_the_bus_reports_gap_after_gap(
 
 
 async def selects(database: PostgresDatabase) -> int:
-    """How often the videos were read by their key."""
+    """Number of reads of videos by key."""
     await database.pool.execute("SELECT pg_stat_force_next_flush()")
     count: int = await database.pool.fetchval(
         "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'videos_pkey'"
@@ -228,7 +228,7 @@ async def selects(database: PostgresDatabase) -> int:
     return count
 
 
-async def test_silence_is_broken_by_a_sign_of_life(
+async def test_idle_watch_sends_heartbeats(
     database: PostgresDatabase, events: CountedWatchers, encode: Encode
 ) -> None:
     stream = WatchService(database=database, events=events, heartbeat=0.2).watch(encode.video_id)
@@ -238,7 +238,7 @@ async def test_silence_is_broken_by_a_sign_of_life(
     assert first == second
 
 
-async def test_a_watch_of_a_video_that_is_deleted_ends_not_found(
+async def test_watch_of_a_deleted_video_ends_not_found(
     watches: WatchService, database: PostgresDatabase, events: CountedWatchers, encode: Encode
 ) -> None:
     stream = watches.watch(encode.video_id)
@@ -250,7 +250,7 @@ async def test_a_watch_of_a_video_that_is_deleted_ends_not_found(
         await following(stream)
 
 
-async def test_stopping_ends_watches_that_wait_and_those_that_come_later(
+async def test_stopping_ends_open_and_later_watches(
     watches: WatchService, encode: Encode, events: CountedWatchers
 ) -> None:
     streams = [watches.watch(encode.video_id) for _ in range(3)]
@@ -283,10 +283,10 @@ async def read(call: Any) -> Any:
         return await call.read()
 
 
-async def test_a_client_follows_a_video_from_upload_to_its_end(
+async def test_client_follows_a_video_to_its_end(
     api: Any, database: PostgresDatabase, environment: dict[str, str]
 ) -> None:
-    await api.warm()  # what is published before the bus is heard is lost
+    await api.warm()  # messages before the subscription are lost
     video_id = await created(api)
     call = api.stub.WatchVideo(WatchVideoRequest(id=video_id))
     seen = [await read(call)]
@@ -317,7 +317,7 @@ async def test_a_client_follows_a_video_from_upload_to_its_end(
     assert await call.code() == grpc.StatusCode.OK
 
 
-async def test_a_watch_goes_on_while_redis_is_down(
+async def test_watch_continues_during_a_redis_outage(
     api: Any, database: PostgresDatabase, redis_server: Valkey
 ) -> None:
     video_id = await created(api)
@@ -335,7 +335,7 @@ async def test_a_watch_goes_on_while_redis_is_down(
         message = await read(call)
 
 
-async def test_a_client_is_told_when_its_video_is_deleted(api: Any, refused: Any) -> None:
+async def test_client_sees_the_deletion_of_its_video(api: Any, refused: Any) -> None:
     video_id = await created(api)
     call = api.stub.WatchVideo(WatchVideoRequest(id=video_id))
     await read(call)
@@ -345,7 +345,7 @@ async def test_a_client_is_told_when_its_video_is_deleted(api: Any, refused: Any
     assert (await refused(read(call))).reason == "VIDEO_NOT_FOUND"
 
 
-async def test_a_server_that_stops_ends_its_watches_unavailable(api: Any, refused: Any) -> None:
+async def test_stopping_server_ends_watches_as_unavailable(api: Any, refused: Any) -> None:
     call = api.stub.WatchVideo(WatchVideoRequest(id=await created(api)))
     await read(call)
 
@@ -356,7 +356,7 @@ async def test_a_server_that_stops_ends_its_watches_unavailable(api: Any, refuse
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_STOPPING")
 
 
-async def test_watches_beyond_the_limit_are_refused_and_calls_are_not(
+async def test_only_watches_above_the_limit_are_refused(
     start_api: Callable[..., Awaitable[Any]], refused: Any
 ) -> None:
     api = await start_api(MAX_WATCHES="1")
@@ -371,7 +371,7 @@ async def test_watches_beyond_the_limit_are_refused_and_calls_are_not(
     assert refusal.reason == "TOO_MANY_REQUESTS"
 
 
-async def test_a_client_that_goes_away_leaves_nothing_behind(
+async def test_departed_client_leaves_no_watch(
     watches: WatchService, events: CountedWatchers, encode: Encode, eventually: Any
 ) -> None:
     async def nobody_is_subscribed() -> bool:
@@ -396,5 +396,5 @@ async def test_a_client_that_goes_away_leaves_nothing_behind(
             call.cancel()
         await eventually(nobody_is_subscribed)
         again: Any = VideoServiceStub(channel).WatchVideo(request)
-        await read(again)  # there is room again
+        await read(again)  # a slot is free again
     await server.stop(delay=timedelta(0), grace=timedelta(0))

@@ -1,4 +1,4 @@
-"""Watchers of one video share their looks at the database."""
+"""Watchers of one video share database reads."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -26,7 +26,7 @@ async def encode(database: PostgresDatabase) -> Encode:
 
 @pytest.fixture
 def reads(database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
-    """The videos that were read, in order; each takes long enough for others to arrive."""
+    """Ids of the videos read, in order. Each read lasts long enough for other watchers to arrive."""
     found: list[UUID] = []
     get = database.videos.get
 
@@ -45,14 +45,14 @@ async def all_next(streams: list[AsyncGenerator[Snapshot, None]]) -> list[Snapsh
         return await asyncio.gather(*(anext(stream) for stream in streams))
 
 
-async def test_watchers_of_one_video_share_a_look(
+async def test_watchers_of_one_video_share_reads(
     database: PostgresDatabase, encode: Encode, reads: list[UUID]
 ) -> None:
     events = Watchers()
     watches = WatchService(database=database, events=events, heartbeat=30)
     streams = [watches.watch(encode.video_id) for _ in range(WATCHERS)]
     await all_next(streams)
-    assert len(reads) == 2, "the first look, and one that begins after all the others came"
+    assert len(reads) == 2, "the first read, and one that starts after all other watchers"
     waiting = asyncio.ensure_future(all_next(streams))
     await asyncio.sleep(0)
     version = await database.encodes.cancel(encode.video_id)
@@ -64,7 +64,7 @@ async def test_watchers_of_one_video_share_a_look(
     assert len(reads) == 4
 
 
-async def test_silent_watchers_of_one_video_look_together(
+async def test_heartbeats_of_one_video_share_reads(
     database: PostgresDatabase, encode: Encode, reads: list[UUID]
 ) -> None:
     watches, beats = WatchService(database=database, events=Watchers(), heartbeat=1.0), 3
@@ -75,7 +75,7 @@ async def test_silent_watchers_of_one_video_look_together(
 
     streams = [watches.watch(encode.video_id) for _ in range(WATCHERS)]
     following = []
-    for stream in streams:  # each comes at a moment of its own
+    for stream in streams:  # watchers start at different times
         await all_next([stream])
         following.append(asyncio.create_task(follow(stream)))
     reads.clear()
@@ -85,8 +85,8 @@ async def test_silent_watchers_of_one_video_look_together(
     assert len(reads) < beats * WATCHERS / 3
 
 
-async def test_change_during_a_look_is_seen(database: PostgresDatabase, encode: Encode) -> None:
-    """A watcher that comes while a look is under way does not get what that look saw."""
+async def test_change_during_a_read_is_seen(database: PostgresDatabase, encode: Encode) -> None:
+    """A watcher that starts during a read does not get the result of that read."""
     watches = WatchService(database=database, events=Watchers(), heartbeat=30)
     get, looked, go_on = database.videos.get, asyncio.Event(), asyncio.Event()
 

@@ -1,5 +1,5 @@
 import os
 
-# Our children exec at once; gRPC's fork handlers would only complain in the log that they cannot run.
-# Read when grpc is first imported, so it stands before every other import.
+# Child processes exec immediately, so gRPC's fork handlers only log warnings. grpc reads the variable when it
+# is first imported, so it is set before any other import.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")

@@ -1,4 +1,4 @@
-"""The composition root: what the worker is made of. Run it: `gostream-worker`."""
+"""The composition root of the worker. Run it with `gostream-worker`."""
 
 import asyncio
 import os
@@ -31,20 +31,20 @@ from gostream_worker.jobs.abandoned_uploads import Abandoned
 from gostream_worker.jobs.attempts import Attempts
 from gostream_worker.jobs.cleanup import Removal
 from gostream_worker.jobs.consumer import Consumer
-from gostream_worker.jobs.disk_space import Room
+from gostream_worker.jobs.disk_space import DiskSpace
 from gostream_worker.plan.profiles import PROFILES
 from gostream_worker.probe.limits import SourceLimits, largest_picture
-from gostream_worker.probe.prestarted import ProbeAtHand
+from gostream_worker.probe.prestarted import PrestartedProbe
 from gostream_worker.publish.cdn import Edge, HttpEdge, NoEdge
 from gostream_worker.publish.early_playback import end_lists
 from gostream_worker.retry import backoff
 from gostream_worker.sandbox.support import prepare_sandbox
 from gostream_worker.source.work_directory import WorkDirectory
-from gostream_worker.transcode_service import Outside, Settings, TranscodeService
+from gostream_worker.transcode_service import Dependencies, Settings, TranscodeService
 
 
 class Work:
-    """Consumes jobs as soon as the schema is the one that this release needs."""
+    """Consumes jobs once the database schema is the version that this release needs."""
 
     def __init__(self, consumer: Consumer, schema: SchemaWatch, health: HealthServer) -> None:
         self._consumer = consumer
@@ -53,7 +53,7 @@ class Work:
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Until `stop` is called and everything at work is settled or given back."""
+        """Consumes jobs until `stop` is called, then settles or releases the jobs in progress."""
         while not await self._schema.is_current():
             await wait_at_most(self._stopping, LOOK_INTERVAL)
             if self._stopping.is_set():
@@ -67,7 +67,7 @@ class Work:
 
 
 SUMMARY = "The worker of GoStream: turns uploads into adaptive HLS."
-#: Where the store is tried out, and seconds to the next try if it does not answer.
+#: Key prefix for the store's self-test, and seconds between tries while the store does not answer.
 _TRIED_AT = "hls/"
 _STORE_PAUSE = 15.0
 _log = structlog.stdlib.get_logger("gostream.worker")
@@ -87,7 +87,7 @@ def _attempts(
     service: TranscodeService,
     store: S3ObjectStore,
     cache: Cache,
-    room: Room,
+    disk_space: DiskSpace,
 ) -> Attempts:
     return Attempts(
         database,
@@ -96,12 +96,12 @@ def _attempts(
         partial(end_lists, store),
         worker=f"{socket.gethostname()}:{os.getpid()}",
         outage_patience=config.outage_patience,
-        found_full=room.found_full,
+        found_full=disk_space.found_full,
     )
 
 
-def _room(config: WorkerConfig, health: HealthServer) -> Room:
-    return Room(
+def _disk_space(config: WorkerConfig, health: HealthServer) -> DiskSpace:
+    return DiskSpace(
         config.work_dir,
         reserve=config.work_dir_reserve,
         changed=lambda is_free: health.report(ROOM_HEALTH, is_serving=is_free),
@@ -110,9 +110,9 @@ def _room(config: WorkerConfig, health: HealthServer) -> Room:
 
 @asynccontextmanager
 async def open_consumer(config: WorkerConfig, health: HealthServer) -> AsyncIterator["Work"]:
-    """Open every resource and put the worker together.
+    """Opens every resource and assembles the worker.
 
-    Raises BackendUnavailableError, BackendRefusedError, and MisconfiguredError for its directory.
+    Raises BackendUnavailableError, BackendRefusedError, and MisconfiguredError if WORK_DIR is unusable.
     """
     await check_redis(config)
     with WorkDirectory.open(config.work_dir) as work:
@@ -123,12 +123,12 @@ async def open_consumer(config: WorkerConfig, health: HealthServer) -> AsyncIter
             S3ObjectStore.open(config) as store,
             open_cache(config, outbox=database.outbox, subscribe=False) as cache,
             _open_edge(config) as edge,
-            ProbeAtHand.kept(sandbox_required=config.sandbox == "required") as probe,
+            PrestartedProbe.kept(sandbox_required=config.sandbox == "required") as probe,
         ):
             await check_store(config)
-            room = _room(config, health)
+            disk_space = _disk_space(config, health)
             service = TranscodeService(
-                Outside(
+                Dependencies(
                     database=database,
                     store=store,
                     announcer=cache.announcer,
@@ -140,7 +140,7 @@ async def open_consumer(config: WorkerConfig, health: HealthServer) -> AsyncIter
                 _settings(config),
                 start_probe=probe.take,
             )
-            attempts = _attempts(config, database, service, store, cache, room)
+            attempts = _attempts(config, database, service, store, cache, disk_space)
             abandoned = Abandoned(database, cache.announcer, patience=config.upload_patience)
             consumer = Consumer(
                 database.pool,
@@ -148,9 +148,9 @@ async def open_consumer(config: WorkerConfig, health: HealthServer) -> AsyncIter
                 remove=Removal(database.videos, store).remove,
                 slots=config.worker_slots,
                 lease=config.job_lease,
-                has_room=lambda: room.is_free,
+                has_room=lambda: disk_space.is_free,
             )
-            async with in_background(room.run()), task_group() as chores:
+            async with in_background(disk_space.run()), task_group() as chores:
                 chores.create_task(abandoned.run())
                 chores.create_task(_require_fence(store))
                 yield Work(consumer, SchemaWatch(database.missing_migrations), health)
@@ -158,7 +158,7 @@ async def open_consumer(config: WorkerConfig, health: HealthServer) -> AsyncIter
 
 
 async def _require_fence(store: ObjectStore) -> None:
-    """Raises StoreUnfitError, which ends the worker, as soon as the store answers."""
+    """Raises StoreUnfitError, which ends the worker, once the store has answered and lacks a fence."""
     while True:
         try:
             return await require_fence(store, _TRIED_AT)
@@ -177,7 +177,11 @@ async def _open_edge(config: WorkerConfig) -> AsyncIterator[Edge]:
 
 
 def connections(slots: int) -> int:
-    """Leases are renewed while all slots publish and report at once; else others would take the jobs over."""
+    """Returns the size of the connection pool.
+
+    Leases must be renewed even while all slots publish and report at once, or other workers take the jobs
+    over.
+    """
     return 8 + 2 * slots
 
 
@@ -192,7 +196,7 @@ def _settings(config: WorkerConfig) -> Settings:
 
 
 async def serve(config: WorkerConfig) -> None:
-    """Work until SIGTERM or SIGINT, then give back what is at work."""
+    """Runs the worker until SIGTERM or SIGINT, then releases the jobs in progress."""
     prepare_sandbox(required=config.sandbox == "required")
     async with (
         serve_metrics(config.metrics_host, config.metrics_port),

@@ -1,4 +1,4 @@
-"""What the worker needs to know, on top of what both services do."""
+"""Configuration of the worker, in addition to the shared configuration."""
 
 import os
 import tempfile
@@ -13,30 +13,30 @@ from gostream_shared.config_types import SINGLE_PUT_LIMIT, Duration, Host, HttpU
 
 
 class WorkerConfig(Config):
-    """The worker's knobs; see gostream_shared.config for how they are read."""
+    """Configuration of the worker. gostream_shared.config describes how it is read."""
 
     worker_host: Host = Field("0.0.0.0", description="interface of the health service")  # noqa: S104 - containers
     worker_port: ListenPort = Field(50052, description="port of the health service; 0 = a free one")
     metrics_port: ListenPort = Field(9102, description="port of the Prometheus endpoint; 0 = a free one")
     worker_slots: int = Field(
-        1, ge=1, le=256, description="encodes at once; each uses all processors it can get"
+        1, ge=1, le=256, description="concurrent encodes; each uses all processors it can get"
     )
     work_dir: Path = Field(
         Path(tempfile.gettempdir()) / "gostream-worker",
-        description="where sources and segments lie meanwhile",
+        description="scratch directory for sources and segments",
     )
     work_dir_reserve: int = Field(
-        256 << 20, ge=0, le=1 << 44, description="bytes free in WORK_DIR below which no job is claimed"
+        256 << 20, ge=0, le=1 << 44, description="free bytes in WORK_DIR below which no job is claimed"
     )
     ffmpeg_path: Path | None = Field(
-        None, description="the ffmpeg to run; unset = the one shipped in the wheel"
+        None, description="path of the ffmpeg program; unset = the ffmpeg in the wheel"
     )
     sandbox: Literal["required", "best-effort"] = Field(
         "best-effort",
-        description="required: do not start where the kernel cannot confine ffmpeg (Landlock, seccomp)",
+        description="required: do not start if the kernel cannot confine ffmpeg (Landlock, seccomp)",
     )
     encoder_memory_bytes: int = Field(
-        8 << 30, ge=256 << 20, le=1 << 44, description="address space of one encoder"
+        8 << 30, ge=256 << 20, le=1 << 44, description="address space limit of one encoder"
     )
     source_max_bytes: int = Field(
         SINGLE_PUT_LIMIT, ge=1, le=SINGLE_PUT_LIMIT, description="largest source accepted"
@@ -45,7 +45,7 @@ class WorkerConfig(Config):
         200 << 20,
         ge=0,
         le=SINGLE_PUT_LIMIT,
-        description="sources above it are read from the object store while they are encoded",
+        description="larger sources are read from the object store during the encode",
     )
     source_max_duration: Duration = Field(
         timedelta(hours=12),
@@ -57,34 +57,34 @@ class WorkerConfig(Config):
         2_000_000_000,
         ge=1_000_000,
         le=1 << 40,
-        description="most pixels in each second of a source: 8K at 60 frames a second",
+        description="highest pixels per second of a source: 8K at 60 frames per second",
     )
     job_lease: Duration = Field(
         timedelta(seconds=6),
         ge=timedelta(seconds=1),
         le=timedelta(hours=1),
-        description="silence after which another worker takes a job over",
+        description="time without a heartbeat after which another worker takes a job over",
     )
     upload_patience: Duration = Field(
         timedelta(hours=24),
         ge=timedelta(minutes=1),
         le=timedelta(days=365),
-        description="a video still without TriggerProcess so long after its upload URL expired is deleted",
+        description="time after upload URL expiry at which a video without TriggerProcess is deleted",
     )
     outage_patience: Duration = Field(
         timedelta(minutes=30),
         ge=timedelta(0),
         le=timedelta(days=7),
-        description="how long an outage is waited for before a video fails",
+        description="longest outage to wait for before a video fails",
     )
     cdn_refresh_url: HttpUrl | None = Field(
-        None, description="the edge as the worker reaches it, to renew its copy of a master; unset = not done"
+        None, description="URL of the edge used to refresh master.m3u8; unset = no refresh"
     )
-    cdn_refresh_secret: Secret = Field(SecretStr(""), description="what the edge wants to see for that")
+    cdn_refresh_secret: Secret = Field(SecretStr(""), description="shared secret sent in X-Cache-Refresh")
 
     @field_validator("ffmpeg_path")
     @classmethod
     def _is_program(cls, path: Path | None) -> Path | None:
         if path is not None and not (path.is_file() and os.access(path, os.X_OK)):
-            raise ValueError(f"{path} is not a program that can be run")
+            raise ValueError(f"{path} is not an executable file")
         return path

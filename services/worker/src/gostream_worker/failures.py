@@ -1,4 +1,4 @@
-"""Why processing fails: every code with its class and the sentence that people read."""
+"""The reasons for failed processing: each code with its class and its message for users."""
 
 import enum
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from gostream_shared.domain.video import Failure
 
 @enum.unique
 class FailureClass(enum.Enum):
-    """What trying again can do; the value is how many attempts of one encode may end like this."""
+    """Whether a retry can help. The value is the number of attempts that may end with this class."""
 
     PERMANENT = 1
     RESOURCE = 2
@@ -18,7 +18,7 @@ class FailureClass(enum.Enum):
 
 
 class Code(enum.StrEnum):
-    """The codes of Video.error; part of the API."""
+    """The codes of Video.error, which are part of the API."""
 
     SOURCE_EMPTY = "SOURCE_EMPTY"
     SOURCE_GONE = "SOURCE_GONE"
@@ -43,8 +43,8 @@ class Code(enum.StrEnum):
 _SENTENCES: Mapping[Code, str] = MappingProxyType(
     {
         Code.SOURCE_EMPTY: "The uploaded file is empty.",
-        Code.SOURCE_GONE: "The uploaded file is no longer there; upload it again.",
-        Code.SOURCE_REPLACED: "The file was uploaded anew while it was being processed; try again.",
+        Code.SOURCE_GONE: "The uploaded file no longer exists; upload it again.",
+        Code.SOURCE_REPLACED: "The file was replaced while it was being processed; try again.",
         Code.SOURCE_NOT_MEDIA: "The uploaded file is not a video.",
         Code.TOO_LARGE: "The uploaded file is larger than this service accepts.",
         Code.UNSUPPORTED_CONTAINER: "This kind of file is not supported; try MP4, MOV, MKV, WebM, TS or AVI.",
@@ -56,19 +56,19 @@ _SENTENCES: Mapping[Code, str] = MappingProxyType(
         Code.DIMENSIONS: "The picture is too small or too large.",
         Code.DURATION: "The video has no valid playing time, or one that is too long.",
         Code.FRAME_RATE: "The frame rate cannot be read, or is too high for pictures of this size.",
-        Code.UNKNOWN_PROFILE: "No worker knows the encoding profile that was asked for.",
+        Code.UNKNOWN_PROFILE: "The requested encoding profile is unknown.",
         Code.RESOURCE_LIMIT: "Encoding this video needs more memory or time than a worker has.",
-        Code.BACKEND_UNAVAILABLE: "Storage was out of reach for too long; try again later.",
-        Code.INTERNAL: "Something went wrong on our side; try again, and tell us if it stays so.",
+        Code.BACKEND_UNAVAILABLE: "Storage was unavailable for too long; try again later.",
+        Code.INTERNAL: "Internal error. Try again; if it persists, contact support.",
     }
 )
 _CLASSES: Mapping[Code, FailureClass] = MappingProxyType(
     {
         Code.RESOURCE_LIMIT: FailureClass.RESOURCE,
         Code.INTERNAL: FailureClass.INTERNAL,
-        # Others may know it: while a new version is being rolled out, workers of both are at work.
+        # During a rollout old and new workers run together, and another one may know the profile.
         Code.UNKNOWN_PROFILE: FailureClass.INTERNAL,
-        Code.SOURCE_REPLACED: FailureClass.INTERNAL,  # the next attempt takes what is there then
+        Code.SOURCE_REPLACED: FailureClass.INTERNAL,  # the next attempt uses the new object
         Code.BACKEND_UNAVAILABLE: FailureClass.INTERNAL,
     }
 )
@@ -81,7 +81,7 @@ class ProcessingFailedError(GoStreamError):
         super().__init__(f"{code}: {detail}" if detail else str(code))
         self.code = code
         self.detail = detail
-        self.log_tail = log_tail.replace("\0", "\ufffd")  # PostgreSQL keeps everything but that
+        self.log_tail = log_tail.replace("\0", "\ufffd")  # PostgreSQL text cannot contain NUL
         self.stage = ""
 
     @property
@@ -90,7 +90,7 @@ class ProcessingFailedError(GoStreamError):
 
     @property
     def failure(self) -> Failure:
-        """What the video's row says."""
+        """The failure as stored in the video's row."""
         return Failure(
             code=self.code,
             message=_SENTENCES[self.code],
@@ -100,7 +100,7 @@ class ProcessingFailedError(GoStreamError):
 
 
 class WorkerFullError(GoStreamError):
-    """The work directory cannot be written: not the video's fault, and another worker may have room."""
+    """The work directory cannot be written. The video is fine, and another worker may have space."""
 
     def __init__(self, cause: str = "the worker's disk is full") -> None:
         super().__init__(cause)

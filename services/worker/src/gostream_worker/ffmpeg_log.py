@@ -1,4 +1,7 @@
-"""What ffmpeg's error lines mean. Never its exit code: the same refusal is 1 on one build, 234 on another."""
+"""Maps ffmpeg log lines to failure codes.
+
+Exit codes are not used: the same refusal is 1 in one build and 234 in another.
+"""
 
 import re
 import signal
@@ -6,11 +9,11 @@ from collections import deque
 
 from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
 
-#: More lines of damage than this part of all frames, and the result is not worth showing.
+#: Highest ratio of damage lines to frames that is published.
 MAX_ERROR_RATE = 0.02
 _TAIL_BYTES = 4096
-#: Damage by who reports it. One damaged picture may be reported by each, or by the first only: whether the
-#: second one learns of it in time depends on the decoder's threads.
+#: Damage patterns by reporter. Each reporter or only the first may report a damaged picture: the decoder's
+#: threads decide whether the second one sees it in time.
 _DAMAGE = (
     re.compile(r"error while decoding", re.IGNORECASE),
     re.compile(
@@ -18,10 +21,10 @@ _DAMAGE = (
     ),
     re.compile(r"corrupt input packet", re.IGNORECASE),
 )
-#: Tracks that were not there at first, in which a programme goes on; the encoder does not follow it.
+#: Tracks that appear in the middle, in which a programme continues. The encoder does not follow them.
 _NEW_PICTURE = re.compile(r"new video stream with index", re.IGNORECASE)
 _NEW_SOUND = re.compile(r"new audio stream with index", re.IGNORECASE)
-#: A correction of the clock, in microseconds (`dts_delta_threshold`).
+#: A clock correction in microseconds (`dts_delta_threshold`).
 _CORRECTION = re.compile(r"timestamp discontinuity \(stream id=\d+\): (-?\d+),")
 _MEANINGS = (
     (
@@ -41,17 +44,17 @@ _MEANINGS = (
     ),
     (re.compile(r"decode error rate|invalid data found", re.IGNORECASE), Code.CORRUPT_STREAM),
 )
-#: What follows from damage, and also from a fault of ours: damage only where decoders complained of some.
+#: Consequences of damage or of an internal fault. They count as damage only if a decoder reported damage.
 _CONSEQUENCE = re.compile(
     r"could not open encoder before eof|received no packets|no filtered frames", re.IGNORECASE
 )
 _DISK_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
-#: How the kernel enforces limits; SIGKILL is what its memory killer sends.
+#: Signals with which the kernel enforces limits. The OOM killer sends SIGKILL.
 LIMIT_SIGNALS = frozenset({-signal.SIGXCPU, -signal.SIGXFSZ, -signal.SIGKILL})
 
 
-class Complaints:
-    """Keeps the end of the encoder's log, and counts the damage it reports. Memory is bounded."""
+class LogClassifier:
+    """Keeps the end of the encoder's log and counts reported damage. Memory is bounded."""
 
     def __init__(self) -> None:
         self._tail: deque[str] = deque()
@@ -62,10 +65,10 @@ class Complaints:
         self.new_sound = False
         self._new_picture = False
         self._damage = [0] * len(_DAMAGE)
-        #: Seconds that ffmpeg has taken out of the clock at once: all tracks jump, or one of them pauses.
+        #: Longest clock step in seconds that ffmpeg removed: all tracks jump, or one of them pauses.
         self.longest_step = 0.0
 
-    def hear(self, line: str) -> None:
+    def feed(self, line: str) -> None:
         if correction := _CORRECTION.search(line):
             self.longest_step = max(self.longest_step, int(correction[1]) / 1e6)
         self._keep(line)
@@ -88,7 +91,7 @@ class Complaints:
 
     @property
     def damaged(self) -> int:
-        """Pictures and packets that could not be decoded as they were meant."""
+        """The number of pictures and packets that were not decoded correctly."""
         return max(self._damage)
 
     @property
@@ -96,10 +99,10 @@ class Complaints:
         """The last 4 KB."""
         return "\n".join(self._tail)[-_TAIL_BYTES:]
 
-    def verdict(self, returncode: int, *, frames: int, expected: int = 0) -> None:
-        """Raises ProcessingFailedError or WorkerFullError unless the run was good.
+    def check(self, returncode: int, *, frames: int, expected: int = 0) -> None:
+        """Raises ProcessingFailedError or WorkerFullError unless the run succeeded.
 
-        `expected`: errors that the probe foresaw, which are no damage.
+        `expected`: errors that the probe predicted, which do not count as damage.
         """
         if self.disk_full:
             raise WorkerFullError
@@ -108,12 +111,15 @@ class Complaints:
         if returncode != 0:
             raise self._failed(self._cause(returncode), f"the encoder exited with {returncode}")
         if self._new_picture:
-            raise self._failed(Code.TRUNCATED, "the programme goes on with another picture track")
+            raise self._failed(Code.TRUNCATED, "the programme continues in another picture track")
         if self.damaged - expected > max(1.0, frames * MAX_ERROR_RATE):
             raise self._failed(Code.CORRUPT_STREAM, f"{self.damaged} errors in {frames} frames")
 
     def _cause(self, returncode: int) -> Code:
-        """A crash is a fault of ours, unless decoders had complained of damage or memory had run out."""
+        """Returns the code for a failed run.
+
+        A crash is INTERNAL unless decoders reported damage or memory ran out.
+        """
         has_crashed = returncode < 0 and not self.damaged
         if self._meaning and not (has_crashed and self._meaning is Code.CORRUPT_STREAM):
             return self._meaning

@@ -1,4 +1,4 @@
-"""The worker's own small gRPC server: health and reflection, nothing else."""
+"""The worker's gRPC server: health and reflection only."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,16 +12,16 @@ from grpc_reflection.v1alpha import reflection
 from gostream_shared.config_types import join_address
 from gostream_shared.listening import CannotListenError
 
-#: A name that health answers for: SERVING while WORK_DIR has room for one more encode.
+#: Health service name. SERVING while WORK_DIR has space for one more encode.
 ROOM_HEALTH = "gostream.worker.Room"
 
 _log = structlog.stdlib.get_logger("gostream.health")
 
 
 class HealthServer:
-    """NOT_SERVING until the worker can do its work, and from the moment that it stops.
+    """Reports NOT_SERVING until the worker can do its work, and again once it stops.
 
-    A lost queue is no reason to end it. ROOM_HEALTH is a name of its own.
+    A lost queue does not change it. ROOM_HEALTH has its own status.
     """
 
     def __init__(self, servicer: health.aio.HealthServicer) -> None:
@@ -30,7 +30,7 @@ class HealthServer:
     @classmethod
     @asynccontextmanager
     async def listening(cls, host: str, port: int) -> AsyncIterator[Self]:
-        """Listen until the block is left. Raises CannotListenError."""
+        """Listens until the block ends. Raises CannotListenError."""
         servicer = health.aio.HealthServicer()
         server = aio.server(options=(("grpc.so_reuseport", 0),))
         health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
@@ -48,10 +48,10 @@ class HealthServer:
             await server.stop(grace=1)
 
     async def report(self, service: str = "", *, is_serving: bool) -> None:
-        """What health answers for that name from now on; once the worker drains it stays NOT_SERVING."""
+        """Sets the status of a service name. After `drain` the status stays NOT_SERVING."""
         statuses = health_pb2.HealthCheckResponse
         await self._servicer.set(service, statuses.SERVING if is_serving else statuses.NOT_SERVING)
 
     async def drain(self) -> None:
-        """Report NOT_SERVING from now on."""
+        """Reports NOT_SERVING from now on."""
         await self._servicer.enter_graceful_shutdown()

@@ -4,13 +4,13 @@
 AAC_FRAME = 1024
 
 
-#: The clock of MPEG transport streams: ticks a second.
+#: Ticks per second of the MPEG transport stream clock.
 CLOCK = 90_000
 
 
-#: Of the sound, whatever the source has.
+#: Channels of the published sound, independent of the source.
 CHANNELS = 2
 
 
-#: Seconds of sound that every player takes for sound. ffmpeg does not open a list of a few frames (n9.0.2).
+#: Shortest sound in seconds that players recognise. ffmpeg cannot open a playlist of a few frames (n9.0.2).
 SHORTEST_SOUND = 0.25

@@ -1,10 +1,10 @@
-"""What the worker counts, for Prometheus."""
+"""Prometheus metrics of the worker."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
 JOBS = Counter("gostream_worker_jobs_total", "Jobs that ended, by outcome.", ["kind", "outcome"])
 ATTEMPTS = Counter("gostream_worker_attempts_total", "Attempts that began.")
-IN_FLIGHT = Gauge("gostream_worker_in_flight", "Encodes at work.")
+IN_FLIGHT = Gauge("gostream_worker_in_flight", "Encodes in progress.")
 FAILURES = Counter("gostream_worker_failures_total", "Failed attempts, by code.", ["code"])
 ENCODE_SECONDS = Histogram(
     "gostream_worker_encode_seconds",
@@ -17,18 +17,18 @@ ENCODER_SPEED = Histogram(
     buckets=(0.25, 0.5, 1, 2, 4, 8, 16, 32),
 )
 HAS_ROOM = Gauge(
-    "gostream_worker_has_room", "1 while WORK_DIR has room for an encode; at 0 no job is claimed."
+    "gostream_worker_has_room", "1 while WORK_DIR has space for an encode; at 0 no job is claimed."
 )
 UPLOADED_BYTES = Counter("gostream_worker_uploaded_bytes_total", "Bytes put into the object store.")
 REMOVED_OBJECTS = Counter("gostream_worker_removed_objects_total", "Objects removed from the store.")
 ABANDONED_VIDEOS = Counter(
-    "gostream_worker_abandoned_videos_total", "Videos deleted because nobody finished their upload."
+    "gostream_worker_abandoned_videos_total", "Videos deleted because their upload was not finished."
 )
 EDGE_REFRESHES = Counter(
     "gostream_worker_edge_refreshes_total", "Refreshes of the edge, by outcome.", ["outcome"]
 )
 SANDBOX = Gauge(
     "gostream_worker_sandbox_info",
-    "1; what confines the children that read sources.",
+    "1; the confinement of the children that read sources.",
     ["landlock_abi", "seccomp"],
 )

@@ -1,4 +1,4 @@
-"""Names of the objects of one encode, below `v{n}/`. No other module writes such a name."""
+"""Names of the objects of one encode, below `v{n}/`. No other module builds these names."""
 
 SHEET = "storyboard.jpg"
 
@@ -19,25 +19,25 @@ AUDIO = "audio"
 
 
 def attempted(name: str, attempt: int) -> str:
-    """The name that an object has in that attempt: no later one uses it again.
+    """Returns the name of an object in that attempt. No other attempt uses it.
 
-    Viewers and edges may have seen what an attempt before has left, and its worker may not be dead.
+    Viewers and edges may have cached objects of an earlier attempt, and its worker may still be running.
     """
     stem, dot, suffix = name.rpartition(".")
     return name if attempt == 1 else f"{stem}-{attempt}{dot}{suffix}"
 
 
 def is_of_attempt(name: str, attempt: int) -> bool:
-    """Whether `attempted` gave that name."""
+    """Returns whether `attempted` produced the name for that attempt."""
     stem, dot, suffix = name.rpartition(".")
     return attempted(f"{stem.partition('-')[0]}{dot}{suffix}", attempt) == name
 
 
 def playlist_name(attempt: int) -> str:
-    """Of a rendition's playlist."""
+    """Returns the name of a rendition's playlist."""
     return attempted(_PLAYLIST, attempt)
 
 
 def iframe_playlist_name(attempt: int) -> str:
-    """Of a rung's I-frame playlist."""
+    """Returns the name of a rung's I-frame playlist."""
     return attempted(_IFRAMES, attempt)

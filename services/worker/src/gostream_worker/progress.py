@@ -1,4 +1,4 @@
-"""Progress, told to watchers and to the database; the database's answer is the heartbeat of the fence."""
+"""Reports progress to watchers and to the database. The database report is also the fence's heartbeat."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ from gostream_worker.encode.progress_parser import EncoderProgress
 
 _log = structlog.stdlib.get_logger("gostream.progress")
 
-#: Seconds between two messages to watchers; the database hears of every second one.
+#: Seconds between two messages to watchers. The database receives every second one.
 PUBLISH_INTERVAL = 0.5
 #: Stage → the percentages it spans.
 STAGES = {"fetching": (0.0, 3.0), "probing": (3.0, 5.0), "encoding": (5.0, 97.0), "publishing": (97.0, 100.0)}
@@ -31,7 +31,7 @@ class ProgressReporter:
         self._encode = encode
         self._encodes = encodes
         self._publisher = publisher
-        self._floor = floor  # what an earlier attempt has reached: the bar never goes back
+        self._floor = floor  # progress of an earlier attempt: the percentage never decreases
         self._progress = Progress(stage="fetching", percent=floor)
         self._is_over = False
 
@@ -40,38 +40,42 @@ class ProgressReporter:
         return self._progress.stage
 
     def enter(self, stage: str) -> None:
-        """A stage begins."""
+        """Begins a stage."""
         self.note(stage, 0.0)
 
     def note(
         self, stage: str, fraction: float, *, speed: float | None = None, eta: timedelta | None = None
     ) -> None:
-        """So much of the stage is done, 0–1."""
+        """Records the completed fraction (0–1) of a stage."""
         start, end = STAGES[stage]
         percent = max(self._floor, self._progress.percent, start + (end - start) * min(1.0, fraction))
         self._progress = Progress(stage=stage, percent=percent, speed=speed, eta=eta)
 
     def note_encoder(self, duration: float, progress: EncoderProgress) -> None:
-        """The encoder has reported, of a film of so many seconds."""
+        """Records a report of the encoder, for a film of `duration` seconds."""
         position = progress.position or 0.0
         left = (duration - position) / progress.speed if progress.speed else None
         eta = None if left is None else timedelta(seconds=max(0.0, left))
         self.note("encoding", position / duration, speed=progress.speed, eta=eta)
 
     def note_stored(self, duration: float, position: float) -> None:
-        """A segment is stored that begins there. ffmpeg reports nothing until all outputs have begun."""
+        """Records a stored segment that begins at `position`.
+
+        ffmpeg reports nothing until all outputs have data.
+        """
         if not self._progress.speed:
             self.note("encoding", position / duration)
 
     @asynccontextmanager
     async def reporting(self) -> AsyncIterator[None]:
-        """Report while the block runs. Ends the block with FenceLostError as soon as the database says so."""
+        """Reports while the block runs. Ends the block with FenceLostError once the fence is lost."""
         async with task_group() as tasks:
             task = tasks.create_task(self._run())
             try:
                 yield
             finally:
-                # A driver may lose a cancellation, and reports without an end would hold the fence for ever.
+                # A driver may swallow the cancellation. Without this flag the reports would hold the fence
+                # indefinitely.
                 self._is_over = True
                 task.cancel()
 
@@ -89,4 +93,4 @@ class ProgressReporter:
         try:
             await self._encodes.report_progress(self._encode, self._progress)
         except BackendUnavailableError as error:
-            _log.warning("progress not noted", error=str(error))
+            _log.warning("progress not stored", error=str(error))

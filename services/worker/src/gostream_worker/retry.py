@@ -1,4 +1,4 @@
-"""Waiting for a backend that is out of reach: back-off with jitter, up to a limit."""
+"""Waits for an unavailable backend: back-off with jitter, up to a limit."""
 
 import asyncio
 import random
@@ -16,12 +16,12 @@ LONGEST_PAUSE = 60.0
 
 
 def backoff(waited: float) -> float:
-    """Seconds to pause when `waited` seconds have passed already: about doubling, 1 to 60, with jitter."""
+    """Returns the next pause after `waited` seconds: about doubling, 1 to 60 s, with jitter."""
     return min(LONGEST_PAUSE, max(1.0, waited)) * random.uniform(0.75, 1.25)  # noqa: S311 - spreads load
 
 
 async def patiently(call: Callable[[], Awaitable[_Result]], *, patience: float) -> _Result:
-    """Repeat a step that may be repeated, for `patience` seconds. Raises BackendUnavailableError then."""
+    """Repeats an idempotent step for `patience` seconds. Then raises BackendUnavailableError."""
     began = monotonic()
     while True:
         try:

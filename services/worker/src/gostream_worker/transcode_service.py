@@ -1,4 +1,4 @@
-"""The pipeline: from an uploaded object to a published stream. Every step may be done again."""
+"""The pipeline from an uploaded object to a published stream. Every step can be repeated."""
 
 import asyncio
 import errno
@@ -40,7 +40,7 @@ from gostream_worker.publish.early_playback import EarlyStream
 from gostream_worker.publish.measure import MeasuredSegments
 from gostream_worker.publish.presentation import Presentation, present
 from gostream_worker.publish.publisher import Prepared, Publishing
-from gostream_worker.publish.thumbnails import Stills, put_stills, read_stills
+from gostream_worker.publish.thumbnails import Thumbnails, put_thumbnails, read_thumbnails
 from gostream_worker.publish.uploader import PLAYLIST_TYPE, EncodeUploader
 from gostream_worker.retry import patiently
 from gostream_worker.sandbox.allowlist import loopback_port
@@ -51,8 +51,8 @@ _log = structlog.stdlib.get_logger("gostream.transcode")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outside:
-    """Everything the pipeline speaks to."""
+class Dependencies:
+    """The backends that the pipeline uses."""
 
     database: Database
     store: ObjectStore
@@ -63,9 +63,9 @@ class Outside:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How this deployment encodes. `step_patience`: seconds that one step waits for a backend.
+    """Encoding settings of a deployment. `step_patience`: seconds that a step waits for a backend.
 
-    Sources above `max_copied_bytes` are not copied to the work directory but read from the store.
+    Sources above `max_copied_bytes` are read from the store instead of copied to the work directory.
     """
 
     profiles: Mapping[str, Profile]
@@ -79,41 +79,42 @@ class TranscodeService:
 
     def __init__(
         self,
-        outside: Outside,
+        dependencies: Dependencies,
         encoder: Encoder,
         work: WorkDirectory,
         settings: Settings,
         start_probe: StartProbe = starting_probe,
     ) -> None:
-        self._outside = outside
+        self._dependencies = dependencies
         self._encoder = encoder
         self._work = work
         self._settings = settings
         self._start_probe = start_probe
 
     async def run(self, encode: Encode) -> Video:
-        """Encode and publish; answers the READY video.
+        """Encodes and publishes. Returns the READY video.
 
-        Raises ProcessingFailedError, FenceLostError, and for what passes by itself BackendUnavailableError
-        and WorkerFullError. Nothing is published unless it succeeds, and nothing is left on the disk.
+        Raises ProcessingFailedError, FenceLostError, and for transient conditions BackendUnavailableError and
+        WorkerFullError. Publishes nothing unless it succeeds, and leaves nothing on the disk.
         """
-        before = await self._outside.database.encodes.progress(encode.video_id, encode.number)
+        before = await self._dependencies.database.encodes.progress(encode.video_id, encode.number)
         reporter = ProgressReporter(
             encode,
-            self._outside.database.encodes,
-            self._outside.publisher,
+            self._dependencies.database.encodes,
+            self._dependencies.publisher,
             floor=before.percent if before else 0.0,
         )
         uploader = EncodeUploader(
-            self._outside.store,
+            self._dependencies.store,
             encode_prefix(encode.video_id, encode.number),
             patience=self._settings.step_patience,
         )
         try:
-            async with self._start_probe() as probe:  # before the source is there: it takes a while
+            async with self._start_probe() as probe:  # before the source is fetched: the start takes time
                 async with self._work.attempt() as folder, reporter.reporting():
                     prepared = await self._prepare(encode, folder, probe, uploader, reporter)
-                # From here on the row's lock is the fence: nobody may report an encode that is READY.
+                # From here on the row lock is the fence. The reporter has stopped, since READY encodes take
+                # no reports.
                 return await self._publish_or_withdraw(encode, prepared)
         except ProcessingFailedError as error:
             error.stage = reporter.stage
@@ -124,20 +125,25 @@ class TranscodeService:
             raise _unforeseen(error, reporter.stage) from error
 
     async def _publish_or_withdraw(self, encode: Encode, prepared: Prepared) -> Video:
-        outside = self._outside
-        publishing = Publishing(outside.database, outside.store, outside.edge, encode, prepared)
+        dependencies = self._dependencies
+        publishing = Publishing(
+            dependencies.database, dependencies.store, dependencies.edge, encode, prepared
+        )
         try:
             video = await patiently(publishing.commit, patience=self._settings.step_patience)
         except (FenceLostError, ProcessingFailedError):
             await self._withdraw(encode, publishing)
             raise
-        await outside.announcer.announce(video.id, video.version)
+        await dependencies.announcer.announce(video.id, video.version)
         return video
 
     async def _withdraw(self, encode: Encode, publishing: Publishing) -> None:
-        """Best effort. What is published stays: this attempt may have done that, and its answer was lost."""
+        """Withdraws the publication if it was not committed. Best effort.
+
+        The attempt may have committed although it received no answer, so a published encode stays.
+        """
         try:
-            video = await self._outside.database.videos.get(encode.video_id)
+            video = await self._dependencies.database.videos.get(encode.video_id)
             if video.published_number != encode.number:
                 await patiently(publishing.take_back, patience=self._settings.step_patience)
         except VideoNotFoundError:
@@ -147,8 +153,11 @@ class TranscodeService:
 
     @asynccontextmanager
     async def _holding_fence(self, encode: Encode) -> AsyncIterator[None]:
-        """No other attempt begins meanwhile. Raises FenceLostError when one has."""
-        async with self._outside.database.transaction() as transaction:
+        """Keeps other attempts from beginning while the block runs.
+
+        Raises FenceLostError if one did earlier.
+        """
+        async with self._dependencies.database.transaction() as transaction:
             await transaction.encodes.lock_for_publish(encode)
             yield
 
@@ -160,25 +169,26 @@ class TranscodeService:
         uploader: EncodeUploader,
         reporter: ProgressReporter,
     ) -> Prepared:
-        """Everything but the publication: all objects are in the store, and nothing refers to them."""
+        """Does everything except the publication. All objects are stored, and nothing refers to them yet."""
         profile = self._settings.profiles.get(encode.profile)
         if profile is None:
-            raise ProcessingFailedError(Code.UNKNOWN_PROFILE, f"no profile is called {encode.profile!r}")
+            raise ProcessingFailedError(Code.UNKNOWN_PROFILE, f"unknown profile {encode.profile!r}")
         reporter.enter("fetching")
         async with open_source(
-            self._outside.store,
+            self._dependencies.store,
             encode.video_id,
             folder,
             self._settings.limits,
             max_copied=self._settings.max_copied_bytes,
         ) as source:
             reporter.enter("probing")
-            # Of a broadcast that is streamed the encoder may have found out that it must be read before.
-            found = await probe.look_into(
+            # A failed encode may have shown that a streamed broadcast must first be read completely.
+            found = await probe.inspect(
                 source.url, folder=folder, patience=source.patience, reads_whole=encode.tries > 1
             )
             admit(found, self._settings.limits)
-            # Copied tracks are as good as their source: when an attempt failed for it, the next one encodes.
+            # Copied tracks inherit the source's defects: if an attempt failed because of them, the next one
+            # encodes.
             plan = make_plan(found, profile, may_copy=encode.tries == 1)
             _log_plan(plan)
             reporter.enter("encoding")
@@ -194,11 +204,11 @@ class TranscodeService:
         reporter.enter("publishing")
         presentation = await asyncio.to_thread(present, plan, measured, encode)
         require_equal_lengths(plan, presentation, has_new_sound=report.new_sound)
-        stills = await self._put_the_rest(run, measured, presentation, uploader, early)
+        thumbnails = await self._put_the_rest(run, measured, presentation, uploader, early)
         return Prepared(
             source=source.version,
             master=presentation.master,
-            publication=_publication(found, presentation, stills, prefix=f"v{encode.number}/"),
+            publication=_publication(found, presentation, thumbnails, prefix=f"v{encode.number}/"),
         )
 
     async def _put_the_rest(
@@ -208,24 +218,24 @@ class TranscodeService:
         presentation: Presentation,
         uploader: EncodeUploader,
         early: EarlyStream,
-    ) -> Stills:
-        """Put everything but the segments: checked before, verified in the store after."""
+    ) -> Thumbnails:
+        """Uploads everything except the segments. Checks it before, and verifies the store afterwards."""
         encode = run.encode
-        stills = await read_stills(run.folder, presentation.cues)
-        await require_conformance(presentation, measured, stills, number=encode.number)
+        thumbnails = await read_thumbnails(run.folder, presentation.cues)
+        await require_conformance(presentation, measured, thumbnails, number=encode.number)
         async with task_group() as puts:
             puts.create_task(self._put_playlists(presentation, uploader))
-            puts.create_task(put_stills(stills, uploader))
+            puts.create_task(put_thumbnails(thumbnails, uploader))
             puts.create_task(early.end())
         await self._verify(encode, uploader)
-        return stills
+        return thumbnails
 
     async def _announce_playable(self, encode: Encode) -> None:
-        encodes = self._outside.database.encodes
+        encodes = self._dependencies.database.encodes
         video = await patiently(
             lambda: encodes.mark_video_playable(encode), patience=self._settings.step_patience
         )
-        await self._outside.announcer.announce(video.id, video.version)
+        await self._dependencies.announcer.announce(video.id, video.version)
         _log.info("playable")
 
     async def _encode(
@@ -246,7 +256,10 @@ class TranscodeService:
         return uploading.result(), report
 
     async def _run_encoder(self, run: "_EncoderInput", reporter: ProgressReporter) -> EncodeReport:
-        """Damage to tracks that are copied is INTERNAL: a copy bears none, but the next attempt encodes."""
+        """Runs the encoder.
+
+        Damage in copied tracks is INTERNAL instead of CORRUPT_STREAM, so that the next attempt encodes them.
+        """
         plan = run.plan
         is_copying = plan.copied is not None or plan.copies_sound
         try:
@@ -269,14 +282,14 @@ class TranscodeService:
         return report
 
     async def _put_playlists(self, presentation: Presentation, uploader: EncodeUploader) -> None:
-        """After the segments they name."""
+        """Uploads the playlists. Called after the segments that they name are stored."""
         for name, text in presentation.playlists.items():
             await uploader.put(name, text.encode(), content_type=PLAYLIST_TYPE)
 
     async def _verify(self, encode: Encode, uploader: EncodeUploader) -> None:
-        """The store has what was put, in these sizes."""
+        """Raises ProcessingFailedError unless the store has every uploaded object with its size."""
         prefix = encode_prefix(encode.video_id, encode.number)
-        stored = {found.key: found.size async for found in self._outside.store.list(prefix)}
+        stored = {found.key: found.size async for found in self._dependencies.store.list(prefix)}
         wrong = [key for key, size in uploader.uploaded.items() if stored.get(key) != size]
         if wrong:
             raise ProcessingFailedError(Code.INTERNAL, f"missing from the store: {wrong[:5]}")
@@ -284,7 +297,7 @@ class TranscodeService:
 
 @dataclass(frozen=True, slots=True)
 class _EncoderInput:
-    """One run of the encoder."""
+    """The input of one encoder run."""
 
     encode: Encode
     plan: Plan
@@ -309,7 +322,9 @@ def _uncopyable(why: str, log_tail: str) -> ProcessingFailedError:
     return ProcessingFailedError(Code.INTERNAL, f"damaged tracks cannot be copied: {why}", log_tail=log_tail)
 
 
-def _publication(probe: Probe, presentation: Presentation, stills: Stills, *, prefix: str) -> Publication:
+def _publication(
+    probe: Probe, presentation: Presentation, thumbnails: Thumbnails, *, prefix: str
+) -> Publication:
     tracks = [probe.video.codec, *([probe.audio.codec] if probe.audio else [])]
     return Publication(
         duration=presentation.duration,
@@ -320,13 +335,13 @@ def _publication(probe: Probe, presentation: Presentation, stills: Stills, *, pr
             fps=float(probe.video.average_fps),
         ),
         renditions=presentation.renditions,
-        poster=prefix + stills.poster_name if stills.poster_name else None,
-        storyboard=prefix + stills.storyboard_name if stills.storyboard_name else None,
+        poster=prefix + thumbnails.poster_name if thumbnails.poster_name else None,
+        storyboard=prefix + thumbnails.storyboard_name if thumbnails.storyboard_name else None,
     )
 
 
 def _unforeseen(error: Exception, stage: str) -> GoStreamError:
-    """Errors that no step expected: a full disk passes by itself, anything else is a defect of ours."""
+    """Maps unexpected errors: a full disk is transient, any other error is INTERNAL."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return WorkerFullError()
     failed = ProcessingFailedError(Code.INTERNAL, f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""The arguments of ffmpeg."""
+"""ffmpeg's arguments."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -25,7 +25,7 @@ def arguments(**video: Any) -> list[str]:
     return encode_arguments(plan(audio=AUDIO, **video), source="file:input.bin", folder=".")
 
 
-def test_only_one_local_file_may_be_read_and_only_by_listed_code() -> None:
+def test_ffmpeg_reads_one_file_with_listed_code() -> None:
     made = arguments()
 
     before_input = made[: made.index("-i")]
@@ -38,7 +38,7 @@ def test_only_one_local_file_may_be_read_and_only_by_listed_code() -> None:
     assert values(made, "-i") == ["file:input.bin"]
 
 
-def test_every_output_starts_at_the_same_time_and_loses_the_metadata() -> None:
+def test_outputs_start_together_and_drop_metadata() -> None:
     made = arguments()
 
     segmented = values(made, "-hls_segment_filename")
@@ -56,14 +56,14 @@ def test_rungs_are_cut_at_whole_gops() -> None:
     assert values(made, "-hls_time") == ["6.006000"] * 4
 
 
-def test_a_segment_is_never_a_rounding_error_longer_than_its_gops() -> None:
+def test_segment_length_is_no_longer_than_its_gops() -> None:
     made = plan(average_fps=Fraction(24000, 1001), base_fps=Fraction(24000, 1001))
 
     told = Fraction(values(encode_arguments(made, source="file:s", folder="f"), "-hls_time")[0])
     assert made.segment_duration - Fraction(1, 1_000_000) < told <= made.segment_duration
 
 
-def test_each_rung_is_scaled_from_the_one_above_it() -> None:
+def test_each_rung_is_scaled_from_the_next_larger() -> None:
     [source] = source_graphs(plan())
     chains = filter_graph(plan()).split(";")
 
@@ -79,7 +79,7 @@ def test_each_rung_is_scaled_from_the_one_above_it() -> None:
 @pytest.mark.parametrize(
     ("begins", "graphs"), [(0.0, 2), (0.03, 2), (0.1, 1), (0.5, 1), (20.0, 1), (None, 1)]
 )
-def test_sound_that_begins_late_has_one_graph(begins: float | None, graphs: int) -> None:
+def test_late_sound_has_one_graph(begins: float | None, graphs: int) -> None:
     audio = replace(AUDIO, begins=begins)
 
     _, *sound = source_graphs(plan(audio=audio))
@@ -88,13 +88,13 @@ def test_sound_that_begins_late_has_one_graph(begins: float | None, graphs: int)
     assert "first_pts=0," in sound[-1]
 
 
-def test_long_silence_is_made_piece_by_piece() -> None:
+def test_long_leading_silence_is_generated_in_pieces() -> None:
     _, sound = source_graphs(plan(audio=replace(AUDIO, begins=3600.5)))
 
     assert ":first_pts=172824000,adelay=delays=172824000S:all=1,asetpts=N/SR/TB," in sound
 
 
-def test_what_the_picture_needs_and_nothing_else_is_in_the_graph() -> None:
+def test_filter_graph_holds_only_needed_filters() -> None:
     assert "bwdif" in source_graphs(plan(interlaced=True))[0]
     assert "tonemap" in source_graphs(plan(transfer=16))[0]
     [ordinary] = source_graphs(plan())
@@ -103,7 +103,7 @@ def test_what_the_picture_needs_and_nothing_else_is_in_the_graph() -> None:
     assert "format=yuv420p" in ordinary
 
 
-def test_a_picture_is_held_as_long_as_planned() -> None:
+def test_picture_is_held_as_long_as_planned() -> None:
     assert "tpad=stop=1:stop_mode=clone" in source_graphs(plan())[0]
     assert "tpad=stop=51:stop_mode=clone" in source_graphs(plan(picture_ends=58))[0]
 
@@ -118,15 +118,13 @@ def test_a_picture_is_held_as_long_as_planned() -> None:
         (0, 360, "smpte170m"),
     ],
 )
-def test_colours_are_meant_as_the_source_means_them_and_rgb_as_players_expect(
-    matrix: int, height: int, kept: str
-) -> None:
+def test_colour_matrix_is_kept_or_set_by_height(matrix: int, height: int, kept: str) -> None:
     [graph] = source_graphs(plan(matrix=matrix, height=height, width=height * 16 // 9))
 
     assert graph.endswith(f"format=yuv420p:color_spaces={kept}[picture]")
 
 
-def test_every_rung_is_coded_as_its_profile_says_for_its_place() -> None:
+def test_every_rung_uses_the_settings_of_its_profile() -> None:
     for profile in PROFILES.values():
         made = encode_arguments(plan(profile=profile), source="s", folder="f")
 
@@ -137,25 +135,25 @@ def test_every_rung_is_coded_as_its_profile_says_for_its_place() -> None:
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(1, "1"), (2, "1"), (8, "4")])
-def test_rungs_beside_a_larger_one_leave_it_most_of_the_threads(cores: int, threads: str) -> None:
+def test_smaller_rungs_get_fewer_threads(cores: int, threads: str) -> None:
     made = encode_arguments(plan(), source="s", folder="f", cores=cores)
 
     assert values(made, "-threads") == [threads] * 2
-    assert made.index("-threads") > made.index("[v1]"), "the largest one has as many as x264 likes"
+    assert made.index("-threads") > made.index("[v1]"), "x264 chooses the threads of the largest rung"
 
 
-def test_the_quality_profile_keeps_more_of_every_rung() -> None:
+def test_quality_profile_keeps_more_detail_in_every_rung() -> None:
     assert QUALITY_PROFILE.large.crf < DEFAULT_PROFILE.large.crf
     assert QUALITY_PROFILE.middle.crf < DEFAULT_PROFILE.middle.crf
     assert QUALITY_PROFILE.small.crf < DEFAULT_PROFILE.small.crf
 
 
-def test_the_worker_knows_every_profile_that_callers_may_name() -> None:
+def test_every_callable_profile_is_known_to_the_worker() -> None:
     assert set(PROFILES) == profiles.NAMES
 
 
-def test_the_second_sound_graph_gets_no_gaps() -> None:
-    """ffmpeg 9.0.2 stops for good between two graphs if the second one has to fill gaps."""
+def test_second_sound_graph_receives_no_gaps() -> None:
+    """ffmpeg 9.0.2 hangs between two graphs if the second fills gaps."""
     made = plan(audio=replace(AUDIO, begins=0.0, ends=60.0))
     first, second = (graph for graph in source_graphs(made) if "[sound]" in graph)
 
@@ -165,7 +163,7 @@ def test_the_second_sound_graph_gets_no_gaps() -> None:
     assert ":first_pts=0" in second
 
 
-def test_sound_moves_with_the_first_picture() -> None:
+def test_sound_is_shifted_with_the_first_picture() -> None:
     audio = replace(AUDIO, begins=0.0, ends=60.0)
 
     moved, kept, copied = (
@@ -176,14 +174,14 @@ def test_sound_moves_with_the_first_picture() -> None:
     assert "asetpts" not in kept + copied
 
 
-def test_a_cut_source_is_read_to_its_whole_part() -> None:
+def test_truncated_source_is_read_to_its_complete_part() -> None:
     made = encode_arguments(replace(plan(), whole_bytes=1234), source="file:input.bin", folder=".")
 
     assert values(made, "-i") == ["subfile,,start,0,end,1234,,:file:input.bin"]
     assert values(made, "-protocol_whitelist") == ["file,subfile"]
 
 
-def test_without_sound_nothing_is_mapped_for_it() -> None:
+def test_no_sound_is_mapped_for_silent_sources() -> None:
     made = encode_arguments(plan(), source="file:s", folder="f")
 
     assert values(made, "-map") == ["[v0]", "[v1]", "[v2]", "[poster]", "[storyboard]"]

@@ -1,4 +1,4 @@
-"""What ffmpeg says while it runs: progress and complaints."""
+"""What ffmpeg says while it runs: progress and log."""
 
 import signal
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gostream_worker.encode.progress_parser import EncoderProgress, ProgressParser, split_lines
 from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
-from gostream_worker.ffmpeg_log import Complaints
+from gostream_worker.ffmpeg_log import LogClassifier
 
 
 def reports(text: str) -> list[EncoderProgress]:
@@ -26,19 +26,19 @@ def test_progress_is_read_block_by_block() -> None:
     ]
 
 
-def test_a_position_before_the_start_is_the_start() -> None:
+def test_position_before_the_start_counts_as_zero() -> None:
     assert reports("out_time_us=-21333\nprogress=continue\n")[0].position == 0.0
 
 
 @given(st.text())
-def test_no_line_upsets_the_parser(line: str) -> None:
+def test_any_line_is_parsed_without_error(line: str) -> None:
     parser = ProgressParser()
     parser.feed(line)
     parser.feed("progress=continue")
 
 
 @given(st.binary(), st.lists(st.integers(0, 200)))
-def test_lines_are_the_same_however_they_arrive(data: bytes, cuts: list[int]) -> None:
+def test_lines_do_not_depend_on_chunk_boundaries(data: bytes, cuts: list[int]) -> None:
     whole, rest = split_lines(b"", data)
     pieces: list[str] = []
     pending, start = b"", 0
@@ -49,7 +49,7 @@ def test_lines_are_the_same_however_they_arrive(data: bytes, cuts: list[int]) ->
     assert (pieces, pending) == (whole, rest)
 
 
-def test_a_line_without_end_is_cut() -> None:
+def test_line_without_end_is_truncated() -> None:
     _, rest = split_lines(b"", b"x" * 1_000_000)
 
     assert len(rest) <= 4096
@@ -73,12 +73,12 @@ def test_a_line_without_end_is_cut() -> None:
     ],
 )
 @pytest.mark.parametrize("returncode", [1, 183, 234, -signal.SIGSEGV])
-def test_a_failure_is_known_by_its_words_not_by_its_exit_code(line: str, code: Code, returncode: int) -> None:
-    complaints = Complaints()
-    complaints.hear(line)
+def test_failure_code_comes_from_log_lines(line: str, code: Code, returncode: int) -> None:
+    log = LogClassifier()
+    log.feed(line)
 
     with pytest.raises(ProcessingFailedError) as error:
-        complaints.verdict(returncode, frames=100)
+        log.check(returncode, frames=100)
 
     assert error.value.code is code
     assert line in error.value.log_tail
@@ -94,63 +94,65 @@ def test_a_failure_is_known_by_its_words_not_by_its_exit_code(line: str, code: C
         (1, 183, Code.CORRUPT_STREAM),
     ],
 )
-def test_no_result_is_damage_only_after_complaints(damage: int, returncode: int, code: Code) -> None:
-    complaints = Complaints()
+def test_missing_output_is_corruption_only_after_error_lines(
+    damage: int, returncode: int, code: Code
+) -> None:
+    log = LogClassifier()
     for _ in range(damage):
-        complaints.hear("[dec:aac] [error] Error submitting packet to decoder: Invalid argument")
-    complaints.hear("[ao0->fg:2:0 @ 0x1] [warning] No filtered frames for output stream")
+        log.feed("[dec:aac] [error] Error submitting packet to decoder: Invalid argument")
+    log.feed("[ao0->fg:2:0 @ 0x1] [warning] No filtered frames for output stream")
 
     with pytest.raises(ProcessingFailedError) as error:
-        complaints.verdict(returncode, frames=100)
+        log.check(returncode, frames=100)
 
     assert error.value.code is code
 
 
-def test_expected_errors_are_no_damage() -> None:
-    complaints = Complaints()
+def test_expected_errors_do_not_count_as_damage() -> None:
+    log = LogClassifier()
     for _ in range(10):
-        complaints.hear("[dec:h264] [error] Error submitting packet to decoder: Invalid data")
+        log.feed("[dec:h264] [error] Error submitting packet to decoder: Invalid data")
 
-    complaints.verdict(0, frames=100, expected=9)
+    log.check(0, frames=100, expected=9)
     with pytest.raises(ProcessingFailedError, match="CORRUPT_STREAM"):
-        complaints.verdict(0, frames=100, expected=7)
+        log.check(0, frames=100, expected=7)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGXCPU, signal.SIGXFSZ])
-def test_the_kernels_limits_are_resource_limits(number: signal.Signals) -> None:
+def test_kernel_limits_are_reported_as_resource_limits(number: signal.Signals) -> None:
     with pytest.raises(ProcessingFailedError) as error:
-        Complaints().verdict(-number, frames=100)
+        LogClassifier().check(-number, frames=100)
 
     assert error.value.code is Code.RESOURCE_LIMIT
     assert error.value.failure.retryable
 
 
-def test_a_full_disk_is_the_workers_fault() -> None:
-    complaints = Complaints()
-    complaints.hear("[out#0] [error] Error writing trailer: No space left on device")
+def test_full_disk_is_reported_as_worker_fault() -> None:
+    log = LogClassifier()
+    log.feed("[out#0] [error] Error writing trailer: No space left on device")
 
     with pytest.raises(WorkerFullError):
-        complaints.verdict(228, frames=100)
+        log.check(228, frames=100)
 
 
-def test_two_damaged_frames_in_a_hundred_pass_and_three_do_not() -> None:
-    complaints = Complaints()
+def test_two_percent_damage_passes_and_three_fails() -> None:
+    log = LogClassifier()
     for _ in range(2):
-        complaints.hear("[vist#0:0/h264] [warning] corrupt decoded frame")
-    complaints.verdict(0, frames=100)
-    complaints.hear("[vist#0:0/h264] [error] Error submitting packet to decoder: Invalid data")
+        log.feed("[vist#0:0/h264] [warning] corrupt decoded frame")
+    log.check(0, frames=100)
+    log.feed("[vist#0:0/h264] [error] Error submitting packet to decoder: Invalid data")
 
     with pytest.raises(ProcessingFailedError) as error:
-        complaints.verdict(0, frames=100)
+        log.check(0, frames=100)
 
     assert error.value.code is Code.CORRUPT_STREAM
 
 
 @given(st.lists(st.text(max_size=3000), max_size=50))
-def test_only_the_end_of_the_log_is_kept(lines: list[str]) -> None:
-    complaints = Complaints()
+def test_log_keeps_only_its_last_lines(lines: list[str]) -> None:
+    log = LogClassifier()
     for line in lines:
-        complaints.hear(line)
+        log.feed(line)
 
-    assert len(complaints.tail) <= 4096
-    assert not lines or complaints.tail.endswith(lines[-1][-4096:])
+    assert len(log.tail) <= 4096
+    assert not lines or log.tail.endswith(lines[-1][-4096:])

@@ -1,4 +1,4 @@
-"""Videos whose upload nobody finished."""
+"""Removal of videos whose upload was never finished."""
 
 import asyncio
 from datetime import timedelta
@@ -29,7 +29,7 @@ def abandoned(database: PostgresDatabase, recorder: Recorder) -> Abandoned:
 
 
 async def created(database: PostgresDatabase, *, expired: timedelta) -> UUID:
-    """A video whose last upload URL expired so long ago."""
+    """Creates a video whose last upload URL expired this long ago."""
     new = NewVideo(id=uuid4(), user_id="u", title="t", content_type="video/mp4")
     async with database.transaction() as transaction:
         video = await transaction.videos.create(new)
@@ -45,7 +45,7 @@ async def is_there(database: PostgresDatabase, video_id: UUID) -> bool:
     return True
 
 
-async def test_a_video_is_deleted_a_day_after_its_url(
+async def test_unused_video_is_deleted_after_a_day(
     database: PostgresDatabase, abandoned: Abandoned, recorder: Recorder
 ) -> None:
     old = await created(database, expired=PATIENCE + timedelta(seconds=1))
@@ -60,7 +60,7 @@ async def test_a_video_is_deleted_a_day_after_its_url(
     assert await abandoned.collect() == 0
 
 
-async def test_a_later_url_counts(database: PostgresDatabase, abandoned: Abandoned) -> None:
+async def test_latest_upload_url_sets_the_deadline(database: PostgresDatabase, abandoned: Abandoned) -> None:
     video_id = await created(database, expired=PATIENCE * 2)
     async with database.transaction() as transaction:
         await transaction.uploads.note_url(video_id, expires_in=timedelta(hours=1))
@@ -72,7 +72,7 @@ async def test_a_later_url_counts(database: PostgresDatabase, abandoned: Abandon
     assert (await database.videos.get(video_id)).version == 1
 
 
-async def test_what_was_processed_or_deleted_is_left_alone(
+async def test_processed_and_deleted_videos_are_not_collected(
     database: PostgresDatabase, abandoned: Abandoned, recorder: Recorder
 ) -> None:
     processing, deleted = [await created(database, expired=PATIENCE * 2) for _ in range(2)]
@@ -86,7 +86,7 @@ async def test_what_was_processed_or_deleted_is_left_alone(
     assert await database.pool.fetchval("SELECT count(*) FROM uploads") == 0
 
 
-async def test_its_source_is_removed(
+async def test_source_of_an_abandoned_upload_is_removed(
     worker: Worker, database: PostgresDatabase, abandoned: Abandoned
 ) -> None:
     video_id = await created(database, expired=PATIENCE * 2)
@@ -99,7 +99,7 @@ async def test_its_source_is_removed(
     assert [found for prefix in prefixes async for found in worker.outside.store.list(prefix)] == []
 
 
-async def test_batches_follow_each_other(
+async def test_all_batches_are_collected(
     database: PostgresDatabase, abandoned: Abandoned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gostream_worker.jobs.abandoned_uploads._BATCH", 2)
@@ -109,7 +109,7 @@ async def test_batches_follow_each_other(
     assert await abandoned.collect() == 5
 
 
-async def test_one_collector_works_at_a_time(database: PostgresDatabase, abandoned: Abandoned) -> None:
+async def test_only_one_collector_runs_at_a_time(database: PostgresDatabase, abandoned: Abandoned) -> None:
     await created(database, expired=PATIENCE * 2)
     async with database.transaction() as transaction:
         examined, deleted = await transaction.uploads.delete_abandoned(expired_for=PATIENCE, limit=9)
@@ -118,7 +118,7 @@ async def test_one_collector_works_at_a_time(database: PostgresDatabase, abandon
         assert await abandoned.collect() == 0
 
 
-async def test_it_stops_when_asked(abandoned: Abandoned) -> None:
+async def test_collector_stops_on_request(abandoned: Abandoned) -> None:
     running = asyncio.ensure_future(abandoned.run())
     await asyncio.sleep(0)
     abandoned.stop()

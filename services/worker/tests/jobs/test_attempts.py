@@ -1,4 +1,4 @@
-"""What becomes of an attempt: counted, retried, forgiven, given up."""
+"""Attempts are counted, retried, excused or failed for good."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -37,7 +37,7 @@ def failing(error: BaseException) -> Pipeline:
 
 
 class Desk:
-    """Attempts over a real database, with a pipeline that does as it is told."""
+    """Attempts over a real database with a scripted pipeline."""
 
     def __init__(self, database: PostgresDatabase) -> None:
         self.database = database
@@ -56,7 +56,7 @@ class Desk:
         )
 
     async def end_early(self, video_id: UUID, number: int) -> None:
-        """The store is away, once it has been asked."""
+        """Records the call, then fails like an unavailable store."""
         self.ended.append(number)
         raise BackendUnavailableError("object store")
 
@@ -71,7 +71,7 @@ class Desk:
         return await self.database.videos.get(job.video_id)
 
     async def removals(self) -> list[tuple[str, float]]:
-        """Payloads of queued RemoveJobs, and seconds until they run."""
+        """Payloads of queued RemoveJobs and the seconds until each runs."""
         rows = await self.database.pool.fetch(
             """SELECT payload, extract(epoch FROM execute_after - now()) AS delay FROM pgqueuer
             WHERE entrypoint = 'remove'"""
@@ -84,7 +84,7 @@ def desk(database: PostgresDatabase) -> Desk:
     return Desk(database)
 
 
-async def test_the_attempt_is_counted_before_the_pipeline_starts(desk: Desk) -> None:
+async def test_attempt_is_counted_before_the_pipeline_starts(desk: Desk) -> None:
     job = await desk.job()
     seen: list[int] = []
 
@@ -96,7 +96,7 @@ async def test_the_attempt_is_counted_before_the_pipeline_starts(desk: Desk) -> 
     assert seen == [1]
 
 
-async def test_a_permanent_failure_is_not_tried_again(desk: Desk) -> None:
+async def test_permanent_failure_is_not_retried(desk: Desk) -> None:
     job = await desk.job()
     error = ProcessingFailedError(Code.SOURCE_NOT_MEDIA, log_tail="[error] what is \0this?")
     error.stage = "probing"
@@ -108,17 +108,17 @@ async def test_a_permanent_failure_is_not_tried_again(desk: Desk) -> None:
     assert video.failure == error.failure
     assert desk.recorder.announced == [(video.id, video.version)]
     tail = await desk.database.pool.fetchval("SELECT log_tail FROM encodes WHERE video_id = $1", job.video_id)
-    assert tail == "[error] what is \ufffdthis?", "PostgreSQL's text has no NUL"
+    assert tail == "[error] what is \ufffdthis?", "PostgreSQL text cannot hold NUL"
 
 
 @pytest.mark.parametrize(("code", "tries"), [(Code.RESOURCE_LIMIT, 2), (Code.INTERNAL, 3)])
-async def test_a_failure_that_may_pass_is_tried_again_a_few_times(desk: Desk, code: Code, tries: int) -> None:
+async def test_transient_failure_is_retried_a_few_times(desk: Desk, code: Code, tries: int) -> None:
     job = await desk.job()
     attempts = desk.attempts(failing(ProcessingFailedError(code)))
 
     verdicts = []
     for _ in range(tries):
-        assert desk.ended == [], "the next attempt goes on with its lists"
+        assert desk.ended == [], "the next attempt continues its playlists"
         verdicts.append(await attempts.transcode(job))
 
     assert desk.ended == [job.number]
@@ -129,9 +129,9 @@ async def test_a_failure_that_may_pass_is_tried_again_a_few_times(desk: Desk, co
     assert (video.failure.code, video.failure.retryable) == (code, True)
 
 
-async def test_what_killed_three_workers_is_not_given_to_a_fourth(desk: Desk) -> None:
+async def test_job_that_killed_three_workers_is_failed(desk: Desk) -> None:
     job = await desk.job()
-    for _ in range(3):  # each begins, and is never heard of again
+    for _ in range(3):  # each worker starts and never reports back
         await desk.database.encodes.begin_attempt(job.video_id, job.number, worker="dead")
 
     assert await desk.attempts(failing(AssertionError("must not start"))).transcode(job) == DONE
@@ -142,7 +142,7 @@ async def test_what_killed_three_workers_is_not_given_to_a_fourth(desk: Desk) ->
 
 
 @pytest.mark.parametrize("error", [BackendUnavailableError("object store"), WorkerFullError()])
-async def test_an_outage_costs_no_try_and_is_waited_for(desk: Desk, error: Exception) -> None:
+async def test_outage_is_waited_out_without_a_try(desk: Desk, error: Exception) -> None:
     job = await desk.job()
     attempts = desk.attempts(failing(error))
 
@@ -157,7 +157,7 @@ async def test_an_outage_costs_no_try_and_is_waited_for(desk: Desk, error: Excep
     assert begun.tries == 1
 
 
-async def test_pauses_grow_with_the_outage_and_stay_below_a_minute_or_so(desk: Desk) -> None:
+async def test_retry_pauses_grow_to_about_a_minute(desk: Desk) -> None:
     job = await desk.job()
     attempts = desk.attempts(failing(BackendUnavailableError("object store")))
     await attempts.transcode(job)
@@ -169,7 +169,7 @@ async def test_pauses_grow_with_the_outage_and_stay_below_a_minute_or_so(desk: D
     assert timedelta(seconds=40) < verdict.again_in < timedelta(seconds=80)
 
 
-async def test_an_outage_that_does_not_end_fails_the_video_retryably(desk: Desk) -> None:
+async def test_endless_outage_fails_the_video_as_retryable(desk: Desk) -> None:
     job = await desk.job()
     attempts = desk.attempts(failing(BackendUnavailableError("object store")))
     await attempts.transcode(job)
@@ -182,7 +182,7 @@ async def test_an_outage_that_does_not_end_fails_the_video_retryably(desk: Desk)
     assert (video.failure.code, video.failure.retryable) == (Code.BACKEND_UNAVAILABLE, True)
 
 
-async def test_a_new_outage_after_good_work_is_waited_for_anew(
+async def test_outage_after_progress_gets_a_new_waiting_period(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = await desk.job()
@@ -197,7 +197,7 @@ async def test_a_new_outage_after_good_work_is_waited_for_anew(
     assert verdict.again_in < timedelta(seconds=3)
 
 
-async def test_an_outage_that_comes_whenever_the_work_is_done_fails_the_video_in_the_end(
+async def test_repeated_late_outages_fail_the_video_as_retryable(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gostream_worker.jobs.attempts.GOOD_WORK", 0)
@@ -212,7 +212,7 @@ async def test_an_outage_that_comes_whenever_the_work_is_done_fails_the_video_in
     assert (video.failure.code, video.failure.retryable) == (Code.BACKEND_UNAVAILABLE, True)
 
 
-async def test_a_failure_that_cannot_be_noted_is_forgiven_once_and_tried_again_after_a_pause(
+async def test_unrecorded_failure_is_retried_without_a_try(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.outage_patience = timedelta(0)
@@ -237,7 +237,7 @@ async def age_outage(desk: Desk, video_id: UUID, by: str) -> None:
     )
 
 
-async def test_a_stopping_worker_forgives_its_attempt(desk: Desk) -> None:
+async def test_attempt_of_a_stopping_worker_costs_no_try(desk: Desk) -> None:
     job = await desk.job()
     begun = asyncio.Event()
 
@@ -256,14 +256,14 @@ async def test_a_stopping_worker_forgives_its_attempt(desk: Desk) -> None:
     assert (again.attempt, again.tries) == (2, 1)
 
 
-async def test_a_job_of_an_encode_that_is_over_is_dropped(desk: Desk) -> None:
+async def test_job_of_an_ended_encode_is_dropped(desk: Desk) -> None:
     job = await desk.job()
     await desk.database.encodes.cancel(job.video_id)
 
     assert await desk.attempts(failing(AssertionError("must not start"))).transcode(job) == DONE
 
 
-async def test_who_lost_the_fence_touches_nothing(desk: Desk) -> None:
+async def test_attempt_without_the_fence_changes_nothing(desk: Desk) -> None:
     job = await desk.job()
 
     async def overtaken(encode: Encode) -> Video:
@@ -274,10 +274,10 @@ async def test_who_lost_the_fence_touches_nothing(desk: Desk) -> None:
 
     assert (await desk.video(job)).status is VideoStatus.PROCESSING
     assert await desk.removals() == []
-    assert desk.ended == [], "its successor goes on with its lists"
+    assert desk.ended == [], "the successor continues its playlists"
 
 
-async def test_who_lost_the_fence_cannot_fail_the_video_either(desk: Desk) -> None:
+async def test_attempt_without_the_fence_cannot_fail_the_video(desk: Desk) -> None:
     job = await desk.job()
 
     async def overtaken(encode: Encode) -> Video:
@@ -289,7 +289,7 @@ async def test_who_lost_the_fence_cannot_fail_the_video_either(desk: Desk) -> No
     assert (await desk.video(job)).status is VideoStatus.PROCESSING
 
 
-async def test_what_a_cancelled_encode_left_is_removed_now_and_later(desk: Desk) -> None:
+async def test_objects_of_cancelled_encode_are_removed_twice(desk: Desk) -> None:
     job = await desk.job()
 
     async def cancelled(encode: Encode) -> Video:
@@ -303,10 +303,10 @@ async def test_what_a_cancelled_encode_left_is_removed_now_and_later(desk: Desk)
         assert str(job.video_id) in payload
         assert '"number":1' in payload
     assert now_delay <= 0 < late_delay <= 600
-    assert desk.ended == [job.number], "nobody adds to what its viewers watch"
+    assert desk.ended == [job.number], "the early playlists end for their viewers"
 
 
-async def test_a_cancelled_encode_of_a_published_video_is_removed_later(desk: Desk) -> None:
+async def test_cancelled_encode_of_published_video_is_removed_later(desk: Desk) -> None:
     job = await desk.job()
     begun = await desk.database.encodes.begin_attempt(job.video_id, job.number, worker="w")
     await desk.database.encodes.mark_video_ready(begun, PUBLICATION)
@@ -324,7 +324,7 @@ async def test_a_cancelled_encode_of_a_published_video_is_removed_later(desk: De
     assert 0 < delay <= 600
 
 
-async def test_what_an_encode_left_that_was_cancelled_between_two_attempts_is_removed_too(desk: Desk) -> None:
+async def test_encode_cancelled_between_attempts_is_removed(desk: Desk) -> None:
     job = await desk.job()
     await desk.attempts(failing(BackendUnavailableError("object store"))).transcode(job)
     await desk.database.encodes.cancel(job.video_id)
@@ -334,7 +334,7 @@ async def test_what_an_encode_left_that_was_cancelled_between_two_attempts_is_re
     assert len(await desk.removals()) == 2
 
 
-async def test_what_is_put_below_a_deleted_video_is_removed_too(desk: Desk) -> None:
+async def test_objects_uploaded_after_deletion_are_removed(desk: Desk) -> None:
     job = await desk.job()
     await desk.database.videos.delete(job.video_id)
 
@@ -344,7 +344,7 @@ async def test_what_is_put_below_a_deleted_video_is_removed_too(desk: Desk) -> N
     assert '"number":null' in payload
 
 
-async def test_a_late_delivery_does_not_have_an_encode_removed_that_is_still_played(desk: Desk) -> None:
+async def test_late_delivery_keeps_an_encode_in_use(desk: Desk) -> None:
     job = await desk.job()
     encodes = desk.database.encodes
     await encodes.mark_video_ready(await encodes.begin_attempt(job.video_id, 1, worker="w"), PUBLICATION)
@@ -355,7 +355,7 @@ async def test_a_late_delivery_does_not_have_an_encode_removed_that_is_still_pla
     assert await desk.removals() == []
 
 
-async def test_what_is_put_after_another_attempt_has_published_is_removed_and_nothing_else(
+async def test_only_objects_uploaded_after_publication_are_removed(
     desk: Desk,
 ) -> None:
     job = await desk.job()
@@ -372,7 +372,7 @@ async def test_what_is_put_after_another_attempt_has_published_is_removed_and_no
     assert '"published_attempt":2' in payload
 
 
-async def test_what_a_failed_encode_left_is_removed_later(desk: Desk) -> None:
+async def test_objects_of_a_failed_encode_are_removed_later(desk: Desk) -> None:
     job = await desk.job()
 
     await desk.attempts(failing(ProcessingFailedError(Code.TRUNCATED))).transcode(job)
@@ -380,7 +380,7 @@ async def test_what_a_failed_encode_left_is_removed_later(desk: Desk) -> None:
     assert len(await desk.removals()) == 1
 
 
-async def test_a_database_that_is_away_gives_the_job_back(desk: Desk) -> None:
+async def test_job_is_released_during_a_database_outage(desk: Desk) -> None:
     job = await desk.job()
     desk.database.pool.terminate()
 

@@ -1,4 +1,4 @@
-"""Removing what nobody refers to."""
+"""Removal of unreferenced objects."""
 
 from uuid import UUID, uuid4
 
@@ -40,7 +40,7 @@ async def encoded(worker: Worker) -> UUID:
     return video_id
 
 
-async def test_an_old_encode_goes_and_nothing_else(worker: Worker, removal: Removal) -> None:
+async def test_only_the_superseded_encode_is_removed(worker: Worker, removal: Removal) -> None:
     video_id = await encoded(worker)
     await worker.start(video_id)
     begun = await worker.outside.database.encodes.begin_attempt(video_id, 2, worker="w")
@@ -58,7 +58,7 @@ async def test_an_old_encode_goes_and_nothing_else(worker: Worker, removal: Remo
     assert await keys(worker, video_id) == kept | {source_key(video_id)}
 
 
-async def test_the_published_encode_is_never_removed(worker: Worker, removal: Removal) -> None:
+async def test_published_encode_is_never_removed(worker: Worker, removal: Removal) -> None:
     video_id = await encoded(worker)
     await put(worker, f"{encode_prefix(video_id, 1)}720p/00000.ts")
 
@@ -67,7 +67,7 @@ async def test_the_published_encode_is_never_removed(worker: Worker, removal: Re
     assert f"{encode_prefix(video_id, 1)}720p/00000.ts" in await keys(worker, video_id)
 
 
-async def test_the_encode_at_work_is_never_removed(worker: Worker, removal: Removal) -> None:
+async def test_running_encode_is_never_removed(worker: Worker, removal: Removal) -> None:
     video_id = await worker.upload(b"x")
     await worker.start(video_id)
     await put(worker, f"{encode_prefix(video_id, 1)}720p/00000.ts")
@@ -77,9 +77,7 @@ async def test_the_encode_at_work_is_never_removed(worker: Worker, removal: Remo
     assert f"{encode_prefix(video_id, 1)}720p/00000.ts" in await keys(worker, video_id)
 
 
-async def test_an_encode_that_viewers_are_led_to_is_kept_although_it_failed(
-    worker: Worker, removal: Removal
-) -> None:
+async def test_failed_encode_with_viewers_is_kept(worker: Worker, removal: Removal) -> None:
     video_id = await encoded(worker)
     segment = f"{encode_prefix(video_id, 2)}720p/00000.ts"
     await put(worker, segment)
@@ -92,7 +90,7 @@ async def test_an_encode_that_viewers_are_led_to_is_kept_although_it_failed(
     assert segment in await keys(worker, video_id)
 
 
-async def test_of_a_deleted_video_nothing_is_left(worker: Worker, removal: Removal) -> None:
+async def test_all_objects_of_a_deleted_video_are_removed(worker: Worker, removal: Removal) -> None:
     video_id = await encoded(worker)
     await put(worker, f"{encode_prefix(video_id, 1)}720p/00000.ts", master_key(video_id))
     await worker.outside.database.videos.delete(video_id)
@@ -102,7 +100,7 @@ async def test_of_a_deleted_video_nothing_is_left(worker: Worker, removal: Remov
     assert await keys(worker, video_id) == set()
 
 
-async def test_of_a_video_that_exists_not_everything_is_removed(worker: Worker, removal: Removal) -> None:
+async def test_removal_keeps_the_source_of_existing_videos(worker: Worker, removal: Removal) -> None:
     video_id = await encoded(worker)
 
     await removal.remove(RemoveJob(video_id=video_id))
@@ -110,13 +108,11 @@ async def test_of_a_video_that_exists_not_everything_is_removed(worker: Worker, 
     assert source_key(video_id) in await keys(worker, video_id)
 
 
-async def test_removing_what_is_gone_is_done(removal: Removal) -> None:
+async def test_removal_of_missing_objects_succeeds(removal: Removal) -> None:
     assert await removal.remove(RemoveJob(video_id=uuid4())) == DONE
 
 
-async def test_a_removal_waits_for_a_database_that_is_away(
-    database: PostgresDatabase, removal: Removal
-) -> None:
+async def test_removal_waits_for_the_database(database: PostgresDatabase, removal: Removal) -> None:
     database.pool.terminate()
 
     verdict = await removal.remove(RemoveJob(video_id=uuid4()))

@@ -1,4 +1,4 @@
-"""Claiming jobs from a real queue: slots, leases, take-overs, giving back."""
+"""Job claims on a real queue: slots, leases, takeovers, releases."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -23,7 +23,7 @@ from services.worker.tests.long_leases import shows
 
 pytestmark = pytest.mark.stack
 LEASE = timedelta(seconds=2)
-#: A third of a lease is left at least when it is renewed: a shorter stall does not end it.
+#: Leases are renewed with at least a third of their time left, so shorter stalls do not end them.
 STALL = LEASE.total_seconds() / 4
 LONG_LEASE = timedelta(minutes=5)
 Work = Callable[[TranscodeJob], Awaitable[Verdict]]
@@ -58,7 +58,7 @@ async def consuming(
     remove: Callable[[RemoveJob], Awaitable[Verdict]] = remove_nothing,
     has_room: Callable[[], bool] = lambda: True,
 ) -> AsyncIterator[Consumer]:
-    """A consumer at work until the block ends; it must stop by itself then."""
+    """Runs a consumer until the block ends; it must then stop by itself."""
     consumer = Consumer(
         database.pool, transcode=work, remove=remove, slots=slots, lease=lease, has_room=has_room
     )
@@ -72,7 +72,7 @@ async def consuming(
 
 
 class Log:
-    """Work that notes what it gets, and does as told."""
+    """Scripted work that records its jobs."""
 
     def __init__(self, *verdicts: Verdict) -> None:
         self.jobs: list[TranscodeJob] = []
@@ -84,7 +84,7 @@ class Log:
 
 
 class Endless:
-    """Work that is never done; counts how often it was begun, and how many are at work."""
+    """Work that never ends. Counts starts and running jobs."""
 
     def __init__(self) -> None:
         self.begun = 0
@@ -100,7 +100,7 @@ class Endless:
         raise AssertionError
 
 
-async def test_worker_without_room_claims_only_removals(database: PostgresDatabase) -> None:
+async def test_worker_without_disk_space_claims_only_removals(database: PostgresDatabase) -> None:
     log, removed = Log(), asyncio.Event()
     is_free = False
 
@@ -120,7 +120,7 @@ async def test_worker_without_room_claims_only_removals(database: PostgresDataba
     assert len(log.jobs) == 1
 
 
-async def test_a_job_is_done_once_and_leaves_the_queue(database: PostgresDatabase) -> None:
+async def test_job_runs_once_and_leaves_the_queue(database: PostgresDatabase) -> None:
     log = Log()
     job = TranscodeJob(video_id=uuid4(), number=7)
     await enqueue(database, job)
@@ -135,7 +135,7 @@ async def _is(value: Awaitable[int], expected: int) -> bool:
     return await value == expected
 
 
-async def test_a_job_put_back_comes_again_after_its_delay(database: PostgresDatabase) -> None:
+async def test_requeued_job_returns_after_its_delay(database: PostgresDatabase) -> None:
     log = Log(Verdict(timedelta(seconds=0.5)))
     await enqueue(database)
     loop = asyncio.get_running_loop()
@@ -148,7 +148,7 @@ async def test_a_job_put_back_comes_again_after_its_delay(database: PostgresData
     assert loop.time() - began >= 0.5
 
 
-async def test_an_idle_worker_takes_a_job_put_back_when_its_delay_is_over(database: PostgresDatabase) -> None:
+async def test_idle_worker_claims_a_requeued_job_on_time(database: PostgresDatabase) -> None:
     first, second = Log(Verdict(timedelta(seconds=2))), Log()
     await enqueue(database)
     async with consuming(database, first, lease=LONG_LEASE) as consumer:
@@ -158,15 +158,15 @@ async def test_an_idle_worker_takes_a_job_put_back_when_its_delay_is_over(databa
             await until(lambda: _reached(lambda: len(second.jobs) == 1))
 
 
-async def test_a_worker_that_stops_gives_its_job_to_another_at_once(database: PostgresDatabase) -> None:
+async def test_stopping_worker_releases_its_job_immediately(database: PostgresDatabase) -> None:
     first, second = Endless(), Log()
     await enqueue(database)
     async with consuming(database, first, lease=LONG_LEASE) as consumer:
         await until(lambda: _reached(lambda: first.begun == 1))
         async with consuming(database, second, lease=LONG_LEASE):
-            await asyncio.sleep(1)  # it has looked, found nothing, and waits to be woken
+            await asyncio.sleep(1)  # it found no job and waits for a notification
             consumer.stop()
-            # Long before the lease would have run out.
+            # well before the lease expires
             await until(lambda: _reached(lambda: len(second.jobs) == 1))
 
     assert first.at_work == 0
@@ -176,7 +176,7 @@ async def _reached(condition: Callable[[], bool]) -> bool:
     return condition()
 
 
-async def test_jobs_wait_for_a_free_slot_but_not_behind_a_busy_worker(database: PostgresDatabase) -> None:
+async def test_free_worker_claims_jobs_from_a_busy_one(database: PostgresDatabase) -> None:
     one, two = Endless(), Endless()
     for _ in range(4):
         await enqueue(database)
@@ -191,7 +191,7 @@ async def test_jobs_wait_for_a_free_slot_but_not_behind_a_busy_worker(database: 
         assert (one.begun, two.begun) == (2, 1)
 
 
-async def test_removals_do_not_wait_for_encodes(database: PostgresDatabase) -> None:
+async def test_removals_run_while_all_slots_encode(database: PostgresDatabase) -> None:
     busy, removed = Endless(), asyncio.Event()
 
     async def remove(job: RemoveJob) -> Verdict:
@@ -206,7 +206,7 @@ async def test_removals_do_not_wait_for_encodes(database: PostgresDatabase) -> N
             await removed.wait()
 
 
-async def test_a_job_stays_with_its_worker_while_that_is_alive(database: PostgresDatabase) -> None:
+async def test_job_stays_with_a_live_worker(database: PostgresDatabase) -> None:
     async def two_leases() -> tuple[int, int]:
         first, second = Endless(), Log()
         await database.pool.execute("DELETE FROM pgqueuer")
@@ -221,14 +221,14 @@ async def test_a_job_stays_with_its_worker_while_that_is_alive(database: Postgre
 
 
 async def pick(database: PostgresDatabase, *, stale_after: timedelta = LEASE) -> tuple[LeasedQueries, Job]:
-    """Claim a job as a worker that then says nothing more."""
+    """Claims a job for a worker that then goes silent."""
     queries = LeasedQueries(database.pool)
     parameters = {QueueEntrypoint("transcode"): EntrypointExecutionParameter(concurrency_limit=0)}
     [job] = await queries.dequeue(1, parameters, QueueManagerId(uuid4()), None, stale_after)
     return queries, job
 
 
-async def test_the_job_of_a_dead_worker_is_taken_over(database: PostgresDatabase) -> None:
+async def test_job_of_a_dead_worker_is_taken_over(database: PostgresDatabase) -> None:
     async def death() -> int:
         log = Log()
         await enqueue(database)
@@ -240,7 +240,7 @@ async def test_the_job_of_a_dead_worker_is_taken_over(database: PostgresDatabase
     await shows(database.pool, death, 1, stall=STALL)
 
 
-async def test_a_worker_that_slept_through_a_take_over_settles_nothing(database: PostgresDatabase) -> None:
+async def test_worker_without_the_lease_settles_nothing(database: PostgresDatabase) -> None:
     await enqueue(database)
     sleeper, job = await pick(database)
     await database.pool.execute("UPDATE pgqueuer SET heartbeat = now() - interval '1 hour'")
@@ -255,7 +255,7 @@ async def test_a_worker_that_slept_through_a_take_over_settles_nothing(database:
     assert row["queue_manager_id"] != job.queue_manager_id
 
 
-async def test_a_defect_in_the_work_loses_no_job(database: PostgresDatabase) -> None:
+async def test_unexpected_error_does_not_lose_the_job(database: PostgresDatabase) -> None:
     async def defect() -> int:
         delivered = 0
 
@@ -274,7 +274,7 @@ async def test_a_defect_in_the_work_loses_no_job(database: PostgresDatabase) -> 
     await shows(database.pool, defect, 2, stall=STALL)
 
 
-async def test_a_manager_does_not_ask_whether_it_listens_before_it_does(database: PostgresDatabase) -> None:
+async def test_health_check_waits_for_the_listener(database: PostgresDatabase) -> None:
     queries = LeasedQueries(database.pool)
     heard = asyncio.Event()
 
@@ -287,7 +287,7 @@ async def test_a_manager_does_not_ask_whether_it_listens_before_it_does(database
             await heard.wait()
 
 
-async def test_a_payload_that_is_no_job_here_waits_for_a_worker_of_a_newer_version(
+async def test_unknown_payload_is_left_for_newer_workers(
     database: PostgresDatabase,
 ) -> None:
     await LeasedQueries(database.pool).enqueue("transcode", b"{}")
@@ -299,7 +299,7 @@ async def test_a_payload_that_is_no_job_here_waits_for_a_worker_of_a_newer_versi
         await until(lambda: _is(database.pool.fetchval(deferred), 1))
 
 
-async def test_a_worker_whose_slots_all_publish_at_once_keeps_its_leases(database_url: str) -> None:
+async def test_leases_survive_simultaneous_publication_of_all_slots(database_url: str) -> None:
     slots = 8
     begun: list[str] = []
 
@@ -331,7 +331,7 @@ async def test_a_worker_whose_slots_all_publish_at_once_keeps_its_leases(databas
         await shows(others.pool, rush, ["here"] * slots, stall=STALL)
 
 
-async def test_a_busy_worker_seldom_looks_at_the_jobs_that_wait(
+async def test_busy_worker_polls_the_queue_rarely(
     database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = 0
@@ -360,7 +360,7 @@ async def test_a_busy_worker_seldom_looks_at_the_jobs_that_wait(
 
 
 @pytest.mark.faults
-async def test_a_consumer_outlives_its_database_connections(
+async def test_consumer_survives_lost_database_connections(
     database: PostgresDatabase, postgres_server: Postgres, database_url: str
 ) -> None:
     log = Log()

@@ -1,4 +1,4 @@
-"""Which renditions a source gets."""
+"""The renditions of a source."""
 
 import dataclasses
 from fractions import Fraction
@@ -42,37 +42,37 @@ def sizes(**video: Any) -> list[tuple[str, int, int]]:
     return [(rung.name, rung.width, rung.height) for rung in plan(**video).rungs]
 
 
-def test_full_hd_gets_the_whole_ladder() -> None:
+def test_full_hd_gets_every_rung() -> None:
     assert sizes() == [("1080p", 1920, 1080), ("720p", 1280, 720), ("360p", 640, 360)]
 
 
-def test_nothing_is_scaled_up() -> None:
+def test_no_rung_is_larger_than_the_source() -> None:
     assert sizes(width=1280, height=720) == [("720p", 1280, 720), ("360p", 640, 360)]
 
 
-def test_larger_than_the_ladder_is_scaled_down_to_it() -> None:
+def test_large_source_is_scaled_to_the_top_rung() -> None:
     assert sizes(width=3840, height=2160)[0] == ("1080p", 1920, 1080)
 
 
-def test_a_size_between_two_rungs_keeps_its_own() -> None:
+def test_size_between_two_rungs_is_kept() -> None:
     assert sizes(width=854, height=480) == [("480p", 854, 480), ("360p", 640, 360)]
     assert sizes(width=656, height=368) == [("368p", 656, 368), ("184p", 328, 184)]
 
 
-def test_a_small_picture_gets_one_rung() -> None:
+def test_small_picture_gets_one_rung() -> None:
     assert sizes(width=160, height=120) == [("120p", 160, 120)]
 
 
-def test_portrait_is_laddered_by_its_width() -> None:
+def test_portrait_rungs_are_chosen_by_width() -> None:
     assert sizes(width=1080, height=1920)[0] == ("1080p", 1080, 1920)
 
 
 @pytest.mark.parametrize("rotation", [90, 270])
-def test_a_turned_picture_is_laddered_as_it_is_shown(rotation: int) -> None:
+def test_rungs_of_a_rotated_picture_follow_display_size(rotation: int) -> None:
     assert sizes(rotation=rotation)[1] == ("720p", 720, 1280)
 
 
-def test_upside_down_keeps_its_sides() -> None:
+def test_half_turn_keeps_width_and_height() -> None:
     assert sizes(rotation=180)[0] == ("1080p", 1920, 1080)
 
 
@@ -88,22 +88,22 @@ def test_odd_sides_become_even() -> None:
     ("average", "base", "expected"),
     [
         ("30000/1001", "30000/1001", "30000/1001"),
-        ("2997/100", "30000/1001", "30000/1001"),  # what some muxers make of it
-        ("24.823", "25", "25"),  # the average of a fragmented file's header
+        ("2997/100", "30000/1001", "30000/1001"),  # as some muxers round it
+        ("24.823", "25", "25"),  # average in the header of a fragmented file
         ("24", "24", "24"),
         ("120", "120", "60"),
         ("120000/1001", "120000/1001", "60000/1001"),
         ("144", "144", "48"),
         ("17", "17", "17"),
         ("1", "1", "5"),
-        ("600/49", "25", "25"),  # frames dropped from a steady grid
+        ("600/49", "25", "25"),  # frames dropped from a constant rate
         ("29", "90000", "30000/1001"),
         ("3", "60", "5"),
         ("100", "1000", "60"),
         ("0", "0", "25"),
     ],
 )
-def test_frame_rates_become_steady_and_at_most_60(average: str, base: str, expected: str) -> None:
+def test_frame_rate_is_constant_and_at_most_60(average: str, base: str, expected: str) -> None:
     assert plan(average_fps=Fraction(average), base_fps=Fraction(base)).fps == Fraction(expected)
 
 
@@ -118,14 +118,14 @@ def test_segments_are_whole_numbers_of_gops() -> None:
     ("picture_ends", "held"),
     [(None, 0), (60, 0), (61, 0), (59.01, 0), (59, 25), (10, 1250), (0, 1500), (-1e12, 1500)],
 )
-def test_a_picture_is_held_where_its_end_would_be_noticed(picture_ends: float | None, held: int) -> None:
+def test_last_frame_is_held_if_sound_is_longer(picture_ends: float | None, held: int) -> None:
     assert plan(picture_ends=picture_ends).held_frames == held
 
 
 @pytest.mark.parametrize(
     ("transfer", "mapped_from"), [(16, "smpte2084"), (18, "arib-std-b67"), (1, None), (2, None)]
 )
-def test_high_dynamic_range_is_known_by_its_transfer(transfer: int, mapped_from: str | None) -> None:
+def test_hdr_is_detected_by_its_transfer_function(transfer: int, mapped_from: str | None) -> None:
     assert plan(transfer=transfer).hdr_transfer == mapped_from
 
 
@@ -145,7 +145,7 @@ def test_smaller_and_slower_pictures_get_fewer_bits() -> None:
     fps=st.fractions(0, 480, max_denominator=1001),
     base=st.fractions(0, 1000, max_denominator=1001),
 )
-def test_every_ladder_is_sound(
+def test_every_ladder_is_valid(
     width: int, height: int, rotation: int, aspect: Fraction, fps: Fraction, base: Fraction
 ) -> None:
     made = plan(

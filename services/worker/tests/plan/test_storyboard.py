@@ -1,4 +1,4 @@
-"""The pictures above a player's seek bar."""
+"""The storyboard: thumbnails for a player's seek bar."""
 
 import dataclasses
 import re
@@ -42,7 +42,7 @@ def parts(text: str) -> list[tuple[int, ...]]:
     return [tuple(map(int, part)) for part in found]
 
 
-def test_each_cue_names_its_part_of_the_sheet() -> None:
+def test_each_cue_names_its_tile() -> None:
     text = cues(BOARD, frames=280, duration=timedelta(seconds=11.2))
 
     assert text.startswith(
@@ -57,7 +57,7 @@ def test_each_cue_names_its_part_of_the_sheet() -> None:
     ]
 
 
-def test_hours_are_written_as_such() -> None:
+def test_cue_times_above_an_hour_include_hours() -> None:
     text = cues(
         Storyboard(width=2, height=2, tiles=2, step=100_000), frames=190_000, duration=timedelta(hours=2)
     )
@@ -65,12 +65,12 @@ def test_hours_are_written_as_such() -> None:
     assert times(text) == [("00:00:00.000", "01:03:09.473"), ("01:03:09.473", "02:00:00.000")]
 
 
-def test_a_video_that_ends_early_names_no_empty_tile() -> None:
+def test_short_video_has_no_cue_for_empty_tiles() -> None:
     assert len(parts(cues(BOARD, frames=26, duration=timedelta(seconds=1.04)))) == 2
     assert len(parts(cues(BOARD, frames=25, duration=timedelta(seconds=1)))) == 1
 
 
-def test_a_video_that_goes_on_shows_its_last_tile_to_the_end() -> None:
+def test_last_tile_covers_the_rest_of_the_video() -> None:
     text = cues(BOARD, frames=500, duration=timedelta(seconds=20))
 
     assert (len(parts(text)), times(text)[-1]) == (12, ("00:00:11.000", "00:00:20.000"))
@@ -82,9 +82,7 @@ def test_a_video_that_goes_on_shows_its_last_tile_to_the_end() -> None:
     tiles=st.integers(1, 100),
     fps=st.integers(5, 60),
 )
-def test_cues_follow_one_another_from_the_start_to_the_end(
-    frames: int, step: int, tiles: int, fps: int
-) -> None:
+def test_cues_cover_the_video_without_gaps(frames: int, step: int, tiles: int, fps: int) -> None:
     board = Storyboard(width=192, height=108, tiles=tiles, step=step)
     found = times(cues(board, frames=frames, duration=timedelta(seconds=frames / fps)))
 
@@ -95,14 +93,14 @@ def test_cues_follow_one_another_from_the_start_to_the_end(
 
 
 @given(st.floats(0.04, 43_200))
-def test_no_video_has_more_than_a_hundred_tiles(seconds: float) -> None:
+def test_storyboard_has_at_most_a_hundred_tiles(seconds: float) -> None:
     board = planned(seconds)
 
     assert 1 <= board.tiles <= 100
     assert board.tiles <= board.columns * board.rows < board.tiles + board.columns
 
 
-def test_a_short_video_has_a_tile_a_second_and_a_single_frame_has_one() -> None:
+def test_short_video_has_one_tile_per_second() -> None:
     assert (planned(60).tiles, planned(60).step, planned(0.04).tiles) == (60, 25, 1)
 
 
@@ -116,14 +114,14 @@ def test_a_short_video_has_a_tile_a_second_and_a_single_frame_has_one() -> None:
         ((100, 60), (100, 60)),
     ],
 )
-def test_tiles_have_the_videos_shape_and_are_small(size: tuple[int, int], tile: tuple[int, int]) -> None:
+def test_tiles_are_small_and_keep_the_aspect_ratio(size: tuple[int, int], tile: tuple[int, int]) -> None:
     board = planned(60, size)
 
     assert (board.width, board.height) == tile
 
 
 def shades(folder: Path) -> Path:
-    """Nearly ten seconds, each in a grey of its own, with sound that is longer."""
+    """Nearly ten seconds with a different grey each second, and longer sound."""
     steps = f"color=size=640x360:rate=25:duration=9.6,geq=lum='16+{SHADE}*floor(N/25)':cb=128:cr=128"
     coding = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-g", "50", "-flags", "+cgop", "-sc_threshold", "0"]
     return make(
@@ -139,7 +137,7 @@ def shades_to_encode(folder: Path) -> Path:
 
 @pytest.mark.stack
 @pytest.mark.parametrize("recipe", [shades, shades_to_encode], ids=lambda recipe: recipe.__name__)
-async def test_every_cue_shows_the_picture_of_its_time(worker: Worker, clip: Clips, recipe: Recipe) -> None:
+async def test_every_cue_shows_the_frame_at_its_time(worker: Worker, clip: Clips, recipe: Recipe) -> None:
     source = clip(recipe)
     probe = await probe_source(f"file:{source}", folder=source.parent)
     copied = make_plan(probe, DEFAULT_PROFILE).copied is not None
@@ -165,7 +163,7 @@ async def test_every_cue_shows_the_picture_of_its_time(worker: Worker, clip: Cli
     [(clips.one_frame, (192, 108), 1), (clips.rotated, (108, 192), 2), (clips.anamorphic, (192, 108), 2)],
     ids=lambda value: value.__name__ if callable(value) else None,
 )
-async def test_the_sheet_is_as_large_as_its_cues_say(
+async def test_sheet_size_matches_its_cues(
     worker: Worker, clip: Clips, recipe: Recipe, size: tuple[int, int], tiles: int
 ) -> None:
     video = await worker.process(clip(recipe))
@@ -178,7 +176,7 @@ async def test_the_sheet_is_as_large_as_its_cues_say(
 
 
 @pytest.mark.stack
-async def test_a_video_without_stills_is_published_all_the_same(
+async def test_video_without_thumbnails_is_published(
     worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("POSTER", "SHEET"):

@@ -1,4 +1,4 @@
-"""Which tracks need not be encoded."""
+"""Tracks that are copied instead of encoded."""
 
 import dataclasses
 from fractions import Fraction
@@ -23,7 +23,7 @@ CLOCK = 90_000
 
 
 def scan(*seconds: float, size: int = 500_000, **changes: Any) -> VideoScan:
-    """25 frames a second in groups of so many seconds and bytes."""
+    """25 frames a second in GOPs of these lengths and of `size` bytes."""
     ends = list(accumulate(round(length * CLOCK) for length in seconds))
     starts = [0, *ends[:-1]]
     made = VideoScan(
@@ -55,7 +55,7 @@ def plan(found: VideoScan | None, *, may_copy: bool = True, **video: Any) -> Pla
     return make_plan(probe, DEFAULT_PROFILE, may_copy=may_copy)
 
 
-def test_a_good_source_is_copied_and_cut_every_six_seconds() -> None:
+def test_good_source_is_copied_in_six_second_segments() -> None:
     made = plan(scan(*[2] * 30))
 
     assert made.copied is not None
@@ -63,7 +63,7 @@ def test_a_good_source_is_copied_and_cut_every_six_seconds() -> None:
     assert made.copies_sound
 
 
-def test_a_picture_that_is_held_is_encoded() -> None:
+def test_picture_with_a_held_frame_is_encoded() -> None:
     track = dataclasses.replace(VIDEO, scan=scan(*[2] * 30))
     probe = Probe(container="mov", duration=70, size_bytes=1, video=track, audio=SOUND, picture_ends=60)
 
@@ -73,7 +73,7 @@ def test_a_picture_that_is_held_is_encoded() -> None:
     assert made.copies_sound
 
 
-def test_key_frames_every_five_seconds_make_segments_of_five() -> None:
+def test_five_second_key_frames_make_five_second_segments() -> None:
     copied = plan(scan(*[5] * 12)).copied
 
     assert copied is not None
@@ -95,7 +95,7 @@ def test_key_frames_every_five_seconds_make_segments_of_five() -> None:
         {"sample_aspect": Fraction(4, 3)},
     ],
 )
-def test_what_players_may_not_like_is_encoded(changes: dict[str, Any]) -> None:
+def test_video_that_players_may_reject_is_encoded(changes: dict[str, Any]) -> None:
     assert plan(scan(*[2] * 30, **changes)).copied is None
 
 
@@ -112,29 +112,29 @@ def test_what_players_may_not_like_is_encoded(changes: dict[str, Any]) -> None:
         {"transfer": 16},
     ],
 )
-def test_what_is_shown_otherwise_than_stored_is_encoded(video: dict[str, Any]) -> None:
+def test_rotated_or_cropped_video_is_encoded(video: dict[str, Any]) -> None:
     assert plan(scan(*[2] * 30), **video).copied is None
 
 
-def test_key_frames_too_far_apart_or_everywhere_are_encoded() -> None:
+def test_unsuitable_key_frame_distances_are_encoded() -> None:
     assert plan(scan(2, 2, 6.04, 2)).copied is None
     assert plan(scan(*[0.04] * 200, size=5000)).copied is None
 
 
-def test_more_bits_than_the_encoder_may_spend_are_encoded() -> None:
+def test_video_above_the_bitrate_limit_is_encoded() -> None:
     # 5 Mb/s and two seconds of buffer: 40 Mbit in six seconds.
     assert plan(scan(*[2] * 30, size=5_000_000 // 3)).copied is not None
     assert plan(scan(*[2] * 30, size=5_000_000 // 3 + 1)).copied is None
 
 
-def test_a_second_attempt_encodes() -> None:
+def test_second_attempt_does_not_copy() -> None:
     made = plan(scan(*[2] * 30), may_copy=False)
 
     assert (made.copied, made.copies_sound) == (None, False)
 
 
 @given(st.lists(st.floats(0.6, 6), min_size=1, max_size=60))
-def test_cuts_are_never_longer_than_they_say(lengths: list[float]) -> None:
+def test_segment_durations_never_exceed_their_bound(lengths: list[float]) -> None:
     found = scan(*(round(length * 25) / 25 for length in lengths), size=1000)
     track = dataclasses.replace(VIDEO, scan=found)
 
@@ -158,7 +158,7 @@ def test_cuts_are_never_longer_than_they_say(lengths: list[float]) -> None:
         ({"sample_rate": 22050}, {}),
     ],
 )
-def test_other_sound_is_encoded(track: dict[str, Any], scanned: dict[str, Any]) -> None:
+def test_sound_other_than_stereo_aac_is_encoded(track: dict[str, Any], scanned: dict[str, Any]) -> None:
     assert SOUND.scan is not None
     assert sound_fits(SOUND)
     assert not sound_fits(
@@ -166,26 +166,26 @@ def test_other_sound_is_encoded(track: dict[str, Any], scanned: dict[str, Any]) 
     )
 
 
-def test_only_the_other_rungs_are_encoded_with_the_sources_key_frames() -> None:
+def test_other_rungs_are_encoded_at_source_key_frames() -> None:
     made = encode_arguments(plan(scan(*[2] * 30)), source="file:input.bin", folder=".")
 
     assert values(made, "-map") == ["0:0", "[v1]", "[v2]", "0:1", "0:1", "[poster]", "[storyboard]"]
     assert values(made, "-c:v") == ["copy", "libx264", "libx264"]
     assert values(made, "-c:a") == ["copy"]
-    assert "null" in values(made, "-f"), "the sound is decoded, to hear of its damage"
+    assert "null" in values(made, "-f"), "the sound is decoded to detect damage"
     assert values(made, "-force_key_frames") == ["source"] * 2
     assert values(made, "-hls_time") == ["6.000000"] * 4
     assert not [graph for graph in values(made, "-filter_complex") if "fps=" in graph]
 
 
-def test_the_largest_rung_that_is_encoded_beside_a_copy_has_all_threads() -> None:
+def test_largest_encoded_rung_gets_all_threads() -> None:
     made = encode_arguments(plan(scan(*[2] * 30)), source="s", folder="f", cores=8)
 
     assert values(made, "-threads") == ["4"]
     assert made.index("-threads") > made.index("[v2]")
 
 
-def test_the_graph_has_no_loose_end_when_the_only_rung_is_copied() -> None:
+def test_filter_graph_is_complete_for_a_copied_rung() -> None:
     made = plan(scan(*[2] * 30, size=5000), width=320, height=180)
 
     assert filter_graph(made).split(";")[0].endswith("split=2[p][b]")

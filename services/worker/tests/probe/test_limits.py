@@ -1,4 +1,4 @@
-"""Which sizes and rates are taken: by what they cost, whatever camera they come from."""
+"""Limits of picture size and rate follow the cost of an encode."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -42,19 +42,19 @@ _REFUSED = [
 
 
 @pytest.mark.parametrize(("width", "height", "fps"), _TAKEN)
-def test_what_cameras_record_is_taken(width: int, height: int, fps: float) -> None:
+def test_camera_formats_are_accepted(width: int, height: int, fps: float) -> None:
     admit(_film(width, height, fps), _LIMITS)
 
 
 @pytest.mark.parametrize(("width", "height", "fps", "code"), _REFUSED)
-def test_what_costs_too_much_is_refused(width: int, height: int, fps: float, code: Code) -> None:
+def test_too_expensive_pictures_are_refused(width: int, height: int, fps: float, code: Code) -> None:
     with pytest.raises(ProcessingFailedError) as error:
         admit(_film(width, height, fps), _LIMITS)
 
     assert error.value.code is code
 
 
-def test_an_encoder_of_little_memory_takes_no_8k() -> None:
+def test_small_encoder_memory_refuses_8k() -> None:
     admit(_film(4096, 2160, 60), _SMALL)
     with pytest.raises(ProcessingFailedError) as error:
         admit(_film(7680, 4320, 24), _SMALL)
@@ -63,7 +63,7 @@ def test_an_encoder_of_little_memory_takes_no_8k() -> None:
     assert largest_picture(8 << 30) == 8192 * 4320
 
 
-def test_larger_pictures_may_take_longer() -> None:
+def test_larger_pictures_get_more_time() -> None:
     patience = Patience()
 
     assert patience.wall(10) == patience.wall(10, 1920 * 1080 * 30)

@@ -1,4 +1,4 @@
-"""Borders and Dolby Vision in the head of a Matroska file."""
+"""Crop borders and Dolby Vision in the head of a Matroska file."""
 
 import struct
 
@@ -17,7 +17,7 @@ UNKNOWN = b"\x01" + b"\xff" * 7
 
 
 def element(name: int, content: bytes, *, width: int = 4) -> bytes:
-    """With its size in so many bytes."""
+    """An element with a size field of `width` bytes."""
     size = (len(content) | 1 << 7 * width).to_bytes(width, "big")
     return name.to_bytes((name.bit_length() + 7) // 8, "big") + size + content
 
@@ -41,7 +41,9 @@ WHOLE = head(track((1, 2, 3, 4), b"configuration"))
 
 
 @given(st.lists(st.tuples(BORDERS, st.binary(max_size=30)), max_size=4), st.integers(1, 8))
-def test_what_is_written_is_read(pictures: list[tuple[tuple[int, int, int, int], bytes]], width: int) -> None:
+def test_written_values_are_read_back(
+    pictures: list[tuple[tuple[int, int, int, int], bytes]], width: int
+) -> None:
     tracks = [track(borders, dolby) for borders, dolby in pictures]
     sound = track((9, 9, 9, 9), kind=2)
     data = head(sound, *tracks)
@@ -52,20 +54,20 @@ def test_what_is_written_is_read(pictures: list[tuple[tuple[int, int, int, int],
     assert picture_at(element(0xEC, bytes(9), width=width) + data, 0) == picture_at(data, 0)
 
 
-def test_a_segment_of_unknown_size_is_read() -> None:
+def test_segment_of_unknown_size_is_read() -> None:
     content = element(TRACKS, track((1, 2, 3, 4)))
 
     assert picture_at(SEGMENT.to_bytes(4, "big") + UNKNOWN + content, 0).borders == (1, 2, 3, 4)
 
 
-def test_tracks_behind_a_cluster_are_not_read() -> None:
+def test_tracks_after_a_cluster_are_not_read() -> None:
     late = element(CLUSTER, b"") + element(TRACKS, track((1, 2, 3, 4)))
 
     assert picture_at(element(SEGMENT, late), 0) == Picture()
 
 
 @pytest.mark.parametrize("cut", range(len(WHOLE)))
-def test_a_head_that_is_cut_off_says_less(cut: int) -> None:
+def test_truncated_head_gives_partial_values(cut: int) -> None:
     found = picture_at(WHOLE[:cut], 0)
 
     assert all(value in {0, whole} for value, whole in zip(found.borders, (1, 2, 3, 4), strict=True))
@@ -73,7 +75,7 @@ def test_a_head_that_is_cut_off_says_less(cut: int) -> None:
 
 
 @given(st.binary(max_size=300), st.integers(0, len(WHOLE)), st.integers(-1, 3))
-def test_no_bytes_raise_anything(noise: bytes, cut: int, place: int) -> None:
+def test_arbitrary_bytes_raise_no_error(noise: bytes, cut: int, place: int) -> None:
     for data in (
         noise,
         WHOLE[:cut] + noise,
@@ -98,7 +100,7 @@ def test_no_bytes_raise_anything(noise: bytes, cut: int, place: int) -> None:
     ],
     ids=["many tracks", "many borders", "many voids", "each in the one before"],
 )
-def test_the_work_grows_with_the_head_only(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parsing_a_hostile_head_takes_linear_time(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = 0
 
     def counted(first: int) -> int:

@@ -1,4 +1,4 @@
-"""A probe that crashes or hangs is a fault of ours, whatever it was looking into."""
+"""A crashed or hanging probe is an internal failure for any source."""
 
 import asyncio
 import signal
@@ -22,20 +22,20 @@ from services.worker.tests.clips import Clips
         (signal.SIGKILL, Code.RESOURCE_LIMIT),
     ],
 )
-async def test_only_limits_are_resource_limits(
+async def test_only_exceeded_limits_are_resource_limits(
     number: signal.Signals, code: Code, clip: Clips, tmp_path: Path
 ) -> None:
     async with starting_probe() as started:
         started._child.send_signal(number)
 
         with pytest.raises(ProcessingFailedError) as error:
-            await started.look_into(f"file:{clip(clips.plain)}", folder=tmp_path)
+            await started.inspect(f"file:{clip(clips.plain)}", folder=tmp_path)
 
     assert error.value.code is code
     assert error.value.failure.retryable
 
 
-async def test_a_hanging_probe_is_internal(
+async def test_hanging_probe_is_an_internal_failure(
     clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probe, "PROBE_TIMEOUT", 0.5)
@@ -44,4 +44,4 @@ async def test_a_hanging_probe_is_internal(
 
         async with asyncio.timeout(30):
             with pytest.raises(ProcessingFailedError, match="INTERNAL: not probed"):
-                await started.look_into(f"file:{clip(clips.plain)}", folder=tmp_path)
+                await started.inspect(f"file:{clip(clips.plain)}", folder=tmp_path)

@@ -1,4 +1,4 @@
-"""What is fetched of a streamed source before it is encoded, and what is found out all the same."""
+"""Probing a streamed source: bytes fetched and facts found."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,7 +22,7 @@ from services.worker.tests.clips import Clips, Recipe, ffmpeg, picture, sound
 pytestmark = pytest.mark.stack
 
 _LIMITS = SourceLimits(max_bytes=1 << 30, max_duration=3600)
-#: Bytes of the large sources, at least, and of what may be fetched of them.
+#: Minimum bytes of the large sources, and maximum bytes that may be fetched.
 _LARGE, _BOUND = 150_000_000, 75_000_000
 _NOISE = ["-vf", "noise=alls=60:allf=t", "-pix_fmt", "yuv420p"]
 _RATE = ["-b:v", "40M", "-maxrate", "40M", "-bufsize", "20M", "-g", "25"]
@@ -32,7 +32,7 @@ _FRAGMENTS = ["-movflags", "frag_keyframe+empty_moov+default_base_moof"]
 
 
 def large(name: str, codecs: list[str], *muxing: str) -> Recipe:
-    """Some seconds of noise again and again, in the container that the name says."""
+    """Repeated noise, in the container of the file name."""
 
     def make(folder: Path) -> Path:
         once, path = folder / f"once-{name}.mkv", folder / name
@@ -46,7 +46,7 @@ def large(name: str, codecs: list[str], *muxing: str) -> Recipe:
     return make
 
 
-#: One of each way to be read; the others are slow tests.
+#: One for each way of reading; the others are slow tests.
 LARGE = [
     large("index-at-the-end.mp4", _NEW),
     large("fragments.mp4", _NEW, *_FRAGMENTS),
@@ -67,7 +67,7 @@ MORE_LARGE = [
 async def streamed(
     store: S3ObjectStore, path: Path, folder: Path, patch: pytest.MonkeyPatch
 ) -> AsyncIterator[tuple[OpenSource, list[int]]]:
-    """The file as a streamed source, and the sizes of what is fetched of it."""
+    """Serves the file as a streamed source. Also returns the sizes of the fetched ranges."""
     fetched: list[int] = []
     read_range = store.read_range
 
@@ -89,7 +89,7 @@ async def streamed(
 async def served_probe(
     store: S3ObjectStore, path: Path, folder: Path, patch: pytest.MonkeyPatch
 ) -> tuple[Probe, int]:
-    """What is found out, and how many bytes were fetched for it."""
+    """Returns the probe and the number of bytes fetched."""
     async with streamed(store, path, folder, patch) as (source, fetched):
         probe = await probe_source(source.url, folder=folder, patience=source.patience)
     return probe, sum(fetched)
@@ -100,7 +100,7 @@ async def served_probe(
     [*LARGE, *(pytest.param(recipe, marks=pytest.mark.slow) for recipe in MORE_LARGE)],
     ids=lambda recipe: recipe.__name__,
 )
-async def test_little_of_a_large_source_is_fetched_before_it_is_encoded(
+async def test_probe_fetches_little_of_a_large_source(
     store: S3ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
 ) -> None:
     path = recipe(tmp_path)
@@ -110,7 +110,9 @@ async def test_little_of_a_large_source_is_fetched_before_it_is_encoded(
 
     assert path.stat().st_size > _LARGE
     assert fetched < _BOUND
-    assert probe.duration == pytest.approx(copied.duration, abs=5), "all but the last piece of a recording"
+    assert probe.duration == pytest.approx(copied.duration, abs=5), (
+        "a stream misses at most the last fragment"
+    )
     assert (probe.container, probe.video.codec) == (copied.container, copied.video.codec)
     assert make_plan(probe, DEFAULT_PROFILE).fps == make_plan(copied, DEFAULT_PROFILE).fps
 
@@ -132,7 +134,7 @@ async def test_little_of_a_large_source_is_fetched_before_it_is_encoded(
     ],
     ids=lambda recipe: recipe.__name__,
 )
-async def test_an_index_that_is_a_table_says_all_that_the_packets_say(
+async def test_table_index_gives_the_same_result_as_packets(
     store: S3ObjectStore, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
 ) -> None:
     path = clip(recipe)
@@ -143,7 +145,7 @@ async def test_an_index_that_is_a_table_says_all_that_the_packets_say(
 
 
 @pytest.mark.parametrize("recipe", [clips.late_sound, clips.size_change], ids=lambda recipe: recipe.__name__)
-async def test_of_a_broadcast_all_is_known_but_how_often_its_clock_begins_anew(
+async def test_broadcast_probe_misses_only_clock_restarts(
     store: S3ObjectStore, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
 ) -> None:
     path = clip(recipe)
@@ -151,7 +153,7 @@ async def test_of_a_broadcast_all_is_known_but_how_often_its_clock_begins_anew(
     probe, _ = await served_probe(store, path, tmp_path, monkeypatch)
 
     copied = await probe_source(f"file:{path}", folder=path.parent)
-    # Only a copy is read to its end: of a stream pauses and the ends of tracks are not known (decision 0105).
+    # Only a copy is read to the end: pauses and track ends of a stream are unknown (decision 0105).
     audio = probe.audio
     if audio is not None and copied.audio is not None:
         audio = replace(audio, ends=copied.audio.ends)
@@ -166,7 +168,7 @@ async def test_of_a_broadcast_all_is_known_but_how_often_its_clock_begins_anew(
     assert 0 < probe.duration <= copied.duration + 0.1
 
 
-async def test_a_key_frame_that_is_none_is_seen_where_it_is_looked_at(
+async def test_false_key_frames_are_recognised(
     store: S3ObjectStore, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def without_idr(folder: Path) -> Path:
@@ -179,7 +181,7 @@ async def test_a_key_frame_that_is_none_is_seen_where_it_is_looked_at(
 
 
 @pytest.mark.parametrize("recipe", [test_copying.fit_matroska, clips.fragmented], ids=lambda r: r.__name__)
-async def test_without_a_table_nothing_is_copied(
+async def test_source_without_an_index_is_not_copied(
     store: S3ObjectStore, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
 ) -> None:
     probe, _ = await served_probe(store, clip(recipe), tmp_path, monkeypatch)

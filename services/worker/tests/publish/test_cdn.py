@@ -1,4 +1,4 @@
-"""Renewing the edge's copy of a master playlist."""
+"""Refresh of the edge's copy of a master playlist."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -31,7 +31,7 @@ async def edge_answering(answer: Answer) -> AsyncIterator[HttpEdge]:
             await runner.cleanup()
 
 
-async def test_the_master_is_asked_for_with_the_secret() -> None:
+async def test_refresh_request_carries_the_secret() -> None:
     asked: list[tuple[str, str]] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -44,7 +44,7 @@ async def test_the_master_is_asked_for_with_the_secret() -> None:
     assert asked == [(f"/hls/{VIDEO}/master.m3u8", "secret")]
 
 
-async def test_a_refusal_does_not_stop_the_publication() -> None:
+async def test_refused_refresh_does_not_stop_publication() -> None:
     async def answer(request: web.Request) -> web.Response:
         raise web.HTTPBadGateway
 
@@ -52,7 +52,7 @@ async def test_a_refusal_does_not_stop_the_publication() -> None:
         await edge.refresh_master(VIDEO)
 
 
-async def test_an_edge_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_hanging_edge_is_not_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gostream_worker.publish.cdn.REFRESH_TIMEOUT", 0.1)
     over = asyncio.Event()
 
@@ -67,6 +67,6 @@ async def test_an_edge_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPa
         over.set()
 
 
-async def test_an_edge_that_is_not_there_is_no_error() -> None:
+async def test_unreachable_edge_is_no_error() -> None:
     async with aiohttp.ClientSession() as session:
         await HttpEdge(session, "http://127.0.0.1:1", "secret").refresh_master(VIDEO)

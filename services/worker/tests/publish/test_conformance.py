@@ -1,4 +1,4 @@
-"""Nothing that breaks a rule is published: defects planted where the encoder or we could make them."""
+"""Streams that break a rule are not published. Defects are planted in encoder output and playlists."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.stack
 
 
 async def refused(worker: Worker, clip: Clips) -> ProcessingFailedError:
-    """Run one attempt over a good source; how it failed."""
+    """Runs one attempt on a good source and returns its failure."""
     video_id = await worker.upload(clip(clips.long_enough_for_two_segments))
     job = await worker.start(video_id)
     encode = await worker.outside.database.encodes.begin_attempt(video_id, job.number, worker="test")
@@ -34,7 +34,7 @@ async def refused(worker: Worker, clip: Clips) -> ProcessingFailedError:
 
 
 def cut(when: Callable[[bytes], bool], to: Callable[[bytes], bytes]) -> Callable[[bytes], Measured]:
-    """A worker that finds some segments shorter than they should be."""
+    """A `measure` that sees some segments cut short."""
     return lambda data: measure.measure(to(data) if when(data) else data)
 
 
@@ -44,7 +44,7 @@ def is_first_of_the_top_rung(data: bytes) -> bool:
     return bool(sets) and sets[0].width == 640 and whole.first_pts == 900_000
 
 
-async def test_a_playlist_with_a_wrong_duration(
+async def test_wrong_playlist_duration_is_not_published(
     worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wrong(*arguments: Any, **options: Any) -> str:
@@ -58,7 +58,7 @@ async def test_a_playlist_with_a_wrong_duration(
     assert "media.extinf: v1/360p/playlist.m3u8" in error.detail
 
 
-async def test_a_segment_that_lacks_its_last_pictures(
+async def test_segment_without_its_last_frames_is_not_published(
     worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     half = cut(is_first_of_the_top_rung, lambda data: data[: len(data) // 376 * 188])
@@ -72,7 +72,7 @@ async def test_a_segment_that_lacks_its_last_pictures(
     assert "v1/360p/00000.ts" in error.log_tail
 
 
-async def test_a_segment_cut_within_a_packet(
+async def test_segment_cut_within_a_packet_is_not_published(
     worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -84,7 +84,7 @@ async def test_a_segment_cut_within_a_packet(
     assert error.detail.startswith("segments.whole-packets: ")
 
 
-async def test_cues_that_name_more_than_the_sheet_has(
+async def test_cues_beyond_the_sheet_are_not_published(
     worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wrong(*arguments: Any, **options: Any) -> str:
@@ -97,7 +97,7 @@ async def test_cues_that_name_more_than_the_sheet_has(
     assert error.detail.startswith("storyboard.parts: v1/storyboard.vtt:3: ")
 
 
-async def test_cues_that_end_before_the_video(
+async def test_short_cues_are_not_published(
     worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wrong(board: storyboard.Storyboard, *, frames: int, duration: timedelta) -> str:
@@ -110,21 +110,21 @@ async def test_cues_that_end_before_the_video(
     assert error.detail.startswith("storyboard.covers: v1/storyboard.vtt: ends at 7.3")
 
 
-async def test_a_sheet_that_is_no_picture(
+async def test_invalid_storyboard_image_is_not_published(
     worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def wrong(folder: Path, cues: str) -> thumbnails.Stills:
-        found = await thumbnails.read_stills(folder, cues)
+    async def wrong(folder: Path, cues: str) -> thumbnails.Thumbnails:
+        found = await thumbnails.read_thumbnails(folder, cues)
         return replace(found, sheet=b"\x00" * 1000)
 
-    monkeypatch.setattr("gostream_worker.transcode_service.read_stills", wrong)
+    monkeypatch.setattr("gostream_worker.transcode_service.read_thumbnails", wrong)
 
     error = await refused(worker, clip)
 
     assert error.detail.startswith("storyboard.pictures: v1/storyboard.jpg: ")
 
 
-async def test_sound_that_ends_before_its_track(
+async def test_truncated_sound_is_not_published(
     worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = command._sound
@@ -136,7 +136,7 @@ async def test_sound_that_ends_before_its_track(
     assert error.detail.startswith("gate.equal-lengths: the sound ends -3.")
 
 
-async def test_a_video_that_keeps_breaking_a_rule_fails_for_good_and_says_which(
+async def test_persistent_rule_violation_fails_with_its_rule(
     worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wrong(*arguments: Any) -> str:

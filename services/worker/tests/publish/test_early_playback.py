@@ -1,4 +1,4 @@
-"""Playing a video while it is still being encoded."""
+"""Playback of a video during its encode."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -37,12 +37,12 @@ def film(folder: Path) -> Path:
 
 
 def segment(folder: Path) -> Path:
-    """Six seconds of picture in a transport stream."""
+    """Six seconds of video in a transport stream."""
     return make(folder / "segment.ts", picture(seconds=6), codecs=["-c:v", "libx264", "-g", "50"])
 
 
 class SlowEncoder(Encoder):
-    """Takes at least a second for three of the film."""
+    """Limits the encoder to three seconds of video per second."""
 
     async def run(self, arguments: Sequence[str], **options: Any) -> EncodeReport:
         return await super().run(["-readrate", "3", *arguments], **options)
@@ -54,7 +54,7 @@ def slowly(worker: Worker) -> None:
 
 @asynccontextmanager
 async def served(store: ObjectStore) -> AsyncIterator[str]:
-    """The object store as viewers reach it; the address."""
+    """Serves the object store to viewers and yields its address."""
 
     async def get(request: web.Request) -> web.Response:
         try:
@@ -74,7 +74,7 @@ async def served(store: ObjectStore) -> AsyncIterator[str]:
 
 
 async def played(url: str) -> tuple[int, str]:
-    """A player's frames and complaints; it ends when the stream does."""
+    """Plays until the stream ends. Returns the number of frames and the errors."""
     command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", "-live_start_index", "0", "-i", url]
     process = await asyncio.create_subprocess_exec(
         *(*command, "-map", "0:v:0", "-map", "0:a:0", "-progress", "pipe:1", "-f", "null", "-"),
@@ -98,9 +98,7 @@ async def until_playable(worker: Worker, video_id: UUID) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_a_player_that_begins_early_plays_to_the_end(
-    worker: Worker, clip: Clips, tmp_path: Path
-) -> None:
+async def test_early_player_plays_to_the_end(worker: Worker, clip: Clips, tmp_path: Path) -> None:
     slowly(worker)
     video_id = await worker.upload(clip(film))
     job = await worker.start(video_id)
@@ -121,12 +119,10 @@ async def test_a_player_that_begins_early_plays_to_the_end(
     assert ended.startswith(early)
     assert ended.endswith("#EXT-X-ENDLIST\n")
     assert durations(ended) == [6, 6, 6, 6]
-    assert len(worker.recorder.announced) == 2, "playable, and ready"
+    assert len(worker.recorder.announced) == 2, "once as playable, once as ready"
 
 
-async def test_what_is_playable_has_every_rung_and_the_sound(
-    worker: Worker, clip: Clips, tmp_path: Path
-) -> None:
+async def test_playable_stream_has_every_rung_and_sound(worker: Worker, clip: Clips, tmp_path: Path) -> None:
     slowly(worker)
     video_id = await worker.upload(clip(film))
     async with asyncio.TaskGroup() as tasks:
@@ -146,7 +142,7 @@ async def test_what_is_playable_has_every_rung_and_the_sound(
         assert all(f"v1/{name}" in published for name in listed)
 
 
-async def test_a_later_attempt_uses_no_segments_name_again(worker: Worker, clip: Clips) -> None:
+async def test_attempts_never_reuse_segment_names(worker: Worker, clip: Clips) -> None:
     video_id = await worker.upload(clip(clips.plain))
     job = await worker.start(video_id)
     await worker.outside.database.encodes.begin_attempt(video_id, job.number, worker="one that died")
@@ -168,7 +164,7 @@ async def test_a_later_attempt_uses_no_segments_name_again(worker: Worker, clip:
     assert await broken_rules(await worker.save(video_id)) == []
 
 
-async def test_who_watches_an_encode_that_is_cancelled_comes_to_an_end(
+async def test_early_playlists_end_when_the_encode_is_cancelled(
     worker: Worker, clip: Clips, tmp_path: Path
 ) -> None:
     slowly(worker)
@@ -189,10 +185,10 @@ async def test_who_watches_an_encode_that_is_cancelled_comes_to_an_end(
     assert len(lists) == 3
     assert all(text.count("#EXT-X-ENDLIST") == 1 and text.endswith("#EXT-X-ENDLIST\n") for text in lists)
     await end_lists(worker.outside.store, video_id, 1)
-    assert await worker.published(video_id) == published, "they end once"
+    assert await worker.published(video_id) == published, "playlists are ended only once"
 
 
-async def test_lists_that_are_removed_while_they_are_ended_do_not_come_back(
+async def test_playlists_removed_while_ending_stay_removed(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, video_id = worker.outside.store, uuid4()
@@ -211,7 +207,7 @@ async def test_lists_that_are_removed_while_they_are_ended_do_not_come_back(
     assert await worker.published(video_id) == {}
 
 
-async def test_a_worker_that_wakes_too_late_does_not_touch_its_successors_lists(
+async def test_late_worker_leaves_its_successors_playlists_unchanged(
     worker: Worker, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gostream_worker.progress.PUBLISH_INTERVAL", 60)
@@ -229,10 +225,10 @@ async def test_a_worker_that_wakes_too_late_does_not_touch_its_successors_lists(
     assert encoding.result() == DONE
     published = await worker.published(video_id)
     assert {name: published[name] for name in theirs} == theirs
-    assert [name for name in published if name.endswith(".ts")], "early viewers may be at them"
+    assert [name for name in published if name.endswith(".ts")], "early viewers may still read the segments"
 
 
-async def test_a_store_that_is_slow_does_not_keep_the_next_attempt_waiting(
+async def test_slow_store_does_not_delay_the_next_attempt(
     worker: Worker, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gostream_worker.publish.early_playback._HOLD", 0.2)
@@ -248,12 +244,12 @@ async def test_a_store_that_is_slow_does_not_keep_the_next_attempt_waiting(
     video_id = await worker.upload(clip(film))
     verdict = await worker.attempts.transcode(await worker.start(video_id))
 
-    assert verdict.again_in is not None, "an outage, which passes"
+    assert verdict.again_in is not None, "a transient outage"
     await worker.outside.database.encodes.begin_attempt(video_id, 1, worker="next")
 
 
 class Grown:
-    """An uploader that stores ever more of a film, six seconds at a time, and notes what is put beside it."""
+    """An uploader whose video grows by six seconds per step. Records the playlists that are put."""
 
     patience = 1.0
 
@@ -278,7 +274,7 @@ class Grown:
 
 @dataclass
 class Early:
-    """An early stream over what was stored, its clock, and the pauses that it made."""
+    """An early stream over the stored segments, with a fake clock and a record of its pauses."""
 
     grown: Grown
     encoded: asyncio.Event = field(default_factory=asyncio.Event)
@@ -303,7 +299,7 @@ class Early:
             await stream.follow(self.encoded)
 
 
-async def test_a_stream_is_playable_when_every_rendition_has_begun_and_grows_with_each(
+async def test_stream_is_playable_once_every_rendition_has_begun(
     clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     early = Early(Grown(clip(segment)))
@@ -327,7 +323,7 @@ async def test_a_stream_is_playable_when_every_rendition_has_begun_and_grows_wit
     ]
 
 
-async def test_lists_grow_twice_a_target_duration_until_viewers_have_enough_ahead_then_as_often_as_they_look(
+async def test_playlist_updates_slow_once_viewers_are_buffered(
     clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     early = Early(Grown(clip(segment)))
@@ -341,11 +337,11 @@ async def test_lists_grow_twice_a_target_duration_until_viewers_have_enough_ahea
     early.grown.grow()
     await early.follow(next_pause, monkeypatch)
 
-    # 6 s of 6 ahead, 9 of 12 when 3 were watched, 12 of 18, 9 of 24, and again 12.
+    # Seconds ahead of the viewer: 6 of 6, 9 of 12 (3 watched), 12 of 18, 9 of 24, 12.
     assert early.pauses == [3, 3, 6, 3, 6]
 
 
-async def test_lists_that_an_attempt_before_has_left_stand_until_there_is_as_much(
+async def test_earlier_playlists_stay_until_the_attempt_catches_up(
     clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     early = Early(Grown(clip(segment), standing=2))
@@ -357,7 +353,7 @@ async def test_lists_that_an_attempt_before_has_left_stand_until_there_is_as_muc
     assert early.grown.put == ["early-360p 2", "early-180p 2", "early", "playable"]
 
 
-async def test_a_video_of_one_segment_is_not_announced_twice(worker: Worker, clip: Clips) -> None:
+async def test_one_segment_video_is_announced_once(worker: Worker, clip: Clips) -> None:
     video = await worker.process(clip(clips.plain))
 
     assert len(worker.recorder.announced) == 1

@@ -1,4 +1,4 @@
-"""A worker that stands still between the row's lock and its write of the master, and wakes too late."""
+"""A worker that freezes between the row lock and the write of the master, and wakes too late."""
 
 import asyncio
 import dataclasses
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.stack
 async def standing_still(
     encode: Encode, environment: dict[str, str]
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Another process's attempt, which has the lock and stands still; after the block it goes on and ends."""
+    """Runs an attempt in a process that freezes while it holds the lock; it resumes after the block."""
     arguments = json.dumps(dataclasses.asdict(encode), default=str)
     process = await asyncio.create_subprocess_exec(
         sys.executable, frozen_worker.__file__, arguments, env={**os.environ, **environment}
@@ -35,7 +35,7 @@ async def standing_still(
     try:
         async with asyncio.timeout(100):
             while _state(process.pid) != "T":
-                assert process.returncode is None, "it did not come as far as the master"
+                assert process.returncode is None, "the process ended before the master"
                 await asyncio.sleep(0.05)
             yield process
             process.send_signal(signal.SIGCONT)
@@ -47,11 +47,11 @@ async def standing_still(
 
 
 def _state(pid: int) -> str:
-    """A letter of proc(5)."""
+    """A state letter of proc(5)."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
-async def test_who_wakes_too_late_does_not_write_over_what_its_successor_published(
+async def test_late_worker_does_not_overwrite_a_newer_publication(
     worker: Worker, clip: Clips, environment: dict[str, str]
 ) -> None:
     video_id = await worker.upload(clip(clips.plain))
@@ -67,10 +67,10 @@ async def test_who_wakes_too_late_does_not_write_over_what_its_successor_publish
     video = await worker.video(video_id)
     assert (video.status, video.attempt) == (VideoStatus.READY, 2)
     await worker.collect()
-    assert await broken_rules(await worker.save(video_id)) == [], "and of its own it has left nothing"
+    assert await broken_rules(await worker.save(video_id)) == [], "no objects of the late worker remain"
 
 
-async def test_who_wakes_too_late_puts_back_what_was_published_before(
+async def test_late_worker_restores_the_previous_publication(
     worker: Worker, clip: Clips, environment: dict[str, str]
 ) -> None:
     video = await worker.process(clip(clips.plain))
@@ -78,7 +78,7 @@ async def test_who_wakes_too_late_puts_back_what_was_published_before(
     job = await worker.start(video.id)
     encode = await worker.outside.database.encodes.begin_attempt(video.id, job.number, worker="the first")
     async with standing_still(encode, environment) as first:
-        await asyncio.sleep(1.5)  # until the lock is taken away: nobody can cancel before
+        await asyncio.sleep(1.5)  # until the lock is revoked: cancel waits for it
         await worker.outside.database.encodes.cancel(video.id)
 
     assert first.returncode == frozen_worker.FENCE_LOST
@@ -86,7 +86,7 @@ async def test_who_wakes_too_late_puts_back_what_was_published_before(
     assert (await worker.video(video.id)).published_number == 1
 
 
-async def test_who_wakes_while_its_successor_is_at_work_leaves_a_stream_that_plays(
+async def test_late_worker_leaves_a_playable_stream(
     worker: Worker, clip: Clips, environment: dict[str, str]
 ) -> None:
     video_id = await worker.upload(clip(clips.plain))

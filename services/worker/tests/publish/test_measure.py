@@ -1,4 +1,4 @@
-"""Measuring what the encoder wrote."""
+"""Measurement of encoded segments."""
 
 from pathlib import Path
 
@@ -44,15 +44,15 @@ def test_pictures_are_timed_and_named(video: bytes) -> None:
 def test_sound_is_timed_and_named(audio: bytes) -> None:
     measured = measure(audio)
 
-    assert (measured.codec, measured.stills) == ("mp4a.40.2", ())
+    assert (measured.codec, measured.iframes) == ("mp4a.40.2", ())
     assert abs(measured.first_pts - 900_000) <= 1920
 
 
-def test_every_key_frame_with_the_tables_is_one_picture(video: bytes, folder: Path) -> None:
+def test_key_frame_range_with_tables_decodes_alone(video: bytes, folder: Path) -> None:
     measured = measure(video)
 
-    assert [still.first_pts for still in measured.stills] == [900_000, 990_000, 1_080_000]
-    assert [still.video and still.video.frames for still in measured.stills] == [1, 1, 1]
+    assert [iframe.first_pts for iframe in measured.iframes] == [900_000, 990_000, 1_080_000]
+    assert [iframe.video and iframe.video.frames for iframe in measured.iframes] == [1, 1, 1]
     key = measured.whole.key_frames[1]
     path = folder / "still.ts"
     path.write_bytes(video[: measured.whole.tables_end] + video[key.offset : key.offset + key.size])
@@ -65,19 +65,19 @@ def failure(data: bytes) -> ProcessingFailedError:
     return caught.value
 
 
-def test_a_segment_cut_within_a_packet_names_its_rule(video: bytes) -> None:
+def test_segment_cut_within_a_packet_names_its_rule(video: bytes) -> None:
     error = failure(video[:-100])
 
     assert error.code is Code.INTERNAL
     assert error.detail.startswith("segments.whole-packets: ")
 
 
-def test_a_segment_without_content_is_the_sources_fault(video: bytes) -> None:
+def test_empty_segment_is_a_source_failure(video: bytes) -> None:
     tables_only = video[: measure(video).whole.tables_end]
 
     assert failure(tables_only).code is failure(b"").code is Code.CORRUPT_STREAM
 
 
 @given(st.binary(min_size=1, max_size=2000))
-def test_other_bytes_are_ours_to_explain(data: bytes) -> None:
+def test_unreadable_segment_is_an_internal_failure(data: bytes) -> None:
     assert failure(data).code is Code.INTERNAL

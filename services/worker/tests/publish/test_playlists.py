@@ -1,4 +1,4 @@
-"""What the playlists say."""
+"""The text of the playlists."""
 
 from fractions import Fraction
 
@@ -9,14 +9,14 @@ from gostream_worker.media_units import CLOCK
 from gostream_worker.publish.playlists import (
     AudioRendition,
     Bandwidth,
+    IFrame,
+    IFrameVariant,
     Segment,
-    Still,
-    StillVariant,
     Variant,
+    iframe_playlist,
     master_playlist,
     measure_bandwidth,
     media_playlist,
-    still_playlist,
     target_duration,
 )
 
@@ -36,7 +36,7 @@ def variant(peak: int, height: int = 720, fps: Fraction = Fraction(25)) -> Varia
     )
 
 
-def test_a_media_playlist_is_complete_and_exact() -> None:
+def test_media_playlist_is_complete_and_exact() -> None:
     text = media_playlist([segment(6.006, name="00000.ts"), segment(1.5, name="00001.ts")], target=6)
 
     assert text == (
@@ -46,30 +46,30 @@ def test_a_media_playlist_is_complete_and_exact() -> None:
     )
 
 
-def test_the_target_is_the_longest_segment_of_all_renditions_rounded() -> None:
+def test_target_duration_is_the_longest_segment_rounded() -> None:
     assert target_duration([segment(5.28)], [segment(5.34), segment(1)]) == 5
     assert target_duration([segment(5.5)]) == 6
     assert target_duration([segment(0.04)]) == 1
 
 
-def test_the_peak_is_that_of_the_worst_run_not_of_a_short_last_segment() -> None:
+def test_short_last_segment_does_not_raise_the_peak() -> None:
     segments = [segment(6, 600_000), segment(6, 1_200_000), segment(0.5, 500_000)]
 
     measured = measure_bandwidth(segments, target=6)
 
     assert measured.average == 1_472_000
-    # 0.5 s alone is shorter than half a target; together with the 6 s before it, it counts.
+    # 0.5 s is below half a target duration; it counts together with the 6 s before.
     assert measured.peak == -(-1_700_000 * 8 * 10 // 65)
 
 
-def test_a_single_short_segment_is_its_own_peak() -> None:
+def test_single_short_segment_defines_the_peak() -> None:
     measured = measure_bandwidth([segment(1, 10_000)], target=6)
 
     assert measured == Bandwidth(average=80_000, peak=80_000)
 
 
 @given(st.lists(st.tuples(st.floats(0.04, 8), st.integers(188, 10_000_000)), min_size=1, max_size=30))
-def test_no_run_a_player_may_look_at_is_above_the_peak(parts: list[tuple[float, int]]) -> None:
+def test_no_measured_run_exceeds_the_peak(parts: list[tuple[float, int]]) -> None:
     segments = [segment(seconds, size) for seconds, size in parts]
     target = target_duration(segments)
 
@@ -81,7 +81,7 @@ def test_no_run_a_player_may_look_at_is_above_the_peak(parts: list[tuple[float, 
             assert measured.peak >= one.size * 8 * CLOCK // one.ticks
 
 
-def test_the_first_variant_is_the_one_nearest_to_two_megabits() -> None:
+def test_first_variant_is_nearest_to_two_megabits() -> None:
     master = master_playlist(
         [variant(5_000_000, 1080), variant(2_300_000, 720), variant(700_000, 360)], None, []
     )
@@ -90,7 +90,7 @@ def test_the_first_variant_is_the_one_nearest_to_two_megabits() -> None:
     assert uris == ["v1/720p/playlist.m3u8", "v1/1080p/playlist.m3u8", "v1/360p/playlist.m3u8"]
 
 
-def test_a_variant_line_has_all_that_players_choose_by() -> None:
+def test_variant_line_has_all_selection_attributes() -> None:
     master = master_playlist(
         [variant(2_000_000, fps=Fraction(30000, 1001))],
         AudioRendition(uri="v1/audio/playlist.m3u8", channels=2),
@@ -106,17 +106,17 @@ def test_a_variant_line_has_all_that_players_choose_by() -> None:
     assert 'TYPE=AUDIO,GROUP-ID="audio",NAME="Sound",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2"' in master
 
 
-def test_without_sound_there_is_no_group() -> None:
+def test_silent_master_has_no_audio_group() -> None:
     assert "AUDIO" not in master_playlist([variant(1_000_000)], None, [])
 
 
-def test_an_i_frame_playlist_gives_ranges_of_the_segments_and_their_tables() -> None:
-    stills = [
-        Still(name="00000.ts", ticks=180_000, offset=564, size=9400),
-        Still(name="00001.ts", ticks=90_000, offset=564, size=4700),
+def test_i_frame_playlist_lists_ranges_and_tables() -> None:
+    iframes = [
+        IFrame(name="00000.ts", ticks=180_000, offset=564, size=9400),
+        IFrame(name="00001.ts", ticks=90_000, offset=564, size=4700),
     ]
 
-    lines = still_playlist(stills, header=564, target=6).splitlines()
+    lines = iframe_playlist(iframes, header=564, target=6).splitlines()
 
     assert lines[6:] == [
         "#EXT-X-I-FRAMES-ONLY",
@@ -127,8 +127,8 @@ def test_an_i_frame_playlist_gives_ranges_of_the_segments_and_their_tables() -> 
     ]
 
 
-def test_i_frame_playlists_stand_in_the_master_without_sound() -> None:
-    trick = StillVariant(
+def test_i_frame_variants_declare_no_sound() -> None:
+    trick = IFrameVariant(
         uri="v1/360p/iframes.m3u8",
         width=640,
         height=360,

@@ -1,4 +1,4 @@
-"""The pipeline over several attempts and encodes of one video: who publishes, and what is left."""
+"""Several attempts and encodes of one video: which one publishes and which objects remain."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ from services.worker.tests.hls_player import broken_rules, variants
 pytestmark = pytest.mark.stack
 
 
-async def test_every_attempt_has_the_profile_that_was_asked_for(worker: Worker, clip: Clips) -> None:
+async def test_every_attempt_uses_the_requested_profile(worker: Worker, clip: Clips) -> None:
     small = replace(worker.settings.profiles["quality"], rungs=(90,))
     worker.settings = replace(worker.settings, profiles={**worker.settings.profiles, "quality": small})
     video_id = await worker.upload(clip(clips.webm))
@@ -37,19 +37,21 @@ async def test_every_attempt_has_the_profile_that_was_asked_for(worker: Worker, 
     assert [rung.name for rung in publication.renditions] == ["90p"]
 
 
-async def test_a_profile_that_no_worker_knows_fails_by_its_name(worker: Worker, clip: Clips) -> None:
+async def test_unknown_profile_fails_and_is_named(worker: Worker, clip: Clips) -> None:
     video_id = await worker.upload(clip(clips.plain))
     job = await worker.start(video_id, profile="of a newer version")
 
     verdicts = [await worker.attempts.transcode(job) for _ in range(3)]
 
-    assert [verdict.again_in is None for verdict in verdicts] == [False, False, True], "others may know it"
+    assert [verdict.again_in is None for verdict in verdicts] == [False, False, True], (
+        "other workers may know the profile"
+    )
     failure = (await worker.video(video_id)).failure
     assert failure is not None
     assert (failure.code, failure.retryable) == ("UNKNOWN_PROFILE", True)
 
 
-async def test_encoding_again_leaves_the_old_stream_to_its_viewers(worker: Worker, clip: Clips) -> None:
+async def test_new_encode_keeps_the_old_stream_for_viewers(worker: Worker, clip: Clips) -> None:
     video = await worker.process(clip(clips.plain))
     before = await worker.published(video.id)
 
@@ -63,9 +65,7 @@ async def test_encoding_again_leaves_the_old_stream_to_its_viewers(worker: Worke
     assert (await worker.video(video.id)).published_number == 2
 
 
-async def test_what_an_attempt_before_has_left_is_removed_once_its_viewers_are_gone(
-    worker: Worker, clip: Clips
-) -> None:
+async def test_objects_of_earlier_attempts_are_removed_later(worker: Worker, clip: Clips) -> None:
     video_id = await worker.upload(clip(clips.plain))
     job = await worker.start(video_id)
     await worker.outside.database.encodes.begin_attempt(video_id, job.number, worker="one that died")
@@ -80,7 +80,7 @@ async def test_what_an_attempt_before_has_left_is_removed_once_its_viewers_are_g
     assert set(published) - set(await worker.published(video_id)) == set(left)
 
 
-async def test_an_attempt_that_dies_in_publishing_leaves_a_master_that_plays_until_another_succeeds(
+async def test_crash_while_publishing_leaves_a_playable_master(
     worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     video = await worker.process(clip(clips.plain))
@@ -93,7 +93,9 @@ async def test_an_attempt_that_dies_in_publishing_leaves_a_master_that_plays_unt
         raise BackendUnavailableError("object store")
 
     with monkeypatch.context() as patch:
-        patch.setattr(worker.recorder, "refresh_master", die)  # between the master and the commit
+        patch.setattr(
+            worker.recorder, "refresh_master", die
+        )  # between the write of the master and the commit
         with pytest.raises(asyncio.CancelledError):
             await worker.attempts.transcode(job)
     with monkeypatch.context() as patch:
@@ -109,7 +111,7 @@ async def test_an_attempt_that_dies_in_publishing_leaves_a_master_that_plays_unt
     assert all(name in published for name in named)
 
 
-async def test_a_source_replaced_before_it_is_copied_is_taken_as_it_is_then(
+async def test_source_replaced_before_download_is_encoded(
     worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     video_id = await worker.upload(clip(clips.silent))
@@ -132,7 +134,7 @@ async def test_a_source_replaced_before_it_is_copied_is_taken_as_it_is_then(
     assert video.publication.renditions[0].height == 240
 
 
-async def test_who_loses_the_fence_on_the_way_to_publication_writes_no_master(
+async def test_attempt_that_loses_the_fence_writes_no_master(
     worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     video_id = await worker.upload(clip(clips.plain))
@@ -150,9 +152,7 @@ async def test_who_loses_the_fence_on_the_way_to_publication_writes_no_master(
     assert "master.m3u8" not in await worker.published(video_id)
 
 
-async def test_the_same_job_delivered_twice_at_once_leaves_one_set_of_bytes(
-    worker: Worker, clip: Clips
-) -> None:
+async def test_duplicate_delivery_publishes_one_set_of_objects(worker: Worker, clip: Clips) -> None:
     video_id = await worker.upload(clip(clips.long_enough_for_two_segments))
     job = await worker.start(video_id)
 
@@ -165,12 +165,12 @@ async def test_the_same_job_delivered_twice_at_once_leaves_one_set_of_bytes(
     published = await worker.published(video_id)
     segments = [name for name in published if name.endswith(".ts")]
     assert len(segments) == 6
-    assert all(name.endswith("-2.ts") for name in segments), "of the first delivery nothing is left"
+    assert all(name.endswith("-2.ts") for name in segments), "no objects of the first delivery remain"
     assert await broken_rules(await worker.save(video_id)) == []
     assert worker.leftovers() == []
 
 
-async def test_a_slow_announcement_does_not_turn_success_into_a_lost_fence(
+async def test_slow_announcement_does_not_lose_the_fence(
     worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gostream_worker.progress.PUBLISH_INTERVAL", 0.01)
@@ -186,7 +186,7 @@ async def test_a_slow_announcement_does_not_turn_success_into_a_lost_fence(
     assert (await worker.service.run(encode)).status is VideoStatus.READY
 
 
-async def test_a_failed_second_encode_leaves_the_first_published(worker: Worker, clip: Clips) -> None:
+async def test_failed_second_encode_keeps_the_first_published(worker: Worker, clip: Clips) -> None:
     video = await worker.process(clip(clips.plain))
     master = await worker.master(video.id)
     await worker.outside.store.put(video.source_key, b"not a video any more", content_type="video/mp4")
@@ -212,7 +212,7 @@ class AnswerLost(PostgresDatabase):
             raise BackendUnavailableError("database")
 
 
-async def test_a_publication_whose_answer_was_lost_keeps_its_segments(
+async def test_publication_with_lost_reply_keeps_its_segments(
     worker: Worker, database: PostgresDatabase, clip: Clips
 ) -> None:
     worker.outside = replace(worker.outside, database=AnswerLost(database.pool))

@@ -1,4 +1,4 @@
-"""Uploading while the encoder is at work."""
+"""Uploads during the encode."""
 
 import asyncio
 import shutil
@@ -13,7 +13,7 @@ from services.worker.tests.clips import Clips, make, picture
 
 
 def segment(folder: Path) -> Path:
-    """One second of picture in a transport stream, the twentieth of a film as the encoder writes it."""
+    """Second 20 of a video in a transport stream, as the encoder writes it."""
     late = ["-output_ts_offset", "30", "-muxdelay", "0", "-muxpreload", "0"]
     return make(folder / "second.ts", picture(seconds=1), codecs=["-c:v", "libx264", "-bf", "0", *late])
 
@@ -23,7 +23,7 @@ def files(folder: Path) -> list[Path]:
 
 
 class Shelf:
-    """A store that takes everything."""
+    """A store that accepts every object."""
 
     def __init__(self) -> None:
         self.keys: list[str] = []
@@ -32,7 +32,7 @@ class Shelf:
         self.keys.append(key)
 
 
-async def test_segments_are_looked_for_more_often_until_every_rendition_has_one(
+async def test_folder_is_polled_often_until_every_first_segment(
     clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shelf, waits = Shelf(), list[float]()
@@ -44,7 +44,7 @@ async def test_segments_are_looked_for_more_often_until_every_rendition_has_one(
             case 1 | 3:
                 rendition = "360p" if len(waits) == 1 else "audio"
                 shutil.copy(clip(segment), tmp_path / rendition / "00000.ts")
-            case 2 | 4:  # what was found is being put
+            case 2 | 4:  # the new segment is being put
                 await uploader.news.wait()
                 uploader.news.clear()
             case _:
@@ -62,11 +62,11 @@ async def test_segments_are_looked_for_more_often_until_every_rendition_has_one(
         "360p": ["00000.ts"],
         "audio": ["00000.ts"],
     }
-    assert uploader.news.is_set(), "who waits for more hears that there is none"
-    assert files(tmp_path) == [], "what is stored is removed"
+    assert uploader.news.is_set(), "waiting readers are woken at the end"
+    assert files(tmp_path) == [], "stored segments are removed from disk"
 
 
-async def test_a_stored_segment_says_how_far_it_is(clip: Clips, tmp_path: Path) -> None:
+async def test_stored_segment_reports_its_position(clip: Clips, tmp_path: Path) -> None:
     uploader = EncodeUploader(cast("ObjectStore", Shelf()), "v1/", patience=1.0)
     heard, encoded = list[float](), asyncio.Event()
     uploader.on_stored = heard.append

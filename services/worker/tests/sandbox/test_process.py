@@ -1,4 +1,4 @@
-"""Children that parse what strangers sent."""
+"""Sandboxed children that parse untrusted sources."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.sandbox.process import ChildLimits, limited_child
 
 LIMITS = ChildLimits(memory=1 << 30, cpu_seconds=30, file_bytes=1 << 20)
-#: Plays ffmpeg: a program that the sandbox lets run, with what lies in its prefix.
+#: A stand-in for ffmpeg that the sandbox may run, with the files of its prefix.
 INTERPRETER = Path(sys.executable).resolve()
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 
@@ -28,7 +28,7 @@ async def said(script: str, folder: Path, limits: ChildLimits = LIMITS) -> tuple
 
 
 def alive(pid: int) -> bool:
-    """Running, and no zombie."""
+    """Returns whether the process runs and is no zombie."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -52,7 +52,7 @@ async def first_number(child: Process) -> int:
         return int(await child.stdout.readline())
 
 
-async def test_a_child_sees_none_of_our_environment_and_no_stdin_and_leads_its_own_group(
+async def test_child_has_clean_environment_and_own_group(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("S3_SECRET_KEY", "secret")
@@ -62,12 +62,12 @@ async def test_a_child_sees_none_of_our_environment_and_no_stdin_and_leads_its_o
         tmp_path,
     )
 
-    # The interpreter itself sets LC_CTYPE when nothing is set.
+    # Python sets LC_CTYPE if the environment is empty.
     assert out == "['HOME', 'LC_CTYPE'] True True\n"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="Linux's own")
-async def test_a_child_can_gain_no_privileges(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
+async def test_child_can_gain_no_privileges(tmp_path: Path) -> None:
     out, _ = await said("print(open('/proc/self/status').read())", tmp_path)
 
     assert "NoNewPrivs:\t1" in out
@@ -94,7 +94,7 @@ async def test_file_size_is_limited(tmp_path: Path) -> None:
     assert (tmp_path / "big").stat().st_size <= 1 << 20
 
 
-async def test_leaving_the_block_ends_the_whole_group(tmp_path: Path) -> None:
+async def test_leaving_the_block_ends_the_process_group(tmp_path: Path) -> None:
     family = (
         "import subprocess, sys, time;"
         "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)']);"
@@ -107,9 +107,7 @@ async def test_leaving_the_block_ends_the_whole_group(tmp_path: Path) -> None:
     await gone(grandchild)
 
 
-async def test_a_child_that_ignores_the_request_to_end_is_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_child_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gostream_worker.sandbox.process.STOP_GRACE", 0.2)
     stubborn = (
         "import signal, os, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
@@ -121,7 +119,7 @@ async def test_a_child_that_ignores_the_request_to_end_is_killed(
     assert child.returncode == -9
 
 
-async def test_cancelled_again_while_it_waits_for_the_end_it_waits_no_longer(tmp_path: Path) -> None:
+async def test_second_cancellation_ends_the_wait(tmp_path: Path) -> None:
     ready = asyncio.Event()
     stubborn = (
         "import signal, os, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
@@ -151,8 +149,8 @@ async def test_cancelled_again_while_it_waits_for_the_end_it_waits_no_longer(tmp
 
 
 @pytest.mark.parametrize("steps", range(12))
-async def test_cancelled_at_any_moment_no_child_is_left(tmp_path: Path, steps: int) -> None:
-    """Cancelled before, while, and after it is spawned, and while it is waited for."""
+async def test_cancellation_never_leaves_a_child(tmp_path: Path, steps: int) -> None:
+    """Cancels before, during and after the spawn, and during the wait."""
     mark = tmp_path / "mark"
     script = f"import os, time; open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(99)"
 
@@ -171,8 +169,8 @@ async def test_cancelled_at_any_moment_no_child_is_left(tmp_path: Path, steps: i
         assert not alive(int(pid))
 
 
-async def test_a_child_dies_with_its_worker(tmp_path: Path) -> None:
-    """Killed outright, a worker cannot tell its encoder to stop: the kernel does."""
+async def test_child_dies_with_its_worker(tmp_path: Path) -> None:
+    """A killed worker cannot stop its encoder; the kernel does."""
     script = f"""
 import asyncio, os, sys
 from pathlib import Path
@@ -209,7 +207,7 @@ def endless(folder: Path) -> list[str]:
     return ["-v", "error", "-progress", "pipe:1", *source, "-c:v", "libx264", "-f", "null", "-"]
 
 
-async def test_an_encode_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+async def test_slow_encode_is_stopped(tmp_path: Path) -> None:
     encoder = Encoder(
         Path(get_ffmpeg_exe()), memory=8 << 30, patience=Patience(wall_base=0.5, wall_per_media_second=0.5)
     )
@@ -221,7 +219,7 @@ async def test_an_encode_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     assert "not done" in error.value.detail
 
 
-async def test_an_encoder_that_stands_still_is_ended(tmp_path: Path) -> None:
+async def test_stalled_encoder_is_stopped(tmp_path: Path) -> None:
     encoder = Encoder(INTERPRETER, memory=8 << 30, patience=Patience(no_progress=0.5))
 
     with pytest.raises(ProcessingFailedError) as error:
@@ -233,7 +231,7 @@ async def test_an_encoder_that_stands_still_is_ended(tmp_path: Path) -> None:
     assert "no progress" in error.value.detail
 
 
-async def test_an_encoder_that_writes_is_alive(tmp_path: Path) -> None:
+async def test_encoder_that_writes_counts_as_active(tmp_path: Path) -> None:
     busy = script(
         "import pathlib, time", "for n in range(8): pathlib.Path(f'{n}.ts').touch(); time.sleep(0.25)"
     )
@@ -244,7 +242,9 @@ async def test_an_encoder_that_writes_is_alive(tmp_path: Path) -> None:
     assert report.seconds > 1
 
 
-async def test_an_encoder_that_moves_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_encoder_that_progresses_is_not_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     moving = script(
         "import time",
         "for n in range(10):",
@@ -254,14 +254,14 @@ async def test_an_encoder_that_moves_is_left_alone(tmp_path: Path, monkeypatch: 
     encoder = Encoder(INTERPRETER, memory=8 << 30, patience=Patience(no_progress=1.5))
     positions: list[float | None] = []
 
-    # A second passes with every report: a machine that stands still is no encoder that does.
+    # The clock advances one second per report, so a stalled machine does not look like a stalled encoder.
     monkeypatch.setattr("gostream_worker.encode.encoder.monotonic", lambda: float(len(positions)))
     await encoder.run(moving, folder=tmp_path, duration=1, on_progress=lambda p: positions.append(p.position))
 
     assert positions == [pytest.approx(n / 10) for n in range(10)]
 
 
-async def test_cancelling_an_encode_ends_ffmpeg(tmp_path: Path) -> None:
+async def test_cancelled_encode_stops_ffmpeg(tmp_path: Path) -> None:
     encoder = Encoder(Path(get_ffmpeg_exe()), memory=8 << 30)
     running = asyncio.Event()
     task = asyncio.ensure_future(

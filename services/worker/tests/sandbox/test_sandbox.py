@@ -1,4 +1,4 @@
-"""A hostile program in the real child: every attempt is denied, and each layer is needed."""
+"""A hostile program in the real sandbox: every attempt is denied, and every layer is needed."""
 
 import os
 import socket
@@ -33,7 +33,7 @@ else:
     print("done")
 """
 
-#: An attempt, and the layers of which each must be left out for it to succeed.
+#: An attempt and the layers that must all be removed for it to succeed.
 ATTEMPTS = {
     "read the worker's environment": ("open('/proc/{worker}/environ', 'rb').read()", ("landlock",)),
     "open the worker's memory": ("open('/proc/{worker}/mem', 'rb')", ("landlock",)),
@@ -161,14 +161,14 @@ async def test_usual_arguments_are_allowed(tmp_path: Path) -> None:
     assert await outcome(filled(attempt, tmp_path, 0), tmp_path) == "done"
 
 
-async def test_served_source_is_one_port(tmp_path: Path, server: int) -> None:
+async def test_sandbox_reaches_only_the_source_port(tmp_path: Path, server: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         connect = "socket.create_connection(('127.0.0.1', {}), 5)"
         elsewhere = other.getsockname()[1]
 
         assert await outcome(connect.format(server), tmp_path, port=server) == "done"
         assert await outcome(connect.format(elsewhere), tmp_path, port=server) == "denied"
-        # Landlock restricts connect(2) of TCP: neither another protocol nor a send that connects.
+        # Landlock restricts TCP connect(2) only, not other protocols or a connecting send.
         multipath = "socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)"
         fast_open = (
             "socket.socket(socket.AF_INET, socket.SOCK_STREAM)"

@@ -1,4 +1,4 @@
-"""An object of a real store, served on loopback: right bytes, few requests, nobody else, and then gone."""
+"""A stored object served on loopback: correct bytes, few requests, one client, no leftovers."""
 
 import asyncio
 import hashlib
@@ -25,7 +25,7 @@ from gostream_worker.source.loopback_server import serve_object
 from tests.support.tcp_proxy import Proxy
 
 pytestmark = pytest.mark.stack
-#: Twenty blocks and a bit, of a size for tests.
+#: A little more than twenty blocks of a small size.
 BLOCK = 10_000
 BODY = random.Random(1).randbytes(20 * BLOCK + 1234)
 
@@ -37,7 +37,7 @@ def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass
 class Counting:
-    """The real store; notes where it was read, and can be halted."""
+    """The real store, with a record of read offsets."""
 
     store: S3ObjectStore
     starts: list[int] = field(default_factory=list)
@@ -89,7 +89,7 @@ async def read(http: aiohttp.ClientSession, url: str, wanted: str | None = None)
         (f"bytes=5-{10 * len(BODY)}", 5, len(BODY)),
     ],
 )
-async def test_any_range_is_what_the_object_has_there(
+async def test_any_range_returns_the_objects_bytes(
     store: S3ObjectStore,
     film: StoredObject,
     http: aiohttp.ClientSession,
@@ -101,7 +101,7 @@ async def test_any_range_is_what_the_object_has_there(
         assert await read(http, url, wanted) == BODY[start:stop]
 
 
-async def test_one_pass_asks_the_store_for_each_block_once(
+async def test_one_pass_fetches_each_block_once(
     store: S3ObjectStore, film: StoredObject, http: aiohttp.ClientSession
 ) -> None:
     counting = Counting(store)
@@ -111,7 +111,7 @@ async def test_one_pass_asks_the_store_for_each_block_once(
     assert sorted(counting.starts) == list(range(0, len(BODY), BLOCK))
 
 
-async def test_readers_of_the_same_place_share(
+async def test_readers_at_one_position_share_a_fetch(
     store: S3ObjectStore, film: StoredObject, http: aiohttp.ClientSession
 ) -> None:
     counting = Counting(store)
@@ -122,7 +122,7 @@ async def test_readers_of_the_same_place_share(
     assert counting.starts == [0]
 
 
-async def test_no_more_is_fetched_than_a_little_ahead_of_a_reader_that_pauses(
+async def test_read_ahead_stops_while_the_reader_pauses(
     store: S3ObjectStore, film: StoredObject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counting = Counting(store)
@@ -131,7 +131,7 @@ async def test_no_more_is_fetched_than_a_little_ahead_of_a_reader_that_pauses(
         reading = whole.read(0, film.size)
         await anext(reading)
         await asyncio.sleep(0.5)
-        assert counting.starts == [0], "it may be a reader that only looks"
+        assert counting.starts == [0], "a new reader gets no read-ahead"
         for _ in range(4):
             await anext(reading)
         await asyncio.sleep(0.5)
@@ -139,7 +139,7 @@ async def test_no_more_is_fetched_than_a_little_ahead_of_a_reader_that_pauses(
         assert max(counting.starts) == (4 + range_reader.READ_AHEAD) * BLOCK
 
 
-async def test_what_was_read_long_ago_is_forgotten(store: S3ObjectStore, film: StoredObject) -> None:
+async def test_old_blocks_are_evicted(store: S3ObjectStore, film: StoredObject) -> None:
     counting = Counting(store)
     async with asyncio.TaskGroup() as tasks:
         held = range_reader.ObjectBlocks(cast("ObjectStore", counting), film, tasks, patience=0)
@@ -151,7 +151,7 @@ async def test_what_was_read_long_ago_is_forgotten(store: S3ObjectStore, film: S
     assert counting.starts.count(0) == 2
 
 
-async def test_nobody_gets_in_who_does_not_know_the_address(
+async def test_requests_without_the_secret_path_are_refused(
     store: S3ObjectStore, film: StoredObject, http: aiohttp.ClientSession
 ) -> None:
     async with served(store, film) as url, served(store, film) as other:
@@ -170,14 +170,14 @@ async def test_nobody_gets_in_who_does_not_know_the_address(
 
 
 @pytest.mark.parametrize("wanted", [f"bytes={len(BODY)}-", "bytes=5-2", "bytes=0-1,5-6", "lines=1-2"])
-async def test_what_is_no_range_of_it_is_refused(
+async def test_invalid_ranges_are_refused(
     store: S3ObjectStore, film: StoredObject, http: aiohttp.ClientSession, wanted: str
 ) -> None:
     async with served(store, film) as url, http.get(url, headers={"Range": wanted}) as answer:
         assert answer.status == 416
 
 
-async def test_the_server_is_gone_with_its_block_also_for_who_is_still_reading(
+async def test_server_stops_with_the_block_despite_readers(
     store: S3ObjectStore, film: StoredObject, http: aiohttp.ClientSession
 ) -> None:
     async with served(store, film) as url, http.get(url) as answer:
@@ -187,7 +187,7 @@ async def test_the_server_is_gone_with_its_block_also_for_who_is_still_reading(
         await http.get(url)
 
 
-async def test_what_is_still_on_its_way_when_the_block_is_left_is_nobodys_failure(
+async def test_pending_fetches_at_exit_raise_nothing(
     environment: dict[str, str], film: StoredObject, http: aiohttp.ClientSession
 ) -> None:
     async with behind_a_proxy(environment) as (store, proxy), served(store, film) as url:
@@ -209,7 +209,7 @@ async def behind_a_proxy(environment: dict[str, str]) -> AsyncIterator[tuple[S3O
             yield store, proxy
 
 
-async def test_a_connection_that_is_cut_is_taken_up_again(
+async def test_cut_connection_is_resumed(
     environment: dict[str, str], film: StoredObject, http: aiohttp.ClientSession
 ) -> None:
     async with behind_a_proxy(environment) as (store, proxy), served(store, film, patience=30) as url:
@@ -223,7 +223,7 @@ async def test_a_connection_that_is_cut_is_taken_up_again(
     assert digest.digest() == hashlib.sha256(BODY).digest()
 
 
-async def test_a_store_that_stays_away_ends_the_block_as_an_outage(
+async def test_lasting_store_outage_ends_the_block(
     environment: dict[str, str], film: StoredObject, http: aiohttp.ClientSession
 ) -> None:
     with pytest.raises(BackendUnavailableError):
@@ -237,7 +237,7 @@ async def test_a_store_that_stays_away_ends_the_block_as_an_outage(
             await asyncio.sleep(60)
 
 
-async def test_an_object_that_is_replaced_meanwhile_ends_the_block(
+async def test_replaced_object_ends_the_block(
     store: S3ObjectStore, film: StoredObject, http: aiohttp.ClientSession
 ) -> None:
     with pytest.raises(ProcessingFailedError) as failed:
@@ -252,7 +252,7 @@ async def test_an_object_that_is_replaced_meanwhile_ends_the_block(
     assert failed.value.failure.retryable
 
 
-async def test_a_body_shorter_than_it_is_said_to_be_is_truncated(
+async def test_body_shorter_than_declared_is_truncated(
     store: S3ObjectStore, film: StoredObject, http: aiohttp.ClientSession
 ) -> None:
     with pytest.raises(ProcessingFailedError) as failed:
@@ -265,10 +265,10 @@ async def test_a_body_shorter_than_it_is_said_to_be_is_truncated(
 
 
 class Block(bytearray):
-    """Bytes that a weak reference can watch."""
+    """Bytes that support weak references."""
 
 
-async def test_readers_that_go_away_leave_no_more_than_a_few_blocks_behind(
+async def test_departed_readers_leave_few_blocks_in_memory(
     film: StoredObject,
 ) -> None:
     sent: list[weakref.ref[Block]] = []

@@ -1,4 +1,4 @@
-"""A source that is not, at the end, what it was in the beginning; copied and streamed alike."""
+"""Sources that change during an attempt, for copied and streamed sources."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,7 +25,7 @@ Moment = Callable[[Worker, UUID, Path, pytest.MonkeyPatch], None]
 
 @pytest.fixture(params=[0, 1 << 30], ids=["streamed", "copied"])
 def either(worker: Worker, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Worker:
-    """A worker that copies nothing, and one that copies everything."""
+    """A worker that streams every source, and one that copies every source."""
     monkeypatch.setattr(range_reader, "BLOCK", 40_000)
     monkeypatch.setattr(range_reader, "KEPT", 1)
     worker.settings = replace(worker.settings, max_copied_bytes=request.param)
@@ -51,7 +51,7 @@ def replace_before_publishing(worker: Worker, video_id: UUID, by: Path, patch: p
     "replace_then", [replace_after_probing, replace_before_publishing], ids=lambda moment: moment.__name__
 )
 @pytest.mark.parametrize("before", [clips.long_enough_for_two_segments, fit], ids=lambda r: r.__name__)
-async def test_what_is_published_is_what_was_uploaded_last(
+async def test_latest_upload_is_published(
     either: Worker,
     clip: Clips,
     monkeypatch: pytest.MonkeyPatch,
@@ -74,7 +74,7 @@ async def test_what_is_published_is_what_was_uploaded_last(
     assert await broken_rules(await either.save(video_id)) == []
 
 
-async def test_a_source_that_is_replaced_again_and_again_fails_and_says_so(
+async def test_repeatedly_replaced_source_fails_with_its_code(
     either: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     video_id = await either.upload(clip(clips.long_enough_for_two_segments))
@@ -90,7 +90,7 @@ async def test_a_source_that_is_replaced_again_and_again_fails_and_says_so(
     assert (failure.code, failure.retryable) == (Code.SOURCE_REPLACED, True)
 
 
-async def test_a_source_that_is_removed_after_it_was_read_does_not_spoil_what_was_made_of_it(
+async def test_source_removed_after_reading_is_still_published(
     either: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     video_id = await either.upload(clip(clips.plain))
@@ -104,7 +104,7 @@ async def test_a_source_that_is_removed_after_it_was_read_does_not_spoil_what_wa
     assert (video.status, video.attempt) == (VideoStatus.READY, 1), video.failure
 
 
-async def test_the_same_file_uploaded_anew_is_not_encoded_anew(
+async def test_identical_upload_is_not_encoded_again(
     either: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     video_id = await either.upload(clip(clips.plain))
@@ -116,7 +116,7 @@ async def test_the_same_file_uploaded_anew_is_not_encoded_anew(
     assert (await either.video(video_id)).attempt == 1
 
 
-async def test_a_source_that_is_replaced_leaves_the_stream_of_the_one_before(
+async def test_replaced_source_keeps_the_previous_stream(
     either: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     video = await either.process(clip(clips.plain))

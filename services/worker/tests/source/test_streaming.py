@@ -1,4 +1,4 @@
-"""Sources that are read from the store while they are encoded: the same answers as for copies."""
+"""Sources streamed from the store during the encode give the same results as copies."""
 
 import asyncio
 import os
@@ -30,20 +30,20 @@ pytestmark = pytest.mark.stack
 
 @pytest.fixture(autouse=True)
 def _many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So small that a clip has many, and that none is kept from the probe to the encoder."""
+    """Small enough that a clip has many blocks and none stays cached from probe to encode."""
     monkeypatch.setattr(range_reader, "BLOCK", 40_000)
     monkeypatch.setattr(range_reader, "KEPT", 1)
 
 
 @pytest.fixture
 def streaming(worker: Worker) -> Worker:
-    """A worker that copies nothing."""
+    """A worker that streams every source."""
     worker.settings = replace(worker.settings, max_copied_bytes=0)
     return worker
 
 
 def lists(published: dict[str, bytes]) -> dict[str, list[float]]:
-    """How long each segment is. Their bytes differ from run to run: the encoder has threads."""
+    """Segment durations. The bytes differ between runs because the encoder is threaded."""
     return {name: durations(data.decode()) for name, data in published.items() if "/playlist.m3u8" in name}
 
 
@@ -58,7 +58,7 @@ def lists(published: dict[str, bytes]) -> dict[str, list[float]]:
     ],
     ids=lambda recipe: recipe.__name__,
 )
-async def test_what_is_published_is_what_a_copy_gives(
+async def test_streamed_source_publishes_the_same_as_copy(
     streaming: Worker, clip: Clips, recipe: Recipe, caplog: pytest.LogCaptureFixture
 ) -> None:
     streamed = await streaming.process(clip(recipe))
@@ -71,7 +71,7 @@ async def test_what_is_published_is_what_a_copy_gives(
     assert lists(await streaming.published(streamed.id)) == lists(await streaming.published(copied.id))
     assert await broken_rules(await streaming.save(streamed.id)) == []
     assert "aiohttp" not in {record.name.partition(".")[0] for record in caplog.records}, (
-        "a reader that leaves"
+        "a departing reader is not logged"
     )
 
 
@@ -88,7 +88,7 @@ async def test_what_is_published_is_what_a_copy_gives(
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-async def test_a_bad_source_gets_the_answer_that_its_copy_gets(
+async def test_bad_streamed_source_fails_like_its_copy(
     streaming: Worker, clip: Clips, recipe: Recipe, code: Code
 ) -> None:
     video = await streaming.process(clip(recipe))
@@ -98,7 +98,7 @@ async def test_a_bad_source_gets_the_answer_that_its_copy_gets(
     assert "master.m3u8" not in await streaming.published(video.id)
 
 
-async def test_nothing_of_the_source_is_on_the_disk(
+async def test_streamed_source_is_never_written_to_disk(
     streaming: Worker, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
@@ -113,7 +113,7 @@ async def test_nothing_of_the_source_is_on_the_disk(
     assert url.startswith("http://127.0.0.1:")
 
 
-async def test_a_store_that_is_cut_off_for_a_moment_is_not_noticed(
+async def test_short_store_outage_does_not_end_the_attempt(
     streaming: Worker, clip: Clips, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with behind_a_proxy(streaming, environment) as proxy:
@@ -129,7 +129,7 @@ async def test_a_store_that_is_cut_off_for_a_moment_is_not_noticed(
     assert (video.status, video.attempt) == (VideoStatus.READY, 1), video.failure
 
 
-async def test_a_store_that_stays_away_costs_no_try(
+async def test_lasting_store_outage_costs_no_try(
     streaming: Worker, clip: Clips, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gostream_worker.source.open_source._STREAM_PATIENCE", 0.0)
@@ -155,7 +155,7 @@ async def test_a_store_that_stays_away_costs_no_try(
 
 
 @pytest.mark.parametrize("max_copied", [0, 1 << 30], ids=["streamed", "copied"])
-async def test_a_body_shorter_than_it_is_said_to_be_is_truncated(
+async def test_body_shorter_than_declared_is_truncated(
     streaming: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch, max_copied: int
 ) -> None:
     streaming.settings = replace(streaming.settings, max_copied_bytes=max_copied)
@@ -172,7 +172,7 @@ async def test_a_body_shorter_than_it_is_said_to_be_is_truncated(
     assert (video.failure.code, video.failure.retryable) == (Code.TRUNCATED, False)
 
 
-async def test_two_attempts_at_once_do_not_meet(streaming: Worker, clip: Clips) -> None:
+async def test_parallel_attempts_do_not_interfere(streaming: Worker, clip: Clips) -> None:
     first, second = await asyncio.gather(
         streaming.process(clip(clips.long_enough_for_two_segments)), streaming.process(clip(clips.live_webm))
     )

@@ -1,4 +1,4 @@
-"""Work directories: private, and never left behind."""
+"""Work directories are private and always removed."""
 
 import asyncio
 import fcntl
@@ -15,7 +15,7 @@ def big_files(folder: Path) -> list[Path]:
     return list(folder.glob("worker-*/big"))
 
 
-async def test_an_attempts_directory_is_private_and_goes_whatever_happens(tmp_path: Path) -> None:
+async def test_attempt_directory_is_private_and_always_removed(tmp_path: Path) -> None:
     with WorkDirectory.open(tmp_path / "work") as work:
         with pytest.raises(RuntimeError):
             async with work.attempt() as folder:
@@ -26,15 +26,13 @@ async def test_an_attempts_directory_is_private_and_goes_whatever_happens(tmp_pa
     assert list((tmp_path / "work").iterdir()) == []
 
 
-async def test_two_attempts_at_once_share_nothing(tmp_path: Path) -> None:
+async def test_parallel_attempts_share_no_directory(tmp_path: Path) -> None:
     with WorkDirectory.open(tmp_path) as work:
         async with work.attempt() as one, work.attempt() as two:
             assert one != two
 
 
-def test_one_that_starts_while_another_makes_its_lock_does_not_take_it_for_dead(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_starting_worker_spares_one_that_is_locking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flock = fcntl.flock
 
     def interrupted(descriptor: int, operation: int) -> None:
@@ -48,7 +46,7 @@ def test_one_that_starts_while_another_makes_its_lock_does_not_take_it_for_dead(
         assert len(list(tmp_path.glob("worker-*/.lock"))) == 1
 
 
-async def test_what_a_killed_worker_left_is_removed_and_a_living_one_is_spared(tmp_path: Path) -> None:
+async def test_only_directories_of_dead_workers_are_removed(tmp_path: Path) -> None:
     script = f"""
 import sys, time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The bus over a real server: live only when proven, and no loss goes unnoticed."""
+"""The bus on a real server: live only when proven, and every loss is noticed."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -54,7 +54,7 @@ async def listening(
 
 
 @pytest.mark.parametrize("protocol", [2, 3])
-async def test_a_lone_process_becomes_live_and_hears_changes(
+async def test_lone_process_becomes_live_and_receives_changes(
     config: Config, cache: RedisVideoCache, protocol: int
 ) -> None:  # R11
     async with listening(config, protocol=protocol) as (bus, heard):
@@ -73,16 +73,14 @@ async def test_stays_live_on_heartbeats_alone(config: Config) -> None:
         assert heard.resets == resets
 
 
-async def test_each_of_several_is_live_on_shared_heartbeats(config: Config) -> None:
+async def test_several_processes_are_live_on_shared_heartbeats(config: Config) -> None:
     async with listening(config) as (one, _), listening(config) as (two, _):
         await eventually(lambda: one.is_live and two.is_live)
         first = one.live_until, two.live_until
         await eventually(lambda: one.live_until > first[0] + 0.5 and two.live_until > first[1] + 0.5)
 
 
-async def test_a_killed_subscription_throws_local_entries_away(
-    config: Config, link: RedisConnection
-) -> None:  # R9
+async def test_killed_subscription_clears_l1(config: Config, link: RedisConnection) -> None:  # R9
     async with listening(config) as (bus, heard):
         for _ in range(3):
             await eventually(lambda: bus.is_live)
@@ -92,19 +90,17 @@ async def test_a_killed_subscription_throws_local_entries_away(
         await eventually(lambda: bus.is_live)
 
 
-async def test_a_gap_in_the_sequence_throws_local_entries_away(
-    config: Config, link: RedisConnection, cache: RedisVideoCache
-) -> None:
+async def test_sequence_gap_clears_l1(config: Config, link: RedisConnection, cache: RedisVideoCache) -> None:
     async with listening(config) as (bus, heard):
         await eventually(lambda: bus.is_live)
         resets = heard.resets
-        await link.client.incr(SEQUENCE_KEY)  # a message that never came
+        await link.client.incr(SEQUENCE_KEY)  # a message that was lost
         await cache.invalidate({uuid4(): 1})
         await eventually(lambda: heard.resets > resets)
         assert bus.is_live
 
 
-async def test_the_wrong_channel_is_never_trusted(config: Config, cache: RedisVideoCache) -> None:  # R11
+async def test_wrong_channel_is_never_trusted(config: Config, cache: RedisVideoCache) -> None:  # R11
     async with listening(config) as (good, _):
         await eventually(lambda: good.is_live)
         transport_channel = "gostream:0:typo"

@@ -1,4 +1,4 @@
-"""When local entries may be trusted: the state machine alone, on a clock of the test's own."""
+"""The liveness state machine alone, on a fake clock."""
 
 from dataclasses import dataclass, field
 from uuid import uuid4
@@ -46,7 +46,7 @@ def scene() -> Scene:
     return scene
 
 
-def test_proof_is_our_own_nonce(scene: Scene) -> None:
+def test_only_the_own_nonce_proves_liveness(scene: Scene) -> None:
     assert scene.live()
     scene.liveness.restart()
     assert not scene.live()
@@ -57,7 +57,7 @@ def test_proof_is_our_own_nonce(scene: Scene) -> None:
     assert scene.live()
 
 
-def test_a_proof_from_before_a_reconnection_is_worth_nothing(scene: Scene) -> None:
+def test_proof_expires_with_a_reconnection(scene: Scene) -> None:
     old = scene.liveness.nonce
     scene.liveness.restart()
     scene.hear_beat(nonce=old)
@@ -65,7 +65,7 @@ def test_a_proof_from_before_a_reconnection_is_worth_nothing(scene: Scene) -> No
 
 
 @pytest.mark.parametrize("order", ["beat first", "answer first"])
-def test_the_answer_and_the_beat_may_come_in_either_order(order: str) -> None:
+def test_reply_and_heartbeat_arrive_in_any_order(order: str) -> None:
     scene = Scene()
     if order == "beat first":
         scene.hear_beat()
@@ -75,21 +75,21 @@ def test_the_answer_and_the_beat_may_come_in_either_order(order: str) -> None:
     assert scene.live()
 
 
-def test_silence_ends_it_without_anybody_noticing(scene: Scene) -> None:
+def test_silence_ends_liveness_without_an_event(scene: Scene) -> None:
     scene.now += 2.9
     assert scene.live()
     scene.now += 0.2
     assert not scene.live()
 
 
-def test_late_messages_keep_nothing_alive(scene: Scene) -> None:
+def test_late_messages_do_not_extend_liveness(scene: Scene) -> None:
     for _ in range(10):
         scene.now += 1
         scene.hear_change(age=3.5)
     assert not scene.live()
 
 
-def test_any_message_extends_it(scene: Scene) -> None:
+def test_any_message_extends_liveness(scene: Scene) -> None:
     for _ in range(10):
         scene.now += 1
         assert scene.hear_change() is None
@@ -97,23 +97,23 @@ def test_any_message_extends_it(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("jump", [-3, 2])
-def test_a_sequence_that_jumps_is_a_gap(scene: Scene, jump: int) -> None:
+def test_sequence_jump_is_a_gap(scene: Scene, jump: int) -> None:
     scene.hear_change()
     assert scene.hear_change(sequence=scene.sequence + jump) is Loss.GAP
     assert scene.live()
 
 
-def test_the_first_sequence_number_after_a_reconnection_is_no_gap(scene: Scene) -> None:
+def test_first_number_after_a_reconnection_is_no_gap(scene: Scene) -> None:
     scene.liveness.restart()
     assert scene.hear_change(sequence=77) is None
 
 
-def test_commands_reaching_another_server_ends_it(scene: Scene) -> None:
+def test_commands_to_another_server_end_liveness(scene: Scene) -> None:
     assert scene.synchronise(server="b") is Loss.SERVER
     assert not scene.live()
 
 
-def test_a_beat_of_another_server_ends_it(scene: Scene) -> None:
+def test_heartbeat_of_another_server_ends_liveness(scene: Scene) -> None:
     assert scene.hear_beat(server="b", nonce="x") is Loss.SERVER
     assert not scene.live()
 

@@ -1,4 +1,4 @@
-"""Watchers: the latest of everything, however slow the reader."""
+"""Watchers deliver the latest values to readers of any speed."""
 
 from uuid import uuid4
 
@@ -11,7 +11,7 @@ ID = uuid4()
 ENCODE = Encode(video_id=ID, number=1, attempt=1)
 
 
-async def test_a_slow_reader_sees_the_latest_of_everything_once() -> None:
+async def test_slow_reader_sees_each_latest_value_once() -> None:
     watchers = Watchers()
     async with watchers.subscribe(ID) as watch:
         for version in (2, 4, 3):
@@ -24,14 +24,14 @@ async def test_a_slow_reader_sees_the_latest_of_everything_once() -> None:
         assert (await watch.wait(0.01)).is_empty
 
 
-async def test_a_reset_is_a_gap_for_every_watcher() -> None:
+async def test_reset_is_a_gap_for_every_watcher() -> None:
     watchers = Watchers()
     async with watchers.subscribe(ID) as one, watchers.subscribe(uuid4()) as two:
         watchers.reset()
         assert await one.wait(1) == await two.wait(1) == Update(gap=True)
 
 
-async def test_others_hear_nothing_and_leaving_leaves_nothing() -> None:
+async def test_watchers_of_other_videos_receive_nothing() -> None:
     watchers = Watchers()
     async with watchers.subscribe(ID) as watch:
         watchers.changed(uuid4(), 1)
@@ -39,7 +39,7 @@ async def test_others_hear_nothing_and_leaving_leaves_nothing() -> None:
     assert not watchers._watches
 
 
-async def test_progress_travels_as_json_and_strange_text_is_ignored() -> None:
+async def test_progress_is_json_and_invalid_text_is_ignored() -> None:
     heard: list[tuple[Encode, Progress]] = []
     inbox = progress_inbox(lambda *news: heard.append(news))
     progress = Progress(stage="encoding", percent=12.5, speed=3.0)

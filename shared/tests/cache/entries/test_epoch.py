@@ -1,4 +1,4 @@
-"""The namespace epoch: what the database says of servers, and what a process makes of it."""
+"""The namespace epoch: the database's record of servers, and its use by a process."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ async def database(database_url: str) -> AsyncIterator[PostgresDatabase]:
 
 
 @pytest.mark.stack
-async def test_each_new_server_begins_an_epoch_and_the_one_before_is_refused(
+async def test_new_server_starts_an_epoch(
     database: PostgresDatabase,
 ) -> None:
     first = await database.epochs.current("a")
@@ -33,7 +33,7 @@ async def test_each_new_server_begins_an_epoch_and_the_one_before_is_refused(
 
 
 @pytest.mark.stack
-async def test_a_server_may_come_back_when_the_latest_was_not_seen_for_long(
+async def test_server_returns_after_the_latest_is_gone(
     database: PostgresDatabase,
 ) -> None:
     await database.epochs.current("a")
@@ -45,7 +45,7 @@ async def test_a_server_may_come_back_when_the_latest_was_not_seen_for_long(
 
 
 @pytest.mark.stack
-async def test_a_server_in_use_is_seen(database: PostgresDatabase) -> None:
+async def test_server_in_use_is_recorded_as_seen(database: PostgresDatabase) -> None:
     await database.epochs.current("a")
     await database.pool.execute("UPDATE cache_epochs SET seen_at = now() - interval '1 hour'")
     await database.epochs.current("a")
@@ -53,7 +53,7 @@ async def test_a_server_in_use_is_seen(database: PostgresDatabase) -> None:
 
 
 @pytest.mark.stack
-async def test_a_new_timeline_begins_an_epoch_above_any_that_was_lost(
+async def test_new_timeline_starts_above_any_lost_epoch(
     database: PostgresDatabase,
 ) -> None:  # R27
     async def on(timeline: int, server: str = "a") -> int:
@@ -69,9 +69,7 @@ async def test_a_new_timeline_begins_an_epoch_above_any_that_was_lost(
 
 
 @pytest.mark.stack
-async def test_many_processes_at_once_agree_on_one_epoch(
-    database: PostgresDatabase, database_url: str
-) -> None:
+async def test_concurrent_processes_agree_on_one_epoch(database: PostgresDatabase, database_url: str) -> None:
     connections = [await asyncpg.connect(database_url) for _ in range(8)]
     try:
         epochs = await asyncio.gather(
@@ -84,7 +82,7 @@ async def test_many_processes_at_once_agree_on_one_epoch(
 
 
 class Scene:
-    """A keeper whose server and database the test controls."""
+    """A keeper with a scripted server and database."""
 
     def __init__(self) -> None:
         self.reached: str | None = "a"
@@ -116,7 +114,7 @@ async def test_nothing_is_read_until_the_epoch_is_known() -> None:
     assert scene.changes == 1
 
 
-async def test_a_connection_to_another_server_is_refused_until_the_database_knows_it() -> None:  # R12
+async def test_unknown_server_is_refused_until_registered() -> None:  # R12
     scene = Scene()
     await scene.keeper.check()
     assert scene.epoch_state.admits("a")
@@ -128,10 +126,10 @@ async def test_a_connection_to_another_server_is_refused_until_the_database_know
     assert (scene.epoch_state.epoch, scene.changes) == (2, 2)
 
 
-async def test_an_epoch_is_not_confirmed_when_connections_lead_elsewhere_by_then() -> None:
+async def test_epoch_of_a_replaced_server_is_not_confirmed() -> None:
     scene = Scene()
     assert scene.epoch_state.admits("a")
-    assert scene.epoch_state.admits("b"), "nothing is known yet: anything goes, and is noted"
+    assert scene.epoch_state.admits("b"), "before the first check any server is accepted and recorded"
     assert not scene.epoch_state.confirm(1, "a")
     with pytest.raises(CacheUnavailableError):
         _ = scene.epoch_state.epoch
@@ -140,7 +138,7 @@ async def test_an_epoch_is_not_confirmed_when_connections_lead_elsewhere_by_then
     assert scene.reconnections == 1
 
 
-async def test_a_server_that_is_not_the_one_in_use_is_not_read() -> None:
+async def test_server_of_another_epoch_is_not_read() -> None:
     scene = Scene()
     await scene.keeper.check()
     await scene.epochs.current("b")
@@ -149,7 +147,7 @@ async def test_a_server_that_is_not_the_one_in_use_is_not_read() -> None:
         _ = scene.epoch_state.epoch
 
 
-async def test_a_database_that_is_down_changes_nothing_a_redis_that_is_down_does(
+async def test_epoch_survives_a_database_but_no_redis_outage(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     scene = Scene()

@@ -1,4 +1,4 @@
-"""The three scripts on a real server: each rule of the protocol, one race at a time."""
+"""The three scripts on a real server: every rule of the protocol, race by race."""
 
 import asyncio
 from dataclasses import replace
@@ -45,7 +45,7 @@ def with_times(link: RedisConnection, times: CacheTimes, epoch: int = 1) -> Redi
     return RedisVideoCache(link, channel="c", epoch_state=EpochState(epoch), times=times)
 
 
-async def test_one_caller_loads_and_the_others_wait_then_hit(cache: RedisVideoCache) -> None:
+async def test_one_caller_loads_and_the_others_wait(cache: RedisVideoCache) -> None:
     leased = await lease(cache)
     assert isinstance(await cache.get_or_lease(ID), Wait)
     assert await cache.fill(ID, Fill(leased.token, entry(1), cost=0.25)) is Filled.OK
@@ -55,9 +55,7 @@ async def test_one_caller_loads_and_the_others_wait_then_hit(cache: RedisVideoCa
     assert 200 < hit.fresh_for <= 240
 
 
-async def test_the_key_lives_no_longer_than_the_ttl_and_reads_as_json(
-    cache: RedisVideoCache, link: RedisConnection
-) -> None:
+async def test_entry_is_json_and_expires_with_its_ttl(cache: RedisVideoCache, link: RedisConnection) -> None:
     await fill(cache, 3)
     assert 260 <= await link.client.ttl(video_key(ID)) <= 300
     data = await link.client.hget(video_key(ID), "data")
@@ -65,14 +63,14 @@ async def test_the_key_lives_no_longer_than_the_ttl_and_reads_as_json(
     assert '"title":"a title"' in str(data)
 
 
-async def test_a_fill_begun_before_an_invalidation_is_refused(cache: RedisVideoCache) -> None:  # R1
+async def test_fill_older_than_an_invalidation_is_refused(cache: RedisVideoCache) -> None:  # R1
     leased = await lease(cache)
     await cache.invalidate({ID: 2})
     assert await cache.fill(ID, Fill(leased.token, entry(1))) is Filled.LEASE
     assert isinstance(await cache.get_or_lease(ID), Lease)
 
 
-async def test_a_lease_lost_and_taken_again_is_another_lease(cache: RedisVideoCache) -> None:  # R3
+async def test_retaken_lease_has_another_token(cache: RedisVideoCache) -> None:  # R3
     old = await lease(cache)
     await cache.invalidate({ID: 2})
     new = await lease(cache)
@@ -80,7 +78,7 @@ async def test_a_lease_lost_and_taken_again_is_another_lease(cache: RedisVideoCa
     assert await cache.fill(ID, Fill(new.token, entry(2))) is Filled.OK
 
 
-async def test_a_load_below_the_floor_is_refused(cache: RedisVideoCache) -> None:  # R8, R14
+async def test_load_below_the_floor_is_refused(cache: RedisVideoCache) -> None:  # R8, R14
     await cache.invalidate({ID: 5})
     leased = await lease(cache)
     assert await cache.fill(ID, Fill(leased.token, entry(4))) is Filled.FLOOR
@@ -96,16 +94,14 @@ async def test_invalidations_in_any_order_leave_the_highest_floor(cache: RedisVi
     assert isinstance(await cache.get_or_lease(ID), Hit)
 
 
-async def test_an_evicted_key_takes_its_lease_with_it(
-    cache: RedisVideoCache, link: RedisConnection
-) -> None:  # R13
+async def test_evicted_key_loses_its_lease(cache: RedisVideoCache, link: RedisConnection) -> None:  # R13
     leased = await lease(cache)
     await cache.invalidate({ID: 2})
     await link.client.delete(video_key(ID))
     assert await cache.fill(ID, Fill(leased.token, entry(1))) is Filled.LEASE
 
 
-async def test_an_expired_lease_fills_nothing_and_is_given_to_another(link: RedisConnection) -> None:
+async def test_expired_lease_is_refused_and_granted_to_another(link: RedisConnection) -> None:
     cache = with_times(link, CacheTimes(lease=0.02))
     leased = await lease(cache)
     await asyncio.sleep(0.05)
@@ -113,7 +109,7 @@ async def test_an_expired_lease_fills_nothing_and_is_given_to_another(link: Redi
     await lease(cache)
 
 
-async def test_a_video_that_does_not_exist_is_remembered_until_it_is_created(
+async def test_missing_video_is_cached_until_its_creation(
     cache: RedisVideoCache, link: RedisConnection
 ) -> None:  # R15
     absent = Fill((await lease(cache)).token, Entry(0, None))
@@ -128,28 +124,28 @@ async def test_a_video_that_does_not_exist_is_remembered_until_it_is_created(
     assert isinstance(await cache.get_or_lease(ID), Lease)
 
 
-async def test_an_early_refresh_cannot_overwrite_what_is_newer(cache: RedisVideoCache) -> None:  # R22
+async def test_early_refresh_cannot_overwrite_a_newer_entry(cache: RedisVideoCache) -> None:  # R22
     await fill(cache, 1)
     early = await lease(cache, refresh=True)
-    assert isinstance(await cache.get_or_lease(ID), Hit), "others read on while one reloads"
+    assert isinstance(await cache.get_or_lease(ID), Hit), "other callers keep hitting during the reload"
     await cache.invalidate({ID: 2})
     assert await cache.fill(ID, Fill(early.token, entry(1))) is Filled.LEASE
     await fill(cache, 2)
     assert await cache.fill(ID, Fill((await lease(cache, refresh=True)).token, entry(1))) is Filled.FLOOR
 
 
-async def test_only_what_was_never_invalidated_is_handed_out_stale(link: RedisConnection) -> None:  # R21
+async def test_invalidated_entry_is_never_served_stale(link: RedisConnection) -> None:  # R21
     cache = with_times(link, CacheTimes(fresh=0.0001, ttl=60, lease=60))
     await fill(cache, 1)
     await asyncio.sleep(0.05)
     leased = await lease(cache)
     assert leased.stale == entry(1)
-    assert isinstance(await cache.get_or_lease(ID), Hit), "age alone makes nothing wrong"
+    assert isinstance(await cache.get_or_lease(ID), Hit), "an aged entry is still valid"
     await cache.invalidate({ID: 2})
     assert (await lease(cache)).stale is None
 
 
-async def test_an_entry_of_another_schema_is_a_miss(
+async def test_entry_of_another_schema_is_a_miss(
     cache: RedisVideoCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # R26
     await fill(cache, 1)
@@ -157,14 +153,14 @@ async def test_an_entry_of_another_schema_is_a_miss(
     assert (await lease(cache)).stale is None
 
 
-async def test_a_forged_minimum_evicts_nothing(cache: RedisVideoCache) -> None:  # R28
+async def test_forged_minimum_evicts_nothing(cache: RedisVideoCache) -> None:  # R28
     await fill(cache, 1)
     for version in (2**62, NEWEST):
         assert not isinstance(await cache.get_or_lease(ID, min_version=version), Hit)
     assert isinstance(await cache.get_or_lease(ID), Hit)
 
 
-async def test_an_entry_of_an_older_epoch_cannot_be_reached(link: RedisConnection) -> None:  # R12, R27
+async def test_entry_of_an_older_epoch_is_unreachable(link: RedisConnection) -> None:  # R12, R27
     old, new = with_times(link, CacheTimes(), epoch=1), with_times(link, CacheTimes(), epoch=2)
     await fill(old, 7)
     leased = await lease(new)
@@ -174,7 +170,7 @@ async def test_an_entry_of_an_older_epoch_cannot_be_reached(link: RedisConnectio
     assert await new.fill(ID, Fill(leased.token, entry(6))) is Filled.OK
 
 
-async def test_many_are_read_and_filled_in_one_round_trip_each(
+async def test_batch_reads_and_fills_take_one_round_trip(
     cache: RedisVideoCache, link: RedisConnection
 ) -> None:
     ids = [uuid4() for _ in range(20)]
@@ -192,9 +188,7 @@ async def test_many_are_read_and_filled_in_one_round_trip_each(
     } == dict.fromkeys(ids, 1)
 
 
-async def test_a_server_that_forgot_the_scripts_is_given_them_again(
-    cache: RedisVideoCache, link: RedisConnection
-) -> None:
+async def test_forgotten_scripts_are_loaded_again(cache: RedisVideoCache, link: RedisConnection) -> None:
     for _ in range(2):
         await link.client.script_flush()
         await fill(cache, 1)

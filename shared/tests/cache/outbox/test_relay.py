@@ -49,7 +49,7 @@ async def silent_listener(timeout: float) -> None:
 
 
 class Local:
-    """What a relay tells of."""
+    """Records the relay's local notifications."""
 
     def __init__(self) -> None:
         self.dropped: list[tuple[UUID, int]] = []
@@ -78,7 +78,7 @@ def relay_of(
     )
 
 
-async def test_an_update_typed_into_psql_is_announced_within_a_second(
+async def test_update_by_psql_is_announced_within_a_second(
     database: PostgresDatabase, database_url: str, cache: RedisVideoCache, link: RedisConnection
 ) -> None:  # R24
     video_id = await create(database)
@@ -106,7 +106,7 @@ async def test_many_updates_of_one_video_are_one_message(
     assert await outbox_rows(database) == 0
 
 
-async def test_rows_survive_a_dead_redis_and_are_relayed_when_it_is_back(
+async def test_rows_are_relayed_after_a_redis_outage(
     database: PostgresDatabase, redis_server: Any, cache: RedisVideoCache, link: RedisConnection
 ) -> None:
     video_id = await create(database)
@@ -124,7 +124,7 @@ async def test_rows_survive_a_dead_redis_and_are_relayed_when_it_is_back(
     await asyncio.gather(relaying, return_exceptions=True)
 
 
-async def test_transactions_that_commit_in_reverse_order_are_all_relayed(
+async def test_transactions_committed_out_of_order_are_all_relayed(
     database: PostgresDatabase, cache: RedisVideoCache, link: RedisConnection
 ) -> None:  # R7
     first, second = await create(database), await create(database)
@@ -143,7 +143,7 @@ async def test_transactions_that_commit_in_reverse_order_are_all_relayed(
     assert await floor(link, first) == 2
 
 
-async def test_an_announcement_invalidates_settles_and_tells_this_process_first(
+async def test_announcement_invalidates_locally_and_in_redis(
     database: PostgresDatabase, cache: RedisVideoCache
 ) -> None:
     video_id = await create(database)
@@ -163,7 +163,7 @@ async def test_an_announcement_invalidates_settles_and_tells_this_process_first(
     assert await outbox_rows(database) == 0
 
 
-async def test_a_refused_change_is_known_until_it_is_announced(
+async def test_refused_change_sets_a_floor_until_announced(
     database: PostgresDatabase, redis_server: Any, cache: RedisVideoCache
 ) -> None:
     video_id, unannounced, local = await create(database), Unannounced(), Local()
@@ -182,7 +182,7 @@ async def test_a_refused_change_is_known_until_it_is_announced(
     assert local.dropped == [(video_id, 1)]
 
 
-async def test_rows_claimed_by_another_relay_are_known_too(
+async def test_rows_claimed_by_another_relay_set_floors(
     database: PostgresDatabase, cache: RedisVideoCache
 ) -> None:
     video_id, unannounced = await create(database), Unannounced()
@@ -191,7 +191,7 @@ async def test_rows_claimed_by_another_relay_are_known_too(
         assert unannounced.floor(video_id) == 1
 
 
-async def test_the_outbox_tells_the_highest_version_of_few_videos(database: PostgresDatabase) -> None:
+async def test_unsettled_returns_the_highest_version_per_video(database: PostgresDatabase) -> None:
     videos = [await create(database) for _ in range(3)]
     await database.pool.execute("UPDATE videos SET title = title")
     assert await database.outbox.unsettled(3) == dict.fromkeys(videos, 2)

@@ -1,4 +1,4 @@
-"""Which entries of Redis are believed: what is known, how long, and what is told to drop."""
+"""Trust in Redis entries: version floors, their expiry, and the local drops they cause."""
 
 from uuid import UUID
 
@@ -11,7 +11,7 @@ A, B = UUID(int=1), UUID(int=2)
 
 
 class Clock:
-    """Time by hand."""
+    """A manual clock."""
 
     now = 100.0
 
@@ -36,11 +36,11 @@ def is_believed(unannounced: Unannounced) -> bool:
         return False
 
 
-def test_nothing_is_believed_before_the_first_look(unannounced: Unannounced) -> None:
+def test_entries_are_untrusted_before_the_first_poll(unannounced: Unannounced) -> None:
     assert not is_believed(unannounced)
 
 
-def test_a_look_counts_from_when_it_was_asked(unannounced: Unannounced, clock: Clock) -> None:
+def test_poll_counts_from_its_start(unannounced: Unannounced, clock: Clock) -> None:
     unannounced.look({}, asked=99.0)
     clock.now = 101.9
     assert is_believed(unannounced)
@@ -48,7 +48,7 @@ def test_a_look_counts_from_when_it_was_asked(unannounced: Unannounced, clock: C
     assert not is_believed(unannounced)
 
 
-def test_a_heartbeat_that_redis_took_is_enough(unannounced: Unannounced, clock: Clock) -> None:
+def test_accepted_heartbeat_makes_entries_trusted(unannounced: Unannounced, clock: Clock) -> None:
     unannounced.accepted(100.0)
     clock.now = 102.9
     assert is_believed(unannounced)
@@ -63,7 +63,7 @@ def test_each_floor_is_raised_once(unannounced: Unannounced) -> None:
     assert (unannounced.floor(A), unannounced.floor(B)) == (3, 0)
 
 
-def test_a_look_from_before_a_write_does_not_undo_it(unannounced: Unannounced, clock: Clock) -> None:
+def test_earlier_poll_does_not_lower_a_floor(unannounced: Unannounced, clock: Clock) -> None:
     unannounced.note(A, 5)
     assert unannounced.look({A: 4}, asked=99) == {}
     assert unannounced.floor(A) == 5
@@ -72,7 +72,7 @@ def test_a_look_from_before_a_write_does_not_undo_it(unannounced: Unannounced, c
     assert unannounced.floor(A) == 0
 
 
-def test_an_announced_write_is_forgotten_unless_a_later_one_is_known(unannounced: Unannounced) -> None:
+def test_announced_write_clears_its_floor_unless_newer(unannounced: Unannounced) -> None:
     unannounced.look({}, asked=100)
     for version in (1, 2):
         unannounced.note(A, version)
@@ -82,7 +82,7 @@ def test_an_announced_write_is_forgotten_unless_a_later_one_is_known(unannounced
     assert unannounced.floor(A) == 0
 
 
-def test_too_much_to_know_is_believing_nothing(unannounced: Unannounced) -> None:
+def test_too_many_unannounced_writes_end_all_trust(unannounced: Unannounced) -> None:
     unannounced.look(None, asked=100)
     unannounced.accepted(100)
     assert not is_believed(unannounced)

@@ -1,6 +1,6 @@
-"""The arguments of ffmpeg, as a pure function of the plan.
+"""Builds the arguments of ffmpeg as a pure function of the plan.
 
-Every argument is ours: the source has an address of ours, and nothing that a user typed ever stands here.
+Every argument is generated: the source has a generated URL, and no user input is passed.
 """
 
 import os
@@ -25,12 +25,12 @@ from gostream_worker.sandbox.allowlist import (
     protocols,
 )
 
-#: Seconds that every output starts at: with B-frames decoding begins before the first picture is shown, and a
-#: start at zero would shift each rung by its own delay.
+#: Start time in seconds of every output. With B-frames decoding begins before the first picture is shown, and
+#: a start at zero would shift each rung by its own delay.
 TIME_OFFSET = 10
-_INDEX = "index.m3u8"  # ffmpeg's own playlist: not published
+_INDEX = "index.m3u8"  # ffmpeg's playlist, which is not published
 _POSTER_MAX_SIDE = 720
-#: ITU-T H.273 MatrixCoefficients that rungs may have, by ffmpeg's names.
+#: ITU-T H.273 MatrixCoefficients that rungs may have, with ffmpeg's names.
 _MATRICES = MappingProxyType(
     {1: "bt709", 2: "unknown", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc"}
 )
@@ -41,7 +41,10 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 def encode_arguments(
     plan: Plan, *, source: str, folder: str, attempt: int = 1, cores: int = CORES
 ) -> list[str]:
-    """Encode the source at that URL: all rungs, the sound and the stills in one process, below `folder`/."""
+    """Returns the arguments that encode the source in one process, with outputs below `folder`/.
+
+    The outputs are all rungs, the sound, the poster and the storyboard.
+    """
     names = attempted("%05d.ts", attempt)
     arguments = [*_process_options(), *_input_options(plan, source), *_demuxer_options(plan, source)]
     arguments += ["-i", part_of(source, plan.whole_bytes) if plan.whole_bytes else source]
@@ -53,7 +56,7 @@ def encode_arguments(
         arguments += [*picture, *_segments(plan, folder, rung.name, names)]
     if plan.audio:
         arguments += [*_sound(plan, plan.audio), *_segments(plan, folder, AUDIO, names)]
-        if plan.copies_sound:  # decoded all the same: a copy of damage complains of nothing
+        if plan.copies_sound:  # decoded as well, because a copy does not report damage
             arguments += ["-map", f"0:{plan.audio.index}", "-f", "null", "-"]
     for pad, name in (("poster", POSTER), ("storyboard", SHEET)):
         arguments += ["-map", f"[{pad}]", *_clean_metadata(), *_picture(), f"file:{folder}/{name}"]
@@ -61,11 +64,11 @@ def encode_arguments(
 
 
 def source_graphs(plan: Plan) -> list[str]:
-    """What makes one shape of the picture and the sound that are encoded, whatever the source makes of them.
+    """Returns the filter graphs that normalise the source's picture and sound.
 
-    Where it changes in the middle ffmpeg makes the graphs anew that see it, and they forget what they knew:
-    so what counts from the beginning on stands in a graph behind each, `filter_graph` for the picture. One
-    that is copied does not change, and its frames have lengths of their own, which graphs would not pass on.
+    ffmpeg rebuilds a graph when its input format changes, and the graph loses its state. So stateful filters
+    run in a second graph: `filter_graph` for the picture. A copied picture does not change, and its frames
+    have individual durations that a graph would not preserve.
     """
     graphs = [] if plan.copied else [f"{_shaped(plan)}[picture]"]
     if plan.audio and not plan.copies_sound:
@@ -74,7 +77,10 @@ def source_graphs(plan: Plan) -> list[str]:
 
 
 def filter_graph(plan: Plan) -> str:
-    """One decode; each rung is scaled from the one above it; stills are taken from small ones."""
+    """Returns the graph of the picture: one decode, and each rung is scaled from the next larger rung.
+
+    Poster and storyboard are taken from small rungs.
+    """
     whole = f"[picture]fps=fps={plan.fps}:start_time=0"
     poster_rung = _poster_rung(plan.rungs)
     chains = []
@@ -88,14 +94,16 @@ def filter_graph(plan: Plan) -> str:
             outputs.append("[b]")
         scaled = f"[s{number}]{_scale(rung)}" if number else _shaped(plan) if plan.copied else whole
         chains.append(f"{scaled},split={len(outputs)}{''.join(outputs)}")
-    # The first frame, then the one wanted over it: there is always a picture, however short the video.
+    # The first frame, then the wanted frame over it: even the shortest video has a poster.
     chains.append(f"[p]select=eq(n\\,0)+gte(t\\,{plan.poster_at:.3f})*lt(selected_n\\,2)[poster]")
     return ";".join([*chains, *_storyboard(plan)])
 
 
 def _storyboard(plan: Plan) -> list[str]:
-    """Few frames are looked at twice. A blank sheet comes first: until an output has said anything, ffmpeg
-    reports no progress, and the tiles are complete at the end only.
+    """Returns the storyboard's filters. Only the selected frames are scaled.
+
+    A blank sheet comes first: ffmpeg reports no progress until every output has data, and the tiles are
+    complete only at the end.
     """
     board = plan_storyboard(plan)
     chosen = f"select=not(mod(n\\,{board.step}))*lt(selected_n\\,{board.tiles})"
@@ -109,9 +117,9 @@ def _storyboard(plan: Plan) -> list[str]:
 
 
 def _shaped(plan: Plan) -> str:
-    """The source's picture in the size and the colours of the largest rung."""
-    # Frames of a copied picture keep their times, or rungs would not be cut where it is. Else the last one
-    # comes once more: the graph behind does not hear how long it lasts, and takes its beginning for the end.
+    """Returns the filters that bring the picture to the size and colours of the largest rung."""
+    # A copied picture keeps its timestamps, so that all rungs are cut at its key frames. Otherwise the last
+    # frame is repeated: the second graph does not receive its duration, and takes its start for the end.
     pace = [] if plan.copied else [f"fps=fps={plan.fps}", f"tpad=stop={1 + plan.held_frames}:stop_mode=clone"]
     colours = f"format=yuv420p:color_spaces={_matrix(plan)}"
     filters = [*_understood(plan.video), *pace, _scale(plan.rungs[0]), *_tone_map(plan), colours]
@@ -119,7 +127,7 @@ def _shaped(plan: Plan) -> str:
 
 
 def _understood(video: VideoTrack) -> list[str]:
-    """Whole pictures, in colours that every filter knows."""
+    """Returns the filters that produce progressive pictures in colours that every filter supports."""
     labels = [label(video.relabelled)] if video.relabelled else []
     parity = f"parity={video.combs}:deint=all" if video.combs else "deint=interlaced"
     deinterlace = [f"bwdif=mode=send_frame:{parity}"] if video.interlaced or video.combs else []
@@ -128,12 +136,15 @@ def _understood(video: VideoTrack) -> list[str]:
 
 
 def _scale(rung: Rung) -> str:
-    # JPEG's range is the full one, and would become that of everything it shares a graph with.
+    # JPEG is full range, and would set that range for every output of the same graph.
     return f"scale={rung.width}:{rung.height}:flags=lanczos:out_range=limited,setsar=1"
 
 
 def _matrix(plan: Plan) -> str:
-    """The source's at its beginning, for all of it; what players do not know becomes what they expect."""
+    """Returns the matrix of the source's beginning, used for all of it.
+
+    A matrix that players do not support is replaced by their default.
+    """
     video = plan.video
     if plan.hdr_transfer or Colours(matrix=video.matrix, transfer=video.transfer).first_conversion:
         return "bt709"
@@ -154,7 +165,7 @@ def _tone_map(plan: Plan) -> list[str]:
 
 
 def _poster_rung(rungs: Sequence[Rung]) -> int:
-    """The largest rung that is no larger than a poster needs to be."""
+    """Returns the index of the largest rung within the poster's maximum size."""
     for number, rung in enumerate(rungs):
         if min(rung.width, rung.height) <= _POSTER_MAX_SIDE:
             return number
@@ -169,23 +180,23 @@ def _process_options() -> list[str]:
 
 
 def _input_options(plan: Plan, source: str) -> list[str]:
-    """What may be read: the source's one file, by these demuxers and decoders, in these sizes."""
+    """Returns the allow-lists of protocols, demuxers and decoders, and the size limit."""
     by = protocols(source, is_part=bool(plan.whole_bytes))
     return [
         *("-protocol_whitelist", ",".join(by), "-format_whitelist", ",".join(CONTAINERS)),
         *("-codec_whitelist", ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS))),
-        # Decoders crop at multiples of their vectors' size otherwise.
+        # Otherwise decoders crop only at multiples of their vector size.
         *("-max_pixels", str(MAX_PIXELS), "-flags", "unaligned", "-dn", "-sn"),
     ]
 
 
 def _demuxer_options(plan: Plan, source: str) -> list[str]:
     edits = ["-ignore_editlist", "1"] if plan.ignores_edits else []
-    # Else all fragments are looked for before the first one is decoded: the whole source is fetched.
+    # Otherwise ffmpeg searches all fragments before it decodes the first one, which fetches the whole source.
     onwards = ["-fflags", "+ignidx"] if plan.is_fragmented and is_served(source) else []
-    # What comes before the first key frame may be most of the film.
+    # Packets before the first key frame may be most of the film.
     leading = ["-max_error_rate", "1"] if plan.video.leading else []
-    # ffmpeg asks each track by itself: a pause of one must not count as a jump of the clock.
+    # ffmpeg checks each track separately: a pause of one track must not count as a clock jump.
     pause = plan.longest_pause > USUAL_LIMIT
     clock = ["-dts_delta_threshold", str(pause_limit(plan.longest_pause))] if pause else []
     return [*edits, *onwards, *leading, *clock]
@@ -202,12 +213,12 @@ def _encoded_picture(plan: Plan, number: int, cores: int) -> list[str]:
 
 
 def _fewer_threads(cores: int) -> list[str]:
-    """For rungs beside a larger one: with x264's 1.5 threads a core each, they are in each other's way."""
+    """For rungs that run next to a larger one: x264's 1.5 threads per core would compete."""
     return ["-threads", str(max(1, cores // 2))]
 
 
 def _keys_of_the_source() -> list[str]:
-    """Key frames where the source has them and nowhere else, at the very times that a copy has."""
+    """Places key frames only at the source's key frames, with the timestamps that a copy has."""
     return [
         *("-force_key_frames", "source", "-forced-idr", "1", "-g", "100000", "-keyint_min", "1"),
         *("-sc_threshold", "0"),
@@ -237,7 +248,7 @@ def _sound(plan: Plan, audio: AudioTrack) -> list[str]:
 
 
 def _segments(plan: Plan, folder: str, rendition: str, names: str) -> list[str]:
-    # Rounded down by less than a microsecond: a segment must not end one GOP late for a rounding error.
+    # Rounded down by less than a microsecond, so that a rounding error does not end a segment one GOP late.
     length = int(plan.segment_duration * 1_000_000) / 1_000_000
     return [
         *_clean_metadata(),

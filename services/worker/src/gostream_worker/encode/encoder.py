@@ -1,4 +1,4 @@
-"""One run of ffmpeg: progress read, log kept, watched, and ended with its caller."""
+"""Runs ffmpeg once: reads progress, keeps the log, watches for stalls, and ends it with its caller."""
 
 import asyncio
 import os
@@ -11,28 +11,28 @@ from time import monotonic
 from gostream_shared.concurrency import task_group
 from gostream_worker.encode.progress_parser import EncoderProgress, ProgressParser, split_lines
 from gostream_worker.failures import Code, ProcessingFailedError
-from gostream_worker.ffmpeg_log import Complaints
+from gostream_worker.ffmpeg_log import LogClassifier
 from gostream_worker.sandbox.confinement import Confinement
 from gostream_worker.sandbox.process import ChildLimits, limited_child
 
 OnProgress = Callable[[EncoderProgress], None]
 _CHUNK = 4096
 _MAX_FILE = 8 << 30
-#: Seconds between looks at what the encoder has written.
+#: Seconds between two checks of the encoder's output files.
 _LOOK_EVERY = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """When the watchdog ends a run. Seconds."""
+    """Timeouts of the watchdog, in seconds."""
 
     no_progress: float = 60.0
     wall_base: float = 60.0
     wall_per_media_second: float = 8.0
-    pixels_per_second: float = 10e6  # half of what two busy processors decode and scale of 8K
+    pixels_per_second: float = 10e6  # half the rate at which two busy processors decode and scale 8K
 
     def wall(self, duration: float, pixel_rate: float = 0.0) -> float:
-        """For a film of so many seconds and pixels a second."""
+        """Returns the time limit for a film of that duration and pixel rate."""
         return self.wall_base + duration * max(
             self.wall_per_media_second, pixel_rate / self.pixels_per_second
         )
@@ -40,11 +40,11 @@ class Patience:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodeReport:
-    """How a good run went."""
+    """The result of a successful run."""
 
     seconds: float
     damaged: int  # decoding errors, few enough to publish
-    new_sound: bool  # a sound track that was not there at first has appeared
+    new_sound: bool  # a sound track appeared that the source lacked at first
     log_tail: str
 
 
@@ -71,12 +71,14 @@ class Encoder:
         expected_errors: int = 0,
         may_step: bool = True,
     ) -> EncodeReport:
-        """Run to the end; `duration` and `pixel_rate` are the source's, `expected_errors` are no damage.
+        """Runs to the end. `duration` and `pixel_rate` are the source's.
 
-        `may_step`: steps of the source's clock are known and allowed for. Else one ends the run: INTERNAL.
-        The child reads and writes in `folder` alone, and connects to that loopback port, if any.
+        `expected_errors` do not count as damage. `may_step`: clock steps of the source are known and handled;
+        otherwise a step ends the run: INTERNAL. The child reads and writes only in `folder`, and connects
+        only to that loopback port, if any.
 
-        Raises ProcessingFailedError and WorkerFullError. Cancelled, it returns when the whole group is dead.
+        Raises ProcessingFailedError and WorkerFullError. If cancelled, it returns once the whole process
+        group has ended.
         """
         run = _Run(on_progress, folder, may_step=may_step)
         wall = self._patience.wall(duration, pixel_rate)
@@ -99,23 +101,23 @@ class Encoder:
                     watchdog.cancel()
             except TimeoutError:
                 raise run.stuck(f"not done after {wall:.0f} s", Code.RESOURCE_LIMIT) from None
-        run.complaints.verdict(process.returncode or 0, frames=run.frames, expected=expected_errors)
+        run.log.check(process.returncode or 0, frames=run.frames, expected=expected_errors)
         return EncodeReport(
             seconds=monotonic() - run.began,
-            damaged=run.complaints.damaged,
-            new_sound=run.complaints.new_sound,
-            log_tail=run.complaints.tail,
+            damaged=run.log.damaged,
+            new_sound=run.log.new_sound,
+            log_tail=run.log.tail,
         )
 
 
 class _Run:
-    """What is known of one run while it goes on."""
+    """The state of one run."""
 
     def __init__(self, on_progress: OnProgress, folder: Path, *, may_step: bool) -> None:
         self._folder = folder
         self._may_step = may_step
         self._written = 0
-        self.complaints = Complaints()
+        self.log = LogClassifier()
         self.frames = 0
         self.began = self._moved = monotonic()
         self._position = -1.0
@@ -123,19 +125,19 @@ class _Run:
         self._parser = ProgressParser()
 
     async def follow(self, process: Process) -> None:
-        """Read both pipes to their ends."""
+        """Reads both pipes to their ends."""
         async with task_group() as readers:
-            readers.create_task(_read_lines(process.stdout, self._hear_progress))
+            readers.create_task(_read_lines(process.stdout, self._feed_progress))
             readers.create_task(_read_lines(process.stderr, self._hear_complaint))
         await process.wait()
 
     def _hear_complaint(self, line: str) -> None:
-        self.complaints.hear(line)
-        if self.complaints.longest_step and not self._may_step:
-            why = f"a clock steps by {self.complaints.longest_step:.1f} s: the source must be read first"
+        self.log.feed(line)
+        if self.log.longest_step and not self._may_step:
+            why = f"a clock steps by {self.log.longest_step:.1f} s: the source must be read first"
             raise self.stuck(why, Code.INTERNAL)
 
-    def _hear_progress(self, line: str) -> None:
+    def _feed_progress(self, line: str) -> None:
         report = self._parser.feed(line)
         if report is None:
             return
@@ -145,29 +147,29 @@ class _Run:
         self._on_progress(report)
 
     async def watch(self, no_progress: float) -> None:
-        """Raises ProcessingFailedError INTERNAL if the encoder neither moves on nor writes.
+        """Raises ProcessingFailedError INTERNAL if the encoder neither progresses nor writes files.
 
-        ffmpeg reports no progress until all of its outputs have begun: sound may begin an hour later.
+        ffmpeg reports no progress until all of its outputs have data, and sound may begin an hour later.
         """
-        while (still := monotonic() - self._moved) < no_progress:
-            await asyncio.sleep(min(no_progress - still, _LOOK_EVERY))
+        while (idle := monotonic() - self._moved) < no_progress:
+            await asyncio.sleep(min(no_progress - idle, _LOOK_EVERY))
             written = await asyncio.to_thread(_last_written, self._folder)
             if written > self._written:
                 self._written, self._moved = written, monotonic()
         raise self.stuck(f"no progress for {no_progress:.0f} s", Code.INTERNAL)
 
     def stuck(self, why: str, code: Code) -> ProcessingFailedError:
-        return ProcessingFailedError(code, why, log_tail=self.complaints.tail)
+        return ProcessingFailedError(code, why, log_tail=self.log.tail)
 
 
 def _prefix(program: Path) -> tuple[str, ...]:
-    """The folder that a program is installed in: its own libraries are in lib/ there."""
+    """Returns the folder that the program is installed in. Its libraries are in lib/ there."""
     prefix = program.resolve().parent.parent
     return () if prefix == Path("/") else (str(prefix),)
 
 
 def _last_written(folder: Path) -> int:
-    """When a file was last made, renamed or removed in it or in a folder below it, in ns."""
+    """Returns when an entry of the folder or of a subfolder last changed, in ns."""
     try:
         inner = [entry.stat().st_mtime_ns for entry in os.scandir(folder) if entry.is_dir()]
         return max([folder.stat().st_mtime_ns, *inner])
@@ -175,12 +177,12 @@ def _last_written(folder: Path) -> int:
         return 0
 
 
-async def _read_lines(stream: asyncio.StreamReader | None, hear: Callable[[str], None]) -> None:
+async def _read_lines(stream: asyncio.StreamReader | None, feed: Callable[[str], None]) -> None:
     assert stream is not None  # noqa: S101 - both pipes were asked for
     pending = b""
     while chunk := await stream.read(_CHUNK):
         whole, pending = split_lines(pending, chunk)
         for line in whole:
-            hear(line)
+            feed(line)
     if pending:
-        hear(pending.decode("utf-8", "replace"))
+        feed(pending.decode("utf-8", "replace"))

@@ -1,11 +1,11 @@
-"""What `ffmpeg -progress` says, and how far that is: pure."""
+"""Parses the output of `ffmpeg -progress`. Pure."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderProgress:
-    """One report. `position` and `speed` in media seconds (per second); None = not known yet."""
+    """One report. `position` in media seconds, `speed` in media seconds per second; None = unknown."""
 
     frames: int
     position: float | None
@@ -13,13 +13,13 @@ class EncoderProgress:
 
 
 class ProgressParser:
-    """Turns the lines of `-progress` into reports; what it does not know it ignores."""
+    """Turns the lines of `-progress` into reports. Ignores unknown keys."""
 
     def __init__(self) -> None:
         self._values: dict[str, str] = {}
 
     def feed(self, line: str) -> EncoderProgress | None:
-        """A report, when the line ends one."""
+        """Returns a report if the line ends one."""
         key, separator, value = line.strip().partition("=")
         if not separator:
             return None
@@ -37,11 +37,11 @@ class ProgressParser:
     def _number(self, key: str) -> float | None:
         try:
             return float(self._values[key].removesuffix("x"))
-        except (KeyError, ValueError):  # ffmpeg writes N/A for what it does not know yet
+        except (KeyError, ValueError):  # ffmpeg writes N/A for unknown values
             return None
 
 
 def split_lines(pending: bytes, chunk: bytes, *, longest: int = 4096) -> tuple[list[str], bytes]:
-    """Whole lines of `pending + chunk`, and what is left of the last one; a line without end is cut."""
+    """Returns the complete lines of `pending + chunk` and the rest. A line without end is cut."""
     *whole, rest = (pending + chunk).replace(b"\r", b"\n").split(b"\n")
     return [line.decode("utf-8", "replace") for line in whole if line], rest[-longest:]

@@ -1,34 +1,36 @@
-"""Filters that bring the sound of any source in step with its picture: pure."""
+"""Builds the filters that keep any source's sound in step with its picture. Pure."""
 
 from gostream_worker.media_units import SHORTEST_SOUND
 from gostream_worker.plan.plan import Plan
 from gostream_worker.probe.model import AudioTrack
 from gostream_worker.probe.tracks.channels import head_locked
 
-#: Seconds after the start from which on sound begins late. ffmpeg may stop after eight pictures without it.
+#: Sound that begins later than this many seconds counts as late. With two graphs ffmpeg may then stop after
+#: eight pictures.
 _LATE = 0.05
 
 
-#: Seconds of silence beyond which `aresample` is not used: it makes all of it at once, at most 2^27 samples.
+#: Seconds of silence beyond which `aresample` is not used: it generates all of it at once, at most 2^27
+#: samples.
 _LONG = 60
 
 
 _RATE = 48000
 
 
-#: Of `aresample`: errors from 10 ms on are corrected by at most 2 % of speed, those from 20 ms on at once.
-#: One frame of AAC is longer.
+#: Options of `aresample`: errors from 10 ms are corrected by at most 2 % of speed, errors from 20 ms
+#: immediately. One AAC frame is longer.
 _IN_STEP = "async=1000:min_comp=0.01:min_hard_comp=0.02"
 
 
-#: Seconds from which on the sound is moved with the picture.
+#: Minimum shift of the picture in seconds that also shifts the sound.
 _SEEN_SHIFT = 0.002
 
 
 def _to_speakers(audio: AudioTrack) -> str:
-    """ffmpeg has no way from an ambisonic sound to speakers: two cardioids, to the left and to the right.
+    """Returns a filter from ambisonic sound to stereo, which ffmpeg lacks: two cardioids, left and right.
 
-    W and Y are its first two channels (ACN, SN3D); what does not turn with the head is added.
+    W and Y are its first two channels (ACN, SN3D). Head-locked channels are added.
     """
     if not audio.ambisonic:
         return ""
@@ -38,17 +40,18 @@ def _to_speakers(audio: AudioTrack) -> str:
 
 
 def sound_shift(plan: Plan) -> float:
-    """Seconds by which pictures are put later on their grid than they are in the source."""
+    """Returns the seconds by which the frame grid delays the picture."""
     begins = plan.video.begins or 0.0
     return round(begins * plan.fps) / float(plan.fps) - begins
 
 
 def sound_graphs(audio: AudioTrack, *, shift: float) -> list[str]:
-    """In step with its timestamps from zero on: small errors by its speed, larger ones by silence or a cut.
+    """Returns the graphs that keep the sound in step with its timestamps from zero.
 
-    Two graphs survive a change of its format. The second one must get sound without gaps, or ffmpeg (9.0.2)
-    sometimes stops for good between the two: so the first one fills them, and sound that begins late has one
-    graph. So has short sound, which the second one does not pad.
+    Small errors are corrected by speed, larger ones by silence or a cut. Two graphs survive a change of the
+    sound's format. The second one needs gapless sound, or ffmpeg (9.0.2) sometimes hangs between the two: so
+    the first one fills gaps, and sound that begins late has one graph. Short sound has one graph too, because
+    the second one does not pad it.
     """
     shape = f"sample_fmts=fltp:sample_rates={_RATE}:channel_layouts=stereo"
     moved = f",asetpts=PTS+{shift:.6f}/TB" if abs(shift) > _SEEN_SHIFT else ""
@@ -61,7 +64,7 @@ def sound_graphs(audio: AudioTrack, *, shift: float) -> list[str]:
 
 
 def _from_zero(begins: float) -> str:
-    """In step with its timestamps, and silent until it begins."""
+    """Returns the filters that keep the sound in step with its timestamps, silent until it begins."""
     if begins <= _LONG:
         return f"aresample={_IN_STEP}:first_pts=0"
     silent = round(begins * _RATE)

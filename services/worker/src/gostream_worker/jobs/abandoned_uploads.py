@@ -1,4 +1,4 @@
-"""Deletes videos whose upload was never finished, and their objects."""
+"""Deletes videos whose upload was never finished, with their objects."""
 
 import asyncio
 import random
@@ -15,16 +15,16 @@ from gostream_worker.metrics import ABANDONED_VIDEOS
 
 _log = structlog.stdlib.get_logger("gostream.abandoned")
 
-#: Seconds between two looks.
+#: Seconds between two runs.
 _PERIOD = 600.0
-#: Uploads in one transaction.
+#: Videos per transaction.
 _BATCH = 100
 
 
 class Abandoned:
-    """Deletes videos in PENDING_UPLOAD once their last upload URL expired `patience` ago.
+    """Deletes PENDING_UPLOAD videos whose last upload URL expired `patience` ago.
 
-    Any number of workers may run it: one at a time collects, and the others find nothing.
+    Any number of workers may run it: one collects at a time, and the others find no rows.
     """
 
     def __init__(self, database: Database, announcer: ChangeAnnouncer, *, patience: timedelta) -> None:
@@ -34,7 +34,7 @@ class Abandoned:
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Collect from time to time until `stop` is called."""
+        """Collects periodically until `stop` is called."""
         while not self._stopping.is_set():
             try:
                 await self.collect()
@@ -43,11 +43,11 @@ class Abandoned:
             await wait_at_most(self._stopping, _PERIOD * random.uniform(0.75, 1.25))  # noqa: S311 - spreads load
 
     def stop(self) -> None:
-        """End `run` after the current batch."""
+        """Ends `run` after the current batch."""
         self._stopping.set()
 
     async def collect(self) -> int:
-        """Delete all that are abandoned now; returns their number. Raises BackendUnavailableError."""
+        """Deletes all abandoned videos. Returns their number. Raises BackendUnavailableError."""
         count, seen = 0, _BATCH
         while seen == _BATCH and not self._stopping.is_set():
             async with self._database.transaction() as transaction:

@@ -1,4 +1,4 @@
-"""What becomes of an attempt: counted before it starts, and settled however it ends."""
+"""Runs attempts: counts each one before it starts, and settles the job by its result."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -23,19 +23,19 @@ from gostream_worker.retry import backoff
 
 _log = structlog.stdlib.get_logger("gostream.attempts")
 
-#: Attempts that count, after which nothing is tried again; a file that kills workers stops here too.
+#: Maximum number of counted attempts. It also stops a file that kills workers.
 MAX_TRIES = FailureClass.INTERNAL.value
-#: Seconds of work that an attempt has done which an outage ends, so that it counts.
+#: An attempt interrupted after this many seconds counts as a try.
 GOOD_WORK = 300.0
-#: Before what failed for an unknown reason is tried again, and before leftovers are removed.
+#: Delays before a retry after an INTERNAL failure, and before leftovers are removed.
 _PAUSE = timedelta(seconds=5)
 _LEFTOVERS_DELAY = timedelta(minutes=10)
-#: Seconds to note why a cancelled attempt ended.
+#: Seconds to record that a cancelled attempt does not count.
 _FORGIVE_TIMEOUT = 5.0
 
 
 class Attempts:
-    """Runs the pipeline for jobs, and decides what its failures mean."""
+    """Runs the pipeline for jobs and decides what its failures mean."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Attempts:
         self._found_full = found_full
 
     async def transcode(self, job: TranscodeJob) -> Verdict:
-        """One delivery of a job. Cancelled, it forgives its attempt: the job was given back unharmed."""
+        """Handles one delivery of a job. Cancellation releases the job, and the attempt does not count."""
         try:
             encode = await self._database.encodes.begin_attempt(job.video_id, job.number, worker=self._worker)
         except FenceLostError:
@@ -81,7 +81,7 @@ class Attempts:
         except (BackendUnavailableError, WorkerFullError) as error:
             return await self._interrupted(encode, error, began=began)
         except asyncio.CancelledError:
-            _log.info("given back")
+            _log.info("job released")
             await asyncio.shield(self._forgive_on_stop(encode))
             JOBS.labels("transcode", "given back").inc()
             raise
@@ -101,7 +101,7 @@ class Attempts:
             return await self._interrupted(encode, unavailable, began=began)
 
     async def _mark_failed(self, encode: Encode, error: ProcessingFailedError) -> Verdict:
-        """Raises BackendUnavailableError."""
+        """Marks the video FAILED. Raises BackendUnavailableError."""
         try:
             async with self._database.transaction() as transaction:
                 video = await transaction.encodes.mark_video_failed(
@@ -118,10 +118,10 @@ class Attempts:
     async def _interrupted(
         self, encode: Encode, error: BackendUnavailableError | WorkerFullError, *, began: float
     ) -> Verdict:
-        """What ended the attempt passes by itself, so it does not count; but not for ever.
+        """Handles a transient interruption, which does not count unless it lasts too long.
 
-        After good work it counts: an outage before is over, but one that comes whenever the work is done
-        would have it done again without end.
+        After GOOD_WORK seconds the attempt counts: otherwise an outage that recurs at the end of each attempt
+        would repeat the encode without limit.
         """
         is_new = monotonic() - began >= GOOD_WORK
         _log.warning("attempt interrupted", error=str(error))
@@ -139,24 +139,27 @@ class Attempts:
             return _outcome("outage", timedelta(seconds=backoff(0)))
 
     async def _lost(self, video_id: UUID, number: int) -> Verdict:
-        """Over, cancelled, deleted, or taken over: stop. What was put since it is over is nobody's."""
+        """Stops after a lost fence: the encode is over, cancelled, deleted, or taken over.
+
+        Schedules cleanup of objects uploaded since.
+        """
         _log.info("fence lost", video_id=str(video_id), encode=number)
         try:
             video, leftovers = await self._leftovers(video_id, number)
             if leftovers:
                 async with self._database.transaction() as transaction:
                     await transaction.jobs.enqueue(leftovers, delay=_LEFTOVERS_DELAY)
-                    if video and _is_taken_down(video):  # now: this attempt writes nothing any more
+                    if video and _is_taken_down(video):  # immediately: this attempt has stopped writing
                         await transaction.jobs.enqueue(replace(leftovers, turn=2))
                 await self._tell_early_viewers(video_id, number)
         except BackendUnavailableError as error:
-            _log.warning("leftovers not noted", error=str(error))
+            _log.warning("cleanup of leftovers not scheduled", error=str(error))
         return _outcome("fence lost")
 
     async def _leftovers(self, video_id: UUID, number: int) -> tuple[Video | None, RemoveJob | None]:
-        """The video, and what to remove of the encode.
+        """Returns the video and the job that removes leftovers of the encode.
 
-        Nothing while somebody is at work on the encode, or if it was published before the latest.
+        No job while the encode is PROCESSING, or if it was published before the latest encode.
         """
         try:
             video = await self._database.videos.get(video_id)
@@ -171,11 +174,11 @@ class Attempts:
         return video, RemoveJob(video_id=video_id, number=number, published_attempt=published)
 
     async def _tell_early_viewers(self, video_id: UUID, number: int) -> None:
-        """That no more will come. Best effort: what they watch is removed soon."""
+        """Ends the early playback playlists. Best effort: their segments are removed soon."""
         try:
             await self._end_early(video_id, number)
         except BackendUnavailableError as error:
-            _log.warning("early lists not ended", error=str(error))
+            _log.warning("early playback playlists not ended", error=str(error))
 
     async def _forgive_on_stop(self, encode: Encode) -> None:
         try:
@@ -186,7 +189,10 @@ class Attempts:
 
 
 def _is_taken_down(video: Video) -> bool:
-    """Whether it was cancelled before it was ever READY: then its viewers lose it at once."""
+    """Returns whether the video was cancelled before it was ever READY.
+
+    Its objects are then removed immediately.
+    """
     return video.status is VideoStatus.CANCELLED and video.published_number is None
 
 

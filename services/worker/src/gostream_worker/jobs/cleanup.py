@@ -1,4 +1,4 @@
-"""Removing objects that nobody refers to any more."""
+"""Removes objects that nothing refers to any more."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -17,21 +17,24 @@ from gostream_worker.metrics import JOBS, REMOVED_OBJECTS
 from gostream_worker.object_names import is_of_attempt
 from gostream_worker.retry import LONGEST_PAUSE
 
-#: Before an encode that is still played is looked at again.
+#: Delay before the next check of an encode that viewers may still play.
 _STILL_PLAYED = timedelta(days=1)
 
 _log = structlog.stdlib.get_logger("gostream.removal")
 
 
 class Removal:
-    """Runs RemoveJobs. Whether somebody refers to the objects is asked when they are about to go."""
+    """Runs RemoveJobs. Checks for references immediately before the objects are removed."""
 
     def __init__(self, videos: VideoRepository, store: ObjectStore) -> None:
         self._videos = videos
         self._store = store
 
     async def remove(self, job: RemoveJob) -> Verdict:
-        """One delivery of a job; what cannot be done now is tried again in a minute, as long as it takes."""
+        """Handles one delivery of a job.
+
+        If a backend is unavailable, it is retried every minute without limit.
+        """
         try:
             if job.number is None:
                 await self._remove_all(job.video_id)
@@ -69,7 +72,7 @@ class Removal:
         return DONE
 
     async def _remove_leftovers(self, video_id: UUID, number: int, published: int) -> None:
-        """Of the renditions; what lies beside them is the same in every attempt."""
+        """Removes other attempts' objects of the renditions. Other objects are the same in every attempt."""
         prefix = encode_prefix(video_id, number)
         await self._remove_below(
             prefix,
@@ -79,9 +82,9 @@ class Removal:
         )
 
     async def _is_played(self, video: Video, number: int) -> bool:
-        """Whether the master that viewers read leads to an encode which nobody knows to be published.
+        """Returns whether the master playlist names an encode that the row does not list as published.
 
-        Its worker died between writing the master and the commit, and so did every later attempt.
+        Its worker died between writing the master playlist and the commit, and so did every later attempt.
         """
         if video.published_number in (None, number):
             return False
@@ -100,6 +103,6 @@ class Removal:
 
 
 def _is_current(video: Video, number: int) -> bool:
-    """Whether the encode is at work or published."""
+    """Returns whether the encode is in progress or published."""
     at_work = video.status is VideoStatus.PROCESSING and video.encode_number == number
     return at_work or video.published_number == number

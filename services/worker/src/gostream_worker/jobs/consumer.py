@@ -1,4 +1,4 @@
-"""Claiming jobs: PgQueuer's queue managers, with the leases and the slots that encodes need."""
+"""Claims jobs: PgQueuer's queue managers with the leases and slots that encodes need."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -23,8 +23,8 @@ from gostream_worker.retry import backoff
 
 _log = structlog.stdlib.get_logger("gostream.consumer")
 
-#: What the queue raises when its database is out of reach. A connection that breaks in the middle of an
-#: operation is an internal error to asyncpg.
+#: Errors of the queue when its database is unavailable. asyncpg reports a connection that breaks in the
+#: middle of an operation as an internal error.
 _QUEUE_LOST = (
     OSError,
     TimeoutError,
@@ -34,16 +34,16 @@ _QUEUE_LOST = (
     FailingListenerError,
 )
 _REMOVALS = 2
-#: Before a job that cannot be read is offered to others again: their version may know it.
+#: Delay before an unreadable job is offered again: workers of another version may read it.
 _UNREADABLE_PAUSE = timedelta(minutes=1)
 _AnyJob = TypeVar("_AnyJob")
-#: Does the work of one kind of job, given its payload.
+#: Runs one kind of job, given its payload.
 Handler = Callable[[bytes], Coroutine[Any, Any, Verdict]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """One kind of job: the work, how many at once, and whether one more may be claimed now."""
+    """One kind of job: its handler, its slots, and whether another one may be claimed now."""
 
     handler: Handler
     slots: int
@@ -51,7 +51,7 @@ class _Kind:
 
 
 class Consumer:
-    """Runs jobs until it is told to stop, and gives back what it has not finished then."""
+    """Runs jobs until `stop` is called, and releases the jobs that are then unfinished."""
 
     def __init__(
         self,
@@ -75,13 +75,13 @@ class Consumer:
         self._running: set[asyncio.Task[Verdict]] = set()
 
     async def run(self) -> None:
-        """Consume until `stop` is called and everything at work is settled or given back."""
+        """Consumes until `stop` is called and every job in progress is settled or released."""
         async with task_group() as tasks:
             for entrypoint, kind in self._kinds.items():
                 tasks.create_task(self._keep_consuming(entrypoint, kind), name=entrypoint)
 
     def stop(self) -> None:
-        """Claim nothing more, and give back what is at work: other workers get it at once."""
+        """Stops claiming and releases the jobs in progress. Other workers receive them immediately."""
         self._stopping.set()
         for manager in self._managers.values():
             manager.shutdown.set()
@@ -89,14 +89,18 @@ class Consumer:
             task.cancel()
 
     async def _keep_consuming(self, entrypoint: str, kind: "_Kind") -> None:
-        """A manager that lost the database settles what it can and ends; a new one takes its place."""
+        """Runs managers for one kind.
+
+        A manager that lost the database settles its jobs as far as possible and ends; a new manager replaces
+        it.
+        """
         while not self._stopping.is_set():
             manager = self._manager(entrypoint, kind)
             self._managers[entrypoint] = manager
             try:
                 await manager.run(
                     batch_size=1,
-                    # Take-overs raise no notification: they are found by looking.
+                    # Take-overs send no notification and are found by polling.
                     dequeue_timeout=self._lease / 2,
                     heartbeat_timeout=self._lease,
                     shutdown_on_listener_failure=True,
@@ -116,7 +120,10 @@ class Consumer:
         return manager
 
     async def _deliver(self, work: Coroutine[Any, Any, Verdict]) -> None:
-        """Do the work so that `stop` can end it. Raises RetryRequested for what is to be delivered again."""
+        """Runs a job so that `stop` can cancel it.
+
+        Raises RetryRequested if the job must be delivered again.
+        """
         task = asyncio.ensure_future(work)
         self._running.add(task)
         if self._stopping.is_set():
@@ -125,7 +132,7 @@ class Consumer:
             verdict = await task
         except asyncio.CancelledError:
             if self._stopping.is_set():
-                raise RetryRequested(timedelta(0), "the worker stops") from None
+                raise RetryRequested(timedelta(0), "the worker is stopping") from None
             raise
         finally:
             self._running.discard(task)
@@ -138,7 +145,7 @@ def _reading(read: Callable[[bytes], _AnyJob], handle: Callable[[_AnyJob], Await
         try:
             job = read(payload)
         except ValidationError:
-            _log.exception("a job that cannot be read", payload=payload[:200])
+            _log.exception("unreadable job", payload=payload[:200])
             return Verdict(_UNREADABLE_PAUSE)
         return await handle(job)
 

@@ -1,7 +1,7 @@
-"""How often PgQueuer's buffers wake up: ten times a second for each manager, which an idle worker pays for.
+"""Makes PgQueuer's buffers wake less often than ten times a second per manager, which costs idle CPU.
 
-With batches of one the buffer of settled jobs is flushed by every `add`; the timer only repeats a flush that
-failed. QueueManager.run makes the buffer by its module's name and takes no interval.
+With batches of one, every `add` flushes the buffer of settled jobs; the timer only repeats a failed flush.
+QueueManager.run creates the buffer by its module's name and takes no interval.
 """
 
 from datetime import timedelta
@@ -9,12 +9,12 @@ from functools import partial
 
 from pgqueuer.core import buffers
 
-#: Seconds between two tries to note that a job is settled, well below any lease.
+#: Seconds between two tries to store a settled job, well below any lease.
 RETRY_INTERVAL = timedelta(seconds=0.75)
 
 
 def wake_seldom() -> None:
-    """For every QueueManager of this process that runs from now on."""
+    """Applies to every QueueManager that this process runs from now on."""
     if not isinstance(buffers.JobStatusLogBuffer, partial):
         calm = partial(buffers.JobStatusLogBuffer, timeout=RETRY_INTERVAL)
         buffers.JobStatusLogBuffer = calm  # type: ignore[assignment, misc]

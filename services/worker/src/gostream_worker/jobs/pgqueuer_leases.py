@@ -1,4 +1,4 @@
-"""PgQueuer with leases that outlive its heartbeats, and slots that a worker can close."""
+"""PgQueuer with leases that outlive its heartbeats, and with slots that a worker can close."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from pgqueuer.domain.models import Job, TableChangedEvent, TracebackRecord, utc_
 from pgqueuer.domain.types import JOB_STATUS, HealthCheckId, QueueEntrypoint
 from pgqueuer.ports.driver import NotifyCallback
 
-#: Between two looks at whether a slot is free.
+#: Interval at which a free slot is polled.
 _FULL_PAUSE = timedelta(seconds=0.5)
 
 
 class _ListeningDriver(AsyncpgPoolDriver):
-    """PgQueuer's driver, which knows whether it listens yet."""
+    """PgQueuer's driver, with an event that is set once it listens."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         super().__init__(pool)
@@ -29,11 +29,10 @@ class _ListeningDriver(AsyncpgPoolDriver):
 
 
 class LeasedQueries(Queries):
-    """PgQueuer's SQL, except that only the owner of a job settles it, and only success settles it.
+    """PgQueuer's SQL, except that only a job's owner settles it, and only after success.
 
-    PgQueuer settles by id alone: a worker that slept through a take-over would delete the job from under its
-    successor. And a job whose settling failed would be dropped; here its lease runs out instead, and the job
-    is delivered again.
+    PgQueuer settles by id alone, so a worker that slept through a take-over would delete its successor's job.
+    It also drops a job whose settling failed; here the lease runs out and the job is delivered again.
     """
 
     def __init__(self, pool: asyncpg.Pool) -> None:
@@ -42,7 +41,10 @@ class LeasedQueries(Queries):
         self._listens = driver.listens
 
     async def notify_health_check(self, health_check_event_id: HealthCheckId) -> None:
-        """PgQueuer sends its first probe while it is about to listen: unheard, it ends the manager."""
+        """Waits until the driver listens.
+
+        PgQueuer sends its first probe before that, and ends the manager if the probe is not received.
+        """
         await self._listens.wait()
         await super().notify_health_check(health_check_event_id)
 
@@ -59,7 +61,10 @@ class LeasedQueries(Queries):
             await self._wake_idle_workers()
 
     async def _wake_idle_workers(self) -> None:
-        """PgQueuer's trigger is silent when a job is put back: its OLD and NEW are null for a statement."""
+        """Sends the notification for a released job.
+
+        PgQueuer's statement trigger sends none, because its OLD and NEW are null.
+        """
         channel = self.qbe.settings.channel
         event = TableChangedEvent(
             channel=channel,
@@ -71,7 +76,7 @@ class LeasedQueries(Queries):
         await self.driver.notify(channel, event.model_dump_json(exclude={"received_at"}))
 
     async def _renew_lease(self, job: Job) -> bool:
-        """Whether the job is still this worker's; if so nobody takes it over for another while."""
+        """Renews the lease. Returns whether this worker still owns the job."""
         table = self.qbe.qualified.queue_table
         rows = await self.driver.fetch(
             f"UPDATE {table} SET heartbeat = now() WHERE id = $1 AND queue_manager_id = $2 RETURNING id",  # noqa: S608
@@ -82,9 +87,10 @@ class LeasedQueries(Queries):
 
 
 class SlottedManager(QueueManager):
-    """A queue manager that claims nothing while all its slots are taken or there is no room.
+    """A queue manager that claims nothing without a free slot or without disk space.
 
-    PgQueuer's own bound starts at two jobs per worker, and its limit per entrypoint is one for all workers.
+    PgQueuer's own limit starts at two jobs per worker, and its limit per entrypoint applies to all workers
+    together.
     """
 
     slots = 1
@@ -97,7 +103,10 @@ class SlottedManager(QueueManager):
         return len(self.job_context) < self.slots and self.has_room()
 
     async def _effective_dequeue_timeout(self, dequeue_timeout: timedelta) -> timedelta:
-        """While nothing may be claimed PgQueuer would look ten times a second at the jobs that wait."""
+        """Polls less often while no job may be claimed.
+
+        PgQueuer would poll the waiting jobs ten times a second.
+        """
         if not self._may_claim():
             return min(dequeue_timeout, _FULL_PAUSE)
         return await super()._effective_dequeue_timeout(dequeue_timeout)

@@ -1,4 +1,4 @@
-"""What becomes of a job after an attempt."""
+"""What the queue does with a job after an attempt."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the queue does with the job: drop it, or deliver it again after a while."""
+    """Drops the job if `again_in` is None, else delivers it again after that delay."""
 
     again_in: timedelta | None = None
 

@@ -1,4 +1,4 @@
-"""Which renditions a source gets: a pure function of probe and profile."""
+"""Plans the renditions of a source: a pure function of probe and profile."""
 
 import math
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from gostream_worker.plan.stream_copy import Cuts, sound_fits, video_cuts
 from gostream_worker.probe.model import Probe, VideoTrack, display_size
 from gostream_worker.probe.tracks.colour import HDR_TRANSFERS
 
-#: The frame rates that sources are made in; measured ones are snapped to these.
+#: Standard frame rates. Measured rates are snapped to them.
 STANDARD_FPS = (
     *(Fraction(n) for n in (5, 10, 12, 15)),
     Fraction(24000, 1001),
@@ -22,14 +22,14 @@ STANDARD_FPS = (
 )
 _UNKNOWN_FPS = Fraction(25)
 _SPARSE = 3
-#: Seconds without a picture, at the end, from which on the last one is held.
+#: Minimum seconds between the end of the picture and the end of the film for the last frame to be held.
 _NOTICED = 1.0
 
 
 def make_plan(probe: Probe, profile: Profile, *, may_copy: bool = True) -> Plan:
-    """Decide. The probe must have been admitted (gostream_worker.probe.limits).
+    """Returns the plan. The probe must have been admitted (gostream_worker.probe.limits).
 
-    With `may_copy` tracks that need no encoding are copied.
+    With `may_copy`, tracks that need no encoding are copied.
     """
     video = probe.video
     fps = choose_fps(video, profile.max_fps)
@@ -57,7 +57,10 @@ def make_plan(probe: Probe, profile: Profile, *, may_copy: bool = True) -> Plan:
 
 
 def _held_frames(probe: Probe, fps: Fraction) -> int:
-    """A cover has sound for minutes; that sound ends some frames after the picture is usual."""
+    """Returns the number of frames to hold at the end.
+
+    Gaps below 1 s are normal; a cover image may have minutes of sound.
+    """
     if probe.picture_ends is None:
         return 0
     missing = probe.duration - max(0.0, probe.picture_ends)
@@ -75,10 +78,10 @@ def _cuts(video: VideoTrack, top: Rung, fps: Fraction, profile: Profile) -> Cuts
 
 
 def choose_fps(video: VideoTrack, max_fps: int) -> Fraction:
-    """The constant frame rate of every rung.
+    """Returns the constant frame rate of every rung.
 
-    A steady source keeps its rate, halved and so on until it fits. An unsteady one gets the rate of its grid
-    unless most of that is empty, else the next standard rate above its average.
+    A steady source keeps its rate, divided by an integer to fit the maximum. An unsteady source gets the rate
+    of its timestamp grid unless most of the grid is empty, else the next standard rate above its average.
     """
     if video.average_fps <= 0:
         return _UNKNOWN_FPS
@@ -88,7 +91,7 @@ def choose_fps(video: VideoTrack, max_fps: int) -> Fraction:
 
 def _steady_fps(average: Fraction, base: Fraction) -> Fraction:
     if base > 0 and abs(average - base) <= base / 100:
-        # What a fragmented file says of its average may be a little off; its grid is not.
+        # The average of a fragmented file may be slightly wrong; its grid is exact.
         return _standard(average) or _standard(base) or average.limit_denominator(1001)
     if average < base <= _SPARSE * average and base <= STANDARD_FPS[-1]:
         return base
@@ -101,7 +104,7 @@ def _standard(measured: Fraction) -> Fraction | None:
 
 
 def _short_sides(width: int, height: int, profile: Profile) -> Iterator[int]:
-    """Shorter sides of the rungs, falling: never above the source, and two whenever there is room for two."""
+    """Yields the shorter sides of the rungs, falling: never above the source, and two if possible."""
     top = _even_floor(min(width, height, profile.rungs[0]))
     yield top
     lower = [rung for rung in profile.rungs if rung <= top * 0.85]
@@ -129,7 +132,7 @@ def _coding(profile: Profile, short: int, is_top: bool) -> Coding:
 
 
 def _max_bitrate(pixels: int, fps: Fraction, profile: Profile) -> int:
-    """Larger pictures need fewer bits per pixel, and more frames fewer bits per frame."""
+    """Larger pictures need fewer bits per pixel, and higher rates fewer bits per frame."""
     size = math.pow(pixels / (1920 * 1080), 0.75)
     motion = math.pow(max(1.0, float(fps) / 30), 0.6)
     return max(100_000, round(profile.bitrate_1080p30 * size * motion / 50_000) * 50_000)

@@ -1,4 +1,4 @@
-"""The plan of one encode, as values."""
+"""The plan of one encode."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,7 +11,7 @@ from gostream_worker.probe.model import AudioTrack, VideoTrack
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
-    """One rendition: even sizes in square pixels, how it is coded, and the cap of its bit rate."""
+    """One rendition: even sizes in square pixels, its x264 coding, and the cap of its bit rate."""
 
     name: str
     width: int
@@ -22,7 +22,7 @@ class Rung:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything that decides what the encoder does. `rungs` go from the largest to the smallest."""
+    """All inputs of the encoder. `rungs` go from the largest to the smallest."""
 
     profile: Profile
     video: VideoTrack
@@ -30,19 +30,19 @@ class Plan:
     duration: float
     fps: Fraction
     rungs: tuple[Rung, ...]
-    hdr_transfer: str | None  # tone-mapped from this when set
-    held_frames: int = 0  # so often the last picture is shown again, until the sound ends
-    copied: Cuts | None = None  # the top rung is the source's picture as it is, and all are cut with it
+    hdr_transfer: str | None  # if set, tone-mapped from this transfer function
+    held_frames: int = 0  # repetitions of the last picture until the sound ends
+    copied: Cuts | None = None  # the top rung copies the source's picture, and all rungs are cut with it
     copies_sound: bool = False
     ignores_edits: bool = False
     is_fragmented: bool = False
-    whole_bytes: int | None = None  # of a source that is cut later
-    longest_pause: float = 0.0  # seconds; the clock of the source does not jump where one track pauses
-    picture_ends: float | None = None  # of the source; None = nothing says it
+    whole_bytes: int | None = None  # readable bytes of a source that is cut off after them
+    longest_pause: float = 0.0  # seconds of a pause in one track that is no clock jump
+    picture_ends: float | None = None  # of the source; None = unknown
 
     @property
     def renditions(self) -> list[str]:
-        """Names of the rungs, and of the sound when there is any."""
+        """Names of the rungs, and of the sound if any."""
         return [*(rung.name for rung in self.rungs), *([AUDIO] if self.audio else [])]
 
     @property
@@ -51,7 +51,7 @@ class Plan:
 
     @property
     def segment_duration(self) -> Fraction:
-        """Seconds of a full segment: a whole number of GOPs, so that rungs are cut at the same frames."""
+        """Seconds of a full segment: a multiple of the GOP, so that rungs are cut at the same frames."""
         if self.copied:
             return self.copied.interval
         gops = max(1, self.profile.segment_seconds // self.profile.gop_seconds)
@@ -59,10 +59,10 @@ class Plan:
 
     @property
     def longest_segment(self) -> Fraction:
-        """Seconds that no segment of the picture exceeds."""
+        """Upper bound in seconds of a segment of the picture."""
         return self.copied.longest if self.copied else self.segment_duration
 
     @property
     def poster_at(self) -> float:
-        """Second that the poster shows."""
+        """The position of the poster, in seconds."""
         return self.duration / 10

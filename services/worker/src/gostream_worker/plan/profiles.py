@@ -1,4 +1,4 @@
-"""Encoding profiles: which rungs, and how x264 codes each."""
+"""Encoding profiles: the rungs, and the x264 options of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from types import MappingProxyType
 
 from gostream_shared.domain import profiles
 
-#: Shorter side in pixels from which on a rung is coded as a large one.
+#: A rung whose shorter side has at least this many pixels is coded as large.
 LARGE = 720
 
 
 @dataclass(frozen=True, slots=True)
 class Coding:
-    """What x264 is told: `tuning` is its own options over those of the preset, name=value:name=value."""
+    """Options of x264. `tuning` overrides the preset: name=value:name=value."""
 
     preset: str
     crf: float
@@ -21,21 +21,21 @@ class Coding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """How sources are encoded. Rungs are given by their shorter side in pixels, so that portrait works."""
+    """How sources are encoded. Rungs are given by their shorter side in pixels, which also fits portrait."""
 
     name: str
-    large: Coding  # the top rung when its shorter side is `LARGE` or more: it costs the most
-    middle: Coding  # other rungs of such sizes
-    small: Coding  # the rest, which cost little and are shown enlarged
+    large: Coding  # the top rung if its shorter side is `LARGE` or more; the most expensive rung
+    middle: Coding  # other large rungs
+    small: Coding  # small rungs: cheap, and enlarged by players
     rungs: tuple[int, ...] = (1080, 720, 360)
     max_fps: int = 60
     gop_seconds: int = 2
     segment_seconds: int = 6
-    bitrate_1080p30: int = 5_000_000  # cap in bits per second; other sizes follow from it
+    bitrate_1080p30: int = 5_000_000  # cap in bits per second; other sizes are derived from it
     audio_bitrate: int = 128_000
 
 
-#: docs/encoding.md has the figures.
+#: The measurements are in docs/encoding.md.
 DEFAULT_PROFILE = Profile(
     name=profiles.DEFAULT,
     large=Coding(

@@ -1,4 +1,4 @@
-"""The storyboard: pictures at even distances on one sheet, which players show above their seek bar."""
+"""The storyboard: pictures at regular intervals on one sheet, shown by players above the seek bar."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,7 +14,10 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storyboard:
-    """A sheet of tiles, row by row. `width` and `height` in pixels of one tile, every `step` frames."""
+    """A sheet of tiles, row by row.
+
+    `width` and `height` in pixels of one tile; one tile every `step` frames.
+    """
 
     width: int
     height: int
@@ -31,7 +34,7 @@ class Storyboard:
 
 
 def plan_storyboard(plan: Plan) -> Storyboard:
-    """A tile a second, or fewer: the sheet is no larger for a longer video."""
+    """Returns a storyboard of one tile per second, or fewer, so that the sheet's size is bounded."""
     frames = max(1, round(plan.duration * plan.fps))
     step = max(1, round(plan.fps), -(-frames // MAX_TILES))
     smallest = plan.rungs[-1]
@@ -45,10 +48,10 @@ def plan_storyboard(plan: Plan) -> Storyboard:
 
 
 def cues(board: Storyboard, *, frames: int, duration: timedelta) -> str:
-    """WebVTT that says which part of the sheet shows which time of a video of so many frames.
+    """Returns WebVTT that maps times of a video of `frames` frames to parts of the sheet.
 
-    A video may turn out shorter or longer than planned: tiles that were not filled are not named, and the
-    last one stands for all that is left.
+    A video may be shorter or longer than planned: unfilled tiles get no cue, and the last tile covers the
+    rest.
     """
     filled = min(board.tiles, -(-frames // board.step))
     length = duration // _MILLISECOND

@@ -1,4 +1,4 @@
-"""Which tracks need not be encoded, because they already are what an encoder would have to make: pure."""
+"""Decides which tracks can be copied because they already have the required format. Pure."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -9,9 +9,9 @@ from gostream_worker.media_units import AAC_FRAME, CHANNELS, CLOCK, SHORTEST_SOU
 from gostream_worker.probe.model import AudioScan, AudioTrack, PictureGroup, VideoScan, VideoTrack
 from gostream_worker.probe.tracks.colour import BT601, BT709, UNSPECIFIED
 
-#: Seconds from one key frame to the next.
+#: Maximum seconds between two key frames.
 LONGEST_GROUP = 6
-#: On average; with more, the lists of key frames grow beyond all use.
+#: Minimum average; shorter groups make the I-frame playlists too long.
 SHORTEST_GROUP = 0.5
 #: H.264 Baseline, Main, High.
 _PROFILES = frozenset({66, 77, 100})
@@ -19,13 +19,13 @@ _HIGHEST_LEVEL = 52
 _FPS_TOLERANCE = 0.002
 _AUDIO_RATES = (44_100, 48_000)
 _AUDIO_BITRATES = range(32_000, 160_001)
-#: MatrixCoefficients that every player knows, or takes for its own if nothing is said.
+#: MatrixCoefficients that every player supports or uses by default.
 _MATRICES = frozenset({BT709, UNSPECIFIED, 5, BT601, 7})
 
 
 @dataclass(frozen=True, slots=True)
 class Cuts:
-    """How a copied picture is cut: at the first key frame from each multiple of `interval` seconds on."""
+    """Cuts of a copied picture: at the first key frame at or after each multiple of `interval` seconds."""
 
     interval: Fraction
     longest: Fraction  # seconds of the longest segment
@@ -34,9 +34,9 @@ class Cuts:
 def video_cuts(
     video: VideoTrack, *, size: tuple[int, int], fps: Fraction, max_bitrate: int, segment_seconds: int
 ) -> Cuts | None:
-    """How to cut the track if it can be copied as the top rung of that size and rate, else None.
+    """Returns the cuts if the track can be copied as a top rung of that size and rate, else None.
 
-    In each segment it is held to what the encoder is: `max_bitrate` with a buffer of two seconds.
+    Each segment must fit the encoder's limit: `max_bitrate` with a buffer of two seconds.
     """
     scan = video.scan
     if scan is None or not _is_upright(video, size) or not _is_playable(scan) or not _is_steady(scan, fps):
@@ -51,9 +51,9 @@ def video_cuts(
 
 
 def sound_fits(audio: AudioTrack) -> bool:
-    """Whether the sound can be copied: AAC-LC in stereo, without gaps, that begins with the picture.
+    """Returns whether the sound can be copied: gapless stereo AAC-LC that begins with the picture.
 
-    A few frames are encoded and padded: players do not recognise them.
+    Sound of a few frames is encoded and padded, because players do not recognise it.
     """
     scan = audio.scan
     if scan is None or not scan.is_low_complexity or not scan.is_gapless:
@@ -71,7 +71,7 @@ def _bitrate(scan: AudioScan, sample_rate: int) -> int:
 
 
 def _is_upright(video: VideoTrack, size: tuple[int, int]) -> bool:
-    """Shown as it is stored, in the rung's size, in the plain colours of all others."""
+    """Returns whether the picture needs no transformation: the rung's size, upright, standard colours."""
     return (
         (video.width, video.height) == size
         and video.sample_aspect == 1
@@ -95,18 +95,18 @@ def _is_playable(scan: VideoScan) -> bool:
 
 
 def _is_steady(scan: VideoScan, fps: Fraction) -> bool:
-    """One frame follows another at the rate that the other rungs have."""
+    """Returns whether frames follow each other at the rate of the other rungs."""
     frame = CLOCK / fps
     if scan.frames < 2 or scan.shortest_gap < frame / 2 or scan.longest_gap > frame * 3 / 2:
         return False
     if scan.longest_gap - scan.shortest_gap <= 1 and abs(scan.shortest_gap - frame) > 1:
-        return False  # such a rate can be told to a tick per frame, and FRAME-RATE must be it
+        return False  # a constant rate is accurate to a tick per frame, and FRAME-RATE must equal it
     expected = scan.frames * frame
     return abs(scan.end - expected) <= max(expected * Fraction(_FPS_TOLERANCE), frame)
 
 
 def _best_cuts(groups: Sequence[PictureGroup], end: int, segment_seconds: int) -> Cuts | None:
-    """The cuts whose longest segment is shortest, of those with segments of about that many seconds."""
+    """Returns the cuts with the shortest longest segment, for segments of about `segment_seconds`."""
     starts = [group.start for group in groups]
     lengths = [after - start for start, after in zip(starts, [*starts[1:], end], strict=True)]
     if max(lengths) > LONGEST_GROUP * CLOCK or end < (len(groups) - 1) * SHORTEST_GROUP * CLOCK:
@@ -122,7 +122,7 @@ def _best_cuts(groups: Sequence[PictureGroup], end: int, segment_seconds: int) -
 
 
 def _segments(groups: Sequence[PictureGroup], end: int, interval: Fraction) -> Iterator[tuple[Fraction, int]]:
-    """(seconds, bits) of each segment, cut as ffmpeg's muxer does."""
+    """Yields (seconds, bits) of each segment, cut as ffmpeg's muxer does."""
     starts = [group.start for group in groups]
     first, number = 0, 1
     while first < len(groups):

@@ -1,4 +1,4 @@
-"""The bytes of a source at its URL, for looks that need no library. Runs in the probing child."""
+"""Reads the bytes of a source by URL, without a media library. Runs in the probing child."""
 
 import io
 from pathlib import Path
@@ -9,7 +9,7 @@ _TIMEOUT = 60.0
 
 
 def open_bytes(url: str) -> BinaryIO:
-    """A local file, or one that the worker serves on loopback."""
+    """Opens a local file, or an object that the worker serves on loopback."""
     if url.startswith("file:"):
         return Path(url.removeprefix("file:")).open("rb")
     return cast("BinaryIO", _ServedFile(url))
@@ -19,8 +19,8 @@ def size_of(file: BinaryIO) -> int:
     return file.seek(0, io.SEEK_END)
 
 
-class PositionedFile(io.RawIOBase):
-    """So many bytes that are read from a position on; how, its subclasses know."""
+class SeekableReader(io.RawIOBase):
+    """A seekable stream of `size` bytes. Subclasses implement the reads."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -38,11 +38,13 @@ class PositionedFile(io.RawIOBase):
         return self._position
 
 
-class _ServedFile(PositionedFile):
-    """One request for each read."""
+class _ServedFile(SeekableReader):
+    """Sends one HTTP request per read."""
 
     def __init__(self, url: str) -> None:
-        from http.client import HTTPConnection  # a tenth of the child's start, and most sources are files
+        from http.client import (
+            HTTPConnection,
+        )  # a tenth of the child's start, rarely needed
 
         parts = urlsplit(url)
         self._connection = HTTPConnection(parts.netloc, timeout=_TIMEOUT)
@@ -63,7 +65,7 @@ class _ServedFile(PositionedFile):
         super().close()
 
     def _get(self, start: int, size: int) -> tuple[bytes, str]:
-        """The bytes, and what the server says of their place in the whole."""
+        """Returns the bytes and the Content-Range header."""
         self._connection.request("GET", self._path, headers={"Range": f"bytes={start}-{start + size - 1}"})
         answer = self._connection.getresponse()
         return answer.read(), answer.headers["Content-Range"]

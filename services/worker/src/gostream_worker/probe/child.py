@@ -1,9 +1,9 @@
 """The probing child: `python -m gostream_worker.probe.child`, with its task on stdin.
 
 Four lines of stdin: `required` or `best-effort` for the sandbox, seconds for reading a streamed broadcast to
-its end (0: it is not read), the folder to go to, the source's URL. The answer on stdout is `OK` and the probe
-as JSON on the next line, or a failure's code and its details. It runs limited and starts fast: nothing but
-PyAV is imported, and only here.
+its end (0: never), the working directory, the source's URL. The answer on stdout is `OK` and the probe as
+JSON on the next line, or a failure code and its details. It runs limited and starts fast: its only large
+import is PyAV, which only the child imports.
 """
 
 import json
@@ -24,7 +24,7 @@ from gostream_worker.probe.byte_source import open_bytes
 from gostream_worker.probe.container_facts import picture_facts
 from gostream_worker.probe.describe import container_colours, describe_audio, describe_video
 from gostream_worker.probe.model import AudioScan, Probe, VideoScan
-from gostream_worker.probe.mp4.sparse_file import HollowFile
+from gostream_worker.probe.mp4.sparse_file import SparseMp4
 from gostream_worker.probe.signature import is_cut_off, is_fragmented, is_text, refused_by_signature
 from gostream_worker.probe.source_file import SourceFile
 from gostream_worker.probe.timing.duration import Length, Track, begins, last_packet, read_length, said_length
@@ -47,7 +47,7 @@ _OPTIONS = {
     "codec_whitelist": ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS)),
     "max_pixels": str(MAX_PIXELS),
 }
-#: libavformat's warning that a container is hardly more than a guess.
+#: libavformat's warning that the detected container is only a guess.
 _GUESS = "misdetection possible"
 _NOTHING_FOUND = (Code.CORRUPT_STREAM, Code.NO_VIDEO_STREAM, Code.UNSUPPORTED_CODEC)
 _Log = list[tuple[int, str, str]]
@@ -55,20 +55,23 @@ _Log = list[tuple[int, str, str]]
 
 def main() -> None:
     try:
-        code, body = "OK", json.dumps(asdict(look_into(*_told())), default=str)
+        code, body = "OK", json.dumps(asdict(inspect(*_read_task())), default=str)
     except ProcessingFailedError as error:
         code, body = error.code, error.detail
     except MemoryError:
         code, body = Code.RESOURCE_LIMIT, "out of memory"
     except (ConnectionError, TimeoutError, av.error.HTTPError) as error:
-        code, body = Code.INTERNAL, str(error)[:200]  # the source is served by the worker itself
+        code, body = Code.INTERNAL, str(error)[:200]  # the worker itself serves the source
     except av.FFmpegError as error:
         code, body = Code.CORRUPT_STREAM, str(error)[:200]
     sys.stdout.buffer.write(f"{code}\n{body}".encode())
 
 
-def _told() -> tuple[str, float]:
-    """The URL, and seconds to read it in. Waits for them, long after everything is imported."""
+def _read_task() -> tuple[str, float]:
+    """Reads the task from stdin. Returns the URL, and seconds for reading it.
+
+    Waits until the task arrives, after all imports.
+    """
     sandbox, patience, rest = sys.stdin.read().split("\n", 2)
     folder, _, url = rest.rpartition("\n")
     try:
@@ -80,7 +83,7 @@ def _told() -> tuple[str, float]:
 
 
 def _confine(folder: str, url: str, *, required: bool) -> None:
-    """From here on nothing but that source can be read. PyAV starts no threads when it is imported."""
+    """Confines this process to the source. PyAV starts no threads on import."""
     confinement = Confinement(read=(*interpreter_paths(), folder), port=loopback_port(url), required=required)
     try:
         confinement.enter()
@@ -88,25 +91,25 @@ def _confine(folder: str, url: str, *, required: bool) -> None:
         raise ProcessingFailedError(Code.INTERNAL, f"sandbox: {error}") from error
 
 
-def look_into(url: str, patience: float = 0.0) -> Probe:
-    """Raises ProcessingFailedError with the reason why the source cannot be encoded."""
+def inspect(url: str, patience: float = 0.0) -> Probe:
+    """Probes the source. Raises ProcessingFailedError if it cannot be encoded."""
     av.logging.set_level(av.logging.WARNING)
     with open_bytes(url) as file, av.logging.Capture(local=False) as log:
         refused_by_signature(file.read(4096))
         source = SourceFile.of(url, file, patience=patience)
         with _open(source, log) as container:
             try:
-                return _look(container, source, log)
+                return _inspect(container, source, log)
             except ProcessingFailedError as error:
-                if error.code in _NOTHING_FOUND and _GUESS in _said(log):
+                if error.code in _NOTHING_FOUND and _GUESS in _messages(log):
                     raise ProcessingFailedError(Code.SOURCE_NOT_MEDIA, error.detail) from error
                 if error.code is not Code.CORRUPT_STREAM or not container.format.name.startswith("mov"):
                     raise
         with _open(source, log, ignore_editlist="1") as container:
-            return replace(_look(container, source, log, ignore_editlist="1"), ignores_edits=True)
+            return replace(_inspect(container, source, log, ignore_editlist="1"), ignores_edits=True)
 
 
-def _look(container: InputContainer, source: SourceFile, log: _Log, **options: str) -> Probe:
+def _inspect(container: InputContainer, source: SourceFile, log: _Log, **options: str) -> Probe:
     if is_cut_off(source.boxes, source.size):
         raise ProcessingFailedError(Code.TRUNCATED, "the container's last part is cut off")
     first = FirstPackets(container, is_indexed=bool(source.boxes) and not is_fragmented(source.boxes))
@@ -150,13 +153,13 @@ def _sample(
     source: SourceFile,
     log: _Log,
 ) -> Sample:
-    """Where sound may be encrypted by itself it is looked at too."""
+    """Decodes the first pictures. Reads sound too if it may be encrypted separately."""
     heard = audio if container.format.name.startswith("mov") else None
     video.codec_context.flags |= CodecFlags.unaligned
     try:
         return decode_sample(first.packets(), video, heard, is_served=source.is_served)
     except ProcessingFailedError as error:
-        if error.code is Code.CORRUPT_STREAM and "max pixel count" in _said(log):
+        if error.code is Code.CORRUPT_STREAM and "max pixel count" in _messages(log):
             raise ProcessingFailedError(Code.DIMENSIONS, error.detail) from error
         raise
 
@@ -165,14 +168,14 @@ def _open(source: SourceFile, log: _Log, **options: str) -> InputContainer:
     is_part = source.size != source.stored
     allowed = {"protocol_whitelist": ",".join(protocols(source.url, is_part=is_part))}
     if source.is_served and is_fragmented(source.boxes):
-        allowed["fflags"] = "+ignidx"  # else all fragments are looked for
+        allowed["fflags"] = "+ignidx"  # otherwise all fragments are searched
     try:
-        # Titles in other encodings than UTF-8 are no damage.
+        # Titles in encodings other than UTF-8 are not damage.
         return av.open(source.readable, options=_OPTIONS | allowed | options, metadata_errors="replace")
     except MemoryError:
-        raise  # is an FFmpegError too, but says nothing of the file
+        raise  # also an FFmpegError, but unrelated to the file
     except av.FFmpegError as error:
-        said = _said(log)
+        said = _messages(log)
         is_guess = _GUESS in said or is_text(source.head())
         if "not on whitelist" in said and not is_guess:
             raise ProcessingFailedError(Code.UNSUPPORTED_CONTAINER, said[:200]) from error
@@ -181,7 +184,7 @@ def _open(source: SourceFile, log: _Log, **options: str) -> InputContainer:
         raise ProcessingFailedError(Code.SOURCE_NOT_MEDIA, str(error)[:200]) from error
 
 
-def _said(log: _Log) -> str:
+def _messages(log: _Log) -> str:
     return " ".join(message for _, _, message in log)
 
 
@@ -192,19 +195,19 @@ def _scan(
     source: SourceFile,
     options: dict[str, str],
 ) -> tuple[VideoScan | None, AudioScan | None]:
-    """All packets of a file; of what is served only what a table says of them, where there is one."""
+    """Scans all packets of a local file. Of a served source it reads only the index, if it is one table."""
     if not source.is_served:
         return scan_tracks(container, video, audio)
-    hollow = HollowFile.of(source.file, source.size, source.boxes)
-    if hollow is None:
+    sparse = SparseMp4.of(source.file, source.size, source.boxes)
+    if sparse is None:
         return None, None
-    # A parser would take zeros for pictures that are no key frames.
+    # A parser would treat zeros as pictures that are not key frames.
     options = {**_OPTIONS, **options, "fflags": "+noparse"}
     try:
-        with av.open(hollow, mode="r", options=options, metadata_errors="replace") as other:
+        with av.open(sparse, mode="r", options=options, metadata_errors="replace") as other:
             picture = next(track for track in other.streams.video if track.index == video.index)
             sound = next((s for s in other.streams.audio if audio and s.index == audio.index), None)
-            return scan_tracks(other, picture, sound, look=hollow.look)
+            return scan_tracks(other, picture, sound, look=sparse.peek)
     except av.FFmpegError:
         return None, None
 
@@ -212,7 +215,7 @@ def _scan(
 def _length(
     container: InputContainer, tracks: Sequence[Track], source: SourceFile, last: Fragment | None
 ) -> Length:
-    """Read from the packets when no header says it, as in what browsers record."""
+    """Reads the duration from packets if no header has it, as in browser recordings."""
     fragmented = is_fragmented(source.boxes)
     said = said_length(container, tracks, is_fragmented=fragmented)
     if not source.is_served:
@@ -228,7 +231,7 @@ def _length(
 def _last_piece(
     container: InputContainer, video: Track, source: SourceFile, last: Fragment | None
 ) -> float | None:
-    """When it begins: a little before the end."""
+    """Returns when the last fragment or cluster begins, which is shortly before the end."""
     is_recording = container.format.name.startswith("matroska")
     time = last.time if last else last_cluster(source.tail()) if is_recording else None
     if time is None or video.time_base is None:

@@ -1,4 +1,4 @@
-"""What the container says of the chosen tracks and PyAV does not show. Runs in the probing child."""
+"""Container properties of the chosen tracks that PyAV does not expose. Runs in the probing child."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _DOLBY = (b"dvcC", b"dvvC", b"dvwC")
 
 @dataclass(frozen=True)
 class PictureFacts:
-    """Pixels that are left of a decoded picture, and its Dolby Vision."""
+    """The size of a decoded picture after cropping, and its Dolby Vision configuration."""
 
     size: tuple[int, int]
     dolby_vision: DolbyVision | None = None
@@ -27,7 +27,7 @@ class PictureFacts:
 def picture_facts(
     container: InputContainer, video: VideoStream, source: SourceFile, whole: tuple[int, int]
 ) -> PictureFacts:
-    """Of a picture of that size."""
+    """Returns the facts for a picture of the size `whole`."""
     if source.boxes:
         index = source.index()
         boxes = picture_boxes(index, video.id)
@@ -44,5 +44,5 @@ def _position(tracks: Sequence[VideoStream], wanted: VideoStream) -> int:
 
 
 def spatial_box(audio: AudioStream, source: SourceFile) -> bytes:
-    """SA3D of an MP4 or MOV file (Google's Spatial Audio RFC); nothing if there is none."""
+    """Returns SA3D of an MP4 or MOV file (Google's Spatial Audio RFC), or b"" without one."""
     return sound_boxes(source.index(), audio.id).get(b"SA3D", b"") if source.boxes else b""

@@ -1,4 +1,4 @@
-"""From PyAV's tracks and pictures to plain values. Runs in the probing child."""
+"""Converts PyAV's tracks and frames to plain values. Runs in the probing child."""
 
 from collections.abc import Mapping
 from fractions import Fraction
@@ -19,16 +19,16 @@ from gostream_worker.probe.tracks.colour import Colours, completed
 from gostream_worker.probe.tracks.combing import find_combs
 from gostream_worker.probe.tracks.frame_samples import Sample
 from gostream_worker.probe.tracks.languages import language_tag
-from gostream_worker.probe.tracks.rotation import display_matrix, turn
+from gostream_worker.probe.tracks.rotation import display_matrix, rotation_of
 
-#: Codecs in which interlaced pictures may follow a film. The filter asks every frame, which costs nothing.
+#: Codecs that may switch to interlaced pictures later. The filter checks each frame, at no cost.
 _MAY_TURN = ("h264", "mpeg2video", "vc1", "mpeg4")
 _FULL, _LIMITED = 2, 1
 _CC_FIRST_FIELD, _CC_VALID = 0b111, 0b100
 
 
 def container_colours(video: VideoStream) -> Colours:
-    """Must be called before anything is decoded: a decoder replaces them, also by nothing."""
+    """Returns the container's colours. Must be called before decoding: decoders overwrite them."""
     context = video.codec_context
     return Colours(
         matrix=int(context.colorspace),
@@ -52,7 +52,7 @@ def _range(number: int) -> bool | None:
 
 
 def describe_video(video: VideoStream, sample: Sample, facts: PictureFacts, said: Colours) -> VideoTrack:
-    """Raises ProcessingFailedError for colours that nothing here can show rightly."""
+    """Returns the video track. Raises ProcessingFailedError if its colours cannot be converted correctly."""
     if facts.dolby_vision and facts.dolby_vision.needs_a_converter:
         raise ProcessingFailedError(
             Code.UNSUPPORTED_CODEC, f"Dolby Vision profile {facts.dolby_vision.profile} without a base layer"
@@ -62,7 +62,7 @@ def describe_video(video: VideoStream, sample: Sample, facts: PictureFacts, said
     colours = completed(by_itself, said)
     if not colours.can_be_converted:
         raise ProcessingFailedError(Code.UNSUPPORTED_CODEC, f"colours by matrix {colours.matrix}")
-    rotation, as_stored = turn(display_matrix(first))
+    rotation, as_stored = rotation_of(display_matrix(first))
     codec = video.codec_context.name
     is_woven = any(frame.interlaced_frame for frame in sample.frames)
     return VideoTrack(
@@ -86,7 +86,10 @@ def describe_video(video: VideoStream, sample: Sample, facts: PictureFacts, said
 
 
 def _has_captions(frame: VideoFrame) -> bool:
-    """A valid pair of CEA-608's first field, be it padding (ANSI/SCTE 128: cc_valid, cc_type 0)."""
+    """Returns whether the frame has a valid CEA-608 pair of the first field, even padding.
+
+    ANSI/SCTE 128: cc_valid, cc_type 0.
+    """
     sides = cast("Mapping[str, SideData]", frame.side_data)
     found = sides.get("A53_CC")
     pairs = bytes(found) if found else b""
@@ -94,7 +97,10 @@ def _has_captions(frame: VideoFrame) -> bool:
 
 
 def describe_audio(audio: AudioStream, source: SourceFile) -> AudioTrack:
-    """Without a look at its channel layout, which is not safe (gostream_worker.probe.tracks.channels)."""
+    """Returns the audio track.
+
+    Avoids PyAV's channel layout, which is not memory-safe (gostream_worker.probe.tracks.channels).
+    """
     context = audio.codec_context
     channels = read_channels(context.name, context.extradata or b"", spatial_box(audio, source))
     return AudioTrack(

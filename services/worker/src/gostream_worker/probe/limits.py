@@ -1,4 +1,4 @@
-"""Which sources are admitted: pure checks of what the probe found."""
+"""Admission limits for sources: pure checks of the probe."""
 
 import math
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ from gostream_worker.sandbox.allowlist import MAX_PIXELS
 
 MIN_SIDE = 16
 MAX_FPS = 960
-#: 4096 × 2160: any encoder that can run at all has the memory for it.
+#: 4096 × 2160: every encoder that can run has the memory for it.
 _USUAL_PIXELS = 8_847_360
-#: Address space of the encoder for each pixel of larger pictures: 79 bytes in 10 bits with two processors,
-#: more with the threads of more processors.
+#: Address space of the encoder per pixel of larger pictures: 79 bytes at 10 bits with two processors, more
+#: with the threads of more processors.
 _BYTES_PER_PIXEL = 128
 
 
 def largest_picture(memory: int) -> int:
-    """Pixels of the largest picture that an encoder of that address space takes."""
+    """Returns the pixels of the largest picture that an encoder with that address space can encode."""
     return max(_USUAL_PIXELS, min(MAX_PIXELS, memory // _BYTES_PER_PIXEL))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceLimits:
-    """What this deployment accepts. Bytes, seconds, pixels of one picture and pixels a second."""
+    """Limits of this deployment: bytes, seconds, pixels per picture and pixels per second."""
 
     max_bytes: int
     max_duration: float
@@ -40,7 +40,7 @@ def admit_size(size_bytes: int, limits: SourceLimits) -> None:
 
 
 def admit(probe: Probe, limits: SourceLimits) -> None:
-    """Raises ProcessingFailedError for a source that could be decoded but will not be."""
+    """Raises ProcessingFailedError for a decodable source outside the limits."""
     video = probe.video
     width, height = display_size(video)
     if min(width, height, video.width, video.height) < MIN_SIDE:

@@ -1,4 +1,4 @@
-"""What the head of a Matroska or WebM file says of its pictures (RFC 9559). Pure."""
+"""Reads picture properties from the head of a Matroska or WebM file (RFC 9559). Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ _LONGEST_ID, _LONGEST_SIZE, _LONGEST_NUMBER = 4, 8, 8
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """How a track is shown: borders to cut off (left, top, right, bottom), its Dolby Vision configuration."""
+    """Display properties of a track: borders to crop (left, top, right, bottom), and Dolby Vision."""
 
     borders: tuple[int, int, int, int] = (0, 0, 0, 0)
     dolby_vision: bytes = b""
 
 
 def picture_at(head: bytes, number: int) -> Picture:
-    """The so many-th track of pictures, from 0; one without any properties if the head has none."""
+    """Returns the properties of the n-th video track, from 0; defaults if the head lacks it."""
     pictures = [track for track in _tracks(head) if _number(track, _TRACK_TYPE) == _PICTURE]
     return _picture(pictures[number]) if 0 <= number < len(pictures) else Picture()
 
@@ -57,7 +57,7 @@ def _number(content: bytes, wanted: int) -> int:
 
 
 def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """(ID, content) of each; the last one may be cut off."""
+    """Yields (ID, content) of each element. The last one may be cut off."""
     at = 0
     while at < len(data):
         width = _width(data[at])
@@ -67,7 +67,7 @@ def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:
         width = _width(data[at]) if at < len(data) else _LONGEST_SIZE + 1
         if width > _LONGEST_SIZE:
             return
-        unknown = (1 << 7 * width) - 1  # that size stands for one that was not known when it was written
+        unknown = (1 << 7 * width) - 1  # all ones: the size was unknown when the element was written
         size, at = int.from_bytes(data[at : at + width], "big") & unknown, at + width
         end = len(data) if size == unknown else at + size
         yield name, data[at:end]
@@ -75,5 +75,5 @@ def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _width(first: int) -> int:
-    """Bytes of a number that begins with that one."""
+    """Returns the length in bytes of a number that begins with that byte."""
     return 9 - first.bit_length()

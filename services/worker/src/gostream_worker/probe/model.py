@@ -1,4 +1,4 @@
-"""What a source is made of, as our own probe saw it: plain values."""
+"""The probe's result: plain values."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -9,7 +9,7 @@ from gostream_worker.probe.tracks.colour import Colours
 
 @dataclass(frozen=True, slots=True)
 class PictureGroup:
-    """A key frame and the frames up to the next one: `start` in ticks of 90 kHz, `size` in bytes."""
+    """A key frame and the frames up to the next one. `start` in ticks of 90 kHz, `size` in bytes."""
 
     start: int
     size: int
@@ -17,26 +17,30 @@ class PictureGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoScan:
-    """What all packets of an H.264 track say. Times in ticks of 90 kHz.
+    """The result of a scan of all packets of an H.264 track. Times in ticks of 90 kHz.
 
-    Every group begins with an IDR picture, and nothing in it is shown before that, or by other parameters.
+    Every group begins with an IDR picture. No frame of a group is shown before it or uses other parameter
+    sets.
     """
 
     profile: int
     level: int  # 31 = 3.1
     is_progressive: bool
     frames: int
-    start: int  # of the first frame, from the start of the whole container
-    end: int  # of the last frame, from the start of the first
+    start: int  # of the first frame, relative to the container's start
+    end: int  # end of the last frame, relative to the first frame
     shortest_gap: int
     longest_gap: int
-    sample_aspect: Fraction = Fraction(1)  # by the track's own parameters, whatever the container says
-    groups: tuple[PictureGroup, ...]  # starts from that of the first frame
+    sample_aspect: Fraction = Fraction(1)  # from the track's parameter set, not from the container
+    groups: tuple[PictureGroup, ...]  # relative to the first frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioScan:
-    """What all packets of an AAC track say. `start` in ticks of 90 kHz from the container's start."""
+    """The result of a scan of all packets of an AAC track.
+
+    `start` in ticks of 90 kHz from the container's start.
+    """
 
     is_low_complexity: bool
     is_gapless: bool
@@ -47,10 +51,10 @@ class AudioScan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoTrack:
-    """The moving picture that will be encoded.
+    """The video track to encode.
 
-    `width` and `height` are pixels as stored and cropped: before `sample_aspect` stretches and `rotation`
-    (degrees, a multiple of 90, clockwise) turns them.
+    `width` and `height` are pixels as stored and cropped, before `sample_aspect` and `rotation` (degrees
+    clockwise, a multiple of 90) are applied.
     """
 
     index: int
@@ -61,30 +65,30 @@ class VideoTrack:
     sample_aspect: Fraction = Fraction(1)
     rotation: int = 0
     average_fps: Fraction = Fraction(0)  # 0 = unknown
-    base_fps: Fraction = Fraction(0)  # the grid that timestamps lie on; 0 = unknown
-    as_stored: bool = True  # but for `rotation`: neither mirrored, tilted nor cropped
-    interlaced: bool = False  # some frames at least, or it may begin with any
-    combs: Literal["tff", "bff"] | None = None  # every frame is woven so from two fields, whatever it says
+    base_fps: Fraction = Fraction(0)  # the grid of the timestamps; 0 = unknown
+    as_stored: bool = True  # except for `rotation`: neither mirrored, tilted nor cropped
+    interlaced: bool = False  # some frames are interlaced, or may be
+    combs: Literal["tff", "bff"] | None = None  # every frame is woven from two fields without being flagged
     transfer: int = 2  # ITU-T H.273 TransferCharacteristics; 2 = unspecified
     matrix: int = 2  # ITU-T H.273 MatrixCoefficients; 2 = unspecified
-    relabelled: Colours | None = None  # what frames have to be told, because only the container says it
-    leading: int = 0  # packets that no decoder can use, before the first key frame
-    begins: float | None = None  # seconds from the container's start; None = nothing says it
-    has_captions: bool = False  # CEA-608 or -708 in its pictures
-    scan: VideoScan | None = None  # None when it cannot be copied anyhow
+    relabelled: Colours | None = None  # colours to set on the frames, because only the container has them
+    leading: int = 0  # undecodable packets before the first key frame
+    begins: float | None = None  # seconds from the container's start; None = unknown
+    has_captions: bool = False  # CEA-608 or -708 in the pictures
+    scan: VideoScan | None = None  # None if it cannot be copied
 
     @property
     def pixel_rate(self) -> float:
-        """Pixels to decode for each second of the film; 0 = unknown."""
+        """Pixels to decode per second of the film; 0 = unknown."""
         return self.width * self.height * float(self.average_fps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioTrack:
-    """The sound that will be encoded.
+    """The audio track to encode.
 
-    `channels`: 0 if its header does not say. `ambisonic`: they are no speakers, but directions.
-    `language`: a tag of BCP 47.
+    `channels`: 0 = unknown. `ambisonic`: the channels are directions instead of speakers. `language`: a BCP
+    47 tag.
     """
 
     index: int
@@ -93,19 +97,20 @@ class AudioTrack:
     sample_rate: int
     ambisonic: bool = False
     language: str | None = None
-    begins: float | None = None  # seconds from the container's start; None = nothing says it
+    begins: float | None = None  # seconds from the container's start; None = unknown
     ends: float | None = None
-    scan: AudioScan | None = None  # None when it cannot be copied anyhow
+    scan: AudioScan | None = None  # None if it cannot be copied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """A source that can be decoded. `duration`: seconds of picture and sound from the container's start.
 
-    `picture_ends`: those of the picture alone, None if nothing says it. `longest_pause`: seconds for which
-    one track pauses while the other goes on, where the clock of the container may jump.
-    With `ignores_edits` it can be when its edit list is ignored: a cut beyond the end hides every picture.
-    `is_fragmented`: its index is spread over the file. `whole_bytes`: it is read so far, and cut later.
+    `picture_ends`: seconds until the picture ends, None if unknown. `longest_pause`: seconds for which one
+    track pauses while the other continues, in containers whose clock may jump. `ignores_edits`: the source is
+    only decodable if its edit list is ignored, because a cut beyond the end hides every picture.
+    `is_fragmented`: the index is spread over the file. `whole_bytes`: readable bytes of a source that is cut
+    off after them.
     """
 
     container: str
@@ -121,6 +126,6 @@ class Probe:
 
 
 def display_size(video: VideoTrack) -> tuple[int, int]:
-    """Width and height in square pixels, upright."""
+    """Returns width and height in square pixels, upright."""
     width, height = round(video.width * video.sample_aspect), video.height
     return (height, width) if video.rotation % 180 else (width, height)

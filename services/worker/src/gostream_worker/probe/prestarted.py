@@ -1,4 +1,4 @@
-"""The next attempt's probe, started while there is nothing to do: its start takes longer than most looks."""
+"""Starts the next attempt's probe in advance, because its start takes longer than most probes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,29 +12,29 @@ from gostream_worker.probe.probe import StartedProbe, starting_probe
 _log = structlog.stdlib.get_logger("gostream.probe")
 
 
-class ProbeAtHand:
-    """Keeps one child waiting, for the next attempt alone: no child looks into two sources."""
+class PrestartedProbe:
+    """Keeps one waiting child for the next attempt. Each child probes only one source."""
 
     def __init__(self, *, sandbox_required: bool) -> None:
         self._sandbox_required = sandbox_required
-        self._preparing = asyncio.Lock()  # attempts may end at once
+        self._preparing = asyncio.Lock()  # attempts may end at the same time
         self._waiting: tuple[AsyncExitStack, StartedProbe] | None = None
 
     @classmethod
     @asynccontextmanager
     async def kept(cls, *, sandbox_required: bool = False) -> AsyncIterator[Self]:
-        """While the block runs; none is left behind."""
-        at_hand = cls(sandbox_required=sandbox_required)
-        await at_hand._prepare()
+        """Keeps a child ready while the block runs, and ends it afterwards."""
+        prestarted = cls(sandbox_required=sandbox_required)
+        await prestarted._prepare()
         try:
-            yield at_hand
+            yield prestarted
         finally:
-            if at_hand._waiting:
-                await at_hand._waiting[0].aclose()
+            if prestarted._waiting:
+                await prestarted._waiting[0].aclose()
 
     @asynccontextmanager
     async def take(self) -> AsyncIterator[StartedProbe]:
-        """The one that waits, or a new one. After the block, unless it failed, another is started."""
+        """Yields the waiting child, or a new one. After a block without error, starts the next one."""
         stack, probe = await self._next()
         async with stack:
             yield probe
@@ -54,8 +54,8 @@ class ProbeAtHand:
                 return
             try:
                 self._waiting = await self._start()
-            except OSError as error:  # the next attempt may have better luck; this one is done
-                _log.warning("no probe at hand", error=str(error))
+            except OSError as error:  # the next attempt tries again; the current one is finished
+                _log.warning("no prestarted probe", error=str(error))
 
     async def _start(self) -> tuple[AsyncExitStack, StartedProbe]:
         stack = AsyncExitStack()

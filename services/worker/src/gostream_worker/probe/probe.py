@@ -1,4 +1,4 @@
-"""What is this file? Asked in a limited child, because the answer is parsed from a stranger's bytes."""
+"""Probes a source in a limited child process, because parsing untrusted bytes is dangerous."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from gostream_worker.ffmpeg_log import LIMIT_SIGNALS
 from gostream_worker.probe.model import Probe
 from gostream_worker.sandbox.process import ChildLimits, limited_child
 
-#: Seconds that a probe may take, and of CPU.
+#: Limit of a probe: seconds of time, and of CPU.
 PROBE_TIMEOUT = 60.0
 _MAX_ANSWER = 2 << 20
 _MEMORY = 2 << 30
@@ -24,9 +24,9 @@ _probe = TypeAdapter(Probe)
 
 @asynccontextmanager
 async def starting_probe(*, sandbox_required: bool = False) -> AsyncIterator["StartedProbe"]:
-    """A child that waits to be told what to look into; it has ended when the block is left.
+    """Starts a child that waits for its source. The child has ended when the block ends.
 
-    It confines itself to the source's folder, or to its port, before it reads the source.
+    It confines itself to the source's folder or port before it reads the source.
     """
     command = [sys.executable, "-I", "-m", "gostream_worker.probe.child"]
     limits = ChildLimits(memory=_MEMORY, cpu_seconds=int(PROBE_TIMEOUT), file_bytes=1)
@@ -34,12 +34,12 @@ async def starting_probe(*, sandbox_required: bool = False) -> AsyncIterator["St
         yield StartedProbe(child, sandbox_required=sandbox_required)
 
 
-#: How the pipeline comes by its probe.
+#: Opens a probe for the pipeline.
 StartProbe = Callable[[], AbstractAsyncContextManager["StartedProbe"]]
 
 
 class StartedProbe:
-    """Looks into one source."""
+    """A started child that probes one source."""
 
     def __init__(self, child: Process, *, sandbox_required: bool = False) -> None:
         self._child = child
@@ -47,16 +47,16 @@ class StartedProbe:
 
     @property
     def is_over(self) -> bool:
-        """Whether the child has ended, of itself or killed."""
+        """Whether the child has ended."""
         return self._child.returncode is not None
 
-    async def look_into(
+    async def inspect(
         self, url: str, *, folder: Path, patience: float = 0.0, reads_whole: bool = False
     ) -> Probe:
-        """From that folder. Raises ProcessingFailedError; nothing in the source harms this process.
+        """Probes the source. Raises ProcessingFailedError; the source cannot harm this process.
 
-        `patience`: seconds that the source may take to arrive, beside those of the probe itself.
-        `reads_whole`: a broadcast is read to its end even if it is streamed.
+        `patience`: additional seconds that the source may take to arrive. `reads_whole`: a broadcast is read
+        to its end even if it is streamed.
         """
         timeout = PROBE_TIMEOUT + patience
         try:
@@ -76,21 +76,21 @@ class StartedProbe:
 
 
 async def probe_source(url: str, *, folder: Path, patience: float = 0.0) -> Probe:
-    """Start a probe and look into the source with it."""
+    """Starts a child and probes the source with it."""
     async with starting_probe() as probe:
-        return await probe.look_into(url, folder=folder, patience=patience)
+        return await probe.inspect(url, folder=folder, patience=patience)
 
 
 async def _tell(stream: asyncio.StreamWriter | None, text: str) -> None:
     assert stream is not None  # noqa: S101 - piped
     stream.write(os.fsencode(text))
-    with suppress(ConnectionError):  # it has died: its answer will say so
+    with suppress(ConnectionError):  # the child has died, which its exit code reports
         await stream.drain()
     stream.close()
 
 
 async def _read(stream: asyncio.StreamReader | None) -> bytes:
-    """To the end, or as much as an answer may have."""
+    """Reads to the end, at most _MAX_ANSWER bytes."""
     assert stream is not None  # noqa: S101 - piped
     data = bytearray()
     while len(data) < _MAX_ANSWER and (chunk := await stream.read(_MAX_ANSWER)):
@@ -104,7 +104,7 @@ def _read_answer(answer: bytes, complaint: str, returncode: int) -> Probe:
         if said == b"OK":
             return _valid(body, complaint)
         raise ProcessingFailedError(Code(said.decode()), body.decode("utf-8", "replace"), log_tail=complaint)
-    # A crash is a defect of the probe or of its libraries, whatever the file has to do with it.
+    # A crash is a defect of the probe or its libraries, even if the file triggers it.
     code = Code.RESOURCE_LIMIT if returncode in LIMIT_SIGNALS else Code.INTERNAL
     raise ProcessingFailedError(code, f"the probe ended with {returncode}", log_tail=complaint)
 

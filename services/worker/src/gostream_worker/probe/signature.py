@@ -1,4 +1,4 @@
-"""What the first bytes and the outermost boxes of a file say, before any library parses it."""
+"""Checks the first bytes and the top-level boxes of a file, before a library parses it."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from gostream_worker.failures import Code, ProcessingFailedError
 
-#: Playlists, descriptions, subtitles and pictures: media to the library, but no uploads.
+#: Playlists, descriptions, subtitles and pictures: libavformat reads them, but they are not videos.
 _REFUSED = tuple(
     re.compile(pattern)
     for pattern in (
@@ -21,32 +21,32 @@ _REFUSED = tuple(
         rb"GIF8[79]a",
         rb"\xff\xd8\xff",
         rb"(?s)RIFF....WEBP",
-        # AVIF and HEIF, and series of them: players show these as pictures, whatever else they hold.
+        # AVIF and HEIF, also sequences: players show these files as pictures.
         rb"(?s)....ftyp(avif|avis|hei[cxms]|hev[cxms]|mif1|msf1)",
     )
 )
 _NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _BOX = re.compile(rb"[a-zA-Z0-9 ]{4}")
-#: The rest is not looked at: a served file costs a request for each.
+#: More boxes are not read: a served file costs one request per box.
 _MAX_BOXES = 10_000
 _FRAGMENT = b"moof"
 _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 
 
 def refused_by_signature(head: bytes) -> None:
-    """Raises ProcessingFailedError for what is certainly not a container of audio and video."""
+    """Raises ProcessingFailedError for a file that is certainly no container of audio and video."""
     if any(pattern.match(head) for pattern in _REFUSED):
         raise ProcessingFailedError(Code.UNSUPPORTED_CONTAINER, "not a container of video")
 
 
 def is_text(head: bytes) -> bool:
-    """Whether these first bytes are plain text, which some demuxers of subtitles take for theirs."""
+    """Returns whether these first bytes are plain text, which some subtitle demuxers accept."""
     return not _NO_TEXT.search(head)
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One of the outermost boxes of an MP4 or MOV file, as it says of itself."""
+    """A top-level box of an MP4 or MOV file, with its declared length."""
 
     kind: bytes
     offset: int
@@ -54,9 +54,9 @@ class Box:
 
 
 def boxes_of(file: BinaryIO, size: int, *, to_fragments: bool = False) -> tuple[Box, ...]:
-    """The outermost boxes in order; none for other files.
+    """Returns the top-level boxes in order; () for other files.
 
-    `to_fragments`: only to the first fragment. There may be one a second, all over the file.
+    `to_fragments`: stops at the first fragment. A file may have one per second.
     """
     found: list[Box] = []
     for box in _walk(file, size):
@@ -69,7 +69,7 @@ def boxes_of(file: BinaryIO, size: int, *, to_fragments: bool = False) -> tuple[
 
 
 def _walk(file: BinaryIO, size: int) -> Iterator[Box]:
-    """Ends at trailing bytes that are no box: players ignore them."""
+    """Yields boxes up to trailing bytes that are no box, which players ignore."""
     offset = 0
     while offset < size:
         file.seek(offset)
@@ -86,7 +86,7 @@ def _walk(file: BinaryIO, size: int) -> Iterator[Box]:
 
 
 def is_cut_off(boxes: Sequence[Box], size: int) -> bool:
-    """Whether an MP4 or MOV file ends before its last box does, or has no index; False for other files."""
+    """Returns whether an MP4 or MOV file ends within its last box, or has no index. False for other files."""
     if not boxes:
         return False
     if boxes[-1].offset + boxes[-1].length > size:
@@ -95,5 +95,5 @@ def is_cut_off(boxes: Sequence[Box], size: int) -> bool:
 
 
 def is_fragmented(boxes: Sequence[Box]) -> bool:
-    """Whether the index is spread over the file."""
+    """Returns whether the index is spread over the file."""
     return any(box.kind == _FRAGMENT for box in boxes)

@@ -1,4 +1,4 @@
-"""The source's own bytes, where the library does not tell what stands in them. Lives in the probing child."""
+"""Reads the source's bytes for properties that PyAV does not expose. Runs in the probing child."""
 
 from dataclasses import dataclass, replace
 from typing import BinaryIO
@@ -16,10 +16,10 @@ _TAIL, _HEAD = 8 << 20, 256 << 10
 
 @dataclass(frozen=True)
 class SourceFile:
-    """The file, and what its outermost boxes say. One that `is_served` is not read whole.
+    """The file and its top-level boxes. A file that `is_served` is read only in parts.
 
-    `size` is that of the part that is whole, of `stored` bytes. `patience`: seconds for reading a broadcast
-    to its end although it is served; 0 = it is not read.
+    `size` is that of the complete part of `stored` bytes. `patience`: seconds for reading a served broadcast
+    to its end; 0 = never.
     """
 
     url: str
@@ -32,13 +32,13 @@ class SourceFile:
 
     @classmethod
     def of(cls, url: str, file: BinaryIO, *, patience: float = 0.0) -> "SourceFile":
-        """Raises ProcessingFailedError TRUNCATED for a recording in fragments of which none is whole."""
+        """Raises ProcessingFailedError TRUNCATED for a fragmented recording without a complete fragment."""
         size, served = size_of(file), is_served(url)
         found = cls(url, file, size, boxes_of(file, size, to_fragments=served), served, size, patience)
         return found._without_cut_fragment() if is_fragmented(found.boxes) else found
 
     def _without_cut_fragment(self) -> "SourceFile":
-        """As far as it is whole. Raises ProcessingFailedError TRUNCATED if no fragment is."""
+        """Returns the complete part. Raises ProcessingFailedError TRUNCATED without a complete fragment."""
         whole = whole_by_tail(self.tail(), self.size)
         if whole is None:
             whole = self.size if self.is_served else whole_by_boxes(self.boxes, self.size)
@@ -49,17 +49,17 @@ class SourceFile:
 
     @property
     def readable(self) -> str:
-        """The URL of the part that is whole."""
+        """The URL of the complete part."""
         return self.url if self.size == self.stored else part_of(self.url, self.size)
 
     def tail(self) -> bytes:
-        """Bytes in which the last piece of a recording begins."""
+        """Returns the last bytes, which contain the start of a recording's last fragment or cluster."""
         start = max(0, self.size - _TAIL)
         self.file.seek(start)
         return self.file.read(self.size - start)
 
     def index(self) -> bytes:
-        """What the index of an MP4 or MOV file holds; nothing of other files, and of a very large index."""
+        """Returns the content of an MP4 or MOV file's index; b"" for other files or a very large index."""
         index = next((box for box in self.boxes if box.kind == b"moov"), None)
         if index is None or index.length > LARGEST_INDEX:
             return b""
@@ -67,10 +67,10 @@ class SourceFile:
         return self.file.read(index.length - 8)
 
     def head(self) -> bytes:
-        """Bytes in which other containers say what their tracks are."""
+        """Returns the first bytes, in which other containers describe their tracks."""
         self.file.seek(0)
         return self.file.read(_HEAD)
 
     def last_fragment(self, track: int) -> Fragment | None:
-        """Of a source whose boxes were read to the first one only."""
+        """Returns the last fragment of a served fragmented file. Its boxes end at the first fragment."""
         return last_fragment(self.tail(), track) if self.is_served and is_fragmented(self.boxes) else None

@@ -1,4 +1,4 @@
-"""Renewing the edge's copy of a master playlist, so that viewers see a new encode at once."""
+"""Refreshes the edge's copy of a master playlist, so that viewers see a new encode immediately."""
 
 import asyncio
 from typing import Protocol
@@ -12,7 +12,7 @@ from gostream_worker.metrics import EDGE_REFRESHES
 
 _log = structlog.stdlib.get_logger("gostream.edge")
 
-#: Seconds that publishing waits at most; the edge's own expiry is the safety net.
+#: Seconds that publishing waits at most. Otherwise the edge's copy expires later.
 REFRESH_TIMEOUT = 3.0
 
 
@@ -20,19 +20,19 @@ class Edge(Protocol):
     """The cache in front of the object store."""
 
     async def refresh_master(self, video_id: UUID) -> None:
-        """Have the master playlist fetched anew. Best effort: never raises."""
+        """Makes the edge fetch the master playlist again. Best effort: never raises."""
         ...
 
 
 class NoEdge:
-    """Where none is configured, copies expire by themselves."""
+    """Without a configured edge, copies expire after their max-age."""
 
     async def refresh_master(self, video_id: UUID) -> None:
         pass
 
 
 class HttpEdge:
-    """Asks the edge for the object with the header that makes it bypass its cache."""
+    """Requests the object from the edge with the header that bypasses its cache."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, secret: str) -> None:
         self._session = session

@@ -1,4 +1,4 @@
-"""The last look before anybody may play it: the rules of `gostream verify`, over what was written."""
+"""The final check before publication: the rules of `gostream verify` on the written stream."""
 
 from collections.abc import Iterator
 
@@ -12,23 +12,23 @@ from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.plan.plan import Plan
 from gostream_worker.publish.measure import MeasuredSegments
 from gostream_worker.publish.presentation import Presentation
-from gostream_worker.publish.thumbnails import Stills
+from gostream_worker.publish.thumbnails import Thumbnails
 
-#: Seconds by which the lists of picture and sound may differ more, or less, than their tracks in the source.
+#: Seconds by which the difference between picture and sound may change from source to playlists.
 _APART = 1.0
 
 
 def require_equal_lengths(plan: Plan, presentation: Presentation, *, has_new_sound: bool = False) -> None:
     """Raises ProcessingFailedError INTERNAL if the sound lost or gained time against the picture.
 
-    Sound may begin late and end early: the probe knows when it ends. Nothing is judged if the probe does not
-    know both ends, as of a broadcast that is streamed. Raises TRUNCATED if the sound ends early while another
-    track of sound has appeared: the programme goes on with that.
+    Sound may begin late and end early: the probe knows when it ends. Nothing is checked if the probe does not
+    know both ends, as in a streamed broadcast. Raises TRUNCATED if the sound ends early and another sound
+    track has appeared, in which the programme continues.
     """
     if plan.audio is None or presentation.sound is None:
         return
     if has_new_sound and (presentation.duration - presentation.sound).total_seconds() > _APART:
-        raise ProcessingFailedError(Code.TRUNCATED, "the programme goes on with another sound track")
+        raise ProcessingFailedError(Code.TRUNCATED, "the programme continues in another sound track")
     if plan.audio.ends is None:
         return
     picture_ends = plan.duration if plan.held_frames else plan.picture_ends
@@ -42,12 +42,12 @@ def require_equal_lengths(plan: Plan, presentation: Presentation, *, has_new_sou
 
 
 async def require_conformance(
-    presentation: Presentation, measured: MeasuredSegments, stills: Stills, *, number: int
+    presentation: Presentation, measured: MeasuredSegments, thumbnails: Thumbnails, *, number: int
 ) -> None:
-    """Raises ProcessingFailedError INTERNAL, naming the rules, unless every must is kept."""
+    """Raises ProcessingFailedError INTERNAL with the names of the broken rules."""
     prefix = f"v{number}/"
     contents = {prefix + name: text.encode() for name, text in presentation.playlists.items()}
-    contents |= {prefix + name: data for name, data in stills.storyboard.items()}
+    contents |= {prefix + name: data for name, data in thumbnails.storyboard.items()}
     contents[MASTER] = presentation.master.encode()
     report = await check_written(contents, dict(_parts(prefix, measured)), master=MASTER)
     if not report.passed:
@@ -62,8 +62,8 @@ def _parts(
         for name, segment in segments.items():
             path = f"{prefix}{rendition}/{name}"
             yield (path, None), segment.whole
-            for key, still in zip(segment.whole.key_frames, segment.stills, strict=True):
-                yield (path, ByteRange(key.offset, key.size)), still
+            for key, iframe in zip(segment.whole.key_frames, segment.iframes, strict=True):
+                yield (path, ByteRange(key.offset, key.size)), iframe
 
 
 def _complaints(report: Report) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A stream that can be played while the rest of it is still being encoded."""
+"""Early playback: a stream that can be played while the rest of it is being encoded."""
 
 import asyncio
 import math
@@ -28,24 +28,24 @@ from gostream_worker.publish.playlists import (
 from gostream_worker.publish.uploader import PLAYLIST_TYPE, EncodeUploader
 from gostream_worker.retry import patiently
 
-#: Target durations that a viewer has ahead before the lists grow no faster than players look: what comes next
-#: may be put one of these later, and be found another later.
+#: Target durations of lead at which the playlists grow only as fast as players reload: the next segment may
+#: be listed one target duration late, and be found another one later.
 _AHEAD = 2
-#: Seconds that the fence may be held: the API's cancellation waits behind it.
+#: Seconds that the fence may be held. A cancellation by the API waits for it.
 _HOLD = 3.0
 _CACHE = "public, max-age=1"
 _LISTS = "early-"
-#: Sound is cut at its own frames, some milliseconds after the picture.
+#: Sound is cut at its frame boundaries, some milliseconds after the picture.
 _CUT_SLACK = 0.1
 
 
 class EarlyStream:
-    """Writes playlists that grow with what the uploader has stored, and at last end.
+    """Writes playlists that grow with the uploaded segments and finally end.
 
-    They stand beside the rungs' folders, under names of their own: what a READY video names never changes.
-    Every attempt writes the same ones: while they are written, `fence` keeps the next attempt from beginning,
-    and raises FenceLostError when it has begun. An attempt that `follows` another leaves its lists alone
-    until it has as many segments: they may only grow (RFC 8216, 4.3.3.5).
+    They have their own names next to the rungs' folders, so that files named by a READY video never change.
+    Every attempt writes the same files: during a write, `fence` keeps the next attempt from beginning, and
+    raises FenceLostError if that attempt already runs. An attempt that `follows` another one keeps its
+    playlists until it has as many segments, because playlists may only grow (RFC 8216, 4.3.3.5).
     """
 
     def __init__(
@@ -65,17 +65,17 @@ class EarlyStream:
         self._target = math.floor(float(plan.longest_segment) + _CUT_SLACK + 0.5)
         self._follows = follows
         self._clock = clock
-        #: Segments of the longest list that an attempt before has left.
+        #: Segments in the longest playlist that an earlier attempt left.
         self._standing = 0
-        #: What was last listed of each rendition.
+        #: The segments last listed for each rendition.
         self._listed: dict[str, list[Segment]] = {}
-        self._began = 0.0  # when it became playable
+        self._began = 0.0  # time at which it became playable
         self._is_worthwhile = plan.duration > plan.longest_segment
 
     async def follow(self, encoded: asyncio.Event) -> None:
-        """Grow until `encoded` is set. Playable as soon as every rendition has its first segment.
+        """Grows until `encoded` is set. Playable once every rendition has its first segment.
 
-        Not done for what is one segment: that is READY at the same moment.
+        Skipped for a single segment, because the video is READY at the same time.
         """
         if self._follows and self._is_worthwhile:
             self._standing = await self._count_standing()
@@ -86,24 +86,24 @@ class EarlyStream:
                 await wait_at_most(encoded, self._pause())
 
     async def end(self) -> None:
-        """List everything, and say that it is everything."""
+        """Lists all segments and ends the playlists."""
         if self._listed or self._standing:
             await self._put_texts(self._lists(self._stored(), ended=True))
 
     def _pause(self) -> float:
-        """Seconds until the lists may be put again: from half a target duration on (RFC 8216, 6.2.2).
+        """Returns seconds until the next update: at least half a target duration (RFC 8216, 6.2.2).
 
-        Players look once in a target duration, and expect more within one and a half.
+        Players reload once per target duration, and expect new segments within one and a half.
         """
         return self._target if self._ahead() >= _AHEAD * self._target else self._target / 2
 
     def _ahead(self) -> float:
-        """Seconds listed that a viewer who began at once has not seen yet."""
+        """Returns the listed seconds ahead of a viewer who began immediately."""
         listed = min(sum(segment.ticks for segment in segments) for segments in self._listed.values())
         return listed / CLOCK - (self._clock() - self._began)
 
     async def _grow(self) -> bool:
-        """Whether there was anything new to list."""
+        """Lists new segments. Returns whether there were any."""
         stored = self._stored()
         if not stored or min(map(len, stored.values())) < max(1, self._standing):
             return False
@@ -138,7 +138,10 @@ class EarlyStream:
         await patiently(lambda: self._put_fenced(texts), patience=self._uploader.patience)
 
     async def _put_fenced(self, texts: Mapping[str, str]) -> None:
-        """All of them, or none when the attempt is over; a slow store does not hold up a cancellation."""
+        """Puts all texts, or none if the attempt is over.
+
+        The timeout keeps a slow store from delaying a cancellation.
+        """
         async with self._fence():
             try:
                 async with asyncio.timeout(_HOLD), task_group() as puts:
@@ -161,7 +164,10 @@ class EarlyStream:
         return master_playlist(variants, audio, [], captions=self._plan.video.has_captions)
 
     def _variant(self, rung: Rung, stored: Mapping[str, list[Segment]]) -> Variant:
-        """The bit rate is not known yet: what the encoder is held to, or more when the beginning has more."""
+        """Returns a variant whose bit rate is the encoder's cap, or the first segments' peak if higher.
+
+        The final bit rate is not known yet.
+        """
         tracks = [rung.name, *([AUDIO] if self._plan.audio else [])]
         measured = [measure_bandwidth(stored[track], target=self._target).peak for track in tracks]
         cap = rung.max_bitrate + (self._plan.profile.audio_bitrate if self._plan.audio else 0)
@@ -178,7 +184,7 @@ class EarlyStream:
 
 
 async def end_lists(store: ObjectStore, video_id: UUID, number: int) -> None:
-    """Of an encode that is over without success: players that are at its lists come to an end there.
+    """Ends the playlists of an encode that is over without success, so that its players stop.
 
     Raises BackendUnavailableError.
     """
@@ -191,7 +197,7 @@ async def end_lists(store: ObjectStore, video_id: UUID, number: int) -> None:
                     found.key, ended, etag=found.etag, content_type=PLAYLIST_TYPE, cache_control=_CACHE
                 )
         except (ObjectNotFoundError, ObjectReplacedError):
-            continue  # removed meanwhile, or ended by another
+            continue  # removed, or ended by another worker
 
 
 def _playlist(rendition: str) -> str:
@@ -199,7 +205,7 @@ def _playlist(rendition: str) -> str:
 
 
 def _without_gaps(rendition: str, parts: Mapping[str, Measured]) -> list[Segment]:
-    """The segments from the first one on, up to the first that is not there yet."""
+    """Returns the segments from the first one up to the first missing one."""
     found = []
     for expected, (name, part) in enumerate(sorted(parts.items())):
         if not name.startswith(f"{expected:05d}"):

@@ -1,4 +1,4 @@
-"""Our look into the segments that the encoder wrote, with the eyes of the conformance checker."""
+"""Measures the encoder's segments with the conformance checker."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from gostream_worker.failures import Code, ProcessingFailedError
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One segment, and each of its key frames as I-frame playlists show it."""
+    """One segment, and each of its key frames as an I-frame playlist shows it."""
 
     whole: SegmentMeasure
-    stills: tuple[SegmentMeasure, ...]
+    iframes: tuple[SegmentMeasure, ...]
 
     @property
     def first_pts(self) -> int:
@@ -22,31 +22,31 @@ class Measured:
 
     @property
     def codec(self) -> str:
-        """RFC 6381."""
+        """The codec string (RFC 6381)."""
         if self.whole.video:
             return self.whole.video.parameter_sets[0].codec
         return self.whole.audio.configs[0].codec if self.whole.audio else ""
 
 
-#: Rendition → its segments by name.
+#: Rendition → segments by name.
 MeasuredSegments = Mapping[str, Mapping[str, Measured]]
 
 
 def measure(data: bytes) -> Measured:
-    """Measure one segment: about a millisecond a megabyte.
+    """Measures one segment, at about a millisecond per megabyte.
 
-    Raises ProcessingFailedError: CORRUPT_STREAM for one without content, which the encoder leaves when it
-    could decode nothing, else INTERNAL with the conformance rule that is broken.
+    Raises ProcessingFailedError: CORRUPT_STREAM for a segment without content, which the encoder writes if it
+    could decode nothing, else INTERNAL with the broken conformance rule.
     """
     if not data:
         raise ProcessingFailedError(Code.CORRUPT_STREAM, "an empty segment")
     try:
         whole = measure_segment(data)
-        stills = tuple(measure_iframes(data, whole))
+        iframes = tuple(measure_iframes(data, whole))
     except PacketSizeError as error:
         raise ProcessingFailedError(Code.INTERNAL, f"segments.whole-packets: {error}") from error
     except MalformedError as error:
         raise ProcessingFailedError(Code.INTERNAL, f"segments.readable: {error}") from error
     if not whole.video and not whole.audio:
         raise ProcessingFailedError(Code.CORRUPT_STREAM, "neither picture nor sound")
-    return Measured(whole, stills)
+    return Measured(whole, iframes)

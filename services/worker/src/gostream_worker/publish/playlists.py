@@ -1,4 +1,4 @@
-"""What the playlists say: pure functions of measured segments."""
+"""Writes playlists: pure functions of measured segments."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,8 @@ from gostream_worker.media_units import CLOCK
 from gostream_worker.object_names import AUDIO
 
 END = "#EXT-X-ENDLIST"
-#: Players that know nothing yet start at the first variant: the one nearest to this, in bits per second.
+#: Players without a bandwidth estimate start at the first variant, so the variant nearest to this rate (bits
+#: per second) comes first.
 START_BANDWIDTH = 2_000_000
 _CAPTIONS = "captions"
 _VERSION = 6
@@ -26,8 +27,8 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Still:
-    """One picture for fast forward: a byte range of a segment, shown for `ticks`."""
+class IFrame:
+    """One key frame for fast forward: a byte range of a segment, shown for `ticks`."""
 
     name: str
     ticks: int
@@ -37,7 +38,7 @@ class Still:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bandwidth:
-    """Bits per second, measured as Apple's authoring rules have it."""
+    """Bits per second, measured by Apple's authoring rules."""
 
     average: int
     peak: int
@@ -48,7 +49,7 @@ class Bandwidth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """One line of the master playlist; `codecs` and `bandwidth` include the sound."""
+    """One variant of the master playlist. `codecs` and `bandwidth` include the sound."""
 
     uri: str
     width: int
@@ -59,8 +60,8 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StillVariant:
-    """One I-frame playlist in the master playlist."""
+class IFrameVariant:
+    """One I-frame playlist of the master playlist."""
 
     uri: str
     width: int
@@ -71,7 +72,7 @@ class StillVariant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioRendition:
-    """The sound that all variants share."""
+    """The sound shared by all variants."""
 
     uri: str
     channels: int
@@ -79,18 +80,18 @@ class AudioRendition:
 
 
 def target_duration(*renditions: Sequence[Segment]) -> int:
-    """One EXT-X-TARGETDURATION for all playlists of a video: the longest segment, rounded."""
+    """Returns one EXT-X-TARGETDURATION for all playlists of a video: the longest segment, rounded."""
     longest = max(segment.ticks for segments in renditions for segment in segments)
     return max(1, math.floor(Fraction(longest, CLOCK) + Fraction(1, 2)))
 
 
 def media_playlist(segments: Sequence[Segment], *, target: int) -> str:
-    """A complete VOD playlist of one rendition."""
+    """Returns a complete VOD playlist of one rendition."""
     return "\n".join([*_media_head(target), *_listed(segments), END, ""])
 
 
 def growing_playlist(segments: Sequence[Segment], *, target: int, ended: bool) -> str:
-    """One rendition as far as it is there; players are told to begin at its start, not where it grows."""
+    """Returns an EVENT playlist of the segments so far. Its EXT-X-START makes players begin at its start."""
     head = [*_media_head(target, kind="EVENT"), _FROM_THE_START]
     return "\n".join([*head, *_listed(segments), *([END] if ended else []), ""])
 
@@ -99,18 +100,18 @@ def _listed(segments: Sequence[Segment]) -> list[str]:
     return [line for segment in segments for line in (f"#EXTINF:{segment.ticks / CLOCK:.6f},", segment.name)]
 
 
-def still_playlist(stills: Sequence[Still], *, header: int, target: int) -> str:
-    """An I-frame playlist over the segments of one rung, which begin with `header` bytes of tables."""
+def iframe_playlist(iframes: Sequence[IFrame], *, header: int, target: int) -> str:
+    """Returns an I-frame playlist of one rung, whose segments begin with `header` bytes of tables."""
     lines = [
         *_media_head(target),
         "#EXT-X-I-FRAMES-ONLY",
-        f'#EXT-X-MAP:URI="{stills[0].name}",BYTERANGE="{header}@0"',
+        f'#EXT-X-MAP:URI="{iframes[0].name}",BYTERANGE="{header}@0"',
     ]
-    for still in stills:
+    for iframe in iframes:
         lines += [
-            f"#EXTINF:{still.ticks / CLOCK:.6f},",
-            f"#EXT-X-BYTERANGE:{still.size}@{still.offset}",
-            still.name,
+            f"#EXTINF:{iframe.ticks / CLOCK:.6f},",
+            f"#EXT-X-BYTERANGE:{iframe.size}@{iframe.offset}",
+            iframe.name,
         ]
     return "\n".join([*lines, END, ""])
 
@@ -126,8 +127,8 @@ def _media_head(target: int, *, kind: str = "VOD") -> list[str]:
     ]
 
 
-def measure_bandwidth(segments: Sequence[Segment | Still], *, target: int) -> Bandwidth:
-    """Average over all, and the peak over every run of segments that lasts 0.5 to 1.5 target durations."""
+def measure_bandwidth(segments: Sequence[Segment | IFrame], *, target: int) -> Bandwidth:
+    """Returns the average, and the peak of any run of segments that lasts 0.5 to 1.5 target durations."""
     average = _rate(sum(s.size for s in segments), sum(s.ticks for s in segments))
     peak = average
     shortest, longest = target * CLOCK / 2, target * CLOCK * 3 / 2
@@ -149,13 +150,13 @@ def _rate(size: int, ticks: int) -> int:
 def master_playlist(
     variants: Sequence[Variant],
     audio: AudioRendition | None,
-    stills: Sequence[StillVariant],
+    iframes: Sequence[IFrameVariant],
     *,
     captions: bool = False,
 ) -> str:
-    """The master playlist: first the variant to start with, then the others from the largest on.
+    """Returns the master playlist: first the variant to start with, then the others by falling size.
 
-    `captions`: CEA-608 in the pictures, as its first channel. Without, players are told not to look for any.
+    `captions`: the pictures contain CEA-608 on channel 1. Otherwise CLOSED-CAPTIONS=NONE is written.
     """
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
     if audio:
@@ -172,11 +173,11 @@ def master_playlist(
     first = min(variants, key=lambda variant: abs(variant.bandwidth.peak - START_BANDWIDTH))
     for variant in [first, *(other for other in variants if other is not first)]:
         lines += [_stream_inf(variant, with_audio=audio is not None, captions=captions), variant.uri]
-    lines += map(_still_inf, stills)
+    lines += map(_iframe_inf, iframes)
     return "\n".join([*lines, ""])
 
 
-def _still_inf(variant: StillVariant) -> str:
+def _iframe_inf(variant: IFrameVariant) -> str:
     return (
         f"#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={variant.bandwidth.peak},"
         f'AVERAGE-BANDWIDTH={variant.bandwidth.average},CODECS="{variant.codecs}",'

@@ -1,4 +1,4 @@
-"""From measured segments to what is published: pure."""
+"""Builds the published presentation from measured segments. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,27 +15,27 @@ from gostream_worker.publish.measure import Measured, MeasuredSegments
 from gostream_worker.publish.playlists import (
     AudioRendition,
     Bandwidth,
+    IFrame,
+    IFrameVariant,
     Segment,
-    Still,
-    StillVariant,
     Variant,
+    iframe_playlist,
     master_playlist,
     measure_bandwidth,
     media_playlist,
-    still_playlist,
     target_duration,
 )
 
-# What containers say of their duration may be wrong by this much and still be whole.
+# Tolerance between a container's duration and the decoded duration.
 _DURATION_SLACK = 0.05
 _DURATION_SLACK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presentation:
-    """The playlists' text by path below the encode's prefix, and what the video's row says of it.
+    """The playlists' text by path below the encode's prefix, and the values for the video's row.
 
-    `cues` are the storyboard's. `duration` is that of the picture, `sound` that of the sound if there is any.
+    `cues` are the storyboard's. `duration` is that of the picture, `sound` that of the sound, if any.
     """
 
     playlists: Mapping[str, str]
@@ -47,12 +47,12 @@ class Presentation:
 
 
 def present(plan: Plan, measured: MeasuredSegments, encode: Encode) -> Presentation:
-    """Write the playlists of that attempt. Raises ProcessingFailedError when segments are missing."""
+    """Writes the playlists of that attempt. Raises ProcessingFailedError if segments are missing."""
     segments = {name: _segments(plan, name, parts) for name, parts in measured.items()}
     _require_complete(plan, segments)
     target = target_duration(*segments.values())
     bandwidths = {name: measure_bandwidth(parts, target=target) for name, parts in segments.items()}
-    stills = {rung.name: _stills(segments[rung.name], measured[rung.name]) for rung in plan.rungs}
+    iframes = {rung.name: _iframes(segments[rung.name], measured[rung.name]) for rung in plan.rungs}
     playlist = playlist_name(encode.attempt)
     variants = [_variant(plan, measured, bandwidths, rung, encode) for rung in plan.rungs]
     audio = (
@@ -63,18 +63,18 @@ def present(plan: Plan, measured: MeasuredSegments, encode: Encode) -> Presentat
         else None
     )
     trick = [
-        StillVariant(
+        IFrameVariant(
             uri=f"v{encode.number}/{rung.name}/{iframe_playlist_name(encode.attempt)}",
             width=rung.width,
             height=rung.height,
             codecs=_codec(measured[rung.name]),
-            bandwidth=measure_bandwidth(stills[rung.name], target=target),
+            bandwidth=measure_bandwidth(iframes[rung.name], target=target),
         )
         for rung in plan.rungs
     ]
     duration = timedelta(seconds=_total(segments[plan.rungs[0].name]) / CLOCK)
     return Presentation(
-        playlists=_playlists(measured, segments, stills, target, encode.attempt),
+        playlists=_playlists(measured, segments, iframes, target, encode.attempt),
         master=master_playlist(variants, audio, trick, captions=plan.video.has_captions),
         renditions=tuple(map(_rendition, (rung.name for rung in plan.rungs), variants)),
         cues=cues(plan_storyboard(plan), frames=_frames(measured[plan.rungs[-1].name]), duration=duration),
@@ -86,7 +86,7 @@ def present(plan: Plan, measured: MeasuredSegments, encode: Encode) -> Presentat
 def _playlists(
     measured: MeasuredSegments,
     segments: Mapping[str, Sequence[Segment]],
-    stills: Mapping[str, Sequence[Still]],
+    iframes: Mapping[str, Sequence[IFrame]],
     target: int,
     attempt: int,
 ) -> dict[str, str]:
@@ -94,16 +94,16 @@ def _playlists(
         f"{name}/{playlist_name(attempt)}": media_playlist(parts, target=target)
         for name, parts in segments.items()
     }
-    for name, pictures in stills.items():
+    for name, pictures in iframes.items():
         header = next(iter(measured[name].values())).whole.tables_end
-        playlists[f"{name}/{iframe_playlist_name(attempt)}"] = still_playlist(
+        playlists[f"{name}/{iframe_playlist_name(attempt)}"] = iframe_playlist(
             pictures, header=header, target=target
         )
     return playlists
 
 
 def _segments(plan: Plan, name: str, parts: Mapping[str, Measured]) -> list[Segment]:
-    """Each lasts until the next one begins, the last one until its last frame ends."""
+    """Each segment lasts until the next one begins; the last one until its last frame ends."""
     ordered = list(parts.items())
     ends = (
         [measured.first_pts for _, measured in ordered[1:]] + [_end(plan, ordered[-1][1])] if ordered else []
@@ -114,15 +114,15 @@ def _segments(plan: Plan, name: str, parts: Mapping[str, Measured]) -> list[Segm
     ]
 
 
-def _stills(segments: Sequence[Segment], parts: Mapping[str, Measured]) -> list[Still]:
-    """Each key frame is shown until the next one, the last one until the end."""
+def _iframes(segments: Sequence[Segment], parts: Mapping[str, Measured]) -> list[IFrame]:
+    """Each key frame is shown until the next one; the last one until the end."""
     found = [(segment.name, frame) for segment in segments for frame in parts[segment.name].whole.key_frames]
     if not found:
-        raise ProcessingFailedError(Code.INTERNAL, "segments.start: no key frame in a whole rendition")
+        raise ProcessingFailedError(Code.INTERNAL, "segments.start: a rendition without a key frame")
     end = parts[segments[0].name].first_pts + _total(segments)
     ends = [frame.pts for _, frame in found[1:]] + [end]
     return [
-        Still(name=name, ticks=until - frame.pts, offset=frame.offset, size=frame.size)
+        IFrame(name=name, ticks=until - frame.pts, offset=frame.offset, size=frame.size)
         for (name, frame), until in zip(found, ends, strict=True)
     ]
 

@@ -1,4 +1,4 @@
-"""The one step that viewers see: a master playlist, and the row that says READY."""
+"""Publishes an encode in one step: the master playlist, and the READY status in the row."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,14 +14,14 @@ from gostream_worker.publish.cdn import Edge
 from gostream_worker.publish.uploader import PLAYLIST_TYPE
 from gostream_worker.source.open_source import require_same
 
-#: What nobody refers to any more is kept this long, for those who still play it.
+#: Unreferenced objects are kept this long for viewers who still play them.
 _KEEP_OLD = timedelta(hours=24)
 _MASTER_CACHE = "public, max-age=60"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """An encode that only needs to be published: `source` is what it was made of."""
+    """An encode that is ready to publish. `source` is the object that it was made from."""
 
     source: StoredObject
     master: str
@@ -30,14 +30,14 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class _Master:
-    """A master playlist as it stands in the store."""
+    """A master playlist in the store."""
 
     etag: str
     text: bytes
 
 
 class Publishing:
-    """Makes one attempt's encode what viewers see."""
+    """Publishes the encode of one attempt."""
 
     def __init__(
         self, database: Database, store: ObjectStore, edge: Edge, encode: Encode, prepared: Prepared
@@ -52,27 +52,31 @@ class Publishing:
         self._before: _Master | None = None
 
     async def commit(self) -> Video:
-        """The master last, and under the row lock: whoever lost the fence overwrites and removes nothing.
+        """Writes the master playlist last and under the row lock: without the fence nothing changes.
 
-        Raises FenceLostError, BackendUnavailableError, and ProcessingFailedError when another source has
-        taken the place of the one that was encoded.
+        Raises FenceLostError, BackendUnavailableError, and ProcessingFailedError if another object replaced
+        the encoded source.
         """
-        # Seen before the lock is taken: what others have published since then is not overwritten, even by a
-        # process that stood still between the lock's answer and its request to the store.
+        # Read before the lock is taken, so that a later publication is not overwritten, even by a process
+        # that stalled between taking the lock and its request to the store.
         stands = await self._standing()
         async with self._database.transaction() as transaction:
             await transaction.encodes.lock_for_publish(self._encode)
             await require_same(self._store, self._prepared.source)
             published_before = (await transaction.videos.get(self._encode.video_id)).published_number
             await self._put(self._text, over=stands)
-            # Before READY is committed: whoever hears of it finds the new encode at the edge.
+            # Before READY is committed, so that clients that see READY find the new encode at the edge.
             await self._edge.refresh_master(self._encode.video_id)
             video = await transaction.encodes.mark_video_ready(self._encode, self._prepared.publication)
             await self._have_old_ones_removed(transaction.jobs, published_before)
         return video
 
     async def _have_old_ones_removed(self, jobs: JobQueue, published_before: int | None) -> None:
-        """Once this encode is published: until then the master may name what an attempt before has left."""
+        """Enqueues the removal of old objects.
+
+        Only once this encode is published: until then the master playlist may name objects of an earlier
+        attempt.
+        """
         encode = self._encode
         viewing = max(_KEEP_OLD, 2 * self._prepared.publication.duration)
         if published_before is not None:
@@ -85,9 +89,9 @@ class Publishing:
             await jobs.enqueue(leftovers, delay=viewing)
 
     async def take_back(self) -> None:
-        """Of an encode that is not published after all: its master, written too late, gives way to the last.
+        """Restores the previous master playlist after a commit that failed.
 
-        Where there was none before it stays: the next attempt will write over it. Raises
+        Without a previous one the new one stays, and the next attempt overwrites it. Raises
         BackendUnavailableError.
         """
         stands = await self._standing()
@@ -97,7 +101,7 @@ class Publishing:
         await self._edge.refresh_master(self._encode.video_id)
 
     async def _standing(self) -> _Master | None:
-        """What stands there now. The last one that is another's is remembered."""
+        """Returns the current master playlist. Remembers the last one that is not this attempt's."""
         try:
             found = await self._store.head(self._key)
             text = await self._store.read_range(self._key, start=0, size=found.size, etag=found.etag)
@@ -118,5 +122,5 @@ class Publishing:
                 cache_control=_MASTER_CACHE,
             )
         except ObjectReplacedError:
-            # By an attempt that may, or by one that may not any more: the row's lock tells the next try.
+            # Another attempt wrote first. Retry: the row lock decides who may publish.
             raise BackendUnavailableError("object store") from None

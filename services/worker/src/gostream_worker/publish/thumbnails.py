@@ -1,4 +1,4 @@
-"""Poster and storyboard: read when the encoder has made them, and missed by nobody when it has not."""
+"""Poster and storyboard. Both are optional: a video is published without them if the encoder made none."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from gostream_worker.publish.uploader import CUES_TYPE, PICTURE_TYPE, EncodeUplo
 
 
 @dataclass(frozen=True, slots=True)
-class Stills:
-    """The bytes of what there is."""
+class Thumbnails:
+    """The bytes of the existing files."""
 
     poster: bytes | None = None
     sheet: bytes | None = None
@@ -19,7 +19,7 @@ class Stills:
 
     @property
     def storyboard(self) -> Mapping[str, bytes]:
-        """Cues and sheet by their names below the encode's prefix; empty without a sheet."""
+        """Cues and sheet by name below the encode's prefix. Empty without a sheet."""
         return {CUES: self.cues, SHEET: self.sheet} if self.sheet and self.cues else {}
 
     @property
@@ -31,23 +31,23 @@ class Stills:
         return CUES if self.storyboard else None
 
 
-async def read_stills(folder: Path, cues: str) -> Stills:
-    """What there is in `folder`. Without a sheet there is nothing for the `cues` to refer to."""
+async def read_thumbnails(folder: Path, cues: str) -> Thumbnails:
+    """Returns the files in `folder`. Without a sheet the `cues` are dropped, since they refer to it."""
     poster = await asyncio.to_thread(_read, folder / POSTER)
     sheet = await asyncio.to_thread(_read, folder / SHEET)
-    return Stills(poster, sheet, cues.encode() if sheet else None)
+    return Thumbnails(poster, sheet, cues.encode() if sheet else None)
 
 
 def _read(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
 
 
-async def put_stills(stills: Stills, uploader: EncodeUploader) -> None:
-    """Upload them; the sheet before the cues that refer to it."""
+async def put_thumbnails(thumbnails: Thumbnails, uploader: EncodeUploader) -> None:
+    """Uploads them, the sheet before the cues that refer to it."""
     for name, data, kind in (
-        (POSTER, stills.poster, PICTURE_TYPE),
-        (SHEET, stills.sheet, PICTURE_TYPE),
-        (CUES, stills.cues, CUES_TYPE),
+        (POSTER, thumbnails.poster, PICTURE_TYPE),
+        (SHEET, thumbnails.sheet, PICTURE_TYPE),
+        (CUES, thumbnails.cues, CUES_TYPE),
     ):
         if data:
             await uploader.put(name, data, content_type=kind)

@@ -1,4 +1,4 @@
-"""Segments go to the object store while the encoder is still at work on the next ones."""
+"""Uploads segments to the object store while the encoder writes the next ones."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -12,9 +12,9 @@ from gostream_worker.metrics import UPLOADED_BYTES
 from gostream_worker.publish.measure import Measured, MeasuredSegments, measure
 from gostream_worker.retry import patiently
 
-#: Uploads at once.
+#: Concurrent uploads.
 POOL = 16
-#: Seconds between two looks for finished segments, at first and when every rendition has one.
+#: Seconds between two polls for finished segments: until every rendition has one, and after that.
 FIRST_POLL_INTERVAL = 0.05
 POLL_INTERVAL = 0.25
 SEGMENT_TYPE = "video/mp2t"
@@ -25,40 +25,40 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 
 
 class EncodeUploader:
-    """Puts one encode's objects below its prefix, and remembers what it has put."""
+    """Uploads one encode's objects below its prefix, and records them."""
 
     def __init__(self, store: ObjectStore, prefix: str, *, patience: float) -> None:
         self._store = store
         self._prefix = prefix
         self.patience = patience
         self._pool = asyncio.Semaphore(POOL)
-        #: Key → size of everything that was put.
+        #: Key → size of every uploaded object.
         self.uploaded: dict[str, int] = {}
-        #: What is stored of each rendition.
+        #: The stored segments of each rendition.
         self.measured: dict[str, dict[str, Measured]] = {}
-        #: Called with the second of the film at which a segment begins that is stored.
+        #: Called after every stored segment with the second of the film at which it begins.
         self.on_stored: Callable[[float], None] = lambda _: None
-        #: Set with every segment that is stored, and when there will be no more.
+        #: Set after every stored segment, and after the last one.
         self.news = asyncio.Event()
 
     async def follow(
         self, folder: Path, renditions: Sequence[str], encoded: asyncio.Event
     ) -> MeasuredSegments:
-        """Upload segments as they appear below `folder`/{rendition}/ until `encoded` is set and none is left.
+        """Uploads segments as they appear below `folder`/{rendition}/ until `encoded` is set.
 
-        The encoder renames a segment when it is whole. Uploaded files are removed. Answers every rendition's
-        segments in order.
+        The encoder renames a segment when it is complete. Uploaded files are removed. Returns every
+        rendition's segments in order.
         """
         self.measured = {name: {} for name in renditions}
         taken: set[Path] = set()
         async with task_group() as uploads:
-            last_look = False
-            while not last_look:
-                last_look = encoded.is_set()
+            is_last = False
+            while not is_last:
+                is_last = encoded.is_set()
                 for path in await asyncio.to_thread(_finished, folder, renditions, taken):
                     taken.add(path)
                     uploads.create_task(self._segment(path))
-                if not last_look:
+                if not is_last:
                     has_begun = all(self.measured.values())
                     await wait_at_most(encoded, POLL_INTERVAL if has_begun else FIRST_POLL_INTERVAL)
         self.news.set()
@@ -75,14 +75,14 @@ class EncodeUploader:
             await asyncio.to_thread(path.unlink)
 
     async def put(self, name: str, data: bytes, *, content_type: str, cache_control: str = IMMUTABLE) -> None:
-        """Store one object below the prefix, by default for ever. Raises BackendUnavailableError."""
+        """Stores one object below the prefix, by default as immutable. Raises BackendUnavailableError."""
         await patiently(
             lambda: self.put_once(name, data, content_type=content_type, cache_control=cache_control),
             patience=self.patience,
         )
 
     async def text(self, name: str) -> str:
-        """What stands below the prefix, empty when nothing does. Raises BackendUnavailableError."""
+        """Returns an object below the prefix, or "" if there is none. Raises BackendUnavailableError."""
         try:
             data = await patiently(lambda: self._store.get(self._prefix + name), patience=self.patience)
         except ObjectNotFoundError:
@@ -90,7 +90,7 @@ class EncodeUploader:
         return data.decode()
 
     async def put_once(self, name: str, data: bytes, *, content_type: str, cache_control: str) -> None:
-        """Store one object without waiting for a store that is away. Raises BackendUnavailableError."""
+        """Stores one object without retries. Raises BackendUnavailableError."""
         key = self._prefix + name
         await self._store.put(key, data, content_type=content_type, cache_control=cache_control)
         self.uploaded[key] = len(data)

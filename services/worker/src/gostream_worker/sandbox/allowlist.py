@@ -1,12 +1,12 @@
-"""What may be read of a stranger's bytes, and by which code: told to the probe and to the encoder alike."""
+"""Allow-lists of demuxers, decoders and protocols for untrusted sources, for probe and encoder."""
 
 from urllib.parse import urlsplit
 
-#: 8192 × 4320: no decoder is opened for more.
+#: 8192 × 4320: no decoder is opened for larger pictures.
 MAX_PIXELS = 8192 * 4320
-#: Demuxers that may read a source. All read one local file; none follows references to others.
+#: Demuxers for sources. Each reads one file; none follows references to other files.
 CONTAINERS = ("mov", "matroska", "mpegts", "mpeg", "avi", "flv", "asf", "ogg")
-#: Protocols that the source may be read by; either way there is nothing else at the other end.
+#: Protocols for reading the source, from a local file or the worker's loopback server.
 FILE_PROTOCOLS, LOOPBACK_PROTOCOLS = ("file",), ("http", "tcp")
 VIDEO_DECODERS = (
     *("h264", "hevc", "av1", "libdav1d", "vp8", "vp9", "libvpx", "libvpx-vp9", "mpeg4", "mpeg2video"),
@@ -32,16 +32,16 @@ AUDIO_DECODERS = (
 
 
 def is_served(url: str) -> bool:
-    """Whether what is read there is fetched from the store meanwhile."""
+    """Returns whether the URL is served from the object store instead of a local file."""
     return not url.startswith("file:")
 
 
 def loopback_port(url: str) -> int | None:
-    """The port that the source at that URL is read from; None for a file."""
+    """Returns the loopback port of the source's URL; None for a file."""
     return urlsplit(url).port if is_served(url) else None
 
 
 def protocols(url: str, *, is_part: bool = False) -> tuple[str, ...]:
-    """What is needed to read the source at that URL, or its first part, and no more."""
+    """Returns the protocols needed to read the source's URL, or with `is_part` its first part."""
     needed = LOOPBACK_PROTOCOLS if is_served(url) else FILE_PROTOCOLS
     return (*needed, "subfile") if is_part else needed

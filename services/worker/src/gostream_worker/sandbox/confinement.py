@@ -1,6 +1,6 @@
-"""What one child may touch, and putting it in force in that child.
+"""The access rights of one child, and their enforcement in that child.
 
-Imported by the launcher, so it needs nothing but the standard library.
+Imported by the launcher, so it uses only the standard library.
 """
 
 import json
@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 
 from gostream_worker.sandbox import landlock, seccomp
 
-#: What every program reads to start and to count its processors.
+#: Paths that every program reads to start and to count its processors.
 _USUAL = (
     "/dev/null", "/dev/urandom", "/etc/ld.so.cache", "/proc/cpuinfo", "/proc/meminfo", "/proc/self",
     "/sys/devices/system/cpu", "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib",
@@ -19,14 +19,14 @@ _LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")
 
 
 class SandboxMissingError(Exception):
-    """The kernel does not offer what the sandbox needs."""
+    """The kernel lacks a feature that the sandbox requires."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confinement:
     """Paths that a child may read, run and write below, and the loopback port that it may connect to.
 
-    `required`: refuse to go on where the kernel lacks Landlock or seccomp. `layers`: what is put in force.
+    `required`: fail if the kernel lacks Landlock or seccomp. `layers`: the layers to enforce.
     """
 
     read: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class Confinement:
         return confinement
 
     def enter(self) -> None:
-        """Confine this process and what it becomes, for good. Raises SandboxMissingError and OSError."""
+        """Confines this process and its descendants permanently. Raises SandboxMissingError and OSError."""
         if self.required and (not landlock.abi() or not seccomp.is_supported()):
             raise SandboxMissingError("the kernel has no Landlock or no seccomp filters")
         if "landlock" in self.layers:
@@ -61,5 +61,5 @@ class Confinement:
 
 
 def interpreter_paths() -> tuple[str, ...]:
-    """What this interpreter and the packages of this program are read from."""
+    """Returns the paths from which this interpreter and the program's packages are read."""
     return tuple(sorted({sys.prefix, sys.base_prefix, *filter(os.path.isdir, sys.path)}))

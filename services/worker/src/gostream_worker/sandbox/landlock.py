@@ -1,6 +1,6 @@
-"""Landlock by ctypes: which files and ports a process may use. Source: Linux, userspace-api/landlock.rst.
+"""Landlock through ctypes: limits the files and ports of a process.
 
-Imported by the launcher, so it needs nothing but the standard library.
+Source: Linux, userspace-api/landlock.rst. Imported by the launcher, so it uses only the standard library.
 """
 
 import ctypes
@@ -28,15 +28,15 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def abi() -> int:
-    """The version of Landlock that the kernel offers, 0 if none."""
+    """Returns the kernel's Landlock version, 0 without Landlock."""
     return max(0, int(_libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION_FLAG)))
 
 
 def restrict(rights: Iterable[tuple[str, int]], *, port: int | None) -> int:
-    """Restrict this process, for good, to those rights below those paths and to TCP connections to `port`.
+    """Limits this process permanently to the rights below those paths and to TCP connections to `port`.
 
-    Paths that do not exist are left out. Returns the ABI in force; 0 = the kernel has no Landlock and nothing
-    is restricted. ABI 4 restricts TCP, ABI 6 signals and abstract sockets. Raises OSError.
+    Missing paths are skipped. Returns the ABI in force; 0: the kernel has no Landlock and nothing is
+    restricted. ABI 4 restricts TCP, ABI 6 signals and abstract sockets. Raises OSError.
     """
     version = abi()
     if version == 0:
@@ -58,7 +58,7 @@ def restrict(rights: Iterable[tuple[str, int]], *, port: int | None) -> int:
 
 
 def _handled(version: int) -> tuple[int, int, int]:
-    """Everything that this version can restrict: files, network, scopes."""
+    """Returns the rights that this version can restrict: files, network, scopes."""
     files = (1 << 13) - 1
     for least, right in ((2, 1 << 13), (3, _TRUNCATE), (5, _IOCTL_DEV)):
         files |= right if version >= least else 0

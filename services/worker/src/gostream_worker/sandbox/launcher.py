@@ -1,10 +1,10 @@
-"""Run as a script in the child: give up what it must not have, then become the program.
+"""Runs as a script in the child: drops privileges and sets limits, then executes the program.
 
     launcher.py PARENT_PID MEMORY CPU_SECONDS FILE_BYTES OPEN_FILES CONFINEMENT PROGRAM [ARGUMENT…]
 
-CONFINEMENT is a Confinement as JSON; empty: the program confines itself before it reads anything hostile.
-A launcher rather than a preexec function, because those are not safe in a process with threads. It imports
-nothing but the standard library, so it costs some 20 ms.
+CONFINEMENT is a Confinement as JSON; if empty, the program confines itself before it reads untrusted data. A
+launcher replaces a preexec function, which is unsafe in a process with threads. It imports only the standard
+library and costs about 20 ms.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ import signal
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[2]))  # with -I -S no package is found
+sys.path.append(str(Path(__file__).parents[2]))  # -I -S disables the package paths
 from gostream_worker.sandbox.confinement import Confinement, SandboxMissingError
 
 _PR_SET_PDEATHSIG = 1
@@ -32,7 +32,7 @@ def _harden(parent: int) -> None:
         prctl = ctypes.CDLL(None, use_errno=True).prctl
         prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # the worker died before it could be tied to it
+    if os.getppid() != parent:  # the worker died before prctl took effect
         sys.exit(1)
 
 
@@ -50,7 +50,7 @@ def main() -> None:
             Confinement.from_json(confinement).enter()
     except (SandboxMissingError, OSError) as error:
         sys.exit(f"sandbox: {error}")
-    # The environment stays behind. Without a home Python would ask the system's user database for one.
+    # The environment is not inherited. HOME is set because Python otherwise queries the user database.
     os.execve(command[0], command, {"HOME": "/nonexistent"})  # noqa: S606 - no shell
 
 

@@ -1,4 +1,4 @@
-"""Children that parse what strangers sent: limited, in a group of their own, and never left behind."""
+"""Children that parse untrusted data: limited, in their own process group, and always ended."""
 
 import asyncio
 import os
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from gostream_worker.sandbox.confinement import Confinement
 
-#: Seconds between asking a child to end and killing its group.
+#: Seconds between SIGTERM to a child and SIGKILL to its group.
 STOP_GRACE = 3.0
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildLimits:
-    """What one child may use: bytes of address space, seconds of CPU, bytes of one file."""
+    """Limits of one child: bytes of address space, seconds of CPU, bytes per file."""
 
     memory: int
     cpu_seconds: int
@@ -36,10 +36,10 @@ async def limited_child(
     stdin: int = DEVNULL,
     confinement: Confinement | None = None,
 ) -> AsyncIterator[Process]:
-    """A running child with stdout and stderr piped; its whole group has ended when the block is left.
+    """Runs a child with stdout and stderr piped. Its process group has ended when the block ends.
 
-    It has no stdin unless that is to be a pipe, no way to new privileges, no environment but a home that does
-    not exist, and dies with this process.
+    The child has no stdin unless it is a pipe, cannot gain privileges, has no environment except a missing
+    home directory, and dies with this process.
     """
     process = await _spawn(command, limits, folder, stdin, confinement)
     try:
@@ -80,7 +80,7 @@ async def _spawn(
     try:
         return await asyncio.shield(spawning)
     except asyncio.CancelledError:
-        # Cancelled while it was being started: it exists or soon will, and must not outlive this call.
+        # Cancelled during the start: the child exists or soon will, and must not outlive this call.
         with suppress(OSError):
             await _stop(await spawning)
         raise

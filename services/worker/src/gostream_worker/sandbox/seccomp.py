@@ -1,9 +1,9 @@
-"""A seccomp filter by ctypes: which system calls a child may make.
+"""A seccomp filter through ctypes: limits the system calls of a child.
 
-Source: Linux, userspace-api/seccomp_filter.rst. Imported by the launcher, so it needs nothing but the
-standard library. It lists denied calls, not allowed ones: what a C library and an interpreter call differs by
-version, and a call that a list of allowed ones lacks fails an encode months later. Files and ports are
-Landlock's part.
+Source: Linux, userspace-api/seccomp_filter.rst. Imported by the launcher, so it uses only the standard
+library. It lists denied calls instead of allowed ones: the calls of a C library and an interpreter differ by
+version, and a call missing from an allow-list would fail an encode months later. Landlock restricts files and
+ports.
 """
 
 import ctypes
@@ -11,7 +11,7 @@ import os
 import platform
 import struct
 
-#: System calls that are denied with EPERM, by name: (x86-64, aarch64). None = not there.
+#: System calls denied with EPERM, by name: (x86-64, aarch64). None = not available.
 DENIED: dict[str, tuple[int | None, int | None]] = {
     # other processes
     "fork": (57, None), "vfork": (58, None), "execveat": (322, 281), "ptrace": (101, 117),
@@ -21,7 +21,7 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "process_mrelease": (448, 448), "move_pages": (279, 239), "migrate_pages": (256, 238),
     "setpriority": (141, 140), "ioprio_set": (251, 30), "sched_setscheduler": (144, 119),
     "sched_setparam": (142, 118), "sched_setattr": (314, 274), "sched_setaffinity": (203, 122),
-    # files of others: Landlock has no rule for modes, owners, times, attributes and watches
+    # other users' files: Landlock has no rule for modes, owners, times, attributes and watches
     "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452),
     "chown": (92, None), "fchown": (93, 55), "lchown": (94, None), "fchownat": (260, 54),
     "utime": (132, None), "utimes": (235, None), "futimesat": (261, None), "utimensat": (280, 88),
@@ -32,7 +32,7 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     # memory and messages shared with other processes
     "shmget": (29, 194), "shmat": (30, 196), "msgget": (68, 186), "semget": (64, 190), "mq_open": (240, 180),
     "memfd_create": (319, 279), "memfd_secret": (447, 447),
-    # sockets, but for the one connection that may be made
+    # sockets, except for one permitted connection
     "socketpair": (53, 199), "bind": (49, 200), "listen": (50, 201), "accept": (43, 202),
     "accept4": (288, 242), "sendmsg": (46, 211), "sendmmsg": (307, 269),
     # large or privileged parts of the kernel
@@ -47,17 +47,17 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "kexec_load": (246, 104), "kexec_file_load": (320, 294), "reboot": (169, 142), "swapon": (167, 224),
     "swapoff": (168, 225), "acct": (163, 89), "personality": (135, 92),
 }  # fmt: skip
-#: System calls that are denied for some values of an argument: (x86-64, aarch64), which argument, the values.
+#: System calls denied for some values of an argument: (x86-64, aarch64), the argument, the values.
 DENIED_VALUES: dict[str, tuple[tuple[int, int], int, dict[str, int]]] = {
-    # the ties to the worker, and other processes' way into this one
+    # options that protect the worker from this process and this process from others
     "prctl": ((157, 167), 0, {
         "PR_SET_PDEATHSIG": 1, "PR_SET_DUMPABLE": 4, "PR_SET_MM": 35, "PR_SET_PTRACER": 0x59616D61,
     }),
-    # signals that a file sends to whom it is given, past the rules for `kill`
+    # signals sent by a file descriptor, which bypass the rules for `kill`
     "fcntl": ((72, 25), 1, {
         "F_SETOWN": 8, "F_SETSIG": 10, "F_SETOWN_EX": 15, "F_SETLEASE": 1024, "F_NOTIFY": 1026,
     }),
-    # the same by another name, and typing into the terminal of whoever started the worker
+    # the same through ioctl, and input to the worker's terminal
     "ioctl": ((16, 29), 1, {
         "FIOSETOWN": 0x8901, "SIOCSPGRP": 0x8902, "FIOASYNC": 0x5452,
         "TIOCSTI": 0x5412, "TIOCLINUX": 0x541C, "TIOCSCTTY": 0x540E, "TIOCSPGRP": 0x5410,
@@ -66,7 +66,7 @@ DENIED_VALUES: dict[str, tuple[tuple[int, int], int, dict[str, int]]] = {
 _SOCKET, _CONNECT, _CLONE, _CLONE3 = (41, 198), (42, 203), (56, 220), (435, 435)
 _SENDTO, _MSG_FASTOPEN = (44, 206), 0x20000000
 _KILL, _TGKILL, _PRLIMIT = (62, 129), (234, 131), (302, 261)
-#: AUDIT_ARCH of the two, in the same order.
+#: AUDIT_ARCH of both, in the same order.
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _X32_BIT = 0x40000000
 _CLONE_THREAD, _AF_INET, _SOCK_STREAM, _SOCK_TYPE_MASK = 0x10000, 2, 1, 0xF
@@ -81,15 +81,15 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def is_supported() -> bool:
-    """Whether a filter of ours can be put in force on this machine."""
+    """Returns whether the filter can be installed on this machine."""
     return platform.machine() in _MACHINES and _libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
 
 
 def restrict(*, may_connect: bool) -> bool:
-    """Put the filter in force for this process, for good. Returns False where it is not supported.
+    """Installs the filter in this process permanently. Returns False if it is unsupported.
 
-    No system call of DENIED, none with DENIED_VALUES, no process but this one, no signal to another one; no
-    socket, or with `may_connect` only TCP over IPv4. Raises OSError.
+    Denies the calls of DENIED, the argument values of DENIED_VALUES, other processes, signals to other
+    processes, and sockets; with `may_connect` TCP over IPv4 is allowed. Raises OSError.
     """
     if not is_supported():
         return False
@@ -104,7 +104,7 @@ def restrict(*, may_connect: bool) -> bool:
 
 
 def _program(column: int, architecture: int, *, pid: int, may_connect: bool) -> list[bytes]:
-    """Classic BPF. Each rule leaves the call's number in the accumulator."""
+    """Builds classic BPF. Each rule leaves the call's number in the accumulator."""
     denied = [numbers[column] for numbers in DENIED.values()]
     if not may_connect:
         denied += [_SOCKET[column], _CONNECT[column]]
@@ -134,7 +134,7 @@ def _program(column: int, architecture: int, *, pid: int, may_connect: bool) -> 
         )
         program += _unless(_SOCKET[column], _argument(0), _step(_JUMP_EQUAL, _AF_INET, 1, 0))
         program += _unless(_SOCKET[column], *tcp)
-        # MPTCP (262) has the same family and type, and Landlock no rule for it.
+        # MPTCP (262) has the same family and type, and Landlock has no rule for it.
         program += _unless(
             _SOCKET[column], _argument(2), _step(_JUMP_EQUAL, 0, 2, 0), _step(_JUMP_EQUAL, _IPPROTO_TCP, 1, 0)
         )
@@ -146,12 +146,12 @@ def _program(column: int, architecture: int, *, pid: int, may_connect: bool) -> 
 
 
 def _argument(number: int) -> bytes:
-    """The lower half of an argument: both machines are little-endian, and the kernel reads an int there."""
+    """Loads the lower half of an argument: both machines are little-endian, and the kernel reads an int."""
     return _step(_LOAD, _ARGUMENTS + 8 * number)
 
 
 def _unless(number: int, *condition: bytes) -> list[bytes]:
-    """Deny that call unless the condition, which jumps over the denial, holds."""
+    """Denies that call unless the condition holds, which jumps over the denial."""
     return [
         _step(_JUMP_EQUAL, number, 0, len(condition) + 2),
         *condition,
@@ -161,7 +161,7 @@ def _unless(number: int, *condition: bytes) -> list[bytes]:
 
 
 def _none_of(values: list[int]) -> list[bytes]:
-    """The condition that the accumulator has none of these values."""
+    """Returns the condition that the accumulator has no value of this list."""
     last = len(values) - 1
     return [
         _step(_JUMP_EQUAL, value, last - index, 1 if index == last else 0)

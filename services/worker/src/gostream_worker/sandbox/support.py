@@ -1,4 +1,4 @@
-"""What this machine offers of the sandbox, found at the worker's start."""
+"""Checks at the worker's start which sandbox features this machine offers."""
 
 import ctypes
 
@@ -13,9 +13,10 @@ _PR_SET_DUMPABLE = 4
 
 
 def prepare_sandbox(*, required: bool) -> None:
-    """Report what confines children, and close this process's memory and environment to those of its user.
+    """Reports the sandbox's state, and hides this process's memory and environment.
 
-    Raises MisconfiguredError if the sandbox is required and the kernel lacks a part of it.
+    Other processes of its user cannot read them. Raises MisconfiguredError if the sandbox is required and the
+    kernel lacks a part of it.
     """
     abi, has_seccomp = landlock.abi(), seccomp.is_supported()
     SANDBOX.labels(str(abi), str(has_seccomp).lower()).set(1)

@@ -1,4 +1,4 @@
-"""A source served to the children of one attempt: HTTP on loopback, at an address that nobody can guess."""
+"""Serves a source to the children of one attempt: HTTP on loopback, at an unguessable URL."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -12,18 +12,18 @@ from gostream_shared.storage.port import ObjectStore, StoredObject
 from gostream_worker.source.range_reader import ObjectBlocks
 
 _HOST = "127.0.0.1"
-#: Bytes handed to the transport at once.
+#: Bytes per write to the transport.
 _PIECE = 1 << 18
-#: Seconds for open requests to end after their readers have.
+#: Seconds for open requests to end after their readers ended.
 _SHUTDOWN_TIMEOUT = 1.0
 
 
 @asynccontextmanager
 async def serve_object(store: ObjectStore, found: StoredObject, *, patience: float) -> AsyncIterator[str]:
-    """The URL at which that version of the object can be read while the block runs: GET, with ranges.
+    """Yields a URL that serves that version of the object while the block runs: GET, with ranges.
 
-    Ends the block with BackendUnavailableError when the store is out of reach for longer than `patience`, and
-    with ProcessingFailedError when the object was replaced, is gone, or is shorter than it was said to be.
+    Ends the block with BackendUnavailableError if the store is unavailable for longer than `patience`, and
+    with ProcessingFailedError if the object was replaced or removed, or is shorter than its listed size.
     """
     async with task_group() as tasks:
         blocks = ObjectBlocks(store, found, tasks, patience=patience)
@@ -49,12 +49,12 @@ class _Server:
         self.application.router.add_get(self._path, self._answer, allow_head=False)
 
     def listening_on(self, port: int) -> str:
-        """Where it is read."""
+        """Returns the URL for that port."""
         self._authority = f"{_HOST}:{port}"
         return f"http://{self._authority}{self._path}"
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        if request.host != self._authority:  # a page in somebody's browser, by a name that leads here
+        if request.host != self._authority:  # reject DNS rebinding: a page reaching this port by another name
             raise web.HTTPForbidden
         size = self._blocks.size
         start, stop = _wanted(request, size)
@@ -66,20 +66,21 @@ class _Server:
         try:
             await self._send(response, start, stop)
         except (GoStreamError, ConnectionResetError):
-            # The reader is gone; or the attempt ends, which must not look like the end of the file.
+            # The reader closed the connection, or the attempt is ending: abort, so that it does not look like
+            # the end of the file.
             if request.transport:
                 request.transport.abort()
         return response
 
     async def _send(self, response: web.StreamResponse, start: int, stop: int) -> None:
-        """As fast as it is read: the encoder's own pace, for which it has a watchdog."""
+        """Sends blocks at the reader's pace. The encoder has its own watchdog."""
         async for block in self._blocks.read(start, stop):
             for offset in range(0, len(block), _PIECE):
                 await response.write(block[offset : offset + _PIECE])
 
 
 def _wanted(request: web.Request, size: int) -> tuple[int, int]:
-    """Start and end of what is asked for; the whole when nothing is said. Raises HTTP 416."""
+    """Returns start and end of the requested range, by default the whole object. Raises HTTP 416."""
     try:
         start, stop, _ = request.http_range.indices(size)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The uploaded object as the children read it: one and the same bytes from probe to end."""
+"""Opens the uploaded object for the children: the same bytes from the probe to the end."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,20 +13,19 @@ from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.probe.limits import SourceLimits, admit_size
 from gostream_worker.source.loopback_server import serve_object
 
-#: A name that says nothing: with the user's, demuxers are guessed from it.
+#: A neutral name: demuxers guess the format from the extension of a user's file name.
 SOURCE_NAME = "input.bin"
-#: Seconds that the store may be out of reach for a streamed source; well before the encoder's watchdog bites.
+#: Seconds that the store may be unavailable for a streamed source, well below the encoder's watchdog.
 _STREAM_PATIENCE = 15.0
-#: Bytes per second below which a probe that must read a whole streamed source is given up.
+#: Minimum bytes per second for a probe that must read a whole streamed source.
 _SLOWEST_STORE = 5e6
 
 
 @dataclass(frozen=True, slots=True)
 class OpenSource:
-    """`url` is what children open that are started in the attempt's folder: of a file, or on loopback.
+    """`url` is opened by children in the attempt's folder: a file, or a loopback URL.
 
-    `version` is the object that it was opened as. `patience`: seconds that reading it from one end to the
-    other may take.
+    `version` is the opened version of the object. `patience`: seconds that reading all of it may take.
     """
 
     url: str
@@ -38,9 +37,9 @@ class OpenSource:
 async def open_source(
     store: ObjectStore, video_id: UUID, folder: Path, limits: SourceLimits, *, max_copied: int
 ) -> AsyncIterator[OpenSource]:
-    """The source, pinned by its etag: copied to the folder up to that many bytes, streamed beyond.
+    """Yields the source, pinned by its ETag: copied up to `max_copied` bytes, else streamed.
 
-    Raises ProcessingFailedError and BackendUnavailableError; while a source is streamed they may end the
+    Raises ProcessingFailedError and BackendUnavailableError. While a source is streamed they may end the
     block at any time (gostream_worker.source.loopback_server).
     """
     found = await _find(store, source_key(video_id))
@@ -54,9 +53,9 @@ async def open_source(
 
 
 async def require_same(store: ObjectStore, version: StoredObject) -> None:
-    """Raises ProcessingFailedError when another object has taken its place, and BackendUnavailableError.
+    """Raises ProcessingFailedError if another object replaced the source, and BackendUnavailableError.
 
-    One that is gone was read whole before: what was made of it is as good as ever.
+    A removed source is accepted: it was read completely, so its encode is valid.
     """
     try:
         found = await store.head(version.key)

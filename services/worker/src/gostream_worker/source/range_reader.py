@@ -1,4 +1,4 @@
-"""A large object read in blocks: what readers ask for, a little ahead, and each block once for all."""
+"""Reads a large object in blocks, a little ahead of its readers. Each block is fetched once for all."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,19 +9,19 @@ from gostream_worker.retry import patiently
 
 #: Bytes of one request to the store.
 BLOCK = 4 << 20
-#: Blocks fetched before a sequential reader asks for them, and kept for those who come back.
+#: Blocks fetched ahead of a sequential reader, and blocks kept for readers that seek back.
 READ_AHEAD = 3
 KEPT = 8
-#: Requests to the store at once.
+#: Concurrent requests to the store.
 _REQUESTS = READ_AHEAD + 1
 
 
 class ObjectBlocks:
-    """One version of one object. Holds at most KEPT blocks, and _REQUESTS more on their way.
+    """One version of one object. Holds at most KEPT blocks, plus _REQUESTS in flight.
 
-    Blocks are fetched by tasks of the given group, so a block that cannot be had ends its owner: with
-    BackendUnavailableError when the store is out of reach for longer than `patience` seconds, and with
-    ProcessingFailedError when the object is no longer what it was.
+    Blocks are fetched by tasks of the given group, so a failed fetch ends its owner: with
+    BackendUnavailableError if the store is unavailable for longer than `patience` seconds, and with
+    ProcessingFailedError if the object changed.
     """
 
     def __init__(
@@ -33,23 +33,26 @@ class ObjectBlocks:
         self._tasks = tasks
         self._patience = patience
         self._requests = asyncio.Semaphore(_REQUESTS)
-        #: Least recently asked for first.
+        #: Least recently requested first.
         self._blocks: dict[int, asyncio.Task[bytes]] = {}
 
     async def read(self, start: int, stop: int) -> AsyncIterator[memoryview]:
-        """The bytes from `start` to `stop` in pieces. The longer it is read, the more is fetched ahead."""
+        """Yields the bytes from `start` to `stop` in pieces.
+
+        Read-ahead grows while a reader is sequential.
+        """
         first = start // BLOCK
         for number in range(first, (stop - 1) // BLOCK + 1):
             wanted = self._ask(number)
             until = min(number + min(number - first, READ_AHEAD), (stop - 1) // BLOCK)
             for ahead in range(number + 1, until + 1):
                 self._ask(ahead)
-            # Others may wait for the same block: who gives up does not cancel it.
+            # Other readers may wait for the same block, so cancelling one does not cancel the fetch.
             block = memoryview(await asyncio.shield(wanted))
             yield block[max(0, start - number * BLOCK) : stop - number * BLOCK]
 
     def close(self) -> None:
-        """Nobody reads any more: what is on its way is given up, and is nobody's failure."""
+        """Cancels the fetches in flight. They do not fail the attempt."""
         for task in self._blocks.values():
             task.cancel()
 

@@ -1,4 +1,4 @@
-"""Private directories for the attempts, and the removal of what dead workers left."""
+"""Private directories for attempts, and removal of the directories of dead workers."""
 
 import asyncio
 import fcntl
@@ -21,7 +21,7 @@ _UNLOCKED = ".unlocked"
 
 
 class WorkDirectory:
-    """This process's own directory below the configured one."""
+    """This process's directory below the configured one."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -29,17 +29,17 @@ class WorkDirectory:
     @classmethod
     @contextmanager
     def open(cls, base: Path) -> Iterator[Self]:
-        """Make it, remove those of workers that are dead, and remove it in the end.
+        """Creates the directory, removes those of dead workers, and removes its own at the end.
 
-        Who is alive holds a lock on a file in its directory, which the kernel gives up with the process.
-        Raises MisconfiguredError if nothing can be written there.
+        A live worker holds a lock on a file in its directory; the kernel releases it with the process. Raises
+        MisconfiguredError if the directory cannot be written.
         """
         try:
             base.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _sweep(base)  # before the first file: what the dead left may fill the disk
+            _sweep(base)  # first, because directories of dead workers may fill the disk
             path = Path(tempfile.mkdtemp(prefix="worker-", dir=base))
             lock = _lock(path / _UNLOCKED)
-            (path / _UNLOCKED).rename(path / _LOCK)  # others look at it only now
+            (path / _UNLOCKED).rename(path / _LOCK)  # other workers check the lock only from now on
         except OSError as error:
             raise MisconfiguredError(f"WORK_DIR {base} cannot be used: {error.strerror}") from error
         try:
@@ -50,11 +50,11 @@ class WorkDirectory:
 
     @asynccontextmanager
     async def attempt(self) -> AsyncIterator[Path]:
-        """A directory for one attempt, removed whatever happens. Raises WorkerFullError."""
+        """Yields a directory for one attempt and always removes it. Raises WorkerFullError."""
         try:
             folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="attempt-", dir=self._path))
-        except OSError as error:  # full, read-only, or removed by somebody
-            raise WorkerFullError(f"the work directory cannot be written: {error.strerror}") from error
+        except OSError as error:  # full, read-only, or removed by another program
+            raise WorkerFullError(f"the work directory is not writable: {error.strerror}") from error
         try:
             yield folder
         finally:
@@ -73,12 +73,12 @@ def _lock(path: Path) -> int:
 
 def _sweep(base: Path) -> None:
     for path in base.glob("worker-*"):
-        if not (path / _LOCK).exists():  # another one, between its mkdir and its lock
+        if not (path / _LOCK).exists():  # another worker, between its mkdir and its lock
             continue
         try:
             lock = _lock(path / _LOCK)
         except OSError:
             continue  # alive
-        _log.info("removing what a dead worker left", path=str(path))
+        _log.info("removing the directory of a dead worker", path=str(path))
         shutil.rmtree(path, ignore_errors=True)
         os.close(lock)

@@ -1,4 +1,4 @@
-"""How a picture is cropped by the index of its file."""
+"""The crop of a picture by the file's index."""
 
 import struct
 
@@ -13,7 +13,7 @@ SIZE = (640, 360)
 
 
 def index(*aperture: int, track: int = 1, version: int = 0) -> bytes:
-    """What `moov` holds: a track whose picture has that clean aperture."""
+    """The content of a `moov` with one track of this clean aperture."""
     header = bytes((version, 0, 0, 0)) + bytes(16 if version else 8) + track.to_bytes(4, "big")
     clap = box(b"clap", struct.pack(">IIIIiIiI", *aperture)) if aperture else b""
     content = bytes(8) + box(b"avc1", bytes(78) + box(b"avcC", b"x") + clap)
@@ -23,7 +23,7 @@ def index(*aperture: int, track: int = 1, version: int = 0) -> bytes:
 
 
 @pytest.mark.parametrize("version", [0, 1])
-def test_a_clean_aperture_is_what_is_left(version: int) -> None:
+def test_clean_aperture_sets_the_crop(version: int) -> None:
     found = index(360, 1, 360, 1, 0, 1, 0, 1, version=version)
 
     assert cropped(found, 1, SIZE) == (360, 360)
@@ -41,16 +41,16 @@ def test_a_clean_aperture_is_what_is_left(version: int) -> None:
     ],
     ids=["none", "all", "more", "nonsense", "beside it"],
 )
-def test_what_is_no_part_of_the_picture_crops_nothing(aperture: tuple[int, ...]) -> None:
+def test_invalid_aperture_does_not_crop(aperture: tuple[int, ...]) -> None:
     assert cropped(index(*aperture), 1, SIZE) == SIZE
 
 
-def test_an_aperture_may_lie_anywhere_in_the_picture() -> None:
+def test_aperture_may_have_any_offset() -> None:
     assert cropped(index(320, 1, 180, 1, -160, 1, 90, 1), 1, SIZE) == (320, 180)
 
 
 @given(st.binary(max_size=200), st.integers(0, 250))
-def test_no_bytes_raise_anything(noise: bytes, cut: int) -> None:
+def test_arbitrary_bytes_raise_no_error(noise: bytes, cut: int) -> None:
     whole = index(360, 1, 360, 1, 0, 1, 0, 1)
     for data in (noise, whole[:cut] + noise):
         width, height = cropped(data, 1, SIZE)

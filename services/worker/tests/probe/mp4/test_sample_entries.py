@@ -9,7 +9,7 @@ from services.worker.tests.probe.timing.test_last_fragment import box
 
 KINDS = st.binary(min_size=4, max_size=4)
 BOXES = st.dictionaries(KINDS, st.binary(max_size=40), max_size=5)
-#: Bytes in front of the boxes of an entry for sound, by its version.
+#: Bytes before the boxes of a sound entry, by version.
 SOUND = {0: 28, 1: 44, 2: 64}
 
 
@@ -31,7 +31,7 @@ def sound_entry(boxes: dict[bytes, bytes], version: int) -> bytes:
 
 
 @given(BOXES, BOXES, st.integers(1, 1 << 31), st.sampled_from([0, 1, 2]), st.sampled_from([0, 1]))
-def test_what_is_written_is_read(
+def test_written_values_are_read_back(
     seen: dict[bytes, bytes], heard: dict[bytes, bytes], track: int, version: int, header: int
 ) -> None:
     picture = trak(track, bytes(78) + listed(seen), version=header)
@@ -44,14 +44,14 @@ def test_what_is_written_is_read(
 
 
 @pytest.mark.parametrize("version", [3, 0xFFFF])
-def test_an_entry_of_unknown_version_has_no_boxes(version: int) -> None:
+def test_entry_of_unknown_version_has_no_boxes(version: int) -> None:
     entry = bytes(8) + version.to_bytes(2, "big") + bytes(90) + box(b"SA3D", b"x")
 
     assert sound_boxes(trak(1, entry), 1) == {}
 
 
 @given(st.binary(max_size=200), st.integers(0, 300), st.integers(0, 3))
-def test_no_bytes_raise_anything(noise: bytes, cut: int, track: int) -> None:
+def test_arbitrary_bytes_raise_no_error(noise: bytes, cut: int, track: int) -> None:
     whole = trak(1, bytes(78) + box(b"dvcC", b"x" * 24)) + trak(2, sound_entry({b"SA3D": b"x" * 12}, 1))
     for data in (noise, whole[:cut] + noise, noise + whole, trak(1, noise)):
         for boxes in (picture_boxes(data, track), sound_boxes(data, track)):
@@ -59,7 +59,7 @@ def test_no_bytes_raise_anything(noise: bytes, cut: int, track: int) -> None:
 
 
 @pytest.mark.parametrize("cut", range(0, 250, 7))
-def test_an_index_that_is_cut_off_says_less(cut: int) -> None:
+def test_truncated_index_gives_fewer_boxes(cut: int) -> None:
     found = picture_boxes(trak(1, bytes(78) + box(b"clap", b"y" * 32))[:cut], 1)
 
     assert found in ({}, {b"clap": b"y" * len(found.get(b"clap", b""))})

@@ -1,4 +1,4 @@
-"""A recording whose recorder was killed: what is whole of it is read."""
+"""The complete part of a recording is read if its recorder was killed."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ CUTS = ("in the data", "at its end", "in the index", "after the index", "before 
 
 
 @pytest.mark.parametrize("content", [box(b"mdat", b"x" * 90), LARGE_BOX], ids=["short", "64-bit length"])
-def test_a_fragment_whose_end_is_missing_is_left_out(content: bytes) -> None:
+def test_fragment_without_its_end_is_left_out(content: bytes) -> None:
     first, second = (fragment(1, time, wide=True) + content for time in (7, 9))
     whole = first + second
 
@@ -27,14 +27,14 @@ def test_a_fragment_whose_end_is_missing_is_left_out(content: bytes) -> None:
         assert whole_by_tail(whole[:left], 1000 + left) == 1000 + len(first), missing
 
 
-def test_marks_that_are_no_fragments_are_given_up() -> None:
+def test_search_stops_after_too_many_false_marks() -> None:
     whole = fragment(1, 9, wide=True)
 
     assert whole_by_tail(b"moof" * MOST_MARKS + whole[:60], 1000) == 1000 - 60
     assert whole_by_tail(whole + b"moof" * MOST_MARKS, 1000) is None
 
 
-def test_without_a_mark_in_the_tail_boxes_tell() -> None:
+def test_boxes_are_walked_without_a_tail_mark() -> None:
     boxes = [Box(b"moov", 0, 100), Box(b"moof", 100, 50), Box(b"mdat", 150, 900)]
 
     assert whole_by_boxes(boxes, 1050) == 1050
@@ -42,7 +42,7 @@ def test_without_a_mark_in_the_tail_boxes_tell() -> None:
 
 
 @pytest.mark.parametrize("cut", CUTS)
-async def test_a_killed_recording_is_read_until_its_cut(clip: Clips, cut: str) -> None:
+async def test_killed_recording_is_read_to_its_cut(clip: Clips, cut: str) -> None:
     path = clip(recording)
     data = path.read_bytes()
     begins = [at - 4 for at in range(len(data)) if data.startswith(b"moof", at)]
@@ -63,7 +63,7 @@ async def test_a_killed_recording_is_read_until_its_cut(clip: Clips, cut: str) -
     assert found.whole_bytes == (None if cut in CUTS[4:] else begins[3])
 
 
-async def test_nothing_whole_is_truncated(clip: Clips) -> None:
+async def test_source_without_a_complete_part_is_truncated(clip: Clips) -> None:
     path = clip(recording)
     data = path.read_bytes()
     killed = written(path.with_name("killed.mp4"), data[: data.index(b"mdat") + 100])
@@ -75,7 +75,7 @@ async def test_nothing_whole_is_truncated(clip: Clips) -> None:
 
 
 def recording(folder: Path) -> Path:
-    """Five fragments of a second."""
+    """Five fragments of one second."""
     codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-c:a", "aac"]
     plain = make(folder / "plain.mp4", picture(seconds=5), sound(seconds=5), codecs=codecs)
     path = folder / "recording.mp4"

@@ -1,4 +1,4 @@
-"""Steps of the clock of a broadcast that is streamed: found by the encoder, then read by the next probe."""
+"""Clock steps of a streamed broadcast: found by the encoder, used by the next probe."""
 
 from pathlib import Path
 
@@ -6,28 +6,28 @@ import pytest
 
 from gostream_worker.encode.encoder import Encoder, EncodeReport
 from gostream_worker.failures import Code, ProcessingFailedError
-from gostream_worker.ffmpeg_log import Complaints
+from gostream_worker.ffmpeg_log import LogClassifier
 from services.worker.tests.sandbox.test_process import INTERPRETER, ignore, script
 
 _LINE = "[aist#0:1/aac @ 0x55] [warning] timestamp discontinuity (stream id=257): {}, new offset= 0"
 
 
-def test_the_longest_step_forwards_is_kept() -> None:
-    complaints = Complaints()
+def test_longest_forward_clock_step_is_kept() -> None:
+    complaints = LogClassifier()
     for step in (-30_000_000, 20_010_167, -20_010_167, 15_000_000):
-        complaints.hear(_LINE.format(step))
+        complaints.feed(_LINE.format(step))
 
     assert complaints.longest_step == pytest.approx(20.01, abs=0.01)
 
 
-async def test_an_unforeseen_step_ends_the_encoder(tmp_path: Path) -> None:
+async def test_unexpected_clock_step_stops_the_encoder(tmp_path: Path) -> None:
     with pytest.raises(ProcessingFailedError) as error:
         await _run(tmp_path, may_step=False)
 
     assert error.value.code is Code.INTERNAL, "another attempt reads the source first"
 
 
-async def test_a_foreseen_step_is_no_failure(tmp_path: Path) -> None:
+async def test_expected_clock_step_is_no_failure(tmp_path: Path) -> None:
     assert (await _run(tmp_path, may_step=True)).damaged == 0
 
 

@@ -1,4 +1,4 @@
-"""How long a source is: as long as what is shown of it."""
+"""The duration of a source."""
 
 import pytest
 
@@ -29,18 +29,18 @@ SHORT_PICTURES = [
 
 
 @pytest.mark.parametrize("recipe", THREE_SECONDS, ids=lambda recipe: recipe.__name__)
-async def test_a_film_is_as_long_as_its_picture_and_its_sound(clip: Clips, recipe: Recipe) -> None:
+async def test_duration_covers_picture_and_sound(clip: Clips, recipe: Recipe) -> None:
     assert await seconds(clip, recipe) == pytest.approx(3, abs=0.1)
 
 
-async def test_parts_whose_clocks_begin_anew_are_as_long_as_all_of_them(clip: Clips) -> None:
+async def test_durations_of_restarted_clocks_are_added(clip: Clips) -> None:
     assert await seconds(clip, odd_lengths.clock_again_and_again) == pytest.approx(30, abs=1)
 
 
 @pytest.mark.parametrize(
     ("recipe", "said"), [(clips.cut_matroska, 3), (odd_lengths.cut_matroska_with_subtitles, 62)]
 )
-async def test_a_film_whose_end_is_missing_does_not_become_shorter(
+async def test_truncated_matroska_keeps_its_declared_duration(
     clip: Clips, recipe: Recipe, said: float
 ) -> None:
     assert await seconds(clip, recipe) == pytest.approx(said, abs=0.1)
@@ -48,7 +48,7 @@ async def test_a_film_whose_end_is_missing_does_not_become_shorter(
 
 @pytest.mark.stack
 @pytest.mark.parametrize("recipe", THREE_SECONDS[2:], ids=lambda recipe: recipe.__name__)
-async def test_what_its_header_says_of_something_else_is_no_missing_end(
+async def test_header_duration_of_other_tracks_is_ignored(
     worker: Worker, clip: Clips, recipe: Recipe
 ) -> None:
     video = await worker.process(clip(recipe))
@@ -59,7 +59,7 @@ async def test_what_its_header_says_of_something_else_is_no_missing_end(
 
 
 @pytest.mark.stack
-async def test_a_subtitled_film_whose_end_is_missing_is_refused(worker: Worker, clip: Clips) -> None:
+async def test_truncated_source_with_subtitles_is_refused(worker: Worker, clip: Clips) -> None:
     video = await worker.process(clip(odd_lengths.cut_matroska_with_subtitles))
 
     assert video.failure is not None
@@ -68,9 +68,7 @@ async def test_a_subtitled_film_whose_end_is_missing_is_refused(worker: Worker, 
 
 @pytest.mark.stack
 @pytest.mark.parametrize("recipe", SHORT_PICTURES, ids=lambda recipe: recipe.__name__)
-async def test_the_last_picture_is_shown_until_the_sound_ends(
-    worker: Worker, clip: Clips, recipe: Recipe
-) -> None:
+async def test_last_frame_is_held_until_the_sound_ends(worker: Worker, clip: Clips, recipe: Recipe) -> None:
     video = await worker.process(clip(recipe))
 
     assert video.publication is not None, video.failure
@@ -82,24 +80,22 @@ async def test_the_last_picture_is_shown_until_the_sound_ends(
 
 
 @pytest.mark.stack
-async def test_sound_whose_end_is_missing_is_not_made_up_by_a_picture_that_is_held(
-    worker: Worker, clip: Clips
-) -> None:
+async def test_held_picture_does_not_hide_truncated_sound(worker: Worker, clip: Clips) -> None:
     video = await worker.process(clip(odd_lengths.cut_cover))
 
     assert video.failure is not None
     assert video.failure.code == Code.TRUNCATED
 
 
-async def test_a_picture_is_not_held_for_what_a_tag_says(clip: Clips) -> None:
+async def test_stale_duration_tag_does_not_extend_the_picture(clip: Clips) -> None:
     assert (await probed(clip, odd_lengths.stale_tag)).picture_ends == pytest.approx(3, abs=0.1)
 
 
-async def test_a_picture_that_comes_late_is_found_where_it_is(clip: Clips) -> None:
+async def test_late_picture_keeps_its_start_time(clip: Clips) -> None:
     found = await probed(clip, odd_lengths.late_picture)
 
     assert found.duration == pytest.approx(12, abs=0.1)
-    assert not found.ignores_edits, "it would come at once"
+    assert not found.ignores_edits, "the picture would start at zero"
 
 
 async def probed(clip: Clips, recipe: Recipe) -> Probe:

@@ -1,4 +1,4 @@
-"""The colours of pictures: their own values first, then those of the container."""
+"""Colours come from the picture first, then from the container."""
 
 import itertools
 import re
@@ -15,24 +15,24 @@ COLOURS = st.builds(Colours, NUMBERS, NUMBERS, NUMBERS, RANGES)
 
 
 @given(COLOURS, COLOURS)
-def test_what_a_picture_says_is_kept(picture: Colours, container: Colours) -> None:
+def test_picture_colours_take_precedence_over_the_container(picture: Colours, container: Colours) -> None:
     found = completed(picture, container)
 
     for name in ("matrix", "transfer", "primaries"):
         said, otherwise = getattr(picture, name), getattr(container, name)
         assert getattr(found, name) == (otherwise if said == UNSPECIFIED else said)
-    if picture.is_said:
+    if picture.is_specified:
         assert found.full_range == picture.full_range
     assert completed(found, container) == found
 
 
 @given(COLOURS)
-def test_silence_of_the_container_changes_nothing(picture: Colours) -> None:
+def test_unspecified_container_colours_change_nothing(picture: Colours) -> None:
     assert completed(picture, Colours()) == picture
 
 
 @given(COLOURS)
-def test_a_label_is_one_filter(colours: Colours) -> None:
+def test_label_is_one_filter(colours: Colours) -> None:
     said = label(colours)
 
     values = [colours.matrix, colours.transfer, colours.primaries]
@@ -41,8 +41,8 @@ def test_a_label_is_one_filter(colours: Colours) -> None:
 
 
 @pytest.mark.parametrize(("matrix", "transfer"), list(itertools.product(range(20), (1, 2, 14, 16, 18))))
-def test_colours_without_a_way_are_refused(matrix: int, transfer: int) -> None:
-    """YCgCo, constant luminance and ICtCp need a conversion, and the last two depend on HDR."""
+def test_colours_without_a_conversion_are_refused(matrix: int, transfer: int) -> None:
+    """YCgCo, constant luminance and ICtCp need a conversion; the last two depend on HDR."""
     colours = Colours(matrix=matrix, transfer=transfer)
     is_hdr = transfer in {16, 18}
 

@@ -1,4 +1,4 @@
-"""Woven pictures that nothing flags, found by their fields."""
+"""Detection of unflagged interlaced pictures by their fields."""
 
 import pytest
 from av.video.frame import VideoFrame
@@ -12,16 +12,16 @@ WIDTH, HEIGHT = 160, 144
 FORMATS = ["yuv420p", "yuvj422p", "yuv411p", "yuv444p", "yuv422p10le", "yuv420p10le"]
 
 
-DARK, LIGHT = 130, 180  # not far apart: the upper two bits are the same
+DARK, LIGHT = 130, 180  # close together: the upper two bits are equal
 
 
 def row(time: float) -> bytes:
-    """Upright bars that have moved to the side by then."""
+    """Vertical bars that move sideways with time."""
     return bytes(LIGHT if int(x + 3 * time) // 10 % 2 else DARK for x in range(WIDTH))
 
 
 def frame(times: tuple[float, float], name: str = "yuv420p") -> VideoFrame:
-    """A picture whose upper field is of the first time and whose lower one is of the second."""
+    """A picture with its upper field at the first time and its lower field at the second."""
     made = VideoFrame(WIDTH, HEIGHT, name)
     plane = made.planes[0]
     lines = []
@@ -39,31 +39,31 @@ def film(upper: float, lower: float, count: int = 12, name: str = "yuv420p") -> 
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_woven_fields_are_found_by_their_order(name: str) -> None:
+def test_interlaced_fields_are_found_with_their_order(name: str) -> None:
     assert find_combs(film(0, 0.5, name=name)) == "tff"
     assert find_combs(film(0.5, 0, name=name)) == "bff"
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_whole_pictures_have_no_combs(name: str) -> None:
+def test_progressive_pictures_have_no_combs(name: str) -> None:
     assert find_combs(film(0, 0, name=name)) is None
 
 
-def test_pictures_that_stand_still_say_nothing() -> None:
+def test_still_pictures_give_no_result() -> None:
     assert find_combs([frame((0, 0.5))] * 12) is None
 
 
 @pytest.mark.parametrize("count", range(6))
-def test_few_pictures_say_nothing(count: int) -> None:
+def test_few_pictures_give_no_result(count: int) -> None:
     assert find_combs(film(0, 0.5, count)) is None
 
 
-def test_one_whole_part_is_enough_to_say_no() -> None:
+def test_one_progressive_part_rules_out_interlacing() -> None:
     assert find_combs([*film(0, 0, 6), *film(0, 0.5, 6)]) is None
 
 
 @pytest.mark.parametrize("name", ["rgb24", "gray", "nv12", "yuv420p12le", "pal8"])
-def test_formats_without_a_plane_of_brightness_say_nothing(name: str) -> None:
+def test_formats_without_a_luma_plane_give_no_result(name: str) -> None:
     assert find_combs([VideoFrame(WIDTH, HEIGHT, name) for _ in range(12)]) is None
 
 
@@ -74,7 +74,7 @@ def test_formats_without_a_plane_of_brightness_say_nothing(name: str) -> None:
         max_size=12,
     )
 )
-def test_no_pictures_raise_anything(shapes: list[tuple[int, int, str, int]]) -> None:
+def test_arbitrary_pictures_raise_no_error(shapes: list[tuple[int, int, str, int]]) -> None:
     frames = []
     for width, height, name, value in shapes:
         made = VideoFrame(width, height, name)
@@ -86,7 +86,7 @@ def test_no_pictures_raise_anything(shapes: list[tuple[int, int, str, int]]) -> 
 
 
 @pytest.mark.parametrize("size", [(160, 144), (1920, 1080), (40, 4320)])
-def test_of_large_pictures_no_more_is_looked_at(size: tuple[int, int]) -> None:
+def test_sampled_rows_do_not_grow_with_the_picture(size: tuple[int, int]) -> None:
     rows = combing._rows(VideoFrame(*size, "yuv420p"))
 
     assert 16 <= len(rows) <= 40

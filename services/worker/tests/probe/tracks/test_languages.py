@@ -1,4 +1,4 @@
-"""From the language in a container to the tag in a playlist."""
+"""Container languages as playlist tags."""
 
 import re
 
@@ -38,12 +38,12 @@ from gostream_worker.probe.tracks.languages import language_tag
         ("en" + "-abcdefgh" * 4, None),
     ],
 )
-def test_a_word_names_a_language_or_none(said: str, tag: str | None) -> None:
+def test_language_code_becomes_a_tag_or_none(said: str, tag: str | None) -> None:
     assert language_tag(said) == tag
 
 
 @given(st.one_of(st.text(max_size=60), st.from_regex(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,6}")))
-def test_only_tags_reach_a_playlist(said: str) -> None:
+def test_only_valid_tags_reach_a_playlist(said: str) -> None:
     tag = language_tag(said)
 
     if tag is not None:
@@ -52,5 +52,5 @@ def test_only_tags_reach_a_playlist(said: str) -> None:
         assert language_tag(tag) == tag
 
 
-def test_a_very_long_word_is_no_language() -> None:
+def test_very_long_word_is_no_language() -> None:
     assert language_tag("en" + "-a" * 1_000_000) is None

@@ -1,4 +1,4 @@
-"""How a container has its picture cropped before it is shown, as ffmpeg reads it. Pure."""
+"""Cropping by the container before display, computed as ffmpeg does. Pure."""
 
 import struct
 from fractions import Fraction
@@ -7,7 +7,7 @@ from gostream_worker.probe.mp4.sample_entries import picture_boxes
 
 
 def cropped(index: bytes, track: int, size: tuple[int, int]) -> tuple[int, int]:
-    """What is left of a picture of that size; all of it unless the track has a clean aperture within it."""
+    """Returns the size after the track's clean aperture; `size` if it has none within the picture."""
     aperture = picture_boxes(index, track).get(b"clap", b"")
     if len(aperture) < 32:
         return size
@@ -19,9 +19,9 @@ def cropped(index: bytes, track: int, size: tuple[int, int]) -> tuple[int, int]:
 
 
 def trimmed(borders: tuple[int, int, int, int], size: tuple[int, int]) -> tuple[int, int]:
-    """What is left without borders of so many pixels (left, top, right, bottom).
+    """Returns the size without borders of so many pixels (left, top, right, bottom).
 
-    All of it if they leave nothing, as ffmpeg has it.
+    As in ffmpeg, returns `size` if the borders leave nothing.
     """
     left, top, right, bottom = borders
     width, height = size[0] - left - right, size[1] - top - bottom
@@ -29,7 +29,7 @@ def trimmed(borders: tuple[int, int, int, int], size: tuple[int, int]) -> tuple[
 
 
 def _kept(whole: int, part: Fraction, offset: Fraction) -> int:
-    """Pixels from the first to the last one of a part whose middle is that far from the middle of all."""
+    """Returns the pixels of a part whose centre has that offset from the centre of the picture."""
     middle = Fraction(whole - 1, 2) + offset
     first, last = middle - (part - 1) / 2, middle + (part - 1) / 2
     return int(last) - int(first) + 1 if 0 <= first <= last <= whole - 1 else whole

@@ -1,23 +1,23 @@
-"""What the index of an MP4 or MOV file says of how a track is stored: its sample entry. Pure."""
+"""Reads sample entries from the index of an MP4 or MOV file. Pure."""
 
 from gostream_worker.probe.timing.last_fragment import inner_boxes
 
 _WAY_TO_ENTRIES = (b"mdia", b"minf", b"stbl", b"stsd")
-#: Bytes before the entries of stsd, and before the boxes of an entry for pictures.
+#: Bytes before the entries of stsd, and before the boxes of a video entry.
 _ENTRIES, _PICTURE = 8, 78
-#: Bytes before the boxes of an entry for sound, by its version (QuickTime, "Sound Sample Description").
+#: Bytes before the boxes of an audio entry, by version (QuickTime, "Sound Sample Description").
 _SOUND = {0: 28, 1: 44, 2: 64}
-#: Where that version is.
+#: Position of that version.
 _VERSION = slice(8, 10)
 
 
 def picture_boxes(index: bytes, track: int) -> dict[bytes, bytes]:
-    """The boxes of that track's first entry, by kind; none if the index has no such track."""
+    """Returns the boxes of a video track's first entry, by kind; {} without such a track."""
     return dict(inner_boxes(_entry(index, track)[_PICTURE:]))
 
 
 def sound_boxes(index: bytes, track: int) -> dict[bytes, bytes]:
-    """The same of a track of sound."""
+    """Returns the boxes of an audio track's first entry, by kind."""
     entry = _entry(index, track)
     start = _SOUND.get(int.from_bytes(entry[_VERSION], "big"), len(entry))
     return dict(inner_boxes(entry[start:]))
@@ -38,6 +38,6 @@ def _inner(content: bytes, name: bytes) -> bytes:
 
 
 def _number(header: bytes) -> int:
-    """The track's: behind times that are longer in version 1."""
+    """Returns the track's number, which follows the times; these are longer in version 1."""
     at = 20 if header[:1] == b"\x01" else 12
     return int.from_bytes(header[at : at + 4], "big")

@@ -1,4 +1,4 @@
-"""How long a film is: its picture and sound, from where the container begins. Runs in the probing child."""
+"""The duration of a film: picture and sound, from the container's start. Runs in the probing child."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -19,37 +19,37 @@ from gostream_worker.probe.timing.timeline import USUAL_LIMIT, Timeline, pause_l
 
 Packet: TypeAlias = "AnyPacket[Any]"
 Track: TypeAlias = VideoStream | AudioStream
-#: Seconds that the packets may take to be read. Beyond, the header is believed.
+#: Limit in seconds for reading the packets. Beyond it the header's value is used.
 _LONGEST_LOOK = 10.0
-#: Seconds by which timestamps may go back without a part of the film being lost.
+#: Seconds by which timestamps may go back without losing a part of the film.
 _SET_BACK = 1
-#: A limit that no pause reaches, for containers whose clocks do not jump.
+#: A limit above every pause, for containers without clock jumps.
 _NEVER = 1 << 40
-#: Containers that say when they end, not how long they are.
+#: Containers whose header has the end time instead of the duration.
 _ABSOLUTE = ("matroska", "asf")
-#: A header is kept to when packets come this near to what it says.
+#: The header is accepted if packets reach this part of its duration.
 _KEPT = 0.95
-#: Seconds by which a picture that is said to end before its film is looked at.
+#: Packets are read if the picture's header ends more than this many seconds before the film's.
 _SHORT = 0.5
-#: What Matroska's muxers write of a track: 00:00:09.960000000.
+#: The DURATION tag of a track that Matroska muxers write: 00:00:09.960000000.
 _TAGGED = re.compile(r"(\d{1,3}):([0-5]\d):([0-5]\d(?:\.\d{1,9})?)")
 
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """Seconds from where the container begins until the film, its picture and its sound end.
+    """Seconds from the container's start to the ends of the film, its picture and its sound.
 
-    A film of 0 and a track of None: nothing says it.
+    A film of 0 or a track of None: unknown.
     """
 
     film: float = 0.0
     picture: float | None = None
     sound: float | None = None
-    longest_pause: float = 0.0  # of one track while the other goes on, where clocks may jump
+    longest_pause: float = 0.0  # of one track while the other continues, where clocks may jump
 
 
 def said_length(container: InputContainer, tracks: Sequence[Track], *, is_fragmented: bool) -> Length:
-    """By the header; of these tracks, the picture first."""
+    """Returns the length by the header. `tracks` begins with the picture."""
     said = (container.duration or 0) / av.time_base
     if container.format.name.startswith(_ABSOLUTE) or is_fragmented:
         said -= max(0.0, min(_start(container), said))
@@ -65,7 +65,7 @@ def said_length(container: InputContainer, tracks: Sequence[Track], *, is_fragme
 
 
 def _length(film: float, ends: Sequence[float | None]) -> Length:
-    """The tracks' ends, the picture's first."""
+    """`ends` begins with the picture's."""
     picture, sound = (*ends, None)[:2]
     return Length(film, picture, sound)
 
@@ -73,11 +73,11 @@ def _length(film: float, ends: Sequence[float | None]) -> Length:
 def read_length(
     container: InputContainer, tracks: Sequence[Track], said: Length, *, patience: float = 0.0
 ) -> Length:
-    """Its packets are read unless the index of an MP4 or MOV file says all.
+    """Returns the length. Reads packets unless an MP4 or MOV index has everything.
 
-    Of a local film, or of a broadcast that arrives within `patience` seconds.
-    One whose packets end before its header says does not become shorter: its end is missing. Raises
-    ProcessingFailedError TRUNCATED if the clock is set back where no player expects it.
+    Applies to a local film, or a broadcast that arrives within `patience` seconds. A film whose packets end
+    before its header's duration is truncated and keeps that duration. Raises ProcessingFailedError TRUNCATED
+    if the clock goes back where no player expects it.
     """
     if Flags.ts_discont in Flags(container.format.flags):
         return _joined_length(container, tracks, _LONGEST_LOOK + patience) or said
@@ -89,7 +89,7 @@ def read_length(
 
 
 def last_packet(container: InputContainer, tracks: Sequence[Track], said: Length = Length()) -> Length:
-    """Until the last packets of these tracks end; what was said if no packets last so long."""
+    """Returns the length by the last packets of these tracks; `said` if all packets end earlier."""
     timeline = Timeline(Fraction(0), limit=_NEVER)
     ends: dict[int, Fraction] = {}
     deadline = monotonic() + _LONGEST_LOOK
@@ -104,7 +104,7 @@ def last_packet(container: InputContainer, tracks: Sequence[Track], said: Length
             timeline.take(packet.stream_index, packet.dts * packet.time_base, lasts)
     if timeline.set_back > _SET_BACK:
         raise ProcessingFailedError(
-            Code.TRUNCATED, f"the clock is set back by {float(timeline.set_back):.1f} s"
+            Code.TRUNCATED, f"the clock goes back by {float(timeline.set_back):.1f} s"
         )
     seconds = {track: float(end) - _start(container) for track, end in ends.items()}
     if max(seconds.values(), default=0.0) < said.film * _KEPT:
@@ -115,17 +115,17 @@ def last_packet(container: InputContainer, tracks: Sequence[Track], said: Length
 
 
 def begins(container: InputContainer, track: Track) -> float | None:
-    """Seconds from where the container begins until the track does; None if its header does not say it."""
+    """Returns seconds from the container's start to the track's; None if its header does not have it."""
     if track.start_time is None or track.time_base is None:
         return None
     return float(track.start_time * track.time_base) - _start(container)
 
 
 def _joined_length(container: InputContainer, tracks: Sequence[Track], longest: float) -> Length | None:
-    """Where clocks jump: of parts of a broadcast joined end to end, of days counted anew.
+    """Returns the length in containers whose clock jumps, for example at joined broadcast parts.
 
-    A pause of one track is no jump, and neither are jumps of the clock that are shorter than it: the encoder
-    has one limit for both.
+    A pause of one track is not a jump. Clock jumps shorter than the longest pause are not detected, because
+    the encoder has one limit for both.
     """
     timeline = _joined(container, tracks, USUAL_LIMIT, longest)
     if timeline and timeline.longest_pause:
@@ -140,7 +140,7 @@ def _joined_length(container: InputContainer, tracks: Sequence[Track], longest: 
 def _joined(
     container: InputContainer, tracks: Sequence[Track], limit: int, longest: float
 ) -> Timeline | None:
-    """None if the packets take too long to read."""
+    """Returns None if the packets take too long to read."""
     timeline = Timeline(Fraction(_start(container)), limit=limit)
     deadline = monotonic() + longest
     places = _Places()
@@ -158,7 +158,7 @@ def _joined(
 
 
 class _Places:
-    """Where in the file each track begins and ends: a programme may go on with other tracks."""
+    """File positions at which each track begins and ends: a programme may continue in other tracks."""
 
     def __init__(self) -> None:
         self._first: dict[int, int] = {}
@@ -174,7 +174,7 @@ class _Places:
     def require_whole(self, tracks: Sequence[Track], timeline: Timeline) -> None:
         """Raises ProcessingFailedError TRUNCATED if a track ends where another of its type begins.
 
-        Sound that lasts as long as the picture is whole, whatever comes after.
+        Sound that lasts as long as the picture is complete.
         """
         film = max((timeline.end(track.index) or 0.0 for track in tracks), default=0.0)
         for track in tracks:
@@ -183,17 +183,17 @@ class _Places:
             is_short = track is tracks[0] or film - (timeline.end(track.index) or 0.0) > _SHORT
             if ends is not None and is_short and any(at > ends for at in follows):
                 raise ProcessingFailedError(
-                    Code.TRUNCATED, f"the programme goes on with another {track.type} track"
+                    Code.TRUNCATED, f"the programme continues in another {track.type} track"
                 )
 
 
 def _packets(container: InputContainer, *tracks: Track) -> Iterator[Packet]:
-    """Of these tracks, or of all, from the beginning as far as they are whole."""
+    """Yields packets of these tracks, or of all, from the start up to the first damaged one."""
     start = container.start_time or 0
     try:
         try:
             container.seek(min(0, start) - av.time_base)
-        except av.FFmpegError:  # FLV without an index knows no time before its first packet
+        except av.FFmpegError:  # FLV without an index has no time before its first packet
             container.seek(start)
         for packet in container.demux(*tracks):
             if packet.size:
@@ -223,5 +223,5 @@ def _has_others(container: InputContainer, tracks: Sequence[Track]) -> bool:
 
 
 def _start(container: InputContainer) -> float:
-    """Second at which the first of all tracks begins; the encoder takes it for zero."""
+    """Returns the second at which the first of all tracks begins. The encoder uses it as zero."""
     return (container.start_time or 0) / av.time_base

@@ -1,4 +1,4 @@
-"""The last piece of a recording, whose beginning does not say how long it is. Pure."""
+"""Finds the last fragment or cluster of a recording whose header lacks the duration. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,19 +7,19 @@ _CLUSTER, _TIMECODE, _CHECKSUM = b"\x1f\x43\xb6\x75", 0xE7, 0xBF
 _AFTER_THE_INDEX = (b"moof", b"mdat", b"styp", b"sidx", b"emsg", b"prft", b"free", b"mfra")
 #: A box within boxes, as (kind, content).
 _Inner = tuple[bytes, bytes]
-#: Marks that are looked at: media data may hold one by chance, and a hostile file holds millions.
+#: Limit of checked marks: media data may contain a mark by chance, and a hostile file millions.
 MOST_MARKS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """When it begins, in its track's ticks."""
+    """A fragment. `time`: its start in its track's ticks."""
 
     time: int
 
 
 def last_cluster(tail: bytes) -> int | None:
-    """The time of the last cluster in the last bytes of a Matroska file, in its own ticks."""
+    """Returns the time of the last cluster in a Matroska file's last bytes, in its ticks."""
     return next(
         (time for at in _from_the_end(tail, _CLUSTER) if (time := _cluster_time(tail, at + 4)) is not None),
         None,
@@ -27,7 +27,7 @@ def last_cluster(tail: bytes) -> int | None:
 
 
 def last_fragment(tail: bytes, track: int) -> Fragment | None:
-    """The last fragment of that track in the last bytes of an MP4 file."""
+    """Returns the last fragment of that track in an MP4 file's last bytes."""
     for at in _from_the_end(tail, b"moof"):
         size = int.from_bytes(tail[max(0, at - 4) : at], "big")
         for kind, content in inner_boxes(tail[at + 4 : at - 4 + size]):
@@ -47,7 +47,7 @@ def _from_the_end(data: bytes, mark: bytes) -> Iterator[int]:
 
 
 def _cluster_time(data: bytes, at: int) -> int | None:
-    """Of the cluster whose length begins there: a checksum perhaps, then the time."""
+    """Returns the time of a cluster whose size field is at `at`; a checksum may precede the time."""
     at += _width(data, at)
     if data[at : at + 2] == bytes((_CHECKSUM, 0x84)):
         at += 6
@@ -58,12 +58,12 @@ def _cluster_time(data: bytes, at: int) -> int | None:
 
 
 def _width(data: bytes, at: int) -> int:
-    """Bytes of a number of Matroska's, by its first one."""
+    """Returns the length in bytes of a Matroska number, by its first byte."""
     return 9 - data[at].bit_length() if at < len(data) and data[at] else 8
 
 
 def boxes_from(data: bytes, at: int) -> Iterator[tuple[bytes, int, int]]:
-    """The kind of each box of a recording from there on, where it begins, and where it says that it ends."""
+    """Yields kind, start and declared end of each box of a recording from `at`."""
     while at + 8 <= len(data) and (kind := data[at + 4 : at + 8]) in _AFTER_THE_INDEX:
         size = int.from_bytes(data[at : at + 4], "big")
         if size == 1:
@@ -85,7 +85,7 @@ def inner_boxes(data: bytes) -> Iterator[_Inner]:
 
 
 def _track_time(boxes: dict[bytes, bytes], track: int) -> int | None:
-    """tfhd has the track, tfdt the time: in 8 bytes in its version 1, else in 4."""
+    """Reads the track from tfhd and the time from tfdt: 8 bytes in version 1, else 4."""
     header, time = boxes.get(b"tfhd", b""), boxes.get(b"tfdt", b"")
     if int.from_bytes(header[4:8], "big") != track or len(time) < 8:
         return None

@@ -1,4 +1,4 @@
-"""What packets say of their tracks, without decoding: the rate, and whether they can be copied."""
+"""Scans packets without decoding: the frame rate, and whether tracks can be copied."""
 
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
@@ -18,30 +18,31 @@ from gostream_worker.media_units import AAC_FRAME, CLOCK
 from gostream_worker.probe.model import AudioScan, PictureGroup, VideoScan
 
 Packet: TypeAlias = "AnyPacket[Any]"
-#: The first bytes of what stands at that place of the file.
+#: Returns the first bytes at that position of the file.
 Look = Callable[[int], bytes]
-#: Seconds that the scan may take, and groups it may find. Beyond, nothing is copied.
+#: Limits of the scan: seconds and groups. Beyond them no track is copied.
 LONGEST_SCAN = 10.0
 _MAX_GROUPS = 25_000
 _MAX_PACKETS = 4_000_000
-#: Containers that keep the parameter sets in one place for all pictures.
+#: Containers that keep one parameter set for all pictures.
 _CONTAINERS = ("mov", "matroska", "flv")
-#: Packets that tell a rate from times in milliseconds: the error stays far below that between two standards.
+#: Packets that determine a rate from times in milliseconds: the error is far below the distance between two
+#: standard rates.
 _RATE_PACKETS = 200
 _FEWEST_PACKETS = 50
 _RATE_BYTES = 16 << 20
-#: Key frames that are looked at where each look costs a block of the source.
+#: Key frames that are checked if each check fetches a block of the source.
 _LOOKS = 6
-#: What a container may round a time to.
+#: Largest rounding error of a container's timestamps.
 _ROUNDING = 180
 
 
 def scan_tracks(
     container: InputContainer, video: VideoStream, audio: AudioStream | None, *, look: Look | None = None
 ) -> tuple[VideoScan | None, AudioScan | None]:
-    """What decides whether each track can be copied; None when it cannot, or when looking takes too long.
+    """Returns the facts about copying each track; None if it cannot be copied or the scan takes too long.
 
-    With `look` the packets have no content, and some of the key frames are looked at by it.
+    With `look` the packets have no content, and some key frames are read through it.
     """
     if container.format.name.split(",")[0] not in _CONTAINERS:
         return None, None
@@ -62,7 +63,7 @@ def scan_tracks(
 
 
 def is_progressive(video: VideoStream) -> bool:
-    """Whether its one parameter set, in front of all pictures, rules out fields."""
+    """Returns whether the only parameter set, stored in front of all pictures, excludes fields."""
     unit = _parameter_set(_header(video))
     try:
         return bool(unit) and parse_sps(unit).progressive
@@ -76,9 +77,10 @@ def _header(video: VideoStream) -> bytes:
 
 
 def base_rate(container: InputContainer, video: VideoStream) -> Fraction:
-    """The grid that the pictures' times lie on; 0 when nothing is known of it.
+    """Returns the timestamp grid of the picture; 0 if unknown.
 
-    Matroska only says how long a frame lasts on average, after cuts and gaps: then the first packets tell.
+    Matroska has only the average frame duration, affected by cuts and gaps: the first packets are used
+    instead.
     """
     said = video.base_rate or Fraction(0)
     if container.format.name.startswith("matroska") and said == video.average_rate:
@@ -87,7 +89,7 @@ def base_rate(container: InputContainer, video: VideoStream) -> Fraction:
 
 
 def _usual_rate(container: InputContainer, video: VideoStream) -> Fraction | None:
-    """From the mean of those gaps that are about as long as most are: times are rounded to milliseconds."""
+    """Returns the rate from the mean of typical gaps, since times are rounded to milliseconds."""
     try:
         container.seek(0)
         packets = _some(container.demux(video))
@@ -101,7 +103,7 @@ def _usual_rate(container: InputContainer, video: VideoStream) -> Fraction | Non
 
 
 def _some(packets: Iterable[Packet]) -> Iterator[Packet]:
-    """So many packets that they tell a rate; fewer when they are large, and come from far."""
+    """Yields enough packets for a rate; fewer if they are large and costly to fetch."""
     size = 0
     for number, packet in enumerate(islice(packets, _RATE_PACKETS)):
         if size > _RATE_BYTES and number >= _FEWEST_PACKETS:
@@ -111,7 +113,7 @@ def _some(packets: Iterable[Packet]) -> Iterator[Packet]:
 
 
 def _read(packets: Iterable[Packet], pictures: "_Pictures | None", sound: "_Sound | None") -> bool:
-    """Whether the end was reached in time."""
+    """Reads the packets. Returns whether the end was reached in time."""
     deadline = monotonic() + LONGEST_SCAN
     for number, packet in enumerate(packets):
         if number >= _MAX_PACKETS or (number % 1000 == 0 and monotonic() > deadline):
@@ -125,18 +127,18 @@ def _read(packets: Iterable[Packet], pictures: "_Pictures | None", sound: "_Soun
 
 
 class _Track:
-    """The times of one track's packets; `is_whole` unless some has none, or is damaged."""
+    """The times of one track's packets. `is_whole` unless a packet has no time or is damaged."""
 
     def __init__(self, start: int, time_base: Fraction | None) -> None:
         self.times: list[int] = []
         self.size = 0
         self.is_whole = True
         self._start = start
-        # Whole numbers: fractions take most of the time where a film has half a million packets.
+        # Integers: with half a million packets, fractions would take most of the time.
         self._ticks, self._per = (time_base * CLOCK).as_integer_ratio() if time_base else (0, 1)
 
     def note(self, packet: Packet) -> int:
-        """Its time in ticks from the container's start."""
+        """Returns the packet's time in ticks from the container's start."""
         if packet.pts is None or not self._ticks or packet.is_corrupt:
             self.is_whole = False
             return 0
@@ -160,7 +162,7 @@ class _Pictures:
         self._groups: list[list[int]] = []  # [start, size]
         self._is_closed = True
         self._has_content = has_content
-        self._keys: list[int] = []  # where those begin that have no content
+        self._keys: list[int] = []  # positions of key frames without content
 
     @classmethod
     def of(cls, stream: VideoStream, container: InputContainer, *, has_content: bool) -> "_Pictures | None":
@@ -175,7 +177,7 @@ class _Pictures:
 
     def take(self, packet: Packet) -> None:
         time = self._track.note(packet)
-        if packet.is_discard:  # cut off by an edit list; a copy would show it
+        if packet.is_discard:  # removed by an edit list, but a copy would show it
             self._is_closed = False
         if packet.is_keyframe:
             self._note_key(packet)
@@ -197,7 +199,7 @@ class _Pictures:
             self._keys.append(packet.pos)
 
     def look_at_some(self, look: Look) -> None:
-        """Whether key frames without content begin a group: asked of a few, far apart."""
+        """Reads a few distant key frames without content, and checks that they begin a group."""
         last = len(self._keys) - 1
         some = (
             {self._keys[last * number // (_LOOKS - 1)] for number in range(_LOOKS)} if self._keys else set()
@@ -207,7 +209,7 @@ class _Pictures:
         )
 
     def _begins_group(self, data: bytes) -> bool:
-        """Whether a key frame is an IDR picture, shown by the parameters that stand in front."""
+        """Returns whether a key frame is an IDR picture that uses the leading parameter set."""
         at = 0
         while at + self._length_bytes < len(data):
             size = int.from_bytes(data[at : at + self._length_bytes], "big")
@@ -272,12 +274,12 @@ class _Sound:
 
 
 def _start(container: InputContainer) -> int:
-    """Ticks at which the first of all tracks begins; the encoder takes it for zero."""
+    """Returns the ticks at which the first of all tracks begins. The encoder uses them as zero."""
     return round((container.start_time or 0) * CLOCK / av.time_base)
 
 
 def _parameter_set(header: bytes) -> bytes:
-    """The only one of an AVCDecoderConfigurationRecord; nothing when there are several, or none."""
+    """Returns the only SPS of an AVCDecoderConfigurationRecord; b"" if there are several or none."""
     if len(header) < 8 or header[0] != 1 or header[5] & 0x1F != 1:
         return b""
     unit = header[8 : 8 + int.from_bytes(header[6:8], "big")]

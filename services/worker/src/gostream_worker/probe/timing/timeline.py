@@ -1,6 +1,6 @@
-"""One clock for all tracks of a container whose timestamps may jump: pure.
+"""A common clock for all tracks of a container whose timestamps may jump. Pure.
 
-A step in one track is a pause of that track. It is a jump of the clock only if every track makes it.
+A step in one track is a pause of that track. It is a clock jump only if every track makes it.
 """
 
 import math
@@ -14,9 +14,9 @@ _BACKWARDS = Fraction(-1, 10)
 
 @dataclass(slots=True)
 class _Track:
-    now: Fraction  # the last packet's timestamp, as stored
+    now: Fraction  # timestamp of the last packet, as stored
     lasts: Fraction
-    offset: Fraction  # added to a stored timestamp, it gives the time on the common clock
+    offset: Fraction  # from stored timestamps to the common clock
 
     @property
     def end(self) -> Fraction:
@@ -24,7 +24,7 @@ class _Track:
 
 
 class Timeline:
-    """Follows the packets of all tracks in the order of the file. Times in seconds."""
+    """Follows the packets of all tracks in file order. Times in seconds."""
 
     def __init__(self, start: Fraction, *, limit: int = USUAL_LIMIT) -> None:
         self._start = start
@@ -32,11 +32,11 @@ class Timeline:
         self._tracks: dict[int, _Track] = {}
         self._ends: dict[int, Fraction] = {}
         self._latest: int | None = None
-        self.longest_pause = Fraction(0)  # of one track, while another went on
-        self.set_back = Fraction(0)  # the largest step backwards
+        self.longest_pause = Fraction(0)  # of one track while another one continued
+        self.set_back = Fraction(0)  # largest step backwards
 
     def take(self, index: int, time: Fraction, lasts: Fraction) -> None:
-        """A packet of that track."""
+        """Adds a packet of that track."""
         track = self._tracks.get(index)
         if track is None:
             latest = self._tracks.get(self._latest) if self._latest is not None else None
@@ -54,11 +54,11 @@ class Timeline:
         self._ends[index] = max(track.end, self._ends.get(index, track.end))
 
     def end(self, index: int) -> float | None:
-        """When that track ends; None if it has no packets."""
+        """Returns when that track ends; None if it has no packets."""
         return float(self._ends[index]) if index in self._ends else None
 
     def _correct(self, index: int, track: _Track, time: Fraction, step: Fraction) -> None:
-        """Join what follows to what came before, unless another track went on across the step."""
+        """Removes a step from the track's clock, unless another track continued across it."""
         others = [other for key, other in self._tracks.items() if key != index]
         near = [other for other in others if abs(time - other.now) <= USUAL_LIMIT]
         if step > 0 and any(other.offset == track.offset for other in near):
@@ -70,5 +70,5 @@ class Timeline:
 
 
 def pause_limit(longest_pause: float) -> int:
-    """Seconds from which on a step of the clock is a jump (`-dts_delta_threshold`)."""
+    """Returns the seconds beyond which a step is a clock jump (`-dts_delta_threshold`)."""
     return math.ceil(longest_pause) + 1 if longest_pause > USUAL_LIMIT else USUAL_LIMIT

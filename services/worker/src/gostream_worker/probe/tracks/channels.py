@@ -1,7 +1,7 @@
-"""What a track of sound says of its channels, in its own header. Pure.
+"""Reads the channels of an audio track from its codec header. Pure.
 
-PyAV's AudioLayout (18.1) frees memory that it does not own if channels are not in ffmpeg's usual order. Its
-count of channels and its decoded frames go through it, so neither is used on a source.
+PyAV's AudioLayout (18.1) frees memory that it does not own if channels are not in ffmpeg's usual order.
+PyAV's channel count and decoded audio frames use it, so neither is used on a source.
 """
 
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ from gostream_conformance.formats.h264 import Bits
 
 _OPUS = b"OpusHead"
 _AMBISONIC_FAMILIES = (2, 3)
-#: In an AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1): a longer object type or an explicit rate follows.
+#: AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1): a longer object type or an explicit rate follows.
 _ESCAPE, _EXPLICIT_RATE = 31, 15
-#: Channels by channelConfiguration; others are described further on.
+#: Channels by channelConfiguration; other values are described later in the header.
 _AAC_CHANNELS = (0, 1, 2, 3, 4, 5, 6, 8)
 _SA3D_SIZE, _SA3D_PERIPHONIC = 12, 0
 
 
 @dataclass(frozen=True, slots=True)
 class Channels:
-    """`count` 0: not known. `is_ambisonic`: directions W, Y, Z, X … (ACN) instead of speakers."""
+    """`count` 0: unknown. `is_ambisonic`: directions W, Y, Z, X … (ACN) instead of speakers."""
 
     count: int = 0
     is_ambisonic: bool = False
 
 
 def read_channels(codec: str, header: bytes, spatial: bytes = b"") -> Channels:
-    """From a codec's own header (AudioSpecificConfig, OpusHead), and the container's box SA3D."""
+    """Parses a codec header (AudioSpecificConfig, OpusHead) and the container's SA3D box."""
     if len(spatial) >= _SA3D_SIZE and spatial[1] & 0x7F == _SA3D_PERIPHONIC:
         count = int.from_bytes(spatial[8:12], "big")
         return Channels(count, is_ambisonic=_is_ambisonic_count(count))
@@ -41,12 +41,12 @@ def read_channels(codec: str, header: bytes, spatial: bytes = b"") -> Channels:
 
 
 def _is_ambisonic_count(channels: int) -> bool:
-    """A square number, and two more for sound that does not turn with the head (RFC 8486)."""
+    """Returns whether it is a square number, or one plus two head-locked channels (RFC 8486)."""
     return channels > 1 and channels - isqrt(channels) ** 2 in {0, 2}
 
 
 def head_locked(channels: int) -> int | None:
-    """The first of the two channels behind an ambisonic sound that are plain stereo."""
+    """Returns the first of the two head-locked stereo channels after an ambisonic sound, if any."""
     return channels - 2 if channels - isqrt(channels) ** 2 == 2 else None
 
 

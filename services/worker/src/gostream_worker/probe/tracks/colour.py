@@ -1,4 +1,4 @@
-"""How samples become colours, and which conversion they need: pure. Numbers are of ITU-T H.273."""
+"""Colour descriptions of samples and the conversions that they need. Pure. Numbers are of ITU-T H.273."""
 
 from dataclasses import dataclass, replace
 
@@ -6,15 +6,16 @@ UNSPECIFIED = 2
 BT709, BT601, BT2020 = 1, 6, 9
 _RGB, _RESERVED = 0, 3
 _YCGCO, _CONSTANT_LUMINANCE, _ICTCP = 8, 10, 14
-#: Transfer functions of HDR, by ffmpeg's names: PQ and HLG.
+#: HDR transfer functions with ffmpeg's names: PQ and HLG.
 HDR_TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}
-#: ffmpeg scales pictures of these as they are. RGB, where samples are YCbCr, is an error that players ignore.
+#: Matrices that ffmpeg scales without conversion. RGB on YCbCr samples is a labelling error that players
+#: ignore.
 _PLAIN = frozenset({_RGB, BT709, UNSPECIFIED, _RESERVED, 4, 5, BT601, 7, BT2020})
 
 
 @dataclass(frozen=True, slots=True)
 class Colours:
-    """MatrixCoefficients, TransferCharacteristics, ColourPrimaries, VideoFullRangeFlag (None = not said)."""
+    """MatrixCoefficients, TransferCharacteristics, ColourPrimaries, VideoFullRangeFlag (None = unknown)."""
 
     matrix: int = UNSPECIFIED
     transfer: int = UNSPECIFIED
@@ -22,13 +23,13 @@ class Colours:
     full_range: bool | None = None
 
     @property
-    def is_said(self) -> bool:
-        """Whether anything but the range is known."""
+    def is_specified(self) -> bool:
+        """Whether any value except the range is specified."""
         return (self.matrix, self.transfer, self.primaries) != (UNSPECIFIED,) * 3
 
     @property
     def hdr(self) -> str | None:
-        """ffmpeg's name of the transfer function if it is one of HDR."""
+        """ffmpeg's name of the transfer function if it is an HDR one."""
         return HDR_TRANSFERS.get(self.transfer)
 
     @property
@@ -37,7 +38,7 @@ class Colours:
 
     @property
     def first_conversion(self) -> str | None:
-        """The filter without which nothing else knows what to do with such pictures."""
+        """The filter that converts the picture to a matrix that the other filters support."""
         if self.matrix == _YCGCO:
             return f"zscale=min=ycgco:m={'bt2020nc' if self.hdr else 'bt709'}"
         if self.matrix == _CONSTANT_LUMINANCE and not self.hdr:
@@ -48,8 +49,8 @@ class Colours:
 
 
 def completed(picture: Colours, container: Colours) -> Colours:
-    """The container's values where the pictures have none; those of the pictures take precedence."""
-    if picture.is_said or not container.is_said:
+    """Returns the picture's values. Unspecified values are taken from the container."""
+    if picture.is_specified or not container.is_specified:
         return replace(
             picture,
             matrix=_first(picture.matrix, container.matrix),
@@ -64,7 +65,7 @@ def _first(said: int, otherwise: int) -> int:
 
 
 def label(colours: Colours) -> str:
-    """The filter that gives frames these colours without changing a sample."""
+    """Returns the filter that labels frames with these colours without changing samples."""
     said = [
         f"{name}={value}"
         for name, value in (

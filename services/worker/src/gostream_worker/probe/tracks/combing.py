@@ -1,4 +1,4 @@
-"""Whether pictures are woven from two fields although nothing says so. Runs in the probing child."""
+"""Detects pictures woven from two fields without being flagged. Runs in the probing child."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,18 +7,19 @@ from typing import Literal
 
 from av.video.frame import VideoFrame
 
-#: The field that is shown first, as ffmpeg's deinterlacers call it.
+#: The field that is shown first, with the names of ffmpeg's deinterlacers.
 Parity = Literal["tff", "bff"]
-#: Rows and columns that are looked at.
+#: Number of sampled rows and columns.
 _ROWS, _COLUMNS = 32, 40
-#: Moving pictures that are enough to say no, and to say yes.
+#: Moving pictures required for a negative and for a positive result.
 _HINT, _FEWEST = 3, 5
-#: A distance that is so many times another one shows motion, or that one field is nearer in time.
+#: Ratios of distances that indicate motion, and that one field is nearer in time.
 _MOTION, _NEARER = 1.2, 1.3
-#: Part of the difference between the two orders by which the fields of one picture may differ from the nearer
-#: ones. Progressive films, animation, credits and test patterns are beyond 1.9, woven pictures within 0.55.
+#: Highest accepted distance between a picture's fields and the nearer fields, as a part of the difference
+#: between the two orders. Progressive films, animation, credits and test patterns are above 1.9, woven
+#: pictures below 0.55.
 _ALIKE, _HINT_ALIKE = 0.8, 1.5
-#: Bytes of a sample by the format, of those whose first plane is brightness.
+#: Bytes per sample of the formats whose first plane is luma.
 _SAMPLES = {
     "yuv420p": 1,
     "yuvj420p": 1,
@@ -33,7 +34,7 @@ _SAMPLES = {
 
 @dataclass(frozen=True, slots=True)
 class _Distances:
-    """Between the two fields of one picture, and between fields of two pictures.
+    """Distances between the two fields of one picture, and between fields of two pictures.
 
     `upper_first`: fields that are adjacent in time if the upper field is shown first; `lower_first` likewise.
     """
@@ -55,9 +56,9 @@ class _Distances:
         return most > _MOTION * least or least > _MOTION * self.same
 
     def parity(self, alike: float) -> Parity | None:
-        """Fields of one picture that are as far apart as those of two are of different times.
+        """Returns the parity if the fields of a picture are as far apart as fields of two pictures.
 
-        None of a picture without combs: both of its fields are of one time.
+        Returns None for a picture without combs, whose fields are of one time.
         """
         least, most = sorted((self.upper_first, self.lower_first))
         if most <= _NEARER * least or abs(self.same - least) > alike * (most - least):
@@ -66,9 +67,9 @@ class _Distances:
 
 
 def find_combs(frames: Sequence[VideoFrame]) -> Parity | None:
-    """The parity if the pictures are combed, all alike; None if any is not, or too few move.
+    """Returns the parity if all pictures are combed; None if any is not, or if too few move.
 
-    Fine horizontal lines are no combs, however they move: the two fields of such a picture are of one time.
+    Fine horizontal lines are not combs, even if they move: both fields of such a picture are of one time.
     """
     pictures = [rows for frame in frames if (rows := _rows(frame))]
     total, moving = _Distances(0, 0, 0), 0
@@ -81,7 +82,7 @@ def find_combs(frames: Sequence[VideoFrame]) -> Parity | None:
     return total.parity(_ALIKE) if moving >= _FEWEST else None
 
 
-#: Triples of rows that follow each other, the middle one of either field in turn.
+#: Triples of consecutive rows. The middle row alternates between the fields.
 _Picture = list[tuple[bytes, bytes, bytes]]
 
 
@@ -104,12 +105,12 @@ def _rows(frame: VideoFrame) -> _Picture:
 
 
 def _upper_eight(lower: bytes, upper: bytes) -> bytes:
-    """Of samples of ten bits, in two bytes each."""
+    """Returns the upper eight bits of ten-bit samples, which are stored in two bytes each."""
     return bytes(high << 6 & 0xFF | low >> 2 for low, high in zip(lower, upper, strict=True))
 
 
 def _distances(picture: _Picture, before: _Picture, after: _Picture) -> _Distances:
-    """Of rows from those above and below, which are of the other field."""
+    """Compares rows with the rows above and below, which belong to the other field."""
     same, near = 0, [0, 0]
     for number, ((above, row, below), (_, earlier, _), (_, later, _)) in enumerate(
         zip(picture, before, after, strict=False)

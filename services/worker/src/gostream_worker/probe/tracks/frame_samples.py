@@ -1,4 +1,4 @@
-"""The first pictures of a film, decoded. Runs in the probing child."""
+"""Decodes the first pictures of a film. Runs in the probing child."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ from gostream_worker.failures import Code, ProcessingFailedError
 Packet: TypeAlias = "AnyPacket[Any]"
 _FRAMES = 12
 _PACKETS = 500
-#: Bytes of pictures that are kept: twelve in 4K at 10 bits, fewer of larger ones.
+#: Maximum bytes of kept pictures: twelve in 4K at 10 bits, fewer if larger.
 _KEPT_BYTES = 384 << 20
-#: Seconds, and bytes of a source that is streamed, in which the first picture is looked for.
+#: Limits of the search for the first picture: seconds, and bytes of a streamed source.
 _LONGEST_LOOK = 10.0
 _FARTHEST_LOOK = 48 << 20
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Pictures in their order. `leading`: packets of the picture before, which no decoder can use."""
+    """Pictures in their order. `leading`: undecodable packets before the first picture."""
 
     frames: list[VideoFrame]
     leading: int
@@ -39,9 +39,9 @@ class Sample:
 def decode_sample(
     packets: Iterator[Packet], video: VideoStream, audio: AudioStream | None, *, is_served: bool
 ) -> Sample:
-    """Decodes as far as the first pictures, wherever the first key frame is.
+    """Decodes until enough pictures are found, even if the first key frame comes late.
 
-    Looks at the first packet of the sound too if it is given. Raises ProcessingFailedError.
+    Reads the first packet of `audio` too, if given. Raises ProcessingFailedError.
     """
     reading = _Reading(video, audio, is_served=is_served)
     for packet in packets:
@@ -57,7 +57,7 @@ def decode_sample(
 
 
 class _Reading:
-    """What was decoded so far."""
+    """The state of the decoding."""
 
     def __init__(self, video: VideoStream, audio: AudioStream | None, *, is_served: bool) -> None:
         self.frames: list[VideoFrame] = []
@@ -100,7 +100,7 @@ class _Reading:
 
 
 def _kept_back(decoder: VideoCodecContext) -> list[VideoFrame]:
-    """What a decoder of fewer pictures than it wants to see has not shown."""
+    """Flushes a decoder that received fewer pictures than it buffers."""
     try:
         return decoder.decode(None)
     except MemoryError:

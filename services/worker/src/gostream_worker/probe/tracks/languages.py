@@ -1,8 +1,8 @@
-"""Languages as playlists name them: BCP 47 from what containers say. Pure."""
+"""Maps container languages to BCP 47 tags for playlists. Pure."""
 
 import re
 
-#: ISO 639-2 codes, bibliographic ones too, that have a shorter one in ISO 639-1, which BCP 47 then requires.
+#: ISO 639-2 codes (also bibliographic ones) with a shorter ISO 639-1 code, which BCP 47 requires.
 _SHORT = dict(
     re.findall(
         r"(\w{3})=(\w\w)",
@@ -26,15 +26,15 @@ _SHORT = dict(
     )
 )
 _TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
-#: Undetermined, none, several, private, unfit: nothing that a listener could choose by.
+#: Undetermined, none, several, private or unfit: no use for a listener's choice.
 _UNKNOWN = re.compile(r"und|zxx|mul|mis|q[a-t][a-z]", re.IGNORECASE)
 _LONGEST = 35
 
 
 def language_tag(said: str) -> str | None:
-    """The tag of a language (RFC 5646) by the container's word, which may be one or an ISO 639-2 code.
+    """Returns the tag of a language (RFC 5646) for the container's value: a tag or an ISO 639-2 code.
 
-    None if it names no language.
+    None if the value names no language.
     """
     if len(said) > _LONGEST or not _TAG.fullmatch(said):
         return None

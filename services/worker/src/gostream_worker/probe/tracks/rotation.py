@@ -1,4 +1,4 @@
-"""How a picture is turned before it is shown, by the matrix that its container has for it."""
+"""Rotation of a picture for display, from the container's display matrix."""
 
 import math
 import struct
@@ -8,19 +8,22 @@ from typing import cast
 from av.sidedata.sidedata import SideData
 from av.video.frame import VideoFrame
 
-#: Degrees that ffmpeg lets a quarter turn be off; others it tilts within the size that is stored.
+#: Tolerance of ffmpeg in degrees for quarter turns. Other angles are tilted within the stored size.
 _OFF = 1.0
 
 
 def display_matrix(frame: VideoFrame) -> tuple[int, ...]:
-    """Nine numbers, row by row; none for a picture that is shown as it is."""
-    sides = cast("Mapping[str, SideData]", frame.side_data)  # PyAV's types know but one kind
+    """Returns nine numbers, row by row; () for a picture without a matrix."""
+    sides = cast("Mapping[str, SideData]", frame.side_data)  # PyAV's types cover only one kind
     found = sides.get("DISPLAYMATRIX")
     return struct.unpack("=9i", bytes(found)) if found else ()
 
 
-def turn(matrix: Sequence[int]) -> tuple[int, bool]:
-    """Degrees clockwise, a multiple of 90, and whether that is all: not of what is mirrored or tilted."""
+def rotation_of(matrix: Sequence[int]) -> tuple[int, bool]:
+    """Returns (degrees clockwise, is_pure_rotation).
+
+    Degrees are a multiple of 90. Mirrored or tilted pictures are no pure rotation.
+    """
     if not matrix:
         return 0, True
     right, down, left, up = matrix[0], matrix[1], matrix[3], matrix[4]

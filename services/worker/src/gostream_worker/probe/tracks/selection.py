@@ -1,4 +1,4 @@
-"""Chooses the picture and the sound among tracks that hold packets. Runs in the probing child."""
+"""Selects the picture and the sound among tracks with packets. Runs in the probing child."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,16 +19,16 @@ from gostream_worker.sandbox.allowlist import AUDIO_DECODERS, VIDEO_DECODERS
 
 Packet: TypeAlias = "AnyPacket[Any]"
 Track: TypeAlias = VideoStream | AudioStream
-#: Opens the source once more.
+#: Opens the source again.
 OpenAgain = Callable[[], AbstractContextManager[InputContainer]]
-#: Packets that are kept while some track has none; as many as tell a film from a still.
+#: Packets kept while a track has none; enough to tell a film from a still image.
 _KEPT = 500
-#: Seconds, and bytes of a source that is streamed, in which a track without packets is looked for.
+#: Limits of the search for a track's first packet: seconds, and bytes of a streamed source.
 _LONGEST_LOOK = 10.0
 _FARTHEST_LOOK = 48 << 20
-#: Pictures that are no film.
+#: Pictures that are not the film.
 _STILLS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
-#: Sound that is heard beside the film or instead of it.
+#: Sound in addition to the film's own, or an alternative to it.
 _SECONDARY = (
     Disposition.visual_impaired
     | Disposition.descriptions
@@ -39,16 +39,16 @@ _SECONDARY = (
     | Disposition.non_diegetic
     | Disposition.dependent
 )
-#: The same, where only the title says it.
+#: The same, by title.
 _SECONDARY_TITLE = re.compile(r"\b(commentary|audio description|descriptive)\b", re.IGNORECASE)
 _NO_TITLES = ("SoundHandler", "VideoHandler")
 
 
 class FirstPackets:
-    """The packets of all tracks that may be chosen. Each is counted, and kept for a decoder."""
+    """The packets of all selectable tracks. Counts them, and keeps them for a decoder."""
 
     def __init__(self, container: InputContainer, *, is_indexed: bool) -> None:
-        """`is_indexed`: one table says how many packets each track has."""
+        """`is_indexed`: a single table has the number of packets per track."""
         pictures = [track for track in container.streams.video if not track.disposition & _STILLS]
         self.tracks: list[Track] = [*pictures, *container.streams.audio]
         self.container = container
@@ -58,10 +58,13 @@ class FirstPackets:
         self._is_indexed = is_indexed
 
     def holding(self, open_again: OpenAgain, *, is_served: bool) -> Mapping[int, int]:
-        """Packets by the index of the track, of those that have any: all, or as many as were looked at."""
+        """Returns the number of packets by track index, without empty tracks.
+
+        Counts all packets if the container is indexed, else the first ones.
+        """
         if self._is_indexed:
             return {track.index: track.frames for track in self.tracks if track.frames}
-        # How many packets a picture has matters only where there are several.
+        # The number of packets of a picture matters only if there are several pictures.
         has_choice = sum(isinstance(track, VideoStream) for track in self.tracks) > 1
         for packet in self._demuxed:
             self._kept.append(packet)
@@ -75,13 +78,13 @@ class FirstPackets:
         return self._counts
 
     def packets(self) -> Iterator[Packet]:
-        """From the first one on; once."""
+        """Yields packets from the first one on. Can be called once."""
         kept, self._kept = self._kept, []
         return chain(kept, self._demuxed)
 
 
 def _count_all(container: InputContainer, missing: set[int], *, is_served: bool) -> dict[int, int]:
-    """Looks for the first packet of each of these tracks."""
+    """Searches for the first packet of each of these tracks."""
     for track in container.streams:
         if track.index not in missing:
             track.discard = Discard.all
@@ -97,7 +100,7 @@ def _count_all(container: InputContainer, missing: set[int], *, is_served: bool)
     except MemoryError:
         raise
     except av.FFmpegError:
-        pass  # what cannot be read is not there
+        pass  # unreadable tracks count as empty
     return counts
 
 
@@ -115,7 +118,7 @@ def _count(packet: Packet, counts: dict[int, int]) -> None:
 
 
 def choose_video(container: InputContainer, holding: Mapping[int, int]) -> VideoStream:
-    """The largest picture with the most frames; among about equal ones the default, else the first.
+    """Returns the picture with most pixels over time; among similar ones the default, else the first.
 
     Raises ProcessingFailedError.
     """
@@ -140,7 +143,7 @@ def _size(track: VideoStream, packets: int) -> int:
 
 
 def choose_audio(container: InputContainer, holding: Mapping[int, int]) -> AudioStream | None:
-    """The film's own sound: the container's default, else the first. None if there is none.
+    """Returns the film's own sound: the container's default, else the first. None without sound.
 
     Raises ProcessingFailedError.
     """
