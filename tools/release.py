@@ -27,7 +27,7 @@ MODULE_VERSION = re.compile(r'^(__version__(?:: \w+)? = ")[^"]*(")', re.MULTILIN
 
 
 class ReleaseError(Exception):
-    """The release cannot be built. The message says why and what to do."""
+    """The release cannot be built. The message has the reason and the remedy."""
 
 
 def parse_version(text: str) -> tuple[int, ...]:
@@ -49,7 +49,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 
 def find_uv() -> str:
-    """Returns the uv on PATH, or the one that the Makefile installs."""
+    """Returns uv from PATH, or from .tools, where the Makefile installs it."""
     return shutil.which("uv") or str(ROOT / ".tools/bin/uv")
 
 

@@ -1,4 +1,4 @@
-"""`make release` on a copy of this repository, and on small workspaces of its own."""
+"""`make release` on a copy of this repository and on small workspaces."""
 
 import hashlib
 import json
