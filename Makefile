@@ -106,7 +106,7 @@ bench-api: $(SYNCED) ## what a read costs on each transport [ARGS="--rounds 5 --
 check: $(SYNCED) ## format, lint, types, import rules, contract
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(filter-out protos,$(MEMBERS)) tests benchmarks
+	$(BIN)/mypy $(filter-out protos,$(MEMBERS)) tests benchmarks tools
 	$(BIN)/lint-imports
 	$(BIN)/python protos/generate.py --check
 
@@ -130,6 +130,11 @@ lock: | $(UV) ## resolve requirements.lock anew (ARGS=--upgrade for newer versio
 	$(UV) pip compile -q --universal --generate-hashes --no-header --no-annotate --group bench -c requirements.lock \
 	  -o requirements-bench.lock $(ARGS)
 
+.PHONY: release
+release: $(SYNCED) | $(UV) ## set the version, build the wheels and the SBOM (VERSION=x.y.z [DRY_RUN=1]); RELEASE.md
+	@test -n '$(VERSION)' || { echo 'usage: make release VERSION=x.y.z [DRY_RUN=1]' >&2; exit 2; }
+	@$(BIN)/python -m tools.release '$(VERSION)' $(if $(filter-out 0,$(DRY_RUN)),--dry-run) $(ARGS)
+
 .PHONY: clean
 clean: ## remove what the other commands made
-	rm -rf .venv .venv-bench .tools .googleapis .devstack .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf dist .venv .venv-bench .tools .googleapis .devstack .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

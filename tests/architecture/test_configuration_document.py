@@ -1,4 +1,4 @@
-"""docs/configuration.md lists every variable as the services know it."""
+"""docs/reference/configuration.md lists every variable as the services know it."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from gostream_shared.config_names import KNOWN
 from gostream_worker.config import WorkerConfig
 
 KINDS = (Config, ApiConfig, DoorConfig, AuditConfig, WorkerConfig)
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs/configuration.md"
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs/reference/configuration.md"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -24,7 +24,7 @@ def test_the_document_lists_every_variable_with_its_default(kind: type[Config]) 
         if (line := f"| `{name}` | {default} | {meaning} |") not in text
     ]
 
-    assert not missing, "add to docs/configuration.md:\n" + "\n".join(missing)
+    assert not missing, "add to docs/reference/configuration.md:\n" + "\n".join(missing)
 
 
 def test_every_variable_is_known_to_all_services() -> None:

@@ -2,21 +2,14 @@
 
 import ast
 import re
-import subprocess
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.repository import ROOT, relative, tracked
+
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
-
-
-def tracked(*patterns: str) -> list[Path]:
-    listed = subprocess.run(
-        ["git", "ls-files", "--", *patterns], cwd=ROOT, check=True, capture_output=True, text=True
-    )
-    return [ROOT / line for line in listed.stdout.splitlines()]
 
 
 def ours(path: Path) -> bool:
@@ -47,10 +40,6 @@ LATER = ("tests/",)
 
 def sources() -> list[Path]:
     return [path for path in filter(ours, tracked("*.py")) if path.exists()]
-
-
-def relative(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
 
 
 def test_modules_have_at_most_300_lines() -> None:

@@ -1,4 +1,4 @@
-"""The commands of README.md and docs/operations.md that speak to a running stack, run against one."""
+"""Runs the documented commands that call a running stack."""
 
 import asyncio
 import os
@@ -32,9 +32,17 @@ exec buf curl --http2-prior-knowledge --protocol grpc -d "$data" "http://$1/$2"
 """
 
 
+DOCUMENTS = (
+    "README.md",
+    "docs/tutorial/first-video.md",
+    "docs/how-to/call-the-api.md",
+    "docs/how-to/operate.md",
+)
+
+
 def _commands() -> list[str]:
     found = []
-    for document in ("README.md", "docs/operations.md"):
+    for document in DOCUMENTS:
         for block in BLOCK.findall((ROOT / document).read_text()):
             lines = block.replace("\\\n", " ").splitlines()
             found += [line.split("  #")[0].strip() for line in lines if line.startswith(PROGRAMS)]
@@ -61,7 +69,7 @@ async def test_documented_commands_work(
         "/ID": f"/{video.id}",
     }
     commands = _commands()
-    assert len(commands) >= 9
+    assert len(commands) >= 17
     failed = {}
     for command in commands:
         line = command
