@@ -1,4 +1,4 @@
-"""The vocabulary of the coherent cache and the ports its parts meet at; docs/caching.md tells the story."""
+"""The vocabulary of the coherent cache, and its ports; docs/explanation/caching.md describes the protocol."""
 
 import enum
 from collections.abc import AsyncIterator, Mapping, Sequence

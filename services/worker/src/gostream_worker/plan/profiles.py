@@ -35,7 +35,7 @@ class Profile:
     audio_bitrate: int = 128_000
 
 
-#: docs/encoding.md has the figures.
+#: docs/explanation/encoding.md has the figures.
 DEFAULT_PROFILE = Profile(
     name=profiles.DEFAULT,
     large=Coding(
