@@ -34,7 +34,7 @@ class Auditor:
     """Follows changes. `inconsistent` counts the inconsistencies that the database confirmed.
 
     A replica is inconsistent if it returns an older version more than `tolerance` seconds after the commit,
-    the bound that docs/caching.md promises.
+    the bound that docs/explanation/caching.md promises.
     """
 
     def __init__(

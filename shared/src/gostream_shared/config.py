@@ -166,7 +166,7 @@ def describe(kind: type[Config]) -> str:
 
 
 def rows(kind: type[Config]) -> list[tuple[str, str, str]]:
-    """Returns (variable, default, meaning) of each field, for `--help` and docs/configuration.md."""
+    """Returns (variable, default, meaning) of each field, for `--help` and the configuration reference."""
     return [
         (
             name.upper(),

@@ -108,7 +108,7 @@ class VideoServiceServicer:
     def CancelProcess(self, request, context):
         """Cancels the processing. The encoder is killed within 5 s. The objects of the encode are removed from the object
         store within 10 s if the video was never READY, else some minutes later; an earlier publication stays. Copies at
-        the edge and in players outlive the objects, segments by up to a week at the edge: see docs/api.md.
+        the edge and in players outlive the objects, segments by up to a week at the edge: see docs/reference/api.md.
 
         grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/CancelProcess
         """
@@ -148,8 +148,8 @@ class VideoServiceServicer:
 
     def DeleteVideo(self, request, context):
         """Deletes a video. Cancels its processing, and removes its objects from the object store about a minute later.
-        Copies at the edge and in players outlive them: see docs/api.md. A source uploaded after the deletion is removed
-        after the upload URL has expired.
+        Copies at the edge and in players outlive them: see docs/reference/api.md. A source uploaded after the deletion is
+        removed after the upload URL has expired.
 
         grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo
         """

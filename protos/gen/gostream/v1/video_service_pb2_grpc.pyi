@@ -52,7 +52,7 @@ class VideoServiceStub:
     CancelProcess: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.CancelProcessRequest, _video_pb2.Video]
     """Cancels the processing. The encoder is killed within 5 s. The objects of the encode are removed from the object
     store within 10 s if the video was never READY, else some minutes later; an earlier publication stays. Copies at
-    the edge and in players outlive the objects, segments by up to a week at the edge: see docs/api.md.
+    the edge and in players outlive the objects, segments by up to a week at the edge: see docs/reference/api.md.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/CancelProcess
     """
@@ -76,8 +76,8 @@ class VideoServiceStub:
     """
     DeleteVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.DeleteVideoRequest, _empty_pb2.Empty]
     """Deletes a video. Cancels its processing, and removes its objects from the object store about a minute later.
-    Copies at the edge and in players outlive them: see docs/api.md. A source uploaded after the deletion is removed
-    after the upload URL has expired.
+    Copies at the edge and in players outlive them: see docs/reference/api.md. A source uploaded after the deletion is
+    removed after the upload URL has expired.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo
     """
@@ -110,7 +110,7 @@ class VideoServiceAsyncStub(VideoServiceStub):
     CancelProcess: _aio.UnaryUnaryMultiCallable[_video_service_pb2.CancelProcessRequest, _video_pb2.Video]  # type: ignore[assignment]
     """Cancels the processing. The encoder is killed within 5 s. The objects of the encode are removed from the object
     store within 10 s if the video was never READY, else some minutes later; an earlier publication stays. Copies at
-    the edge and in players outlive the objects, segments by up to a week at the edge: see docs/api.md.
+    the edge and in players outlive the objects, segments by up to a week at the edge: see docs/reference/api.md.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/CancelProcess
     """
@@ -134,8 +134,8 @@ class VideoServiceAsyncStub(VideoServiceStub):
     """
     DeleteVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.DeleteVideoRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes a video. Cancels its processing, and removes its objects from the object store about a minute later.
-    Copies at the edge and in players outlive them: see docs/api.md. A source uploaded after the deletion is removed
-    after the upload URL has expired.
+    Copies at the edge and in players outlive them: see docs/reference/api.md. A source uploaded after the deletion is
+    removed after the upload URL has expired.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo
     """
@@ -183,7 +183,7 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_video_pb2.Video, _abc.Awaitable[_video_pb2.Video]]:
         """Cancels the processing. The encoder is killed within 5 s. The objects of the encode are removed from the object
         store within 10 s if the video was never READY, else some minutes later; an earlier publication stays. Copies at
-        the edge and in players outlive the objects, segments by up to a week at the edge: see docs/api.md.
+        the edge and in players outlive the objects, segments by up to a week at the edge: see docs/reference/api.md.
 
           grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/CancelProcess
         """
@@ -231,8 +231,8 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """Deletes a video. Cancels its processing, and removes its objects from the object store about a minute later.
-        Copies at the edge and in players outlive them: see docs/api.md. A source uploaded after the deletion is removed
-        after the upload URL has expired.
+        Copies at the edge and in players outlive them: see docs/reference/api.md. A source uploaded after the deletion is
+        removed after the upload URL has expired.
 
           grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo
         """

@@ -1,4 +1,4 @@
-"""The types and ports of the coherent cache; docs/caching.md explains the protocol."""
+"""The types and ports of the coherent cache; docs/explanation/caching.md explains the protocol."""
 
 import enum
 from collections.abc import AsyncIterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Reads an entry from L2, or loads it from the database under a lease; docs/caching.md has the protocol."""
+"""Reads an entry from L2, or loads it from the database under a lease; see docs/explanation/caching.md."""
 
 import asyncio
 import math

@@ -1,5 +1,5 @@
 -- The Redis server and the PostgreSQL timeline of each cache epoch. A failover of either begins a new epoch, and
--- entries of older epochs are not read. See docs/caching.md.
+-- entries of older epochs are not read. See docs/explanation/caching.md.
 
 CREATE TABLE cache_epochs (
   epoch        bigint PRIMARY KEY,
