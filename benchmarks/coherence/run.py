@@ -33,7 +33,7 @@ _END_TIMEOUT = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The size of a run; the defaults are those of docs/benchmarks.md."""
+    """The size of a run; the defaults are those of docs/explanation/benchmarks.md."""
 
     seconds: float = 20.0
     replicas: int = 4

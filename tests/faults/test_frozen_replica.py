@@ -13,7 +13,7 @@ from tests.support.waiting import eventually
 from .replicas import PATIENCE, Fleet, Replica
 
 pytestmark = pytest.mark.faults
-#: Seconds; promised in docs/api.md.
+#: Seconds; promised in docs/reference/api.md.
 LEFT_WITHIN = 10.0
 #: Round robin sends half of them to a replica that is not left.
 ENOUGH = 40

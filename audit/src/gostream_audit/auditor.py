@@ -34,7 +34,7 @@ class Auditor:
     """Follows changes. `inconsistent` counts the accusations that the database confirmed.
 
     A replica is accused when it answers an older version more than `tolerance` seconds after the commit,
-    which is the longest that docs/caching.md permits.
+    which is the longest that docs/explanation/caching.md permits.
     """
 
     def __init__(

@@ -166,7 +166,7 @@ def describe(kind: type[Config]) -> str:
 
 
 def rows(kind: type[Config]) -> list[tuple[str, str, str]]:
-    """(variable, default, meaning) of every knob, for `--help` and docs/configuration.md."""
+    """(variable, default, meaning) of every knob, for `--help` and docs/reference/configuration.md."""
     return [
         (
             name.upper(),

@@ -1,4 +1,4 @@
-"""The JSON edge with the fast door: Envoy that answers hot reads itself (docs/fast-door.md)."""
+"""The JSON edge with the fast door: Envoy that answers hot reads itself (docs/explanation/fast-door.md)."""
 
 import os
 from collections.abc import Mapping, Sequence

@@ -109,7 +109,7 @@ class VideoServiceServicer:
     def CancelProcess(self, request, context):
         """Ends the processing. The encoder is killed within 5 s. If the video was never READY, what the encoder made is
         removed from the object store within 10 s, else some minutes later; what an earlier encode published stays. Copies
-        at the edge and in players outlive the objects, segments by up to a week at the edge: see docs/api.md.
+        at the edge and in players outlive the objects, segments by up to a week at the edge: see docs/reference/api.md.
 
         grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/CancelProcess
         """
@@ -149,7 +149,7 @@ class VideoServiceServicer:
 
     def DeleteVideo(self, request, context):
         """Deletes a video. Running work is cancelled, and the objects are removed from the object store about a minute
-        later. Copies at the edge and in players outlive them: see docs/api.md. A source uploaded after the deletion is
+        later. Copies at the edge and in players outlive them: see docs/reference/api.md. A source uploaded after the deletion is
         removed after the upload URL has expired.
 
         grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo

@@ -53,7 +53,7 @@ class VideoServiceStub:
     CancelProcess: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.CancelProcessRequest, _video_pb2.Video]
     """Ends the processing. The encoder is killed within 5 s. If the video was never READY, what the encoder made is
     removed from the object store within 10 s, else some minutes later; what an earlier encode published stays. Copies
-    at the edge and in players outlive the objects, segments by up to a week at the edge: see docs/api.md.
+    at the edge and in players outlive the objects, segments by up to a week at the edge: see docs/reference/api.md.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/CancelProcess
     """
@@ -77,7 +77,7 @@ class VideoServiceStub:
     """
     DeleteVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.DeleteVideoRequest, _empty_pb2.Empty]
     """Deletes a video. Running work is cancelled, and the objects are removed from the object store about a minute
-    later. Copies at the edge and in players outlive them: see docs/api.md. A source uploaded after the deletion is
+    later. Copies at the edge and in players outlive them: see docs/reference/api.md. A source uploaded after the deletion is
     removed after the upload URL has expired.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo
@@ -112,7 +112,7 @@ class VideoServiceAsyncStub(VideoServiceStub):
     CancelProcess: _aio.UnaryUnaryMultiCallable[_video_service_pb2.CancelProcessRequest, _video_pb2.Video]  # type: ignore[assignment]
     """Ends the processing. The encoder is killed within 5 s. If the video was never READY, what the encoder made is
     removed from the object store within 10 s, else some minutes later; what an earlier encode published stays. Copies
-    at the edge and in players outlive the objects, segments by up to a week at the edge: see docs/api.md.
+    at the edge and in players outlive the objects, segments by up to a week at the edge: see docs/reference/api.md.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/CancelProcess
     """
@@ -136,7 +136,7 @@ class VideoServiceAsyncStub(VideoServiceStub):
     """
     DeleteVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.DeleteVideoRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes a video. Running work is cancelled, and the objects are removed from the object store about a minute
-    later. Copies at the edge and in players outlive them: see docs/api.md. A source uploaded after the deletion is
+    later. Copies at the edge and in players outlive them: see docs/reference/api.md. A source uploaded after the deletion is
     removed after the upload URL has expired.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo
@@ -186,7 +186,7 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_video_pb2.Video, _abc.Awaitable[_video_pb2.Video]]:
         """Ends the processing. The encoder is killed within 5 s. If the video was never READY, what the encoder made is
         removed from the object store within 10 s, else some minutes later; what an earlier encode published stays. Copies
-        at the edge and in players outlive the objects, segments by up to a week at the edge: see docs/api.md.
+        at the edge and in players outlive the objects, segments by up to a week at the edge: see docs/reference/api.md.
 
           grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/CancelProcess
         """
@@ -234,7 +234,7 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """Deletes a video. Running work is cancelled, and the objects are removed from the object store about a minute
-        later. Copies at the edge and in players outlive them: see docs/api.md. A source uploaded after the deletion is
+        later. Copies at the edge and in players outlive them: see docs/reference/api.md. A source uploaded after the deletion is
         removed after the upload URL has expired.
 
           grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo

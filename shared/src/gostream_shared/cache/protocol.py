@@ -1,4 +1,4 @@
-"""The vocabulary of the coherent cache and the ports its parts meet at; docs/caching.md tells the story."""
+"""The vocabulary of the coherent cache and the ports its parts meet at; docs/explanation/caching.md tells the story."""
 
 import enum
 from collections.abc import AsyncIterator, Mapping, Sequence

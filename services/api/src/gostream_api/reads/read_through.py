@@ -1,4 +1,4 @@
-"""L2 and the database: read an entry, or load it under a lease, by the protocol of docs/caching.md."""
+"""L2 and the database: read an entry, or load it under a lease, by the protocol of docs/explanation/caching.md."""
 
 import asyncio
 import math

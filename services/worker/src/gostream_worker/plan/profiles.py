@@ -35,7 +35,7 @@ class Profile:
     audio_bitrate: int = 128_000
 
 
-#: The measurements are in docs/encoding.md.
+#: The measurements are in docs/explanation/encoding.md.
 DEFAULT_PROFILE = Profile(
     name=profiles.DEFAULT,
     large=Coding(

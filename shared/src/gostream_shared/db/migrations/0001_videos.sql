@@ -46,7 +46,7 @@ CREATE TABLE encodes (
   PRIMARY KEY (video_id, number)
 );
 
--- Rows stay until their version was announced to every cache; see docs/caching.md.
+-- Rows stay until their version was announced to every cache; see docs/explanation/caching.md.
 CREATE TABLE cache_outbox (
   seq        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   video_id   uuid NOT NULL,

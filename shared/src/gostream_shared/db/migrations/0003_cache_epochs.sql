@@ -1,5 +1,5 @@
 -- Which Redis server, under which PostgreSQL timeline, the caches belong to. A failover of either begins a new
--- epoch: entries written under the one before cannot be reached any more. See docs/caching.md.
+-- epoch: entries written under the one before cannot be reached any more. See docs/explanation/caching.md.
 
 CREATE TABLE cache_epochs (
   epoch        bigint PRIMARY KEY,
