@@ -23,12 +23,13 @@ from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import Job
-from gostream_shared.domain.object_keys import hls_prefix, source_key
+from gostream_shared.domain.object_keys import encode_prefix, hls_prefix, source_key
 from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import Publication, Video, VideoStatus
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore, StoredObject
 from gostream_worker.encode.encoder import Encoder, Patience
 from gostream_worker.failures import FailureClass, ProcessingFailedError
+from gostream_worker.object_names import is_of_attempt
 from gostream_worker.probe.limits import SourceLimits
 from gostream_worker.source.work_directory import WorkDirectory
 from gostream_worker.transcode_service import Dependencies, Settings, TranscodeService
@@ -108,6 +109,8 @@ class Pipeline:
                 if error.failure_class is FailureClass.INTERNAL:
                     continue
             break
+        if code == READY:
+            self._store.keep_attempt(encode_prefix(video_id, 1), attempt)
         return Outcome(
             code=code,
             publication=self._videos.rows[video_id].publication,
@@ -149,6 +152,18 @@ class _Store:
     def below(self, prefix: str) -> dict[str, bytes]:
         found = self._objects.items()
         return {key.removeprefix(prefix): data for key, data in found if key.startswith(prefix)}
+
+    def keep_attempt(self, prefix: str, attempt: int) -> None:
+        """Removes what other attempts left, as the worker's removal job does later."""
+        left = [
+            key
+            for key in self._objects
+            if key.startswith(prefix)
+            and "/" in key.removeprefix(prefix)
+            and not is_of_attempt(key.rpartition("/")[2], attempt)
+        ]
+        for key in left:
+            del self._objects[key]
 
     async def head(self, key: str) -> StoredObject:
         if key not in self.files:

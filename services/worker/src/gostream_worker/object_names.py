@@ -1,21 +1,12 @@
 """Names of the objects of one encode, below `v{n}/`. No other module builds these names."""
 
-SHEET = "storyboard.jpg"
-
-
-CUES = "storyboard.vtt"
-
-
 POSTER = "poster.jpg"
-
-
-_PLAYLIST = "playlist.m3u8"
-
-
-_IFRAMES = "iframes.m3u8"
-
-
+SHEET, CUES = "storyboard.jpg", "storyboard.vtt"
+#: The folder of the sound, and its group in the master playlist.
 AUDIO = "audio"
+#: Segments of a rendition, numbered by ffmpeg.
+SEGMENTS = "%05d.ts"
+_PLAYLIST, _IFRAMES = "playlist.m3u8", "iframes.m3u8"
 
 
 def attempted(name: str, attempt: int) -> str:

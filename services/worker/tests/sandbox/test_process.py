@@ -231,6 +231,28 @@ async def test_stalled_encoder_is_stopped(tmp_path: Path) -> None:
     assert "no progress" in error.value.detail
 
 
+async def test_spinning_encoder_is_stopped(tmp_path: Path) -> None:
+    encoder = Encoder(INTERPRETER, memory=8 << 30, patience=Patience(no_progress=1))
+
+    with pytest.raises(ProcessingFailedError, match="no progress"):
+        await encoder.run(script("while True: pass"), folder=tmp_path, duration=60, on_progress=ignore)
+
+
+async def test_slowed_encoder_is_not_stopped(tmp_path: Path) -> None:
+    slowed = script(
+        "import time",
+        "for n in range(20):",
+        "    began = time.process_time()",
+        "    while time.process_time() - began < 0.02: pass",
+        "    time.sleep(0.1)",
+    )
+    encoder = Encoder(INTERPRETER, memory=8 << 30, patience=Patience(no_progress=0.6))
+
+    report = await encoder.run(slowed, folder=tmp_path, duration=60, on_progress=ignore)
+
+    assert report.seconds > 2
+
+
 async def test_encoder_that_writes_counts_as_active(tmp_path: Path) -> None:
     busy = script(
         "import pathlib, time", "for n in range(8): pathlib.Path(f'{n}.ts').touch(); time.sleep(0.25)"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 
 from gostream_worker.encode.sound_filters import sound_graphs, sound_shift
-from gostream_worker.object_names import AUDIO, POSTER, SHEET, attempted
+from gostream_worker.object_names import AUDIO, POSTER, SEGMENTS, SHEET, attempted
 from gostream_worker.plan.plan import Plan, Rung
 from gostream_worker.plan.profiles import LARGE
 from gostream_worker.plan.storyboard import plan_storyboard
@@ -45,7 +45,7 @@ def encode_arguments(
 
     The outputs are all rungs, the sound, the poster and the storyboard.
     """
-    names = attempted("%05d.ts", attempt)
+    names = attempted(SEGMENTS, attempt)
     arguments = [*_process_options(), *_input_options(plan, source), *_demuxer_options(plan, source)]
     arguments += ["-i", part_of(source, plan.whole_bytes) if plan.whole_bytes else source]
     for graph in (*source_graphs(plan), filter_graph(plan)):

@@ -20,6 +20,8 @@ _CHUNK = 4096
 _MAX_FILE = 8 << 30
 #: Seconds between two checks of the encoder's output files.
 _LOOK_EVERY = 5.0
+#: Share of one processor that a working encoder uses even on a very busy machine. One that hangs uses 0.1 %.
+_WORKING_SHARE = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +98,7 @@ class Encoder:
         async with limited_child(command, limits, folder=folder, confinement=confinement) as process:
             try:
                 async with asyncio.timeout(wall), task_group() as tasks:
-                    watchdog = tasks.create_task(run.watch(self._patience.no_progress))
+                    watchdog = tasks.create_task(run.watch(self._patience.no_progress, process.pid))
                     await run.follow(process)
                     watchdog.cancel()
             except TimeoutError:
@@ -146,20 +148,40 @@ class _Run:
             self._position, self._moved = report.position, monotonic()
         self._on_progress(report)
 
-    async def watch(self, no_progress: float) -> None:
+    async def watch(self, no_progress: float, pid: int) -> None:
         """Raises ProcessingFailedError INTERNAL if the encoder neither progresses nor writes files.
+
+        A machine that is busy with other work slows the encoder down: as long as it uses the processor, the
+        limit is in seconds of the processor instead of the clock.
 
         ffmpeg reports no progress until all of its outputs have data, and sound may begin an hour later.
         """
-        while (idle := monotonic() - self._moved) < no_progress:
-            await asyncio.sleep(min(no_progress - idle, _LOOK_EVERY))
+        used = await asyncio.to_thread(cpu_seconds, pid)
+        while True:
+            moved = self._moved
+            left = no_progress - (monotonic() - moved)
+            await asyncio.sleep(min(left, _LOOK_EVERY) if left > 0 else min(no_progress, _LOOK_EVERY))
             written = await asyncio.to_thread(_last_written, self._folder)
             if written > self._written:
                 self._written, self._moved = written, monotonic()
-        raise self.stuck(f"no progress for {no_progress:.0f} s", Code.INTERNAL)
+            if self._moved > moved:
+                used = await asyncio.to_thread(cpu_seconds, pid)
+            elif (idle := monotonic() - moved) >= no_progress:
+                since = await asyncio.to_thread(cpu_seconds, pid) - used
+                if not idle * _WORKING_SHARE <= since < no_progress:
+                    raise self.stuck(f"no progress for {idle:.0f} s", Code.INTERNAL)
 
     def stuck(self, why: str, code: Code) -> ProcessingFailedError:
         return ProcessingFailedError(code, why, log_tail=self.log.tail)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Returns the processor time of a process, 0 if it has ended or the system does not tell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _prefix(program: Path) -> tuple[str, ...]:

@@ -8,21 +8,15 @@ from gostream_worker.probe.tracks.channels import head_locked
 #: Sound that begins later than this many seconds counts as late. With two graphs ffmpeg may then stop after
 #: eight pictures.
 _LATE = 0.05
-
-
 #: Seconds of silence beyond which `aresample` is not used: it generates all of it at once, at most 2^27
 #: samples.
 _LONG = 60
-
-
 _RATE = 48000
 
 
 #: Options of `aresample`: errors from 10 ms are corrected by at most 2 % of speed, errors from 20 ms
 #: immediately. One AAC frame is longer.
 _IN_STEP = "async=1000:min_comp=0.01:min_hard_comp=0.02"
-
-
 #: Minimum shift of the picture in seconds that also shifts the sound.
 _SEEN_SHIFT = 0.002
 

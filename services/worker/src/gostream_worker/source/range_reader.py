@@ -68,12 +68,12 @@ class ObjectBlocks:
         except RuntimeError:  # the group is ending
             fetching.close()
             raise ConnectionResetError("the attempt is over") from None
-        task.add_done_callback(self._forget)
         return task
 
-    def _forget(self, _: asyncio.Task[bytes]) -> None:
+    def _make_room(self) -> None:
+        """Drops the least recently used blocks, so that one more can be kept."""
         done = [number for number, task in self._blocks.items() if task.done()]
-        for number in done[: max(0, len(done) - KEPT)]:
+        for number in done[: max(0, len(done) + 1 - KEPT)]:
             del self._blocks[number]
 
     async def _fetch(self, number: int) -> bytes:
@@ -92,4 +92,5 @@ class ObjectBlocks:
             raise ProcessingFailedError(
                 Code.TRUNCATED, f"{start + len(data)} of {self.size} bytes are stored"
             )
+        self._make_room()
         return data
