@@ -34,7 +34,7 @@ def contender(writer: Writer) -> Contender:
     return Contender(writer.run, partial(getattr, writer, "pid"), lambda: (time.process_time(),))
 
 
-async def test_one_runs_while_the_others_stand_still_and_only_that_is_its_time(tmp_path: Path) -> None:
+async def test_only_one_contender_runs_and_is_charged(tmp_path: Path) -> None:
     written = tmp_path / "written"
     contenders = [contender(Writer(written, letter)) for letter in "abc"]
 
@@ -51,7 +51,7 @@ async def test_one_runs_while_the_others_stand_still_and_only_that_is_its_time(t
     assert all(0 < c.used[0] <= c.clock() for c in contenders)
 
 
-async def test_a_failure_ends_the_others() -> None:
+async def test_failure_cancels_the_other_contenders() -> None:
     async def fail() -> None:
         raise LookupError
 

@@ -95,9 +95,7 @@ async def get(door: Door) -> AsyncIterator[Callable[[str], Any]]:
         yield lambda video_id: call(GetVideoRequest(id=video_id), timeout=PATIENCE)
 
 
-async def test_a_caller_who_leaves_ends_its_own_call_and_no_other(
-    stack: Stack, door: Door, get: Callable[[str], Any]
-) -> None:
+async def test_cancelled_call_ends_alone(stack: Stack, door: Door, get: Callable[[str], Any]) -> None:
     before = await cancelled(door), await flights_given_up(door)
     async with slow_video(stack) as video_id:
         leaving, staying = get(video_id), get(video_id)
@@ -112,7 +110,7 @@ async def test_a_caller_who_leaves_ends_its_own_call_and_no_other(
     assert await leaving.code() is grpc.StatusCode.CANCELLED
 
 
-async def test_a_load_that_nobody_waits_for_any_more_is_given_up(
+async def test_load_without_waiting_callers_is_cancelled(
     stack: Stack, door: Door, get: Callable[[str], Any]
 ) -> None:
     before = await flights_given_up(door)
@@ -128,7 +126,7 @@ async def test_a_load_that_nobody_waits_for_any_more_is_given_up(
         assert (await get(video_id)).title == "slow", "the next caller starts a load of its own"
 
 
-async def test_a_caller_whose_time_is_up_ends_its_own_call_and_no_other(stack: Stack, door: Door) -> None:
+async def test_expired_call_ends_alone(stack: Stack, door: Door) -> None:
     async with slow_video(stack) as video_id, aio.insecure_channel(f"{door.host}:{door.port}") as channel:
         call: Any = VideoServiceStub(channel).GetVideo
         hasty = call(GetVideoRequest(id=video_id), timeout=0.2)

@@ -24,7 +24,7 @@ def _cases() -> list[object]:
 
 
 @pytest.mark.parametrize("case", _cases())
-async def test_every_file_gets_its_answer_and_does_no_harm(
+async def test_every_file_gets_expected_result_within_limits(
     case: Case, kitchen: Kitchen, pipeline: Pipeline, tmp_path: Path
 ) -> None:
     source = kitchen(case.recipe)
@@ -45,13 +45,11 @@ async def test_every_file_gets_its_answer_and_does_no_harm(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", [timing.sound_begins_6s_late, timing.last_picture_damaged])
-async def test_the_same_file_gets_the_same_answer(
-    recipe: Recipe, kitchen: Kitchen, pipeline: Pipeline
-) -> None:
+async def test_same_file_gets_same_result(recipe: Recipe, kitchen: Kitchen, pipeline: Pipeline) -> None:
     assert {(await pipeline.run(kitchen(recipe))).code for _ in range(20)} == {READY}
 
 
-async def test_a_worker_that_has_met_them_all_still_encodes(kitchen: Kitchen, pipeline: Pipeline) -> None:
+async def test_worker_still_encodes_after_whole_corpus(kitchen: Kitchen, pipeline: Pipeline) -> None:
     assert (await pipeline.run(kitchen(unusual.plain))).code == READY
 
 

@@ -27,7 +27,7 @@ def _seeds() -> list[object]:
 
 
 @pytest.mark.parametrize("seed", _seeds())
-async def test_a_mutant_gets_a_known_answer(
+async def test_mutant_gets_a_known_result(
     seed: int, kitchen: Kitchen, pipeline: Pipeline, tmp_path: Path
 ) -> None:
     largest_before = largest_child()
@@ -43,7 +43,7 @@ async def test_a_mutant_gets_a_known_answer(
     )
 
 
-def test_a_seed_makes_the_same_mutant_again(kitchen: Kitchen, tmp_path: Path) -> None:
+def test_seed_reproduces_its_mutant(kitchen: Kitchen, tmp_path: Path) -> None:
     (tmp_path / "again").mkdir()
 
     first, again = mutant(1, kitchen, tmp_path), mutant(1, kitchen, tmp_path / "again")

@@ -52,9 +52,7 @@ pytestmark = [
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("recipe", [*_DANGEROUS, unusual.plain], ids=lambda recipe: recipe.__name__)
-def test_children_open_no_socket_and_no_foreign_file(
-    recipe: Recipe, kitchen: Kitchen, tmp_path: Path
-) -> None:
+def test_children_open_no_socket_or_foreign_file(recipe: Recipe, kitchen: Kitchen, tmp_path: Path) -> None:
     records, work = tmp_path / "records", tmp_path / "work"
     records.mkdir()
     command = [sys.executable, "-m", "tests.corpus.pipeline", str(kitchen(recipe)), "--folder", str(work)]
@@ -70,7 +68,7 @@ def test_children_open_no_socket_and_no_foreign_file(
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("recipe", [*_DANGEROUS, unusual.plain], ids=lambda recipe: recipe.__name__)
-def test_children_that_read_a_stream_connect_to_the_worker_alone(
+def test_streaming_children_connect_only_to_the_worker(
     recipe: Recipe, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     records, work = tmp_path / "records", tmp_path / "work"
@@ -89,7 +87,7 @@ def test_children_that_read_a_stream_connect_to_the_worker_alone(
     assert [path for path in opened(jailed) if not _is_allowed(path, work)] == []
 
 
-def test_the_trace_sees_what_an_unguarded_program_does(kitchen: Kitchen, tmp_path: Path) -> None:
+def test_trace_records_unconfined_file_access(kitchen: Kitchen, tmp_path: Path) -> None:
     """A checker that cannot fail checks nothing: without our options ffmpeg follows the playlist."""
     command = [get_ffmpeg_exe(), "-nostdin", "-allowed_segment_extensions", "ALL", "-extension_picky", "0"]
     command += ["-f", "hls", "-i", str(kitchen(hostile.playlist_of_a_file)), "-f", "null", "-"]
@@ -99,7 +97,7 @@ def test_the_trace_sees_what_an_unguarded_program_does(kitchen: Kitchen, tmp_pat
     assert any(path.endswith(hostile.CANARY) for path in opened(trace.below("ffmpeg")))
 
 
-def test_the_trace_sees_refused_sockets(tmp_path: Path) -> None:
+def test_trace_records_refused_sockets(tmp_path: Path) -> None:
     """What the children's own filter refuses counts as an attempt."""
     program = [sys.executable, "-I", "-S", "-c", "import socket; socket.socket()"]
     script = (
@@ -120,7 +118,7 @@ def test_the_trace_sees_refused_sockets(tmp_path: Path) -> None:
     assert any(call.startswith("socket") for call in sockets(trace.below("/launcher.py")))
 
 
-def test_the_trace_sees_sockets(kitchen: Kitchen, tmp_path: Path) -> None:
+def test_trace_records_sockets(kitchen: Kitchen, tmp_path: Path) -> None:
     command = [get_ffmpeg_exe(), "-nostdin", "-protocol_whitelist", "file,udp,rtp"]
     command += ["-f", "sdp", "-t", "1", "-i", str(kitchen(hostile.session_description)), "-f", "null", "-"]
 

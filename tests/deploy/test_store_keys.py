@@ -71,7 +71,7 @@ async def open_store(
         ("worker", "elsewhere", [], [put, head, get, delete]),
     ],
 )
-async def test_a_key_may_do_its_service_s_work_only(
+async def test_key_allows_only_its_service_operations(
     open_store: Callable[..., Awaitable[S3ObjectStore]],
     bucket: Bucket,
     role: str,
@@ -91,7 +91,7 @@ async def test_a_key_may_do_its_service_s_work_only(
 
 
 @pytest.mark.parametrize("role", ["api", "worker"])
-async def test_a_key_sees_that_a_source_is_missing(
+async def test_key_distinguishes_a_missing_source(
     open_store: Callable[..., Awaitable[S3ObjectStore]], bucket: Bucket, role: str
 ) -> None:
     with pytest.raises(ObjectNotFoundError):

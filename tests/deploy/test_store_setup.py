@@ -119,7 +119,7 @@ def test_each_key_gets_its_policy(store: Store, key: str) -> None:
     assert (store.policies(key), store.policies("gostream-worker")) == ([API], [WORKER])
 
 
-def test_setting_up_again_changes_nothing(store: Store) -> None:
+def test_second_setup_changes_nothing(store: Store) -> None:
     store.set_up()
     done = store.set_up(S3_SECRET_KEY="another-secret")
 
@@ -127,7 +127,7 @@ def test_setting_up_again_changes_nothing(store: Store) -> None:
     assert (store.policies("gostream"), store.policies("gostream-worker")) == ([API], [WORKER])
 
 
-def test_other_policies_are_taken_away(store: Store) -> None:
+def test_other_policies_are_detached(store: Store) -> None:
     store.set_up()
     store.attach("gostream", "readwrite")
     store.attach("gostream", "gostream")
@@ -137,14 +137,14 @@ def test_other_policies_are_taken_away(store: Store) -> None:
     assert store.policies("gostream") == [API]
 
 
-def test_a_key_without_its_policy_ends_the_start(store: Store) -> None:
+def test_setup_fails_if_a_policy_is_missing(store: Store) -> None:
     done = store.set_up(MC_ATTACHES_NOTHING="1")
 
     assert done.returncode == 1
     assert "the key gostream has the policies '' instead of 'gostream-api'" in done.stderr
 
 
-def test_a_refusal_of_the_store_ends_the_start(store: Store) -> None:
+def test_setup_fails_if_the_store_refuses(store: Store) -> None:
     done = store.set_up(S3_WORKER_SECRET_KEY="short")
 
     assert done.returncode != 0
@@ -172,7 +172,7 @@ def check(**changes: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1", "[::1]"])
-def test_default_secrets_will_do_on_loopback(address: str) -> None:
+def test_default_secrets_are_accepted_on_loopback(address: str) -> None:
     assert check(GOSTREAM_BIND=address).returncode == 0
 
 
@@ -185,7 +185,7 @@ def test_default_secrets_are_refused_beyond_loopback(address: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(STRONG))
-def test_one_weak_secret_is_refused(name: str) -> None:
+def test_single_weak_secret_is_refused(name: str) -> None:
     assert check(GOSTREAM_BIND="192.0.2.1", **STRONG).returncode == 0
     done = check(GOSTREAM_BIND="192.0.2.1", **{**STRONG, name: "0123456789abcde"})
 
@@ -194,7 +194,7 @@ def test_one_weak_secret_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("password", ["a/b", "a@b", "a:b", "a b", "a%b"])
-def test_a_password_that_breaks_a_url_is_refused(password: str) -> None:
+def test_password_unsafe_in_a_url_is_refused(password: str) -> None:
     done = check(POSTGRES_PASSWORD=password)
 
     assert done.returncode == 1

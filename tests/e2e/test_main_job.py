@@ -41,7 +41,7 @@ def uris(playlist: bytes) -> list[str]:
     return lines + re.findall(r'#EXT-X-MEDIA:[^\n]*URI="([^"]+)"', text)
 
 
-async def test_an_upload_becomes_a_stream_that_the_edge_caches(
+async def test_upload_becomes_a_stream_cached_by_edge(
     stack: Stack, http: aiohttp.ClientSession, client: Client, upload: Upload, small_clip: Path
 ) -> None:
     video = await upload(small_clip)
@@ -70,7 +70,7 @@ async def test_an_upload_becomes_a_stream_that_the_edge_caches(
     assert [(await fetch(http, sheet))[1][:2] for sheet in sheets] == [b"\xff\xd8"]
 
 
-async def test_the_json_edge_answers_what_grpc_answers(
+async def test_json_edge_matches_grpc(
     stack: Stack, http: aiohttp.ClientSession, upload: Upload, small_clip: Path
 ) -> None:
     video = await upload(small_clip)
@@ -86,7 +86,7 @@ async def test_the_json_edge_answers_what_grpc_answers(
     assert document["version"] == str(video.version)
 
 
-async def test_an_unknown_id_is_not_found_and_says_so_with_its_reason(
+async def test_unknown_id_is_not_found_with_reason(
     stack: Stack, http: aiohttp.ClientSession, client: Client
 ) -> None:
     unknown = str(uuid4())
@@ -101,7 +101,7 @@ async def test_an_unknown_id_is_not_found_and_says_so_with_its_reason(
     assert "VIDEO_NOT_FOUND" in [detail.get("reason") for detail in document["details"]]
 
 
-async def test_a_generic_grpc_client_lists_and_calls_the_service_by_reflection(stack: Stack) -> None:
+async def test_reflection_serves_a_generic_grpc_client(stack: Stack) -> None:
     url = f"http://{stack.env['GOSTREAM_API_ADDR'].split(',')[0]}"
     buf = [
         str(Path(sys.executable).with_name("buf")),
@@ -122,7 +122,7 @@ async def test_a_generic_grpc_client_lists_and_calls_the_service_by_reflection(s
     assert "videos" in listed
 
 
-async def test_a_text_file_fails_at_once_and_says_why(upload: Upload, tmp_path: Path, stack: Stack) -> None:
+async def test_text_file_fails_permanently_with_reason(upload: Upload, tmp_path: Path, stack: Stack) -> None:
     path = tmp_path / "notes.mp4"
     path.write_text("This is not a video.\n" * 100)
 
@@ -156,7 +156,7 @@ async def _attempts(stack: Stack, video_id: str) -> int:
         await connection.close()
 
 
-async def test_the_command_line_does_the_whole_job(stack: Stack, small_clip: Path) -> None:
+async def test_command_line_uploads_and_waits_for_ready(stack: Stack, small_clip: Path) -> None:
     command = [sys.executable, "-m", "gostream_cli", "upload", str(small_clip), "--watch", "--json"]
 
     done = await asyncio.to_thread(
@@ -172,7 +172,7 @@ async def test_the_command_line_does_the_whole_job(stack: Stack, small_clip: Pat
     assert json.loads(done.stdout.splitlines()[-1])["status"] == "STATUS_READY"
 
 
-async def test_a_deleted_video_is_gone_from_the_api_and_then_from_the_store(
+async def test_deleted_video_disappears_from_every_replica(
     stack: Stack, client: Client, upload: Upload, small_clip: Path
 ) -> None:
     video = await upload(small_clip)
@@ -186,9 +186,7 @@ async def test_a_deleted_video_is_gone_from_the_api_and_then_from_the_store(
 
 
 @pytest.mark.skipif(not REAL_FILM.exists(), reason="the real film is not here")
-async def test_a_real_film_gets_a_ladder_that_fits_and_decodes_without_an_error(
-    upload: Upload, stack: Stack
-) -> None:
+async def test_real_film_gets_a_fitting_decodable_ladder(upload: Upload, stack: Stack) -> None:
     with av.open(str(REAL_FILM)) as film:
         stream = film.streams.video[0]
         frames, fps = stream.frames, float(stream.average_rate or 0)

@@ -79,7 +79,7 @@ async def test_vlc_plays_to_the_end(name: str, video: video_pb2.Video) -> None:
 @pytest.mark.skipif(not players.CHROMIUM, reason="Chromium is not installed")
 @pytest.mark.skipif(not players.HLS_JS.exists(), reason="hls.js is not here: make players")
 @_EVERY_FILM
-async def test_a_browser_starts_switches_both_ways_and_seeks_to_the_end(
+async def test_browser_starts_switches_rungs_and_seeks(
     name: str, video: video_pb2.Video, tmp_path: Path
 ) -> None:
     seen = await players.browse(video.playback_url, tmp_path)
@@ -99,9 +99,7 @@ async def test_a_browser_starts_switches_both_ways_and_seeks_to_the_end(
 
 @pytest.mark.skipif(not players.CHROMIUM, reason="Chromium is not installed")
 @pytest.mark.skipif(not players.HLS_JS.exists(), reason="hls.js is not here: make players")
-async def test_a_browser_that_begins_before_it_is_ready_plays_on_to_the_end(
-    client: Client, submit: Upload, tmp_path: Path
-) -> None:
+async def test_early_playback_continues_to_the_end(client: Client, submit: Upload, tmp_path: Path) -> None:
     video = await submit(await asyncio.to_thread(films.long_to_encode, tmp_path))
     async with asyncio.timeout(280), aclosing(follow(client, video.id, min_version=video.version)) as states:
         while not video.processing.playable_url:
@@ -122,7 +120,7 @@ async def test_a_browser_that_begins_before_it_is_ready_plays_on_to_the_end(
 
 
 @_EVERY_FILM
-async def test_gostream_verify_finds_no_must_broken(name: str, video: video_pb2.Video) -> None:
+async def test_gostream_verify_finds_no_broken_must(name: str, video: video_pb2.Video) -> None:
     command = [sys.executable, "-m", "gostream_cli", "verify", video.playback_url]
 
     done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=100)

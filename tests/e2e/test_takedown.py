@@ -35,7 +35,7 @@ def long_clip(tmp_path: Path) -> Path:
     return path
 
 
-async def test_a_cancelled_video_leaves_no_streams(
+async def test_cancelled_video_leaves_no_streams(
     client: Client, submit: Upload, store: S3ObjectStore, long_clip: Path
 ) -> None:
     video = await submit(long_clip)

@@ -126,7 +126,7 @@ async def answers(load: Load, more: int) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_rolling_stop_under_load_loses_no_call(replicas: list[Replica]) -> None:
+async def test_rolling_stop_under_load_loses_no_call(replicas: list[Replica]) -> None:
     await serving(replicas)
     async with AsyncExitStack() as stack:
         channels = [await stack.enter_async_context(balanced(replicas)) for _ in range(CHANNELS)]
@@ -157,9 +157,7 @@ async def listens(replica: Replica) -> bool:
     return True
 
 
-async def test_a_call_at_work_when_the_replica_stops_is_answered(
-    replicas: list[Replica], database_url: str
-) -> None:
+async def test_call_in_progress_at_stop_is_answered(replicas: list[Replica], database_url: str) -> None:
     await serving(replicas)
     async with (
         PostgresDatabase.open(database_url) as database,

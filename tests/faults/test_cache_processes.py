@@ -77,7 +77,7 @@ async def killed_writer(fleet: Fleet, point: str, video_id: UUID) -> int:
         ("before the outbox is settled", "new"),
     ],
 )
-async def test_a_writer_killed_at_any_point_leaves_everybody_with_what_was_committed(
+async def test_killed_writer_leaves_replicas_with_committed_state(
     fleet: Fleet, point: str, title: str
 ) -> None:
     """R7: the relay of some process announces what its writer could not."""
@@ -93,7 +93,7 @@ async def test_a_writer_killed_at_any_point_leaves_everybody_with_what_was_commi
     await fleet.outbox_is_empty()
 
 
-async def test_transactions_that_commit_in_reverse_order_are_both_announced(fleet: Fleet) -> None:
+async def test_transactions_committing_out_of_order_are_announced(fleet: Fleet) -> None:
     """R7: the outbox row with the lower number becomes visible after the higher one was relayed."""
     [replica] = await fleet.start(1)
     late, early = await fleet.new_video("old"), await fleet.new_video("old")
@@ -111,7 +111,7 @@ async def test_transactions_that_commit_in_reverse_order_are_both_announced(flee
     await replica.answers(late, "new")
 
 
-async def test_a_bus_killed_over_and_over_under_load_leaves_nothing_old_behind(fleet: Fleet) -> None:
+async def test_repeated_bus_kills_leave_no_stale_entry(fleet: Fleet) -> None:
     """R9: whatever was lost with a connection, the acknowledgement of the next one throws away."""
     replicas = await fleet.start(2)
     videos = [await fleet.new_video("0") for _ in range(10)]
@@ -147,7 +147,7 @@ async def test_a_bus_killed_over_and_over_under_load_leaves_nothing_old_behind(f
         assert await replica.metric("gostream_bus_gap_total") > 3, "connections were really lost"
 
 
-async def test_a_process_that_stood_still_while_redis_gave_it_up_serves_nothing_old(
+async def test_frozen_process_dropped_by_redis_serves_fresh(
     make_redis_server: Callable[..., Any], database_url: str, tmp_path: Path
 ) -> None:
     """R10, R11: its first answer on waking is new already; its subscription was dropped, and is remade."""
@@ -183,9 +183,7 @@ async def subscribers(fleet: Fleet) -> list[Any]:
 
 
 @pytest.mark.parametrize("eviction", ["DEL", "maxmemory"])
-async def test_a_key_evicted_during_a_load_takes_the_load_s_lease_with_it(
-    fleet: Fleet, eviction: str
-) -> None:
+async def test_key_evicted_during_load_loses_its_lease(fleet: Fleet, eviction: str) -> None:
     """R13: without its tombstone Redis knows of no change, and must not believe a load begun before it."""
     reader, other = await fleet.start(2)
     client = fleet.redis_client()
@@ -223,7 +221,7 @@ async def evict(client: Any, how: str, video_id: UUID) -> None:
         await client.config_set("maxmemory", 0)
 
 
-async def test_a_crowd_at_several_replicas_costs_one_load_and_one_more_when_its_leader_dies(
+async def test_stampede_loads_once_more_if_leader_dies(
     fleet: Fleet,
 ) -> None:
     """R17: the flight shares within a process, the lease between them, and it ends with its holder's time."""
@@ -253,7 +251,7 @@ async def loads_of_survivors(fleet: Fleet, replicas: list[Replica]) -> float:
     return sum([await each.metric("gostream_db_loads_total") - before[each] for each in survivors])
 
 
-async def test_what_expired_outlives_the_database_but_what_was_deleted_does_not(fleet: Fleet) -> None:
+async def test_database_outage_serves_expired_not_deleted_videos(fleet: Fleet) -> None:
     """R21: `x-cache: STALE` for age alone."""
     one, other = await fleet.start(2)
     video_id = await fleet.new_video("kept")
@@ -270,7 +268,7 @@ async def test_what_expired_outlives_the_database_but_what_was_deleted_does_not(
         await other.get(video_id)
 
 
-async def test_an_update_typed_into_psql_evicts_it_everywhere(fleet: Fleet) -> None:
+async def test_psql_update_evicts_every_replica(fleet: Fleet) -> None:
     """R24: the trigger leaves an outbox row whoever writes."""
     replicas = await fleet.start(2)
     video_id = await fleet.new_video("old")
@@ -284,7 +282,7 @@ async def test_an_update_typed_into_psql_evicts_it_everywhere(fleet: Fleet) -> N
     assert time.monotonic() - begun < 20, "long before an entry's time is over"
 
 
-async def test_a_storm_of_changes_is_coalesced_and_loads_nothing_that_nobody_reads(fleet: Fleet) -> None:
+async def test_change_storm_is_coalesced_without_unread_loads(fleet: Fleet) -> None:
     """R25: 10,000 changes of 20 videos, of which one is read."""
     replicas = await fleet.start(2)
     videos = [await fleet.new_video("calm") for _ in range(20)]
@@ -318,7 +316,7 @@ async def test_a_storm_of_changes_is_coalesced_and_loads_nothing_that_nobody_rea
         await replicas[0].answers(video_id, "turn 500")
 
 
-async def test_ten_thousand_forged_minimum_versions_are_refused_and_evict_nothing(fleet: Fleet) -> None:
+async def test_forged_min_versions_are_refused_without_eviction(fleet: Fleet) -> None:
     """R28: reads of the primary follow each other, shared by all who ask meanwhile, then FAILED_PRECONDITION.
 
     A machine that is busy with other things may take too long for that read, and say so.

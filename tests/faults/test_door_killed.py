@@ -24,7 +24,7 @@ def read(address: str, video_id: str) -> str:
 
 
 @pytest.mark.parametrize("victim", ["envoy", "its keeper"])
-def test_a_killed_door_ends_whole_and_starts_again(make_stack: Callable[..., Stack], victim: str) -> None:
+def test_killed_door_ends_completely_and_restarts(make_stack: Callable[..., Stack], victim: str) -> None:
     stack = make_stack(workers=0)
     door, api = stack.servers["envoy"], stack.apis[0].address
     if not isinstance(door, Door):

@@ -43,7 +43,7 @@ async def answered_by(replica: Replica) -> float:
     return await replica.metric("gostream_rpc_handled_total")
 
 
-async def test_a_frozen_replica_is_left_and_comes_back(fleet: Fleet) -> None:
+async def test_client_leaves_frozen_replica_and_returns(fleet: Fleet) -> None:
     frozen, other = await fleet.start(2)
     video_id = await fleet.new_video("frozen")
     async with connect(f"{frozen.client.server},{other.client.server}") as client:

@@ -97,7 +97,7 @@ async def _is_taken(studio: Studio, video_id: UUID) -> bool:
 
 
 @pytest.mark.timeout(120 + 60 * KILLS)
-async def test_viewers_never_notice_and_nothing_is_left_behind(
+async def test_random_kills_break_no_stream(
     studio: Studio, start_worker: Start, short_film: Path, tmp_path: Path
 ) -> None:
     team = [start_worker(JOB_LEASE="1s")]

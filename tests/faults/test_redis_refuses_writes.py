@@ -55,7 +55,7 @@ async def told(replica: Replica, video_id: UUID) -> str:
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-async def test_a_refused_invalidation_is_made_good_within_three_seconds(
+async def test_refused_invalidation_is_repaired_within_three_seconds(
     fleet: Fleet, server: Any, refusal: str
 ) -> None:
     refuse, allow = REFUSALS[refusal]
@@ -83,7 +83,7 @@ async def test_a_refused_invalidation_is_made_good_within_three_seconds(
         assert await told(replica, deleted) == GONE
 
 
-async def test_a_full_memory_stops_no_invalidation(fleet: Fleet, server: Any) -> None:
+async def test_full_memory_stops_no_invalidation(fleet: Fleet, server: Any) -> None:
     [replica] = await fleet.start(1)
     video_id = await fleet.new_video("old")
     await replica.answers(video_id, "old", layer="L1")
@@ -98,7 +98,7 @@ async def test_a_full_memory_stops_no_invalidation(fleet: Fleet, server: Any) ->
     assert await replica.metric("gostream_bus_live") == beats == 1
 
 
-async def test_a_refusal_is_counted_until_it_is_over(fleet: Fleet, server: Any) -> None:
+async def test_refusals_are_counted_until_they_end(fleet: Fleet, server: Any) -> None:
     [replica] = await fleet.start(1)
     video_id = await fleet.new_video("old")
     server.execute("CONFIG", "SET", "min-replicas-to-write", "1")
@@ -113,7 +113,7 @@ async def test_a_refusal_is_counted_until_it_is_over(fleet: Fleet, server: Any) 
     await eventually(lambda: waiting(0), timeout=PATIENCE)
 
 
-async def test_a_cut_bus_alone_leaves_redis_in_use(fleet: Fleet) -> None:
+async def test_bus_cut_alone_keeps_redis_in_use(fleet: Fleet) -> None:
     [replica] = await fleet.start(1)
     video_id = await fleet.new_video("title")
     await replica.answers(video_id, "title", layer="L1")

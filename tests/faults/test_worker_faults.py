@@ -14,7 +14,7 @@ from tests.faults.studio import LEASE, Start, Studio, assert_whole, until
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
 
 
-async def test_a_killed_workers_encode_is_finished_by_another(
+async def test_another_worker_finishes_a_killed_workers_encode(
     studio: Studio, start_worker: Start, film: Path, tmp_path: Path
 ) -> None:
     workers = [start_worker(JOB_LEASE=LEASE) for _ in range(2)]
@@ -33,7 +33,7 @@ async def test_a_killed_workers_encode_is_finished_by_another(
     await assert_whole(studio, video_id, tmp_path)
 
 
-async def test_a_stopping_worker_hands_its_encode_over_at_once(
+async def test_stopping_worker_hands_over_its_encode(
     studio: Studio, start_worker: Start, film: Path, tmp_path: Path
 ) -> None:
     # With such a lease nobody would take over by himself within this test.
@@ -54,7 +54,7 @@ async def test_a_stopping_worker_hands_its_encode_over_at_once(
     await assert_whole(studio, video_id, tmp_path)
 
 
-async def test_the_same_job_delivered_twice_at_once_publishes_once(
+async def test_job_delivered_twice_publishes_once(
     studio: Studio, start_worker: Start, film: Path, tmp_path: Path
 ) -> None:
     video_id = await studio.submit(film)
@@ -77,7 +77,7 @@ async def test_the_same_job_delivered_twice_at_once_publishes_once(
     await assert_whole(studio, video_id, tmp_path)
 
 
-async def test_a_cancelled_encode_stops_at_work_and_publishes_nothing(
+async def test_cancelled_encode_stops_and_publishes_nothing(
     studio: Studio, start_worker: Start, film: Path
 ) -> None:
     worker = start_worker(JOB_LEASE=LEASE)
@@ -94,7 +94,7 @@ async def test_a_cancelled_encode_stops_at_work_and_publishes_nothing(
     assert not [found async for found in studio.store.list(f"{hls_prefix(video_id)}master")]
 
 
-async def test_a_worker_frozen_beyond_its_lease_wakes_up_to_nothing(
+async def test_worker_frozen_beyond_lease_publishes_nothing(
     studio: Studio, start_worker: Start, film: Path, tmp_path: Path
 ) -> None:
     workers = [start_worker(JOB_LEASE=LEASE) for _ in range(2)]

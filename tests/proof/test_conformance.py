@@ -163,7 +163,7 @@ def compare(config: Config, *, without: frozenset[str] = frozenset()) -> None:
 
 
 @pytest.mark.stack
-def test_the_model_answers_as_the_scripts_do(config: Config) -> None:
+def test_model_answers_as_the_scripts(config: Config) -> None:
     compare(config)
 
 
@@ -171,6 +171,6 @@ def test_the_model_answers_as_the_scripts_do(config: Config) -> None:
 @pytest.mark.parametrize(
     "rule", ["fill-lease", "fill-floor", "invalidate-lease", "one-lease", "sequence-start"]
 )
-def test_a_rule_that_only_one_of_them_has_is_noticed(config: Config, rule: str) -> None:
+def test_rule_missing_from_the_model_is_detected(config: Config, rule: str) -> None:
     with pytest.raises(AssertionError):
         compare(config, without=frozenset({rule}))

@@ -23,13 +23,13 @@ async def _for_nobody() -> None:
 @pytest.mark.parametrize(
     ("history", "what"), [(_for_ever, "still running"), (_for_nobody, "nothing will ever happen")]
 )
-def test_a_history_that_does_not_end_is_ended(history: object, what: str) -> None:
+def test_endless_history_is_stopped(history: object, what: str) -> None:
     loop = SeededLoop(0, max_steps=1000)  # type: ignore[abstract]  # as much of a loop as is needed
     with pytest.raises(HungError, match=what):
         loop.run_until_complete(history())  # type: ignore[operator]
 
 
-def test_a_process_that_stands_still_does_everything_later() -> None:
+def test_frozen_process_runs_its_callbacks_later() -> None:
     loop = SeededLoop(0)  # type: ignore[abstract]
     seen: list[float] = []
 
@@ -49,7 +49,7 @@ def test_a_process_that_stands_still_does_everything_later() -> None:
     assert seen == [0.0, 5.0]
 
 
-def test_whatever_becomes_of_a_seed_the_others_are_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_seed_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     def simulate(seed: int) -> Summary:
         if seed == 1:
             raise Violation("S1: an example")
@@ -70,7 +70,7 @@ def test_whatever_becomes_of_a_seed_the_others_are_run(monkeypatch: pytest.Monke
     assert "python -m tests.proof --seed 3" in hung
 
 
-def test_every_seed_is_counted_once_over_all_processes() -> None:
+def test_every_seed_is_counted_once() -> None:
     *_, total = long_run.run_everywhere(range(1000, 1045))
     assert (total.seeds, total.failures) == (45, [])
     assert total.reads > 1000

@@ -180,7 +180,7 @@ EXAMPLES: list[tuple[Example, Patch]] = [
 
 @pytest.mark.parametrize(("example", "rule"), EXAMPLES, ids=lambda each: getattr(each, "__name__", ""))
 @pytest.mark.parametrize("left_out", [False, True], ids=["holds", "left out"])
-async def test_each_of_these_rules_shows(example: Example, rule: Patch, left_out: bool) -> None:
+async def test_removing_each_rule_breaks_its_example(example: Example, rule: Patch, left_out: bool) -> None:
     with (
         patch.object(*rule) if left_out else nullcontext(),
         pytest.raises(AssertionError) if left_out else nullcontext(),
