@@ -10,9 +10,8 @@ from pathlib import Path
 
 from imageio_ffmpeg import get_ffmpeg_exe
 
-_BESIDE = Path(__file__).resolve().parents[3] / "shared/data/bigbuckbunny.mp4"
-#: A real film (1280×720 at 25 frames a second); without it a synthetic picture with noise takes its place.
-REAL_FILM = Path(os.environ.get("GOSTREAM_REAL_FILM", _BESIDE))
+#: Path of a real film, best 1280×720 at 25 frames/s. A noisy test picture replaces it if the variable is unset.
+REAL_FILM = Path(os.environ.get("GOSTREAM_REAL_FILM", ""))
 _SYNTHETIC = "testsrc2=size=1280x720:rate=25,noise=alls=12:allf=t,gblur=sigma=1"
 _TIMEOUT = 7200
 _SUBSAMPLE = 3  # VMAF looks at every third frame
@@ -44,7 +43,7 @@ def make_sky(folder: Path) -> Path:
 def make_source(folder: Path, seconds: int, *, height: int, fit: bool) -> Path:
     """The film again and again, for so long: H.264 as streams have it when `fit`, else MPEG-4 Part 2."""
     path = folder / f"{'fit' if fit else 'unfit'}-{seconds}.mp4"
-    if REAL_FILM.exists():
+    if REAL_FILM.is_file():
         inputs = ["-stream_loop", "-1", "-i", str(REAL_FILM), "-map", "0:v", "-map", "0:a"]
     else:
         inputs = ["-f", "lavfi", "-i", _SYNTHETIC, "-f", "lavfi", "-i", "sine=sample_rate=48000"]

@@ -64,7 +64,7 @@ def main() -> None:
 def _source(folder: Path, options: argparse.Namespace) -> Path:
     if options.sky:
         return make_sky(folder)
-    if options.seconds is None and options.source_height == 720 and REAL_FILM.exists():
+    if options.seconds is None and options.source_height == 720 and REAL_FILM.is_file():
         return REAL_FILM
     return make_source(folder, options.seconds or 5, height=options.source_height, fit=False)
 

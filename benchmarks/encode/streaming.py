@@ -36,7 +36,7 @@ from gostream_worker.probe.probe import probe_source
 from gostream_worker.source.open_source import open_source
 from tests.support.tcp_proxy import Proxy
 
-from .media import REAL_FILM, circumstances, ffmpeg, table
+from .media import REAL_FILM, circumstances, ffmpeg, make_source, table
 
 _LIMITS = SourceLimits(max_bytes=5 << 30, max_duration=12 * 3600)
 _PROXY_CHUNK = 65536
@@ -132,9 +132,10 @@ async def _compare(path: Path, pace: float, rounds: int) -> list[list[object]]:
 
 
 def _looped_film(folder: Path, megabytes: int) -> Path:
-    times = megabytes * 1_000_000 // REAL_FILM.stat().st_size
+    film = REAL_FILM if REAL_FILM.is_file() else make_source(folder, 60, height=720, fit=True)
+    times = megabytes * 1_000_000 // film.stat().st_size
     path = folder / "film.mp4"
-    ffmpeg("-v", "error", "-stream_loop", str(times), "-i", str(REAL_FILM), "-c", "copy", str(path))
+    ffmpeg("-v", "error", "-stream_loop", str(times), "-i", str(film), "-c", "copy", str(path))
     return path
 
 

@@ -1,4 +1,4 @@
-"""The harness itself: a checker that cannot see staleness would call every cache coherent."""
+"""Tests the coherence harness: a checker blind to staleness would pass every cache."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def test_version_is_stale_once_newer_is_announced(truth: Truth) -> None:
 
 
 def test_first_announcement_supersedes_all_earlier_versions(truth: Truth) -> None:
-    truth.note(Event.ANNOUNCED, 0, 4, 10.0)  # versions 2 and 3 were never announced, or are late
+    truth.note(Event.ANNOUNCED, 0, 4, 10.0)  # versions 2 and 3 are announced late or never
     truth.note(Event.ANNOUNCED, 0, 3, 11.0)
     truth.note(Event.ANNOUNCED, 0, 5, 12.0)
 

@@ -1,7 +1,7 @@
-"""The same requests to both doors: gRPC's own server, and the fast door inside Envoy.
+"""Sends the same requests to both doors: the gRPC server, and the fast door inside Envoy.
 
-Every header, trailer and byte of the replies is compared. What the doors answer differently on purpose stands
-at the end, each with a test of its own.
+Compares every header, trailer and byte of the replies. Separate tests at the end cover the intended
+differences.
 """
 
 import gzip
@@ -38,7 +38,7 @@ DEADLINE_EXCEEDED, INTERNAL = 4, 13
 
 @dataclass(frozen=True)
 class Doors:
-    """Where to knock, and for whom: `ids` are known to both doors by heart."""
+    """The addresses of both doors; both hold the videos `ids` in L1."""
 
     reference: str
     fast: str
@@ -72,7 +72,7 @@ def doors(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Do
 
 
 def _learn(doors: Doors) -> None:
-    """Bring both doors to know all the videos, and the unknown one, by heart."""
+    """Loads all videos, and the absence of UNKNOWN, into the L1 of both doors."""
     for address in (doors.reference, doors.fast):
         for video_id in (*doors.ids, UNKNOWN):
             for _ in range(3):
@@ -91,13 +91,13 @@ def batch(*ids: str, **options: Any) -> Request:
 
 
 def named(request: Request, number: int) -> Request:
-    """With a request id of its own, which both doors must return."""
+    """Adds a unique request id, which both doors must return."""
     headers = (*request.headers, ("x-request-id", f"doors-{number}"))
     return Request(request.body, request.method, headers, request.content_type)
 
 
 def check(doors: Doors, requests: list[Request]) -> list[Reply]:
-    """Compare what both doors say; answers the reference's replies."""
+    """Asserts that both doors answer alike. Returns the reference's replies."""
     with ThreadPoolExecutor(max_workers=4) as pool:
         pairs = list(pool.map(doors.both, [named(each, number) for number, each in enumerate(requests)]))
     for request, (reference, fast) in zip(requests, pairs, strict=True):
@@ -205,7 +205,7 @@ def test_expired_deadlines_are_exceeded(doors: Doors, timeout: str) -> None:
 def test_submillisecond_deadlines_are_exceeded(doors: Doors, timeout: str) -> None:
     reference, fast = doors.both(get(doors.ids[0], headers=(("grpc-timeout", timeout),)))
 
-    assert reference.status in {0, DEADLINE_EXCEEDED}  # it may win the race against its own timer
+    assert reference.status in {0, DEADLINE_EXCEEDED}  # the call may finish before its timer fires
     assert fast.status == DEADLINE_EXCEEDED
 
 

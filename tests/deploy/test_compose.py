@@ -1,4 +1,4 @@
-"""docker-compose.yml and the images, as far as they can be checked where no container engine runs."""
+"""Checks of docker-compose.yml and the images that need no container engine."""
 
 import importlib
 import os
@@ -27,16 +27,16 @@ DOCKERFILES = sorted(ROOT.glob("services/*/Dockerfile"))
 PLACEHOLDER = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 CONFIGURED = {"api": "gostream_api.config:ApiConfig", "worker": "gostream_worker.config:WorkerConfig"}
 ONE_SHOT = {"check", "migrate", "minio-init"}
-#: Built by another service of the same image.
+#: Services whose image another service builds.
 BUILT_ELSEWHERE = {"migrate": "api"}
 CLIENTS = {"api", "envoy", "minio", "nginx"}
-# MinIO's image cannot take over a fresh volume as anybody but root: there it has no capability at all.
+# MinIO's image can only initialise a fresh volume as root; that root has no capability.
 NAMES_ITS_USER_ITSELF = {"api", "worker", "migrate", "nginx"}
 ROOT_INSIDE = {"minio"}
 
 
 def _resolve(node: Any) -> Any:
-    """What Compose makes of the file when no variable is set."""
+    """Resolves the file as Compose does if no variable is set."""
     if isinstance(node, dict):
         return {key: _resolve(value) for key, value in node.items()}
     if isinstance(node, list):
@@ -78,7 +78,9 @@ def _images() -> Iterator[str]:
         for name, service in SERVICES.items()
         if "build" not in service and name not in BUILT_ELSEWHERE
     )
-    yield from (re.sub(r"^\$\{\w+:-(.+)\}$", r"\1", image) for image in images)  # the default of a variable
+    yield from (
+        re.sub(r"^\$\{\w+:-(.+)\}$", r"\1", image) for image in images
+    )  # variables resolve to their default
     for dockerfile in DOCKERFILES:
         text = dockerfile.read_text()
         yield from re.findall(r"^ARG \w+=(\S+:\S+)$", text, re.MULTILINE)
@@ -126,7 +128,7 @@ def test_services_wait_for_their_dependencies() -> None:
 
 
 def _ports(*files: str) -> dict[str, list[str]]:
-    """The published ports of each service, all files taken together."""
+    """The published ports of each service over all files."""
     published: dict[str, list[str]] = {}
     for file in files:
         for name, service in _resolve(yaml.safe_load((ROOT / file).read_text()))["services"].items():
@@ -243,7 +245,7 @@ def test_shared_secrets_are_equal() -> None:
 
 
 def test_nginx_accepts_the_rendered_template(tmp_path: Path) -> None:
-    """With Compose's own values, but for what only a container has: its folders and the name `minio`."""
+    """Uses Compose's values, except container paths and the host name `minio`."""
     environment = SERVICES["nginx"]["environment"]
     variables = {name: value for name, value in environment.items() if name.startswith("EDGE_")}
     local = {"EDGE_RUN_DIR": str(tmp_path), "EDGE_CACHE_DIR": str(tmp_path / "cache")}
@@ -256,7 +258,7 @@ def test_nginx_accepts_the_rendered_template(tmp_path: Path) -> None:
 
 
 def test_envoy_accepts_the_rendered_file(tmp_path: Path) -> None:
-    """As start.sh fills it in, but for the descriptors' path, which is where Compose mounts them."""
+    """Renders the file as start.sh does, except the descriptors' path, which Compose mounts."""
     [mounted] = [each for each in SERVICES["envoy"]["volumes"] if "descriptors" in each]
     source, target, _ = mounted.split(":")
     text = (ROOT / "deploy/envoy/envoy.yaml").read_text()

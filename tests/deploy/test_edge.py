@@ -1,4 +1,4 @@
-"""deploy/nginx on the real nginx: what is cached, for how long, and who may refresh it."""
+"""deploy/nginx on the real nginx: cached paths, lifetimes, refresh permission."""
 
 import gzip
 from collections.abc import Callable

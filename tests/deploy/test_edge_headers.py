@@ -1,4 +1,4 @@
-"""deploy/nginx on the real nginx: the headers of every status that it answers."""
+"""deploy/nginx on the real nginx: response headers for every status."""
 
 import socket
 from collections import Counter
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.stack
 
 HOST = "Host: edge\r\nConnection: close\r\n"
 LONG = "x" * 40_000
-# Each header once, whatever the status; Cache-Control too, but for 416 (see below).
+# Each header occurs once for every status, Cache-Control too except for 416 (see below).
 ONCE = {
     "x-cache-status",
     "x-content-type-options",
@@ -51,7 +51,7 @@ ANSWERS = [
 
 
 def _headers(edge: Nginx, request: str) -> tuple[int, list[tuple[str, str]]]:
-    """The status and the header lines as they are on the wire."""
+    """Returns the status and the raw header lines."""
     with socket.create_connection((edge.host, edge.port), timeout=30) as client:
         client.sendall(request.encode())
         answer = b""

@@ -1,4 +1,4 @@
-"""deploy/nginx on the real nginx: what one client can take from the others, and where the origin is."""
+"""deploy/nginx on the real nginx: isolation between clients, and origin discovery."""
 
 import socket
 import struct
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.stack
 
 
 def _flood(edge: Nginx, paths: range) -> set[bytes]:
-    """Ask for invented paths, many on one connection; the status lines."""
+    """Requests invented paths, many per connection. Returns the status lines."""
     seen = set()
     for start in range(paths.start, paths.stop, 500):
         asked = range(start, min(start + 500, paths.stop))
@@ -88,7 +88,7 @@ def test_gateway_address_is_not_trusted(origin: Origin, make_edge: Callable[...,
 
 
 def test_edge_follows_a_moved_origin(home: Home, origin: Origin) -> None:
-    """Its name first resolves to 127.0.0.9, where nothing listens, then to where it is."""
+    """The name first resolves to 127.0.0.9, where no server listens, then to the origin."""
     ports = Ports({})
     with _naming("127.0.0.9") as (resolver, names):
         kind = varied(EDGE_RESOLVER=f"127.0.0.1:{resolver} valid=1s ipv6=off", EDGE_ORIGIN_OPTIONS="resolve")
@@ -108,7 +108,7 @@ def test_edge_follows_a_moved_origin(home: Home, origin: Origin) -> None:
 
 @contextmanager
 def _naming(address: str) -> Iterator[tuple[int, list[str]]]:
-    """A DNS server that answers every name with the address in the list."""
+    """A DNS server that resolves every name to the address in the list."""
     names = [address]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""deploy/nginx on the real nginx: what it refuses, and how it answers when something is missing or broken."""
+"""deploy/nginx on the real nginx: refused requests, missing objects, origin failures."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from tests.deploy.origin import Origin, serving
 pytestmark = pytest.mark.stack
 
 
-# One line a kind: other places, other names, ways out, ways out in disguise, smuggled parts, the rest.
+# One line per kind: other prefixes, other names, traversal, encoded traversal, injected parts, the rest.
 HOSTILE = """
 / /hls/ /hls/a /hls/a/ /hls/a/v2/720p/ /uploads/a/b.ts /videos/hls/a/b.ts /.edge/missing
 /hls/a/source.txt /hls/a/b.ts.html /hls/a/.ts /hls/a/.hidden/b.ts /hls/a/b.c.ts /hls/a/b.TS
@@ -20,7 +20,7 @@ HOSTILE = """
 /hls/%2e%2e/uploads/b.ts /hls/..%2fa/b.ts /hls/a/%2e%2e%2f%2e%2e%2fuploads/b.ts
 /hls/a/b.ts%3fversionId=1 /hls/a/b%00.ts /hls/a/b%0d%0aHost:x.ts /hls/a/b%23.ts /hls/a/b%20c.ts
 /hls/a/b/c/d/e/f.ts /hls/%C3%A9/b.ts //evil/hls/a/b.ts/
-""".split()  # noqa: SIM905  (a list of thirty lines reads worse)
+""".split()  # noqa: SIM905  (a list would take thirty lines)
 HOSTILE.append("/hls/" + "a" * 65 + "/b.ts")
 
 

@@ -1,4 +1,4 @@
-"""deploy/envoy on the real Envoy, before small replicas of the service."""
+"""deploy/envoy on the real Envoy, in front of small replicas of the service."""
 
 import http.client
 import json
@@ -93,7 +93,7 @@ def test_draining_replica_gets_no_new_calls(start_json_edge: Callable[..., Envoy
     draining.drain()
     deadline = time.monotonic() + 30
     quiet = 0
-    while quiet < 30:  # the health check takes a moment; from then on every call goes to the other one
+    while quiet < 30:  # after Envoy's next health check every call goes to the other replica
         assert time.monotonic() < deadline
         before = len(draining.calls)
         assert ask(envoy, "/v1/videos/abc")[0] == 200

@@ -1,4 +1,4 @@
-"""What the JSON edge refuses, and the form of its refusals."""
+"""Requests that the JSON edge refuses, and the format of refusals."""
 
 import http.client
 import json
@@ -28,7 +28,7 @@ GET = "/gostream.v1.VideoService/GetVideo"
 
 
 class ForAPlayer(Envoy):
-    """The same edge, but one page may call."""
+    """A JSON edge that allows one origin."""
 
     def environment(self) -> Mapping[str, str]:
         return {**super().environment(), "EDGE_CORS_ORIGINS": f"https://other.example,{PLAYER}"}
@@ -127,7 +127,7 @@ def test_oversized_grpc_web_message_is_refused(envoy: Envoy) -> None:
 
 
 def longest(number: int) -> Video:
-    """A video whose JSON is as long as the contract allows; a tag character is 12 bytes in JSON."""
+    """A video with the longest JSON that the contract allows; a tag character takes 12 bytes."""
     text = "\U000e0041" * 200
     video = Video(id=f"{number:036}", title=text, user_id=text[:128], playback_url="x" * 200)
     for height in range(8):
@@ -180,7 +180,7 @@ def test_refusals_share_one_format(
 
 
 def _bindings() -> dict[str, set[str]]:
-    """The methods of each path of the contract."""
+    """Returns the HTTP methods of each path in the contract."""
     found: dict[str, set[str]] = {}
     methods: Sequence[MethodDescriptor] = video_service_pb2.DESCRIPTOR.services_by_name[
         "VideoService"
@@ -233,7 +233,7 @@ def test_health_reflects_the_replicas(envoy: Envoy, replica: Replica) -> None:
     assert ask(envoy, "/healthz")[:2] == (200, b"ok\n")
     replica.drain()
     connection = http.client.HTTPConnection(envoy.host, envoy.port, timeout=30)
-    while True:  # as long as Envoy's own health check takes
+    while True:  # until Envoy's next health check
         connection.request("GET", "/healthz")
         reply = connection.getresponse()
         body = reply.read()
@@ -244,7 +244,7 @@ def test_health_reflects_the_replicas(envoy: Envoy, replica: Replica) -> None:
 
 
 class Impatient(Envoy):
-    """The same edge, but it waits a second where it waits half a minute."""
+    """A JSON edge with a request timeout of 1 s instead of 30 s."""
 
     def prepare(self) -> None:
         super().prepare()

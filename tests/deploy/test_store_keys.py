@@ -1,4 +1,4 @@
-"""What the keys of the API and of the worker may do, on a real object store with the policies of Compose."""
+"""Permissions of the API's and worker's keys on a real object store with Compose's policies."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -46,7 +46,7 @@ async def abort(store: S3ObjectStore, key: str) -> None:
 async def open_store(
     object_store_server: SeaweedFS,
 ) -> AsyncIterator[Callable[..., Awaitable[S3ObjectStore]]]:
-    """A function that opens the store with the key of `role`, or of people."""
+    """Returns a function that opens the store with the key of `role`, or of the administrator."""
     async with AsyncExitStack() as stack:
 
         async def open_(role: str = "") -> S3ObjectStore:

@@ -1,4 +1,4 @@
-"""What Compose sets up before the services start: the object store's keys, and the check of the secrets."""
+"""Compose's setup before the services start: object store keys and the secret check."""
 
 import json
 import os
@@ -18,7 +18,7 @@ KEYS = {
     "S3_WORKER_ACCESS_KEY": "gostream-worker",
     "S3_WORKER_SECRET_KEY": "gostream-worker-secret",
 }
-#: Answers as mc RELEASE.2025-08-13 does on the commands of init.sh; its state is in $MC_STATE.
+#: Imitates mc RELEASE.2025-08-13 for the commands of init.sh; keeps its state in $MC_STATE.
 STAND_IN = r"""#!/usr/bin/env python3
 import json, os, sys
 from pathlib import Path
@@ -74,7 +74,7 @@ path.write_text(json.dumps(state))
 
 
 class Store:
-    """MinIO as its client shows it."""
+    """MinIO's state as the client `mc` reports it."""
 
     def __init__(self, folder: Path) -> None:
         self._state = folder / "state.json"
@@ -85,7 +85,7 @@ class Store:
         client.chmod(0o755)
 
     def set_up(self, **changes: str) -> subprocess.CompletedProcess[str]:
-        """Run init.sh as Compose does."""
+        """Runs init.sh as Compose does."""
         path = f"{self._path}:{os.environ['PATH']}"
         environment = {**KEYS, **changes, "MC_STATE": str(self._state), "PATH": path}
         command = ["sh", str(ROOT / "deploy/s3/init.sh")]
@@ -94,11 +94,11 @@ class Store:
         )
 
     def policies(self, key: str) -> list[str]:
-        """The names of the policies that the key has."""
+        """The names of the key's policies."""
         return list(json.loads(self._state.read_text())["users"][key]["policies"])
 
     def attach(self, key: str, policy: str) -> None:
-        """Give the key a policy besides what init.sh gives it."""
+        """Attaches a policy that init.sh does not."""
         state = json.loads(self._state.read_text())
         state["policies"][policy] = {}
         state["users"][key]["policies"].append(policy)
@@ -110,7 +110,7 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path)
 
 
-# The names of the first three occur in the client's answer or in the policies' names.
+# The first three names occur in the client's output or in policy names.
 @pytest.mark.parametrize("key", ["gostream", "gostream-api", "gostream-worker-2", "another"])
 def test_each_key_gets_its_policy(store: Store, key: str) -> None:
     done = store.set_up(S3_ACCESS_KEY=key)
@@ -164,7 +164,7 @@ STRONG = {name: "0123456789abcdef" for name in DEFAULTS if name != "GOSTREAM_BIN
 
 
 def check(**changes: str) -> subprocess.CompletedProcess[str]:
-    """Run check.sh as Compose does."""
+    """Runs check.sh as Compose does."""
     command = ["sh", str(ROOT / "deploy/docker/check.sh")]
     return subprocess.run(
         command, env={**DEFAULTS, **changes}, capture_output=True, text=True, timeout=60, check=False

@@ -1,4 +1,4 @@
-"""The main job, end to end: every server real, everything through the doors that users have."""
+"""The main job end to end: real servers, public interfaces only."""
 
 import asyncio
 import json
@@ -20,22 +20,22 @@ from gostream_client.client import Client, connect
 from gostream_client.errors import ClientError
 from gostream_devstack.instance.stack import Stack
 from tests.e2e.conftest import Upload
+from tests.e2e.films import REAL_FILM
 
 pytestmark = pytest.mark.stack
 READY = video_pb2.Video.STATUS_READY
 FAILED = video_pb2.Video.STATUS_FAILED
-REAL_FILM = Path(__file__).resolve().parents[3] / "shared/data/bigbuckbunny.mp4"
 
 
 async def fetch(http: aiohttp.ClientSession, url: str) -> tuple[str, bytes]:
-    """(X-Cache-Status, body) of a successful answer."""
+    """Returns (X-Cache-Status, body). Asserts status 200."""
     async with http.get(url) as answer:
         assert answer.status == 200, f"{url}: {answer.status}"
         return answer.headers["X-Cache-Status"], await answer.read()
 
 
 def uris(playlist: bytes) -> list[str]:
-    """Every URI a player would follow, the audio groups' included."""
+    """Every URI that a player follows, including audio groups."""
     text = playlist.decode()
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     return lines + re.findall(r'#EXT-X-MEDIA:[^\n]*URI="([^"]+)"', text)
@@ -138,7 +138,7 @@ async def test_text_file_fails_permanently_with_reason(upload: Upload, tmp_path:
 
 
 async def _reason(call: Awaitable[object]) -> str:
-    """The reason of the call's error; empty when it succeeds."""
+    """Returns the error's reason, or "" if the call succeeds."""
     try:
         await call
     except ClientError as error:
@@ -185,16 +185,18 @@ async def test_deleted_video_disappears_from_every_replica(
                 await asyncio.sleep(0.02)
 
 
-@pytest.mark.skipif(not REAL_FILM.exists(), reason="the real film is not here")
+@pytest.mark.skipif(not REAL_FILM.is_file(), reason="GOSTREAM_REAL_FILM is not set")
 async def test_real_film_gets_a_fitting_decodable_ladder(upload: Upload, stack: Stack) -> None:
     with av.open(str(REAL_FILM)) as film:
         stream = film.streams.video[0]
         frames, fps = stream.frames, float(stream.average_rate or 0)
+        width, height = stream.width, stream.height
 
     video = await upload(REAL_FILM)
 
     assert video.status == READY
-    assert max(rung.height for rung in video.renditions) == 720
+    top = min(width, height, 1080) // 2 * 2
+    assert max(min(rung.width, rung.height) for rung in video.renditions) == top
     ffmpeg = [get_ffmpeg_exe(), "-nostdin", "-v", "warning", "-i", video.playback_url]
     for number in range(len(video.renditions)):
         done = await asyncio.to_thread(

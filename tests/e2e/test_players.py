@@ -1,4 +1,4 @@
-"""Real and unusual films through the real edge: in ffmpeg, in VLC, and in Chromium with hls.js."""
+"""Plays real and unusual films through the real edge in ffmpeg, VLC, and Chromium with hls.js."""
 
 import asyncio
 import re
@@ -16,9 +16,8 @@ from tests.e2e import films, players
 from tests.e2e.conftest import Upload
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(300)]
-#: hls.js counts from the first decoding time, which B-frames put before the first picture, and steps over the
-#: difference; a busy machine decodes late; and where a picture stands still from the beginning hls.js says
-#: that appending brought nothing, and goes on.
+#: Non-fatal hls.js errors. It seeks over the gap between the first decoding time and the first picture, which
+#: B-frames cause; a busy machine decodes late; a still picture makes the first append a no-op.
 _HARMLESS = (
     "bufferSeekOverHole fatal=false",
     "bufferStalledError fatal=false",
@@ -29,7 +28,7 @@ _EVERY_FILM = pytest.mark.parametrize(
     [
         pytest.param(
             films.REAL,
-            marks=pytest.mark.skipif(not films.REAL_FILM.exists(), reason="the real film is not here"),
+            marks=pytest.mark.skipif(not films.REAL_FILM.is_file(), reason="GOSTREAM_REAL_FILM is not set"),
         ),
         *films.UNUSUAL,
     ],
@@ -38,7 +37,7 @@ _EVERY_FILM = pytest.mark.parametrize(
 
 @pytest.fixture(scope="session")
 def shelf() -> dict[str, video_pb2.Video]:
-    """What was published already in this session."""
+    """Videos already published in this session."""
     return {}
 
 
@@ -46,7 +45,7 @@ def shelf() -> dict[str, video_pb2.Video]:
 async def video(
     name: str, shelf: dict[str, video_pb2.Video], upload: Upload, tmp_path: Path
 ) -> video_pb2.Video:
-    """The film of that name, READY."""
+    """The published film of that name."""
     if name not in shelf:
         shelf[name] = await upload(await asyncio.to_thread(films.film, name, tmp_path))
     assert shelf[name].status == video_pb2.Video.STATUS_READY, shelf[name].error
@@ -92,7 +91,7 @@ async def test_browser_starts_switches_rungs_and_seeks(
     assert set(seen["levels"]) == rungs
     assert seen["switches"] == [*seen["levels"], *reversed(seen["levels"])]
     assert seen["corrupted"] == 0
-    # The browser counts from the first decoding time, and to the end of the last frame of the sound.
+    # The browser's duration runs from the first decoding time to the end of the last audio frame.
     assert abs(seen["duration"] - video.duration.ToTimedelta().total_seconds()) < 0.25
     assert seen["sound"] == (0 if name == "silent" else 1)
 

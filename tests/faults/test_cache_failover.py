@@ -1,4 +1,4 @@
-"""The cache between real servers and a network that lies: half-open connections, a promoted replica."""
+"""The cache over real servers and a faulty network: half-open connections, a promoted replica."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

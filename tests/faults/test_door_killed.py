@@ -1,4 +1,4 @@
-"""kill -9 of the fast door: the API's own port never notices, and the door comes back by being started."""
+"""kill -9 of the fast door: the API's own port is unaffected, and the door can be restarted."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.faults]
 
 
 def read(address: str, video_id: str) -> str:
-    """The title, waiting for the connection if need be."""
+    """Returns the title; waits for the connection."""
     with grpc.insecure_channel(address) as channel:
         call = VideoServiceStub(channel).GetVideo
         title: str = call(GetVideoRequest(id=video_id), timeout=20, wait_for_ready=True).title

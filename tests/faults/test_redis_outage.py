@@ -1,4 +1,4 @@
-"""Redis goes away and comes back, under two API replicas."""
+"""Redis stops and restarts under two API replicas."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ NEW_VIDEO = "INSERT INTO videos (id, user_id, title, content_type) VALUES ($1, '
 
 
 async def seen(client: Client, video_id: UUID, title: str, *, within: float = 10) -> str:
-    """Ask until the answer has that title; the layer it came from."""
+    """Reads until the title is returned. Returns the layer that served it."""
     async with asyncio.timeout(within):
         while (reply := await client.get(str(video_id))).video.title != title:
             await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Redis answers reads and refuses writes, under API replicas: nothing old is served for long."""
+"""Redis answers reads and refuses writes under API replicas: staleness stays bounded."""
 
 import asyncio
 import time
@@ -17,13 +17,13 @@ from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(300)]
 
-#: What makes a server refuse writes, and what ends it.
+#: Commands that make a server refuse writes, and commands that undo them.
 REFUSALS = {
     "out of memory": ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"),
     "too few replicas": ("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"),
     "demoted": (f"REPLICAOF {HOST} 1", "REPLICAOF NO ONE"),
     "no writes by ACL": ("ACL SETUSER default -@write", "ACL SETUSER default +@write"),
-    # Heartbeats pass, and nothing of a video does: what the replicas hold seems to be current.
+    # Heartbeats pass but no video write does, so the replicas' entries seem current.
     "no videos by ACL": (
         "ACL SETUSER default resetkeys ~gostream:* %R~video:*",
         "ACL SETUSER default resetkeys ~*",
@@ -34,7 +34,7 @@ GONE = "no such video"
 
 @pytest.fixture
 def server(make_redis_server: Callable[..., Any]) -> Any:
-    """A server of the test's own: what it refuses outlives a test that fails."""
+    """A server for one test, because its settings outlive a failed test."""
     return make_redis_server()
 
 
@@ -45,7 +45,7 @@ async def fleet(database_url: str, server: Any, tmp_path: Path) -> AsyncIterator
 
 
 async def told(replica: Replica, video_id: UUID) -> str:
-    """The title that it answers."""
+    """The title that the replica returns."""
     try:
         return await replica.title(video_id)
     except ClientError as error:

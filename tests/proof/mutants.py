@@ -1,4 +1,4 @@
-"""The mutation gate: every rule of the protocol left out in turn. A proof that none could break is none."""
+"""The mutation gate: removes each rule of the protocol and expects the proof to fail."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,9 +25,9 @@ Patch = tuple[type | object, str, object]
 
 @dataclass(frozen=True)
 class Mutant:
-    """One rule left out: of the model by name, or of the production code by patches.
+    """One removed rule: of the model by name, or of the production code by patches.
 
-    `seed` is one that kills it; another is looked for when that no longer does.
+    `seed` detects the mutant; if it no longer does, other seeds are tried.
     """
 
     rule: str
@@ -111,7 +111,7 @@ def run_whenever(self: SingleFlight[Any, Any], mark: int, key: UUID, load: Any, 
 def _handle_without_flush(original: Callable[..., None]) -> Callable[..., None]:
     def handle(self: Bus, item: Subscribed | str) -> None:
         if isinstance(item, Subscribed) and self._liveness.proven:
-            return  # the driver reconnected by itself: nothing happened, did it?
+            return  # the mutant ignores that the driver reconnected
         original(self, item)
 
     return handle

@@ -1,6 +1,6 @@
-"""The model is the scripts: hypothesis drives both with the same calls and compares every answer.
+"""Tests that the model equals the Lua scripts: hypothesis makes the same calls on both and compares replies.
 
-Time is not waited for: what time would do to a key is done to both (a lease ends, an entry ages, a key goes).
+Tests do not wait for time: they apply its effects to both (a lease ends, an entry ages, a key expires).
 """
 
 import asyncio
@@ -27,7 +27,7 @@ keys, versions = st.sampled_from(KEYS), st.integers(0, 5)
 
 
 def seen(lookup: Lookup | None) -> tuple[object, ...]:
-    """What of an answer does not depend on tokens and clocks."""
+    """The parts of a reply that do not depend on tokens and clocks."""
     if isinstance(lookup, Hit):
         return ("hit", lookup.entry, lookup.fresh_for > 0)
     if isinstance(lookup, Lease):
@@ -36,10 +36,10 @@ def seen(lookup: Lookup | None) -> tuple[object, ...]:
 
 
 class Both(RuleBasedStateMachine):
-    """One history on the model and on a real server."""
+    """Runs one history on the model and on a real server."""
 
     config: Config
-    without: frozenset[str] = frozenset()  # rules that the model leaves out
+    without: frozenset[str] = frozenset()  # rules removed from the model
     leases = Bundle("leases")
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Both(RuleBasedStateMachine):
         }
         self.tokens = 0
         self.client("flushdb")
-        self.start = 0  # what the server's first sequence number is ahead of the model's
+        self.start = 0  # offset of the server's sequence from the model's
 
     def client(self, command: str, *words: object) -> Any:
         async def run() -> Any:
@@ -146,7 +146,7 @@ def config(redis_settings: Any) -> Config:
 
 
 def compare(config: Config, *, without: frozenset[str] = frozenset()) -> None:
-    """Raises AssertionError when the model and the scripts differ."""
+    """Raises AssertionError if the model and the scripts differ."""
     machine = type("Both", (Both,), {"config": config, "without": without})
     run_state_machine_as_test(
         machine,

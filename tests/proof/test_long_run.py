@@ -1,4 +1,4 @@
-"""The long run itself: a history that hangs or breaks is a finding with a seed, and the others go on."""
+"""Tests the long run: a history that hangs or fails is reported with its seed, and the others run."""
 
 import asyncio
 from contextvars import copy_context
@@ -24,7 +24,7 @@ async def _for_nobody() -> None:
     ("history", "what"), [(_for_ever, "still running"), (_for_nobody, "nothing will ever happen")]
 )
 def test_endless_history_is_stopped(history: object, what: str) -> None:
-    loop = SeededLoop(0, max_steps=1000)  # type: ignore[abstract]  # as much of a loop as is needed
+    loop = SeededLoop(0, max_steps=1000)  # type: ignore[abstract]  # implements only the used methods
     with pytest.raises(HungError, match=what):
         loop.run_until_complete(history())  # type: ignore[operator]
 

@@ -1,4 +1,4 @@
-"""The proof in the small: some seeds hold, a seed is a history, and no rule can be left out."""
+"""A short proof run: some seeds hold, a seed is reproducible, and every rule is necessary."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -11,7 +11,7 @@ from tests.proof.mutants import MUTANTS, Mutant
 from tests.proof.simulate import simulate
 
 SLICES, SEEDS_PER_SLICE = 8, 20
-#: Seeds that a mutant is given before it counts as alive.
+#: Seeds to try before a mutant counts as undetected.
 GATE_SEEDS = 350
 
 

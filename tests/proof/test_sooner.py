@@ -1,5 +1,6 @@
-"""Rules that only make answers fresher or cheaper than promised: no history can miss them, so each has an
-example of its own, which must fail when the rule is left out."""
+"""Rules that make answers fresher or cheaper than promised.
+
+No history breaks a promise without them, so each has an example that must fail if the rule is removed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -31,7 +32,7 @@ ID = UUID(int=1)
 
 
 class PausedReads:
-    """As ReadThrough: reads that begin and do not end."""
+    """Implements ReadThrough.read; reads wait for `gate`."""
 
     def __init__(self) -> None:
         self.begun = 0
@@ -44,7 +45,7 @@ class PausedReads:
 
 
 async def _ticks() -> None:
-    """Let everything happen that needs no time."""
+    """Runs callbacks that need no time."""
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -103,7 +104,7 @@ async def _a_load_after_an_invalidation_waits_for_none_before_it(
 
 
 class OldRedis:
-    """As VideoCache: it holds version 1, answers with it whatever is asked for, and refuses INVALIDATE."""
+    """Implements VideoCache: holds version 1 and refuses INVALIDATE."""
 
     def __init__(self, meanwhile: Callable[[], None] = lambda: None) -> None:
         self._meanwhile = meanwhile
@@ -122,14 +123,14 @@ class OldRedis:
 
 
 class NewRows:
-    """As VideoRows: the database has version 2."""
+    """Implements VideoRows: the database has version 2."""
 
     async def get(self, video_id: UUID) -> Video:
         return replace(make_video(video_id), version=2)
 
 
 def _trusting() -> Unannounced:
-    """All is announced as far as it knows."""
+    """Returns an Unannounced that knows of no pending announcement."""
     unannounced = Unannounced(clock=lambda: 0.0)
     unannounced.look({}, asked=0.0)
     return unannounced
@@ -137,7 +138,7 @@ def _trusting() -> Unannounced:
 
 async def _a_reply_is_checked_again_when_it_comes() -> None:
     unannounced = _trusting()
-    redis: Any = OldRedis(lambda: unannounced.note(ID, 2))  # committed while the command is under way
+    redis: Any = OldRedis(lambda: unannounced.note(ID, 2))  # committed during the command
     rows: Any = NewRows()
     found = await ReadThrough(redis, rows, unannounced=unannounced).read(ID)
     assert found.entry.version == 2
