@@ -1,4 +1,4 @@
-"""The text-book cache: JSON in Redis, a dictionary in the process, DEL and PUBLISH after a write."""
+"""The textbook cache: JSON in Redis, a dictionary in the process, DEL and PUBLISH after a write."""
 
 import asyncio
 import json

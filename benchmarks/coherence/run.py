@@ -1,4 +1,4 @@
-"""One run: the processes of one system over fresh data, under one fault, and what they counted."""
+"""One run: the processes of one system over fresh data under one fault, and their counts."""
 
 import asyncio
 import multiprocessing
@@ -25,7 +25,7 @@ from benchmarks.proxy import Proxy
 from benchmarks.servers import Servers
 
 _spawn = multiprocessing.get_context("spawn")  # no inherited event loop, pool or lock
-#: The system that has a fast door.
+#: The only system with a fast door.
 OURS = "gostream"
 _START_TIMEOUT = 60.0
 _END_TIMEOUT = 60.0
@@ -50,24 +50,24 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one run showed."""
+    """The result of one run."""
 
     system: str
     fault: Fault
     tally: Tally
     writes: int
     strikes: int
-    checked: int  # keys looked at for being stuck, all replicas together
+    checked: int  # keys checked for being stuck, all replicas together
 
 
 class _Child:
-    """A process of ours and the pipe to it."""
+    """A child process and the pipe to it."""
 
     def __init__(self, target: Callable[..., None], *arguments: Any) -> None:
         self.connection, theirs = _spawn.Pipe()
         self.process: BaseProcess = _spawn.Process(target=target, args=(*arguments, theirs), daemon=True)
         self.process.start()
-        theirs.close()  # or its end would not be noticed
+        theirs.close()  # otherwise the child's end would not close the pipe
 
     def receive(self, timeout: float) -> Any:
         if not self.connection.poll(timeout):
@@ -85,7 +85,7 @@ class _Child:
 
 
 class _Writers:
-    """The writer processes; the dead are replaced."""
+    """The writer processes; replaces dead ones."""
 
     def __init__(self, spec: Spec, count: int) -> None:
         self._spec = spec
@@ -107,7 +107,7 @@ class _Writers:
         return self.deaths
 
     def tend(self) -> None:
-        """Replace those that died before their time; the new ones begin as soon as they can."""
+        """Replaces writers that died early; the new ones start at once."""
         for part, child in enumerate(self.children):
             if not child.process.is_alive() and self._schedule and time.monotonic() < self._schedule.stop:
                 self.deaths += 1
@@ -121,7 +121,7 @@ class _Writers:
 
 
 def measure(servers: Servers, system: str, fault: Fault, options: Options) -> Outcome:
-    """Run one system under one fault. Blocks for `options.seconds` and a few more."""
+    """Runs one system under one fault. Blocks for `options.seconds` and a few more."""
     servers.redis.execute("FLUSHALL")
     video_ids = asyncio.run(_make_videos(servers.database_url, options.keys))
     with TemporaryDirectory(prefix="gostream-bench-") as folder, Proxy(servers.redis.port).running() as proxy:

@@ -1,7 +1,7 @@
-"""A large source read from the object store while it is encoded, beside one that is copied first.
+"""Compares a large source that is streamed from the object store with one that is copied first.
 
-Seconds from nothing to the first segment of every rendition, and requests to the store until then. The store
-is real, behind a proxy that gives each connection the pace of a network.
+Prints the seconds until every rendition has a segment, and the requests to the store until then. The store is
+real, behind a proxy that limits the throughput of each connection.
 """
 
 import argparse
@@ -44,7 +44,7 @@ _COPIED, _STREAMED = "copied", "streamed"
 
 
 class _Counting:
-    """The store, and how often it was asked for content."""
+    """Wraps the store and counts content requests."""
 
     def __init__(self, store: S3ObjectStore) -> None:
         self._store = store
@@ -63,7 +63,7 @@ class _Counting:
 
 
 async def _to_first_segments(store: _Counting, video_id: UUID, *, max_copied: int) -> tuple[float, float]:
-    """Seconds until the source is probed, and until every rendition has a segment."""
+    """Returns the seconds until the source is probed, and until every rendition has a segment."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -92,7 +92,7 @@ async def _to_first_segments(store: _Counting, video_id: UUID, *, max_copied: in
 
 @asynccontextmanager
 async def _store(pace: float) -> AsyncIterator[S3ObjectStore]:
-    """`pace`: bytes per second and connection."""
+    """A store limited to `pace` bytes per second and connection."""
     with tempfile.TemporaryDirectory() as name:
         home, state, ports = Home.at(Path(name)), State(), Ports({})
         server = SeaweedFS(home, ports, state.secrets, ports.pick("s3"))
@@ -142,7 +142,7 @@ def _looped_film(folder: Path, megabytes: int) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--megabytes", type=int, default=350)
-    parser.add_argument("--pace", type=float, default=50, help="MB/s that one connection to the store has")
+    parser.add_argument("--pace", type=float, default=50, help="MB/s per connection to the store")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

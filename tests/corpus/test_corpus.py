@@ -1,4 +1,4 @@
-"""Every file of the corpus through the real pipeline: the right answer, and no harm done."""
+"""Runs every file of the corpus through the real pipeline and checks result, files and memory."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ from .media import Kitchen, Recipe
 from .pipeline import READY, Outcome, Pipeline, largest_child
 from .table import CASES, Case, Stream
 
-#: Resident bytes of one child, whatever it is given.
+#: Limit of a child's resident bytes for any input.
 MEMORY = 1 << 30
 
 
@@ -39,7 +39,7 @@ async def test_every_file_gets_expected_result_within_limits(
         assert await _broken_rules(outcome, tmp_path) == []
     assert outcome.left_behind == []
     assert (source.stat().st_size, source.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
-    # A high-water mark: in a long run an earlier test's child may already stand above the bound.
+    # A peak over all children: in a long run an earlier child may already exceed the limit.
     assert largest_child() <= max(MEMORY, largest_before), "a child has grown too large"
 
 
@@ -71,7 +71,7 @@ def _assert_stream(outcome: Outcome, expected: Stream) -> None:
 
 
 async def _broken_rules(outcome: Outcome, folder: Path) -> list[str]:
-    """What `gostream verify` has against it."""
+    """Conformance rules that the published tree breaks."""
     for name, data in outcome.published.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

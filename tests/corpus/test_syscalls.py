@@ -1,4 +1,4 @@
-"""What the kernel saw: the children that parse strangers' files open no socket and no file but their own."""
+"""System call traces: children that parse untrusted files open no socket and only their own files."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ from .media import Kitchen, Recipe
 from .strace import Trace, connected, opened, sockets
 
 ROOT = Path(__file__).resolve().parents[2]
-#: What a program needs to start and to know its machine.
+#: Paths that a program opens at its start.
 _SYSTEM = ("/lib/", "/lib64/", "/usr/lib/", "/usr/local/lib/", "/usr/share/", "/proc/", "/sys/")
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.preload", "/etc/localtime", "/dev/null", "/dev/urandom")
 _DANGEROUS: tuple[Recipe, ...] = (
@@ -88,7 +88,7 @@ def test_streaming_children_connect_only_to_the_worker(
 
 
 def test_trace_records_unconfined_file_access(kitchen: Kitchen, tmp_path: Path) -> None:
-    """A checker that cannot fail checks nothing: without our options ffmpeg follows the playlist."""
+    """Control: without our options ffmpeg follows the playlist, and the trace shows it."""
     command = [get_ffmpeg_exe(), "-nostdin", "-allowed_segment_extensions", "ALL", "-extension_picky", "0"]
     command += ["-f", "hls", "-i", str(kitchen(hostile.playlist_of_a_file)), "-f", "null", "-"]
 
@@ -98,7 +98,7 @@ def test_trace_records_unconfined_file_access(kitchen: Kitchen, tmp_path: Path) 
 
 
 def test_trace_records_refused_sockets(tmp_path: Path) -> None:
-    """What the children's own filter refuses counts as an attempt."""
+    """Calls that the children's seccomp filter refuses are recorded."""
     program = [sys.executable, "-I", "-S", "-c", "import socket; socket.socket()"]
     script = (
         "import asyncio, sys; from pathlib import Path\n"
@@ -128,7 +128,7 @@ def test_trace_records_sockets(kitchen: Kitchen, tmp_path: Path) -> None:
 
 
 def _is_allowed(path: str, work: Path) -> bool:
-    if not path.startswith("/"):  # below the attempt's folder, which is where children are started
+    if not path.startswith("/"):  # relative to the attempt's folder, the children's working directory
         return ".." not in path
     code = {ROOT.as_posix(), sys.prefix, sys.base_prefix, *sysconfig.get_paths().values()}
     code |= {str(Path(package.__file__ or "").parents[1]) for package in (gostream_shared, gostream_worker)}

@@ -78,8 +78,8 @@ class Checker:
     ) -> None:
         """Checks one answered read; S2 does not apply if `excused`.
 
-        `calm_since`: end of the reader's last bus fault. `known_since`: end of the last database outage. Both are
-        infinity during a fault.
+        `calm_since`: end of the reader's last bus fault; `known_since`: end of the last database outage. Both
+        are infinity during a fault.
         """
         self.reads += 1
         self.trace.append((video_id.int, version, round(begun, 6)))

@@ -1,6 +1,7 @@
 """Rules that make answers fresher or cheaper than promised.
 
-No history breaks a promise without them, so each has an example that must fail if the rule is removed."""
+No history breaks a promise without them, so each has an example that must fail if the rule is removed.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -50,7 +51,7 @@ async def _ticks() -> None:
         await asyncio.sleep(0)
 
 
-async def _nobody_joins_a_load_from_before_a_reset() -> None:
+async def _reset_detaches_loads_in_progress() -> None:
     reads: Any = PausedReads()
     bus: Any = SimpleNamespace(is_live=True)
     service = CachedVideoService(reads, LocalCache(live_until=lambda: inf), bus, encode=lambda _: b"")
@@ -65,7 +66,7 @@ async def _nobody_joins_a_load_from_before_a_reset() -> None:
     assert reads.begun == 2
 
 
-async def _a_minimum_missed_by_a_load_from_before_it_is_looked_for_again() -> None:
+async def _min_version_missed_by_older_load_is_reloaded() -> None:
     flights, reads = SingleFlight[UUID, Found](), PausedReads()
     callers = [asyncio.create_task(flights.run(ID, lambda: reads.read(ID)))]
     await _ticks()
@@ -82,7 +83,7 @@ async def _a_minimum_missed_by_a_load_from_before_it_is_looked_for_again() -> No
     assert reads.begun == 2
 
 
-async def _redis_is_not_trusted_when_nothing_is_known() -> None:
+async def _redis_is_not_trusted_without_outbox_state() -> None:
     now = 0.0
     unannounced = Unannounced(clock=lambda: now)
     unannounced.look({}, asked=now)
@@ -94,7 +95,7 @@ async def _redis_is_not_trusted_when_nothing_is_known() -> None:
     raise AssertionError("trusted")
 
 
-async def _a_load_after_an_invalidation_waits_for_none_before_it(
+async def _invalidation_releases_the_older_lease(
     without: frozenset[str] = frozenset(),
 ) -> None:
     redis = ModelRedis(lambda: 0.0, CacheTimes(), without)
@@ -136,7 +137,7 @@ def _trusting() -> Unannounced:
     return unannounced
 
 
-async def _a_reply_is_checked_again_when_it_comes() -> None:
+async def _reply_is_checked_against_newer_changes() -> None:
     unannounced = _trusting()
     redis: Any = OldRedis(lambda: unannounced.note(ID, 2))  # committed during the command
     rows: Any = NewRows()
@@ -144,7 +145,7 @@ async def _a_reply_is_checked_again_when_it_comes() -> None:
     assert found.entry.version == 2
 
 
-async def _an_own_change_that_redis_refused_is_read_from_the_database() -> None:
+async def _refused_own_change_is_read_from_database() -> None:
     unannounced = _trusting()
     redis: Any = OldRedis()
     rows: Any = NewRows()
@@ -157,23 +158,23 @@ async def _an_own_change_that_redis_refused_is_read_from_the_database() -> None:
 
 Example = Callable[[], Awaitable[None]]
 EXAMPLES: list[tuple[Example, Patch]] = [
-    (_nobody_joins_a_load_from_before_a_reset, (CachedVideoService, "reset", reset_without_forget)),
+    (_reset_detaches_loads_in_progress, (CachedVideoService, "reset", reset_without_forget)),
     (
-        _a_minimum_missed_by_a_load_from_before_it_is_looked_for_again,
+        _min_version_missed_by_older_load_is_reloaded,
         (SingleFlight, "run_since", run_whenever),
     ),
-    (_redis_is_not_trusted_when_nothing_is_known, (Unannounced, "floor", floor_as_known)),
+    (_redis_is_not_trusted_without_outbox_state, (Unannounced, "floor", floor_as_known)),
     (
-        _a_load_after_an_invalidation_waits_for_none_before_it,
+        _invalidation_releases_the_older_lease,
         (
-            _a_load_after_an_invalidation_waits_for_none_before_it,
+            _invalidation_releases_the_older_lease,
             "__defaults__",
             (frozenset({"invalidate-lease"}),),
         ),
     ),
-    (_a_reply_is_checked_again_when_it_comes, (ReadThrough, "_demand", lambda *_: None)),
+    (_reply_is_checked_against_newer_changes, (ReadThrough, "_demand", lambda *_: None)),
     (
-        _an_own_change_that_redis_refused_is_read_from_the_database,
+        _refused_own_change_is_read_from_database,
         (Unannounced, "note", lambda *_: None),
     ),
 ]
