@@ -13,7 +13,7 @@ import cashews
 import uvloop
 
 from benchmarks.cached import make_video, open_cached
-from benchmarks.coherence.peers import cashews_url
+from benchmarks.coherence.libraries import cashews_url
 from benchmarks.report import table, write_report
 from benchmarks.servers import running_servers
 from gostream_api.reads.local_cache import LocalCache, LocalEntry

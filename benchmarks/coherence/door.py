@@ -11,7 +11,7 @@ import aiohttp
 from grpc import aio
 from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks.coherence.ours import COUNTED
+from benchmarks.coherence.gostream_cache import COUNTED
 from benchmarks.coherence.spec import LOAD_DELAY
 from benchmarks.coherence.systems import Reader
 from gostream.v1.video_pb2 import Video

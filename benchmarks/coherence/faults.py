@@ -24,7 +24,7 @@ _EVERY = {Fault.NONE: 1.0, Fault.CUT: 0.4, Fault.HALF_OPEN: 5.0, Fault.WRITERS: 
 
 
 @dataclass(slots=True)
-class Mischief:
+class FaultInjector:
     """Injects the fault until the run ends, and counts the strikes."""
 
     fault: Fault

@@ -12,7 +12,7 @@ from benchmarks.coherence.door import open_door
 from benchmarks.coherence.spec import Schedule, Spec
 from benchmarks.coherence.systems import Reader, open_system
 from benchmarks.coherence.tally import Tally
-from benchmarks.coherence.truth import Truth
+from benchmarks.coherence.version_record import Truth
 from gostream_shared.db.database import STATEMENT_TIMEOUT, PostgresDatabase
 from gostream_shared.db.videos import PostgresVideoRepository
 from gostream_shared.domain.video import Video

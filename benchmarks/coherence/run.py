@@ -15,11 +15,11 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from benchmarks.coherence.faults import Fault, Mischief
+from benchmarks.coherence.faults import Fault, FaultInjector
 from benchmarks.coherence.replica import run_replica
 from benchmarks.coherence.spec import Schedule, Spec
 from benchmarks.coherence.tally import Tally
-from benchmarks.coherence.truth import Truth
+from benchmarks.coherence.version_record import Truth
 from benchmarks.coherence.writer import run_writer
 from benchmarks.proxy import Proxy
 from benchmarks.servers import Servers
@@ -162,14 +162,14 @@ def _run_processes(
         for child in replicas:
             child.send(schedule)
         writers.begin(schedule)
-        mischief = Mischief(fault, servers, proxy, writers.kill_one)
-        mischief.run(schedule.stop, writers.tend)
+        injector = FaultInjector(fault, servers, proxy, writers.kill_one)
+        injector.run(schedule.stop, writers.tend)
         tallies = [child.receive(_END_TIMEOUT) for child in replicas]
     finally:
         writers.end()
         for child in replicas:
             child.end()
-    return Tally.total(tallies), writers.deaths if fault is Fault.WRITERS else mischief.strikes
+    return Tally.total(tallies), writers.deaths if fault is Fault.WRITERS else injector.strikes
 
 
 async def _make_videos(url: str, count: int) -> tuple[UUID, ...]:

@@ -18,7 +18,7 @@ class Spec:
     door: bool  # whether readers use a fast door, one per replica
     environment: dict[str, str]  # variables with the servers' addresses
     writer_environment: dict[str, str]
-    record: Path  # of truth.Truth
+    record: Path  # of version_record.Truth
     video_ids: tuple[UUID, ...]
     readers: int  # of each replica
     batch: int  # consecutive reads of a reader

@@ -46,7 +46,7 @@ async def open_system(
 def _opener(name: str) -> Opener:
     match name:
         case "gostream":
-            from benchmarks.coherence.ours import open_ours
+            from benchmarks.coherence.gostream_cache import open_ours
 
             return open_ours
         case "naive":
@@ -54,11 +54,11 @@ def _opener(name: str) -> Opener:
 
             return open_naive
         case "cashews":
-            from benchmarks.coherence.peers import open_cashews
+            from benchmarks.coherence.libraries import open_cashews
 
             return open_cashews
         case "aiocache":
-            from benchmarks.coherence.peers import open_aiocache
+            from benchmarks.coherence.libraries import open_aiocache
 
             return open_aiocache
     raise ValueError(f"no system is called {name}")

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from benchmarks.coherence.truth import Event, Truth
+from benchmarks.coherence.version_record import Event, Truth
 
 #: Seconds after an announcement before an older answer counts as stale.
 SOON = 0.1

@@ -12,7 +12,7 @@ import uvloop
 
 from benchmarks.coherence.spec import Schedule, Spec
 from benchmarks.coherence.systems import System, open_system
-from benchmarks.coherence.truth import Event, Truth
+from benchmarks.coherence.version_record import Event, Truth
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.observability.logs import configure_logs
 

@@ -16,9 +16,9 @@ from gostream_worker.plan.plan import Plan
 from gostream_worker.plan.profiles import DEFAULT_PROFILE, PROFILES
 from gostream_worker.probe.probe import probe_source
 
+from .ffmpeg_runs import Runs, bare_command, run_per_rung
+from .gostream_stack import GoStream, Published
 from .media import below, circumstances, likeness, make_source, table
-from .others import Runs, bare_command, run_per_rung
-from .ours import GoStream, Published
 from .turns import Contender, take_turns
 
 _RESULTS = Path(__file__).parents[1] / "results"

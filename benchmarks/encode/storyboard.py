@@ -19,8 +19,8 @@ from gostream_worker.plan.plan import Plan
 from gostream_worker.plan.profiles import DEFAULT_PROFILE
 from gostream_worker.probe.probe import probe_source
 
+from .ffmpeg_runs import Runs, bare_command
 from .media import circumstances, make_source, table
-from .others import Runs, bare_command
 from .turns import Contender, take_turns
 
 _TURN = 1.0

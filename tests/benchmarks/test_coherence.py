@@ -7,7 +7,7 @@ import pytest
 from benchmarks.coherence.faults import Fault
 from benchmarks.coherence.run import Options, measure
 from benchmarks.coherence.tally import LATE, SOON, Tally
-from benchmarks.coherence.truth import MAX_VERSIONS, Event, Truth
+from benchmarks.coherence.version_record import MAX_VERSIONS, Event, Truth
 from benchmarks.servers import Servers
 from gostream_devstack.fixtures import RedisSettings
 from gostream_devstack.servers.valkey import Valkey

@@ -36,20 +36,20 @@ _EVERY_FILM = pytest.mark.parametrize(
 
 
 @pytest.fixture(scope="session")
-def shelf() -> dict[str, video_pb2.Video]:
+def published_videos() -> dict[str, video_pb2.Video]:
     """Videos already published in this session."""
     return {}
 
 
 @pytest.fixture
 async def video(
-    name: str, shelf: dict[str, video_pb2.Video], upload: Upload, tmp_path: Path
+    name: str, published_videos: dict[str, video_pb2.Video], upload: Upload, tmp_path: Path
 ) -> video_pb2.Video:
     """The published film of that name."""
-    if name not in shelf:
-        shelf[name] = await upload(await asyncio.to_thread(films.film, name, tmp_path))
-    assert shelf[name].status == video_pb2.Video.STATUS_READY, shelf[name].error
-    return shelf[name]
+    if name not in published_videos:
+        published_videos[name] = await upload(await asyncio.to_thread(films.film, name, tmp_path))
+    assert published_videos[name].status == video_pb2.Video.STATUS_READY, published_videos[name].error
+    return published_videos[name]
 
 
 @_EVERY_FILM

@@ -83,7 +83,7 @@ class Viewer:
 
 
 async def kill_at_random(
-    video_client: VideoClient, video_id: UUID, start_worker: Start, team: list[WorkerProcess]
+    video_client: VideoClient, video_id: UUID, start_worker: Start, workers: list[WorkerProcess]
 ) -> int:
     """Kills the workers of one encode up to PER_ENCODE times. Returns the number of kills."""
     for kill in range(PER_ENCODE):
@@ -91,10 +91,10 @@ async def kill_at_random(
         await asyncio.sleep(random.uniform(0, 3.0))
         if (await video_client.database.videos.get(video_id)).status.is_terminal:
             return kill
-        for worker in team:
+        for worker in workers:
             worker.process.send_signal(signal.SIGKILL)
             worker.process.wait()
-        team[:] = [start_worker(JOB_LEASE="1s")]
+        workers[:] = [start_worker(JOB_LEASE="1s")]
     return PER_ENCODE
 
 
@@ -109,7 +109,7 @@ async def _is_taken(video_client: VideoClient, video_id: UUID) -> bool:
 async def test_random_kills_break_no_stream(
     video_client: VideoClient, start_worker: Start, short_film: Path, tmp_path: Path
 ) -> None:
-    team = [start_worker(JOB_LEASE="1s")]
+    workers = [start_worker(JOB_LEASE="1s")]
     video_id = await video_client.submit(short_film)
     viewer = Viewer(video_client, video_id)
     kills = encodes = 0
@@ -117,7 +117,7 @@ async def test_random_kills_break_no_stream(
     async with asyncio.TaskGroup() as tasks:
         watching = tasks.create_task(viewer.watch())
         while kills < KILLS:
-            kills += await kill_at_random(video_client, video_id, start_worker, team)
+            kills += await kill_at_random(video_client, video_id, start_worker, workers)
             video = await video_client.finished(video_id)
             encodes += 1
             print(f"{kills} of {KILLS} kills, {encodes} encodes", flush=True)

@@ -8,7 +8,7 @@ import aiocache
 import aiocache.serializers
 import cashews
 
-from benchmarks.coherence.aside import TTL, CacheAside
+from benchmarks.coherence.cache_aside import TTL, CacheAside
 from benchmarks.coherence.systems import System
 from gostream_shared.config import Config
 from gostream_shared.db.database import PostgresDatabase
@@ -16,7 +16,7 @@ from gostream_shared.domain.repositories import VideoRepository
 
 
 class Cashews:
-    """Implements aside.Store: entries in the process, invalidated by Redis (CLIENT TRACKING)."""
+    """Implements cache_aside.Store: entries in the process, invalidated by Redis (CLIENT TRACKING)."""
 
     def __init__(self, cache: Any) -> None:
         self._cache = cache
@@ -32,7 +32,7 @@ class Cashews:
 
 
 class Aiocache:
-    """Implements aside.Store over Redis alone: aiocache has no coherent in-process layer."""
+    """Implements cache_aside.Store over Redis alone: aiocache has no coherent in-process layer."""
 
     def __init__(self, cache: Any) -> None:
         self._cache = cache
