@@ -68,7 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.stampede",
         description="Counts the loads of one cold key if callers in many processes read it at once. "
-        "Exits 1 when it is not as often as promised.",
+        "Exits 1 if the number differs from the promised one.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--processes", type=int, default=8)
@@ -124,7 +124,7 @@ def _run(servers: Servers, case: Case, processes: int, callers: int) -> tuple[in
 
 def _receive(connection: Connection) -> tuple[int, float]:
     if not connection.poll(_TIMEOUT):
-        raise TimeoutError("a process said nothing")
+        raise TimeoutError("a process sent no message")
     answer: tuple[int, float] = connection.recv()
     return answer
 

@@ -71,7 +71,7 @@ class _Child:
 
     def receive(self, timeout: float) -> Any:
         if not self.connection.poll(timeout):
-            raise TimeoutError(f"{self.process.name} said nothing for {timeout:.0f} s")
+            raise TimeoutError(f"{self.process.name} sent no message for {timeout:.0f} s")
         return self.connection.recv()
 
     def send(self, schedule: Schedule) -> None:

@@ -169,7 +169,7 @@ class Connection:
             self._has_data.discard(stream)
             self._end(stream, tally)
         if kind == _GOAWAY:
-            raise ServerLeftError("the server said GOAWAY")
+            raise ServerLeftError("the server sent GOAWAY")
         return b""
 
     def _end(self, stream: int, tally: Tally) -> None:

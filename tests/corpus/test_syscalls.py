@@ -61,7 +61,7 @@ def test_children_open_no_socket_or_foreign_file(recipe: Recipe, kitchen: Kitche
 
     jailed = trace.below("/launcher.py")
     paths = list(opened(jailed))
-    assert any("input.bin" in path for path in paths), "the trace has not seen the children at work"
+    assert any("input.bin" in path for path in paths), "the trace must contain the children"
     assert sockets(jailed) == []
     assert [path for path in paths if not _is_allowed(path, work)] == []
 

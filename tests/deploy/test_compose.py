@@ -276,7 +276,7 @@ def test_envoy_accepts_the_rendered_file(tmp_path: Path) -> None:
         "warning",
     ]
     _run("bash", ROOT / "deploy/envoy/start.sh", config, filled, *envoy)
-    assert filled.read_text() == config.read_text(), "valid as it is"
+    assert filled.read_text() == config.read_text(), "the unmodified file is valid"
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ def test_door_replaces_envoy_with_api_configuration() -> None:
 
     assert load(DoorConfig, door["environment"])
     assert door["environment"].items() - SERVICES["api"]["environment"].items() == {("METRICS_PORT", "9103")}
-    assert {"/etc/envoy/envoy.yaml", "/etc/envoy/door.yaml"} <= set(mounted), "where gostream-door looks"
+    assert {"/etc/envoy/envoy.yaml", "/etc/envoy/door.yaml"} <= set(mounted), "read by gostream-door"
     assert all((ROOT / source).is_file() for source in mounted.values())
     assert "entrypoint" not in door, "start.sh fills in the file first"
     assert entry_points(group="console_scripts")[door["command"][0]].load() is program.main

@@ -75,7 +75,7 @@ def test_missing_object_is_cached_for_one_second(edge: Nginx, origin: Origin) ->
     began = time.monotonic()
     answers = [ask(edge, target) for _ in range(5)]
     assert {(answer.status, answer.body) for answer in answers} == {(404, b"not found\n")}
-    assert len(origin.seen) <= 2 + int(time.monotonic() - began), "one a second"
+    assert len(origin.seen) <= 2 + int(time.monotonic() - began), "one request per second"
     origin.objects[f"/videos{target}"] = b"here"
     deadline = time.monotonic() + 30
     while ask(edge, target).status != 200:
@@ -110,7 +110,7 @@ def test_cached_streams_survive_an_origin_outage(origin: Origin, make_edge: Call
     assert cold.headers["access-control-allow-origin"] == "*"
     failed = ask(edge, MASTER, X_Cache_Refresh=SECRET)
     assert failed.status in (200, 502)
-    assert ask(edge, MASTER).status == 200, "a refresh that failed leaves the copy alone"
+    assert ask(edge, MASTER).status == 200, "a failed refresh must keep the copy"
 
 
 def test_expired_playlist_is_served_while_revalidating(

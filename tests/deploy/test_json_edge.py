@@ -21,7 +21,7 @@ def test_video_is_returned_as_json(envoy: Envoy) -> None:
     status, video, _ = ask(envoy, "/v1/videos/abc")
     assert status == 200
     assert (video["id"], video["status"], video["version"]) == ("abc", "STATUS_READY", "7")
-    assert video["user_id"] == "", "names as in the contract; empty fields are there"
+    assert video["user_id"] == "", "field names of the contract, including empty fields"
 
 
 def test_json_body_becomes_the_request(envoy: Envoy) -> None:
@@ -80,7 +80,7 @@ def test_reads_are_retried_and_writes_are_not(
     replicas = [Replica(refuse=True), Replica()]
     envoy = start_json_edge(*replicas)
     assert {ask(envoy, f"/v1/videos/read-{number}")[0] for number in range(20)} == {200}
-    assert replicas[0].calls, "the refusing one was asked as well"
+    assert replicas[0].calls, "the refusing replica must have been called"
     for replica in replicas:
         replica.calls.clear()
     assert ask(envoy, "/v1/videos/abc", "DELETE")[0] == 503

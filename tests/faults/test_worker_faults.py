@@ -50,7 +50,7 @@ async def test_stopping_worker_hands_over_its_encode(
     forgiven = await video_client.database.pool.fetchval(
         "SELECT forgiven FROM encodes WHERE video_id = $1", video_id
     )
-    assert forgiven == 1, "a deploy must not use up a try"
+    assert forgiven == 1, "a deploy must not count as a try"
     await assert_complete(video_client, video_id, tmp_path)
 
 

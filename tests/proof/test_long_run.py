@@ -54,7 +54,7 @@ def test_failing_seed_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) 
         if seed == 1:
             raise Violation("S1: an example")
         if seed == 2:
-            raise ValueError("a defect of ours")
+            raise ValueError("a defect")
         while seed == 3:
             pass
         return Summary(reads=10, loads=1, rejected=1, digest=0)
@@ -65,7 +65,7 @@ def test_failing_seed_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) 
     assert (tally.seeds, tally.reads, tally.rejected) == (5, 20, 2)
     violated, defect, hung = tally.failures
     assert "S1: an example" in violated
-    assert "a defect of ours" in defect
+    assert "a defect" in defect
     assert "hung" in hung
     assert "python -m tests.proof --seed 3" in hung
 

@@ -27,7 +27,7 @@ def _quiet() -> Iterator[None]:
 def test_every_promise_holds_in_every_history(part: int) -> None:
     summaries = [simulate(seed) for seed in range(part * SEEDS_PER_SLICE, (part + 1) * SEEDS_PER_SLICE)]
     assert sum(summary.reads for summary in summaries) > 1000
-    assert any(summary.rejected for summary in summaries), "the races really occur"
+    assert any(summary.rejected for summary in summaries), "the races must occur"
 
 
 def test_seed_reproduces_its_history() -> None:
