@@ -33,6 +33,7 @@ from gostream_worker.plan.ladder import make_plan
 from gostream_worker.plan.profiles import DEFAULT_PROFILE
 from gostream_worker.probe.limits import SourceLimits
 from gostream_worker.probe.probe import probe_source
+from gostream_worker.sandbox.allowlist import loopback_port
 from gostream_worker.source.open_source import open_source
 from tests.support.tcp_proxy import Proxy
 
@@ -79,9 +80,18 @@ async def _to_first_segments(store: _Counting, video_id: UUID, *, max_copied: in
                 (folder / rendition).mkdir()
             encoder = Encoder(Path(get_ffmpeg_exe()), memory=8 << 30)
             arguments = encode_arguments(plan, source=source.url, folder=".")
-            run = encoder.run(arguments, folder=folder, duration=plan.duration, on_progress=lambda _: None)
+            run = encoder.run(
+                arguments,
+                folder=folder,
+                duration=plan.duration,
+                on_progress=lambda _: None,
+                port=loopback_port(source.url),
+            )
             encoding = asyncio.ensure_future(run)
             while not all((folder / rendition / "00000.ts").exists() for rendition in renditions):
+                if encoding.done():
+                    await encoding
+                    raise RuntimeError("the encoder ended before every rendition had a segment")
                 await asyncio.sleep(0.02)
             begun = time.monotonic() - began
             encoding.cancel()
@@ -132,7 +142,7 @@ async def _compare(path: Path, pace: float, rounds: int) -> list[list[object]]:
 
 
 def _looped_film(folder: Path, megabytes: int) -> Path:
-    film = REAL_FILM if REAL_FILM.is_file() else make_source(folder, 60, height=720, fit=True)
+    film = REAL_FILM if REAL_FILM.is_file() else make_source(folder, 20, height=720, fit=True)
     times = megabytes * 1_000_000 // film.stat().st_size
     path = folder / "film.mp4"
     ffmpeg("-v", "error", "-stream_loop", str(times), "-i", str(film), "-c", "copy", str(path))
