@@ -16,7 +16,7 @@ class Stream:
     fps: float = 25
     seconds: float = 2
     sound: bool = True
-    heard: float | None = None  # seconds of audio, if checked
+    heard: float | None = None  # seconds of its sound, if they matter
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,9 @@ async def test_every_file_gets_expected_result_within_limits(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", [timing.sound_begins_6s_late, timing.last_picture_damaged])
-async def test_same_file_gets_same_result(recipe: Recipe, kitchen: Kitchen, pipeline: Pipeline) -> None:
+async def test_the_same_file_gets_the_same_answer(
+    recipe: Recipe, kitchen: Kitchen, pipeline: Pipeline
+) -> None:
     assert {(await pipeline.run(kitchen(recipe))).code for _ in range(20)} == {READY}
 
 
