@@ -1,11 +1,11 @@
-"""What every test run begins with."""
+"""Process-wide setup of every test run."""
 
 import signal
 
 import hypothesis
 
-# A shell without job control starts background commands with SIGINT ignored, and every program that a test
-# starts and interrupts would inherit that.
+# A shell without job control ignores SIGINT in background commands, and programs that a test starts and
+# interrupts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A machine may be busy: no example has a time limit of its own.

@@ -1,1 +1,1 @@
-"""What GoStream is measured with. Modules with a `main` are commands: `python -m benchmarks.x --help`."""
+"""Benchmarks of GoStream. Modules with a `main` are commands: `python -m benchmarks.x --help`."""

@@ -1,4 +1,4 @@
-"""Our cache, opened as the API opens it, for benchmarks of its parts."""
+"""Opens GoStream's cache as the API does, for benchmarks of its parts."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ _START_TIMEOUT = 30.0
 async def open_cached(
     config: Config, database: PostgresDatabase, videos: VideoRepository | None = None
 ) -> AsyncIterator[tuple[Cache, CachedVideoService]]:
-    """The cache and the service over it, once local entries are served. Raises TimeoutError."""
+    """Yields the cache and its service once L1 serves. Raises TimeoutError."""
     encode = partial(encode_video, cdn_base_url=config.cdn_base_url)
     async with (
         open_cache(config, outbox=database.outbox, subscribe=True, epochs=database.epochs) as cache,
@@ -33,6 +33,6 @@ async def open_cached(
 
 
 async def make_video(database: PostgresDatabase) -> UUID:
-    """A new video."""
+    """Creates a video. Returns its id."""
     new = NewVideo(id=uuid4(), user_id="u1", title="A title of usual length", content_type="video/mp4")
     return (await database.videos.create(new)).id

@@ -1,4 +1,4 @@
-"""GetVideo out of local entries, beside a handler that does nothing: `python -m benchmarks.getvideo`."""
+"""Compares GetVideo from L1 with an empty handler: `python -m benchmarks.getvideo`."""
 
 import argparse
 import asyncio
@@ -39,10 +39,10 @@ _START_TIMEOUT = 60.0
 
 @dataclass(slots=True)
 class Round:
-    """One turn of one server under load."""
+    """One round of one server under load."""
 
     rate: float  # calls per second
-    cpu: float  # seconds of the server's processor time per call
+    cpu: float  # processor seconds per call
     p50: float
     p99: float
 
@@ -57,7 +57,7 @@ class Contender:
     rounds: list[Round] = field(default_factory=list)
 
     def processor_time(self) -> float:
-        """Seconds, of all its processes."""
+        """Processor seconds of all processes of the server."""
         parent = psutil.Process(self.pid)
         times = [each.cpu_times() for each in (parent, *parent.children(recursive=True))]
         return sum(each.user + each.system for each in times)
@@ -66,13 +66,13 @@ class Contender:
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.getvideo",
-        description="gostream-api's GetVideo out of local entries against a bare grpc.aio handler that "
-        "answers the same bytes, with the same options on the same loop, in turns. Processor time "
-        "per call is what limits a server; the rate also depends on the client beside it.",
+        description="Compares gostream-api's GetVideo from L1 with a bare grpc.aio handler that returns the "
+        "same bytes, with the same options on the same loop, alternately. Processor time per call limits "
+        "a server; the rate also depends on the client.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each server")
-    parser.add_argument("--seconds", type=float, default=3.0, help="length of a turn")
+    parser.add_argument("--rounds", type=int, default=7, help="rounds of each server")
+    parser.add_argument("--seconds", type=float, default=3.0, help="length of a round")
     parser.add_argument("--processes", type=int, default=1, help="API_PROCESSES, and as many bare servers")
     parser.add_argument("--connections", type=int, default=8, help="connections of the client")
     parser.add_argument("--calls", type=int, default=32, help="calls open at a time")
@@ -162,9 +162,9 @@ def _free_port() -> int:
 
 
 def _answer(port: int, request: bytes) -> bytes:
-    """What GetVideo answers, once it comes from L1."""
+    """Returns GetVideo's reply from L1. Raises TimeoutError."""
     deadline = time.monotonic() + _START_TIMEOUT
-    _wait_until_listening(port, deadline)  # a channel would wait longer and longer between its attempts
+    _wait_until_listening(port, deadline)  # a channel would back off between attempts
     with grpc.insecure_channel(f"{_HOST}:{port}", options=[("grpc.enable_http_proxy", 0)]) as channel:
         call: Any = channel.unary_unary(_METHOD)
         while time.monotonic() < deadline:
@@ -175,7 +175,7 @@ def _answer(port: int, request: bytes) -> bytes:
             if ("x-cache", "L1") in {(key, value) for key, value in state.trailing_metadata()}:
                 return bytes(answer)
             time.sleep(0.1)
-    raise TimeoutError("the API does not answer from its own entries")
+    raise TimeoutError("the API does not answer from L1")
 
 
 def _wait_until_listening(port: int, deadline: float) -> None:
@@ -198,9 +198,9 @@ def _measure(contender: Contender, request: bytes, options: argparse.Namespace) 
 
 
 async def _load(port: int, request: bytes, options: argparse.Namespace) -> list[float]:
-    """Seconds that each call took."""
+    """Returns the duration of each call in seconds."""
     times = list[float]()
-    # Each channel is a connection of its own, so that processes that share a port share the calls.
+    # One connection per channel, so that processes that share a port share the calls.
     arguments = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
     channels = [
         aio.insecure_channel(f"{_HOST}:{port}", options=arguments) for _ in range(options.connections)
@@ -229,7 +229,7 @@ def _report(bare: Contender, ours: Contender, options: argparse.Namespace) -> No
     tail = median(our.p99 / their.p99 for their, our in pairs)
     rows.append(("ratio (median of the rounds')", f"{rate:.2f}", f"{capacity:.2f}", "", f"{tail:.2f}"))
     words = (
-        f"{options.rounds} rounds of {options.seconds:g} s each in turn, {options.calls} calls at a time "
+        f"{options.rounds} alternating rounds of {options.seconds:g} s, {options.calls} concurrent calls "
         f"over {options.connections} connections, {options.processes} server process(es). The second "
         "ratio is of calls per second of processor time."
     )

@@ -1,4 +1,4 @@
-"""From the announcement of a write to the moment no process keeps it: `python -m benchmarks.latency`."""
+"""Latency from a write's announcement to its eviction in all processes: `python -m benchmarks.latency`."""
 
 import argparse
 import asyncio
@@ -24,7 +24,7 @@ _spawn = multiprocessing.get_context("spawn")
 
 
 class Moments:
-    """When each replica evicted each version, in a file that processes share; 0 = not yet."""
+    """Times at which each replica evicted each version, in a shared file; 0 = not yet."""
 
     def __init__(self, path: Path, replica: int, versions: int) -> None:
         with path.open("r+b") as file:
@@ -34,19 +34,19 @@ class Moments:
     def __getitem__(self, version: int) -> float:
         return self._row[version]
 
-    # As a BusListener, added after the cached service: it has evicted by now.
+    # BusListener method; runs after the cached service has evicted the video.
     def changed(self, video_id: UUID, version: int) -> None:
         if version < len(self._row):
             self._row[version] = time.monotonic()
 
     def reset(self) -> None:
-        """Nothing was evicted by name."""
+        """A reset evicts no particular video."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.latency",
-        description="How long after the call to announce() the last replica has evicted the video.",
+        description="Measures the time from announce() until the last replica has evicted the video.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--replicas", type=int, default=4, help="processes that listen")
@@ -93,7 +93,7 @@ def _listen(config: Config, record: Path, number: int, versions: int, connection
 
 
 async def _announce(config: Config, options: argparse.Namespace) -> tuple[list[float], list[float]]:
-    """When each call began and how long it took; version n+2 is write n."""
+    """Returns start and duration of each call; write n has version n+2."""
     begun, took = list[float](), list[float]()
     url = config.database_url.get_secret_value()
     async with (

@@ -1,4 +1,4 @@
-"""The cost of one look-up: in the process, and in Redis. `python -m benchmarks.micro`."""
+"""The cost of one look-up in the process and in Redis: `python -m benchmarks.micro`."""
 
 import argparse
 import asyncio
@@ -13,7 +13,7 @@ import cashews
 import uvloop
 
 from benchmarks.cached import make_video, open_cached
-from benchmarks.coherence.peers import cashews_url
+from benchmarks.coherence.libraries import cashews_url
 from benchmarks.report import table, write_report
 from benchmarks.servers import running_servers
 from gostream_api.reads.local_cache import LocalCache, LocalEntry
@@ -30,12 +30,12 @@ _PLAIN = "bench:plain"
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.micro",
-        description="What a look-up costs, each kind in turn, round after round; medians of the rounds.",
+        description="Measures the cost of each kind of look-up; medians of alternating rounds.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--rounds", type=int, default=15, help="how often each kind has its turn")
-    parser.add_argument("--lookups", type=int, default=20_000, help="look-ups in the process a round")
-    parser.add_argument("--gets", type=int, default=1000, help="look-ups in Redis a round")
+    parser.add_argument("--rounds", type=int, default=15, help="rounds of each kind")
+    parser.add_argument("--lookups", type=int, default=20_000, help="look-ups in the process per round")
+    parser.add_argument("--gets", type=int, default=1000, help="look-ups in Redis per round")
     options = parser.parse_args()
     configure_logs(service="bench", level="CRITICAL", form="console")
     with running_servers() as servers:

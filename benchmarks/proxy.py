@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that can make a connection half-open: it stays up, and nothing comes through."""
+"""A TCP proxy on loopback that can make connections half-open: open, but without data."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ _CHUNK = 65536
 
 
 class Proxy:
-    """Forwards to a port. Connections over which something was subscribed to count as buses."""
+    """Forwards to a port. A connection that has subscribed is a bus."""
 
     def __init__(self, target: int) -> None:
         self.port = 0
@@ -19,7 +19,7 @@ class Proxy:
 
     @contextlib.contextmanager
     def running(self) -> Iterator["Proxy"]:
-        """Forward, in a thread of its own, until the block ends."""
+        """Forwards in a new thread until the block ends."""
         thread = threading.Thread(target=self._loop.run_forever, name="proxy")
         thread.start()
         try:
@@ -35,7 +35,7 @@ class Proxy:
             self._loop.close()
 
     def blackhole_buses(self) -> int:
-        """From now on nothing comes through the buses there are, in either direction; how many."""
+        """Drops all data of the current buses, in both directions. Returns their number."""
         return asyncio.run_coroutine_threadsafe(self._blackhole(), self._loop).result(10)
 
     async def _blackhole(self) -> int:

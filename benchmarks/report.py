@@ -1,4 +1,4 @@
-"""Results as a table, printed and kept in benchmarks/results/."""
+"""Prints results as a table and writes them to benchmarks/results/."""
 
 import os
 import platform
@@ -13,13 +13,13 @@ _VERSIONS = ("grpcio", "redis", "hiredis", "asyncpg", "uvloop", "protobuf", "cas
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table; figures to the right."""
+    """A Markdown table with right-aligned figures."""
     lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
 def write_report(name: str, title: str, *parts: str) -> None:
-    """Print the parts, and replace benchmarks/results/<name>.md by them and how they came about."""
+    """Prints the parts. Writes them, with command, machine and versions, to results/<name>.md."""
     print("\n" + "\n\n".join(parts))
     RESULTS.mkdir(exist_ok=True)
     text = "\n\n".join([f"# {title}", *parts, _circumstances()])

@@ -1,6 +1,6 @@
-"""What the sandbox costs a child: `python -m benchmarks.sandbox [--rounds 60]`.
+"""The cost of the sandbox per child process: `python -m benchmarks.sandbox [--rounds 60]`.
 
-Starts `ffmpeg -version` in the limited child with and without confinement in turn, and prints the medians.
+Starts `ffmpeg -version` with resource limits, alternately with and without confinement. Prints the medians.
 """
 
 import argparse

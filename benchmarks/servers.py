@@ -1,4 +1,4 @@
-"""The real servers a benchmark needs, in a directory of their own, gone afterwards."""
+"""The real servers of a benchmark, in a temporary directory."""
 
 import asyncio
 import tempfile
@@ -24,7 +24,7 @@ class Servers:
     redis: Valkey
 
     def environment(self, *, redis_port: int | None = None) -> dict[str, str]:
-        """How a process reaches them; `redis_port`: through a proxy."""
+        """Variables with the servers' addresses. `redis_port`: port of a proxy to Redis."""
         return {
             "DATABASE_URL": self.database_url,
             "REDIS_HOST": self.redis.host,
@@ -35,13 +35,13 @@ class Servers:
         }
 
     def config(self) -> Config:
-        """The same, as the services read it."""
+        """The same as a Config."""
         return load(Config, self.environment())
 
 
 @contextmanager
 def running_servers() -> Iterator[Servers]:
-    """Start them on free ports and stop them after the block."""
+    """Starts the servers on free ports and stops them after the block."""
     with tempfile.TemporaryDirectory(prefix="gostream-bench-") as root:
         home, ports, secrets = Directories.at(Path(root)), Ports({}), State().secrets
         postgres = Postgres(home, ports.pick("postgres"), secrets["postgres_password"], durable=False)

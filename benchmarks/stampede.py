@@ -1,4 +1,4 @@
-"""Everybody wants the same cold key: `python -m benchmarks.stampede`."""
+"""Many callers read the same cold key: `python -m benchmarks.stampede`."""
 
 import argparse
 import asyncio
@@ -30,7 +30,7 @@ _TIMEOUT = 60.0
 
 
 class Case(enum.StrEnum):
-    """What happens while the key is loaded."""
+    """Events while the key is loaded."""
 
     CALM = "nothing"
     KILLED = "the loading process is SIGKILLed"
@@ -42,17 +42,17 @@ _LOADS = {Case.CALM: 1, Case.KILLED: 2, Case.CANCELLED: 1}
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What every process is told."""
+    """Settings for every process."""
 
     config: Config
     video_id: UUID
-    record: Path  # loads of each process, one byte each
+    record: Path  # loads per process, one byte each
     callers: int
     cancel: bool
 
 
 class CountedVideos(PostgresVideoRepository):
-    """Slow reads that another process can see."""
+    """Slow reads, counted in a file that other processes can read."""
 
     loads: mmap.mmap
     number: int
@@ -67,12 +67,12 @@ class CountedVideos(PostgresVideoRepository):
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.stampede",
-        description="How often one cold key is loaded when callers in many processes want it at once. "
-        "Exits 1 when it is not as often as promised.",
+        description="Counts the loads of one cold key if callers in many processes read it at once. "
+        "Exits 1 if the number differs from the promised one.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--processes", type=int, default=8)
-    parser.add_argument("--callers", type=int, default=500, help="in each process")
+    parser.add_argument("--callers", type=int, default=500, help="callers per process")
     options = parser.parse_args()
     rows, wrong = [], False
     with running_servers() as servers:
@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def _run(servers: Servers, case: Case, processes: int, callers: int) -> tuple[int, int, float]:
-    """Loads, answered callers, seconds until the last was answered."""
+    """Returns (loads, answered callers, seconds until the last answer)."""
     servers.redis.execute("FLUSHALL")
     config = servers.config()
     with TemporaryDirectory() as folder:
@@ -124,7 +124,7 @@ def _run(servers: Servers, case: Case, processes: int, callers: int) -> tuple[in
 
 def _receive(connection: Connection) -> tuple[int, float]:
     if not connection.poll(_TIMEOUT):
-        raise TimeoutError("a process said nothing")
+        raise TimeoutError("a process sent no message")
     answer: tuple[int, float] = connection.recv()
     return answer
 

@@ -1,1 +1,1 @@
-"""Is what a cache answers current? Replica and writer processes over real servers, and a checker."""
+"""Measures cache coherence: replica and writer processes over real servers, and a checker."""

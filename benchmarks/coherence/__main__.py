@@ -16,12 +16,12 @@ _HEADER = (
     *("worst ms", "stuck", "errors", "fills rejected (Redis + local)"),
 )
 _WORDS = (
-    "Stale > 100 ms: the read began more than 100 ms after the call that announces a newer version returned. "
-    "Stalled: of those, how many began while the reader's process had not been run for more than 50 ms, or "
-    "had been run again for less, so that it could not have heard of anything. "
-    "Stale > 3 s: it began more than 3 s after a newer version was committed. Worst: the longest that an "
-    "answer had been superseded, counted from that announcement. Stuck: still wrong when everything had been "
-    "quiet for 1.5 s (4.5 s after faults)."
+    "Stale > 100 ms: the read began more than 100 ms after the call that announces a newer version "
+    "returned. Stalled: stale reads that began during a stall of the reader's process of more than 50 ms, "
+    "or within 50 ms after one, so that the process had no time to receive the announcement. Stale > 3 s: "
+    "the read began more than 3 s after a newer version was committed. Worst: the longest staleness of an "
+    "answer since that announcement. Stuck: keys that are still wrong after 1.5 s without writes (4.5 s "
+    "after faults)."
 )
 
 
@@ -56,7 +56,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.coherence",
         description="Readers in several processes check every answer of a cache against what was written. "
-        "Exits 1 when GoStream's own cache broke its promise.",
+        "Exits 1 if GoStream's cache breaks its promise.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
@@ -65,16 +65,21 @@ def _arguments() -> argparse.Namespace:
     add("--seconds", type=float, default=usual.seconds, help="length of each run")
     add("--replicas", type=int, default=usual.replicas, help="reader processes")
     add("--readers", type=int, default=usual.readers, help="readers in each of them")
-    add("--rate", type=float, default=usual.rate, help="writes a second, all together")
-    add("--burst", type=int, default=usual.burst, help="writes of one video shortly after one another")
-    add("--batch", type=int, default=usual.batch, help="reads of a reader in a row")
-    add("--pause", type=float, default=usual.pause * 1000, help="mean ms until its next")
-    add("--load-delay", type=float, default=usual.load_delay * 1000, help="most ms a database read is late")
+    add("--rate", type=float, default=usual.rate, help="writes per second, all writers together")
+    add("--burst", type=int, default=usual.burst, help="consecutive writes of one video")
+    add("--batch", type=int, default=usual.batch, help="consecutive reads of a reader")
+    add("--pause", type=float, default=usual.pause * 1000, help="mean ms between batches")
+    add(
+        "--load-delay",
+        type=float,
+        default=usual.load_delay * 1000,
+        help="maximum delay of a database read in ms",
+    )
     add(
         "--through",
         choices=("call", "door"),
         default="call",
-        help="how GoStream's readers ask: in their own process, or by gRPC through a fast door",
+        help="GoStream's readers: calls in their own process, or gRPC through a fast door",
     )
     add("--name", help="name of the file in benchmarks/results/")
     return parser.parse_args()

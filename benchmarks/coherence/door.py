@@ -1,4 +1,4 @@
-"""GoStream's cache behind the fast door: a door of its own for each replica, asked by gRPC."""
+"""GoStream's cache behind the fast door: each replica process has a door and reads by gRPC."""
 
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -11,7 +11,7 @@ import aiohttp
 from grpc import aio
 from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks.coherence.ours import COUNTED
+from benchmarks.coherence.gostream_cache import COUNTED
 from benchmarks.coherence.spec import LOAD_DELAY
 from benchmarks.coherence.systems import Reader
 from gostream.v1.video_pb2 import Video
@@ -25,7 +25,7 @@ _METHOD = "/gostream.v1.VideoService/GetVideo"
 
 
 class _SlowDoor(Door):
-    """With the harness's application in it."""
+    """A fast door with the harness's application."""
 
     load_delay = 0.0
 
@@ -78,7 +78,7 @@ class Behind:
 
 @asynccontextmanager
 async def open_door(environment: Mapping[str, str], load_delay: float) -> AsyncIterator[Reader]:
-    """A door of its own, until the block ends."""
+    """Starts a door and stops it after the block."""
     with tempfile.TemporaryDirectory(prefix="gostream-bench-") as folder:
         home, ports = Directories.at(Path(folder)), Ports({})
         numbers = [ports.pick(name) for name in ("door", "admin", "nobody", "metrics")]

@@ -1,4 +1,4 @@
-"""What is broken while the readers read, from the outside, again and again."""
+"""Faults that are injected repeatedly during a run."""
 
 import enum
 import time
@@ -10,31 +10,31 @@ from benchmarks.servers import Servers
 
 
 class Fault(enum.StrEnum):
-    """One kind of mischief."""
+    """A kind of fault."""
 
     NONE = "none"
-    CUT = "bus cut"  # every pub/sub connection is killed, several times a second
-    HALF_OPEN = "bus half-open"  # every pub/sub connection stays open and brings nothing
+    CUT = "bus cut"  # kills every pub/sub connection, several times per second
+    HALF_OPEN = "bus half-open"  # every pub/sub connection stays open but delivers no message
     WRITERS = "writers SIGKILLed"
     RESTART = "Redis SIGKILLed and restarted"
 
 
-#: Seconds between two strikes. Half-open connections are noticed after three.
+#: Seconds between two strikes. Replicas detect half-open connections after 3 s.
 _EVERY = {Fault.NONE: 1.0, Fault.CUT: 0.4, Fault.HALF_OPEN: 5.0, Fault.WRITERS: 2.0, Fault.RESTART: 5.0}
 
 
 @dataclass(slots=True)
-class Mischief:
-    """Strikes until the run ends, and counts."""
+class FaultInjector:
+    """Injects the fault until the run ends, and counts the strikes."""
 
     fault: Fault
     servers: Servers
     proxy: Proxy
-    kill_a_writer: Callable[[], int]  # answers how many have died so far
+    kill_a_writer: Callable[[], int]  # returns the number of writers killed so far
     strikes: int = 0
 
     def run(self, stop: float, tend: Callable[[], None]) -> None:
-        """`tend` is called often, to see to the processes."""
+        """Runs until the end; calls `tend` often, to replace dead processes."""
         due = time.monotonic() + _EVERY[self.fault]
         while (now := time.monotonic()) < stop:
             tend()

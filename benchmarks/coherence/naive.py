@@ -1,4 +1,4 @@
-"""The text-book cache: JSON in Redis, a dictionary in the process, DEL and PUBLISH after a write."""
+"""The textbook cache: JSON in Redis, a dictionary in the process, DEL and PUBLISH after a write."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from benchmarks.coherence.aside import TTL, CacheAside
+from benchmarks.coherence.cache_aside import TTL, CacheAside
 from benchmarks.coherence.systems import System
 from gostream_shared.cache.redis_connection import redis_client
 from gostream_shared.config import Config
@@ -20,7 +20,7 @@ CHANNEL = "naive"
 
 
 class TwoLayers:
-    """Implements aside.Store."""
+    """Implements cache_aside.Store."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis

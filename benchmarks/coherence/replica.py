@@ -1,4 +1,4 @@
-"""One replica: a process with readers that check every answer."""
+"""A replica process with readers that check every answer."""
 
 import asyncio
 import random
@@ -12,19 +12,19 @@ from benchmarks.coherence.door import open_door
 from benchmarks.coherence.spec import Schedule, Spec
 from benchmarks.coherence.systems import Reader, open_system
 from benchmarks.coherence.tally import Tally
-from benchmarks.coherence.truth import Truth
+from benchmarks.coherence.version_record import Truth
 from gostream_shared.db.database import STATEMENT_TIMEOUT, PostgresDatabase
 from gostream_shared.db.videos import PostgresVideoRepository
 from gostream_shared.domain.video import Video
 from gostream_shared.observability.logs import configure_logs
 
 _TICK = 0.01
-#: Seconds late beyond which a loop had no chance to hear of anything: the machine, not the cache.
+#: Delay of a tick in seconds that counts as a stall, for which the machine is to blame and not the cache.
 _STALL = 0.05
 
 
 class SlowVideos(PostgresVideoRepository):
-    """Reads that reach their reader late: what makes the races of a busy day occur in seconds."""
+    """Delays the results of database reads, so that rare races occur within seconds."""
 
     delay = 0.0
 
@@ -35,7 +35,7 @@ class SlowVideos(PostgresVideoRepository):
 
 
 def run_replica(spec: Spec, connection: Connection) -> None:
-    """Say that it is ready, receive the Schedule, send the Tally."""
+    """Reports readiness, receives the Schedule, sends the Tally."""
     configure_logs(service="replica", level="CRITICAL", form="console")
     uvloop.run(_run(spec, connection))
 
@@ -64,7 +64,7 @@ class _Readers:
         self._truth = Truth(spec.record, len(spec.video_ids))
         self._tally = Tally()
         self._due = 0.0  # when the loop's next tick is due
-        self._stalled_at = 0.0  # when a tick last came too late
+        self._stalled_at = 0.0  # when the last late tick came
 
     async def run(self, schedule: Schedule) -> Tally:
         await asyncio.sleep(schedule.start - monotonic())
@@ -92,7 +92,7 @@ class _Readers:
                 self._stalled_at = monotonic()
 
     def _is_stalled(self, now: float) -> bool:
-        """Whether the loop had no turn until just now: what it missed is still in its sockets."""
+        """Whether the loop is or was just stalled, so that messages may still wait in its sockets."""
         return now - self._due > _STALL or now - self._stalled_at < _STALL
 
     async def _read(self) -> None:
@@ -101,7 +101,7 @@ class _Readers:
         stalled = self._is_stalled(started)
         try:
             version = await self._system.get(self._spec.video_ids[key])
-        except Exception as error:  # noqa: BLE001 - counted, whatever a library raises
+        except Exception as error:  # noqa: BLE001 - counts every error of any library
             self._tally.errors += 1
             self._tally.counters[f"error {type(error).__name__}"] += 1
         else:

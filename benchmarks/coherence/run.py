@@ -1,4 +1,4 @@
-"""One run: the processes of one system over fresh data, under one fault, and what they counted."""
+"""One run: the processes of one system over fresh data under one fault, and their counts."""
 
 import asyncio
 import multiprocessing
@@ -15,17 +15,17 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from benchmarks.coherence.faults import Fault, Mischief
+from benchmarks.coherence.faults import Fault, FaultInjector
 from benchmarks.coherence.replica import run_replica
 from benchmarks.coherence.spec import Schedule, Spec
 from benchmarks.coherence.tally import Tally
-from benchmarks.coherence.truth import Truth
+from benchmarks.coherence.version_record import Truth
 from benchmarks.coherence.writer import run_writer
 from benchmarks.proxy import Proxy
 from benchmarks.servers import Servers
 
 _spawn = multiprocessing.get_context("spawn")  # no inherited event loop, pool or lock
-#: The system that has a fast door.
+#: The only system with a fast door.
 OURS = "gostream"
 _START_TIMEOUT = 60.0
 _END_TIMEOUT = 60.0
@@ -50,28 +50,28 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one run showed."""
+    """The result of one run."""
 
     system: str
     fault: Fault
     tally: Tally
     writes: int
     strikes: int
-    checked: int  # keys looked at for being stuck, all replicas together
+    checked: int  # keys checked for being stuck, all replicas together
 
 
 class _Child:
-    """A process of ours and the pipe to it."""
+    """A child process and the pipe to it."""
 
     def __init__(self, target: Callable[..., None], *arguments: Any) -> None:
         self.connection, theirs = _spawn.Pipe()
         self.process: BaseProcess = _spawn.Process(target=target, args=(*arguments, theirs), daemon=True)
         self.process.start()
-        theirs.close()  # or its end would not be noticed
+        theirs.close()  # otherwise the child's end would not close the pipe
 
     def receive(self, timeout: float) -> Any:
         if not self.connection.poll(timeout):
-            raise TimeoutError(f"{self.process.name} said nothing for {timeout:.0f} s")
+            raise TimeoutError(f"{self.process.name} sent no message for {timeout:.0f} s")
         return self.connection.recv()
 
     def send(self, schedule: Schedule) -> None:
@@ -85,7 +85,7 @@ class _Child:
 
 
 class _Writers:
-    """The writer processes; the dead are replaced."""
+    """The writer processes; replaces dead ones."""
 
     def __init__(self, spec: Spec, count: int) -> None:
         self._spec = spec
@@ -107,7 +107,7 @@ class _Writers:
         return self.deaths
 
     def tend(self) -> None:
-        """Replace those that died before their time; the new ones begin as soon as they can."""
+        """Replaces writers that died early; the new ones start at once."""
         for part, child in enumerate(self.children):
             if not child.process.is_alive() and self._schedule and time.monotonic() < self._schedule.stop:
                 self.deaths += 1
@@ -121,7 +121,7 @@ class _Writers:
 
 
 def measure(servers: Servers, system: str, fault: Fault, options: Options) -> Outcome:
-    """Run one system under one fault. Blocks for `options.seconds` and a few more."""
+    """Runs one system under one fault. Blocks for `options.seconds` and a few more."""
     servers.redis.execute("FLUSHALL")
     video_ids = asyncio.run(_make_videos(servers.database_url, options.keys))
     with TemporaryDirectory(prefix="gostream-bench-") as folder, Proxy(servers.redis.port).running() as proxy:
@@ -162,14 +162,14 @@ def _run_processes(
         for child in replicas:
             child.send(schedule)
         writers.begin(schedule)
-        mischief = Mischief(fault, servers, proxy, writers.kill_one)
-        mischief.run(schedule.stop, writers.tend)
+        injector = FaultInjector(fault, servers, proxy, writers.kill_one)
+        injector.run(schedule.stop, writers.tend)
         tallies = [child.receive(_END_TIMEOUT) for child in replicas]
     finally:
         writers.end()
         for child in replicas:
             child.end()
-    return Tally.total(tallies), writers.deaths if fault is Fault.WRITERS else mischief.strikes
+    return Tally.total(tallies), writers.deaths if fault is Fault.WRITERS else injector.strikes
 
 
 async def _make_videos(url: str, count: int) -> tuple[UUID, ...]:

@@ -1,6 +1,6 @@
-"""The fast door's application with a database that answers late.
+"""The fast door's application with delayed database reads.
 
-Envoy embeds it in the harness's doors. Nobody else may import it: it changes the repository of its process.
+Envoy embeds it in the harness's doors. Do not import it elsewhere: it patches the repository of its process.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What every process of a run is told."""
+"""Settings for every process of a run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from uuid import UUID
 
 from gostream_shared.config import Config, load
 
-#: The variable that tells a door how many seconds late a database read comes at most.
+#: Variable with a door's maximum delay of a database read in seconds.
 LOAD_DELAY = "BENCH_LOAD_DELAY"
 
 
@@ -15,18 +15,18 @@ class Spec:
     """One run of one system."""
 
     system: str
-    door: bool  # whether readers ask through a fast door of their replica's own
-    environment: dict[str, str]  # how a replica reaches the servers
+    door: bool  # whether readers use a fast door, one per replica
+    environment: dict[str, str]  # variables with the servers' addresses
     writer_environment: dict[str, str]
-    record: Path  # of truth.Truth
+    record: Path  # of version_record.Truth
     video_ids: tuple[UUID, ...]
     readers: int  # of each replica
-    batch: int  # reads of a reader in a row
-    pause: float  # mean seconds until its next
-    load_delay: float  # most seconds between a reader's database read and its fill
+    batch: int  # consecutive reads of a reader
+    pause: float  # mean seconds between batches
+    load_delay: float  # maximum seconds between a reader's database read and its fill
     rate: float  # writes per second of each writer process
-    burst: int  # writes of one video shortly after one another
-    settle: float  # seconds of quiet before a key that is still wrong counts as stuck
+    burst: int  # consecutive writes of one video
+    settle: float  # seconds without writes before a wrong key counts as stuck
     fatal: float = 0.0  # probability that a writer dies between a commit and its announcement
 
     def config(self) -> Config:
@@ -38,7 +38,7 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When to begin and to end, by the machine's monotonic clock."""
+    """Begin and end by the machine's monotonic clock."""
 
     start: float
     stop: float

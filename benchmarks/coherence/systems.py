@@ -1,4 +1,4 @@
-"""The caches that are compared, behind one interface."""
+"""The compared caches behind one interface."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -11,26 +11,26 @@ from gostream_shared.domain.repositories import VideoRepository
 
 
 class Reader(Protocol):
-    """What readers need of a cache."""
+    """The methods of a cache that readers use."""
 
     async def get(self, video_id: UUID) -> int:
-        """Read the video through the cache; answers the version read."""
+        """Reads the video through the cache. Returns its version."""
         ...
 
     async def counters(self) -> dict[str, int]:
-        """What it counted itself."""
+        """The system's own counters."""
         ...
 
 
 class System(Reader, Protocol):
-    """One cache, in one process."""
+    """One cache in one process."""
 
     async def announce(self, video_id: UUID, version: int) -> bool:
-        """Do what this cache wants done after a write; False when it says that it could not yet."""
+        """Invalidates the video after a write. Returns False if that is postponed."""
         ...
 
 
-#: Opens a system: its configuration, the database, and how readers load a video from there.
+#: Opens a system from its configuration, the database, and the repository that loads videos.
 Opener = Callable[[Config, PostgresDatabase, VideoRepository], AbstractAsyncContextManager[System]]
 
 
@@ -38,7 +38,7 @@ Opener = Callable[[Config, PostgresDatabase, VideoRepository], AbstractAsyncCont
 async def open_system(
     name: str, config: Config, database: PostgresDatabase, videos: VideoRepository
 ) -> AsyncIterator[System]:
-    """The system of that name. What is only measured here is imported only when it is."""
+    """Returns the system of that name. Imports libraries that only benchmarks use on demand."""
     async with _opener(name)(config, database, videos) as system:
         yield system
 
@@ -46,7 +46,7 @@ async def open_system(
 def _opener(name: str) -> Opener:
     match name:
         case "gostream":
-            from benchmarks.coherence.ours import open_ours
+            from benchmarks.coherence.gostream_cache import open_ours
 
             return open_ours
         case "naive":
@@ -54,11 +54,11 @@ def _opener(name: str) -> Opener:
 
             return open_naive
         case "cashews":
-            from benchmarks.coherence.peers import open_cashews
+            from benchmarks.coherence.libraries import open_cashews
 
             return open_cashews
         case "aiocache":
-            from benchmarks.coherence.peers import open_aiocache
+            from benchmarks.coherence.libraries import open_aiocache
 
             return open_aiocache
     raise ValueError(f"no system is called {name}")

@@ -1,32 +1,32 @@
-"""What one replica counts during a run."""
+"""Counts of one replica during a run."""
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from benchmarks.coherence.truth import Event, Truth
+from benchmarks.coherence.version_record import Event, Truth
 
-#: Seconds after an announcement within which an older answer is not called stale.
+#: Seconds after an announcement before an older answer counts as stale.
 SOON = 0.1
-#: Seconds after a commit beyond which nothing excuses an older answer.
+#: Seconds after a commit before an older answer counts as very stale, under any fault.
 LATE = 3.0
 
 
 @dataclass(slots=True)
 class Tally:
-    """Reads, and how many of them were out of date."""
+    """Numbers of reads and of stale reads."""
 
     reads: int = 0
     stale: int = 0  # began more than SOON after a newer version was announced
-    stalled: int = 0  # of those: while the reader's own process had not had its turn for long
+    stalled: int = 0  # of those: during a stall of the reader's process
     very_stale: int = 0  # began more than LATE after a newer version was committed
-    worst: float = 0.0  # the most seconds that an answer had been superseded, by announcement
+    worst: float = 0.0  # maximum staleness of an answer in seconds since the announcement
     errors: int = 0
-    stuck: int = 0  # keys still wrong when all had been quiet for a while
+    stuck: int = 0  # keys still wrong after a period without writes
     counters: Counter[str] = field(default_factory=Counter)
 
     def note(self, truth: Truth, key: int, version: int, started: float, *, stalled: bool = False) -> None:
-        """Judge one answer; `stalled`: the reader's process had no chance to hear of anything."""
+        """Counts one answer. `stalled`: the reader's process was stalled."""
         self.reads += 1
         late = truth.lateness(Event.ANNOUNCED, key, version, started)
         self.worst = max(self.worst, late)
@@ -36,7 +36,7 @@ class Tally:
 
     @classmethod
     def total(cls, tallies: Iterable["Tally"]) -> "Tally":
-        """All replicas together."""
+        """The sum over all replicas."""
         total = cls()
         for tally in tallies:
             total.reads += tally.reads

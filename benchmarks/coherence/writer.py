@@ -1,4 +1,4 @@
-"""One writer: a process that changes videos and announces it, as a worker does."""
+"""A writer process that changes videos and announces the changes, as a worker does."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ import uvloop
 
 from benchmarks.coherence.spec import Schedule, Spec
 from benchmarks.coherence.systems import System, open_system
-from benchmarks.coherence.truth import Event, Truth
+from benchmarks.coherence.version_record import Event, Truth
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.observability.logs import configure_logs
 
@@ -21,7 +21,7 @@ _UPDATE = "UPDATE videos SET title = $2 WHERE id = $1 RETURNING version"
 
 
 def run_writer(spec: Spec, keys: tuple[int, ...], connection: Connection) -> None:
-    """Say that it is ready, receive the Schedule, write `keys` until its end."""
+    """Reports readiness, receives the Schedule, writes `keys` until its end."""
     configure_logs(service="writer", level="CRITICAL", form="console")
     uvloop.run(_run(spec, keys, connection))
 
@@ -50,7 +50,7 @@ class _Writer:
         self._truth = Truth(spec.record, len(spec.video_ids))
 
     async def write_until(self, stop: float, keys: tuple[int, ...]) -> None:
-        """Bursts at random moments, on average as many writes as this author's part of the rate."""
+        """Writes bursts at random moments, on average at this writer's share of the rate."""
         mean = self._spec.burst * _AUTHORS / self._spec.rate
         due = monotonic() + random.uniform(0, mean)
         while due < stop:

@@ -1,1 +1,1 @@
-"""How fast, how small and how good: the worker's encodes beside other ways to make them."""
+"""Compares speed, size and quality of the worker's encodes with other methods."""

@@ -1,4 +1,4 @@
-"""The worker beside a run of ffmpeg per rung, and beside its own bare command."""
+"""Compares the worker with one ffmpeg run per rung, and with its own bare command."""
 
 import argparse
 import asyncio
@@ -16,9 +16,9 @@ from gostream_worker.plan.plan import Plan
 from gostream_worker.plan.profiles import DEFAULT_PROFILE, PROFILES
 from gostream_worker.probe.probe import probe_source
 
+from .ffmpeg_runs import Runs, bare_command, run_per_rung
+from .gostream_stack import GoStream, Published
 from .media import below, circumstances, likeness, make_source, table
-from .others import Runs, bare_command, run_per_rung
-from .ours import GoStream, Published
 from .turns import Contender, take_turns
 
 _RESULTS = Path(__file__).parents[1] / "results"
@@ -29,18 +29,18 @@ _OURS, _FIRST, _BARE = "GoStream", "a run per rung", "bare command"
 _COMMANDS = {_FIRST: run_per_rung, _BARE: bare_command}
 _BESIDE = {"run-per-rung": _FIRST, "bare": _BARE}
 _EXPLANATION = (
-    "Sources called unfit must be encoded whole; those called fit are H.264 with closed GOPs of 2 s. Times "
-    "run from the request to process until the video is READY, on real servers; CPU is that of the worker "
-    "and its children, the worker's own what its process uses beside them. The store, the database and the "
-    "other servers run on the same processors; what they use is in the time alone. All ways run at once and "
-    "take turns of some seconds, while the others stand still, every other round in the other order. Ratios "
-    "are medians over rounds."
+    "Sources named unfit must be encoded completely; those named fit are H.264 with closed GOPs of 2 s. "
+    "Times run from the request to process until the video is READY, on real servers. CPU is that of the "
+    "worker and its children; the worker's own CPU is that of its process alone. The store, the database "
+    "and the other servers run on the same processors and affect only the times. All methods run "
+    "alternately for a few seconds each, while the others are stopped; every second round runs in reverse "
+    "order. Ratios are medians over rounds."
 )
 
 
 @dataclass
 class Samples:
-    """What one way has cost, round by round."""
+    """Costs of one method per round."""
 
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Samples:
 
 @dataclass
 class Comparison:
-    """Everything measured on one source."""
+    """All measurements of one source."""
 
     source: Path
     height: int
@@ -64,11 +64,11 @@ class Comparison:
 
     @property
     def others(self) -> list[str]:
-        """The ways that ours is beside."""
+        """The methods other than ours."""
         return [way for way in self.samples if way != _OURS]
 
     def ratio(self, of: str, to: str, what: str) -> str:
-        """The median of the rounds' ratios."""
+        """The median of the ratios per round."""
         pairs = zip(getattr(self.samples[of], what), getattr(self.samples[to], what), strict=True)
         return f"{median(a / b for a, b in pairs):.2f}"
 
@@ -85,7 +85,7 @@ class Comparison:
 
 
 async def compare(gostream: GoStream, source: Path, options: argparse.Namespace) -> Comparison:
-    """All ways at once, in turns: what else the machine does falls on all alike."""
+    """Runs all methods alternately, so that other load on the machine affects them equally."""
     ways = [_BESIDE[name] for name in options.beside]
     result = Comparison(source, options.height, {way: Samples() for way in (_OURS, *ways)})
     plan = make_plan(await probe_source(f"file:{source}", folder=source.parent), PROFILES[options.profile])
@@ -138,7 +138,7 @@ async def _take_turns(
 
 
 def _quality(published: Published, folders: dict[str, Path], source: Path, height: int) -> list[list[str]]:
-    """Bytes and VMAF of each rung; the sound, which the first way repeats in each, is counted apart."""
+    """Bytes and VMAF of each rung. Excludes the audio, which the run per rung repeats in every rung."""
     size, seconds = (round(height * 16 / 9), height), published.video.duration.ToTimedelta().total_seconds()
     rows = []
     master = published.video.playback_url.rpartition("/")[0]
@@ -181,7 +181,7 @@ def _report(results: Sequence[Comparison], command: str) -> str:
         ["source and rung", "kB", f"kB {_FIRST}", "VMAF", f"VMAF {_FIRST}"],
         [row for result in results for row in result.quality],
     )
-    parts = ["# Encoding, beside other ways to the same rungs", _EXPLANATION, costs]
+    parts = ["# Encoding, compared with other methods", _EXPLANATION, costs]
     if any(result.quality for result in results):
         parts.append(quality)
     return "\n\n".join([*parts, circumstances(command)])
@@ -190,23 +190,25 @@ def _report(results: Sequence[Comparison], command: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.encode", description=__doc__)
     parser.add_argument(
-        "--seconds", type=int, nargs="+", default=[10, 60], help="of the sources; 300 for a long one"
+        "--seconds", type=int, nargs="+", default=[10, 60], help="lengths of the sources; 300 for a long one"
     )
-    parser.add_argument("--height", type=int, default=_HEIGHT, help="of the sources")
+    parser.add_argument("--height", type=int, default=_HEIGHT, help="height of the sources")
     parser.add_argument("--sources", nargs="+", choices=(_UNFIT, _FIT), default=(_UNFIT, _FIT))
     parser.add_argument("--profile", choices=sorted(PROFILES), default=DEFAULT_PROFILE.name)
-    parser.add_argument("--beside", nargs="+", choices=_BESIDE, default=list(_BESIDE), help="the other ways")
+    parser.add_argument(
+        "--beside", nargs="+", choices=_BESIDE, default=list(_BESIDE), help="methods to compare with"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--turn",
         type=float,
-        help="seconds that one way runs before the next (a fifth of the source, at most 10)",
+        help="seconds per turn of a method (default: a fifth of the source, at most 10)",
     )
-    parser.add_argument("--costs-only", action="store_true", help="neither bytes nor VMAF, which take long")
+    parser.add_argument("--costs-only", action="store_true", help="skip bytes and VMAF, which are slow")
     options = parser.parse_args()
     options.beside = list(dict.fromkeys(options.beside))
     if set(options.beside) != set(_BESIDE) and not options.costs_only:
-        parser.error("bytes and VMAF are compared beside both ways: with --beside, give --costs-only")
+        parser.error("bytes and VMAF need both methods: use --beside with --costs-only")
     text = _report(
         asyncio.run(_run(options)), shlex.join(["python", "-m", "benchmarks.encode", *sys.argv[1:]])
     )

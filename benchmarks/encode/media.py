@@ -1,4 +1,4 @@
-"""Sources to encode, and ffmpeg measured: CPU seconds, bytes, VMAF."""
+"""Sources to encode, and measurements with ffmpeg: CPU seconds, bytes, VMAF."""
 
 import json
 import os
@@ -10,16 +10,15 @@ from pathlib import Path
 
 from imageio_ffmpeg import get_ffmpeg_exe
 
-_BESIDE = Path(__file__).resolve().parents[3] / "shared/data/bigbuckbunny.mp4"
-#: A real film (1280×720 at 25 frames a second); without it a synthetic picture with noise takes its place.
-REAL_FILM = Path(os.environ.get("GOSTREAM_REAL_FILM", _BESIDE))
+#: Path of a real film, best 1280×720 at 25 frames/s. If the variable is unset, a noisy test picture is used.
+REAL_FILM = Path(os.environ.get("GOSTREAM_REAL_FILM", ""))
 _SYNTHETIC = "testsrc2=size=1280x720:rate=25,noise=alls=12:allf=t,gblur=sigma=1"
 _TIMEOUT = 7200
-_SUBSAMPLE = 3  # VMAF looks at every third frame
+_SUBSAMPLE = 3  # VMAF scores every third frame
 
 
 def ffmpeg(*arguments: str, folder: Path | None = None) -> tuple[float, str]:
-    """Run it to a good end; its seconds of CPU, and what it wrote to standard error."""
+    """Runs ffmpeg. Returns (CPU seconds, standard error). Raises RuntimeError if it fails."""
     before = os.times()
     command = [get_ffmpeg_exe(), "-nostdin", "-hide_banner", "-y", *arguments]
     done = subprocess.run(
@@ -33,7 +32,7 @@ def ffmpeg(*arguments: str, folder: Path | None = None) -> tuple[float, str]:
 
 
 def make_sky(folder: Path) -> Path:
-    """Six seconds of what bands show in first: slow dusk with a camera's faint noise."""
+    """Makes 6 s of a slow dusk with faint camera noise, in which banding shows first."""
     path = folder / "sky.mkv"
     gradient = "gradients=size=1280x720:rate=25:duration=6:n=2:c0=0x101830:c1=0x4060a0:speed=0.002:seed=1"
     noise = "format=yuv444p16,noise=alls=2:allf=t,format=yuv420p"
@@ -42,16 +41,16 @@ def make_sky(folder: Path) -> Path:
 
 
 def make_source(folder: Path, seconds: int, *, height: int, fit: bool) -> Path:
-    """The film again and again, for so long: H.264 as streams have it when `fit`, else MPEG-4 Part 2."""
+    """Loops the film for `seconds`: H.264 that can be stream-copied if `fit`, else MPEG-4 Part 2."""
     path = folder / f"{'fit' if fit else 'unfit'}-{seconds}.mp4"
-    if REAL_FILM.exists():
+    if REAL_FILM.is_file():
         inputs = ["-stream_loop", "-1", "-i", str(REAL_FILM), "-map", "0:v", "-map", "0:a"]
     else:
         inputs = ["-f", "lavfi", "-i", _SYNTHETIC, "-f", "lavfi", "-i", "sine=sample_rate=48000"]
     gop = ["-g", "50", "-keyint_min", "50", "-sc_threshold", "0", "-flags", "+cgop"]
     video = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p", *gop]
     video = video if fit else ["-c:v", "mpeg4", "-q:v", "2"]
-    # Evenly, also where the film begins anew: VMAF compares frames by their number.
+    # Constant frame rate across loops, because VMAF compares frames by number.
     scale = ["-vf", f"fps=25,scale=-2:{height}:flags=lanczos"]
     sound = ["-c:a", "aac", "-ac", "2", "-ar", "48000", "-b:a", "128k"]
     ffmpeg("-v", "error", *inputs, "-t", str(seconds), *scale, *video, *sound, str(path))
@@ -60,14 +59,14 @@ def make_source(folder: Path, seconds: int, *, height: int, fit: bool) -> Path:
 
 @dataclass(frozen=True)
 class Likeness:
-    """How one looks beside its source: `vmaf` 0–100, and `bands` (CAMBI, 0 = none, 24 = they disturb)."""
+    """Quality relative to the source: `vmaf` 0–100, `bands` is CAMBI (0 = none, 24 = disturbing)."""
 
     vmaf: float
     bands: float
 
 
 def likeness(encoded: str | Path, source: Path, *, size: tuple[int, int]) -> Likeness:
-    """What libvmaf says of both when shown in the source's size."""
+    """Scores the encode with libvmaf at the source's size."""
     width, height = size
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "scores.json"
@@ -84,17 +83,17 @@ def likeness(encoded: str | Path, source: Path, *, size: tuple[int, int]) -> Lik
 
 
 def below(folder: Path) -> int:
-    """Bytes of the segments below a folder."""
+    """Total bytes of the segments below the folder."""
     return sum(path.stat().st_size for path in folder.rglob("*.ts"))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Markdown; figures to the right."""
+    """A Markdown table with right-aligned figures."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def circumstances(command: str) -> str:
-    """How the figures came about."""
+    """Command and machine load, for the report."""
     load = json.dumps([round(load, 1) for load in os.getloadavg()])
     return f"Command: `{command}`. {os.cpu_count()} processors, load averages at the end {load}."

@@ -1,4 +1,4 @@
-"""Which preset and CRF: CPU, bytes, VMAF and bands. `python -m benchmarks.encode.pareto --help`."""
+"""Compares presets and CRFs: CPU, bytes, VMAF and bands. `python -m benchmarks.encode.pareto --help`."""
 
 import argparse
 import shlex
@@ -16,7 +16,7 @@ CRFS = (20.0, 23.0, 26.0)
 
 @dataclass(frozen=True)
 class Rung:
-    """What is encoded: 16:9 at 25 frames a second, scaled from one height to the other by that scaler."""
+    """The encode's input: 16:9 at 25 frames/s, scaled from `source_height` to `height`."""
 
     source: Path
     source_height: int
@@ -25,7 +25,7 @@ class Rung:
 
 
 def measure(rung: Rung, folder: Path, setting: str, crf: float) -> tuple[float, int, Likeness]:
-    """CPU seconds, bytes and looks, with the worker's GOPs. `setting` is a preset, or preset:name=value:…"""
+    """CPU seconds, bytes and quality with the worker's GOPs. `setting` is a preset, or preset:name=value:…"""
     preset, _, tuning = setting.partition(":")
     parameters = f"open-gop=0:{tuning}".rstrip(":")
     path = folder / "encoded.mp4"
@@ -40,10 +40,14 @@ def measure(rung: Rung, folder: Path, setting: str, crf: float) -> tuple[float, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--height", type=int, default=720, choices=(1080, 720, 360))
-    parser.add_argument("--source-height", type=int, default=720, choices=(1080, 720), help="1080: enlarged")
+    parser.add_argument(
+        "--source-height", type=int, default=720, choices=(1080, 720), help="1080: the film is enlarged"
+    )
     parser.add_argument("--scaler", default="bicubic", choices=("bicubic", "lanczos"))
-    parser.add_argument("--seconds", type=int, help="of the film again and again, re-encoded; else itself")
-    parser.add_argument("--sky", action="store_true", help="instead of the film, what bands show in")
+    parser.add_argument("--seconds", type=int, help="loop and re-encode the film to this length")
+    parser.add_argument(
+        "--sky", action="store_true", help="use a picture prone to banding instead of the film"
+    )
     parser.add_argument("--setting", nargs="+", default=PRESETS, help="presets, or preset:name=value:…")
     parser.add_argument("--crf", type=float, nargs="+", default=CRFS)
     options = parser.parse_args()
@@ -64,7 +68,7 @@ def main() -> None:
 def _source(folder: Path, options: argparse.Namespace) -> Path:
     if options.sky:
         return make_sky(folder)
-    if options.seconds is None and options.source_height == 720 and REAL_FILM.exists():
+    if options.seconds is None and options.source_height == 720 and REAL_FILM.is_file():
         return REAL_FILM
     return make_source(folder, options.seconds or 5, height=options.source_height, fit=False)
 

@@ -1,7 +1,7 @@
-"""What the storyboard costs: the worker's own command with it and without it, in turns.
+"""The cost of the storyboard: the worker's command with and without it, run alternately.
 
-CPU seconds of the encoder, and how much more it takes with the storyboard: the median of the rounds' ratios.
-Sources called unfit are encoded whole, of those called fit the top rung is copied.
+Prints CPU seconds of the encoder and the extra cost of the storyboard, the median of the ratios per round.
+Sources named unfit are encoded completely; the top rung of those named fit is copied.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from gostream_worker.plan.plan import Plan
 from gostream_worker.plan.profiles import DEFAULT_PROFILE
 from gostream_worker.probe.probe import probe_source
 
+from .ffmpeg_runs import Runs, bare_command
 from .media import circumstances, make_source, table
-from .others import Runs, bare_command
 from .turns import Contender, take_turns
 
 _TURN = 1.0
@@ -28,7 +28,7 @@ _GRAPH, _OUTPUT = "-filter_complex", "[storyboard]"
 
 
 def without_storyboard(arguments: Sequence[str]) -> list[str]:
-    """The same command, in which nobody asks for the sheet: the last output, and the last chains."""
+    """Removes the storyboard, which is the last output and the last filter chains, from the command."""
     kept = list(arguments[: len(arguments) - 1 - list(reversed(arguments)).index(_OUTPUT) - 1])
     graph = kept.index(_GRAPH) + 1
     chains = kept[graph].split(";")
@@ -38,14 +38,14 @@ def without_storyboard(arguments: Sequence[str]) -> list[str]:
 
 
 def runs(plan: Plan, source: Path, folder: Path, *, storyboard: bool) -> Runs:
-    """One encode below that folder."""
+    """One encode in the folder."""
     folder.mkdir()
     [arguments] = bare_command(source, folder, plan)
     return Runs([arguments if storyboard else without_storyboard(arguments)], folder)
 
 
 async def compare(source: Path, rounds: int) -> list[object]:
-    """Both at once, in turns: what else the machine does falls on both alike."""
+    """Runs both commands alternately, so that other load on the machine affects them equally."""
     plan = make_plan(await probe_source(f"file:{source}", folder=source.parent), DEFAULT_PROFILE)
     taken: dict[bool, list[float]] = {True: [], False: []}
     for number in range(rounds):
@@ -55,7 +55,7 @@ async def compare(source: Path, rounds: int) -> list[object]:
             contenders = [Contender(way.run, partial(getattr, way, "process")) for way in both.values()]
             await take_turns(contenders[:: 1 if number % 2 else -1], seconds=_TURN)
             if [(folder / "storyboard.jpg").exists() for folder in folders.values()] != list(taken):
-                raise RuntimeError("these commands do not do what they are to measure")
+                raise RuntimeError("unexpected storyboard output")
         for way, encode in both.items():
             taken[way].append(encode.cpu)
         sys.stderr.write(f"{source.stem}: {taken[True][-1]:.2f} s with, {taken[False][-1]:.2f} s without\n")
@@ -66,8 +66,8 @@ async def compare(source: Path, rounds: int) -> list[object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.encode.storyboard", description=__doc__)
-    parser.add_argument("--seconds", type=int, default=40, help="of the sources")
-    parser.add_argument("--height", type=int, default=720, help="of the sources")
+    parser.add_argument("--seconds", type=int, default=40, help="length of the sources")
+    parser.add_argument("--height", type=int, default=720, help="height of the sources")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

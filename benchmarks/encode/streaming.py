@@ -1,7 +1,7 @@
-"""A large source read from the object store while it is encoded, beside one that is copied first.
+"""Compares a large source that is streamed from the object store with one that is copied first.
 
-Seconds from nothing to the first segment of every rendition, and requests to the store until then. The store
-is real, behind a proxy that gives each connection the pace of a network.
+Prints the seconds until every rendition has a segment, and the requests to the store until then. The store is
+real, behind a proxy that limits the throughput of each connection.
 """
 
 import argparse
@@ -33,10 +33,11 @@ from gostream_worker.plan.ladder import make_plan
 from gostream_worker.plan.profiles import DEFAULT_PROFILE
 from gostream_worker.probe.limits import SourceLimits
 from gostream_worker.probe.probe import probe_source
+from gostream_worker.sandbox.allowlist import loopback_port
 from gostream_worker.source.open_source import open_source
 from tests.support.tcp_proxy import Proxy
 
-from .media import REAL_FILM, circumstances, ffmpeg, table
+from .media import REAL_FILM, circumstances, ffmpeg, make_source, table
 
 _LIMITS = SourceLimits(max_bytes=5 << 30, max_duration=12 * 3600)
 _PROXY_CHUNK = 65536
@@ -44,7 +45,7 @@ _COPIED, _STREAMED = "copied", "streamed"
 
 
 class _Counting:
-    """The store, and how often it was asked for content."""
+    """Wraps the store and counts content requests."""
 
     def __init__(self, store: S3ObjectStore) -> None:
         self._store = store
@@ -63,7 +64,7 @@ class _Counting:
 
 
 async def _to_first_segments(store: _Counting, video_id: UUID, *, max_copied: int) -> tuple[float, float]:
-    """Seconds until the source is probed, and until every rendition has a segment."""
+    """Returns the seconds until the source is probed, and until every rendition has a segment."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -79,9 +80,18 @@ async def _to_first_segments(store: _Counting, video_id: UUID, *, max_copied: in
                 (folder / rendition).mkdir()
             encoder = Encoder(Path(get_ffmpeg_exe()), memory=8 << 30)
             arguments = encode_arguments(plan, source=source.url, folder=".")
-            run = encoder.run(arguments, folder=folder, duration=plan.duration, on_progress=lambda _: None)
+            run = encoder.run(
+                arguments,
+                folder=folder,
+                duration=plan.duration,
+                on_progress=lambda _: None,
+                port=loopback_port(source.url),
+            )
             encoding = asyncio.ensure_future(run)
             while not all((folder / rendition / "00000.ts").exists() for rendition in renditions):
+                if encoding.done():
+                    await encoding
+                    raise RuntimeError("the encoder ended before every rendition had a segment")
                 await asyncio.sleep(0.02)
             begun = time.monotonic() - began
             encoding.cancel()
@@ -92,7 +102,7 @@ async def _to_first_segments(store: _Counting, video_id: UUID, *, max_copied: in
 
 @asynccontextmanager
 async def _store(pace: float) -> AsyncIterator[S3ObjectStore]:
-    """`pace`: bytes per second and connection."""
+    """A store limited to `pace` bytes per second and connection."""
     with tempfile.TemporaryDirectory() as name:
         home, state, ports = Directories.at(Path(name)), State(), Ports({})
         server = SeaweedFS(home, ports, state.secrets, ports.pick("s3"))
@@ -132,16 +142,17 @@ async def _compare(path: Path, pace: float, rounds: int) -> list[list[object]]:
 
 
 def _looped_film(folder: Path, megabytes: int) -> Path:
-    times = megabytes * 1_000_000 // REAL_FILM.stat().st_size
+    film = REAL_FILM if REAL_FILM.is_file() else make_source(folder, 20, height=720, fit=True)
+    times = megabytes * 1_000_000 // film.stat().st_size
     path = folder / "film.mp4"
-    ffmpeg("-v", "error", "-stream_loop", str(times), "-i", str(REAL_FILM), "-c", "copy", str(path))
+    ffmpeg("-v", "error", "-stream_loop", str(times), "-i", str(film), "-c", "copy", str(path))
     return path
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--megabytes", type=int, default=350)
-    parser.add_argument("--pace", type=float, default=50, help="MB/s that one connection to the store has")
+    parser.add_argument("--pace", type=float, default=50, help="MB/s per connection to the store")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

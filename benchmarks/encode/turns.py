@@ -1,7 +1,7 @@
-"""Programs that take turns: one runs for some seconds while the others stand still.
+"""Runs programs alternately: one runs for a few seconds while the others are stopped.
 
-The same encode takes a tenth longer or shorter from one minute to the next on a machine that others share.
-In turns, that falls on all alike. Their time is the time of their own turns.
+On a shared machine the time of an encode varies by 10 % from one minute to the next. Short alternating turns
+spread that variation evenly. The time of a program is the sum of its turns.
 """
 
 import asyncio
@@ -13,15 +13,14 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
-#: Between two attempts to stop what has no process to stop at the moment.
+#: Seconds between attempts to stop a contender that has no process yet.
 _AGAIN = 0.02
 
 
 class Contender:
-    """Some work, most of which one process does: `process` answers its pid, or None where there is none now.
+    """Work that one process mainly does. `process` returns its pid, or None if there is none now.
 
-    `cpu`, if given, answers seconds of CPU, of one or several things, of which those are counted that pass in
-    its own turns.
+    `cpu`, if given, returns one or several CPU times in seconds; `used` sums their increase during the turns.
     """
 
     def __init__(
@@ -40,16 +39,16 @@ class Contender:
         self._began: tuple[float, Sequence[float]] | None = None
 
     def clock(self) -> float:
-        """Seconds of its own turns."""
+        """Seconds of this contender's turns so far."""
         return self._wall + (time.monotonic() - self._began[0] if self._began else 0.0)
 
     @property
     def used(self) -> Sequence[float]:
-        """What `cpu` counted in them."""
+        """CPU seconds during this contender's turns."""
         return self._used
 
     async def take_turn(self, tasks: asyncio.TaskGroup, seconds: float) -> bool:
-        """Run for so long, or a little longer; whether there is more to do."""
+        """Runs for at least `seconds`. Returns whether work is left."""
         self._began = time.monotonic(), self._cpu()
         if self._task is None:
             self._task = tasks.create_task(self._work())
@@ -84,7 +83,7 @@ class Contender:
 
 
 async def take_turns(contenders: Sequence[Contender], *, seconds: float) -> None:
-    """One after the other until all are done."""
+    """Runs the contenders alternately until all finish."""
     async with asyncio.TaskGroup() as tasks:
         waiting = deque(contenders)
         while waiting:

@@ -1,4 +1,4 @@
-"""The least that the two transports cost: constant bytes, nothing looked at.
+"""Minimal servers on both transports: constant replies, requests ignored.
 
 `bare_servers.py grpc PORT` or `bare_servers.py pyvoy PORT ADMIN_PORT`; pyvoy embeds `bare_servers:app`.
 """
@@ -26,7 +26,7 @@ async def app(
     receive: Callable[[], Awaitable[dict[str, Any]]],
     send: Callable[[dict[str, Any]], Awaitable[None]],
 ) -> None:
-    """The least ASGI application that speaks gRPC."""
+    """A minimal ASGI application for gRPC."""
     while (await receive()).get("more_body"):
         pass
     await send(_START)
@@ -35,7 +35,7 @@ async def app(
 
 
 async def serve_grpc(port: int) -> None:
-    """The least grpc.aio server."""
+    """A minimal grpc.aio server."""
     import grpc
     from grpc import aio
 
@@ -55,7 +55,7 @@ async def serve_grpc(port: int) -> None:
 
 
 def become_pyvoy(port: int, admin: int) -> None:
-    """Envoy with one filter, pyvoy's; does not return."""
+    """Replaces the process by Envoy with pyvoy's filter alone. Does not return."""
     from gostream_api.fast_door.envoy_config import envoy_program, pyvoy_module, variables
 
     settings = {

@@ -1,8 +1,8 @@
-"""What a read costs on each transport: `make bench-api`. Writes benchmarks/results/api.md.
+"""Measures the cost of a read on each transport: `make bench-api`. Writes benchmarks/results/api.md.
 
-Every server alone on core 0, the generator (grpc_load.py, ours) on core 1, real PostgreSQL and Redis behind.
-The servers take turns within each round, so that whatever else the machine does hits them alike; the table
-has medians. CPU per call is what the whole server process used, by the kernel's account.
+One server runs on core 0, the generator (grpc_load.py) on core 1, with real PostgreSQL and Redis. The servers
+alternate within each round, so that other load on the machine affects them equally. The table shows medians.
+CPU per call is the kernel's CPU time of the server process.
 """
 
 import argparse
@@ -36,7 +36,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results/api.md"
 SERVICE = "/gostream.v1.VideoService/"
 VIDEOS, BATCH = 1000, 100
-#: How often every request is sent before any is measured: entries are loaded, or loaded anew in time.
+#: Times that every request is sent before the measurement, to load and refresh entries.
 WARMING = 2
 SERVER_CORE, LOAD_CORE = 0, 1
 
@@ -53,7 +53,7 @@ class Target:
 
 @dataclass
 class Seen:
-    """What was measured of one server in one scenario, a value a round."""
+    """Measurements of one server in one scenario, one value per round."""
 
     rates: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
@@ -66,12 +66,12 @@ class Seen:
 
     @property
     def least(self) -> float:
-        """CPU per call of the round that was disturbed least: neighbours only ever add."""
+        """CPU per call of the least disturbed round: other load only adds."""
         return min(self.cpu)
 
 
 def main() -> None:
-    """Start everything, measure, write the table."""
+    """Starts the servers, measures, writes the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -152,7 +152,7 @@ def _make_videos(address: str) -> list[str]:
 
 
 def _write_messages(folder: Path, ids: list[str]) -> dict[str, tuple[str, Path]]:
-    """By scenario the method and the file of its requests."""
+    """Writes the requests. Returns method and file by scenario."""
     hot = [GetVideoRequest(id=ids[0])]
     each = [GetVideoRequest(id=video_id) for video_id in ids]
     batches = [BatchGetVideosRequest(ids=random.sample(ids, BATCH)) for _ in range(50)]
@@ -175,7 +175,7 @@ def _measure(target: Target, method: str, file: Path, seconds: float, rate: floa
     generator = [sys.executable, str(HERE / "grpc_load.py"), address, method, str(file)]
     for _ in range(WARMING):
         subprocess.run([*generator, "--once", "--seconds", "60"], check=True, capture_output=True)
-    time.sleep(0.3)  # what was loaded anew beside those calls is done then
+    time.sleep(0.3)  # lets refreshes in the background finish
     before, begun = _cpu(target.process), time.monotonic()
     command = ["taskset", "-c", str(LOAD_CORE), *generator, "--seconds", str(seconds), "--rate", str(rate)]
     result = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
@@ -226,7 +226,7 @@ def _report(
 
 
 def _ratios(found: dict[str, dict[str, Seen]]) -> list[str]:
-    """The figures that the fast door was built for: of the rates as they were, and of what a call costs."""
+    """Ratios of the fast door to the others: of rates, and of CPU per call."""
     doors = [found[scenario]["our fast door"] for scenario in ("hot id", "random ids")]
     ours = [found[scenario]["our grpc.aio"] for scenario in ("hot id", "random ids")]
     bare = [found["hot id"]["bare pyvoy"]] * len(doors)

@@ -1,8 +1,8 @@
-"""A small gRPC load generator: unary calls over plaintext HTTP/2, from one thread, for a bounded time.
+"""A small gRPC load generator: unary calls over plaintext HTTP/2 from one thread, for a limited time.
 
-A client library would cost more than the servers it measures, so the frames are made here: every request is a
-few bytes that are known beforehand, and of a response only its end and its length are looked at. A response
-without a message counts as a failure. Prints one JSON object.
+A client library would cost more CPU than the measured servers, so this module builds the frames. Requests are
+encoded in advance; of a response it reads only the length and the end. A response without a message counts as
+a failure. Prints one JSON object.
 
     python benchmarks/load/grpc_load.py 127.0.0.1:8080 /package.Service/Method messages.bin --seconds 5
 
@@ -26,14 +26,14 @@ from pathlib import Path
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY = 0, 1, 3, 4, 6, 7
 _END_STREAM, _ACK, _END_HEADERS = 1, 1, 4
-_HEADER_TABLE_SIZE, _TABLE_SIZE = 1, 4096  # the setting, and what it is unless set
+_HEADER_TABLE_SIZE, _TABLE_SIZE = 1, 4096  # the setting and its default
 _MAX_WINDOW = 2**31 - 1
 _REGRANT = 2**30
 _FRAME = struct.Struct(">HBBBL")  # the length as 16 + 8 bits
 
 
 class ServerLeftError(Exception):
-    """The server closed a connection while calls were open on it."""
+    """The server closed a connection with open calls."""
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
@@ -42,7 +42,7 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
 
 
 class HeaderBlocks:
-    """The request's headers in HPACK: written out once on a connection, four indices from then on."""
+    """The request's headers in HPACK: literals in the first block of a connection, then four indices."""
 
     def __init__(self, authority: str, path: str) -> None:
         literals = (
@@ -58,12 +58,12 @@ class HeaderBlocks:
         self.later = post_http + bytes(0x80 | index for index in (65, 64, 63, 62))
 
     def first(self, table_size: int) -> bytes:
-        """The first block on a connection whose server keeps a table of that size."""
+        """The first block on a connection if the server's table has this size."""
         return (table_size_update(table_size) if table_size < _TABLE_SIZE else b"") + self._literals
 
 
 def table_size_update(size: int) -> bytes:
-    """HPACK's word for it (RFC 7541 §6.3): 5 bits, then 7 at a time."""
+    """HPACK's dynamic table size update (RFC 7541 §6.3): a 5-bit prefix, then 7 bits per octet."""
     if size < 31:
         return bytes((0x20 | size,))
     size -= 31
@@ -76,7 +76,7 @@ def table_size_update(size: int) -> bytes:
 
 @dataclass
 class Tally:
-    """What was seen."""
+    """Results of a load."""
 
     latencies: list[float] = field(default_factory=list)
     failures: int = 0
@@ -84,7 +84,7 @@ class Tally:
 
 
 class Connection:
-    """One connection with a number of calls open at a time."""
+    """One connection with a limited number of open calls."""
 
     def __init__(self, address: tuple[str, int], blocks: HeaderBlocks, streams: int) -> None:
         self.socket = socket.create_connection(address, timeout=5)
@@ -103,7 +103,7 @@ class Connection:
         self._ungranted = 0
 
     def _await_settings(self) -> int:
-        """Take the server's first frame; answers the size of its HPACK table."""
+        """Reads the server's first frame. Returns the size of its HPACK table."""
         head = self.socket.recv(9, socket.MSG_WAITALL)
         payload = self.socket.recv(int.from_bytes(head[:3], "big"), socket.MSG_WAITALL)
         self.socket.sendall(frame(_SETTINGS, _ACK, 0))
@@ -111,7 +111,7 @@ class Connection:
         return settings.get(_HEADER_TABLE_SIZE, _TABLE_SIZE)
 
     def call(self, message: bytes, due: float) -> bytes:
-        """The bytes of one more call, which counts as begun at `due`."""
+        """Returns the frames of a new call, whose latency counts from `due`."""
         stream = self._next_stream
         self._next_stream = stream + 2
         block = self._first_block if stream == 1 else self._later_block
@@ -123,12 +123,12 @@ class Connection:
         )
 
     def send(self, data: bytes) -> None:
-        """Requests are small: a socket that is full means that the server does not read."""
+        """Sends small requests. Raises ServerLeftError if the socket is full: the server does not read."""
         if data and self.socket.send(data) != len(data):
             raise ServerLeftError("the server does not read")
 
     def receive(self, tally: Tally) -> None:
-        """Take what has come; finished calls are free again."""
+        """Reads available frames and frees the streams of finished calls."""
         data = self.socket.recv(1 << 18)
         if not data:
             raise ServerLeftError("the server closed a connection")
@@ -169,7 +169,7 @@ class Connection:
             self._has_data.discard(stream)
             self._end(stream, tally)
         if kind == _GOAWAY:
-            raise ServerLeftError("the server said GOAWAY")
+            raise ServerLeftError("the server sent GOAWAY")
         return b""
 
     def _end(self, stream: int, tally: Tally) -> None:
@@ -182,7 +182,7 @@ class Connection:
 
 
 def read_messages(path: Path) -> list[bytes]:
-    """The messages of the file, each in its gRPC frame."""
+    """Returns the file's messages as gRPC frames."""
     data, messages, position = path.read_bytes(), [], 0
     while position < len(data):
         end = position + 4 + int.from_bytes(data[position : position + 4], "big")
@@ -198,7 +198,7 @@ def _shuffled(messages: list[bytes]) -> Iterator[bytes]:
 
 
 class Load:
-    """All connections, driven by one epoll."""
+    """All connections, on one epoll."""
 
     def __init__(self, connections: list[Connection], messages: list[bytes]) -> None:
         self._messages = _shuffled(messages)
@@ -209,7 +209,7 @@ class Load:
         self.tally = Tally()
 
     def run_closed(self, seconds: float) -> None:
-        """Every call is followed by the next one at once."""
+        """Starts the next call as soon as a call ends."""
         until = time.perf_counter() + seconds
         for connection in self._connections.values():
             self._refill(connection)
@@ -220,7 +220,7 @@ class Load:
                 self._refill(connection)
 
     def run_once(self, number: int, seconds: float) -> None:
-        """So many calls, given up after `seconds`."""
+        """Makes `number` calls; stops after `seconds`."""
         until = time.perf_counter() + seconds
         free, begun = self._free(), 0
         while len(self.tally.latencies) < number and (now := time.perf_counter()) < until:
@@ -232,11 +232,11 @@ class Load:
                 free += self._receive(ready)
 
     def _free(self) -> deque[Connection]:
-        """Each connection as often as it has room for a call."""
+        """Connections with free streams, one element per stream."""
         return deque(each for each in self._connections.values() for _ in range(each.free))
 
     def _receive(self, number: int) -> list[Connection]:
-        """The connection, as often as calls ended on it."""
+        """Reads frames. Returns the connection once per finished call."""
         connection = self._connections[number]
         before = connection.free
         connection.receive(self.tally)
@@ -249,7 +249,7 @@ class Load:
         )
 
     def run_open(self, seconds: float, rate: float) -> None:
-        """Calls begin `rate` times a second, on whichever connection is free longest."""
+        """Starts `rate` calls per second, each on the connection that is free longest."""
         begun = time.perf_counter()
         free, number = self._free(), 0
         while (now := time.perf_counter()) < begun + seconds:
@@ -258,18 +258,18 @@ class Load:
                 connection.send(connection.call(next(self._messages), due))
                 number += 1
             wait = max(0.0, begun + number / rate - now) if free else 0.1
-            # epoll's own timeout is a millisecond at least, which is longer than most calls take.
+            # epoll's minimum timeout is 1 ms, longer than most calls.
             for ready, _ in self._epoll.poll(wait if wait > 0.001 else 0):
                 free += self._receive(ready)
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The value below which `share` of them lie; `values` sorted."""
+    """The percentile `share` of the sorted `values`."""
     return values[min(len(values) - 1, int(share * len(values)))] if values else 0.0
 
 
 def main() -> None:
-    """Run one load and print what was seen."""
+    """Runs one load and prints the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -279,8 +279,8 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--streams", type=int, default=1, help="open calls on each connection")
     parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--rate", type=float, default=0.0, help="calls a second; 0 = as many as it can")
-    parser.add_argument("--once", action="store_true", help="each message once; --seconds is the patience")
+    parser.add_argument("--rate", type=float, default=0.0, help="calls per second; 0 = unlimited")
+    parser.add_argument("--once", action="store_true", help="send each message once within --seconds")
     options = parser.parse_args()
     host, port = options.address.rsplit(":", 1)
     blocks = HeaderBlocks(options.address, options.path)

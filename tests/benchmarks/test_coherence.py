@@ -1,4 +1,4 @@
-"""The harness itself: a checker that cannot see staleness would call every cache coherent."""
+"""Tests the coherence harness: a checker blind to staleness would pass every cache."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from benchmarks.coherence.faults import Fault
 from benchmarks.coherence.run import Options, measure
 from benchmarks.coherence.tally import LATE, SOON, Tally
-from benchmarks.coherence.truth import MAX_VERSIONS, Event, Truth
+from benchmarks.coherence.version_record import MAX_VERSIONS, Event, Truth
 from benchmarks.servers import Servers
 from gostream_devstack.fixtures import RedisSettings
 from gostream_devstack.servers.valkey import Valkey
@@ -22,7 +22,7 @@ def truth(tmp_path: Path) -> Truth:
     return Truth.create(tmp_path / "truth", 2)
 
 
-def test_a_version_is_out_of_date_since_a_newer_one_was_announced(truth: Truth) -> None:
+def test_version_is_stale_once_newer_is_announced(truth: Truth) -> None:
     truth.note(Event.ANNOUNCED, 1, 2, 100.0)
 
     assert truth.lateness(Event.ANNOUNCED, 1, 1, 100.5) == 0.5
@@ -32,8 +32,8 @@ def test_a_version_is_out_of_date_since_a_newer_one_was_announced(truth: Truth) 
     assert truth.lateness(Event.COMMITTED, 1, 1, 200.0) == 0  # another event
 
 
-def test_an_announcement_supersedes_all_earlier_versions_and_the_first_one_counts(truth: Truth) -> None:
-    truth.note(Event.ANNOUNCED, 0, 4, 10.0)  # versions 2 and 3 were never announced, or are late
+def test_first_announcement_supersedes_all_earlier_versions(truth: Truth) -> None:
+    truth.note(Event.ANNOUNCED, 0, 4, 10.0)  # versions 2 and 3 are announced late or never
     truth.note(Event.ANNOUNCED, 0, 3, 11.0)
     truth.note(Event.ANNOUNCED, 0, 5, 12.0)
 
@@ -41,7 +41,7 @@ def test_an_announcement_supersedes_all_earlier_versions_and_the_first_one_count
     assert since == [10, 10, 10, 12, 20]
 
 
-def test_the_record_is_shared_through_its_file(tmp_path: Path) -> None:
+def test_record_is_shared_through_its_file(tmp_path: Path) -> None:
     writer = Truth.create(tmp_path / "truth", 1)
     reader = Truth(tmp_path / "truth", 1)
     writer.note(Event.COMMITTED, 0, 2, 1.0)
@@ -49,12 +49,12 @@ def test_the_record_is_shared_through_its_file(tmp_path: Path) -> None:
     assert reader.lateness(Event.COMMITTED, 0, 1, 3.0) == 2
 
 
-def test_a_run_that_outgrows_the_record_fails(truth: Truth) -> None:
+def test_version_beyond_the_record_raises(truth: Truth) -> None:
     with pytest.raises(ValueError, match="at most"):
         truth.note(Event.COMMITTED, 0, MAX_VERSIONS, 1.0)
 
 
-def test_the_tally_judges_by_the_two_bounds(truth: Truth) -> None:
+def test_tally_applies_both_staleness_bounds(truth: Truth) -> None:
     tally = Tally()
     truth.note(Event.COMMITTED, 0, 2, 100.0)
     truth.note(Event.ANNOUNCED, 0, 2, 100.5)
@@ -77,7 +77,7 @@ def servers(redis_server: Valkey, database_url: str, redis_settings: RedisSettin
 
 
 @pytest.mark.slow
-def test_the_naive_cache_is_caught(servers: Servers) -> None:
+def test_naive_cache_serves_stale_reads(servers: Servers) -> None:
     outcome = measure(servers, "naive", Fault.NONE, SHORT)
 
     assert outcome.writes > 20
@@ -88,7 +88,7 @@ def test_the_naive_cache_is_caught(servers: Servers) -> None:
 
 
 @pytest.mark.slow
-def test_our_cache_is_not_although_the_races_occur(servers: Servers) -> None:
+def test_gostream_cache_stays_coherent_despite_races(servers: Servers) -> None:
     outcome = measure(servers, "gostream", Fault.NONE, SHORT)
 
     tally = outcome.tally

@@ -1,4 +1,4 @@
-"""Programs that take turns."""
+"""Contenders that run alternately."""
 
 import asyncio
 import sys
@@ -11,12 +11,12 @@ import pytest
 
 from benchmarks.encode.turns import Contender, take_turns
 
-#: Writes its letter 300 times, a millisecond apart at least.
+#: Writes its letter 300 times, at least 1 ms apart.
 WRITER = "import sys, time\nfor _ in range(300): open(sys.argv[1], 'a').write(sys.argv[2]); time.sleep(0.001)"
 
 
 class Writer:
-    """A process that writes a letter again and again."""
+    """A process that writes one letter repeatedly."""
 
     def __init__(self, to: Path, letter: str) -> None:
         self._arguments = str(to), letter
@@ -34,7 +34,7 @@ def contender(writer: Writer) -> Contender:
     return Contender(writer.run, partial(getattr, writer, "pid"), lambda: (time.process_time(),))
 
 
-async def test_one_runs_while_the_others_stand_still_and_only_that_is_its_time(tmp_path: Path) -> None:
+async def test_only_one_contender_runs_and_is_charged(tmp_path: Path) -> None:
     written = tmp_path / "written"
     contenders = [contender(Writer(written, letter)) for letter in "abc"]
 
@@ -45,13 +45,13 @@ async def test_one_runs_while_the_others_stand_still_and_only_that_is_its_time(t
 
     letters = written.read_text()
     assert sorted(letters) == sorted("abc" * 300)
-    # Only the last turns are shorter than a tenth of a second.
-    assert 3 < len(list(groupby(letters))) <= 3 + elapsed / 0.1, "in turns, and not mixed"
+    # Every turn but each contender's last takes at least 0.1 s.
+    assert 3 < len(list(groupby(letters))) <= 3 + elapsed / 0.1, "turns must not overlap"
     assert sum(c.clock() for c in contenders) == pytest.approx(elapsed, rel=0.2)
     assert all(0 < c.used[0] <= c.clock() for c in contenders)
 
 
-async def test_a_failure_ends_the_others() -> None:
+async def test_failure_cancels_the_other_contenders() -> None:
     async def fail() -> None:
         raise LookupError
 

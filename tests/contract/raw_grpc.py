@@ -1,4 +1,4 @@
-"""Unary gRPC calls byte by byte, to say what no client library would say."""
+"""Unary gRPC calls built byte by byte, including requests that no client library sends."""
 
 import socket
 from dataclasses import dataclass, field
@@ -17,13 +17,13 @@ from h2.events import (
 
 Headers = tuple[tuple[str, str], ...]
 
-#: What differs from answer to answer, or belongs to the hop and not to the call.
+#: Headers that differ between replies or belong to the hop.
 _INCIDENTAL = {b"date", b"server", b"grpc-accept-encoding", b"accept-encoding"}
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is sent: `body` is all of it, prefix included."""
+    """A request; `body` includes the length prefix."""
 
     body: bytes
     method: str = "GetVideo"
@@ -34,7 +34,7 @@ class Request:
 
 @dataclass
 class Reply:
-    """What came back."""
+    """A reply."""
 
     headers: dict[bytes, bytes] = field(default_factory=dict)
     trailers: dict[bytes, bytes] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Reply:
 
     @property
     def outcome(self) -> tuple[dict[bytes, bytes], dict[bytes, bytes], bytes]:
-        """All that a caller could tell doors apart by."""
+        """Everything by which a caller can distinguish two doors."""
         headers = {name: value for name, value in self.headers.items() if name not in _INCIDENTAL}
         return headers, self.trailers, self.data
 
@@ -53,12 +53,12 @@ class Reply:
 
 
 def frame(message: bytes, *, flags: int = 0, length: int | None = None) -> bytes:
-    """A message with its prefix, which may lie."""
+    """Prefixes the message with `length`, which may be false."""
     return bytes((flags,)) + (len(message) if length is None else length).to_bytes(4, "big") + message
 
 
 def call(address: str, request: Request, *, timeout: float = 10.0) -> Reply:
-    """Send it over a connection of its own and wait for the end."""
+    """Sends the request on a new connection and waits for the end of the stream."""
     host, port = address.rsplit(":", 1)
     connection = H2Connection(H2Configuration(client_side=True, header_encoding=None))
     with socket.create_connection((host, int(port)), timeout=timeout) as link:
@@ -104,9 +104,7 @@ def _take(reply: Reply, connection: H2Connection, event: Event) -> None:
         connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
     elif isinstance(event, StreamEnded):
         reply.end = "ended"
-    elif isinstance(
-        event, StreamReset
-    ):  # also without an error, when the answer came before the request's end
+    elif isinstance(event, StreamReset):  # also NO_ERROR, if the reply precedes the request's end
         reply.end = "reset"
     elif isinstance(event, ConnectionTerminated):
         reply.end = "gone"

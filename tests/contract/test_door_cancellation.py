@@ -1,4 +1,4 @@
-"""Callers of the fast door who leave while their answer is on its way: they take nobody along."""
+"""A caller that leaves the fast door early does not affect other callers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -35,7 +35,7 @@ def door(stack: Stack) -> Door:
 
 
 async def counted(door: Door, name: str, **labels: str) -> float:
-    """What the door's own metrics say."""
+    """Reads a metric of the door."""
     async with aiohttp.ClientSession() as session, session.get(door.metrics_url) as answer:
         text = await answer.text()
     samples = (each for family in text_string_to_metric_families(text) for each in family.samples)
@@ -62,8 +62,7 @@ async def becomes(expected: float, door: Door, metric: Callable[[Door], Any]) ->
 
 @asynccontextmanager
 async def slow_video(stack: Stack) -> AsyncIterator[str]:
-    """A video that no cache has, and whose readers wait a second or two: somebody else, they are told, is
-    loading it."""
+    """An uncached video whose lease another process holds, so that readers wait 1 to 2 s."""
     config = load(Config, stack.env)
     async with (
         aio.insecure_channel(stack.apis[0].address) as channel,
@@ -79,25 +78,23 @@ async def slow_video(stack: Stack) -> AsyncIterator[str]:
 
 
 async def is_leased(cache: Cache, video_id: UUID) -> bool:
-    """Whether the lease is ours from now on."""
+    """Takes the lease. Returns False if the cache is unavailable or another process holds it."""
     try:
         return isinstance(await cache.videos.get_or_lease(video_id), Lease)
-    except CacheUnavailableError:  # it does not know the epoch yet
+    except CacheUnavailableError:  # the epoch is not known yet
         return False
 
 
 @pytest.fixture
 async def get(door: Door) -> AsyncIterator[Callable[[str], Any]]:
-    """Begins a GetVideo through the door."""
+    """Starts GetVideo through the fast door."""
     async with aio.insecure_channel(f"{door.host}:{door.port}") as channel:
         call: Any = VideoServiceStub(channel).GetVideo
         await channel.channel_ready()
         yield lambda video_id: call(GetVideoRequest(id=video_id), timeout=PATIENCE)
 
 
-async def test_a_caller_who_leaves_ends_its_own_call_and_no_other(
-    stack: Stack, door: Door, get: Callable[[str], Any]
-) -> None:
+async def test_cancelled_call_ends_alone(stack: Stack, door: Door, get: Callable[[str], Any]) -> None:
     before = await cancelled(door), await flights_given_up(door)
     async with slow_video(stack) as video_id:
         leaving, staying = get(video_id), get(video_id)
@@ -108,11 +105,11 @@ async def test_a_caller_who_leaves_ends_its_own_call_and_no_other(
 
         assert (await staying).title == "slow"
     await becomes(before[0] + 1, door, cancelled)
-    assert await flights_given_up(door) == before[1], "the load was shared, and still wanted"
+    assert await flights_given_up(door) == before[1], "another caller still waits for the shared load"
     assert await leaving.code() is grpc.StatusCode.CANCELLED
 
 
-async def test_a_load_that_nobody_waits_for_any_more_is_given_up(
+async def test_load_without_waiting_callers_is_cancelled(
     stack: Stack, door: Door, get: Callable[[str], Any]
 ) -> None:
     before = await flights_given_up(door)
@@ -125,10 +122,10 @@ async def test_a_load_that_nobody_waits_for_any_more_is_given_up(
 
         await becomes(0, door, waiting)
         assert await flights_given_up(door) == before + 1
-        assert (await get(video_id)).title == "slow", "the next caller starts a load of its own"
+        assert (await get(video_id)).title == "slow", "the next caller starts a new load"
 
 
-async def test_a_caller_whose_time_is_up_ends_its_own_call_and_no_other(stack: Stack, door: Door) -> None:
+async def test_expired_call_ends_alone(stack: Stack, door: Door) -> None:
     async with slow_video(stack) as video_id, aio.insecure_channel(f"{door.host}:{door.port}") as channel:
         call: Any = VideoServiceStub(channel).GetVideo
         hasty = call(GetVideoRequest(id=video_id), timeout=0.2)

@@ -1,7 +1,7 @@
-"""The same requests to both doors: gRPC's own server, and the fast door inside Envoy.
+"""Sends the same requests to both doors: the gRPC server, and the fast door inside Envoy.
 
-Every header, trailer and byte of the replies is compared. What the doors answer differently on purpose stands
-at the end, each with a test of its own.
+Compares every header, trailer and byte of the replies. Separate tests at the end cover the intended
+differences.
 """
 
 import gzip
@@ -38,7 +38,7 @@ DEADLINE_EXCEEDED, INTERNAL = 4, 13
 
 @dataclass(frozen=True)
 class Doors:
-    """Where to knock, and for whom: `ids` are known to both doors by heart."""
+    """The addresses of both doors; both hold the videos `ids` in L1."""
 
     reference: str
     fast: str
@@ -72,7 +72,7 @@ def doors(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Do
 
 
 def _learn(doors: Doors) -> None:
-    """Bring both doors to know all the videos, and the unknown one, by heart."""
+    """Loads all videos, and the absence of UNKNOWN, into the L1 of both doors."""
     for address in (doors.reference, doors.fast):
         for video_id in (*doors.ids, UNKNOWN):
             for _ in range(3):
@@ -91,13 +91,13 @@ def batch(*ids: str, **options: Any) -> Request:
 
 
 def named(request: Request, number: int) -> Request:
-    """With a request id of its own, which both doors must return."""
+    """Adds a unique request id, which both doors must return."""
     headers = (*request.headers, ("x-request-id", f"doors-{number}"))
     return Request(request.body, request.method, headers, request.content_type)
 
 
 def check(doors: Doors, requests: list[Request]) -> list[Reply]:
-    """Compare what both doors say; answers the reference's replies."""
+    """Asserts that both doors answer alike. Returns the reference's replies."""
     with ThreadPoolExecutor(max_workers=4) as pool:
         pairs = list(pool.map(doors.both, [named(each, number) for number, each in enumerate(requests)]))
     for request, (reference, fast) in zip(requests, pairs, strict=True):
@@ -105,14 +105,14 @@ def check(doors: Doors, requests: list[Request]) -> list[Reply]:
     return [reference for reference, _ in pairs]
 
 
-def test_known_videos(doors: Doors) -> None:
+def test_known_videos_are_returned(doors: Doors) -> None:
     replies = check(doors, [get(video_id) for video_id in doors.ids])
 
     assert {reply.status for reply in replies} == {0}
     assert Video.FromString(replies[1].data[5:]).title == "Ünïcödé ✓"
 
 
-def test_ids_that_are_none(doors: Doors) -> None:
+def test_malformed_ids_are_invalid(doors: Doors) -> None:
     known = doors.ids[0]
     ids = ["", " ", "abc", known.upper(), known[:-1], known + "0", known.replace("-", ""), f"{{{known}}}"]
     ids += ["é" * 18, "\0" * 36, known + "\n", "🙈", "x" * 10_000, "0" * 36, known.replace("-", "_")]
@@ -120,20 +120,20 @@ def test_ids_that_are_none(doors: Doors) -> None:
     assert {reply.status for reply in check(doors, [get(video_id) for video_id in ids])} == {3}
 
 
-def test_videos_that_are_not_there(doors: Doors) -> None:
+def test_unknown_videos_are_not_found(doors: Doors) -> None:
     ids = [UNKNOWN, *(str(UUID(int=number)) for number in range(30))]
 
     assert {reply.status for reply in check(doors, [get(video_id) for video_id in ids])} == {5}
 
 
 @pytest.mark.parametrize("min_version", [1, 2, 99, 2**31, 2**62, 2**63 - 1, -1, -(2**63)])
-def test_versions_that_are_asked_for(doors: Doors, min_version: int) -> None:
+def test_min_version_is_enforced(doors: Doors, min_version: int) -> None:
     [known, unknown] = check(doors, [get(doors.ids[0], min_version), get(UNKNOWN, min_version)])
 
     assert (known.status, unknown.status) == (3, 3) if min_version < 0 else (0 if min_version < 2 else 9, 5)
 
 
-def test_bytes_that_are_no_message(doors: Doors) -> None:
+def test_malformed_messages_are_rejected(doors: Doors) -> None:
     chance = random.Random(5)
     messages = [chance.randbytes(chance.randrange(1, 80)) for _ in range(120)]
     messages += [b"\x0a\x02\xff\xfe", b"\x0a\xff\xff\xff\xff\x0f", b"\x0b", b"\x00", b"\xff" * 11]
@@ -144,7 +144,7 @@ def test_bytes_that_are_no_message(doors: Doors) -> None:
     assert {3} <= {reply.status for reply in check(doors, requests)} <= {0, 3, 5, 9}
 
 
-def test_messages_with_fields_that_the_contract_does_not_have(doors: Doors) -> None:
+def test_unknown_fields_are_ignored(doors: Doors) -> None:
     extra = b"\x7a\x04spam" + b"\xf8\x07\x01"
     message = GetVideoRequest(id=doors.ids[0]).SerializeToString()
 
@@ -154,26 +154,26 @@ def test_messages_with_fields_that_the_contract_does_not_have(doors: Doors) -> N
 
 
 @pytest.mark.parametrize("size", [LIMIT - 1, LIMIT, LIMIT + 1, 2 * LIMIT])
-def test_messages_as_long_as_may_be_and_longer(doors: Doors, size: int) -> None:
+def test_message_size_limit_is_enforced(doors: Doors, size: int) -> None:
     [reply] = check(doors, [Request(frame(b"\x7a" + _varint(size - 4) + b"x" * (size - 4)))])
 
     assert reply.status == (8 if size > LIMIT else 3)
 
 
 @pytest.mark.parametrize("length", [LIMIT + 1, 2**31, 2**32 - 1])
-def test_lengths_that_are_only_claimed(doors: Doors, length: int) -> None:
+def test_oversized_length_prefix_is_rejected(doors: Doors, length: int) -> None:
     [reply] = check(doors, [Request(frame(b"short", length=length))])
 
     assert reply.status == 8
 
 
-def test_more_than_one_message(doors: Doors) -> None:
+def test_extra_messages_are_handled_alike(doors: Doors) -> None:
     one, other = get(doors.ids[0]).body, get(doors.ids[1]).body
 
     check(doors, [Request(one + other), Request(one + b"garbage"), Request(one + b"\0")])
 
 
-def test_compression(doors: Doors) -> None:
+def test_compressed_messages_are_handled_alike(doors: Doors) -> None:
     message = GetVideoRequest(id=doors.ids[0]).SerializeToString()
     bodies = {
         "plain": frame(message),
@@ -192,7 +192,7 @@ def test_compression(doors: Doors) -> None:
 
 
 @pytest.mark.parametrize("timeout", ["0n", "0S", "0m", "0H", "000000000n"])
-def test_deadlines_that_are_over(doors: Doors, timeout: str) -> None:
+def test_expired_deadlines_are_exceeded(doors: Doors, timeout: str) -> None:
     requests = [
         get(doors.ids[0], headers=(("grpc-timeout", timeout),)),
         get(UNKNOWN, headers=(("grpc-timeout", timeout),)),
@@ -202,17 +202,17 @@ def test_deadlines_that_are_over(doors: Doors, timeout: str) -> None:
 
 
 @pytest.mark.parametrize("timeout", ["1n", "1u", "999u"])
-def test_deadlines_that_are_as_good_as_over(doors: Doors, timeout: str) -> None:
+def test_submillisecond_deadlines_are_exceeded(doors: Doors, timeout: str) -> None:
     reference, fast = doors.both(get(doors.ids[0], headers=(("grpc-timeout", timeout),)))
 
-    assert reference.status in {0, DEADLINE_EXCEEDED}  # it may win the race against its own timer
+    assert reference.status in {0, DEADLINE_EXCEEDED}  # the call may finish before its timer fires
     assert fast.status == DEADLINE_EXCEEDED
 
 
 @pytest.mark.parametrize(
     "timeout", ["10S", "10 S", "1H", "99999999S", "99999999H", "999999999S", "60000m", "30000000u"]
 )
-def test_deadlines_that_are_far(doors: Doors, timeout: str) -> None:
+def test_distant_deadlines_are_accepted(doors: Doors, timeout: str) -> None:
     [reply] = check(doors, [get(doors.ids[0], headers=(("grpc-timeout", timeout),))])
 
     assert reply.status == 0
@@ -222,7 +222,7 @@ def test_deadlines_that_are_far(doors: Doors, timeout: str) -> None:
     "timeout",
     ["", "abc", "-1S", "1", "S", "1s", "1.5S", "1SS", "0x1S", "１S".encode().decode("latin-1")],
 )
-def test_deadlines_that_are_none(doors: Doors, timeout: str) -> None:
+def test_malformed_deadlines_are_internal_errors(doors: Doors, timeout: str) -> None:
     [reply] = check(doors, [get(doors.ids[0], headers=(("grpc-timeout", timeout),))])
 
     assert reply.status == INTERNAL
@@ -246,28 +246,28 @@ def test_deadlines_that_are_none(doors: Doors, timeout: str) -> None:
         (("authorization", "Bearer token"),),
     ],
 )
-def test_odd_metadata(doors: Doors, headers: tuple[tuple[str, str], ...]) -> None:
+def test_unusual_metadata_is_handled_alike(doors: Doors, headers: tuple[tuple[str, str], ...]) -> None:
     check(doors, [get(doors.ids[0], headers=headers)])
 
 
 @pytest.mark.parametrize("content_type", ["application/grpc+proto", "application/grpc+anything"])
-def test_kinds_of_content(doors: Doors, content_type: str) -> None:
+def test_grpc_content_subtypes_are_handled_alike(doors: Doors, content_type: str) -> None:
     check(doors, [get(doors.ids[0], content_type=content_type)])
 
 
 @pytest.mark.parametrize("given", ["a", "A.b-c_9", "x" * 64])
-def test_a_request_id_is_kept(doors: Doors, given: str) -> None:
+def test_valid_request_id_is_kept(doors: Doors, given: str) -> None:
     for reply in doors.both(get(doors.ids[0], headers=(("x-request-id", given),))):
         assert reply.trailers[b"x-request-id"] == given.encode()
 
 
 @pytest.mark.parametrize("given", ["two words", "x" * 65, "-dash", "semi;colon"])
-def test_a_request_id_that_is_not_sane_is_replaced(doors: Doors, given: str) -> None:
+def test_invalid_request_id_is_replaced(doors: Doors, given: str) -> None:
     for reply in doors.both(get(doors.ids[0], headers=(("x-request-id", given),))):
         assert reply.trailers[b"x-request-id"] not in (b"", given.encode())
 
 
-def test_batches(doors: Doors) -> None:
+def test_batches_are_answered_alike(doors: Doors) -> None:
     ids, unknown = doors.ids, [str(UUID(int=number)) for number in range(101)]
     batches = [
         ids[:1],
@@ -290,7 +290,7 @@ def test_batches(doors: Doors) -> None:
     assert {reply.status for reply in replies} == {0, 3, 5}
 
 
-def test_a_batch_of_a_hundred_missing_videos_is_within_a_clients_limit_of_metadata(doors: Doors) -> None:
+def test_hundred_missing_videos_fit_client_metadata_limit(doors: Doors) -> None:
     missing = [str(UUID(int=number)) for number in range(100)]
     for address in (doors.reference, doors.fast):
         with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError) as caught:
@@ -305,7 +305,7 @@ JSON += ["/v1/videos:batchGet?ids={known}&ids={other}", "/v1/videos:batchGet?ids
 
 
 @pytest.mark.parametrize("target", JSON)
-def test_json(doors: Doors, target: str) -> None:
+def test_json_replies_are_equal(doors: Doors, target: str) -> None:
     path = target.format(known=doors.ids[0], other=doors.ids[1])
 
     plain, fast = (_http(address, "GET", path) for address in (doors.plain_edge, doors.fast))
@@ -314,7 +314,7 @@ def test_json(doors: Doors, target: str) -> None:
     assert json.loads(plain[2])
 
 
-def test_grpc_web(doors: Doors) -> None:
+def test_grpc_web_replies_are_equal(doors: Doors) -> None:
     for request in (
         get(doors.ids[0]),
         get(UNKNOWN),
@@ -337,7 +337,7 @@ def test_grpc_web(doors: Doors) -> None:
             assert fast == plain
 
 
-def test_other_methods_reach_the_reference_through_the_fast_door(doors: Doors) -> None:
+def test_fast_door_proxies_other_methods(doors: Doors) -> None:
     request = Request(frame(b""), "ListVideos")
     reference, fast = doors.both(named(request, 1))
 
@@ -345,16 +345,14 @@ def test_other_methods_reach_the_reference_through_the_fast_door(doors: Doors) -
     assert fast.status == reference.status == 0
 
 
-def test_the_fast_door_refuses_other_hosts(doors: Doors) -> None:
+def test_fast_door_rejects_other_hosts(doors: Doors) -> None:
     reply = call(doors.fast, get(doors.ids[0], authority="evil.example"))
 
     assert (reply.headers[b"grpc-status"], reply.data) == (b"7", b"")
 
 
 @pytest.mark.parametrize("body", [b"", b"\0", b"\0\0\0\0", frame(b"x" * 9)[:-1]])
-def test_a_message_that_never_ends_is_refused_by_the_fast_door_where_grpc_waits_for_the_deadline(
-    doors: Doors, body: bytes
-) -> None:
+def test_fast_door_rejects_truncated_message_early(doors: Doors, body: bytes) -> None:
     soon = (("grpc-timeout", "200m"),)
     reference, fast = doors.both(Request(body, headers=soon))
 
@@ -362,9 +360,7 @@ def test_a_message_that_never_ends_is_refused_by_the_fast_door_where_grpc_waits_
 
 
 @pytest.mark.parametrize("flags", [2, 3, 128, 255])
-def test_a_frame_of_no_known_kind_is_refused_by_the_fast_door_where_grpc_takes_it_for_an_empty_message(
-    doors: Doors, flags: int
-) -> None:
+def test_fast_door_rejects_unknown_frame_flags(doors: Doors, flags: int) -> None:
     message = GetVideoRequest(id=doors.ids[0]).SerializeToString()
 
     assert call(doors.fast, Request(frame(message, flags=flags))).status == INTERNAL

@@ -1,4 +1,4 @@
-"""Surgery on MOV files: a box made larger makes all that enclose it larger."""
+"""Inserts boxes into MOV files and enlarges every enclosing box."""
 
 import struct
 from collections.abc import Iterator
@@ -7,9 +7,9 @@ _WAY_TO_REFERENCES = (b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref")
 
 
 def insert_alias(data: bytes, path: str) -> bytes:
-    """Replace the first track's data reference by an alias to the file at `path`.
+    """Replaces the first track's data reference by an alias to the file at `path`.
 
-    The index must stand at the end of the file, or the samples would move.
+    The index must be at the end of the file; otherwise the samples would move.
     """
     *enclosing, (start, end) = descend(data, _WAY_TO_REFERENCES)
     references = struct.pack(">I4sII", 0, b"dref", 0, 1) + _alias(path)
@@ -22,7 +22,7 @@ def insert_alias(data: bytes, path: str) -> bytes:
 
 
 def descend(data: bytes, way: tuple[bytes, ...]) -> Iterator[tuple[int, int]]:
-    """Where each box on the way begins and ends."""
+    """Returns (begin, end) of each box on the path."""
     offset, end = 0, len(data)
     for name in way:
         while data[offset + 4 : offset + 8] != name:
@@ -34,7 +34,7 @@ def descend(data: bytes, way: tuple[bytes, ...]) -> Iterator[tuple[int, int]]:
 
 
 def _alias(path: str) -> bytes:
-    """A Macintosh alias record: volume, file name, and the absolute path that a careless reader opens."""
+    """A Macintosh alias record: volume, file name, and an absolute path that an unsafe reader opens."""
     name = path.rpartition("/")[2].encode()
     whole = path.encode() + b"\0" * (len(path) % 2)
     record = bytes(10) + _pascal(b"disk", 27) + bytes(12) + _pascal(name, 63) + bytes(16)

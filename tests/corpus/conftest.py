@@ -1,4 +1,4 @@
-"""What the corpus' tests share: its files, and one worker's pipeline that meets them all."""
+"""Fixtures of the corpus tests: generated files, and one worker pipeline for all of them."""
 
 from collections.abc import Iterator
 
@@ -10,12 +10,12 @@ from .pipeline import Pipeline
 
 @pytest.fixture(scope="session")
 def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Kitchen:
-    """A file by the recipe that makes it: `kitchen(hostile.empty)`."""
+    """Returns the file of a recipe: `kitchen(hostile.empty)`."""
     return Kitchen(tmp_path_factory.mktemp("corpus"))
 
 
 @pytest.fixture(scope="session")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """One for the whole session: what a file breaks, the files after it notice."""
+    """One pipeline per session, so that damage by one file shows in later files."""
     with Pipeline.open(tmp_path_factory.mktemp("work")) as pipeline:
         yield pipeline

@@ -1,7 +1,7 @@
-"""Mutants of good files: damaged at random, and again in the same way from the same seed.
+"""Mutants: valid files with random damage that a seed reproduces.
 
-`python -m tests.corpus.fuzz --seed N` puts one mutant through the pipeline and says what became of it;
-`--keep PATH` leaves its bytes there.
+`python -m tests.corpus.fuzz --seed N` runs one mutant through the pipeline and prints the outcome;
+`--keep PATH` saves the mutant.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from . import hostile, unusual
 from .media import Kitchen, Recipe
 from .pipeline import READY, Outcome, Pipeline
 
-#: Small files of many kinds; which one a seed takes is part of the seed.
+#: Small files of many kinds; the seed chooses one.
 PARENTS: tuple[Recipe, ...] = (
     unusual.plain,
     unusual.fragmented,
@@ -36,16 +36,16 @@ PARENTS: tuple[Recipe, ...] = (
     hostile.encrypted,
     hostile.playlist_behind_a_title,
 )
-#: What a damaged file may be called. INTERNAL is none of them: it says that we did not understand.
+#: Allowed outcomes of a damaged file. INTERNAL is excluded: it means an unclassified failure.
 KNOWN = frozenset(
     {READY, *Code} - {Code.INTERNAL, Code.BACKEND_UNAVAILABLE, Code.SOURCE_GONE, Code.SOURCE_REPLACED}
 )
-#: Where headers are: a flip there does more than one in the middle of a picture.
+#: Bytes that hold headers, where a flipped bit has more effect than inside a picture.
 _HEAD = 4096
 
 
 def mutate(data: bytes, chance: random.Random) -> bytes:
-    """One to three kinds of damage."""
+    """Applies one to three kinds of damage."""
     damaged = bytearray(data)
     for _ in range(chance.randint(1, 3)):
         chance.choice(_DAMAGE)(damaged, chance)
@@ -66,7 +66,7 @@ def _flip(data: bytearray, chance: random.Random, below: int) -> None:
 
 
 def _extreme_number(data: bytearray, chance: random.Random) -> None:
-    """Four bytes somewhere become a number that is at the edge of what fits."""
+    """Replaces four bytes by a boundary value of 32 bits."""
     if len(data) > 4:
         at = chance.choice([chance.randrange(len(data) - 4), chance.randrange(min(len(data) - 4, _HEAD))])
         data[at : at + 4] = chance.choice([0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]).to_bytes(4, "big")
@@ -92,7 +92,7 @@ _DAMAGE: tuple[Callable[[bytearray, random.Random], None], ...] = (
 
 
 def mutant(seed: int, kitchen: Kitchen, folder: Path) -> Path:
-    """The file that belongs to the seed."""
+    """Writes the mutant of the seed. Returns its path."""
     chance = random.Random(seed)
     parent = kitchen(chance.choice(PARENTS))
     path = folder / f"mutant-{seed}"
@@ -101,12 +101,12 @@ def mutant(seed: int, kitchen: Kitchen, folder: Path) -> Path:
 
 
 def replay(seed: int) -> str:
-    """The command that does it again."""
+    """The command that reproduces the mutant."""
     return f"python -m tests.corpus.fuzz --seed {seed}"
 
 
 def complaint(outcome: Outcome) -> str:
-    """What is wrong with what became of a mutant; empty when nothing is."""
+    """Returns the error in a mutant's outcome, or "" if it is correct."""
     if outcome.code not in KNOWN:
         return f"{outcome.code} ({outcome.detail})"
     if outcome.is_visible != (outcome.code == READY):

@@ -1,4 +1,4 @@
-"""Files that want to be read elsewhere, to be decoded for ever, or that are not what they seem."""
+"""Hostile files: they refer to other files, exhaust resources, or fake their type."""
 
 import random
 import struct
@@ -8,9 +8,9 @@ from .boxes import descend, insert_alias
 from .media import AAC, X264, ffmpeg, make, picture, remux, sound, written
 from .unusual import plain, silent
 
-#: A good video that other files refer to; whoever opens it has been led astray.
+#: A valid video to which hostile files refer. No process may open it.
 CANARY = "canary.ts"
-#: The address at which clouds hand out credentials.
+#: The metadata address at which clouds serve credentials.
 METADATA = "http://169.254.169.254/latest/meta-data/"
 
 
@@ -69,7 +69,7 @@ def playlist_behind_blank_lines(folder: Path) -> Path:
 
 
 def playlist_behind_a_title(folder: Path) -> Path:
-    """No signature at the very start for a quick look to find."""
+    """A title precedes the playlist's signature."""
     return _playlist(folder, f"file://{_canary(folder)}", b"# a film\n")
 
 
@@ -128,7 +128,7 @@ def wave(folder: Path) -> Path:
 
 
 def gab2_avi(folder: Path) -> Path:
-    """Subtitles in an AVI that are a playlist of another file: the attack of 2017."""
+    """An AVI whose subtitles are a playlist of another file: the attack of 2017."""
     path = make(
         folder / "gab2.avi", picture(), sound(1, 8000, "mono"), codecs=["-c:v", "mpeg4", "-c:a", "pcm_u8"]
     )
@@ -145,7 +145,7 @@ def gab2_avi(folder: Path) -> Path:
 
 
 def external_reference_mov(folder: Path) -> Path:
-    """A MOV whose picture is said to lie in another file."""
+    """A MOV whose video track refers to another file."""
     path = make(folder / "reference.mov", picture(), codecs=X264)
     return written(path, insert_alias(path.read_bytes(), str(_canary(folder))))
 
@@ -177,7 +177,7 @@ def cut_before_index(folder: Path) -> Path:
 
 
 def cut_in_the_data(folder: Path) -> Path:
-    """The index stands in front, so everything looks well until the data ends."""
+    """The index precedes the data, so the file seems valid until the data ends."""
     return _cut(remux(plain(folder), folder / "front.mp4", "-movflags", "+faststart"), 0.5)
 
 
@@ -196,7 +196,7 @@ def _cut(source: Path, part: float) -> Path:
 
 
 def damaged(folder: Path) -> Path:
-    """Every hundredth byte of the second half is another one; the container stays whole."""
+    """Every hundredth byte of the second half is changed; the container stays valid."""
     data = bytearray(make(folder / "whole.ts", picture("640x360", 3), codecs=X264).read_bytes())
     for position in range(len(data) // 2, len(data), 100):
         if position % 188 > 30:
@@ -205,7 +205,7 @@ def damaged(folder: Path) -> Path:
 
 
 def huge_8192(folder: Path) -> Path:
-    """300 frames said to be 8192² in a small file: 30 GB to whoever decodes it."""
+    """300 frames of a declared 8192² in a small file: 30 GB once decoded."""
     codecs = ["-c:v", "ffv1", "-pix_fmt", "gray"]
     data = make(folder / "small.mkv", picture("320x320", 12, pattern="color"), codecs=codecs).read_bytes()
     for side in (b"\xb0\x82", b"\xba\x82"):  # PixelWidth and PixelHeight, in two bytes each
@@ -232,7 +232,7 @@ def _tiny(folder: Path, size: str) -> Path:
 
 
 def endless_aspect(folder: Path) -> Path:
-    """640×360 pixels that are said to be a hundred times as wide as high."""
+    """640×360 pixels with a declared pixel aspect ratio of 100:1."""
     return make(folder / "wide.mp4", picture("640x360"), codecs=["-vf", "setsar=100/1", *X264])
 
 
@@ -260,7 +260,7 @@ def thousand_fps(folder: Path) -> Path:
 
 
 def noise_for_sound(folder: Path) -> Path:
-    """The picture is whole, and not one frame of the sound is."""
+    """The video is valid, but no audio frame is."""
     return remux(plain(folder), folder / "noise.mkv", "-bsf:a", "noise=amount=1")
 
 
@@ -270,19 +270,19 @@ def encrypted(folder: Path) -> Path:
 
 
 def sparse_index(folder: Path) -> Path:
-    """250 MB of index that cost the sender nothing: a table of 65 million samples, all empty."""
+    """A sparse index of 250 MB: a table of 65 million empty samples."""
     table = 250 << 20
     return _with_sizes(folder, struct.pack(">I4sIII", table, b"stsz", 0, 0, (table - 20) // 4))
 
 
 def index_of_half_bytes(folder: Path) -> Path:
-    """The same with half a byte for each size: 524 million samples, 2 GB to whoever makes room for them."""
+    """The same with 4-bit sizes: 524 million samples, 2 GB if allocated."""
     table = 250 << 20
     return _with_sizes(folder, struct.pack(">I4sIII", table, b"stz2", 0, 4, (table - 20) * 2))
 
 
 def _with_sizes(folder: Path, box: bytes) -> Path:
-    """A film whose table of sizes has this head; its entries are a hole in the file."""
+    """A film whose sample size table has this header; its entries are a hole in the file."""
     source = silent(folder).read_bytes()
     boxes = list(descend(source, (b"moov", b"trak", b"mdia", b"minf", b"stbl")))
     end, table = boxes[-1][1], int.from_bytes(box[:4], "big")

@@ -1,4 +1,4 @@
-"""Making small media files: ffmpeg does the encoding, a few bytes of ours do the harm."""
+"""Generates small media files with ffmpeg and patches their bytes."""
 
 import functools
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from imageio_ffmpeg import get_ffmpeg_exe
 
-#: Writes one file into the folder it is given, and answers its path.
+#: Writes one file into the given folder. Returns its path.
 Recipe = Callable[[Path], Path]
 
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
@@ -15,7 +15,7 @@ AAC = ("-c:a", "aac", "-b:a", "64k")
 
 
 def ffmpeg(*arguments: str) -> None:
-    """Run it to a good end."""
+    """Runs ffmpeg and asserts its success."""
     command = [get_ffmpeg_exe(), "-nostdin", "-hide_banner", "-v", "error", "-y", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -39,13 +39,13 @@ def sound(seconds: float = 2, rate: int = 48000, layout: str = "stereo") -> list
 
 
 def make(path: Path, *inputs: Sequence[str], codecs: Sequence[str] = (*X264, *AAC)) -> Path:
-    """Encode the inputs, at whose end a container is chosen by the path's suffix."""
+    """Encodes the inputs into the container that the path's suffix names."""
     ffmpeg(*(word for part in inputs for word in part), *codecs, str(path))
     return path
 
 
 def remux(source: Path, path: Path, *options: str) -> Path:
-    """The same streams in another container or with other options."""
+    """Copies the streams into another container or with other options."""
     ffmpeg("-i", str(source), "-map", "0", "-c", "copy", *options, str(path))
     return path
 
@@ -63,7 +63,7 @@ def _made(recipe: Recipe, folder: Path) -> Path:
 
 
 class Kitchen:
-    """Makes each file once, each in a folder of its own."""
+    """Makes each file once, in a separate folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

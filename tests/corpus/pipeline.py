@@ -1,6 +1,6 @@
-"""The worker's own pipeline, from fetching to publishing, on a database and a store that are dictionaries.
+"""The worker's pipeline, from download to publication, over an in-memory database and store.
 
-`python -m tests.corpus.pipeline FILE…` runs files through it and writes one line of JSON for each.
+`python -m tests.corpus.pipeline FILE…` processes files and prints one line of JSON for each.
 """
 
 import argparse
@@ -36,17 +36,17 @@ from gostream_worker.transcode_service import Dependencies, Settings, TranscodeS
 from tests.support.profiles import QUICK_PROFILES
 
 READY = "READY"
-#: Seconds in which anything in the corpus is done with, on a machine that does a lot else.
+#: Deadline in seconds for any file of the corpus on a busy machine.
 DEADLINE = 110.0
-#: What one child may address; far below what a machine has.
+#: Address space of one child in bytes, far below the machine's memory.
 ENCODER_MEMORY = 3 << 30
-#: A title that nothing may ever interpret.
+#: A title that no component may interpret.
 TITLE = "../../etc/%d$(reboot)`id`\n'\"; --help -i /etc/passwd"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of one file."""
+    """The result of one file."""
 
     code: str  # READY or a code of gostream_worker.failures
     publication: Publication | None = None
@@ -57,19 +57,19 @@ class Outcome:
 
     @property
     def is_visible(self) -> bool:
-        """Whether viewers can find anything."""
+        """Whether viewers can see any output."""
         return self.publication is not None or "master.m3u8" in self.published
 
 
 class Pipeline:
-    """One worker's pipeline; files are put through it one after the other."""
+    """One worker's pipeline, for one file at a time."""
 
     def __init__(self, work: WorkDirectory, folder: Path, patience: Patience, *, streams: bool) -> None:
         self._folder = folder
         self._store = _Store()
         self._videos = _Videos()
         outside = Dependencies(
-            # Only what the pipeline calls is there.
+            # The fakes implement only the methods that the pipeline calls.
             database=cast("Database", _Database(self._videos)),
             store=cast("ObjectStore", self._store),
             announcer=_Nobody(),
@@ -90,12 +90,12 @@ class Pipeline:
     def open(
         cls, folder: Path, patience: Patience | None = None, *, streams: bool = False
     ) -> Iterator["Pipeline"]:
-        """With `streams` no source is copied."""
+        """Opens a pipeline. With `streams`, sources are streamed, not copied."""
         with WorkDirectory.open(folder) as work:
             yield cls(work, folder, patience or Patience(), streams=streams)
 
     async def run(self, source: Path) -> Outcome:
-        """Put one file through, again when that may help. Raises only what the worker does not foresee."""
+        """Processes one file; retries internal failures. Raises only unclassified errors."""
         video_id = uuid4()
         self._store.files[source_key(video_id)] = source
         self._videos.rows[video_id] = _video(video_id)
@@ -122,7 +122,7 @@ class Pipeline:
 
 
 def largest_child() -> int:
-    """Resident bytes of the largest child this process has ever waited for."""
+    """Peak resident bytes of any child that this process has waited for."""
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 
 
@@ -143,7 +143,7 @@ def _video(video_id: UUID) -> Video:
 
 
 class _Store:
-    """Sources are files and are linked, not copied; what is put is kept."""
+    """Links source files instead of copying them, and keeps uploaded objects in memory."""
 
     def __init__(self) -> None:
         self.files: dict[str, Path] = {}
@@ -234,7 +234,7 @@ class _Database:
 
 
 class _Nobody:
-    """Hears of changes, progress, new masters and jobs, and does nothing."""
+    """Accepts announcements, progress, new masters and jobs, and ignores them."""
 
     async def announce(self, video_id: UUID, version: int) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Running a command under strace, and what its jailed children have opened."""
+"""Runs a command under strace and reports which files and sockets its processes open."""
 
 import re
 import subprocess
@@ -14,7 +14,7 @@ _PATH = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 @dataclass
 class Process:
-    """One process or thread: the system calls that concern files, networks and other processes, in order."""
+    """System calls of one process or thread on files, networks and processes, in order."""
 
     calls: list[tuple[str, str, int]] = field(default_factory=list)  # name, arguments, result
 
@@ -34,8 +34,8 @@ class Trace:
 
     @classmethod
     def of(cls, command: Sequence[str], folder: Path, *, timeout: float, cwd: Path | None = None) -> "Trace":
-        """Run the command to its end; `folder` takes the records. One file a process keeps lines whole."""
-        # Not --seccomp-bpf: with it strace never sees what the children's own filter refuses.
+        """Runs the command. Writes one record per process to `folder`, so that lines are not interleaved."""
+        # Not --seccomp-bpf: it hides calls that the children's seccomp filter refuses.
         options = ["-f", "-ff", "-qq", "-s", "4096", "-e", "trace=%file,%network,%process"]
         subprocess.run(
             ["strace", *options, "-o", str(folder / "trace"), *command],
@@ -45,7 +45,7 @@ class Trace:
         return cls(records)
 
     def below(self, program: str) -> list[Process]:
-        """Those that executed the program, with all that they started."""
+        """Processes that executed the program, and their descendants."""
         roots = [pid for pid, process in self._processes.items() if process.executes(program)]
         return [self._processes[pid] for pid in self._family(roots) if pid in self._processes]
 
@@ -60,7 +60,7 @@ class Trace:
 
 
 def sockets(processes: Iterable[Process]) -> list[str]:
-    """Every call that makes or uses a socket, whether or not it succeeded."""
+    """Every call that creates or uses a socket, including failed calls."""
     network = {
         "socket",
         "socketpair",
@@ -76,7 +76,7 @@ def sockets(processes: Iterable[Process]) -> list[str]:
 
 
 def connected(processes: Iterable[Process]) -> set[str]:
-    """Every address that was connected to, as it was given."""
+    """The addresses of all connect() calls, verbatim."""
     return {
         args.partition(", ")[2].rpartition(", ")[0]
         for process in processes
@@ -86,9 +86,9 @@ def connected(processes: Iterable[Process]) -> set[str]:
 
 
 def opened(processes: Iterable[Process]) -> Iterator[str]:
-    """Every path that was opened, as it was given; failures too, for they show what was looked for.
+    """The paths of all open calls, verbatim, including failed ones.
 
-    Without those opened with O_PATH, which gives no content: the sandbox names what it allows by them.
+    Excludes O_PATH, with which the sandbox names its allowed paths: it gives no access to content.
     """
     for process in processes:
         for name, args, _ in process.calls:

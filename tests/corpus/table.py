@@ -1,4 +1,4 @@
-"""Every input that the encoder must survive, and what must become of it."""
+"""Every input of the corpus with its expected result."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from .media import Recipe
 
 @dataclass(frozen=True)
 class Stream:
-    """What a READY video is: its largest rung, its frame rate, its seconds, and whether it has sound."""
+    """Expected stream of a READY video: largest rung, frame rate, seconds, and whether it has audio."""
 
     size: str
     fps: float = 25
@@ -26,7 +26,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Case:
-    """One input. `quick` ones are in every test run."""
+    """One input. Every test run includes the `quick` ones."""
 
     recipe: Recipe
     expected: Code | Stream
@@ -44,7 +44,7 @@ HOSTILE = (
     Case(hostile.zeros, Code.SOURCE_NOT_MEDIA),
     Case(hostile.text, Code.SOURCE_NOT_MEDIA, quick=True),
     Case(hostile.xml, Code.SOURCE_NOT_MEDIA),
-    # What refers to other files and to the network
+    # References to other files and to the network
     Case(hostile.playlist_of_a_file, Code.UNSUPPORTED_CONTAINER, quick=True),
     Case(hostile.playlist_of_a_neighbour, Code.UNSUPPORTED_CONTAINER),
     Case(hostile.playlist_of_metadata, Code.UNSUPPORTED_CONTAINER, quick=True),
@@ -56,7 +56,7 @@ HOSTILE = (
     Case(hostile.dash_manifest, Code.SOURCE_NOT_MEDIA),
     Case(hostile.gab2_avi, Stream("320x180", sound=False), quick=True),
     Case(hostile.external_reference_mov, Code.CORRUPT_STREAM, quick=True),
-    # Media, but no video
+    # Media without video
     Case(hostile.png, Code.UNSUPPORTED_CONTAINER, quick=True),
     Case(hostile.jpeg, Code.UNSUPPORTED_CONTAINER),
     Case(hostile.gif, Code.UNSUPPORTED_CONTAINER),
@@ -77,7 +77,7 @@ HOSTILE = (
     Case(hostile.damaged, Code.CORRUPT_STREAM, quick=True),
     Case(hostile.noise_for_sound, Code.CORRUPT_STREAM, quick=True),
     Case(hostile.encrypted, Code.ENCRYPTED_SOURCE, quick=True),
-    # Without measure
+    # Excessive sizes and durations
     Case(hostile.huge_8192, Code.DIMENSIONS),
     Case(hostile.too_fast_for_its_size, Code.FRAME_RATE),
     Case(hostile.one_pixel, Code.DIMENSIONS, quick=True),

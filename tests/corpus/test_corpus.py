@@ -1,4 +1,4 @@
-"""Every file of the corpus through the real pipeline: the right answer, and no harm done."""
+"""Runs every file of the corpus through the real pipeline and checks result, files and memory."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ from .media import Kitchen, Recipe
 from .pipeline import READY, Outcome, Pipeline, largest_child
 from .table import CASES, Case, Stream
 
-#: Resident bytes of one child, whatever it is given.
+#: Limit of a child's resident bytes for any input.
 MEMORY = 1 << 30
 #: Of 255: other codecs and other conversions of one film differ by less. Wrong colours differ by more.
 _ALIKE = 10
@@ -30,7 +30,7 @@ def _cases() -> list[object]:
 
 
 @pytest.mark.parametrize("case", _cases())
-async def test_every_file_gets_its_answer_and_does_no_harm(
+async def test_every_file_gets_expected_result_within_limits(
     case: Case, kitchen: Kitchen, pipeline: Pipeline, tmp_path: Path
 ) -> None:
     source = kitchen(case.recipe)
@@ -49,7 +49,7 @@ async def test_every_file_gets_its_answer_and_does_no_harm(
             assert seen.difference(seen.first_picture(outcome), seen.first_picture(other)) < _ALIKE
     assert outcome.left_behind == []
     assert (source.stat().st_size, source.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
-    # A high-water mark: in a long run an earlier test's child may already stand above the bound.
+    # A peak over all children: in a long run an earlier child may already exceed the limit.
     assert largest_child() <= max(MEMORY, largest_before), "a child has grown too large"
 
 
@@ -81,7 +81,7 @@ async def test_the_same_file_gets_the_same_answer(
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-async def test_a_streamed_broadcast_keeps_its_clock(
+async def test_streamed_broadcast_keeps_its_clock(
     recipe: Recipe, seconds: float, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     with Pipeline.open(tmp_path, streams=True) as pipeline:
@@ -90,7 +90,7 @@ async def test_a_streamed_broadcast_keeps_its_clock(
     _assert_stream(outcome, Stream("96x64", seconds=seconds, heard=seconds))
 
 
-async def test_a_worker_that_has_met_them_all_still_encodes(kitchen: Kitchen, pipeline: Pipeline) -> None:
+async def test_worker_still_encodes_after_whole_corpus(kitchen: Kitchen, pipeline: Pipeline) -> None:
     assert (await pipeline.run(kitchen(unusual.plain))).code == READY
 
 
@@ -125,7 +125,7 @@ def _assert_seen_and_heard(outcome: Outcome, expected: Stream, folder: Path) -> 
 
 
 async def _broken_rules(outcome: Outcome, folder: Path) -> list[str]:
-    """What `gostream verify` has against it."""
+    """Conformance rules that the published tree breaks."""
     for name, data in outcome.published.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""Mutants of good files: known codes or READY, never an exception, never over the limits.
+"""Mutants of valid files give known codes or READY, raise no exception and stay within limits.
 
-`GOSTREAM_FUZZ=500 GOSTREAM_FUZZ_SEED=1000` chooses how many and from which seed on.
+`GOSTREAM_FUZZ=500 GOSTREAM_FUZZ_SEED=1000` sets the number of mutants and the first seed.
 """
 
 import os
@@ -15,7 +15,7 @@ from .test_corpus import MEMORY
 
 _FIRST = int(os.environ.get("GOSTREAM_FUZZ_SEED", "1"))
 _MANY = int(os.environ.get("GOSTREAM_FUZZ", "60"))
-#: Enough of them to keep the fuzzer itself from rotting.
+#: Enough mutants to test the fuzzer itself.
 _QUICK = 4
 
 
@@ -27,23 +27,23 @@ def _seeds() -> list[object]:
 
 
 @pytest.mark.parametrize("seed", _seeds())
-async def test_a_mutant_gets_a_known_answer(
+async def test_mutant_gets_a_known_result(
     seed: int, kitchen: Kitchen, pipeline: Pipeline, tmp_path: Path
 ) -> None:
     largest_before = largest_child()
     try:
         outcome = await pipeline.run(mutant(seed, kitchen, tmp_path))
-    except Exception as error:  # anything unforeseen is what is being looked for
+    except Exception as error:  # any unexpected error is a finding
         raise AssertionError(f"the worker did not foresee this; again with: {replay(seed)}") from error
 
     assert complaint(outcome) == "", f"{outcome.log}\nagain with: {replay(seed)}"
-    # A high-water mark: in a long run an earlier test's child may already stand above the bound.
+    # A peak over all children: in a long run an earlier child may already exceed the limit.
     assert largest_child() <= max(MEMORY, largest_before), (
         f"a child has grown too large; again with: {replay(seed)}"
     )
 
 
-def test_a_seed_makes_the_same_mutant_again(kitchen: Kitchen, tmp_path: Path) -> None:
+def test_seed_reproduces_its_mutant(kitchen: Kitchen, tmp_path: Path) -> None:
     (tmp_path / "again").mkdir()
 
     first, again = mutant(1, kitchen, tmp_path), mutant(1, kitchen, tmp_path / "again")

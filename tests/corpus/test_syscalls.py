@@ -1,4 +1,4 @@
-"""What the kernel saw: the children that parse strangers' files open no socket and no file but their own."""
+"""System call traces: children that parse untrusted files open no socket and only their own files."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ from .media import Kitchen, Recipe
 from .strace import Trace, connected, opened, sockets
 
 ROOT = Path(__file__).resolve().parents[2]
-#: What a program needs to start and to know its machine.
+#: Paths that a program opens at its start.
 _SYSTEM = ("/lib/", "/lib64/", "/usr/lib/", "/usr/local/lib/", "/usr/share/", "/proc/", "/sys/")
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.preload", "/etc/localtime", "/dev/null", "/dev/urandom")
 _DANGEROUS: tuple[Recipe, ...] = (
@@ -52,9 +52,7 @@ pytestmark = [
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("recipe", [*_DANGEROUS, unusual.plain], ids=lambda recipe: recipe.__name__)
-def test_children_open_no_socket_and_no_foreign_file(
-    recipe: Recipe, kitchen: Kitchen, tmp_path: Path
-) -> None:
+def test_children_open_no_socket_or_foreign_file(recipe: Recipe, kitchen: Kitchen, tmp_path: Path) -> None:
     records, work = tmp_path / "records", tmp_path / "work"
     records.mkdir()
     command = [sys.executable, "-m", "tests.corpus.pipeline", str(kitchen(recipe)), "--folder", str(work)]
@@ -63,14 +61,14 @@ def test_children_open_no_socket_and_no_foreign_file(
 
     jailed = trace.below("/launcher.py")
     paths = list(opened(jailed))
-    assert any("input.bin" in path for path in paths), "the trace has not seen the children at work"
+    assert any("input.bin" in path for path in paths), "the trace must contain the children"
     assert sockets(jailed) == []
     assert [path for path in paths if not _is_allowed(path, work)] == []
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("recipe", [*_DANGEROUS, unusual.plain], ids=lambda recipe: recipe.__name__)
-def test_children_that_read_a_stream_connect_to_the_worker_alone(
+def test_streaming_children_connect_only_to_the_worker(
     recipe: Recipe, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     records, work = tmp_path / "records", tmp_path / "work"
@@ -89,8 +87,8 @@ def test_children_that_read_a_stream_connect_to_the_worker_alone(
     assert [path for path in opened(jailed) if not _is_allowed(path, work)] == []
 
 
-def test_the_trace_sees_what_an_unguarded_program_does(kitchen: Kitchen, tmp_path: Path) -> None:
-    """A checker that cannot fail checks nothing: without our options ffmpeg follows the playlist."""
+def test_trace_records_unconfined_file_access(kitchen: Kitchen, tmp_path: Path) -> None:
+    """Control: without our options ffmpeg follows the playlist, and the trace shows it."""
     command = [get_ffmpeg_exe(), "-nostdin", "-allowed_segment_extensions", "ALL", "-extension_picky", "0"]
     command += ["-f", "hls", "-i", str(kitchen(hostile.playlist_of_a_file)), "-f", "null", "-"]
 
@@ -99,8 +97,8 @@ def test_the_trace_sees_what_an_unguarded_program_does(kitchen: Kitchen, tmp_pat
     assert any(path.endswith(hostile.CANARY) for path in opened(trace.below("ffmpeg")))
 
 
-def test_the_trace_sees_refused_sockets(tmp_path: Path) -> None:
-    """What the children's own filter refuses counts as an attempt."""
+def test_trace_records_refused_sockets(tmp_path: Path) -> None:
+    """Calls that the children's seccomp filter refuses are recorded."""
     program = [sys.executable, "-I", "-S", "-c", "import socket; socket.socket()"]
     script = (
         "import asyncio, sys; from pathlib import Path\n"
@@ -120,7 +118,7 @@ def test_the_trace_sees_refused_sockets(tmp_path: Path) -> None:
     assert any(call.startswith("socket") for call in sockets(trace.below("/launcher.py")))
 
 
-def test_the_trace_sees_sockets(kitchen: Kitchen, tmp_path: Path) -> None:
+def test_trace_records_sockets(kitchen: Kitchen, tmp_path: Path) -> None:
     command = [get_ffmpeg_exe(), "-nostdin", "-protocol_whitelist", "file,udp,rtp"]
     command += ["-f", "sdp", "-t", "1", "-i", str(kitchen(hostile.session_description)), "-f", "null", "-"]
 
@@ -130,7 +128,7 @@ def test_the_trace_sees_sockets(kitchen: Kitchen, tmp_path: Path) -> None:
 
 
 def _is_allowed(path: str, work: Path) -> bool:
-    if not path.startswith("/"):  # below the attempt's folder, which is where children are started
+    if not path.startswith("/"):  # relative to the attempt's folder, the children's working directory
         return ".." not in path
     code = {ROOT.as_posix(), sys.prefix, sys.base_prefix, *sysconfig.get_paths().values()}
     code |= {str(Path(package.__file__ or "").parents[1]) for package in (gostream_shared, gostream_worker)}

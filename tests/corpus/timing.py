@@ -1,4 +1,4 @@
-"""Files whose clocks, tracks and sound do not run the way a careless encoder expects."""
+"""Files with unusual clocks, track timing and audio timing."""
 
 import struct
 from pathlib import Path
@@ -18,7 +18,7 @@ def _film(folder: Path, name: str, seconds: float = 2, *options: str) -> Path:
 
 
 def _pausing(folder: Path, name: str, pause: float, track: str, *options: str) -> Path:
-    """That track has no packets from second 1 on, for so long."""
+    """The track has no packets for `pause` seconds from second 1."""
     whole = _film(folder, "whole.mkv", pause + 2)
     drop = f"noise=drop=gt(pts*tb\\,1)*lt(pts*tb\\,{1 + pause})"
     return remux(whole, folder / name, f"-bsf:{track}", drop, *options)
@@ -74,7 +74,7 @@ def one_of_two_sounds_pauses(folder: Path) -> Path:
 
 
 def clock_jumps_20s(folder: Path) -> Path:
-    """Both tracks: the second part was recorded later, and follows at once."""
+    """Timestamps of both tracks jump by 20 s between two parts that were recorded separately."""
     parts = [
         remux(_film(folder, "part.mp4"), folder / f"{at}.ts", "-output_ts_offset", str(at)) for at in (0, 22)
     ]
@@ -82,7 +82,7 @@ def clock_jumps_20s(folder: Path) -> Path:
 
 
 def clock_wraps(folder: Path) -> Path:
-    """The 33 bits of its timestamps overflow after a second."""
+    """The 33-bit timestamps overflow after 1 s."""
     shift = f"{(1 << 33) / 90_000 - 1:.3f}"
     return remux(_film(folder, "whole.mp4"), folder / "wrap.ts", "-output_ts_offset", shift, "-muxdelay", "0")
 
@@ -112,7 +112,7 @@ def _late(folder: Path, name: str) -> Path:
 
 
 def fragments_from_an_hour(folder: Path) -> Path:
-    """What the first and some later pieces of a live stream make together."""
+    """The first piece of a live stream joined with later pieces."""
     options = ["-movflags", "+frag_keyframe+empty_moov+default_base_moof"]
     data = bytearray(remux(_film(folder, "whole.mp4"), folder / "fragments.mp4", *options).read_bytes())
     scales = [struct.unpack(">I", data[at + 16 : at + 20])[0] for at in _places(data, b"mdhd")]
@@ -140,9 +140,9 @@ def flv_from_an_hour(folder: Path) -> Path:
 
 
 def flv_cut_off(folder: Path) -> Path:
-    """A recorder that died: no length in the header, and the last packet is not whole."""
+    """A recorder crashed: no length in the header, and the last packet is truncated."""
     path = folder / "pipe.flv"
-    # Sound that cannot be copied: one attempt decides, and leaves nothing of an earlier one.
+    # MP3 audio cannot be stream-copied, so the first attempt decides the result.
     codecs = ["-c:v", "copy", "-c:a", "libmp3lame", "-ar", "44100"]
     whole = str(_film(folder, "whole.mp4", 4))
     ffmpeg("-i", whole, *codecs, "-flvflags", "no_duration_filesize", str(path))
@@ -220,7 +220,7 @@ def programme_with_another_codec(folder: Path) -> Path:
 
 
 def sound_on_a_new_pid(folder: Path) -> Path:
-    """The picture stays where it is, its sound goes on elsewhere."""
+    """The video keeps its PID, the audio continues on a new one."""
     whole = _film(folder, "part.mp4")
     first = remux(whole, folder / "first.ts")
     second = folder / "second.ts"
@@ -238,7 +238,7 @@ def language_added_later(folder: Path) -> Path:
 
 
 def matroska_set_back(folder: Path) -> Path:
-    """The clusters of its second half count from zero again."""
+    """Cluster timestamps restart from zero in the second half."""
     short = ["-cluster_time_limit", "1000"]
     data = bytearray(remux(_film(folder, "whole.mp4", 6), folder / "whole.mkv", *short).read_bytes())
     clusters = [
@@ -262,7 +262,7 @@ def sound_of_three_frames(folder: Path) -> Path:
 
 
 def last_picture_damaged(folder: Path) -> Path:
-    """It can be copied until its last picture, which is noise."""
+    """The stream can be copied until its last picture, which is noise."""
     codecs = [*X264, *_KEYS, "-bf", "0", *AAC, "-shortest"]
     whole = make(folder / "whole.mp4", picture(seconds=2), sound(2.5), codecs=codecs)
     data = bytearray(whole.read_bytes())

@@ -1,4 +1,4 @@
-"""Files in which not every track is the film."""
+"""Files with additional, empty or partial tracks."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from .unusual import plain
 
 
 def _muted(folder: Path, suffix: str, *codecs: str) -> Path:
-    """A track of sound is declared, and holds nothing, as a muted microphone leaves it."""
+    """Declares an audio track without samples, as a muted microphone does."""
     whole = make(folder / f"whole{suffix}", picture(), sound(), codecs=codecs or (*X264, *AAC))
     path = folder / f"muted{suffix}"
     ffmpeg("-i", str(whole), "-map", "0", "-c", "copy", "-bsf:a", "noise=drop=1", str(path))
@@ -31,7 +31,7 @@ def muted_ts(folder: Path) -> Path:
 
 
 def muted_flv(folder: Path) -> Path:
-    """Its header says that there is sound."""
+    """The header declares audio, but no packet has any."""
     path = make(folder / "silent.flv", picture(), codecs=X264)
     data = bytearray(path.read_bytes())
     data[4] |= 0b100
@@ -61,7 +61,7 @@ def thumbnail_first_mkv(folder: Path) -> Path:
 
 
 def _two_sounds(folder: Path, suffix: str, *dispositions: str) -> Path:
-    """The first one is a tone of 300 Hz, the second one of 900 Hz."""
+    """Two audio tracks: tones of 300 Hz and 900 Hz."""
     tones = [f"sine=frequency={tone}:duration=2:sample_rate=48000" for tone in (300, 900)]
     inputs = [word for tone in tones for word in ("-f", "lavfi", "-i", tone)]
     tracks = ["-map", "0", "-map", "1", "-map", "2", *dispositions]
@@ -90,7 +90,7 @@ def default_second_mkv(folder: Path) -> Path:
 
 
 def _mid_group(folder: Path, suffix: str, *codec: str) -> Path:
-    """A capture that begins inside a long group: its first key frame comes after 22 s."""
+    """A capture that starts inside a long GOP: its first key frame comes after 22 s."""
     keys = ["-force_key_frames", "0,23", "-g", "9999", "-sc_threshold", "0", "-bf", "0"]
     codecs = [*(codec or X264), *keys]
     whole = make(folder / "whole.ts", picture("64x48", 26, "30"), codecs=codecs)

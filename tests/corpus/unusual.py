@@ -1,4 +1,4 @@
-"""Legal files that a careless encoder gets wrong."""
+"""Valid but unusual files."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from .media import AAC, X264, ffmpeg, make, picture, remux, sound, written
 
 
 def plain(folder: Path) -> Path:
-    """3 s of 320×180 with stereo sound: what everything else is a variation of."""
+    """3 s of 320×180 with stereo audio, the base of all variations."""
     return make(folder / "plain.mp4", picture(seconds=3), sound(seconds=3))
 
 
@@ -37,7 +37,7 @@ def odd_853x481(folder: Path) -> Path:
 
 
 def rotated(folder: Path) -> Path:
-    """Stored 320×180, shown 180×320, as telephones do."""
+    """Stored as 320×180 and displayed as 180×320, as phones do."""
     path = folder / "rotated.mp4"
     ffmpeg("-display_rotation:v:0", "90", "-i", str(silent(folder)), "-c", "copy", str(path))
     return path
@@ -52,7 +52,7 @@ def anamorphic(folder: Path) -> Path:
 
 
 def variable_rate(folder: Path) -> Path:
-    """25 frames a second, of which every third and all between 1 s and 1.5 s are missing."""
+    """25 frames/s without every third frame and without all frames between 1 s and 1.5 s."""
     drop = "select='mod(n,3)*not(between(t,1,1.5))'"
     return make(folder / "vfr.mp4", picture(), sound(), codecs=["-vf", drop, "-fps_mode", "vfr", *X264, *AAC])
 
@@ -104,7 +104,7 @@ def vp9_webm(folder: Path) -> Path:
 
 
 def live_webm(folder: Path) -> Path:
-    """As browsers record it: no duration in the header."""
+    """As browsers record: no duration in the header."""
     return remux(vp9_webm(folder), folder / "live.webm", "-live", "1")
 
 
@@ -149,7 +149,7 @@ def one_frame(folder: Path) -> Path:
 
 
 def cover(folder: Path) -> Path:
-    """One picture for 15 s of sound."""
+    """One picture for 15 s of audio."""
     one = make(folder / "one.mkv", picture(seconds=0.04), codecs=["-c:v", "libx264", "-pix_fmt", "yuv420p"])
     path = folder / "cover.mp4"
     ffmpeg("-i", str(one), *sound(15), "-c:v", "copy", *AAC, str(path))
@@ -157,7 +157,7 @@ def cover(folder: Path) -> Path:
 
 
 def starts_late(folder: Path) -> Path:
-    """The sound begins 0.7 s after the picture, in a stream whose clock begins at 100 s."""
+    """The audio starts 0.7 s after the video in a stream whose clock starts at 100 s."""
     delayed = ["-itsoffset", "0.7", *sound(2)]
     return make(
         folder / "late.ts", picture(seconds=3), delayed, codecs=[*X264, *AAC, "-output_ts_offset", "100"]
@@ -165,7 +165,7 @@ def starts_late(folder: Path) -> Path:
 
 
 def starts_before_zero(folder: Path) -> Path:
-    """The first half second lies before zero, as an edit list leaves it."""
+    """The first 0.5 s has negative timestamps, as after an edit list."""
     shift = ["-output_ts_offset", "-0.5", "-avoid_negative_ts", "disabled"]
     return make(folder / "early.mkv", picture(), sound(), codecs=[*X264, *AAC, *shift])
 
@@ -187,14 +187,14 @@ def size_change(folder: Path) -> Path:
 
 
 def hour_gap(folder: Path) -> Path:
-    """Three frames, of which the last comes an hour later."""
+    """Three frames, the last one an hour after the others."""
     late = "setpts='if(lt(N,2),N,90000)/25/TB'"
     options = ["-vf", late, "-fps_mode", "vfr", "-frames:v", "3"]
     return make(folder / "gap.mkv", picture("64x48", seconds=1), codecs=[*options, *X264])
 
 
 def scratched(folder: Path) -> Path:
-    """One byte of one picture is another one: nobody would want it refused."""
+    """One byte of one picture is changed. The file must be accepted."""
     data = bytearray(make(folder / "whole.ts", picture("640x360", 4), codecs=X264).read_bytes())
     position = len(data) // 188 // 2 * 188 + 100
     data[position] ^= 0x5A
@@ -215,12 +215,12 @@ def latin_1_title_of_a_track(folder: Path) -> Path:
 
 
 def trailing_bytes(folder: Path) -> Path:
-    """Players ignore what follows the last box, and so do we."""
+    """Bytes follow the last box. Players ignore them, and so must the worker."""
     return written(folder / "trailing.mp4", plain(folder).read_bytes() + b"\0" * 1000)
 
 
 def zero_duration_header(folder: Path) -> Path:
-    """The header says 0; the samples say how long it is."""
+    """The header's duration is 0; the samples give the real one."""
     data = bytearray(plain(folder).read_bytes())
     at = data.index(b"mvhd") + 4 + 16  # version and flags, two dates, the time scale
     data[at : at + 4] = bytes(4)

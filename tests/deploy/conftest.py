@@ -1,4 +1,4 @@
-"""Edges and origins for the tests of deploy/nginx."""
+"""Fixtures: edges and origins for the tests of deploy/nginx, Envoy for the JSON edge."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -24,7 +24,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Directories]:
 
 @pytest.fixture
 def make_edge(home: Directories) -> Iterator[Callable[..., Nginx]]:
-    """A function that starts an edge with an empty cache before `origin`."""
+    """Returns a function that starts an edge with an empty cache in front of `origin`."""
     ports = Ports({})
     with ExitStack() as started:
 
@@ -40,7 +40,7 @@ def make_edge(home: Directories) -> Iterator[Callable[..., Nginx]]:
 
 @pytest.fixture
 def origin() -> Iterator[Origin]:
-    """A counting origin with a small stream."""
+    """An origin with a small stream, which counts requests."""
     objects = {
         MASTER: b"#EXTM3U\n" + b"#master\n" * 100,
         PLAYLIST: b"#EXTM3U\n" + b"#media\n" * 100,
@@ -58,7 +58,7 @@ def edge(origin: Origin, make_edge: Callable[..., Nginx]) -> Nginx:
 
 @pytest.fixture
 def start_json_edge(home: Directories) -> Iterator[Callable[..., Envoy]]:
-    """A function that starts these replicas, and an Envoy that knows them."""
+    """Returns a function that starts the replicas and an Envoy in front of them."""
     with ExitStack() as running:
 
         def start(*replicas: Replica, kind: type[Envoy] = Envoy) -> Envoy:

@@ -1,4 +1,4 @@
-"""What the edge's tests share: the paths of a small stream, one HTTP request, and edges with a difference."""
+"""Helpers for the edge tests: paths of a small stream, an HTTP request, variants of the edge."""
 
 import http.client
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ class Answer:
 
 
 def ask(edge: Nginx, target: str, method: str = "GET", **headers: str) -> Answer:
-    """One request, its target sent as it is; underscores in header names stand for dashes."""
+    """Sends one request with an unmodified target. Underscores in header names become dashes."""
     connection = http.client.HTTPConnection(edge.host, edge.port, timeout=60)
     try:
         connection.putrequest(method, target, skip_accept_encoding=True)
@@ -40,7 +40,7 @@ def ask(edge: Nginx, target: str, method: str = "GET", **headers: str) -> Answer
 
 
 class ShortLived(Nginx):
-    """The same edge, but playlists expire after a second: nobody waits an hour."""
+    """An edge whose playlists expire after one second instead of one hour."""
 
     def prepare(self) -> None:
         super().prepare()
@@ -51,14 +51,14 @@ class ShortLived(Nginx):
 
 
 class ForOthers(Nginx):
-    """The same edge, but only another network may refresh it."""
+    """An edge that only another network may refresh."""
 
     def variables(self) -> Mapping[str, str]:
         return {**super().variables(), "EDGE_REFRESH_FROM": "192.0.2.0/24"}
 
 
 class Varied(Nginx):
-    """The same edge with other values for some of its variables."""
+    """An edge with overridden variables."""
 
     values: ClassVar[Mapping[str, str]] = {}
 
@@ -67,5 +67,5 @@ class Varied(Nginx):
 
 
 def varied(**values: str) -> type[Varied]:
-    """The kind of edge with these variables."""
+    """Returns an edge class with these variables."""
     return type("Edge", (Varied,), {"values": values})

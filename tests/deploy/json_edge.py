@@ -1,4 +1,4 @@
-"""What the JSON edge's tests share: one request, and what came back."""
+"""Helper for the JSON edge tests: one request and its response."""
 
 import http.client
 import json
@@ -10,7 +10,7 @@ from gostream_devstack.servers.envoy import Envoy
 def ask(
     envoy: Envoy, target: str, method: str = "GET", body: object = None, **headers: str
 ) -> tuple[int, Any, dict[str, str]]:
-    """Status, decoded JSON (or text) and headers; bytes and iterables are sent as they are."""
+    """Returns status, decoded JSON (or text) and headers. Sends bytes and iterables unencoded."""
     connection = http.client.HTTPConnection(envoy.host, envoy.port, timeout=30)
     try:
         names = {name.replace("_", "-"): value for name, value in headers.items()}

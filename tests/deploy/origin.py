@@ -1,4 +1,4 @@
-"""An object store for the edge's tests that counts, can be slow, and can be broken."""
+"""An object store for the edge tests: records requests, delays or fails responses."""
 
 import hashlib
 import http.server
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Seen:
-    """One request that reached the origin."""
+    """A request that reached the origin."""
 
     method: str
     target: str
@@ -21,7 +21,7 @@ class Seen:
 
 @dataclass
 class Origin:
-    """`objects` by path; `status` answers everything with an error; `delay` holds every answer back."""
+    """Serves `objects` by path. `status` overrides every response; `delay` postpones it."""
 
     objects: dict[str, bytes] = field(default_factory=dict)
     extra_headers: dict[str, str] = field(default_factory=dict)
@@ -38,14 +38,14 @@ class Origin:
 
 @contextmanager
 def serving(origin: Origin) -> Iterator[None]:
-    """Serve `origin` on its port, or on a new one the first time."""
+    """Serves `origin` on its port, or on a new one the first time."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             if not origin.up:
-                self.close_connection = True  # kept alive from before: a dead server answers nothing
+                self.close_connection = True  # a keep-alive connection must not outlive its server
                 return
             origin.seen.append(Seen(self.command, self.path, dict(self.headers.items())))
             time.sleep(origin.delay)
@@ -74,7 +74,7 @@ def serving(origin: Origin) -> Iterator[None]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
+            """Disables request logs."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", origin.port), Handler) as server:
         server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""A small VideoService behind the JSON edge's tests: counts, drains, says no."""
+"""A small VideoService for the JSON edge tests: records calls, drains, refuses."""
 
 import threading
 from collections.abc import Iterator
@@ -22,9 +22,9 @@ SERVICE = "gostream.v1.VideoService"
 
 @dataclass
 class Replica:
-    """`refuse` answers reads with UNAVAILABLE; `finish` ends a WatchVideo after its first message.
+    """`refuse` makes reads fail with UNAVAILABLE; `finish` ends WatchVideo after its first message.
 
-    `listed` is what ListVideos and BatchGetVideos answer.
+    ListVideos and BatchGetVideos return `listed`.
     """
 
     calls: list[str] = field(default_factory=list)
@@ -69,12 +69,12 @@ class Replica:
         yield Video(id=request.id, version=2)
 
     def drain(self) -> None:
-        """Say NOT_SERVING and go on answering, as a server that is about to stop does."""
+        """Reports NOT_SERVING but still answers, as a stopping server does."""
         self._health.enter_graceful_shutdown()
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """Serve on a port of its own."""
+        """Serves `replica` on a free port."""
         server = grpc.server(ThreadPoolExecutor(max_workers=8))
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, self._handlers()),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

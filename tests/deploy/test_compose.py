@@ -1,4 +1,4 @@
-"""docker-compose.yml and the images, as far as they can be checked where no container engine runs."""
+"""Checks of docker-compose.yml and the images that need no container engine."""
 
 import importlib
 import os
@@ -27,16 +27,16 @@ DOCKERFILES = sorted(ROOT.glob("services/*/Dockerfile"))
 PLACEHOLDER = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 CONFIGURED = {"api": "gostream_api.config:ApiConfig", "worker": "gostream_worker.config:WorkerConfig"}
 ONE_SHOT = {"check", "migrate", "minio-init"}
-#: Built by another service of the same image.
+#: Services whose image another service builds.
 BUILT_ELSEWHERE = {"migrate": "api"}
 CLIENTS = {"api", "envoy", "minio", "nginx"}
-# MinIO's image cannot take over a fresh volume as anybody but root: there it has no capability at all.
+# MinIO's image can only initialise a fresh volume as root; that root has no capability.
 NAMES_ITS_USER_ITSELF = {"api", "worker", "migrate", "nginx"}
 ROOT_INSIDE = {"minio"}
 
 
 def _resolve(node: Any) -> Any:
-    """What Compose makes of the file when no variable is set."""
+    """Resolves the file as Compose does if no variable is set."""
     if isinstance(node, dict):
         return {key: _resolve(value) for key, value in node.items()}
     if isinstance(node, list):
@@ -57,7 +57,7 @@ def _run(*command: str | Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_file_is_what_the_compose_specification_says() -> None:
+def test_files_match_the_compose_specification() -> None:
     _run(script("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", ROOT / "docker-compose.yml")
 
 
@@ -68,7 +68,7 @@ def test_every_variable_has_a_default() -> None:
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
-def test_the_images_are_well_made(dockerfile: Path) -> None:
+def test_dockerfiles_pass_the_linter(dockerfile: Path) -> None:
     _run(script("hadolint"), "--failure-threshold", "style", dockerfile)
 
 
@@ -78,7 +78,9 @@ def _images() -> Iterator[str]:
         for name, service in SERVICES.items()
         if "build" not in service and name not in BUILT_ELSEWHERE
     )
-    yield from (re.sub(r"^\$\{\w+:-(.+)\}$", r"\1", image) for image in images)  # the default of a variable
+    yield from (
+        re.sub(r"^\$\{\w+:-(.+)\}$", r"\1", image) for image in images
+    )  # variables resolve to their default
     for dockerfile in DOCKERFILES:
         text = dockerfile.read_text()
         yield from re.findall(r"^ARG \w+=(\S+:\S+)$", text, re.MULTILINE)
@@ -91,7 +93,7 @@ def test_images_are_pinned_to_a_full_version(image: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
-def test_services_are_confined_and_watched(name: str) -> None:
+def test_services_are_confined_and_health_checked(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"]
     assert service["cap_drop"] == ["ALL"]
@@ -105,7 +107,7 @@ def test_services_are_confined_and_watched(name: str) -> None:
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
-def test_the_services_do_not_run_as_root(dockerfile: Path) -> None:
+def test_services_do_not_run_as_root(dockerfile: Path) -> None:
     lines = dockerfile.read_text().splitlines()
     assert lines.index("USER 10001:10001") > max(
         number for number, line in enumerate(lines) if line.startswith(("RUN", "COPY"))
@@ -113,7 +115,7 @@ def test_the_services_do_not_run_as_root(dockerfile: Path) -> None:
     assert re.fullmatch(r'ENTRYPOINT \["gostream-\w+"\]', lines[-1])
 
 
-def test_services_wait_for_what_they_need() -> None:
+def test_services_wait_for_their_dependencies() -> None:
     needs = {name: set(service.get("depends_on", {})) for name, service in SERVICES.items()}
     assert needs["api"] == needs["worker"] == {"migrate", "minio-init", "redis"}
     assert needs["migrate"] == {"postgres"}
@@ -126,7 +128,7 @@ def test_services_wait_for_what_they_need() -> None:
 
 
 def _ports(*files: str) -> dict[str, list[str]]:
-    """The published ports of each service, all files taken together."""
+    """The published ports of each service over all files."""
     published: dict[str, list[str]] = {}
     for file in files:
         for name, service in _resolve(yaml.safe_load((ROOT / file).read_text()))["services"].items():
@@ -134,13 +136,13 @@ def _ports(*files: str) -> dict[str, list[str]]:
     return published
 
 
-def test_only_what_clients_call_has_a_port() -> None:
+def test_only_client_facing_services_publish_ports() -> None:
     published = {name for name, ports in _ports("docker-compose.yml").items() if ports}
 
     assert published == CLIENTS
 
 
-def test_ports_are_those_of_devstack_and_on_loopback() -> None:
+def test_ports_match_devstack_and_bind_loopback() -> None:
     published = _ports("docker-compose.yml", "deploy/docker/ports.yaml")
     for name, usual in {"minio": "s3"}.items() | {(each, each) for each in published if each in USUAL_PORTS}:
         port = USUAL_PORTS[usual]
@@ -148,7 +150,7 @@ def test_ports_are_those_of_devstack_and_on_loopback() -> None:
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
 
 
-def test_the_worker_and_the_data_stores_reach_nothing_outside() -> None:
+def test_worker_and_data_stores_have_no_egress() -> None:
     networks = _resolve(yaml.safe_load((ROOT / "docker-compose.yml").read_text()))["networks"]
     inside = {name for name, network in networks.items() if network and network.get("internal")}
 
@@ -159,13 +161,13 @@ def test_the_worker_and_the_data_stores_reach_nothing_outside() -> None:
         assert file in SERVICES[name]["networks"]
 
 
-def test_services_share_a_network_with_what_they_need() -> None:
+def test_services_share_networks_with_their_dependencies() -> None:
     for name, service in SERVICES.items():
         for needed in set(service.get("depends_on", {})) - ONE_SHOT:
             assert set(service["networks"]) & set(SERVICES[needed]["networks"]), (name, needed)
 
 
-def test_an_image_is_built_by_one_service() -> None:
+def test_each_image_is_built_by_one_service() -> None:
     built = [service["image"] for service in SERVICES.values() if "build" in service]
 
     assert len(built) == len(set(built))
@@ -174,7 +176,7 @@ def test_an_image_is_built_by_one_service() -> None:
         assert SERVICES[name]["pull_policy"] == "never"
 
 
-def test_the_check_sees_every_secret() -> None:
+def test_secret_check_covers_every_secret() -> None:
     environment = SERVICES["check"]["environment"]
     pairs = {
         (name, value)
@@ -198,7 +200,7 @@ def test_every_file_and_volume_exists() -> None:
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
-def test_everything_an_image_copies_exists_and_enters_the_build(dockerfile: Path) -> None:
+def test_copied_files_exist_in_the_build_context(dockerfile: Path) -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     allowed = [line[1:] for line in ignored if line.startswith("!")]
     for line in re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile.read_text(), re.MULTILINE):
@@ -213,7 +215,7 @@ def _enters(path: Path, allowed: list[str]) -> bool:
 
 
 @pytest.mark.parametrize("name", sorted(CONFIGURED))
-def test_the_configuration_knows_every_variable_and_accepts_its_value(name: str) -> None:
+def test_configuration_accepts_every_variable(name: str) -> None:
     module, kind = CONFIGURED[name].split(":")
     config: type[Config] = getattr(importlib.import_module(module), kind)
     environment = SERVICES[name]["environment"]
@@ -222,12 +224,12 @@ def test_the_configuration_knows_every_variable_and_accepts_its_value(name: str)
     load(config, environment)
 
 
-def test_the_migration_reads_what_it_is_given() -> None:
+def test_migration_accepts_its_variables() -> None:
     source = Path(str(importlib.import_module("gostream_shared.db.migrate").__file__)).read_text()
     assert all(f'"{variable}"' in source for variable in SERVICES["migrate"]["environment"])
 
 
-def test_those_who_share_a_secret_have_the_same() -> None:
+def test_shared_secrets_are_equal() -> None:
     store, edge, api, worker = (
         SERVICES[name]["environment"] for name in ("minio-init", "nginx", "api", "worker")
     )
@@ -242,8 +244,8 @@ def test_those_who_share_a_secret_have_the_same() -> None:
         assert all(resource.startswith(f"arn:aws:s3:::{api['S3_BUCKET']}") for resource in resources)
 
 
-def test_nginx_accepts_the_very_template(tmp_path: Path) -> None:
-    """With Compose's own values, but for what only a container has: its folders and the name `minio`."""
+def test_nginx_accepts_the_rendered_template(tmp_path: Path) -> None:
+    """Uses Compose's values, except container paths and the host name `minio`."""
     environment = SERVICES["nginx"]["environment"]
     variables = {name: value for name, value in environment.items() if name.startswith("EDGE_")}
     local = {"EDGE_RUN_DIR": str(tmp_path), "EDGE_CACHE_DIR": str(tmp_path / "cache")}
@@ -255,8 +257,8 @@ def test_nginx_accepts_the_very_template(tmp_path: Path) -> None:
     assert set(variables) == set(re.findall(r"\$\{(EDGE_\w+)\}", text))
 
 
-def test_envoy_accepts_the_very_file(tmp_path: Path) -> None:
-    """As start.sh fills it in, but for the descriptors' path, which is where Compose mounts them."""
+def test_envoy_accepts_the_rendered_file(tmp_path: Path) -> None:
+    """Renders the file as start.sh does, except the descriptors' path, which Compose mounts."""
     [mounted] = [each for each in SERVICES["envoy"]["volumes"] if "descriptors" in each]
     source, target, _ = mounted.split(":")
     text = (ROOT / "deploy/envoy/envoy.yaml").read_text()
@@ -274,7 +276,7 @@ def test_envoy_accepts_the_very_file(tmp_path: Path) -> None:
         "warning",
     ]
     _run("bash", ROOT / "deploy/envoy/start.sh", config, filled, *envoy)
-    assert filled.read_text() == config.read_text(), "valid as it is"
+    assert filled.read_text() == config.read_text(), "the unmodified file is valid"
 
 
 @pytest.mark.parametrize(
@@ -297,7 +299,7 @@ def test_compose_and_devstack_refuse_the_same_origins(tmp_path: Path, origins: s
 
 
 @pytest.mark.parametrize(("bind", "open_"), [("127.0.0.1", False), ("::1", False), ("192.0.2.1", True)])
-def test_any_host_is_answered_beyond_loopback(tmp_path: Path, bind: str, open_: bool) -> None:
+def test_any_host_is_accepted_beyond_loopback(tmp_path: Path, bind: str, open_: bool) -> None:
     template, filled = ROOT / "deploy/envoy/envoy.yaml", tmp_path / "envoy.yaml"
     assert _fill(template, filled, EDGE_BIND=bind).returncode == 0
     assert ("regex: '.*'" in filled.read_text()) == open_
@@ -316,7 +318,7 @@ def _fill(template: Path, filled: Path, **environment: str) -> "subprocess.Compl
     )
 
 
-def test_the_door_takes_envoys_place_with_the_apis_configuration() -> None:
+def test_door_replaces_envoy_with_api_configuration() -> None:
     file = ROOT / "deploy/docker/door.yaml"
     _run(script("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", file)
     [(name, door)] = _resolve(yaml.safe_load(file.read_text()))["services"].items()
@@ -325,7 +327,7 @@ def test_the_door_takes_envoys_place_with_the_apis_configuration() -> None:
 
     assert load(DoorConfig, door["environment"])
     assert door["environment"].items() - SERVICES["api"]["environment"].items() == {("METRICS_PORT", "9103")}
-    assert {"/etc/envoy/envoy.yaml", "/etc/envoy/door.yaml"} <= set(mounted), "where gostream-door looks"
+    assert {"/etc/envoy/envoy.yaml", "/etc/envoy/door.yaml"} <= set(mounted), "read by gostream-door"
     assert all((ROOT / source).is_file() for source in mounted.values())
     assert "entrypoint" not in door, "start.sh fills in the file first"
     assert entry_points(group="console_scripts")[door["command"][0]].load() is program.main
@@ -335,7 +337,7 @@ def test_the_door_takes_envoys_place_with_the_apis_configuration() -> None:
     assert args["EXTRAS"].strip("[]") in (metadata("gostream-api").get_all("Provides-Extra") or [])
 
 
-def test_the_file_of_ports_follows_the_specification() -> None:
+def test_ports_file_follows_the_specification() -> None:
     _run(
         script("check-jsonschema"),
         "--builtin-schema",
@@ -350,7 +352,7 @@ def test_shell_scripts_parse() -> None:
 
 
 @pytest.mark.parametrize(("serving", "code"), [(True, 0), (False, 1)])
-def test_the_images_health_check_tells_serving_from_draining(serving: bool, code: int) -> None:
+def test_image_health_check_distinguishes_draining(serving: bool, code: int) -> None:
     replica = Replica()
     with replica.answering():
         if not serving:

@@ -1,4 +1,4 @@
-"""deploy/nginx on the real nginx: what is cached, for how long, and who may refresh it."""
+"""deploy/nginx on the real nginx: cached paths, lifetimes, refresh permission."""
 
 import gzip
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from tests.deploy.origin import Origin
 pytestmark = pytest.mark.stack
 
 
-async def test_a_stream_from_the_object_store(
+async def test_edge_serves_streams_from_the_store(
     object_store_server: SeaweedFS, bucket: Bucket, make_edge: Callable[..., Nginx]
 ) -> None:
     store = object_store_server
@@ -73,14 +73,14 @@ async def _put(store: SeaweedFS, key: str, body: bytes, content_type: str) -> No
         )
 
 
-def test_a_query_string_neither_splits_the_cache_nor_reaches_the_origin(edge: Nginx, origin: Origin) -> None:
+def test_query_string_is_ignored_and_not_forwarded(edge: Nginx, origin: Origin) -> None:
     poison = ask(edge, SEGMENT + "?response-content-type=text/html&x=1")
     clean = ask(edge, SEGMENT)
     assert (poison.cache, clean.cache) == ("MISS", "HIT")
     assert [request.target for request in origin.seen] == [f"/videos{SEGMENT}"]
 
 
-def test_nothing_of_the_clients_request_reaches_the_origin(edge: Nginx, origin: Origin) -> None:
+def test_client_headers_are_not_forwarded(edge: Nginx, origin: Origin) -> None:
     origin.extra_headers = {
         "Set-Cookie": "a=b",
         "Cache-Control": "private",
@@ -93,11 +93,11 @@ def test_nothing_of_the_clients_request_reaches_the_origin(edge: Nginx, origin: 
     assert answer.status == 206
     assert not {"set-cookie", "x-amz-request-id", "vary"} & set(answer.headers)
     assert answer.headers["cache-control"] == IMMUTABLE
-    assert ask(edge, SEGMENT).cache == "HIT", "whatever the origin says about caching"
+    assert ask(edge, SEGMENT).cache == "HIT", "independent of the origin's Cache-Control"
 
 
 @pytest.mark.parametrize("slow", [0.0, 0.4])
-def test_many_cold_clients_cost_one_origin_request(edge: Nginx, origin: Origin, slow: float) -> None:
+def test_concurrent_misses_cost_one_origin_request(edge: Nginx, origin: Origin, slow: float) -> None:
     origin.delay = slow
     with ThreadPoolExecutor(60) as clients:
         answers = list(clients.map(lambda _: ask(edge, SEGMENT), range(60)))
@@ -106,7 +106,7 @@ def test_many_cold_clients_cost_one_origin_request(edge: Nginx, origin: Origin, 
     assert len(origin.seen) == 1
 
 
-def test_head_of_a_cold_object_fills_the_cache(edge: Nginx, origin: Origin) -> None:
+def test_head_request_fills_the_cache(edge: Nginx, origin: Origin) -> None:
     head = ask(edge, SEGMENT, "HEAD")
     assert (head.status, head.cache, head.body) == (200, "MISS", b"")
     assert int(head.headers["content-length"]) == len(ask(edge, SEGMENT).body)
@@ -114,7 +114,7 @@ def test_head_of_a_cold_object_fills_the_cache(edge: Nginx, origin: Origin) -> N
 
 
 @pytest.mark.parametrize("state", ["cold", "cached"])
-def test_ranges(edge: Nginx, origin: Origin, state: str) -> None:
+def test_byte_ranges_are_served(edge: Nginx, origin: Origin, state: str) -> None:
     whole = origin.objects[f"/videos{SEGMENT}"]
     if state == "cached":
         ask(edge, SEGMENT)
@@ -124,11 +124,11 @@ def test_ranges(edge: Nginx, origin: Origin, state: str) -> None:
     assert ask(edge, SEGMENT, Range="bytes=-10").body == whole[-10:]
     assert ask(edge, SEGMENT, Range=f"bytes={len(whole)}-").status == 416
     assert ask(edge, SEGMENT).body == whole
-    assert len(origin.seen) == 1, "the first request brought the whole object"
+    assert len(origin.seen) == 1, "the first request must fetch the complete object"
 
 
 @pytest.mark.parametrize("state", ["cold", "cached"])
-def test_a_client_that_has_it_gets_304(edge: Nginx, state: str) -> None:
+def test_matching_etag_gets_304(edge: Nginx, state: str) -> None:
     etag = ask(edge, PLAYLIST).headers["etag"]
     if state == "cold":
         edge.stop()
@@ -141,7 +141,7 @@ def test_a_client_that_has_it_gets_304(edge: Nginx, state: str) -> None:
     assert answer.headers["access-control-allow-origin"] == "*"
 
 
-def test_the_cache_survives_a_restart(edge: Nginx, origin: Origin) -> None:
+def test_cache_survives_a_restart(edge: Nginx, origin: Origin) -> None:
     ask(edge, SEGMENT)
     edge.stop()
     edge.start()
@@ -157,7 +157,7 @@ def test_playlists_are_compressed_and_segments_are_not(edge: Nginx, origin: Orig
     assert "content-encoding" not in ask(edge, SEGMENT, Accept_Encoding="gzip").headers
 
 
-def test_the_worker_replaces_the_cached_master(edge: Nginx, origin: Origin) -> None:
+def test_worker_refreshes_the_cached_master(edge: Nginx, origin: Origin) -> None:
     ask(edge, MASTER)
     origin.objects[f"/videos{MASTER}"] = b"#EXTM3U\n#new\n"
     assert b"new" not in ask(edge, MASTER).body
@@ -174,7 +174,7 @@ def test_a_wrong_secret_refreshes_nothing(edge: Nginx, origin: Origin, given: st
     assert len(origin.seen) == 1
 
 
-def test_the_secret_works_only_from_the_named_network(
+def test_refresh_secret_works_only_from_named_network(
     origin: Origin, make_edge: Callable[..., Nginx]
 ) -> None:
     edge = make_edge(origin, ForOthers)
@@ -182,14 +182,14 @@ def test_the_secret_works_only_from_the_named_network(
     assert ask(edge, MASTER, X_Cache_Refresh=SECRET).cache == "HIT"
 
 
-def test_without_a_secret_nobody_refreshes(origin: Origin, make_edge: Callable[..., Nginx]) -> None:
+def test_refresh_is_disabled_without_a_secret(origin: Origin, make_edge: Callable[..., Nginx]) -> None:
     edge = make_edge(origin, secret="")
     ask(edge, MASTER)
     assert ask(edge, MASTER, X_Cache_Refresh="").cache == "HIT"
     assert ask(edge, MASTER).cache == "HIT"
 
 
-def test_a_playlist_that_grows_is_soon_seen_to_have_grown(edge: Nginx, origin: Origin) -> None:
+def test_growing_playlist_is_revalidated_soon(edge: Nginx, origin: Origin) -> None:
     growing = "/hls/v-1/v2/early-720p.m3u8"
     origin.objects[f"/videos{growing}"] = b"#EXTM3U\nshort"
     first = ask(edge, growing)

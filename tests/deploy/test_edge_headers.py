@@ -1,4 +1,4 @@
-"""deploy/nginx on the real nginx: the headers of every status that it answers."""
+"""deploy/nginx on the real nginx: response headers for every status."""
 
 import socket
 from collections import Counter
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.stack
 
 HOST = "Host: edge\r\nConnection: close\r\n"
 LONG = "x" * 40_000
-# Each header once, whatever the status; Cache-Control too, but for 416 (see below).
+# Each header occurs once for every status, Cache-Control too except for 416 (see below).
 ONCE = {
     "x-cache-status",
     "x-content-type-options",
@@ -51,7 +51,7 @@ ANSWERS = [
 
 
 def _headers(edge: Nginx, request: str) -> tuple[int, list[tuple[str, str]]]:
-    """The status and the header lines as they are on the wire."""
+    """Returns the status and the raw header lines."""
     with socket.create_connection((edge.host, edge.port), timeout=30) as client:
         client.sendall(request.encode())
         answer = b""
@@ -81,7 +81,7 @@ def test_every_status_has_each_header_once(edge: Nginx, status: int, request_: s
 
 
 @pytest.mark.parametrize("status", [403, 500, 502, 503, 504])
-def test_the_origins_errors_have_each_header_once(edge: Nginx, origin: Origin, status: int) -> None:
+def test_origin_errors_have_each_header_once(edge: Nginx, origin: Origin, status: int) -> None:
     origin.status = status
     answered, headers = _headers(edge, f"GET {SEGMENT} HTTP/1.1\r\n{HOST}\r\n")
     assert answered == (404 if status == 403 else status)
@@ -102,7 +102,7 @@ def test_a_busy_address_gets_429(origin: Origin, make_edge: Callable[..., Nginx]
         assert dict(headers)["retry-after"] == "1"
 
 
-def test_players_may_send_and_read_what_they_use(edge: Nginx) -> None:
+def test_cors_allows_the_headers_players_use(edge: Nginx) -> None:
     asked = "cmcd-object,cmcd-request,cmcd-session,cmcd-status,range"
     headers = {"Origin": "https://player", "Access_Control_Request_Headers": asked}
     answer = ask(edge, SEGMENT, "OPTIONS", **headers)

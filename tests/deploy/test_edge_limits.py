@@ -1,4 +1,4 @@
-"""deploy/nginx on the real nginx: what one client can take from the others, and where the origin is."""
+"""deploy/nginx on the real nginx: isolation between clients, and origin discovery."""
 
 import socket
 import struct
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.stack
 
 
 def _flood(edge: Nginx, paths: range) -> set[bytes]:
-    """Ask for invented paths, many on one connection; the status lines."""
+    """Requests invented paths, many per connection. Returns the status lines."""
     seen = set()
     for start in range(paths.start, paths.stop, 500):
         asked = range(start, min(start + 500, paths.stop))
@@ -32,17 +32,17 @@ def _flood(edge: Nginx, paths: range) -> set[bytes]:
     return seen
 
 
-def test_invented_paths_do_not_push_out_hot_ones(origin: Origin, make_edge: Callable[..., Nginx]) -> None:
+def test_invented_paths_do_not_evict_hot_ones(origin: Origin, make_edge: Callable[..., Nginx]) -> None:
     edge = make_edge(origin, varied(EDGE_CACHE_KEYS="512k"))
     ask(edge, SEGMENT)
     parts = [range(start, start + 3000) for start in range(0, 12_000, 3000)]
     with ThreadPoolExecutor(4) as pool:
         seen = set().union(*pool.map(lambda part: _flood(edge, part), parts))
-    assert {line.split()[1] for line in seen} == {b"404", b"429"}, "as many as may be"
+    assert {line.split()[1] for line in seen} == {b"404", b"429"}, "the flood must reach the rate limit"
     assert ask(edge, SEGMENT).cache == "HIT"
 
 
-def test_what_exists_is_served_beside_a_flood(origin: Origin, make_edge: Callable[..., Nginx]) -> None:
+def test_existing_objects_are_served_during_a_flood(origin: Origin, make_edge: Callable[..., Nginx]) -> None:
     edge = make_edge(origin, varied(EDGE_MISSING_RATE="1r/m"))
     assert b"HTTP/1.1 429 Too Many Requests\r\n" in _flood(edge, range(300))
     assert [ask(edge, path).status for path in (MASTER, PLAYLIST, SEGMENT)] == [200] * 3
@@ -56,14 +56,14 @@ def test_what_exists_is_served_beside_a_flood(origin: Origin, make_edge: Callabl
         "GET / HTTP/1.1\r\nContent-Length: 9\r\n",
     ],
 )
-def test_half_requests_are_ended(origin: Origin, make_edge: Callable[..., Nginx], sent: str) -> None:
+def test_incomplete_requests_time_out(origin: Origin, make_edge: Callable[..., Nginx], sent: str) -> None:
     edge = make_edge(origin, varied(EDGE_REQUEST_TIMEOUT="1s"))
     with socket.create_connection((edge.host, edge.port), timeout=30) as client:
         client.sendall(sent.encode())
         assert client.recv(1) in (b"", b"H")
 
 
-def test_a_viewer_who_reads_nothing_is_ended(origin: Origin, make_edge: Callable[..., Nginx]) -> None:
+def test_viewer_that_reads_nothing_is_disconnected(origin: Origin, make_edge: Callable[..., Nginx]) -> None:
     origin.objects["/videos/hls/v-1/long.ts"] = b"x" * (32 << 20)
     edge = make_edge(origin, varied(EDGE_SEND_TIMEOUT="1s"))
     ask(edge, "/hls/v-1/long.ts")
@@ -76,19 +76,19 @@ def test_a_viewer_who_reads_nothing_is_ended(origin: Origin, make_edge: Callable
 
 
 @pytest.mark.parametrize("path", [PLAYLIST, SEGMENT, "/hls/v-1/v2/early-720p.m3u8"])
-def test_only_the_master_is_refreshed(edge: Nginx, origin: Origin, path: str) -> None:
+def test_only_the_master_can_be_refreshed(edge: Nginx, origin: Origin, path: str) -> None:
     ask(edge, path)
     assert ask(edge, path, X_Cache_Refresh=SECRET).cache != "BYPASS"
 
 
-def test_the_gateway_does_not_count_as_inside(origin: Origin, make_edge: Callable[..., Nginx]) -> None:
+def test_gateway_address_is_not_trusted(origin: Origin, make_edge: Callable[..., Nginx]) -> None:
     edge = make_edge(origin, varied(EDGE_REFRESH_EXCEPT="127.0.0.1"))
     ask(edge, MASTER)
     assert ask(edge, MASTER, X_Cache_Refresh=SECRET).cache == "HIT"
 
 
-def test_an_origin_that_moves_is_found(home: Directories, origin: Origin) -> None:
-    """Its name first resolves to 127.0.0.9, where nothing listens, then to where it is."""
+def test_edge_follows_a_moved_origin(home: Directories, origin: Origin) -> None:
+    """The name first resolves to 127.0.0.9, where no server listens, then to the origin."""
     ports = Ports({})
     with _naming("127.0.0.9") as (resolver, names):
         kind = varied(EDGE_RESOLVER=f"127.0.0.1:{resolver} valid=1s ipv6=off", EDGE_ORIGIN_OPTIONS="resolve")
@@ -108,7 +108,7 @@ def test_an_origin_that_moves_is_found(home: Directories, origin: Origin) -> Non
 
 @contextmanager
 def _naming(address: str) -> Iterator[tuple[int, list[str]]]:
-    """A DNS server that answers every name with the address in the list."""
+    """A DNS server that resolves every name to the address in the list."""
     names = [address]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
@@ -134,7 +134,7 @@ def _naming(address: str) -> Iterator[tuple[int, list[str]]]:
             thread.join()
 
 
-def test_a_killed_edge_starts_again(edge: Nginx, origin: Origin) -> None:
+def test_killed_edge_restarts(edge: Nginx, origin: Origin) -> None:
     ask(edge, SEGMENT)
     edge.kill()
     edge.start()

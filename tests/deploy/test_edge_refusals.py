@@ -1,4 +1,4 @@
-"""deploy/nginx on the real nginx: what it refuses, and how it answers when something is missing or broken."""
+"""deploy/nginx on the real nginx: refused requests, missing objects, origin failures."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from tests.deploy.origin import Origin, serving
 pytestmark = pytest.mark.stack
 
 
-# One line a kind: other places, other names, ways out, ways out in disguise, smuggled parts, the rest.
+# One line per kind: other prefixes, other names, traversal, encoded traversal, injected parts, the rest.
 HOSTILE = """
 / /hls/ /hls/a /hls/a/ /hls/a/v2/720p/ /uploads/a/b.ts /videos/hls/a/b.ts /.edge/missing
 /hls/a/source.txt /hls/a/b.ts.html /hls/a/.ts /hls/a/.hidden/b.ts /hls/a/b.c.ts /hls/a/b.TS
@@ -20,11 +20,11 @@ HOSTILE = """
 /hls/%2e%2e/uploads/b.ts /hls/..%2fa/b.ts /hls/a/%2e%2e%2f%2e%2e%2fuploads/b.ts
 /hls/a/b.ts%3fversionId=1 /hls/a/b%00.ts /hls/a/b%0d%0aHost:x.ts /hls/a/b%23.ts /hls/a/b%20c.ts
 /hls/a/b/c/d/e/f.ts /hls/%C3%A9/b.ts //evil/hls/a/b.ts/
-""".split()  # noqa: SIM905  (a list of thirty lines reads worse)
+""".split()  # noqa: SIM905  (a list would take thirty lines)
 HOSTILE.append("/hls/" + "a" * 65 + "/b.ts")
 
 
-def test_other_paths_end_at_the_edge(edge: Nginx, origin: Origin) -> None:
+def test_other_paths_are_rejected_at_the_edge(edge: Nginx, origin: Origin) -> None:
     targets = HOSTILE + [target.replace(".ts", ".m3u8") for target in HOSTILE if ".ts" in target]
     answers = {target: ask(edge, target).status for target in targets}
     assert {target: status for target, status in answers.items() if status not in (400, 404)} == {}
@@ -56,7 +56,7 @@ def test_preflight_is_answered_at_the_edge(edge: Nginx, origin: Origin) -> None:
         ("/healthz", "GET", 200, "NONE"),
     ],
 )
-def test_every_answer_carries_the_common_headers(
+def test_every_response_has_the_common_headers(
     edge: Nginx, target: str, method: str, status: int, cache: str
 ) -> None:
     answer = ask(edge, target, method)
@@ -70,14 +70,12 @@ def test_every_answer_carries_the_common_headers(
     assert answer.headers["server"] == "nginx"
 
 
-def test_a_missing_object_is_asked_for_once_a_second_and_seen_when_it_appears(
-    edge: Nginx, origin: Origin
-) -> None:
+def test_missing_object_is_cached_for_one_second(edge: Nginx, origin: Origin) -> None:
     target = "/hls/v-1/v3/720p/late.ts"
     began = time.monotonic()
     answers = [ask(edge, target) for _ in range(5)]
     assert {(answer.status, answer.body) for answer in answers} == {(404, b"not found\n")}
-    assert len(origin.seen) <= 2 + int(time.monotonic() - began), "one a second"
+    assert len(origin.seen) <= 2 + int(time.monotonic() - began), "one request per second"
     origin.objects[f"/videos{target}"] = b"here"
     deadline = time.monotonic() + 30
     while ask(edge, target).status != 200:
@@ -86,7 +84,7 @@ def test_a_missing_object_is_asked_for_once_a_second_and_seen_when_it_appears(
 
 
 @pytest.mark.parametrize("status", [403, 500, 503])
-def test_the_origins_errors_are_not_shown(edge: Nginx, origin: Origin, status: int) -> None:
+def test_origin_errors_are_not_shown(edge: Nginx, origin: Origin, status: int) -> None:
     origin.status = status
     answer = ask(edge, SEGMENT)
     assert answer.status == (404 if status == 403 else status)
@@ -95,9 +93,7 @@ def test_the_origins_errors_are_not_shown(edge: Nginx, origin: Origin, status: i
     assert answer.headers["access-control-allow-origin"] == "*"
 
 
-def test_viewers_of_cached_streams_do_not_notice_that_the_origin_is_down(
-    origin: Origin, make_edge: Callable[..., Nginx]
-) -> None:
+def test_cached_streams_survive_an_origin_outage(origin: Origin, make_edge: Callable[..., Nginx]) -> None:
     gone = Origin(dict(origin.objects))
     with serving(gone):
         edge = make_edge(gone, ShortLived)
@@ -114,10 +110,10 @@ def test_viewers_of_cached_streams_do_not_notice_that_the_origin_is_down(
     assert cold.headers["access-control-allow-origin"] == "*"
     failed = ask(edge, MASTER, X_Cache_Refresh=SECRET)
     assert failed.status in (200, 502)
-    assert ask(edge, MASTER).status == 200, "a refresh that failed leaves the copy alone"
+    assert ask(edge, MASTER).status == 200, "a failed refresh must keep the copy"
 
 
-def test_an_expired_playlist_is_served_at_once_and_revalidated_behind(
+def test_expired_playlist_is_served_while_revalidating(
     origin: Origin, make_edge: Callable[..., Nginx]
 ) -> None:
     edge = make_edge(origin, ShortLived)

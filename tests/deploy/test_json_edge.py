@@ -1,4 +1,4 @@
-"""deploy/envoy on the real Envoy, before small replicas of the service."""
+"""deploy/envoy on the real Envoy, in front of small replicas of the service."""
 
 import http.client
 import json
@@ -17,28 +17,28 @@ from tests.deploy.replica import Replica
 pytestmark = pytest.mark.stack
 
 
-def test_a_video_as_json(envoy: Envoy) -> None:
+def test_video_is_returned_as_json(envoy: Envoy) -> None:
     status, video, _ = ask(envoy, "/v1/videos/abc")
     assert status == 200
     assert (video["id"], video["status"], video["version"]) == ("abc", "STATUS_READY", "7")
-    assert video["user_id"] == "", "names as in the contract; empty fields are there"
+    assert video["user_id"] == "", "field names of the contract, including empty fields"
 
 
-def test_a_body_becomes_the_request(envoy: Envoy) -> None:
+def test_json_body_becomes_the_request(envoy: Envoy) -> None:
     status, answer, _ = ask(
         envoy, "/v1/videos", "POST", {"title": "Holiday", "size_bytes": 4}, Content_Type="application/json"
     )
     assert (status, answer["video"]["title"]) == (200, "Holiday")
 
 
-def test_an_error_keeps_its_reason(envoy: Envoy) -> None:
+def test_error_keeps_its_reason(envoy: Envoy) -> None:
     status, error, headers = ask(envoy, "/v1/videos/missing")
     assert (status, headers["content-type"]) == (404, "application/json")
     assert (error["code"], error["message"]) == (5, "no such video")
     assert error["details"][0]["reason"] == "VIDEO_NOT_FOUND"
 
 
-def test_changes_stream_as_lines_while_they_happen(start_json_edge: Callable[..., Envoy]) -> None:
+def test_changes_stream_as_json_lines(start_json_edge: Callable[..., Envoy]) -> None:
     replica = Replica()
     envoy = start_json_edge(replica)
     connection = http.client.HTTPConnection(envoy.host, envoy.port, timeout=30)
@@ -74,33 +74,33 @@ def test_grpc_web_passes_through(envoy: Envoy) -> None:
     assert b"grpc-status:0" in body[5 + size :]
 
 
-def test_a_read_is_repeated_on_another_replica_and_a_write_is_not(
+def test_reads_are_retried_and_writes_are_not(
     start_json_edge: Callable[..., Envoy],
 ) -> None:
     replicas = [Replica(refuse=True), Replica()]
     envoy = start_json_edge(*replicas)
     assert {ask(envoy, f"/v1/videos/read-{number}")[0] for number in range(20)} == {200}
-    assert replicas[0].calls, "the refusing one was asked as well"
+    assert replicas[0].calls, "the refusing replica must have been called"
     for replica in replicas:
         replica.calls.clear()
     assert ask(envoy, "/v1/videos/abc", "DELETE")[0] == 503
     assert sum(len(replica.calls) for replica in replicas) == 1
 
 
-def test_a_draining_replica_gets_no_new_calls(start_json_edge: Callable[..., Envoy]) -> None:
+def test_draining_replica_gets_no_new_calls(start_json_edge: Callable[..., Envoy]) -> None:
     draining, other = Replica(), Replica()
     envoy = start_json_edge(draining, other)
     draining.drain()
     deadline = time.monotonic() + 30
     quiet = 0
-    while quiet < 30:  # the health check takes a moment; from then on every call goes to the other one
+    while quiet < 30:  # after Envoy's next health check every call goes to the other replica
         assert time.monotonic() < deadline
         before = len(draining.calls)
         assert ask(envoy, "/v1/videos/abc")[0] == 200
         quiet = quiet + 1 if len(draining.calls) == before else 0
 
 
-def test_without_a_healthy_replica_it_says_so_at_once(start_json_edge: Callable[..., Envoy]) -> None:
+def test_call_fails_fast_without_healthy_replicas(start_json_edge: Callable[..., Envoy]) -> None:
     replica = Replica()
     envoy = start_json_edge(replica)
     replica.drain()

@@ -1,4 +1,4 @@
-"""What the JSON edge refuses, and the form of its refusals."""
+"""Requests that the JSON edge refuses, and the format of refusals."""
 
 import http.client
 import json
@@ -28,7 +28,7 @@ GET = "/gostream.v1.VideoService/GetVideo"
 
 
 class ForAPlayer(Envoy):
-    """The same edge, but one page may call."""
+    """A JSON edge that allows one origin."""
 
     def environment(self) -> Mapping[str, str]:
         return {**super().environment(), "EDGE_CORS_ORIGINS": f"https://other.example,{PLAYER}"}
@@ -49,7 +49,7 @@ STRANGERS = ["https://evil.example", "null", "https://player.example.evil.exampl
 
 @pytest.mark.parametrize("origin", [*STRANGERS, "http://player.example", "https://player.example:8443"])
 @pytest.mark.parametrize("method", ["POST", "DELETE", "OPTIONS"])
-def test_other_pages_cannot_call(
+def test_other_origins_are_refused(
     start_json_edge: Callable[..., Envoy], replica: Replica, origin: str, method: str
 ) -> None:
     envoy = start_json_edge(replica, kind=ForAPlayer)
@@ -61,7 +61,7 @@ def test_other_pages_cannot_call(
     assert replica.calls == ["abc"], "only the read"
 
 
-def test_a_page_that_is_named_may_call(start_json_edge: Callable[..., Envoy], replica: Replica) -> None:
+def test_allowed_origin_may_call(start_json_edge: Callable[..., Envoy], replica: Replica) -> None:
     envoy = start_json_edge(replica, kind=ForAPlayer)
     asked = {"Origin": PLAYER, "Access_Control_Request_Method": "DELETE"}
     status, _, headers = ask(envoy, "/v1/videos/abc", "OPTIONS", **asked)
@@ -75,59 +75,59 @@ def test_a_page_that_is_named_may_call(start_json_edge: Callable[..., Envoy], re
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""])
-def test_bodies_are_taken_as_json_only(envoy: Envoy, kind: str) -> None:
+def test_only_json_bodies_are_accepted(envoy: Envoy, kind: str) -> None:
     status, error, _ = ask(envoy, "/v1/videos", "POST", {"title": "x"}, Content_Type=kind)
     assert (status, error["code"]) == (415, 3)
 
 
 @pytest.mark.parametrize("body", [b'{"title":"x"}', [b'{"title"', b':"x"}']], ids=["length", "chunks"])
-def test_a_body_needs_a_content_type(envoy: Envoy, body: object) -> None:
+def test_body_requires_a_content_type(envoy: Envoy, body: object) -> None:
     assert ask(envoy, "/v1/videos", "POST", body)[0] == 415
 
 
 @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON"])
-def test_parameters_of_the_content_type_pass(envoy: Envoy, kind: str) -> None:
+def test_content_type_parameters_are_accepted(envoy: Envoy, kind: str) -> None:
     assert ask(envoy, "/v1/videos", "POST", {"title": "x"}, Content_Type=kind)[0] == 200
 
 
-def test_a_call_without_a_body_needs_no_type(envoy: Envoy) -> None:
+def test_call_without_body_needs_no_content_type(envoy: Envoy) -> None:
     assert ask(envoy, "/v1/videos/abc/cancel", "POST")[0] == 501, "by the replica, which has no Cancel"
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example:8080", "127.0.0.1.nip.io"])
-def test_another_host_is_refused(envoy: Envoy, replica: Replica, host: str) -> None:
+def test_foreign_host_is_refused(envoy: Envoy, replica: Replica, host: str) -> None:
     status, error, _ = ask(envoy, "/v1/videos/abc", Host=host)
     assert (status, error["code"], replica.calls) == (403, 7, [])
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:65535", "[::1]", "[::1]:8080"])
-def test_loopback_by_any_name_is_answered(envoy: Envoy, host: str) -> None:
+def test_loopback_hosts_are_accepted(envoy: Envoy, host: str) -> None:
     assert ask(envoy, "/v1/videos/abc", Host=host)[0] == 200
 
 
 @pytest.mark.parametrize(("size", "status"), [(LIMIT, 200), (LIMIT + 1, 413)])
-def test_a_body_has_a_mebibyte(envoy: Envoy, size: int, status: int) -> None:
+def test_body_is_limited_to_one_mebibyte(envoy: Envoy, size: int, status: int) -> None:
     body = b'{"title":"' + b"x" * (size - 12) + b'"}'
     answered, answer, _ = ask(envoy, "/v1/videos", "POST", body, **JSON)
     assert answered == status
     assert status == 200 or answer == {"code": 8, "message": "Payload Too Large"}
 
 
-def test_an_endless_body_is_refused_early(envoy: Envoy) -> None:
+def test_endless_body_is_refused_early(envoy: Envoy) -> None:
     with socket.create_connection((envoy.host, envoy.port), timeout=30) as client:
         head = "POST /v1/videos HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
         client.sendall(f"{head}content-length: 100000000\r\n\r\n".encode() + b" " * (LIMIT + 4096))
         assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_long_grpc_web_message_is_refused(envoy: Envoy) -> None:
+def test_oversized_grpc_web_message_is_refused(envoy: Envoy) -> None:
     body = struct.pack(">BI", 0, LIMIT) + b"x" * LIMIT
     kind = {"Content_Type": "application/grpc-web+proto"}
     assert ask(envoy, GET, "POST", body, **kind)[0] == 413
 
 
 def longest(number: int) -> Video:
-    """A video whose JSON is as long as the contract allows; a tag character is 12 bytes in JSON."""
+    """A video with the longest JSON that the contract allows; a tag character takes 12 bytes."""
     text = "\U000e0041" * 200
     video = Video(id=f"{number:036}", title=text, user_id=text[:128], playback_url="x" * 200)
     for height in range(8):
@@ -138,14 +138,14 @@ def longest(number: int) -> Video:
 @pytest.mark.parametrize(
     ("target", "count"), [("/v1/videos?page_size=1000", 1000), ("/v1/videos:batchGet?ids=a", 100)]
 )
-def test_the_largest_answers_are_given(envoy: Envoy, replica: Replica, target: str, count: int) -> None:
+def test_largest_responses_are_delivered(envoy: Envoy, replica: Replica, target: str, count: int) -> None:
     replica.listed = [longest(number) for number in range(count)]
     status, answer, _ = ask(envoy, target)
     assert status == 200
     assert [video["title"] for video in answer["videos"]] == [replica.listed[0].title] * count
 
 
-def test_the_largest_page_by_grpc_web(envoy: Envoy, replica: Replica) -> None:
+def test_largest_page_is_delivered_by_grpc_web(envoy: Envoy, replica: Replica) -> None:
     replica.listed = [longest(number) for number in range(1000)]
     kind = {"Content_Type": "application/grpc-web+proto"}
     status, body, _ = ask(envoy, "/gostream.v1.VideoService/ListVideos", "POST", b"\0\0\0\0\0", **kind)
@@ -170,7 +170,7 @@ def test_the_largest_page_by_grpc_web(envoy: Envoy, replica: Replica) -> None:
         ("/v1/" + "x" * 70_000, "GET", None, 431, 8, "Too Large"),
     ],
 )
-def test_refusals_have_one_form(
+def test_refusals_share_one_format(
     envoy: Envoy, target: str, method: str, body: bytes | None, status: int, code: int, said: str
 ) -> None:
     answered, error, headers = ask(envoy, target, method, body, **JSON)
@@ -180,7 +180,7 @@ def test_refusals_have_one_form(
 
 
 def _bindings() -> dict[str, set[str]]:
-    """The methods of each path of the contract."""
+    """Returns the HTTP methods of each path in the contract."""
     found: dict[str, set[str]] = {}
     methods: Sequence[MethodDescriptor] = video_service_pb2.DESCRIPTOR.services_by_name[
         "VideoService"
@@ -193,9 +193,7 @@ def _bindings() -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize(("path", "allowed"), sorted(_bindings().items()))
-def test_other_methods_of_a_path_are_named(
-    envoy: Envoy, replica: Replica, path: str, allowed: set[str]
-) -> None:
+def test_405_lists_the_allowed_methods(envoy: Envoy, replica: Replica, path: str, allowed: set[str]) -> None:
     for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} - allowed:
         status, error, headers = ask(envoy, path, method, **JSON)
         assert (method, status) == (method, 405)
@@ -207,7 +205,7 @@ def test_other_methods_of_a_path_are_named(
         assert ask(envoy, path, method, **JSON)[0] not in (404, 405)
 
 
-def test_a_native_refusal_says_text(envoy: Envoy) -> None:
+def test_grpc_refusal_is_plain_text(envoy: Envoy) -> None:
     address = f"{envoy.host}:{envoy.port}"
     with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError) as caught:
         channel.unary_unary("/nope/x")(b"", timeout=30)  # type: ignore[arg-type]
@@ -215,7 +213,7 @@ def test_a_native_refusal_says_text(envoy: Envoy) -> None:
     assert caught.value.details() == "there is no such path or method"
 
 
-def test_reflection_is_not_on_this_edge(envoy: Envoy) -> None:
+def test_reflection_is_not_exposed(envoy: Envoy) -> None:
     with grpc.insecure_channel(f"{envoy.host}:{envoy.port}") as channel:
         call: Any = channel.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
         with pytest.raises(grpc.RpcError) as caught:
@@ -224,18 +222,18 @@ def test_reflection_is_not_on_this_edge(envoy: Envoy) -> None:
 
 
 @pytest.mark.parametrize("kind", ["application/json", "application/proto", "application/connect+json"])
-def test_connect_is_refused_in_a_sentence(envoy: Envoy, kind: str) -> None:
+def test_connect_protocol_is_refused_with_a_message(envoy: Envoy, kind: str) -> None:
     version = {"Content_Type": kind, "Connect_Protocol_Version": "1"}
     status, error, _ = ask(envoy, GET, "POST", b"{}", **version)
     assert (status, error["code"]) == (415, "unimplemented")
     assert "the Connect protocol is not served" in error["message"]
 
 
-def test_health_follows_the_replicas(envoy: Envoy, replica: Replica) -> None:
+def test_health_reflects_the_replicas(envoy: Envoy, replica: Replica) -> None:
     assert ask(envoy, "/healthz")[:2] == (200, b"ok\n")
     replica.drain()
     connection = http.client.HTTPConnection(envoy.host, envoy.port, timeout=30)
-    while True:  # as long as Envoy's own health check takes
+    while True:  # until Envoy's next health check
         connection.request("GET", "/healthz")
         reply = connection.getresponse()
         body = reply.read()
@@ -246,7 +244,7 @@ def test_health_follows_the_replicas(envoy: Envoy, replica: Replica) -> None:
 
 
 class Impatient(Envoy):
-    """The same edge, but it waits a second where it waits half a minute."""
+    """A JSON edge with a request timeout of 1 s instead of 30 s."""
 
     def prepare(self) -> None:
         super().prepare()
@@ -266,7 +264,7 @@ class Impatient(Envoy):
     ],
     ids=["header", "body", "grpc-web"],
 )
-def test_half_requests_are_ended(start_json_edge: Callable[..., Envoy], path: str, rest: str) -> None:
+def test_incomplete_requests_time_out(start_json_edge: Callable[..., Envoy], path: str, rest: str) -> None:
     envoy = start_json_edge(Replica(), kind=Impatient)
     sent = f"POST {path} HTTP/1.1\r\nhost: localhost\r\n{rest}"
     with socket.create_connection((envoy.host, envoy.port), timeout=60) as client:
@@ -275,7 +273,7 @@ def test_half_requests_are_ended(start_json_edge: Callable[..., Envoy], path: st
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_stream_outlives_the_time_for_requests(start_json_edge: Callable[..., Envoy]) -> None:
+def test_stream_outlives_the_request_timeout(start_json_edge: Callable[..., Envoy]) -> None:
     replica = Replica(quiet=3.0)
     envoy = start_json_edge(replica, kind=Impatient)
     status, _, _ = ask(envoy, "/v1/videos/abc:watch")

@@ -1,4 +1,4 @@
-"""What the keys of the API and of the worker may do, on a real object store with the policies of Compose."""
+"""Permissions of the API's and worker's keys on a real object store with Compose's policies."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -46,7 +46,7 @@ async def abort(store: S3ObjectStore, key: str) -> None:
 async def open_store(
     object_store_server: SeaweedFS,
 ) -> AsyncIterator[Callable[..., Awaitable[S3ObjectStore]]]:
-    """A function that opens the store with the key of `role`, or of people."""
+    """Returns a function that opens the store with the key of `role`, or of the administrator."""
     async with AsyncExitStack() as stack:
 
         async def open_(role: str = "") -> S3ObjectStore:
@@ -71,7 +71,7 @@ async def open_store(
         ("worker", "elsewhere", [], [put, head, get, delete]),
     ],
 )
-async def test_a_key_may_do_its_service_s_work_only(
+async def test_key_allows_only_its_service_operations(
     open_store: Callable[..., Awaitable[S3ObjectStore]],
     bucket: Bucket,
     role: str,
@@ -91,7 +91,7 @@ async def test_a_key_may_do_its_service_s_work_only(
 
 
 @pytest.mark.parametrize("role", ["api", "worker"])
-async def test_a_key_sees_that_a_source_is_missing(
+async def test_key_distinguishes_a_missing_source(
     open_store: Callable[..., Awaitable[S3ObjectStore]], bucket: Bucket, role: str
 ) -> None:
     with pytest.raises(ObjectNotFoundError):

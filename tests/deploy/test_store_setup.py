@@ -1,4 +1,4 @@
-"""What Compose sets up before the services start: the object store's keys, and the check of the secrets."""
+"""Compose's setup before the services start: object store keys and the secret check."""
 
 import json
 import os
@@ -18,7 +18,7 @@ KEYS = {
     "S3_WORKER_ACCESS_KEY": "gostream-worker",
     "S3_WORKER_SECRET_KEY": "gostream-worker-secret",
 }
-#: Answers as mc RELEASE.2025-08-13 does on the commands of init.sh; its state is in $MC_STATE.
+#: Imitates mc RELEASE.2025-08-13 for the commands of init.sh; keeps its state in $MC_STATE.
 STAND_IN = r"""#!/usr/bin/env python3
 import json, os, sys
 from pathlib import Path
@@ -74,7 +74,7 @@ path.write_text(json.dumps(state))
 
 
 class Store:
-    """MinIO as its client shows it."""
+    """MinIO's state as the client `mc` reports it."""
 
     def __init__(self, folder: Path) -> None:
         self._state = folder / "state.json"
@@ -85,7 +85,7 @@ class Store:
         client.chmod(0o755)
 
     def set_up(self, **changes: str) -> subprocess.CompletedProcess[str]:
-        """Run init.sh as Compose does."""
+        """Runs init.sh as Compose does."""
         path = f"{self._path}:{os.environ['PATH']}"
         environment = {**KEYS, **changes, "MC_STATE": str(self._state), "PATH": path}
         command = ["sh", str(ROOT / "deploy/s3/init.sh")]
@@ -94,11 +94,11 @@ class Store:
         )
 
     def policies(self, key: str) -> list[str]:
-        """The names of the policies that the key has."""
+        """The names of the key's policies."""
         return list(json.loads(self._state.read_text())["users"][key]["policies"])
 
     def attach(self, key: str, policy: str) -> None:
-        """Give the key a policy besides what init.sh gives it."""
+        """Attaches a policy that init.sh does not."""
         state = json.loads(self._state.read_text())
         state["policies"][policy] = {}
         state["users"][key]["policies"].append(policy)
@@ -110,7 +110,7 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path)
 
 
-# The names of the first three occur in the client's answer or in the policies' names.
+# The first three names occur in the client's output or in policy names.
 @pytest.mark.parametrize("key", ["gostream", "gostream-api", "gostream-worker-2", "another"])
 def test_each_key_gets_its_policy(store: Store, key: str) -> None:
     done = store.set_up(S3_ACCESS_KEY=key)
@@ -119,7 +119,7 @@ def test_each_key_gets_its_policy(store: Store, key: str) -> None:
     assert (store.policies(key), store.policies("gostream-worker")) == ([API], [WORKER])
 
 
-def test_setting_up_again_changes_nothing(store: Store) -> None:
+def test_second_setup_changes_nothing(store: Store) -> None:
     store.set_up()
     done = store.set_up(S3_SECRET_KEY="another-secret")
 
@@ -127,7 +127,7 @@ def test_setting_up_again_changes_nothing(store: Store) -> None:
     assert (store.policies("gostream"), store.policies("gostream-worker")) == ([API], [WORKER])
 
 
-def test_other_policies_are_taken_away(store: Store) -> None:
+def test_other_policies_are_detached(store: Store) -> None:
     store.set_up()
     store.attach("gostream", "readwrite")
     store.attach("gostream", "gostream")
@@ -137,14 +137,14 @@ def test_other_policies_are_taken_away(store: Store) -> None:
     assert store.policies("gostream") == [API]
 
 
-def test_a_key_without_its_policy_ends_the_start(store: Store) -> None:
+def test_setup_fails_if_a_policy_is_missing(store: Store) -> None:
     done = store.set_up(MC_ATTACHES_NOTHING="1")
 
     assert done.returncode == 1
     assert "the key gostream has the policies '' instead of 'gostream-api'" in done.stderr
 
 
-def test_a_refusal_of_the_store_ends_the_start(store: Store) -> None:
+def test_setup_fails_if_the_store_refuses(store: Store) -> None:
     done = store.set_up(S3_WORKER_SECRET_KEY="short")
 
     assert done.returncode != 0
@@ -164,7 +164,7 @@ STRONG = {name: "0123456789abcdef" for name in DEFAULTS if name != "GOSTREAM_BIN
 
 
 def check(**changes: str) -> subprocess.CompletedProcess[str]:
-    """Run check.sh as Compose does."""
+    """Runs check.sh as Compose does."""
     command = ["sh", str(ROOT / "deploy/docker/check.sh")]
     return subprocess.run(
         command, env={**DEFAULTS, **changes}, capture_output=True, text=True, timeout=60, check=False
@@ -172,7 +172,7 @@ def check(**changes: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1", "[::1]"])
-def test_default_secrets_will_do_on_loopback(address: str) -> None:
+def test_default_secrets_are_accepted_on_loopback(address: str) -> None:
     assert check(GOSTREAM_BIND=address).returncode == 0
 
 
@@ -185,7 +185,7 @@ def test_default_secrets_are_refused_beyond_loopback(address: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(STRONG))
-def test_one_weak_secret_is_refused(name: str) -> None:
+def test_single_weak_secret_is_refused(name: str) -> None:
     assert check(GOSTREAM_BIND="192.0.2.1", **STRONG).returncode == 0
     done = check(GOSTREAM_BIND="192.0.2.1", **{**STRONG, name: "0123456789abcde"})
 
@@ -194,7 +194,7 @@ def test_one_weak_secret_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("password", ["a/b", "a@b", "a:b", "a b", "a%b"])
-def test_a_password_that_breaks_a_url_is_refused(password: str) -> None:
+def test_password_unsafe_in_a_url_is_refused(password: str) -> None:
     done = check(POSTGRES_PASSWORD=password)
 
     assert done.returncode == 1

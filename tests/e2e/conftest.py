@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: a client of the running stack, and a small real video."""
+"""Fixtures of the end-to-end tests: a client of the running stack, and a small video."""
 
 import asyncio
 import subprocess
@@ -34,7 +34,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture(scope="session")
 def small_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """8 s of 640×360 with a tone: two segments."""
+    """8 s of 640×360 with a tone; encodes to two segments."""
     path = tmp_path_factory.mktemp("clips") / "small.mp4"
     picture = ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=8"]
     sound = ["-f", "lavfi", "-i", "sine=duration=8:sample_rate=48000"]
@@ -49,7 +49,7 @@ def small_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def submit(client: Client) -> Upload:
-    """Upload a file and have it processed; the video as it is then."""
+    """Uploads a file and requests processing. Returns the video at that moment."""
 
     async def upload_and_process(path: Path) -> video_pb2.Video:
         source = SourceFile(path)
@@ -64,7 +64,7 @@ def submit(client: Client) -> Upload:
 
 @pytest.fixture
 def upload(client: Client, submit: Upload) -> Upload:
-    """Upload a file and follow it to the end of its processing."""
+    """Uploads a file and waits until its processing ends."""
 
     async def to_the_end(path: Path) -> video_pb2.Video:
         video = await submit(path)

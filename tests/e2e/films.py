@@ -1,4 +1,4 @@
-"""The films that players are shown: 8 s of 640×360 or so, each unusual in one way."""
+"""Films for the player tests: about 8 s of 640×360, each unusual in one way."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -8,9 +8,8 @@ from tests.corpus.media import AAC, X264, ffmpeg, make, picture, sound
 
 SECONDS = 8
 LONG_SECONDS = 60
-_BESIDE = Path(__file__).resolve().parents[3] / "shared/data/bigbuckbunny.mp4"
-#: Lies beside the repository, or where GOSTREAM_REAL_FILM says; too large to be part of it.
-REAL_FILM = Path(os.environ.get("GOSTREAM_REAL_FILM", _BESIDE))
+#: Path of a real film. Tests that need it are skipped if GOSTREAM_REAL_FILM is unset.
+REAL_FILM = Path(os.environ.get("GOSTREAM_REAL_FILM", ""))
 _PICTURE = picture("640x360", SECONDS)
 _SOUND = sound(SECONDS)
 _HDR = ("-vf", "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc")
@@ -45,14 +44,14 @@ REAL = "real-film"
 
 
 def long_to_encode(folder: Path) -> Path:
-    """A minute that is hard enough to be watched while it is encoded."""
+    """A film of 60 s that takes long enough to encode for early playback."""
     noise = ["-vf", "noise=alls=8:allf=t"]
     inputs = [picture("1280x720", LONG_SECONDS), sound(LONG_SECONDS)]
     return make(folder / "long.mp4", *inputs, codecs=[*noise, *X264, "-crf", "35", *AAC])
 
 
 def film(name: str, folder: Path) -> Path:
-    """Make it, or find it."""
+    """Returns the path of the film; generates it unless it is the real film."""
     if name == REAL:
         return REAL_FILM
     suffix, inputs, codecs = _RECIPES[name]

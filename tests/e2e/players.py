@@ -1,4 +1,4 @@
-"""Players that users have, driven without a display. Each is used when it is installed."""
+"""Drives real players without a display: ffmpeg, VLC, Chromium with hls.js."""
 
 import asyncio
 import os
@@ -17,26 +17,26 @@ from aiohttp import web
 from imageio_ffmpeg import get_ffmpeg_exe
 
 ROOT = Path(__file__).resolve().parents[2]
-#: `make players` puts it there; GOSTREAM_HLS_JS names another copy.
+#: Installed by `make players`; GOSTREAM_HLS_JS is the path of another copy.
 HLS_JS = Path(os.environ.get("GOSTREAM_HLS_JS", ROOT / ".tools/players/node_modules/hls.js/dist/hls.min.js"))
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 VLC = shutil.which("vlc")
 _PAGE = Path(__file__).with_name("player.html")
 _NOBODY = 65534
-#: Seconds that a player may take for some seconds of film, on a machine that does a lot else.
+#: Deadline in seconds for a player to play a few seconds of film on a busy machine.
 PATIENCE = 110
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What ffmpeg's HLS demuxer and decoders made of one variant."""
+    """Result of decoding one variant with ffmpeg."""
 
     frames: int
     complaints: str
 
 
 class Viewer:
-    """What a page says while it plays."""
+    """Reports of the player page."""
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
@@ -45,7 +45,7 @@ class Viewer:
 
 
 def decode(master_url: str, variant: int) -> Decoded:
-    """Play one variant, picture and sound, to the end."""
+    """Decodes one variant, video and audio, to the end."""
     command = [get_ffmpeg_exe(), "-nostdin", "-v", "warning", "-i", master_url, "-map", f"0:p:{variant}"]
     done = subprocess.run(
         [*command, "-progress", "pipe:1", "-f", "null", "-"],
@@ -58,10 +58,10 @@ def decode(master_url: str, variant: int) -> Decoded:
 
 
 def vlc(master_url: str) -> str:
-    """Play in VLC to the end; its log. VLC refuses to run as root, so then it runs as nobody."""
+    """Plays to the end in VLC and returns its log. Runs as user `nobody` if root, which VLC refuses."""
     command = ["-I", "dummy", "-V", "dummy", "-A", "adummy", "--play-and-exit", "--no-color", "-vv"]
     drop: list[str] = []
-    with tempfile.TemporaryDirectory() as home:  # not pytest's: nobody may not enter that
+    with tempfile.TemporaryDirectory() as home:  # user `nobody` cannot enter pytest's folders
         if os.geteuid() == 0:
             drop = ["setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"]
             os.chown(home, _NOBODY, _NOBODY)
@@ -79,7 +79,7 @@ def vlc(master_url: str) -> str:
 
 
 async def browse(master_url: str, home: Path) -> dict[str, Any]:
-    """Play in Chromium with hls.js: start, every switch, seek to the end. What the page has to say of it."""
+    """Plays in Chromium with hls.js: starts, switches rungs, seeks to the end. Returns the page's report."""
     viewer = Viewer()
     async with _serve_page(viewer) as page_url, _chromium(f"{page_url}#{master_url}", home):
         async with asyncio.timeout(PATIENCE):
@@ -88,7 +88,7 @@ async def browse(master_url: str, home: Path) -> dict[str, Any]:
 
 @asynccontextmanager
 async def browse_growing(master_url: str, home: Path) -> AsyncIterator[Viewer]:
-    """Play a stream in Chromium that is not finished yet, for as long as the block runs."""
+    """Plays an unfinished stream in Chromium until the block ends."""
     viewer = Viewer()
     async with _serve_page(viewer) as page_url, _chromium(f"{page_url}?growing#{master_url}", home):
         yield viewer
@@ -146,7 +146,7 @@ async def _chromium(url: str, home: Path) -> AsyncIterator[None]:
 
 
 def _end_group(group: int) -> None:
-    """The browser and all its helpers: they write to its folder until the last one is gone."""
+    """Ends the browser and its helpers, which write to its folder until the last exits."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         try:

@@ -1,4 +1,4 @@
-"""Runs the documented commands that call a running stack."""
+"""Runs the documented commands that need a running stack."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.stack
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PROGRAMS = ("curl ", "grpcurl ", "buf curl ")
-# grpcurl is a Go program; buf understands the same request.
+# grpcurl is a Go program; buf accepts the same request.
 GRPCURL = """#!/bin/bash
 data='{}'
 while [[ $1 == -* ]]; do

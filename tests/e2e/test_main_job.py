@@ -1,4 +1,4 @@
-"""The main job, end to end: every server real, everything through the doors that users have."""
+"""The main job end to end: real servers, public interfaces only."""
 
 import asyncio
 import json
@@ -20,28 +20,28 @@ from gostream_client.client import Client, connect
 from gostream_client.errors import ClientError
 from gostream_devstack.instance.stack import Stack
 from tests.e2e.conftest import Upload
+from tests.e2e.films import REAL_FILM
 
 pytestmark = pytest.mark.stack
 READY = video_pb2.Video.STATUS_READY
 FAILED = video_pb2.Video.STATUS_FAILED
-REAL_FILM = Path(__file__).resolve().parents[3] / "shared/data/bigbuckbunny.mp4"
 
 
 async def fetch(http: aiohttp.ClientSession, url: str) -> tuple[str, bytes]:
-    """(X-Cache-Status, body) of a successful answer."""
+    """Returns (X-Cache-Status, body). Asserts status 200."""
     async with http.get(url) as answer:
         assert answer.status == 200, f"{url}: {answer.status}"
         return answer.headers["X-Cache-Status"], await answer.read()
 
 
 def uris(playlist: bytes) -> list[str]:
-    """Every URI a player would follow, the audio groups' included."""
+    """Every URI that a player follows, including audio groups."""
     text = playlist.decode()
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     return lines + re.findall(r'#EXT-X-MEDIA:[^\n]*URI="([^"]+)"', text)
 
 
-async def test_an_upload_becomes_a_stream_that_the_edge_caches(
+async def test_upload_becomes_a_stream_cached_by_edge(
     stack: Stack, http: aiohttp.ClientSession, client: Client, upload: Upload, small_clip: Path
 ) -> None:
     video = await upload(small_clip)
@@ -70,7 +70,7 @@ async def test_an_upload_becomes_a_stream_that_the_edge_caches(
     assert [(await fetch(http, sheet))[1][:2] for sheet in sheets] == [b"\xff\xd8"]
 
 
-async def test_the_json_edge_answers_what_grpc_answers(
+async def test_json_edge_matches_grpc(
     stack: Stack, http: aiohttp.ClientSession, upload: Upload, small_clip: Path
 ) -> None:
     video = await upload(small_clip)
@@ -86,7 +86,7 @@ async def test_the_json_edge_answers_what_grpc_answers(
     assert document["version"] == str(video.version)
 
 
-async def test_an_unknown_id_is_not_found_and_says_so_with_its_reason(
+async def test_unknown_id_is_not_found_with_reason(
     stack: Stack, http: aiohttp.ClientSession, client: Client
 ) -> None:
     unknown = str(uuid4())
@@ -101,7 +101,7 @@ async def test_an_unknown_id_is_not_found_and_says_so_with_its_reason(
     assert "VIDEO_NOT_FOUND" in [detail.get("reason") for detail in document["details"]]
 
 
-async def test_a_generic_grpc_client_lists_and_calls_the_service_by_reflection(stack: Stack) -> None:
+async def test_reflection_serves_a_generic_grpc_client(stack: Stack) -> None:
     url = f"http://{stack.env['GOSTREAM_API_ADDR'].split(',')[0]}"
     buf = [
         str(Path(sys.executable).with_name("buf")),
@@ -122,7 +122,7 @@ async def test_a_generic_grpc_client_lists_and_calls_the_service_by_reflection(s
     assert "videos" in listed
 
 
-async def test_a_text_file_fails_at_once_and_says_why(upload: Upload, tmp_path: Path, stack: Stack) -> None:
+async def test_text_file_fails_permanently_with_reason(upload: Upload, tmp_path: Path, stack: Stack) -> None:
     path = tmp_path / "notes.mp4"
     path.write_text("This is not a video.\n" * 100)
 
@@ -138,7 +138,7 @@ async def test_a_text_file_fails_at_once_and_says_why(upload: Upload, tmp_path: 
 
 
 async def _reason(call: Awaitable[object]) -> str:
-    """The reason of the call's error; empty when it succeeds."""
+    """Returns the error's reason, or "" if the call succeeds."""
     try:
         await call
     except ClientError as error:
@@ -156,7 +156,7 @@ async def _attempts(stack: Stack, video_id: str) -> int:
         await connection.close()
 
 
-async def test_the_command_line_does_the_whole_job(stack: Stack, small_clip: Path) -> None:
+async def test_command_line_uploads_and_waits_for_ready(stack: Stack, small_clip: Path) -> None:
     command = [sys.executable, "-m", "gostream_cli", "upload", str(small_clip), "--watch", "--json"]
 
     done = await asyncio.to_thread(
@@ -172,7 +172,7 @@ async def test_the_command_line_does_the_whole_job(stack: Stack, small_clip: Pat
     assert json.loads(done.stdout.splitlines()[-1])["status"] == "STATUS_READY"
 
 
-async def test_a_deleted_video_is_gone_from_the_api_and_then_from_the_store(
+async def test_deleted_video_disappears_from_every_replica(
     stack: Stack, client: Client, upload: Upload, small_clip: Path
 ) -> None:
     video = await upload(small_clip)
@@ -185,18 +185,18 @@ async def test_a_deleted_video_is_gone_from_the_api_and_then_from_the_store(
                 await asyncio.sleep(0.02)
 
 
-@pytest.mark.skipif(not REAL_FILM.exists(), reason="the real film is not here")
-async def test_a_real_film_gets_a_ladder_that_fits_and_decodes_without_an_error(
-    upload: Upload, stack: Stack
-) -> None:
+@pytest.mark.skipif(not REAL_FILM.is_file(), reason="GOSTREAM_REAL_FILM is not set")
+async def test_real_film_gets_a_fitting_decodable_ladder(upload: Upload, stack: Stack) -> None:
     with av.open(str(REAL_FILM)) as film:
         stream = film.streams.video[0]
         frames, fps = stream.frames, float(stream.average_rate or 0)
+        width, height = stream.width, stream.height
 
     video = await upload(REAL_FILM)
 
     assert video.status == READY
-    assert max(rung.height for rung in video.renditions) == 720
+    top = min(width, height, 1080) // 2 * 2
+    assert max(min(rung.width, rung.height) for rung in video.renditions) == top
     ffmpeg = [get_ffmpeg_exe(), "-nostdin", "-v", "warning", "-i", video.playback_url]
     for number in range(len(video.renditions)):
         done = await asyncio.to_thread(

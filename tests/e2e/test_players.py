@@ -1,4 +1,4 @@
-"""Real and unusual films through the real edge: in ffmpeg, in VLC, and in Chromium with hls.js."""
+"""Plays real and unusual films through the real edge in ffmpeg, VLC, and Chromium with hls.js."""
 
 import asyncio
 import re
@@ -16,9 +16,8 @@ from tests.e2e import films, players
 from tests.e2e.conftest import Upload
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(300)]
-#: hls.js counts from the first decoding time, which B-frames put before the first picture, and steps over the
-#: difference; a busy machine decodes late; and where a picture stands still from the beginning hls.js says
-#: that appending brought nothing, and goes on.
+#: Non-fatal hls.js errors. It seeks over the gap between the first decoding time and the first picture, which
+#: B-frames cause; a busy machine decodes late; a still picture makes the first append a no-op.
 _HARMLESS = (
     "bufferSeekOverHole fatal=false",
     "bufferStalledError fatal=false",
@@ -29,7 +28,7 @@ _EVERY_FILM = pytest.mark.parametrize(
     [
         pytest.param(
             films.REAL,
-            marks=pytest.mark.skipif(not films.REAL_FILM.exists(), reason="the real film is not here"),
+            marks=pytest.mark.skipif(not films.REAL_FILM.is_file(), reason="GOSTREAM_REAL_FILM is not set"),
         ),
         *films.UNUSUAL,
     ],
@@ -37,20 +36,20 @@ _EVERY_FILM = pytest.mark.parametrize(
 
 
 @pytest.fixture(scope="session")
-def shelf() -> dict[str, video_pb2.Video]:
-    """What was published already in this session."""
+def published_videos() -> dict[str, video_pb2.Video]:
+    """Videos already published in this session."""
     return {}
 
 
 @pytest.fixture
 async def video(
-    name: str, shelf: dict[str, video_pb2.Video], upload: Upload, tmp_path: Path
+    name: str, published_videos: dict[str, video_pb2.Video], upload: Upload, tmp_path: Path
 ) -> video_pb2.Video:
-    """The film of that name, READY."""
-    if name not in shelf:
-        shelf[name] = await upload(await asyncio.to_thread(films.film, name, tmp_path))
-    assert shelf[name].status == video_pb2.Video.STATUS_READY, shelf[name].error
-    return shelf[name]
+    """The published film of that name."""
+    if name not in published_videos:
+        published_videos[name] = await upload(await asyncio.to_thread(films.film, name, tmp_path))
+    assert published_videos[name].status == video_pb2.Video.STATUS_READY, published_videos[name].error
+    return published_videos[name]
 
 
 @_EVERY_FILM
@@ -79,7 +78,7 @@ async def test_vlc_plays_to_the_end(name: str, video: video_pb2.Video) -> None:
 @pytest.mark.skipif(not players.CHROMIUM, reason="Chromium is not installed")
 @pytest.mark.skipif(not players.HLS_JS.exists(), reason="hls.js is not here: make players")
 @_EVERY_FILM
-async def test_a_browser_starts_switches_both_ways_and_seeks_to_the_end(
+async def test_browser_starts_switches_rungs_and_seeks(
     name: str, video: video_pb2.Video, tmp_path: Path
 ) -> None:
     seen = await players.browse(video.playback_url, tmp_path)
@@ -92,16 +91,14 @@ async def test_a_browser_starts_switches_both_ways_and_seeks_to_the_end(
     assert set(seen["levels"]) == rungs
     assert seen["switches"] == [*seen["levels"], *reversed(seen["levels"])]
     assert seen["corrupted"] == 0
-    # The browser counts from the first decoding time, and to the end of the last frame of the sound.
+    # The browser's duration runs from the first decoding time to the end of the last audio frame.
     assert abs(seen["duration"] - video.duration.ToTimedelta().total_seconds()) < 0.25
     assert seen["sound"] == (0 if name == "silent" else 1)
 
 
 @pytest.mark.skipif(not players.CHROMIUM, reason="Chromium is not installed")
 @pytest.mark.skipif(not players.HLS_JS.exists(), reason="hls.js is not here: make players")
-async def test_a_browser_that_begins_before_it_is_ready_plays_on_to_the_end(
-    client: Client, submit: Upload, tmp_path: Path
-) -> None:
+async def test_early_playback_continues_to_the_end(client: Client, submit: Upload, tmp_path: Path) -> None:
     video = await submit(await asyncio.to_thread(films.long_to_encode, tmp_path))
     async with asyncio.timeout(280), aclosing(follow(client, video.id, min_version=video.version)) as states:
         while not video.processing.playable_url:
@@ -122,7 +119,7 @@ async def test_a_browser_that_begins_before_it_is_ready_plays_on_to_the_end(
 
 
 @_EVERY_FILM
-async def test_gostream_verify_finds_no_must_broken(name: str, video: video_pb2.Video) -> None:
+async def test_gostream_verify_finds_no_broken_must(name: str, video: video_pb2.Video) -> None:
     command = [sys.executable, "-m", "gostream_cli", "verify", video.playback_url]
 
     done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=100)

@@ -1,4 +1,4 @@
-"""What is left in the object store of a video that was cancelled before it was READY."""
+"""Objects in the store after a video is cancelled before READY."""
 
 import asyncio
 import subprocess
@@ -26,7 +26,7 @@ async def store(stack: Stack) -> AsyncIterator[S3ObjectStore]:
 
 @pytest.fixture
 def long_clip(tmp_path: Path) -> Path:
-    """A minute of picture: it is still being encoded when its first segments are stored."""
+    """A film of 60 s, still being encoded when its first segments are stored."""
     path = tmp_path / "long.mp4"
     picture = ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=60"]
     coding = ["-c:v", "mpeg4", "-q:v", "4"]
@@ -35,7 +35,7 @@ def long_clip(tmp_path: Path) -> Path:
     return path
 
 
-async def test_a_cancelled_video_leaves_no_streams(
+async def test_cancelled_video_leaves_no_streams(
     client: Client, submit: Upload, store: S3ObjectStore, long_clip: Path
 ) -> None:
     video = await submit(long_clip)
@@ -48,7 +48,7 @@ async def test_a_cancelled_video_leaves_no_streams(
             await asyncio.sleep(0.05)
     await client.cancel(video.id)
     began = monotonic()
-    async with asyncio.timeout(60):  # what a late writer leaves goes after ten minutes
+    async with asyncio.timeout(60):  # objects of a late writer are removed after ten minutes
         while await stored():
             await asyncio.sleep(0.05)
     print(f"removed after {monotonic() - began:.1f} s")

@@ -1,4 +1,4 @@
-"""What the fault tests share: services as processes, their servers, a film."""
+"""Fixtures of the fault tests: service processes, their servers, a film."""
 
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -16,12 +16,12 @@ from gostream_shared.config import Config, load
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.storage.s3 import S3ObjectStore
 from tests.faults.replicas import Fleet
-from tests.faults.studio import Start, Studio, WorkerProcess
+from tests.faults.worker_processes import Start, VideoClient, WorkerProcess
 
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Long enough to be at work on: 24 s of a picture that is hard to encode."""
+    """24 s of video that is slow to encode, so that a test can interrupt the encode."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     picture = ["-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=25:duration=24,noise=alls=12:allf=t"]
     sound = ["-f", "lavfi", "-i", "sine=duration=24:sample_rate=48000"]
@@ -35,7 +35,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def backends(
     database_url: str, redis_settings: RedisSettings, object_store_server: SeaweedFS
 ) -> dict[str, str]:
-    """How a service reaches its servers."""
+    """Environment variables with which a service reaches its servers."""
     return {
         "DATABASE_URL": database_url,
         "REDIS_HOST": redis_settings.host,
@@ -51,7 +51,7 @@ def backends(
 
 @pytest.fixture
 def environment(backends: dict[str, str], tmp_path: Path) -> dict[str, str]:
-    """A worker's."""
+    """A worker's environment variables."""
     return backends | {
         "WORKER_HOST": HOST,
         "WORKER_PORT": "0",
@@ -62,7 +62,7 @@ def environment(backends: dict[str, str], tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def start_worker(environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
-    """Start a worker: `start_worker(JOB_LEASE="3s")`."""
+    """Returns a function that starts a worker, such as `start_worker(JOB_LEASE="3s")`."""
     with ExitStack() as workers:
 
         def start(**settings: str) -> WorkerProcess:
@@ -74,19 +74,19 @@ def start_worker(environment: dict[str, str], tmp_path: Path) -> Iterator[Start]
 
 
 @pytest.fixture
-async def studio(environment: dict[str, str]) -> AsyncIterator[Studio]:
+async def video_client(environment: dict[str, str]) -> AsyncIterator[VideoClient]:
     config = load(Config, environment)
     async with (
         PostgresDatabase.open(config.database_url.get_secret_value()) as database,
         S3ObjectStore.open(config) as store,
     ):
-        studio = Studio(database, store)
-        await studio.record()
-        yield studio
+        video_client = VideoClient(database, store)
+        await video_client.record()
+        yield video_client
 
 
 @pytest.fixture
 async def fleet(database_url: str, redis_settings: RedisSettings, tmp_path: Path) -> AsyncIterator[Fleet]:
-    """Replicas of the API: start them with `await fleet.start(2)`."""
+    """API replicas; `await fleet.start(2)` starts two."""
     async with Fleet.open(database_url, redis_settings, tmp_path) as opened:
         yield opened

@@ -1,4 +1,4 @@
-"""API replicas as processes, each behind proxies of its own to Redis and PostgreSQL."""
+"""API replicas as processes. Each reaches Redis and PostgreSQL through separate proxies."""
 
 import asyncio
 import os
@@ -27,14 +27,14 @@ from gostream_shared.db.database import PostgresDatabase
 from tests.support.tcp_proxy import Proxy
 from tests.support.waiting import eventually
 
-#: Generous: the tests share their machine.
+#: Deadline in seconds; long, because the machine may be busy.
 PATIENCE = 60.0
 _NEW = "INSERT INTO videos (id, user_id, title, content_type) VALUES ($1, 'faults', $2, 'video/mp4')"
 _CHANGE = "UPDATE videos SET title = $2 WHERE id = $1 RETURNING version"
 
 
 class Replica:
-    """One process, a client of it, and the network between it and its backends."""
+    """A replica process, a client of it, and its proxies to the backends."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path, redis: Proxy, database: Proxy) -> None:
         self.process = process
@@ -56,7 +56,7 @@ class Replica:
         return (await self.get(video_id)).video.title
 
     async def answers(self, video_id: UUID, title: str, *, layer: str = "") -> None:
-        """Wait until it does, from that layer if one is named."""
+        """Waits until the replica returns this title, and from this layer if given."""
 
         async def so() -> bool:
             reply = await self.get(video_id)
@@ -104,7 +104,7 @@ class Fleet:
             yield fleet
 
     async def start(self, count: int, **settings: str) -> list[Replica]:
-        """So many replicas, live: local entries are served."""
+        """Starts `count` replicas and waits until each serves from L1."""
         replicas = [await self._start(settings) for _ in range(count)]
         async with asyncio.timeout(PATIENCE):
             while not all(replica.is_serving for replica in replicas):
@@ -125,7 +125,7 @@ class Fleet:
             "REDIS_HOST": redis.host,
             "REDIS_PORT": str(redis.port),
             "REDIS_PASSWORD": self.redis.password,
-            "S3_ENDPOINT_URL": f"http://{HOST}:9",  # nobody uploads
+            "S3_ENDPOINT_URL": f"http://{HOST}:9",  # no test uploads
             "S3_ACCESS_KEY": "none",
             "S3_SECRET_KEY": "none",
             "API_HOST": HOST,
@@ -146,7 +146,7 @@ class Fleet:
         return replica
 
     async def new_video(self, title: str) -> UUID:
-        """A video behind everybody's back, whose announcement has passed."""
+        """Inserts a video with SQL and waits until the outbox has announced it."""
         video_id = uuid4()
         await self.database.execute(_NEW, video_id, title)
         await self.outbox_is_empty()
@@ -159,33 +159,33 @@ class Fleet:
         await eventually(so, timeout=PATIENCE)
 
     async def change(self, video_id: UUID, title: str) -> int:
-        """As typed into psql; its version."""
+        """Changes the title with SQL. Returns the new version."""
         version: int = await self.database.fetchval(_CHANGE, video_id, title)
         return version
 
     def redis_client(self) -> Redis:
-        """Straight to the server."""
+        """A client of the server that bypasses the proxies."""
         return Redis(host=self.redis.host, port=self.redis.port, password=self.redis.password, protocol=2)
 
     async def publish(self, text: bytes) -> None:
-        """Say something on the bus that concerns nobody."""
+        """Publishes a message on the bus that no replica uses."""
         async with self.redis_client() as client:
             await client.publish(change_channel(0), text)
 
     async def forget(self, video_id: UUID) -> None:
-        """Make Redis forget it, tombstone and all."""
+        """Deletes the video's key in Redis, including its tombstone."""
         async with self.redis_client() as client:
             await client.delete(video_key(video_id))
 
     async def age(self, video_id: UUID) -> None:
-        """Do to its entry in Redis what most of REDIS_TTL would do."""
+        """Expires the freshness of the entry in Redis, as if most of REDIS_TTL had passed."""
         async with self.redis_client() as client:
             seconds, _ = await client.time()
             await client.hset(video_key(video_id), "fresh_until", str(seconds * 1000 - 1000))
 
     @asynccontextmanager
     async def writer(self) -> AsyncIterator[Any]:
-        """An announcer of this process."""
+        """An announcer in the test process."""
         variables = {
             "DATABASE_URL": self.database_url,
             "REDIS_HOST": self.redis.host,

@@ -1,4 +1,4 @@
-"""A replica is stopped under load: whoever balances by health loses no call."""
+"""A replica stops under load: a client that balances by health loses no call."""
 
 import asyncio
 import json
@@ -20,14 +20,14 @@ from gostream_devstack.host.ports import HOST, Ports
 from gostream_shared.db.database import PostgresDatabase
 
 pytestmark = pytest.mark.faults
-#: Neither retries nor waits for readiness: a call that is lost is seen.
+#: No retries and no wait-for-ready, so that every lost call is visible.
 SERVICE_CONFIG = json.dumps(
     {
         "loadBalancingConfig": [{"round_robin": {}}],
         "healthCheckConfig": {"serviceName": "gostream.v1.VideoService"},
     }
 )
-#: Without the delay before the stop, about one call on each connection is lost.
+#: Without this delay before the stop, about one call per connection is lost.
 CHANNELS, CLIENTS_EACH = 6, 4
 
 
@@ -76,13 +76,13 @@ def balanced(replicas: list[Replica]) -> grpc.aio.Channel:
         options=[
             ("grpc.service_config", SERVICE_CONFIG),
             ("grpc.enable_retries", 0),
-            ("grpc.use_local_subchannel_pool", 1),  # connections of its own
+            ("grpc.use_local_subchannel_pool", 1),  # no connections shared with other channels
         ],
     )
 
 
 class Load:
-    """Clients that call one after the other until told to stop."""
+    """Clients that call sequentially until `stop()`."""
 
     def __init__(self, channels: list[grpc.aio.Channel], video_id: str) -> None:
         self.answered = 0
@@ -119,14 +119,14 @@ async def serving(replicas: list[Replica]) -> None:
 
 
 async def answers(load: Load, more: int) -> None:
-    """Wait for so many more answers."""
+    """Waits for `more` further answers."""
     target = load.answered + more
     async with asyncio.timeout(60):
         while load.answered < target:
             await asyncio.sleep(0.02)
 
 
-async def test_a_rolling_stop_under_load_loses_no_call(replicas: list[Replica]) -> None:
+async def test_rolling_stop_under_load_loses_no_call(replicas: list[Replica]) -> None:
     await serving(replicas)
     async with AsyncExitStack() as stack:
         channels = [await stack.enter_async_context(balanced(replicas)) for _ in range(CHANNELS)]
@@ -148,7 +148,7 @@ async def test_a_rolling_stop_under_load_loses_no_call(replicas: list[Replica]) 
 
 
 async def listens(replica: Replica) -> bool:
-    """Whether new connections reach it."""
+    """Whether the replica accepts new connections."""
     try:
         _, writer = await asyncio.open_connection(*replica.address.split(":"))
     except OSError:
@@ -157,9 +157,7 @@ async def listens(replica: Replica) -> bool:
     return True
 
 
-async def test_a_call_at_work_when_the_replica_stops_is_answered(
-    replicas: list[Replica], database_url: str
-) -> None:
+async def test_call_in_progress_at_stop_is_answered(replicas: list[Replica], database_url: str) -> None:
     await serving(replicas)
     async with (
         PostgresDatabase.open(database_url) as database,
@@ -179,7 +177,7 @@ async def test_a_call_at_work_when_the_replica_stops_is_answered(
                 await asyncio.sleep(0.02)
 
         replicas[0].process.send_signal(signal.SIGTERM)
-        # Beyond the delay, and no longer: the statement still waits, which it may for 5 s.
+        # Wait only for the shutdown delay: the blocked statement times out after 5 s.
         async with asyncio.timeout(30):
             while await listens(replicas[0]):
                 await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""The cache between real servers and a network that lies: half-open connections, a promoted replica."""
+"""The cache over real servers and a faulty network: half-open connections, a promoted replica."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -42,7 +42,7 @@ async def replica(
         yield cache, videos
 
 
-async def test_a_half_open_bus_is_noticed_and_nothing_old_is_served_after_it(
+async def test_half_open_bus_is_detected_without_stale_reads(
     redis_settings: Any, redis_server: Any, database_url: str
 ) -> None:  # R10
     database = FakeVideos()
@@ -70,7 +70,7 @@ async def _layer_is(videos: CachedVideoService, video_id: Any, layer: Layer) -> 
     return (await videos.get_video(video_id)).layer is layer
 
 
-async def test_a_promoted_replica_that_missed_an_invalidation_serves_nothing_old(
+async def test_promoted_replica_missing_an_invalidation_serves_fresh(
     make_redis_server: Callable[..., Any], database_url: str
 ) -> None:  # R12
     primary = await asyncio.to_thread(make_redis_server)

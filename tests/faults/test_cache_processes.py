@@ -1,4 +1,4 @@
-"""The cache's races between processes: API replicas, killed writers, real servers, a network that lies."""
+"""Cache races between processes: API replicas, killed writers, real servers, a faulty network."""
 
 import asyncio
 import os
@@ -77,10 +77,10 @@ async def killed_writer(fleet: Fleet, point: str, video_id: UUID) -> int:
         ("before the outbox is settled", "new"),
     ],
 )
-async def test_a_writer_killed_at_any_point_leaves_everybody_with_what_was_committed(
+async def test_killed_writer_leaves_replicas_with_committed_state(
     fleet: Fleet, point: str, title: str
 ) -> None:
-    """R7: the relay of some process announces what its writer could not."""
+    """R7: the relay of any process announces a killed writer's commit."""
     replicas = await fleet.start(2)
     video_id = await fleet.new_video("old")
     for replica in replicas:
@@ -93,8 +93,8 @@ async def test_a_writer_killed_at_any_point_leaves_everybody_with_what_was_commi
     await fleet.outbox_is_empty()
 
 
-async def test_transactions_that_commit_in_reverse_order_are_both_announced(fleet: Fleet) -> None:
-    """R7: the outbox row with the lower number becomes visible after the higher one was relayed."""
+async def test_transactions_committing_out_of_order_are_announced(fleet: Fleet) -> None:
+    """R7: the outbox row with the lower number becomes visible after the higher one is relayed."""
     [replica] = await fleet.start(1)
     late, early = await fleet.new_video("old"), await fleet.new_video("old")
     for video_id in (late, early):
@@ -111,8 +111,8 @@ async def test_transactions_that_commit_in_reverse_order_are_both_announced(flee
     await replica.answers(late, "new")
 
 
-async def test_a_bus_killed_over_and_over_under_load_leaves_nothing_old_behind(fleet: Fleet) -> None:
-    """R9: whatever was lost with a connection, the acknowledgement of the next one throws away."""
+async def test_repeated_bus_kills_leave_no_stale_entry(fleet: Fleet) -> None:
+    """R9: the acknowledgement of a new subscription clears entries whose invalidations were lost."""
     replicas = await fleet.start(2)
     videos = [await fleet.new_video("0") for _ in range(10)]
     newest = dict.fromkeys(videos, "0")
@@ -140,17 +140,17 @@ async def test_a_bus_killed_over_and_over_under_load_leaves_nothing_old_behind(f
                 await replica.get(video_id)
 
     await asyncio.gather(kill(), write(), *(read(replica) for replica in replicas for _ in range(3)))
-    await asyncio.sleep(3.5)  # what silence may hide, and no longer
+    await asyncio.sleep(3.5)  # the longest undetected silence of the bus
 
     for replica in replicas:
         assert {video_id: await replica.title(video_id) for video_id in videos} == newest
-        assert await replica.metric("gostream_bus_gap_total") > 3, "connections were really lost"
+        assert await replica.metric("gostream_bus_gap_total") > 3, "connections must have been lost"
 
 
-async def test_a_process_that_stood_still_while_redis_gave_it_up_serves_nothing_old(
+async def test_frozen_process_dropped_by_redis_serves_fresh(
     make_redis_server: Callable[..., Any], database_url: str, tmp_path: Path
 ) -> None:
-    """R10, R11: its first answer on waking is new already; its subscription was dropped, and is remade."""
+    """R10, R11: the first read after SIGCONT is fresh, and the dropped subscription is restored."""
     redis = await asyncio.to_thread(
         make_redis_server, client_output_buffer_limit="pubsub 32kb 32kb 1", hz="50"
     )
@@ -159,7 +159,7 @@ async def test_a_process_that_stood_still_while_redis_gave_it_up_serves_nothing_
         video_id = await fleet.new_video("old")
         for replica in (frozen, other):
             await replica.answers(video_id, "old", layer="L1")
-        frozen.redis.to_client.hold()  # or the proxy would take what the process does not
+        frozen.redis.to_client.hold()  # otherwise the proxy would drain the socket for the frozen process
         frozen.pause()
         await fleet.change(video_id, "new")
         await other.answers(video_id, "new")
@@ -183,14 +183,12 @@ async def subscribers(fleet: Fleet) -> list[Any]:
 
 
 @pytest.mark.parametrize("eviction", ["DEL", "maxmemory"])
-async def test_a_key_evicted_during_a_load_takes_the_load_s_lease_with_it(
-    fleet: Fleet, eviction: str
-) -> None:
-    """R13: without its tombstone Redis knows of no change, and must not believe a load begun before it."""
+async def test_key_evicted_during_load_loses_its_lease(fleet: Fleet, eviction: str) -> None:
+    """R13: without the tombstone Redis has no record of the change and must reject an older load's fill."""
     reader, other = await fleet.start(2)
     client = fleet.redis_client()
     async with fleet.writer() as announcer:
-        for _ in range(5):  # a load that takes too long to be stored shows nothing
+        for _ in range(5):  # a load that is too slow to be stored proves nothing
             video_id = await fleet.new_video("old")
             await client.delete(video_key(video_id))
             reader.database.to_client.hold()
@@ -223,11 +221,11 @@ async def evict(client: Any, how: str, video_id: UUID) -> None:
         await client.config_set("maxmemory", 0)
 
 
-async def test_a_crowd_at_several_replicas_costs_one_load_and_one_more_when_its_leader_dies(
+async def test_stampede_loads_once_more_if_leader_dies(
     fleet: Fleet,
 ) -> None:
-    """R17: the flight shares within a process, the lease between them, and it ends with its holder's time."""
-    for _ in range(3):  # the lease outlives a load by little: on a busy machine a survivor may lose patience
+    """R17: single flight shares a load within a process, the lease between processes until it expires."""
+    for _ in range(3):  # on a busy machine a survivor's call may time out before the lease expires
         if (loads := await loads_of_survivors(fleet, await fleet.start(3))) == 1:
             return
     pytest.fail(f"every survivor loads: {loads}")
@@ -253,8 +251,8 @@ async def loads_of_survivors(fleet: Fleet, replicas: list[Replica]) -> float:
     return sum([await each.metric("gostream_db_loads_total") - before[each] for each in survivors])
 
 
-async def test_what_expired_outlives_the_database_but_what_was_deleted_does_not(fleet: Fleet) -> None:
-    """R21: `x-cache: STALE` for age alone."""
+async def test_database_outage_serves_expired_not_deleted_videos(fleet: Fleet) -> None:
+    """R21: only entries past their TTL are served as `x-cache: STALE`."""
     one, other = await fleet.start(2)
     video_id = await fleet.new_video("kept")
     await one.answers(video_id, "kept")
@@ -270,8 +268,8 @@ async def test_what_expired_outlives_the_database_but_what_was_deleted_does_not(
         await other.get(video_id)
 
 
-async def test_an_update_typed_into_psql_evicts_it_everywhere(fleet: Fleet) -> None:
-    """R24: the trigger leaves an outbox row whoever writes."""
+async def test_psql_update_evicts_every_replica(fleet: Fleet) -> None:
+    """R24: the trigger inserts an outbox row for every writer."""
     replicas = await fleet.start(2)
     video_id = await fleet.new_video("old")
     for replica in replicas:
@@ -281,11 +279,11 @@ async def test_an_update_typed_into_psql_evicts_it_everywhere(fleet: Fleet) -> N
     begun = time.monotonic()
     await asyncio.gather(*(replica.answers(video_id, "typed") for replica in replicas))
 
-    assert time.monotonic() - begun < 20, "long before an entry's time is over"
+    assert time.monotonic() - begun < 20, "must not wait for the entry's TTL"
 
 
-async def test_a_storm_of_changes_is_coalesced_and_loads_nothing_that_nobody_reads(fleet: Fleet) -> None:
-    """R25: 10,000 changes of 20 videos, of which one is read."""
+async def test_change_storm_is_coalesced_without_unread_loads(fleet: Fleet) -> None:
+    """R25: 10,000 changes of 20 videos while one of them is read."""
     replicas = await fleet.start(2)
     videos = [await fleet.new_video("calm") for _ in range(20)]
     for video_id in videos:
@@ -313,15 +311,15 @@ async def test_a_storm_of_changes_is_coalesced_and_loads_nothing_that_nobody_rea
         for r, was in zip(replicas, relayed, strict=True)
     ]
     assert 20 <= sum(more) <= 10_000 / 5, f"announced: {more}"
-    assert await replicas[1].metric("gostream_db_loads_total") == loads[1], "nobody read there"
+    assert await replicas[1].metric("gostream_db_loads_total") == loads[1], "this replica had no reads"
     for video_id in videos:
         await replicas[0].answers(video_id, "turn 500")
 
 
-async def test_ten_thousand_forged_minimum_versions_are_refused_and_evict_nothing(fleet: Fleet) -> None:
-    """R28: reads of the primary follow each other, shared by all who ask meanwhile, then FAILED_PRECONDITION.
+async def test_forged_min_versions_are_refused_without_eviction(fleet: Fleet) -> None:
+    """R28: callers share sequential reads of the primary and get FAILED_PRECONDITION.
 
-    A machine that is busy with other things may take too long for that read, and say so.
+    On a busy machine the read may time out, which gives UNAVAILABLE.
     """
     [replica] = await fleet.start(1)
     video_id = await fleet.new_video("kept")
@@ -342,10 +340,10 @@ async def test_ten_thousand_forged_minimum_versions_are_refused_and_evict_nothin
     async with grpc.aio.insecure_channel(replica.client.server) as channel:
         await asyncio.gather(*(forge(VideoServiceStub(channel), 200) for _ in range(50)))
 
-    assert sum(codes.values()) == 10_000, "none was answered"
+    assert sum(codes.values()) == 10_000, "every call must be answered"
     assert set(codes) <= {grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.UNAVAILABLE}
     assert codes[grpc.StatusCode.FAILED_PRECONDITION] > 5_000
     assert (await replica.get(video_id)).x_cache == "L1"
-    # One at a time: side by side there would be more of them than fit into the time.
+    # Sequential loads take at least `load_time` each; concurrent ones would exceed the elapsed time.
     loads = await replica.metric("gostream_db_loads_total") - before
     assert loads * load_time <= time.monotonic() - begun

@@ -1,4 +1,4 @@
-"""kill -9 of the fast door: the API's own port never notices, and the door comes back by being started."""
+"""kill -9 of the fast door: the API's own port is unaffected, and the door can be restarted."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.faults]
 
 
 def read(address: str, video_id: str) -> str:
-    """The title, waiting for the connection if need be."""
+    """Returns the title; waits for the connection."""
     with grpc.insecure_channel(address) as channel:
         call = VideoServiceStub(channel).GetVideo
         title: str = call(GetVideoRequest(id=video_id), timeout=20, wait_for_ready=True).title
@@ -24,7 +24,7 @@ def read(address: str, video_id: str) -> str:
 
 
 @pytest.mark.parametrize("victim", ["envoy", "its keeper"])
-def test_a_killed_door_ends_whole_and_starts_again(make_stack: Callable[..., Stack], victim: str) -> None:
+def test_killed_door_ends_completely_and_restarts(make_stack: Callable[..., Stack], victim: str) -> None:
     stack = make_stack(workers=0)
     door, api = stack.servers["envoy"], stack.apis[0].address
     if not isinstance(door, Door):

@@ -1,4 +1,4 @@
-"""One of two replicas is frozen by SIGSTOP: a client with our options leaves it and comes back to it."""
+"""SIGSTOP freezes one of two replicas: a client with our options leaves it and returns after SIGCONT."""
 
 import asyncio
 from time import monotonic
@@ -15,7 +15,7 @@ from .replicas import PATIENCE, Fleet, Replica
 pytestmark = pytest.mark.faults
 #: Seconds; promised in docs/how-to/call-the-api.md.
 LEFT_WITHIN = 10.0
-#: Round robin sends half of them to a replica that is not left.
+#: Round robin sends half of these calls to a replica that the client still uses.
 ENOUGH = 40
 
 
@@ -28,7 +28,7 @@ async def is_answered(client: Client, video_id: UUID) -> bool:
 
 
 async def last_failure(client: Client, video_id: UUID) -> float:
-    """The moment of the last failure, when ENOUGH calls in a row have succeeded since."""
+    """Returns the time of the last failure after which ENOUGH consecutive calls succeed."""
     failed_at, answered = monotonic(), 0
     async with asyncio.timeout(PATIENCE):
         while answered < ENOUGH:
@@ -43,7 +43,7 @@ async def answered_by(replica: Replica) -> float:
     return await replica.metric("gostream_rpc_handled_total")
 
 
-async def test_a_frozen_replica_is_left_and_comes_back(fleet: Fleet) -> None:
+async def test_client_leaves_frozen_replica_and_returns(fleet: Fleet) -> None:
     frozen, other = await fleet.start(2)
     video_id = await fleet.new_video("frozen")
     async with connect(f"{frozen.client.server},{other.client.server}") as client:

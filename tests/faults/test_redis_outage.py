@@ -1,4 +1,4 @@
-"""Redis goes away and comes back, under two API replicas."""
+"""Redis stops and restarts under two API replicas."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,14 +15,14 @@ NEW_VIDEO = "INSERT INTO videos (id, user_id, title, content_type) VALUES ($1, '
 
 
 async def seen(client: Client, video_id: UUID, title: str, *, within: float = 10) -> str:
-    """Ask until the answer has that title; the layer it came from."""
+    """Reads until the title is returned. Returns the layer that served it."""
     async with asyncio.timeout(within):
         while (reply := await client.get(str(video_id))).video.title != title:
             await asyncio.sleep(0.02)
     return reply.x_cache
 
 
-async def test_reads_go_on_without_redis_and_caching_comes_back_without_a_stale_entry(
+async def test_redis_outage_causes_no_errors_or_staleness(
     make_stack: Callable[..., Stack],
 ) -> None:
     stack = await asyncio.to_thread(make_stack, api_replicas=2, workers=0)

@@ -1,4 +1,4 @@
-"""Redis answers reads and refuses writes, under API replicas: nothing old is served for long."""
+"""Redis answers reads and refuses writes under API replicas: staleness stays bounded."""
 
 import asyncio
 import time
@@ -17,13 +17,13 @@ from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(300)]
 
-#: What makes a server refuse writes, and what ends it.
+#: Commands that make a server refuse writes, and commands that undo them.
 REFUSALS = {
     "out of memory": ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"),
     "too few replicas": ("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"),
     "demoted": (f"REPLICAOF {HOST} 1", "REPLICAOF NO ONE"),
     "no writes by ACL": ("ACL SETUSER default -@write", "ACL SETUSER default +@write"),
-    # Heartbeats pass, and nothing of a video does: what the replicas hold seems to be current.
+    # Heartbeats pass but no video write does, so the replicas' entries seem current.
     "no videos by ACL": (
         "ACL SETUSER default resetkeys ~gostream:* %R~video:*",
         "ACL SETUSER default resetkeys ~*",
@@ -34,7 +34,7 @@ GONE = "no such video"
 
 @pytest.fixture
 def server(make_redis_server: Callable[..., Any]) -> Any:
-    """A server of the test's own: what it refuses outlives a test that fails."""
+    """A server for one test, because its settings outlive a failed test."""
     return make_redis_server()
 
 
@@ -45,7 +45,7 @@ async def fleet(database_url: str, server: Any, tmp_path: Path) -> AsyncIterator
 
 
 async def told(replica: Replica, video_id: UUID) -> str:
-    """The title that it answers."""
+    """The title that the replica returns."""
     try:
         return await replica.title(video_id)
     except ClientError as error:
@@ -55,7 +55,7 @@ async def told(replica: Replica, video_id: UUID) -> str:
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-async def test_a_refused_invalidation_is_made_good_within_three_seconds(
+async def test_refused_invalidation_is_repaired_within_three_seconds(
     fleet: Fleet, server: Any, refusal: str
 ) -> None:
     refuse, allow = REFUSALS[refusal]
@@ -83,7 +83,7 @@ async def test_a_refused_invalidation_is_made_good_within_three_seconds(
         assert await told(replica, deleted) == GONE
 
 
-async def test_a_full_memory_stops_no_invalidation(fleet: Fleet, server: Any) -> None:
+async def test_full_memory_stops_no_invalidation(fleet: Fleet, server: Any) -> None:
     [replica] = await fleet.start(1)
     video_id = await fleet.new_video("old")
     await replica.answers(video_id, "old", layer="L1")
@@ -98,7 +98,7 @@ async def test_a_full_memory_stops_no_invalidation(fleet: Fleet, server: Any) ->
     assert await replica.metric("gostream_bus_live") == beats == 1
 
 
-async def test_a_refusal_is_counted_until_it_is_over(fleet: Fleet, server: Any) -> None:
+async def test_refusals_are_counted_until_they_end(fleet: Fleet, server: Any) -> None:
     [replica] = await fleet.start(1)
     video_id = await fleet.new_video("old")
     server.execute("CONFIG", "SET", "min-replicas-to-write", "1")
@@ -113,7 +113,7 @@ async def test_a_refusal_is_counted_until_it_is_over(fleet: Fleet, server: Any) 
     await eventually(lambda: waiting(0), timeout=PATIENCE)
 
 
-async def test_a_cut_bus_alone_leaves_redis_in_use(fleet: Fleet) -> None:
+async def test_bus_cut_alone_keeps_redis_in_use(fleet: Fleet) -> None:
     [replica] = await fleet.start(1)
     video_id = await fleet.new_video("title")
     await replica.answers(video_id, "title", layer="L1")

@@ -1,4 +1,4 @@
-"""A crowd asks two replicas for one cold video."""
+"""Many callers read one cold video from two replicas."""
 
 import asyncio
 from uuid import UUID, uuid4
@@ -28,21 +28,21 @@ async def database_loads(url: str) -> float:
 
 
 async def cold_video(stack: Stack) -> UUID:
-    """A video that no cache has heard of, written behind the API's back."""
+    """A video inserted with SQL, which no cache holds."""
     database = await asyncpg.connect(stack.env["DATABASE_URL"])
     video_id = uuid4()
     await database.execute(
         "INSERT INTO videos (id, user_id, title, content_type) VALUES ($1, 'crowd', 'cold', 'video/mp4')",
         video_id,
     )
-    async with asyncio.timeout(30):  # the outbox relay announces version 1: let that pass
+    async with asyncio.timeout(30):  # wait until the outbox relay has announced version 1
         while await database.fetchval("SELECT 1 FROM cache_outbox WHERE video_id = $1", video_id):
             await asyncio.sleep(0.02)
     await database.close()
     return video_id
 
 
-async def test_a_thousand_callers_cost_each_replica_at_most_one_load(stack: Stack) -> None:
+async def test_thousand_callers_cost_one_load_per_replica(stack: Stack) -> None:
     addresses = stack.env["GOSTREAM_API_ADDR"].split(",")
     metrics = stack.env["GOSTREAM_METRICS_URL"].split(",")[: len(addresses)]
     video_id = await cold_video(stack)
@@ -58,13 +58,13 @@ async def test_a_thousand_callers_cost_each_replica_at_most_one_load(stack: Stac
     assert max(loads) <= 1, f"loads by replica: {loads}"
 
 
-async def test_after_a_change_no_replica_answers_the_old_version(stack: Stack) -> None:
+async def test_no_replica_returns_superseded_version(stack: Stack) -> None:
     addresses = stack.env["GOSTREAM_API_ADDR"].split(",")
     video_id = await cold_video(stack)
     database = await asyncpg.connect(stack.env["DATABASE_URL"])
 
     async def read_until_new(client: Client, version: int) -> None:
-        """Once a client has read the new version, it never reads an older one."""
+        """Asserts that a client that has read the new version never reads an older one."""
         async with asyncio.timeout(10):
             while (await client.get(str(video_id))).video.version < version:
                 await asyncio.sleep(0.005)

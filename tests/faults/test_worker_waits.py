@@ -1,4 +1,4 @@
-"""What a worker waits for before it claims jobs: the schema, and room on its disk."""
+"""A worker claims no jobs before the schema is migrated and its disk has room."""
 
 import asyncio
 import re
@@ -15,7 +15,7 @@ from imageio_ffmpeg import get_ffmpeg_exe
 from gostream_devstack.host.ports import HOST, Ports
 from gostream_shared.db.migrate import migrations
 from gostream_shared.domain.video import VideoStatus
-from tests.faults.studio import Start, Studio, until
+from tests.faults.worker_processes import Start, VideoClient, until
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
 ROOM = "gostream.worker.Room"
@@ -41,17 +41,17 @@ async def is_serving(port: int, service: str = "") -> bool:
 
 
 async def test_worker_without_room_leaves_the_job(
-    studio: Studio, start_worker: Start, short_film: Path
+    video_client: VideoClient, start_worker: Start, short_film: Path
 ) -> None:
     port = Ports({}).pick("worker")
-    video_id = await studio.submit(short_film)
+    video_id = await video_client.submit(short_film)
     full = start_worker(WORK_DIR_RESERVE=str(1 << 44), WORKER_PORT=str(port))
 
     await until(lambda: is_serving(port))
     assert not await is_serving(port, ROOM)
     assert "WORK_DIR_RESERVE requires" in full.log.read_text()
     start_worker()
-    video = await studio.finished(video_id)
+    video = await video_client.finished(video_id)
 
     assert video.status is VideoStatus.READY
     assert video.attempt == 1

@@ -23,8 +23,7 @@ def main() -> None:
 
 
 def _watched(first: int, count: int) -> Tally:
-    """Run them, telling stderr how it goes and each failure when it is found; what is done counts even if the
-    rest is interrupted."""
+    """Runs the seeds and reports progress and failures to stderr. An interrupt keeps the results so far."""
     total, told = Tally(), 0
     try:
         for total in run_everywhere(range(first, first + count)):

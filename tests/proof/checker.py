@@ -1,11 +1,11 @@
-"""S1–S4 over one history, as it happens; each check takes logarithmic time at most.
+"""Checks S1–S4 while a history runs; each check takes at most logarithmic time.
 
-- S1  after INVALIDATE(v) took effect, no hit in Redis is below v.
-- S2  a read that starts PROMPT later is at v or above; while the bus is in trouble, BOUND later. A read that
-      starts BOUND after `announce` ended is too, whatever Redis refused, if the database was reachable
-      throughout.
-- S3  a read is at its `min_version` or above, and a version that a client saw can be asked for.
-- S4  what is read at a version is what was committed as that version.
+- S1  after INVALIDATE(v) takes effect, no hit in Redis is below v.
+- S2  a read that starts PROMPT later returns v or above; BOUND later while the bus is faulty. Even if Redis
+      refuses writes, a read that starts BOUND after `announce` ends returns v or above, provided that the
+      database is reachable throughout.
+- S3  a read returns its `min_version` or above, and a client can request any version that it has seen.
+- S4  a read returns the data committed as its version.
 """
 
 from bisect import bisect_right
@@ -13,19 +13,19 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from uuid import UUID
 
-#: Seconds that a message may take in a world without faults.
+#: Maximum seconds of a message's delay in a world without faults.
 PROMPT = 0.15
-#: Seconds of staleness while the bus is cut: the silence after which nothing local is served, and a message.
+#: Maximum seconds of staleness while the bus is cut: the silence that disables L1, plus a message.
 BOUND = 3.0 + PROMPT
 
 
-class Violation(AssertionError):  # noqa: N818 - reads as what it is
+class Violation(AssertionError):  # noqa: N818 - the name is clear without a suffix
     """A promise was broken."""
 
 
 @dataclass
 class Checker:
-    """The oracle: it sees what every part did, and no part sees it."""
+    """The oracle. It observes every part of the world, and no part observes it."""
 
     committed: dict[tuple[UUID, int], str | None] = field(default_factory=dict)
     _times: defaultdict[UUID, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -45,7 +45,7 @@ class Checker:
         floors.append(max(version, floors[-1] if floors else 0))
 
     def announced(self, now: float, video_id: UUID, version: int) -> None:
-        """The writer was answered, whatever Redis said."""
+        """`announce` returned to the writer, even if Redis refused the write."""
         floors = self._announced[video_id]
         self._ends[video_id].append(now)
         floors.append(max(version, floors[-1] if floors else 0))
@@ -56,12 +56,12 @@ class Checker:
         return self._floors[video_id][index - 1] if index else 0
 
     def announced_floor(self, video_id: UUID, when: float) -> int:
-        """The highest version whose announcement had ended at that moment."""
+        """The highest version announced at or before that moment."""
         index = bisect_right(self._ends[video_id], when)
         return self._announced[video_id][index - 1] if index else 0
 
     def hit(self, floor: int, video_id: UUID, version: int) -> None:
-        """Redis answered `version` at a moment when `floor` was the highest that had been invalidated."""
+        """Redis returned `version` while `floor` was the highest invalidated version."""
         self._demand(version >= floor, f"S1: Redis answered {version}, invalidated below {floor}", video_id)
 
     def read(
@@ -76,9 +76,10 @@ class Checker:
         min_version: int,
         excused: bool,
     ) -> None:
-        """One answered read. `calm_since`: when the reader's bus was last in trouble. `excused`: from S2.
+        """Checks one answered read; S2 does not apply if `excused`.
 
-        `known_since`: when the database was last out of reach; infinity while it is down.
+        `calm_since`: end of the reader's last bus fault; `known_since`: end of the last database outage. Both
+        are infinity during a fault.
         """
         self.reads += 1
         self.trace.append((video_id.int, version, round(begun, 6)))
@@ -98,7 +99,7 @@ class Checker:
         self._demand(title == truth, f"S4: {version} is {title!r}, committed was {truth!r}", video_id)
 
     def settled(self, video_id: UUID, version: int, newest: int, where: str) -> None:
-        """Long after everything healed."""
+        """Checks the final state, long after all faults ended."""
         self._demand(version == newest, f"stuck: {where} answers {version}, newest is {newest}", video_id)
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""A subscription to the bus in the simulated world."""
+"""A bus subscription in the simulated world."""
 
 import asyncio
 from collections import deque
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class Feed:
-    """One subscription: items arrive in order, each after its delay."""
+    """One subscription. Items arrive in order, each after a delay."""
 
     world: "World"
     inbox: deque[tuple[float, Subscribed | str]] = field(default_factory=deque)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     closed: bool = False
-    deaf: bool = False  # half-open: nothing arrives, nobody says so
+    deaf: bool = False  # half-open: messages are lost without an error
     drop: int = 0  # messages to lose
     extra: float = 0.0  # more delay
-    acknowledged: float = inf  # when its process heard that it is subscribed
+    acknowledged: float = inf  # when the process received the acknowledgement
 
     def push(self, item: Subscribed | str) -> None:
         if self.deaf or self.closed:

@@ -1,4 +1,4 @@
-"""Many seeds on every core; whatever becomes of one of them, even that it never ends, the others are run."""
+"""Runs many seeds on every core. A seed that fails or hangs does not stop the others."""
 
 import gc
 import signal
@@ -20,17 +20,17 @@ from tests.proof.simulate import simulate
 CHUNK = 20
 #: Seconds between two reports.
 INTERVAL = 5.0
-#: Seconds of CPU that one seed may take; they take some hundredths.
+#: Limit in CPU seconds per seed; typical seeds take a few hundredths.
 PATIENCE = 60.0
 
 
 class OutOfTimeError(KeyboardInterrupt):
-    """A seed's time is over. Neither asyncio nor `except Exception` keeps this kind to itself."""
+    """A seed exceeded its CPU time. A BaseException, so that no `except Exception` swallows it."""
 
 
 @dataclass
 class Tally:
-    """What some seeds came to."""
+    """Totals over several seeds."""
 
     seeds: int = 0
     reads: int = 0
@@ -53,10 +53,10 @@ class Tally:
 
 
 def run_everywhere(seeds: range) -> Iterator[Tally]:
-    """The sum so far, every few seconds and at the end."""
+    """Yields the totals so far, every few seconds and at the end."""
     begun, total = time.monotonic(), Tally()
     chunks = [seeds[start : start + CHUNK] for start in range(0, len(seeds), CHUNK)]
-    # Spawned, not forked: a worker inherits neither the parent's locks nor its signals.
+    # Spawned, not forked, so that a worker inherits neither locks nor signal handlers.
     executor = ProcessPoolExecutor(cpu_count() or 1, mp_context=get_context("spawn"), initializer=_settle_in)
     with executor:
         try:
@@ -75,7 +75,7 @@ def run_everywhere(seeds: range) -> Iterator[Tally]:
 
 
 def run(seeds: range, *, patience: float = PATIENCE) -> Tally:
-    """Every one of the seeds, whatever becomes of the one before."""
+    """Runs every seed, even after failures."""
     tally, begun = Tally(), time.monotonic()
     with _quiet():
         for seed in seeds:
@@ -87,7 +87,7 @@ def run(seeds: range, *, patience: float = PATIENCE) -> Tally:
                 tally.failures.append(_report(seed, error))
             except OutOfTimeError as error:
                 tally.failures.append(_report(seed, error, where=True))
-            except Exception as error:  # noqa: BLE001 - a defect in one history is a finding, like a violation
+            except Exception as error:  # noqa: BLE001 - an unexpected error in a history is a finding, like a violation
                 tally.failures.append(_report(seed, error, where=True))
             else:
                 tally.reads += summary.reads
@@ -97,7 +97,7 @@ def run(seeds: range, *, patience: float = PATIENCE) -> Tally:
 
 
 def _report(seed: int, error: BaseException, *, where: bool = False) -> str:
-    """One line, with `where` also how it came there, and the command that replays it."""
+    """The error, its traceback if `where`, and the command that replays the seed."""
     trace = "".join(traceback.format_exception(error)[-8:]) if where else ""
     what = f"{type(error).__name__}: {error}"
     return f"seed {seed}: {what}\n{trace}  replay: python -m tests.proof --seed {seed}"
@@ -105,7 +105,7 @@ def _report(seed: int, error: BaseException, *, where: bool = False) -> str:
 
 @contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
-    """Raise OutOfTimeError after so many seconds of CPU, wherever the program is by then."""
+    """Raises OutOfTimeError in the block after `seconds` of CPU time."""
 
     def over(*_: object) -> None:
         raise OutOfTimeError(f"hung: still busy after {seconds:.0f} s of CPU")
@@ -121,7 +121,7 @@ def _at_most(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Histories are not logs."""
+    """Disables logs."""
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     try:
@@ -131,7 +131,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _settle_in() -> None:
-    """Collect rarely: a history makes much garbage, nearly all of it without cycles."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to handle
+    """Makes garbage collection rare: histories create much garbage with few cycles."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)

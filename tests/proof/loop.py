@@ -1,7 +1,7 @@
-"""A seeded event loop: virtual time, and a random choice among whatever could run next.
+"""A seeded event loop with virtual time and a random order of ready callbacks.
 
-asyncio promises to run callbacks in the order they were scheduled; nothing of ours may depend on it, so this
-loop does not. One seed is one interleaving, and always the same one.
+asyncio runs callbacks in the order they are scheduled. Our code must not depend on it, so this loop does not
+keep it. A seed always gives the same interleaving.
 """
 
 import asyncio
@@ -14,21 +14,21 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
-#: The process that a callback belongs to, so that one can be stopped while the others go on.
+#: The simulated process of a callback, so that one process can be frozen while the others run.
 PROCESS: ContextVar[object] = ContextVar("process", default=None)
 
-#: Callbacks that a history may run; the longest of the honest ones needs a hundredth of that.
+#: Limit of callbacks per history; the longest correct history needs a hundredth of it.
 MAX_STEPS = 1_000_000
-#: How often what is left at the end is asked to go.
+#: How often tasks left at the end are cancelled before the loop gives up.
 _LAST_ORDERS = 20
 
 
 class HungError(RuntimeError):
-    """A history that does not end."""
+    """A history does not end."""
 
 
 class _Handle:
-    """As much of asyncio.TimerHandle as its users look at; half of a history's time goes by here."""
+    """The used part of asyncio.TimerHandle; hot: half of a history's run time is spent here."""
 
     __slots__ = ("_args", "_callback", "_context", "_when", "is_cancelled")
 
@@ -59,7 +59,7 @@ class _Handle:
 
 
 class SeededLoop(asyncio.AbstractEventLoop):
-    """As much of an event loop as tasks, futures, sleeps and timeouts need: no sockets, no threads."""
+    """An event loop for tasks, futures, sleeps and timeouts, without sockets and threads."""
 
     def __init__(self, seed: int, *, max_steps: int = MAX_STEPS) -> None:
         self._choose = random.Random(seed).random
@@ -73,7 +73,7 @@ class SeededLoop(asyncio.AbstractEventLoop):
         self.failures: list[dict[str, Any]] = []
 
     def run_until_complete(self, main: Coroutine[Any, Any, Result]) -> Result:  # type: ignore[override]
-        """Raises HungError when it does not complete."""
+        """Returns the coroutine's result. Raises HungError if it does not complete."""
         asyncio._set_running_loop(self)
         try:
             task = self.create_task(main)
@@ -85,7 +85,7 @@ class SeededLoop(asyncio.AbstractEventLoop):
             asyncio._set_running_loop(None)
 
     def _end_all(self) -> None:
-        """Leave no task behind that the garbage collector would end in the middle of another history."""
+        """Ends all tasks; otherwise the garbage collector would close them during another history."""
         self._steps = 0
         for process in list(self._frozen):
             self.thaw(process)
@@ -125,15 +125,15 @@ class SeededLoop(asyncio.AbstractEventLoop):
             handle.run()
         except (SystemExit, KeyboardInterrupt):
             raise
-        except BaseException as error:  # noqa: BLE001 - as asyncio's own handles do
+        except BaseException as error:  # noqa: BLE001 - like asyncio's handles
             self.call_exception_handler({"message": "a callback failed", "exception": error})
 
     def freeze(self, process: object) -> None:
-        """Run nothing of that process, as after SIGSTOP."""
+        """Stops the callbacks of that process, like SIGSTOP."""
         self._frozen.setdefault(process, [])
 
     def thaw(self, process: object) -> None:
-        """All that it would have done meanwhile may run now."""
+        """Makes the callbacks that became due during the freeze ready."""
         self._ready += self._frozen.pop(process, [])
 
     def time(self) -> float:

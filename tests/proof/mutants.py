@@ -1,4 +1,4 @@
-"""The mutation gate: every rule of the protocol left out in turn. A proof that none could break is none."""
+"""The mutation gate: removes each rule of the protocol and expects the proof to fail."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,9 +25,9 @@ Patch = tuple[type | object, str, object]
 
 @dataclass(frozen=True)
 class Mutant:
-    """One rule left out: of the model by name, or of the production code by patches.
+    """One removed rule: of the model by name, or of the production code by patches.
 
-    `seed` is one that kills it; another is looked for when that no longer does.
+    `seed` detects the mutant; if it no longer does, other seeds are tried.
     """
 
     rule: str
@@ -111,7 +111,7 @@ def run_whenever(self: SingleFlight[Any, Any], mark: int, key: UUID, load: Any, 
 def _handle_without_flush(original: Callable[..., None]) -> Callable[..., None]:
     def handle(self: Bus, item: Subscribed | str) -> None:
         if isinstance(item, Subscribed) and self._liveness.proven:
-            return  # the driver reconnected by itself: nothing happened, did it?
+            return  # the mutant ignores that the driver reconnected
         original(self, item)
 
     return handle
@@ -203,36 +203,36 @@ MUTANTS = (
     _model("sequence-start", 119),
     _model("publish", 0),
     _model("relay", 4),
-    _code("what is in the outbox is not believed of Redis", 26, (Unannounced, "look", _look_without_floors)),
-    _code("what is in the outbox drops local entries", 469,
+    _code("pending announcements bypass Redis", 26, (Unannounced, "look", _look_without_floors)),
+    _code("pending announcements drop L1 entries", 469,
           (Unannounced, "look", _look_without_news(Unannounced.look))),
-    _code("too much in the outbox ends trust in Redis", 26,
+    _code("outbox overflow bypasses Redis", 26,
           (Unannounced, "look", _look_at_few(Unannounced.look))),
-    _code("too much in the outbox drops local entries", 26, (Bus, "unannounced", lambda self: None)),
+    _code("outbox overflow drops L1 entries", 26, (Bus, "unannounced", lambda self: None)),
     _code(
-        "floor checked by readers", 0,
+        "readers check the floor", 0,
         (ModelRedis, "_usable", _usable_below_the_floor),
         (ModelRedis, "invalidate", _invalidate_floor_only),
     ),
-    _code("generation of a local fill", 11, (LocalCache, "ticket", _ticket_of_epoch)),
+    _code("generation of an L1 fill", 11, (LocalCache, "ticket", _ticket_of_epoch)),
     _code("ticket before the read", 11, (CachedVideoService, "_load", _load_with_late_ticket)),
-    _code("local fills checked at all", 0, (LocalCache, "store", _store_older_too)),
+    _code("L1 fills are checked", 0, (LocalCache, "store", _store_older_too)),
     _code("a message drops the entry", 0, (LocalCache, "invalidate", _keep_on_invalidate)),
-    _code("a message forgets the flight", 2, (CachedVideoService, "changed", _change_without_forget)),
-    _code("a reset ends local entries", 6, (LocalCache, "clear", _clear_epoch_only)),
-    _code("epoch of a local fill", 11, (LocalCache, "ticket", _ticket_of_generation)),
-    _code("local entries only while live", 0, (LocalCache, "__init__", _always_live(LocalCache.__init__))),
-    _code("nobody joins a load of long ago", 4,
+    _code("a message detaches the flight", 2, (CachedVideoService, "changed", _change_without_forget)),
+    _code("a reset ends L1 entries", 6, (LocalCache, "clear", _clear_epoch_only)),
+    _code("epoch of an L1 fill", 11, (LocalCache, "ticket", _ticket_of_generation)),
+    _code("L1 serves only while live", 0, (LocalCache, "__init__", _always_live(LocalCache.__init__))),
+    _code("old loads are not joined", 4,
           (SingleFlight, "__init__", _any_age(SingleFlight.__init__))),
     _code("an acknowledgement or a gap flushes", 6, (Bus, "_handle", _handle_without_flush(Bus._handle)),
           (Liveness, "receive", _receive_without_gap(Liveness.receive))),
     _code("a lost connection flushes", 6, (Bus, "_reset", _reset_only_if(lambda loss: loss is Loss.GAP))),
     _code("a gap flushes", 454, (Liveness, "receive", _receive_without_gap(Liveness.receive))),
-    _code("silence ends trust", 0, (Liveness, "_extend", _extend_for_ever)),
+    _code("silence disables L1", 0, (Liveness, "_extend", _extend_for_ever)),
     _code("silence counts from publication", 391, (Liveness, "_extend", _extend_by_arrival)),
-    _code("a failover begins an epoch", 13, (EpochState, "admits", lambda self, server: True),
+    _code("a failover starts an epoch", 13, (EpochState, "admits", lambda self, server: True),
           (EpochState, "confirm", lambda self, epoch, server: setattr(self, "_epoch", 1))),
-    _code("only what Redis took is kept", 1, (Found, "__init__", _share_everything(Found.__init__))),
-    _code("min_version of local entries", 1, (LocalCache, "get", _get_any_version(LocalCache.get))),
+    _code("L1 keeps only what Redis stored", 1, (Found, "__init__", _share_everything(Found.__init__))),
+    _code("min_version of L1 entries", 1, (LocalCache, "get", _get_any_version(LocalCache.get))),
     _code("min_version reads the primary", 29, (ReadThrough, "read_primary", _primary_from_anywhere)),
 )  # fmt: skip

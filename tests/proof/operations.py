@@ -1,4 +1,4 @@
-"""What the clients of one history do: reads, writes, and reads that go on while something is in trouble."""
+"""Client operations of one history: reads, writes, and reads during faults."""
 
 import asyncio
 import random
@@ -11,7 +11,7 @@ from tests.proof.world import KEYS, World
 
 
 class Operations:
-    """Reads and writes of three clients through the replicas, each checked."""
+    """Checked reads and writes of three clients through the replicas."""
 
     def __init__(self, world: World, scene: random.Random) -> None:
         self.world = world
@@ -39,7 +39,9 @@ class Operations:
             return
         deleted = bool(self.world.rows[video_id]) and self.world.rows[video_id][-1] is None
         version = self.world.commit(video_id, delete=not deleted and self.random.random() < 0.1)
-        if self.random.random() < 0.1:  # typed into psql, or the writer died: the relay's case
+        if (
+            self.random.random() < 0.1
+        ):  # no announcement, as after an update in psql or the writer's death: the relay announces it
             client[video_id] = max(version, client.get(video_id, 0))
             return
         call = replica.start(replica.announcer.announce(video_id, version))
@@ -55,7 +57,7 @@ class Operations:
         await ended(writer.start(writer.announcer.announce(video_id, version)))
 
     async def _read_own_write(self, client: dict[UUID, int], video_id: UUID) -> None:
-        """Ask everybody for it at once, twice."""
+        """Reads the version from every replica at once, twice."""
         calls = [
             replica.start(replica.read(client, video_id, client[video_id]))
             for replica in self.replicas
@@ -66,8 +68,8 @@ class Operations:
     async def _troubled(
         self, replicas: list[Replica], seconds: float, heal: Callable[[], None] = lambda: None
     ) -> None:
-        """The bus of these is in trouble for a while, then healed, and looked at."""
-        replicas = list(replicas)  # a crash replaces some of them meanwhile
+        """Marks the replicas' bus as faulty for `seconds`, heals it, and reads throughout and after."""
+        replicas = list(replicas)  # a crash may replace elements of the caller's list
         for replica in replicas:
             replica.trouble(begins=True)
         calls = [self.world.loop.create_task(self._write())]
@@ -79,7 +81,7 @@ class Operations:
         await ended(*calls)
 
     async def _look_on(self, replicas: list[Replica], seconds: float) -> list[asyncio.Task[None]]:
-        """Let time pass while somebody goes on reading: what is stale is seen at once."""
+        """Lets `seconds` pass with regular reads, so that the checker sees staleness early."""
         calls = []
         end = self.world.loop.time() + seconds
         while (left := end - self.world.loop.time()) > 0:
@@ -89,7 +91,7 @@ class Operations:
 
 
 async def ended(*tasks: asyncio.Task[None]) -> None:
-    """Wait for calls, which may be cancelled by their caller or by a crash."""
+    """Waits for calls; a caller or a crash may cancel them. Raises the first other error."""
     for task in tasks:
         await asyncio.wait((task,))
         if not task.cancelled() and (error := task.exception()) is not None:

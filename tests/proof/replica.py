@@ -1,4 +1,4 @@
-"""One process of the simulated world: the production code, composed as the two app.py compose it."""
+"""One process of the simulated world: the production code, composed as in both app.py."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -29,7 +29,7 @@ LOCAL_TIMES = LocalTimes(hard=60.0, negative=60.0)
 
 
 class Replica:
-    """A process."""
+    """One simulated process."""
 
     def __init__(self, world: World, number: int) -> None:
         self.world = world
@@ -38,7 +38,7 @@ class Replica:
         self._crashed = False
         self._context = copy_context()
         self._context.run(PROCESS.set, self)
-        skew = 7.0 * number  # every process has a clock of its own
+        skew = 7.0 * number  # clocks differ between processes
         clock = lambda: world.loop.time() + skew  # noqa: E731
         database, epoch_state = SimDatabase(world), EpochState()
         self.epoch_state, self.redis = epoch_state, SimRedis(world, epoch_state)
@@ -69,19 +69,19 @@ class Replica:
         self._calls: list[asyncio.Task[Any]] = []
 
     def start(self, call: Coroutine[Any, Any, object]) -> asyncio.Task[Any]:
-        """A call of this process: it stands still and dies with it."""
+        """Starts a call in this process, which freezes and dies with it."""
         task = self.world.loop.create_task(call, context=self._context.copy())
         self._calls.append(task)
         return task
 
     def trouble(self, begins: bool) -> None:
-        """Note that the bus's promise is the slow one from now on, or was until now."""
+        """Records the begin or end of a bus fault, during which the bound of S2 is BOUND."""
         self._trouble += 1 if begins else -1
         self._calm_since = inf if self._trouble else self.world.loop.time()
 
     @property
     def calm_since(self) -> float:
-        """When its bus was last in trouble, or not connected; infinity while it is."""
+        """End of the last bus fault or disconnection; infinity during one."""
         feed = self.redis.feed
         connected = (
             feed.acknowledged if feed is not None and feed in self.world.feeds and not feed.closed else inf
@@ -96,11 +96,11 @@ class Replica:
 
     @property
     def failure(self) -> BaseException | None:
-        """What ended one of its background tasks, which nothing should."""
+        """The error that ended a background task, if any; a correct task never ends."""
         return next((task.exception() for task in self._tasks if task.done() and not task.cancelled()), None)
 
     async def read(self, client: dict[UUID, int], video_id: UUID, min_version: int) -> Layer | None:
-        """Where the answer came from, if a video was answered."""
+        """Reads and checks. Returns the layer that served a video, or None."""
         if self._crashed:
             return None
         world = self.world

@@ -1,4 +1,4 @@
-"""One history per seed: operations and faults at random moments, every promise checked as it goes.
+"""Simulates one history per seed: random operations and faults; every promise is checked.
 
 python -m tests.proof --seed 17          replays one seed
 python -m tests.proof --seeds 100000     the long run
@@ -28,13 +28,13 @@ _FAULTS = (
     "cut", "reconnect", "half-open", "drop", "slow", "redis-down", "restart", "failover", "evict", "flush",
     "database-down", "crash", "abort", "repeat", "partition", "freeze", "lose", "forgotten",
 )  # fmt: skip
-#: Redis answers reads and refuses writes: of every class, for all or for some, always or now and then.
+#: Faults in which Redis answers reads and refuses writes: any class, all or some users, always or at times.
 _REFUSALS = ("refuse", "refuse", "demote")
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a seed did: equal for equal seeds."""
+    """Result of a seed; equal seeds give equal results."""
 
     reads: int
     loads: int
@@ -43,18 +43,18 @@ class Summary:
 
 
 def simulate(seed: int, *, without: frozenset[str] = frozenset(), operations: int = OPERATIONS) -> Summary:
-    """Raises Violation when a promise is broken, HungError when the history does not end.
+    """Runs one history. Raises Violation if a promise is broken, HungError if the history does not end.
 
-    `without`: rules of the model to leave out.
+    `without`: rules to remove from the model.
     """
     random.seed(seed)  # the production code's jitter
-    loop = SeededLoop(seed)  # type: ignore[abstract]  # as much of a loop as is needed
+    loop = SeededLoop(seed)  # type: ignore[abstract]  # implements only the used methods
     scene = random.Random(seed)
     lagging = scene.random() < 0.15
     refusing = not lagging and scene.random() < 0.35
     times = (
         CacheTimes(ttl=60, negative_ttl=60, lease=0.3)
-        if lagging or refusing  # what is stale stays so until it is invalidated
+        if lagging or refusing  # stale entries last until their invalidation
         else CacheTimes(ttl=2.0, negative_ttl=0.5, lease=0.3, tombstone=5.0)
     )
     world = World(loop, seed, times, without)
@@ -71,17 +71,17 @@ def simulate(seed: int, *, without: frozenset[str] = frozenset(), operations: in
 
 
 class _Story(Operations):
-    """The history of one seed: operations, and faults between them."""
+    """The history of one seed: operations interleaved with faults."""
 
     def __init__(self, world: World, scene: random.Random, lagging: bool, refusing: bool) -> None:
         super().__init__(world, scene)
         self.lagging = lagging
-        # Some seeds are calm, most have a few kinds of faults: all at once would leave nothing cached.
+        # Some seeds have no fault, most have a few kinds; all kinds together would keep the caches empty.
         kinds = [] if lagging else scene.sample(_FAULTS, scene.choice((0, 1, 2, 3, 5)))
         self.faults: list[str] = kinds
         if refusing:
             self.faults = [*kinds[:1], *scene.sample(_REFUSALS, 2)]
-        # Many writes make many races; after few of them what is stale stays so, and is seen.
+        # Many writes make many races; with few writes stale entries last long enough to be read.
         self.writes = scene.choice((0.22, 0.04))
 
     async def tell(self, operations: int) -> None:
@@ -118,7 +118,7 @@ class _Story(Operations):
         await self._troubled([replica], 0.2)
 
     async def _reconnect(self, replica: Replica) -> None:
-        """The driver reconnects by itself: messages are lost, and the acknowledgement is the only sign."""
+        """The driver reconnects silently: messages are lost, and only the acknowledgement shows it."""
         feed = replica.redis.feed
         if feed is None:
             return
@@ -145,7 +145,7 @@ class _Story(Operations):
         await self._troubled([replica], 2.5)  # the next heartbeat shows the gap
 
     async def _lose(self, replica: Replica) -> None:
-        """The driver reconnects by itself just when a change is published, and replies are late."""
+        """The driver reconnects silently while a change is published and replies are late."""
         feed, video_id = replica.redis.feed, self.random.choice(KEYS)
         if feed is None or not self.world.database_up:
             return
@@ -167,25 +167,29 @@ class _Story(Operations):
         await ended(*calls)
 
     async def _freeze(self, replica: Replica) -> None:
-        """The process stands still, as after SIGSTOP or in a long pause of its machine."""
+        """Freezes the process, as SIGSTOP or a long pause of its machine does."""
         replica.trouble(begins=True)
         seconds = self.random.uniform(0, 6)
         if self.world.database_up:
             await self._announce(self.random.choice(self.replicas), self.random.choice(KEYS))
-        calls = [replica.start(replica.read({}, key, 0)) for key in KEYS]  # under way when it stops
+        calls = [
+            replica.start(replica.read({}, key, 0)) for key in KEYS
+        ]  # in progress when the process freezes
         await self.world.hop()
         self.world.loop.freeze(replica)
-        self.world.loop.call_later(seconds, self.world.loop.thaw, replica)  # even if we wait for it too
+        self.world.loop.call_later(
+            seconds, self.world.loop.thaw, replica
+        )  # even if this task waits for the process
         calls.append(self.world.loop.create_task(self._write()))
         await asyncio.sleep(seconds / 2)
-        calls += [replica.start(replica.read({}, key, 0)) for key in KEYS]  # at the door when it goes on
+        calls += [replica.start(replica.read({}, key, 0)) for key in KEYS]  # queued when the process resumes
         await asyncio.sleep(seconds / 2)
         replica.trouble(begins=False)
         calls += await self._look_on([replica], BOUND)
         await ended(*calls)
 
     async def _slow(self, replica: Replica) -> None:
-        """Messages are late; where the delay grows by and by there is never silence."""
+        """Delays messages; a gradually growing delay never causes a silence."""
         feed = replica.redis.feed
         if feed is None:
             return
@@ -197,7 +201,7 @@ class _Story(Operations):
             calls += await self._look_on([replica], 0.5)
             feed.extra += growth
         feed.extra = 0.0
-        while feed.inbox and feed in self.world.feeds:  # what is under way is late
+        while feed.inbox and feed in self.world.feeds:  # messages in transit are late
             await asyncio.sleep(0.1)
         replica.trouble(begins=False)
         await ended(*calls)
@@ -216,7 +220,7 @@ class _Story(Operations):
         await self._new_server(self.world.redis_state())
 
     async def _failover(self, _: Replica) -> None:
-        """A replica that lags behind is promoted: acknowledged invalidations are lost."""
+        """Promotes a lagging replica, which loses acknowledged invalidations."""
         standby = self.world.redis_state()
         await asyncio.sleep(self.random.uniform(0, 0.5))
         self.world.clock_skew += self.random.uniform(-1, 1)
@@ -242,9 +246,9 @@ class _Story(Operations):
         self.world.database_up, self.world.known_since = True, self.world.loop.time()
 
     async def _refuse(self, replica: Replica) -> None:
-        """Writes are refused to everybody, to one process, or to all but one."""
+        """Refuses writes to all processes, to one, or to all but one."""
         if self._is_refusing:
-            return  # one at a time: the first to end would end the others
+            return  # one refusal at a time: its end would also end the others
         refusing, world = choose(self.random), self.world
         others = [each for each in self.replicas if each is not replica]
         concerned = self.random.choice((list(self.replicas), list(self.replicas), [replica], others))
@@ -254,7 +258,7 @@ class _Story(Operations):
         calls += [world.loop.create_task(self._write()) for _ in range(3)]
         calls += await self._look_on(self.replicas, self.random.choice((0.5, 2.0, 4.0)))
         calls += [world.loop.create_task(self._write()) for _ in range(2)]
-        if self.random.random() < 0.3:  # nor can the database be asked what was refused
+        if self.random.random() < 0.3:  # the database cannot list the refused changes either
             await asyncio.sleep(self.random.uniform(0, 0.12))
             calls.append(world.loop.create_task(self._database_down(replica, (4.0, 8.0))))
         calls += await self._look_on(self.replicas, self.random.choice((0.1, BOUND + 1, 2 * BOUND)))
@@ -282,14 +286,14 @@ class _Story(Operations):
         calls += await self._look_on(self.replicas, self.random.uniform(0, 8))
         world.demoted = False
         self._set_refusing(concerned, None)
-        await self._new_server(world.redis_state())  # promoted again, it has another history
+        await self._new_server(world.redis_state())  # a promotion changes the replication id
         await ended(*calls)
 
     async def _forgotten(self, replica: Replica) -> None:
-        """The bus's sequence is lost together with as many messages as it had counted."""
+        """Resets the bus's sequence and drops as many messages as it had counted."""
         feed, redis = replica.redis.feed, self.world.redis
         if feed is None or not 0 < (count := redis.sequence) < 500:
-            return  # nobody counts up from where sequences begin
+            return  # a real sequence restarts too high to be counted up to
         replica.trouble(begins=True)
         redis.sequence, feed.drop = 0, feed.drop + count
         writer = next(each for each in self.replicas if each is not replica)
@@ -310,13 +314,13 @@ class _Story(Operations):
         self.replicas[self.replicas.index(replica)] = Replica(self.world, self.random.randrange(9))
 
     async def _abort(self, replica: Replica) -> None:
-        """An announcement of what was never committed."""
+        """Announces a version that is never committed."""
         video_id = self.random.choice(KEYS)
         with suppress(RefusedError):
             replica.redis.invalidate_now(video_id, self.world.newest(video_id) + 1)
 
     async def _repeat(self, replica: Replica) -> None:
-        """An old announcement comes again."""
+        """Repeats an old announcement."""
         video_id = self.random.choice(KEYS)
         if newest := self.world.newest(video_id):
             with suppress(RefusedError):
@@ -328,7 +332,7 @@ class _Story(Operations):
         replica.redis.partitioned = False
 
     async def _settle(self) -> None:
-        """All is well again: after a while everybody answers the newest."""
+        """Ends all faults, waits, and demands that every replica returns the newest version."""
         self.world.lag = 0.0
         for feed in self.world.feeds:
             feed.extra, feed.drop = 0.0, 0
@@ -346,8 +350,10 @@ class _Story(Operations):
             replica.crash()
 
     def _demand_caching(self, replica: Replica, layers: list[Layer | None]) -> None:
-        """What was read often is kept in the process again, unless something stands against it for good."""
+        """Demands that L1 serves a video that is read often, unless a fault prevents it permanently."""
         floor_is_forged = "abort" in self.faults
-        is_cut_off = not replica.epoch_state.is_known  # by a server that a slow process named after its end
+        is_cut_off = (
+            not replica.epoch_state.is_known
+        )  # a slow process registered a server that had already ended
         if Layer.L1 not in layers and None not in layers and not floor_is_forged and not is_cut_off:
             raise Violation(f"stuck: nothing is cached, but read from {layers}")

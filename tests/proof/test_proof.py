@@ -1,4 +1,4 @@
-"""The proof in the small: some seeds hold, a seed is a history, and no rule can be left out."""
+"""A short proof run: some seeds hold, a seed is reproducible, and every rule is necessary."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -11,7 +11,7 @@ from tests.proof.mutants import MUTANTS, Mutant
 from tests.proof.simulate import simulate
 
 SLICES, SEEDS_PER_SLICE = 8, 20
-#: Seeds that a mutant is given before it counts as alive.
+#: Seeds to try before a mutant counts as undetected.
 GATE_SEEDS = 350
 
 
@@ -27,15 +27,15 @@ def _quiet() -> Iterator[None]:
 def test_every_promise_holds_in_every_history(part: int) -> None:
     summaries = [simulate(seed) for seed in range(part * SEEDS_PER_SLICE, (part + 1) * SEEDS_PER_SLICE)]
     assert sum(summary.reads for summary in summaries) > 1000
-    assert any(summary.rejected for summary in summaries), "the races really occur"
+    assert any(summary.rejected for summary in summaries), "the races must occur"
 
 
-def test_a_seed_is_one_history() -> None:
+def test_seed_reproduces_its_history() -> None:
     assert simulate(3) == simulate(3)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.rule)
-def test_no_rule_can_be_left_out(mutant: Mutant) -> None:
+def test_no_rule_can_be_removed(mutant: Mutant) -> None:
     with mutant.alive(), pytest.raises(Violation):
         for seed in chain((mutant.seed,), range(GATE_SEEDS)):
             simulate(seed, without=mutant.without)

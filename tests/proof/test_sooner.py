@@ -1,5 +1,7 @@
-"""Rules that only make answers fresher or cheaper than promised: no history can miss them, so each has an
-example of its own, which must fail when the rule is left out."""
+"""Rules that make answers fresher or cheaper than promised.
+
+No history breaks a promise without them, so each has an example that must fail if the rule is removed.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -31,7 +33,7 @@ ID = UUID(int=1)
 
 
 class PausedReads:
-    """As ReadThrough: reads that begin and do not end."""
+    """Implements ReadThrough.read; reads wait for `gate`."""
 
     def __init__(self) -> None:
         self.begun = 0
@@ -44,12 +46,12 @@ class PausedReads:
 
 
 async def _ticks() -> None:
-    """Let everything happen that needs no time."""
+    """Runs callbacks that need no time."""
     for _ in range(10):
         await asyncio.sleep(0)
 
 
-async def _nobody_joins_a_load_from_before_a_reset() -> None:
+async def _reset_detaches_loads_in_progress() -> None:
     reads: Any = PausedReads()
     bus: Any = SimpleNamespace(is_live=True)
     service = CachedVideoService(reads, LocalCache(live_until=lambda: inf), bus, encode=lambda _: b"")
@@ -64,7 +66,7 @@ async def _nobody_joins_a_load_from_before_a_reset() -> None:
     assert reads.begun == 2
 
 
-async def _a_minimum_missed_by_a_load_from_before_it_is_looked_for_again() -> None:
+async def _min_version_missed_by_older_load_is_reloaded() -> None:
     flights, reads = SingleFlight[UUID, Found](), PausedReads()
     callers = [asyncio.create_task(flights.run(ID, lambda: reads.read(ID)))]
     await _ticks()
@@ -81,7 +83,7 @@ async def _a_minimum_missed_by_a_load_from_before_it_is_looked_for_again() -> No
     assert reads.begun == 2
 
 
-async def _redis_is_not_trusted_when_nothing_is_known() -> None:
+async def _redis_is_not_trusted_without_outbox_state() -> None:
     now = 0.0
     unannounced = Unannounced(clock=lambda: now)
     unannounced.look({}, asked=now)
@@ -93,7 +95,7 @@ async def _redis_is_not_trusted_when_nothing_is_known() -> None:
     raise AssertionError("trusted")
 
 
-async def _a_load_after_an_invalidation_waits_for_none_before_it(
+async def _invalidation_releases_the_older_lease(
     without: frozenset[str] = frozenset(),
 ) -> None:
     redis = ModelRedis(lambda: 0.0, CacheTimes(), without)
@@ -103,7 +105,7 @@ async def _a_load_after_an_invalidation_waits_for_none_before_it(
 
 
 class OldRedis:
-    """As VideoCache: it holds version 1, answers with it whatever is asked for, and refuses INVALIDATE."""
+    """Implements VideoCache: holds version 1 and refuses INVALIDATE."""
 
     def __init__(self, meanwhile: Callable[[], None] = lambda: None) -> None:
         self._meanwhile = meanwhile
@@ -122,28 +124,28 @@ class OldRedis:
 
 
 class NewRows:
-    """As VideoRows: the database has version 2."""
+    """Implements VideoRows: the database has version 2."""
 
     async def get(self, video_id: UUID) -> Video:
         return replace(make_video(video_id), version=2)
 
 
 def _trusting() -> Unannounced:
-    """All is announced as far as it knows."""
+    """Returns an Unannounced that knows of no pending announcement."""
     unannounced = Unannounced(clock=lambda: 0.0)
     unannounced.look({}, asked=0.0)
     return unannounced
 
 
-async def _a_reply_is_checked_again_when_it_comes() -> None:
+async def _reply_is_checked_against_newer_changes() -> None:
     unannounced = _trusting()
-    redis: Any = OldRedis(lambda: unannounced.note(ID, 2))  # committed while the command is under way
+    redis: Any = OldRedis(lambda: unannounced.note(ID, 2))  # committed during the command
     rows: Any = NewRows()
     found = await ReadThrough(redis, rows, unannounced=unannounced).read(ID)
     assert found.entry.version == 2
 
 
-async def _an_own_change_that_redis_refused_is_read_from_the_database() -> None:
+async def _refused_own_change_is_read_from_database() -> None:
     unannounced = _trusting()
     redis: Any = OldRedis()
     rows: Any = NewRows()
@@ -156,33 +158,33 @@ async def _an_own_change_that_redis_refused_is_read_from_the_database() -> None:
 
 Example = Callable[[], Awaitable[None]]
 EXAMPLES: list[tuple[Example, Patch]] = [
-    (_nobody_joins_a_load_from_before_a_reset, (CachedVideoService, "reset", reset_without_forget)),
+    (_reset_detaches_loads_in_progress, (CachedVideoService, "reset", reset_without_forget)),
     (
-        _a_minimum_missed_by_a_load_from_before_it_is_looked_for_again,
+        _min_version_missed_by_older_load_is_reloaded,
         (SingleFlight, "run_since", run_whenever),
     ),
-    (_redis_is_not_trusted_when_nothing_is_known, (Unannounced, "floor", floor_as_known)),
+    (_redis_is_not_trusted_without_outbox_state, (Unannounced, "floor", floor_as_known)),
     (
-        _a_load_after_an_invalidation_waits_for_none_before_it,
+        _invalidation_releases_the_older_lease,
         (
-            _a_load_after_an_invalidation_waits_for_none_before_it,
+            _invalidation_releases_the_older_lease,
             "__defaults__",
             (frozenset({"invalidate-lease"}),),
         ),
     ),
-    (_a_reply_is_checked_again_when_it_comes, (ReadThrough, "_demand", lambda *_: None)),
+    (_reply_is_checked_against_newer_changes, (ReadThrough, "_demand", lambda *_: None)),
     (
-        _an_own_change_that_redis_refused_is_read_from_the_database,
+        _refused_own_change_is_read_from_database,
         (Unannounced, "note", lambda *_: None),
     ),
 ]
 
 
 @pytest.mark.parametrize(("example", "rule"), EXAMPLES, ids=lambda each: getattr(each, "__name__", ""))
-@pytest.mark.parametrize("left_out", [False, True], ids=["holds", "left out"])
-async def test_each_of_these_rules_shows(example: Example, rule: Patch, left_out: bool) -> None:
+@pytest.mark.parametrize("removed", [False, True], ids=["holds", "removed"])
+async def test_removing_each_rule_breaks_its_example(example: Example, rule: Patch, removed: bool) -> None:
     with (
-        patch.object(*rule) if left_out else nullcontext(),
-        pytest.raises(AssertionError) if left_out else nullcontext(),
+        patch.object(*rule) if removed else nullcontext(),
+        pytest.raises(AssertionError) if removed else nullcontext(),
     ):
         await example()

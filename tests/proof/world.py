@@ -1,7 +1,7 @@
-"""The world that the production code lives in during the proof: a network, a Redis, a database.
+"""The simulated world of the production code: a network, a Redis, a database.
 
 Everything that decides (CachedVideoService, LocalCache, SingleFlight, ReadThrough, Bus, Liveness, EpochState,
-OutboxRelay, RedisChangeAnnouncer) is the production code; only what does I/O is replaced.
+OutboxRelay, RedisChangeAnnouncer) is the production code; only I/O is replaced.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ SOFT_TIMEOUT = 0.5
 
 
 class World:
-    """Shared state, its faults, and the way there and back."""
+    """Shared state, its faults, and the network delays to it."""
 
     def __init__(self, loop: SeededLoop, seed: int, times: CacheTimes, without: frozenset[str]) -> None:
         self.loop = loop
@@ -53,15 +53,15 @@ class World:
         self.redis = ModelRedis(self.server_clock, times, without)
         self.standby = self.redis_state()
         self.redis_up = True
-        self.demoted = False  # INFO says that it is a replica; connections are kept
+        self.demoted = False  # INFO reports a replica; connections stay open
         self.rows: dict[UUID, list[Video | None]] = {key: [] for key in KEYS}  # None = deleted
         self.commits: dict[UUID, list[float]] = {key: [] for key in KEYS}
         self.outbox: list[tuple[UUID, int]] = []
         self.outbox_locked: set[int] = set()
         self.database_up = True
-        self.known_since = 0.0  # when the database was last out of reach; infinity while it is down
-        self.most = self.luck.choice((2000, 2000, 1))  # videos that a look at the outbox tells apart
-        self.lag = 0.0  # of the database's replica that reads may reach
+        self.known_since = 0.0  # end of the last database outage; infinity during one
+        self.most = self.luck.choice((2000, 2000, 1))  # limit of distinct videos in one read of the outbox
+        self.lag = 0.0  # of the database's read replica
         self.lagged: dict[UUID, float] = {}
         self.epochs = FakeEpochs()
         self.feeds: list[Feed] = []
@@ -73,7 +73,7 @@ class World:
         return self.loop.time() + self.clock_skew
 
     def delay(self) -> float:
-        """One way through the network."""
+        """Delay of one message."""
         return self.random.choice((0.0, 0.0002, 0.001, 0.003, 0.02))
 
     async def hop(self) -> None:
@@ -85,7 +85,7 @@ class World:
         return len(self.rows[video_id])
 
     def commit(self, video_id: UUID, *, delete: bool = False) -> int:
-        """As a transaction with its triggers: version and outbox row together."""
+        """Commits like a transaction with triggers: version and outbox row together."""
         version = self.newest(video_id) + 1
         title = f"{video_id.int}:{version}"
         video = None if delete else replace(_TEMPLATE, id=video_id, version=version, title=title)
@@ -94,7 +94,7 @@ class World:
         self.outbox.append((video_id, version))
         self.checker.commit(video_id, version, None if delete else title)
         for listener in self.listeners:
-            if self.luck.random() > 0.1:  # notifications are lost with the connection that brings them
+            if self.luck.random() > 0.1:  # a broken connection loses notifications
                 self.loop.call_later(self.delay(), listener.set)
         return version
 
@@ -108,7 +108,7 @@ class World:
     # Redis
 
     def redis_state(self) -> ModelRedis:
-        """A copy, as a replica has it."""
+        """A copy, as on a replica."""
         return ModelRedis(
             self.server_clock,
             self.times,
@@ -191,7 +191,7 @@ class SimDatabase:
         return latest if len(latest) <= min(limit, self._world.most) else None
 
     async def wait(self, timeout: float) -> None:
-        """Waits for a notification, as in gostream_shared.cache.outbox.notify."""
+        """Waits for a notification, like gostream_shared.cache.outbox.notify."""
         try:
             async with asyncio.timeout(timeout):
                 await self.rung.wait()
@@ -215,16 +215,16 @@ class SimRedis:
     def __init__(self, world: World, epoch_state: EpochState) -> None:
         self._world = world
         self._epoch_state = epoch_state
-        self._server: str | None = None  # where the pooled connections lead
+        self._server: str | None = None  # the server of the pooled connections
         self._tokens = 0
         self.partitioned = False
-        self.late = 0.0  # more delay of replies
-        self.refusing: Refusing | None = None  # this process's user
+        self.late = 0.0  # extra delay of replies
+        self.refusing: Refusing | None = None  # for this process's user
         self.unconnectable_until = 0.0
         self.feed: Feed | None = None
 
     async def _reach(self) -> None:
-        """One command on its way; a pool reconnects silently, and asks the epoch state about it."""
+        """Sends a command. After a silent reconnect, the epoch state must admit the server."""
         world = self._world
         await world.hop()
         if not world.redis_up or self.partitioned:
@@ -238,7 +238,7 @@ class SimRedis:
             self._server = world.server
 
     def _run(self, *, video: bool = True) -> ModelRedis:
-        """The server as one script of this user's finds it; `video`: the script writes a video's key."""
+        """The server as seen by a script of this user. `video`: the script writes a video's key."""
         redis, refusing, luck = self._world.redis, self.refusing, self._world.luck
         redis.refusal = None
         if refusing is not None and refusing.strikes(luck):
@@ -314,7 +314,7 @@ class SimRedis:
         await self._reply()
 
     def invalidate_now(self, video_id: UUID, version: int) -> None:
-        """The script."""
+        """Runs the script INVALIDATE."""
         world = self._world
         sequence = self._run().invalidate(video_id, version)
         ms = round(world.server_clock() * 1000)

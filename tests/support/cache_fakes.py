@@ -1,4 +1,4 @@
-"""Cache fakes."""
+"""In-memory fakes for the cache."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""A scripted GoStream server and object store on loopback: real gRPC, real HTTP, no GoStream behind them."""
+"""A scripted API server and object store on loopback, with real gRPC and real HTTP."""
 
 import asyncio
 import hashlib
@@ -28,7 +28,7 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"  # generic to the type
 
 @dataclass
 class Refusal:
-    """How a call fails: a google.rpc.Status as the API sends it."""
+    """A failure of a call: a google.rpc.Status as the API sends it."""
 
     code: grpc.StatusCode
     message: str
@@ -54,7 +54,7 @@ def processing(percent: float, *, version: int = 2, stage: str = "encoding") -> 
 
 @dataclass
 class Api(video_service_pb2_grpc.VideoServiceServicer):
-    """Answers from its script and remembers what it was asked."""
+    """Replies from its script and records the requests."""
 
     upload: video_service_pb2.Upload = field(default_factory=video_service_pb2.Upload)
     videos: list[Video] = field(default_factory=lambda: [video()])
@@ -105,7 +105,7 @@ class Api(video_service_pb2_grpc.VideoServiceServicer):
         return empty_pb2.Empty()
 
     async def WatchVideo(self, request: Any, context: Context) -> AsyncIterator[Video]:  # noqa: N802
-        """Plays the next stream of the script: videos are sent, numbers are seconds to wait."""
+        """Plays the next stream of the script: sends videos, sleeps for numbers in seconds."""
         await self._heard(request, context)
         for step in self.streams.popleft() if self.streams else []:
             if isinstance(step, Refusal):
@@ -132,7 +132,7 @@ async def refuse(context: Context, refusal: Refusal) -> None:
 
 @dataclass
 class ApiServer:
-    """A running Api; `address` is what --server takes."""
+    """A running Api; `address` is valid for --server."""
 
     api: Api
     address: str
@@ -159,7 +159,7 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass
 class Store:
-    """An object store that knows PUT: gives its `answers` first, one per PUT, then takes everything."""
+    """An object store for PUT: each PUT consumes one of `answers`; then every PUT succeeds."""
 
     url: str = ""
     answers: deque[Answer] = field(default_factory=deque)
@@ -181,7 +181,7 @@ class Store:
         return web.Response()
 
     def upload(self, *, expires_in: float = 3600) -> video_service_pb2.Upload:
-        """What CreateVideo answers for this store."""
+        """The upload of a CreateVideo response for this store."""
         upload = video_service_pb2.Upload(
             method="PUT",
             url=f"{self.url}/videos/source?X-Amz-Signature=abc%2Fdef%2B",
@@ -200,7 +200,7 @@ def s3_error(status: int, code: str, message: str) -> Answer:
 
 
 async def cut_connection(request: web.Request) -> web.StreamResponse:
-    """Reads a little of the body and hangs up."""
+    """Reads a part of the body and closes the connection."""
     assert request.transport is not None
     request.transport.write(CONTINUE)
     await request.content.read(1000)
@@ -218,7 +218,7 @@ async def serve_store() -> AsyncIterator[Store]:
     store = Store()
 
     async def refuse_early(request: web.Request) -> None:
-        """S3 judges the signature before it says 100 Continue; a scripted answer comes before it too."""
+        """Sends a scripted answer instead of 100 Continue, as S3 does for a bad signature."""
         if not store.answers and request.transport is not None:
             request.transport.write(CONTINUE)
 

@@ -1,6 +1,6 @@
-"""The Lua scripts in Python: the simulator runs on them, and the real ones are compared with them.
+"""A Python model of the Lua scripts, used by the simulator and compared with the real scripts.
 
-`without` names rules to leave out, so that the proof can show that each of them is needed.
+`without` names rules to remove, so that the proof can show that each is necessary.
 """
 
 import enum
@@ -13,21 +13,23 @@ from gostream_shared.cache.protocol import CacheUnavailableError, Entry, Filled,
 
 
 class Refusal(enum.StrEnum):
-    """Why a server answers reads and refuses writes, by the error's first word.
+    """Reasons for which a server answers reads and refuses writes, by the error's first word.
 
-    What each refuses was tried by hand on Valkey 9.1; tests/faults/test_redis_refuses_writes.py provokes OOM,
+    The effects were verified by hand on Valkey 9.1; tests/faults/test_redis_refuses_writes.py provokes OOM,
     NOREPLICAS, READONLY and NOPERM on a real server.
     """
 
-    OOM = "OOM"  # maxmemory with noeviction: commands that may need memory; none once a script has written
+    OOM = (
+        "OOM"  # maxmemory with noeviction: refuses commands that may need memory, until a script has written
+    )
     NOREPLICAS = "NOREPLICAS"  # min-replicas-to-write
     MISCONF = "MISCONF"  # the disk is full
     READONLY = "READONLY"  # demoted
-    NOPERM = "NOPERM"  # this user's ACL has no @write
+    NOPERM = "NOPERM"  # the user's ACL has no @write
 
 
 class RefusedError(CacheUnavailableError):
-    """The server refused a write; nothing was changed."""
+    """The server refused a write and changed no key."""
 
 
 @dataclass(slots=True)
@@ -44,30 +46,30 @@ class Key:
     expires: float = float("inf")
 
     def drop(self) -> None:
-        """As HDEL of entry and lease."""
+        """Removes entry and lease, like HDEL."""
         self.entry, self.fresh_until, self.cost = None, 0.0, 0.0
         self.lease, self.lease_until = None, 0.0
 
 
 @dataclass(slots=True)
 class ModelRedis:
-    """One server. Every method is one script, and so atomic."""
+    """One server. Every method is one script, hence atomic."""
 
     clock: Callable[[], float]
     times: CacheTimes
     without: frozenset[str] = frozenset()
     keys: dict[UUID, Key] = field(default_factory=dict)
-    sequence: int = 0  # 0 = lost: flushed, or never begun
+    sequence: int = 0  # 0 = none, initially and after a flush
     beat_at: float = float("-inf")
     refusal: Refusal | None = None  # of writes, from now on
 
     def _writes(self, *, needs_memory: bool = True) -> None:
-        """A script is about to write its first field."""
+        """Called before a script's first write. Raises RefusedError if the server refuses it."""
         if self.refusal is not None and (needs_memory or self.refusal is not Refusal.OOM):
             raise RefusedError(self.refusal)
 
     def key(self, video_id: UUID) -> Key | None:
-        """The key unless it expired."""
+        """Returns the key unless it has expired."""
         found = self.keys.get(video_id)
         if found is not None and self.clock() >= found.expires:
             del self.keys[video_id]
@@ -124,7 +126,7 @@ class ModelRedis:
         return Filled.OK
 
     def invalidate(self, video_id: UUID, version: int) -> int:
-        """Answers the sequence number of the message that is published."""
+        """Returns the sequence number of the published message."""
         self._writes(needs_memory="allow-oom" in self.without)
         key = self.key(video_id) or Key()
         if version > key.floor:
@@ -138,7 +140,7 @@ class ModelRedis:
         return self.next_sequence()
 
     def beat(self, interval: float) -> int | None:
-        """The sequence number of a heartbeat, None when there was one lately."""
+        """Returns the sequence number of a heartbeat, or None if there was a recent one."""
         now = self.clock()
         if 0 <= now - self.beat_at < interval:
             return None
@@ -147,7 +149,7 @@ class ModelRedis:
         return self.next_sequence()
 
     def next_sequence(self) -> int:
-        """The number of the next message; after a loss it begins where no number was before."""
+        """The number of the next message; after a loss it restarts above every earlier number."""
         begins = self.sequence == 0 and "sequence-start" not in self.without
         self.sequence = round(self.clock() * 1e6) if begins else self.sequence + 1
         return self.sequence

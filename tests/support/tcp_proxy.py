@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that can delay, hold, swallow, cut and redirect what goes through it, each way."""
+"""A TCP proxy on loopback that can delay, hold, drop, cut and redirect traffic per direction."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 class Way:
     """One direction of every connection."""
 
-    delay: float = 0.0  # seconds that bytes are under way at least
-    blackhole: bool = False  # bytes vanish and nobody is told
-    held: int = 0  # bytes that wait for `release`
+    delay: float = 0.0  # minimum seconds of transit
+    blackhole: bool = False  # bytes are dropped without an error
+    held: int = 0  # bytes waiting for `release`
     _open: asyncio.Event = field(default_factory=asyncio.Event)
     _ends: set[asyncio.StreamWriter] = field(default_factory=set)
 
@@ -20,19 +20,19 @@ class Way:
         self._open.set()
 
     def hold(self) -> None:
-        """Keep bytes back until `release`."""
+        """Holds bytes until `release`."""
         self._open.clear()
 
     def release(self) -> None:
         self._open.set()
 
     def cut(self) -> None:
-        """Say that nothing more comes this way, while the other way stays open."""
+        """Closes this direction; the other stays open."""
         for writer in self._ends:
             writer.write_eof()
 
     async def copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Until one of the two ends is gone."""
+        """Forwards bytes until either end closes."""
         self._ends.add(writer)
         try:
             while data := await reader.read(65536):
@@ -57,12 +57,12 @@ class Way:
 
 @dataclass
 class Proxy:
-    """Forwards its port to `target`."""
+    """Forwards a port to `target`."""
 
     target: tuple[str, int]
     host: str = "127.0.0.1"
     port: int = 0
-    refuses: bool = False  # new connections are reset
+    refuses: bool = False  # resets new connections
     to_server: Way = field(default_factory=Way)
     to_client: Way = field(default_factory=Way)
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
@@ -70,7 +70,7 @@ class Proxy:
     @classmethod
     @asynccontextmanager
     async def to(cls, host: str, port: int) -> AsyncIterator["Proxy"]:
-        """Open while the block runs."""
+        """Listens until the block ends."""
         proxy = cls((host, port))
         server = await asyncio.start_server(proxy._serve, proxy.host)
         proxy.port = server.sockets[0].getsockname()[1]
@@ -82,11 +82,11 @@ class Proxy:
             await server.wait_closed()
 
     def blackhole(self, on: bool) -> None:
-        """Swallow everything, both ways: a half-open connection."""
+        """Drops all bytes in both directions, like a half-open connection."""
         self.to_server.blackhole = self.to_client.blackhole = on
 
     def cut(self) -> None:
-        """Reset every connection."""
+        """Resets every connection."""
         for writer in self._writers:
             writer.transport.abort()
 
@@ -110,6 +110,6 @@ class Proxy:
             for each in mine:
                 each.transport.abort()
             for way in ways:
-                way.cancel()  # it may be held
+                way.cancel()  # the direction may be held
             await asyncio.wait(ways)
             self._writers -= mine

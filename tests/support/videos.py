@@ -1,4 +1,4 @@
-"""Videos for tests, and a repository that serves them from memory."""
+"""Test videos, and an in-memory repository of them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def make_video(video_id: UUID | None = None, *, version: int = 1, title: str = "a title") -> Video:
-    """A committed video waiting for its upload."""
+    """A committed video that waits for its upload."""
     return Video(
         id=video_id or uuid4(),
         user_id="someone",
@@ -28,7 +28,7 @@ def make_video(video_id: UUID | None = None, *, version: int = 1, title: str = "
 
 @dataclass
 class FakeVideos:
-    """The reads of VideoRepository: counts loads, can be paused after its snapshot, and can be down."""
+    """The read methods of VideoRepository. Counts loads; can pause after its snapshot; can be down."""
 
     rows: dict[UUID, Video] = field(default_factory=dict)
     tombstones: dict[UUID, int] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class FakeVideos:
         return video
 
     def hold(self) -> None:
-        """Pause the loads that begin from now on, until `resume` is set; `paused` is when one has."""
+        """Pauses later loads until `resume` is set. Sets `paused` when the first load pauses."""
         self.resume.clear()
         self.paused.clear()
 
@@ -68,6 +68,6 @@ class FakeVideos:
         return found
 
     async def _pause(self) -> None:
-        """What a slow network does between the snapshot and its reader."""
+        """Simulates a slow network between the snapshot and its reader."""
         self.paused.set()
         await self.resume.wait()

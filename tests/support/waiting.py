@@ -1,4 +1,4 @@
-"""Waiting for conditions, so that no test depends on how fast a machine is."""
+"""Waits for conditions, so that no test depends on machine speed."""
 
 import asyncio
 import inspect
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 
 async def eventually(condition: Callable[[], object | Awaitable[object]], *, timeout: float = 20) -> None:
-    """Return as soon as `condition()` is true. Raises TimeoutError."""
+    """Returns when `condition()` is true. Raises TimeoutError."""
     async with asyncio.timeout(timeout):
         while not await _holds(condition):
             await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Cache-aside as everybody writes it: look, load once per process, store, delete after a write."""
+"""Plain cache-aside: look up, load once per process, store, delete after a write."""
 
 import asyncio
 from typing import Any, Protocol
@@ -6,7 +6,7 @@ from uuid import UUID
 
 from gostream_shared.domain.repositories import VideoRepository
 
-#: Seconds that an entry lives.
+#: TTL of an entry in seconds.
 TTL = 3600
 
 

@@ -1,4 +1,4 @@
-"""Other ways to the same rungs: a run of ffmpeg for each, and one run with the worker's own arguments."""
+"""Other methods for the same rungs: one ffmpeg run per rung, or one run with the worker's arguments."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ Command = Sequence[str]
 
 
 def run_per_rung(source: Path, folder: Path, plan: Plan) -> Sequence[Command]:
-    """As the first GoStream did it: preset fast, no cap, no say in where key frames stand."""
+    """One run per rung, as in the first GoStream: preset fast, no bitrate cap, no forced key frames."""
     commands = []
     for rung in plan.rungs:
         (folder / rung.name).mkdir()
@@ -30,25 +30,25 @@ def run_per_rung(source: Path, folder: Path, plan: Plan) -> Sequence[Command]:
 
 
 def bare_command(source: Path, folder: Path, plan: Plan) -> Sequence[Command]:
-    """What the worker runs, without the worker."""
+    """The worker's ffmpeg command without the worker."""
     for name in [*(rung.name for rung in plan.rungs), AUDIO]:
         (folder / name).mkdir()
     return [encode_arguments(plan, source=f"file:{source}", folder=".")]
 
 
 class Runs:
-    """Runs of ffmpeg, one after the other in that folder."""
+    """Sequential runs of ffmpeg in a folder."""
 
     def __init__(self, commands: Sequence[Command], folder: Path) -> None:
         self._commands = commands
         self._folder = folder
-        #: The one at work.
+        #: Pid of the current run.
         self.process: int | None = None
-        #: Seconds of CPU of those that have ended.
+        #: CPU seconds of the finished runs.
         self.cpu = 0.0
 
     async def run(self) -> None:
-        """To a good end of each. Raises RuntimeError with what one said otherwise."""
+        """Runs all commands. Raises RuntimeError with ffmpeg's messages if one fails."""
         for command in self._commands:
             try:
                 await asyncio.to_thread(self._run, command)

@@ -1,4 +1,4 @@
-"""GoStream's own cache, exactly as the API opens it."""
+"""GoStream's cache, opened as the API does."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,14 +14,14 @@ from gostream_shared.config import Config
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.repositories import VideoRepository
 
-#: What is counted, by the names of the metrics and their labels.
+#: Counters by metric name and labels.
 COUNTED = {
     "rejected": ("gostream_stale_fill_rejected_total", ({"reason": "lease"}, {"reason": "floor"})),
     "rejected_l1": ("gostream_l1_fill_rejected_total", ({},)),
     "loads": ("gostream_db_loads_total", ({},)),
     "l1_hits": ("gostream_cache_requests_total", ({"layer": "l1", "result": "hit"},)),
 }
-#: Announcements that Redis did not take: the outbox relay repeats them, and only then are they made.
+#: Announcements that Redis refused. They count as made once the outbox relay has repeated them.
 _FAILED = "gostream_announce_failed_total"
 
 

@@ -1,4 +1,4 @@
-"""Workers as processes, and the studio that gives them films."""
+"""Worker processes, and a client that submits videos to them."""
 
 import asyncio
 import os
@@ -30,8 +30,7 @@ CREATE FUNCTION note_status() RETURNS trigger LANGUAGE plpgsql AS
 CREATE TRIGGER note_status AFTER UPDATE ON videos
   FOR EACH ROW WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION note_status();
 """
-# Put in anew: an idle worker hears of a job that is inserted, and looks for one that is updated when half
-# its lease is over.
+# Deletes and inserts: an INSERT notifies idle workers, while they find an UPDATE only after half a lease.
 _REMOVE_NOW = """
 WITH waiting AS (
     DELETE FROM pgqueuer WHERE entrypoint = 'remove' AND status = 'queued' AND execute_after > now()
@@ -43,7 +42,7 @@ SELECT priority, entrypoint, payload, status, now() FROM waiting
 
 
 class WorkerProcess:
-    """One worker, as it is deployed."""
+    """One worker process, started as in production."""
 
     def __init__(self, environment: dict[str, str], log: Path) -> None:
         self.log = log
@@ -57,14 +56,14 @@ class WorkerProcess:
 
     @property
     def name(self) -> str:
-        """The end of what it calls itself in the database."""
+        """Suffix of the worker's name in the database."""
         return f":{self.process.pid}"
 
     def encoders(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
 
-    async def at_its_encoders(self) -> list[psutil.Process]:
-        """Once it has some: it may be in a later attempt's beginning."""
+    async def wait_for_encoders(self) -> list[psutil.Process]:
+        """Waits for encoder processes; a later attempt may not have started them yet."""
 
         async def has_some() -> bool:
             return self.encoders() != []
@@ -82,16 +81,18 @@ class WorkerProcess:
                 self.process.wait()
 
 
-class AtWork(NamedTuple):
-    """Who runs an encode, and which attempt at it that is: the second of one, when the first stood still for
-    longer than its lease, as it may on a busy machine."""
+class RunningAttempt(NamedTuple):
+    """The worker that runs an encode, and the attempt's number.
+
+    The attempt may be the second if a busy machine froze the first one beyond its lease.
+    """
 
     worker: str
     attempt: int
 
 
-class Studio:
-    """What clients do and see."""
+class VideoClient:
+    """Submits videos and observes their processing through the database and the store."""
 
     def __init__(self, database: PostgresDatabase, store: S3ObjectStore) -> None:
         self.database = database
@@ -111,8 +112,8 @@ class Studio:
             assert encode is not None
             await transaction.jobs.enqueue(TranscodeJob(video_id=video_id, number=encode.number))
 
-    async def at_work(self, video_id: UUID, *, percent: float = 15) -> AtWork:
-        """Wait until the encoder is well under way; who runs it."""
+    async def wait_until_encoding(self, video_id: UUID, *, percent: float = 15) -> RunningAttempt:
+        """Waits until the encode reaches `percent`. Returns the attempt that runs it."""
         row: asyncpg.Record | None = None
 
         async def under_way() -> bool:
@@ -127,7 +128,7 @@ class Studio:
 
         await until(under_way)
         assert row is not None
-        return AtWork(row["worker"], row["attempt"])
+        return RunningAttempt(row["worker"], row["attempt"])
 
     async def finished(self, video_id: UUID) -> Video:
         async def over() -> bool:
@@ -137,11 +138,11 @@ class Studio:
         return await self.database.videos.get(video_id)
 
     async def record(self) -> None:
-        """Note every change of a status from now on, for `times_ready`."""
+        """Records every status change from now on, for `times_ready`."""
         await self.database.pool.execute(_RECORD)
 
     async def times_ready(self, video_id: UUID) -> int:
-        """How often the row became READY."""
+        """How often the video became READY."""
         sql = "SELECT count(*) FROM seen WHERE id = $1 AND status = 'READY'"
         return int(await self.database.pool.fetchval(sql, video_id))
 
@@ -160,18 +161,18 @@ async def until(condition: Callable[[], Awaitable[bool]], *, within: float = 100
             await asyncio.sleep(0.05)
 
 
-async def collect(studio: Studio) -> None:
-    """Have the removals done now that wait for viewers of old encodes."""
+async def run_removals(video_client: VideoClient) -> None:
+    """Runs now the removals that are delayed for viewers of old encodes."""
 
     async def nothing_is_queued() -> bool:
-        await studio.database.pool.execute(_REMOVE_NOW)
-        return bool(await studio.database.pool.fetchval("SELECT count(*) FROM pgqueuer") == 0)
+        await video_client.database.pool.execute(_REMOVE_NOW)
+        return bool(await video_client.database.pool.fetchval("SELECT count(*) FROM pgqueuer") == 0)
 
     await until(nothing_is_queued)
 
 
-async def assert_whole(studio: Studio, video_id: UUID, tmp_path: Path) -> None:
-    """Every rule of the conformance checker: nothing is missing, left over when all is removed, or torn."""
-    await collect(studio)
-    report = await check(DirectorySource(await studio.download(video_id, tmp_path / "published")))
+async def assert_complete(video_client: VideoClient, video_id: UUID, tmp_path: Path) -> None:
+    """Asserts that the published tree passes every conformance rule after all removals."""
+    await run_removals(video_client)
+    report = await check(DirectorySource(await video_client.download(video_id, tmp_path / "published")))
     assert report.passed, report.document()

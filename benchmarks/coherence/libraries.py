@@ -1,4 +1,4 @@
-"""Libraries for the same purpose, used as their documentation says."""
+"""Comparable libraries, used as documented."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,7 +8,7 @@ import aiocache
 import aiocache.serializers
 import cashews
 
-from benchmarks.coherence.aside import TTL, CacheAside
+from benchmarks.coherence.cache_aside import TTL, CacheAside
 from benchmarks.coherence.systems import System
 from gostream_shared.config import Config
 from gostream_shared.db.database import PostgresDatabase
@@ -16,7 +16,7 @@ from gostream_shared.domain.repositories import VideoRepository
 
 
 class Cashews:
-    """Implements aside.Store: entries in the process, invalidated by Redis (CLIENT TRACKING)."""
+    """Implements cache_aside.Store: entries in the process, invalidated by Redis (CLIENT TRACKING)."""
 
     def __init__(self, cache: Any) -> None:
         self._cache = cache
@@ -32,7 +32,7 @@ class Cashews:
 
 
 class Aiocache:
-    """Implements aside.Store: Redis alone, aiocache keeps nothing coherent in the process."""
+    """Implements cache_aside.Store over Redis alone: aiocache has no coherent in-process layer."""
 
     def __init__(self, cache: Any) -> None:
         self._cache = cache
@@ -52,7 +52,7 @@ async def open_cashews(
     config: Config, database: PostgresDatabase, videos: VideoRepository
 ) -> AsyncIterator[System]:
     cache = cashews.Cache()
-    # RESP2: over RESP3, redis-py's default, cashews 7.6 hears no invalidation at all.
+    # RESP2: over RESP3, the default of redis-py, cashews 7.6 receives no invalidations.
     cache.setup(cashews_url(config), client_side=True, protocol=2)
     await cache.init()
     try:
@@ -62,7 +62,7 @@ async def open_cashews(
 
 
 def cashews_url(config: Config) -> str:
-    """How cashews is told where Redis is."""
+    """Redis URL for cashews."""
     secret = config.redis_password.get_secret_value()
     return f"redis://:{secret}@{config.redis_host}:{config.redis_port}/{config.redis_db}"
 

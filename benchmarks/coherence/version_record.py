@@ -1,25 +1,25 @@
-"""What was true when: the record that readers in any process are checked against."""
+"""The record of versions over time, against which all processes check reads."""
 
 import enum
 import mmap
 from pathlib import Path
 from typing import Self
 
-#: Versions of one key that a run may reach.
+#: Limit of versions per key in a run.
 MAX_VERSIONS = 1 << 14
 
 
 class Event(enum.IntEnum):
-    """The two moments of a write that a staleness can be counted from."""
+    """The two moments of a write from which staleness is counted."""
 
     COMMITTED = 0
-    ANNOUNCED = 1  # the call that tells the caches returned
+    ANNOUNCED = 1  # the announcing call returned
 
 
 class Truth:
-    """Since when each version of each key has been out of date, in a file that processes share.
+    """The times since which each version of each key is stale, in a shared file.
 
-    Moments are of the machine's monotonic clock, which all its processes share. One process writes a key.
+    Times are of the machine's monotonic clock, which all processes share. Each key has one writer process.
     """
 
     def __init__(self, path: Path, keys: int) -> None:
@@ -29,12 +29,12 @@ class Truth:
 
     @classmethod
     def create(cls, path: Path, keys: int) -> Self:
-        """Begin a record in which nothing has happened."""
+        """Creates an empty record."""
         path.write_bytes(bytes(len(Event) * keys * MAX_VERSIONS * 8))
         return cls(path, keys)
 
     def note(self, event: Event, key: int, version: int, moment: float) -> None:
-        """`version` was committed or announced at `moment`: every earlier one is out of date since then."""
+        """Records the moment of `version`, from which on earlier versions are stale."""
         if version >= MAX_VERSIONS:
             raise ValueError(f"a run may write at most {MAX_VERSIONS} versions of a key")
         base = self._base(event, key)
@@ -44,7 +44,7 @@ class Truth:
             self._superseded[base + older] = moment
 
     def lateness(self, event: Event, key: int, version: int, started: float) -> float:
-        """Seconds for which `version` had been out of date when a read began; 0 when it was current."""
+        """Returns the staleness of `version` in seconds when the read began; 0 if it was current."""
         since = self._superseded[self._base(event, key) + version]
         return max(0.0, started - since) if since else 0.0
 

@@ -1,4 +1,4 @@
-"""GoStream itself: every server real, from the request to process until READY."""
+"""GoStream on real servers, from the request to process until READY."""
 
 import asyncio
 import tempfile
@@ -24,9 +24,9 @@ _READY = video_pb2.Video.STATUS_READY
 
 @dataclass(frozen=True)
 class Published:
-    """One video, and what it took. `first_play` is when a player could begin, in seconds.
+    """One video and its costs. `first_play`: seconds until a player could start.
 
-    `children_cpu`: seconds of CPU of the worker's children.
+    `children_cpu`: CPU seconds of the worker's children.
     """
 
     wall: float
@@ -59,7 +59,7 @@ class GoStream:
                 home.remove()
 
     async def upload(self, path: Path) -> video_pb2.Video:
-        """A new video with that source."""
+        """Uploads the source as a new video."""
         source = SourceFile(path)
         created = await self._client.create(
             title=path.stem, user_id="bench", content_type="video/mp4", size_bytes=source.size
@@ -68,7 +68,7 @@ class GoStream:
         return created.video
 
     async def process(self, video: video_pb2.Video, profile: str, clock: Callable[[], float]) -> Published:
-        """From the request to process until READY; seconds are those of `clock`."""
+        """Processes the video until READY and measures with `clock`. Raises RuntimeError if it fails."""
         children, began, first_play = self._worker.cpu_times(), clock(), 0.0
         video = await self._client.process(video.id, profile=profile)
         async with aclosing(follow(self._client, video.id, min_version=video.version)) as states:
@@ -82,12 +82,12 @@ class GoStream:
         return Published(wall, _children(self._worker.cpu_times()) - _children(children), first_play, video)
 
     def own_and_servers_cpu(self) -> tuple[float, float]:
-        """Seconds that the worker's own process has used, and all the servers: store, database, API, ..."""
+        """CPU seconds of the worker's own process, and of all servers (store, database, API, ...)."""
         times = self._worker.cpu_times()
         return float(times.user + times.system), sum(map(_with_children, self._servers))
 
     def encoder(self) -> int | None:
-        """The process that encodes at the moment."""
+        """Pid of the current encoder process, or None."""
         for child in self._worker.children():
             with suppress(psutil.NoSuchProcess):
                 if child.name().startswith("ffmpeg") and child.status() != psutil.STATUS_ZOMBIE:
@@ -96,7 +96,7 @@ class GoStream:
 
 
 def _with_children(process: psutil.Process) -> float:
-    """Seconds of a server, of its children that run, and of those that have ended."""
+    """CPU seconds of a server, its running children, and its finished children."""
     total = 0.0
     for one in (process, *process.children(recursive=True)):
         with suppress(psutil.NoSuchProcess):
@@ -106,5 +106,5 @@ def _with_children(process: psutil.Process) -> float:
 
 
 def _children(times: Any) -> float:
-    """Seconds of the children that were waited for."""
+    """CPU seconds of finished children."""
     return float(times.children_user + times.children_system)
