@@ -13,6 +13,8 @@ MEMBERS := protos conformance client shared services/api services/worker audit c
 PROTOS := $(wildcard protos/gostream/v1/*.proto)
 SYNCED := $(VENV)/.synced
 BENCH := .venv-bench
+# Processes of `make test`: each has a database, a Redis and an object store of its own.
+JOBS := 2
 
 .PHONY: help
 help: ## this list
@@ -46,13 +48,18 @@ down: $(SYNCED) ## stop a detached stack
 	@$(BIN)/gostream-devstack down
 
 .PHONY: test
-test: $(SYNCED) ## every test but the slow ones; starts the servers it needs
-	@$(BIN)/pytest -m 'not slow' $(ARGS)
+test: $(SYNCED) ## every kind of behaviour, in two processes on servers of their own [ARGS="-k name", JOBS=0]
+	@$(BIN)/pytest -m 'not slow and not faults' --numprocesses=$(JOBS) --dist=loadfile $(ARGS)
+
+.PHONY: test-long
+test-long: $(SYNCED) ## what is long: killed and frozen processes, fuzzing, the whole corpus, the proof
+	@$(BIN)/pytest -m 'slow or faults' $(ARGS)
+	@$(BIN)/python -m tests.proof --seeds $(or $(GOSTREAM_PROOF_SEEDS),2000)
 
 .PHONY: coverage
 coverage: $(SYNCED) ## the same under coverage, which makes it slower
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest -m 'not slow' $(ARGS)
+	@$(BIN)/coverage run -m pytest -m 'not slow and not faults' $(ARGS)
 	@$(BIN)/coverage combine -q && $(BIN)/coverage report
 
 .PHONY: e2e
