@@ -53,12 +53,12 @@ def test_what_is_out_of_range_is_refused(kind: type[Config], name: str, data: st
 @OF_A_FIELD
 @settings(max_examples=40, deadline=None)
 @given(text=st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=40))
-def test_any_text_is_taken_or_refused_in_a_sentence(kind: type[Config], name: str, text: str) -> None:
+def test_any_text_is_accepted_or_refused_in_words(kind: type[Config], name: str, text: str) -> None:
     refusal(kind, name, text)
 
 
 def refusal(kind: type[Config], name: str, text: str) -> str:
-    """What is said of that value; empty if it is accepted."""
+    """Returns the error for that value, empty if it is accepted."""
     try:
         load(kind, GIVEN | {name.upper(): text})
     except ConfigError as error:

@@ -22,7 +22,7 @@ def _film(folder: Path) -> Path:
 
 
 def _with_gaps(folder: Path, name: str, packets: int, every: int) -> Path:
-    """So many packets of the sound are missing again and again, but none of a beep."""
+    """Drops `packets` of every `every` packets of the sound, outside of the beeps."""
     drop = f"noise=drop=lt(mod(n\\,{every})\\,{packets})*gt(n\\,30)"
     return remux(_film(folder), folder / name, "-bsf:a", drop)
 

@@ -17,11 +17,11 @@ class Stream:
     seconds: float = 2
     sound: bool = True
     heard: float | None = None  # seconds of its sound, if they matter
-    looks_like: Recipe | None = None  # what becomes of that one shows the same picture
+    looks_like: Recipe | None = None  # the stream of that recipe shows the same picture
     brightness: range | None = None  # of its first picture, of 255
-    is_whole: bool = False  # no picture is woven of two fields
+    is_whole: bool = False  # no picture is interlaced
     is_central: bool = False  # both of its channels are equally loud
-    says: str = ""  # what stands in its master playlist
+    says: str = ""  # a line of its master playlist
 
 
 @dataclass(frozen=True)

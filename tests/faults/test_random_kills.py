@@ -1,6 +1,6 @@
 """Kills workers at random moments; viewers must not notice.
 
-`GOSTREAM_KILLS=200 make faults` is the long run.
+`GOSTREAM_KILLS=200 make test-long` is the long run.
 """
 
 import asyncio

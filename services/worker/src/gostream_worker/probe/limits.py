@@ -9,6 +9,8 @@ from gostream_worker.sandbox.allowlist import MAX_PIXELS
 
 MIN_SIDE = 16
 MAX_FPS = 960
+#: x264 encodes no longer side.
+MAX_SIDE = 16_384
 #: 4096 × 2160: every encoder that can run has the memory for it.
 _USUAL_PIXELS = 8_847_360
 #: Address space of the encoder per pixel of larger pictures: 79 bytes at 10 bits with two processors, more
@@ -45,6 +47,8 @@ def admit(probe: Probe, limits: SourceLimits) -> None:
     width, height = display_size(video)
     if min(width, height, video.width, video.height) < MIN_SIDE:
         raise ProcessingFailedError(Code.DIMENSIONS, f"{video.width}x{video.height}")
+    if max(width, height, video.width, video.height) > MAX_SIDE:
+        raise ProcessingFailedError(Code.DIMENSIONS, f"{width}x{height}")
     if max(width * height, video.width * video.height) > limits.max_pixels:
         raise ProcessingFailedError(Code.DIMENSIONS, f"{width}x{height}")
     if not math.isfinite(probe.duration) or not 0 < probe.duration <= limits.max_duration:
