@@ -49,7 +49,7 @@ down: $(SYNCED) ## stop a detached stack
 
 .PHONY: test
 test: $(SYNCED) ## every kind of behaviour, in two processes on servers of their own [ARGS="-k name", JOBS=0]
-	@$(BIN)/pytest -m 'not slow and not faults' --numprocesses=$(JOBS) --dist=loadfile $(ARGS)
+	@$(BIN)/pytest -m 'not slow and not faults' --numprocesses=$(JOBS) --dist=worksteal $(ARGS)
 
 .PHONY: test-long
 test-long: $(SYNCED) ## what is long: killed and frozen processes, fuzzing, the whole corpus, the proof

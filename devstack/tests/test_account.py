@@ -97,6 +97,7 @@ def watch_encoder(worker: psutil.Process, seen: list[set[int]], ended: threading
 
 @pytest.mark.stack
 @pytest.mark.timeout(600)  # a complete stack with an interpreter that first compiles every module
+@pytest.mark.slow
 def test_api_worker_and_ffmpeg_drop_root(open_python: Path, open_folder: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if key not in SETTINGS}
 

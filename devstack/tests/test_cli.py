@@ -103,6 +103,7 @@ def _ends(process: "subprocess.Popen[str]") -> tuple[int, str]:
     return process.returncode, said
 
 
+@pytest.mark.slow
 def test_up_runs_until_interrupted_and_cleans_up(command: Command) -> None:
     up = command.hold("--api-replicas", "2")
     lines = dict(line.split("=", 1) for line in command.ok("env").splitlines())
@@ -120,6 +121,7 @@ def test_up_runs_until_interrupted_and_cleans_up(command: Command) -> None:
     assert command("status").returncode == 1
 
 
+@pytest.mark.slow
 def test_restarted_stack_keeps_ports_passwords_and_data(command: Command) -> None:
     said = command.ok("up", "--detach", "--workers", "0")
     assert "GoStream is up" in said
@@ -177,6 +179,7 @@ def test_dead_service_is_restarted(command: Command) -> None:
     assert "api-1: died with -9, starting again in 0.5 s" in said
 
 
+@pytest.mark.slow
 def test_service_start_failure_is_explained(command: Command) -> None:
     command.environment["GOSTREAM_API_COMMAND"] = shlex.join([sys.executable, "-c", "exit('no such luck')"])
     failed = command("up", "--detach")
@@ -185,6 +188,7 @@ def test_service_start_failure_is_explained(command: Command) -> None:
     assert not command.left_over()
 
 
+@pytest.mark.slow
 def test_taken_port_is_replaced_by_a_free_one(command: Command) -> None:
     command.ok("up", "--detach")
     before = command.env()
@@ -200,6 +204,7 @@ def test_taken_port_is_replaced_by_a_free_one(command: Command) -> None:
     assert changed == {"REDIS_PORT"}
 
 
+@pytest.mark.slow
 def test_named_redis_of_the_user_is_used(command: Command, make_redis_server: Callable[..., Valkey]) -> None:
     own = make_redis_server()
     given = {"REDIS_HOST": own.host, "REDIS_PORT": str(own.port), "REDIS_PASSWORD": own.password}

@@ -13,7 +13,7 @@ from gostream_devstack.host import orphans
 HIDDEN = """
 import ctypes, os, pwd, shutil, signal, sys, tempfile
 from pathlib import Path
-from gostream_devstack import orphans
+from gostream_devstack.host import orphans
 
 if os.geteuid() == 0:
     nobody = pwd.getpwnam("nobody")

@@ -56,6 +56,7 @@ async def test_store_that_refuses_conditions_is_refused(object_store_server: Sea
             await require_fence(store, "hls/")
 
 
+@pytest.mark.slow
 async def test_unavailable_store_is_not_checked(object_store_server: SeaweedFS) -> None:
     config = config_of(object_store_server, S3_ENDPOINT_URL="http://127.0.0.1:9")
     async with S3ObjectStore.open(config) as store:

@@ -32,6 +32,7 @@ def _flood(edge: Nginx, paths: range) -> set[bytes]:
     return seen
 
 
+@pytest.mark.slow
 def test_invented_paths_do_not_evict_hot_ones(origin: Origin, make_edge: Callable[..., Nginx]) -> None:
     edge = make_edge(origin, varied(EDGE_CACHE_KEYS="512k"))
     ask(edge, SEGMENT)

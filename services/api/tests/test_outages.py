@@ -3,6 +3,7 @@
 from typing import Any
 
 import grpc
+import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gostream.v1.video_service_pb2 import CreateVideoRequest, GetVideoRequest, TriggerProcessRequest
@@ -44,6 +45,7 @@ async def test_lost_bus_is_reported_but_service_stays_healthy(
     assert await serving(SERVICE)
 
 
+@pytest.mark.slow
 async def test_without_the_store_only_processing_is_unavailable(
     api: Any, refused: Any, object_store_server: SeaweedFS
 ) -> None:

@@ -222,6 +222,7 @@ def test_processes_share_the_port_with_separate_metrics(run_api: Callable[..., P
     assert sum(counts) == 40
 
 
+@pytest.mark.slow
 def test_dead_process_is_restarted_and_all_stop_together(run_api: Callable[..., Program]) -> None:
     program = run_api(API_PROCESSES="2", METRICS_PORT="0")
     eventually_true(lambda: len(serving(program)) == 2)

@@ -1,7 +1,7 @@
 """A process that runs one attempt and suspends itself just before it writes the master.
 
-Usage: `python frozen_worker.py ENCODE` with the encode as JSON. The process holds the row lock at that
-moment; the database ends the transaction after a second without activity.
+Usage: `python -m services.worker.tests.frozen_worker ENCODE` with the encode as JSON. The process holds the
+row lock at that moment; the database ends the transaction after a second without activity.
 """
 
 import asyncio

@@ -19,6 +19,7 @@ from services.worker.tests import clips
 from services.worker.tests.clips import Clips, Recipe, ffmpeg, make, sound
 from services.worker.tests.conftest import Worker
 from services.worker.tests.hls_player import average_color
+from tests.support.quick import first_quick
 
 from .test_ladder import VIDEO
 
@@ -136,7 +137,9 @@ def shades_to_encode(folder: Path) -> Path:
 
 
 @pytest.mark.stack
-@pytest.mark.parametrize("recipe", [shades, shades_to_encode], ids=lambda recipe: recipe.__name__)
+@pytest.mark.parametrize(
+    "recipe", first_quick([shades, shades_to_encode], 1), ids=lambda recipe: recipe.__name__
+)
 async def test_every_cue_shows_the_frame_at_its_time(worker: Worker, clip: Clips, recipe: Recipe) -> None:
     source = clip(recipe)
     probe = await probe_source(f"file:{source}", folder=source.parent)
@@ -160,7 +163,10 @@ async def test_every_cue_shows_the_frame_at_its_time(worker: Worker, clip: Clips
 @pytest.mark.stack
 @pytest.mark.parametrize(
     ("recipe", "size", "tiles"),
-    [(clips.one_frame, (192, 108), 1), (clips.rotated, (108, 192), 2), (clips.anamorphic, (192, 108), 2)],
+    first_quick(
+        [(clips.one_frame, (192, 108), 1), (clips.rotated, (108, 192), 2), (clips.anamorphic, (192, 108), 2)],
+        1,
+    ),
     ids=lambda value: value.__name__ if callable(value) else None,
 )
 async def test_sheet_size_matches_its_cues(

@@ -18,6 +18,7 @@ from gostream_worker.probe.probe import probe_source
 from gostream_worker.source.open_source import OpenSource, open_source
 from services.worker.tests import clips, test_copying
 from services.worker.tests.clips import Clips, Recipe, ffmpeg, picture, sound
+from tests.support.quick import first_quick
 
 pytestmark = pytest.mark.stack
 
@@ -97,7 +98,7 @@ async def served_probe(
 
 @pytest.mark.parametrize(
     "recipe",
-    [*LARGE, *(pytest.param(recipe, marks=pytest.mark.slow) for recipe in MORE_LARGE)],
+    first_quick([*LARGE, *MORE_LARGE]),
     ids=lambda recipe: recipe.__name__,
 )
 async def test_probe_fetches_little_of_a_large_source(
@@ -119,19 +120,27 @@ async def test_probe_fetches_little_of_a_large_source(
 
 @pytest.mark.parametrize(
     "recipe",
-    [
-        *(test_copying.fit, test_copying.irregular, test_copying.one_rung, test_copying.open_groups),
-        *(test_copying.far_apart, test_copying.too_many_bits, test_copying.main_10, test_copying.unsteady),
-        *(
-            test_copying.turned,
-            test_copying.mirrored,
-            test_copying.of_two_minds,
-            test_copying.changing,
-            clips.cut_beyond_the_end,
-            clips.cut_between_key_frames,
-        ),
-        *(clips.one_frame, clips.variable_rate),
-    ],
+    first_quick(
+        [
+            *(test_copying.fit, test_copying.irregular, test_copying.one_rung, test_copying.open_groups),
+            *(
+                test_copying.far_apart,
+                test_copying.too_many_bits,
+                test_copying.main_10,
+                test_copying.unsteady,
+            ),
+            *(
+                test_copying.turned,
+                test_copying.mirrored,
+                test_copying.of_two_minds,
+                test_copying.changing,
+                clips.cut_beyond_the_end,
+                clips.cut_between_key_frames,
+            ),
+            *(clips.one_frame, clips.variable_rate),
+        ],
+        3,
+    ),
     ids=lambda recipe: recipe.__name__,
 )
 async def test_table_index_gives_the_same_result_as_packets(
@@ -180,7 +189,9 @@ async def test_false_key_frames_are_recognised(
     assert probe.video.scan is None
 
 
-@pytest.mark.parametrize("recipe", [test_copying.fit_matroska, clips.fragmented], ids=lambda r: r.__name__)
+@pytest.mark.parametrize(
+    "recipe", first_quick([test_copying.fit_matroska, clips.fragmented], 1), ids=lambda r: r.__name__
+)
 async def test_source_without_an_index_is_not_copied(
     store: S3ObjectStore, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
 ) -> None:

@@ -98,6 +98,7 @@ async def until_playable(worker: Worker, video_id: UUID) -> None:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.slow
 async def test_early_player_plays_to_the_end(worker: Worker, clip: Clips, tmp_path: Path) -> None:
     slowly(worker)
     video_id = await worker.upload(clip(film))

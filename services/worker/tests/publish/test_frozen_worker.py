@@ -19,6 +19,7 @@ from services.worker.tests import clips, frozen_worker
 from services.worker.tests.clips import Clips
 from services.worker.tests.conftest import Worker
 from services.worker.tests.hls_player import broken_rules
+from tests.support.repository import ROOT
 
 pytestmark = pytest.mark.stack
 
@@ -30,7 +31,9 @@ async def standing_still(
     """Runs an attempt in a process that freezes while it holds the lock; it resumes after the block."""
     arguments = json.dumps(dataclasses.asdict(encode), default=str)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, frozen_worker.__file__, arguments, env={**os.environ, **environment}
+        *(sys.executable, "-m", "services.worker.tests.frozen_worker", arguments),
+        env={**os.environ, **environment},
+        cwd=ROOT,
     )
     try:
         async with asyncio.timeout(100):

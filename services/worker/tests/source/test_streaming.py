@@ -23,6 +23,7 @@ from services.worker.tests.clips import Clips, Recipe
 from services.worker.tests.conftest import Worker
 from services.worker.tests.hls_player import broken_rules, durations
 from services.worker.tests.test_copying import fit
+from tests.support.quick import first_quick
 from tests.support.tcp_proxy import Proxy
 
 pytestmark = pytest.mark.stack
@@ -49,13 +50,16 @@ def lists(published: dict[str, bytes]) -> dict[str, list[float]]:
 
 @pytest.mark.parametrize(
     "recipe",
-    [
-        clips.long_enough_for_two_segments,
-        clips.live_webm,
-        clips.cut_beyond_the_end,
-        clips.fragmented,
-        fit,
-    ],
+    first_quick(
+        [
+            clips.long_enough_for_two_segments,
+            clips.live_webm,
+            clips.cut_beyond_the_end,
+            clips.fragmented,
+            fit,
+        ],
+        1,
+    ),
     ids=lambda recipe: recipe.__name__,
 )
 async def test_streamed_source_publishes_the_same_as_copy(
@@ -77,15 +81,18 @@ async def test_streamed_source_publishes_the_same_as_copy(
 
 @pytest.mark.parametrize(
     ("recipe", "code"),
-    [
-        (clips.empty, Code.SOURCE_EMPTY),
-        (clips.playlist_without_magic, Code.UNSUPPORTED_CONTAINER),
-        (clips.cut_before_index, Code.TRUNCATED),
-        (clips.cut_after_index, Code.TRUNCATED),
-        (clips.cut_matroska, Code.TRUNCATED),
-        (clips.cut_first_fragment, Code.TRUNCATED),
-        (clips.damaged, Code.CORRUPT_STREAM),
-    ],
+    first_quick(
+        [
+            (clips.empty, Code.SOURCE_EMPTY),
+            (clips.playlist_without_magic, Code.UNSUPPORTED_CONTAINER),
+            (clips.cut_before_index, Code.TRUNCATED),
+            (clips.cut_after_index, Code.TRUNCATED),
+            (clips.cut_matroska, Code.TRUNCATED),
+            (clips.cut_first_fragment, Code.TRUNCATED),
+            (clips.damaged, Code.CORRUPT_STREAM),
+        ],
+        2,
+    ),
     ids=lambda value: getattr(value, "__name__", None),
 )
 async def test_bad_streamed_source_fails_like_its_copy(
@@ -129,6 +136,7 @@ async def test_short_store_outage_does_not_end_the_attempt(
     assert (video.status, video.attempt) == (VideoStatus.READY, 1), video.failure
 
 
+@pytest.mark.slow
 async def test_lasting_store_outage_costs_no_try(
     streaming: Worker, clip: Clips, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from services.worker.tests import clips, odd_lengths
 from services.worker.tests.clips import Clips, Recipe
 from services.worker.tests.conftest import Worker
 from services.worker.tests.hls_player import broken_rules, durations
+from tests.support.quick import first_quick
 
 THREE_SECONDS = [
     clips.plain,
@@ -28,7 +29,7 @@ SHORT_PICTURES = [
 ]
 
 
-@pytest.mark.parametrize("recipe", THREE_SECONDS, ids=lambda recipe: recipe.__name__)
+@pytest.mark.parametrize("recipe", first_quick(THREE_SECONDS, 4), ids=lambda recipe: recipe.__name__)
 async def test_duration_covers_picture_and_sound(clip: Clips, recipe: Recipe) -> None:
     assert await seconds(clip, recipe) == pytest.approx(3, abs=0.1)
 
@@ -47,7 +48,7 @@ async def test_truncated_matroska_keeps_its_declared_duration(
 
 
 @pytest.mark.stack
-@pytest.mark.parametrize("recipe", THREE_SECONDS[2:], ids=lambda recipe: recipe.__name__)
+@pytest.mark.parametrize("recipe", first_quick(THREE_SECONDS[2:]), ids=lambda recipe: recipe.__name__)
 async def test_header_duration_of_other_tracks_is_ignored(
     worker: Worker, clip: Clips, recipe: Recipe
 ) -> None:
@@ -67,7 +68,7 @@ async def test_truncated_source_with_subtitles_is_refused(worker: Worker, clip: 
 
 
 @pytest.mark.stack
-@pytest.mark.parametrize("recipe", SHORT_PICTURES, ids=lambda recipe: recipe.__name__)
+@pytest.mark.parametrize("recipe", first_quick(SHORT_PICTURES), ids=lambda recipe: recipe.__name__)
 async def test_last_frame_is_held_until_the_sound_ends(worker: Worker, clip: Clips, recipe: Recipe) -> None:
     video = await worker.process(clip(recipe))
 
