@@ -32,6 +32,9 @@ class Servers:
             "REDIS_PASSWORD": self.redis.password,
             "REDIS_DB": str(self.redis.db),
             "REDIS_TTL": "1h",
+            "S3_ENDPOINT_URL": "http://127.0.0.1:9",  # no store: reads need none
+            "S3_ACCESS_KEY": "none",
+            "S3_SECRET_KEY": "none",
         }
 
     def config(self) -> Config:
