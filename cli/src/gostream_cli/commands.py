@@ -8,10 +8,11 @@ import grpc
 import typer
 
 from gostream.v1 import video_pb2
-from gostream_cli.output import Output, status_name
+from gostream_cli.output import Output
 from gostream_cli.progress import processing_progress
 from gostream_client.client import Client
 from gostream_client.errors import ClientError, InvalidInputError
+from gostream_client.text import status_name
 from gostream_client.watch import follow
 
 #: Seconds that `get` waits for the optional progress.

@@ -17,6 +17,7 @@ from rich.text import Text
 from gostream.v1 import video_pb2
 from gostream_cli.errors import document
 from gostream_client.errors import ClientError
+from gostream_client.text import status_name
 
 _UNBOUNDED = 10_000
 _STATUS_STYLES = {"READY": "green", "FAILED": "red", "PROCESSING": "yellow", "CANCELLED": "dim"}
@@ -103,10 +104,6 @@ class Output:
 def _stderr() -> TextIO:
     """Returns stderr, or a null device if it is closed, because rich would then use stdout."""
     return sys.stderr or Path(os.devnull).open("w")
-
-
-def status_name(video: video_pb2.Video) -> str:
-    return video_pb2.Video.Status.Name(video.status).removeprefix("STATUS_")
 
 
 def facts(video: video_pb2.Video) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from uuid import uuid4
 import grpc
 
 from gostream.v1 import video_pb2, video_service_pb2, video_service_pb2_grpc
-from gostream_client.errors import ClientError, from_rpc
+from gostream_client.errors import REQUEST_ID_KEY, ClientError, from_rpc
 from gostream_client.proxy import proxy_variable
 from gostream_client.target import dial_target
 
@@ -94,7 +94,7 @@ class Client:
         call = self._stub.GetVideo(request, timeout=self._deadline(GET_DEADLINE))
         video = await self._answer(call)
         trailers = dict(await call.trailing_metadata() or ())
-        return Reply(video, str(trailers.get("x-cache", "")), str(trailers.get("x-request-id", "")))
+        return Reply(video, str(trailers.get("x-cache", "")), str(trailers.get(REQUEST_ID_KEY, "")))
 
     async def list(
         self, *, user_id: str, status: video_pb2.Video.Status.ValueType, limit: int, page_token: str

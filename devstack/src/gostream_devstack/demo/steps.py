@@ -14,6 +14,7 @@ from rich.table import Table
 from gostream.v1 import video_pb2
 from gostream_cli.progress import processing_progress, upload_progress
 from gostream_client.client import Client, Reply, connect
+from gostream_client.text import status_name
 from gostream_client.upload import SourceFile, put
 from gostream_client.watch import follow
 from gostream_devstack.errors import StackError
@@ -57,7 +58,7 @@ class Demo:
         created = await client.create(
             title=path.stem[:200], user_id="demo", content_type="video/mp4", size_bytes=source.size
         )
-        self._say(f"CreateVideo → {created.video.id}, {_status(created.video)}, and a presigned PUT")
+        self._say(f"CreateVideo → {created.video.id}, {status_name(created.video)}, and a presigned PUT")
         with upload_progress(self._console, source.size) as show:
             await put(created.upload, source, on_sent=show)
         self._say(f"{source.size / 1e6:.1f} MB sent to {created.upload.url.split('?')[0]}")
@@ -67,10 +68,10 @@ class Demo:
         self._step(title)
         began = time.monotonic()
         video = await client.process(video.id)
-        self._say(f"TriggerProcess → {_status(video)}; row and job were committed together")
+        self._say(f"TriggerProcess → {status_name(video)}; row and job were committed together")
         async with asyncio.timeout(READY_DEADLINE):
             video = await self._follow(client, video)
-        self._say(f"WatchVideo → {_status(video)} after {time.monotonic() - began:.1f} s")
+        self._say(f"WatchVideo → {status_name(video)} after {time.monotonic() - began:.1f} s")
         _expect(video.status == video_pb2.Video.STATUS_READY, video.error.message)
         return video
 
@@ -154,7 +155,7 @@ class Demo:
         await put(created.upload, source, on_sent=lambda sent: None)
         async with asyncio.timeout(READY_DEADLINE):
             video = await self._follow(client, await client.process(created.video.id))
-        self._say(f"{_status(video)} {video.error.code}: {video.error.message}")
+        self._say(f"{status_name(video)} {video.error.code}: {video.error.message}")
         _expect(video.error.code == "SOURCE_NOT_MEDIA", "it should have been SOURCE_NOT_MEDIA")
 
     def _step(self, title: str) -> None:
@@ -212,10 +213,6 @@ async def _at_version(client: Client, video: video_pb2.Video) -> Reply:
 
 def _last_uri(playlist: bytes) -> str:
     return [line for line in playlist.decode().splitlines() if line and not line.startswith("#")][-1]
-
-
-def _status(video: video_pb2.Video) -> str:
-    return video_pb2.Video.Status.Name(video.status).removeprefix("STATUS_")
 
 
 def _rate(bits_per_second: int) -> str:
