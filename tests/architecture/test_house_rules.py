@@ -21,7 +21,6 @@ LONG_MODULES = {
     "conformance/src/gostream_conformance/formats/mpegts.py": "one demuxer: its tables refer to each other",
     "conformance/src/gostream_conformance/playlist/parser.py": "one grammar",
     "conformance/src/gostream_conformance/tree/loader.py": "one bounded walk over a tree",
-    "services/worker/src/gostream_worker/transcode_service.py": "the pipeline in one piece",
 }
 #: Folders above the limit, each with its reason.
 LARGE_FOLDERS = {

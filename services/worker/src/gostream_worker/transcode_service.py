@@ -14,17 +14,14 @@ from gostream_shared.cache.ports import ChangeAnnouncer, ProgressPublisher
 from gostream_shared.concurrency import task_group
 from gostream_shared.domain.encode import Encode
 from gostream_shared.domain.errors import (
-    BackendUnavailableError,
-    FenceLostError,
     GoStreamError,
-    VideoNotFoundError,
 )
 from gostream_shared.domain.object_keys import encode_prefix
 from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import Publication, Source, Video
 from gostream_shared.storage.port import ObjectStore
-from gostream_worker.encode.command import encode_arguments
 from gostream_worker.encode.encoder import Encoder, EncodeReport
+from gostream_worker.encode.run_plan import run_plan
 from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
 from gostream_worker.metrics import ENCODER_SPEED
 from gostream_worker.plan.ladder import make_plan
@@ -43,7 +40,6 @@ from gostream_worker.publish.publisher import Prepared, Publishing
 from gostream_worker.publish.thumbnails import Thumbnails, put_thumbnails, read_thumbnails
 from gostream_worker.publish.uploader import PLAYLIST_TYPE, EncodeUploader
 from gostream_worker.retry import patiently
-from gostream_worker.sandbox.allowlist import loopback_port
 from gostream_worker.source.open_source import open_source
 from gostream_worker.source.work_directory import WorkDirectory
 
@@ -115,7 +111,7 @@ class TranscodeService:
                     prepared = await self._prepare(encode, folder, probe, uploader, reporter)
                 # From here on the row lock is the fence. The reporter has stopped, since READY encodes take
                 # no reports.
-                return await self._publish_or_withdraw(encode, prepared)
+                return await self._publish(encode, prepared)
         except ProcessingFailedError as error:
             error.stage = reporter.stage
             raise
@@ -124,32 +120,13 @@ class TranscodeService:
         except Exception as error:
             raise _unforeseen(error, reporter.stage) from error
 
-    async def _publish_or_withdraw(self, encode: Encode, prepared: Prepared) -> Video:
-        dependencies = self._dependencies
+    async def _publish(self, encode: Encode, prepared: Prepared) -> Video:
         publishing = Publishing(
-            dependencies.database, dependencies.store, dependencies.edge, encode, prepared
+            self._dependencies.database, self._dependencies.store, self._dependencies.edge, encode, prepared
         )
-        try:
-            video = await patiently(publishing.commit, patience=self._settings.step_patience)
-        except (FenceLostError, ProcessingFailedError):
-            await self._withdraw(encode, publishing)
-            raise
-        await dependencies.announcer.announce(video.id, video.version)
+        video = await publishing.publish(patience=self._settings.step_patience)
+        await self._dependencies.announcer.announce(video.id, video.version)
         return video
-
-    async def _withdraw(self, encode: Encode, publishing: Publishing) -> None:
-        """Withdraws the publication if it was not committed. Best effort.
-
-        The attempt may have committed although it received no answer, so a published encode stays.
-        """
-        try:
-            video = await self._dependencies.database.videos.get(encode.video_id)
-            if video.published_number != encode.number:
-                await patiently(publishing.take_back, patience=self._settings.step_patience)
-        except VideoNotFoundError:
-            return
-        except BackendUnavailableError as error:
-            _log.warning("publication not withdrawn", error=str(error))
 
     @asynccontextmanager
     async def _holding_fence(self, encode: Encode) -> AsyncIterator[None]:
@@ -227,7 +204,7 @@ class TranscodeService:
             puts.create_task(self._put_playlists(presentation, uploader))
             puts.create_task(put_thumbnails(thumbnails, uploader))
             puts.create_task(early.end())
-        await self._verify(encode, uploader)
+        await uploader.verify()
         return thumbnails
 
     async def _announce_playable(self, encode: Encode) -> None:
@@ -249,50 +226,23 @@ class TranscodeService:
         async with task_group() as tasks:
             uploading = tasks.create_task(uploader.follow(folder, plan.renditions, encoded))
             tasks.create_task(early.follow(encoded))
-            report = await self._run_encoder(run, reporter)
+            report = await run_plan(
+                self._encoder,
+                plan,
+                source=run.source,
+                folder=folder,
+                attempt=run.encode.attempt,
+                on_progress=partial(reporter.note_encoder, plan.duration),
+            )
             encoded.set()
         ENCODER_SPEED.observe(plan.duration / max(report.seconds, 0.001))
         _log.info("encoded", seconds=round(report.seconds, 2), damaged_frames=report.damaged)
         return uploading.result(), report
 
-    async def _run_encoder(self, run: "_EncoderInput", reporter: ProgressReporter) -> EncodeReport:
-        """Runs the encoder.
-
-        Damage in copied tracks is INTERNAL instead of CORRUPT_STREAM, so that the next attempt encodes them.
-        """
-        plan = run.plan
-        is_copying = plan.copied is not None or plan.copies_sound
-        try:
-            report = await self._encoder.run(
-                encode_arguments(plan, source=run.source, folder=".", attempt=run.encode.attempt),
-                folder=run.folder,
-                duration=plan.duration,
-                pixel_rate=plan.video.pixel_rate,
-                on_progress=partial(reporter.note_encoder, plan.duration),
-                port=loopback_port(run.source),
-                expected_errors=plan.video.leading,
-                may_step=plan.picture_ends is not None,
-            )
-        except ProcessingFailedError as error:
-            if not is_copying or error.code is not Code.CORRUPT_STREAM:
-                raise
-            raise _uncopyable(error.detail, error.log_tail) from error
-        if is_copying and report.damaged:
-            raise _uncopyable(f"{report.damaged} errors", report.log_tail)
-        return report
-
     async def _put_playlists(self, presentation: Presentation, uploader: EncodeUploader) -> None:
         """Uploads the playlists. Called after the segments that they name are stored."""
         for name, text in presentation.playlists.items():
             await uploader.put(name, text.encode(), content_type=PLAYLIST_TYPE)
-
-    async def _verify(self, encode: Encode, uploader: EncodeUploader) -> None:
-        """Raises ProcessingFailedError unless the store has every uploaded object with its size."""
-        prefix = encode_prefix(encode.video_id, encode.number)
-        stored = {found.key: found.size async for found in self._dependencies.store.list(prefix)}
-        wrong = [key for key, size in uploader.uploaded.items() if stored.get(key) != size]
-        if wrong:
-            raise ProcessingFailedError(Code.INTERNAL, f"missing from the store: {wrong[:5]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,10 +266,6 @@ def _log_plan(plan: Plan) -> None:
         source=plan.video.codec,
         **copied,
     )
-
-
-def _uncopyable(why: str, log_tail: str) -> ProcessingFailedError:
-    return ProcessingFailedError(Code.INTERNAL, f"damaged tracks cannot be copied: {why}", log_tail=log_tail)
 
 
 def _publication(

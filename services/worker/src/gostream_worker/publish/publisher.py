@@ -3,16 +3,22 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+import structlog
+
 from gostream_shared.domain.encode import Encode
-from gostream_shared.domain.errors import BackendUnavailableError
+from gostream_shared.domain.errors import BackendUnavailableError, FenceLostError, VideoNotFoundError
 from gostream_shared.domain.jobs import JobQueue, RemoveJob
 from gostream_shared.domain.object_keys import master_key
 from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import Publication, Video
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectReplacedError, ObjectStore, StoredObject
+from gostream_worker.failures import ProcessingFailedError
 from gostream_worker.publish.cdn import Edge
 from gostream_worker.publish.uploader import PLAYLIST_TYPE
+from gostream_worker.retry import patiently
 from gostream_worker.source.open_source import require_same
+
+_log = structlog.stdlib.get_logger("gostream.transcode")
 
 #: Unreferenced objects are kept this long for viewers who still play them.
 _KEEP_OLD = timedelta(hours=24)
@@ -50,6 +56,31 @@ class Publishing:
         self._key = master_key(encode.video_id)
         self._text = prepared.master.encode()
         self._before: _Master | None = None
+
+    async def publish(self, *, patience: float) -> Video:
+        """Commits, and withdraws the publication if another attempt has the fence. Returns the READY video.
+
+        `patience`: seconds that a step waits for a backend. Raises the errors of `commit`.
+        """
+        try:
+            return await patiently(self.commit, patience=patience)
+        except (FenceLostError, ProcessingFailedError):
+            await self._withdraw(patience=patience)
+            raise
+
+    async def _withdraw(self, *, patience: float) -> None:
+        """Restores the previous master playlist if this one was not committed. Best effort.
+
+        The attempt may have committed although it received no answer, so a published encode stays.
+        """
+        try:
+            video = await self._database.videos.get(self._encode.video_id)
+            if video.published_number != self._encode.number:
+                await patiently(self.take_back, patience=patience)
+        except VideoNotFoundError:
+            return
+        except BackendUnavailableError as error:
+            _log.warning("publication not withdrawn", error=str(error))
 
     async def commit(self) -> Video:
         """Writes the master playlist last and under the row lock: without the fence nothing changes.

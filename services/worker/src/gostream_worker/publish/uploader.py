@@ -7,6 +7,7 @@ from pathlib import Path
 from gostream_shared.concurrency import task_group, wait_at_most
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore
 from gostream_worker.encode.command import TIME_OFFSET
+from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.media_units import CLOCK
 from gostream_worker.metrics import UPLOADED_BYTES
 from gostream_worker.publish.measure import Measured, MeasuredSegments, measure
@@ -80,6 +81,13 @@ class EncodeUploader:
             lambda: self.put_once(name, data, content_type=content_type, cache_control=cache_control),
             patience=self.patience,
         )
+
+    async def verify(self) -> None:
+        """Raises ProcessingFailedError unless the store has every uploaded object with its size."""
+        stored = {found.key: found.size async for found in self._store.list(self._prefix)}
+        wrong = [key for key, size in self.uploaded.items() if stored.get(key) != size]
+        if wrong:
+            raise ProcessingFailedError(Code.INTERNAL, f"missing from the store: {wrong[:5]}")
 
     async def text(self, name: str) -> str:
         """Returns an object below the prefix, or "" if there is none. Raises BackendUnavailableError."""

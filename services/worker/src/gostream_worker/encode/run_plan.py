@@ -1,0 +1,42 @@
+"""Runs the encoder for a plan, and decides about damage in copied tracks."""
+
+from pathlib import Path
+
+from gostream_worker.encode.command import encode_arguments
+from gostream_worker.encode.encoder import Encoder, EncodeReport, OnProgress
+from gostream_worker.failures import Code, ProcessingFailedError
+from gostream_worker.plan.plan import Plan
+from gostream_worker.sandbox.allowlist import loopback_port
+
+
+async def run_plan(
+    encoder: Encoder, plan: Plan, *, source: str, folder: Path, attempt: int, on_progress: OnProgress
+) -> EncodeReport:
+    """Encodes the source into `folder`.
+
+    Damage in copied tracks is INTERNAL instead of CORRUPT_STREAM, so that the next attempt encodes them.
+    Raises ProcessingFailedError and WorkerFullError.
+    """
+    is_copying = plan.copied is not None or plan.copies_sound
+    try:
+        report = await encoder.run(
+            encode_arguments(plan, source=source, folder=".", attempt=attempt),
+            folder=folder,
+            duration=plan.duration,
+            pixel_rate=plan.video.pixel_rate,
+            on_progress=on_progress,
+            port=loopback_port(source),
+            expected_errors=plan.video.leading,
+            may_step=plan.picture_ends is not None,
+        )
+    except ProcessingFailedError as error:
+        if not is_copying or error.code is not Code.CORRUPT_STREAM:
+            raise
+        raise _uncopyable(error.detail, error.log_tail) from error
+    if is_copying and report.damaged:
+        raise _uncopyable(f"{report.damaged} errors", report.log_tail)
+    return report
+
+
+def _uncopyable(why: str, log_tail: str) -> ProcessingFailedError:
+    return ProcessingFailedError(Code.INTERNAL, f"damaged tracks cannot be copied: {why}", log_tail=log_tail)
