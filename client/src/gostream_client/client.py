@@ -10,8 +10,9 @@ from uuid import uuid4
 import grpc
 
 from gostream.v1 import video_pb2, video_service_pb2, video_service_pb2_grpc
-from gostream_client.errors import ClientError, from_rpc
+from gostream_client.errors import ClientError
 from gostream_client.proxy import proxy_variable
+from gostream_client.rpc_errors import from_rpc
 from gostream_client.target import dial_target
 
 # Deadlines are set per call: a timeout in the service config fires early and is not sent to the server.
