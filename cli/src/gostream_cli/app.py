@@ -23,6 +23,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 success, 1 failed, 2 usage error or declined, 4 unreachable, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # importing rich for its boxes would take a third of `--help`
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
