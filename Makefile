@@ -26,13 +26,15 @@ $(if $(filter uv,$(UV)),,$(UV)):
 	@$(PYTHON) -m venv .tools 2>/dev/null && .tools/bin/python -m pip --disable-pip-version-check -q install 'uv>=0.9' \
 	  || { rm -rf .tools && $(PYTHON) -m pip --disable-pip-version-check -q install --target .tools 'uv>=0.9'; }
 
+# Compiled here, because an account that may not write, or PYTHONDONTWRITEBYTECODE, compiles them in every process.
 .PHONY: sync
 sync: $(SYNCED) ## install everything into .venv (done by the others when needed)
 $(SYNCED): requirements.lock pyproject.toml $(MEMBERS:%=%/pyproject.toml) | $(UV)
 	@test -x $(BIN)/python || $(UV) venv -q --python $(PYTHON) $(VENV)
 	@echo "installing the locked packages into .venv (a minute the first time)"
-	@$(UV) pip sync -q --python $(BIN)/python --require-hashes requirements.lock
+	@$(UV) pip sync -q --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	@$(UV) pip install -q --python $(BIN)/python --no-deps $(MEMBERS:%=-e ./%)
+	@$(BIN)/python -m compileall -q -j 0 $(wildcard $(MEMBERS:%=%/src)) protos/gen
 	@touch $@
 
 .PHONY: demo

@@ -126,19 +126,19 @@ async def test_piped_list_is_tab_separated_despite_odd_titles(client: Client, se
     server.api.videos = [video(READY, 1, user_id="u"), video()]
     server.api.videos[0].title = "a\tb\n\x1b[31mred [bold]c[/bold]"
     shown = capture()
-    await commands.list_videos(client, shown.out, user_id="", status=READY, limit=1, page_token="")
+    await commands.list_videos(client, shown.out, user_id="", status="ready", limit=1, page_token="")
     created = "2026-01-02T03:04:05Z"
     assert shown.stdout.getvalue() == f"{VIDEO_ID}\tREADY\t{created}\t\ta b  [31mred [bold]c[/bold]\n"
     assert "more: --page-token 1" in shown.stderr.getvalue()
     table = capture(terminal=True)
-    await commands.list_videos(client, table.out, user_id="", status=READY, limit=9, page_token="")
+    await commands.list_videos(client, table.out, user_id="", status="ready", limit=9, page_token="")
     assert "STATUS" in table.stdout.getvalue()
     assert "[bold]c[/bold]" in table.stdout.getvalue()
 
 
 async def test_list_json_prints_the_reply_unchanged(client: Client) -> None:
     shown = capture(as_json=True)
-    await commands.list_videos(client, shown.out, user_id="", status=READY, limit=9, page_token="")
+    await commands.list_videos(client, shown.out, user_id="", status="ready", limit=9, page_token="")
     document = json.loads(shown.stdout.getvalue())
     assert document["next_page_token"] == ""
     assert document["videos"][0]["id"] == VIDEO_ID

@@ -1,8 +1,11 @@
-"""The command line: names, options and help of every command; commands.py implements them."""
+"""The command line: names, options and help of every command; commands.py implements them.
+
+Each command imports its implementation when it runs, because gRPC, protobuf and aiohttp take longer to import
+than `--help` and completion take in all.
+"""
 
 import os
 import sys
-from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
@@ -11,10 +14,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is imported, to h
 
 import typer
 
-from gostream.v1 import video_pb2
-from gostream_cli import commands
-from gostream_cli.output import Output
-from gostream_cli.runner import call, ending, run, within
+from gostream_cli.statuses import STATUSES
 from gostream_client import profiles
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 success, 1 failed, 2 usage error or declined, 4 unreachable, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # importing rich for its boxes would take a third of `--help`
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -53,11 +54,6 @@ WholeTimeout = Annotated[
 ]
 DEFAULT_SERVER = "localhost:50051"
 PROFILES = sorted(profiles.NAMES)
-STATUSES = [
-    name.removeprefix("STATUS_").lower().replace("_", "-")
-    for name, number in video_pb2.Video.Status.items()
-    if number
-]
 
 
 def _known_profile(name: str) -> str:
@@ -90,13 +86,15 @@ Status = Annotated[
         metavar="|".join(STATUSES),
         help="Only videos in this state.",
         callback=_known_status,
-        autocompletion=lambda: STATUSES,
+        autocompletion=lambda: list(STATUSES),
     ),
 ]
 
 
 def _print_version(asked: bool) -> None:
     if asked:
+        from importlib.metadata import version
+
         typer.echo(f"gostream {version('gostream-cli')}")
         raise typer.Exit
 
@@ -129,16 +127,14 @@ def upload_file(
     """Upload a video file and start its processing."""
     if watch and not process:
         raise typer.BadParameter("--watch and --no-process exclude each other")
-    from gostream_cli.upload_command import (
-        upload,  # imports aiohttp, a third of the start-up time
-    )
+    from gostream_cli import output, runner, upload_command
 
-    out = Output(as_json=json)
-    call(
+    out = output.Output(as_json=json)
+    runner.call(
         server,
         out,
         timeout,
-        lambda client: upload(
+        lambda client: upload_command.upload(
             client,
             out,
             file,
@@ -161,8 +157,12 @@ def get(
     json: Json = False,
 ) -> None:
     """Show a video, and on stderr the cache layer of the reply."""
-    out = Output(as_json=json)
-    call(server, out, timeout, lambda client: commands.get(client, out, video_id, min_version=min_version))
+    from gostream_cli import commands, output, runner
+
+    out = output.Output(as_json=json)
+    runner.call(
+        server, out, timeout, lambda client: commands.get(client, out, video_id, min_version=min_version)
+    )
 
 
 @app.command("ls")
@@ -176,15 +176,15 @@ def list_videos(
     json: Json = False,
 ) -> None:
     """List videos, newest first."""
-    out = Output(as_json=json)
-    name = status.upper().replace("-", "_") or "UNSPECIFIED"
-    wanted = video_pb2.Video.Status.Value(f"STATUS_{name}")
-    call(
+    from gostream_cli import commands, output, runner
+
+    out = output.Output(as_json=json)
+    runner.call(
         server,
         out,
         timeout,
         lambda client: commands.list_videos(
-            client, out, user_id=user, status=wanted, limit=limit, page_token=page_token
+            client, out, user_id=user, status=status, limit=limit, page_token=page_token
         ),
     )
 
@@ -194,8 +194,12 @@ def watch(
     video_id: VideoId, server: Server = DEFAULT_SERVER, timeout: WholeTimeout = None, json: Json = False
 ) -> None:
     """Follow a video until it is ready, failed or cancelled."""
-    out = Output(as_json=json)
-    call(server, out, None, lambda client: within(timeout, commands.watch(client, out, video_id)))
+    from gostream_cli import commands, output, runner
+
+    out = output.Output(as_json=json)
+    runner.call(
+        server, out, None, lambda client: runner.within(timeout, commands.watch(client, out, video_id))
+    )
 
 
 @app.command()
@@ -208,8 +212,10 @@ def process(
     json: Json = False,
 ) -> None:
     """Start processing an uploaded video, or encode it again."""
-    out = Output(as_json=json)
-    call(
+    from gostream_cli import commands, output, runner
+
+    out = output.Output(as_json=json)
+    runner.call(
         server,
         out,
         timeout,
@@ -222,8 +228,10 @@ def cancel(
     video_id: VideoId, server: Server = DEFAULT_SERVER, timeout: Timeout = None, json: Json = False
 ) -> None:
     """Cancel the processing of a video; an earlier publication stays."""
-    out = Output(as_json=json)
-    call(server, out, timeout, lambda client: commands.cancel(client, out, video_id))
+    from gostream_cli import commands, output, runner
+
+    out = output.Output(as_json=json)
+    runner.call(server, out, timeout, lambda client: commands.cancel(client, out, video_id))
 
 
 @app.command("rm")
@@ -235,11 +243,13 @@ def remove(
     json: Json = False,
 ) -> None:
     """Delete a video and its published files."""
-    out = Output(as_json=json)
+    from gostream_cli import commands, output, runner
+
+    out = output.Output(as_json=json)
     if not yes:
-        with ending(out):
+        with runner.ending(out):
             commands.confirm_removal(video_id)
-    call(server, out, timeout, lambda client: commands.remove(client, out, video_id))
+    runner.call(server, out, timeout, lambda client: commands.remove(client, out, video_id))
 
 
 @app.command()
@@ -252,10 +262,11 @@ def verify(
     json: Json = False,
 ) -> None:
     """Check a published HLS tree against the rules players rely on."""
-    from gostream_cli.verify import verify as verify_tree  # imports aiohttp, as upload does
+    from gostream_cli import output, runner
+    from gostream_cli import verify as verifying
 
-    out = Output(as_json=json)
-    run(out, lambda: within(timeout, verify_tree(out, tree, decode_it=decode)))
+    out = output.Output(as_json=json)
+    runner.run(out, lambda: runner.within(timeout, verifying.verify(out, tree, decode_it=decode)))
 
 
 def main() -> None:

@@ -41,11 +41,14 @@ async def list_videos(
     out: Output,
     *,
     user_id: str,
-    status: video_pb2.Video.Status.ValueType,
+    status: str,
     limit: int,
     page_token: str,
 ) -> None:
-    found = await client.list(user_id=user_id, status=status, limit=limit, page_token=page_token)
+    """List videos. `status` is empty or one of STATUSES."""
+    name = status.upper().replace("-", "_") or "UNSPECIFIED"
+    wanted = video_pb2.Video.Status.Value(f"STATUS_{name}")
+    found = await client.list(user_id=user_id, status=wanted, limit=limit, page_token=page_token)
     if out.as_json:
         out.document(found)
         return

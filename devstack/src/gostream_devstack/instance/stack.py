@@ -202,9 +202,7 @@ class Stack:
         return [
             *(Step(name, self.servers[name].start) for name in keepers),
             Step("migrations", self._migrate, tuple(name for name in keepers if name == "postgres")),
-            Step(
-                "nginx", self.servers["nginx"].start, tuple(name for name in keepers if name == "seaweedfs")
-            ),
+            Step("nginx", self.servers["nginx"].start),
             # The fast door reads the backends itself, plain Envoy only forwards.
             Step("envoy", self._envoy.start, () if self._doorless else ("migrations", *keepers)),
             *(Step(each.name, each.start, ("migrations", *keepers)) for each in (*self.apis, *self.workers)),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -10,6 +11,7 @@ from gostream_devstack.errors import StackError
 from gostream_devstack.host.directories import REPOSITORY, Directories
 from gostream_devstack.host.http_probe import request
 from gostream_devstack.host.ports import Ports, is_free
+from gostream_devstack.host.signed_request import signature
 from gostream_devstack.host.wheels import script
 from gostream_devstack.servers.server import Server
 
@@ -142,13 +144,9 @@ class SeaweedFS(Server):
 
     def _ask(self, method: str, target: str, body: bytes = b"") -> int:
         """Sends one signed request as admin. Importing an S3 client takes longer than the server's start."""
-        from botocore.auth import S3SigV4Auth
-        from botocore.awsrequest import AWSRequest
-        from botocore.credentials import Credentials
-
-        signed = AWSRequest(method, self.endpoint_url + target, data=body)
-        S3SigV4Auth(Credentials(*self._admin), "s3", REGION).add_auth(signed)
-        return request(self.port, method, target, body, dict(signed.headers.items()))[0]
+        host = f"{self.host}:{self.port}"
+        signed = signature(method, host, target, body, self._admin, REGION, datetime.now(UTC))
+        return request(self.port, method, target, body, signed)[0]
 
 
 def _policy(role: str) -> dict[str, str]:

@@ -18,8 +18,7 @@ from gostream_shared.concurrency import in_background
 from gostream_shared.db.schema import SchemaWatch
 from gostream_shared.lifecycle import run_service, run_with, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
-from gostream_shared.storage.s3 import S3ObjectStore
-from gostream_shared.storage.s3_start import check_store
+from gostream_shared.storage.open_store import open_store
 
 NAME = "gostream-api"
 SUMMARY = "The gRPC API of GoStream: gostream.v1.VideoService."
@@ -35,8 +34,7 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
     Only the database must be up. Raises BackendUnavailableError if it is down, and BackendRefusedError if a
     backend rejects this service as configured.
     """
-    async with open_reads(config) as reads, S3ObjectStore.open(config) as store:
-        await check_store(config)
+    async with open_reads(config) as reads, open_store(config) as store:
         limits = Limits(
             source_max_bytes=config.source_max_bytes,
             upload_url_ttl=config.upload_url_ttl,

@@ -21,9 +21,8 @@ from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.lifecycle import run_service, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
 from gostream_shared.storage.facts import require_fence
+from gostream_shared.storage.open_store import open_store
 from gostream_shared.storage.port import ObjectStore
-from gostream_shared.storage.s3 import S3ObjectStore
-from gostream_shared.storage.s3_start import check_store
 from gostream_worker.config import WorkerConfig
 from gostream_worker.encode.encoder import Encoder
 from gostream_worker.health import ROOM_HEALTH, HealthServer
@@ -85,7 +84,7 @@ def _attempts(
     config: WorkerConfig,
     database: PostgresDatabase,
     service: TranscodeService,
-    store: S3ObjectStore,
+    store: ObjectStore,
     cache: Cache,
     disk_space: DiskSpace,
 ) -> Attempts:
@@ -120,12 +119,11 @@ async def open_consumer(config: WorkerConfig, health: HealthServer) -> AsyncIter
             PostgresDatabase.open(
                 config.database_url.get_secret_value(), max_size=connections(config.worker_slots)
             ) as database,
-            S3ObjectStore.open(config) as store,
+            open_store(config) as store,
             open_cache(config, outbox=database.outbox, subscribe=False) as cache,
             _open_edge(config) as edge,
             PrestartedProbe.kept(sandbox_required=config.sandbox == "required") as probe,
         ):
-            await check_store(config)
             disk_space = _disk_space(config, health)
             service = TranscodeService(
                 Dependencies(

@@ -66,10 +66,13 @@ class S3ObjectStore:
     """Implements storage.port.ObjectStore. Open it with `async with S3ObjectStore.open(config)`.
 
     `client` sends requests from this process. `signer` signs URLs for the public endpoint, because a
-    signature covers the host.
+    signature covers the host. `session` creates further clients without loading the service model again.
     """
 
-    def __init__(self, client: "S3Client", signer: "S3Client", config: Config) -> None:
+    def __init__(
+        self, session: aioboto3.Session, client: "S3Client", signer: "S3Client", config: Config
+    ) -> None:
+        self.session = session
         self._client = client
         self._signer = signer
         self._bucket = config.s3_bucket
@@ -85,9 +88,10 @@ class S3ObjectStore:
         session = await asyncio.to_thread(new_session, config)
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(new_client(session, config.s3_endpoint_url))
-            public = config.s3_public_endpoint_url or config.s3_endpoint_url
-            signer = await stack.enter_async_context(new_client(session, public))
-            yield cls(client, signer, config)
+            signer, public = client, config.s3_public_endpoint_url or config.s3_endpoint_url
+            if public != config.s3_endpoint_url:
+                signer = await stack.enter_async_context(new_client(session, public))
+            yield cls(session, client, signer, config)
 
     async def head(self, key: str) -> StoredObject:
         async with _store_errors(REQUEST_TIMEOUT):

@@ -8,7 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from gostream_shared.config import Config
 from gostream_shared.domain.errors import BackendRefusedError
 from gostream_shared.observability.causes import server_of
-from gostream_shared.storage.s3 import BACKEND, new_client, new_session
+from gostream_shared.storage.s3 import BACKEND, S3ObjectStore, new_client
 from gostream_shared.storage.s3_errors import cause_of, is_refusal, kind_of
 
 _log = structlog.stdlib.get_logger("gostream.backend")
@@ -19,16 +19,15 @@ CHECK_TIMEOUT = 5.0
 _KEY = "uploads/.start"
 
 
-async def check_store(config: Config) -> None:
+async def check_store(store: S3ObjectStore, config: Config) -> None:
     """Request a missing object. Raises BackendRefusedError if the keys or the bucket are wrong.
 
     Any other failure is only logged.
     """
-    session = await asyncio.to_thread(new_session, config)
     try:
         async with (
             asyncio.timeout(CHECK_TIMEOUT),
-            new_client(session, config.s3_endpoint_url, attempts=1) as client,
+            new_client(store.session, config.s3_endpoint_url, attempts=1) as client,
         ):
             answer = await client.get_object(Bucket=config.s3_bucket, Key=_KEY)
             answer["Body"].close()
