@@ -28,7 +28,7 @@ class Viewer:
         self.socket.sendall(self.request)
 
     def read(self, buffer: bytearray) -> bool:
-        """Reads the bytes that are here. Returns True at the end of the answer. Raises RuntimeError if not a 200."""
+        """Reads arrived bytes. Returns True at the end of the answer. Raises RuntimeError if not a 200."""
         try:
             while self.missing:
                 if self.missing < 0:
