@@ -111,6 +111,10 @@ bench-encode: $(SYNCED) ## the worker beside plain ffmpeg [ARGS="--seconds 300 -
 bench-api: $(SYNCED) ## what a read costs on each transport [ARGS="--rounds 5 --seconds 3"]
 	@$(BIN)/python benchmarks/load/bench_api.py $(ARGS)
 
+.PHONY: bench-edge
+bench-edge: $(SYNCED) ## cached segments from our edge and from a plain nginx [ARGS="--rounds 15 --seconds 0.5"]
+	@$(BIN)/python -m benchmarks.edge $(ARGS)
+
 .PHONY: check
 check: $(SYNCED) ## format, lint, types, import rules, contract
 	$(BIN)/ruff format --check .

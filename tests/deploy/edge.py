@@ -1,7 +1,8 @@
 """Helpers for the edge tests: paths of a small stream, an HTTP request, variants of the edge."""
 
 import http.client
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -33,10 +34,29 @@ def ask(edge: Nginx, target: str, method: str = "GET", **headers: str) -> Answer
         for name, value in headers.items():
             connection.putheader(name.replace("_", "-"), value)
         connection.endheaders()
-        reply = connection.getresponse()
-        return Answer(reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read())
+        return _answer(connection)
     finally:
         connection.close()
+
+
+def ask_from_many(edge: Nginx, target: str, viewers: int, when_sent: Callable[[], None]) -> list[Answer]:
+    """Sends a request from each of up to 60,000 addresses. Reads the answers after `when_sent`."""
+    with ExitStack() as opened:
+        connections = []
+        for number in range(viewers):
+            source = (f"127.1.{number // 250}.{number % 250 + 1}", 0)
+            connection = http.client.HTTPConnection(edge.host, edge.port, timeout=60, source_address=source)
+            connections.append(opened.enter_context(closing(connection)))
+            connection.connect()
+        for connection in connections:
+            connection.request("GET", target)
+        when_sent()
+        return [_answer(connection) for connection in connections]
+
+
+def _answer(connection: http.client.HTTPConnection) -> Answer:
+    reply = connection.getresponse()
+    return Answer(reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read())
 
 
 class ShortLived(Nginx):

@@ -21,15 +21,22 @@ class Seen:
 
 @dataclass
 class Origin:
-    """Serves `objects` by path. `status` overrides every response; `delay` postpones it."""
+    """Serves `objects` by path. `status` overrides every response; `delay` postpones it.
+
+    Responses wait while `gate` is clear.
+    """
 
     objects: dict[str, bytes] = field(default_factory=dict)
     extra_headers: dict[str, str] = field(default_factory=dict)
     status: int | None = None
     delay: float = 0
+    gate: threading.Event = field(default_factory=threading.Event)
     seen: list[Seen] = field(default_factory=list)
     port: int = 0
     up: bool = False
+
+    def __post_init__(self) -> None:
+        self.gate.set()
 
     @property
     def endpoint_url(self) -> str:
@@ -49,6 +56,7 @@ def serving(origin: Origin) -> Iterator[None]:
                 return
             origin.seen.append(Seen(self.command, self.path, dict(self.headers.items())))
             time.sleep(origin.delay)
+            origin.gate.wait()
             body = origin.objects.get(self.path)
             if origin.status or body is None:
                 self._answer(origin.status or 404, b"<Error><Key>secret</Key></Error>", "application/xml")
@@ -86,6 +94,7 @@ def serving(origin: Origin) -> Iterator[None]:
             yield
         finally:
             origin.up = False
+            origin.gate.set()
             server.shutdown()
             thread.join()
 

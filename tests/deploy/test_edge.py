@@ -1,7 +1,12 @@
 """deploy/nginx on the real nginx: cached paths, lifetimes, refresh permission."""
 
 import gzip
-from collections.abc import Callable
+import json
+import re
+import resource
+import select
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from math import inf
 from time import monotonic, sleep
@@ -11,9 +16,10 @@ import aioboto3
 import pytest
 
 from gostream_devstack.fixtures import Bucket
+from gostream_devstack.host.directories import REPOSITORY
 from gostream_devstack.servers.nginx import Nginx
 from gostream_devstack.servers.seaweedfs import SeaweedFS
-from tests.deploy.edge import IMMUTABLE, MASTER, PLAYLIST, SECRET, SEGMENT, ForOthers, ask
+from tests.deploy.edge import IMMUTABLE, MASTER, PLAYLIST, SECRET, SEGMENT, ForOthers, ask, ask_from_many
 from tests.deploy.origin import Origin
 
 pytestmark = pytest.mark.stack
@@ -106,6 +112,25 @@ def test_concurrent_misses_cost_one_origin_request(edge: Nginx, origin: Origin, 
     assert len(origin.seen) == 1
 
 
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Allows this process 4,096 open files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_files")
+def test_1000_cold_viewers_cost_one_fetch(edge: Nginx, origin: Origin) -> None:
+    origin.gate.clear()
+    answers = ask_from_many(edge, SEGMENT, 1000, when_sent=origin.gate.set)
+    assert [answer.status for answer in answers] == [200] * 1000
+    assert {answer.body for answer in answers} == {origin.objects[f"/videos{SEGMENT}"]}
+    assert [answer.cache for answer in answers].count("MISS") == 1
+    assert [seen.target for seen in origin.seen] == [f"/videos{SEGMENT}"]
+
+
 def test_head_request_fills_the_cache(edge: Nginx, origin: Origin) -> None:
     head = ask(edge, SEGMENT, "HEAD")
     assert (head.status, head.cache, head.body) == (200, "MISS", b"")
@@ -158,13 +183,15 @@ def test_playlists_are_compressed_and_segments_are_not(edge: Nginx, origin: Orig
 
 
 def test_worker_refreshes_the_cached_master(edge: Nginx, origin: Origin) -> None:
+    every_worker = range(40)  # has the file open
     ask(edge, MASTER)
     origin.objects[f"/videos{MASTER}"] = b"#EXTM3U\n#new\n"
+    assert {ask(edge, MASTER).cache for _ in every_worker} == {"HIT"}
     assert b"new" not in ask(edge, MASTER).body
     refreshed = ask(edge, MASTER, X_Cache_Refresh=SECRET)
     assert (refreshed.cache, refreshed.body) == ("BYPASS", b"#EXTM3U\n#new\n")
-    after = ask(edge, MASTER)
-    assert (after.cache, after.body) == ("HIT", b"#EXTM3U\n#new\n")
+    after = [ask(edge, MASTER) for _ in every_worker]
+    assert {(answer.cache, answer.body) for answer in after} == {("HIT", b"#EXTM3U\n#new\n")}
 
 
 @pytest.mark.parametrize("given", ["wrong", SECRET.lower(), SECRET + "x", "Only1The+Worker", ""])
@@ -200,3 +227,21 @@ def test_growing_playlist_is_revalidated_soon(edge: Nginx, origin: Origin) -> No
         assert monotonic() < deadline
         sleep(0.2)
     assert (first.status, first.headers["cache-control"]) == (200, "public, max-age=1")
+
+
+def test_access_log_has_one_line_per_request(edge: Nginx) -> None:
+    asked = [f"{SEGMENT}?request={number}" for number in range(300)]
+    with ThreadPoolExecutor(8) as clients:
+        list(clients.map(lambda target: ask(edge, target), asked))
+    deadline = monotonic() + 30
+    while len(lines := [line for line in edge.tail(1000).splitlines() if "?request=" in line]) < len(asked):
+        assert monotonic() < deadline
+        sleep(0.1)
+    assert Counter(json.loads(line)["uri"] for line in lines) == Counter(asked)
+
+
+def test_blocks_of_the_log_fit_a_pipe() -> None:
+    """Longer blocks of two workers mix in the pipe that a container's output is."""
+    template = REPOSITORY / "deploy/nginx/templates/nginx.conf.template"
+    [kilobytes] = re.findall(r"^ *access_log \S+ edge buffer=(\d+)k ", template.read_text(), re.MULTILINE)
+    assert int(kilobytes) * 1024 <= select.PIPE_BUF
