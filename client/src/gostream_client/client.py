@@ -12,7 +12,7 @@ import grpc
 from gostream.v1 import video_pb2, video_service_pb2, video_service_pb2_grpc
 from gostream_client.errors import ClientError
 from gostream_client.proxy import proxy_variable
-from gostream_client.rpc_errors import from_rpc
+from gostream_client.rpc_errors import REQUEST_ID_KEY, from_rpc
 from gostream_client.target import dial_target
 
 # Deadlines are set per call: a timeout in the service config fires early and is not sent to the server.
@@ -95,7 +95,7 @@ class Client:
         call = self._stub.GetVideo(request, timeout=self._deadline(GET_DEADLINE))
         video = await self._answer(call)
         trailers = dict(await call.trailing_metadata() or ())
-        return Reply(video, str(trailers.get("x-cache", "")), str(trailers.get("x-request-id", "")))
+        return Reply(video, str(trailers.get("x-cache", "")), str(trailers.get(REQUEST_ID_KEY, "")))
 
     async def list(
         self, *, user_id: str, status: video_pb2.Video.Status.ValueType, limit: int, page_token: str

@@ -8,6 +8,7 @@ from google.rpc import error_details_pb2, status_pb2
 from gostream_client.errors import ClientError, UnreachableError
 
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
+REQUEST_ID_KEY = "x-request-id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ def from_rpc(error: grpc.aio.AioRpcError, server: str, *, proxy: str = "") -> Cl
     """
     trailers = dict(error.trailing_metadata() or ())
     details = _details(trailers.get(STATUS_DETAILS_KEY))
-    request_id = details.request_id or str(trailers.get("x-request-id") or "")
+    request_id = details.request_id or str(trailers.get(REQUEST_ID_KEY) or "")
     code = error.code()
     kind = ClientError
     message = error.details() or "the server gave no explanation"
