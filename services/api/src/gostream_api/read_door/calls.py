@@ -126,7 +126,7 @@ class ReadMethod:
             self._meter.leave()
 
     def fail(self, call: Call, error: Exception) -> Reply:
-        """Returns the reply to an error, and counts it. Its log line needs a context of its own."""
+        """Returns the reply to an error, and counts it. Its log line needs a separate context."""
         return copy_context().run(self._fail, call, error)
 
     def count(self, call: Call, code: grpc.StatusCode) -> None:
