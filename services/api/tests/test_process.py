@@ -250,14 +250,17 @@ def test_processes_end_with_a_killed_supervisor(run_api: Callable[..., Program])
 
 
 def test_port_is_not_shared_with_other_programs(run_api: Callable[..., Program]) -> None:
-    first = run_api(API_PROCESSES="2", METRICS_PORT="0")
+    reads = Ports({}).pick("reads")
+    first = run_api(API_PROCESSES="2", METRICS_PORT="0", READ_PORT=str(reads))
     eventually_true(lambda: len(serving(first)) == 2)
     port = first.address.rpartition(":")[2]
+    assert all(listens(psutil.Process(pid), reads) for pid in serving(first))
 
     second = run_api(API_PROCESSES="2", METRICS_PORT="0", API_PORT=port)
     third = run_api(METRICS_PORT="0", API_PORT=port)
+    fourth = run_api(METRICS_PORT="0", READ_PORT=str(reads))
 
-    for program in (second, third):
+    for program in (second, third, fourth):
         assert program.process.wait(GIVE_UP) == 1
         assert "is the port in use?" in program.log.read_text()
 

@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 from gostream_api.config import ApiConfig
 from gostream_api.cpu_scheduling import schedule
 from gostream_api.multiprocess import leave_with_parent, supervise
+from gostream_api.read_door.server import ReadDoor
 from gostream_api.read_stack import open_reads
+from gostream_api.reads.ports import LocalVideoReader
 from gostream_api.rpc.interceptors.clients import client_behind, networks
 from gostream_api.rpc.server import BUS_HEALTH, ApiServer
 from gostream_api.rpc.servicer import VideoServicer, local_hits, method_handlers
@@ -62,12 +64,25 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             local_hits=local_hits(reads.videos),
             share_port=config.api_processes > 1,
         )
+        if config.read_port:
+            server.doors.append(_read_door(config, reads.videos, server))
         schema = SchemaWatch(reads.database.missing_migrations)
         await server.set_ready(is_ready=await schema.is_current())
         async with in_background(
             _report_bus(server, lambda: reads.videos.is_live), _report_schema(server, schema)
         ):
             yield server
+
+
+def _read_door(config: ApiConfig, reads: LocalVideoReader, server: ApiServer) -> ReadDoor:
+    return ReadDoor(
+        reads,
+        server.limiter,
+        host=config.api_host,
+        port=config.read_port,
+        full_port=config.api_port,
+        share_port=config.api_processes > 1,
+    )
 
 
 async def _report_bus(server: ApiServer, is_live: Callable[[], bool]) -> None:

@@ -57,6 +57,9 @@ class ApiConfig(ReadConfig):
 
     api_host: Host = Field("0.0.0.0", description="interface of the gRPC server")  # noqa: S104 - containers
     api_port: ListenPort = Field(50051, description="port of the gRPC server; 0 = a free one")
+    read_port: ListenPort = Field(
+        0, description="port that answers only GetVideo and BatchGetVideos; 0 = off"
+    )
     metrics_port: ListenPort = Field(9101, description="port of the Prometheus endpoint; 0 = a free one")
     api_processes: int = Field(
         1,
@@ -94,6 +97,13 @@ class ApiConfig(ReadConfig):
         "auto", description="gRPC reflection; auto: on unless callers are authenticated"
     )
 
+    @field_validator("read_port")
+    @classmethod
+    def _port_of_its_own(cls, port: int, info: ValidationInfo) -> int:
+        if port and port == info.data.get("api_port"):
+            raise ValueError("must differ from API_PORT")
+        return port
+
     @field_validator("api_processes")
     @classmethod
     def _ports_of_all(cls, processes: int, info: ValidationInfo) -> int:
@@ -102,6 +112,9 @@ class ApiConfig(ReadConfig):
             raise ValueError("needs metrics ports above 65535; lower METRICS_PORT")
         if first and api in range(first, first + METRICS_STEP * processes, METRICS_STEP):
             raise ValueError("puts the metrics of a process on API_PORT; change METRICS_PORT")
+        read = info.data.get("read_port")
+        if first and read and read in range(first, first + METRICS_STEP * processes, METRICS_STEP):
+            raise ValueError("puts the metrics of a process on READ_PORT; change METRICS_PORT")
         return processes
 
     @field_validator("trusted_proxies")

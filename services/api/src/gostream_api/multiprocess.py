@@ -4,7 +4,7 @@ import asyncio
 import multiprocessing
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from multiprocessing.process import BaseProcess
 
 import structlog
@@ -34,7 +34,9 @@ async def supervise(config: ApiConfig, target: Target) -> None:
     CannotListenError, and MisconfiguredError if a process exits with MISCONFIGURED: its log has the cause.
     """
     kept: list[asyncio.Task[bool]] = []
-    with _reserved_port(config.api_host, config.api_port) as port:
+    with _reserved_port(config.api_host, config.api_port) as port, ExitStack() as held:
+        if config.read_port:
+            held.enter_context(_reserved_port(config.api_host, config.read_port))
         async with stop_signal() as stop, asyncio.TaskGroup() as keepers:
             for number in range(config.api_processes):
                 own = {

@@ -10,11 +10,11 @@ import grpc
 import structlog
 from google.protobuf.message import DecodeError
 
-from gostream_api.fast_door import grpc_framing
-from gostream_api.fast_door.grpc_framing import Header, RefusedError
 from gostream_api.reads.ports import Layer, LocalVideoReader
+from gostream_api.rpc import grpc_framing
 from gostream_api.rpc.encoded_reads import Answer, ReadCall
 from gostream_api.rpc.errors import failure_of
+from gostream_api.rpc.grpc_framing import Header, RefusedError
 from gostream_api.rpc.interceptors.errors import NOT_A_MESSAGE
 from gostream_api.rpc.interceptors.telemetry import REQUEST_ID, SANE, Meter, new_request_id
 from gostream_shared.domain.errors import GoStreamError, InvalidRequestError, TooManyRequestsError
@@ -144,7 +144,7 @@ async def _read_whole(event: dict[str, Any], receive: Receive) -> bytearray:
         if event["type"] == "http.disconnect":
             raise ClientLeftError
         if not event.get("more_body"):
-            raise RefusedError(grpc.StatusCode.INTERNAL, "the request has no complete message")
+            raise grpc_framing.incomplete()
         event = await receive()
         body += event.get("body", b"")
     return body

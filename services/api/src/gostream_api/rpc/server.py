@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
+from typing import Protocol
 
 import grpc
 import structlog
@@ -60,10 +61,23 @@ _NO_HURRY = timedelta(days=1)
 _log = structlog.stdlib.get_logger("gostream.server")
 
 
+class Door(Protocol):
+    """A second listener of the same process."""
+
+    async def start(self) -> int:
+        """Listen. Returns the port. Raises CannotListenError."""
+        ...
+
+    async def stop(self, grace: timedelta) -> None:
+        """Wait `grace` for running calls to end."""
+        ...
+
+
 class ApiServer:
     """Serves one VideoService. Start it once, stop it once.
 
-    `local_hits` maps full method names to the L1 lookups that run before all other interceptors.
+    `local_hits` maps full method names to the L1 lookups that run before all other interceptors. `doors`
+    start and stop with the server; add them before the start.
     """
 
     def __init__(
@@ -83,9 +97,10 @@ class ApiServer:
         options = (*OPTIONS, ("grpc.so_reuseport", int(share_port)))
         self.is_ready = True
         self._is_started = False
+        self.doors: list[Door] = []
         self._watches = watches
         self._health = health.aio.HealthServicer()
-        self._limiter = ConcurrencyLimiter(
+        self.limiter = ConcurrencyLimiter(
             max_calls=max_calls,
             max_streams=max_streams,
             max_streams_per_client=max_streams_per_client,
@@ -93,10 +108,10 @@ class ApiServer:
         )
         self._server = aio.server(
             interceptors=[
-                LocalHitInterceptor(local_hits or {}, self._limiter),
+                LocalHitInterceptor(local_hits or {}, self.limiter),
                 TelemetryInterceptor(),
                 ErrorInterceptor(),
-                self._limiter,
+                self.limiter,
             ],
             options=options,
         )
@@ -112,6 +127,8 @@ class ApiServer:
             bound = self._server.add_insecure_port(join_address(host, port))
         except RuntimeError:
             raise CannotListenError(host, port) from None
+        for door in self.doors:
+            await door.start()
         await self._report_ready(is_ready=False)
         await self._server.start()
         self._is_started = True
@@ -130,8 +147,11 @@ class ApiServer:
         self._watches.stop()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._server.stop(_NO_HURRY.total_seconds()))
+            stopping = [tasks.create_task(door.stop(grace)) for door in self.doors]
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._limiter.drained(), grace.total_seconds())
+                await asyncio.wait_for(self.limiter.drained(), grace.total_seconds())
+            if stopping:
+                await asyncio.wait(stopping)
             # Clients that watch the health keep those streams open until the end.
             tasks.create_task(self._server.stop(None))
         _log.info("stopped")

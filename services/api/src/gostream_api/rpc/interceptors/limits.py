@@ -2,6 +2,8 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from gostream_api.rpc.interceptors.base import Behavior, BehaviorInterceptor, Context, Handler
@@ -43,6 +45,17 @@ class ConcurrencyLimiter(BehaviorInterceptor):
         """Count a unary call until its response was passed to the transport. Never refuses it."""
         self._running[False] += 1
         context.add_done_callback(self._end_call)  # type: ignore[arg-type]  # a protocol in fact
+
+    @contextmanager
+    def unary_call(self) -> Iterator[None]:
+        """Count a unary call of another transport. Raises TooManyRequestsError at the limit."""
+        if self._running[False] >= self._limits[False]:
+            raise TooManyRequestsError
+        self._running[False] += 1
+        try:
+            yield
+        finally:
+            self._end(False)
 
     def wrap(self, method: str, handler: Handler, behavior: Behavior) -> Behavior:
         if not method.startswith(_OURS):

@@ -5,8 +5,8 @@ import gzip
 import grpc
 import pytest
 
-from gostream_api.fast_door import grpc_framing
-from gostream_api.fast_door.grpc_framing import MAX_MESSAGE, RefusedError
+from gostream_api.rpc import grpc_framing
+from gostream_api.rpc.grpc_framing import MAX_MESSAGE, RefusedError
 
 
 @pytest.mark.parametrize("end", range(len(grpc_framing.framed(b"message"))))

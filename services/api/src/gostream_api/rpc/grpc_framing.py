@@ -45,6 +45,10 @@ def expired() -> RefusedError:
     return RefusedError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
 
 
+def incomplete() -> RefusedError:
+    return RefusedError(grpc.StatusCode.INTERNAL, "the request has no complete message")
+
+
 def check_headers(headers: Mapping[bytes, bytes]) -> None:
     """Raise RefusedError for headers that gRPC rejects."""
     if headers.get(b"te") != b"trailers":  # without it, no trailers can be sent
