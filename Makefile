@@ -85,8 +85,9 @@ bench-cache: $(BENCH)/.synced ## staleness of our cache beside others [ARGS=--fa
 	@$(BENCH)/bin/python -m benchmarks.coherence $(ARGS)
 
 .PHONY: bench-micro
-bench-micro: $(BENCH)/.synced ## look-ups, invalidation latency, a stampede
+bench-micro: $(BENCH)/.synced ## look-ups, conversions, invalidation latency, a stampede
 	@$(BENCH)/bin/python -m benchmarks.micro
+	@$(BENCH)/bin/python -m benchmarks.costs
 	@$(BENCH)/bin/python -m benchmarks.latency
 	@$(BENCH)/bin/python -m benchmarks.stampede
 

@@ -53,6 +53,30 @@ def test_serves_nothing_while_the_bus_is_silent(scene: Scene) -> None:
     assert scene.cache.get(ID) is not None
 
 
+def test_batch_serves_the_same_entries_as_single_reads(scene: Scene) -> None:
+    ids = [uuid4() for _ in range(4)]
+    for video_id in ids[:2]:
+        scene.store(video_id)
+    scene.now += 59
+    scene.store(ids[2], payload=None)
+    for later, count in ((0, 3), (2, 1), (5, 0)):
+        scene.now += later
+        found = scene.cache.get_many([*ids, ids[0]])
+        assert found == [scene.cache.get(video_id) for video_id in [*ids, ids[0]]]
+        assert sum(entry is not None for entry in found[:4]) == count
+    scene.store()
+    scene.live_until = scene.now
+    assert scene.cache.get_many([ID, *ids]) == [None] * 5
+
+
+def test_batch_marks_its_entries_as_used() -> None:
+    scene = Scene(max_bytes=100_000)
+    scene.store(payload=b"hot")
+    for _ in range(2000):
+        scene.store(uuid4(), payload=b"x" * 600)
+        assert scene.cache.get_many([ID]) != [None]
+
+
 def test_stores_nothing_while_the_bus_is_silent(scene: Scene) -> None:
     scene.live_until = scene.now
     assert not scene.store()

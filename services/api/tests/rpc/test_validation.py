@@ -1,5 +1,6 @@
 """Validation of requests."""
 
+import tracemalloc
 from typing import Any
 from uuid import UUID
 
@@ -7,7 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gostream.v1.video_service_pb2 import CreateVideoRequest, DeleteVideoRequest, GetVideoRequest
+from gostream.v1.video_service_pb2 import (
+    BatchGetVideosRequest,
+    CreateVideoRequest,
+    DeleteVideoRequest,
+    GetVideoRequest,
+)
 from gostream_api.rpc import validation
 from gostream_api.videos.ids import new_id
 from gostream_shared.domain.errors import InvalidRequestError
@@ -180,3 +186,18 @@ def test_ids_are_uuid_version_7_in_time_order() -> None:
     assert len(set(ids)) == len(ids)
     milliseconds = [video_id.int >> 80 for video_id in ids]
     assert milliseconds == sorted(milliseconds)
+
+
+def test_wrong_ids_take_no_lasting_memory() -> None:
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(20):
+            request = BatchGetVideosRequest(ids=[f"{number}" + "x" * 1_000_000])
+            with pytest.raises(InvalidRequestError):
+                validation.batch_get_videos(request)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert after - before < 2_500_000

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from gostream_shared.concurrency import map_in_slices
 from gostream_shared.db.rows import VIDEO_COLUMNS, video_from_row
 from gostream_shared.db.statements import Statements
 from gostream_shared.domain.errors import (
@@ -55,7 +56,7 @@ class PostgresVideoRepository(Statements):
             f"ORDER BY created_at DESC, id DESC LIMIT ${len(arguments)}",
             *arguments,
         )
-        return [video_from_row(row) for row in rows]
+        return await map_in_slices(video_from_row, rows)
 
     async def create(self, new: NewVideo) -> Video:
         row = await self._row(

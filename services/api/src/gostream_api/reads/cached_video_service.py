@@ -139,8 +139,7 @@ class CachedVideoService:
     def peek_videos(self, video_ids: Sequence[UUID]) -> list[bytes] | None:
         """Returns the replies of all the videos from L1; None unless L1 has all of them."""
         payloads: list[bytes] = []
-        for video_id in video_ids:
-            entry = self._local.get(video_id)
+        for entry in self._local.get_many(video_ids):
             if entry is None or entry.payload is None:
                 return None
             payloads.append(entry.payload)
@@ -152,7 +151,8 @@ class CachedVideoService:
 
         Raises BackendUnavailableError.
         """
-        local = {video_id: entry for video_id in video_ids if (entry := self._local.get(video_id))}
+        entries = zip(video_ids, self._local.get_many(video_ids), strict=True)
+        local = {video_id: entry for video_id, entry in entries if entry is not None}
         missing = [video_id for video_id in dict.fromkeys(video_ids) if video_id not in local]
         _L1_HIT.inc(len(local))
         _L1_MISS.inc(len(missing))

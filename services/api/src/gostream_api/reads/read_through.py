@@ -3,6 +3,7 @@
 import asyncio
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
@@ -138,8 +139,8 @@ class ReadThrough:
         except CacheUnavailableError:
             REQUESTS.labels("l2", "unavailable").inc(len(video_ids))
             return {}
-        for lookup in lookups.values():
-            REQUESTS.labels("l2", _result(lookup)).inc()
+        for result, count in Counter(map(_result, lookups.values())).items():
+            REQUESTS.labels("l2", result).inc(count)
         return lookups
 
     @staticmethod

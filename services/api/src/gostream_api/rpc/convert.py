@@ -1,15 +1,24 @@
-"""Converts domain values to protobuf messages."""
+"""Converts domain values to protobuf messages.
 
-from datetime import datetime, timedelta
+Nested messages are filled in place: protobuf copies a message that is passed to another one. The fields of
+times are set directly, because `FromDatetime` costs several times as much.
+"""
+
+from datetime import UTC, datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gostream.v1 import video_pb2, video_service_pb2
 from gostream_shared.domain.encode import Progress
-from gostream_shared.domain.object_keys import early_master_key, hls_prefix, master_key
-from gostream_shared.domain.video import Failure, Publication, Rendition, Video, VideoStatus
+from gostream_shared.domain.object_keys import MASTER, early_master_key, hls_prefix
+from gostream_shared.domain.video import Failure, Publication, Video, VideoStatus
 from gostream_shared.storage.port import PresignedUpload
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY = 86_400
+_SECOND = 10**9  # in nanoseconds
+_STATUSES = {status: video_pb2.Video.Status.Value(f"STATUS_{status}") for status in VideoStatus}
 
 
 def encode_video(video: Video, cdn_base_url: str) -> bytes:
@@ -23,89 +32,83 @@ def video_message(video: Video, cdn_base_url: str, progress: Progress | None = N
         id=str(video.id),
         user_id=video.user_id,
         title=video.title,
-        status=video_pb2.Video.Status.Value(f"STATUS_{video.status}"),
+        status=_STATUSES[video.status],
         version=video.version,
         etag=video.etag,
-        create_time=_timestamp(video.created_at),
-        update_time=_timestamp(video.updated_at),
-        ready_time=_timestamp(video.ready_at) if video.ready_at else None,
-        processing=_processing(video, cdn_base_url, progress)
-        if video.status is VideoStatus.PROCESSING
-        else None,
-        error=_error(video.failure) if video.failure else None,
     )
+    _set_time(message.create_time, video.created_at)
+    _set_time(message.update_time, video.updated_at)
+    if video.ready_at is not None:
+        _set_time(message.ready_time, video.ready_at)
+    if video.status is VideoStatus.PROCESSING:
+        _set_processing(message.processing, video, cdn_base_url, progress)
+    if video.failure is not None:
+        _set_error(message.error, video.failure)
     if video.publication is not None:
         _publish(message, video, video.publication, cdn_base_url)
     return message
 
 
 def upload_message(upload: PresignedUpload) -> video_service_pb2.Upload:
-    return video_service_pb2.Upload(
-        method=upload.method,
-        url=upload.url,
-        headers=dict(upload.headers),
-        expire_time=_timestamp(upload.expires_at),
-    )
+    message = video_service_pb2.Upload(method=upload.method, url=upload.url, headers=dict(upload.headers))
+    _set_time(message.expire_time, upload.expires_at)
+    return message
 
 
 def _publish(message: video_pb2.Video, video: Video, publication: Publication, cdn_base_url: str) -> None:
     largest = max(publication.renditions, key=lambda r: r.width * r.height, default=None)
     if largest is not None:
         message.width, message.height = largest.width, largest.height
-    source = publication.source
-    message.source.MergeFrom(
-        video_pb2.Source(
-            container=source.container, codecs=source.codecs, size_bytes=source.size_bytes, fps=source.fps
+    source = message.source
+    source.container, source.fps = publication.source.container, publication.source.fps
+    source.size_bytes = publication.source.size_bytes
+    source.codecs.extend(publication.source.codecs)
+    _set_duration(message.duration, publication.duration)
+    for rendition in publication.renditions:
+        message.renditions.add(
+            name=rendition.name,
+            width=rendition.width,
+            height=rendition.height,
+            codecs=rendition.codecs,
+            average_bandwidth=rendition.average_bandwidth,
+            peak_bandwidth=rendition.peak_bandwidth,
         )
-    )
-    message.duration.CopyFrom(_duration(publication.duration))
-    message.renditions.extend(_rendition(rendition) for rendition in publication.renditions)
-    message.playback_url = f"{cdn_base_url}/{master_key(video.id)}"
     below = f"{cdn_base_url}/{hls_prefix(video.id)}"
+    message.playback_url = below + MASTER
     if publication.poster:
         message.poster_url = below + publication.poster
     if publication.storyboard:
         message.storyboard_url = below + publication.storyboard
 
 
-def _rendition(rendition: Rendition) -> video_pb2.Rendition:
-    return video_pb2.Rendition(
-        name=rendition.name,
-        width=rendition.width,
-        height=rendition.height,
-        codecs=rendition.codecs,
-        average_bandwidth=rendition.average_bandwidth,
-        peak_bandwidth=rendition.peak_bandwidth,
-    )
+def _set_processing(
+    message: video_pb2.Processing, video: Video, cdn_base_url: str, progress: Progress | None
+) -> None:
+    """Set the processing message. Before the first attempt, the stage is always "queued"."""
+    message.attempt, message.encode_id = video.attempt, str(video.encode_number)
+    if progress is not None:
+        message.stage, message.percent = progress.stage, progress.percent
+        if progress.eta is not None:
+            _set_duration(message.eta, progress.eta)
+    elif video.attempt == 0:
+        message.stage = "queued"
+    if video.is_playable_early:
+        message.playable_url = f"{cdn_base_url}/{early_master_key(video.id, video.encode_number)}"
 
 
-def _processing(video: Video, cdn_base_url: str, progress: Progress | None) -> video_pb2.Processing:
-    """Returns the processing message. Before the first attempt, the stage is always "queued"."""
-    waiting = "queued" if video.attempt == 0 else ""
-    early = early_master_key(video.id, video.encode_number)
-    return video_pb2.Processing(
-        stage=progress.stage if progress else waiting,
-        percent=progress.percent if progress else 0,
-        eta=_duration(progress.eta) if progress and progress.eta is not None else None,
-        attempt=video.attempt,
-        encode_id=str(video.encode_number),
-        playable_url=f"{cdn_base_url}/{early}" if video.is_playable_early else "",
-    )
+def _set_error(message: video_pb2.ProcessingError, failure: Failure) -> None:
+    message.code, message.message = failure.code, failure.message
+    message.retryable, message.stage = failure.retryable, failure.stage
 
 
-def _error(failure: Failure) -> video_pb2.ProcessingError:
-    return video_pb2.ProcessingError(
-        code=failure.code, message=failure.message, retryable=failure.retryable, stage=failure.stage
-    )
+def _set_time(message: Timestamp, moment: datetime) -> None:
+    since = moment - _EPOCH
+    message.seconds, message.nanos = since.days * _DAY + since.seconds, since.microseconds * 1000
 
 
-def _timestamp(moment: datetime) -> Timestamp:
-    timestamp = Timestamp()
-    timestamp.FromDatetime(moment)
-    return timestamp
-
-
-def _duration(span: timedelta) -> Duration:
-    duration = Duration()
-    duration.FromTimedelta(span)
-    return duration
+def _set_duration(message: Duration, span: timedelta) -> None:
+    """Set a duration. In protobuf, seconds and nanos have one sign; in timedelta only days have a sign."""
+    seconds, nanos = span.days * _DAY + span.seconds, span.microseconds * 1000
+    if seconds < 0 < nanos:
+        seconds, nanos = seconds + 1, nanos - _SECOND
+    message.seconds, message.nanos = seconds, nanos

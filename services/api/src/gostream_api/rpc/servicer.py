@@ -18,7 +18,6 @@ from gostream.v1.video_service_pb2 import (
     CreateVideoResponse,
     DeleteVideoRequest,
     ListVideosRequest,
-    ListVideosResponse,
     TriggerProcessRequest,
     WatchVideoRequest,
 )
@@ -77,11 +76,10 @@ class VideoServicer:
         add_trailers(context, _LAYERS[layer])
         return payload
 
-    async def ListVideos(self, request: ListVideosRequest, context: Context) -> ListVideosResponse:  # noqa: N802
+    async def ListVideos(self, request: ListVideosRequest, context: Context) -> bytes:  # noqa: N802
         which, page_size = validation.list_videos(request)
         page, next_token = await self.videos.list_videos(which, page_size=page_size, token=request.page_token)
-        messages = [video_message(video, self.cdn_base_url) for video in page]
-        return ListVideosResponse(videos=messages, next_page_token=next_token)
+        return await encoded_reads.encode_page(page, next_token, self.cdn_base_url)
 
     async def DeleteVideo(self, request: DeleteVideoRequest, context: Context) -> Empty:  # noqa: N802
         video_id = validation.video_id(request)
@@ -100,7 +98,7 @@ class VideoServicer:
 
 
 def method_handlers(servicer: VideoServicer) -> dict[str, Handler]:
-    """Returns the handler of each method. GetVideo and BatchGetVideos take and return bytes."""
+    """Returns the handler of each method. The reads return bytes; GetVideo and BatchGetVideos take bytes."""
     unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
     return {
         "CreateVideo": unary(
@@ -114,9 +112,7 @@ def method_handlers(servicer: VideoServicer) -> dict[str, Handler]:
         ),
         "GetVideo": unary(servicer.GetVideo),
         "BatchGetVideos": unary(servicer.BatchGetVideos),
-        "ListVideos": unary(
-            servicer.ListVideos, ListVideosRequest.FromString, ListVideosResponse.SerializeToString
-        ),
+        "ListVideos": unary(servicer.ListVideos, ListVideosRequest.FromString),
         "DeleteVideo": unary(servicer.DeleteVideo, DeleteVideoRequest.FromString, Empty.SerializeToString),
         "WatchVideo": stream(
             servicer.WatchVideo, WatchVideoRequest.FromString, video_pb2.Video.SerializeToString

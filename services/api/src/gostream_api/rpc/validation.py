@@ -6,6 +6,7 @@ quote the request.
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 from uuid import UUID
 
@@ -27,6 +28,7 @@ MAX_USER_ID = 128
 MAX_REQUEST_ID = 128
 
 _CANONICAL = "must be a UUID in its canonical lower-case form"
+_ID_LENGTH = 36
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -113,9 +115,11 @@ def batch_get_videos(request: video_service_pb2.BatchGetVideosRequest) -> list[U
     check = _Check()
     check.that(0 < len(ids) <= MAX_BATCH, "ids", f"must be 1 to {MAX_BATCH} ids")
     check.end()
-    if all(map(_UUID.fullmatch, ids)):
-        return [UUID(text) for text in ids]
-    wrong = (position for position, text in enumerate(ids) if not _UUID.fullmatch(text))
+    parsed = [_parsed(text) for text in ids]
+    found = [each for each in parsed if each is not None]
+    if len(found) == len(ids):
+        return found
+    wrong = (position for position, each in enumerate(parsed) if each is None)
     for position in islice(wrong, _MAX_WRONG_IDS):
         check.that(False, f"ids[{position}]", _CANONICAL)
     raise InvalidRequestError(*check.violations)
@@ -148,9 +152,20 @@ def video_id(
 
 def _id(check: _Check, text: str) -> UUID:
     """Returns the id, or a placeholder after adding a violation to `check`."""
-    is_canonical = _UUID.fullmatch(text) is not None
-    check.that(is_canonical, "id", _CANONICAL)
-    return UUID(text) if is_canonical else UUID(int=0)
+    found = _parsed(text)
+    check.that(found is not None, "id", _CANONICAL)
+    return found or UUID(int=0)
+
+
+def _parsed(text: str) -> UUID | None:
+    """Returns the id, or None unless the text is canonical."""
+    return _known(text) if len(text) == _ID_LENGTH else None
+
+
+@lru_cache(maxsize=8192)
+def _known(text: str) -> UUID | None:
+    """Parse a text of the right length, which bounds the memory of this cache. Clients repeat hot ids."""
+    return UUID(text) if _UUID.fullmatch(text) else None
 
 
 def _status(status: video_pb2.Video.Status.ValueType) -> VideoStatus | None:

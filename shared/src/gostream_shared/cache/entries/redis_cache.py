@@ -73,27 +73,14 @@ class RedisVideoCache:
         self._invalidate = load_script(connection, "invalidate")
 
     async def get_or_lease(self, video_id: UUID, *, min_version: int = 0, refresh: bool = False) -> Lookup:
-        epoch = self._epoch_state.epoch
-        call = self._lookup_call(video_id, epoch, min_version, refresh)
-        reply = await self._run("get", self._get_or_lease, call.keys, call.arguments, SOFT_TIMEOUT)
-        self._epoch_state.demand(epoch)
-        return call.read(reply)
+        [lookup] = await self._look_up([video_id], [min_version], refresh=refresh)
+        return lookup
 
     async def get_or_lease_many(
         self, video_ids: Sequence[UUID], min_versions: Sequence[int]
     ) -> Mapping[UUID, Lookup]:
-        epoch = self._epoch_state.epoch
-        calls = {
-            video_id: self._lookup_call(video_id, epoch, min_version, False)
-            for video_id, min_version in zip(video_ids, min_versions, strict=True)
-        }
-        replies = await self._run_many(
-            "get", self._get_or_lease, [(c.keys, c.arguments) for c in calls.values()], SOFT_TIMEOUT
-        )
-        self._epoch_state.demand(epoch)
-        return {
-            video_id: call.read(reply) for (video_id, call), reply in zip(calls.items(), replies, strict=True)
-        }
+        lookups = await self._look_up(video_ids, min_versions, refresh=False)
+        return dict(zip(video_ids, lookups, strict=True))
 
     async def fill(self, video_id: UUID, fill: Fill) -> Filled:
         keys, arguments = [video_key(video_id)], self._fill_arguments(fill)
@@ -115,22 +102,18 @@ class RedisVideoCache:
         ]
         await self._run_many("invalidate", self._invalidate, calls, HARD_TIMEOUT)
 
-    def _lookup_call(self, video_id: UUID, epoch: int, min_version: int, refresh: bool) -> "_LookupCall":
+    async def _look_up(
+        self, video_ids: Sequence[UUID], min_versions: Sequence[int], *, refresh: bool
+    ) -> list[Lookup]:
+        """Look up all the videos with one command: commands cost the driver more than Redis."""
+        epoch = self._epoch_state.epoch
         token = secrets.token_hex(8)  # unique per call: a lease acquired again is another lease
         grace = self._times.ttl * (1 - self._times.fresh)
-        return _LookupCall(
-            token,
-            [video_key(video_id)],
-            [
-                token,
-                _ms(self._times.lease),
-                min_version,
-                epoch,
-                SCHEMA,
-                _ms(grace),
-                int(refresh),
-            ],
-        )
+        options = [token, _ms(self._times.lease), epoch, SCHEMA, _ms(grace), int(refresh)]
+        keys = [video_key(video_id) for video_id in video_ids]
+        replies = await self._run("get", self._get_or_lease, keys, [*options, *min_versions], SOFT_TIMEOUT)
+        self._epoch_state.demand(epoch)
+        return [_lookup(reply, token) for reply in replies]
 
     def _fill_arguments(self, fill: Fill) -> list[Any]:
         ttl = self._times.ttl if fill.entry.video is not None else self._times.negative_ttl
@@ -173,23 +156,16 @@ class RedisVideoCache:
             return list(await pipeline.execute())
 
 
-@dataclass(frozen=True, slots=True)
-class _LookupCall:
-    """The keys and arguments of one GET_OR_LEASE, and the parser of its reply."""
-
-    token: str
-    keys: list[str]
-    arguments: list[Any]
-
-    def read(self, reply: list[Any]) -> Lookup:
-        kind, values = reply[0].decode(), reply[1:]
-        if kind == "HIT":
-            return Hit(_entry(values), fresh_for=values[2] / 1000, cost=values[3] / 1000)
-        if kind == "LEASE":
-            return Lease(self.token, _entry(values) if values else None)
-        if kind == "WAIT":
-            return Wait()
-        raise CacheUnavailableError("the epoch of this process is older than the epoch in Redis")
+def _lookup(reply: list[Any], token: str) -> Lookup:
+    """Parse the reply of GET_OR_LEASE for one key."""
+    kind, *values = reply
+    if kind == b"HIT":
+        return Hit(_entry(values), fresh_for=values[2] / 1000, cost=values[3] / 1000)
+    if kind == b"LEASE":
+        return Lease(token, _entry(values) if values else None)
+    if kind == b"WAIT":
+        return Wait()
+    raise CacheUnavailableError("the epoch of this process is older than the epoch in Redis")
 
 
 def _entry(values: list[Any]) -> Entry:

@@ -1,39 +1,48 @@
--- Returns the entry of a video, or gives exactly one caller a lease to load it.
+-- Returns the entries of videos. For each video without one, gives exactly one caller a lease to load it.
 --
--- KEYS[1]  video:{id}
--- ARGV     token, lease ms, min version, cache epoch, schema, grace ms, refresh (1 = reload a fresh entry)
--- Returns  {HIT, version, data, fresh ms, cost ms} | {WAIT} | {LEASE [, version, data]} | {BEHIND}
+-- KEYS     video:{id} …
+-- ARGV     token, lease ms, cache epoch, schema, grace ms, refresh (1 = reload a fresh entry), min version per key …
+-- Returns  per key: {HIT, version, data, fresh ms, cost ms} | {WAIT} | {LEASE [, version, data]} | {BEHIND}
 --
 -- LEASE includes an expired entry that was not invalidated: the caller serves it if the database is down.
 -- BEHIND: the epoch of the caller is older than the epoch of this key.
-local key, token, lease_ms = KEYS[1], ARGV[1], tonumber(ARGV[2])
-local min_version, epoch, schema = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
-local grace_ms, refresh = tonumber(ARGV[6]), ARGV[7] == '1'
+local token, lease_ms, epoch, schema = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local grace_ms, refresh = tonumber(ARGV[5]), ARGV[6] == '1'
+local OPTIONS = 6
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local found = redis.call('HMGET', key, 'epoch', 'version', 'data', 'schema', 'floor', 'fresh_until', 'cost',
-  'lease', 'lease_until')
 
-local key_epoch = tonumber(found[1] or epoch)
-if key_epoch > epoch then return {'BEHIND'} end
-if key_epoch < epoch then
-  redis.call('DEL', key)
-  found = {}
+local function get_or_lease(key, min_version)
+  local found = redis.call('HMGET', key, 'epoch', 'version', 'data', 'schema', 'floor', 'fresh_until', 'cost',
+    'lease', 'lease_until')
+
+  local key_epoch = tonumber(found[1] or epoch)
+  if key_epoch > epoch then return {'BEHIND'} end
+  if key_epoch < epoch then
+    redis.call('DEL', key)
+    found = {}
+  end
+
+  local version, floor = tonumber(found[2] or -1), tonumber(found[5] or 0)
+  local fresh = tonumber(found[6] or 0) - now
+  local usable = version >= math.max(floor, min_version) and found[4] == schema and fresh > -grace_ms
+  local leased = found[8] and tonumber(found[9]) > now
+
+  -- An expired entry is not out of date: while one caller reloads it, the others continue to read it.
+  if usable and (leased or (fresh > 0 and not refresh)) then
+    return {'HIT', found[2], found[3], fresh, tonumber(found[7])}
+  end
+  if leased then return {'WAIT'} end
+
+  redis.call('HSET', key, 'epoch', ARGV[3], 'lease', token, 'lease_until', string.format('%.0f', now + lease_ms))
+  if redis.call('PTTL', key) < lease_ms then redis.call('PEXPIRE', key, lease_ms) end
+  if usable then return {'LEASE', found[2], found[3]} end
+  return {'LEASE'}
 end
 
-local version, floor = tonumber(found[2] or -1), tonumber(found[5] or 0)
-local fresh = tonumber(found[6] or 0) - now
-local usable = version >= math.max(floor, min_version) and found[4] == schema and fresh > -grace_ms
-local leased = found[8] and tonumber(found[9]) > now
-
--- An expired entry is not out of date: while one caller reloads it, the others continue to read it.
-if usable and (leased or (fresh > 0 and not refresh)) then
-  return {'HIT', found[2], found[3], fresh, tonumber(found[7])}
+local replies = {}
+for i, key in ipairs(KEYS) do
+  replies[i] = get_or_lease(key, tonumber(ARGV[OPTIONS + i]))
 end
-if leased then return {'WAIT'} end
-
-redis.call('HSET', key, 'epoch', ARGV[4], 'lease', token, 'lease_until', string.format('%.0f', now + lease_ms))
-if redis.call('PTTL', key) < lease_ms then redis.call('PEXPIRE', key, lease_ms) end
-if usable then return {'LEASE', found[2], found[3]} end
-return {'LEASE'}
+return replies

@@ -1,0 +1,194 @@
+"""The conversion of videos equals a straightforward one that assigns whole messages, byte for byte."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta, timezone
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gostream.v1 import video_pb2
+from gostream.v1.video_service_pb2 import BatchGetVideosResponse, ListVideosResponse
+from gostream_api.rpc.convert import encode_video, video_message
+from gostream_api.rpc.encoded_reads import concatenated, encode_page
+from gostream_shared.domain.encode import Progress
+from gostream_shared.domain.object_keys import early_master_key, hls_prefix, master_key
+from gostream_shared.domain.video import Failure, Publication, Rendition, Source, Video, VideoStatus
+from tests.support.videos import make_video
+
+CDN = "http://cdn.test"
+
+texts = st.text(max_size=20)
+small, large = st.integers(-(2**31), 2**31 - 1), st.integers(-(2**63), 2**63 - 1)
+moments = st.datetimes(
+    datetime(1, 1, 2),  # noqa: DTZ001
+    datetime(9999, 12, 30),  # noqa: DTZ001
+    timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30)), timezone(timedelta(hours=-9))]),
+)
+spans = st.timedeltas(timedelta(days=-10_000), timedelta(days=10_000)) | st.sampled_from(
+    [timedelta(), timedelta(microseconds=-1), timedelta(seconds=-1), timedelta(seconds=-1, microseconds=1)]
+)
+renditions = st.builds(
+    Rendition,
+    name=texts,
+    width=small,
+    height=small,
+    codecs=texts,
+    average_bandwidth=large,
+    peak_bandwidth=large,
+)
+sources = st.builds(
+    Source, container=texts, codecs=st.lists(texts, max_size=3).map(tuple), size_bytes=large, fps=st.floats()
+)
+publications = st.builds(
+    Publication,
+    duration=spans,
+    source=sources,
+    renditions=st.lists(renditions, max_size=4).map(tuple),
+    poster=st.none() | texts,
+    storyboard=st.none() | texts,
+)
+failures = st.builds(Failure, code=texts, message=texts, retryable=st.booleans(), stage=texts)
+numbers = st.integers(0, 3)
+videos = st.builds(
+    Video,
+    id=st.uuids(),
+    user_id=texts,
+    title=texts,
+    status=st.sampled_from(VideoStatus),
+    version=large,
+    content_type=texts,
+    created_at=moments,
+    updated_at=moments,
+    ready_at=st.none() | moments,
+    encode_number=numbers,
+    attempt=numbers,
+    published_number=st.none() | numbers,
+    playable_number=st.none() | numbers,
+    publication=st.none() | publications,
+    failure=st.none() | failures,
+)
+progresses = st.builds(Progress, stage=texts, percent=st.floats(0, 100), eta=st.none() | spans)
+
+
+def timestamp(moment: datetime) -> Timestamp:
+    message = Timestamp()
+    message.FromDatetime(moment)
+    return message
+
+
+def duration(span: timedelta) -> Duration:
+    message = Duration()
+    message.FromTimedelta(span)
+    return message
+
+
+def straightforward(video: Video, progress: Progress | None = None) -> video_pb2.Video:
+    """The same message from whole nested messages and protobuf's own conversions of times."""
+    message = video_pb2.Video(
+        id=str(video.id),
+        user_id=video.user_id,
+        title=video.title,
+        status=video_pb2.Video.Status.Value(f"STATUS_{video.status}"),
+        version=video.version,
+        etag=video.etag,
+        create_time=timestamp(video.created_at),
+        update_time=timestamp(video.updated_at),
+        ready_time=timestamp(video.ready_at) if video.ready_at else None,
+    )
+    if video.status is VideoStatus.PROCESSING:
+        message.processing.CopyFrom(processing(video, progress))
+    if video.failure:
+        failure = video.failure
+        message.error.CopyFrom(
+            video_pb2.ProcessingError(
+                code=failure.code, message=failure.message, retryable=failure.retryable, stage=failure.stage
+            )
+        )
+    if video.publication:
+        message.MergeFrom(published(video, video.publication))
+    return message
+
+
+def processing(video: Video, progress: Progress | None) -> video_pb2.Processing:
+    playable = video.playable_number == video.encode_number
+    early = f"{CDN}/{early_master_key(video.id, video.encode_number)}"
+    message = video_pb2.Processing(
+        stage="queued" if video.attempt == 0 else "",
+        attempt=video.attempt,
+        encode_id=str(video.encode_number),
+        playable_url=early if playable else "",
+    )
+    if progress:
+        message.stage, message.percent = progress.stage, progress.percent
+        if progress.eta is not None:
+            message.eta.CopyFrom(duration(progress.eta))
+    return message
+
+
+def published(video: Video, publication: Publication) -> video_pb2.Video:
+    below = f"{CDN}/{hls_prefix(video.id)}"
+    source = publication.source
+    message = video_pb2.Video(
+        source=video_pb2.Source(
+            container=source.container, codecs=source.codecs, size_bytes=source.size_bytes, fps=source.fps
+        ),
+        duration=duration(publication.duration),
+        renditions=[
+            video_pb2.Rendition(
+                name=each.name,
+                width=each.width,
+                height=each.height,
+                codecs=each.codecs,
+                average_bandwidth=each.average_bandwidth,
+                peak_bandwidth=each.peak_bandwidth,
+            )
+            for each in publication.renditions
+        ],
+        playback_url=f"{CDN}/{master_key(video.id)}",
+        poster_url=below + publication.poster if publication.poster else "",
+        storyboard_url=below + publication.storyboard if publication.storyboard else "",
+    )
+    if publication.renditions:
+        largest = max(publication.renditions, key=lambda each: each.width * each.height)
+        message.width, message.height = largest.width, largest.height
+    return message
+
+
+@given(videos)
+def test_video_equals_the_straightforward_conversion(video: Video) -> None:
+    assert encode_video(video, CDN) == straightforward(video).SerializeToString()
+
+
+@given(videos, progresses)
+def test_progress_equals_the_straightforward_conversion(video: Video, progress: Progress) -> None:
+    expected = straightforward(video, progress).SerializeToString()
+
+    assert video_message(video, CDN, progress).SerializeToString() == expected
+
+
+@given(st.lists(videos, max_size=3), texts)
+def test_page_equals_a_serialized_response(page: list[Video], token: str) -> None:
+    messages = [straightforward(video) for video in page]
+
+    assert (
+        asyncio.run(encode_page(page, token, CDN))
+        == ListVideosResponse(videos=messages, next_page_token=token).SerializeToString()
+    )
+    assert (
+        concatenated(message.SerializeToString() for message in messages)
+        == BatchGetVideosResponse(videos=messages).SerializeToString()
+    )
+
+
+async def test_other_tasks_run_during_a_page() -> None:
+    page = [make_video() for _ in range(1000)]
+    encoding = asyncio.ensure_future(encode_page(page, "", CDN))
+    turns = 0
+    while not encoding.done():
+        await asyncio.sleep(0)
+        turns += 1
+
+    assert turns >= 20
+    assert len(ListVideosResponse.FromString(encoding.result()).videos) == 1000
