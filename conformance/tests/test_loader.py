@@ -369,6 +369,7 @@ async def test_ranges_of_one_file_stop_at_the_total(tree: Path) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(st.data())
+@pytest.mark.slow
 async def test_mutated_trees_never_crash_the_checker(tree: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(FILES))
     good = (tree / name).read_bytes()

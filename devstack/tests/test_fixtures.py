@@ -126,6 +126,7 @@ def _busy(process: psutil.Process) -> float:
     return float(after.user + after.system - before.user - before.system) / elapsed
 
 
+@pytest.mark.slow
 def test_idle_store_uses_little_cpu(object_store_server: SeaweedFS) -> None:
     """With too low a memory limit, Go constantly spends a tenth of a core on garbage collection."""
     process = psutil.Process(object_store_server.pid)

@@ -63,6 +63,7 @@ def test_stopped_stack_leaves_no_process(make_stack: Callable[..., Stack]) -> No
     assert not any(orphans.find(directory) for directory in directories)
 
 
+@pytest.mark.slow
 def test_failed_service_start_stops_the_stack(
     make_stack: Callable[..., Stack], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,6 +119,7 @@ def test_each_key_gets_its_policy(store: Store, key: str) -> None:
     assert (store.policies(key), store.policies("gostream-worker")) == ([API], [WORKER])
 
 
+@pytest.mark.slow
 def test_second_setup_changes_nothing(store: Store) -> None:
     store.set_up()
     done = store.set_up(S3_SECRET_KEY="another-secret")
@@ -127,6 +128,7 @@ def test_second_setup_changes_nothing(store: Store) -> None:
     assert (store.policies("gostream"), store.policies("gostream-worker")) == ([API], [WORKER])
 
 
+@pytest.mark.slow
 def test_other_policies_are_detached(store: Store) -> None:
     store.set_up()
     store.attach("gostream", "readwrite")

@@ -238,6 +238,7 @@ def test_dead_process_is_restarted_and_all_stop_together(run_api: Callable[..., 
     eventually_true(lambda: not any(map(psutil.pid_exists, children)))
 
 
+@pytest.mark.slow
 def test_processes_end_with_a_killed_supervisor(run_api: Callable[..., Program]) -> None:
     program = run_api(API_PROCESSES="2", METRICS_PORT="0")
     eventually_true(lambda: len(serving(program)) == 2)
@@ -249,6 +250,7 @@ def test_processes_end_with_a_killed_supervisor(run_api: Callable[..., Program])
     eventually_true(lambda: not any(map(psutil.pid_exists, children)))
 
 
+@pytest.mark.slow
 def test_port_is_not_shared_with_other_programs(run_api: Callable[..., Program]) -> None:
     reads = Ports({}).pick("reads")
     first = run_api(API_PROCESSES="2", METRICS_PORT="0", READ_PORT=str(reads))

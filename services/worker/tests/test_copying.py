@@ -252,6 +252,7 @@ async def test_failed_copy_is_encoded_by_the_next_attempt(
 
 
 @pytest.mark.stack
+@pytest.mark.slow
 async def test_uncopyable_damage_is_encoded_by_the_next_attempt(worker: Worker, clip: Clips) -> None:
     assert (await planned(clip(one_broken_length))).copied is not None
     job = await worker.start(video_id := await worker.upload(clip(one_broken_length)))

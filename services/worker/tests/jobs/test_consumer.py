@@ -299,6 +299,7 @@ async def test_unknown_payload_is_left_for_newer_workers(
         await until(lambda: _is(database.pool.fetchval(deferred), 1))
 
 
+@pytest.mark.slow
 async def test_leases_survive_simultaneous_publication_of_all_slots(database_url: str) -> None:
     slots = 8
     begun: list[str] = []

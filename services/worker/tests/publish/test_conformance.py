@@ -136,6 +136,7 @@ async def test_truncated_sound_is_not_published(
     assert error.detail.startswith("gate.equal-lengths: the sound ends -3.")
 
 
+@pytest.mark.slow
 async def test_persistent_rule_violation_fails_with_its_rule(
     worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:

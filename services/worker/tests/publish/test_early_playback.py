@@ -165,6 +165,7 @@ async def test_attempts_never_reuse_segment_names(worker: Worker, clip: Clips) -
     assert await broken_rules(await worker.save(video_id)) == []
 
 
+@pytest.mark.slow
 async def test_early_playlists_end_when_the_encode_is_cancelled(
     worker: Worker, clip: Clips, tmp_path: Path
 ) -> None:
@@ -208,6 +209,7 @@ async def test_playlists_removed_while_ending_stay_removed(
     assert await worker.published(video_id) == {}
 
 
+@pytest.mark.slow
 async def test_late_worker_leaves_its_successors_playlists_unchanged(
     worker: Worker, clip: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -223,6 +223,7 @@ async def test_cut_connection_is_resumed(
     assert digest.digest() == hashlib.sha256(BODY).digest()
 
 
+@pytest.mark.slow
 async def test_lasting_store_outage_ends_the_block(
     environment: dict[str, str], film: StoredObject, http: aiohttp.ClientSession
 ) -> None:

@@ -120,6 +120,7 @@ async def test_streamed_source_is_never_written_to_disk(
     assert url.startswith("http://127.0.0.1:")
 
 
+@pytest.mark.slow
 async def test_short_store_outage_does_not_end_the_attempt(
     streaming: Worker, clip: Clips, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
