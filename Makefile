@@ -54,7 +54,7 @@ test: $(SYNCED) ## every kind of behaviour, in two processes on servers of their
 	@$(BIN)/pytest -m 'not slow and not faults' --numprocesses=$(JOBS) --dist=worksteal $(ARGS)
 
 .PHONY: test-long
-test-long: $(SYNCED) ## what is long: killed and frozen processes, fuzzing, the whole corpus, the proof
+test-long: $(SYNCED) ## what is long: kills, fuzzing, the whole corpus, the proof [GOSTREAM_PROOF_SEEDS=100000]
 	@$(BIN)/pytest -m 'slow or faults' $(ARGS)
 	@$(BIN)/python -m tests.proof --seeds $(or $(GOSTREAM_PROOF_SEEDS),2000)
 
@@ -67,11 +67,6 @@ coverage: $(SYNCED) ## the same under coverage, which makes it slower
 .PHONY: e2e
 e2e: $(SYNCED) ## the end-to-end tests alone
 	@$(BIN)/pytest tests/e2e $(ARGS)
-
-.PHONY: faults
-faults: $(SYNCED) ## the cache's proof at length, and the tests that kill processes [GOSTREAM_PROOF_SEEDS=100000]
-	@$(BIN)/python -m tests.proof --seeds $(or $(GOSTREAM_PROOF_SEEDS),2000)
-	@$(BIN)/pytest -m faults $(ARGS)
 
 $(BENCH)/.synced: requirements.lock requirements-bench.lock $(MEMBERS:%=%/pyproject.toml) | $(UV)
 	@test -x $(BENCH)/bin/python || $(UV) venv -q --python $(PYTHON) $(BENCH)
