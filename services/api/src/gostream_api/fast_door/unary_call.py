@@ -8,16 +8,14 @@ from typing import Any
 
 import grpc
 import structlog
-from google.protobuf.message import DecodeError
 
 from gostream_api.reads.ports import Layer, LocalVideoReader
 from gostream_api.rpc import grpc_framing
 from gostream_api.rpc.encoded_reads import Answer, ReadCall
-from gostream_api.rpc.errors import failure_of
 from gostream_api.rpc.grpc_framing import Header, RefusedError
-from gostream_api.rpc.interceptors.errors import NOT_A_MESSAGE
+from gostream_api.rpc.interceptors.errors import logged_failure
 from gostream_api.rpc.interceptors.telemetry import REQUEST_ID, SANE, Meter, new_request_id
-from gostream_shared.domain.errors import GoStreamError, InvalidRequestError, TooManyRequestsError
+from gostream_shared.domain.errors import TooManyRequestsError
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -28,8 +26,6 @@ _OK = [(b"grpc-status", b"0"), (b"grpc-message", b"")]
 _REQUEST_ID = REQUEST_ID.encode()
 _SANE = re.compile(SANE.pattern.encode())
 _LAYERS: Mapping[Layer, Header] = {layer: (b"x-cache", layer.value.encode()) for layer in Layer}
-
-_log = structlog.stdlib.get_logger("gostream.rpc")
 
 
 class ClientLeftError(Exception):
@@ -117,12 +113,7 @@ class Method:
         """Send the error as the interceptors of gostream-api do. Returns its status code."""
         name = request_id.decode()
         structlog.contextvars.bind_contextvars(request_id=name, method=self._path)
-        if isinstance(error, DecodeError):
-            error = InvalidRequestError(NOT_A_MESSAGE)
-        elif not isinstance(error, GoStreamError):
-            _log.error("unexpected error", exc_info=error)
-        failure = failure_of(error, request_id=name)
-        structlog.contextvars.bind_contextvars(reason=failure.reason, **failure.subject)
+        failure = logged_failure(error, request_id=name)
         metadata = [grpc_framing.metadata_header(*pair) for pair in failure.trailers]
         status = grpc_framing.status_headers(failure.code, failure.message)
         await _send_refusal(send, [*status, (_REQUEST_ID, request_id), *metadata])

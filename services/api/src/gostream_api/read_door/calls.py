@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import grpc
 import structlog
-from google.protobuf.message import DecodeError
 from h2.exceptions import ProtocolError
 from h2.utilities import HeaderValidationFlags, validate_headers
 from hpack import NeverIndexedHeaderTuple
@@ -18,13 +17,12 @@ from gostream_api.read_door.limits import MAX_HEADER_LIST
 from gostream_api.reads.ports import Layer, LocalVideoReader
 from gostream_api.rpc import grpc_framing
 from gostream_api.rpc.encoded_reads import READ_CALLS, ReadCall
-from gostream_api.rpc.errors import failure_of
 from gostream_api.rpc.grpc_framing import Header, RefusedError
-from gostream_api.rpc.interceptors.errors import NOT_A_MESSAGE
+from gostream_api.rpc.interceptors.errors import logged_failure
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
 from gostream_api.rpc.interceptors.telemetry import REQUEST_ID, SANE, Meter, new_request_id
 from gostream_api.rpc.servicer import SERVICE
-from gostream_shared.domain.errors import GoStreamError, InvalidRequestError, TooManyRequestsError
+from gostream_shared.domain.errors import TooManyRequestsError
 
 #: The headers of every reply, and of a reply whose status is in them.
 HEADERS: list[Header] = [
@@ -41,8 +39,6 @@ _REQUEST = HeaderValidationFlags(
 )
 #: Overhead of one header in the size of a header list (RFC 9113, section 6.5.2).
 _PER_HEADER = 32
-
-_log = structlog.stdlib.get_logger("gostream.rpc")
 
 
 class MalformedError(Exception):
@@ -138,12 +134,7 @@ class ReadMethod:
             return refusal(error)
         name = call.request_id.decode()
         structlog.contextvars.bind_contextvars(request_id=name, method=self._path)
-        if isinstance(error, DecodeError):
-            error = InvalidRequestError(NOT_A_MESSAGE)
-        elif not isinstance(error, GoStreamError):
-            _log.error("unexpected error", exc_info=error)
-        failure = failure_of(error, request_id=name)
-        structlog.contextvars.bind_contextvars(reason=failure.reason, **failure.subject)
+        failure = logged_failure(error, request_id=name)
         self.count(call, failure.code)
         metadata = [grpc_framing.metadata_header(*pair) for pair in failure.trailers]
         status = grpc_framing.status_headers(failure.code, failure.message)

@@ -6,7 +6,7 @@ import structlog
 from google.protobuf.message import DecodeError
 from grpc import aio
 
-from gostream_api.rpc.errors import failure_of
+from gostream_api.rpc.errors import Failure, failure_of
 from gostream_api.rpc.interceptors.base import Behavior, BehaviorInterceptor, Context, FailedRequest, Handler
 from gostream_api.rpc.interceptors.telemetry import add_trailers, request_id_of
 from gostream_shared.domain.errors import GoStreamError, InvalidRequestError, Violation
@@ -27,19 +27,24 @@ class ErrorInterceptor(BehaviorInterceptor):
                 return await behavior(request, context)
             except aio.BaseError:
                 raise  # the call was already aborted, or the client has left
-            except DecodeError:
-                await _abort(context, InvalidRequestError(NOT_A_MESSAGE))
-            except GoStreamError as error:
-                await _abort(context, error)
             except Exception as error:  # noqa: BLE001 - the last handler of unexpected errors
-                _log.exception("unexpected error")
                 await _abort(context, error)
 
         return guarded
 
 
-async def _abort(context: Context, error: Exception) -> None:
-    failure = failure_of(error, request_id=request_id_of(context))
+def logged_failure(error: Exception, *, request_id: str) -> Failure:
+    """Returns what a client sees. Logs an unexpected error, and binds the reason to the log of the call."""
+    if isinstance(error, DecodeError):
+        error = InvalidRequestError(NOT_A_MESSAGE)
+    elif not isinstance(error, GoStreamError):
+        _log.error("unexpected error", exc_info=error)
+    failure = failure_of(error, request_id=request_id)
     structlog.contextvars.bind_contextvars(reason=failure.reason, **failure.subject)
+    return failure
+
+
+async def _abort(context: Context, error: Exception) -> None:
+    failure = logged_failure(error, request_id=request_id_of(context))
     add_trailers(context, *failure.trailers)
     await context.abort(failure.code, failure.message, tuple(context.trailing_metadata()))
