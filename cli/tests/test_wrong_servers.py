@@ -17,13 +17,13 @@ from .conftest import Gostream
 
 
 async def test_http_1_server_is_named_as_such(store: Store) -> None:
-    async with connect(store.url.removeprefix("http://"), timeout=20) as client:
+    async with connect(store.url.removeprefix("http://"), timeout=60) as client:
         with pytest.raises(UnreachableError, match="does not speak gRPC; is this the port of the API"):
             await client.get(VIDEO_ID)
 
 
 async def test_unresolvable_host_is_named() -> None:
-    async with connect("no.such.invalid:50051", timeout=20) as client:
+    async with connect("no.such.invalid:50051", timeout=60) as client:
         with pytest.raises(
             UnreachableError, match=r"server name in no\.such\.invalid:50051 cannot be resolved"
         ):

@@ -32,7 +32,7 @@ def test_environment_names_the_running_servers(make_stack: Callable[..., Stack])
 
 
 async def _count_videos(url: str) -> int:
-    connection = await asyncpg.connect(url, timeout=10)
+    connection = await asyncpg.connect(url, timeout=60)
     try:
         return int(await connection.fetchval("SELECT count(*) FROM videos"))
     finally:

@@ -58,7 +58,7 @@ def doors(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Do
     with grpc.insecure_channel(reference) as channel:
         create = VideoServiceStub(channel).CreateVideo
         titles = ["Plain", "Ünïcödé ✓", "x" * 200, *(f"number {number}" for number in range(97))]
-        ids = [create(CreateVideoRequest(title=title, size_bytes=4), timeout=10).video.id for title in titles]
+        ids = [create(CreateVideoRequest(title=title, size_bytes=4), timeout=60).video.id for title in titles]
     home = Directories.at(tmp_path_factory.mktemp("plain"))
     ports = Ports({})
     plain = Envoy(home, ports.pick("plain"), ports.pick("plain-admin"), [stack.apis[0].port])
@@ -294,7 +294,7 @@ def test_hundred_missing_videos_fit_client_metadata_limit(doors: Doors) -> None:
     missing = [str(UUID(int=number)) for number in range(100)]
     for address in (doors.reference, doors.fast):
         with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError) as caught:
-            VideoServiceStub(channel).BatchGetVideos(BatchGetVideosRequest(ids=missing), timeout=10)
+            VideoServiceStub(channel).BatchGetVideos(BatchGetVideosRequest(ids=missing), timeout=60)
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
@@ -369,7 +369,7 @@ def test_fast_door_rejects_unknown_frame_flags(doors: Doors, flags: int) -> None
 def _http(
     address: str, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
 ) -> tuple[int, dict[str, str], bytes]:
-    connection = http.client.HTTPConnection(address, timeout=10)
+    connection = http.client.HTTPConnection(address, timeout=60)
     try:
         connection.request(method, path, body, {"x-request-id": "json"} | (headers or {}))
         response = connection.getresponse()

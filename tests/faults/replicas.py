@@ -141,7 +141,7 @@ class Fleet:
         replica = Replica(process, log, redis, database)
         channel = grpc.aio.insecure_channel(f"{HOST}:{port}", options=[("grpc.use_local_subchannel_pool", 1)])
         await self._stack.enter_async_context(channel)
-        replica.client = Client(channel, server=f"{HOST}:{port}", timeout=20)
+        replica.client = Client(channel, server=f"{HOST}:{port}", timeout=60)
         replica.metrics_url = f"http://{HOST}:{metrics_port}/metrics"
         return replica
 

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 
 
-async def eventually(condition: Callable[[], object | Awaitable[object]], *, timeout: float = 20) -> None:
+async def eventually(condition: Callable[[], object | Awaitable[object]], *, timeout: float = 60) -> None:
     """Returns when `condition()` is true. Raises TimeoutError."""
     async with asyncio.timeout(timeout):
         while not await _holds(condition):

@@ -148,7 +148,7 @@ async def database(database_url: str) -> AsyncIterator[PostgresDatabase]:
 def eventually() -> Callable[..., Awaitable[None]]:
     """A function that waits until an asynchronous condition holds."""
 
-    async def wait(condition: Callable[[], Awaitable[object]], *, within: float = 30) -> None:
+    async def wait(condition: Callable[[], Awaitable[object]], *, within: float = 60) -> None:
         deadline = monotonic() + within
         while not await condition():
             assert monotonic() < deadline, "the condition never held"

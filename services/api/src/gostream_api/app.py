@@ -90,7 +90,7 @@ async def _report_bus(server: ApiServer, is_live: Callable[[], bool]) -> None:
     while True:
         if is_live() is not reported:
             reported = is_live()
-            await server.report(BUS_HEALTH, is_serving=reported)
+            await server.health.report(BUS_HEALTH, is_serving=reported)
         await asyncio.sleep(_BUS_LOOK)
 
 

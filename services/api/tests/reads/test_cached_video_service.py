@@ -107,7 +107,7 @@ async def test_change_reaches_every_replica(replicas: tuple[Replica, Replica], d
     async def seen() -> bool:
         return await other.title(video.id) == "changed"
 
-    await eventually(seen, timeout=5)
+    await eventually(seen)
 
 
 async def test_load_overlapping_a_write_is_not_cached(

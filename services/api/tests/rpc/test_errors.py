@@ -228,7 +228,7 @@ async def test_retrying_client_honours_the_pushback(reader: Reader, address: str
       "maxAttempts": 4, "initialBackoff": "100s", "maxBackoff": "100s", "backoffMultiplier": 2,
       "retryableStatusCodes": ["UNAVAILABLE"]}}]}"""
     async with aio.insecure_channel(address, options=[("grpc.service_config", config)]) as patient:
-        await VideoServiceStub(patient).GetVideo(REQUEST, timeout=20)
+        await VideoServiceStub(patient).GetVideo(REQUEST, timeout=60)
 
     assert calls == 2
 

@@ -16,7 +16,7 @@ async def created(api: Any) -> str:
 
 
 async def read(call: Any) -> Any:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return await call.read()
 
 
