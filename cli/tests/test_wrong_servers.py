@@ -79,7 +79,7 @@ async def test_ctrl_c_during_an_upload_starts_no_processing(
     )
     assert process.stderr is not None
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             created = await process.stderr.readline()
             process.send_signal(signal.SIGINT)
             stdout, stderr = await process.communicate()

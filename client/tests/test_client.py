@@ -103,7 +103,7 @@ async def test_calls_rotate_over_several_servers(server: ApiServer) -> None:
     async with (
         serve_api(Api()) as other,
         connect(f"{server.address}, {other.address}", timeout=60) as client,
-        asyncio.timeout(30),
+        asyncio.timeout(300),
     ):
         while not (server.api.requests and other.api.requests):
             await client.get(VIDEO_ID)

@@ -23,7 +23,7 @@ from gostream_shared.db.database import PostgresDatabase
 
 pytestmark = pytest.mark.stack
 
-PATIENCE = 30.0
+PATIENCE = 300.0
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ async def test_store_that_ignores_conditions_stops_the_worker(
 
     with pytest.raises(StoreUnfitError, match="does not replace an object"):
         async with (
-            asyncio.timeout(60),
+            asyncio.timeout(300),
             health_server("127.0.0.1", 0) as health,
             open_consumer(config, health),
         ):

@@ -268,7 +268,7 @@ async def test_excess_calls_are_refused_except_health_checks(
 
     reader.act = hang
     busy = [asyncio.ensure_future(stub.GetVideo(REQUEST)) for _ in range(2)]
-    await asyncio.wait_for(both_at_work.wait(), 30)
+    await asyncio.wait_for(both_at_work.wait(), 300)
 
     refusal = await refused(stub.GetVideo(REQUEST))
     health = await raw(channel, "/grpc.health.v1.Health/Check")(b"")

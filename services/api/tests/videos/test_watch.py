@@ -73,7 +73,7 @@ def encoding(percent: float) -> Progress:
 
 
 async def following(stream: AsyncGenerator[Snapshot, None]) -> Snapshot:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         return await anext(stream)
 
 
@@ -279,7 +279,7 @@ async def created(api: Any) -> str:
 
 
 async def read(call: Any) -> Any:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         return await call.read()
 
 

@@ -69,7 +69,7 @@ async def consuming(
         yield consumer
     finally:
         consumer.stop()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             await running
 
 
@@ -113,7 +113,7 @@ async def test_worker_without_disk_space_claims_only_removals(database: Postgres
     await enqueue(database)
     await enqueue(database, RemoveJob(video_id=uuid4()))
     async with consuming(database, log, remove=remove, has_room=lambda: is_free):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             await removed.wait()
         assert log.jobs == []
         is_free = True
@@ -204,7 +204,7 @@ async def test_removals_run_while_all_slots_encode(database: PostgresDatabase) -
     async with consuming(database, busy, remove=remove):
         await until(lambda: _reached(lambda: busy.at_work == 1))
         await enqueue(database, RemoveJob(video_id=uuid4()))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(300):
             await removed.wait()
 
 
@@ -285,7 +285,7 @@ async def test_health_check_waits_for_the_listener(database: PostgresDatabase) -
         await asyncio.sleep(0.2)
         await queries.driver.add_listener(Channel("ch_pgqueuer"), lambda _: heard.set())
         await asking
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(300):
             await heard.wait()
 
 

@@ -93,7 +93,7 @@ async def played(url: str) -> tuple[int, str]:
 
 
 async def until_playable(worker: Worker, video_id: UUID) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         while not (await worker.video(video_id)).is_playable_early:
             await asyncio.sleep(0.05)
 
@@ -298,7 +298,7 @@ class Early:
         stream = EarlyStream(
             made, uploader, playable, nullcontext, follows=self.grown.standing > 0, clock=lambda: self.now
         )
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             await stream.follow(self.encoded)
 
 
