@@ -12,8 +12,8 @@ from prometheus_client import REGISTRY
 
 from gostream_api.reads.cached_video_service import CachedVideoService
 from gostream_api.reads.ports import Layer
-from gostream_shared.cache.compose import Cache, open_cache
 from gostream_shared.cache.bus.liveness import MAX_SILENCE
+from gostream_shared.cache.compose import Cache, open_cache
 from gostream_shared.cache.entries.redis_cache import video_key
 from gostream_shared.cache.protocol import Filled, Lease
 from gostream_shared.config import Config, load
