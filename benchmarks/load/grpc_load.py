@@ -26,7 +26,7 @@ from pathlib import Path
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY = 0, 1, 3, 4, 6, 7
-_STATUS_200 = 0x88  # in HPACK, the first byte of a reply's headers
+_STATUS_200 = 0x88  # in HPACK
 _END_STREAM, _ACK, _END_HEADERS = 1, 1, 4
 _HEADER_TABLE_SIZE, _TABLE_SIZE = 1, 4096  # the setting and its default
 _MAX_WINDOW = 2**31 - 1
@@ -100,6 +100,18 @@ def table_size_update(size: int) -> bytes:
     return bytes((*octets, size))
 
 
+def is_ok(block: bytes) -> bool:
+    """Returns whether the headers of a reply begin with status 200, after a possible table size update."""
+    start = 0
+    if block[0] >> 5 == 1:
+        start = 1
+        if block[0] & 0x1F == 0x1F:
+            while block[start] & 0x80:
+                start += 1
+            start += 1
+    return block[start] == _STATUS_200
+
+
 @dataclass
 class Tally:
     """Results of a load."""
@@ -164,7 +176,7 @@ class Connection:
             if end - position < 9 + length:
                 break
             if kind in (_DATA, _HEADERS):
-                if kind == _HEADERS and self._requests.checks_status and buffer[position + 9] != _STATUS_200:
+                if kind == _HEADERS and self._requests.checks_status and not is_ok(buffer[position + 9 :]):
                     self._refused.add(stream)
                 self._on_response(kind, flags, stream, length, tally)
             else:
