@@ -176,7 +176,8 @@ class Connection:
             if end - position < 9 + length:
                 break
             if kind in (_DATA, _HEADERS):
-                if kind == _HEADERS and self._requests.checks_status and not is_ok(buffer[position + 9 :]):
+                is_first = kind == _HEADERS and stream not in self._has_data  # trailers follow the data
+                if is_first and self._requests.checks_status and not is_ok(buffer[position + 9 :]):
                     self._refused.add(stream)
                 self._on_response(kind, flags, stream, length, tally)
             else:
