@@ -41,7 +41,7 @@ def doors(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]
     with grpc.insecure_channel(api.address) as channel:
         create = VideoServiceStub(channel).CreateVideo
         titles = ["Plain", "Ünïcödé ✓", "x" * 200, *(f"number {number}" for number in range(97))]
-        ids = [create(CreateVideoRequest(title=title, size_bytes=4), timeout=10).video.id for title in titles]
+        ids = [create(CreateVideoRequest(title=title, size_bytes=4), timeout=60).video.id for title in titles]
     with ExitStack() as running:
         edges = []
         for name, read_port in (("reference", api.port), ("edge", api.read_port)):

@@ -225,7 +225,7 @@ def test_hundred_missing_videos_fit_client_metadata_limit(doors: Doors) -> None:
     missing = [str(UUID(int=number)) for number in range(100)]
     for address in (doors.reference, doors.reads):
         with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError) as caught:
-            VideoServiceStub(channel).BatchGetVideos(BatchGetVideosRequest(ids=missing), timeout=10)
+            VideoServiceStub(channel).BatchGetVideos(BatchGetVideosRequest(ids=missing), timeout=60)
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
@@ -271,7 +271,7 @@ def test_grpc_web_replies_are_equal(doors: Doors) -> None:
 def _http(
     address: str, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
 ) -> tuple[int, dict[str, str], bytes]:
-    connection = http.client.HTTPConnection(address, timeout=10)
+    connection = http.client.HTTPConnection(address, timeout=60)
     try:
         connection.request(method, path, body, {"x-request-id": "json"} | (headers or {}))
         response = connection.getresponse()
