@@ -30,6 +30,8 @@ class Request:
     headers: Headers = ()
     content_type: str = "application/grpc"
     authority: str = "localhost"
+    verb: str = "POST"
+    te: str = "trailers"  # empty: no such header
 
 
 @dataclass
@@ -65,12 +67,12 @@ def call(address: str, request: Request, *, timeout: float = 10.0) -> Reply:
         connection.initiate_connection()
         path = f"/gostream.v1.VideoService/{request.method}"
         pseudo = (
-            (":method", "POST"),
+            (":method", request.verb),
             (":scheme", "http"),
             (":path", path),
             (":authority", request.authority),
         )
-        usual = (("content-type", request.content_type), ("te", "trailers"))
+        usual = (("content-type", request.content_type), *((("te", request.te),) if request.te else ()))
         connection.send_headers(1, [*pseudo, *usual, *request.headers])
         return _exchange(link, connection, request.body)
 
