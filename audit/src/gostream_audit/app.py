@@ -15,6 +15,7 @@ from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.errors import BackendUnavailableError, GoStreamError
 from gostream_shared.lifecycle import run_configured, service_parser, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
+from gostream_shared.tls import ServerTls
 
 NAME = "gostream-audit"
 SUMMARY = (
@@ -71,7 +72,8 @@ async def audit(config: AuditConfig, *, once: int | None = None) -> None:
         auditor = Auditor(
             lambda: replicas.current, database.videos, tolerance=config.audit_tolerance.total_seconds()
         )
-        async with serve_metrics(config.metrics_host, config.metrics_port):
+        tls = ServerTls.of(config)
+        async with serve_metrics(config.metrics_host, config.metrics_port, tls=tls and tls.context()):
             try:
                 async with change_feed(url) as changes:
                     running = asyncio.create_task(auditor.run(changes, at_most=once), name="audit")

@@ -15,6 +15,8 @@ KNOWN = frozenset(
     SOURCE_MAX_BYTES SOURCE_MAX_COPIED_BYTES SOURCE_MAX_DURATION SOURCE_MAX_PIXEL_RATE TRUSTED_PROXIES
     UPLOAD_PATIENCE UPLOAD_SIZE_REQUIRED UPLOAD_URL_TTL WATCHES_PER_CLIENT WORKER_HOST WORKER_PORT
     WORKER_SLOTS WORK_DIR WORK_DIR_RESERVE SANDBOX
+    GOSTREAM_BIND GOSTREAM_CA_FILE GOSTREAM_CLIENT_CERT GOSTREAM_CLIENT_KEY GOSTREAM_TLS REDIS_CA_FILE
+    REDIS_TLS REDIS_USERNAME S3_CA_FILE TLS_CERT_FILE TLS_CLIENT_CA_FILE TLS_KEY_FILE
     """.split()  # noqa: SIM905 - a page of quotation marks
 )
 #: A name with one of these prefixes is meant for GoStream.
@@ -27,6 +29,7 @@ _OURS = (
     "OUTAGE_",
     "REDIS_",
     "S3_",
+    "TLS_",
     "UPLOAD_",
     "WORK_DIR_",
 )
@@ -42,7 +45,7 @@ def doubtful(environment: Mapping[str, str]) -> list[str]:
 
 def _doubt(name: str, environment: Mapping[str, str]) -> str | None:
     plain = name.removesuffix("_FILE")
-    if plain in KNOWN:
+    if plain in KNOWN or name in KNOWN:
         both = name != plain and environment[name] and environment.get(plain)
         return f"{name} is not read, because {plain} is set" if both else None
     if _KUBERNETES.fullmatch(name) or re.match(r"(tcp|udp|sctp)://", environment[name]):

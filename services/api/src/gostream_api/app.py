@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from gostream_api.config import ApiConfig
 from gostream_api.cpu_scheduling import schedule
 from gostream_api.multiprocess import leave_with_parent, supervise
-from gostream_api.read_door.server import ReadDoor
+from gostream_api.read_door.server import PROTOCOLS, ReadDoor
 from gostream_api.read_stack import open_reads
 from gostream_api.reads.ports import LocalVideoReader
 from gostream_api.rpc.interceptors.clients import client_behind, networks
@@ -21,6 +21,7 @@ from gostream_shared.db.schema import SchemaWatch
 from gostream_shared.lifecycle import run_service, run_with, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
 from gostream_shared.storage.open_store import open_store
+from gostream_shared.tls import ServerTls
 
 NAME = "gostream-api"
 SUMMARY = "The gRPC API of GoStream: gostream.v1.VideoService."
@@ -36,6 +37,7 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
     Only the database must be up. Raises BackendUnavailableError if it is down, and BackendRefusedError if a
     backend rejects this service as configured.
     """
+    tls = ServerTls.of(config)
     async with open_reads(config) as reads, open_store(config) as store:
         limits = Limits(
             source_max_bytes=config.source_max_bytes,
@@ -63,9 +65,10 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             reflects=config.reflection != "off",
             local_hits=local_hits(reads.videos),
             share_port=config.api_processes > 1,
+            credentials=tls and tls.credentials(),
         )
         if config.read_port:
-            server.doors.append(_read_door(config, reads.videos, server))
+            server.doors.append(_read_door(config, reads.videos, server, tls))
         schema = SchemaWatch(reads.database.missing_migrations)
         await server.set_ready(is_ready=await schema.is_current())
         async with in_background(
@@ -74,7 +77,9 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             yield server
 
 
-def _read_door(config: ApiConfig, reads: LocalVideoReader, server: ApiServer) -> ReadDoor:
+def _read_door(
+    config: ApiConfig, reads: LocalVideoReader, server: ApiServer, tls: ServerTls | None
+) -> ReadDoor:
     return ReadDoor(
         reads,
         server.limiter,
@@ -82,6 +87,7 @@ def _read_door(config: ApiConfig, reads: LocalVideoReader, server: ApiServer) ->
         port=config.read_port,
         full_port=config.api_port,
         share_port=config.api_processes > 1,
+        tls=tls and tls.context(PROTOCOLS),
     )
 
 
@@ -120,7 +126,8 @@ async def _serve_here(config: ApiConfig) -> None:
     schedule(config.scheduling)  # before gRPC starts a thread
     async with stop_signal() as stop, open_server(config) as server:
         leave_with_parent(stop)
-        async with serve_metrics(config.metrics_host, config.metrics_port):
+        tls = ServerTls.of(config)
+        async with serve_metrics(config.metrics_host, config.metrics_port, tls=tls and tls.context()):
             await server.start(config.api_host, config.api_port)
             await stop.wait()
             await server.stop(delay=config.shutdown_delay, grace=config.shutdown_grace)

@@ -112,3 +112,6 @@ class ApiConfig(Config):
         except ValueError:
             raise ValueError("must be comma-separated networks such as 10.0.0.0/8") from None
         return text
+
+    def listeners(self) -> dict[str, str]:
+        return {**super().listeners(), "API_HOST": self.api_host}

@@ -25,6 +25,7 @@ from gostream_shared.observability.metrics import serve_metrics
 from gostream_shared.storage.facts import require_fence
 from gostream_shared.storage.open_store import open_store
 from gostream_shared.storage.port import ObjectStore
+from gostream_shared.tls import ServerTls
 from gostream_worker.config import WorkerConfig
 from gostream_worker.encode.encoder import Encoder
 from gostream_worker.health import ROOM_HEALTH, health_server
@@ -201,10 +202,11 @@ def _settings(config: WorkerConfig) -> Settings:
 async def serve(config: WorkerConfig) -> None:
     """Runs the worker until SIGTERM or SIGINT, then releases the jobs in progress."""
     prepare_sandbox(required=config.sandbox == "required")
+    tls = ServerTls.of(config)
     async with (
-        serve_metrics(config.metrics_host, config.metrics_port),
+        serve_metrics(config.metrics_host, config.metrics_port, tls=tls and tls.context()),
         stop_signal() as stop,
-        health_server(config.worker_host, config.worker_port) as health,
+        health_server(config.worker_host, config.worker_port, tls and tls.credentials()) as health,
         open_consumer(config, health) as work,
         task_group() as tasks,
     ):

@@ -1,6 +1,7 @@
 """The Prometheus endpoint: one port per process, without prometheus-client's multiprocess mode."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
@@ -21,7 +22,9 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 @asynccontextmanager
-async def serve_metrics(host: str, port: int, *, timeout: float = TIMEOUT) -> AsyncIterator[int]:
+async def serve_metrics(
+    host: str, port: int, *, timeout: float = TIMEOUT, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
     """Serve /metrics on the running loop and yield the port; 0 = any free port. Raises CannotListenError.
 
     Each connection serves one request within `timeout` seconds; at most `MAX_CONNECTIONS` are open.
@@ -43,7 +46,8 @@ async def serve_metrics(host: str, port: int, *, timeout: float = TIMEOUT) -> As
             del connections[task]
 
     try:
-        server = await asyncio.start_server(connected, host, port, limit=_MAX_HEAD)
+        deadlines = {"ssl": tls, "ssl_handshake_timeout": timeout, "ssl_shutdown_timeout": timeout} if tls else {}
+        server = await asyncio.start_server(connected, host, port, limit=_MAX_HEAD, **deadlines)
     except OSError:
         raise CannotListenError(host, port) from None
     try:

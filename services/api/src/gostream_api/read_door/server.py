@@ -1,7 +1,9 @@
 """The listener of the read door, its connections, and a stop without lost calls."""
 
 import asyncio
+import ssl
 from datetime import timedelta
+from typing import Any
 
 import structlog
 
@@ -13,6 +15,8 @@ from gostream_api.reads.ports import LocalVideoReader
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
 from gostream_shared.listening import CannotListenError
 
+#: The protocols of the port in ALPN.
+PROTOCOLS = ("h2",)
 _BACKLOG = 1024
 _ELSEWHERE = (
     "this port answers GetVideo and BatchGetVideos only; the gRPC server on port {} answers all methods"
@@ -22,7 +26,10 @@ _log = structlog.stdlib.get_logger("gostream.read_door")
 
 
 class ReadDoor:
-    """Serves reads on one port. Start it once, stop it once. `limiter` is the one of the gRPC server."""
+    """Serves reads on one port. Start it once, stop it once.
+
+    `limiter` is the one of the gRPC server. `tls` is a context with PROTOCOLS.
+    """
 
     def __init__(
         self,
@@ -34,11 +41,13 @@ class ReadDoor:
         full_port: int,
         share_port: bool = False,
         limits: Limits | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._host = host
         self._port = port
         self._share_port = share_port
         self._limits = limits or Limits()
+        self._tls = tls
         self._table = CallTable(reads, limiter, _ELSEWHERE.format(full_port))
         self._backlog = Backlog()
         self._connections: set[Connection] = set()
@@ -50,7 +59,12 @@ class ReadDoor:
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
-                self._accept, self._host, self._port, backlog=_BACKLOG, reuse_port=self._share_port or None
+                self._accept,
+                self._host,
+                self._port,
+                backlog=_BACKLOG,
+                reuse_port=self._share_port or None,
+                **_tls_options(self._tls, self._limits),
             )
         except OSError:
             raise CannotListenError(self._host, self._port) from None
@@ -93,6 +107,12 @@ class ReadDoor:
             await asyncio.sleep(self._limits.tick)
             for connection in list(self._connections):
                 connection.check(loop.time())
+
+
+def _tls_options(tls: ssl.SSLContext | None, limits: Limits) -> dict[str, Any]:
+    if tls is None:
+        return {}
+    return {"ssl": tls, "ssl_handshake_timeout": limits.handshake, "ssl_shutdown_timeout": limits.linger}
 
 
 class _Refusal(asyncio.Protocol):

@@ -75,7 +75,7 @@ class ApiServer:
     """Serves one VideoService. Start it once, stop it once.
 
     `local_hits` maps full method names to the L1 lookups that run before all other interceptors. `doors`
-    start and stop with the server; add them before the start.
+    start and stop with the server; add them before the start. With `credentials`, the port speaks TLS.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class ApiServer:
         reflects: bool = True,
         local_hits: Mapping[str, LocalHit] | None = None,
         share_port: bool = False,
+        credentials: grpc.ServerCredentials | None = None,
     ) -> None:
         # Unless the port is shared on purpose, a second server must fail instead of taking half of the calls.
         options = (*OPTIONS, ("grpc.so_reuseport", int(share_port)))
@@ -97,6 +98,7 @@ class ApiServer:
         self._is_started = False
         self.doors: list[Door] = []
         self._watches = watches
+        self._credentials = credentials
         self.limiter = ConcurrencyLimiter(
             max_calls=max_calls,
             max_streams=max_streams,
@@ -119,7 +121,7 @@ class ApiServer:
 
     async def start(self, host: str, port: int) -> int:
         """Listen, then report SERVING if ready. Returns the port. Raises CannotListenError."""
-        bound = bind(self._server, host, port)
+        bound = bind(self._server, host, port, self._credentials)
         for door in self.doors:
             await door.start()
         await self._report_ready(is_ready=False)
