@@ -14,6 +14,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is imported, to h
 
 import typer
 
+from gostream_cli import transport
 from gostream_cli.statuses import STATUSES
 from gostream_client import profiles
 
@@ -101,12 +102,29 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def _options(
+    tls: Annotated[
+        bool, typer.Option("--tls", envvar="GOSTREAM_TLS", help="Connect by TLS; implied by the files below.")
+    ] = False,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(envvar="GOSTREAM_CA_FILE", metavar="FILE", help="Authority of the API's certificate."),
+    ] = None,
+    client_cert: Annotated[
+        Path | None,
+        typer.Option(envvar="GOSTREAM_CLIENT_CERT", metavar="FILE", help="Certificate of this client."),
+    ] = None,
+    client_key: Annotated[
+        Path | None, typer.Option(envvar="GOSTREAM_CLIENT_KEY", metavar="FILE", help="Key of the certificate.")
+    ] = None,
     _version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
-    pass
+    if tls or ca_file or client_cert or client_key:
+        from gostream_client.tls import Tls
+
+        transport.chosen.set(Tls(ca_file, client_cert, client_key))
 
 
 @app.command("upload")

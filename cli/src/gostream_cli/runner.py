@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import typer
 
+from gostream_cli import transport
 from gostream_cli.errors import ExitCode, exit_code
 from gostream_cli.output import Output
 from gostream_client.client import Client, connect
@@ -62,10 +63,11 @@ def run(out: Output, work: Callable[[], Awaitable[None]]) -> None:
 
 
 def call(server: str, out: Output, timeout: float | None, work: Callable[[Client], Awaitable[None]]) -> None:
-    """Run `work` with a client of `server`."""
+    """Run `work` with a client of `server`, and with the TLS of the top-level options."""
+    tls = transport.chosen.get()
 
     async def body() -> None:
-        async with connect(server, timeout=timeout) as client:
+        async with connect(server, timeout=timeout, tls=tls) as client:
             await work(client)
 
     run(out, body)

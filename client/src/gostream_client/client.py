@@ -1,6 +1,7 @@
 """A client of VideoService with deadlines, retries and typed errors."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -13,7 +14,8 @@ from gostream.v1 import video_pb2, video_service_pb2, video_service_pb2_grpc
 from gostream_client.errors import ClientError
 from gostream_client.proxy import proxy_variable
 from gostream_client.rpc_errors import REQUEST_ID_KEY, from_rpc
-from gostream_client.target import dial_target
+from gostream_client.target import dial_target, split_servers
+from gostream_client.tls import Tls
 
 # Deadlines are set per call: a timeout in the service config fires early and is not sent to the server.
 GET_DEADLINE = 2.0
@@ -153,10 +155,27 @@ async def _cancelled_at_end(
 
 
 @asynccontextmanager
-async def connect(server: str, *, timeout: float | None = None) -> AsyncIterator[Client]:
-    """Yields a client of `server` ("host:port", or several separated by commas)."""
+async def connect(
+    server: str, *, timeout: float | None = None, tls: Tls | None = None
+) -> AsyncIterator[Client]:
+    """Yields a client of `server` ("host:port", or several separated by commas).
+
+    With `tls`, the server's certificate must name the host; of several servers, the host of the first one.
+    """
     target = await dial_target(server)
     proxy = await proxy_variable(server)
     options = (*_CHANNEL_OPTIONS, ("grpc.enable_http_proxy", int(bool(proxy))))
-    async with grpc.aio.insecure_channel(target, options=options) as channel:
+    async with await _channel(server, target, options, tls) as channel:
         yield Client(channel, server=server, timeout=timeout, proxy=proxy)
+
+
+async def _channel(
+    server: str, target: str, options: Sequence[tuple[str, str | int]], tls: Tls | None
+) -> grpc.aio.Channel:
+    if tls is None:
+        return grpc.aio.insecure_channel(target, options=options)
+    [(host, _), *others] = split_servers(server)
+    if others:  # dialled by their addresses, which are not in certificates
+        options = (*options, ("grpc.ssl_target_name_override", host))
+    credentials = await asyncio.to_thread(tls.credentials)
+    return grpc.aio.secure_channel(target, credentials, options=options)

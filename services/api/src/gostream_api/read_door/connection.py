@@ -46,12 +46,19 @@ class _H2(H2Connection):
 
 
 class Connection(asyncio.Protocol):
-    """Serves one client. `gone` is called when the transport is closed."""
+    """Serves one client. `made` is called after a handshake, `gone` when the transport is closed."""
 
     def __init__(
-        self, table: CallTable, limits: Limits, backlog: Backlog, gone: Callable[["Connection"], None]
+        self,
+        table: CallTable,
+        limits: Limits,
+        backlog: Backlog,
+        *,
+        made: Callable[["Connection"], None],
+        gone: Callable[["Connection"], None],
     ) -> None:
         self._limits = limits
+        self._made = made
         self._gone = gone
         self._loop = asyncio.get_running_loop()
         self._h2 = _new_h2()
@@ -71,6 +78,7 @@ class Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
         self._h2.initiate_connection()
         self._write()
+        self._made(self)
 
     def data_received(self, data: bytes) -> None:
         if self._ended is not None:

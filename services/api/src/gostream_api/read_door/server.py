@@ -92,9 +92,9 @@ class ReadDoor:
     def _accept(self) -> asyncio.Protocol:
         if self._is_stopping or len(self._connections) >= MAX_CONNECTIONS:
             return _Refusal()
-        connection = Connection(self._table, self._limits, self._backlog, self._forget)
-        self._connections.add(connection)
-        return connection
+        return Connection(
+            self._table, self._limits, self._backlog, made=self._connections.add, gone=self._forget
+        )
 
     def _forget(self, connection: Connection) -> None:
         self._connections.discard(connection)
