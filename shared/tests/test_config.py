@@ -176,7 +176,7 @@ def test_weak_secret_needs_loopback(variable: str, value: str) -> None:
 def test_published_address_decides_about_secrets() -> None:
     given = {**GIVEN, "REDIS_PASSWORD": "gostream"}
 
-    load(Config, {**given, "METRICS_HOST": "0.0.0.0", "GOSTREAM_BIND": "127.0.0.1"})
+    load(Config, {**given, "METRICS_HOST": "::", "GOSTREAM_BIND": "127.0.0.1"})
     with pytest.raises(ConfigError, match=r"GOSTREAM_BIND=10\.0\.0\.7 is not loopback"):
         load(Config, {**given, "METRICS_HOST": "127.0.0.1", "GOSTREAM_BIND": "10.0.0.7"})
 

@@ -190,7 +190,9 @@ async def _is_admitted(files: Files, port: int, authority: trustme.CA | None) ->
     if authority:
         authority.issue_cert("client").configure_cert(context)
     try:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="localhost")
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=context, server_hostname="localhost"
+        )
     except OSError:
         return False
     try:

@@ -114,7 +114,8 @@ def _options(
         typer.Option(envvar="GOSTREAM_CLIENT_CERT", metavar="FILE", help="Certificate of this client."),
     ] = None,
     client_key: Annotated[
-        Path | None, typer.Option(envvar="GOSTREAM_CLIENT_KEY", metavar="FILE", help="Key of the certificate.")
+        Path | None,
+        typer.Option(envvar="GOSTREAM_CLIENT_KEY", metavar="FILE", help="Key of the certificate."),
     ] = None,
     _version: Annotated[
         bool,

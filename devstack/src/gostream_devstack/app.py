@@ -41,6 +41,9 @@ def up(
     detach: Annotated[bool, typer.Option(help="Return once every server is ready.")] = False,
     api_replicas: Annotated[int, typer.Option(min=1, max=16)] = 1,
     workers: Annotated[int, typer.Option(min=0, max=16)] = 1,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Use TLS everywhere, with certificates issued at the start.")
+    ] = False,
     state_dir: StateDir = STATE_DIR,
 ) -> None:
     """Start everything and keep it running until Ctrl-C.
@@ -50,12 +53,13 @@ def up(
     """
     if detach:
         counts = ["--api-replicas", str(api_replicas), "--workers", str(workers)]
+        counts += ["--tls"] if tls else []
         supervising.detach(state_dir, [*counts, "--state-dir", str(state_dir)], _print)
         return
     own = own_servers(os.environ)
     for name in OWN.keys() & own.keys():
         _print(f"using the server given by {name}")
-    supervising.run_foreground(state_dir, Options(api_replicas, workers, own), Screen(Console()))
+    supervising.run_foreground(state_dir, Options(api_replicas, workers, own, tls=tls), Screen(Console()))
 
 
 @cli.command()

@@ -196,14 +196,20 @@ def bucket(object_store_server: SeaweedFS) -> Bucket:
 def make_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Stack]]:
     """A function that starts a separate stack, for tests that break servers.
 
-    `make_stack(api_replicas=1, workers=1, settings={"REDIS_TTL": "1s"})`; see `stack`. Stopped after the
+    `make_stack(api_replicas=1, workers=1, settings={"REDIS_TTL": "1s"}, tls=True)`; see `stack`. Stopped after the
     test.
     """
     with ExitStack() as started:
 
-        def make(api_replicas: int = 1, workers: int = 1, settings: Mapping[str, str] | None = None) -> Stack:
+        def make(
+            api_replicas: int = 1,
+            workers: int = 1,
+            settings: Mapping[str, str] | None = None,
+            *,
+            tls: bool = False,
+        ) -> Stack:
             root = tmp_path_factory.mktemp("stack")
-            return started.enter_context(_running_stack(root, api_replicas, workers, settings or {}))
+            return started.enter_context(_running_stack(root, api_replicas, workers, settings or {}, tls=tls))
 
         yield make
 
@@ -222,7 +228,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @contextmanager
 def _running_stack(
-    root: Path, api_replicas: int, workers: int, settings: Mapping[str, str]
+    root: Path, api_replicas: int, workers: int, settings: Mapping[str, str], *, tls: bool = False
 ) -> Iterator[Stack]:
     from gostream_devstack.host.directories import Directories
     from gostream_devstack.host.ports import Ports
@@ -231,7 +237,7 @@ def _running_stack(
     from gostream_devstack.instance.up import start_somewhere
 
     directories = Directories.at(root)
-    options = Options(api_replicas=api_replicas, workers=workers, settings=settings, durable=False)
+    options = Options(api_replicas=api_replicas, workers=workers, settings=settings, durable=False, tls=tls)
     state, ports = State(), Ports({})
     stack: Stack | None = None
     try:

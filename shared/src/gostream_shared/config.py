@@ -81,7 +81,9 @@ class Config(BaseModel):
     tls_cert_file: ReadableFile | None = Field(
         None, description="certificate chain of every listener, PEM; read again when it changes"
     )
-    tls_key_file: ReadableFile | None = Field(None, description="key of TLS_CERT_FILE, PEM", validate_default=True)
+    tls_key_file: ReadableFile | None = Field(
+        None, description="key of TLS_CERT_FILE, PEM", validate_default=True
+    )
     tls_client_ca_file: ReadableFile | None = Field(
         None, description="authority of clients; set = every client needs a certificate of it"
     )

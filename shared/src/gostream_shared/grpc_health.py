@@ -33,9 +33,7 @@ def reflect(server: aio.Server, services: Sequence[str] = ()) -> None:
     reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
 
 
-def bind(
-    server: aio.Server, host: str, port: int, credentials: grpc.ServerCredentials | None = None
-) -> int:
+def bind(server: aio.Server, host: str, port: int, credentials: grpc.ServerCredentials | None = None) -> int:
     """Let a server listen there once it starts, by TLS with `credentials`. Returns the port.
 
     Raises CannotListenError.

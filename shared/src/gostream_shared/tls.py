@@ -88,7 +88,10 @@ class ServerTls:
                 try:
                     served = self._context(protocols)
                     given = pair
-                except (OSError, ValueError) as error:  # replaced once more in between: the next call reads it
+                except (
+                    OSError,
+                    ValueError,
+                ) as error:  # replaced once more in between: the next call reads it
                     _log.warning("certificate not used", cause=_cause(error))
             if served is not outer:
                 connection.context = served

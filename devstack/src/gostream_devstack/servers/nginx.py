@@ -10,6 +10,7 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from gostream_devstack.errors import StackError
+from gostream_devstack.host.certificates import Certificates
 from gostream_devstack.host.directories import REPOSITORY, Directories
 from gostream_devstack.host.http_probe import request
 from gostream_devstack.host.wheels import package, program
@@ -34,9 +35,16 @@ class Nginx(Server):
     orphan_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
     def __init__(
-        self, directories: Directories, port: int, origin: Origin, refresh_secret: str, name: str = "nginx"
+        self,
+        directories: Directories,
+        port: int,
+        origin: Origin,
+        refresh_secret: str,
+        name: str = "nginx",
+        certificates: Certificates | None = None,
     ) -> None:
         super().__init__(directories, name, port)
+        self.certificates = certificates
         self.origin = origin
         self.refresh_secret = refresh_secret
         self.resolver = os.environ.get("EDGE_RESOLVER", "")
@@ -44,14 +52,17 @@ class Nginx(Server):
     @property
     def url(self) -> str:
         """The base URL before `/hls/…`."""
-        return f"http://{self.host}:{self.port}"
+        return f"{'https' if self.certificates else 'http'}://{self.host}:{self.port}"
 
     def variables(self) -> Mapping[str, str]:
         """The values of the template's placeholders."""
         origin = urlsplit(self.origin.endpoint_url)
         default = 443 if origin.scheme == "https" else 80
         return {
-            "EDGE_LISTEN": f"{self.host}:{self.port}",
+            "EDGE_LISTEN": f"{self.host}:{self.port}{' ssl' if self.certificates else ''}",
+            "EDGE_TLS_CERT": str(self.certificates.certificate) if self.certificates else "",
+            "EDGE_TLS_KEY": str(self.certificates.key) if self.certificates else "",
+            "EDGE_HSTS": "max-age=31536000" if self.certificates else "",
             "EDGE_RUN_DIR": str(self.directory),
             "EDGE_CACHE_DIR": str(self.directory / "cache"),
             "EDGE_CACHE_SIZE": "2g",
@@ -89,7 +100,8 @@ class Nginx(Server):
         return [str(binary), *paths, "-g", "daemon off;"]
 
     def ready(self) -> bool:
-        return request(self.port, "GET", "/healthz")[0] == HTTPStatus.OK
+        authority = self.certificates and self.certificates.authority
+        return request(self.port, "GET", "/healthz", authority=authority)[0] == HTTPStatus.OK
 
 
 def substitute(template: str, variables: Mapping[str, str]) -> str:

@@ -46,7 +46,9 @@ async def serve_metrics(
             del connections[task]
 
     try:
-        deadlines = {"ssl": tls, "ssl_handshake_timeout": timeout, "ssl_shutdown_timeout": timeout} if tls else {}
+        deadlines = (
+            {"ssl": tls, "ssl_handshake_timeout": timeout, "ssl_shutdown_timeout": timeout} if tls else {}
+        )
         server = await asyncio.start_server(connected, host, port, limit=_MAX_HEAD, **deadlines)
     except OSError:
         raise CannotListenError(host, port) from None

@@ -87,7 +87,9 @@ class S3ObjectStore:
         # Importing a service model reads megabytes of JSON, so it runs in a thread.
         session = await asyncio.to_thread(new_session, config)
         async with AsyncExitStack() as stack:
-            client = await stack.enter_async_context(new_client(session, config.s3_endpoint_url, config.s3_ca_file))
+            client = await stack.enter_async_context(
+                new_client(session, config.s3_endpoint_url, config.s3_ca_file)
+            )
             signer, public = client, config.s3_public_endpoint_url or config.s3_endpoint_url
             if public != config.s3_endpoint_url:
                 signer = await stack.enter_async_context(new_client(session, public, config.s3_ca_file))
