@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -75,7 +76,8 @@ async def port(serve: Serve, tls: ServerTls) -> int:
 async def check(port: int, credentials: grpc.ChannelCredentials) -> None:
     options = [("grpc.use_local_subchannel_pool", 1)]
     async with aio.secure_channel(f"localhost:{port}", credentials, options=options) as channel:
-        await HealthStub(channel).Check(HealthCheckRequest(), timeout=30)  # type: ignore[no-untyped-call]
+        stub: Any = HealthStub(channel)
+        await stub.Check(HealthCheckRequest(), timeout=30)
 
 
 async def test_new_handshakes_get_the_renewed_certificate(files: Files, port: int) -> None:

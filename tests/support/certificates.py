@@ -55,6 +55,7 @@ class Files:
             return int(peer_certificate(writer)["serialNumber"], 16)
         finally:
             writer.transport.abort()
+            await writer.wait_closed()
 
 
 def replace(path: Path, content: bytes) -> None:

@@ -73,7 +73,9 @@ async def audit(config: AuditConfig, *, once: int | None = None) -> None:
             lambda: replicas.current, database.videos, tolerance=config.audit_tolerance.total_seconds()
         )
         tls = ServerTls.of(config)
-        async with serve_metrics(config.metrics_host, config.metrics_port, tls=tls and tls.context()):
+        async with serve_metrics(
+            config.metrics_host, config.metrics_port, tls=tls.context() if tls else None
+        ):
             try:
                 async with change_feed(url) as changes:
                     running = asyncio.create_task(auditor.run(changes, at_most=once), name="audit")

@@ -18,12 +18,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from gostream_devstack.host.certificates import Certificates
     from gostream_devstack.host.directories import Directories
     from gostream_devstack.host.ports import Ports
     from gostream_devstack.host.state import State
     from gostream_devstack.instance.stack import Stack
     from gostream_devstack.servers.postgres import Postgres
     from gostream_devstack.servers.seaweedfs import SeaweedFS
+    from gostream_devstack.servers.server import Server
+    from gostream_devstack.servers.tls_front import TlsFront
     from gostream_devstack.servers.valkey import Valkey
 
 TEMPLATE = "gostream_template"
@@ -192,6 +195,35 @@ def bucket(object_store_server: SeaweedFS) -> Bucket:
     return Bucket(object_store_server.bucket, f"test-{secrets.token_hex(6)}/")
 
 
+@pytest.fixture(scope="session")
+def certificates(_server_directories: Directories) -> Certificates:
+    """The certificates of this session's TLS: `.authority .certificate .key` and `.renew()`."""
+    from gostream_devstack.host.certificates import Certificates
+
+    return Certificates(_server_directories)
+
+
+@pytest.fixture
+def make_tls_front(
+    _server_directories: Directories, _server_ports: Ports, certificates: Certificates
+) -> Iterator[Callable[..., TlsFront]]:
+    """A function that starts TLS in front of a server: `make_tls_front(postgres_server, "postgres")`."""
+    from gostream_devstack.servers.tls_front import TlsFront
+
+    fronts: list[TlsFront] = []
+
+    def make(behind: Server, kind: str = "") -> TlsFront:
+        port = _server_ports.pick(f"{behind.name}-tls")
+        front = TlsFront(_server_directories, behind, port, certificates, kind)
+        fronts.append(front)
+        front.start()
+        return front
+
+    yield make
+    for front in fronts:
+        front.stop()
+
+
 @pytest.fixture
 def make_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Stack]]:
     """A function that starts a separate stack, for tests that break servers.
@@ -223,6 +255,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     .kill() .terminate() .pause() .resume()`. Shared by the session: restore its state, or use `make_stack`.
     """
     with _running_stack(tmp_path_factory.mktemp("stack"), 2, 2, {}) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def tls_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A complete stack with one API and one worker, and TLS everywhere (`.certificates`)."""
+    with _running_stack(tmp_path_factory.mktemp("tls-stack"), 1, 1, {}, tls=True) as running:
         yield running
 
 

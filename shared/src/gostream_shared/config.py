@@ -88,7 +88,7 @@ class Config(BaseModel):
         None, description="authority of clients; set = every client needs a certificate of it"
     )
     gostream_bind: Host | None = Field(
-        None, description="address on which a container's ports are published; decides which secrets do"
+        None, description="address on which a container publishes its ports; unset = the listening addresses"
     )
     metrics_host: Host = Field("0.0.0.0", description="interface of the Prometheus endpoint")  # noqa: S104 - containers
     log_level: LogLevel = Field("INFO", description="minimum log level")

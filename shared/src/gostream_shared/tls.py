@@ -73,7 +73,9 @@ class ServerTls:
             return _configuration(pair)
 
         return grpc.dynamic_ssl_server_credentials(
-            _configuration(given), fetch, require_client_authentication=given.client_ca is not None
+            _configuration(given),
+            fetch,  # type: ignore[arg-type]  # None leaves the configuration; the stubs do not know it
+            require_client_authentication=given.client_ca is not None,
         )
 
     def context(self, protocols: Sequence[str] = ()) -> ssl.SSLContext:

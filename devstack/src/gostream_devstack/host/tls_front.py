@@ -39,8 +39,8 @@ class Front:
                 asyncio.create_task(_copy(*pair)) for pair in ((reader, server), (from_server, writer))
             )
             _, running = await asyncio.wait([*forwards], return_when=asyncio.FIRST_COMPLETED)
-            for each in running:
-                each.cancel()
+            for task in running:
+                task.cancel()
         except (OSError, asyncio.IncompleteReadError):
             pass  # the client finds out
         finally:

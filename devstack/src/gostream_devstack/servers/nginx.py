@@ -100,7 +100,7 @@ class Nginx(Server):
         return [str(binary), *paths, "-g", "daemon off;"]
 
     def ready(self) -> bool:
-        authority = self.certificates and self.certificates.authority
+        authority = self.certificates.authority if self.certificates else None
         return request(self.port, "GET", "/healthz", authority=authority)[0] == HTTPStatus.OK
 
 

@@ -160,7 +160,7 @@ class SeaweedFS(Server):
         """Sends one signed request as admin. Importing an S3 client takes longer than the server's start."""
         host = f"{self.host}:{self.port}"
         signed = signature(method, host, target, body, self._admin, REGION, datetime.now(UTC))
-        authority = self.certificates and self.certificates.authority
+        authority = self.certificates.authority if self.certificates else None
         return request(self.port, method, target, body, signed, authority=authority)[0]
 
 

@@ -65,7 +65,7 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             reflects=config.reflection != "off",
             local_hits=local_hits(reads.videos),
             share_port=config.api_processes > 1,
-            credentials=tls and tls.credentials(),
+            credentials=tls.credentials() if tls else None,
         )
         if config.read_port:
             server.doors.append(_read_door(config, reads.videos, server, tls))
@@ -87,7 +87,7 @@ def _read_door(
         port=config.read_port,
         full_port=config.api_port,
         share_port=config.api_processes > 1,
-        tls=tls and tls.context(PROTOCOLS),
+        tls=tls.context(PROTOCOLS) if tls else None,
     )
 
 
@@ -127,7 +127,9 @@ async def _serve_here(config: ApiConfig) -> None:
     async with stop_signal() as stop, open_server(config) as server:
         leave_with_parent(stop)
         tls = ServerTls.of(config)
-        async with serve_metrics(config.metrics_host, config.metrics_port, tls=tls and tls.context()):
+        async with serve_metrics(
+            config.metrics_host, config.metrics_port, tls=tls.context() if tls else None
+        ):
             await server.start(config.api_host, config.api_port)
             await stop.wait()
             await server.stop(delay=config.shutdown_delay, grace=config.shutdown_grace)

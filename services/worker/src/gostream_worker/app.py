@@ -204,9 +204,9 @@ async def serve(config: WorkerConfig) -> None:
     prepare_sandbox(required=config.sandbox == "required")
     tls = ServerTls.of(config)
     async with (
-        serve_metrics(config.metrics_host, config.metrics_port, tls=tls and tls.context()),
+        serve_metrics(config.metrics_host, config.metrics_port, tls=tls.context() if tls else None),
         stop_signal() as stop,
-        health_server(config.worker_host, config.worker_port, tls and tls.credentials()) as health,
+        health_server(config.worker_host, config.worker_port, tls.credentials() if tls else None) as health,
         open_consumer(config, health) as work,
         task_group() as tasks,
     ):

@@ -46,10 +46,17 @@ async def serve_metrics(
             del connections[task]
 
     try:
-        deadlines = (
-            {"ssl": tls, "ssl_handshake_timeout": timeout, "ssl_shutdown_timeout": timeout} if tls else {}
+        # A deadline is an error without TLS.
+        deadline = timeout if tls else None
+        server = await asyncio.start_server(
+            connected,
+            host,
+            port,
+            limit=_MAX_HEAD,
+            ssl=tls,
+            ssl_handshake_timeout=deadline,
+            ssl_shutdown_timeout=deadline,
         )
-        server = await asyncio.start_server(connected, host, port, limit=_MAX_HEAD, **deadlines)
     except OSError:
         raise CannotListenError(host, port) from None
     try:
