@@ -1,5 +1,6 @@
 """Checks of docker-compose.yml and the images that need no container engine."""
 
+import asyncio
 import importlib
 import os
 import re
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from grpc import aio
 
 from gostream_devstack.errors import StackError
 from gostream_devstack.host.wheels import package, program, script
@@ -18,7 +20,10 @@ from gostream_devstack.instance.stack import USUAL_PORTS
 from gostream_devstack.servers.envoy import allow_origins
 from gostream_devstack.servers.nginx import substitute
 from gostream_shared.config import Config, load
+from gostream_shared.grpc_health import Health, bind
+from gostream_shared.tls import ServerTls
 from tests.deploy.replica import Replica
+from tests.support.certificates import Files
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILES = sorted(ROOT.glob("services/*/Dockerfile"))
@@ -317,13 +322,46 @@ def _fill(template: Path, filled: Path, **environment: str) -> "subprocess.Compl
     )
 
 
-def test_ports_file_follows_the_specification() -> None:
-    _run(
-        script("check-jsonschema"),
-        "--builtin-schema",
-        "vendor.compose-spec",
-        ROOT / "deploy/docker/ports.yaml",
-    )
+@pytest.mark.parametrize("name", ["ports.yaml", "tls.yaml"])
+def test_added_file_follows_the_specification(name: str) -> None:
+    path = ROOT / "deploy/docker" / name
+    _run(script("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", path)
+
+
+def test_envoy_accepts_the_file_with_tls(tmp_path: Path) -> None:
+    """Renders the file as start.sh does with EDGE_TLS=on, with certificates of the test."""
+    files = Files(tmp_path / "certificates")
+    places = {
+        "/etc/envoy/certificates": str(files.folder),
+        "/etc/envoy/tls": str(tmp_path / "tls"),
+        "/etc/envoy/descriptors.binpb": str(ROOT / "protos/gen/descriptors.binpb"),
+    }
+    for source in (ROOT / "deploy/envoy").rglob("*.*"):
+        text = source.read_text()
+        for old, new in places.items():
+            text = text.replace(old, new)
+        target = tmp_path / source.relative_to(ROOT / "deploy/envoy")
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(text)
+
+    filled = tmp_path / "filled.yaml"
+    envoy = [
+        str(program(package("envoy"), "_bin/envoy")),
+        "--mode",
+        "validate",
+        "-c",
+        str(filled),
+        "-l",
+        "warning",
+    ]
+    command = ["bash", str(tmp_path / "start.sh"), str(tmp_path / "envoy.yaml"), str(filled), *envoy]
+    environment = {"PATH": os.defpath, "EDGE_TLS": "on"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 0, done.stderr
+    resources = yaml.safe_load(filled.read_text())["static_resources"]
+    assert "transport_socket" in resources["listeners"][0]["filter_chains"][0]
+    assert all("transport_socket" in cluster for cluster in resources["clusters"])
 
 
 def test_shell_scripts_parse() -> None:
@@ -340,3 +378,24 @@ def test_image_health_check_distinguishes_draining(serving: bool, code: int) -> 
         check = [sys.executable, str(ROOT / "deploy/docker/healthcheck.py"), f"127.0.0.1:{replica.port}"]
         done = subprocess.run(check, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == code, done.stderr
+
+
+@pytest.mark.parametrize("needs_certificate", [False, True])
+async def test_image_health_check_speaks_tls(tmp_path: Path, needs_certificate: bool) -> None:
+    files = Files(tmp_path)
+    tls = ServerTls(files.certificate, files.key, files.ca if needs_certificate else None)
+    server = aio.server()
+    health = Health(server)
+    port = bind(server, "127.0.0.1", 0, tls.credentials())
+    await health.report(is_serving=True)
+    await server.start()
+    try:
+        check = await asyncio.create_subprocess_exec(
+            sys.executable,
+            ROOT / "deploy/docker/healthcheck.py",
+            f"127.0.0.1:{port}",
+            env={**os.environ, **files.environment()},
+        )
+        assert await check.wait() == 0
+    finally:
+        await server.stop(None)

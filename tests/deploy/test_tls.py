@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import grpc
 import pytest
 import trustme
@@ -18,6 +17,7 @@ from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream.v1.video_service_pb2 import GetVideoRequest, ListVideosRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
+from gostream_devstack.host.http_probe import request
 from gostream_devstack.instance.stack import Stack
 from gostream_shared.config import Config, load
 from gostream_shared.domain.errors import BackendRefusedError
@@ -104,8 +104,7 @@ async def test_rotation_under_load_fails_no_call(tls_stack: Stack) -> None:
             callers += [tasks.create_task(calls)]
         callers += [tasks.create_task(_read(port_of(tls_stack, "reads"), authority, is_over))]
         for name in ("nginx", "envoy"):
-            url = f"https://localhost:{port_of(tls_stack, name)}/healthz"
-            callers += [tasks.create_task(_fetch(url, authority, is_over))]
+            callers += [tasks.create_task(_fetch(port_of(tls_stack, name), authority, is_over))]
         for _ in range(3):
             certificates.renew()
             issued = serial_of(certificates.certificate.read_bytes())
@@ -146,13 +145,10 @@ async def _read(port: int, authority: Path, is_over: asyncio.Event) -> int:
     return done
 
 
-async def _fetch(url: str, authority: Path, is_over: asyncio.Event) -> int:
-    context = ssl.create_default_context(cafile=authority)
+async def _fetch(port: int, authority: Path, is_over: asyncio.Event) -> int:
     done = 0
-    connector = aiohttp.TCPConnector(force_close=True, ssl=context)
-    async with aiohttp.ClientSession(connector=connector) as session:
-        while not is_over.is_set():
-            async with session.get(url) as reply:
-                assert reply.status == 200
-            done += 1
+    while not is_over.is_set():
+        status, _ = await asyncio.to_thread(request, port, "GET", "/healthz", authority=authority)
+        assert status == 200
+        done += 1
     return done

@@ -228,8 +228,8 @@ def make_tls_front(
 def make_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Stack]]:
     """A function that starts a separate stack, for tests that break servers.
 
-    `make_stack(api_replicas=1, workers=1, settings={"REDIS_TTL": "1s"}, tls=True)`; see `stack`. Stopped after the
-    test.
+    `make_stack(api_replicas=1, workers=1, settings={"REDIS_TTL": "1s"}, tls=True)`; see `stack`. Stopped
+    after the test.
     """
     with ExitStack() as started:
 
