@@ -75,6 +75,22 @@ def test_video_is_published_by_tls(tls_stack: Stack, tmp_path: Path) -> None:
     assert "playback:\thttps://" in done.stdout
 
 
+def test_audit_reads_by_tls(tls_stack: Stack) -> None:
+    """The audit follows one change: the next video."""
+    audit = subprocess.Popen(
+        [sys.executable, "-m", "gostream_audit.app", "--once", "1"],
+        env={**os.environ, **tls_stack.env, "METRICS_PORT": "0", "METRICS_HOST": "127.0.0.1"},
+    )
+    environment = {**os.environ, **tls_stack.env}
+    upload = [sys.executable, "-m", "gostream_cli", "upload", "--no-process", __file__]
+    try:
+        while audit.poll() is None:  # changes of before its start do not count
+            subprocess.run([*upload, "--content-type", "video/mp4"], env=environment, timeout=60, check=True)
+    finally:
+        audit.kill()
+    assert audit.wait() == 0
+
+
 async def test_store_of_another_authority_is_refused(tls_stack: Stack, tmp_path: Path) -> None:
     (tmp_path / "ca.crt").write_bytes(trustme.CA().cert_pem.bytes())
     shown = {name: value for name, value in tls_stack.env.items() if name.startswith(("S3_", "DATABASE_"))}

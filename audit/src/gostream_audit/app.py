@@ -4,13 +4,14 @@ import asyncio
 import functools
 from datetime import timedelta
 
+import grpc
 from pydantic import Field, field_validator
 
 from gostream_audit.auditor import Auditor
 from gostream_audit.change_feed import change_feed
 from gostream_audit.replicas import Replicas
 from gostream_shared.config import Config
-from gostream_shared.config_types import Duration, ListenPort, parse_host
+from gostream_shared.config_types import Duration, ListenPort, ReadableFile, parse_host
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.errors import BackendUnavailableError, GoStreamError
 from gostream_shared.lifecycle import run_configured, service_parser, stop_signal
@@ -31,6 +32,11 @@ class AuditConfig(Config):
         "localhost:50051",
         description="comma-separated replicas, host:port; a name means all of its addresses",
     )
+    gostream_ca_file: ReadableFile | None = Field(
+        None, description="authority of the API's certificate; set = TLS"
+    )
+    gostream_client_cert: ReadableFile | None = Field(None, description="certificate for the API, with TLS")
+    gostream_client_key: ReadableFile | None = Field(None, description="key of GOSTREAM_CLIENT_CERT")
     audit_tolerance: Duration = Field(
         timedelta(seconds=3),
         ge=timedelta(0),
@@ -48,6 +54,14 @@ class AuditConfig(Config):
                 raise ValueError("must be host:port, or several separated by commas")
             parse_host(host)
         return text
+
+    def credentials(self) -> grpc.ChannelCredentials | None:
+        """Returns the credentials for the API, or None for plaintext."""
+        if self.gostream_ca_file is None:
+            return None
+        pair = (self.gostream_client_key, self.gostream_client_cert)
+        key, certificate = (path.read_bytes() if path else None for path in pair)
+        return grpc.ssl_channel_credentials(self.gostream_ca_file.read_bytes(), key, certificate)
 
     @property
     def names(self) -> list[str]:
@@ -67,7 +81,7 @@ async def audit(config: AuditConfig, *, once: int | None = None) -> None:
     async with (
         stop_signal() as stop,
         PostgresDatabase.open(url, max_size=4) as database,
-        Replicas.open(config.names) as replicas,
+        Replicas.open(config.names, config.credentials()) as replicas,
     ):
         auditor = Auditor(
             lambda: replicas.current, database.videos, tolerance=config.audit_tolerance.total_seconds()

@@ -14,7 +14,6 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is imported, to h
 
 import typer
 
-from gostream_cli import transport
 from gostream_cli.statuses import STATUSES
 from gostream_client import profiles
 
@@ -123,9 +122,10 @@ def _options(
     ] = False,
 ) -> None:
     if tls or ca_file or client_cert or client_key:
+        from gostream_cli import runner
         from gostream_client.tls import Tls
 
-        transport.chosen.set(Tls(ca_file, client_cert, client_key))
+        runner.chosen_tls.set(Tls(ca_file, client_cert, client_key))
 
 
 @app.command("upload")

@@ -6,17 +6,21 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import typer
 
-from gostream_cli import transport
 from gostream_cli.errors import ExitCode, exit_code
 from gostream_cli.output import Output
 from gostream_client.client import Client, connect
 from gostream_client.errors import ClientError, InvalidInputError, UnreachableError
 from gostream_client.text import printable
+from gostream_client.tls import Tls
 
 DEBUG_VARIABLE = "GOSTREAM_DEBUG"
+
+#: The TLS of the top-level options; None: plaintext.
+chosen_tls: ContextVar[Tls | None] = ContextVar("chosen_tls", default=None)
 
 
 @contextmanager
@@ -64,7 +68,7 @@ def run(out: Output, work: Callable[[], Awaitable[None]]) -> None:
 
 def call(server: str, out: Output, timeout: float | None, work: Callable[[Client], Awaitable[None]]) -> None:
     """Run `work` with a client of `server`, and with the TLS of the top-level options."""
-    tls = transport.chosen.get()
+    tls = chosen_tls.get()
 
     async def body() -> None:
         async with connect(server, timeout=timeout, tls=tls) as client:
