@@ -1,11 +1,13 @@
 """TLS everywhere: each listener of the stack, its certificate, and its renewal under load."""
 
 import asyncio
+import http.client
 import os
 import socket
 import ssl
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,16 @@ def test_video_is_published_by_tls(tls_stack: Stack, tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert "playback:\thttps://" in done.stdout
+
+
+def test_edge_demands_tls_of_browsers(tls_stack: Stack) -> None:
+    assert tls_stack.certificates
+    context = ssl.create_default_context(cafile=tls_stack.certificates.authority)
+    port = port_of(tls_stack, "nginx")
+    with closing(http.client.HTTPSConnection("localhost", port, timeout=30, context=context)) as edge:
+        edge.request("GET", "/hls/none/master.m3u8")
+
+        assert edge.getresponse().getheader("strict-transport-security") == "max-age=31536000"
 
 
 def test_audit_reads_by_tls(tls_stack: Stack) -> None:
