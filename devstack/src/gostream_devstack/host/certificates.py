@@ -32,13 +32,10 @@ class Certificates:
         self._issue(self.certificate, self.key, *NAMES)
 
     def environment(self) -> dict[str, str]:
-        """The variables of the services: their own certificate, and the authority of all servers."""
+        """The variables of the services: their own certificate, and the authority of the edge."""
         return {
             "TLS_CERT_FILE": str(self.certificate),
             "TLS_KEY_FILE": str(self.key),
-            "S3_CA_FILE": str(self.authority),
-            "REDIS_TLS": "true",
-            "REDIS_CA_FILE": str(self.authority),
             "SSL_CERT_FILE": str(self.authority),  # for the edge, which the worker refreshes
         }
 

@@ -144,12 +144,16 @@ class Stack:
             self.servers[redis.name] = redis
             settings |= {"REDIS_HOST": redis.host, "REDIS_PORT": str(self._front(redis))}
             settings |= {"REDIS_PASSWORD": redis.password, "REDIS_DB": str(redis.db)}
+            if self.certificates:
+                settings |= {"REDIS_TLS": "true", "REDIS_CA_FILE": str(self.certificates.authority)}
         if "S3_ENDPOINT_URL" not in own:
             store = SeaweedFS(directories, self._ports, secrets, self._port("s3"), self.certificates)
             self.servers[store.name] = store
             settings |= {"S3_ENDPOINT_URL": store.endpoint_url, "S3_PUBLIC_ENDPOINT_URL": store.endpoint_url}
             settings |= {"S3_BUCKET": store.bucket, "S3_REGION": store.region}
             settings |= {"S3_ACCESS_KEY": store.access_key, "S3_SECRET_KEY": store.secret_key}
+            if self.certificates:
+                settings |= {"S3_CA_FILE": str(self.certificates.authority)}
             for role, (key, secret) in store.service_keys.items():
                 self._keys[role] = {"S3_ACCESS_KEY": key, "S3_SECRET_KEY": secret}
         settings["S3_PUBLIC_ENDPOINT_URL"] = settings["S3_PUBLIC_ENDPOINT_URL"] or settings["S3_ENDPOINT_URL"]
@@ -230,7 +234,7 @@ class Stack:
             "GOSTREAM_CLIENT_CERT": str(self.certificates.client_certificate),
             "GOSTREAM_CLIENT_KEY": str(self.certificates.client_key),
         }
-        return {**clients, **own, "AWS_CA_BUNDLE": trust, "SSL_CERT_FILE": trust}
+        return {**clients, **own, "GOSTREAM_CA_FILE": trust, "SSL_CERT_FILE": trust}
 
     def _steps(self) -> list[Step]:
         keepers = tuple(name for name in (*KEEPERS, *FRONTS) if name in self.servers)
