@@ -224,12 +224,8 @@ class Stack:
         if self.certificates is None:
             return {}
         trust = str(self.certificates.authority)
-        clients = {
-            "GOSTREAM_CA_FILE": trust,
-            "REDIS_TLS": "true",
-            "REDIS_CA_FILE": trust,
-            "S3_CA_FILE": trust,
-        }
+        backends = ("REDIS_TLS", "REDIS_CA_FILE", "S3_CA_FILE")
+        clients = {name: self.settings[name] for name in backends if name in self.settings}
         own = {
             "GOSTREAM_CLIENT_CERT": str(self.certificates.client_certificate),
             "GOSTREAM_CLIENT_KEY": str(self.certificates.client_key),
