@@ -43,6 +43,20 @@ class Reads:
     def peek_videos(self, video_ids: Sequence[UUID]) -> list[bytes] | None:
         return [self.payload for _ in video_ids] if {*map(str, video_ids)} == {HOT} else None
 
+    def peek_reply(self, video_id: UUID, *, min_version: int = 0) -> VideoReply | None:
+        payload = self.peek_video(video_id, min_version=min_version)
+        return None if payload is None else self.reply
+
+    def peek_replies(self, video_ids: Sequence[UUID]) -> list[VideoReply] | None:
+        return [self.reply for _ in video_ids] if self.peek_videos(video_ids) is not None else None
+
+    def keep_json(self, video_id: UUID, reply: VideoReply, json: bytes) -> None:
+        reply.json = json
+
+    @property
+    def reply(self) -> VideoReply:
+        return VideoReply(1, self.payload)
+
     async def get_video(self, video_id: UUID, *, min_version: int = 0) -> Read:
         self.waiting += 1
         try:
