@@ -57,7 +57,7 @@ class Http1Connection(asyncio.Protocol):
             self._rest += data
             self._proceed()
             return
-        if (call := self._table.recognise(data)) is not None:
+        if not self._backlog.is_full and (call := self._table.recognise(data)) is not None:
             self._serve(_USUAL, call)
             return
         self._rest = data[_SLICE:]
@@ -109,7 +109,7 @@ class Http1Connection(asyncio.Protocol):
         elif now - self._moved > limits.stall:
             self._log("queued replies are not read")
             self._transport.abort()
-        elif self._parser.is_unfinished and now - self._head > limits.handshake:
+        elif self._is_receiving and now - self._head > limits.handshake:
             self._log("slow headers")
             self._parser.expire()
             self._proceed()
@@ -122,6 +122,12 @@ class Http1Connection(asyncio.Protocol):
     def _is_between(self) -> bool:
         """True if no request is unfinished or unanswered."""
         return self._task is None and self._is_open and not self._rest and not self._is_parsing
+
+    @property
+    def _is_receiving(self) -> bool:
+        """True if the next step is the client's, within a request."""
+        is_idle = self._task is None and self._is_open and not self._rest and not self._parser.requests
+        return is_idle and self._parser.is_unfinished
 
     @property
     def _is_parsing(self) -> bool:
@@ -219,7 +225,7 @@ class Http1Connection(asyncio.Protocol):
         """Note whether there were requests since the last check, and whether the client reads its replies."""
         if self._served != self._seen or self._task is not None or self._is_parsing:
             self._seen, self._busy = self._served, now
-        if self._parser.begun != self._begun or not self._parser.is_unfinished:
+        if self._parser.begun != self._begun or not self._is_receiving:
             self._begun, self._head = self._parser.begun, now
         left = self._transport.get_write_buffer_size()
         if left < self._queued:

@@ -46,6 +46,7 @@ class RequestParser:
         """Parse some bytes. A malformed request is refused."""
         if self.is_over:
             return
+        begun = self.begun
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
@@ -54,7 +55,8 @@ class RequestParser:
                 self.requests[-1].closes = self.is_over = True
         except HttpParserError:
             self._refuse(_MALFORMED)
-        self._fed = self._fed + len(data) if self.is_unfinished else 0
+        # httptools keeps an unfinished header. What began within `data` is counted when it is complete.
+        self._fed = self._fed + len(data) if self.is_unfinished and self.begun == begun else 0
         if self._fed > MAX_HEAD:
             self._refuse(_TOO_LARGE)
 

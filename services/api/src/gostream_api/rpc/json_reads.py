@@ -4,6 +4,7 @@ Parsing raises InvalidRequestError, and RefusedError for a query that does not f
 video's JSON is built once for each reply, and kept with it.
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -61,15 +62,21 @@ class BatchRead:
         replies = reads.peek_replies(self.video_ids)
         if replies is None:
             return None
-        each = zip(self.video_ids, replies, strict=True)
-        return batch_body(_json(reads, video_id, reply) for video_id, reply in each), Layer.L1
+        bodies = [reply.json for reply in replies if reply.json is not None]
+        # To build many at once would block the loop.
+        return (batch_body(bodies), Layer.L1) if len(bodies) == len(replies) else None
 
     async def load(self, reads: LocalVideoReader) -> Answer:
         found = await reads.get_videos(self.video_ids)
         if missing := [video_id for video_id in dict.fromkeys(self.video_ids) if video_id not in found]:
             raise VideosNotFoundError(*missing)
-        body = batch_body(_json(reads, video_id, found[video_id].reply) for video_id in self.video_ids)
-        return body, slowest(read.layer for read in found.values())
+        bodies = {}
+        for video_id, read in found.items():
+            if read.reply.json is None:
+                await asyncio.sleep(0)  # other tasks run between two slow steps
+            bodies[video_id] = _json(reads, video_id, read.reply)
+        layer = slowest(read.layer for read in found.values())
+        return batch_body(bodies[video_id] for video_id in self.video_ids), layer
 
 
 def get_video(segment: bytes, query: bytes) -> JsonRead:
@@ -115,7 +122,11 @@ def _pairs(query: bytes) -> Iterator[tuple[str, str]]:
     for part in query.split(b"&") if query else ():
         name, equals, value = part.partition(b"=")
         if name and equals:
-            yield unquote(name), unquote(value)
+            yield _text(name), _text(value)
+
+
+def _text(part: bytes) -> str:
+    return unquote(part) if b"%" in part else part.decode(errors="replace")
 
 
 def _number(name: str, text: str) -> int:
