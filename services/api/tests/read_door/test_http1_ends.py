@@ -136,6 +136,16 @@ async def test_old_connection_gets_last_answer(start_door: Any, dial: Any) -> No
     assert await client.end() == b""
 
 
+@pytest.mark.parametrize("tail", ["", "x" * 100])
+async def test_ended_connection_is_not_kept(start_door: Any, dial: Any, tail: str) -> None:
+    started = await start_door(linger=0.1)
+    client = await dial(started)
+    response = await client.ask(request(f"/v1/videos/{HOT}", "Connection: close") + tail.encode())
+
+    assert response.status == 200
+    await wait_until(lambda: not started.door._connections)  # the client has not closed its side
+
+
 async def test_unread_replies_stop_reading(started: Any, dial: Any) -> None:
     started.reads.reply.json = b'"%b"' % (b"x" * 100_000)
     client = await dial(started)

@@ -69,6 +69,8 @@ class Http1Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         # A client that ends its side does not wait: nobody else asks that way, and most are gone.
+        self._ended = self._loop.time()
+        self._rest = b""
         self._leave()
 
     def pause_writing(self) -> None:
@@ -231,7 +233,7 @@ class Http1Connection(asyncio.Protocol):
         if left < self._queued:
             self._backlog.size -= self._queued - left
             self._queued, self._moved = left, now
-        elif self._is_open:
+        elif self._is_open and self._ended is None:
             self._moved = now
 
     def _log(self, reason: str) -> None:
