@@ -213,3 +213,9 @@ async def dial() -> AsyncIterator[Callable[..., Awaitable[RawHttp]]]:
     yield open_one
     for client in clients:
         client.writer.transport.abort()
+
+
+@pytest.fixture
+def reads() -> Reads:
+    """The reads of a door that is not started."""
+    return Reads()
