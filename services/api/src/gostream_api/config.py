@@ -43,7 +43,7 @@ class ApiConfig(Config):
     api_host: Host = Field("0.0.0.0", description="interface of the gRPC server")  # noqa: S104 - containers
     api_port: ListenPort = Field(50051, description="port of the gRPC server; 0 = a free one")
     read_port: ListenPort = Field(
-        0, description="port that answers only GetVideo and BatchGetVideos; 0 = off"
+        0, description="port that answers only GetVideo and BatchGetVideos, over gRPC and as JSON; 0 = off"
     )
     metrics_port: ListenPort = Field(9101, description="port of the Prometheus endpoint; 0 = a free one")
     api_processes: int = Field(

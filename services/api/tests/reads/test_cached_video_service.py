@@ -343,3 +343,30 @@ async def test_cache_events_are_counted(replica: Replica, database: FakeVideos) 
     after = value("gostream_cache_requests_total", layer="l1", result="hit"), value("gostream_db_loads_total")
     assert after == (before[0] + 1, before[1] + 1)
     assert value("gostream_bus_live") == 1
+
+
+async def test_callers_share_json_until_change(replica: Replica, database: FakeVideos) -> None:
+    video = database.put(make_video(title="old"))
+    other = database.put(make_video(title="other"))
+    reply = (await replica.videos.get_video(video.id)).reply
+    await replica.videos.get_video(other.id)
+    replica.videos.keep_json(video.id, reply, b"{}")
+
+    assert replica.videos.peek_reply(video.id) is reply
+    found = replica.videos.peek_replies([other.id, video.id]) or []
+    assert [each.json for each in found] == [None, b"{}"]
+    assert (await replica.videos.get_videos([video.id]))[video.id].reply is reply
+
+    replica.videos.changed(video.id, 99)
+    assert replica.videos.peek_reply(video.id) is None
+    assert replica.videos.peek_replies([other.id, video.id]) is None
+    assert (await replica.videos.get_video(video.id)).reply.json is None
+
+
+async def test_absence_is_peeked_as_missing(replica: Replica) -> None:
+    missing = uuid4()
+    with pytest.raises(VideoNotFoundError):
+        await replica.videos.get_video(missing)
+
+    with pytest.raises(VideoNotFoundError):
+        replica.videos.peek_reply(missing)

@@ -184,8 +184,11 @@ class Connection(asyncio.Protocol):
         self._streams.leave_all()
         self._write()
         if not self._transport.is_closing():
-            self._transport.write_eof()
-            self._transport.resume_reading()
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+                self._transport.resume_reading()
+            else:  # TLS has no end of one side
+                self._transport.close()
 
     def _settle(self) -> None:
         """Write what h2 has to send; end after the last call."""
