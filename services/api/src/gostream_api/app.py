@@ -82,6 +82,7 @@ def _read_door(config: ApiConfig, reads: LocalVideoReader, server: ApiServer) ->
         port=config.read_port,
         full_port=config.api_port,
         share_port=config.api_processes > 1,
+        is_short=config.read_door_short == "on",
     )
 
 
