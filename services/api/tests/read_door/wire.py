@@ -58,11 +58,15 @@ class Wired:
         gone: Callable[[Connection], None] = lambda _: None  # noqa: E731
         self.connection = Connection(self.table, Limits(), Backlog(), gone, is_short=is_short)
         self.connection.connection_made(self.pipe)
+        self.hits = 0
+        for method in self.table._methods.values():
+            method._count_local_hit = self._count
         #: What the short path and the library have taken, one after the other.
         self.parts: list[bytes] = []
         self.short_parts: list[bytes] = []
         self._watch_parts()
         self.give(PREFACE + frame(SETTINGS))
+        self.parts.clear()
 
     def give(self, data: bytes) -> None:
         self.connection.data_received(data)
@@ -98,8 +102,11 @@ class Wired:
             streams.accepted,
             list(h2.received_table.dynamic_entries),
             {kind: budget._left for kind, budget in budgets.items()},
-            [method._meter._local_hits._pending for method in self.table._methods.values()],
+            self.hits,
         )
+
+    def _count(self) -> None:
+        self.hits += 1
 
     def _watch_parts(self) -> None:
         short, take = self.connection._short, self.connection._take
