@@ -132,6 +132,10 @@ class Client:
 
     def control(self, what: str) -> bytes:
         stream = max(self.stream, 1)
+        if what == "new table":
+            self.encoder.header_table_size = 0
+            self.encoder.header_table_size = 4096
+            return b""
         if what.startswith("table"):
             self.encoder.header_table_size = int(what[5:])
             return b""
@@ -170,7 +174,7 @@ FATAL_SHAPES = ("old stream", "even stream", "other stream")
 CONTROLS = (
     *("ping", "pong", "more", "stream more", "priority", "unknown", "reset", "our table", "our table 0"),
     *("frame size", "settings ack", "window0", "window40", "window700", "window1000000", "table0", "table200"),
-    *("table4096", "late data"),
+    *("table4096", "late data", "new table", "new table"),
 )
 FATAL = ("zero", "too much", "stream zero", "goaway", "continuation", "push", "reset idle")
 
@@ -183,7 +187,7 @@ calls = st.tuples(
     st.sampled_from((*[""] * 12, *["windows"] * 6, *SHAPES)),
 )
 usual = st.tuples(
-    st.just("call"), st.just("hot"), st.sampled_from(USUAL), st.sampled_from(("", "", "windows"))
+    st.just("call"), st.sampled_from(("hot", "hot", "batch")), st.sampled_from(USUAL), st.sampled_from(("", "", "windows"))
 )
 controls = st.tuples(st.just("control"), st.sampled_from(CONTROLS))
 ends = st.one_of(
@@ -290,6 +294,17 @@ async def test_unknown_headers_take_long_path(extra: str) -> None:
     short = await compare(spoken(client, [("call", "hot", extra, "")] * 6), [1000])
 
     assert not [part for part in short.short_parts if part[3] == wire.HEADERS]
+
+
+async def test_same_bytes_mean_another_method_after_table_change() -> None:
+    client = Client()
+    calls_of = {what: [("call", what, "", "")] * 4 for what in ("hot", "batch")}
+    data = spoken(client, [*calls_of["hot"], ("control", "new table"), *calls_of["batch"]])
+    short = await compare(data, [200])
+
+    blocks = [part[9:15] for part in short.short_parts if part[3] == wire.HEADERS]
+    assert len(set(blocks)) == 1
+    assert short.hits == 8
 
 
 async def test_replies_of_one_read_are_one_write() -> None:
