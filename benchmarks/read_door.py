@@ -101,7 +101,7 @@ def _running_api(servers: Servers, short: str) -> Iterator[list[Target]]:
     try:
         for each in (port, read_port):
             with grpc.insecure_channel(f"{_HOST}:{each}") as channel:
-                grpc.channel_ready_future(channel).result(60)
+                grpc.channel_ready_future(channel).result(180)
         process = psutil.Process(running.pid)
         yield [
             Target("grpc.aio", port, process),
