@@ -1,4 +1,4 @@
-"""CPU time per read from L1, by port and path: `python -m benchmarks.read_door`. Only ratios compare machines."""
+"""CPU time per read from L1, by port and path: `python -m benchmarks.read_door`."""
 
 import argparse
 import asyncio
@@ -119,8 +119,7 @@ def _scenarios(folder: Path, ids: list[UUID]) -> Iterator[Scenario]:
     one = GetVideoRequest(id=str(ids[0])).SerializeToString()
     all_of_them = [GetVideoRequest(id=str(each)).SerializeToString() for each in ids]
     batches = [
-        BatchGetVideosRequest(ids=map(str, choices(ids, k=_BATCH))).SerializeToString()  # noqa: S311
-        for _ in range(50)
+        BatchGetVideosRequest(ids=map(str, choices(ids, k=_BATCH))).SerializeToString() for _ in range(50)
     ]
     for name, method, messages in (
         ("hot id", "GetVideo", [one]),
@@ -132,18 +131,19 @@ def _scenarios(folder: Path, ids: list[UUID]) -> Iterator[Scenario]:
         yield Scenario(name, f"/{SERVICE}/{method}", file)
 
 
-def _load(target: Target, scenario: Scenario, *options: str) -> int:
-    """Returns the number of calls. Raises RuntimeError if one has failed."""
+def _load(target: Target, scenario: Scenario, *options: str, may_fail: bool = False) -> int:
+    """Returns the number of calls. Raises RuntimeError if one has failed, unless `may_fail`."""
     command = [sys.executable, str(_LOAD), f"{_HOST}:{target.port}", scenario.method, str(scenario.messages)]
     found = json.loads(subprocess.run([*command, *options], check=True, stdout=subprocess.PIPE).stdout)
-    if found["failures"] or not found["calls"]:
+    if not may_fail and (found["failures"] or not found["calls"]):
         raise RuntimeError(f"{target.name}, {scenario.name}: {found}")
     return int(found["calls"])
 
 
 def _warm(target: Target, scenario: Scenario) -> None:
-    """Fills L1 by as many open calls as a server can load at once."""
-    _load(target, scenario, "--once", "--seconds", "60", "--connections=4")
+    """Fills L1 by a few open calls. On a busy machine, some exceed the deadlines of the backends."""
+    for _ in range(2):
+        _load(target, scenario, "--once", "--seconds", "60", "--connections=2", may_fail=True)
 
 
 def _measure(target: Target, scenario: Scenario, options: argparse.Namespace) -> None:
@@ -165,8 +165,8 @@ def _report(targets: list[Target], scenarios: list[Scenario], options: argparse.
             rows.append((f"{scenario.name}, {target.name}", *figures, f"{videos / median(costs):,.0f}"))
     header = ("case", "CPU µs per call, median", "least", "grpc.aio : this", "videos per CPU second")
     conditions = (
-        f"{options.rounds} interleaved rounds of {options.seconds:g} s; {options.connections} connections with "
-        "one open call each. CPU time is that of the server's process, which includes the kernel's part."
+        f"{options.rounds} interleaved rounds of {options.seconds:g} s; {options.connections} connections "
+        "with one open call each. CPU time is that of the server's process, which includes the kernel's part."
     )
     write_report("read-door", "The read door's short path", table(header, rows), conditions)
 

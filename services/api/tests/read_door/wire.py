@@ -76,7 +76,7 @@ class Wired:
         decoder = Decoder()
         decoder.max_allowed_table_size = 2**20
         found: list[Frame] = []
-        data, block = bytes(self.pipe.sent), b""
+        data, block, is_end = bytes(self.pipe.sent), b"", 0
         while data:
             end = 9 + int.from_bytes(data[:3], "big")
             kind, flags, stream = data[3], data[4], int.from_bytes(data[5:9], "big")
@@ -87,7 +87,8 @@ class Wired:
             block = payload if kind == HEADERS else block + payload
             is_end = flags & END_STREAM if kind == HEADERS else is_end
             if flags & END_HEADERS:
-                found.append((HEADERS, is_end, stream, decoder.decode(block, raw=True)))
+                has_table_size = block[0] & 0xE0 == 0x20
+                found.append((HEADERS, is_end, stream, has_table_size, decoder.decode(block, raw=True)))
         return found
 
     def state(self) -> Frame:

@@ -27,7 +27,7 @@ _log = structlog.stdlib.get_logger("gostream.read_door")
 
 
 class Connection(asyncio.Protocol):
-    """Serves one client, on the short path too if `is_short`. `gone` is called when the transport is closed."""
+    """Serves one client, with the short path if `is_short`. `gone` is called when the transport is closed."""
 
     def __init__(
         self,

@@ -1,10 +1,10 @@
 """The short path: answers calls from their bytes if nothing about them is unusual.
 
-A call is taken if its header block is known, its request is one DATA frame with one whole uncompressed message,
-L1 answers it, and nothing on the connection waits. Then nothing distinguishes the answer from that of the
-library, whose windows and stream ids are kept up to date. Also taken is what clients send with each call:
-WINDOW_UPDATE of the stream before the DATA frame, WINDOW_UPDATE of the connection and PING. Everything else is
-left to the library.
+A call is taken if its header block is known, its request is one DATA frame with one whole uncompressed
+message, L1 answers it, and nothing on the connection waits. Then nothing distinguishes the answer from the
+library's, whose windows and stream ids are kept up to date. Also taken is what clients send with each call:
+WINDOW_UPDATE of the stream before the DATA frame, WINDOW_UPDATE of the connection and PING. Everything else
+is left to the library.
 """
 
 from collections import deque
@@ -22,7 +22,7 @@ from gostream_api.read_door.streams import Streams
 _HEAD = 9
 _PREFIX = 5  # of a gRPC message: the flag of compression and the length
 _INCREMENT, _ECHO = 4, 8  # lengths of the payloads of WINDOW_UPDATE and PING
-_HEADERS, _PING, _WINDOW_UPDATE = 1, 6, 8
+_DATA, _HEADERS, _PING, _WINDOW_UPDATE = 0, 1, 6, 8
 _END_STREAM, _END_HEADERS = 0x1, 0x4
 _STREAMS, _MAX_WINDOW = 2**31, 2**31 - 1
 #: A frame's length in two parts, type, flags and stream.
@@ -88,31 +88,13 @@ class ShortPath:
         template = self._blocks.exact.get(block) or self._blocks.varied(block)
         if template is None:
             return at
-        h2, begin, end = self._h2, body, len(data)
-        room = h2.remote_settings.initial_window_size
-        high, low, kind, flags, stream, is_compressed, length = _message_frame(data, body)
         number = data[at + 5 : at + _HEAD]
-        while kind == _WINDOW_UPDATE and low == _INCREMENT and not high and data[body + 5 : body + 9] == number:
-            room += (increment := _increment(data, body))
-            body += _HEAD + _INCREMENT
-            if not increment or room > _MAX_WINDOW or end - body < _HEAD + _PREFIX:
-                return at
-            high, low, kind, flags, stream, is_compressed, length = _message_frame(data, body)
-        size = high << 8 | low
-        stop = body + _HEAD + size
-        if (
-            kind  # DATA is 0
-            or flags != _END_STREAM
-            or is_compressed
-            or length != size - _PREFIX
-            or stop > end
-            or size > MAX_FRAME
-            or size > h2.inbound.current_window_size
-            or data[body + 5 : body + _HEAD] != number
-        ):
+        start, stop, room = self._request(data, body, number)
+        if not stop:
             return at
+        h2 = self._h2
         try:
-            payload = template.method.find(data[body + _HEAD + _PREFIX : stop])
+            payload = template.method.find(data[start + _HEAD + _PREFIX : stop])
         except Exception as error:  # noqa: BLE001 - the last handler of unexpected errors
             reply = template.method.fail(_call(template), error)
             out.append(reply_bytes.headers_only(number, reply.end))
@@ -121,21 +103,51 @@ class ShortPath:
                 return at
             length = len(payload) + _PREFIX
             if length > room or length > h2.outbound_flow_control_window:
-                self._streams.known[stream] = payload
+                self._streams.known[int.from_bytes(number, "big")] = payload
                 return at
             h2.outbound_flow_control_window -= length
             out.append(reply_bytes.found(number, payload, request_id_of(template)))
-        for _ in range(begin, body, _HEAD + _INCREMENT):
+        for _ in range(body, start, _HEAD + _INCREMENT):
             self._watch.count(_WINDOW_UPDATE, now)
+        size = stop - start - _HEAD
         h2.inbound.window_consumed(size)
         if grant := h2.inbound.process_bytes(size):
             out.append(reply_bytes.grant(grant))
+        stream = int.from_bytes(number, "big")
         self._closed.append(stream)
         h2.highest_inbound_stream_id = self._streams.accepted = stream
         return stop
 
+    def _request(self, data: bytes, at: int, number: bytes) -> tuple[int, int, int]:
+        """Returns the bounds of the DATA frame at `at` that has a whole request, and the stream's window.
+
+        WINDOW_UPDATE frames of the stream may come first. The end is 0 unless all frames are usual.
+        """
+        room = self._h2.remote_settings.initial_window_size
+        while len(data) - at >= _HEAD + _PREFIX and data[at + 5 : at + _HEAD] == number:
+            high, low, kind, flags, _, is_compressed, length = _message_frame(data, at)
+            size = high << 8 | low
+            if kind == _WINDOW_UPDATE and size == _INCREMENT:
+                room += (increment := _increment(data, at))
+                if not increment or room > _MAX_WINDOW:
+                    break
+                at += _HEAD + _INCREMENT
+                continue
+            stop = at + _HEAD + size
+            is_usual = (
+                kind == _DATA
+                and flags == _END_STREAM
+                and not is_compressed
+                and length == size - _PREFIX
+                and stop <= len(data)
+                and size <= MAX_FRAME
+                and size <= self._h2.inbound.current_window_size
+            )
+            return at, stop if is_usual else 0, room
+        return at, 0, room
+
     def _widen(self, data: bytes, at: int, now: float) -> int:
-        """Open the connection's window. Returns the end of the frame, or `at` for an increment that is wrong."""
+        """Open the connection's window. Returns the end of the frame, or `at` for a wrong increment."""
         increment = _increment(data, at)
         if not increment or self._h2.outbound_flow_control_window + increment > _MAX_WINDOW:
             return at
@@ -146,8 +158,8 @@ class ShortPath:
     def leave(self, data: bytes, at: int) -> int:
         """Returns the end of the part, from position `at`, that the library must take before `learn`.
 
-        It is the rest of a frame that has begun, or a frame and those up to the next HEADERS frame. If no call is
-        taken any more, it is everything.
+        It is the rest of a frame that has begun, or a frame and those up to the next HEADERS frame. If no
+        call is taken any more, it is everything.
         """
         self._h2.note_closed(self._closed)
         self._closed.clear()
