@@ -111,7 +111,12 @@ class Wired:
 
     def _watch_parts(self) -> None:
         short, take = self.connection._short, self.connection._take
-        self.connection._take = lambda data, now: (self.parts.append(data), take(data, now))  # type: ignore[assignment]
+
+        def watched(data: bytes, now: float) -> None:
+            self.parts.append(data)
+            take(data, now)
+
+        self.connection._take = watched  # type: ignore[method-assign]
         if short is not None:
             self._watch_short(short)
 

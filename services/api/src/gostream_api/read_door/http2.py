@@ -50,7 +50,7 @@ class CountedTable(HeaderTable):
     @maxsize.setter
     def maxsize(self, size: int) -> None:
         self.generation += 1
-        HeaderTable.maxsize.fset(self, size)
+        HeaderTable.maxsize.fset(self, size)  # type: ignore[attr-defined]
 
 
 class Http2(H2Connection):

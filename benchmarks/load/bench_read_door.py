@@ -1,4 +1,4 @@
-"""CPU time per read from L1, by port and path: `python -m benchmarks.read_door`."""
+"""CPU time per read from L1, by port and path: `make bench-read-door`."""
 
 import argparse
 import asyncio
@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ from gostream_shared.db.database import PostgresDatabase
 
 _HOST = "127.0.0.1"
 _VIDEOS, _BATCH = 1000, 100
-_LOAD = Path(__file__).parent / "load/grpc_load.py"
+_LOAD = Path(__file__).parent / "grpc_load.py"
 
 
 @dataclass
@@ -51,7 +52,7 @@ class Scenario:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.read_door", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.load.bench_read_door", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds")
     parser.add_argument("--seconds", type=float, default=2.0, help="length of a round")
     parser.add_argument("--connections", type=int, default=16, help="connections with one open call each")
@@ -64,9 +65,6 @@ def main() -> None:
             *stack.enter_context(_running_api(servers, "off"))[1:],
         ]
         scenarios = list(_scenarios(folder, ids))
-        for target in targets:
-            for scenario in scenarios:
-                _warm(target, scenario)
         for _ in range(options.rounds):
             for scenario in scenarios:
                 for target in targets:
@@ -141,16 +139,24 @@ def _load(target: Target, scenario: Scenario, *options: str, may_fail: bool = Fa
 
 
 def _warm(target: Target, scenario: Scenario) -> None:
-    """Fills L1 by a few open calls. On a busy machine, some exceed the deadlines of the backends."""
+    """Fills L1 and refreshes old entries, with a few open calls, for these cost as much as many reads.
+
+    On a busy machine, some exceed the deadlines of the backends.
+    """
     for _ in range(2):
         _load(target, scenario, "--once", "--seconds", "60", "--connections=2", may_fail=True)
+    time.sleep(0.5)
 
 
 def _measure(target: Target, scenario: Scenario, options: argparse.Namespace) -> None:
+    _warm(target, scenario)
     before = sum(target.process.cpu_times()[:2])
     calls = _load(target, scenario, f"--seconds={options.seconds}", f"--connections={options.connections}")
     cost = (sum(target.process.cpu_times()[:2]) - before) / calls
     target.costs.setdefault(scenario.name, []).append(cost)
+    print(
+        f"{scenario.name}, {target.name}: {calls:,} calls, {cost * 1e6:,.0f} µs", file=sys.stderr, flush=True
+    )
 
 
 def _report(targets: list[Target], scenarios: list[Scenario], options: argparse.Namespace) -> None:
