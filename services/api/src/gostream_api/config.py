@@ -19,6 +19,7 @@ from gostream_shared.config_types import (
 
 #: Distance between the metrics ports of two API processes; other GoStream programs use the ports in between.
 METRICS_STEP = 10
+_Switch = Annotated[Literal["on", "off"], BeforeValidator(lowered)]
 
 
 class ApiConfig(Config):
@@ -44,6 +45,9 @@ class ApiConfig(Config):
     api_port: ListenPort = Field(50051, description="port of the gRPC server; 0 = a free one")
     read_port: ListenPort = Field(
         0, description="port that answers only GetVideo and BatchGetVideos, over gRPC and as JSON; 0 = off"
+    )
+    read_door_short: _Switch = Field(
+        "on", description="answer usual calls on READ_PORT without the HTTP/2 library; off: use it for all"
     )
     metrics_port: ListenPort = Field(9101, description="port of the Prometheus endpoint; 0 = a free one")
     api_processes: int = Field(

@@ -47,14 +47,16 @@ class ReadDoor:
         share_port: bool = False,
         limits: Limits | None = None,
         tls: ssl.SSLContext | None = None,
+        is_short: bool = True,
     ) -> None:
         self._host = host
         self._port = port
         self._share_port = share_port
         self._limits = limits or Limits()
         self._tls = tls
+        self._is_short = is_short
         self._table = CallTable(reads, limiter, _ELSEWHERE.format(full_port))
-        self._json = JsonTable(reads, limiter, _JSON_ELSEWHERE.format(full_port))
+        self._json = JsonTable(reads, limiter, _JSON_ELSEWHERE.format(full_port), is_short=is_short)
         self._backlog = Backlog()
         self._connections: set[Client] = set()
         self._is_stopping = False
@@ -98,7 +100,9 @@ class ReadDoor:
     def _accept(self) -> asyncio.Protocol:
         return Sniffer(
             self._limits,
-            http2=lambda: Connection(self._table, self._limits, self._backlog, self._forget),
+            http2=lambda: Connection(
+                self._table, self._limits, self._backlog, self._forget, is_short=self._is_short
+            ),
             http1=lambda: Http1Connection(self._json, self._limits, self._backlog, self._forget),
             admit=self._admit,
             gone=self._forget,
