@@ -8,14 +8,16 @@ from typing import cast
 import structlog
 from h2 import events
 from h2.config import H2Configuration
-from h2.connection import ConnectionState, H2Connection
+from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
+from hyperframe.frame import Frame, GoAwayFrame
 
 from gostream_api.read_door import limits as most
 from gostream_api.read_door.calls import CallTable
 from gostream_api.read_door.frames import ANY_STREAM, ExcessError, FrameWatch, goaway
+from gostream_api.read_door.header_blocks import BlockDecoder
 from gostream_api.read_door.limits import Limits
 from gostream_api.read_door.sending import Backlog
 from gostream_api.read_door.streams import Streams
@@ -36,6 +38,8 @@ _SETTINGS = {
 }
 #: Bytes that wait in the transport before nothing more is read or sent.
 _HIGH_WATER = 256 * 1024
+#: Characters of a reason in the log; h2's may contain what the client sent.
+_MAX_REASON = 200
 _DRAIN, _KEEPALIVE = b"draining", b"are you?"
 
 _log = structlog.stdlib.get_logger("gostream.read_door")
@@ -43,6 +47,13 @@ _log = structlog.stdlib.get_logger("gostream.read_door")
 
 class _H2(H2Connection):
     MAX_CLOSED_STREAMS = most.MAX_CLOSED_STREAMS
+
+    def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[events.Event]]:
+        # A client's GOAWAY refuses streams of the server, so its calls are still answered; h2 would drop
+        # queued frames and take no further one.
+        event = events.ConnectionTerminated()
+        event.error_code, event.last_stream_id = frame.error_code, frame.last_stream_id
+        return [], [event]
 
 
 class Connection(asyncio.Protocol):
@@ -87,10 +98,13 @@ class Connection(asyncio.Protocol):
             self._end(str(error))
             return
         if any(isinstance(event, events.ConnectionTerminated) for event in received):
-            # A client's GOAWAY refuses streams of the server, so its calls are still answered; h2 would not.
-            self._h2.state_machine.state = ConnectionState.SERVER_OPEN
             self.drain()
         self._streams.handle(received)
+        try:
+            self._watch.note_faults(self._streams.faults, now)
+        except ExcessError as excess:
+            self._fail(excess.code, str(excess))
+            return
         self._streams.proceed()
         self._settle()
         if any(isinstance(event, events.PingAckReceived) and event.ping_data == _DRAIN for event in received):
@@ -180,7 +194,7 @@ class Connection(asyncio.Protocol):
         self._ended = self._loop.time()
         if reason:
             peer = self._transport.get_extra_info("peername")
-            _log.info("connection ended", reason=reason, peer=str(peer and peer[0]))
+            _log.info("connection ended", reason=reason[:_MAX_REASON], peer=str(peer and peer[0]))
         self._streams.leave_all()
         self._write()
         if not self._transport.is_closing():
@@ -203,5 +217,5 @@ def _new_h2() -> H2Connection:
     h2 = _H2(_CONFIG)
     h2.local_settings = Settings(client=False, initial_values=_SETTINGS)
     h2.max_inbound_frame_size = most.MAX_FRAME
-    h2.decoder.max_header_list_size = most.MAX_HEADER_BLOCK
+    h2.decoder = BlockDecoder(most.MAX_HEADER_BLOCK)
     return h2

@@ -47,6 +47,7 @@ class Streams:
         self._loop = asyncio.get_running_loop()
         self.outbox = Outbox(h2, backlog)
         self.accepted = 0  # the highest stream that is served
+        self.faults = 0  # of the client, each of which has reset a stream
         self.are_refused = False  # new streams, after the last GOAWAY
         self._open: dict[int, _Stream] = {}
         self._ready: deque[int] = deque()  # complete calls
@@ -98,6 +99,7 @@ class Streams:
         try:
             call = stream.call = self._table.open(event.headers)
         except MalformedError:
+            self.faults += 1
             self._reset(number, ErrorCodes.PROTOCOL_ERROR)
             return
         except RefusedError as refused:
@@ -139,6 +141,7 @@ class Streams:
             self._settle(event.stream_id, stream, refusal(grpc_framing.incomplete()))
 
     def _on_reset(self, event: events.StreamReset) -> None:
+        self.faults += not event.remote_reset
         self._abandon(event.stream_id)
 
     def _settle(self, number: int, stream: _Stream, reply: Reply | None) -> None:
