@@ -2,8 +2,6 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
-
 import pytest
 from h2.errors import ErrorCodes
 
@@ -66,6 +64,8 @@ class Serves:
 
 Outcome = Ends | Resets | Serves
 SERVES = Serves()
+#: Name, section, the bytes that are sent, and what must follow.
+Row = tuple[str, str, bytes, Outcome]
 
 
 def head(stream: int = 1, flags: int = END_HEADERS, payload: bytes = GOOD) -> bytes:
@@ -126,8 +126,8 @@ async def exchange(port: int, sent: bytes, *, until: int | None = None, first: b
     return seen
 
 
-def by_name(rows: list[tuple[str, str, bytes, Outcome]]) -> Any:
-    """Parametrizes a test by rows of (name, section, bytes sent, outcome)."""
+def by_name(rows: list[Row]) -> pytest.MarkDecorator:
+    """Parametrizes a test by rows."""
     return pytest.mark.parametrize(
         ("sent", "outcome"),
         [row[2:] for row in rows],

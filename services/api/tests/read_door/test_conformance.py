@@ -35,6 +35,7 @@ from tests.support.http2_calls import (
     Ends,
     Outcome,
     Resets,
+    Row,
     body,
     by_name,
     call,
@@ -46,7 +47,7 @@ from tests.support.http2_calls import (
     window,
 )
 
-FRAMES = [
+FRAMES: list[Row] = [
     ("unknown type", "4.1", frame(0xFA, 0xFF, 0, b"what") + frame(0xFB, 0, 7), SERVES),
     ("unknown flags", "4.1", head(flags=END_HEADERS | 0xD2) + data(flags=END_STREAM | 0xF6), SERVES),
     ("unknown flags of ping", "4.1", frame(PING, 0xFE, 0, b"12345678"), SERVES),
@@ -160,7 +161,7 @@ FRAMES = [
     ),
 ]
 
-STREAMS = [
+STREAMS: list[Row] = [
     ("even stream", "5.1.1", call(2), Ends(PROTOCOL)),
     ("lower stream", "5.1.1", call(5) + call(3), Ends(PROTOCOL)),
     ("skipped streams", "5.1.1", call(1) + call(77), SERVES),

@@ -12,6 +12,7 @@ from tests.support.http2_calls import (
     Ends,
     Outcome,
     Resets,
+    Row,
     body,
     by_name,
     call,
@@ -33,7 +34,7 @@ def ending(*parts: bytes, stream: int = 1) -> bytes:
 
 STORED = literal(b"x-a", b"b", 0x40)
 
-MESSAGES = [
+MESSAGES: list[Row] = [
     ("length as declared", "8.1.1", with_headers(("content-length", str(len(body())))), SERVES),
     ("shorter than declared", "8.1.1", with_headers(("content-length", "99")), Ends(PROTOCOL)),
     ("longer than declared", "8.1.1", with_headers(("content-length", "3")), Ends(PROTOCOL)),
@@ -76,7 +77,7 @@ MESSAGES = [
      + head(flags=END_HEADERS | END_STREAM, payload=block(((":path", "/"),))), SERVES),
 ]  # fmt: skip
 
-HPACK = [
+HPACK: list[Row] = [
     ("index 0", "7541, 6.1", ending(b"\x80"), Ends(COMPRESSION)),
     ("index of empty table", "7541, 2.3.3", ending(b"\xbe"), Ends(COMPRESSION)),
     ("index beyond all tables", "7541, 2.3.3", ending(integer(9999, 7, 0x80)), Ends(COMPRESSION)),

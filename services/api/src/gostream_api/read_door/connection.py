@@ -119,8 +119,7 @@ class Connection(asyncio.Protocol):
         self._outbox.is_open = True
         if self._ended is None:
             self._transport.resume_reading()
-            self._streams.proceed()
-            self._settle()
+            self._go_on()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._ended = self._loop.time()
@@ -204,8 +203,16 @@ class Connection(asyncio.Protocol):
     def _settle(self) -> None:
         """Write what h2 has to send; end after the last call."""
         self._write()
+        if self._outbox.is_turn_over:
+            self._outbox.begin_turn()
+            self._loop.call_soon(self._go_on)
         if self._streams.are_refused and self._streams.is_empty:
             self._end()
+
+    def _go_on(self) -> None:
+        if self._ended is None:
+            self._streams.proceed()
+            self._settle()
 
     def _write(self, first: bytes = b"") -> None:
         data = first + self._h2.data_to_send()
