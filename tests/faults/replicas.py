@@ -28,7 +28,7 @@ from tests.support.tcp_proxy import Proxy
 from tests.support.waiting import eventually
 
 #: Deadline in seconds; long, because the machine may be busy.
-PATIENCE = 60.0
+PATIENCE = 180.0
 _NEW = "INSERT INTO videos (id, user_id, title, content_type) VALUES ($1, 'faults', $2, 'video/mp4')"
 _CHANGE = "UPDATE videos SET title = $2 WHERE id = $1 RETURNING version"
 
