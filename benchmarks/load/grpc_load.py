@@ -55,11 +55,16 @@ class HeaderBlocks:
         self._literals = post_http + b"".join(
             name + bytes((len(value),)) + value for name, value in literals if len(value) < 127
         )
+        self._entries_size = sum(len(value) + 64 for _, value in literals)  # roughly, at least
         self.later = post_http + bytes(0x80 | index for index in (65, 64, 63, 62))
 
     def first(self, table_size: int) -> bytes:
         """The first block on a connection if the server's table has this size."""
         return (table_size_update(table_size) if table_size < _TABLE_SIZE else b"") + self._literals
+
+    def next(self, table_size: int) -> bytes:
+        """The further blocks on a connection. A table that is too small has no entries."""
+        return self.later if table_size >= self._entries_size else self._literals
 
 
 def table_size_update(size: int) -> bytes:
@@ -92,10 +97,11 @@ class Connection:
         settings = struct.pack(">HL", 4, _MAX_WINDOW) + struct.pack(">HL", 1, 4096)
         grant = frame(8, 0, 0, struct.pack(">L", _MAX_WINDOW - 65535))
         self.socket.sendall(_PREFACE + frame(_SETTINGS, 0, 0, settings) + grant)
-        self._first_block = blocks.first(self._await_settings())
+        table_size = self._await_settings()
+        self._first_block = blocks.first(table_size)
         self.socket.setblocking(False)
         self.free = streams
-        self._later_block = blocks.later
+        self._later_block = blocks.next(table_size)
         self._next_stream = 1
         self._due: dict[int, float] = {}
         self._has_data: set[int] = set()

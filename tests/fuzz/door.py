@@ -196,13 +196,13 @@ class Link(asyncio.Transport):
 class Session:
     """One connection and its client."""
 
-    def __init__(self, make: Callable[..., Connection] = Connection) -> None:
+    def __init__(self, *, is_short: bool) -> None:
         self.reads = Reads()
         self.backlog = Backlog()
         self.link = Link()
         limiter = ConcurrencyLimiter(max_calls=100, max_streams=1)
         table = CallTable(self.reads, limiter, "elsewhere")
-        self.connection = make(table, Limits(), self.backlog, lambda _: None)
+        self.connection = Connection(table, Limits(), self.backlog, lambda _: None, is_short=is_short)
         self.connection.connection_made(self.link)
 
     async def feed(self, chunk: bytes) -> None:

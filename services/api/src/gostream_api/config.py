@@ -21,6 +21,8 @@ from gostream_shared.config_types import (
 METRICS_STEP = 10
 _Scheduling = Annotated[Scheduling, BeforeValidator(lowered)]
 
+_Switch = Annotated[Literal["on", "off"], BeforeValidator(lowered)]
+
 _SCHEDULING = "batch: higher throughput per core; normal: lower latency on shared cores"
 
 
@@ -59,6 +61,9 @@ class ApiConfig(ReadConfig):
     api_port: ListenPort = Field(50051, description="port of the gRPC server; 0 = a free one")
     read_port: ListenPort = Field(
         0, description="port that answers only GetVideo and BatchGetVideos; 0 = off"
+    )
+    read_door_short: _Switch = Field(
+        "on", description="answer usual calls on READ_PORT without the HTTP/2 library; off: use it for all"
     )
     metrics_port: ListenPort = Field(9101, description="port of the Prometheus endpoint; 0 = a free one")
     api_processes: int = Field(

@@ -137,8 +137,14 @@ class RawClient:
             pass
 
 
+@pytest.fixture(params=["on", "off"], ids=lambda mode: f"short {mode}")
+def short(request: Any) -> str:
+    """READ_DOOR_SHORT; tests run in both modes."""
+    return str(request.param)
+
+
 @pytest.fixture
-async def start_door() -> AsyncIterator[Callable[..., Awaitable[Started]]]:
+async def start_door(short: str) -> AsyncIterator[Callable[..., Awaitable[Started]]]:
     """A function that starts a read door; its keywords are limits."""
     async with AsyncExitStack() as stack:
 
@@ -152,6 +158,7 @@ async def start_door() -> AsyncIterator[Callable[..., Awaitable[Started]]]:
                 port=0,
                 full_port=50051,
                 limits=Limits(**({"tick": 0.02} | limits)),
+                is_short=short == "on",
             )
             port = await door.start()
             stack.push_async_callback(door.stop, timedelta(0))

@@ -34,11 +34,13 @@ class ReadDoor:
         full_port: int,
         share_port: bool = False,
         limits: Limits | None = None,
+        is_short: bool = True,
     ) -> None:
         self._host = host
         self._port = port
         self._share_port = share_port
         self._limits = limits or Limits()
+        self._is_short = is_short
         self._table = CallTable(reads, limiter, _ELSEWHERE.format(full_port))
         self._backlog = Backlog()
         self._connections: set[Connection] = set()
@@ -78,7 +80,9 @@ class ReadDoor:
     def _accept(self) -> asyncio.Protocol:
         if self._is_stopping or len(self._connections) >= MAX_CONNECTIONS:
             return _Refusal()
-        connection = Connection(self._table, self._limits, self._backlog, self._forget)
+        connection = Connection(
+            self._table, self._limits, self._backlog, self._forget, is_short=self._is_short
+        )
         self._connections.add(connection)
         return connection
 
