@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -53,8 +54,8 @@ def requests(data: bytes) -> None:
         (encoded_reads.batch_get_videos_locally, _batch),
     ):
         reads = Reads()
-        expected, theirs = _outcome(lambda parse=parse: parse(data))
-        found, ours = _outcome(lambda local=local, reads=reads: local(reads, data))
+        expected, theirs = _outcome(partial(parse, data))
+        found, ours = _outcome(partial(local, reads, data))
         if theirs is None:
             assert reads.asked == [expected], (data, reads.asked, expected)
         else:

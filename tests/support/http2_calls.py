@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+
 import pytest
 from h2.errors import ErrorCodes
 

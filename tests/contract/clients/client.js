@@ -9,20 +9,22 @@ const same = (bytes) => bytes;
 function call(step) {
   return new Promise((resolve) => {
     const options = { deadline: Date.now() + step.deadline * 1000 };
-    let trailers = {};
+    let error = null, reply = null;
     const path = `/gostream.v1.VideoService/${step.method}`;
     const request = Buffer.from(step.request, "hex");
-    const made = client.makeUnaryRequest(path, same, same, request, new grpc.Metadata(), options, (error, reply) => {
-      const details = error && error.metadata && error.metadata.get("grpc-status-details-bin")[0];
+    const made = client.makeUnaryRequest(path, same, same, request, new grpc.Metadata(), options, (failure, found) => {
+      [error, reply] = [failure, found];
+    });
+    made.on("status", (status) => {  // after the callback
+      const details = status.metadata.get("grpc-status-details-bin")[0];
       resolve({
         code: error ? error.code : 0,
         message: error ? error.details : "",
         reply: reply ? reply.toString("hex") : "",
         details: details ? details.toString("hex") : "",
-        layer: String(trailers["x-cache"] || ""),
+        layer: String(status.metadata.getMap()["x-cache"] || ""),
       });
     });
-    made.on("status", (status) => { trailers = status.metadata.getMap(); });
     if (step.cancel) setTimeout(() => made.cancel(), step.cancel * 1000);
   });
 }
