@@ -48,6 +48,7 @@ class Program:
         self._data = data
         self._at = 0
         self.stream = 1  # the next one
+        self._has_entry = False
         self.is_whole = True  # the client is at the end of a frame and of a header block
         self.chunks: list[bytes] = [PREFACE + settings()]
         self._todo: list[Callable[[], bytes]] = [
@@ -107,7 +108,7 @@ class Program:
         return head + frame(DATA, END_STREAM, stream, b"\0" + number(len(message)) + message)
 
     def _head(self) -> bytes:
-        timeout = ("grpc-timeout", f"{self._byte()}m")
+        timeout = ("grpc-timeout", f"{self._byte()}S")  # none expires while the program runs
         return frame(HEADERS, END_HEADERS, self._next(), self._headers("GetVideo", timeout))
 
     def _body(self) -> bytes:
@@ -115,7 +116,10 @@ class Program:
 
     def _entry(self) -> bytes:
         """A call that stores a header, or uses a stored one."""
-        tail = literal(b"x-a", self._bytes(), 0x40) if self._byte() % 2 else b"\xbe"
+        if not self._has_entry or self._byte() % 2:
+            self._has_entry, tail = True, literal(b"x-a", self._bytes(), 0x40)
+        else:
+            tail = b"\xbe"
         stream = self._next()
         head = frame(HEADERS, END_HEADERS, stream, self._headers() + tail)
         return head + frame(DATA, END_STREAM, stream, self._message())
