@@ -6,7 +6,7 @@ changed between the short path and the library. Every frame that they send must 
 
 import asyncio
 import gzip
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from gostream.v1.video_service_pb2 import BatchGetVideosRequest, GetVideoRequest
 from gostream_api.read_door.short import header_blocks
 from services.api.tests.read_door import wire
 from services.api.tests.read_door.conftest import ABSENT, COLD, HOT, PATH, Reads
-from services.api.tests.read_door.wire import Frame, Wired, frame, prefixed
+from services.api.tests.read_door.wire import Wired, frame, prefixed
 
 BATCH = PATH.replace("GetVideo", "BatchGetVideos")
 HOT_MESSAGE = GetVideoRequest(id=HOT).SerializeToString()
@@ -99,9 +99,7 @@ class Client:
         elif shape == "padded head":
             head = frame(wire.HEADERS, all_headers | wire.PADDED, stream, b"\x02" + block + bytes(2))
         elif shape == "priority":
-            head = frame(
-                wire.HEADERS, all_headers | wire.WITH_PRIORITY, stream, b"\0\0\0\0\x10" + block
-            )
+            head = frame(wire.HEADERS, all_headers | wire.WITH_PRIORITY, stream, b"\0\0\0\0\x10" + block)
         elif shape == "continued":
             head = frame(wire.HEADERS, 0, stream, block[:7])
             head += frame(wire.CONTINUATION, all_headers, stream, block[7:])
@@ -176,7 +174,16 @@ SHAPES = (
 FATAL_SHAPES = ("old stream", "even stream", "other stream")
 CONTROLS = (
     *("ping", "pong", "more", "stream more", "priority", "unknown", "reset", "our table", "our table 0"),
-    *("frame size", "settings ack", "window0", "window40", "window700", "window1000000", "table0", "table200"),
+    *(
+        "frame size",
+        "settings ack",
+        "window0",
+        "window40",
+        "window700",
+        "window1000000",
+        "table0",
+        "table200",
+    ),
     *("table4096", "late data", "new table", "new table"),
 )
 FATAL = ("zero", "too much", "stream zero", "goaway", "continuation", "push", "reset idle")
@@ -190,7 +197,10 @@ calls = st.tuples(
     st.sampled_from((*[""] * 12, *["windows"] * 6, *SHAPES)),
 )
 usual = st.tuples(
-    st.just("call"), st.sampled_from(("hot", "hot", "batch")), st.sampled_from(USUAL), st.sampled_from(("", "", "windows"))
+    st.just("call"),
+    st.sampled_from(("hot", "hot", "batch")),
+    st.sampled_from(USUAL),
+    st.sampled_from(("", "", "windows")),
 )
 controls = st.tuples(st.just("control"), st.sampled_from(CONTROLS))
 ends = st.one_of(
@@ -220,7 +230,10 @@ async def settled() -> None:
 
 async def compare(data: bytes, sizes: Sequence[int]) -> Wired:
     """Gives both doors the bytes in parts of these sizes, then again and again; asserts equal frames."""
-    short_reads, full_reads = Reads(payload=b"\x0a\x80\x02" + b"x" * 256), Reads(payload=b"\x0a\x80\x02" + b"x" * 256)
+    short_reads, full_reads = (
+        Reads(payload=b"\x0a\x80\x02" + b"x" * 256),
+        Reads(payload=b"\x0a\x80\x02" + b"x" * 256),
+    )
     short, full = Wired(short_reads, is_short=True), Wired(full_reads, is_short=False)
     try:
         position = turn = 0

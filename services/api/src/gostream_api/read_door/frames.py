@@ -66,7 +66,7 @@ class FrameWatch:
     @property
     def is_between(self) -> bool:
         """True if a frame comes next that may be of any type."""
-        return not (self._skip or self._head or self._is_in_block)
+        return self.is_greeted and not (self._skip or self._head or self._is_in_block)
 
     @property
     def missing(self) -> int:

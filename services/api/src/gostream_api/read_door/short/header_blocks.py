@@ -78,7 +78,9 @@ class HeaderBlocks:
         if block not in self.exact:
             self.exact[block] = opened.call.template
             self._size += len(block)
-        if self._table.maxsize == 0 and len(opened.headers) <= _MAX_FIELDS:  # so no value can change the table
+        if (
+            self._table.maxsize == 0 and len(opened.headers) <= _MAX_FIELDS
+        ):  # so no value can change the table
             cut = _cut(block)
             if cut is not None and self._is_right(cut, opened.headers):
                 self._cut[cut.key] = opened.call.template

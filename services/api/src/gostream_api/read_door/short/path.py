@@ -92,7 +92,9 @@ class ShortPath:
         room = h2.remote_settings.initial_window_size
         high, low, kind, flags, stream, is_compressed, length = _message_frame(data, body)
         number = data[at + 5 : at + _HEAD]
-        while kind == _WINDOW_UPDATE and low == _INCREMENT and not high and data[body + 5 : body + 9] == number:
+        while (
+            kind == _WINDOW_UPDATE and low == _INCREMENT and not high and data[body + 5 : body + 9] == number
+        ):
             room += (increment := _increment(data, body))
             body += _HEAD + _INCREMENT
             if not increment or room > _MAX_WINDOW or end - body < _HEAD + _PREFIX:
