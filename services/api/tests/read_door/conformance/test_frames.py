@@ -27,6 +27,7 @@ from tests.support.http2 import (
 )
 from tests.support.http2_calls import (
     CLOSED,
+    COLD,
     FLOW_CONTROL,
     FRAME_SIZE,
     GOOD,
@@ -175,7 +176,9 @@ STREAMS: list[Row] = [
     (
         "trailers",
         "8.1",
-        head() + data(flags=0) + head(flags=END_HEADERS | END_STREAM, payload=block((("x-a", "b"),))),
+        head()
+        + data(flags=0, payload=body(COLD))
+        + head(1, END_HEADERS | END_STREAM, block((("x-a", "b"),))),
         SERVES,
     ),
     (

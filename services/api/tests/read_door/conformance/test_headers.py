@@ -4,6 +4,7 @@ from typing import Any
 
 from tests.support.http2 import END_HEADERS, END_STREAM, block, integer, literal
 from tests.support.http2_calls import (
+    COLD,
     COMPRESSION,
     GOOD,
     PROTOCOL,
@@ -73,7 +74,7 @@ MESSAGES: list[Row] = [
     ("empty path", "8.3.1", with_headers(pseudo=replaced(":path", "")), Resets(PROTOCOL)),
     ("CONNECT", "8.5", with_headers(pseudo=replaced(":method", "CONNECT")), Resets(PROTOCOL)),
     # Trailers mean nothing here, so nothing in them is detected as malformed.
-    ("pseudo-header in trailers", "8.1.1", head() + data(flags=0)
+    ("pseudo-header in trailers", "8.1.1", head() + data(flags=0, payload=body(COLD))
      + head(flags=END_HEADERS | END_STREAM, payload=block(((":path", "/"),))), SERVES),
 ]  # fmt: skip
 
