@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/golang/protobuf/proto"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -49,11 +50,15 @@ func call(link *grpc.ClientConn, s step) map[string]interface{} {
 	path := "/gostream.v1.VideoService/" + s.Method
 	err := link.Invoke(ctx, path, &request, &reply, grpc.ForceCodec(bytesCodec{}), grpc.Trailer(&trailers))
 	found := status.Convert(err)
+	var details []byte
+	if err != nil { // grpc-go takes the trailer with the details away
+		details, _ = proto.Marshal(found.Proto())
+	}
 	return map[string]interface{}{
 		"code":    int(found.Code()),
 		"message": found.Message(),
 		"reply":   hex.EncodeToString(reply),
-		"details": hex.EncodeToString([]byte(strings.Join(trailers.Get("grpc-status-details-bin"), ""))),
+		"details": hex.EncodeToString(details),
 		"layer":   strings.Join(trailers.Get("x-cache"), ""),
 	}
 }
