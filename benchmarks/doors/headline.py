@@ -1,0 +1,164 @@
+"""The scenario the project began with: `python -m benchmarks.doors.headline`.
+
+100 viewers ask for one video, all at once and then together 1,000 times a second, and no cache has it.
+Wanted: all are answered, the database is asked once and Redis at most twice, and p95 is below Go's.
+Writes benchmarks/results/headline.md.
+"""
+
+import argparse
+import asyncio
+import os
+import re
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+import asyncpg
+
+from benchmarks.doors.build import build
+from benchmarks.doors.load import Generator, Result, get_video
+from benchmarks.doors.targets import Target, add_short, circumstances, make_videos, running_targets
+from benchmarks.report import table, write_report
+from benchmarks.servers import Servers, running_servers
+
+_STATISTICS = {"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track": "top"}
+_QUERIES = "SELECT query, calls FROM pg_stat_statements WHERE query ~ '(videos|peer_replies)'"
+#: Commands by which a server reads and writes entries; what a script itself does is not a call.
+_COMMANDS = ("evalsha", "eval", "fcall", "get", "set", "mget", "hgetall")
+_OTHERS = 100
+_QUIET = 2.0  # seconds in which the announcements of new videos end
+
+
+@dataclass(slots=True)
+class Rounds:
+    """The rounds of one server."""
+
+    results: list[Result] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    queries: list[int] = field(default_factory=list)
+    redis: list[int] = field(default_factory=list)
+
+    def row(self, name: str) -> tuple[str, ...]:
+        calls = sum(each.calls for each in self.results)
+        answered = calls - sum(each.failures for each in self.results)
+        return (
+            name,
+            f"{answered:,} of {calls:,}",
+            f"{median(each.p50_ms for each in self.results):.2f}",
+            f"{median(each.p95_ms for each in self.results):.2f}",
+            f"{median(each.p99_ms for each in self.results):.2f}",
+            f"{median(self.cpu) * 1e6:.0f}",
+            f"{max(self.queries):,}",
+            f"{max(self.redis):,}",
+        )
+
+
+class Counters:
+    """Counts queries of PostgreSQL and calls of Redis since `reset`."""
+
+    def __init__(self, servers: Servers) -> None:
+        self._url = servers.database_url.replace("://gostream:", "://postgres:", 1)
+        self._redis = servers.redis
+
+    async def prepare(self) -> None:
+        """Makes the statistics readable."""
+        await self._execute("CREATE EXTENSION pg_stat_statements")
+
+    async def reset(self) -> None:
+        """Starts a count."""
+        await self._execute("SELECT pg_stat_statements_reset()")
+        self._redis.execute("CONFIG", "RESETSTAT")
+
+    async def read(self) -> tuple[int, int]:
+        """Returns the queries for videos, and the calls of Redis."""
+        connection = await asyncpg.connect(self._url)
+        try:
+            rows = await connection.fetch(_QUERIES)
+        finally:
+            await connection.close()
+        text = self._redis.execute("INFO", "commandstats").decode()
+        found = {name: int(calls) for name, calls in re.findall(r"cmdstat_(\w+):calls=(\d+)", text)}
+        return sum(row["calls"] for row in rows), sum(found.get(name, 0) for name in _COMMANDS)
+
+    async def _execute(self, command: str) -> None:
+        connection = await asyncpg.connect(self._url)
+        try:
+            await connection.execute(command)
+        finally:
+            await connection.close()
+
+
+@dataclass(slots=True)
+class Headline:
+    """One run. The servers take turns within each round."""
+
+    servers: Servers
+    generator: Generator
+    counters: Counters
+    options: argparse.Namespace
+    found: dict[str, Rounds] = field(default_factory=dict)
+
+    def run(self, targets: list[Target]) -> None:
+        for _ in range(self.options.rounds):
+            for target in targets:
+                with tempfile.TemporaryDirectory() as folder:
+                    self._measure(target, Path(folder))
+
+    def _measure(self, target: Target, folder: Path) -> None:
+        others, own = make_videos(self.servers.config(), _OTHERS), make_videos(self.servers.config(), 1)
+        # The first calls of a process also load code.
+        self.generator.send_each(target.kind, target.port, get_video(folder, "others", others))
+        time.sleep(_QUIET)
+        asyncio.run(self.counters.reset())
+        before, viewers = target.cpu_seconds(), self.options.viewers
+        paced = {"rate": self.options.rate, "burst": viewers, "connections": viewers}
+        requests = get_video(folder, "own", own)
+        result = self.generator.run(target.kind, target.port, requests, self.options.seconds, **paced)
+        cpu = target.cpu_seconds() - before
+        queries, calls = asyncio.run(self.counters.read())
+        rounds = self.found.setdefault(target.name, Rounds())
+        rounds.results.append(result)
+        rounds.cpu.append(cpu / result.calls)
+        rounds.queries.append(queries)
+        rounds.redis.append(calls)
+        print(f"{target.name:34} p95 {result.p95_ms:8.2f} ms, {queries} and {calls}", file=sys.stderr)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.doors.headline",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each server, each with a new video")
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of a round")
+    parser.add_argument("--viewers", type=int, default=100, help="connections")
+    parser.add_argument("--rate", type=float, default=1000.0, help="requests per second of all viewers")
+    parser.add_argument("--name", default="headline", help="file in benchmarks/results")
+    add_short(parser)
+    options = parser.parse_args()
+    programs = build()
+    load = os.getloadavg()[0]
+    with (
+        running_servers(_STATISTICS) as servers,
+        running_targets(servers, programs.peer, options.short) as targets,
+    ):
+        headline = Headline(servers, Generator(programs.load), Counters(servers), options)
+        asyncio.run(headline.counters.prepare())
+        headline.run([target for target in targets if not target.is_constant])
+    words = (
+        f"{options.viewers} viewers of one video, all at once and then {options.rate:,.0f} requests a second "
+        f"for {options.seconds:g} s. No cache has the video at the start. {options.rounds} interleaved "
+        "rounds, each with a new video: medians of the times, the most queries and calls of a round. "
+        f"{circumstances(programs, load)}"
+    )
+    header = ("server", "answered", "p50 ms", "p95 ms", "p99 ms", "CPU µs/call", "queries", "Redis calls")
+    rows = [rounds.row(name) for name, rounds in headline.found.items()]
+    write_report(options.name, "100 viewers of one video", words, table(header, rows))
+
+
+if __name__ == "__main__":
+    main()
