@@ -8,10 +8,12 @@ Writes benchmarks/results/headline.md.
 import argparse
 import asyncio
 import os
-import re
+import socket
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -26,8 +28,7 @@ from benchmarks.servers import Servers, running_servers
 
 _STATISTICS = {"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track": "top"}
 _QUERIES = "SELECT query, calls FROM pg_stat_statements WHERE query ~ '(videos|peer_replies)'"
-#: Commands by which a server reads and writes entries; what a script itself does is not a call.
-_COMMANDS = ("evalsha", "eval", "fcall", "get", "set", "mget", "hgetall")
+_END = "end-of-the-round"
 _OTHERS = 100
 _QUIET = 2.0  # seconds in which the announcements of new videos end
 
@@ -57,36 +58,39 @@ class Rounds:
 
 
 class Counters:
-    """Counts queries of PostgreSQL and calls of Redis since `reset`."""
+    """Counts queries of PostgreSQL for videos, and calls of Redis for one video."""
 
     def __init__(self, servers: Servers) -> None:
         self._url = servers.database_url.replace("://gostream:", "://postgres:", 1)
         self._redis = servers.redis
 
-    async def prepare(self) -> None:
+    def prepare(self) -> None:
         """Makes the statistics readable."""
-        await self._execute("CREATE EXTENSION pg_stat_statements")
+        asyncio.run(self._query("CREATE EXTENSION pg_stat_statements"))
 
-    async def reset(self) -> None:
-        """Starts a count."""
-        await self._execute("SELECT pg_stat_statements_reset()")
-        self._redis.execute("CONFIG", "RESETSTAT")
+    @contextmanager
+    def counting(self, video_id: str) -> Iterator[list[int]]:
+        """Yields a list that holds both numbers after the block."""
+        asyncio.run(self._query("SELECT pg_stat_statements_reset()"))
+        found: list[int] = []
+        with socket.create_connection((self._redis.host, self._redis.port), timeout=30) as monitor:
+            # Read only at the end, so that counting costs the measured servers nothing but Redis' log line.
+            monitor.sendall(f"AUTH {self._redis.password}\r\nMONITOR\r\n".encode())
+            yield found
+            queries = asyncio.run(self._query(_QUERIES))
+            self._redis.execute("ECHO", _END)
+            seen = b""
+            while f'"{_END}"'.encode() not in seen:
+                if not (chunk := monitor.recv(1 << 20)):
+                    raise RuntimeError("Redis closed the connection that counts")
+                seen += chunk
+        lines = [line for line in seen.decode().splitlines() if video_id in line and " lua] " not in line]
+        found += [sum(row["calls"] for row in queries), len(lines)]
 
-    async def read(self) -> tuple[int, int]:
-        """Returns the queries for videos, and the calls of Redis."""
+    async def _query(self, command: str) -> list[asyncpg.Record]:
         connection = await asyncpg.connect(self._url)
         try:
-            rows = await connection.fetch(_QUERIES)
-        finally:
-            await connection.close()
-        text = self._redis.execute("INFO", "commandstats").decode()
-        found = {name: int(calls) for name, calls in re.findall(r"cmdstat_(\w+):calls=(\d+)", text)}
-        return sum(row["calls"] for row in rows), sum(found.get(name, 0) for name in _COMMANDS)
-
-    async def _execute(self, command: str) -> None:
-        connection = await asyncpg.connect(self._url)
-        try:
-            await connection.execute(command)
+            return list(await connection.fetch(command))
         finally:
             await connection.close()
 
@@ -112,13 +116,13 @@ class Headline:
         # The first calls of a process also load code.
         self.generator.send_each(target.kind, target.port, get_video(folder, "others", others))
         time.sleep(_QUIET)
-        asyncio.run(self.counters.reset())
-        before, viewers = target.cpu_seconds(), self.options.viewers
+        viewers, requests = self.options.viewers, get_video(folder, "own", own)
         paced = {"rate": self.options.rate, "burst": viewers, "connections": viewers}
-        requests = get_video(folder, "own", own)
-        result = self.generator.run(target.kind, target.port, requests, self.options.seconds, **paced)
-        cpu = target.cpu_seconds() - before
-        queries, calls = asyncio.run(self.counters.read())
+        with self.counters.counting(own[0]) as counts:
+            before = target.cpu_seconds()
+            result = self.generator.run(target.kind, target.port, requests, self.options.seconds, **paced)
+            cpu = target.cpu_seconds() - before
+        queries, calls = counts
         rounds = self.found.setdefault(target.name, Rounds())
         rounds.results.append(result)
         rounds.cpu.append(cpu / result.calls)
@@ -147,7 +151,7 @@ def main() -> None:
         running_targets(servers, programs.peer, options.short) as targets,
     ):
         headline = Headline(servers, Generator(programs.load), Counters(servers), options)
-        asyncio.run(headline.counters.prepare())
+        headline.counters.prepare()
         headline.run([target for target in targets if not target.is_constant])
     words = (
         f"{options.viewers} viewers of one video, all at once and then {options.rate:,.0f} requests a second "
