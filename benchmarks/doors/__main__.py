@@ -20,7 +20,6 @@ from benchmarks.doors.targets import (
     Target,
     add_short,
     circumstances,
-    cpu_seconds,
     make_videos,
     running_targets,
 )
@@ -33,18 +32,16 @@ _HOT, _RANDOM, _BATCH, _PACED = "hot id", "random ids", "batch of 100", "random 
 
 @dataclass(slots=True)
 class Rounds:
-    """The rounds of one server in one scenario. CPU in seconds per call."""
+    """The rounds of one server in one scenario."""
 
     results: list[Result] = field(default_factory=list)
-    cpu: list[float] = field(default_factory=list)
-    redis_cpu: list[float] = field(default_factory=list)
 
     def row(self, scenario: str, name: str) -> tuple[str, ...]:
         return (
             f"{scenario}: {name}",
             f"{median(each.rate for each in self.results):,.0f}",
-            f"{median(self.cpu) * 1e6:.0f}",
-            f"{median(self.redis_cpu) * 1e6:.0f}",
+            f"{median(each.cpu[0] / each.calls for each in self.results) * 1e6:.0f}",
+            f"{median(each.cpu[1] / each.calls for each in self.results) * 1e6:.0f}",
             f"{median(each.p50_ms for each in self.results):.2f}",
             f"{median(each.p99_ms for each in self.results):.2f}",
             f"{median(each.own_cpu_share for each in self.results):.2f}",
@@ -71,18 +68,14 @@ class Bench:
     def _measure(self, scenario: str, target: Target) -> None:
         requests = self.requests[scenario]
         for each in [requests] if target.is_constant else [self.requests[_RANDOM], requests]:
-            self.generator.send_each(target.kind, target.port, each)
+            self.generator.send_each(target.place, each)
         time.sleep(0.3)  # lets refreshes in the background finish
         paced = {"rate": self.options.rate} if scenario == _PACED else {}
-        before, redis = target.cpu_seconds(), cpu_seconds(self.redis)
-        result = self.generator.run(target.kind, target.port, requests, self.options.seconds, **paced)
-        cpu, redis_cpu = target.cpu_seconds() - before, cpu_seconds(self.redis) - redis
+        watched = (target.process, self.redis)
+        result = self.generator.run(target.place, requests, self.options.seconds, watched, **paced)
         if result.failures:
-            sys.exit(f"{target.name}: {result.failures} of {result.calls} calls failed: no result")
-        rounds = self.found.setdefault((scenario, target.name), Rounds())
-        rounds.results.append(result)
-        rounds.cpu.append(cpu / result.calls)
-        rounds.redis_cpu.append(redis_cpu / result.calls)
+            sys.exit(f"{target.name}: {result.failures:.0f} of {result.calls:.0f} calls failed: no result")
+        self.found.setdefault((scenario, target.name), Rounds()).results.append(result)
         print(f"{scenario:18} {target.name:30} {result.rate:8,.0f}/s", file=sys.stderr)
 
 

@@ -38,7 +38,6 @@ class Rounds:
     """The rounds of one server."""
 
     results: list[Result] = field(default_factory=list)
-    cpu: list[float] = field(default_factory=list)
     queries: list[int] = field(default_factory=list)
     redis: list[int] = field(default_factory=list)
 
@@ -47,11 +46,11 @@ class Rounds:
         answered = calls - sum(each.failures for each in self.results)
         return (
             name,
-            f"{answered:,} of {calls:,}",
+            f"{answered:,.0f} of {calls:,.0f}",
             f"{median(each.p50_ms for each in self.results):.2f}",
             f"{median(each.p95_ms for each in self.results):.2f}",
             f"{median(each.p99_ms for each in self.results):.2f}",
-            f"{median(self.cpu) * 1e6:.0f}",
+            f"{median(each.cpu[0] / each.calls for each in self.results) * 1e6:.0f}",
             f"{max(self.queries):,}",
             f"{max(self.redis):,}",
         )
@@ -113,19 +112,18 @@ class Headline:
 
     def _measure(self, target: Target, folder: Path) -> None:
         others, own = make_videos(self.servers.config(), _OTHERS), make_videos(self.servers.config(), 1)
-        # The first calls of a process also load code.
-        self.generator.send_each(target.kind, target.port, get_video(folder, "others", others))
-        time.sleep(_QUIET)
         viewers, requests = self.options.viewers, get_video(folder, "own", own)
-        paced = {"rate": self.options.rate, "burst": viewers, "connections": viewers}
+        warmup = get_video(folder, "others", others)
+        self.generator.send_each(target.place, warmup)
+        time.sleep(_QUIET)
+        options = {"rate": self.options.rate, "burst": viewers, "connections": viewers}
         with self.counters.counting(own[0]) as counts:
-            before = target.cpu_seconds()
-            result = self.generator.run(target.kind, target.port, requests, self.options.seconds, **paced)
-            cpu = target.cpu_seconds() - before
+            result = self.generator.run(
+                target.place, requests, self.options.seconds, [target.process], warmup, **options
+            )
         queries, calls = counts
         rounds = self.found.setdefault(target.name, Rounds())
         rounds.results.append(result)
-        rounds.cpu.append(cpu / result.calls)
         rounds.queries.append(queries)
         rounds.redis.append(calls)
         print(f"{target.name:34} p95 {result.p95_ms:8.2f} ms, {queries} and {calls}", file=sys.stderr)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
+import psutil
+
 from gostream.v1.video_service_pb2 import BatchGetVideosRequest, GetVideoRequest
 from gostream_api.rpc.servicer import SERVICE
 
@@ -19,15 +21,16 @@ LOAD_CORE = 1
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one run saw. Times in milliseconds."""
+    """What one run saw. `cpu`: seconds of each watched process."""
 
-    calls: int
-    failures: int
+    calls: float
+    failures: float
     rate: float
     p50_ms: float
     p95_ms: float
     p99_ms: float
     own_cpu_share: float
+    cpu: list[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,29 +42,63 @@ class Requests:
 
 
 class Generator:
-    """Runs the load generator on its core. A run with calls that fail, or that hangs, raises."""
+    """Runs the load generator on its core. Raises RuntimeError if it fails."""
 
     def __init__(self, program: Path) -> None:
         self._program = program
 
-    def run(self, kind: str, port: int, requests: Requests, seconds: float, **options: float) -> Result:
-        """Options: `rate`, `burst`, `connections`."""
-        flags = [f"-{name}={value:g}" for name, value in options.items()]
-        return self._run(kind, port, requests, [f"-seconds={seconds:g}", *flags], seconds)
+    def run(
+        self,
+        place: tuple[str, int],
+        requests: Requests,
+        seconds: float,
+        watched: Sequence[psutil.Process] = (),
+        warmup: Requests | None = None,
+        **options: float,
+    ) -> Result:
+        """Makes calls; `watched`: processes whose CPU time is in the result. The first calls of a connection,
+        with requests of `warmup`, are not measured. Options: `rate`, `burst`, `connections`.
+        """
+        flags = [f"-seconds={seconds:g}", *(f"-{name}={value:g}" for name, value in options.items())]
+        if warmup:
+            flags.append(f"-warmup={warmup.files[place[0]]}")
+        return self._run(place, requests, flags, seconds, watched)
 
-    def send_each(self, kind: str, port: int, requests: Requests) -> Result:
+    def send_each(self, place: tuple[str, int], requests: Requests) -> Result:
         """Sends each request once."""
-        return self._run(kind, port, requests, ["-once"], 0.0)
+        return self._run(place, requests, ["-once"], 0.0, ())
 
-    def _run(self, kind: str, port: int, requests: Requests, flags: list[str], seconds: float) -> Result:
-        where = [f"-kind={kind}", f"-address=127.0.0.1:{port}", f"-messages={requests.files[kind]}"]
-        command = ["taskset", "-c", str(LOAD_CORE), str(self._program), *where]
+    def _run(
+        self,
+        place: tuple[str, int],
+        requests: Requests,
+        flags: list[str],
+        seconds: float,
+        watched: Sequence[psutil.Process],
+    ) -> Result:
+        kind, port = place
+        command = ["taskset", "-c", str(LOAD_CORE), str(self._program)]
+        command += [f"-kind={kind}", f"-address=127.0.0.1:{port}", f"-messages={requests.files[kind]}"]
         command += [f"-method=/{SERVICE}/{requests.method}", *flags]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=False)
-        if done.returncode:
-            raise RuntimeError(f"the load generator failed: {done.stderr[-500:]}")
-        found = json.loads(done.stdout)
-        return Result(**{**found, "calls": int(found["calls"]), "failures": int(found["failures"])})
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+            assert process.stdout
+            process.stdout.readline()  # it is ready
+            begun = [_cpu_seconds(each) for each in watched]
+            try:
+                output, _ = process.communicate("\n", timeout=seconds + 60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+        if process.returncode:
+            raise RuntimeError(f"the load generator failed: {' '.join(command)}")
+        cpu = [_cpu_seconds(each) - before for each, before in zip(watched, begun, strict=True)]
+        return Result(**json.loads(output), cpu=cpu)
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def get_video(folder: Path, name: str, ids: Sequence[str]) -> Requests:

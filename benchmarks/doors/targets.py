@@ -43,19 +43,13 @@ class Target:
     process: psutil.Process
     is_constant: bool = False
 
-    def cpu_seconds(self) -> float:
-        """CPU time so far."""
-        return cpu_seconds(self.process)
+    @property
+    def place(self) -> tuple[str, int]:
+        return self.kind, self.port
 
     def megabytes(self) -> float:
         """Resident memory."""
         return float(self.process.memory_info().rss / 2**20)
-
-
-def cpu_seconds(process: psutil.Process) -> float:
-    """CPU time of a process so far."""
-    times = process.cpu_times()
-    return float(times.user + times.system)
 
 
 def add_short(parser: argparse.ArgumentParser) -> None:

@@ -7,9 +7,11 @@
 package main
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"log"
 	"math/rand/v2"
 	"net"
@@ -126,6 +128,19 @@ func runOpen(clients []*client, messages [][]byte, seconds, rate float64, burst 
 	all.Wait()
 }
 
+// greet makes some calls on each connection, so that the measurement has none with a new connection. Then it prints
+// "ready" and waits for a line.
+func greet(clients []*client, messages [][]byte) {
+	each(clients, func(c *client) {
+		for range 3 {
+			c.call(messages[rand.IntN(len(messages))], time.Now())
+		}
+		c.latencies, c.failures = c.latencies[:0], 0
+	})
+	fmt.Println("ready")
+	_, _ = fmt.Scanln()
+}
+
 func duration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
 
 // readMessages returns messages that are preceded by their length, 4 bytes big-endian.
@@ -164,6 +179,7 @@ func main() {
 	rate := flag.Float64("rate", 0, "calls per second; 0 = unlimited")
 	burst := flag.Int("burst", 0, "with -rate: additional calls at the start, at once")
 	once := flag.Bool("once", false, "send each message once")
+	warmup := flag.String("warmup", "", "file of messages of the first calls; default: -messages")
 	flag.Parse()
 	debug.SetGCPercent(-1) // a run is short, and a collection would look like a slow server
 	messages := readMessages(*file)
@@ -171,6 +187,7 @@ func main() {
 	for i := range clients {
 		clients[i] = connect(*kind, *address, *method, duration(*seconds+30))
 	}
+	greet(clients, readMessages(cmp.Or(*warmup, *file)))
 	begun, cpu := time.Now(), cpuSeconds()
 	switch {
 	case *once:
