@@ -62,6 +62,9 @@ func (h *http1) read() (bool, error) {
 		return false, err
 	}
 	succeeded, length := bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")), -1
+	if !succeeded {
+		log.Printf("%s", bytes.TrimSpace(line))
+	}
 	for len(line) > 2 {
 		if line, err = h.reader.ReadSlice('\n'); err != nil {
 			return false, err
