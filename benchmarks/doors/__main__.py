@@ -122,6 +122,7 @@ def _report(bench: Bench, memory: list[tuple[str, str]], about: str) -> None:
         "p50 ms",
         "p99 ms",
         "load core",
+        "failed",
     )
     rows = [rounds.row(*place) for place, rounds in sorted(bench.found.items(), key=_by_scenario)]
     tables = (table(header, rows), table(("server", "resident MB"), memory))
