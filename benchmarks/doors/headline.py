@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -117,11 +117,18 @@ class Headline:
         self.generator.send_each(target.place, warmup)
         time.sleep(_QUIET)
         options = {"rate": self.options.rate, "burst": viewers, "connections": viewers}
-        with self.counters.counting(own[0]) as counts:
+        with ExitStack() as counting:
+            counts = list[list[int]]()
             result = self.generator.run(
-                target.place, requests, self.options.seconds, [target.process], warmup, **options
+                target.place,
+                requests,
+                self.options.seconds,
+                [target.process],
+                warmup,
+                lambda: counts.append(counting.enter_context(self.counters.counting(own[0]))),
+                **options,
             )
-        queries, calls = counts
+        [(queries, calls)] = counts
         rounds = self.found.setdefault(target.name, Rounds())
         rounds.results.append(result)
         rounds.queries.append(queries)

@@ -3,7 +3,7 @@
 import json
 import random
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
@@ -54,19 +54,20 @@ class Generator:
         seconds: float,
         watched: Sequence[psutil.Process] = (),
         warmup: Requests | None = None,
+        on_ready: Callable[[], object] = lambda: None,
         **options: float,
     ) -> Result:
         """Makes calls; `watched`: processes whose CPU time is in the result. The first calls of a connection,
-        with requests of `warmup`, are not measured. Options: `rate`, `burst`, `connections`.
+        with requests of `warmup`, are not measured; then `on_ready` is called. Options: `rate`, `burst`, `connections`.
         """
         flags = [f"-seconds={seconds:g}", *(f"-{name}={value:g}" for name, value in options.items())]
         if warmup:
             flags.append(f"-warmup={warmup.files[place[0]]}")
-        return self._run(place, requests, flags, seconds, watched)
+        return self._run(place, requests, flags, seconds, watched, on_ready)
 
     def send_each(self, place: tuple[str, int], requests: Requests) -> Result:
         """Sends each request once."""
-        return self._run(place, requests, ["-once"], 0.0, ())
+        return self._run(place, requests, ["-once"], 0.0, (), lambda: None)
 
     def _run(
         self,
@@ -75,6 +76,7 @@ class Generator:
         flags: list[str],
         seconds: float,
         watched: Sequence[psutil.Process],
+        on_ready: Callable[[], object],
     ) -> Result:
         kind, port = place
         command = ["taskset", "-c", str(LOAD_CORE), str(self._program)]
@@ -84,6 +86,7 @@ class Generator:
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
             assert process.stdout
             process.stdout.readline()  # it is ready
+            on_ready()
             begun = [_cpu_seconds(each) for each in watched]
             try:
                 output, _ = process.communicate("\n", timeout=seconds + 60)
