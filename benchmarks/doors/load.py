@@ -57,8 +57,10 @@ class Generator:
         on_ready: Callable[[], object] = lambda: None,
         **options: float,
     ) -> Result:
-        """Makes calls; `watched`: processes whose CPU time is in the result. The first calls of a connection,
-        with requests of `warmup`, are not measured; then `on_ready` is called. Options: `rate`, `burst`, `connections`.
+        """Makes calls. `watched`: processes whose CPU time is in the result.
+
+        The first calls of a connection, with requests of `warmup`, are not measured; `on_ready` is called after
+        them. Options: `rate`, `burst`, `connections`.
         """
         flags = [f"-seconds={seconds:g}", *(f"-{name}={value:g}" for name, value in options.items())]
         if warmup:
