@@ -59,8 +59,8 @@ class Generator:
     ) -> Result:
         """Makes calls. `watched`: processes whose CPU time is in the result.
 
-        The first calls of a connection, with requests of `warmup`, are not measured; `on_ready` is called after
-        them. Options: `rate`, `burst`, `connections`.
+        The first calls of a connection, with requests of `warmup`, are not measured; `on_ready` is called
+        after them. Options: `rate`, `burst`, `connections`.
         """
         flags = [f"-seconds={seconds:g}", *(f"-{name}={value:g}" for name, value in options.items())]
         if warmup:
