@@ -75,7 +75,10 @@ class Wired:
         self.connection.data_received(data)
 
     def frames(self) -> list[Frame]:
-        """Returns the frames that the door has sent, with decoded headers."""
+        """Returns the frames that the door has sent, with decoded headers, by stream.
+
+        Their order among streams is free: the library answers a PING before the calls of the same part.
+        """
         decoder = Decoder()
         decoder.max_allowed_table_size = 2**20
         found: list[Frame] = []
@@ -92,7 +95,7 @@ class Wired:
             if flags & END_HEADERS:
                 has_table_size = block[0] & 0xE0 == 0x20
                 found.append((HEADERS, is_end, stream, has_table_size, decoder.decode(block, raw=True)))
-        return found
+        return sorted(found, key=lambda each: each[2])
 
     def state(self) -> Frame:
         """Returns what must not depend on the path that calls have taken."""

@@ -58,6 +58,7 @@ class Connection(asyncio.Protocol):
         self._pinged: float | None = None
         self._draining: float | None = None
         self._ended: float | None = None
+        self._is_next_turn_due = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -217,13 +218,15 @@ class Connection(asyncio.Protocol):
     def _settle(self) -> None:
         """Write what h2 has to send; end after the last call."""
         self._write()
-        if self._outbox.is_turn_over:
-            self._outbox.begin_turn()
+        if self._outbox.is_turn_over and not self._is_next_turn_due:
+            self._is_next_turn_due = True
             self._loop.call_soon(self._go_on)
         if self._streams.are_refused and self._streams.is_empty:
             self._end()
 
     def _go_on(self) -> None:
+        self._is_next_turn_due = False
+        self._outbox.begin_turn()
         if self._ended is None:
             self._streams.proceed()
             self._settle()
