@@ -135,7 +135,7 @@ async def test_unread_replies_stay_in_bounds(start_door: Any) -> None:
 )
 async def test_half_sent_requests_end_connection(start_door: Any, begun: bytes) -> None:
     """Slow loris: the client sends a part, then nothing, and answers no ping."""
-    started = await start_door(handshake=0.2, keepalive=0.2, keepalive_reply=0.2, linger=0.1)
+    started = await start_door(handshake=0.5, keepalive=0.5, keepalive_reply=0.5, linger=0.1)
 
     seen = await exchange(started.port, begun)
 
