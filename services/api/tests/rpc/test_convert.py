@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from gostream.v1 import video_pb2
 from gostream.v1.video_service_pb2 import BatchGetVideosResponse, ListVideosResponse
 from gostream_api.rpc.convert import encode_video, video_message
-from gostream_api.rpc.encoded_reads import concatenated, encode_page
+from gostream_api.rpc.encoded_reads import concatenated
+from gostream_api.rpc.pages import PageEncoder
 from gostream_shared.domain.encode import Progress
 from gostream_shared.domain.object_keys import early_master_key, hls_prefix, master_key
 from gostream_shared.domain.video import Failure, Publication, Rendition, Source, Video, VideoStatus
-from tests.support.videos import make_video
+from tests.support.videos import listed, make_video
 
 CDN = "http://cdn.test"
 
@@ -170,12 +171,12 @@ def test_progress_equals_the_straightforward_conversion(video: Video, progress: 
 
 @given(st.lists(videos, max_size=3), texts)
 def test_page_equals_a_serialized_response(page: list[Video], token: str) -> None:
+    pages, rows = PageEncoder(CDN), list(map(listed, page))
     messages = [straightforward(video) for video in page]
 
-    assert (
-        asyncio.run(encode_page(page, token, CDN))
-        == ListVideosResponse(videos=messages, next_page_token=token).SerializeToString()
-    )
+    expected = ListVideosResponse(videos=messages, next_page_token=token).SerializeToString()
+    assert asyncio.run(pages.encode(rows, token)) == expected
+    assert asyncio.run(pages.encode(rows, token)) == expected
     assert (
         concatenated(message.SerializeToString() for message in messages)
         == BatchGetVideosResponse(videos=messages).SerializeToString()
@@ -183,8 +184,8 @@ def test_page_equals_a_serialized_response(page: list[Video], token: str) -> Non
 
 
 async def test_other_tasks_run_during_a_page() -> None:
-    page = [make_video() for _ in range(1000)]
-    encoding = asyncio.ensure_future(encode_page(page, "", CDN))
+    page = [listed(make_video()) for _ in range(1000)]
+    encoding = asyncio.ensure_future(PageEncoder(CDN).encode(page, ""))
     turns = 0
     while not encoding.done():
         await asyncio.sleep(0)
