@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from gostream_api.collector import collect_rarely
 from gostream_api.config import ApiConfig
 from gostream_api.cpu_scheduling import schedule
 from gostream_api.multiprocess import leave_with_parent, supervise
@@ -122,6 +123,7 @@ async def _serve_here(config: ApiConfig) -> None:
         leave_with_parent(stop)
         async with serve_metrics(config.metrics_host, config.metrics_port):
             await server.start(config.api_host, config.api_port)
+            collect_rarely()
             await stop.wait()
             await server.stop(delay=config.shutdown_delay, grace=config.shutdown_grace)
 
