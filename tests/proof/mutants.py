@@ -8,7 +8,7 @@ from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
-from gostream_api.reads.cached_video_service import CachedVideoService
+from gostream_api.reads.cached_video_service import CachedVideoService, _load_result
 from gostream_api.reads.local_cache import LocalCache, LocalEntry, Ticket
 from gostream_api.reads.read_through import Found, ReadThrough
 from gostream_api.reads.singleflight import SingleFlight
@@ -67,7 +67,7 @@ async def _load_with_late_ticket(
     self: CachedVideoService, video_id: object, *, refresh: bool = False
 ) -> object:
     found = await self._reads.read(video_id, refresh=refresh)  # type: ignore[arg-type]
-    result = self._encoded(video_id, found)  # type: ignore[arg-type]
+    result = _load_result(found)
     if found.shareable:
         self._local.store(video_id, self._local.ticket(video_id), result.entry)  # type: ignore[arg-type]
     return result
@@ -202,6 +202,8 @@ MUTANTS = (
     _model("fresh-token", 253),
     _model("sequence-start", 119),
     _model("publish", 0),
+    _model("peek-epoch", 13),
+    _model("peek-version", 1),
     _model("relay", 4),
     _code("pending announcements bypass Redis", 26, (Unannounced, "look", _look_without_floors)),
     _code("pending announcements drop L1 entries", 469,
