@@ -69,7 +69,8 @@ async def _load_with_late_ticket(
     found = await self._reads.read(video_id, refresh=refresh)  # type: ignore[arg-type]
     result = _load_result(found)
     if found.shareable:
-        self._local.store(video_id, self._local.ticket(video_id), result.entry)  # type: ignore[arg-type]
+        ticket = self._local.ticket(video_id)  # type: ignore[arg-type]
+        self._local.store(video_id, ticket, result.entry, found.fresh_for)  # type: ignore[arg-type]
     return result
 
 
@@ -145,8 +146,8 @@ def _receive_without_gap(original: Callable[..., Loss | None]) -> Callable[..., 
 
 
 def _share_everything(original: Callable[..., None]) -> Callable[..., None]:
-    def init(self: Found, entry: object, layer: object, shareable: bool, early: bool = False) -> None:
-        original(self, entry, layer, True, early)
+    def init(self: Found, entry: object, layer: object, shareable: bool, **others: object) -> None:
+        original(self, entry, layer, True, **others)
 
     return init
 
@@ -190,9 +191,11 @@ def floor_as_known(self: Unannounced, video_id: UUID) -> int:
     return self._floors.get(video_id, 0)
 
 
-def _store_older_too(self: LocalCache, video_id: object, ticket: Ticket, entry: LocalEntry) -> bool:
+def _store_older_too(
+    self: LocalCache, video_id: object, ticket: Ticket, entry: LocalEntry, fresh_for: float = 0.0
+) -> bool:
     self._entries[video_id.int] = entry  # type: ignore[attr-defined]
-    self._date(entry, self._clock())
+    self._date(entry, self._clock(), fresh_for)
     return True
 
 

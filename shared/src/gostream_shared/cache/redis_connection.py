@@ -47,8 +47,7 @@ def redis_client(
         async with asyncio.timeout(HARD_TIMEOUT):
             await connection.on_connect()
             await connection.send_command("INFO", *_SECTIONS)
-            lines = (await connection.read_response()).decode().splitlines()
-        server = server_identity(dict(line.split(":", 1) for line in lines if ":" in line))
+            server = server_identity(_info(await connection.read_response()))
         if not admits(server):
             raise ConnectionError(f"connected to another server: {server}")
 
@@ -68,7 +67,14 @@ def redis_client(
         health_check_interval=0,
         redis_connect_func=on_connect,
     )
-    return Redis.from_pool(pool)
+    client = Redis.from_pool(pool)
+    client.set_response_callback("INFO", _info)  # twice a second: the driver's parser guesses the types of all values
+    return client
+
+
+def _info(reply: bytes) -> dict[str, str]:
+    """Parse the reply of INFO."""
+    return dict(line.split(":", 1) for line in reply.decode().splitlines() if ":" in line)
 
 
 def server_identity(info: Mapping[str, str]) -> str:

@@ -40,7 +40,7 @@ from gostream_shared.domain.errors import (
 )
 from gostream_shared.domain.video import Video
 
-#: Longest time in seconds that an L1 entry is served.
+#: Longest time in seconds that an L1 entry is served, unless Redis has it fresh for longer.
 LOCAL_TTL = 60.0
 #: Largest number of entries that are reloaded in the background at the same time.
 _MAX_REFRESHES = 64
@@ -160,7 +160,7 @@ class CachedVideoService:
         for video_id, each in found.items():
             result[video_id] = _load_result(each)
             if each.shareable:
-                self._local.store(video_id, tickets[video_id], result[video_id].entry)
+                self._local.store(video_id, tickets[video_id], result[video_id].entry, each.fresh_for)
         return {
             video_id: Read(VideoReply(each.entry.version, each.entry.payload), each.layer)
             for video_id, each in result.items()
@@ -184,7 +184,7 @@ class CachedVideoService:
         found = await self._reads.read(video_id, refresh=refresh)
         result = _load_result(found)
         if found.shareable:
-            self._local.store(video_id, ticket, result.entry)
+            self._local.store(video_id, ticket, result.entry, found.fresh_for)
         if found.early:
             self._refresh(video_id, early=True)
         return result
@@ -194,7 +194,7 @@ class CachedVideoService:
         found = await self._reads.read_primary(video_id)
         result = _load_result(found)
         if found.shareable:
-            self._local.store(video_id, ticket, result.entry)
+            self._local.store(video_id, ticket, result.entry, found.fresh_for)
         return result
 
     def _refresh_if_old(self, video_id: UUID, entry: LocalEntry) -> None:

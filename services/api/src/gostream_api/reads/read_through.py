@@ -58,6 +58,7 @@ class Found:
     layer: Layer
     shareable: bool
     early: bool = False  # the entry should be reloaded in the background
+    fresh_for: float = 0.0  # seconds for which Redis has it fresh, if known
 
 
 class ReadThrough:
@@ -89,7 +90,8 @@ class ReadThrough:
             lookup = await self._lookup(video_id, refresh=refresh)
             if isinstance(lookup, Hit):
                 entry = self._with_reply(lookup.entry)
-                return Found(entry, Layer.L2, shareable=True, early=self._is_early(lookup))
+                early = self._is_early(lookup)
+                return Found(entry, Layer.L2, shareable=True, early=early, fresh_for=lookup.fresh_for)
             if isinstance(lookup, Lease):
                 return await self._load_under_lease(video_id, lookup)
             if lookup is None or self._clock() > deadline:
@@ -114,7 +116,9 @@ class ReadThrough:
         """
         lookups = await self._lookup_many(video_ids)
         found = {
-            video_id: Found(self._with_reply(lookup.entry), Layer.L2, shareable=True)
+            video_id: Found(
+                self._with_reply(lookup.entry), Layer.L2, shareable=True, fresh_for=lookup.fresh_for
+            )
             for video_id, lookup in lookups.items()
             if isinstance(lookup, Hit)
         }
