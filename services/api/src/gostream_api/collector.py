@@ -2,7 +2,7 @@
 
 import gc
 
-#: Threshold of the youngest generation; Python's default is 700. A page of 1,000 videos makes about 10,000 objects.
+#: Threshold of the youngest generation. Python's default is 700, and a large page makes 10,000 objects.
 _YOUNG = 50_000
 
 

@@ -1,7 +1,10 @@
 """The conversion of videos equals a straightforward one that assigns whole messages, byte for byte."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from uuid import UUID
+from zlib import crc32
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -13,6 +16,7 @@ from gostream.v1.video_service_pb2 import BatchGetVideosResponse, ListVideosResp
 from gostream_api.rpc.convert import encode_video, video_message
 from gostream_api.rpc.encoded_reads import concatenated
 from gostream_api.rpc.pages import PageEncoder
+from gostream_shared.cache.entries.codec import reply_form
 from gostream_shared.domain.encode import Progress
 from gostream_shared.domain.object_keys import early_master_key, hls_prefix, master_key
 from gostream_shared.domain.video import Failure, Publication, Rendition, Source, Video, VideoStatus
@@ -193,3 +197,23 @@ async def test_other_tasks_run_during_a_page() -> None:
 
     assert turns >= 20
     assert len(ListVideosResponse.FromString(encoding.result()).videos) == 1000
+
+
+def test_form_of_replies_changes_with_their_bytes() -> None:
+    """Caches keep the bytes. If this fails, increment REPLY_SCHEMA, or SCHEMA for a field of Video."""
+    source = Source(container="mov", codecs=("h264", "aac"), size_bytes=1, fps=25.0)
+    rung = Rendition(
+        name="720p", width=1280, height=720, codecs="avc1", average_bandwidth=1, peak_bandwidth=2
+    )
+    video = replace(
+        make_video(UUID(int=1)),
+        status=VideoStatus.PROCESSING,
+        encode_number=1,
+        playable_number=1,
+        publication=Publication(
+            duration=timedelta(seconds=1.5), source=source, renditions=(rung,), poster="p", storyboard="s"
+        ),
+        failure=Failure(code="c", message="m", retryable=True, stage="s"),
+    )
+
+    assert (reply_form(CDN), crc32(encode_video(video, CDN))) == ("3.1.4ad2b67d", 1270764252)

@@ -68,7 +68,9 @@ def redis_client(
         redis_connect_func=on_connect,
     )
     client = Redis.from_pool(pool)
-    client.set_response_callback("INFO", _info)  # twice a second: the driver's parser guesses the types of all values
+    client.set_response_callback(
+        "INFO", _info
+    )  # twice a second: the driver's parser guesses the types of all values
     return client
 
 

@@ -41,9 +41,7 @@ class PostgresVideoRepository(Statements):
         )
         return {row["id"]: video_from_row(row) for row in rows}
 
-    async def list_page(
-        self, which: VideoFilter, *, limit: int, after: Position | None
-    ) -> list[ListedVideo]:
+    async def list_page(self, which: VideoFilter, *, limit: int, after: Position | None) -> list[ListedVideo]:
         conditions, arguments = ["deleted_at IS NULL"], list[Any]()
         for column, value in (("user_id", which.user_id), ("status", which.status)):
             if value is not None:

@@ -52,7 +52,10 @@ class VideoRows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The result of one read below L1, with the encoded reply. `shareable` = Redis has this entry, so L1 may store it too."""
+    """The result of one read below L1, with the encoded reply.
+
+    `shareable` = Redis has this entry, so L1 may store it too.
+    """
 
     entry: Entry
     layer: Layer

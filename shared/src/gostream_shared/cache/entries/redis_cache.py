@@ -130,7 +130,9 @@ class RedisVideoCache:
             values = await client.execute_command("HMGET", video_key(video_id), *_PEEKED)
         self._epoch_state.demand(epoch)
         now = self._clock.now(epoch)
-        return None if now is None else _fresh(values, epoch=epoch, least=min_version, form=self._form, now=now)
+        return (
+            None if now is None else _fresh(values, epoch=epoch, least=min_version, form=self._form, now=now)
+        )
 
     async def _look_up(
         self, video_ids: Sequence[UUID], min_versions: Sequence[int], *, refresh: bool
