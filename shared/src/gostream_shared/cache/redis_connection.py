@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Connection, Redis
 from redis.asyncio.retry import Retry
@@ -68,15 +69,14 @@ def redis_client(
         redis_connect_func=on_connect,
     )
     client = Redis.from_pool(pool)
-    client.set_response_callback(
-        "INFO", _info
-    )  # twice a second: the driver's parser guesses the types of all values
+    # INFO runs twice a second, and the driver's parser guesses the types of all values.
+    client.set_response_callback("INFO", _info)
     return client
 
 
-def _info(reply: bytes) -> dict[str, str]:
+def _info(response: Any, **_: Any) -> dict[str, str]:
     """Parse the reply of INFO."""
-    return dict(line.split(":", 1) for line in reply.decode().splitlines() if ":" in line)
+    return dict(line.split(":", 1) for line in response.decode().splitlines() if ":" in line)
 
 
 def server_identity(info: Mapping[str, str]) -> str:

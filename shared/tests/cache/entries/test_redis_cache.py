@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -87,7 +88,7 @@ async def test_reply_of_another_form_is_read_as_json(link: RedisConnection) -> N
 async def test_reply_left_by_an_earlier_release_is_ignored(link: RedisConnection) -> None:
     cache = with_form(link, "1")
     await fill_with_reply(cache, 1, b"old")
-    left = await link.client.hmget(video_key(ID), "reply", "reply_of")
+    left: Any = await link.client.hmget(video_key(ID), "reply", "reply_of")
     await cache.invalidate({ID: 2})
     await fill(cache, 2)
     await link.client.hset(video_key(ID), mapping=dict(zip(("reply", "reply_of"), left, strict=True)))
