@@ -47,8 +47,8 @@ class Replica:
             self.redis, unsequenced=lambda _: None, accepted=self.unannounced.accepted, clock=clock
         )
         self.local = LocalCache(live_until=lambda: self.bus.live_until, clock=clock, times=LOCAL_TIMES)
-        reads = ReadThrough(self.redis, database, unannounced=self.unannounced, clock=clock)
-        self.service = CachedVideoService(reads, self.local, self.bus, encode=_encode, clock=clock)
+        reads = ReadThrough(self.redis, database, unannounced=self.unannounced, encode=_encode, clock=clock)
+        self.service = CachedVideoService(reads, self.local, self.bus, clock=clock)
         self.bus.add(self.service)
         self.announcer = RedisChangeAnnouncer(
             self.redis, database, unannounced=self.unannounced, locally=self.bus.changed

@@ -27,9 +27,15 @@ class Scene:
             times=LocalTimes(hard=60, soft=0.5, negative=5, jitter=0),
         )
 
-    def store(self, video_id: UUID = ID, version: int = 1, payload: bytes | None = b"reply") -> bool:
+    def store(
+        self,
+        video_id: UUID = ID,
+        version: int = 1,
+        payload: bytes | None = b"reply",
+        fresh_for: float = 0.0,
+    ) -> bool:
         entry = LocalEntry(version, payload)
-        return self.cache.store(video_id, self.cache.ticket(video_id), entry)
+        return self.cache.store(video_id, self.cache.ticket(video_id), entry, fresh_for)
 
 
 @pytest.fixture
@@ -122,6 +128,29 @@ def test_requests_one_refresh_and_serves_until_expiry(scene: Scene) -> None:
     assert scene.cache.get(ID) is entry
     scene.now += 30
     assert scene.cache.get(ID) is None
+
+
+def test_entry_is_reloaded_when_redis_ends_its_freshness(scene: Scene) -> None:
+    scene.store(fresh_for=240)
+    entry = scene.cache.get(ID)
+    assert entry is not None
+    scene.now += 239
+    assert not scene.cache.wants_refresh(entry)
+    scene.now += 2
+    assert scene.cache.wants_refresh(entry)
+    assert scene.cache.get(ID) is entry
+    scene.now += 60  # Redis drops the entry 300 s after its load
+    assert scene.cache.get(ID) is None
+
+
+def test_entry_at_its_end_in_redis_has_the_usual_life(scene: Scene) -> None:
+    scene.store(fresh_for=2)
+    entry = scene.cache.get(ID)
+    assert entry is not None
+    scene.now += 29
+    assert not scene.cache.wants_refresh(entry)
+    scene.now += 2
+    assert scene.cache.wants_refresh(entry)
 
 
 def test_missing_video_is_cached_briefly(scene: Scene) -> None:

@@ -5,10 +5,10 @@ race returns no row and never leads to a wrong state.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from gostream_shared.concurrency import map_in_slices
 from gostream_shared.db.rows import VIDEO_COLUMNS, video_from_row
 from gostream_shared.db.statements import Statements
 from gostream_shared.domain.errors import (
@@ -16,7 +16,7 @@ from gostream_shared.domain.errors import (
     RequestIdReusedError,
     VideoNotFoundError,
 )
-from gostream_shared.domain.repositories import NewVideo, Position, VideoFilter
+from gostream_shared.domain.repositories import ListedVideo, NewVideo, Position, State, VideoFilter
 from gostream_shared.domain.video import Video
 
 
@@ -41,7 +41,7 @@ class PostgresVideoRepository(Statements):
         )
         return {row["id"]: video_from_row(row) for row in rows}
 
-    async def list_page(self, which: VideoFilter, *, limit: int, after: Position | None) -> list[Video]:
+    async def list_page(self, which: VideoFilter, *, limit: int, after: Position | None) -> list[ListedVideo]:
         conditions, arguments = ["deleted_at IS NULL"], list[Any]()
         for column, value in (("user_id", which.user_id), ("status", which.status)):
             if value is not None:
@@ -56,7 +56,14 @@ class PostgresVideoRepository(Statements):
             f"ORDER BY created_at DESC, id DESC LIMIT ${len(arguments)}",
             *arguments,
         )
-        return await map_in_slices(video_from_row, rows)
+        return [
+            ListedVideo(
+                State(row["id"], row["version"], row["updated_at"]),
+                row["created_at"],
+                partial(video_from_row, row),
+            )
+            for row in rows
+        ]
 
     async def create(self, new: NewVideo) -> Video:
         row = await self._row(

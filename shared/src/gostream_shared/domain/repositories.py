@@ -1,10 +1,10 @@
 """Ports to the database of record. The adapter is gostream_shared.db; tests.support.videos has a fake."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from gostream_shared.domain.encode import Encode, Progress
@@ -41,6 +41,25 @@ class Position:
     id: UUID
 
 
+class State(NamedTuple):
+    """Identifies one committed state of a video.
+
+    A failover of the database may issue a version a second time, but never with the same time.
+    """
+
+    id: UUID
+    version: int
+    updated_at: datetime
+
+
+class ListedVideo(NamedTuple):
+    """A row of a listing. `load` converts it, which costs more than the query."""
+
+    state: State
+    created_at: datetime
+    load: Callable[[], Video]
+
+
 class VideoRepository(Protocol):
     """Videos in the database of record.
 
@@ -60,7 +79,7 @@ class VideoRepository(Protocol):
         """Returns the existing videos by id, with one query."""
         ...
 
-    async def list_page(self, which: VideoFilter, *, limit: int, after: Position | None) -> list[Video]:
+    async def list_page(self, which: VideoFilter, *, limit: int, after: Position | None) -> list[ListedVideo]:
         """Returns at most `limit` videos after position `after`, newest first."""
         ...
 

@@ -40,7 +40,7 @@ from gostream_shared.domain.errors import (
 )
 from gostream_shared.domain.video import Video
 
-#: Longest time in seconds that an L1 entry is served.
+#: Longest time in seconds that an L1 entry is served, unless Redis has it fresh for longer.
 LOCAL_TTL = 60.0
 #: Largest number of entries that are reloaded in the background at the same time.
 _MAX_REFRESHES = 64
@@ -65,13 +65,11 @@ class CachedVideoService:
         local: LocalCache,
         bus: Bus,
         *,
-        encode: Callable[[Video], bytes],
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._reads = reads
         self._local = local
         self._bus = bus
-        self._encode = encode
         self._flights = SingleFlight[UUID, _LoadResult](max_age=MAX_SILENCE, clock=clock)
         self._primary_flights = SingleFlight[UUID, _LoadResult](max_age=MAX_SILENCE, clock=clock)
         self._refreshes: dict[UUID, asyncio.Task[None]] = {}
@@ -87,8 +85,8 @@ class CachedVideoService:
         local = LocalCache(
             live_until=lambda: bus.live_until, times=LocalTimes(hard=min(LOCAL_TTL, cache.ttl))
         )
-        reads = ReadThrough(cache.videos, videos, unannounced=cache.unannounced)
-        service = cls(reads, local, bus, encode=encode)
+        reads = ReadThrough(cache.videos, videos, unannounced=cache.unannounced, encode=encode)
+        service = cls(reads, local, bus)
         bus.add(service)
         try:
             yield service
@@ -186,9 +184,9 @@ class CachedVideoService:
         found = await self._reads.read_many(missing) if missing else {}
         result = {video_id: _LoadResult(entry, Layer.L1) for video_id, entry in local.items()}
         for video_id, each in found.items():
-            result[video_id] = self._encoded(video_id, each)
+            result[video_id] = _load_result(each)
             if each.shareable:
-                self._local.store(video_id, tickets[video_id], result[video_id].entry)
+                self._local.store(video_id, tickets[video_id], result[video_id].entry, each.fresh_for)
         return {
             video_id: Read(each.entry.reply, each.layer)
             for video_id, each in result.items()
@@ -210,9 +208,9 @@ class CachedVideoService:
     async def _load(self, video_id: UUID, *, refresh: bool = False) -> _LoadResult:
         ticket = self._local.ticket(video_id)  # before Redis is read: see LocalCache.store
         found = await self._reads.read(video_id, refresh=refresh)
-        result = self._encoded(video_id, found)
+        result = _load_result(found)
         if found.shareable:
-            self._local.store(video_id, ticket, result.entry)
+            self._local.store(video_id, ticket, result.entry, found.fresh_for)
         if found.early:
             self._refresh(video_id, early=True)
         return result
@@ -220,15 +218,10 @@ class CachedVideoService:
     async def _load_primary(self, video_id: UUID) -> _LoadResult:
         ticket = self._local.ticket(video_id)
         found = await self._reads.read_primary(video_id)
-        result = self._encoded(video_id, found)
+        result = _load_result(found)
         if found.shareable:
-            self._local.store(video_id, ticket, result.entry)
+            self._local.store(video_id, ticket, result.entry, found.fresh_for)
         return result
-
-    def _encoded(self, video_id: UUID, found: Found) -> _LoadResult:
-        video = found.entry.video
-        payload = None if video is None else self._encode(video)
-        return _LoadResult(LocalEntry(found.entry.version, payload), found.layer)
 
     def _refresh_if_old(self, video_id: UUID, entry: LocalEntry) -> None:
         if len(self._refreshes) < _MAX_REFRESHES and self._local.wants_refresh(entry):
@@ -253,6 +246,10 @@ class CachedVideoService:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _load_result(found: Found) -> _LoadResult:
+    return _LoadResult(LocalEntry(found.entry.version, found.entry.reply), found.layer)
 
 
 def _checked(video_id: UUID, result: _LoadResult, min_version: int) -> Read:

@@ -16,12 +16,17 @@ _OVERHEAD = 400
 
 @dataclass(frozen=True, slots=True)
 class LocalTimes:
-    """Lifetimes of entries in seconds; coherence does not depend on them."""
+    """Lifetimes of entries in seconds; coherence does not depend on them.
+
+    An entry of Redis lives longer if Redis has it fresh for longer: it is reloaded after the end of that time
+    and before its expiry in Redis, so Redis stays warm.
+    """
 
     hard: float = 60.0  # an older entry is not served
     soft: float = 0.5  # fraction of `hard` after which an entry is served and reloaded in the background
     negative: float = 5.0  # `hard` for "no such video"
     jitter: float = 0.1  # fraction that spreads the expiry of entries stored together
+    fresh: float = 0.8  # fraction of an entry's life in Redis for which it is fresh there
 
 
 class LocalEntry:
@@ -111,8 +116,11 @@ class LocalCache:
         """Returns a ticket. Take it before the read whose result will be stored."""
         return Ticket(self._epoch, self._generations[video_id.int % _STRIPES])
 
-    def store(self, video_id: UUID, ticket: Ticket, entry: LocalEntry) -> bool:
-        """Store an entry that was read after `ticket` was taken, unless it may be out of date."""
+    def store(self, video_id: UUID, ticket: Ticket, entry: LocalEntry, fresh_for: float = 0.0) -> bool:
+        """Store an entry that was read after `ticket` was taken, unless it may be out of date.
+
+        `fresh_for`: seconds for which Redis has it fresh.
+        """
         now = self._clock()
         if ticket != self.ticket(video_id):
             L1_FILLS_REJECTED.inc()
@@ -123,7 +131,7 @@ class LocalCache:
         if old is not None and old.version > entry.version:
             return False
         self._remove(video_id.int)
-        self._date(entry, now)
+        self._date(entry, now, fresh_for)
         self._entries[video_id.int] = entry
         self.bytes += entry.size
         self._evict()
@@ -154,11 +162,13 @@ class LocalCache:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def _date(self, entry: LocalEntry, now: float) -> None:
-        life = self._times.hard if entry.payload is not None else self._times.negative
-        life *= 1 - self._times.jitter * random.random()  # noqa: S311 - spreads load, guards nothing
-        entry.hard = now + life
-        entry.soft = now + life * self._times.soft
+    def _date(self, entry: LocalEntry, now: float, fresh_for: float) -> None:
+        times, spread = self._times, self._times.jitter * random.random()  # noqa: S311 - guards nothing
+        life = (times.hard if entry.payload is not None else times.negative) * (1 - spread)
+        reload = life * times.soft
+        if entry.payload is not None and fresh_for > reload:
+            life, reload = fresh_for / times.fresh, fresh_for * (1 + spread)
+        entry.hard, entry.soft = now + life, now + reload
 
     def _remove(self, key: int) -> None:
         entry = self._entries.pop(key, None)

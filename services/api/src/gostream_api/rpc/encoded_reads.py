@@ -1,27 +1,22 @@
-"""GetVideo and BatchGetVideos from request bytes to response bytes, and the response of ListVideos.
+"""GetVideo and BatchGetVideos from request bytes to response bytes, for every transport.
 
-The functions of GetVideo and BatchGetVideos serve every transport. They return the encoded response and its
-layer. They raise the errors of the use case, InvalidRequestError, and DecodeError for bytes that are not a
-request.
+The functions return the encoded response and its layer. They raise the errors of the use case,
+InvalidRequestError, and DecodeError for bytes that are not a request.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from uuid import UUID
 
 from gostream.v1.video_service_pb2 import (
     BatchGetVideosRequest,
     BatchGetVideosResponse,
     GetVideoRequest,
-    ListVideosResponse,
 )
 from gostream_api.reads.ports import Layer, LocalVideoReader, VideoReader
 from gostream_api.rpc import validation
-from gostream_api.rpc.convert import encode_video
-from gostream_shared.concurrency import map_in_slices
 from gostream_shared.domain.errors import VideosNotFoundError
-from gostream_shared.domain.video import Video
 
 Answer = tuple[bytes, Layer]
 
@@ -86,12 +81,6 @@ READ_CALLS: Mapping[str, ReadCall] = {
 def _short_get_video_request(request: bytes) -> tuple[UUID, int]:
     """Parse a request. Repeated requests have equal bytes, and parsing costs more than the L1 read."""
     return validation.get_video(GetVideoRequest.FromString(request))
-
-
-async def encode_page(videos: Sequence[Video], next_token: str, cdn_base_url: str) -> bytes:
-    """Returns an encoded ListVideosResponse. Other tasks run between the slices of a large page."""
-    payloads = await map_in_slices(partial(encode_video, cdn_base_url=cdn_base_url), videos)
-    return concatenated(payloads) + ListVideosResponse(next_page_token=next_token).SerializeToString()
 
 
 def slowest(layers: Iterable[Layer]) -> Layer:

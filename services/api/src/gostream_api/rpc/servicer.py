@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from uuid import UUID
 
@@ -28,6 +28,7 @@ from gostream_api.rpc.encoded_reads import READ_CALLS, ReadCall
 from gostream_api.rpc.interceptors.base import Context, Handler
 from gostream_api.rpc.interceptors.local_hit import LocalHit
 from gostream_api.rpc.interceptors.telemetry import add_trailers
+from gostream_api.rpc.pages import PageEncoder
 from gostream_api.videos.video_service import VideoService
 from gostream_api.videos.watch import WatchService
 
@@ -36,7 +37,7 @@ CACHE = "x-cache"
 _LAYERS = {layer: (CACHE, layer.value) for layer in Layer}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class VideoServicer:
     """The RPCs of VideoService over its use cases."""
 
@@ -45,6 +46,10 @@ class VideoServicer:
     watches: WatchService
     cdn_base_url: str
     sizes: validation.SizeRule
+    pages: PageEncoder = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pages = PageEncoder(self.cdn_base_url)
 
     async def CreateVideo(self, request: CreateVideoRequest, context: Context) -> CreateVideoResponse:  # noqa: N802
         draft = validation.create_video(request, self.sizes)
@@ -79,7 +84,7 @@ class VideoServicer:
     async def ListVideos(self, request: ListVideosRequest, context: Context) -> bytes:  # noqa: N802
         which, page_size = validation.list_videos(request)
         page, next_token = await self.videos.list_videos(which, page_size=page_size, token=request.page_token)
-        return await encoded_reads.encode_page(page, next_token, self.cdn_base_url)
+        return await self.pages.encode(page, next_token)
 
     async def DeleteVideo(self, request: DeleteVideoRequest, context: Context) -> Empty:  # noqa: N802
         video_id = validation.video_id(request)

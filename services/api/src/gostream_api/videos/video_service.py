@@ -17,7 +17,7 @@ from gostream_shared.domain.errors import (
 )
 from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
 from gostream_shared.domain.object_keys import source_key
-from gostream_shared.domain.repositories import Database, NewVideo, Position, VideoFilter
+from gostream_shared.domain.repositories import Database, ListedVideo, NewVideo, Position, VideoFilter
 from gostream_shared.domain.video import Video, VideoStatus
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore, PresignedUpload
 
@@ -140,7 +140,9 @@ class VideoService:
         await self._announcer.announce(video_id, video.version)
         return video
 
-    async def list_videos(self, which: VideoFilter, *, page_size: int, token: str) -> tuple[list[Video], str]:
+    async def list_videos(
+        self, which: VideoFilter, *, page_size: int, token: str
+    ) -> tuple[list[ListedVideo], str]:
         """Returns a page, newest first, and the token of the next page, empty on the last page.
 
         Raises PageTokenInvalidError.
@@ -150,7 +152,7 @@ class VideoService:
         page = found[:page_size]
         if len(found) == len(page):
             return page, ""
-        return page, page_token(Position(page[-1].created_at, page[-1].id), which)
+        return page, page_token(Position(page[-1].created_at, page[-1].state.id), which)
 
     async def delete_video(self, video_id: UUID, *, etag: str) -> None:
         """Delete a video; jobs remove its objects later, and late uploads after their URL has expired.
