@@ -100,8 +100,7 @@ class PostgresGateChanges:
                 return
             # In one statement, so that `gate` includes every change that is deleted.
             changes = await connection.fetchrow(
-                f"""SELECT {VIDEO_COLUMNS}, deleted_at,
-                  ARRAY(SELECT seq FROM gate_changes
+                f"""SELECT {VIDEO_COLUMNS}, deleted_at, ARRAY(SELECT seq FROM gate_changes
                         WHERE video_id = $1 AND due_at <= clock_timestamp()) AS seqs,
                   (SELECT min(changed_at) FROM gate_changes
                    WHERE video_id = $1 AND due_at <= clock_timestamp()) AS changed_at

@@ -117,7 +117,7 @@ class Video:
 
     @property
     def gate(self) -> str | None:
-        """The name of the gate that must exist; None if nobody may play the video or there is nothing to play.
+        """The name of the gate that must exist; None if nobody may play, or there is nothing to play.
 
         A failed encode keeps the gate for the viewers of its early playback, whose playlists end.
         """
