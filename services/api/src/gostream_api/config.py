@@ -14,7 +14,6 @@ from gostream_shared.config_types import (
     Duration,
     Host,
     ListenPort,
-    Secret,
     lowered,
 )
 
@@ -82,7 +81,7 @@ class ApiConfig(ReadConfig):
     upload_size_required: bool = Field(
         True, description="CreateVideo requires size_bytes; False: an upload URL accepts any size"
     )
-    playback_keys: Secret = Field(
+    playback_keys: SecretStr = Field(
         SecretStr(""),
         description="keys that sign playback URLs, as in the file of the edge; empty = no SIGNED videos",
     )
