@@ -99,6 +99,10 @@ players: $(SYNCED) ## films through the edge in ffmpeg, VLC and Chromium, where 
 	@command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix .tools/players hls.js@1 || true
 	@$(BIN)/pytest tests/e2e/test_players.py $(ARGS)
 
+.PHONY: bench-takedown
+bench-takedown: $(SYNCED) ## how long edges serve a deleted or revoked video [ARGS="--rounds 5 --rate 500"]
+	@$(BIN)/python -m benchmarks.takedown $(ARGS)
+
 .PHONY: bench-encode
 bench-encode: $(SYNCED) ## the worker beside plain ffmpeg [ARGS="--seconds 300 --rounds 1"]
 	@$(BIN)/python -m benchmarks.encode $(ARGS)

@@ -46,6 +46,13 @@ PUBLICATION = Publication(
 )
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No worker runs here that does what a slow machine leaves undone."""
+    monkeypatch.setattr("gostream_shared.storage.gates._PROMPT_TIMEOUT", 60.0)
+    monkeypatch.setattr("gostream_shared.storage.gates.SYNC_TIMEOUT", 60.0)
+
+
 @pytest.fixture
 async def api(start_api: Callable[..., Awaitable[Any]]) -> Any:
     return await start_api(PLAYBACK_KEYS=KEYS)

@@ -47,12 +47,16 @@ class PlaybackKeys:
 
     def path(self, video: Video, expires_at: datetime, *, kid: str = "") -> str:
         """Returns the path that precedes `/hls/{id}/…`, signed by the signing key or by `kid`."""
+        return self.path_of(str(video.id), video.playback_epoch, expires_at, kid=kid)
+
+    def path_of(self, video_id: str, epoch: int, expires_at: datetime, *, kid: str = "") -> str:
+        """Returns the path for an id and an epoch."""
         kid = kid or self.signing
         key, seconds = self.keys[kid], int(expires_at.timestamp())
-        signed = f"{key}|{kid}|{seconds}|{video.playback_epoch}|{video.id}|{key}"
+        signed = f"{key}|{kid}|{seconds}|{epoch}|{video_id}|{key}"
         digest = hashlib.md5(signed.encode(), usedforsecurity=False).digest()  # what secure_link verifies
         signature = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-        return f"/s/{kid}.{seconds}.{video.playback_epoch}.{signature}"
+        return f"/s/{kid}.{seconds}.{epoch}.{signature}"
 
 
 def expiry(video: Video, ttl: timedelta | None, *, least: timedelta, now: datetime) -> datetime:
