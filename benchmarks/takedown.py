@@ -6,13 +6,14 @@ call, which comes after the commit, to the last request that was answered 200. T
 
 import argparse
 import asyncio
-import itertools
+import http.client
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from time import monotonic
@@ -36,15 +37,15 @@ BOUND = 5.0
 MAX_ROUNDS, MAX_RATE = 50, 5000
 #: Seconds of requests before and after the call.
 _BEFORE, _AFTER = 1.0, 7.0
-_CONNECTIONS = 64
+#: Viewers at each edge.
+_VIEWERS = 4
 
 
 @dataclass
 class Seen:
-    """The requests of one round, from all viewers at all edges."""
+    """The requests of one viewer. `last`: when it asked for the last answer that was a 200."""
 
-    #: The last moment at which an edge was asked and answered 200, by edge.
-    served: dict[str, float] = field(default_factory=dict)
+    last: float = 0.0
     answers: int = 0
     elapsed: float = 0.0
 
@@ -89,59 +90,54 @@ async def publish(client: Client, clip: Path, policy: str) -> str:
     return began.id
 
 
-async def segment_of(http: aiohttp.ClientSession, master: str) -> str:
+async def segment_of(session: aiohttp.ClientSession, master: str) -> str:
     """Returns the path of a segment, with its token."""
     url = master
     for _ in range(2):
-        async with http.get(url) as answer:
+        async with session.get(url) as answer:
             lines = (await answer.text()).splitlines()
         url = urljoin(url, [line for line in lines if line and not line.startswith("#")][-1])
     return "/" + url.split("/", 3)[3]
 
 
-async def view(http: aiohttp.ClientSession, edges: list[Nginx], path: str, rate: int, seen: Seen) -> None:
-    """Asks the edges in turn at a fixed rate, until cancelled."""
-    began = monotonic()
-    room = asyncio.Semaphore(_CONNECTIONS)
-
-    async def one(edge: Nginx) -> None:
+def view(edge: Nginx, path: str, rate: float, seen: Seen, stop: threading.Event) -> None:
+    """Asks an edge at a fixed rate over one connection, until `stop` is set."""
+    connection = http.client.HTTPConnection(edge.host, edge.port, timeout=10)
+    next_at = began = monotonic()
+    while not stop.wait(max(0.0, next_at - monotonic())):
+        # A late viewer does not catch up by a burst.
+        next_at = max(next_at + 1 / rate, monotonic() - 0.1)
         asked = monotonic()
-        try:
-            async with http.get(edge.url + path) as answer:
-                await answer.read()
-        finally:
-            room.release()
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer.read()
         seen.answers += 1
         seen.elapsed = monotonic() - began
         if answer.status == 200:
-            seen.served[edge.name] = max(asked, seen.served.get(edge.name, 0.0))
-
-    async with asyncio.TaskGroup() as tasks:
-        for number, edge in enumerate(itertools.cycle(edges)):
-            await asyncio.sleep(max(0.0, began + number / rate - monotonic()))
-            await room.acquire()
-            tasks.create_task(one(edge))
+            seen.last = asked
+    connection.close()
 
 
 async def measure(
-    http: aiohttp.ClientSession,
-    edges: list[Nginx],
-    path: str,
-    rate: int,
-    end: Callable[[], Awaitable[object]],
+    edges: list[Nginx], path: str, rate: int, end: Callable[[], Awaitable[object]]
 ) -> tuple[float, float]:
-    """Returns the seconds until the last edge refused, and the requests per second."""
-    seen = Seen()
-    viewing = asyncio.create_task(view(http, edges, path, rate, seen))
-    await asyncio.sleep(_BEFORE)
-    await end()
-    committed = monotonic()
-    await asyncio.sleep(_AFTER)
-    viewing.cancel()
-    await asyncio.gather(viewing, return_exceptions=True)
-    if len(seen.served) < len(edges):
+    """Returns the seconds until the last edge refused, and the requests per second at all edges."""
+    stop = threading.Event()
+    seen = [Seen() for _ in range(_VIEWERS * len(edges))]
+    async with asyncio.TaskGroup() as tasks:
+        for number, each in enumerate(seen):
+            edge = edges[number % len(edges)]
+            tasks.create_task(asyncio.to_thread(view, edge, path, rate / len(seen), each, stop))
+        try:
+            await asyncio.sleep(_BEFORE)
+            await end()
+            committed = monotonic()
+            await asyncio.sleep(_AFTER)
+        finally:
+            stop.set()
+    if not all(each.last for each in seen):
         raise RuntimeError("an edge served nothing before the call")
-    return max(seen.served.values()) - committed, seen.answers / seen.elapsed
+    return max(each.last for each in seen) - committed, sum(each.answers / each.elapsed for each in seen)
 
 
 async def measure_all(
@@ -149,15 +145,15 @@ async def measure_all(
 ) -> dict[str, list[tuple[float, float]]]:
     """Measures revocations of one signed video, and deletions of public ones."""
     found: dict[str, list[tuple[float, float]]] = {"RevokePlayback": [], "DeleteVideo": []}
-    async with connect(stack.env["GOSTREAM_API_ADDR"]) as client, aiohttp.ClientSession() as http:
+    async with connect(stack.env["GOSTREAM_API_ADDR"]) as client, aiohttp.ClientSession() as session:
         signed = await publish(client, clip, "signed")
         for _ in range(rounds):
-            path = await segment_of(http, (await client.playback(signed)).playback_url)
-            revoked = await measure(http, edges, path, rate, lambda: client.revoke(signed))
+            path = await segment_of(session, (await client.playback(signed)).playback_url)
+            revoked = await measure(edges, path, rate, lambda: client.revoke(signed))
             found["RevokePlayback"].append(revoked)
             public = await publish(client, clip, "public")
-            path = await segment_of(http, (await client.playback(public)).playback_url)
-            gone = await measure(http, edges, path, rate, lambda: client.delete(public))  # noqa: B023
+            path = await segment_of(session, (await client.playback(public)).playback_url)
+            gone = await measure(edges, path, rate, lambda: client.delete(public))  # noqa: B023
             found["DeleteVideo"].append(gone)
     return found
 

@@ -381,6 +381,7 @@ async def test_departed_client_leaves_no_watch(
         videos=cast("Any", None),
         reads=cast("Any", None),
         watches=watches,
+        playback=cast("Any", None),
         cdn_base_url="",
         sizes=SizeRule(most=1, required=True),
     )

@@ -1,8 +1,8 @@
 """Gates follow the rows of videos, on a real database and object store."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 import pytest
@@ -97,7 +97,7 @@ async def test_crash_after_the_commit_is_healed(
         database, PlaybackPolicy.SIGNED if change == "revoke" else PlaybackPolicy.PUBLIC
     )
     await keeper.keep()
-    changes = {
+    changes: dict[str, Callable[[], Awaitable[object]]] = {
         "delete": lambda: database.videos.delete(video_id),
         "off": lambda: database.videos.update(video_id, OFF),
         "signed": lambda: database.videos.update(video_id, SIGNED),
@@ -154,25 +154,8 @@ async def test_change_during_a_sync_is_not_lost(
     assert await gates(store, video_id) == set()
 
 
-@dataclass
-class Flaky:
-    """An object store that fails the first requests that change something."""
-
-    inner: ObjectStore
-    failures: int
-
-    def list(self, prefix: str) -> object:
-        return self.inner.list(prefix)
-
-    async def delete(self, keys: list[str]) -> None:
-        if self.failures:
-            self.failures -= 1
-            raise BackendUnavailableError("object store")
-        await self.inner.delete(keys)
-
-
 async def test_outage_of_the_store_is_survived(
-    database: PostgresDatabase, store: ObjectStore, keeper: GateKeeper
+    database: PostgresDatabase, store: ObjectStore, keeper: GateKeeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     video_id = await published(database)
     await keeper.keep()
@@ -205,7 +188,8 @@ async def test_videos_of_before_get_their_gates(
 
 async def test_lag_is_measured(database: PostgresDatabase, keeper: GateKeeper) -> None:
     def count() -> float:
-        return next(s.value for s in LAG.collect()[0].samples if s.name.endswith("_count"))
+        [metric] = LAG.collect()
+        return float(next(each.value for each in metric.samples if each.name.endswith("_count")))
 
     await published(database)
     before = count()

@@ -80,11 +80,12 @@ class PostgresGateChanges:
 
     async def count_due(self, *, at_most: int) -> int:
         async with database_errors(self._timeout):
-            return await self._pool.fetchval(
+            found = await self._pool.fetchval(
                 """SELECT count(*) FROM
                 (SELECT FROM gate_changes WHERE due_at <= now() LIMIT $1) AS found""",
                 at_most,
             )
+        return int(found)
 
     @asynccontextmanager
     async def hold(self, video_id: UUID) -> AsyncIterator[GateHold | None]:
@@ -99,7 +100,7 @@ class PostgresGateChanges:
                 yield None
                 return
             # In one statement, so that `gate` includes every change that is deleted.
-            changes = await connection.fetchrow(
+            [changes] = await connection.fetch(
                 f"""SELECT {VIDEO_COLUMNS}, deleted_at, ARRAY(SELECT seq FROM gate_changes
                         WHERE video_id = $1 AND due_at <= clock_timestamp()) AS seqs,
                   (SELECT min(changed_at) FROM gate_changes
