@@ -101,7 +101,7 @@ players: $(SYNCED) ## films through the edge in ffmpeg, VLC and Chromium, where 
 
 .PHONY: bench-takedown
 bench-takedown: $(SYNCED) ## how long edges serve a deleted or revoked video [ARGS="--rounds 5 --rate 500"]
-	@$(BIN)/python -m benchmarks.takedown $(ARGS)
+	@$(BIN)/python -m benchmarks.load.takedown $(ARGS)
 
 .PHONY: bench-encode
 bench-encode: $(SYNCED) ## the worker beside plain ffmpeg [ARGS="--seconds 300 --rounds 1"]

@@ -1,6 +1,5 @@
 """The commands that decide who may play a video, on a scripted server."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,7 +17,7 @@ SIGNED_URL = f"http://localhost:8081/s/a.1790000000.1.x/hls/{VIDEO_ID}/master.m3
 
 
 @pytest.fixture
-async def signed(server: ApiServer) -> AsyncIterator[ApiServer]:
+def signed(server: ApiServer) -> ApiServer:
     """A server with a signed video."""
     info = video_service_pb2.GetPlaybackInfoResponse(playback_url=SIGNED_URL)
     info.expire_time.FromSeconds(1_790_000_000)

@@ -1,4 +1,4 @@
-"""How long edges serve a video after its deletion or revocation: `python -m benchmarks.takedown`.
+"""How long edges serve a video after its deletion or revocation: `python -m benchmarks.load.takedown`.
 
 A whole stack with two edges; viewers ask for a cached segment at a fixed rate. Counted from the reply of the
 call, which comes after the commit, to the last request that was answered 200. The bound is 5 s.
@@ -168,7 +168,7 @@ def make_clip(folder: Path) -> Path:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.takedown", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.load.takedown", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help=f"1 to {MAX_ROUNDS}")
     parser.add_argument(
         "--rate", type=int, default=500, help=f"requests per second at both edges together, 1 to {MAX_RATE}"
