@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,10 +125,11 @@ async def measure(
     """Returns the seconds until the last edge refused, and the requests per second at all edges."""
     stop = threading.Event()
     seen = [Seen() for _ in range(_VIEWERS * len(edges))]
-    async with asyncio.TaskGroup() as tasks:
-        for number, each in enumerate(seen):
-            edge = edges[number % len(edges)]
-            tasks.create_task(asyncio.to_thread(view, edge, path, rate / len(seen), each, stop))
+    with ThreadPoolExecutor(len(seen)) as threads:
+        views = [
+            threads.submit(view, edges[number % len(edges)], path, rate / len(seen), each, stop)
+            for number, each in enumerate(seen)
+        ]
         try:
             await asyncio.sleep(_BEFORE)
             await end()
@@ -135,6 +137,8 @@ async def measure(
             await asyncio.sleep(_AFTER)
         finally:
             stop.set()
+    for ended in views:
+        ended.result()
     if not all(each.last for each in seen):
         raise RuntimeError("an edge served nothing before the call")
     return max(each.last for each in seen) - committed, sum(each.answers / each.elapsed for each in seen)

@@ -22,7 +22,7 @@ from gostream_devstack.servers.nginx import Nginx
 
 pytestmark = pytest.mark.stack
 
-#: Seconds. Five are promised; more, because test machines are busy. benchmarks/load/takedown.py measures them.
+#: Seconds. Five are promised; more, because test machines are busy. benchmarks.load.takedown measures them.
 BOUND = 30.0
 Publish = Callable[[str], Awaitable[str]]
 
