@@ -138,6 +138,7 @@ async def test_revoked_urls_end_at_every_edge(
         pass
 
 
+@pytest.mark.slow
 async def test_other_policy_ends_playback(
     client: Client, http: aiohttp.ClientSession, edges: list[Nginx], publish: Publish
 ) -> None:
