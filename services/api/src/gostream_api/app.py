@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from gostream_api.collector import spare_the_collector
 from gostream_api.config import ApiConfig
 from gostream_api.cpu_scheduling import schedule
 from gostream_api.multiprocess import leave_with_parent, supervise
@@ -96,6 +97,7 @@ def _read_door(config: ApiConfig, reads: LocalVideoReader, server: ApiServer) ->
         port=config.read_port,
         full_port=config.api_port,
         share_port=config.api_processes > 1,
+        is_short=config.read_door_short == "on",
     )
 
 
@@ -104,7 +106,7 @@ async def _report_bus(server: ApiServer, is_live: Callable[[], bool]) -> None:
     while True:
         if is_live() is not reported:
             reported = is_live()
-            await server.report(BUS_HEALTH, is_serving=reported)
+            await server.health.report(BUS_HEALTH, is_serving=reported)
         await asyncio.sleep(_BUS_LOOK)
 
 
@@ -136,6 +138,7 @@ async def _serve_here(config: ApiConfig) -> None:
         leave_with_parent(stop)
         async with serve_metrics(config.metrics_host, config.metrics_port):
             await server.start(config.api_host, config.api_port)
+            spare_the_collector()
             await stop.wait()
             await server.stop(delay=config.shutdown_delay, grace=config.shutdown_grace)
 

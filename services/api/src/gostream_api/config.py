@@ -1,4 +1,4 @@
-"""The configuration of the API and the fast door."""
+"""The configuration of the API."""
 
 from datetime import timedelta
 from typing import Annotated, Literal
@@ -19,13 +19,11 @@ from gostream_shared.config_types import (
 
 #: Distance between the metrics ports of two API processes; other GoStream programs use the ports in between.
 METRICS_STEP = 10
-_Scheduling = Annotated[Scheduling, BeforeValidator(lowered)]
-
-_SCHEDULING = "batch: higher throughput per core; normal: lower latency on shared cores"
+_Switch = Annotated[Literal["on", "off"], BeforeValidator(lowered)]
 
 
-class ReadConfig(Config):
-    """The variables of every process that answers reads; see gostream_shared.config for how they are read."""
+class ApiConfig(Config):
+    """The variables of the API; see gostream_shared.config for how they are read."""
 
     database_pool_size: int = Field(10, ge=2, le=1000, description="maximum connections to PostgreSQL")
     max_concurrent_rpcs: int = Field(
@@ -43,22 +41,13 @@ class ReadConfig(Config):
         le=timedelta(hours=1),
         description="time for running calls to end after SHUTDOWN_DELAY",
     )
-
-
-class DoorConfig(ReadConfig):
-    """The variables of the fast door's application; Envoy has a separate configuration."""
-
-    metrics_port: ListenPort = Field(9103, description="port of the Prometheus endpoint; 0 = a free one")
-    scheduling: _Scheduling = Field("batch", description=_SCHEDULING)
-
-
-class ApiConfig(ReadConfig):
-    """The variables of the API."""
-
     api_host: Host = Field("0.0.0.0", description="interface of the gRPC server")  # noqa: S104 - containers
     api_port: ListenPort = Field(50051, description="port of the gRPC server; 0 = a free one")
     read_port: ListenPort = Field(
-        0, description="port that answers only GetVideo and BatchGetVideos; 0 = off"
+        0, description="port that answers only GetVideo and BatchGetVideos, over gRPC and as JSON; 0 = off"
+    )
+    read_door_short: _Switch = Field(
+        "on", description="answer usual calls on READ_PORT without the HTTP/2 library; off: use it for all"
     )
     metrics_port: ListenPort = Field(9101, description="port of the Prometheus endpoint; 0 = a free one")
     api_processes: int = Field(
@@ -68,7 +57,9 @@ class ApiConfig(ReadConfig):
         description="processes that share the port; their metrics ports are METRICS_PORT, +10, +20, …",
         validate_default=True,
     )
-    scheduling: _Scheduling = Field("normal", description=_SCHEDULING)
+    scheduling: Annotated[Scheduling, BeforeValidator(lowered)] = Field(
+        "normal", description="batch: higher throughput per core; normal: lower latency on shared cores"
+    )
     source_max_bytes: int = Field(
         SINGLE_PUT_LIMIT, ge=1, le=SINGLE_PUT_LIMIT, description="largest upload accepted"
     )

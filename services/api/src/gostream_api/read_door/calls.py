@@ -52,11 +52,22 @@ class Reply(NamedTuple):
     end: list[Header]
 
 
+class Template(NamedTuple):
+    """What the headers of a call say that the answer from L1 depends on; `request_id` is the caller's.
+
+    The short path uses it for later calls whose headers are the same, without `CallTable.open`. A property of
+    the caller that can expire, such as an identity, needs its time here and a check for each call.
+    """
+
+    method: "ReadMethod"
+    request_id: bytes | None
+
+
 @dataclass(slots=True, eq=False)
 class Call:
     """One call, from its headers to its reply."""
 
-    method: "ReadMethod"
+    template: Template
     encoding: bytes | None
     timeout: float | None
     request_id: bytes
@@ -64,9 +75,17 @@ class Call:
     body: bytearray = field(default_factory=bytearray)
     is_expired: bool = False
 
+    @property
+    def method(self) -> "ReadMethod":
+        return self.template.method
+
     def answer(self) -> "Reply | None":
         """Answer from L1; returns None on a miss."""
         return self.method.answer(self)
+
+    def succeed(self, payload: bytes) -> "Reply":
+        """Returns the reply that has a response from L1."""
+        return _ok(self, payload, Layer.L1)
 
     async def load(self) -> "Reply":
         """Answer from the read path. A cancellation counts as the client's, or as an expired deadline."""
@@ -82,6 +101,13 @@ class Call:
         self.method.count(self, code)
 
 
+class Opened(NamedTuple):
+    """A call and the headers that have opened it."""
+
+    call: Call
+    headers: list[Header]
+
+
 class ReadMethod:
     """Answers the calls of one method."""
 
@@ -93,16 +119,22 @@ class ReadMethod:
         self._reads = reads
         self._limiter = limiter
         self._meter = Meter(path, is_unary=True)
+        self._count_local_hit = self._meter.count_local_hit
 
     def answer(self, call: Call) -> Reply | None:
         try:
-            found = self._call.local(self._reads, _message(call))
+            found = self.find(_message(call))
         except Exception as error:  # noqa: BLE001 - the last handler of unexpected errors
             return self.fail(call, error)
+        return None if found is None else _ok(call, found, Layer.L1)
+
+    def find(self, message: bytes) -> bytes | None:
+        """Returns the response from L1 and counts it; None on a miss. Raises the errors of the read path."""
+        found = self._call.local(self._reads, message)
         if found is None:
             return None
-        self._meter.count_local_hit()
-        return _ok(call, *found)
+        self._count_local_hit()
+        return found[0]
 
     async def load(self, call: Call) -> Reply:
         structlog.contextvars.bind_contextvars(request_id=call.request_id.decode(), method=self._path)
@@ -152,7 +184,10 @@ class CallTable:
         }
 
     def open(self, headers: Iterable[Header]) -> Call:
-        """Begin a call. Raises MalformedError and RefusedError."""
+        """Begin a call. Raises MalformedError and RefusedError.
+
+        A caller's `authorization` belongs here: no call is answered whose headers were not opened.
+        """
         pairs = [(bytes(name), bytes(value)) for name, value in headers]
         known = dict(pairs)
         _check(pairs, known)
@@ -161,8 +196,14 @@ class CallTable:
             raise RefusedError(grpc.StatusCode.UNIMPLEMENTED, self._elsewhere)
         grpc_framing.check_headers(known)
         sent = known.get(_REQUEST_ID, b"").decode("latin-1")
-        request_id = sent if SANE.fullmatch(sent) else new_request_id()
-        return Call(method, known.get(b"grpc-encoding"), grpc_framing.timeout_of(known), request_id.encode())
+        template = Template(method, sent.encode() if SANE.fullmatch(sent) else None)
+        timeout = grpc_framing.timeout_of(known)
+        return Call(template, known.get(b"grpc-encoding"), timeout, request_id_of(template))
+
+
+def request_id_of(template: Template) -> bytes:
+    """Returns the caller's request id, or a new one."""
+    return template.request_id or new_request_id().encode()
 
 
 def refusal(refused: RefusedError) -> Reply:
