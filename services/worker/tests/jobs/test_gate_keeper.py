@@ -30,7 +30,7 @@ OFF, SIGNED = (VideoChanges(playback_policy=each) for each in (PlaybackPolicy.OF
 
 @pytest.fixture
 def store(worker: Worker) -> ObjectStore:
-    return worker.outside.store
+    return worker.dependencies.store
 
 
 @pytest.fixture
