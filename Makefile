@@ -103,6 +103,10 @@ players: $(SYNCED) ## films through the edge in ffmpeg, VLC and Chromium, where 
 	@command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix .tools/players hls.js@1 || true
 	@$(BIN)/pytest tests/e2e/test_players.py $(ARGS)
 
+.PHONY: bench-takedown
+bench-takedown: $(SYNCED) ## how long edges serve a deleted or revoked video [ARGS="--rounds 5 --rate 500"]
+	@$(BIN)/python -m benchmarks.load.takedown $(ARGS)
+
 .PHONY: clients
 clients: $(SYNCED) ## the read door under clients in Python, Node, Go and C, where they are installed (needs npm)
 	@command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix .tools/clients @grpc/grpc-js@1 || true

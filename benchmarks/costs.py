@@ -125,6 +125,7 @@ def _lister(database: PostgresDatabase, service: CachedVideoService) -> Callable
         videos=VideoService(database=database, store=unused, announcer=unused, limits=unused),
         reads=service,
         watches=unused,
+        playback=unused,
         cdn_base_url=_CDN,
         sizes=SizeRule(most=1, required=False),
     )

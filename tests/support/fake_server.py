@@ -58,6 +58,9 @@ class Api(video_service_pb2_grpc.VideoServiceServicer):
 
     upload: video_service_pb2.Upload = field(default_factory=video_service_pb2.Upload)
     videos: list[Video] = field(default_factory=lambda: [video()])
+    playback: video_service_pb2.GetPlaybackInfoResponse = field(
+        default_factory=video_service_pb2.GetPlaybackInfoResponse
+    )
     processed: Video = field(default_factory=lambda: processing(0))
     streams: deque[list[Video | Refusal | float]] = field(default_factory=deque)
     refusals: deque[Refusal] = field(default_factory=deque)
@@ -103,6 +106,20 @@ class Api(video_service_pb2_grpc.VideoServiceServicer):
     async def DeleteVideo(self, request: Any, context: Context) -> empty_pb2.Empty:  # noqa: N802
         await self._heard(request, context)
         return empty_pb2.Empty()
+
+    async def UpdateVideo(self, request: Any, context: Context) -> Video:  # noqa: N802
+        await self._heard(request, context)
+        return video(playback_policy=request.video.playback_policy, playback_epoch=2)
+
+    async def GetPlaybackInfo(  # noqa: N802
+        self, request: Any, context: Context
+    ) -> video_service_pb2.GetPlaybackInfoResponse:
+        await self._heard(request, context)
+        return self.playback
+
+    async def RevokePlayback(self, request: Any, context: Context) -> Video:  # noqa: N802
+        await self._heard(request, context)
+        return video(playback_policy=video_pb2.PLAYBACK_POLICY_SIGNED, playback_epoch=3)
 
     async def WatchVideo(self, request: Any, context: Context) -> AsyncIterator[Video]:  # noqa: N802
         """Plays the next stream of the script: sends videos, sleeps for numbers in seconds."""

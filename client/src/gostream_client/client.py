@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.resources import files
 from typing import Protocol, TypeVar
 from uuid import uuid4
@@ -11,6 +12,7 @@ import grpc
 
 from gostream.v1 import video_pb2, video_service_pb2, video_service_pb2_grpc
 from gostream_client.errors import ClientError
+from gostream_client.playback import info_request, policy_number, update_request
 from gostream_client.proxy import proxy_variable
 from gostream_client.rpc_errors import REQUEST_ID_KEY, from_rpc
 from gostream_client.target import dial_target
@@ -68,7 +70,7 @@ class Client:
         self._proxy = proxy
 
     async def create(
-        self, *, title: str, user_id: str, content_type: str, size_bytes: int
+        self, *, title: str, user_id: str, content_type: str, size_bytes: int, policy: str = ""
     ) -> video_service_pb2.CreateVideoResponse:
         request = video_service_pb2.CreateVideoRequest(
             title=title,
@@ -76,6 +78,7 @@ class Client:
             content_type=content_type,
             size_bytes=size_bytes,
             request_id=str(uuid4()),
+            playback_policy=policy_number(policy),
         )
         return await self._answer(self._stub.CreateVideo(request, timeout=self._deadline(WRITE_DEADLINE)))
 
@@ -119,6 +122,20 @@ class Client:
     async def delete(self, video_id: str) -> None:
         request = video_service_pb2.DeleteVideoRequest(id=video_id)
         await self._answer(self._stub.DeleteVideo(request, timeout=self._deadline(WRITE_DEADLINE)))
+
+    async def update(self, video_id: str, *, policy: str) -> video_pb2.Video:
+        request = update_request(video_id, policy=policy)
+        return await self._answer(self._stub.UpdateVideo(request, timeout=self._deadline(WRITE_DEADLINE)))
+
+    async def playback(
+        self, video_id: str, *, ttl: timedelta | None = None
+    ) -> video_service_pb2.GetPlaybackInfoResponse:
+        request = info_request(video_id, ttl)
+        return await self._answer(self._stub.GetPlaybackInfo(request, timeout=self._deadline(GET_DEADLINE)))
+
+    async def revoke(self, video_id: str) -> video_pb2.Video:
+        request = video_service_pb2.RevokePlaybackRequest(id=video_id)
+        return await self._answer(self._stub.RevokePlayback(request, timeout=self._deadline(WRITE_DEADLINE)))
 
     def watch(self, video_id: str) -> AsyncGenerator[video_pb2.Video, None]:
         """Open one WatchVideo stream without a deadline; `follow` in watch.py reopens broken streams.

@@ -11,7 +11,7 @@ from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.state import State
 from gostream_devstack.servers.api import Api
 from gostream_devstack.servers.envoy import Envoy
-from gostream_devstack.servers.nginx import Nginx, Origin
+from gostream_devstack.servers.nginx import Nginx, Origin, playback_keys
 from gostream_devstack.servers.postgres import Postgres
 from gostream_devstack.servers.seaweedfs import BUCKET, REGION, SeaweedFS
 from gostream_devstack.servers.server import Server
@@ -147,8 +147,17 @@ class Stack:
         return settings
 
     def _edge(self) -> Nginx:
-        origin = Origin(self.settings["S3_ENDPOINT_URL"], self.settings["S3_BUCKET"])
-        nginx = Nginx(self._directories, self._port("nginx"), origin, self._secrets["cdn_refresh_secret"])
+        secrets = self._secrets
+        places = (self.settings["S3_ENDPOINT_URL"], self.settings["S3_BUCKET"], secrets["edge_origin_secret"])
+        keys = playback_keys(secrets["playback_key_a"], secrets["playback_key_b"])
+        nginx = Nginx(
+            self._directories,
+            self._port("nginx"),
+            Origin(*places),
+            secrets["cdn_refresh_secret"],
+            playback_keys=keys,
+        )
+        self._keys.setdefault("api", {})["PLAYBACK_KEYS"] = keys
         self.settings |= {"CDN_BASE_URL": nginx.url, "CDN_REFRESH_URL": nginx.url}
         self.settings |= {"CDN_REFRESH_SECRET": nginx.refresh_secret}
         return nginx

@@ -15,9 +15,12 @@ from gostream_api.rpc.interceptors.clients import client_behind, networks
 from gostream_api.rpc.server import BUS_HEALTH, ApiServer
 from gostream_api.rpc.servicer import VideoServicer, local_hits, method_handlers
 from gostream_api.rpc.validation import SizeRule
+from gostream_api.videos.playback import PlaybackService
+from gostream_api.videos.playback_tokens import PlaybackKeys
 from gostream_api.videos.video_service import Limits, VideoService
 from gostream_api.videos.watch import WatchService
 from gostream_shared.concurrency import in_background
+from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.db.schema import SchemaWatch
 from gostream_shared.lifecycle import run_service, run_with, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
@@ -51,6 +54,7 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             videos=videos,
             reads=reads.videos,
             watches=watches,
+            playback=_playback(config, reads.database),
             cdn_base_url=config.cdn_base_url,
             sizes=SizeRule(most=limits.source_max_bytes, required=config.upload_size_required),
         )
@@ -73,6 +77,16 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             _report_bus(server, lambda: reads.videos.is_live), _report_schema(server, schema)
         ):
             yield server
+
+
+def _playback(config: ApiConfig, database: PostgresDatabase) -> PlaybackService:
+    """Raises MisconfiguredError."""
+    return PlaybackService(
+        database,
+        cdn_base_url=config.cdn_base_url,
+        keys=PlaybackKeys.parse(config.playback_keys.get_secret_value()),
+        token_ttl=config.playback_token_ttl,
+    )
 
 
 def _read_door(config: ApiConfig, reads: LocalVideoReader, server: ApiServer) -> ReadDoor:

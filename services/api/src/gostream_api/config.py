@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from gostream_api.cpu_scheduling import Scheduling
 from gostream_api.rpc.interceptors.clients import networks
@@ -71,6 +71,16 @@ class ApiConfig(Config):
     )
     upload_size_required: bool = Field(
         True, description="CreateVideo requires size_bytes; False: an upload URL accepts any size"
+    )
+    playback_keys: SecretStr = Field(
+        SecretStr(""),
+        description="keys that sign playback URLs, as in the file of the edge; empty = no SIGNED videos",
+    )
+    playback_token_ttl: Duration = Field(
+        timedelta(hours=6),
+        ge=timedelta(minutes=1),
+        le=timedelta(days=7),
+        description="shortest validity of a signed playback URL, unless GetPlaybackInfo has a ttl",
     )
     queue_limit: int = Field(
         1000, ge=1, le=10_000_000, description="maximum waiting encodes; more are refused"

@@ -19,6 +19,7 @@ from gostream_api.rpc.pages import PageEncoder
 from gostream_shared.cache.entries.codec import reply_form
 from gostream_shared.domain.encode import Progress
 from gostream_shared.domain.object_keys import early_master_key, hls_prefix, master_key
+from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.video import Failure, Publication, Rendition, Source, Video, VideoStatus
 from tests.support.videos import listed, make_video
 
@@ -101,6 +102,8 @@ def straightforward(video: Video, progress: Progress | None = None) -> video_pb2
         create_time=timestamp(video.created_at),
         update_time=timestamp(video.updated_at),
         ready_time=timestamp(video.ready_at) if video.ready_at else None,
+        playback_policy=video_pb2.PlaybackPolicy.Value(f"PLAYBACK_POLICY_{video.playback_policy}"),
+        playback_epoch=video.playback_epoch,
     )
     if video.status is VideoStatus.PROCESSING:
         message.processing.CopyFrom(processing(video, progress))
@@ -113,6 +116,11 @@ def straightforward(video: Video, progress: Progress | None = None) -> video_pb2
         )
     if video.publication:
         message.MergeFrom(published(video, video.publication))
+    if video.playback_policy is not PlaybackPolicy.PUBLIC:
+        for field in ("playback_url", "poster_url", "storyboard_url"):
+            message.ClearField(field)
+        if message.HasField("processing"):
+            message.processing.ClearField("playable_url")
     return message
 
 

@@ -64,6 +64,7 @@ async def address(reader: Reader) -> AsyncIterator[str]:
         videos=cast("VideoService", None),
         reads=reader,
         watches=watches,
+        playback=cast("Any", None),
         cdn_base_url="",
         sizes=SizeRule(most=1, required=True),
     )

@@ -377,12 +377,9 @@ async def test_departed_client_leaves_no_watch(
     async def nobody_is_subscribed() -> bool:
         return events.subscribed == 0
 
+    none, sizes = cast("Any", None), SizeRule(most=1, required=True)
     servicer = VideoServicer(
-        videos=cast("Any", None),
-        reads=cast("Any", None),
-        watches=watches,
-        cdn_base_url="",
-        sizes=SizeRule(most=1, required=True),
+        videos=none, reads=none, watches=watches, playback=none, cdn_base_url="", sizes=sizes
     )
     server = ApiServer(method_handlers(servicer), watches, max_calls=1, max_streams=3)
     port = await server.start("127.0.0.1", 0)

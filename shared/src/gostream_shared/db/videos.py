@@ -16,7 +16,14 @@ from gostream_shared.domain.errors import (
     RequestIdReusedError,
     VideoNotFoundError,
 )
-from gostream_shared.domain.repositories import ListedVideo, NewVideo, Position, State, VideoFilter
+from gostream_shared.domain.repositories import (
+    ListedVideo,
+    NewVideo,
+    Position,
+    State,
+    VideoChanges,
+    VideoFilter,
+)
 from gostream_shared.domain.video import Video
 
 
@@ -67,8 +74,9 @@ class PostgresVideoRepository(Statements):
 
     async def create(self, new: NewVideo) -> Video:
         row = await self._row(
-            f"""INSERT INTO videos (id, user_id, title, content_type, size_bytes, request_id, fingerprint)
-            VALUES ($1, $2, $3, $4, $5, $6, $7)
+            f"""INSERT INTO videos (id, user_id, title, content_type, size_bytes, request_id, fingerprint,
+              playback_policy)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
             ON CONFLICT (user_id, request_id) WHERE request_id IS NOT NULL DO NOTHING
             RETURNING {VIDEO_COLUMNS}""",
             new.id,
@@ -78,6 +86,7 @@ class PostgresVideoRepository(Statements):
             new.size_bytes,
             new.request_id,
             new.fingerprint,
+            new.playback_policy.value,
         )
         return video_from_row(row) if row else await self._created_before(new)
 
@@ -93,6 +102,31 @@ class PostgresVideoRepository(Statements):
         if row["deleted_at"] is not None:
             raise RequestIdReusedError(str(new.request_id), deleted=True)
         return video_from_row(row)
+
+    async def update(self, video_id: UUID, changes: VideoChanges, *, version: int | None = None) -> Video:
+        row = await self._row(
+            f"""UPDATE videos SET playback_policy = $3, playback_epoch = playback_epoch + 1
+            WHERE id = $1 AND deleted_at IS NULL AND ($2::bigint IS NULL OR version = $2)
+              AND playback_policy <> $3
+            RETURNING {VIDEO_COLUMNS}""",
+            video_id,
+            version,
+            changes.playback_policy.value,
+        )
+        if row is not None:
+            return video_from_row(row)
+        video = await self.get(video_id)
+        if version not in (None, video.version):
+            raise EtagMismatchError(video_id)
+        return video
+
+    async def revoke_playback(self, video_id: UUID) -> Video:
+        row = await self._row(
+            f"""UPDATE videos SET playback_epoch = playback_epoch + 1
+            WHERE id = $1 AND deleted_at IS NULL RETURNING {VIDEO_COLUMNS}""",
+            video_id,
+        )
+        return video_from_row(row) if row else await self.get(video_id)
 
     async def delete(self, video_id: UUID, *, version: int | None = None) -> int:
         row = await self._row(

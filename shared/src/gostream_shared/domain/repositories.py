@@ -9,6 +9,7 @@ from uuid import UUID
 
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import JobQueue
+from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.video import Failure, Publication, Video, VideoStatus
 
 
@@ -23,6 +24,14 @@ class NewVideo:
     size_bytes: int | None = None
     request_id: str | None = None
     fingerprint: str = ""
+    playback_policy: PlaybackPolicy = PlaybackPolicy.PUBLIC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoChanges:
+    """New values of a video's fields."""
+
+    playback_policy: PlaybackPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +97,17 @@ class VideoRepository(Protocol):
 
         Raises RequestIdReusedError if the earlier request had another fingerprint, or its video was deleted.
         """
+        ...
+
+    async def update(self, video_id: UUID, changes: VideoChanges, *, version: int | None = None) -> Video:
+        """Apply the changes. Another policy begins a new playback epoch. Equal values change no version.
+
+        Raises VideoNotFoundError, and EtagMismatchError if `version` is given and differs.
+        """
+        ...
+
+    async def revoke_playback(self, video_id: UUID) -> Video:
+        """Begin a new playback epoch. Raises VideoNotFoundError."""
         ...
 
     async def delete(self, video_id: UUID, *, version: int | None = None) -> int:
@@ -194,6 +214,36 @@ class Uploads(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class GateHold:
+    """The right to change the gates of a video. `gate` is the one that must exist, according to the row.
+
+    `changed_at` is the time of the oldest change that is due; None if there is none.
+    """
+
+    gate: str | None
+    changed_at: datetime | None
+
+
+class GateChanges(Protocol):
+    """Videos whose gates may differ from their row. A trigger inserts the rows of the changes."""
+
+    async def due(self, limit: int) -> Sequence[UUID]:
+        """Returns videos with changes that are due, the oldest first."""
+        ...
+
+    async def count_due(self, *, at_most: int) -> int:
+        """Returns the number of changes that are due, counted up to `at_most`."""
+        ...
+
+    def hold(self, video_id: UUID) -> AbstractAsyncContextManager[GateHold | None]:
+        """Yield the hold, or None while another process has it.
+
+        The changes that `gate` includes are deleted at the end of the block, and kept if the block raises.
+        """
+        ...
+
+
 class Transaction(Protocol):
     """Writes and jobs that commit together or not at all."""
 
@@ -218,6 +268,9 @@ class Database(Protocol):
 
     @property
     def encodes(self) -> EncodeRepository: ...
+
+    @property
+    def gates(self) -> GateChanges: ...
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]: ...
 

@@ -1,6 +1,7 @@
 """The three scripts on a real server: every rule of the protocol, race by race."""
 
 import asyncio
+import json
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -8,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from gostream_shared.cache.entries import redis_cache
+from gostream_shared.cache.entries.codec import decode_entry, encode_entry
 from gostream_shared.cache.entries.epoch import EpochState
 from gostream_shared.cache.entries.redis_cache import CacheTimes, RedisVideoCache, video_key
 from gostream_shared.cache.protocol import (
@@ -21,6 +23,7 @@ from gostream_shared.cache.protocol import (
     Wait,
 )
 from gostream_shared.cache.redis_connection import RedisConnection
+from gostream_shared.domain.playback import PlaybackPolicy
 from tests.support.videos import make_video
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("patience")]
@@ -262,3 +265,14 @@ async def test_forgotten_scripts_are_loaded_again(cache: RedisVideoCache, link: 
         await link.client.script_flush()
         await cache.invalidate({ID: 2})
         await link.client.flushdb()
+
+
+def test_value_without_playback_fields_is_public() -> None:
+    new = replace(make_video(), playback_policy=PlaybackPolicy.OFF, playback_epoch=7)
+    assert decode_entry(1, encode_entry(Entry(1, new))) == Entry(1, new)
+    old = json.loads(encode_entry(Entry(1, new)))
+    del old["playback_policy"], old["playback_epoch"]
+
+    read = decode_entry(1, json.dumps(old).encode())
+
+    assert read == Entry(1, replace(new, playback_policy=PlaybackPolicy.PUBLIC, playback_epoch=1))

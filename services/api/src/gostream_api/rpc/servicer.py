@@ -17,18 +17,23 @@ from gostream.v1.video_service_pb2 import (
     CreateVideoRequest,
     CreateVideoResponse,
     DeleteVideoRequest,
+    GetPlaybackInfoRequest,
+    GetPlaybackInfoResponse,
     ListVideosRequest,
+    RevokePlaybackRequest,
     TriggerProcessRequest,
+    UpdateVideoRequest,
     WatchVideoRequest,
 )
 from gostream_api.reads.ports import Layer, LocalVideoReader, VideoReader
 from gostream_api.rpc import encoded_reads, validation
-from gostream_api.rpc.convert import upload_message, video_message
+from gostream_api.rpc.convert import playback_message, upload_message, video_message
 from gostream_api.rpc.encoded_reads import READ_CALLS, ReadCall
 from gostream_api.rpc.interceptors.base import Context, Handler
 from gostream_api.rpc.interceptors.local_hit import LocalHit
 from gostream_api.rpc.interceptors.telemetry import add_trailers
 from gostream_api.rpc.pages import PageEncoder
+from gostream_api.videos.playback import PlaybackService
 from gostream_api.videos.video_service import VideoService
 from gostream_api.videos.watch import WatchService
 
@@ -44,6 +49,7 @@ class VideoServicer:
     videos: VideoService
     reads: VideoReader
     watches: WatchService
+    playback: PlaybackService
     cdn_base_url: str
     sizes: validation.SizeRule
     pages: PageEncoder = field(init=False)
@@ -52,7 +58,7 @@ class VideoServicer:
         self.pages = PageEncoder(self.cdn_base_url)
 
     async def CreateVideo(self, request: CreateVideoRequest, context: Context) -> CreateVideoResponse:  # noqa: N802
-        draft = validation.create_video(request, self.sizes)
+        draft = validation.create_video(request, self.sizes, signs=self.playback.signs)
         video, upload = await self.videos.create_video(draft)
         _note(video.id)
         return CreateVideoResponse(
@@ -92,6 +98,24 @@ class VideoServicer:
         await self.videos.delete_video(video_id, etag=request.etag)
         return Empty()
 
+    async def UpdateVideo(self, request: UpdateVideoRequest, context: Context) -> video_pb2.Video:  # noqa: N802
+        video_id, changes = validation.update_video(request, signs=self.playback.signs)
+        _note(video_id)
+        video = await self.videos.update_video(video_id, changes, etag=request.etag)
+        return video_message(video, self.cdn_base_url)
+
+    async def GetPlaybackInfo(  # noqa: N802
+        self, request: GetPlaybackInfoRequest, context: Context
+    ) -> GetPlaybackInfoResponse:
+        video_id, ttl = validation.get_playback_info(request)
+        _note(video_id)
+        return playback_message(await self.playback.get_playback_info(video_id, ttl=ttl))
+
+    async def RevokePlayback(self, request: RevokePlaybackRequest, context: Context) -> video_pb2.Video:  # noqa: N802
+        video_id = validation.video_id(request)
+        _note(video_id)
+        return video_message(await self.videos.revoke_playback(video_id), self.cdn_base_url)
+
     async def WatchVideo(  # noqa: N802
         self, request: WatchVideoRequest, context: Context
     ) -> AsyncIterator[video_pb2.Video]:
@@ -119,6 +143,17 @@ def method_handlers(servicer: VideoServicer) -> dict[str, Handler]:
         "BatchGetVideos": unary(servicer.BatchGetVideos),
         "ListVideos": unary(servicer.ListVideos, ListVideosRequest.FromString),
         "DeleteVideo": unary(servicer.DeleteVideo, DeleteVideoRequest.FromString, Empty.SerializeToString),
+        "UpdateVideo": unary(
+            servicer.UpdateVideo, UpdateVideoRequest.FromString, video_pb2.Video.SerializeToString
+        ),
+        "GetPlaybackInfo": unary(
+            servicer.GetPlaybackInfo,
+            GetPlaybackInfoRequest.FromString,
+            GetPlaybackInfoResponse.SerializeToString,
+        ),
+        "RevokePlayback": unary(
+            servicer.RevokePlayback, RevokePlaybackRequest.FromString, video_pb2.Video.SerializeToString
+        ),
         "WatchVideo": stream(
             servicer.WatchVideo, WatchVideoRequest.FromString, video_pb2.Video.SerializeToString
         ),

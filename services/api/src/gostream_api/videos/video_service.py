@@ -17,8 +17,17 @@ from gostream_shared.domain.errors import (
 )
 from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
 from gostream_shared.domain.object_keys import source_key
-from gostream_shared.domain.repositories import Database, ListedVideo, NewVideo, Position, VideoFilter
+from gostream_shared.domain.playback import PlaybackPolicy
+from gostream_shared.domain.repositories import (
+    Database,
+    ListedVideo,
+    NewVideo,
+    Position,
+    VideoChanges,
+    VideoFilter,
+)
 from gostream_shared.domain.video import Video, VideoStatus
+from gostream_shared.storage.gates import Gates
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore, PresignedUpload
 
 #: From a deletion to the removal of the objects, so that a running worker loses its fence and stops first.
@@ -41,11 +50,14 @@ class VideoDraft:
     content_type: str
     size_bytes: int | None
     request_id: str | None
+    playback_policy: PlaybackPolicy = PlaybackPolicy.PUBLIC
 
     @property
     def fingerprint(self) -> str:
         """A hash that is equal for equal requests, to bind request_id to the content of its request."""
-        content = (self.title, self.user_id, self.content_type, self.size_bytes)
+        content: tuple[object, ...] = (self.title, self.user_id, self.content_type, self.size_bytes)
+        if self.playback_policy is not PlaybackPolicy.PUBLIC:  # requests of earlier releases have none
+            content += (self.playback_policy.value,)
         return sha256(repr(content).encode()).hexdigest()
 
 
@@ -77,6 +89,7 @@ class VideoService:
         self._store = store
         self._announcer = announcer
         self._limits = limits
+        self._gates = Gates(database.gates, store)
 
     async def create_video(self, draft: VideoDraft) -> tuple[Video, PresignedUpload]:
         """Create a video, or find the video that this request_id created. Returns it with an upload URL.
@@ -91,6 +104,7 @@ class VideoService:
             size_bytes=draft.size_bytes,
             request_id=draft.request_id,
             fingerprint=draft.fingerprint,
+            playback_policy=draft.playback_policy,
         )
         async with self._database.transaction() as transaction:
             video = await transaction.videos.create(new)
@@ -138,6 +152,24 @@ class VideoService:
                 job = RemoveJob(video_id=video_id, number=video.encode_number, turn=1)
                 await transaction.jobs.enqueue(job, delay=_CANCEL_DELAY)
         await self._announcer.announce(video_id, video.version)
+        await self._gates.sync_promptly(video_id)
+        return video
+
+    async def update_video(self, video_id: UUID, changes: VideoChanges, *, etag: str) -> Video:
+        """Change a video. Edges obey another playback policy within seconds.
+
+        Raises VideoNotFoundError, and EtagMismatchError if `etag` is given and differs.
+        """
+        video = await self._database.videos.update(video_id, changes, version=_version_of(etag))
+        await self._announcer.announce(video_id, video.version)
+        await self._gates.sync_promptly(video_id)
+        return video
+
+    async def revoke_playback(self, video_id: UUID) -> Video:
+        """End all signed URLs of a video within seconds. Raises VideoNotFoundError."""
+        video = await self._database.videos.revoke_playback(video_id)
+        await self._announcer.announce(video_id, video.version)
+        await self._gates.sync_promptly(video_id)
         return video
 
     async def list_videos(
@@ -166,6 +198,7 @@ class VideoService:
                 delay = self._limits.upload_url_ttl + late
                 await transaction.jobs.enqueue(RemoveJob(video_id=video_id, turn=turn), delay=delay)
         await self._announcer.announce(video_id, version)
+        await self._gates.sync_promptly(video_id)
 
     async def _require_source(self, video_id: UUID) -> None:
         try:
