@@ -5,6 +5,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from statistics import median
 from typing import Any
 from uuid import UUID
@@ -21,6 +22,7 @@ from gostream_shared.cache.protocol import Hit, VideoCache
 from gostream_shared.cache.redis_connection import redis_client
 from gostream_shared.config import Config
 from gostream_shared.db.database import PostgresDatabase
+from gostream_shared.domain.principal import ANONYMOUS
 from gostream_shared.observability.logs import configure_logs
 
 Look = Callable[[], Awaitable[Any]]
@@ -49,8 +51,8 @@ async def _measure(config: Config, options: argparse.Namespace) -> list[str]:
         database = await stack.enter_async_context(PostgresDatabase.open(url))
         cache, service = await stack.enter_async_context(open_cached(config, database))
         video_id = await make_video(database)
-        payload = (await service.get_video(video_id)).reply.payload
-        local = await _in_process(service.get_video, video_id, payload, config, options)
+        payload = (await service.get_video(ANONYMOUS, video_id)).reply.payload
+        local = await _in_process(partial(service.get_video, ANONYMOUS), video_id, payload, config, options)
         remote = await _in_redis(cache.videos, video_id, config, options)
         return [local, remote]
 

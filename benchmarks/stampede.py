@@ -21,6 +21,7 @@ from benchmarks.servers import Servers, running_servers
 from gostream_shared.config import Config
 from gostream_shared.db.database import STATEMENT_TIMEOUT, PostgresDatabase
 from gostream_shared.db.videos import PostgresVideoRepository
+from gostream_shared.domain.principal import ANONYMOUS
 from gostream_shared.domain.video import Video
 from gostream_shared.observability.logs import configure_logs
 
@@ -160,7 +161,9 @@ async def _call_at_once(spec: Spec, number: int, connection: Connection) -> None
             connection.send((0, 0.0))
             start: float = await asyncio.to_thread(connection.recv)
             await asyncio.sleep(start - time.monotonic())
-            calls = [asyncio.create_task(service.get_video(spec.video_id)) for _ in range(spec.callers)]
+            calls = [
+                asyncio.create_task(service.get_video(ANONYMOUS, spec.video_id)) for _ in range(spec.callers)
+            ]
             if spec.cancel:
                 await asyncio.sleep(_LOAD_TIME / 2)
                 for call in calls[1:]:

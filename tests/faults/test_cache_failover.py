@@ -14,6 +14,7 @@ from gostream_shared.cache.compose import Cache, open_cache
 from gostream_shared.cache.entries.redis_cache import video_key
 from gostream_shared.config import Config, load
 from gostream_shared.db.database import PostgresDatabase
+from gostream_shared.domain.principal import ANONYMOUS
 from tests.support.cache_fakes import FakeOutbox
 from tests.support.tcp_proxy import Proxy
 from tests.support.videos import FakeVideos, make_video
@@ -59,15 +60,15 @@ async def test_half_open_bus_is_detected_without_stale_reads(
         await writer.announcer.announce(video.id, 2)
         await asyncio.sleep(3.2)
         assert not deaf.is_live
-        assert (await deaf.get_video(video.id)).reply.payload == b"new"
+        assert (await deaf.get_video(ANONYMOUS, video.id)).reply.payload == b"new"
         proxy.blackhole(False)
         proxy.cut()
         await eventually(lambda: deaf.is_live)
-        assert (await deaf.get_video(video.id)).reply.payload == b"new"
+        assert (await deaf.get_video(ANONYMOUS, video.id)).reply.payload == b"new"
 
 
 async def _layer_is(videos: CachedVideoService, video_id: Any, layer: Layer) -> bool:
-    return (await videos.get_video(video_id)).layer is layer
+    return (await videos.get_video(ANONYMOUS, video_id)).layer is layer
 
 
 async def test_promoted_replica_missing_an_invalidation_serves_fresh(
@@ -89,7 +90,7 @@ async def test_promoted_replica_missing_an_invalidation_serves_fresh(
         proxy.target = (standby.host, standby.port)
         proxy.cut()
         for _ in range(50):
-            assert (await videos.get_video(video.id)).reply.payload == b"new"
+            assert (await videos.get_video(ANONYMOUS, video.id)).reply.payload == b"new"
             await asyncio.sleep(0.02)
         await eventually(lambda: videos.is_live)
         await eventually(lambda: _layer_is(videos, video.id, Layer.L1))

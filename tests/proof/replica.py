@@ -21,6 +21,7 @@ from gostream_shared.domain.errors import (
     VersionNotReachedError,
     VideoNotFoundError,
 )
+from gostream_shared.domain.principal import ANONYMOUS
 from gostream_shared.domain.video import Video
 from tests.proof.loop import PROCESS
 from tests.proof.world import SimDatabase, SimRedis, World
@@ -107,7 +108,7 @@ class Replica:
         begun, calm_since = world.loop.time(), self.calm_since
         known_since = world.known_since
         try:
-            read = await self.service.get_video(video_id, min_version=min_version)
+            read = await self.service.get_video(ANONYMOUS, video_id, min_version=min_version)
         except BackendUnavailableError:
             return None
         except VersionNotReachedError:

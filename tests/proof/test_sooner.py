@@ -24,6 +24,7 @@ from gostream_shared.cache.entries.redis_cache import CacheTimes
 from gostream_shared.cache.outbox.announcer import RedisChangeAnnouncer
 from gostream_shared.cache.outbox.unannounced import Unannounced
 from gostream_shared.cache.protocol import CacheUnavailableError, Entry, Hit, Lease
+from gostream_shared.domain.principal import ANONYMOUS
 from gostream_shared.domain.video import Video
 from tests.proof.mutants import Patch, floor_as_known, reset_without_forget, run_whenever
 from tests.support.script_model import ModelRedis
@@ -55,10 +56,10 @@ async def _reset_detaches_loads_in_progress() -> None:
     reads: Any = PausedReads()
     bus: Any = SimpleNamespace(is_live=True)
     service = CachedVideoService(reads, LocalCache(live_until=lambda: inf), bus, encode=lambda _: b"")
-    callers = [asyncio.create_task(service.get_video(ID))]
+    callers = [asyncio.create_task(service.get_video(ANONYMOUS, ID))]
     await _ticks()
     service.reset()
-    callers.append(asyncio.create_task(service.get_video(ID)))
+    callers.append(asyncio.create_task(service.get_video(ANONYMOUS, ID)))
     await _ticks()
     for caller in callers:
         caller.cancel()

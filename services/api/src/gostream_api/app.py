@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from gostream_api.auth.authenticator import Authenticator
+from gostream_api.auth.opening import open_authenticator
 from gostream_api.config import ApiConfig
 from gostream_api.cpu_scheduling import schedule
 from gostream_api.multiprocess import leave_with_parent, supervise
 from gostream_api.read_door.server import ReadDoor
 from gostream_api.read_stack import open_reads
 from gostream_api.reads.ports import LocalVideoReader
+from gostream_api.rpc.interceptors.auth import AuthInterceptor, certificate_of, no_credentials, token_of
 from gostream_api.rpc.interceptors.clients import client_behind, networks
 from gostream_api.rpc.server import BUS_HEALTH, ApiServer
 from gostream_api.rpc.servicer import VideoServicer, local_hits, method_handlers
@@ -36,7 +39,11 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
     Only the database must be up. Raises BackendUnavailableError if it is down, and BackendRefusedError if a
     backend rejects this service as configured.
     """
-    async with open_reads(config) as reads, open_store(config) as store:
+    async with (
+        open_authenticator(config) as authenticator,
+        open_reads(config) as reads,
+        open_store(config) as store,
+    ):
         limits = Limits(
             source_max_bytes=config.source_max_bytes,
             upload_url_ttl=config.upload_url_ttl,
@@ -60,7 +67,8 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             max_streams=config.max_watches,
             max_streams_per_client=config.watches_per_client,
             client_of=client_behind(networks(config.trusted_proxies)),
-            reflects=config.reflection != "off",
+            reflects=config.reflects,
+            auth=_auth(config, authenticator),
             local_hits=local_hits(reads.videos),
             share_port=config.api_processes > 1,
         )
@@ -72,6 +80,11 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             _report_bus(server, lambda: reads.videos.is_live), _report_schema(server, schema)
         ):
             yield server
+
+
+def _auth(config: ApiConfig, authenticator: Authenticator) -> AuthInterceptor:
+    kinds = {"none": no_credentials, "mtls": certificate_of}
+    return AuthInterceptor(authenticator, kinds.get(config.auth_mode, token_of))
 
 
 def _read_door(config: ApiConfig, reads: LocalVideoReader, server: ApiServer) -> ReadDoor:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
+from gostream_api.auth.config import AuthConfig
 from gostream_api.cpu_scheduling import Scheduling
 from gostream_api.rpc.interceptors.clients import networks
 from gostream_shared.config import Config
@@ -14,6 +15,7 @@ from gostream_shared.config_types import (
     Duration,
     Host,
     ListenPort,
+    is_loopback,
     lowered,
 )
 
@@ -48,14 +50,15 @@ class ReadConfig(Config):
 class DoorConfig(ReadConfig):
     """The variables of the fast door's application; Envoy has a separate configuration."""
 
+    auth_mode: Literal["none"] = Field("none", description="the door cannot authenticate callers")
     metrics_port: ListenPort = Field(9103, description="port of the Prometheus endpoint; 0 = a free one")
     scheduling: _Scheduling = Field("batch", description=_SCHEDULING)
 
 
-class ApiConfig(ReadConfig):
+class ApiConfig(ReadConfig, AuthConfig):
     """The variables of the API."""
 
-    api_host: Host = Field("0.0.0.0", description="interface of the gRPC server")  # noqa: S104 - containers
+    api_host: Host = Field("127.0.0.1", description="interface of the gRPC server", validate_default=True)
     api_port: ListenPort = Field(50051, description="port of the gRPC server; 0 = a free one")
     read_port: ListenPort = Field(
         0, description="port that answers only GetVideo and BatchGetVideos; 0 = off"
@@ -94,12 +97,25 @@ class ApiConfig(ReadConfig):
         "", description="comma-separated networks of proxies whose x-forwarded-for names the client"
     )
     reflection: Literal["auto", "on", "off"] = Field(
-        "auto", description="gRPC reflection; auto: on unless callers are authenticated"
+        "auto", description="gRPC reflection; auto: off if AUTH_MODE=none serves more than loopback"
     )
+
+    @field_validator("api_host")
+    @classmethod
+    def _loopback_without_authentication(cls, host: str, info: ValidationInfo) -> str:
+        is_open = info.data.get("auth_mode") == "none" and not info.data.get("auth_allow_insecure")
+        if is_open and not is_loopback(host):
+            raise ValueError(
+                "must be a loopback address while AUTH_MODE=none; set AUTH_MODE, or "
+                "AUTH_ALLOW_INSECURE=I-know on a private network"
+            )
+        return host
 
     @field_validator("read_port")
     @classmethod
     def _port_of_its_own(cls, port: int, info: ValidationInfo) -> int:
+        if port and info.data.get("auth_mode", "none") != "none":
+            raise ValueError("cannot be used with AUTH_MODE: this port does not authenticate callers yet")
         if port and port == info.data.get("api_port"):
             raise ValueError("must differ from API_PORT")
         return port
@@ -125,3 +141,9 @@ class ApiConfig(ReadConfig):
         except ValueError:
             raise ValueError("must be comma-separated networks such as 10.0.0.0/8") from None
         return text
+
+    @property
+    def reflects(self) -> bool:
+        """True if the server offers reflection. With authentication it requires videos:admin."""
+        is_guarded = self.auth_mode != "none" or is_loopback(self.api_host)
+        return self.reflection == "on" or (self.reflection == "auto" and is_guarded)

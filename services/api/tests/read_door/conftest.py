@@ -21,6 +21,7 @@ from gostream_api.read_door.server import ReadDoor
 from gostream_api.reads.ports import Layer, Read, VideoReply
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
 from gostream_shared.domain.errors import VideoNotFoundError
+from gostream_shared.domain.principal import Principal
 
 PATH = "/gostream.v1.VideoService/GetVideo"
 HOT, COLD, ABSENT = (str(UUID(int=number)) for number in (1, 2, 3))
@@ -35,15 +36,15 @@ class Reads:
     waiting: int = 0
     cancelled: int = 0
 
-    def peek_video(self, video_id: UUID, *, min_version: int = 0) -> bytes | None:
+    def peek_video(self, caller: Principal, video_id: UUID, *, min_version: int = 0) -> bytes | None:
         if str(video_id) == ABSENT:
             raise VideoNotFoundError(video_id)
         return self.payload if str(video_id) == HOT else None
 
-    def peek_videos(self, video_ids: Sequence[UUID]) -> list[bytes] | None:
+    def peek_videos(self, caller: Principal, video_ids: Sequence[UUID]) -> list[bytes] | None:
         return [self.payload for _ in video_ids] if {*map(str, video_ids)} == {HOT} else None
 
-    async def get_video(self, video_id: UUID, *, min_version: int = 0) -> Read:
+    async def get_video(self, caller: Principal, video_id: UUID, *, min_version: int = 0) -> Read:
         self.waiting += 1
         try:
             await self.loaded.wait()
@@ -54,8 +55,8 @@ class Reads:
             self.waiting -= 1
         return Read(VideoReply(1, self.payload), Layer.MISS)
 
-    async def get_videos(self, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
-        return {video_id: await self.get_video(video_id) for video_id in video_ids}
+    async def get_videos(self, caller: Principal, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
+        return {video_id: await self.get_video(caller, video_id) for video_id in video_ids}
 
 
 @dataclass

@@ -21,6 +21,7 @@ from gostream_shared.domain.errors import (
     VersionNotReachedError,
     VideoNotFoundError,
 )
+from gostream_shared.domain.principal import ANONYMOUS
 from gostream_shared.domain.video import Video
 from tests.support.cache_fakes import FakeEpochs, FakeOutbox
 from tests.support.videos import FakeVideos, make_video
@@ -35,10 +36,10 @@ class Replica:
     videos: CachedVideoService
 
     async def title(self, video_id: UUID, **options: int) -> str:
-        return (await self.videos.get_video(video_id, **options)).reply.payload.decode()
+        return (await self.videos.get_video(ANONYMOUS, video_id, **options)).reply.payload.decode()
 
     async def layer(self, video_id: UUID, **options: int) -> Layer:
-        return (await self.videos.get_video(video_id, **options)).layer
+        return (await self.videos.get_video(ANONYMOUS, video_id, **options)).layer
 
 
 @pytest.fixture
@@ -313,14 +314,16 @@ async def test_batch_reads_each_video_from_its_layer(
     await one.title(local.id)
     await other.title(remote.id)
     loads = database.loads
-    reads = await one.videos.get_videos([local.id, remote.id, cold.id, missing, cold.id])
+    reads = await one.videos.get_videos(ANONYMOUS, [local.id, remote.id, cold.id, missing, cold.id])
     assert {key: (read.layer, read.reply.payload) for key, read in reads.items()} == {
         local.id: (Layer.L1, b"local"),
         remote.id: (Layer.L2, b"remote"),
         cold.id: (Layer.MISS, b"cold"),
     }
     assert database.loads == loads + 1
-    assert {read.layer for read in (await one.videos.get_videos([remote.id, cold.id])).values()} == {Layer.L1}
+    assert {
+        read.layer for read in (await one.videos.get_videos(ANONYMOUS, [remote.id, cold.id])).values()
+    } == {Layer.L1}
     assert await other.layer(cold.id) is Layer.L2
 
 

@@ -22,6 +22,7 @@ from gostream_api.videos.video_service import VideoService
 from gostream_api.videos.watch import WatchService
 from gostream_shared.domain import errors
 from gostream_shared.domain.errors import GoStreamError, Violation
+from gostream_shared.domain.principal import Principal
 
 GET = "/gostream.v1.VideoService/GetVideo"
 ID = UUID("01890000-0000-7000-8000-000000000001")
@@ -43,11 +44,11 @@ class Reader:
 
         self.act = act
 
-    async def get_video(self, video_id: UUID, *, min_version: int = 0) -> Read:
+    async def get_video(self, caller: Principal, video_id: UUID, *, min_version: int = 0) -> Read:
         await self.act()
         return Read(VideoReply(1, b""), Layer.L1)
 
-    async def get_videos(self, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
+    async def get_videos(self, caller: Principal, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
         await self.act()
         return {}
 

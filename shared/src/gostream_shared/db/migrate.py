@@ -1,4 +1,8 @@
-"""`gostream-migrate`: applies numbered SQL files once each, in order, under an advisory lock."""
+"""`gostream-migrate`: applies numbered SQL files once each, in order, under an advisory lock.
+
+`gostream-migrate assign-owner OLD NEW` gives the videos of the user_id OLD to the owner NEW, for videos that were
+created before callers had to authenticate.
+"""
 
 import argparse
 import asyncio
@@ -8,6 +12,8 @@ from importlib.resources import files
 
 import asyncpg
 from pgqueuer.queries import Queries
+
+from gostream_shared.db.ownership import assign_owner
 
 LOCK = 0x676F7374  # "gost": one migration run at a time per database
 _HISTORY = """
@@ -70,21 +76,37 @@ async def pending(database_url: str) -> list[str]:
         await connection.close()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="gostream-migrate", description=__doc__)
-    parser.add_argument("command", choices=["up", "status"], help="apply or list the pending migrations")
-    parser.add_argument(
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
         "--database-url",
         default=os.environ.get("DATABASE_URL"),
         help="default: the environment variable DATABASE_URL",
     )
+    parser = argparse.ArgumentParser(prog="gostream-migrate", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", parents=[common], help="apply the pending migrations")
+    commands.add_parser("status", parents=[common], help="list the pending migrations")
+    assign = commands.add_parser("assign-owner", parents=[common], help="give videos to an owner")
+    assign.add_argument("old", help="the present user_id of the videos; may be empty")
+    assign.add_argument("new", help="the new owner: issuer-alias:subject, or a SPIFFE id")
+    return parser
+
+
+def main() -> None:
+    parser = _parser()
     arguments = parser.parse_args()
     if not arguments.database_url:
         parser.error("DATABASE_URL is not set")
+    if arguments.command == "assign-owner" and not 0 < len(arguments.new) <= 128:
+        parser.error("the new owner must have 1 to 128 characters")
     try:
         if arguments.command == "up":
             applied = asyncio.run(migrate(arguments.database_url))
             print("\n".join(f"applied {name}" for name in applied) or "up to date")
+        elif arguments.command == "assign-owner":
+            count = asyncio.run(assign_owner(arguments.database_url, arguments.old, arguments.new))
+            print(f"{count} videos now belong to {arguments.new}")
         else:
             waiting = asyncio.run(pending(arguments.database_url))
             print("\n".join(f"pending {name}" for name in waiting) or "up to date")

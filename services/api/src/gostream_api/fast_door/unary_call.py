@@ -16,6 +16,7 @@ from gostream_api.rpc.grpc_framing import Header, RefusedError
 from gostream_api.rpc.interceptors.errors import logged_failure
 from gostream_api.rpc.interceptors.telemetry import REQUEST_ID, SANE, Meter, new_request_id
 from gostream_shared.domain.errors import TooManyRequestsError
+from gostream_shared.domain.principal import ANONYMOUS
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -70,7 +71,7 @@ class Method:
                 body = await _read_on(event, receive, timeout)
             message = grpc_framing.message_of(body, known.get(b"grpc-encoding"))
             request_id = _request_id(known)
-            answer = self._call.local(self._reads, message)
+            answer = self._call.local(self._reads, ANONYMOUS, message)
             is_local_hit = answer is not None
             if answer is None:
                 left = None if timeout is None else timeout - (time.perf_counter() - started)
@@ -97,7 +98,7 @@ class Method:
         structlog.contextvars.bind_contextvars(request_id=request_id.decode(), method=self._path)
         with self._gate:
             self._meter.begin()
-            asking = asyncio.ensure_future(self._call.load(self._reads, message))
+            asking = asyncio.ensure_future(self._call.load(self._reads, ANONYMOUS, message))
             leaving = asyncio.ensure_future(_left(receive))
             try:
                 await asyncio.wait((asking, leaving), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)

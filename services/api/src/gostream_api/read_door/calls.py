@@ -23,6 +23,7 @@ from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
 from gostream_api.rpc.interceptors.telemetry import REQUEST_ID, SANE, Meter, new_request_id
 from gostream_api.rpc.servicer import SERVICE
 from gostream_shared.domain.errors import TooManyRequestsError
+from gostream_shared.domain.principal import ANONYMOUS
 
 #: The headers of every reply, and of a reply whose status is in them.
 HEADERS: list[Header] = [
@@ -96,7 +97,7 @@ class ReadMethod:
 
     def answer(self, call: Call) -> Reply | None:
         try:
-            found = self._call.local(self._reads, _message(call))
+            found = self._call.local(self._reads, ANONYMOUS, _message(call))
         except Exception as error:  # noqa: BLE001 - the last handler of unexpected errors
             return self.fail(call, error)
         if found is None:
@@ -109,7 +110,7 @@ class ReadMethod:
         self._meter.begin()
         try:
             with self._limiter.unary_call():
-                payload, layer = await self._call.load(self._reads, _message(call))
+                payload, layer = await self._call.load(self._reads, ANONYMOUS, _message(call))
         except asyncio.CancelledError:
             call.leave()
             raise

@@ -7,12 +7,13 @@ no difference except speed. The composition root uses it like this:
         open_cache(config, outbox=database.outbox, epochs=database.epochs, subscribe=True) as cache,
         CachedVideoService.open(cache, database.videos, encode=encode_video) as videos,
     ):
-        read = await videos.get_video(video_id, min_version=0)      # Read(reply, layer)
-        reads = await videos.get_videos([id1, id2])                  # {id: Read}, existing ones only
+        read = await videos.get_video(caller, video_id, min_version=0)  # Read(reply, layer)
+        reads = await videos.get_videos(caller, [id1, id2])              # {id: Read}, existing ones only
         await cache.announcer.announce(video_id, version)            # after every own commit
 
 `announce` also removes the L1 entry and the flight of this process at once, so a caller reads its own write.
-No other call is needed. `videos.is_live` is True while L1 entries are served, for readiness and metrics.
+No other call is needed. All callers share entries and loads; the owner is compared after the lookup.
+`videos.is_live` is True while L1 entries are served, for readiness and metrics.
 """
 
 import asyncio
@@ -38,6 +39,7 @@ from gostream_shared.domain.errors import (
     VersionNotReachedError,
     VideoNotFoundError,
 )
+from gostream_shared.domain.principal import Principal
 from gostream_shared.domain.video import Video
 
 #: Longest time in seconds that an L1 entry is served.
@@ -102,16 +104,16 @@ class CachedVideoService:
         """True if L1 entries may be served: the bus is proven and not silent."""
         return self._bus.is_live
 
-    async def get_video(self, video_id: UUID, *, min_version: int = 0) -> Read:
+    async def get_video(self, caller: Principal, video_id: UUID, *, min_version: int = 0) -> Read:
         """Returns the video at `min_version` or later.
 
         Raises VideoNotFoundError, VersionNotReachedError and BackendUnavailableError.
         """
         entry = self._local.get(video_id, min_version)
         if entry is not None:
-            (_L1_HIT if entry.payload is not None else _L1_NEGATIVE).inc()
+            (_L1_HIT if _is_seen(caller, entry) else _L1_NEGATIVE).inc()
             self._refresh_if_old(video_id, entry)
-            return _read(video_id, entry, Layer.L1)
+            return _read(caller, video_id, entry, Layer.L1)
         _L1_MISS.inc()
         arrived = self._primary_flights.mark
         result = await self._flights.run(video_id, partial(self._load, video_id))
@@ -122,31 +124,33 @@ class CachedVideoService:
                 partial(self._load_primary, video_id),
                 is_enough=lambda result: result.entry.version >= min_version,
             )
-        return _checked(video_id, result, min_version)
+        return _checked(caller, video_id, result, min_version)
 
-    def peek_video(self, video_id: UUID, *, min_version: int = 0) -> bytes | None:
+    def peek_video(self, caller: Principal, video_id: UUID, *, min_version: int = 0) -> bytes | None:
         """Returns the encoded video from L1; None if L1 has no entry. Raises VideoNotFoundError."""
         entry = self._local.get(video_id, min_version)
         if entry is None:
             return None
         self._refresh_if_old(video_id, entry)
-        if entry.payload is None:
+        sees = caller.sees
+        if entry.payload is None or (sees is not None and entry.owner != sees):
             _L1_NEGATIVE.inc()
             raise VideoNotFoundError(video_id, version=entry.version)
         self._peeked.add()
         return entry.payload
 
-    def peek_videos(self, video_ids: Sequence[UUID]) -> list[bytes] | None:
+    def peek_videos(self, caller: Principal, video_ids: Sequence[UUID]) -> list[bytes] | None:
         """Returns the replies of all the videos from L1; None unless L1 has all of them."""
         payloads: list[bytes] = []
+        sees = caller.sees
         for entry in self._local.get_many(video_ids):
-            if entry is None or entry.payload is None:
+            if entry is None or entry.payload is None or (sees is not None and entry.owner != sees):
                 return None
             payloads.append(entry.payload)
         self._peeked.add(len(payloads))
         return payloads
 
-    async def get_videos(self, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
+    async def get_videos(self, caller: Principal, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
         """Returns the existing videos by id, with one Redis pipeline and one query.
 
         Raises BackendUnavailableError.
@@ -166,7 +170,7 @@ class CachedVideoService:
         return {
             video_id: Read(VideoReply(each.entry.version, each.entry.payload), each.layer)
             for video_id, each in result.items()
-            if each.entry.payload is not None
+            if each.entry.payload is not None and _is_seen(caller, each.entry)
         }
 
     def changed(self, video_id: UUID, version: int) -> None:
@@ -201,8 +205,10 @@ class CachedVideoService:
 
     def _encoded(self, video_id: UUID, found: Found) -> _LoadResult:
         video = found.entry.video
-        payload = None if video is None else self._encode(video)
-        return _LoadResult(LocalEntry(found.entry.version, payload), found.layer)
+        if video is None:
+            return _LoadResult(LocalEntry(found.entry.version, None), found.layer)
+        entry = LocalEntry(found.entry.version, self._encode(video), video.user_id)
+        return _LoadResult(entry, found.layer)
 
     def _refresh_if_old(self, video_id: UUID, entry: LocalEntry) -> None:
         if len(self._refreshes) < _MAX_REFRESHES and self._local.wants_refresh(entry):
@@ -229,14 +235,20 @@ class CachedVideoService:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _checked(video_id: UUID, result: _LoadResult, min_version: int) -> Read:
+def _checked(caller: Principal, video_id: UUID, result: _LoadResult, min_version: int) -> Read:
+    """Check the owner before the version: the error of the version would tell that the video exists."""
     version = result.entry.version
-    if result.entry.payload is not None and version < min_version:
+    read = _read(caller, video_id, result.entry, result.layer)
+    if version < min_version:
         raise VersionNotReachedError(video_id, version=version, min_version=min_version)
-    return _read(video_id, result.entry, result.layer)
+    return read
 
 
-def _read(video_id: UUID, entry: LocalEntry, layer: Layer) -> Read:
-    if entry.payload is None:
+def _is_seen(caller: Principal, entry: LocalEntry) -> bool:
+    return entry.payload is not None and (caller.sees is None or caller.sees == entry.owner)
+
+
+def _read(caller: Principal, video_id: UUID, entry: LocalEntry, layer: Layer) -> Read:
+    if entry.payload is None or not _is_seen(caller, entry):
         raise VideoNotFoundError(video_id, version=entry.version)
     return Read(VideoReply(entry.version, entry.payload), layer)

@@ -24,13 +24,14 @@ class LocalTimes:
 
 
 class LocalEntry:
-    """An encoded reply; `payload` None = no such video."""
+    """An encoded reply and the owner of its video; `payload` None = no such video."""
 
-    __slots__ = ("hard", "payload", "soft", "used", "version")
+    __slots__ = ("hard", "owner", "payload", "soft", "used", "version")
 
-    def __init__(self, version: int, payload: bytes | None) -> None:
+    def __init__(self, version: int, payload: bytes | None, owner: str = "") -> None:
         self.version = version
         self.payload = payload
+        self.owner = owner
         self.soft = self.hard = 0.0
         self.used = False
 

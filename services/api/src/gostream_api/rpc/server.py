@@ -12,6 +12,7 @@ from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from gostream_api.rpc.interceptors.auth import AuthInterceptor
 from gostream_api.rpc.interceptors.base import Handler
 from gostream_api.rpc.interceptors.clients import ClientOf, peer_address
 from gostream_api.rpc.interceptors.errors import ErrorInterceptor
@@ -76,8 +77,9 @@ class Door(Protocol):
 class ApiServer:
     """Serves one VideoService. Start it once, stop it once.
 
-    `local_hits` maps full method names to the L1 lookups that run before all other interceptors. `doors`
-    start and stop with the server; add them before the start.
+    `auth` finds the callers; without it all are ANONYMOUS. `local_hits` maps full method names to the L1
+    lookups that run before all other interceptors. `doors` start and stop with the server; add them before
+    the start. With `credentials`, the port speaks TLS.
     """
 
     def __init__(
@@ -90,6 +92,8 @@ class ApiServer:
         max_streams_per_client: int | None = None,
         client_of: ClientOf = peer_address,
         reflects: bool = True,
+        auth: AuthInterceptor | None = None,
+        credentials: grpc.ServerCredentials | None = None,
         local_hits: Mapping[str, LocalHit] | None = None,
         share_port: bool = False,
     ) -> None:
@@ -99,6 +103,7 @@ class ApiServer:
         self._is_started = False
         self.doors: list[Door] = []
         self._watches = watches
+        self._credentials = credentials
         self._health = health.aio.HealthServicer()
         self.limiter = ConcurrencyLimiter(
             max_calls=max_calls,
@@ -108,6 +113,7 @@ class ApiServer:
         )
         self._server = aio.server(
             interceptors=[
+                auth or AuthInterceptor.absent(),
                 LocalHitInterceptor(local_hits or {}, self.limiter),
                 TelemetryInterceptor(),
                 ErrorInterceptor(),
@@ -124,7 +130,7 @@ class ApiServer:
     async def start(self, host: str, port: int) -> int:
         """Listen, then report SERVING if ready. Returns the port. Raises CannotListenError."""
         try:
-            bound = self._server.add_insecure_port(join_address(host, port))
+            bound = self._listen(join_address(host, port))
         except RuntimeError:
             raise CannotListenError(host, port) from None
         for door in self.doors:
@@ -155,6 +161,11 @@ class ApiServer:
             # Clients that watch the health keep those streams open until the end.
             tasks.create_task(self._server.stop(None))
         _log.info("stopped")
+
+    def _listen(self, address: str) -> int:
+        if self._credentials is None:
+            return self._server.add_insecure_port(address)
+        return self._server.add_secure_port(address, self._credentials)
 
     async def set_ready(self, *, is_ready: bool) -> None:
         """Set whether calls can be answered; the health check reports it once the server is started."""
