@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +25,11 @@ _KID = "devstack"
 _KEY_FILE = "token-key.pem"
 
 
+def _write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
 @dataclass(frozen=True)
 class TokenIssuer:
     """Signs tokens with an Ed25519 key."""
@@ -33,10 +39,15 @@ class TokenIssuer:
     @classmethod
     def create(cls, root: Path) -> "TokenIssuer":
         """Makes a key and keeps it below `root`, readable only by its owner."""
-        issuer = cls(Ed25519PrivateKey.generate())
+        issuer = cls.temporary()
         pem = issuer.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         write_private(root / _KEY_FILE, pem.decode())
         return issuer
+
+    @classmethod
+    def temporary(cls) -> "TokenIssuer":
+        """Makes a key that is not kept."""
+        return cls(Ed25519PrivateKey.generate())
 
     @classmethod
     def of(cls, root: Path) -> "TokenIssuer":
@@ -52,12 +63,15 @@ class TokenIssuer:
 
     def publish(self, directories: Directories) -> Path:
         """Writes the public key and the list of issuers for the API. Returns the path of the list."""
-        folder = directories.make(directories.servers / "issuer")
+        return self.write_to(directories.make(directories.servers / "issuer"), directories.write)
+
+    def write_to(self, folder: Path, write: Callable[[Path, str], Path] = _write) -> Path:
+        """Writes the two files below `folder`."""
         public = jwt.get_algorithm_by_name("EdDSA").to_jwk(self.key.public_key(), as_dict=True)
         keys = {"keys": [{**public, "kid": _KID, "alg": "EdDSA", "use": "sig"}]}
-        directories.write(folder / "jwks.json", json.dumps(keys))
+        write(folder / "jwks.json", json.dumps(keys))
         entry = {"alias": ALIAS, "issuer": ISSUER, "audiences": [AUDIENCE], "jwks_file": "jwks.json"}
-        return directories.write(folder / "issuers.yaml", json.dumps([entry]))  # JSON is YAML
+        return write(folder / "issuers.yaml", json.dumps([entry]))  # JSON is YAML
 
     def token(self, subject: str, scopes: str, lifetime: timedelta) -> str:
         """Returns a token. `scopes` are separated by commas or spaces."""

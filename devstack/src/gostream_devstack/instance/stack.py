@@ -9,6 +9,7 @@ from typing import TypeVar
 from gostream_devstack.errors import StackError
 from gostream_devstack.host import interpreter
 from gostream_devstack.host.directories import Directories
+from gostream_devstack.host.issuer import TokenIssuer
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.state import State
 from gostream_devstack.servers.api import Api
@@ -63,6 +64,8 @@ class Options:
     # Additional variables for the API and the workers.
     settings: Mapping[str, str] = field(default_factory=dict)
     durable: bool = True
+    # Signs the tokens that the API requires; None: the API authenticates nobody.
+    issuer: TokenIssuer | None = None
 
 
 def own_servers(environment: Mapping[str, str]) -> dict[str, str]:
@@ -95,6 +98,8 @@ class Stack:
         self._usual = usual or {}
         self._options = options
         self._doorless = missing_because({**os.environ, **options.settings})
+        if options.issuer is not None:
+            self._doorless = "it cannot authenticate callers"
         self.servers: dict[str, Server] = {}
         self._keys: dict[str, dict[str, str]] = {}
         self.settings = self._backends()
@@ -175,6 +180,9 @@ class Stack:
         index = number - 1 + (self._options.api_replicas if role == "worker" else 0)
         metrics_port = self._port("metrics", f"{name} metrics", index)
         settings = {**self.settings, **self._keys.get(role, {}), **self._options.settings}
+        if role == "api" and self._options.issuer is not None:
+            issuers = self._options.issuer.publish(self._directories)
+            settings |= {"AUTH_MODE": "jwt", "AUTH_JWT_ISSUERS_FILE": str(issuers)}
         return kind(self._directories, name, port, metrics_port, settings)
 
     def _port(self, role: str, name: str | None = None, offset: int = 0) -> int:

@@ -1,7 +1,7 @@
 """`gostream-migrate`: applies numbered SQL files once each, in order, under an advisory lock.
 
-`gostream-migrate assign-owner OLD NEW` gives the videos of the user_id OLD to the owner NEW, for videos that were
-created before callers had to authenticate.
+`gostream-migrate assign-owner OLD NEW` gives the videos of the user_id OLD to the owner NEW, for videos that
+were created before callers had to authenticate.
 """
 
 import argparse
@@ -13,12 +13,18 @@ from importlib.resources import files
 import asyncpg
 from pgqueuer.queries import Queries
 
-from gostream_shared.db.ownership import assign_owner
-
 LOCK = 0x676F7374  # "gost": one migration run at a time per database
 _HISTORY = """
 CREATE TABLE IF NOT EXISTS gostream_migrations (
   name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now()
+)"""
+
+
+#: Videos per transaction of assign_owner, so that no other write waits long.
+_BATCH = 500
+# Request ids belong to the caller that used them, so the new owner starts without any.
+_ASSIGN = """UPDATE videos SET user_id = $2, request_id = NULL WHERE id IN (
+  SELECT id FROM videos WHERE user_id = $1 AND deleted_at IS NULL LIMIT $3 FOR UPDATE
 )"""
 
 
@@ -72,6 +78,23 @@ async def pending(database_url: str) -> list[str]:
         known = await connection.fetchval("SELECT to_regclass('gostream_migrations') IS NOT NULL")
         rows = await connection.fetch("SELECT name FROM gostream_migrations") if known else []
         return sorted(set(migrations()) - {row["name"] for row in rows})
+    finally:
+        await connection.close()
+
+
+async def assign_owner(database_url: str, old: str, new: str) -> int:
+    """Give the videos of the user_id `old` to `new`. Returns their number.
+
+    Each video gets a new version, so caches follow as after any write. An interrupted run can be repeated.
+    """
+    if old == new:
+        return 0
+    connection = await asyncpg.connect(database_url, timeout=10, command_timeout=60)
+    try:
+        total = 0
+        while count := int((await connection.execute(_ASSIGN, old, new, _BATCH)).rpartition(" ")[2]):
+            total += count
+        return total
     finally:
         await connection.close()
 
