@@ -101,12 +101,39 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
+    token: Annotated[
+        str,
+        typer.Option(
+            "--token",
+            envvar="GOSTREAM_TOKEN",
+            metavar="TOKEN",
+            show_envvar=True,
+            help="Token that proves who calls; other users of this machine see it.",
+        ),
+    ] = "",
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file",
+            envvar="GOSTREAM_TOKEN_FILE",
+            metavar="FILE",
+            help="File with the token, read again when it changes.",
+        ),
+    ] = None,
+    allow_plaintext_token: Annotated[
+        bool, typer.Option("--allow-plaintext-token", help="Send the token to other machines without TLS.")
+    ] = False,
     _version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
-    pass
+    if token or token_file:
+        from gostream_client.token import TokenSource
+
+        file = None if token else token_file
+        context.obj = TokenSource(token, file, allow_plaintext=allow_plaintext_token)
 
 
 @app.command("upload")

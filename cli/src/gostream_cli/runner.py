@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import typer
+from click import get_current_context
 
 from gostream_cli.errors import ExitCode, exit_code
 from gostream_cli.output import Output
 from gostream_client.client import Client, connect
 from gostream_client.errors import ClientError, InvalidInputError, UnreachableError
 from gostream_client.text import printable
+from gostream_client.token import TokenSource
 
 DEBUG_VARIABLE = "GOSTREAM_DEBUG"
 
@@ -62,10 +64,12 @@ def run(out: Output, work: Callable[[], Awaitable[None]]) -> None:
 
 
 def call(server: str, out: Output, timeout: float | None, work: Callable[[Client], Awaitable[None]]) -> None:
-    """Run `work` with a client of `server`."""
+    """Run `work` with a client of `server`, and with the token of the top-level options."""
+
+    token = get_current_context().find_object(TokenSource)
 
     async def body() -> None:
-        async with connect(server, timeout=timeout) as client:
+        async with connect(server, timeout=timeout, token=token) as client:
             await work(client)
 
     run(out, body)
