@@ -1,5 +1,6 @@
 """Verifies a JSON Web Token (RFC 7519, RFC 8725) and reads the principal from its claims."""
 
+import base64
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ def read_unverified(token: str, issuers: Mapping[str, Issuer], rules: TokenRules
         named = jwt.decode(token, options={"verify_signature": False}).get("iss")
     except _MALFORMED:
         raise UnauthenticatedError("the token is malformed") from None
+    if not _is_canonical(token.rpartition(".")[2]):
+        raise UnauthenticatedError("the signature is not canonical base64url")
     algorithm, kind, kid = header.get("alg"), header.get("typ", "JWT"), header.get("kid")
     issuer = issuers.get(named) if isinstance(named, str) else None
     if issuer is None:
@@ -62,6 +65,12 @@ def read_unverified(token: str, issuers: Mapping[str, Issuer], rules: TokenRules
     if not isinstance(kind, str) or kind.lower() not in _TYPES:
         raise UnauthenticatedError("the token is of another type")
     return Unverified(token, issuer, kid, algorithm)
+
+
+def _is_canonical(signature: str) -> bool:
+    """Returns True for the only spelling of these bytes: PyJWT ignores unused bits and foreign characters."""
+    raw = base64.urlsafe_b64decode(signature + "=" * (-len(signature) % 4))
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode() == signature
 
 
 def verified(token: Unverified, key: VerifyingKey, rules: TokenRules) -> Principal:
