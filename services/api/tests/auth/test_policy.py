@@ -1,5 +1,7 @@
 """The table of scopes has a row for every RPC that is served, and for nothing else."""
 
+from typing import Any
+
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
@@ -8,7 +10,7 @@ from gostream_api.auth.policy import CLOSED, OPEN, SCOPES, scope_of
 from gostream_shared.domain.principal import ANONYMOUS
 from gostream_shared.domain.principal import SCOPES as KNOWN
 
-SERVED = [
+SERVED: list[Any] = [
     video_service_pb2.DESCRIPTOR.services_by_name["VideoService"],
     health_pb2.DESCRIPTOR.services_by_name["Health"],
     reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"],

@@ -91,8 +91,8 @@ async def test_change_during_a_read_is_seen(database: PostgresDatabase, encode: 
     watches = WatchService(database=database, events=Watchers(), heartbeat=30)
     get, looked, go_on = database.videos.get, asyncio.Event(), asyncio.Event()
 
-    async def slow(video_id: UUID) -> Video:
-        video = await get(video_id)
+    async def slow(video_id: UUID, *, owner: str | None = None) -> Video:
+        video = await get(video_id, owner=owner)
         looked.set()
         await go_on.wait()
         return video
