@@ -34,13 +34,18 @@ def no_credentials(context: Context) -> tuple[Credential, str | None]:
 
 def token_of(context: Context) -> tuple[Credential, str | None]:
     """The value of `authorization`. Several values count as none."""
-    credentials = [value for name, value in context.invocation_metadata() or () if name == _AUTHORIZATION]
-    return (credentials[0] if len(credentials) == 1 else None), _subject(context)
+    credential, subject, values = None, None, 0
+    for name, value in context.invocation_metadata() or ():
+        if name == _AUTHORIZATION:
+            credential, values = value, values + 1
+        elif name == SUBJECT:
+            subject = str(value)
+    return (credential if values == 1 else None), subject
 
 
 def certificate_of(context: Context) -> tuple[Credential, str | None]:
     """The SPIFFE id of the client's certificate."""
-    return spiffe_id_of(context.auth_context()), _subject(context)
+    return spiffe_id_of(context.auth_context()), token_of(context)[1]
 
 
 class AuthInterceptor(BehaviorInterceptor):
@@ -89,10 +94,3 @@ def _acting(caller: Principal, subject: str) -> Principal:
     if not is_identity(subject):
         raise UnauthenticatedError(f"{SUBJECT} is not an id")
     return caller.acting_for(subject)
-
-
-def _subject(context: Context) -> str | None:
-    for name, value in context.invocation_metadata() or ():
-        if name == SUBJECT:
-            return str(value)
-    return None
