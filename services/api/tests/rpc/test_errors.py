@@ -85,6 +85,8 @@ def stub(channel: aio.Channel) -> Any:
 
 
 ROWS: list[tuple[GoStreamError, grpc.StatusCode, str, set[str]]] = [
+    (errors.UnauthenticatedError("expired"), grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID", set()),
+    (errors.ScopeMissingError("videos:write"), grpc.StatusCode.PERMISSION_DENIED, "SCOPE_MISSING", set()),
     (
         errors.InvalidRequestError(Violation("title", "x"), Violation("id", "y")),
         grpc.StatusCode.INVALID_ARGUMENT,
