@@ -18,6 +18,7 @@ from benchmarks.cached import open_cached
 from benchmarks.report import table, write_report
 from benchmarks.servers import running_servers
 from gostream.v1.video_service_pb2 import BatchGetVideosRequest, ListVideosRequest
+from gostream_api.principal import ANONYMOUS
 from gostream_api.reads.cached_video_service import CachedVideoService
 from gostream_api.reads.ports import Layer
 from gostream_api.rpc.convert import encode_video
@@ -28,7 +29,6 @@ from gostream_api.rpc.validation import SizeRule
 from gostream_api.videos.video_service import VideoService
 from gostream_shared.config import Config
 from gostream_shared.db.database import PostgresDatabase
-from gostream_shared.domain.principal import ANONYMOUS
 from gostream_shared.domain.video import Video
 from gostream_shared.observability.logs import configure_logs
 

@@ -17,12 +17,12 @@ from benchmarks.cached import make_video, open_cached
 from benchmarks.coherence.libraries import cashews_url
 from benchmarks.report import table, write_report
 from benchmarks.servers import running_servers
+from gostream_api.principal import ANONYMOUS
 from gostream_api.reads.local_cache import LocalCache, LocalEntry
 from gostream_shared.cache.protocol import Hit, VideoCache
 from gostream_shared.cache.redis_connection import redis_client
 from gostream_shared.config import Config
 from gostream_shared.db.database import PostgresDatabase
-from gostream_shared.domain.principal import ANONYMOUS
 from gostream_shared.observability.logs import configure_logs
 
 Look = Callable[[], Awaitable[Any]]

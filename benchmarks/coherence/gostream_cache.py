@@ -8,11 +8,11 @@ from prometheus_client import REGISTRY
 
 from benchmarks.cached import open_cached
 from benchmarks.coherence.systems import System
+from gostream_api.principal import ANONYMOUS
 from gostream_api.reads.cached_video_service import CachedVideoService
 from gostream_shared.cache.compose import Cache
 from gostream_shared.config import Config
 from gostream_shared.db.database import PostgresDatabase
-from gostream_shared.domain.principal import ANONYMOUS
 from gostream_shared.domain.repositories import VideoRepository
 
 #: Counters by metric name and labels.

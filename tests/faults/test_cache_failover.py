@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from gostream_api.principal import ANONYMOUS
 from gostream_api.reads.cached_video_service import CachedVideoService
 from gostream_api.reads.ports import Layer
 from gostream_shared.cache.compose import Cache, open_cache
 from gostream_shared.cache.entries.redis_cache import video_key
 from gostream_shared.config import Config, load
 from gostream_shared.db.database import PostgresDatabase
-from gostream_shared.domain.principal import ANONYMOUS
 from tests.support.cache_fakes import FakeOutbox
 from tests.support.tcp_proxy import Proxy
 from tests.support.videos import FakeVideos, make_video

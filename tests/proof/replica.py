@@ -7,6 +7,7 @@ from math import inf
 from typing import Any
 from uuid import UUID
 
+from gostream_api.principal import ANONYMOUS
 from gostream_api.reads.cached_video_service import CachedVideoService
 from gostream_api.reads.local_cache import LocalCache, LocalTimes
 from gostream_api.reads.ports import Layer
@@ -21,7 +22,6 @@ from gostream_shared.domain.errors import (
     VersionNotReachedError,
     VideoNotFoundError,
 )
-from gostream_shared.domain.principal import ANONYMOUS
 from gostream_shared.domain.video import Video
 from tests.proof.loop import PROCESS
 from tests.proof.world import SimDatabase, SimRedis, World

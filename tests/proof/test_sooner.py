@@ -15,6 +15,7 @@ from uuid import UUID
 
 import pytest
 
+from gostream_api.principal import ANONYMOUS
 from gostream_api.reads.cached_video_service import CachedVideoService
 from gostream_api.reads.local_cache import LocalCache
 from gostream_api.reads.ports import Layer
@@ -24,7 +25,6 @@ from gostream_shared.cache.entries.redis_cache import CacheTimes
 from gostream_shared.cache.outbox.announcer import RedisChangeAnnouncer
 from gostream_shared.cache.outbox.unannounced import Unannounced
 from gostream_shared.cache.protocol import CacheUnavailableError, Entry, Hit, Lease
-from gostream_shared.domain.principal import ANONYMOUS
 from gostream_shared.domain.video import Video
 from tests.proof.mutants import Patch, floor_as_known, reset_without_forget, run_whenever
 from tests.support.script_model import ModelRedis

@@ -103,22 +103,12 @@ def _print_version(asked: bool) -> None:
 def _options(
     context: typer.Context,
     token: Annotated[
-        str,
-        typer.Option(
-            "--token",
-            envvar="GOSTREAM_TOKEN",
-            metavar="TOKEN",
-            show_envvar=True,
-            help="Token that proves who calls; other users of this machine see it.",
-        ),
+        str, typer.Option(envvar="GOSTREAM_TOKEN", metavar="TOKEN", help="Token that proves who calls.")
     ] = "",
     token_file: Annotated[
         Path | None,
         typer.Option(
-            "--token-file",
-            envvar="GOSTREAM_TOKEN_FILE",
-            metavar="FILE",
-            help="File with the token, read again when it changes.",
+            envvar="GOSTREAM_TOKEN_FILE", metavar="FILE", help="File with the token, read as needed."
         ),
     ] = None,
     allow_plaintext_token: Annotated[

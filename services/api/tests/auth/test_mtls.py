@@ -17,13 +17,13 @@ from cryptography.x509.oid import NameOID
 from grpc import aio
 
 from gostream_api.auth.mtls import CertificateAuthenticator, Grant, load_grants
+from gostream_api.principal import Kind
 from gostream_api.rpc.interceptors.auth import AuthInterceptor, certificate_of
 from gostream_api.rpc.interceptors.base import Asked
 from gostream_api.rpc.server import ApiServer
 from gostream_api.rpc.servicer import SERVICE
 from gostream_api.videos.watch import WatchService
 from gostream_shared.domain.errors import MisconfiguredError, UnauthenticatedError
-from gostream_shared.domain.principal import Kind
 
 UPLOADER = "spiffe://example.org/ns/web/sa/uploader"
 GRANTS = [

@@ -7,8 +7,8 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from gostream.v1 import video_service_pb2
 from gostream_api.auth.policy import CLOSED, OPEN, SCOPES, scope_of
-from gostream_shared.domain.principal import ANONYMOUS
-from gostream_shared.domain.principal import SCOPES as KNOWN
+from gostream_api.principal import ANONYMOUS
+from gostream_api.principal import SCOPES as KNOWN
 
 SERVED: list[Any] = [
     video_service_pb2.DESCRIPTOR.services_by_name["VideoService"],

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gostream_api.auth.authenticator import TokenAuthenticator
 from gostream_api.auth.tokens import MAX_TOKEN
+from gostream_api.principal import Kind
 from gostream_shared.domain.errors import UnauthenticatedError
-from gostream_shared.domain.principal import Kind
 from tests.support.tokens import AUDIENCE, ISSUER, PRIVATE, assembled, claims, signed
 
 NOW = int(time.time())

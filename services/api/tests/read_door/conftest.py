@@ -16,12 +16,12 @@ from h2.connection import ConnectionState, H2Connection
 
 from gostream.v1.video_service_pb2 import GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
+from gostream_api.principal import Principal
 from gostream_api.read_door.limits import Limits
 from gostream_api.read_door.server import ReadDoor
 from gostream_api.reads.ports import Layer, Read, VideoReply
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
 from gostream_shared.domain.errors import VideoNotFoundError
-from gostream_shared.domain.principal import Principal
 
 PATH = "/gostream.v1.VideoService/GetVideo"
 HOT, COLD, ABSENT = (str(UUID(int=number)) for number in (1, 2, 3))

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from prometheus_client import REGISTRY
 
+from gostream_api.principal import ANONYMOUS
 from gostream_api.reads.cached_video_service import CachedVideoService
 from gostream_api.reads.ports import Layer
 from gostream_shared.cache.compose import Cache, open_cache
@@ -21,7 +22,6 @@ from gostream_shared.domain.errors import (
     VersionNotReachedError,
     VideoNotFoundError,
 )
-from gostream_shared.domain.principal import ANONYMOUS
 from gostream_shared.domain.video import Video
 from tests.support.cache_fakes import FakeEpochs, FakeOutbox
 from tests.support.videos import FakeVideos, make_video

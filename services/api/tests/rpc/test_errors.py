@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from gostream.v1.error_reason_pb2 import ErrorReason
 from gostream.v1.video_service_pb2 import GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
+from gostream_api.principal import Principal
 from gostream_api.reads.ports import Layer, Read, VideoReply
 from gostream_api.rpc.server import ApiServer
 from gostream_api.rpc.servicer import VideoServicer, method_handlers
@@ -22,7 +23,6 @@ from gostream_api.videos.video_service import VideoService
 from gostream_api.videos.watch import WatchService
 from gostream_shared.domain import errors
 from gostream_shared.domain.errors import GoStreamError, Violation
-from gostream_shared.domain.principal import Principal
 
 GET = "/gostream.v1.VideoService/GetVideo"
 ID = UUID("01890000-0000-7000-8000-000000000001")

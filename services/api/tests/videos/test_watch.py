@@ -14,6 +14,7 @@ from grpc import aio
 from gostream.v1.video_pb2 import Video
 from gostream.v1.video_service_pb2 import CreateVideoRequest, DeleteVideoRequest, WatchVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
+from gostream_api.principal import ANONYMOUS
 from gostream_api.rpc.server import ApiServer
 from gostream_api.rpc.servicer import VideoServicer, method_handlers
 from gostream_api.rpc.validation import SizeRule
@@ -25,7 +26,6 @@ from gostream_shared.config import Config, load
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.errors import ServerStoppingError, VideoNotFoundError
-from gostream_shared.domain.principal import ANONYMOUS
 from gostream_shared.domain.repositories import NewVideo
 from gostream_shared.domain.video import Failure, VideoStatus
 

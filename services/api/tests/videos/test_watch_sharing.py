@@ -6,11 +6,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from gostream_api.principal import ANONYMOUS
 from gostream_api.videos.watch import Snapshot, WatchService
 from gostream_shared.cache.bus.watchers import Watchers
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.encode import Encode
-from gostream_shared.domain.principal import ANONYMOUS
 from gostream_shared.domain.repositories import NewVideo
 from gostream_shared.domain.video import Video
 

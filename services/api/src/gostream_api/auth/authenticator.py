@@ -7,8 +7,8 @@ from typing import Final, Protocol
 from gostream_api.auth.issuers import Issuer
 from gostream_api.auth.jwks import IssuerKeys
 from gostream_api.auth.tokens import TokenRules, read_unverified, verified
+from gostream_api.principal import ANONYMOUS, Principal
 from gostream_shared.domain.errors import UnauthenticatedError
-from gostream_shared.domain.principal import ANONYMOUS, Principal
 
 #: What a caller shows: the value of the header `authorization`, or the SPIFFE id of its certificate.
 Credential = str | bytes | None

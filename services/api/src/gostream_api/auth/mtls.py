@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, Vali
 
 from gostream_api.auth.authenticator import Credential
 from gostream_api.auth.tokens import is_identity
+from gostream_api.principal import SCOPES, Kind, Principal
 from gostream_shared.domain.errors import MisconfiguredError, UnauthenticatedError
-from gostream_shared.domain.principal import SCOPES, Kind, Principal
 
 _LIMIT = 256 * 1024
 #: Most certificates that are remembered.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from gostream_shared.domain.principal import ADMIN, READ, WRITE
+from gostream_api.principal import ADMIN, READ, WRITE
 
 #: A method that anybody may call.
 OPEN: Final = "open"

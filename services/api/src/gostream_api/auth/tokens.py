@@ -10,8 +10,8 @@ import jwt
 
 from gostream_api.auth.issuers import Issuer
 from gostream_api.auth.jwk_set import VerifyingKey
+from gostream_api.principal import MAX_ID, SCOPES, Kind, Principal
 from gostream_shared.domain.errors import UnauthenticatedError
-from gostream_shared.domain.principal import MAX_ID, SCOPES, Kind, Principal
 
 #: Longest token. All metadata of a call together may have 8 KiB.
 MAX_TOKEN: Final = 6 * 1024

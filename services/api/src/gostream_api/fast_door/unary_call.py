@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import structlog
 
+from gostream_api.principal import ANONYMOUS
 from gostream_api.reads.ports import Layer, LocalVideoReader
 from gostream_api.rpc import grpc_framing
 from gostream_api.rpc.encoded_reads import Answer, ReadCall
@@ -16,7 +17,6 @@ from gostream_api.rpc.grpc_framing import Header, RefusedError
 from gostream_api.rpc.interceptors.errors import logged_failure
 from gostream_api.rpc.interceptors.telemetry import REQUEST_ID, SANE, Meter, new_request_id
 from gostream_shared.domain.errors import TooManyRequestsError
-from gostream_shared.domain.principal import ANONYMOUS
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]

@@ -13,6 +13,7 @@ from h2.exceptions import ProtocolError
 from h2.utilities import HeaderValidationFlags, validate_headers
 from hpack import NeverIndexedHeaderTuple
 
+from gostream_api.principal import ANONYMOUS
 from gostream_api.read_door.limits import MAX_HEADER_LIST
 from gostream_api.reads.ports import Layer, LocalVideoReader
 from gostream_api.rpc import grpc_framing
@@ -23,7 +24,6 @@ from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
 from gostream_api.rpc.interceptors.telemetry import REQUEST_ID, SANE, Meter, new_request_id
 from gostream_api.rpc.servicer import SERVICE
 from gostream_shared.domain.errors import TooManyRequestsError
-from gostream_shared.domain.principal import ANONYMOUS
 
 #: The headers of every reply, and of a reply whose status is in them.
 HEADERS: list[Header] = [

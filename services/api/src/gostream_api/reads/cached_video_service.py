@@ -26,6 +26,7 @@ from typing import Self
 from uuid import UUID
 
 from gostream_api.batched_counter import BatchedCounter
+from gostream_api.principal import Principal
 from gostream_api.reads.local_cache import LocalCache, LocalEntry, LocalTimes
 from gostream_api.reads.ports import Layer, Read, VideoReply
 from gostream_api.reads.read_through import Found, ReadThrough, VideoRows
@@ -39,7 +40,6 @@ from gostream_shared.domain.errors import (
     VersionNotReachedError,
     VideoNotFoundError,
 )
-from gostream_shared.domain.principal import Principal
 from gostream_shared.domain.video import Video
 
 #: Longest time in seconds that an L1 entry is served.

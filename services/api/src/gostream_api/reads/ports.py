@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from gostream_shared.domain.principal import Principal
+from gostream_api.principal import Principal
 
 
 class Layer(enum.StrEnum):

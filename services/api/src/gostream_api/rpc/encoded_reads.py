@@ -16,12 +16,12 @@ from gostream.v1.video_service_pb2 import (
     GetVideoRequest,
     ListVideosResponse,
 )
+from gostream_api.principal import Principal
 from gostream_api.reads.ports import Layer, LocalVideoReader, VideoReader
 from gostream_api.rpc import validation
 from gostream_api.rpc.convert import encode_video
 from gostream_shared.concurrency import map_in_slices
 from gostream_shared.domain.errors import VideosNotFoundError
-from gostream_shared.domain.principal import Principal
 from gostream_shared.domain.video import Video
 
 Answer = tuple[bytes, Layer]

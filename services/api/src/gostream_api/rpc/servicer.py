@@ -21,6 +21,7 @@ from gostream.v1.video_service_pb2 import (
     TriggerProcessRequest,
     WatchVideoRequest,
 )
+from gostream_api.principal import Principal
 from gostream_api.reads.ports import Layer, LocalVideoReader, VideoReader
 from gostream_api.rpc import encoded_reads, validation
 from gostream_api.rpc.convert import upload_message, video_message
@@ -30,7 +31,6 @@ from gostream_api.rpc.interceptors.local_hit import LocalHit
 from gostream_api.rpc.interceptors.telemetry import add_trailers
 from gostream_api.videos.video_service import VideoService
 from gostream_api.videos.watch import WatchService
-from gostream_shared.domain.principal import Principal
 
 SERVICE = DESCRIPTOR.services_by_name["VideoService"].full_name
 CACHE = "x-cache"

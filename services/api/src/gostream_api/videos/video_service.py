@@ -6,6 +6,7 @@ from datetime import timedelta
 from hashlib import sha256
 from uuid import UUID
 
+from gostream_api.principal import Principal
 from gostream_api.videos.ids import new_id
 from gostream_api.videos.page_tokens import page_token, position_of
 from gostream_shared.cache.ports import ChangeAnnouncer
@@ -17,7 +18,6 @@ from gostream_shared.domain.errors import (
 )
 from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
 from gostream_shared.domain.object_keys import source_key
-from gostream_shared.domain.principal import Principal
 from gostream_shared.domain.repositories import Database, NewVideo, Position, VideoFilter
 from gostream_shared.domain.video import Video, VideoStatus
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore, PresignedUpload

@@ -9,11 +9,11 @@ from time import monotonic
 from typing import TypeVar
 from uuid import UUID
 
+from gostream_api.principal import Principal
 from gostream_api.reads.singleflight import SingleFlight
 from gostream_shared.cache.ports import Subscription, Update, VideoEvents
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.errors import ServerStoppingError, UnauthenticatedError
-from gostream_shared.domain.principal import Principal
 from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import Video, VideoStatus
 

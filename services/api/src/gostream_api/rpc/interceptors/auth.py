@@ -7,6 +7,7 @@ from gostream_api.auth.authenticator import Authenticator, Credential, OpenDoor
 from gostream_api.auth.mtls import spiffe_id_of
 from gostream_api.auth.policy import OPEN, scope_of
 from gostream_api.auth.tokens import is_identity
+from gostream_api.principal import ACT_AS, Principal
 from gostream_api.rpc.interceptors.base import (
     Asked,
     Behavior,
@@ -16,7 +17,6 @@ from gostream_api.rpc.interceptors.base import (
     Handler,
 )
 from gostream_shared.domain.errors import ScopeMissingError, UnauthenticatedError
-from gostream_shared.domain.principal import ACT_AS, Principal
 
 #: Names the owner for whom a service calls.
 SUBJECT = "x-gostream-subject"

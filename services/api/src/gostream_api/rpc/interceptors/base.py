@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 import grpc
 from grpc import aio
 
-from gostream_shared.domain.principal import Principal
+from gostream_api.principal import Principal
 
 # Generic for the type checker only.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"

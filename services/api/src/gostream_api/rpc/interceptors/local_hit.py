@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gostream_api.principal import Principal
 from gostream_api.rpc.interceptors.base import Behavior, BehaviorInterceptor, Context, FailedRequest, Handler
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
 from gostream_api.rpc.interceptors.telemetry import REQUEST_ID, Meter, request_id_among
-from gostream_shared.domain.principal import Principal
 
 #: Maps the caller and request bytes to response bytes and one trailer; None if L1 has no entry.
 LocalHit = Callable[[Principal, bytes], tuple[bytes, tuple[str, str]] | None]
