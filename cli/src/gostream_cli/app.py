@@ -101,15 +101,12 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def _options(
-    context: typer.Context,
     token: Annotated[
         str, typer.Option(envvar="GOSTREAM_TOKEN", metavar="TOKEN", help="Token that proves who calls.")
     ] = "",
     token_file: Annotated[
         Path | None,
-        typer.Option(
-            envvar="GOSTREAM_TOKEN_FILE", metavar="FILE", help="File with the token, read as needed."
-        ),
+        typer.Option(envvar="GOSTREAM_TOKEN_FILE", metavar="FILE", help="File with the token."),
     ] = None,
     allow_plaintext_token: Annotated[
         bool, typer.Option("--allow-plaintext-token", help="Send the token to other machines without TLS.")
@@ -120,10 +117,11 @@ def _options(
     ] = False,
 ) -> None:
     if token or token_file:
+        from gostream_cli.runner import TOKEN
         from gostream_client.token import TokenSource
 
         file = None if token else token_file
-        context.obj = TokenSource(token, file, allow_plaintext=allow_plaintext_token)
+        TOKEN.set(TokenSource(token, file, allow_plaintext=allow_plaintext_token))
 
 
 @app.command("upload")

@@ -6,9 +6,9 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import typer
-from click import get_current_context
 
 from gostream_cli.errors import ExitCode, exit_code
 from gostream_cli.output import Output
@@ -18,6 +18,8 @@ from gostream_client.text import printable
 from gostream_client.token import TokenSource
 
 DEBUG_VARIABLE = "GOSTREAM_DEBUG"
+#: The token of the top-level options.
+TOKEN: ContextVar[TokenSource | None] = ContextVar("token", default=None)
 
 
 @contextmanager
@@ -66,10 +68,8 @@ def run(out: Output, work: Callable[[], Awaitable[None]]) -> None:
 def call(server: str, out: Output, timeout: float | None, work: Callable[[Client], Awaitable[None]]) -> None:
     """Run `work` with a client of `server`, and with the token of the top-level options."""
 
-    token = get_current_context().find_object(TokenSource)
-
     async def body() -> None:
-        async with connect(server, timeout=timeout, token=token) as client:
+        async with connect(server, timeout=timeout, token=TOKEN.get()) as client:
             await work(client)
 
     run(out, body)
