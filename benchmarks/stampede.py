@@ -58,9 +58,9 @@ class CountedVideos(PostgresVideoRepository):
     loads: mmap.mmap
     number: int
 
-    async def get(self, video_id: UUID) -> Video:
+    async def get(self, video_id: UUID, *, owner: str | None = None) -> Video:
         self.loads[self.number] += 1
-        video = await super().get(video_id)
+        video = await super().get(video_id, owner=owner)
         await asyncio.sleep(_LOAD_TIME)
         return video
 

@@ -30,7 +30,7 @@ async def test_api_accepts_tokens_of_this_start(tmp_path: Path) -> None:
         with pytest.raises(UnauthenticatedError):
             await authenticator.later(f"Bearer {earlier.token('alice', '', timedelta(minutes=5))}")
 
-    assert (principal.id, principal.scopes) == ("dev:alice", {"videos:read", "videos:write"})
+    assert (principal.id, principal.scopes) == ("dev:alice", frozenset({"videos:read", "videos:write"}))
 
 
 def test_private_key_is_private(tmp_path: Path) -> None:
