@@ -107,6 +107,10 @@ bench-encode: $(SYNCED) ## the worker beside plain ffmpeg [ARGS="--seconds 300 -
 bench-api: $(SYNCED) ## what a read costs on each transport [ARGS="--rounds 5 --seconds 3"]
 	@$(BIN)/python benchmarks/load/bench_api.py $(ARGS)
 
+.PHONY: bench-read-door
+bench-read-door: $(SYNCED) ## CPU time of a read: grpc.aio, the read door, its short path [ARGS=--rounds=5]
+	@$(BIN)/python -m benchmarks.load.bench_read_door $(ARGS)
+
 .PHONY: bench-edge
 bench-edge: $(SYNCED) ## cached segments from our edge and from a plain nginx [ARGS="--rounds 15 --seconds 0.5"]
 	@$(BIN)/python -m benchmarks.edge $(ARGS)

@@ -54,7 +54,7 @@ class Audit:
 
     async def end(self) -> tuple[int, str]:
         """Returns its exit code and its output."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             output, _ = await self.process.communicate()
         assert self.process.returncode is not None
         return self.process.returncode, output.decode()
@@ -91,7 +91,7 @@ async def start_audit(database_url: str) -> AsyncIterator[Callable[..., Awaitabl
                 stderr=asyncio.subprocess.STDOUT,
             )
             processes.append(process)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(300):
                 while not await listeners() - before:
                     await asyncio.sleep(0.05)
             return Audit(process)

@@ -79,7 +79,7 @@ def _arguments() -> argparse.Namespace:
         "--through",
         choices=("call", "door"),
         default="call",
-        help="GoStream's readers: calls in their own process, or gRPC through a fast door",
+        help="GoStream's readers: calls in their own process, or gRPC through a read door",
     )
     add("--name", help="name of the file in benchmarks/results/")
     return parser.parse_args()

@@ -1,4 +1,4 @@
-"""GoStream's cache behind the fast door: each replica process has a door and reads by gRPC."""
+"""GoStream's cache behind the read door: each replica process has an API and reads by gRPC."""
 
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -18,49 +18,38 @@ from gostream.v1.video_pb2 import Video
 from gostream.v1.video_service_pb2 import GetVideoRequest
 from gostream_devstack.host.directories import REPOSITORY, Directories
 from gostream_devstack.host.ports import Ports
-from gostream_devstack.servers.fast_door import Door
+from gostream_devstack.servers.api import Api
+from gostream_devstack.servers.service import python
 
 _TIMEOUT = 10.0
 _METHOD = "/gostream.v1.VideoService/GetVideo"
 
 
-class _SlowDoor(Door):
-    """A fast door with the harness's application."""
+class _SlowApi(Api):
+    """An API with delayed database reads."""
 
     load_delay = 0.0
-
-    @property
-    def _filters(self) -> Path:
-        return self.directory / "door.yaml"
-
-    def prepare(self) -> None:
-        super().prepare()
-        filters = (REPOSITORY / "deploy/envoy/door.yaml").read_text()
-        self._filters.write_text(
-            filters.replace("gostream_api.fast_door.asgi:app", "benchmarks.coherence.slow_door:app")
-        )
 
     def environment(self) -> Mapping[str, str]:
         own = {"PYTHONPATH": str(REPOSITORY), LOAD_DELAY: str(self.load_delay), "LOG_LEVEL": "ERROR"}
         return {**super().environment(), **own}
 
     def command(self) -> Sequence[str]:
-        *others, _ = super().command()
-        return [*others, str(self._filters)]
+        return python("benchmarks.coherence.slow_api")
 
 
 class Behind:
     """Implements Reader; writers announce in their own process."""
 
-    def __init__(self, door: Door, channel: aio.Channel) -> None:
-        self._door = door
+    def __init__(self, api: Api, channel: aio.Channel) -> None:
+        self._api = api
         self._call: Any = channel.unary_unary(_METHOD, GetVideoRequest.SerializeToString, Video.FromString)
 
     async def get(self, video_id: UUID) -> int:
         return int((await self._call(GetVideoRequest(id=str(video_id)), timeout=_TIMEOUT)).version)
 
     async def counters(self) -> dict[str, int]:
-        async with aiohttp.ClientSession() as session, session.get(self._door.metrics_url) as answer:
+        async with aiohttp.ClientSession() as session, session.get(self._api.metrics_url) as answer:
             families = list(text_string_to_metric_families(await answer.text()))
         samples = [sample for family in families for sample in family.samples]
         return {
@@ -78,17 +67,17 @@ class Behind:
 
 @asynccontextmanager
 async def open_door(environment: Mapping[str, str], load_delay: float) -> AsyncIterator[Reader]:
-    """Starts a door and stops it after the block."""
+    """Starts an API and stops it after the block."""
     with tempfile.TemporaryDirectory(prefix="gostream-bench-") as folder:
         home, ports = Directories.at(Path(folder)), Ports({})
-        numbers = [ports.pick(name) for name in ("door", "admin", "nobody", "metrics")]
+        port, metrics_port, read_port = (ports.pick(name) for name in ("api", "metrics", "reads"))
         settings = {**environment, "CDN_BASE_URL": "http://cdn.test", "SHUTDOWN_DELAY": "0s"}
-        door = _SlowDoor(home, numbers[0], numbers[1], [numbers[2]], numbers[3], settings)
-        door.load_delay = load_delay
+        api = _SlowApi(home, "api", port, metrics_port, settings, read_port)
+        api.load_delay = load_delay
         try:
-            door.start()
-            async with aio.insecure_channel(f"{door.host}:{door.port}") as channel:
-                yield Behind(door, channel)
+            api.start()
+            async with aio.insecure_channel(api.read_address) as channel:
+                yield Behind(api, channel)
         finally:
-            door.stop()
+            api.stop()
             home.remove()

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from gostream_shared.config import Config, load
 
-#: Variable with a door's maximum delay of a database read in seconds.
+#: Variable with an API's maximum delay of a database read in seconds.
 LOAD_DELAY = "BENCH_LOAD_DELAY"
 
 
@@ -15,7 +15,7 @@ class Spec:
     """One run of one system."""
 
     system: str
-    door: bool  # whether readers use a fast door, one per replica
+    door: bool  # whether readers use a read door, one per replica
     environment: dict[str, str]  # variables with the servers' addresses
     writer_environment: dict[str, str]
     record: Path  # of version_record.Truth

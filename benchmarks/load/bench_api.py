@@ -2,7 +2,7 @@
 
 One server runs on core 0, the generator (grpc_load.py) on core 1, with real PostgreSQL and Redis. The servers
 alternate within each round, so that other load on the machine affects them equally. The table shows medians.
-CPU per call is the kernel's CPU time of the server process.
+CPU per call is the kernel's CPU time of the server process, and of Envoy if the call passes it.
 """
 
 import argparse
@@ -30,7 +30,6 @@ from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.state import State
 from gostream_devstack.instance.stack import Options, Stack
-from gostream_devstack.servers.fast_door import Door
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results/api.md"
@@ -43,12 +42,23 @@ SERVER_CORE, LOAD_CORE = 0, 1
 
 @dataclass
 class Target:
-    """One server under load."""
+    """One way to the reads. `processes` share its cost."""
 
     name: str
     port: int
-    process: psutil.Process
-    is_ours: bool
+    processes: list[psutil.Process]
+    scenarios: tuple[str, ...] = ("hot id", "random ids", "batch of 100")
+    is_json: bool = False
+
+    @property
+    def cpu(self) -> float:
+        """The seconds of CPU that its processes have used."""
+        times = [process.cpu_times() for process in self.processes]
+        return float(sum(each.user + each.system for each in times))
+
+    @property
+    def megabytes(self) -> float:
+        return float(sum(process.memory_info().rss for process in self.processes) / 2**20)
 
 
 @dataclass
@@ -86,16 +96,16 @@ def main() -> None:
         for _ in range(options.rounds):
             for scenario, (method, file) in messages.items():
                 for target in targets:
-                    if target.is_ours or scenario == "hot id":
+                    if scenario in target.scenarios:
                         seen = found.setdefault(scenario, {}).setdefault(target.name, Seen())
                         _measure(target, method, file, options.seconds, 0.0, seen)
         half = statistics.median(found["hot id"]["our grpc.aio"].rates) / 2
         for _ in range(options.rounds):
             for target in targets:
                 seen = found.setdefault("random ids, half load", {}).setdefault(target.name, Seen())
-                if target.is_ours:
+                if "random ids" in target.scenarios:
                     _measure(target, *messages["random ids"], options.seconds, half, seen)
-        memory = {target.name: target.process.memory_info().rss / 2**20 for target in targets}
+        memory = {target.name: target.megabytes for target in targets}
     text = _report(found, memory, half, options.rounds, options.seconds)
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(text)
@@ -106,32 +116,29 @@ def main() -> None:
 def _servers(root: Path) -> Iterator[tuple[list[Target], list[str]]]:
     home, ports = Directories.at(root), Ports({})
     stack = Stack(home, State(), ports, Options(workers=0, durable=False, settings={"LOG_LEVEL": "WARNING"}))
-    door = stack.servers["envoy"]
-    if not isinstance(door, Door):
-        sys.exit("there is no fast door here, so there is nothing to compare")
-    bare: list[subprocess.Popen[bytes]] = []
+    bare: subprocess.Popen[bytes] | None = None
     try:
         stack.start()
-        numbers = [ports.pick(name) for name in ("bare-grpc", "bare-pyvoy", "bare-admin")]
-        program = [sys.executable, str(HERE / "bare_servers.py")]
-        bare.append(subprocess.Popen([*program, "grpc", str(numbers[0])]))
-        bare.append(subprocess.Popen([*program, "pyvoy", str(numbers[1]), str(numbers[2])]))
-        api = stack.apis[0]
-        [envoy] = psutil.Process(door.pid).children()
+        bare_port, api, edge = ports.pick("bare-grpc"), stack.apis[0], stack.servers["envoy"]
+        bare = subprocess.Popen([sys.executable, str(HERE / "bare_server.py"), str(bare_port)])
+        own, envoy = psutil.Process(api.pid), psutil.Process(edge.pid)
         targets = [
-            Target("bare grpc.aio", numbers[0], psutil.Process(bare[0].pid), False),
-            Target("our grpc.aio", api.port, psutil.Process(api.pid), True),
-            Target("bare pyvoy", numbers[1], psutil.Process(bare[1].pid), False),
-            Target("our fast door", door.port, envoy, True),
+            Target("bare grpc.aio", bare_port, [psutil.Process(bare.pid)], ("hot id",)),
+            Target("our grpc.aio", api.port, [own]),
+            Target("read door", api.read_port, [own]),
+            Target("read door by Envoy, gRPC", edge.port, [own, envoy]),
+            Target(
+                "read door by Envoy, JSON", edge.port, [own, envoy], ("hot id", "random ids"), is_json=True
+            ),
         ]
         time.sleep(3)
-        for target in targets:
-            _pin(target.process)
+        for process in (own, envoy, psutil.Process(bare.pid)):
+            _pin(process)
         yield targets, _make_videos(api.address)
     finally:
-        for process in bare:
-            process.terminate()
-            process.wait()
+        if bare:
+            bare.terminate()
+            bare.wait()
         stack.stop()
         home.remove()
 
@@ -152,7 +159,7 @@ def _make_videos(address: str) -> list[str]:
 
 
 def _write_messages(folder: Path, ids: list[str]) -> dict[str, tuple[str, Path]]:
-    """Writes the requests. Returns method and file by scenario."""
+    """Writes the requests, and their paths in JSON. Returns method and file by scenario."""
     hot = [GetVideoRequest(id=ids[0])]
     each = [GetVideoRequest(id=video_id) for video_id in ids]
     batches = [BatchGetVideosRequest(ids=random.sample(ids, BATCH)) for _ in range(50)]
@@ -164,19 +171,25 @@ def _write_messages(folder: Path, ids: list[str]) -> dict[str, tuple[str, Path]]
     }
     for scenario, (method, requests) in scenarios.items():
         path = folder / f"{scenario}.bin".replace(" ", "-")
-        encoded = [request.SerializeToString() for request in requests]
-        path.write_bytes(b"".join(len(one).to_bytes(4, "big") + one for one in encoded))
+        _write(path, [request.SerializeToString() for request in requests])
+        paths = [f"/v1/videos/{each.id}".encode() for each in requests if isinstance(each, GetVideoRequest)]
+        _write(path.with_suffix(".paths"), paths)
         found[scenario] = (SERVICE + method, path)
     return found
 
 
+def _write(path: Path, messages: list[bytes]) -> None:
+    path.write_bytes(b"".join(len(one).to_bytes(4, "big") + one for one in messages))
+
+
 def _measure(target: Target, method: str, file: Path, seconds: float, rate: float, seen: Seen) -> None:
     address = f"127.0.0.1:{target.port}"
-    generator = [sys.executable, str(HERE / "grpc_load.py"), address, method, str(file)]
+    messages = [str(file.with_suffix(".paths")), "--json"] if target.is_json else [str(file)]
+    generator = [sys.executable, str(HERE / "grpc_load.py"), address, method, *messages]
     for _ in range(WARMING):
         subprocess.run([*generator, "--once", "--seconds", "60"], check=True, capture_output=True)
     time.sleep(0.3)  # lets refreshes in the background finish
-    before, begun = _cpu(target.process), time.monotonic()
+    before, begun = target.cpu, time.monotonic()
     command = ["taskset", "-c", str(LOAD_CORE), *generator, "--seconds", str(seconds), "--rate", str(rate)]
     result = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     if result["failures"]:
@@ -184,18 +197,13 @@ def _measure(target: Target, method: str, file: Path, seconds: float, rate: floa
             f"{target.name}: {result['failures']} of {result['calls']} calls failed, so this is no result"
         )
     seen.rates.append(result["rate"])
-    seen.cpu.append((_cpu(target.process) - before) / result["calls"] * 1e6)
+    seen.cpu.append((target.cpu - before) / result["calls"] * 1e6)
     seen.p50.append(result["p50_ms"])
     seen.p99.append(result["p99_ms"])
     print(
-        f"{target.name:14} {method:48} {result['rate']:8.0f}/s {time.monotonic() - begun:5.1f} s",
+        f"{target.name:24} {method:48} {result['rate']:8.0f}/s {time.monotonic() - begun:5.1f} s",
         file=sys.stderr,
     )
-
-
-def _cpu(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
 
 
 def _report(
@@ -226,20 +234,18 @@ def _report(
 
 
 def _ratios(found: dict[str, dict[str, Seen]]) -> list[str]:
-    """Ratios of the fast door to the others: of rates, and of CPU per call."""
-    doors = [found[scenario]["our fast door"] for scenario in ("hot id", "random ids")]
-    ours = [found[scenario]["our grpc.aio"] for scenario in ("hot id", "random ids")]
-    bare = [found["hot id"]["bare pyvoy"]] * len(doors)
+    """Ratios of the read door to grpc.aio: of rates, and of CPU per call."""
     lines = ["| ratio of medians | hot id | random ids |", "|---|--:|--:|"]
-    for name, others in (("bare pyvoy", bare), ("our grpc.aio", ours)):
-        pairs = [(door.row(), other.row()) for door, other in zip(doors, others, strict=True)]
+    scenarios = [found["hot id"], found["random ids"]]
+    for name in ("read door", "read door by Envoy, gRPC", "read door by Envoy, JSON"):
+        pairs = [(servers[name].row(), servers["our grpc.aio"].row()) for servers in scenarios]
         rates = " | ".join(f"{door[0] / other[0]:.2f}" for door, other in pairs)
         costs = " | ".join(f"{other[1] / door[1]:.2f}" for door, other in pairs)
         lines += [
-            f"| fast door : {name}, calls/s | {rates} |",
+            f"| {name} : our grpc.aio, calls/s | {rates} |",
             f"| the same, calls per second of CPU | {costs} |",
         ]
-    batch = found["batch of 100"]["our fast door"].row()[1]
+    batch = found["batch of 100"]["read door"].row()[1]
     return [*lines, "", f"BatchGetVideos: {BATCH / batch * 1e6:,.0f} videos per second of CPU, median."]
 
 

@@ -1,4 +1,4 @@
-"""A small gRPC load generator: unary calls over plaintext HTTP/2 from one thread, for a limited time.
+"""A small load generator: unary gRPC calls over plaintext HTTP/2 from one thread, for a limited time.
 
 A client library would cost more CPU than the measured servers, so this module builds the frames. Requests are
 encoded in advance; of a response it reads only the length and the end. A response without a message counts as
@@ -8,7 +8,8 @@ a failure. Prints one JSON object.
 
 `messages.bin` holds request messages, each preceded by its length (4 bytes, big-endian), sent in a random
 order. With `--rate`, calls begin on a schedule whether or not earlier ones are done, and a latency counts
-from the moment at which its call was due.
+from the moment at which its call was due. With `--json`, the messages are paths, which are read by GET; a
+status other than 200 is a failure.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from pathlib import Path
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY = 0, 1, 3, 4, 6, 7
+_STATUS_200 = 0x88  # in HPACK
 _END_STREAM, _ACK, _END_HEADERS = 1, 1, 4
 _HEADER_TABLE_SIZE, _TABLE_SIZE = 1, 4096  # the setting and its default
 _MAX_WINDOW = 2**31 - 1
@@ -41,8 +43,10 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
 
 
-class HeaderBlocks:
-    """The request's headers in HPACK: literals in the first block of a connection, then four indices."""
+class GrpcRequests:
+    """gRPC calls of one method. HPACK: literals in the first block of a connection, then four indices."""
+
+    checks_status = False
 
     def __init__(self, authority: str, path: str) -> None:
         literals = (
@@ -55,11 +59,34 @@ class HeaderBlocks:
         self._literals = post_http + b"".join(
             name + bytes((len(value),)) + value for name, value in literals if len(value) < 127
         )
-        self.later = post_http + bytes(0x80 | index for index in (65, 64, 63, 62))
+        self._entries_size = sum(len(value) + 64 for _, value in literals)  # roughly, at least
+        self._later = post_http + bytes(0x80 | index for index in (65, 64, 63, 62))
 
-    def first(self, table_size: int) -> bytes:
-        """The first block on a connection if the server's table has this size."""
-        return (table_size_update(table_size) if table_size < _TABLE_SIZE else b"") + self._literals
+    def frames(self, stream: int, message: bytes, table_size: int) -> bytes:
+        """Returns the frames of a call if the server's table has this size."""
+        block = first_update(table_size) + self._literals if stream == 1 else self._later
+        return frame(_HEADERS, _END_HEADERS, stream, block) + frame(_DATA, _END_STREAM, stream, message)
+
+
+class JsonRequests:
+    """GET requests; each message is a path."""
+
+    checks_status = True
+
+    def __init__(self, authority: str) -> None:
+        self._authority = b"\x41" + bytes((len(authority),)) + authority.encode()
+
+    def frames(self, stream: int, message: bytes, table_size: int) -> bytes:
+        path = message[5:]
+        authority = self._authority if stream == 1 else b"\xbe"  # the newest entry of the table
+        update = first_update(table_size) if stream == 1 else b""
+        block = update + b"\x82\x86" + authority + b"\x04" + bytes((len(path),)) + path  # not indexed
+        return frame(_HEADERS, _END_HEADERS | _END_STREAM, stream, block)
+
+
+def first_update(table_size: int) -> bytes:
+    """What the first block on a connection begins with if the server's table has this size."""
+    return table_size_update(table_size) if table_size < _TABLE_SIZE else b""
 
 
 def table_size_update(size: int) -> bytes:
@@ -74,6 +101,18 @@ def table_size_update(size: int) -> bytes:
     return bytes((*octets, size))
 
 
+def is_ok(block: bytes) -> bool:
+    """Returns whether the headers of a reply begin with status 200, after a possible table size update."""
+    start = 0
+    if block[0] >> 5 == 1:
+        start = 1
+        if block[0] & 0x1F == 0x1F:
+            while block[start] & 0x80:
+                start += 1
+            start += 1
+    return block[start] == _STATUS_200
+
+
 @dataclass
 class Tally:
     """Results of a load."""
@@ -86,19 +125,20 @@ class Tally:
 class Connection:
     """One connection with a limited number of open calls."""
 
-    def __init__(self, address: tuple[str, int], blocks: HeaderBlocks, streams: int) -> None:
+    def __init__(self, address: tuple[str, int], requests: GrpcRequests | JsonRequests, streams: int) -> None:
         self.socket = socket.create_connection(address, timeout=5)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         settings = struct.pack(">HL", 4, _MAX_WINDOW) + struct.pack(">HL", 1, 4096)
         grant = frame(8, 0, 0, struct.pack(">L", _MAX_WINDOW - 65535))
         self.socket.sendall(_PREFACE + frame(_SETTINGS, 0, 0, settings) + grant)
-        self._first_block = blocks.first(self._await_settings())
+        self._table_size = self._await_settings()
         self.socket.setblocking(False)
         self.free = streams
-        self._later_block = blocks.later
+        self._requests = requests
         self._next_stream = 1
         self._due: dict[int, float] = {}
         self._has_data: set[int] = set()
+        self._refused: set[int] = set()
         self._buffer = b""
         self._ungranted = 0
 
@@ -114,13 +154,9 @@ class Connection:
         """Returns the frames of a new call, whose latency counts from `due`."""
         stream = self._next_stream
         self._next_stream = stream + 2
-        block = self._first_block if stream == 1 else self._later_block
         self._due[stream] = due
         self.free -= 1
-        return b"%b%b" % (
-            frame(_HEADERS, _END_HEADERS, stream, block),
-            frame(_DATA, _END_STREAM, stream, message),
-        )
+        return self._requests.frames(stream, message, self._table_size)
 
     def send(self, data: bytes) -> None:
         """Sends small requests. Raises ServerLeftError if the socket is full: the server does not read."""
@@ -141,6 +177,9 @@ class Connection:
             if end - position < 9 + length:
                 break
             if kind in (_DATA, _HEADERS):
+                is_first = kind == _HEADERS and stream not in self._has_data  # trailers follow the data
+                if is_first and self._requests.checks_status and not is_ok(buffer[position + 9 :]):
+                    self._refused.add(stream)
                 self._on_response(kind, flags, stream, length, tally)
             else:
                 reply += self._on_control(
@@ -174,10 +213,10 @@ class Connection:
 
     def _end(self, stream: int, tally: Tally) -> None:
         tally.latencies.append(time.perf_counter() - self._due.pop(stream))
-        if stream in self._has_data:
-            self._has_data.remove(stream)
-        else:
+        if stream not in self._has_data or stream in self._refused:
             tally.failures += 1
+        self._has_data.discard(stream)
+        self._refused.discard(stream)
         self.free += 1
 
 
@@ -280,11 +319,14 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=1, help="open calls on each connection")
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rate", type=float, default=0.0, help="calls per second; 0 = unlimited")
+    parser.add_argument("--json", action="store_true", help="the messages are paths")
     parser.add_argument("--once", action="store_true", help="send each message once within --seconds")
     options = parser.parse_args()
     host, port = options.address.rsplit(":", 1)
-    blocks = HeaderBlocks(options.address, options.path)
-    connections = [Connection((host, int(port)), blocks, options.streams) for _ in range(options.connections)]
+    requests = JsonRequests(options.address) if options.json else GrpcRequests(options.address, options.path)
+    connections = [
+        Connection((host, int(port)), requests, options.streams) for _ in range(options.connections)
+    ]
     messages = read_messages(options.messages)
     load = Load(connections, messages)
     cpu, wall = time.process_time(), time.perf_counter()

@@ -61,7 +61,7 @@ def gostream(tmp_path: Path) -> Gostream:
             env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "COLUMNS": "200", **environment},
         )
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(300):
                 stdout, stderr = await process.communicate()
         finally:
             if process.returncode is None:

@@ -83,7 +83,7 @@ async def test_rm_asks_for_confirmation(server: ApiServer, answer: bytes, code: 
     )
     os.close(stdin)
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             assert process.stderr is not None
             await process.stderr.readuntil(b"?")
             if answer:
@@ -108,7 +108,7 @@ async def test_ctrl_c_exits_130_without_a_traceback(server: ApiServer) -> None:
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             await process.stdout.readline()
             process.send_signal(signal.SIGINT)
             _, stderr = await process.communicate()
@@ -126,7 +126,7 @@ async def test_closed_pipe_is_no_error(server: ApiServer) -> None:
     process = await asyncio.create_subprocess_shell(
         command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         stdout, stderr = await process.communicate()
     assert stdout.startswith(VIDEO_ID.encode())
     assert stderr == b""

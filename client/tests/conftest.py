@@ -22,5 +22,5 @@ async def server(store: Store) -> AsyncIterator[ApiServer]:
 
 @pytest.fixture
 async def client(server: ApiServer) -> AsyncIterator[Client]:
-    async with connect(server.address, timeout=20) as client:
+    async with connect(server.address, timeout=60) as client:
         yield client

@@ -102,8 +102,8 @@ async def test_listing_reads_pages_up_to_the_limit(client: Client, server: ApiSe
 async def test_calls_rotate_over_several_servers(server: ApiServer) -> None:
     async with (
         serve_api(Api()) as other,
-        connect(f"{server.address}, {other.address}", timeout=20) as client,
-        asyncio.timeout(30),
+        connect(f"{server.address}, {other.address}", timeout=60) as client,
+        asyncio.timeout(300),
     ):
         while not (server.api.requests and other.api.requests):
             await client.get(VIDEO_ID)
@@ -112,7 +112,7 @@ async def test_calls_rotate_over_several_servers(server: ApiServer) -> None:
 async def test_not_serving_server_gets_no_calls(server: ApiServer) -> None:
     async with serve_api(Api()) as draining:
         await draining.health.set("gostream.v1.VideoService", health_pb2.HealthCheckResponse.NOT_SERVING)
-        async with connect(f"{server.address},{draining.address}", timeout=20) as client:
+        async with connect(f"{server.address},{draining.address}", timeout=60) as client:
             for _ in range(20):
                 await client.get(VIDEO_ID)
         assert len(server.api.requests) == 20

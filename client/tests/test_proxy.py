@@ -32,7 +32,7 @@ async def test_calls_to_loopback_bypass_the_proxy(
 ) -> None:
     monkeypatch.setenv(variable, NOWHERE)
     port = server.address.rpartition(":")[2]
-    async with connect(server_at.format(port), timeout=20) as client:
+    async with connect(server_at.format(port), timeout=60) as client:
         await client.get(VIDEO_ID)
 
 
@@ -58,7 +58,7 @@ async def test_other_calls_use_the_proxy(monkeypatch: pytest.MonkeyPatch) -> Non
 
     async with await asyncio.start_server(refuse, "127.0.0.1", 0) as proxy:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
-        async with connect(ELSEWHERE, timeout=20) as client:
+        async with connect(ELSEWHERE, timeout=60) as client:
             with pytest.raises(UnreachableError):
                 await client.get(VIDEO_ID)
     assert await asked == b"CONNECT 192.0.2.1:50051 HTTP/1.1\r\n"
@@ -67,6 +67,6 @@ async def test_other_calls_use_the_proxy(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("variable", VARIABLES)
 async def test_failing_proxy_is_named(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, NOWHERE)
-    async with connect(ELSEWHERE, timeout=20) as client:
+    async with connect(ELSEWHERE, timeout=60) as client:
         with pytest.raises(UnreachableError, match=f"calls go through the proxy of {variable}"):
             await client.get(VIDEO_ID)

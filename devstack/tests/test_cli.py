@@ -24,7 +24,17 @@ from gostream_devstack.servers.valkey import Valkey
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("fake_services")]
 
 SERVICES = ("api-1", "api-2", "worker-1")
-NAMES = ("postgres", "redis", "s3", "nginx", "envoy", *SERVICES, *(f"{name} metrics" for name in SERVICES))
+READS = ("api-1 reads", "api-2 reads")
+NAMES = (
+    "postgres",
+    "redis",
+    "s3",
+    "nginx",
+    "envoy",
+    *SERVICES,
+    *READS,
+    *(f"{name} metrics" for name in SERVICES),
+)
 OWN = ("DATABASE_URL", "REDIS_HOST", "S3_ENDPOINT_URL")
 
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.stack
 
 
 async def _fetch(url: str, sql: str) -> Any:
-    connection = await asyncpg.connect(url, timeout=10)
+    connection = await asyncpg.connect(url, timeout=60)
     try:
         return await connection.fetchval(sql)
     finally:
@@ -42,7 +42,7 @@ async def test_application_role_is_no_superuser(database_url: str) -> None:
 async def test_wrong_password_is_refused(postgres_server: Postgres) -> None:
     url = postgres_server.url.replace(postgres_server.password, "wrong")
     with pytest.raises(asyncpg.InvalidPasswordError):
-        await asyncpg.connect(url, timeout=10)
+        await asyncpg.connect(url, timeout=60)
 
 
 @pytest.mark.faults
@@ -135,7 +135,7 @@ def test_idle_store_uses_little_cpu(object_store_server: SeaweedFS) -> None:
 
 
 def _anonymous(server: SeaweedFS, method: str, path: str) -> int:
-    connection = http.client.HTTPConnection(server.host, server.port, timeout=10)
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
     try:
         connection.request(method, path, b"x" if method == "PUT" else None)
         return connection.getresponse().status

@@ -29,10 +29,12 @@ def test_environment_names_the_running_servers(make_stack: Callable[..., Stack])
     assert stack.env["CDN_BASE_URL"].endswith(f":{stack.servers['nginx'].port}")
     assert asyncio.run(_count_videos(stack.env["DATABASE_URL"])) == 0, "the database is migrated and empty"
     assert len(stack.env["GOSTREAM_METRICS_URL"].split(",")) == 3
+    ports = [api.read_port for api in stack.apis]
+    assert stack.env["GOSTREAM_READ_ADDR"] == f"127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}"
 
 
 async def _count_videos(url: str) -> int:
-    connection = await asyncpg.connect(url, timeout=10)
+    connection = await asyncpg.connect(url, timeout=60)
     try:
         return int(await connection.fetchval("SELECT count(*) FROM videos"))
     finally:

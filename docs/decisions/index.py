@@ -25,7 +25,7 @@ AREAS = (
     (49, "cache"),
     (59, "API"),
     (69, "command line, checker"),
-    (79, "fast door"),
+    (79, "read door"),
     (89, "benchmarks, audit"),
     (99, "media pipeline"),
     (104, "sandbox"),

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from gostream_api.config import ApiConfig, DoorConfig
+from gostream_api.config import ApiConfig
 from gostream_audit.app import AuditConfig
 from gostream_shared.config import Config, rows
 from gostream_shared.config_names import KNOWN
 from gostream_worker.config import WorkerConfig
 
-KINDS = (Config, ApiConfig, DoorConfig, AuditConfig, WorkerConfig)
+KINDS = (Config, ApiConfig, AuditConfig, WorkerConfig)
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/reference/configuration.md"
 
 

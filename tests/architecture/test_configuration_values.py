@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gostream_api.config import ApiConfig, DoorConfig
+from gostream_api.config import ApiConfig
 from gostream_audit.app import AuditConfig
 from gostream_shared.config import Config, ConfigError, bounds, load
 from gostream_worker.config import WorkerConfig
 
-KINDS = (ApiConfig, DoorConfig, AuditConfig, WorkerConfig)
+KINDS = (ApiConfig, AuditConfig, WorkerConfig)
 GIVEN = {"DATABASE_URL": "postgresql://app@localhost/app"}
 FIELDS = [(kind, name) for kind in KINDS for name in kind.model_fields]
 RANGED = [(kind, name) for kind, name in FIELDS if kind.model_fields[name].annotation in (int, timedelta)]

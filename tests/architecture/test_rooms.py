@@ -7,7 +7,7 @@ EXCEPTIONS = {
     "gostream_shared.storage.check": "an operator's command over the store of both services",
     "gostream_shared.storage.facts": "the rules behind that command; the worker checks one at its start",
 }
-API = ("gostream_api.app", "gostream_api.multiprocess", "gostream_api.fast_door.asgi")
+API = ("gostream_api.app", "gostream_api.multiprocess")
 WORKER = ("gostream_worker.app", "gostream_worker.probe.child", "gostream_worker.sandbox.launcher")
 
 

@@ -64,8 +64,10 @@ def start_json_edge(home: Directories) -> Iterator[Callable[..., Envoy]]:
         def start(*replicas: Replica, kind: type[Envoy] = Envoy) -> Envoy:
             for replica in replicas:
                 running.enter_context(replica.answering())
+                if replica.reads:
+                    running.enter_context(replica.reads.answering())
             ports = Ports({})
-            envoy = kind(home, ports.pick("edge"), ports.pick("admin"), [each.port for each in replicas])
+            envoy = kind(home, ports.pick("edge"), ports.pick("admin"), replicas)
             running.callback(envoy.stop)
             envoy.start()
             envoy.wait_for_apis()

@@ -24,7 +24,7 @@ SERVICE = "gostream.v1.VideoService"
 class Replica:
     """`refuse` makes reads fail with UNAVAILABLE; `finish` ends WatchVideo after its first message.
 
-    ListVideos and BatchGetVideos return `listed`.
+    ListVideos and BatchGetVideos return `listed`. `reads` is the server on its read port, itself by default.
     """
 
     calls: list[str] = field(default_factory=list)
@@ -33,7 +33,12 @@ class Replica:
     listed: list[Video] = field(default_factory=list)
     finish: threading.Event = field(default_factory=threading.Event)
     port: int = 0
+    reads: "Replica | None" = None
     _health: health.HealthServicer = field(default_factory=health.HealthServicer)
+
+    @property
+    def read_port(self) -> int:
+        return self.reads.port if self.reads else self.port
 
     def get(self, request: messages.GetVideoRequest, context: grpc.ServicerContext) -> Video:
         self.calls.append(request.id)
@@ -50,11 +55,13 @@ class Replica:
     def create(
         self, request: messages.CreateVideoRequest, context: grpc.ServicerContext
     ) -> messages.CreateVideoResponse:
+        self.calls.append("create")
         return messages.CreateVideoResponse(video=Video(id="new", title=request.title))
 
     def list(
         self, request: messages.ListVideosRequest, context: grpc.ServicerContext
     ) -> messages.ListVideosResponse:
+        self.calls.append("list")
         return messages.ListVideosResponse(videos=self.listed)
 
     def batch(
@@ -64,6 +71,7 @@ class Replica:
         return messages.BatchGetVideosResponse(videos=self.listed)
 
     def watch(self, request: messages.WatchVideoRequest, context: grpc.ServicerContext) -> Iterator[Video]:
+        self.calls.append("watch")
         yield Video(id=request.id, version=1)
         self.finish.wait(self.quiet)
         yield Video(id=request.id, version=2)

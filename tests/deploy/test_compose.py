@@ -6,14 +6,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.metadata import entry_points, metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from gostream_api.config import DoorConfig
 from gostream_devstack.errors import StackError
 from gostream_devstack.host.wheels import package, program, script
 from gostream_devstack.instance.stack import USUAL_PORTS
@@ -144,8 +142,9 @@ def test_only_client_facing_services_publish_ports() -> None:
 
 def test_ports_match_devstack_and_bind_loopback() -> None:
     published = _ports("docker-compose.yml", "deploy/docker/ports.yaml")
-    for name, usual in {"minio": "s3"}.items() | {(each, each) for each in published if each in USUAL_PORTS}:
-        port = USUAL_PORTS[usual]
+    usual = {(each, each) for each in published if each in USUAL_PORTS} - {("worker", "worker")}
+    for name, kind in usual | {("minio", "s3"), ("api", "reads")}:
+        port = USUAL_PORTS[kind]
         assert f"127.0.0.1:{port}:{port}" in published[name]
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
 
@@ -316,25 +315,6 @@ def _fill(template: Path, filled: Path, **environment: str) -> "subprocess.Compl
         timeout=60,
         check=False,
     )
-
-
-def test_door_replaces_envoy_with_api_configuration() -> None:
-    file = ROOT / "deploy/docker/door.yaml"
-    _run(script("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", file)
-    [(name, door)] = _resolve(yaml.safe_load(file.read_text()))["services"].items()
-    mounted = dict(each.split(":")[1::-1] for each in [*SERVICES[name]["volumes"], *door["volumes"]])
-    program = importlib.import_module("gostream_api.fast_door.run")
-
-    assert load(DoorConfig, door["environment"])
-    assert door["environment"].items() - SERVICES["api"]["environment"].items() == {("METRICS_PORT", "9103")}
-    assert {"/etc/envoy/envoy.yaml", "/etc/envoy/door.yaml"} <= set(mounted), "read by gostream-door"
-    assert all((ROOT / source).is_file() for source in mounted.values())
-    assert "entrypoint" not in door, "start.sh fills in the file first"
-    assert entry_points(group="console_scripts")[door["command"][0]].load() is program.main
-    assert door["command"][2] == SERVICES[name]["entrypoint"][-1]
-    args = door["build"]["args"]
-    assert all(f"ARG {each}=" in (ROOT / door["build"]["dockerfile"]).read_text() for each in args)
-    assert args["EXTRAS"].strip("[]") in (metadata("gostream-api").get_all("Provides-Extra") or [])
 
 
 def test_ports_file_follows_the_specification() -> None:

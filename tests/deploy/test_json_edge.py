@@ -59,19 +59,48 @@ def test_native_grpc_passes_through(envoy: Envoy) -> None:
         assert stub.GetVideo(video_service_pb2.GetVideoRequest(id="abc"), timeout=30).version == 7
 
 
-def test_grpc_web_passes_through(envoy: Envoy) -> None:
-    message = video_service_pb2.GetVideoRequest(id="abc").SerializeToString()
+def web(envoy: Envoy, method: str, message: bytes) -> bytes:
+    """Calls by gRPC-Web. Returns the body of the reply."""
     connection = http.client.HTTPConnection(envoy.host, envoy.port, timeout=30)
     try:
         headers = {"Content-Type": "application/grpc-web+proto", "X-Grpc-Web": "1"}
         frame = struct.pack(">BI", 0, len(message)) + message
-        connection.request("POST", "/gostream.v1.VideoService/GetVideo", frame, headers)
-        body = connection.getresponse().read()
+        connection.request("POST", f"/gostream.v1.VideoService/{method}", frame, headers)
+        return connection.getresponse().read()
     finally:
         connection.close()
+
+
+def test_grpc_web_passes_through(envoy: Envoy) -> None:
+    body = web(envoy, "GetVideo", video_service_pb2.GetVideoRequest(id="abc").SerializeToString())
     (size,) = struct.unpack(">I", body[1:5])
     assert video_pb2.Video.FromString(body[5 : 5 + size]).version == 7
     assert b"grpc-status:0" in body[5 + size :]
+
+
+def test_only_reads_go_to_the_read_port(start_json_edge: Callable[..., Envoy]) -> None:
+    api = Replica(reads=Replica())
+    api.finish.set()
+    envoy = start_json_edge(api)
+    get = video_service_pb2.GetVideoRequest(id="get")
+    batch = video_service_pb2.BatchGetVideosRequest(ids=["batch"])
+
+    with grpc.insecure_channel(f"{envoy.host}:{envoy.port}") as channel:
+        stub = video_service_pb2_grpc.VideoServiceStub(channel)
+        stub.GetVideo(get, timeout=30)
+        stub.BatchGetVideos(batch, timeout=30)
+        stub.ListVideos(video_service_pb2.ListVideosRequest(), timeout=30)
+        stub.CreateVideo(video_service_pb2.CreateVideoRequest(), timeout=30)
+        list(stub.WatchVideo(video_service_pb2.WatchVideoRequest(), timeout=30))
+    web(envoy, "GetVideo", get.SerializeToString())
+    web(envoy, "BatchGetVideos", batch.SerializeToString())
+    web(envoy, "ListVideos", b"")
+    for path in ("/get", ":batchGet?ids=batch", "", "/x:watch"):
+        assert ask(envoy, f"/v1/videos{path}")[0] == 200
+
+    assert api.reads
+    assert api.reads.calls == ["get", "batch"] * 3
+    assert api.calls == ["list", "create", "watch", "list", "list", "watch"]
 
 
 def test_reads_are_retried_and_writes_are_not(
@@ -87,10 +116,12 @@ def test_reads_are_retried_and_writes_are_not(
     assert sum(len(replica.calls) for replica in replicas) == 1
 
 
-def test_draining_replica_gets_no_new_calls(start_json_edge: Callable[..., Envoy]) -> None:
+def test_draining_replica_gets_no_new_reads(start_json_edge: Callable[..., Envoy]) -> None:
     draining, other = Replica(), Replica()
-    envoy = start_json_edge(draining, other)
-    draining.drain()
+    envoy = start_json_edge(Replica(reads=draining), other)
+    draining_api, _ = envoy.replicas
+    assert isinstance(draining_api, Replica)
+    draining_api.drain()  # only the gRPC server has a health check
     deadline = time.monotonic() + 30
     quiet = 0
     while quiet < 30:  # after Envoy's next health check every call goes to the other replica

@@ -28,7 +28,7 @@ from tests.support.tcp_proxy import Proxy
 from tests.support.waiting import eventually
 
 #: Deadline in seconds; long, because the machine may be busy.
-PATIENCE = 60.0
+PATIENCE = 300.0
 _NEW = "INSERT INTO videos (id, user_id, title, content_type) VALUES ($1, 'faults', $2, 'video/mp4')"
 _CHANGE = "UPDATE videos SET title = $2 WHERE id = $1 RETURNING version"
 
@@ -141,7 +141,7 @@ class Fleet:
         replica = Replica(process, log, redis, database)
         channel = grpc.aio.insecure_channel(f"{HOST}:{port}", options=[("grpc.use_local_subchannel_pool", 1)])
         await self._stack.enter_async_context(channel)
-        replica.client = Client(channel, server=f"{HOST}:{port}", timeout=20)
+        replica.client = Client(channel, server=f"{HOST}:{port}", timeout=60)
         replica.metrics_url = f"http://{HOST}:{metrics_port}/metrics"
         return replica
 

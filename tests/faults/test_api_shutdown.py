@@ -113,7 +113,7 @@ class Load:
 
 
 async def serving(replicas: list[Replica]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         while not all(replica.is_serving() for replica in replicas):
             await asyncio.sleep(0.05)
 
@@ -121,7 +121,7 @@ async def serving(replicas: list[Replica]) -> None:
 async def answers(load: Load, more: int) -> None:
     """Waits for `more` further answers."""
     target = load.answered + more
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         while load.answered < target:
             await asyncio.sleep(0.02)
 
@@ -170,7 +170,7 @@ async def test_call_in_progress_at_stop_is_answered(replicas: list[Replica], dat
         await lock.start()
         await connection.execute("SELECT 1 FROM videos FOR UPDATE")
         call = asyncio.ensure_future(stub.DeleteVideo(DeleteVideoRequest(id=video_id), timeout=60))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(300):
             while not await database.pool.fetchval(
                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             ):
@@ -178,7 +178,7 @@ async def test_call_in_progress_at_stop_is_answered(replicas: list[Replica], dat
 
         replicas[0].process.send_signal(signal.SIGTERM)
         # Wait only for the shutdown delay: the blocked statement times out after 5 s.
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(300):
             while await listens(replicas[0]):
                 await asyncio.sleep(0.02)
         await lock.rollback()

@@ -26,11 +26,13 @@ from tests.faults.worker_processes import (
     run_removals,
     until,
 )
+from tests.support.pace import slowness
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
 KILLS = int(os.environ.get("GOSTREAM_KILLS", "8"))
 #: Kills per encode, below the limit at which a source is blamed for killing its workers.
 PER_ENCODE = 2
+SHORT_LEASE = f"{slowness():.1f}s"
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +96,7 @@ async def kill_at_random(
         for worker in workers:
             worker.process.send_signal(signal.SIGKILL)
             worker.process.wait()
-        workers[:] = [start_worker(JOB_LEASE="1s")]
+        workers[:] = [start_worker(JOB_LEASE=SHORT_LEASE)]
     return PER_ENCODE
 
 
@@ -109,7 +111,7 @@ async def _is_taken(video_client: VideoClient, video_id: UUID) -> bool:
 async def test_random_kills_break_no_stream(
     video_client: VideoClient, start_worker: Start, short_film: Path, tmp_path: Path
 ) -> None:
-    workers = [start_worker(JOB_LEASE="1s")]
+    workers = [start_worker(JOB_LEASE=SHORT_LEASE)]
     video_id = await video_client.submit(short_film)
     viewer = Viewer(video_client, video_id)
     kills = encodes = 0

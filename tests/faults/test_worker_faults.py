@@ -28,7 +28,7 @@ async def test_another_worker_finishes_a_killed_workers_encode(
     video = await video_client.finished(video_id)
     assert (video.status, video.attempt, video.published_number) == (VideoStatus.READY, attempt + 1, 1)
     assert await video_client.times_ready(video_id) == 1
-    psutil.wait_procs(encoders, timeout=10)
+    psutil.wait_procs(encoders, timeout=60)
     assert not any(encoder.is_running() for encoder in encoders), "an encoder outlived its worker"
     await assert_complete(video_client, video_id, tmp_path)
 

@@ -60,7 +60,7 @@ async def test_worker_without_room_leaves_the_job(
 async def test_worker_waits_for_the_migration(environment: dict[str, str], start_worker: Start) -> None:
     port = Ports({}).pick("worker")
     last = max(migrations())
-    connection = await asyncpg.connect(environment["DATABASE_URL"], timeout=10)
+    connection = await asyncpg.connect(environment["DATABASE_URL"], timeout=60)
     await connection.execute("DELETE FROM gostream_migrations WHERE name = $1", last)
     worker = start_worker(WORKER_PORT=str(port))
 

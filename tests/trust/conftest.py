@@ -1,5 +1,6 @@
 """An API in mode jwt with real backends, its callers, and the doors that answer them."""
 
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from gostream_devstack.fixtures import RedisSettings
 from gostream_devstack.servers.seaweedfs import SeaweedFS
 from gostream_shared.config import load
 from tests.support.tokens import AUDIENCE, ISSUER, all_keys, signed
+
+_READS = ("GetVideo", "BatchGetVideos")
 
 Metadata = tuple[tuple[str, str], ...]
 
@@ -69,6 +72,12 @@ class Door:
 
     channel: aio.Channel
     stub: Any
+    #: The methods that it answers; empty = all.
+    methods: frozenset[str] = frozenset()
+
+    def answers(self, call: str) -> bool:
+        """Whether it answers a call of the matrix."""
+        return not self.methods or call.partition(" ")[0] in self.methods
 
     def call(self, method: str, request: Message, metadata: Metadata) -> Awaitable[Any]:
         """Begins a call; a stream ends after its first message."""
@@ -88,6 +97,8 @@ class Api:
 
     doors: dict[str, Door]
     keys: Path
+    #: Of the read door's JSON.
+    url: str
     admin: Metadata = field(default_factory=lambda: caller("root", "read", "write", "admin"))
 
     @property
@@ -109,6 +120,13 @@ class Api:
         """Reads until L1 has the video."""
         while await self.layer(video_id) != "L1":
             pass
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
 
 
 StartApi = Callable[..., Awaitable[Api]]
@@ -142,12 +160,15 @@ async def start_api(
     async with AsyncExitStack() as stack:
 
         async def start(**changes: str) -> Api:
-            config = load(ApiConfig, environment | changes)
+            config = load(ApiConfig, environment | {"READ_PORT": str(_free_port())} | changes)
             server = await stack.enter_async_context(open_server(config))
             port = await server.start(config.api_host, 0)
             stack.push_async_callback(server.stop, delay=config.shutdown_delay, grace=config.shutdown_grace)
-            channel = await stack.enter_async_context(aio.insecure_channel(f"127.0.0.1:{port}"))
-            return Api({"grpc.aio": Door(channel, VideoServiceStub(channel))}, keys)
+            doors = {}
+            for name, number, methods in (("grpc.aio", port, ()), ("read door", config.read_port, _READS)):
+                channel = await stack.enter_async_context(aio.insecure_channel(f"127.0.0.1:{number}"))
+                doors[name] = Door(channel, VideoServiceStub(channel), frozenset(methods))
+            return Api(doors, keys, f"http://127.0.0.1:{config.read_port}")
 
         yield start
 

@@ -19,7 +19,7 @@ from tests.support.tokens import PRIVATE, all_keys, assembled, claims, key_set, 
 from tests.trust.conftest import Api, Door, Metadata, Outcome, bearer, caller, outcome
 
 TABLE: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "matrix.yaml").read_text())
-DOORS = ["grpc.aio"]
+DOORS = ["grpc.aio", "read door"]
 ALICE, BOB = "corp:alice", "corp:bob"
 SUBJECT = ("x-gostream-subject", ALICE)
 #: Cells at work at the same time.
@@ -165,12 +165,11 @@ async def test_callers_reach_their_own_videos_only(api: Api, name: str, hot: boo
             return f"{call}, {who}: another's video differs: {seen['other']} {seen['absent']}"
         return None
 
-    assert not await _together([partial(check, *cell) for cell in _cells()])
+    assert not await _together([partial(check, *cell) for cell in _cells() if door.answers(cell[0])])
 
 
-@pytest.mark.parametrize("name", DOORS)
-async def test_owner_of_a_request_must_be_the_caller(api: Api, name: str) -> None:
-    door, known, owners = api.doors[name], callers(), {"empty": "", "own": ALICE, "other": BOB}
+async def test_owner_of_a_request_must_be_the_caller(api: Api) -> None:
+    door, known, owners = api.doors["grpc.aio"], callers(), {"empty": "", "own": ALICE, "other": BOB}
 
     async def check(call: str, who: str, owner: str, wanted: str) -> str | None:
         answer = await _answer(door, call, owners[owner], known[who])
@@ -205,6 +204,7 @@ async def test_strangers_are_refused_alike(api: Api, name: str) -> None:
         wanted = TABLE["strangers"]["answer"]
         return None if str(answer) == wanted else f"{call}, {who}: {answer} instead of {wanted}"
 
-    cells = [partial(check, call, who, metadata) for call in CALLS for who, metadata in strangers().items()]
+    calls = [call for call in CALLS if door.answers(call)]
+    cells = [partial(check, call, who, metadata) for call in calls for who, metadata in strangers().items()]
     assert not await _together(cells)
     assert len(answers) == 1  # nothing tells what is wrong with the token

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -148,7 +149,8 @@ async def test_rows_name_the_principal_that_created_them(api: Api, database_url:
 
 async def test_reflection_requires_the_scope_of_admins(start_api: StartApi, alice: Metadata) -> None:
     api = await start_api()
-    stub = reflection_pb2_grpc.ServerReflectionStub(api.doors["grpc.aio"].channel)
+    channel: Any = api.doors["grpc.aio"].channel
+    stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
     request = reflection_pb2.ServerReflectionRequest(list_services="")
 
     async def reflect(who: Metadata) -> str:

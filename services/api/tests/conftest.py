@@ -61,7 +61,7 @@ class Api:
     async def warm(self) -> None:
         """Waits until the caches are live: a replica that has just started bypasses them."""
         video_id = (await self.create()).video.id
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(300):
             while await self.layer(video_id) != "L1":
                 await asyncio.sleep(0.02)
 
@@ -148,7 +148,7 @@ async def database(database_url: str) -> AsyncIterator[PostgresDatabase]:
 def eventually() -> Callable[..., Awaitable[None]]:
     """A function that waits until an asynchronous condition holds."""
 
-    async def wait(condition: Callable[[], Awaitable[object]], *, within: float = 30) -> None:
+    async def wait(condition: Callable[[], Awaitable[object]], *, within: float = 300) -> None:
         deadline = monotonic() + within
         while not await condition():
             assert monotonic() < deadline, "the condition never held"

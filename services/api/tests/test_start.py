@@ -71,7 +71,10 @@ async def test_unreachable_database_counts_as_an_outage(start_api: Any, host: st
         ({"REDIS_DB": "9999"}, "DB index is out of range"),
     ],
 )
-async def test_refusing_backend_stops_the_start(start_api: Any, changes: dict[str, str], cause: str) -> None:
+async def test_refusing_backend_stops_the_start(
+    start_api: Any, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], cause: str
+) -> None:
+    monkeypatch.setattr("gostream_shared.storage.s3_start.CHECK_TIMEOUT", 60.0)  # a busy machine answers late
     with pytest.raises(BackendRefusedError) as refused:
         await start_api(**changes)
 
@@ -194,7 +197,7 @@ async def stopped_serving(api: Any) -> bool:
 
 
 async def change(url: str, sql: str) -> None:
-    connection = await asyncpg.connect(url, timeout=10)
+    connection = await asyncpg.connect(url, timeout=60)
     try:
         await connection.execute(sql)
     finally:

@@ -101,13 +101,13 @@ class Worker:
     def __init__(
         self,
         database: PostgresDatabase,
-        outside: Dependencies,
+        dependencies: Dependencies,
         recorder: Recorder,
         work: WorkDirectory,
         folder: Path,
     ) -> None:
         self._database = database
-        self.outside = outside
+        self.dependencies = dependencies
         self.recorder = recorder
         self.folder = folder
         self._work = work
@@ -126,15 +126,15 @@ class Worker:
 
     @property
     def service(self) -> TranscodeService:
-        return TranscodeService(self.outside, self.encoder, self._work, self.settings)
+        return TranscodeService(self.dependencies, self.encoder, self._work, self.settings)
 
     @property
     def attempts(self) -> Attempts:
         return Attempts(
-            self.outside.database,
+            self.dependencies.database,
             self.service.run,
             self.recorder,
-            partial(end_lists, self.outside.store),
+            partial(end_lists, self.dependencies.store),
             worker="test",
             outage_patience=timedelta(minutes=30),
         )
@@ -143,12 +143,12 @@ class Worker:
         """A video in PENDING_UPLOAD with that source."""
         video_id = uuid4()
         new = NewVideo(id=video_id, user_id="u", title="../%d\n'--help", content_type="video/mp4")
-        await self.outside.database.videos.create(new)
-        await self.outside.store.put(source_key(video_id), source, content_type="video/mp4")
+        await self.dependencies.database.videos.create(new)
+        await self.dependencies.store.put(source_key(video_id), source, content_type="video/mp4")
         return video_id
 
     async def start(self, video_id: UUID, *, profile: str = "default") -> TranscodeJob:
-        encode = await self.outside.database.encodes.start_encode(video_id, profile=profile)
+        encode = await self.dependencies.database.encodes.start_encode(video_id, profile=profile)
         assert encode is not None
         return TranscodeJob(video_id=video_id, number=encode.number)
 
@@ -162,16 +162,16 @@ class Worker:
         return await self.attempts.transcode(await self.start(video_id))
 
     async def video(self, video_id: UUID) -> Video:
-        return await self.outside.database.videos.get(video_id)
+        return await self.dependencies.database.videos.get(video_id)
 
     async def published(self, video_id: UUID) -> dict[str, bytes]:
         """Returns every object below hls/{id}/ by path."""
         prefix = hls_prefix(video_id)
-        keys = [found.key async for found in self.outside.store.list(prefix)]
-        return {key.removeprefix(prefix): await self.outside.store.get(key) for key in keys}
+        keys = [found.key async for found in self.dependencies.store.list(prefix)]
+        return {key.removeprefix(prefix): await self.dependencies.store.get(key) for key in keys}
 
     async def master(self, video_id: UUID) -> str:
-        return (await self.outside.store.get(master_key(video_id))).decode()
+        return (await self.dependencies.store.get(master_key(video_id))).decode()
 
     async def save(self, video_id: UUID) -> Path:
         """Saves the publication to disk and returns the path of its master."""
@@ -186,7 +186,7 @@ class Worker:
         rows = await self._database.pool.fetch(
             "DELETE FROM pgqueuer WHERE entrypoint = 'remove' RETURNING payload"
         )
-        removal = Removal(self.outside.database.videos, self.outside.store)
+        removal = Removal(self.dependencies.database.videos, self.dependencies.store)
         for row in rows:
             await removal.remove(remove_job(row["payload"]))
 
@@ -198,8 +198,8 @@ class Worker:
 @pytest.fixture
 def worker(database: PostgresDatabase, store: S3ObjectStore, tmp_path: Path) -> Iterator[Worker]:
     recorder = Recorder()
-    outside = Dependencies(
+    dependencies = Dependencies(
         database=database, store=store, announcer=recorder, publisher=recorder, edge=recorder
     )
     with WorkDirectory.open(tmp_path / "work") as work:
-        yield Worker(database, outside, recorder, work, tmp_path)
+        yield Worker(database, dependencies, recorder, work, tmp_path)

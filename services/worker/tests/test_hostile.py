@@ -81,7 +81,7 @@ async def test_bad_source_fails_permanently_and_publishes_nothing(
 @pytest.mark.stack
 async def test_missing_source_fails_with_its_code(worker: Worker) -> None:
     video_id = await worker.upload(b"x")
-    await worker.outside.store.delete([(await worker.video(video_id)).source_key])
+    await worker.dependencies.store.delete([(await worker.video(video_id)).source_key])
 
     await worker.run_again(video_id)
 

@@ -43,7 +43,7 @@ async def test_reports_end_although_a_cancellation_was_lost() -> None:
     publisher = DeafPublisher()
     reporter = ProgressReporter(ENCODE, cast("EncodeRepository", Rows()), publisher)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(300):
         async with reporter.reporting():
             await publisher.reached.wait()
 
@@ -53,7 +53,7 @@ async def test_reports_end_after_failed_work() -> None:
     reporter = ProgressReporter(ENCODE, cast("EncodeRepository", Rows()), publisher)
 
     with pytest.raises(ZeroDivisionError):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(300):
             async with reporter.reporting():
                 await publisher.reached.wait()
                 raise ZeroDivisionError
@@ -68,7 +68,7 @@ async def test_work_ends_when_its_fence_is_lost() -> None:
     reporter = ProgressReporter(ENCODE, cast("EncodeRepository", rows), Publisher())
 
     with pytest.raises(FenceLostError):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(300):
             async with reporter.reporting():
                 await asyncio.Event().wait()
 
@@ -86,7 +86,7 @@ async def test_stored_segments_are_progress_before_the_encoder_reports() -> None
     reporter.enter("encoding")
     reporter.note_encoder(100, EncoderProgress(frames=0, position=None, speed=None))
     reporter.note_stored(100, 50)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(300):
         async with reporter.reporting():
             await published.wait()
 

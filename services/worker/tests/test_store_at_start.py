@@ -8,7 +8,7 @@ from gostream_shared.storage.facts import StoreUnfitError
 from gostream_shared.storage.s3 import S3ObjectStore
 from gostream_worker.app import open_consumer
 from gostream_worker.config import WorkerConfig
-from gostream_worker.health import HealthServer
+from gostream_worker.health import health_server
 
 pytestmark = pytest.mark.stack
 
@@ -31,8 +31,8 @@ async def test_store_that_ignores_conditions_stops_the_worker(
 
     with pytest.raises(StoreUnfitError, match="does not replace an object"):
         async with (
-            asyncio.timeout(60),
-            HealthServer.listening("127.0.0.1", 0) as health,
+            asyncio.timeout(300),
+            health_server("127.0.0.1", 0) as health,
             open_consumer(config, health),
         ):
             await asyncio.Event().wait()

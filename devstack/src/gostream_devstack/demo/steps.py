@@ -37,15 +37,17 @@ class Demo:
 
     async def run(self, source: Path) -> None:
         addresses = self._env["GOSTREAM_API_ADDR"].split(",")
+        door_of_second = self._env["GOSTREAM_READ_ADDR"].split(",")[-1]
         async with (
             connect(addresses[0]) as first,
             connect(addresses[-1]) as second,
+            connect(door_of_second) as door,
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30), raise_for_status=True) as http,
         ):
             video = await self._upload(first, source)
             video = await self._process(first, video, "Process: probe, plan the ladder, encode, publish")
             self._show_ladder(video)
-            await self._read_through_the_caches(first, second, video.id)
+            await self._read_through_the_caches(first, second, door, video.id)
             await self._stream_through_the_edge(http, video.playback_url)
             await self._encode_again(first, second, http, video)
             await self._read_as_json(http, video.id)
@@ -94,9 +96,11 @@ class Demo:
             )
         self._console.print(table)
 
-    async def _read_through_the_caches(self, first: Client, second: Client, video_id: str) -> None:
-        self._step("Read it: from the database, then from Redis on the other replica, then from its memory")
-        for client, expected in ((first, "MISS"), (second, "L2"), (second, "L1")):
+    async def _read_through_the_caches(
+        self, first: Client, second: Client, door: Client, video_id: str
+    ) -> None:
+        self._step("Read it: database, then Redis on the other replica, then its memory at its read door")
+        for client, expected in ((first, "MISS"), (second, "L2"), (door, "L1")):
             began = time.monotonic()
             reply = await client.get(video_id)
             took = (time.monotonic() - began) * 1000

@@ -1,10 +1,8 @@
 """The complete stack on loopback: its servers, their order, and their settings."""
 
 import asyncio
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from gostream_devstack.errors import StackError
 from gostream_devstack.host import interpreter
@@ -14,19 +12,15 @@ from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.state import State
 from gostream_devstack.servers.api import Api
 from gostream_devstack.servers.envoy import Envoy
-from gostream_devstack.servers.fast_door import Door, missing_because
 from gostream_devstack.servers.nginx import Nginx, Origin
 from gostream_devstack.servers.postgres import Postgres
 from gostream_devstack.servers.seaweedfs import BUCKET, REGION, SeaweedFS
 from gostream_devstack.servers.server import Server
-from gostream_devstack.servers.service import Service
 from gostream_devstack.servers.supervisor import Report, Step, run_steps, stop_all
 from gostream_devstack.servers.valkey import Valkey
 from gostream_devstack.servers.worker import Worker
 
-AnyService = TypeVar("AnyService", bound=Service)
-
-# The second replica of a service takes the next port but one: API 50051, 50053, …, workers 50052, 50054, ….
+# The second replica takes the next port but one: API 50051, 50053, …, its reads 50052, 50054, ….
 USUAL_PORTS = {
     "postgres": 5432,
     "redis": 6379,
@@ -34,7 +28,8 @@ USUAL_PORTS = {
     "nginx": 8081,
     "envoy": 8080,
     "api": 50051,
-    "worker": 50052,
+    "reads": 50052,
+    "worker": 50101,
     "metrics": 9101,
 }
 KEEPERS = ("postgres", "redis", "seaweedfs")  # stateful servers, which users may replace by their own
@@ -97,18 +92,14 @@ class Stack:
         self._ports = ports
         self._usual = usual or {}
         self._options = options
-        self._doorless = missing_because({**os.environ, **options.settings})
-        if options.issuer is not None:
-            self._doorless = "it cannot authenticate callers"
         self.servers: dict[str, Server] = {}
         self._keys: dict[str, dict[str, str]] = {}
         self.settings = self._backends()
         nginx = self._edge()
         self.settings |= options.settings
-        self.apis = [self._service(Api, "api", number) for number in range(1, options.api_replicas + 1)]
-        self.workers = [self._service(Worker, "worker", number) for number in range(1, options.workers + 1)]
-        api_ports = [api.port for api in self.apis]
-        self._envoy = self._front(api_ports)
+        self.apis = [self._api(number) for number in range(1, options.api_replicas + 1)]
+        self.workers = [self._worker(number) for number in range(1, options.workers + 1)]
+        self._envoy = Envoy(directories, self._port("envoy"), ports.pick("envoy-admin"), self.apis)
         for server in (nginx, self._envoy, *self.apis, *self.workers):
             self.servers[server.name] = server
         self.env = self._environment()
@@ -118,8 +109,6 @@ class Stack:
 
         On failure stops everything and raises.
         """
-        if self._doorless is not None:
-            report("fast door", f"disabled, the API answers all reads: {self._doorless}")
         if self._directories.account and (why := interpreter.obstacle(self._directories.account)):
             report("services", f"run as root: {why}")
         try:
@@ -167,23 +156,24 @@ class Stack:
         self.settings |= {"CDN_REFRESH_SECRET": nginx.refresh_secret}
         return nginx
 
-    def _front(self, api_ports: Sequence[int]) -> Envoy:
-        places = (self._directories, self._port("envoy"), self._ports.pick("envoy-admin"), api_ports)
-        if self._doorless is not None:
-            return Envoy(*places)
-        index = self._options.api_replicas + self._options.workers
-        return Door(*places, self._port("metrics", "envoy metrics", index), self.settings)
+    def _api(self, number: int) -> Api:
+        name, offset = f"api-{number}", 2 * (number - 1)
+        port, read_port = self._port("api", name, offset), self._port("reads", f"{name} reads", offset)
+        metrics_port = self._port("metrics", f"{name} metrics", number - 1)
+        return Api(self._directories, name, port, metrics_port, self._settings_of("api"), read_port)
 
-    def _service(self, kind: type[AnyService], role: str, number: int) -> AnyService:
-        name = f"{role}-{number}"
-        port = self._port(role, name, 2 * (number - 1))
-        index = number - 1 + (self._options.api_replicas if role == "worker" else 0)
-        metrics_port = self._port("metrics", f"{name} metrics", index)
+    def _worker(self, number: int) -> Worker:
+        name = f"worker-{number}"
+        port = self._port("worker", name, 2 * (number - 1))
+        metrics_port = self._port("metrics", f"{name} metrics", self._options.api_replicas + number - 1)
+        return Worker(self._directories, name, port, metrics_port, self._settings_of("worker"))
+
+    def _settings_of(self, role: str) -> dict[str, str]:
         settings = {**self.settings, **self._keys.get(role, {}), **self._options.settings}
         if role == "api" and self._options.issuer is not None:
             issuers = self._options.issuer.publish(self._directories)
             settings |= {"AUTH_MODE": "jwt", "AUTH_JWT_ISSUERS_FILE": str(issuers)}
-        return kind(self._directories, name, port, metrics_port, settings)
+        return settings
 
     def _port(self, role: str, name: str | None = None, offset: int = 0) -> int:
         usual = self._usual.get(role)
@@ -195,14 +185,10 @@ class Stack:
         store = ("S3_ENDPOINT_URL", "S3_REGION", "S3_BUCKET", "S3_ACCESS_KEY", "S3_SECRET_KEY")
         return {
             "GOSTREAM_API_ADDR": ",".join(api.address for api in self.apis),
+            "GOSTREAM_READ_ADDR": ",".join(api.read_address for api in self.apis),
             "GOSTREAM_HTTP_URL": self._envoy.url,
             **{name: self.settings[name] for name in (*shown, *store)},
             "GOSTREAM_METRICS_URL": ",".join(service.metrics_url for service in services),
-            **(
-                {"GOSTREAM_DOOR_METRICS_URL": self._envoy.metrics_url}
-                if isinstance(self._envoy, Door)
-                else {}
-            ),
         }
 
     def _steps(self) -> list[Step]:
@@ -211,8 +197,7 @@ class Stack:
             *(Step(name, self.servers[name].start) for name in keepers),
             Step("migrations", self._migrate, tuple(name for name in keepers if name == "postgres")),
             Step("nginx", self.servers["nginx"].start),
-            # The fast door reads the backends itself, plain Envoy only forwards.
-            Step("envoy", self._envoy.start, () if self._doorless else ("migrations", *keepers)),
+            Step("envoy", self._envoy.start),
             *(Step(each.name, each.start, ("migrations", *keepers)) for each in (*self.apis, *self.workers)),
             Step("json edge", self._envoy.wait_for_apis, ("envoy", *(api.name for api in self.apis))),
         ]

@@ -4,15 +4,38 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 
+from gostream_devstack.host.directories import Directories
 from gostream_devstack.servers.service import Service, python
 
 
 class Api(Service):
     """`GOSTREAM_API_COMMAND` replaces the program, for example to run it under a debugger."""
 
+    def __init__(
+        self,
+        directories: Directories,
+        name: str,
+        port: int,
+        metrics_port: int,
+        settings: Mapping[str, str],
+        read_port: int,
+    ) -> None:
+        super().__init__(directories, name, port, metrics_port, settings)
+        self.read_port = read_port
+
+    @property
+    def read_address(self) -> str:
+        """host:port of its read door."""
+        return f"{self.host}:{self.read_port}"
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        return (*super().ports, self.read_port)
+
     def command(self) -> Sequence[str]:
         return shlex.split(os.environ.get("GOSTREAM_API_COMMAND", "")) or python("gostream_api.app")
 
     def addresses(self) -> Mapping[str, str]:
         # All clients are on loopback, and so is Envoy.
-        return {"API_HOST": self.host, "API_PORT": str(self.port), "TRUSTED_PROXIES": "127.0.0.0/8"}
+        own = {"API_PORT": str(self.port), "READ_PORT": str(self.read_port)}
+        return {"API_HOST": self.host, **own, "TRUSTED_PROXIES": "127.0.0.0/8"}

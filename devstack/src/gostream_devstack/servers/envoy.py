@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
@@ -23,6 +23,20 @@ ORIGINS = "EDGE_CORS_ORIGINS"
 ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]+)?")
 
 
+class Replica(Protocol):
+    """The ports of one API replica."""
+
+    @property
+    def port(self) -> int:
+        """API_PORT."""
+        ...
+
+    @property
+    def read_port(self) -> int:
+        """READ_PORT."""
+        ...
+
+
 class Envoy(Server):
     """One proxy for all API replicas, ready without them.
 
@@ -30,11 +44,11 @@ class Envoy(Server):
     """
 
     def __init__(
-        self, directories: Directories, port: int, admin_port: int, api_ports: Sequence[int]
+        self, directories: Directories, port: int, admin_port: int, replicas: Sequence[Replica]
     ) -> None:
         super().__init__(directories, "envoy", port)
         self.admin_port = admin_port
-        self.api_ports = api_ports
+        self.replicas = replicas
 
     @property
     def url(self) -> str:
@@ -49,7 +63,7 @@ class Envoy(Server):
         path = self.directories.write(self.directory / "descriptors.binpb", descriptors)
         text = (REPOSITORY / "deploy/envoy/envoy.yaml").read_text()
         config = yaml.safe_load(allow_origins(text, self.environment().get(ORIGINS, "")))
-        localise(config, self.port, self.admin_port, self.api_ports, path)
+        localise(config, self.port, self.admin_port, self.replicas, path)
         self.directories.write(self.directory / "envoy.json", json.dumps(config, indent=1).encode())
 
     def command(self) -> Sequence[str]:
@@ -63,11 +77,10 @@ class Envoy(Server):
         return request(self.admin_port, "GET", "/ready")[0] == HTTPStatus.OK
 
     def wait_for_apis(self, timeout: float = 20.0) -> None:
-        """Waits until Envoy routes calls to every replica: its health checks lag slightly."""
+        """Waits until Envoy routes calls to both ports of every replica: its health checks lag slightly."""
         deadline = time.monotonic() + timeout
-        while request(self.admin_port, "GET", "/clusters")[1].count(b"::health_flags::healthy") < len(
-            self.api_ports
-        ):
+        ports = 2 * len(self.replicas)
+        while request(self.admin_port, "GET", "/clusters")[1].count(b"::health_flags::healthy") < ports:
             if time.monotonic() > deadline:
                 raise StackError(
                     f"envoy does not find the API after {timeout:.0f} s; its log:\n{self.tail()}"
@@ -86,7 +99,7 @@ def allow_origins(text: str, origins: str) -> str:
 
 
 def localise(
-    config: dict[str, Any], port: int, admin_port: int, api_ports: Sequence[int], descriptors: Path
+    config: dict[str, Any], port: int, admin_port: int, replicas: Sequence[Replica], descriptors: Path
 ) -> None:
     """Replaces the values listed in the header of deploy/envoy/envoy.yaml."""
     config["admin"]["address"] = _address(admin_port)
@@ -95,10 +108,18 @@ def localise(
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
     [transcoder] = [each for each in manager["http_filters"] if each["name"] == TRANSCODER]
     transcoder["typed_config"]["proto_descriptor"] = str(descriptors)
-    [cluster] = [each for each in config["static_resources"]["clusters"] if each["name"] == "api"]
+    clusters = {each["name"]: each for each in config["static_resources"]["clusters"]}
+    _point(clusters["api"], [{"address": _address(each.port)} for each in replicas])
+    reads = [
+        {"address": _address(each.read_port), "health_check_config": {"port_value": each.port}}
+        for each in replicas
+    ]
+    _point(clusters["reads"], reads)
+
+
+def _point(cluster: dict[str, Any], endpoints: Sequence[dict[str, Any]]) -> None:
     cluster["type"] = "STATIC"
-    endpoints = [{"endpoint": {"address": _address(api_port)}} for api_port in api_ports]
-    cluster["load_assignment"]["endpoints"] = [{"lb_endpoints": endpoints}]
+    cluster["load_assignment"]["endpoints"] = [{"lb_endpoints": [{"endpoint": each} for each in endpoints]}]
 
 
 def _address(port: int) -> dict[str, Any]:

@@ -6,13 +6,19 @@ from contextlib import asynccontextmanager
 
 from gostream_api.auth.authenticator import Authenticator
 from gostream_api.auth.opening import open_authenticator
+from gostream_api.collector import spare_the_collector
 from gostream_api.config import ApiConfig
 from gostream_api.cpu_scheduling import schedule
 from gostream_api.multiprocess import leave_with_parent, supervise
 from gostream_api.read_door.server import ReadDoor
 from gostream_api.read_stack import open_reads
 from gostream_api.reads.ports import LocalVideoReader
-from gostream_api.rpc.interceptors.auth import AuthInterceptor, certificate_of, no_credentials, token_of
+from gostream_api.rpc.interceptors.auth import (
+    AuthInterceptor,
+    shows_certificate,
+    shows_nothing,
+    shows_token,
+)
 from gostream_api.rpc.interceptors.clients import client_behind, networks
 from gostream_api.rpc.server import BUS_HEALTH, ApiServer
 from gostream_api.rpc.servicer import VideoServicer, local_hits, method_handlers
@@ -73,7 +79,7 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             share_port=config.api_processes > 1,
         )
         if config.read_port:
-            server.doors.append(_read_door(config, reads.videos, server))
+            server.doors.append(_read_door(config, reads.videos, server, authenticator))
         schema = SchemaWatch(reads.database.missing_migrations)
         await server.set_ready(is_ready=await schema.is_current())
         async with in_background(
@@ -83,18 +89,22 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
 
 
 def _auth(config: ApiConfig, authenticator: Authenticator) -> AuthInterceptor:
-    kinds = {"none": no_credentials, "mtls": certificate_of}
-    return AuthInterceptor(authenticator, kinds.get(config.auth_mode, token_of))
+    kinds = {"none": shows_nothing, "mtls": shows_certificate}
+    return AuthInterceptor(authenticator, kinds.get(config.auth_mode, shows_token))
 
 
-def _read_door(config: ApiConfig, reads: LocalVideoReader, server: ApiServer) -> ReadDoor:
+def _read_door(
+    config: ApiConfig, reads: LocalVideoReader, server: ApiServer, authenticator: Authenticator
+) -> ReadDoor:
     return ReadDoor(
         reads,
         server.limiter,
+        authenticator=authenticator,
         host=config.api_host,
         port=config.read_port,
         full_port=config.api_port,
         share_port=config.api_processes > 1,
+        is_short=config.read_door_short == "on",
     )
 
 
@@ -103,7 +113,7 @@ async def _report_bus(server: ApiServer, is_live: Callable[[], bool]) -> None:
     while True:
         if is_live() is not reported:
             reported = is_live()
-            await server.report(BUS_HEALTH, is_serving=reported)
+            await server.health.report(BUS_HEALTH, is_serving=reported)
         await asyncio.sleep(_BUS_LOOK)
 
 
@@ -135,6 +145,7 @@ async def _serve_here(config: ApiConfig) -> None:
         leave_with_parent(stop)
         async with serve_metrics(config.metrics_host, config.metrics_port):
             await server.start(config.api_host, config.api_port)
+            spare_the_collector()
             await stop.wait()
             await server.stop(delay=config.shutdown_delay, grace=config.shutdown_grace)
 

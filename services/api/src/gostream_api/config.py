@@ -1,4 +1,4 @@
-"""The configuration of the API and the fast door."""
+"""The configuration of the API."""
 
 from datetime import timedelta
 from typing import Annotated, Literal
@@ -8,7 +8,6 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from gostream_api.auth.config import AuthConfig
 from gostream_api.cpu_scheduling import Scheduling
 from gostream_api.rpc.interceptors.clients import networks
-from gostream_shared.config import Config
 from gostream_shared.config_types import (
     PRESIGNED_LIMIT,
     SINGLE_PUT_LIMIT,
@@ -21,13 +20,11 @@ from gostream_shared.config_types import (
 
 #: Distance between the metrics ports of two API processes; other GoStream programs use the ports in between.
 METRICS_STEP = 10
-_Scheduling = Annotated[Scheduling, BeforeValidator(lowered)]
-
-_SCHEDULING = "batch: higher throughput per core; normal: lower latency on shared cores"
+_Switch = Annotated[Literal["on", "off"], BeforeValidator(lowered)]
 
 
-class ReadConfig(Config):
-    """The variables of every process that answers reads; see gostream_shared.config for how they are read."""
+class ApiConfig(AuthConfig):
+    """The variables of the API; see gostream_shared.config for how they are read."""
 
     database_pool_size: int = Field(10, ge=2, le=1000, description="maximum connections to PostgreSQL")
     max_concurrent_rpcs: int = Field(
@@ -45,23 +42,13 @@ class ReadConfig(Config):
         le=timedelta(hours=1),
         description="time for running calls to end after SHUTDOWN_DELAY",
     )
-
-
-class DoorConfig(ReadConfig):
-    """The variables of the fast door's application; Envoy has a separate configuration."""
-
-    auth_mode: Literal["none"] = Field("none", description="the door cannot authenticate callers")
-    metrics_port: ListenPort = Field(9103, description="port of the Prometheus endpoint; 0 = a free one")
-    scheduling: _Scheduling = Field("batch", description=_SCHEDULING)
-
-
-class ApiConfig(ReadConfig, AuthConfig):
-    """The variables of the API."""
-
     api_host: Host = Field("127.0.0.1", description="interface of the gRPC server", validate_default=True)
     api_port: ListenPort = Field(50051, description="port of the gRPC server; 0 = a free one")
     read_port: ListenPort = Field(
-        0, description="port that answers only GetVideo and BatchGetVideos; 0 = off"
+        0, description="port that answers only GetVideo and BatchGetVideos, over gRPC and as JSON; 0 = off"
+    )
+    read_door_short: _Switch = Field(
+        "on", description="answer usual calls on READ_PORT without the HTTP/2 library; off: use it for all"
     )
     metrics_port: ListenPort = Field(9101, description="port of the Prometheus endpoint; 0 = a free one")
     api_processes: int = Field(
@@ -71,7 +58,9 @@ class ApiConfig(ReadConfig, AuthConfig):
         description="processes that share the port; their metrics ports are METRICS_PORT, +10, +20, …",
         validate_default=True,
     )
-    scheduling: _Scheduling = Field("normal", description=_SCHEDULING)
+    scheduling: Annotated[Scheduling, BeforeValidator(lowered)] = Field(
+        "normal", description="batch: higher throughput per core; normal: lower latency on shared cores"
+    )
     source_max_bytes: int = Field(
         SINGLE_PUT_LIMIT, ge=1, le=SINGLE_PUT_LIMIT, description="largest upload accepted"
     )
@@ -114,8 +103,8 @@ class ApiConfig(ReadConfig, AuthConfig):
     @field_validator("read_port")
     @classmethod
     def _port_of_its_own(cls, port: int, info: ValidationInfo) -> int:
-        if port and info.data.get("auth_mode", "none") != "none":
-            raise ValueError("cannot be used with AUTH_MODE: this port does not authenticate callers yet")
+        if port and "mtls" in info.data.get("auth_mode", "none"):
+            raise ValueError("cannot be used with AUTH_MODE=mtls: this port has no client certificates")
         if port and port == info.data.get("api_port"):
             raise ValueError("must differ from API_PORT")
         return port

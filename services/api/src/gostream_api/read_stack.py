@@ -1,11 +1,11 @@
-"""Composes the read path that gostream-api and the fast door share."""
+"""Composes the read path that both ports share."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from gostream_api.config import ReadConfig
+from gostream_api.config import ApiConfig
 from gostream_api.reads.cached_video_service import CachedVideoService
 from gostream_api.rpc.convert import encode_video
 from gostream_shared.cache.compose import Cache, open_cache
@@ -23,7 +23,7 @@ class ReadPath:
 
 
 @asynccontextmanager
-async def open_reads(config: ReadConfig) -> AsyncIterator[ReadPath]:
+async def open_reads(config: ApiConfig) -> AsyncIterator[ReadPath]:
     """Open the database, the cache and its bus.
 
     Only the database must be up. Raises BackendUnavailableError if it is down, and BackendRefusedError if the

@@ -18,7 +18,7 @@ from grpc import aio
 
 from gostream_api.auth.mtls import CertificateAuthenticator, Grant, load_grants
 from gostream_api.principal import Kind
-from gostream_api.rpc.interceptors.auth import AuthInterceptor, certificate_of
+from gostream_api.rpc.interceptors.auth import AuthInterceptor, shows_certificate
 from gostream_api.rpc.interceptors.base import Asked
 from gostream_api.rpc.server import ApiServer
 from gostream_api.rpc.servicer import SERVICE
@@ -90,7 +90,7 @@ async def port(authority: Authority) -> AsyncIterator[int]:
         watches,
         max_calls=9,
         max_streams=9,
-        auth=AuthInterceptor(CertificateAuthenticator(GRANTS), certificate_of),
+        auth=AuthInterceptor(CertificateAuthenticator(GRANTS), shows_certificate),
         credentials=credentials,
     )
     yield await server.start("127.0.0.1", 0)

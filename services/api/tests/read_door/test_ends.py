@@ -22,7 +22,7 @@ GRACE = timedelta(seconds=30)
 
 
 async def wait_until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(300):
         while not condition():
             await asyncio.sleep(0.005)
 

@@ -22,7 +22,7 @@ def handled(code: str) -> float:
 
 
 async def wait_until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(300):
         while not condition():
             await asyncio.sleep(0.005)
 

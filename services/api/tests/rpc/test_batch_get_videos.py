@@ -22,14 +22,14 @@ Refused = Callable[[Any], Awaitable[Any]]
 
 
 async def create(api: Any, title: str) -> Video:
-    reply = await api.stub.CreateVideo(CreateVideoRequest(title=title, size_bytes=4), timeout=10)
+    reply = await api.stub.CreateVideo(CreateVideoRequest(title=title, size_bytes=4), timeout=60)
     video: Video = reply.video
     return video
 
 
 async def batch(api: Any, *ids: str) -> tuple[list[Video], str]:
     """The videos and their cache layer."""
-    call = api.stub.BatchGetVideos(BatchGetVideosRequest(ids=ids), timeout=10)
+    call = api.stub.BatchGetVideos(BatchGetVideosRequest(ids=ids), timeout=60)
     reply: BatchGetVideosResponse = await call
     return list(reply.videos), dict(await call.trailing_metadata())["x-cache"]
 
@@ -58,7 +58,7 @@ async def test_batch_returns_the_same_as_single_reads(api: Any) -> None:
 
     videos, _ = await batch(api, *ids)
 
-    assert videos[17] == await api.stub.GetVideo(GetVideoRequest(id=ids[17]), timeout=10)
+    assert videos[17] == await api.stub.GetVideo(GetVideoRequest(id=ids[17]), timeout=60)
     assert [video.id for video in videos] == ids
 
 
@@ -67,7 +67,7 @@ async def test_missing_videos_fail_the_batch_and_are_named(api: Any, refused: Re
     missing = [str(uuid4()) for _ in range(99)]
 
     refusal = await refused(
-        api.stub.BatchGetVideos(BatchGetVideosRequest(ids=[*missing, there.id]), timeout=10)
+        api.stub.BatchGetVideos(BatchGetVideosRequest(ids=[*missing, there.id]), timeout=60)
     )
 
     assert refusal.code is grpc.StatusCode.NOT_FOUND
@@ -85,7 +85,7 @@ async def test_missing_videos_fail_the_batch_and_are_named(api: Any, refused: Re
     ],
 )
 async def test_invalid_batch_is_refused(api: Any, refused: Refused, ids: list[str], fields: set[str]) -> None:
-    refusal = await refused(api.stub.BatchGetVideos(BatchGetVideosRequest(ids=ids), timeout=10))
+    refusal = await refused(api.stub.BatchGetVideos(BatchGetVideosRequest(ids=ids), timeout=60))
 
     assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
     assert refusal.fields == fields

@@ -231,7 +231,7 @@ async def test_retrying_client_honours_the_pushback(reader: Reader, address: str
       "maxAttempts": 4, "initialBackoff": "100s", "maxBackoff": "100s", "backoffMultiplier": 2,
       "retryableStatusCodes": ["UNAVAILABLE"]}}]}"""
     async with aio.insecure_channel(address, options=[("grpc.service_config", config)]) as patient:
-        await VideoServiceStub(patient).GetVideo(REQUEST, timeout=20)
+        await VideoServiceStub(patient).GetVideo(REQUEST, timeout=60)
 
     assert calls == 2
 
@@ -271,7 +271,7 @@ async def test_excess_calls_are_refused_except_health_checks(
 
     reader.act = hang
     busy = [asyncio.ensure_future(stub.GetVideo(REQUEST)) for _ in range(2)]
-    await asyncio.wait_for(both_at_work.wait(), 30)
+    await asyncio.wait_for(both_at_work.wait(), 300)
 
     refusal = await refused(stub.GetVideo(REQUEST))
     health = await raw(channel, "/grpc.health.v1.Health/Check")(b"")

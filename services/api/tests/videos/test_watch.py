@@ -74,7 +74,7 @@ def encoding(percent: float) -> Progress:
 
 
 async def following(stream: AsyncGenerator[Snapshot, None]) -> Snapshot:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(300):
         return await anext(stream)
 
 
@@ -261,7 +261,7 @@ async def test_stopping_ends_open_and_later_watches(
     await asyncio.sleep(0)
 
     watches.stop()
-    ends = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 10)
+    ends = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 60)
 
     assert [type(end) for end in ends] == [ServerStoppingError] * 3
     assert events.subscribed == 0
@@ -280,7 +280,7 @@ async def created(api: Any) -> str:
 
 
 async def read(call: Any) -> Any:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(300):
         return await call.read()
 
 

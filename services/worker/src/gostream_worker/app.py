@@ -18,6 +18,8 @@ from gostream_shared.concurrency import in_background, task_group, wait_at_most
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.db.schema import LOOK_INTERVAL, SchemaWatch
 from gostream_shared.domain.errors import BackendUnavailableError
+from gostream_shared.grpc_health import Health
+from gostream_shared.jobs.pgqueuer import REMOVE, TRANSCODE, remove_job, transcode_job
 from gostream_shared.lifecycle import run_service, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
 from gostream_shared.storage.facts import require_fence
@@ -25,11 +27,11 @@ from gostream_shared.storage.open_store import open_store
 from gostream_shared.storage.port import ObjectStore
 from gostream_worker.config import WorkerConfig
 from gostream_worker.encode.encoder import Encoder
-from gostream_worker.health import ROOM_HEALTH, HealthServer
+from gostream_worker.health import ROOM_HEALTH, health_server
 from gostream_worker.jobs.abandoned_uploads import Abandoned
 from gostream_worker.jobs.attempts import Attempts
 from gostream_worker.jobs.cleanup import Removal
-from gostream_worker.jobs.consumer import Consumer
+from gostream_worker.jobs.consumer import Consumer, JobKind, reading
 from gostream_worker.jobs.disk_space import DiskSpace
 from gostream_worker.plan.profiles import PROFILES
 from gostream_worker.probe.limits import SourceLimits, largest_picture
@@ -45,7 +47,7 @@ from gostream_worker.transcode_service import Dependencies, Settings, TranscodeS
 class Work:
     """Consumes jobs once the database schema is the version that this release needs."""
 
-    def __init__(self, consumer: Consumer, schema: SchemaWatch, health: HealthServer) -> None:
+    def __init__(self, consumer: Consumer, schema: SchemaWatch, health: Health) -> None:
         self._consumer = consumer
         self._schema = schema
         self._health = health
@@ -66,6 +68,8 @@ class Work:
 
 
 SUMMARY = "The worker of GoStream: turns uploads into adaptive HLS."
+#: Videos whose objects are removed at the same time.
+_REMOVALS = 2
 #: Key prefix for the store's self-test, and seconds between tries while the store does not answer.
 _TRIED_AT = "hls/"
 _STORE_PAUSE = 15.0
@@ -99,7 +103,7 @@ def _attempts(
     )
 
 
-def _disk_space(config: WorkerConfig, health: HealthServer) -> DiskSpace:
+def _disk_space(config: WorkerConfig, health: Health) -> DiskSpace:
     return DiskSpace(
         config.work_dir,
         reserve=config.work_dir_reserve,
@@ -108,7 +112,7 @@ def _disk_space(config: WorkerConfig, health: HealthServer) -> DiskSpace:
 
 
 @asynccontextmanager
-async def open_consumer(config: WorkerConfig, health: HealthServer) -> AsyncIterator["Work"]:
+async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["Work"]:
     """Opens every resource and assembles the worker.
 
     Raises BackendUnavailableError, BackendRefusedError, and MisconfiguredError if WORK_DIR is unusable.
@@ -140,14 +144,15 @@ async def open_consumer(config: WorkerConfig, health: HealthServer) -> AsyncIter
             )
             attempts = _attempts(config, database, service, store, cache, disk_space)
             abandoned = Abandoned(database, cache.announcer, patience=config.upload_patience)
-            consumer = Consumer(
-                database.pool,
-                transcode=attempts.transcode,
-                remove=Removal(database.videos, store).remove,
-                slots=config.worker_slots,
-                lease=config.job_lease,
-                has_room=lambda: disk_space.is_free,
-            )
+            kinds = {
+                TRANSCODE: JobKind(
+                    reading(transcode_job, attempts.transcode),
+                    slots=config.worker_slots,
+                    has_room=lambda: disk_space.is_free,
+                ),
+                REMOVE: JobKind(reading(remove_job, Removal(database.videos, store).remove), slots=_REMOVALS),
+            }
+            consumer = Consumer(database.pool, kinds, lease=config.job_lease)
             async with in_background(disk_space.run()), task_group() as chores:
                 chores.create_task(abandoned.run())
                 chores.create_task(_require_fence(store))
@@ -199,7 +204,7 @@ async def serve(config: WorkerConfig) -> None:
     async with (
         serve_metrics(config.metrics_host, config.metrics_port),
         stop_signal() as stop,
-        HealthServer.listening(config.worker_host, config.worker_port) as health,
+        health_server(config.worker_host, config.worker_port) as health,
         open_consumer(config, health) as work,
         task_group() as tasks,
     ):

@@ -18,33 +18,33 @@ pytestmark = pytest.mark.stack
 
 @pytest.fixture
 def removal(worker: Worker) -> Removal:
-    return Removal(worker.outside.database.videos, worker.outside.store)
+    return Removal(worker.dependencies.database.videos, worker.dependencies.store)
 
 
 async def put(worker: Worker, *keys: str) -> None:
     for key in keys:
-        await worker.outside.store.put(key, b"x", content_type="video/mp2t")
+        await worker.dependencies.store.put(key, b"x", content_type="video/mp2t")
 
 
 async def keys(worker: Worker, video_id: UUID) -> set[str]:
     prefixes = (hls_prefix(video_id), f"uploads/{video_id}/")
-    return {found.key for prefix in prefixes async for found in worker.outside.store.list(prefix)}
+    return {found.key for prefix in prefixes async for found in worker.dependencies.store.list(prefix)}
 
 
 async def encoded(worker: Worker) -> UUID:
     """A video whose encode 1 is published."""
     video_id = await worker.upload(b"x")
     await worker.start(video_id)
-    begun = await worker.outside.database.encodes.begin_attempt(video_id, 1, worker="w")
-    await worker.outside.database.encodes.mark_video_ready(begun, PUBLICATION)
+    begun = await worker.dependencies.database.encodes.begin_attempt(video_id, 1, worker="w")
+    await worker.dependencies.database.encodes.mark_video_ready(begun, PUBLICATION)
     return video_id
 
 
 async def test_only_the_superseded_encode_is_removed(worker: Worker, removal: Removal) -> None:
     video_id = await encoded(worker)
     await worker.start(video_id)
-    begun = await worker.outside.database.encodes.begin_attempt(video_id, 2, worker="w")
-    await worker.outside.database.encodes.mark_video_ready(begun, PUBLICATION)
+    begun = await worker.dependencies.database.encodes.begin_attempt(video_id, 2, worker="w")
+    await worker.dependencies.database.encodes.mark_video_ready(begun, PUBLICATION)
     old = [f"{encode_prefix(video_id, 1)}720p/00000.ts", f"{encode_prefix(video_id, 1)}poster.jpg"]
     kept = {
         f"{encode_prefix(video_id, 2)}720p/00000.ts",
@@ -82,7 +82,7 @@ async def test_failed_encode_with_viewers_is_kept(worker: Worker, removal: Remov
     segment = f"{encode_prefix(video_id, 2)}720p/00000.ts"
     await put(worker, segment)
     master = b"#EXTM3U\nv2/720p/playlist.m3u8\n"
-    await worker.outside.store.put(master_key(video_id), master, content_type="text/plain")
+    await worker.dependencies.store.put(master_key(video_id), master, content_type="text/plain")
 
     verdict = await removal.remove(RemoveJob(video_id=video_id, number=2))
 
@@ -93,7 +93,7 @@ async def test_failed_encode_with_viewers_is_kept(worker: Worker, removal: Remov
 async def test_all_objects_of_a_deleted_video_are_removed(worker: Worker, removal: Removal) -> None:
     video_id = await encoded(worker)
     await put(worker, f"{encode_prefix(video_id, 1)}720p/00000.ts", master_key(video_id))
-    await worker.outside.database.videos.delete(video_id)
+    await worker.dependencies.database.videos.delete(video_id)
 
     assert await removal.remove(RemoveJob(video_id=video_id)) == DONE
 

@@ -15,14 +15,16 @@ from pgqueuer.ports.repository import EntrypointExecutionParameter
 from gostream_devstack.servers.postgres import Postgres
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
+from gostream_shared.jobs.pgqueuer import REMOVE, TRANSCODE, remove_job, transcode_job
 from gostream_worker.app import connections
-from gostream_worker.jobs.consumer import Consumer
+from gostream_worker.jobs.consumer import Consumer, JobKind, reading
 from gostream_worker.jobs.pgqueuer_leases import LeasedQueries
 from gostream_worker.jobs.verdict import DONE, Verdict
 from services.worker.tests.long_leases import shows
+from tests.support.pace import slowness
 
 pytestmark = pytest.mark.stack
-LEASE = timedelta(seconds=2)
+LEASE = timedelta(seconds=2 * slowness())
 #: Leases are renewed with at least a third of their time left, so shorter stalls do not end them.
 STALL = LEASE.total_seconds() / 4
 LONG_LEASE = timedelta(minutes=5)
@@ -59,15 +61,15 @@ async def consuming(
     has_room: Callable[[], bool] = lambda: True,
 ) -> AsyncIterator[Consumer]:
     """Runs a consumer until the block ends; it must then stop by itself."""
-    consumer = Consumer(
-        database.pool, transcode=work, remove=remove, slots=slots, lease=lease, has_room=has_room
-    )
+    transcode = JobKind(reading(transcode_job, work), slots, has_room)
+    removal = JobKind(reading(remove_job, remove), 2)
+    consumer = Consumer(database.pool, {TRANSCODE: transcode, REMOVE: removal}, lease=lease)
     running = asyncio.ensure_future(consumer.run())
     try:
         yield consumer
     finally:
         consumer.stop()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             await running
 
 
@@ -111,7 +113,7 @@ async def test_worker_without_disk_space_claims_only_removals(database: Postgres
     await enqueue(database)
     await enqueue(database, RemoveJob(video_id=uuid4()))
     async with consuming(database, log, remove=remove, has_room=lambda: is_free):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             await removed.wait()
         assert log.jobs == []
         is_free = True
@@ -202,7 +204,7 @@ async def test_removals_run_while_all_slots_encode(database: PostgresDatabase) -
     async with consuming(database, busy, remove=remove):
         await until(lambda: _reached(lambda: busy.at_work == 1))
         await enqueue(database, RemoveJob(video_id=uuid4()))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(300):
             await removed.wait()
 
 
@@ -283,7 +285,7 @@ async def test_health_check_waits_for_the_listener(database: PostgresDatabase) -
         await asyncio.sleep(0.2)
         await queries.driver.add_listener(Channel("ch_pgqueuer"), lambda _: heard.set())
         await asking
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(300):
             await heard.wait()
 
 

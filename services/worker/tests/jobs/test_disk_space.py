@@ -60,7 +60,7 @@ async def test_claims_resume_when_space_is_free(tmp_path: Path) -> None:
     looking = asyncio.create_task(space.run())
 
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(300):
             assert await seen.get() is False
             folder.mkdir()
             assert await seen.get() is True
@@ -76,7 +76,7 @@ async def test_full_disk_during_an_attempt_pauses_claims(tmp_path: Path) -> None
     looking = asyncio.create_task(space.run())
 
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(300):
             assert await seen.get() is True
             space.found_full()
             at_once = space.is_free  # a claim may precede the next check

@@ -42,6 +42,6 @@ async def test_hanging_probe_is_an_internal_failure(
     async with starting_probe() as started:
         started._child.send_signal(signal.SIGSTOP)
 
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(300):
             with pytest.raises(ProcessingFailedError, match="INTERNAL: not probed"):
                 await started.inspect(f"file:{clip(clips.plain)}", folder=tmp_path)

@@ -62,7 +62,7 @@ async def test_hanging_edge_is_not_awaited(monkeypatch: pytest.MonkeyPatch) -> N
         await over.wait()
         return response
 
-    async with edge_answering(answer) as edge, asyncio.timeout(30):
+    async with edge_answering(answer) as edge, asyncio.timeout(300):
         await edge.refresh_master(VIDEO)
         over.set()
 

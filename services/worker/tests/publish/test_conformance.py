@@ -25,7 +25,7 @@ async def refused(worker: Worker, clip: Clips) -> ProcessingFailedError:
     """Runs one attempt on a good source and returns its failure."""
     video_id = await worker.upload(clip(clips.long_enough_for_two_segments))
     job = await worker.start(video_id)
-    encode = await worker.outside.database.encodes.begin_attempt(video_id, job.number, worker="test")
+    encode = await worker.dependencies.database.encodes.begin_attempt(video_id, job.number, worker="test")
     with pytest.raises(ProcessingFailedError) as caught:
         await worker.service.run(encode)
     assert "master.m3u8" not in await worker.published(video_id)

@@ -93,7 +93,7 @@ async def played(url: str) -> tuple[int, str]:
 
 
 async def until_playable(worker: Worker, video_id: UUID) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         while not (await worker.video(video_id)).is_playable_early:
             await asyncio.sleep(0.05)
 
@@ -103,7 +103,7 @@ async def test_early_player_plays_to_the_end(worker: Worker, clip: Clips, tmp_pa
     slowly(worker)
     video_id = await worker.upload(clip(film))
     job = await worker.start(video_id)
-    async with served(worker.outside.store) as address, asyncio.TaskGroup() as tasks:
+    async with served(worker.dependencies.store) as address, asyncio.TaskGroup() as tasks:
         encoding = tasks.create_task(worker.attempts.transcode(job))
         await until_playable(worker, video_id)
         early = (await worker.published(video_id))["v1/early-360p.m3u8"].decode()
@@ -146,9 +146,9 @@ async def test_playable_stream_has_every_rung_and_sound(worker: Worker, clip: Cl
 async def test_attempts_never_reuse_segment_names(worker: Worker, clip: Clips) -> None:
     video_id = await worker.upload(clip(clips.plain))
     job = await worker.start(video_id)
-    await worker.outside.database.encodes.begin_attempt(video_id, job.number, worker="one that died")
+    await worker.dependencies.database.encodes.begin_attempt(video_id, job.number, worker="one that died")
     left = f"{encode_prefix(video_id, 1)}180p/00000.ts"
-    await worker.outside.store.put(left, b"what an early viewer saw", content_type="video/mp2t")
+    await worker.dependencies.store.put(left, b"what an early viewer saw", content_type="video/mp2t")
 
     await worker.attempts.transcode(job)
 
@@ -172,11 +172,11 @@ async def test_early_playlists_end_when_the_encode_is_cancelled(
     slowly(worker)
     video_id = await worker.upload(clip(film))
     job = await worker.start(video_id)
-    async with served(worker.outside.store) as address, asyncio.TaskGroup() as tasks:
+    async with served(worker.dependencies.store) as address, asyncio.TaskGroup() as tasks:
         encoding = tasks.create_task(worker.attempts.transcode(job))
         await until_playable(worker, video_id)
         playing = tasks.create_task(played(f"{address}/{early_master_key(video_id, 1)}"))
-        await worker.outside.database.encodes.cancel(video_id)
+        await worker.dependencies.database.encodes.cancel(video_id)
         await encoding
 
     frames, complaints = playing.result()
@@ -186,14 +186,14 @@ async def test_early_playlists_end_when_the_encode_is_cancelled(
     lists = [text.decode() for name, text in published.items() if name.startswith("v1/early-")]
     assert len(lists) == 3
     assert all(text.count("#EXT-X-ENDLIST") == 1 and text.endswith("#EXT-X-ENDLIST\n") for text in lists)
-    await end_lists(worker.outside.store, video_id, 1)
+    await end_lists(worker.dependencies.store, video_id, 1)
     assert await worker.published(video_id) == published, "playlists are ended only once"
 
 
 async def test_playlists_removed_while_ending_stay_removed(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, video_id = worker.outside.store, uuid4()
+    store, video_id = worker.dependencies.store, uuid4()
     key = f"{encode_prefix(video_id, 1)}early-360p.m3u8"
     await store.put(key, b"#EXTM3U\n", content_type="text/plain")
     read = store.read_range
@@ -221,9 +221,9 @@ async def test_late_worker_leaves_its_successors_playlists_unchanged(
     async with asyncio.TaskGroup() as tasks:
         encoding = tasks.create_task(worker.attempts.transcode(job))
         await until_playable(worker, video_id)
-        await worker.outside.database.encodes.begin_attempt(video_id, job.number, worker="successor")
+        await worker.dependencies.database.encodes.begin_attempt(video_id, job.number, worker="successor")
         for name, text in theirs.items():
-            await worker.outside.store.put(hls_prefix(video_id) + name, text, content_type="text/plain")
+            await worker.dependencies.store.put(hls_prefix(video_id) + name, text, content_type="text/plain")
 
     assert encoding.result() == DONE
     published = await worker.published(video_id)
@@ -236,19 +236,19 @@ async def test_slow_store_does_not_delay_the_next_attempt(
 ) -> None:
     monkeypatch.setattr("gostream_worker.publish.early_playback._HOLD", 0.2)
     slowly(worker)
-    put = worker.outside.store.put
+    put = worker.dependencies.store.put
 
     async def stuck(key: str, body: bytes, *, content_type: str, cache_control: str = "") -> None:
         if "early" in key:
             await asyncio.Event().wait()
         await put(key, body, content_type=content_type, cache_control=cache_control)
 
-    monkeypatch.setattr(worker.outside.store, "put", stuck)
+    monkeypatch.setattr(worker.dependencies.store, "put", stuck)
     video_id = await worker.upload(clip(film))
     verdict = await worker.attempts.transcode(await worker.start(video_id))
 
     assert verdict.again_in is not None, "a transient outage"
-    await worker.outside.database.encodes.begin_attempt(video_id, 1, worker="next")
+    await worker.dependencies.database.encodes.begin_attempt(video_id, 1, worker="next")
 
 
 class Grown:
@@ -298,7 +298,7 @@ class Early:
         stream = EarlyStream(
             made, uploader, playable, nullcontext, follows=self.grown.standing > 0, clock=lambda: self.now
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(300):
             await stream.follow(self.encoded)
 
 

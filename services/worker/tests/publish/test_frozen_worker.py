@@ -59,7 +59,9 @@ async def test_late_worker_does_not_overwrite_a_newer_publication(
 ) -> None:
     video_id = await worker.upload(clip(clips.plain))
     job = await worker.start(video_id)
-    encode = await worker.outside.database.encodes.begin_attempt(video_id, job.number, worker="the first")
+    encode = await worker.dependencies.database.encodes.begin_attempt(
+        video_id, job.number, worker="the first"
+    )
     async with standing_still(encode, environment) as first:
         assert await worker.attempts.transcode(job) == DONE
         master = await worker.master(video_id)
@@ -79,10 +81,12 @@ async def test_late_worker_restores_the_previous_publication(
     video = await worker.process(clip(clips.plain))
     before = await worker.master(video.id)
     job = await worker.start(video.id)
-    encode = await worker.outside.database.encodes.begin_attempt(video.id, job.number, worker="the first")
+    encode = await worker.dependencies.database.encodes.begin_attempt(
+        video.id, job.number, worker="the first"
+    )
     async with standing_still(encode, environment) as first:
         await asyncio.sleep(1.5)  # until the lock is revoked: cancel waits for it
-        await worker.outside.database.encodes.cancel(video.id)
+        await worker.dependencies.database.encodes.cancel(video.id)
 
     assert first.returncode == frozen_worker.FENCE_LOST
     assert await worker.master(video.id) == before
@@ -94,7 +98,7 @@ async def test_late_worker_leaves_a_playable_stream(
 ) -> None:
     video_id = await worker.upload(clip(clips.plain))
     job = await worker.start(video_id)
-    encodes = worker.outside.database.encodes
+    encodes = worker.dependencies.database.encodes
     encode = await encodes.begin_attempt(video_id, job.number, worker="the first")
     async with standing_still(encode, environment) as first:
         await asyncio.sleep(1.5)

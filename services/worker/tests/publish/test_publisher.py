@@ -28,7 +28,7 @@ async def test_every_attempt_uses_the_requested_profile(worker: Worker, clip: Cl
     worker.settings = replace(worker.settings, profiles={**worker.settings.profiles, "quality": small})
     video_id = await worker.upload(clip(clips.webm))
     job = await worker.start(video_id, profile="quality")
-    await worker.outside.database.encodes.begin_attempt(video_id, job.number, worker="one that died")
+    await worker.dependencies.database.encodes.begin_attempt(video_id, job.number, worker="one that died")
 
     await worker.attempts.transcode(job)
 
@@ -68,10 +68,10 @@ async def test_new_encode_keeps_the_old_stream_for_viewers(worker: Worker, clip:
 async def test_objects_of_earlier_attempts_are_removed_later(worker: Worker, clip: Clips) -> None:
     video_id = await worker.upload(clip(clips.plain))
     job = await worker.start(video_id)
-    await worker.outside.database.encodes.begin_attempt(video_id, job.number, worker="one that died")
+    await worker.dependencies.database.encodes.begin_attempt(video_id, job.number, worker="one that died")
     left = ["v1/720p/00000.ts", "v1/720p/playlist.m3u8"]
     for name in left:
-        await worker.outside.store.put(hls_prefix(video_id) + name, b"x", content_type="video/mp2t")
+        await worker.dependencies.store.put(hls_prefix(video_id) + name, b"x", content_type="video/mp2t")
 
     await worker.attempts.transcode(job)
     published = await worker.published(video_id)
@@ -99,9 +99,9 @@ async def test_crash_while_publishing_leaves_a_playable_master(
         with pytest.raises(asyncio.CancelledError):
             await worker.attempts.transcode(job)
     with monkeypatch.context() as patch:
-        patch.setattr(worker.outside.store, "replace", refuse)
+        patch.setattr(worker.dependencies.store, "replace", refuse)
         assert (await worker.attempts.transcode(job)).again_in is not None
-    await worker.outside.database.encodes.cancel(video.id)
+    await worker.dependencies.database.encodes.cancel(video.id)
     await worker.attempts.transcode(job)
     await worker.collect()
 
@@ -116,7 +116,7 @@ async def test_source_replaced_before_download_is_encoded(
 ) -> None:
     video_id = await worker.upload(clip(clips.silent))
     job = await worker.start(video_id)
-    store = worker.outside.store
+    store = worker.dependencies.store
     download = store.download
 
     async def replace_first(key: str, to: Path, *, etag: str) -> None:
@@ -139,13 +139,13 @@ async def test_attempt_that_loses_the_fence_writes_no_master(
 ) -> None:
     video_id = await worker.upload(clip(clips.plain))
     job = await worker.start(video_id)
-    begin = worker.outside.database.encodes.begin_attempt
+    begin = worker.dependencies.database.encodes.begin_attempt
 
     async def overtake() -> None:
         await begin(video_id, job.number, worker="successor")
 
     with monkeypatch.context() as patch:
-        before_publishing(patch, worker.outside.store, overtake)
+        before_publishing(patch, worker.dependencies.store, overtake)
         assert await worker.attempts.transcode(job) == DONE
 
     assert (await worker.video(video_id)).status is VideoStatus.PROCESSING
@@ -181,7 +181,7 @@ async def test_slow_announcement_does_not_lose_the_fence(
     monkeypatch.setattr(worker.recorder, "announce", slow)
     video_id = await worker.upload(clip(clips.plain))
     job = await worker.start(video_id)
-    encode = await worker.outside.database.encodes.begin_attempt(video_id, job.number, worker="test")
+    encode = await worker.dependencies.database.encodes.begin_attempt(video_id, job.number, worker="test")
 
     assert (await worker.service.run(encode)).status is VideoStatus.READY
 
@@ -189,7 +189,7 @@ async def test_slow_announcement_does_not_lose_the_fence(
 async def test_failed_second_encode_keeps_the_first_published(worker: Worker, clip: Clips) -> None:
     video = await worker.process(clip(clips.plain))
     master = await worker.master(video.id)
-    await worker.outside.store.put(video.source_key, b"not a video any more", content_type="video/mp4")
+    await worker.dependencies.store.put(video.source_key, b"not a video any more", content_type="video/mp4")
 
     await worker.run_again(video.id)
 
@@ -215,7 +215,7 @@ class AnswerLost(PostgresDatabase):
 async def test_publication_with_lost_reply_keeps_its_segments(
     worker: Worker, database: PostgresDatabase, clip: Clips
 ) -> None:
-    worker.outside = replace(worker.outside, database=AnswerLost(database.pool))
+    worker.dependencies = replace(worker.dependencies, database=AnswerLost(database.pool))
     worker.settings = replace(worker.settings, step_patience=30.0)
 
     video = await worker.process(clip(clips.long_enough_for_two_segments))

@@ -53,7 +53,7 @@ async def test_folder_is_polled_often_until_every_first_segment(
     monkeypatch.setattr("gostream_worker.publish.uploader.wait_at_most", wait)
     for name in ("360p", "audio"):
         (tmp_path / name).mkdir()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(300):
         measured = await uploader.follow(tmp_path, ["360p", "audio"], asyncio.Event())
 
     assert waits == [0.05] * 4 + [0.25]

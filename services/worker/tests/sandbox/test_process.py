@@ -22,7 +22,7 @@ PYTHON = [sys.executable, "-I", "-S", "-c"]
 
 
 async def said(script: str, folder: Path, limits: ChildLimits = LIMITS) -> tuple[str, int]:
-    async with limited_child([*PYTHON, script], limits, folder=folder) as child, asyncio.timeout(30):
+    async with limited_child([*PYTHON, script], limits, folder=folder) as child, asyncio.timeout(300):
         out, _ = await child.communicate()
     return out.decode(), child.returncode or 0
 
@@ -41,14 +41,14 @@ def children_of_this_process() -> list[int]:
 
 
 async def gone(pid: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(300):
         while alive(pid):
             await asyncio.sleep(0.01)
 
 
 async def first_number(child: Process) -> int:
     assert child.stdout is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(300):
         return int(await child.stdout.readline())
 
 
@@ -141,7 +141,7 @@ async def test_second_cancellation_ends_the_wait(tmp_path: Path) -> None:
         task.cancel()
         await asyncio.sleep(0.1)
         task.cancel()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             with pytest.raises(asyncio.CancelledError):
                 await task
 
@@ -289,7 +289,7 @@ async def test_cancelled_encode_stops_ffmpeg(tmp_path: Path) -> None:
     task = asyncio.ensure_future(
         encoder.run(endless(tmp_path), folder=tmp_path, duration=60, on_progress=lambda p: running.set())
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(300):
         await running.wait()
     children = children_of_this_process()
     assert children

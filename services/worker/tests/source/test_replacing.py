@@ -34,7 +34,7 @@ def either(worker: Worker, request: pytest.FixtureRequest, monkeypatch: pytest.M
 
 
 async def put_source(worker: Worker, video_id: UUID, path: Path) -> None:
-    await worker.outside.store.put(source_key(video_id), path, content_type="video/mp4")
+    await worker.dependencies.store.put(source_key(video_id), path, content_type="video/mp4")
 
 
 def replace_after_probing(worker: Worker, video_id: UUID, by: Path, patch: pytest.MonkeyPatch) -> None:
@@ -45,7 +45,7 @@ def replace_after_probing(worker: Worker, video_id: UUID, by: Path, patch: pytes
 
 
 def replace_before_publishing(worker: Worker, video_id: UUID, by: Path, patch: pytest.MonkeyPatch) -> None:
-    before_publishing(patch, worker.outside.store, lambda: put_source(worker, video_id, by))
+    before_publishing(patch, worker.dependencies.store, lambda: put_source(worker, video_id, by))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ async def test_source_removed_after_reading_is_still_published(
 ) -> None:
     video_id = await either.upload(clip(clips.plain))
     job = await either.start(video_id)
-    store = either.outside.store
+    store = either.dependencies.store
     before_publishing(monkeypatch, store, lambda: store.delete([source_key(video_id)]))
 
     assert await either.attempts.transcode(job) == DONE

@@ -158,7 +158,9 @@ async def test_lasting_store_outage_costs_no_try(
         assert streaming.leftovers() == []
 
         proxy.refuses = False
-        encode = await streaming.outside.database.encodes.begin_attempt(video_id, job.number, worker="next")
+        encode = await streaming.dependencies.database.encodes.begin_attempt(
+            video_id, job.number, worker="next"
+        )
         assert (encode.attempt, encode.tries) == (2, 1)
         assert (await streaming.service.run(encode)).status is VideoStatus.READY
 
@@ -168,13 +170,13 @@ async def test_body_shorter_than_declared_is_truncated(
     streaming: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch, max_copied: int
 ) -> None:
     streaming.settings = replace(streaming.settings, max_copied_bytes=max_copied)
-    head = streaming.outside.store.head
+    head = streaming.dependencies.store.head
 
     async def boast(key: str) -> StoredObject:
         found = await head(key)
         return replace(found, size=found.size + 1)
 
-    monkeypatch.setattr(streaming.outside.store, "head", boast)
+    monkeypatch.setattr(streaming.dependencies.store, "head", boast)
     video = await streaming.process(clip(clips.plain))
 
     assert video.failure is not None
@@ -200,5 +202,5 @@ async def behind_a_proxy(worker: Worker, environment: dict[str, str]) -> AsyncIt
     async with Proxy.to(endpoint.hostname or "", endpoint.port or 0) as proxy:
         moved = environment | {"S3_ENDPOINT_URL": f"http://{proxy.host}:{proxy.port}"}
         async with S3ObjectStore.open(load(WorkerConfig, moved)) as store:
-            worker.outside = replace(worker.outside, store=store)
+            worker.dependencies = replace(worker.dependencies, store=store)
             yield proxy

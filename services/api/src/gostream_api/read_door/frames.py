@@ -21,7 +21,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 ANY_STREAM = 2**31 - 1
 
 _HEAD = 9
-_END_STREAM = 0x1
+_END_STREAM, _END_HEADERS = 0x1, 0x4
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = (
     0,
     1,
@@ -49,6 +49,7 @@ class FrameWatch:
         self._skip = len(PREFACE)
         self.is_greeted = False  # the client has sent its preface and a frame
         self._head = b""
+        self._is_in_block = False
         self._block = self._continuations = 0
         self._empty = Budget(limits.empty_data, now)
         self._other = Budget(limits.other_frames, now)
@@ -58,6 +59,21 @@ class FrameWatch:
             _PING: Budget(limits.pings, now),
             _WINDOW_UPDATE: Budget(limits.window_updates, now),
         }
+
+    @property
+    def is_between(self) -> bool:
+        """True if a frame comes next that may be of any type."""
+        return not (self._skip or self._head or self._is_in_block)
+
+    @property
+    def missing(self) -> int:
+        """Bytes until the end of the frame's header or of the frame that has begun."""
+        return _HEAD - len(self._head) if self._head else self._skip
+
+    def count(self, kind: int, now: float) -> None:
+        """Count a frame of a type that is limited, which `look` does not see. Raises ExcessError."""
+        if not self._budgets.get(kind, self._other).spend(now):
+            raise ExcessError(f"frames of type {kind}")
 
     def look(self, data: bytes, now: float) -> None:
         """Count the frames that begin in `data`. Raises ExcessError."""
@@ -80,8 +96,10 @@ class FrameWatch:
         if length > MAX_FRAME:
             raise ExcessError("frame size", ErrorCodes.FRAME_SIZE_ERROR)
         if kind == _HEADERS:
+            self._is_in_block = not flags & _END_HEADERS
             self._block, self._continuations = length, 0
         elif kind == _CONTINUATION:
+            self._is_in_block = not flags & _END_HEADERS
             self._block += length
             self._continuations += 1
             if self._block > MAX_HEADER_BLOCK or self._continuations > MAX_CONTINUATIONS:
@@ -89,8 +107,8 @@ class FrameWatch:
         elif kind == _DATA:
             if length == 0 and not flags & _END_STREAM and not self._empty.spend(now):
                 raise ExcessError("empty DATA frames")
-        elif not self._budgets.get(kind, self._other).spend(now):
-            raise ExcessError(f"frames of type {kind}")
+        else:
+            self.count(kind, now)
 
 
 def goaway(last_stream: int) -> bytes:

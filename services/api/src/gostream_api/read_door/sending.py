@@ -47,6 +47,11 @@ class Outbox:
         return not self._queued
 
     @property
+    def is_idle(self) -> bool:
+        """True if no reply waits and none would."""
+        return self.is_open and not self._queued
+
+    @property
     def has_room(self) -> bool:
         return self._size < MAX_QUEUED and self.is_open
 

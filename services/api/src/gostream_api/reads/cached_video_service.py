@@ -150,6 +150,32 @@ class CachedVideoService:
         self._peeked.add(len(payloads))
         return payloads
 
+    def peek_reply(self, caller: Principal, video_id: UUID, *, min_version: int = 0) -> VideoReply | None:
+        """Like `peek_video`, but returns the reply that its callers share."""
+        entry = self._local.get(video_id, min_version)
+        if entry is None:
+            return None
+        self._refresh_if_old(video_id, entry)
+        if entry.reply is None or not _is_seen(caller, entry):
+            _L1_NEGATIVE.inc()
+            raise VideoNotFoundError(video_id, version=entry.version)
+        self._peeked.add()
+        return entry.reply
+
+    def peek_replies(self, caller: Principal, video_ids: Sequence[UUID]) -> list[VideoReply] | None:
+        """Like `peek_videos`, but returns the replies that their callers share."""
+        replies: list[VideoReply] = []
+        for entry in self._local.get_many(video_ids):
+            if entry is None or entry.reply is None or not _is_seen(caller, entry):
+                return None
+            replies.append(entry.reply)
+        self._peeked.add(len(replies))
+        return replies
+
+    def keep_json(self, video_id: UUID, reply: VideoReply, json: bytes) -> None:
+        """Set `reply.json`. L1 counts its bytes while it has the reply."""
+        self._local.keep_json(video_id, reply, json)
+
     async def get_videos(self, caller: Principal, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
         """Returns the existing videos by id, with one Redis pipeline and one query.
 
@@ -168,9 +194,9 @@ class CachedVideoService:
             if each.shareable:
                 self._local.store(video_id, tickets[video_id], result[video_id].entry)
         return {
-            video_id: Read(VideoReply(each.entry.version, each.entry.payload), each.layer)
+            video_id: Read(each.entry.reply, each.layer)
             for video_id, each in result.items()
-            if each.entry.payload is not None and _is_seen(caller, each.entry)
+            if each.entry.reply is not None and _is_seen(caller, each.entry)
         }
 
     def changed(self, video_id: UUID, version: int) -> None:
@@ -249,6 +275,6 @@ def _is_seen(caller: Principal, entry: LocalEntry) -> bool:
 
 
 def _read(caller: Principal, video_id: UUID, entry: LocalEntry, layer: Layer) -> Read:
-    if entry.payload is None or not _is_seen(caller, entry):
+    if entry.reply is None or not _is_seen(caller, entry):
         raise VideoNotFoundError(video_id, version=entry.version)
-    return Read(VideoReply(entry.version, entry.payload), layer)
+    return Read(entry.reply, layer)

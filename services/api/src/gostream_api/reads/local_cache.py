@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from time import monotonic
 from uuid import UUID
 
+from gostream_api.reads.ports import VideoReply
 from gostream_shared.cache.metrics import L1_FILLS_REJECTED
 
 _STRIPES = 4096
@@ -24,20 +25,23 @@ class LocalTimes:
 
 
 class LocalEntry:
-    """An encoded reply and the owner of its video; `payload` None = no such video."""
+    """An encoded reply and the owner of its video; `payload` and `reply` None = no such video."""
 
-    __slots__ = ("hard", "owner", "payload", "soft", "used", "version")
+    __slots__ = ("hard", "owner", "payload", "reply", "soft", "used", "version")
 
     def __init__(self, version: int, payload: bytes | None, owner: str = "") -> None:
         self.version = version
-        self.payload = payload
+        self.payload = payload  # of the reply; hits need only this
+        self.reply = None if payload is None else VideoReply(version, payload)
         self.owner = owner
         self.soft = self.hard = 0.0
         self.used = False
 
     @property
     def size(self) -> int:
-        return _OVERHEAD + len(self.payload or b"")
+        if self.reply is None:
+            return _OVERHEAD
+        return _OVERHEAD + len(self.reply.payload) + len(self.reply.json or b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,15 @@ class LocalCache:
         self.bytes += entry.size
         self._evict()
         return True
+
+    def keep_json(self, video_id: UUID, reply: VideoReply, json: bytes) -> None:
+        """Set `reply.json`, and count its bytes if an entry has this reply."""
+        is_first = reply.json is None
+        reply.json = json
+        entry = self._entries.get(video_id.int)
+        if is_first and entry is not None and entry.reply is reply:
+            self.bytes += len(json)
+            self._evict()
 
     def invalidate(self, video_id: UUID, version: int) -> None:
         """Remove the entry if it is older than `version`, and reject fills that were read before now."""

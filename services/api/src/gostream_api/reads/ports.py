@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
@@ -19,12 +19,14 @@ class Layer(enum.StrEnum):
     BYPASS = "BYPASS"  # the database, because the cache is unavailable
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class VideoReply:
     """An encoded gostream.v1.Video, shared by all callers."""
 
     version: int
     payload: bytes
+    #: The same as JSON, once a caller has built it; set by LocalVideoReader.keep_json only.
+    json: bytes | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +61,16 @@ class LocalVideoReader(VideoReader, Protocol):
 
     def peek_videos(self, caller: Principal, video_ids: Sequence[UUID]) -> list[bytes] | None:
         """Returns the encoded videos from L1 in the order of the ids; None unless L1 has all of them."""
+        ...
+
+    def peek_reply(self, caller: Principal, video_id: UUID, *, min_version: int = 0) -> VideoReply | None:
+        """Like `peek_video`, but returns the reply that its callers share."""
+        ...
+
+    def peek_replies(self, caller: Principal, video_ids: Sequence[UUID]) -> list[VideoReply] | None:
+        """Like `peek_videos`, but returns the replies that their callers share."""
+        ...
+
+    def keep_json(self, video_id: UUID, reply: VideoReply, json: bytes) -> None:
+        """Set `reply.json`. L1 counts its bytes while it has the reply."""
         ...

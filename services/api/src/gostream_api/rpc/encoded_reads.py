@@ -59,7 +59,7 @@ async def batch_get_videos(reads: VideoReader, caller: Principal, request: bytes
     found = await reads.get_videos(caller, video_ids)
     if missing := [video_id for video_id in dict.fromkeys(video_ids) if video_id not in found]:
         raise VideosNotFoundError(*missing)
-    layer = max((read.layer for read in found.values()), key=_DISTANCE.__getitem__)
+    layer = slowest(read.layer for read in found.values())
     return concatenated(found[video_id].reply.payload for video_id in video_ids), layer
 
 
@@ -94,6 +94,11 @@ async def encode_page(videos: Sequence[Video], next_token: str, cdn_base_url: st
     """Returns an encoded ListVideosResponse. Other tasks run between the slices of a large page."""
     payloads = await map_in_slices(partial(encode_video, cdn_base_url=cdn_base_url), videos)
     return concatenated(payloads) + ListVideosResponse(next_page_token=next_token).SerializeToString()
+
+
+def slowest(layers: Iterable[Layer]) -> Layer:
+    """Returns the layer of a batch, from those of its videos."""
+    return max(layers, key=_DISTANCE.__getitem__)
 
 
 def concatenated(payloads: Iterable[bytes]) -> bytes:

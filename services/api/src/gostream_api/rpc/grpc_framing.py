@@ -14,7 +14,8 @@ from urllib.parse import quote_from_bytes
 
 import grpc
 
-MAX_MESSAGE = 1024 * 1024  # as gostream_api.rpc.server has it
+#: Largest message of a request, in bytes.
+MAX_MESSAGE = 1024 * 1024
 PREFIX = 5  # one byte of flags, four of length
 #: A deadline shorter than one tick of gRPC's clock has expired on arrival.
 _TICK = 0.001

@@ -9,9 +9,8 @@ from typing import Protocol
 import grpc
 import structlog
 from grpc import aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
+from gostream_api.rpc.grpc_framing import MAX_MESSAGE
 from gostream_api.rpc.interceptors.auth import AuthInterceptor
 from gostream_api.rpc.interceptors.base import Handler
 from gostream_api.rpc.interceptors.clients import ClientOf, peer_address
@@ -21,8 +20,7 @@ from gostream_api.rpc.interceptors.local_hit import LocalHit, LocalHitIntercepto
 from gostream_api.rpc.interceptors.telemetry import TelemetryInterceptor
 from gostream_api.rpc.servicer import SERVICE
 from gostream_api.videos.watch import WatchService
-from gostream_shared.config_types import join_address
-from gostream_shared.listening import CannotListenError
+from gostream_shared.grpc_health import Health, bind, reflect
 
 _UNLIMITED = 2**31 - 1
 
@@ -36,7 +34,7 @@ OPTIONS = (
     ("grpc.http.overload_protection", 0),
     ("grpc.server.max_pending_requests", _UNLIMITED),
     ("grpc.server.max_pending_requests_hard_limit", _UNLIMITED),
-    ("grpc.max_receive_message_length", 1024 * 1024),
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
     ("grpc.max_send_message_length", 4 * 1024 * 1024),  # the default limit of clients
     ("grpc.max_metadata_size", 8 * 1024),
     ("grpc.absolute_max_metadata_size", 16 * 1024),
@@ -104,7 +102,6 @@ class ApiServer:
         self.doors: list[Door] = []
         self._watches = watches
         self._credentials = credentials
-        self._health = health.aio.HealthServicer()
         self.limiter = ConcurrencyLimiter(
             max_calls=max_calls,
             max_streams=max_streams,
@@ -122,17 +119,13 @@ class ApiServer:
             options=options,
         )
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self.health = Health(self._server)
         if reflects:
-            names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, self._server)
+            reflect(self._server, [SERVICE])
 
     async def start(self, host: str, port: int) -> int:
         """Listen, then report SERVING if ready. Returns the port. Raises CannotListenError."""
-        try:
-            bound = self._listen(join_address(host, port))
-        except RuntimeError:
-            raise CannotListenError(host, port) from None
+        bound = bind(self._server, host, port, self._credentials)
         for door in self.doors:
             await door.start()
         await self._report_ready(is_ready=False)
@@ -148,7 +141,7 @@ class ApiServer:
         gRPC's own stop cuts about one call per busy connection; after the delay, no connection is busy.
         """
         _log.info("stopping", delay=delay.total_seconds(), grace=grace.total_seconds())
-        await self._health.enter_graceful_shutdown()
+        await self.health.drain()
         await asyncio.sleep(delay.total_seconds())
         self._watches.stop()
         async with asyncio.TaskGroup() as tasks:
@@ -175,9 +168,4 @@ class ApiServer:
 
     async def _report_ready(self, *, is_ready: bool) -> None:
         for service in ("", SERVICE):
-            await self.report(service, is_serving=is_ready)
-
-    async def report(self, service: str, *, is_serving: bool) -> None:
-        """Set the health status of a service name. During the stop it stays NOT_SERVING."""
-        statuses = health_pb2.HealthCheckResponse
-        await self._health.set(service, statuses.SERVING if is_serving else statuses.NOT_SERVING)
+            await self.health.report(service, is_serving=is_ready)

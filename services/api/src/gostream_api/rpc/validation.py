@@ -115,7 +115,7 @@ def batch_get_videos(request: video_service_pb2.BatchGetVideosRequest) -> list[U
     check = _Check()
     check.that(0 < len(ids) <= MAX_BATCH, "ids", f"must be 1 to {MAX_BATCH} ids")
     check.end()
-    parsed = [_parsed(text) for text in ids]
+    parsed = [canonical_id(text) for text in ids]
     found = [each for each in parsed if each is not None]
     if len(found) == len(ids):
         return found
@@ -152,12 +152,12 @@ def video_id(
 
 def _id(check: _Check, text: str) -> UUID:
     """Returns the id, or a placeholder after adding a violation to `check`."""
-    found = _parsed(text)
+    found = canonical_id(text)
     check.that(found is not None, "id", _CANONICAL)
     return found or UUID(int=0)
 
 
-def _parsed(text: str) -> UUID | None:
+def canonical_id(text: str) -> UUID | None:
     """Returns the id, or None unless the text is canonical."""
     return _known(text) if len(text) == _ID_LENGTH else None
 

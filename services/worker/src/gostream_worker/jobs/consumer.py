@@ -1,7 +1,7 @@
 """Claims jobs: PgQueuer's queue managers with the leases and slots that encodes need."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -14,8 +14,6 @@ from pgqueuer.domain.models import Job
 from pydantic import ValidationError
 
 from gostream_shared.concurrency import task_group, wait_at_most
-from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
-from gostream_shared.jobs.pgqueuer import REMOVE, TRANSCODE, remove_job, transcode_job
 from gostream_worker.jobs.pgqueuer_buffers import wake_seldom
 from gostream_worker.jobs.pgqueuer_leases import LeasedQueries, SlottedManager
 from gostream_worker.jobs.verdict import Verdict
@@ -33,7 +31,6 @@ _QUEUE_LOST = (
     asyncpg.InternalClientError,
     FailingListenerError,
 )
-_REMOVALS = 2
 #: Delay before an unreadable job is offered again: workers of another version may read it.
 _UNREADABLE_PAUSE = timedelta(minutes=1)
 _AnyJob = TypeVar("_AnyJob")
@@ -42,33 +39,24 @@ Handler = Callable[[bytes], Coroutine[Any, Any, Verdict]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
-    """One kind of job: its handler, its slots, and whether another one may be claimed now."""
+class JobKind:
+    """One kind of job: its handler, how many run together, and whether one more may be claimed now."""
 
     handler: Handler
     slots: int
-    has_room: Callable[[], bool]
+    has_room: Callable[[], bool] = lambda: True
 
 
 class Consumer:
-    """Runs jobs until `stop` is called, and releases the jobs that are then unfinished."""
+    """Runs jobs until `stop` is called, and releases the jobs that are then unfinished.
 
-    def __init__(
-        self,
-        pool: asyncpg.Pool,
-        *,
-        transcode: Callable[[TranscodeJob], Awaitable[Verdict]],
-        remove: Callable[[RemoveJob], Awaitable[Verdict]],
-        slots: int,
-        lease: timedelta,
-        has_room: Callable[[], bool] = lambda: True,
-    ) -> None:
+    `kinds` maps the entry points of the queue to the kinds of job behind them.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, kinds: Mapping[str, JobKind], *, lease: timedelta) -> None:
         wake_seldom()
         self._pool = pool
-        self._kinds = {
-            TRANSCODE: _Kind(_reading(transcode_job, transcode), slots, has_room),
-            REMOVE: _Kind(_reading(remove_job, remove), _REMOVALS, lambda: True),
-        }
+        self._kinds = kinds
         self._lease = lease
         self._stopping = asyncio.Event()
         self._managers: dict[str, QueueManager] = {}
@@ -88,7 +76,7 @@ class Consumer:
         for task in self._running:
             task.cancel()
 
-    async def _keep_consuming(self, entrypoint: str, kind: "_Kind") -> None:
+    async def _keep_consuming(self, entrypoint: str, kind: JobKind) -> None:
         """Runs managers for one kind.
 
         A manager that lost the database settles its jobs as far as possible and ends; a new manager replaces
@@ -109,7 +97,7 @@ class Consumer:
                 _log.warning("queue lost", entrypoint=entrypoint, error=str(error) or type(error).__name__)
                 await wait_at_most(self._stopping, backoff(0))
 
-    def _manager(self, entrypoint: str, kind: "_Kind") -> QueueManager:
+    def _manager(self, entrypoint: str, kind: JobKind) -> QueueManager:
         manager = SlottedManager(LeasedQueries(self._pool))
         manager.slots, manager.has_room = kind.slots, kind.has_room
 
@@ -140,7 +128,9 @@ class Consumer:
             raise RetryRequested(verdict.again_in)
 
 
-def _reading(read: Callable[[bytes], _AnyJob], handle: Callable[[_AnyJob], Awaitable[Verdict]]) -> Handler:
+def reading(read: Callable[[bytes], _AnyJob], handle: Callable[[_AnyJob], Awaitable[Verdict]]) -> Handler:
+    """Returns a handler that decodes the payload first; an unreadable job is offered again later."""
+
     async def handler(payload: bytes) -> Verdict:
         try:
             job = read(payload)

@@ -1,6 +1,6 @@
-"""The fast door's application with delayed database reads.
+"""The API with delayed database reads: `python -m benchmarks.coherence.slow_api`.
 
-Envoy embeds it in the harness's doors. Do not import it elsewhere: it patches the repository of its process.
+Do not import it elsewhere: it patches the repository of its process.
 """
 
 import asyncio
@@ -9,11 +9,9 @@ import random
 from uuid import UUID
 
 from benchmarks.coherence.spec import LOAD_DELAY
-from gostream_api.fast_door.asgi import app
+from gostream_api.app import main
 from gostream_shared.db.videos import PostgresVideoRepository
 from gostream_shared.domain.video import Video
-
-__all__ = ["app"]
 
 _get = PostgresVideoRepository.get
 
@@ -24,4 +22,6 @@ async def _get_late(self: PostgresVideoRepository, video_id: UUID, *, owner: str
     return video
 
 
-PostgresVideoRepository.get = _get_late  # type: ignore[method-assign]
+if __name__ == "__main__":
+    PostgresVideoRepository.get = _get_late  # type: ignore[method-assign]
+    main()
