@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+from datetime import timedelta
 from typing import Any
 
 import jwt
@@ -33,10 +34,15 @@ def all_keys() -> bytes:
 
 
 def claims(**changes: object) -> dict[str, Any]:
+    """The claims of a token. None removes a claim; a timedelta becomes a time from now on."""
     now = int(time.time())
     usual = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "iat": now, "exp": now + 600}
     whole = {**usual, "scope": "videos:read videos:write", **changes}
-    return {name: value for name, value in whole.items() if value is not None}
+    return {
+        name: now + int(value.total_seconds()) if isinstance(value, timedelta) else value
+        for name, value in whole.items()
+        if value is not None
+    }
 
 
 def signed(
