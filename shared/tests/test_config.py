@@ -124,7 +124,7 @@ def test_misspelt_variables_are_named_with_the_nearest() -> None:
     )
 
     assert doubts == [
-        "AUDIT_ZZZZZZZZZ is not a variable of GoStream",
+        "AUDIT_ZZZZ is not a variable of GoStream",
         "LOG_LEVL_FILE is not a variable of GoStream; did you mean LOG_LEVEL_FILE?",
         "REDIS_PASWORD is not a variable of GoStream; did you mean REDIS_PASSWORD?",
         "S3_ENDPOINT is not a variable of GoStream; did you mean S3_ENDPOINT_URL?",
