@@ -90,6 +90,10 @@ bench-micro: $(BENCH)/.synced ## look-ups, conversions, invalidation latency, a 
 bench-getvideo: $(BENCH)/.synced ## GetVideo from L1 beside a bare gRPC handler [ARGS=--processes=2]
 	@$(BENCH)/bin/python -m benchmarks.getvideo $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(BENCH)/.synced ## the fuzz targets guided by coverage [SECONDS=60 for each, ARGS=door]
+	@$(BENCH)/bin/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(ARGS)
+
 .PHONY: corpus
 corpus: $(SYNCED) ## every hostile and unusual file, traced and fuzzed [GOSTREAM_FUZZ=500]
 	@$(BIN)/pytest tests/corpus $(ARGS)
@@ -98,6 +102,11 @@ corpus: $(SYNCED) ## every hostile and unusual file, traced and fuzzed [GOSTREAM
 players: $(SYNCED) ## films through the edge in ffmpeg, VLC and Chromium, where they are installed (needs npm)
 	@command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix .tools/players hls.js@1 || true
 	@$(BIN)/pytest tests/e2e/test_players.py $(ARGS)
+
+.PHONY: clients
+clients: $(SYNCED) ## the read door under clients in Python, Node, Go and C, where they are installed (needs npm)
+	@command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix .tools/clients @grpc/grpc-js@1 || true
+	@$(BIN)/pytest tests/contract/test_read_door_clients.py $(ARGS)
 
 .PHONY: bench-encode
 bench-encode: $(SYNCED) ## the worker beside plain ffmpeg [ARGS="--seconds 300 --rounds 1"]

@@ -7,7 +7,6 @@ from typing import cast
 
 import structlog
 from h2 import events
-from h2.connection import ConnectionState
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 
@@ -21,6 +20,8 @@ from gostream_api.read_door.streams import Streams
 
 #: Bytes that wait in the transport before nothing more is read or sent.
 _HIGH_WATER = 256 * 1024
+#: Characters of a reason in the log; h2's may contain what the client sent.
+_MAX_REASON = 200
 _DRAIN, _KEEPALIVE = b"draining", b"are you?"
 
 _log = structlog.stdlib.get_logger("gostream.read_door")
@@ -105,10 +106,13 @@ class Connection(asyncio.Protocol):
             self._end(str(error))
             return
         if any(isinstance(event, events.ConnectionTerminated) for event in received):
-            # A client's GOAWAY refuses streams of the server, so its calls are still answered; h2 would not.
-            self._h2.state_machine.state = ConnectionState.SERVER_OPEN
             self.drain()
         self._streams.handle(received)
+        try:
+            self._watch.note_faults(self._streams.faults, now)
+        except ExcessError as excess:
+            self._fail(excess.code, str(excess))
+            return
         self._streams.proceed()
         self._settle()
         if any(isinstance(event, events.PingAckReceived) and event.ping_data == _DRAIN for event in received):
@@ -123,8 +127,7 @@ class Connection(asyncio.Protocol):
         self._outbox.is_open = True
         if self._ended is None:
             self._transport.resume_reading()
-            self._streams.proceed()
-            self._settle()
+            self._go_on()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._ended = self._loop.time()
@@ -199,7 +202,7 @@ class Connection(asyncio.Protocol):
         self._ended = self._loop.time()
         if reason:
             peer = self._transport.get_extra_info("peername")
-            _log.info("connection ended", reason=reason, peer=str(peer and peer[0]))
+            _log.info("connection ended", reason=reason[:_MAX_REASON], peer=str(peer and peer[0]))
         self._stop_short_path()
         self._streams.leave_all()
         self._write()
@@ -214,8 +217,16 @@ class Connection(asyncio.Protocol):
     def _settle(self) -> None:
         """Write what h2 has to send; end after the last call."""
         self._write()
+        if self._outbox.is_turn_over:
+            self._outbox.begin_turn()
+            self._loop.call_soon(self._go_on)
         if self._streams.are_refused and self._streams.is_empty:
             self._end()
+
+    def _go_on(self) -> None:
+        if self._ended is None:
+            self._streams.proceed()
+            self._settle()
 
     def _stop_short_path(self) -> None:
         if self._short is not None:

@@ -21,7 +21,8 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 ANY_STREAM = 2**31 - 1
 
 _HEAD = 9
-_END_STREAM, _END_HEADERS = 0x1, 0x4
+_ACK = _END_STREAM = 0x1
+_END_HEADERS = 0x4
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = (
     0,
     1,
@@ -35,7 +36,7 @@ _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTIN
 
 
 class ExcessError(Exception):
-    """The client exceeds a limit of the connection, which ends with `code`."""
+    """The client breaks a rule or a limit of the connection, which ends with `code`."""
 
     def __init__(self, reason: str, code: ErrorCodes = ErrorCodes.ENHANCE_YOUR_CALM) -> None:
         super().__init__(reason)
@@ -53,6 +54,8 @@ class FrameWatch:
         self._block = self._continuations = 0
         self._empty = Budget(limits.empty_data, now)
         self._other = Budget(limits.other_frames, now)
+        self._faults = 0
+        self._made_resets = Budget(limits.resets, now)
         self._budgets = {
             _RST_STREAM: Budget(limits.resets, now),
             _SETTINGS: Budget(limits.settings, now),
@@ -63,7 +66,7 @@ class FrameWatch:
     @property
     def is_between(self) -> bool:
         """True if a frame comes next that may be of any type."""
-        return not (self._skip or self._head or self._is_in_block)
+        return self.is_greeted and not (self._skip or self._head or self._is_in_block)
 
     @property
     def missing(self) -> int:
@@ -86,15 +89,28 @@ class FrameWatch:
                 self._head = head
                 break
             self._head = b""
-            self.is_greeted = True
             length = int.from_bytes(head[:3], "big")
+            self._check(head[3], head[4], length)
+            self.is_greeted = True
             self._count(head[3], head[4], length, now)
             at += length
         self._skip = at - end
 
-    def _count(self, kind: int, flags: int, length: int, now: float) -> None:
-        if length > MAX_FRAME:
+    def note_faults(self, faults: int, now: float) -> None:
+        """Count the streams that the client has made the server reset. Raises ExcessError."""
+        while self._faults < faults:
+            self._faults += 1
+            if not self._made_resets.spend(now):
+                raise ExcessError("faults that reset streams")
+
+    def _check(self, kind: int, flags: int, length: int) -> None:
+        """Enforce the rules of HTTP/2 that h2 does not."""
+        if length > MAX_FRAME or (kind == _SETTINGS and flags & _ACK and length):
             raise ExcessError("frame size", ErrorCodes.FRAME_SIZE_ERROR)
+        if not self.is_greeted and (kind != _SETTINGS or flags & _ACK):
+            raise ExcessError("no SETTINGS after the preface", ErrorCodes.PROTOCOL_ERROR)
+
+    def _count(self, kind: int, flags: int, length: int, now: float) -> None:
         if kind == _HEADERS:
             self._is_in_block = not flags & _END_HEADERS
             self._block, self._continuations = length, 0

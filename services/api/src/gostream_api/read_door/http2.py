@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable
 
+from h2 import events
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.settings import SettingCodes, Settings
 from h2.stream import StreamClosedBy
 from hpack.table import HeaderTable, table_entry_size
+from hyperframe.frame import Frame, GoAwayFrame
 
 from gostream_api.read_door import limits as most
+from gostream_api.read_door.header_blocks import BlockDecoder
 
 _CONFIG = H2Configuration(
     client_side=False,
@@ -62,7 +65,7 @@ class Http2(H2Connection):
         super().__init__(_CONFIG)
         self.local_settings = Settings(client=False, initial_values=_SETTINGS)
         self.max_inbound_frame_size = most.MAX_FRAME
-        self.decoder.max_header_list_size = most.MAX_HEADER_BLOCK
+        self.decoder = BlockDecoder(most.MAX_HEADER_BLOCK)
         self.received_table = self.decoder.header_table = CountedTable()
         #: The client's flow control window for requests.
         self.inbound = self._inbound_flow_control_window_manager
@@ -81,3 +84,10 @@ class Http2(H2Connection):
         """Note streams that were opened, answered and closed elsewhere."""
         for stream in streams:
             self._closed_streams[stream] = StreamClosedBy.SEND_END_STREAM
+
+    def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[events.Event]]:
+        # A client's GOAWAY refuses streams of the server, so its calls are still answered; h2 would drop
+        # queued frames and take no further one.
+        event = events.ConnectionTerminated()
+        event.error_code, event.last_stream_id = frame.error_code, frame.last_stream_id
+        return [], [event]

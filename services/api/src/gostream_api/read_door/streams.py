@@ -47,6 +47,7 @@ class Streams:
         self._loop = asyncio.get_running_loop()
         self.outbox = Outbox(h2, backlog)
         self.accepted = 0  # the highest stream that is served
+        self.faults = 0  # of the client, each of which has reset a stream
         self.are_refused = False  # new streams, after the last GOAWAY
         self.opened: Opened | None = None  # the last call, for who asks what its headers mean
         self.known: dict[int, bytes] = {}  # responses of calls that are opened next
@@ -106,6 +107,7 @@ class Streams:
             call = stream.call = self._table.open(event.headers)
             self.opened = Opened(call, event.headers)
         except MalformedError:
+            self.faults += 1
             self._reset(number, ErrorCodes.PROTOCOL_ERROR)
             return
         except RefusedError as refused:
@@ -147,6 +149,7 @@ class Streams:
             self._settle(event.stream_id, stream, refusal(grpc_framing.incomplete()))
 
     def _on_reset(self, event: events.StreamReset) -> None:
+        self.faults += not event.remote_reset
         self._abandon(event.stream_id)
 
     def _settle(self, number: int, stream: _Stream, reply: Reply | None) -> None:
