@@ -46,6 +46,9 @@ class Pipe(asyncio.Transport):
     def resume_reading(self) -> None: ...
     def write_eof(self) -> None: ...
     def abort(self) -> None: ...
+    def can_write_eof(self) -> bool:
+        return True
+
     def is_closing(self) -> bool:
         return False
 
