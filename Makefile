@@ -119,6 +119,13 @@ bench-api: $(SYNCED) ## what a read costs on each transport [ARGS="--rounds 5 --
 .PHONY: bench-read-door
 bench-read-door: $(SYNCED) ## CPU time of a read: grpc.aio, the read door, its short path [ARGS=--rounds=5]
 	@$(BIN)/python -m benchmarks.load.bench_read_door $(ARGS)
+.PHONY: bench-doors
+bench-doors: $(BENCH)/.synced ## reads of every port of the API beside Go servers [ARGS="--rounds 3 --short on off"]
+	@$(BENCH)/bin/python -m benchmarks.doors $(ARGS)
+
+.PHONY: bench-headline
+bench-headline: $(BENCH)/.synced ## 100 viewers of a video that no cache has, beside Go servers [ARGS="--rounds 3"]
+	@$(BENCH)/bin/python -m benchmarks.doors.headline $(ARGS)
 
 .PHONY: bench-edge
 bench-edge: $(SYNCED) ## cached segments from our edge and from a plain nginx [ARGS="--rounds 15 --seconds 0.5"]

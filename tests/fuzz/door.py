@@ -187,6 +187,9 @@ class Link(asyncio.Transport):
         self.writes_after_end += self.has_ended
         self.seen.take(bytes(data))
 
+    def can_write_eof(self) -> bool:
+        return True
+
     def write_eof(self) -> None:
         self.has_ended = True
 

@@ -116,7 +116,7 @@ class Client:
         elif shape == "reset":
             data += frame(wire.RST_STREAM, 0, stream, b"\0\0\0\x08")
         elif shape == "other stream":
-            data = frame(wire.DATA, end, stream - 2, body)
+            data = frame(wire.DATA, end, max(1, stream - 2), body)
         elif shape == "old stream":
             head, data = frame(wire.HEADERS, all_headers, max(1, stream - 4), block), b""
         elif shape == "even stream":

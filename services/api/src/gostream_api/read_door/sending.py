@@ -38,7 +38,7 @@ class Outbox:
         self._size = 0
         self.is_open = True  # False while the transport's buffer is full
         self.moves = 0  # grows with each part that is sent
-        self._turn = 0  # bytes sent since `begin_turn`
+        self.turn = 0  # bytes sent since `begin_turn`; the short path adds its own
 
     def __contains__(self, stream: int) -> bool:
         return stream in self._queued
@@ -62,10 +62,10 @@ class Outbox:
 
         The transport cannot close the outbox while replies are built, so each turn has a bound.
         """
-        return self._turn >= MAX_TURN
+        return self.turn >= MAX_TURN
 
     def begin_turn(self) -> None:
-        self._turn = 0
+        self.turn = 0
 
     def send(self, stream: int, reply: Reply) -> bool:
         """Send as much as possible and queue the rest. Returns True if all is sent."""
@@ -107,10 +107,11 @@ class Outbox:
             room = min(self._h2.local_flow_control_window(stream), MAX_FRAME)
             if room <= 0 or not self.is_open or self.is_turn_over:
                 return False
-            self._h2.send_data(stream, bytes(rest.data[:room]))
+            part = bytes(rest.data[:room])
+            self._h2.send_data(stream, part)
             rest.data = rest.data[room:]
             self.moves += 1
-            self._turn += room
+            self.turn += len(part)
         self._h2.send_headers(stream, rest.trailers, end_stream=True)
         return True
 

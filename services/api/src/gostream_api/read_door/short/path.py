@@ -39,6 +39,7 @@ class ShortPath:
     def __init__(self, h2: Http2, streams: Streams, watch: FrameWatch, backlog: Backlog) -> None:
         self._h2 = h2
         self._streams = streams
+        self._outbox = streams.outbox
         self._watch = watch
         self._backlog = backlog
         self._blocks = HeaderBlocks(h2.received_table)
@@ -61,6 +62,8 @@ class ShortPath:
             if kind == _HEADERS:
                 body = at + _HEAD + (high << 8 | low)
                 if flags != _END_HEADERS or not self._is_next(stream) or end - body < _HEAD + _PREFIX:
+                    break
+                if self._outbox.is_turn_over:
                     break
                 stop = self._answer(data, at, body, out, now)
             elif flags or stream or high:
@@ -106,6 +109,7 @@ class ShortPath:
                 self._streams.known[int.from_bytes(number, "big")] = payload
                 return at
             h2.outbound_flow_control_window -= length
+            self._outbox.turn += length
             out.append(reply_bytes.found(number, payload, request_id_of(template)))
         for _ in range(body, start, _HEAD + _INCREMENT):
             self._watch.count(_WINDOW_UPDATE, now)
