@@ -10,7 +10,7 @@ import structlog
 from gostream_api.read_door.http1_replies import Answer, encoded
 from gostream_api.read_door.http1_requests import Request, RequestParser
 from gostream_api.read_door.json_calls import JsonCall, JsonTable
-from gostream_api.read_door.limits import MAX_PIPELINED, MAX_TURN, Limits
+from gostream_api.read_door.limits import MAX_PIPELINED, MAX_REQUESTS_IN_TURN, Limits
 from gostream_api.read_door.sending import Backlog
 
 #: Bytes that wait in the transport before no further request is answered.
@@ -141,7 +141,7 @@ class Http1Connection(asyncio.Protocol):
         turn = 0
         while self._ended is None and self._task is None and self._is_open:
             if parser.requests:
-                if turn == MAX_TURN:
+                if turn == MAX_REQUESTS_IN_TURN:
                     self._schedule()
                     break
                 turn += 1

@@ -33,7 +33,7 @@ MAX_HEADERS = 100
 #: HTTP/1.1: received bytes that wait while an earlier request is answered; beyond, nothing is read.
 MAX_PIPELINED = 64 * 1024
 #: HTTP/1.1: pipelined requests of one client that are answered before it is another one's turn.
-MAX_TURN = 32
+MAX_REQUESTS_IN_TURN = 32
 
 
 @dataclass(frozen=True, slots=True)
