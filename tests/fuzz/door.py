@@ -180,9 +180,6 @@ class Link(asyncio.Transport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return default
 
-    def can_write_eof(self) -> bool:
-        return True
-
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.writes_after_end += self.has_ended
         self.seen.take(bytes(data))

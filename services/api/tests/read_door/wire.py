@@ -49,9 +49,6 @@ class Pipe(asyncio.Transport):
 
     def write_eof(self) -> None: ...
     def abort(self) -> None: ...
-    def can_write_eof(self) -> bool:
-        return True
-
     def is_closing(self) -> bool:
         return False
 
