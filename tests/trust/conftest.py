@@ -20,7 +20,7 @@ from gostream_api.config import ApiConfig
 from gostream_devstack.fixtures import RedisSettings
 from gostream_devstack.servers.seaweedfs import SeaweedFS
 from gostream_shared.config import load
-from tests.support.tokens import AUDIENCE, ISSUER, all_keys, signed
+from tests.trust.tokens import AUDIENCE, ISSUER, all_keys, signed
 
 _READS = ("GetVideo", "BatchGetVideos")
 

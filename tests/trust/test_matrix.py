@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gostream.v1 import video_service_pb2 as messages
-from tests.support.tokens import PRIVATE, all_keys, assembled, claims, key_set, public_jwk, signed
 from tests.trust.conftest import Api, Door, Metadata, Outcome, bearer, caller, outcome
+from tests.trust.tokens import PRIVATE, all_keys, assembled, claims, key_set, public_jwk, signed
 
 TABLE: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "matrix.yaml").read_text())
 DOORS = ["grpc.aio", "read door"]

@@ -12,8 +12,8 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gostream.v1 import video_service_pb2 as messages
-from tests.support.tokens import AUDIENCE, ISSUER, key_set, public_jwk, signed
 from tests.trust.conftest import Api, StartApi, bearer, outcome
+from tests.trust.tokens import AUDIENCE, ISSUER, key_set, public_jwk, signed
 
 ALICE = "corp:alice"
 

@@ -9,7 +9,7 @@ from gostream_api.auth.authenticator import TokenAuthenticator
 from gostream_api.auth.issuers import Issuer
 from gostream_api.auth.jwks import IssuerKeys
 from gostream_api.auth.tokens import TokenRules
-from tests.support.tokens import AUDIENCE, ISSUER, PRIVATE, Clock, Source, all_keys
+from tests.trust.tokens import AUDIENCE, ISSUER, PRIVATE, Clock, Source, all_keys
 
 Make = Callable[..., TokenAuthenticator]
 

@@ -19,7 +19,7 @@ from gostream_api.auth.jwks import IssuerKeys
 from gostream_api.auth.key_sources import FileSource, UrlSource
 from gostream_api.auth.key_store import KeyStore
 from gostream_shared.domain.errors import BackendUnavailableError, UnauthenticatedError
-from tests.support.tokens import (
+from tests.trust.tokens import (
     ISSUER,
     PRIVATE,
     Clock,

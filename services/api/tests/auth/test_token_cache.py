@@ -3,7 +3,7 @@
 from typing import Any
 
 from gostream_api.auth.authenticator import TokenAuthenticator
-from tests.support.tokens import (
+from tests.trust.tokens import (
     ISSUER,
     PRIVATE,
     Clock,

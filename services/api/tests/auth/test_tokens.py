@@ -13,7 +13,7 @@ from gostream_api.auth.authenticator import TokenAuthenticator
 from gostream_api.auth.tokens import MAX_TOKEN
 from gostream_api.principal import Kind
 from gostream_shared.domain.errors import UnauthenticatedError
-from tests.support.tokens import AUDIENCE, ISSUER, PRIVATE, assembled, claims, signed
+from tests.trust.tokens import AUDIENCE, ISSUER, PRIVATE, assembled, claims, signed
 
 
 async def cause(tokens: TokenAuthenticator, token: str) -> str:

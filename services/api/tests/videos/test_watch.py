@@ -99,7 +99,6 @@ async def test_watch_of_a_finished_video_ends_immediately(
     await database.encodes.mark_video_failed(encode, FAILURE)
 
     seen = [snapshot.video.status async for snapshot in watches.watch(ANONYMOUS, encode.video_id)]
-
     assert seen == [VideoStatus.FAILED]
 
 
