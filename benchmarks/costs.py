@@ -20,10 +20,12 @@ from benchmarks.cached import open_cached
 from benchmarks.report import table, write_report
 from benchmarks.servers import running_servers
 from gostream.v1.video_service_pb2 import BatchGetVideosRequest, ListVideosRequest
+from gostream_api.principal import ANONYMOUS
 from gostream_api.reads.cached_video_service import CachedVideoService
 from gostream_api.reads.ports import Layer
 from gostream_api.rpc.convert import encode_video
 from gostream_api.rpc.encoded_reads import batch_get_videos, batch_get_videos_locally
+from gostream_api.rpc.interceptors.base import Asked
 from gostream_api.rpc.servicer import VideoServicer, method_handlers
 from gostream_api.rpc.validation import SizeRule
 from gostream_api.videos.video_service import VideoService
@@ -79,7 +81,7 @@ async def _measure(config: Config, rounds: int) -> str:
         _, service = await stack.enter_async_context(open_cached(config, database))
         videos = [row["id"] for row in await database.pool.fetch("SELECT id FROM videos LIMIT $1", BATCH)]
         request = BatchGetVideosRequest(ids=map(str, videos)).SerializeToString()
-        await batch_get_videos(service, request)
+        await batch_get_videos(service, ANONYMOUS, request)
         one = await database.videos.get(videos[0])
         _collect_as_the_server()
         page = _lister(database, service)
@@ -132,7 +134,7 @@ def _lister(database: PostgresDatabase, service: CachedVideoService) -> Callable
     handler = method_handlers(servicer)["ListVideos"]
     respond: Any = handler.unary_unary
     encode = cast("Callable[[Any], bytes]", handler.response_serializer or bytes)
-    request = ListVideosRequest(page_size=PAGE)
+    request = Asked(ANONYMOUS, ListVideosRequest(page_size=PAGE))
 
     async def page() -> bytes:
         return encode(await respond(request, None))
@@ -148,12 +150,13 @@ def _conversion(video: Video, count: int = 2000) -> float:
 
 
 async def _local_batch(service: CachedVideoService, request: bytes, count: int = 50) -> float:
-    while batch_get_videos_locally(service, request) is None:  # the conversions delayed the heartbeats
-        await batch_get_videos(service, request)
+    # The conversions delayed the heartbeats.
+    while batch_get_videos_locally(service, ANONYMOUS, request) is None:
+        await batch_get_videos(service, ANONYMOUS, request)
         await asyncio.sleep(0.1)
     begun = time.process_time()
     for _ in range(count):
-        assert batch_get_videos_locally(service, request)
+        assert batch_get_videos_locally(service, ANONYMOUS, request)
     return (time.process_time() - begun) / count
 
 
@@ -161,7 +164,7 @@ async def _redis_batch(service: CachedVideoService, request: bytes) -> float:
     while True:
         service.reset()  # empties L1
         begun = time.process_time()
-        _, layer = await batch_get_videos(service, request)
+        _, layer = await batch_get_videos(service, ANONYMOUS, request)
         if layer is Layer.L2:  # otherwise heartbeats are late, and Redis is not trusted
             return time.process_time() - begun
         await asyncio.sleep(0.1)

@@ -5,6 +5,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from statistics import median
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ from benchmarks.cached import make_video, open_cached
 from benchmarks.coherence.libraries import cashews_url
 from benchmarks.report import table, write_report
 from benchmarks.servers import running_servers
+from gostream_api.principal import ANONYMOUS
 from gostream_api.reads.local_cache import LocalCache, LocalEntry
 from gostream_api.rpc.convert import encode_video
 from gostream_shared.cache.protocol import Hit, VideoCache
@@ -50,8 +52,8 @@ async def _measure(config: Config, options: argparse.Namespace) -> list[str]:
         database = await stack.enter_async_context(PostgresDatabase.open(url))
         cache, service = await stack.enter_async_context(open_cached(config, database))
         video_id = await make_video(database)
-        payload = (await service.get_video(video_id)).reply.payload
-        local = await _in_process(service.get_video, video_id, payload, config, options)
+        payload = (await service.get_video(ANONYMOUS, video_id)).reply.payload
+        local = await _in_process(partial(service.get_video, ANONYMOUS), video_id, payload, config, options)
         remote = await _in_redis(cache.videos, video_id, config, options)
         return [local, remote]
 

@@ -16,6 +16,9 @@ esac
 case $GOSTREAM_BIND in
   127.* | ::1 | '[::1]') exit $status ;; # only this machine can connect, so the default secrets are acceptable
 esac
+if [ "$AUTH_MODE" = none ]; then
+  refuse "AUTH_MODE: other machines may connect to GOSTREAM_BIND=$GOSTREAM_BIND, so callers must authenticate"
+fi
 for name in POSTGRES_PASSWORD REDIS_PASSWORD MINIO_ROOT_PASSWORD S3_SECRET_KEY S3_WORKER_SECRET_KEY CDN_REFRESH_SECRET EDGE_ORIGIN_SECRET; do
   eval "value=\$$name"
   case $value in

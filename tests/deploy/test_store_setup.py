@@ -179,8 +179,10 @@ DEFAULTS = {
     "S3_WORKER_SECRET_KEY": "gostream-worker-secret",
     "CDN_REFRESH_SECRET": "gostream-refresh",
     "EDGE_ORIGIN_SECRET": "gostream-edge",
+    "AUTH_MODE": "none",
 }
-STRONG = {name: "0123456789abcdef" for name in DEFAULTS if name != "GOSTREAM_BIND"}
+STRONG = {name: "0123456789abcdef" for name in DEFAULTS if name not in ("GOSTREAM_BIND", "AUTH_MODE")}
+SAFE = {**STRONG, "AUTH_MODE": "jwt"}
 
 
 def check(**changes: str) -> subprocess.CompletedProcess[str]:
@@ -201,16 +203,23 @@ def test_default_secrets_are_refused_beyond_loopback(address: str) -> None:
     done = check(GOSTREAM_BIND=address)
 
     assert done.returncode == 1
-    assert {line.partition(":")[0] for line in done.stderr.splitlines()} == set(STRONG)
+    assert {line.partition(":")[0] for line in done.stderr.splitlines()} == {*STRONG, "AUTH_MODE"}
 
 
 @pytest.mark.parametrize("name", sorted(STRONG))
 def test_single_weak_secret_is_refused(name: str) -> None:
-    assert check(GOSTREAM_BIND="192.0.2.1", **STRONG).returncode == 0
-    done = check(GOSTREAM_BIND="192.0.2.1", **{**STRONG, name: "0123456789abcde"})
+    assert check(GOSTREAM_BIND="192.0.2.1", **SAFE).returncode == 0
+    done = check(GOSTREAM_BIND="192.0.2.1", **{**SAFE, name: "0123456789abcde"})
 
     assert done.returncode == 1
     assert [line.partition(":")[0] for line in done.stderr.splitlines()] == [name]
+
+
+def test_open_api_is_refused_beyond_loopback() -> None:
+    done = check(GOSTREAM_BIND="192.0.2.1", **{**SAFE, "AUTH_MODE": "none"})
+
+    assert done.returncode == 1
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["AUTH_MODE"]
 
 
 @pytest.mark.parametrize("password", ["a/b", "a@b", "a:b", "a b", "a%b"])

@@ -11,6 +11,7 @@ from typing import Any
 from hpack import Decoder
 
 from gostream.v1.video_service_pb2 import BatchGetVideosRequest, GetVideoRequest
+from gostream_api.auth.authenticator import OpenDoor
 from gostream_api.read_door.calls import CallTable
 from gostream_api.read_door.connection import Connection
 from gostream_api.read_door.limits import MAX_BODIES, MAX_QUEUED, MAX_STREAMS, Limits
@@ -210,7 +211,7 @@ class Session:
         self.backlog = Backlog()
         self.link = Link()
         limiter = ConcurrencyLimiter(max_calls=100, max_streams=1)
-        table = CallTable(self.reads, limiter, "elsewhere")
+        table = CallTable(self.reads, limiter, "elsewhere", OpenDoor())
         self.connection = Connection(table, Limits(), self.backlog, lambda _: None, is_short=is_short)
         self.connection.connection_made(self.link)
 

@@ -9,6 +9,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from gostream.v1.video_service_pb2 import BatchGetVideosRequest, BatchGetVideosResponse, GetVideoRequest
+from gostream_api.principal import ANONYMOUS
 from gostream_api.rpc import encoded_reads, grpc_framing, validation
 from gostream_api.rpc.grpc_framing import RefusedError
 from gostream_api.videos.page_tokens import page_token, position_of
@@ -55,7 +56,7 @@ def requests(data: bytes) -> None:
     ):
         reads = Reads()
         expected, theirs = _outcome(partial(parse, data))
-        found, ours = _outcome(partial(local, reads, data))
+        found, ours = _outcome(partial(local, reads, ANONYMOUS, data))
         if theirs is None:
             assert reads.asked == [expected], (data, reads.asked, expected)
         else:

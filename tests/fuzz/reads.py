@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
+from gostream_api.principal import Principal
 from gostream_api.reads.ports import Layer, Read, VideoReply
 from gostream_shared.domain.errors import VideoNotFoundError
 
@@ -18,28 +19,28 @@ class Reads:
         self.asked: list[object] = []
         self.waiting = 0
 
-    def peek_video(self, video_id: UUID, *, min_version: int = 0) -> bytes | None:
+    def peek_video(self, caller: Principal, video_id: UUID, *, min_version: int = 0) -> bytes | None:
         self.asked.append((video_id, min_version))
         if video_id == ABSENT:
             raise VideoNotFoundError(video_id)
         return PAYLOAD if video_id == HOT else None
 
-    def peek_videos(self, video_ids: Sequence[UUID]) -> list[bytes] | None:
+    def peek_videos(self, caller: Principal, video_ids: Sequence[UUID]) -> list[bytes] | None:
         self.asked.append(list(video_ids))
         return [PAYLOAD for _ in video_ids] if set(video_ids) == {HOT} else None
 
-    def peek_reply(self, video_id: UUID, *, min_version: int = 0) -> VideoReply | None:
-        payload = self.peek_video(video_id, min_version=min_version)
+    def peek_reply(self, caller: Principal, video_id: UUID, *, min_version: int = 0) -> VideoReply | None:
+        payload = self.peek_video(caller, video_id, min_version=min_version)
         return None if payload is None else VideoReply(1, payload)
 
-    def peek_replies(self, video_ids: Sequence[UUID]) -> list[VideoReply] | None:
-        payloads = self.peek_videos(video_ids)
+    def peek_replies(self, caller: Principal, video_ids: Sequence[UUID]) -> list[VideoReply] | None:
+        payloads = self.peek_videos(caller, video_ids)
         return None if payloads is None else [VideoReply(1, payload) for payload in payloads]
 
     def keep_json(self, video_id: UUID, reply: VideoReply, json: bytes) -> None:
         reply.json = json
 
-    async def get_video(self, video_id: UUID, *, min_version: int = 0) -> Read:
+    async def get_video(self, caller: Principal, video_id: UUID, *, min_version: int = 0) -> Read:
         self.waiting += 1
         try:
             await asyncio.sleep(0)
@@ -49,5 +50,7 @@ class Reads:
             raise VideoNotFoundError(video_id)
         return Read(VideoReply(1, PAYLOAD), Layer.MISS)
 
-    async def get_videos(self, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
-        return {video_id: await self.get_video(video_id) for video_id in video_ids if video_id == COLD}
+    async def get_videos(self, caller: Principal, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
+        return {
+            video_id: await self.get_video(caller, video_id) for video_id in video_ids if video_id == COLD
+        }

@@ -8,7 +8,7 @@ from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
-from gostream_api.reads.cached_video_service import CachedVideoService, _load_result
+from gostream_api.reads.cached_video_service import CachedVideoService
 from gostream_api.reads.local_cache import LocalCache, LocalEntry, Ticket
 from gostream_api.reads.read_through import Found, ReadThrough
 from gostream_api.reads.singleflight import SingleFlight
@@ -67,7 +67,7 @@ async def _load_with_late_ticket(
     self: CachedVideoService, video_id: object, *, refresh: bool = False
 ) -> object:
     found = await self._reads.read(video_id, refresh=refresh)  # type: ignore[arg-type]
-    result = _load_result(found)
+    result = self._result(found)
     if found.shareable:
         ticket = self._local.ticket(video_id)  # type: ignore[arg-type]
         self._local.store(video_id, ticket, result.entry, found.fresh_for)  # type: ignore[arg-type]
@@ -232,7 +232,7 @@ MUTANTS = (
     _code("an acknowledgement or a gap flushes", 6, (Bus, "_handle", _handle_without_flush(Bus._handle)),
           (Liveness, "receive", _receive_without_gap(Liveness.receive))),
     _code("a lost connection flushes", 0, (Bus, "_reset", _reset_only_if(lambda loss: loss is Loss.GAP))),
-    _code("a gap flushes", 454, (Liveness, "receive", _receive_without_gap(Liveness.receive))),
+    _code("a gap flushes", 320, (Liveness, "receive", _receive_without_gap(Liveness.receive))),
     _code("silence disables L1", 0, (Liveness, "_extend", _extend_for_ever)),
     _code("silence counts from publication", 391, (Liveness, "_extend", _extend_by_arrival)),
     _code("a failover starts an epoch", 13, (EpochState, "admits", lambda self, server: True),

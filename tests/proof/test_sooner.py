@@ -15,6 +15,7 @@ from uuid import UUID
 
 import pytest
 
+from gostream_api.principal import ANONYMOUS
 from gostream_api.reads.cached_video_service import CachedVideoService
 from gostream_api.reads.local_cache import LocalCache
 from gostream_api.reads.ports import Layer
@@ -54,11 +55,11 @@ async def _ticks() -> None:
 async def _reset_detaches_loads_in_progress() -> None:
     reads: Any = PausedReads()
     bus: Any = SimpleNamespace(is_live=True)
-    service = CachedVideoService(reads, LocalCache(live_until=lambda: inf), bus)
-    callers = [asyncio.create_task(service.get_video(ID))]
+    service = CachedVideoService(reads, LocalCache(live_until=lambda: inf), bus, owner_of=lambda _: "")
+    callers = [asyncio.create_task(service.get_video(ANONYMOUS, ID))]
     await _ticks()
     service.reset()
-    callers.append(asyncio.create_task(service.get_video(ID)))
+    callers.append(asyncio.create_task(service.get_video(ANONYMOUS, ID)))
     await _ticks()
     for caller in callers:
         caller.cancel()

@@ -66,11 +66,13 @@ class Api(video_service_pb2_grpc.VideoServiceServicer):
     refusals: deque[Refusal] = field(default_factory=deque)
     requests: list[Any] = field(default_factory=list)
     deadlines: list[float | None] = field(default_factory=list)
+    tokens: list[str | bytes | None] = field(default_factory=list)
     delay: float = 0.0
 
     async def _heard(self, request: Message, context: Context) -> None:
         self.requests.append(request)
         self.deadlines.append(context.time_remaining())
+        self.tokens.append(dict(context.invocation_metadata() or ()).get("authorization"))
         context.set_trailing_metadata((("x-request-id", "req-7"), ("x-cache", "L2")))
         await asyncio.sleep(self.delay)
         if self.refusals:

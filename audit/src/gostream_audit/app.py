@@ -4,13 +4,13 @@ import asyncio
 import functools
 from datetime import timedelta
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from gostream_audit.auditor import Auditor
 from gostream_audit.change_feed import change_feed
 from gostream_audit.replicas import Replicas
 from gostream_shared.config import Config
-from gostream_shared.config_types import Duration, ListenPort, parse_host
+from gostream_shared.config_types import Duration, ListenPort, Secret, parse_host
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.errors import BackendUnavailableError, GoStreamError
 from gostream_shared.lifecycle import run_configured, service_parser, stop_signal
@@ -29,6 +29,9 @@ class AuditConfig(Config):
     gostream_api_addr: str = Field(
         "localhost:50051",
         description="comma-separated replicas, host:port; a name means all of its addresses",
+    )
+    gostream_token: Secret = Field(
+        SecretStr(""), description="token with videos:read and videos:admin, if the API requires tokens"
     )
     audit_tolerance: Duration = Field(
         timedelta(seconds=3),
@@ -66,7 +69,7 @@ async def audit(config: AuditConfig, *, once: int | None = None) -> None:
     async with (
         stop_signal() as stop,
         PostgresDatabase.open(url, max_size=4) as database,
-        Replicas.open(config.names) as replicas,
+        Replicas.open(config.names, config.gostream_token.get_secret_value()) as replicas,
     ):
         auditor = Auditor(
             lambda: replicas.current, database.videos, tolerance=config.audit_tolerance.total_seconds()

@@ -26,8 +26,9 @@ _OPTIONS = (("grpc.enable_http_proxy", 0),)
 class Replica:
     """One process of the API."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, token: str = "") -> None:
         self.address = address
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._channel = aio.insecure_channel(address, options=_OPTIONS)
         self._stub: Any = VideoServiceStub(self._channel)
 
@@ -37,7 +38,8 @@ class Replica:
         Raises NoAnswerError.
         """
         try:
-            video = await self._stub.GetVideo(GetVideoRequest(id=str(video_id)), timeout=ASK_TIMEOUT)
+            request = GetVideoRequest(id=str(video_id))
+            video = await self._stub.GetVideo(request, timeout=ASK_TIMEOUT, metadata=self._metadata)
         except aio.AioRpcError as error:
             if error.code() is StatusCode.NOT_FOUND:
                 return None
@@ -54,17 +56,18 @@ class NoAnswerError(Exception):
 
 
 class Replicas:
-    """The current replicas: all addresses of the given `host:port` names."""
+    """The current replicas: all addresses of the given `host:port` names. Reads carry the token."""
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], token: str = "") -> None:
         self._names = tuple(names)
+        self._token = token
         self._replicas: dict[str, Replica] = {}
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, names: Iterable[str]) -> AsyncIterator[Self]:
+    async def open(cls, names: Iterable[str], token: str = "") -> AsyncIterator[Self]:
         """Resolve the names now, and periodically until the block ends."""
-        replicas = cls(names)
+        replicas = cls(names, token)
         await replicas.resolve()
         resolving = asyncio.create_task(replicas._keep_resolving(), name="resolve-replicas")
         try:
@@ -88,7 +91,7 @@ class Replicas:
             return
         for address in found:
             if address not in self._replicas:
-                self._replicas[address] = Replica(address)
+                self._replicas[address] = Replica(address, self._token)
         for address in self._replicas.keys() - set(found):
             await self._replicas.pop(address).close()
 

@@ -47,12 +47,27 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def _options(
+    token: Annotated[
+        str, typer.Option(envvar="GOSTREAM_TOKEN", metavar="TOKEN", help="Token that proves who calls.")
+    ] = "",
+    token_file: Annotated[
+        Path | None,
+        typer.Option(envvar="GOSTREAM_TOKEN_FILE", metavar="FILE", help="File with the token."),
+    ] = None,
+    allow_plaintext_token: Annotated[
+        bool, typer.Option("--allow-plaintext-token", help="Send the token to other machines without TLS.")
+    ] = False,
     _version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
-    pass
+    if token or token_file:
+        from gostream_cli.runner import TOKEN
+        from gostream_client.token import TokenSource
+
+        file = None if token else token_file
+        TOKEN.set(TokenSource(token, file, allow_plaintext=allow_plaintext_token))
 
 
 @app.command("upload")

@@ -19,6 +19,7 @@ import pytest
 
 if TYPE_CHECKING:
     from gostream_devstack.host.directories import Directories
+    from gostream_devstack.host.issuer import TokenIssuer
     from gostream_devstack.host.ports import Ports
     from gostream_devstack.host.state import State
     from gostream_devstack.instance.stack import Stack
@@ -196,14 +197,19 @@ def bucket(object_store_server: SeaweedFS) -> Bucket:
 def make_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Stack]]:
     """A function that starts a separate stack, for tests that break servers.
 
-    `make_stack(api_replicas=1, workers=1, settings={"REDIS_TTL": "1s"})`; see `stack`. Stopped after the
-    test.
+    `make_stack(api_replicas=1, workers=1, settings={"REDIS_TTL": "1s"}, issuer=None)`; see `stack`. With an
+    issuer, the API requires its tokens. Stopped after the test.
     """
     with ExitStack() as started:
 
-        def make(api_replicas: int = 1, workers: int = 1, settings: Mapping[str, str] | None = None) -> Stack:
+        def make(
+            api_replicas: int = 1,
+            workers: int = 1,
+            settings: Mapping[str, str] | None = None,
+            issuer: TokenIssuer | None = None,
+        ) -> Stack:
             root = tmp_path_factory.mktemp("stack")
-            return started.enter_context(_running_stack(root, api_replicas, workers, settings or {}))
+            return started.enter_context(_running_stack(root, api_replicas, workers, settings or {}, issuer))
 
         yield make
 
@@ -222,7 +228,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @contextmanager
 def _running_stack(
-    root: Path, api_replicas: int, workers: int, settings: Mapping[str, str]
+    root: Path,
+    api_replicas: int,
+    workers: int,
+    settings: Mapping[str, str],
+    issuer: TokenIssuer | None = None,
 ) -> Iterator[Stack]:
     from gostream_devstack.host.directories import Directories
     from gostream_devstack.host.ports import Ports
@@ -231,7 +241,9 @@ def _running_stack(
     from gostream_devstack.instance.up import start_somewhere
 
     directories = Directories.at(root)
-    options = Options(api_replicas=api_replicas, workers=workers, settings=settings, durable=False)
+    options = Options(
+        api_replicas=api_replicas, workers=workers, settings=settings, durable=False, issuer=issuer
+    )
     state, ports = State(), Ports({})
     stack: Stack | None = None
     try:

@@ -60,6 +60,14 @@ def parse_host(text: str) -> str:
     return host
 
 
+def is_loopback(host: str) -> bool:
+    """Returns True if only this machine can reach a server that listens on `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def join_address(host: str, port: int) -> str:
     """Returns `host:port`, with brackets around an IPv6 address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

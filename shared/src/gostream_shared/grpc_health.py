@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import grpc
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -32,9 +33,15 @@ def reflect(server: aio.Server, services: Sequence[str] = ()) -> None:
     reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
 
 
-def bind(server: aio.Server, host: str, port: int) -> int:
-    """Let a server listen there once it starts. Returns the port. Raises CannotListenError."""
+def bind(server: aio.Server, host: str, port: int, credentials: grpc.ServerCredentials | None = None) -> int:
+    """Let a server listen there once it starts; with `credentials`, by TLS.
+
+    Returns the port. Raises CannotListenError.
+    """
+    address = join_address(host, port)
     try:
-        return server.add_insecure_port(join_address(host, port))
+        return (
+            server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+        )
     except RuntimeError:
         raise CannotListenError(host, port) from None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from gostream_devstack.errors import StackError
 from gostream_devstack.host import interpreter
 from gostream_devstack.host.directories import Directories
+from gostream_devstack.host.issuer import TokenIssuer
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.state import State
 from gostream_devstack.servers.api import Api
@@ -58,6 +59,8 @@ class Options:
     # Additional variables for the API and the workers.
     settings: Mapping[str, str] = field(default_factory=dict)
     durable: bool = True
+    # Signs the tokens that the API requires; None: the API authenticates nobody.
+    issuer: TokenIssuer | None = None
 
 
 def own_servers(environment: Mapping[str, str]) -> dict[str, str]:
@@ -175,7 +178,11 @@ class Stack:
         return Worker(self._directories, name, port, metrics_port, self._settings_of("worker"))
 
     def _settings_of(self, role: str) -> dict[str, str]:
-        return {**self.settings, **self._keys.get(role, {}), **self._options.settings}
+        settings = {**self.settings, **self._keys.get(role, {}), **self._options.settings}
+        if role == "api" and self._options.issuer is not None:
+            issuers = self._options.issuer.publish(self._directories)
+            settings |= {"AUTH_MODE": "jwt", "AUTH_JWT_ISSUERS_FILE": str(issuers)}
+        return settings
 
     def _port(self, role: str, name: str | None = None, offset: int = 0) -> int:
         usual = self._usual.get(role)

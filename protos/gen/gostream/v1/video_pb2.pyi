@@ -117,7 +117,7 @@ class Video(_message.Message):
     id: _builtins.str
     """UUIDv7 in its canonical lower-case form; assigned by the server, never reused."""
     user_id: _builtins.str
-    """The owner's name as set by the caller; GoStream does not interpret it."""
+    """The owner: the id of the caller that created it or, without authentication, the name that the caller gave."""
     title: _builtins.str
     """A title for people, 1 to 200 characters."""
     status: Global___Video.Status.ValueType

@@ -37,7 +37,9 @@ class CreateVideoRequest(_message.Message):
     title: _builtins.str
     """A title for people, 1 to 200 characters, without invisible or reordering characters."""
     user_id: _builtins.str
-    """The owner's name, at most 128 characters; not interpreted."""
+    """The owner, at most 128 characters. With authentication: empty or the caller's own id; another one requires the
+    scope videos:admin.
+    """
     content_type: _builtins.str
     """The media type of the upload: "video/…", with or without parameters, or "application/octet-stream" (the default)."""
     size_bytes: _builtins.int
@@ -321,7 +323,9 @@ class ListVideosRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """If set, list only videos of this owner."""
+    """If set, list only videos of this owner. With authentication, callers list their own videos; another owner, or all
+    owners, require the scope videos:admin.
+    """
     status: _video_pb2.Video.Status.ValueType
     """If set, list only videos with this status."""
     page_size: _builtins.int

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from gostream_api.auth.authenticator import Authenticator
+from gostream_api.auth.opening import open_authenticator
 from gostream_api.collector import spare_the_collector
 from gostream_api.config import ApiConfig
 from gostream_api.cpu_scheduling import schedule
@@ -11,6 +13,12 @@ from gostream_api.multiprocess import leave_with_parent, supervise
 from gostream_api.read_door.server import ReadDoor
 from gostream_api.read_stack import open_reads
 from gostream_api.reads.ports import LocalVideoReader
+from gostream_api.rpc.interceptors.auth import (
+    AuthInterceptor,
+    shows_certificate,
+    shows_nothing,
+    shows_token,
+)
 from gostream_api.rpc.interceptors.clients import client_behind, networks
 from gostream_api.rpc.server import BUS_HEALTH, ApiServer
 from gostream_api.rpc.servicer import VideoServicer, local_hits, method_handlers
@@ -40,7 +48,11 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
     Only the database must be up. Raises BackendUnavailableError if it is down, and BackendRefusedError if a
     backend rejects this service as configured.
     """
-    async with open_reads(config) as reads, open_store(config) as store:
+    async with (
+        open_authenticator(config) as authenticator,
+        open_reads(config) as reads,
+        open_store(config) as store,
+    ):
         limits = Limits(
             source_max_bytes=config.source_max_bytes,
             upload_url_ttl=config.upload_url_ttl,
@@ -65,12 +77,13 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             max_streams=config.max_watches,
             max_streams_per_client=config.watches_per_client,
             client_of=client_behind(networks(config.trusted_proxies)),
-            reflects=config.reflection != "off",
+            reflects=config.reflects,
+            auth=_auth(config, authenticator),
             local_hits=local_hits(reads.videos),
             share_port=config.api_processes > 1,
         )
         if config.read_port:
-            server.doors.append(_read_door(config, reads.videos, server))
+            server.doors.append(_read_door(config, reads.videos, server, authenticator))
         schema = SchemaWatch(reads.database.missing_migrations)
         await server.set_ready(is_ready=await schema.is_current())
         async with in_background(
@@ -89,10 +102,18 @@ def _playback(config: ApiConfig, database: PostgresDatabase) -> PlaybackService:
     )
 
 
-def _read_door(config: ApiConfig, reads: LocalVideoReader, server: ApiServer) -> ReadDoor:
+def _auth(config: ApiConfig, authenticator: Authenticator) -> AuthInterceptor:
+    kinds = {"none": shows_nothing, "mtls": shows_certificate}
+    return AuthInterceptor(authenticator, kinds.get(config.auth_mode, shows_token))
+
+
+def _read_door(
+    config: ApiConfig, reads: LocalVideoReader, server: ApiServer, authenticator: Authenticator
+) -> ReadDoor:
     return ReadDoor(
         reads,
         server.limiter,
+        authenticator=authenticator,
         host=config.api_host,
         port=config.read_port,
         full_port=config.api_port,

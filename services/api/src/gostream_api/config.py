@@ -5,15 +5,16 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 
+from gostream_api.auth.config import AuthConfig
 from gostream_api.cpu_scheduling import Scheduling
 from gostream_api.rpc.interceptors.clients import networks
-from gostream_shared.config import Config
 from gostream_shared.config_types import (
     PRESIGNED_LIMIT,
     SINGLE_PUT_LIMIT,
     Duration,
     Host,
     ListenPort,
+    is_loopback,
     lowered,
 )
 
@@ -22,7 +23,7 @@ METRICS_STEP = 10
 _Switch = Annotated[Literal["on", "off"], BeforeValidator(lowered)]
 
 
-class ApiConfig(Config):
+class ApiConfig(AuthConfig):
     """The variables of the API; see gostream_shared.config for how they are read."""
 
     database_pool_size: int = Field(10, ge=2, le=1000, description="maximum connections to PostgreSQL")
@@ -41,7 +42,7 @@ class ApiConfig(Config):
         le=timedelta(hours=1),
         description="time for running calls to end after SHUTDOWN_DELAY",
     )
-    api_host: Host = Field("0.0.0.0", description="interface of the gRPC server")  # noqa: S104 - containers
+    api_host: Host = Field("127.0.0.1", description="interface of the gRPC server", validate_default=True)
     api_port: ListenPort = Field(50051, description="port of the gRPC server; 0 = a free one")
     read_port: ListenPort = Field(
         0, description="port that answers only GetVideo and BatchGetVideos, over gRPC and as JSON; 0 = off"
@@ -95,12 +96,25 @@ class ApiConfig(Config):
         "", description="comma-separated networks of proxies whose x-forwarded-for names the client"
     )
     reflection: Literal["auto", "on", "off"] = Field(
-        "auto", description="gRPC reflection; auto: on unless callers are authenticated"
+        "auto", description="gRPC reflection; auto: off if AUTH_MODE=none serves more than loopback"
     )
+
+    @field_validator("api_host")
+    @classmethod
+    def _loopback_without_authentication(cls, host: str, info: ValidationInfo) -> str:
+        is_open = info.data.get("auth_mode") == "none" and not info.data.get("auth_allow_insecure")
+        if is_open and not is_loopback(host):
+            raise ValueError(
+                "must be a loopback address while AUTH_MODE=none; set AUTH_MODE, or "
+                "AUTH_ALLOW_INSECURE=I-know on a private network"
+            )
+        return host
 
     @field_validator("read_port")
     @classmethod
     def _port_of_its_own(cls, port: int, info: ValidationInfo) -> int:
+        if port and "mtls" in info.data.get("auth_mode", "none"):
+            raise ValueError("cannot be used with AUTH_MODE=mtls: this port has no client certificates")
         if port and port == info.data.get("api_port"):
             raise ValueError("must differ from API_PORT")
         return port
@@ -126,3 +140,9 @@ class ApiConfig(Config):
         except ValueError:
             raise ValueError("must be comma-separated networks such as 10.0.0.0/8") from None
         return text
+
+    @property
+    def reflects(self) -> bool:
+        """True if the server offers reflection. With authentication it requires videos:admin."""
+        is_guarded = self.auth_mode != "none" or is_loopback(self.api_host)
+        return self.reflection == "on" or (self.reflection == "auto" and is_guarded)

@@ -17,6 +17,7 @@ from h2.connection import ConnectionState, H2Connection
 
 from gostream.v1.video_service_pb2 import GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
+from gostream_api.principal import Principal
 from gostream_api.read_door.limits import Limits
 from gostream_api.read_door.server import ReadDoor
 from gostream_api.reads.ports import Layer, Read, VideoReply
@@ -41,27 +42,27 @@ class Reads:
     def __post_init__(self) -> None:
         self.reply = VideoReply(1, self.payload)
 
-    def peek_video(self, video_id: UUID, *, min_version: int = 0) -> bytes | None:
+    def peek_video(self, caller: Principal, video_id: UUID, *, min_version: int = 0) -> bytes | None:
         if str(video_id) == ABSENT:
             raise VideoNotFoundError(video_id)
         return self.payload if str(video_id) == HOT else None
 
-    def peek_videos(self, video_ids: Sequence[UUID]) -> list[bytes] | None:
+    def peek_videos(self, caller: Principal, video_ids: Sequence[UUID]) -> list[bytes] | None:
         return [self.payload for _ in video_ids] if {*map(str, video_ids)} == {HOT} else None
 
-    def peek_reply(self, video_id: UUID, *, min_version: int = 0) -> VideoReply | None:
-        payload = self.peek_video(video_id, min_version=min_version)
+    def peek_reply(self, caller: Principal, video_id: UUID, *, min_version: int = 0) -> VideoReply | None:
+        payload = self.peek_video(caller, video_id, min_version=min_version)
         return None if payload is None else self.reply
 
-    def peek_replies(self, video_ids: Sequence[UUID]) -> list[VideoReply] | None:
-        return [self.reply for _ in video_ids] if self.peek_videos(video_ids) is not None else None
+    def peek_replies(self, caller: Principal, video_ids: Sequence[UUID]) -> list[VideoReply] | None:
+        return [self.reply for _ in video_ids] if self.peek_videos(caller, video_ids) is not None else None
 
     def keep_json(self, video_id: UUID, reply: VideoReply, json: bytes) -> None:
         reply.json = json
         self.conversions += 1
 
-    async def get_video(self, video_id: UUID, *, min_version: int = 0) -> Read:
-        if reply := self.peek_reply(video_id):
+    async def get_video(self, caller: Principal, video_id: UUID, *, min_version: int = 0) -> Read:
+        if reply := self.peek_reply(caller, video_id):
             return Read(reply, Layer.L1)
         self.waiting += 1
         try:
@@ -73,8 +74,8 @@ class Reads:
             self.waiting -= 1
         return Read(self.reply, Layer.MISS)
 
-    async def get_videos(self, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
-        return {video_id: await self.get_video(video_id) for video_id in video_ids}
+    async def get_videos(self, caller: Principal, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
+        return {video_id: await self.get_video(caller, video_id) for video_id in video_ids}
 
 
 @dataclass

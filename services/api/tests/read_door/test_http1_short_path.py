@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from gostream_api.auth.authenticator import OpenDoor
 from gostream_api.read_door.http1 import Http1Connection
 from gostream_api.read_door.json_calls import JsonTable
 from gostream_api.read_door.limits import Limits
@@ -61,7 +62,7 @@ class Wire:
 
 def connection(reads: Any, *, is_short: bool) -> tuple[Http1Connection, Wire]:
     limiter = ConcurrencyLimiter(max_calls=10, max_streams=1)
-    table = JsonTable(reads, limiter, "elsewhere", is_short=is_short)
+    table = JsonTable(reads, limiter, "elsewhere", OpenDoor(), is_short=is_short)
     made, wire = Http1Connection(table, Limits(), Backlog(), lambda _: None), Wire()
     made.connection_made(cast("Any", wire))
     return made, wire

@@ -6,6 +6,7 @@ from typing import Any
 
 from hpack import Decoder
 
+from gostream_api.auth.authenticator import OpenDoor
 from gostream_api.read_door.calls import CallTable
 from gostream_api.read_door.connection import Connection
 from gostream_api.read_door.frames import PREFACE
@@ -57,7 +58,9 @@ class Wired:
 
     def __init__(self, reads: Any, *, is_short: bool) -> None:
         self.pipe = Pipe()
-        self.table = CallTable(reads, ConcurrencyLimiter(max_calls=1000, max_streams=1), "elsewhere")
+        self.table = CallTable(
+            reads, ConcurrencyLimiter(max_calls=1000, max_streams=1), "elsewhere", OpenDoor()
+        )
         gone: Callable[[Connection], None] = lambda _: None  # noqa: E731
         self.connection = Connection(self.table, Limits(), Backlog(), gone, is_short=is_short)
         self.connection.connection_made(self.pipe)

@@ -25,6 +25,7 @@ class NewVideo:
     request_id: str | None = None
     fingerprint: str = ""
     playback_policy: PlaybackPolicy = PlaybackPolicy.PUBLIC
+    created_by: str = ""  # the id of the principal; request ids of different principals never meet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +75,10 @@ class VideoRepository(Protocol):
 
     A trigger increments the row's version and inserts an outbox row with every write, in the same
     transaction. Every method raises BackendUnavailableError if the database does not answer within its
-    deadline.
+    deadline. If `owner` is given, a video of another owner does not exist.
     """
 
-    async def get(self, video_id: UUID) -> Video:
+    async def get(self, video_id: UUID, *, owner: str | None = None) -> Video:
         """Returns the committed video.
 
         Raises VideoNotFoundError, with the version of the tombstone if the video was deleted.
@@ -95,22 +96,25 @@ class VideoRepository(Protocol):
     async def create(self, new: NewVideo) -> Video:
         """Insert a video, or return the video that the same request_id created before.
 
-        Raises RequestIdReusedError if the earlier request had another fingerprint, or its video was deleted.
+        Raises RequestIdReusedError if the earlier request had another fingerprint or another principal, or
+        its video was deleted.
         """
         ...
 
-    async def update(self, video_id: UUID, changes: VideoChanges, *, version: int | None = None) -> Video:
+    async def update(
+        self, video_id: UUID, changes: VideoChanges, *, version: int | None = None, owner: str | None = None
+    ) -> Video:
         """Apply the changes. Another policy begins a new playback epoch. Equal values change no version.
 
         Raises VideoNotFoundError, and EtagMismatchError if `version` is given and differs.
         """
         ...
 
-    async def revoke_playback(self, video_id: UUID) -> Video:
+    async def revoke_playback(self, video_id: UUID, *, owner: str | None = None) -> Video:
         """Begin a new playback epoch. Raises VideoNotFoundError."""
         ...
 
-    async def delete(self, video_id: UUID, *, version: int | None = None) -> int:
+    async def delete(self, video_id: UUID, *, version: int | None = None, owner: str | None = None) -> int:
         """Replace the video by a tombstone and return the tombstone's version.
 
         Raises VideoNotFoundError, and EtagMismatchError if `version` is given and differs.
@@ -122,12 +126,13 @@ class EncodeRepository(Protocol):
     """Encodes of videos in the database of record, guarded by fences.
 
     A fence is the triple (video id, number, attempt) of an Encode; only the latest attempt holds it. As in
-    VideoRepository, a trigger increments the row's version with every write, and every method raises
-    BackendUnavailableError if the database does not answer within its deadline.
+    VideoRepository, a trigger increments the row's version with every write, every method raises
+    BackendUnavailableError if the database does not answer within its deadline, and a video of another owner
+    than `owner` does not exist.
     """
 
     async def start_encode(
-        self, video_id: UUID, *, profile: str, request_id: str | None = None
+        self, video_id: UUID, *, profile: str, request_id: str | None = None, owner: str | None = None
     ) -> Encode | None:
         """Move the video to PROCESSING with a new encode number.
 
@@ -190,7 +195,7 @@ class EncodeRepository(Protocol):
         """PROCESSING → FAILED; an earlier publication stays published. Raises FenceLostError."""
         ...
 
-    async def cancel(self, video_id: UUID) -> Video:
+    async def cancel(self, video_id: UUID, *, owner: str | None = None) -> Video:
         """PROCESSING → CANCELLED; the running attempt loses its fence.
 
         Raises VideoNotFoundError and NotProcessingError.

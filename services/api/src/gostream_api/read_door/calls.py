@@ -13,9 +13,12 @@ from h2.exceptions import ProtocolError
 from h2.utilities import HeaderValidationFlags, validate_headers
 from hpack import NeverIndexedHeaderTuple
 
+from gostream_api.auth.authenticator import Authenticator
+from gostream_api.principal import Principal
 from gostream_api.read_door.limits import MAX_HEADER_LIST
 from gostream_api.reads.ports import Layer, LocalVideoReader
 from gostream_api.rpc import grpc_framing
+from gostream_api.rpc.admission import Admission, Shown, shown_in
 from gostream_api.rpc.encoded_reads import READ_CALLS, ReadCall
 from gostream_api.rpc.grpc_framing import Header, RefusedError
 from gostream_api.rpc.interceptors.errors import logged_failure
@@ -55,12 +58,13 @@ class Reply(NamedTuple):
 class Template(NamedTuple):
     """What the headers of a call say that the answer from L1 depends on; `request_id` is the caller's.
 
-    The short path uses it for later calls whose headers are the same, without `CallTable.open`. A property of
-    the caller that can expire, such as an identity, needs its time here and a check for each call.
+    The short path uses it for later calls whose headers are the same, without `CallTable.open`. It has what
+    the caller shows, not who the caller is, because a token expires: `find` looks for the caller each time.
     """
 
     method: "ReadMethod"
     request_id: bytes | None
+    shown: Shown
 
 
 @dataclass(slots=True, eq=False)
@@ -112,9 +116,15 @@ class ReadMethod:
     """Answers the calls of one method."""
 
     def __init__(
-        self, path: str, call: ReadCall, reads: LocalVideoReader, limiter: ConcurrencyLimiter
+        self,
+        path: str,
+        call: ReadCall,
+        reads: LocalVideoReader,
+        limiter: ConcurrencyLimiter,
+        authenticator: Authenticator,
     ) -> None:
         self._path = path
+        self._admission = Admission(authenticator, path)
         self._call = call
         self._reads = reads
         self._limiter = limiter
@@ -123,14 +133,20 @@ class ReadMethod:
 
     def answer(self, call: Call) -> Reply | None:
         try:
-            found = self.find(_message(call))
+            found = self.find(call.template.shown, _message(call))
         except Exception as error:  # noqa: BLE001 - the last handler of unexpected errors
             return self.fail(call, error)
         return None if found is None else _ok(call, found, Layer.L1)
 
-    def find(self, message: bytes) -> bytes | None:
-        """Returns the response from L1 and counts it; None on a miss. Raises the errors of the read path."""
-        found = self._call.local(self._reads, message)
+    def find(self, shown: Shown, message: bytes) -> bytes | None:
+        """Returns the response from L1 and counts it; None on a miss, or if the caller is not known yet.
+
+        Raises the errors of the read path and those of `Admission.now`.
+        """
+        caller = self._admission.now(shown)
+        if caller is None:
+            return None
+        found = self._call.local(self._reads, caller, message)
         if found is None:
             return None
         self._count_local_hit()
@@ -141,7 +157,8 @@ class ReadMethod:
         self._meter.begin()
         try:
             with self._limiter.unary_call():
-                payload, layer = await self._call.load(self._reads, _message(call))
+                caller = await self._caller(call)
+                payload, layer = await self._call.load(self._reads, caller, _message(call))
         except asyncio.CancelledError:
             call.leave()
             raise
@@ -152,6 +169,10 @@ class ReadMethod:
             return _ok(call, payload, layer)
         finally:
             self._meter.leave()
+
+    async def _caller(self, call: Call) -> Principal:
+        shown = call.template.shown
+        return self._admission.now(shown) or await self._admission.later(shown)
 
     def fail(self, call: Call, error: Exception) -> Reply:
         """Returns the reply to an error, and counts it. Its log line needs a separate context."""
@@ -176,18 +197,23 @@ class ReadMethod:
 class CallTable:
     """The methods of the read door, by path."""
 
-    def __init__(self, reads: LocalVideoReader, limiter: ConcurrencyLimiter, elsewhere: str) -> None:
+    def __init__(
+        self,
+        reads: LocalVideoReader,
+        limiter: ConcurrencyLimiter,
+        elsewhere: str,
+        authenticator: Authenticator,
+    ) -> None:
         self._elsewhere = elsewhere
         self._methods = {
-            f"/{SERVICE}/{name}".encode(): ReadMethod(f"/{SERVICE}/{name}", call, reads, limiter)
+            f"/{SERVICE}/{name}".encode(): ReadMethod(
+                f"/{SERVICE}/{name}", call, reads, limiter, authenticator
+            )
             for name, call in READ_CALLS.items()
         }
 
     def open(self, headers: Iterable[Header]) -> Call:
-        """Begin a call. Raises MalformedError and RefusedError.
-
-        A caller's `authorization` belongs here: no call is answered whose headers were not opened.
-        """
+        """Begin a call. Raises MalformedError and RefusedError."""
         pairs = [(bytes(name), bytes(value)) for name, value in headers]
         known = dict(pairs)
         _check(pairs, known)
@@ -196,7 +222,7 @@ class CallTable:
             raise RefusedError(grpc.StatusCode.UNIMPLEMENTED, self._elsewhere)
         grpc_framing.check_headers(known)
         sent = known.get(_REQUEST_ID, b"").decode("latin-1")
-        template = Template(method, sent.encode() if SANE.fullmatch(sent) else None)
+        template = Template(method, sent.encode() if SANE.fullmatch(sent) else None, shown_in(pairs))
         timeout = grpc_framing.timeout_of(known)
         return Call(template, known.get(b"grpc-encoding"), timeout, request_id_of(template))
 

@@ -16,7 +16,7 @@ from gostream_api.read_door.limits import MAX_HEAD, MAX_HEADERS
 _PER_HEADER = 4  # the colon, a space and the end of the line
 _BODY = {b"content-length", b"transfer-encoding"}
 #: Headers that a call depends on.
-_OF_CALLS = {b"grpc-timeout", b"x-request-id"}
+_OF_CALLS = {b"authorization", b"grpc-timeout", b"x-gostream-subject", b"x-request-id"}
 
 
 @dataclass(slots=True)
@@ -86,7 +86,8 @@ class RequestParser:
         if name == b"host":
             self._hosts += 1
         elif name in _OF_CALLS:
-            self._headers[name] = value
+            is_doubled = name == b"authorization" and name in self._headers
+            self._headers[name] = b"" if is_doubled else value  # several tokens count as none
         elif name in _BODY:
             self._has_body |= value != b"0"
 

@@ -10,10 +10,12 @@ import grpc
 import structlog
 from httptools import HttpParserInvalidURLError, parse_url
 
+from gostream_api.auth.authenticator import Authenticator
 from gostream_api.read_door.http1_replies import Answer, refusal
 from gostream_api.read_door.http1_requests import Request
 from gostream_api.reads.ports import Layer, LocalVideoReader
 from gostream_api.rpc import grpc_framing
+from gostream_api.rpc.admission import NOTHING, Admission, Shown, shown_in
 from gostream_api.rpc.grpc_framing import RefusedError
 from gostream_api.rpc.interceptors.errors import logged_failure
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
@@ -47,6 +49,7 @@ class JsonCall:
     method: "JsonMethod"
     request_id: bytes
     parse: Parse
+    shown: Shown = NOTHING
     read: JsonRead | None = None
     timeout: float | None = None
     started: float = field(default_factory=time.perf_counter)
@@ -73,8 +76,15 @@ class JsonCall:
 class JsonMethod:
     """Answers the calls of one method."""
 
-    def __init__(self, name: str, reads: LocalVideoReader, limiter: ConcurrencyLimiter) -> None:
+    def __init__(
+        self,
+        name: str,
+        reads: LocalVideoReader,
+        limiter: ConcurrencyLimiter,
+        authenticator: Authenticator,
+    ) -> None:
         self.path = f"/{SERVICE}/{name}"
+        self._admission = Admission(authenticator, self.path)
         self.parse = JSON_READS[name]
         self._reads = reads
         self._limiter = limiter
@@ -82,7 +92,8 @@ class JsonMethod:
 
     def answer(self, call: JsonCall) -> Answer | None:
         try:
-            found = call.arguments().peek(self._reads)
+            caller = self._admission.now(call.shown)
+            found = None if caller is None else call.arguments().peek(self._reads, caller)
         except Exception as error:  # noqa: BLE001 - the last handler of unexpected errors
             return self.fail(call, error)
         if found is None:
@@ -96,7 +107,9 @@ class JsonMethod:
         try:
             with self._limiter.unary_call():
                 async with asyncio.timeout(min(deadline, call.timeout or deadline)):
-                    body, layer = await call.arguments().load(self._reads)
+                    admission = self._admission
+                    caller = admission.now(call.shown) or await admission.later(call.shown)
+                    body, layer = await call.arguments().load(self._reads, caller)
         except asyncio.CancelledError:
             self._count(call, grpc.StatusCode.CANCELLED)
             raise
@@ -137,11 +150,12 @@ class JsonTable:
         reads: LocalVideoReader,
         limiter: ConcurrencyLimiter,
         elsewhere: str,
+        authenticator: Authenticator,
         *,
         is_short: bool = True,
     ) -> None:
-        self._video = JsonMethod("GetVideo", reads, limiter)
-        self._batch = JsonMethod("BatchGetVideos", reads, limiter)
+        self._video = JsonMethod("GetVideo", reads, limiter, authenticator)
+        self._batch = JsonMethod("BatchGetVideos", reads, limiter, authenticator)
         self._nowhere = refusal(grpc.StatusCode.NOT_FOUND, elsewhere)
         self._is_short = is_short
         self._tails: set[bytes] = set()
@@ -160,7 +174,8 @@ class JsonTable:
             return _ONLY_GET
         sent = request.headers.get(_REQUEST_ID, b"").decode("latin-1")
         request_id = sent if SANE.fullmatch(sent) else new_request_id()
-        call = JsonCall(method, request_id.encode(), lambda: method.parse(segment, query))
+        shown = shown_in(request.headers.items())
+        call = JsonCall(method, request_id.encode(), lambda: method.parse(segment, query), shown)
         try:
             call.timeout = grpc_framing.timeout_of(request.headers)
         except RefusedError as refused:
@@ -195,7 +210,7 @@ class JsonTable:
         video_id = canonical_id(data[_ID].decode("latin-1"))
         if video_id is None:
             return None
-        return JsonCall(self._video, new_request_id().encode(), _parsed, VideoRead(video_id))
+        return JsonCall(self._video, new_request_id().encode(), _parsed, NOTHING, VideoRead(video_id))
 
     def _route(self, path: bytes) -> tuple[JsonMethod | None, bytes]:
         """Returns the method of a path, and the segment that is its argument."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from gostream_api.auth.authenticator import Authenticator, OpenDoor
 from gostream_api.read_door.calls import CallTable
 from gostream_api.read_door.connection import Connection
 from gostream_api.read_door.http1 import Http1Connection
@@ -33,7 +34,8 @@ _log = structlog.stdlib.get_logger("gostream.read_door")
 class ReadDoor:
     """Serves reads on one port. Start it once, stop it once.
 
-    `limiter` is the one of the gRPC server. With `tls`, clients choose the protocol by ALPN.
+    `limiter` is the one of the gRPC server. Without `authenticator`, callers are ANONYMOUS. With `tls`,
+    clients choose the protocol by ALPN.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class ReadDoor:
         reads: LocalVideoReader,
         limiter: ConcurrencyLimiter,
         *,
+        authenticator: Authenticator | None = None,
         host: str,
         port: int,
         full_port: int,
@@ -55,8 +58,9 @@ class ReadDoor:
         self._limits = limits or Limits()
         self._tls = tls
         self._is_short = is_short
-        self._table = CallTable(reads, limiter, _ELSEWHERE.format(full_port))
-        self._json = JsonTable(reads, limiter, _JSON_ELSEWHERE.format(full_port), is_short=is_short)
+        known = authenticator or OpenDoor()
+        self._table = CallTable(reads, limiter, _ELSEWHERE.format(full_port), known)
+        self._json = JsonTable(reads, limiter, _JSON_ELSEWHERE.format(full_port), known, is_short=is_short)
         self._backlog = Backlog()
         self._connections: set[Client] = set()
         self._is_stopping = False

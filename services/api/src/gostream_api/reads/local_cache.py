@@ -30,14 +30,15 @@ class LocalTimes:
 
 
 class LocalEntry:
-    """An encoded reply; `payload` and `reply` None = no such video."""
+    """An encoded reply and the owner of its video; `payload` and `reply` None = no such video."""
 
-    __slots__ = ("hard", "payload", "reply", "soft", "used", "version")
+    __slots__ = ("hard", "owner", "payload", "reply", "soft", "used", "version")
 
-    def __init__(self, version: int, payload: bytes | None) -> None:
+    def __init__(self, version: int, payload: bytes | None, owner: str = "") -> None:
         self.version = version
         self.payload = payload  # of the reply; hits need only this
         self.reply = None if payload is None else VideoReply(version, payload)
+        self.owner = owner
         self.soft = self.hard = 0.0
         self.used = False
 

@@ -29,6 +29,11 @@ def encode_video(video: Video, cdn_base_url: str) -> bytes:
     return video_message(video, cdn_base_url).SerializeToString()
 
 
+def owner_of(reply: bytes) -> str:
+    """Returns the owner of the video of an encoded reply."""
+    return video_pb2.Video.FromString(reply).user_id
+
+
 def video_message(video: Video, cdn_base_url: str, progress: Progress | None = None) -> video_pb2.Video:
     """Returns a video message. Without `progress`, the stage and percentage of the encode stay unset."""
     message = video_pb2.Video(

@@ -15,6 +15,7 @@ from uuid import UUID
 import grpc
 
 from gostream.v1.video_service_pb2 import BatchGetVideosRequest, GetVideoRequest
+from gostream_api.principal import Principal
 from gostream_api.reads.ports import Layer, LocalVideoReader, VideoReply
 from gostream_api.rpc import validation
 from gostream_api.rpc.encoded_reads import slowest
@@ -31,11 +32,11 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,40}")
 class JsonRead(Protocol):
     """The arguments of one call."""
 
-    def peek(self, reads: LocalVideoReader) -> Answer | None:
+    def peek(self, reads: LocalVideoReader, caller: Principal) -> Answer | None:
         """Returns the body from L1; None on a miss. Raises the errors of the use case."""
         ...
 
-    async def load(self, reads: LocalVideoReader) -> Answer:
+    async def load(self, reads: LocalVideoReader, caller: Principal) -> Answer:
         """Like `peek`, but may wait for a backend."""
         ...
 
@@ -45,12 +46,12 @@ class VideoRead:
     video_id: UUID
     min_version: int = 0
 
-    def peek(self, reads: LocalVideoReader) -> Answer | None:
-        reply = reads.peek_reply(self.video_id, min_version=self.min_version)
+    def peek(self, reads: LocalVideoReader, caller: Principal) -> Answer | None:
+        reply = reads.peek_reply(caller, self.video_id, min_version=self.min_version)
         return None if reply is None else (_json(reads, self.video_id, reply), Layer.L1)
 
-    async def load(self, reads: LocalVideoReader) -> Answer:
-        read = await reads.get_video(self.video_id, min_version=self.min_version)
+    async def load(self, reads: LocalVideoReader, caller: Principal) -> Answer:
+        read = await reads.get_video(caller, self.video_id, min_version=self.min_version)
         return _json(reads, self.video_id, read.reply), read.layer
 
 
@@ -58,16 +59,16 @@ class VideoRead:
 class BatchRead:
     video_ids: list[UUID]
 
-    def peek(self, reads: LocalVideoReader) -> Answer | None:
-        replies = reads.peek_replies(self.video_ids)
+    def peek(self, reads: LocalVideoReader, caller: Principal) -> Answer | None:
+        replies = reads.peek_replies(caller, self.video_ids)
         if replies is None:
             return None
         bodies = [reply.json for reply in replies if reply.json is not None]
         # To build many at once would block the loop.
         return (batch_body(bodies), Layer.L1) if len(bodies) == len(replies) else None
 
-    async def load(self, reads: LocalVideoReader) -> Answer:
-        found = await reads.get_videos(self.video_ids)
+    async def load(self, reads: LocalVideoReader, caller: Principal) -> Answer:
+        found = await reads.get_videos(caller, self.video_ids)
         if missing := [video_id for video_id in dict.fromkeys(self.video_ids) if video_id not in found]:
             raise VideosNotFoundError(*missing)
         bodies = {}

@@ -11,6 +11,7 @@ import structlog
 from grpc import aio
 
 from gostream_api.rpc.grpc_framing import MAX_MESSAGE
+from gostream_api.rpc.interceptors.auth import AuthInterceptor
 from gostream_api.rpc.interceptors.base import Handler
 from gostream_api.rpc.interceptors.clients import ClientOf, peer_address
 from gostream_api.rpc.interceptors.errors import ErrorInterceptor
@@ -74,8 +75,9 @@ class Door(Protocol):
 class ApiServer:
     """Serves one VideoService. Start it once, stop it once.
 
-    `local_hits` maps full method names to the L1 lookups that run before all other interceptors. `doors`
-    start and stop with the server; add them before the start.
+    `auth` finds the callers; without it all are ANONYMOUS. `local_hits` maps full method names to the L1
+    lookups that run before all other interceptors. `doors` start and stop with the server; add them before
+    the start. With `credentials`, the port speaks TLS.
     """
 
     def __init__(
@@ -88,6 +90,8 @@ class ApiServer:
         max_streams_per_client: int | None = None,
         client_of: ClientOf = peer_address,
         reflects: bool = True,
+        auth: AuthInterceptor | None = None,
+        credentials: grpc.ServerCredentials | None = None,
         local_hits: Mapping[str, LocalHit] | None = None,
         share_port: bool = False,
     ) -> None:
@@ -97,6 +101,7 @@ class ApiServer:
         self._is_started = False
         self.doors: list[Door] = []
         self._watches = watches
+        self._credentials = credentials
         self.limiter = ConcurrencyLimiter(
             max_calls=max_calls,
             max_streams=max_streams,
@@ -105,6 +110,7 @@ class ApiServer:
         )
         self._server = aio.server(
             interceptors=[
+                auth or AuthInterceptor.absent(),
                 LocalHitInterceptor(local_hits or {}, self.limiter),
                 TelemetryInterceptor(),
                 ErrorInterceptor(),
@@ -119,7 +125,7 @@ class ApiServer:
 
     async def start(self, host: str, port: int) -> int:
         """Listen, then report SERVING if ready. Returns the port. Raises CannotListenError."""
-        bound = bind(self._server, host, port)
+        bound = bind(self._server, host, port, self._credentials)
         for door in self.doors:
             await door.start()
         await self._report_ready(is_ready=False)
@@ -148,6 +154,11 @@ class ApiServer:
             # Clients that watch the health keep those streams open until the end.
             tasks.create_task(self._server.stop(None))
         _log.info("stopped")
+
+    def _listen(self, address: str) -> int:
+        if self._credentials is None:
+            return self._server.add_insecure_port(address)
+        return self._server.add_secure_port(address, self._credentials)
 
     async def set_ready(self, *, is_ready: bool) -> None:
         """Set whether calls can be answered; the health check reports it once the server is started."""

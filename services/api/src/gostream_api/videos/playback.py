@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from gostream_api.principal import Principal
 from gostream_api.videos.playback_tokens import PlaybackKeys, expiry
 from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.domain.object_keys import early_master_key, hls_prefix, master_key
@@ -39,9 +40,11 @@ class PlaybackService:
         """True if there are keys, so that videos may have the policy SIGNED."""
         return self._keys is not None
 
-    async def get_playback_info(self, video_id: UUID, *, ttl: timedelta | None) -> PlaybackUrls:
+    async def get_playback_info(
+        self, caller: Principal, video_id: UUID, *, ttl: timedelta | None
+    ) -> PlaybackUrls:
         """Returns the URLs. Raises VideoNotFoundError and BackendUnavailableError."""
-        video = await self._database.videos.get(video_id)
+        video = await self._database.videos.get(video_id, owner=caller.sees)
         if video.playback_policy is PlaybackPolicy.OFF:
             return PlaybackUrls()
         if video.playback_policy is PlaybackPolicy.PUBLIC:

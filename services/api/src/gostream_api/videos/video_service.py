@@ -1,11 +1,12 @@
 """The use cases of VideoService, independent of gRPC and of drivers."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
 from uuid import UUID
 
+from gostream_api.principal import Principal
 from gostream_api.videos.ids import new_id
 from gostream_api.videos.page_tokens import page_token, position_of
 from gostream_shared.cache.ports import ChangeAnnouncer
@@ -73,6 +74,8 @@ class Limits:
 class VideoService:
     """The use cases except reads by id (CachedVideoService) and WatchVideo (WatchService).
 
+    Another owner's video does not exist for the caller: VideoNotFoundError comes before any other error.
+
     Every method raises BackendUnavailableError if the database or the object store does not answer. Every
     write is announced after its commit; if the call is cancelled in between, the outbox relay announces it.
     """
@@ -91,11 +94,13 @@ class VideoService:
         self._limits = limits
         self._gates = Gates(database.gates, store)
 
-    async def create_video(self, draft: VideoDraft) -> tuple[Video, PresignedUpload]:
+    async def create_video(self, caller: Principal, draft: VideoDraft) -> tuple[Video, PresignedUpload]:
         """Create a video, or find the video that this request_id created. Returns it with an upload URL.
 
-        Raises RequestIdReusedError, and UploadClosedError if the earlier video no longer accepts an upload.
+        Raises InvalidRequestError if the draft names another owner than the caller, RequestIdReusedError, and
+        UploadClosedError if the earlier video no longer accepts an upload.
         """
+        draft = replace(draft, user_id=caller.owner_of_new(draft.user_id))
         new = NewVideo(
             id=new_id(),
             user_id=draft.user_id,
@@ -105,6 +110,7 @@ class VideoService:
             request_id=draft.request_id,
             fingerprint=draft.fingerprint,
             playback_policy=draft.playback_policy,
+            created_by=caller.id,
         )
         async with self._database.transaction() as transaction:
             video = await transaction.videos.create(new)
@@ -121,33 +127,37 @@ class VideoService:
         )
         return video, upload
 
-    async def trigger_process(self, video_id: UUID, *, profile: str, request_id: str | None) -> Video:
+    async def trigger_process(
+        self, caller: Principal, video_id: UUID, *, profile: str, request_id: str | None
+    ) -> Video:
         """Start an encode of the uploaded source, unless one is running or `request_id` started one before.
 
         Raises VideoNotFoundError, SourceNotUploadedError, SourceTooLargeError, AlreadyProcessingError,
         RequestIdReusedError and QueueFullError.
         """
-        video = await self._database.videos.get(video_id)
+        video = await self._database.videos.get(video_id, owner=caller.sees)
         if video.status is not VideoStatus.PROCESSING:
             await self._require_source(video_id)
             await self._require_room()
         async with self._database.transaction() as transaction:
-            encode = await transaction.encodes.start_encode(video_id, profile=profile, request_id=request_id)
+            encode = await transaction.encodes.start_encode(
+                video_id, profile=profile, request_id=request_id, owner=caller.sees
+            )
             if encode is not None:
                 await transaction.jobs.enqueue(TranscodeJob(video_id=video_id, number=encode.number))
-            video = await transaction.videos.get(video_id)
+            video = await transaction.videos.get(video_id, owner=caller.sees)
         if encode is not None:
             await self._announcer.announce(video_id, video.version)
         return video
 
-    async def cancel_process(self, video_id: UUID) -> Video:
+    async def cancel_process(self, caller: Principal, video_id: UUID) -> Video:
         """Cancel the processing. The worker loses its fence, kills the encoder and removes its objects.
 
         If the video was never READY, a job removes its objects even if that worker has died. Raises
         VideoNotFoundError and NotProcessingError.
         """
         async with self._database.transaction() as transaction:
-            video = await transaction.encodes.cancel(video_id)
+            video = await transaction.encodes.cancel(video_id, owner=caller.sees)
             if video.published_number is None:
                 job = RemoveJob(video_id=video_id, number=video.encode_number, turn=1)
                 await transaction.jobs.enqueue(job, delay=_CANCEL_DELAY)
@@ -155,30 +165,35 @@ class VideoService:
         await self._gates.sync_promptly(video_id)
         return video
 
-    async def update_video(self, video_id: UUID, changes: VideoChanges, *, etag: str) -> Video:
+    async def update_video(
+        self, caller: Principal, video_id: UUID, changes: VideoChanges, *, etag: str
+    ) -> Video:
         """Change a video. Edges obey another playback policy within seconds.
 
         Raises VideoNotFoundError, and EtagMismatchError if `etag` is given and differs.
         """
-        video = await self._database.videos.update(video_id, changes, version=_version_of(etag))
+        video = await self._database.videos.update(
+            video_id, changes, version=_version_of(etag), owner=caller.sees
+        )
         await self._announcer.announce(video_id, video.version)
         await self._gates.sync_promptly(video_id)
         return video
 
-    async def revoke_playback(self, video_id: UUID) -> Video:
+    async def revoke_playback(self, caller: Principal, video_id: UUID) -> Video:
         """End all signed URLs of a video within seconds. Raises VideoNotFoundError."""
-        video = await self._database.videos.revoke_playback(video_id)
+        video = await self._database.videos.revoke_playback(video_id, owner=caller.sees)
         await self._announcer.announce(video_id, video.version)
         await self._gates.sync_promptly(video_id)
         return video
 
     async def list_videos(
-        self, which: VideoFilter, *, page_size: int, token: str
+        self, caller: Principal, which: VideoFilter, *, page_size: int, token: str
     ) -> tuple[list[ListedVideo], str]:
         """Returns a page, newest first, and the token of the next page, empty on the last page.
 
-        Raises PageTokenInvalidError.
+        Raises PageTokenInvalidError, and InvalidRequestError if the filter names another owner.
         """
+        which = replace(which, user_id=caller.owner_listed(which.user_id))
         after = position_of(token, which) if token else None
         found = await self._database.videos.list_page(which, limit=page_size + 1, after=after)
         page = found[:page_size]
@@ -186,13 +201,13 @@ class VideoService:
             return page, ""
         return page, page_token(Position(page[-1].created_at, page[-1].state.id), which)
 
-    async def delete_video(self, video_id: UUID, *, etag: str) -> None:
+    async def delete_video(self, caller: Principal, video_id: UUID, *, etag: str) -> None:
         """Delete a video; jobs remove its objects later, and late uploads after their URL has expired.
 
         Raises VideoNotFoundError, and EtagMismatchError if `etag` is given and differs.
         """
         async with self._database.transaction() as transaction:
-            version = await transaction.videos.delete(video_id, version=_version_of(etag))
+            version = await transaction.videos.delete(video_id, version=_version_of(etag), owner=caller.sees)
             await transaction.jobs.enqueue(RemoveJob(video_id=video_id), delay=REMOVE_DELAY)
             for turn, late in enumerate(_LATE_UPLOADS, start=1):
                 delay = self._limits.upload_url_ttl + late
