@@ -90,6 +90,10 @@ bench-micro: $(BENCH)/.synced ## look-ups, conversions, invalidation latency, a 
 bench-getvideo: $(BENCH)/.synced ## GetVideo from L1 beside a bare gRPC handler [ARGS=--processes=2]
 	@$(BENCH)/bin/python -m benchmarks.getvideo $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(BENCH)/.synced ## the fuzz targets guided by coverage [SECONDS=60 for each, ARGS=door]
+	@$(BENCH)/bin/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(ARGS)
+
 .PHONY: corpus
 corpus: $(SYNCED) ## every hostile and unusual file, traced and fuzzed [GOSTREAM_FUZZ=500]
 	@$(BIN)/pytest tests/corpus $(ARGS)
@@ -99,6 +103,15 @@ players: $(SYNCED) ## films through the edge in ffmpeg, VLC and Chromium, where 
 	@command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix .tools/players hls.js@1 || true
 	@$(BIN)/pytest tests/e2e/test_players.py $(ARGS)
 
+.PHONY: bench-takedown
+bench-takedown: $(SYNCED) ## how long edges serve a deleted or revoked video [ARGS="--rounds 5 --rate 500"]
+	@$(BIN)/python -m benchmarks.load.takedown $(ARGS)
+
+.PHONY: clients
+clients: $(SYNCED) ## the read door under clients in Python, Node, Go and C, where they are installed (needs npm)
+	@command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix .tools/clients @grpc/grpc-js@1 || true
+	@$(BIN)/pytest tests/contract/test_read_door_clients.py $(ARGS)
+
 .PHONY: bench-encode
 bench-encode: $(SYNCED) ## the worker beside plain ffmpeg [ARGS="--seconds 300 --rounds 1"]
 	@$(BIN)/python -m benchmarks.encode $(ARGS)
@@ -106,6 +119,17 @@ bench-encode: $(SYNCED) ## the worker beside plain ffmpeg [ARGS="--seconds 300 -
 .PHONY: bench-api
 bench-api: $(SYNCED) ## what a read costs on each transport [ARGS="--rounds 5 --seconds 3"]
 	@$(BIN)/python benchmarks/load/bench_api.py $(ARGS)
+
+.PHONY: bench-read-door
+bench-read-door: $(SYNCED) ## CPU time of a read: grpc.aio, the read door, its short path [ARGS=--rounds=5]
+	@$(BIN)/python -m benchmarks.load.bench_read_door $(ARGS)
+.PHONY: bench-doors
+bench-doors: $(BENCH)/.synced ## reads of every port of the API beside Go servers [ARGS="--rounds 3 --short on off"]
+	@$(BENCH)/bin/python -m benchmarks.doors $(ARGS)
+
+.PHONY: bench-headline
+bench-headline: $(BENCH)/.synced ## 100 viewers of a video that no cache has, beside Go servers [ARGS="--rounds 3"]
+	@$(BENCH)/bin/python -m benchmarks.doors.headline $(ARGS)
 
 .PHONY: bench-edge
 bench-edge: $(SYNCED) ## cached segments from our edge and from a plain nginx [ARGS="--rounds 15 --seconds 0.5"]

@@ -7,7 +7,7 @@ from functools import partial
 from uuid import UUID, uuid4
 
 from gostream_api.reads.cached_video_service import CachedVideoService
-from gostream_api.rpc.convert import encode_video
+from gostream_api.rpc.convert import encode_video, owner_of
 from gostream_shared.cache.compose import Cache, open_cache
 from gostream_shared.config import Config
 from gostream_shared.db.database import PostgresDatabase
@@ -24,7 +24,9 @@ async def open_cached(
     encode = partial(encode_video, cdn_base_url=config.cdn_base_url)
     async with (
         open_cache(config, outbox=database.outbox, subscribe=True, epochs=database.epochs) as cache,
-        CachedVideoService.open(cache, videos or database.videos, encode=encode) as service,
+        CachedVideoService.open(
+            cache, videos or database.videos, encode=encode, owner_of=owner_of
+        ) as service,
     ):
         async with asyncio.timeout(_START_TIMEOUT):
             while not service.is_live:

@@ -1,7 +1,8 @@
 """The rate of cached segments, our edge and a plain nginx: `python -m benchmarks.edge`.
 
-Both have the same binary and cache settings; the plain one has no limits, headers, patterns or log. They run
-in turns on core 0 (each round reverses the order). The viewers run on core 1; the kernel drops the bodies.
+Both have the same binary and cache settings; the plain one has no limits, headers, patterns or log. Our edge
+is also measured without gates, and with signed URLs. They run in turns on core 0 (each round reverses the
+order). The viewers run on core 1; the kernel drops the bodies.
 """
 
 import argparse
@@ -12,8 +13,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,11 +24,13 @@ import psutil
 
 from benchmarks.report import table, write_report
 from benchmarks.viewers import Viewer, drive
+from gostream_api.videos.playback_tokens import PlaybackKeys
 from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.ports import Ports
-from gostream_devstack.servers.nginx import Nginx, Origin
+from gostream_devstack.servers.nginx import Nginx, Origin, playback_keys
 
 SIZES = {"20 kB": 20_000, "200 kB": 200_000, "1 MB": 1_000_000}
+KEYS = playback_keys("0" * 32, "1" * 32)
 SERVER_CORE, LOAD_CORE = 0, 1
 MAX_ROUNDS, MAX_SECONDS = 51, 10.0
 _PLAIN = """
@@ -76,15 +80,30 @@ class OneWorker(Nginx):
     def prepare(self) -> None:
         super().prepare()
         config = self.directory / "nginx.conf"
-        text = config.read_text()
+        self.directories.write(config, self.changed(config.read_text()))
+
+    def changed(self, text: str) -> str:
+        """Returns the configuration to use."""
         assert text.count("worker_processes auto;") == 1
-        self.directories.write(config, text.replace("worker_processes auto;", "worker_processes 1;"))
+        return text.replace("worker_processes auto;", "worker_processes 1;")
+
+
+class Ungated(OneWorker):
+    """Our edge without gates and signed URLs."""
+
+    def changed(self, text: str) -> str:
+        for line in ("auth_request /.edge/gate;", "if ($edge_token_refused) { return 403; }"):
+            assert text.count(line) == 4
+            text = text.replace(line, "")
+        return super().changed(text)
 
 
 @dataclass
 class Seen:
-    """One server and one size, one value per round."""
+    """One kind of request to one server, for one size; one value per round. `before`: see Viewer."""
 
+    server: Nginx
+    before: str = ""
     rates: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
 
@@ -99,25 +118,17 @@ class Seen:
         return median(self.cpu)
 
 
-@dataclass(frozen=True)
-class Pair:
-    """The plain server and our edge, for one size."""
-
-    plain: Seen
-    edge: Seen
-
-    @property
-    def ratio(self) -> float:
-        """The edge's rate, of the plain server's."""
-        return self.edge.rate / self.plain.rate
-
-
 class _Store(http.server.BaseHTTPRequestHandler):
     """Answers /…/{size}.ts with that many bytes and the headers of an object store."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        if "/gate/" in self.path:
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         size = int(Path(self.path).stem)
         self.send_response(200)
         for name, value in (
@@ -144,8 +155,8 @@ class _Store(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def running() -> Iterator[tuple[Nginx, Nginx]]:
-    """Starts the store, the plain server and the edge with empty caches."""
+def running() -> Iterator[tuple[Nginx, Nginx, Nginx]]:
+    """Starts the store, the plain server, the edge without gates and the edge, with empty caches."""
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Store))
         thread = threading.Thread(target=store.serve_forever)
@@ -156,11 +167,19 @@ def running() -> Iterator[tuple[Nginx, Nginx]]:
         stack.callback(home.remove)
         ports, origin = Ports({}), Origin(f"http://127.0.0.1:{store.server_port}", "videos")
         plain = PlainNginx(home, ports.pick("plain"), origin, "", "plain")
-        edge = OneWorker(home, ports.pick("edge"), origin, "", "edge")
-        for server in (plain, edge):
+        ungated = Ungated(home, ports.pick("ungated"), origin, "", "ungated", KEYS)
+        edge = OneWorker(home, ports.pick("edge"), origin, "", "edge", KEYS)
+        for server in (plain, ungated, edge):
             stack.callback(server.stop)
             server.start()
-        yield plain, edge
+        yield plain, ungated, edge
+
+
+def signed_path() -> str:
+    """Returns a signed path for the video "bench"."""
+    keys = PlaybackKeys.parse(KEYS)
+    assert keys is not None
+    return keys.path_of("bench", 1, datetime.now(UTC) + timedelta(days=1))
 
 
 def warm(server: Nginx, size: int) -> None:
@@ -177,20 +196,21 @@ def warm(server: Nginx, size: int) -> None:
     raise RuntimeError(f"{server.name} does not cache {size} bytes")
 
 
-def measure(servers: tuple[Nginx, Nginx], size: int, rounds: int, connections: int, seconds: float) -> Pair:
-    """Measures both servers in turns, from warm caches."""
-    pair = Pair(Seen(), Seen())
-    for server in servers:
-        warm(server, size)
-    turns = list(zip(servers, (pair.plain, pair.edge), strict=True))
+def measure(
+    kinds: Sequence[Seen], size: int, rounds: int, connections: int, seconds: float
+) -> Sequence[Seen]:
+    """Measures all kinds of requests in turns, from warm caches. Returns `kinds`."""
+    for kind in kinds:
+        warm(kind.server, size)
     for number in range(rounds):
-        for server, seen in turns if number % 2 == 0 else reversed(turns):
-            drive((server.host, server.port), size, connections, seconds / 10)
-            before = _cpu(server)
-            answers, elapsed = drive((server.host, server.port), size, connections, seconds)
-            seen.rates.append(answers / elapsed)
-            seen.cpu.append((_cpu(server) - before) / answers * 1e6)
-    return pair
+        for kind in kinds if number % 2 == 0 else reversed(kinds):
+            address = (kind.server.host, kind.server.port)
+            drive(address, size, connections, seconds / 10, kind.before)
+            started = _cpu(kind.server)
+            answers, elapsed = drive(address, size, connections, seconds, kind.before)
+            kind.rates.append(answers / elapsed)
+            kind.cpu.append((_cpu(kind.server) - started) / answers * 1e6)
+    return kinds
 
 
 def _processes(server: Nginx) -> list[psutil.Process]:
@@ -204,7 +224,7 @@ def _cpu(server: Nginx) -> float:
     return sum(int(text.split()[0]) for text in counted) / 1e9
 
 
-def _pin(servers: tuple[Nginx, Nginx]) -> None:
+def _pin(servers: Sequence[Nginx]) -> None:
     for server in servers:
         for process in _processes(server):
             process.cpu_affinity([SERVER_CORE])
@@ -214,6 +234,20 @@ def _pin(servers: tuple[Nginx, Nginx]) -> None:
 def _version(server: Nginx) -> str:
     shown = subprocess.run([server.command()[0], "-v"], capture_output=True, text=True, check=True)
     return shown.stderr.strip().removeprefix("nginx version: ")
+
+
+def _ratio(kinds: Sequence[Seen]) -> str:
+    plain, _, edge, _ = kinds
+    return f"**{edge.rate / plain.rate:.2f}**"
+
+
+def _added(kinds: Sequence[Seen]) -> tuple[str, str]:
+    """Returns the medians of the differences within each round."""
+    _, ungated, edge, signed = kinds
+    return tuple(  # type: ignore[return-value]
+        f"**{median(b - a for a, b in zip(ungated.cpu, kind.cpu, strict=True)):+.0f}**"
+        for kind in (edge, signed)
+    )
 
 
 def _options() -> argparse.Namespace:
@@ -236,28 +270,25 @@ def main() -> None:
         sys.exit("needs two cores: one for the server, one for the viewers")
     with running() as servers:
         _pin(servers)
-        pairs = {
-            name: measure(servers, size, options.rounds, options.connections, options.seconds)
-            for name, size in SIZES.items()
-        }
-        version = _version(servers[1])
-    rows = [
-        (
-            name,
-            f"{pair.plain.rate:,.0f}",
-            f"{pair.edge.rate:,.0f}",
-            f"**{pair.ratio:.2f}**",
-            f"{pair.plain.microseconds:.0f}",
-            f"{pair.edge.microseconds:.0f}",
-            f"{pair.plain.microseconds / pair.edge.microseconds:.2f}",
-        )
-        for name, pair in pairs.items()
+        plain, ungated, edge = servers
+        found = {}
+        for name, size in SIZES.items():
+            kinds = (Seen(plain), Seen(ungated), Seen(edge), Seen(edge, signed_path()))
+            found[name] = measure(kinds, size, options.rounds, options.connections, options.seconds)
+        version = _version(edge)
+    rates = [(name, *(f"{kind.rate:,.0f}" for kind in kinds), _ratio(kinds)) for name, kinds in found.items()]
+    costs = [
+        (name, *(f"{kind.microseconds:.0f}" for kind in kinds), *_added(kinds))
+        for name, kinds in found.items()
     ]
-    header = ("cached segment", "plain /s", "edge /s", "ratio", "plain CPU µs", "edge CPU µs", "ratio of CPU")
+    columns = ("cached segment", "plain", "edge without gates", "edge", "edge, signed URL")
     write_report(
         "edge",
         "Cached segments: our edge and a plain nginx",
-        table(header, rows),
+        "Answers per second:",
+        table((*columns, "edge / plain"), rates),
+        "CPU of the server in µs per answer, and what the gate, and the gate and the token, add:",
+        table((*columns, "gate", "gate and token"), costs),
         f"Medians of {options.rounds} alternating rounds of {options.seconds:g} s, {options.connections} "
         "connections on loopback; one worker on one core, viewers on another. The plain nginx has the same "
         "cache and no access log.",

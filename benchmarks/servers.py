@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,11 +43,12 @@ class Servers:
 
 
 @contextmanager
-def running_servers() -> Iterator[Servers]:
-    """Starts the servers on free ports and stops them after the block."""
+def running_servers(settings: Mapping[str, str] | None = None) -> Iterator[Servers]:
+    """Starts the servers on free ports, PostgreSQL with additional `settings`. Stops them after the block."""
     with tempfile.TemporaryDirectory(prefix="gostream-bench-") as root:
         home, ports, secrets = Directories.at(Path(root)), Ports({}), State().secrets
         postgres = Postgres(home, ports.pick("postgres"), secrets["postgres_password"], durable=False)
+        postgres.settings |= settings or {}
         redis = Valkey(home, ports.pick("redis"), secrets["redis_password"])
         try:
             postgres.start()

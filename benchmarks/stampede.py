@@ -18,6 +18,7 @@ import uvloop
 from benchmarks.cached import make_video, open_cached
 from benchmarks.report import table, write_report
 from benchmarks.servers import Servers, running_servers
+from gostream_api.principal import ANONYMOUS
 from gostream_shared.config import Config
 from gostream_shared.db.database import STATEMENT_TIMEOUT, PostgresDatabase
 from gostream_shared.db.videos import PostgresVideoRepository
@@ -57,9 +58,9 @@ class CountedVideos(PostgresVideoRepository):
     loads: mmap.mmap
     number: int
 
-    async def get(self, video_id: UUID) -> Video:
+    async def get(self, video_id: UUID, *, owner: str | None = None) -> Video:
         self.loads[self.number] += 1
-        video = await super().get(video_id)
+        video = await super().get(video_id, owner=owner)
         await asyncio.sleep(_LOAD_TIME)
         return video
 
@@ -160,7 +161,9 @@ async def _call_at_once(spec: Spec, number: int, connection: Connection) -> None
             connection.send((0, 0.0))
             start: float = await asyncio.to_thread(connection.recv)
             await asyncio.sleep(start - time.monotonic())
-            calls = [asyncio.create_task(service.get_video(spec.video_id)) for _ in range(spec.callers)]
+            calls = [
+                asyncio.create_task(service.get_video(ANONYMOUS, spec.video_id)) for _ in range(spec.callers)
+            ]
             if spec.cancel:
                 await asyncio.sleep(_LOAD_TIME / 2)
                 for call in calls[1:]:

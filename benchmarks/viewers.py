@@ -14,8 +14,9 @@ _SILENCE = 10.0
 class Viewer:
     """One connection with one open request at a time."""
 
-    def __init__(self, server: Address, size: int) -> None:
-        self.request = f"GET /hls/bench/v1/720p/{size}.ts HTTP/1.1\r\nHost: edge\r\n\r\n".encode()
+    def __init__(self, server: Address, size: int, before: str = "") -> None:
+        """`before`: a signed path, as of GetPlaybackInfo."""
+        self.request = f"GET {before}/hls/bench/v1/720p/{size}.ts HTTP/1.1\r\nHost: edge\r\n\r\n".encode()
         self.size = size
         self.head = b""
         self.missing = -1  # bytes of the body; negative before the head
@@ -59,7 +60,9 @@ class Viewer:
         self.missing -= count
 
 
-def drive(server: Address, size: int, connections: int, seconds: float) -> tuple[int, float]:
+def drive(
+    server: Address, size: int, connections: int, seconds: float, before: str = ""
+) -> tuple[int, float]:
     """Keeps a request open on every connection. Returns the number of complete answers, and the seconds."""
     buffer = bytearray(1 << 20)
     watched: dict[int, Viewer] = {}
@@ -67,7 +70,7 @@ def drive(server: Address, size: int, connections: int, seconds: float) -> tuple
     with select.epoll() as poll, contextlib.ExitStack() as closing:
 
         def add() -> None:
-            viewer = Viewer(server, size)
+            viewer = Viewer(server, size, before)
             closing.callback(viewer.socket.close)
             watched[viewer.socket.fileno()] = viewer
             poll.register(viewer.socket, select.EPOLLIN)

@@ -8,6 +8,7 @@ from prometheus_client import REGISTRY
 
 from benchmarks.cached import open_cached
 from benchmarks.coherence.systems import System
+from gostream_api.principal import ANONYMOUS
 from gostream_api.reads.cached_video_service import CachedVideoService
 from gostream_shared.cache.compose import Cache
 from gostream_shared.config import Config
@@ -33,7 +34,7 @@ class Ours:
         self._videos = videos
 
     async def get(self, video_id: UUID) -> int:
-        return (await self._videos.get_video(video_id)).reply.version
+        return (await self._videos.get_video(ANONYMOUS, video_id)).reply.version
 
     async def announce(self, video_id: UUID, version: int) -> bool:
         failed = REGISTRY.get_sample_value(_FAILED)

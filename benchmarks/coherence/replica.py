@@ -28,8 +28,8 @@ class SlowVideos(PostgresVideoRepository):
 
     delay = 0.0
 
-    async def get(self, video_id: UUID) -> Video:
-        video = await super().get(video_id)
+    async def get(self, video_id: UUID, *, owner: str | None = None) -> Video:
+        video = await super().get(video_id, owner=owner)
         await asyncio.sleep(random.uniform(0, self.delay))
         return video
 

@@ -16,8 +16,8 @@ from gostream_shared.domain.video import Video
 _get = PostgresVideoRepository.get
 
 
-async def _get_late(self: PostgresVideoRepository, video_id: UUID) -> Video:
-    video = await _get(self, video_id)
+async def _get_late(self: PostgresVideoRepository, video_id: UUID, *, owner: str | None = None) -> Video:
+    video = await _get(self, video_id, owner=owner)
     await asyncio.sleep(random.uniform(0, float(os.environ[LOAD_DELAY])))
     return video
 

@@ -59,6 +59,7 @@ class GrpcRequests:
         self._literals = post_http + b"".join(
             name + bytes((len(value),)) + value for name, value in literals if len(value) < 127
         )
+        self._entries_size = sum(len(value) + 64 for _, value in literals)  # roughly, at least
         self._later = post_http + bytes(0x80 | index for index in (65, 64, 63, 62))
 
     def frames(self, stream: int, message: bytes, table_size: int) -> bytes:

@@ -130,3 +130,22 @@ async def test_closed_pipe_is_no_error(server: ApiServer) -> None:
         stdout, stderr = await process.communicate()
     assert stdout.startswith(VIDEO_ID.encode())
     assert stderr == b""
+
+
+async def test_token_comes_from_option_or_environment(
+    gostream: Gostream, server: ApiServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("three\n")
+    arguments = ("get", VIDEO_ID, "--server", server.address, "--timeout", "30")
+
+    ran = [
+        await gostream("--token", "one", *arguments, GOSTREAM_TOKEN_FILE=str(file)),
+        await gostream(*arguments, GOSTREAM_TOKEN="two"),
+        await gostream(*arguments, GOSTREAM_TOKEN_FILE=str(file)),
+        await gostream("get", VIDEO_ID, "--server", "192.0.2.1:1", GOSTREAM_TOKEN="two"),
+    ]
+
+    assert [each.code for each in ran] == [0, 0, 0, 2], ran
+    assert server.api.tokens == ["Bearer one", "Bearer two", "Bearer three"]
+    assert "plaintext" in ran[-1].stderr

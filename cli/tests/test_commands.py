@@ -27,7 +27,7 @@ def film(tmp_path: Path) -> Path:
 
 async def upload(client: Client, out: Output, film: Path, **changes: Any) -> None:
     options: dict[str, Any] = {"title": None, "user_id": "", "content_type": None}
-    options |= {"process_it": True, "profile": "", "follow_it": False}
+    options |= {"process_it": True, "profile": "", "policy": "", "follow_it": False}
     await upload_command.upload(client, out, film, **(options | changes))
 
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Prepares MinIO for GoStream: the bucket, public reads of hls/*, and a key for each service with only its policy.
+# Prepares MinIO for GoStream: the bucket, reads of hls/* and gate/* by the edge, which sends EDGE_ORIGIN_SECRET, and a
+# key for each service with only its policy.
 # Idempotent. Uses shell builtins only, because the client's image has no grep or sed.
 set -eu
 dir=${0%/*}
@@ -29,8 +30,18 @@ grant() { # the policy $1 to the key $2, whose secret is $3
   fi
 }
 
+with_secret() { # the file $1, with the secret of the edge
+  # shellcheck disable=SC2016 # the name as it is in the file
+  name='${EDGE_ORIGIN_SECRET}'
+  while IFS= read -r line; do
+    case $line in *"$name"*) line=${line%%"$name"*}$EDGE_ORIGIN_SECRET${line#*"$name"} ;; esac
+    printf '%s\n' "$line"
+  done <"$1"
+}
+
 mc alias set store "$S3_ENDPOINT_URL" "$MINIO_ROOT_USER" "$MINIO_ROOT_PASSWORD"
 mc mb --ignore-existing store/videos
-mc anonymous set-json "$dir/anonymous.json" store/videos
+with_secret "$dir/anonymous.json" >"${TMPDIR:-/tmp}/anonymous.json"
+mc anonymous set-json "${TMPDIR:-/tmp}/anonymous.json" store/videos
 grant gostream-api "$S3_ACCESS_KEY" "$S3_SECRET_KEY"
 grant gostream-worker "$S3_WORKER_ACCESS_KEY" "$S3_WORKER_SECRET_KEY"

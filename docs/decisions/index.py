@@ -30,6 +30,7 @@ AREAS = (
     (99, "media pipeline"),
     (104, "sandbox"),
     (119, "media pipeline"),
+    (139, "trust"),
 )
 SECTIONS = ("Context", "Decision", "Consequences")
 #: Each head line that links records, and the line that the linked record needs.

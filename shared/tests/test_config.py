@@ -119,10 +119,12 @@ def test_keywords_are_accepted_in_any_case() -> None:
 
 
 def test_misspelt_variables_are_named_with_the_nearest() -> None:
-    doubts = doubtful({"REDIS_PASWORD": "x", "S3_ENDPOINT": "x", "AUTH_X": "1", "LOG_LEVL_FILE": "x"})
+    doubts = doubtful(
+        {"REDIS_PASWORD": "x", "S3_ENDPOINT": "x", "AUDIT_ZZZZZZZZZ": "1", "LOG_LEVL_FILE": "x"}
+    )
 
     assert doubts == [
-        "AUTH_X is not a variable of GoStream",
+        "AUDIT_ZZZZ is not a variable of GoStream",
         "LOG_LEVL_FILE is not a variable of GoStream; did you mean LOG_LEVEL_FILE?",
         "REDIS_PASWORD is not a variable of GoStream; did you mean REDIS_PASSWORD?",
         "S3_ENDPOINT is not a variable of GoStream; did you mean S3_ENDPOINT_URL?",

@@ -293,9 +293,9 @@ async def test_listing_returns_every_video_once_newest_first(database: PostgresD
     pages, after = [], None
     while page := await database.videos.list_page(which, limit=3, after=after):
         pages.append(page)
-        after = Position(page[-1].created_at, page[-1].id)
+        after = Position(page[-1].created_at, page[-1].state.id)
 
-    listed = [video for page in pages for video in page]
+    listed = [row.load() for page in pages for row in page]
     assert [len(page) for page in pages] == [3, 1]
     assert {video.user_id for video in listed} == {"bob"}
     assert listed == sorted(listed, key=lambda video: (video.created_at, video.id), reverse=True)

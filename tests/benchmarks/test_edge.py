@@ -5,7 +5,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from benchmarks.edge import measure, running, warm
+from benchmarks.edge import Seen, measure, running, signed_path, warm
 from benchmarks.viewers import drive
 from tests.deploy.origin import Origin, serving
 
@@ -14,7 +14,7 @@ SIZE = 20_000
 
 
 def test_counted_answers_are_cached_segments() -> None:
-    with running() as (_, edge):
+    with running() as (_, _, edge):
         warm(edge, SIZE)
         answers, _seconds = drive((edge.host, edge.port), SIZE, connections=4, seconds=0.2)
         deadline = monotonic() + 30
@@ -23,10 +23,11 @@ def test_counted_answers_are_cached_segments() -> None:
             sleep(0.1)
 
 
-def test_every_round_measures_both_servers() -> None:
-    with running() as servers:
-        pair = measure(servers, SIZE, rounds=2, connections=4, seconds=0.1)
-    for seen in (pair.plain, pair.edge):
+def test_every_round_measures_all_kinds() -> None:
+    with running() as (plain, ungated, edge):
+        kinds = [Seen(plain), Seen(ungated), Seen(edge), Seen(edge, signed_path())]
+        found = measure(kinds, SIZE, rounds=2, connections=4, seconds=0.1)
+    for seen in found:
         assert len(seen.rates) == len(seen.cpu) == 2
         assert min(seen.rates) > 0
 

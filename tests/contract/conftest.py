@@ -17,7 +17,7 @@ from tests.contract.doors import UNKNOWN, Doors, Ports, get
 from tests.contract.raw_grpc import call
 
 #: Variables of the API under test; the tests of both doors run once with each set.
-MODES: dict[str, dict[str, str]] = {"usual": {}}
+MODES: dict[str, dict[str, str]] = {"usual": {}, "short off": {"READ_DOOR_SHORT": "off"}}
 
 
 @pytest.fixture(scope="module", params=MODES)

@@ -59,8 +59,11 @@ def frame(message: bytes, *, flags: int = 0, length: int | None = None) -> bytes
     return bytes((flags,)) + (len(message) if length is None else length).to_bytes(4, "big") + message
 
 
-def call(address: str, request: Request, *, timeout: float = 10.0) -> Reply:
-    """Sends the request on a new connection and waits for the end of the stream."""
+def call(address: str, request: Request, *, timeout: float = 10.0, before: int = 0) -> Reply:
+    """Sends the request on a new connection and waits for the end of the stream.
+
+    The same call is made `before` times on the connection first.
+    """
     host, port = address.rsplit(":", 1)
     connection = H2Connection(H2Configuration(client_side=True, header_encoding=None))
     with socket.create_connection((host, int(port)), timeout=timeout) as link:
@@ -73,18 +76,22 @@ def call(address: str, request: Request, *, timeout: float = 10.0) -> Reply:
             (":authority", request.authority),
         )
         usual = (("content-type", request.content_type), *((("te", request.te),) if request.te else ()))
-        connection.send_headers(1, [*pseudo, *usual, *request.headers])
-        return _exchange(link, connection, request.body)
+        for stream in range(1, 2 * before + 2, 2):
+            connection.send_headers(stream, [*pseudo, *usual, *request.headers])
+            reply = _exchange(link, connection, stream, request.body)
+            if reply.end != "ended":
+                break
+        return reply
 
 
-def _exchange(link: socket.socket, connection: H2Connection, rest: bytes) -> Reply:
+def _exchange(link: socket.socket, connection: H2Connection, stream: int, rest: bytes) -> Reply:
     reply, is_sent = Reply(), False
     while not reply.end:
-        room = min(connection.local_flow_control_window(1), connection.max_outbound_frame_size)
+        room = min(connection.local_flow_control_window(stream), connection.max_outbound_frame_size)
         if not is_sent and (room or not rest):
             part, rest = rest[:room], rest[room:]
             is_sent = not rest
-            connection.send_data(1, part, end_stream=is_sent)
+            connection.send_data(stream, part, end_stream=is_sent)
             link.sendall(connection.data_to_send())
             continue
         link.sendall(connection.data_to_send())

@@ -30,7 +30,9 @@ def make_edge(home: Directories) -> Iterator[Callable[..., Nginx]]:
 
         def make(origin: Origin, kind: type[Nginx] = Nginx, secret: str = SECRET) -> Nginx:
             name = f"edge-{ports.pick('unique')}"
-            edge = kind(home, ports.pick(name), Address(origin.endpoint_url, "videos"), secret, name)
+            edge = kind(
+                home, ports.pick(name), Address(origin.endpoint_url, "videos", origin.secret), secret, name
+            )
             started.callback(edge.stop)
             edge.start()
             return edge

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gostream_devstack.servers.nginx import Nginx
+from gostream_devstack.servers.server import Server
 
 SECRET = "Only.The+Worker"
 MASTER = "/hls/v-1/master.m3u8"
 PLAYLIST = "/hls/v-1/v2/720p/playlist.m3u8"
 SEGMENT = "/hls/v-1/v2/720p/seg_00001.ts"
-IMMUTABLE = "public, max-age=31536000, immutable"
+IMMUTABLE = "public, max-age=86400, immutable"
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Answer:
         return self.headers["x-cache-status"]
 
 
-def ask(edge: Nginx, target: str, method: str = "GET", **headers: str) -> Answer:
+def ask(edge: Server, target: str, method: str = "GET", **headers: str) -> Answer:
     """Sends one request with an unmodified target. Underscores in header names become dashes."""
     connection = http.client.HTTPConnection(edge.host, edge.port, timeout=60)
     try:

@@ -23,7 +23,8 @@ class Seen:
 class Origin:
     """Serves `objects` by path. `status` overrides every response; `delay` postpones it.
 
-    Responses wait while `gate` is clear.
+    Responses wait while `gate` is clear. None of this applies to requests for `open_gates`, the gates of
+    videos; `seen` does not list them. `secret` is what the edge sends as Referer.
     """
 
     objects: dict[str, bytes] = field(default_factory=dict)
@@ -32,6 +33,9 @@ class Origin:
     delay: float = 0
     gate: threading.Event = field(default_factory=threading.Event)
     seen: list[Seen] = field(default_factory=list)
+    open_gates: set[str] = field(default_factory=lambda: {"v-1/public"})
+    gate_requests: int = 0
+    secret: str = ""
     port: int = 0
     up: bool = False
 
@@ -53,6 +57,11 @@ def serving(origin: Origin) -> Iterator[None]:
         def do_GET(self) -> None:
             if not origin.up:
                 self.close_connection = True  # a keep-alive connection must not outlive its server
+                return
+            if self.path.startswith("/videos/gate/"):
+                origin.gate_requests += 1
+                is_open = self.path.removeprefix("/videos/gate/") in origin.open_gates
+                self._answer(200 if is_open else 404, b"", "text/plain")
                 return
             origin.seen.append(Seen(self.command, self.path, dict(self.headers.items())))
             time.sleep(origin.delay)

@@ -224,8 +224,8 @@ def test_configuration_accepts_every_variable(name: str) -> None:
     config: type[Config] = getattr(importlib.import_module(module), kind)
     environment = SERVICES[name]["environment"]
     known = {field.upper() for field in config.model_fields}
-    assert set(environment) <= known
-    load(config, environment)
+    assert {variable.removesuffix("_FILE") for variable in environment} <= known
+    load(config, {key: value for key, value in environment.items() if not key.endswith("_FILE")})
 
 
 def test_migration_accepts_its_variables() -> None:
@@ -238,6 +238,8 @@ def test_shared_secrets_are_equal() -> None:
         SERVICES[name]["environment"] for name in ("minio-init", "nginx", "api", "worker")
     )
     assert edge["EDGE_REFRESH_SECRET"] == worker["CDN_REFRESH_SECRET"]
+    assert edge["EDGE_ORIGIN_SECRET"] == store["EDGE_ORIGIN_SECRET"]
+    assert edge["EDGE_PLAYBACK_KEYS_FILE"] == api["PLAYBACK_KEYS_FILE"]
     for key in ("ACCESS_KEY", "SECRET_KEY"):
         assert store[f"S3_{key}"] == api[f"S3_{key}"]
         assert store[f"S3_WORKER_{key}"] == worker[f"S3_{key}"] != api[f"S3_{key}"]
@@ -253,6 +255,7 @@ def test_nginx_accepts_the_rendered_template(tmp_path: Path) -> None:
     environment = SERVICES["nginx"]["environment"]
     variables = {name: value for name, value in environment.items() if name.startswith("EDGE_")}
     local = {"EDGE_RUN_DIR": str(tmp_path), "EDGE_CACHE_DIR": str(tmp_path / "cache")}
+    local["EDGE_PLAYBACK_KEYS_FILE"] = str(ROOT / "deploy/nginx/no-playback.keys")
     text = (ROOT / "deploy/nginx/templates/nginx.conf.template").read_text()
     config = tmp_path / "nginx.conf"
     config.write_text(substitute(text, variables | local | {"EDGE_ORIGIN": "127.0.0.1:9000"}))

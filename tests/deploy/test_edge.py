@@ -35,7 +35,8 @@ async def test_edge_serves_streams_from_the_store(
     await _put(store, f"uploads/{video}/source.ts", b"private", "video/mp2t")
     await _put(store, f"hls/{video}/v1/storyboard.vtt", b"WEBVTT\n", "text/vtt")
     await _put(store, f"hls/{video}/v1/storyboard.jpg", b"\xff\xd8", "image/jpeg")
-    edge = make_edge(Origin(port=store.port))
+    await _put(store, f"gate/{video}/public", b"", "text/plain")
+    edge = make_edge(Origin(port=store.port, secret=store.edge_secret))
     await _put(store, f"hls/{video}/v1/early-720p.m3u8", b"#EXTM3U\n", "application/vnd.apple.mpegurl")
     for target, kind, keep, fresh in (
         (f"/hls/{video}/v1/early-720p.m3u8", "application/vnd.apple.mpegurl", "public, max-age=1", 1),
@@ -230,14 +231,15 @@ def test_growing_playlist_is_revalidated_soon(edge: Nginx, origin: Origin) -> No
 
 
 def test_access_log_has_one_line_per_request(edge: Nginx) -> None:
-    asked = [f"{SEGMENT}?request={number}" for number in range(300)]
+    asked = [f"bytes={number}-" for number in range(300)]
     with ThreadPoolExecutor(8) as clients:
-        list(clients.map(lambda target: ask(edge, target), asked))
+        list(clients.map(lambda part: ask(edge, f"{SEGMENT}?secret=1", Range=part), asked))
     deadline = monotonic() + 30
-    while len(lines := [line for line in edge.tail(1000).splitlines() if "?request=" in line]) < len(asked):
+    while len(lines := [line for line in edge.tail(1000).splitlines() if SEGMENT in line]) < len(asked):
         assert monotonic() < deadline
         sleep(0.1)
-    assert Counter(json.loads(line)["uri"] for line in lines) == Counter(asked)
+    assert Counter(json.loads(line)["range"] for line in lines) == Counter(asked)
+    assert {json.loads(line)["uri"] for line in lines} == {SEGMENT}
 
 
 def test_blocks_of_the_log_fit_a_pipe() -> None:

@@ -166,7 +166,7 @@ def test_largest_page_is_delivered_by_grpc_web(envoy: Envoy, replica: Replica) -
         ("/v1/videos", "POST", b"[]", 400, 3, "Root element must be a message"),
         ("/v1/videos", "POST", b"{", 400, 3, "Unexpected end"),
         ("/v1/videos", "POST", b'{"title":3}', 400, 3, "title"),
-        ("/v1/videos/abc", "PUT", b"{}", 405, 12, "GET and DELETE only"),
+        ("/v1/videos/abc", "PUT", b"{}", 405, 12, "GET, PATCH and DELETE only"),
         ("/v1/" + "x" * 70_000, "GET", None, 431, 8, "Too Large"),
     ],
 )
@@ -188,7 +188,9 @@ def _bindings() -> dict[str, set[str]]:
     for each in methods:
         rule = each.GetOptions().Extensions[annotations_pb2.http]
         verb = rule.WhichOneof("pattern")
-        found.setdefault(getattr(rule, verb).replace("{id}", "abc"), set()).add(verb.upper())
+        found.setdefault(getattr(rule, verb).replace("{video.id}", "{id}").replace("{id}", "abc"), set()).add(
+            verb.upper()
+        )
     return found
 
 

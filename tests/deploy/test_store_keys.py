@@ -65,9 +65,11 @@ async def open_store(
     [
         ("api", "uploads", [put, head, get], [delete, abort]),
         ("api", "hls", [], [put, delete, abort]),
+        ("api", "gate", [put, list_, delete], [get, abort]),
         ("api", "elsewhere", [], [put, head, get, delete, abort]),
         ("worker", "uploads", [head, get, list_, abort, delete], [put]),
         ("worker", "hls", [put, head, get, list_, abort, delete], []),
+        ("worker", "gate", [put, head, get, list_, abort, delete], []),
         ("worker", "elsewhere", [], [put, head, get, delete]),
     ],
 )

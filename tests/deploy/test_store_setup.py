@@ -17,6 +17,7 @@ KEYS = {
     "S3_SECRET_KEY": "gostream-secret",
     "S3_WORKER_ACCESS_KEY": "gostream-worker",
     "S3_WORKER_SECRET_KEY": "gostream-worker-secret",
+    "EDGE_ORIGIN_SECRET": "gostream-edge",
 }
 #: Imitates mc RELEASE.2025-08-13 for the commands of init.sh; keeps its state in $MC_STATE.
 STAND_IN = r"""#!/usr/bin/env python3
@@ -88,6 +89,7 @@ class Store:
         """Runs init.sh as Compose does."""
         path = f"{self._path}:{os.environ['PATH']}"
         environment = {**KEYS, **changes, "MC_STATE": str(self._state), "PATH": path}
+        environment["TMPDIR"] = str(self._state.parent)
         command = ["sh", str(ROOT / "deploy/s3/init.sh")]
         return subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=60, check=False
@@ -96,6 +98,10 @@ class Store:
     def policies(self, key: str) -> list[str]:
         """The names of the key's policies."""
         return list(json.loads(self._state.read_text())["users"][key]["policies"])
+
+    def anonymous(self) -> str:
+        """The bucket's policy."""
+        return json.dumps(json.loads(self._state.read_text())["anonymous"])
 
     def attach(self, key: str, policy: str) -> None:
         """Attaches a policy that init.sh does not."""
@@ -117,6 +123,17 @@ def test_each_key_gets_its_policy(store: Store, key: str) -> None:
 
     assert done.returncode == 0, done.stderr
     assert (store.policies(key), store.policies("gostream-worker")) == ([API], [WORKER])
+
+
+def test_bucket_is_readable_with_the_edge_secret(store: Store) -> None:
+    assert store.set_up(EDGE_ORIGIN_SECRET="a-secret").returncode == 0
+
+    assert '{"StringEquals": {"aws:Referer": "a-secret"}}' in store.anonymous()
+
+
+@pytest.mark.parametrize("secret", ["", "a b", 'a"b', "a;b"])
+def test_unusable_edge_secret_is_refused(secret: str) -> None:
+    assert check(EDGE_ORIGIN_SECRET=secret).stderr.startswith("EDGE_ORIGIN_SECRET: ")
 
 
 @pytest.mark.slow
@@ -161,8 +178,11 @@ DEFAULTS = {
     "S3_SECRET_KEY": "gostream-secret",
     "S3_WORKER_SECRET_KEY": "gostream-worker-secret",
     "CDN_REFRESH_SECRET": "gostream-refresh",
+    "EDGE_ORIGIN_SECRET": "gostream-edge",
+    "AUTH_MODE": "none",
 }
-STRONG = {name: "0123456789abcdef" for name in DEFAULTS if name != "GOSTREAM_BIND"}
+STRONG = {name: "0123456789abcdef" for name in DEFAULTS if name not in ("GOSTREAM_BIND", "AUTH_MODE")}
+SAFE = {**STRONG, "AUTH_MODE": "jwt"}
 
 
 def check(**changes: str) -> subprocess.CompletedProcess[str]:
@@ -183,16 +203,23 @@ def test_default_secrets_are_refused_beyond_loopback(address: str) -> None:
     done = check(GOSTREAM_BIND=address)
 
     assert done.returncode == 1
-    assert {line.partition(":")[0] for line in done.stderr.splitlines()} == set(STRONG)
+    assert {line.partition(":")[0] for line in done.stderr.splitlines()} == {*STRONG, "AUTH_MODE"}
 
 
 @pytest.mark.parametrize("name", sorted(STRONG))
 def test_single_weak_secret_is_refused(name: str) -> None:
-    assert check(GOSTREAM_BIND="192.0.2.1", **STRONG).returncode == 0
-    done = check(GOSTREAM_BIND="192.0.2.1", **{**STRONG, name: "0123456789abcde"})
+    assert check(GOSTREAM_BIND="192.0.2.1", **SAFE).returncode == 0
+    done = check(GOSTREAM_BIND="192.0.2.1", **{**SAFE, name: "0123456789abcde"})
 
     assert done.returncode == 1
     assert [line.partition(":")[0] for line in done.stderr.splitlines()] == [name]
+
+
+def test_open_api_is_refused_beyond_loopback() -> None:
+    done = check(GOSTREAM_BIND="192.0.2.1", **{**SAFE, "AUTH_MODE": "none"})
+
+    assert done.returncode == 1
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["AUTH_MODE"]
 
 
 @pytest.mark.parametrize("password", ["a/b", "a@b", "a:b", "a b", "a%b"])

@@ -48,6 +48,17 @@ def small_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def long_clip(tmp_path: Path) -> Path:
+    """A film of 60 s, still being encoded when its first segments are stored."""
+    path = tmp_path / "long.mp4"
+    picture = ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=60"]
+    coding = ["-c:v", "mpeg4", "-q:v", "4"]
+    command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", *picture, *coding, str(path)]
+    subprocess.run(command, check=True, timeout=120)
+    return path
+
+
+@pytest.fixture
 def submit(client: Client) -> Upload:
     """Uploads a file and requests processing. Returns the video at that moment."""
 

@@ -1,13 +1,11 @@
 """Objects in the store after a video is cancelled before READY."""
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from time import monotonic
 
 import pytest
-from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream_client.client import Client
 from gostream_devstack.instance.stack import Stack
@@ -22,17 +20,6 @@ pytestmark = pytest.mark.stack
 async def store(stack: Stack) -> AsyncIterator[S3ObjectStore]:
     async with S3ObjectStore.open(load(Config, stack.env)) as store:
         yield store
-
-
-@pytest.fixture
-def long_clip(tmp_path: Path) -> Path:
-    """A film of 60 s, still being encoded when its first segments are stored."""
-    path = tmp_path / "long.mp4"
-    picture = ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=60"]
-    coding = ["-c:v", "mpeg4", "-q:v", "4"]
-    command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", *picture, *coding, str(path)]
-    subprocess.run(command, check=True, timeout=120)
-    return path
 
 
 async def test_cancelled_video_leaves_no_streams(

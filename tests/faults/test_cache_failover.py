@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gostream_api.principal import ANONYMOUS
 from gostream_api.reads.cached_video_service import CachedVideoService
 from gostream_api.reads.ports import Layer
 from gostream_shared.cache.compose import Cache, open_cache
@@ -36,7 +37,9 @@ async def replica(
     async with (
         PostgresDatabase.open(database_url) as postgres,
         open_cache(config, outbox=FakeOutbox(), epochs=postgres.epochs, subscribe=True) as cache,
-        CachedVideoService.open(cache, database, encode=lambda video: video.title.encode()) as videos,
+        CachedVideoService.open(
+            cache, database, encode=lambda video: video.title.encode(), owner_of=lambda _: ""
+        ) as videos,
     ):
         await eventually(lambda: videos.is_live)
         yield cache, videos
@@ -59,15 +62,15 @@ async def test_half_open_bus_is_detected_without_stale_reads(
         await writer.announcer.announce(video.id, 2)
         await asyncio.sleep(3.2)
         assert not deaf.is_live
-        assert (await deaf.get_video(video.id)).reply.payload == b"new"
+        assert (await deaf.get_video(ANONYMOUS, video.id)).reply.payload == b"new"
         proxy.blackhole(False)
         proxy.cut()
         await eventually(lambda: deaf.is_live)
-        assert (await deaf.get_video(video.id)).reply.payload == b"new"
+        assert (await deaf.get_video(ANONYMOUS, video.id)).reply.payload == b"new"
 
 
 async def _layer_is(videos: CachedVideoService, video_id: Any, layer: Layer) -> bool:
-    return (await videos.get_video(video_id)).layer is layer
+    return (await videos.get_video(ANONYMOUS, video_id)).layer is layer
 
 
 async def test_promoted_replica_missing_an_invalidation_serves_fresh(
@@ -89,7 +92,7 @@ async def test_promoted_replica_missing_an_invalidation_serves_fresh(
         proxy.target = (standby.host, standby.port)
         proxy.cut()
         for _ in range(50):
-            assert (await videos.get_video(video.id)).reply.payload == b"new"
+            assert (await videos.get_video(ANONYMOUS, video.id)).reply.payload == b"new"
             await asyncio.sleep(0.02)
         await eventually(lambda: videos.is_live)
         await eventually(lambda: _layer_is(videos, video.id, Layer.L1))

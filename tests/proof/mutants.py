@@ -67,9 +67,10 @@ async def _load_with_late_ticket(
     self: CachedVideoService, video_id: object, *, refresh: bool = False
 ) -> object:
     found = await self._reads.read(video_id, refresh=refresh)  # type: ignore[arg-type]
-    result = self._encoded(video_id, found)  # type: ignore[arg-type]
+    result = self._result(found)
     if found.shareable:
-        self._local.store(video_id, self._local.ticket(video_id), result.entry)  # type: ignore[arg-type]
+        ticket = self._local.ticket(video_id)  # type: ignore[arg-type]
+        self._local.store(video_id, ticket, result.entry, found.fresh_for)  # type: ignore[arg-type]
     return result
 
 
@@ -145,8 +146,8 @@ def _receive_without_gap(original: Callable[..., Loss | None]) -> Callable[..., 
 
 
 def _share_everything(original: Callable[..., None]) -> Callable[..., None]:
-    def init(self: Found, entry: object, layer: object, shareable: bool, early: bool = False) -> None:
-        original(self, entry, layer, True, early)
+    def init(self: Found, entry: object, layer: object, shareable: bool, **others: object) -> None:
+        original(self, entry, layer, True, **others)
 
     return init
 
@@ -190,9 +191,11 @@ def floor_as_known(self: Unannounced, video_id: UUID) -> int:
     return self._floors.get(video_id, 0)
 
 
-def _store_older_too(self: LocalCache, video_id: object, ticket: Ticket, entry: LocalEntry) -> bool:
+def _store_older_too(
+    self: LocalCache, video_id: object, ticket: Ticket, entry: LocalEntry, fresh_for: float = 0.0
+) -> bool:
     self._entries[video_id.int] = entry  # type: ignore[attr-defined]
-    self._date(entry, self._clock())
+    self._date(entry, self._clock(), fresh_for)
     return True
 
 
@@ -202,6 +205,8 @@ MUTANTS = (
     _model("fresh-token", 253),
     _model("sequence-start", 119),
     _model("publish", 0),
+    _model("peek-epoch", 13),
+    _model("peek-version", 1),
     _model("relay", 4),
     _code("pending announcements bypass Redis", 26, (Unannounced, "look", _look_without_floors)),
     _code("pending announcements drop L1 entries", 469,
@@ -214,25 +219,25 @@ MUTANTS = (
         (ModelRedis, "_usable", _usable_below_the_floor),
         (ModelRedis, "invalidate", _invalidate_floor_only),
     ),
-    _code("generation of an L1 fill", 11, (LocalCache, "ticket", _ticket_of_epoch)),
-    _code("ticket before the read", 11, (CachedVideoService, "_load", _load_with_late_ticket)),
-    _code("L1 fills are checked", 0, (LocalCache, "store", _store_older_too)),
+    _code("generation of an L1 fill", 25, (LocalCache, "ticket", _ticket_of_epoch)),
+    _code("ticket before the read", 25, (CachedVideoService, "_load", _load_with_late_ticket)),
+    _code("L1 fills are checked", 2, (LocalCache, "store", _store_older_too)),
     _code("a message drops the entry", 0, (LocalCache, "invalidate", _keep_on_invalidate)),
     _code("a message detaches the flight", 2, (CachedVideoService, "changed", _change_without_forget)),
     _code("a reset ends L1 entries", 6, (LocalCache, "clear", _clear_epoch_only)),
-    _code("epoch of an L1 fill", 11, (LocalCache, "ticket", _ticket_of_generation)),
+    _code("epoch of an L1 fill", 68, (LocalCache, "ticket", _ticket_of_generation)),
     _code("L1 serves only while live", 0, (LocalCache, "__init__", _always_live(LocalCache.__init__))),
-    _code("old loads are not joined", 4,
+    _code("old loads are not joined", 52,
           (SingleFlight, "__init__", _any_age(SingleFlight.__init__))),
     _code("an acknowledgement or a gap flushes", 6, (Bus, "_handle", _handle_without_flush(Bus._handle)),
           (Liveness, "receive", _receive_without_gap(Liveness.receive))),
-    _code("a lost connection flushes", 6, (Bus, "_reset", _reset_only_if(lambda loss: loss is Loss.GAP))),
-    _code("a gap flushes", 454, (Liveness, "receive", _receive_without_gap(Liveness.receive))),
+    _code("a lost connection flushes", 0, (Bus, "_reset", _reset_only_if(lambda loss: loss is Loss.GAP))),
+    _code("a gap flushes", 320, (Liveness, "receive", _receive_without_gap(Liveness.receive))),
     _code("silence disables L1", 0, (Liveness, "_extend", _extend_for_ever)),
     _code("silence counts from publication", 391, (Liveness, "_extend", _extend_by_arrival)),
     _code("a failover starts an epoch", 13, (EpochState, "admits", lambda self, server: True),
           (EpochState, "confirm", lambda self, epoch, server: setattr(self, "_epoch", 1))),
     _code("L1 keeps only what Redis stored", 1, (Found, "__init__", _share_everything(Found.__init__))),
     _code("min_version of L1 entries", 1, (LocalCache, "get", _get_any_version(LocalCache.get))),
-    _code("min_version reads the primary", 29, (ReadThrough, "read_primary", _primary_from_anywhere)),
+    _code("min_version reads the primary", 2, (ReadThrough, "read_primary", _primary_from_anywhere)),
 )  # fmt: skip

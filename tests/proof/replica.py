@@ -7,6 +7,7 @@ from math import inf
 from typing import Any
 from uuid import UUID
 
+from gostream_api.principal import ANONYMOUS
 from gostream_api.reads.cached_video_service import CachedVideoService
 from gostream_api.reads.local_cache import LocalCache, LocalTimes
 from gostream_api.reads.ports import Layer
@@ -47,8 +48,8 @@ class Replica:
             self.redis, unsequenced=lambda _: None, accepted=self.unannounced.accepted, clock=clock
         )
         self.local = LocalCache(live_until=lambda: self.bus.live_until, clock=clock, times=LOCAL_TIMES)
-        reads = ReadThrough(self.redis, database, unannounced=self.unannounced, clock=clock)
-        self.service = CachedVideoService(reads, self.local, self.bus, encode=_encode, clock=clock)
+        reads = ReadThrough(self.redis, database, unannounced=self.unannounced, encode=_encode, clock=clock)
+        self.service = CachedVideoService(reads, self.local, self.bus, owner_of=lambda _: "", clock=clock)
         self.bus.add(self.service)
         self.announcer = RedisChangeAnnouncer(
             self.redis, database, unannounced=self.unannounced, locally=self.bus.changed
@@ -107,7 +108,7 @@ class Replica:
         begun, calm_since = world.loop.time(), self.calm_since
         known_since = world.known_since
         try:
-            read = await self.service.get_video(video_id, min_version=min_version)
+            read = await self.service.get_video(ANONYMOUS, video_id, min_version=min_version)
         except BackendUnavailableError:
             return None
         except VersionNotReachedError:

@@ -4,7 +4,8 @@ Tests do not wait for time: they apply its effects to both (a lease ends, an ent
 """
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import UUID
 
@@ -36,12 +37,17 @@ TIMES = CacheTimes(ttl=3600, negative_ttl=3600, lease=3600, tombstone=3600, jitt
 keys, versions = st.sampled_from(KEYS), st.integers(0, 5)
 
 
+def content(entry: Entry) -> tuple[object, ...]:
+    """The version with the reply, or with the video without a reply: the scripts return one of them."""
+    return (entry.version, entry.reply or entry.video)
+
+
 def seen(lookup: Lookup | None) -> tuple[object, ...]:
     """The parts of a reply that do not depend on tokens and clocks."""
     if isinstance(lookup, Hit):
-        return ("hit", lookup.entry, lookup.fresh_for > 0)
+        return ("hit", content(lookup.entry), lookup.fresh_for > 0)
     if isinstance(lookup, Lease):
-        return ("lease", lookup.stale)
+        return ("lease", lookup.stale and content(lookup.stale))
     return (type(lookup).__name__,)
 
 
@@ -111,21 +117,32 @@ class Both(RuleBasedStateMachine):
         given = ((key, each) for key, each in actual.items() if isinstance(each, Lease))
         return multiple(*((key, token, each.token) for key, each in given))
 
-    @rule(lease=consumes(leases), version=versions, absent=st.booleans())
-    def fill(self, lease: tuple[UUID, str, str] | None, version: int, absent: bool) -> None:
+    @rule(lease=consumes(leases), version=versions, absent=st.booleans(), old=st.booleans())
+    def fill(self, lease: tuple[UUID, str, str] | None, version: int, absent: bool, old: bool) -> None:
         if lease is None:
             return
         key, model_token, real_token = lease
-        entry = Entry(version, None if absent else make_video(key, version=version))
+        video, reply = make_video(key, version=version), b"reply %d" % version
+        entry = Entry(version, None if absent else video, None if absent or old else reply)
         expected = self.model.fill(key, model_token, entry, ttl=TIMES.ttl)
-        assert self.runner.run(self.real[1].fill(key, Fill(real_token, entry))) == expected
+        with self.release(key, old):
+            assert self.runner.run(self.real[1].fill(key, Fill(real_token, entry))) == expected
 
-    @rule(key=keys, version=versions)
-    def invalidate(self, key: UUID, version: int) -> None:
+    @contextmanager
+    def release(self, key: UUID, old: bool) -> Iterator[None]:
+        """The scripts of an earlier release leave an older reply in the key."""
+        before = self.client("hmget", video_key(key), "reply", "reply_of")
+        yield
+        if old and before[1] and self.client("exists", video_key(key)):
+            self.client("hset", video_key(key), "reply", before[0], "reply_of", before[1])
+
+    @rule(key=keys, version=versions, old=st.booleans())
+    def invalidate(self, key: UUID, version: int, old: bool) -> None:
         is_lost = self.model.sequence == 0
         seconds, microseconds = self.client("time")
         expected = self.model.invalidate(key, version)
-        self.runner.run(self.real[1].invalidate({key: version}))
+        with self.release(key, old):
+            self.runner.run(self.real[1].invalidate({key: version}))
         actual = int(self.client("get", SEQUENCE_KEY))
         if is_lost:
             assert (actual >= int(seconds) * 1_000_000 + int(microseconds)) == (expected == 1_000_000)

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import pytest
 
+from gostream_api.principal import ANONYMOUS
 from gostream_api.reads.cached_video_service import CachedVideoService
 from gostream_api.reads.local_cache import LocalCache
 from gostream_api.reads.ports import Layer
@@ -42,7 +43,7 @@ class PausedReads:
     async def read(self, video_id: UUID, *, refresh: bool = False) -> Found:
         self.begun += 1
         await self.gate.wait()
-        return Found(Entry(1, make_video(video_id)), Layer.L2, shareable=True)
+        return Found(Entry(1, make_video(video_id), b""), Layer.L2, shareable=True)
 
 
 async def _ticks() -> None:
@@ -54,11 +55,11 @@ async def _ticks() -> None:
 async def _reset_detaches_loads_in_progress() -> None:
     reads: Any = PausedReads()
     bus: Any = SimpleNamespace(is_live=True)
-    service = CachedVideoService(reads, LocalCache(live_until=lambda: inf), bus, encode=lambda _: b"")
-    callers = [asyncio.create_task(service.get_video(ID))]
+    service = CachedVideoService(reads, LocalCache(live_until=lambda: inf), bus, owner_of=lambda _: "")
+    callers = [asyncio.create_task(service.get_video(ANONYMOUS, ID))]
     await _ticks()
     service.reset()
-    callers.append(asyncio.create_task(service.get_video(ID)))
+    callers.append(asyncio.create_task(service.get_video(ANONYMOUS, ID)))
     await _ticks()
     for caller in callers:
         caller.cancel()
@@ -141,7 +142,7 @@ async def _reply_is_checked_against_newer_changes() -> None:
     unannounced = _trusting()
     redis: Any = OldRedis(lambda: unannounced.note(ID, 2))  # committed during the command
     rows: Any = NewRows()
-    found = await ReadThrough(redis, rows, unannounced=unannounced).read(ID)
+    found = await ReadThrough(redis, rows, unannounced=unannounced, encode=lambda _: b"").read(ID)
     assert found.entry.version == 2
 
 
@@ -152,7 +153,7 @@ async def _refused_own_change_is_read_from_database() -> None:
     outbox: Any = SimpleNamespace()  # not reached
     announcer = RedisChangeAnnouncer(redis, outbox, unannounced=unannounced, locally=lambda *_: None)
     await announcer.announce(ID, 2)
-    found = await ReadThrough(redis, rows, unannounced=unannounced).read(ID)
+    found = await ReadThrough(redis, rows, unannounced=unannounced, encode=lambda _: b"").read(ID)
     assert found.entry.version == 2
 
 

@@ -7,14 +7,16 @@ OutboxRelay, RedisChangeAnnouncer) is the production code; only I/O is replaced.
 import asyncio
 import copy
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import TypeVar
 from uuid import UUID
 
 from gostream_shared.cache.entries.epoch import EpochState
 from gostream_shared.cache.entries.redis_cache import CacheTimes
 from gostream_shared.cache.protocol import (
+    NEWEST,
     Beat,
     CacheUnavailableError,
     Fill,
@@ -209,6 +211,9 @@ class SimDatabase:
         return await self._world.epochs.current(server)
 
 
+Looked = TypeVar("Looked", Lookup, Hit | None)
+
+
 class SimRedis:
     """VideoCache and BusTransport of one process: its connections to the world's Redis."""
 
@@ -272,11 +277,25 @@ class SimRedis:
         return f"{id(self)}-{self._tokens}"
 
     async def get_or_lease(self, video_id: UUID, *, min_version: int = 0, refresh: bool = False) -> Lookup:
+        if not refresh and min_version != NEWEST:
+            hit = await self._command(video_id, lambda epoch: self._peek(video_id, epoch, min_version))
+            if hit is not None:
+                return hit
+        return await self._command(
+            video_id,
+            lambda epoch: self._run().get_or_lease(
+                video_id, self._token(), epoch=epoch, min_version=min_version, refresh=refresh
+            ),
+        )
+
+    def _peek(self, video_id: UUID, epoch: int, min_version: int) -> Hit | None:
+        return self._world.redis.peek(video_id, epoch=epoch, min_version=min_version)
+
+    async def _command(self, video_id: UUID, run: Callable[[int], Looked]) -> Looked:
+        """Runs a look-up on the server, with the delays of the network before and after."""
         epoch = self._epoch_state.epoch
         await self._reach()
-        lookup = self._run().get_or_lease(
-            video_id, self._token(), epoch=epoch, min_version=min_version, refresh=refresh
-        )
+        lookup = run(epoch)
         floor = self._world.checker.floor(video_id, self._world.loop.time())
         await self._reply()
         self._epoch_state.demand(epoch)

@@ -58,16 +58,21 @@ class Api(video_service_pb2_grpc.VideoServiceServicer):
 
     upload: video_service_pb2.Upload = field(default_factory=video_service_pb2.Upload)
     videos: list[Video] = field(default_factory=lambda: [video()])
+    playback: video_service_pb2.GetPlaybackInfoResponse = field(
+        default_factory=video_service_pb2.GetPlaybackInfoResponse
+    )
     processed: Video = field(default_factory=lambda: processing(0))
     streams: deque[list[Video | Refusal | float]] = field(default_factory=deque)
     refusals: deque[Refusal] = field(default_factory=deque)
     requests: list[Any] = field(default_factory=list)
     deadlines: list[float | None] = field(default_factory=list)
+    tokens: list[str | bytes | None] = field(default_factory=list)
     delay: float = 0.0
 
     async def _heard(self, request: Message, context: Context) -> None:
         self.requests.append(request)
         self.deadlines.append(context.time_remaining())
+        self.tokens.append(dict(context.invocation_metadata() or ()).get("authorization"))
         context.set_trailing_metadata((("x-request-id", "req-7"), ("x-cache", "L2")))
         await asyncio.sleep(self.delay)
         if self.refusals:
@@ -103,6 +108,20 @@ class Api(video_service_pb2_grpc.VideoServiceServicer):
     async def DeleteVideo(self, request: Any, context: Context) -> empty_pb2.Empty:  # noqa: N802
         await self._heard(request, context)
         return empty_pb2.Empty()
+
+    async def UpdateVideo(self, request: Any, context: Context) -> Video:  # noqa: N802
+        await self._heard(request, context)
+        return video(playback_policy=request.video.playback_policy, playback_epoch=2)
+
+    async def GetPlaybackInfo(  # noqa: N802
+        self, request: Any, context: Context
+    ) -> video_service_pb2.GetPlaybackInfoResponse:
+        await self._heard(request, context)
+        return self.playback
+
+    async def RevokePlayback(self, request: Any, context: Context) -> Video:  # noqa: N802
+        await self._heard(request, context)
+        return video(playback_policy=video_pb2.PLAYBACK_POLICY_SIGNED, playback_epoch=3)
 
     async def WatchVideo(self, request: Any, context: Context) -> AsyncIterator[Video]:  # noqa: N802
         """Plays the next stream of the script: sends videos, sleeps for numbers in seconds."""

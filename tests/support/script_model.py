@@ -102,6 +102,18 @@ class ModelRedis:
             key.expires = now + self.times.lease
         return Lease(token, usable)
 
+    def peek(self, video_id: UUID, *, epoch: int, min_version: int = 0) -> Hit | None:
+        """The HMGET in front of GET_OR_LEASE: its reply if that is a fresh entry, and no effect."""
+        key = self.key(video_id)
+        if key is None or (key.epoch != epoch and "peek-epoch" not in self.without):
+            return None
+        fresh = key.fresh_until - self.clock()
+        if fresh <= 0 or key.entry is None:
+            return None
+        if key.entry.version < max(key.floor, min_version) and "peek-version" not in self.without:
+            return None
+        return Hit(key.entry, fresh_for=fresh, cost=key.cost)
+
     def _usable(self, key: Key, min_version: int, now: float) -> Entry | None:
         grace = self.times.ttl * (1 - self.times.fresh)
         if key.entry is None or key.fresh_until - now <= -grace:

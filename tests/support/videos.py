@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID, uuid4
 
 from gostream_shared.domain.errors import BackendUnavailableError, VideoNotFoundError
+from gostream_shared.domain.repositories import ListedVideo, State
 from gostream_shared.domain.video import Video, VideoStatus
 
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -23,6 +25,13 @@ def make_video(video_id: UUID | None = None, *, version: int = 1, title: str = "
         content_type="video/mp4",
         created_at=_EPOCH,
         updated_at=_EPOCH,
+    )
+
+
+def listed(video: Video) -> ListedVideo:
+    """The video as a row of a listing."""
+    return ListedVideo(
+        State(video.id, video.version, video.updated_at), video.created_at, partial(replace, video)
     )
 
 

@@ -5,13 +5,13 @@ import functools
 from datetime import timedelta
 
 import grpc
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from gostream_audit.auditor import Auditor
 from gostream_audit.change_feed import change_feed
 from gostream_audit.replicas import Replicas
 from gostream_shared.config import Config
-from gostream_shared.config_types import Duration, ListenPort, ReadableFile, parse_host
+from gostream_shared.config_types import Duration, ListenPort, ReadableFile, Secret, parse_host
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.errors import BackendUnavailableError, GoStreamError
 from gostream_shared.lifecycle import run_configured, service_parser, stop_signal
@@ -37,6 +37,9 @@ class AuditConfig(Config):
     )
     gostream_client_cert: ReadableFile | None = Field(None, description="certificate for the API, with TLS")
     gostream_client_key: ReadableFile | None = Field(None, description="key of GOSTREAM_CLIENT_CERT")
+    gostream_token: Secret = Field(
+        SecretStr(""), description="token with videos:read and videos:admin, if the API requires tokens"
+    )
     audit_tolerance: Duration = Field(
         timedelta(seconds=3),
         ge=timedelta(0),
@@ -81,7 +84,9 @@ async def audit(config: AuditConfig, *, once: int | None = None) -> None:
     async with (
         stop_signal() as stop,
         PostgresDatabase.open(url, max_size=4) as database,
-        Replicas.open(config.names, config.credentials()) as replicas,
+        Replicas.open(
+            config.names, config.gostream_token.get_secret_value(), config.credentials()
+        ) as replicas,
     ):
         auditor = Auditor(
             lambda: replicas.current, database.videos, tolerance=config.audit_tolerance.total_seconds()

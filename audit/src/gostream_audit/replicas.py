@@ -28,10 +28,15 @@ class Replica:
     """One process of the API."""
 
     def __init__(
-        self, address: str, credentials: grpc.ChannelCredentials | None = None, host: str = ""
+        self,
+        address: str,
+        token: str = "",
+        credentials: grpc.ChannelCredentials | None = None,
+        host: str = "",
     ) -> None:
         """With `credentials`, the replica's certificate must be for `host`."""
         self.address = address
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         if credentials is None:
             self._channel = aio.insecure_channel(address, options=_OPTIONS)
         else:
@@ -45,7 +50,8 @@ class Replica:
         Raises NoAnswerError.
         """
         try:
-            video = await self._stub.GetVideo(GetVideoRequest(id=str(video_id)), timeout=ASK_TIMEOUT)
+            request = GetVideoRequest(id=str(video_id))
+            video = await self._stub.GetVideo(request, timeout=ASK_TIMEOUT, metadata=self._metadata)
         except aio.AioRpcError as error:
             if error.code() is StatusCode.NOT_FOUND:
                 return None
@@ -62,20 +68,23 @@ class NoAnswerError(Exception):
 
 
 class Replicas:
-    """The current replicas: all addresses of the given `host:port` names."""
+    """The current replicas: all addresses of the given `host:port` names. Reads carry the token."""
 
-    def __init__(self, names: Iterable[str], credentials: grpc.ChannelCredentials | None = None) -> None:
+    def __init__(
+        self, names: Iterable[str], token: str = "", credentials: grpc.ChannelCredentials | None = None
+    ) -> None:
         self._names = tuple(names)
+        self._token = token
         self._credentials = credentials
         self._replicas: dict[str, Replica] = {}
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, names: Iterable[str], credentials: grpc.ChannelCredentials | None = None
+        cls, names: Iterable[str], token: str = "", credentials: grpc.ChannelCredentials | None = None
     ) -> AsyncIterator[Self]:
         """Resolve the names now, and periodically until the block ends. With `credentials`, use TLS."""
-        replicas = cls(names, credentials)
+        replicas = cls(names, token, credentials)
         await replicas.resolve()
         resolving = asyncio.create_task(replicas._keep_resolving(), name="resolve-replicas")
         try:
@@ -100,7 +109,7 @@ class Replicas:
         for address, name in found.items():
             if address not in self._replicas:
                 host = name.rpartition(":")[0].strip("[]")
-                self._replicas[address] = Replica(address, self._credentials, host)
+                self._replicas[address] = Replica(address, self._token, self._credentials, host)
         for address in self._replicas.keys() - found.keys():
             await self._replicas.pop(address).close()
 

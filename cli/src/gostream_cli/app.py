@@ -14,8 +14,17 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is imported, to h
 
 import typer
 
-from gostream_cli.statuses import STATUSES
-from gostream_client import profiles
+from gostream_cli.options import (
+    DEFAULT_SERVER,
+    POLICY,
+    Json,
+    Profile,
+    Server,
+    Status,
+    Timeout,
+    VideoId,
+    WholeTimeout,
+)
 
 app = typer.Typer(
     name="gostream",
@@ -26,69 +35,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # importing rich for its boxes would take a third of `--help`
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-VideoId = Annotated[str, typer.Argument(metavar="ID", help="The video's id.")]
-Server = Annotated[
-    str,
-    typer.Option(
-        "--server",
-        "-s",
-        envvar="GOSTREAM_API_ADDR",
-        metavar="HOST:PORT",
-        help="Address of the API; several, separated by commas, are used in rotation.",
-    ),
-]
-Json = Annotated[
-    bool,
-    typer.Option("--json", help="Print JSON, one document per line; while watching, one line per state."),
-]
-Timeout = Annotated[
-    float | None,
-    typer.Option(
-        "--timeout", min=0.001, metavar="SECONDS", help="Deadline of each call; default: 2 to 10 s."
-    ),
-]
-WholeTimeout = Annotated[
-    float | None,
-    typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Deadline of the whole command."),
-]
-DEFAULT_SERVER = "localhost:50051"
-PROFILES = sorted(profiles.NAMES)
-
-
-def _known_profile(name: str) -> str:
-    if name and name not in PROFILES:
-        raise typer.BadParameter(f"must be one of: {', '.join(PROFILES)}")
-    return name
-
-
-def _known_status(name: str) -> str:
-    """Accepts the usual forms: ready, READY, pending_upload, STATUS_PENDING_UPLOAD."""
-    status = name.strip().lower().replace("_", "-").removeprefix("status-")
-    if status and status not in STATUSES:
-        raise typer.BadParameter(f"must be one of: {', '.join(STATUSES)}")
-    return status
-
-
-Profile = Annotated[
-    str,
-    typer.Option(
-        "--profile",
-        metavar="|".join(PROFILES),
-        help="Encoding profile; default: the server's default.",
-        callback=_known_profile,
-        autocompletion=lambda: PROFILES,
-    ),
-]
-Status = Annotated[
-    str,
-    typer.Option(
-        metavar="|".join(STATUSES),
-        help="Only videos in this state.",
-        callback=_known_status,
-        autocompletion=lambda: list(STATUSES),
-    ),
-]
 
 
 def _print_version(asked: bool) -> None:
@@ -116,16 +62,32 @@ def _options(
         Path | None,
         typer.Option(envvar="GOSTREAM_CLIENT_KEY", metavar="FILE", help="Key of the certificate."),
     ] = None,
+    token: Annotated[
+        str, typer.Option(envvar="GOSTREAM_TOKEN", metavar="TOKEN", help="Token that proves who calls.")
+    ] = "",
+    token_file: Annotated[
+        Path | None,
+        typer.Option(envvar="GOSTREAM_TOKEN_FILE", metavar="FILE", help="File with the token."),
+    ] = None,
+    allow_plaintext_token: Annotated[
+        bool, typer.Option("--allow-plaintext-token", help="Send the token to other machines without TLS.")
+    ] = False,
     _version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
     if tls or ca_file or client_cert or client_key:
-        from gostream_cli import runner
+        from gostream_cli.runner import TLS
         from gostream_client.tls import Tls
 
-        runner.chosen_tls.set(Tls(ca_file, client_cert, client_key))
+        TLS.set(Tls(ca_file, client_cert, client_key))
+    if token or token_file:
+        from gostream_cli.runner import TOKEN
+        from gostream_client.token import TokenSource
+
+        file = None if token else token_file
+        TOKEN.set(TokenSource(token, file, allow_plaintext=allow_plaintext_token))
 
 
 @app.command("upload")
@@ -139,6 +101,7 @@ def upload_file(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the processing to its end.")] = False,
     process: Annotated[bool, typer.Option("--process/--no-process", help="Start processing at once.")] = True,
     profile: Profile = "",
+    policy: Annotated[str, POLICY] = "",
     server: Server = DEFAULT_SERVER,
     timeout: Timeout = None,
     json: Json = False,
@@ -162,6 +125,7 @@ def upload_file(
             content_type=content_type,
             process_it=process,
             profile=profile,
+            policy=policy,
             follow_it=watch,
         ),
     )
@@ -251,6 +215,50 @@ def cancel(
 
     out = output.Output(as_json=json)
     runner.call(server, out, timeout, lambda client: commands.cancel(client, out, video_id))
+
+
+@app.command()
+def update(
+    video_id: VideoId,
+    policy: Annotated[str, POLICY],
+    server: Server = DEFAULT_SERVER,
+    timeout: Timeout = None,
+    json: Json = False,
+) -> None:
+    """Change who may play a video; edges obey within seconds."""
+    from gostream_cli import commands, output, runner
+
+    out = output.Output(as_json=json)
+    runner.call(server, out, timeout, lambda client: commands.update(client, out, video_id, policy=policy))
+
+
+@app.command()
+def playback(
+    video_id: VideoId,
+    ttl: Annotated[
+        int | None,
+        typer.Option("--ttl", min=1, max=10_080, metavar="MINUTES", help="Validity of signed URLs."),
+    ] = None,
+    server: Server = DEFAULT_SERVER,
+    timeout: Timeout = None,
+    json: Json = False,
+) -> None:
+    """Show the URLs that play a video, signed if its policy asks for it."""
+    from gostream_cli import commands, output, runner
+
+    out = output.Output(as_json=json)
+    runner.call(server, out, timeout, lambda client: commands.playback(client, out, video_id, minutes=ttl))
+
+
+@app.command()
+def revoke(
+    video_id: VideoId, server: Server = DEFAULT_SERVER, timeout: Timeout = None, json: Json = False
+) -> None:
+    """End all signed URLs of a video within seconds."""
+    from gostream_cli import commands, output, runner
+
+    out = output.Output(as_json=json)
+    runner.call(server, out, timeout, lambda client: commands.revoke(client, out, video_id))
 
 
 @app.command("rm")

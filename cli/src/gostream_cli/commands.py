@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from contextlib import aclosing, nullcontext, suppress
+from datetime import timedelta
 
 import grpc
 import typer
@@ -12,6 +13,7 @@ from gostream_cli.output import Output
 from gostream_cli.progress import processing_progress
 from gostream_client.client import Client
 from gostream_client.errors import ClientError, InvalidInputError
+from gostream_client.playback import policy_name
 from gostream_client.text import status_name
 from gostream_client.watch import follow
 
@@ -74,6 +76,25 @@ async def process(client: Client, out: Output, video_id: str, *, profile: str, f
 
 async def cancel(client: Client, out: Output, video_id: str) -> None:
     out.video(await client.cancel(video_id))
+
+
+async def update(client: Client, out: Output, video_id: str, *, policy: str) -> None:
+    out.video(await client.update(video_id, policy=policy))
+
+
+async def playback(client: Client, out: Output, video_id: str, *, minutes: int | None) -> None:
+    ttl = None if minutes is None else timedelta(minutes=minutes)
+    info = await client.playback(video_id, ttl=ttl)
+    out.playback(info)
+    if not (info.playback_url or info.playable_url):
+        raise ClientError("the video cannot be played: nothing is published, or its policy is off")
+
+
+async def revoke(client: Client, out: Output, video_id: str) -> None:
+    video = await client.revoke(video_id)
+    out.video(video)
+    if policy_name(video) != "signed":
+        out.note("the policy is not signed: there are no URLs to revoke")
 
 
 async def remove(client: Client, out: Output, video_id: str) -> None:

@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gostream.v1 import video_pb2
+from gostream.v1 import video_pb2, video_service_pb2
 from gostream_cli.errors import document
 from gostream_client.errors import ClientError
+from gostream_client.playback import policy_name
 from gostream_client.text import status_name
 
 _UNBOUNDED = 10_000
@@ -78,6 +79,16 @@ class Output:
         else:
             self._rows(facts(video))
 
+    def playback(self, info: video_service_pb2.GetPlaybackInfoResponse) -> None:
+        """Print the URLs that play a video."""
+        if self.as_json:
+            self.document(info)
+            return
+        expires = _when(info.expire_time.ToDatetime(UTC)) if info.HasField("expire_time") else ""
+        rows = [("playback", info.playback_url), ("poster", info.poster_url)]
+        rows += [("storyboard", info.storyboard_url), ("already plays", info.playable_url)]
+        self._rows((name, value) for name, value in [*rows, ("expires", expires)] if value)
+
     def videos(self, videos: Sequence[video_pb2.Video]) -> None:
         """Print videos, one per line."""
         if not self.stdout.is_terminal:
@@ -117,6 +128,9 @@ def facts(video: video_pb2.Video) -> list[tuple[str, str]]:
         (f"rendition {r.name}", f"{r.width}×{r.height} {r.average_bandwidth / 1e6:.2f} Mb/s {r.codecs}")
         for r in video.renditions
     ]
+    # A public video shows its URLs.
+    policy = policy_name(video)
+    rows += [("policy", f"{policy}, epoch {video.playback_epoch}" if policy not in ("", "public") else "")]
     rows += [("playback", video.playback_url), ("poster", video.poster_url)]
     rows += [("storyboard", video.storyboard_url)]
     if video.HasField("processing"):

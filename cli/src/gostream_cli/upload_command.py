@@ -21,6 +21,7 @@ async def upload(
     content_type: str | None,
     process_it: bool,
     profile: str,
+    policy: str,
     follow_it: bool,
 ) -> None:
     """Create a video, upload its source to the object store, start and follow its processing."""
@@ -30,6 +31,7 @@ async def upload(
         user_id=user_id,
         content_type=content_type or _content_type(path),
         size_bytes=source.size,
+        policy=policy,
     )
     video = created.video
     out.note(f"created {video.id}")

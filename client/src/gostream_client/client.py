@@ -4,18 +4,21 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.resources import files
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
 import grpc
 
 from gostream.v1 import video_pb2, video_service_pb2, video_service_pb2_grpc
 from gostream_client.errors import ClientError
+from gostream_client.playback import info_request, policy_number, update_request
 from gostream_client.proxy import proxy_variable
 from gostream_client.rpc_errors import REQUEST_ID_KEY, from_rpc
 from gostream_client.target import dial_target, split_servers
 from gostream_client.tls import Tls
+from gostream_client.token import TokenSource
 
 # Deadlines are set per call: a timeout in the service config fires early and is not sent to the server.
 GET_DEADLINE = 2.0
@@ -58,19 +61,26 @@ class Client:
     """VideoService with a deadline on every call. Raises failures as ClientError.
 
     `timeout` replaces the default deadline of every call. `proxy` is the environment variable of the proxy in
-    use, or empty.
+    use, or empty. Every call carries the current token of `token`.
     """
 
     def __init__(
-        self, channel: grpc.aio.Channel, *, server: str, timeout: float | None = None, proxy: str = ""
+        self,
+        channel: grpc.aio.Channel,
+        *,
+        server: str,
+        timeout: float | None = None,
+        proxy: str = "",
+        token: TokenSource | None = None,
     ) -> None:
         self._stub = video_service_pb2_grpc.VideoServiceStub(channel)
         self._timeout = timeout
         self.server = server
         self._proxy = proxy
+        self._token = token or TokenSource()
 
     async def create(
-        self, *, title: str, user_id: str, content_type: str, size_bytes: int
+        self, *, title: str, user_id: str, content_type: str, size_bytes: int, policy: str = ""
     ) -> video_service_pb2.CreateVideoResponse:
         request = video_service_pb2.CreateVideoRequest(
             title=title,
@@ -78,23 +88,24 @@ class Client:
             content_type=content_type,
             size_bytes=size_bytes,
             request_id=str(uuid4()),
+            playback_policy=policy_number(policy),
         )
-        return await self._answer(self._stub.CreateVideo(request, timeout=self._deadline(WRITE_DEADLINE)))
+        return await self._answer(self._stub.CreateVideo(request, **await self._options(WRITE_DEADLINE)))
 
     async def process(self, video_id: str, *, profile: str = "") -> video_pb2.Video:
         options = video_service_pb2.ProcessOptions(profile=profile)
         request = video_service_pb2.TriggerProcessRequest(
             id=video_id, request_id=str(uuid4()), options=options
         )
-        return await self._answer(self._stub.TriggerProcess(request, timeout=self._deadline(WRITE_DEADLINE)))
+        return await self._answer(self._stub.TriggerProcess(request, **await self._options(WRITE_DEADLINE)))
 
     async def cancel(self, video_id: str) -> video_pb2.Video:
         request = video_service_pb2.CancelProcessRequest(id=video_id)
-        return await self._answer(self._stub.CancelProcess(request, timeout=self._deadline(WRITE_DEADLINE)))
+        return await self._answer(self._stub.CancelProcess(request, **await self._options(WRITE_DEADLINE)))
 
     async def get(self, video_id: str, *, min_version: int = 0) -> Reply:
         request = video_service_pb2.GetVideoRequest(id=video_id, min_version=min_version)
-        call = self._stub.GetVideo(request, timeout=self._deadline(GET_DEADLINE))
+        call = self._stub.GetVideo(request, **await self._options(GET_DEADLINE))
         video = await self._answer(call)
         trailers = dict(await call.trailing_metadata() or ())
         return Reply(video, str(trailers.get("x-cache", "")), str(trailers.get(REQUEST_ID_KEY, "")))
@@ -111,7 +122,7 @@ class Client:
                 page_size=min(limit - len(whole.videos), PAGE_SIZE_LIMIT),
                 page_token=whole.next_page_token,
             )
-            page = await self._answer(self._stub.ListVideos(request, timeout=self._deadline(LIST_DEADLINE)))
+            page = await self._answer(self._stub.ListVideos(request, **await self._options(LIST_DEADLINE)))
             whole.videos.extend(page.videos)
             whole.next_page_token = page.next_page_token
             if not page.next_page_token:
@@ -120,22 +131,47 @@ class Client:
 
     async def delete(self, video_id: str) -> None:
         request = video_service_pb2.DeleteVideoRequest(id=video_id)
-        await self._answer(self._stub.DeleteVideo(request, timeout=self._deadline(WRITE_DEADLINE)))
+        await self._answer(self._stub.DeleteVideo(request, **await self._options(WRITE_DEADLINE)))
+
+    async def update(self, video_id: str, *, policy: str) -> video_pb2.Video:
+        request = update_request(video_id, policy=policy)
+        return await self._answer(self._stub.UpdateVideo(request, **await self._options(WRITE_DEADLINE)))
+
+    async def playback(
+        self, video_id: str, *, ttl: timedelta | None = None
+    ) -> video_service_pb2.GetPlaybackInfoResponse:
+        request = info_request(video_id, ttl)
+        return await self._answer(self._stub.GetPlaybackInfo(request, **await self._options(GET_DEADLINE)))
+
+    async def revoke(self, video_id: str) -> video_pb2.Video:
+        request = video_service_pb2.RevokePlaybackRequest(id=video_id)
+        return await self._answer(self._stub.RevokePlayback(request, **await self._options(WRITE_DEADLINE)))
 
     def watch(self, video_id: str) -> AsyncGenerator[video_pb2.Video, None]:
         """Open one WatchVideo stream without a deadline; `follow` in watch.py reopens broken streams.
 
         Raises grpc.aio.AioRpcError untranslated, so that `follow` can decide whether to reopen.
         """
-        call = self._stub.WatchVideo(video_service_pb2.WatchVideoRequest(id=video_id))
-        return _cancelled_at_end(call)
+        return self._states(video_service_pb2.WatchVideoRequest(id=video_id))
+
+    async def _states(
+        self, request: video_service_pb2.WatchVideoRequest
+    ) -> AsyncGenerator[video_pb2.Video, None]:
+        call = self._stub.WatchVideo(request, metadata=await self._token.metadata())
+        try:
+            async for video in call:
+                yield video
+        finally:
+            call.cancel()
 
     def failure(self, error: grpc.aio.AioRpcError) -> ClientError:
         """Translate a failed call into a ClientError."""
         return from_rpc(error, self.server, proxy=self._proxy)
 
-    def _deadline(self, default: float) -> float:
-        return default if self._timeout is None else self._timeout
+    async def _options(self, deadline: float) -> dict[str, Any]:
+        """Returns the deadline and the metadata of a call."""
+        timeout = deadline if self._timeout is None else self._timeout
+        return {"timeout": timeout, "metadata": await self._token.metadata()}
 
     async def _answer(self, call: _Call[Answer_co]) -> Answer_co:
         try:
@@ -144,29 +180,22 @@ class Client:
             raise self.failure(error) from None
 
 
-async def _cancelled_at_end(
-    call: grpc.aio.UnaryStreamCall[video_service_pb2.WatchVideoRequest, video_pb2.Video],
-) -> AsyncGenerator[video_pb2.Video, None]:
-    try:
-        async for video in call:
-            yield video
-    finally:
-        call.cancel()
-
-
 @asynccontextmanager
 async def connect(
-    server: str, *, timeout: float | None = None, tls: Tls | None = None
+    server: str, *, timeout: float | None = None, token: TokenSource | None = None, tls: Tls | None = None
 ) -> AsyncIterator[Client]:
     """Yields a client of `server` ("host:port", or several separated by commas).
 
     With `tls`, the server's certificate must name the host; of several servers, the host of the first one.
+    Raises InvalidInputError if a token would reach another machine in plaintext, unless it may.
     """
     target = await dial_target(server)
     proxy = await proxy_variable(server)
+    if token is not None and tls is None:
+        await token.check_target(server, proxy=proxy)
     options = (*_CHANNEL_OPTIONS, ("grpc.enable_http_proxy", int(bool(proxy))))
     async with await _channel(server, target, options, tls) as channel:
-        yield Client(channel, server=server, timeout=timeout, proxy=proxy)
+        yield Client(channel, server=server, timeout=timeout, proxy=proxy, token=token)
 
 
 async def _channel(

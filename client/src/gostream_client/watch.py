@@ -30,9 +30,11 @@ async def follow(
     failures = 0
     last: video_pb2.Video | None = None
     while True:
+        delivered = False
         try:
             async with aclosing(_messages(client, video_id, idle)) as stream:
                 async for video in stream:
+                    delivered = True
                     if video.version < min_version:
                         continue  # from a replica that does not have the caller's write yet
                     failures = 0
@@ -44,6 +46,8 @@ async def follow(
             cause: ClientError = UnreachableError(f"{client.server} ended the stream before processing ended")
         except grpc.aio.AioRpcError as error:
             cause = client.failure(error)
+            if error.code() is grpc.StatusCode.UNAUTHENTICATED and delivered:
+                continue  # the token expired; its file may have a new one
             if error.code() not in _TRANSIENT:
                 raise cause from None
         failures += 1

@@ -5,8 +5,9 @@ import os
 import shlex
 import sys
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from rich.console import Console
@@ -41,6 +42,9 @@ def up(
     detach: Annotated[bool, typer.Option(help="Return once every server is ready.")] = False,
     api_replicas: Annotated[int, typer.Option(min=1, max=16)] = 1,
     workers: Annotated[int, typer.Option(min=0, max=16)] = 1,
+    auth: Annotated[
+        bool, typer.Option("--auth", help="Require tokens; `gostream-devstack token` prints them.")
+    ] = False,
     tls: Annotated[
         bool, typer.Option("--tls", help="Use TLS everywhere, with certificates issued at the start.")
     ] = False,
@@ -53,13 +57,14 @@ def up(
     """
     if detach:
         counts = ["--api-replicas", str(api_replicas), "--workers", str(workers)]
-        counts += ["--tls"] if tls else []
-        supervising.detach(state_dir, [*counts, "--state-dir", str(state_dir)], _print)
+        secured = [f"--{name}" for name, is_on in (("auth", auth), ("tls", tls)) if is_on]
+        supervising.detach(state_dir, [*counts, *secured, "--state-dir", str(state_dir)], _print)
         return
     own = own_servers(os.environ)
     for name in OWN.keys() & own.keys():
         _print(f"using the server given by {name}")
-    supervising.run_foreground(state_dir, Options(api_replicas, workers, own, tls=tls), Screen(Console()))
+    options = Options(api_replicas, workers, own, tls=tls)
+    supervising.run_foreground(state_dir, options, Screen(Console()), auth=auth)
 
 
 @cli.command()
@@ -111,6 +116,25 @@ def env(
         return
     for key, value in variables.items():
         _print(f"export {key}={shlex.quote(value)}" if export else f"{key}={value}")
+
+
+@cli.command()
+def token(
+    sub: Annotated[str, typer.Option(help="The subject: who calls.")],
+    scope: Annotated[str, typer.Option(help="Scopes, separated by commas.")] = "videos:read,videos:write",
+    ttl: Annotated[str, typer.Option(help="Validity, such as 90s, 5m or 1h.")] = "1h",
+    state_dir: StateDir = STATE_DIR,
+) -> None:
+    """Print a token for the API of an instance that was started with `up --auth`."""
+    from gostream_devstack.host.issuer import TokenIssuer
+    from gostream_shared.config_types import parse_duration
+
+    try:
+        lifetime = parse_duration(ttl)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--ttl") from None
+    run_file.require(state_dir)
+    _print(TokenIssuer.of(state_dir).token(sub, scope, cast("timedelta", lifetime)))
 
 
 @cli.command()

@@ -20,6 +20,7 @@ import pytest
 if TYPE_CHECKING:
     from gostream_devstack.host.certificates import Certificates
     from gostream_devstack.host.directories import Directories
+    from gostream_devstack.host.issuer import TokenIssuer
     from gostream_devstack.host.ports import Ports
     from gostream_devstack.host.state import State
     from gostream_devstack.instance.stack import Stack
@@ -228,8 +229,8 @@ def make_tls_front(
 def make_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Stack]]:
     """A function that starts a separate stack, for tests that break servers.
 
-    `make_stack(api_replicas=1, workers=1, settings={"REDIS_TTL": "1s"}, tls=True)`; see `stack`. Stopped
-    after the test.
+    `make_stack(api_replicas=1, workers=1, settings={"REDIS_TTL": "1s"}, issuer=None, tls=False)`; see
+    `stack`. With an issuer, the API requires its tokens. Stopped after the test.
     """
     with ExitStack() as started:
 
@@ -237,11 +238,13 @@ def make_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
             api_replicas: int = 1,
             workers: int = 1,
             settings: Mapping[str, str] | None = None,
+            issuer: TokenIssuer | None = None,
             *,
             tls: bool = False,
         ) -> Stack:
             root = tmp_path_factory.mktemp("stack")
-            return started.enter_context(_running_stack(root, api_replicas, workers, settings or {}, tls=tls))
+            chosen = (settings or {}, issuer)
+            return started.enter_context(_running_stack(root, api_replicas, workers, *chosen, tls=tls))
 
         yield make
 
@@ -267,7 +270,13 @@ def tls_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @contextmanager
 def _running_stack(
-    root: Path, api_replicas: int, workers: int, settings: Mapping[str, str], *, tls: bool = False
+    root: Path,
+    api_replicas: int,
+    workers: int,
+    settings: Mapping[str, str],
+    issuer: TokenIssuer | None = None,
+    *,
+    tls: bool = False,
 ) -> Iterator[Stack]:
     from gostream_devstack.host.directories import Directories
     from gostream_devstack.host.ports import Ports
@@ -276,7 +285,9 @@ def _running_stack(
     from gostream_devstack.instance.up import start_somewhere
 
     directories = Directories.at(root)
-    options = Options(api_replicas=api_replicas, workers=workers, settings=settings, durable=False, tls=tls)
+    options = Options(
+        api_replicas=api_replicas, workers=workers, settings=settings, durable=False, issuer=issuer, tls=tls
+    )
     state, ports = State(), Ports({})
     stack: Stack | None = None
     try:

@@ -168,7 +168,7 @@ def test_refused_password_exits_with_2(run_api: Callable[..., Program], environm
 
 
 def test_ipv6_wildcard_address_is_served(run_api: Callable[..., Program]) -> None:
-    program = run_api(API_HOST="::", METRICS_HOST="::1")
+    program = run_api(API_HOST="::", METRICS_HOST="::1", AUTH_ALLOW_INSECURE="I-know")
 
     with grpc.insecure_channel(program.address.replace("127.0.0.1", "[::1]")) as channel:
         grpc.channel_ready_future(channel).result(GIVE_UP)

@@ -69,7 +69,7 @@ class Config(BaseModel):
         description="endpoint of the store for clients, signed into upload URLs; unset = S3_ENDPOINT_URL",
     )
     s3_region: Region = Field("us-east-1", description="region that requests are signed for")
-    s3_bucket: Bucket = Field("videos", description="bucket that holds uploads/ and hls/")
+    s3_bucket: Bucket = Field("videos", description="bucket that holds uploads/, hls/ and gate/")
     s3_access_key: Secret = Field(SecretStr(""), description="access key; empty = the AWS credential chain")
     s3_secret_key: Secret = Field(SecretStr(""), description="secret key", validate_default=True)
     s3_checksums: bool = Field(

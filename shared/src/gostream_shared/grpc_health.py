@@ -34,14 +34,14 @@ def reflect(server: aio.Server, services: Sequence[str] = ()) -> None:
 
 
 def bind(server: aio.Server, host: str, port: int, credentials: grpc.ServerCredentials | None = None) -> int:
-    """Let a server listen there once it starts, by TLS with `credentials`. Returns the port.
+    """Let a server listen there once it starts; with `credentials`, by TLS.
 
-    Raises CannotListenError.
+    Returns the port. Raises CannotListenError.
     """
     address = join_address(host, port)
     try:
-        if credentials is None:
-            return server.add_insecure_port(address)
-        return server.add_secure_port(address, credentials)
+        return (
+            server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+        )
     except RuntimeError:
         raise CannotListenError(host, port) from None

@@ -21,6 +21,7 @@ from gostream_devstack.errors import StackError
 
 EVICTION_DEADLINE = 5.0  # seconds; usually a few milliseconds
 READY_DEADLINE = 1800.0
+TAKEDOWN_DEADLINE = 30.0  # seconds; usually three
 
 
 class DemoError(StackError):
@@ -51,6 +52,7 @@ class Demo:
             await self._stream_through_the_edge(http, video.playback_url)
             await self._encode_again(first, second, http, video)
             await self._read_as_json(http, video.id)
+            await self._protect(first, http, video)
             await self._failing_is_explained(first)
             self._console.print(f"\n[bold green]All {self._steps} steps succeeded.[/]")
 
@@ -149,6 +151,36 @@ class Demo:
             document = await answer.json()
         self._say(f"GET {url} → {answer.status} {document['status']}, version {document['version']}")
         _expect(document["id"] == video_id, "it should be the same video")
+
+    async def _protect(self, client: Client, http: aiohttp.ClientSession, video: video_pb2.Video) -> None:
+        self._step(
+            "Protect it: signed URLs, a revocation, and a takedown that reaches the edge's cached copies"
+        )
+        await client.update(video.id, policy="signed")
+        self._say("UpdateVideo → signed; only URLs of GetPlaybackInfo play it now")
+        await self._until_refused(http, video.playback_url, 404)
+        signed = (await client.playback(video.id)).playback_url
+        await self._fetch(http, signed)
+        await client.revoke(video.id)
+        self._say("RevokePlayback → a new playback epoch")
+        await self._until_refused(http, signed, 403)
+        signed = (await client.playback(video.id)).playback_url
+        await self._fetch(http, signed)
+        await client.delete(video.id)
+        self._say("DeleteVideo → the row is gone, and the gate that edges ask for")
+        await self._until_refused(http, signed, 403)
+
+    async def _until_refused(self, http: aiohttp.ClientSession, url: str, expected: int) -> None:
+        """Asks for a cached playlist until the edge refuses it."""
+        began = time.monotonic()
+        async with asyncio.timeout(TAKEDOWN_DEADLINE):
+            while True:
+                async with http.get(url, raise_for_status=False) as answer:
+                    if answer.status != 200:
+                        break
+                await asyncio.sleep(0.05)
+        self._say(f"GET {url} → {answer.status} after {time.monotonic() - began:.1f} s")
+        _expect(answer.status == expected, f"it should have been {expected}")
 
     async def _failing_is_explained(self, client: Client) -> None:
         self._step("A file that is not a video fails immediately, with a reason")

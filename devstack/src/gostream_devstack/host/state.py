@@ -12,8 +12,9 @@ from pathlib import Path
 from gostream_devstack.errors import StackError
 
 SECRETS = (
-    *("postgres_password", "redis_password", "cdn_refresh_secret"),
+    *("postgres_password", "redis_password", "cdn_refresh_secret", "edge_origin_secret"),
     *("s3_access_key", "s3_secret_key", "s3_admin_access_key", "s3_admin_secret_key", "s3_signing_key"),
+    *("playback_key_a", "playback_key_b"),
     *("s3_api_access_key", "s3_api_secret_key", "s3_worker_access_key", "s3_worker_secret_key"),
 )
 

@@ -8,11 +8,12 @@ from gostream_devstack.errors import StackError
 from gostream_devstack.host import interpreter
 from gostream_devstack.host.certificates import Certificates
 from gostream_devstack.host.directories import Directories
+from gostream_devstack.host.issuer import TokenIssuer
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.state import State
 from gostream_devstack.servers.api import Api
 from gostream_devstack.servers.envoy import Envoy
-from gostream_devstack.servers.nginx import Nginx, Origin
+from gostream_devstack.servers.nginx import Nginx, Origin, playback_keys
 from gostream_devstack.servers.postgres import Postgres
 from gostream_devstack.servers.seaweedfs import BUCKET, REGION, SeaweedFS
 from gostream_devstack.servers.server import Server
@@ -61,6 +62,8 @@ class Options:
     # Additional variables for the API and the workers.
     settings: Mapping[str, str] = field(default_factory=dict)
     durable: bool = True
+    # Signs the tokens that the API requires; None: the API authenticates nobody.
+    issuer: TokenIssuer | None = None
     # Every listener speaks TLS, with certificates issued at the start.
     tls: bool = False
 
@@ -176,14 +179,18 @@ class Stack:
         return port
 
     def _edge(self) -> Nginx:
-        origin = Origin(self.settings["S3_ENDPOINT_URL"], self.settings["S3_BUCKET"])
+        secrets = self._secrets
+        places = (self.settings["S3_ENDPOINT_URL"], self.settings["S3_BUCKET"], secrets["edge_origin_secret"])
+        keys = playback_keys(secrets["playback_key_a"], secrets["playback_key_b"])
         nginx = Nginx(
             self._directories,
             self._port("nginx"),
-            origin,
-            self._secrets["cdn_refresh_secret"],
+            Origin(*places),
+            secrets["cdn_refresh_secret"],
             certificates=self.certificates,
+            playback_keys=keys,
         )
+        self._keys.setdefault("api", {})["PLAYBACK_KEYS"] = keys
         self.settings |= {"CDN_BASE_URL": nginx.url, "CDN_REFRESH_URL": nginx.url}
         self.settings |= {"CDN_REFRESH_SECRET": nginx.refresh_secret}
         return nginx
@@ -201,7 +208,11 @@ class Stack:
         return Worker(self._directories, name, port, metrics_port, self._settings_of("worker"))
 
     def _settings_of(self, role: str) -> dict[str, str]:
-        return {**self.settings, **self._keys.get(role, {}), **self._options.settings}
+        settings = {**self.settings, **self._keys.get(role, {}), **self._options.settings}
+        if role == "api" and self._options.issuer is not None:
+            issuers = self._options.issuer.publish(self._directories)
+            settings |= {"AUTH_MODE": "jwt", "AUTH_JWT_ISSUERS_FILE": str(issuers)}
+        return settings
 
     def _port(self, role: str, name: str | None = None, offset: int = 0) -> int:
         usual = self._usual.get(role)

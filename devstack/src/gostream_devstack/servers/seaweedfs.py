@@ -33,7 +33,7 @@ OFF = (
 
 
 class SeaweedFS(Server):
-    """One bucket whose `hls/*` anyone may read; one key per service, with the policy of Compose.
+    """One bucket, whose `hls/*` and `gate/*` the edge may read; one key per service, with Compose's policy.
 
     `access_key` and `secret_key` are for people and tests, and give access to the whole bucket.
     """
@@ -56,6 +56,8 @@ class SeaweedFS(Server):
         self.service_keys = {
             role: (secrets[f"s3_{role}_access_key"], secrets[f"s3_{role}_secret_key"]) for role in SERVICES
         }
+        #: The edge sends it, and nobody else may read the streams.
+        self.edge_secret = secrets["edge_origin_secret"]
         self._admin = (secrets["s3_admin_access_key"], secrets["s3_admin_secret_key"])
         self._signing_key = secrets["s3_signing_key"]
         self._ports = {"s3": port} | {
@@ -113,10 +115,11 @@ class SeaweedFS(Server):
         return self._ask("PUT", PROBE, b"x") == HTTPStatus.OK
 
     def settle(self) -> None:
-        """Lets anyone read the objects that the edge serves. MinIO uses the same policy file."""
+        """Lets the edge read streams and gates. MinIO uses the same policy file."""
         self._ask("DELETE", PROBE)
-        policy = (REPOSITORY / "deploy/s3/anonymous.json").read_bytes()
-        status = self._ask("PUT", f"/{self.bucket}?policy=", policy)
+        policy = (REPOSITORY / "deploy/s3/anonymous.json").read_text()
+        policy = policy.replace("${EDGE_ORIGIN_SECRET}", self.edge_secret)
+        status = self._ask("PUT", f"/{self.bucket}?policy=", policy.encode())
         if status != HTTPStatus.NO_CONTENT:
             raise StackError(f"{self.name} answered {status} to the bucket policy; its log:\n{self.tail()}")
 

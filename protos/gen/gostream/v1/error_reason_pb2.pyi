@@ -56,6 +56,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: min_version is above the current version of the video."""
     ERROR_REASON_SERVER_STOPPING: _ErrorReason.ValueType  # 16
     """UNAVAILABLE: the server is stopping; another replica can answer."""
+    ERROR_REASON_SCOPE_MISSING: _ErrorReason.ValueType  # 17
+    """PERMISSION_DENIED: the token lacks the scope in the metadata of the ErrorInfo."""
     ERROR_REASON_UPLOAD_CLOSED: _ErrorReason.ValueType  # 20
     """FAILED_PRECONDITION: CreateVideo was repeated for a video that no longer accepts an upload."""
 
@@ -98,6 +100,8 @@ ERROR_REASON_VERSION_NOT_REACHED: ErrorReason.ValueType  # 15
 """FAILED_PRECONDITION: min_version is above the current version of the video."""
 ERROR_REASON_SERVER_STOPPING: ErrorReason.ValueType  # 16
 """UNAVAILABLE: the server is stopping; another replica can answer."""
+ERROR_REASON_SCOPE_MISSING: ErrorReason.ValueType  # 17
+"""PERMISSION_DENIED: the token lacks the scope in the metadata of the ErrorInfo."""
 ERROR_REASON_UPLOAD_CLOSED: ErrorReason.ValueType  # 20
 """FAILED_PRECONDITION: CreateVideo was repeated for a video that no longer accepts an upload."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -21,6 +21,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _PlaybackPolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PlaybackPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PlaybackPolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PLAYBACK_POLICY_UNSPECIFIED: _PlaybackPolicy.ValueType  # 0
+    """In a request: the default, PLAYBACK_POLICY_PUBLIC. Never sent."""
+    PLAYBACK_POLICY_PUBLIC: _PlaybackPolicy.ValueType  # 1
+    """Everybody who has the URL."""
+    PLAYBACK_POLICY_SIGNED: _PlaybackPolicy.ValueType  # 2
+    """Everybody who has an unexpired URL of GetPlaybackInfo."""
+    PLAYBACK_POLICY_OFF: _PlaybackPolicy.ValueType  # 3
+    """Nobody."""
+
+class PlaybackPolicy(_PlaybackPolicy, metaclass=_PlaybackPolicyEnumTypeWrapper):
+    """Who may play a video at the edge."""
+
+PLAYBACK_POLICY_UNSPECIFIED: PlaybackPolicy.ValueType  # 0
+"""In a request: the default, PLAYBACK_POLICY_PUBLIC. Never sent."""
+PLAYBACK_POLICY_PUBLIC: PlaybackPolicy.ValueType  # 1
+"""Everybody who has the URL."""
+PLAYBACK_POLICY_SIGNED: PlaybackPolicy.ValueType  # 2
+"""Everybody who has an unexpired URL of GetPlaybackInfo."""
+PLAYBACK_POLICY_OFF: PlaybackPolicy.ValueType  # 3
+"""Nobody."""
+Global___PlaybackPolicy: _TypeAlias = PlaybackPolicy  # noqa: Y015
+
 @_typing.final
 class Video(_message.Message):
     """A video: its source, its processing, and its published stream."""
@@ -84,10 +112,12 @@ class Video(_message.Message):
     PROCESSING_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     STORYBOARD_URL_FIELD_NUMBER: _builtins.int
+    PLAYBACK_POLICY_FIELD_NUMBER: _builtins.int
+    PLAYBACK_EPOCH_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7 in its canonical lower-case form; assigned by the server, never reused."""
     user_id: _builtins.str
-    """The owner's name as set by the caller; GoStream does not interpret it."""
+    """The owner: the id of the caller that created it or, without authentication, the name that the caller gave."""
     title: _builtins.str
     """A title for people, 1 to 200 characters."""
     status: Global___Video.Status.ValueType
@@ -101,11 +131,19 @@ class Video(_message.Message):
     height: _builtins.int
     """Height in pixels of the largest rendition."""
     playback_url: _builtins.str
-    """The HLS master playlist at the CDN; set if a published encode exists."""
+    """The HLS master playlist at the CDN; set if a published encode exists. This and the other URLs are empty unless
+    playback_policy is PLAYBACK_POLICY_PUBLIC: see GetPlaybackInfo.
+    """
     poster_url: _builtins.str
     """The poster; empty if there is none."""
     storyboard_url: _builtins.str
     """The storyboard, WebVTT thumbnails for a seek bar: each cue references a part of a picture; empty if there is none."""
+    playback_policy: Global___PlaybackPolicy.ValueType
+    """Who may play the video."""
+    playback_epoch: _builtins.int
+    """Increments with every RevokePlayback and every change of playback_policy; signed URLs of earlier epochs stop
+    working.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the video was created."""
@@ -160,10 +198,12 @@ class Video(_message.Message):
         processing: Global___Processing | None = ...,
         error: Global___ProcessingError | None = ...,
         storyboard_url: _builtins.str = ...,
+        playback_policy: Global___PlaybackPolicy.ValueType = ...,
+        playback_epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "duration", b"duration", "error", b"error", "processing", b"processing", "ready_time", b"ready_time", "source", b"source", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "duration", b"duration", "error", b"error", "etag", b"etag", "height", b"height", "id", b"id", "playback_url", b"playback_url", "poster_url", b"poster_url", "processing", b"processing", "ready_time", b"ready_time", "renditions", b"renditions", "source", b"source", "status", b"status", "storyboard_url", b"storyboard_url", "title", b"title", "update_time", b"update_time", "user_id", b"user_id", "version", b"version", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "duration", b"duration", "error", b"error", "etag", b"etag", "height", b"height", "id", b"id", "playback_epoch", b"playback_epoch", "playback_policy", b"playback_policy", "playback_url", b"playback_url", "poster_url", b"poster_url", "processing", b"processing", "ready_time", b"ready_time", "renditions", b"renditions", "source", b"source", "status", b"status", "storyboard_url", b"storyboard_url", "title", b"title", "update_time", b"update_time", "user_id", b"user_id", "version", b"version", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

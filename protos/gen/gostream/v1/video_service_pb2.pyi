@@ -5,6 +5,8 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -31,10 +33,13 @@ class CreateVideoRequest(_message.Message):
     CONTENT_TYPE_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PLAYBACK_POLICY_FIELD_NUMBER: _builtins.int
     title: _builtins.str
     """A title for people, 1 to 200 characters, without invisible or reordering characters."""
     user_id: _builtins.str
-    """The owner's name, at most 128 characters; not interpreted."""
+    """The owner, at most 128 characters. With authentication: empty or the caller's own id; another one requires the
+    scope videos:admin.
+    """
     content_type: _builtins.str
     """The media type of the upload: "video/…", with or without parameters, or "application/octet-stream" (the default)."""
     size_bytes: _builtins.int
@@ -45,6 +50,8 @@ class CreateVideoRequest(_message.Message):
     """Makes the call safe to repeat: the same request_id with the same request returns the same video and a new URL
     until it is processed, and UPLOAD_CLOSED after that.
     """
+    playback_policy: _video_pb2.PlaybackPolicy.ValueType
+    """Who may play the video; PLAYBACK_POLICY_SIGNED needs a server with signing keys."""
     def __init__(
         self,
         *,
@@ -53,10 +60,11 @@ class CreateVideoRequest(_message.Message):
         content_type: _builtins.str = ...,
         size_bytes: _builtins.int = ...,
         request_id: _builtins.str = ...,
+        playback_policy: _video_pb2.PlaybackPolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "request_id", b"request_id", "size_bytes", b"size_bytes", "title", b"title", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "playback_policy", b"playback_policy", "request_id", b"request_id", "size_bytes", b"size_bytes", "title", b"title", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -315,7 +323,9 @@ class ListVideosRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """If set, list only videos of this owner."""
+    """If set, list only videos of this owner. With authentication, callers list their own videos; another owner, or all
+    owners, require the scope videos:admin.
+    """
     status: _video_pb2.Video.Status.ValueType
     """If set, list only videos with this status."""
     page_size: _builtins.int
@@ -413,3 +423,129 @@ class WatchVideoRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchVideoRequest: _TypeAlias = WatchVideoRequest  # noqa: Y015
+
+@_typing.final
+class UpdateVideoRequest(_message.Message):
+    """Request of UpdateVideo."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIDEO_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    etag: _builtins.str
+    """If set, change the video only if it still has this etag."""
+    @_builtins.property
+    def video(self) -> _video_pb2.Video:
+        """The id of the video, and the new values of the fields that update_mask names."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """The fields to change; absent = the supported fields that are set in `video`."""
+
+    def __init__(
+        self,
+        *,
+        video: _video_pb2.Video | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update_mask", b"update_mask", "video", b"video"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "update_mask", b"update_mask", "video", b"video"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateVideoRequest: _TypeAlias = UpdateVideoRequest  # noqa: Y015
+
+@_typing.final
+class GetPlaybackInfoRequest(_message.Message):
+    """Request of GetPlaybackInfo."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TTL_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The id of the video."""
+    @_builtins.property
+    def ttl(self) -> _duration_pb2.Duration:
+        """The validity of signed URLs, 1 minute to 7 days, rounded up so that they end at a full quarter of an hour.
+        Absent = the server's default, or twice the duration of the video and one hour if that is longer.
+        """
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        ttl: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ttl", b"ttl"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "ttl", b"ttl"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPlaybackInfoRequest: _TypeAlias = GetPlaybackInfoRequest  # noqa: Y015
+
+@_typing.final
+class GetPlaybackInfoResponse(_message.Message):
+    """Response of GetPlaybackInfo."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAYBACK_URL_FIELD_NUMBER: _builtins.int
+    POSTER_URL_FIELD_NUMBER: _builtins.int
+    STORYBOARD_URL_FIELD_NUMBER: _builtins.int
+    PLAYABLE_URL_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    playback_url: _builtins.str
+    """The HLS master playlist; empty if no published encode exists."""
+    poster_url: _builtins.str
+    """The poster; empty if there is none."""
+    storyboard_url: _builtins.str
+    """The storyboard; empty if there is none."""
+    playable_url: _builtins.str
+    """The master playlist for early playback of the running encode; empty until it exists."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the URLs stop working; absent if they do not expire. A running playback ends then too."""
+
+    def __init__(
+        self,
+        *,
+        playback_url: _builtins.str = ...,
+        poster_url: _builtins.str = ...,
+        storyboard_url: _builtins.str = ...,
+        playable_url: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "playable_url", b"playable_url", "playback_url", b"playback_url", "poster_url", b"poster_url", "storyboard_url", b"storyboard_url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPlaybackInfoResponse: _TypeAlias = GetPlaybackInfoResponse  # noqa: Y015
+
+@_typing.final
+class RevokePlaybackRequest(_message.Message):
+    """Request of RevokePlayback."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The id of the video."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokePlaybackRequest: _TypeAlias = RevokePlaybackRequest  # noqa: Y015

@@ -73,6 +73,21 @@ class VideoServiceStub:
                 request_serializer=gostream_dot_v1_dot_video__service__pb2.DeleteVideoRequest.SerializeToString,
                 response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                 _registered_method=True)
+        self.UpdateVideo = channel.unary_unary(
+                '/gostream.v1.VideoService/UpdateVideo',
+                request_serializer=gostream_dot_v1_dot_video__service__pb2.UpdateVideoRequest.SerializeToString,
+                response_deserializer=gostream_dot_v1_dot_video__pb2.Video.FromString,
+                _registered_method=True)
+        self.GetPlaybackInfo = channel.unary_unary(
+                '/gostream.v1.VideoService/GetPlaybackInfo',
+                request_serializer=gostream_dot_v1_dot_video__service__pb2.GetPlaybackInfoRequest.SerializeToString,
+                response_deserializer=gostream_dot_v1_dot_video__service__pb2.GetPlaybackInfoResponse.FromString,
+                _registered_method=True)
+        self.RevokePlayback = channel.unary_unary(
+                '/gostream.v1.VideoService/RevokePlayback',
+                request_serializer=gostream_dot_v1_dot_video__service__pb2.RevokePlaybackRequest.SerializeToString,
+                response_deserializer=gostream_dot_v1_dot_video__pb2.Video.FromString,
+                _registered_method=True)
         self.WatchVideo = channel.unary_stream(
                 '/gostream.v1.VideoService/WatchVideo',
                 request_serializer=gostream_dot_v1_dot_video__service__pb2.WatchVideoRequest.SerializeToString,
@@ -106,9 +121,9 @@ class VideoServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelProcess(self, request, context):
-        """Cancels the processing. The encoder is killed within 5 s. The objects of the encode are removed from the object
-        store within 10 s if the video was never READY, else some minutes later; an earlier publication stays. Copies at
-        the edge and in players outlive the objects, segments by up to a week at the edge: see docs/reference/api.md.
+        """Cancels the processing. The encoder is killed within 5 s. If the video was never READY, edges stop serving it within
+        5 s, and its objects are removed from the object store within 10 s. Otherwise, the earlier publication stays, and the
+        objects of the encode are removed some minutes later.
 
         grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/CancelProcess
         """
@@ -147,11 +162,40 @@ class VideoServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteVideo(self, request, context):
-        """Deletes a video. Cancels its processing, and removes its objects from the object store about a minute later.
-        Copies at the edge and in players outlive them: see docs/reference/api.md. A source uploaded after the deletion is
-        removed after the upload URL has expired.
+        """Deletes a video. Cancels its processing. Edges stop serving it within 5 s; copies in players outlive it by up to a
+        day: see docs/reference/api.md. Its objects are removed from the object store about a minute later. A source
+        uploaded after the deletion is removed after the upload URL has expired.
 
         grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateVideo(self, request, context):
+        """Changes the fields that update_mask names and returns the video. Supported: playback_policy. If it changes, edges
+        obey within 5 s, and the signed URLs of before stop working.
+
+        grpcurl -plaintext -d '{"video":{"id":"ID","playback_policy":"PLAYBACK_POLICY_OFF"},"update_mask":"playbackPolicy"}' localhost:50051 gostream.v1.VideoService/UpdateVideo
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPlaybackInfo(self, request, context):
+        """Gets the URLs that play a video. If its policy is PLAYBACK_POLICY_SIGNED, they are signed and expire. Without a
+        publication, or with PLAYBACK_POLICY_OFF, they are empty.
+
+        grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/GetPlaybackInfo
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokePlayback(self, request, context):
+        """Ends all signed URLs of a video within 5 s and returns the video. GetPlaybackInfo returns URLs that work.
+
+        grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/RevokePlayback
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -204,6 +248,21 @@ def add_VideoServiceServicer_to_server(servicer, server):
                     servicer.DeleteVideo,
                     request_deserializer=gostream_dot_v1_dot_video__service__pb2.DeleteVideoRequest.FromString,
                     response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'UpdateVideo': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateVideo,
+                    request_deserializer=gostream_dot_v1_dot_video__service__pb2.UpdateVideoRequest.FromString,
+                    response_serializer=gostream_dot_v1_dot_video__pb2.Video.SerializeToString,
+            ),
+            'GetPlaybackInfo': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPlaybackInfo,
+                    request_deserializer=gostream_dot_v1_dot_video__service__pb2.GetPlaybackInfoRequest.FromString,
+                    response_serializer=gostream_dot_v1_dot_video__service__pb2.GetPlaybackInfoResponse.SerializeToString,
+            ),
+            'RevokePlayback': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokePlayback,
+                    request_deserializer=gostream_dot_v1_dot_video__service__pb2.RevokePlaybackRequest.FromString,
+                    response_serializer=gostream_dot_v1_dot_video__pb2.Video.SerializeToString,
             ),
             'WatchVideo': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchVideo,
@@ -402,6 +461,87 @@ class VideoService:
             '/gostream.v1.VideoService/DeleteVideo',
             gostream_dot_v1_dot_video__service__pb2.DeleteVideoRequest.SerializeToString,
             google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateVideo(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gostream.v1.VideoService/UpdateVideo',
+            gostream_dot_v1_dot_video__service__pb2.UpdateVideoRequest.SerializeToString,
+            gostream_dot_v1_dot_video__pb2.Video.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPlaybackInfo(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gostream.v1.VideoService/GetPlaybackInfo',
+            gostream_dot_v1_dot_video__service__pb2.GetPlaybackInfoRequest.SerializeToString,
+            gostream_dot_v1_dot_video__service__pb2.GetPlaybackInfoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokePlayback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gostream.v1.VideoService/RevokePlayback',
+            gostream_dot_v1_dot_video__service__pb2.RevokePlaybackRequest.SerializeToString,
+            gostream_dot_v1_dot_video__pb2.Video.FromString,
             options,
             channel_credentials,
             insecure,

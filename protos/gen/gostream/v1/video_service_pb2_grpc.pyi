@@ -50,9 +50,9 @@ class VideoServiceStub:
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/TriggerProcess
     """
     CancelProcess: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.CancelProcessRequest, _video_pb2.Video]
-    """Cancels the processing. The encoder is killed within 5 s. The objects of the encode are removed from the object
-    store within 10 s if the video was never READY, else some minutes later; an earlier publication stays. Copies at
-    the edge and in players outlive the objects, segments by up to a week at the edge: see docs/reference/api.md.
+    """Cancels the processing. The encoder is killed within 5 s. If the video was never READY, edges stop serving it within
+    5 s, and its objects are removed from the object store within 10 s. Otherwise, the earlier publication stays, and the
+    objects of the encode are removed some minutes later.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/CancelProcess
     """
@@ -75,11 +75,28 @@ class VideoServiceStub:
       grpcurl -plaintext -d '{"page_size":10}' localhost:50051 gostream.v1.VideoService/ListVideos
     """
     DeleteVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.DeleteVideoRequest, _empty_pb2.Empty]
-    """Deletes a video. Cancels its processing, and removes its objects from the object store about a minute later.
-    Copies at the edge and in players outlive them: see docs/reference/api.md. A source uploaded after the deletion is
-    removed after the upload URL has expired.
+    """Deletes a video. Cancels its processing. Edges stop serving it within 5 s; copies in players outlive it by up to a
+    day: see docs/reference/api.md. Its objects are removed from the object store about a minute later. A source
+    uploaded after the deletion is removed after the upload URL has expired.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo
+    """
+    UpdateVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.UpdateVideoRequest, _video_pb2.Video]
+    """Changes the fields that update_mask names and returns the video. Supported: playback_policy. If it changes, edges
+    obey within 5 s, and the signed URLs of before stop working.
+
+      grpcurl -plaintext -d '{"video":{"id":"ID","playback_policy":"PLAYBACK_POLICY_OFF"},"update_mask":"playbackPolicy"}' localhost:50051 gostream.v1.VideoService/UpdateVideo
+    """
+    GetPlaybackInfo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.GetPlaybackInfoRequest, _video_service_pb2.GetPlaybackInfoResponse]
+    """Gets the URLs that play a video. If its policy is PLAYBACK_POLICY_SIGNED, they are signed and expire. Without a
+    publication, or with PLAYBACK_POLICY_OFF, they are empty.
+
+      grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/GetPlaybackInfo
+    """
+    RevokePlayback: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.RevokePlaybackRequest, _video_pb2.Video]
+    """Ends all signed URLs of a video within 5 s and returns the video. GetPlaybackInfo returns URLs that work.
+
+      grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/RevokePlayback
     """
     WatchVideo: _grpc.UnaryStreamMultiCallable[_video_service_pb2.WatchVideoRequest, _video_pb2.Video]
     """Streams the current state of a video, then every change and the progress of processing. A slow reader misses
@@ -108,9 +125,9 @@ class VideoServiceAsyncStub(VideoServiceStub):
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/TriggerProcess
     """
     CancelProcess: _aio.UnaryUnaryMultiCallable[_video_service_pb2.CancelProcessRequest, _video_pb2.Video]  # type: ignore[assignment]
-    """Cancels the processing. The encoder is killed within 5 s. The objects of the encode are removed from the object
-    store within 10 s if the video was never READY, else some minutes later; an earlier publication stays. Copies at
-    the edge and in players outlive the objects, segments by up to a week at the edge: see docs/reference/api.md.
+    """Cancels the processing. The encoder is killed within 5 s. If the video was never READY, edges stop serving it within
+    5 s, and its objects are removed from the object store within 10 s. Otherwise, the earlier publication stays, and the
+    objects of the encode are removed some minutes later.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/CancelProcess
     """
@@ -133,11 +150,28 @@ class VideoServiceAsyncStub(VideoServiceStub):
       grpcurl -plaintext -d '{"page_size":10}' localhost:50051 gostream.v1.VideoService/ListVideos
     """
     DeleteVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.DeleteVideoRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Deletes a video. Cancels its processing, and removes its objects from the object store about a minute later.
-    Copies at the edge and in players outlive them: see docs/reference/api.md. A source uploaded after the deletion is
-    removed after the upload URL has expired.
+    """Deletes a video. Cancels its processing. Edges stop serving it within 5 s; copies in players outlive it by up to a
+    day: see docs/reference/api.md. Its objects are removed from the object store about a minute later. A source
+    uploaded after the deletion is removed after the upload URL has expired.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo
+    """
+    UpdateVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.UpdateVideoRequest, _video_pb2.Video]  # type: ignore[assignment]
+    """Changes the fields that update_mask names and returns the video. Supported: playback_policy. If it changes, edges
+    obey within 5 s, and the signed URLs of before stop working.
+
+      grpcurl -plaintext -d '{"video":{"id":"ID","playback_policy":"PLAYBACK_POLICY_OFF"},"update_mask":"playbackPolicy"}' localhost:50051 gostream.v1.VideoService/UpdateVideo
+    """
+    GetPlaybackInfo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.GetPlaybackInfoRequest, _video_service_pb2.GetPlaybackInfoResponse]  # type: ignore[assignment]
+    """Gets the URLs that play a video. If its policy is PLAYBACK_POLICY_SIGNED, they are signed and expire. Without a
+    publication, or with PLAYBACK_POLICY_OFF, they are empty.
+
+      grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/GetPlaybackInfo
+    """
+    RevokePlayback: _aio.UnaryUnaryMultiCallable[_video_service_pb2.RevokePlaybackRequest, _video_pb2.Video]  # type: ignore[assignment]
+    """Ends all signed URLs of a video within 5 s and returns the video. GetPlaybackInfo returns URLs that work.
+
+      grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/RevokePlayback
     """
     WatchVideo: _aio.UnaryStreamMultiCallable[_video_service_pb2.WatchVideoRequest, _video_pb2.Video]  # type: ignore[assignment]
     """Streams the current state of a video, then every change and the progress of processing. A slow reader misses
@@ -181,9 +215,9 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _video_service_pb2.CancelProcessRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_video_pb2.Video, _abc.Awaitable[_video_pb2.Video]]:
-        """Cancels the processing. The encoder is killed within 5 s. The objects of the encode are removed from the object
-        store within 10 s if the video was never READY, else some minutes later; an earlier publication stays. Copies at
-        the edge and in players outlive the objects, segments by up to a week at the edge: see docs/reference/api.md.
+        """Cancels the processing. The encoder is killed within 5 s. If the video was never READY, edges stop serving it within
+        5 s, and its objects are removed from the object store within 10 s. Otherwise, the earlier publication stays, and the
+        objects of the encode are removed some minutes later.
 
           grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/CancelProcess
         """
@@ -230,11 +264,46 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _video_service_pb2.DeleteVideoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Deletes a video. Cancels its processing, and removes its objects from the object store about a minute later.
-        Copies at the edge and in players outlive them: see docs/reference/api.md. A source uploaded after the deletion is
-        removed after the upload URL has expired.
+        """Deletes a video. Cancels its processing. Edges stop serving it within 5 s; copies in players outlive it by up to a
+        day: see docs/reference/api.md. Its objects are removed from the object store about a minute later. A source
+        uploaded after the deletion is removed after the upload URL has expired.
 
           grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateVideo(
+        self,
+        request: _video_service_pb2.UpdateVideoRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_video_pb2.Video, _abc.Awaitable[_video_pb2.Video]]:
+        """Changes the fields that update_mask names and returns the video. Supported: playback_policy. If it changes, edges
+        obey within 5 s, and the signed URLs of before stop working.
+
+          grpcurl -plaintext -d '{"video":{"id":"ID","playback_policy":"PLAYBACK_POLICY_OFF"},"update_mask":"playbackPolicy"}' localhost:50051 gostream.v1.VideoService/UpdateVideo
+        """
+
+    @_abc_1.abstractmethod
+    def GetPlaybackInfo(
+        self,
+        request: _video_service_pb2.GetPlaybackInfoRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_video_service_pb2.GetPlaybackInfoResponse, _abc.Awaitable[_video_service_pb2.GetPlaybackInfoResponse]]:
+        """Gets the URLs that play a video. If its policy is PLAYBACK_POLICY_SIGNED, they are signed and expire. Without a
+        publication, or with PLAYBACK_POLICY_OFF, they are empty.
+
+          grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/GetPlaybackInfo
+        """
+
+    @_abc_1.abstractmethod
+    def RevokePlayback(
+        self,
+        request: _video_service_pb2.RevokePlaybackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_video_pb2.Video, _abc.Awaitable[_video_pb2.Video]]:
+        """Ends all signed URLs of a video within 5 s and returns the video. GetPlaybackInfo returns URLs that work.
+
+          grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/RevokePlayback
         """
 
     @_abc_1.abstractmethod

@@ -4,19 +4,32 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from gostream_api.auth.authenticator import Authenticator
+from gostream_api.auth.opening import open_authenticator
+from gostream_api.collector import spare_the_collector
 from gostream_api.config import ApiConfig
 from gostream_api.cpu_scheduling import schedule
 from gostream_api.multiprocess import leave_with_parent, supervise
-from gostream_api.read_door.server import PROTOCOLS, ReadDoor
+from gostream_api.read_door.server import ReadDoor
+from gostream_api.read_door.sniffing import ALPN
 from gostream_api.read_stack import open_reads
 from gostream_api.reads.ports import LocalVideoReader
+from gostream_api.rpc.interceptors.auth import (
+    AuthInterceptor,
+    shows_certificate,
+    shows_nothing,
+    shows_token,
+)
 from gostream_api.rpc.interceptors.clients import client_behind, networks
 from gostream_api.rpc.server import BUS_HEALTH, ApiServer
 from gostream_api.rpc.servicer import VideoServicer, local_hits, method_handlers
 from gostream_api.rpc.validation import SizeRule
+from gostream_api.videos.playback import PlaybackService
+from gostream_api.videos.playback_tokens import PlaybackKeys
 from gostream_api.videos.video_service import Limits, VideoService
 from gostream_api.videos.watch import WatchService
 from gostream_shared.concurrency import in_background
+from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.db.schema import SchemaWatch
 from gostream_shared.lifecycle import run_service, run_with, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
@@ -38,7 +51,11 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
     backend rejects this service as configured.
     """
     tls = ServerTls.of(config)
-    async with open_reads(config) as reads, open_store(config) as store:
+    async with (
+        open_authenticator(config) as authenticator,
+        open_reads(config) as reads,
+        open_store(config) as store,
+    ):
         limits = Limits(
             source_max_bytes=config.source_max_bytes,
             upload_url_ttl=config.upload_url_ttl,
@@ -52,6 +69,7 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             videos=videos,
             reads=reads.videos,
             watches=watches,
+            playback=_playback(config, reads.database),
             cdn_base_url=config.cdn_base_url,
             sizes=SizeRule(most=limits.source_max_bytes, required=config.upload_size_required),
         )
@@ -62,13 +80,14 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             max_streams=config.max_watches,
             max_streams_per_client=config.watches_per_client,
             client_of=client_behind(networks(config.trusted_proxies)),
-            reflects=config.reflection != "off",
+            reflects=config.reflects,
+            auth=_auth(config, authenticator),
             local_hits=local_hits(reads.videos),
             share_port=config.api_processes > 1,
             credentials=tls.credentials() if tls else None,
         )
         if config.read_port:
-            server.doors.append(_read_door(config, reads.videos, server, tls))
+            server.doors.append(_read_door(config, reads.videos, server, authenticator, tls))
         schema = SchemaWatch(reads.database.missing_migrations)
         await server.set_ready(is_ready=await schema.is_current())
         async with in_background(
@@ -77,17 +96,38 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             yield server
 
 
+def _playback(config: ApiConfig, database: PostgresDatabase) -> PlaybackService:
+    """Raises MisconfiguredError."""
+    return PlaybackService(
+        database,
+        cdn_base_url=config.cdn_base_url,
+        keys=PlaybackKeys.parse(config.playback_keys.get_secret_value()),
+        token_ttl=config.playback_token_ttl,
+    )
+
+
+def _auth(config: ApiConfig, authenticator: Authenticator) -> AuthInterceptor:
+    kinds = {"none": shows_nothing, "mtls": shows_certificate}
+    return AuthInterceptor(authenticator, kinds.get(config.auth_mode, shows_token))
+
+
 def _read_door(
-    config: ApiConfig, reads: LocalVideoReader, server: ApiServer, tls: ServerTls | None
+    config: ApiConfig,
+    reads: LocalVideoReader,
+    server: ApiServer,
+    authenticator: Authenticator,
+    tls: ServerTls | None,
 ) -> ReadDoor:
     return ReadDoor(
         reads,
         server.limiter,
+        authenticator=authenticator,
         host=config.api_host,
         port=config.read_port,
         full_port=config.api_port,
         share_port=config.api_processes > 1,
-        tls=tls.context(PROTOCOLS) if tls else None,
+        is_short=config.read_door_short == "on",
+        tls=tls.context(ALPN) if tls else None,
     )
 
 
@@ -131,6 +171,7 @@ async def _serve_here(config: ApiConfig) -> None:
             config.metrics_host, config.metrics_port, tls=tls.context() if tls else None
         ):
             await server.start(config.api_host, config.api_port)
+            spare_the_collector()
             await stop.wait()
             await server.stop(delay=config.shutdown_delay, grace=config.shutdown_grace)
 

@@ -3,25 +3,27 @@
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 
+from gostream_api.auth.config import AuthConfig
 from gostream_api.cpu_scheduling import Scheduling
 from gostream_api.rpc.interceptors.clients import networks
-from gostream_shared.config import Config
 from gostream_shared.config_types import (
     PRESIGNED_LIMIT,
     SINGLE_PUT_LIMIT,
     Duration,
     Host,
     ListenPort,
+    is_loopback,
     lowered,
 )
 
 #: Distance between the metrics ports of two API processes; other GoStream programs use the ports in between.
 METRICS_STEP = 10
+_Switch = Annotated[Literal["on", "off"], BeforeValidator(lowered)]
 
 
-class ApiConfig(Config):
+class ApiConfig(AuthConfig):
     """The variables of the API; see gostream_shared.config for how they are read."""
 
     database_pool_size: int = Field(10, ge=2, le=1000, description="maximum connections to PostgreSQL")
@@ -40,10 +42,13 @@ class ApiConfig(Config):
         le=timedelta(hours=1),
         description="time for running calls to end after SHUTDOWN_DELAY",
     )
-    api_host: Host = Field("0.0.0.0", description="interface of the gRPC server")  # noqa: S104 - containers
+    api_host: Host = Field("127.0.0.1", description="interface of the gRPC server", validate_default=True)
     api_port: ListenPort = Field(50051, description="port of the gRPC server; 0 = a free one")
     read_port: ListenPort = Field(
-        0, description="port that answers only GetVideo and BatchGetVideos; 0 = off"
+        0, description="port that answers only GetVideo and BatchGetVideos, over gRPC and as JSON; 0 = off"
+    )
+    read_door_short: _Switch = Field(
+        "on", description="answer usual calls on READ_PORT without the HTTP/2 library; off: use it for all"
     )
     metrics_port: ListenPort = Field(9101, description="port of the Prometheus endpoint; 0 = a free one")
     api_processes: int = Field(
@@ -68,6 +73,16 @@ class ApiConfig(Config):
     upload_size_required: bool = Field(
         True, description="CreateVideo requires size_bytes; False: an upload URL accepts any size"
     )
+    playback_keys: SecretStr = Field(
+        SecretStr(""),
+        description="keys that sign playback URLs, as in the file of the edge; empty = no SIGNED videos",
+    )
+    playback_token_ttl: Duration = Field(
+        timedelta(hours=6),
+        ge=timedelta(minutes=1),
+        le=timedelta(days=7),
+        description="shortest validity of a signed playback URL, unless GetPlaybackInfo has a ttl",
+    )
     queue_limit: int = Field(
         1000, ge=1, le=10_000_000, description="maximum waiting encodes; more are refused"
     )
@@ -81,12 +96,25 @@ class ApiConfig(Config):
         "", description="comma-separated networks of proxies whose x-forwarded-for names the client"
     )
     reflection: Literal["auto", "on", "off"] = Field(
-        "auto", description="gRPC reflection; auto: on unless callers are authenticated"
+        "auto", description="gRPC reflection; auto: off if AUTH_MODE=none serves more than loopback"
     )
+
+    @field_validator("api_host")
+    @classmethod
+    def _loopback_without_authentication(cls, host: str, info: ValidationInfo) -> str:
+        is_open = info.data.get("auth_mode") == "none" and not info.data.get("auth_allow_insecure")
+        if is_open and not is_loopback(host):
+            raise ValueError(
+                "must be a loopback address while AUTH_MODE=none; set AUTH_MODE, or "
+                "AUTH_ALLOW_INSECURE=I-know on a private network"
+            )
+        return host
 
     @field_validator("read_port")
     @classmethod
     def _port_of_its_own(cls, port: int, info: ValidationInfo) -> int:
+        if port and "mtls" in info.data.get("auth_mode", "none"):
+            raise ValueError("cannot be used with AUTH_MODE=mtls: this port has no client certificates")
         if port and port == info.data.get("api_port"):
             raise ValueError("must differ from API_PORT")
         return port
@@ -115,3 +143,9 @@ class ApiConfig(Config):
 
     def listeners(self) -> dict[str, str]:
         return {**super().listeners(), "API_HOST": self.api_host}
+
+    @property
+    def reflects(self) -> bool:
+        """True if the server offers reflection. With authentication it requires videos:admin."""
+        is_guarded = self.auth_mode != "none" or is_loopback(self.api_host)
+        return self.reflection == "on" or (self.reflection == "auto" and is_guarded)

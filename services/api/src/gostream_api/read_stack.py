@@ -7,7 +7,7 @@ from functools import partial
 
 from gostream_api.config import ApiConfig
 from gostream_api.reads.cached_video_service import CachedVideoService
-from gostream_api.rpc.convert import encode_video
+from gostream_api.rpc.convert import encode_video, owner_of
 from gostream_shared.cache.compose import Cache, open_cache
 from gostream_shared.cache.start import check_redis
 from gostream_shared.db.database import PostgresDatabase
@@ -35,7 +35,10 @@ async def open_reads(config: ApiConfig) -> AsyncIterator[ReadPath]:
         PostgresDatabase.open(database_url, max_size=config.database_pool_size) as database,
         open_cache(config, outbox=database.outbox, epochs=database.epochs, subscribe=True) as cache,
         CachedVideoService.open(
-            cache, database.videos, encode=partial(encode_video, cdn_base_url=config.cdn_base_url)
+            cache,
+            database.videos,
+            encode=partial(encode_video, cdn_base_url=config.cdn_base_url),
+            owner_of=owner_of,
         ) as videos,
     ):
         yield ReadPath(database, cache, videos)

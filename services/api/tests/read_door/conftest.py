@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ssl import SSLContext
 from typing import Any
 from uuid import UUID
 
@@ -16,11 +17,13 @@ from h2.connection import ConnectionState, H2Connection
 
 from gostream.v1.video_service_pb2 import GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
+from gostream_api.principal import Principal
 from gostream_api.read_door.limits import Limits
 from gostream_api.read_door.server import ReadDoor
 from gostream_api.reads.ports import Layer, Read, VideoReply
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
 from gostream_shared.domain.errors import VideoNotFoundError
+from tests.support.raw_http import RawHttp
 
 PATH = "/gostream.v1.VideoService/GetVideo"
 HOT, COLD, ABSENT = (str(UUID(int=number)) for number in (1, 2, 3))
@@ -34,16 +37,33 @@ class Reads:
     loaded: asyncio.Event = field(default_factory=asyncio.Event)
     waiting: int = 0
     cancelled: int = 0
+    conversions: int = 0  # to JSON
 
-    def peek_video(self, video_id: UUID, *, min_version: int = 0) -> bytes | None:
+    def __post_init__(self) -> None:
+        self.reply = VideoReply(1, self.payload)
+
+    def peek_video(self, caller: Principal, video_id: UUID, *, min_version: int = 0) -> bytes | None:
         if str(video_id) == ABSENT:
             raise VideoNotFoundError(video_id)
         return self.payload if str(video_id) == HOT else None
 
-    def peek_videos(self, video_ids: Sequence[UUID]) -> list[bytes] | None:
+    def peek_videos(self, caller: Principal, video_ids: Sequence[UUID]) -> list[bytes] | None:
         return [self.payload for _ in video_ids] if {*map(str, video_ids)} == {HOT} else None
 
-    async def get_video(self, video_id: UUID, *, min_version: int = 0) -> Read:
+    def peek_reply(self, caller: Principal, video_id: UUID, *, min_version: int = 0) -> VideoReply | None:
+        payload = self.peek_video(caller, video_id, min_version=min_version)
+        return None if payload is None else self.reply
+
+    def peek_replies(self, caller: Principal, video_ids: Sequence[UUID]) -> list[VideoReply] | None:
+        return [self.reply for _ in video_ids] if self.peek_videos(caller, video_ids) is not None else None
+
+    def keep_json(self, video_id: UUID, reply: VideoReply, json: bytes) -> None:
+        reply.json = json
+        self.conversions += 1
+
+    async def get_video(self, caller: Principal, video_id: UUID, *, min_version: int = 0) -> Read:
+        if reply := self.peek_reply(caller, video_id):
+            return Read(reply, Layer.L1)
         self.waiting += 1
         try:
             await self.loaded.wait()
@@ -52,10 +72,10 @@ class Reads:
             raise
         finally:
             self.waiting -= 1
-        return Read(VideoReply(1, self.payload), Layer.MISS)
+        return Read(self.reply, Layer.MISS)
 
-    async def get_videos(self, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
-        return {video_id: await self.get_video(video_id) for video_id in video_ids}
+    async def get_videos(self, caller: Principal, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
+        return {video_id: await self.get_video(caller, video_id) for video_id in video_ids}
 
 
 @dataclass
@@ -137,12 +157,18 @@ class RawClient:
             pass
 
 
+@pytest.fixture(params=["on", "off"], ids=lambda mode: f"short {mode}")
+def short(request: Any) -> str:
+    """READ_DOOR_SHORT; tests run in both modes."""
+    return str(request.param)
+
+
 @pytest.fixture
-async def start_door() -> AsyncIterator[Callable[..., Awaitable[Started]]]:
+async def start_door(short: str) -> AsyncIterator[Callable[..., Awaitable[Started]]]:
     """A function that starts a read door; its keywords are limits."""
     async with AsyncExitStack() as stack:
 
-        async def start(*, max_calls: int = 100, **limits: Any) -> Started:
+        async def start(*, max_calls: int = 100, tls: SSLContext | None = None, **limits: Any) -> Started:
             limiter = ConcurrencyLimiter(max_calls=max_calls, max_streams=1)
             reads = Reads()
             door = ReadDoor(
@@ -152,6 +178,8 @@ async def start_door() -> AsyncIterator[Callable[..., Awaitable[Started]]]:
                 port=0,
                 full_port=50051,
                 limits=Limits(**({"tick": 0.02} | limits)),
+                tls=tls,
+                is_short=short == "on",
             )
             port = await door.start()
             stack.push_async_callback(door.stop, timedelta(0))
@@ -179,3 +207,23 @@ async def connect() -> AsyncIterator[Callable[[Started], Awaitable[RawClient]]]:
     yield open_one
     for writer in writers:
         writer.transport.abort()
+
+
+@pytest.fixture
+async def dial() -> AsyncIterator[Callable[..., Awaitable[RawHttp]]]:
+    """A function that opens an HTTP/1.1 connection to a door."""
+    clients: list[RawHttp] = []
+
+    async def open_one(started: Started, **options: Any) -> RawHttp:
+        clients.append(await RawHttp.open(started.port, **options))
+        return clients[-1]
+
+    yield open_one
+    for client in clients:
+        client.writer.transport.abort()
+
+
+@pytest.fixture
+def reads() -> Reads:
+    """The reads of a door that is not started."""
+    return Reads()

@@ -180,7 +180,7 @@ async def test_too_many_streams_end_connection(started: Any, connect: Any) -> No
 
 
 async def test_connections_of_other_protocols_are_closed(started: Any, connect: Any) -> None:
-    for greeting in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00", b"\0" * 100):
+    for greeting in (b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", b"\x16\x03\x01\x02\x00", b"\0" * 100):
         client = await connect(started)
         client.writer.write(greeting)
         await client.closed()

@@ -16,9 +16,14 @@ def test_read_port_is_off_by_default() -> None:
     assert load(ApiConfig, REQUIRED).read_port == 0
 
 
+def test_short_path_is_on_by_default() -> None:
+    assert load(ApiConfig, REQUIRED).read_door_short == "on"
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
+        ({"READ_DOOR_SHORT": "maybe"}, "READ_DOOR_SHORT"),
         ({"READ_PORT": "65536"}, "65535"),
         ({"READ_PORT": "50051"}, "must differ from API_PORT"),
         ({"READ_PORT": "9101"}, "on READ_PORT; change METRICS_PORT"),

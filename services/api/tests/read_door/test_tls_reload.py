@@ -10,7 +10,8 @@ from grpc import aio
 
 from gostream.v1.video_service_pb2 import GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
-from gostream_api.read_door.server import PROTOCOLS, ReadDoor
+from gostream_api.read_door.server import ReadDoor
+from gostream_api.read_door.sniffing import ALPN
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
 from gostream_shared.tls import ServerTls
 from tests.support.certificates import Files
@@ -33,7 +34,7 @@ async def _rotate(files: Files) -> int:
     """Returns the number of calls during ten rotations."""
     reads: Any = _Hot()
     limiter = ConcurrencyLimiter(max_calls=100, max_streams=1)
-    tls = ServerTls(files.certificate, files.key).context(PROTOCOLS)
+    tls = ServerTls(files.certificate, files.key).context(ALPN)
     door = ReadDoor(reads, limiter, host="127.0.0.1", port=0, full_port=1, tls=tls)
     port = await door.start()
     is_over = asyncio.Event()

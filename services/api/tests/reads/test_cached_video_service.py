@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from prometheus_client import REGISTRY
 
+from gostream_api.principal import ANONYMOUS
 from gostream_api.reads.cached_video_service import CachedVideoService
 from gostream_api.reads.ports import Layer
 from gostream_shared.cache.bus.liveness import MAX_SILENCE
@@ -36,10 +37,10 @@ class Replica:
     videos: CachedVideoService
 
     async def title(self, video_id: UUID, **options: int) -> str:
-        return (await self.videos.get_video(video_id, **options)).reply.payload.decode()
+        return (await self.videos.get_video(ANONYMOUS, video_id, **options)).reply.payload.decode()
 
     async def layer(self, video_id: UUID, **options: int) -> Layer:
-        return (await self.videos.get_video(video_id, **options)).layer
+        return (await self.videos.get_video(ANONYMOUS, video_id, **options)).layer
 
 
 @pytest.fixture
@@ -70,7 +71,9 @@ async def replicas(config: Config, database: FakeVideos) -> AsyncIterator[tuple[
                 open_cache(config, outbox=FakeOutbox(), epochs=epochs, subscribe=True)
             )
             videos = await stack.enter_async_context(
-                CachedVideoService.open(cache, database, encode=lambda video: video.title.encode())
+                CachedVideoService.open(
+                    cache, database, encode=lambda video: video.title.encode(), owner_of=lambda _: ""
+                )
             )
             found.append(Replica(cache, videos))
         await eventually(lambda: all(replica.videos.is_live for replica in found))
@@ -318,14 +321,16 @@ async def test_batch_reads_each_video_from_its_layer(
     await one.title(local.id)
     await other.title(remote.id)
     loads = database.loads
-    reads = await one.videos.get_videos([local.id, remote.id, cold.id, missing, cold.id])
+    reads = await one.videos.get_videos(ANONYMOUS, [local.id, remote.id, cold.id, missing, cold.id])
     assert {key: (read.layer, read.reply.payload) for key, read in reads.items()} == {
         local.id: (Layer.L1, b"local"),
         remote.id: (Layer.L2, b"remote"),
         cold.id: (Layer.MISS, b"cold"),
     }
     assert database.loads == loads + 1
-    assert {read.layer for read in (await one.videos.get_videos([remote.id, cold.id])).values()} == {Layer.L1}
+    assert {
+        read.layer for read in (await one.videos.get_videos(ANONYMOUS, [remote.id, cold.id])).values()
+    } == {Layer.L1}
     assert await other.layer(cold.id) is Layer.L2
 
 
@@ -343,3 +348,30 @@ async def test_cache_events_are_counted(replica: Replica, database: FakeVideos) 
     after = value("gostream_cache_requests_total", layer="l1", result="hit"), value("gostream_db_loads_total")
     assert after == (before[0] + 1, before[1] + 1)
     assert value("gostream_bus_live") == 1
+
+
+async def test_callers_share_json_until_change(replica: Replica, database: FakeVideos) -> None:
+    video = database.put(make_video(title="old"))
+    other = database.put(make_video(title="other"))
+    reply = (await replica.videos.get_video(ANONYMOUS, video.id)).reply
+    await replica.videos.get_video(ANONYMOUS, other.id)
+    replica.videos.keep_json(video.id, reply, b"{}")
+
+    assert replica.videos.peek_reply(ANONYMOUS, video.id) is reply
+    found = replica.videos.peek_replies(ANONYMOUS, [other.id, video.id]) or []
+    assert [each.json for each in found] == [None, b"{}"]
+    assert (await replica.videos.get_videos(ANONYMOUS, [video.id]))[video.id].reply is reply
+
+    replica.videos.changed(video.id, 99)
+    assert replica.videos.peek_reply(ANONYMOUS, video.id) is None
+    assert replica.videos.peek_replies(ANONYMOUS, [other.id, video.id]) is None
+    assert (await replica.videos.get_video(ANONYMOUS, video.id)).reply.json is None
+
+
+async def test_absence_is_peeked_as_missing(replica: Replica) -> None:
+    missing = uuid4()
+    with pytest.raises(VideoNotFoundError):
+        await replica.videos.get_video(ANONYMOUS, missing)
+
+    with pytest.raises(VideoNotFoundError):
+        replica.videos.peek_reply(ANONYMOUS, missing)

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from gostream_api.reads.local_cache import LocalCache, LocalEntry, LocalTimes
+from gostream_api.reads.ports import VideoReply
 
 ID = uuid4()
 
@@ -26,9 +27,15 @@ class Scene:
             times=LocalTimes(hard=60, soft=0.5, negative=5, jitter=0),
         )
 
-    def store(self, video_id: UUID = ID, version: int = 1, payload: bytes | None = b"reply") -> bool:
+    def store(
+        self,
+        video_id: UUID = ID,
+        version: int = 1,
+        payload: bytes | None = b"reply",
+        fresh_for: float = 0.0,
+    ) -> bool:
         entry = LocalEntry(version, payload)
-        return self.cache.store(video_id, self.cache.ticket(video_id), entry)
+        return self.cache.store(video_id, self.cache.ticket(video_id), entry, fresh_for)
 
 
 @pytest.fixture
@@ -123,6 +130,29 @@ def test_requests_one_refresh_and_serves_until_expiry(scene: Scene) -> None:
     assert scene.cache.get(ID) is None
 
 
+def test_entry_is_reloaded_when_redis_ends_its_freshness(scene: Scene) -> None:
+    scene.store(fresh_for=240)
+    entry = scene.cache.get(ID)
+    assert entry is not None
+    scene.now += 239
+    assert not scene.cache.wants_refresh(entry)
+    scene.now += 2
+    assert scene.cache.wants_refresh(entry)
+    assert scene.cache.get(ID) is entry
+    scene.now += 60  # Redis drops the entry 300 s after its load
+    assert scene.cache.get(ID) is None
+
+
+def test_entry_at_its_end_in_redis_has_the_usual_life(scene: Scene) -> None:
+    scene.store(fresh_for=2)
+    entry = scene.cache.get(ID)
+    assert entry is not None
+    scene.now += 29
+    assert not scene.cache.wants_refresh(entry)
+    scene.now += 2
+    assert scene.cache.wants_refresh(entry)
+
+
 def test_missing_video_is_cached_briefly(scene: Scene) -> None:
     scene.store(version=0, payload=None)
     entry = scene.cache.get(ID)
@@ -162,3 +192,46 @@ def test_entry_larger_than_the_cache_is_not_kept() -> None:
     scene.store(uuid4(), payload=b"small")
     assert not scene.store(payload=bytes(2000))
     assert len(scene.cache) == 1
+
+
+def reply_of(scene: Scene, video_id: UUID) -> VideoReply:
+    entry = scene.cache.get(video_id)
+    assert entry is not None
+    assert entry.reply is not None
+    return entry.reply
+
+
+def test_json_is_counted_until_removal(scene: Scene) -> None:
+    scene.store(payload=bytes(100))
+    before = scene.cache.bytes
+    reply = reply_of(scene, ID)
+    scene.cache.keep_json(ID, reply, bytes(1000))
+    scene.cache.keep_json(ID, reply, bytes(1000))
+
+    assert reply.json == bytes(1000)
+    assert scene.cache.bytes == before + 1000
+    scene.cache.invalidate(ID, 2)
+    assert scene.cache.bytes == 0
+
+
+def test_json_of_replaced_reply_is_not_counted(scene: Scene) -> None:
+    scene.store()
+    old = reply_of(scene, ID)
+    scene.store(version=2)
+    before = scene.cache.bytes
+    scene.cache.keep_json(ID, old, bytes(1000))
+
+    assert scene.cache.bytes == before
+    assert reply_of(scene, ID).json is None
+
+
+def test_json_evicts_other_entries() -> None:
+    scene = Scene(max_bytes=100_000)
+    ids = [uuid4() for _ in range(100)]
+    for video_id in ids:
+        scene.store(video_id, payload=bytes(100))
+    for video_id in ids[50:]:
+        scene.cache.keep_json(video_id, reply_of(scene, video_id), bytes(1500))
+
+    assert scene.cache.bytes <= 100_000
+    assert scene.cache.get(ids[0]) is None

@@ -1,7 +1,10 @@
 """The conversion of videos equals a straightforward one that assigns whole messages, byte for byte."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from uuid import UUID
+from zlib import crc32
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -11,11 +14,14 @@ from hypothesis import strategies as st
 from gostream.v1 import video_pb2
 from gostream.v1.video_service_pb2 import BatchGetVideosResponse, ListVideosResponse
 from gostream_api.rpc.convert import encode_video, video_message
-from gostream_api.rpc.encoded_reads import concatenated, encode_page
+from gostream_api.rpc.encoded_reads import concatenated
+from gostream_api.rpc.pages import PageEncoder
+from gostream_shared.cache.entries.codec import reply_form
 from gostream_shared.domain.encode import Progress
 from gostream_shared.domain.object_keys import early_master_key, hls_prefix, master_key
+from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.video import Failure, Publication, Rendition, Source, Video, VideoStatus
-from tests.support.videos import make_video
+from tests.support.videos import listed, make_video
 
 CDN = "http://cdn.test"
 
@@ -96,6 +102,8 @@ def straightforward(video: Video, progress: Progress | None = None) -> video_pb2
         create_time=timestamp(video.created_at),
         update_time=timestamp(video.updated_at),
         ready_time=timestamp(video.ready_at) if video.ready_at else None,
+        playback_policy=video_pb2.PlaybackPolicy.Value(f"PLAYBACK_POLICY_{video.playback_policy}"),
+        playback_epoch=video.playback_epoch,
     )
     if video.status is VideoStatus.PROCESSING:
         message.processing.CopyFrom(processing(video, progress))
@@ -108,6 +116,11 @@ def straightforward(video: Video, progress: Progress | None = None) -> video_pb2
         )
     if video.publication:
         message.MergeFrom(published(video, video.publication))
+    if video.playback_policy is not PlaybackPolicy.PUBLIC:
+        for field in ("playback_url", "poster_url", "storyboard_url"):
+            message.ClearField(field)
+        if message.HasField("processing"):
+            message.processing.ClearField("playable_url")
     return message
 
 
@@ -170,12 +183,12 @@ def test_progress_equals_the_straightforward_conversion(video: Video, progress: 
 
 @given(st.lists(videos, max_size=3), texts)
 def test_page_equals_a_serialized_response(page: list[Video], token: str) -> None:
+    pages, rows = PageEncoder(CDN), list(map(listed, page))
     messages = [straightforward(video) for video in page]
 
-    assert (
-        asyncio.run(encode_page(page, token, CDN))
-        == ListVideosResponse(videos=messages, next_page_token=token).SerializeToString()
-    )
+    expected = ListVideosResponse(videos=messages, next_page_token=token).SerializeToString()
+    assert asyncio.run(pages.encode(rows, token)) == expected
+    assert asyncio.run(pages.encode(rows, token)) == expected
     assert (
         concatenated(message.SerializeToString() for message in messages)
         == BatchGetVideosResponse(videos=messages).SerializeToString()
@@ -183,8 +196,8 @@ def test_page_equals_a_serialized_response(page: list[Video], token: str) -> Non
 
 
 async def test_other_tasks_run_during_a_page() -> None:
-    page = [make_video() for _ in range(1000)]
-    encoding = asyncio.ensure_future(encode_page(page, "", CDN))
+    page = [listed(make_video()) for _ in range(1000)]
+    encoding = asyncio.ensure_future(PageEncoder(CDN).encode(page, ""))
     turns = 0
     while not encoding.done():
         await asyncio.sleep(0)
@@ -192,3 +205,23 @@ async def test_other_tasks_run_during_a_page() -> None:
 
     assert turns >= 20
     assert len(ListVideosResponse.FromString(encoding.result()).videos) == 1000
+
+
+def test_form_of_replies_changes_with_their_bytes() -> None:
+    """Caches keep the bytes. If this fails, increment REPLY_SCHEMA, or SCHEMA for a field of Video."""
+    source = Source(container="mov", codecs=("h264", "aac"), size_bytes=1, fps=25.0)
+    rung = Rendition(
+        name="720p", width=1280, height=720, codecs="avc1", average_bandwidth=1, peak_bandwidth=2
+    )
+    video = replace(
+        make_video(UUID(int=1)),
+        status=VideoStatus.PROCESSING,
+        encode_number=1,
+        playable_number=1,
+        publication=Publication(
+            duration=timedelta(seconds=1.5), source=source, renditions=(rung,), poster="p", storyboard="s"
+        ),
+        failure=Failure(code="c", message="m", retryable=True, stage="s"),
+    )
+
+    assert (reply_form(CDN), crc32(encode_video(video, CDN))) == ("3.1.4ad2b67d", 1270764252)

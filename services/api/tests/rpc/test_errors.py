@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from gostream.v1.error_reason_pb2 import ErrorReason
 from gostream.v1.video_service_pb2 import GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
+from gostream_api.principal import Principal
 from gostream_api.reads.ports import Layer, Read, VideoReply
 from gostream_api.rpc.server import ApiServer
 from gostream_api.rpc.servicer import VideoServicer, method_handlers
@@ -43,11 +44,11 @@ class Reader:
 
         self.act = act
 
-    async def get_video(self, video_id: UUID, *, min_version: int = 0) -> Read:
+    async def get_video(self, caller: Principal, video_id: UUID, *, min_version: int = 0) -> Read:
         await self.act()
         return Read(VideoReply(1, b""), Layer.L1)
 
-    async def get_videos(self, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
+    async def get_videos(self, caller: Principal, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
         await self.act()
         return {}
 
@@ -64,6 +65,7 @@ async def address(reader: Reader) -> AsyncIterator[str]:
         videos=cast("VideoService", None),
         reads=reader,
         watches=watches,
+        playback=cast("Any", None),
         cdn_base_url="",
         sizes=SizeRule(most=1, required=True),
     )
@@ -84,6 +86,8 @@ def stub(channel: aio.Channel) -> Any:
 
 
 ROWS: list[tuple[GoStreamError, grpc.StatusCode, str, set[str]]] = [
+    (errors.UnauthenticatedError("expired"), grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID", set()),
+    (errors.ScopeMissingError("videos:write"), grpc.StatusCode.PERMISSION_DENIED, "SCOPE_MISSING", set()),
     (
         errors.InvalidRequestError(Violation("title", "x"), Violation("id", "y")),
         grpc.StatusCode.INVALID_ARGUMENT,

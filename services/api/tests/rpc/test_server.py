@@ -10,7 +10,7 @@ import grpc
 from grpc import aio
 
 from gostream_api.config import ApiConfig
-from gostream_api.rpc.interceptors.base import Handler
+from gostream_api.rpc.interceptors.base import Asked, Handler
 from gostream_api.rpc.server import ApiServer
 from gostream_api.rpc.servicer import SERVICE
 from gostream_api.videos.watch import WatchService
@@ -22,7 +22,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
-from gostream_api.rpc.interceptors.base import Handler
+from gostream_api.rpc.interceptors.base import Asked, Handler
 from gostream_api.rpc.server import ApiServer
 from gostream_api.videos.watch import WatchService
 
@@ -51,9 +51,9 @@ async def test_one_connection_carries_all_concurrent_calls() -> None:
     most = ApiConfig.model_fields["max_concurrent_rpcs"].default
     all_at_work = asyncio.Barrier(most)
 
-    async def wait_for_the_others(request: bytes, context: object) -> bytes:
+    async def wait_for_the_others(request: Asked[bytes], context: object) -> bytes:
         await all_at_work.wait()
-        return request
+        return request.message
 
     watches = WatchService(database=cast("Any", None), events=cast("Any", None))
     handlers: dict[str, Handler] = {"GetVideo": grpc.unary_unary_rpc_method_handler(wait_for_the_others)}

@@ -27,7 +27,7 @@ def violations(*, required: bool = True, **fields: Any) -> set[str]:
     plain: dict[str, Any] = {"title": "Holiday", "size_bytes": 1}
     request = CreateVideoRequest(**(plain | fields))
     try:
-        validation.create_video(request, rule)
+        validation.create_video(request, rule, signs=True)
     except InvalidRequestError as error:
         return {violation.field for violation in error.violations}
     return set()
@@ -101,7 +101,7 @@ def test_blank_long_or_control_character_titles_are_refused(title: str) -> None:
 )
 def test_video_media_types_are_accepted(content_type: str, spelled: str) -> None:
     request = CreateVideoRequest(title="Holiday", size_bytes=1, content_type=content_type)
-    draft = validation.create_video(request, validation.SizeRule(most=LIMIT, required=True))
+    draft = validation.create_video(request, validation.SizeRule(most=LIMIT, required=True), signs=True)
 
     assert draft.content_type == spelled
 

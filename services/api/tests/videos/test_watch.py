@@ -14,6 +14,7 @@ from grpc import aio
 from gostream.v1.video_pb2 import Video
 from gostream.v1.video_service_pb2 import CreateVideoRequest, DeleteVideoRequest, WatchVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
+from gostream_api.principal import ANONYMOUS
 from gostream_api.rpc.server import ApiServer
 from gostream_api.rpc.servicer import VideoServicer, method_handlers
 from gostream_api.rpc.validation import SizeRule
@@ -87,7 +88,7 @@ async def test_watch_starts_with_the_database_state(
 ) -> None:
     await database.encodes.report_progress(encode, encoding(40))
 
-    first = await following(watches.watch(encode.video_id))
+    first = await following(watches.watch(ANONYMOUS, encode.video_id))
 
     assert first == Snapshot(await database.videos.get(encode.video_id), encoding(40))
 
@@ -97,15 +98,14 @@ async def test_watch_of_a_finished_video_ends_immediately(
 ) -> None:
     await database.encodes.mark_video_failed(encode, FAILURE)
 
-    seen = [snapshot.video.status async for snapshot in watches.watch(encode.video_id)]
-
+    seen = [snapshot.video.status async for snapshot in watches.watch(ANONYMOUS, encode.video_id)]
     assert seen == [VideoStatus.FAILED]
 
 
 async def test_slow_reader_never_misses_the_final_state(
     watches: WatchService, database: PostgresDatabase, events: CountedWatchers, encode: Encode
 ) -> None:
-    stream = watches.watch(encode.video_id)
+    stream = watches.watch(ANONYMOUS, encode.video_id)
     await following(stream)
     for step in range(1000):
         events.progressed(encode, encoding(step / 10))
@@ -120,7 +120,7 @@ async def test_slow_reader_never_misses_the_final_state(
 async def test_percent_never_falls_within_an_encode(
     watches: WatchService, database: PostgresDatabase, events: CountedWatchers, encode: Encode
 ) -> None:
-    stream = watches.watch(encode.video_id)
+    stream = watches.watch(ANONYMOUS, encode.video_id)
     seen = [percent(await following(stream))]
     for step in (10.0, 60.0, 59.0, 61.0):  # 59 arrives late
         events.progressed(encode, encoding(step))
@@ -139,7 +139,7 @@ async def test_percent_never_falls_within_an_encode(
 async def test_new_attempt_reports_its_own_stage(
     watches: WatchService, events: CountedWatchers, encode: Encode
 ) -> None:
-    stream = watches.watch(encode.video_id)
+    stream = watches.watch(ANONYMOUS, encode.video_id)
     await following(stream)
     events.progressed(encode, encoding(60))
     await following(stream)
@@ -158,7 +158,7 @@ async def test_new_attempt_reports_its_own_stage(
 async def test_next_encode_starts_at_zero_percent(
     watches: WatchService, database: PostgresDatabase, events: CountedWatchers, encode: Encode
 ) -> None:
-    stream = watches.watch(encode.video_id)
+    stream = watches.watch(ANONYMOUS, encode.video_id)
     await following(stream)
     events.progressed(encode, encoding(60))
     await following(stream)
@@ -175,7 +175,7 @@ async def test_next_encode_starts_at_zero_percent(
 async def test_database_is_polled_after_a_gap(
     watches: WatchService, database: PostgresDatabase, events: CountedWatchers, encode: Encode
 ) -> None:
-    stream = watches.watch(encode.video_id)
+    stream = watches.watch(ANONYMOUS, encode.video_id)
     await following(stream)
     events.reset()
     for step in (10.0, 20.0):
@@ -190,7 +190,7 @@ async def test_bus_outage_causes_no_query_storm(
     watches: WatchService, database: PostgresDatabase, events: CountedWatchers, encode: Encode
 ) -> None:
     before = await selects(database)
-    stream = watches.watch(encode.video_id)
+    stream = watches.watch(ANONYMOUS, encode.video_id)
     await following(stream)
     waiting = asyncio.ensure_future(anext(stream))
     for _ in range(60):
@@ -211,7 +211,7 @@ async def test_changes_are_seen_despite_repeated_gaps(
             await asyncio.sleep(0.05)
 
     failing = asyncio.ensure_future(keep_failing())
-    stream = watches.watch(encode.video_id)
+    stream = watches.watch(ANONYMOUS, encode.video_id)
     await following(stream)
     await database.encodes.report_progress(encode, encoding(10))
 
@@ -231,7 +231,7 @@ async def selects(database: PostgresDatabase) -> int:
 async def test_idle_watch_sends_heartbeats(
     database: PostgresDatabase, events: CountedWatchers, encode: Encode
 ) -> None:
-    stream = WatchService(database=database, events=events, heartbeat=0.2).watch(encode.video_id)
+    stream = WatchService(database=database, events=events, heartbeat=0.2).watch(ANONYMOUS, encode.video_id)
 
     first, second = await following(stream), await following(stream)
 
@@ -241,7 +241,7 @@ async def test_idle_watch_sends_heartbeats(
 async def test_watch_of_a_deleted_video_ends_not_found(
     watches: WatchService, database: PostgresDatabase, events: CountedWatchers, encode: Encode
 ) -> None:
-    stream = watches.watch(encode.video_id)
+    stream = watches.watch(ANONYMOUS, encode.video_id)
     await following(stream)
     version = await database.videos.delete(encode.video_id)
     events.changed(encode.video_id, version)
@@ -253,7 +253,7 @@ async def test_watch_of_a_deleted_video_ends_not_found(
 async def test_stopping_ends_open_and_later_watches(
     watches: WatchService, encode: Encode, events: CountedWatchers
 ) -> None:
-    streams = [watches.watch(encode.video_id) for _ in range(3)]
+    streams = [watches.watch(ANONYMOUS, encode.video_id) for _ in range(3)]
     for stream in streams:
         await following(stream)
     waiting = [asyncio.ensure_future(anext(stream)) for stream in streams]
@@ -264,7 +264,7 @@ async def test_stopping_ends_open_and_later_watches(
 
     assert [type(end) for end in ends] == [ServerStoppingError] * 3
     assert events.subscribed == 0
-    late = watches.watch(encode.video_id)
+    late = watches.watch(ANONYMOUS, encode.video_id)
     await following(late)
     with pytest.raises(ServerStoppingError):
         await following(late)
@@ -377,12 +377,9 @@ async def test_departed_client_leaves_no_watch(
     async def nobody_is_subscribed() -> bool:
         return events.subscribed == 0
 
+    none, sizes = cast("Any", None), SizeRule(most=1, required=True)
     servicer = VideoServicer(
-        videos=cast("Any", None),
-        reads=cast("Any", None),
-        watches=watches,
-        cdn_base_url="",
-        sizes=SizeRule(most=1, required=True),
+        videos=none, reads=none, watches=watches, playback=none, cdn_base_url="", sizes=sizes
     )
     server = ApiServer(method_handlers(servicer), watches, max_calls=1, max_streams=3)
     port = await server.start("127.0.0.1", 0)

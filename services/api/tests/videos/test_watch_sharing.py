@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from gostream_api.principal import ANONYMOUS
 from gostream_api.videos.watch import Snapshot, WatchService
 from gostream_shared.cache.bus.watchers import Watchers
 from gostream_shared.db.database import PostgresDatabase
@@ -50,7 +51,7 @@ async def test_watchers_of_one_video_share_reads(
 ) -> None:
     events = Watchers()
     watches = WatchService(database=database, events=events, heartbeat=30)
-    streams = [watches.watch(encode.video_id) for _ in range(WATCHERS)]
+    streams = [watches.watch(ANONYMOUS, encode.video_id) for _ in range(WATCHERS)]
     await all_next(streams)
     assert len(reads) == 2, "the first read, and one that starts after all other watchers"
     waiting = asyncio.ensure_future(all_next(streams))
@@ -73,7 +74,7 @@ async def test_heartbeats_of_one_video_share_reads(
         for _ in range(beats):
             await anext(stream)
 
-    streams = [watches.watch(encode.video_id) for _ in range(WATCHERS)]
+    streams = [watches.watch(ANONYMOUS, encode.video_id) for _ in range(WATCHERS)]
     following = []
     for stream in streams:  # watchers start at different times
         await all_next([stream])
@@ -90,14 +91,14 @@ async def test_change_during_a_read_is_seen(database: PostgresDatabase, encode: 
     watches = WatchService(database=database, events=Watchers(), heartbeat=30)
     get, looked, go_on = database.videos.get, asyncio.Event(), asyncio.Event()
 
-    async def slow(video_id: UUID) -> Video:
-        video = await get(video_id)
+    async def slow(video_id: UUID, *, owner: str | None = None) -> Video:
+        video = await get(video_id, owner=owner)
         looked.set()
         await go_on.wait()
         return video
 
     database.videos.get = slow  # type: ignore[method-assign]
-    early, late = (watches.watch(encode.video_id) for _ in range(2))
+    early, late = (watches.watch(ANONYMOUS, encode.video_id) for _ in range(2))
     first = asyncio.ensure_future(anext(early))
     await looked.wait()
     changed = await database.encodes.cancel(encode.video_id)

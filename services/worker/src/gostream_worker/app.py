@@ -23,6 +23,7 @@ from gostream_shared.jobs.pgqueuer import REMOVE, TRANSCODE, remove_job, transco
 from gostream_shared.lifecycle import run_service, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
 from gostream_shared.storage.facts import require_fence
+from gostream_shared.storage.gates import Gates
 from gostream_shared.storage.open_store import open_store
 from gostream_shared.storage.port import ObjectStore
 from gostream_shared.tls import ServerTls
@@ -34,6 +35,7 @@ from gostream_worker.jobs.attempts import Attempts
 from gostream_worker.jobs.cleanup import Removal
 from gostream_worker.jobs.consumer import Consumer, JobKind, reading
 from gostream_worker.jobs.disk_space import DiskSpace
+from gostream_worker.jobs.gate_keeper import GateKeeper
 from gostream_worker.plan.profiles import PROFILES
 from gostream_worker.probe.limits import SourceLimits, largest_picture
 from gostream_worker.probe.prestarted import PrestartedProbe
@@ -145,6 +147,7 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             )
             attempts = _attempts(config, database, service, store, cache, disk_space)
             abandoned = Abandoned(database, cache.announcer, patience=config.upload_patience)
+            gates = GateKeeper(database.gates, Gates(database.gates, store))
             kinds = {
                 TRANSCODE: JobKind(
                     reading(transcode_job, attempts.transcode),
@@ -156,9 +159,11 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             consumer = Consumer(database.pool, kinds, lease=config.job_lease)
             async with in_background(disk_space.run()), task_group() as chores:
                 chores.create_task(abandoned.run())
+                chores.create_task(gates.run())
                 chores.create_task(_require_fence(store))
                 yield Work(consumer, SchemaWatch(database.missing_migrations), health)
                 abandoned.stop()
+                gates.stop()
 
 
 async def _require_fence(store: ObjectStore) -> None:

@@ -13,9 +13,7 @@ import structlog
 from gostream_shared.cache.ports import ChangeAnnouncer, ProgressPublisher
 from gostream_shared.concurrency import task_group
 from gostream_shared.domain.encode import Encode
-from gostream_shared.domain.errors import (
-    GoStreamError,
-)
+from gostream_shared.domain.errors import GoStreamError
 from gostream_shared.domain.object_keys import encode_prefix
 from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import Publication, Source, Video
@@ -33,7 +31,7 @@ from gostream_worker.probe.probe import StartedProbe, StartProbe, starting_probe
 from gostream_worker.progress import ProgressReporter
 from gostream_worker.publish.cdn import Edge
 from gostream_worker.publish.conformance import require_conformance, require_equal_lengths
-from gostream_worker.publish.early_playback import EarlyStream
+from gostream_worker.publish.early_playback import EarlyStream, mark_playable
 from gostream_worker.publish.measure import MeasuredSegments
 from gostream_worker.publish.presentation import Presentation, present
 from gostream_worker.publish.publisher import Prepared, Publishing
@@ -208,9 +206,9 @@ class TranscodeService:
         return thumbnails
 
     async def _announce_playable(self, encode: Encode) -> None:
-        encodes = self._dependencies.database.encodes
         video = await patiently(
-            lambda: encodes.mark_video_playable(encode), patience=self._settings.step_patience
+            lambda: mark_playable(self._dependencies.database, self._dependencies.store, encode),
+            patience=self._settings.step_patience,
         )
         await self._dependencies.announcer.announce(video.id, video.version)
         _log.info("playable")

@@ -12,6 +12,7 @@ from gostream_shared.cache.bus.bus import Bus
 from gostream_shared.cache.bus.progress import RedisProgressPublisher, progress_channel, progress_inbox
 from gostream_shared.cache.bus.redis_transport import RedisBusTransport
 from gostream_shared.cache.bus.watchers import Watchers
+from gostream_shared.cache.entries.codec import reply_form
 from gostream_shared.cache.entries.epoch import EpochKeeper, EpochState
 from gostream_shared.cache.entries.redis_cache import CacheTimes, RedisVideoCache, change_channel
 from gostream_shared.cache.outbox.announcer import RedisChangeAnnouncer
@@ -56,7 +57,13 @@ async def open_cache(
     subscriber = redis_client(config, connections=1)
     channel, progress = change_channel(config.redis_db), progress_channel(config.redis_db)
     times = CacheTimes(ttl=config.redis_ttl.total_seconds())
-    videos = RedisVideoCache(connection, channel=channel, epoch_state=epoch_state, times=times)
+    videos = RedisVideoCache(
+        connection,
+        channel=channel,
+        epoch_state=epoch_state,
+        times=times,
+        form=reply_form(config.cdn_base_url),
+    )
     watchers, unannounced = Watchers(), Unannounced()
     bus = Bus(
         RedisBusTransport(connection, subscriber, channel=channel, others=(progress,)),

@@ -20,10 +20,18 @@ class CacheUnavailableError(GoStreamError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The committed video at `version`; None = no such video (version 0, or that of its tombstone)."""
+    """The committed video at `version`: its value, its encoded reply, or both.
+
+    Neither = no such video (version 0, or that of its tombstone).
+    """
 
     version: int
     video: Video | None
+    reply: bytes | None = None
+
+    @property
+    def is_absent(self) -> bool:
+        return self.video is None and self.reply is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,8 +50,7 @@ def redis_client(
         async with asyncio.timeout(HARD_TIMEOUT):
             await connection.on_connect()
             await connection.send_command("INFO", *_SECTIONS)
-            lines = (await connection.read_response()).decode().splitlines()
-        server = server_identity(dict(line.split(":", 1) for line in lines if ":" in line))
+            server = server_identity(_info(await connection.read_response()))
         if not admits(server):
             raise ConnectionError(f"connected to another server: {server}")
 
@@ -73,7 +72,15 @@ def redis_client(
         health_check_interval=0,
         redis_connect_func=on_connect,
     )
-    return Redis.from_pool(pool)
+    client = Redis.from_pool(pool)
+    # INFO runs twice a second, and the driver's parser guesses the types of all values.
+    client.set_response_callback("INFO", _info)
+    return client
+
+
+def _info(response: Any, **_: Any) -> dict[str, str]:
+    """Parse the reply of INFO."""
+    return dict(line.split(":", 1) for line in response.decode().splitlines() if ":" in line)
 
 
 def _tls(config: Config) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pgqueuer.queries import Queries
 from gostream_shared.db.encodes import PostgresEncodes
 from gostream_shared.db.epochs import PostgresEpochs
 from gostream_shared.db.errors import BACKEND, connecting_errors, database_errors
-from gostream_shared.db.outbox import PostgresOutbox
+from gostream_shared.db.outbox import PostgresGateChanges, PostgresOutbox
 from gostream_shared.db.schema import missing_migrations
 from gostream_shared.db.uploads import PostgresUploads
 from gostream_shared.db.videos import PostgresVideoRepository
@@ -43,6 +43,7 @@ class PostgresDatabase:
         self.videos = PostgresVideoRepository(pool, timeout=STATEMENT_TIMEOUT)
         self.encodes = PostgresEncodes(pool, timeout=STATEMENT_TIMEOUT)
         self.outbox = PostgresOutbox(pool, timeout=STATEMENT_TIMEOUT)
+        self.gates = PostgresGateChanges(pool, timeout=STATEMENT_TIMEOUT)
         self.epochs = PostgresEpochs(pool, timeout=STATEMENT_TIMEOUT)
 
     @classmethod

@@ -34,13 +34,14 @@ class PostgresEncodes(Statements):
         self._videos = PostgresVideoRepository(connection, timeout=timeout)
 
     async def start_encode(
-        self, video_id: UUID, *, profile: str, request_id: str | None = None
+        self, video_id: UUID, *, profile: str, request_id: str | None = None, owner: str | None = None
     ) -> Encode | None:
         row = await self._row(
             """WITH started AS (
               UPDATE videos
               SET status = 'PROCESSING', encode_number = encode_number + 1, attempt = 0, failure = NULL
               WHERE id = $1 AND status = ANY($2) AND deleted_at IS NULL
+                AND ($5::text IS NULL OR user_id = $5)
                 AND NOT EXISTS (SELECT 1 FROM encodes WHERE video_id = $1 AND request_id = $4)
               RETURNING id, encode_number
             )
@@ -51,19 +52,20 @@ class PostgresEncodes(Statements):
             _sources(VideoStatus.PROCESSING),
             profile,
             request_id,
+            owner,
         )
         if row is not None:
             return Encode(video_id=video_id, number=row["number"], attempt=0, profile=profile)
-        await self._require_started(video_id, profile=profile, request_id=request_id)
+        video = await self._videos.get(video_id, owner=owner)
+        await self._require_started(video, profile=profile, request_id=request_id)
         return None
 
-    async def _require_started(self, video_id: UUID, *, profile: str, request_id: str | None) -> None:
-        video = await self._videos.get(video_id)
+    async def _require_started(self, video: Video, *, profile: str, request_id: str | None) -> None:
         running = await self._row(
             """SELECT profile, request_id IS NOT DISTINCT FROM $3 AND $3 IS NOT NULL AS repeated
             FROM encodes WHERE video_id = $1 AND (number = $2 OR request_id = $3)
             ORDER BY repeated DESC LIMIT 1""",
-            video_id,
+            video.id,
             video.encode_number,
             request_id,
         )
@@ -71,7 +73,7 @@ class PostgresEncodes(Statements):
             return
         if running is not None and running["repeated"]:
             raise RequestIdReusedError(str(request_id))
-        raise AlreadyProcessingError(video_id)
+        raise AlreadyProcessingError(video.id)
 
     async def count_waiting(self, *, at_most: int) -> int:
         row = await self._row(
@@ -213,11 +215,13 @@ class PostgresEncodes(Statements):
             raise _fence_lost(encode)
         return video_from_row(row)
 
-    async def cancel(self, video_id: UUID) -> Video:
+    async def cancel(self, video_id: UUID, *, owner: str | None = None) -> Video:
         row = await self._row(
             f"""WITH cancelled AS (
               UPDATE videos SET status = 'CANCELLED'
-              WHERE id = $1 AND status = ANY($2) AND deleted_at IS NULL RETURNING {VIDEO_COLUMNS}
+              WHERE id = $1 AND status = ANY($2) AND deleted_at IS NULL
+                AND ($3::text IS NULL OR user_id = $3)
+              RETURNING {VIDEO_COLUMNS}
             ), history AS (
               UPDATE encodes SET outcome = 'CANCELLED', finished_at = now()
               FROM cancelled WHERE video_id = $1 AND number = cancelled.encode_number
@@ -225,10 +229,11 @@ class PostgresEncodes(Statements):
             SELECT * FROM cancelled""",
             video_id,
             _sources(VideoStatus.CANCELLED),
+            owner,
         )
         if row is not None:
             return video_from_row(row)
-        await self._videos.get(video_id)
+        await self._videos.get(video_id, owner=owner)
         raise NotProcessingError(video_id)
 
 

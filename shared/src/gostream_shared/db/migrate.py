@@ -1,4 +1,8 @@
-"""`gostream-migrate`: applies numbered SQL files once each, in order, under an advisory lock."""
+"""`gostream-migrate`: applies numbered SQL files once each, in order, under an advisory lock.
+
+`gostream-migrate assign-owner OLD NEW` gives the videos of the user_id OLD to the owner NEW, for videos that
+were created before callers had to authenticate.
+"""
 
 import argparse
 import asyncio
@@ -13,6 +17,14 @@ LOCK = 0x676F7374  # "gost": one migration run at a time per database
 _HISTORY = """
 CREATE TABLE IF NOT EXISTS gostream_migrations (
   name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now()
+)"""
+
+
+#: Videos per transaction of assign_owner, so that no other write waits long.
+_BATCH = 500
+# Request ids belong to the caller that used them, so the new owner starts without any.
+_ASSIGN = """UPDATE videos SET user_id = $2, request_id = NULL WHERE id IN (
+  SELECT id FROM videos WHERE user_id = $1 AND deleted_at IS NULL LIMIT $3 FOR UPDATE
 )"""
 
 
@@ -70,21 +82,54 @@ async def pending(database_url: str) -> list[str]:
         await connection.close()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="gostream-migrate", description=__doc__)
-    parser.add_argument("command", choices=["up", "status"], help="apply or list the pending migrations")
-    parser.add_argument(
+async def assign_owner(database_url: str, old: str, new: str) -> int:
+    """Give the videos of the user_id `old` to `new`. Returns their number.
+
+    Each video gets a new version, so caches follow as after any write. An interrupted run can be repeated.
+    """
+    if old == new:
+        return 0
+    connection = await asyncpg.connect(database_url, timeout=10, command_timeout=60)
+    try:
+        total = 0
+        while count := int((await connection.execute(_ASSIGN, old, new, _BATCH)).rpartition(" ")[2]):
+            total += count
+        return total
+    finally:
+        await connection.close()
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
         "--database-url",
         default=os.environ.get("DATABASE_URL"),
         help="default: the environment variable DATABASE_URL",
     )
+    parser = argparse.ArgumentParser(prog="gostream-migrate", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", parents=[common], help="apply the pending migrations")
+    commands.add_parser("status", parents=[common], help="list the pending migrations")
+    assign = commands.add_parser("assign-owner", parents=[common], help="give videos to an owner")
+    assign.add_argument("old", help="the present user_id of the videos; may be empty")
+    assign.add_argument("new", help="the new owner: issuer-alias:subject, or a SPIFFE id")
+    return parser
+
+
+def main() -> None:
+    parser = _parser()
     arguments = parser.parse_args()
     if not arguments.database_url:
         parser.error("DATABASE_URL is not set")
+    if arguments.command == "assign-owner" and not 0 < len(arguments.new) <= 128:
+        parser.error("the new owner must have 1 to 128 characters")
     try:
         if arguments.command == "up":
             applied = asyncio.run(migrate(arguments.database_url))
             print("\n".join(f"applied {name}" for name in applied) or "up to date")
+        elif arguments.command == "assign-owner":
+            count = asyncio.run(assign_owner(arguments.database_url, arguments.old, arguments.new))
+            print(f"{count} videos now belong to {arguments.new}")
         else:
             waiting = asyncio.run(pending(arguments.database_url))
             print("\n".join(f"pending {name}" for name in waiting) or "up to date")

@@ -1,4 +1,4 @@
-"""The outbox: committed versions that may not be announced yet. A trigger inserts the rows."""
+"""The outboxes: committed versions to announce, and gates to change. Triggers insert the rows."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -7,6 +7,8 @@ from uuid import UUID
 import asyncpg
 
 from gostream_shared.db.errors import database_errors
+from gostream_shared.db.rows import VIDEO_COLUMNS, video_from_row
+from gostream_shared.domain.repositories import GateHold
 
 
 class PostgresOutbox:
@@ -58,3 +60,55 @@ class PostgresOutbox:
             await self._pool.execute(
                 "DELETE FROM cache_outbox WHERE video_id = $1 AND version <= $2", video_id, version
             )
+
+
+class PostgresGateChanges:
+    """Implements gostream_shared.domain.repositories.GateChanges."""
+
+    def __init__(self, pool: asyncpg.Pool, *, timeout: float) -> None:
+        self._pool = pool
+        self._timeout = timeout
+
+    async def due(self, limit: int) -> Sequence[UUID]:
+        async with database_errors(self._timeout):
+            rows = await self._pool.fetch(
+                """SELECT video_id FROM gate_changes WHERE due_at <= now()
+                GROUP BY video_id ORDER BY min(due_at) LIMIT $1""",
+                limit,
+            )
+        return [row["video_id"] for row in rows]
+
+    async def count_due(self, *, at_most: int) -> int:
+        async with database_errors(self._timeout):
+            found = await self._pool.fetchval(
+                """SELECT count(*) FROM
+                (SELECT FROM gate_changes WHERE due_at <= now() LIMIT $1) AS found""",
+                at_most,
+            )
+        return int(found)
+
+    @asynccontextmanager
+    async def hold(self, video_id: UUID) -> AsyncIterator[GateHold | None]:
+        """Lock the video's gates, not its row: writers must not wait for the object store."""
+        async with (
+            database_errors(self._timeout * 2),
+            self._pool.acquire() as connection,
+            connection.transaction(),
+        ):
+            lock = "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))"
+            if not await connection.fetchval(lock, f"gate/{video_id}"):
+                yield None
+                return
+            # In one statement, so that `gate` includes every change that is deleted.
+            [changes] = await connection.fetch(
+                f"""SELECT {VIDEO_COLUMNS}, deleted_at, ARRAY(SELECT seq FROM gate_changes
+                        WHERE video_id = $1 AND due_at <= clock_timestamp()) AS seqs,
+                  (SELECT min(changed_at) FROM gate_changes
+                   WHERE video_id = $1 AND due_at <= clock_timestamp()) AS changed_at
+                FROM (SELECT $1::uuid AS wanted) AS one LEFT JOIN videos ON id = wanted""",
+                video_id,
+            )
+            gone = changes["id"] is None or changes["deleted_at"] is not None
+            gate = None if gone else video_from_row(changes).gate
+            yield GateHold(gate, changes["changed_at"])
+            await connection.execute("DELETE FROM gate_changes WHERE seq = ANY($1)", changes["seqs"])

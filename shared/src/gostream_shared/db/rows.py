@@ -3,6 +3,7 @@
 import asyncpg
 from pydantic import TypeAdapter
 
+from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.video import Failure, Publication, Video, VideoStatus
 
 _publication = TypeAdapter(Publication)
@@ -10,7 +11,8 @@ _failure = TypeAdapter(Failure)
 
 #: The columns that `video_from_row` needs.
 VIDEO_COLUMNS = """id, user_id, title, status, version, content_type, created_at, updated_at, ready_at,
-  encode_number, attempt, published_number, playable_number, publication, failure"""
+  encode_number, attempt, published_number, playable_number, publication, failure, playback_policy,
+  playback_epoch"""
 
 
 def video_from_row(row: asyncpg.Record) -> Video:
@@ -31,6 +33,8 @@ def video_from_row(row: asyncpg.Record) -> Video:
         playable_number=row["playable_number"],
         publication=_publication.validate_json(publication) if publication else None,
         failure=_failure.validate_json(failure) if failure else None,
+        playback_policy=PlaybackPolicy(row["playback_policy"]),
+        playback_epoch=row["playback_epoch"],
     )
 
 

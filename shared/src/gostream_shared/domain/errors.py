@@ -29,6 +29,25 @@ class InvalidRequestError(GoStreamError):
         self.violations = violations
 
 
+class UnauthenticatedError(GoStreamError):
+    """The caller's credential is missing, invalid or expired.
+
+    The message is always the same. `cause` is for operators and never reaches a client.
+    """
+
+    def __init__(self, cause: str) -> None:
+        super().__init__("the call needs a valid token")
+        self.cause = cause
+
+
+class ScopeMissingError(GoStreamError):
+    """The caller is known, but lacks the scope that the method requires."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"the token lacks the scope {scope}")
+        self.scope = scope
+
+
 class PageTokenInvalidError(GoStreamError):
     """The page token was not issued by GoStream, or belongs to another filter."""
 

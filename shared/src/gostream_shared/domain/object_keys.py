@@ -10,6 +10,16 @@ MASTER = "master.m3u8"
 EARLY_MASTER = "early.m3u8"
 
 
+def gate_prefix(video_id: UUID) -> str:
+    """Returns the prefix of all gates of a video, with a trailing slash."""
+    return f"gate/{video_id}/"
+
+
+def gate_key(video_id: UUID, gate: str) -> str:
+    """Returns the object key of a gate. Edges serve the video only while the gate of the request exists."""
+    return gate_prefix(video_id) + gate
+
+
 def source_key(video_id: UUID) -> str:
     """Returns the object key of the uploaded source."""
     return f"uploads/{video_id}/source"

@@ -1,14 +1,15 @@
 """Ports to the database of record. The adapter is gostream_shared.db; tests.support.videos has a fake."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import JobQueue
+from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.video import Failure, Publication, Video, VideoStatus
 
 
@@ -23,6 +24,15 @@ class NewVideo:
     size_bytes: int | None = None
     request_id: str | None = None
     fingerprint: str = ""
+    playback_policy: PlaybackPolicy = PlaybackPolicy.PUBLIC
+    created_by: str = ""  # the id of the principal; request ids of different principals never meet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoChanges:
+    """New values of a video's fields."""
+
+    playback_policy: PlaybackPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +51,34 @@ class Position:
     id: UUID
 
 
+class State(NamedTuple):
+    """Identifies one committed state of a video.
+
+    A failover of the database may issue a version a second time, but never with the same time.
+    """
+
+    id: UUID
+    version: int
+    updated_at: datetime
+
+
+class ListedVideo(NamedTuple):
+    """A row of a listing. `load` converts it, which costs more than the query."""
+
+    state: State
+    created_at: datetime
+    load: Callable[[], Video]
+
+
 class VideoRepository(Protocol):
     """Videos in the database of record.
 
     A trigger increments the row's version and inserts an outbox row with every write, in the same
     transaction. Every method raises BackendUnavailableError if the database does not answer within its
-    deadline.
+    deadline. If `owner` is given, a video of another owner does not exist.
     """
 
-    async def get(self, video_id: UUID) -> Video:
+    async def get(self, video_id: UUID, *, owner: str | None = None) -> Video:
         """Returns the committed video.
 
         Raises VideoNotFoundError, with the version of the tombstone if the video was deleted.
@@ -60,18 +89,32 @@ class VideoRepository(Protocol):
         """Returns the existing videos by id, with one query."""
         ...
 
-    async def list_page(self, which: VideoFilter, *, limit: int, after: Position | None) -> list[Video]:
+    async def list_page(self, which: VideoFilter, *, limit: int, after: Position | None) -> list[ListedVideo]:
         """Returns at most `limit` videos after position `after`, newest first."""
         ...
 
     async def create(self, new: NewVideo) -> Video:
         """Insert a video, or return the video that the same request_id created before.
 
-        Raises RequestIdReusedError if the earlier request had another fingerprint, or its video was deleted.
+        Raises RequestIdReusedError if the earlier request had another fingerprint or another principal, or
+        its video was deleted.
         """
         ...
 
-    async def delete(self, video_id: UUID, *, version: int | None = None) -> int:
+    async def update(
+        self, video_id: UUID, changes: VideoChanges, *, version: int | None = None, owner: str | None = None
+    ) -> Video:
+        """Apply the changes. Another policy begins a new playback epoch. Equal values change no version.
+
+        Raises VideoNotFoundError, and EtagMismatchError if `version` is given and differs.
+        """
+        ...
+
+    async def revoke_playback(self, video_id: UUID, *, owner: str | None = None) -> Video:
+        """Begin a new playback epoch. Raises VideoNotFoundError."""
+        ...
+
+    async def delete(self, video_id: UUID, *, version: int | None = None, owner: str | None = None) -> int:
         """Replace the video by a tombstone and return the tombstone's version.
 
         Raises VideoNotFoundError, and EtagMismatchError if `version` is given and differs.
@@ -83,12 +126,13 @@ class EncodeRepository(Protocol):
     """Encodes of videos in the database of record, guarded by fences.
 
     A fence is the triple (video id, number, attempt) of an Encode; only the latest attempt holds it. As in
-    VideoRepository, a trigger increments the row's version with every write, and every method raises
-    BackendUnavailableError if the database does not answer within its deadline.
+    VideoRepository, a trigger increments the row's version with every write, every method raises
+    BackendUnavailableError if the database does not answer within its deadline, and a video of another owner
+    than `owner` does not exist.
     """
 
     async def start_encode(
-        self, video_id: UUID, *, profile: str, request_id: str | None = None
+        self, video_id: UUID, *, profile: str, request_id: str | None = None, owner: str | None = None
     ) -> Encode | None:
         """Move the video to PROCESSING with a new encode number.
 
@@ -151,7 +195,7 @@ class EncodeRepository(Protocol):
         """PROCESSING → FAILED; an earlier publication stays published. Raises FenceLostError."""
         ...
 
-    async def cancel(self, video_id: UUID) -> Video:
+    async def cancel(self, video_id: UUID, *, owner: str | None = None) -> Video:
         """PROCESSING → CANCELLED; the running attempt loses its fence.
 
         Raises VideoNotFoundError and NotProcessingError.
@@ -171,6 +215,36 @@ class Uploads(Protocol):
 
         Examines the `limit` oldest uploads. Returns the number of examined uploads, and the tombstone
         versions by video id. Returns (0, {}) while another transaction does the same.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GateHold:
+    """The right to change the gates of a video. `gate` is the one that must exist, according to the row.
+
+    `changed_at` is the time of the oldest change that is due; None if there is none.
+    """
+
+    gate: str | None
+    changed_at: datetime | None
+
+
+class GateChanges(Protocol):
+    """Videos whose gates may differ from their row. A trigger inserts the rows of the changes."""
+
+    async def due(self, limit: int) -> Sequence[UUID]:
+        """Returns videos with changes that are due, the oldest first."""
+        ...
+
+    async def count_due(self, *, at_most: int) -> int:
+        """Returns the number of changes that are due, counted up to `at_most`."""
+        ...
+
+    def hold(self, video_id: UUID) -> AbstractAsyncContextManager[GateHold | None]:
+        """Yield the hold, or None while another process has it.
+
+        The changes that `gate` includes are deleted at the end of the block, and kept if the block raises.
         """
         ...
 
@@ -199,6 +273,9 @@ class Database(Protocol):
 
     @property
     def encodes(self) -> EncodeRepository: ...
+
+    @property
+    def gates(self) -> GateChanges: ...
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]: ...
 

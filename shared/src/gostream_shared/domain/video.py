@@ -8,6 +8,7 @@ from types import MappingProxyType
 from uuid import UUID
 
 from gostream_shared.domain.object_keys import source_key
+from gostream_shared.domain.playback import FIRST_EPOCH, PUBLIC_GATE, PlaybackPolicy
 
 
 class VideoStatus(enum.StrEnum):
@@ -101,6 +102,8 @@ class Video:
     playable_number: int | None = None  # of the latest encode with early playback
     publication: Publication | None = None
     failure: Failure | None = None
+    playback_policy: PlaybackPolicy = PlaybackPolicy.PUBLIC
+    playback_epoch: int = FIRST_EPOCH
 
     @property
     def etag(self) -> str:
@@ -111,6 +114,18 @@ class Video:
     def is_playable_early(self) -> bool:
         """True if the running encode offers early playback; see early_master_key."""
         return self.status is VideoStatus.PROCESSING and self.playable_number == self.encode_number
+
+    @property
+    def gate(self) -> str | None:
+        """The name of the gate that must exist; None if nobody may play, or there is nothing to play.
+
+        A failed encode keeps the gate for the viewers of its early playback, whose playlists end.
+        """
+        ended_early = self.status is VideoStatus.FAILED and self.playable_number == self.encode_number
+        if self.published_number is None and not (self.is_playable_early or ended_early):
+            return None
+        gates = {PlaybackPolicy.PUBLIC: PUBLIC_GATE, PlaybackPolicy.SIGNED: str(self.playback_epoch)}
+        return gates.get(self.playback_policy)
 
     @property
     def source_key(self) -> str:

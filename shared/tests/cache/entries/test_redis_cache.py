@@ -1,12 +1,15 @@
 """The three scripts on a real server: every rule of the protocol, race by race."""
 
 import asyncio
+import json
 from dataclasses import replace
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from gostream_shared.cache.entries import redis_cache
+from gostream_shared.cache.entries.codec import decode_entry, encode_entry
 from gostream_shared.cache.entries.epoch import EpochState
 from gostream_shared.cache.entries.redis_cache import CacheTimes, RedisVideoCache, video_key
 from gostream_shared.cache.protocol import (
@@ -20,6 +23,7 @@ from gostream_shared.cache.protocol import (
     Wait,
 )
 from gostream_shared.cache.redis_connection import RedisConnection
+from gostream_shared.domain.playback import PlaybackPolicy
 from tests.support.videos import make_video
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("patience")]
@@ -39,6 +43,72 @@ async def lease(cache: RedisVideoCache, *, min_version: int = 0, refresh: bool =
 async def fill(cache: RedisVideoCache, version: int) -> None:
     token = (await lease(cache, refresh=True)).token
     assert await cache.fill(ID, Fill(token, entry(version))) is Filled.OK
+
+
+def with_form(link: RedisConnection, form: str) -> RedisVideoCache:
+    return RedisVideoCache(link, channel="c", epoch_state=EpochState(1), times=CacheTimes(), form=form)
+
+
+async def fill_with_reply(cache: RedisVideoCache, version: int, reply: bytes) -> None:
+    token = (await lease(cache, refresh=True)).token
+    filled = await cache.fill(ID, Fill(token, replace(entry(version), reply=reply)))
+    assert filled is Filled.OK
+
+
+async def hit_of(cache: RedisVideoCache) -> Entry:
+    hit = await cache.get_or_lease(ID)
+    assert isinstance(hit, Hit)
+    return hit.entry
+
+
+async def scripts_run(link: RedisConnection) -> int:
+    reply = await link.client.execute_command("INFO", "commandstats")  # type: ignore[no-untyped-call]
+    return int(reply.get("cmdstat_evalsha", "calls=0").split(",")[0].removeprefix("calls="))
+
+
+async def test_hit_is_the_stored_reply_without_a_script(link: RedisConnection) -> None:
+    cache = with_form(link, "1")
+    await fill_with_reply(cache, 1, b"reply")
+    before = await scripts_run(link)
+    assert await hit_of(cache) == Entry(1, None, b"reply")
+    assert await scripts_run(link) == before
+
+
+async def test_batch_returns_the_stored_reply(link: RedisConnection) -> None:
+    cache = with_form(link, "1")
+    await fill_with_reply(cache, 1, b"reply")
+    [hit] = (await cache.get_or_lease_many([ID], [0])).values()
+    assert isinstance(hit, Hit)
+    assert hit.entry == Entry(1, None, b"reply")
+
+
+async def test_reply_of_another_form_is_read_as_json(link: RedisConnection) -> None:
+    await fill_with_reply(with_form(link, "1"), 1, b"reply")
+    other = with_form(link, "2")
+    assert [await hit_of(other) for _ in range(2)] == [entry(1)] * 2
+
+
+async def test_reply_left_by_an_earlier_release_is_ignored(link: RedisConnection) -> None:
+    cache = with_form(link, "1")
+    await fill_with_reply(cache, 1, b"old")
+    left: Any = await link.client.hmget(video_key(ID), "reply", "reply_of")
+    await cache.invalidate({ID: 2})
+    await fill(cache, 2)
+    await link.client.hset(video_key(ID), mapping=dict(zip(("reply", "reply_of"), left, strict=True)))
+    assert [await hit_of(cache) for _ in range(2)] == [entry(2)] * 2
+
+
+async def test_reply_below_the_required_version_is_no_hit(link: RedisConnection) -> None:
+    cache = with_form(link, "1")
+    await fill_with_reply(cache, 1, b"reply")
+    await lease(cache, min_version=2)
+
+
+async def test_reply_of_another_epoch_is_no_hit(link: RedisConnection) -> None:
+    await fill_with_reply(with_form(link, "1"), 1, b"reply")
+    later = RedisVideoCache(link, channel="c", epoch_state=EpochState(2), times=CacheTimes(), form="1")
+    await later.get_or_lease(UUID(int=7))  # states the server's time
+    await lease(later)
 
 
 def with_times(link: RedisConnection, times: CacheTimes, epoch: int = 1) -> RedisVideoCache:
@@ -195,3 +265,14 @@ async def test_forgotten_scripts_are_loaded_again(cache: RedisVideoCache, link: 
         await link.client.script_flush()
         await cache.invalidate({ID: 2})
         await link.client.flushdb()
+
+
+def test_value_without_playback_fields_is_public() -> None:
+    new = replace(make_video(), playback_policy=PlaybackPolicy.OFF, playback_epoch=7)
+    assert decode_entry(1, encode_entry(Entry(1, new))) == Entry(1, new)
+    old = json.loads(encode_entry(Entry(1, new)))
+    del old["playback_policy"], old["playback_epoch"]
+
+    read = decode_entry(1, json.dumps(old).encode())
+
+    assert read == Entry(1, replace(new, playback_policy=PlaybackPolicy.PUBLIC, playback_epoch=1))

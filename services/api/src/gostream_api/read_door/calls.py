@@ -13,9 +13,12 @@ from h2.exceptions import ProtocolError
 from h2.utilities import HeaderValidationFlags, validate_headers
 from hpack import NeverIndexedHeaderTuple
 
+from gostream_api.auth.authenticator import Authenticator
+from gostream_api.principal import Principal
 from gostream_api.read_door.limits import MAX_HEADER_LIST
 from gostream_api.reads.ports import Layer, LocalVideoReader
 from gostream_api.rpc import grpc_framing
+from gostream_api.rpc.admission import Admission, Shown, shown_in
 from gostream_api.rpc.encoded_reads import READ_CALLS, ReadCall
 from gostream_api.rpc.grpc_framing import Header, RefusedError
 from gostream_api.rpc.interceptors.errors import logged_failure
@@ -52,11 +55,23 @@ class Reply(NamedTuple):
     end: list[Header]
 
 
+class Template(NamedTuple):
+    """What the headers of a call say that the answer from L1 depends on; `request_id` is the caller's.
+
+    The short path uses it for later calls whose headers are the same, without `CallTable.open`. It has what
+    the caller shows, not who the caller is, because a token expires: `find` looks for the caller each time.
+    """
+
+    method: "ReadMethod"
+    request_id: bytes | None
+    shown: Shown
+
+
 @dataclass(slots=True, eq=False)
 class Call:
     """One call, from its headers to its reply."""
 
-    method: "ReadMethod"
+    template: Template
     encoding: bytes | None
     timeout: float | None
     request_id: bytes
@@ -64,9 +79,17 @@ class Call:
     body: bytearray = field(default_factory=bytearray)
     is_expired: bool = False
 
+    @property
+    def method(self) -> "ReadMethod":
+        return self.template.method
+
     def answer(self) -> "Reply | None":
         """Answer from L1; returns None on a miss."""
         return self.method.answer(self)
+
+    def succeed(self, payload: bytes) -> "Reply":
+        """Returns the reply that has a response from L1."""
+        return _ok(self, payload, Layer.L1)
 
     async def load(self) -> "Reply":
         """Answer from the read path. A cancellation counts as the client's, or as an expired deadline."""
@@ -82,34 +105,60 @@ class Call:
         self.method.count(self, code)
 
 
+class Opened(NamedTuple):
+    """A call and the headers that have opened it."""
+
+    call: Call
+    headers: list[Header]
+
+
 class ReadMethod:
     """Answers the calls of one method."""
 
     def __init__(
-        self, path: str, call: ReadCall, reads: LocalVideoReader, limiter: ConcurrencyLimiter
+        self,
+        path: str,
+        call: ReadCall,
+        reads: LocalVideoReader,
+        limiter: ConcurrencyLimiter,
+        authenticator: Authenticator,
     ) -> None:
         self._path = path
+        self._admission = Admission(authenticator, path)
         self._call = call
         self._reads = reads
         self._limiter = limiter
         self._meter = Meter(path, is_unary=True)
+        self._count_local_hit = self._meter.count_local_hit
 
     def answer(self, call: Call) -> Reply | None:
         try:
-            found = self._call.local(self._reads, _message(call))
+            found = self.find(call.template.shown, _message(call))
         except Exception as error:  # noqa: BLE001 - the last handler of unexpected errors
             return self.fail(call, error)
+        return None if found is None else _ok(call, found, Layer.L1)
+
+    def find(self, shown: Shown, message: bytes) -> bytes | None:
+        """Returns the response from L1 and counts it; None on a miss, or if the caller is not known yet.
+
+        Raises the errors of the read path and those of `Admission.now`.
+        """
+        caller = self._admission.now(shown)
+        if caller is None:
+            return None
+        found = self._call.local(self._reads, caller, message)
         if found is None:
             return None
-        self._meter.count_local_hit()
-        return _ok(call, *found)
+        self._count_local_hit()
+        return found[0]
 
     async def load(self, call: Call) -> Reply:
         structlog.contextvars.bind_contextvars(request_id=call.request_id.decode(), method=self._path)
         self._meter.begin()
         try:
             with self._limiter.unary_call():
-                payload, layer = await self._call.load(self._reads, _message(call))
+                caller = await self._caller(call)
+                payload, layer = await self._call.load(self._reads, caller, _message(call))
         except asyncio.CancelledError:
             call.leave()
             raise
@@ -120,6 +169,10 @@ class ReadMethod:
             return _ok(call, payload, layer)
         finally:
             self._meter.leave()
+
+    async def _caller(self, call: Call) -> Principal:
+        shown = call.template.shown
+        return self._admission.now(shown) or await self._admission.later(shown)
 
     def fail(self, call: Call, error: Exception) -> Reply:
         """Returns the reply to an error, and counts it. Its log line needs a separate context."""
@@ -144,10 +197,18 @@ class ReadMethod:
 class CallTable:
     """The methods of the read door, by path."""
 
-    def __init__(self, reads: LocalVideoReader, limiter: ConcurrencyLimiter, elsewhere: str) -> None:
+    def __init__(
+        self,
+        reads: LocalVideoReader,
+        limiter: ConcurrencyLimiter,
+        elsewhere: str,
+        authenticator: Authenticator,
+    ) -> None:
         self._elsewhere = elsewhere
         self._methods = {
-            f"/{SERVICE}/{name}".encode(): ReadMethod(f"/{SERVICE}/{name}", call, reads, limiter)
+            f"/{SERVICE}/{name}".encode(): ReadMethod(
+                f"/{SERVICE}/{name}", call, reads, limiter, authenticator
+            )
             for name, call in READ_CALLS.items()
         }
 
@@ -161,8 +222,14 @@ class CallTable:
             raise RefusedError(grpc.StatusCode.UNIMPLEMENTED, self._elsewhere)
         grpc_framing.check_headers(known)
         sent = known.get(_REQUEST_ID, b"").decode("latin-1")
-        request_id = sent if SANE.fullmatch(sent) else new_request_id()
-        return Call(method, known.get(b"grpc-encoding"), grpc_framing.timeout_of(known), request_id.encode())
+        template = Template(method, sent.encode() if SANE.fullmatch(sent) else None, shown_in(pairs))
+        timeout = grpc_framing.timeout_of(known)
+        return Call(template, known.get(b"grpc-encoding"), timeout, request_id_of(template))
+
+
+def request_id_of(template: Template) -> bytes:
+    """Returns the caller's request id, or a new one."""
+    return template.request_id or new_request_id().encode()
 
 
 def refusal(refused: RefusedError) -> Reply:

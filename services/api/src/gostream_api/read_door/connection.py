@@ -7,84 +7,96 @@ from typing import cast
 
 import structlog
 from h2 import events
-from h2.config import H2Configuration
-from h2.connection import ConnectionState, H2Connection
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
-from h2.settings import SettingCodes, Settings
 
-from gostream_api.read_door import limits as most
 from gostream_api.read_door.calls import CallTable
 from gostream_api.read_door.frames import ANY_STREAM, ExcessError, FrameWatch, goaway
+from gostream_api.read_door.http2 import Http2
 from gostream_api.read_door.limits import Limits
 from gostream_api.read_door.sending import Backlog
+from gostream_api.read_door.short.path import ShortPath
 from gostream_api.read_door.streams import Streams
 
-_CONFIG = H2Configuration(
-    client_side=False,
-    header_encoding=None,
-    # Outgoing headers are our own. A malformed list of incoming ones must end the call and not the
-    # connection, which a proxy may share among clients; h2 would end the connection.
-    validate_outbound_headers=False,
-    normalize_outbound_headers=False,
-    validate_inbound_headers=False,
-)
-_SETTINGS = {
-    SettingCodes.MAX_CONCURRENT_STREAMS: most.MAX_STREAMS,
-    SettingCodes.MAX_HEADER_LIST_SIZE: most.MAX_HEADER_LIST,
-    SettingCodes.MAX_FRAME_SIZE: most.MAX_FRAME,
-}
 #: Bytes that wait in the transport before nothing more is read or sent.
 _HIGH_WATER = 256 * 1024
+#: Characters of a reason in the log; h2's may contain what the client sent.
+_MAX_REASON = 200
 _DRAIN, _KEEPALIVE = b"draining", b"are you?"
 
 _log = structlog.stdlib.get_logger("gostream.read_door")
 
 
-class _H2(H2Connection):
-    MAX_CLOSED_STREAMS = most.MAX_CLOSED_STREAMS
-
-
 class Connection(asyncio.Protocol):
-    """Serves one client. `made` is called after a handshake, `gone` when the transport is closed."""
+    """Serves one client, with the short path if `is_short`. `gone` is called when the transport is closed."""
 
     def __init__(
         self,
         table: CallTable,
         limits: Limits,
         backlog: Backlog,
-        *,
-        made: Callable[["Connection"], None],
         gone: Callable[["Connection"], None],
+        *,
+        is_short: bool,
     ) -> None:
         self._limits = limits
-        self._made = made
         self._gone = gone
         self._loop = asyncio.get_running_loop()
-        self._h2 = _new_h2()
+        self._h2 = Http2()
         self._streams = Streams(self._h2, table, backlog, self._settle)
         self._outbox = self._streams.outbox
         now = self._loop.time()
         self._watch = FrameWatch(limits, now)
+        self._short: ShortPath | None = None
+        if is_short:
+            self._short = ShortPath(self._h2, self._streams, self._watch, backlog)
+        self._waiting: list[bytes] = []  # to be written
+        self._is_reading = False
         self._began = self._heard = self._busy = self._moved = now
         self._moves = self._seen = 0  # as of the last check
         self._age = limits.age * random.uniform(0.9, 1.1)  # noqa: S311
         self._pinged: float | None = None
         self._draining: float | None = None
         self._ended: float | None = None
+        self._is_next_turn_due = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
         self._h2.initiate_connection()
         self._write()
-        self._made(self)
 
     def data_received(self, data: bytes) -> None:
         if self._ended is not None:
             return
         self._heard = now = self._loop.time()
         self._pinged = None
+        self._is_reading = True
+        try:
+            if self._short is None:
+                self._take(data, now)
+            else:
+                self._take_shortly(self._short, data, now)
+        finally:
+            self._is_reading = False
+            self._flush()
+
+    def _take_shortly(self, short: ShortPath, data: bytes, now: float) -> None:
+        """Let the short path take what it can, and the library the rest."""
+        at, end = 0, len(data)
+        while at < end and self._ended is None:
+            try:
+                at = short.answer(data, at, self._waiting, now)
+            except ExcessError as excess:
+                self._fail(excess.code, str(excess))
+                return
+            if at < end:
+                stop = short.leave(data, at)
+                self._take(data[at:stop], now)
+                short.learn()
+                at = stop
+
+    def _take(self, data: bytes, now: float) -> None:
         try:
             self._watch.look(data, now)
             received = self._h2.receive_data(data)
@@ -95,10 +107,13 @@ class Connection(asyncio.Protocol):
             self._end(str(error))
             return
         if any(isinstance(event, events.ConnectionTerminated) for event in received):
-            # A client's GOAWAY refuses streams of the server, so its calls are still answered; h2 would not.
-            self._h2.state_machine.state = ConnectionState.SERVER_OPEN
             self.drain()
         self._streams.handle(received)
+        try:
+            self._watch.note_faults(self._streams.faults, now)
+        except ExcessError as excess:
+            self._fail(excess.code, str(excess))
+            return
         self._streams.proceed()
         self._settle()
         if any(isinstance(event, events.PingAckReceived) and event.ping_data == _DRAIN for event in received):
@@ -113,8 +128,7 @@ class Connection(asyncio.Protocol):
         self._outbox.is_open = True
         if self._ended is None:
             self._transport.resume_reading()
-            self._streams.proceed()
-            self._settle()
+            self._go_on()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._ended = self._loop.time()
@@ -129,6 +143,7 @@ class Connection(asyncio.Protocol):
         """
         if self._ended is None and self._draining is None:
             self._draining = self._loop.time()
+            self._stop_short_path()
             self._h2.ping(_DRAIN)
             self._write(goaway(ANY_STREAM))
 
@@ -188,9 +203,11 @@ class Connection(asyncio.Protocol):
         self._ended = self._loop.time()
         if reason:
             peer = self._transport.get_extra_info("peername")
-            _log.info("connection ended", reason=reason, peer=str(peer and peer[0]))
+            _log.info("connection ended", reason=reason[:_MAX_REASON], peer=str(peer and peer[0]))
+        self._stop_short_path()
         self._streams.leave_all()
         self._write()
+        self._flush()
         if not self._transport.is_closing():
             if self._transport.can_write_eof():
                 self._transport.write_eof()
@@ -201,18 +218,33 @@ class Connection(asyncio.Protocol):
     def _settle(self) -> None:
         """Write what h2 has to send; end after the last call."""
         self._write()
+        if self._outbox.is_turn_over and not self._is_next_turn_due:
+            self._is_next_turn_due = True
+            self._loop.call_soon(self._go_on)
         if self._streams.are_refused and self._streams.is_empty:
             self._end()
 
+    def _go_on(self) -> None:
+        self._is_next_turn_due = False
+        self._outbox.begin_turn()
+        if self._ended is None:
+            self._streams.proceed()
+            self._settle()
+
+    def _stop_short_path(self) -> None:
+        if self._short is not None:
+            self._short.is_off = True
+
     def _write(self, first: bytes = b"") -> None:
-        data = first + self._h2.data_to_send()
-        if data and not self._transport.is_closing():
-            self._transport.write(data)
+        """Write `first` and what h2 has to send; while data are read, at the end of all of them."""
+        if data := first + self._h2.data_to_send():
+            self._waiting.append(data)
+        if not self._is_reading:
+            self._flush()
 
-
-def _new_h2() -> H2Connection:
-    h2 = _H2(_CONFIG)
-    h2.local_settings = Settings(client=False, initial_values=_SETTINGS)
-    h2.max_inbound_frame_size = most.MAX_FRAME
-    h2.decoder.max_header_list_size = most.MAX_HEADER_BLOCK
-    return h2
+    def _flush(self) -> None:
+        if self._waiting:
+            data = b"".join(self._waiting)
+            self._waiting.clear()
+            if not self._transport.is_closing():
+                self._transport.write(data)

@@ -21,7 +21,8 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 ANY_STREAM = 2**31 - 1
 
 _HEAD = 9
-_END_STREAM = 0x1
+_ACK = _END_STREAM = 0x1
+_END_HEADERS = 0x4
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = (
     0,
     1,
@@ -35,7 +36,7 @@ _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTIN
 
 
 class ExcessError(Exception):
-    """The client exceeds a limit of the connection, which ends with `code`."""
+    """The client breaks a rule or a limit of the connection, which ends with `code`."""
 
     def __init__(self, reason: str, code: ErrorCodes = ErrorCodes.ENHANCE_YOUR_CALM) -> None:
         super().__init__(reason)
@@ -49,15 +50,33 @@ class FrameWatch:
         self._skip = len(PREFACE)
         self.is_greeted = False  # the client has sent its preface and a frame
         self._head = b""
+        self._is_in_block = False
         self._block = self._continuations = 0
         self._empty = Budget(limits.empty_data, now)
         self._other = Budget(limits.other_frames, now)
+        self._faults = 0
+        self._made_resets = Budget(limits.resets, now)
         self._budgets = {
             _RST_STREAM: Budget(limits.resets, now),
             _SETTINGS: Budget(limits.settings, now),
             _PING: Budget(limits.pings, now),
             _WINDOW_UPDATE: Budget(limits.window_updates, now),
         }
+
+    @property
+    def is_between(self) -> bool:
+        """True if a frame comes next that may be of any type."""
+        return self.is_greeted and not (self._skip or self._head or self._is_in_block)
+
+    @property
+    def missing(self) -> int:
+        """Bytes until the end of the frame's header or of the frame that has begun."""
+        return _HEAD - len(self._head) if self._head else self._skip
+
+    def count(self, kind: int, now: float) -> None:
+        """Count a frame of a type that is limited, which `look` does not see. Raises ExcessError."""
+        if not self._budgets.get(kind, self._other).spend(now):
+            raise ExcessError(f"frames of type {kind}")
 
     def look(self, data: bytes, now: float) -> None:
         """Count the frames that begin in `data`. Raises ExcessError."""
@@ -70,18 +89,33 @@ class FrameWatch:
                 self._head = head
                 break
             self._head = b""
-            self.is_greeted = True
             length = int.from_bytes(head[:3], "big")
+            self._check(head[3], head[4], length)
+            self.is_greeted = True
             self._count(head[3], head[4], length, now)
             at += length
         self._skip = at - end
 
-    def _count(self, kind: int, flags: int, length: int, now: float) -> None:
-        if length > MAX_FRAME:
+    def note_faults(self, faults: int, now: float) -> None:
+        """Count the streams that the client has made the server reset. Raises ExcessError."""
+        while self._faults < faults:
+            self._faults += 1
+            if not self._made_resets.spend(now):
+                raise ExcessError("faults that reset streams")
+
+    def _check(self, kind: int, flags: int, length: int) -> None:
+        """Enforce the rules of HTTP/2 that h2 does not."""
+        if length > MAX_FRAME or (kind == _SETTINGS and flags & _ACK and length):
             raise ExcessError("frame size", ErrorCodes.FRAME_SIZE_ERROR)
+        if not self.is_greeted and (kind != _SETTINGS or flags & _ACK):
+            raise ExcessError("no SETTINGS after the preface", ErrorCodes.PROTOCOL_ERROR)
+
+    def _count(self, kind: int, flags: int, length: int, now: float) -> None:
         if kind == _HEADERS:
+            self._is_in_block = not flags & _END_HEADERS
             self._block, self._continuations = length, 0
         elif kind == _CONTINUATION:
+            self._is_in_block = not flags & _END_HEADERS
             self._block += length
             self._continuations += 1
             if self._block > MAX_HEADER_BLOCK or self._continuations > MAX_CONTINUATIONS:
@@ -89,8 +123,8 @@ class FrameWatch:
         elif kind == _DATA:
             if length == 0 and not flags & _END_STREAM and not self._empty.spend(now):
                 raise ExcessError("empty DATA frames")
-        elif not self._budgets.get(kind, self._other).spend(now):
-            raise ExcessError(f"frames of type {kind}")
+        else:
+            self.count(kind, now)
 
 
 def goaway(last_stream: int) -> bytes:

@@ -22,8 +22,18 @@ MAX_BODIES = 4 * 1024 * 1024
 MAX_QUEUED = 4 * 1024 * 1024
 #: The same of all connections; at this limit, calls are refused.
 MAX_QUEUED_IN_ALL = 256 * 1024 * 1024
+#: Bytes of replies that are handed to the transport before it may say that its buffer is full.
+MAX_TURN = 256 * 1024
 #: Ended streams whose late frames h2 recognises.
 MAX_CLOSED_STREAMS = 8192
+
+#: HTTP/1.1: bytes of the request line and the headers, and number of headers.
+MAX_HEAD = 16 * 1024
+MAX_HEADERS = 100
+#: HTTP/1.1: received bytes that wait while an earlier request is answered; beyond, nothing is read.
+MAX_PIPELINED = 64 * 1024
+#: HTTP/1.1: pipelined requests of one client that are answered before it is another one's turn.
+MAX_REQUESTS_IN_TURN = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +57,10 @@ class Limits:
     #: PRIORITY and frames of unknown types.
     other_frames: Rate = Rate(200, 100)
 
-    #: Until the client's preface.
+    #: Until the client's preface, and for receiving the head of one HTTP/1.1 request.
     handshake: float = 10.0
+    #: For one JSON request, which usually has no deadline of the client; as Envoy's route has it.
+    deadline: float = 15.0
     #: Without a call.
     idle: float = 120.0
     #: Age of a connection (± 10 %), so that clients find new replicas, and the time for its last calls.
@@ -61,6 +73,8 @@ class Limits:
     keepalive_reply: float = 10.0
     #: Wait for the reply to the ping between the two GOAWAY frames.
     goaway: float = 5.0
+    #: HTTP/1.1: without a request before a drain closes the connection.
+    quiet: float = 1.0
     #: Between the end of the connection and its reset, if the client does not close it.
     linger: float = 2.0
     #: Between two checks of these times.

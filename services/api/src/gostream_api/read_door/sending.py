@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from h2.connection import H2Connection
 
 from gostream_api.read_door.calls import HEADERS, Reply
-from gostream_api.read_door.limits import MAX_FRAME, MAX_QUEUED, MAX_QUEUED_IN_ALL
+from gostream_api.read_door.limits import MAX_FRAME, MAX_QUEUED, MAX_QUEUED_IN_ALL, MAX_TURN
 from gostream_api.rpc.grpc_framing import Header, framed
 
 
@@ -38,6 +38,7 @@ class Outbox:
         self._size = 0
         self.is_open = True  # False while the transport's buffer is full
         self.moves = 0  # grows with each part that is sent
+        self.turn = 0  # bytes sent since `begin_turn`; the short path adds its own
 
     def __contains__(self, stream: int) -> bool:
         return stream in self._queued
@@ -47,8 +48,24 @@ class Outbox:
         return not self._queued
 
     @property
+    def is_idle(self) -> bool:
+        """True if no reply waits and none would."""
+        return self.is_open and not self._queued
+
+    @property
     def has_room(self) -> bool:
-        return self._size < MAX_QUEUED and self.is_open
+        return self._size < MAX_QUEUED and self.is_open and not self.is_turn_over
+
+    @property
+    def is_turn_over(self) -> bool:
+        """Returns True if nothing more is sent before `begin_turn`.
+
+        The transport cannot close the outbox while replies are built, so each turn has a bound.
+        """
+        return self.turn >= MAX_TURN
+
+    def begin_turn(self) -> None:
+        self.turn = 0
 
     def send(self, stream: int, reply: Reply) -> bool:
         """Send as much as possible and queue the rest. Returns True if all is sent."""
@@ -88,11 +105,13 @@ class Outbox:
     def _push(self, stream: int, rest: _Rest) -> bool:
         while rest.data:
             room = min(self._h2.local_flow_control_window(stream), MAX_FRAME)
-            if room <= 0 or not self.is_open:
+            if room <= 0 or not self.is_open or self.is_turn_over:
                 return False
-            self._h2.send_data(stream, bytes(rest.data[:room]))
+            part = bytes(rest.data[:room])
+            self._h2.send_data(stream, part)
             rest.data = rest.data[room:]
             self.moves += 1
+            self.turn += len(part)
         self._h2.send_headers(stream, rest.trailers, end_stream=True)
         return True
 

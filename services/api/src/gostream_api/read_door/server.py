@@ -7,19 +7,25 @@ from typing import Any
 
 import structlog
 
+from gostream_api.auth.authenticator import Authenticator, OpenDoor
 from gostream_api.read_door.calls import CallTable
 from gostream_api.read_door.connection import Connection
+from gostream_api.read_door.http1 import Http1Connection
+from gostream_api.read_door.json_calls import JsonTable
 from gostream_api.read_door.limits import MAX_CONNECTIONS, Limits
 from gostream_api.read_door.sending import Backlog
+from gostream_api.read_door.sniffing import ALPN, Client, Sniffer
 from gostream_api.reads.ports import LocalVideoReader
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
 from gostream_shared.listening import CannotListenError
 
-#: The protocols of the port in ALPN.
-PROTOCOLS = ("h2",)
 _BACKLOG = 1024
 _ELSEWHERE = (
     "this port answers GetVideo and BatchGetVideos only; the gRPC server on port {} answers all methods"
+)
+_JSON_ELSEWHERE = (
+    "this port answers GET /v1/videos/{{id}} and GET /v1/videos:batchGet only; "
+    "the gRPC server on port {} answers all methods, and the JSON edge in front of it all paths"
 )
 
 _log = structlog.stdlib.get_logger("gostream.read_door")
@@ -28,7 +34,8 @@ _log = structlog.stdlib.get_logger("gostream.read_door")
 class ReadDoor:
     """Serves reads on one port. Start it once, stop it once.
 
-    `limiter` is the one of the gRPC server. `tls` is a context with PROTOCOLS.
+    `limiter` is the one of the gRPC server. Without `authenticator`, callers are ANONYMOUS. With `tls`,
+    clients choose the protocol by ALPN.
     """
 
     def __init__(
@@ -36,21 +43,26 @@ class ReadDoor:
         reads: LocalVideoReader,
         limiter: ConcurrencyLimiter,
         *,
+        authenticator: Authenticator | None = None,
         host: str,
         port: int,
         full_port: int,
         share_port: bool = False,
         limits: Limits | None = None,
         tls: ssl.SSLContext | None = None,
+        is_short: bool = True,
     ) -> None:
         self._host = host
         self._port = port
         self._share_port = share_port
         self._limits = limits or Limits()
         self._tls = tls
-        self._table = CallTable(reads, limiter, _ELSEWHERE.format(full_port))
+        self._is_short = is_short
+        known = authenticator or OpenDoor()
+        self._table = CallTable(reads, limiter, _ELSEWHERE.format(full_port), known)
+        self._json = JsonTable(reads, limiter, _JSON_ELSEWHERE.format(full_port), known, is_short=is_short)
         self._backlog = Backlog()
-        self._connections: set[Connection] = set()
+        self._connections: set[Client] = set()
         self._is_stopping = False
         self._all_gone = asyncio.Event()
 
@@ -90,14 +102,29 @@ class ReadDoor:
                 connection.abort()
 
     def _accept(self) -> asyncio.Protocol:
-        if self._is_stopping or len(self._connections) >= MAX_CONNECTIONS:
-            return _Refusal()
-        return Connection(
-            self._table, self._limits, self._backlog, made=self._connections.add, gone=self._forget
+        return Sniffer(
+            self._limits,
+            http2=lambda: Connection(
+                self._table, self._limits, self._backlog, self._forget, is_short=self._is_short
+            ),
+            http1=lambda: Http1Connection(self._json, self._limits, self._backlog, self._forget),
+            admit=self._admit,
+            gone=self._forget,
+            chosen=self._replace,
         )
 
-    def _forget(self, connection: Connection) -> None:
-        self._connections.discard(connection)
+    def _admit(self, client: Client) -> bool:
+        if self._is_stopping or len(self._connections) >= MAX_CONNECTIONS:
+            return False
+        self._connections.add(client)
+        return True
+
+    def _replace(self, client: Client, connection: Client) -> None:
+        self._connections.discard(client)
+        self._connections.add(connection)
+
+    def _forget(self, client: Client) -> None:
+        self._connections.discard(client)
         if self._is_stopping and not self._connections:
             self._all_gone.set()
 
@@ -112,11 +139,5 @@ class ReadDoor:
 def _tls_options(tls: ssl.SSLContext | None, limits: Limits) -> dict[str, Any]:
     if tls is None:
         return {}
+    tls.set_alpn_protocols(ALPN)
     return {"ssl": tls, "ssl_handshake_timeout": limits.handshake, "ssl_shutdown_timeout": limits.linger}
-
-
-class _Refusal(asyncio.Protocol):
-    """Closes a connection beyond the limit."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()

@@ -12,7 +12,7 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.exceptions import StreamClosedError
 
-from gostream_api.read_door.calls import Call, CallTable, MalformedError, Reply, refusal
+from gostream_api.read_door.calls import Call, CallTable, MalformedError, Opened, Reply, refusal
 from gostream_api.read_door.limits import MAX_BODIES, MAX_DATA_FRAMES
 from gostream_api.read_door.sending import Backlog, Outbox
 from gostream_api.rpc import grpc_framing
@@ -47,7 +47,10 @@ class Streams:
         self._loop = asyncio.get_running_loop()
         self.outbox = Outbox(h2, backlog)
         self.accepted = 0  # the highest stream that is served
+        self.faults = 0  # of the client, each of which has reset a stream
         self.are_refused = False  # new streams, after the last GOAWAY
+        self.opened: Opened | None = None  # the last call, for who asks what its headers mean
+        self.known: dict[int, bytes] = {}  # responses of calls that are opened next
         self._open: dict[int, _Stream] = {}
         self._ready: deque[int] = deque()  # complete calls
         self._refused: list[tuple[int, Reply]] = []
@@ -62,6 +65,11 @@ class Streams:
     @property
     def is_empty(self) -> bool:
         return not self._open
+
+    @property
+    def is_idle(self) -> bool:
+        """True if a complete call would be answered at once."""
+        return not (self._ready or self._refused or self.are_refused) and self.outbox.is_idle
 
     def handle(self, received: Iterable[events.Event]) -> None:
         """Note what the client sent. Nothing is answered yet, since a later event may reset a stream."""
@@ -97,7 +105,9 @@ class Streams:
         stream = _Stream()
         try:
             call = stream.call = self._table.open(event.headers)
+            self.opened = Opened(call, event.headers)
         except MalformedError:
+            self.faults += 1
             self._reset(number, ErrorCodes.PROTOCOL_ERROR)
             return
         except RefusedError as refused:
@@ -139,6 +149,7 @@ class Streams:
             self._settle(event.stream_id, stream, refusal(grpc_framing.incomplete()))
 
     def _on_reset(self, event: events.StreamReset) -> None:
+        self.faults += not event.remote_reset
         self._abandon(event.stream_id)
 
     def _settle(self, number: int, stream: _Stream, reply: Reply | None) -> None:
@@ -158,7 +169,8 @@ class Streams:
         if self._backlog.is_full:
             self._send(number, stream.call.refuse_busy())
             return
-        reply = stream.call.answer()
+        payload = self.known.pop(number, None)
+        reply = stream.call.answer() if payload is None else stream.call.succeed(payload)
         if reply is None:
             stream.task = self._loop.create_task(self._load(number, stream.call))
         else:

@@ -5,14 +5,15 @@ no difference except speed. The composition root uses it like this:
 
     async with (
         open_cache(config, outbox=database.outbox, epochs=database.epochs, subscribe=True) as cache,
-        CachedVideoService.open(cache, database.videos, encode=encode_video) as videos,
+        CachedVideoService.open(cache, database.videos, encode=encode_video, owner_of=owner_of) as videos,
     ):
-        read = await videos.get_video(video_id, min_version=0)      # Read(reply, layer)
-        reads = await videos.get_videos([id1, id2])                  # {id: Read}, existing ones only
+        read = await videos.get_video(caller, video_id, min_version=0)  # Read(reply, layer)
+        reads = await videos.get_videos(caller, [id1, id2])              # {id: Read}, existing ones only
         await cache.announcer.announce(video_id, version)            # after every own commit
 
 `announce` also removes the L1 entry and the flight of this process at once, so a caller reads its own write.
-No other call is needed. `videos.is_live` is True while L1 entries are served, for readiness and metrics.
+No other call is needed. All callers share entries and loads; the owner is compared after the lookup.
+`videos.is_live` is True while L1 entries are served, for readiness and metrics.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from typing import Self
 from uuid import UUID
 
 from gostream_api.batched_counter import BatchedCounter
+from gostream_api.principal import Principal
 from gostream_api.reads.local_cache import LocalCache, LocalEntry, LocalTimes
 from gostream_api.reads.ports import Layer, Read, VideoReply
 from gostream_api.reads.read_through import Found, ReadThrough, VideoRows
@@ -40,7 +42,7 @@ from gostream_shared.domain.errors import (
 )
 from gostream_shared.domain.video import Video
 
-#: Longest time in seconds that an L1 entry is served.
+#: Longest time in seconds that an L1 entry is served, unless Redis has it fresh for longer.
 LOCAL_TTL = 60.0
 #: Largest number of entries that are reloaded in the background at the same time.
 _MAX_REFRESHES = 64
@@ -65,13 +67,13 @@ class CachedVideoService:
         local: LocalCache,
         bus: Bus,
         *,
-        encode: Callable[[Video], bytes],
+        owner_of: Callable[[bytes], str],
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._reads = reads
         self._local = local
         self._bus = bus
-        self._encode = encode
+        self._owner_of = owner_of
         self._flights = SingleFlight[UUID, _LoadResult](max_age=MAX_SILENCE, clock=clock)
         self._primary_flights = SingleFlight[UUID, _LoadResult](max_age=MAX_SILENCE, clock=clock)
         self._refreshes: dict[UUID, asyncio.Task[None]] = {}
@@ -80,15 +82,23 @@ class CachedVideoService:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, cache: Cache, videos: VideoRows, *, encode: Callable[[Video], bytes]
+        cls,
+        cache: Cache,
+        videos: VideoRows,
+        *,
+        encode: Callable[[Video], bytes],
+        owner_of: Callable[[bytes], str],
     ) -> AsyncIterator[Self]:
-        """Listen to the bus and serve reads until the block ends. `encode` returns the reply's bytes."""
+        """Listen to the bus and serve reads until the block ends.
+
+        `encode` returns the reply's bytes, `owner_of` the owner of the video from these bytes.
+        """
         bus = cache.bus
         local = LocalCache(
             live_until=lambda: bus.live_until, times=LocalTimes(hard=min(LOCAL_TTL, cache.ttl))
         )
-        reads = ReadThrough(cache.videos, videos, unannounced=cache.unannounced)
-        service = cls(reads, local, bus, encode=encode)
+        reads = ReadThrough(cache.videos, videos, unannounced=cache.unannounced, encode=encode)
+        service = cls(reads, local, bus, owner_of=owner_of)
         bus.add(service)
         try:
             yield service
@@ -102,16 +112,16 @@ class CachedVideoService:
         """True if L1 entries may be served: the bus is proven and not silent."""
         return self._bus.is_live
 
-    async def get_video(self, video_id: UUID, *, min_version: int = 0) -> Read:
+    async def get_video(self, caller: Principal, video_id: UUID, *, min_version: int = 0) -> Read:
         """Returns the video at `min_version` or later.
 
         Raises VideoNotFoundError, VersionNotReachedError and BackendUnavailableError.
         """
         entry = self._local.get(video_id, min_version)
         if entry is not None:
-            (_L1_HIT if entry.payload is not None else _L1_NEGATIVE).inc()
+            (_L1_HIT if _is_seen(caller, entry) else _L1_NEGATIVE).inc()
             self._refresh_if_old(video_id, entry)
-            return _read(video_id, entry, Layer.L1)
+            return _read(caller, video_id, entry, Layer.L1)
         _L1_MISS.inc()
         arrived = self._primary_flights.mark
         result = await self._flights.run(video_id, partial(self._load, video_id))
@@ -122,31 +132,59 @@ class CachedVideoService:
                 partial(self._load_primary, video_id),
                 is_enough=lambda result: result.entry.version >= min_version,
             )
-        return _checked(video_id, result, min_version)
+        return _checked(caller, video_id, result, min_version)
 
-    def peek_video(self, video_id: UUID, *, min_version: int = 0) -> bytes | None:
+    def peek_video(self, caller: Principal, video_id: UUID, *, min_version: int = 0) -> bytes | None:
         """Returns the encoded video from L1; None if L1 has no entry. Raises VideoNotFoundError."""
         entry = self._local.get(video_id, min_version)
         if entry is None:
             return None
         self._refresh_if_old(video_id, entry)
-        if entry.payload is None:
+        sees = caller.sees
+        if entry.payload is None or (sees is not None and entry.owner != sees):
             _L1_NEGATIVE.inc()
             raise VideoNotFoundError(video_id, version=entry.version)
         self._peeked.add()
         return entry.payload
 
-    def peek_videos(self, video_ids: Sequence[UUID]) -> list[bytes] | None:
+    def peek_videos(self, caller: Principal, video_ids: Sequence[UUID]) -> list[bytes] | None:
         """Returns the replies of all the videos from L1; None unless L1 has all of them."""
         payloads: list[bytes] = []
+        sees = caller.sees
         for entry in self._local.get_many(video_ids):
-            if entry is None or entry.payload is None:
+            if entry is None or entry.payload is None or (sees is not None and entry.owner != sees):
                 return None
             payloads.append(entry.payload)
         self._peeked.add(len(payloads))
         return payloads
 
-    async def get_videos(self, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
+    def peek_reply(self, caller: Principal, video_id: UUID, *, min_version: int = 0) -> VideoReply | None:
+        """Like `peek_video`, but returns the reply that its callers share."""
+        entry = self._local.get(video_id, min_version)
+        if entry is None:
+            return None
+        self._refresh_if_old(video_id, entry)
+        if entry.reply is None or not _is_seen(caller, entry):
+            _L1_NEGATIVE.inc()
+            raise VideoNotFoundError(video_id, version=entry.version)
+        self._peeked.add()
+        return entry.reply
+
+    def peek_replies(self, caller: Principal, video_ids: Sequence[UUID]) -> list[VideoReply] | None:
+        """Like `peek_videos`, but returns the replies that their callers share."""
+        replies: list[VideoReply] = []
+        for entry in self._local.get_many(video_ids):
+            if entry is None or entry.reply is None or not _is_seen(caller, entry):
+                return None
+            replies.append(entry.reply)
+        self._peeked.add(len(replies))
+        return replies
+
+    def keep_json(self, video_id: UUID, reply: VideoReply, json: bytes) -> None:
+        """Set `reply.json`. L1 counts its bytes while it has the reply."""
+        self._local.keep_json(video_id, reply, json)
+
+    async def get_videos(self, caller: Principal, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
         """Returns the existing videos by id, with one Redis pipeline and one query.
 
         Raises BackendUnavailableError.
@@ -160,13 +198,13 @@ class CachedVideoService:
         found = await self._reads.read_many(missing) if missing else {}
         result = {video_id: _LoadResult(entry, Layer.L1) for video_id, entry in local.items()}
         for video_id, each in found.items():
-            result[video_id] = self._encoded(video_id, each)
+            result[video_id] = self._result(each)
             if each.shareable:
-                self._local.store(video_id, tickets[video_id], result[video_id].entry)
+                self._local.store(video_id, tickets[video_id], result[video_id].entry, each.fresh_for)
         return {
-            video_id: Read(VideoReply(each.entry.version, each.entry.payload), each.layer)
+            video_id: Read(each.entry.reply, each.layer)
             for video_id, each in result.items()
-            if each.entry.payload is not None
+            if each.entry.reply is not None and _is_seen(caller, each.entry)
         }
 
     def changed(self, video_id: UUID, version: int) -> None:
@@ -184,9 +222,9 @@ class CachedVideoService:
     async def _load(self, video_id: UUID, *, refresh: bool = False) -> _LoadResult:
         ticket = self._local.ticket(video_id)  # before Redis is read: see LocalCache.store
         found = await self._reads.read(video_id, refresh=refresh)
-        result = self._encoded(video_id, found)
+        result = self._result(found)
         if found.shareable:
-            self._local.store(video_id, ticket, result.entry)
+            self._local.store(video_id, ticket, result.entry, found.fresh_for)
         if found.early:
             self._refresh(video_id, early=True)
         return result
@@ -194,15 +232,17 @@ class CachedVideoService:
     async def _load_primary(self, video_id: UUID) -> _LoadResult:
         ticket = self._local.ticket(video_id)
         found = await self._reads.read_primary(video_id)
-        result = self._encoded(video_id, found)
+        result = self._result(found)
         if found.shareable:
-            self._local.store(video_id, ticket, result.entry)
+            self._local.store(video_id, ticket, result.entry, found.fresh_for)
         return result
 
-    def _encoded(self, video_id: UUID, found: Found) -> _LoadResult:
-        video = found.entry.video
-        payload = None if video is None else self._encode(video)
-        return _LoadResult(LocalEntry(found.entry.version, payload), found.layer)
+    def _result(self, found: Found) -> _LoadResult:
+        entry = found.entry
+        if entry.reply is None:
+            return _LoadResult(LocalEntry(entry.version, None), found.layer)
+        owner = entry.video.user_id if entry.video is not None else self._owner_of(entry.reply)
+        return _LoadResult(LocalEntry(entry.version, entry.reply, owner), found.layer)
 
     def _refresh_if_old(self, video_id: UUID, entry: LocalEntry) -> None:
         if len(self._refreshes) < _MAX_REFRESHES and self._local.wants_refresh(entry):
@@ -229,14 +269,20 @@ class CachedVideoService:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _checked(video_id: UUID, result: _LoadResult, min_version: int) -> Read:
+def _checked(caller: Principal, video_id: UUID, result: _LoadResult, min_version: int) -> Read:
+    """Check the owner before the version: the error of the version would tell that the video exists."""
     version = result.entry.version
-    if result.entry.payload is not None and version < min_version:
+    read = _read(caller, video_id, result.entry, result.layer)
+    if version < min_version:
         raise VersionNotReachedError(video_id, version=version, min_version=min_version)
-    return _read(video_id, result.entry, result.layer)
+    return read
 
 
-def _read(video_id: UUID, entry: LocalEntry, layer: Layer) -> Read:
-    if entry.payload is None:
+def _is_seen(caller: Principal, entry: LocalEntry) -> bool:
+    return entry.payload is not None and (caller.sees is None or caller.sees == entry.owner)
+
+
+def _read(caller: Principal, video_id: UUID, entry: LocalEntry, layer: Layer) -> Read:
+    if entry.reply is None or not _is_seen(caller, entry):
         raise VideoNotFoundError(video_id, version=entry.version)
-    return Read(VideoReply(entry.version, entry.payload), layer)
+    return Read(entry.reply, layer)

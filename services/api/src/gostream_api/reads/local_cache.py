@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from time import monotonic
 from uuid import UUID
 
+from gostream_api.reads.ports import VideoReply
 from gostream_shared.cache.metrics import L1_FILLS_REJECTED
 
 _STRIPES = 4096
@@ -15,28 +16,37 @@ _OVERHEAD = 400
 
 @dataclass(frozen=True, slots=True)
 class LocalTimes:
-    """Lifetimes of entries in seconds; coherence does not depend on them."""
+    """Lifetimes of entries in seconds; coherence does not depend on them.
+
+    An entry of Redis lives longer if Redis has it fresh for longer: it is reloaded after the end of that time
+    and before its expiry in Redis, so Redis stays warm.
+    """
 
     hard: float = 60.0  # an older entry is not served
     soft: float = 0.5  # fraction of `hard` after which an entry is served and reloaded in the background
     negative: float = 5.0  # `hard` for "no such video"
     jitter: float = 0.1  # fraction that spreads the expiry of entries stored together
+    fresh: float = 0.8  # fraction of an entry's life in Redis for which it is fresh there
 
 
 class LocalEntry:
-    """An encoded reply; `payload` None = no such video."""
+    """An encoded reply and the owner of its video; `payload` and `reply` None = no such video."""
 
-    __slots__ = ("hard", "payload", "soft", "used", "version")
+    __slots__ = ("hard", "owner", "payload", "reply", "soft", "used", "version")
 
-    def __init__(self, version: int, payload: bytes | None) -> None:
+    def __init__(self, version: int, payload: bytes | None, owner: str = "") -> None:
         self.version = version
-        self.payload = payload
+        self.payload = payload  # of the reply; hits need only this
+        self.reply = None if payload is None else VideoReply(version, payload)
+        self.owner = owner
         self.soft = self.hard = 0.0
         self.used = False
 
     @property
     def size(self) -> int:
-        return _OVERHEAD + len(self.payload or b"")
+        if self.reply is None:
+            return _OVERHEAD
+        return _OVERHEAD + len(self.reply.payload) + len(self.reply.json or b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +117,11 @@ class LocalCache:
         """Returns a ticket. Take it before the read whose result will be stored."""
         return Ticket(self._epoch, self._generations[video_id.int % _STRIPES])
 
-    def store(self, video_id: UUID, ticket: Ticket, entry: LocalEntry) -> bool:
-        """Store an entry that was read after `ticket` was taken, unless it may be out of date."""
+    def store(self, video_id: UUID, ticket: Ticket, entry: LocalEntry, fresh_for: float = 0.0) -> bool:
+        """Store an entry that was read after `ticket` was taken, unless it may be out of date.
+
+        `fresh_for`: seconds for which Redis has it fresh.
+        """
         now = self._clock()
         if ticket != self.ticket(video_id):
             L1_FILLS_REJECTED.inc()
@@ -119,11 +132,20 @@ class LocalCache:
         if old is not None and old.version > entry.version:
             return False
         self._remove(video_id.int)
-        self._date(entry, now)
+        self._date(entry, now, fresh_for)
         self._entries[video_id.int] = entry
         self.bytes += entry.size
         self._evict()
         return True
+
+    def keep_json(self, video_id: UUID, reply: VideoReply, json: bytes) -> None:
+        """Set `reply.json`, and count its bytes if an entry has this reply."""
+        is_first = reply.json is None
+        reply.json = json
+        entry = self._entries.get(video_id.int)
+        if is_first and entry is not None and entry.reply is reply:
+            self.bytes += len(json)
+            self._evict()
 
     def invalidate(self, video_id: UUID, version: int) -> None:
         """Remove the entry if it is older than `version`, and reject fills that were read before now."""
@@ -141,11 +163,13 @@ class LocalCache:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def _date(self, entry: LocalEntry, now: float) -> None:
-        life = self._times.hard if entry.payload is not None else self._times.negative
-        life *= 1 - self._times.jitter * random.random()  # noqa: S311 - spreads load, guards nothing
-        entry.hard = now + life
-        entry.soft = now + life * self._times.soft
+    def _date(self, entry: LocalEntry, now: float, fresh_for: float) -> None:
+        times, spread = self._times, self._times.jitter * random.random()  # noqa: S311 - guards nothing
+        life = (times.hard if entry.payload is not None else times.negative) * (1 - spread)
+        reload = life * times.soft
+        if entry.payload is not None and fresh_for > reload:
+            life, reload = fresh_for / times.fresh, fresh_for * (1 + spread)
+        entry.hard, entry.soft = now + life, now + reload
 
     def _remove(self, key: int) -> None:
         entry = self._entries.pop(key, None)

@@ -52,12 +52,16 @@ class VideoRows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The result of one read below L1. `shareable` = Redis has this entry, so L1 may store it too."""
+    """The result of one read below L1, with the encoded reply.
+
+    `shareable` = Redis has this entry, so L1 may store it too.
+    """
 
     entry: Entry
     layer: Layer
     shareable: bool
     early: bool = False  # the entry should be reloaded in the background
+    fresh_for: float = 0.0  # seconds for which Redis has it fresh, if known
 
 
 class ReadThrough:
@@ -69,11 +73,13 @@ class ReadThrough:
         videos: VideoRows,
         *,
         unannounced: Unannounced,
+        encode: Callable[[Video], bytes],
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._cache = cache
         self._videos = videos
         self._unannounced = unannounced
+        self._encode = encode
         self._clock = clock
 
     async def read(self, video_id: UUID, *, refresh: bool = False) -> Found:
@@ -86,7 +92,9 @@ class ReadThrough:
         while True:
             lookup = await self._lookup(video_id, refresh=refresh)
             if isinstance(lookup, Hit):
-                return Found(lookup.entry, Layer.L2, shareable=True, early=self._is_early(lookup))
+                entry = self._with_reply(lookup.entry)
+                early = self._is_early(lookup)
+                return Found(entry, Layer.L2, shareable=True, early=early, fresh_for=lookup.fresh_for)
             if isinstance(lookup, Lease):
                 return await self._load_under_lease(video_id, lookup)
             if lookup is None or self._clock() > deadline:
@@ -111,7 +119,9 @@ class ReadThrough:
         """
         lookups = await self._lookup_many(video_ids)
         found = {
-            video_id: Found(lookup.entry, Layer.L2, shareable=True)
+            video_id: Found(
+                self._with_reply(lookup.entry), Layer.L2, shareable=True, fresh_for=lookup.fresh_for
+            )
             for video_id, lookup in lookups.items()
             if isinstance(lookup, Hit)
         }
@@ -159,7 +169,7 @@ class ReadThrough:
         except BackendUnavailableError:
             if lease.stale is None:
                 raise
-            return Found(lease.stale, Layer.STALE, shareable=False)
+            return Found(self._with_reply(lease.stale), Layer.STALE, shareable=False)
         fill = Fill(lease.token, entry, cost=self._clock() - started)
         try:
             filled = await self._cache.fill(video_id, fill)
@@ -177,7 +187,13 @@ class ReadThrough:
             return Entry(error.version, None)
         except TimeoutError:
             raise BackendUnavailableError("database") from None
-        return Entry(video.version, video)
+        return self._with_reply(Entry(video.version, video))
+
+    def _with_reply(self, entry: Entry) -> Entry:
+        """Returns the entry with its reply. An earlier release may have stored it without."""
+        if entry.video is None or entry.reply is not None:
+            return entry
+        return Entry(entry.version, entry.video, self._encode(entry.video))
 
     async def _load_many(
         self, video_ids: Sequence[UUID], lookups: Mapping[UUID, Lookup]
@@ -190,7 +206,9 @@ class ReadThrough:
         except TimeoutError:
             raise BackendUnavailableError("database") from None
         cost = self._clock() - started
-        entries = {video_id: Entry(video.version, video) for video_id, video in videos.items()}
+        entries = {
+            video_id: self._with_reply(Entry(video.version, video)) for video_id, video in videos.items()
+        }
         fills = {
             video_id: Fill(lookup.token, entries[video_id], cost=cost)
             for video_id, lookup in lookups.items()
@@ -220,5 +238,5 @@ class ReadThrough:
 
 def _result(lookup: Lookup) -> str:
     if isinstance(lookup, Hit):
-        return "hit" if lookup.entry.video is not None else "negative"
+        return "negative" if lookup.entry.is_absent else "hit"
     return "wait" if isinstance(lookup, Wait) else "miss"

@@ -10,20 +10,28 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gostream.v1 import video_pb2, video_service_pb2
+from gostream_api.videos.playback import PlaybackUrls
 from gostream_shared.domain.encode import Progress
 from gostream_shared.domain.object_keys import MASTER, early_master_key, hls_prefix
+from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.video import Failure, Publication, Video, VideoStatus
 from gostream_shared.storage.port import PresignedUpload
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = 86_400
 _SECOND = 10**9  # in nanoseconds
+_POLICIES = {policy: video_pb2.PlaybackPolicy.Value(f"PLAYBACK_POLICY_{policy}") for policy in PlaybackPolicy}
 _STATUSES = {status: video_pb2.Video.Status.Value(f"STATUS_{status}") for status in VideoStatus}
 
 
 def encode_video(video: Video, cdn_base_url: str) -> bytes:
     """Returns the encoded reply of GetVideo."""
     return video_message(video, cdn_base_url).SerializeToString()
+
+
+def owner_of(reply: bytes) -> str:
+    """Returns the owner of the video of an encoded reply."""
+    return video_pb2.Video.FromString(reply).user_id
 
 
 def video_message(video: Video, cdn_base_url: str, progress: Progress | None = None) -> video_pb2.Video:
@@ -35,6 +43,8 @@ def video_message(video: Video, cdn_base_url: str, progress: Progress | None = N
         status=_STATUSES[video.status],
         version=video.version,
         etag=video.etag,
+        playback_policy=_POLICIES[video.playback_policy],
+        playback_epoch=video.playback_epoch,
     )
     _set_time(message.create_time, video.created_at)
     _set_time(message.update_time, video.updated_at)
@@ -52,6 +62,18 @@ def video_message(video: Video, cdn_base_url: str, progress: Progress | None = N
 def upload_message(upload: PresignedUpload) -> video_service_pb2.Upload:
     message = video_service_pb2.Upload(method=upload.method, url=upload.url, headers=dict(upload.headers))
     _set_time(message.expire_time, upload.expires_at)
+    return message
+
+
+def playback_message(urls: PlaybackUrls) -> video_service_pb2.GetPlaybackInfoResponse:
+    message = video_service_pb2.GetPlaybackInfoResponse(
+        playback_url=urls.playback,
+        poster_url=urls.poster,
+        storyboard_url=urls.storyboard,
+        playable_url=urls.playable,
+    )
+    if urls.expires_at is not None:
+        _set_time(message.expire_time, urls.expires_at)
     return message
 
 
@@ -73,6 +95,8 @@ def _publish(message: video_pb2.Video, video: Video, publication: Publication, c
             average_bandwidth=rendition.average_bandwidth,
             peak_bandwidth=rendition.peak_bandwidth,
         )
+    if video.playback_policy is not PlaybackPolicy.PUBLIC:
+        return  # GetPlaybackInfo has the URLs: this reply is shared by all callers
     below = f"{cdn_base_url}/{hls_prefix(video.id)}"
     message.playback_url = below + MASTER
     if publication.poster:
@@ -92,7 +116,7 @@ def _set_processing(
             _set_duration(message.eta, progress.eta)
     elif video.attempt == 0:
         message.stage = "queued"
-    if video.is_playable_early:
+    if video.is_playable_early and video.playback_policy is PlaybackPolicy.PUBLIC:
         message.playable_url = f"{cdn_base_url}/{early_master_key(video.id, video.encode_number)}"
 
 

@@ -1,27 +1,23 @@
-"""GetVideo and BatchGetVideos from request bytes to response bytes, and the response of ListVideos.
+"""GetVideo and BatchGetVideos from request bytes to response bytes, for every transport.
 
-The functions of GetVideo and BatchGetVideos serve every transport. They return the encoded response and its
-layer. They raise the errors of the use case, InvalidRequestError, and DecodeError for bytes that are not a
-request.
+The functions return the encoded response and its layer. They raise the errors of the use case,
+InvalidRequestError, and DecodeError for bytes that are not a request.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from uuid import UUID
 
 from gostream.v1.video_service_pb2 import (
     BatchGetVideosRequest,
     BatchGetVideosResponse,
     GetVideoRequest,
-    ListVideosResponse,
 )
+from gostream_api.principal import Principal
 from gostream_api.reads.ports import Layer, LocalVideoReader, VideoReader
 from gostream_api.rpc import validation
-from gostream_api.rpc.convert import encode_video
-from gostream_shared.concurrency import map_in_slices
 from gostream_shared.domain.errors import VideosNotFoundError
-from gostream_shared.domain.video import Video
 
 Answer = tuple[bytes, Layer]
 
@@ -33,38 +29,39 @@ _SHORT = 64
 _DISTANCE = {layer: distance for distance, layer in enumerate(Layer)}
 
 
-async def get_video(reads: VideoReader, request: bytes) -> Answer:
+async def get_video(reads: VideoReader, caller: Principal, request: bytes) -> Answer:
     video_id, min_version = validation.get_video(GetVideoRequest.FromString(request))
-    read = await reads.get_video(video_id, min_version=min_version)
+    read = await reads.get_video(caller, video_id, min_version=min_version)
     return read.reply.payload, read.layer
 
 
-def get_video_locally(reads: LocalVideoReader, request: bytes) -> Answer | None:
+def get_video_locally(reads: LocalVideoReader, caller: Principal, request: bytes) -> Answer | None:
     """Like `get_video`, from L1 only; returns None on a miss."""
     if len(request) > _SHORT:
         video_id, min_version = validation.get_video(GetVideoRequest.FromString(request))
     else:
         video_id, min_version = _short_get_video_request(request)
-    payload = reads.peek_video(video_id, min_version=min_version)
+    payload = reads.peek_video(caller, video_id, min_version=min_version)
     return None if payload is None else (payload, Layer.L1)
 
 
-async def batch_get_videos(reads: VideoReader, request: bytes) -> Answer:
+async def batch_get_videos(reads: VideoReader, caller: Principal, request: bytes) -> Answer:
     """Build the response from encoded videos; its layer is the slowest one of the videos.
 
     Raises VideosNotFoundError unless all videos exist.
     """
     video_ids = validation.batch_get_videos(BatchGetVideosRequest.FromString(request))
-    found = await reads.get_videos(video_ids)
+    found = await reads.get_videos(caller, video_ids)
     if missing := [video_id for video_id in dict.fromkeys(video_ids) if video_id not in found]:
         raise VideosNotFoundError(*missing)
-    layer = max((read.layer for read in found.values()), key=_DISTANCE.__getitem__)
+    layer = slowest(read.layer for read in found.values())
     return concatenated(found[video_id].reply.payload for video_id in video_ids), layer
 
 
-def batch_get_videos_locally(reads: LocalVideoReader, request: bytes) -> Answer | None:
+def batch_get_videos_locally(reads: LocalVideoReader, caller: Principal, request: bytes) -> Answer | None:
     """Like `batch_get_videos`, from L1 only; returns None on a miss."""
-    payloads = reads.peek_videos(validation.batch_get_videos(BatchGetVideosRequest.FromString(request)))
+    video_ids = validation.batch_get_videos(BatchGetVideosRequest.FromString(request))
+    payloads = reads.peek_videos(caller, video_ids)
     return None if payloads is None else (concatenated(payloads), Layer.L1)
 
 
@@ -72,8 +69,8 @@ def batch_get_videos_locally(reads: LocalVideoReader, request: bytes) -> Answer 
 class ReadCall:
     """The two implementations of one method: `local` reads L1 only, `load` may wait for a backend."""
 
-    local: Callable[[LocalVideoReader, bytes], Answer | None]
-    load: Callable[[VideoReader, bytes], Awaitable[Answer]]
+    local: Callable[[LocalVideoReader, Principal, bytes], Answer | None]
+    load: Callable[[VideoReader, Principal, bytes], Awaitable[Answer]]
 
 
 READ_CALLS: Mapping[str, ReadCall] = {
@@ -88,10 +85,9 @@ def _short_get_video_request(request: bytes) -> tuple[UUID, int]:
     return validation.get_video(GetVideoRequest.FromString(request))
 
 
-async def encode_page(videos: Sequence[Video], next_token: str, cdn_base_url: str) -> bytes:
-    """Returns an encoded ListVideosResponse. Other tasks run between the slices of a large page."""
-    payloads = await map_in_slices(partial(encode_video, cdn_base_url=cdn_base_url), videos)
-    return concatenated(payloads) + ListVideosResponse(next_page_token=next_token).SerializeToString()
+def slowest(layers: Iterable[Layer]) -> Layer:
+    """Returns the layer of a batch, from those of its videos."""
+    return max(layers, key=_DISTANCE.__getitem__)
 
 
 def concatenated(payloads: Iterable[bytes]) -> bytes:

@@ -20,8 +20,10 @@ from gostream_shared.domain.errors import (
     PageTokenInvalidError,
     QueueFullError,
     RequestIdReusedError,
+    ScopeMissingError,
     ServerStoppingError,
     TooManyRequestsError,
+    UnauthenticatedError,
     VideoNotFoundError,
     VideosNotFoundError,
     Violation,
@@ -33,6 +35,8 @@ INTERNAL_MESSAGE = "internal error; quote the request id"
 #: Delay that a retrying client library uses instead of its back-off.
 PUSHBACK = "grpc-retry-pushback-ms"
 DETAILS = "grpc-status-details-bin"
+#: How a caller can authenticate (RFC 6750, section 3). It does not tell what is wrong with a token.
+CHALLENGE = 'Bearer realm="gostream"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ class _Row:
     reason: str  # empty if the error has a `reason`
     details: Callable[[Any], Sequence[Message]] = lambda error: ()
     retry_after: float | None = None
+    trailers: tuple[tuple[str, str], ...] = ()
 
 
 def _bad_request(*violations: Violation) -> Sequence[Message]:
@@ -102,6 +107,10 @@ _TABLE: dict[type[GoStreamError], _Row] = {
         "REQUEST_ID_REUSED",
         lambda error: _bad_request(Violation("request_id", str(error))),
     ),
+    UnauthenticatedError: _Row(
+        grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID", trailers=(("www-authenticate", CHALLENGE),)
+    ),
+    ScopeMissingError: _Row(grpc.StatusCode.PERMISSION_DENIED, "SCOPE_MISSING"),
     VideoNotFoundError: _Row(grpc.StatusCode.NOT_FOUND, "VIDEO_NOT_FOUND", _resource),
     VideosNotFoundError: _Row(grpc.StatusCode.NOT_FOUND, "VIDEO_NOT_FOUND", _first_resource),
     WrongStateError: _Row(grpc.StatusCode.FAILED_PRECONDITION, "", _precondition),
@@ -124,7 +133,7 @@ def failure_of(error: Exception, *, request_id: str) -> Failure:
 
 def _known(row: _Row, error: Exception) -> Failure:
     reason = error.reason if isinstance(error, WrongStateError) else row.reason
-    details, trailers = list(row.details(error)), []
+    details, trailers = list(row.details(error)), list(row.trailers)
     if row.retry_after is not None:
         # Randomised, so that calls that failed at the same time are not retried at the same time.
         delay = Duration()
@@ -137,6 +146,8 @@ def _known(row: _Row, error: Exception) -> Failure:
 def _subject(error: Exception) -> dict[str, str]:
     if isinstance(error, VideosNotFoundError):
         return {"video_ids": ",".join(map(str, error.video_ids))}
+    if isinstance(error, ScopeMissingError):
+        return {"scope": error.scope}
     video_id = getattr(error, "video_id", None)
     return {"video_id": str(video_id)} if video_id is not None else {}
 

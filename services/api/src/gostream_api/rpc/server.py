@@ -11,6 +11,7 @@ import structlog
 from grpc import aio
 
 from gostream_api.rpc.grpc_framing import MAX_MESSAGE
+from gostream_api.rpc.interceptors.auth import AuthInterceptor
 from gostream_api.rpc.interceptors.base import Handler
 from gostream_api.rpc.interceptors.clients import ClientOf, peer_address
 from gostream_api.rpc.interceptors.errors import ErrorInterceptor
@@ -74,8 +75,9 @@ class Door(Protocol):
 class ApiServer:
     """Serves one VideoService. Start it once, stop it once.
 
-    `local_hits` maps full method names to the L1 lookups that run before all other interceptors. `doors`
-    start and stop with the server; add them before the start. With `credentials`, the port speaks TLS.
+    `auth` finds the callers; without it all are ANONYMOUS. `local_hits` maps full method names to the L1
+    lookups that run before all other interceptors. `doors` start and stop with the server; add them before
+    the start. With `credentials`, the port speaks TLS.
     """
 
     def __init__(
@@ -88,9 +90,10 @@ class ApiServer:
         max_streams_per_client: int | None = None,
         client_of: ClientOf = peer_address,
         reflects: bool = True,
+        auth: AuthInterceptor | None = None,
+        credentials: grpc.ServerCredentials | None = None,
         local_hits: Mapping[str, LocalHit] | None = None,
         share_port: bool = False,
-        credentials: grpc.ServerCredentials | None = None,
     ) -> None:
         # Unless the port is shared on purpose, a second server must fail instead of taking half of the calls.
         options = (*OPTIONS, ("grpc.so_reuseport", int(share_port)))
@@ -107,6 +110,7 @@ class ApiServer:
         )
         self._server = aio.server(
             interceptors=[
+                auth or AuthInterceptor.absent(),
                 LocalHitInterceptor(local_hits or {}, self.limiter),
                 TelemetryInterceptor(),
                 ErrorInterceptor(),
@@ -150,6 +154,11 @@ class ApiServer:
             # Clients that watch the health keep those streams open until the end.
             tasks.create_task(self._server.stop(None))
         _log.info("stopped")
+
+    def _listen(self, address: str) -> int:
+        if self._credentials is None:
+            return self._server.add_insecure_port(address)
+        return self._server.add_secure_port(address, self._credentials)
 
     async def set_ready(self, *, is_ready: bool) -> None:
         """Set whether calls can be answered; the health check reports it once the server is started."""

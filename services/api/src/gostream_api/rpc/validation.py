@@ -5,7 +5,9 @@ quote the request.
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import lru_cache
 from itertools import islice
 from uuid import UUID
@@ -15,7 +17,8 @@ from gostream_api.rpc import content_type, text
 from gostream_api.videos.video_service import VideoDraft
 from gostream_shared.domain import profiles
 from gostream_shared.domain.errors import InvalidRequestError, Violation
-from gostream_shared.domain.repositories import VideoFilter
+from gostream_shared.domain.playback import PlaybackPolicy
+from gostream_shared.domain.repositories import VideoChanges, VideoFilter
 from gostream_shared.domain.video import VideoStatus
 
 DEFAULT_PAGE_SIZE = 50
@@ -26,6 +29,9 @@ _MAX_WRONG_IDS = 10
 MAX_TITLE = 200
 MAX_USER_ID = 128
 MAX_REQUEST_ID = 128
+MIN_TOKEN_TTL, MAX_TOKEN_TTL = timedelta(minutes=1), timedelta(days=7)
+#: The fields that UpdateVideo changes.
+_UPDATABLE = ("playback_policy",)
 
 _CANONICAL = "must be a UUID in its canonical lower-case form"
 _ID_LENGTH = 36
@@ -60,8 +66,12 @@ class SizeRule:
     required: bool
 
 
-def create_video(request: video_service_pb2.CreateVideoRequest, sizes: SizeRule) -> VideoDraft:
+def create_video(
+    request: video_service_pb2.CreateVideoRequest, sizes: SizeRule, *, signs: bool
+) -> VideoDraft:
+    """`signs`: the server has keys for PlaybackPolicy SIGNED."""
     check = _Check()
+    policy = _policy(check, request.playback_policy, "playback_policy", signs=signs)
     media_type = content_type.normalized(request.content_type)
     check.that(not text.is_blank(request.title), "title", "must not be blank")
     check.text(request.title, "title", at_most=MAX_TITLE)
@@ -85,7 +95,40 @@ def create_video(request: video_service_pb2.CreateVideoRequest, sizes: SizeRule)
         content_type=media_type or content_type.DEFAULT,
         size_bytes=request.size_bytes or None,
         request_id=request.request_id or None,
+        playback_policy=policy or PlaybackPolicy.PUBLIC,
     )
+
+
+def update_video(request: video_service_pb2.UpdateVideoRequest, *, signs: bool) -> tuple[UUID, VideoChanges]:
+    """Returns the video id and the new values. Without a mask, the fields that are set are changed."""
+    check = _Check()
+    video_id = _id(check, request.video.id, "video.id")
+    paths = list(request.update_mask.paths)
+    if not paths:
+        paths = [name for name in _UPDATABLE if getattr(request.video, name)]
+    check.that(bool(paths), "update_mask", f"must name a field: {', '.join(_UPDATABLE)}")
+    check.that(set(paths) <= set(_UPDATABLE), "update_mask", f"may name only: {', '.join(_UPDATABLE)}")
+    policy = _policy(check, request.video.playback_policy, "video.playback_policy", signs=signs)
+    if "playback_policy" in paths:
+        check.that(bool(request.video.playback_policy), "video.playback_policy", "must be set")
+    check.end()
+    return video_id, VideoChanges(playback_policy=policy or PlaybackPolicy.PUBLIC)
+
+
+def get_playback_info(
+    request: video_service_pb2.GetPlaybackInfoRequest,
+) -> tuple[UUID, timedelta | None]:
+    """Returns the video id and the validity of signed URLs; None = the default."""
+    check = _Check()
+    video_id = _id(check, request.id)
+    ttl = timedelta(0)
+    if request.HasField("ttl"):
+        with suppress(OverflowError, ValueError):
+            ttl = request.ttl.ToTimedelta()
+        least, most = MIN_TOKEN_TTL, MAX_TOKEN_TTL
+        check.that(least <= ttl <= most, "ttl", "must be 1 minute to 7 days")
+    check.end()
+    return video_id, ttl or None
 
 
 def trigger_process(request: video_service_pb2.TriggerProcessRequest) -> tuple[UUID, str, str | None]:
@@ -115,7 +158,7 @@ def batch_get_videos(request: video_service_pb2.BatchGetVideosRequest) -> list[U
     check = _Check()
     check.that(0 < len(ids) <= MAX_BATCH, "ids", f"must be 1 to {MAX_BATCH} ids")
     check.end()
-    parsed = [_parsed(text) for text in ids]
+    parsed = [canonical_id(text) for text in ids]
     found = [each for each in parsed if each is not None]
     if len(found) == len(ids):
         return found
@@ -142,6 +185,7 @@ def list_videos(request: video_service_pb2.ListVideosRequest) -> tuple[VideoFilt
 def video_id(
     request: video_service_pb2.CancelProcessRequest
     | video_service_pb2.DeleteVideoRequest
+    | video_service_pb2.RevokePlaybackRequest
     | video_service_pb2.WatchVideoRequest,
 ) -> UUID:
     check = _Check()
@@ -150,14 +194,14 @@ def video_id(
     return found
 
 
-def _id(check: _Check, text: str) -> UUID:
+def _id(check: _Check, text: str, name: str = "id") -> UUID:
     """Returns the id, or a placeholder after adding a violation to `check`."""
-    found = _parsed(text)
-    check.that(found is not None, "id", _CANONICAL)
+    found = canonical_id(text)
+    check.that(found is not None, name, _CANONICAL)
     return found or UUID(int=0)
 
 
-def _parsed(text: str) -> UUID | None:
+def canonical_id(text: str) -> UUID | None:
     """Returns the id, or None unless the text is canonical."""
     return _known(text) if len(text) == _ID_LENGTH else None
 
@@ -166,6 +210,23 @@ def _parsed(text: str) -> UUID | None:
 def _known(text: str) -> UUID | None:
     """Parse a text of the right length, which bounds the memory of this cache. Clients repeat hot ids."""
     return UUID(text) if _UUID.fullmatch(text) else None
+
+
+def _policy(
+    check: _Check, policy: video_pb2.PlaybackPolicy.ValueType, name: str, *, signs: bool
+) -> PlaybackPolicy | None:
+    """Returns None for an unset policy, and for a wrong one after adding a violation to `check`."""
+    known = policy in video_pb2.PlaybackPolicy.values()
+    check.that(known, name, "must be one of the known policies")
+    if not known or policy == video_pb2.PLAYBACK_POLICY_UNSPECIFIED:
+        return None
+    found = PlaybackPolicy(video_pb2.PlaybackPolicy.Name(policy).removeprefix("PLAYBACK_POLICY_"))
+    check.that(
+        signs or found is not PlaybackPolicy.SIGNED,
+        name,
+        "must not be SIGNED: this server has no signing keys",
+    )
+    return found
 
 
 def _status(status: video_pb2.Video.Status.ValueType) -> VideoStatus | None:

@@ -1,11 +1,12 @@
 """The use cases of VideoService, independent of gRPC and of drivers."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
 from uuid import UUID
 
+from gostream_api.principal import Principal
 from gostream_api.videos.ids import new_id
 from gostream_api.videos.page_tokens import page_token, position_of
 from gostream_shared.cache.ports import ChangeAnnouncer
@@ -17,8 +18,17 @@ from gostream_shared.domain.errors import (
 )
 from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
 from gostream_shared.domain.object_keys import source_key
-from gostream_shared.domain.repositories import Database, NewVideo, Position, VideoFilter
+from gostream_shared.domain.playback import PlaybackPolicy
+from gostream_shared.domain.repositories import (
+    Database,
+    ListedVideo,
+    NewVideo,
+    Position,
+    VideoChanges,
+    VideoFilter,
+)
 from gostream_shared.domain.video import Video, VideoStatus
+from gostream_shared.storage.gates import Gates
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore, PresignedUpload
 
 #: From a deletion to the removal of the objects, so that a running worker loses its fence and stops first.
@@ -41,11 +51,14 @@ class VideoDraft:
     content_type: str
     size_bytes: int | None
     request_id: str | None
+    playback_policy: PlaybackPolicy = PlaybackPolicy.PUBLIC
 
     @property
     def fingerprint(self) -> str:
         """A hash that is equal for equal requests, to bind request_id to the content of its request."""
-        content = (self.title, self.user_id, self.content_type, self.size_bytes)
+        content: tuple[object, ...] = (self.title, self.user_id, self.content_type, self.size_bytes)
+        if self.playback_policy is not PlaybackPolicy.PUBLIC:  # requests of earlier releases have none
+            content += (self.playback_policy.value,)
         return sha256(repr(content).encode()).hexdigest()
 
 
@@ -60,6 +73,8 @@ class Limits:
 
 class VideoService:
     """The use cases except reads by id (CachedVideoService) and WatchVideo (WatchService).
+
+    Another owner's video does not exist for the caller: VideoNotFoundError comes before any other error.
 
     Every method raises BackendUnavailableError if the database or the object store does not answer. Every
     write is announced after its commit; if the call is cancelled in between, the outbox relay announces it.
@@ -77,12 +92,15 @@ class VideoService:
         self._store = store
         self._announcer = announcer
         self._limits = limits
+        self._gates = Gates(database.gates, store)
 
-    async def create_video(self, draft: VideoDraft) -> tuple[Video, PresignedUpload]:
+    async def create_video(self, caller: Principal, draft: VideoDraft) -> tuple[Video, PresignedUpload]:
         """Create a video, or find the video that this request_id created. Returns it with an upload URL.
 
-        Raises RequestIdReusedError, and UploadClosedError if the earlier video no longer accepts an upload.
+        Raises InvalidRequestError if the draft names another owner than the caller, RequestIdReusedError, and
+        UploadClosedError if the earlier video no longer accepts an upload.
         """
+        draft = replace(draft, user_id=caller.owner_of_new(draft.user_id))
         new = NewVideo(
             id=new_id(),
             user_id=draft.user_id,
@@ -91,6 +109,8 @@ class VideoService:
             size_bytes=draft.size_bytes,
             request_id=draft.request_id,
             fingerprint=draft.fingerprint,
+            playback_policy=draft.playback_policy,
+            created_by=caller.id,
         )
         async with self._database.transaction() as transaction:
             video = await transaction.videos.create(new)
@@ -107,63 +127,93 @@ class VideoService:
         )
         return video, upload
 
-    async def trigger_process(self, video_id: UUID, *, profile: str, request_id: str | None) -> Video:
+    async def trigger_process(
+        self, caller: Principal, video_id: UUID, *, profile: str, request_id: str | None
+    ) -> Video:
         """Start an encode of the uploaded source, unless one is running or `request_id` started one before.
 
         Raises VideoNotFoundError, SourceNotUploadedError, SourceTooLargeError, AlreadyProcessingError,
         RequestIdReusedError and QueueFullError.
         """
-        video = await self._database.videos.get(video_id)
+        video = await self._database.videos.get(video_id, owner=caller.sees)
         if video.status is not VideoStatus.PROCESSING:
             await self._require_source(video_id)
             await self._require_room()
         async with self._database.transaction() as transaction:
-            encode = await transaction.encodes.start_encode(video_id, profile=profile, request_id=request_id)
+            encode = await transaction.encodes.start_encode(
+                video_id, profile=profile, request_id=request_id, owner=caller.sees
+            )
             if encode is not None:
                 await transaction.jobs.enqueue(TranscodeJob(video_id=video_id, number=encode.number))
-            video = await transaction.videos.get(video_id)
+            video = await transaction.videos.get(video_id, owner=caller.sees)
         if encode is not None:
             await self._announcer.announce(video_id, video.version)
         return video
 
-    async def cancel_process(self, video_id: UUID) -> Video:
+    async def cancel_process(self, caller: Principal, video_id: UUID) -> Video:
         """Cancel the processing. The worker loses its fence, kills the encoder and removes its objects.
 
         If the video was never READY, a job removes its objects even if that worker has died. Raises
         VideoNotFoundError and NotProcessingError.
         """
         async with self._database.transaction() as transaction:
-            video = await transaction.encodes.cancel(video_id)
+            video = await transaction.encodes.cancel(video_id, owner=caller.sees)
             if video.published_number is None:
                 job = RemoveJob(video_id=video_id, number=video.encode_number, turn=1)
                 await transaction.jobs.enqueue(job, delay=_CANCEL_DELAY)
         await self._announcer.announce(video_id, video.version)
+        await self._gates.sync_promptly(video_id)
         return video
 
-    async def list_videos(self, which: VideoFilter, *, page_size: int, token: str) -> tuple[list[Video], str]:
+    async def update_video(
+        self, caller: Principal, video_id: UUID, changes: VideoChanges, *, etag: str
+    ) -> Video:
+        """Change a video. Edges obey another playback policy within seconds.
+
+        Raises VideoNotFoundError, and EtagMismatchError if `etag` is given and differs.
+        """
+        video = await self._database.videos.update(
+            video_id, changes, version=_version_of(etag), owner=caller.sees
+        )
+        await self._announcer.announce(video_id, video.version)
+        await self._gates.sync_promptly(video_id)
+        return video
+
+    async def revoke_playback(self, caller: Principal, video_id: UUID) -> Video:
+        """End all signed URLs of a video within seconds. Raises VideoNotFoundError."""
+        video = await self._database.videos.revoke_playback(video_id, owner=caller.sees)
+        await self._announcer.announce(video_id, video.version)
+        await self._gates.sync_promptly(video_id)
+        return video
+
+    async def list_videos(
+        self, caller: Principal, which: VideoFilter, *, page_size: int, token: str
+    ) -> tuple[list[ListedVideo], str]:
         """Returns a page, newest first, and the token of the next page, empty on the last page.
 
-        Raises PageTokenInvalidError.
+        Raises PageTokenInvalidError, and InvalidRequestError if the filter names another owner.
         """
+        which = replace(which, user_id=caller.owner_listed(which.user_id))
         after = position_of(token, which) if token else None
         found = await self._database.videos.list_page(which, limit=page_size + 1, after=after)
         page = found[:page_size]
         if len(found) == len(page):
             return page, ""
-        return page, page_token(Position(page[-1].created_at, page[-1].id), which)
+        return page, page_token(Position(page[-1].created_at, page[-1].state.id), which)
 
-    async def delete_video(self, video_id: UUID, *, etag: str) -> None:
+    async def delete_video(self, caller: Principal, video_id: UUID, *, etag: str) -> None:
         """Delete a video; jobs remove its objects later, and late uploads after their URL has expired.
 
         Raises VideoNotFoundError, and EtagMismatchError if `etag` is given and differs.
         """
         async with self._database.transaction() as transaction:
-            version = await transaction.videos.delete(video_id, version=_version_of(etag))
+            version = await transaction.videos.delete(video_id, version=_version_of(etag), owner=caller.sees)
             await transaction.jobs.enqueue(RemoveJob(video_id=video_id), delay=REMOVE_DELAY)
             for turn, late in enumerate(_LATE_UPLOADS, start=1):
                 delay = self._limits.upload_url_ttl + late
                 await transaction.jobs.enqueue(RemoveJob(video_id=video_id, turn=turn), delay=delay)
         await self._announcer.announce(video_id, version)
+        await self._gates.sync_promptly(video_id)
 
     async def _require_source(self, video_id: UUID) -> None:
         try:

@@ -2,16 +2,18 @@
 
 import asyncio
 import math
+import time
 from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TypeVar
 from uuid import UUID
 
+from gostream_api.principal import Principal
 from gostream_api.reads.singleflight import SingleFlight
 from gostream_shared.cache.ports import Subscription, Update, VideoEvents
 from gostream_shared.domain.encode import Encode, Progress
-from gostream_shared.domain.errors import ServerStoppingError
+from gostream_shared.domain.errors import ServerStoppingError, UnauthenticatedError
 from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import Video, VideoStatus
 
@@ -54,23 +56,25 @@ class WatchService:
         for wait in self._waits:
             wait.reschedule(0)
 
-    async def watch(self, video_id: UUID) -> AsyncGenerator[Snapshot, None]:
+    async def watch(self, caller: Principal, video_id: UUID) -> AsyncGenerator[Snapshot, None]:
         """Yield the current state, then each change at the reader's pace, until the status is terminal.
 
-        Raises VideoNotFoundError (also if the video is deleted during the watch), BackendUnavailableError and
-        ServerStoppingError.
+        Raises VideoNotFoundError (also if the video is deleted during the watch), UnauthenticatedError when
+        the caller's credential expires, BackendUnavailableError and ServerStoppingError.
         """
         async with self._events.subscribe(video_id) as subscription:
-            view = _View(await self._look(video_id))
+            view = _View(await self._look(caller, video_id))
             while True:
                 yield view.snapshot
                 if view.snapshot.video.status.is_terminal:
                     return
-                await self._change(view, subscription)
+                await self._change(caller, view, subscription)
 
-    async def _change(self, view: "_View", subscription: Subscription) -> None:
-        """Wait for a new snapshot, at most until the next heartbeat."""
+    async def _change(self, caller: Principal, view: "_View", subscription: Subscription) -> None:
+        """Wait for a new snapshot, at most until the next heartbeat or the expiry of the credential."""
         before, silent_until = view.snapshot, self._next_beat(view.snapshot.video.id)
+        # Slightly later, so that the wait never ends before the expiry.
+        silent_until = min(silent_until, monotonic() + caller.expires_at - time.time() + 0.01)
         while view.snapshot == before and (patience := silent_until - monotonic()) > 0:
             is_distrusted = monotonic() < view.distrust_until
             update = await self._until_stop(
@@ -80,7 +84,9 @@ class WatchService:
                 await self._until_stop(asyncio.sleep(POLL_INTERVAL))
             view.apply_update(update)
             if view.is_outdated_by(update):
-                view.apply_snapshot(await self._look(before.video.id))
+                view.apply_snapshot(await self._look(caller, before.video.id))
+        if time.time() >= caller.expires_at:
+            raise UnauthenticatedError("the token expired during the watch")
 
     async def _until_stop(self, awaitable: Awaitable[T]) -> T:
         try:
@@ -99,11 +105,13 @@ class WatchService:
         phase = video_id.int % 997 / 997 * half  # spreads the videos
         return math.ceil((monotonic() + half - phase) / half) * half + phase
 
-    async def _look(self, video_id: UUID) -> Snapshot:
+    async def _look(self, caller: Principal, video_id: UUID) -> Snapshot:
         """Read the video with a read that starts now or later. Concurrent callers share the next read."""
-        return await self._shared.run_since(
+        snapshot = await self._shared.run_since(
             self._shared.mark, video_id, lambda: self._read(video_id), is_enough=lambda _: False
         )
+        caller.require_sight(snapshot.video)
+        return snapshot
 
     async def _read(self, video_id: UUID) -> Snapshot:
         async with self._looks:

@@ -8,7 +8,7 @@ import structlog
 
 from gostream_shared.domain.errors import BackendUnavailableError, VideoNotFoundError
 from gostream_shared.domain.jobs import RemoveJob
-from gostream_shared.domain.object_keys import encode_prefix, hls_prefix, master_key, source_key
+from gostream_shared.domain.object_keys import encode_prefix, gate_prefix, hls_prefix, master_key, source_key
 from gostream_shared.domain.repositories import VideoRepository
 from gostream_shared.domain.video import Video, VideoStatus
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore
@@ -53,6 +53,7 @@ class Removal:
         try:
             await self._videos.get(video_id)
         except VideoNotFoundError:
+            await self._remove_below(gate_prefix(video_id))
             await self._remove_below(hls_prefix(video_id))
             await self._remove_below(source_key(video_id))
         else:

@@ -8,8 +8,12 @@ from time import monotonic
 from uuid import UUID
 
 from gostream_shared.concurrency import task_group, wait_at_most
+from gostream_shared.domain.encode import Encode
 from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.domain.object_keys import EARLY_MASTER, encode_prefix
+from gostream_shared.domain.repositories import Database
+from gostream_shared.domain.video import Video
+from gostream_shared.storage.gates import open_gate
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectReplacedError, ObjectStore
 from gostream_worker.media_units import CHANNELS, CLOCK
 from gostream_worker.object_names import AUDIO
@@ -181,6 +185,21 @@ class EarlyStream:
             codecs=",".join(part.codec for part in first),
             bandwidth=Bandwidth(average=rate, peak=rate),
         )
+
+
+async def mark_playable(database: Database, store: ObjectStore, encode: Encode) -> Video:
+    """Offers early playback: the row, and the gate that edges ask for. Returns the video.
+
+    Raises FenceLostError and BackendUnavailableError.
+    """
+    async with database.transaction() as transaction:
+        video = await transaction.encodes.mark_video_playable(encode)
+        try:
+            async with asyncio.timeout(_HOLD):
+                await open_gate(store, video)
+        except TimeoutError:
+            raise BackendUnavailableError("object store") from None
+    return video
 
 
 async def end_lists(store: ObjectStore, video_id: UUID, number: int) -> None:

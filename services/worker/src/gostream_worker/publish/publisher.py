@@ -1,4 +1,4 @@
-"""Publishes an encode in one step: the master playlist, and the READY status in the row."""
+"""Publishes an encode in one step: the master playlist, the gate, and the READY status in the row."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,6 +11,7 @@ from gostream_shared.domain.jobs import JobQueue, RemoveJob
 from gostream_shared.domain.object_keys import master_key
 from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import Publication, Video
+from gostream_shared.storage.gates import Gates, open_gate
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectReplacedError, ObjectStore, StoredObject
 from gostream_worker.failures import ProcessingFailedError
 from gostream_worker.publish.cdn import Edge
@@ -66,6 +67,8 @@ class Publishing:
             return await patiently(self.commit, patience=patience)
         except (FenceLostError, ProcessingFailedError):
             await self._withdraw(patience=patience)
+            # The attempt may have written the gate after the row changed.
+            await Gates(self._database.gates, self._store).sync_promptly(self._encode.video_id)
             raise
 
     async def _withdraw(self, *, patience: float) -> None:
@@ -99,6 +102,7 @@ class Publishing:
             # Before READY is committed, so that clients that see READY find the new encode at the edge.
             await self._edge.refresh_master(self._encode.video_id)
             video = await transaction.encodes.mark_video_ready(self._encode, self._prepared.publication)
+            await open_gate(self._store, video)
             await self._have_old_ones_removed(transaction.jobs, published_before)
         return video
 

@@ -22,7 +22,8 @@ SEGMENT_TYPE = "video/mp2t"
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 PICTURE_TYPE = "image/jpeg"
 CUES_TYPE = "text/vtt"
-IMMUTABLE = "public, max-age=31536000, immutable"
+#: A day, because clients that have a copy do not ask whether the video may still be played.
+IMMUTABLE = "public, max-age=86400, immutable"
 
 
 class EncodeUploader:

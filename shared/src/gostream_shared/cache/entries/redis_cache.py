@@ -13,8 +13,10 @@ from redis.exceptions import NoScriptError
 
 from gostream_shared.cache.entries.codec import SCHEMA, decode_entry, encode_entry
 from gostream_shared.cache.entries.epoch import EpochState
+from gostream_shared.cache.entries.server_clock import ServerClock
 from gostream_shared.cache.metrics import STALE_FILLS
 from gostream_shared.cache.protocol import (
+    NEWEST,
     CacheUnavailableError,
     Entry,
     Fill,
@@ -27,6 +29,7 @@ from gostream_shared.cache.protocol import (
 from gostream_shared.cache.redis_connection import HARD_TIMEOUT, SOFT_TIMEOUT, RedisConnection
 
 SEQUENCE_KEY = "gostream:bus:sequence"
+_PEEKED = ("epoch", "version", "floor", "fresh_until", "cost", "reply_of", "reply")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,17 +65,29 @@ class RedisVideoCache:
     """Implements gostream_shared.cache.protocol.VideoCache. Times are measured by the server's clock."""
 
     def __init__(
-        self, connection: RedisConnection, *, channel: str, epoch_state: EpochState, times: CacheTimes
+        self,
+        connection: RedisConnection,
+        *,
+        channel: str,
+        epoch_state: EpochState,
+        times: CacheTimes,
+        form: str = "",
     ) -> None:
         self._connection = connection
         self._channel = channel
         self._epoch_state = epoch_state
         self._times = times
+        self._form = form  # of the encoded replies that this process reads and writes
+        self._clock = ServerClock()
         self._get_or_lease = load_script(connection, "get_or_lease")
         self._fill = load_script(connection, "fill")
         self._invalidate = load_script(connection, "invalidate")
 
     async def get_or_lease(self, video_id: UUID, *, min_version: int = 0, refresh: bool = False) -> Lookup:
+        if not refresh and min_version != NEWEST:
+            hit = await self._peek(video_id, min_version)
+            if hit is not None:
+                return hit
         [lookup] = await self._look_up([video_id], [min_version], refresh=refresh)
         return lookup
 
@@ -102,6 +117,23 @@ class RedisVideoCache:
         ]
         await self._run_many("invalidate", self._invalidate, calls, HARD_TIMEOUT)
 
+    async def _peek(self, video_id: UUID, min_version: int) -> Hit | None:
+        """Returns what GET_OR_LEASE returns for a fresh entry with a reply; None if the script must decide.
+
+        One HMGET is as atomic as the script, which writes nothing in this case, and costs half as much.
+        """
+        epoch = self._epoch_state.epoch
+        if self._clock.now(epoch) is None:
+            return None
+        async with self._connection.guarded("get", SOFT_TIMEOUT):
+            client: Any = self._connection.client
+            values = await client.execute_command("HMGET", video_key(video_id), *_PEEKED)
+        self._epoch_state.demand(epoch)
+        now = self._clock.now(epoch)
+        return (
+            None if now is None else _fresh(values, epoch=epoch, least=min_version, form=self._form, now=now)
+        )
+
     async def _look_up(
         self, video_ids: Sequence[UUID], min_versions: Sequence[int], *, refresh: bool
     ) -> list[Lookup]:
@@ -109,23 +141,28 @@ class RedisVideoCache:
         epoch = self._epoch_state.epoch
         token = secrets.token_hex(8)  # unique per call: a lease acquired again is another lease
         grace = self._times.ttl * (1 - self._times.fresh)
-        options = [token, _ms(self._times.lease), epoch, SCHEMA, _ms(grace), int(refresh)]
+        options = [token, _ms(self._times.lease), epoch, SCHEMA, _ms(grace), int(refresh), self._form]
         keys = [video_key(video_id) for video_id in video_ids]
-        replies = await self._run("get", self._get_or_lease, keys, [*options, *min_versions], SOFT_TIMEOUT)
+        arguments = [*options, *min_versions]
+        *replies, now = await self._run("get", self._get_or_lease, keys, arguments, SOFT_TIMEOUT)
         self._epoch_state.demand(epoch)
+        self._clock.learn(epoch, now)
         return [_lookup(reply, token) for reply in replies]
 
     def _fill_arguments(self, fill: Fill) -> list[Any]:
-        ttl = self._times.ttl if fill.entry.video is not None else self._times.negative_ttl
+        entry = fill.entry
+        ttl = self._times.negative_ttl if entry.is_absent else self._times.ttl
         ttl *= 1 - self._times.jitter * random.random()  # noqa: S311 - spreads load, guards nothing
         return [
             fill.token,
-            fill.entry.version,
-            encode_entry(fill.entry),
+            entry.version,
+            encode_entry(entry),
             SCHEMA,
             _ms(ttl * self._times.fresh),
             _ms(ttl),
             _ms(fill.cost),
+            entry.reply or b"",
+            f"{entry.version}:{self._form}" if entry.reply else "",
         ]
 
     async def _run(
@@ -160,7 +197,7 @@ def _lookup(reply: list[Any], token: str) -> Lookup:
     """Parse the reply of GET_OR_LEASE for one key."""
     kind, *values = reply
     if kind == b"HIT":
-        return Hit(_entry(values), fresh_for=values[2] / 1000, cost=values[3] / 1000)
+        return Hit(_entry(values), fresh_for=values[3] / 1000, cost=values[4] / 1000)
     if kind == b"LEASE":
         return Lease(token, _entry(values) if values else None)
     if kind == b"WAIT":
@@ -168,8 +205,22 @@ def _lookup(reply: list[Any], token: str) -> Lookup:
     raise CacheUnavailableError("the epoch of this process is older than the epoch in Redis")
 
 
+def _fresh(values: list[Any], *, epoch: int, least: int, form: str, now: float) -> Hit | None:
+    """Returns the entry if its epoch is current, its version is high enough and it is fresh."""
+    key_epoch, version, floor, fresh_until, cost, reply_of, reply = values
+    if version is None or not reply or reply_of != b"%b:%b" % (version, form.encode()):
+        return None
+    fresh_for = (int(fresh_until) - now) / 1000
+    if int(key_epoch or 0) != epoch or int(version) < max(int(floor or 0), least) or fresh_for <= 0:
+        return None
+    return Hit(Entry(int(version), None, reply), fresh_for=fresh_for, cost=int(cost) / 1000)
+
+
 def _entry(values: list[Any]) -> Entry:
-    entry = decode_entry(int(values[0]), values[1])
+    version, data, is_reply = int(values[0]), values[1], values[2]
+    if is_reply:
+        return Entry(version, None, data)
+    entry = decode_entry(version, data)
     if entry is None:
         raise CacheUnavailableError("an entry in Redis cannot be decoded")
     return entry

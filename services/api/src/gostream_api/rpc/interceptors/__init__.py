@@ -1,1 +1,1 @@
-"""The interceptors of every RPC, outermost first: local_hit, telemetry, errors, limits."""
+"""The interceptors of every RPC, outermost first: auth, local_hit, telemetry, errors, limits."""

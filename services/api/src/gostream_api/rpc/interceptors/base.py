@@ -6,16 +6,33 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from typing import Any, TypeAlias
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import grpc
 from grpc import aio
+
+from gostream_api.principal import Principal
 
 # Generic for the type checker only.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Context: TypeAlias = "aio.ServicerContext[Any, Any]"
 #: Takes the request (or an iterator of requests) and returns the response; a stream writes to the context.
 Behavior: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
+
+
+Message = TypeVar("Message")
+
+
+class Asked(NamedTuple, Generic[Message]):
+    """A request and its caller."""
+
+    caller: Principal
+    message: Message
+
+
+def asked(parse: Callable[[bytes], Any]) -> Callable[[Any], Any]:
+    """Returns a parser of Asked requests that keeps the caller. gRPC's types know parsers of bytes only."""
+    return lambda request: Asked(request.caller, parse(request.message))
 
 
 class FailedRequest:

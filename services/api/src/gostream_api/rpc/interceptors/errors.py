@@ -9,7 +9,12 @@ from grpc import aio
 from gostream_api.rpc.errors import Failure, failure_of
 from gostream_api.rpc.interceptors.base import Behavior, BehaviorInterceptor, Context, FailedRequest, Handler
 from gostream_api.rpc.interceptors.telemetry import add_trailers, request_id_of
-from gostream_shared.domain.errors import GoStreamError, InvalidRequestError, Violation
+from gostream_shared.domain.errors import (
+    GoStreamError,
+    InvalidRequestError,
+    UnauthenticatedError,
+    Violation,
+)
 
 NOT_A_MESSAGE = Violation("", "the request is not a message of the type this method takes")
 
@@ -39,6 +44,8 @@ def logged_failure(error: Exception, *, request_id: str) -> Failure:
         error = InvalidRequestError(NOT_A_MESSAGE)
     elif not isinstance(error, GoStreamError):
         _log.error("unexpected error", exc_info=error)
+    elif isinstance(error, UnauthenticatedError):
+        structlog.contextvars.bind_contextvars(cause=error.cause)
     failure = failure_of(error, request_id=request_id)
     structlog.contextvars.bind_contextvars(reason=failure.reason, **failure.subject)
     return failure

@@ -1,14 +1,15 @@
-"""Answers L1 hits synchronously, before all other interceptors."""
+"""Answers L1 hits synchronously, before all other interceptors but authentication."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gostream_api.principal import Principal
 from gostream_api.rpc.interceptors.base import Behavior, BehaviorInterceptor, Context, FailedRequest, Handler
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
 from gostream_api.rpc.interceptors.telemetry import REQUEST_ID, Meter, request_id_among
 
-#: Maps request bytes to response bytes and one trailer; None if L1 has no entry.
-LocalHit = Callable[[bytes], tuple[bytes, tuple[str, str]] | None]
+#: Maps the caller and request bytes to response bytes and one trailer; None if L1 has no entry.
+LocalHit = Callable[[Principal, bytes], tuple[bytes, tuple[str, str]] | None]
 
 
 class LocalHitInterceptor(BehaviorInterceptor):
@@ -26,8 +27,10 @@ class LocalHitInterceptor(BehaviorInterceptor):
         answer, meter, track = known, Meter(method, is_unary=True), self._limiter.track_call
 
         async def answered(request: Any, context: Context) -> Any:
+            if isinstance(request, FailedRequest):
+                return await behavior(request, context)
             try:
-                found = answer(request)
+                found = answer(request.caller, request.message)
             except Exception as error:  # noqa: BLE001 - the inner interceptors handle it
                 return await behavior(FailedRequest(error), context)
             if found is None:

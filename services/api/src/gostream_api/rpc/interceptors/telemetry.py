@@ -14,7 +14,7 @@ from grpc import aio
 from prometheus_client import Counter, Gauge, Histogram
 
 from gostream_api.batched_counter import BatchedCounter
-from gostream_api.rpc.interceptors.base import Behavior, BehaviorInterceptor, Context, Handler
+from gostream_api.rpc.interceptors.base import Asked, Behavior, BehaviorInterceptor, Context, Handler
 
 REQUEST_ID = "x-request-id"
 
@@ -92,6 +92,8 @@ class TelemetryInterceptor(BehaviorInterceptor):
             request_id = request_id_among(context.invocation_metadata() or ())
             context.set_trailing_metadata(((REQUEST_ID, request_id),))
             structlog.contextvars.bind_contextvars(request_id=request_id, method=method)
+            if isinstance(request, Asked) and request.caller.id:
+                structlog.contextvars.bind_contextvars(principal=request.caller.id)
             started = time.perf_counter()
             code = grpc.StatusCode.UNKNOWN
             meter.begin()

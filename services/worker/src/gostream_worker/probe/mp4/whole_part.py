@@ -38,6 +38,8 @@ def _cut_fragment(tail: bytes, at: int) -> int | None:
     Trailing bytes are not a fragment: players ignore them.
     """
     boxes = list(boxes_from(tail, at))
+    if not boxes:  # a length below that of a box's header
+        return None
     kind, _, end = boxes[-1]
     is_cut = end > len(tail) or kind == b"moof"
     return max(begins for kind, begins, _ in boxes if kind == b"moof") if is_cut else None

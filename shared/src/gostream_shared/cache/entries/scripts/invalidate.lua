@@ -10,7 +10,8 @@ local key, version = KEYS[1], ARGV[1]
 local news = tonumber(version) > tonumber(redis.call('HGET', key, 'floor') or 0)
 if news then
   redis.call('HSET', key, 'floor', version)
-  redis.call('HDEL', key, 'version', 'data', 'schema', 'fresh_until', 'cost', 'lease', 'lease_until')
+  redis.call('HDEL', key, 'version', 'data', 'schema', 'fresh_until', 'cost', 'lease', 'lease_until', 'reply',
+    'reply_of')
   redis.call('PEXPIRE', key, ARGV[2])
 end
 

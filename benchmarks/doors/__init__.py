@@ -1,0 +1,1 @@
+"""Compares the doors of the API with Go servers of the same task."""

@@ -1,0 +1,93 @@
+"""The options that several commands share, and the names that they accept.
+
+The contract has the names too, but importing it takes longer than `--help` in all. Tests compare both.
+"""
+
+from typing import Annotated
+
+import typer
+
+from gostream_client import profiles
+
+STATUSES = ("pending-upload", "processing", "ready", "failed", "cancelled")
+POLICIES = ("public", "signed", "off")
+
+VideoId = Annotated[str, typer.Argument(metavar="ID", help="The video's id.")]
+Server = Annotated[
+    str,
+    typer.Option(
+        "--server",
+        "-s",
+        envvar="GOSTREAM_API_ADDR",
+        metavar="HOST:PORT",
+        help="Address of the API; several, separated by commas, are used in rotation.",
+    ),
+]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print JSON, one document per line; while watching, one line per state."),
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout", min=0.001, metavar="SECONDS", help="Deadline of each call; default: 2 to 10 s."
+    ),
+]
+WholeTimeout = Annotated[
+    float | None,
+    typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Deadline of the whole command."),
+]
+DEFAULT_SERVER = "localhost:50051"
+PROFILES = sorted(profiles.NAMES)
+
+
+def _known_profile(name: str) -> str:
+    if name and name not in PROFILES:
+        raise typer.BadParameter(f"must be one of: {', '.join(PROFILES)}")
+    return name
+
+
+def _known_status(name: str) -> str:
+    """Accepts the usual forms: ready, READY, pending_upload, STATUS_PENDING_UPLOAD."""
+    status = name.strip().lower().replace("_", "-").removeprefix("status-")
+    if status and status not in STATUSES:
+        raise typer.BadParameter(f"must be one of: {', '.join(STATUSES)}")
+    return status
+
+
+Profile = Annotated[
+    str,
+    typer.Option(
+        "--profile",
+        metavar="|".join(PROFILES),
+        help="Encoding profile; default: the server's default.",
+        callback=_known_profile,
+        autocompletion=lambda: PROFILES,
+    ),
+]
+Status = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(STATUSES),
+        help="Only videos in this state.",
+        callback=_known_status,
+        autocompletion=lambda: list(STATUSES),
+    ),
+]
+
+
+def _known_policy(name: str) -> str:
+    """Accepts the usual forms: signed, SIGNED, PLAYBACK_POLICY_SIGNED."""
+    policy = name.strip().lower().removeprefix("playback_policy_")
+    if policy and policy not in POLICIES:
+        raise typer.BadParameter(f"must be one of: {', '.join(POLICIES)}")
+    return policy
+
+
+POLICY = typer.Option(
+    "--policy",
+    metavar="|".join(POLICIES),
+    help="Who may play the video: everybody, those with a signed URL, nobody.",
+    callback=_known_policy,
+    autocompletion=lambda: list(POLICIES),
+)

@@ -1,0 +1,16 @@
+"""The command line's names of states and policies are the contract's."""
+
+from gostream.v1 import video_pb2
+from gostream_cli.options import POLICIES, STATUSES
+
+
+def test_statuses_are_those_of_the_contract() -> None:
+    names = [name for name, number in video_pb2.Video.Status.items() if number]
+
+    assert [f"STATUS_{status.upper().replace('-', '_')}" for status in STATUSES] == names
+
+
+def test_policies_are_those_of_the_contract() -> None:
+    names = [name for name, number in video_pb2.PlaybackPolicy.items() if number]
+
+    assert [f"PLAYBACK_POLICY_{policy.upper()}" for policy in POLICIES] == names

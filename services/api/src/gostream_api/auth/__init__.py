@@ -1,0 +1,1 @@
+"""Authentication: who calls, proved by a token or by a client certificate."""

@@ -1,0 +1,37 @@
+"""The scope that each method requires, in one table. A method without a row is refused."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from gostream_api.principal import ADMIN, PLAY, READ, WRITE
+
+#: A method that anybody may call.
+OPEN: Final = "open"
+#: No caller has this scope.
+CLOSED: Final = "closed"
+
+_VIDEOS = "/gostream.v1.VideoService"
+_HEALTH = "/grpc.health.v1.Health"
+
+SCOPES: Mapping[str, str] = {
+    f"{_VIDEOS}/GetVideo": READ,
+    f"{_VIDEOS}/BatchGetVideos": READ,
+    f"{_VIDEOS}/ListVideos": READ,
+    f"{_VIDEOS}/WatchVideo": READ,
+    f"{_VIDEOS}/CreateVideo": WRITE,
+    f"{_VIDEOS}/TriggerProcess": WRITE,
+    f"{_VIDEOS}/CancelProcess": WRITE,
+    f"{_VIDEOS}/DeleteVideo": WRITE,
+    f"{_VIDEOS}/UpdateVideo": WRITE,
+    f"{_VIDEOS}/RevokePlayback": WRITE,
+    f"{_VIDEOS}/GetPlaybackInfo": PLAY,
+    f"{_HEALTH}/Check": OPEN,
+    f"{_HEALTH}/List": OPEN,
+    f"{_HEALTH}/Watch": OPEN,
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": ADMIN,
+}
+
+
+def scope_of(method: str) -> str:
+    """Returns the scope that the full method name requires, OPEN, or CLOSED for an unknown method."""
+    return SCOPES.get(method, CLOSED)

@@ -1,0 +1,72 @@
+"""Finds the caller of every RPC and checks its scope, before anything else looks at the request."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from gostream_api.auth.authenticator import Authenticator, OpenDoor
+from gostream_api.auth.mtls import spiffe_id_of
+from gostream_api.auth.policy import OPEN, scope_of
+from gostream_api.rpc.admission import NOTHING, Admission, Shown, shown_in
+from gostream_api.rpc.interceptors.base import (
+    Asked,
+    Behavior,
+    BehaviorInterceptor,
+    Context,
+    FailedRequest,
+    Handler,
+)
+
+_OURS = "/gostream."
+
+#: Returns what the caller of a call shows.
+ShownBy: TypeAlias = Callable[[Context], Shown]
+
+
+def shows_nothing(context: Context) -> Shown:
+    """With AUTH_MODE=none nobody shows anything."""
+    return NOTHING
+
+
+def shows_token(context: Context) -> Shown:
+    """The token in the metadata."""
+    return shown_in(context.invocation_metadata() or ())
+
+
+def shows_certificate(context: Context) -> Shown:
+    """The SPIFFE id of the client's certificate."""
+    return Shown(spiffe_id_of(context.auth_context()), shows_token(context).subject)
+
+
+class AuthInterceptor(BehaviorInterceptor):
+    """Adds the caller to the requests of our services. Refuses callers that lack the scope of the method.
+
+    A refused request continues as a FailedRequest, so that it is measured, logged and answered as any other.
+    """
+
+    def __init__(self, authenticator: Authenticator, shown_by: ShownBy) -> None:
+        super().__init__()
+        self._authenticator = authenticator
+        self._shown_by = shown_by
+
+    @classmethod
+    def absent(cls) -> "AuthInterceptor":
+        """Returns the interceptor of AUTH_MODE=none."""
+        return cls(OpenDoor(), shows_nothing)
+
+    def wrap(self, method: str, handler: Handler, behavior: Behavior) -> Behavior:
+        if scope_of(method) == OPEN:
+            return behavior
+        admission, shown_by = Admission(self._authenticator, method), self._shown_by
+        takes_caller = method.startswith(_OURS)
+
+        async def authenticated(request: Any, context: Context) -> Any:
+            try:
+                shown = shown_by(context)
+                caller = admission.now(shown)
+                if caller is None:
+                    caller = await admission.later(shown)
+            except Exception as error:  # noqa: BLE001 - the inner interceptors handle it
+                return await behavior(FailedRequest(error), context)
+            return await behavior(Asked(caller, request) if takes_caller else request, context)
+
+        return authenticated

@@ -1,0 +1,224 @@
+"""The cross-tenant matrix: doors, calls, callers and videos, with the exact answers of matrix.yaml."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import jwt
+import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from gostream.v1 import video_service_pb2 as messages
+from gostream.v1.video_pb2 import PlaybackPolicy, Video
+from tests.trust.conftest import Api, Door, Metadata, Outcome, bearer, caller, outcome
+from tests.trust.tokens import PRIVATE, all_keys, assembled, claims, key_set, public_jwk, signed
+
+TABLE: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "matrix.yaml").read_text())
+DOORS = ["grpc.aio", "read door"]
+ALICE, BOB = "corp:alice", "corp:bob"
+SUBJECT = ("x-gostream-subject", ALICE)
+#: Cells at work at the same time.
+_AT_ONCE = 8
+REMOVED = Ed25519PrivateKey.generate()
+
+
+def _update(video_id: str, etag: str = "") -> messages.UpdateVideoRequest:
+    video = Video(id=video_id, playback_policy=PlaybackPolicy.PLAYBACK_POLICY_OFF)
+    return messages.UpdateVideoRequest(
+        video=video, update_mask=FieldMask(paths=["playback_policy"]), etag=etag
+    )
+
+
+CALLS: dict[str, Any] = {
+    "GetVideo": lambda video_id: messages.GetVideoRequest(id=video_id),
+    "GetVideo of a later version": lambda video_id: messages.GetVideoRequest(id=video_id, min_version=99),
+    "BatchGetVideos": lambda video_id: messages.BatchGetVideosRequest(ids=[video_id]),
+    "WatchVideo": lambda video_id: messages.WatchVideoRequest(id=video_id),
+    "TriggerProcess": lambda video_id: messages.TriggerProcessRequest(id=video_id),
+    "CancelProcess": lambda video_id: messages.CancelProcessRequest(id=video_id),
+    "DeleteVideo": lambda video_id: messages.DeleteVideoRequest(id=video_id),
+    "DeleteVideo with a wrong etag": lambda video_id: messages.DeleteVideoRequest(id=video_id, etag='"99"'),
+    "UpdateVideo": lambda video_id: _update(video_id),
+    "UpdateVideo with a wrong etag": lambda video_id: _update(video_id, etag='"99"'),
+    "RevokePlayback": lambda video_id: messages.RevokePlaybackRequest(id=video_id),
+    "GetPlaybackInfo": lambda video_id: messages.GetPlaybackInfoRequest(id=video_id),
+    "CreateVideo": lambda owner: messages.CreateVideoRequest(title="New", size_bytes=4, user_id=owner),
+    "ListVideos": lambda owner: messages.ListVideosRequest(user_id=owner),
+}
+
+
+def callers() -> dict[str, Metadata]:
+    """The callers with a good token."""
+    return {
+        "reader": caller("alice", "read"),
+        "writer": caller("alice", "write"),
+        "player": caller("alice", "play"),
+        "owner": caller("alice", "read", "write"),
+        "admin": caller("root", "read", "write", "admin"),
+        "admin scope alone": caller("root", "admin"),
+        "no scope": caller("alice"),
+        "service for alice": (*caller("service", "read", "write", "act-as"), SUBJECT),
+        "actor without scope": (*caller("service", "read", "write"), SUBJECT),
+    }
+
+
+def strangers() -> dict[str, Metadata]:
+    """The callers whose token proves nothing."""
+    now = int(time.time())
+    public = PRIVATE["EdDSA"].public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    hmac = {"alg": "HS256", "kid": "EdDSA"}
+    unsigned = assembled(hmac, claims()).rpartition(".")[0]
+    forged = assembled(hmac, claims(), jwt.get_algorithm_by_name("HS256").sign(unsigned.encode(), public))
+    return {
+        "no token": (),
+        "garbage": bearer("garbage"),
+        "basic authorization": (("authorization", "Basic YWxpY2U6c2VjcmV0"),),
+        "two tokens": bearer(signed()) + bearer(signed()),
+        "unsigned": bearer(assembled({"alg": "none", "kid": "EdDSA"}, claims())),
+        "hmac with the public key": bearer(forged),
+        "another key": bearer(signed(key=Ed25519PrivateKey.generate())),
+        "expired": bearer(signed(exp=now - 1)),
+        "not valid yet": bearer(signed(nbf=now + 600)),
+        "wrong issuer": bearer(signed(iss="https://other.test")),
+        "wrong audience": bearer(signed(aud="other")),
+        "unknown key id": bearer(signed(header={"kid": "unknown"})),
+        "removed key": bearer(signed(key=REMOVED, header={"kid": "removed"})),
+        "critical extension": bearer(signed(header={"crit": ["exp"], "exp": now})),
+        "too long": bearer(signed(padding="x" * 4800)),  # below gRPC's own limit of metadata
+        "spoofed claims header": (
+            ("x-gostream-claims", "eyJzdWIiOiJhbGljZSJ9"),
+            ("x-gostream-subject", ALICE),
+        ),
+    }
+
+
+async def _video(api: Api, kind: str, *, hot: bool) -> str:
+    """The id of a new video of the kind."""
+    if kind == "absent":
+        return str(uuid4())
+    video_id = await api.create(BOB if kind == "other" else ALICE)
+    if hot:
+        await api.heat(video_id)
+    if kind == "deleted":
+        await api.stub.DeleteVideo(messages.DeleteVideoRequest(id=video_id), metadata=api.admin, timeout=60)
+    return video_id
+
+
+async def _answer(door: Door, call: str, subject: str, metadata: Metadata) -> Outcome:
+    """The answer to a call, which is repeated while a backend is too busy, as clients do."""
+    while True:
+        answer = await outcome(door.call(call.partition(" ")[0], CALLS[call](subject), metadata))
+        if answer.code != "UNAVAILABLE":
+            return answer
+
+
+def _without(answer: Outcome, video_id: str) -> Outcome:
+    """The answer without the id of its video."""
+    rest = tuple(
+        (
+            name,
+            value.replace(video_id, "ID")
+            if isinstance(value, str)
+            else value.replace(video_id.encode(), b"ID"),
+        )
+        for name, value in answer.rest
+    )
+    return Outcome(answer.code, answer.reason, rest)
+
+
+def _cells() -> Iterator[tuple[str, str, dict[str, str]]]:
+    for call, row in TABLE["calls"].items():
+        for who, expected in row.items():
+            yield call, who, expected
+
+
+async def _together(work: list[Any]) -> list[str]:
+    """Runs the cells and returns what is wrong."""
+    turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def turn(each: Any) -> str | None:
+        async with turns:
+            return await each()  # type: ignore[no-any-return]
+
+    return [wrong for wrong in await asyncio.gather(*map(turn, work)) if wrong]
+
+
+def test_table_covers_every_caller_of_every_call() -> None:
+    known = set(callers())
+
+    assert {call: set(row) for call, row in (TABLE["calls"] | TABLE["owners"]).items()} == dict.fromkeys(
+        CALLS, known
+    )
+    assert set(TABLE["strangers"]["callers"]) == set(strangers())
+    methods = {method.name for method in messages.DESCRIPTOR.services_by_name["VideoService"].methods}
+    assert {call.partition(" ")[0] for call in CALLS} == methods
+
+
+@pytest.mark.parametrize("hot", [False, True], ids=["cold", "hot"])
+@pytest.mark.parametrize("name", DOORS)
+async def test_callers_reach_their_own_videos_only(api: Api, name: str, hot: bool) -> None:
+    door, known = api.doors[name], callers()
+    await api.heat(await api.create(ALICE))  # the caches are live
+
+    async def check(call: str, who: str, expected: dict[str, str]) -> str | None:
+        seen = {}
+        for kind, wanted in expected.items():
+            video_id = await _video(api, kind, hot=hot)
+            answer = await _answer(door, call, video_id, known[who])
+            if str(answer) != wanted:
+                return f"{call}, {who}, {kind}: {answer} instead of {wanted}"
+            seen[kind] = _without(answer, video_id)
+        if expected["other"] == expected["absent"] and seen["other"] != seen["absent"]:
+            return f"{call}, {who}: another's video differs: {seen['other']} {seen['absent']}"
+        return None
+
+    assert not await _together([partial(check, *cell) for cell in _cells() if door.answers(cell[0])])
+
+
+async def test_owner_of_a_request_must_be_the_caller(api: Api) -> None:
+    door, known, owners = api.doors["grpc.aio"], callers(), {"empty": "", "own": ALICE, "other": BOB}
+
+    async def check(call: str, who: str, owner: str, wanted: str) -> str | None:
+        answer = await _answer(door, call, owners[owner], known[who])
+        return None if str(answer) == wanted else f"{call}, {who}, {owner}: {answer} instead of {wanted}"
+
+    cells = [
+        partial(check, call, who, owner, wanted)
+        for call, row in TABLE["owners"].items()
+        for who, expected in row.items()
+        for owner, wanted in expected.items()
+    ]
+    assert not await _together(cells)
+
+
+@pytest.mark.parametrize("name", DOORS)
+async def test_strangers_are_refused_alike(api: Api, name: str) -> None:
+    door, video_id = api.doors[name], await api.create(ALICE)
+    await api.heat(video_id)  # a hit in L1 must not answer strangers
+    api.keys.write_bytes(key_set(public_jwk("EdDSA", REMOVED, kid="removed")))
+    removed = strangers()["removed key"]
+    while str(await _answer(door, "GetVideo", str(uuid4()), removed)) != "NOT_FOUND VIDEO_NOT_FOUND":
+        await asyncio.sleep(0.05)  # it is a good key for now
+    api.keys.write_bytes(all_keys())
+    while str(await _answer(door, "GetVideo", video_id, removed)) != TABLE["strangers"]["answer"]:
+        await asyncio.sleep(0.05)
+    answers: set[Outcome] = set()
+
+    async def check(call: str, who: str, metadata: Metadata) -> str | None:
+        subject = ALICE if call in TABLE["owners"] else video_id
+        answer = await _answer(door, call, subject, metadata)
+        answers.add(answer)
+        wanted = TABLE["strangers"]["answer"]
+        return None if str(answer) == wanted else f"{call}, {who}: {answer} instead of {wanted}"
+
+    calls = [call for call in CALLS if door.answers(call)]
+    cells = [partial(check, call, who, metadata) for call in calls for who, metadata in strangers().items()]
+    assert not await _together(cells)
+    assert len(answers) == 1  # nothing tells what is wrong with the token
