@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from gostream.v1.video_pb2 import Video
-from gostream_api.rpc.json_bodies import batch_body, video_body
+from gostream_api.rpc.json.bodies import batch_body, video_body
 from gostream_devstack.servers.envoy import Envoy
 from tests.deploy.json_edge import ask
 from tests.deploy.replica import Replica

@@ -12,13 +12,13 @@ from hpack import Decoder
 
 from gostream.v1.video_service_pb2 import BatchGetVideosRequest, GetVideoRequest
 from gostream_api.auth.authenticator import OpenDoor
-from gostream_api.read_door.calls import CallTable
-from gostream_api.read_door.connection import Connection
+from gostream_api.read_door.backlog import Backlog
+from gostream_api.read_door.http2.calls import CallTable
+from gostream_api.read_door.http2.connection import Connection
 from gostream_api.read_door.limits import MAX_BODIES, MAX_QUEUED, MAX_STREAMS, Limits
-from gostream_api.read_door.sending import Backlog
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
 from tests.fuzz.reads import ABSENT, COLD, HOT, Reads
-from tests.support.http2 import (
+from tests.support.wire.http2 import (
     CONTINUATION,
     DATA,
     END_HEADERS,

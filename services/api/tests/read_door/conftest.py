@@ -23,7 +23,7 @@ from gostream_api.read_door.server import ReadDoor
 from gostream_api.reads.ports import Layer, Read, VideoReply
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
 from gostream_shared.domain.errors import VideoNotFoundError
-from tests.support.raw_http import RawHttp
+from tests.support.wire.raw_http import RawHttp
 
 PATH = "/gostream.v1.VideoService/GetVideo"
 HOT, COLD, ABSENT = (str(UUID(int=number)) for number in (1, 2, 3))

@@ -13,7 +13,7 @@ from h2.errors import ErrorCodes
 from structlog.testing import capture_logs
 
 from gostream_api.read_door.limits import Rate
-from tests.support.http2 import (
+from tests.support.wire.http2 import (
     CONTINUATION,
     DATA,
     END_HEADERS,
@@ -27,7 +27,7 @@ from tests.support.http2 import (
     literal,
     settings,
 )
-from tests.support.http2_calls import (
+from tests.support.wire.http2_calls import (
     COLD,
     GOOD,
     PSEUDO,

@@ -15,7 +15,7 @@ from h2.errors import ErrorCodes
 from gostream.v1.video_service_pb2 import GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
 from gostream_api.read_door import server
-from gostream_api.read_door.frames import ANY_STREAM
+from gostream_api.read_door.http2.frames import ANY_STREAM
 
 HOT, COLD = "00000000-0000-0000-0000-000000000001", "00000000-0000-0000-0000-000000000002"
 GRACE = timedelta(seconds=30)

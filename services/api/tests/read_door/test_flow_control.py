@@ -5,7 +5,8 @@ from typing import Any
 from h2 import events
 
 from gostream.v1.video_service_pb2 import BatchGetVideosRequest
-from gostream_api.read_door import sending
+from gostream_api.read_door import backlog
+from gostream_api.read_door.http2 import sending
 
 HOT = "00000000-0000-0000-0000-000000000001"
 
@@ -69,7 +70,7 @@ async def test_calls_wait_while_queue_is_full(started: Any, connect: Any, monkey
 
 
 async def test_full_server_refuses_calls(started: Any, connect: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(sending, "MAX_QUEUED_IN_ALL", 1)
+    monkeypatch.setattr(backlog, "MAX_QUEUED_IN_ALL", 1)
     slow = await connect(started)
     slow.h2.update_settings({4: 0})
     slow.ask(1)
@@ -84,7 +85,7 @@ async def test_full_server_refuses_calls(started: Any, connect: Any, monkeypatch
 
 
 async def test_reset_of_queued_reply_frees_queue(started: Any, connect: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(sending, "MAX_QUEUED_IN_ALL", 1)
+    monkeypatch.setattr(backlog, "MAX_QUEUED_IN_ALL", 1)
     client = await connect(started)
     client.h2.update_settings({4: 0})
     client.ask(1)

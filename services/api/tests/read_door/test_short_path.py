@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gostream.v1.video_service_pb2 import BatchGetVideosRequest, GetVideoRequest
-from gostream_api.read_door.short import header_blocks
+from gostream_api.read_door.http2.short import header_blocks
 from services.api.tests.read_door import wire
 from services.api.tests.read_door.conftest import ABSENT, COLD, HOT, PATH, Reads
 from services.api.tests.read_door.wire import Wired, frame, prefixed

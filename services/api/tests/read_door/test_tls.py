@@ -13,7 +13,7 @@ from grpc import aio
 
 from gostream.v1.video_service_pb2 import GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
-from tests.support.raw_http import RawHttp, request
+from tests.support.wire.raw_http import RawHttp, request
 
 HOT, COLD = (f"00000000-0000-0000-0000-00000000000{number}" for number in (1, 2))
 USUAL = request(f"/v1/videos/{HOT}")

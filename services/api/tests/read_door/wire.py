@@ -7,12 +7,12 @@ from typing import Any
 from hpack import Decoder
 
 from gostream_api.auth.authenticator import OpenDoor
-from gostream_api.read_door.calls import CallTable
-from gostream_api.read_door.connection import Connection
-from gostream_api.read_door.frames import PREFACE
+from gostream_api.read_door.backlog import Backlog
+from gostream_api.read_door.http2.calls import CallTable
+from gostream_api.read_door.http2.connection import Connection
+from gostream_api.read_door.http2.frames import PREFACE
+from gostream_api.read_door.http2.short.path import ShortPath
 from gostream_api.read_door.limits import Limits
-from gostream_api.read_door.sending import Backlog
-from gostream_api.read_door.short.path import ShortPath
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE, CONTINUATION = 0, 1, 2, 3, 4, 6, 8, 9

@@ -143,7 +143,7 @@ def test_entry_is_reloaded_when_redis_ends_its_freshness(scene: Scene) -> None:
     assert scene.cache.get(ID) is None
 
 
-def test_entry_at_its_end_in_redis_has_the_usual_life(scene: Scene) -> None:
+def test_entry_ending_in_redis_has_the_usual_life(scene: Scene) -> None:
     scene.store(fresh_for=2)
     entry = scene.cache.get(ID)
     assert entry is not None

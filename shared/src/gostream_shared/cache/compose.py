@@ -57,13 +57,8 @@ async def open_cache(
     subscriber = redis_client(config, connections=1)
     channel, progress = change_channel(config.redis_db), progress_channel(config.redis_db)
     times = CacheTimes(ttl=config.redis_ttl.total_seconds())
-    videos = RedisVideoCache(
-        connection,
-        channel=channel,
-        epoch_state=epoch_state,
-        times=times,
-        form=reply_form(config.cdn_base_url),
-    )
+    form = reply_form(config.cdn_base_url)
+    videos = RedisVideoCache(connection, channel=channel, epoch_state=epoch_state, times=times, form=form)
     watchers, unannounced = Watchers(), Unannounced()
     bus = Bus(
         RedisBusTransport(connection, subscriber, channel=channel, others=(progress,)),

@@ -8,12 +8,12 @@ from typing import Any
 import structlog
 
 from gostream_api.auth.authenticator import Authenticator, OpenDoor
-from gostream_api.read_door.calls import CallTable
-from gostream_api.read_door.connection import Connection
-from gostream_api.read_door.http1 import Http1Connection
-from gostream_api.read_door.json_calls import JsonTable
+from gostream_api.read_door.backlog import Backlog
+from gostream_api.read_door.http1.calls import JsonTable
+from gostream_api.read_door.http1.connection import Http1Connection
+from gostream_api.read_door.http2.calls import CallTable
+from gostream_api.read_door.http2.connection import Connection
 from gostream_api.read_door.limits import MAX_CONNECTIONS, Limits
-from gostream_api.read_door.sending import Backlog
 from gostream_api.read_door.sniffing import ALPN, Client, Sniffer
 from gostream_api.reads.ports import LocalVideoReader
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from gostream_api.read_door.frames import PREFACE
+from gostream_api.read_door.http2.frames import PREFACE
 from gostream_api.read_door.limits import Limits
 
 ALPN = ["h2", "http/1.1"]

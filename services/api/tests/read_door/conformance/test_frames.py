@@ -6,7 +6,7 @@ connection goes on, it must answer a further call.
 
 from typing import Any
 
-from tests.support.http2 import (
+from tests.support.wire.http2 import (
     ACK,
     CONTINUATION,
     END_HEADERS,
@@ -25,7 +25,7 @@ from tests.support.http2 import (
     number,
     settings,
 )
-from tests.support.http2_calls import (
+from tests.support.wire.http2_calls import (
     CLOSED,
     COLD,
     FLOW_CONTROL,

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tests.support.http2 import END_HEADERS, END_STREAM, block, integer, literal
-from tests.support.http2_calls import (
+from tests.support.wire.http2 import END_HEADERS, END_STREAM, block, integer, literal
+from tests.support.wire.http2_calls import (
     COLD,
     COMPRESSION,
     GOOD,

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from hpack import Decoder
 
-from tests.support.http2 import ACK, DATA, HEADERS, PING, PREFACE, SETTINGS, Seen, frame, settings
-from tests.support.http2_calls import FRAME_SIZE, LAST, PROTOCOL, call, exchange, window
+from tests.support.wire.http2 import ACK, DATA, HEADERS, PING, PREFACE, SETTINGS, Seen, frame, settings
+from tests.support.wire.http2_calls import FRAME_SIZE, LAST, PROTOCOL, call, exchange, window
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ from h2 import events
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 
-from gostream_api.read_door.calls import CallTable
-from gostream_api.read_door.frames import ANY_STREAM, ExcessError, FrameWatch, goaway
-from gostream_api.read_door.http2 import Http2
+from gostream_api.read_door.backlog import Backlog
+from gostream_api.read_door.http2.calls import CallTable
+from gostream_api.read_door.http2.frames import ANY_STREAM, ExcessError, FrameWatch, goaway
+from gostream_api.read_door.http2.library import Http2
+from gostream_api.read_door.http2.short.path import ShortPath
+from gostream_api.read_door.http2.streams import Streams
 from gostream_api.read_door.limits import Limits
-from gostream_api.read_door.sending import Backlog
-from gostream_api.read_door.short.path import ShortPath
-from gostream_api.read_door.streams import Streams
 
 #: Bytes that wait in the transport before nothing more is read or sent.
 _HIGH_WATER = 256 * 1024

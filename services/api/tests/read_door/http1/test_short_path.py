@@ -7,12 +7,12 @@ from typing import Any, cast
 import pytest
 
 from gostream_api.auth.authenticator import OpenDoor
-from gostream_api.read_door.http1 import Http1Connection
-from gostream_api.read_door.json_calls import JsonTable
+from gostream_api.read_door.backlog import Backlog
+from gostream_api.read_door.http1.calls import JsonTable
+from gostream_api.read_door.http1.connection import Http1Connection
 from gostream_api.read_door.limits import Limits
-from gostream_api.read_door.sending import Backlog
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
-from tests.support.raw_http import request
+from tests.support.wire.raw_http import request
 
 HOT, ABSENT = (f"00000000-0000-0000-0000-00000000000{number}" for number in (1, 3))
 USUAL = [

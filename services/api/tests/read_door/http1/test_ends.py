@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from gostream_api.read_door import sending
-from gostream_api.read_door.http1 import Http1Connection
-from tests.support.raw_http import request
+from gostream_api.read_door import backlog
+from gostream_api.read_door.http1.connection import Http1Connection
+from tests.support.wire.raw_http import request
 
 HOT, COLD = (f"00000000-0000-0000-0000-00000000000{number}" for number in (1, 2))
 USUAL, SLOW = request(f"/v1/videos/{HOT}"), request(f"/v1/videos/{COLD}")
@@ -86,7 +86,7 @@ async def test_call_above_limit_is_refused(start_door: Any, dial: Any) -> None:
 async def test_full_backlog_refuses_calls(started: Any, dial: Any, monkeypatch: Any) -> None:
     client = await dial(started)
     await client.ask(USUAL)
-    monkeypatch.setattr(sending, "MAX_QUEUED_IN_ALL", 0)
+    monkeypatch.setattr(backlog, "MAX_QUEUED_IN_ALL", 0)
 
     assert (await client.ask(request(f"/v1/videos/{HOT}", "X-Request-Id: a"))).status == 429
     assert (await client.ask(USUAL)).status == 429

@@ -10,14 +10,14 @@ is left to the library.
 from collections import deque
 from struct import Struct
 
-from gostream_api.read_door.calls import Call, Template, request_id_of
-from gostream_api.read_door.frames import FrameWatch
-from gostream_api.read_door.http2 import Http2
+from gostream_api.read_door.backlog import Backlog
+from gostream_api.read_door.http2.calls import Call, Template, request_id_of
+from gostream_api.read_door.http2.frames import FrameWatch
+from gostream_api.read_door.http2.library import Http2
+from gostream_api.read_door.http2.short import reply_bytes
+from gostream_api.read_door.http2.short.header_blocks import HeaderBlocks
+from gostream_api.read_door.http2.streams import Streams
 from gostream_api.read_door.limits import MAX_CLOSED_STREAMS, MAX_FRAME
-from gostream_api.read_door.sending import Backlog
-from gostream_api.read_door.short import reply_bytes
-from gostream_api.read_door.short.header_blocks import HeaderBlocks
-from gostream_api.read_door.streams import Streams
 
 _HEAD = 9
 _PREFIX = 5  # of a gRPC message: the flag of compression and the length

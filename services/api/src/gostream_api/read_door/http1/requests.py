@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import grpc
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from gostream_api.read_door.http1_replies import Answer, refusal
+from gostream_api.read_door.http1.replies import Answer, refusal
 from gostream_api.read_door.limits import MAX_HEAD, MAX_HEADERS
 
 _PER_HEADER = 4  # the colon, a space and the end of the line

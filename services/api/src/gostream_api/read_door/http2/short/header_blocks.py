@@ -15,8 +15,8 @@ from hpack.huffman import HuffmanEncoder
 from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
 from hpack.huffman_table import decode_huffman
 
-from gostream_api.read_door.calls import Opened, Template
-from gostream_api.read_door.http2 import CountedTable
+from gostream_api.read_door.http2.calls import Opened, Template
+from gostream_api.read_door.http2.library import CountedTable
 from gostream_api.rpc import grpc_framing
 from gostream_api.rpc.grpc_framing import Header, RefusedError
 from gostream_api.rpc.interceptors.telemetry import REQUEST_ID, SANE

@@ -10,7 +10,7 @@ import pytest
 from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.servers.envoy import Envoy
-from tests.support.raw_http import RawHttp, Response, request
+from tests.support.wire.raw_http import RawHttp, Response, request
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 

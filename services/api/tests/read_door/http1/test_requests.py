@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gostream_api.read_door.limits import MAX_HEAD, MAX_HEADERS
-from tests.support.raw_http import request
+from tests.support.wire.raw_http import request
 
 HOT, COLD, ABSENT = (f"00000000-0000-0000-0000-00000000000{number}" for number in (1, 2, 3))
 USUAL = request(f"/v1/videos/{HOT}")

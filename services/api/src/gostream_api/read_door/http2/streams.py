@@ -12,9 +12,10 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.exceptions import StreamClosedError
 
-from gostream_api.read_door.calls import Call, CallTable, MalformedError, Opened, Reply, refusal
+from gostream_api.read_door.backlog import Backlog
+from gostream_api.read_door.http2.calls import Call, CallTable, MalformedError, Opened, Reply, refusal
+from gostream_api.read_door.http2.sending import Outbox
 from gostream_api.read_door.limits import MAX_BODIES, MAX_DATA_FRAMES
-from gostream_api.read_door.sending import Backlog, Outbox
 from gostream_api.rpc import grpc_framing
 from gostream_api.rpc.grpc_framing import RefusedError
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from hpack.hpack import encode_integer
 
-from gostream_api.read_door.calls import HEADERS
+from gostream_api.read_door.http2.calls import HEADERS
 from gostream_api.read_door.limits import MAX_FRAME
 from gostream_api.rpc.grpc_framing import PREFIX, Header, framed
 from gostream_api.rpc.interceptors.telemetry import REQUEST_ID

@@ -11,8 +11,8 @@ import structlog
 from httptools import HttpParserInvalidURLError, parse_url
 
 from gostream_api.auth.authenticator import Authenticator
-from gostream_api.read_door.http1_replies import Answer, refusal
-from gostream_api.read_door.http1_requests import Request
+from gostream_api.read_door.http1.replies import Answer, refusal
+from gostream_api.read_door.http1.requests import Request
 from gostream_api.reads.ports import Layer, LocalVideoReader
 from gostream_api.rpc import grpc_framing
 from gostream_api.rpc.admission import NOTHING, Admission, Shown, shown_in
@@ -20,8 +20,8 @@ from gostream_api.rpc.grpc_framing import RefusedError
 from gostream_api.rpc.interceptors.errors import logged_failure
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
 from gostream_api.rpc.interceptors.telemetry import REQUEST_ID, SANE, Meter, new_request_id
-from gostream_api.rpc.json_bodies import HTTP_STATUSES, failure_body
-from gostream_api.rpc.json_reads import JSON_READS, JsonRead, VideoRead
+from gostream_api.rpc.json.bodies import HTTP_STATUSES, failure_body
+from gostream_api.rpc.json.reads import JSON_READS, JsonRead, VideoRead
 from gostream_api.rpc.servicer import SERVICE
 from gostream_api.rpc.validation import canonical_id
 from gostream_shared.domain.errors import TooManyRequestsError

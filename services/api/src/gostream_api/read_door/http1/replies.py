@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import grpc
 
-from gostream_api.rpc.json_bodies import HTTP_STATUSES, refusal_body
+from gostream_api.rpc.json.bodies import HTTP_STATUSES, refusal_body
 
 _CLIENT_CLOSED = 499  # nginx's number, which Envoy uses for CANCELLED
 _REASONS = {

@@ -20,7 +20,7 @@ from gostream_api.reads.ports import Layer, LocalVideoReader, VideoReply
 from gostream_api.rpc import validation
 from gostream_api.rpc.encoded_reads import slowest
 from gostream_api.rpc.grpc_framing import RefusedError
-from gostream_api.rpc.json_bodies import batch_body, video_body
+from gostream_api.rpc.json.bodies import batch_body, video_body
 from gostream_shared.domain.errors import VideosNotFoundError
 
 Answer = tuple[bytes, Layer]

@@ -11,7 +11,7 @@ from hpack.table import HeaderTable, table_entry_size
 from hyperframe.frame import Frame, GoAwayFrame
 
 from gostream_api.read_door import limits as most
-from gostream_api.read_door.header_blocks import BlockDecoder
+from gostream_api.read_door.http2.header_blocks import BlockDecoder
 
 _CONFIG = H2Configuration(
     client_side=False,

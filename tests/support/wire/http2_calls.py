@@ -7,7 +7,7 @@ import pytest
 from h2.errors import ErrorCodes
 
 from gostream.v1.video_service_pb2 import GetVideoRequest
-from tests.support.http2 import (
+from tests.support.wire.http2 import (
     DATA,
     END_HEADERS,
     END_STREAM,

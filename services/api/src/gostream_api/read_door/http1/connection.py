@@ -7,11 +7,11 @@ from typing import cast
 
 import structlog
 
-from gostream_api.read_door.http1_replies import Answer, encoded
-from gostream_api.read_door.http1_requests import Request, RequestParser
-from gostream_api.read_door.json_calls import JsonCall, JsonTable
+from gostream_api.read_door.backlog import Backlog
+from gostream_api.read_door.http1.calls import JsonCall, JsonTable
+from gostream_api.read_door.http1.replies import Answer, encoded
+from gostream_api.read_door.http1.requests import Request, RequestParser
 from gostream_api.read_door.limits import MAX_PIPELINED, MAX_REQUESTS_IN_TURN, Limits
-from gostream_api.read_door.sending import Backlog
 
 #: Bytes that wait in the transport before no further request is answered.
 _HIGH_WATER = 256 * 1024

@@ -4,20 +4,10 @@ from dataclasses import dataclass
 
 from h2.connection import H2Connection
 
-from gostream_api.read_door.calls import HEADERS, Reply
-from gostream_api.read_door.limits import MAX_FRAME, MAX_QUEUED, MAX_QUEUED_IN_ALL, MAX_TURN
+from gostream_api.read_door.backlog import Backlog
+from gostream_api.read_door.http2.calls import HEADERS, Reply
+from gostream_api.read_door.limits import MAX_FRAME, MAX_QUEUED, MAX_TURN
 from gostream_api.rpc.grpc_framing import Header, framed
-
-
-class Backlog:
-    """The queued bytes of all connections."""
-
-    def __init__(self) -> None:
-        self.size = 0
-
-    @property
-    def is_full(self) -> bool:
-        return self.size >= MAX_QUEUED_IN_ALL
 
 
 @dataclass(slots=True)
