@@ -8,10 +8,10 @@ import trustme
 from redis.exceptions import ConnectionError
 
 from gostream_devstack.fixtures import RedisSettings
-from gostream_devstack.host.certificates import Certificates
 from gostream_devstack.servers.postgres import Postgres
 from gostream_devstack.servers.tls_front import TlsFront
 from gostream_devstack.servers.valkey import Valkey
+from gostream_devstack.tls.certificates import Certificates
 from gostream_shared.cache.redis_connection import redis_client
 from gostream_shared.config import Config, load
 from gostream_shared.db.database import PostgresDatabase

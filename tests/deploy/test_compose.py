@@ -1,14 +1,12 @@
 """Checks of docker-compose.yml and the images that need no container engine."""
 
 import asyncio
-import importlib
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -19,16 +17,13 @@ from gostream_devstack.host.wheels import package, program, script
 from gostream_devstack.instance.stack import USUAL_PORTS
 from gostream_devstack.servers.envoy import allow_origins
 from gostream_devstack.servers.nginx import substitute
-from gostream_shared.config import Config, load
 from gostream_shared.grpc_health import Health, bind
 from gostream_shared.tls import ServerTls
+from tests.deploy.compose_file import PLACEHOLDER, ROOT, SERVICES
 from tests.deploy.replica import Replica
 from tests.support.certificates import Files
 
-ROOT = Path(__file__).parents[2]
 DOCKERFILES = sorted(ROOT.glob("services/*/Dockerfile"))
-PLACEHOLDER = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
-CONFIGURED = {"api": "gostream_api.config:ApiConfig", "worker": "gostream_worker.config:WorkerConfig"}
 ONE_SHOT = {"check", "migrate", "minio-init"}
 #: Services whose image another service builds.
 BUILT_ELSEWHERE = {"migrate": "api"}
@@ -36,23 +31,6 @@ CLIENTS = {"api", "envoy", "minio", "nginx"}
 # MinIO's image can only initialise a fresh volume as root; that root has no capability.
 NAMES_ITS_USER_ITSELF = {"api", "worker", "migrate", "nginx"}
 ROOT_INSIDE = {"minio"}
-
-
-def _resolve(node: Any) -> Any:
-    """Resolves the file as Compose does if no variable is set."""
-    if isinstance(node, dict):
-        return {key: _resolve(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_resolve(value) for value in node]
-    return PLACEHOLDER.sub(lambda match: match[2], node) if isinstance(node, str) else node
-
-
-def _services() -> dict[str, dict[str, Any]]:
-    resolved = _resolve(yaml.safe_load((ROOT / "docker-compose.yml").read_text()))
-    return dict(resolved["services"])
-
-
-SERVICES = _services()
 
 
 def _run(*command: str | Path) -> None:
@@ -67,7 +45,8 @@ def test_files_match_the_compose_specification() -> None:
 def test_every_variable_has_a_default() -> None:
     found = PLACEHOLDER.findall((ROOT / "docker-compose.yml").read_text())
     assert found
-    assert [name for name, default in found if not default] == ["EDGE_CORS_ORIGINS"], "empty = no page"
+    # No page, and no file.
+    assert [name for name, default in found if not default] == ["EDGE_CORS_ORIGINS", "AUTH_JWT_ISSUERS_FILE"]
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
@@ -190,7 +169,9 @@ def test_secret_check_covers_every_secret() -> None:
     }
 
     secrets = {value for _, value in pairs}
-    assert secrets == {environment[name] for name in environment if name != "GOSTREAM_BIND"}
+    assert secrets == {
+        environment[name] for name in environment if name not in ("GOSTREAM_BIND", "AUTH_MODE")
+    }
 
 
 def test_every_file_and_volume_exists() -> None:
@@ -216,38 +197,6 @@ def test_copied_files_exist_in_the_build_context(dockerfile: Path) -> None:
 
 def _enters(path: Path, allowed: list[str]) -> bool:
     return any(parent.match(pattern) for pattern in allowed for parent in (path, *path.parents))
-
-
-@pytest.mark.parametrize("name", sorted(CONFIGURED))
-def test_configuration_accepts_every_variable(name: str) -> None:
-    module, kind = CONFIGURED[name].split(":")
-    config: type[Config] = getattr(importlib.import_module(module), kind)
-    environment = SERVICES[name]["environment"]
-    known = {field.upper() for field in config.model_fields}
-    assert {variable.removesuffix("_FILE") for variable in environment} <= known
-    load(config, {key: value for key, value in environment.items() if not key.endswith("_FILE")})
-
-
-def test_migration_accepts_its_variables() -> None:
-    source = Path(str(importlib.import_module("gostream_shared.db.migrate").__file__)).read_text()
-    assert all(f'"{variable}"' in source for variable in SERVICES["migrate"]["environment"])
-
-
-def test_shared_secrets_are_equal() -> None:
-    store, edge, api, worker = (
-        SERVICES[name]["environment"] for name in ("minio-init", "nginx", "api", "worker")
-    )
-    assert edge["EDGE_REFRESH_SECRET"] == worker["CDN_REFRESH_SECRET"]
-    assert edge["EDGE_ORIGIN_SECRET"] == store["EDGE_ORIGIN_SECRET"]
-    assert edge["EDGE_PLAYBACK_KEYS_FILE"] == api["PLAYBACK_KEYS_FILE"]
-    for key in ("ACCESS_KEY", "SECRET_KEY"):
-        assert store[f"S3_{key}"] == api[f"S3_{key}"]
-        assert store[f"S3_WORKER_{key}"] == worker[f"S3_{key}"] != api[f"S3_{key}"]
-    assert edge["EDGE_BUCKET"] == api["S3_BUCKET"]
-    for policy in (ROOT / "deploy/s3").glob("*.json"):
-        statements = yaml.safe_load(policy.read_text())["Statement"]
-        resources = [resource for statement in statements for resource in statement["Resource"]]
-        assert all(resource.startswith(f"arn:aws:s3:::{api['S3_BUCKET']}") for resource in resources)
 
 
 def test_nginx_accepts_the_rendered_template(tmp_path: Path) -> None:

@@ -17,11 +17,17 @@ import typer
 from gostream_cli.options import (
     DEFAULT_SERVER,
     POLICY,
+    CaFile,
+    ClientCert,
+    ClientKey,
     Json,
     Profile,
     Server,
     Status,
     Timeout,
+    Token,
+    TokenFile,
+    UseTls,
     VideoId,
     WholeTimeout,
 )
@@ -47,28 +53,12 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def _options(
-    tls: Annotated[
-        bool, typer.Option("--tls", envvar="GOSTREAM_TLS", help="Connect by TLS; implied by the files below.")
-    ] = False,
-    ca_file: Annotated[
-        Path | None,
-        typer.Option(envvar="GOSTREAM_CA_FILE", metavar="FILE", help="Authority of the API's certificate."),
-    ] = None,
-    client_cert: Annotated[
-        Path | None,
-        typer.Option(envvar="GOSTREAM_CLIENT_CERT", metavar="FILE", help="Certificate of this client."),
-    ] = None,
-    client_key: Annotated[
-        Path | None,
-        typer.Option(envvar="GOSTREAM_CLIENT_KEY", metavar="FILE", help="Key of the certificate."),
-    ] = None,
-    token: Annotated[
-        str, typer.Option(envvar="GOSTREAM_TOKEN", metavar="TOKEN", help="Token that proves who calls.")
-    ] = "",
-    token_file: Annotated[
-        Path | None,
-        typer.Option(envvar="GOSTREAM_TOKEN_FILE", metavar="FILE", help="File with the token."),
-    ] = None,
+    tls: UseTls = False,
+    ca_file: CaFile = None,
+    client_cert: ClientCert = None,
+    client_key: ClientKey = None,
+    token: Token = "",
+    token_file: TokenFile = None,
     allow_plaintext_token: Annotated[
         bool, typer.Option("--allow-plaintext-token", help="Send the token to other machines without TLS.")
     ] = False,

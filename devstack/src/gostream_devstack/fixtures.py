@@ -1,7 +1,6 @@
 """Pytest fixtures: real servers for tests, provided through the `pytest11` entry point.
 
-Each pytest session has a separate directory and free ports, and its servers end with it. Heavy modules are
-imported inside the fixtures, because every pytest run imports this module.
+Each pytest session has a separate directory, free ports and servers. Fixtures import heavy modules themselves.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from gostream_devstack.host.certificates import Certificates
     from gostream_devstack.host.directories import Directories
     from gostream_devstack.host.issuer import TokenIssuer
     from gostream_devstack.host.ports import Ports
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from gostream_devstack.servers.server import Server
     from gostream_devstack.servers.tls_front import TlsFront
     from gostream_devstack.servers.valkey import Valkey
+    from gostream_devstack.tls.certificates import Certificates
 
 TEMPLATE = "gostream_template"
 
@@ -85,8 +84,8 @@ def postgres_server(
     """
     from gostream_devstack.servers.postgres import Postgres
 
-    password = _server_state.secrets["postgres_password"]
-    server = Postgres(_server_directories, _server_ports.pick("postgres"), password, durable=False)
+    secret = _server_state.secrets["postgres_password"]
+    server = Postgres(_server_directories, _server_ports.pick("postgres"), secret, durable=False)
     server.start()
     yield server
     server.stop()
@@ -199,7 +198,7 @@ def bucket(object_store_server: SeaweedFS) -> Bucket:
 @pytest.fixture(scope="session")
 def certificates(_server_directories: Directories) -> Certificates:
     """The certificates of this session's TLS: `.authority .certificate .key` and `.renew()`."""
-    from gostream_devstack.host.certificates import Certificates
+    from gostream_devstack.tls.certificates import Certificates
 
     return Certificates(_server_directories)
 

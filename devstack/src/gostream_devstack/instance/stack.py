@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from gostream_devstack.errors import StackError
 from gostream_devstack.host import interpreter
-from gostream_devstack.host.certificates import Certificates
 from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.issuer import TokenIssuer
 from gostream_devstack.host.ports import Ports
@@ -21,6 +20,7 @@ from gostream_devstack.servers.supervisor import Report, Step, run_steps, stop_a
 from gostream_devstack.servers.tls_front import TlsFront
 from gostream_devstack.servers.valkey import Valkey
 from gostream_devstack.servers.worker import Worker
+from gostream_devstack.tls.certificates import Certificates
 
 # The second replica takes the next port but one: API 50051, 50053, …, its reads 50052, 50054, ….
 USUAL_PORTS = {

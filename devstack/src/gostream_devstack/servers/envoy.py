@@ -12,12 +12,12 @@ from typing import Any, Protocol
 import yaml
 
 from gostream_devstack.errors import StackError
-from gostream_devstack.host.certificates import Certificates
 from gostream_devstack.host.directories import REPOSITORY, Directories
 from gostream_devstack.host.http_probe import request
 from gostream_devstack.host.ports import HOST
 from gostream_devstack.host.wheels import package, program
 from gostream_devstack.servers.server import Server
+from gostream_devstack.tls.certificates import Certificates
 
 TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
 ORIGINS = "EDGE_CORS_ORIGINS"

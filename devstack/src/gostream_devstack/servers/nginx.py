@@ -11,11 +11,11 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from gostream_devstack.errors import StackError
-from gostream_devstack.host.certificates import Certificates
 from gostream_devstack.host.directories import REPOSITORY, Directories
 from gostream_devstack.host.http_probe import request
 from gostream_devstack.host.wheels import package, program
 from gostream_devstack.servers.server import Server
+from gostream_devstack.tls.certificates import Certificates
 
 KEYS = "playback.keys"
 MISSES_SOCKET = "misses.sock"

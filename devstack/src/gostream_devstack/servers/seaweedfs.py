@@ -8,13 +8,13 @@ from http import HTTPStatus
 from pathlib import Path
 
 from gostream_devstack.errors import StackError
-from gostream_devstack.host.certificates import Certificates
 from gostream_devstack.host.directories import REPOSITORY, Directories
 from gostream_devstack.host.http_probe import request
 from gostream_devstack.host.ports import Ports, is_free
 from gostream_devstack.host.signed_request import signature
 from gostream_devstack.host.wheels import script
 from gostream_devstack.servers.server import Server
+from gostream_devstack.tls.certificates import Certificates
 
 REGION = "us-east-1"
 BUCKET = "videos"

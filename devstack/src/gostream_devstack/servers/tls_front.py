@@ -4,11 +4,11 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from gostream_devstack.host.certificates import Certificates
 from gostream_devstack.host.directories import Account, Directories
 from gostream_devstack.host.interpreter import account_of_services
 from gostream_devstack.servers.server import Server
 from gostream_devstack.servers.service import home_of, python
+from gostream_devstack.tls.certificates import Certificates
 
 
 class TlsFront(Server):
@@ -34,7 +34,7 @@ class TlsFront(Server):
     def command(self) -> Sequence[str]:
         files = (str(self._certificates.certificate), str(self._certificates.key))
         return [
-            *python("gostream_devstack.host.tls_front"),
+            *python("gostream_devstack.tls.front"),
             str(self.port),
             str(self._to),
             *files,
