@@ -10,17 +10,17 @@ ROOT = Path(__file__).parents[2]
 PLACEHOLDER = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
-def _resolve(node: Any) -> Any:
+def resolve(node: Any) -> Any:
     """Resolves the file as Compose does if no variable is set."""
     if isinstance(node, dict):
-        return {key: _resolve(value) for key, value in node.items()}
+        return {key: resolve(value) for key, value in node.items()}
     if isinstance(node, list):
-        return [_resolve(value) for value in node]
+        return [resolve(value) for value in node]
     return PLACEHOLDER.sub(lambda match: match[2], node) if isinstance(node, str) else node
 
 
 def _services() -> dict[str, dict[str, Any]]:
-    resolved = _resolve(yaml.safe_load((ROOT / "docker-compose.yml").read_text()))
+    resolved = resolve(yaml.safe_load((ROOT / "docker-compose.yml").read_text()))
     return dict(resolved["services"])
 
 

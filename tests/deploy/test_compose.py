@@ -19,7 +19,7 @@ from gostream_devstack.servers.envoy import allow_origins
 from gostream_devstack.servers.nginx import substitute
 from gostream_shared.grpc_health import Health, bind
 from gostream_shared.tls import ServerTls
-from tests.deploy.compose_file import PLACEHOLDER, ROOT, SERVICES
+from tests.deploy.compose_file import PLACEHOLDER, ROOT, SERVICES, resolve
 from tests.deploy.replica import Replica
 from tests.support.certificates import Files
 
@@ -113,7 +113,7 @@ def _ports(*files: str) -> dict[str, list[str]]:
     """The published ports of each service over all files."""
     published: dict[str, list[str]] = {}
     for file in files:
-        for name, service in _resolve(yaml.safe_load((ROOT / file).read_text()))["services"].items():
+        for name, service in resolve(yaml.safe_load((ROOT / file).read_text()))["services"].items():
             published.setdefault(name, []).extend(service.get("ports", []))
     return published
 
@@ -134,7 +134,7 @@ def test_ports_match_devstack_and_bind_loopback() -> None:
 
 
 def test_worker_and_data_stores_have_no_egress() -> None:
-    networks = _resolve(yaml.safe_load((ROOT / "docker-compose.yml").read_text()))["networks"]
+    networks = resolve(yaml.safe_load((ROOT / "docker-compose.yml").read_text()))["networks"]
     inside = {name for name, network in networks.items() if network and network.get("internal")}
 
     for name, service in SERVICES.items():

@@ -1,6 +1,6 @@
 """Pytest fixtures: real servers for tests, provided through the `pytest11` entry point.
 
-Each pytest session has a separate directory, free ports and servers. Fixtures import heavy modules themselves.
+Each pytest session has a directory, free ports and servers. Fixtures import heavy modules themselves.
 """
 
 from __future__ import annotations
