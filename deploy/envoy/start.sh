@@ -2,6 +2,7 @@
 # Fills in envoy.yaml and runs a command: start.sh TEMPLATE FILE COMMAND…
 #
 #   EDGE_CORS_ORIGINS  comma-separated exact origins of the web pages that may call; empty = none
+#   EDGE_AUTH_FILE     output of `python -m gostream_api.edge_auth ISSUERS_FILE`: JSON and gRPC-Web need a token; empty = none
 #   EDGE_BIND          the address that the port is published on; other than loopback, any Host is accepted
 #
 # gostream_devstack/envoy.py does the same for development; a test compares the two.
@@ -27,5 +28,15 @@ case ${EDGE_BIND:-127.0.0.1} in
 127.* | localhost | ::1 | '[::1]') ;;
 *) text=$(sed "s/regex: '(?i)(localhost|.*)?'/regex: '.*'/" <<<"$text") ;;
 esac
+if [[ -n ${EDGE_AUTH_FILE:-} ]]; then
+    # A line of the file is the name of a list and an element for it.
+    text=$(while IFS= read -r line; do
+        if [[ $line =~ ^(\ *)#\ EDGE_AUTH:\ ([a-z]+)$ ]]; then
+            sed -n "s/^${BASH_REMATCH[2]} /${BASH_REMATCH[1]}- /p" "$EDGE_AUTH_FILE"
+        else
+            printf '%s\n' "$line"
+        fi
+    done <<<"$text")
+fi
 printf '%s\n' "$text" >"$file"
 exec "$@"

@@ -100,6 +100,7 @@ class Stack:
         self.apis = [self._api(number) for number in range(1, options.api_replicas + 1)]
         self.workers = [self._worker(number) for number in range(1, options.workers + 1)]
         self._envoy = Envoy(directories, self._port("envoy"), ports.pick("envoy-admin"), self.apis)
+        self._envoy.issuers = options.issuer.publish(directories) if options.issuer else None
         for server in (nginx, self._envoy, *self.apis, *self.workers):
             self.servers[server.name] = server
         self.env = self._environment()

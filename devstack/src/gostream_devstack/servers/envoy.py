@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -20,6 +22,7 @@ from gostream_devstack.servers.server import Server
 
 TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
 ORIGINS = "EDGE_CORS_ORIGINS"
+MARK = re.compile(r"^( *)# EDGE_AUTH: ([a-z]+)\n", re.MULTILINE)
 ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]+)?")
 
 
@@ -40,8 +43,10 @@ class Replica(Protocol):
 class Envoy(Server):
     """One proxy for all API replicas, ready without them.
 
-    Pages of the `EDGE_CORS_ORIGINS` may call it.
+    Pages of the `EDGE_CORS_ORIGINS` may call it. With the file of `issuers`, JSON and gRPC-Web need a token.
     """
+
+    issuers: Path | None = None
 
     def __init__(
         self, directories: Directories, port: int, admin_port: int, replicas: Sequence[Replica]
@@ -62,6 +67,8 @@ class Envoy(Server):
         descriptors = (REPOSITORY / "protos/gen/descriptors.binpb").read_bytes()
         path = self.directories.write(self.directory / "descriptors.binpb", descriptors)
         text = (REPOSITORY / "deploy/envoy/envoy.yaml").read_text()
+        if self.issuers:
+            text = require_tokens(text, edge_auth(self.issuers))
         config = yaml.safe_load(allow_origins(text, self.environment().get(ORIGINS, "")))
         localise(config, self.port, self.admin_port, self.replicas, path)
         self.directories.write(self.directory / "envoy.json", json.dumps(config, indent=1).encode())
@@ -96,6 +103,25 @@ def allow_origins(text: str, origins: str) -> str:
             raise StackError(f"{ORIGINS}: '{origin}' is not an origin such as https://player.example")
     pattern = "|".join(re.sub(r"[].[]", r"\\\g<0>", origin) for origin in given)
     return text.replace(f"{ORIGINS}'", f"{pattern}'") if given else text
+
+
+def edge_auth(issuers: Path) -> str:
+    """Returns what the API's program prints for an issuers file. Raises StackError."""
+    command = [sys.executable, "-m", "gostream_api.edge_auth", str(issuers)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode != 0:
+        raise StackError(f"envoy gets no issuers: {done.stderr.strip()}")
+    return done.stdout
+
+
+def require_tokens(text: str, parts: str) -> str:
+    """Puts the output of `edge_auth` into the configuration as start.sh does."""
+
+    def elements(mark: re.Match[str]) -> str:
+        named = (line.partition(" ") for line in parts.splitlines())
+        return "".join(f"{mark[1]}- {element}\n" for name, _, element in named if name == mark[2])
+
+    return MARK.sub(elements, text)
 
 
 def localise(
