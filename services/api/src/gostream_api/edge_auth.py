@@ -20,6 +20,8 @@ from gostream_shared.domain.errors import GoStreamError, MisconfiguredError, Una
 _TYPE = "type.googleapis.com/envoy.extensions"
 _FILTER = f"{_TYPE}.filters.http.jwt_authn.v3.JwtAuthentication"
 _TLS = f"{_TYPE}.transport_sockets.tls.v3.UpstreamTlsContext"
+_CEL = f"{_TYPE}.access_loggers.filters.cel.v3.ExpressionFilter"
+_DENIED = "response.code_details.startsWith('jwt_authn_access_denied')"
 _AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 #: The largest AUTH_JWT_LEEWAY: the API decides.
 _SKEW = 300
@@ -30,7 +32,7 @@ Part = dict[str, Any]
 
 
 def parts(issuers: Sequence[Issuer]) -> Iterator[tuple[str, Part]]:
-    """Returns the elements and the lists that they belong to. Raises MisconfiguredError for unreadable keys."""
+    """Returns elements and the names of their lists. Raises MisconfiguredError for unreadable keys."""
     yield from (("mappers", each) for each in _refusals())
     yield "filters", {"name": "envoy.filters.http.jwt_authn", "typed_config": _filter(issuers)}
     yield from (("clusters", _cluster(each, each.jwks_url)) for each in issuers if each.jwks_url)
@@ -53,7 +55,7 @@ def _provider(issuer: Issuer) -> Part:
         "audiences": issuer.audiences,
         "forward": True,
         "clock_skew_seconds": _SKEW,
-        # Otherwise the query parameter access_token counts too. The API takes the scheme in any case.
+        # Otherwise the query parameter access_token counts too.
         "from_headers": [
             {"name": "authorization", "value_prefix": f"{scheme} "} for scheme in ("Bearer", "bearer")
         ],
@@ -105,10 +107,22 @@ def _tls(host: str) -> Part:
 
 
 def _refusals() -> Iterator[Part]:
-    """Returns the mappers of the filter's refusals to the API's. A wrong audience, Envoy's 403, is a 401 too."""
+    """Returns what turns the filter's refusals into the API's.
+
+    A wrong audience, for which Envoy answers 403, becomes a 401 too.
+    """
     failure = failure_of(UnauthenticatedError(""), request_id="")
-    refused = {"response_flag_filter": {"flags": ["UAEX"]}}
-    web = {"header_filter": {"header": {"name": "content-type", "string_match": {"prefix": "application/grpc-web"}}}}
+    refused = {
+        "extension_filter": {
+            "name": "envoy.access_loggers.extension_filters.cel",
+            "typed_config": {"@type": _CEL, "expression": _DENIED},
+        }
+    }
+    web = {
+        "header_filter": {
+            "header": {"name": "content-type", "string_match": {"prefix": "application/grpc-web"}}
+        }
+    }
     details = next(value for name, value in failure.trailers if name == DETAILS and isinstance(value, bytes))
     status = {
         "grpc-status": str(failure.code.value[0]),
@@ -134,14 +148,14 @@ def _refusals() -> Iterator[Part]:
 
 def main() -> None:
     """Prints the parts. Ends with exit code 2 and a sentence for an unusable file."""
-    if len(sys.argv) != 2:  # noqa: PLR2004
+    if len(sys.argv) != 2:
         sys.exit("usage: python -m gostream_api.edge_auth ISSUERS_FILE")
     try:
         lines = [f"{name} {json.dumps(part)}" for name, part in parts(load_issuers(Path(sys.argv[1])))]
     except GoStreamError as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        print(error, file=sys.stderr)
         sys.exit(2)
-    print("\n".join(lines))  # noqa: T201
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":
