@@ -23,6 +23,7 @@ from gostream_devstack.servers.server import Server
 TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
 ORIGINS = "EDGE_CORS_ORIGINS"
 MARK = re.compile(r"^( *)# EDGE_AUTH: ([a-z]+)\n", re.MULTILINE)
+HEALTHY = re.compile(rb"^(?:api|reads)::.*::health_flags::healthy$", re.MULTILINE)
 ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]+)?")
 
 
@@ -87,7 +88,7 @@ class Envoy(Server):
         """Waits until Envoy routes calls to both ports of every replica: its health checks lag slightly."""
         deadline = time.monotonic() + timeout
         ports = 2 * len(self.replicas)
-        while request(self.admin_port, "GET", "/clusters")[1].count(b"::health_flags::healthy") < ports:
+        while len(HEALTHY.findall(request(self.admin_port, "GET", "/clusters")[1])) < ports:
             if time.monotonic() > deadline:
                 raise StackError(
                     f"envoy does not find the API after {timeout:.0f} s; its log:\n{self.tail()}"

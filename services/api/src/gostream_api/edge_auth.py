@@ -1,7 +1,8 @@
-"""Prints what Envoy needs to refuse browser calls without a good token: `python -m gostream_api.edge_auth ISSUERS_FILE`.
+"""Prints what Envoy needs to refuse JSON and gRPC-Web without a good token.
 
-Each line is the name of a list in deploy/envoy/envoy.yaml and an element for it, as JSON. Envoy refuses early; the API
-verifies every token again, and is the only one that reads scopes.
+Run it with `python -m gostream_api.edge_auth ISSUERS_FILE`. Each line is the name of a list in
+deploy/envoy/envoy.yaml and an element for it, as JSON. Envoy refuses early; the API verifies every token
+again, and is the only one that reads scopes.
 """
 
 import base64
