@@ -138,7 +138,7 @@ def test_compose_and_devstack_require_tokens_alike(tmp_path: Path, issuers: Path
     template.write_text(TEMPLATE.read_text().replace("/etc/envoy/descriptors.binpb", descriptors))
     parts.write_text(edge_auth(given))
     envoy = program(package("envoy"), "_bin/envoy")
-    command = ["bash", ROOT / "deploy/envoy/start.sh", template, filled]
+    command: list[str | Path] = ["bash", ROOT / "deploy/envoy/start.sh", template, filled]
     done = subprocess.run(
         [*command, envoy, "--mode", "validate", "-c", filled, "-l", "warning"],
         env={"PATH": os.defpath, "EDGE_AUTH_FILE": str(parts)},
