@@ -1,10 +1,12 @@
 """Envoy refuses JSON and gRPC-Web without a good token, before it reads the body."""
 
 import http.client
+import http.server
 import json
 import os
 import socket
 import subprocess
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -121,6 +123,32 @@ def test_other_refusals_keep_their_codes(envoy: Envoy) -> None:
         {"code": 7, "message": "this edge answers for localhost only"},
     )
     assert ask(envoy, "/nowhere")[0] == 404
+
+
+class Keys(http.server.BaseHTTPRequestHandler):
+    """A website of keys."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(all_keys())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Logs nothing."""
+
+
+@pytest.mark.parametrize("up", [True, False], ids=["up", "down"])
+def test_keys_are_fetched_by_url(start_json_edge: Callable[..., Envoy], tmp_path: Path, up: bool) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Keys) as website:
+        url = f"http://127.0.0.1:{website.server_port if up else 1}/keys"
+        entry = {"alias": "web", "issuer": ISSUER, "audiences": [AUDIENCE], "jwks_url": url}
+        path = tmp_path / "issuers.yaml"
+        path.write_text(yaml.safe_dump([entry]))
+        threading.Thread(target=website.serve_forever, daemon=True).start()
+        envoy = start_json_edge(Replica(), kind=type("Guarded", (Envoy,), {"issuers": path}))
+        status, _, _ = ask(envoy, "/v1/videos/abc", Authorization=f"Bearer {signed()}")
+        website.shutdown()
+    assert status == (200 if up else 401), "an issuer that is down stops no start"
 
 
 @pytest.mark.parametrize("keys", ["file", "https", "http"])
