@@ -124,7 +124,7 @@ def test_misspelt_variables_are_named_with_the_nearest() -> None:
     )
 
     assert doubts == [
-        "AUDIT_ZZZZ is not a variable of GoStream",
+        "AUDIT_ZZZZZZZZZ is not a variable of GoStream",
         "LOG_LEVL_FILE is not a variable of GoStream; did you mean LOG_LEVEL_FILE?",
         "REDIS_PASWORD is not a variable of GoStream; did you mean REDIS_PASSWORD?",
         "S3_ENDPOINT is not a variable of GoStream; did you mean S3_ENDPOINT_URL?",
@@ -169,9 +169,9 @@ def test_weak_secret_needs_loopback(variable: str, value: str) -> None:
     given = {**GIVEN, variable: value}
     reason = f"{variable}: must be a random secret of at least 16 bytes, because METRICS_HOST=0.0.0.0 is not"
 
-    load(Config, {**given, "METRICS_HOST": "127.0.0.1"})
+    load(Config, given)
     with pytest.raises(ConfigError, match=reason) as error:
-        load(Config, given)
+        load(Config, {**given, "METRICS_HOST": "0.0.0.0"})  # noqa: S104 - what is refused
     assert value not in str(error.value)
 
 

@@ -90,7 +90,7 @@ class Config(BaseModel):
     gostream_bind: Host | None = Field(
         None, description="address on which a container publishes its ports; unset = the listening addresses"
     )
-    metrics_host: Host = Field("0.0.0.0", description="interface of the Prometheus endpoint")  # noqa: S104 - containers
+    metrics_host: Host = Field("127.0.0.1", description="interface of the Prometheus endpoint")
     log_level: LogLevel = Field("INFO", description="minimum log level")
     log_format: LogFormat = Field("json", description="json for machines, console for people")
 

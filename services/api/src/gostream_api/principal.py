@@ -11,7 +11,7 @@ from gostream_shared.domain.video import Video
 # Scopes are plain text, because their hashes are cached and those of enum members are not.
 READ: Final = "videos:read"
 WRITE: Final = "videos:write"
-#: Included in READ; alone it allows GetPlaybackInfo only.
+#: Allows GetPlaybackInfo alone, which READ allows too.
 PLAY: Final = "videos:play"
 #: Extends the other scopes to the videos of every owner.
 ADMIN: Final = "videos:admin"
@@ -45,8 +45,6 @@ class Principal:
     sees: str | None = field(init=False)
 
     def __post_init__(self) -> None:
-        if READ in self.scopes:
-            object.__setattr__(self, "scopes", self.scopes | {PLAY})
         object.__setattr__(self, "sees", None if ADMIN in self.scopes else self.owner)
 
     def acting_for(self, owner: str) -> "Principal":

@@ -9,7 +9,7 @@ from gostream_api.config import ApiConfig
 from gostream_shared.config import ConfigError, load
 from gostream_shared.domain.errors import MisconfiguredError
 
-DATABASE = {"DATABASE_URL": "postgresql://a:b@127.0.0.1/x"}
+DATABASE = {"DATABASE_URL": "postgresql://a:0123456789abcdef@127.0.0.1/x"}
 ISSUER = {"alias": "corp", "issuer": "https://issuer.test", "audiences": "[gostream]"}
 
 

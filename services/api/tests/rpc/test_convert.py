@@ -224,4 +224,4 @@ def test_form_of_replies_changes_with_their_bytes() -> None:
         failure=Failure(code="c", message="m", retryable=True, stage="s"),
     )
 
-    assert (reply_form(CDN), crc32(encode_video(video, CDN))) == ("3.1.4ad2b67d", 1270764252)
+    assert (reply_form(CDN), crc32(encode_video(video, CDN))) == ("4.1.4ad2b67d", 3013353449)

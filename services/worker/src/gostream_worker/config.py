@@ -15,7 +15,7 @@ from gostream_shared.config_types import SINGLE_PUT_LIMIT, Duration, Host, HttpU
 class WorkerConfig(Config):
     """Configuration of the worker. gostream_shared.config describes how it is read."""
 
-    worker_host: Host = Field("0.0.0.0", description="interface of the health service")  # noqa: S104 - containers
+    worker_host: Host = Field("127.0.0.1", description="interface of the health service")
     worker_port: ListenPort = Field(50052, description="port of the health service; 0 = a free one")
     metrics_port: ListenPort = Field(9102, description="port of the Prometheus endpoint; 0 = a free one")
     worker_slots: int = Field(

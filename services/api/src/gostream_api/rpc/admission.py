@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from gostream_api.auth.authenticator import Authenticator, Credential
 from gostream_api.auth.policy import scope_of
 from gostream_api.auth.tokens import is_identity
-from gostream_api.principal import ACT_AS, ANONYMOUS, Principal
+from gostream_api.principal import ACT_AS, ANONYMOUS, PLAY, READ, Principal
 from gostream_shared.domain.errors import ScopeMissingError, UnauthenticatedError
 
 AUTHORIZATION: Final = "authorization"
@@ -43,6 +43,7 @@ class Admission:
         self._now = authenticator.now
         self._later = authenticator.later
         self._scope = scope_of(method)
+        self._or_scope = READ if self._scope == PLAY else self._scope
 
     def now(self, shown: Shown) -> Principal | None:
         """Returns the caller if it is known without waiting.
@@ -63,6 +64,6 @@ class Admission:
             if not is_identity(subject):
                 raise UnauthenticatedError(f"{SUBJECT} is not an id")
             caller = caller.acting_for(subject)
-        if self._scope not in caller.scopes:
+        if self._scope not in caller.scopes and self._or_scope not in caller.scopes:
             raise ScopeMissingError(self._scope)
         return caller
