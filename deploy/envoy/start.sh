@@ -2,6 +2,7 @@
 # Fills in envoy.yaml and runs a command: start.sh TEMPLATE FILE COMMAND…
 #
 #   EDGE_CORS_ORIGINS  comma-separated exact origins of the web pages that may call; empty = none
+#   EDGE_AUTH_FILE     output of `python -m gostream_api.edge_auth ISSUERS_FILE`: JSON and gRPC-Web need a token; empty = none
 #   EDGE_TLS           on: TLS for callers and to the API, with the files that ./tls names
 #   EDGE_BIND          the address that the port is published on; other than loopback, any Host is accepted
 #
@@ -28,6 +29,16 @@ case ${EDGE_BIND:-127.0.0.1} in
 127.* | localhost | ::1 | '[::1]') ;;
 *) text=$(sed "s/regex: '(?i)(localhost|.*)?'/regex: '.*'/" <<<"$text") ;;
 esac
+if [[ -n ${EDGE_AUTH_FILE:-} ]]; then
+    # A line of the file is the name of a list and an element for it.
+    text=$(while IFS= read -r line; do
+        if [[ $line =~ ^(\ *)#\ EDGE_AUTH:\ ([a-z]+)$ ]]; then
+            sed -n "s/^${BASH_REMATCH[2]} /${BASH_REMATCH[1]}- /p" "$EDGE_AUTH_FILE"
+        else
+            printf '%s\n' "$line"
+        fi
+    done <<<"$text")
+fi
 if [[ ${EDGE_TLS:-} == on ]]; then
     # The line after the mark begins a list's element, which gets the content as its first keys.
     text=$(while IFS= read -r line; do

@@ -1,5 +1,6 @@
 """An API in mode jwt with real backends, its callers, and the doors that answer them."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -7,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import yaml
 from google.protobuf.message import Message
-from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 
 from gostream.v1.video_service_pb2 import CreateVideoRequest, GetVideoRequest
@@ -18,13 +19,20 @@ from gostream.v1.video_service_pb2_grpc import VideoServiceStub
 from gostream_api.app import open_server
 from gostream_api.config import ApiConfig
 from gostream_devstack.fixtures import RedisSettings
+from gostream_devstack.host.directories import Directories
+from gostream_devstack.host.ports import Ports
+from gostream_devstack.servers.envoy import Envoy
 from gostream_devstack.servers.seaweedfs import SeaweedFS
 from gostream_shared.config import load
+from tests.trust.edge_doors import EdgeDoor, as_grpc_web, as_json
+from tests.trust.outcomes import Metadata, Outcome, outcome
 from tests.trust.tokens import AUDIENCE, ISSUER, all_keys, signed
 
-_READS = ("GetVideo", "BatchGetVideos")
+__all__ = ["Metadata", "Outcome", "outcome"]
 
-Metadata = tuple[tuple[str, str], ...]
+_READS = ("GetVideo", "BatchGetVideos")
+#: Streams are long in gRPC-Web: the JSON door has them.
+_WEB = ("GetVideo", "DeleteVideo", "CreateVideo")
 
 
 def bearer(token: str) -> Metadata:
@@ -34,36 +42,6 @@ def bearer(token: str) -> Metadata:
 def caller(subject: str, *scopes: str, **claims: Any) -> Metadata:
     """The metadata of a caller with a good token."""
     return bearer(signed(sub=subject, scope=" ".join(f"videos:{scope}" for scope in scopes), **claims))
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The end of a call as a client sees it. `rest` is everything but the request id."""
-
-    code: str
-    reason: str = ""
-    rest: tuple[tuple[str, str | bytes], ...] = ()
-
-    def __str__(self) -> str:
-        return f"{self.code} {self.reason}".strip()
-
-
-async def outcome(call: Awaitable[Any]) -> Outcome:
-    """Awaits a call."""
-    try:
-        await call
-    except aio.AioRpcError as error:
-        return _outcome(error)
-    return Outcome("OK")
-
-
-def _outcome(error: aio.AioRpcError) -> Outcome:
-    trailers = [(key, value) for key, value in error.trailing_metadata() or () if key != "x-request-id"]
-    info = error_details_pb2.ErrorInfo()
-    for detail in status_pb2.Status.FromString(dict(trailers).get("grpc-status-details-bin", b"")).details:
-        detail.Unpack(info)
-    rest = (("grpc-message", str(error.details())), *sorted(trailers))
-    return Outcome(error.code().name, info.reason, rest)
 
 
 @dataclass(frozen=True)
@@ -99,6 +77,8 @@ class Api:
     keys: Path
     #: Of the read door's JSON.
     url: str
+    port: int
+    read_port: int
     admin: Metadata = field(default_factory=lambda: caller("root", "read", "write", "admin"))
 
     @property
@@ -168,7 +148,7 @@ async def start_api(
             for name, number, methods in (("grpc.aio", port, ()), ("read door", config.read_port, _READS)):
                 channel = await stack.enter_async_context(aio.insecure_channel(f"127.0.0.1:{number}"))
                 doors[name] = Door(channel, VideoServiceStub(channel), frozenset(methods))
-            return Api(doors, keys, f"http://127.0.0.1:{config.read_port}")
+            return Api(doors, keys, f"http://127.0.0.1:{config.read_port}", port, config.read_port)
 
         yield start
 
@@ -176,3 +156,28 @@ async def start_api(
 @pytest.fixture
 async def api(start_api: StartApi) -> Api:
     return await start_api()
+
+
+@pytest.fixture
+async def edge(api: Api, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """The URL of an Envoy in front of the API, with its issuers."""
+    home, ports = Directories.at(tmp_path_factory.mktemp("edge")), Ports({})
+    envoy = Envoy(home, ports.pick("edge"), ports.pick("admin"), [api])
+    envoy.issuers = api.keys.parent / "issuers.yaml"
+    try:
+        await asyncio.to_thread(envoy.start)
+        await asyncio.to_thread(envoy.wait_for_apis)
+        yield envoy.url
+    finally:
+        await asyncio.to_thread(envoy.stop)
+        home.remove()
+
+
+@pytest.fixture
+async def edge_doors(api: Api, edge: str) -> AsyncIterator[dict[str, EdgeDoor]]:
+    """The doors of browsers."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
+        yield {
+            "JSON": EdgeDoor(session, edge, as_json),
+            "gRPC-Web": EdgeDoor(session, edge, as_grpc_web, frozenset(_WEB)),
+        }

@@ -17,10 +17,12 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def ask(http: aiohttp.ClientSession, api: Api, path: str, who: Metadata) -> tuple[int, str]:
-    """Status and body; repeated while a backend is too busy, as clients do."""
+    """Status and body; repeated while a backend is too busy, as clients do. A 401 names the scheme."""
     while True:
         async with http.get(f"{api.url}/v1/videos{path}", headers=list(who)) as answer:
             status, body = answer.status, await answer.text()
+            challenge = answer.headers.get("www-authenticate")
+        assert challenge == ('Bearer realm="gostream"' if status == 401 else None)
         if status != 503:
             return status, body
 

@@ -17,11 +17,15 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from gostream.v1 import video_service_pb2 as messages
 from gostream.v1.video_pb2 import PlaybackPolicy, Video
-from tests.trust.conftest import Api, Door, Metadata, Outcome, bearer, caller, outcome
+from tests.trust.conftest import Api, Door, bearer, caller
+from tests.trust.edge_doors import EdgeDoor
+from tests.trust.outcomes import Metadata, Outcome, outcome
 from tests.trust.tokens import PRIVATE, all_keys, assembled, claims, key_set, public_jwk, signed
 
 TABLE: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "matrix.yaml").read_text())
 DOORS = ["grpc.aio", "read door"]
+#: Through Envoy.
+EDGES = ["JSON", "gRPC-Web"]
 ALICE, BOB = "corp:alice", "corp:bob"
 SUBJECT = ("x-gostream-subject", ALICE)
 #: Cells at work at the same time.
@@ -111,7 +115,7 @@ async def _video(api: Api, kind: str, *, hot: bool) -> str:
     return video_id
 
 
-async def _answer(door: Door, call: str, subject: str, metadata: Metadata) -> Outcome:
+async def _answer(door: Door | EdgeDoor, call: str, subject: str, metadata: Metadata) -> Outcome:
     """The answer to a call, which is repeated while a backend is too busy, as clients do."""
     while True:
         answer = await outcome(door.call(call.partition(" ")[0], CALLS[call](subject), metadata))
@@ -164,7 +168,19 @@ def test_table_covers_every_caller_of_every_call() -> None:
 @pytest.mark.parametrize("hot", [False, True], ids=["cold", "hot"])
 @pytest.mark.parametrize("name", DOORS)
 async def test_callers_reach_their_own_videos_only(api: Api, name: str, hot: bool) -> None:
-    door, known = api.doors[name], callers()
+    await _reach_their_own(api, api.doors[name], hot=hot)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EDGES)
+async def test_browsers_reach_their_own_videos_only(
+    api: Api, edge_doors: dict[str, EdgeDoor], name: str
+) -> None:
+    await _reach_their_own(api, edge_doors[name], hot=True)
+
+
+async def _reach_their_own(api: Api, door: Door | EdgeDoor, *, hot: bool) -> None:
+    known = callers()
     await api.heat(await api.create(ALICE))  # the caches are live
 
     async def check(call: str, who: str, expected: dict[str, str]) -> str | None:
@@ -183,7 +199,16 @@ async def test_callers_reach_their_own_videos_only(api: Api, name: str, hot: boo
 
 
 async def test_owner_of_a_request_must_be_the_caller(api: Api) -> None:
-    door, known, owners = api.doors["grpc.aio"], callers(), {"empty": "", "own": ALICE, "other": BOB}
+    await _name_their_own(api.doors["grpc.aio"])
+
+
+@pytest.mark.parametrize("name", EDGES)
+async def test_browsers_name_themselves_only(edge_doors: dict[str, EdgeDoor], name: str) -> None:
+    await _name_their_own(edge_doors[name])
+
+
+async def _name_their_own(door: Door | EdgeDoor) -> None:
+    known, owners = callers(), {"empty": "", "own": ALICE, "other": BOB}
 
     async def check(call: str, who: str, owner: str, wanted: str) -> str | None:
         answer = await _answer(door, call, owners[owner], known[who])
@@ -192,6 +217,7 @@ async def test_owner_of_a_request_must_be_the_caller(api: Api) -> None:
     cells = [
         partial(check, call, who, owner, wanted)
         for call, row in TABLE["owners"].items()
+        if door.answers(call)
         for who, expected in row.items()
         for owner, wanted in expected.items()
     ]
@@ -200,14 +226,25 @@ async def test_owner_of_a_request_must_be_the_caller(api: Api) -> None:
 
 @pytest.mark.parametrize("name", DOORS)
 async def test_strangers_are_refused_alike(api: Api, name: str) -> None:
-    door, video_id = api.doors[name], await api.create(ALICE)
+    await _refuse_strangers(api, api.doors[name])
+
+
+@pytest.mark.parametrize("name", EDGES)
+async def test_strangers_in_browsers_are_refused_alike(
+    api: Api, edge_doors: dict[str, EdgeDoor], name: str
+) -> None:
+    await _refuse_strangers(api, edge_doors[name])
+
+
+async def _refuse_strangers(api: Api, door: Door | EdgeDoor) -> None:
+    direct, video_id = api.doors["grpc.aio"], await api.create(ALICE)
     await api.heat(video_id)  # a hit in L1 must not answer strangers
     api.keys.write_bytes(key_set(public_jwk("EdDSA", REMOVED, kid="removed")))
     removed = strangers()["removed key"]
-    while str(await _answer(door, "GetVideo", str(uuid4()), removed)) != "NOT_FOUND VIDEO_NOT_FOUND":
+    while str(await _answer(direct, "GetVideo", str(uuid4()), removed)) != "NOT_FOUND VIDEO_NOT_FOUND":
         await asyncio.sleep(0.05)  # it is a good key for now
     api.keys.write_bytes(all_keys())
-    while str(await _answer(door, "GetVideo", video_id, removed)) != TABLE["strangers"]["answer"]:
+    while str(await _answer(direct, "GetVideo", video_id, removed)) != TABLE["strangers"]["answer"]:
         await asyncio.sleep(0.05)
     answers: set[Outcome] = set()
 

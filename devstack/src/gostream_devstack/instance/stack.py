@@ -109,6 +109,7 @@ class Stack:
         self._envoy = Envoy(
             directories, self._port("envoy"), ports.pick("envoy-admin"), self.apis, self.certificates
         )
+        self._envoy.issuers = options.issuer.publish(directories) if options.issuer else None
         for server in (nginx, self._envoy, *self.apis, *self.workers):
             self.servers[server.name] = server
         self.env = self._environment()

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -21,6 +23,8 @@ from gostream_devstack.tls.certificates import Certificates
 
 TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
 ORIGINS = "EDGE_CORS_ORIGINS"
+MARK = re.compile(r"^( *)# EDGE_AUTH: ([a-z]+)\n", re.MULTILINE)
+HEALTHY = re.compile(rb"^(?:api|reads)::.*::health_flags::healthy$", re.MULTILINE)
 ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]+)?")
 
 
@@ -41,8 +45,10 @@ class Replica(Protocol):
 class Envoy(Server):
     """One proxy for all API replicas, ready without them.
 
-    Pages of the `EDGE_CORS_ORIGINS` may call it.
+    Pages of the `EDGE_CORS_ORIGINS` may call it. With the file of `issuers`, JSON and gRPC-Web need a token.
     """
+
+    issuers: Path | None = None
 
     def __init__(
         self,
@@ -69,6 +75,8 @@ class Envoy(Server):
         descriptors = (REPOSITORY / "protos/gen/descriptors.binpb").read_bytes()
         path = self.directories.write(self.directory / "descriptors.binpb", descriptors)
         text = (REPOSITORY / "deploy/envoy/envoy.yaml").read_text()
+        if self.issuers:
+            text = require_tokens(text, edge_auth(self.issuers))
         config = yaml.safe_load(allow_origins(text, self.environment().get(ORIGINS, "")))
         localise(config, self.port, self.admin_port, self.replicas, path)
         if self.certificates:
@@ -82,7 +90,8 @@ class Envoy(Server):
             self.directories.write(self.directory / f"{name}.yaml", json.dumps(_tls_part(name, places)))
         [listener] = config["static_resources"]["listeners"]
         listener["filter_chains"][0] |= _tls_part("downstream", places)
-        for cluster in config["static_resources"]["clusters"]:
+        clusters = {each["name"]: each for each in config["static_resources"]["clusters"]}
+        for cluster in (clusters["api"], clusters["reads"]):
             cluster |= _tls_part(
                 "upstream", {**places, "sni: api": "sni: localhost", "exact: api": "exact: localhost"}
             )
@@ -101,7 +110,7 @@ class Envoy(Server):
         """Waits until Envoy routes calls to both ports of every replica: its health checks lag slightly."""
         deadline = time.monotonic() + timeout
         ports = 2 * len(self.replicas)
-        while request(self.admin_port, "GET", "/clusters")[1].count(b"::health_flags::healthy") < ports:
+        while len(HEALTHY.findall(request(self.admin_port, "GET", "/clusters")[1])) < ports:
             if time.monotonic() > deadline:
                 raise StackError(
                     f"envoy does not find the API after {timeout:.0f} s; its log:\n{self.tail()}"
@@ -125,6 +134,25 @@ def allow_origins(text: str, origins: str) -> str:
             raise StackError(f"{ORIGINS}: '{origin}' is not an origin such as https://player.example")
     pattern = "|".join(re.sub(r"[].[]", r"\\\g<0>", origin) for origin in given)
     return text.replace(f"{ORIGINS}'", f"{pattern}'") if given else text
+
+
+def edge_auth(issuers: Path) -> str:
+    """Returns what the API's program prints for an issuers file. Raises StackError."""
+    command = [sys.executable, "-m", "gostream_api.edge_auth", str(issuers)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    if done.returncode != 0:
+        raise StackError(f"envoy gets no issuers: {done.stderr.strip()}")
+    return done.stdout
+
+
+def require_tokens(text: str, parts: str) -> str:
+    """Puts the output of `edge_auth` into the configuration as start.sh does."""
+
+    def elements(mark: re.Match[str]) -> str:
+        named = (line.partition(" ") for line in parts.splitlines())
+        return "".join(f"{mark[1]}- {element}\n" for name, _, element in named if name == mark[2])
+
+    return MARK.sub(elements, text)
 
 
 def localise(

@@ -36,6 +36,7 @@ INTERNAL_MESSAGE = "internal error; quote the request id"
 PUSHBACK = "grpc-retry-pushback-ms"
 DETAILS = "grpc-status-details-bin"
 #: How a caller can authenticate (RFC 6750, section 3). It does not tell what is wrong with a token.
+CHALLENGE_NAME = "www-authenticate"
 CHALLENGE = 'Bearer realm="gostream"'
 
 
@@ -108,7 +109,7 @@ _TABLE: dict[type[GoStreamError], _Row] = {
         lambda error: _bad_request(Violation("request_id", str(error))),
     ),
     UnauthenticatedError: _Row(
-        grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID", trailers=(("www-authenticate", CHALLENGE),)
+        grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID", trailers=((CHALLENGE_NAME, CHALLENGE),)
     ),
     ScopeMissingError: _Row(grpc.StatusCode.PERMISSION_DENIED, "SCOPE_MISSING"),
     VideoNotFoundError: _Row(grpc.StatusCode.NOT_FOUND, "VIDEO_NOT_FOUND", _resource),

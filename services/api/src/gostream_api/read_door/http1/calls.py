@@ -11,7 +11,7 @@ import structlog
 from httptools import HttpParserInvalidURLError, parse_url
 
 from gostream_api.auth.authenticator import Authenticator
-from gostream_api.read_door.http1.replies import Answer, refusal
+from gostream_api.read_door.http1.replies import Answer, failed, refusal
 from gostream_api.read_door.http1.requests import Request
 from gostream_api.reads.ports import Layer, LocalVideoReader
 from gostream_api.rpc import grpc_framing
@@ -20,7 +20,6 @@ from gostream_api.rpc.grpc_framing import RefusedError
 from gostream_api.rpc.interceptors.errors import logged_failure
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
 from gostream_api.rpc.interceptors.telemetry import REQUEST_ID, SANE, Meter, new_request_id
-from gostream_api.rpc.json.bodies import HTTP_STATUSES, failure_body
 from gostream_api.rpc.json.reads import JSON_READS, JsonRead, VideoRead
 from gostream_api.rpc.servicer import SERVICE
 from gostream_api.rpc.validation import canonical_id
@@ -136,7 +135,7 @@ class JsonMethod:
         structlog.contextvars.bind_contextvars(request_id=name, method=self.path)
         failure = logged_failure(error, request_id=name)
         self._count(call, failure.code)
-        return Answer(HTTP_STATUSES[failure.code], failure_body(failure), fields)
+        return failed(failure, fields)
 
     def _count(self, call: JsonCall, code: grpc.StatusCode) -> None:
         self._meter.count(code, time.perf_counter() - call.started)

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import grpc
 
-from gostream_api.rpc.json.bodies import HTTP_STATUSES, refusal_body
+from gostream_api.rpc.errors import CHALLENGE_NAME, Failure
+from gostream_api.rpc.json.bodies import HTTP_STATUSES, failure_body, refusal_body
 
 _CLIENT_CLOSED = 499  # nginx's number, which Envoy uses for CANCELLED
 _REASONS = {
@@ -29,6 +30,14 @@ class Answer(NamedTuple):
 def refusal(code: grpc.StatusCode, message: str, *, status: int | None = None, fields: bytes = b"") -> Answer:
     """Returns an error without details; its status is that of the code unless given."""
     return Answer(status or HTTP_STATUSES[code], refusal_body(code, message), fields)
+
+
+def failed(failure: Failure, fields: bytes) -> Answer:
+    """Returns an error with its details, and the challenge of a caller without a good token."""
+    for name, value in failure.trailers:
+        if name == CHALLENGE_NAME and isinstance(value, str):
+            fields += b"%b: %b\r\n" % (name.encode(), value.encode())
+    return Answer(HTTP_STATUSES[failure.code], failure_body(failure), fields)
 
 
 def encoded(answer: Answer, *, closes: bool, has_body: bool = True) -> bytes:
