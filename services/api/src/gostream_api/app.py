@@ -62,6 +62,7 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             database=reads.database, store=store, announcer=reads.cache.announcer, limits=limits
         )
         watches = WatchService(database=reads.database, events=reads.cache.events)
+        client_of = client_behind(networks(config.trusted_proxies))
         servicer = VideoServicer(
             videos=videos,
             reads=reads.videos,
@@ -69,6 +70,7 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             playback=_playback(config, reads.database),
             cdn_base_url=config.cdn_base_url,
             sizes=SizeRule(most=limits.source_max_bytes, required=config.upload_size_required),
+            client_of=client_of,
         )
         server = ApiServer(
             method_handlers(servicer),
@@ -76,7 +78,7 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             max_calls=config.max_concurrent_rpcs,
             max_streams=config.max_watches,
             max_streams_per_client=config.watches_per_client,
-            client_of=client_behind(networks(config.trusted_proxies)),
+            client_of=client_of,
             reflects=config.reflects,
             auth=_auth(config, authenticator),
             local_hits=local_hits(reads.videos),
