@@ -156,8 +156,10 @@ class VideoService:
             )
             if encode is not None:
                 await transaction.jobs.enqueue(TranscodeJob(video_id=video_id, number=encode.number))
-                values = {"status": "PROCESSING", "profile": profile, "encode_number": encode.number}
-                await transaction.trail.add(call.changed(video_id, values))
+                values = {"status": VideoStatus.PROCESSING.value, "profile": profile}
+                await transaction.trail.add(
+                    call.changed(video_id, {**values, "encode_number": encode.number})
+                )
             else:
                 await transaction.trail.add(call.unchanged(video_id, SAME_REQUEST))
             video = await transaction.videos.get(video_id, owner=caller.sees)
