@@ -200,6 +200,19 @@ async def test_refusals_are_logged_without_tokens(api: Api, alice: Metadata) -> 
     assert dict(bob)["authorization"] not in str(lines)
 
 
+async def test_hits_of_others_are_logged_once(api: Api, alice: Metadata) -> None:
+    video_id, bob = (await created(api, alice)).video.id, caller("bob", "read")
+    await api.heat(video_id)
+
+    for name, door in api.doors.items():
+        with capture_logs(processors=[merge_contextvars]) as lines:
+            await outcome(door.call("GetVideo", messages.GetVideoRequest(id=video_id), bob))
+
+        refused = [line for line in lines if line["event"] == "refused"]
+        assert [(line["reason"], line["principal"]) for line in refused] == [("NOT_OWNER", "corp:bob")], name
+        assert refused[0]["video_id"] == video_id
+
+
 def test_refusals_are_sampled() -> None:
     now = 0.0
     refusals = Refusals(lambda: now)
