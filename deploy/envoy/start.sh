@@ -2,6 +2,7 @@
 # Fills in envoy.yaml and runs a command: start.sh TEMPLATE FILE COMMAND…
 #
 #   EDGE_CORS_ORIGINS  comma-separated exact origins of the web pages that may call; empty = none
+#   EDGE_TLS           on: TLS for callers and to the API, with the files that ./tls names
 #   EDGE_BIND          the address that the port is published on; other than loopback, any Host is accepted
 #
 # gostream_devstack/envoy.py does the same for development; a test compares the two.
@@ -27,5 +28,17 @@ case ${EDGE_BIND:-127.0.0.1} in
 127.* | localhost | ::1 | '[::1]') ;;
 *) text=$(sed "s/regex: '(?i)(localhost|.*)?'/regex: '.*'/" <<<"$text") ;;
 esac
+if [[ ${EDGE_TLS:-} == on ]]; then
+    # The line after the mark begins a list's element, which gets the content as its first keys.
+    text=$(while IFS= read -r line; do
+        if [[ $line =~ ^\ *#\ EDGE_TLS:\ ([a-z]+)$ ]]; then
+            IFS= read -r element
+            indent=${element%%-*}
+            grep -v '^#' "$(dirname "$0")/tls/${BASH_REMATCH[1]}.yaml" | sed "1s/^/$indent- /; 2,\$s/^/$indent  /"
+            line="$indent  ${element#*- }"
+        fi
+        printf '%s\n' "$line"
+    done <<<"$text")
+fi
 printf '%s\n' "$text" >"$file"
 exec "$@"

@@ -42,7 +42,7 @@ def test_secret_is_read_from_a_file_and_hidden(tmp_path: Path) -> None:
     secret = tmp_path / "password"
     secret.write_text("s3cret\n")
 
-    config = load(Config, {**GIVEN, "REDIS_PASSWORD_FILE": str(secret)})
+    config = load(Config, {**GIVEN, "METRICS_HOST": "::1", "REDIS_PASSWORD_FILE": str(secret)})
 
     assert config.redis_password.get_secret_value() == "s3cret"
     assert "s3cret" not in repr(config)
@@ -109,7 +109,7 @@ def test_hosts_of_every_form_are_accepted(host: str) -> None:
     ],
 )
 def test_database_urls_of_every_form_are_accepted(url: str) -> None:
-    assert load(Config, {"DATABASE_URL": url}).database_url.get_secret_value() == url
+    assert load(Config, {"DATABASE_URL": url, "METRICS_HOST": "::1"}).database_url.get_secret_value() == url
 
 
 def test_keywords_are_accepted_in_any_case() -> None:
@@ -154,3 +154,37 @@ def test_help_lists_every_variable() -> None:
     assert all(name.upper() in text for name in Config.model_fields)
     assert "REDIS_TTL" in text
     assert "lifetime of a cached video in Redis (5m)" in text
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("REDIS_PASSWORD", "gostream"),
+        ("REDIS_PASSWORD", "Gostream-in-production-2026"),
+        ("REDIS_PASSWORD", "fifteen-bytes-x"),
+        ("DATABASE_URL", "postgresql://app:gostream@localhost/app"),
+    ],
+)
+def test_weak_secret_needs_loopback(variable: str, value: str) -> None:
+    given = {**GIVEN, variable: value}
+    reason = f"{variable}: must be a random secret of at least 16 bytes, because METRICS_HOST=0.0.0.0 is not"
+
+    load(Config, {**given, "METRICS_HOST": "127.0.0.1"})
+    with pytest.raises(ConfigError, match=reason) as error:
+        load(Config, given)
+    assert value not in str(error.value)
+
+
+def test_published_address_decides_about_secrets() -> None:
+    given = {**GIVEN, "REDIS_PASSWORD": "gostream"}
+
+    load(Config, {**given, "METRICS_HOST": "::", "GOSTREAM_BIND": "127.0.0.1"})
+    with pytest.raises(ConfigError, match=r"GOSTREAM_BIND=10\.0\.0\.7 is not loopback"):
+        load(Config, {**given, "METRICS_HOST": "127.0.0.1", "GOSTREAM_BIND": "10.0.0.7"})
+
+
+def test_strong_secrets_and_none_serve_any_address() -> None:
+    secret = "0123456789abcdef"
+
+    load(Config, GIVEN)
+    load(Config, {"DATABASE_URL": f"postgresql://app:{secret}@localhost/app", "REDIS_PASSWORD": secret})

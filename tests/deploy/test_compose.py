@@ -1,29 +1,29 @@
 """Checks of docker-compose.yml and the images that need no container engine."""
 
-import importlib
+import asyncio
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
+from grpc import aio
 
 from gostream_devstack.errors import StackError
 from gostream_devstack.host.wheels import package, program, script
 from gostream_devstack.instance.stack import USUAL_PORTS
 from gostream_devstack.servers.envoy import allow_origins
 from gostream_devstack.servers.nginx import substitute
-from gostream_shared.config import Config, load
+from gostream_shared.grpc_health import Health, bind
+from gostream_shared.tls import ServerTls
+from tests.deploy.compose_file import PLACEHOLDER, ROOT, SERVICES, resolve
 from tests.deploy.replica import Replica
+from tests.support.certificates import Files
 
-ROOT = Path(__file__).parents[2]
 DOCKERFILES = sorted(ROOT.glob("services/*/Dockerfile"))
-PLACEHOLDER = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
-CONFIGURED = {"api": "gostream_api.config:ApiConfig", "worker": "gostream_worker.config:WorkerConfig"}
 ONE_SHOT = {"check", "migrate", "minio-init"}
 #: Services whose image another service builds.
 BUILT_ELSEWHERE = {"migrate": "api"}
@@ -31,23 +31,6 @@ CLIENTS = {"api", "envoy", "minio", "nginx"}
 # MinIO's image can only initialise a fresh volume as root; that root has no capability.
 NAMES_ITS_USER_ITSELF = {"api", "worker", "migrate", "nginx"}
 ROOT_INSIDE = {"minio"}
-
-
-def _resolve(node: Any) -> Any:
-    """Resolves the file as Compose does if no variable is set."""
-    if isinstance(node, dict):
-        return {key: _resolve(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_resolve(value) for value in node]
-    return PLACEHOLDER.sub(lambda match: match[2], node) if isinstance(node, str) else node
-
-
-def _services() -> dict[str, dict[str, Any]]:
-    resolved = _resolve(yaml.safe_load((ROOT / "docker-compose.yml").read_text()))
-    return dict(resolved["services"])
-
-
-SERVICES = _services()
 
 
 def _run(*command: str | Path) -> None:
@@ -62,7 +45,8 @@ def test_files_match_the_compose_specification() -> None:
 def test_every_variable_has_a_default() -> None:
     found = PLACEHOLDER.findall((ROOT / "docker-compose.yml").read_text())
     assert found
-    assert [name for name, default in found if not default] == ["EDGE_CORS_ORIGINS"], "empty = no page"
+    # No page, and no file.
+    assert [name for name, default in found if not default] == ["EDGE_CORS_ORIGINS", "AUTH_JWT_ISSUERS_FILE"]
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
@@ -129,7 +113,7 @@ def _ports(*files: str) -> dict[str, list[str]]:
     """The published ports of each service over all files."""
     published: dict[str, list[str]] = {}
     for file in files:
-        for name, service in _resolve(yaml.safe_load((ROOT / file).read_text()))["services"].items():
+        for name, service in resolve(yaml.safe_load((ROOT / file).read_text()))["services"].items():
             published.setdefault(name, []).extend(service.get("ports", []))
     return published
 
@@ -150,7 +134,7 @@ def test_ports_match_devstack_and_bind_loopback() -> None:
 
 
 def test_worker_and_data_stores_have_no_egress() -> None:
-    networks = _resolve(yaml.safe_load((ROOT / "docker-compose.yml").read_text()))["networks"]
+    networks = resolve(yaml.safe_load((ROOT / "docker-compose.yml").read_text()))["networks"]
     inside = {name for name, network in networks.items() if network and network.get("internal")}
 
     for name, service in SERVICES.items():
@@ -185,7 +169,9 @@ def test_secret_check_covers_every_secret() -> None:
     }
 
     secrets = {value for _, value in pairs}
-    assert secrets == {environment[name] for name in environment if name != "GOSTREAM_BIND"}
+    assert secrets == {
+        environment[name] for name in environment if name not in ("GOSTREAM_BIND", "AUTH_MODE")
+    }
 
 
 def test_every_file_and_volume_exists() -> None:
@@ -211,38 +197,6 @@ def test_copied_files_exist_in_the_build_context(dockerfile: Path) -> None:
 
 def _enters(path: Path, allowed: list[str]) -> bool:
     return any(parent.match(pattern) for pattern in allowed for parent in (path, *path.parents))
-
-
-@pytest.mark.parametrize("name", sorted(CONFIGURED))
-def test_configuration_accepts_every_variable(name: str) -> None:
-    module, kind = CONFIGURED[name].split(":")
-    config: type[Config] = getattr(importlib.import_module(module), kind)
-    environment = SERVICES[name]["environment"]
-    known = {field.upper() for field in config.model_fields}
-    assert {variable.removesuffix("_FILE") for variable in environment} <= known
-    load(config, {key: value for key, value in environment.items() if not key.endswith("_FILE")})
-
-
-def test_migration_accepts_its_variables() -> None:
-    source = Path(str(importlib.import_module("gostream_shared.db.migrate").__file__)).read_text()
-    assert all(f'"{variable}"' in source for variable in SERVICES["migrate"]["environment"])
-
-
-def test_shared_secrets_are_equal() -> None:
-    store, edge, api, worker = (
-        SERVICES[name]["environment"] for name in ("minio-init", "nginx", "api", "worker")
-    )
-    assert edge["EDGE_REFRESH_SECRET"] == worker["CDN_REFRESH_SECRET"]
-    assert edge["EDGE_ORIGIN_SECRET"] == store["EDGE_ORIGIN_SECRET"]
-    assert edge["EDGE_PLAYBACK_KEYS_FILE"] == api["PLAYBACK_KEYS_FILE"]
-    for key in ("ACCESS_KEY", "SECRET_KEY"):
-        assert store[f"S3_{key}"] == api[f"S3_{key}"]
-        assert store[f"S3_WORKER_{key}"] == worker[f"S3_{key}"] != api[f"S3_{key}"]
-    assert edge["EDGE_BUCKET"] == api["S3_BUCKET"]
-    for policy in (ROOT / "deploy/s3").glob("*.json"):
-        statements = yaml.safe_load(policy.read_text())["Statement"]
-        resources = [resource for statement in statements for resource in statement["Resource"]]
-        assert all(resource.startswith(f"arn:aws:s3:::{api['S3_BUCKET']}") for resource in resources)
 
 
 def test_nginx_accepts_the_rendered_template(tmp_path: Path) -> None:
@@ -320,13 +274,44 @@ def _fill(template: Path, filled: Path, **environment: str) -> "subprocess.Compl
     )
 
 
-def test_ports_file_follows_the_specification() -> None:
-    _run(
-        script("check-jsonschema"),
-        "--builtin-schema",
-        "vendor.compose-spec",
-        ROOT / "deploy/docker/ports.yaml",
-    )
+@pytest.mark.parametrize("name", ["ports.yaml", "tls.yaml"])
+def test_added_file_follows_the_specification(name: str) -> None:
+    path = ROOT / "deploy/docker" / name
+    _run(script("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", path)
+
+
+def test_envoy_accepts_the_file_with_tls(tmp_path: Path) -> None:
+    """Renders the file as start.sh does with EDGE_TLS=on, with certificates of the test."""
+    files = Files(tmp_path / "certificates")
+    places = {
+        "/etc/envoy/certificates": str(files.folder),
+        "/etc/envoy/tls": str(tmp_path / "tls"),
+        "/etc/envoy/descriptors.binpb": str(ROOT / "protos/gen/descriptors.binpb"),
+    }
+    for source in (ROOT / "deploy/envoy").rglob("*.*"):
+        text = source.read_text()
+        for old, new in places.items():
+            text = text.replace(old, new)
+        target = tmp_path / source.relative_to(ROOT / "deploy/envoy")
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(text)
+
+    filled = tmp_path / "filled.yaml"
+    envoy = [
+        str(program(package("envoy"), "_bin/envoy")),
+        "--mode",
+        "validate",
+        "-c",
+        str(filled),
+        "-l",
+        "warning",
+    ]
+    command = ["bash", str(tmp_path / "start.sh"), str(tmp_path / "envoy.yaml"), str(filled), *envoy]
+    subprocess.run(command, env={"PATH": os.defpath, "EDGE_TLS": "on"}, timeout=60, check=True)
+
+    resources = yaml.safe_load(filled.read_text())["static_resources"]
+    assert "transport_socket" in resources["listeners"][0]["filter_chains"][0]
+    assert all("transport_socket" in cluster for cluster in resources["clusters"])
 
 
 def test_shell_scripts_parse() -> None:
@@ -343,3 +328,24 @@ def test_image_health_check_distinguishes_draining(serving: bool, code: int) -> 
         check = [sys.executable, str(ROOT / "deploy/docker/healthcheck.py"), f"127.0.0.1:{replica.port}"]
         done = subprocess.run(check, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == code, done.stderr
+
+
+@pytest.mark.parametrize("needs_certificate", [False, True])
+async def test_image_health_check_speaks_tls(tmp_path: Path, needs_certificate: bool) -> None:
+    files = Files(tmp_path)
+    tls = ServerTls(files.certificate, files.key, files.ca if needs_certificate else None)
+    server = aio.server()
+    health = Health(server)
+    port = bind(server, "127.0.0.1", 0, tls.credentials())
+    await health.report(is_serving=True)
+    await server.start()
+    try:
+        check = await asyncio.create_subprocess_exec(
+            sys.executable,
+            ROOT / "deploy/docker/healthcheck.py",
+            f"127.0.0.1:{port}",
+            env={**os.environ, **files.environment()},
+        )
+        assert await check.wait() == 0
+    finally:
+        await server.stop(None)

@@ -4,17 +4,19 @@ import asyncio
 import functools
 from datetime import timedelta
 
+import grpc
 from pydantic import Field, SecretStr, field_validator
 
 from gostream_audit.auditor import Auditor
 from gostream_audit.change_feed import change_feed
 from gostream_audit.replicas import Replicas
 from gostream_shared.config import Config
-from gostream_shared.config_types import Duration, ListenPort, Secret, parse_host
+from gostream_shared.config_types import Duration, ListenPort, ReadableFile, Secret, parse_host
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.errors import BackendUnavailableError, GoStreamError
 from gostream_shared.lifecycle import run_configured, service_parser, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
+from gostream_shared.tls import ServerTls
 
 NAME = "gostream-audit"
 SUMMARY = (
@@ -30,6 +32,11 @@ class AuditConfig(Config):
         "localhost:50051",
         description="comma-separated replicas, host:port; a name means all of its addresses",
     )
+    gostream_ca_file: ReadableFile | None = Field(
+        None, description="authority of the API's certificate; set = TLS"
+    )
+    gostream_client_cert: ReadableFile | None = Field(None, description="certificate for the API, with TLS")
+    gostream_client_key: ReadableFile | None = Field(None, description="key of GOSTREAM_CLIENT_CERT")
     gostream_token: Secret = Field(
         SecretStr(""), description="token with videos:read and videos:admin, if the API requires tokens"
     )
@@ -51,6 +58,14 @@ class AuditConfig(Config):
             parse_host(host)
         return text
 
+    def credentials(self) -> grpc.ChannelCredentials | None:
+        """Returns the credentials for the API, or None for plaintext."""
+        if self.gostream_ca_file is None:
+            return None
+        pair = (self.gostream_client_key, self.gostream_client_cert)
+        key, certificate = (path.read_bytes() if path else None for path in pair)
+        return grpc.ssl_channel_credentials(self.gostream_ca_file.read_bytes(), key, certificate)
+
     @property
     def names(self) -> list[str]:
         return [name.strip() for name in self.gostream_api_addr.split(",")]
@@ -69,12 +84,17 @@ async def audit(config: AuditConfig, *, once: int | None = None) -> None:
     async with (
         stop_signal() as stop,
         PostgresDatabase.open(url, max_size=4) as database,
-        Replicas.open(config.names, config.gostream_token.get_secret_value()) as replicas,
+        Replicas.open(
+            config.names, config.gostream_token.get_secret_value(), config.credentials()
+        ) as replicas,
     ):
         auditor = Auditor(
             lambda: replicas.current, database.videos, tolerance=config.audit_tolerance.total_seconds()
         )
-        async with serve_metrics(config.metrics_host, config.metrics_port):
+        tls = ServerTls.of(config)
+        async with serve_metrics(
+            config.metrics_host, config.metrics_port, tls=tls.context() if tls else None
+        ):
             try:
                 async with change_feed(url) as changes:
                     running = asyncio.create_task(auditor.run(changes, at_most=once), name="audit")

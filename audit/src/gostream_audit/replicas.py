@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Self
 from uuid import UUID
 
+import grpc
 import structlog
 from grpc import StatusCode, aio
 
@@ -26,10 +27,21 @@ _OPTIONS = (("grpc.enable_http_proxy", 0),)
 class Replica:
     """One process of the API."""
 
-    def __init__(self, address: str, token: str = "") -> None:
+    def __init__(
+        self,
+        address: str,
+        token: str = "",
+        credentials: grpc.ChannelCredentials | None = None,
+        host: str = "",
+    ) -> None:
+        """With `credentials`, the replica's certificate must be for `host`."""
         self.address = address
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        self._channel = aio.insecure_channel(address, options=_OPTIONS)
+        if credentials is None:
+            self._channel = aio.insecure_channel(address, options=_OPTIONS)
+        else:
+            named = (*_OPTIONS, ("grpc.ssl_target_name_override", host))
+            self._channel = aio.secure_channel(address, credentials, options=named)
         self._stub: Any = VideoServiceStub(self._channel)
 
     async def version_of(self, video_id: UUID) -> int | None:
@@ -58,16 +70,21 @@ class NoAnswerError(Exception):
 class Replicas:
     """The current replicas: all addresses of the given `host:port` names. Reads carry the token."""
 
-    def __init__(self, names: Iterable[str], token: str = "") -> None:
+    def __init__(
+        self, names: Iterable[str], token: str = "", credentials: grpc.ChannelCredentials | None = None
+    ) -> None:
         self._names = tuple(names)
         self._token = token
+        self._credentials = credentials
         self._replicas: dict[str, Replica] = {}
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, names: Iterable[str], token: str = "") -> AsyncIterator[Self]:
-        """Resolve the names now, and periodically until the block ends."""
-        replicas = cls(names, token)
+    async def open(
+        cls, names: Iterable[str], token: str = "", credentials: grpc.ChannelCredentials | None = None
+    ) -> AsyncIterator[Self]:
+        """Resolve the names now, and periodically until the block ends. With `credentials`, use TLS."""
+        replicas = cls(names, token, credentials)
         await replicas.resolve()
         resolving = asyncio.create_task(replicas._keep_resolving(), name="resolve-replicas")
         try:
@@ -85,14 +102,15 @@ class Replicas:
     async def resolve(self) -> None:
         """Resolve the names, connect to new addresses, and close the connections to removed ones."""
         try:
-            found = [address for name in self._names for address in await _addresses(name)]
+            found = {address: name for name in self._names for address in await _addresses(name)}
         except OSError as error:
             _log.warning("names of replicas cannot be resolved", error=str(error))
             return
-        for address in found:
+        for address, name in found.items():
             if address not in self._replicas:
-                self._replicas[address] = Replica(address, self._token)
-        for address in self._replicas.keys() - set(found):
+                host = name.rpartition(":")[0].strip("[]")
+                self._replicas[address] = Replica(address, self._token, self._credentials, host)
+        for address in self._replicas.keys() - found.keys():
             await self._replicas.pop(address).close()
 
     async def _keep_resolving(self) -> None:

@@ -17,11 +17,17 @@ import typer
 from gostream_cli.options import (
     DEFAULT_SERVER,
     POLICY,
+    CaFile,
+    ClientCert,
+    ClientKey,
     Json,
     Profile,
     Server,
     Status,
     Timeout,
+    Token,
+    TokenFile,
+    UseTls,
     VideoId,
     WholeTimeout,
 )
@@ -47,13 +53,12 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def _options(
-    token: Annotated[
-        str, typer.Option(envvar="GOSTREAM_TOKEN", metavar="TOKEN", help="Token that proves who calls.")
-    ] = "",
-    token_file: Annotated[
-        Path | None,
-        typer.Option(envvar="GOSTREAM_TOKEN_FILE", metavar="FILE", help="File with the token."),
-    ] = None,
+    tls: UseTls = False,
+    ca_file: CaFile = None,
+    client_cert: ClientCert = None,
+    client_key: ClientKey = None,
+    token: Token = "",
+    token_file: TokenFile = None,
     allow_plaintext_token: Annotated[
         bool, typer.Option("--allow-plaintext-token", help="Send the token to other machines without TLS.")
     ] = False,
@@ -62,6 +67,11 @@ def _options(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
+    if tls or ca_file or client_cert or client_key:
+        from gostream_cli.runner import TLS
+        from gostream_client.tls import Tls
+
+        TLS.set(Tls(ca_file, client_cert, client_key))
     if token or token_file:
         from gostream_cli.runner import TOKEN
         from gostream_client.token import TokenSource

@@ -3,6 +3,7 @@
 The contract has the names too, but importing it takes longer than `--help` in all. Tests compare both.
 """
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -91,3 +92,26 @@ POLICY = typer.Option(
     callback=_known_policy,
     autocompletion=lambda: list(POLICIES),
 )
+
+UseTls = Annotated[
+    bool, typer.Option("--tls", envvar="GOSTREAM_TLS", help="Connect by TLS; implied by the files below.")
+]
+CaFile = Annotated[
+    Path | None,
+    typer.Option(envvar="GOSTREAM_CA_FILE", metavar="FILE", help="Authority of the API's certificate."),
+]
+ClientCert = Annotated[
+    Path | None,
+    typer.Option(envvar="GOSTREAM_CLIENT_CERT", metavar="FILE", help="Certificate of this client."),
+]
+ClientKey = Annotated[
+    Path | None,
+    typer.Option(envvar="GOSTREAM_CLIENT_KEY", metavar="FILE", help="Key of the certificate."),
+]
+Token = Annotated[
+    str, typer.Option(envvar="GOSTREAM_TOKEN", metavar="TOKEN", help="Token that proves who calls.")
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(envvar="GOSTREAM_TOKEN_FILE", metavar="FILE", help="File with the token."),
+]

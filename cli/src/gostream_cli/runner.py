@@ -15,11 +15,14 @@ from gostream_cli.output import Output
 from gostream_client.client import Client, connect
 from gostream_client.errors import ClientError, InvalidInputError, UnreachableError
 from gostream_client.text import printable
+from gostream_client.tls import Tls
 from gostream_client.token import TokenSource
 
 DEBUG_VARIABLE = "GOSTREAM_DEBUG"
 #: The token of the top-level options.
 TOKEN: ContextVar[TokenSource | None] = ContextVar("token", default=None)
+#: The TLS of the top-level options; None: plaintext.
+TLS: ContextVar[Tls | None] = ContextVar("tls", default=None)
 
 
 @contextmanager
@@ -66,10 +69,10 @@ def run(out: Output, work: Callable[[], Awaitable[None]]) -> None:
 
 
 def call(server: str, out: Output, timeout: float | None, work: Callable[[Client], Awaitable[None]]) -> None:
-    """Run `work` with a client of `server`, and with the token of the top-level options."""
+    """Run `work` with a client of `server`, and with the token and the TLS of the top-level options."""
 
     async def body() -> None:
-        async with connect(server, timeout=timeout, token=TOKEN.get()) as client:
+        async with connect(server, timeout=timeout, token=TOKEN.get(), tls=TLS.get()) as client:
             await work(client)
 
     run(out, body)

@@ -1,6 +1,7 @@
 """A client of VideoService with deadlines, retries and typed errors."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,7 +16,8 @@ from gostream_client.errors import ClientError
 from gostream_client.playback import info_request, policy_number, update_request
 from gostream_client.proxy import proxy_variable
 from gostream_client.rpc_errors import REQUEST_ID_KEY, from_rpc
-from gostream_client.target import dial_target
+from gostream_client.target import dial_target, split_servers
+from gostream_client.tls import Tls
 from gostream_client.token import TokenSource
 
 # Deadlines are set per call: a timeout in the service config fires early and is not sent to the server.
@@ -180,16 +182,29 @@ class Client:
 
 @asynccontextmanager
 async def connect(
-    server: str, *, timeout: float | None = None, token: TokenSource | None = None
+    server: str, *, timeout: float | None = None, token: TokenSource | None = None, tls: Tls | None = None
 ) -> AsyncIterator[Client]:
     """Yields a client of `server` ("host:port", or several separated by commas).
 
+    With `tls`, the server's certificate must name the host; of several servers, the host of the first one.
     Raises InvalidInputError if a token would reach another machine in plaintext, unless it may.
     """
     target = await dial_target(server)
     proxy = await proxy_variable(server)
-    if token is not None:
+    if token is not None and tls is None:
         await token.check_target(server, proxy=proxy)
     options = (*_CHANNEL_OPTIONS, ("grpc.enable_http_proxy", int(bool(proxy))))
-    async with grpc.aio.insecure_channel(target, options=options) as channel:
+    async with await _channel(server, target, options, tls) as channel:
         yield Client(channel, server=server, timeout=timeout, proxy=proxy, token=token)
+
+
+async def _channel(
+    server: str, target: str, options: Sequence[tuple[str, str | int]], tls: Tls | None
+) -> grpc.aio.Channel:
+    if tls is None:
+        return grpc.aio.insecure_channel(target, options=options)
+    [(host, _), *others] = split_servers(server)
+    if others:  # dialled by their addresses, which are not in certificates
+        options = (*options, ("grpc.ssl_target_name_override", host))
+    credentials = await asyncio.to_thread(tls.credentials)
+    return grpc.aio.secure_channel(target, credentials, options=options)

@@ -45,6 +45,9 @@ def up(
     auth: Annotated[
         bool, typer.Option("--auth", help="Require tokens; `gostream-devstack token` prints them.")
     ] = False,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Use TLS everywhere, with certificates issued at the start.")
+    ] = False,
     state_dir: StateDir = STATE_DIR,
 ) -> None:
     """Start everything and keep it running until Ctrl-C.
@@ -54,13 +57,13 @@ def up(
     """
     if detach:
         counts = ["--api-replicas", str(api_replicas), "--workers", str(workers)]
-        secured = ["--auth"] if auth else []
+        secured = [f"--{name}" for name, is_on in (("auth", auth), ("tls", tls)) if is_on]
         supervising.detach(state_dir, [*counts, *secured, "--state-dir", str(state_dir)], _print)
         return
     own = own_servers(os.environ)
     for name in OWN.keys() & own.keys():
         _print(f"using the server given by {name}")
-    options = Options(api_replicas, workers, own)
+    options = Options(api_replicas, workers, own, tls=tls)
     supervising.run_foreground(state_dir, options, Screen(Console()), auth=auth)
 
 

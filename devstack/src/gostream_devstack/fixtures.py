@@ -1,7 +1,6 @@
 """Pytest fixtures: real servers for tests, provided through the `pytest11` entry point.
 
-Each pytest session has a separate directory and free ports, and its servers end with it. Heavy modules are
-imported inside the fixtures, because every pytest run imports this module.
+Each pytest session has a directory, free ports and servers. Fixtures import heavy modules themselves.
 """
 
 from __future__ import annotations
@@ -25,7 +24,10 @@ if TYPE_CHECKING:
     from gostream_devstack.instance.stack import Stack
     from gostream_devstack.servers.postgres import Postgres
     from gostream_devstack.servers.seaweedfs import SeaweedFS
+    from gostream_devstack.servers.server import Server
+    from gostream_devstack.servers.tls_front import TlsFront
     from gostream_devstack.servers.valkey import Valkey
+    from gostream_devstack.tls.certificates import Certificates
 
 TEMPLATE = "gostream_template"
 
@@ -82,8 +84,8 @@ def postgres_server(
     """
     from gostream_devstack.servers.postgres import Postgres
 
-    password = _server_state.secrets["postgres_password"]
-    server = Postgres(_server_directories, _server_ports.pick("postgres"), password, durable=False)
+    secret = _server_state.secrets["postgres_password"]
+    server = Postgres(_server_directories, _server_ports.pick("postgres"), secret, durable=False)
     server.start()
     yield server
     server.stop()
@@ -193,12 +195,41 @@ def bucket(object_store_server: SeaweedFS) -> Bucket:
     return Bucket(object_store_server.bucket, f"test-{secrets.token_hex(6)}/")
 
 
+@pytest.fixture(scope="session")
+def certificates(_server_directories: Directories) -> Certificates:
+    """The certificates of this session's TLS: `.authority .certificate .key` and `.renew()`."""
+    from gostream_devstack.tls.certificates import Certificates
+
+    return Certificates(_server_directories)
+
+
+@pytest.fixture
+def make_tls_front(
+    _server_directories: Directories, _server_ports: Ports, certificates: Certificates
+) -> Iterator[Callable[..., TlsFront]]:
+    """A function that starts TLS in front of a server: `make_tls_front(postgres_server, "postgres")`."""
+    from gostream_devstack.servers.tls_front import TlsFront
+
+    fronts: list[TlsFront] = []
+
+    def make(behind: Server, kind: str = "") -> TlsFront:
+        port = _server_ports.pick(f"{behind.name}-tls")
+        front = TlsFront(_server_directories, behind, port, certificates, kind)
+        fronts.append(front)
+        front.start()
+        return front
+
+    yield make
+    for front in fronts:
+        front.stop()
+
+
 @pytest.fixture
 def make_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Stack]]:
     """A function that starts a separate stack, for tests that break servers.
 
-    `make_stack(api_replicas=1, workers=1, settings={"REDIS_TTL": "1s"}, issuer=None)`; see `stack`. With an
-    issuer, the API requires its tokens. Stopped after the test.
+    `make_stack(api_replicas=1, workers=1, settings={"REDIS_TTL": "1s"}, issuer=None, tls=False)`; see
+    `stack`. With an issuer, the API requires its tokens. Stopped after the test.
     """
     with ExitStack() as started:
 
@@ -207,9 +238,12 @@ def make_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
             workers: int = 1,
             settings: Mapping[str, str] | None = None,
             issuer: TokenIssuer | None = None,
+            *,
+            tls: bool = False,
         ) -> Stack:
             root = tmp_path_factory.mktemp("stack")
-            return started.enter_context(_running_stack(root, api_replicas, workers, settings or {}, issuer))
+            chosen = (settings or {}, issuer)
+            return started.enter_context(_running_stack(root, api_replicas, workers, *chosen, tls=tls))
 
         yield make
 
@@ -226,6 +260,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def tls_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A complete stack with one API and one worker, and TLS everywhere (`.certificates`)."""
+    with _running_stack(tmp_path_factory.mktemp("tls-stack"), 1, 1, {}, tls=True) as running:
+        yield running
+
+
 @contextmanager
 def _running_stack(
     root: Path,
@@ -233,6 +274,8 @@ def _running_stack(
     workers: int,
     settings: Mapping[str, str],
     issuer: TokenIssuer | None = None,
+    *,
+    tls: bool = False,
 ) -> Iterator[Stack]:
     from gostream_devstack.host.directories import Directories
     from gostream_devstack.host.ports import Ports
@@ -242,7 +285,7 @@ def _running_stack(
 
     directories = Directories.at(root)
     options = Options(
-        api_replicas=api_replicas, workers=workers, settings=settings, durable=False, issuer=issuer
+        api_replicas=api_replicas, workers=workers, settings=settings, durable=False, issuer=issuer, tls=tls
     )
     state, ports = State(), Ports({})
     stack: Stack | None = None

@@ -22,13 +22,17 @@ from gostream_shared.config_types import (
     LogFormat,
     LogLevel,
     Port,
+    ReadableFile,
     Region,
     Secret,
     format_duration,
 )
+from gostream_shared.weak_secrets import password_of, refusals
 
 #: Largest secret file in bytes; a larger one is a mistake, or an endless device.
 _FILE_LIMIT = 64 * 1024
+#: Names of an account, kept out of logs like its secret.
+_NOT_SECRET = ("redis_username", "s3_access_key")
 
 
 class ConfigError(Exception):
@@ -44,6 +48,11 @@ class Config(BaseModel):
     redis_host: Host = Field("localhost", description="Redis or Valkey host")
     redis_port: Port = Field(6379, description="Redis port")
     redis_password: Secret = Field(SecretStr(""), description="Redis password; empty = none")
+    redis_username: Secret = Field(SecretStr(""), description="Redis user (ACL); empty = the default user")
+    redis_tls: bool = Field(False, description="connect to Redis by TLS and check its certificate")
+    redis_ca_file: ReadableFile | None = Field(
+        None, description="authority of Redis's certificate; unset = the system's authorities"
+    )
     redis_db: int = Field(0, ge=0, le=9999, description="Redis database number")
     redis_ttl: Duration = Field(
         timedelta(minutes=5),
@@ -66,6 +75,21 @@ class Config(BaseModel):
     s3_checksums: bool = Field(
         True, description="send a CRC32 with each object; False for stores that reject it"
     )
+    s3_ca_file: ReadableFile | None = Field(
+        None, description="authority of the store's certificate; unset = the system's authorities"
+    )
+    tls_cert_file: ReadableFile | None = Field(
+        None, description="certificate chain of every listener, PEM; read again when it changes"
+    )
+    tls_key_file: ReadableFile | None = Field(
+        None, description="key of TLS_CERT_FILE, PEM", validate_default=True
+    )
+    tls_client_ca_file: ReadableFile | None = Field(
+        None, description="authority of clients; set = every client needs a certificate of it"
+    )
+    gostream_bind: Host | None = Field(
+        None, description="address on which a container publishes its ports; unset = the listening addresses"
+    )
     metrics_host: Host = Field("0.0.0.0", description="interface of the Prometheus endpoint")  # noqa: S104 - containers
     log_level: LogLevel = Field("INFO", description="minimum log level")
     log_format: LogFormat = Field("json", description="json for machines, console for people")
@@ -77,6 +101,35 @@ class Config(BaseModel):
         if key is not None and bool(key.get_secret_value()) != bool(secret.get_secret_value()):
             raise ValueError("must be set if S3_ACCESS_KEY is, and only then")
         return secret
+
+    @field_validator("tls_key_file")
+    @classmethod
+    def _both_files(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        if (key is None) != (info.data.get("tls_cert_file") is None):
+            raise ValueError("must be set if TLS_CERT_FILE is, and only then")
+        return key
+
+    @field_validator("tls_client_ca_file")
+    @classmethod
+    def _authority_with_certificate(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        if info.data.get("tls_cert_file") is None:
+            raise ValueError("has no effect without TLS_CERT_FILE")
+        return path
+
+    def listeners(self) -> dict[str, str]:
+        """Returns the addresses of the listeners by variable."""
+        return {"METRICS_HOST": self.metrics_host}
+
+    def weak_secrets(self) -> dict[str, str]:
+        """Returns the variables with a secret that is too weak for the listeners, each with one sentence."""
+        secrets = {
+            name.upper(): value.get_secret_value()
+            for name, value in self
+            if isinstance(value, SecretStr) and name not in _NOT_SECRET
+        }
+        secrets["DATABASE_URL"] = password_of(secrets["DATABASE_URL"])
+        published = {"GOSTREAM_BIND": self.gostream_bind} if self.gostream_bind else self.listeners()
+        return refusals(secrets, published)
 
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
@@ -91,6 +144,8 @@ def load(kind: type[AnyConfig], environment: Mapping[str, str] = os.environ) -> 
         for each in error.errors(include_input=False):
             name = str(each["loc"][0])
             mistakes.setdefault(name.upper(), _sentence(each, kind.model_fields[name]))
+    else:
+        mistakes |= config.weak_secrets()
     if mistakes:
         raise ConfigError("\n".join(f"{_file_or(name, environment)}: {mistakes[name]}" for name in mistakes))
     return config

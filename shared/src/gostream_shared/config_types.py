@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import parse_qsl, urlsplit
 
@@ -127,6 +128,14 @@ def _check_address(address: str) -> None:
         parse_host(host)
 
 
+def _readable(path: Path) -> Path:
+    try:
+        with path.open("rb"):
+            return path
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from None
+
+
 def _bucket(text: str) -> str:
     if not _BUCKET.fullmatch(text):
         raise ValueError("must be a bucket name: 3 to 255 letters, digits, dots, dashes and underscores")
@@ -164,6 +173,8 @@ Port = Annotated[int, Field(ge=1, le=65535), BeforeValidator(_port_text)]
 ListenPort = Annotated[int, Field(ge=0, le=65535), BeforeValidator(_port_text)]
 Bucket = Annotated[str, AfterValidator(_bucket)]
 Region = Annotated[str, AfterValidator(_region)]
+#: A file that can be read at the start.
+ReadableFile = Annotated[Path, AfterValidator(_readable)]
 #: A password or key that is sent in a header or a command.
 Secret = Annotated[SecretStr, AfterValidator(_printable)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]

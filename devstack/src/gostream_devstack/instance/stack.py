@@ -17,8 +17,10 @@ from gostream_devstack.servers.postgres import Postgres
 from gostream_devstack.servers.seaweedfs import BUCKET, REGION, SeaweedFS
 from gostream_devstack.servers.server import Server
 from gostream_devstack.servers.supervisor import Report, Step, run_steps, stop_all
+from gostream_devstack.servers.tls_front import TlsFront
 from gostream_devstack.servers.valkey import Valkey
 from gostream_devstack.servers.worker import Worker
+from gostream_devstack.tls.certificates import Certificates
 
 # The second replica takes the next port but one: API 50051, 50053, …, its reads 50052, 50054, ….
 USUAL_PORTS = {
@@ -33,6 +35,7 @@ USUAL_PORTS = {
     "metrics": 9101,
 }
 KEEPERS = ("postgres", "redis", "seaweedfs")  # stateful servers, which users may replace by their own
+FRONTS = ("postgres-tls", "redis-tls")
 # The variable that selects the user's server, then all its variables with their defaults.
 OWN = {
     "DATABASE_URL": {"DATABASE_URL": ""},
@@ -61,6 +64,8 @@ class Options:
     durable: bool = True
     # Signs the tokens that the API requires; None: the API authenticates nobody.
     issuer: TokenIssuer | None = None
+    # Every listener speaks TLS, with certificates issued at the start.
+    tls: bool = False
 
 
 def own_servers(environment: Mapping[str, str]) -> dict[str, str]:
@@ -92,14 +97,18 @@ class Stack:
         self._ports = ports
         self._usual = usual or {}
         self._options = options
+        self.certificates = Certificates(directories) if options.tls else None
         self.servers: dict[str, Server] = {}
         self._keys: dict[str, dict[str, str]] = {}
         self.settings = self._backends()
         nginx = self._edge()
+        self.settings |= self.certificates.environment() if self.certificates else {}
         self.settings |= options.settings
         self.apis = [self._api(number) for number in range(1, options.api_replicas + 1)]
         self.workers = [self._worker(number) for number in range(1, options.workers + 1)]
-        self._envoy = Envoy(directories, self._port("envoy"), ports.pick("envoy-admin"), self.apis)
+        self._envoy = Envoy(
+            directories, self._port("envoy"), ports.pick("envoy-admin"), self.apis, self.certificates
+        )
         for server in (nginx, self._envoy, *self.apis, *self.workers):
             self.servers[server.name] = server
         self.env = self._environment()
@@ -119,8 +128,8 @@ class Stack:
 
     def stop(self) -> None:
         """Stops the clients of the stateful servers first, then these."""
-        stop_all(server for name, server in self.servers.items() if name not in KEEPERS)
-        stop_all(server for name, server in self.servers.items() if name in KEEPERS)
+        stop_all(server for name, server in self.servers.items() if name not in (*KEEPERS, *FRONTS))
+        stop_all(server for name, server in self.servers.items() if name in (*KEEPERS, *FRONTS))
 
     def _backends(self) -> dict[str, str]:
         """Creates the stateful servers and returns the services' settings for them."""
@@ -132,22 +141,42 @@ class Stack:
                 directories, port, secrets["postgres_password"], durable=self._options.durable
             )
             self.servers[postgres.name] = postgres
-            settings |= {"DATABASE_URL": postgres.url}
+            settings |= {"DATABASE_URL": self._secured(postgres)}
         if "REDIS_HOST" not in own:
             redis = Valkey(directories, self._port("redis"), secrets["redis_password"])
             self.servers[redis.name] = redis
-            settings |= {"REDIS_HOST": redis.host, "REDIS_PORT": str(redis.port)}
+            settings |= {"REDIS_HOST": redis.host, "REDIS_PORT": str(self._front(redis))}
             settings |= {"REDIS_PASSWORD": redis.password, "REDIS_DB": str(redis.db)}
+            if self.certificates:
+                settings |= {"REDIS_TLS": "true", "REDIS_CA_FILE": str(self.certificates.authority)}
         if "S3_ENDPOINT_URL" not in own:
-            store = SeaweedFS(directories, self._ports, secrets, self._port("s3"))
+            store = SeaweedFS(directories, self._ports, secrets, self._port("s3"), self.certificates)
             self.servers[store.name] = store
             settings |= {"S3_ENDPOINT_URL": store.endpoint_url, "S3_PUBLIC_ENDPOINT_URL": store.endpoint_url}
             settings |= {"S3_BUCKET": store.bucket, "S3_REGION": store.region}
             settings |= {"S3_ACCESS_KEY": store.access_key, "S3_SECRET_KEY": store.secret_key}
+            if self.certificates:
+                settings |= {"S3_CA_FILE": str(self.certificates.authority)}
             for role, (key, secret) in store.service_keys.items():
                 self._keys[role] = {"S3_ACCESS_KEY": key, "S3_SECRET_KEY": secret}
         settings["S3_PUBLIC_ENDPOINT_URL"] = settings["S3_PUBLIC_ENDPOINT_URL"] or settings["S3_ENDPOINT_URL"]
         return settings
+
+    def _secured(self, postgres: Postgres) -> str:
+        """Returns the URL of the services for the database."""
+        if self.certificates is None:
+            return postgres.url
+        url = postgres.url.replace(f":{postgres.port}/", f":{self._front(postgres, 'postgres')}/")
+        return f"{url}?sslmode=verify-full&sslrootcert={self.certificates.authority}"
+
+    def _front(self, behind: Server, kind: str = "") -> int:
+        """Returns the port of a server for the services."""
+        if self.certificates is None:
+            return behind.port
+        port = self._ports.pick(f"{behind.name}-tls")
+        front = TlsFront(self._directories, behind, port, self.certificates, kind)
+        self.servers[front.name] = front
+        return port
 
     def _edge(self) -> Nginx:
         secrets = self._secrets
@@ -158,6 +187,7 @@ class Stack:
             self._port("nginx"),
             Origin(*places),
             secrets["cdn_refresh_secret"],
+            certificates=self.certificates,
             playback_keys=keys,
         )
         self._keys.setdefault("api", {})["PLAYBACK_KEYS"] = keys
@@ -198,13 +228,27 @@ class Stack:
             "GOSTREAM_HTTP_URL": self._envoy.url,
             **{name: self.settings[name] for name in (*shown, *store)},
             "GOSTREAM_METRICS_URL": ",".join(service.metrics_url for service in services),
+            **self._client_files(),
         }
 
+    def _client_files(self) -> dict[str, str]:
+        if self.certificates is None:
+            return {}
+        trust = str(self.certificates.authority)
+        backends = ("REDIS_TLS", "REDIS_CA_FILE", "S3_CA_FILE")
+        clients = {name: self.settings[name] for name in backends if name in self.settings}
+        own = {
+            "GOSTREAM_CLIENT_CERT": str(self.certificates.client_certificate),
+            "GOSTREAM_CLIENT_KEY": str(self.certificates.client_key),
+        }
+        return {**clients, **own, "GOSTREAM_CA_FILE": trust, "SSL_CERT_FILE": trust}
+
     def _steps(self) -> list[Step]:
-        keepers = tuple(name for name in KEEPERS if name in self.servers)
+        keepers = tuple(name for name in (*KEEPERS, *FRONTS) if name in self.servers)
+        databases = tuple(name for name in keepers if name.startswith("postgres"))
         return [
             *(Step(name, self.servers[name].start) for name in keepers),
-            Step("migrations", self._migrate, tuple(name for name in keepers if name == "postgres")),
+            Step("migrations", self._migrate, databases),
             Step("nginx", self.servers["nginx"].start),
             Step("envoy", self._envoy.start),
             *(Step(each.name, each.start, ("migrations", *keepers)) for each in (*self.apis, *self.workers)),

@@ -17,6 +17,7 @@ from gostream_devstack.host.http_probe import request
 from gostream_devstack.host.ports import HOST
 from gostream_devstack.host.wheels import package, program
 from gostream_devstack.servers.server import Server
+from gostream_devstack.tls.certificates import Certificates
 
 TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
 ORIGINS = "EDGE_CORS_ORIGINS"
@@ -44,16 +45,22 @@ class Envoy(Server):
     """
 
     def __init__(
-        self, directories: Directories, port: int, admin_port: int, replicas: Sequence[Replica]
+        self,
+        directories: Directories,
+        port: int,
+        admin_port: int,
+        replicas: Sequence[Replica],
+        certificates: Certificates | None = None,
     ) -> None:
         super().__init__(directories, "envoy", port)
+        self.certificates = certificates
         self.admin_port = admin_port
         self.replicas = replicas
 
     @property
     def url(self) -> str:
         """The base URL before `/v1/…`."""
-        return f"http://{self.host}:{self.port}"
+        return f"{'https' if self.certificates else 'http'}://{self.host}:{self.port}"
 
     def environment(self) -> Mapping[str, str]:
         return {**super().environment(), ORIGINS: os.environ.get(ORIGINS, "")}
@@ -64,7 +71,21 @@ class Envoy(Server):
         text = (REPOSITORY / "deploy/envoy/envoy.yaml").read_text()
         config = yaml.safe_load(allow_origins(text, self.environment().get(ORIGINS, "")))
         localise(config, self.port, self.admin_port, self.replicas, path)
+        if self.certificates:
+            self._secure(config, self.certificates)
         self.directories.write(self.directory / "envoy.json", json.dumps(config, indent=1).encode())
+
+    def _secure(self, config: dict[str, Any], certificates: Certificates) -> None:
+        """Adds deploy/envoy/tls with this instance's certificates, which name localhost."""
+        places = {"/etc/envoy/tls": str(self.directory), "/etc/envoy/certificates": str(certificates.folder)}
+        for name in ("certificate", "authority"):
+            self.directories.write(self.directory / f"{name}.yaml", json.dumps(_tls_part(name, places)))
+        [listener] = config["static_resources"]["listeners"]
+        listener["filter_chains"][0] |= _tls_part("downstream", places)
+        for cluster in config["static_resources"]["clusters"]:
+            cluster |= _tls_part(
+                "upstream", {**places, "sni: api": "sni: localhost", "exact: api": "exact: localhost"}
+            )
 
     def command(self) -> Sequence[str]:
         envoy = program(package("envoy"), "_bin/envoy")
@@ -86,6 +107,14 @@ class Envoy(Server):
                     f"envoy does not find the API after {timeout:.0f} s; its log:\n{self.tail()}"
                 )
             time.sleep(0.03)
+
+
+def _tls_part(name: str, replaced: Mapping[str, str]) -> dict[str, Any]:
+    text = (REPOSITORY / f"deploy/envoy/tls/{name}.yaml").read_text()
+    for old, new in replaced.items():
+        text = text.replace(old, new)
+    part: dict[str, Any] = yaml.safe_load(text)
+    return part
 
 
 def allow_origins(text: str, origins: str) -> str:

@@ -15,6 +15,7 @@ from gostream_devstack.host.directories import REPOSITORY, Directories
 from gostream_devstack.host.http_probe import request
 from gostream_devstack.host.wheels import package, program
 from gostream_devstack.servers.server import Server
+from gostream_devstack.tls.certificates import Certificates
 
 KEYS = "playback.keys"
 MISSES_SOCKET = "misses.sock"
@@ -45,8 +46,10 @@ class Nginx(Server):
         refresh_secret: str,
         name: str = "nginx",
         playback_keys: str = "",
+        certificates: Certificates | None = None,
     ) -> None:
         super().__init__(directories, name, port)
+        self.certificates = certificates
         self.origin = origin
         #: The content of the API's PLAYBACK_KEYS_FILE.
         self.playback_keys = playback_keys
@@ -56,14 +59,17 @@ class Nginx(Server):
     @property
     def url(self) -> str:
         """The base URL before `/hls/…`."""
-        return f"http://{self.host}:{self.port}"
+        return f"{'https' if self.certificates else 'http'}://{self.host}:{self.port}"
 
     def variables(self) -> Mapping[str, str]:
         """The values of the template's placeholders."""
         origin = urlsplit(self.origin.endpoint_url)
         default = 443 if origin.scheme == "https" else 80
         return {
-            "EDGE_LISTEN": f"{self.host}:{self.port}",
+            "EDGE_LISTEN": f"{self.host}:{self.port}{' ssl' if self.certificates else ''}",
+            "EDGE_TLS_CERT": str(self.certificates.certificate) if self.certificates else "",
+            "EDGE_TLS_KEY": str(self.certificates.key) if self.certificates else "",
+            "EDGE_HSTS": "max-age=31536000" if self.certificates else "",
             "EDGE_RUN_DIR": str(self.directory),
             "EDGE_CACHE_DIR": str(self.directory / "cache"),
             "EDGE_CACHE_SIZE": "2g",
@@ -106,7 +112,8 @@ class Nginx(Server):
         return [str(binary), *paths, "-g", "daemon off;"]
 
     def ready(self) -> bool:
-        return request(self.port, "GET", "/healthz")[0] == HTTPStatus.OK
+        authority = self.certificates.authority if self.certificates else None
+        return request(self.port, "GET", "/healthz", authority=authority)[0] == HTTPStatus.OK
 
 
 def substitute(template: str, variables: Mapping[str, str]) -> str:

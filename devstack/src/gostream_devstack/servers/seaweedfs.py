@@ -14,6 +14,7 @@ from gostream_devstack.host.ports import Ports, is_free
 from gostream_devstack.host.signed_request import signature
 from gostream_devstack.host.wheels import script
 from gostream_devstack.servers.server import Server
+from gostream_devstack.tls.certificates import Certificates
 
 REGION = "us-east-1"
 BUCKET = "videos"
@@ -37,8 +38,16 @@ class SeaweedFS(Server):
     `access_key` and `secret_key` are for people and tests, and give access to the whole bucket.
     """
 
-    def __init__(self, directories: Directories, ports: Ports, secrets: Mapping[str, str], port: int) -> None:
+    def __init__(
+        self,
+        directories: Directories,
+        ports: Ports,
+        secrets: Mapping[str, str],
+        port: int,
+        certificates: Certificates | None = None,
+    ) -> None:
         super().__init__(directories, "seaweedfs", port)
+        self.certificates = certificates
         self.bucket = BUCKET
         self.region = REGION
         self.access_key = secrets["s3_access_key"]
@@ -64,7 +73,7 @@ class SeaweedFS(Server):
     @property
     def endpoint_url(self) -> str:
         """The URL for S3 clients. Use path-style addresses."""
-        return f"http://{self.host}:{self.port}"
+        return f"{'https' if self.certificates else 'http'}://{self.host}:{self.port}"
 
     def environment(self) -> Mapping[str, str]:
         """Keys that protect the filer's HTTP port, through which any local process could bypass S3.
@@ -98,6 +107,7 @@ class SeaweedFS(Server):
             *(str(program), "-logtostderr=true", "mini", f"-dir={self.directory / 'data'}"),
             *(f"-ip={self.host}", f"-ip.bind={self.host}", *ports, *grpc_ports, *OFF),
             *(f"-s3.config={self.directory / 's3.json'}", f"-bucket={self.bucket}"),
+            *self._tls_options(),
         ]
 
     def ready(self) -> bool:
@@ -145,11 +155,16 @@ class SeaweedFS(Server):
         ]
         return [Path(SOCKET.format(name=name, port=port)) for name, port in listeners]
 
+    def _tls_options(self) -> Sequence[str]:
+        files = self.certificates
+        return [f"-s3.cert.file={files.certificate}", f"-s3.key.file={files.key}"] if files else []
+
     def _ask(self, method: str, target: str, body: bytes = b"") -> int:
         """Sends one signed request as admin. Importing an S3 client takes longer than the server's start."""
         host = f"{self.host}:{self.port}"
         signed = signature(method, host, target, body, self._admin, REGION, datetime.now(UTC))
-        return request(self.port, method, target, body, signed)[0]
+        authority = self.certificates.authority if self.certificates else None
+        return request(self.port, method, target, body, signed, authority=authority)[0]
 
 
 def _policy(role: str) -> dict[str, str]:

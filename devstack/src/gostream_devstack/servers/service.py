@@ -5,6 +5,7 @@ import socket
 import sys
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from gostream_devstack.host.directories import Account, Directories
@@ -46,7 +47,8 @@ class Service(Server):
     @property
     def metrics_url(self) -> str:
         """The URL for Prometheus."""
-        return f"http://{self.host}:{self.metrics_port}/metrics"
+        scheme = "https" if self.settings.get("TLS_CERT_FILE") else "http"
+        return f"{scheme}://{self.host}:{self.metrics_port}/metrics"
 
     def environment(self) -> Mapping[str, str]:
         # All clients here notice a draining replica within a second.
@@ -67,17 +69,20 @@ class Service(Server):
             socket.create_connection((self.host, self.port), timeout=1).close()
         except OSError:
             return False  # avoid importing gRPC before the port is open
-        return is_serving(self.address)
+        return is_serving(self.address, authority=self.settings.get("SSL_CERT_FILE", ""))
 
 
-def is_serving(address: str, service: str = "", timeout: float = 2.0) -> bool:
-    """Queries grpc.health.v1 once."""
+def is_serving(address: str, service: str = "", timeout: float = 2.0, authority: str = "") -> bool:
+    """Queries grpc.health.v1 once, by TLS if a file with the server's authority is given."""
     import grpc
     from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
     # A separate channel each time: a shared one would wait for the back-off of earlier failures.
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
-    with grpc.insecure_channel(address, options=options) as channel:
+    trust = grpc.ssl_channel_credentials(Path(authority).read_bytes()) if authority else None
+    with (
+        grpc.secure_channel(address, trust, options) if trust else grpc.insecure_channel(address, options)
+    ) as channel:
         check = channel.unary_unary(
             "/grpc.health.v1.Health/Check",
             request_serializer=HealthCheckRequest.SerializeToString,

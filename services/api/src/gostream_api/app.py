@@ -11,6 +11,7 @@ from gostream_api.config import ApiConfig
 from gostream_api.cpu_scheduling import schedule
 from gostream_api.multiprocess import leave_with_parent, supervise
 from gostream_api.read_door.server import ReadDoor
+from gostream_api.read_door.sniffing import ALPN
 from gostream_api.read_stack import open_reads
 from gostream_api.reads.ports import LocalVideoReader
 from gostream_api.rpc.interceptors.auth import (
@@ -33,6 +34,7 @@ from gostream_shared.db.schema import SchemaWatch
 from gostream_shared.lifecycle import run_service, run_with, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
 from gostream_shared.storage.open_store import open_store
+from gostream_shared.tls import ServerTls
 
 NAME = "gostream-api"
 SUMMARY = "The gRPC API of GoStream: gostream.v1.VideoService."
@@ -48,6 +50,7 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
     Only the database must be up. Raises BackendUnavailableError if it is down, and BackendRefusedError if a
     backend rejects this service as configured.
     """
+    tls = ServerTls.of(config)
     async with (
         open_authenticator(config) as authenticator,
         open_reads(config) as reads,
@@ -83,9 +86,10 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             auth=_auth(config, authenticator),
             local_hits=local_hits(reads.videos),
             share_port=config.api_processes > 1,
+            credentials=tls.credentials() if tls else None,
         )
         if config.read_port:
-            server.doors.append(_read_door(config, reads.videos, server, authenticator))
+            server.doors.append(_read_door(config, reads.videos, server, authenticator, tls))
         schema = SchemaWatch(reads.database.missing_migrations)
         await server.set_ready(is_ready=await schema.is_current())
         async with in_background(
@@ -110,7 +114,11 @@ def _auth(config: ApiConfig, authenticator: Authenticator) -> AuthInterceptor:
 
 
 def _read_door(
-    config: ApiConfig, reads: LocalVideoReader, server: ApiServer, authenticator: Authenticator
+    config: ApiConfig,
+    reads: LocalVideoReader,
+    server: ApiServer,
+    authenticator: Authenticator,
+    tls: ServerTls | None,
 ) -> ReadDoor:
     return ReadDoor(
         reads,
@@ -121,6 +129,7 @@ def _read_door(
         full_port=config.api_port,
         share_port=config.api_processes > 1,
         is_short=config.read_door_short == "on",
+        tls=tls.context(ALPN) if tls else None,
     )
 
 
@@ -159,7 +168,10 @@ async def _serve_here(config: ApiConfig) -> None:
     schedule(config.scheduling)  # before gRPC starts a thread
     async with stop_signal() as stop, open_server(config) as server:
         leave_with_parent(stop)
-        async with serve_metrics(config.metrics_host, config.metrics_port):
+        tls = ServerTls.of(config)
+        async with serve_metrics(
+            config.metrics_host, config.metrics_port, tls=tls.context() if tls else None
+        ):
             await server.start(config.api_host, config.api_port)
             spare_the_collector()
             await stop.wait()

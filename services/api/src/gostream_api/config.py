@@ -141,6 +141,9 @@ class ApiConfig(AuthConfig):
             raise ValueError("must be comma-separated networks such as 10.0.0.0/8") from None
         return text
 
+    def listeners(self) -> dict[str, str]:
+        return {**super().listeners(), "API_HOST": self.api_host}
+
     @property
     def reflects(self) -> bool:
         """True if the server offers reflection. With authentication it requires videos:admin."""

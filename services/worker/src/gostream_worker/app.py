@@ -26,6 +26,7 @@ from gostream_shared.storage.facts import require_fence
 from gostream_shared.storage.gates import Gates
 from gostream_shared.storage.open_store import open_store
 from gostream_shared.storage.port import ObjectStore
+from gostream_shared.tls import ServerTls
 from gostream_worker.config import WorkerConfig
 from gostream_worker.encode.encoder import Encoder
 from gostream_worker.health import ROOM_HEALTH, health_server
@@ -208,10 +209,11 @@ def _settings(config: WorkerConfig) -> Settings:
 async def serve(config: WorkerConfig) -> None:
     """Runs the worker until SIGTERM or SIGINT, then releases the jobs in progress."""
     prepare_sandbox(required=config.sandbox == "required")
+    tls = ServerTls.of(config)
     async with (
-        serve_metrics(config.metrics_host, config.metrics_port),
+        serve_metrics(config.metrics_host, config.metrics_port, tls=tls.context() if tls else None),
         stop_signal() as stop,
-        health_server(config.worker_host, config.worker_port) as health,
+        health_server(config.worker_host, config.worker_port, tls.credentials() if tls else None) as health,
         open_consumer(config, health) as work,
         task_group() as tasks,
     ):

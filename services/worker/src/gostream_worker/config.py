@@ -94,3 +94,6 @@ class WorkerConfig(Config):
         if path is not None and not (path.is_file() and os.access(path, os.X_OK)):
             raise ValueError(f"{path} is not an executable file")
         return path
+
+    def listeners(self) -> dict[str, str]:
+        return {**super().listeners(), "WORKER_HOST": self.worker_host}

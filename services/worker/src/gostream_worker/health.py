@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import grpc
 import structlog
 from grpc import aio
 
@@ -15,7 +16,9 @@ _log = structlog.stdlib.get_logger("gostream.health")
 
 
 @asynccontextmanager
-async def health_server(host: str, port: int) -> AsyncIterator[Health]:
+async def health_server(
+    host: str, port: int, credentials: grpc.ServerCredentials | None = None
+) -> AsyncIterator[Health]:
     """Listens until the block ends, and reports NOT_SERVING at first. Raises CannotListenError.
 
     Report SERVING once the worker can do its work, and drain it when the worker stops; a lost queue does not
@@ -24,7 +27,7 @@ async def health_server(host: str, port: int) -> AsyncIterator[Health]:
     server = aio.server(options=(("grpc.so_reuseport", 0),))
     health = Health(server)
     reflect(server)
-    bound = bind(server, host, port)
+    bound = bind(server, host, port, credentials)
     await health.report(is_serving=False)
     await server.start()
     _log.info("serving", host=host, port=bound)

@@ -1,11 +1,13 @@
 """The Redis connection that all commands share: deadlines, a breaker and one error type."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Connection, Redis
+from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
@@ -56,7 +58,9 @@ def redis_client(
         host=config.redis_host,
         port=config.redis_port,
         db=config.redis_db,
+        username=config.redis_username.get_secret_value() or None,
         password=config.redis_password.get_secret_value() or None,
+        **_tls(config),
         protocol=protocol,
         max_connections=connections,
         timeout=SOFT_TIMEOUT,
@@ -77,6 +81,36 @@ def redis_client(
 def _info(response: Any, **_: Any) -> dict[str, str]:
     """Parse the reply of INFO."""
     return dict(line.split(":", 1) for line in response.decode().splitlines() if ":" in line)
+
+
+def _tls(config: Config) -> dict[str, Any]:
+    if not config.redis_tls:
+        return {}
+    return {"connection_class": _TlsConnection, "trust": _Trust(config.redis_ca_file)}
+
+
+class _Trust:
+    """The context of all connections, kept until the authority's file changes: building one takes long."""
+
+    def __init__(self, authority: Path | None) -> None:
+        self._authority = authority
+        self._stamp: object = None
+        self._context: ssl.SSLContext | None = None
+
+    def get(self) -> ssl.SSLContext:
+        """Raises OSError, which the driver counts as a failed connection."""
+        found = self._authority.stat() if self._authority else None
+        stamp = found and (found.st_mtime_ns, found.st_size, found.st_ino)
+        if self._context is None or stamp != self._stamp:
+            self._context = ssl.create_default_context(cafile=self._authority)
+            self._stamp = stamp
+        return self._context
+
+
+class _TlsConnection(SSLConnection):
+    def __init__(self, *, trust: _Trust, **options: Any) -> None:
+        super().__init__(**options)
+        self.ssl_context = trust  # type: ignore[assignment]  # the driver calls `get` alone
 
 
 def server_identity(info: Mapping[str, str]) -> str:

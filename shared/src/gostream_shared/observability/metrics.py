@@ -1,6 +1,7 @@
 """The Prometheus endpoint: one port per process, without prometheus-client's multiprocess mode."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
@@ -21,7 +22,9 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 @asynccontextmanager
-async def serve_metrics(host: str, port: int, *, timeout: float = TIMEOUT) -> AsyncIterator[int]:
+async def serve_metrics(
+    host: str, port: int, *, timeout: float = TIMEOUT, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
     """Serve /metrics on the running loop and yield the port; 0 = any free port. Raises CannotListenError.
 
     Each connection serves one request within `timeout` seconds; at most `MAX_CONNECTIONS` are open.
@@ -43,7 +46,17 @@ async def serve_metrics(host: str, port: int, *, timeout: float = TIMEOUT) -> As
             del connections[task]
 
     try:
-        server = await asyncio.start_server(connected, host, port, limit=_MAX_HEAD)
+        # A deadline is an error without TLS.
+        deadline = timeout if tls else None
+        server = await asyncio.start_server(
+            connected,
+            host,
+            port,
+            limit=_MAX_HEAD,
+            ssl=tls,
+            ssl_handshake_timeout=deadline,
+            ssl_shutdown_timeout=deadline,
+        )
     except OSError:
         raise CannotListenError(host, port) from None
     try:

@@ -87,10 +87,12 @@ class S3ObjectStore:
         # Importing a service model reads megabytes of JSON, so it runs in a thread.
         session = await asyncio.to_thread(new_session, config)
         async with AsyncExitStack() as stack:
-            client = await stack.enter_async_context(new_client(session, config.s3_endpoint_url))
+            client = await stack.enter_async_context(
+                new_client(session, config.s3_endpoint_url, config.s3_ca_file)
+            )
             signer, public = client, config.s3_public_endpoint_url or config.s3_endpoint_url
             if public != config.s3_endpoint_url:
-                signer = await stack.enter_async_context(new_client(session, public))
+                signer = await stack.enter_async_context(new_client(session, public, config.s3_ca_file))
             yield cls(session, client, signer, config)
 
     async def head(self, key: str) -> StoredObject:
@@ -249,11 +251,17 @@ def new_session(config: Config) -> aioboto3.Session:
     )
 
 
-def new_client(session: aioboto3.Session, endpoint: str | None, *, attempts: int = 4) -> Any:
-    """Returns an async context manager of a client. `attempts` includes the first one."""
+def new_client(
+    session: aioboto3.Session, endpoint: str | None, ca_file: Path | None = None, *, attempts: int = 4
+) -> Any:
+    """Returns an async context manager of a client. `attempts` includes the first one.
+
+    `ca_file` replaces the driver's authorities; AWS_CA_BUNDLE does so too.
+    """
     return session.client(
         "s3",
         endpoint_url=endpoint,
+        verify=str(ca_file) if ca_file else None,
         config=AioConfig(
             signature_version="s3v4",
             # Path style for a configured endpoint, where the bucket name may not resolve as a host.

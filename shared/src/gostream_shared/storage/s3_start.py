@@ -27,7 +27,7 @@ async def check_store(store: S3ObjectStore, config: Config) -> None:
     try:
         async with (
             asyncio.timeout(CHECK_TIMEOUT),
-            new_client(store.session, config.s3_endpoint_url, attempts=1) as client,
+            new_client(store.session, config.s3_endpoint_url, config.s3_ca_file, attempts=1) as client,
         ):
             answer = await client.get_object(Bucket=config.s3_bucket, Key=_KEY)
             answer["Body"].close()

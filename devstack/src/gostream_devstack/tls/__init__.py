@@ -1,0 +1,1 @@
+"""TLS of the development stack: its certificates, and TLS in front of servers without it."""
