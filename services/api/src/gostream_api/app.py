@@ -56,11 +56,7 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
         open_reads(config) as reads,
         open_store(config) as store,
     ):
-        limits = Limits(
-            source_max_bytes=config.source_max_bytes,
-            upload_url_ttl=config.upload_url_ttl,
-            queue_limit=config.queue_limit,
-        )
+        limits = _limits(config)
         videos = VideoService(
             database=reads.database, store=store, announcer=reads.cache.announcer, limits=limits
         )
@@ -96,6 +92,14 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             _report_bus(server, lambda: reads.videos.is_live), _report_schema(server, schema)
         ):
             yield server
+
+
+def _limits(config: ApiConfig) -> Limits:
+    return Limits(
+        source_max_bytes=config.source_max_bytes,
+        upload_url_ttl=config.upload_url_ttl,
+        queue_limit=config.queue_limit,
+    )
 
 
 def _playback(config: ApiConfig, database: PostgresDatabase) -> PlaybackService:
