@@ -56,15 +56,12 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
         open_reads(config) as reads,
         open_store(config) as store,
     ):
-        limits = Limits(
-            source_max_bytes=config.source_max_bytes,
-            upload_url_ttl=config.upload_url_ttl,
-            queue_limit=config.queue_limit,
-        )
+        limits = _limits(config)
         videos = VideoService(
             database=reads.database, store=store, announcer=reads.cache.announcer, limits=limits
         )
         watches = WatchService(database=reads.database, events=reads.cache.events)
+        client_of = client_behind(networks(config.trusted_proxies))
         servicer = VideoServicer(
             videos=videos,
             reads=reads.videos,
@@ -72,6 +69,7 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             playback=_playback(config, reads.database),
             cdn_base_url=config.cdn_base_url,
             sizes=SizeRule(most=limits.source_max_bytes, required=config.upload_size_required),
+            client_of=client_of,
         )
         server = ApiServer(
             method_handlers(servicer),
@@ -79,7 +77,7 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             max_calls=config.max_concurrent_rpcs,
             max_streams=config.max_watches,
             max_streams_per_client=config.watches_per_client,
-            client_of=client_behind(networks(config.trusted_proxies)),
+            client_of=client_of,
             reflects=config.reflects,
             auth=_auth(config, authenticator),
             local_hits=local_hits(reads.videos),
@@ -94,6 +92,14 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             _report_bus(server, lambda: reads.videos.is_live), _report_schema(server, schema)
         ):
             yield server
+
+
+def _limits(config: ApiConfig) -> Limits:
+    return Limits(
+        source_max_bytes=config.source_max_bytes,
+        upload_url_ttl=config.upload_url_ttl,
+        queue_limit=config.queue_limit,
+    )
 
 
 def _playback(config: ApiConfig, database: PostgresDatabase) -> PlaybackService:

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from gostream_shared.domain.errors import InvalidRequestError, VideoNotFoundError, Violation
+from gostream_shared.domain.errors import InvalidRequestError, OthersVideoError, Violation
 from gostream_shared.domain.video import Video
 
 # Scopes are plain text, because their hashes are cached and those of enum members are not.
@@ -47,14 +47,21 @@ class Principal:
     def __post_init__(self) -> None:
         object.__setattr__(self, "sees", None if ADMIN in self.scopes else self.owner)
 
+    @property
+    def issuer(self) -> str:
+        """The alias of the token's issuer, or the trust domain of a SPIFFE id; empty for ANONYMOUS."""
+        if self.id.startswith("spiffe://"):
+            return "/".join(self.id.split("/", 3)[:3])
+        return self.id.partition(":")[0]
+
     def acting_for(self, owner: str) -> "Principal":
         """Returns this caller with another owner. Without ADMIN it sees only the videos of that owner."""
         return replace(self, owner=owner)
 
     def require_sight(self, video: Video) -> None:
-        """Raise VideoNotFoundError if this caller does not see the video."""
+        """Raise OthersVideoError if this caller does not see the video."""
         if self.sees is not None and video.user_id != self.sees:
-            raise VideoNotFoundError(video.id)
+            raise OthersVideoError(video.id, principal=self.id)
 
     def owner_of_new(self, given: str) -> str:
         """Returns the owner of a new video, from the `user_id` of a request. Raises InvalidRequestError."""

@@ -107,6 +107,7 @@ ROWS: list[tuple[GoStreamError, grpc.StatusCode, str, set[str]]] = [
         {"BadRequest"},
     ),
     (errors.VideoNotFoundError(ID), grpc.StatusCode.NOT_FOUND, "VIDEO_NOT_FOUND", {"ResourceInfo"}),
+    (errors.OthersVideoError(ID), grpc.StatusCode.NOT_FOUND, "VIDEO_NOT_FOUND", {"ResourceInfo"}),
     (errors.VideosNotFoundError(ID), grpc.StatusCode.NOT_FOUND, "VIDEO_NOT_FOUND", {"ResourceInfo"}),
     (
         errors.AlreadyProcessingError(ID),

@@ -36,6 +36,7 @@ from gostream_worker.jobs.cleanup import Removal
 from gostream_worker.jobs.consumer import Consumer, JobKind, reading
 from gostream_worker.jobs.disk_space import DiskSpace
 from gostream_worker.jobs.gate_keeper import GateKeeper
+from gostream_worker.jobs.old_trail import keep_short
 from gostream_worker.plan.profiles import PROFILES
 from gostream_worker.probe.limits import SourceLimits, largest_picture
 from gostream_worker.probe.prestarted import PrestartedProbe
@@ -157,7 +158,8 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
                 REMOVE: JobKind(reading(remove_job, Removal(database.videos, store).remove), slots=_REMOVALS),
             }
             consumer = Consumer(database.pool, kinds, lease=config.job_lease)
-            async with in_background(disk_space.run()), task_group() as chores:
+            trail = keep_short(database, config.trail_retention)
+            async with in_background(disk_space.run(), trail), task_group() as chores:
                 chores.create_task(abandoned.run())
                 chores.create_task(gates.run())
                 chores.create_task(_require_fence(store))

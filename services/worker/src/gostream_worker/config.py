@@ -71,6 +71,12 @@ class WorkerConfig(Config):
         le=timedelta(days=365),
         description="time after upload URL expiry at which a video without TriggerProcess is deleted",
     )
+    trail_retention: Duration = Field(
+        timedelta(days=400),
+        ge=timedelta(days=1),
+        le=timedelta(days=3650),
+        description="age at which entries of the trail of writes are deleted",
+    )
     outage_patience: Duration = Field(
         timedelta(minutes=30),
         ge=timedelta(0),

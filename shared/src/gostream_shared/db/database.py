@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 import asyncpg
 from pgqueuer.queries import Queries
 
+from gostream_shared.db.companions.trail import PostgresTrail
+from gostream_shared.db.companions.uploads import PostgresUploads
 from gostream_shared.db.encodes import PostgresEncodes
 from gostream_shared.db.epochs import PostgresEpochs
 from gostream_shared.db.errors import BACKEND, connecting_errors, database_errors
 from gostream_shared.db.outbox import PostgresGateChanges, PostgresOutbox
 from gostream_shared.db.schema import missing_migrations
-from gostream_shared.db.uploads import PostgresUploads
 from gostream_shared.db.videos import PostgresVideoRepository
 from gostream_shared.jobs.pgqueuer import PgQueuerJobQueue
 from gostream_shared.observability.causes import name_server
@@ -32,6 +33,7 @@ class PostgresTransaction:
     videos: PostgresVideoRepository
     encodes: PostgresEncodes
     uploads: PostgresUploads
+    trail: PostgresTrail
     jobs: PgQueuerJobQueue
 
 
@@ -86,6 +88,7 @@ class PostgresDatabase:
                 videos=PostgresVideoRepository(connection, timeout=STATEMENT_TIMEOUT),
                 encodes=PostgresEncodes(connection, timeout=STATEMENT_TIMEOUT),
                 uploads=PostgresUploads(connection, timeout=STATEMENT_TIMEOUT),
+                trail=PostgresTrail(connection, timeout=STATEMENT_TIMEOUT),
                 jobs=PgQueuerJobQueue(Queries.from_asyncpg_connection(plain)),
             )
 

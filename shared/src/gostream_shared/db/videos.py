@@ -13,6 +13,7 @@ from gostream_shared.db.rows import VIDEO_COLUMNS, video_from_row
 from gostream_shared.db.statements import Statements
 from gostream_shared.domain.errors import (
     EtagMismatchError,
+    OthersVideoError,
     RequestIdReusedError,
     VideoNotFoundError,
 )
@@ -35,8 +36,10 @@ class PostgresVideoRepository(Statements):
             f"SELECT {VIDEO_COLUMNS}, deleted_at FROM videos WHERE id = $1",
             video_id,
         )
-        if row is None or (owner is not None and row["user_id"] != owner):
+        if row is None:
             raise VideoNotFoundError(video_id)
+        if owner is not None and row["user_id"] != owner:
+            raise OthersVideoError(video_id)
         if row["deleted_at"] is not None:
             raise VideoNotFoundError(video_id, version=row["version"])
         return video_from_row(row)
@@ -108,7 +111,7 @@ class PostgresVideoRepository(Statements):
 
     async def update(
         self, video_id: UUID, changes: VideoChanges, *, version: int | None = None, owner: str | None = None
-    ) -> Video:
+    ) -> tuple[Video, bool]:
         row = await self._row(
             f"""UPDATE videos SET playback_policy = $3, playback_epoch = playback_epoch + 1
             WHERE id = $1 AND deleted_at IS NULL AND ($2::bigint IS NULL OR version = $2)
@@ -120,11 +123,11 @@ class PostgresVideoRepository(Statements):
             owner,
         )
         if row is not None:
-            return video_from_row(row)
+            return video_from_row(row), True
         video = await self.get(video_id, owner=owner)
         if version not in (None, video.version):
             raise EtagMismatchError(video_id)
-        return video
+        return video, False
 
     async def revoke_playback(self, video_id: UUID, *, owner: str | None = None) -> Video:
         row = await self._row(

@@ -41,11 +41,12 @@ class UnauthenticatedError(GoStreamError):
 
 
 class ScopeMissingError(GoStreamError):
-    """The caller is known, but lacks the scope that the method requires."""
+    """The caller is known, but lacks the scope that the method requires. `principal` is for operators."""
 
-    def __init__(self, scope: str) -> None:
+    def __init__(self, scope: str, *, principal: str = "") -> None:
         super().__init__(f"the token lacks the scope {scope}")
         self.scope = scope
+        self.principal = principal
 
 
 class PageTokenInvalidError(GoStreamError):
@@ -71,6 +72,17 @@ class VideoNotFoundError(GoStreamError):
         super().__init__(f"video {video_id} was not found")
         self.video_id = video_id
         self.version = version
+
+
+class OthersVideoError(VideoNotFoundError):
+    """The video belongs to another owner, so it does not exist for the caller.
+
+    A client sees the same as for VideoNotFoundError. `principal` is for operators.
+    """
+
+    def __init__(self, video_id: UUID, *, version: int = 0, principal: str = "") -> None:
+        super().__init__(video_id, version=version)
+        self.principal = principal
 
 
 class VideosNotFoundError(GoStreamError):

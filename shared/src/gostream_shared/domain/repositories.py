@@ -10,6 +10,8 @@ from uuid import UUID
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import JobQueue
 from gostream_shared.domain.playback import PlaybackPolicy
+from gostream_shared.domain.trail import Trail
+from gostream_shared.domain.uploads import Uploads
 from gostream_shared.domain.video import Failure, Publication, Video, VideoStatus
 
 
@@ -103,10 +105,11 @@ class VideoRepository(Protocol):
 
     async def update(
         self, video_id: UUID, changes: VideoChanges, *, version: int | None = None, owner: str | None = None
-    ) -> Video:
-        """Apply the changes. Another policy begins a new playback epoch. Equal values change no version.
+    ) -> tuple[Video, bool]:
+        """Apply the changes. Returns the video, and False if the values were equal, which changes no version.
 
-        Raises VideoNotFoundError, and EtagMismatchError if `version` is given and differs.
+        Another policy begins a new playback epoch. Raises VideoNotFoundError, and EtagMismatchError if
+        `version` is given and differs.
         """
         ...
 
@@ -203,22 +206,6 @@ class EncodeRepository(Protocol):
         ...
 
 
-class Uploads(Protocol):
-    """Expiry times of upload URLs. Every method raises BackendUnavailableError."""
-
-    async def note_url(self, video_id: UUID, *, expires_in: timedelta) -> None:
-        """Record an upload URL that expires in `expires_in`; the latest expiry counts."""
-        ...
-
-    async def delete_abandoned(self, *, expired_for: timedelta, limit: int) -> tuple[int, dict[UUID, int]]:
-        """Delete videos in PENDING_UPLOAD whose URLs expired at least `expired_for` ago.
-
-        Examines the `limit` oldest uploads. Returns the number of examined uploads, and the tombstone
-        versions by video id. Returns (0, {}) while another transaction does the same.
-        """
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class GateHold:
     """The right to change the gates of a video. `gate` is the one that must exist, according to the row.
@@ -260,6 +247,9 @@ class Transaction(Protocol):
 
     @property
     def uploads(self) -> Uploads: ...
+
+    @property
+    def trail(self) -> Trail: ...
 
     @property
     def jobs(self) -> JobQueue: ...

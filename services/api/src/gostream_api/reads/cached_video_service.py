@@ -37,6 +37,7 @@ from gostream_shared.cache.compose import Cache
 from gostream_shared.cache.metrics import REQUESTS
 from gostream_shared.domain.errors import (
     BackendUnavailableError,
+    OthersVideoError,
     VersionNotReachedError,
     VideoNotFoundError,
 )
@@ -143,7 +144,7 @@ class CachedVideoService:
         sees = caller.sees
         if entry.payload is None or (sees is not None and entry.owner != sees):
             _L1_NEGATIVE.inc()
-            raise VideoNotFoundError(video_id, version=entry.version)
+            raise _not_found(caller, video_id, entry)
         self._peeked.add()
         return entry.payload
 
@@ -166,7 +167,7 @@ class CachedVideoService:
         self._refresh_if_old(video_id, entry)
         if entry.reply is None or not _is_seen(caller, entry):
             _L1_NEGATIVE.inc()
-            raise VideoNotFoundError(video_id, version=entry.version)
+            raise _not_found(caller, video_id, entry)
         self._peeked.add()
         return entry.reply
 
@@ -284,5 +285,11 @@ def _is_seen(caller: Principal, entry: LocalEntry) -> bool:
 
 def _read(caller: Principal, video_id: UUID, entry: LocalEntry, layer: Layer) -> Read:
     if entry.reply is None or not _is_seen(caller, entry):
-        raise VideoNotFoundError(video_id, version=entry.version)
+        raise _not_found(caller, video_id, entry)
     return Read(entry.reply, layer)
+
+
+def _not_found(caller: Principal, video_id: UUID, entry: LocalEntry) -> VideoNotFoundError:
+    if entry.payload is None:
+        return VideoNotFoundError(video_id, version=entry.version)
+    return OthersVideoError(video_id, version=entry.version, principal=caller.id)

@@ -60,10 +60,10 @@ class Admission:
     def _admitted(self, caller: Principal, subject: str | None) -> Principal:
         if subject is not None and caller is not ANONYMOUS:
             if ACT_AS not in caller.scopes:
-                raise ScopeMissingError(ACT_AS)
+                raise ScopeMissingError(ACT_AS, principal=caller.id)
             if not is_identity(subject):
                 raise UnauthenticatedError(f"{SUBJECT} is not an id")
             caller = caller.acting_for(subject)
         if self._scope not in caller.scopes and self._or_scope not in caller.scopes:
-            raise ScopeMissingError(self._scope)
+            raise ScopeMissingError(self._scope, principal=caller.id)
         return caller

@@ -113,7 +113,7 @@ class ApiServer:
                 auth or AuthInterceptor.absent(),
                 LocalHitInterceptor(local_hits or {}, self.limiter),
                 TelemetryInterceptor(),
-                ErrorInterceptor(),
+                ErrorInterceptor(client_of),
                 self.limiter,
             ],
             options=options,

@@ -31,10 +31,12 @@ from gostream_api.rpc import encoded_reads, validation
 from gostream_api.rpc.convert import playback_message, upload_message, video_message
 from gostream_api.rpc.encoded_reads import READ_CALLS, ReadCall
 from gostream_api.rpc.interceptors.base import Asked, Context, Handler, asked
+from gostream_api.rpc.interceptors.clients import ClientOf, peer_address
 from gostream_api.rpc.interceptors.local_hit import LocalHit
-from gostream_api.rpc.interceptors.telemetry import add_trailers
+from gostream_api.rpc.interceptors.telemetry import add_trailers, request_id_of
 from gostream_api.rpc.pages import PageEncoder
 from gostream_api.videos.playback import PlaybackService
+from gostream_api.videos.trail import Origin
 from gostream_api.videos.video_service import VideoService
 from gostream_api.videos.watch import WatchService
 
@@ -53,6 +55,7 @@ class VideoServicer:
     playback: PlaybackService
     cdn_base_url: str
     sizes: validation.SizeRule
+    client_of: ClientOf = peer_address
     pages: PageEncoder = field(init=False)
 
     def __post_init__(self) -> None:
@@ -60,7 +63,7 @@ class VideoServicer:
 
     async def CreateVideo(self, request: Asked[CreateVideoRequest], context: Context) -> CreateVideoResponse:  # noqa: N802
         draft = validation.create_video(request.message, self.sizes, signs=self.playback.signs)
-        video, upload = await self.videos.create_video(request.caller, draft)
+        video, upload = await self.videos.create_video(request.caller, self._origin(context), draft)
         _note(video.id)
         return CreateVideoResponse(
             video=video_message(video, self.cdn_base_url), upload=upload_message(upload)
@@ -72,7 +75,7 @@ class VideoServicer:
         video_id, profile, request_id = validation.trigger_process(request.message)
         _note(video_id)
         video = await self.videos.trigger_process(
-            request.caller, video_id, profile=profile, request_id=request_id
+            request.caller, self._origin(context), video_id, profile=profile, request_id=request_id
         )
         return video_message(video, self.cdn_base_url)
 
@@ -81,7 +84,7 @@ class VideoServicer:
     ) -> video_pb2.Video:
         video_id = validation.video_id(request.message)
         _note(video_id)
-        video = await self.videos.cancel_process(request.caller, video_id)
+        video = await self.videos.cancel_process(request.caller, self._origin(context), video_id)
         return video_message(video, self.cdn_base_url)
 
     async def GetVideo(self, request: Asked[bytes], context: Context) -> bytes:  # noqa: N802
@@ -104,13 +107,17 @@ class VideoServicer:
     async def DeleteVideo(self, request: Asked[DeleteVideoRequest], context: Context) -> Empty:  # noqa: N802
         video_id = validation.video_id(request.message)
         _note(video_id)
-        await self.videos.delete_video(request.caller, video_id, etag=request.message.etag)
+        await self.videos.delete_video(
+            request.caller, self._origin(context), video_id, etag=request.message.etag
+        )
         return Empty()
 
     async def UpdateVideo(self, request: Asked[UpdateVideoRequest], context: Context) -> video_pb2.Video:  # noqa: N802
         video_id, changes = validation.update_video(request.message, signs=self.playback.signs)
         _note(video_id)
-        video = await self.videos.update_video(request.caller, video_id, changes, etag=request.message.etag)
+        video = await self.videos.update_video(
+            request.caller, self._origin(context), video_id, changes, etag=request.message.etag
+        )
         return video_message(video, self.cdn_base_url)
 
     async def GetPlaybackInfo(  # noqa: N802
@@ -125,7 +132,7 @@ class VideoServicer:
     ) -> video_pb2.Video:
         video_id = validation.video_id(request.message)
         _note(video_id)
-        video = await self.videos.revoke_playback(request.caller, video_id)
+        video = await self.videos.revoke_playback(request.caller, self._origin(context), video_id)
         return video_message(video, self.cdn_base_url)
 
     async def WatchVideo(  # noqa: N802
@@ -136,6 +143,9 @@ class VideoServicer:
         async with aclosing(self.watches.watch(request.caller, video_id)) as snapshots:
             async for snapshot in snapshots:
                 yield video_message(snapshot.video, self.cdn_base_url, snapshot.progress)
+
+    def _origin(self, context: Context) -> Origin:
+        return Origin(request_id=request_id_of(context), peer=self.client_of(context))
 
 
 def method_handlers(servicer: VideoServicer) -> dict[str, Handler]:

@@ -9,6 +9,7 @@ from uuid import UUID
 from gostream_api.principal import Principal
 from gostream_api.videos.ids import new_id
 from gostream_api.videos.page_tokens import page_token, position_of
+from gostream_api.videos.trail import SAME_REQUEST, SAME_VALUES, Call, Origin
 from gostream_shared.cache.ports import ChangeAnnouncer
 from gostream_shared.domain.errors import (
     QueueFullError,
@@ -78,6 +79,7 @@ class VideoService:
 
     Every method raises BackendUnavailableError if the database or the object store does not answer. Every
     write is announced after its commit; if the call is cancelled in between, the outbox relay announces it.
+    Every successful write adds one entry to the trail in its transaction; if that fails, the write fails.
     """
 
     def __init__(
@@ -94,12 +96,15 @@ class VideoService:
         self._limits = limits
         self._gates = Gates(database.gates, store)
 
-    async def create_video(self, caller: Principal, draft: VideoDraft) -> tuple[Video, PresignedUpload]:
+    async def create_video(
+        self, caller: Principal, origin: Origin, draft: VideoDraft
+    ) -> tuple[Video, PresignedUpload]:
         """Create a video, or find the video that this request_id created. Returns it with an upload URL.
 
         Raises InvalidRequestError if the draft names another owner than the caller, RequestIdReusedError, and
         UploadClosedError if the earlier video no longer accepts an upload.
         """
+        call = Call("CreateVideo", caller, origin)
         draft = replace(draft, user_id=caller.owner_of_new(draft.user_id))
         new = NewVideo(
             id=new_id(),
@@ -117,7 +122,12 @@ class VideoService:
             if video.status is not VideoStatus.PENDING_UPLOAD:
                 raise UploadClosedError(video.id)
             await transaction.uploads.note_url(video.id, expires_in=self._limits.upload_url_ttl)
-        if video.id == new.id:  # A cache may hold "no such video" for the new id.
+            is_new = video.id == new.id
+            values = {"status": video.status.value, "playback_policy": video.playback_policy.value}
+            await transaction.trail.add(
+                call.changed(video.id, values) if is_new else call.unchanged(video.id, SAME_REQUEST)
+            )
+        if is_new:  # A cache may hold "no such video" for the new id.
             await self._announcer.announce(video.id, video.version)
         upload = await self._store.presign_upload(
             video.source_key,
@@ -128,13 +138,14 @@ class VideoService:
         return video, upload
 
     async def trigger_process(
-        self, caller: Principal, video_id: UUID, *, profile: str, request_id: str | None
+        self, caller: Principal, origin: Origin, video_id: UUID, *, profile: str, request_id: str | None
     ) -> Video:
         """Start an encode of the uploaded source, unless one is running or `request_id` started one before.
 
         Raises VideoNotFoundError, SourceNotUploadedError, SourceTooLargeError, AlreadyProcessingError,
         RequestIdReusedError and QueueFullError.
         """
+        call = Call("TriggerProcess", caller, origin)
         video = await self._database.videos.get(video_id, owner=caller.sees)
         if video.status is not VideoStatus.PROCESSING:
             await self._require_source(video_id)
@@ -145,12 +156,18 @@ class VideoService:
             )
             if encode is not None:
                 await transaction.jobs.enqueue(TranscodeJob(video_id=video_id, number=encode.number))
+                values = {"status": VideoStatus.PROCESSING.value, "profile": profile}
+                await transaction.trail.add(
+                    call.changed(video_id, {**values, "encode_number": encode.number})
+                )
+            else:
+                await transaction.trail.add(call.unchanged(video_id, SAME_REQUEST))
             video = await transaction.videos.get(video_id, owner=caller.sees)
         if encode is not None:
             await self._announcer.announce(video_id, video.version)
         return video
 
-    async def cancel_process(self, caller: Principal, video_id: UUID) -> Video:
+    async def cancel_process(self, caller: Principal, origin: Origin, video_id: UUID) -> Video:
         """Cancel the processing. The worker loses its fence, kills the encoder and removes its objects.
 
         If the video was never READY, a job removes its objects even if that worker has died. Raises
@@ -161,27 +178,38 @@ class VideoService:
             if video.published_number is None:
                 job = RemoveJob(video_id=video_id, number=video.encode_number, turn=1)
                 await transaction.jobs.enqueue(job, delay=_CANCEL_DELAY)
+            call = Call("CancelProcess", caller, origin)
+            await transaction.trail.add(call.changed(video_id, {"status": video.status.value}))
         await self._announcer.announce(video_id, video.version)
         await self._gates.sync_promptly(video_id)
         return video
 
     async def update_video(
-        self, caller: Principal, video_id: UUID, changes: VideoChanges, *, etag: str
+        self, caller: Principal, origin: Origin, video_id: UUID, changes: VideoChanges, *, etag: str
     ) -> Video:
         """Change a video. Edges obey another playback policy within seconds.
 
         Raises VideoNotFoundError, and EtagMismatchError if `etag` is given and differs.
         """
-        video = await self._database.videos.update(
-            video_id, changes, version=_version_of(etag), owner=caller.sees
-        )
+        call = Call("UpdateVideo", caller, origin)
+        async with self._database.transaction() as transaction:
+            video, is_changed = await transaction.videos.update(
+                video_id, changes, version=_version_of(etag), owner=caller.sees
+            )
+            values = {"playback_policy": video.playback_policy.value, "playback_epoch": video.playback_epoch}
+            await transaction.trail.add(
+                call.changed(video_id, values) if is_changed else call.unchanged(video_id, SAME_VALUES)
+            )
         await self._announcer.announce(video_id, video.version)
         await self._gates.sync_promptly(video_id)
         return video
 
-    async def revoke_playback(self, caller: Principal, video_id: UUID) -> Video:
+    async def revoke_playback(self, caller: Principal, origin: Origin, video_id: UUID) -> Video:
         """End all signed URLs of a video within seconds. Raises VideoNotFoundError."""
-        video = await self._database.videos.revoke_playback(video_id, owner=caller.sees)
+        call = Call("RevokePlayback", caller, origin)
+        async with self._database.transaction() as transaction:
+            video = await transaction.videos.revoke_playback(video_id, owner=caller.sees)
+            await transaction.trail.add(call.changed(video_id, {"playback_epoch": video.playback_epoch}))
         await self._announcer.announce(video_id, video.version)
         await self._gates.sync_promptly(video_id)
         return video
@@ -201,7 +229,7 @@ class VideoService:
             return page, ""
         return page, page_token(Position(page[-1].created_at, page[-1].state.id), which)
 
-    async def delete_video(self, caller: Principal, video_id: UUID, *, etag: str) -> None:
+    async def delete_video(self, caller: Principal, origin: Origin, video_id: UUID, *, etag: str) -> None:
         """Delete a video; jobs remove its objects later, and late uploads after their URL has expired.
 
         Raises VideoNotFoundError, and EtagMismatchError if `etag` is given and differs.
@@ -212,6 +240,8 @@ class VideoService:
             for turn, late in enumerate(_LATE_UPLOADS, start=1):
                 delay = self._limits.upload_url_ttl + late
                 await transaction.jobs.enqueue(RemoveJob(video_id=video_id, turn=turn), delay=delay)
+            call = Call("DeleteVideo", caller, origin)
+            await transaction.trail.add(call.changed(video_id, {"deleted": True}))
         await self._announcer.announce(video_id, version)
         await self._gates.sync_promptly(video_id)
 

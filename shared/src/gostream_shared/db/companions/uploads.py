@@ -11,7 +11,7 @@ _COLLECTOR = 0x676F7570
 
 
 class PostgresUploads:
-    """Implements gostream_shared.domain.repositories.Uploads on the connection of an open transaction."""
+    """Implements gostream_shared.domain.uploads.Uploads on the connection of an open transaction."""
 
     def __init__(self, connection: Connection, *, timeout: float) -> None:
         self._connection = connection

@@ -1,0 +1,1 @@
+"""Rows beside the videos, written in the same transactions."""
