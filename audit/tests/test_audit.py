@@ -183,6 +183,7 @@ async def test_replica_that_catches_up_is_not_reported(
     assert asked >= 5
 
 
+@pytest.mark.slow
 async def test_silent_replica_is_neither_current_nor_reported(
     start_audit: Callable[..., Awaitable[Audit]], database: PostgresDatabase
 ) -> None:

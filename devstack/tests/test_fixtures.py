@@ -134,23 +134,25 @@ def test_idle_store_uses_little_cpu(object_store_server: SeaweedFS) -> None:
     assert min(_busy(process) for _ in range(3)) < 0.05
 
 
-def _anonymous(server: SeaweedFS, method: str, path: str) -> int:
+def _anonymous(server: SeaweedFS, method: str, path: str, referer: str = "") -> int:
     connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
     try:
-        connection.request(method, path, b"x" if method == "PUT" else None)
+        headers = {"Referer": referer} if referer else {}
+        connection.request(method, path, b"x" if method == "PUT" else None, headers)
         return connection.getresponse().status
     finally:
         connection.close()
 
 
-async def test_anonymous_clients_can_only_read_streams(
-    object_store_server: SeaweedFS, bucket: Bucket
-) -> None:
+async def test_only_the_edge_reads_streams(object_store_server: SeaweedFS, bucket: Bucket) -> None:
     async with _store(object_store_server) as client:
         for key in (f"hls/{bucket.prefix}a", f"uploads/{bucket.prefix}a"):
             await client.put_object(Bucket=bucket.name, Key=key, Body=b"1")
     server = object_store_server
-    assert _anonymous(server, "GET", f"/{bucket.name}/hls/{bucket.prefix}a") == 200
+    assert _anonymous(server, "GET", f"/{bucket.name}/hls/{bucket.prefix}a", server.edge_secret) == 200
+    assert _anonymous(server, "GET", f"/{bucket.name}/hls/{bucket.prefix}a") == 403
+    assert _anonymous(server, "GET", f"/{bucket.name}/hls/{bucket.prefix}a", "https://example.org/") == 403
+    assert _anonymous(server, "GET", f"/{bucket.name}/uploads/{bucket.prefix}a", server.edge_secret) == 403
     assert _anonymous(server, "GET", f"/{bucket.name}/uploads/{bucket.prefix}a") == 403
     assert _anonymous(server, "GET", f"/{bucket.name}/?list-type=2") == 403
     assert _anonymous(server, "PUT", f"/{bucket.name}/hls/{bucket.prefix}a") == 403

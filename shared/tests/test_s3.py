@@ -246,6 +246,7 @@ async def test_unfinished_multipart_uploads_are_aborted(store: S3ObjectStore, bu
     assert left.get("Uploads", []) == []
 
 
+@pytest.mark.slow
 async def test_missing_store_is_unavailable(object_store_server: SeaweedFS) -> None:
     config = config_of(object_store_server, S3_ENDPOINT_URL="http://127.0.0.1:9")
     async with S3ObjectStore.open(config) as store:

@@ -20,7 +20,10 @@ from tests.contract.raw_grpc import call
 MODES: dict[str, dict[str, str]] = {"usual": {}, "short off": {"READ_DOOR_SHORT": "off"}}
 
 
-@pytest.fixture(scope="module", params=MODES)
+@pytest.fixture(
+    scope="module",
+    params=["usual", *(pytest.param(mode, marks=pytest.mark.slow) for mode in MODES if mode != "usual")],
+)
 def api(
     request: pytest.FixtureRequest, stack: Stack, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Api]:

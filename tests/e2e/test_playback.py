@@ -109,6 +109,7 @@ async def segment_of(http: aiohttp.ClientSession, master: str) -> str:
     return url.removeprefix(master.partition("/hls/")[0].partition("/s/")[0])
 
 
+@pytest.mark.slow
 async def test_deleted_video_ends_at_every_edge(
     client: Client, http: aiohttp.ClientSession, edges: list[Nginx], publish: Publish
 ) -> None:
@@ -171,6 +172,7 @@ async def test_policies_are_served_as_json(
         assert (answer.status, await answer.text()) == (200, await answer.text())
 
 
+@pytest.mark.slow
 async def test_early_playback_follows_the_policy(
     stack: Stack, http: aiohttp.ClientSession, edges: list[Nginx], long_clip: Path
 ) -> None:

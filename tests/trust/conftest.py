@@ -131,6 +131,7 @@ async def start_api(
         "S3_BUCKET": object_store_server.bucket,
         "S3_ACCESS_KEY": object_store_server.access_key,
         "S3_SECRET_KEY": object_store_server.secret_key,
+        "API_PORT": "0",
         "SHUTDOWN_DELAY": "0s",
         "SHUTDOWN_GRACE": "5s",
         "AUTH_MODE": "jwt",

@@ -82,6 +82,7 @@ async def until_fetched(site: Website, count: int = 2) -> None:
         await asyncio.sleep(0.05)
 
 
+@pytest.mark.slow
 async def test_rotation_and_outage_fail_no_call(start_api: StartApi, website: Website, issuers: Path) -> None:
     keys = {name: Ed25519PrivateKey.generate() for name in ("one", "two")}
     entries = {name: public_jwk("EdDSA", key, kid=name) for name, key in keys.items()}

@@ -114,6 +114,7 @@ async def test_owner_is_the_videos_owner(api: Api, alice: Metadata, connection: 
     assert (row["principal"], row["owner"]) == ("corp:root", "corp:alice")
 
 
+@pytest.mark.slow
 async def test_write_without_its_row_fails(api: Api, alice: Metadata, connection: asyncpg.Connection) -> None:
     video_id, _ = await uploaded(api, alice)
 

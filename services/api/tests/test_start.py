@@ -168,6 +168,7 @@ async def test_newer_schema_is_served(start_api: Any, database_url: str) -> None
     assert await serving(await start_api())
 
 
+@pytest.mark.slow
 async def test_cause_of_a_failure_is_logged(
     start_api: Any, refused: Any, object_store_server: SeaweedFS, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -157,7 +157,7 @@ class RawClient:
             pass
 
 
-@pytest.fixture(params=["on", "off"], ids=lambda mode: f"short {mode}")
+@pytest.fixture(params=["on", pytest.param("off", marks=pytest.mark.slow)], ids=lambda mode: f"short {mode}")
 def short(request: Any) -> str:
     """READ_DOOR_SHORT; tests run in both modes."""
     return str(request.param)

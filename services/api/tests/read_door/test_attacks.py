@@ -196,6 +196,7 @@ async def test_text_of_client_is_cut_in_log(started: Any) -> None:
     assert [len(line["reason"]) <= 200 for line in lines if line["event"] == "connection ended"] == [True]
 
 
+@pytest.mark.slow
 async def test_bystander_is_served_during_attack(started: Any) -> None:
     """Attackers reconnect as fast as they can; every call of another client succeeds."""
     flood = settings() + b"".join(waiting(stream) + reset(stream) for stream in STREAMS)

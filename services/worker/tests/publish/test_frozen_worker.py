@@ -75,6 +75,7 @@ async def test_late_worker_does_not_overwrite_a_newer_publication(
     assert await broken_rules(await worker.save(video_id)) == [], "no objects of the late worker remain"
 
 
+@pytest.mark.slow
 async def test_late_worker_restores_the_previous_publication(
     worker: Worker, clip: Clips, environment: dict[str, str]
 ) -> None:
@@ -93,6 +94,7 @@ async def test_late_worker_restores_the_previous_publication(
     assert (await worker.video(video.id)).published_number == 1
 
 
+@pytest.mark.slow
 async def test_late_worker_leaves_a_playable_stream(
     worker: Worker, clip: Clips, environment: dict[str, str]
 ) -> None:
