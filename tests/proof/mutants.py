@@ -211,9 +211,9 @@ MUTANTS = (
     _code("pending announcements bypass Redis", 26, (Unannounced, "look", _look_without_floors)),
     _code("pending announcements drop L1 entries", 469,
           (Unannounced, "look", _look_without_news(Unannounced.look))),
-    _code("outbox overflow bypasses Redis", 26,
+    _code("outbox overflow bypasses Redis", 753,
           (Unannounced, "look", _look_at_few(Unannounced.look))),
-    _code("outbox overflow drops L1 entries", 26, (Bus, "unannounced", lambda self: None)),
+    _code("outbox overflow drops L1 entries", 2538, (Bus, "unannounced", lambda self: None)),
     _code(
         "readers check the floor", 0,
         (ModelRedis, "_usable", _usable_below_the_floor),
