@@ -183,7 +183,7 @@ def signed_path() -> str:
 
 
 def warm(server: Nginx, size: int) -> None:
-    """Asks until an answer comes from the cache. Raises if none of 20 does."""
+    """Asks until an answer comes from the cache. Raises after 20 other answers."""
     buffer = bytearray(1 << 20)
     for _ in range(20):
         viewer = Viewer((server.host, server.port), size)

@@ -1,4 +1,4 @@
-"""Measures reads of our servers beside Go's: `python -m benchmarks.doors`.
+"""Measures reads of our servers and of Go servers: `python -m benchmarks.doors`.
 
 Writes benchmarks/results/doors.md.
 """

@@ -42,7 +42,7 @@ class Programs:
 
 
 def build() -> Programs:
-    """Builds what is not up to date. Raises CalledProcessError if the compiler fails."""
+    """Builds outdated programs. Raises CalledProcessError if the compiler fails."""
     go = package("go") / "bin/go"
     version = _output([str(go), "version"]).split()[2].removeprefix("go")
     load = _compile(go, "load")

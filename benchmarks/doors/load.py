@@ -21,7 +21,7 @@ LOAD_CORE = 1
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one run saw. `cpu`: seconds of each watched process."""
+    """The result of one run. `cpu`: seconds of each watched process."""
 
     calls: float
     failures: float

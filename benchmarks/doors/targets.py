@@ -165,7 +165,7 @@ def _wait_until_listening(process: subprocess.Popen[bytes], port: int, deadline:
 
 
 def _answers_json(port: int) -> bool:
-    """Whether the port answers HTTP/1.1, with whatever status."""
+    """Whether the port answers HTTP/1.1, with any status."""
     connection = http.client.HTTPConnection(_HOST, port, timeout=5)
     try:
         connection.request("GET", f"/v1/videos/{UUID(int=0)}")

@@ -143,7 +143,7 @@ async def go_client(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def started(name: str, address: str, tmp_path: Path) -> AsyncIterator[Client]:
-    """The client of that name; skips the test if it is not installed."""
+    """The client of that name; skips the test without it."""
     variables: dict[str, str] = {}
     command: list[str | Path]
     if name == "node":
@@ -195,7 +195,7 @@ async def _check_ends(door: Door, client: Client) -> None:
 
 
 async def _check_drain(door: Door, client: Client) -> None:
-    """One process of the API stops in the middle of the calls, and none of them fails."""
+    """One process of the API stops during the calls, and every call succeeds."""
     client.tell(get(door.hot) | {"calls": CALLS, "report": CALLS // 5, "open": OPEN})
     assert await client.heard() == {"progress": CALLS // 5}
     serving = door.process_of(client.process.pid)

@@ -23,7 +23,7 @@ class Seen:
 class Origin:
     """Serves `objects` by path. `status` overrides every response; `delay` postpones it.
 
-    Responses wait while `gate` is clear. None of this applies to requests for `open_gates`, the gates of
+    Responses wait while `gate` is clear. This does not apply to requests for `open_gates`, the gates of
     videos; `seen` does not list them. `secret` is what the edge sends as Referer.
     """
 

@@ -1,4 +1,4 @@
-"""deploy/nginx on the real nginx: signed URLs, gates, and what they keep back."""
+"""deploy/nginx on the real nginx: signed URLs, gates, and what they refuse."""
 
 import asyncio
 import secrets

@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of all targets, or of those that are named. Run by `make fuzz`; needs atheris.
+"""Coverage-guided fuzzing of all targets, or of the named ones. Run by `make fuzz`; needs atheris.
 
 A failing input is stored in the corpus of its target as `crash-…`: give it a telling name, and commit it.
 """
@@ -22,7 +22,7 @@ def main() -> int:
 
 
 def _run(name: str, seconds: int) -> bool:
-    """Fuzzes in a process of its own, because the library ends the process. Returns whether all is well."""
+    """Fuzzes in a separate process, because the library ends the process. Returns True without a failure."""
     command = [sys.executable, "-m", "tests.fuzz.guided", name, str(seconds)]
     done = subprocess.run(
         command, capture_output=True, text=True, errors="replace", timeout=10 * seconds + 600, check=False

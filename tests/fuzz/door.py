@@ -65,7 +65,7 @@ class Program:
             if self._at >= len(self._data):
                 break
             made = self._todo[self._byte() % len(self._todo)]()
-            if self._byte() % 4 == 0:  # a chunk of its own
+            if self._byte() % 4 == 0:  # a separate chunk
                 self.chunks.append(b"")
             self.chunks[-1] += made
         return self
@@ -152,7 +152,7 @@ class Program:
         return frame(PING, self._byte() % 2, 0, b"draining" if self._byte() % 2 else bytes(8))
 
     def _split(self) -> bytes:
-        """The rest goes on in a chunk of its own, in the middle of a frame."""
+        """The rest goes on in a separate chunk, inside a frame."""
         last = self.chunks[-1]
         cut = min(len(last), self._byte())
         self.chunks[-1] = last[: len(last) - cut]

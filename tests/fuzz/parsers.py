@@ -49,7 +49,7 @@ def framing(data: bytes) -> None:
 
 
 def requests(data: bytes) -> None:
-    """Requests as the transports parse them, beside protobuf."""
+    """Requests as the transports parse them, compared with protobuf."""
     for local, parse in (
         (encoded_reads.get_video_locally, _get_video),
         (encoded_reads.batch_get_videos_locally, _batch),
@@ -89,7 +89,7 @@ def _outcome(ask: Callable[[], object]) -> tuple[object, Exception | None]:
 
 
 def page_tokens(data: bytes) -> None:
-    """Page tokens: what is not refused is what was issued."""
+    """Page tokens: every accepted token was issued."""
     which = VideoFilter()
     token = data.decode("utf-8", "replace")
     with suppress(PageTokenInvalidError):

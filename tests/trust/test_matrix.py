@@ -28,7 +28,7 @@ DOORS = ["grpc.aio", "read door"]
 EDGES = ["JSON", "gRPC-Web"]
 ALICE, BOB = "corp:alice", "corp:bob"
 SUBJECT = ("x-gostream-subject", ALICE)
-#: Cells at work at the same time.
+#: Cells that run at the same time.
 _AT_ONCE = 8
 REMOVED = Ed25519PrivateKey.generate()
 
@@ -144,7 +144,7 @@ def _cells() -> Iterator[tuple[str, str, dict[str, str]]]:
 
 
 async def _together(work: list[Any]) -> list[str]:
-    """Runs the cells and returns what is wrong."""
+    """Runs the cells and returns the differences."""
     turns = asyncio.Semaphore(_AT_ONCE)
 
     async def turn(each: Any) -> str | None:
@@ -258,4 +258,4 @@ async def _refuse_strangers(api: Api, door: Door | EdgeDoor) -> None:
     calls = [call for call in CALLS if door.answers(call)]
     cells = [partial(check, call, who, metadata) for call in calls for who, metadata in strangers().items()]
     assert not await _together(cells)
-    assert len(answers) == 1  # nothing tells what is wrong with the token
+    assert len(answers) == 1  # the fault of the token is not told

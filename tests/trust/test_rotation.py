@@ -1,4 +1,4 @@
-"""Keys rotate, and the issuer fails, while calls run: none of them fails."""
+"""Keys rotate, and the issuer fails, while calls run, and every call succeeds."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
