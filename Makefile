@@ -120,9 +120,6 @@ bench-encode: $(SYNCED) ## the worker beside plain ffmpeg [ARGS="--seconds 300 -
 bench-api: $(SYNCED) ## what a read costs on each transport [ARGS="--rounds 5 --seconds 3"]
 	@$(BIN)/python benchmarks/load/bench_api.py $(ARGS)
 
-.PHONY: bench-read-door
-bench-read-door: $(SYNCED) ## CPU time of a read: grpc.aio, the read door, its short path [ARGS=--rounds=5]
-	@$(BIN)/python -m benchmarks.load.bench_read_door $(ARGS)
 .PHONY: bench-doors
 bench-doors: $(BENCH)/.synced ## reads of every port of the API beside Go servers [ARGS="--rounds 3 --short on off"]
 	@$(BENCH)/bin/python -m benchmarks.doors $(ARGS)

@@ -66,7 +66,9 @@ class AuthConfig(Config):
     @classmethod
     def _needs_tls(cls, mode: str) -> str:
         if "mtls" in mode:
-            raise ValueError("mtls needs a TLS listener, which this release does not have")
+            raise ValueError(
+                "mtls needs a TLS listener that knows its clients by certificate, which this release lacks"
+            )
         return mode
 
     @field_validator("auth_jwt_issuers_file")

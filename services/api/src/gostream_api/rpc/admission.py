@@ -54,8 +54,9 @@ class Admission:
         return None if caller is None else self._admitted(caller, shown.subject)
 
     async def later(self, shown: Shown) -> Principal:
-        """Returns the caller. Raises also UnauthenticatedError and BackendUnavailableError."""
-        return self._admitted(await self._later(shown.credential), shown.subject)
+        """Like `now`, but waits for an unknown caller. Raises also BackendUnavailableError."""
+        caller = self._now(shown.credential) or await self._later(shown.credential)
+        return self._admitted(caller, shown.subject)
 
     def _admitted(self, caller: Principal, subject: str | None) -> Principal:
         if subject is not None and caller is not ANONYMOUS:

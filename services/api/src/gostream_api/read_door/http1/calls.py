@@ -106,8 +106,7 @@ class JsonMethod:
         try:
             with self._limiter.unary_call():
                 async with asyncio.timeout(min(deadline, call.timeout or deadline)):
-                    admission = self._admission
-                    caller = admission.now(call.shown) or await admission.later(call.shown)
+                    caller = await self._admission.later(call.shown)
                     body, layer = await call.arguments().load(self._reads, caller)
         except asyncio.CancelledError:
             self._count(call, grpc.StatusCode.CANCELLED)

@@ -14,7 +14,6 @@ from h2.utilities import HeaderValidationFlags, validate_headers
 from hpack import NeverIndexedHeaderTuple
 
 from gostream_api.auth.authenticator import Authenticator
-from gostream_api.principal import Principal
 from gostream_api.read_door.limits import MAX_HEADER_LIST
 from gostream_api.reads.ports import Layer, LocalVideoReader
 from gostream_api.rpc import grpc_framing
@@ -157,7 +156,7 @@ class ReadMethod:
         self._meter.begin()
         try:
             with self._limiter.unary_call():
-                caller = await self._caller(call)
+                caller = await self._admission.later(call.template.shown)
                 payload, layer = await self._call.load(self._reads, caller, _message(call))
         except asyncio.CancelledError:
             call.leave()
@@ -169,10 +168,6 @@ class ReadMethod:
             return _ok(call, payload, layer)
         finally:
             self._meter.leave()
-
-    async def _caller(self, call: Call) -> Principal:
-        shown = call.template.shown
-        return self._admission.now(shown) or await self._admission.later(shown)
 
     def fail(self, call: Call, error: Exception) -> Reply:
         """Returns the reply to an error, and counts it. Its log line needs a separate context."""

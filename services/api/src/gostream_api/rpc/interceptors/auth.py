@@ -61,10 +61,7 @@ class AuthInterceptor(BehaviorInterceptor):
 
         async def authenticated(request: Any, context: Context) -> Any:
             try:
-                shown = shown_by(context)
-                caller = admission.now(shown)
-                if caller is None:
-                    caller = await admission.later(shown)
+                caller = await admission.later(shown_by(context))
             except Exception as error:  # noqa: BLE001 - the inner interceptors handle it
                 return await behavior(FailedRequest(error), context)
             return await behavior(Asked(caller, request) if takes_caller else request, context)
