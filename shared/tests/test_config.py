@@ -188,3 +188,12 @@ def test_strong_secrets_and_none_serve_any_address() -> None:
 
     load(Config, GIVEN)
     load(Config, {"DATABASE_URL": f"postgresql://app:{secret}@localhost/app", "REDIS_PASSWORD": secret})
+
+
+def test_path_with_line_breaks_stays_in_one_line() -> None:
+    with pytest.raises(ConfigError) as error:
+        load(Config, {**GIVEN, "REDIS_CA_FILE": "\n/missing\n/"})
+
+    assert str(error.value).splitlines() == [
+        "REDIS_CA_FILE: cannot read  /missing : No such file or directory"
+    ]

@@ -147,7 +147,10 @@ def load(kind: type[AnyConfig], environment: Mapping[str, str] = os.environ) -> 
     else:
         mistakes |= config.weak_secrets()
     if mistakes:
-        raise ConfigError("\n".join(f"{_file_or(name, environment)}: {mistakes[name]}" for name in mistakes))
+        lines = [f"{_file_or(name, environment)}: {mistakes[name]}" for name in mistakes]
+        raise ConfigError(
+            "\n".join(" ".join(line.splitlines()) for line in lines)
+        )  # a path may have line breaks
     return config
 
 
