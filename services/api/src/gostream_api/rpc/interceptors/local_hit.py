@@ -36,7 +36,7 @@ class LocalHitInterceptor(BehaviorInterceptor):
             if found is None:
                 return await behavior(request, context)
             payload, trailer = found
-            request_id = request_id_among(context.invocation_metadata() or ())
+            request_id = request_id_among(request.metadata)
             context.set_trailing_metadata(((REQUEST_ID, request_id), trailer))
             track(context)
             meter.count_local_hit()
