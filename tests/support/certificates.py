@@ -106,9 +106,9 @@ class ClientAuthority:
 
     @classmethod
     def create(cls) -> "ClientAuthority":
-        key = ec.generate_private_key(ec.SECP256R1())
+        key, name = ec.generate_private_key(ec.SECP256R1()), f"CA {x509.random_serial_number()}"
         constraints = x509.BasicConstraints(ca=True, path_length=None)
-        return cls(key, _signed(key.public_key(), "CA", key, constraints))
+        return cls(key, _signed(key.public_key(), name, key, _named(name), constraints))
 
     @property
     def pem(self) -> bytes:
@@ -118,7 +118,8 @@ class ClientAuthority:
         """A certificate of the names."""
         key = ec.generate_private_key(ec.SECP256R1())
         alternative = x509.SubjectAlternativeName(names)
-        certificate = _signed(key.public_key(), "client", self.key, alternative, expired=expired)
+        issuer = self.certificate.subject
+        certificate = _signed(key.public_key(), "client", self.key, issuer, alternative, expired=expired)
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return Identity(private, certificate.public_bytes(Encoding.PEM))
 
@@ -127,18 +128,22 @@ class ClientAuthority:
         return self.issue(*map(x509.UniformResourceIdentifier, ids), expired=expired)
 
 
+def _named(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
 def _signed(
     key: ec.EllipticCurvePublicKey,
     name: str,
     signer: ec.EllipticCurvePrivateKey,
+    issuer: x509.Name,
     extension: x509.ExtensionType,
     *,
     expired: bool = False,
 ) -> x509.Certificate:
-    named = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, each)]) for each in (name, "CA")]
     now, hour = datetime.datetime.now(datetime.UTC), datetime.timedelta(hours=1)
     return (
-        x509.CertificateBuilder(named[1], named[0], key, x509.random_serial_number())
+        x509.CertificateBuilder(issuer, _named(name), key, x509.random_serial_number())
         .not_valid_before(now - 2 * hour)
         .not_valid_after(now - hour if expired else now + hour)
         .add_extension(extension, critical=False)
