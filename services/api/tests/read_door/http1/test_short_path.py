@@ -9,13 +9,13 @@ from typing import Any, cast
 import pytest
 
 from gostream_api.auth.authenticator import Authenticator, Credential, OpenDoor
-from gostream_api.principal import READ, WRITE, Kind, Principal
+from gostream_api.principal import Principal
 from gostream_api.read_door.backlog import Backlog
 from gostream_api.read_door.http1.calls import JsonTable
 from gostream_api.read_door.http1.connection import Http1Connection
 from gostream_api.read_door.limits import Limits
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
-from gostream_shared.domain.errors import UnauthenticatedError
+from services.api.tests.read_door.conftest import Tokens
 from tests.support.wire.raw_http import request
 
 HOT, ABSENT = (f"00000000-0000-0000-0000-00000000000{number}" for number in (1, 3))
@@ -91,27 +91,6 @@ class Wire:
 
     def __getattr__(self, name: str) -> Any:
         return lambda *_, **__: None
-
-
-class Tokens:
-    """Knows a reader and a writer; a new token is known after its first call."""
-
-    def __init__(self) -> None:
-        scopes = {b"reader": READ, b"writer": WRITE}
-        self.known: dict[Credential, Principal] = {
-            scheme + name: Principal(kind=Kind.USER, id=name.decode(), owner="", scopes=frozenset({scope}))
-            for name, scope in scopes.items()
-            for scheme in (b"Bearer ", b"bearer ")
-        }
-
-    def now(self, token: Credential, certificate: Credential = None) -> Principal | None:
-        return self.known.get(token)
-
-    async def later(self, token: Credential, certificate: Credential = None) -> Principal:
-        if token != b"Bearer new":
-            raise UnauthenticatedError("unknown")
-        await asyncio.sleep(0)
-        return self.known.setdefault(token, self.known[b"Bearer reader"])
 
 
 def table_of(reads: Any, authenticator: Authenticator | None = None, *, is_short: bool = True) -> JsonTable:
