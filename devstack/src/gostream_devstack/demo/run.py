@@ -10,7 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gostream_devstack.demo.steps import Demo, sample_clip, where_to_go_on
+from gostream_devstack.demo.sample import sample_clip
+from gostream_devstack.demo.steps import Demo, where_to_go_on
 from gostream_devstack.errors import StackError
 from gostream_devstack.host import orphans
 from gostream_devstack.host.directories import Directories

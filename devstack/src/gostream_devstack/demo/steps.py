@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from collections.abc import Mapping
+from contextlib import aclosing
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urljoin
@@ -126,9 +126,8 @@ class Demo:
         head, claims, signature = self._alice.split(".")
         altered = f"{head}.{claims[:-1]}{'A' if claims[-1] != 'A' else 'B'}.{signature}"
         for who, token in (("without a token", ""), ("with an altered token", altered)):
-            self._say(
-                f"GetVideo {who} → refused: {(refusal := await _refusal(door, token, video_id)).reason}"
-            )
+            refusal = await _refusal(door, token, video_id)
+            self._say(f"GetVideo {who} → refused: {refusal.reason}")
             _expect(refusal.reason == "TOKEN_INVALID", "it should have been TOKEN_INVALID")
         url = self._json_url(video_id)
         async with http.get(url, raise_for_status=False) as answer:
@@ -235,28 +234,6 @@ class Demo:
 
     def _say(self, text: str) -> None:
         self._console.print(f"   {text}", highlight=False, soft_wrap=True, markup=False)
-
-
-@contextmanager
-def sample_clip(folder: Path, console: Console) -> Iterator[Path]:
-    """Yields a file of 12 s of moving 1080p and a tone, made by ffmpeg and removed afterwards."""
-    import subprocess
-
-    from imageio_ffmpeg import get_ffmpeg_exe
-
-    path = folder / "sample-1080p.mp4"
-    console.print("Making a sample of 12 s, 1080p, with sound …")
-    picture = ("-f", "lavfi", "-i", "testsrc2=size=1920x1080:rate=30:duration=12")
-    sound = ("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=12")
-    coding = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", "-shortest")
-    command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", *picture, *sound, *coding, str(path)]
-    made = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)  # noqa: S603
-    if made.returncode:
-        raise DemoError(f"ffmpeg could not make the sample: {made.stderr.strip()}")
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
 
 
 def where_to_go_on(env: Mapping[str, str], console: Console) -> None:
