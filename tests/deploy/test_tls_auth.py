@@ -1,4 +1,4 @@
-"""`gostream-devstack up --tls --auth`: one video from upload to playback, with the commands that users have."""
+"""`gostream-devstack up --tls --auth`: one video from upload to playback, with the commands of users."""
 
 import json
 import os
