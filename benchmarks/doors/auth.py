@@ -17,7 +17,7 @@ from statistics import median
 
 from benchmarks.doors.build import build
 from benchmarks.doors.load import Generator, Requests, Result, get_video
-from benchmarks.doors.targets import Target, circumstances, keep_off_servers, make_videos, running_api
+from benchmarks.doors.targets import Target, keep_off_servers, make_videos, place_of_all, running_api
 from benchmarks.report import table, write_report
 from benchmarks.servers import Servers, running_servers
 from gostream_devstack.host.issuer import TokenIssuer
@@ -71,13 +71,14 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=9, help="rounds of each port and mode")
     parser.add_argument("--seconds", type=float, default=2.0, help="length of a round")
-    parser.add_argument("--claims", type=int, default=0, help="additional characters in the token's claims")
+    parser.add_argument("--longer", type=int, default=0, help="characters of a scope that nobody knows")
     parser.add_argument("--name", default="auth", help="file in benchmarks/results")
     options = parser.parse_args()
     programs = build(with_peer=False)
     load = os.getloadavg()[0]
     issuer = TokenIssuer.temporary()
-    token = issuer.token("a" + "x" * options.claims, "videos:read videos:admin", timedelta(hours=12))
+    scopes = f"videos:read videos:admin {'x' * options.longer}"
+    token = issuer.token("alice", scopes, timedelta(hours=12))
     generators = {"none": Generator(programs.load), "jwt": Generator(programs.load, f"Bearer {token}")}
     with tempfile.TemporaryDirectory() as name, running_servers() as servers:
         requests = get_video(Path(name), "hot", make_videos(servers.config(), 1))
@@ -88,7 +89,7 @@ def main() -> None:
             for _ in range(options.rounds):
                 for pair in pairs:
                     pair.measure(generators, requests, options.seconds)
-    about = f"A token of {len(token)} characters. {circumstances(programs, load, with_peer=False)}"
+    about = f"A token of {len(token)} characters. {place_of_all(programs, load)}"
     _report(pairs, options, about)
 
 

@@ -59,16 +59,17 @@ def add_short(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--short", nargs="+", default=[default], metavar="MODE", help=text)
 
 
-def circumstances(programs: Programs, load: float, *, with_peer: bool = True) -> str:
+def circumstances(programs: Programs, load: float) -> str:
+    """Words for a report: where the programs ran, their versions, and whether Go servers are missing."""
+    words = place_of_all(programs, load)
+    return words if programs.peer else words + " The Go servers are missing: they need apt-get of Debian 12."
+
+
+def place_of_all(programs: Programs, load: float) -> str:
     """Words for a report: where the programs ran, and their versions."""
-    words = (
+    return (
         f"The server on one core, generator and Redis on another. Load average {load:.1f} at the start. "
         f"{programs.versions}."
-    )
-    return (
-        words
-        if programs.peer or not with_peer
-        else words + " The Go servers are missing: they need apt-get of Debian 12."
     )
 
 
