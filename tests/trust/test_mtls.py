@@ -111,7 +111,7 @@ async def both(start: StartPlace) -> Place:
 
 async def answers(door: Door | EdgeDoor, videos: tuple[str, ...], metadata: Metadata = ()) -> tuple[str, ...]:
     """The answers to GetVideo of each video, twice: the later ones take short paths."""
-    found = ()
+    found: tuple[str, ...] = ()
     for _ in range(2):
         requests = [messages.GetVideoRequest(id=video_id) for video_id in videos]
         found = tuple([str(await outcome(door.call("GetVideo", each, metadata))) for each in requests])

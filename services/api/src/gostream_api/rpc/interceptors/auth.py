@@ -16,6 +16,7 @@ from gostream_api.rpc.interceptors.base import (
     Handler,
     Metadata,
 )
+from gostream_api.rpc.interceptors.telemetry import request_id_among
 
 _OURS = "/gostream."
 
@@ -61,12 +62,14 @@ class AuthInterceptor(BehaviorInterceptor):
         takes_caller = method.startswith(_OURS)
 
         async def authenticated(request: Any, context: Context) -> Any:
-            metadata = context.invocation_metadata() or ()
+            metadata = context.invocation_metadata() or ()  # decoded at each call of this function
             try:
                 shown = shown_by(context, metadata)
                 caller = admission.now(shown) or await admission.later(shown)
             except Exception as error:  # noqa: BLE001 - the inner interceptors handle it
                 return await behavior(FailedRequest(error), context)
-            return await behavior(Asked(caller, request, metadata) if takes_caller else request, context)
+            if takes_caller:
+                request = Asked(caller, request, request_id_among(metadata))
+            return await behavior(request, context)
 
         return authenticated

@@ -25,16 +25,16 @@ Message = TypeVar("Message")
 
 
 class Asked(NamedTuple, Generic[Message]):
-    """A request, its caller, and the metadata of the call, which gRPC decodes each time that it is asked."""
+    """A request, its caller and the id of the call; it has no metadata, since tracebacks show it."""
 
     caller: Principal
     message: Message
-    metadata: Metadata = ()
+    request_id: str
 
 
 def asked(parse: Callable[[bytes], Any]) -> Callable[[Any], Any]:
     """Returns a parser of Asked requests that keeps the caller. gRPC's types know parsers of bytes only."""
-    return lambda request: Asked(request.caller, parse(request.message))
+    return lambda request: request._replace(message=parse(request.message))
 
 
 class FailedRequest:
