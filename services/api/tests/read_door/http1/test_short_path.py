@@ -153,6 +153,19 @@ async def test_usual_requests_take_short_path(reads: Any, monkeypatch: Any) -> N
     assert statuses(wire) == [b"200", b"404", b"200"]
 
 
+async def test_begun_request_is_not_answered(reads: Any) -> None:
+    whole = USUAL[0]
+    table = table_of(reads)
+    for cut in range(1, len(whole)):
+        for _ in range(2):  # the second connection of a learnt request
+            made, wire = connected(table)
+            made.data_received(whole[:cut])
+            assert not wire.written, cut
+            made.data_received(whole[cut:])
+            made.data_received(whole)
+            assert statuses(wire) == [b"200", b"200"], cut
+
+
 def statuses(wire: Wire) -> list[bytes]:
     return re.findall(rb"HTTP/1.1 (\d+)", wire.written)
 

@@ -77,6 +77,16 @@ class JsonCall:
         return self.read
 
 
+@dataclass(slots=True)
+class Client:
+    """The client of a connection: the SPIFFE id of its certificate, and its last usual request."""
+
+    certificate: bytes | None = None
+    #: What follows the target, which clients repeat, and what it shows.
+    tail: bytes | None = None
+    shown: Shown = NOTHING
+
+
 class JsonMethod:
     """Answers the calls of one method."""
 
@@ -161,8 +171,7 @@ class JsonTable:
         self._batch = JsonMethod("BatchGetVideos", reads, limiter, authenticator)
         self._nowhere = refusal(grpc.StatusCode.NOT_FOUND, elsewhere)
         self._is_short = is_short
-        #: Of requests without a token; those with a token are in two pieces.
-        self._tails: set[bytes | tuple[bytes, ...]] = set()
+        self._tails: set[tuple[bytes, ...]] = set()
 
     def open(self, request: Request, certificate: bytes | None) -> JsonCall | Answer:
         """Begin a call, or refuse it. `certificate`: the SPIFFE id of its connection."""
@@ -191,8 +200,7 @@ class JsonTable:
 
         The token is cut out. No other header that a call depends on is among what is remembered.
         """
-        tail = data[_ID.stop :]
-        token, pieces = _cut(tail)
+        token, pieces = _cut(data[_ID.stop :])
         if (
             self._is_short
             and data.startswith(_USUAL)
@@ -203,26 +211,26 @@ class JsonTable:
         ):
             if len(self._tails) >= _MAX_TAILS:
                 self._tails.clear()
-            self._tails.add(tail if token is None else pieces)
+            self._tails.add(pieces)
 
-    def recognise(self, data: bytes, certificate: bytes | None) -> JsonCall | None:
+    def recognise(self, data: bytes, client: Client) -> JsonCall | None:
         """Returns the call of a usual request for another id or token than a learnt one, else None.
 
         `data` must begin with a request. The parser would read it alike: the rest is the same bytes, and
         neither an id nor the characters of a token can change their meaning.
         """
-        tail, token = data[_ID.stop :], None
-        if tail not in self._tails:
+        tail = data[_ID.stop :]
+        if tail != client.tail:
             token, pieces = _cut(tail)
-            if token is None or pieces not in self._tails:
+            if pieces not in self._tails:
                 return None
+            client.tail, client.shown = tail, Shown(token, None, client.certificate)
         if not data.startswith(_USUAL):
             return None
         video_id = canonical_id(data[_ID].decode("latin-1"))
         if video_id is None:
             return None
-        shown = NOTHING if token is certificate is None else Shown(token, None, certificate)
-        return JsonCall(self._video, new_request_id().encode(), _parsed, shown, VideoRead(video_id))
+        return JsonCall(self._video, new_request_id().encode(), _parsed, client.shown, VideoRead(video_id))
 
     def _route(self, path: bytes) -> tuple[JsonMethod | None, bytes]:
         """Returns the method of a path, and the segment that is its argument."""
