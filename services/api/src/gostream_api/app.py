@@ -113,8 +113,8 @@ def _playback(config: ApiConfig, database: PostgresDatabase) -> PlaybackService:
 
 
 def _auth(config: ApiConfig, authenticator: Authenticator) -> AuthInterceptor:
-    kinds = {"none": shows_nothing, "mtls": shows_certificate}
-    return AuthInterceptor(authenticator, kinds.get(config.auth_mode, shows_token))
+    kinds = {"none": shows_nothing, "jwt": shows_token}
+    return AuthInterceptor(authenticator, kinds.get(config.auth_mode, shows_certificate))
 
 
 def _read_door(

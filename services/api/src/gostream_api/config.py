@@ -113,8 +113,6 @@ class ApiConfig(AuthConfig):
     @field_validator("read_port")
     @classmethod
     def _port_of_its_own(cls, port: int, info: ValidationInfo) -> int:
-        if port and "mtls" in info.data.get("auth_mode", "none"):
-            raise ValueError("cannot be used with AUTH_MODE=mtls: this port has no client certificates")
         if port and port == info.data.get("api_port"):
             raise ValueError("must differ from API_PORT")
         return port
