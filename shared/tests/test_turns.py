@@ -103,7 +103,7 @@ async def test_newcomer_has_no_credit_for_its_absence(line: Line) -> None:
     assert await line.run(6) == ["b1", "b2", "a7", "b3", "a8", "a9"]
 
 
-async def test_job_that_waits_for_a_retry_keeps_no_turn(line: Line) -> None:
+async def test_job_of_a_later_retry_keeps_no_turn(line: Line) -> None:
     await line.enqueue("a", delay=timedelta(hours=1))
     await line.enqueue("a" * 5)
     await line.enqueue("bb")

@@ -83,7 +83,7 @@ async def test_refusal_names_the_quota(start_api: StartApi, alice: Metadata) -> 
         await create(api, alice)
 
     trailers = dict(caught.value.trailing_metadata())
-    status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])  # type: ignore[arg-type]
+    status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
     info, failure = error_details_pb2.ErrorInfo(), error_details_pb2.QuotaFailure()
     assert [status.details[0].Unpack(info), status.details[1].Unpack(failure)] == [True, True]
     assert len(status.details) == 2, "no RetryInfo: a retry does not help"

@@ -70,7 +70,7 @@ async def test_refusal_tells_when_to_retry(start_api: StartApi, alice: Metadata)
         await create(api, alice)
 
     trailers = dict(caught.value.trailing_metadata())
-    status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])  # type: ignore[arg-type]
+    status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
     info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
     assert [status.details[0].Unpack(info), status.details[1].Unpack(retry)] == [True, True]
     assert info.reason == "RATE_LIMITED"
@@ -185,7 +185,7 @@ async def test_reads_of_an_owner_are_limited(start_api: StartApi, alice: Metadat
         call = door.stub.GetVideo
         request = messages.GetVideoRequest(id=mine)
         ends = await endings([call(request, metadata=alice, timeout=120) for _ in range(100)])
-        assert set(ends) == {"OK", LIMITED}
+        assert ends[LIMITED] > 0
         await call(messages.GetVideoRequest(id=others), metadata=bob, timeout=120)
 
     async with aiohttp.ClientSession(headers=dict(alice)) as session:
@@ -194,7 +194,7 @@ async def test_reads_of_an_owner_are_limited(start_api: StartApi, alice: Metadat
             async with session.get(f"{api.url}/v1/videos/{mine}") as answer:
                 return answer.status
 
-        assert set(await asyncio.gather(*(status() for _ in range(100)))) == {200, 429}
+        assert 429 in await asyncio.gather(*(status() for _ in range(100)))
 
 
 class Clock:

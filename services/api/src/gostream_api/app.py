@@ -14,7 +14,7 @@ from gostream_api.rates.reads import RatedReads, ReadRate
 from gostream_api.rates.writes import WriteRates
 from gostream_api.read_door.server import ReadDoor
 from gostream_api.read_door.sniffing import ALPN
-from gostream_api.read_stack import open_reads
+from gostream_api.read_stack import ReadPath, open_reads
 from gostream_api.reads.ports import LocalVideoReader
 from gostream_api.rpc.interceptors.auth import (
     AuthInterceptor,
@@ -92,12 +92,19 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
         )
         if config.read_port:
             server.doors.append(_read_door(config, readers, server, authenticator, tls))
-        schema = SchemaWatch(reads.database.missing_migrations)
-        await server.set_ready(is_ready=await schema.is_current())
-        async with in_background(
-            _report_bus(server, lambda: reads.videos.is_live), _report_schema(server, schema)
-        ):
+        async with _reporting(server, reads):
             yield server
+
+
+@asynccontextmanager
+async def _reporting(server: ApiServer, reads: ReadPath) -> AsyncIterator[None]:
+    """Report the health of the server until the block ends."""
+    schema = SchemaWatch(reads.database.missing_migrations)
+    await server.set_ready(is_ready=await schema.is_current())
+    async with in_background(
+        _report_bus(server, lambda: reads.videos.is_live), _report_schema(server, schema)
+    ):
+        yield
 
 
 def _limits(config: ApiConfig) -> Limits:

@@ -41,7 +41,7 @@ class WriteRates:
             "async+redis://",
             implementation="redispy",
             key_prefix=_PREFIX,
-            connection_pool=redis.client.connection_pool,
+            connection_pool=redis.client.connection_pool,  # type: ignore[arg-type]  # typed too narrowly
         )
         self._shared = SlidingWindowCounterRateLimiter(storage)
         self._alone = SlidingWindowCounterRateLimiter(MemoryStorage())

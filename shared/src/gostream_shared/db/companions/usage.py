@@ -9,7 +9,20 @@ from gostream_shared.db.statements import Connection
 from gostream_shared.domain.quotas import Quota, Usage
 from gostream_shared.jobs.pgqueuer import TRANSCODE
 
-#: Makes a row equal to the tables that it counts. $1 is the owner.
+# The statements of a recount; $1 is the owner. The first two mend what workers of the previous release did,
+# which record no bytes: encodes that they published, and objects that they removed. Objects that are still to be
+# removed have a job.
+_NOTE_MISSING = """INSERT INTO stored_bytes (video_id, number, owner, bytes)
+SELECT id, published_number, user_id, coalesce(estimated_bytes(publication), 0)
+FROM videos WHERE user_id = $1 AND deleted_at IS NULL AND published_number IS NOT NULL
+ON CONFLICT DO NOTHING"""
+_FORGET_REMOVED = """DELETE FROM stored_bytes AS s USING videos AS v
+WHERE s.owner = $1 AND v.id = s.video_id
+  AND (v.deleted_at IS NOT NULL OR (s.number > 0 AND s.number IS DISTINCT FROM v.published_number))
+  AND NOT EXISTS (
+    SELECT 1 FROM pgqueuer WHERE entrypoint = 'remove'
+      AND convert_from(payload, 'UTF8')::jsonb ->> 'video_id' = s.video_id::text
+  )"""
 _RECOUNT = """UPDATE owner_usage AS u SET videos = v.videos, encodes = v.encodes, stored_bytes = s.bytes
 FROM (
   SELECT count(*) AS videos, count(*) FILTER (WHERE status = 'PROCESSING') AS encodes
@@ -81,7 +94,7 @@ class PostgresUsages:
 
 
 async def recount(connection: asyncpg.Connection) -> int:
-    """Make every row of owner_usage equal to the tables that it counts. Returns the number of wrong rows.
+    """Make the usage of every owner equal to its videos. Returns the number of owners whose usage was wrong.
 
     Writers of one owner wait while its row is counted. An interrupted run can be repeated.
     """
@@ -91,13 +104,15 @@ async def recount(connection: asyncpg.Connection) -> int:
     )
     wrong = 0
     for row in owners:
+        # In transactions of their own, because every writer locks the row of the owner last.
+        changed = [await connection.execute(sql, row["owner"]) for sql in (_NOTE_MISSING, _FORGET_REMOVED)]
         async with connection.transaction():
-            # Locks the row first: a writer counts its own change after this transaction, or has committed it.
+            # Locks the row first: a writer counts its change after this transaction, or has committed it.
             await connection.execute(
                 """INSERT INTO owner_usage AS u (owner) VALUES ($1)
                 ON CONFLICT (owner) DO UPDATE SET owner = excluded.owner""",
                 row["owner"],
             )
-            if await connection.execute(_RECOUNT, row["owner"]) == "UPDATE 1":
-                wrong += 1
+            changed.append(await connection.execute(_RECOUNT, row["owner"]))
+        wrong += any(not done.endswith(" 0") for done in changed)
     return wrong

@@ -102,15 +102,18 @@ END $$;
 CREATE TRIGGER videos_new_owner AFTER UPDATE ON videos
 FOR EACH ROW WHEN (OLD.user_id <> NEW.user_id) EXECUTE FUNCTION videos_move_stored();
 
+-- For encodes of the previous release, which has recorded no bytes: the bit rates of the renditions times the duration.
+CREATE FUNCTION estimated_bytes(publication jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+  SELECT (sum((rendition ->> 'average_bandwidth')::numeric)
+    * extract(epoch FROM (publication ->> 'duration')::interval) / 8)::bigint
+  FROM jsonb_array_elements(publication -> 'renditions') AS rendition
+$$;
+
 -- The videos of before. Writers wait for the end of this transaction, because it has created triggers.
 INSERT INTO stored_bytes (video_id, number, owner, bytes)
-SELECT id, 0, user_id, size_bytes FROM videos WHERE deleted_at IS NULL AND size_bytes IS NOT NULL;
--- No row has the bytes of earlier encodes. The bit rates of the renditions times the duration are close to them.
-INSERT INTO stored_bytes (video_id, number, owner, bytes)
-SELECT id, published_number, user_id, (
-  SELECT coalesce(sum((rendition ->> 'average_bandwidth')::numeric), 0)
-  FROM jsonb_array_elements(publication -> 'renditions') AS rendition
-) * extract(epoch FROM (publication ->> 'duration')::interval) / 8
+SELECT id, 0, user_id, size_bytes FROM videos WHERE deleted_at IS NULL AND size_bytes IS NOT NULL
+UNION ALL
+SELECT id, published_number, user_id, coalesce(estimated_bytes(publication), 0)
 FROM videos WHERE deleted_at IS NULL AND published_number IS NOT NULL;
 
 INSERT INTO owner_usage (owner, videos, encodes, stored_bytes)
