@@ -103,6 +103,16 @@ async def test_newcomer_has_no_credit_for_its_absence(line: Line) -> None:
     assert await line.run(6) == ["b1", "b2", "a7", "b3", "a8", "a9"]
 
 
+async def test_returning_owner_begins_at_the_present_turn(line: Line) -> None:
+    await line.enqueue("b")
+    await line.enqueue("a" * 6)
+    await line.run(5)
+
+    await line.enqueue("bbb")
+
+    assert await line.run(5) == ["a5", "b2", "a6", "b3", "b4"]
+
+
 async def test_job_of_a_later_retry_keeps_no_turn(line: Line) -> None:
     await line.enqueue("a", delay=timedelta(hours=1))
     await line.enqueue("a" * 5)

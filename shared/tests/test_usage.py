@@ -112,6 +112,20 @@ async def test_new_owner_gets_the_whole_usage(database: PostgresDatabase, databa
     assert await usage(database, "bob") == (2, 200, 1)
 
 
+async def test_opposite_moves_do_not_deadlock(database: PostgresDatabase) -> None:
+    first, second = [await created(database) for _ in range(2)]
+
+    async def move(video_id: UUID, owner: str) -> None:
+        await database.pool.execute("UPDATE videos SET user_id = $2 WHERE id = $1", video_id, owner)
+
+    for _ in range(30):
+        await move(first, "ann")
+        await move(second, "bob")
+        await asyncio.gather(move(first, "bob"), move(second, "ann"))
+
+    assert (await usage(database), await usage(database, "bob")) == ((1, 100, 0), (1, 100, 0))
+
+
 async def test_update_in_psql_is_counted(database: PostgresDatabase) -> None:
     video_id = await created(database)
 

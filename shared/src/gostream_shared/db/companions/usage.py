@@ -10,8 +10,8 @@ from gostream_shared.domain.quotas import Quota, Usage
 from gostream_shared.jobs.pgqueuer import TRANSCODE
 
 # The statements of a recount; $1 is the owner. The first two mend what workers of the previous release did,
-# which record no bytes: encodes that they published, and objects that they removed. Objects that are still to be
-# removed have a job.
+# which record no bytes: encodes that they published, and objects that they removed. Objects that are not
+# removed yet have a job.
 _NOTE_MISSING = """INSERT INTO stored_bytes (video_id, number, owner, bytes)
 SELECT id, published_number, user_id, coalesce(estimated_bytes(publication), 0)
 FROM videos WHERE user_id = $1 AND deleted_at IS NULL AND published_number IS NOT NULL
