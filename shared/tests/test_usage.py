@@ -112,18 +112,20 @@ async def test_new_owner_gets_the_whole_usage(database: PostgresDatabase, databa
     assert await usage(database, "bob") == (2, 200, 1)
 
 
-async def test_opposite_moves_do_not_deadlock(database: PostgresDatabase) -> None:
-    first, second = [await created(database) for _ in range(2)]
-
-    async def move(video_id: UUID, owner: str) -> None:
-        await database.pool.execute("UPDATE videos SET user_id = $2 WHERE id = $1", video_id, owner)
-
-    for _ in range(30):
-        await move(first, "ann")
-        await move(second, "bob")
-        await asyncio.gather(move(first, "bob"), move(second, "ann"))
-
-    assert (await usage(database), await usage(database, "bob")) == ((1, 100, 0), (1, 100, 0))
+async def test_owners_are_locked_by_name(database: PostgresDatabase) -> None:
+    """So opposite moves do not end in a deadlock."""
+    video_id = await created(database)
+    await created(database, "bob")
+    move = "UPDATE videos SET user_id = $2 WHERE id = $1"
+    for owner in ("bob", "ann") * 3:
+        async with database.pool.acquire() as connection, connection.transaction():
+            await connection.execute("SELECT FROM owner_usage WHERE owner = 'ann' FOR UPDATE")
+            moving = asyncio.create_task(database.pool.execute(move, video_id, owner))
+            async with asyncio.timeout(120):
+                while not await database.pool.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                    await asyncio.sleep(0.02)
+            await connection.execute("SELECT FROM owner_usage WHERE owner = 'bob' FOR UPDATE NOWAIT")
+        await moving
 
 
 async def test_update_in_psql_is_counted(database: PostgresDatabase) -> None:
