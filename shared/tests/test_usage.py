@@ -117,12 +117,14 @@ async def test_owners_are_locked_by_name(database: PostgresDatabase) -> None:
     video_id = await created(database)
     await created(database, "bob")
     move = "UPDATE videos SET user_id = $2 WHERE id = $1"
+    waiting = """SELECT count(*) FROM pg_stat_activity
+    WHERE wait_event_type = 'Lock' AND datname = current_database()"""
     for owner in ("bob", "ann") * 3:
         async with database.pool.acquire() as connection, connection.transaction():
             await connection.execute("SELECT FROM owner_usage WHERE owner = 'ann' FOR UPDATE")
             moving = asyncio.create_task(database.pool.execute(move, video_id, owner))
             async with asyncio.timeout(120):
-                while not await database.pool.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                while not await database.pool.fetchval(waiting):
                     await asyncio.sleep(0.02)
             await connection.execute("SELECT FROM owner_usage WHERE owner = 'bob' FOR UPDATE NOWAIT")
         await moving
