@@ -10,6 +10,7 @@ import asyncpg
 from pgqueuer.queries import Queries
 
 from gostream_shared.db.companions.trail import PostgresTrail
+from gostream_shared.db.companions.upload_sessions import PostgresUploadSessions
 from gostream_shared.db.companions.uploads import PostgresUploads
 from gostream_shared.db.encodes import PostgresEncodes
 from gostream_shared.db.epochs import PostgresEpochs
@@ -33,6 +34,7 @@ class PostgresTransaction:
     videos: PostgresVideoRepository
     encodes: PostgresEncodes
     uploads: PostgresUploads
+    upload_sessions: PostgresUploadSessions
     trail: PostgresTrail
     jobs: PgQueuerJobQueue
 
@@ -44,6 +46,7 @@ class PostgresDatabase:
         self.pool = pool
         self.videos = PostgresVideoRepository(pool, timeout=STATEMENT_TIMEOUT)
         self.encodes = PostgresEncodes(pool, timeout=STATEMENT_TIMEOUT)
+        self.upload_sessions = PostgresUploadSessions(pool, timeout=STATEMENT_TIMEOUT)
         self.outbox = PostgresOutbox(pool, timeout=STATEMENT_TIMEOUT)
         self.gates = PostgresGateChanges(pool, timeout=STATEMENT_TIMEOUT)
         self.epochs = PostgresEpochs(pool, timeout=STATEMENT_TIMEOUT)
@@ -88,6 +91,7 @@ class PostgresDatabase:
                 videos=PostgresVideoRepository(connection, timeout=STATEMENT_TIMEOUT),
                 encodes=PostgresEncodes(connection, timeout=STATEMENT_TIMEOUT),
                 uploads=PostgresUploads(connection, timeout=STATEMENT_TIMEOUT),
+                upload_sessions=PostgresUploadSessions(connection, timeout=STATEMENT_TIMEOUT),
                 trail=PostgresTrail(connection, timeout=STATEMENT_TIMEOUT),
                 jobs=PgQueuerJobQueue(Queries.from_asyncpg_connection(plain)),
             )

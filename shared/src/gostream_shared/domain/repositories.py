@@ -11,6 +11,7 @@ from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import JobQueue
 from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.trail import Trail
+from gostream_shared.domain.upload_sessions import UploadSessions
 from gostream_shared.domain.uploads import Uploads
 from gostream_shared.domain.video import Failure, Publication, Video, VideoStatus
 
@@ -249,6 +250,9 @@ class Transaction(Protocol):
     def uploads(self) -> Uploads: ...
 
     @property
+    def upload_sessions(self) -> UploadSessions: ...
+
+    @property
     def trail(self) -> Trail: ...
 
     @property
@@ -256,13 +260,16 @@ class Transaction(Protocol):
 
 
 class Database(Protocol):
-    """The database of record. `videos` and `encodes` commit each call; `transaction()` commits at its end."""
+    """The database of record. `transaction()` commits at its end, the other attributes commit each call."""
 
     @property
     def videos(self) -> VideoRepository: ...
 
     @property
     def encodes(self) -> EncodeRepository: ...
+
+    @property
+    def upload_sessions(self) -> UploadSessions: ...
 
     @property
     def gates(self) -> GateChanges: ...
