@@ -157,18 +157,16 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             attempts = _attempts(config, database, service, store, cache, disk_space)
             abandoned = Abandoned(database, cache.announcer, patience=config.upload_patience)
             gates = GateKeeper(database.gates, Gates(database.gates, store))
-            kinds = {
-                TRANSCODE: JobKind(
-                    reading(transcode_job, attempts.transcode),
-                    slots=config.worker_slots,
-                    has_room=lambda: disk_space.is_free,
-                ),
-                **_removals(database, store),
-            }
+            transcode = JobKind(
+                reading(transcode_job, attempts.transcode),
+                slots=config.worker_slots,
+                has_room=lambda: disk_space.is_free,
+            )
+            kinds = {TRANSCODE: transcode, **_removals(database, store)}
             consumer = Consumer(database.pool, kinds, lease=config.job_lease)
             trail = keep_short(database, config.trail_retention)
-            orphans = keep_comparing(database, store, config.upload_ttl)
-            async with in_background(disk_space.run(), trail, orphans), task_group() as chores:
+            uploads = keep_comparing(database, store, config.upload_ttl)
+            async with in_background(disk_space.run(), trail, uploads), task_group() as chores:
                 chores.create_task(abandoned.run())
                 chores.create_task(gates.run())
                 chores.create_task(_require_fence(store))

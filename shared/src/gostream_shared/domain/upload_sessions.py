@@ -81,5 +81,5 @@ class UploadSessions(Protocol):
         ...
 
     async def open_among(self, store_upload_ids: Sequence[str]) -> set[str]:
-        """Returns those of the store's upload ids that belong to a session in state OPEN, even if expired."""
+        """Returns those of the store's upload ids that belong to an open session."""
         ...

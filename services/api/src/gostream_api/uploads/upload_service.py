@@ -183,8 +183,8 @@ class UploadService:
             expires_at=datetime.now(UTC),
         )
         ttl = self._limits.session_ttl
-        # If this fails, its outcome is unknown, so the multipart upload must stay. The nightly comparison aborts
-        # it if it has no row.
+        # If this fails, its outcome is unknown, so the multipart upload must stay. The nightly comparison
+        # aborts it if it has no row.
         async with self._database.transaction() as transaction:
             session = await transaction.upload_sessions.begin(wanted, expires_in=ttl)
             if session is not None:

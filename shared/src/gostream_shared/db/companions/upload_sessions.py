@@ -62,7 +62,7 @@ class PostgresUploadSessions(Statements):
     async def open_among(self, store_upload_ids: Sequence[str]) -> set[str]:
         rows = await self._rows(
             """SELECT store_upload_id FROM upload_sessions
-            WHERE state = 'OPEN' AND store_upload_id = ANY($1)""",
+            WHERE state = 'OPEN' AND expires_at > now() AND store_upload_id = ANY($1)""",
             list(store_upload_ids),
         )
         return {row["store_upload_id"] for row in rows}

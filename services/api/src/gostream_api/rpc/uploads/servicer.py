@@ -75,7 +75,7 @@ class UploadServicer:
         )
 
     def _origin(self, context: Context, video_id: str) -> Origin:
-        """Returns where the call comes from. Adds the valid video id to the following log lines of this RPC."""
+        """Returns where the call comes from. Adds the valid video id to the log lines of this RPC."""
         structlog.contextvars.bind_contextvars(video_id=video_id)
         return Origin(request_id=request_id_of(context), peer=self.client_of(context))
 
