@@ -48,7 +48,8 @@ async def upload(
     """
     source = SourceFile(path)
     if resume:
-        return await _in_parts(client, out, source, resume, steps)
+        await _in_parts(client, out, source, resume, steps)
+        return
     created = await client.create(
         title=derived_title(path) if new.title is None else new.title,
         user_id=new.user_id,
@@ -60,10 +61,12 @@ async def upload(
     out.note(f"created {video.id}")
     if source.size > MULTIPART_ABOVE:
         try:
-            return await _in_parts(client, out, source, video.id, steps)
+            await _in_parts(client, out, source, video.id, steps)
         except ClientError as error:
             if error.reason != "UNIMPLEMENTED":  # a server of an earlier release
                 raise
+        else:
+            return
     with upload_progress(out.stderr, source.size) as show:
         await put(created.upload, source, on_sent=show, on_retry=out.note)
     out.note(f"uploaded {source.size} bytes")
