@@ -1,7 +1,7 @@
 """Checks an object store against GoStream's rules: `python -m gostream_shared.storage.check`.
 
-Reads the S3_… variables. The key needs permission to read, write, list and remove `uploads/*` and `hls/*`, and
-to list and abort multipart uploads.
+Reads the S3_… variables. The key needs permission to read, write, list and remove `uploads/*` and `hls/*`,
+and to list and abort multipart uploads.
 Exits 0 if the store follows every rule, 1 if it breaks one, 2 if the configuration is invalid.
 """
 
