@@ -23,6 +23,8 @@ _REFUSALS = 5
 #: Rounds of sending what CompleteUpload reports as missing.
 _ROUNDS = 3
 _LONGEST_PAUSE = 10.0
+#: Stores distinguish contents of a part by their times in seconds.
+_SECOND = 1.1
 
 _Session = upload_pb2.UploadSession
 
@@ -68,6 +70,7 @@ async def upload_in_parts(
         except ClientError as error:
             if error.reason != "UPLOAD_INCOMPLETE" or last:
                 raise
+        await asyncio.sleep(_SECOND)
         session = await calls.get(video_id)
     raise AssertionError
 
