@@ -164,7 +164,10 @@ class UploadService:
             is_new = await transaction.upload_sessions.end(
                 video_id, session.generation, UploadState.ABORTED, after=[UploadState.OPEN]
             )
-            values = {"upload_state": UploadState.ABORTED.value, "generation": session.generation}
+            values: dict[str, str | int | bool] = {
+                "upload_state": UploadState.ABORTED.value,
+                "generation": session.generation,
+            }
             await transaction.trail.add(
                 call.changed(video_id, values) if is_new else call.unchanged(video_id, SAME_REQUEST)
             )
