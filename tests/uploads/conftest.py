@@ -66,10 +66,14 @@ def film(path: Path, size: int, seed: int = 0) -> Path:
     return path
 
 
+def size_of(path: Path) -> int:
+    return path.stat().st_size
+
+
 async def created(client: Client, path: Path) -> str:
     """A video that waits for the file."""
     video = await client.create(
-        title="Film", user_id="u", content_type="video/mp4", size_bytes=path.stat().st_size
+        title="Film", user_id="u", content_type="video/mp4", size_bytes=size_of(path)
     )
     return video.video.id
 

@@ -21,7 +21,7 @@ from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.storage.s3 import S3ObjectStore
 from tests.support.tcp_proxy import Proxy
 
-from .conftest import MIB, PART, created, film, sha256, stored
+from .conftest import MIB, PART, created, film, sha256, size_of, stored
 
 QUICK = PartOptions(backoff=0.01)
 #: Bytes of HTTP around a part.
@@ -225,7 +225,7 @@ async def test_completed_upload_is_completed_again(
 
 async def send_parts(client: Client, video_id: str, path: Path, numbers: list[int]) -> None:
     """Sends some parts, as an interrupted client has."""
-    session = await client.uploads.create(video_id, path.stat().st_size)
+    session = await client.uploads.create(video_id, size_of(path))
     parts = FileParts(path, session)
     async with aiohttp.ClientSession() as http:
         for number in numbers:
