@@ -72,9 +72,7 @@ def size_of(path: Path) -> int:
 
 async def created(client: Client, path: Path) -> str:
     """A video that waits for the file."""
-    video = await client.create(
-        title="Film", user_id="u", content_type="video/mp4", size_bytes=size_of(path)
-    )
+    video = await client.create(title="Film", user_id="u", content_type="video/mp4", size_bytes=size_of(path))
     return video.video.id
 
 
