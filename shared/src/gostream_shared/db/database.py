@@ -10,6 +10,7 @@ import asyncpg
 from pgqueuer.queries import Queries
 
 from gostream_shared.db.companions.trail import PostgresTrail
+from gostream_shared.db.companions.upload_sessions import PostgresUploadSessions
 from gostream_shared.db.companions.uploads import PostgresUploads
 from gostream_shared.db.companions.usage import PostgresUsages
 from gostream_shared.db.encodes import PostgresEncodes
@@ -34,6 +35,7 @@ class PostgresTransaction:
     videos: PostgresVideoRepository
     encodes: PostgresEncodes
     uploads: PostgresUploads
+    upload_sessions: PostgresUploadSessions
     trail: PostgresTrail
     usages: PostgresUsages
     jobs: PgQueuerJobQueue
@@ -46,6 +48,7 @@ class PostgresDatabase:
         self.pool = pool
         self.videos = PostgresVideoRepository(pool, timeout=STATEMENT_TIMEOUT)
         self.encodes = PostgresEncodes(pool, timeout=STATEMENT_TIMEOUT)
+        self.upload_sessions = PostgresUploadSessions(pool, timeout=STATEMENT_TIMEOUT)
         self.outbox = PostgresOutbox(pool, timeout=STATEMENT_TIMEOUT)
         self.gates = PostgresGateChanges(pool, timeout=STATEMENT_TIMEOUT)
         self.usages = PostgresUsages(pool, timeout=STATEMENT_TIMEOUT)
@@ -91,6 +94,7 @@ class PostgresDatabase:
                 videos=PostgresVideoRepository(connection, timeout=STATEMENT_TIMEOUT),
                 encodes=PostgresEncodes(connection, timeout=STATEMENT_TIMEOUT),
                 uploads=PostgresUploads(connection, timeout=STATEMENT_TIMEOUT),
+                upload_sessions=PostgresUploadSessions(connection, timeout=STATEMENT_TIMEOUT),
                 trail=PostgresTrail(connection, timeout=STATEMENT_TIMEOUT),
                 usages=PostgresUsages(connection, timeout=STATEMENT_TIMEOUT),
                 jobs=PgQueuerJobQueue(Queries.from_asyncpg_connection(plain)),

@@ -29,7 +29,16 @@ class RemoveJob:
     turn: int = 0
 
 
-Job = TranscodeJob | RemoveJob
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpireUploadJob:
+    """End an upload session unless it was completed, and remove its parts from the object store."""
+
+    video_id: UUID
+    generation: int
+    store_upload_id: str
+
+
+Job = TranscodeJob | RemoveJob | ExpireUploadJob
 
 
 class JobQueue(Protocol):

@@ -8,13 +8,17 @@ from types import MappingProxyType
 from pgqueuer.queries import Queries
 from pydantic import TypeAdapter
 
-from gostream_shared.domain.jobs import Job, RemoveJob, TranscodeJob
+from gostream_shared.domain.jobs import ExpireUploadJob, Job, RemoveJob, TranscodeJob
 
 TRANSCODE = "transcode"
 REMOVE = "remove"
-_ENTRYPOINTS: Mapping[type[Job], str] = MappingProxyType({TranscodeJob: TRANSCODE, RemoveJob: REMOVE})
+EXPIRE_UPLOAD = "expire-upload"
+_ENTRYPOINTS: Mapping[type[Job], str] = MappingProxyType(
+    {TranscodeJob: TRANSCODE, RemoveJob: REMOVE, ExpireUploadJob: EXPIRE_UPLOAD}
+)
 _transcode = TypeAdapter(TranscodeJob)
 _remove = TypeAdapter(RemoveJob)
+_expire_upload = TypeAdapter(ExpireUploadJob)
 
 
 class PgQueuerJobQueue:
@@ -44,3 +48,8 @@ def transcode_job(payload: bytes) -> TranscodeJob:
 def remove_job(payload: bytes) -> RemoveJob:
     """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
     return _remove.validate_json(payload)
+
+
+def expire_upload_job(payload: bytes) -> ExpireUploadJob:
+    """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
+    return _expire_upload.validate_json(payload)

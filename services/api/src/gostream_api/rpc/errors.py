@@ -26,6 +26,7 @@ from gostream_shared.domain.errors import (
     ServerStoppingError,
     TooManyRequestsError,
     UnauthenticatedError,
+    UploadIncompleteError,
     VideoNotFoundError,
     VideosNotFoundError,
     Violation,
@@ -93,10 +94,17 @@ def _first_resource(error: VideosNotFoundError) -> Sequence[Message]:
 
 
 def _precondition(error: WrongStateError) -> Sequence[Message]:
+    description = str(error)
+    if isinstance(error, UploadIncompleteError):
+        description += f"; missing parts: {_numbers(error)}"
     violation = error_details_pb2.PreconditionFailure.Violation(
-        type=error.reason, subject=str(error.video_id), description=str(error)
+        type=error.reason, subject=str(error.video_id), description=description
     )
     return [error_details_pb2.PreconditionFailure(violations=[violation])]
+
+
+def _numbers(error: UploadIncompleteError) -> str:
+    return ",".join(map(str, error.parts))
 
 
 def _quota(error: QuotaExceededError) -> Sequence[Message]:
@@ -164,6 +172,8 @@ def _subject(error: Exception) -> dict[str, str]:
         return {"video_ids": ",".join(map(str, error.video_ids))}
     if isinstance(error, ScopeMissingError):
         return {"scope": error.scope}
+    if isinstance(error, UploadIncompleteError):
+        return {"video_id": str(error.video_id), "parts": _numbers(error)}
     if isinstance(error, QuotaExceededError):
         return {"quota": error.quota, "limit": str(error.limit)}
     video_id = getattr(error, "video_id", None)
