@@ -78,8 +78,8 @@ class PostgresEncodes(Statements):
     async def count_waiting(self, *, at_most: int) -> int:
         row = await self._row(
             """SELECT count(*) AS waiting FROM (
-              SELECT 1 FROM videos
-              WHERE status = 'PROCESSING' AND attempt = 0 AND deleted_at IS NULL LIMIT $1
+              SELECT 1 FROM videos JOIN encodes ON video_id = id AND number = encode_number
+              WHERE videos.status = 'PROCESSING' AND stage = 'queued' AND deleted_at IS NULL LIMIT $1
             ) AS found""",
             at_most,
         )

@@ -15,6 +15,14 @@ class TranscodeJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FetchJob:
+    """Fetch this video's source from its URL, then start encode `number`. Delivered at least once."""
+
+    video_id: UUID
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveJob:
     """Remove unreferenced objects.
 
@@ -29,7 +37,7 @@ class RemoveJob:
     turn: int = 0
 
 
-Job = TranscodeJob | RemoveJob
+Job = TranscodeJob | FetchJob | RemoveJob
 
 
 class JobQueue(Protocol):

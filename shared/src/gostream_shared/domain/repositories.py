@@ -10,6 +10,7 @@ from uuid import UUID
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import JobQueue
 from gostream_shared.domain.playback import PlaybackPolicy
+from gostream_shared.domain.remote_sources import RemoteSources
 from gostream_shared.domain.trail import Trail
 from gostream_shared.domain.uploads import Uploads
 from gostream_shared.domain.video import Failure, Publication, Video, VideoStatus
@@ -146,7 +147,7 @@ class EncodeRepository(Protocol):
         ...
 
     async def count_waiting(self, *, at_most: int) -> int:
-        """Returns the number of encodes without an attempt, counted up to `at_most`."""
+        """Returns the number of encodes that wait for a worker, counted up to `at_most`."""
         ...
 
     async def begin_attempt(self, video_id: UUID, number: int, *, worker: str) -> Encode:
@@ -249,6 +250,9 @@ class Transaction(Protocol):
     def uploads(self) -> Uploads: ...
 
     @property
+    def remote_sources(self) -> RemoteSources: ...
+
+    @property
     def trail(self) -> Trail: ...
 
     @property
@@ -266,6 +270,9 @@ class Database(Protocol):
 
     @property
     def gates(self) -> GateChanges: ...
+
+    @property
+    def remote_sources(self) -> RemoteSources: ...
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]: ...
 

@@ -8,12 +8,14 @@ from types import MappingProxyType
 from pgqueuer.queries import Queries
 from pydantic import TypeAdapter
 
-from gostream_shared.domain.jobs import Job, RemoveJob, TranscodeJob
+from gostream_shared.domain.jobs import FetchJob, Job, RemoveJob, TranscodeJob
 
 TRANSCODE = "transcode"
+FETCH = "fetch"
 REMOVE = "remove"
-_ENTRYPOINTS: Mapping[type[Job], str] = MappingProxyType({TranscodeJob: TRANSCODE, RemoveJob: REMOVE})
+_ENTRYPOINTS: Mapping[type[Job], str] = MappingProxyType({TranscodeJob: TRANSCODE, FetchJob: FETCH, RemoveJob: REMOVE})
 _transcode = TypeAdapter(TranscodeJob)
+_fetch = TypeAdapter(FetchJob)
 _remove = TypeAdapter(RemoveJob)
 
 
@@ -38,6 +40,11 @@ class PgQueuerJobQueue:
 def transcode_job(payload: bytes) -> TranscodeJob:
     """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
     return _transcode.validate_json(payload)
+
+
+def fetch_job(payload: bytes) -> FetchJob:
+    """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
+    return _fetch.validate_json(payload)
 
 
 def remove_job(payload: bytes) -> RemoveJob:
