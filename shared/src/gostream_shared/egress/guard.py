@@ -53,13 +53,13 @@ class EgressGuard:
         """`allow`: comma-separated networks. Raises ValueError."""
         return cls(allow=networks(allow), allows_http=allows_http)
 
-    def check_url(self, text: str) -> URL:
+    def check_url(self, text: str, *, at_most: int = MAX_URL) -> URL:
         """Returns the URL to request, without a fragment. Raises UrlRefusedError.
 
         Path and query keep their spelling, because signatures may cover it.
         """
-        if not text or len(text) > MAX_URL:
-            raise UrlRefusedError(f"must have 1 to {MAX_URL} characters")
+        if not text or len(text) > at_most:
+            raise UrlRefusedError(f"must have 1 to {at_most} characters")
         if _FORBIDDEN.search(text):
             raise UrlRefusedError("must not contain spaces, backslashes or control characters")
         try:

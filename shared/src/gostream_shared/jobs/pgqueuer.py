@@ -13,7 +13,9 @@ from gostream_shared.domain.jobs import FetchJob, Job, RemoveJob, TranscodeJob
 TRANSCODE = "transcode"
 FETCH = "fetch"
 REMOVE = "remove"
-_ENTRYPOINTS: Mapping[type[Job], str] = MappingProxyType({TranscodeJob: TRANSCODE, FetchJob: FETCH, RemoveJob: REMOVE})
+_ENTRYPOINTS: Mapping[type[Job], str] = MappingProxyType(
+    {TranscodeJob: TRANSCODE, FetchJob: FETCH, RemoveJob: REMOVE}
+)
 _transcode = TypeAdapter(TranscodeJob)
 _fetch = TypeAdapter(FetchJob)
 _remove = TypeAdapter(RemoveJob)
