@@ -90,15 +90,15 @@ def _encoder(config: WorkerConfig) -> Encoder:
     )
 
 
-def _attempts(
+def _encoding(
     config: WorkerConfig,
     database: PostgresDatabase,
     service: TranscodeService,
     store: ObjectStore,
     cache: Cache,
     disk_space: DiskSpace,
-) -> Attempts:
-    return Attempts(
+) -> JobKind:
+    attempts = Attempts(
         database,
         service.run,
         cache.announcer,
@@ -107,13 +107,18 @@ def _attempts(
         outage_patience=config.outage_patience,
         found_full=disk_space.found_full,
     )
+    return JobKind(
+        reading(transcode_job, attempts.transcode),
+        slots=config.worker_slots,
+        has_room=lambda: disk_space.is_free,
+    )
 
 
-def _fetches(config: WorkerConfig, database: PostgresDatabase, store: ObjectStore, cache: Cache) -> Attempts:
+def _fetching(config: WorkerConfig, database: PostgresDatabase, store: ObjectStore, cache: Cache) -> JobKind:
     guard = EgressGuard.of(config.source_url_allow, allows_http=config.source_url_http)
     settings = FetchSettings(max_bytes=config.source_max_bytes, timeout=config.source_fetch_timeout)
     service = FetchService(database, store, cache.progress, guard, settings)
-    return Attempts(
+    attempts = Attempts(
         database,
         service.run,
         cache.announcer,
@@ -123,6 +128,7 @@ def _fetches(config: WorkerConfig, database: PostgresDatabase, store: ObjectStor
         begin=service.begin,
         kind=FETCHES,
     )
+    return JobKind(reading(fetch_job, attempts.transcode), slots=config.source_fetch_slots)
 
 
 def _worker_name() -> str:
@@ -169,18 +175,11 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
                 _settings(config),
                 start_probe=probe.take,
             )
-            attempts = _attempts(config, database, service, store, cache, disk_space)
             abandoned = Abandoned(database, cache.announcer, patience=config.upload_patience)
             gates = GateKeeper(database.gates, Gates(database.gates, store))
-            transcodes = JobKind(
-                reading(transcode_job, attempts.transcode),
-                slots=config.worker_slots,
-                has_room=lambda: disk_space.is_free,
-            )
-            fetches = reading(fetch_job, _fetches(config, database, store, cache).transcode)
             kinds = {
-                TRANSCODE: transcodes,
-                FETCH: JobKind(fetches, slots=config.source_fetch_slots),
+                TRANSCODE: _encoding(config, database, service, store, cache, disk_space),
+                FETCH: _fetching(config, database, store, cache),
                 REMOVE: JobKind(reading(remove_job, Removal(database.videos, store).remove), slots=_REMOVALS),
             }
             consumer = Consumer(database.pool, kinds, lease=config.job_lease)
