@@ -14,7 +14,7 @@ from gostream_shared.cache.ports import ChangeAnnouncer, ProgressPublisher
 from gostream_shared.concurrency import task_group
 from gostream_shared.domain.encode import Encode
 from gostream_shared.domain.errors import GoStreamError
-from gostream_shared.domain.object_keys import encode_prefix
+from gostream_shared.domain.object_keys import encode_prefix, source_key
 from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import Publication, Source, Video
 from gostream_shared.storage.port import ObjectStore
@@ -149,9 +149,10 @@ class TranscodeService:
         if profile is None:
             raise ProcessingFailedError(Code.UNKNOWN_PROFILE, f"unknown profile {encode.profile!r}")
         reporter.enter("fetching")
+        remote = await self._dependencies.database.remote_sources.get(encode.video_id)
         async with open_source(
             self._dependencies.store,
-            encode.video_id,
+            (remote.key if remote else "") or source_key(encode.video_id),
             folder,
             self._settings.limits,
             max_copied=self._settings.max_copied_bytes,

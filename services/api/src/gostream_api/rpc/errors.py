@@ -22,6 +22,8 @@ from gostream_shared.domain.errors import (
     RequestIdReusedError,
     ScopeMissingError,
     ServerStoppingError,
+    SourceUnreachableError,
+    SourceUrlRefusedError,
     TooManyRequestsError,
     UnauthenticatedError,
     VideoNotFoundError,
@@ -94,6 +96,13 @@ def _precondition(error: WrongStateError) -> Sequence[Message]:
     return [error_details_pb2.PreconditionFailure(violations=[violation])]
 
 
+def _no_object(description: str) -> Sequence[Message]:
+    violation = error_details_pb2.PreconditionFailure.Violation(
+        type="SOURCE_UNREACHABLE", subject="source_key", description=description
+    )
+    return [error_details_pb2.PreconditionFailure(violations=[violation])]
+
+
 _TABLE: dict[type[GoStreamError], _Row] = {
     InvalidRequestError: _Row(
         grpc.StatusCode.INVALID_ARGUMENT, "FIELD_INVALID", lambda error: _bad_request(*error.violations)
@@ -107,6 +116,14 @@ _TABLE: dict[type[GoStreamError], _Row] = {
         grpc.StatusCode.INVALID_ARGUMENT,
         "REQUEST_ID_REUSED",
         lambda error: _bad_request(Violation("request_id", str(error))),
+    ),
+    SourceUrlRefusedError: _Row(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "SOURCE_URL_REFUSED",
+        lambda error: _bad_request(Violation("source_url", error.reason)),
+    ),
+    SourceUnreachableError: _Row(
+        grpc.StatusCode.FAILED_PRECONDITION, "SOURCE_UNREACHABLE", lambda error: _no_object(str(error))
     ),
     UnauthenticatedError: _Row(
         grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID", trailers=((CHALLENGE_NAME, CHALLENGE),)
