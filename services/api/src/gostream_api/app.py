@@ -12,7 +12,7 @@ from gostream_api.cpu_scheduling import schedule
 from gostream_api.multiprocess import leave_with_parent, supervise
 from gostream_api.read_door.server import ReadDoor
 from gostream_api.read_door.sniffing import ALPN
-from gostream_api.read_stack import open_reads
+from gostream_api.read_stack import ReadPath, open_reads
 from gostream_api.reads.ports import LocalVideoReader
 from gostream_api.rpc.interceptors.auth import (
     AuthInterceptor,
@@ -20,10 +20,12 @@ from gostream_api.rpc.interceptors.auth import (
     shows_nothing,
     shows_token,
 )
-from gostream_api.rpc.interceptors.clients import client_behind, networks
+from gostream_api.rpc.interceptors.clients import ClientOf, client_behind, networks
 from gostream_api.rpc.server import BUS_HEALTH, ApiServer
 from gostream_api.rpc.servicer import VideoServicer, local_hits, method_handlers
+from gostream_api.rpc.uploads.servicer import UPLOADS, UploadServicer, upload_handlers
 from gostream_api.rpc.validation import SizeRule
+from gostream_api.uploads.upload_service import SessionLimits, UploadService
 from gostream_api.videos.ingest import IngestService, SourceRules
 from gostream_api.videos.playback import PlaybackService
 from gostream_api.videos.playback_tokens import PlaybackKeys
@@ -88,6 +90,7 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             local_hits=local_hits(reads.videos),
             share_port=config.api_processes > 1,
             credentials=tls.credentials() if tls else None,
+            more={UPLOADS: upload_handlers(_uploads(config, reads, store, client_of))},
         )
         if config.read_port:
             server.doors.append(_read_door(config, reads.videos, server, authenticator, tls))
@@ -115,6 +118,19 @@ def _ingest(
     return IngestService(
         database=database, store=store, announcer=announcer, limits=_limits(config), rules=rules
     )
+
+
+def _uploads(config: ApiConfig, reads: ReadPath, store: ObjectStore, client_of: ClientOf) -> UploadServicer:
+    limits = SessionLimits(
+        source_max_bytes=config.source_max_bytes,
+        session_ttl=config.upload_ttl,
+        part_ttl=config.upload_part_ttl,
+        queue_limit=config.queue_limit,
+    )
+    uploads = UploadService(
+        database=reads.database, store=store, announcer=reads.cache.announcer, limits=limits
+    )
+    return UploadServicer(uploads, config.cdn_base_url, client_of)
 
 
 def _playback(config: ApiConfig, database: PostgresDatabase) -> PlaybackService:

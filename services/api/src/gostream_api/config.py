@@ -79,6 +79,18 @@ class ApiConfig(AuthConfig):
         le=PRESIGNED_LIMIT,
         description="validity of an upload URL",
     )
+    upload_ttl: Duration = Field(
+        timedelta(hours=24),
+        ge=timedelta(minutes=1),
+        le=timedelta(days=30),
+        description="time in which an upload session must be completed",
+    )
+    upload_part_ttl: Duration = Field(
+        timedelta(minutes=15),
+        ge=timedelta(seconds=1),
+        le=PRESIGNED_LIMIT,
+        description="validity of the URL of one part; clients get new ones",
+    )
     upload_size_required: bool = Field(
         True, description="CreateVideo requires size_bytes; False: an upload URL accepts any size"
     )

@@ -20,7 +20,16 @@ from gostream_shared.db.schema import LOOK_INTERVAL, SchemaWatch
 from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.egress.guard import EgressGuard
 from gostream_shared.grpc_health import Health
-from gostream_shared.jobs.pgqueuer import FETCH, REMOVE, TRANSCODE, fetch_job, remove_job, transcode_job
+from gostream_shared.jobs.pgqueuer import (
+    EXPIRE_UPLOAD,
+    FETCH,
+    REMOVE,
+    TRANSCODE,
+    expire_upload_job,
+    fetch_job,
+    remove_job,
+    transcode_job,
+)
 from gostream_shared.lifecycle import run_service, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
 from gostream_shared.storage.facts import require_fence
@@ -39,6 +48,7 @@ from gostream_worker.jobs.consumer import Consumer, JobKind, reading
 from gostream_worker.jobs.disk_space import DiskSpace
 from gostream_worker.jobs.gate_keeper import GateKeeper
 from gostream_worker.jobs.old_trail import keep_short
+from gostream_worker.jobs.upload_expiry import UploadExpiry, keep_comparing
 from gostream_worker.plan.profiles import PROFILES
 from gostream_worker.probe.limits import SourceLimits, largest_picture
 from gostream_worker.probe.prestarted import PrestartedProbe
@@ -180,17 +190,27 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             kinds = {
                 TRANSCODE: _encoding(config, database, service, store, cache, disk_space),
                 FETCH: _fetching(config, database, store, cache),
-                REMOVE: JobKind(reading(remove_job, Removal(database.videos, store).remove), slots=_REMOVALS),
+                **_removals(database, store),
             }
             consumer = Consumer(database.pool, kinds, lease=config.job_lease)
             trail = keep_short(database, config.trail_retention)
-            async with in_background(disk_space.run(), trail), task_group() as chores:
+            uploads = keep_comparing(database, store, config.upload_ttl)
+            async with in_background(disk_space.run(), trail, uploads), task_group() as chores:
                 chores.create_task(abandoned.run())
                 chores.create_task(gates.run())
                 chores.create_task(_require_fence(store))
                 yield Work(consumer, SchemaWatch(database.missing_migrations), health)
                 abandoned.stop()
                 gates.stop()
+
+
+def _removals(database: PostgresDatabase, store: ObjectStore) -> dict[str, JobKind]:
+    """Returns the kinds of jobs that remove objects and uploads."""
+    removal, expiry = Removal(database.videos, store), UploadExpiry(database, store)
+    return {
+        REMOVE: JobKind(reading(remove_job, removal.remove), slots=_REMOVALS),
+        EXPIRE_UPLOAD: JobKind(reading(expire_upload_job, expiry.expire), slots=_REMOVALS),
+    }
 
 
 async def _require_fence(store: ObjectStore) -> None:

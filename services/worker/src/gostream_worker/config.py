@@ -92,6 +92,12 @@ class WorkerConfig(Config):
         le=timedelta(days=365),
         description="time after upload URL expiry at which a video without TriggerProcess is deleted",
     )
+    upload_ttl: Duration = Field(
+        timedelta(hours=24),
+        ge=timedelta(minutes=1),
+        le=timedelta(days=30),
+        description="as for the API: multipart uploads without a session are removed at twice this age",
+    )
     trail_retention: Duration = Field(
         timedelta(days=400),
         ge=timedelta(days=1),

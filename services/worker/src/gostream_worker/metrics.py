@@ -31,6 +31,9 @@ REMOVED_OBJECTS = Counter("gostream_worker_removed_objects_total", "Objects remo
 ABANDONED_VIDEOS = Counter(
     "gostream_worker_abandoned_videos_total", "Videos deleted because their upload was not finished."
 )
+ORPHANED_UPLOADS = Counter(
+    "gostream_worker_orphaned_uploads_total", "Multipart uploads removed because they had no open session."
+)
 GATES_WAITING = Gauge(
     "gostream_worker_gate_changes_waiting", "Changes of videos whose gates were not examined yet."
 )

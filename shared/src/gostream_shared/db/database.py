@@ -11,6 +11,7 @@ from pgqueuer.queries import Queries
 
 from gostream_shared.db.companions.remote_sources import PostgresRemoteSources
 from gostream_shared.db.companions.trail import PostgresTrail
+from gostream_shared.db.companions.upload_sessions import PostgresUploadSessions
 from gostream_shared.db.companions.uploads import PostgresUploads
 from gostream_shared.db.encodes import PostgresEncodes
 from gostream_shared.db.epochs import PostgresEpochs
@@ -35,6 +36,7 @@ class PostgresTransaction:
     encodes: PostgresEncodes
     uploads: PostgresUploads
     remote_sources: PostgresRemoteSources
+    upload_sessions: PostgresUploadSessions
     trail: PostgresTrail
     jobs: PgQueuerJobQueue
 
@@ -46,6 +48,7 @@ class PostgresDatabase:
         self.pool = pool
         self.videos = PostgresVideoRepository(pool, timeout=STATEMENT_TIMEOUT)
         self.encodes = PostgresEncodes(pool, timeout=STATEMENT_TIMEOUT)
+        self.upload_sessions = PostgresUploadSessions(pool, timeout=STATEMENT_TIMEOUT)
         self.outbox = PostgresOutbox(pool, timeout=STATEMENT_TIMEOUT)
         self.gates = PostgresGateChanges(pool, timeout=STATEMENT_TIMEOUT)
         self.remote_sources = PostgresRemoteSources(pool, timeout=STATEMENT_TIMEOUT)
@@ -92,6 +95,7 @@ class PostgresDatabase:
                 encodes=PostgresEncodes(connection, timeout=STATEMENT_TIMEOUT),
                 uploads=PostgresUploads(connection, timeout=STATEMENT_TIMEOUT),
                 remote_sources=PostgresRemoteSources(connection, timeout=STATEMENT_TIMEOUT),
+                upload_sessions=PostgresUploadSessions(connection, timeout=STATEMENT_TIMEOUT),
                 trail=PostgresTrail(connection, timeout=STATEMENT_TIMEOUT),
                 jobs=PgQueuerJobQueue(Queries.from_asyncpg_connection(plain)),
             )

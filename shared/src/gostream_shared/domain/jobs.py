@@ -37,7 +37,16 @@ class RemoveJob:
     turn: int = 0
 
 
-Job = TranscodeJob | FetchJob | RemoveJob
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpireUploadJob:
+    """End an upload session unless it was completed, and remove its parts from the object store."""
+
+    video_id: UUID
+    generation: int
+    store_upload_id: str
+
+
+Job = TranscodeJob | FetchJob | RemoveJob | ExpireUploadJob
 
 
 class JobQueue(Protocol):

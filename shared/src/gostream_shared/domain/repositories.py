@@ -12,6 +12,7 @@ from gostream_shared.domain.jobs import JobQueue
 from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.remote_sources import RemoteSources
 from gostream_shared.domain.trail import Trail
+from gostream_shared.domain.upload_sessions import UploadSessions
 from gostream_shared.domain.uploads import Uploads
 from gostream_shared.domain.video import Failure, Publication, Video, VideoStatus
 
@@ -253,6 +254,9 @@ class Transaction(Protocol):
     def remote_sources(self) -> RemoteSources: ...
 
     @property
+    def upload_sessions(self) -> UploadSessions: ...
+
+    @property
     def trail(self) -> Trail: ...
 
     @property
@@ -260,13 +264,16 @@ class Transaction(Protocol):
 
 
 class Database(Protocol):
-    """The database of record. `videos` and `encodes` commit each call; `transaction()` commits at its end."""
+    """The database of record. `transaction()` commits at its end, the other attributes commit each call."""
 
     @property
     def videos(self) -> VideoRepository: ...
 
     @property
     def encodes(self) -> EncodeRepository: ...
+
+    @property
+    def upload_sessions(self) -> UploadSessions: ...
 
     @property
     def gates(self) -> GateChanges: ...

@@ -8,17 +8,19 @@ from types import MappingProxyType
 from pgqueuer.queries import Queries
 from pydantic import TypeAdapter
 
-from gostream_shared.domain.jobs import FetchJob, Job, RemoveJob, TranscodeJob
+from gostream_shared.domain.jobs import ExpireUploadJob, FetchJob, Job, RemoveJob, TranscodeJob
 
 TRANSCODE = "transcode"
 FETCH = "fetch"
 REMOVE = "remove"
+EXPIRE_UPLOAD = "expire-upload"
 _ENTRYPOINTS: Mapping[type[Job], str] = MappingProxyType(
-    {TranscodeJob: TRANSCODE, FetchJob: FETCH, RemoveJob: REMOVE}
+    {TranscodeJob: TRANSCODE, FetchJob: FETCH, RemoveJob: REMOVE, ExpireUploadJob: EXPIRE_UPLOAD}
 )
 _transcode = TypeAdapter(TranscodeJob)
 _fetch = TypeAdapter(FetchJob)
 _remove = TypeAdapter(RemoveJob)
+_expire_upload = TypeAdapter(ExpireUploadJob)
 
 
 class PgQueuerJobQueue:
@@ -52,3 +54,8 @@ def fetch_job(payload: bytes) -> FetchJob:
 def remove_job(payload: bytes) -> RemoveJob:
     """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
     return _remove.validate_json(payload)
+
+
+def expire_upload_job(payload: bytes) -> ExpireUploadJob:
+    """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
+    return _expire_upload.validate_json(payload)

@@ -126,7 +126,7 @@ class ObjectStore(Protocol):
         """Store a part with an MD5 that the store verifies. Raises MultipartEndedError."""
         ...
 
-    async def list_parts(self, key: str, upload_id: str) -> list[StoredPart]:
+    async def list_parts(self, key: str, upload_id: str) -> Sequence[StoredPart]:
         """Returns the stored parts in the order of their numbers. Raises MultipartEndedError."""
         ...
 

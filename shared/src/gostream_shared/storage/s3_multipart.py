@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 import aioboto3
 from botocore.auth import S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
+from botocore.exceptions import NoCredentialsError
 
 from gostream_shared.config import Config
 from gostream_shared.storage.port import (
@@ -163,7 +164,9 @@ class S3Multipart:
         return self._public_base
 
     async def _credentials(self) -> Any:
-        """Returns the current credentials, which a role may refresh."""
+        """Returns the current credentials, which a role may refresh. Raises NoCredentialsError."""
         session: Any = self.session  # boto3's types do not know that these methods are coroutines
         credentials = await session.get_credentials()
+        if credentials is None:
+            raise NoCredentialsError
         return await credentials.get_frozen_credentials()

@@ -26,6 +26,7 @@ from gostream_shared.domain.errors import (
     SourceUrlRefusedError,
     TooManyRequestsError,
     UnauthenticatedError,
+    UploadIncompleteError,
     VideoNotFoundError,
     VideosNotFoundError,
     Violation,
@@ -90,8 +91,11 @@ def _first_resource(error: VideosNotFoundError) -> Sequence[Message]:
 
 
 def _precondition(error: WrongStateError) -> Sequence[Message]:
+    description = str(error)
+    if isinstance(error, UploadIncompleteError):
+        description += f"; missing parts: {_numbers(error)}"
     violation = error_details_pb2.PreconditionFailure.Violation(
-        type=error.reason, subject=str(error.video_id), description=str(error)
+        type=error.reason, subject=str(error.video_id), description=description
     )
     return [error_details_pb2.PreconditionFailure(violations=[violation])]
 
@@ -101,6 +105,10 @@ def _no_object(description: str) -> Sequence[Message]:
         type="SOURCE_UNREACHABLE", subject="source_key", description=description
     )
     return [error_details_pb2.PreconditionFailure(violations=[violation])]
+
+
+def _numbers(error: UploadIncompleteError) -> str:
+    return ",".join(map(str, error.parts))
 
 
 _TABLE: dict[type[GoStreamError], _Row] = {
@@ -166,6 +174,8 @@ def _subject(error: Exception) -> dict[str, str]:
         return {"video_ids": ",".join(map(str, error.video_ids))}
     if isinstance(error, ScopeMissingError):
         return {"scope": error.scope}
+    if isinstance(error, UploadIncompleteError):
+        return {"video_id": str(error.video_id), "parts": _numbers(error)}
     video_id = getattr(error, "video_id", None)
     return {"video_id": str(video_id)} if video_id is not None else {}
 
