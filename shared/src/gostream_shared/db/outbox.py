@@ -8,7 +8,7 @@ import asyncpg
 
 from gostream_shared.db.errors import database_errors
 from gostream_shared.db.rows import VIDEO_COLUMNS, video_from_row
-from gostream_shared.domain.repositories import GateHold
+from gostream_shared.domain.gate_changes import GateHold
 
 
 class PostgresOutbox:

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from gostream_shared.domain.encode import Encode, Progress
+from gostream_shared.domain.gate_changes import GateChanges
 from gostream_shared.domain.jobs import JobQueue
 from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.remote_sources import RemoteSources
@@ -204,36 +205,6 @@ class EncodeRepository(Protocol):
         """PROCESSING → CANCELLED; the running attempt loses its fence.
 
         Raises VideoNotFoundError and NotProcessingError.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class GateHold:
-    """The right to change the gates of a video. `gate` is the one that must exist, according to the row.
-
-    `changed_at` is the time of the oldest change that is due; None if there is none.
-    """
-
-    gate: str | None
-    changed_at: datetime | None
-
-
-class GateChanges(Protocol):
-    """Videos whose gates may differ from their row. A trigger inserts the rows of the changes."""
-
-    async def due(self, limit: int) -> Sequence[UUID]:
-        """Returns videos with changes that are due, the oldest first."""
-        ...
-
-    async def count_due(self, *, at_most: int) -> int:
-        """Returns the number of changes that are due, counted up to `at_most`."""
-        ...
-
-    def hold(self, video_id: UUID) -> AbstractAsyncContextManager[GateHold | None]:
-        """Yield the hold, or None while another process has it.
-
-        The changes that `gate` includes are deleted at the end of the block, and kept if the block raises.
         """
         ...
 
