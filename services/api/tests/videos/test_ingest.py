@@ -66,6 +66,7 @@ async def test_url_stays_out_of_the_trail(api: Any, database: PostgresDatabase) 
     await create(api, source_url=URL)
 
     row = await database.pool.fetchrow("SELECT method, changed FROM trail")
+    assert row is not None
     assert row["method"] == "CreateVideo"
     assert '"source": "url"' in row["changed"]
     assert "example" not in str(row)

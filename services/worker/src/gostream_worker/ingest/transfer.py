@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 
 import aiohttp
@@ -38,7 +38,7 @@ class Transfer:
     _lost: int = 0
     _lost_in_a_row: int = 0
 
-    async def read(self) -> AsyncIterator[bytes]:
+    async def read(self) -> AsyncGenerator[bytes, None]:
         """Yields all bytes. Begins with b"" once the size is known, or known to be unknown.
 
         Raises ProcessingFailedError, and CannotResumeError if the pass must begin anew.
