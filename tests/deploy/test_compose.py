@@ -29,7 +29,7 @@ ONE_SHOT = {"check", "migrate", "minio-init"}
 BUILT_ELSEWHERE = {"migrate": "api"}
 CLIENTS = {"api", "envoy", "minio", "nginx"}
 # MinIO's image can only initialise a fresh volume as root; that root has no capability.
-NAMES_ITS_USER_ITSELF = {"api", "worker", "migrate", "nginx"}
+NAMES_ITS_USER_ITSELF = {"api", "worker", "fetcher", "migrate", "nginx"}
 ROOT_INSIDE = {"minio"}
 
 
@@ -139,10 +139,17 @@ def test_worker_and_data_stores_have_no_egress() -> None:
     inside = {name for name, network in networks.items() if network and network.get("internal")}
 
     for name, service in SERVICES.items():
-        if name not in CLIENTS | {"check"}:
+        if name not in CLIENTS | {"check", "fetcher"}:
             assert set(service["networks"]) <= inside, name
-    for name, file in (("api", "front"), ("worker", "media")):
+    for name, file in (("api", "front"), ("worker", "media"), ("fetcher", "front")):
         assert file in SERVICES[name]["networks"]
+
+
+def test_only_the_fetcher_fetches() -> None:
+    """It has egress, so it never opens an upload; the worker opens them, so it has none."""
+    fetcher, worker = SERVICES["fetcher"]["environment"], SERVICES["worker"]["environment"]
+
+    assert (fetcher["WORKER_SLOTS"], worker["SOURCE_FETCH_SLOTS"]) == ("0", "0")
 
 
 def test_services_share_networks_with_their_dependencies() -> None:

@@ -27,7 +27,7 @@ class WorkerConfig(Config):
     worker_port: ListenPort = Field(50052, description="port of the health service; 0 = a free one")
     metrics_port: ListenPort = Field(9102, description="port of the Prometheus endpoint; 0 = a free one")
     worker_slots: int = Field(
-        1, ge=1, le=256, description="concurrent encodes; each uses all processors it can get"
+        1, ge=0, le=256, description="concurrent encodes; each uses all processors it can get; 0 = none"
     )
     work_dir: Path = Field(
         Path(tempfile.gettempdir()) / "gostream-worker",
@@ -54,7 +54,7 @@ class WorkerConfig(Config):
         "", description="comma-separated private networks that a source_url may lead to; empty = public only"
     )
     source_fetch_slots: int = Field(
-        2, ge=1, le=64, description="concurrent fetches of a source_url; each needs 30 MiB of memory"
+        2, ge=0, le=64, description="concurrent fetches of a source_url, 30 MiB of memory each; 0 = none"
     )
     source_fetch_timeout: Duration = Field(
         timedelta(hours=2),
