@@ -1,6 +1,7 @@
 """Multipart uploads of the S3 adapter on a real S3 server. `test_store_facts` has the rules of the store."""
 
 import hashlib
+import io
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -44,7 +45,7 @@ async def test_parts_become_an_object(store: S3ObjectStore, bucket: Bucket) -> N
         for number, body in enumerate(bodies, 1):
             upload = await signed(store, key, upload_id, number, body)
             async with session.put(
-                URL(upload.url, encoded=True), data=body, headers=upload.headers
+                URL(upload.url, encoded=True), data=io.BytesIO(body), headers=upload.headers
             ) as answer:
                 assert answer.status == 200, await answer.text()
 
@@ -94,7 +95,10 @@ async def test_bucket_is_part_of_the_host_on_aws() -> None:
     ) as store:
         upload = await signed(store, "uploads/k", "u", 1, b"x")
 
-    assert upload.url.startswith("https://films.s3.eu-west-3.amazonaws.com/uploads/k?")
+    assert URL(upload.url, encoded=True).host in (
+        "films.s3.amazonaws.com",
+        "films.s3.eu-west-3.amazonaws.com",
+    )
 
 
 async def test_missing_credentials_make_the_store_unavailable(
@@ -147,4 +151,22 @@ async def test_more_than_a_page_of_parts_is_listed(store: S3ObjectStore, bucket:
 
     assert [part.number for part in parts] == list(range(1, count + 1))
     assert all(part.md5 == md5(b"%d" % part.number) for part in parts)
+    await store.abort_multipart(key, upload_id)
+
+
+async def test_contents_of_one_second_count_as_missing(store: S3ObjectStore, bucket: Bucket) -> None:
+    """SeaweedFS lists both contents, in the order of their hashes."""
+    key = f"{bucket.prefix}twice"
+    upload_id = await store.create_multipart(key, content_type="video/mp4")
+    async with aiohttp.ClientSession() as session:
+        for body in (b"ab", b"cd", b"cd", b"ef"):
+            upload = await signed(store, key, upload_id, 1, body)
+            async with session.put(
+                URL(upload.url, encoded=True), data=io.BytesIO(body), headers=upload.headers
+            ) as answer:
+                assert answer.status == 200
+
+    listed = [part.md5 for part in await store.list_parts(key, upload_id)]
+
+    assert listed in ([], [md5(b"ef")]), "a second may have ended in between"
     await store.abort_multipart(key, upload_id)

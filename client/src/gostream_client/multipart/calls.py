@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc
+from google.protobuf.message import Message
 
 from gostream.v1 import (
     upload_pb2,
@@ -37,12 +38,12 @@ class UploadCalls:
     async def create(self, video_id: str, size_bytes: int) -> upload_pb2.UploadSession:
         """Open a session, or return the open one."""
         request = upload_service_pb2.CreateUploadRequest(video_id=video_id, size_bytes=size_bytes)
-        return await self._answer(self._stub.CreateUpload(request, **await self._options(_DEADLINE)))
+        return await self._session(self._stub.CreateUpload, request)
 
     async def get(self, video_id: str) -> upload_pb2.UploadSession:
         """Returns the session with the stored parts."""
         request = upload_service_pb2.GetUploadRequest(video_id=video_id)
-        return await self._answer(self._stub.GetUpload(request, **await self._options(_DEADLINE)))
+        return await self._session(self._stub.GetUpload, request)
 
     async def sign(
         self, video_id: str, generation: int, parts: Sequence[tuple[int, bytes]]
@@ -65,9 +66,16 @@ class UploadCalls:
             video_id=video_id, generation=generation, process=process
         )
         options = await self._options(_COMPLETE_DEADLINE)
-        return await self._answer(self._stub.CompleteUpload(request, **options))
+        video: video_pb2.Video = await self._answer(self._stub.CompleteUpload(request, **options))
+        return video
 
     async def abort(self, video_id: str) -> upload_pb2.UploadSession:
         """End the session and remove its parts."""
         request = upload_service_pb2.AbortUploadRequest(video_id=video_id)
-        return await self._answer(self._stub.AbortUpload(request, **await self._options(_DEADLINE)))
+        return await self._session(self._stub.AbortUpload, request)
+
+    async def _session(self, method: Any, request: Message) -> upload_pb2.UploadSession:
+        session: upload_pb2.UploadSession = await self._answer(
+            method(request, **await self._options(_DEADLINE))
+        )
+        return session

@@ -9,10 +9,10 @@ from pathlib import Path
 import aiohttp
 
 from gostream.v1 import upload_pb2, video_pb2, video_service_pb2
-from gostream_client.errors import ClientError, InvalidInputError
+from gostream_client.errors import ClientError, InvalidInputError, UnreachableError
 from gostream_client.multipart.calls import UploadCalls
 from gostream_client.multipart.file_parts import FileParts, Part
-from gostream_client.multipart.put import SessionGoneError, TransientError, UrlRefusedError, put_part
+from gostream_client.multipart.put import SessionGoneError, UrlRefusedError, put_part
 
 #: Larger files are uploaded in parts.
 MULTIPART_ABOVE = 16 << 20
@@ -23,6 +23,10 @@ _REFUSALS = 5
 #: Rounds of sending what CompleteUpload reports as missing.
 _ROUNDS = 3
 _LONGEST_PAUSE = 10.0
+#: Reasons of refusals by the API that a later call does not meet.
+_BUSY = frozenset({"RATE_LIMITED", "TOO_MANY_REQUESTS"})
+#: Stores distinguish contents of a part by their times in seconds.
+_SECOND = 1.1
 
 _Session = upload_pb2.UploadSession
 
@@ -68,6 +72,7 @@ async def upload_in_parts(
         except ClientError as error:
             if error.reason != "UPLOAD_INCOMPLETE" or last:
                 raise
+        await asyncio.sleep(_SECOND)
         session = await calls.get(video_id)
     raise AssertionError
 
@@ -136,10 +141,10 @@ class _Sending:
         """Send a part, with a new URL for each try."""
         tries = refusals = 0
         while True:
-            [signed] = await self._calls.sign(
-                self._session.video_id, self._session.generation, [(part.number, part.md5)]
-            )
             try:
+                [signed] = await self._calls.sign(
+                    self._session.video_id, self._session.generation, [(part.number, part.md5)]
+                )
                 return await put_part(
                     http,
                     signed,
@@ -151,9 +156,11 @@ class _Sending:
                 refusals += 1
                 if refusals == _REFUSALS:
                     raise
-            except (TransientError, SessionGoneError) as error:
+            except ClientError as error:
                 if isinstance(error, SessionGoneError):
                     await self._require_session(error)
+                elif not (isinstance(error, UnreachableError) or error.reason in _BUSY):
+                    raise
                 refusals, tries = 0, tries + 1
                 if tries == _TRIES:
                     raise

@@ -96,8 +96,8 @@ class UploadServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SignParts(self, request, context):
-        """Signs URLs for parts. The store accepts a part only with the signed size and MD5. A part that is sent twice replaces
-        the earlier one.
+        """Signs URLs for parts. The store accepts a part only with the signed size and MD5. A part that is sent again replaces
+        the earlier one. If both have different contents and arrive within a second, the part counts as missing.
 
         grpcurl -plaintext -d '{"video_id":"ID","generation":1,"parts":[{"number":1,"md5":"1B2M2Y8AsgTpgAmY7PhCfg=="}]}' localhost:50051 gostream.v1.UploadService/SignParts
         """

@@ -52,8 +52,8 @@ class UploadServiceStub:
       grpcurl -plaintext -d '{"video_id":"ID"}' localhost:50051 gostream.v1.UploadService/GetUpload
     """
     SignParts: _grpc.UnaryUnaryMultiCallable[_upload_service_pb2.SignPartsRequest, _upload_service_pb2.SignPartsResponse]
-    """Signs URLs for parts. The store accepts a part only with the signed size and MD5. A part that is sent twice replaces
-    the earlier one.
+    """Signs URLs for parts. The store accepts a part only with the signed size and MD5. A part that is sent again replaces
+    the earlier one. If both have different contents and arrive within a second, the part counts as missing.
 
       grpcurl -plaintext -d '{"video_id":"ID","generation":1,"parts":[{"number":1,"md5":"1B2M2Y8AsgTpgAmY7PhCfg=="}]}' localhost:50051 gostream.v1.UploadService/SignParts
     """
@@ -91,8 +91,8 @@ class UploadServiceAsyncStub(UploadServiceStub):
       grpcurl -plaintext -d '{"video_id":"ID"}' localhost:50051 gostream.v1.UploadService/GetUpload
     """
     SignParts: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.SignPartsRequest, _upload_service_pb2.SignPartsResponse]  # type: ignore[assignment]
-    """Signs URLs for parts. The store accepts a part only with the signed size and MD5. A part that is sent twice replaces
-    the earlier one.
+    """Signs URLs for parts. The store accepts a part only with the signed size and MD5. A part that is sent again replaces
+    the earlier one. If both have different contents and arrive within a second, the part counts as missing.
 
       grpcurl -plaintext -d '{"video_id":"ID","generation":1,"parts":[{"number":1,"md5":"1B2M2Y8AsgTpgAmY7PhCfg=="}]}' localhost:50051 gostream.v1.UploadService/SignParts
     """
@@ -145,8 +145,8 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _upload_service_pb2.SignPartsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_upload_service_pb2.SignPartsResponse, _abc.Awaitable[_upload_service_pb2.SignPartsResponse]]:
-        """Signs URLs for parts. The store accepts a part only with the signed size and MD5. A part that is sent twice replaces
-        the earlier one.
+        """Signs URLs for parts. The store accepts a part only with the signed size and MD5. A part that is sent again replaces
+        the earlier one. If both have different contents and arrive within a second, the part counts as missing.
 
           grpcurl -plaintext -d '{"video_id":"ID","generation":1,"parts":[{"number":1,"md5":"1B2M2Y8AsgTpgAmY7PhCfg=="}]}' localhost:50051 gostream.v1.UploadService/SignParts
         """

@@ -1,6 +1,7 @@
 """UploadService of the API under test, and a client that sends parts."""
 
 import hashlib
+import io
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -76,7 +77,7 @@ class Uploads:
 async def put(part: Any, body: bytes) -> int:
     async with (
         aiohttp.ClientSession() as session,
-        session.put(URL(part.url, encoded=True), data=body, headers=dict(part.headers)) as answer,
+        session.put(URL(part.url, encoded=True), data=io.BytesIO(body), headers=dict(part.headers)) as answer,
     ):
         return answer.status
 

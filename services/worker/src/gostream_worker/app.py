@@ -206,7 +206,7 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
 
 def _removals(database: PostgresDatabase, store: ObjectStore) -> dict[str, JobKind]:
     """Returns the kinds of jobs that remove objects and uploads."""
-    removal, expiry = Removal(database.videos, store), UploadExpiry(database, store)
+    removal, expiry = Removal(database, store), UploadExpiry(database, store)
     return {
         REMOVE: JobKind(reading(remove_job, removal.remove), slots=_REMOVALS),
         EXPIRE_UPLOAD: JobKind(reading(expire_upload_job, expiry.expire), slots=_REMOVALS),

@@ -13,6 +13,7 @@ from gostream_shared.db.companions.remote_sources import PostgresRemoteSources
 from gostream_shared.db.companions.trail import PostgresTrail
 from gostream_shared.db.companions.upload_sessions import PostgresUploadSessions
 from gostream_shared.db.companions.uploads import PostgresUploads
+from gostream_shared.db.companions.usage import PostgresUsages
 from gostream_shared.db.encodes import PostgresEncodes
 from gostream_shared.db.epochs import PostgresEpochs
 from gostream_shared.db.errors import BACKEND, connecting_errors, database_errors
@@ -38,6 +39,7 @@ class PostgresTransaction:
     remote_sources: PostgresRemoteSources
     upload_sessions: PostgresUploadSessions
     trail: PostgresTrail
+    usages: PostgresUsages
     jobs: PgQueuerJobQueue
 
 
@@ -52,6 +54,7 @@ class PostgresDatabase:
         self.outbox = PostgresOutbox(pool, timeout=STATEMENT_TIMEOUT)
         self.gates = PostgresGateChanges(pool, timeout=STATEMENT_TIMEOUT)
         self.remote_sources = PostgresRemoteSources(pool, timeout=STATEMENT_TIMEOUT)
+        self.usages = PostgresUsages(pool, timeout=STATEMENT_TIMEOUT)
         self.epochs = PostgresEpochs(pool, timeout=STATEMENT_TIMEOUT)
 
     @classmethod
@@ -97,6 +100,7 @@ class PostgresDatabase:
                 remote_sources=PostgresRemoteSources(connection, timeout=STATEMENT_TIMEOUT),
                 upload_sessions=PostgresUploadSessions(connection, timeout=STATEMENT_TIMEOUT),
                 trail=PostgresTrail(connection, timeout=STATEMENT_TIMEOUT),
+                usages=PostgresUsages(connection, timeout=STATEMENT_TIMEOUT),
                 jobs=PgQueuerJobQueue(Queries.from_asyncpg_connection(plain)),
             )
 

@@ -8,9 +8,9 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from gostream_shared.domain.encode import Encode, Progress
-from gostream_shared.domain.gate_changes import GateChanges
 from gostream_shared.domain.jobs import JobQueue
-from gostream_shared.domain.playback import PlaybackPolicy
+from gostream_shared.domain.playback import GateChanges, PlaybackPolicy
+from gostream_shared.domain.quotas import Usages
 from gostream_shared.domain.remote_sources import RemoteSources
 from gostream_shared.domain.trail import Trail
 from gostream_shared.domain.upload_sessions import UploadSessions
@@ -148,8 +148,8 @@ class EncodeRepository(Protocol):
         """
         ...
 
-    async def count_waiting(self, *, at_most: int) -> int:
-        """Returns the number of encodes that wait for a worker, counted up to `at_most`."""
+    async def count_waiting(self, *, at_most: int, owner: str | None = None) -> int:
+        """Returns the number of encodes that wait for a worker, of one owner or of all, up to `at_most`."""
         ...
 
     async def begin_attempt(self, video_id: UUID, number: int, *, worker: str) -> Encode:
@@ -231,6 +231,9 @@ class Transaction(Protocol):
     def trail(self) -> Trail: ...
 
     @property
+    def usages(self) -> Usages: ...
+
+    @property
     def jobs(self) -> JobQueue: ...
 
 
@@ -251,6 +254,9 @@ class Database(Protocol):
 
     @property
     def remote_sources(self) -> RemoteSources: ...
+
+    @property
+    def usages(self) -> Usages: ...
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]: ...
 

@@ -12,8 +12,8 @@ import structlog
 from prometheus_client import Histogram
 
 from gostream_shared.domain.errors import BackendUnavailableError
-from gostream_shared.domain.gate_changes import GateChanges, GateHold
 from gostream_shared.domain.object_keys import gate_key, gate_prefix
+from gostream_shared.domain.playback import GateChanges, GateHold
 from gostream_shared.domain.video import Video
 from gostream_shared.storage.port import ObjectStore
 

@@ -118,7 +118,7 @@ class ObjectStore(Protocol):
     ) -> PresignedUpload:
         """Returns a URL at the public endpoint that stores this part, with that size and MD5.
 
-        A part that is sent twice replaces the earlier one.
+        A part that is sent again replaces the earlier one.
         """
         ...
 
@@ -127,7 +127,10 @@ class ObjectStore(Protocol):
         ...
 
     async def list_parts(self, key: str, upload_id: str) -> Sequence[StoredPart]:
-        """Returns the stored parts in the order of their numbers. Raises MultipartEndedError."""
+        """Returns the stored parts in the order of their numbers. Raises MultipartEndedError.
+
+        A part that was sent with several contents has the last one. It is left out if that is not known.
+        """
         ...
 
     async def complete_multipart(self, key: str, upload_id: str, parts: Sequence[StoredPart]) -> None:

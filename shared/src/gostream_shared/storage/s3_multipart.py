@@ -29,6 +29,30 @@ from gostream_shared.storage.s3_errors import REQUEST_TIMEOUT, TRANSFER_TIMEOUT,
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
+    from types_aiobotocore_s3.type_defs import PartTypeDef
+
+
+def _newest(listed: "Sequence[PartTypeDef]") -> list[StoredPart]:
+    """Returns the newest content of each part in the order of the numbers.
+
+    SeaweedFS lists every content of a part that was sent several times, in no order, and times have seconds
+    only. A part with two contents of the same second is left out, as if it was not stored.
+    """
+    contents: dict[int, dict[str, PartTypeDef]] = {}
+    for part in listed:
+        found = contents.setdefault(part["PartNumber"], {})
+        moment = part["LastModified"]
+        newest = max((each["LastModified"] for each in found.values()), default=moment)
+        if moment > newest:
+            found.clear()
+        if moment >= newest:
+            found[part["ETag"]] = part
+    return [
+        StoredPart(number=number, size=part["Size"], etag=part["ETag"])
+        for number, found in sorted(contents.items())
+        if len(found) == 1
+        for part in found.values()
+    ]
 
 
 def _md5(data: bytes) -> bytes:
@@ -91,7 +115,7 @@ class S3Multipart:
         return StoredPart(number=number, size=len(data), etag=answer["ETag"])
 
     async def list_parts(self, key: str, upload_id: str) -> list[StoredPart]:
-        found: dict[int, StoredPart] = {}
+        listed: list[PartTypeDef] = []
         marker: Any = {}
         while True:
             try:
@@ -101,12 +125,9 @@ class S3Multipart:
                     )
             except ObjectNotFoundError:
                 raise MultipartEndedError from None
-            for part in page.get("Parts", []):
-                # SeaweedFS lists a part that was sent twice twice, the newer one last.
-                number = part["PartNumber"]
-                found[number] = StoredPart(number=number, size=part["Size"], etag=part["ETag"])
+            listed += page.get("Parts", [])
             if not page.get("IsTruncated"):
-                return [found[number] for number in sorted(found)]
+                return _newest(listed)
             marker = {"PartNumberMarker": page["NextPartNumberMarker"]}
 
     async def complete_multipart(self, key: str, upload_id: str, parts: Sequence[StoredPart]) -> None:
@@ -141,12 +162,14 @@ class S3Multipart:
                 yield MultipartUpload(
                     key=upload["Key"], upload_id=upload["UploadId"], started_at=upload["Initiated"]
                 )
-            if not page.get("IsTruncated"):
-                return
-            markers = {
-                "KeyMarker": page["NextKeyMarker"],
-                "UploadIdMarker": page.get("NextUploadIdMarker", ""),
+            # SeaweedFS sends only the second one, and finds nothing with another key marker.
+            following = {
+                "KeyMarker": page.get("NextKeyMarker"),
+                "UploadIdMarker": page.get("NextUploadIdMarker"),
             }
+            markers = {name: value for name, value in following.items() if value}
+            if not page.get("IsTruncated") or not markers:
+                return
 
     async def abort_multipart_uploads(self, prefix: str) -> None:
         for upload in [found async for found in self.list_multiparts(prefix)]:

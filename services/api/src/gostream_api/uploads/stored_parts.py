@@ -48,18 +48,20 @@ class StoredParts:
     async def status(self, session: UploadSession) -> SessionStatus:
         """Returns the session with its parts.
 
-        If the store does not know an open session's upload, the state is COMPLETED if the source is stored
-        (the answer of CompleteUpload was lost), and ABORTED otherwise.
+        The state is COMPLETED if the source is stored, even if CompleteUpload was interrupted after that. It
+        is ABORTED if the store does not know the upload of an open session.
         """
-        if session.state is not UploadState.OPEN:
-            return SessionStatus(session)
-        try:
-            parts = await self._store.list_parts(source_key(session.video_id), session.store_upload_id)
-        except MultipartEndedError:
-            is_stored = await self.size_of_source(session.video_id) == session.size_bytes
-            state = UploadState.COMPLETED if is_stored else UploadState.ABORTED
-            return SessionStatus(replace(session, state=state))
-        return SessionStatus(session, _of(session, parts))
+        state = session.state
+        if state is UploadState.OPEN:
+            try:
+                parts = await self._store.list_parts(source_key(session.video_id), session.store_upload_id)
+            except MultipartEndedError:
+                state = UploadState.ABORTED
+            else:
+                return SessionStatus(session, _of(session, parts))
+        if await self.size_of_source(session.video_id) == session.size_bytes:
+            state = UploadState.COMPLETED
+        return SessionStatus(replace(session, state=state))
 
     async def complete(self, session: UploadSession) -> None:
         """Make the parts the source, unless it is stored already.

@@ -5,17 +5,17 @@ continues, and the expiry job or the nightly comparison removes what is left in 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from gostream_api.principal import Principal
 from gostream_api.uploads.stored_parts import STORED, SessionStatus, StoredParts, require_open
+from gostream_api.videos.quotas import Quotas
 from gostream_api.videos.trail import SAME_REQUEST, Call, Origin
 from gostream_shared.cache.ports import ChangeAnnouncer
 from gostream_shared.domain.errors import (
     InvalidRequestError,
-    QueueFullError,
     UploadClosedError,
     Violation,
 )
@@ -38,6 +38,7 @@ class SessionLimits:
     session_ttl: timedelta
     part_ttl: timedelta
     queue_limit: int
+    quotas: Quotas = field(default_factory=Quotas)
 
 
 class UploadService:
@@ -123,13 +124,15 @@ class UploadService:
     ) -> Video:
         """Make the parts the source. With a profile, start an encode unless the video was processed before.
 
-        Raises VideoNotFoundError, UploadClosedError, UploadExpiredError, UploadIncompleteError and
-        QueueFullError.
+        Raises VideoNotFoundError, UploadClosedError, UploadExpiredError, UploadIncompleteError,
+        QueueFullError and QuotaExceededError.
         """
         call = Call("CompleteUpload", caller, origin)
         video, session = await self._session(caller, video_id, generation=generation)
         if profile is not None and video.status is VideoStatus.PENDING_UPLOAD:
-            await self._require_room()
+            await self._limits.quotas.require_room(
+                self._database.encodes, video.user_id, queue_limit=self._limits.queue_limit
+            )
         await self._parts.complete(session)
         async with self._database.transaction() as transaction:
             # The source is stored, so this also follows an expiry or an abort during this call.
@@ -143,7 +146,7 @@ class UploadService:
                 "upload_state": UploadState.COMPLETED.value,
                 "generation": generation,
             }
-            started = await _start_encode(transaction, caller, video_id, profile) if profile else {}
+            started = await self._start_encode(transaction, caller, session, profile) if profile else {}
             await transaction.trail.add(
                 call.changed(video_id, values | started)
                 if is_new or started
@@ -164,7 +167,10 @@ class UploadService:
             is_new = await transaction.upload_sessions.end(
                 video_id, session.generation, UploadState.ABORTED, after=[UploadState.OPEN]
             )
-            values = {"upload_state": UploadState.ABORTED.value, "generation": session.generation}
+            values: dict[str, str | int | bool] = {
+                "upload_state": UploadState.ABORTED.value,
+                "generation": session.generation,
+            }
             await transaction.trail.add(
                 call.changed(video_id, values) if is_new else call.unchanged(video_id, SAME_REQUEST)
             )
@@ -232,26 +238,21 @@ class UploadService:
             )
         return size
 
-    async def _require_room(self) -> None:
-        """Raise QueueFullError above the limit. Concurrent calls may exceed it by their number."""
-        limit = self._limits.queue_limit
-        if await self._database.encodes.count_waiting(at_most=limit) >= limit:
-            raise QueueFullError
-
-
-async def _start_encode(
-    transaction: Transaction, caller: Principal, video_id: UUID, profile: str
-) -> dict[str, str | int | bool]:
-    """Start an encode if the video waits for its first one. Returns the changed values."""
-    video = await transaction.videos.get(video_id, owner=caller.sees)
-    if video.status is not VideoStatus.PENDING_UPLOAD:
-        return {}
-    encode = await transaction.encodes.start_encode(video_id, profile=profile, owner=caller.sees)
-    if encode is None:
-        return {}
-    await transaction.jobs.enqueue(TranscodeJob(video_id=video_id, number=encode.number))
-    return {
-        "status": VideoStatus.PROCESSING.value,
-        "profile": profile,
-        "encode_number": encode.number,
-    }
+    async def _start_encode(
+        self, transaction: Transaction, caller: Principal, session: UploadSession, profile: str
+    ) -> dict[str, str | int | bool]:
+        """Start an encode if the video waits for its first one. Returns the changed values."""
+        video_id = session.video_id
+        video = await transaction.videos.get(video_id, owner=caller.sees)
+        if video.status is not VideoStatus.PENDING_UPLOAD:
+            return {}
+        encode = await transaction.encodes.start_encode(video_id, profile=profile, owner=caller.sees)
+        if encode is None:
+            return {}
+        turn = await self._limits.quotas.require_encode(transaction, video, source_size=session.size_bytes)
+        await transaction.jobs.enqueue(TranscodeJob(video_id=video_id, number=encode.number), turn=turn)
+        return {
+            "status": VideoStatus.PROCESSING.value,
+            "profile": profile,
+            "encode_number": encode.number,
+        }

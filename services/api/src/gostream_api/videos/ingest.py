@@ -9,14 +9,13 @@ from gostream_api.videos.video_service import Limits, VideoDraft
 from gostream_shared.cache.ports import ChangeAnnouncer
 from gostream_shared.domain.errors import (
     InvalidRequestError,
-    QueueFullError,
     ScopeMissingError,
     SourceUnreachableError,
     SourceUrlRefusedError,
     Violation,
 )
 from gostream_shared.domain.remote_sources import RemoteSource
-from gostream_shared.domain.repositories import Database
+from gostream_shared.domain.repositories import Database, Transaction
 from gostream_shared.domain.video import Video
 from gostream_shared.egress.guard import EgressGuard, UrlRefusedError
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore
@@ -79,8 +78,8 @@ class IngestService:
         """Create a video and start its processing, or find the video that this request_id created.
 
         A key requires ADMIN, because nothing tells whose data the object is. Raises ScopeMissingError,
-        SourceUrlRefusedError, SourceUnreachableError, InvalidRequestError, QueueFullError and
-        RequestIdReusedError.
+        SourceUrlRefusedError, SourceUnreachableError, InvalidRequestError, RequestIdReusedError, QueueFullError
+        and QuotaExceededError.
         """
         call = Call("CreateVideo", caller, origin)
         draft = replace(draft, user_id=caller.owner_of_new(draft.user_id))
@@ -94,20 +93,28 @@ class IngestService:
             video = await transaction.videos.create(new)
             is_new = video.id == new.id
             if is_new:
-                limit = self._limits.queue_limit
-                if await transaction.encodes.count_waiting(at_most=limit) >= limit:
-                    raise QueueFullError
-                await transaction.remote_sources.add(video.id, source)
-                encode = await transaction.encodes.start_encode(video.id, profile=draft.profile)
-                if encode is not None:  # always: the video is new
-                    await transaction.jobs.enqueue(first_job(encode, source))
-                video = await transaction.videos.get(video.id)
+                await self._limits.quotas.require_room(
+                    transaction.encodes, video.user_id, queue_limit=self._limits.queue_limit
+                )
+                video = await self._start(transaction, video, draft, source)
                 await transaction.trail.add(call.changed(video.id, _values(video, draft, source)))
             else:
                 await transaction.trail.add(call.unchanged(video.id, SAME_REQUEST))
         if is_new:  # a cache may hold "no such video" for the new id
             await self._announcer.announce(video.id, video.version)
         return video
+
+    async def _start(
+        self, transaction: Transaction, video: Video, draft: VideoDraft, source: RemoteSource
+    ) -> Video:
+        """Returns the new video, whose processing has begun. The size of its source is not known yet."""
+        await transaction.remote_sources.add(video.id, source)
+        encode = await transaction.encodes.start_encode(video.id, profile=draft.profile)
+        await self._limits.quotas.require_video(transaction, video.user_id)
+        turn = await self._limits.quotas.require_encode(transaction, video, source_size=0)
+        if encode is not None:  # always: the video is new
+            await transaction.jobs.enqueue(first_job(encode, source), turn=turn)
+        return await transaction.videos.get(video.id)
 
     async def _require_object(self, key: str) -> None:
         try:

@@ -21,14 +21,14 @@ def first_job(encode: Encode, source: RemoteSource | None) -> FetchJob | Transco
     return kind(video_id=encode.video_id, number=encode.number)
 
 
-async def require_source(database: Database, store: ObjectStore, video_id: UUID, *, limit_bytes: int) -> None:
-    """Check that an encode of the video can begin.
+async def require_source(database: Database, store: ObjectStore, video_id: UUID, *, limit_bytes: int) -> int:
+    """Check that an encode of the video can begin. Returns the bytes that its owner has stored as the source.
 
     Raises SourceNotUploadedError, SourceUnreachableError, SourceTooLargeError and BackendUnavailableError.
     """
     remote = await database.remote_sources.get(video_id)
     if remote is not None and remote.url:
-        return
+        return 0
     key = remote.key if remote is not None else ""
     try:
         source = await store.head(key or source_key(video_id))
@@ -36,3 +36,4 @@ async def require_source(database: Database, store: ObjectStore, video_id: UUID,
         raise (SourceUnreachableError() if key else SourceNotUploadedError(video_id)) from None
     if source.size > limit_bytes:
         raise SourceTooLargeError(video_id, size_bytes=source.size, limit_bytes=limit_bytes)
+    return 0 if key else source.size

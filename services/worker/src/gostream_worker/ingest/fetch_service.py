@@ -24,6 +24,7 @@ from gostream_shared.domain.errors import (
 )
 from gostream_shared.domain.jobs import TranscodeJob
 from gostream_shared.domain.object_keys import source_key
+from gostream_shared.domain.quotas import SOURCE
 from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import VideoStatus
 from gostream_shared.egress.guard import EgressGuard
@@ -188,7 +189,11 @@ class FetchService:
             )
             await transaction.encodes.forgive_attempt(encode)
             await transaction.encodes.report_progress(encode, Progress(stage="queued"))
-            await transaction.jobs.enqueue(TranscodeJob(video_id=encode.video_id, number=encode.number))
+            video = await transaction.videos.get(encode.video_id)
+            await transaction.usages.note_stored(video.id, SOURCE, fetched.size)
+            turn = await transaction.usages.next_turn(video.user_id)
+            job = TranscodeJob(video_id=encode.video_id, number=encode.number)
+            await transaction.jobs.enqueue(job, turn=turn)
 
     async def _remove_parts_of_the_dead(self, video_id: UUID) -> None:
         """Removes the parts of a killed attempt of a video that nobody fetches any more. Best effort.
