@@ -78,8 +78,8 @@ class IngestService:
         """Create a video and start its processing, or find the video that this request_id created.
 
         A key requires ADMIN, because nothing tells whose data the object is. Raises ScopeMissingError,
-        SourceUrlRefusedError, SourceUnreachableError, InvalidRequestError, RequestIdReusedError, QueueFullError
-        and QuotaExceededError.
+        SourceUrlRefusedError, SourceUnreachableError, InvalidRequestError, RequestIdReusedError,
+        QueueFullError and QuotaExceededError.
         """
         call = Call("CreateVideo", caller, origin)
         draft = replace(draft, user_id=caller.owner_of_new(draft.user_id))
