@@ -3,13 +3,18 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 import aiohttp
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from gostream_shared.egress import guard
+from gostream_shared.egress.addresses import is_public
 from gostream_shared.egress.guard import AddressRefusedError, EgressGuard, UrlRefusedError
 
 PUBLIC = EgressGuard()
@@ -227,3 +232,26 @@ def test_private_network_may_use_names_and_ports() -> None:
         assert str(allowing.check_url(url)) == url
     with pytest.raises(UrlRefusedError):
         allowing.check_url("http://127.0.0.1:9000/film.mp4")
+
+
+@given(
+    st.one_of(
+        st.text(max_size=60),
+        st.text(max_size=40).map(lambda text: f"https://{text}"),
+        st.tuples(st.ip_addresses(), st.text(max_size=10)).map(lambda pair: f"https://{pair[0]}/{pair[1]}"),
+    )
+)
+@example("https://[::ffff:0:0]/")
+def test_any_text_is_refused_or_admitted_for_good(text: str) -> None:
+    """An admitted URL has a host that is not internal, and is admitted again."""
+    try:
+        url = PUBLIC.check_url(text)
+    except UrlRefusedError:
+        return
+
+    assert PUBLIC.check_url(str(url)) == url
+    host = str(url.host)
+    assert url.scheme == "https"
+    assert "." in host or ":" in host
+    with suppress(ValueError):
+        assert is_public(ip_address(host))

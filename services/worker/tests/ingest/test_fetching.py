@@ -35,7 +35,8 @@ async def test_fetched_source_is_handed_over(fetcher: Fetcher, serve: Serve) -> 
     assert row["sha256"] == hashlib.sha256(SMALL).digest()
     encode = await fetcher.database.encodes.begin_attempt(video.id, 1, worker="w")
     assert encode.tries == 1, "fetching is no try of the encode"
-    assert fetcher.recorder.progress[0].stage == "fetching"
+    stages = [progress.stage for progress in fetcher.recorder.progress]
+    assert (stages[0], stages[-1]) == ("fetching", "queued")
 
 
 async def test_large_source_is_stored_in_parts(fetcher: Fetcher, serve: Serve) -> None:

@@ -35,13 +35,15 @@ from gostream_worker.ingest.http_source import open_session
 from gostream_worker.ingest.object_writer import writing
 from gostream_worker.ingest.transfer import Transfer
 from gostream_worker.metrics import FETCHED_BYTES
-from gostream_worker.progress import ProgressReporter
+from gostream_worker.progress import STAGES, ProgressReporter
 from gostream_worker.retry import patiently
 
 _log = structlog.stdlib.get_logger("gostream.ingest")
 
 _Result = TypeVar("_Result")
 STAGE = "fetching"
+#: The progress from the last byte to the beginning of the encode.
+_FETCHED = Progress(stage="queued", percent=STAGES[STAGE][1])
 #: Times that a source is read from its beginning.
 _PASSES = 3
 
@@ -188,12 +190,13 @@ class FetchService:
                 encode.video_id, size_bytes=fetched.size, sha256=fetched.sha256
             )
             await transaction.encodes.forgive_attempt(encode)
-            await transaction.encodes.report_progress(encode, Progress(stage="queued"))
+            await transaction.encodes.report_progress(encode, _FETCHED)
             video = await transaction.videos.get(encode.video_id)
             await transaction.usages.note_stored(video.id, SOURCE, fetched.size)
             turn = await transaction.usages.next_turn(video.user_id)
             job = TranscodeJob(video_id=encode.video_id, number=encode.number)
             await transaction.jobs.enqueue(job, turn=turn)
+        await self._publisher.publish(encode, _FETCHED)
 
     async def _remove_parts_of_the_dead(self, video_id: UUID) -> None:
         """Removes the parts of a killed attempt of a video that nobody fetches any more. Best effort.

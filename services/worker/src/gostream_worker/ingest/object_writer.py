@@ -8,7 +8,13 @@ from contextlib import asynccontextmanager
 import structlog
 
 from gostream_shared.domain.errors import BackendUnavailableError
-from gostream_shared.storage.port import MultipartEndedError, ObjectStore, StoredObject, StoredPart
+from gostream_shared.storage.port import (
+    MultipartEndedError,
+    ObjectNotFoundError,
+    ObjectStore,
+    StoredObject,
+    StoredPart,
+)
 from gostream_worker.retry import patiently
 
 _log = structlog.stdlib.get_logger("gostream.ingest")
@@ -114,10 +120,16 @@ class ObjectWriter:
                 patience=self._patience,
             )
         except MultipartEndedError:
-            # An earlier call may have succeeded without an answer.
-            found = await patiently(lambda: self._store.head(self._key), patience=self._patience)
-            if found.size != sum(part.size for part in self._parts):
+            if not await self._is_complete():
                 raise
+
+    async def _is_complete(self) -> bool:
+        """Returns whether an earlier call succeeded, whose answer was lost."""
+        try:
+            found = await patiently(lambda: self._store.head(self._key), patience=self._patience)
+        except ObjectNotFoundError:
+            return False
+        return found.size == sum(part.size for part in self._parts)
 
 
 @asynccontextmanager
