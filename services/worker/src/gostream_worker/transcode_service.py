@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 import structlog
 
@@ -149,10 +150,9 @@ class TranscodeService:
         if profile is None:
             raise ProcessingFailedError(Code.UNKNOWN_PROFILE, f"unknown profile {encode.profile!r}")
         reporter.enter("fetching")
-        remote = await self._dependencies.database.remote_sources.get(encode.video_id)
         async with open_source(
             self._dependencies.store,
-            (remote.key if remote else "") or source_key(encode.video_id),
+            await self._source_key(encode.video_id),
             folder,
             self._settings.limits,
             max_copied=self._settings.max_copied_bytes,
@@ -187,6 +187,10 @@ class TranscodeService:
             publication=_publication(found, presentation, thumbnails, prefix=f"v{encode.number}/"),
             stored_bytes=sum(uploader.uploaded.values()),
         )
+
+    async def _source_key(self, video_id: UUID) -> str:
+        remote = await self._dependencies.database.remote_sources.get(video_id)
+        return (remote.key if remote else "") or source_key(video_id)
 
     async def _put_the_rest(
         self,

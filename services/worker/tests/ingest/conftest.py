@@ -10,9 +10,9 @@ import asyncpg
 import pytest
 
 from gostream_shared.db.database import PostgresDatabase
+from gostream_shared.domain.companions.remote_sources import RemoteSource
 from gostream_shared.domain.jobs import FetchJob
 from gostream_shared.domain.object_keys import source_key
-from gostream_shared.domain.remote_sources import RemoteSource
 from gostream_shared.domain.repositories import NewVideo
 from gostream_shared.domain.video import Failure, Video
 from gostream_shared.egress.guard import EgressGuard

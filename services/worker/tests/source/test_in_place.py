@@ -4,8 +4,8 @@ from uuid import uuid4
 
 import pytest
 
+from gostream_shared.domain.companions.remote_sources import RemoteSource
 from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
-from gostream_shared.domain.remote_sources import RemoteSource
 from gostream_shared.domain.repositories import NewVideo
 from gostream_shared.domain.video import VideoStatus
 from gostream_shared.storage.port import ObjectNotFoundError

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
+from gostream_shared.domain.companions.remote_sources import RemoteSources
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import JobQueue
 from gostream_shared.domain.playback import GateChanges, PlaybackPolicy
 from gostream_shared.domain.quotas import Usages
-from gostream_shared.domain.remote_sources import RemoteSources
 from gostream_shared.domain.trail import Trail
 from gostream_shared.domain.upload_sessions import UploadSessions
 from gostream_shared.domain.uploads import Uploads

@@ -16,9 +16,9 @@ from gostream.v1 import video_pb2, video_service_pb2
 from gostream_api.rpc import content_type, text
 from gostream_api.videos.video_service import VideoDraft
 from gostream_shared.domain import profiles
+from gostream_shared.domain.companions.remote_sources import RemoteSource
 from gostream_shared.domain.errors import InvalidRequestError, Violation
 from gostream_shared.domain.playback import PlaybackPolicy
-from gostream_shared.domain.remote_sources import RemoteSource
 from gostream_shared.domain.repositories import VideoChanges, VideoFilter
 from gostream_shared.domain.video import VideoStatus
 from gostream_shared.egress.guard import MAX_URL

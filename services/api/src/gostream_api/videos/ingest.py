@@ -7,6 +7,7 @@ from gostream_api.videos.sources import first_job
 from gostream_api.videos.trail import SAME_REQUEST, Call, Origin
 from gostream_api.videos.video_service import Limits, VideoDraft
 from gostream_shared.cache.ports import ChangeAnnouncer
+from gostream_shared.domain.companions.remote_sources import RemoteSource
 from gostream_shared.domain.errors import (
     InvalidRequestError,
     ScopeMissingError,
@@ -14,7 +15,6 @@ from gostream_shared.domain.errors import (
     SourceUrlRefusedError,
     Violation,
 )
-from gostream_shared.domain.remote_sources import RemoteSource
 from gostream_shared.domain.repositories import Database, Transaction
 from gostream_shared.domain.video import Video
 from gostream_shared.egress.guard import EgressGuard, UrlRefusedError

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from gostream_shared.domain.companions.remote_sources import RemoteSource
 from gostream_shared.domain.encode import Encode
 from gostream_shared.domain.errors import (
     SourceNotUploadedError,
@@ -10,7 +11,6 @@ from gostream_shared.domain.errors import (
 )
 from gostream_shared.domain.jobs import FetchJob, TranscodeJob
 from gostream_shared.domain.object_keys import source_key
-from gostream_shared.domain.remote_sources import RemoteSource
 from gostream_shared.domain.repositories import Database
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore
 

@@ -14,10 +14,10 @@ from gostream_api.videos.sources import first_job, require_source
 from gostream_api.videos.trail import SAME_REQUEST, SAME_VALUES, Call, Origin
 from gostream_shared.cache.ports import ChangeAnnouncer
 from gostream_shared.domain import profiles
+from gostream_shared.domain.companions.remote_sources import RemoteSource
 from gostream_shared.domain.errors import UploadClosedError
 from gostream_shared.domain.jobs import RemoveJob
 from gostream_shared.domain.playback import PlaybackPolicy
-from gostream_shared.domain.remote_sources import RemoteSource
 from gostream_shared.domain.repositories import (
     Database,
     ListedVideo,

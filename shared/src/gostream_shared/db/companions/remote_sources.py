@@ -3,11 +3,11 @@
 from uuid import UUID
 
 from gostream_shared.db.statements import Statements
-from gostream_shared.domain.remote_sources import RemoteSource
+from gostream_shared.domain.companions.remote_sources import RemoteSource
 
 
 class PostgresRemoteSources(Statements):
-    """Implements gostream_shared.domain.remote_sources.RemoteSources over a pool or one connection."""
+    """Implements gostream_shared.domain.companions.remote_sources.RemoteSources over a pool or one connection."""
 
     async def add(self, video_id: UUID, source: RemoteSource) -> None:
         await self._row(
