@@ -39,6 +39,14 @@ async def test_fetched_source_is_handed_over(fetcher: Fetcher, serve: Serve) -> 
     assert (stages[0], stages[-1]) == ("fetching", "queued")
 
 
+async def test_fetched_bytes_count_for_the_owner(fetcher: Fetcher, serve: Serve) -> None:
+    video = await fetcher.fetch((await serve(SMALL)).url)
+
+    usage = await fetcher.database.pool.fetchrow("SELECT * FROM owner_usage WHERE owner = $1", video.user_id)
+    assert usage is not None
+    assert (usage["stored_bytes"], usage["encodes"]) == (len(SMALL), 1)
+
+
 async def test_large_source_is_stored_in_parts(fetcher: Fetcher, serve: Serve) -> None:
     server = await serve(LARGE)
 

@@ -7,7 +7,7 @@ from gostream_shared.domain.companions.remote_sources import RemoteSource
 
 
 class PostgresRemoteSources(Statements):
-    """Implements gostream_shared.domain.companions.remote_sources.RemoteSources over a pool or one connection."""
+    """Implements domain.companions.remote_sources.RemoteSources over a pool or one connection."""
 
     async def add(self, video_id: UUID, source: RemoteSource) -> None:
         await self._row(
