@@ -36,7 +36,7 @@ async def test_named_object_is_published_and_kept(worker: Worker, clip: Clips) -
 
     assert (await worker.video(job.video_id)).status is VideoStatus.READY
     await worker.dependencies.database.videos.delete(job.video_id)
-    await Removal(worker.dependencies.database.videos, store).remove(RemoveJob(video_id=job.video_id))
+    await Removal(worker.dependencies.database, store).remove(RemoveJob(video_id=job.video_id))
     assert await worker.published(job.video_id) == {}
     assert await store.head(key) == before
 
