@@ -48,7 +48,7 @@ _SENTENCES: Mapping[Code, str] = MappingProxyType(
         Code.SOURCE_GONE: "The uploaded file no longer exists; upload it again.",
         Code.SOURCE_REPLACED: "The file was replaced while it was being processed; try again.",
         Code.SOURCE_UNREACHABLE: "The source could not be fetched from its URL.",
-        Code.SOURCE_URL_REFUSED: "The URL of the source leads to an address that this service does not use.",
+        Code.SOURCE_URL_REFUSED: "The URL of the source redirects to a URL that this service does not use.",
         Code.SOURCE_NOT_MEDIA: "The uploaded file is not a video.",
         Code.TOO_LARGE: "The uploaded file is larger than this service accepts.",
         Code.UNSUPPORTED_CONTAINER: "This kind of file is not supported; try MP4, MOV, MKV, WebM, TS or AVI.",

@@ -11,7 +11,7 @@ from services.worker.tests.ingest.source_server import SourceServer, serving
 pytestmark = pytest.mark.stack
 Serve = Callable[..., Awaitable[SourceServer]]
 BODY = b"film" * 1000
-REFUSED = "The URL of the source leads to an address that this service does not use."
+REFUSED = "The URL of the source redirects to a URL that this service does not use."
 
 
 @pytest.mark.parametrize(
@@ -89,6 +89,19 @@ async def test_loopback_needs_the_allowed_networks(fetcher: Fetcher, serve: Serv
     failure = await fetcher.failure(server.url.replace(f":{server.port}", ""))
 
     assert failure.code == "SOURCE_URL_REFUSED"
+    assert server.requests == []
+
+
+async def test_internal_name_looks_like_none(fetcher: Fetcher, serve: Serve) -> None:
+    """Otherwise callers could list the names of the internal network."""
+    server = await serve(BODY)
+    fetcher.guard = EgressGuard.of("10.0.0.0/8", allows_http=True)
+
+    internal = await fetcher.failure(f"http://localhost:{server.port}/")
+    nowhere = await fetcher.failure(f"http://nowhere.invalid:{server.port}/")
+
+    assert internal == nowhere
+    assert (internal.code, internal.retryable) == ("SOURCE_UNREACHABLE", True)
     assert server.requests == []
 
 

@@ -9,7 +9,9 @@ from gostream_worker.failures import Code, ProcessingFailedError
 
 #: Statuses after which a server may answer otherwise soon.
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
-_NAMES_OF_CERTIFICATES = (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError)
+#: For names without an address and for internal names alike, so that callers cannot list the latter.
+_NO_SERVER = "The server of the source was not found, or has no public address."
+_BAD_CERTIFICATE = (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError)
 
 
 class ConnectionLostError(Exception):
@@ -48,11 +50,11 @@ def fault_of(error: Exception) -> Exception:
     """Returns the error for an exception of aiohttp."""
     cause = f"{type(error).__name__}: {error}"
     if isinstance(getattr(error, "os_error", None), AddressRefusedError):
-        return refused("the name of the host leads to an address that is not public")
-    if isinstance(error, _NAMES_OF_CERTIFICATES):
+        return ConnectionLostError(_NO_SERVER, "the name of the host has an address that is not public")
+    if isinstance(error, _BAD_CERTIFICATE):
         return unreachable("The certificate of the source's server is not valid.", cause)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return ConnectionLostError("The server of the source was not found.", cause)
+        return ConnectionLostError(_NO_SERVER, cause)
     if isinstance(error, asyncio.TimeoutError):
         return ConnectionLostError("The server of the source did not answer in time.", cause)
     if isinstance(error, aiohttp.ClientConnectorError):
