@@ -24,6 +24,7 @@ from gostream_api.rpc.interceptors.clients import client_behind, networks
 from gostream_api.rpc.server import BUS_HEALTH, ApiServer
 from gostream_api.rpc.servicer import VideoServicer, local_hits, method_handlers
 from gostream_api.rpc.validation import SizeRule
+from gostream_api.videos.deletion import DeletionService
 from gostream_api.videos.playback import PlaybackService
 from gostream_api.videos.playback_tokens import PlaybackKeys
 from gostream_api.videos.video_service import Limits, VideoService
@@ -33,6 +34,7 @@ from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.db.schema import SchemaWatch
 from gostream_shared.lifecycle import run_service, run_with, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
+from gostream_shared.storage.gates import Gates
 from gostream_shared.storage.open_store import open_store
 from gostream_shared.tls import ServerTls
 
@@ -60,10 +62,18 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
         videos = VideoService(
             database=reads.database, store=store, announcer=reads.cache.announcer, limits=limits
         )
+        deletions = DeletionService(
+            database=reads.database,
+            gates=Gates(reads.database.gates, store),
+            announcer=reads.cache.announcer,
+            retention=config.delete_retention,
+            upload_url_ttl=config.upload_url_ttl,
+        )
         watches = WatchService(database=reads.database, events=reads.cache.events)
         client_of = client_behind(networks(config.trusted_proxies))
         servicer = VideoServicer(
             videos=videos,
+            deletions=deletions,
             reads=reads.videos,
             watches=watches,
             playback=_playback(config, reads.database),

@@ -63,6 +63,7 @@ async def address(reader: Reader) -> AsyncIterator[str]:
     watches = WatchService(database=cast("Any", None), events=cast("Any", None))
     servicer = VideoServicer(
         videos=cast("VideoService", None),
+        deletions=cast("Any", None),
         reads=reader,
         watches=watches,
         playback=cast("Any", None),

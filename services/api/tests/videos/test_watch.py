@@ -379,7 +379,13 @@ async def test_departed_client_leaves_no_watch(
 
     none, sizes = cast("Any", None), SizeRule(most=1, required=True)
     servicer = VideoServicer(
-        videos=none, reads=none, watches=watches, playback=none, cdn_base_url="", sizes=sizes
+        videos=none,
+        deletions=none,
+        reads=none,
+        watches=watches,
+        playback=none,
+        cdn_base_url="",
+        sizes=sizes,
     )
     server = ApiServer(method_handlers(servicer), watches, max_calls=1, max_streams=3)
     port = await server.start("127.0.0.1", 0)

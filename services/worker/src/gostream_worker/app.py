@@ -19,7 +19,7 @@ from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.db.schema import LOOK_INTERVAL, SchemaWatch
 from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.grpc_health import Health
-from gostream_shared.jobs.pgqueuer import REMOVE, TRANSCODE, remove_job, transcode_job
+from gostream_shared.jobs.pgqueuer import EXPIRE, REMOVE, TRANSCODE, expire_job, remove_job, transcode_job
 from gostream_shared.lifecycle import run_service, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
 from gostream_shared.storage.facts import require_fence
@@ -35,6 +35,7 @@ from gostream_worker.jobs.attempts import Attempts
 from gostream_worker.jobs.cleanup import Removal
 from gostream_worker.jobs.consumer import Consumer, JobKind, reading
 from gostream_worker.jobs.disk_space import DiskSpace
+from gostream_worker.jobs.expiry import Expiry
 from gostream_worker.jobs.gate_keeper import GateKeeper
 from gostream_worker.jobs.old_trail import keep_short
 from gostream_worker.plan.profiles import PROFILES
@@ -148,6 +149,7 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             )
             attempts = _attempts(config, database, service, store, cache, disk_space)
             abandoned = Abandoned(database, cache.announcer, patience=config.upload_patience)
+            expiry = Expiry(database, cache.announcer, retention=config.delete_retention)
             gates = GateKeeper(database.gates, Gates(database.gates, store))
             kinds = {
                 TRANSCODE: JobKind(
@@ -155,16 +157,19 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
                     slots=config.worker_slots,
                     has_room=lambda: disk_space.is_free,
                 ),
-                REMOVE: JobKind(reading(remove_job, Removal(database.videos, store).remove), slots=_REMOVALS),
+                REMOVE: JobKind(reading(remove_job, Removal(database, store).remove), slots=_REMOVALS),
+                EXPIRE: JobKind(reading(expire_job, expiry.expire), slots=1),
             }
             consumer = Consumer(database.pool, kinds, lease=config.job_lease)
             trail = keep_short(database, config.trail_retention)
             async with in_background(disk_space.run(), trail), task_group() as chores:
                 chores.create_task(abandoned.run())
+                chores.create_task(expiry.run())
                 chores.create_task(gates.run())
                 chores.create_task(_require_fence(store))
                 yield Work(consumer, SchemaWatch(database.missing_migrations), health)
                 abandoned.stop()
+                expiry.stop()
                 gates.stop()
 
 

@@ -24,6 +24,9 @@ REMOVED_OBJECTS = Counter("gostream_worker_removed_objects_total", "Objects remo
 ABANDONED_VIDEOS = Counter(
     "gostream_worker_abandoned_videos_total", "Videos deleted because their upload was not finished."
 )
+EXPIRED_VIDEOS = Counter(
+    "gostream_worker_expired_videos_total", "Videos deleted because their expire_time has passed."
+)
 GATES_WAITING = Gauge(
     "gostream_worker_gate_changes_waiting", "Changes of videos whose gates were not examined yet."
 )

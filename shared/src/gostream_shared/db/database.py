@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import asyncpg
 from pgqueuer.queries import Queries
 
+from gostream_shared.db.companions.deletions import PostgresDeletions
 from gostream_shared.db.companions.trail import PostgresTrail
 from gostream_shared.db.companions.uploads import PostgresUploads
 from gostream_shared.db.encodes import PostgresEncodes
@@ -32,6 +33,7 @@ class PostgresTransaction:
 
     videos: PostgresVideoRepository
     encodes: PostgresEncodes
+    deletions: PostgresDeletions
     uploads: PostgresUploads
     trail: PostgresTrail
     jobs: PgQueuerJobQueue
@@ -44,6 +46,7 @@ class PostgresDatabase:
         self.pool = pool
         self.videos = PostgresVideoRepository(pool, timeout=STATEMENT_TIMEOUT)
         self.encodes = PostgresEncodes(pool, timeout=STATEMENT_TIMEOUT)
+        self.deletions = PostgresDeletions(pool, timeout=STATEMENT_TIMEOUT)
         self.outbox = PostgresOutbox(pool, timeout=STATEMENT_TIMEOUT)
         self.gates = PostgresGateChanges(pool, timeout=STATEMENT_TIMEOUT)
         self.epochs = PostgresEpochs(pool, timeout=STATEMENT_TIMEOUT)
@@ -87,6 +90,7 @@ class PostgresDatabase:
             yield PostgresTransaction(
                 videos=PostgresVideoRepository(connection, timeout=STATEMENT_TIMEOUT),
                 encodes=PostgresEncodes(connection, timeout=STATEMENT_TIMEOUT),
+                deletions=PostgresDeletions(connection, timeout=STATEMENT_TIMEOUT),
                 uploads=PostgresUploads(connection, timeout=STATEMENT_TIMEOUT),
                 trail=PostgresTrail(connection, timeout=STATEMENT_TIMEOUT),
                 jobs=PgQueuerJobQueue(Queries.from_asyncpg_connection(plain)),

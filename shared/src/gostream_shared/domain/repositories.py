@@ -1,10 +1,10 @@
 """Ports to the database of record. The adapter is gostream_shared.db; tests.support.videos has a fake."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from gostream_shared.domain.encode import Encode, Progress
@@ -12,7 +12,9 @@ from gostream_shared.domain.jobs import JobQueue
 from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.trail import Trail
 from gostream_shared.domain.uploads import Uploads
-from gostream_shared.domain.video import Failure, Publication, Video, VideoStatus
+from gostream_shared.domain.video import Failure, Publication, Video
+from gostream_shared.domain.videos.deletions import Deletions
+from gostream_shared.domain.videos.listing import ListedVideo, Position, VideoFilter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,48 +30,20 @@ class NewVideo:
     fingerprint: str = ""
     playback_policy: PlaybackPolicy = PlaybackPolicy.PUBLIC
     created_by: str = ""  # the id of the principal; request ids of different principals never meet
+    labels: Mapping[str, str] = field(default_factory=dict)
+    external_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoChanges:
-    """New values of a video's fields."""
+    """New values of those of a video's fields that `fields` names."""
 
-    playback_policy: PlaybackPolicy
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VideoFilter:
-    """Selects the videos of a listing; None matches all."""
-
-    user_id: str | None = None
-    status: VideoStatus | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """The end of a page. Listings are in descending order of (created_at, id)."""
-
-    created_at: datetime
-    id: UUID
-
-
-class State(NamedTuple):
-    """Identifies one committed state of a video.
-
-    A failover of the database may issue a version a second time, but never with the same time.
-    """
-
-    id: UUID
-    version: int
-    updated_at: datetime
-
-
-class ListedVideo(NamedTuple):
-    """A row of a listing. `load` converts it, which costs more than the query."""
-
-    state: State
-    created_at: datetime
-    load: Callable[[], Video]
+    fields: frozenset[str]
+    title: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    external_id: str = ""
+    expires_at: datetime | None = None
+    playback_policy: PlaybackPolicy = PlaybackPolicy.PUBLIC
 
 
 class VideoRepository(Protocol):
@@ -80,8 +54,8 @@ class VideoRepository(Protocol):
     deadline. If `owner` is given, a video of another owner does not exist.
     """
 
-    async def get(self, video_id: UUID, *, owner: str | None = None) -> Video:
-        """Returns the committed video.
+    async def get(self, video_id: UUID, *, owner: str | None = None, restorable: bool = False) -> Video:
+        """Returns the committed video; with `restorable`, also a deleted one until its objects are removed.
 
         Raises VideoNotFoundError, with the version of the tombstone if the video was deleted.
         """
@@ -99,7 +73,7 @@ class VideoRepository(Protocol):
         """Insert a video, or return the video that the same request_id created before.
 
         Raises RequestIdReusedError if the earlier request had another fingerprint or another principal, or
-        its video was deleted.
+        its video was deleted, and ExternalIdInUseError.
         """
         ...
 
@@ -108,8 +82,8 @@ class VideoRepository(Protocol):
     ) -> tuple[Video, bool]:
         """Apply the changes. Returns the video, and False if the values were equal, which changes no version.
 
-        Another policy begins a new playback epoch. Raises VideoNotFoundError, and EtagMismatchError if
-        `version` is given and differs.
+        Another policy begins a new playback epoch. Raises VideoNotFoundError, ExternalIdInUseError, and
+        EtagMismatchError if `version` is given and differs.
         """
         ...
 
@@ -117,10 +91,18 @@ class VideoRepository(Protocol):
         """Begin a new playback epoch. Raises VideoNotFoundError."""
         ...
 
-    async def delete(self, video_id: UUID, *, version: int | None = None, owner: str | None = None) -> int:
+    async def delete(
+        self,
+        video_id: UUID,
+        *,
+        version: int | None = None,
+        owner: str | None = None,
+        retention: timedelta | None = None,
+    ) -> int:
         """Replace the video by a tombstone and return the tombstone's version.
 
-        Raises VideoNotFoundError, and EtagMismatchError if `version` is given and differs.
+        The video can be undeleted for `retention`; None = never, also if it was deleted before. Raises
+        VideoNotFoundError, and EtagMismatchError if `version` is given and differs.
         """
         ...
 
@@ -246,6 +228,9 @@ class Transaction(Protocol):
     def encodes(self) -> EncodeRepository: ...
 
     @property
+    def deletions(self) -> Deletions: ...
+
+    @property
     def uploads(self) -> Uploads: ...
 
     @property
@@ -256,13 +241,16 @@ class Transaction(Protocol):
 
 
 class Database(Protocol):
-    """The database of record. `videos` and `encodes` commit each call; `transaction()` commits at its end."""
+    """The database of record. `transaction()` commits at its end, the other attributes commit each call."""
 
     @property
     def videos(self) -> VideoRepository: ...
 
     @property
     def encodes(self) -> EncodeRepository: ...
+
+    @property
+    def deletions(self) -> Deletions: ...
 
     @property
     def gates(self) -> GateChanges: ...

@@ -8,13 +8,17 @@ from types import MappingProxyType
 from pgqueuer.queries import Queries
 from pydantic import TypeAdapter
 
-from gostream_shared.domain.jobs import Job, RemoveJob, TranscodeJob
+from gostream_shared.domain.jobs import ExpireJob, Job, RemoveJob, TranscodeJob
 
 TRANSCODE = "transcode"
 REMOVE = "remove"
-_ENTRYPOINTS: Mapping[type[Job], str] = MappingProxyType({TranscodeJob: TRANSCODE, RemoveJob: REMOVE})
+EXPIRE = "expire"
+_ENTRYPOINTS: Mapping[type[Job], str] = MappingProxyType(
+    {TranscodeJob: TRANSCODE, RemoveJob: REMOVE, ExpireJob: EXPIRE}
+)
 _transcode = TypeAdapter(TranscodeJob)
 _remove = TypeAdapter(RemoveJob)
+_expire = TypeAdapter(ExpireJob)
 
 
 class PgQueuerJobQueue:
@@ -43,3 +47,8 @@ def transcode_job(payload: bytes) -> TranscodeJob:
 def remove_job(payload: bytes) -> RemoveJob:
     """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
     return _remove.validate_json(payload)
+
+
+def expire_job(payload: bytes) -> ExpireJob:
+    """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
+    return _expire.validate_json(payload)

@@ -9,7 +9,7 @@ import structlog
 from gostream_shared.domain.errors import BackendUnavailableError, VideoNotFoundError
 from gostream_shared.domain.jobs import RemoveJob
 from gostream_shared.domain.object_keys import encode_prefix, gate_prefix, hls_prefix, master_key, source_key
-from gostream_shared.domain.repositories import VideoRepository
+from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import Video, VideoStatus
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore
 from gostream_worker.jobs.verdict import DONE, Verdict
@@ -26,8 +26,9 @@ _log = structlog.stdlib.get_logger("gostream.removal")
 class Removal:
     """Runs RemoveJobs. Checks for references immediately before the objects are removed."""
 
-    def __init__(self, videos: VideoRepository, store: ObjectStore) -> None:
-        self._videos = videos
+    def __init__(self, database: Database, store: ObjectStore) -> None:
+        self._videos = database.videos
+        self._deletions = database.deletions
         self._store = store
 
     async def remove(self, job: RemoveJob) -> Verdict:
@@ -37,11 +38,10 @@ class Removal:
         """
         try:
             if job.number is None:
-                await self._remove_all(job.video_id)
-            elif job.published_attempt is not None:
-                await self._remove_leftovers(job.video_id, job.number, job.published_attempt)
-            else:
+                return await self._remove_all(job.video_id)
+            if job.published_attempt is None:
                 return await self._remove_encode(job.video_id, job.number)
+            await self._remove_leftovers(job.video_id, job.number, job.published_attempt)
         except BackendUnavailableError as error:
             _log.warning("removal postponed", video_id=str(job.video_id), error=str(error))
             JOBS.labels("remove", "postponed").inc()
@@ -49,19 +49,23 @@ class Removal:
         JOBS.labels("remove", "done").inc()
         return DONE
 
-    async def _remove_all(self, video_id: UUID) -> None:
-        try:
-            await self._videos.get(video_id)
-        except VideoNotFoundError:
+    async def _remove_all(self, video_id: UUID) -> Verdict:
+        remaining = await self._deletions.end_retention(video_id)
+        if remaining:
+            JOBS.labels("remove", "postponed").inc()
+            return Verdict(remaining)
+        if remaining is None:
+            _log.info("not removed: the video exists", video_id=str(video_id))
+        else:
             await self._remove_below(gate_prefix(video_id))
             await self._remove_below(hls_prefix(video_id))
             await self._remove_below(source_key(video_id))
-        else:
-            _log.error("not removed: the video exists", video_id=str(video_id))
+        JOBS.labels("remove", "done").inc()
+        return DONE
 
     async def _remove_encode(self, video_id: UUID, number: int) -> Verdict:
         try:
-            video = await self._videos.get(video_id)
+            video = await self._videos.get(video_id, restorable=True)
         except VideoNotFoundError:
             video = None
         if video and await self._is_played(video, number):
@@ -104,6 +108,8 @@ class Removal:
 
 
 def _is_current(video: Video, number: int) -> bool:
-    """Returns whether the encode is in progress or published."""
-    at_work = video.status is VideoStatus.PROCESSING and video.encode_number == number
+    """Returns whether the encode is in progress or published. A deletion ends what is in progress."""
+    at_work = (
+        video.status is VideoStatus.PROCESSING and video.encode_number == number and not video.deleted_at
+    )
     return at_work or video.published_number == number
