@@ -60,6 +60,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """PERMISSION_DENIED: the token lacks the scope in the metadata of the ErrorInfo."""
     ERROR_REASON_UPLOAD_CLOSED: _ErrorReason.ValueType  # 20
     """FAILED_PRECONDITION: CreateVideo was repeated for a video that no longer accepts an upload."""
+    ERROR_REASON_EXTERNAL_ID_IN_USE: _ErrorReason.ValueType  # 28
+    """ALREADY_EXISTS: another video of the owner has this external_id."""
+    ERROR_REASON_VIDEO_NOT_DELETED: _ErrorReason.ValueType  # 29
+    """ALREADY_EXISTS: UndeleteVideo was called for a video that is not deleted."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons of errors. Every error has one google.rpc.ErrorInfo with the domain "gostream" and one of these
@@ -104,4 +108,8 @@ ERROR_REASON_SCOPE_MISSING: ErrorReason.ValueType  # 17
 """PERMISSION_DENIED: the token lacks the scope in the metadata of the ErrorInfo."""
 ERROR_REASON_UPLOAD_CLOSED: ErrorReason.ValueType  # 20
 """FAILED_PRECONDITION: CreateVideo was repeated for a video that no longer accepts an upload."""
+ERROR_REASON_EXTERNAL_ID_IN_USE: ErrorReason.ValueType  # 28
+"""ALREADY_EXISTS: another video of the owner has this external_id."""
+ERROR_REASON_VIDEO_NOT_DELETED: ErrorReason.ValueType  # 29
+"""ALREADY_EXISTS: UndeleteVideo was called for a video that is not deleted."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -246,7 +246,7 @@ class VideoService:
 
 
 def _changed(video: Video, fields: frozenset[str]) -> Mapping[str, str | int]:
-    """Returns what the trail keeps of an update: the names of its fields, and values that are no free text."""
+    """Returns what the trail keeps of an update: the names of its fields, and values without free text."""
     values: dict[str, str | int] = {"fields": ",".join(sorted(fields))}
     if "playback_policy" in fields:
         values |= {"playback_policy": video.playback_policy.value, "playback_epoch": video.playback_epoch}

@@ -32,7 +32,7 @@ def listed_labels(check: Check, given: Sequence[str]) -> tuple[str, ...]:
         check.that(
             all(_KEY.fullmatch(key) and _is_value(value) for key, _, value in pairs),
             "labels",
-            f'must be "key" or "key=value"; keys match {LABEL_KEY}, values have up to {MAX_LABEL_VALUE} bytes',
+            f'must be "key" or "key=value": {LABEL_KEY}, and up to {MAX_LABEL_VALUE} bytes',
         )
     return tuple(sorted(set(given)))
 
