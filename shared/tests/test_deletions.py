@@ -131,7 +131,7 @@ async def test_undeleted_video_equals_the_deleted_one(database: PostgresDatabase
     with pytest.raises(VideoNotFoundError) as gone:
         await database.videos.get(video.id)
     assert gone.value.version == version
-    deleted = await database.videos.get(video.id, restorable=True)
+    deleted = await database.videos.get_restorable(video.id)
     assert (deleted.deleted_at is not None, deleted.gate) == (True, None)
 
     restored = await database.deletions.undelete(video.id, version=version)
@@ -163,7 +163,7 @@ async def test_undeletion_is_refused(database: PostgresDatabase) -> None:
 async def test_permanent_deletion_ends_the_retention(database: PostgresDatabase) -> None:
     video = await create(database)
     await database.videos.delete(video.id, retention=HOUR)
-    deleted_at = (await database.videos.get(video.id, restorable=True)).deleted_at
+    deleted_at = (await database.videos.get_restorable(video.id)).deleted_at
 
     with pytest.raises(VideoNotFoundError):
         await database.videos.delete(video.id, retention=HOUR)

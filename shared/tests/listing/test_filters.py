@@ -144,7 +144,7 @@ async def test_filters_find_what_they_mean(database: PostgresDatabase, create: C
             await database.encodes.start_encode(video.id, profile="default")
         if chance.random() < 0.2:
             await database.videos.delete(video.id, retention=RETENTION)
-        videos.append(await database.videos.get(video.id, restorable=True))
+        videos.append(await database.videos.get_restorable(video.id))
     videos.sort(key=lambda video: (video.created_at, video.id), reverse=True)
     sizes = []
     for _ in range(300):
@@ -186,7 +186,7 @@ async def test_changes_between_pages_repeat_no_video(database: PostgresDatabase,
         chance = random.Random(3)
         while not stop.is_set():
             video = chance.choice(moving)
-            now = await database.videos.get(video.id, restorable=True)
+            now = await database.videos.get_restorable(video.id)
             if now.deleted_at is None:
                 await database.videos.delete(video.id, retention=RETENTION)
             else:

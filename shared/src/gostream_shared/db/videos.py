@@ -38,7 +38,13 @@ _TYPES = {
 class PostgresVideoRepository(Statements):
     """Implements gostream_shared.domain.repositories.VideoRepository over a pool or one connection."""
 
-    async def get(self, video_id: UUID, *, owner: str | None = None, restorable: bool = False) -> Video:
+    async def get(self, video_id: UUID, *, owner: str | None = None) -> Video:
+        return await self._get(video_id, owner=owner, restorable=False)
+
+    async def get_restorable(self, video_id: UUID, *, owner: str | None = None) -> Video:
+        return await self._get(video_id, owner=owner, restorable=True)
+
+    async def _get(self, video_id: UUID, *, owner: str | None, restorable: bool) -> Video:
         row = await self._row(
             f"SELECT {VIDEO_COLUMNS}, undelete_until FROM videos WHERE id = $1",
             video_id,
@@ -181,5 +187,5 @@ class PostgresVideoRepository(Statements):
         )
         if row is not None:
             return int(row["version"])
-        await self.get(video_id, owner=owner, restorable=retention is None)
+        await self._get(video_id, owner=owner, restorable=retention is None)
         raise EtagMismatchError(video_id)

@@ -54,11 +54,15 @@ class VideoRepository(Protocol):
     deadline. If `owner` is given, a video of another owner does not exist.
     """
 
-    async def get(self, video_id: UUID, *, owner: str | None = None, restorable: bool = False) -> Video:
-        """Returns the committed video; with `restorable`, also a deleted one until its objects are removed.
+    async def get(self, video_id: UUID, *, owner: str | None = None) -> Video:
+        """Returns the committed video.
 
         Raises VideoNotFoundError, with the version of the tombstone if the video was deleted.
         """
+        ...
+
+    async def get_restorable(self, video_id: UUID, *, owner: str | None = None) -> Video:
+        """Like `get`, but also returns a deleted video until its objects are removed."""
         ...
 
     async def get_many(self, video_ids: Sequence[UUID]) -> dict[UUID, Video]:

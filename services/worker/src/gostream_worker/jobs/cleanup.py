@@ -65,7 +65,7 @@ class Removal:
 
     async def _remove_encode(self, video_id: UUID, number: int) -> Verdict:
         try:
-            video = await self._videos.get(video_id, restorable=True)
+            video = await self._videos.get_restorable(video_id)
         except VideoNotFoundError:
             video = None
         if video and await self._is_played(video, number):

@@ -53,7 +53,7 @@ class PostgresDeletions(Statements):
             raise ExternalIdInUseError from None
         if row is not None:
             return video_from_row(row)
-        video = await self._videos.get(video_id, owner=owner, restorable=True)
+        video = await self._videos.get_restorable(video_id, owner=owner)
         if video.deleted_at is None:
             raise VideoNotDeletedError(video_id)
         if version not in (None, video.version):

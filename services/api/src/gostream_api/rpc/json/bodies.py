@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import grpc
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 from google.rpc import status_pb2
 
 from gostream.v1.video_pb2 import Video
@@ -31,12 +33,10 @@ HTTP_STATUSES: Mapping[grpc.StatusCode, int] = {
     grpc.StatusCode.DATA_LOSS: 500,
 }
 
-_OPTIONS = {"preserving_proto_field_name": True, "always_print_fields_with_no_presence": True}
-
 
 def video_body(payload: bytes) -> bytes:
     """Returns the JSON of an encoded video. As in `payload`, labels are in the order of their keys."""
-    fields = MessageToDict(Video.FromString(payload), **_OPTIONS)
+    fields = _fields(Video.FromString(payload))
     fields["labels"] = dict(sorted(fields["labels"].items()))
     return _encoded(fields)
 
@@ -49,12 +49,16 @@ def batch_body(videos: Iterable[bytes]) -> bytes:
 def failure_body(failure: Failure) -> bytes:
     """Returns the JSON of google.rpc.Status with its details."""
     status = next(value for name, value in failure.trailers if name == DETAILS and isinstance(value, bytes))
-    return _encoded(MessageToDict(status_pb2.Status.FromString(status), **_OPTIONS))
+    return _encoded(_fields(status_pb2.Status.FromString(status)))
 
 
 def refusal_body(code: grpc.StatusCode, message: str) -> bytes:
     """Returns the JSON of an error without details."""
     return _encoded({"code": code.value[0], "message": message})
+
+
+def _fields(message: Message) -> dict[str, Any]:
+    return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
 
 
 def _encoded(value: object) -> bytes:
