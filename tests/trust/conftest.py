@@ -137,6 +137,7 @@ async def start_api(
         "AUTH_MODE": "jwt",
         "AUTH_JWT_ISSUERS_FILE": str(issuers),
         "AUTH_JWT_LEEWAY": "0s",
+        "DELETE_RETENTION": "1h",
     }
     async with AsyncExitStack() as stack:
 
