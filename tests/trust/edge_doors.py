@@ -68,7 +68,7 @@ async def as_json(
     reasons = [each["reason"] for each in status.get("details", []) if "reason" in each]
     shown = (("body", text), ("www-authenticate", reply.headers.get("www-authenticate", "")))
     assert (code is grpc.StatusCode.UNAUTHENTICATED) == bool(shown[1][1]), reply.headers
-    raise Refused(Outcome(code.name, *reasons[:1] or [""], shown))  # Envoy's own errors have no reason
+    raise Refused(Outcome(code.name, next(iter(reasons), ""), shown))  # Envoy's own errors have no reason
 
 
 async def as_grpc_web(
