@@ -160,6 +160,15 @@ async def test_undeletion_is_refused(database: PostgresDatabase) -> None:
         await database.deletions.undelete(old.id, version=1)
 
 
+async def test_deletion_by_the_previous_release_is_final(database: PostgresDatabase) -> None:
+    video = await create(database)
+    await database.pool.execute("UPDATE videos SET deleted_at = now() WHERE id = $1", video.id)
+
+    assert await database.deletions.end_retention(video.id) == timedelta(0)
+    with pytest.raises(VideoNotFoundError):
+        await database.deletions.undelete(video.id)
+
+
 async def test_permanent_deletion_ends_the_retention(database: PostgresDatabase) -> None:
     video = await create(database)
     await database.videos.delete(video.id, retention=HOUR)

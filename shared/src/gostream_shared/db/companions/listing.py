@@ -54,7 +54,7 @@ def _conditions(which: VideoFilter, after: Position | None, arguments: list[obje
         yield f"external_id = {argument(which.external_id)}"
     if which.labels:
         # The first condition is the one of the index.
-        yield f"labels <> '{{}}' AND label_terms(labels) @> {argument(list(which.labels))}::text[]"
+        yield f"label_terms <> '{{}}' AND label_terms @> {argument(list(which.labels))}::text[]"
     for word in which.words:
         yield f"title ILIKE {argument(_containing(word))}"
     if which.created_from is not None:
