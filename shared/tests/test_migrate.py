@@ -59,6 +59,6 @@ async def test_missing_right_to_an_extension_is_explained(
 
     assert "permission denied" in str(caught.value)
     assert "Let an administrator run CREATE EXTENSION pg_trgm" in str(caught.value)
-    assert "0012_updates.sql" in await pending(empty_database_url)
+    assert "0015_listing_indexes.sql" in await pending(empty_database_url)
     postgres_server.execute("CREATE EXTENSION pg_trgm", name)
-    assert "0012_updates.sql" in await migrate(empty_database_url)
+    assert "0015_listing_indexes.sql" in await migrate(empty_database_url)

@@ -72,6 +72,9 @@ async def test_labels_match_key_or_key_and_value(database: PostgresDatabase, cre
         ("Été à Besançon", ("besanÇON", "à")),
         ("ИСТОРИЯ России", ("история",)),
         ("我们的假期视频", ("的假期",)),
+        ("我们的假期视频", ("假期",)),
+        ("我们的假期视频", ("频", "我们")),
+        ("Ünï_x%é \\ UOJ", ("NÏ_X%É",)),
         ("100% of it_all \\ now", ("100%", "it_all", "\\")),
     ],
 )
@@ -87,6 +90,9 @@ async def test_title_contains_words_in_any_case(
 async def test_words_are_no_patterns(database: PostgresDatabase, create: Create) -> None:
     await create(title="plain words")
 
+    await create(title="Ünïcode wörds uoj")
+    for word in ("ü_ï", "ü%w", "ïcode%", "oj é", "é", "wörd_", "UOJé", "\\ö"):
+        assert await titles(database, words=(word,)) == set(), word
     for word in ("%", "_____", "pl%ds", "pl_in", "\\", "plain\\", "'; DROP TABLE videos; --"):
         assert await titles(database, words=(word,)) == set(), word
 

@@ -25,18 +25,20 @@ VIDEOS = 1_000_000
 PAGE = 50
 #: The newest video. The others are a second apart.
 NEWEST = datetime(2026, 6, 1, tzinfo=UTC)
-#: "big" owns every tenth video and has no failed one; 9,000 others own 100 each. Each of 10,000 courses has 60 videos,
-#: each of 10 tenants 60,000; 20 videos are pinned. "holiday" is in 100 titles, "lesson" in 300,000. Of each hundred
-#: videos, one can be undeleted and one is gone.
+#: "big" owns every tenth video and has no failed one; 9,000 others own 100 each. Each of 6,000 courses has
+#: 100 videos, each of 10 tenants 60,000; 20 videos are pinned. "holiday" is in 100 titles, "lesson" in
+#: 300,000, "лекция" in 100,000, "История" in 50. Of each hundred videos, one can be undeleted, one is gone.
 FILL = """
 INSERT INTO videos (id, user_id, title, content_type, created_at, updated_at, status, failure, external_id,
   labels, label_terms, deleted_at, undelete_until, encode_number, published_number, publication)
 SELECT gen_random_uuid(), CASE WHEN i % 10 = 0 THEN 'big' ELSE 'u' || i % 9000 END,
   md5(i::text) || CASE WHEN i % 10000 = 7 THEN ' Holiday' ELSE '' END
-    || CASE WHEN i % 10 < 3 THEN ' lesson ' ELSE ' ' END || md5(i::text || 'x'),
+    || CASE WHEN i % 10 < 3 THEN ' lesson ' ELSE ' ' END || md5(i::text || 'x')
+    || CASE WHEN i % 10 = 4 THEN ' лекция' ELSE '' END || CASE WHEN i % 20000 = 4 THEN ' История' ELSE '' END,
   'video/mp4', made, made, status, CASE status WHEN 'FAILED' THEN '{}'::jsonb END,
   CASE WHEN i % 2 = 0 THEN 'x' || i END,
-  CASE WHEN i % 5 < 3 THEN jsonb_build_object('course', (i * 7919 % 10000)::text, 'tenant', (i / 5 % 10)::text)
+  CASE WHEN i % 5 < 3
+    THEN jsonb_build_object('course', (i * 7919 % 10000)::text, 'tenant', (i / 5 % 10)::text)
     || CASE WHEN i % 50000 = 1 THEN '{"pinned": "yes"}' ELSE '{}' END::jsonb ELSE '{}' END,
   CASE WHEN i % 5 < 3 THEN ARRAY['course', 'course=' || i * 7919 % 10000, 'tenant', 'tenant=' || i / 5 % 10]
     || CASE WHEN i % 50000 = 1 THEN ARRAY['pinned', 'pinned=yes'] ELSE '{}' END ELSE '{}' END,
@@ -101,6 +103,7 @@ async def _fill(url: str) -> None:
         for index in indexes:
             await run(f"DROP INDEX {index['indexname']}")
         await run(FILL, NEWEST, VIDEOS)
+        await run("UPDATE videos SET title_key = title_key_of(title) WHERE title LIKE '% лекция%'")
         for index in indexes:
             begun = monotonic()
             await run(index["indexdef"])
@@ -125,6 +128,7 @@ FILTERS: dict[str, VideoFilter] = {
     "tenant label": VideoFilter(labels=("tenant=4",)),
     "rare word": VideoFilter(words=("holiday",)),
     "frequent word": VideoFilter(words=("LESSON",)),
+    "Cyrillic word": VideoFilter(words=("ИСТОРИЯ",)),
     "an hour": VideoFilter(
         created_from=NEWEST - timedelta(days=6), created_until=NEWEST - timedelta(days=5, hours=23)
     ),
@@ -146,8 +150,8 @@ def merged(*names: str) -> VideoFilter | None:
     return replace(default, **fields)
 
 
-#: Filters whose index has the order of the listing. Buffers that a page of 50 videos may read: one for each video, and
-#: the way to it in the index.
+#: Filters whose index has the order of the listing, and the buffers that a page of 50 videos may read: one
+#: for each video, and the way to it in the index.
 ORDERED = {"big owner", "small owner", "failed", "ready", "external id", "an hour"}
 ORDERED_BUFFERS = 60
 #: Buffers with a label or a word: the index finds the matches, or another index is filtered.

@@ -56,7 +56,8 @@ def _conditions(which: VideoFilter, after: Position | None, arguments: list[obje
         # The first condition is the one of the index.
         yield f"label_terms <> '{{}}' AND label_terms @> {argument(list(which.labels))}::text[]"
     for word in which.words:
-        yield f"title ILIKE {argument(_containing(word))}"
+        pattern = argument(_containing(word))
+        yield f"title ILIKE {pattern}" if word.isascii() else f"title_key LIKE title_key_of({pattern})"
     if which.created_from is not None:
         yield f"created_at >= {argument(which.created_from)}"
     if which.created_until is not None:

@@ -1,22 +1,14 @@
--- Labels, external ids, expiry times and undeletion of videos, and the indexes of the listings that filter by them.
-
--- A trusted extension: the owner of the database may create it.
-DO $$
-BEGIN
-  IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_trgm') THEN
-    CREATE EXTENSION pg_trgm;
-  END IF;
-EXCEPTION
-  WHEN insufficient_privilege OR undefined_file OR feature_not_supported THEN
-    RAISE EXCEPTION 'the extension pg_trgm cannot be created: %', SQLERRM
-      USING HINT = 'Let an administrator run CREATE EXTENSION pg_trgm in this database, then repeat: gostream-migrate up';
-END $$;
+-- Labels, external ids, expiry times and undeletion of videos. Their indexes are in 0015: an index that is built in the
+-- transaction of ALTER TABLE would block reads.
 
 ALTER TABLE videos
   ADD COLUMN labels jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(labels) = 'object'),
   -- What a listing can ask for: each key, and each key with its value, which are unambiguous because a key has no "=".
   -- In a column, because PostgreSQL has statistics about the elements of a column, and choosing a plan needs them.
   ADD COLUMN label_terms text[] NOT NULL DEFAULT '{}',
+  -- Titles with other characters than ASCII: in lower case, with a code of ASCII letters for each such character. The
+  -- trigrams of pg_trgm leave out what LC_CTYPE does not know as a letter, and the locale of our databases is C.
+  ADD COLUMN title_key text,
   ADD COLUMN external_id text CHECK (length(external_id) BETWEEN 1 AND 128),
   ADD COLUMN expires_at timestamptz,
   -- The end of the time in which a deleted video can be undeleted. NULL: its objects may be gone. The previous release
@@ -33,20 +25,16 @@ END $$;
 CREATE TRIGGER videos_label_terms BEFORE INSERT OR UPDATE OF labels ON videos FOR EACH ROW
 WHEN (NEW.labels <> '{}' OR NEW.label_terms <> '{}') EXECUTE FUNCTION videos_set_label_terms();
 
-CREATE UNIQUE INDEX videos_external_id ON videos (user_id, external_id)
-  WHERE external_id IS NOT NULL AND deleted_at IS NULL;
-CREATE INDEX videos_expires_at ON videos (expires_at) WHERE expires_at IS NOT NULL AND deleted_at IS NULL;
-
--- Listings, as in 0001. A listing with deleted videos scans one index for the live videos and one for the others. The
--- indexes of labels and titles have no order: PostgreSQL sorts what they find, or filters an index with an order if much
--- would be found. Without fastupdate, a search does not read a list of late additions.
-CREATE INDEX videos_newest_of_user_and_status ON videos (user_id, status, created_at DESC, id DESC)
-  WHERE deleted_at IS NULL;
-CREATE INDEX videos_deleted ON videos (created_at DESC, id DESC) WHERE undelete_until IS NOT NULL;
-CREATE INDEX videos_deleted_of_user ON videos (user_id, created_at DESC, id DESC) WHERE undelete_until IS NOT NULL;
-CREATE INDEX videos_newest_of_external_id ON videos (external_id, created_at DESC, id DESC)
-  WHERE external_id IS NOT NULL AND (deleted_at IS NULL OR undelete_until IS NOT NULL);
-CREATE INDEX videos_labels ON videos USING gin (label_terms) WITH (fastupdate = off)
-  WHERE label_terms <> '{}' AND (deleted_at IS NULL OR undelete_until IS NOT NULL);
-CREATE INDEX videos_title ON videos USING gin (title gin_trgm_ops) WITH (fastupdate = off)
-  WHERE deleted_at IS NULL OR undelete_until IS NOT NULL;
+-- Codes begin with U and have no other U, so a part of a key is the part of a title. Every other letter is in lower case.
+CREATE FUNCTION title_key_of(title text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+  SELECT string_agg(CASE WHEN ascii(letter) < 128 THEN letter
+    ELSE 'U' || translate(to_hex(ascii(letter)), '0123456789abcdef', 'ABCDEFGHIJKLMNOP') END, '' ORDER BY place)
+  FROM regexp_split_to_table(lower(title), '') WITH ORDINALITY AS letters (letter, place)
+$$;
+CREATE FUNCTION videos_set_title_key() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  NEW.title_key := CASE WHEN octet_length(NEW.title) <> length(NEW.title) THEN title_key_of(NEW.title) END;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER videos_title_key BEFORE INSERT OR UPDATE OF title ON videos FOR EACH ROW
+WHEN (octet_length(NEW.title) <> length(NEW.title) OR NEW.title_key IS NOT NULL) EXECUTE FUNCTION videos_set_title_key();

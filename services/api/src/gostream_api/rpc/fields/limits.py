@@ -24,7 +24,8 @@ MAX_PAGE_SIZE = 1000
 MAX_LISTED_LABELS = 16
 #: Words of a title that one listing may ask for.
 MAX_WORDS = 8
-#: Letters and digits in a row that one of the words needs: the index of titles consists of such parts.
+#: Letters and digits in a row that one of the words needs: the index of titles consists of such parts. A
+#: letter beyond ASCII has a code that is long enough.
 MIN_WORD = 3
 
 MIN_TOKEN_TTL, MAX_TOKEN_TTL = timedelta(minutes=1), timedelta(days=7)

@@ -5,7 +5,7 @@ import re
 from gostream_api.rpc.fields.check import Check
 from gostream_api.rpc.fields.limits import MAX_TITLE, MAX_WORDS, MIN_WORD
 
-_PART = re.compile(rf"[^\W_]{{{MIN_WORD}}}")
+_PART = re.compile(rf"[a-zA-Z0-9]{{{MIN_WORD}}}|[^\x00-\x7f]")
 
 
 def words(check: Check, title: str) -> tuple[str, ...]:
@@ -17,6 +17,6 @@ def words(check: Check, title: str) -> tuple[str, ...]:
         check.that(
             any(map(_PART.search, found)),
             "title",
-            f"must have a word with {MIN_WORD} letters or digits in a row",
+            f"must have a word with {MIN_WORD} letters or digits in a row, or with a letter beyond ASCII",
         )
     return found
