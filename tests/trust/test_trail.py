@@ -21,8 +21,8 @@ from tests.trust.tokens import signed
 
 TITLE, SOURCE = "A private title", b"film"
 OFF = video_pb2.PLAYBACK_POLICY_OFF
-NAMES = ("CreateVideo", "TriggerProcess", "CancelProcess", "UpdateVideo", "RevokePlayback", "DeleteVideo")
-NAMES += ("UndeleteVideo",)
+NAMES = ["CreateVideo", "TriggerProcess", "CancelProcess", "UpdateVideo", "RevokePlayback", "DeleteVideo"]
+NAMES += ["UndeleteVideo"]
 EXPIRY = Timestamp(seconds=4_070_908_800)
 
 
@@ -101,7 +101,7 @@ async def test_each_write_leaves_one_row(api: Api, alice: Metadata, connection: 
 
     rows = await rows_of(connection, video_id)
 
-    assert [row["method"] for row in rows] == list(NAMES)
+    assert [row["method"] for row in rows] == NAMES
     for row in rows:
         who = [row[name] for name in ("principal", "kind", "issuer", "owner", "peer")]
         assert who == ["corp:alice", "user", "corp", "corp:alice", "127.0.0.1"]

@@ -172,7 +172,9 @@ async def test_pairs_of_filters_read_few_pages(database: PostgresDatabase) -> No
     over, within = [], 0
     for names in [(), *((name,) for name in FILTERS), *combinations(FILTERS, 2)]:
         which = merged(*names)
-        for after in (None, middle) if which else ():
+        for after in (None, middle):
+            if which is None:
+                continue
             plan = await explain(database, which, after)
             line = f"{' + '.join(names) or 'all':<32} {plan} {'deep' if after else ''}"
             print(line)

@@ -12,6 +12,7 @@ from pgqueuer.queries import Queries
 from gostream_shared.db.companions.deletions import PostgresDeletions
 from gostream_shared.db.companions.trail import PostgresTrail
 from gostream_shared.db.companions.uploads import PostgresUploads
+from gostream_shared.db.companions.usage import PostgresUsages
 from gostream_shared.db.encodes import PostgresEncodes
 from gostream_shared.db.epochs import PostgresEpochs
 from gostream_shared.db.errors import BACKEND, connecting_errors, database_errors
@@ -36,6 +37,7 @@ class PostgresTransaction:
     deletions: PostgresDeletions
     uploads: PostgresUploads
     trail: PostgresTrail
+    usages: PostgresUsages
     jobs: PgQueuerJobQueue
 
 
@@ -49,6 +51,7 @@ class PostgresDatabase:
         self.deletions = PostgresDeletions(pool, timeout=STATEMENT_TIMEOUT)
         self.outbox = PostgresOutbox(pool, timeout=STATEMENT_TIMEOUT)
         self.gates = PostgresGateChanges(pool, timeout=STATEMENT_TIMEOUT)
+        self.usages = PostgresUsages(pool, timeout=STATEMENT_TIMEOUT)
         self.epochs = PostgresEpochs(pool, timeout=STATEMENT_TIMEOUT)
 
     @classmethod
@@ -93,6 +96,7 @@ class PostgresDatabase:
                 deletions=PostgresDeletions(connection, timeout=STATEMENT_TIMEOUT),
                 uploads=PostgresUploads(connection, timeout=STATEMENT_TIMEOUT),
                 trail=PostgresTrail(connection, timeout=STATEMENT_TIMEOUT),
+                usages=PostgresUsages(connection, timeout=STATEMENT_TIMEOUT),
                 jobs=PgQueuerJobQueue(Queries.from_asyncpg_connection(plain)),
             )
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from gostream_api.principal import Principal
 from gostream_api.videos.etags import version_of
 from gostream_api.videos.trail import Call, Origin
+from gostream_api.videos.video_service import Limits
 from gostream_shared.cache.ports import ChangeAnnouncer
 from gostream_shared.domain.jobs import ExpireJob, RemoveJob
 from gostream_shared.domain.repositories import Database, Transaction
@@ -27,14 +28,14 @@ class DeletionService:
         database: Database,
         gates: Gates,
         announcer: ChangeAnnouncer,
+        limits: Limits,
         retention: timedelta,
-        upload_url_ttl: timedelta,
     ) -> None:
         self._database = database
         self._gates = gates
         self._announcer = announcer
+        self._limits = limits
         self._retention = retention
-        self._upload_url_ttl = upload_url_ttl
 
     async def delete_video(
         self, caller: Principal, origin: Origin, video_id: UUID, *, etag: str, permanent: bool
@@ -49,7 +50,9 @@ class DeletionService:
             version = await transaction.videos.delete(
                 video_id, version=version_of(etag), owner=caller.sees, retention=retention
             )
-            for job, delay in removals(video_id, version, retention=retention, url_ttl=self._upload_url_ttl):
+            for job, delay in removals(
+                video_id, version, retention=retention, url_ttl=self._limits.upload_url_ttl
+            ):
                 await transaction.jobs.enqueue(job, delay=delay)
             values = {"deleted": True, "permanent": True} if permanent else {"deleted": True}
             await transaction.trail.add(Call("DeleteVideo", caller, origin).changed(video_id, values))
@@ -59,14 +62,15 @@ class DeletionService:
     async def undelete_video(self, caller: Principal, origin: Origin, video_id: UUID, *, etag: str) -> Video:
         """Restore a deleted video. Edges serve it again within seconds, with the same URLs.
 
-        Raises VideoNotFoundError if the retention has ended, VideoNotDeletedError, ExternalIdInUseError, and
-        EtagMismatchError if `etag` is given and differs.
+        Raises VideoNotFoundError if the retention has ended, VideoNotDeletedError, ExternalIdInUseError,
+        QuotaExceededError, and EtagMismatchError if `etag` is given and differs.
         """
         async with self._database.transaction() as transaction:
             video = await transaction.deletions.undelete(
                 video_id, version=version_of(etag), owner=caller.sees
             )
             await _resume(transaction, video)
+            await self._limits.quotas.require_video(transaction, video.user_id)
             values = {"deleted": False, "status": video.status.value}
             await transaction.trail.add(Call("UndeleteVideo", caller, origin).changed(video_id, values))
         await self._announcer.announce(video_id, video.version)

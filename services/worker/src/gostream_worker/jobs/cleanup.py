@@ -24,11 +24,15 @@ _log = structlog.stdlib.get_logger("gostream.removal")
 
 
 class Removal:
-    """Runs RemoveJobs. Checks for references immediately before the objects are removed."""
+    """Runs RemoveJobs. Checks for references immediately before the objects are removed.
+
+    Bytes are subtracted from the usage of the owner after their objects are gone.
+    """
 
     def __init__(self, database: Database, store: ObjectStore) -> None:
         self._videos = database.videos
         self._deletions = database.deletions
+        self._usages = database.usages
         self._store = store
 
     async def remove(self, job: RemoveJob) -> Verdict:
@@ -60,6 +64,7 @@ class Removal:
             await self._remove_below(gate_prefix(video_id))
             await self._remove_below(hls_prefix(video_id))
             await self._remove_below(source_key(video_id))
+            await self._usages.forget_stored(video_id)
         JOBS.labels("remove", "done").inc()
         return DONE
 
@@ -73,6 +78,7 @@ class Removal:
             return Verdict(_STILL_PLAYED)
         if not (video and _is_current(video, number)):
             await self._remove_below(encode_prefix(video_id, number))
+            await self._usages.forget_stored(video_id, number)
         JOBS.labels("remove", "done").inc()
         return DONE
 

@@ -21,8 +21,8 @@ from gostream_api.rpc import grpc_framing
 from gostream_api.rpc.grpc_framing import Header, RefusedError
 from gostream_api.rpc.interceptors.telemetry import REQUEST_ID, SANE
 
-#: Blocks that are remembered per connection, their bytes in all, and those of one block.
-MAX_BLOCKS, MAX_BYTES, MAX_BLOCK = 16, 8192, 1024
+#: Blocks that are remembered per connection, their bytes in all, and those of one block, which has the token.
+MAX_BLOCKS, MAX_BYTES, MAX_BLOCK = 16, 8192, 4096
 #: Headers of a call whose block is compared without its varying headers; bounds the size of the list.
 _MAX_FIELDS = 32
 
