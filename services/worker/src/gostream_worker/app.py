@@ -116,6 +116,13 @@ def _disk_space(config: WorkerConfig, health: Health) -> DiskSpace:
     )
 
 
+def _short_jobs(removal: Removal, expiry: Expiry) -> dict[str, JobKind]:
+    return {
+        REMOVE: JobKind(reading(remove_job, removal.remove), slots=_REMOVALS),
+        EXPIRE: JobKind(reading(expire_job, expiry.expire), slots=1),
+    }
+
+
 @asynccontextmanager
 async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["Work"]:
     """Opens every resource and assembles the worker.
@@ -151,26 +158,21 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             abandoned = Abandoned(database, cache.announcer, patience=config.upload_patience)
             expiry = Expiry(database, cache.announcer, retention=config.delete_retention)
             gates = GateKeeper(database.gates, Gates(database.gates, store))
-            kinds = {
-                TRANSCODE: JobKind(
-                    reading(transcode_job, attempts.transcode),
-                    slots=config.worker_slots,
-                    has_room=lambda: disk_space.is_free,
-                ),
-                REMOVE: JobKind(reading(remove_job, Removal(database, store).remove), slots=_REMOVALS),
-                EXPIRE: JobKind(reading(expire_job, expiry.expire), slots=1),
-            }
+            kinds = _short_jobs(Removal(database, store), expiry)
+            kinds[TRANSCODE] = JobKind(
+                reading(transcode_job, attempts.transcode),
+                slots=config.worker_slots,
+                has_room=lambda: disk_space.is_free,
+            )
             consumer = Consumer(database.pool, kinds, lease=config.job_lease)
-            trail = keep_short(database, config.trail_retention)
-            async with in_background(disk_space.run(), trail), task_group() as chores:
-                chores.create_task(abandoned.run())
-                chores.create_task(expiry.run())
-                chores.create_task(gates.run())
+            endless = (disk_space.run(), keep_short(database, config.trail_retention))
+            async with in_background(*endless), task_group() as chores:
+                for chore in (abandoned, expiry, gates):
+                    chores.create_task(chore.run())
                 chores.create_task(_require_fence(store))
                 yield Work(consumer, SchemaWatch(database.missing_migrations), health)
-                abandoned.stop()
-                expiry.stop()
-                gates.stop()
+                for chore in (abandoned, expiry, gates):
+                    chore.stop()
 
 
 async def _require_fence(store: ObjectStore) -> None:

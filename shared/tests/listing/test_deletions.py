@@ -1,7 +1,6 @@
 """Updates, deletion, undeletion and expiry of videos on a real PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,12 +24,6 @@ from gostream_shared.domain.video import Video, VideoStatus
 from gostream_shared.domain.videos.deletions import REMOVE_DELAY, removals
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[PostgresDatabase]:
-    async with PostgresDatabase.open(database_url) as database:
-        yield database
 
 
 async def create(database: PostgresDatabase, **fields: Any) -> Video:
