@@ -372,7 +372,7 @@ class ListVideosRequest(_message.Message):
     """If set, list only the video with this external_id."""
     title: _builtins.str
     """If set, list only videos whose title contains every word of this text, in any order, in upper or lower case, also
-    as a part of a longer word. One word must have three letters or digits in a row.
+    as a part of a longer word. One word must have three letters or digits in a row, or a letter beyond ASCII.
     """
     show_deleted: _builtins.bool
     """If true, also list deleted videos that UndeleteVideo can restore."""
