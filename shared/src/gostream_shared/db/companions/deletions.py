@@ -16,7 +16,7 @@ from gostream_shared.domain.errors import (
 )
 from gostream_shared.domain.video import Video
 
-#: Time after which a change of the row that was seen only in part is looked at again.
+#: Shortest time to wait: the row may have changed between two statements.
 _AGAIN = timedelta(seconds=1)
 
 
@@ -61,7 +61,7 @@ class PostgresDeletions(Statements):
         raise VideoNotFoundError(video_id, version=video.version)
 
     async def end_retention(self, video_id: UUID) -> timedelta | None:
-        # The row lock orders this and UndeleteVideo: the one that comes second changes no row.
+        # The row lock orders this and UndeleteVideo: the second statement changes no row.
         ended = await self._row(
             """UPDATE videos SET undelete_until = NULL WHERE id = $1 AND undelete_until <= now()
             RETURNING id""",

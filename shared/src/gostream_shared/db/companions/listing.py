@@ -53,7 +53,7 @@ def _conditions(which: VideoFilter, after: Position | None, arguments: list[obje
     if which.external_id is not None:
         yield f"external_id = {argument(which.external_id)}"
     if which.labels:
-        # The first condition is the one of the index.
+        # The first condition is that of the partial index.
         yield f"label_terms <> '{{}}' AND label_terms @> {argument(list(which.labels))}::text[]"
     for word in which.words:
         pattern = argument(_containing(word))

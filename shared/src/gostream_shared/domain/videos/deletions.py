@@ -48,7 +48,7 @@ class Deletions(Protocol):
         ...
 
     async def end_retention(self, video_id: UUID) -> timedelta | None:
-        """Returns the rest of the time in which the video can be undeleted; None if it is not deleted.
+        """Returns the rest of the time in which the video can be undeleted; None unless it is deleted.
 
         Zero means that it cannot be undeleted any more, so that its objects may be removed. A row that never
         existed counts as such a video.

@@ -23,7 +23,7 @@ class VideoFilter:
     words: tuple[str, ...] = ()
     created_from: datetime | None = None  # inclusive
     created_until: datetime | None = None  # exclusive
-    with_deleted: bool = False  # those that can be undeleted
+    with_deleted: bool = False  # also deleted videos that can be undeleted
 
 
 @dataclass(frozen=True, slots=True)
