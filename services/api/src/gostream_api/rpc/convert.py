@@ -26,7 +26,8 @@ _STATUSES = {status: video_pb2.Video.Status.Value(f"STATUS_{status}") for status
 
 def encode_video(video: Video, cdn_base_url: str) -> bytes:
     """Returns the encoded reply of GetVideo. Equal videos have equal bytes in every process."""
-    return video_message(video, cdn_base_url).SerializeToString(deterministic=True)
+    message = video_message(video, cdn_base_url)
+    return message.SerializeToString(deterministic=True) if video.labels else message.SerializeToString()
 
 
 def owner_of(reply: bytes) -> str:
@@ -45,9 +46,11 @@ def video_message(video: Video, cdn_base_url: str, progress: Progress | None = N
         etag=video.etag,
         playback_policy=_POLICIES[video.playback_policy],
         playback_epoch=video.playback_epoch,
-        labels=video.labels,
-        external_id=video.external_id,
     )
+    if video.labels:
+        message.labels.update(video.labels)
+    if video.external_id:
+        message.external_id = video.external_id
     _set_time(message.create_time, video.created_at)
     _set_time(message.update_time, video.updated_at)
     if video.ready_at is not None:
