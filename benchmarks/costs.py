@@ -120,6 +120,7 @@ def _lister(database: PostgresDatabase, service: CachedVideoService) -> Callable
     servicer = VideoServicer(
         videos=VideoService(database=database, store=unused, announcer=unused, limits=unused),
         deletions=unused,
+        ingest=unused,
         reads=service,
         watches=unused,
         playback=unused,

@@ -64,6 +64,7 @@ async def address(reader: Reader) -> AsyncIterator[str]:
     servicer = VideoServicer(
         videos=cast("VideoService", None),
         deletions=cast("Any", None),
+        ingest=cast("Any", None),
         reads=reader,
         watches=watches,
         playback=cast("Any", None),
@@ -126,6 +127,18 @@ ROWS: list[tuple[GoStreamError, grpc.StatusCode, str, set[str]]] = [
         errors.SourceNotUploadedError(ID),
         grpc.StatusCode.FAILED_PRECONDITION,
         "SOURCE_NOT_UPLOADED",
+        {"PreconditionFailure"},
+    ),
+    (
+        errors.SourceUrlRefusedError("must begin with https://"),
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "SOURCE_URL_REFUSED",
+        {"BadRequest"},
+    ),
+    (
+        errors.SourceUnreachableError(),
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "SOURCE_UNREACHABLE",
         {"PreconditionFailure"},
     ),
     (

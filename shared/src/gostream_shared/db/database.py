@@ -10,7 +10,9 @@ import asyncpg
 from pgqueuer.queries import Queries
 
 from gostream_shared.db.companions.deletions import PostgresDeletions
+from gostream_shared.db.companions.remote_sources import PostgresRemoteSources
 from gostream_shared.db.companions.trail import PostgresTrail
+from gostream_shared.db.companions.upload_sessions import PostgresUploadSessions
 from gostream_shared.db.companions.uploads import PostgresUploads
 from gostream_shared.db.companions.usage import PostgresUsages
 from gostream_shared.db.encodes import PostgresEncodes
@@ -36,6 +38,8 @@ class PostgresTransaction:
     encodes: PostgresEncodes
     deletions: PostgresDeletions
     uploads: PostgresUploads
+    remote_sources: PostgresRemoteSources
+    upload_sessions: PostgresUploadSessions
     trail: PostgresTrail
     usages: PostgresUsages
     jobs: PgQueuerJobQueue
@@ -49,8 +53,10 @@ class PostgresDatabase:
         self.videos = PostgresVideoRepository(pool, timeout=STATEMENT_TIMEOUT)
         self.encodes = PostgresEncodes(pool, timeout=STATEMENT_TIMEOUT)
         self.deletions = PostgresDeletions(pool, timeout=STATEMENT_TIMEOUT)
+        self.upload_sessions = PostgresUploadSessions(pool, timeout=STATEMENT_TIMEOUT)
         self.outbox = PostgresOutbox(pool, timeout=STATEMENT_TIMEOUT)
         self.gates = PostgresGateChanges(pool, timeout=STATEMENT_TIMEOUT)
+        self.remote_sources = PostgresRemoteSources(pool, timeout=STATEMENT_TIMEOUT)
         self.usages = PostgresUsages(pool, timeout=STATEMENT_TIMEOUT)
         self.epochs = PostgresEpochs(pool, timeout=STATEMENT_TIMEOUT)
 
@@ -95,6 +101,8 @@ class PostgresDatabase:
                 encodes=PostgresEncodes(connection, timeout=STATEMENT_TIMEOUT),
                 deletions=PostgresDeletions(connection, timeout=STATEMENT_TIMEOUT),
                 uploads=PostgresUploads(connection, timeout=STATEMENT_TIMEOUT),
+                remote_sources=PostgresRemoteSources(connection, timeout=STATEMENT_TIMEOUT),
+                upload_sessions=PostgresUploadSessions(connection, timeout=STATEMENT_TIMEOUT),
                 trail=PostgresTrail(connection, timeout=STATEMENT_TIMEOUT),
                 usages=PostgresUsages(connection, timeout=STATEMENT_TIMEOUT),
                 jobs=PgQueuerJobQueue(Queries.from_asyncpg_connection(plain)),

@@ -15,6 +15,14 @@ class TranscodeJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FetchJob:
+    """Fetch this video's source from its URL, then start encode `number`. Delivered at least once."""
+
+    video_id: UUID
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveJob:
     """Remove unreferenced objects.
 
@@ -40,7 +48,16 @@ class ExpireJob:
     expires_at: datetime
 
 
-Job = TranscodeJob | RemoveJob | ExpireJob
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpireUploadJob:
+    """End an upload session unless it was completed, and remove its parts from the object store."""
+
+    video_id: UUID
+    generation: int
+    store_upload_id: str
+
+
+Job = TranscodeJob | FetchJob | RemoveJob | ExpireJob | ExpireUploadJob
 
 
 class JobQueue(Protocol):

@@ -37,6 +37,7 @@ from gostream_api.rpc.interceptors.local_hit import LocalHit
 from gostream_api.rpc.interceptors.telemetry import add_trailers, request_id_of
 from gostream_api.rpc.pages import PageEncoder
 from gostream_api.videos.deletion import DeletionService
+from gostream_api.videos.ingest import IngestService
 from gostream_api.videos.playback import PlaybackService
 from gostream_api.videos.trail import Origin
 from gostream_api.videos.video_service import VideoService
@@ -53,6 +54,7 @@ class VideoServicer:
 
     videos: VideoService
     deletions: DeletionService
+    ingest: IngestService
     reads: VideoReader
     watches: WatchService
     playback: PlaybackService
@@ -66,6 +68,10 @@ class VideoServicer:
 
     async def CreateVideo(self, request: Asked[CreateVideoRequest], context: Context) -> CreateVideoResponse:  # noqa: N802
         draft = validation.create_video(request.message, self.sizes, signs=self.playback.signs)
+        if draft.source is not None:
+            video = await self.ingest.create_video(request.caller, self._origin(context), draft, draft.source)
+            _note(video.id)
+            return CreateVideoResponse(video=video_message(video, self.cdn_base_url))
         video, upload = await self.videos.create_video(request.caller, self._origin(context), draft)
         _note(video.id)
         return CreateVideoResponse(

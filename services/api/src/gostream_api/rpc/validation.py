@@ -20,11 +20,13 @@ from gostream_api.rpc.fields.labels import labels, listed_labels
 from gostream_api.rpc.fields.words import words
 from gostream_api.videos.video_service import VideoDraft
 from gostream_shared.domain import profiles
+from gostream_shared.domain.companions.remote_sources import RemoteSource
 from gostream_shared.domain.errors import InvalidRequestError
 from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.repositories import VideoChanges
 from gostream_shared.domain.video import VideoStatus
 from gostream_shared.domain.videos.listing import VideoFilter
+from gostream_shared.egress.guard import MAX_URL
 
 #: The fields that UpdateVideo changes, with their names in the domain.
 _UPDATABLE = {
@@ -66,12 +68,15 @@ def create_video(
         "content_type",
         "must be video/…, with parameters or without, or application/octet-stream",
     )
-    check.that(
-        int(sizes.required) <= request.size_bytes <= sizes.most,
-        "size_bytes",
-        f"must be the exact size of the upload in bytes, at most {sizes.most}"
-        + ("" if sizes.required else ", or 0 for unknown"),
-    )
+    source = _source(check, request)
+    if source is None:
+        check.that(
+            int(sizes.required) <= request.size_bytes <= sizes.most,
+            "size_bytes",
+            f"must be the exact size of the upload in bytes, at most {sizes.most}"
+            + ("" if sizes.required else ", or 0 for unknown"),
+        )
+    profile = _profile(check, request.process, "process.profile")
     check.end()
     return VideoDraft(
         title=request.title,
@@ -82,7 +87,29 @@ def create_video(
         playback_policy=policy or PlaybackPolicy.PUBLIC,
         labels=given,
         external_id=request.external_id,
+        source=source,
+        profile=profile,
     )
+
+
+def _source(check: Check, request: video_service_pb2.CreateVideoRequest) -> RemoteSource | None:
+    """Returns None for a source that is uploaded. Whether the server admits the URL or key is not checked."""
+    url, key = request.source_url, request.source_key
+    if not (url or key):
+        check.that(not request.HasField("process"), "process", "must be absent; call TriggerProcess instead")
+        return None
+    check.that(not (url and key), "source_key", "must be absent if source_url is set")
+    check.that(request.size_bytes == 0, "size_bytes", "must be absent if source_url or source_key is set")
+    check.that(len(url) <= MAX_URL, "source_url", f"must have at most {MAX_URL} characters")
+    check.that(len(key.encode()) <= limits.MAX_KEY, "source_key", f"must have at most {limits.MAX_KEY} bytes")
+    return RemoteSource(url="" if key else url, key=key)
+
+
+def _profile(check: Check, options: video_service_pb2.ProcessOptions, name: str) -> str:
+    profile = options.profile or profiles.DEFAULT
+    known = ", ".join(sorted(profiles.NAMES))
+    check.that(profile in profiles.NAMES, name, f"must be one of: {known}")
+    return profile
 
 
 def update_video(request: video_service_pb2.UpdateVideoRequest, *, signs: bool) -> tuple[UUID, VideoChanges]:
@@ -137,9 +164,7 @@ def trigger_process(request: video_service_pb2.TriggerProcessRequest) -> tuple[U
     """Returns the video id, the profile and the request_id."""
     check = Check()
     video_id = _id(check, request.id)
-    profile = request.options.profile or profiles.DEFAULT
-    known = ", ".join(sorted(profiles.NAMES))
-    check.that(profile in profiles.NAMES, "options.profile", f"must be one of: {known}")
+    profile = _profile(check, request.options, "options.profile")
     check.text(request.request_id, "request_id", at_most=limits.MAX_REQUEST_ID)
     check.end()
     return video_id, profile, request.request_id or None

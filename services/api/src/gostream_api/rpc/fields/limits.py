@@ -7,6 +7,8 @@ MAX_TITLE = 200
 MAX_USER_ID = 128
 MAX_REQUEST_ID = 128
 MAX_EXTERNAL_ID = 128
+#: The longest key of an object in bytes (S3).
+MAX_KEY = 1024
 
 MAX_LABELS = 64
 #: The form of a label's key.
