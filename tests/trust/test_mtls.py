@@ -123,7 +123,7 @@ async def answers(door: Door | EdgeDoor, videos: tuple[str, ...], metadata: Meta
 
 
 def callers(clients: ClientAuthority) -> Mapping[str, tuple[Identity, Metadata, tuple[str, ...]]]:
-    """Each caller's certificate and metadata, and what it gets for Alice's, Bob's and an absent video."""
+    """Each caller's certificate and metadata, and the answers for Alice's, Bob's and an absent video."""
     uri = x509.UniformResourceIdentifier
     return {
         "owner": (clients.issue_spiffe(ALICE), (), OWN),
