@@ -160,7 +160,7 @@ async def test_expired_urls_are_replaced_silently(
     path, retries = film(tmp_path / "film.mp4", 2 * PART), list[str]()
     async with connect(f"127.0.0.1:{api.port}", timeout=120) as client:
         video_id = await created(client, path)
-        late = LateUrls(client.uploads)
+        late: Any = LateUrls(client.uploads)
 
         await upload_in_parts(late, video_id, path, options=QUICK, reports=Reports(on_retry=retries.append))
 
@@ -199,14 +199,34 @@ async def test_aborted_upload_ends_the_client(client: Client, tmp_path: Path) ->
             await self._calls.abort(video_id)
             return signed
 
+    calls: Any = Aborting(client.uploads)
     with pytest.raises(ClientError) as caught:
-        await upload_in_parts(
-            Aborting(client.uploads), video_id, path, options=PartOptions(parallel=1, backoff=0.01)
-        )
+        await upload_in_parts(calls, video_id, path, options=PartOptions(parallel=1, backoff=0.01))
     assert caught.value.reason == "UPLOAD_CLOSED"
 
     await upload_in_parts(client.uploads, video_id, path)
     assert (await client.uploads.get(video_id)).generation == 2
+
+
+async def test_refused_calls_are_repeated(client: Client, store: S3ObjectStore, tmp_path: Path) -> None:
+    path, retries = film(tmp_path / "film.mp4", 2 * PART), list[str]()
+    video_id = await created(client, path)
+    errors: list[ClientError] = [
+        ClientError("too many calls", reason="RATE_LIMITED"),
+        UnreachableError("the server is stopping"),
+    ]
+
+    class Busy(LateUrls):
+        async def sign(self, video_id: str, generation: int, parts: Any) -> Any:
+            if errors:
+                raise errors.pop()
+            return await self._calls.sign(video_id, generation, parts)
+
+    calls: Any = Busy(client.uploads)
+    await upload_in_parts(calls, video_id, path, options=QUICK, reports=Reports(on_retry=retries.append))
+
+    assert len(retries) == 2
+    assert await stored(store, video_id) == sha256(path)
 
 
 async def test_completed_upload_is_completed_again(

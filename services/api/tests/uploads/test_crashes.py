@@ -21,7 +21,7 @@ from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.errors import UploadClosedError, WrongStateError
 from gostream_shared.domain.object_keys import SOURCES, source_key
 from gostream_shared.domain.repositories import NewVideo
-from gostream_shared.domain.upload_sessions import UploadState
+from gostream_shared.domain.uploads import UploadState
 from gostream_shared.domain.video import VideoStatus
 from gostream_shared.jobs.pgqueuer import EXPIRE_UPLOAD, expire_upload_job
 from gostream_shared.storage.s3 import S3ObjectStore

@@ -14,7 +14,7 @@ from gostream.v1.upload_service_pb2_grpc import UploadServiceStub
 from gostream.v1.video_service_pb2 import DeleteVideoRequest
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.object_keys import source_key
-from gostream_shared.domain.upload_sessions import part_size_of
+from gostream_shared.domain.uploads import part_size_of
 from gostream_shared.jobs.pgqueuer import EXPIRE_UPLOAD, expire_upload_job
 from gostream_shared.storage.s3 import S3ObjectStore
 

@@ -9,7 +9,7 @@ from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.jobs import ExpireUploadJob
 from gostream_shared.domain.object_keys import source_key
 from gostream_shared.domain.repositories import NewVideo
-from gostream_shared.domain.upload_sessions import UploadSession, UploadState
+from gostream_shared.domain.uploads import UploadSession, UploadState
 from gostream_shared.storage.port import MultipartEndedError
 from gostream_shared.storage.s3 import S3ObjectStore
 from gostream_worker.jobs.upload_expiry import UploadExpiry, remove_orphans

@@ -13,8 +13,7 @@ from gostream_shared.domain.jobs import JobQueue
 from gostream_shared.domain.playback import GateChanges, PlaybackPolicy
 from gostream_shared.domain.quotas import Usages
 from gostream_shared.domain.trail import Trail
-from gostream_shared.domain.upload_sessions import UploadSessions
-from gostream_shared.domain.uploads import Uploads
+from gostream_shared.domain.uploads import Uploads, UploadSessions
 from gostream_shared.domain.video import Failure, Publication, Video, VideoStatus
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from gostream_shared.domain.errors import UploadClosedError, UploadExpiredError, UploadIncompleteError
 from gostream_shared.domain.object_keys import source_key
-from gostream_shared.domain.upload_sessions import UploadSession, UploadSessions, UploadState
+from gostream_shared.domain.uploads import UploadSession, UploadSessions, UploadState
 from gostream_shared.storage.port import MultipartEndedError, ObjectNotFoundError, ObjectStore, StoredPart
 
 ABORTED = "has no open upload session: it was aborted, or the store has lost its parts"

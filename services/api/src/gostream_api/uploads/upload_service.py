@@ -22,7 +22,7 @@ from gostream_shared.domain.errors import (
 from gostream_shared.domain.jobs import ExpireUploadJob, TranscodeJob
 from gostream_shared.domain.object_keys import source_key
 from gostream_shared.domain.repositories import Database, Transaction
-from gostream_shared.domain.upload_sessions import UploadSession, UploadState, part_size_of
+from gostream_shared.domain.uploads import UploadSession, UploadState, part_size_of
 from gostream_shared.domain.video import Video, VideoStatus
 from gostream_shared.storage.port import ObjectStore, PresignedUpload
 

@@ -11,7 +11,7 @@ from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.domain.jobs import ExpireUploadJob
 from gostream_shared.domain.object_keys import SOURCES, source_key
 from gostream_shared.domain.repositories import Database
-from gostream_shared.domain.upload_sessions import UploadState
+from gostream_shared.domain.uploads import UploadState
 from gostream_shared.storage.port import MultipartUpload, ObjectStore
 from gostream_worker.jobs.verdict import DONE, Verdict
 from gostream_worker.metrics import JOBS, ORPHANED_UPLOADS

@@ -7,14 +7,14 @@ from uuid import UUID
 import asyncpg
 
 from gostream_shared.db.statements import Statements
-from gostream_shared.domain.upload_sessions import UploadSession, UploadState
+from gostream_shared.domain.uploads import UploadSession, UploadState
 
 _COLUMNS = """video_id, generation, store_upload_id, size_bytes, part_size, expires_at,
   CASE WHEN state = 'OPEN' AND expires_at <= now() THEN 'EXPIRED' ELSE state END AS state"""
 
 
 class PostgresUploadSessions(Statements):
-    """Implements domain.upload_sessions.UploadSessions over a pool or one connection."""
+    """Implements domain.uploads.UploadSessions over a pool or one connection."""
 
     async def get(self, video_id: UUID) -> UploadSession | None:
         row = await self._row(f"SELECT {_COLUMNS} FROM upload_sessions WHERE video_id = $1", video_id)

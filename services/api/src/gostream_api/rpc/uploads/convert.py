@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from gostream.v1 import upload_pb2, upload_service_pb2
 from gostream_api.uploads.stored_parts import SessionStatus
-from gostream_shared.domain.upload_sessions import UploadState
+from gostream_shared.domain.uploads import UploadState
 from gostream_shared.storage.port import PresignedUpload
 
 _STATES = {state: upload_pb2.UploadSession.State.Value(f"STATE_{state}") for state in UploadState}
