@@ -1,6 +1,7 @@
 """An API in mode jwt with real backends, its callers, and the doors that answer them."""
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -32,6 +33,21 @@ from tests.trust.tokens import AUDIENCE, ISSUER, all_keys, signed
 __all__ = ["Metadata", "Outcome", "outcome"]
 
 _READS = ("GetVideo", "BatchGetVideos")
+#: A statement that a busy machine does not answer in time is UNAVAILABLE: clients repeat the call.
+_PATIENT = {
+    "methodConfig": [
+        {
+            "name": [{}],
+            "retryPolicy": {
+                "maxAttempts": 5,
+                "initialBackoff": "0.2s",
+                "maxBackoff": "5s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
 #: Streams are long in gRPC-Web: the JSON door has them.
 _WEB = ("GetVideo", "DeleteVideo", "CreateVideo")
 
@@ -152,7 +168,10 @@ async def start_api(
             stack.push_async_callback(server.stop, delay=config.shutdown_delay, grace=config.shutdown_grace)
             doors = {}
             for name, number, methods in (("grpc.aio", port, ()), ("read door", config.read_port, _READS)):
-                channel = await stack.enter_async_context(aio.insecure_channel(f"127.0.0.1:{number}"))
+                options = [("grpc.service_config", json.dumps(_PATIENT))]
+                channel = await stack.enter_async_context(
+                    aio.insecure_channel(f"127.0.0.1:{number}", options=options)
+                )
                 doors[name] = Door(channel, VideoServiceStub(channel), frozenset(methods))
             return Api(doors, keys, f"http://127.0.0.1:{config.read_port}", port, config.read_port)
 

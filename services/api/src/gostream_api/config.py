@@ -13,7 +13,9 @@ from gostream_shared.config_types import (
     SINGLE_PUT_LIMIT,
     Duration,
     Host,
+    KeyPrefixes,
     ListenPort,
+    Networks,
     is_loopback,
     lowered,
 )
@@ -63,6 +65,13 @@ class ApiConfig(AuthConfig):
     )
     source_max_bytes: int = Field(
         SINGLE_PUT_LIMIT, ge=1, le=SINGLE_PUT_LIMIT, description="largest upload accepted"
+    )
+    source_url_http: bool = Field(False, description="accept http:// in source_url; False: https:// only")
+    source_url_allow: Networks = Field(
+        "", description="comma-separated private networks that a source_url may lead to; empty = public only"
+    )
+    source_key_prefixes: KeyPrefixes = Field(
+        "", description="comma-separated prefixes of object keys that source_key may name; empty = none"
     )
     upload_url_ttl: Duration = Field(
         timedelta(hours=1),

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import asyncpg
 from pgqueuer.queries import Queries
 
+from gostream_shared.db.companions.remote_sources import PostgresRemoteSources
 from gostream_shared.db.companions.trail import PostgresTrail
 from gostream_shared.db.companions.upload_sessions import PostgresUploadSessions
 from gostream_shared.db.companions.uploads import PostgresUploads
@@ -35,6 +36,7 @@ class PostgresTransaction:
     videos: PostgresVideoRepository
     encodes: PostgresEncodes
     uploads: PostgresUploads
+    remote_sources: PostgresRemoteSources
     upload_sessions: PostgresUploadSessions
     trail: PostgresTrail
     usages: PostgresUsages
@@ -51,6 +53,7 @@ class PostgresDatabase:
         self.upload_sessions = PostgresUploadSessions(pool, timeout=STATEMENT_TIMEOUT)
         self.outbox = PostgresOutbox(pool, timeout=STATEMENT_TIMEOUT)
         self.gates = PostgresGateChanges(pool, timeout=STATEMENT_TIMEOUT)
+        self.remote_sources = PostgresRemoteSources(pool, timeout=STATEMENT_TIMEOUT)
         self.usages = PostgresUsages(pool, timeout=STATEMENT_TIMEOUT)
         self.epochs = PostgresEpochs(pool, timeout=STATEMENT_TIMEOUT)
 
@@ -94,6 +97,7 @@ class PostgresDatabase:
                 videos=PostgresVideoRepository(connection, timeout=STATEMENT_TIMEOUT),
                 encodes=PostgresEncodes(connection, timeout=STATEMENT_TIMEOUT),
                 uploads=PostgresUploads(connection, timeout=STATEMENT_TIMEOUT),
+                remote_sources=PostgresRemoteSources(connection, timeout=STATEMENT_TIMEOUT),
                 upload_sessions=PostgresUploadSessions(connection, timeout=STATEMENT_TIMEOUT),
                 trail=PostgresTrail(connection, timeout=STATEMENT_TIMEOUT),
                 usages=PostgresUsages(connection, timeout=STATEMENT_TIMEOUT),

@@ -30,6 +30,21 @@ class InvalidRequestError(GoStreamError):
         self.violations = violations
 
 
+class SourceUrlRefusedError(GoStreamError):
+    """This deployment does not fetch from the URL. `reason` begins with "must" and quotes nothing of it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"source_url {reason}")
+        self.reason = reason
+
+
+class SourceUnreachableError(GoStreamError):
+    """The object of a source_key does not exist. The message does not quote the key."""
+
+    def __init__(self) -> None:
+        super().__init__("the object of source_key does not exist")
+
+
 class UnauthenticatedError(GoStreamError):
     """The caller's credential is missing, invalid or expired.
 

@@ -15,6 +15,14 @@ class TranscodeJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FetchJob:
+    """Fetch this video's source from its URL, then start encode `number`. Delivered at least once."""
+
+    video_id: UUID
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveJob:
     """Remove unreferenced objects.
 
@@ -38,7 +46,7 @@ class ExpireUploadJob:
     store_upload_id: str
 
 
-Job = TranscodeJob | RemoveJob | ExpireUploadJob
+Job = TranscodeJob | FetchJob | RemoveJob | ExpireUploadJob
 
 
 class JobQueue(Protocol):

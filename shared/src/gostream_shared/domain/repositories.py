@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
+from gostream_shared.domain.companions.remote_sources import RemoteSources
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import JobQueue
 from gostream_shared.domain.playback import GateChanges, PlaybackPolicy
@@ -147,7 +148,7 @@ class EncodeRepository(Protocol):
         ...
 
     async def count_waiting(self, *, at_most: int, owner: str | None = None) -> int:
-        """Returns the number of encodes without an attempt, of one owner or of all, up to `at_most`."""
+        """Returns the number of encodes that wait for a worker, of one owner or of all, up to `at_most`."""
         ...
 
     async def begin_attempt(self, video_id: UUID, number: int, *, worker: str) -> Encode:
@@ -220,6 +221,9 @@ class Transaction(Protocol):
     def uploads(self) -> Uploads: ...
 
     @property
+    def remote_sources(self) -> RemoteSources: ...
+
+    @property
     def upload_sessions(self) -> UploadSessions: ...
 
     @property
@@ -246,6 +250,9 @@ class Database(Protocol):
 
     @property
     def gates(self) -> GateChanges: ...
+
+    @property
+    def remote_sources(self) -> RemoteSources: ...
 
     @property
     def usages(self) -> Usages: ...

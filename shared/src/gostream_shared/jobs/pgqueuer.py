@@ -8,15 +8,17 @@ from types import MappingProxyType
 from pgqueuer.queries import Queries
 from pydantic import TypeAdapter
 
-from gostream_shared.domain.jobs import ExpireUploadJob, Job, RemoveJob, TranscodeJob
+from gostream_shared.domain.jobs import ExpireUploadJob, FetchJob, Job, RemoveJob, TranscodeJob
 
 TRANSCODE = "transcode"
+FETCH = "fetch"
 REMOVE = "remove"
 EXPIRE_UPLOAD = "expire-upload"
 _ENTRYPOINTS: Mapping[type[Job], str] = MappingProxyType(
-    {TranscodeJob: TRANSCODE, RemoveJob: REMOVE, ExpireUploadJob: EXPIRE_UPLOAD}
+    {TranscodeJob: TRANSCODE, FetchJob: FETCH, RemoveJob: REMOVE, ExpireUploadJob: EXPIRE_UPLOAD}
 )
 _transcode = TypeAdapter(TranscodeJob)
+_fetch = TypeAdapter(FetchJob)
 _remove = TypeAdapter(RemoveJob)
 _expire_upload = TypeAdapter(ExpireUploadJob)
 
@@ -43,6 +45,11 @@ class PgQueuerJobQueue:
 def transcode_job(payload: bytes) -> TranscodeJob:
     """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
     return _transcode.validate_json(payload)
+
+
+def fetch_job(payload: bytes) -> FetchJob:
+    """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
+    return _fetch.validate_json(payload)
 
 
 def remove_job(payload: bytes) -> RemoveJob:

@@ -122,6 +122,10 @@ class ObjectStore(Protocol):
         """
         ...
 
+    async def put_part(self, key: str, upload_id: str, *, number: int, data: bytes) -> StoredPart:
+        """Store a part with an MD5 that the store verifies. Raises MultipartEndedError."""
+        ...
+
     async def list_parts(self, key: str, upload_id: str) -> Sequence[StoredPart]:
         """Returns the stored parts in the order of their numbers. Raises MultipartEndedError.
 

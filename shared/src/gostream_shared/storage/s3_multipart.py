@@ -4,6 +4,8 @@ No checksum algorithm is declared: stores differ in what Complete then requires,
 that checksum. The MD5 of a part is signed into its URL instead, and its ETag proves what is stored.
 """
 
+import asyncio
+import hashlib
 from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -53,6 +55,10 @@ def _newest(listed: "Sequence[PartTypeDef]") -> list[StoredPart]:
     ]
 
 
+def _md5(data: bytes) -> bytes:
+    return hashlib.md5(data, usedforsecurity=False).digest()
+
+
 class S3Multipart:
     """The methods of storage.port.ObjectStore for multipart uploads."""
 
@@ -91,6 +97,22 @@ class S3Multipart:
             expires_at=datetime.now(UTC) + timedelta(seconds=seconds),
             headers=headers,
         )
+
+    async def put_part(self, key: str, upload_id: str, *, number: int, data: bytes) -> StoredPart:
+        md5 = b64encode(await asyncio.to_thread(_md5, data)).decode()
+        try:
+            async with store_errors(TRANSFER_TIMEOUT):
+                answer = await self._client.upload_part(
+                    Bucket=self._bucket,
+                    Key=key,
+                    UploadId=upload_id,
+                    PartNumber=number,
+                    Body=data,
+                    ContentMD5=md5,
+                )
+        except ObjectNotFoundError:
+            raise MultipartEndedError from None
+        return StoredPart(number=number, size=len(data), etag=answer["ETag"])
 
     async def list_parts(self, key: str, upload_id: str) -> list[StoredPart]:
         listed: list[PartTypeDef] = []

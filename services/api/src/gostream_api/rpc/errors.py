@@ -24,6 +24,8 @@ from gostream_shared.domain.errors import (
     RequestIdReusedError,
     ScopeMissingError,
     ServerStoppingError,
+    SourceUnreachableError,
+    SourceUrlRefusedError,
     TooManyRequestsError,
     UnauthenticatedError,
     UploadIncompleteError,
@@ -103,6 +105,13 @@ def _precondition(error: WrongStateError) -> Sequence[Message]:
     return [error_details_pb2.PreconditionFailure(violations=[violation])]
 
 
+def _no_object(description: str) -> Sequence[Message]:
+    violation = error_details_pb2.PreconditionFailure.Violation(
+        type="SOURCE_UNREACHABLE", subject="source_key", description=description
+    )
+    return [error_details_pb2.PreconditionFailure(violations=[violation])]
+
+
 def _numbers(error: UploadIncompleteError) -> str:
     return ",".join(map(str, error.parts))
 
@@ -127,6 +136,14 @@ _TABLE: dict[type[GoStreamError], _Row] = {
         grpc.StatusCode.INVALID_ARGUMENT,
         "REQUEST_ID_REUSED",
         lambda error: _bad_request(Violation("request_id", str(error))),
+    ),
+    SourceUrlRefusedError: _Row(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "SOURCE_URL_REFUSED",
+        lambda error: _bad_request(Violation("source_url", error.reason)),
+    ),
+    SourceUnreachableError: _Row(
+        grpc.StatusCode.FAILED_PRECONDITION, "SOURCE_UNREACHABLE", lambda error: _no_object(str(error))
     ),
     UnauthenticatedError: _Row(
         grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID", trailers=((CHALLENGE_NAME, CHALLENGE),)
