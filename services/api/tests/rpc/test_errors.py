@@ -148,6 +148,18 @@ ROWS: list[tuple[GoStreamError, grpc.StatusCode, str, set[str]]] = [
         {"PreconditionFailure"},
     ),
     (
+        errors.UploadExpiredError(ID),
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "UPLOAD_EXPIRED",
+        {"PreconditionFailure"},
+    ),
+    (
+        errors.UploadIncompleteError(ID, [2, 3]),
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "UPLOAD_INCOMPLETE",
+        {"PreconditionFailure"},
+    ),
+    (
         errors.SourceTooLargeError(ID, size_bytes=2, limit_bytes=1),
         grpc.StatusCode.FAILED_PRECONDITION,
         "SOURCE_TOO_LARGE",
