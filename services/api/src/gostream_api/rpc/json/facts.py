@@ -14,8 +14,8 @@ from gostream_shared.domain import profiles
 
 _ID: Final = {"type": "string", "pattern": f"^{validation.CANONICAL_ID.pattern}$"}
 
-#: JSON Schema keywords by "Message.field", or by "field" for every request: the part of rpc/validation.py that
-#: a schema can express.
+#: JSON Schema keywords by "Message.field", or by "field" for every request: the part of rpc/validation.py
+#: that a schema can express.
 LIMITS: Mapping[str, Mapping[str, Any]] = {
     "id": _ID,
     "BatchGetVideosRequest.ids": {"minItems": 1, "maxItems": validation.MAX_BATCH, "items": _ID},
