@@ -1,7 +1,8 @@
 """Generate the Python, the descriptors and the OpenAPI document of the contract: `make gen`.
 
 --check, for `make check`, generates into a temporary folder, fails if the committed files differ, and runs
-buf's lint, format and breaking checks. --release makes the current contract the baseline for the breaking check.
+buf's lint, format and breaking checks. --release makes the current contract the baseline for the breaking
+check.
 """
 
 import argparse

@@ -101,15 +101,10 @@ def _responses(sent: list[Reason], statuses: Mapping[str, int]) -> Schema:
     """Returns the errors by HTTP status, in the order of the statuses."""
     lines = {status: [text] for status, text in _EDGE.items()}
     for reason in sent:
-        meaning = reason.meaning[0].upper() + reason.meaning[1:]
-        lines.setdefault(str(statuses[reason.code]), []).append(
-            f"- `{reason.name}` ({reason.code}): {meaning}"
-        )
+        line = f"- `{reason.name}` ({reason.code}): {reason.meaning}"
+        lines.setdefault(str(statuses[reason.code]), []).append(line)
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    return {
-        status: {"description": "\n".join(lines[status]).removeprefix("- "), "content": content}
-        for status in sorted(lines)
-    }
+    return {status: {"description": "\n".join(lines[status]), "content": content} for status in sorted(lines)}
 
 
 def _error(sent: list[Reason]) -> Schema:

@@ -88,26 +88,27 @@ class Operations:
 
     def _leaves(self, message: str, prefix: str = "", above: tuple[str, ...] = ()) -> Iterator[_Field]:
         """Returns the fields that a query can set: no map, no list of messages, no message within itself."""
+        above = (*above, message)
         for declared in self.contract.messages[message].field:
             path = f"{prefix}{declared.name}"
-            is_message = declared.type == FieldDescriptorProto.TYPE_MESSAGE
-            if not is_message or declared.type_name in WELL_KNOWN:
+            if declared.type != FieldDescriptorProto.TYPE_MESSAGE or declared.type_name in WELL_KNOWN:
                 yield path, message, declared
             elif declared.label != FieldDescriptorProto.LABEL_REPEATED and declared.type_name not in above:
-                yield from self._leaves(declared.type_name, f"{path}.", (*above, message))
+                yield from self._leaves(declared.type_name, f"{path}.", above)
 
     def _body(self, request: str, body: str, bound: list[str], number: int) -> Schema | None:
         if not body:
             return None
-        name, message, below = request.removeprefix(PACKAGE), request, ""
+        name, message, below, required = request.removeprefix(PACKAGE), request, "", False
         if body != "*":
             _, _, declared = self._find(request, body)
             name, message, below = f"{name}.{body}", declared.type_name, f"{body}."
+            required = is_required(declared)
         without = {each.removeprefix(below) for each in bound if each.startswith(below)}
         schema = self.schemas.body(f"{name}{number + 1 if number else ''}", message, without=without)
         fields = [each for each in self.contract.messages[message].field if each.name not in without]
         return {
-            "required": any(map(is_required, fields)),
+            "required": required or any(map(is_required, fields)),
             "content": {"application/json": {"schema": schema}},
         }
 

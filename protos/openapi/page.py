@@ -51,7 +51,11 @@ def _operations(document: Schema) -> Iterable[tuple[str, str, Schema]]:
 
 def _operation(operation: Schema) -> str:
     rows = [
-        (_code(each["name"]), each["in"], *_described(each["schema"], each["required"], each["description"]))
+        (
+            _code(each["name"]),
+            each["in"],
+            *_described(each["schema"], each["required"], each.get("description", "")),
+        )
         for each in operation.get("parameters", ())
     ]
     parts = [_prose(operation["description"])]

@@ -88,13 +88,13 @@ class Schemas:
 
     def field(self, message: str, declared: FieldDescriptorProto, *, given: bool = True) -> Schema:
         """Returns the schema of a field of a message, with its comment and, if `given`, its limits."""
-        schema = self._value(declared, given=given)
-        if declared.label == FieldDescriptorProto.LABEL_REPEATED:
-            entry = self.contract.messages.get(declared.type_name, DescriptorProto())
-            if entry.options.map_entry:
-                schema = {"type": "object", "additionalProperties": self._value(entry.field[1], given=given)}
-            else:
-                schema = {"type": "array", "items": schema}
+        entry = self.contract.messages.get(declared.type_name, DescriptorProto())
+        if entry.options.map_entry:
+            schema = {"type": "object", "additionalProperties": self._value(entry.field[1], given=given)}
+        elif declared.label == FieldDescriptorProto.LABEL_REPEATED:
+            schema = {"type": "array", "items": self._value(declared, given=given)}
+        else:
+            schema = self._value(declared, given=given)
         described = self.contract.comment(f"{message}.{declared.name}")
         limits = self._limits(message, declared.name) if given else {}
         return {**schema, **({"description": described} if described else {}), **limits}

@@ -32,7 +32,7 @@ FACTS = Facts(
 
 
 def add(message: DescriptorProto, name: str, kind: int = STRING, type_name: str = "", **more: Any) -> None:
-    message.field.add(name=name, number=len(message.field) + 1, type=kind, type_name=type_name, **more)  # type: ignore[arg-type]
+    message.field.add(name=name, number=len(message.field) + 1, type=kind, type_name=type_name, **more)
 
 
 def contract() -> FileDescriptorProto:
