@@ -21,7 +21,9 @@ _EDGE = {
     "408": "The request was incomplete after 30 s.",
     "413": "The body exceeds 1 MiB.",
     "415": "The body is not `application/json`.",
+    "426": "The request is HTTP/1.0.",
     "431": "The headers exceed 60 KiB.",
+    "501": "The request needs something that the edge lacks, such as another transfer coding than chunked.",
     "503": "No replica can answer.",
     "504": "The call took too long.",
 }

@@ -1,7 +1,7 @@
 """The operations of the JSON edge, from the google.api.http annotations of the RPCs."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,24 +32,31 @@ class Operations:
     statuses: tuple[str, ...]
 
     def paths(self) -> Schema:
-        """Returns the OpenAPI paths."""
+        """Returns the OpenAPI paths. Paths that differ only in the names of variables are one path."""
         paths: Schema = {}
+        shapes: dict[str, list[str]] = {}
         for service, declared in self.contract.services.items():
             for method in declared.method:
                 for number, rule in enumerate(_bindings(method)):
                     verb, path = _verb_and_path(rule)
-                    operation = self._operation(service, method, rule, path, number)
-                    paths.setdefault(_VARIABLE.sub(r"{\1}", path), {})[verb] = operation
+                    bound, shape = _VARIABLE.findall(path), _VARIABLE.sub("{}", path)
+                    names = shapes.setdefault(shape, short(bound))
+                    operation = self._operation(
+                        service, method, rule, dict(zip(bound, names, strict=True)), number
+                    )
+                    paths.setdefault(shape.format(*(f"{{{name}}}" for name in names)), {})[verb] = operation
         return paths
 
     def _operation(
-        self, service: str, method: MethodDescriptorProto, rule: Any, path: str, number: int
+        self, service: str, method: MethodDescriptorProto, rule: Any, bound: dict[str, str], number: int
     ) -> Schema:
         comment = self.contract.comment(f"{service}.{method.name}")
         scope = self.scopes.get(f"/{service.removeprefix('.')}/{method.name}", CLOSED)
         needs = "" if scope == OPEN else f"Requires the scope `{scope}` if the server authenticates callers."
-        bound = _VARIABLE.findall(path)
-        parameters = [self._parameter("path", *self._find(method.input_type, name)) for name in bound]
+        parameters = [
+            {**self._parameter("path", *self._find(method.input_type, path)), "name": name}
+            for path, name in bound.items()
+        ]
         if rule.body != "*":
             parameters += [
                 self._parameter("query", *each)
@@ -96,7 +103,7 @@ class Operations:
             elif declared.label != FieldDescriptorProto.LABEL_REPEATED and declared.type_name not in above:
                 yield from self._leaves(declared.type_name, f"{path}.", above)
 
-    def _body(self, request: str, body: str, bound: list[str], number: int) -> Schema | None:
+    def _body(self, request: str, body: str, bound: Collection[str], number: int) -> Schema | None:
         if not body:
             return None
         name, message, below, required = request.removeprefix(PACKAGE), request, "", False
@@ -113,16 +120,25 @@ class Operations:
         }
 
     def _reply(self, method: MethodDescriptorProto) -> Schema:
-        schema = self.schemas.reply(method.output_type)
-        described = "The reply."
-        if method.server_streaming:
-            described = "A stream: one JSON object per line, each sent as soon as it exists."
-            schema = {"type": "string", "contentMediaType": "application/json", "contentSchema": schema}
-        return {"description": described, "content": {"application/json": {"schema": schema}}}
+        content = {"application/json": {"schema": self.schemas.reply(method.output_type)}}
+        if not method.server_streaming:
+            return {"description": "The reply.", "content": content}
+        # OpenAPI 3.1 cannot describe a sequence: as in grpc-gateway, the schema is that of each element.
+        described = "A stream: one JSON object of this schema per line, each sent as soon as it exists."
+        return {"description": described, "content": content, "x-stream": "application/x-ndjson"}
 
     def _errors(self, *, has_body: bool) -> Schema:
         kept = [each for each in self.statuses if has_body or each not in BODY_STATUSES]
         return {each: {"$ref": f"#/components/responses/{each}"} for each in kept}
+
+
+def short(bound: list[str]) -> list[str]:
+    """Returns names for the variables of a path: the last part of each, or all parts if two end alike."""
+    last = [each.rpartition(".")[2] for each in bound]
+    return [
+        name if last.count(name) == 1 else each.replace(".", "_")
+        for each, name in zip(bound, last, strict=True)
+    ]
 
 
 def _bindings(method: MethodDescriptorProto) -> Iterator[Any]:

@@ -65,9 +65,7 @@ def _operation(operation: Schema) -> str:
         parts.append(f"<p>Body: {_type(body['content']['application/json']['schema'])}</p>")
     reply = operation["responses"]["200"]
     schema = reply["content"]["application/json"]["schema"]
-    parts.append(
-        f"<p>Reply: {_type(schema.get('contentSchema', schema))}. {escape(reply['description'])}</p>"
-    )
+    parts.append(f"<p>Reply: {_type(schema)}. {escape(reply['description'])}</p>")
     return "\n".join(parts)
 
 

@@ -182,7 +182,7 @@ async def test_page_follows_videos(
     video = await upload(small_clip)
     url = f"{page}/watch.html?edge={edge.url}"
 
-    shown = await asyncio.to_thread(dump, url, tmp_path / "home", "--timeout=20000")
+    shown = await asyncio.to_thread(dump, url, tmp_path / "home", "--virtual-time-budget=10000")
 
     assert f"<li>{video.title}: STATUS_READY 100 %</li>" in shown.html, shown
 

@@ -139,17 +139,27 @@ def test_limits_appear_in_the_document() -> None:
     assert parameters("VideoService_BatchGetVideos")["ids"]["schema"]["maxItems"] == 100
 
 
+def test_paths_differ_in_more_than_names() -> None:
+    shapes = [re.sub(r"{[^}]*}", "{}", path) for path in document()["paths"]]
+
+    assert len(shapes) == len(set(shapes))
+    assert all(
+        re.fullmatch(r"\w+", name) for path in document()["paths"] for name in re.findall(r"{(.*?)}", path)
+    )
+
+
 def test_paths_and_bodies_share_no_field() -> None:
-    assert parameters("VideoService_UpdateVideo").keys() == {"video.id", "update_mask", "etag"}
+    assert parameters("VideoService_UpdateVideo").keys() == {"id", "update_mask", "etag"}
     assert "id" not in schema("UpdateVideoRequest.video")["properties"]
     assert "id" not in schema("TriggerProcessRequest")["properties"]
     assert parameters("VideoService_TriggerProcess").keys() == {"id"}
 
 
 def test_watch_is_a_stream_of_lines() -> None:
-    content = operation("VideoService_WatchVideo")["responses"]["200"]["content"]["application/json"]
+    streams = {each["operationId"]: each["responses"]["200"].get("x-stream") for _, _, each in operations()}
 
-    assert content["schema"]["contentSchema"] == {"$ref": "#/components/schemas/Video"}
+    assert streams.pop("VideoService_WatchVideo") == "application/x-ndjson"
+    assert set(streams.values()) == {None}
 
 
 def full_video() -> Video:

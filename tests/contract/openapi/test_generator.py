@@ -12,6 +12,7 @@ from google.protobuf.descriptor_pb2 import (
     FileDescriptorSet,
 )
 from protos.openapi.document import Facts, document
+from protos.openapi.operations import short
 from protos.openapi.page import page
 
 from tests.support.repository import ROOT
@@ -71,6 +72,8 @@ def contract() -> FileDescriptorProto:
     rules[0].post, rules[0].body = "/v1/{name=things/*}/{thing.id}:make", "thing"
     again = rules[0].additional_bindings.add(body="*")
     again.put = "/v1/make/{name}"
+    again = rules[0].additional_bindings.add()
+    again.put = "/v1/{thing.id}/{thing.parent.id}:make"
     rules[1].get = "/v1/things"
     rules[3].delete = "/v1/ping"
     _comment(file)
@@ -98,7 +101,7 @@ def described() -> dict[str, Any]:
 
 def test_path_variables_lose_their_patterns(described: dict[str, Any]) -> None:
     assert set(described["paths"]) == {
-        "/v1/{name}/{thing.id}:make",
+        "/v1/{name}/{id}:make",
         "/v1/make/{name}",
         "/v1/things",
         "/v1/ping",
@@ -106,15 +109,23 @@ def test_path_variables_lose_their_patterns(described: dict[str, Any]) -> None:
 
 
 def test_every_binding_is_an_operation(described: dict[str, Any]) -> None:
-    first = described["paths"]["/v1/{name}/{thing.id}:make"]["post"]
+    first = described["paths"]["/v1/{name}/{id}:make"]["post"]
     second = described["paths"]["/v1/make/{name}"]["put"]
 
     assert [first["operationId"], second["operationId"]] == ["ThingService_Make", "ThingService_Make2"]
-    assert [each["name"] for each in first["parameters"]] == ["name", "thing.id"]
+    assert [each["name"] for each in first["parameters"]] == ["name", "id"]
     assert first["parameters"][0]["schema"] == {"type": "string", "maxLength": 7}
     body = described["components"]["schemas"]["MakeRequest.thing"]
     assert "id" not in body["properties"]
     assert set(described["components"]["schemas"]["MakeRequest2"]["properties"]) == {"thing", "things"}
+
+
+def test_paths_of_one_shape_are_one(described: dict[str, Any]) -> None:
+    path = described["paths"]["/v1/{name}/{id}:make"]
+
+    assert set(path) == {"post", "put"}
+    assert [each["name"] for each in path["put"]["parameters"][:2]] == ["name", "id"]
+    assert short(["a.id", "b.id", "c"]) == ["a_id", "b_id", "c"]
 
 
 def test_comment_loses_its_command(described: dict[str, Any]) -> None:

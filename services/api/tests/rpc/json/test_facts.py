@@ -1,8 +1,10 @@
 """The limits that the OpenAPI document states are those that the validation enforces."""
 
 import json
+import re
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -74,6 +76,18 @@ def test_shorter_text_is_refused(kind: type[Message], name: str, least: int) -> 
 def test_other_ids_are_refused(kind: type[Message], name: str, pattern: str) -> None:
     assert pattern == f"^{validation.CANONICAL_ID.pattern}$"
     assert refused(kind, **{name: ID.upper()}) == {name}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "pattern"), [case for case in _limited("pattern") if "u2028" in case.values[2]]
+)
+def test_text_outside_its_pattern_is_refused(kind: type[Message], name: str, pattern: str) -> None:
+    allowed = re.compile(pattern.replace("$", r"\Z"))
+    for character in map(chr, range(0x3000)):
+        if not allowed.search(character):
+            assert refused(kind, **{name: f"x{character}"}) == {name}
+        elif unicodedata.category(character) != "Cf":
+            assert refused(kind, **{name: f"x{character}"}) == set()
 
 
 def test_sizes_and_versions_are_not_negative() -> None:

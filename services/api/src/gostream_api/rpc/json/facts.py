@@ -13,13 +13,15 @@ from gostream_api.rpc.json.bodies import HTTP_STATUSES
 from gostream_shared.domain import profiles
 
 _ID: Final = {"type": "string", "pattern": f"^{validation.CANONICAL_ID.pattern}$"}
+#: Text without control characters, line and paragraph separators.
+_TEXT: Final = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"}
 
 #: JSON Schema keywords by "Message.field", or by "field" for every request: the part of rpc/validation.py
 #: that a schema can express.
 LIMITS: Mapping[str, Mapping[str, Any]] = {
     "id": _ID,
     "BatchGetVideosRequest.ids": {"minItems": 1, "maxItems": validation.MAX_BATCH, "items": _ID},
-    "CreateVideoRequest.title": {"minLength": 1, "maxLength": validation.MAX_TITLE},
+    "CreateVideoRequest.title": {"minLength": 1, "maxLength": validation.MAX_TITLE, **_TEXT},
     "GetVideoRequest.min_version": {"pattern": "^[0-9]{1,19}$"},
     "ListVideosRequest.page_size": {
         "minimum": 0,
@@ -27,9 +29,9 @@ LIMITS: Mapping[str, Mapping[str, Any]] = {
         "default": validation.DEFAULT_PAGE_SIZE,
     },
     "ProcessOptions.profile": {"enum": ["", *sorted(profiles.NAMES)]},
-    "request_id": {"maxLength": validation.MAX_REQUEST_ID},
+    "request_id": {"maxLength": validation.MAX_REQUEST_ID, **_TEXT},
     "size_bytes": {"pattern": "^[0-9]{1,19}$"},
-    "user_id": {"maxLength": validation.MAX_USER_ID},
+    "user_id": {"maxLength": validation.MAX_USER_ID, **_TEXT},
 }
 
 
