@@ -87,6 +87,7 @@ def fetch_libraries() -> bool:
         if subprocess.run(fetch, cwd=folder, check=False, timeout=_TIMEOUT).returncode:
             return False
         files = sorted(Path(folder).glob("*.deb"))
+        DEBIAN.mkdir(parents=True, exist_ok=True)
         for file in files:
             subprocess.run(["dpkg", "-x", str(file), str(DEBIAN)], check=True, timeout=_TIMEOUT)
         (DEBIAN / "packages").write_text("\n".join(file.name for file in files))
