@@ -177,4 +177,4 @@ release: $(SYNCED) | $(UV) ## set the version, build the wheels and the SBOM (VE
 
 .PHONY: clean
 clean: ## remove what the other commands made
-	rm -rf dist .venv .venv-bench .tools .googleapis .devstack .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf dist .venv .venv-bench .tools .googleapis .devstack .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis
