@@ -26,10 +26,10 @@ from tests.support.certificates import Files
 DOCKERFILES = sorted(ROOT.glob("services/*/Dockerfile"))
 ONE_SHOT = {"check", "migrate", "minio-init"}
 #: Services whose image another service builds.
-BUILT_ELSEWHERE = {"migrate": "api"}
+BUILT_ELSEWHERE = {"migrate": "api", "fetcher": "worker"}
 CLIENTS = {"api", "envoy", "minio", "nginx"}
 # MinIO's image can only initialise a fresh volume as root; that root has no capability.
-NAMES_ITS_USER_ITSELF = {"api", "worker", "migrate", "nginx"}
+NAMES_ITS_USER_ITSELF = {"api", "worker", "fetcher", "migrate", "nginx"}
 ROOT_INSIDE = {"minio"}
 
 
@@ -85,6 +85,7 @@ def test_services_are_confined_and_health_checked(name: str) -> None:
     assert service["mem_limit"].endswith("g")
     assert "user" in service or name in NAMES_ITS_USER_ITSELF | ROOT_INSIDE
     assert service["restart"] == ("no" if name in ONE_SHOT else "unless-stopped")
+    service = SERVICES[BUILT_ELSEWHERE.get(name, name)]
     built = "build" in service and "HEALTHCHECK" in (ROOT / service["build"]["dockerfile"]).read_text()
     assert name in ONE_SHOT or built or service["healthcheck"]["test"]
 
@@ -139,10 +140,17 @@ def test_worker_and_data_stores_have_no_egress() -> None:
     inside = {name for name, network in networks.items() if network and network.get("internal")}
 
     for name, service in SERVICES.items():
-        if name not in CLIENTS | {"check"}:
+        if name not in CLIENTS | {"check", "fetcher"}:
             assert set(service["networks"]) <= inside, name
-    for name, file in (("api", "front"), ("worker", "media")):
+    for name, file in (("api", "front"), ("worker", "media"), ("fetcher", "front")):
         assert file in SERVICES[name]["networks"]
+
+
+def test_only_the_fetcher_fetches() -> None:
+    """It has egress, so it never opens an upload; the worker opens them, so it has none."""
+    fetcher, worker = SERVICES["fetcher"]["environment"], SERVICES["worker"]["environment"]
+
+    assert (fetcher["WORKER_SLOTS"], worker["SOURCE_FETCH_SLOTS"]) == ("0", "0")
 
 
 def test_services_share_networks_with_their_dependencies() -> None:

@@ -11,8 +11,10 @@ import pytest
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
+from gostream.v1 import upload_service_pb2 as uploads
 from gostream.v1 import video_pb2
 from gostream.v1 import video_service_pb2 as messages
+from gostream.v1.upload_service_pb2_grpc import UploadServiceStub
 from gostream_api.rpc.refusals import LINES, REFUSALS, WINDOW, Refusals
 from gostream_shared.domain.errors import UnauthenticatedError
 from tests.trust.conftest import Api, Metadata, bearer, caller, outcome
@@ -101,6 +103,30 @@ async def test_each_write_leaves_one_row(api: Api, alice: Metadata, connection: 
         {"playback_policy": "OFF", "playback_epoch": 2},
         {"playback_epoch": 3},
         {"deleted": True},
+    ]
+
+
+async def test_upload_sessions_leave_rows_with_their_caller(
+    api: Api, alice: Metadata, connection: asyncpg.Connection
+) -> None:
+    video_id = (await created(api, alice)).video.id
+    stub: Any = UploadServiceStub(api.doors["grpc.aio"].channel)
+    for request in (
+        uploads.CreateUploadRequest(video_id=video_id),
+        uploads.GetUploadRequest(video_id=video_id),
+        uploads.AbortUploadRequest(video_id=video_id),
+    ):
+        method = type(request).__name__.removesuffix("Request")
+        await getattr(stub, method)(request, metadata=alice, timeout=60)
+    bob = caller("bob", "write")
+    foreign = stub.AbortUpload(uploads.AbortUploadRequest(video_id=video_id), metadata=bob, timeout=60)
+    assert str(await outcome(foreign)) == "NOT_FOUND VIDEO_NOT_FOUND"
+
+    rows = (await rows_of(connection, video_id))[1:]
+
+    assert [(row["method"], row["principal"], row["owner"]) for row in rows] == [
+        ("CreateUpload", "corp:alice", "corp:alice"),
+        ("AbortUpload", "corp:alice", "corp:alice"),
     ]
 
 

@@ -33,6 +33,9 @@ class CreateVideoRequest(_message.Message):
     CONTENT_TYPE_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SOURCE_URL_FIELD_NUMBER: _builtins.int
+    SOURCE_KEY_FIELD_NUMBER: _builtins.int
+    PROCESS_FIELD_NUMBER: _builtins.int
     PLAYBACK_POLICY_FIELD_NUMBER: _builtins.int
     title: _builtins.str
     """A title for people, 1 to 200 characters, without invisible or reordering characters."""
@@ -48,10 +51,25 @@ class CreateVideoRequest(_message.Message):
     """
     request_id: _builtins.str
     """Makes the call safe to repeat: the same request_id with the same request returns the same video and a new URL
-    until it is processed, and UPLOAD_CLOSED after that.
+    until it is processed, and UPLOAD_CLOSED after that. With source_url or source_key it always returns the video.
+    """
+    source_url: _builtins.str
+    """The URL of the source, "https://…" with a public host, at most 2,048 characters. A worker fetches it, follows up to
+    five redirects and continues after broken connections. Excludes size_bytes and source_key. SOURCE_URL_REFUSED if
+    the server does not fetch from such a URL. If fetching fails, the video is STATUS_FAILED with the code
+    SOURCE_UNREACHABLE or SOURCE_URL_REFUSED, and TriggerProcess tries again.
+    """
+    source_key: _builtins.str
+    """The key of an object in the server's bucket, below a prefix of SOURCE_KEY_PREFIXES. It is read in place, and never
+    changed or deleted. Requires the scope videos:admin. Excludes size_bytes and source_url. SOURCE_UNREACHABLE if the
+    object does not exist.
     """
     playback_policy: _video_pb2.PlaybackPolicy.ValueType
     """Who may play the video; PLAYBACK_POLICY_SIGNED needs a server with signing keys."""
+    @_builtins.property
+    def process(self) -> Global___ProcessOptions:
+        """The options of the encode, with source_url or source_key only; absent = the defaults."""
+
     def __init__(
         self,
         *,
@@ -60,11 +78,14 @@ class CreateVideoRequest(_message.Message):
         content_type: _builtins.str = ...,
         size_bytes: _builtins.int = ...,
         request_id: _builtins.str = ...,
+        source_url: _builtins.str = ...,
+        source_key: _builtins.str = ...,
+        process: Global___ProcessOptions | None = ...,
         playback_policy: _video_pb2.PlaybackPolicy.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["process", b"process"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "playback_policy", b"playback_policy", "request_id", b"request_id", "size_bytes", b"size_bytes", "title", b"title", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "playback_policy", b"playback_policy", "process", b"process", "request_id", b"request_id", "size_bytes", b"size_bytes", "source_key", b"source_key", "source_url", b"source_url", "title", b"title", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -80,11 +101,11 @@ class CreateVideoResponse(_message.Message):
     UPLOAD_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def video(self) -> _video_pb2.Video:
-        """The new video, STATUS_PENDING_UPLOAD."""
+        """The new video, STATUS_PENDING_UPLOAD, or STATUS_PROCESSING with source_url or source_key."""
 
     @_builtins.property
     def upload(self) -> Global___Upload:
-        """How to upload the source."""
+        """How to upload the source; absent with source_url or source_key."""
 
     def __init__(
         self,

@@ -104,6 +104,9 @@ class VideoServiceServicer:
         """Creates a video and returns a presigned URL to upload its source to the object store. The URL creates the source
         once and never replaces it. A video that is not processed within a day after its last URL expired is deleted.
 
+        With source_url or source_key, nothing is uploaded: processing starts at once, and the video is STATUS_PROCESSING.
+        While its source is fetched, the stage of `processing` is "fetching".
+
         grpcurl -plaintext -d '{"title":"Holiday","content_type":"video/mp4","size_bytes":1048576}' localhost:50051 gostream.v1.VideoService/CreateVideo
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -41,6 +41,9 @@ class VideoServiceStub:
     """Creates a video and returns a presigned URL to upload its source to the object store. The URL creates the source
     once and never replaces it. A video that is not processed within a day after its last URL expired is deleted.
 
+    With source_url or source_key, nothing is uploaded: processing starts at once, and the video is STATUS_PROCESSING.
+    While its source is fetched, the stage of `processing` is "fetching".
+
       grpcurl -plaintext -d '{"title":"Holiday","content_type":"video/mp4","size_bytes":1048576}' localhost:50051 gostream.v1.VideoService/CreateVideo
     """
     TriggerProcess: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.TriggerProcessRequest, _video_pb2.Video]
@@ -115,6 +118,9 @@ class VideoServiceAsyncStub(VideoServiceStub):
     CreateVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.CreateVideoRequest, _video_service_pb2.CreateVideoResponse]  # type: ignore[assignment]
     """Creates a video and returns a presigned URL to upload its source to the object store. The URL creates the source
     once and never replaces it. A video that is not processed within a day after its last URL expired is deleted.
+
+    With source_url or source_key, nothing is uploaded: processing starts at once, and the video is STATUS_PROCESSING.
+    While its source is fetched, the stage of `processing` is "fetching".
 
       grpcurl -plaintext -d '{"title":"Holiday","content_type":"video/mp4","size_bytes":1048576}' localhost:50051 gostream.v1.VideoService/CreateVideo
     """
@@ -193,6 +199,9 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_video_service_pb2.CreateVideoResponse, _abc.Awaitable[_video_service_pb2.CreateVideoResponse]]:
         """Creates a video and returns a presigned URL to upload its source to the object store. The URL creates the source
         once and never replaces it. A video that is not processed within a day after its last URL expired is deleted.
+
+        With source_url or source_key, nothing is uploaded: processing starts at once, and the video is STATUS_PROCESSING.
+        While its source is fetched, the stage of `processing` is "fetching".
 
           grpcurl -plaintext -d '{"title":"Holiday","content_type":"video/mp4","size_bytes":1048576}' localhost:50051 gostream.v1.VideoService/CreateVideo
         """

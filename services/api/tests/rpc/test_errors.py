@@ -63,6 +63,7 @@ async def address(reader: Reader) -> AsyncIterator[str]:
     watches = WatchService(database=cast("Any", None), events=cast("Any", None))
     servicer = VideoServicer(
         videos=cast("VideoService", None),
+        ingest=cast("Any", None),
         reads=reader,
         watches=watches,
         playback=cast("Any", None),
@@ -125,6 +126,18 @@ ROWS: list[tuple[GoStreamError, grpc.StatusCode, str, set[str]]] = [
         errors.SourceNotUploadedError(ID),
         grpc.StatusCode.FAILED_PRECONDITION,
         "SOURCE_NOT_UPLOADED",
+        {"PreconditionFailure"},
+    ),
+    (
+        errors.SourceUrlRefusedError("must begin with https://"),
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "SOURCE_URL_REFUSED",
+        {"BadRequest"},
+    ),
+    (
+        errors.SourceUnreachableError(),
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "SOURCE_UNREACHABLE",
         {"PreconditionFailure"},
     ),
     (

@@ -8,7 +8,7 @@ import asyncpg
 
 from gostream_shared.db.errors import database_errors
 from gostream_shared.db.rows import VIDEO_COLUMNS, video_from_row
-from gostream_shared.domain.repositories import GateHold
+from gostream_shared.domain.playback import GateHold
 
 
 class PostgresOutbox:
@@ -63,7 +63,7 @@ class PostgresOutbox:
 
 
 class PostgresGateChanges:
-    """Implements gostream_shared.domain.repositories.GateChanges."""
+    """Implements gostream_shared.domain.playback.GateChanges."""
 
     def __init__(self, pool: asyncpg.Pool, *, timeout: float) -> None:
         self._pool = pool

@@ -15,6 +15,14 @@ class TranscodeJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FetchJob:
+    """Fetch this video's source from its URL, then start encode `number`. Delivered at least once."""
+
+    video_id: UUID
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveJob:
     """Remove unreferenced objects.
 
@@ -29,7 +37,16 @@ class RemoveJob:
     turn: int = 0
 
 
-Job = TranscodeJob | RemoveJob
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpireUploadJob:
+    """End an upload session unless it was completed, and remove its parts from the object store."""
+
+    video_id: UUID
+    generation: int
+    store_upload_id: str
+
+
+Job = TranscodeJob | FetchJob | RemoveJob | ExpireUploadJob
 
 
 class JobQueue(Protocol):

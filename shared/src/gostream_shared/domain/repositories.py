@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
+from gostream_shared.domain.companions.remote_sources import RemoteSources
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import JobQueue
-from gostream_shared.domain.playback import PlaybackPolicy
+from gostream_shared.domain.playback import GateChanges, PlaybackPolicy
 from gostream_shared.domain.quotas import Usages
 from gostream_shared.domain.trail import Trail
-from gostream_shared.domain.uploads import Uploads
+from gostream_shared.domain.uploads import Uploads, UploadSessions
 from gostream_shared.domain.video import Failure, Publication, Video, VideoStatus
 
 
@@ -147,7 +148,7 @@ class EncodeRepository(Protocol):
         ...
 
     async def count_waiting(self, *, at_most: int, owner: str | None = None) -> int:
-        """Returns the number of encodes without an attempt, of one owner or of all, up to `at_most`."""
+        """Returns the number of encodes that wait for a worker, of one owner or of all, up to `at_most`."""
         ...
 
     async def begin_attempt(self, video_id: UUID, number: int, *, worker: str) -> Encode:
@@ -207,36 +208,6 @@ class EncodeRepository(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class GateHold:
-    """The right to change the gates of a video. `gate` is the one that must exist, according to the row.
-
-    `changed_at` is the time of the oldest change that is due; None if there is none.
-    """
-
-    gate: str | None
-    changed_at: datetime | None
-
-
-class GateChanges(Protocol):
-    """Videos whose gates may differ from their row. A trigger inserts the rows of the changes."""
-
-    async def due(self, limit: int) -> Sequence[UUID]:
-        """Returns videos with changes that are due, the oldest first."""
-        ...
-
-    async def count_due(self, *, at_most: int) -> int:
-        """Returns the number of changes that are due, counted up to `at_most`."""
-        ...
-
-    def hold(self, video_id: UUID) -> AbstractAsyncContextManager[GateHold | None]:
-        """Yield the hold, or None while another process has it.
-
-        The changes that `gate` includes are deleted at the end of the block, and kept if the block raises.
-        """
-        ...
-
-
 class Transaction(Protocol):
     """Writes and jobs that commit together or not at all."""
 
@@ -250,6 +221,12 @@ class Transaction(Protocol):
     def uploads(self) -> Uploads: ...
 
     @property
+    def remote_sources(self) -> RemoteSources: ...
+
+    @property
+    def upload_sessions(self) -> UploadSessions: ...
+
+    @property
     def trail(self) -> Trail: ...
 
     @property
@@ -260,7 +237,7 @@ class Transaction(Protocol):
 
 
 class Database(Protocol):
-    """The database of record. `videos` and `encodes` commit each call; `transaction()` commits at its end."""
+    """The database of record. `transaction()` commits at its end, the other attributes commit each call."""
 
     @property
     def videos(self) -> VideoRepository: ...
@@ -269,7 +246,13 @@ class Database(Protocol):
     def encodes(self) -> EncodeRepository: ...
 
     @property
+    def upload_sessions(self) -> UploadSessions: ...
+
+    @property
     def gates(self) -> GateChanges: ...
+
+    @property
+    def remote_sources(self) -> RemoteSources: ...
 
     @property
     def usages(self) -> Usages: ...

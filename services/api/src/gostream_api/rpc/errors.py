@@ -24,8 +24,11 @@ from gostream_shared.domain.errors import (
     RequestIdReusedError,
     ScopeMissingError,
     ServerStoppingError,
+    SourceUnreachableError,
+    SourceUrlRefusedError,
     TooManyRequestsError,
     UnauthenticatedError,
+    UploadIncompleteError,
     VideoNotFoundError,
     VideosNotFoundError,
     Violation,
@@ -93,10 +96,24 @@ def _first_resource(error: VideosNotFoundError) -> Sequence[Message]:
 
 
 def _precondition(error: WrongStateError) -> Sequence[Message]:
+    description = str(error)
+    if isinstance(error, UploadIncompleteError):
+        description += f"; missing parts: {_numbers(error)}"
     violation = error_details_pb2.PreconditionFailure.Violation(
-        type=error.reason, subject=str(error.video_id), description=str(error)
+        type=error.reason, subject=str(error.video_id), description=description
     )
     return [error_details_pb2.PreconditionFailure(violations=[violation])]
+
+
+def _no_object(description: str) -> Sequence[Message]:
+    violation = error_details_pb2.PreconditionFailure.Violation(
+        type="SOURCE_UNREACHABLE", subject="source_key", description=description
+    )
+    return [error_details_pb2.PreconditionFailure(violations=[violation])]
+
+
+def _numbers(error: UploadIncompleteError) -> str:
+    return ",".join(map(str, error.parts))
 
 
 def _quota(error: QuotaExceededError) -> Sequence[Message]:
@@ -119,6 +136,14 @@ _TABLE: dict[type[GoStreamError], _Row] = {
         grpc.StatusCode.INVALID_ARGUMENT,
         "REQUEST_ID_REUSED",
         lambda error: _bad_request(Violation("request_id", str(error))),
+    ),
+    SourceUrlRefusedError: _Row(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "SOURCE_URL_REFUSED",
+        lambda error: _bad_request(Violation("source_url", error.reason)),
+    ),
+    SourceUnreachableError: _Row(
+        grpc.StatusCode.FAILED_PRECONDITION, "SOURCE_UNREACHABLE", lambda error: _no_object(str(error))
     ),
     UnauthenticatedError: _Row(
         grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID", trailers=((CHALLENGE_NAME, CHALLENGE),)
@@ -164,6 +189,8 @@ def _subject(error: Exception) -> dict[str, str]:
         return {"video_ids": ",".join(map(str, error.video_ids))}
     if isinstance(error, ScopeMissingError):
         return {"scope": error.scope}
+    if isinstance(error, UploadIncompleteError):
+        return {"video_id": str(error.video_id), "parts": _numbers(error)}
     if isinstance(error, QuotaExceededError):
         return {"quota": error.quota, "limit": str(error.limit)}
     video_id = getattr(error, "video_id", None)

@@ -35,6 +35,7 @@ from gostream_api.rpc.interceptors.clients import ClientOf, peer_address
 from gostream_api.rpc.interceptors.local_hit import LocalHit
 from gostream_api.rpc.interceptors.telemetry import add_trailers, request_id_of
 from gostream_api.rpc.pages import PageEncoder
+from gostream_api.videos.ingest import IngestService
 from gostream_api.videos.playback import PlaybackService
 from gostream_api.videos.trail import Origin
 from gostream_api.videos.video_service import VideoService
@@ -50,6 +51,7 @@ class VideoServicer:
     """The RPCs of VideoService over its use cases."""
 
     videos: VideoService
+    ingest: IngestService
     reads: VideoReader
     watches: WatchService
     playback: PlaybackService
@@ -63,6 +65,10 @@ class VideoServicer:
 
     async def CreateVideo(self, request: Asked[CreateVideoRequest], context: Context) -> CreateVideoResponse:  # noqa: N802
         draft = validation.create_video(request.message, self.sizes, signs=self.playback.signs)
+        if draft.source is not None:
+            video = await self.ingest.create_video(request.caller, self._origin(context), draft, draft.source)
+            _note(video.id)
+            return CreateVideoResponse(video=video_message(video, self.cdn_base_url))
         video, upload = await self.videos.create_video(request.caller, self._origin(context), draft)
         _note(video.id)
         return CreateVideoResponse(

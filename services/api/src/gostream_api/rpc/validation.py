@@ -16,10 +16,12 @@ from gostream.v1 import video_pb2, video_service_pb2
 from gostream_api.rpc import content_type, text
 from gostream_api.videos.video_service import VideoDraft
 from gostream_shared.domain import profiles
+from gostream_shared.domain.companions.remote_sources import RemoteSource
 from gostream_shared.domain.errors import InvalidRequestError, Violation
 from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.repositories import VideoChanges, VideoFilter
 from gostream_shared.domain.video import VideoStatus
+from gostream_shared.egress.guard import MAX_URL
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
@@ -29,6 +31,8 @@ _MAX_WRONG_IDS = 10
 MAX_TITLE = 200
 MAX_USER_ID = 128
 MAX_REQUEST_ID = 128
+#: The longest key of an object in bytes (S3).
+MAX_KEY = 1024
 MIN_TOKEN_TTL, MAX_TOKEN_TTL = timedelta(minutes=1), timedelta(days=7)
 #: The fields that UpdateVideo changes.
 _UPDATABLE = ("playback_policy",)
@@ -82,12 +86,15 @@ def create_video(
         "content_type",
         "must be video/…, with parameters or without, or application/octet-stream",
     )
-    check.that(
-        int(sizes.required) <= request.size_bytes <= sizes.most,
-        "size_bytes",
-        f"must be the exact size of the upload in bytes, at most {sizes.most}"
-        + ("" if sizes.required else ", or 0 for unknown"),
-    )
+    source = _source(check, request)
+    if source is None:
+        check.that(
+            int(sizes.required) <= request.size_bytes <= sizes.most,
+            "size_bytes",
+            f"must be the exact size of the upload in bytes, at most {sizes.most}"
+            + ("" if sizes.required else ", or 0 for unknown"),
+        )
+    profile = _profile(check, request.process, "process.profile")
     check.end()
     return VideoDraft(
         title=request.title,
@@ -96,7 +103,29 @@ def create_video(
         size_bytes=request.size_bytes or None,
         request_id=request.request_id or None,
         playback_policy=policy or PlaybackPolicy.PUBLIC,
+        source=source,
+        profile=profile,
     )
+
+
+def _source(check: _Check, request: video_service_pb2.CreateVideoRequest) -> RemoteSource | None:
+    """Returns None for a source that is uploaded. Whether the server admits the URL or key is not checked."""
+    url, key = request.source_url, request.source_key
+    if not (url or key):
+        check.that(not request.HasField("process"), "process", "must be absent; call TriggerProcess instead")
+        return None
+    check.that(not (url and key), "source_key", "must be absent if source_url is set")
+    check.that(request.size_bytes == 0, "size_bytes", "must be absent if source_url or source_key is set")
+    check.that(len(url) <= MAX_URL, "source_url", f"must have at most {MAX_URL} characters")
+    check.that(len(key.encode()) <= MAX_KEY, "source_key", f"must have at most {MAX_KEY} bytes")
+    return RemoteSource(url="" if key else url, key=key)
+
+
+def _profile(check: _Check, options: video_service_pb2.ProcessOptions, name: str) -> str:
+    profile = options.profile or profiles.DEFAULT
+    known = ", ".join(sorted(profiles.NAMES))
+    check.that(profile in profiles.NAMES, name, f"must be one of: {known}")
+    return profile
 
 
 def update_video(request: video_service_pb2.UpdateVideoRequest, *, signs: bool) -> tuple[UUID, VideoChanges]:
@@ -135,9 +164,7 @@ def trigger_process(request: video_service_pb2.TriggerProcessRequest) -> tuple[U
     """Returns the video id, the profile and the request_id."""
     check = _Check()
     video_id = _id(check, request.id)
-    profile = request.options.profile or profiles.DEFAULT
-    known = ", ".join(sorted(profiles.NAMES))
-    check.that(profile in profiles.NAMES, "options.profile", f"must be one of: {known}")
+    profile = _profile(check, request.options, "options.profile")
     check.text(request.request_id, "request_id", at_most=MAX_REQUEST_ID)
     check.end()
     return video_id, profile, request.request_id or None

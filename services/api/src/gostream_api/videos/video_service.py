@@ -10,15 +10,13 @@ from gostream_api.principal import Principal
 from gostream_api.videos.ids import new_id
 from gostream_api.videos.page_tokens import page_token, position_of
 from gostream_api.videos.quotas import Quotas
+from gostream_api.videos.sources import first_job, require_source
 from gostream_api.videos.trail import SAME_REQUEST, SAME_VALUES, Call, Origin
 from gostream_shared.cache.ports import ChangeAnnouncer
-from gostream_shared.domain.errors import (
-    SourceNotUploadedError,
-    SourceTooLargeError,
-    UploadClosedError,
-)
-from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
-from gostream_shared.domain.object_keys import source_key
+from gostream_shared.domain import profiles
+from gostream_shared.domain.companions.remote_sources import RemoteSource
+from gostream_shared.domain.errors import UploadClosedError
+from gostream_shared.domain.jobs import RemoveJob
 from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.repositories import (
     Database,
@@ -30,7 +28,7 @@ from gostream_shared.domain.repositories import (
 )
 from gostream_shared.domain.video import Video, VideoStatus
 from gostream_shared.storage.gates import Gates
-from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore, PresignedUpload
+from gostream_shared.storage.port import ObjectStore, PresignedUpload
 
 #: From a deletion to the removal of the objects, so that a running worker loses its fence and stops first.
 REMOVE_DELAY = timedelta(minutes=1)
@@ -53,6 +51,8 @@ class VideoDraft:
     size_bytes: int | None
     request_id: str | None
     playback_policy: PlaybackPolicy = PlaybackPolicy.PUBLIC
+    source: RemoteSource | None = None  # None: the source is uploaded
+    profile: str = profiles.DEFAULT  # of the encode that starts at once with a remote source
 
     @property
     def fingerprint(self) -> str:
@@ -60,7 +60,23 @@ class VideoDraft:
         content: tuple[object, ...] = (self.title, self.user_id, self.content_type, self.size_bytes)
         if self.playback_policy is not PlaybackPolicy.PUBLIC:  # requests of earlier releases have none
             content += (self.playback_policy.value,)
+        if self.source is not None:
+            content += (self.source.url, self.source.key, self.profile)
         return sha256(repr(content).encode()).hexdigest()
+
+    def new_video(self, caller: Principal) -> NewVideo:
+        """Returns the video to insert, with a new id."""
+        return NewVideo(
+            id=new_id(),
+            user_id=self.user_id,
+            title=self.title,
+            content_type=self.content_type,
+            size_bytes=self.size_bytes,
+            request_id=self.request_id,
+            fingerprint=self.fingerprint,
+            playback_policy=self.playback_policy,
+            created_by=caller.id,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,17 +123,7 @@ class VideoService:
         """
         call = Call("CreateVideo", caller, origin)
         draft = replace(draft, user_id=caller.owner_of_new(draft.user_id))
-        new = NewVideo(
-            id=new_id(),
-            user_id=draft.user_id,
-            title=draft.title,
-            content_type=draft.content_type,
-            size_bytes=draft.size_bytes,
-            request_id=draft.request_id,
-            fingerprint=draft.fingerprint,
-            playback_policy=draft.playback_policy,
-            created_by=caller.id,
-        )
+        new = draft.new_video(caller)
         async with self._database.transaction() as transaction:
             video = await transaction.videos.create(new)
             if video.status is not VideoStatus.PENDING_UPLOAD:
@@ -145,14 +151,17 @@ class VideoService:
     ) -> Video:
         """Start an encode of the uploaded source, unless one is running or `request_id` started one before.
 
-        Raises VideoNotFoundError, SourceNotUploadedError, SourceTooLargeError, AlreadyProcessingError,
+        A source that was never fetched from its URL is fetched first. Raises VideoNotFoundError,
+        SourceNotUploadedError, SourceUnreachableError, SourceTooLargeError, AlreadyProcessingError,
         RequestIdReusedError, QueueFullError and QuotaExceededError.
         """
         call = Call("TriggerProcess", caller, origin)
         video = await self._database.videos.get(video_id, owner=caller.sees)
         size = 0
         if video.status is not VideoStatus.PROCESSING:
-            size = await self._require_source(video_id)
+            size = await require_source(
+                self._database, self._store, video_id, limit_bytes=self._limits.source_max_bytes
+            )
             await self._limits.quotas.require_room(
                 self._database.encodes, video.user_id, queue_limit=self._limits.queue_limit
             )
@@ -162,8 +171,8 @@ class VideoService:
             )
             if encode is not None:
                 turn = await self._limits.quotas.require_encode(transaction, video, source_size=size)
-                job = TranscodeJob(video_id=video_id, number=encode.number)
-                await transaction.jobs.enqueue(job, turn=turn)
+                source = await transaction.remote_sources.get(video_id)
+                await transaction.jobs.enqueue(first_job(encode, source), turn=turn)
                 values = {"status": VideoStatus.PROCESSING.value, "profile": profile}
                 await transaction.trail.add(
                     call.changed(video_id, {**values, "encode_number": encode.number})
@@ -252,17 +261,6 @@ class VideoService:
             await transaction.trail.add(call.changed(video_id, {"deleted": True}))
         await self._announcer.announce(video_id, version)
         await self._gates.sync_promptly(video_id)
-
-    async def _require_source(self, video_id: UUID) -> int:
-        """Returns the size of the source."""
-        try:
-            source = await self._store.head(source_key(video_id))
-        except ObjectNotFoundError:
-            raise SourceNotUploadedError(video_id) from None
-        limit = self._limits.source_max_bytes
-        if source.size > limit:
-            raise SourceTooLargeError(video_id, size_bytes=source.size, limit_bytes=limit)
-        return source.size
 
 
 def _version_of(etag: str) -> int | None:
