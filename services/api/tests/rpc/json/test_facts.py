@@ -1,5 +1,6 @@
 """The limits that the OpenAPI document states are those that the validation enforces."""
 
+import base64
 import json
 import re
 import subprocess
@@ -11,9 +12,11 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 
+from gostream.v1 import upload_service_pb2
 from gostream.v1 import video_service_pb2 as messages
 from gostream_api.rpc import validation
 from gostream_api.rpc.json.facts import LIMITS
+from gostream_api.rpc.uploads import validation as uploads
 from gostream_shared.domain.errors import InvalidRequestError
 
 ID = "0193b3c4-0000-7000-8000-000000000001"
@@ -33,6 +36,14 @@ VALID: dict[type[Message], tuple[dict[str, Any], Callable[[Any], object]]] = {
     messages.CancelProcessRequest: ({"id": ID}, validation.video_id),
     messages.RevokePlaybackRequest: ({"id": ID}, validation.video_id),
     messages.GetPlaybackInfoRequest: ({"id": ID}, validation.get_playback_info),
+    upload_service_pb2.CreateUploadRequest: ({"video_id": ID}, uploads.create_upload),
+    upload_service_pb2.GetUploadRequest: ({"video_id": ID}, uploads.video_id),
+    upload_service_pb2.AbortUploadRequest: ({"video_id": ID}, uploads.video_id),
+    upload_service_pb2.CompleteUploadRequest: ({"video_id": ID, "generation": 1}, uploads.complete_upload),
+    upload_service_pb2.SignPartsRequest: (
+        {"video_id": ID, "generation": 1, "parts": [{"number": 1, "md5": b"x" * 16}]},
+        uploads.sign_parts,
+    ),
 }
 
 
@@ -60,8 +71,8 @@ def refused(kind: type[Message], **fields: object) -> set[str]:
 
 @pytest.mark.parametrize(("kind", "name", "most"), _limited("maxLength"))
 def test_longer_text_is_refused(kind: type[Message], name: str, most: int) -> None:
-    assert refused(kind, **{name: "✓" * most}) == set()
-    assert refused(kind, **{name: "x" * (most + 1)}) == {name}
+    assert name not in refused(kind, **{name: "✓" * most})
+    assert name in refused(kind, **{name: "x" * (most + 1)})
 
 
 @pytest.mark.parametrize(("kind", "name", "least"), _limited("minLength"))
@@ -71,7 +82,8 @@ def test_shorter_text_is_refused(kind: type[Message], name: str, least: int) -> 
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "pattern"), [case for case in _limited("pattern") if case.values[1] == "id"]
+    ("kind", "name", "pattern"),
+    [case for case in _limited("pattern") if case.values[1] in {"id", "video_id"}],
 )
 def test_other_ids_are_refused(kind: type[Message], name: str, pattern: str) -> None:
     assert pattern == f"^{validation.CANONICAL_ID.pattern}$"
@@ -94,6 +106,17 @@ def test_sizes_and_versions_are_not_negative() -> None:
     assert refused(messages.CreateVideoRequest, size_bytes=-1) == {"size_bytes"}
     assert refused(messages.GetVideoRequest, min_version=-1) == {"min_version"}
     assert refused(messages.ListVideosRequest, page_size=-1) == {"page_size"}
+    assert refused(upload_service_pb2.CompleteUploadRequest, generation=0) == {"generation"}
+
+
+def test_parts_have_limits() -> None:
+    sign, most = upload_service_pb2.SignPartsRequest, LIMITS["SignPartsRequest.parts"]["maxItems"]
+    parts = [{"number": number, "md5": b"x" * 16} for number in range(1, most + 2)]
+    assert refused(sign, parts=parts[:-1]) == set()
+    assert refused(sign, parts=parts) == {"parts"}
+    assert refused(sign, parts=[]) == {"parts"}
+    assert refused(sign, parts=[{"number": 0, "md5": b"x" * 17}]) == {"parts[0].number", "parts[0].md5"}
+    assert len(base64.b64encode(b"x" * 16)) == LIMITS["SignPartsRequest.Part.md5"]["maxLength"]
 
 
 def test_batches_and_pages_have_limits() -> None:
@@ -112,11 +135,16 @@ def test_profiles_are_those_of_the_limits() -> None:
 
 
 def test_limits_name_existing_fields() -> None:
-    kinds = messages.DESCRIPTOR.message_types_by_name
-    for name in LIMITS:
-        kind, _, field = name.rpartition(".")
-        owners = [kinds[kind]] if kind else kinds.values()
-        assert any(field in each.fields_by_name for each in owners), name
+    fields = {
+        f"{name}.{field}"
+        for file in (messages.DESCRIPTOR, upload_service_pb2.DESCRIPTOR)
+        for kind in file.message_types_by_name.values()
+        for each in (kind, *kind.nested_types)
+        for name in [each.full_name.removeprefix("gostream.v1.")]
+        for field in each.fields_by_name
+    }
+    assert {name for name in LIMITS if "." in name} <= fields
+    assert {name for name in LIMITS if "." not in name} <= {name.rpartition(".")[2] for name in fields}
 
 
 def test_facts_are_printed_as_json() -> None:
