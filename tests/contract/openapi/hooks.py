@@ -13,7 +13,7 @@ _VIDEOS: dict[str, list[str]] = json.loads(os.environ["GOSTREAM_CASE_IDS"])
 _CHOICE = random.Random(1)
 
 
-@schemathesis.hook
+@schemathesis.hook  # type: ignore[untyped-decorator]
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     """Replaces three of four valid ids, and all ids of a watch, which ends for FAILED videos only."""
     parameters, pool = case.path_parameters or {}, _pool(case.operation)

@@ -89,7 +89,7 @@ def edge(stack: Stack, tmp_path: Path) -> Iterator[Envoy]:
 async def test_every_answer_is_documented(edge: Envoy, videos: dict[str, list[str]]) -> None:
     document = ROOT / "protos/gen/openapi.json"
     operations = sum(map(len, json.loads(document.read_text())["paths"].values()))
-    command = [
+    command: list[str | Path] = [
         *(PROGRAM, "run", document, "--url", edge.url),
         *("--checks", ",".join(CHECKS), "--phases", "examples,coverage,fuzzing", "--mode", "all"),
         *("--max-examples", str(-(-CASES // operations)), "--request-timeout", "60", "--seed", "1"),
