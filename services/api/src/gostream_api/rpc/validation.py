@@ -39,7 +39,7 @@ _UPDATABLE = {
 
 _CANONICAL = "must be a UUID in its canonical lower-case form"
 _ID_LENGTH = 36
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+CANONICAL_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,7 +252,7 @@ def canonical_id(text: str) -> UUID | None:
 @lru_cache(maxsize=8192)
 def _known(text: str) -> UUID | None:
     """Parse a text of the right length, which bounds the memory of this cache. Clients repeat hot ids."""
-    return UUID(text) if _UUID.fullmatch(text) else None
+    return UUID(text) if CANONICAL_ID.fullmatch(text) else None
 
 
 def _policy(
