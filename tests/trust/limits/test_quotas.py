@@ -79,6 +79,21 @@ async def test_concurrent_creates_stay_within_the_quota(
     await create(replicas[0], bob)
 
 
+async def test_undeleted_videos_count(start_api: StartApi, database_url: str, alice: Metadata) -> None:
+    """Deletion and undeletion must not be a way around the quota."""
+    api = await start_api(QUOTA_VIDEOS="1")
+    first = (await create(api, alice)).video.id
+    undelete = messages.UndeleteVideoRequest(id=first)
+    await api.stub.DeleteVideo(messages.DeleteVideoRequest(id=first), metadata=alice, timeout=60)
+    second = (await create(api, alice)).video.id
+
+    assert str(await outcome(api.stub.UndeleteVideo(undelete, metadata=alice, timeout=60))) == EXCEEDED
+    assert await usage(database_url) == (1, 8, 0)
+    await api.stub.DeleteVideo(messages.DeleteVideoRequest(id=second), metadata=alice, timeout=60)
+    await api.stub.UndeleteVideo(undelete, metadata=alice, timeout=60)
+    assert await usage(database_url) == (1, 8, 0)
+
+
 async def test_completed_upload_counts_as_an_encode(start_api: StartApi, alice: Metadata) -> None:
     api = await start_api(QUOTA_ENCODES="1")
     await trigger(api, alice, await uploaded(api, alice))

@@ -63,6 +63,7 @@ async def address(reader: Reader) -> AsyncIterator[str]:
     watches = WatchService(database=cast("Any", None), events=cast("Any", None))
     servicer = VideoServicer(
         videos=cast("VideoService", None),
+        deletions=cast("Any", None),
         ingest=cast("Any", None),
         reads=reader,
         watches=watches,
@@ -144,6 +145,18 @@ ROWS: list[tuple[GoStreamError, grpc.StatusCode, str, set[str]]] = [
         errors.UploadClosedError(ID),
         grpc.StatusCode.FAILED_PRECONDITION,
         "UPLOAD_CLOSED",
+        {"PreconditionFailure"},
+    ),
+    (
+        errors.UploadExpiredError(ID),
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "UPLOAD_EXPIRED",
+        {"PreconditionFailure"},
+    ),
+    (
+        errors.UploadIncompleteError(ID, [2, 3]),
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "UPLOAD_INCOMPLETE",
         {"PreconditionFailure"},
     ),
     (

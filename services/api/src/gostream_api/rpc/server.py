@@ -1,7 +1,7 @@
 """The gRPC server: options, interceptors, health, reflection, and a graceful stop without lost calls."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Protocol
@@ -125,14 +125,17 @@ class ApiServer:
             ],
             options=options,
         )
-        services = {SERVICE: handlers, **(more or {})}
-        self._services = tuple(services)
-        self._server.add_generic_rpc_handlers(
-            tuple(grpc.method_handlers_generic_handler(name, served) for name, served in services.items())
-        )
+        self._services = self._add({SERVICE: handlers, **(more or {})})
         self.health = Health(self._server)
         if reflects:
             reflect(self._server, list(self._services))
+
+    def _add(self, services: Mapping[str, dict[str, Handler]]) -> Sequence[str]:
+        """Serve the services. Returns their full names."""
+        self._server.add_generic_rpc_handlers(
+            tuple(grpc.method_handlers_generic_handler(name, served) for name, served in services.items())
+        )
+        return tuple(services)
 
     async def start(self, host: str, port: int) -> int:
         """Listen, then report SERVING if ready. Returns the port. Raises CannotListenError."""
