@@ -1,8 +1,8 @@
 """The cost of a token: GetVideo of a hot id with AUTH_MODE=jwt and none, in turns.
 
-`python -m benchmarks.doors.auth`. Between the two, AUTH_MODE=none gets the same tokens and ignores them, which
-tells the cost of the header from that of its check. Wanted: at every port at least 0.97 of the calls without
-tokens. Writes benchmarks/results/auth.md.
+`python -m benchmarks.doors.auth`. Between the two, AUTH_MODE=none gets the same tokens and ignores them, so
+that the cost of the header and that of its check are separate. Wanted: at every port at least 0.97 of the
+calls without tokens. Writes benchmarks/results/auth.md.
 """
 
 import argparse
@@ -110,9 +110,9 @@ def _running_pairs(servers: Servers, issuer: TokenIssuer, folder: Path) -> Itera
 
 def _report(pairs: list[Pair], options: argparse.Namespace, about: str) -> None:
     words = (
-        f"GetVideo of one video in L1: AUTH_MODE=none without tokens, the same with tokens that it ignores, and "
-        f"AUTH_MODE=jwt. {options.rounds} rounds of {options.seconds:g} s in turns, medians. 64 connections with "
-        f"one open call each. {about}"
+        "GetVideo of one video in L1: AUTH_MODE=none without tokens, the same with tokens that it ignores, "
+        f"and AUTH_MODE=jwt. {options.rounds} rounds of {options.seconds:g} s in turns, medians. "
+        f"64 connections with one open call each. {about}"
     )
     header = (
         *("port", "none, calls/s", "ignored", "jwt", "jwt / none", "jwt / ignored"),
