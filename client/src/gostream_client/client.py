@@ -13,6 +13,7 @@ import grpc
 
 from gostream.v1 import video_pb2, video_service_pb2, video_service_pb2_grpc
 from gostream_client.errors import ClientError
+from gostream_client.multipart.calls import UploadCalls
 from gostream_client.playback import info_request, policy_number, update_request
 from gostream_client.proxy import proxy_variable
 from gostream_client.rpc_errors import REQUEST_ID_KEY, from_rpc
@@ -74,6 +75,8 @@ class Client:
         token: TokenSource | None = None,
     ) -> None:
         self._stub = video_service_pb2_grpc.VideoServiceStub(channel)
+        #: Uploads in parts; see gostream_client.multipart.upload.
+        self.uploads = UploadCalls(channel, self._options, self._answer)
         self._timeout = timeout
         self.server = server
         self._proxy = proxy

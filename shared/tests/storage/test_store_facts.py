@@ -37,7 +37,7 @@ class Halfway(S3ObjectStore):
 async def test_every_rule_holds_on_seaweedfs(object_store_server: SeaweedFS) -> None:
     facts = await check(config_of(object_store_server))
 
-    assert len(facts) == 12
+    assert len(facts) == 32
     assert [fact.sentence for fact in facts if not fact.holds] == []
 
 
