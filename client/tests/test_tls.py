@@ -10,9 +10,7 @@ import pytest
 from grpc import aio
 
 from gostream.v1 import video_pb2, video_service_pb2, video_service_pb2_grpc
-from gostream_client.client import connect
-from gostream_client.errors import InvalidInputError, UnreachableError
-from gostream_client.tls import Tls
+from gostream_client import AsyncClient, InvalidInputError, Tls, UnreachableError
 from tests.support.certificates import Files, replace
 
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -56,8 +54,8 @@ async def serve(files: Files) -> AsyncIterator[Serve]:
 
 
 async def read(server: str, tls: Tls | None) -> str:
-    async with connect(server, timeout=10, tls=tls) as client:
-        return (await client.get(ID)).video.id
+    async with AsyncClient(server, timeout=10, tls=tls) as client:
+        return (await client.get_video(ID)).id
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])

@@ -6,8 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from gostream_client.client import Client, connect
-from gostream_client.errors import UnreachableError
+from gostream_client import AsyncClient, UnreachableError
 from tests.support.waiting import eventually
 
 from .replicas import PATIENCE, Fleet, Replica
@@ -19,15 +18,15 @@ LEFT_WITHIN = 10.0
 ENOUGH = 40
 
 
-async def is_answered(client: Client, video_id: UUID) -> bool:
+async def is_answered(client: AsyncClient, video_id: UUID) -> bool:
     try:
-        await client.get(str(video_id))
+        await client.get_video(str(video_id))
     except UnreachableError:
         return False
     return True
 
 
-async def last_failure(client: Client, video_id: UUID) -> float:
+async def last_failure(client: AsyncClient, video_id: UUID) -> float:
     """Returns the time of the last failure after which ENOUGH consecutive calls succeed."""
     failed_at, answered = monotonic(), 0
     async with asyncio.timeout(PATIENCE):
@@ -46,7 +45,7 @@ async def answered_by(replica: Replica) -> float:
 async def test_client_leaves_frozen_replica_and_returns(fleet: Fleet) -> None:
     frozen, other = await fleet.start(2)
     video_id = await fleet.new_video("frozen")
-    async with connect(f"{frozen.client.server},{other.client.server}") as client:
+    async with AsyncClient(f"{frozen.client.server},{other.client.server}") as client:
         for _ in range(ENOUGH):
             assert await is_answered(client, video_id)
 

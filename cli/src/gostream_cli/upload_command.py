@@ -1,18 +1,15 @@
 """The upload command."""
 
-import mimetypes
 from pathlib import Path
 
 from gostream_cli.commands import process
 from gostream_cli.output import Output
 from gostream_cli.progress import upload_progress
-from gostream_cli.title import derived_title
-from gostream_client.client import Client
-from gostream_client.upload import SourceFile, put
+from gostream_client import AsyncClient, SourceFile, UploadEvents
 
 
 async def upload(
-    client: Client,
+    client: AsyncClient,
     out: Output,
     path: Path,
     *,
@@ -26,24 +23,19 @@ async def upload(
 ) -> None:
     """Create a video, upload its source to the object store, start and follow its processing."""
     source = SourceFile(path)
-    created = await client.create(
-        title=derived_title(path) if title is None else title,
-        user_id=user_id,
-        content_type=content_type or _content_type(path),
-        size_bytes=source.size,
-        policy=policy,
-    )
-    video = created.video
-    out.note(f"created {video.id}")
     with upload_progress(out.stderr, source.size) as show:
-        await put(created.upload, source, on_sent=show, on_retry=out.note)
+        video = await client.upload(
+            source,
+            title=title,
+            user_id=user_id,
+            content_type=content_type,
+            policy=policy,
+            events=UploadEvents(
+                on_created=lambda created: out.note(f"created {created.id}"), on_sent=show, on_retry=out.note
+            ),
+        )
     out.note(f"uploaded {source.size} bytes")
     if process_it:
         await process(client, out, video.id, profile=profile, follow_it=follow_it)
     else:
-        out.video((await client.get(video.id)).video)
-
-
-def _content_type(path: Path) -> str:
-    guess = mimetypes.guess_type(path.name)[0] or ""
-    return guess if guess.startswith("video/") else "application/octet-stream"
+        out.video(await client.get_video(video.id))
