@@ -235,6 +235,11 @@ def test_abandoned_watch_ends_its_stream(api: Api, client: Client, call: Called)
     rpc.send_response(processing(10))
     assert first.result(60) == processing(10)
     states.close()
-    call(lambda: (rpc.cancelled(), ended.set()))
+
+    def wait_for_the_end() -> None:
+        rpc.cancelled()
+        ended.set()
+
+    call(wait_for_the_end)
 
     assert ended.wait(60)

@@ -125,12 +125,12 @@ async def test_function_is_asked_again_after_a_rejection(server: ApiServer, kind
         await asyncio.sleep(0)
         return new()
 
-    token: Token = {
+    kinds: dict[str, Token] = {
         "function": new,
         "coroutine function": slowly,
         "function of a coroutine": lambda: slowly(),
-    }[kind]
-    async with AsyncClient(server.address, timeout=20, token=token) as client:
+    }
+    async with AsyncClient(server.address, timeout=20, token=kinds[kind]) as client:
         await client.get_video(VIDEO_ID)
         await client.get_video(VIDEO_ID)
         server.api.refusals.append(EXPIRED)

@@ -100,7 +100,7 @@ def get_video(video_id: str, *, min_version: int = 0, timeout: float | None = No
 
 def get_video_reply(video_id: str, *, min_version: int = 0, timeout: float | None = None) -> Call[Reply]:
     """As get_video, with the cache layer of the reply and its request id."""
-    return replace(get_video(video_id, min_version=min_version, timeout=timeout), result=_reply)
+    return Call(table.GET_VIDEO, GetVideoRequest(id=video_id, min_version=min_version), timeout, _reply)
 
 
 def batch_get_videos(video_ids: Sequence[str], *, timeout: float | None = None) -> Call[list[Video]]:

@@ -1,9 +1,11 @@
 """Translates failed calls into the exceptions of this package."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from gostream_client import errors
@@ -87,20 +89,13 @@ class _Details:
             error_details_pb2.BadRequest(),
             error_details_pb2.RetryInfo(),
         )
-        for detail in _unpacked(packed):
-            for known in (info, request, bad, retry):
-                detail.Unpack(known)  # does nothing for another type
+        with suppress(DecodeError):  # the status code and message are enough
+            for detail in status_pb2.Status.FromString(packed if isinstance(packed, bytes) else b"").details:
+                for known in (info, request, bad, retry):
+                    detail.Unpack(known)  # does nothing for another type
         self.reason = info.reason
         self.metadata = dict(info.metadata)
         self.request_id = request.request_id
         self.violations = tuple(FieldViolation(v.field, v.description) for v in bad.field_violations)
         delay = retry.retry_delay
         self.retry_after = delay.seconds + delay.nanos / 1e9 if retry.HasField("retry_delay") else None
-
-
-def _unpacked(packed: str | bytes | None) -> Iterator[Any]:
-    if isinstance(packed, bytes):
-        try:
-            yield from status_pb2.Status.FromString(packed).details
-        except ValueError:  # protobuf's DecodeError: the status code and message are enough
-            return

@@ -56,7 +56,8 @@ class Watch:
         self._failures += 1
         if self._failures >= MAX_FAILURES or (error is not None and error.code not in _TRANSIENT):
             raise cause
-        return self._backoff * 2 ** (self._failures - 1) * random.uniform(0.5, 1.0)  # noqa: S311 – jitter
+        delay: float = self._backoff * 2 ** (self._failures - 1)
+        return delay * random.uniform(0.5, 1.0)  # noqa: S311 – jitter
 
 
 def raise_if_failed(video: Video) -> None:
