@@ -24,6 +24,9 @@ OPTIONS: Options = (
     ("grpc.http2.ping_timeout_ms", 3_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),  # no limit: a watch sends nothing after its request
+    # A server that returns is used within 2 s. The default lets attempts rise to one in two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
 )
 
 
