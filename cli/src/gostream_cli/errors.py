@@ -35,7 +35,7 @@ def hint(error: GoStreamError) -> str:
         return "; --timeout allows more"
     if isinstance(error, PlaintextTokenError):
         return "; --allow-plaintext-token sends it nevertheless"
-    # The API gives a reason of its own; the code alone is from a call that reached no server.
+    # Errors of the API have another reason; this one is from a call that reached no server.
     return "; set --server or GOSTREAM_API_ADDR" if error.reason == "UNAVAILABLE" else ""
 
 

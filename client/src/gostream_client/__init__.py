@@ -7,8 +7,7 @@
         video = client.trigger_process(video.id)
         print(client.wait(video.id, min_version=video.version).playback_url)
 
-AsyncClient has the same methods for asyncio. Every failure is a GoStreamError. What is not named here is
-private.
+AsyncClient has the same methods for asyncio. Every failure is a GoStreamError. Other names are private.
 """
 
 from importlib import import_module

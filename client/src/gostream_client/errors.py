@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
-    """An invalid field of a request, and what is wrong with it."""
+    """An invalid field of a request, with the reason."""
 
     field: str
     description: str

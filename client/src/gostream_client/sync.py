@@ -109,7 +109,7 @@ class Client(ClientBase[grpc.Channel]):
         return self._watch(Watch(self.server, min_version=min_version, backoff=backoff), video_id, idle)
 
     def wait(self, video_id: str, *, min_version: int = 0, timeout: float | None = None) -> Video:
-        """Returns the video as soon as it is READY at or above `min_version`.
+        """Returns the video when it is READY at or above `min_version`.
 
         Pass the version that trigger_process() returned. Raises ProcessingFailedError if it ends otherwise,
         DeadlineExceededError after `timeout` seconds, and what watch() raises.
@@ -222,7 +222,7 @@ class Client(ClientBase[grpc.Channel]):
 
 
 class _Silence:
-    """Ends a stream that is silent. Reading a blocking stream has no deadline of its own."""
+    """Ends a stream that is silent. A read from a blocking stream has no deadline."""
 
     def __init__(self, seconds: float, end: Callable[[], Any]) -> None:
         self._seconds = seconds

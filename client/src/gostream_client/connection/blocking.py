@@ -9,7 +9,7 @@ Result = TypeVar("Result")
 
 
 def run_blocking(work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
-    """Runs `work` in an event loop of its own and returns its result.
+    """Runs `work` in a new event loop and returns its result.
 
     If this thread already runs a loop, as in a notebook, the new loop runs in another thread.
     """

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 request with a body, over a connection of its own. h11 reads and writes the protocol."""
+"""One HTTP/1.1 request with a body, over a new connection. h11 reads and writes the protocol."""
 
 import asyncio
 import ssl
