@@ -4,7 +4,6 @@ import re
 from importlib.metadata import requires
 from importlib.resources import files
 
-from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
 from tests.architecture.test_imports import imported_by
@@ -18,9 +17,7 @@ def needed(distribution: str, found: set[str]) -> set[str]:
     for line in requires(distribution) or ():
         requirement = Requirement(line)
         name = re.sub(r"[-_.]+", "-", requirement.name).lower()
-        wanted = requirement.marker is None or requirement.marker.evaluate(
-            {**default_environment(), "extra": ""}
-        )
+        wanted = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
         if wanted and name not in found:
             found.add(name)
             needed(name, found)

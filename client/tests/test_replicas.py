@@ -1,7 +1,7 @@
 """Watches, waits and calls of both clients go on when a replica goes away."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -14,7 +14,7 @@ from tests.support.waiting import eventually
 
 READY = video(Video.STATUS_READY, 3)
 UNAVAILABLE = Refusal(grpc.StatusCode.UNAVAILABLE, "stopping", "SERVER_STOPPING")
-Run = Callable[[str, Callable[[Any], Any]], Awaitable[Any]]
+Run = Callable[[str, Callable[[Any], Any]], Coroutine[Any, Any, Any]]
 
 
 @pytest.fixture(params=["asyncio", "blocking"])
