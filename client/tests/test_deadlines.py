@@ -49,11 +49,21 @@ async def test_calls_without_timeout_have_the_tables() -> None:
     assert 1.9 < took < 2 + LATE + 3 * pause()
 
 
+async def test_late_token_does_not_delay_calls(server: ApiServer) -> None:
+    async def never() -> str:
+        await asyncio.sleep(3600)
+        return ""
+
+    await check_deadlines(server.address, token=never)
+    assert server.api.requests == []
+
+
+@pytest.mark.slow
 async def test_server_that_returns_is_used_again() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     async with AsyncClient(f"127.0.0.1:{port}", timeout=60) as client:
-        until = monotonic() + 4  # long enough for attempts to be rare by default
+        until = monotonic() + 12  # long enough for attempts to be rare by default
         while monotonic() < until:
             with pytest.raises(UnreachableError):
                 await client.get_video(VIDEO_ID)

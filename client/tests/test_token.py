@@ -10,7 +10,6 @@ import pytest
 from gostream.v1 import video_pb2
 from gostream_client import (
     AsyncClient,
-    DeadlineExceededError,
     InvalidInputError,
     PlaintextTokenError,
     Token,
@@ -176,14 +175,3 @@ async def test_errors_of_the_function_reach_the_caller(server: ApiServer) -> Non
     async with AsyncClient(server.address, timeout=20, token=broken) as client:
         with pytest.raises(LookupError, match="no vault"):
             await client.get_video(VIDEO_ID)
-
-
-async def test_late_token_ends_the_call(server: ApiServer) -> None:
-    async def never() -> str:
-        await asyncio.sleep(3600)
-        return ""
-
-    async with AsyncClient(server.address, timeout=0.2, token=never) as client:
-        with pytest.raises(DeadlineExceededError, match="token"):
-            await client.get_video(VIDEO_ID)
-    assert server.api.tokens == []

@@ -12,7 +12,7 @@ from gostream_client.upload import http
 from gostream_client.upload.http import ConnectionFailedError, InvalidUrlError, Response, send
 from tests.support.certificates import Files
 
-SIZE = 8 << 20
+SIZE = 16 << 20  # more than the kernel buffers
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 REFUSAL = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 7\r\n\r\n<Error>"
 Streams = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -33,8 +33,15 @@ async def listening(serve: Streams, context: ssl.SSLContext | None = None) -> As
         finally:
             writer.transport.abort()
 
-    async with await asyncio.start_server(one, "127.0.0.1", 0, ssl=context) as server:
+    tasks: set[asyncio.Task[None]] = set()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.create_task(one(reader, writer)))
+
+    async with await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context) as server:
         yield server.sockets[0].getsockname()[1]
+        for task in tasks:
+            task.cancel()
 
 
 def answering(answer: bytes) -> Streams:
@@ -121,7 +128,7 @@ async def test_refusal_in_the_middle_is_reported() -> None:
         await reader.readexactly(100_000)
         writer.write(REFUSAL)
         await writer.drain()
-        await reader.read()  # the client ends the connection
+        await asyncio.sleep(3600)  # reads no more: the client's writes wait
 
     async with listening(serve) as port:
         assert await put(port) == Response(400, b"<Error>")

@@ -100,59 +100,55 @@ async def _exchange(
     writer: asyncio.StreamWriter,
     body: AsyncGenerator[bytes, None],
 ) -> Response:
+    """Sends the body, or its part until the response arrives. Returns the response."""
     may_send = asyncio.Event()
     receiving = asyncio.create_task(_receive(connection, reader, may_send))
+    sending = asyncio.create_task(_send_body(connection, writer, body, may_send))
     try:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(may_send.wait(), CONTINUE_SECONDS)
-        # If the server closes the connection while the body is sent, its response tells more than the failed
-        # write.
-        with suppress(ConnectionError):
-            async with aclosing(body):
-                await _send_body(connection, writer, body, receiving)
+        await asyncio.wait({receiving, sending}, return_when=asyncio.FIRST_COMPLETED)
+        if not receiving.done():
+            await sending  # raises what `body` raises
         return await receiving
     finally:
-        receiving.cancel()
-        await asyncio.gather(receiving, return_exceptions=True)
+        for task in (receiving, sending):
+            task.cancel()
+        await asyncio.gather(receiving, sending, return_exceptions=True)
 
 
 async def _send_body(
     connection: h11.Connection,
     writer: asyncio.StreamWriter,
     body: AsyncGenerator[bytes, None],
-    receiving: asyncio.Task[Response],
+    may_send: asyncio.Event,
 ) -> None:
-    """Sends the body, or its part until the response arrives."""
-    if receiving.done():
-        return
-    async for chunk in body:
-        if receiving.done():
-            return
-        writer.write(connection.send(h11.Data(data=chunk)) or b"")
-        await writer.drain()
-    connection.send(h11.EndOfMessage())
+    with suppress(TimeoutError):
+        await asyncio.wait_for(may_send.wait(), CONTINUE_SECONDS)
+    # If the server closes the connection in the middle, its response tells more than the failed write.
+    with suppress(ConnectionError):
+        async with aclosing(body):
+            async for chunk in body:
+                writer.write(connection.send(h11.Data(data=chunk)) or b"")
+                await writer.drain()
+        connection.send(h11.EndOfMessage())
 
 
 async def _receive(
     connection: h11.Connection, reader: asyncio.StreamReader, may_send: asyncio.Event
 ) -> Response:
-    """Returns the response. Sets `may_send` at 100 Continue, and at the end."""
+    """Returns the response. Sets `may_send` at 100 Continue."""
     status, text = 0, bytearray()
-    try:
-        while len(text) < _ANSWER_LIMIT:
-            event = connection.next_event()
-            if event is h11.NEED_DATA:
-                connection.receive_data(await reader.read(_READ_BYTES))
-            elif isinstance(event, h11.InformationalResponse):
-                may_send.set()
-            elif isinstance(event, h11.Response):
-                status = event.status_code
-            elif isinstance(event, h11.Data):
-                text += event.data
-            elif isinstance(event, h11.EndOfMessage):
-                break
-            else:
-                raise ConnectionFailedError("the server closed the connection")
-    finally:
-        may_send.set()
+    while len(text) < _ANSWER_LIMIT:
+        event = connection.next_event()
+        if event is h11.NEED_DATA:
+            connection.receive_data(await reader.read(_READ_BYTES))
+        elif isinstance(event, h11.InformationalResponse):
+            may_send.set()
+        elif isinstance(event, h11.Response):
+            status = event.status_code
+        elif isinstance(event, h11.Data):
+            text += event.data
+        elif isinstance(event, h11.EndOfMessage):
+            break
+        else:
+            raise ConnectionFailedError("the server closed the connection")
     return Response(status, bytes(text[:_ANSWER_LIMIT]))
