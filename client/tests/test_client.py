@@ -14,6 +14,8 @@ from gostream_client import (
     FieldViolation,
     GoStreamError,
     InvalidInputError,
+    QuotaExceededError,
+    RateLimitedError,
     TokenInvalidError,
     UnreachableError,
     VideoNotFoundError,
@@ -69,6 +71,24 @@ async def test_error_keeps_message_reason_and_request_id(client: AsyncClient, se
         await client.get_video(VIDEO_ID)
     assert str(caught.value) == "video x was not found (VIDEO_NOT_FOUND, request id req-7)"
     assert (caught.value.code, caught.value.retry_after) == ("NOT_FOUND", None)
+
+
+async def test_error_has_the_delay_of_a_rate_limit(client: AsyncClient, server: ApiServer) -> None:
+    wait = error_details_pb2.RetryInfo()
+    wait.retry_delay.FromMilliseconds(2500)
+    exceeded = error_details_pb2.QuotaFailure.Violation(subject="videos", description="at most 5")
+    quota = error_details_pb2.QuotaFailure(violations=[exceeded])
+    for reason, detail in (("RATE_LIMITED", wait), ("QUOTA_EXCEEDED", quota)):
+        server.api.refusals.append(
+            Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "this owner has …", reason, (detail,))
+        )
+    with pytest.raises(RateLimitedError) as limited:
+        await client.get_video(VIDEO_ID)
+    assert limited.value.retry_after == 2.5
+    with pytest.raises(QuotaExceededError, match="this owner has") as refused:
+        await client.get_video(VIDEO_ID)
+    assert refused.value.retry_after is None
+    assert refused.value.violations == (FieldViolation("videos", "at most 5"),)
 
 
 async def test_all_invalid_fields_are_named(client: AsyncClient, server: ApiServer) -> None:

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from tests.fuzz import door, parsers
+from tests.fuzz import door, parsers, tokens
 
 CORPUS = Path(__file__).parent / "corpus"
 #: The largest input. A longer one finds nothing that a shorter one does not.
@@ -18,6 +18,8 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "page_tokens": parsers.page_tokens,
     "conformance": parsers.conformance,
     "probe": parsers.probe,
+    "tokens": tokens.tokens,
+    "key_sets": tokens.key_sets,
 }
 
 

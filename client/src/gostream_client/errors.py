@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
-    """An invalid field of a request, with the reason."""
+    """An invalid field of a request, or the subject of a quota, with the reason."""
 
     field: str
     description: str
@@ -24,8 +24,8 @@ class GoStreamError(Exception):
     `message`: for people. `reason`: the ErrorReason without its prefix; the name of the gRPC code if the API
     gave none. `code`: the name of the gRPC code, empty if no call failed. `request_id`: identifies the call
     in the server's log. `retry_after`: seconds after which the same call may succeed; None if the server gave
-    no delay. `violations`: every invalid field. `metadata`: the ids that the error is about, by the names in
-    the API.
+    no delay. `violations`: every invalid field or exceeded quota. `metadata`: the ids that the error is
+    about, by the names in the API.
     """
 
     #: The ErrorReason of the class, without its prefix; empty for classes of the client.
@@ -201,6 +201,18 @@ class ScopeMissingError(GoStreamError):
     """The token lacks the scope in `metadata["scope"]`."""
 
     REASON = "SCOPE_MISSING"
+
+
+class RateLimitedError(GoStreamError):
+    """The owner calls too often; `retry_after` has the delay."""
+
+    REASON = "RATE_LIMITED"
+
+
+class QuotaExceededError(GoStreamError):
+    """The owner has reached a quota, which `violations` names. A repetition does not help."""
+
+    REASON = "QUOTA_EXCEEDED"
 
 
 class UploadClosedError(GoStreamError):

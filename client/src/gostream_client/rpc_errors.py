@@ -41,7 +41,7 @@ def from_rpc(error: Any, server: str, *, proxy: str = "") -> GoStreamError:
     details = _Details(trailers.get(STATUS_DETAILS_KEY))
     code = error.code()
     message = error.details() or "the server gave no explanation"
-    if len(details.violations) > 1:
+    if len(details.violations) > 1 and code is grpc.StatusCode.INVALID_ARGUMENT:
         message = "the request is wrong: " + "; ".join(
             f"{v.field}: {v.description}" for v in details.violations
         )
@@ -83,19 +83,23 @@ class _Details:
     """The error details of a google.rpc.Status."""
 
     def __init__(self, packed: str | bytes | None) -> None:
-        info, request, bad, retry = (
+        info, request, bad, retry, quota = (
             error_details_pb2.ErrorInfo(),
             error_details_pb2.RequestInfo(),
             error_details_pb2.BadRequest(),
             error_details_pb2.RetryInfo(),
+            error_details_pb2.QuotaFailure(),
         )
         with suppress(DecodeError):  # the status code and message are enough
             for detail in status_pb2.Status.FromString(packed if isinstance(packed, bytes) else b"").details:
-                for known in (info, request, bad, retry):
+                for known in (info, request, bad, retry, quota):
                     detail.Unpack(known)  # does nothing for another type
         self.reason = info.reason
         self.metadata = dict(info.metadata)
         self.request_id = request.request_id
-        self.violations = tuple(FieldViolation(v.field, v.description) for v in bad.field_violations)
+        self.violations = (
+            *(FieldViolation(v.field, v.description) for v in bad.field_violations),
+            *(FieldViolation(v.subject, v.description) for v in quota.violations),
+        )
         delay = retry.retry_delay
         self.retry_after = delay.seconds + delay.nanos / 1e9 if retry.HasField("retry_delay") else None

@@ -184,6 +184,7 @@ class TranscodeService:
             source=source.version,
             master=presentation.master,
             publication=_publication(found, presentation, thumbnails, prefix=f"v{encode.number}/"),
+            stored_bytes=sum(uploader.uploaded.values()),
         )
 
     async def _put_the_rest(
