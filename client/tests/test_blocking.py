@@ -221,6 +221,8 @@ def test_closed_client_refuses_calls(api: Api) -> None:
     client = Client("127.0.0.1:1")
     with pytest.raises(RuntimeError, match="not open"):
         client.get_video(VIDEO_ID)
+    with pytest.raises(RuntimeError, match="not open"):
+        next(client.watch(VIDEO_ID))
     with client:
         pass
     with pytest.raises(RuntimeError, match="not open"):

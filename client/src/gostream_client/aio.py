@@ -73,11 +73,11 @@ class AsyncClient(ClientBase[aio.Channel]):
     get_playback_info = _method(calls.get_playback_info)
     revoke_playback = _method(calls.revoke_playback)
 
+    _TOKENS = AsyncTokens
     _tokens: AsyncTokens
 
     async def open(self) -> Self:
         """Resolves names and makes the channel, which connects with the first call."""
-        self._tokens = AsyncTokens(self._token)
         if self._channel is None:
             dial = await asyncio.to_thread(self._dial)
             if dial.credentials is None:

@@ -1,11 +1,11 @@
 """What both clients have in common: their settings, and the translation of calls."""
 
 from time import monotonic
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from gostream_client.connection.channel import Dial, dial
 from gostream_client.connection.tls import Tls
-from gostream_client.connection.token import Token
+from gostream_client.connection.token import AsyncTokens, BlockingTokens, Token
 from gostream_client.errors import GoStreamError
 from gostream_client.rpc_errors import from_rpc
 from gostream_client.table import Call, Kind, Method
@@ -15,6 +15,9 @@ Channel = TypeVar("Channel")
 
 class ClientBase(Generic[Channel]):
     """The settings and the channel of a client."""
+
+    #: The class of the tokens.
+    _TOKENS: ClassVar[type[AsyncTokens | BlockingTokens]]
 
     def __init__(
         self,
@@ -36,7 +39,8 @@ class ClientBase(Generic[Channel]):
         """
         self.server = server
         self._timeout = timeout
-        self._token = token
+        self._has_token = bool(token)
+        self._tokens: Any = self._TOKENS(token)
         self._tls = tls
         self._allow_plaintext_token = allow_plaintext_token
         self._channel = channel
@@ -46,7 +50,7 @@ class ClientBase(Generic[Channel]):
 
     def _dial(self) -> Dial:
         """Blocks for up to some seconds. Raises InvalidInputError and UnreachableError."""
-        found = dial(self.server, self._tls, secret=bool(self._token) and not self._allow_plaintext_token)
+        found = dial(self.server, self._tls, secret=self._has_token and not self._allow_plaintext_token)
         self._proxy = found.proxy
         return found
 

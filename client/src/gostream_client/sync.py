@@ -72,11 +72,11 @@ class Client(ClientBase[grpc.Channel]):
     get_playback_info = _method(calls.get_playback_info)
     revoke_playback = _method(calls.revoke_playback)
 
+    _TOKENS = BlockingTokens
     _tokens: BlockingTokens
 
     def open(self) -> Self:
         """Resolves names and makes the channel, which connects with the first call."""
-        self._tokens = BlockingTokens(self._token)
         if self._channel is None:
             dial = self._dial()
             if dial.credentials is None:
