@@ -1,4 +1,4 @@
-"""What a token costs: GetVideo of a hot id with AUTH_MODE=jwt and none, in turns.
+"""The cost of a token: GetVideo of a hot id with AUTH_MODE=jwt and none, in turns.
 
 `python -m benchmarks.doors.auth`. Wanted: at every port at least 0.97 of the calls without tokens. Writes
 benchmarks/results/auth.md.
@@ -115,7 +115,7 @@ def _report(pairs: list[Pair], options: argparse.Namespace, about: str) -> None:
     )
     least = min(pair.ratio() for pair in pairs)
     verdict = f"Least ratio of calls: {least:.3f}; wanted {WANTED}."
-    write_report(options.name, "What a token costs", words, table(header, [p.row() for p in pairs]), verdict)
+    write_report(options.name, "The cost of a token", words, table(header, [p.row() for p in pairs]), verdict)
 
 
 if __name__ == "__main__":

@@ -25,9 +25,12 @@ def film(tmp_path: Path) -> Path:
 
 
 async def upload(client: AsyncClient, out: Output, film: Path, **changes: Any) -> None:
-    options: dict[str, Any] = {"title": None, "user_id": "", "content_type": None}
-    options |= {"process_it": True, "profile": "", "policy": "", "follow_it": False}
-    await upload_command.upload(client, out, film, **(options | changes))
+    names = {"process_it", "profile", "follow_it", "parallel"}
+    steps = {name: value for name, value in changes.items() if name in names}
+    new = {name: value for name, value in changes.items() if name not in names}
+    await upload_command.upload(
+        client, out, film, upload_command.NewVideo(**new), upload_command.Steps(**steps)
+    )
 
 
 async def test_upload_sends_the_file_and_starts_processing(

@@ -112,6 +112,10 @@ class Api(video_service_pb2_grpc.VideoServiceServicer):
         await self._heard(request, context)
         return empty_pb2.Empty()
 
+    async def UndeleteVideo(self, request: Any, context: Context) -> Video:  # noqa: N802
+        await self._heard(request, context)
+        return video(version=3)
+
     async def UpdateVideo(self, request: Any, context: Context) -> Video:  # noqa: N802
         await self._heard(request, context)
         return video(playback_policy=request.video.playback_policy, playback_epoch=2)

@@ -91,6 +91,10 @@ def upload_file(
     process: Annotated[bool, typer.Option("--process/--no-process", help="Start processing at once.")] = True,
     profile: Profile = "",
     policy: Annotated[str, POLICY] = "",
+    parallel: Annotated[int, typer.Option(min=1, max=16, help="Parts of the file sent at once.")] = 4,
+    resume: Annotated[
+        str, typer.Option(metavar="ID", help="Continue the upload of this video; the parts are compared.")
+    ] = "",
     server: Server = DEFAULT_SERVER,
     timeout: Timeout = None,
     json: Json = False,
@@ -98,6 +102,8 @@ def upload_file(
     """Upload a video file and start its processing."""
     if watch and not process:
         raise typer.BadParameter("--watch and --no-process exclude each other")
+    if resume and (title is not None or user or content_type is not None or policy):
+        raise typer.BadParameter("--resume excludes --title, --user, --content-type and --policy")
     from gostream_cli import output, runner, upload_command
 
     out = output.Output(as_json=json)
@@ -109,13 +115,9 @@ def upload_file(
             client,
             out,
             file,
-            title=title,
-            user_id=user,
-            content_type=content_type,
-            process_it=process,
-            profile=profile,
-            policy=policy,
-            follow_it=watch,
+            upload_command.NewVideo(title, user, content_type, policy),
+            upload_command.Steps(process, profile, watch, parallel),
+            resume=resume,
         ),
     )
 

@@ -70,13 +70,13 @@ async def list_videos(
 
 
 async def watch(client: AsyncClient, out: Output, video_id: str) -> None:
-    await _to_the_end(client, out, video_pb2.Video(id=video_id))
+    await to_the_end(client, out, video_pb2.Video(id=video_id))
 
 
 async def process(client: AsyncClient, out: Output, video_id: str, *, profile: str, follow_it: bool) -> None:
     video = await client.trigger_process(video_id, profile=profile)
     if follow_it:
-        await _to_the_end(client, out, video)
+        await to_the_end(client, out, video)
     else:
         out.video(video)
         raise_if_failed(video)
@@ -121,7 +121,7 @@ def confirm_removal(video_id: str) -> None:
         raise InvalidInputError("nothing was deleted")
 
 
-async def _to_the_end(client: AsyncClient, out: Output, video: video_pb2.Video) -> None:
+async def to_the_end(client: AsyncClient, out: Output, video: video_pb2.Video) -> None:
     """Show the states of `video` from its version on. Raises ProcessingFailedError if it failed."""
     with processing_progress(out.stderr) if not out.as_json else nullcontext(out.document) as show:
         async with aclosing(client.watch(video.id, min_version=video.version)) as states:

@@ -69,6 +69,7 @@ class AsyncClient(ClientBase[aio.Channel]):
     list_videos_page = _method(calls.list_videos_page)
     list_videos = _pages(calls.list_videos_page)
     delete_video = _method(calls.delete_video)
+    undelete_video = _method(calls.undelete_video)
     update_video = _method(calls.update_video)
     get_playback_info = _method(calls.get_playback_info)
     revoke_playback = _method(calls.revoke_playback)
@@ -143,20 +144,27 @@ class AsyncClient(ClientBase[aio.Channel]):
         user_id: str = "",
         content_type: str | None = None,
         policy: str = "",
+        process: bool = False,
+        profile: str = "",
+        parallel: int = 4,
+        resume: str = "",
         events: UploadEvents | None = None,
     ) -> Video:
         """As Client.upload; the functions of `events` are called in the event loop."""
-        from gostream_client.upload.upload import upload
+        from gostream_client.upload.upload import Wishes, upload
 
-        return await upload(
-            self._answer,
-            file,
+        wishes = Wishes(
             title=title,
             user_id=user_id,
             content_type=content_type,
             policy=policy,
+            process=process,
+            profile=profile,
+            parallel=parallel,
+            resume=resume,
             events=events or UploadEvents(),
         )
+        return await upload(self._answer, file, wishes)
 
     async def _answer(self, call: Call[Answer]) -> Answer:
         until = self._until(call)

@@ -28,6 +28,7 @@ from gostream.v1.video_service_pb2 import (
     ProcessOptions,
     RevokePlaybackRequest,
     TriggerProcessRequest,
+    UndeleteVideoRequest,
     UpdateVideoRequest,
     WatchVideoRequest,
 )
@@ -134,6 +135,11 @@ def delete_video(video_id: str, *, etag: str = "", timeout: float | None = None)
     """Deletes the video; with `etag`, only if it has not changed since the etag was read."""
     request = DeleteVideoRequest(id=video_id, etag=etag)
     return Call(table.DELETE_VIDEO, request, timeout, lambda answer, trailers: None)
+
+
+def undelete_video(video_id: str, *, etag: str = "", timeout: float | None = None) -> Call[Video]:
+    """Takes a deletion back while the server keeps the video. Returns the video."""
+    return Call(table.UNDELETE_VIDEO, UndeleteVideoRequest(id=video_id, etag=etag), timeout, _as_is)
 
 
 def update_video(video_id: str, *, policy: str, etag: str = "", timeout: float | None = None) -> Call[Video]:

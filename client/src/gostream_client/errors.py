@@ -216,6 +216,42 @@ class QuotaExceededError(GoStreamError):
 
 
 class UploadClosedError(GoStreamError):
-    """CreateVideo was repeated for a video that no longer accepts an upload."""
+    """The video no longer accepts an upload, or has no upload session of that generation."""
 
     REASON = "UPLOAD_CLOSED"
+
+
+class UploadIncompleteError(GoStreamError):
+    """Parts are missing; `metadata["parts"]` has the numbers of the first 100."""
+
+    REASON = "UPLOAD_INCOMPLETE"
+
+
+class UploadExpiredError(GoStreamError):
+    """The upload session has expired."""
+
+    REASON = "UPLOAD_EXPIRED"
+
+
+class SourceUrlRefusedError(GoStreamError):
+    """The server does not fetch from this source_url; `violations` has the reason."""
+
+    REASON = "SOURCE_URL_REFUSED"
+
+
+class SourceUnreachableError(GoStreamError):
+    """The object of source_key does not exist."""
+
+    REASON = "SOURCE_UNREACHABLE"
+
+
+class ExternalIdInUseError(GoStreamError):
+    """Another video of the owner has this external_id."""
+
+    REASON = "EXTERNAL_ID_IN_USE"
+
+
+class VideoNotDeletedError(GoStreamError):
+    """UndeleteVideo was called for a video that is not deleted."""
+
+    REASON = "VIDEO_NOT_DELETED"

@@ -68,6 +68,7 @@ class Client(ClientBase[grpc.Channel]):
     list_videos_page = _method(calls.list_videos_page)
     list_videos = _pages(calls.list_videos_page)
     delete_video = _method(calls.delete_video)
+    undelete_video = _method(calls.undelete_video)
     update_video = _method(calls.update_video)
     get_playback_info = _method(calls.get_playback_info)
     revoke_playback = _method(calls.revoke_playback)
@@ -134,29 +135,36 @@ class Client(ClientBase[grpc.Channel]):
         user_id: str = "",
         content_type: str | None = None,
         policy: str = "",
+        process: bool = False,
+        profile: str = "",
+        parallel: int = 4,
+        resume: str = "",
         events: UploadEvents | None = None,
     ) -> Video:
-        """Creates a video and uploads its source from a file. Returns the video; trigger_process() encodes
-        it.
+        """Creates a video and uploads its source from a file. Returns the video.
 
-        `title`: the name of the file unless given. `content_type`: guessed from the name unless given. The
-        file goes straight to the object store, without a deadline, but 60 s without progress are a failure.
-        Transient failures are repeated up to three times. Raises InvalidInputError before any call if the
-        file cannot be read, and UploadError if the store refuses it.
+        `title`: the name of the file unless given. `content_type`: guessed from the name unless given.
+        `process`: also start an encode, with `profile`. The file goes straight to the object store; above
+        16 MiB in parts, `parallel` at once, each checked by its MD5. `resume`: the id of a video whose upload
+        in parts continues, from any machine; the arguments of a new video are not used then.
+
+        No deadline, but 60 s without progress are a failure. Transient failures are repeated. Raises
+        InvalidInputError before any call if the file cannot be read, and UploadError if the store refuses it.
         """
-        from gostream_client.upload.upload import upload
+        from gostream_client.upload.upload import Wishes, upload
 
-        return run_blocking(
-            lambda: upload(
-                in_thread(self._answer),
-                file,
-                title=title,
-                user_id=user_id,
-                content_type=content_type,
-                policy=policy,
-                events=events or UploadEvents(),
-            )
+        wishes = Wishes(
+            title=title,
+            user_id=user_id,
+            content_type=content_type,
+            policy=policy,
+            process=process,
+            profile=profile,
+            parallel=parallel,
+            resume=resume,
+            events=events or UploadEvents(),
         )
+        return run_blocking(lambda: upload(in_thread(self._answer), file, wishes))
 
     def _answer(self, call: Call[Answer]) -> Answer:
         until = self._until(call)

@@ -14,7 +14,7 @@ from gostream_client.upload.source import SourceFile
 
 ATTEMPTS = 4  # including the first
 # 409: another conditional PUT of the same object is in progress.
-_TRANSIENT_STATUSES = frozenset({408, 409, 429, 500, 502, 503, 504})
+TRANSIENT_STATUSES = frozenset({408, 409, 429, 500, 502, 503, 504})
 
 
 class _TransientError(UnreachableError):
@@ -85,9 +85,9 @@ async def _put_once(
 def _refusal(answer: http.Response, upload: Upload) -> GoStreamError:
     """Translates an error response; S3's XML body has a code and a message."""
     status, text = answer.status, answer.body.decode("utf-8", "replace")
-    code = _tag(text, "Code")
-    message = _tag(text, "Message") or f"HTTP {status}"
-    if status in _TRANSIENT_STATUSES:
+    code = tag(text, "Code")
+    message = tag(text, "Message") or f"HTTP {status}"
+    if status in TRANSIENT_STATUSES:
         return _TransientError(f"the object store answered {status}: {message}", reason=code)
     if status == 412:
         return _ExistsError("this video already has a source; create another video", reason=code)
@@ -102,6 +102,7 @@ def _refusal(answer: http.Response, upload: Upload) -> GoStreamError:
     return UploadError(f"the object store answered {status}: {message}", reason=code)
 
 
-def _tag(text: str, name: str) -> str:
+def tag(text: str, name: str) -> str:
+    """Returns the content of an element of S3's XML; empty if there is none."""
     found = re.search(rf"<{name}>([^<]{{1,300}})</{name}>", text)
     return "".join(c if c.isprintable() else " " for c in found[1]) if found else ""

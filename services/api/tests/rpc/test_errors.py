@@ -63,6 +63,8 @@ async def address(reader: Reader) -> AsyncIterator[str]:
     watches = WatchService(database=cast("Any", None), events=cast("Any", None))
     servicer = VideoServicer(
         videos=cast("VideoService", None),
+        deletions=cast("Any", None),
+        ingest=cast("Any", None),
         reads=reader,
         watches=watches,
         playback=cast("Any", None),
@@ -128,9 +130,33 @@ ROWS: list[tuple[GoStreamError, grpc.StatusCode, str, set[str]]] = [
         {"PreconditionFailure"},
     ),
     (
+        errors.SourceUrlRefusedError("must begin with https://"),
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "SOURCE_URL_REFUSED",
+        {"BadRequest"},
+    ),
+    (
+        errors.SourceUnreachableError(),
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "SOURCE_UNREACHABLE",
+        {"PreconditionFailure"},
+    ),
+    (
         errors.UploadClosedError(ID),
         grpc.StatusCode.FAILED_PRECONDITION,
         "UPLOAD_CLOSED",
+        {"PreconditionFailure"},
+    ),
+    (
+        errors.UploadExpiredError(ID),
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "UPLOAD_EXPIRED",
+        {"PreconditionFailure"},
+    ),
+    (
+        errors.UploadIncompleteError(ID, [2, 3]),
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "UPLOAD_INCOMPLETE",
         {"PreconditionFailure"},
     ),
     (
