@@ -25,14 +25,17 @@ LIMITS: Mapping[str, Mapping[str, Any]] = {
     "id": _ID,
     "video_id": _ID,
     "BatchGetVideosRequest.ids": {"minItems": 1, "maxItems": limits.MAX_BATCH, "items": _ID},
-    "CreateVideoRequest.title": {"minLength": 1, "maxLength": limits.MAX_TITLE, **_TEXT},
     "CreateVideoRequest.labels": {
         "maxProperties": limits.MAX_LABELS,
         "propertyNames": {"pattern": f"^{limits.LABEL_KEY}$"},
+        # Values are limited in bytes, which a schema cannot say.
+        "additionalProperties": {"type": "string", "maxLength": limits.MAX_LABEL_VALUE, **_TEXT},
     },
+    "CreateVideoRequest.title": {"minLength": 1, "maxLength": limits.MAX_TITLE, **_TEXT},
     "CreateVideoRequest.source_url": {"maxLength": MAX_URL},
     "GetVideoRequest.min_version": {"pattern": "^[0-9]{1,19}$"},
     "ListVideosRequest.labels": {"maxItems": limits.MAX_LISTED_LABELS},
+    "ListVideosRequest.title": {"maxLength": limits.MAX_TITLE, **_TEXT},
     "ListVideosRequest.page_size": {
         "minimum": 0,
         "maximum": limits.MAX_PAGE_SIZE,

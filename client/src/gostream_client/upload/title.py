@@ -3,7 +3,7 @@
 import unicodedata
 from pathlib import Path
 
-MAX_TITLE = 200
+MAX_TITLE = 200  # characters
 UNTITLED = "untitled"
 _JOINERS = frozenset("\u200c\u200d")  # some languages and emoji need them
 _SEPARATORS = frozenset({"Cc", "Zl", "Zp"})

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gostream.v1 import upload_pb2
-from gostream_client.errors import ClientError
+from gostream_client.errors import GoStreamError, UploadError
 from gostream_client.text import printable
 
 
-class FileChangedError(ClientError):
+class FileChangedError(UploadError):
     """The file changed during the upload."""
 
 
@@ -56,7 +56,7 @@ class FileParts:
                 file.seek((number - 1) * self._part_size)
                 got = file.readinto(body)
         except OSError as error:
-            raise ClientError(f"{printable(str(self._path))} cannot be read: {error.strerror}") from None
+            raise GoStreamError(f"{printable(str(self._path))} cannot be read: {error.strerror}") from None
         if got != size:
             raise self._changed()
         return Part(number, memoryview(body), hashlib.md5(body, usedforsecurity=False).digest())
@@ -65,7 +65,7 @@ class FileParts:
         try:
             found = self._path.stat()
         except OSError as error:
-            raise ClientError(f"{printable(str(self._path))} cannot be read: {error.strerror}") from None
+            raise GoStreamError(f"{printable(str(self._path))} cannot be read: {error.strerror}") from None
         return found.st_size, found.st_mtime_ns, found.st_ino
 
     def _changed(self) -> FileChangedError:

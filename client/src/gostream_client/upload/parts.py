@@ -6,13 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
-
 from gostream.v1 import upload_pb2, video_pb2, video_service_pb2
-from gostream_client.errors import ClientError, InvalidInputError, UnreachableError
-from gostream_client.multipart.calls import UploadCalls
-from gostream_client.multipart.file_parts import FileParts, Part
-from gostream_client.multipart.put import SessionGoneError, UrlRefusedError, put_part
+from gostream_client.errors import GoStreamError, InvalidInputError, UnreachableError, UploadClosedError
+from gostream_client.upload.file_parts import FileParts, Part
+from gostream_client.upload.part import SessionGoneError, UrlRefusedError, put_part
+from gostream_client.upload.session_calls import UploadCalls
 
 #: Larger files are uploaded in parts.
 MULTIPART_ABOVE = 16 << 20
@@ -44,8 +42,8 @@ class PartOptions:
 class Reports:
     """Called with the number of bytes that the store has or is receiving, and with the reason of a retry."""
 
-    on_sent: Callable[[int], None] = lambda sent: None
-    on_retry: Callable[[str], None] = lambda why: None
+    on_sent: Callable[[int], object] = lambda sent: None
+    on_retry: Callable[[str], object] = lambda why: None
 
 
 async def upload_in_parts(
@@ -60,7 +58,7 @@ async def upload_in_parts(
     """Upload a file as the source of a video, and start an encode if `process` is given.
 
     Continues an earlier upload of the video from any machine: a part is skipped if the store has it with the
-    MD5 of the local part. Raises ClientError.
+    MD5 of the local part. Raises GoStreamError.
     """
     size = (await asyncio.to_thread(path.stat)).st_size
     session = await _open(calls, video_id, size)
@@ -69,7 +67,7 @@ async def upload_in_parts(
             await _Sending(calls, session, path, options, reports).run()
         try:
             return await calls.complete(video_id, session.generation, process=process)
-        except ClientError as error:
+        except GoStreamError as error:
             if error.reason != "UPLOAD_INCOMPLETE" or last:
                 raise
         await asyncio.sleep(_SECOND)
@@ -81,7 +79,7 @@ async def _open(calls: UploadCalls, video_id: str, size: int) -> _Session:
     """Returns the session of the video, open or completed. Raises InvalidInputError for another size."""
     try:
         session = await calls.get(video_id)
-    except ClientError as error:
+    except GoStreamError as error:
         if error.reason != "UPLOAD_CLOSED":  # no session yet
             raise
         return await calls.create(video_id, size)
@@ -111,33 +109,28 @@ class _Sending:
         self._is_compared = False
 
     async def run(self) -> None:
-        """Raises ClientError; the other parts are then cancelled."""
+        """Raises GoStreamError; the other parts are then cancelled."""
         self._reports.on_sent(0)
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
-        connector = aiohttp.TCPConnector(limit=self._options.parallel)
         try:
-            async with (
-                aiohttp.ClientSession(timeout=timeout, connector=connector) as http,
-                asyncio.TaskGroup() as tasks,
-            ):
+            async with asyncio.TaskGroup() as tasks:
                 for _ in range(min(self._options.parallel, self._session.part_count)):
-                    tasks.create_task(self._send_waiting(http))
-        except* ClientError as errors:
+                    tasks.create_task(self._send_waiting())
+        except* GoStreamError as errors:
             raise _first(errors) from None
         await self._file.require_unchanged()
 
-    async def _send_waiting(self, http: aiohttp.ClientSession) -> None:
+    async def _send_waiting(self) -> None:
         for number in self._waiting:
             part = await self._file.read(number)
             if not self._has(part):
-                await self._send(http, part)
+                await self._send(part)
             self._count(number, len(part.body))
 
     def _has(self, part: Part) -> bool:
         stored = self._stored.get(part.number)
         return stored is not None and stored.md5 == part.md5 and stored.size_bytes == len(part.body)
 
-    async def _send(self, http: aiohttp.ClientSession, part: Part) -> None:
+    async def _send(self, part: Part) -> None:
         """Send a part, with a new URL for each try."""
         tries = refusals = 0
         while True:
@@ -146,7 +139,6 @@ class _Sending:
                     self._session.video_id, self._session.generation, [(part.number, part.md5)]
                 )
                 return await put_part(
-                    http,
                     signed,
                     part.body,
                     on_sent=lambda sent: self._count(part.number, sent),
@@ -156,7 +148,7 @@ class _Sending:
                 refusals += 1
                 if refusals == _REFUSALS:
                     raise
-            except ClientError as error:
+            except GoStreamError as error:
                 if isinstance(error, SessionGoneError):
                     await self._require_session(error)
                 elif not (isinstance(error, UnreachableError) or error.reason in _BUSY):
@@ -169,16 +161,15 @@ class _Sending:
             self._count(part.number, 0)
 
     async def _require_session(self, error: SessionGoneError) -> None:
-        """Ask the server once whether the session is open. Raises ClientError if not, or at a later call."""
+        """Ask the server once whether the session is open. Raises GoStreamError if not, or later."""
         if self._is_compared:
             raise error
         self._is_compared = True
         now = await self._calls.get(self._session.video_id)
         if now.state != _Session.STATE_OPEN or now.generation != self._session.generation:
             state = _Session.State.Name(now.state).removeprefix("STATE_").lower()
-            raise ClientError(
+            raise UploadClosedError(
                 f"another client has changed the upload: it is {state}, generation {now.generation}",
-                reason="UPLOAD_CLOSED",
             )
 
     async def _pause(self, tries: int) -> None:
@@ -190,6 +181,6 @@ class _Sending:
         self._reports.on_sent(sum(self._sent.values()))
 
 
-def _first(errors: BaseExceptionGroup[ClientError]) -> ClientError:
+def _first(errors: BaseExceptionGroup[GoStreamError]) -> GoStreamError:
     error = errors.exceptions[0]
     return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -10,7 +10,11 @@ from gostream_client.errors import InvalidInputError
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """Files in PEM. Without `ca_file`, the authorities that gRPC knows are trusted."""
+    """Files in PEM, read when the client is opened. Without `ca_file`, the authorities that gRPC knows are
+    trusted.
+
+    `certificate` and `key` prove who the client is, to a server that requires it.
+    """
 
     ca_file: Path | None = None
     certificate: Path | None = None

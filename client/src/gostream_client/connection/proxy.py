@@ -1,16 +1,15 @@
 """Decides whether gRPC sends calls through the proxy of an environment variable."""
 
-import asyncio
 import os
 from ipaddress import IPv6Address, ip_address
 
-from gostream_client.target import RESOLVE_SECONDS, UnresolvableError, lookup, split_servers
+from gostream_client.connection.target import UnresolvableError, lookup, split_servers
 
 #: The variables that gRPC's C core reads, in its order of precedence; lower case only.
 VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")
 
 
-async def proxy_variable(server: str) -> str:
+def proxy_variable(server: str) -> str:
     """Returns the variable of the proxy for calls to `server`; empty for a direct connection.
 
     Calls to loopback are direct, because a proxy cannot reach this machine's loopback. Calls to a list of
@@ -20,11 +19,9 @@ async def proxy_variable(server: str) -> str:
     servers = split_servers(server)
     if not variable or len(servers) > 1:
         return ""
-    (host, port), *_ = servers
     try:
-        async with asyncio.timeout(RESOLVE_SECONDS):
-            found = await lookup(host, port)
-    except (UnresolvableError, TimeoutError):
+        [found] = lookup(servers)
+    except UnresolvableError:
         return variable  # the proxy may know the name
     return "" if all(_is_here(address) for _, address in found) else variable
 

@@ -1,5 +1,6 @@
 """The client's TLS: the authority, its own certificate, and servers that are dialled by address."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -10,9 +11,7 @@ import pytest
 from grpc import aio
 
 from gostream.v1 import video_pb2, video_service_pb2, video_service_pb2_grpc
-from gostream_client.client import connect
-from gostream_client.errors import InvalidInputError, UnreachableError
-from gostream_client.tls import Tls
+from gostream_client import AsyncClient, Client, GoStreamError, InvalidInputError, Tls, UnreachableError
 from tests.support.certificates import Files, replace
 
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -56,8 +55,21 @@ async def serve(files: Files) -> AsyncIterator[Serve]:
 
 
 async def read(server: str, tls: Tls | None) -> str:
-    async with connect(server, timeout=10, tls=tls) as client:
-        return (await client.get(ID)).video.id
+    """Reads the id with both clients, which must agree."""
+
+    def blocking() -> str:
+        with Client(server, timeout=20, tls=tls) as client:
+            return client.get_video(ID).id
+
+    try:
+        async with AsyncClient(server, timeout=20, tls=tls) as client:
+            found = (await client.get_video(ID)).id
+    except GoStreamError as error:
+        with pytest.raises(type(error)):
+            await asyncio.to_thread(blocking)
+        raise
+    assert await asyncio.to_thread(blocking) == found
+    return found
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])

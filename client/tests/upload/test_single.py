@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from gostream.v1 import video_service_pb2
-from gostream_client.errors import ClientError, InvalidInputError, UnreachableError
-from gostream_client.upload import ATTEMPTS, SourceFile, put
+from gostream_client import GoStreamError, InvalidInputError, SourceFile, UnreachableError
+from gostream_client.upload.single import ATTEMPTS, put
 from tests.support.fake_server import Answer, Store, cut_connection, never_answer, s3_error
 
 EXISTS = s3_error(412, "PreconditionFailed", "At least one of the preconditions did not hold")
@@ -79,7 +79,7 @@ async def test_transient_failure_is_retried_from_the_first_byte(
 
 async def test_upload_fails_after_three_retries(store: Store, source: SourceFile) -> None:
     store.answers.extend([s3_error(500, "InternalError", "We encountered an internal error.")] * 10)
-    with pytest.raises(ClientError, match="internal error") as caught:
+    with pytest.raises(GoStreamError, match="internal error") as caught:
         await send(store, source)
     assert store.puts == ATTEMPTS == 4
     assert isinstance(caught.value, UnreachableError)
@@ -87,13 +87,13 @@ async def test_upload_fails_after_three_retries(store: Store, source: SourceFile
 
 async def test_stalled_upload_is_aborted(store: Store, source: SourceFile) -> None:
     store.answers.extend([never_answer] * 10)
-    with pytest.raises(ClientError, match="accepted no data"):
+    with pytest.raises(GoStreamError, match="accepted no data"):
         await send(store, source, stall=0.2)
 
 
 async def test_refused_upload_is_not_retried_and_is_explained(store: Store, source: SourceFile) -> None:
     store.answers.append(s3_error(403, "SignatureDoesNotMatch", "Check your key and signing method."))
-    with pytest.raises(ClientError, match=r"refused the upload \(403\): Check your key") as caught:
+    with pytest.raises(GoStreamError, match=r"refused the upload \(403\): Check your key") as caught:
         await send(store, source)
     assert store.puts == 1
     assert caught.value.reason == "SignatureDoesNotMatch"
@@ -103,14 +103,14 @@ async def test_refused_upload_is_not_retried_and_is_explained(store: Store, sour
 async def test_refused_upload_sends_no_body(store: Store, source: SourceFile) -> None:
     counts: list[int] = []
     store.answers.append(s3_error(403, "AccessDenied", "Request has expired"))
-    with pytest.raises(ClientError):
+    with pytest.raises(GoStreamError):
         await send(store, source, on_sent=counts.append)
     assert not any(counts)
 
 
 async def test_existing_source_is_not_replaced(store: Store, source: SourceFile) -> None:
     store.answers.append(EXISTS)
-    with pytest.raises(ClientError, match="this video already has a source") as caught:
+    with pytest.raises(GoStreamError, match="this video already has a source") as caught:
         await send(store, source)
     assert store.puts == 1
     assert not isinstance(caught.value, (InvalidInputError, UnreachableError))
@@ -125,20 +125,20 @@ async def test_upload_with_lost_confirmation_has_succeeded(store: Store, source:
 
 async def test_expired_url_is_named_as_such(store: Store, source: SourceFile) -> None:
     store.answers.append(s3_error(403, "AccessDenied", "Request has expired"))
-    with pytest.raises(ClientError, match="the upload URL expired at"):
+    with pytest.raises(GoStreamError, match="the upload URL expired at"):
         await send(store, source, upload=store.upload(expires_in=-1))
 
 
 async def test_file_that_shrinks_during_upload_is_reported(store: Store, source: SourceFile) -> None:
     source.path.write_bytes(b"short")
-    with pytest.raises(ClientError, match="became shorter"):
+    with pytest.raises(GoStreamError, match="became shorter"):
         await send(store, source)
     assert store.puts == 1
 
 
 async def test_missing_store_is_unreachable(store: Store, source: SourceFile) -> None:
     upload = video_service_pb2.Upload(method="PUT", url="http://127.0.0.1:1/x?secret=1")
-    with pytest.raises(ClientError, match="connection to the object store failed") as caught:
+    with pytest.raises(GoStreamError, match="connection to the object store failed") as caught:
         await send(store, source, upload=upload)
     assert isinstance(caught.value, UnreachableError)
     assert "secret" not in str(caught.value)

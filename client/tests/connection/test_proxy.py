@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from gostream_client.client import connect
-from gostream_client.errors import UnreachableError
-from gostream_client.proxy import VARIABLES
-from gostream_client.upload import SourceFile, put
+from gostream_client import AsyncClient, SourceFile, UnreachableError
+from gostream_client.connection.proxy import VARIABLES
+from gostream_client.upload.single import put
 from tests.support.fake_server import VIDEO_ID, ApiServer, Store
 
 #: No proxy listens there.
@@ -32,8 +31,8 @@ async def test_calls_to_loopback_bypass_the_proxy(
 ) -> None:
     monkeypatch.setenv(variable, NOWHERE)
     port = server.address.rpartition(":")[2]
-    async with connect(server_at.format(port), timeout=60) as client:
-        await client.get(VIDEO_ID)
+    async with AsyncClient(server_at.format(port), timeout=60) as client:
+        await client.get_video(VIDEO_ID)
 
 
 async def test_uploads_to_loopback_bypass_the_proxy(
@@ -58,15 +57,15 @@ async def test_other_calls_use_the_proxy(monkeypatch: pytest.MonkeyPatch) -> Non
 
     async with await asyncio.start_server(refuse, "127.0.0.1", 0) as proxy:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
-        async with connect(ELSEWHERE, timeout=60) as client:
+        async with AsyncClient(ELSEWHERE, timeout=60) as client:
             with pytest.raises(UnreachableError):
-                await client.get(VIDEO_ID)
+                await client.get_video(VIDEO_ID)
     assert await asked == b"CONNECT 192.0.2.1:50051 HTTP/1.1\r\n"
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
 async def test_failing_proxy_is_named(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, NOWHERE)
-    async with connect(ELSEWHERE, timeout=60) as client:
+    async with AsyncClient(ELSEWHERE, timeout=60) as client:
         with pytest.raises(UnreachableError, match=f"calls go through the proxy of {variable}"):
-            await client.get(VIDEO_ID)
+            await client.get_video(VIDEO_ID)
