@@ -15,7 +15,7 @@ from grpc import aio
 from gostream_devstack.errors import StackError
 from gostream_devstack.host.wheels import package, program, script
 from gostream_devstack.instance.stack import USUAL_PORTS
-from gostream_devstack.servers.envoy import allow_origins
+from gostream_devstack.servers.envoy import FILES, allow_origins
 from gostream_devstack.servers.nginx import substitute
 from gostream_shared.grpc_health import Health, bind
 from gostream_shared.tls import ServerTls
@@ -223,13 +223,15 @@ def test_nginx_accepts_the_rendered_template(tmp_path: Path) -> None:
 
 
 def test_envoy_accepts_the_rendered_file(tmp_path: Path) -> None:
-    """Renders the file as start.sh does, except the descriptors' path, which Compose mounts."""
-    [mounted] = [each for each in SERVICES["envoy"]["volumes"] if "descriptors" in each]
-    source, target, _ = mounted.split(":")
+    """Renders the file as start.sh does, except the paths of the generated files, which Compose mounts."""
     text = (ROOT / "deploy/envoy/envoy.yaml").read_text()
-    assert text.count(target) == 1
+    mounts = [each.split(":") for each in SERVICES["envoy"]["volumes"] if "/protos/gen/" in each]
+    for source, target, _ in mounts:
+        assert text.count(target) == 1
+        text = text.replace(target, str(ROOT / source))
+    assert {Path(source).name for source, _, _ in mounts} == set(FILES)
     config = tmp_path / "envoy.yaml"
-    config.write_text(text.replace(target, str(ROOT / source)))
+    config.write_text(text)
     filled = tmp_path / "filled.yaml"
     envoy: list[str | Path] = [
         program(package("envoy"), "_bin/envoy"),
@@ -295,7 +297,7 @@ def test_envoy_accepts_the_file_with_tls(tmp_path: Path) -> None:
     places = {
         "/etc/envoy/certificates": str(files.folder),
         "/etc/envoy/tls": str(tmp_path / "tls"),
-        "/etc/envoy/descriptors.binpb": str(ROOT / "protos/gen/descriptors.binpb"),
+        **{f"/etc/envoy/{name}": str(ROOT / "protos/gen" / name) for name in FILES},
     }
     for source in (ROOT / "deploy/envoy").rglob("*.*"):
         text = source.read_text()

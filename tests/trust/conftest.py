@@ -155,6 +155,7 @@ async def start_api(
         "AUTH_MODE": "jwt",
         "AUTH_JWT_ISSUERS_FILE": str(issuers),
         "AUTH_JWT_LEEWAY": "0s",
+        "DELETE_RETENTION": "1h",
         # Tests call faster than people. Those of the rates set them.
         "RATE_WRITES": "0",
         "RATE_CREATES": "0",

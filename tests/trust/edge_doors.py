@@ -63,7 +63,8 @@ async def as_json(
     if "{video_id}" in path:
         path = path.replace("{video_id}", fields.pop("video_id"))
     body = fields if rule.body == "*" else fields.pop(rule.body) if rule.body else None
-    query = {} if rule.body == "*" else fields
+    given = {} if rule.body == "*" else fields
+    query = {name: str(value).lower() if value is True else value for name, value in given.items()}
     headers = [*metadata, ("accept-encoding", "identity")]
     async with session.request(verb, url + path, params=query, json=body, headers=headers) as reply:
         if reply.status == 200:
@@ -73,10 +74,10 @@ async def as_json(
     status = json.loads(text)
     code = _CODES[status["code"]]
     assert reply.status == HTTP_STATUSES[code], (reply.status, text)
-    reasons = [each["reason"] for each in status["details"] if "reason" in each]
+    reasons = [each["reason"] for each in status.get("details", []) if "reason" in each]
     shown = (("body", text), ("www-authenticate", reply.headers.get("www-authenticate", "")))
     assert (code is grpc.StatusCode.UNAUTHENTICATED) == bool(shown[1][1]), reply.headers
-    raise Refused(Outcome(code.name, reasons[0], shown))
+    raise Refused(Outcome(code.name, next(iter(reasons), ""), shown))  # Envoy's own errors have no reason
 
 
 async def as_grpc_web(

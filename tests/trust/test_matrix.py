@@ -50,6 +50,8 @@ CALLS: dict[str, Any] = {
     "CancelProcess": lambda video_id: messages.CancelProcessRequest(id=video_id),
     "DeleteVideo": lambda video_id: messages.DeleteVideoRequest(id=video_id),
     "DeleteVideo with a wrong etag": lambda video_id: messages.DeleteVideoRequest(id=video_id, etag='"99"'),
+    "DeleteVideo for good": lambda video_id: messages.DeleteVideoRequest(id=video_id, permanent=True),
+    "UndeleteVideo": lambda video_id: messages.UndeleteVideoRequest(id=video_id),
     "UpdateVideo": lambda video_id: _update(video_id),
     "UpdateVideo with a wrong etag": lambda video_id: _update(video_id, etag='"99"'),
     "RevokePlayback": lambda video_id: messages.RevokePlaybackRequest(id=video_id),

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import aiohttp
 import asyncpg
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
@@ -22,7 +23,9 @@ from tests.trust.tokens import signed
 
 TITLE, SOURCE = "A private title", b"film"
 OFF = video_pb2.PLAYBACK_POLICY_OFF
-NAMES = ("CreateVideo", "TriggerProcess", "CancelProcess", "UpdateVideo", "RevokePlayback", "DeleteVideo")
+NAMES = ["CreateVideo", "TriggerProcess", "CancelProcess", "UpdateVideo", "RevokePlayback", "DeleteVideo"]
+NAMES += ["UndeleteVideo"]
+EXPIRY = Timestamp(seconds=4_070_908_800)
 
 
 @pytest.fixture
@@ -66,9 +69,19 @@ def writes(api: Api, video_id: str, who: Metadata) -> dict[str, Callable[[], Awa
     requests = {
         "TriggerProcess": messages.TriggerProcessRequest(id=video_id),
         "CancelProcess": messages.CancelProcessRequest(id=video_id),
-        "UpdateVideo": messages.UpdateVideoRequest(video=video_pb2.Video(id=video_id, playback_policy=OFF)),
+        "UpdateVideo": messages.UpdateVideoRequest(
+            video=video_pb2.Video(
+                id=video_id,
+                playback_policy=OFF,
+                title=TITLE + " again",
+                labels={"key": "a private value"},
+                external_id="a private id",
+                expire_time=EXPIRY,
+            )
+        ),
         "RevokePlayback": messages.RevokePlaybackRequest(id=video_id),
         "DeleteVideo": messages.DeleteVideoRequest(id=video_id),
+        "UndeleteVideo": messages.UndeleteVideoRequest(id=video_id),
     }
     metadata = (*who, ("x-request-id", "call-1"))
     return {
@@ -90,7 +103,7 @@ async def test_each_write_leaves_one_row(api: Api, alice: Metadata, connection: 
 
     rows = await rows_of(connection, video_id)
 
-    assert [row["method"] for row in rows] == list(NAMES)
+    assert [row["method"] for row in rows] == NAMES
     for row in rows:
         who = [row[name] for name in ("principal", "kind", "issuer", "owner", "peer")]
         assert who == ["corp:alice", "user", "corp", "corp:alice", "127.0.0.1"]
@@ -100,9 +113,15 @@ async def test_each_write_leaves_one_row(api: Api, alice: Metadata, connection: 
         {"status": "PENDING_UPLOAD", "playback_policy": "PUBLIC"},
         {"status": "PROCESSING", "profile": "default", "encode_number": 1},
         {"status": "CANCELLED"},
-        {"playback_policy": "OFF", "playback_epoch": 2},
+        {
+            "fields": "expires_at,external_id,labels,playback_policy,title",
+            "playback_policy": "OFF",
+            "playback_epoch": 2,
+            "expires_at": "2099-01-01T00:00:00+00:00",
+        },
         {"playback_epoch": 3},
         {"deleted": True},
+        {"deleted": False, "status": "CANCELLED"},
     ]
 
 
@@ -199,7 +218,7 @@ async def test_rows_hold_no_secret(api: Api, alice: Metadata, connection: asyncp
     text = str([tuple(row.values()) for row in await rows_of(connection, video_id)])
 
     token = dict(alice)["authorization"].removeprefix("Bearer ")
-    for secret in (token, token.rpartition(".")[2], TITLE, url, "X-Amz-Signature", "http"):
+    for secret in (token, token.rpartition(".")[2], TITLE, "private", url, "X-Amz-Signature", "http"):
         assert secret not in text
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from gostream_client.client import Client, connect
+from gostream_client import AsyncClient
 from gostream_devstack.servers.seaweedfs import SeaweedFS
 from gostream_shared.config import Config, load
 from gostream_shared.domain.object_keys import source_key
@@ -46,8 +46,8 @@ async def address(start_api: Callable[..., Awaitable[Any]]) -> str:
 
 
 @pytest.fixture
-async def client(address: str) -> AsyncIterator[Client]:
-    async with connect(address, timeout=120) as client:
+async def client(address: str) -> AsyncIterator[AsyncClient]:
+    async with AsyncClient(address, timeout=120) as client:
         yield client
 
 
@@ -70,9 +70,11 @@ def size_of(path: Path) -> int:
     return path.stat().st_size
 
 
-async def created(client: Client, path: Path) -> str:
+async def created(client: AsyncClient, path: Path) -> str:
     """A video that waits for the file."""
-    video = await client.create(title="Film", user_id="u", content_type="video/mp4", size_bytes=size_of(path))
+    video = await client.create_video(
+        title="Film", user_id="u", content_type="video/mp4", size_bytes=size_of(path)
+    )
     return video.video.id
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from gostream.v1.upload_pb2 import UploadSession
-from gostream_client.client import Client
+from gostream_client import AsyncClient
+from gostream_client.upload.session_calls import UploadCalls
 from gostream_shared.storage.s3 import S3ObjectStore
 from tests.support.tcp_proxy import Proxy
 from tests.support.waiting import eventually
@@ -86,7 +87,7 @@ async def until_passed(proxy: Proxy, count: int, running: Gostream) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("parallel", [1, 4])
 async def test_killed_uploads_continue_where_they_were(
-    start: Start, client: Client, store: S3ObjectStore, proxy: Proxy, tmp_path: Path, parallel: int
+    start: Start, client: AsyncClient, store: S3ObjectStore, proxy: Proxy, tmp_path: Path, parallel: int
 ) -> None:
     path, dice = film(tmp_path / "film.mp4", SIZE), random.Random(parallel)
     options = ("--no-process", "--parallel", str(parallel))
@@ -106,7 +107,7 @@ async def test_killed_uploads_continue_where_they_were(
     heads = 2 * _HEADS * (SIZE // PART + (KILLS + 1) * parallel)
     assert proxy.to_server.passed <= SIZE + KILLS * parallel * PART + heads
     assert await stored(store, video_id) == sha256(path)
-    assert (await client.uploads.get(video_id)).state == UploadSession.STATE_COMPLETED
+    assert (await UploadCalls(client._answer).get(video_id)).state == UploadSession.STATE_COMPLETED
 
 
 @pytest.mark.faults
@@ -130,12 +131,12 @@ async def test_interrupted_upload_prints_how_to_continue(
     assert await stored(store, video_id) == sha256(path)
 
 
-async def test_small_file_is_sent_by_one_put(start: Start, client: Client, tmp_path: Path) -> None:
+async def test_small_file_is_sent_by_one_put(start: Start, client: AsyncClient, tmp_path: Path) -> None:
     running = await start(str(film(tmp_path / "film.mp4", MIB)), "--no-process")
 
     assert await running.ends() == 0, running.notes
     with pytest.raises(Exception, match="has no upload session"):
-        await client.uploads.get(await running.video_id())
+        await UploadCalls(client._answer).get(await running.video_id())
 
 
 async def test_resume_excludes_options_of_new_videos(start: Start, tmp_path: Path) -> None:

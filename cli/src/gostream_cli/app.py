@@ -69,15 +69,14 @@ def _options(
 ) -> None:
     if tls or ca_file or client_cert or client_key:
         from gostream_cli.runner import TLS
-        from gostream_client.tls import Tls
+        from gostream_client import Tls
 
         TLS.set(Tls(ca_file, client_cert, client_key))
     if token or token_file:
-        from gostream_cli.runner import TOKEN
-        from gostream_client.token import TokenSource
+        from gostream_cli.runner import ALLOW_PLAINTEXT_TOKEN, TOKEN
 
-        file = None if token else token_file
-        TOKEN.set(TokenSource(token, file, allow_plaintext=allow_plaintext_token))
+        TOKEN.set(token or token_file)
+        ALLOW_PLAINTEXT_TOKEN.set(allow_plaintext_token)
 
 
 @app.command("upload")

@@ -126,3 +126,21 @@ async def test_checksums_are_sent_if_required(
         await store.put(f"{bucket.prefix}a", b"x", content_type="text/plain")
 
     assert sent == [checksums == "true"]
+
+
+async def test_https_carries_the_body_as_it_is(object_store_server: SeaweedFS) -> None:
+    """Not as `aws-chunked`, which stores keep as Content-Encoding and players do not know."""
+    config = config_of(object_store_server, S3_ENDPOINT_URL="https://localhost:1")
+    async with S3ObjectStore.open(config) as store:
+        sent: dict[str, str] = {}
+
+        def stop(request: Any, **_: Any) -> None:
+            sent.update({name.lower(): str(value) for name, value in request.headers.items()})
+            raise ConnectionAbortedError
+
+        store._client.meta.events.register("before-send.s3.PutObject", stop)
+        with pytest.raises(BackendUnavailableError):
+            await store.put("a", b"x", content_type="text/plain")
+
+    assert "x-amz-checksum-crc32" in sent
+    assert not {"content-encoding", "x-amz-trailer"} & sent.keys()

@@ -28,6 +28,7 @@ from gostream_api.rpc.servicer import VideoServicer, local_hits, method_handlers
 from gostream_api.rpc.uploads.servicer import UPLOADS, UploadServicer, upload_handlers
 from gostream_api.rpc.validation import SizeRule
 from gostream_api.uploads.upload_service import SessionLimits, UploadService
+from gostream_api.videos.deletion import DeletionService
 from gostream_api.videos.ingest import IngestService, SourceRules
 from gostream_api.videos.playback import PlaybackService
 from gostream_api.videos.playback_tokens import PlaybackKeys
@@ -41,6 +42,7 @@ from gostream_shared.db.schema import SchemaWatch
 from gostream_shared.egress.guard import EgressGuard
 from gostream_shared.lifecycle import run_service, run_with, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
+from gostream_shared.storage.gates import Gates
 from gostream_shared.storage.open_store import open_store
 from gostream_shared.storage.port import ObjectStore
 from gostream_shared.tls import ServerTls
@@ -74,6 +76,7 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
         readers = _rated(config, reads.videos)
         servicer = VideoServicer(
             videos=videos,
+            deletions=_deletions(config, reads, store),
             ingest=_ingest(config, reads.database, store, reads.cache.announcer),
             reads=readers,
             watches=watches,
@@ -121,6 +124,16 @@ def _limits(config: ApiConfig) -> Limits:
         upload_url_ttl=config.upload_url_ttl,
         queue_limit=config.queue_limit,
         quotas=Quotas() if config.auth_mode == "none" else _quotas(config),
+    )
+
+
+def _deletions(config: ApiConfig, reads: ReadPath, store: ObjectStore) -> DeletionService:
+    return DeletionService(
+        database=reads.database,
+        gates=Gates(reads.database.gates, store),
+        announcer=reads.cache.announcer,
+        limits=_limits(config),
+        retention=config.delete_retention,
     )
 
 

@@ -63,6 +63,7 @@ async def address(reader: Reader) -> AsyncIterator[str]:
     watches = WatchService(database=cast("Any", None), events=cast("Any", None))
     servicer = VideoServicer(
         videos=cast("VideoService", None),
+        deletions=cast("Any", None),
         ingest=cast("Any", None),
         reads=reader,
         watches=watches,
@@ -171,6 +172,8 @@ ROWS: list[tuple[GoStreamError, grpc.StatusCode, str, set[str]]] = [
         {"PreconditionFailure"},
     ),
     (errors.EtagMismatchError(ID), grpc.StatusCode.ABORTED, "ETAG_MISMATCH", set()),
+    (errors.ExternalIdInUseError(), grpc.StatusCode.ALREADY_EXISTS, "EXTERNAL_ID_IN_USE", set()),
+    (errors.VideoNotDeletedError(ID), grpc.StatusCode.ALREADY_EXISTS, "VIDEO_NOT_DELETED", set()),
     (errors.QueueFullError(), grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", {"RetryInfo"}),
     (
         errors.RateLimitedError("writes", retry_after=2),

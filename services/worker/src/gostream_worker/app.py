@@ -21,10 +21,12 @@ from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.egress.guard import EgressGuard
 from gostream_shared.grpc_health import Health
 from gostream_shared.jobs.pgqueuer import (
+    EXPIRE,
     EXPIRE_UPLOAD,
     FETCH,
     REMOVE,
     TRANSCODE,
+    expire_job,
     expire_upload_job,
     fetch_job,
     remove_job,
@@ -46,6 +48,7 @@ from gostream_worker.jobs.attempts import FETCHES, Attempts
 from gostream_worker.jobs.cleanup import Removal
 from gostream_worker.jobs.consumer import Consumer, JobKind, reading
 from gostream_worker.jobs.disk_space import DiskSpace
+from gostream_worker.jobs.expiry import Expiry
 from gostream_worker.jobs.gate_keeper import GateKeeper
 from gostream_worker.jobs.old_trail import keep_short
 from gostream_worker.jobs.upload_expiry import UploadExpiry, keep_comparing
@@ -186,22 +189,25 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
                 start_probe=probe.take,
             )
             abandoned = Abandoned(database, cache.announcer, patience=config.upload_patience)
+            expiry = Expiry(database, cache.announcer, retention=config.delete_retention)
             gates = GateKeeper(database.gates, Gates(database.gates, store))
             kinds = {
                 TRANSCODE: _encoding(config, database, service, store, cache, disk_space),
                 FETCH: _fetching(config, database, store, cache),
+                EXPIRE: JobKind(reading(expire_job, expiry.expire), slots=1),
                 **_removals(database, store),
             }
             consumer = Consumer(database.pool, kinds, lease=config.job_lease)
             trail = keep_short(database, config.trail_retention)
-            uploads = keep_comparing(database, store, config.upload_ttl)
+            longest = max(config.upload_ttl, config.source_fetch_timeout)
+            uploads = keep_comparing(database, store, longest)
             async with in_background(disk_space.run(), trail, uploads), task_group() as chores:
-                chores.create_task(abandoned.run())
-                chores.create_task(gates.run())
+                for chore in (abandoned, expiry, gates):
+                    chores.create_task(chore.run())
                 chores.create_task(_require_fence(store))
                 yield Work(consumer, SchemaWatch(database.missing_migrations), health)
-                abandoned.stop()
-                gates.stop()
+                for chore in (abandoned, expiry, gates):
+                    chore.stop()
 
 
 def _removals(database: PostgresDatabase, store: ObjectStore) -> dict[str, JobKind]:

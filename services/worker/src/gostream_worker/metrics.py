@@ -31,6 +31,9 @@ REMOVED_OBJECTS = Counter("gostream_worker_removed_objects_total", "Objects remo
 ABANDONED_VIDEOS = Counter(
     "gostream_worker_abandoned_videos_total", "Videos deleted because their upload was not finished."
 )
+EXPIRED_VIDEOS = Counter(
+    "gostream_worker_expired_videos_total", "Videos deleted because their expire_time has passed."
+)
 ORPHANED_UPLOADS = Counter(
     "gostream_worker_orphaned_uploads_total", "Multipart uploads removed because they had no open session."
 )

@@ -1,6 +1,7 @@
 """An HTTP server of one file that misbehaves as told."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -88,9 +89,9 @@ class SourceServer:
 
 @asynccontextmanager
 async def serving(
-    server: SourceServer, host: str = "127.0.0.1", port: int = 0
+    server: SourceServer, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[SourceServer]:
-    listening = await asyncio.start_server(server.answer, host, port)
+    listening = await asyncio.start_server(server.answer, host, port, ssl=tls)
     server.port = listening.sockets[0].getsockname()[1]
     try:
         yield server

@@ -104,6 +104,7 @@ async def test_server_without_resumption_is_asked_anew(
 
     video = await fetcher.fetch(server.url)
 
+    assert any("range" in request for request in server.requests) == (fault == {"ranges": False})
     assert await fetcher.stored(video.id) == LARGE
     assert await fetcher.parts(video.id) == []
 

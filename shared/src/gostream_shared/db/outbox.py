@@ -101,14 +101,13 @@ class PostgresGateChanges:
                 return
             # In one statement, so that `gate` includes every change that is deleted.
             [changes] = await connection.fetch(
-                f"""SELECT {VIDEO_COLUMNS}, deleted_at, ARRAY(SELECT seq FROM gate_changes
+                f"""SELECT {VIDEO_COLUMNS}, ARRAY(SELECT seq FROM gate_changes
                         WHERE video_id = $1 AND due_at <= clock_timestamp()) AS seqs,
                   (SELECT min(changed_at) FROM gate_changes
                    WHERE video_id = $1 AND due_at <= clock_timestamp()) AS changed_at
                 FROM (SELECT $1::uuid AS wanted) AS one LEFT JOIN videos ON id = wanted""",
                 video_id,
             )
-            gone = changes["id"] is None or changes["deleted_at"] is not None
-            gate = None if gone else video_from_row(changes).gate
+            gate = None if changes["id"] is None else video_from_row(changes).gate
             yield GateHold(gate, changes["changed_at"])
             await connection.execute("DELETE FROM gate_changes WHERE seq = ANY($1)", changes["seqs"])

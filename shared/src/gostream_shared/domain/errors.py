@@ -181,6 +181,21 @@ class VersionNotReachedError(WrongStateError):
         super().__init__(video_id, f"video {video_id} is at version {version}, below {min_version}")
 
 
+class ExternalIdInUseError(GoStreamError):
+    """Another video of the owner has this external_id."""
+
+    def __init__(self) -> None:
+        super().__init__("another video of this owner has this external_id")
+
+
+class VideoNotDeletedError(GoStreamError):
+    """The video exists, so it cannot be undeleted."""
+
+    def __init__(self, video_id: UUID) -> None:
+        super().__init__(f"video {video_id} is not deleted")
+        self.video_id = video_id
+
+
 class EtagMismatchError(GoStreamError):
     """The video changed since the etag was read."""
 

@@ -1,7 +1,7 @@
 """Jobs that the API enqueues for the workers."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -29,12 +29,23 @@ class RemoveJob:
     `number` selects the objects of one encode; None selects all objects of the video, including the source.
     With `published_attempt`, only objects of the encode's other attempts are removed. Jobs that differ only
     in `turn` are queued separately; a later one removes objects that were written after the earlier one ran.
+    `deletion` is the version of the tombstone: a job of an earlier deletion, which may be running, must not
+    stand for the job of a later one.
     """
 
     video_id: UUID
     number: int | None = None
     published_attempt: int | None = None
     turn: int = 0
+    deletion: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpireJob:
+    """Delete this video, whose expiry time was set to `expires_at`."""
+
+    video_id: UUID
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +57,7 @@ class ExpireUploadJob:
     store_upload_id: str
 
 
-Job = TranscodeJob | FetchJob | RemoveJob | ExpireUploadJob
+Job = TranscodeJob | FetchJob | RemoveJob | ExpireJob | ExpireUploadJob
 
 
 class JobQueue(Protocol):

@@ -1,10 +1,10 @@
 """Ports to the database of record. The adapter is gostream_shared.db; tests.support.videos has a fake."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from gostream_shared.domain.companions.remote_sources import RemoteSources
@@ -14,7 +14,9 @@ from gostream_shared.domain.playback import GateChanges, PlaybackPolicy
 from gostream_shared.domain.quotas import Usages
 from gostream_shared.domain.trail import Trail
 from gostream_shared.domain.uploads import Uploads, UploadSessions
-from gostream_shared.domain.video import Failure, Publication, Video, VideoStatus
+from gostream_shared.domain.video import Failure, Publication, Video
+from gostream_shared.domain.videos.deletions import Deletions
+from gostream_shared.domain.videos.listing import ListedVideo, Position, VideoFilter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,48 +32,20 @@ class NewVideo:
     fingerprint: str = ""
     playback_policy: PlaybackPolicy = PlaybackPolicy.PUBLIC
     created_by: str = ""  # the id of the principal; request ids of different principals never meet
+    labels: Mapping[str, str] = field(default_factory=dict)
+    external_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoChanges:
-    """New values of a video's fields."""
+    """New values of those of a video's fields that `fields` names."""
 
-    playback_policy: PlaybackPolicy
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VideoFilter:
-    """Selects the videos of a listing; None matches all."""
-
-    user_id: str | None = None
-    status: VideoStatus | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """The end of a page. Listings are in descending order of (created_at, id)."""
-
-    created_at: datetime
-    id: UUID
-
-
-class State(NamedTuple):
-    """Identifies one committed state of a video.
-
-    A failover of the database may issue a version a second time, but never with the same time.
-    """
-
-    id: UUID
-    version: int
-    updated_at: datetime
-
-
-class ListedVideo(NamedTuple):
-    """A row of a listing. `load` converts it, which costs more than the query."""
-
-    state: State
-    created_at: datetime
-    load: Callable[[], Video]
+    fields: frozenset[str]
+    title: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    external_id: str = ""
+    expires_at: datetime | None = None
+    playback_policy: PlaybackPolicy = PlaybackPolicy.PUBLIC
 
 
 class VideoRepository(Protocol):
@@ -89,6 +63,10 @@ class VideoRepository(Protocol):
         """
         ...
 
+    async def get_restorable(self, video_id: UUID, *, owner: str | None = None) -> Video:
+        """Like `get`, but also returns a deleted video until its objects are removed."""
+        ...
+
     async def get_many(self, video_ids: Sequence[UUID]) -> dict[UUID, Video]:
         """Returns the existing videos by id, with one query."""
         ...
@@ -101,7 +79,7 @@ class VideoRepository(Protocol):
         """Insert a video, or return the video that the same request_id created before.
 
         Raises RequestIdReusedError if the earlier request had another fingerprint or another principal, or
-        its video was deleted.
+        its video was deleted, and ExternalIdInUseError.
         """
         ...
 
@@ -110,8 +88,8 @@ class VideoRepository(Protocol):
     ) -> tuple[Video, bool]:
         """Apply the changes. Returns the video, and False if the values were equal, which changes no version.
 
-        Another policy begins a new playback epoch. Raises VideoNotFoundError, and EtagMismatchError if
-        `version` is given and differs.
+        Another policy begins a new playback epoch. Raises VideoNotFoundError, ExternalIdInUseError, and
+        EtagMismatchError if `version` is given and differs.
         """
         ...
 
@@ -119,10 +97,18 @@ class VideoRepository(Protocol):
         """Begin a new playback epoch. Raises VideoNotFoundError."""
         ...
 
-    async def delete(self, video_id: UUID, *, version: int | None = None, owner: str | None = None) -> int:
+    async def delete(
+        self,
+        video_id: UUID,
+        *,
+        version: int | None = None,
+        owner: str | None = None,
+        retention: timedelta | None = None,
+    ) -> int:
         """Replace the video by a tombstone and return the tombstone's version.
 
-        Raises VideoNotFoundError, and EtagMismatchError if `version` is given and differs.
+        The video can be undeleted for `retention`; None = never, also if it was deleted before. Raises
+        VideoNotFoundError, and EtagMismatchError if `version` is given and differs.
         """
         ...
 
@@ -218,6 +204,9 @@ class Transaction(Protocol):
     def encodes(self) -> EncodeRepository: ...
 
     @property
+    def deletions(self) -> Deletions: ...
+
+    @property
     def uploads(self) -> Uploads: ...
 
     @property
@@ -244,6 +233,9 @@ class Database(Protocol):
 
     @property
     def encodes(self) -> EncodeRepository: ...
+
+    @property
+    def deletions(self) -> Deletions: ...
 
     @property
     def upload_sessions(self) -> UploadSessions: ...

@@ -23,6 +23,7 @@ SCOPES: Mapping[str, str] = {
     f"{_VIDEOS}/TriggerProcess": WRITE,
     f"{_VIDEOS}/CancelProcess": WRITE,
     f"{_VIDEOS}/DeleteVideo": WRITE,
+    f"{_VIDEOS}/UndeleteVideo": WRITE,
     f"{_VIDEOS}/UpdateVideo": WRITE,
     f"{_VIDEOS}/RevokePlayback": WRITE,
     f"{_VIDEOS}/GetPlaybackInfo": PLAY,

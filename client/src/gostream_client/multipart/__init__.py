@@ -1,1 +1,0 @@
-"""Uploads in parts: parallel, verified by MD5, resumable by the id of the video."""
