@@ -120,6 +120,24 @@ async def test_completed_upload_counts_as_an_encode(start_api: StartApi, alice: 
     assert video.status == video_pb2.Video.STATUS_PENDING_UPLOAD
 
 
+async def test_video_from_a_url_uses_both_quotas(
+    start_api: StartApi, database_url: str, alice: Metadata, bob: Metadata
+) -> None:
+    api = await start_api(QUOTA_VIDEOS="3", QUOTA_ENCODES="2")
+    url = "https://films.example.com/a.mp4"
+
+    ends = await endings([create(api, alice, size=0, source_url=url) for _ in range(6)])
+
+    assert ends == {"OK": 2, EXCEEDED: 4}
+    assert await usage(database_url) == (2, 0, 2), "a refused call leaves no video"
+    for _ in range(2):
+        await create(api, bob)
+    assert await endings([create(api, bob, size=0, source_url=url) for _ in range(2)]) == {
+        "OK": 1,
+        EXCEEDED: 1,
+    }
+
+
 async def test_refusal_names_the_quota(start_api: StartApi, alice: Metadata) -> None:
     api = await start_api(QUOTA_VIDEOS="1")
     await create(api, alice)

@@ -123,7 +123,7 @@ async def test_calls_for_an_owner_count_for_that_owner(start_api: StartApi, alic
 
 async def test_without_redis_each_process_counts(start_api: StartApi, alice: Metadata) -> None:
     with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # nobody listens
+        closed.bind(("127.0.0.1", 0))  # without a listener
         api = await start_api(RATE_CREATES="4", REDIS_PORT=str(closed.getsockname()[1]))
 
         assert await endings([create(api, alice) for _ in range(9)]) == {"OK": 4, LIMITED: 5}

@@ -172,6 +172,8 @@ ROWS: list[tuple[GoStreamError, grpc.StatusCode, str, set[str]]] = [
         {"PreconditionFailure"},
     ),
     (errors.EtagMismatchError(ID), grpc.StatusCode.ABORTED, "ETAG_MISMATCH", set()),
+    (errors.ExternalIdInUseError(), grpc.StatusCode.ALREADY_EXISTS, "EXTERNAL_ID_IN_USE", set()),
+    (errors.VideoNotDeletedError(ID), grpc.StatusCode.ALREADY_EXISTS, "VIDEO_NOT_DELETED", set()),
     (errors.QueueFullError(), grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", {"RetryInfo"}),
     (
         errors.RateLimitedError("writes", retry_after=2),

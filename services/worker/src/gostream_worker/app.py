@@ -199,7 +199,8 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             }
             consumer = Consumer(database.pool, kinds, lease=config.job_lease)
             trail = keep_short(database, config.trail_retention)
-            uploads = keep_comparing(database, store, config.upload_ttl)
+            longest = max(config.upload_ttl, config.source_fetch_timeout)
+            uploads = keep_comparing(database, store, longest)
             async with in_background(disk_space.run(), trail, uploads), task_group() as chores:
                 for chore in (abandoned, expiry, gates):
                     chores.create_task(chore.run())

@@ -118,10 +118,7 @@ class ApiServer:
             interceptors=[
                 auth or AuthInterceptor.absent(),
                 LocalHitInterceptor(local_hits or {}, self.limiter),
-                TelemetryInterceptor(),
-                ErrorInterceptor(client_of),
-                self.limiter,
-                *([RateInterceptor(rates)] if rates else []),
+                *_inner(client_of, self.limiter, rates),
             ],
             options=options,
         )
@@ -183,3 +180,11 @@ class ApiServer:
     async def _report_ready(self, *, is_ready: bool) -> None:
         for service in ("", *self._services):
             await self.health.report(service, is_serving=is_ready)
+
+
+def _inner(
+    client_of: ClientOf, limiter: ConcurrencyLimiter, rates: WriteRates | None
+) -> list[aio.ServerInterceptor]:
+    """Returns the interceptors that an L1 hit does not reach, from outside to inside."""
+    found = [TelemetryInterceptor(), ErrorInterceptor(client_of), limiter]
+    return [*found, RateInterceptor(rates)] if rates else [*found]

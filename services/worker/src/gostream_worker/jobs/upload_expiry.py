@@ -54,12 +54,15 @@ class UploadExpiry:
         return DONE
 
 
-async def keep_comparing(database: Database, store: ObjectStore, ttl: timedelta) -> None:
-    """Remove orphaned multipart uploads every day. Any number of workers may run it."""
+async def keep_comparing(database: Database, store: ObjectStore, longest: timedelta) -> None:
+    """Remove orphaned multipart uploads every day. Any number of workers may run it.
+
+    `longest`: how long an upload or a fetch of a source may take.
+    """
     await asyncio.sleep(random.uniform(0, _FIRST))  # noqa: S311 - spreads load
     while True:
         try:
-            await remove_orphans(database, store, older_than=2 * ttl)
+            await remove_orphans(database, store, older_than=2 * longest)
         except BackendUnavailableError as error:
             _log.warning("multipart uploads not compared", error=str(error))
         await asyncio.sleep(_PERIOD * random.uniform(0.75, 1.25))  # noqa: S311 - spreads load

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from gostream_api.auth.policy import SCOPES
 from gostream_api.rpc import validation
+from gostream_api.rpc.fields import limits
 from gostream_api.rpc.json.bodies import HTTP_STATUSES
 from gostream_api.rpc.uploads import validation as uploads
 from gostream_shared.domain import profiles
@@ -23,24 +24,33 @@ _TEXT: Final = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"}
 LIMITS: Mapping[str, Mapping[str, Any]] = {
     "id": _ID,
     "video_id": _ID,
-    "BatchGetVideosRequest.ids": {"minItems": 1, "maxItems": validation.MAX_BATCH, "items": _ID},
-    "CreateVideoRequest.title": {"minLength": 1, "maxLength": validation.MAX_TITLE, **_TEXT},
+    "BatchGetVideosRequest.ids": {"minItems": 1, "maxItems": limits.MAX_BATCH, "items": _ID},
+    "CreateVideoRequest.labels": {
+        "maxProperties": limits.MAX_LABELS,
+        "propertyNames": {"pattern": f"^{limits.LABEL_KEY}$"},
+        # Values are limited in bytes, which a schema cannot say.
+        "additionalProperties": {"type": "string", "maxLength": limits.MAX_LABEL_VALUE, **_TEXT},
+    },
+    "CreateVideoRequest.title": {"minLength": 1, "maxLength": limits.MAX_TITLE, **_TEXT},
     "CreateVideoRequest.source_url": {"maxLength": MAX_URL},
     "GetVideoRequest.min_version": {"pattern": "^[0-9]{1,19}$"},
+    "ListVideosRequest.labels": {"maxItems": limits.MAX_LISTED_LABELS},
+    "ListVideosRequest.title": {"maxLength": limits.MAX_TITLE, **_TEXT},
     "ListVideosRequest.page_size": {
         "minimum": 0,
-        "maximum": validation.MAX_PAGE_SIZE,
-        "default": validation.DEFAULT_PAGE_SIZE,
+        "maximum": limits.MAX_PAGE_SIZE,
+        "default": limits.DEFAULT_PAGE_SIZE,
     },
     "ProcessOptions.profile": {"enum": ["", *sorted(profiles.NAMES)]},
     "SignPartsRequest.parts": {"minItems": 1, "maxItems": uploads.MOST_PARTS},
     "SignPartsRequest.Part.number": {"minimum": 1},
     # 16 bytes in base64.
     "SignPartsRequest.Part.md5": {"minLength": 24, "maxLength": 24},
+    "external_id": {"maxLength": limits.MAX_EXTERNAL_ID, **_TEXT},
     "generation": {"minimum": 1},
-    "request_id": {"maxLength": validation.MAX_REQUEST_ID, **_TEXT},
+    "request_id": {"maxLength": limits.MAX_REQUEST_ID, **_TEXT},
     "size_bytes": {"pattern": "^[0-9]{1,19}$"},
-    "user_id": {"maxLength": validation.MAX_USER_ID, **_TEXT},
+    "user_id": {"maxLength": limits.MAX_USER_ID, **_TEXT},
 }
 
 
