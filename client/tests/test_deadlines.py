@@ -7,10 +7,10 @@ from time import monotonic
 import pytest
 from grpc import aio
 
+from client.tests.deadlines import LATE, check_deadlines
 from gostream.v1 import video_service_pb2_grpc
 from gostream_client import AsyncClient, Client, DeadlineExceededError, UnreachableError
 from gostream_client.table import TABLE
-from tests.support.deadlines import LATE, check_deadlines
 from tests.support.fake_server import VIDEO_ID, Api, ApiServer
 from tests.support.tcp_proxy import Proxy
 from tests.support.waiting import longest_pause
