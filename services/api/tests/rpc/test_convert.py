@@ -20,6 +20,7 @@ from gostream_shared.cache.entries.codec import reply_form
 from gostream_shared.domain.encode import Progress
 from gostream_shared.domain.object_keys import early_master_key, hls_prefix, master_key
 from gostream_shared.domain.playback import PlaybackPolicy
+from gostream_shared.domain.tracks import Track, TrackCode, TrackKind, TrackState
 from gostream_shared.domain.video import Failure, Publication, Rendition, Source, Video, VideoStatus
 from tests.support.videos import listed, make_video
 
@@ -47,6 +48,21 @@ renditions = st.builds(
 sources = st.builds(
     Source, container=texts, codecs=st.lists(texts, max_size=3).map(tuple), size_bytes=large, fps=st.floats()
 )
+tracks = st.builds(
+    Track,
+    id=texts,
+    kind=st.sampled_from(TrackKind),
+    state=st.sampled_from(TrackState),
+    language=texts,
+    name=texts,
+    is_default=st.booleans(),
+    is_forced=st.booleans(),
+    is_sdh=st.booleans(),
+    is_embedded=st.booleans(),
+    channels=small,
+    error_code=texts,
+    path=st.none() | texts,
+)
 publications = st.builds(
     Publication,
     duration=spans,
@@ -54,6 +70,7 @@ publications = st.builds(
     renditions=st.lists(renditions, max_size=4).map(tuple),
     poster=st.none() | texts,
     storyboard=st.none() | texts,
+    tracks=st.lists(tracks, max_size=3).map(tuple),
 )
 failures = st.builds(Failure, code=texts, message=texts, retryable=st.booleans(), stage=texts)
 numbers = st.integers(0, 3)
@@ -74,6 +91,7 @@ videos = st.builds(
     playable_number=st.none() | numbers,
     publication=st.none() | publications,
     failure=st.none() | failures,
+    playback_policy=st.sampled_from(PlaybackPolicy),
 )
 progresses = st.builds(Progress, stage=texts, percent=st.floats(0, 100), eta=st.none() | spans)
 
@@ -119,6 +137,8 @@ def straightforward(video: Video, progress: Progress | None = None) -> video_pb2
     if video.playback_policy is not PlaybackPolicy.PUBLIC:
         for field in ("playback_url", "poster_url", "storyboard_url"):
             message.ClearField(field)
+        for track in message.tracks:
+            track.ClearField("url")
         if message.HasField("processing"):
             message.processing.ClearField("playable_url")
     return message
@@ -138,6 +158,23 @@ def processing(video: Video, progress: Progress | None) -> video_pb2.Processing:
         if progress.eta is not None:
             message.eta.CopyFrom(duration(progress.eta))
     return message
+
+
+def track_message(track: Track, below: str) -> video_pb2.Track:
+    return video_pb2.Track(
+        id=track.id,
+        kind=video_pb2.Track.Kind.Value(f"KIND_{track.kind}"),
+        language=track.language,
+        name=track.name,
+        is_default=track.is_default,
+        is_forced=track.is_forced,
+        is_sdh=track.is_sdh,
+        is_embedded=track.is_embedded,
+        channels=track.channels,
+        state=video_pb2.Track.State.Value(f"STATE_{track.state}"),
+        error_code=track.error_code,
+        url=below + track.path if track.path else "",
+    )
 
 
 def published(video: Video, publication: Publication) -> video_pb2.Video:
@@ -162,6 +199,7 @@ def published(video: Video, publication: Publication) -> video_pb2.Video:
         playback_url=f"{CDN}/{master_key(video.id)}",
         poster_url=below + publication.poster if publication.poster else "",
         storyboard_url=below + publication.storyboard if publication.storyboard else "",
+        tracks=[track_message(track, below) for track in publication.tracks],
     )
     if publication.renditions:
         largest = max(publication.renditions, key=lambda each: each.width * each.height)
@@ -213,15 +251,29 @@ def test_form_of_replies_changes_with_their_bytes() -> None:
     rung = Rendition(
         name="720p", width=1280, height=720, codecs="avc1", average_bandwidth=1, peak_bandwidth=2
     )
+    left_out = Track(
+        id="audio-2",
+        kind=TrackKind.AUDIO,
+        state=TrackState.SKIPPED,
+        language="de",
+        name="n",
+        error_code=TrackCode.TOO_MANY_TRACKS,
+        path="t",
+    )
     video = replace(
         make_video(UUID(int=1)),
         status=VideoStatus.PROCESSING,
         encode_number=1,
         playable_number=1,
         publication=Publication(
-            duration=timedelta(seconds=1.5), source=source, renditions=(rung,), poster="p", storyboard="s"
+            duration=timedelta(seconds=1.5),
+            source=source,
+            renditions=(rung,),
+            poster="p",
+            storyboard="s",
+            tracks=(left_out,),
         ),
         failure=Failure(code="c", message="m", retryable=True, stage="s"),
     )
 
-    assert (reply_form(CDN), crc32(encode_video(video, CDN))) == ("4.1.4ad2b67d", 3013353449)
+    assert (reply_form(CDN), crc32(encode_video(video, CDN))) == ("5.1.4ad2b67d", 3947285750)
