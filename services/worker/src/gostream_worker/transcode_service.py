@@ -183,7 +183,7 @@ class TranscodeService:
         return Prepared(
             source=source.version,
             master=presentation.master,
-            publication=_publication(found, presentation, thumbnails, prefix=f"v{encode.number}/"),
+            publication=_publication(found, plan, presentation, thumbnails, prefix=f"v{encode.number}/"),
         )
 
     async def _put_the_rest(
@@ -267,7 +267,7 @@ def _log_plan(plan: Plan) -> None:
 
 
 def _publication(
-    probe: Probe, presentation: Presentation, thumbnails: Thumbnails, *, prefix: str
+    probe: Probe, plan: Plan, presentation: Presentation, thumbnails: Thumbnails, *, prefix: str
 ) -> Publication:
     tracks = [probe.video.codec, *([probe.audio.codec] if probe.audio else [])]
     return Publication(
@@ -281,6 +281,7 @@ def _publication(
         renditions=presentation.renditions,
         poster=prefix + thumbnails.poster_name if thumbnails.poster_name else None,
         storyboard=prefix + thumbnails.storyboard_name if thumbnails.storyboard_name else None,
+        tracks=plan.tracks,
     )
 
 

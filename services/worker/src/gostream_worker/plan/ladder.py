@@ -7,6 +7,7 @@ from fractions import Fraction
 from gostream_worker.plan.plan import Plan, Rung
 from gostream_worker.plan.profiles import LARGE, Coding, Profile
 from gostream_worker.plan.stream_copy import Cuts, sound_fits, video_cuts
+from gostream_worker.plan.tracks import decide_tracks
 from gostream_worker.probe.model import Probe, VideoTrack, display_size
 from gostream_worker.probe.tracks.colour import HDR_TRANSFERS
 
@@ -48,6 +49,7 @@ def make_plan(probe: Probe, profile: Profile, *, may_copy: bool = True) -> Plan:
         held_frames=held,
         copied=_cuts(video, rungs[0], fps, profile) if may_copy and not held else None,
         copies_sound=may_copy and probe.audio is not None and sound_fits(probe.audio),
+        tracks=decide_tracks(probe),
         ignores_edits=probe.ignores_edits,
         is_fragmented=probe.is_fragmented,
         whole_bytes=probe.whole_bytes,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
+from gostream_shared.domain.tracks import Track
 from gostream_worker.object_names import AUDIO
 from gostream_worker.plan.profiles import Coding, Profile
 from gostream_worker.plan.stream_copy import Cuts
@@ -34,6 +35,7 @@ class Plan:
     held_frames: int = 0  # repetitions of the last picture until the sound ends
     copied: Cuts | None = None  # the top rung copies the source's picture, and all rungs are cut with it
     copies_sound: bool = False
+    tracks: tuple[Track, ...] = ()  # what happens to each track besides the picture
     ignores_edits: bool = False
     is_fragmented: bool = False
     whole_bytes: int | None = None  # readable bytes of a source that is cut off after them

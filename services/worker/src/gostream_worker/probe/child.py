@@ -31,6 +31,7 @@ from gostream_worker.probe.timing.duration import Length, Track, begins, last_pa
 from gostream_worker.probe.timing.last_fragment import Fragment, last_cluster
 from gostream_worker.probe.timing.packet_scan import base_rate, scan_tracks
 from gostream_worker.probe.tracks.frame_samples import Sample, decode_sample
+from gostream_worker.probe.tracks.listing import list_tracks
 from gostream_worker.probe.tracks.selection import FirstPackets, choose_audio, choose_video
 from gostream_worker.sandbox.allowlist import (
     AUDIO_DECODERS,
@@ -142,6 +143,7 @@ def _inspect(container: InputContainer, source: SourceFile, log: _Log, **options
         ),
         is_fragmented=is_fragmented(source.boxes),
         whole_bytes=None if source.size == source.stored else source.size,
+        tracks=list_tracks(container, video, holding, source),
     )
 
 

@@ -12,6 +12,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet as AnyPacket
 from av.stream import Discard, Disposition
+from av.stream import Stream as AnyStream
 from av.video.stream import VideoStream
 
 from gostream_worker.failures import Code, ProcessingFailedError
@@ -27,7 +28,7 @@ _KEPT = 500
 _LONGEST_LOOK = 10.0
 _FARTHEST_LOOK = 48 << 20
 #: Pictures that are not the film.
-_STILLS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+STILLS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 #: Sound in addition to the film's own, or an alternative to it.
 _SECONDARY = (
     Disposition.visual_impaired
@@ -49,7 +50,7 @@ class FirstPackets:
 
     def __init__(self, container: InputContainer, *, is_indexed: bool) -> None:
         """`is_indexed`: a single table has the number of packets per track."""
-        pictures = [track for track in container.streams.video if not track.disposition & _STILLS]
+        pictures = [track for track in container.streams.video if not track.disposition & STILLS]
         self.tracks: list[Track] = [*pictures, *container.streams.audio]
         self.container = container
         self._demuxed = container.demux(*self.tracks) if self.tracks else iter(())
@@ -125,7 +126,7 @@ def choose_video(container: InputContainer, holding: Mapping[int, int]) -> Video
     moving = [
         track
         for track in container.streams.video
-        if track.index in holding and not track.disposition & _STILLS
+        if track.index in holding and not track.disposition & STILLS
     ]
     if not moving:
         raise ProcessingFailedError(Code.NO_VIDEO_STREAM)
@@ -156,7 +157,11 @@ def choose_audio(container: InputContainer, holding: Mapping[int, int]) -> Audio
     return min(known, key=lambda s: (_is_secondary(s), not s.disposition & Disposition.default))
 
 
-def _is_secondary(track: AudioStream) -> bool:
+def titles_of(track: AnyStream) -> str:
+    """Returns what the container calls the track."""
     titles = (track.metadata.get(name, "") for name in ("title", "handler_name", "name"))
-    said = " ".join(title for title in titles if title not in _NO_TITLES)
-    return bool(track.disposition & _SECONDARY) or _SECONDARY_TITLE.search(said) is not None
+    return " ".join(title for title in titles if title not in _NO_TITLES)
+
+
+def _is_secondary(track: AudioStream) -> bool:
+    return bool(track.disposition & _SECONDARY) or _SECONDARY_TITLE.search(titles_of(track)) is not None
