@@ -1,7 +1,10 @@
 """Small sources with many tracks: languages, subtitles of every kind, flags."""
 
 import struct
+from itertools import pairwise
 from pathlib import Path
+
+import av
 
 from .clips import AAC, X264, ffmpeg, make, picture, sound
 
@@ -62,6 +65,29 @@ def three_languages(folder: Path) -> Path:
     return make(folder / "three.mkv", *inputs, codecs=[*maps, *X264, *AAC, *tags])
 
 
+def two_languages_to_copy(folder: Path) -> Path:
+    """Three segments of a picture and of two sounds that need no encoding."""
+    maps = ["-map", "0", "-map", "1", "-map", "2"]
+    tags = _tags("a", ("eng", "", "default"), ("ger", "", "0"))
+    inputs = [picture(seconds=13), tones("stereo", "stereo", seconds=13)]
+    groups = ["-g", "50", "-keyint_min", "50", "-sc_threshold", "0", "-bf", "2", "-crf", "30"]
+    x264 = ["-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p"]
+    return make(folder / "copied.mp4", *inputs, codecs=[*maps, *x264, *groups, "-c:a", "aac", *tags])
+
+
+def tone_of(path: Path) -> float:
+    """The frequency in Hz of a tone, by its zero crossings."""
+    with av.open(str(path)) as container:
+        samples = [
+            value
+            for frame in container.decode(audio=0)
+            for value in struct.unpack(f"<{frame.samples}f", bytes(frame.planes[0])[: 4 * frame.samples])
+        ]
+    middle = samples[len(samples) // 4 : -len(samples) // 4]
+    crossings = sum(before < 0 <= after for before, after in pairwise(middle))
+    return crossings * 48_000 / len(middle)
+
+
 def movie_text(folder: Path) -> Path:
     """MP4 with English and forced German mov_text."""
     texts = ["-i", str(written(folder / "a.srt", SRT))]
@@ -79,7 +105,12 @@ def matroska_texts(folder: Path) -> Path:
     kinds = ["-c:s:0", "copy", "-c:s:1", "copy", "-c:s:2", "webvtt"]
     tags = _tags("s", ("eng", "", "hearing_impaired"), ("deu", "", "0"), ("spa", "Curso", "0"))
     return make(
-        folder / "texts.mkv", picture(seconds=3), sound(3), srt, ass, codecs=[*maps, *X264, *AAC, *kinds, *tags]
+        folder / "texts.mkv",
+        picture(seconds=3),
+        sound(3),
+        srt,
+        ass,
+        codecs=[*maps, *X264, *AAC, *kinds, *tags],
     )
 
 
@@ -93,7 +124,12 @@ def _blu_ray_subtitles() -> bytes:
     window = struct.pack(">BBHHHH", 1, 0, 10, 10, 8, 2)
     palette = bytes([0, 0, 1, 235, 128, 128, 255])
     lines = bytes([0, 0x80 | 8, 1, 0, 0]) * 2
-    pixels = struct.pack(">HBB", 0, 0, 0xC0) + (len(lines) + 4).to_bytes(3, "big") + struct.pack(">HH", 8, 2) + lines
+    pixels = (
+        struct.pack(">HBB", 0, 0, 0xC0)
+        + (len(lines) + 4).to_bytes(3, "big")
+        + struct.pack(">HH", 8, 2)
+        + lines
+    )
     shown = struct.pack(">BHBBBB", 0x10, 1, 0x80, 0, 0, 1) + struct.pack(">HBBHH", 0, 0, 0, 10, 10)
     hidden = struct.pack(">BHBBBB", 0x10, 2, 0, 0, 0, 0)
     return b"".join(

@@ -16,7 +16,7 @@ from gostream_shared.domain.encode import Encode
 from gostream_shared.domain.errors import GoStreamError
 from gostream_shared.domain.object_keys import encode_prefix
 from gostream_shared.domain.repositories import Database
-from gostream_shared.domain.video import Publication, Source, Video
+from gostream_shared.domain.video import Video
 from gostream_shared.storage.port import ObjectStore
 from gostream_worker.encode.encoder import Encoder, EncodeReport
 from gostream_worker.encode.run_plan import run_plan
@@ -26,7 +26,6 @@ from gostream_worker.plan.ladder import make_plan
 from gostream_worker.plan.plan import Plan
 from gostream_worker.plan.profiles import Profile
 from gostream_worker.probe.limits import SourceLimits, admit
-from gostream_worker.probe.model import Probe
 from gostream_worker.probe.probe import StartedProbe, StartProbe, starting_probe
 from gostream_worker.progress import ProgressReporter
 from gostream_worker.publish.cdn import Edge
@@ -34,6 +33,7 @@ from gostream_worker.publish.conformance import require_conformance, require_equ
 from gostream_worker.publish.early_playback import EarlyStream, mark_playable
 from gostream_worker.publish.measure import MeasuredSegments
 from gostream_worker.publish.presentation import Presentation, present
+from gostream_worker.publish.publication import describe_publication
 from gostream_worker.publish.publisher import Prepared, Publishing
 from gostream_worker.publish.thumbnails import Thumbnails, put_thumbnails, read_thumbnails
 from gostream_worker.publish.uploader import PLAYLIST_TYPE, EncodeUploader
@@ -42,6 +42,9 @@ from gostream_worker.source.open_source import open_source
 from gostream_worker.source.work_directory import WorkDirectory
 
 _log = structlog.stdlib.get_logger("gostream.transcode")
+
+#: Tries that publish more than the film's own sound.
+_TRIES_OF_SEVERAL = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,8 +166,13 @@ class TranscodeService:
             )
             admit(found, self._settings.limits)
             # Copied tracks inherit the source's defects: if an attempt failed because of them, the next one
-            # encodes.
-            plan = make_plan(found, profile, may_copy=encode.tries == 1)
+            # encodes, and the one after it leaves out further sounds.
+            plan = make_plan(
+                found,
+                profile,
+                may_copy=encode.tries == 1,
+                may_have_several_sounds=encode.tries <= _TRIES_OF_SEVERAL,
+            )
             _log_plan(plan)
             reporter.enter("encoding")
             early = EarlyStream(
@@ -183,7 +191,9 @@ class TranscodeService:
         return Prepared(
             source=source.version,
             master=presentation.master,
-            publication=_publication(found, plan, presentation, thumbnails, prefix=f"v{encode.number}/"),
+            publication=describe_publication(
+                found, plan, presentation, thumbnails, prefix=f"v{encode.number}/"
+            ),
         )
 
     async def _put_the_rest(
@@ -263,25 +273,6 @@ def _log_plan(plan: Plan) -> None:
         fps=str(plan.fps),
         source=plan.video.codec,
         **copied,
-    )
-
-
-def _publication(
-    probe: Probe, plan: Plan, presentation: Presentation, thumbnails: Thumbnails, *, prefix: str
-) -> Publication:
-    tracks = [probe.video.codec, *([probe.audio.codec] if probe.audio else [])]
-    return Publication(
-        duration=presentation.duration,
-        source=Source(
-            container=probe.container,
-            codecs=tuple(tracks),
-            size_bytes=probe.size_bytes,
-            fps=float(probe.video.average_fps),
-        ),
-        renditions=presentation.renditions,
-        poster=prefix + thumbnails.poster_name if thumbnails.poster_name else None,
-        storyboard=prefix + thumbnails.storyboard_name if thumbnails.storyboard_name else None,
-        tracks=plan.tracks,
     )
 
 

@@ -14,10 +14,11 @@ async def run_plan(
 ) -> EncodeReport:
     """Encodes the source into `folder`.
 
-    Damage in copied tracks is INTERNAL instead of CORRUPT_STREAM, so that the next attempt encodes them.
-    Raises ProcessingFailedError and WorkerFullError.
+    Damage is INTERNAL instead of CORRUPT_STREAM if a later attempt may avoid it: it encodes copied tracks,
+    and at last leaves out all sounds but the film's own. Raises ProcessingFailedError and WorkerFullError.
     """
     is_copying = plan.copied is not None or plan.copies_sound
+    may_avoid = is_copying or len(plan.sounds) > 1
     try:
         report = await encoder.run(
             encode_arguments(plan, source=source, folder=".", attempt=attempt),
@@ -30,13 +31,13 @@ async def run_plan(
             may_step=plan.picture_ends is not None,
         )
     except ProcessingFailedError as error:
-        if not is_copying or error.code is not Code.CORRUPT_STREAM:
+        if not may_avoid or error.code is not Code.CORRUPT_STREAM:
             raise
-        raise _uncopyable(error.detail, error.log_tail) from error
+        raise _avoidable(error.detail, error.log_tail) from error
     if is_copying and report.damaged:
-        raise _uncopyable(f"{report.damaged} errors", report.log_tail)
+        raise _avoidable(f"{report.damaged} errors", report.log_tail)
     return report
 
 
-def _uncopyable(why: str, log_tail: str) -> ProcessingFailedError:
-    return ProcessingFailedError(Code.INTERNAL, f"damaged tracks cannot be copied: {why}", log_tail=log_tail)
+def _avoidable(why: str, log_tail: str) -> ProcessingFailedError:
+    return ProcessingFailedError(Code.INTERNAL, f"damaged tracks: {why}", log_tail=log_tail)

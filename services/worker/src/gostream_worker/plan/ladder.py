@@ -6,8 +6,9 @@ from fractions import Fraction
 
 from gostream_worker.plan.plan import Plan, Rung
 from gostream_worker.plan.profiles import LARGE, Coding, Profile
-from gostream_worker.plan.stream_copy import Cuts, sound_fits, video_cuts
-from gostream_worker.plan.tracks import decide_tracks
+from gostream_worker.plan.sounds import plan_sounds
+from gostream_worker.plan.stream_copy import Cuts, video_cuts
+from gostream_worker.plan.tracks import list_fates
 from gostream_worker.probe.model import Probe, VideoTrack, display_size
 from gostream_worker.probe.tracks.colour import HDR_TRANSFERS
 
@@ -27,29 +28,32 @@ _SPARSE = 3
 _NOTICED = 1.0
 
 
-def make_plan(probe: Probe, profile: Profile, *, may_copy: bool = True) -> Plan:
+def make_plan(
+    probe: Probe, profile: Profile, *, may_copy: bool = True, may_have_several_sounds: bool = True
+) -> Plan:
     """Returns the plan. The probe must have been admitted (gostream_worker.probe.limits).
 
-    With `may_copy`, tracks that need no encoding are copied.
+    With `may_copy`, tracks that need no encoding are copied. Without `may_have_several_sounds`, only the
+    film's own sound is published.
     """
     video = probe.video
     fps = choose_fps(video, profile.max_fps)
     held = _held_frames(probe, fps)
+    sounds = plan_sounds(probe, may_copy=may_copy, may_have_several=may_have_several_sounds)
     width, height = display_size(video)
     shorts = list(_short_sides(width, height, profile))
     rungs = tuple(_rung(short, width, height, fps, profile, is_top=short == shorts[0]) for short in shorts)
     return Plan(
         profile=profile,
         video=video,
-        audio=probe.audio,
+        sounds=sounds,
         duration=probe.duration,
         fps=fps,
         rungs=rungs,
         hdr_transfer=HDR_TRANSFERS.get(video.transfer),
         held_frames=held,
         copied=_cuts(video, rungs[0], fps, profile) if may_copy and not held else None,
-        copies_sound=may_copy and probe.audio is not None and sound_fits(probe.audio),
-        tracks=decide_tracks(probe),
+        tracks=list_fates(probe, sounds),
         ignores_edits=probe.ignores_edits,
         is_fragmented=probe.is_fragmented,
         whole_bytes=probe.whole_bytes,

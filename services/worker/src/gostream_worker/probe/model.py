@@ -85,7 +85,7 @@ class VideoTrack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioTrack:
-    """The audio track to encode.
+    """An audio track to encode.
 
     `channels`: 0 = unknown. `ambisonic`: the channels are directions instead of speakers. `language`: a BCP
     47 tag.
@@ -132,7 +132,8 @@ class Probe:
     track pauses while the other continues, in containers whose clock may jump. `ignores_edits`: the source is
     only decodable if its edit list is ignored, because a cut beyond the end hides every picture.
     `is_fragmented`: the index is spread over the file. `whole_bytes`: readable bytes of a source that is cut
-    off after them. `tracks`: every track besides the picture, in the source's order.
+    off after them. `further`: other sounds that can be decoded. `tracks`: every track besides the
+    picture, in the source's order.
     """
 
     container: str
@@ -140,6 +141,7 @@ class Probe:
     size_bytes: int
     video: VideoTrack
     audio: AudioTrack | None = None
+    further: tuple[AudioTrack, ...] = ()
     picture_ends: float | None = None
     longest_pause: float = 0.0
     ignores_edits: bool = False

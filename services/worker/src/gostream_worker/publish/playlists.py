@@ -1,7 +1,7 @@
 """Writes playlists: pure functions of measured segments."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -72,11 +72,18 @@ class IFrameVariant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioRendition:
-    """The sound shared by all variants."""
+    """A sound shared by all variants. `name` is unique among them, and has no double quotes or line ends.
+
+    `autoselect`: players may choose it for a viewer of its language.
+    """
 
     uri: str
     channels: int
     language: str | None = None  # BCP 47
+    name: str = "Sound"
+    is_default: bool = True
+    autoselect: bool = True
+    characteristics: str = ""
 
 
 def target_duration(*renditions: Sequence[Segment]) -> int:
@@ -143,13 +150,22 @@ def measure_bandwidth(segments: Sequence[Segment | IFrame], *, target: int) -> B
     return Bandwidth(average=average, peak=peak)
 
 
+def largest(rates: Iterable[Bandwidth]) -> Bandwidth:
+    """Returns the largest average and the largest peak: a viewer plays one of the renditions."""
+    rates = list(rates)
+    return Bandwidth(
+        average=max((rate.average for rate in rates), default=0),
+        peak=max((rate.peak for rate in rates), default=0),
+    )
+
+
 def _rate(size: int, ticks: int) -> int:
     return math.ceil(Fraction(size * 8 * CLOCK, max(1, ticks)))
 
 
 def master_playlist(
     variants: Sequence[Variant],
-    audio: AudioRendition | None,
+    sounds: Sequence[AudioRendition],
     iframes: Sequence[IFrameVariant],
     *,
     captions: bool = False,
@@ -159,12 +175,7 @@ def master_playlist(
     `captions`: the pictures contain CEA-608 on channel 1. Otherwise CLOSED-CAPTIONS=NONE is written.
     """
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
-    if audio:
-        language = f'LANGUAGE="{audio.language}",' if audio.language else ""
-        lines.append(
-            f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{AUDIO}",{language}NAME="Sound",DEFAULT=YES,AUTOSELECT=YES,'
-            f'CHANNELS="{audio.channels}",URI="{audio.uri}"'
-        )
+    lines += map(_sound, sounds)
     if captions:
         lines.append(
             f'#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID="{_CAPTIONS}",NAME="Captions",'
@@ -172,9 +183,23 @@ def master_playlist(
         )
     first = min(variants, key=lambda variant: abs(variant.bandwidth.peak - START_BANDWIDTH))
     for variant in [first, *(other for other in variants if other is not first)]:
-        lines += [_stream_inf(variant, with_audio=audio is not None, captions=captions), variant.uri]
+        lines += [_stream_inf(variant, with_audio=bool(sounds), captions=captions), variant.uri]
     lines += map(_iframe_inf, iframes)
     return "\n".join([*lines, ""])
+
+
+def _sound(sound: AudioRendition) -> str:
+    language = f'LANGUAGE="{sound.language}",' if sound.language else ""
+    marks = f'CHARACTERISTICS="{sound.characteristics}",' if sound.characteristics else ""
+    return (
+        f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{AUDIO}",{language}NAME="{sound.name}",'
+        f"DEFAULT={_yes(sound.is_default)},AUTOSELECT={_yes(sound.autoselect)},{marks}"
+        f'CHANNELS="{sound.channels}",URI="{sound.uri}"'
+    )
+
+
+def _yes(said: bool) -> str:
+    return "YES" if said else "NO"
 
 
 def _iframe_inf(variant: IFrameVariant) -> str:

@@ -10,6 +10,7 @@ from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.media_units import CHANNELS, CLOCK
 from gostream_worker.object_names import AUDIO, iframe_playlist_name, playlist_name
 from gostream_worker.plan.plan import Plan, Rung
+from gostream_worker.plan.sounds import Sound
 from gostream_worker.plan.storyboard import cues, plan_storyboard
 from gostream_worker.publish.measure import Measured, MeasuredSegments
 from gostream_worker.publish.playlists import (
@@ -20,6 +21,7 @@ from gostream_worker.publish.playlists import (
     Segment,
     Variant,
     iframe_playlist,
+    largest,
     master_playlist,
     measure_bandwidth,
     media_playlist,
@@ -55,13 +57,7 @@ def present(plan: Plan, measured: MeasuredSegments, encode: Encode) -> Presentat
     iframes = {rung.name: _iframes(segments[rung.name], measured[rung.name]) for rung in plan.rungs}
     playlist = playlist_name(encode.attempt)
     variants = [_variant(plan, measured, bandwidths, rung, encode) for rung in plan.rungs]
-    audio = (
-        AudioRendition(
-            uri=f"v{encode.number}/{AUDIO}/{playlist}", channels=CHANNELS, language=plan.audio.language
-        )
-        if plan.audio
-        else None
-    )
+    sounds = [audio_rendition(sound, f"v{encode.number}/{sound.folder}/{playlist}") for sound in plan.sounds]
     trick = [
         IFrameVariant(
             uri=f"v{encode.number}/{rung.name}/{iframe_playlist_name(encode.attempt)}",
@@ -75,11 +71,11 @@ def present(plan: Plan, measured: MeasuredSegments, encode: Encode) -> Presentat
     duration = timedelta(seconds=_total(segments[plan.rungs[0].name]) / CLOCK)
     return Presentation(
         playlists=_playlists(measured, segments, iframes, target, encode.attempt),
-        master=master_playlist(variants, audio, trick, captions=plan.video.has_captions),
+        master=master_playlist(variants, sounds, trick, captions=plan.video.has_captions),
         renditions=tuple(map(_rendition, (rung.name for rung in plan.rungs), variants)),
         cues=cues(plan_storyboard(plan), frames=_frames(measured[plan.rungs[-1].name]), duration=duration),
         duration=duration,
-        sound=timedelta(seconds=_total(segments[AUDIO]) / CLOCK) if plan.audio else None,
+        sound=timedelta(seconds=_total(segments[AUDIO]) / CLOCK) if plan.sounds else None,
     )
 
 
@@ -142,14 +138,15 @@ def _total(segments: Sequence[Segment]) -> int:
 
 
 def _require_complete(plan: Plan, segments: Mapping[str, Sequence[Segment]]) -> None:
-    expected = {rung.name for rung in plan.rungs} | ({AUDIO} if plan.audio else set())
+    expected = set(plan.renditions)
     if {name for name, parts in segments.items() if parts} != expected:
         raise ProcessingFailedError(
             Code.CORRUPT_STREAM, f"nothing was decoded for some of {sorted(expected)}"
         )
     held = float(plan.held_frames / plan.fps)
+    rungs = {rung.name for rung in plan.rungs}
     longest = max(
-        _total(parts) / CLOCK - (0.0 if name == AUDIO else held) for name, parts in segments.items()
+        _total(parts) / CLOCK - (held if name in rungs else 0.0) for name, parts in segments.items()
     )
     if longest < plan.duration * (1 - _DURATION_SLACK) - _DURATION_SLACK_SECONDS:
         raise ProcessingFailedError(
@@ -160,15 +157,32 @@ def _require_complete(plan: Plan, segments: Mapping[str, Sequence[Segment]]) -> 
 def _variant(
     plan: Plan, measured: MeasuredSegments, bandwidths: Mapping[str, Bandwidth], rung: Rung, encode: Encode
 ) -> Variant:
-    tracks = [rung.name, AUDIO] if plan.audio else [rung.name]
+    sounds = [bandwidths[sound.folder] for sound in plan.sounds]
     return Variant(
         uri=f"v{encode.number}/{rung.name}/{playlist_name(encode.attempt)}",
         width=rung.width,
         height=rung.height,
         fps=plan.fps,
-        codecs=",".join(_codec(measured[track]) for track in tracks),
-        bandwidth=sum((bandwidths[track] for track in tracks), Bandwidth(average=0, peak=0)),
+        codecs=",".join(dict.fromkeys(_codec(measured[name]) for name in (rung.name, *_folders(plan)))),
+        bandwidth=bandwidths[rung.name] + largest(sounds),
     )
+
+
+def audio_rendition(sound: Sound, uri: str) -> AudioRendition:
+    """Returns how the master playlist describes a planned sound with a playlist at `uri`."""
+    return AudioRendition(
+        uri=uri,
+        channels=CHANNELS,
+        language=sound.audio.language,
+        name=sound.name,
+        is_default=sound.is_default,
+        autoselect=sound.autoselect,
+        characteristics=sound.characteristics,
+    )
+
+
+def _folders(plan: Plan) -> list[str]:
+    return [sound.folder for sound in plan.sounds]
 
 
 def _codec(parts: Mapping[str, Measured]) -> str:

@@ -1,6 +1,6 @@
 """Scans packets without decoding: the frame rate, and whether tracks can be copied."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import islice, pairwise
 from time import monotonic
@@ -38,28 +38,30 @@ _ROUNDING = 180
 
 
 def scan_tracks(
-    container: InputContainer, video: VideoStream, audio: AudioStream | None, *, look: Look | None = None
-) -> tuple[VideoScan | None, AudioScan | None]:
-    """Returns the facts about copying each track; None if it cannot be copied or the scan takes too long.
+    container: InputContainer, video: VideoStream, audios: Sequence[AudioStream], *, look: Look | None = None
+) -> tuple[VideoScan | None, Mapping[int, AudioScan]]:
+    """Returns the facts about copying each track, of sounds by index.
 
+    There are none of a track that cannot be copied, or if the scan takes too long.
     With `look` the packets have no content, and some key frames are read through it.
     """
     if container.format.name.split(",")[0] not in _CONTAINERS:
-        return None, None
+        return None, {}
     pictures = _Pictures.of(video, container, has_content=look is None)
-    sound = _Sound.of(audio, container)
-    wanted = [scanned.stream for scanned in (pictures, sound) if scanned]
-    if not wanted:
-        return None, None
+    sounds = [sound for audio in audios if (sound := _Sound.of(audio, container))]
+    scanned: list[_Pictures | _Sound] = [*([pictures] if pictures else []), *sounds]
+    if not scanned:
+        return None, {}
     try:
         container.seek(0)
-        if not _read(container.demux(wanted), pictures, sound):
-            return None, None
+        if not _read(container.demux([track.stream for track in scanned]), scanned):
+            return None, {}
     except av.FFmpegError:
-        return None, None
+        return None, {}
     if pictures and look:
         pictures.look_at_some(look)
-    return pictures.found() if pictures else None, sound.found() if sound else None
+    heard = {sound.stream.index: scan for sound in sounds if (scan := sound.found())}
+    return pictures.found() if pictures else None, heard
 
 
 def is_progressive(video: VideoStream) -> bool:
@@ -112,17 +114,15 @@ def _some(packets: Iterable[Packet]) -> Iterator[Packet]:
         yield packet
 
 
-def _read(packets: Iterable[Packet], pictures: "_Pictures | None", sound: "_Sound | None") -> bool:
+def _read(packets: Iterable[Packet], tracks: "Sequence[_Pictures | _Sound]") -> bool:
     """Reads the packets. Returns whether the end was reached in time."""
     deadline = monotonic() + LONGEST_SCAN
+    takers = {track.stream.index: track for track in tracks}
     for number, packet in enumerate(packets):
         if number >= _MAX_PACKETS or (number % 1000 == 0 and monotonic() > deadline):
             return False
-        if not packet.size:
-            continue
-        for scanned in (pictures, sound):
-            if scanned and packet.stream is scanned.stream:
-                scanned.take(packet)
+        if packet.size:
+            takers[packet.stream_index].take(packet)
     return True
 
 
@@ -249,8 +249,8 @@ class _Sound:
         self._track = _Track(start, stream.time_base)
 
     @classmethod
-    def of(cls, stream: AudioStream | None, container: InputContainer) -> "_Sound | None":
-        if stream is None or stream.codec_context is None or stream.codec_context.name != "aac":
+    def of(cls, stream: AudioStream, container: InputContainer) -> "_Sound | None":
+        if stream.codec_context is None or stream.codec_context.name != "aac":
             return None
         return cls(stream, _start(container))
 

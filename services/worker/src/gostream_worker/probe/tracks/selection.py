@@ -27,6 +27,8 @@ _KEPT = 500
 #: Limits of the search for a track's first packet: seconds, and bytes of a streamed source.
 _LONGEST_LOOK = 10.0
 _FARTHEST_LOOK = 48 << 20
+#: Sounds besides the film's own that are described.
+MAX_FURTHER = 7
 #: Pictures that are not the film.
 STILLS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 #: Sound in addition to the film's own, or an alternative to it.
@@ -155,6 +157,15 @@ def choose_audio(container: InputContainer, holding: Mapping[int, int]) -> Audio
     if not known:
         raise ProcessingFailedError(Code.UNSUPPORTED_CODEC, "sound")
     return min(known, key=lambda s: (_is_secondary(s), not s.disposition & Disposition.default))
+
+
+def choose_further(
+    container: InputContainer, holding: Mapping[int, int], own: AudioStream | None
+) -> list[AudioStream]:
+    """Returns the other sounds that can be decoded, in the container's order, at most MAX_FURTHER."""
+    tracks = [s for s in container.streams.audio if s.index in holding and s is not own]
+    known = [s for s in tracks if s.codec_context is not None and s.codec_context.name in AUDIO_DECODERS]
+    return known[:MAX_FURTHER]
 
 
 def titles_of(track: AnyStream) -> str:
