@@ -99,6 +99,6 @@ async def test_early_playback_has_every_language(worker: Worker, clip: Clips) ->
     video = await worker.process(clip(track_clips.two_languages_to_copy))
     published = await worker.published(video.id)
 
-    early = published["v1/early-master.m3u8"].decode()
+    early = published["v1/early.m3u8"].decode()
     assert re.findall(r'TYPE=AUDIO.*URI="([^"]+)"', early) == ["early-audio.m3u8", "early-audio-de.m3u8"]
     assert "#EXT-X-ENDLIST" in published["v1/early-audio-de.m3u8"].decode()
