@@ -84,8 +84,8 @@ def tone_of(path: Path) -> float:
             for value in struct.unpack(f"<{frame.samples}f", bytes(frame.planes[0])[: 4 * frame.samples])
         ]
     middle = samples[len(samples) // 4 : -len(samples) // 4]
-    crossings = sum(before < 0 <= after for before, after in pairwise(middle))
-    return crossings * 48_000 / len(middle)
+    crossings = sum(1 for before, after in pairwise(middle) if before < 0 <= after)
+    return float(crossings * 48_000 / len(middle))
 
 
 def movie_text(folder: Path) -> Path:

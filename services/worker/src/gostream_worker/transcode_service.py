@@ -22,9 +22,11 @@ from gostream_worker.encode.encoder import Encoder, EncodeReport
 from gostream_worker.encode.run_plan import run_plan
 from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
 from gostream_worker.metrics import ENCODER_SPEED
+from gostream_worker.object_names import text_copy
 from gostream_worker.plan.ladder import make_plan
 from gostream_worker.plan.plan import Plan
 from gostream_worker.plan.profiles import Profile
+from gostream_worker.plan.texts import Text
 from gostream_worker.probe.limits import SourceLimits, admit
 from gostream_worker.probe.probe import StartedProbe, StartProbe, starting_probe
 from gostream_worker.progress import ProgressReporter
@@ -40,11 +42,12 @@ from gostream_worker.publish.uploader import PLAYLIST_TYPE, EncodeUploader
 from gostream_worker.retry import patiently
 from gostream_worker.source.open_source import open_source
 from gostream_worker.source.work_directory import WorkDirectory
+from gostream_worker.text.reader import Read, TextFile, read_texts
 
 _log = structlog.stdlib.get_logger("gostream.transcode")
 
-#: Tries that publish more than the film's own sound.
-_TRIES_OF_SEVERAL = 2
+#: Tries that publish further sounds, and subtitles.
+_TRIES_WITH_EXTRAS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,7 @@ class Settings:
     limits: SourceLimits
     max_copied_bytes: int
     step_patience: float = 120.0
+    sandbox_required: bool = False
 
 
 class TranscodeService:
@@ -166,12 +170,12 @@ class TranscodeService:
             )
             admit(found, self._settings.limits)
             # Copied tracks inherit the source's defects: if an attempt failed because of them, the next one
-            # encodes, and the one after it leaves out further sounds.
+            # encodes, and the one after it leaves out further tracks.
             plan = make_plan(
                 found,
                 profile,
                 may_copy=encode.tries == 1,
-                may_have_several_sounds=encode.tries <= _TRIES_OF_SEVERAL,
+                with_extras=encode.tries <= _TRIES_WITH_EXTRAS,
             )
             _log_plan(plan)
             reporter.enter("encoding")
@@ -185,15 +189,14 @@ class TranscodeService:
             run = _EncoderInput(encode, plan, folder, source.url)
             measured, report = await self._encode(run, uploader, early, reporter)
         reporter.enter("publishing")
-        presentation = await asyncio.to_thread(present, plan, measured, encode)
+        texts = await self._read_texts(plan, folder)
+        presentation = await asyncio.to_thread(present, plan, measured, encode, texts)
         require_equal_lengths(plan, presentation, has_new_sound=report.new_sound)
         thumbnails = await self._put_the_rest(run, measured, presentation, uploader, early)
         return Prepared(
             source=source.version,
             master=presentation.master,
-            publication=describe_publication(
-                found, plan, presentation, thumbnails, prefix=f"v{encode.number}/"
-            ),
+            publication=describe_publication(found, plan, presentation, thumbnails, encode),
         )
 
     async def _put_the_rest(
@@ -210,6 +213,7 @@ class TranscodeService:
         await require_conformance(presentation, measured, thumbnails, number=encode.number)
         async with task_group() as puts:
             puts.create_task(self._put_playlists(presentation, uploader))
+            puts.create_task(uploader.put_texts(presentation.texts))
             puts.create_task(put_thumbnails(thumbnails, uploader))
             puts.create_task(early.end())
         await uploader.verify()
@@ -246,6 +250,14 @@ class TranscodeService:
         ENCODER_SPEED.observe(plan.duration / max(report.seconds, 0.001))
         _log.info("encoded", seconds=round(report.seconds, 2), damaged_frames=report.damaged)
         return uploading.result(), report
+
+    async def _read_texts(self, plan: Plan, folder: Path) -> dict[Text, Read]:
+        files = [
+            TextFile(file=text_copy(text.folder), codec=text.codec, language=text.language or "")
+            for text in plan.texts
+        ]
+        read = await read_texts(files, folder, sandbox_required=self._settings.sandbox_required)
+        return dict(zip(plan.texts, read, strict=True))
 
     async def _put_playlists(self, presentation: Presentation, uploader: EncodeUploader) -> None:
         """Uploads the playlists. Called after the segments that they name are stored."""

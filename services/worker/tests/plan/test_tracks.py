@@ -20,7 +20,7 @@ def heard(index: int, **said: Any) -> SourceTrack:
     return SourceTrack(index=index, kind="audio", **{"codec": "aac", **said})
 
 
-def planned(*tracks: SourceTrack, own: int | None = 1, several: bool = True, **probed: Any) -> Plan:
+def planned(*tracks: SourceTrack, own: int | None = 1, extras: bool = True, **probed: Any) -> Plan:
     """A plan whose sounds are the decodable ones of `tracks`."""
     usable = [
         AudioTrack(index=track.index, codec="aac", channels=6, sample_rate=48000, language=track.language)
@@ -37,7 +37,7 @@ def planned(*tracks: SourceTrack, own: int | None = 1, several: bool = True, **p
         tracks=tracks,
         **probed,
     )
-    return make_plan(probe, DEFAULT_PROFILE, may_have_several_sounds=several)
+    return make_plan(probe, DEFAULT_PROFILE, with_extras=extras)
 
 
 def codes(plan: Plan) -> dict[str, str]:
@@ -114,7 +114,7 @@ def test_every_track_that_is_left_out_has_a_reason() -> None:
 
 
 def test_further_sounds_are_left_out_if_they_failed() -> None:
-    plan = planned(heard(1), heard(2), several=False)
+    plan = planned(heard(1), heard(2), extras=False)
 
     assert [sound.folder for sound in plan.sounds] == ["audio"]
     assert codes(plan) == {"audio-1": TrackState.READY, "audio-2": TrackCode.UNREADABLE_AUDIO}

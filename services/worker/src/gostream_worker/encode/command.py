@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 
 from gostream_worker.encode.sound_filters import sound_graphs, sound_label, sound_shift
-from gostream_worker.object_names import POSTER, SEGMENTS, SHEET, attempted
+from gostream_worker.object_names import POSTER, SEGMENTS, SHEET, attempted, text_copy
 from gostream_worker.plan.plan import Plan, Rung
 from gostream_worker.plan.profiles import LARGE
 from gostream_worker.plan.storyboard import plan_storyboard
@@ -43,7 +43,7 @@ def encode_arguments(
 ) -> list[str]:
     """Returns the arguments that encode the source in one process, with outputs below `folder`/.
 
-    The outputs are all rungs, the sound, the poster and the storyboard.
+    The outputs are all rungs, the sounds, copies of text tracks, the poster and the storyboard.
     """
     names = attempted(SEGMENTS, attempt)
     arguments = [*_process_options(), *_input_options(plan, source), *_demuxer_options(plan, source)]
@@ -58,6 +58,9 @@ def encode_arguments(
         arguments += [*_sound(plan, number), *_segments(plan, folder, sound.folder, names)]
         if sound.is_copied:  # decoded as well, because a copy does not report damage
             arguments += ["-map", f"0:{sound.audio.index}", "-f", "null", "-"]
+    for text in plan.texts:
+        copied = ["-map", f"0:{text.index}", "-c:s", "copy", "-f", text.container]
+        arguments += [*copied, *_clean_metadata(), f"file:{folder}/{text_copy(text.folder)}"]
     for pad, name in (("poster", POSTER), ("storyboard", SHEET)):
         arguments += ["-map", f"[{pad}]", *_clean_metadata(), *_picture(), f"file:{folder}/{name}"]
     return arguments
@@ -188,7 +191,7 @@ def _input_options(plan: Plan, source: str) -> list[str]:
         *("-protocol_whitelist", ",".join(by), "-format_whitelist", ",".join(CONTAINERS)),
         *("-codec_whitelist", ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS))),
         # Otherwise decoders crop only at multiples of their vector size.
-        *("-max_pixels", str(MAX_PIXELS), "-flags", "unaligned", "-dn", "-sn"),
+        *("-max_pixels", str(MAX_PIXELS), "-flags", "unaligned", "-dn", *([] if plan.texts else ["-sn"])),
     ]
 
 

@@ -8,6 +8,7 @@ from gostream_worker.plan.plan import Plan, Rung
 from gostream_worker.plan.profiles import LARGE, Coding, Profile
 from gostream_worker.plan.sounds import plan_sounds
 from gostream_worker.plan.stream_copy import Cuts, video_cuts
+from gostream_worker.plan.texts import plan_texts
 from gostream_worker.plan.tracks import list_fates
 from gostream_worker.probe.model import Probe, VideoTrack, display_size
 from gostream_worker.probe.tracks.colour import HDR_TRANSFERS
@@ -28,18 +29,17 @@ _SPARSE = 3
 _NOTICED = 1.0
 
 
-def make_plan(
-    probe: Probe, profile: Profile, *, may_copy: bool = True, may_have_several_sounds: bool = True
-) -> Plan:
+def make_plan(probe: Probe, profile: Profile, *, may_copy: bool = True, with_extras: bool = True) -> Plan:
     """Returns the plan. The probe must have been admitted (gostream_worker.probe.limits).
 
-    With `may_copy`, tracks that need no encoding are copied. Without `may_have_several_sounds`, only the
-    film's own sound is published.
+    With `may_copy`, tracks that need no encoding are copied. Without `with_extras`, only the film's own
+    sound is published, and no subtitles.
     """
     video = probe.video
     fps = choose_fps(video, profile.max_fps)
     held = _held_frames(probe, fps)
-    sounds = plan_sounds(probe, may_copy=may_copy, may_have_several=may_have_several_sounds)
+    sounds = plan_sounds(probe, may_copy=may_copy, with_extras=with_extras)
+    texts = plan_texts(probe) if with_extras else ()
     width, height = display_size(video)
     shorts = list(_short_sides(width, height, profile))
     rungs = tuple(_rung(short, width, height, fps, profile, is_top=short == shorts[0]) for short in shorts)
@@ -53,7 +53,8 @@ def make_plan(
         hdr_transfer=HDR_TRANSFERS.get(video.transfer),
         held_frames=held,
         copied=_cuts(video, rungs[0], fps, profile) if may_copy and not held else None,
-        tracks=list_fates(probe, sounds),
+        texts=texts,
+        tracks=list_fates(probe, sounds, texts),
         ignores_edits=probe.ignores_edits,
         is_fragmented=probe.is_fragmented,
         whole_bytes=probe.whole_bytes,

@@ -7,6 +7,7 @@ from gostream_shared.domain.tracks import Track
 from gostream_worker.plan.profiles import Coding, Profile
 from gostream_worker.plan.sounds import Sound
 from gostream_worker.plan.stream_copy import Cuts
+from gostream_worker.plan.texts import Text
 from gostream_worker.probe.model import AudioTrack, VideoTrack
 
 
@@ -34,6 +35,7 @@ class Plan:
     hdr_transfer: str | None  # if set, tone-mapped from this transfer function
     held_frames: int = 0  # repetitions of the last picture until the sound ends
     copied: Cuts | None = None  # the top rung copies the source's picture, and all rungs are cut with it
+    texts: tuple[Text, ...] = ()
     tracks: tuple[Track, ...] = ()  # what happens to each track besides the picture
     ignores_edits: bool = False
     is_fragmented: bool = False

@@ -33,9 +33,9 @@ class Sound:
     cut_at: float | None = None
 
 
-def plan_sounds(probe: Probe, *, may_copy: bool, may_have_several: bool) -> tuple[Sound, ...]:
+def plan_sounds(probe: Probe, *, may_copy: bool, with_extras: bool) -> tuple[Sound, ...]:
     """Returns the published sounds: the film's own sound first, which is the default."""
-    audios = [*([probe.audio] if probe.audio else []), *(probe.further if may_have_several else ())]
+    audios = [*([probe.audio] if probe.audio else []), *(probe.further if with_extras else ())]
     audios = audios[:MAX_SOUNDS]
     tracks = {track.index: track for track in probe.tracks}
     said = [tracks.get(audio.index, SourceTrack(index=audio.index, kind="audio")) for audio in audios]

@@ -1,10 +1,12 @@
 """Lists what happens to each track of a source: published, or left out with a code. Pure."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gostream_shared.domain.tracks import Track, TrackCode, TrackKind, TrackState
 from gostream_worker.media_units import CHANNELS
 from gostream_worker.plan.sounds import Sound
+from gostream_worker.plan.texts import MAX_TEXTS, Text, copy_container
 from gostream_worker.plan.track_names import name_of
 from gostream_worker.probe.model import Probe, SourceTrack
 from gostream_worker.sandbox.allowlist import AUDIO_DECODERS
@@ -18,25 +20,54 @@ _IMAGES = frozenset(
 _CAPTIONS = Track(id="captions", kind=TrackKind.SUBTITLES, state=TrackState.READY, name="Captions")
 
 
-def list_fates(probe: Probe, sounds: Sequence[Sound]) -> tuple[Track, ...]:
+def list_fates(probe: Probe, sounds: Sequence[Sound], texts: Sequence[Text]) -> tuple[Track, ...]:
     """Returns every track of the source besides the picture, in the source's order.
 
     Captions in the picture come first. At most MAX_LISTED: an entry at the end counts the others.
     """
     published = {sound.audio.index: sound for sound in sounds}
-    unused = {audio.index for audio in probe.further} - published.keys()
-    tracks = [
-        _published(track, published[track.index])
-        if track.index in published
-        else _left_out(track, _reason(track, is_unused=track.index in unused))
-        for track in probe.tracks
-    ]
+    read = {text.index: text for text in texts}
+    further = {audio.index for audio in probe.further}
+    tracks = []
+    for track in probe.tracks:
+        if track.index in published:
+            tracks.append(_heard(track, published[track.index]))
+        elif track.index in read:
+            tracks.append(_read(track, read[track.index]))
+        else:
+            usable = track.index in further or copy_container(track, probe.container) is not None
+            # Without sounds or texts beside the film's own, an earlier attempt with them failed.
+            unused = usable and (len(texts) < MAX_TEXTS if track.kind == "subtitles" else len(sounds) == 1)
+            tracks.append(_left_out(track, _reason(track, is_usable=usable, is_unused=unused)))
     return _bounded([*([_CAPTIONS] if probe.video.has_captions else []), *tracks])
 
 
-def _published(track: SourceTrack, sound: Sound) -> Track:
+def with_outcome(track: Track, code: TrackCode) -> Track:
+    """Returns a track that was to be published, and is not."""
+    state = TrackState.SKIPPED if code is TrackCode.EMPTY_TRACK else TrackState.FAILED
+    return replace(track, state=state, error_code=code)
+
+
+def id_of(index: int, kind: str) -> str:
+    """Returns the id of a source's track; chapters have none of their own."""
+    return kind if index < 0 else f"{kind}-{index}"
+
+
+def _read(track: SourceTrack, text: Text) -> Track:
     return Track(
-        id=_id(track),
+        id=id_of(track.index, track.kind),
+        kind=TrackKind.SUBTITLES,
+        state=TrackState.READY,
+        language=text.language or "",
+        name=text.name,
+        is_forced=text.is_forced,
+        is_sdh=text.is_sdh,
+    )
+
+
+def _heard(track: SourceTrack, sound: Sound) -> Track:
+    return Track(
+        id=id_of(track.index, track.kind),
         kind=TrackKind.AUDIO,
         state=TrackState.READY,
         language=track.language or "",
@@ -49,7 +80,7 @@ def _published(track: SourceTrack, sound: Sound) -> Track:
 def _left_out(track: SourceTrack, code: TrackCode) -> Track:
     is_text = track.kind == "subtitles"
     return Track(
-        id=_id(track),
+        id=id_of(track.index, track.kind),
         kind=TrackKind[track.kind.upper()],
         state=TrackState.SKIPPED,
         language=track.language or "",
@@ -61,12 +92,8 @@ def _left_out(track: SourceTrack, code: TrackCode) -> Track:
     )
 
 
-def _id(track: SourceTrack) -> str:
-    return track.kind if track.index < 0 else f"{track.kind}-{track.index}"
-
-
-def _reason(track: SourceTrack, *, is_unused: bool) -> TrackCode:
-    """`is_unused`: it could be published, but an earlier attempt with it failed."""
+def _reason(track: SourceTrack, *, is_usable: bool, is_unused: bool) -> TrackCode:
+    """`is_usable`: it can be published; `is_unused`: it was, but an earlier attempt with it failed."""
     if track.kind == "chapters":
         return TrackCode.UNSUPPORTED_CHAPTERS
     if track.is_empty:
@@ -74,10 +101,12 @@ def _reason(track: SourceTrack, *, is_unused: bool) -> TrackCode:
     if track.kind == "video":
         return TrackCode.SECOND_PICTURE
     if track.kind == "subtitles":
+        if is_usable:
+            return TrackCode.UNREADABLE_SUBTITLES if is_unused else TrackCode.TOO_MANY_TRACKS
         return TrackCode.IMAGE_SUBTITLES if track.codec in _IMAGES else TrackCode.UNSUPPORTED_SUBTITLES
     if track.codec not in AUDIO_DECODERS:
         return TrackCode.UNSUPPORTED_AUDIO
-    return TrackCode.UNREADABLE_AUDIO if is_unused else TrackCode.TOO_MANY_TRACKS
+    return TrackCode.UNREADABLE_AUDIO if is_unused and is_usable else TrackCode.TOO_MANY_TRACKS
 
 
 def _bounded(tracks: Sequence[Track]) -> tuple[Track, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from gostream_worker.media_units import CLOCK
-from gostream_worker.object_names import AUDIO
+from gostream_worker.object_names import AUDIO, TEXT
 
 END = "#EXT-X-ENDLIST"
 #: Players without a bandwidth estimate start at the first variant, so the variant nearest to this rate (bits
@@ -82,6 +82,18 @@ class AudioRendition:
     language: str | None = None  # BCP 47
     name: str = "Sound"
     is_default: bool = True
+    autoselect: bool = True
+    characteristics: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextRendition:
+    """Subtitles shared by all variants. `name` as in AudioRendition."""
+
+    uri: str
+    name: str
+    language: str | None = None  # BCP 47
+    is_forced: bool = False
     autoselect: bool = True
     characteristics: str = ""
 
@@ -168,6 +180,7 @@ def master_playlist(
     sounds: Sequence[AudioRendition],
     iframes: Sequence[IFrameVariant],
     *,
+    texts: Sequence[TextRendition] = (),
     captions: bool = False,
 ) -> str:
     """Returns the master playlist: first the variant to start with, then the others by falling size.
@@ -175,7 +188,7 @@ def master_playlist(
     `captions`: the pictures contain CEA-608 on channel 1. Otherwise CLOSED-CAPTIONS=NONE is written.
     """
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
-    lines += map(_sound, sounds)
+    lines += [*map(_sound, sounds), *map(_text, texts)]
     if captions:
         lines.append(
             f'#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID="{_CAPTIONS}",NAME="Captions",'
@@ -183,7 +196,8 @@ def master_playlist(
         )
     first = min(variants, key=lambda variant: abs(variant.bandwidth.peak - START_BANDWIDTH))
     for variant in [first, *(other for other in variants if other is not first)]:
-        lines += [_stream_inf(variant, with_audio=bool(sounds), captions=captions), variant.uri]
+        groups = [AUDIO] if sounds else [], [TEXT] if texts else []
+        lines += [_stream_inf(variant, *groups, captions=captions), variant.uri]
     lines += map(_iframe_inf, iframes)
     return "\n".join([*lines, ""])
 
@@ -195,6 +209,16 @@ def _sound(sound: AudioRendition) -> str:
         f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{AUDIO}",{language}NAME="{sound.name}",'
         f"DEFAULT={_yes(sound.is_default)},AUTOSELECT={_yes(sound.autoselect)},{marks}"
         f'CHANNELS="{sound.channels}",URI="{sound.uri}"'
+    )
+
+
+def _text(text: TextRendition) -> str:
+    language = f'LANGUAGE="{text.language}",' if text.language else ""
+    marks = f'CHARACTERISTICS="{text.characteristics}",' if text.characteristics else ""
+    return (
+        f'#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="{TEXT}",{language}NAME="{text.name}",'
+        f"DEFAULT=NO,AUTOSELECT={_yes(text.autoselect)},FORCED={_yes(text.is_forced)},{marks}"
+        f'URI="{text.uri}"'
     )
 
 
@@ -210,7 +234,7 @@ def _iframe_inf(variant: IFrameVariant) -> str:
     )
 
 
-def _stream_inf(variant: Variant, *, with_audio: bool, captions: bool) -> str:
+def _stream_inf(variant: Variant, sounds: list[str], texts: list[str], *, captions: bool) -> str:
     attributes = [
         f"BANDWIDTH={variant.bandwidth.peak}",
         f"AVERAGE-BANDWIDTH={variant.bandwidth.average}",
@@ -218,7 +242,6 @@ def _stream_inf(variant: Variant, *, with_audio: bool, captions: bool) -> str:
         f"RESOLUTION={variant.width}x{variant.height}",
         f"FRAME-RATE={float(variant.fps):.3f}",
     ]
-    if with_audio:
-        attributes.append(f'AUDIO="{AUDIO}"')
+    attributes += [*(f'AUDIO="{group}"' for group in sounds), *(f'SUBTITLES="{group}"' for group in texts)]
     attributes.append(f'CLOSED-CAPTIONS="{_CAPTIONS}"' if captions else "CLOSED-CAPTIONS=NONE")
     return "#EXT-X-STREAM-INF:" + ",".join(attributes)

@@ -1,10 +1,11 @@
 """Builds the published presentation from measured segments. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from gostream_shared.domain.encode import Encode
+from gostream_shared.domain.tracks import TrackCode
 from gostream_shared.domain.video import Rendition
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.media_units import CHANNELS, CLOCK
@@ -12,6 +13,7 @@ from gostream_worker.object_names import AUDIO, iframe_playlist_name, playlist_n
 from gostream_worker.plan.plan import Plan, Rung
 from gostream_worker.plan.sounds import Sound
 from gostream_worker.plan.storyboard import cues, plan_storyboard
+from gostream_worker.plan.texts import Text
 from gostream_worker.publish.measure import Measured, MeasuredSegments
 from gostream_worker.publish.playlists import (
     AudioRendition,
@@ -19,6 +21,7 @@ from gostream_worker.publish.playlists import (
     IFrame,
     IFrameVariant,
     Segment,
+    TextRendition,
     Variant,
     iframe_playlist,
     largest,
@@ -27,6 +30,8 @@ from gostream_worker.publish.playlists import (
     media_playlist,
     target_duration,
 )
+from gostream_worker.publish.subtitles import PublishedText, publish_texts
+from gostream_worker.text.reader import Read
 
 # Tolerance between a container's duration and the decoded duration.
 _DURATION_SLACK = 0.05
@@ -46,10 +51,17 @@ class Presentation:
     renditions: tuple[Rendition, ...]
     duration: timedelta
     sound: timedelta | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)  # files of subtitles by path
+    unread: Mapping[int, TrackCode] = field(default_factory=dict)  # reasons by index of unpublished subtitles
 
 
-def present(plan: Plan, measured: MeasuredSegments, encode: Encode) -> Presentation:
-    """Writes the playlists of that attempt. Raises ProcessingFailedError if segments are missing."""
+def present(
+    plan: Plan, measured: MeasuredSegments, encode: Encode, texts: Mapping[Text, Read] | None = None
+) -> Presentation:
+    """Writes the playlists and subtitles of that attempt.
+
+    Raises ProcessingFailedError if segments are missing.
+    """
     segments = {name: _segments(plan, name, parts) for name, parts in measured.items()}
     _require_complete(plan, segments)
     target = target_duration(*segments.values())
@@ -68,14 +80,27 @@ def present(plan: Plan, measured: MeasuredSegments, encode: Encode) -> Presentat
         )
         for rung in plan.rungs
     ]
+    top = plan.rungs[0].name
+    begins = next(iter(measured[top].values())).first_pts
+    published, unread = publish_texts(
+        texts or {}, segments[top], begins=begins, target=target, attempt=encode.attempt
+    )
     duration = timedelta(seconds=_total(segments[plan.rungs[0].name]) / CLOCK)
     return Presentation(
         playlists=_playlists(measured, segments, iframes, target, encode.attempt),
-        master=master_playlist(variants, sounds, trick, captions=plan.video.has_captions),
+        master=master_playlist(
+            variants,
+            sounds,
+            trick,
+            texts=[_text_rendition(found, f"v{encode.number}/") for found in published],
+            captions=plan.video.has_captions,
+        ),
         renditions=tuple(map(_rendition, (rung.name for rung in plan.rungs), variants)),
         cues=cues(plan_storyboard(plan), frames=_frames(measured[plan.rungs[-1].name]), duration=duration),
         duration=duration,
         sound=timedelta(seconds=_total(segments[AUDIO]) / CLOCK) if plan.sounds else None,
+        texts={path: text for found in published for path, text in found.files.items()},
+        unread=unread,
     )
 
 
@@ -178,6 +203,18 @@ def audio_rendition(sound: Sound, uri: str) -> AudioRendition:
         is_default=sound.is_default,
         autoselect=sound.autoselect,
         characteristics=sound.characteristics,
+    )
+
+
+def _text_rendition(found: PublishedText, prefix: str) -> TextRendition:
+    text = found.text
+    return TextRendition(
+        uri=prefix + found.playlist,
+        name=text.name,
+        language=text.language,
+        is_forced=text.is_forced,
+        autoselect=text.autoselect,
+        characteristics=text.characteristics,
     )
 
 
