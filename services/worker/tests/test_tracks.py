@@ -5,7 +5,9 @@ import re
 
 import pytest
 
+from gostream_conformance.formats.subtitles import parse_text
 from gostream_shared.domain.video import Video, VideoStatus
+from gostream_worker.publish.measure import measure
 
 from . import track_clips
 from .clips import Clips, Recipe
@@ -45,6 +47,26 @@ ONE_SOUND = [
     f'{SOUND}NAME="Sound",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="v1/audio/playlist.m3u8"',
 ]
 
+TEXT = 'TYPE=SUBTITLES,GROUP-ID="text",'
+MOVIE_TEXT = [
+    *ONE_SOUND,
+    f'{TEXT}LANGUAGE="en",NAME="English",DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,URI="v1/text-en/playlist.m3u8"',
+    (
+        f'{TEXT}LANGUAGE="de",NAME="Deutsch (forced)",DEFAULT=NO,AUTOSELECT=YES,FORCED=YES,'
+        'URI="v1/text-de/playlist.m3u8"'
+    ),
+]
+MATROSKA_TEXTS = [
+    *ONE_SOUND,
+    (
+        f'{TEXT}LANGUAGE="en",NAME="English (SDH)",DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,'
+        'CHARACTERISTICS="public.accessibility.transcribes-spoken-dialog,'
+        'public.accessibility.describes-music-and-sound",URI="v1/text-en/playlist.m3u8"'
+    ),
+    f'{TEXT}LANGUAGE="de",NAME="Deutsch",DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,URI="v1/text-de/playlist.m3u8"',
+    f'{TEXT}LANGUAGE="es",NAME="Curso",DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,URI="v1/text-es/playlist.m3u8"',
+]
+
 
 @pytest.mark.parametrize(
     ("recipe", "lines", "tracks"),
@@ -59,6 +81,12 @@ ONE_SOUND = [
             track_clips.image_subtitles,
             ONE_SOUND,
             ["audio-1 READY", "subtitles-2 IMAGE_SUBTITLES"],
+        ),
+        (track_clips.movie_text, MOVIE_TEXT, ["audio-1 READY", "subtitles-2 READY", "subtitles-3 READY"]),
+        (
+            track_clips.matroska_texts,
+            MATROSKA_TEXTS,
+            ["audio-1 READY", "subtitles-2 READY", "subtitles-3 READY", "subtitles-4 READY"],
         ),
         (track_clips.silent_first, ONE_SOUND, ["audio-1 EMPTY_TRACK", "audio-2 READY"]),
     ],
@@ -91,6 +119,40 @@ async def test_copied_languages_equal_the_source(clip: Clips) -> None:
 
     assert plan.copied is not None
     assert [sound.is_copied for sound in plan.sounds] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "texts"),
+    [(track_clips.movie_text, ["en", "de"]), (track_clips.matroska_texts, ["en", "de", "es"])],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+async def test_cues_are_shown_when_the_source_says(
+    worker: Worker, clip: Clips, recipe: Recipe, texts: list[str]
+) -> None:
+    video = await worker.process(clip(recipe))
+    published = await worker.published(video.id)
+
+    first_picture = measure(published["v1/180p/00000.ts"]).first_pts
+    assert video.publication is not None
+    paths = [track.path for track in video.publication.tracks if track.path]
+    assert paths == [f"v1/text-{language}/subtitles.vtt" for language in texts]
+    for path in paths:
+        segment = parse_text(published[path.replace("subtitles", "00000")])
+        assert (segment.local, segment.mpegts) == (0, first_picture)
+        times = [time for cue in segment.cues for time in (cue.start, cue.end)]
+        assert times == pytest.approx([500, 1500, 2000, 2900], abs=40)
+        assert [cue.start for cue in parse_text(published[path]).cues] == times[::2]
+
+
+async def test_drawings_and_markup_are_not_shown_as_text(worker: Worker, clip: Clips) -> None:
+    video = await worker.process(clip(track_clips.matroska_texts))
+    published = await worker.published(video.id)
+
+    german, english = (published[f"v1/text-{name}/subtitles.vtt"].decode() for name in ("de", "en"))
+    assert "Spoken<i> words</i>\nin two lines" in german
+    assert "m 0 0 l" not in german
+    assert "First &amp; <i>second</i>" in english
+    assert "Third --&gt; fourth" in english
 
 
 @pytest.mark.slow
