@@ -1,4 +1,4 @@
-"""Reads the segments of subtitles. Those that are not WebVTT files are read, but not parsed."""
+"""Reads the segments of subtitles. Files of other formats than WebVTT are read, but not parsed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -180,8 +180,7 @@ class Video(_message.Message):
     @_builtins.property
     def tracks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Track]:
         """The tracks of the published encode's source besides the picture, in the source's order: the published ones, and
-        every other one with the reason. At most 100, sound first; if there are more, the last entry of a kind stands for
-        the rest of that kind.
+        every other one with the reason. At most 100; if there are more, the last entry counts the others.
         """
 
     def __init__(
@@ -320,7 +319,7 @@ class Track(_message.Message):
         """A picture besides the published one."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
-        """What a track carries."""
+        """The kind of a track's content."""
 
     KIND_UNSPECIFIED: Track.Kind.ValueType  # 0
     """Never sent."""
@@ -379,7 +378,7 @@ class Track(_message.Message):
     id: _builtins.str
     """Unique within the encode."""
     kind: Global___Track.Kind.ValueType
-    """What it carries."""
+    """The kind of its content."""
     language: _builtins.str
     """The language (BCP 47); empty if unknown."""
     name: _builtins.str
@@ -397,7 +396,7 @@ class Track(_message.Message):
     state: Global___Track.State.ValueType
     """Where it is in its life."""
     error_code: _builtins.str
-    """Why it is not published, if STATE_FAILED or STATE_SKIPPED: a stable code, for example "IMAGE_SUBTITLES"."""
+    """If STATE_FAILED or STATE_SKIPPED: the reason as a stable code, for example "IMAGE_SUBTITLES"."""
     url: _builtins.str
     """The subtitles as one WebVTT file; empty for other kinds, or unless playback_policy is PLAYBACK_POLICY_PUBLIC."""
     def __init__(

@@ -53,7 +53,7 @@ def copy_container(track: SourceTrack, container: str) -> str | None:
 def plan_texts(probe: Probe) -> tuple[Text, ...]:
     """Returns the published subtitles in the source's order.
 
-    None is the default, whatever its flag: containers flag nearly every track, and a default is shown to
+    None is the default, even if it is flagged: containers flag nearly every track, and a default is shown to
     viewers who asked for none.
     """
     tracks = [track for track in probe.tracks if track.kind == "subtitles"]
