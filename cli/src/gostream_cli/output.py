@@ -143,7 +143,7 @@ def facts(video: video_pb2.Video) -> list[tuple[str, str]]:
 
 
 def _track(track: video_pb2.Track) -> str:
-    """Returns the language and name of a track, and the reason if it is not published."""
+    """Returns the language and name of a track, and the code of an unpublished one."""
     parts = [track.language, _one_line(track.name), "default" if track.is_default else ""]
     if track.state != video_pb2.Track.STATE_READY:
         parts.append(f"not published: {track.error_code}")

@@ -2,18 +2,23 @@
 
 import asyncio
 import re
+from pathlib import Path
+from shutil import copy2
 
 import pytest
+from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream_conformance.formats.subtitles import parse_text
 from gostream_shared.domain.video import Video, VideoStatus
+from gostream_worker.encode.progress_parser import EncoderProgress
+from gostream_worker.encode.run_plan import run_plan
 from gostream_worker.publish.measure import measure
 
 from . import track_clips
 from .clips import Clips, Recipe
 from .conftest import Worker
 from .hls_player import broken_rules, durations
-from .publish.test_early_playback import slowly
+from .publish.test_early_playback import SlowEncoder, slowly
 from .test_copying import planned
 
 pytestmark = pytest.mark.stack
@@ -153,6 +158,26 @@ async def test_drawings_and_markup_are_not_shown_as_text(worker: Worker, clip: C
     assert "m 0 0 l" not in german
     assert "First &amp; <i>second</i>" in english
     assert "Third --&gt; fourth" in english
+
+
+async def test_progress_follows_the_picture_beside_text(clip: Clips, tmp_path: Path) -> None:
+    source = clip(track_clips.late_text)
+    plan = await planned(source)
+    for name in plan.renditions:
+        (tmp_path / name).mkdir()
+    found: list[EncoderProgress] = []
+
+    await run_plan(
+        SlowEncoder(Path(get_ffmpeg_exe()), memory=8 << 30),
+        plan,
+        source=f"file:{copy2(source, tmp_path)}",
+        folder=tmp_path,
+        attempt=1,
+        on_progress=found.append,
+    )
+
+    assert len(found) > 1
+    assert all((report.position or 0) <= report.frames / 25 for report in found)
 
 
 @pytest.mark.slow

@@ -171,3 +171,10 @@ def twelve_sounds(folder: Path) -> Path:
     inputs = [picture("96x64", 2), tones(*["stereo"] * 12, seconds=2)]
     maps = [word for number in range(13) for word in ("-map", str(number))]
     return make(folder / "twelve.mkv", *inputs, codecs=[*maps, *X264, *AAC])
+
+
+def late_text(folder: Path) -> Path:
+    """MP4 whose only text begins near the end: the gap before it is one packet."""
+    texts = ["-i", str(written(folder / "late.srt", "1\n00:00:05,000 --> 00:00:05,500\nlate\n"))]
+    maps = ["-map", "0", "-map", "1", "-map", "2", "-c:s", "mov_text"]
+    return make(folder / "late.mp4", picture(seconds=6), sound(6), texts, codecs=[*X264, *AAC, *maps])

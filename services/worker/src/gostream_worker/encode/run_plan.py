@@ -1,9 +1,12 @@
 """Runs the encoder for a plan, and decides about damage in copied tracks."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from gostream_worker.encode.command import encode_arguments
 from gostream_worker.encode.encoder import Encoder, EncodeReport, OnProgress
+from gostream_worker.encode.progress_parser import EncoderProgress
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.plan.plan import Plan
 from gostream_worker.sandbox.allowlist import loopback_port
@@ -25,7 +28,7 @@ async def run_plan(
             folder=folder,
             duration=plan.duration,
             pixel_rate=plan.video.pixel_rate,
-            on_progress=on_progress,
+            on_progress=partial(_report, plan, on_progress),
             port=loopback_port(source),
             expected_errors=plan.video.leading,
             may_step=plan.picture_ends is not None,
@@ -37,6 +40,16 @@ async def run_plan(
     if is_copying and report.damaged:
         raise _avoidable(f"{report.damaged} errors", report.log_tail)
     return report
+
+
+def _report(plan: Plan, on_progress: OnProgress, found: EncoderProgress) -> None:
+    """Reports the position of the picture.
+
+    ffmpeg's position is that of the track that is ahead, and the gap before a text is one long packet.
+    """
+    if plan.texts and found.position is not None:
+        found = replace(found, position=min(found.position, float(found.frames / plan.fps)))
+    on_progress(found)
 
 
 def _avoidable(why: str, log_tail: str) -> ProcessingFailedError:
