@@ -11,13 +11,13 @@ from gostream_worker.text.reader import TextFile, read_texts
 from services.worker.tests.clips import ffmpeg
 
 
-def matroska(folder: Path, cues: list[tuple[float, float, str]], name: str = "a.copy") -> TextFile:
+def matroska(folder: Path, cues: list[tuple[float, float, str]], encoding: str = "utf-8") -> TextFile:
     """A Matroska file with SubRip, as the encoder copies it."""
     blocks = [f"{n}\n{_time(start)} --> {_time(end)}\n{text}\n" for n, (start, end, text) in enumerate(cues)]
     srt = folder / "source.srt"
-    srt.write_text("\n".join(blocks))
-    ffmpeg("-f", "srt", "-i", str(srt), "-c", "copy", "-f", "matroska", str(folder / name))
-    return TextFile(file=name, codec="srt", language="en")
+    srt.write_bytes("\n".join(blocks).encode(encoding))
+    ffmpeg("-f", "srt", "-i", str(srt), "-c", "copy", "-f", "matroska", str(folder / "a.copy"))
+    return TextFile(file="a.copy", codec="srt", language="en")
 
 
 def _time(seconds: float) -> str:
@@ -31,6 +31,12 @@ async def test_cues_keep_their_times(tmp_path: Path) -> None:
     (cues,) = await read_texts([file], tmp_path)
 
     assert cues == (Cue(500, 1250, "one"), Cue(4_000_125, 4_001_000, "<b>two</b>"))
+
+
+async def test_text_of_another_encoding_is_read(tmp_path: Path) -> None:
+    file = matroska(tmp_path, [(0, 1, "Größe"), (1, 2, "plain")], encoding="cp1252")
+
+    assert await read_texts([file], tmp_path) == [(Cue(0, 1000, "Größe"), Cue(1000, 2000, "plain"))]
 
 
 async def test_bad_files_do_not_hide_the_good_ones(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ Look = Callable[[int], bytes]
 LONGEST_SCAN = 10.0
 _MAX_GROUPS = 25_000
 _MAX_PACKETS = 4_000_000
+#: Sounds that are scanned: with all sounds of a long film, the scan would not end in time for its picture.
+_MAX_SOUNDS = 3
 #: Containers that keep one parameter set for all pictures.
 _CONTAINERS = ("mov", "matroska", "flv")
 #: Packets that determine a rate from times in milliseconds: the error is far below the distance between two
@@ -42,13 +44,13 @@ def scan_tracks(
 ) -> tuple[VideoScan | None, Mapping[int, AudioScan]]:
     """Returns the facts about copying each track, of sounds by index.
 
-    There are none of a track that cannot be copied, or if the scan takes too long.
+    There are none of a track that cannot be copied, of sounds after the third, or if the scan takes too long.
     With `look` the packets have no content, and some key frames are read through it.
     """
     if container.format.name.split(",")[0] not in _CONTAINERS:
         return None, {}
     pictures = _Pictures.of(video, container, has_content=look is None)
-    sounds = [sound for audio in audios if (sound := _Sound.of(audio, container))]
+    sounds = [sound for audio in audios[:_MAX_SOUNDS] if (sound := _Sound.of(audio, container))]
     scanned: list[_Pictures | _Sound] = [*([pictures] if pictures else []), *sounds]
     if not scanned:
         return None, {}
