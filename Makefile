@@ -124,6 +124,10 @@ bench-api: $(SYNCED) ## what a read costs on each transport [ARGS="--rounds 5 --
 bench-doors: $(BENCH)/.synced ## reads of every port of the API beside Go servers [ARGS="--rounds 3 --short on off"]
 	@$(BENCH)/bin/python -m benchmarks.doors $(ARGS)
 
+.PHONY: bench-auth
+bench-auth: $(BENCH)/.synced ## reads of every port of the API with tokens beside without [ARGS="--rounds 9"]
+	@$(BENCH)/bin/python -m benchmarks.doors.auth $(ARGS)
+
 .PHONY: bench-headline
 bench-headline: $(BENCH)/.synced ## 100 viewers of a video that no cache has, beside Go servers [ARGS="--rounds 3"]
 	@$(BENCH)/bin/python -m benchmarks.doors.headline $(ARGS)

@@ -128,7 +128,7 @@ def _lister(database: PostgresDatabase, service: CachedVideoService) -> Callable
     handler = method_handlers(servicer)["ListVideos"]
     respond: Any = handler.unary_unary
     encode = cast("Callable[[Any], bytes]", handler.response_serializer or bytes)
-    request = Asked(ANONYMOUS, ListVideosRequest(page_size=PAGE))
+    request = Asked(ANONYMOUS, ListVideosRequest(page_size=PAGE), "id")
 
     async def page() -> bytes:
         return encode(await respond(request, None))

@@ -41,12 +41,12 @@ class Programs:
     versions: str
 
 
-def build() -> Programs:
+def build(*, with_peer: bool = True) -> Programs:
     """Builds outdated programs. Raises CalledProcessError if the compiler fails."""
     go = package("go") / "bin/go"
     version = _output([str(go), "version"]).split()[2].removeprefix("go")
     load = _compile(go, "load")
-    if not _fetch_libraries():
+    if not with_peer or not _fetch_libraries():
         return Programs(load, None, f"Go {version}")
     names = (name.partition("_") for name in (_LIBRARIES / "packages").read_text().split())
     found = {name: rest.partition("_")[0].replace("%3a", ":") for name, _, rest in names}

@@ -42,10 +42,14 @@ class Requests:
 
 
 class Generator:
-    """Runs the load generator on its core. Raises RuntimeError if it fails."""
+    """Runs the load generator on its core, with a value of `authorization` if given.
 
-    def __init__(self, program: Path) -> None:
+    Raises RuntimeError if it fails.
+    """
+
+    def __init__(self, program: Path, authorization: str = "") -> None:
         self._program = program
+        self._authorization = authorization
 
     def run(
         self,
@@ -84,6 +88,7 @@ class Generator:
         command = ["taskset", "-c", str(LOAD_CORE), str(self._program)]
         command += [f"-kind={kind}", f"-address=127.0.0.1:{port}", f"-messages={requests.files[kind]}"]
         command += [f"-method=/{SERVICE}/{requests.method}", *flags]
+        command += [f"-authorization={self._authorization}"] if self._authorization else []
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
             assert process.stdout
@@ -96,7 +101,7 @@ class Generator:
                 process.kill()
                 raise
         if process.returncode:
-            raise RuntimeError(f"the load generator failed: {' '.join(command)}")
+            raise RuntimeError(f"the load generator failed: {kind} at port {port}, {requests.method}")
         cpu = [_cpu_seconds(each) - before for each, before in zip(watched, begun, strict=True)]
         return Result(**json.loads(output), cpu=cpu)
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,12 +60,17 @@ def add_short(parser: argparse.ArgumentParser) -> None:
 
 
 def circumstances(programs: Programs, load: float) -> str:
+    """Words for a report: where the programs ran, their versions, and whether Go servers are missing."""
+    words = place_of_all(programs, load)
+    return words if programs.peer else words + " The Go servers are missing: they need apt-get of Debian 12."
+
+
+def place_of_all(programs: Programs, load: float) -> str:
     """Words for a report: where the programs ran, and their versions."""
-    words = (
+    return (
         f"The server on one core, generator and Redis on another. Load average {load:.1f} at the start. "
         f"{programs.versions}."
     )
-    return words if programs.peer else words + " The Go servers are missing: they need apt-get of Debian 12."
 
 
 @contextmanager
@@ -74,16 +79,21 @@ def running_targets(servers: Servers, peer: Path | None, short: Sequence[str]) -
 
     Raises TimeoutError.
     """
-    redis = psutil.Process(servers.redis.pid)
-    for thread in redis.threads():
-        os.sched_setaffinity(thread.id, {LOAD_CORE})
+    keep_off_servers(servers)
     with ExitStack() as stack:
         targets = stack.enter_context(_running_bare())
         for mode in short:
-            targets += stack.enter_context(_running_api(servers, mode))
+            settings = {"READ_DOOR_SHORT": mode} if mode else {}
+            targets += stack.enter_context(running_api(servers, settings, f" ({mode})" if mode else ""))
         if peer:
             targets += stack.enter_context(_running_peers(servers, peer))
         yield targets
+
+
+def keep_off_servers(servers: Servers) -> None:
+    """Runs Redis on the generator's core."""
+    for thread in psutil.Process(servers.redis.pid).threads():
+        os.sched_setaffinity(thread.id, {LOAD_CORE})
 
 
 @contextmanager
@@ -94,9 +104,13 @@ def _running_bare() -> Iterator[list[Target]]:
 
 
 @contextmanager
-def _running_api(servers: Servers, short: str) -> Iterator[list[Target]]:
+def running_api(servers: Servers, settings: Mapping[str, str], suffix: str) -> Iterator[list[Target]]:
+    """Starts an API with additional settings; yields its ports, whose names end with the suffix.
+
+    Raises TimeoutError.
+    """
     api, read = _free_port(), _free_port()
-    settings = {
+    usual = {
         **servers.environment(),
         "API_HOST": _HOST,
         "API_PORT": str(api),
@@ -105,9 +119,9 @@ def _running_api(servers: Servers, short: str) -> Iterator[list[Target]]:
         "METRICS_PORT": "0",
         "LOG_LEVEL": "ERROR",
         "SHUTDOWN_DELAY": "0s",
-    } | ({"READ_DOOR_SHORT": short} if short else {})
-    suffix = f" ({short})" if short else ""
-    with _process([sys.executable, "-m", "gostream_api.app"], settings, [api, read]) as process:
+    }
+    command = [sys.executable, "-m", "gostream_api.app"]
+    with _process(command, {**usual, **settings}, [api, read]) as process:
         targets = [
             Target("our grpc.aio" + suffix, "grpc", api, process),
             Target("our read door, gRPC" + suffix, "grpc", read, process),

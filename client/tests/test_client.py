@@ -61,6 +61,18 @@ async def test_error_keeps_message_reason_and_request_id(client: Client, server:
     assert not isinstance(caught.value, (InvalidInputError, UnreachableError))
 
 
+async def test_error_has_the_delay_of_a_rate_limit(client: Client, server: ApiServer) -> None:
+    wait = error_details_pb2.RetryInfo()
+    wait.retry_delay.FromMilliseconds(2500)
+    for reason, details in (("RATE_LIMITED", (wait,)), ("QUOTA_EXCEEDED", ())):
+        server.api.refusals.append(
+            Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "this owner has …", reason, details)
+        )
+        with pytest.raises(ClientError) as caught:
+            await client.get(VIDEO_ID)
+        assert (caught.value.reason, caught.value.retry_after) == (reason, 2.5 if details else None)
+
+
 async def test_all_invalid_fields_are_named(client: Client, server: ApiServer) -> None:
     bad = error_details_pb2.BadRequest(
         field_violations=[

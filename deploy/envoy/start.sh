@@ -3,6 +3,7 @@
 #
 #   EDGE_CORS_ORIGINS  comma-separated exact origins of the web pages that may call; empty = none
 #   EDGE_AUTH_FILE     output of `python -m gostream_api.edge_auth ISSUERS_FILE`: JSON and gRPC-Web need a token; empty = none
+#   EDGE_RATE_PER_ADDRESS  JSON and gRPC-Web calls a second of one address; twice as many at once; empty = no limit
 #   EDGE_TLS           on: TLS for callers and to the API, with the files that ./tls names
 #   EDGE_BIND          the address that the port is published on; other than loopback, any Host is accepted
 #
@@ -29,6 +30,15 @@ case ${EDGE_BIND:-127.0.0.1} in
 127.* | localhost | ::1 | '[::1]') ;;
 *) text=$(sed "s/regex: '(?i)(localhost|.*)?'/regex: '.*'/" <<<"$text") ;;
 esac
+rate=${EDGE_RATE_PER_ADDRESS:-}
+if [[ -n $rate ]]; then
+    if ! [[ $rate =~ ^[1-9][0-9]{0,5}$ ]]; then
+        echo "EDGE_RATE_PER_ADDRESS: '$rate' is not a number from 1 to 999999" >&2
+        exit 2
+    fi
+    bucket="max_tokens: $((2 * rate)), tokens_per_fill: $rate,"
+    text=$(sed "/# EDGE_RATE_PER_ADDRESS$/{s/disabled: true/disabled: false/; s/max_tokens: 1, tokens_per_fill: 1,/$bucket/}" <<<"$text")
+fi
 if [[ -n ${EDGE_AUTH_FILE:-} ]]; then
     # A line of the file is the name of a list and an element for it.
     text=$(while IFS= read -r line; do

@@ -46,7 +46,7 @@ def test_every_variable_has_a_default() -> None:
     found = PLACEHOLDER.findall((ROOT / "docker-compose.yml").read_text())
     assert found
     # No page, and no files.
-    optional = ["EDGE_CORS_ORIGINS", "EDGE_AUTH_FILE", "AUTH_JWT_ISSUERS_FILE"]
+    optional = ["EDGE_CORS_ORIGINS", "EDGE_RATE_PER_ADDRESS", "EDGE_AUTH_FILE", "AUTH_JWT_ISSUERS_FILE"]
     assert [name for name, default in found if not default] == optional
 
 

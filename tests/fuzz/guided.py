@@ -7,7 +7,7 @@ import atheris
 
 # Imported here for the first time, so that coverage of these packages guides the mutations.
 with atheris.instrument_imports(
-    include=["gostream_api", "gostream_conformance", "gostream_worker", "h2", "hpack", "hyperframe"]
+    include=["gostream_api", "gostream_conformance", "gostream_worker", "h2", "hpack", "hyperframe", "jwt"]
 ):
     from tests.fuzz import targets
 

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from tests.fuzz import door, parsers
+from tests.fuzz import door, parsers, tokens
 
 CORPUS = Path(__file__).parent / "corpus"
 #: The largest input. A longer one finds nothing that a shorter one does not.
@@ -19,6 +19,8 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "conformance": parsers.conformance,
     "probe": parsers.probe,
     "texts": parsers.texts,
+    "tokens": tokens.tokens,
+    "key_sets": tokens.key_sets,
 }
 
 

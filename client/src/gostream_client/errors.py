@@ -2,13 +2,19 @@
 
 
 class ClientError(Exception):
-    """Base class of all errors of this package: a message, the API's reason and the request id."""
+    """Base class of all errors of this package: a message, the API's reason and the request id.
 
-    def __init__(self, message: str, *, reason: str = "", request_id: str = "") -> None:
+    `retry_after` is the delay in seconds that the API asks for; None = the API named no delay.
+    """
+
+    def __init__(
+        self, message: str, *, reason: str = "", request_id: str = "", retry_after: float | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.reason = reason
         self.request_id = request_id
+        self.retry_after = retry_after
 
     def __str__(self) -> str:
         facts = [self.reason, f"request id {self.request_id}" if self.request_id else ""]

@@ -18,6 +18,7 @@ class _Details:
     reason: str = ""
     request_id: str = ""
     violations: tuple[str, ...] = ()
+    retry_after: float | None = None
 
 
 def from_rpc(error: grpc.aio.AioRpcError, server: str, *, proxy: str = "") -> ClientError:
@@ -42,7 +43,12 @@ def from_rpc(error: grpc.aio.AioRpcError, server: str, *, proxy: str = "") -> Cl
     elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
         kind = UnreachableError
         message = f"{server} did not answer in time; --timeout allows more" + _between(proxy)
-    return kind(message, reason=details.reason or code.name, request_id=request_id)
+    return kind(
+        message,
+        reason=details.reason or code.name,
+        request_id=request_id,
+        retry_after=details.retry_after,
+    )
 
 
 def _unreachable(server: str, cause: str) -> str:
@@ -65,13 +71,15 @@ def _details(packed: str | bytes | None) -> _Details:
         status = status_pb2.Status.FromString(packed)
     except ValueError:  # protobuf's DecodeError: the status code and message are enough
         return _Details()
-    info, request, bad = (
+    info, request, bad, retry = (
         error_details_pb2.ErrorInfo(),
         error_details_pb2.RequestInfo(),
         error_details_pb2.BadRequest(),
+        error_details_pb2.RetryInfo(),
     )
     for detail in status.details:
-        for known in (info, request, bad):
+        for known in (info, request, bad, retry):
             detail.Unpack(known)  # does nothing for another type
     violations = tuple(f"{v.field}: {v.description}" for v in bad.field_violations)
-    return _Details(info.reason, request.request_id, violations)
+    retry_after = retry.retry_delay.ToMilliseconds() / 1000 if retry.HasField("retry_delay") else None
+    return _Details(info.reason, request.request_id, violations, retry_after)

@@ -145,6 +145,7 @@ def demo(
     state_dir: StateDir = STATE_DIR / "demo",
 ) -> None:
     """Demonstrate one video from file to stream, on separate servers, and stop them."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is imported, to hide its log lines
     from gostream_devstack.demo.run import run_demo
 
     run_demo(state_dir, video)

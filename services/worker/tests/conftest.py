@@ -186,7 +186,7 @@ class Worker:
         rows = await self._database.pool.fetch(
             "DELETE FROM pgqueuer WHERE entrypoint = 'remove' RETURNING payload"
         )
-        removal = Removal(self.dependencies.database.videos, self.dependencies.store)
+        removal = Removal(self.dependencies.database, self.dependencies.store)
         for row in rows:
             await removal.remove(remove_job(row["payload"]))
 

@@ -179,13 +179,14 @@ func main() {
 	rate := flag.Float64("rate", 0, "calls per second; 0 = unlimited")
 	burst := flag.Int("burst", 0, "with -rate: additional calls at the start, at once")
 	once := flag.Bool("once", false, "send each message once")
+	authorization := flag.String("authorization", "", "value of the header of each call")
 	warmup := flag.String("warmup", "", "file of messages of the first calls; default: -messages")
 	flag.Parse()
 	debug.SetGCPercent(-1) // a run is short, and a collection would look like a slow server
 	messages := readMessages(*file)
 	clients := make([]*client, *connections)
 	for i := range clients {
-		clients[i] = connect(*kind, *address, *method, duration(*seconds+30))
+		clients[i] = connect(*kind, *address, *method, *authorization, duration(*seconds+30))
 	}
 	greet(clients, readMessages(cmp.Or(*warmup, *file)))
 	begun, cpu := time.Now(), cpuSeconds()

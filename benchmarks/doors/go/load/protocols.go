@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -21,7 +22,7 @@ const (
 )
 
 // connect opens a connection; all its calls must be done within the timeout.
-func connect(kind, address, method string, timeout time.Duration) *client {
+func connect(kind, address, method, authorization string, timeout time.Duration) *client {
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		log.Fatal(err)
@@ -30,11 +31,15 @@ func connect(kind, address, method string, timeout time.Duration) *client {
 	c := &client{conn: conn, latencies: make([]float64, 0, 1<<16)}
 	reader := bufio.NewReaderSize(conn, 1<<16)
 	if kind == "json" {
-		c.protocol = &http1{conn: conn, reader: reader, host: address}
+		headers := " HTTP/1.1\r\nHost: " + address + "\r\nAccept: application/json\r\n"
+		if authorization != "" {
+			headers += "Authorization: " + authorization + "\r\n"
+		}
+		c.protocol = &http1{conn: conn, reader: reader, tail: headers + "\r\n"}
 		return c
 	}
 	h := &http2{conn: conn, reader: reader}
-	if err := h.greet(address, method); err != nil {
+	if err := h.greet(address, method, authorization); err != nil {
 		log.Fatalf("no HTTP/2: %v", err)
 	}
 	c.protocol = h
@@ -45,13 +50,12 @@ func connect(kind, address, method string, timeout time.Duration) *client {
 type http1 struct {
 	conn   net.Conn
 	reader *bufio.Reader
-	host   string
+	tail   string // what follows the path
 	buffer []byte
 }
 
 func (h *http1) write(path []byte) error {
-	h.buffer = append(append(append(h.buffer[:0], "GET "...), path...), " HTTP/1.1\r\nHost: "...)
-	h.buffer = append(append(h.buffer, h.host...), "\r\nAccept: application/json\r\n\r\n"...)
+	h.buffer = append(append(append(h.buffer[:0], "GET "...), path...), h.tail...)
 	_, err := h.conn.Write(h.buffer)
 	return err
 }
@@ -97,7 +101,7 @@ func frame(to []byte, kind, flags byte, stream uint32, payload ...byte) []byte {
 	return append(binary.BigEndian.AppendUint32(to, stream), payload...)
 }
 
-func (h *http2) greet(authority, method string) error {
+func (h *http2) greet(authority, method, authorization string) error {
 	hello := []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 	hello = frame(hello, frameSettings, 0, 0, binary.BigEndian.AppendUint32([]byte{0, 4}, maxWindow)...)
 	hello = frame(hello, frameWindow, 0, 0, binary.BigEndian.AppendUint32(nil, maxWindow-65535)...)
@@ -123,26 +127,36 @@ func (h *http2) greet(authority, method string) error {
 	}
 	h.first, h.later = block, []byte{0x83, 0x86, 0x80 | 65, 0x80 | 64, 0x80 | 63, 0x80 | 62}
 	if size < tableSize {
-		h.first = append(tableSizeUpdate(size), block...)
+		h.first = append(integer(nil, 0x20, 5, size), block...) // a table size update (RFC 7541, section 6.3)
 	}
 	if size < 256 { // the four fields do not fit
 		h.later = block
+	}
+	if authorization != "" {
+		h.first = append(slices.Clone(h.first), secret(authorization)...)
+		h.later = append(slices.Clone(h.later), secret(authorization)...)
 	}
 	h.stream = ^uint32(0)
 	_, err = h.conn.Write(frame(nil, frameSettings, ack, 0))
 	return err
 }
 
-// tableSizeUpdate is HPACK's dynamic table size update (RFC 7541, section 6.3).
-func tableSizeUpdate(size uint32) []byte {
-	if size < 31 {
-		return []byte{0x20 | byte(size)}
+// integer appends a number whose first byte has `bits` bits for it (RFC 7541, section 5.1).
+func integer(to []byte, first byte, bits int, number uint32) []byte {
+	limit := uint32(1)<<bits - 1
+	if number < limit {
+		return append(to, first|byte(number))
 	}
-	found := []byte{0x3f}
-	for size -= 31; size > 0x7f; size >>= 7 {
-		found = append(found, byte(size)|0x80)
+	to = append(to, first|byte(limit))
+	for number -= limit; number > 0x7f; number >>= 7 {
+		to = append(to, byte(number)|0x80)
 	}
-	return append(found, byte(size))
+	return append(to, byte(number))
+}
+
+// secret is the header `authorization`, entry 23 of the static table, as a literal that is never indexed.
+func secret(value string) []byte {
+	return append(integer(integer(nil, 0x10, 4, 23), 0, 7, uint32(len(value))), value...)
 }
 
 func (h *http2) write(message []byte) error {

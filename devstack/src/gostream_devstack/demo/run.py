@@ -4,14 +4,18 @@ import asyncio
 import shutil
 import signal
 from contextlib import ExitStack
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from rich.console import Console
 
-from gostream_devstack.demo.steps import Demo, sample_clip, where_to_go_on
+from gostream_devstack.demo.sample import sample_clip
+from gostream_devstack.demo.steps import Demo, where_to_go_on
 from gostream_devstack.errors import StackError
 from gostream_devstack.host import orphans
 from gostream_devstack.host.directories import Directories
+from gostream_devstack.host.issuer import TokenIssuer
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.screen import Screen
 from gostream_devstack.host.state import State, locked
@@ -19,6 +23,8 @@ from gostream_devstack.instance.stack import USUAL_PORTS, Options, Stack
 from gostream_devstack.instance.up import start_somewhere
 
 OPTIONS = Options(api_replicas=2, workers=1)
+#: Longer than any encode of the demonstration.
+TOKEN_LIFETIME = timedelta(hours=12)
 
 
 def run_demo(root: Path, video: Path | None) -> None:
@@ -34,20 +40,24 @@ def run_demo(root: Path, video: Path | None) -> None:
     with locked(root), ExitStack() as stack:
         stack.callback(_remove, directories, root)
         orphans.reap(directories.servers)
-        servers = _start(directories, console, stack)
+        issuer = TokenIssuer.temporary()
+        servers = _start(directories, issuer, console, stack)
         source = video or stack.enter_context(sample_clip(root, console))
-        asyncio.run(Demo(servers.env, console).run(source))
+        alice, bob = (
+            issuer.token(name, "videos:read,videos:write", TOKEN_LIFETIME) for name in ("alice", "bob")
+        )
+        asyncio.run(Demo(servers.env, console, alice=alice, bob=bob).run(source))
         where_to_go_on(servers.env, console)
         console.print("\nStopping the servers …")
 
 
-def _start(directories: Directories, console: Console, stack: ExitStack) -> Stack:
-    console.print("[bold]Starting every real server, two API replicas and a worker[/]")
+def _start(directories: Directories, issuer: TokenIssuer, console: Console, stack: ExitStack) -> Stack:
+    console.print("[bold]Starting every real server, two API replicas that require tokens, and a worker[/]")
     screen = Screen(console)
-    state, ports = State(), Ports({}, screen.say)
+    state, ports, options = State(), Ports({}, screen.say), replace(OPTIONS, issuer=issuer)
     with screen:
         servers = start_somewhere(
-            lambda: Stack(directories, state, ports, OPTIONS, USUAL_PORTS), ports, screen.report, screen.say
+            lambda: Stack(directories, state, ports, options, USUAL_PORTS), ports, screen.report, screen.say
         )
     stack.callback(servers.stop)
     return servers

@@ -2,10 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from collections.abc import Mapping
+from contextlib import aclosing
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urljoin
+from uuid import uuid4
 
 import aiohttp
 from rich.console import Console
@@ -14,7 +16,9 @@ from rich.table import Table
 from gostream.v1 import video_pb2
 from gostream_cli.progress import processing_progress, upload_progress
 from gostream_client.client import Client, Reply, connect
+from gostream_client.errors import ClientError
 from gostream_client.text import status_name
+from gostream_client.token import TokenSource
 from gostream_client.upload import SourceFile, put
 from gostream_client.watch import follow
 from gostream_devstack.errors import StackError
@@ -29,26 +33,33 @@ class DemoError(StackError):
 
 
 class Demo:
-    """The steps in order. Each prints its action, and raises DemoError if the result is unexpected."""
+    """The steps in order. Each prints its action, and raises DemoError if the result is unexpected.
 
-    def __init__(self, env: Mapping[str, str], console: Console) -> None:
+    `alice` and `bob` are tokens of two callers; Alice owns the videos.
+    """
+
+    def __init__(self, env: Mapping[str, str], console: Console, *, alice: str, bob: str) -> None:
         self._env = env
         self._console = console
+        self._alice = alice
+        self._bob = bob
         self._steps = 0
 
     async def run(self, source: Path) -> None:
         addresses = self._env["GOSTREAM_API_ADDR"].split(",")
         door_of_second = self._env["GOSTREAM_READ_ADDR"].split(",")[-1]
+        token = TokenSource(self._alice)
         async with (
-            connect(addresses[0]) as first,
-            connect(addresses[-1]) as second,
-            connect(door_of_second) as door,
+            connect(addresses[0], token=token) as first,
+            connect(addresses[-1], token=token) as second,
+            connect(door_of_second, token=token) as door,
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30), raise_for_status=True) as http,
         ):
             video = await self._upload(first, source)
             video = await self._process(first, video, "Process: probe, plan the ladder, encode, publish")
             self._show_ladder(video)
             await self._read_through_the_caches(first, second, door, video.id)
+            await self._refuse_others(http, door, video.id)
             await self._stream_through_the_edge(http, video.playback_url)
             await self._encode_again(first, second, http, video)
             await self._read_as_json(http, video.id)
@@ -60,9 +71,10 @@ class Demo:
         source = SourceFile(path)
         self._step("Create a video, and upload its source straight to the object store")
         created = await client.create(
-            title=path.stem[:200], user_id="demo", content_type="video/mp4", size_bytes=source.size
+            title=path.stem[:200], user_id="", content_type="video/mp4", size_bytes=source.size
         )
-        self._say(f"CreateVideo → {created.video.id}, {status_name(created.video)}, and a presigned PUT")
+        video = created.video
+        self._say(f"CreateVideo → {video.id} of {video.user_id}, {status_name(video)}, and a presigned PUT")
         with upload_progress(self._console, source.size) as show:
             await put(created.upload, source, on_sent=show)
         self._say(f"{source.size / 1e6:.1f} MB sent to {created.upload.url.split('?')[0]}")
@@ -109,6 +121,28 @@ class Demo:
             self._say(f"GetVideo at {client.server} → x-cache: {reply.x_cache:<4} {took:6.1f} ms")
             _expect(reply.x_cache == expected, f"it should have been {expected}")
 
+    async def _refuse_others(self, http: aiohttp.ClientSession, door: Client, video_id: str) -> None:
+        self._step("Ask for it as somebody else: calls need a token, and videos of others do not exist")
+        head, claims, signature = self._alice.split(".")
+        altered = f"{head}.{claims[:-1]}{'A' if claims[-1] != 'A' else 'B'}.{signature}"
+        for who, token in (("without a token", ""), ("with an altered token", altered)):
+            refusal = await _refusal(door, token, video_id)
+            self._say(f"GetVideo {who} → refused: {refusal.reason}")
+            _expect(refusal.reason == "TOKEN_INVALID", "it should have been TOKEN_INVALID")
+        url = self._json_url(video_id)
+        async with http.get(url, raise_for_status=False) as answer:
+            self._say(f"GET {url} without a token → {answer.status}, refused by Envoy")
+        _expect(answer.status == HTTPStatus.UNAUTHORIZED, "it should have been 401")
+        owner = (await door.get(video_id)).video
+        self._say(f"GetVideo as {owner.user_id}, the owner → {status_name(owner)}")
+        others, absent = [await _refusal(door, self._bob, each) for each in (video_id, str(uuid4()))]
+        is_alike = others.reason == absent.reason and len(others.message) == len(absent.message)
+        self._say(f"GetVideo as dev:bob → {others.reason}, as for an id that never existed")
+        _expect(others.reason == "VIDEO_NOT_FOUND" and is_alike, f"not as for an unknown id: {absent}")
+
+    def _json_url(self, video_id: str) -> str:
+        return f"{self._env['GOSTREAM_HTTP_URL']}/v1/videos/{video_id}"
+
     async def _stream_through_the_edge(self, http: aiohttp.ClientSession, master: str) -> None:
         self._step("Play it through the edge: the second viewer causes no request to the origin")
         playlist = urljoin(master, _last_uri(await self._fetch(http, master)))
@@ -146,8 +180,8 @@ class Demo:
 
     async def _read_as_json(self, http: aiohttp.ClientSession, video_id: str) -> None:
         self._step("The same as JSON, through Envoy")
-        url = f"{self._env['GOSTREAM_HTTP_URL']}/v1/videos/{video_id}"
-        async with http.get(url) as answer:
+        url = self._json_url(video_id)
+        async with http.get(url, headers={"authorization": f"Bearer {self._alice}"}) as answer:
             document = await answer.json()
         self._say(f"GET {url} → {answer.status} {document['status']}, version {document['version']}")
         _expect(document["id"] == video_id, "it should be the same video")
@@ -186,7 +220,7 @@ class Demo:
         self._step("A file that is not a video fails immediately, with a reason")
         source = SourceFile(Path(__file__))
         created = await client.create(
-            title="not a video", user_id="demo", content_type="", size_bytes=source.size
+            title="not a video", user_id="", content_type="", size_bytes=source.size
         )
         await put(created.upload, source, on_sent=lambda sent: None)
         async with asyncio.timeout(READY_DEADLINE):
@@ -202,28 +236,6 @@ class Demo:
         self._console.print(f"   {text}", highlight=False, soft_wrap=True, markup=False)
 
 
-@contextmanager
-def sample_clip(folder: Path, console: Console) -> Iterator[Path]:
-    """Yields a file of 12 s of moving 1080p and a tone, made by ffmpeg and removed afterwards."""
-    import subprocess
-
-    from imageio_ffmpeg import get_ffmpeg_exe
-
-    path = folder / "sample-1080p.mp4"
-    console.print("Making a sample of 12 s, 1080p, with sound …")
-    picture = ("-f", "lavfi", "-i", "testsrc2=size=1920x1080:rate=30:duration=12")
-    sound = ("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=12")
-    coding = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", "-shortest")
-    command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", *picture, *sound, *coding, str(path)]
-    made = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)  # noqa: S603
-    if made.returncode:
-        raise DemoError(f"ffmpeg could not make the sample: {made.stderr.strip()}")
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
-
-
 def where_to_go_on(env: Mapping[str, str], console: Console) -> None:
     """Prints the next commands to try with `make up`."""
     address = env["GOSTREAM_API_ADDR"].split(",")[0]
@@ -231,6 +243,7 @@ def where_to_go_on(env: Mapping[str, str], console: Console) -> None:
     for line in (
         ".venv/bin/gostream upload FILE --watch",
         "grpcurl -plaintext -d '{\"page_size\":10}' localhost:50051 gostream.v1.VideoService/ListVideos",
+        ".venv/bin/gostream-devstack up --auth, which requires tokens (docs/how-to/authenticate.md)",
         f"(this ran at gRPC {address}, JSON {env['GOSTREAM_HTTP_URL']}, edge {env['CDN_BASE_URL']})",
     ):
         console.print(f"   {line}", highlight=False, soft_wrap=True, markup=False)
@@ -239,6 +252,16 @@ def where_to_go_on(env: Mapping[str, str], console: Console) -> None:
 def _expect(condition: bool, sentence: str) -> None:
     if not condition:
         raise DemoError(sentence or "unexpected result")
+
+
+async def _refusal(client: Client, token: str, video_id: str) -> ClientError:
+    """Returns the error of a call with another token. Raises DemoError if the call succeeds."""
+    async with connect(client.server, token=TokenSource(token)) as other:
+        try:
+            await other.get(video_id)
+        except ClientError as error:
+            return error
+    raise DemoError(f"{client.server} answered a caller that should not see {video_id}")
 
 
 async def _at_version(client: Client, video: video_pb2.Video) -> Reply:

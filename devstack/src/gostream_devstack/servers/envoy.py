@@ -23,6 +23,7 @@ from gostream_devstack.tls.certificates import Certificates
 
 TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
 ORIGINS = "EDGE_CORS_ORIGINS"
+RATE = "EDGE_RATE_PER_ADDRESS"
 MARK = re.compile(r"^( *)# EDGE_AUTH: ([a-z]+)\n", re.MULTILINE)
 HEALTHY = re.compile(rb"^(?:api|reads)::.*::health_flags::healthy$", re.MULTILINE)
 ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]+)?")
@@ -69,7 +70,8 @@ class Envoy(Server):
         return f"{'https' if self.certificates else 'http'}://{self.host}:{self.port}"
 
     def environment(self) -> Mapping[str, str]:
-        return {**super().environment(), ORIGINS: os.environ.get(ORIGINS, "")}
+        given = {name: os.environ.get(name, "") for name in (ORIGINS, RATE)}
+        return {**super().environment(), **given}
 
     def prepare(self) -> None:
         descriptors = (REPOSITORY / "protos/gen/descriptors.binpb").read_bytes()
@@ -77,6 +79,7 @@ class Envoy(Server):
         text = (REPOSITORY / "deploy/envoy/envoy.yaml").read_text()
         if self.issuers:
             text = require_tokens(text, edge_auth(self.issuers))
+        text = limit_rate(text, self.environment().get(RATE, ""))
         config = yaml.safe_load(allow_origins(text, self.environment().get(ORIGINS, "")))
         localise(config, self.port, self.admin_port, self.replicas, path)
         if self.certificates:
@@ -134,6 +137,24 @@ def allow_origins(text: str, origins: str) -> str:
             raise StackError(f"{ORIGINS}: '{origin}' is not an origin such as https://player.example")
     pattern = "|".join(re.sub(r"[].[]", r"\\\g<0>", origin) for origin in given)
     return text.replace(f"{ORIGINS}'", f"{pattern}'") if given else text
+
+
+def limit_rate(text: str, rate: str) -> str:
+    """Limits the calls a second of one address as start.sh does. Raises StackError for an invalid number."""
+    if not rate:
+        return text
+    if not re.fullmatch(r"[1-9][0-9]{0,5}", rate):
+        raise StackError(f"{RATE}: '{rate}' is not a number from 1 to 999999")
+    bucket = f"max_tokens: {2 * int(rate)}, tokens_per_fill: {rate},"
+    lines = [
+        line.replace("disabled: true", "disabled: false").replace(
+            "max_tokens: 1, tokens_per_fill: 1,", bucket
+        )
+        if line.endswith(f"# {RATE}")
+        else line
+        for line in text.splitlines(keepends=False)
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def edge_auth(issuers: Path) -> str:

@@ -58,6 +58,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE: the server is stopping; another replica can answer."""
     ERROR_REASON_SCOPE_MISSING: _ErrorReason.ValueType  # 17
     """PERMISSION_DENIED: the token lacks the scope in the metadata of the ErrorInfo."""
+    ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 18
+    """RESOURCE_EXHAUSTED: the owner calls too often; google.rpc.RetryInfo has the delay."""
+    ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 19
+    """RESOURCE_EXHAUSTED: the owner has reached a quota; google.rpc.QuotaFailure names it. A retry does not help."""
     ERROR_REASON_UPLOAD_CLOSED: _ErrorReason.ValueType  # 20
     """FAILED_PRECONDITION: CreateVideo was repeated for a video that no longer accepts an upload."""
 
@@ -102,6 +106,10 @@ ERROR_REASON_SERVER_STOPPING: ErrorReason.ValueType  # 16
 """UNAVAILABLE: the server is stopping; another replica can answer."""
 ERROR_REASON_SCOPE_MISSING: ErrorReason.ValueType  # 17
 """PERMISSION_DENIED: the token lacks the scope in the metadata of the ErrorInfo."""
+ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 18
+"""RESOURCE_EXHAUSTED: the owner calls too often; google.rpc.RetryInfo has the delay."""
+ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 19
+"""RESOURCE_EXHAUSTED: the owner has reached a quota; google.rpc.QuotaFailure names it. A retry does not help."""
 ERROR_REASON_UPLOAD_CLOSED: ErrorReason.ValueType  # 20
 """FAILED_PRECONDITION: CreateVideo was repeated for a video that no longer accepts an upload."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -10,9 +10,11 @@ from gostream_api.collector import spare_the_collector
 from gostream_api.config import ApiConfig
 from gostream_api.cpu_scheduling import schedule
 from gostream_api.multiprocess import leave_with_parent, supervise
+from gostream_api.rates.reads import RatedReads, ReadRate
+from gostream_api.rates.writes import WriteRates
 from gostream_api.read_door.server import ReadDoor
 from gostream_api.read_door.sniffing import ALPN
-from gostream_api.read_stack import open_reads
+from gostream_api.read_stack import ReadPath, open_reads
 from gostream_api.reads.ports import LocalVideoReader
 from gostream_api.rpc.interceptors.auth import (
     AuthInterceptor,
@@ -26,6 +28,7 @@ from gostream_api.rpc.servicer import VideoServicer, local_hits, method_handlers
 from gostream_api.rpc.validation import SizeRule
 from gostream_api.videos.playback import PlaybackService
 from gostream_api.videos.playback_tokens import PlaybackKeys
+from gostream_api.videos.quotas import Quotas
 from gostream_api.videos.video_service import Limits, VideoService
 from gostream_api.videos.watch import WatchService
 from gostream_shared.concurrency import in_background
@@ -55,20 +58,21 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
         open_authenticator(config) as authenticator,
         open_reads(config) as reads,
         open_store(config) as store,
+        _open_rates(config) as rates,
     ):
-        limits = _limits(config)
         videos = VideoService(
-            database=reads.database, store=store, announcer=reads.cache.announcer, limits=limits
+            database=reads.database, store=store, announcer=reads.cache.announcer, limits=_limits(config)
         )
         watches = WatchService(database=reads.database, events=reads.cache.events)
         client_of = client_behind(networks(config.trusted_proxies))
+        readers = _rated(config, reads.videos)
         servicer = VideoServicer(
             videos=videos,
-            reads=reads.videos,
+            reads=readers,
             watches=watches,
             playback=_playback(config, reads.database),
             cdn_base_url=config.cdn_base_url,
-            sizes=SizeRule(most=limits.source_max_bytes, required=config.upload_size_required),
+            sizes=SizeRule(most=config.source_max_bytes, required=config.upload_size_required),
             client_of=client_of,
         )
         server = ApiServer(
@@ -77,21 +81,30 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             max_calls=config.max_concurrent_rpcs,
             max_streams=config.max_watches,
             max_streams_per_client=config.watches_per_client,
+            max_streams_per_principal=config.watches_per_principal,
+            rates=rates,
             client_of=client_of,
             reflects=config.reflects,
             auth=_auth(config, authenticator),
-            local_hits=local_hits(reads.videos),
+            local_hits=local_hits(readers),
             share_port=config.api_processes > 1,
             credentials=tls.credentials() if tls else None,
         )
         if config.read_port:
-            server.doors.append(_read_door(config, reads.videos, server, authenticator, tls))
-        schema = SchemaWatch(reads.database.missing_migrations)
-        await server.set_ready(is_ready=await schema.is_current())
-        async with in_background(
-            _report_bus(server, lambda: reads.videos.is_live), _report_schema(server, schema)
-        ):
+            server.doors.append(_read_door(config, readers, server, authenticator, tls))
+        async with _reporting(server, reads):
             yield server
+
+
+@asynccontextmanager
+async def _reporting(server: ApiServer, reads: ReadPath) -> AsyncIterator[None]:
+    """Report the health of the server until the block ends."""
+    schema = SchemaWatch(reads.database.missing_migrations)
+    await server.set_ready(is_ready=await schema.is_current())
+    async with in_background(
+        _report_bus(server, lambda: reads.videos.is_live), _report_schema(server, schema)
+    ):
+        yield
 
 
 def _limits(config: ApiConfig) -> Limits:
@@ -99,7 +112,33 @@ def _limits(config: ApiConfig) -> Limits:
         source_max_bytes=config.source_max_bytes,
         upload_url_ttl=config.upload_url_ttl,
         queue_limit=config.queue_limit,
+        quotas=Quotas() if config.auth_mode == "none" else _quotas(config),
     )
+
+
+def _quotas(config: ApiConfig) -> Quotas:
+    return Quotas(
+        videos=config.quota_videos,
+        stored_bytes=config.quota_stored_bytes,
+        encodes=config.quota_encodes,
+        waiting_encodes=config.queue_limit_per_owner,
+    )
+
+
+@asynccontextmanager
+async def _open_rates(config: ApiConfig) -> AsyncIterator[WriteRates | None]:
+    """Without authentication nobody proves who the owner is, so nothing is counted."""
+    if config.auth_mode == "none" or not (config.rate_writes or config.rate_creates):
+        yield None
+        return
+    async with WriteRates.open(config, writes=config.rate_writes, creates=config.rate_creates) as rates:
+        yield rates
+
+
+def _rated(config: ApiConfig, reads: LocalVideoReader) -> LocalVideoReader:
+    if config.auth_mode == "none" or not config.rate_reads:
+        return reads
+    return RatedReads(reads, ReadRate(config.rate_reads))
 
 
 def _playback(config: ApiConfig, database: PostgresDatabase) -> PlaybackService:
@@ -113,8 +152,8 @@ def _playback(config: ApiConfig, database: PostgresDatabase) -> PlaybackService:
 
 
 def _auth(config: ApiConfig, authenticator: Authenticator) -> AuthInterceptor:
-    kinds = {"none": shows_nothing, "mtls": shows_certificate}
-    return AuthInterceptor(authenticator, kinds.get(config.auth_mode, shows_token))
+    kinds = {"none": shows_nothing, "jwt": shows_token}
+    return AuthInterceptor(authenticator, kinds.get(config.auth_mode, shows_certificate))
 
 
 def _read_door(

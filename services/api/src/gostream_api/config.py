@@ -86,11 +86,38 @@ class ApiConfig(AuthConfig):
     queue_limit: int = Field(
         1000, ge=1, le=10_000_000, description="maximum waiting encodes; more are refused"
     )
+    queue_limit_per_owner: int = Field(
+        100, ge=1, le=10_000_000, description="maximum waiting encodes of one owner, unless AUTH_MODE=none"
+    )
+    quota_videos: int = Field(
+        10_000, ge=0, le=10**12, description="videos of one owner; 0 = no limit. None if AUTH_MODE=none"
+    )
+    quota_stored_bytes: int = Field(
+        1 << 40, ge=0, le=1 << 60, description="bytes of one owner's sources and encodes; 0 = no limit"
+    )
+    quota_encodes: int = Field(
+        10, ge=0, le=10_000_000, description="waiting and running encodes of one owner; 0 = no limit"
+    )
+    rate_writes: int = Field(
+        20, ge=0, le=1_000_000, description="calls a second of one owner that change something; 0 = no limit"
+    )
+    rate_creates: int = Field(
+        600, ge=0, le=10**9, description="calls of CreateVideo an hour of one owner; 0 = no limit"
+    )
+    rate_reads: int = Field(
+        0,
+        ge=0,
+        le=10_000_000,
+        description="reads by id a second of one owner in one process; 0 = no limit",
+    )
     max_watches: int = Field(
         5000, ge=1, le=1_000_000, description="maximum open WatchVideo streams; more are refused"
     )
     watches_per_client: int = Field(
         50, ge=1, le=1_000_000, description="maximum open WatchVideo streams per client address"
+    )
+    watches_per_principal: int = Field(
+        50, ge=1, le=1_000_000, description="maximum open WatchVideo streams per caller with a credential"
     )
     trusted_proxies: str = Field(
         "", description="comma-separated networks of proxies whose x-forwarded-for names the client"
@@ -113,8 +140,6 @@ class ApiConfig(AuthConfig):
     @field_validator("read_port")
     @classmethod
     def _port_of_its_own(cls, port: int, info: ValidationInfo) -> int:
-        if port and "mtls" in info.data.get("auth_mode", "none"):
-            raise ValueError("cannot be used with AUTH_MODE=mtls: this port has no client certificates")
         if port and port == info.data.get("api_port"):
             raise ValueError("must differ from API_PORT")
         return port

@@ -45,7 +45,8 @@ def test_every_loopback_address_is_accepted(host: str) -> None:
     ("variables", "sentence"),
     [
         ({"AUTH_MODE": "jwt"}, "AUTH_JWT_ISSUERS_FILE: must be set"),
-        ({"AUTH_MODE": "mtls"}, "AUTH_MODE: mtls needs a TLS listener"),
+        ({"AUTH_MODE": "mtls"}, "AUTH_MODE: mtls requires TLS_CERT_FILE, TLS_KEY_FILE and TLS_CLIENT_CA"),
+        ({"AUTH_MODE": "jwt+mtls"}, "AUTH_MODE: mtls requires TLS_CERT_FILE"),
         ({"AUTH_MODE": "basic"}, "AUTH_MODE: "),
         ({"AUTH_ALLOW_INSECURE": "yes"}, "AUTH_ALLOW_INSECURE: "),
         ({"AUTH_JWT_ALGORITHMS": "HS256"}, "AUTH_JWT_ALGORITHMS: must be"),
@@ -56,6 +57,34 @@ def test_every_loopback_address_is_accepted(host: str) -> None:
 )
 def test_wrong_variables_are_named(variables: dict[str, str], sentence: str) -> None:
     assert sentence in mistake(**variables)
+
+
+@pytest.mark.parametrize(
+    ("mode", "sentence"),
+    [
+        ("mtls", "AUTH_MTLS_GRANTS_FILE: must be set if AUTH_MODE is mtls"),
+        ("jwt+mtls", "AUTH_JWT_ISSUERS_FILE: must be set if AUTH_MODE contains jwt"),
+    ],
+)
+def test_certificates_need_the_authority_of_clients(tmp_path: Path, mode: str, sentence: str) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    tls = {"AUTH_MODE": mode, "TLS_CERT_FILE": str(file), "TLS_KEY_FILE": str(file), "READ_PORT": "50052"}
+
+    assert "AUTH_MODE: mtls requires" in mistake(**tls)
+    complete = tls | {"TLS_CLIENT_CA_FILE": str(file)}
+    assert mistake(**complete) == sentence
+    files = {sentence.partition(":")[0]: str(file)}
+    assert load(ApiConfig, DATABASE | complete | files).auth_mode == mode
+
+
+def test_wrong_authority_of_clients_is_one_mistake(tmp_path: Path) -> None:
+    absent = {"TLS_CLIENT_CA_FILE": str(tmp_path / "absent"), "AUTH_MTLS_GRANTS_FILE": "x"}
+    file = tmp_path / "file"
+    file.write_text("")
+    pair = {"TLS_CERT_FILE": str(file), "TLS_KEY_FILE": str(file)}
+
+    assert mistake(AUTH_MODE="mtls", **pair, **absent).startswith("TLS_CLIENT_CA_FILE: ")
 
 
 def written(path: Path, *entries: dict[str, str]) -> Path:

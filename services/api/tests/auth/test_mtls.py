@@ -1,8 +1,6 @@
 """Client certificates: the SPIFFE id of a real TLS connection, and its grants."""
 
-import datetime
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -10,13 +8,10 @@ from typing import Any, cast
 import grpc
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 from grpc import aio
 
-from gostream_api.auth.mtls import CertificateAuthenticator, Grant, load_grants
+from gostream_api.auth.authenticator import EitherAuthenticator, OpenDoor
+from gostream_api.auth.mtls import CertificateAuthenticator, Grant, load_grants, spiffe_id_in
 from gostream_api.principal import Kind
 from gostream_api.rpc.interceptors.auth import AuthInterceptor, shows_certificate
 from gostream_api.rpc.interceptors.base import Asked
@@ -24,6 +19,7 @@ from gostream_api.rpc.server import ApiServer
 from gostream_api.rpc.servicer import SERVICE
 from gostream_api.videos.watch import WatchService
 from gostream_shared.domain.errors import MisconfiguredError, UnauthenticatedError
+from tests.support.certificates import ClientAuthority
 
 UPLOADER = "spiffe://example.org/ns/web/sa/uploader"
 GRANTS = [
@@ -32,60 +28,23 @@ GRANTS = [
 ]
 
 
-@dataclass
-class Authority:
-    """A certificate authority."""
-
-    key: ec.EllipticCurvePrivateKey
-    certificate: x509.Certificate
-
-    @classmethod
-    def create(cls) -> "Authority":
-        key = ec.generate_private_key(ec.SECP256R1())
-        constraints = x509.BasicConstraints(ca=True, path_length=None)
-        return cls(key, _certificate(key, "CA", key, "CA", constraints))
-
-    @property
-    def pem(self) -> bytes:
-        return self.certificate.public_bytes(Encoding.PEM)
-
-    def issue(self, *names: x509.GeneralName) -> tuple[bytes, bytes]:
-        """The private key and the certificate of the names, as PEM."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        certificate = _certificate(key, "leaf", self.key, "CA", x509.SubjectAlternativeName(names))
-        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        return private, certificate.public_bytes(Encoding.PEM)
-
-
-def _certificate(key: Any, name: str, signer: Any, issuer: str, extension: Any) -> x509.Certificate:
-    named = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, each)]) for each in (name, issuer)]
-    now = datetime.datetime.now(datetime.UTC)
-    return (
-        x509.CertificateBuilder(named[1], named[0], key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(extension, critical=False)
-        .sign(signer, hashes.SHA256())
-    )
+@pytest.fixture
+def authority() -> ClientAuthority:
+    return ClientAuthority.create()
 
 
 @pytest.fixture
-def authority() -> Authority:
-    return Authority.create()
-
-
-@pytest.fixture
-async def port(authority: Authority) -> AsyncIterator[int]:
+async def port(authority: ClientAuthority) -> AsyncIterator[int]:
     """A TLS server whose GetVideo returns the caller's id."""
 
     async def whoami(request: Asked[bytes], context: object) -> bytes:
         return request.caller.id.encode()
 
-    credentials = grpc.ssl_server_credentials(
-        [authority.issue(x509.DNSName("localhost"))], authority.pem, require_client_auth=True
-    )
+    server = authority.issue(x509.DNSName("localhost"))
+    pair = (server.key, server.certificate)
+    credentials = grpc.ssl_server_credentials([pair], authority.pem, require_client_auth=True)
     watches = WatchService(database=cast("Any", None), events=cast("Any", None))
-    server = ApiServer(
+    api = ApiServer(
         {name: grpc.unary_unary_rpc_method_handler(whoami) for name in ("GetVideo", "DeleteVideo")},
         watches,
         max_calls=9,
@@ -93,20 +52,21 @@ async def port(authority: Authority) -> AsyncIterator[int]:
         auth=AuthInterceptor(CertificateAuthenticator(GRANTS), shows_certificate),
         credentials=credentials,
     )
-    yield await server.start("127.0.0.1", 0)
-    await server.stop(delay=timedelta(0), grace=timedelta(0))
+    yield await api.start("127.0.0.1", 0)
+    await api.stop(delay=timedelta(0), grace=timedelta(0))
 
 
-async def ask(authority: Authority, port: int, *names: x509.GeneralName, method: str = "GetVideo") -> bytes:
-    key, certificate = authority.issue(*names)
-    credentials = grpc.ssl_channel_credentials(authority.pem, key, certificate)
+async def ask(
+    authority: ClientAuthority, port: int, *names: x509.GeneralName, method: str = "GetVideo"
+) -> bytes:
+    credentials = authority.issue(*names).credentials(authority.pem)
     async with aio.secure_channel(f"localhost:{port}", credentials) as channel:
         call: Any = channel.unary_unary(f"/{SERVICE}/{method}")
         reply: bytes = await call(b"", timeout=30)
         return reply
 
 
-async def test_spiffe_id_names_the_caller(authority: Authority, port: int) -> None:
+async def test_spiffe_id_names_the_caller(authority: ClientAuthority, port: int) -> None:
     reply = await ask(authority, port, x509.UniformResourceIdentifier(UPLOADER))
 
     assert reply.decode() == UPLOADER
@@ -121,7 +81,7 @@ async def test_spiffe_id_names_the_caller(authority: Authority, port: int) -> No
     ],
 )
 async def test_certificates_without_grant_are_refused(
-    authority: Authority, port: int, uri: str, method: str, code: grpc.StatusCode
+    authority: ClientAuthority, port: int, uri: str, method: str, code: grpc.StatusCode
 ) -> None:
     with pytest.raises(aio.AioRpcError) as refused:
         await ask(authority, port, x509.UniformResourceIdentifier(uri), method=method)
@@ -130,7 +90,7 @@ async def test_certificates_without_grant_are_refused(
 
 
 async def test_stranger_has_no_connection(port: int) -> None:
-    stranger = Authority.create()
+    stranger = ClientAuthority.create()
 
     with pytest.raises(aio.AioRpcError) as refused:
         await ask(stranger, port, x509.UniformResourceIdentifier(UPLOADER))
@@ -141,14 +101,69 @@ async def test_stranger_has_no_connection(port: int) -> None:
 async def test_longest_grant_decides() -> None:
     certificates = CertificateAuthenticator(GRANTS)
 
-    principal = await certificates.later(b"spiffe://example.org/ns/web/sa/admin")
+    admin = b"spiffe://example.org/ns/web/sa/admin"
+    principal = await certificates.later(None, admin)
 
     assert (principal.kind, principal.scopes) == (Kind.SERVICE, frozenset(GRANTS[1].scopes))
-    assert certificates.now(b"spiffe://example.org/ns/web/sa/admin") is principal
+    assert certificates.now(None, admin) is principal
     certificates.replace([])
-    assert certificates.now(b"spiffe://example.org/ns/web/sa/admin") is None
+    assert certificates.now(None, admin) is None
     with pytest.raises(UnauthenticatedError):
-        await certificates.later(None)
+        await certificates.later("Bearer token")
+
+
+@pytest.mark.parametrize(
+    "spiffe_id",
+    [
+        b"spiffe://example.org",
+        b"spiffe://example.org/",
+        b"spiffe:///ns/web",
+        b"spiffe://example.org/ns/web/../admin",
+        b"spiffe://example.org/ns/web/.",
+        b"spiffe://example.org/ns//web",
+        b"spiffe://example.org/ns/web/",
+        b"spiffe://Example.org/ns/web",
+        b"spiffe://user@example.org/ns/web",
+        b"spiffe://example.org:443/ns/web",
+        b"spiffe://example.org/ns/web?x",
+        b"spiffe://example.org/ns/w%65b",
+        b"spiffe://example.org/ns/web\n",
+        b"spiffe://example.org/\xff",
+        b"spiffe://example.org/" + b"x" * 128,
+        b"https://example.org/ns/web",
+        b"",
+    ],
+)
+async def test_malformed_ids_are_nobody(spiffe_id: bytes) -> None:
+    everything = Grant(id="spiffe://example.org/", scopes=["videos:read"])
+
+    with pytest.raises(UnauthenticatedError):
+        await CertificateAuthenticator([everything]).later(None, spiffe_id)
+
+
+async def test_token_speaks_before_the_certificate() -> None:
+    certificates = CertificateAuthenticator(GRANTS)
+    either = EitherAuthenticator(OpenDoor(), certificates)
+    granted, edge = UPLOADER.encode(), b"spiffe://example.org/ns/edge/sa/envoy"
+
+    assert (await either.later("Bearer x", granted)).kind is Kind.ANONYMOUS  # who answers for tokens
+    assert either.now("", granted) is not None  # an empty token is a token
+    assert (await either.later(None, granted)).id == UPLOADER
+    assert either.now(None, granted) == await certificates.later(None, granted)
+    for _ in range(2):
+        assert either.now(None, edge) is None
+        with pytest.raises(UnauthenticatedError):
+            await either.later(None, edge)
+
+
+def test_one_uri_is_an_id() -> None:
+    uri, other = ("URI", UPLOADER), ("URI", "https://example.org/")
+
+    assert spiffe_id_in({"subjectAltName": (("DNS", "localhost"), uri)}) == UPLOADER.encode()
+    for names in ((uri, uri), (uri, other), (other,), (("DNS", UPLOADER),), ()):
+        assert spiffe_id_in({"subjectAltName": names}) is None
+    assert spiffe_id_in({}) is None
+    assert spiffe_id_in(None) is None
 
 
 def test_grants_come_from_a_file(tmp_path: Path) -> None:

@@ -17,12 +17,13 @@ from h2.connection import ConnectionState, H2Connection
 
 from gostream.v1.video_service_pb2 import GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
-from gostream_api.principal import Principal
+from gostream_api.auth.authenticator import Credential
+from gostream_api.principal import READ, WRITE, Kind, Principal
 from gostream_api.read_door.limits import Limits
 from gostream_api.read_door.server import ReadDoor
 from gostream_api.reads.ports import Layer, Read, VideoReply
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
-from gostream_shared.domain.errors import VideoNotFoundError
+from gostream_shared.domain.errors import UnauthenticatedError, VideoNotFoundError
 from tests.support.wire.raw_http import RawHttp
 
 PATH = "/gostream.v1.VideoService/GetVideo"
@@ -76,6 +77,32 @@ class Reads:
 
     async def get_videos(self, caller: Principal, video_ids: Sequence[UUID]) -> dict[UUID, Read]:
         return {video_id: await self.get_video(caller, video_id) for video_id in video_ids}
+
+
+class Tokens:
+    """Knows a reader and a writer, with dots for longer tokens; a new token is known after its first call.
+
+    `nobody` is the caller without a token.
+    """
+
+    def __init__(self, nobody: Principal | None = None) -> None:
+        scopes = {b"reader": READ, b"writer": WRITE}
+        self.known: dict[Credential, Principal] = {
+            scheme + name: Principal(kind=Kind.USER, id=name.decode(), owner="", scopes=frozenset({scope}))
+            for name, scope in scopes.items()
+            for scheme in (b"Bearer ", b"bearer ")
+        }
+        if nobody is not None:
+            self.known[None] = nobody
+
+    def now(self, token: Credential, certificate: Credential = None) -> Principal | None:
+        return self.known.get(token.rstrip(b".") if isinstance(token, bytes) else token)
+
+    async def later(self, token: Credential, certificate: Credential = None) -> Principal:
+        if token != b"Bearer new":
+            raise UnauthenticatedError("unknown")
+        await asyncio.sleep(0)
+        return self.known.setdefault(token, self.known[b"Bearer reader"])
 
 
 @dataclass

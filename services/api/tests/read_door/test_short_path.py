@@ -70,6 +70,11 @@ class Client:
             found.insert(0, ("traceparent", f"00-{self.calls:032x}-01"))
         if "other" in extra:
             found.append((f"x-{self.calls}", "y"))
+        for name in ("reader", "writer", "stranger"):
+            if name in extra:
+                found.append(("authorization", f"Bearer {name}"))
+        if "subject" in extra:
+            found.append(("x-gostream-subject", "bob"))
         if "gzip" in extra:
             found.append(("grpc-encoding", "gzip"))
         if "twice" in extra:
@@ -165,8 +170,14 @@ class Client:
         }[what]
 
 
-USUAL = ("", "id", "timeout", "id timeout", "id timeout trace", "never id", "timeout never id")
-UNUSUAL = ("other", "expired", "gzip", "id twice", "other id timeout")
+USUAL = (
+    *("", "id", "timeout", "id timeout", "id timeout trace", "never id", "timeout never id"),
+    *("reader", "id timeout reader", "writer", "id writer"),
+)
+UNUSUAL = (
+    *("other", "expired", "gzip", "id twice", "other id timeout"),
+    *("stranger", "id stranger", "reader subject", "reader writer"),
+)
 SHAPES = (
     *("padded", "padded head", "priority", "continued", "two frames", "late end", "no end", "headers only"),
     *("reset", "flag", "long", "short"),
@@ -292,7 +303,9 @@ async def test_repeated_calls_take_short_path(table: str, what: str) -> None:
     assert len(b"".join(short.short_parts)) > 0.5 * len(data)
 
 
-@pytest.mark.parametrize("extra", ["id", "timeout", "id timeout trace", "timeout never id"])
+@pytest.mark.parametrize(
+    "extra", ["id", "timeout", "id timeout trace", "timeout never id", "reader", "id timeout writer"]
+)
 async def test_varying_headers_take_short_path(extra: str) -> None:
     client = Client()
     client.control("table0")
@@ -310,6 +323,21 @@ async def test_unknown_headers_take_long_path(extra: str) -> None:
     short = await compare(spoken(client, [("call", "hot", extra, "")] * 6), [1000])
 
     assert not [part for part in short.short_parts if part[3] == wire.HEADERS]
+
+
+@pytest.mark.parametrize("length", [300, 1500, 3000])
+async def test_long_tokens_take_short_path(length: int) -> None:
+    """Tokens of RSA keys have a thousand characters and more."""
+    client, token = Client(), ("authorization", "Bearer reader" + "." * length)
+    client.control("table0")
+    data = b"".join(
+        frame(wire.HEADERS, wire.END_HEADERS, stream, client.block(token, ("x-request-id", "always")))
+        + frame(wire.DATA, wire.END_STREAM, stream, prefixed(HOT_MESSAGE))
+        for stream in range(1, 19, 2)
+    )
+    short = await compare(data, [len(data)])
+
+    assert len(b"".join(short.short_parts)) > 0.7 * len(data)
 
 
 async def test_new_table_size_is_sent_before_short_replies() -> None:

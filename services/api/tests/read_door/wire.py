@@ -6,7 +6,7 @@ from typing import Any
 
 from hpack import Decoder
 
-from gostream_api.auth.authenticator import OpenDoor
+from gostream_api.principal import ANONYMOUS
 from gostream_api.read_door.backlog import Backlog
 from gostream_api.read_door.http2.calls import CallTable
 from gostream_api.read_door.http2.connection import Connection
@@ -14,6 +14,7 @@ from gostream_api.read_door.http2.frames import PREFACE
 from gostream_api.read_door.http2.short.path import ShortPath
 from gostream_api.read_door.limits import Limits
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
+from services.api.tests.read_door.conftest import Tokens
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE, CONTINUATION = 0, 1, 2, 3, 4, 6, 8, 9
 END_STREAM, END_HEADERS, PADDED, WITH_PRIORITY = 0x1, 0x4, 0x8, 0x20
@@ -58,9 +59,8 @@ class Wired:
 
     def __init__(self, reads: Any, *, is_short: bool) -> None:
         self.pipe = Pipe()
-        self.table = CallTable(
-            reads, ConcurrencyLimiter(max_calls=1000, max_streams=1), "elsewhere", OpenDoor()
-        )
+        limiter = ConcurrencyLimiter(max_calls=1000, max_streams=1)
+        self.table = CallTable(reads, limiter, "elsewhere", Tokens(nobody=ANONYMOUS))
         gone: Callable[[Connection], None] = lambda _: None  # noqa: E731
         self.connection = Connection(self.table, Limits(), Backlog(), gone, is_short=is_short)
         self.connection.connection_made(self.pipe)

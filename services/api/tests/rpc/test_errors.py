@@ -147,6 +147,18 @@ ROWS: list[tuple[GoStreamError, grpc.StatusCode, str, set[str]]] = [
     ),
     (errors.EtagMismatchError(ID), grpc.StatusCode.ABORTED, "ETAG_MISMATCH", set()),
     (errors.QueueFullError(), grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", {"RetryInfo"}),
+    (
+        errors.RateLimitedError("writes", retry_after=2),
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "RATE_LIMITED",
+        {"RetryInfo"},
+    ),
+    (
+        errors.QuotaExceededError("corp:ann", "videos", 5),
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "QUOTA_EXCEEDED",
+        {"QuotaFailure"},
+    ),
     (errors.TooManyRequestsError(), grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_REQUESTS", {"RetryInfo"}),
     (
         errors.BackendUnavailableError("database"),

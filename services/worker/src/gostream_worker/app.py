@@ -155,7 +155,7 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
                     slots=config.worker_slots,
                     has_room=lambda: disk_space.is_free,
                 ),
-                REMOVE: JobKind(reading(remove_job, Removal(database.videos, store).remove), slots=_REMOVALS),
+                REMOVE: JobKind(reading(remove_job, Removal(database, store).remove), slots=_REMOVALS),
             }
             consumer = Consumer(database.pool, kinds, lease=config.job_lease)
             trail = keep_short(database, config.trail_retention)

@@ -197,6 +197,7 @@ class TranscodeService:
             source=source.version,
             master=presentation.master,
             publication=describe_publication(found, plan, presentation, thumbnails, encode),
+            stored_bytes=sum(uploader.uploaded.values()),
         )
 
     async def _put_the_rest(

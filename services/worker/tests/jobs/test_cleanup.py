@@ -18,7 +18,7 @@ pytestmark = pytest.mark.stack
 
 @pytest.fixture
 def removal(worker: Worker) -> Removal:
-    return Removal(worker.dependencies.database.videos, worker.dependencies.store)
+    return Removal(worker.dependencies.database, worker.dependencies.store)
 
 
 async def put(worker: Worker, *keys: str) -> None:

@@ -11,6 +11,7 @@ from pgqueuer.queries import Queries
 
 from gostream_shared.db.companions.trail import PostgresTrail
 from gostream_shared.db.companions.uploads import PostgresUploads
+from gostream_shared.db.companions.usage import PostgresUsages
 from gostream_shared.db.encodes import PostgresEncodes
 from gostream_shared.db.epochs import PostgresEpochs
 from gostream_shared.db.errors import BACKEND, connecting_errors, database_errors
@@ -34,6 +35,7 @@ class PostgresTransaction:
     encodes: PostgresEncodes
     uploads: PostgresUploads
     trail: PostgresTrail
+    usages: PostgresUsages
     jobs: PgQueuerJobQueue
 
 
@@ -46,6 +48,7 @@ class PostgresDatabase:
         self.encodes = PostgresEncodes(pool, timeout=STATEMENT_TIMEOUT)
         self.outbox = PostgresOutbox(pool, timeout=STATEMENT_TIMEOUT)
         self.gates = PostgresGateChanges(pool, timeout=STATEMENT_TIMEOUT)
+        self.usages = PostgresUsages(pool, timeout=STATEMENT_TIMEOUT)
         self.epochs = PostgresEpochs(pool, timeout=STATEMENT_TIMEOUT)
 
     @classmethod
@@ -89,6 +92,7 @@ class PostgresDatabase:
                 encodes=PostgresEncodes(connection, timeout=STATEMENT_TIMEOUT),
                 uploads=PostgresUploads(connection, timeout=STATEMENT_TIMEOUT),
                 trail=PostgresTrail(connection, timeout=STATEMENT_TIMEOUT),
+                usages=PostgresUsages(connection, timeout=STATEMENT_TIMEOUT),
                 jobs=PgQueuerJobQueue(Queries.from_asyncpg_connection(plain)),
             )
 

@@ -75,13 +75,16 @@ class PostgresEncodes(Statements):
             raise RequestIdReusedError(str(request_id))
         raise AlreadyProcessingError(video.id)
 
-    async def count_waiting(self, *, at_most: int) -> int:
+    async def count_waiting(self, *, at_most: int, owner: str | None = None) -> int:
         row = await self._row(
             """SELECT count(*) AS waiting FROM (
               SELECT 1 FROM videos
-              WHERE status = 'PROCESSING' AND attempt = 0 AND deleted_at IS NULL LIMIT $1
+              WHERE status = 'PROCESSING' AND attempt = 0 AND deleted_at IS NULL
+                AND ($2::text IS NULL OR user_id = $2)
+              LIMIT $1
             ) AS found""",
             at_most,
+            owner,
         )
         return int(row["waiting"]) if row else 0
 

@@ -2,6 +2,8 @@
 
 `gostream-migrate assign-owner OLD NEW` gives the videos of the user_id OLD to the owner NEW, for videos that
 were created before callers had to authenticate.
+
+`gostream-migrate recount-usage` makes the usage of every owner equal to its videos.
 """
 
 import argparse
@@ -12,6 +14,8 @@ from importlib.resources import files
 
 import asyncpg
 from pgqueuer.queries import Queries
+
+from gostream_shared.db.companions import usage
 
 LOCK = 0x676F7374  # "gost": one migration run at a time per database
 _HISTORY = """
@@ -99,6 +103,15 @@ async def assign_owner(database_url: str, old: str, new: str) -> int:
         await connection.close()
 
 
+async def recount_usage(database_url: str) -> int:
+    """Make the usage of every owner equal to its videos. Returns the number of owners that were wrong."""
+    connection = await asyncpg.connect(database_url, timeout=10, command_timeout=60)
+    try:
+        return await usage.recount(connection)
+    finally:
+        await connection.close()
+
+
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
@@ -113,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     assign = commands.add_parser("assign-owner", parents=[common], help="give videos to an owner")
     assign.add_argument("old", help="the present user_id of the videos; may be empty")
     assign.add_argument("new", help="the new owner: issuer-alias:subject, or a SPIFFE id")
+    commands.add_parser("recount-usage", parents=[common], help="count again what owners use")
     return parser
 
 
@@ -130,6 +144,9 @@ def main() -> None:
         elif arguments.command == "assign-owner":
             count = asyncio.run(assign_owner(arguments.database_url, arguments.old, arguments.new))
             print(f"{count} videos now belong to {arguments.new}")
+        elif arguments.command == "recount-usage":
+            count = asyncio.run(recount_usage(arguments.database_url))
+            print(f"{count} owners had a wrong usage")
         else:
             waiting = asyncio.run(pending(arguments.database_url))
             print("\n".join(f"pending {name}" for name in waiting) or "up to date")

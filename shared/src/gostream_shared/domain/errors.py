@@ -154,10 +154,35 @@ class EtagMismatchError(GoStreamError):
 
 
 class QueueFullError(GoStreamError):
-    """Too many encodes are waiting."""
+    """Too many encodes are waiting, in total or of one owner."""
 
-    def __init__(self) -> None:
-        super().__init__("too many encodes are waiting; try again later")
+    def __init__(self, *, of_owner: bool = False) -> None:
+        whose = "encodes of this owner" if of_owner else "encodes"
+        super().__init__(f"too many {whose} are waiting; try again later")
+
+
+class RateLimitedError(GoStreamError):
+    """The owner calls too often. `retry_after` is the time in seconds until a call can succeed."""
+
+    def __init__(self, calls: str, *, retry_after: float) -> None:
+        super().__init__(f"this owner has made too many {calls}; try again later")
+        self.retry_after = retry_after
+
+
+class QuotaExceededError(GoStreamError):
+    """The write would exceed a quota of the owner. Waiting does not help.
+
+    `quota` is a name of domain.quotas.Quota, `limit` its value for this owner.
+    """
+
+    def __init__(self, owner: str, quota: str, limit: int) -> None:
+        super().__init__(f"this owner may have at most {limit} {_QUOTAS.get(quota, quota)}")
+        self.owner = owner
+        self.quota = quota
+        self.limit = limit
+
+
+_QUOTAS = {"stored_bytes": "stored bytes", "encodes": "encodes at once"}
 
 
 class BackendUnavailableError(GoStreamError):

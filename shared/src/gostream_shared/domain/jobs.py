@@ -35,6 +35,9 @@ Job = TranscodeJob | RemoveJob
 class JobQueue(Protocol):
     """The job queue, as part of the transaction it was taken from."""
 
-    async def enqueue(self, job: Job, *, delay: timedelta = timedelta(0)) -> None:
-        """Enqueue a job unless an equal job is waiting. It runs `delay` after commit."""
+    async def enqueue(self, job: Job, *, delay: timedelta = timedelta(0), turn: int = 0) -> None:
+        """Enqueue a job unless an equal job is waiting. It runs `delay` after commit.
+
+        Jobs of one kind run in the order of their turns, the lowest first.
+        """
         ...

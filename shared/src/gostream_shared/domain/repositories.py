@@ -10,6 +10,7 @@ from uuid import UUID
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import JobQueue
 from gostream_shared.domain.playback import PlaybackPolicy
+from gostream_shared.domain.quotas import Usages
 from gostream_shared.domain.trail import Trail
 from gostream_shared.domain.uploads import Uploads
 from gostream_shared.domain.video import Failure, Publication, Video, VideoStatus
@@ -145,8 +146,8 @@ class EncodeRepository(Protocol):
         """
         ...
 
-    async def count_waiting(self, *, at_most: int) -> int:
-        """Returns the number of encodes without an attempt, counted up to `at_most`."""
+    async def count_waiting(self, *, at_most: int, owner: str | None = None) -> int:
+        """Returns the number of encodes without an attempt, of one owner or of all, up to `at_most`."""
         ...
 
     async def begin_attempt(self, video_id: UUID, number: int, *, worker: str) -> Encode:
@@ -252,6 +253,9 @@ class Transaction(Protocol):
     def trail(self) -> Trail: ...
 
     @property
+    def usages(self) -> Usages: ...
+
+    @property
     def jobs(self) -> JobQueue: ...
 
 
@@ -266,6 +270,9 @@ class Database(Protocol):
 
     @property
     def gates(self) -> GateChanges: ...
+
+    @property
+    def usages(self) -> Usages: ...
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]: ...
 

@@ -23,12 +23,13 @@ class PgQueuerJobQueue:
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
 
-    async def enqueue(self, job: Job, *, delay: timedelta = timedelta(0)) -> None:
+    async def enqueue(self, job: Job, *, delay: timedelta = timedelta(0), turn: int = 0) -> None:
         entrypoint = _ENTRYPOINTS[type(job)]
         identity = ":".join(str(part) for part in astuple(job))
         await self._queries.enqueue(
             entrypoint,
             TypeAdapter(type(job)).dump_json(job),
+            priority=-turn,  # PgQueuer runs the highest priority first
             execute_after=delay,
             dedupe_key=f"{entrypoint}:{identity}",
             on_conflict="skip",

@@ -19,13 +19,13 @@ _SCHEME = "bearer "
 
 
 class Authenticator(Protocol):
-    """Finds the principal of a call."""
+    """Finds the principal of a call, from its token, from the certificate of its connection, or from both."""
 
-    def now(self, credential: Credential) -> Principal | None:
+    def now(self, token: Credential, certificate: Credential = None) -> Principal | None:
         """Returns the principal if it is known without waiting."""
         ...
 
-    async def later(self, credential: Credential) -> Principal:
+    async def later(self, token: Credential, certificate: Credential = None) -> Principal:
         """Returns the principal. Raises UnauthenticatedError and BackendUnavailableError."""
         ...
 
@@ -33,11 +33,37 @@ class Authenticator(Protocol):
 class OpenDoor:
     """Everybody is ANONYMOUS."""
 
-    def now(self, credential: Credential) -> Principal | None:
+    def now(self, token: Credential, certificate: Credential = None) -> Principal | None:
         return ANONYMOUS
 
-    async def later(self, credential: Credential) -> Principal:
+    async def later(self, token: Credential, certificate: Credential = None) -> Principal:
         return ANONYMOUS
+
+
+class EitherAuthenticator:
+    """The principal of a call is that of its token; without a token, that of the certificate.
+
+    A wrong token is refused, whatever the certificate. A certificate without a grant is an edge's: it opens
+    the connection for the calls of others, and is nobody itself.
+    """
+
+    def __init__(self, tokens: Authenticator, certificates: Authenticator) -> None:
+        self._tokens = tokens
+        self._certificates = certificates
+
+    def now(self, token: Credential, certificate: Credential = None) -> Principal | None:
+        if token is not None:
+            return self._tokens.now(token)
+        known = self._certificates.now(None, certificate)
+        return known if known is not None and known.scopes else None
+
+    async def later(self, token: Credential, certificate: Credential = None) -> Principal:
+        if token is not None:
+            return await self._tokens.later(token)
+        principal = await self._certificates.later(None, certificate)
+        if not principal.scopes:
+            raise UnauthenticatedError("there is no token, and the certificate has no grant")
+        return principal
 
 
 class TokenAuthenticator:
@@ -62,35 +88,35 @@ class TokenAuthenticator:
         self.keys: dict[str, IssuerKeys] = {}
         self._known: dict[Credential, tuple[Principal, float]] = {}
 
-    def now(self, credential: Credential) -> Principal | None:
-        found = self._known.get(credential)
+    def now(self, token: Credential, certificate: Credential = None) -> Principal | None:
+        found = self._known.get(token)
         return found[0] if found is not None and self._clock() < found[1] else None
 
-    async def later(self, credential: Credential) -> Principal:
-        token = read_unverified(_bearer(credential), self._issuers, self._rules)
-        keys = self.keys[token.issuer.issuer]
-        key = keys.find(token.kid, token.algorithm) or await keys.find_again(token.kid, token.algorithm)
+    async def later(self, token: Credential, certificate: Credential = None) -> Principal:
+        read = read_unverified(_bearer(token), self._issuers, self._rules)
+        keys = self.keys[read.issuer.issuer]
+        key = keys.find(read.kid, read.algorithm) or await keys.find_again(read.kid, read.algorithm)
         if key is None:
             raise UnauthenticatedError("the key is unknown")
-        principal = verified(token, key, self._rules)
-        self._remember(credential, principal)
+        principal = verified(read, key, self._rules)
+        self._remember(token, principal)
         return principal
 
     def forget(self) -> None:
         self._known.clear()
 
-    def _remember(self, credential: Credential, principal: Principal) -> None:
-        self._known.pop(credential, None)
+    def _remember(self, token: Credential, principal: Principal) -> None:
+        self._known.pop(token, None)
         if len(self._known) >= self._capacity:
             del self._known[next(iter(self._known))]  # the oldest
-        self._known[credential] = (principal, min(principal.expires_at, self._clock() + _MAX_MEMORY))
+        self._known[token] = (principal, min(principal.expires_at, self._clock() + _MAX_MEMORY))
 
 
-def _bearer(credential: Credential) -> str:
+def _bearer(header: Credential) -> str:
     """Returns the token of a header (RFC 6750). Raises UnauthenticatedError."""
-    if not credential:
+    if not header:
         raise UnauthenticatedError("there is no token")
-    text = credential.decode("latin-1") if isinstance(credential, bytes) else credential
+    text = header.decode("latin-1") if isinstance(header, bytes) else header
     if text[: len(_SCHEME)].lower() != _SCHEME:
         raise UnauthenticatedError("the authorization is not a bearer token")
     return text[len(_SCHEME) :].strip(" ")

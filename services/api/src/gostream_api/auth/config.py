@@ -64,11 +64,10 @@ class AuthConfig(Config):
 
     @field_validator("auth_mode")
     @classmethod
-    def _needs_tls(cls, mode: str) -> str:
-        if "mtls" in mode:
-            raise ValueError(
-                "mtls needs a TLS listener that knows its clients by certificate, which this release lacks"
-            )
+    def _needs_tls(cls, mode: str, info: ValidationInfo) -> str:
+        # An authority that is invalid is absent, and has a message of its own.
+        if "mtls" in mode and info.data.get("tls_client_ca_file", ...) is None:
+            raise ValueError("mtls requires TLS_CERT_FILE, TLS_KEY_FILE and TLS_CLIENT_CA_FILE")
         return mode
 
     @field_validator("auth_jwt_issuers_file")

@@ -1,9 +1,10 @@
 """Principals of client certificates: a SPIFFE id, and the scopes that a file grants to it."""
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import structlog
 import yaml
@@ -17,6 +18,8 @@ from gostream_shared.domain.errors import MisconfiguredError, UnauthenticatedErr
 _LIMIT = 256 * 1024
 #: Most certificates that are remembered.
 _CAPACITY = 10_000
+#: A trust domain and a path (SPIFFE-ID, section 2). No segment is empty or dots, so no id leaves its prefix.
+_SPIFFE_ID: Final = re.compile(r"spiffe://[a-z0-9._-]{1,255}(/(?!\.{1,2}(/|$))[a-zA-Z0-9._-]+)+")
 
 _log = structlog.stdlib.get_logger("gostream.auth")
 
@@ -44,24 +47,27 @@ _grants = TypeAdapter(list[Grant])
 
 
 class CertificateAuthenticator:
-    """Returns a service with the scopes of the longest matching grant; none without a grant."""
+    """Returns a service with the scopes of the longest matching grant; none without a grant.
+
+    Tokens are not looked at.
+    """
 
     def __init__(self, grants: Sequence[Grant]) -> None:
         self._grants = grants
         self._known: dict[Credential, Principal] = {}
 
-    def now(self, credential: Credential) -> Principal | None:
-        return self._known.get(credential)
+    def now(self, token: Credential, certificate: Credential = None) -> Principal | None:
+        return self._known.get(certificate)
 
-    async def later(self, credential: Credential) -> Principal:
-        spiffe_id = credential.decode(errors="replace") if isinstance(credential, bytes) else credential or ""
-        if not spiffe_id.startswith("spiffe://") or not is_identity(spiffe_id):
+    async def later(self, token: Credential, certificate: Credential = None) -> Principal:
+        spiffe_id = certificate.decode("latin-1") if isinstance(certificate, bytes) else certificate or ""
+        if not _SPIFFE_ID.fullmatch(spiffe_id) or not is_identity(spiffe_id):
             raise UnauthenticatedError("there is no client certificate with a usable SPIFFE id")
         covering = [grant for grant in self._grants if grant.covers(spiffe_id)]
         scopes = max(covering, key=lambda grant: len(grant.id)).scopes if covering else ()
         principal = Principal(kind=Kind.SERVICE, id=spiffe_id, owner=spiffe_id, scopes=frozenset(scopes))
         if len(self._known) < _CAPACITY:
-            self._known[credential] = principal
+            self._known[certificate] = principal
         return principal
 
     def replace(self, grants: Sequence[Grant]) -> None:
@@ -101,8 +107,21 @@ def load_grants(path: Path) -> Sequence[Grant]:
 
 
 def spiffe_id_of(properties: Mapping[str, Iterable[bytes]]) -> bytes | None:
-    """Returns the SPIFFE id of a connection's properties, or None without a certificate that has one."""
+    """Returns the SPIFFE id of a gRPC connection's properties, or None without a certificate that has one.
+
+    gRPC knows an id only if the certificate has no other URI.
+    """
     return next(iter(properties.get("peer_spiffe_id", ())), None)
+
+
+def spiffe_id_in(certificate: Mapping[str, Any] | None) -> bytes | None:
+    """Returns the SPIFFE id of a verified certificate as `SSLSocket.getpeercert` has it, or None without one.
+
+    A certificate with another URI too has no id (X.509-SVID, section 2).
+    """
+    names = (certificate or {}).get("subjectAltName", ())
+    uris = [value for kind, value in names if kind == "URI"]
+    return uris[0].encode() if len(uris) == 1 and uris[0].startswith("spiffe://") else None
 
 
 def _version(path: Path) -> tuple[int, int, int] | None:

@@ -8,7 +8,12 @@ from pathlib import Path
 import aiohttp
 
 from gostream_api.auth.algorithms import names
-from gostream_api.auth.authenticator import Authenticator, OpenDoor, TokenAuthenticator
+from gostream_api.auth.authenticator import (
+    Authenticator,
+    EitherAuthenticator,
+    OpenDoor,
+    TokenAuthenticator,
+)
 from gostream_api.auth.config import AuthConfig
 from gostream_api.auth.issuers import Issuer, load_issuers
 from gostream_api.auth.jwks import IssuerKeys
@@ -28,16 +33,29 @@ async def open_authenticator(config: AuthConfig) -> AsyncIterator[Authenticator]
 
     Raises MisconfiguredError. An issuer that does not answer stops no start.
     """
-    if "jwt" in config.auth_mode:
-        async with _open_tokens(config) as authenticator:
-            yield authenticator
+    if config.auth_mode == "none":
+        yield OpenDoor()
+    elif config.auth_mode == "jwt":
+        async with _open_tokens(config) as tokens:
+            yield tokens
     elif config.auth_mode == "mtls":
-        path = Path(config.auth_mtls_grants_file or "")
-        certificates = CertificateAuthenticator(await asyncio.to_thread(load_grants, path))
-        async with in_background(certificates.follow(path)):
+        async with _open_certificates(config) as certificates:
             yield certificates
     else:
-        yield OpenDoor()
+        async with _open_tokens(config) as tokens, _open_certificates(config) as certificates:
+            yield EitherAuthenticator(tokens, certificates)
+
+
+@asynccontextmanager
+async def _open_certificates(config: AuthConfig) -> AsyncIterator[CertificateAuthenticator]:
+    """Without a file of grants, no certificate has a scope."""
+    if config.auth_mtls_grants_file is None:
+        yield CertificateAuthenticator(())
+        return
+    path = Path(config.auth_mtls_grants_file)
+    certificates = CertificateAuthenticator(await asyncio.to_thread(load_grants, path))
+    async with in_background(certificates.follow(path)):
+        yield certificates
 
 
 @asynccontextmanager

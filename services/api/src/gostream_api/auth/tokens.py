@@ -50,15 +50,17 @@ def read_unverified(token: str, issuers: Mapping[str, Issuer], rules: TokenRules
     try:
         header = jwt.get_unverified_header(token)
         named = jwt.decode(token, options={"verify_signature": False}).get("iss")
+        is_canonical = _is_canonical(token.rpartition(".")[2])
     except _MALFORMED:
         raise UnauthenticatedError("the token is malformed") from None
-    if not _is_canonical(token.rpartition(".")[2]):
+    if not is_canonical:
         raise UnauthenticatedError("the signature is not canonical base64url")
     algorithm, kind, kid = header.get("alg"), header.get("typ", "JWT"), header.get("kid")
     issuer = issuers.get(named) if isinstance(named, str) else None
     if issuer is None:
         raise UnauthenticatedError("the issuer is unknown")
-    if algorithm not in rules.algorithms or algorithm not in (issuer.algorithms or rules.algorithms):
+    accepted = rules.algorithms.intersection(issuer.algorithms or rules.algorithms)
+    if not isinstance(algorithm, str) or algorithm not in accepted:
         raise UnauthenticatedError("the algorithm is not accepted")
     if "crit" in header:
         raise UnauthenticatedError("the token has critical extensions")

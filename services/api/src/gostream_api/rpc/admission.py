@@ -1,6 +1,6 @@
 """Admits callers to a method, for every transport: finds the principal, and checks its scope."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from gostream_api.auth.authenticator import Authenticator, Credential
@@ -12,28 +12,44 @@ from gostream_shared.domain.errors import ScopeMissingError, UnauthenticatedErro
 AUTHORIZATION: Final = "authorization"
 #: Names the owner for whom a service calls.
 SUBJECT: Final = "x-gostream-subject"
-_AUTHORIZATION, _SUBJECT = AUTHORIZATION.encode(), SUBJECT.encode()
+#: The names that show something, as text and as bytes; True for the token's.
+_NAMES: Final[Mapping[str | bytes, bool]] = {
+    AUTHORIZATION: True,
+    AUTHORIZATION.encode(): True,
+    SUBJECT: False,
+    SUBJECT.encode(): False,
+}
+_WRONG: Final = ""
 
 
 class Shown(NamedTuple):
-    """What a caller shows: its credential, and the owner for whom it calls, None = itself."""
+    """What a caller shows: its token, the SPIFFE id of its certificate, and the owner for whom it calls."""
 
-    credential: Credential = None
+    token: Credential = None
+    #: None = the caller itself.
     subject: str | None = None
+    certificate: bytes | None = None
 
 
 NOTHING: Final = Shown()
 
 
-def shown_in(headers: Iterable[tuple[str | bytes, str | bytes]]) -> Shown:
-    """Returns what headers or metadata show. Several values of `authorization` count as none."""
-    credential, subject, values = None, None, 0
+def shown_in(headers: Iterable[tuple[str | bytes, str | bytes]], certificate: bytes | None = None) -> Shown:
+    """Returns what headers or metadata show, besides the certificate of their connection.
+
+    Several values of `authorization` count as a wrong token.
+    """
+    token: Credential = None
+    subject = None
     for name, value in headers:
-        if name in (AUTHORIZATION, _AUTHORIZATION):
-            credential, values = value, values + 1
-        elif name in (SUBJECT, _SUBJECT):
+        is_token = _NAMES.get(name)  # one look-up is cheaper than comparing text with bytes
+        if is_token is None:
+            continue
+        if is_token:
+            token = value if token is None else _WRONG
+        else:
             subject = value if isinstance(value, str) else value.decode("latin-1")
-    return Shown(credential if values == 1 else None, subject)
+    return Shown(token, subject, certificate)
 
 
 class Admission:
@@ -50,12 +66,13 @@ class Admission:
 
         Raises ScopeMissingError, and UnauthenticatedError for a wrong subject.
         """
-        caller = self._now(shown.credential)
+        caller = self._now(shown.token, shown.certificate)
         return None if caller is None else self._admitted(caller, shown.subject)
 
     async def later(self, shown: Shown) -> Principal:
         """Like `now`, but waits for an unknown caller. Raises also BackendUnavailableError."""
-        caller = self._now(shown.credential) or await self._later(shown.credential)
+        token, certificate = shown.token, shown.certificate
+        caller = self._now(token, certificate) or await self._later(token, certificate)
         return self._admitted(caller, shown.subject)
 
     def _admitted(self, caller: Principal, subject: str | None) -> Principal:

@@ -19,6 +19,8 @@ from gostream_shared.domain.errors import (
     InvalidRequestError,
     PageTokenInvalidError,
     QueueFullError,
+    QuotaExceededError,
+    RateLimitedError,
     RequestIdReusedError,
     ScopeMissingError,
     ServerStoppingError,
@@ -53,7 +55,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """The mapping of one error class. `retry_after` in seconds; None = the same request cannot succeed."""
+    """The mapping of one error class.
+
+    `retry_after` in seconds, unless the error has one; None = the same request cannot succeed.
+    """
 
     code: grpc.StatusCode
     reason: str  # empty if the error has a `reason`
@@ -94,6 +99,13 @@ def _precondition(error: WrongStateError) -> Sequence[Message]:
     return [error_details_pb2.PreconditionFailure(violations=[violation])]
 
 
+def _quota(error: QuotaExceededError) -> Sequence[Message]:
+    violation = error_details_pb2.QuotaFailure.Violation(
+        subject=f"owner:{error.owner}", description=str(error)
+    )
+    return [error_details_pb2.QuotaFailure(violations=[violation])]
+
+
 _TABLE: dict[type[GoStreamError], _Row] = {
     InvalidRequestError: _Row(
         grpc.StatusCode.INVALID_ARGUMENT, "FIELD_INVALID", lambda error: _bad_request(*error.violations)
@@ -117,6 +129,8 @@ _TABLE: dict[type[GoStreamError], _Row] = {
     WrongStateError: _Row(grpc.StatusCode.FAILED_PRECONDITION, "", _precondition),
     EtagMismatchError: _Row(grpc.StatusCode.ABORTED, "ETAG_MISMATCH"),
     QueueFullError: _Row(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", retry_after=30),
+    RateLimitedError: _Row(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", retry_after=1),
+    QuotaExceededError: _Row(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED", _quota),
     TooManyRequestsError: _Row(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_REQUESTS", retry_after=1),
     BackendUnavailableError: _Row(grpc.StatusCode.UNAVAILABLE, "BACKEND_UNAVAILABLE", retry_after=1),
     ServerStoppingError: _Row(grpc.StatusCode.UNAVAILABLE, "SERVER_STOPPING", retry_after=0.1),
@@ -135,10 +149,11 @@ def failure_of(error: Exception, *, request_id: str) -> Failure:
 def _known(row: _Row, error: Exception) -> Failure:
     reason = error.reason if isinstance(error, WrongStateError) else row.reason
     details, trailers = list(row.details(error)), list(row.trailers)
-    if row.retry_after is not None:
+    retry_after = getattr(error, "retry_after", row.retry_after)
+    if retry_after is not None:
         # Randomised, so that calls that failed at the same time are not retried at the same time.
         delay = Duration()
-        delay.FromMilliseconds(int(row.retry_after * random.uniform(750, 1250)))  # noqa: S311
+        delay.FromMilliseconds(int(retry_after * random.uniform(750, 1250)))  # noqa: S311
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
         trailers.append((PUSHBACK, str(delay.ToMilliseconds())))
     return _failure(row.code, reason, str(error), _subject(error), details, *trailers)
@@ -149,6 +164,8 @@ def _subject(error: Exception) -> dict[str, str]:
         return {"video_ids": ",".join(map(str, error.video_ids))}
     if isinstance(error, ScopeMissingError):
         return {"scope": error.scope}
+    if isinstance(error, QuotaExceededError):
+        return {"quota": error.quota, "limit": str(error.limit)}
     video_id = getattr(error, "video_id", None)
     return {"video_id": str(video_id)} if video_id is not None else {}
 

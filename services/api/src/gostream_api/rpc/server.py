@@ -10,6 +10,7 @@ import grpc
 import structlog
 from grpc import aio
 
+from gostream_api.rates.writes import WriteRates
 from gostream_api.rpc.grpc_framing import MAX_MESSAGE
 from gostream_api.rpc.interceptors.auth import AuthInterceptor
 from gostream_api.rpc.interceptors.base import Handler
@@ -17,6 +18,7 @@ from gostream_api.rpc.interceptors.clients import ClientOf, peer_address
 from gostream_api.rpc.interceptors.errors import ErrorInterceptor
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
 from gostream_api.rpc.interceptors.local_hit import LocalHit, LocalHitInterceptor
+from gostream_api.rpc.interceptors.rates import RateInterceptor
 from gostream_api.rpc.interceptors.telemetry import TelemetryInterceptor
 from gostream_api.rpc.servicer import SERVICE
 from gostream_api.videos.watch import WatchService
@@ -76,8 +78,8 @@ class ApiServer:
     """Serves one VideoService. Start it once, stop it once.
 
     `auth` finds the callers; without it all are ANONYMOUS. `local_hits` maps full method names to the L1
-    lookups that run before all other interceptors. `doors` start and stop with the server; add them before
-    the start. With `credentials`, the port speaks TLS.
+    lookups that run before all other interceptors. Without `rates`, owners may write at any rate. `doors`
+    start and stop with the server; add them before the start. With `credentials`, the port speaks TLS.
     """
 
     def __init__(
@@ -88,6 +90,8 @@ class ApiServer:
         max_calls: int,
         max_streams: int,
         max_streams_per_client: int | None = None,
+        max_streams_per_principal: int | None = None,
+        rates: WriteRates | None = None,
         client_of: ClientOf = peer_address,
         reflects: bool = True,
         auth: AuthInterceptor | None = None,
@@ -106,6 +110,7 @@ class ApiServer:
             max_calls=max_calls,
             max_streams=max_streams,
             max_streams_per_client=max_streams_per_client,
+            max_streams_per_principal=max_streams_per_principal,
             client_of=client_of,
         )
         self._server = aio.server(
@@ -115,6 +120,7 @@ class ApiServer:
                 TelemetryInterceptor(),
                 ErrorInterceptor(client_of),
                 self.limiter,
+                *([RateInterceptor(rates)] if rates else []),
             ],
             options=options,
         )

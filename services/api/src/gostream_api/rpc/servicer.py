@@ -88,12 +88,12 @@ class VideoServicer:
         return video_message(video, self.cdn_base_url)
 
     async def GetVideo(self, request: Asked[bytes], context: Context) -> bytes:  # noqa: N802
-        payload, layer = await encoded_reads.get_video(self.reads, *request)
+        payload, layer = await encoded_reads.get_video(self.reads, request.caller, request.message)
         add_trailers(context, _LAYERS[layer])
         return payload
 
     async def BatchGetVideos(self, request: Asked[bytes], context: Context) -> bytes:  # noqa: N802
-        payload, layer = await encoded_reads.batch_get_videos(self.reads, *request)
+        payload, layer = await encoded_reads.batch_get_videos(self.reads, request.caller, request.message)
         add_trailers(context, _LAYERS[layer])
         return payload
 

@@ -1,7 +1,7 @@
 """The use cases of VideoService, independent of gRPC and of drivers."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from hashlib import sha256
 from uuid import UUID
@@ -9,10 +9,10 @@ from uuid import UUID
 from gostream_api.principal import Principal
 from gostream_api.videos.ids import new_id
 from gostream_api.videos.page_tokens import page_token, position_of
+from gostream_api.videos.quotas import Quotas
 from gostream_api.videos.trail import SAME_REQUEST, SAME_VALUES, Call, Origin
 from gostream_shared.cache.ports import ChangeAnnouncer
 from gostream_shared.domain.errors import (
-    QueueFullError,
     SourceNotUploadedError,
     SourceTooLargeError,
     UploadClosedError,
@@ -70,6 +70,7 @@ class Limits:
     source_max_bytes: int
     upload_url_ttl: timedelta
     queue_limit: int
+    quotas: Quotas = field(default_factory=Quotas)
 
 
 class VideoService:
@@ -101,8 +102,8 @@ class VideoService:
     ) -> tuple[Video, PresignedUpload]:
         """Create a video, or find the video that this request_id created. Returns it with an upload URL.
 
-        Raises InvalidRequestError if the draft names another owner than the caller, RequestIdReusedError, and
-        UploadClosedError if the earlier video no longer accepts an upload.
+        Raises InvalidRequestError if the draft names another owner than the caller, RequestIdReusedError,
+        QuotaExceededError, and UploadClosedError if the earlier video no longer accepts an upload.
         """
         call = Call("CreateVideo", caller, origin)
         draft = replace(draft, user_id=caller.owner_of_new(draft.user_id))
@@ -123,6 +124,8 @@ class VideoService:
                 raise UploadClosedError(video.id)
             await transaction.uploads.note_url(video.id, expires_in=self._limits.upload_url_ttl)
             is_new = video.id == new.id
+            if is_new:
+                await self._limits.quotas.require_video(transaction, draft.user_id)
             values = {"status": video.status.value, "playback_policy": video.playback_policy.value}
             await transaction.trail.add(
                 call.changed(video.id, values) if is_new else call.unchanged(video.id, SAME_REQUEST)
@@ -143,19 +146,24 @@ class VideoService:
         """Start an encode of the uploaded source, unless one is running or `request_id` started one before.
 
         Raises VideoNotFoundError, SourceNotUploadedError, SourceTooLargeError, AlreadyProcessingError,
-        RequestIdReusedError and QueueFullError.
+        RequestIdReusedError, QueueFullError and QuotaExceededError.
         """
         call = Call("TriggerProcess", caller, origin)
         video = await self._database.videos.get(video_id, owner=caller.sees)
+        size = 0
         if video.status is not VideoStatus.PROCESSING:
-            await self._require_source(video_id)
-            await self._require_room()
+            size = await self._require_source(video_id)
+            await self._limits.quotas.require_room(
+                self._database.encodes, video.user_id, queue_limit=self._limits.queue_limit
+            )
         async with self._database.transaction() as transaction:
             encode = await transaction.encodes.start_encode(
                 video_id, profile=profile, request_id=request_id, owner=caller.sees
             )
             if encode is not None:
-                await transaction.jobs.enqueue(TranscodeJob(video_id=video_id, number=encode.number))
+                turn = await self._limits.quotas.require_encode(transaction, video, source_size=size)
+                job = TranscodeJob(video_id=video_id, number=encode.number)
+                await transaction.jobs.enqueue(job, turn=turn)
                 values = {"status": VideoStatus.PROCESSING.value, "profile": profile}
                 await transaction.trail.add(
                     call.changed(video_id, {**values, "encode_number": encode.number})
@@ -245,7 +253,8 @@ class VideoService:
         await self._announcer.announce(video_id, version)
         await self._gates.sync_promptly(video_id)
 
-    async def _require_source(self, video_id: UUID) -> None:
+    async def _require_source(self, video_id: UUID) -> int:
+        """Returns the size of the source."""
         try:
             source = await self._store.head(source_key(video_id))
         except ObjectNotFoundError:
@@ -253,12 +262,7 @@ class VideoService:
         limit = self._limits.source_max_bytes
         if source.size > limit:
             raise SourceTooLargeError(video_id, size_bytes=source.size, limit_bytes=limit)
-
-    async def _require_room(self) -> None:
-        """Raise QueueFullError above the limit. Concurrent calls may exceed it by their number."""
-        limit = self._limits.queue_limit
-        if await self._database.encodes.count_waiting(at_most=limit) >= limit:
-            raise QueueFullError
+        return source.size
 
 
 def _version_of(etag: str) -> int | None:

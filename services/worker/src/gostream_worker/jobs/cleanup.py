@@ -9,7 +9,7 @@ import structlog
 from gostream_shared.domain.errors import BackendUnavailableError, VideoNotFoundError
 from gostream_shared.domain.jobs import RemoveJob
 from gostream_shared.domain.object_keys import encode_prefix, gate_prefix, hls_prefix, master_key, source_key
-from gostream_shared.domain.repositories import VideoRepository
+from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import Video, VideoStatus
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore
 from gostream_worker.jobs.verdict import DONE, Verdict
@@ -24,10 +24,14 @@ _log = structlog.stdlib.get_logger("gostream.removal")
 
 
 class Removal:
-    """Runs RemoveJobs. Checks for references immediately before the objects are removed."""
+    """Runs RemoveJobs. Checks for references immediately before the objects are removed.
 
-    def __init__(self, videos: VideoRepository, store: ObjectStore) -> None:
-        self._videos = videos
+    Bytes are subtracted from the usage of the owner after their objects are gone.
+    """
+
+    def __init__(self, database: Database, store: ObjectStore) -> None:
+        self._videos = database.videos
+        self._usages = database.usages
         self._store = store
 
     async def remove(self, job: RemoveJob) -> Verdict:
@@ -56,6 +60,7 @@ class Removal:
             await self._remove_below(gate_prefix(video_id))
             await self._remove_below(hls_prefix(video_id))
             await self._remove_below(source_key(video_id))
+            await self._usages.forget_stored(video_id)
         else:
             _log.error("not removed: the video exists", video_id=str(video_id))
 
@@ -69,6 +74,7 @@ class Removal:
             return Verdict(_STILL_PLAYED)
         if not (video and _is_current(video, number)):
             await self._remove_below(encode_prefix(video_id, number))
+            await self._usages.forget_stored(video_id, number)
         JOBS.labels("remove", "done").inc()
         return DONE
 

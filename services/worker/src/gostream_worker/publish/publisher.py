@@ -28,11 +28,15 @@ _MASTER_CACHE = "public, max-age=60"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """An encode that is ready to publish. `source` is the object that it was made from."""
+    """An encode that is ready to publish. `source` is the object that it was made from.
+
+    `stored_bytes` is the size of its objects in the store, without the master playlist.
+    """
 
     source: StoredObject
     master: str
     publication: Publication
+    stored_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,8 @@ class Publishing:
             await self._edge.refresh_master(self._encode.video_id)
             video = await transaction.encodes.mark_video_ready(self._encode, self._prepared.publication)
             await open_gate(self._store, video)
+            size = self._prepared.stored_bytes + len(self._text)
+            await transaction.usages.note_stored(video.id, self._encode.number, size)
             await self._have_old_ones_removed(transaction.jobs, published_before)
         return video
 

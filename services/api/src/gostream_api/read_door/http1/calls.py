@@ -1,6 +1,7 @@
 """The JSON calls of the read door: from a request to an answer."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from contextvars import copy_context
@@ -11,11 +12,12 @@ import structlog
 from httptools import HttpParserInvalidURLError, parse_url
 
 from gostream_api.auth.authenticator import Authenticator
+from gostream_api.auth.tokens import MAX_TOKEN
 from gostream_api.read_door.http1.replies import Answer, failed, refusal
 from gostream_api.read_door.http1.requests import Request
 from gostream_api.reads.ports import Layer, LocalVideoReader
 from gostream_api.rpc import grpc_framing
-from gostream_api.rpc.admission import NOTHING, Admission, Shown, shown_in
+from gostream_api.rpc.admission import AUTHORIZATION, NOTHING, Admission, Shown, shown_in
 from gostream_api.rpc.grpc_framing import RefusedError
 from gostream_api.rpc.interceptors.errors import logged_failure
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
@@ -38,6 +40,9 @@ _TARGET = slice(len(b"GET "), _ID.stop)
 #: What follows the target of usual requests: how many such parts are known, and their size.
 _MAX_TAILS, _MAX_TAIL = 256, 1024
 
+_AUTHORIZATION = AUTHORIZATION.encode()
+#: The header of a token as clients spell it; the characters are those of RFC 6750, section 2.1.
+_TOKEN = re.compile(rb"\r\n[Aa]uthorization: ([Bb]earer [A-Za-z0-9._~+/=-]{1,%d})(?=\r\n)" % MAX_TOKEN)
 Parse = Callable[[], JsonRead]
 
 
@@ -70,6 +75,16 @@ class JsonCall:
         if self.read is None:
             self.read = self.parse()
         return self.read
+
+
+@dataclass(slots=True)
+class Client:
+    """The client of a connection: the SPIFFE id of its certificate, and its last usual request."""
+
+    certificate: bytes | None = None
+    #: What follows the target, which clients repeat, and what it shows.
+    tail: bytes | None = None
+    shown: Shown = NOTHING
 
 
 class JsonMethod:
@@ -156,10 +171,10 @@ class JsonTable:
         self._batch = JsonMethod("BatchGetVideos", reads, limiter, authenticator)
         self._nowhere = refusal(grpc.StatusCode.NOT_FOUND, elsewhere)
         self._is_short = is_short
-        self._tails: set[bytes] = set()
+        self._tails: set[tuple[bytes, ...]] = set()
 
-    def open(self, request: Request) -> JsonCall | Answer:
-        """Begin a call, or refuse it."""
+    def open(self, request: Request, certificate: bytes | None) -> JsonCall | Answer:
+        """Begin a call, or refuse it. `certificate`: the SPIFFE id of its connection."""
         if request.refusal is not None:
             return request.refusal
         path, query = _split(request.target)
@@ -172,7 +187,7 @@ class JsonTable:
             return _ONLY_GET
         sent = request.headers.get(_REQUEST_ID, b"").decode("latin-1")
         request_id = sent if SANE.fullmatch(sent) else new_request_id()
-        shown = shown_in(request.headers.items())
+        shown = shown_in(request.headers.items(), certificate)
         call = JsonCall(method, request_id.encode(), lambda: method.parse(segment, query), shown)
         try:
             call.timeout = grpc_framing.timeout_of(request.headers)
@@ -183,32 +198,39 @@ class JsonTable:
     def learn(self, data: bytes, request: Request) -> None:
         """Remember how a usual request goes on after its target, if `data` is exactly this request.
 
-        No header that a call depends on is among what is remembered.
+        The token is cut out. No other header that a call depends on is among what is remembered.
         """
-        tail = data[_ID.stop :]
+        token, pieces = _cut(data[_ID.stop :])
         if (
             self._is_short
             and data.startswith(_USUAL)
             and data[_TARGET] == request.target
-            and len(tail) <= _MAX_TAIL
-            and not (request.closes or request.headers or request.refusal)
+            and sum(map(len, pieces)) <= _MAX_TAIL
+            and request.headers == ({} if token is None else {_AUTHORIZATION: token})
+            and not (request.closes or request.refusal)
         ):
             if len(self._tails) >= _MAX_TAILS:
                 self._tails.clear()
-            self._tails.add(tail)
+            self._tails.add(pieces)
 
-    def recognise(self, data: bytes) -> JsonCall | None:
-        """Returns the call of a usual request for another id than a learnt one, else None.
+    def recognise(self, data: bytes, client: Client) -> JsonCall | None:
+        """Returns the call of a usual request for another id or token than a learnt one, else None.
 
-        `data` must begin with a request. The parser would read it alike: the rest is the same bytes, and an
-        id cannot change their meaning.
+        `data` must begin with a request. The parser would read it alike: the rest is the same bytes, and
+        neither an id nor the characters of a token can change their meaning.
         """
-        if data[_ID.stop :] not in self._tails or not data.startswith(_USUAL):
+        tail = data[_ID.stop :]
+        if tail != client.tail:
+            token, pieces = _cut(tail)
+            if pieces not in self._tails:
+                return None
+            client.tail, client.shown = tail, Shown(token, None, client.certificate)
+        if not data.startswith(_USUAL):
             return None
         video_id = canonical_id(data[_ID].decode("latin-1"))
         if video_id is None:
             return None
-        return JsonCall(self._video, new_request_id().encode(), _parsed, NOTHING, VideoRead(video_id))
+        return JsonCall(self._video, new_request_id().encode(), _parsed, client.shown, VideoRead(video_id))
 
     def _route(self, path: bytes) -> tuple[JsonMethod | None, bytes]:
         """Returns the method of a path, and the segment that is its argument."""
@@ -218,6 +240,15 @@ class JsonTable:
         if segment == path or not segment or b"/" in segment or segment.endswith(_WATCH):
             return None, b""
         return self._video, segment
+
+
+def _cut(tail: bytes) -> tuple[bytes | None, tuple[bytes, ...]]:
+    """Returns the value of the first header with a token, None without one, and the pieces around it."""
+    found = _TOKEN.search(tail)
+    if found is None:
+        return None, (tail,)
+    begin, end = found.span(1)
+    return found[1], (tail[:begin], tail[end:])
 
 
 def _parsed() -> JsonRead:

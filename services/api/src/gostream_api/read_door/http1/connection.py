@@ -7,8 +7,9 @@ from typing import cast
 
 import structlog
 
+from gostream_api.auth.mtls import spiffe_id_in
 from gostream_api.read_door.backlog import Backlog
-from gostream_api.read_door.http1.calls import JsonCall, JsonTable
+from gostream_api.read_door.http1.calls import Client, JsonCall, JsonTable
 from gostream_api.read_door.http1.replies import Answer, encoded
 from gostream_api.read_door.http1.requests import Request, RequestParser
 from gostream_api.read_door.limits import MAX_PIPELINED, MAX_REQUESTS_IN_TURN, Limits
@@ -49,6 +50,7 @@ class Http1Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
+        self._client = Client(spiffe_id_in(transport.get_extra_info("peercert")))
 
     def data_received(self, data: bytes) -> None:
         if self._ended is not None:
@@ -57,7 +59,7 @@ class Http1Connection(asyncio.Protocol):
             self._rest += data
             self._proceed()
             return
-        if not self._backlog.is_full and (call := self._table.recognise(data)) is not None:
+        if not self._backlog.is_full and (call := self._table.recognise(data, self._client)) is not None:
             self._serve(_USUAL, call)
             return
         self._rest = data[_SLICE:]
@@ -171,7 +173,7 @@ class Http1Connection(asyncio.Protocol):
                 self._transport.pause_reading()
 
     def _begin(self, request: Request) -> None:
-        opened = self._table.open(request)
+        opened = self._table.open(request, self._client.certificate)
         if isinstance(opened, Answer):
             self._send(request, opened)
         elif self._backlog.is_full:

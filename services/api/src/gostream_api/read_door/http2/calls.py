@@ -207,8 +207,11 @@ class CallTable:
             for name, call in READ_CALLS.items()
         }
 
-    def open(self, headers: Iterable[Header]) -> Call:
-        """Begin a call. Raises MalformedError and RefusedError."""
+    def open(self, headers: Iterable[Header], certificate: bytes | None = None) -> Call:
+        """Begin a call. `certificate`: the SPIFFE id of its connection.
+
+        Raises MalformedError and RefusedError.
+        """
         pairs = [(bytes(name), bytes(value)) for name, value in headers]
         known = dict(pairs)
         _check(pairs, known)
@@ -217,7 +220,8 @@ class CallTable:
             raise RefusedError(grpc.StatusCode.UNIMPLEMENTED, self._elsewhere)
         grpc_framing.check_headers(known)
         sent = known.get(_REQUEST_ID, b"").decode("latin-1")
-        template = Template(method, sent.encode() if SANE.fullmatch(sent) else None, shown_in(pairs))
+        shown = shown_in(pairs, certificate)
+        template = Template(method, sent.encode() if SANE.fullmatch(sent) else None, shown)
         timeout = grpc_framing.timeout_of(known)
         return Call(template, known.get(b"grpc-encoding"), timeout, request_id_of(template))
 

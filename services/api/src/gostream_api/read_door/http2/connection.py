@@ -10,6 +10,7 @@ from h2 import events
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 
+from gostream_api.auth.mtls import spiffe_id_in
 from gostream_api.read_door.backlog import Backlog
 from gostream_api.read_door.http2.calls import CallTable
 from gostream_api.read_door.http2.frames import ANY_STREAM, ExcessError, FrameWatch, goaway
@@ -63,6 +64,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
+        self._streams.certificate = spiffe_id_in(transport.get_extra_info("peercert"))
         self._h2.initiate_connection()
         self._write()
 

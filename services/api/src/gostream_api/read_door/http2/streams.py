@@ -47,6 +47,7 @@ class Streams:
         self._wake = wake
         self._loop = asyncio.get_running_loop()
         self.outbox = Outbox(h2, backlog)
+        self.certificate: bytes | None = None  # the SPIFFE id of the client
         self.accepted = 0  # the highest stream that is served
         self.faults = 0  # of the client, each of which has reset a stream
         self.are_refused = False  # new streams, after the last GOAWAY
@@ -105,7 +106,7 @@ class Streams:
         self.accepted = number
         stream = _Stream()
         try:
-            call = stream.call = self._table.open(event.headers)
+            call = stream.call = self._table.open(event.headers, self.certificate)
             self.opened = Opened(call, event.headers)
         except MalformedError:
             self.faults += 1

@@ -14,27 +14,29 @@ from gostream_api.rpc.interceptors.base import (
     Context,
     FailedRequest,
     Handler,
+    Metadata,
 )
+from gostream_api.rpc.interceptors.telemetry import request_id_among
 
 _OURS = "/gostream."
 
-#: Returns what the caller of a call shows.
-ShownBy: TypeAlias = Callable[[Context], Shown]
+#: Returns what the caller of a call with this metadata shows.
+ShownBy: TypeAlias = Callable[[Context, Metadata], Shown]
 
 
-def shows_nothing(context: Context) -> Shown:
+def shows_nothing(context: Context, metadata: Metadata) -> Shown:
     """With AUTH_MODE=none nobody shows anything."""
     return NOTHING
 
 
-def shows_token(context: Context) -> Shown:
+def shows_token(context: Context, metadata: Metadata) -> Shown:
     """The token in the metadata."""
-    return shown_in(context.invocation_metadata() or ())
+    return shown_in(metadata)
 
 
-def shows_certificate(context: Context) -> Shown:
-    """The SPIFFE id of the client's certificate."""
-    return Shown(spiffe_id_of(context.auth_context()), shows_token(context).subject)
+def shows_certificate(context: Context, metadata: Metadata) -> Shown:
+    """The SPIFFE id of the client's certificate, and the token in the metadata."""
+    return shown_in(metadata, spiffe_id_of(context.auth_context()))
 
 
 class AuthInterceptor(BehaviorInterceptor):
@@ -60,10 +62,14 @@ class AuthInterceptor(BehaviorInterceptor):
         takes_caller = method.startswith(_OURS)
 
         async def authenticated(request: Any, context: Context) -> Any:
+            metadata = context.invocation_metadata() or ()  # decoded at each call of this function
             try:
-                caller = await admission.later(shown_by(context))
+                shown = shown_by(context, metadata)
+                caller = admission.now(shown) or await admission.later(shown)
             except Exception as error:  # noqa: BLE001 - the inner interceptors handle it
                 return await behavior(FailedRequest(error), context)
-            return await behavior(Asked(caller, request) if takes_caller else request, context)
+            if takes_caller:
+                request = Asked(caller, request, request_id_among(metadata))
+            return await behavior(request, context)
 
         return authenticated

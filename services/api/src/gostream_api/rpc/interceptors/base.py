@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
@@ -18,21 +18,23 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Context: TypeAlias = "aio.ServicerContext[Any, Any]"
 #: Takes the request (or an iterator of requests) and returns the response; a stream writes to the context.
 Behavior: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
+Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
 
 
 Message = TypeVar("Message")
 
 
 class Asked(NamedTuple, Generic[Message]):
-    """A request and its caller."""
+    """A request, its caller and the id of the call; it has no metadata, since tracebacks show it."""
 
     caller: Principal
     message: Message
+    request_id: str
 
 
 def asked(parse: Callable[[bytes], Any]) -> Callable[[Any], Any]:
     """Returns a parser of Asked requests that keeps the caller. gRPC's types know parsers of bytes only."""
-    return lambda request: Asked(request.caller, parse(request.message))
+    return lambda request: request._replace(message=parse(request.message))
 
 
 class FailedRequest:

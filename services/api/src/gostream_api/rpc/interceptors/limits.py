@@ -2,19 +2,22 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from gostream_api.principal import Kind, Principal
 from gostream_api.rpc.interceptors.base import Behavior, BehaviorInterceptor, Context, Handler
 from gostream_api.rpc.interceptors.clients import ClientOf, peer_address
 from gostream_shared.domain.errors import TooManyRequestsError
 
 _OURS = "/gostream."
+#: Whose streams are counted: the kind of holder, and its name.
+_Holder = tuple[str, str]
 
 
 class ConcurrencyLimiter(BehaviorInterceptor):
-    """Limits unary calls, streams, and streams per client. Never refuses health or reflection.
+    """Limits unary calls, streams, and streams per client and principal. Never refuses health or reflection.
 
     gRPC's own limit would also count idle watches and health checks, and refuses without details.
     """
@@ -25,12 +28,14 @@ class ConcurrencyLimiter(BehaviorInterceptor):
         max_calls: int,
         max_streams: int,
         max_streams_per_client: int | None = None,
+        max_streams_per_principal: int | None = None,
         client_of: ClientOf = peer_address,
     ) -> None:
         super().__init__()
         self._max_per_client = max_streams_per_client
+        self._max_per_principal = max_streams_per_principal
         self._client_of = client_of
-        self._streams: Counter[str] = Counter()
+        self._streams: Counter[_Holder] = Counter()
         self._limits = {False: max_calls, True: max_streams}
         self._running = {False: 0, True: 0}
         self._idle = asyncio.Event()
@@ -61,33 +66,47 @@ class ConcurrencyLimiter(BehaviorInterceptor):
         if not method.startswith(_OURS):
             return behavior
         is_stream = bool(handler.response_streaming)
-        track = self._track_stream if is_stream else self.track_call
 
         async def limited(request: Any, context: Context) -> Any:
             if self._running[is_stream] >= self._limits[is_stream]:
                 raise TooManyRequestsError
-            track(context)
+            if is_stream:
+                self._track_stream(request.caller, context)
+            else:
+                self.track_call(context)
             return await behavior(request, context)
 
         return limited
 
-    def _track_stream(self, context: Context) -> None:
-        client = self._client_of(context)
-        if self._max_per_client is not None and self._streams[client] >= self._max_per_client:
-            raise TooManyRequestsError(
-                f"this client has reached its limit of {self._max_per_client} open watches; end one first"
-            )
+    def _track_stream(self, caller: Principal, context: Context) -> None:
+        holders: list[_Holder] = []
+        if self._max_per_client is not None:
+            holders.append(self._admitted("client", self._client_of(context), self._max_per_client))
+        if self._max_per_principal is not None and caller.kind is not Kind.ANONYMOUS:
+            # A service that acts for owners holds the watches of each owner separately.
+            name = f"{caller.id} {caller.owner}"
+            holders.append(self._admitted("caller", name, self._max_per_principal))
         self._running[True] += 1
-        self._streams[client] += 1
-        context.add_done_callback(lambda _: self._end_stream(client))  # type: ignore[arg-type]  # a protocol in fact
+        self._streams.update(holders)
+        context.add_done_callback(lambda _: self._end_stream(holders))  # type: ignore[arg-type]  # a protocol in fact
+
+    def _admitted(self, kind: str, name: str, limit: int) -> _Holder:
+        """Raises TooManyRequestsError if the holder has reached its limit."""
+        holder = (kind, name)
+        if self._streams[holder] >= limit:
+            raise TooManyRequestsError(
+                f"this {kind} has reached its limit of {limit} open watches; end one first"
+            )
+        return holder
 
     def _end_call(self, _: object) -> None:
         self._end(False)
 
-    def _end_stream(self, client: str) -> None:
-        self._streams[client] -= 1
-        if not self._streams[client]:
-            del self._streams[client]
+    def _end_stream(self, holders: Sequence[_Holder]) -> None:
+        for holder in holders:
+            self._streams[holder] -= 1
+            if not self._streams[holder]:
+                del self._streams[holder]
         self._end(True)
 
     def _end(self, is_stream: bool) -> None:

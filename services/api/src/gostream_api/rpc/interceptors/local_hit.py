@@ -6,7 +6,7 @@ from typing import Any
 from gostream_api.principal import Principal
 from gostream_api.rpc.interceptors.base import Behavior, BehaviorInterceptor, Context, FailedRequest, Handler
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
-from gostream_api.rpc.interceptors.telemetry import REQUEST_ID, Meter, request_id_among
+from gostream_api.rpc.interceptors.telemetry import REQUEST_ID, Meter
 
 #: Maps the caller and request bytes to response bytes and one trailer; None if L1 has no entry.
 LocalHit = Callable[[Principal, bytes], tuple[bytes, tuple[str, str]] | None]
@@ -36,8 +36,7 @@ class LocalHitInterceptor(BehaviorInterceptor):
             if found is None:
                 return await behavior(request, context)
             payload, trailer = found
-            request_id = request_id_among(context.invocation_metadata() or ())
-            context.set_trailing_metadata(((REQUEST_ID, request_id), trailer))
+            context.set_trailing_metadata(((REQUEST_ID, request.request_id), trailer))
             track(context)
             meter.count_local_hit()
             return payload

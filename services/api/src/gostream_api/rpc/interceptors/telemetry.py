@@ -4,7 +4,6 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Iterable
 from os import urandom
 from typing import Any
 
@@ -14,7 +13,14 @@ from grpc import aio
 from prometheus_client import Counter, Gauge, Histogram
 
 from gostream_api.batched_counter import BatchedCounter
-from gostream_api.rpc.interceptors.base import Asked, Behavior, BehaviorInterceptor, Context, Handler
+from gostream_api.rpc.interceptors.base import (
+    Asked,
+    Behavior,
+    BehaviorInterceptor,
+    Context,
+    Handler,
+    Metadata,
+)
 
 REQUEST_ID = "x-request-id"
 
@@ -89,10 +95,13 @@ class TelemetryInterceptor(BehaviorInterceptor):
         meter = Meter(method, is_unary=not handler.request_streaming and not handler.response_streaming)
 
         async def observed(request: Any, context: Context) -> Any:
-            request_id = request_id_among(context.invocation_metadata() or ())
+            is_asked = isinstance(request, Asked)
+            request_id = (
+                request.request_id if is_asked else request_id_among(context.invocation_metadata() or ())
+            )
             context.set_trailing_metadata(((REQUEST_ID, request_id),))
             structlog.contextvars.bind_contextvars(request_id=request_id, method=method)
-            if isinstance(request, Asked) and request.caller.id:
+            if is_asked and request.caller.id:
                 structlog.contextvars.bind_contextvars(principal=request.caller.id)
             started = time.perf_counter()
             code = grpc.StatusCode.UNKNOWN
@@ -133,7 +142,7 @@ def new_request_id() -> str:
     return f"{random[:12]}4{random[13:16]}a{random[17:]}"
 
 
-def request_id_among(metadata: Iterable[tuple[str, str | bytes]]) -> str:
+def request_id_among(metadata: Metadata) -> str:
     """Returns the caller's request id if it is valid, else a new one."""
     for key, value in metadata:
         if key == REQUEST_ID and isinstance(value, str) and SANE.fullmatch(value):

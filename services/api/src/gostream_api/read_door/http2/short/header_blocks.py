@@ -21,8 +21,8 @@ from gostream_api.rpc import grpc_framing
 from gostream_api.rpc.grpc_framing import Header, RefusedError
 from gostream_api.rpc.interceptors.telemetry import REQUEST_ID, SANE
 
-#: Blocks that are remembered per connection, their bytes in all, and those of one block.
-MAX_BLOCKS, MAX_BYTES, MAX_BLOCK = 16, 8192, 1024
+#: Blocks that are remembered per connection, their bytes in all, and those of one block, which has the token.
+MAX_BLOCKS, MAX_BYTES, MAX_BLOCK = 16, 8192, 4096
 #: Headers of a call whose block is compared without its varying headers; bounds the size of the list.
 _MAX_FIELDS = 32
 
@@ -62,6 +62,9 @@ class HeaderBlocks:
         self._generation = table.generation
         self._size = 0
         self.exact: dict[bytes, Template] = {}
+        #: The last block that was found whole, and its meaning. Comparing costs less than a hash.
+        self.last_block: bytes | None = None
+        self.last: Template | None = None
         self._cut: dict[tuple[bytes, ...], Template] = {}
 
     def check(self) -> None:
@@ -85,6 +88,14 @@ class HeaderBlocks:
             if cut is not None and self._is_right(cut, opened.headers):
                 self._cut[cut.key] = opened.call.template
 
+    def find(self, block: bytes) -> Template | None:
+        """Returns the meaning of a block, or None if it is unknown."""
+        template = self.exact.get(block)
+        if template is None:
+            return self.varied(block)
+        self.last_block, self.last = block, template
+        return template
+
     def varied(self, block: bytes) -> Template | None:
         """Returns the meaning of a block that equals an earlier one except in varying headers."""
         if not self._cut or len(block) > MAX_BLOCK:
@@ -106,6 +117,7 @@ class HeaderBlocks:
     def _forget(self) -> None:
         self._generation = self._table.generation
         self._size = 0
+        self.last_block = None
         self.exact.clear()
         self._cut.clear()
 

@@ -88,7 +88,8 @@ class ShortPath:
     def _answer(self, data: bytes, at: int, body: int, out: list[bytes], now: float) -> int:
         """Answer the call whose headers begin at `at`. Returns its end, or `at` if the call is not taken."""
         block = data[at + _HEAD : body]
-        template = self._blocks.exact.get(block) or self._blocks.varied(block)
+        blocks = self._blocks
+        template = blocks.last if block == blocks.last_block else blocks.find(block)
         if template is None:
             return at
         number = data[at + 5 : at + _HEAD]

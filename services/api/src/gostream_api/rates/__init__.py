@@ -1,0 +1,1 @@
+"""How often an owner may call."""
