@@ -23,7 +23,7 @@ from gostream_worker.encode.run_plan import run_plan
 from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
 from gostream_worker.metrics import ENCODER_SPEED
 from gostream_worker.object_names import text_copy
-from gostream_worker.plan.ladder import make_plan
+from gostream_worker.plan.ladder import plan_attempt
 from gostream_worker.plan.plan import Plan
 from gostream_worker.plan.profiles import Profile
 from gostream_worker.plan.texts import Text
@@ -45,9 +45,6 @@ from gostream_worker.source.work_directory import WorkDirectory
 from gostream_worker.text.reader import Read, TextFile, read_texts
 
 _log = structlog.stdlib.get_logger("gostream.transcode")
-
-#: Tries that publish further sounds, and subtitles.
-_TRIES_WITH_EXTRAS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,14 +166,7 @@ class TranscodeService:
                 source.url, folder=folder, patience=source.patience, reads_whole=encode.tries > 1
             )
             admit(found, self._settings.limits)
-            # Copied tracks inherit the source's defects: if an attempt failed because of them, the next one
-            # encodes, and the one after it leaves out further tracks.
-            plan = make_plan(
-                found,
-                profile,
-                may_copy=encode.tries == 1,
-                with_extras=encode.tries <= _TRIES_WITH_EXTRAS,
-            )
+            plan = plan_attempt(found, profile, tries=encode.tries)
             _log_plan(plan)
             reporter.enter("encoding")
             early = EarlyStream(

@@ -6,7 +6,7 @@ import pytest
 
 from gostream_shared.domain.tracks import Track, TrackCode, TrackState
 from gostream_worker.object_names import sound_folders
-from gostream_worker.plan.ladder import make_plan
+from gostream_worker.plan.ladder import make_plan, plan_attempt
 from gostream_worker.plan.plan import Plan
 from gostream_worker.plan.profiles import DEFAULT_PROFILE
 from gostream_worker.plan.sounds import DESCRIBES_VIDEO, MAX_SOUNDS
@@ -89,7 +89,7 @@ def test_players_choose_only_between_different_sounds() -> None:
     ]
 
 
-def test_every_track_that_is_left_out_has_a_reason() -> None:
+def test_unpublished_tracks_have_reasons() -> None:
     tracks = [
         heard(1),
         heard(2, is_empty=True),
@@ -120,7 +120,7 @@ def test_further_sounds_are_left_out_if_they_failed() -> None:
     assert codes(plan) == {"audio-1": TrackState.READY, "audio-2": TrackCode.UNREADABLE_AUDIO}
 
 
-def test_list_of_tracks_is_bounded_and_counts_the_rest() -> None:
+def test_list_of_tracks_is_bounded() -> None:
     texts = [SourceTrack(index=number, kind="subtitles", codec="pgssub") for number in range(10, 400)]
 
     tracks = planned(*texts, heard(900), own=900).tracks
@@ -166,3 +166,22 @@ def test_names_in_a_group_are_unique() -> None:
     names = unique_names(["a", "", "a", "a 2", "", "a"], usual="Sound")
 
     assert names == ["a", "Sound", "a 2", "a 2 2", "Sound 2", "a 3"]
+
+
+@pytest.mark.parametrize(("tries", "folders"), [(1, 2), (2, 2), (3, 1)])
+def test_third_try_leaves_out_further_tracks(tries: int, folders: int) -> None:
+    own, other = (AudioTrack(index=n, codec="aac", channels=2, sample_rate=48000) for n in (1, 2))
+    tracks = (heard(1), heard(2), SourceTrack(index=3, kind="subtitles", codec="srt"))
+    probe = Probe(
+        container="matroska",
+        duration=60,
+        size_bytes=1,
+        video=VIDEO,
+        audio=own,
+        further=(other,),
+        tracks=tracks,
+    )
+
+    plan = plan_attempt(probe, DEFAULT_PROFILE, tries=tries)
+
+    assert (len(plan.sounds), len(plan.texts)) == (folders, folders - 1)

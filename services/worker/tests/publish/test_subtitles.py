@@ -43,7 +43,7 @@ def test_segments_are_on_the_clock_of_the_pictures() -> None:
     assert playlist.count(".vtt") == 3
 
 
-def test_whole_text_is_one_file_on_its_own_clock() -> None:
+def test_whole_text_is_one_file() -> None:
     found, _ = published((Cue(500, 1500, "a"), Cue(3_601_000, 3_602_000, "beyond")))
 
     assert found[0].files["text-en/subtitles.vtt"] == "WEBVTT\n\n00:00:00.500 --> 00:00:01.500\na\n"

@@ -23,6 +23,8 @@ STANDARD_FPS = (
     Fraction(60000, 1001),
     Fraction(60),
 )
+#: Tries that publish further sounds, and subtitles.
+_TRIES_WITH_EXTRAS = 2
 _UNKNOWN_FPS = Fraction(25)
 _SPARSE = 3
 #: Minimum seconds between the end of the picture and the end of the film for the last frame to be held.
@@ -61,6 +63,15 @@ def make_plan(probe: Probe, profile: Profile, *, may_copy: bool = True, with_ext
         longest_pause=probe.longest_pause,
         picture_ends=probe.picture_ends,
     )
+
+
+def plan_attempt(probe: Probe, profile: Profile, *, tries: int) -> Plan:
+    """Returns the plan of the attempt with that number of tries.
+
+    Copied tracks inherit the source's defects: if an attempt failed because of them, the next one encodes,
+    and the one after it leaves out further tracks.
+    """
+    return make_plan(probe, profile, may_copy=tries == 1, with_extras=tries <= _TRIES_WITH_EXTRAS)
 
 
 def _held_frames(probe: Probe, fps: Fraction) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import av
 
-from .clips import AAC, X264, ffmpeg, make, picture, sound
+from services.worker.tests.clips import AAC, X264, ffmpeg, make, picture, sound
 
 SRT = """1
 00:00:00,500 --> 00:00:01,500

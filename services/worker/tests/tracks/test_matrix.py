@@ -13,13 +13,12 @@ from gostream_shared.domain.video import Video, VideoStatus
 from gostream_worker.encode.progress_parser import EncoderProgress
 from gostream_worker.encode.run_plan import run_plan
 from gostream_worker.publish.measure import measure
-
-from . import track_clips
-from .clips import Clips, Recipe
-from .conftest import Worker
-from .hls_player import broken_rules, durations
-from .publish.test_early_playback import SlowEncoder, slowly
-from .test_copying import planned
+from services.worker.tests.clips import Clips, Recipe
+from services.worker.tests.conftest import Worker
+from services.worker.tests.hls_player import broken_rules, durations
+from services.worker.tests.publish.test_early_playback import SlowEncoder, slowly
+from services.worker.tests.test_copying import planned
+from services.worker.tests.tracks import track_clips
 
 pytestmark = pytest.mark.stack
 
