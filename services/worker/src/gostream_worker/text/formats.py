@@ -1,5 +1,6 @@
 """Reads the packets of text tracks, each in the format of its codec. Runs in the jailed child."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 
 import pysubs2
@@ -80,6 +81,7 @@ def substation(header: bytes) -> Reader:
 def _styles(header: bytes) -> dict[str, pysubs2.SSAStyle]:
     """Returns the styles by name; none if the header is malformed."""
     try:
-        return pysubs2.SSAFile.from_string(header.decode("utf-8", "replace"), format_="ass").styles
+        with warnings.catch_warnings(action="ignore"):  # malformed fields have defaults
+            return pysubs2.SSAFile.from_string(header.decode("utf-8", "replace"), format_="ass").styles
     except (pysubs2.exceptions.Pysubs2Error, ValueError, IndexError, KeyError, OverflowError):
         return {}
