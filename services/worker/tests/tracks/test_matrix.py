@@ -159,6 +159,25 @@ async def test_drawings_and_markup_are_not_shown_as_text(worker: Worker, clip: C
     assert "Third --&gt; fourth" in english
 
 
+async def test_damaged_language_does_not_fail_the_film(worker: Worker, clip: Clips) -> None:
+    video_id = await worker.upload(clip(track_clips.damaged_second_sound))
+    job = await worker.start(video_id)
+    for _ in range(3):
+        await worker.attempts.transcode(job)
+
+    video = await worker.video(video_id)
+    assert fates(video) == ["audio-1 READY", "audio-2 UNREADABLE_AUDIO"]
+    assert media(await worker.master(video_id)) == [ONE_SOUND[0].replace("playlist.m3u8", "playlist-3.m3u8")]
+
+
+async def test_sounds_beyond_the_limit_are_listed(worker: Worker, clip: Clips) -> None:
+    video = await worker.process(clip(track_clips.twelve_sounds))
+
+    expected = [f"audio-{n} {'READY' if n <= 8 else 'TOO_MANY_TRACKS'}" for n in range(1, 13)]
+    assert fates(video) == expected
+    assert await broken_rules(await worker.save(video.id)) == []
+
+
 async def test_progress_follows_the_picture_beside_text(clip: Clips, tmp_path: Path) -> None:
     source = clip(track_clips.late_text)
     plan = await planned(source)

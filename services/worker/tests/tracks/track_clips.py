@@ -178,3 +178,16 @@ def late_text(folder: Path) -> Path:
     texts = ["-i", str(written(folder / "late.srt", "1\n00:00:05,000 --> 00:00:05,500\nlate\n"))]
     maps = ["-map", "0", "-map", "1", "-map", "2", "-c:s", "mov_text"]
     return make(folder / "late.mp4", picture(seconds=6), sound(6), texts, codecs=[*X264, *AAC, *maps])
+
+
+def damaged_second_sound(folder: Path) -> Path:
+    """MKV whose second sound is random bytes in most packets."""
+    whole = make(
+        folder / "sound.mkv",
+        picture(seconds=3),
+        tones("stereo", "stereo"),
+        codecs=["-map", "0", "-map", "1", "-map", "2", *X264, *AAC],
+    )
+    path = folder / "damaged.mkv"
+    ffmpeg("-i", str(whole), "-map", "0", "-c", "copy", "-bsf:a:1", "noise=amount=1", str(path))
+    return path
