@@ -54,8 +54,9 @@ test: $(SYNCED) ## every kind of behaviour, in two processes on servers of their
 	@$(BIN)/pytest -m 'not slow and not faults' --numprocesses=$(JOBS) --dist=worksteal $(ARGS)
 
 .PHONY: test-long
-test-long: $(SYNCED) ## what is long: kills, fuzzing, the whole corpus, the proof [GOSTREAM_PROOF_SEEDS=100000]
+test-long: $(SYNCED) $(BENCH)/.synced ## what is long: kills, fuzzing, the whole corpus, the proof [GOSTREAM_PROOF_SEEDS=100000]
 	@$(BIN)/pytest -m 'slow or faults' $(ARGS)
+	@$(BENCH)/bin/pytest tests/contract/openapi/test_cases.py
 	@$(BIN)/python -m tests.proof --seeds $(or $(GOSTREAM_PROOF_SEEDS),2000)
 
 .PHONY: coverage
@@ -94,6 +95,10 @@ bench-getvideo: $(BENCH)/.synced ## GetVideo from L1 beside a bare gRPC handler 
 fuzz: $(BENCH)/.synced ## the fuzz targets guided by coverage [SECONDS=60 for each, ARGS=door]
 	@$(BENCH)/bin/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(ARGS)
 
+.PHONY: fuzz-json
+fuzz-json: $(BENCH)/.synced ## requests made from the OpenAPI document against the JSON edge [CASES=2000]
+	@GOSTREAM_JSON_CASES=$(CASES) $(BENCH)/bin/pytest tests/contract/openapi/test_cases.py $(ARGS)
+
 .PHONY: corpus
 corpus: $(SYNCED) ## every hostile and unusual file, traced and fuzzed [GOSTREAM_FUZZ=500]
 	@$(BIN)/pytest tests/corpus $(ARGS)
@@ -108,9 +113,10 @@ bench-takedown: $(SYNCED) ## how long edges serve a deleted or revoked video [AR
 	@$(BIN)/python -m benchmarks.load.takedown $(ARGS)
 
 .PHONY: clients
-clients: $(SYNCED) ## the read door under clients in Python, Node, Go and C, where they are installed (needs npm)
-	@command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix .tools/clients @grpc/grpc-js@1 || true
-	@$(BIN)/pytest tests/contract/test_read_door_clients.py $(ARGS)
+clients: $(SYNCED) ## clients in Python, Node, Go, C and browsers, and the programs of the documentation (needs npm)
+	@command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix .tools/clients \
+	  @grpc/grpc-js@1 @grpc/proto-loader@0.8 || true
+	@$(BIN)/pytest tests/contract/test_read_door_clients.py tests/e2e/test_programs.py $(ARGS)
 
 .PHONY: bench-encode
 bench-encode: $(SYNCED) ## the worker beside plain ffmpeg [ARGS="--seconds 300 --rounds 1"]
@@ -150,7 +156,7 @@ fmt: $(SYNCED) ## format and mend what can be mended
 	$(BIN)/ruff check --fix .
 
 .PHONY: gen
-gen: $(SYNCED) ## regenerate the contract's Python and descriptors
+gen: $(SYNCED) ## regenerate the contract's Python, descriptors and OpenAPI document
 	$(BIN)/python protos/generate.py
 
 .PHONY: migrate
@@ -171,4 +177,4 @@ release: $(SYNCED) | $(UV) ## set the version, build the wheels and the SBOM (VE
 
 .PHONY: clean
 clean: ## remove what the other commands made
-	rm -rf dist .venv .venv-bench .tools .googleapis .devstack .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf dist .venv .venv-bench .tools .googleapis .devstack .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis

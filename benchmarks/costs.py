@@ -119,6 +119,8 @@ def _lister(database: PostgresDatabase, service: CachedVideoService) -> Callable
     unused: Any = None
     servicer = VideoServicer(
         videos=VideoService(database=database, store=unused, announcer=unused, limits=unused),
+        deletions=unused,
+        ingest=unused,
         reads=service,
         watches=unused,
         playback=unused,

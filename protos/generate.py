@@ -1,17 +1,22 @@
-"""Generate the Python and the descriptors of the contract: `make gen`; `--check` for `make check`.
+"""Generate the Python, the descriptors and the OpenAPI document of the contract: `make gen`.
 
---check generates into a temporary folder, fails if the committed files differ, and runs buf's lint, format
-and breaking checks. --release makes the current contract the baseline for the breaking check.
+--check, for `make check`, generates into a temporary folder, fails if the committed files differ, and runs
+buf's lint, format and breaking checks. --release makes the current contract the baseline for the breaking
+check.
 """
 
 import argparse
 import filecmp
 import importlib.util
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from openapi.document import Facts, document
+from openapi.page import page
 
 ROOT = Path(__file__).resolve().parent.parent
 GENERATED = ROOT / "protos/gen"
@@ -49,6 +54,19 @@ def generate(into: Path) -> None:
     buf("build", "--exclude-source-info", "-o", str(into / "descriptors.binpb"))
 
 
+def describe(into: Path) -> None:
+    """Write the OpenAPI document and its page, from an image with comments and from what the API prints."""
+    command = [sys.executable, "-m", "gostream_api.rpc.json.facts"]
+    facts = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603
+    with tempfile.TemporaryDirectory() as folder:
+        image = Path(folder) / "image.binpb"
+        buf("build", "-o", str(image))
+        described = document(image.read_bytes(), Facts(**json.loads(facts)))
+    text = json.dumps(described, ensure_ascii=False, indent=2)
+    (into / "openapi.json").write_text(f"{text}\n")
+    (into / "reference.html").write_text(page(described))
+
+
 def drifted(fresh: Path) -> list[str]:
     """Returns the names of generated files that differ from the committed files or are missing there."""
     names = sorted(str(file.relative_to(fresh)) for file in fresh.rglob("*") if file.is_file())
@@ -62,9 +80,10 @@ def check() -> None:
     buf("format", "--diff", "--exit-code", "protos")
     buf("breaking", "protos", "--against", str(BASELINE))
     with tempfile.TemporaryDirectory() as folder:
-        generate(Path(folder))
-        if names := drifted(Path(folder)):
-            sys.exit(f"generated code is out of date, run `make gen`: {', '.join(names)}")
+        for step in (generate, describe):
+            step(Path(folder))
+            if names := drifted(Path(folder)):
+                sys.exit(f"generated files are out of date, run `make gen`: {', '.join(names)}")
 
 
 def main() -> None:
@@ -82,6 +101,7 @@ def main() -> None:
         buf("build", "protos", "--exclude-source-info", "-o", str(BASELINE))
     else:
         generate(GENERATED)
+        describe(GENERATED)
 
 
 if __name__ == "__main__":

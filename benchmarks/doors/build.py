@@ -15,8 +15,9 @@ from gostream_devstack.host.wheels import package
 
 _HERE = Path(__file__).parent / "go"
 _TOOLS = Path(__file__).parents[2] / ".tools/go"
-_LIBRARIES = _TOOLS / "debian"
-_GOCODE = _LIBRARIES / "usr/share/gocode"
+#: The files of Debian's packages.
+DEBIAN = _TOOLS / "debian"
+GOCODE = DEBIAN / "usr/share/gocode"
 _PACKAGES = (
     "golang-google-grpc-dev",
     "golang-github-gomodule-redigo-dev",
@@ -28,6 +29,8 @@ _PACKAGES = (
     "golang-google-protobuf-dev",
     "golang-github-golang-protobuf-1-5-dev",
     "golang-google-genproto-dev",
+    "protoc-gen-go",
+    "protoc-gen-go-grpc",
 )
 _TIMEOUT = 1200.0
 
@@ -46,9 +49,9 @@ def build(*, with_peer: bool = True) -> Programs:
     go = package("go") / "bin/go"
     version = _output([str(go), "version"]).split()[2].removeprefix("go")
     load = _compile(go, "load")
-    if not with_peer or not _fetch_libraries():
+    if not with_peer or not fetch_libraries():
         return Programs(load, None, f"Go {version}")
-    names = (name.partition("_") for name in (_LIBRARIES / "packages").read_text().split())
+    names = (name.partition("_") for name in (DEBIAN / "packages").read_text().split())
     found = {name: rest.partition("_")[0].replace("%3a", ":") for name, _, rest in names}
     grpc, redigo = found["golang-google-grpc-dev"], found["golang-github-gomodule-redigo-dev"]
     return Programs(load, _compile(go, "peer"), f"Go {version}, Debian's grpc-go {grpc} and redigo {redigo}")
@@ -60,7 +63,7 @@ def _compile(go: Path, name: str) -> Path:
         "PATH": os.defpath,
         "HOME": str(_TOOLS),
         "GO111MODULE": "off",
-        "GOPATH": str(_GOCODE),
+        "GOPATH": str(GOCODE),
         "GOCACHE": str(_TOOLS / "cache"),
         "GOTOOLCHAIN": "local",
         "GOTELEMETRY": "off",
@@ -71,20 +74,23 @@ def _compile(go: Path, name: str) -> Path:
     return target
 
 
-def _fetch_libraries() -> bool:
-    if (_LIBRARIES / "packages").exists():
+def fetch_libraries() -> bool:
+    """Unpacks the packages into DEBIAN. Returns False if they cannot be fetched."""
+    unpacked = DEBIAN / "packages"
+    if unpacked.exists() and all(f"{name}_" in unpacked.read_text() for name in _PACKAGES):
         return True
     if not shutil.which("apt-get") or not shutil.which("dpkg"):
         return False
-    print("fetching the peer's Go libraries into .tools (once)")
+    print("fetching Debian's Go libraries into .tools (once)")
     with tempfile.TemporaryDirectory() as folder:
         fetch = ["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", *_PACKAGES]
         if subprocess.run(fetch, cwd=folder, check=False, timeout=_TIMEOUT).returncode:
             return False
         files = sorted(Path(folder).glob("*.deb"))
+        DEBIAN.mkdir(parents=True, exist_ok=True)
         for file in files:
-            subprocess.run(["dpkg", "-x", str(file), str(_LIBRARIES)], check=True, timeout=_TIMEOUT)
-        (_LIBRARIES / "packages").write_text("\n".join(file.name for file in files))
+            subprocess.run(["dpkg", "-x", str(file), str(DEBIAN)], check=True, timeout=_TIMEOUT)
+        (DEBIAN / "packages").write_text("\n".join(file.name for file in files))
     return True
 
 

@@ -11,9 +11,7 @@ from typing import Any
 import psutil
 
 from gostream.v1 import video_pb2
-from gostream_client.client import Client, connect
-from gostream_client.upload import SourceFile, put
-from gostream_client.watch import follow
+from gostream_client import AsyncClient
 from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.state import State
@@ -38,7 +36,9 @@ class Published:
 class GoStream:
     """A stack with one replica and one worker."""
 
-    def __init__(self, client: Client, worker: psutil.Process, servers: Sequence[psutil.Process]) -> None:
+    def __init__(
+        self, client: AsyncClient, worker: psutil.Process, servers: Sequence[psutil.Process]
+    ) -> None:
         self._client = client
         self._worker = worker
         self._servers = servers
@@ -51,7 +51,7 @@ class GoStream:
             stack = Stack(home, State(), Ports({}), Options(durable=False))
             try:
                 await asyncio.to_thread(stack.start)
-                async with connect(stack.env["GOSTREAM_API_ADDR"].split(",")[0]) as client:
+                async with AsyncClient(stack.env["GOSTREAM_API_ADDR"].split(",")[0]) as client:
                     processes = {name: psutil.Process(server.pid) for name, server in stack.servers.items()}
                     yield cls(client, processes.pop("worker-1"), list(processes.values()))
             finally:
@@ -60,18 +60,13 @@ class GoStream:
 
     async def upload(self, path: Path) -> video_pb2.Video:
         """Uploads the source as a new video."""
-        source = SourceFile(path)
-        created = await self._client.create(
-            title=path.stem, user_id="bench", content_type="video/mp4", size_bytes=source.size
-        )
-        await put(created.upload, source, on_sent=lambda _: None)
-        return created.video
+        return await self._client.upload(path, user_id="bench")
 
     async def process(self, video: video_pb2.Video, profile: str, clock: Callable[[], float]) -> Published:
         """Processes the video until READY and measures with `clock`. Raises RuntimeError if it fails."""
         children, began, first_play = self._worker.cpu_times(), clock(), 0.0
-        video = await self._client.process(video.id, profile=profile)
-        async with aclosing(follow(self._client, video.id, min_version=video.version)) as states:
+        video = await self._client.trigger_process(video.id, profile=profile)
+        async with aclosing(self._client.watch(video.id, min_version=video.version)) as states:
             async for state in states:
                 video = state
                 if not first_play and (state.processing.playable_url or state.status == _READY):

@@ -68,7 +68,7 @@ async def _to_first_segments(store: _Counting, video_id: UUID, *, max_copied: in
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         async with open_source(
-            cast("ObjectStore", store), video_id, folder, _LIMITS, max_copied=max_copied
+            cast("ObjectStore", store), source_key(video_id), folder, _LIMITS, max_copied=max_copied
         ) as source:
             plan = make_plan(
                 await probe_source(source.url, folder=folder, patience=source.patience), DEFAULT_PROFILE

@@ -24,9 +24,7 @@ import aiohttp
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from benchmarks.report import table, write_report
-from gostream_client.client import Client, connect
-from gostream_client.upload import SourceFile, put
-from gostream_client.watch import follow
+from gostream_client import AsyncClient
 from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.host.state import State
@@ -78,16 +76,11 @@ def running() -> Iterator[tuple[Stack, list[Nginx]]]:
             directories.remove()
 
 
-async def publish(client: Client, clip: Path, policy: str) -> str:
+async def publish(client: AsyncClient, clip: Path, policy: str) -> str:
     """Uploads and encodes a video. Returns its id."""
-    source = SourceFile(clip)
-    made = await client.create(
-        title="x", user_id="bench", content_type="video/mp4", size_bytes=source.size, policy=policy
-    )
-    await put(made.upload, source, on_sent=lambda sent: None)
-    began = await client.process(made.video.id)
-    async for _ in follow(client, began.id, min_version=began.version):
-        pass
+    made = await client.upload(clip, title="x", user_id="bench", policy=policy)
+    began = await client.trigger_process(made.id)
+    await client.wait(began.id, min_version=began.version)
     return began.id
 
 
@@ -149,15 +142,15 @@ async def measure_all(
 ) -> dict[str, list[tuple[float, float]]]:
     """Measures revocations of one signed video, and deletions of public ones."""
     found: dict[str, list[tuple[float, float]]] = {"RevokePlayback": [], "DeleteVideo": []}
-    async with connect(stack.env["GOSTREAM_API_ADDR"]) as client, aiohttp.ClientSession() as session:
+    async with AsyncClient(stack.env["GOSTREAM_API_ADDR"]) as client, aiohttp.ClientSession() as session:
         signed = await publish(client, clip, "signed")
         for _ in range(rounds):
-            path = await segment_of(session, (await client.playback(signed)).playback_url)
-            revoked = await measure(edges, path, rate, lambda: client.revoke(signed))
+            path = await segment_of(session, (await client.get_playback_info(signed)).playback_url)
+            revoked = await measure(edges, path, rate, lambda: client.revoke_playback(signed))
             found["RevokePlayback"].append(revoked)
             public = await publish(client, clip, "public")
-            path = await segment_of(session, (await client.playback(public)).playback_url)
-            gone = await measure(edges, path, rate, lambda: client.delete(public))  # noqa: B023
+            path = await segment_of(session, (await client.get_playback_info(public)).playback_url)
+            gone = await measure(edges, path, rate, lambda: client.delete_video(public))  # noqa: B023
             found["DeleteVideo"].append(gone)
     return found
 

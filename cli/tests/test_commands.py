@@ -7,8 +7,7 @@ import pytest
 from gostream.v1 import video_pb2, video_service_pb2
 from gostream_cli import commands, upload_command
 from gostream_cli.output import Output
-from gostream_client.client import Client
-from gostream_client.errors import ClientError
+from gostream_client import AsyncClient, GoStreamError
 from tests.support.fake_server import VIDEO_ID, ApiServer, Store, processing, video
 
 from .conftest import capture
@@ -25,14 +24,17 @@ def film(tmp_path: Path) -> Path:
     return path
 
 
-async def upload(client: Client, out: Output, film: Path, **changes: Any) -> None:
-    options: dict[str, Any] = {"title": None, "user_id": "", "content_type": None}
-    options |= {"process_it": True, "profile": "", "policy": "", "follow_it": False}
-    await upload_command.upload(client, out, film, **(options | changes))
+async def upload(client: AsyncClient, out: Output, film: Path, **changes: Any) -> None:
+    names = {"process_it", "profile", "follow_it", "parallel"}
+    steps = {name: value for name, value in changes.items() if name in names}
+    new = {name: value for name, value in changes.items() if name not in names}
+    await upload_command.upload(
+        client, out, film, upload_command.NewVideo(**new), upload_command.Steps(**steps)
+    )
 
 
 async def test_upload_sends_the_file_and_starts_processing(
-    client: Client, server: ApiServer, store: Store, film: Path
+    client: AsyncClient, server: ApiServer, store: Store, film: Path
 ) -> None:
     shown = capture(as_json=True)
     await upload(client, shown.out, film, user_id="ann")
@@ -50,7 +52,7 @@ async def test_upload_sends_the_file_and_starts_processing(
 
 
 async def test_upload_and_watch_ends_with_the_ready_video(
-    client: Client, server: ApiServer, film: Path
+    client: AsyncClient, server: ApiServer, film: Path
 ) -> None:
     server.api.streams.append(
         [processing(0), processing(50), processing(100), video(READY, 3, playback_url=PLAYBACK)]
@@ -63,7 +65,7 @@ async def test_upload_and_watch_ends_with_the_ready_video(
     assert said[2:] == ["encoding 0 %", "encoding 50 %", "encoding 100 %", "ready"]
 
 
-async def test_terminal_shows_progress_bars(client: Client, server: ApiServer, film: Path) -> None:
+async def test_terminal_shows_progress_bars(client: AsyncClient, server: ApiServer, film: Path) -> None:
     server.api.streams.append([processing(50), video(READY, 3)])
     shown = capture(terminal=True)
     await upload(client, shown.out, film, follow_it=True)
@@ -72,24 +74,26 @@ async def test_terminal_shows_progress_bars(client: Client, server: ApiServer, f
     assert "ready" in shown.stderr.getvalue()
 
 
-async def test_upload_without_process_starts_nothing(client: Client, server: ApiServer, film: Path) -> None:
+async def test_upload_without_process_starts_nothing(
+    client: AsyncClient, server: ApiServer, film: Path
+) -> None:
     await upload(client, capture().out, film, process_it=False, title="T", content_type="video/x-y")
     assert [type(r).__name__ for r in server.api.requests] == ["CreateVideoRequest", "GetVideoRequest"]
     assert server.api.requests[0].content_type == "video/x-y"
 
 
-async def test_failed_video_is_printed_with_its_failure_code(client: Client, server: ApiServer) -> None:
+async def test_failed_video_is_printed_with_its_failure_code(client: AsyncClient, server: ApiServer) -> None:
     why = video_pb2.ProcessingError(code="SOURCE_NOT_MEDIA", message="The file is not a video.")
     server.api.streams.append([video(FAILED, 3, error=why)])
     shown = capture()
     with pytest.raises(
-        ClientError, match=r"The file is not a video; a retry will not help \(SOURCE_NOT_MEDIA"
+        GoStreamError, match=r"The file is not a video; a retry will not help \(SOURCE_NOT_MEDIA"
     ):
         await commands.process(client, shown.out, VIDEO_ID, profile="", follow_it=True)
     assert "status:\tFAILED" in shown.stdout.getvalue()
 
 
-async def test_upload_requests_the_named_profile(client: Client, server: ApiServer) -> None:
+async def test_upload_requests_the_named_profile(client: AsyncClient, server: ApiServer) -> None:
     await commands.process(client, capture().out, VIDEO_ID, profile="quality", follow_it=False)
 
     [request] = server.api.requests
@@ -97,7 +101,7 @@ async def test_upload_requests_the_named_profile(client: Client, server: ApiServ
     assert request.options.profile == "quality"
 
 
-async def test_watch_json_prints_one_line_per_state(client: Client, server: ApiServer) -> None:
+async def test_watch_json_prints_one_line_per_state(client: AsyncClient, server: ApiServer) -> None:
     server.api.streams.append([processing(10), processing(90), video(READY, 3)])
     shown = capture(as_json=True)
     await commands.watch(client, shown.out, VIDEO_ID)
@@ -106,13 +110,13 @@ async def test_watch_json_prints_one_line_per_state(client: Client, server: ApiS
     assert lines[1]["processing"]["percent"] == 90
 
 
-async def test_watching_a_cancelled_video_is_a_failure(client: Client, server: ApiServer) -> None:
+async def test_watching_a_cancelled_video_is_a_failure(client: AsyncClient, server: ApiServer) -> None:
     server.api.streams.append([video(video_pb2.Video.STATUS_CANCELLED, 3)])
-    with pytest.raises(ClientError, match="cancelled"):
+    with pytest.raises(GoStreamError, match="cancelled"):
         await commands.watch(client, capture().out, VIDEO_ID)
 
 
-async def test_get_prints_the_cache_layer(client: Client, server: ApiServer) -> None:
+async def test_get_prints_the_cache_layer(client: AsyncClient, server: ApiServer) -> None:
     rung = video_pb2.Rendition(name="720p", width=1280, height=720, average_bandwidth=2_500_000)
     heard = video_pb2.Track(
         id="audio-1", language="de", name="Deutsch", is_default=True, state=video_pb2.Track.STATE_READY
@@ -130,7 +134,7 @@ async def test_get_prints_the_cache_layer(client: Client, server: ApiServer) -> 
     assert server.api.requests[0].min_version == 8
 
 
-async def test_piped_list_is_tab_separated_despite_odd_titles(client: Client, server: ApiServer) -> None:
+async def test_piped_list_is_tab_separated_despite_odd_titles(client: AsyncClient, server: ApiServer) -> None:
     server.api.videos = [video(READY, 1, user_id="u"), video()]
     server.api.videos[0].title = "a\tb\n\x1b[31mred [bold]c[/bold]"
     shown = capture()
@@ -144,7 +148,7 @@ async def test_piped_list_is_tab_separated_despite_odd_titles(client: Client, se
     assert "[bold]c[/bold]" in table.stdout.getvalue()
 
 
-async def test_list_json_prints_the_reply_unchanged(client: Client) -> None:
+async def test_list_json_prints_the_reply_unchanged(client: AsyncClient) -> None:
     shown = capture(as_json=True)
     await commands.list_videos(client, shown.out, user_id="", status="ready", limit=9, page_token="")
     document = json.loads(shown.stdout.getvalue())

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gostream_cli.title import MAX_TITLE, UNTITLED, derived_title
-from gostream_client.errors import InvalidInputError
-from gostream_client.upload import SourceFile
+from gostream_client import InvalidInputError, SourceFile
+from gostream_client.upload.title import MAX_TITLE, UNTITLED, derived_title
 from tests.support.fake_server import ApiServer
 
 from .conftest import Gostream

@@ -7,8 +7,7 @@ import pytest
 
 from gostream.v1 import video_pb2, video_service_pb2
 from gostream_cli import commands
-from gostream_client.client import Client
-from gostream_client.errors import ClientError
+from gostream_client import AsyncClient, GoStreamError
 from tests.support.fake_server import VIDEO_ID, ApiServer
 
 from .conftest import Gostream, capture
@@ -25,7 +24,7 @@ def signed(server: ApiServer) -> ApiServer:
     return server
 
 
-async def test_playback_prints_the_signed_url(client: Client, signed: ApiServer) -> None:
+async def test_playback_prints_the_signed_url(client: AsyncClient, signed: ApiServer) -> None:
     shown = capture()
     await commands.playback(client, shown.out, VIDEO_ID, minutes=90)
 
@@ -35,18 +34,18 @@ async def test_playback_prints_the_signed_url(client: Client, signed: ApiServer)
     assert "expires:\t2026-09-21" in shown.stdout.getvalue()
 
 
-async def test_default_validity_is_the_servers(client: Client, signed: ApiServer) -> None:
+async def test_default_validity_is_the_servers(client: AsyncClient, signed: ApiServer) -> None:
     await commands.playback(client, capture().out, VIDEO_ID, minutes=None)
 
     assert not signed.api.requests[0].HasField("ttl")
 
 
-async def test_video_without_urls_fails_the_command(client: Client, server: ApiServer) -> None:
-    with pytest.raises(ClientError, match="cannot be played"):
+async def test_video_without_urls_fails_the_command(client: AsyncClient, server: ApiServer) -> None:
+    with pytest.raises(GoStreamError, match="cannot be played"):
         await commands.playback(client, capture().out, VIDEO_ID, minutes=None)
 
 
-async def test_update_sends_the_policy(client: Client, server: ApiServer) -> None:
+async def test_update_sends_the_policy(client: AsyncClient, server: ApiServer) -> None:
     shown = capture()
     await commands.update(client, shown.out, VIDEO_ID, policy="signed")
 
@@ -56,7 +55,7 @@ async def test_update_sends_the_policy(client: Client, server: ApiServer) -> Non
     assert "policy:\tsigned, epoch 2\n" in shown.stdout.getvalue()
 
 
-async def test_revoke_shows_the_new_epoch(client: Client, server: ApiServer) -> None:
+async def test_revoke_shows_the_new_epoch(client: AsyncClient, server: ApiServer) -> None:
     shown = capture()
     await commands.revoke(client, shown.out, VIDEO_ID)
 

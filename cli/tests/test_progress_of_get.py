@@ -5,7 +5,7 @@ import pytest
 
 from gostream_cli import commands
 from gostream_cli.output import facts
-from gostream_client.client import Client
+from gostream_client import AsyncClient
 from tests.support.fake_server import VIDEO_ID, ApiServer, Refusal, Video, processing, video
 
 from .conftest import capture
@@ -14,13 +14,13 @@ from .conftest import capture
 RUNNING = processing(0, stage="")
 
 
-async def shown_by_get(client: Client) -> str:
+async def shown_by_get(client: AsyncClient) -> str:
     shown = capture()
     await commands.get(client, shown.out, VIDEO_ID, min_version=0)
     return shown.stdout.getvalue()
 
 
-async def test_get_shows_the_progress_of_a_watch(client: Client, server: ApiServer) -> None:
+async def test_get_shows_the_progress_of_a_watch(client: AsyncClient, server: ApiServer) -> None:
     server.api.videos = [RUNNING]
     server.api.streams.append([processing(42), 60.0])
     assert "processing:\tencoding 42 %\n" in await shown_by_get(client)
@@ -36,7 +36,7 @@ async def test_get_shows_the_progress_of_a_watch(client: Client, server: ApiServ
     ],
 )
 async def test_get_shows_no_progress_that_is_unknown(
-    client: Client, server: ApiServer, stream: list[Video | Refusal | float]
+    client: AsyncClient, server: ApiServer, stream: list[Video | Refusal | float]
 ) -> None:
     server.api.videos = [RUNNING]
     server.api.streams.append(stream)
@@ -45,7 +45,7 @@ async def test_get_shows_no_progress_that_is_unknown(
     assert "processing:" not in shown
 
 
-async def test_get_of_an_idle_video_opens_no_watch(client: Client, server: ApiServer) -> None:
+async def test_get_of_an_idle_video_opens_no_watch(client: AsyncClient, server: ApiServer) -> None:
     server.api.videos = [video(Video.STATUS_READY, 3)]
     await shown_by_get(client)
     assert len(server.api.requests) == 1

@@ -8,26 +8,25 @@ from pathlib import Path
 import pytest
 
 from gostream.v1 import video_pb2
-from gostream_client.client import connect
-from gostream_client.errors import InvalidInputError, UnreachableError
-from gostream_client.target import dial_target
+from gostream_client import AsyncClient, InvalidInputError, UnreachableError
+from gostream_client.connection.target import dial_target
 from tests.support.fake_server import VIDEO_ID, ApiServer, Store, never_answer
 
 from .conftest import Gostream
 
 
 async def test_http_1_server_is_named_as_such(store: Store) -> None:
-    async with connect(store.url.removeprefix("http://"), timeout=60) as client:
+    async with AsyncClient(store.url.removeprefix("http://"), timeout=60) as client:
         with pytest.raises(UnreachableError, match="does not speak gRPC; is this the port of the API"):
-            await client.get(VIDEO_ID)
+            await client.get_video(VIDEO_ID)
 
 
 async def test_unresolvable_host_is_named() -> None:
-    async with connect("no.such.invalid:50051", timeout=60) as client:
+    async with AsyncClient("no.such.invalid:50051", timeout=60) as client:
         with pytest.raises(
             UnreachableError, match=r"server name in no\.such\.invalid:50051 cannot be resolved"
         ):
-            await client.get(VIDEO_ID)
+            await client.get_video(VIDEO_ID)
 
 
 @pytest.mark.parametrize(
@@ -35,13 +34,13 @@ async def test_unresolvable_host_is_named() -> None:
 )
 async def test_invalid_servers_are_usage_errors(server: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
-        await dial_target(server)
+        dial_target(server)
     assert str(caught.value).isprintable()
 
 
 async def test_ipv6_address_without_brackets_is_explained() -> None:
     with pytest.raises(InvalidInputError, match="an IPv6 address takes brackets"):
-        await dial_target("::1:50051")
+        dial_target("::1:50051")
 
 
 @pytest.mark.parametrize("command", ["upload", "process"])

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gostream_client.client import Client, connect
+from gostream_client import AsyncClient
 from tests.support.fake_server import Api, ApiServer, Store, serve_api, serve_store
 
 
@@ -21,6 +21,6 @@ async def server(store: Store) -> AsyncIterator[ApiServer]:
 
 
 @pytest.fixture
-async def client(server: ApiServer) -> AsyncIterator[Client]:
-    async with connect(server.address, timeout=60) as client:
+async def client(server: ApiServer) -> AsyncIterator[AsyncClient]:
+    async with AsyncClient(server.address, timeout=60) as client:
         yield client

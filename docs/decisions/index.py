@@ -31,6 +31,7 @@ AREAS = (
     (104, "sandbox"),
     (119, "media pipeline"),
     (139, "trust"),
+    (153, "client"),
 )
 SECTIONS = ("Context", "Decision", "Consequences")
 #: Each head line that links records, and the line that the linked record needs.

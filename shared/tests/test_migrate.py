@@ -1,10 +1,12 @@
 """gostream-migrate on a real PostgreSQL."""
 
 import asyncio
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
+from gostream_devstack.servers.postgres import Postgres
 from gostream_shared.db.migrate import migrate, migrations, pending
 
 
@@ -44,3 +46,19 @@ async def test_failed_migration_is_rolled_back(
     connection = await asyncpg.connect(empty_database_url)
     assert await connection.fetchval("SELECT to_regclass('half')") is None
     await connection.close()
+
+
+async def test_missing_right_to_an_extension_is_explained(
+    empty_database_url: str, postgres_server: Postgres
+) -> None:
+    name = urlsplit(empty_database_url).path[1:]
+    postgres_server.execute(f"ALTER DATABASE {name} OWNER TO postgres")
+
+    with pytest.raises(asyncpg.PostgresError) as caught:
+        await migrate(empty_database_url)
+
+    assert "permission denied" in str(caught.value)
+    assert "Let an administrator run CREATE EXTENSION pg_trgm" in str(caught.value)
+    assert "0015_listing_indexes.sql" in await pending(empty_database_url)
+    postgres_server.execute("CREATE EXTENSION pg_trgm", name)
+    assert "0015_listing_indexes.sql" in await migrate(empty_database_url)

@@ -22,9 +22,10 @@ from gostream_shared.domain.errors import (
     VideoNotFoundError,
 )
 from gostream_shared.domain.jobs import TranscodeJob
-from gostream_shared.domain.repositories import NewVideo, Position, VideoFilter
+from gostream_shared.domain.repositories import NewVideo
 from gostream_shared.domain.tracks import Track, TrackCode, TrackKind, TrackState
 from gostream_shared.domain.video import PREDECESSORS, Failure, Publication, Rendition, Source, VideoStatus
+from gostream_shared.domain.videos.listing import Position, VideoFilter
 
 FAILURE = Failure(code="SOURCE_EMPTY", message="The upload is empty.", retryable=False, stage="probing")
 PUBLICATION = Publication(

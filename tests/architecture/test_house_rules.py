@@ -102,15 +102,17 @@ def test_every_link_of_the_documents_leads_somewhere(path: Path) -> None:
     assert [link for link in links if not (path.parent / link).exists()] == []
 
 
-def test_every_rpc_says_how_to_call_it() -> None:
-    proto = (ROOT / "protos/gostream/v1/video_service.proto").read_text()
+@pytest.mark.parametrize(
+    "path", tracked("protos/gostream/v1/*_service.proto"), ids=lambda path: str(path.stem)
+)
+def test_every_rpc_says_how_to_call_it(path: Path) -> None:
+    proto = path.read_text()
+    [service] = re.findall(r"^service (\w+) \{", proto, re.MULTILINE)
     comments = re.findall(r"((?:^  //.*\n)+)  rpc (\w+)\(", proto, re.MULTILINE)
 
     assert len(comments) == len(re.findall(r"^  rpc ", proto, re.MULTILINE))
     for comment, rpc in comments:
-        assert re.search(
-            rf"grpcurl -plaintext .* gostream\.v1\.VideoService/{rpc}$", comment, re.MULTILINE
-        ), rpc
+        assert re.search(rf"grpcurl -plaintext .* gostream\.v1\.{service}/{rpc}$", comment, re.MULTILINE), rpc
 
 
 def test_migrations_are_numbered_without_a_gap() -> None:

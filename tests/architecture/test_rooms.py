@@ -5,6 +5,7 @@ import grimp
 #: Modules of `shared` that one service alone reaches, each with its reason.
 EXCEPTIONS = {
     "gostream_shared.storage.check": "an operator's command over the store of both services",
+    "gostream_shared.storage.multipart_facts": "rules of uploads in parts, behind the same command",
     "gostream_shared.storage.facts": "the rules behind that command; the worker checks one at its start",
 }
 API = ("gostream_api.app", "gostream_api.multiprocess")

@@ -15,7 +15,7 @@ from grpc import aio
 from gostream_devstack.errors import StackError
 from gostream_devstack.host.wheels import package, program, script
 from gostream_devstack.instance.stack import USUAL_PORTS
-from gostream_devstack.servers.envoy import allow_origins
+from gostream_devstack.servers.envoy import FILES, allow_origins
 from gostream_devstack.servers.nginx import substitute
 from gostream_shared.grpc_health import Health, bind
 from gostream_shared.tls import ServerTls
@@ -26,10 +26,10 @@ from tests.support.certificates import Files
 DOCKERFILES = sorted(ROOT.glob("services/*/Dockerfile"))
 ONE_SHOT = {"check", "migrate", "minio-init"}
 #: Services whose image another service builds.
-BUILT_ELSEWHERE = {"migrate": "api"}
+BUILT_ELSEWHERE = {"migrate": "api", "fetcher": "worker"}
 CLIENTS = {"api", "envoy", "minio", "nginx"}
 # MinIO's image can only initialise a fresh volume as root; that root has no capability.
-NAMES_ITS_USER_ITSELF = {"api", "worker", "migrate", "nginx"}
+NAMES_ITS_USER_ITSELF = {"api", "worker", "fetcher", "migrate", "nginx"}
 ROOT_INSIDE = {"minio"}
 
 
@@ -85,6 +85,7 @@ def test_services_are_confined_and_health_checked(name: str) -> None:
     assert service["mem_limit"].endswith("g")
     assert "user" in service or name in NAMES_ITS_USER_ITSELF | ROOT_INSIDE
     assert service["restart"] == ("no" if name in ONE_SHOT else "unless-stopped")
+    service = SERVICES[BUILT_ELSEWHERE.get(name, name)]
     built = "build" in service and "HEALTHCHECK" in (ROOT / service["build"]["dockerfile"]).read_text()
     assert name in ONE_SHOT or built or service["healthcheck"]["test"]
 
@@ -139,10 +140,17 @@ def test_worker_and_data_stores_have_no_egress() -> None:
     inside = {name for name, network in networks.items() if network and network.get("internal")}
 
     for name, service in SERVICES.items():
-        if name not in CLIENTS | {"check"}:
+        if name not in CLIENTS | {"check", "fetcher"}:
             assert set(service["networks"]) <= inside, name
-    for name, file in (("api", "front"), ("worker", "media")):
+    for name, file in (("api", "front"), ("worker", "media"), ("fetcher", "front")):
         assert file in SERVICES[name]["networks"]
+
+
+def test_only_the_fetcher_fetches() -> None:
+    """It has egress, so it never opens an upload; the worker opens them, so it has none."""
+    fetcher, worker = SERVICES["fetcher"]["environment"], SERVICES["worker"]["environment"]
+
+    assert (fetcher["WORKER_SLOTS"], worker["SOURCE_FETCH_SLOTS"]) == ("0", "0")
 
 
 def test_services_share_networks_with_their_dependencies() -> None:
@@ -215,13 +223,15 @@ def test_nginx_accepts_the_rendered_template(tmp_path: Path) -> None:
 
 
 def test_envoy_accepts_the_rendered_file(tmp_path: Path) -> None:
-    """Renders the file as start.sh does, except the descriptors' path, which Compose mounts."""
-    [mounted] = [each for each in SERVICES["envoy"]["volumes"] if "descriptors" in each]
-    source, target, _ = mounted.split(":")
+    """Renders the file as start.sh does, except the paths of the generated files, which Compose mounts."""
     text = (ROOT / "deploy/envoy/envoy.yaml").read_text()
-    assert text.count(target) == 1
+    mounts = [each.split(":") for each in SERVICES["envoy"]["volumes"] if "/protos/gen/" in each]
+    for source, target, _ in mounts:
+        assert text.count(target) == 1
+        text = text.replace(target, str(ROOT / source))
+    assert {Path(source).name for source, _, _ in mounts} == set(FILES)
     config = tmp_path / "envoy.yaml"
-    config.write_text(text.replace(target, str(ROOT / source)))
+    config.write_text(text)
     filled = tmp_path / "filled.yaml"
     envoy: list[str | Path] = [
         program(package("envoy"), "_bin/envoy"),
@@ -287,7 +297,7 @@ def test_envoy_accepts_the_file_with_tls(tmp_path: Path) -> None:
     places = {
         "/etc/envoy/certificates": str(files.folder),
         "/etc/envoy/tls": str(tmp_path / "tls"),
-        "/etc/envoy/descriptors.binpb": str(ROOT / "protos/gen/descriptors.binpb"),
+        **{f"/etc/envoy/{name}": str(ROOT / "protos/gen" / name) for name in FILES},
     }
     for source in (ROOT / "deploy/envoy").rglob("*.*"):
         text = source.read_text()

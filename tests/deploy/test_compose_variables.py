@@ -9,7 +9,11 @@ import yaml
 from gostream_shared.config import Config, load
 from tests.deploy.compose_file import ROOT, SERVICES
 
-CONFIGURED = {"api": "gostream_api.config:ApiConfig", "worker": "gostream_worker.config:WorkerConfig"}
+CONFIGURED = {
+    "api": "gostream_api.config:ApiConfig",
+    "worker": "gostream_worker.config:WorkerConfig",
+    "fetcher": "gostream_worker.config:WorkerConfig",
+}
 
 
 @pytest.mark.parametrize("name", sorted(CONFIGURED))

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from gostream_devstack.host.wheels import package, program
-from gostream_devstack.servers.envoy import Envoy, edge_auth, require_tokens
+from gostream_devstack.servers.envoy import FILES, Envoy, edge_auth, require_tokens
 from tests.deploy.json_edge import ask
 from tests.deploy.replica import Replica
 from tests.trust.tokens import AUDIENCE, ISSUER, all_keys, signed
@@ -161,9 +161,11 @@ def test_compose_and_devstack_require_tokens_alike(tmp_path: Path, issuers: Path
         other = {"alias": "web", "issuer": "https://web.test", "audiences": ["a"], "jwks_url": url}
         entries[0]["jwks_file"] = str(issuers.parent / "jwks.json")
         given.write_text(yaml.safe_dump([*entries, other]))
-    descriptors = str(ROOT / "protos/gen/descriptors.binpb")
+    text = TEMPLATE.read_text()
+    for name in FILES:
+        text = text.replace(f"/etc/envoy/{name}", str(ROOT / "protos/gen" / name))
     template, filled, parts = tmp_path / "template.yaml", tmp_path / "filled.yaml", tmp_path / "parts"
-    template.write_text(TEMPLATE.read_text().replace("/etc/envoy/descriptors.binpb", descriptors))
+    template.write_text(text)
     parts.write_text(edge_auth(given))
     envoy = program(package("envoy"), "_bin/envoy")
     command: list[str | Path] = ["bash", ROOT / "deploy/envoy/start.sh", template, filled]

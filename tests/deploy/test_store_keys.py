@@ -42,6 +42,12 @@ async def abort(store: S3ObjectStore, key: str) -> None:
     await store.abort_multipart_uploads(key)
 
 
+async def upload_in_parts(store: S3ObjectStore, key: str) -> None:
+    upload_id = await store.create_multipart(key, content_type="video/mp4")
+    await store.list_parts(key, upload_id)
+    await store.abort_multipart(key, upload_id)
+
+
 @pytest.fixture
 async def open_store(
     object_store_server: SeaweedFS,
@@ -63,11 +69,11 @@ async def open_store(
 @pytest.mark.parametrize(
     ("role", "folder", "allowed", "refused"),
     [
-        ("api", "uploads", [put, head, get], [delete, abort]),
-        ("api", "hls", [], [put, delete, abort]),
+        ("api", "uploads", [put, head, get, upload_in_parts], [delete, abort]),
+        ("api", "hls", [], [put, delete, abort, upload_in_parts]),
         ("api", "gate", [put, list_, delete], [get, abort]),
         ("api", "elsewhere", [], [put, head, get, delete, abort]),
-        ("worker", "uploads", [head, get, list_, abort, delete], [put]),
+        ("worker", "uploads", [head, get, list_, abort, delete], [put, upload_in_parts]),
         ("worker", "hls", [put, head, get, list_, abort, delete], []),
         ("worker", "gate", [put, head, get, list_, abort, delete], []),
         ("worker", "elsewhere", [], [put, head, get, delete]),

@@ -33,7 +33,7 @@ class Instance:
         return self._run(command, self._environment)
 
     def gostream(self, *words: str, as_whom: str | None, code: int = 0) -> str:
-        """Runs the command as a user, None = without a token, and returns what it prints."""
+        """Runs the command as a user, None = without a token, and returns its output."""
         shown = json.loads(self.devstack("env", "--json"))
         token = {"GOSTREAM_TOKEN": self.devstack("token", "--sub", as_whom).strip()} if as_whom else {}
         environment = self._environment | shown | token

@@ -11,18 +11,16 @@ import pytest
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream.v1 import video_pb2
-from gostream_client.client import Client, connect
-from gostream_client.upload import SourceFile, put
-from gostream_client.watch import follow
+from gostream_client import AsyncClient
 from gostream_devstack.instance.stack import Stack
 
 Upload = Callable[[Path], Awaitable[video_pb2.Video]]
 
 
 @pytest.fixture
-async def client(stack: Stack) -> AsyncIterator[Client]:
+async def client(stack: Stack) -> AsyncIterator[AsyncClient]:
     """A client of the first replica."""
-    async with connect(stack.env["GOSTREAM_API_ADDR"].split(",")[0]) as client:
+    async with AsyncClient(stack.env["GOSTREAM_API_ADDR"].split(",")[0]) as client:
         yield client
 
 
@@ -59,29 +57,25 @@ def long_clip(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def submit(client: Client) -> Upload:
+def submit(client: AsyncClient) -> Upload:
     """Uploads a file and requests processing. Returns the video at that moment."""
 
     async def upload_and_process(path: Path) -> video_pb2.Video:
-        source = SourceFile(path)
-        created = await client.create(
-            title=path.stem, user_id="e2e", content_type="video/mp4", size_bytes=source.size
-        )
-        await put(created.upload, source, on_sent=lambda sent: None)
-        return await client.process(created.video.id)
+        created = await client.upload(path, user_id="e2e")
+        return await client.trigger_process(created.id)
 
     return upload_and_process
 
 
 @pytest.fixture
-def upload(client: Client, submit: Upload) -> Upload:
+def upload(client: AsyncClient, submit: Upload) -> Upload:
     """Uploads a file and waits until its processing ends."""
 
     async def to_the_end(path: Path) -> video_pb2.Video:
         video = await submit(path)
         async with (
             asyncio.timeout(100),
-            aclosing(follow(client, video.id, min_version=video.version)) as states,
+            aclosing(client.watch(video.id, min_version=video.version)) as states,
         ):
             async for state in states:
                 video = state

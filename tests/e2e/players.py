@@ -81,7 +81,7 @@ def vlc(master_url: str) -> str:
 async def browse(master_url: str, home: Path) -> dict[str, Any]:
     """Plays in Chromium with hls.js: starts, switches rungs, seeks to the end. Returns the page's report."""
     viewer = Viewer()
-    async with _serve_page(viewer) as page_url, _chromium(f"{page_url}#{master_url}", home):
+    async with _serve_page(viewer) as page_url, chromium(f"{page_url}#{master_url}", home):
         async with asyncio.timeout(PATIENCE):
             return await viewer.report
 
@@ -90,7 +90,7 @@ async def browse(master_url: str, home: Path) -> dict[str, Any]:
 async def browse_growing(master_url: str, home: Path) -> AsyncIterator[Viewer]:
     """Plays an unfinished stream in Chromium until the block ends."""
     viewer = Viewer()
-    async with _serve_page(viewer) as page_url, _chromium(f"{page_url}?growing#{master_url}", home):
+    async with _serve_page(viewer) as page_url, chromium(f"{page_url}?growing#{master_url}", home):
         yield viewer
 
 
@@ -126,7 +126,7 @@ async def _serve_page(viewer: Viewer) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def _chromium(url: str, home: Path) -> AsyncIterator[None]:
+async def chromium(url: str, home: Path) -> AsyncIterator[None]:
     options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--mute-audio"]
     options += ["--autoplay-policy=no-user-gesture-required", "--no-first-run", f"--user-data-dir={home}"]
     options += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]

@@ -16,8 +16,7 @@ import pytest
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream.v1 import video_pb2
-from gostream_client.client import Client, connect
-from gostream_client.errors import ClientError
+from gostream_client import AsyncClient, GoStreamError, VideoNotFoundError
 from gostream_devstack.instance.stack import Stack
 from tests.e2e.conftest import Upload
 from tests.e2e.films import REAL_FILM
@@ -42,13 +41,13 @@ def uris(playlist: bytes) -> list[str]:
 
 
 async def test_upload_becomes_a_stream_cached_by_edge(
-    stack: Stack, http: aiohttp.ClientSession, client: Client, upload: Upload, small_clip: Path
+    stack: Stack, http: aiohttp.ClientSession, client: AsyncClient, upload: Upload, small_clip: Path
 ) -> None:
     video = await upload(small_clip)
 
     assert video.status == READY
     assert video.playback_url == f"{stack.env['CDN_BASE_URL']}/hls/{video.id}/master.m3u8"
-    assert (await client.get(video.id, min_version=video.version)).video == video
+    assert await client.get_video(video.id, min_version=video.version) == video
 
     _, master = await fetch(http, video.playback_url)
     playlists = [urljoin(video.playback_url, uri) for uri in uris(master)]
@@ -87,12 +86,12 @@ async def test_json_edge_matches_grpc(
 
 
 async def test_unknown_id_is_not_found_with_reason(
-    stack: Stack, http: aiohttp.ClientSession, client: Client
+    stack: Stack, http: aiohttp.ClientSession, client: AsyncClient
 ) -> None:
     unknown = str(uuid4())
 
-    with pytest.raises(ClientError) as error:
-        await client.get(unknown)
+    with pytest.raises(VideoNotFoundError) as error:
+        await client.get_video(unknown)
     async with http.get(f"{stack.env['GOSTREAM_HTTP_URL']}/v1/videos/{unknown}") as answer:
         document = await answer.json()
 
@@ -141,7 +140,7 @@ async def _reason(call: Awaitable[object]) -> str:
     """Returns the error's reason, or "" if the call succeeds."""
     try:
         await call
-    except ClientError as error:
+    except GoStreamError as error:
         return error.reason
     return ""
 
@@ -173,15 +172,15 @@ async def test_command_line_uploads_and_waits_for_ready(stack: Stack, small_clip
 
 
 async def test_deleted_video_disappears_from_every_replica(
-    stack: Stack, client: Client, upload: Upload, small_clip: Path
+    stack: Stack, client: AsyncClient, upload: Upload, small_clip: Path
 ) -> None:
     video = await upload(small_clip)
 
-    await client.delete(video.id)
+    await client.delete_video(video.id)
 
     for address in stack.env["GOSTREAM_API_ADDR"].split(","):
-        async with connect(address) as replica, asyncio.timeout(5):
-            while await _reason(replica.get(video.id)) != "VIDEO_NOT_FOUND":
+        async with AsyncClient(address) as replica, asyncio.timeout(5):
+            while await _reason(replica.get_video(video.id)) != "VIDEO_NOT_FOUND":
                 await asyncio.sleep(0.02)
 
 

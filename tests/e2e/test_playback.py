@@ -11,10 +11,7 @@ from urllib.parse import urljoin
 import aiohttp
 import pytest
 
-from gostream_client.client import Client, connect
-from gostream_client.text import status_name
-from gostream_client.upload import SourceFile, put
-from gostream_client.watch import follow
+from gostream_client import AsyncClient
 from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.ports import Ports
 from gostream_devstack.instance.stack import Stack
@@ -42,19 +39,13 @@ def edges(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[li
 
 
 @pytest.fixture
-def publish(client: Client, small_clip: Path) -> Publish:
+def publish(client: AsyncClient, small_clip: Path) -> Publish:
     """Uploads and encodes a video with that policy. Returns its id."""
 
     async def publish(policy: str) -> str:
-        source = SourceFile(small_clip)
-        created = await client.create(
-            title="x", user_id="e2e", content_type="video/mp4", size_bytes=source.size, policy=policy
-        )
-        await put(created.upload, source, on_sent=lambda sent: None)
-        began = await client.process(created.video.id)
-        async with asyncio.timeout(100):
-            states = [each async for each in follow(client, began.id, min_version=began.version)]
-        assert status_name(states[-1]) == "READY"
+        created = await client.upload(small_clip, title="x", user_id="e2e", policy=policy)
+        began = await client.trigger_process(created.id)
+        await client.wait(began.id, min_version=began.version, timeout=100)
         return began.id
 
     return publish
@@ -111,12 +102,12 @@ async def segment_of(http: aiohttp.ClientSession, master: str) -> str:
 
 @pytest.mark.slow
 async def test_deleted_video_ends_at_every_edge(
-    client: Client, http: aiohttp.ClientSession, edges: list[Nginx], publish: Publish
+    client: AsyncClient, http: aiohttp.ClientSession, edges: list[Nginx], publish: Publish
 ) -> None:
     video_id = await publish("public")
-    path = await segment_of(http, (await client.playback(video_id)).playback_url)
+    path = await segment_of(http, (await client.get_playback_info(video_id)).playback_url)
     async with watching(http, edges, path) as viewers:
-        await client.delete(video_id)
+        await client.delete_video(video_id)
         committed = monotonic()
         await viewers.until(refused=404)
     assert all(served - committed < BOUND for served in viewers.served.values())
@@ -124,32 +115,32 @@ async def test_deleted_video_ends_at_every_edge(
 
 
 async def test_revoked_urls_end_at_every_edge(
-    client: Client, http: aiohttp.ClientSession, edges: list[Nginx], publish: Publish
+    client: AsyncClient, http: aiohttp.ClientSession, edges: list[Nginx], publish: Publish
 ) -> None:
     video_id = await publish("signed")
-    assert (await client.get(video_id)).video.playback_url == ""
-    path = await segment_of(http, (await client.playback(video_id)).playback_url)
+    assert (await client.get_video(video_id)).playback_url == ""
+    path = await segment_of(http, (await client.get_playback_info(video_id)).playback_url)
     async with watching(http, edges, path) as viewers:
-        await client.revoke(video_id)
+        await client.revoke_playback(video_id)
         committed = monotonic()
         await viewers.until(refused=403)
     assert all(served - committed < BOUND for served in viewers.served.values())
-    path = await segment_of(http, (await client.playback(video_id)).playback_url)
+    path = await segment_of(http, (await client.get_playback_info(video_id)).playback_url)
     async with watching(http, edges, path):
         pass
 
 
 @pytest.mark.slow
 async def test_other_policy_ends_playback(
-    client: Client, http: aiohttp.ClientSession, edges: list[Nginx], publish: Publish
+    client: AsyncClient, http: aiohttp.ClientSession, edges: list[Nginx], publish: Publish
 ) -> None:
     video_id = await publish("public")
-    path = await segment_of(http, (await client.playback(video_id)).playback_url)
+    path = await segment_of(http, (await client.get_playback_info(video_id)).playback_url)
     async with watching(http, edges, path) as viewers:
-        await client.update(video_id, policy="off")
+        await client.update_video(video_id, policy="off")
         await viewers.until(refused=404)
-        assert (await client.playback(video_id)).playback_url == ""
-        await client.update(video_id, policy="public")
+        assert (await client.get_playback_info(video_id)).playback_url == ""
+        await client.update_video(video_id, policy="public")
         await viewers.until(refused=200)
 
 
@@ -176,18 +167,14 @@ async def test_policies_are_served_as_json(
 async def test_early_playback_follows_the_policy(
     stack: Stack, http: aiohttp.ClientSession, edges: list[Nginx], long_clip: Path
 ) -> None:
-    async with connect(stack.env["GOSTREAM_API_ADDR"].split(",")[0]) as client:
-        source = SourceFile(long_clip)
-        created = await client.create(
-            title="x", user_id="e2e", content_type="video/mp4", size_bytes=source.size, policy="signed"
-        )
-        await put(created.upload, source, on_sent=lambda sent: None)
-        video_id = (await client.process(created.video.id)).id
+    async with AsyncClient(stack.env["GOSTREAM_API_ADDR"].split(",")[0]) as client:
+        created = await client.upload(long_clip, title="x", user_id="e2e", policy="signed")
+        video_id = (await client.trigger_process(created.id)).id
         async with asyncio.timeout(90):
-            while not (url := (await client.playback(video_id)).playable_url):
+            while not (url := (await client.get_playback_info(video_id)).playable_url):
                 await asyncio.sleep(0.1)
-        assert (await client.get(video_id)).video.processing.playable_url == ""
+        assert (await client.get_video(video_id)).processing.playable_url == ""
         path = url.partition("/s/")[2]
         async with watching(http, edges, f"/s/{path}") as viewers:
-            await client.cancel(video_id)
+            await client.cancel_process(video_id)
             await viewers.until(refused=403)

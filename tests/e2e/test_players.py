@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from gostream.v1 import video_pb2
-from gostream_client.client import Client
-from gostream_client.watch import follow
+from gostream_client import AsyncClient
 from tests.e2e import films, players
 from tests.e2e.conftest import Upload
 
@@ -118,14 +117,16 @@ async def test_browser_switches_languages_and_shows_texts(upload: Upload, tmp_pa
 
 @pytest.mark.skipif(not players.CHROMIUM, reason="Chromium is not installed")
 @pytest.mark.skipif(not players.HLS_JS.exists(), reason="hls.js is not here: make players")
-async def test_early_playback_continues_to_the_end(client: Client, submit: Upload, tmp_path: Path) -> None:
+async def test_early_playback_continues_to_the_end(
+    client: AsyncClient, submit: Upload, tmp_path: Path
+) -> None:
     video = await submit(await asyncio.to_thread(films.long_to_encode, tmp_path))
-    async with asyncio.timeout(280), aclosing(follow(client, video.id, min_version=video.version)) as states:
+    async with asyncio.timeout(280), aclosing(client.watch(video.id, min_version=video.version)) as states:
         while not video.processing.playable_url:
             video = await anext(states)
         async with players.browse_growing(video.processing.playable_url, tmp_path / "home") as viewer:
             await viewer.started
-            assert (await client.get(video.id)).video.status == video_pb2.Video.STATUS_PROCESSING
+            assert (await client.get_video(video.id)).status == video_pb2.Video.STATUS_PROCESSING
             async for state in states:
                 video = state
             seen = await viewer.report

@@ -7,7 +7,7 @@ from time import monotonic
 
 import pytest
 
-from gostream_client.client import Client
+from gostream_client import AsyncClient
 from gostream_devstack.instance.stack import Stack
 from gostream_shared.config import Config, load
 from gostream_shared.storage.s3 import S3ObjectStore
@@ -23,7 +23,7 @@ async def store(stack: Stack) -> AsyncIterator[S3ObjectStore]:
 
 
 async def test_cancelled_video_leaves_no_streams(
-    client: Client, submit: Upload, store: S3ObjectStore, long_clip: Path
+    client: AsyncClient, submit: Upload, store: S3ObjectStore, long_clip: Path
 ) -> None:
     video = await submit(long_clip)
 
@@ -33,7 +33,7 @@ async def test_cancelled_video_leaves_no_streams(
     async with asyncio.timeout(90):
         while not await stored():
             await asyncio.sleep(0.05)
-    await client.cancel(video.id)
+    await client.cancel_process(video.id)
     began = monotonic()
     async with asyncio.timeout(300):  # objects of a late writer are removed after ten minutes
         while await stored():

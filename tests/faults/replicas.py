@@ -18,7 +18,7 @@ import grpc
 from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
-from gostream_client.client import Client, Reply
+from gostream_client import AsyncClient, Reply
 from gostream_devstack.host.ports import HOST, Ports
 from gostream_shared.cache.compose import open_cache
 from gostream_shared.cache.entries.redis_cache import change_channel, video_key
@@ -40,7 +40,7 @@ class Replica:
         self.process = process
         self.redis = redis
         self.database = database
-        self.client: Client
+        self.client: AsyncClient
         self.metrics_url: str
         self._log = log
 
@@ -50,7 +50,7 @@ class Replica:
         return '"serving"' in self._log.read_text()
 
     async def get(self, video_id: UUID, *, min_version: int = 0) -> Reply:
-        return await self.client.get(str(video_id), min_version=min_version)
+        return await self.client.get_video_reply(str(video_id), min_version=min_version)
 
     async def title(self, video_id: UUID) -> str:
         return (await self.get(video_id)).video.title
@@ -141,7 +141,8 @@ class Fleet:
         replica = Replica(process, log, redis, database)
         channel = grpc.aio.insecure_channel(f"{HOST}:{port}", options=[("grpc.use_local_subchannel_pool", 1)])
         await self._stack.enter_async_context(channel)
-        replica.client = Client(channel, server=f"{HOST}:{port}", timeout=60)
+        client = AsyncClient(f"{HOST}:{port}", timeout=60, channel=channel)
+        replica.client = await self._stack.enter_async_context(client)
         replica.metrics_url = f"http://{HOST}:{metrics_port}/metrics"
         return replica
 

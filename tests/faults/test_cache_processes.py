@@ -15,7 +15,7 @@ import pytest
 
 from gostream.v1.video_service_pb2 import GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
-from gostream_client.errors import ClientError
+from gostream_client import GoStreamError
 from gostream_shared.cache.entries.redis_cache import video_key
 from tests.faults.replicas import PATIENCE, Fleet, Replica
 from tests.support.waiting import eventually
@@ -263,8 +263,8 @@ async def test_database_outage_serves_expired_not_deleted_videos(fleet: Fleet) -
     stale = await other.get(video_id)
     assert (stale.video.title, stale.x_cache) == ("kept", "STALE")
 
-    await one.client.delete(str(video_id))
-    with pytest.raises(ClientError, match=r"(?i)unavailable|not found"):
+    await one.client.delete_video(str(video_id))
+    with pytest.raises(GoStreamError, match=r"(?i)unavailable|not found"):
         await other.get(video_id)
 
 

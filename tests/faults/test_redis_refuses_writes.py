@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from gostream_client.errors import ClientError
+from gostream_client import GoStreamError
 from gostream_devstack.host.ports import HOST
 from gostream_shared.cache.bus.liveness import MAX_SILENCE
 from tests.faults.replicas import PATIENCE, Fleet, Replica
@@ -48,7 +48,7 @@ async def told(replica: Replica, video_id: UUID) -> str:
     """The title that the replica returns."""
     try:
         return await replica.title(video_id)
-    except ClientError as error:
+    except GoStreamError as error:
         if "not found" in str(error).lower() or "no such" in str(error).lower():
             return GONE
         raise
@@ -67,7 +67,7 @@ async def test_refused_invalidation_is_repaired_within_three_seconds(
 
     assert server.execute(*refuse.split()).startswith(b"+OK")
     await fleet.change(changed, "new")
-    await replicas[0].client.delete(str(deleted))
+    await replicas[0].client.delete_video(str(deleted))
     await asyncio.sleep(MAX_SILENCE)
     until = time.monotonic() + 2
     while time.monotonic() < until:

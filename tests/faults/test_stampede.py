@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gostream_client.client import Client, connect
+from gostream_client import AsyncClient
 from gostream_devstack.instance.stack import Stack
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
@@ -48,9 +48,11 @@ async def test_thousand_callers_cost_one_load_per_replica(stack: Stack) -> None:
     video_id = await cold_video(stack)
     before = [await database_loads(url) for url in metrics]
 
-    async with connect(addresses[0], timeout=30) as one, connect(addresses[1], timeout=30) as two:
+    async with AsyncClient(addresses[0], timeout=30) as one, AsyncClient(addresses[1], timeout=30) as two:
         clients = (one, two)
-        replies = await asyncio.gather(*(clients[number % 2].get(str(video_id)) for number in range(CALLERS)))
+        replies = await asyncio.gather(
+            *(clients[number % 2].get_video_reply(str(video_id)) for number in range(CALLERS))
+        )
 
     loads = [await database_loads(url) - was for url, was in zip(metrics, before, strict=True)]
     assert {reply.video.title for reply in replies} == {"cold"}
@@ -63,17 +65,17 @@ async def test_no_replica_returns_superseded_version(stack: Stack) -> None:
     video_id = await cold_video(stack)
     database = await asyncpg.connect(stack.env["DATABASE_URL"])
 
-    async def read_until_new(client: Client, version: int) -> None:
+    async def read_until_new(client: AsyncClient, version: int) -> None:
         """Asserts that a client that has read the new version never reads an older one."""
         async with asyncio.timeout(300):
-            while (await client.get(str(video_id))).video.version < version:
+            while (await client.get_video(str(video_id))).version < version:
                 await asyncio.sleep(0.005)
         for _ in range(50):
-            assert (await client.get(str(video_id))).video.version >= version
+            assert (await client.get_video(str(video_id))).version >= version
 
-    async with connect(addresses[0]) as one, connect(addresses[1]) as two:
+    async with AsyncClient(addresses[0]) as one, AsyncClient(addresses[1]) as two:
         for client in (one, two):
-            await client.get(str(video_id))
+            await client.get_video(str(video_id))
         for round_ in range(20):
             version = await database.fetchval(
                 "UPDATE videos SET title = $2 WHERE id = $1 RETURNING version", video_id, f"round {round_}"

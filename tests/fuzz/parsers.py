@@ -17,7 +17,7 @@ from gostream_conformance.errors import ConformanceError
 from gostream_conformance.formats import aac, h264, jpeg, mpegts, subtitles, webvtt
 from gostream_conformance.playlist import parser, uris
 from gostream_shared.domain.errors import GoStreamError, PageTokenInvalidError
-from gostream_shared.domain.repositories import VideoFilter
+from gostream_shared.domain.videos.listing import VideoFilter
 from gostream_worker.failures import ProcessingFailedError
 from gostream_worker.probe import matroska, signature
 from gostream_worker.probe.mp4 import crop, dolby_vision, sample_entries, whole_part

@@ -34,7 +34,7 @@ CLAIMS = (
 
 
 def token_of(header: bytes, claims: bytes) -> bytes:
-    """A token that is signed with the key of the issuer, whatever it says."""
+    """A token of any header and claims, signed with the key of the issuer."""
     body = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in (header, claims))
     return body + b"." + base64.urlsafe_b64encode(KEY.sign(body)).rstrip(b"=")
 
@@ -43,7 +43,7 @@ GOOD = token_of(HEADER, CLAIMS)
 
 
 class _Verifier:
-    """The authenticator of one issuer, in a loop of its own."""
+    """The authenticator of one issuer, with its event loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -100,7 +100,7 @@ def _raw(value: bytes) -> None:
 
 
 def _altered(changes: bytes) -> None:
-    """Each change is a position, two bytes, and what is there instead."""
+    """Each change is a position of two bytes and the new byte."""
     token = bytearray(GOOD)
     for at in range(0, len(changes) - 2, 3):
         token[int.from_bytes(changes[at : at + 2], "big") % len(token)] = changes[at + 2]

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
 import grpc
 from aiohttp import web
@@ -94,20 +94,27 @@ class Api(video_service_pb2_grpc.VideoServiceServicer):
         await self._heard(request, context)
         return self.videos[0]
 
-    async def BatchGetVideos(self, request: Any, context: Context) -> NoReturn:  # noqa: N802
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "the command never asks")
+    async def BatchGetVideos(  # noqa: N802
+        self, request: Any, context: Context
+    ) -> video_service_pb2.BatchGetVideosResponse:
+        await self._heard(request, context)
+        return video_service_pb2.BatchGetVideosResponse(videos=self.videos[: len(request.ids)])
 
     async def ListVideos(self, request: Any, context: Context) -> video_service_pb2.ListVideosResponse:  # noqa: N802
         await self._heard(request, context)
         start = int(request.page_token or 0)
-        page = self.videos[start : start + request.page_size]
-        after = start + request.page_size
+        after = start + (request.page_size or 50)
+        page = self.videos[start:after]
         token = str(after) if after < len(self.videos) else ""
         return video_service_pb2.ListVideosResponse(videos=page, next_page_token=token)
 
     async def DeleteVideo(self, request: Any, context: Context) -> empty_pb2.Empty:  # noqa: N802
         await self._heard(request, context)
         return empty_pb2.Empty()
+
+    async def UndeleteVideo(self, request: Any, context: Context) -> Video:  # noqa: N802
+        await self._heard(request, context)
+        return video(version=3)
 
     async def UpdateVideo(self, request: Any, context: Context) -> Video:  # noqa: N802
         await self._heard(request, context)

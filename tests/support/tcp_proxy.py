@@ -13,6 +13,7 @@ class Way:
     delay: float = 0.0  # minimum seconds of transit
     blackhole: bool = False  # bytes are dropped without an error
     held: int = 0  # bytes waiting for `release`
+    passed: int = 0  # bytes so far
     _open: asyncio.Event = field(default_factory=asyncio.Event)
     _ends: set[asyncio.StreamWriter] = field(default_factory=set)
 
@@ -37,6 +38,7 @@ class Way:
         try:
             while data := await reader.read(65536):
                 await self._pass(len(data))
+                self.passed += len(data)
                 if not self.blackhole:
                     writer.write(data)
                     await writer.drain()

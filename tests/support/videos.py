@@ -8,8 +8,8 @@ from functools import partial
 from uuid import UUID, uuid4
 
 from gostream_shared.domain.errors import BackendUnavailableError, VideoNotFoundError
-from gostream_shared.domain.repositories import ListedVideo, State
 from gostream_shared.domain.video import Video, VideoStatus
+from gostream_shared.domain.videos.listing import ListedVideo, State
 
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 

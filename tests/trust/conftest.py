@@ -1,6 +1,7 @@
 """An API in mode jwt with real backends, its callers, and the doors that answer them."""
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -14,6 +15,7 @@ import yaml
 from google.protobuf.message import Message
 from grpc import aio
 
+from gostream.v1.upload_service_pb2_grpc import UploadServiceStub
 from gostream.v1.video_service_pb2 import CreateVideoRequest, GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
 from gostream_api.app import open_server
@@ -31,6 +33,21 @@ from tests.trust.tokens import AUDIENCE, ISSUER, all_keys, signed
 __all__ = ["Metadata", "Outcome", "outcome"]
 
 _READS = ("GetVideo", "BatchGetVideos")
+#: A statement that a busy machine does not answer in time is UNAVAILABLE: clients repeat the call.
+_PATIENT = {
+    "methodConfig": [
+        {
+            "name": [{}],
+            "retryPolicy": {
+                "maxAttempts": 5,
+                "initialBackoff": "0.2s",
+                "maxBackoff": "5s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
 #: Streams are long in gRPC-Web: the JSON door has them.
 _WEB = ("GetVideo", "DeleteVideo", "CreateVideo")
 
@@ -59,7 +76,8 @@ class Door:
 
     def call(self, method: str, request: Message, metadata: Metadata) -> Awaitable[Any]:
         """Begins a call; a stream ends after its first message."""
-        call = getattr(self.stub, method)(request, metadata=metadata, timeout=60)
+        stub = self.stub if hasattr(self.stub, method) else UploadServiceStub(self.channel)
+        call = getattr(stub, method)(request, metadata=metadata, timeout=60)
         return _first(call) if method == "WatchVideo" else call
 
 
@@ -137,6 +155,7 @@ async def start_api(
         "AUTH_MODE": "jwt",
         "AUTH_JWT_ISSUERS_FILE": str(issuers),
         "AUTH_JWT_LEEWAY": "0s",
+        "DELETE_RETENTION": "1h",
         # Tests call faster than people. Those of the rates set them.
         "RATE_WRITES": "0",
         "RATE_CREATES": "0",
@@ -150,7 +169,10 @@ async def start_api(
             stack.push_async_callback(server.stop, delay=config.shutdown_delay, grace=config.shutdown_grace)
             doors = {}
             for name, number, methods in (("grpc.aio", port, ()), ("read door", config.read_port, _READS)):
-                channel = await stack.enter_async_context(aio.insecure_channel(f"127.0.0.1:{number}"))
+                options = [("grpc.service_config", json.dumps(_PATIENT))]
+                channel = await stack.enter_async_context(
+                    aio.insecure_channel(f"127.0.0.1:{number}", options=options)
+                )
                 doors[name] = Door(channel, VideoServiceStub(channel), frozenset(methods))
             return Api(doors, keys, f"http://127.0.0.1:{config.read_port}", port, config.read_port)
 

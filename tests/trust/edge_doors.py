@@ -14,11 +14,18 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from gostream.v1 import video_service_pb2
+from gostream.v1 import upload_service_pb2, video_service_pb2
 from gostream_api.rpc.json.bodies import HTTP_STATUSES
 from tests.trust.outcomes import Metadata, Outcome, Refused
 
-_SERVICE = video_service_pb2.DESCRIPTOR.services_by_name["VideoService"]
+_METHODS = {
+    method.name: method
+    for service in (
+        video_service_pb2.DESCRIPTOR.services_by_name["VideoService"],
+        upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"],
+    )
+    for method in service.methods
+}
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _TRAILERS = 0x80
 Call = Callable[[aiohttp.ClientSession, str, str, Message, Metadata], Awaitable[None]]
@@ -46,15 +53,18 @@ async def as_json(
     session: aiohttp.ClientSession, url: str, method: str, request: Message, metadata: Metadata
 ) -> None:
     """Calls the path of the method's google.api.http rule. Raises Refused."""
-    rule = _SERVICE.methods_by_name[method].GetOptions().Extensions[annotations_pb2.http]
+    rule = _METHODS[method].GetOptions().Extensions[annotations_pb2.http]
     verb = rule.WhichOneof("pattern")
     fields = MessageToDict(request, preserving_proto_field_name=True)
     path = getattr(rule, verb)
     for name, holder in (("{id}", fields), ("{video.id}", fields.get("video", {}))):
         if name in path:
             path = path.replace(name, holder.pop("id"))
+    if "{video_id}" in path:
+        path = path.replace("{video_id}", fields.pop("video_id"))
     body = fields if rule.body == "*" else fields.pop(rule.body) if rule.body else None
-    query = {} if rule.body == "*" else fields
+    given = {} if rule.body == "*" else fields
+    query = {name: str(value).lower() if value is True else value for name, value in given.items()}
     headers = [*metadata, ("accept-encoding", "identity")]
     async with session.request(verb, url + path, params=query, json=body, headers=headers) as reply:
         if reply.status == 200:
@@ -64,10 +74,10 @@ async def as_json(
     status = json.loads(text)
     code = _CODES[status["code"]]
     assert reply.status == HTTP_STATUSES[code], (reply.status, text)
-    reasons = [each["reason"] for each in status["details"] if "reason" in each]
+    reasons = [each["reason"] for each in status.get("details", []) if "reason" in each]
     shown = (("body", text), ("www-authenticate", reply.headers.get("www-authenticate", "")))
     assert (code is grpc.StatusCode.UNAUTHENTICATED) == bool(shown[1][1]), reply.headers
-    raise Refused(Outcome(code.name, reasons[0], shown))
+    raise Refused(Outcome(code.name, next(iter(reasons), ""), shown))  # Envoy's own errors have no reason
 
 
 async def as_grpc_web(
@@ -77,7 +87,7 @@ async def as_grpc_web(
     message = request.SerializeToString()
     headers = [*metadata, ("content-type", "application/grpc-web+proto")]
     data = struct.pack(">BI", 0, len(message)) + message
-    target = f"{url}/{_SERVICE.full_name}/{method}"
+    target = f"{url}/{_METHODS[method].containing_service.full_name}/{method}"
     async with session.post(target, data=data, headers=headers) as reply:
         body = await reply.read()
     trailers = {name.lower(): value for name, value in reply.headers.items()}

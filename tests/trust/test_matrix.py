@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from gostream.v1 import upload_service_pb2 as uploads
 from gostream.v1 import video_service_pb2 as messages
 from gostream.v1.video_pb2 import PlaybackPolicy, Video
 from tests.trust.conftest import Api, Door, bearer, caller
@@ -49,10 +50,19 @@ CALLS: dict[str, Any] = {
     "CancelProcess": lambda video_id: messages.CancelProcessRequest(id=video_id),
     "DeleteVideo": lambda video_id: messages.DeleteVideoRequest(id=video_id),
     "DeleteVideo with a wrong etag": lambda video_id: messages.DeleteVideoRequest(id=video_id, etag='"99"'),
+    "DeleteVideo for good": lambda video_id: messages.DeleteVideoRequest(id=video_id, permanent=True),
+    "UndeleteVideo": lambda video_id: messages.UndeleteVideoRequest(id=video_id),
     "UpdateVideo": lambda video_id: _update(video_id),
     "UpdateVideo with a wrong etag": lambda video_id: _update(video_id, etag='"99"'),
     "RevokePlayback": lambda video_id: messages.RevokePlaybackRequest(id=video_id),
     "GetPlaybackInfo": lambda video_id: messages.GetPlaybackInfoRequest(id=video_id),
+    "CreateUpload": lambda video_id: uploads.CreateUploadRequest(video_id=video_id),
+    "GetUpload": lambda video_id: uploads.GetUploadRequest(video_id=video_id),
+    "SignParts": lambda video_id: uploads.SignPartsRequest(
+        video_id=video_id, generation=1, parts=[uploads.SignPartsRequest.Part(number=1, md5=bytes(16))]
+    ),
+    "CompleteUpload": lambda video_id: uploads.CompleteUploadRequest(video_id=video_id, generation=1),
+    "AbortUpload": lambda video_id: uploads.AbortUploadRequest(video_id=video_id),
     "CreateVideo": lambda owner: messages.CreateVideoRequest(title="New", size_bytes=4, user_id=owner),
     "ListVideos": lambda owner: messages.ListVideosRequest(user_id=owner),
 }
@@ -161,7 +171,11 @@ def test_table_covers_every_caller_of_every_call() -> None:
         CALLS, known
     )
     assert set(TABLE["strangers"]["callers"]) == set(strangers())
-    methods = {method.name for method in messages.DESCRIPTOR.services_by_name["VideoService"].methods}
+    services = (
+        messages.DESCRIPTOR.services_by_name["VideoService"],
+        uploads.DESCRIPTOR.services_by_name["UploadService"],
+    )
+    methods = {method.name for service in services for method in service.methods}
     assert {call.partition(" ")[0] for call in CALLS} == methods
 
 

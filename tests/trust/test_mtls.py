@@ -15,6 +15,10 @@ from grpc import aio
 
 from gostream.v1 import video_service_pb2 as messages
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
+from gostream_devstack.host.directories import Directories
+from gostream_devstack.host.ports import Ports
+from gostream_devstack.servers.envoy import Envoy
+from gostream_devstack.tls.certificates import Certificates
 from tests.support.certificates import ClientAuthority, Files, Identity, replace
 from tests.trust.conftest import Api, Door, Metadata, StartApi, bearer, caller, outcome
 from tests.trust.edge_doors import EdgeDoor, as_json
@@ -119,7 +123,7 @@ async def answers(door: Door | EdgeDoor, videos: tuple[str, ...], metadata: Meta
 
 
 def callers(clients: ClientAuthority) -> Mapping[str, tuple[Identity, Metadata, tuple[str, ...]]]:
-    """Each caller's certificate and metadata, and what it gets for Alice's, Bob's and an absent video."""
+    """Each caller's certificate and metadata, and the answers for Alice's, Bob's and an absent video."""
     uri = x509.UniformResourceIdentifier
     return {
         "owner": (clients.issue_spiffe(ALICE), (), OWN),
@@ -285,3 +289,29 @@ async def test_rotation_under_load_fails_no_call(both: Place) -> None:
         for task in running:
             task.cancel()
     print(f"certificates rotated under load: 0 failed calls of {sum(load.calls for load in loads):,}")
+
+
+@pytest.mark.slow
+async def test_edge_with_a_certificate_is_nobody(
+    start_api: StartApi, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Envoy shows its certificate for all browsers: each needs a token."""
+    home, ports = Directories.at(tmp_path_factory.mktemp("edge")), Ports({})
+    certificates = Certificates(home)
+    files = {**certificates.environment(), "TLS_CLIENT_CA_FILE": str(certificates.authority)}
+    api = await start_api(AUTH_MODE="jwt+mtls", **files)
+    envoy = Envoy(home, ports.pick("edge"), ports.pick("admin"), [api], certificates)
+    context = ssl.create_default_context(cafile=certificates.authority)
+    try:
+        await asyncio.to_thread(envoy.start)
+        await asyncio.to_thread(envoy.wait_for_apis)
+        connector = aiohttp.TCPConnector(ssl=context)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            edge = EdgeDoor(session, envoy.url, as_json)
+            for metadata, expected in (((), NOBODY), (FOR_ALICE, NOBODY), (caller("alice", "read"), ABSENT)):
+                assert await answers(edge, (str(uuid4()),), metadata) == (expected,)
+                listed = str(await outcome(edge.call("ListVideos", messages.ListVideosRequest(), metadata)))
+                assert listed == (NOBODY if expected == NOBODY else OK)
+    finally:
+        await asyncio.to_thread(envoy.stop)
+        home.remove()

@@ -54,6 +54,38 @@ async def test_page_tokens_belong_to_their_owner(api: Api, alice: Metadata, bob:
         assert str(stolen) == "INVALID_ARGUMENT PAGE_TOKEN_INVALID"
 
 
+async def test_deleted_videos_belong_to_their_owner(api: Api, alice: Metadata, bob: Metadata) -> None:
+    video_id, absent = await api.create(ALICE), str(uuid4())
+    await api.stub.DeleteVideo(messages.DeleteVideoRequest(id=video_id), metadata=alice, timeout=60)
+
+    assert [video.id for video in (await listed(api, alice, show_deleted=True)).videos] == [video_id]
+    assert not (await listed(api, bob, show_deleted=True)).videos
+
+    async def undelete(which: str, who: Metadata) -> str:
+        request = messages.UndeleteVideoRequest(id=which)
+        answer = await outcome(api.stub.UndeleteVideo(request, metadata=who, timeout=60))
+        return repr(answer).replace(which, "ID")
+
+    assert await undelete(video_id, bob) == await undelete(absent, bob)
+    request = messages.DeleteVideoRequest(id=video_id, permanent=True)
+    refused = await outcome(api.stub.DeleteVideo(request, metadata=bob, timeout=60))
+    assert str(refused) == "NOT_FOUND VIDEO_NOT_FOUND"
+    assert await undelete(video_id, alice) == "Outcome(code='OK', reason='', rest=())"
+
+
+async def test_external_ids_belong_to_their_owner(api: Api, alice: Metadata, bob: Metadata) -> None:
+    """Neither a conflict nor a search tells what another owner has."""
+    for who in (alice, bob):
+        request = messages.CreateVideoRequest(
+            title="Holiday film", size_bytes=4, external_id="7", labels={"course": "42"}
+        )
+        await api.stub.CreateVideo(request, metadata=who, timeout=60)
+
+    for filters in ({"external_id": "7"}, {"labels": ["course=42"]}, {"title": "holiday"}):
+        found = (await listed(api, bob, **filters)).videos
+        assert [video.user_id for video in found] == [BOB]
+
+
 async def test_batches_report_foreign_videos_as_missing(api: Api, alice: Metadata) -> None:
     mine, other, absent = await api.create(ALICE), await api.create(BOB), str(uuid4())
     for video_id in (mine, other):

@@ -8,11 +8,14 @@ from uuid import UUID, uuid4
 import aiohttp
 import asyncpg
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
+from gostream.v1 import upload_service_pb2 as uploads
 from gostream.v1 import video_pb2
 from gostream.v1 import video_service_pb2 as messages
+from gostream.v1.upload_service_pb2_grpc import UploadServiceStub
 from gostream_api.rpc.refusals import LINES, REFUSALS, WINDOW, Refusals
 from gostream_shared.domain.errors import UnauthenticatedError
 from tests.trust.conftest import Api, Metadata, bearer, caller, outcome
@@ -20,7 +23,9 @@ from tests.trust.tokens import signed
 
 TITLE, SOURCE = "A private title", b"film"
 OFF = video_pb2.PLAYBACK_POLICY_OFF
-NAMES = ("CreateVideo", "TriggerProcess", "CancelProcess", "UpdateVideo", "RevokePlayback", "DeleteVideo")
+NAMES = ["CreateVideo", "TriggerProcess", "CancelProcess", "UpdateVideo", "RevokePlayback", "DeleteVideo"]
+NAMES += ["UndeleteVideo"]
+EXPIRY = Timestamp(seconds=4_070_908_800)
 
 
 @pytest.fixture
@@ -64,9 +69,19 @@ def writes(api: Api, video_id: str, who: Metadata) -> dict[str, Callable[[], Awa
     requests = {
         "TriggerProcess": messages.TriggerProcessRequest(id=video_id),
         "CancelProcess": messages.CancelProcessRequest(id=video_id),
-        "UpdateVideo": messages.UpdateVideoRequest(video=video_pb2.Video(id=video_id, playback_policy=OFF)),
+        "UpdateVideo": messages.UpdateVideoRequest(
+            video=video_pb2.Video(
+                id=video_id,
+                playback_policy=OFF,
+                title=TITLE + " again",
+                labels={"key": "a private value"},
+                external_id="a private id",
+                expire_time=EXPIRY,
+            )
+        ),
         "RevokePlayback": messages.RevokePlaybackRequest(id=video_id),
         "DeleteVideo": messages.DeleteVideoRequest(id=video_id),
+        "UndeleteVideo": messages.UndeleteVideoRequest(id=video_id),
     }
     metadata = (*who, ("x-request-id", "call-1"))
     return {
@@ -88,7 +103,7 @@ async def test_each_write_leaves_one_row(api: Api, alice: Metadata, connection: 
 
     rows = await rows_of(connection, video_id)
 
-    assert [row["method"] for row in rows] == list(NAMES)
+    assert [row["method"] for row in rows] == NAMES
     for row in rows:
         who = [row[name] for name in ("principal", "kind", "issuer", "owner", "peer")]
         assert who == ["corp:alice", "user", "corp", "corp:alice", "127.0.0.1"]
@@ -98,9 +113,39 @@ async def test_each_write_leaves_one_row(api: Api, alice: Metadata, connection: 
         {"status": "PENDING_UPLOAD", "playback_policy": "PUBLIC"},
         {"status": "PROCESSING", "profile": "default", "encode_number": 1},
         {"status": "CANCELLED"},
-        {"playback_policy": "OFF", "playback_epoch": 2},
+        {
+            "fields": "expires_at,external_id,labels,playback_policy,title",
+            "playback_policy": "OFF",
+            "playback_epoch": 2,
+            "expires_at": "2099-01-01T00:00:00+00:00",
+        },
         {"playback_epoch": 3},
         {"deleted": True},
+        {"deleted": False, "status": "CANCELLED"},
+    ]
+
+
+async def test_upload_sessions_leave_rows_with_their_caller(
+    api: Api, alice: Metadata, connection: asyncpg.Connection
+) -> None:
+    video_id = (await created(api, alice)).video.id
+    stub: Any = UploadServiceStub(api.doors["grpc.aio"].channel)
+    for request in (
+        uploads.CreateUploadRequest(video_id=video_id),
+        uploads.GetUploadRequest(video_id=video_id),
+        uploads.AbortUploadRequest(video_id=video_id),
+    ):
+        method = type(request).__name__.removesuffix("Request")
+        await getattr(stub, method)(request, metadata=alice, timeout=60)
+    bob = caller("bob", "write")
+    foreign = stub.AbortUpload(uploads.AbortUploadRequest(video_id=video_id), metadata=bob, timeout=60)
+    assert str(await outcome(foreign)) == "NOT_FOUND VIDEO_NOT_FOUND"
+
+    rows = (await rows_of(connection, video_id))[1:]
+
+    assert [(row["method"], row["principal"], row["owner"]) for row in rows] == [
+        ("CreateUpload", "corp:alice", "corp:alice"),
+        ("AbortUpload", "corp:alice", "corp:alice"),
     ]
 
 
@@ -173,7 +218,7 @@ async def test_rows_hold_no_secret(api: Api, alice: Metadata, connection: asyncp
     text = str([tuple(row.values()) for row in await rows_of(connection, video_id)])
 
     token = dict(alice)["authorization"].removeprefix("Bearer ")
-    for secret in (token, token.rpartition(".")[2], TITLE, url, "X-Amz-Signature", "http"):
+    for secret in (token, token.rpartition(".")[2], TITLE, "private", url, "X-Amz-Signature", "http"):
         assert secret not in text
 
 

@@ -69,15 +69,14 @@ def _options(
 ) -> None:
     if tls or ca_file or client_cert or client_key:
         from gostream_cli.runner import TLS
-        from gostream_client.tls import Tls
+        from gostream_client import Tls
 
         TLS.set(Tls(ca_file, client_cert, client_key))
     if token or token_file:
-        from gostream_cli.runner import TOKEN
-        from gostream_client.token import TokenSource
+        from gostream_cli.runner import ALLOW_PLAINTEXT_TOKEN, TOKEN
 
-        file = None if token else token_file
-        TOKEN.set(TokenSource(token, file, allow_plaintext=allow_plaintext_token))
+        TOKEN.set(token or token_file)
+        ALLOW_PLAINTEXT_TOKEN.set(allow_plaintext_token)
 
 
 @app.command("upload")
@@ -92,6 +91,10 @@ def upload_file(
     process: Annotated[bool, typer.Option("--process/--no-process", help="Start processing at once.")] = True,
     profile: Profile = "",
     policy: Annotated[str, POLICY] = "",
+    parallel: Annotated[int, typer.Option(min=1, max=16, help="Parts of the file sent at once.")] = 4,
+    resume: Annotated[
+        str, typer.Option(metavar="ID", help="Continue the upload of this video; the parts are compared.")
+    ] = "",
     server: Server = DEFAULT_SERVER,
     timeout: Timeout = None,
     json: Json = False,
@@ -99,6 +102,8 @@ def upload_file(
     """Upload a video file and start its processing."""
     if watch and not process:
         raise typer.BadParameter("--watch and --no-process exclude each other")
+    if resume and (title is not None or user or content_type is not None or policy):
+        raise typer.BadParameter("--resume excludes --title, --user, --content-type and --policy")
     from gostream_cli import output, runner, upload_command
 
     out = output.Output(as_json=json)
@@ -110,13 +115,9 @@ def upload_file(
             client,
             out,
             file,
-            title=title,
-            user_id=user,
-            content_type=content_type,
-            process_it=process,
-            profile=profile,
-            policy=policy,
-            follow_it=watch,
+            upload_command.NewVideo(title, user, content_type, policy),
+            upload_command.Steps(process, profile, watch, parallel),
+            resume=resume,
         ),
     )
 

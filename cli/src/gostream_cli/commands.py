@@ -5,24 +5,23 @@ import sys
 from contextlib import aclosing, nullcontext, suppress
 from datetime import timedelta
 
-import grpc
 import typer
 
 from gostream.v1 import video_pb2
+from gostream.v1.video_service_pb2 import ListVideosResponse
 from gostream_cli.output import Output
 from gostream_cli.progress import processing_progress
-from gostream_client.client import Client
-from gostream_client.errors import ClientError, InvalidInputError
-from gostream_client.playback import policy_name
-from gostream_client.text import status_name
-from gostream_client.watch import follow
+from gostream_client import AsyncClient, GoStreamError, InvalidInputError, policy_name
+from gostream_client.watch import raise_if_failed
 
 #: Seconds that `get` waits for the optional progress.
 PROGRESS_SECONDS = 2.0
+#: The largest page of ListVideos.
+_PAGE_LIMIT = 1000
 
 
-async def get(client: Client, out: Output, video_id: str, *, min_version: int) -> None:
-    reply = await client.get(video_id, min_version=min_version)
+async def get(client: AsyncClient, out: Output, video_id: str, *, min_version: int) -> None:
+    reply = await client.get_video_reply(video_id, min_version=min_version)
     video = reply.video
     if video.status == video_pb2.Video.STATUS_PROCESSING and not out.as_json:
         video = await _with_progress(client, video)
@@ -30,16 +29,16 @@ async def get(client: Client, out: Output, video_id: str, *, min_version: int) -
     out.note(f"x-cache: {reply.x_cache or '-'}, request id: {reply.request_id or '-'}")
 
 
-async def _with_progress(client: Client, video: video_pb2.Video) -> video_pb2.Video:
+async def _with_progress(client: AsyncClient, video: video_pb2.Video) -> video_pb2.Video:
     """Returns the video with its progress from WatchVideo, or `video` if that fails."""
-    with suppress(grpc.aio.AioRpcError, StopAsyncIteration, TimeoutError):
+    with suppress(GoStreamError, StopAsyncIteration, TimeoutError):
         async with asyncio.timeout(PROGRESS_SECONDS), aclosing(client.watch(video.id)) as states:
             return await anext(states)
     return video
 
 
 async def list_videos(
-    client: Client,
+    client: AsyncClient,
     out: Output,
     *,
     user_id: str,
@@ -47,10 +46,19 @@ async def list_videos(
     limit: int,
     page_token: str,
 ) -> None:
-    """List videos. `status` is empty or one of STATUSES."""
-    name = status.upper().replace("-", "_") or "UNSPECIFIED"
-    wanted = video_pb2.Video.Status.Value(f"STATUS_{name}")
-    found = await client.list(user_id=user_id, status=wanted, limit=limit, page_token=page_token)
+    """List up to `limit` videos, from as many pages as needed."""
+    found = ListVideosResponse(next_page_token=page_token)
+    while len(found.videos) < limit:
+        page = await client.list_videos_page(
+            user_id=user_id,
+            status=status,
+            page_size=min(limit - len(found.videos), _PAGE_LIMIT),
+            page_token=found.next_page_token,
+        )
+        found.videos.extend(page.videos)
+        found.next_page_token = page.next_page_token
+        if not page.next_page_token:
+            break
     if out.as_json:
         out.document(found)
         return
@@ -61,44 +69,44 @@ async def list_videos(
         out.note(f"more: --page-token {found.next_page_token}")
 
 
-async def watch(client: Client, out: Output, video_id: str) -> None:
-    await _to_the_end(client, out, video_pb2.Video(id=video_id))
+async def watch(client: AsyncClient, out: Output, video_id: str) -> None:
+    await to_the_end(client, out, video_pb2.Video(id=video_id))
 
 
-async def process(client: Client, out: Output, video_id: str, *, profile: str, follow_it: bool) -> None:
-    video = await client.process(video_id, profile=profile)
+async def process(client: AsyncClient, out: Output, video_id: str, *, profile: str, follow_it: bool) -> None:
+    video = await client.trigger_process(video_id, profile=profile)
     if follow_it:
-        await _to_the_end(client, out, video)
+        await to_the_end(client, out, video)
     else:
         out.video(video)
-        fail_unless_fine(video)
+        raise_if_failed(video)
 
 
-async def cancel(client: Client, out: Output, video_id: str) -> None:
-    out.video(await client.cancel(video_id))
+async def cancel(client: AsyncClient, out: Output, video_id: str) -> None:
+    out.video(await client.cancel_process(video_id))
 
 
-async def update(client: Client, out: Output, video_id: str, *, policy: str) -> None:
-    out.video(await client.update(video_id, policy=policy))
+async def update(client: AsyncClient, out: Output, video_id: str, *, policy: str) -> None:
+    out.video(await client.update_video(video_id, policy=policy))
 
 
-async def playback(client: Client, out: Output, video_id: str, *, minutes: int | None) -> None:
+async def playback(client: AsyncClient, out: Output, video_id: str, *, minutes: int | None) -> None:
     ttl = None if minutes is None else timedelta(minutes=minutes)
-    info = await client.playback(video_id, ttl=ttl)
+    info = await client.get_playback_info(video_id, ttl=ttl)
     out.playback(info)
     if not (info.playback_url or info.playable_url):
-        raise ClientError("the video cannot be played: nothing is published, or its policy is off")
+        raise GoStreamError("the video cannot be played: nothing is published, or its policy is off")
 
 
-async def revoke(client: Client, out: Output, video_id: str) -> None:
-    video = await client.revoke(video_id)
+async def revoke(client: AsyncClient, out: Output, video_id: str) -> None:
+    video = await client.revoke_playback(video_id)
     out.video(video)
     if policy_name(video) != "signed":
         out.note("the policy is not signed: there are no URLs to revoke")
 
 
-async def remove(client: Client, out: Output, video_id: str) -> None:
-    await client.delete(video_id)
+async def remove(client: AsyncClient, out: Output, video_id: str) -> None:
+    await client.delete_video(video_id)
     if out.as_json:
         out.plain("{}")  # google.protobuf.Empty, as the JSON edge writes it
     else:
@@ -113,22 +121,12 @@ def confirm_removal(video_id: str) -> None:
         raise InvalidInputError("nothing was deleted")
 
 
-async def _to_the_end(client: Client, out: Output, video: video_pb2.Video) -> None:
-    """Show the states of `video` from its version on. Raises ClientError if the last one is not READY."""
+async def to_the_end(client: AsyncClient, out: Output, video: video_pb2.Video) -> None:
+    """Show the states of `video` from its version on. Raises ProcessingFailedError if it failed."""
     with processing_progress(out.stderr) if not out.as_json else nullcontext(out.document) as show:
-        async with aclosing(follow(client, video.id, min_version=video.version)) as states:
+        async with aclosing(client.watch(video.id, min_version=video.version)) as states:
             async for video in states:
                 show(video)
     if not out.as_json:  # the last state was the last line
         out.video(video)
-    fail_unless_fine(video)
-
-
-def fail_unless_fine(video: video_pb2.Video) -> None:
-    """Raise ClientError if processing failed or was cancelled."""
-    if video.status == video_pb2.Video.STATUS_FAILED:
-        again = "a retry may succeed" if video.error.retryable else "a retry will not help"
-        message = video.error.message.rstrip(".") or "processing failed"
-        raise ClientError(f"{message}; {again}", reason=video.error.code)
-    if video.status == video_pb2.Video.STATUS_CANCELLED:
-        raise ClientError("processing was cancelled", reason=status_name(video))
+    raise_if_failed(video)

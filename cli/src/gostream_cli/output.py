@@ -15,10 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gostream.v1 import video_pb2, video_service_pb2
-from gostream_cli.errors import document
-from gostream_client.errors import ClientError
-from gostream_client.playback import policy_name
-from gostream_client.text import status_name
+from gostream_cli.errors import document, hint
+from gostream_client import GoStreamError, policy_name, status_name
 
 _UNBOUNDED = 10_000
 _STATUS_STYLES = {"READY": "green", "FAILED": "red", "PROCESSING": "yellow", "CANCELLED": "dim"}
@@ -60,17 +58,17 @@ class Output:
         except OSError as error:
             # Otherwise the interpreter would flush the rest at exit and fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.file.fileno())
-            raise ClientError(f"the output cannot be written: {error.strerror or error}") from None
+            raise GoStreamError(f"the output cannot be written: {error.strerror or error}") from None
 
     def note(self, text: str) -> None:
         """Print a note on stderr."""
         self.stderr.print(Text(text, style="dim"))
 
-    def error(self, error: ClientError) -> None:
+    def error(self, error: GoStreamError) -> None:
         if self.as_json:
             print(json.dumps(document(error)), file=self.stderr.file, flush=True)
         else:
-            self.stderr.print(Text.assemble(("gostream: ", "bold red"), str(error)))
+            self.stderr.print(Text.assemble(("gostream: ", "bold red"), f"{error}{hint(error)}"))
 
     def video(self, video: video_pb2.Video) -> None:
         """Print all fields of a video."""

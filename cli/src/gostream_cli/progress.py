@@ -16,7 +16,7 @@ from rich.progress import (
 )
 
 from gostream.v1 import video_pb2
-from gostream_client.text import status_name
+from gostream_client import status_name
 
 _LINE_EVERY_PERCENT = 25
 

@@ -7,20 +7,19 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 
 import typer
 
 from gostream_cli.errors import ExitCode, exit_code
 from gostream_cli.output import Output
-from gostream_client.client import Client, connect
-from gostream_client.errors import ClientError, InvalidInputError, UnreachableError
+from gostream_client import AsyncClient, GoStreamError, InvalidInputError, Tls, UnreachableError
 from gostream_client.text import printable
-from gostream_client.tls import Tls
-from gostream_client.token import TokenSource
 
 DEBUG_VARIABLE = "GOSTREAM_DEBUG"
-#: The token of the top-level options.
-TOKEN: ContextVar[TokenSource | None] = ContextVar("token", default=None)
+#: The token of the top-level options, or its file.
+TOKEN: ContextVar[str | Path | None] = ContextVar("token", default=None)
+ALLOW_PLAINTEXT_TOKEN: ContextVar[bool] = ContextVar("allow_plaintext_token", default=False)
 #: The TLS of the top-level options; None: plaintext.
 TLS: ContextVar[Tls | None] = ContextVar("tls", default=None)
 
@@ -35,7 +34,7 @@ def ending(out: Output) -> Iterator[None]:
     outside = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
-    except ClientError as error:
+    except GoStreamError as error:
         out.error(error)
         raise typer.Exit(exit_code(error)) from None
     except (KeyboardInterrupt, typer.Abort):
@@ -52,7 +51,7 @@ def ending(out: Output) -> Iterator[None]:
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE):
             raise
-        out.error(ClientError(f"unexpected {type(error).__name__}: {error}", reason="BUG"))
+        out.error(GoStreamError(f"unexpected {type(error).__name__}: {error}", reason="BUG"))
         raise typer.Exit(ExitCode.FAILED) from None
     finally:
         signal.signal(signal.SIGINT, outside)
@@ -68,11 +67,19 @@ def run(out: Output, work: Callable[[], Awaitable[None]]) -> None:
         asyncio.run(body())
 
 
-def call(server: str, out: Output, timeout: float | None, work: Callable[[Client], Awaitable[None]]) -> None:
+def call(
+    server: str, out: Output, timeout: float | None, work: Callable[[AsyncClient], Awaitable[None]]
+) -> None:
     """Run `work` with a client of `server`, and with the token and the TLS of the top-level options."""
 
     async def body() -> None:
-        async with connect(server, timeout=timeout, token=TOKEN.get(), tls=TLS.get()) as client:
+        async with AsyncClient(
+            server,
+            timeout=timeout,
+            token=TOKEN.get(),
+            tls=TLS.get(),
+            allow_plaintext_token=ALLOW_PLAINTEXT_TOKEN.get(),
+        ) as client:
             await work(client)
 
     run(out, body)

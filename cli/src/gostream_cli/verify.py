@@ -12,7 +12,7 @@ from yarl import URL
 
 from gostream_cli.output import Output
 from gostream_cli.verify_decode import decode
-from gostream_client.errors import ClientError, InvalidInputError, UnreachableError
+from gostream_client import GoStreamError, InvalidInputError, UnreachableError
 from gostream_client.text import printable
 from gostream_conformance.errors import UnreadableError
 from gostream_conformance.report import Outcome, Report, judge
@@ -25,7 +25,7 @@ MASTER = "master.m3u8"
 _CHUNK = 1 << 16
 
 
-class NotConformantError(ClientError):
+class NotConformantError(GoStreamError):
     """A MUST rule is broken."""
 
 

@@ -1,1 +1,135 @@
-"""A client of gostream.v1: deadlines, retries, uploads and watches that survive replicas."""
+"""A client of the GoStream API for asyncio and for threads: deadlines, retries, uploads and watches.
+
+    from gostream_client import Client
+
+    with Client("localhost:50051") as client:
+        video = client.upload("holiday.mp4", title="Holiday")
+        video = client.trigger_process(video.id)
+        print(client.wait(video.id, min_version=video.version).playback_url)
+
+AsyncClient has the same methods for asyncio. Every failure is a GoStreamError. Other names are private.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from gostream_client.errors import (
+    AlreadyProcessingError,
+    BackendUnavailableError,
+    DeadlineExceededError,
+    EtagMismatchError,
+    ExternalIdInUseError,
+    FieldInvalidError,
+    FieldViolation,
+    GoStreamError,
+    InternalError,
+    InvalidInputError,
+    NotProcessingError,
+    PageTokenInvalidError,
+    PlaintextTokenError,
+    ProcessingFailedError,
+    QueueFullError,
+    QuotaExceededError,
+    RateLimitedError,
+    RequestIdReusedError,
+    ScopeMissingError,
+    ServerStoppingError,
+    SourceNotUploadedError,
+    SourceTooLargeError,
+    SourceUnreachableError,
+    SourceUrlRefusedError,
+    TokenInvalidError,
+    TooManyRequestsError,
+    UnreachableError,
+    UploadClosedError,
+    UploadError,
+    UploadExpiredError,
+    UploadIncompleteError,
+    UrlExpiredError,
+    VersionNotReachedError,
+    VideoNotDeletedError,
+    VideoNotFoundError,
+)
+
+if TYPE_CHECKING:
+    from gostream.v1.video_pb2 import Video
+    from gostream_client.aio import AsyncClient
+    from gostream_client.calls import Reply
+    from gostream_client.connection.tls import Tls
+    from gostream_client.connection.token import Token
+    from gostream_client.names import policy_name, status_name
+    from gostream_client.sync import Client
+    from gostream_client.upload.events import UploadEvents
+    from gostream_client.upload.source import SourceFile
+
+#: Imported at the first use, so that the exceptions alone cost no import of gRPC.
+_HOMES = {
+    "AsyncClient": "gostream_client.aio",
+    "Client": "gostream_client.sync",
+    "Reply": "gostream_client.calls",
+    "SourceFile": "gostream_client.upload.source",
+    "Tls": "gostream_client.connection.tls",
+    "Token": "gostream_client.connection.token",
+    "UploadEvents": "gostream_client.upload.events",
+    "Video": "gostream.v1.video_pb2",
+    "policy_name": "gostream_client.names",
+    "status_name": "gostream_client.names",
+}
+
+__all__ = [
+    "AlreadyProcessingError",
+    "AsyncClient",
+    "BackendUnavailableError",
+    "Client",
+    "DeadlineExceededError",
+    "EtagMismatchError",
+    "ExternalIdInUseError",
+    "FieldInvalidError",
+    "FieldViolation",
+    "GoStreamError",
+    "InternalError",
+    "InvalidInputError",
+    "NotProcessingError",
+    "PageTokenInvalidError",
+    "PlaintextTokenError",
+    "ProcessingFailedError",
+    "QueueFullError",
+    "QuotaExceededError",
+    "RateLimitedError",
+    "Reply",
+    "RequestIdReusedError",
+    "ScopeMissingError",
+    "ServerStoppingError",
+    "SourceFile",
+    "SourceNotUploadedError",
+    "SourceTooLargeError",
+    "SourceUnreachableError",
+    "SourceUrlRefusedError",
+    "Tls",
+    "Token",
+    "TokenInvalidError",
+    "TooManyRequestsError",
+    "UnreachableError",
+    "UploadClosedError",
+    "UploadError",
+    "UploadEvents",
+    "UploadExpiredError",
+    "UploadIncompleteError",
+    "UrlExpiredError",
+    "VersionNotReachedError",
+    "Video",
+    "VideoNotDeletedError",
+    "VideoNotFoundError",
+    "policy_name",
+    "status_name",
+]
+
+
+if not TYPE_CHECKING:  # type checkers would take any name for a known one
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value

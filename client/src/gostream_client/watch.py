@@ -1,68 +1,74 @@
-"""Follows a video until its processing ends, and reopens broken streams."""
+"""What a watch yields, when it ends, and when it opens its stream again; without input and output."""
 
-import asyncio
 import random
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 
-import grpc
+from gostream.v1.video_pb2 import Video
+from gostream_client.errors import GoStreamError, ProcessingFailedError, TokenInvalidError, UnreachableError
+from gostream_client.names import status_name
 
-from gostream.v1 import video_pb2
-from gostream_client.client import Client
-from gostream_client.errors import ClientError, UnreachableError
-
-TERMINAL = frozenset(
-    {video_pb2.Video.STATUS_READY, video_pb2.Video.STATUS_FAILED, video_pb2.Video.STATUS_CANCELLED}
-)
-MAX_FAILURES = 6  # consecutive, without a message in between
-_TRANSIENT = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED})
+TERMINAL = frozenset({Video.STATUS_READY, Video.STATUS_FAILED, Video.STATUS_CANCELLED})
+#: Consecutive failures, without a message in between, after which a watch fails.
+MAX_FAILURES = 6
+#: Seconds without a message after which a stream is opened again; the server sends a state at least every 10
+#: s.
+IDLE_SECONDS = 30.0
+_TRANSIENT = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED"})
 
 
-async def follow(
-    client: Client, video_id: str, *, min_version: int = 0, idle: float = 30.0, backoff: float = 0.25
-) -> AsyncGenerator[video_pb2.Video, None]:
-    """Yield every state of the video; ends after the first terminal state at or above `min_version`.
+class Watch:
+    """The state of a watch over all its streams.
 
-    Reopens a stream that breaks, ends early or is silent for `idle` seconds. The first message of a stream is
-    the current state, so no final state is lost. Raises ClientError if the server refuses the call, or after
-    MAX_FAILURES consecutive failures.
+    The first message of a stream is the current state, so no final state is lost between two streams.
     """
-    failures = 0
-    last: video_pb2.Video | None = None
-    while True:
-        delivered = False
-        try:
-            async with aclosing(_messages(client, video_id, idle)) as stream:
-                async for video in stream:
-                    delivered = True
-                    if video.version < min_version:
-                        continue  # from a replica that does not have the caller's write yet
-                    failures = 0
-                    if video != last:
-                        last = video
-                        yield video
-                    if video.status in TERMINAL:
-                        return
-            cause: ClientError = UnreachableError(f"{client.server} ended the stream before processing ended")
-        except grpc.aio.AioRpcError as error:
-            cause = client.failure(error)
-            if error.code() is grpc.StatusCode.UNAUTHENTICATED and delivered:
-                continue  # the token expired; its file may have a new one
-            if error.code() not in _TRANSIENT:
-                raise cause from None
-        failures += 1
-        if failures >= MAX_FAILURES:
+
+    def __init__(self, server: str, *, min_version: int, backoff: float) -> None:
+        self._server = server
+        self._min_version = min_version
+        self._backoff = backoff
+        self._failures = 0
+        self._last: Video | None = None
+        self._renewed = False
+        self.is_over = False
+
+    def is_news(self, video: Video) -> bool:
+        """Returns whether to yield the message of a stream; sets `is_over` after the last one."""
+        if video.version < self._min_version:
+            return False  # from a replica that does not have the caller's write yet
+        self._failures = 0
+        self._renewed = False
+        self.is_over = video.status in TERMINAL
+        is_news = video != self._last
+        self._last = video
+        return is_news
+
+    def may_renew(self, error: GoStreamError) -> bool:
+        """Returns whether a new token may help: once, until a stream delivers a state again."""
+        allowed = isinstance(error, TokenInvalidError) and not self._renewed
+        self._renewed = self._renewed or allowed
+        return allowed
+
+    def delay_after(self, error: GoStreamError | None) -> float:
+        """Returns the seconds until the next stream; None: the stream ended early or was silent.
+
+        Raises `error` if a further stream would fail too, or after MAX_FAILURES.
+        """
+        cause = error or UnreachableError(f"{self._server} ended the stream before processing ended")
+        self._failures += 1
+        if self._failures >= MAX_FAILURES or (error is not None and error.code not in _TRANSIENT):
             raise cause
-        await asyncio.sleep(backoff * 2 ** (failures - 1) * random.uniform(0.5, 1.0))  # noqa: S311 – jitter
+        delay: float = self._backoff * 2 ** (self._failures - 1)
+        return delay * random.uniform(0.5, 1.0)  # noqa: S311 – jitter
 
 
-async def _messages(client: Client, video_id: str, idle: float) -> AsyncGenerator[video_pb2.Video, None]:
-    """Yield the messages of one stream, until it ends or is silent for `idle` seconds."""
-    async with aclosing(client.watch(video_id)) as stream:
-        while True:
-            try:
-                async with asyncio.timeout(idle):
-                    video = await anext(stream)
-            except (StopAsyncIteration, TimeoutError):
-                return
-            yield video
+def raise_if_failed(video: Video) -> None:
+    """Raises ProcessingFailedError if processing failed or was cancelled."""
+    if video.status not in (Video.STATUS_FAILED, Video.STATUS_CANCELLED):
+        return
+    if video.status == Video.STATUS_CANCELLED:
+        failure = ProcessingFailedError("processing was cancelled", reason=status_name(video))
+    else:
+        again = "a retry may succeed" if video.error.retryable else "a retry will not help"
+        message = video.error.message.rstrip(".") or "processing failed"
+        failure = ProcessingFailedError(f"{message}; {again}", reason=video.error.code)
+    failure.video = video
+    raise failure

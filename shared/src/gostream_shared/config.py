@@ -61,6 +61,12 @@ class Config(BaseModel):
         description="lifetime of a cached video in Redis",
     )
     cdn_base_url: HttpUrl = Field("http://localhost:8081", description="base URL of the published HLS files")
+    delete_retention: Duration = Field(
+        timedelta(minutes=1),
+        ge=timedelta(0),
+        le=timedelta(days=30),
+        description="time in which a deleted video can be undeleted; its objects remain until then",
+    )
     s3_endpoint_url: HttpUrl | None = Field(
         None, description="object store with conditional writes (`If-Match`); unset = AWS"
     )

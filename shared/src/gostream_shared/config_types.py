@@ -20,6 +20,8 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}")
 _REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _KUBERNETES_LINK = re.compile(r"(tcp|udp|sctp)://.*")
+#: The first steps of the keys of GoStream's own objects.
+_OWN_PREFIXES = frozenset({"uploads", "hls", "gate"})
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
@@ -154,6 +156,28 @@ def _printable(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _networks(text: str) -> str:
+    try:
+        for part in filter(None, map(str.strip, text.split(","))):
+            ipaddress.ip_network(part)
+    except ValueError:
+        raise ValueError("must be comma-separated networks such as 10.0.0.0/8") from None
+    return text
+
+
+def _key_prefixes(text: str) -> str:
+    """Check prefixes of object keys, outside of the objects that belong to GoStream."""
+    for prefix in filter(None, map(str.strip, text.split(","))):
+        steps = prefix.split("/")
+        if steps[-1] or "" in steps[:-1] or {".", ".."} & set(steps) or _CONTROL.search(prefix):
+            raise ValueError(
+                "must be comma-separated prefixes of keys that end with a slash: films/,other/raw/"
+            )
+        if steps[0] in _OWN_PREFIXES:
+            raise ValueError(f"must not contain {steps[0]}/, which belongs to GoStream")
+    return text
+
+
 def _upper(text: object) -> object:
     return text.upper() if isinstance(text, str) else text
 
@@ -177,5 +201,9 @@ Region = Annotated[str, AfterValidator(_region)]
 ReadableFile = Annotated[Path, AfterValidator(_readable)]
 #: A password or key that is sent in a header or a command.
 Secret = Annotated[SecretStr, AfterValidator(_printable)]
+#: Comma-separated networks; empty = none.
+Networks = Annotated[str, AfterValidator(_networks)]
+#: Comma-separated prefixes of object keys; empty = none.
+KeyPrefixes = Annotated[str, AfterValidator(_key_prefixes)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
 LogFormat = Annotated[Literal["json", "console"], BeforeValidator(lowered)]

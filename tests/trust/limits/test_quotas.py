@@ -1,6 +1,7 @@
 """The quotas of owners, as callers of a real API meet them."""
 
 import asyncio
+import hashlib
 from collections import Counter
 from typing import Any
 
@@ -10,9 +11,12 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
+from yarl import URL
 
+from gostream.v1 import upload_service_pb2 as uploads
 from gostream.v1 import video_pb2
 from gostream.v1 import video_service_pb2 as messages
+from gostream.v1.upload_service_pb2_grpc import UploadServiceStub
 from tests.trust.conftest import Api, Metadata, StartApi, caller, outcome
 
 ALICE = "corp:alice"
@@ -73,6 +77,65 @@ async def test_concurrent_creates_stay_within_the_quota(
     assert ends == {"OK": 5, EXCEEDED: 19}
     assert await usage(database_url) == (5, 20, 0)
     await create(replicas[0], bob)
+
+
+async def test_undeleted_videos_count(start_api: StartApi, database_url: str, alice: Metadata) -> None:
+    """Deletion and undeletion must not be a way around the quota."""
+    api = await start_api(QUOTA_VIDEOS="1")
+    first = (await create(api, alice)).video.id
+    undelete = messages.UndeleteVideoRequest(id=first)
+    await api.stub.DeleteVideo(messages.DeleteVideoRequest(id=first), metadata=alice, timeout=60)
+    second = (await create(api, alice)).video.id
+
+    assert str(await outcome(api.stub.UndeleteVideo(undelete, metadata=alice, timeout=60))) == EXCEEDED
+    assert await usage(database_url) == (1, 8, 0)
+    await api.stub.DeleteVideo(messages.DeleteVideoRequest(id=second), metadata=alice, timeout=60)
+    await api.stub.UndeleteVideo(undelete, metadata=alice, timeout=60)
+    assert await usage(database_url) == (1, 8, 0)
+
+
+async def test_completed_upload_counts_as_an_encode(start_api: StartApi, alice: Metadata) -> None:
+    api = await start_api(QUOTA_ENCODES="1")
+    await trigger(api, alice, await uploaded(api, alice))
+    stub: Any = UploadServiceStub(api.doors["grpc.aio"].channel)
+    video_id = (await create(api, alice)).video.id
+    session = await stub.CreateUpload(
+        uploads.CreateUploadRequest(video_id=video_id), metadata=alice, timeout=120
+    )
+    part = uploads.SignPartsRequest.Part(number=1, md5=hashlib.md5(b"film").digest())  # noqa: S324
+    sign = uploads.SignPartsRequest(video_id=video_id, generation=session.generation, parts=[part])
+    [signed] = (await stub.SignParts(sign, metadata=alice, timeout=120)).parts
+    async with (
+        aiohttp.ClientSession() as http,
+        http.put(URL(signed.url, encoded=True), headers=dict(signed.headers), data=b"film") as put,
+    ):
+        assert put.status == 200
+
+    request = uploads.CompleteUploadRequest(video_id=video_id, generation=session.generation)
+    started = uploads.CompleteUploadRequest(process=messages.ProcessOptions())
+    started.MergeFrom(request)
+    assert str(await outcome(stub.CompleteUpload(started, metadata=alice, timeout=120))) == EXCEEDED
+
+    video = await stub.CompleteUpload(request, metadata=alice, timeout=120)
+    assert video.status == video_pb2.Video.STATUS_PENDING_UPLOAD
+
+
+async def test_video_from_a_url_uses_both_quotas(
+    start_api: StartApi, database_url: str, alice: Metadata, bob: Metadata
+) -> None:
+    api = await start_api(QUOTA_VIDEOS="3", QUOTA_ENCODES="2")
+    url = "https://films.example.com/a.mp4"
+
+    ends = await endings([create(api, alice, size=0, source_url=url) for _ in range(6)])
+
+    assert ends == {"OK": 2, EXCEEDED: 4}
+    assert await usage(database_url) == (2, 0, 2), "a refused call leaves no video"
+    for _ in range(2):
+        await create(api, bob)
+    assert await endings([create(api, bob, size=0, source_url=url) for _ in range(2)]) == {
+        "OK": 1,
+        EXCEEDED: 1,
+    }
 
 
 async def test_refusal_names_the_quota(start_api: StartApi, alice: Metadata) -> None:

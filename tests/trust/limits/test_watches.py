@@ -1,4 +1,4 @@
-"""The limit of watches per caller, beside the one per client address."""
+"""The limit of watches per caller, in addition to the one per client address."""
 
 import asyncio
 from typing import Any

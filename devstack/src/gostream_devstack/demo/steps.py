@@ -15,12 +15,7 @@ from rich.table import Table
 
 from gostream.v1 import video_pb2
 from gostream_cli.progress import processing_progress, upload_progress
-from gostream_client.client import Client, Reply, connect
-from gostream_client.errors import ClientError
-from gostream_client.text import status_name
-from gostream_client.token import TokenSource
-from gostream_client.upload import SourceFile, put
-from gostream_client.watch import follow
+from gostream_client import AsyncClient, GoStreamError, Reply, SourceFile, UploadEvents, status_name
 from gostream_devstack.errors import StackError
 
 EVICTION_DEADLINE = 5.0  # seconds; usually a few milliseconds
@@ -48,11 +43,10 @@ class Demo:
     async def run(self, source: Path) -> None:
         addresses = self._env["GOSTREAM_API_ADDR"].split(",")
         door_of_second = self._env["GOSTREAM_READ_ADDR"].split(",")[-1]
-        token = TokenSource(self._alice)
         async with (
-            connect(addresses[0], token=token) as first,
-            connect(addresses[-1], token=token) as second,
-            connect(door_of_second, token=token) as door,
+            AsyncClient(addresses[0], token=self._alice) as first,
+            AsyncClient(addresses[-1], token=self._alice) as second,
+            AsyncClient(door_of_second, token=self._alice) as door,
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30), raise_for_status=True) as http,
         ):
             video = await self._upload(first, source)
@@ -67,23 +61,19 @@ class Demo:
             await self._failing_is_explained(first)
             self._console.print(f"\n[bold green]All {self._steps} steps succeeded.[/]")
 
-    async def _upload(self, client: Client, path: Path) -> video_pb2.Video:
+    async def _upload(self, client: AsyncClient, path: Path) -> video_pb2.Video:
         source = SourceFile(path)
         self._step("Create a video, and upload its source straight to the object store")
-        created = await client.create(
-            title=path.stem[:200], user_id="", content_type="video/mp4", size_bytes=source.size
-        )
-        video = created.video
-        self._say(f"CreateVideo → {video.id} of {video.user_id}, {status_name(video)}, and a presigned PUT")
         with upload_progress(self._console, source.size) as show:
-            await put(created.upload, source, on_sent=show)
-        self._say(f"{source.size / 1e6:.1f} MB sent to {created.upload.url.split('?')[0]}")
-        return created.video
+            video = await client.upload(source, events=UploadEvents(on_sent=show))
+        self._say(f"CreateVideo → {video.id} of {video.user_id}, {status_name(video)}, and a presigned PUT")
+        self._say(f"{source.size / 1e6:.1f} MB sent to the object store")
+        return video
 
-    async def _process(self, client: Client, video: video_pb2.Video, title: str) -> video_pb2.Video:
+    async def _process(self, client: AsyncClient, video: video_pb2.Video, title: str) -> video_pb2.Video:
         self._step(title)
         began = time.monotonic()
-        video = await client.process(video.id)
+        video = await client.trigger_process(video.id)
         self._say(f"TriggerProcess → {status_name(video)}; row and job were committed together")
         async with asyncio.timeout(READY_DEADLINE):
             video = await self._follow(client, video)
@@ -91,9 +81,9 @@ class Demo:
         _expect(video.status == video_pb2.Video.STATUS_READY, video.error.message)
         return video
 
-    async def _follow(self, client: Client, video: video_pb2.Video) -> video_pb2.Video:
+    async def _follow(self, client: AsyncClient, video: video_pb2.Video) -> video_pb2.Video:
         with processing_progress(self._console) as show:
-            async with aclosing(follow(client, video.id, min_version=video.version)) as states:
+            async with aclosing(client.watch(video.id, min_version=video.version)) as states:
                 async for video in states:
                     show(video)
         return video
@@ -111,17 +101,17 @@ class Demo:
         self._console.print(table)
 
     async def _read_through_the_caches(
-        self, first: Client, second: Client, door: Client, video_id: str
+        self, first: AsyncClient, second: AsyncClient, door: AsyncClient, video_id: str
     ) -> None:
         self._step("Read it: database, then Redis on the other replica, then its memory at its read door")
         for client, expected in ((first, "MISS"), (second, "L2"), (door, "L1")):
             began = time.monotonic()
-            reply = await client.get(video_id)
+            reply = await client.get_video_reply(video_id)
             took = (time.monotonic() - began) * 1000
             self._say(f"GetVideo at {client.server} → x-cache: {reply.x_cache:<4} {took:6.1f} ms")
             _expect(reply.x_cache == expected, f"it should have been {expected}")
 
-    async def _refuse_others(self, http: aiohttp.ClientSession, door: Client, video_id: str) -> None:
+    async def _refuse_others(self, http: aiohttp.ClientSession, door: AsyncClient, video_id: str) -> None:
         self._step("Ask for it as somebody else: calls need a token, and videos of others do not exist")
         head, claims, signature = self._alice.split(".")
         altered = f"{head}.{claims[:-1]}{'A' if claims[-1] != 'A' else 'B'}.{signature}"
@@ -133,7 +123,7 @@ class Demo:
         async with http.get(url, raise_for_status=False) as answer:
             self._say(f"GET {url} without a token → {answer.status}, refused by Envoy")
         _expect(answer.status == HTTPStatus.UNAUTHORIZED, "it should have been 401")
-        owner = (await door.get(video_id)).video
+        owner = await door.get_video(video_id)
         self._say(f"GetVideo as {owner.user_id}, the owner → {status_name(owner)}")
         others, absent = [await _refusal(door, self._bob, each) for each in (video_id, str(uuid4()))]
         is_alike = others.reason == absent.reason and len(others.message) == len(absent.message)
@@ -160,9 +150,9 @@ class Demo:
         return body
 
     async def _encode_again(
-        self, first: Client, second: Client, http: aiohttp.ClientSession, video: video_pb2.Video
+        self, first: AsyncClient, second: AsyncClient, http: aiohttp.ClientSession, video: video_pb2.Video
     ) -> None:
-        before = await second.get(video.id)
+        before = await second.get_video_reply(video.id)
         title = f"Encode it again: {second.server} holds version {before.video.version} in its memory …"
         video = await self._process(first, video, title)
         async with asyncio.timeout(EVICTION_DEADLINE):
@@ -186,21 +176,23 @@ class Demo:
         self._say(f"GET {url} → {answer.status} {document['status']}, version {document['version']}")
         _expect(document["id"] == video_id, "it should be the same video")
 
-    async def _protect(self, client: Client, http: aiohttp.ClientSession, video: video_pb2.Video) -> None:
+    async def _protect(
+        self, client: AsyncClient, http: aiohttp.ClientSession, video: video_pb2.Video
+    ) -> None:
         self._step(
             "Protect it: signed URLs, a revocation, and a takedown that reaches the edge's cached copies"
         )
-        await client.update(video.id, policy="signed")
+        await client.update_video(video.id, policy="signed")
         self._say("UpdateVideo → signed; only URLs of GetPlaybackInfo play it now")
         await self._until_refused(http, video.playback_url, 404)
-        signed = (await client.playback(video.id)).playback_url
+        signed = (await client.get_playback_info(video.id)).playback_url
         await self._fetch(http, signed)
-        await client.revoke(video.id)
+        await client.revoke_playback(video.id)
         self._say("RevokePlayback → a new playback epoch")
         await self._until_refused(http, signed, 403)
-        signed = (await client.playback(video.id)).playback_url
+        signed = (await client.get_playback_info(video.id)).playback_url
         await self._fetch(http, signed)
-        await client.delete(video.id)
+        await client.delete_video(video.id)
         self._say("DeleteVideo → the row is gone, and the gate that edges ask for")
         await self._until_refused(http, signed, 403)
 
@@ -216,15 +208,11 @@ class Demo:
         self._say(f"GET {url} → {answer.status} after {time.monotonic() - began:.1f} s")
         _expect(answer.status == expected, f"it should have been {expected}")
 
-    async def _failing_is_explained(self, client: Client) -> None:
+    async def _failing_is_explained(self, client: AsyncClient) -> None:
         self._step("A file that is not a video fails immediately, with a reason")
-        source = SourceFile(Path(__file__))
-        created = await client.create(
-            title="not a video", user_id="", content_type="", size_bytes=source.size
-        )
-        await put(created.upload, source, on_sent=lambda sent: None)
+        uploaded = await client.upload(Path(__file__), title="not a video")
         async with asyncio.timeout(READY_DEADLINE):
-            video = await self._follow(client, await client.process(created.video.id))
+            video = await self._follow(client, await client.trigger_process(uploaded.id))
         self._say(f"{status_name(video)} {video.error.code}: {video.error.message}")
         _expect(video.error.code == "SOURCE_NOT_MEDIA", "it should have been SOURCE_NOT_MEDIA")
 
@@ -254,18 +242,18 @@ def _expect(condition: bool, sentence: str) -> None:
         raise DemoError(sentence or "unexpected result")
 
 
-async def _refusal(client: Client, token: str, video_id: str) -> ClientError:
+async def _refusal(client: AsyncClient, token: str, video_id: str) -> GoStreamError:
     """Returns the error of a call with another token. Raises DemoError if the call succeeds."""
-    async with connect(client.server, token=TokenSource(token)) as other:
+    async with AsyncClient(client.server, token=token) as other:
         try:
-            await other.get(video_id)
-        except ClientError as error:
+            await other.get_video(video_id)
+        except GoStreamError as error:
             return error
     raise DemoError(f"{client.server} answered a caller that should not see {video_id}")
 
 
-async def _at_version(client: Client, video: video_pb2.Video) -> Reply:
-    while (reply := await client.get(video.id)).video.version < video.version:
+async def _at_version(client: AsyncClient, video: video_pb2.Video) -> Reply:
+    while (reply := await client.get_video_reply(video.id)).video.version < video.version:
         await asyncio.sleep(0.01)
     return reply
 

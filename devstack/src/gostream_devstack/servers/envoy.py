@@ -21,7 +21,8 @@ from gostream_devstack.host.wheels import package, program
 from gostream_devstack.servers.server import Server
 from gostream_devstack.tls.certificates import Certificates
 
-TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
+#: Generated files that the configuration names, below /etc/envoy.
+FILES = ("descriptors.binpb", "openapi.json", "reference.html")
 ORIGINS = "EDGE_CORS_ORIGINS"
 RATE = "EDGE_RATE_PER_ADDRESS"
 MARK = re.compile(r"^( *)# EDGE_AUTH: ([a-z]+)\n", re.MULTILINE)
@@ -74,14 +75,16 @@ class Envoy(Server):
         return {**super().environment(), **given}
 
     def prepare(self) -> None:
-        descriptors = (REPOSITORY / "protos/gen/descriptors.binpb").read_bytes()
-        path = self.directories.write(self.directory / "descriptors.binpb", descriptors)
         text = (REPOSITORY / "deploy/envoy/envoy.yaml").read_text()
+        for name in FILES:
+            content = (REPOSITORY / "protos/gen" / name).read_bytes()
+            path = self.directories.write(self.directory / name, content)
+            text = text.replace(f"/etc/envoy/{name}", str(path))
         if self.issuers:
             text = require_tokens(text, edge_auth(self.issuers))
         text = limit_rate(text, self.environment().get(RATE, ""))
         config = yaml.safe_load(allow_origins(text, self.environment().get(ORIGINS, "")))
-        localise(config, self.port, self.admin_port, self.replicas, path)
+        localise(config, self.port, self.admin_port, self.replicas)
         if self.certificates:
             self._secure(config, self.certificates)
         self.directories.write(self.directory / "envoy.json", json.dumps(config, indent=1).encode())
@@ -176,16 +179,11 @@ def require_tokens(text: str, parts: str) -> str:
     return MARK.sub(elements, text)
 
 
-def localise(
-    config: dict[str, Any], port: int, admin_port: int, replicas: Sequence[Replica], descriptors: Path
-) -> None:
+def localise(config: dict[str, Any], port: int, admin_port: int, replicas: Sequence[Replica]) -> None:
     """Replaces the values listed in the header of deploy/envoy/envoy.yaml."""
     config["admin"]["address"] = _address(admin_port)
     [listener] = config["static_resources"]["listeners"]
     listener["address"] = _address(port)
-    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
-    [transcoder] = [each for each in manager["http_filters"] if each["name"] == TRANSCODER]
-    transcoder["typed_config"]["proto_descriptor"] = str(descriptors)
     clusters = {each["name"]: each for each in config["static_resources"]["clusters"]}
     _point(clusters["api"], [{"address": _address(each.port)} for each in replicas])
     reads = [

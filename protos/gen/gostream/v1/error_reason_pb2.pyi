@@ -63,7 +63,19 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 19
     """RESOURCE_EXHAUSTED: the owner has reached a quota; google.rpc.QuotaFailure names it. A retry does not help."""
     ERROR_REASON_UPLOAD_CLOSED: _ErrorReason.ValueType  # 20
-    """FAILED_PRECONDITION: CreateVideo was repeated for a video that no longer accepts an upload."""
+    """FAILED_PRECONDITION: the video no longer accepts an upload, or has no upload session of that generation."""
+    ERROR_REASON_UPLOAD_INCOMPLETE: _ErrorReason.ValueType  # 21
+    """FAILED_PRECONDITION: parts are missing; the metadata `parts` of the ErrorInfo has the numbers of the first 100."""
+    ERROR_REASON_UPLOAD_EXPIRED: _ErrorReason.ValueType  # 22
+    """FAILED_PRECONDITION: the upload session has expired; CreateUpload opens the next one."""
+    ERROR_REASON_SOURCE_URL_REFUSED: _ErrorReason.ValueType  # 23
+    """INVALID_ARGUMENT: the server does not fetch from this source_url; google.rpc.BadRequest tells why."""
+    ERROR_REASON_SOURCE_UNREACHABLE: _ErrorReason.ValueType  # 24
+    """FAILED_PRECONDITION: the object of source_key does not exist."""
+    ERROR_REASON_EXTERNAL_ID_IN_USE: _ErrorReason.ValueType  # 28
+    """ALREADY_EXISTS: another video of the owner has this external_id."""
+    ERROR_REASON_VIDEO_NOT_DELETED: _ErrorReason.ValueType  # 29
+    """ALREADY_EXISTS: UndeleteVideo was called for a video that is not deleted."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons of errors. Every error has one google.rpc.ErrorInfo with the domain "gostream" and one of these
@@ -111,5 +123,17 @@ ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 18
 ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 19
 """RESOURCE_EXHAUSTED: the owner has reached a quota; google.rpc.QuotaFailure names it. A retry does not help."""
 ERROR_REASON_UPLOAD_CLOSED: ErrorReason.ValueType  # 20
-"""FAILED_PRECONDITION: CreateVideo was repeated for a video that no longer accepts an upload."""
+"""FAILED_PRECONDITION: the video no longer accepts an upload, or has no upload session of that generation."""
+ERROR_REASON_UPLOAD_INCOMPLETE: ErrorReason.ValueType  # 21
+"""FAILED_PRECONDITION: parts are missing; the metadata `parts` of the ErrorInfo has the numbers of the first 100."""
+ERROR_REASON_UPLOAD_EXPIRED: ErrorReason.ValueType  # 22
+"""FAILED_PRECONDITION: the upload session has expired; CreateUpload opens the next one."""
+ERROR_REASON_SOURCE_URL_REFUSED: ErrorReason.ValueType  # 23
+"""INVALID_ARGUMENT: the server does not fetch from this source_url; google.rpc.BadRequest tells why."""
+ERROR_REASON_SOURCE_UNREACHABLE: ErrorReason.ValueType  # 24
+"""FAILED_PRECONDITION: the object of source_key does not exist."""
+ERROR_REASON_EXTERNAL_ID_IN_USE: ErrorReason.ValueType  # 28
+"""ALREADY_EXISTS: another video of the owner has this external_id."""
+ERROR_REASON_VIDEO_NOT_DELETED: ErrorReason.ValueType  # 29
+"""ALREADY_EXISTS: UndeleteVideo was called for a video that is not deleted."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -93,6 +93,26 @@ class Video(_message.Message):
     STATUS_CANCELLED: Video.Status.ValueType  # 5
     """Processing was cancelled on request."""
 
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
     TITLE_FIELD_NUMBER: _builtins.int
@@ -112,6 +132,10 @@ class Video(_message.Message):
     PROCESSING_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     STORYBOARD_URL_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    EXTERNAL_ID_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    DELETE_TIME_FIELD_NUMBER: _builtins.int
     TRACKS_FIELD_NUMBER: _builtins.int
     PLAYBACK_POLICY_FIELD_NUMBER: _builtins.int
     PLAYBACK_EPOCH_FIELD_NUMBER: _builtins.int
@@ -139,6 +163,8 @@ class Video(_message.Message):
     """The poster; empty if there is none."""
     storyboard_url: _builtins.str
     """The storyboard, WebVTT thumbnails for a seek bar: each cue references a part of a picture; empty if there is none."""
+    external_id: _builtins.str
+    """The owner's own id of the video, at most 128 characters; unique among the videos of an owner that are not deleted."""
     playback_policy: Global___PlaybackPolicy.ValueType
     """Who may play the video."""
     playback_epoch: _builtins.int
@@ -178,6 +204,20 @@ class Video(_message.Message):
         """Why processing failed; absent unless status is STATUS_FAILED."""
 
     @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The owner's own keys and values, at most 64. Keys have 1 to 63 of a-z, 0-9, "_", "." and "-"; values have at most
+        256 bytes.
+        """
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the video is deleted; absent = never."""
+
+    @_builtins.property
+    def delete_time(self) -> _timestamp_pb2.Timestamp:
+        """When the video was deleted. Only ListVideos with show_deleted returns deleted videos."""
+
+    @_builtins.property
     def tracks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Track]:
         """The tracks of the published encode's source besides the picture, in the source's order: the published ones, and
         every other one with the reason. At most 100; if there are more, the last entry counts the others.
@@ -205,13 +245,17 @@ class Video(_message.Message):
         processing: Global___Processing | None = ...,
         error: Global___ProcessingError | None = ...,
         storyboard_url: _builtins.str = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        external_id: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        delete_time: _timestamp_pb2.Timestamp | None = ...,
         tracks: _abc.Iterable[Global___Track] | None = ...,
         playback_policy: Global___PlaybackPolicy.ValueType = ...,
         playback_epoch: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "duration", b"duration", "error", b"error", "processing", b"processing", "ready_time", b"ready_time", "source", b"source", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "duration", b"duration", "error", b"error", "expire_time", b"expire_time", "processing", b"processing", "ready_time", b"ready_time", "source", b"source", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "duration", b"duration", "error", b"error", "etag", b"etag", "height", b"height", "id", b"id", "playback_epoch", b"playback_epoch", "playback_policy", b"playback_policy", "playback_url", b"playback_url", "poster_url", b"poster_url", "processing", b"processing", "ready_time", b"ready_time", "renditions", b"renditions", "source", b"source", "status", b"status", "storyboard_url", b"storyboard_url", "title", b"title", "tracks", b"tracks", "update_time", b"update_time", "user_id", b"user_id", "version", b"version", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "duration", b"duration", "error", b"error", "etag", b"etag", "expire_time", b"expire_time", "external_id", b"external_id", "height", b"height", "id", b"id", "labels", b"labels", "playback_epoch", b"playback_epoch", "playback_policy", b"playback_policy", "playback_url", b"playback_url", "poster_url", b"poster_url", "processing", b"processing", "ready_time", b"ready_time", "renditions", b"renditions", "source", b"source", "status", b"status", "storyboard_url", b"storyboard_url", "title", b"title", "tracks", b"tracks", "update_time", b"update_time", "user_id", b"user_id", "version", b"version", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -31,13 +31,15 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from gostream.v1 import video_pb2 as gostream_dot_v1_dot_video__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgostream/v1/video_service.proto\x12\x0bgostream.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17gostream/v1/video.proto\"\xf0\x01\n\x12\x43reateVideoRequest\x12\x1a\n\x05title\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x05title\x12\x17\n\x07user_id\x18\x02 \x01(\tR\x06userId\x12!\n\x0c\x63ontent_type\x18\x03 \x01(\tR\x0b\x63ontentType\x12\x1d\n\nsize_bytes\x18\x04 \x01(\x03R\tsizeBytes\x12\x1d\n\nrequest_id\x18\x05 \x01(\tR\trequestId\x12\x44\n\x0fplayback_policy\x18\x0b \x01(\x0e\x32\x1b.gostream.v1.PlaybackPolicyR\x0eplaybackPolicy\"l\n\x13\x43reateVideoResponse\x12(\n\x05video\x18\x01 \x01(\x0b\x32\x12.gostream.v1.VideoR\x05video\x12+\n\x06upload\x18\x02 \x01(\x0b\x32\x13.gostream.v1.UploadR\x06upload\"\xe7\x01\n\x06Upload\x12\x16\n\x06method\x18\x01 \x01(\tR\x06method\x12\x10\n\x03url\x18\x02 \x01(\tR\x03url\x12:\n\x07headers\x18\x03 \x03(\x0b\x32 .gostream.v1.Upload.HeadersEntryR\x07headers\x12;\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x1a:\n\x0cHeadersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x83\x01\n\x15TriggerProcessRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x02id\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\x12\x35\n\x07options\x18\x03 \x01(\x0b\x32\x1b.gostream.v1.ProcessOptionsR\x07options\"*\n\x0eProcessOptions\x12\x18\n\x07profile\x18\x01 \x01(\tR\x07profile\",\n\x14\x43\x61ncelProcessRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x02id\"H\n\x0fGetVideoRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x02id\x12\x1f\n\x0bmin_version\x18\x02 \x01(\x03R\nminVersion\"/\n\x15\x42\x61tchGetVideosRequest\x12\x16\n\x03ids\x18\x01 \x03(\tB\x04\xe2\x41\x01\x02R\x03ids\"D\n\x16\x42\x61tchGetVideosResponse\x12*\n\x06videos\x18\x01 \x03(\x0b\x32\x12.gostream.v1.VideoR\x06videos\"\x9b\x01\n\x11ListVideosRequest\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x31\n\x06status\x18\x02 \x01(\x0e\x32\x19.gostream.v1.Video.StatusR\x06status\x12\x1b\n\tpage_size\x18\x03 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x04 \x01(\tR\tpageToken\"h\n\x12ListVideosResponse\x12*\n\x06videos\x18\x01 \x03(\x0b\x32\x12.gostream.v1.VideoR\x06videos\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\">\n\x12\x44\x65leteVideoRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x02id\x12\x12\n\x04\x65tag\x18\x02 \x01(\tR\x04\x65tag\")\n\x11WatchVideoRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x02id\"\x95\x01\n\x12UpdateVideoRequest\x12.\n\x05video\x18\x01 \x01(\x0b\x32\x12.gostream.v1.VideoB\x04\xe2\x41\x01\x02R\x05video\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x12\n\x04\x65tag\x18\x03 \x01(\tR\x04\x65tag\"[\n\x16GetPlaybackInfoRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x02id\x12+\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x03ttl\"\xe2\x01\n\x17GetPlaybackInfoResponse\x12!\n\x0cplayback_url\x18\x01 \x01(\tR\x0bplaybackUrl\x12\x1d\n\nposter_url\x18\x02 \x01(\tR\tposterUrl\x12%\n\x0estoryboard_url\x18\x03 \x01(\tR\rstoryboardUrl\x12!\n\x0cplayable_url\x18\x04 \x01(\tR\x0bplayableUrl\x12;\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"-\n\x15RevokePlaybackRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x02id2\xb3\t\n\x0cVideoService\x12g\n\x0b\x43reateVideo\x12\x1f.gostream.v1.CreateVideoRequest\x1a .gostream.v1.CreateVideoResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\"\n/v1/videos:\x01*\x12l\n\x0eTriggerProcess\x12\".gostream.v1.TriggerProcessRequest\x1a\x12.gostream.v1.Video\"\"\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/videos/{id}/process:\x01*\x12i\n\rCancelProcess\x12!.gostream.v1.CancelProcessRequest\x1a\x12.gostream.v1.Video\"!\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/videos/{id}/cancel:\x01*\x12X\n\x08GetVideo\x12\x1c.gostream.v1.GetVideoRequest\x1a\x12.gostream.v1.Video\"\x1a\x90\x02\x01\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/videos/{id}\x12y\n\x0e\x42\x61tchGetVideos\x12\".gostream.v1.BatchGetVideosRequest\x1a#.gostream.v1.BatchGetVideosResponse\"\x1e\x90\x02\x01\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/videos:batchGet\x12\x64\n\nListVideos\x12\x1e.gostream.v1.ListVideosRequest\x1a\x1f.gostream.v1.ListVideosResponse\"\x15\x90\x02\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/videos\x12\x62\n\x0b\x44\x65leteVideo\x12\x1f.gostream.v1.DeleteVideoRequest\x1a\x16.google.protobuf.Empty\"\x1a\x90\x02\x02\x82\xd3\xe4\x93\x02\x11*\x0f/v1/videos/{id}\x12k\n\x0bUpdateVideo\x12\x1f.gostream.v1.UpdateVideoRequest\x1a\x12.gostream.v1.Video\"\'\x90\x02\x02\x82\xd3\xe4\x93\x02\x1e\x32\x15/v1/videos/{video.id}:\x05video\x12\x81\x01\n\x0fGetPlaybackInfo\x12#.gostream.v1.GetPlaybackInfoRequest\x1a$.gostream.v1.GetPlaybackInfoResponse\"#\x90\x02\x01\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/videos/{id}/playback\x12k\n\x0eRevokePlayback\x12\".gostream.v1.RevokePlaybackRequest\x1a\x12.gostream.v1.Video\"!\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/videos/{id}/revoke:\x01*\x12\x64\n\nWatchVideo\x12\x1e.gostream.v1.WatchVideoRequest\x1a\x12.gostream.v1.Video\" \x90\x02\x01\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/videos/{id}:watch0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgostream/v1/video_service.proto\x12\x0bgostream.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17gostream/v1/video.proto\"\x86\x04\n\x12\x43reateVideoRequest\x12\x1a\n\x05title\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x05title\x12\x17\n\x07user_id\x18\x02 \x01(\tR\x06userId\x12!\n\x0c\x63ontent_type\x18\x03 \x01(\tR\x0b\x63ontentType\x12\x1d\n\nsize_bytes\x18\x04 \x01(\x03R\tsizeBytes\x12\x1d\n\nrequest_id\x18\x05 \x01(\tR\trequestId\x12\x43\n\x06labels\x18\x06 \x03(\x0b\x32+.gostream.v1.CreateVideoRequest.LabelsEntryR\x06labels\x12\x1f\n\x0b\x65xternal_id\x18\x07 \x01(\tR\nexternalId\x12\x1d\n\nsource_url\x18\x08 \x01(\tR\tsourceUrl\x12\x1d\n\nsource_key\x18\t \x01(\tR\tsourceKey\x12\x35\n\x07process\x18\n \x01(\x0b\x32\x1b.gostream.v1.ProcessOptionsR\x07process\x12\x44\n\x0fplayback_policy\x18\x0b \x01(\x0e\x32\x1b.gostream.v1.PlaybackPolicyR\x0eplaybackPolicy\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"l\n\x13\x43reateVideoResponse\x12(\n\x05video\x18\x01 \x01(\x0b\x32\x12.gostream.v1.VideoR\x05video\x12+\n\x06upload\x18\x02 \x01(\x0b\x32\x13.gostream.v1.UploadR\x06upload\"\xe7\x01\n\x06Upload\x12\x16\n\x06method\x18\x01 \x01(\tR\x06method\x12\x10\n\x03url\x18\x02 \x01(\tR\x03url\x12:\n\x07headers\x18\x03 \x03(\x0b\x32 .gostream.v1.Upload.HeadersEntryR\x07headers\x12;\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x1a:\n\x0cHeadersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x83\x01\n\x15TriggerProcessRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x02id\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\x12\x35\n\x07options\x18\x03 \x01(\x0b\x32\x1b.gostream.v1.ProcessOptionsR\x07options\"*\n\x0eProcessOptions\x12\x18\n\x07profile\x18\x01 \x01(\tR\x07profile\",\n\x14\x43\x61ncelProcessRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x02id\"H\n\x0fGetVideoRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x02id\x12\x1f\n\x0bmin_version\x18\x02 \x01(\x03R\nminVersion\"/\n\x15\x42\x61tchGetVideosRequest\x12\x16\n\x03ids\x18\x01 \x03(\tB\x04\xe2\x41\x01\x02R\x03ids\"D\n\x16\x42\x61tchGetVideosResponse\x12*\n\x06videos\x18\x01 \x03(\x0b\x32\x12.gostream.v1.VideoR\x06videos\"\x91\x03\n\x11ListVideosRequest\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x31\n\x06status\x18\x02 \x01(\x0e\x32\x19.gostream.v1.Video.StatusR\x06status\x12\x1b\n\tpage_size\x18\x03 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x04 \x01(\tR\tpageToken\x12\x1f\n\x0b\x65xternal_id\x18\x05 \x01(\tR\nexternalId\x12\x16\n\x06labels\x18\x06 \x03(\tR\x06labels\x12\x14\n\x05title\x18\x07 \x01(\tR\x05title\x12?\n\rcreated_after\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0c\x63reatedAfter\x12\x41\n\x0e\x63reated_before\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rcreatedBefore\x12!\n\x0cshow_deleted\x18\n \x01(\x08R\x0bshowDeleted\"h\n\x12ListVideosResponse\x12*\n\x06videos\x18\x01 \x03(\x0b\x32\x12.gostream.v1.VideoR\x06videos\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\\\n\x12\x44\x65leteVideoRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x02id\x12\x12\n\x04\x65tag\x18\x02 \x01(\tR\x04\x65tag\x12\x1c\n\tpermanent\x18\x03 \x01(\x08R\tpermanent\"@\n\x14UndeleteVideoRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x02id\x12\x12\n\x04\x65tag\x18\x02 \x01(\tR\x04\x65tag\")\n\x11WatchVideoRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x02id\"\x95\x01\n\x12UpdateVideoRequest\x12.\n\x05video\x18\x01 \x01(\x0b\x32\x12.gostream.v1.VideoB\x04\xe2\x41\x01\x02R\x05video\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x12\n\x04\x65tag\x18\x03 \x01(\tR\x04\x65tag\"[\n\x16GetPlaybackInfoRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x02id\x12+\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x03ttl\"\xe2\x01\n\x17GetPlaybackInfoResponse\x12!\n\x0cplayback_url\x18\x01 \x01(\tR\x0bplaybackUrl\x12\x1d\n\nposter_url\x18\x02 \x01(\tR\tposterUrl\x12%\n\x0estoryboard_url\x18\x03 \x01(\tR\rstoryboardUrl\x12!\n\x0cplayable_url\x18\x04 \x01(\tR\x0bplayableUrl\x12;\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"-\n\x15RevokePlaybackRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02R\x02id2\xa0\n\n\x0cVideoService\x12g\n\x0b\x43reateVideo\x12\x1f.gostream.v1.CreateVideoRequest\x1a .gostream.v1.CreateVideoResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\"\n/v1/videos:\x01*\x12l\n\x0eTriggerProcess\x12\".gostream.v1.TriggerProcessRequest\x1a\x12.gostream.v1.Video\"\"\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/videos/{id}/process:\x01*\x12i\n\rCancelProcess\x12!.gostream.v1.CancelProcessRequest\x1a\x12.gostream.v1.Video\"!\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/videos/{id}/cancel:\x01*\x12X\n\x08GetVideo\x12\x1c.gostream.v1.GetVideoRequest\x1a\x12.gostream.v1.Video\"\x1a\x90\x02\x01\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/videos/{id}\x12y\n\x0e\x42\x61tchGetVideos\x12\".gostream.v1.BatchGetVideosRequest\x1a#.gostream.v1.BatchGetVideosResponse\"\x1e\x90\x02\x01\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/videos:batchGet\x12\x64\n\nListVideos\x12\x1e.gostream.v1.ListVideosRequest\x1a\x1f.gostream.v1.ListVideosResponse\"\x15\x90\x02\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/videos\x12\x62\n\x0b\x44\x65leteVideo\x12\x1f.gostream.v1.DeleteVideoRequest\x1a\x16.google.protobuf.Empty\"\x1a\x90\x02\x02\x82\xd3\xe4\x93\x02\x11*\x0f/v1/videos/{id}\x12k\n\rUndeleteVideo\x12!.gostream.v1.UndeleteVideoRequest\x1a\x12.gostream.v1.Video\"#\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/videos/{id}:undelete:\x01*\x12k\n\x0bUpdateVideo\x12\x1f.gostream.v1.UpdateVideoRequest\x1a\x12.gostream.v1.Video\"\'\x90\x02\x02\x82\xd3\xe4\x93\x02\x1e\x32\x15/v1/videos/{video.id}:\x05video\x12\x81\x01\n\x0fGetPlaybackInfo\x12#.gostream.v1.GetPlaybackInfoRequest\x1a$.gostream.v1.GetPlaybackInfoResponse\"#\x90\x02\x01\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/videos/{id}/playback\x12k\n\x0eRevokePlayback\x12\".gostream.v1.RevokePlaybackRequest\x1a\x12.gostream.v1.Video\"!\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/videos/{id}/revoke:\x01*\x12\x64\n\nWatchVideo\x12\x1e.gostream.v1.WatchVideoRequest\x1a\x12.gostream.v1.Video\" \x90\x02\x01\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/videos/{id}:watch0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gostream.v1.video_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CREATEVIDEOREQUEST_LABELSENTRY']._loaded_options = None
+  _globals['_CREATEVIDEOREQUEST_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_CREATEVIDEOREQUEST'].fields_by_name['title']._loaded_options = None
   _globals['_CREATEVIDEOREQUEST'].fields_by_name['title']._serialized_options = b'\342A\001\002'
   _globals['_UPLOAD_HEADERSENTRY']._loaded_options = None
@@ -52,6 +54,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCHGETVIDEOSREQUEST'].fields_by_name['ids']._serialized_options = b'\342A\001\002'
   _globals['_DELETEVIDEOREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_DELETEVIDEOREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_UNDELETEVIDEOREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_UNDELETEVIDEOREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
   _globals['_WATCHVIDEOREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_WATCHVIDEOREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
   _globals['_UPDATEVIDEOREQUEST'].fields_by_name['video']._loaded_options = None
@@ -74,6 +78,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VIDEOSERVICE'].methods_by_name['ListVideos']._serialized_options = b'\220\002\001\202\323\344\223\002\014\022\n/v1/videos'
   _globals['_VIDEOSERVICE'].methods_by_name['DeleteVideo']._loaded_options = None
   _globals['_VIDEOSERVICE'].methods_by_name['DeleteVideo']._serialized_options = b'\220\002\002\202\323\344\223\002\021*\017/v1/videos/{id}'
+  _globals['_VIDEOSERVICE'].methods_by_name['UndeleteVideo']._loaded_options = None
+  _globals['_VIDEOSERVICE'].methods_by_name['UndeleteVideo']._serialized_options = b'\202\323\344\223\002\035\"\030/v1/videos/{id}:undelete:\001*'
   _globals['_VIDEOSERVICE'].methods_by_name['UpdateVideo']._loaded_options = None
   _globals['_VIDEOSERVICE'].methods_by_name['UpdateVideo']._serialized_options = b'\220\002\002\202\323\344\223\002\0362\025/v1/videos/{video.id}:\005video'
   _globals['_VIDEOSERVICE'].methods_by_name['GetPlaybackInfo']._loaded_options = None
@@ -83,41 +89,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VIDEOSERVICE'].methods_by_name['WatchVideo']._loaded_options = None
   _globals['_VIDEOSERVICE'].methods_by_name['WatchVideo']._serialized_options = b'\220\002\001\202\323\344\223\002\027\022\025/v1/videos/{id}:watch'
   _globals['_CREATEVIDEOREQUEST']._serialized_start=265
-  _globals['_CREATEVIDEOREQUEST']._serialized_end=505
-  _globals['_CREATEVIDEORESPONSE']._serialized_start=507
-  _globals['_CREATEVIDEORESPONSE']._serialized_end=615
-  _globals['_UPLOAD']._serialized_start=618
-  _globals['_UPLOAD']._serialized_end=849
-  _globals['_UPLOAD_HEADERSENTRY']._serialized_start=791
-  _globals['_UPLOAD_HEADERSENTRY']._serialized_end=849
-  _globals['_TRIGGERPROCESSREQUEST']._serialized_start=852
-  _globals['_TRIGGERPROCESSREQUEST']._serialized_end=983
-  _globals['_PROCESSOPTIONS']._serialized_start=985
-  _globals['_PROCESSOPTIONS']._serialized_end=1027
-  _globals['_CANCELPROCESSREQUEST']._serialized_start=1029
-  _globals['_CANCELPROCESSREQUEST']._serialized_end=1073
-  _globals['_GETVIDEOREQUEST']._serialized_start=1075
-  _globals['_GETVIDEOREQUEST']._serialized_end=1147
-  _globals['_BATCHGETVIDEOSREQUEST']._serialized_start=1149
-  _globals['_BATCHGETVIDEOSREQUEST']._serialized_end=1196
-  _globals['_BATCHGETVIDEOSRESPONSE']._serialized_start=1198
-  _globals['_BATCHGETVIDEOSRESPONSE']._serialized_end=1266
-  _globals['_LISTVIDEOSREQUEST']._serialized_start=1269
-  _globals['_LISTVIDEOSREQUEST']._serialized_end=1424
-  _globals['_LISTVIDEOSRESPONSE']._serialized_start=1426
-  _globals['_LISTVIDEOSRESPONSE']._serialized_end=1530
-  _globals['_DELETEVIDEOREQUEST']._serialized_start=1532
-  _globals['_DELETEVIDEOREQUEST']._serialized_end=1594
-  _globals['_WATCHVIDEOREQUEST']._serialized_start=1596
-  _globals['_WATCHVIDEOREQUEST']._serialized_end=1637
-  _globals['_UPDATEVIDEOREQUEST']._serialized_start=1640
-  _globals['_UPDATEVIDEOREQUEST']._serialized_end=1789
-  _globals['_GETPLAYBACKINFOREQUEST']._serialized_start=1791
-  _globals['_GETPLAYBACKINFOREQUEST']._serialized_end=1882
-  _globals['_GETPLAYBACKINFORESPONSE']._serialized_start=1885
-  _globals['_GETPLAYBACKINFORESPONSE']._serialized_end=2111
-  _globals['_REVOKEPLAYBACKREQUEST']._serialized_start=2113
-  _globals['_REVOKEPLAYBACKREQUEST']._serialized_end=2158
-  _globals['_VIDEOSERVICE']._serialized_start=2161
-  _globals['_VIDEOSERVICE']._serialized_end=3364
+  _globals['_CREATEVIDEOREQUEST']._serialized_end=783
+  _globals['_CREATEVIDEOREQUEST_LABELSENTRY']._serialized_start=726
+  _globals['_CREATEVIDEOREQUEST_LABELSENTRY']._serialized_end=783
+  _globals['_CREATEVIDEORESPONSE']._serialized_start=785
+  _globals['_CREATEVIDEORESPONSE']._serialized_end=893
+  _globals['_UPLOAD']._serialized_start=896
+  _globals['_UPLOAD']._serialized_end=1127
+  _globals['_UPLOAD_HEADERSENTRY']._serialized_start=1069
+  _globals['_UPLOAD_HEADERSENTRY']._serialized_end=1127
+  _globals['_TRIGGERPROCESSREQUEST']._serialized_start=1130
+  _globals['_TRIGGERPROCESSREQUEST']._serialized_end=1261
+  _globals['_PROCESSOPTIONS']._serialized_start=1263
+  _globals['_PROCESSOPTIONS']._serialized_end=1305
+  _globals['_CANCELPROCESSREQUEST']._serialized_start=1307
+  _globals['_CANCELPROCESSREQUEST']._serialized_end=1351
+  _globals['_GETVIDEOREQUEST']._serialized_start=1353
+  _globals['_GETVIDEOREQUEST']._serialized_end=1425
+  _globals['_BATCHGETVIDEOSREQUEST']._serialized_start=1427
+  _globals['_BATCHGETVIDEOSREQUEST']._serialized_end=1474
+  _globals['_BATCHGETVIDEOSRESPONSE']._serialized_start=1476
+  _globals['_BATCHGETVIDEOSRESPONSE']._serialized_end=1544
+  _globals['_LISTVIDEOSREQUEST']._serialized_start=1547
+  _globals['_LISTVIDEOSREQUEST']._serialized_end=1948
+  _globals['_LISTVIDEOSRESPONSE']._serialized_start=1950
+  _globals['_LISTVIDEOSRESPONSE']._serialized_end=2054
+  _globals['_DELETEVIDEOREQUEST']._serialized_start=2056
+  _globals['_DELETEVIDEOREQUEST']._serialized_end=2148
+  _globals['_UNDELETEVIDEOREQUEST']._serialized_start=2150
+  _globals['_UNDELETEVIDEOREQUEST']._serialized_end=2214
+  _globals['_WATCHVIDEOREQUEST']._serialized_start=2216
+  _globals['_WATCHVIDEOREQUEST']._serialized_end=2257
+  _globals['_UPDATEVIDEOREQUEST']._serialized_start=2260
+  _globals['_UPDATEVIDEOREQUEST']._serialized_end=2409
+  _globals['_GETPLAYBACKINFOREQUEST']._serialized_start=2411
+  _globals['_GETPLAYBACKINFOREQUEST']._serialized_end=2502
+  _globals['_GETPLAYBACKINFORESPONSE']._serialized_start=2505
+  _globals['_GETPLAYBACKINFORESPONSE']._serialized_end=2731
+  _globals['_REVOKEPLAYBACKREQUEST']._serialized_start=2733
+  _globals['_REVOKEPLAYBACKREQUEST']._serialized_end=2778
+  _globals['_VIDEOSERVICE']._serialized_start=2781
+  _globals['_VIDEOSERVICE']._serialized_end=4093
 # @@protoc_insertion_point(module_scope)

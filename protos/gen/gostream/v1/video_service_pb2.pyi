@@ -28,11 +28,36 @@ class CreateVideoRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     TITLE_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
     CONTENT_TYPE_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    EXTERNAL_ID_FIELD_NUMBER: _builtins.int
+    SOURCE_URL_FIELD_NUMBER: _builtins.int
+    SOURCE_KEY_FIELD_NUMBER: _builtins.int
+    PROCESS_FIELD_NUMBER: _builtins.int
     PLAYBACK_POLICY_FIELD_NUMBER: _builtins.int
     title: _builtins.str
     """A title for people, 1 to 200 characters, without invisible or reordering characters."""
@@ -48,10 +73,31 @@ class CreateVideoRequest(_message.Message):
     """
     request_id: _builtins.str
     """Makes the call safe to repeat: the same request_id with the same request returns the same video and a new URL
-    until it is processed, and UPLOAD_CLOSED after that.
+    until it is processed, and UPLOAD_CLOSED after that. With source_url or source_key it always returns the video.
+    """
+    external_id: _builtins.str
+    """The owner's own id of the video; see Video.external_id."""
+    source_url: _builtins.str
+    """The URL of the source, "https://…" with a public host, at most 2,048 characters. A worker fetches it, follows up to
+    five redirects and continues after broken connections. Excludes size_bytes and source_key. SOURCE_URL_REFUSED if
+    the server does not fetch from such a URL. If fetching fails, the video is STATUS_FAILED with the code
+    SOURCE_UNREACHABLE or SOURCE_URL_REFUSED, and TriggerProcess tries again.
+    """
+    source_key: _builtins.str
+    """The key of an object in the server's bucket, below a prefix of SOURCE_KEY_PREFIXES. It is read in place, and never
+    changed or deleted. Requires the scope videos:admin. Excludes size_bytes and source_url. SOURCE_UNREACHABLE if the
+    object does not exist.
     """
     playback_policy: _video_pb2.PlaybackPolicy.ValueType
     """Who may play the video; PLAYBACK_POLICY_SIGNED needs a server with signing keys."""
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The labels of the video; see Video.labels."""
+
+    @_builtins.property
+    def process(self) -> Global___ProcessOptions:
+        """The options of the encode, with source_url or source_key only; absent = the defaults."""
+
     def __init__(
         self,
         *,
@@ -60,11 +106,16 @@ class CreateVideoRequest(_message.Message):
         content_type: _builtins.str = ...,
         size_bytes: _builtins.int = ...,
         request_id: _builtins.str = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        external_id: _builtins.str = ...,
+        source_url: _builtins.str = ...,
+        source_key: _builtins.str = ...,
+        process: Global___ProcessOptions | None = ...,
         playback_policy: _video_pb2.PlaybackPolicy.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["process", b"process"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "playback_policy", b"playback_policy", "request_id", b"request_id", "size_bytes", b"size_bytes", "title", b"title", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "external_id", b"external_id", "labels", b"labels", "playback_policy", b"playback_policy", "process", b"process", "request_id", b"request_id", "size_bytes", b"size_bytes", "source_key", b"source_key", "source_url", b"source_url", "title", b"title", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -80,11 +131,11 @@ class CreateVideoResponse(_message.Message):
     UPLOAD_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def video(self) -> _video_pb2.Video:
-        """The new video, STATUS_PENDING_UPLOAD."""
+        """The new video, STATUS_PENDING_UPLOAD, or STATUS_PROCESSING with source_url or source_key."""
 
     @_builtins.property
     def upload(self) -> Global___Upload:
-        """How to upload the source."""
+        """How to upload the source; absent with source_url or source_key."""
 
     def __init__(
         self,
@@ -322,6 +373,12 @@ class ListVideosRequest(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    EXTERNAL_ID_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    CREATED_AFTER_FIELD_NUMBER: _builtins.int
+    CREATED_BEFORE_FIELD_NUMBER: _builtins.int
+    SHOW_DELETED_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """If set, list only videos of this owner. With authentication, callers list their own videos; another owner, or all
     owners, require the scope videos:admin.
@@ -332,6 +389,28 @@ class ListVideosRequest(_message.Message):
     """The maximum number of videos; 0 = 50; values above 1000 become 1000."""
     page_token: _builtins.str
     """next_page_token of the previous page; the filter must be the same."""
+    external_id: _builtins.str
+    """If set, list only the video with this external_id."""
+    title: _builtins.str
+    """If set, list only videos whose title contains every word of this text, in any order, in upper or lower case, also
+    as a part of a longer word. One word must have three letters or digits in a row, or a letter beyond ASCII.
+    """
+    show_deleted: _builtins.bool
+    """If true, also list deleted videos that UndeleteVideo can restore."""
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """List only videos with all of these labels, at most 16: "course=42" is a key with its value, "course" is a key with
+        any value.
+        """
+
+    @_builtins.property
+    def created_after(self) -> _timestamp_pb2.Timestamp:
+        """If set, list only videos created at this time or later."""
+
+    @_builtins.property
+    def created_before(self) -> _timestamp_pb2.Timestamp:
+        """If set, list only videos created before this time."""
+
     def __init__(
         self,
         *,
@@ -339,10 +418,16 @@ class ListVideosRequest(_message.Message):
         status: _video_pb2.Video.Status.ValueType = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        external_id: _builtins.str = ...,
+        labels: _abc.Iterable[_builtins.str] | None = ...,
+        title: _builtins.str = ...,
+        created_after: _timestamp_pb2.Timestamp | None = ...,
+        created_before: _timestamp_pb2.Timestamp | None = ...,
+        show_deleted: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_after", b"created_after", "created_before", b"created_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "status", b"status", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_after", b"created_after", "created_before", b"created_before", "external_id", b"external_id", "labels", b"labels", "page_size", b"page_size", "page_token", b"page_token", "show_deleted", b"show_deleted", "status", b"status", "title", b"title", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -384,10 +469,42 @@ class DeleteVideoRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    PERMANENT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id of the video."""
     etag: _builtins.str
     """If set, delete the video only if it still has this etag."""
+    permanent: _builtins.bool
+    """If true, UndeleteVideo cannot restore the video, and its objects are removed about a minute later. Also applies to
+    a deleted video that UndeleteVideo could restore.
+    """
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        permanent: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "id", b"id", "permanent", b"permanent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteVideoRequest: _TypeAlias = DeleteVideoRequest  # noqa: Y015
+
+@_typing.final
+class UndeleteVideoRequest(_message.Message):
+    """Request of UndeleteVideo."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The id of the video."""
+    etag: _builtins.str
+    """If set, restore the video only if it still has this etag."""
     def __init__(
         self,
         *,
@@ -400,7 +517,7 @@ class DeleteVideoRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___DeleteVideoRequest: _TypeAlias = DeleteVideoRequest  # noqa: Y015
+Global___UndeleteVideoRequest: _TypeAlias = UndeleteVideoRequest  # noqa: Y015
 
 @_typing.final
 class WatchVideoRequest(_message.Message):
@@ -441,7 +558,9 @@ class UpdateVideoRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """The fields to change; absent = the supported fields that are set in `video`."""
+        """The fields to change; absent = the supported fields that are set in `video`. A field that is named here and not set
+        in `video` is cleared: title and playback_policy cannot be.
+        """
 
     def __init__(
         self,

@@ -73,6 +73,11 @@ class VideoServiceStub:
                 request_serializer=gostream_dot_v1_dot_video__service__pb2.DeleteVideoRequest.SerializeToString,
                 response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                 _registered_method=True)
+        self.UndeleteVideo = channel.unary_unary(
+                '/gostream.v1.VideoService/UndeleteVideo',
+                request_serializer=gostream_dot_v1_dot_video__service__pb2.UndeleteVideoRequest.SerializeToString,
+                response_deserializer=gostream_dot_v1_dot_video__pb2.Video.FromString,
+                _registered_method=True)
         self.UpdateVideo = channel.unary_unary(
                 '/gostream.v1.VideoService/UpdateVideo',
                 request_serializer=gostream_dot_v1_dot_video__service__pb2.UpdateVideoRequest.SerializeToString,
@@ -103,6 +108,9 @@ class VideoServiceServicer:
     def CreateVideo(self, request, context):
         """Creates a video and returns a presigned URL to upload its source to the object store. The URL creates the source
         once and never replaces it. A video that is not processed within a day after its last URL expired is deleted.
+
+        With source_url or source_key, nothing is uploaded: processing starts at once, and the video is STATUS_PROCESSING.
+        While its source is fetched, the stage of `processing` is "fetching".
 
         grpcurl -plaintext -d '{"title":"Holiday","content_type":"video/mp4","size_bytes":1048576}' localhost:50051 gostream.v1.VideoService/CreateVideo
         """
@@ -153,7 +161,7 @@ class VideoServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListVideos(self, request, context):
-        """Lists videos, newest first.
+        """Lists videos, newest first. All filters of the request must match.
 
         grpcurl -plaintext -d '{"page_size":10}' localhost:50051 gostream.v1.VideoService/ListVideos
         """
@@ -163,8 +171,9 @@ class VideoServiceServicer:
 
     def DeleteVideo(self, request, context):
         """Deletes a video. Cancels its processing. Edges stop serving it within 5 s; copies in players outlive it by up to a
-        day: see docs/reference/api.md. Its objects are removed from the object store about a minute later. A source
-        uploaded after the deletion is removed after the upload URL has expired.
+        day: see docs/reference/api.md. Until the server's DELETE_RETENTION has passed, UndeleteVideo restores it; then its
+        objects are removed from the object store. A source uploaded after the deletion is removed after the upload URL has
+        expired.
 
         grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo
         """
@@ -172,9 +181,19 @@ class VideoServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UndeleteVideo(self, request, context):
+        """Restores a deleted video: it plays again with the same URLs. Processing that the deletion cancelled stays cancelled.
+        Fails with VIDEO_NOT_FOUND when DELETE_RETENTION has passed, and with VIDEO_NOT_DELETED for other videos.
+
+        grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/UndeleteVideo
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UpdateVideo(self, request, context):
-        """Changes the fields that update_mask names and returns the video. Supported: playback_policy. If it changes, edges
-        obey within 5 s, and the signed URLs of before stop working.
+        """Changes the fields that update_mask names and returns the video. Supported: title, labels, external_id, expire_time,
+        playback_policy. If the policy changes, edges obey within 5 s, and the signed URLs of before stop working.
 
         grpcurl -plaintext -d '{"video":{"id":"ID","playback_policy":"PLAYBACK_POLICY_OFF"},"update_mask":"playbackPolicy"}' localhost:50051 gostream.v1.VideoService/UpdateVideo
         """
@@ -248,6 +267,11 @@ def add_VideoServiceServicer_to_server(servicer, server):
                     servicer.DeleteVideo,
                     request_deserializer=gostream_dot_v1_dot_video__service__pb2.DeleteVideoRequest.FromString,
                     response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'UndeleteVideo': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndeleteVideo,
+                    request_deserializer=gostream_dot_v1_dot_video__service__pb2.UndeleteVideoRequest.FromString,
+                    response_serializer=gostream_dot_v1_dot_video__pb2.Video.SerializeToString,
             ),
             'UpdateVideo': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateVideo,
@@ -461,6 +485,33 @@ class VideoService:
             '/gostream.v1.VideoService/DeleteVideo',
             gostream_dot_v1_dot_video__service__pb2.DeleteVideoRequest.SerializeToString,
             google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndeleteVideo(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gostream.v1.VideoService/UndeleteVideo',
+            gostream_dot_v1_dot_video__service__pb2.UndeleteVideoRequest.SerializeToString,
+            gostream_dot_v1_dot_video__pb2.Video.FromString,
             options,
             channel_credentials,
             insecure,

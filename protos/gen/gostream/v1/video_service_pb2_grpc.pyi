@@ -41,6 +41,9 @@ class VideoServiceStub:
     """Creates a video and returns a presigned URL to upload its source to the object store. The URL creates the source
     once and never replaces it. A video that is not processed within a day after its last URL expired is deleted.
 
+    With source_url or source_key, nothing is uploaded: processing starts at once, and the video is STATUS_PROCESSING.
+    While its source is fetched, the stage of `processing` is "fetching".
+
       grpcurl -plaintext -d '{"title":"Holiday","content_type":"video/mp4","size_bytes":1048576}' localhost:50051 gostream.v1.VideoService/CreateVideo
     """
     TriggerProcess: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.TriggerProcessRequest, _video_pb2.Video]
@@ -70,20 +73,27 @@ class VideoServiceStub:
       grpcurl -plaintext -d '{"ids":["ID","ID"]}' localhost:50051 gostream.v1.VideoService/BatchGetVideos
     """
     ListVideos: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.ListVideosRequest, _video_service_pb2.ListVideosResponse]
-    """Lists videos, newest first.
+    """Lists videos, newest first. All filters of the request must match.
 
       grpcurl -plaintext -d '{"page_size":10}' localhost:50051 gostream.v1.VideoService/ListVideos
     """
     DeleteVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.DeleteVideoRequest, _empty_pb2.Empty]
     """Deletes a video. Cancels its processing. Edges stop serving it within 5 s; copies in players outlive it by up to a
-    day: see docs/reference/api.md. Its objects are removed from the object store about a minute later. A source
-    uploaded after the deletion is removed after the upload URL has expired.
+    day: see docs/reference/api.md. Until the server's DELETE_RETENTION has passed, UndeleteVideo restores it; then its
+    objects are removed from the object store. A source uploaded after the deletion is removed after the upload URL has
+    expired.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo
     """
+    UndeleteVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.UndeleteVideoRequest, _video_pb2.Video]
+    """Restores a deleted video: it plays again with the same URLs. Processing that the deletion cancelled stays cancelled.
+    Fails with VIDEO_NOT_FOUND when DELETE_RETENTION has passed, and with VIDEO_NOT_DELETED for other videos.
+
+      grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/UndeleteVideo
+    """
     UpdateVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.UpdateVideoRequest, _video_pb2.Video]
-    """Changes the fields that update_mask names and returns the video. Supported: playback_policy. If it changes, edges
-    obey within 5 s, and the signed URLs of before stop working.
+    """Changes the fields that update_mask names and returns the video. Supported: title, labels, external_id, expire_time,
+    playback_policy. If the policy changes, edges obey within 5 s, and the signed URLs of before stop working.
 
       grpcurl -plaintext -d '{"video":{"id":"ID","playback_policy":"PLAYBACK_POLICY_OFF"},"update_mask":"playbackPolicy"}' localhost:50051 gostream.v1.VideoService/UpdateVideo
     """
@@ -116,6 +126,9 @@ class VideoServiceAsyncStub(VideoServiceStub):
     """Creates a video and returns a presigned URL to upload its source to the object store. The URL creates the source
     once and never replaces it. A video that is not processed within a day after its last URL expired is deleted.
 
+    With source_url or source_key, nothing is uploaded: processing starts at once, and the video is STATUS_PROCESSING.
+    While its source is fetched, the stage of `processing` is "fetching".
+
       grpcurl -plaintext -d '{"title":"Holiday","content_type":"video/mp4","size_bytes":1048576}' localhost:50051 gostream.v1.VideoService/CreateVideo
     """
     TriggerProcess: _aio.UnaryUnaryMultiCallable[_video_service_pb2.TriggerProcessRequest, _video_pb2.Video]  # type: ignore[assignment]
@@ -145,20 +158,27 @@ class VideoServiceAsyncStub(VideoServiceStub):
       grpcurl -plaintext -d '{"ids":["ID","ID"]}' localhost:50051 gostream.v1.VideoService/BatchGetVideos
     """
     ListVideos: _aio.UnaryUnaryMultiCallable[_video_service_pb2.ListVideosRequest, _video_service_pb2.ListVideosResponse]  # type: ignore[assignment]
-    """Lists videos, newest first.
+    """Lists videos, newest first. All filters of the request must match.
 
       grpcurl -plaintext -d '{"page_size":10}' localhost:50051 gostream.v1.VideoService/ListVideos
     """
     DeleteVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.DeleteVideoRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes a video. Cancels its processing. Edges stop serving it within 5 s; copies in players outlive it by up to a
-    day: see docs/reference/api.md. Its objects are removed from the object store about a minute later. A source
-    uploaded after the deletion is removed after the upload URL has expired.
+    day: see docs/reference/api.md. Until the server's DELETE_RETENTION has passed, UndeleteVideo restores it; then its
+    objects are removed from the object store. A source uploaded after the deletion is removed after the upload URL has
+    expired.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo
     """
+    UndeleteVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.UndeleteVideoRequest, _video_pb2.Video]  # type: ignore[assignment]
+    """Restores a deleted video: it plays again with the same URLs. Processing that the deletion cancelled stays cancelled.
+    Fails with VIDEO_NOT_FOUND when DELETE_RETENTION has passed, and with VIDEO_NOT_DELETED for other videos.
+
+      grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/UndeleteVideo
+    """
     UpdateVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.UpdateVideoRequest, _video_pb2.Video]  # type: ignore[assignment]
-    """Changes the fields that update_mask names and returns the video. Supported: playback_policy. If it changes, edges
-    obey within 5 s, and the signed URLs of before stop working.
+    """Changes the fields that update_mask names and returns the video. Supported: title, labels, external_id, expire_time,
+    playback_policy. If the policy changes, edges obey within 5 s, and the signed URLs of before stop working.
 
       grpcurl -plaintext -d '{"video":{"id":"ID","playback_policy":"PLAYBACK_POLICY_OFF"},"update_mask":"playbackPolicy"}' localhost:50051 gostream.v1.VideoService/UpdateVideo
     """
@@ -193,6 +213,9 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_video_service_pb2.CreateVideoResponse, _abc.Awaitable[_video_service_pb2.CreateVideoResponse]]:
         """Creates a video and returns a presigned URL to upload its source to the object store. The URL creates the source
         once and never replaces it. A video that is not processed within a day after its last URL expired is deleted.
+
+        With source_url or source_key, nothing is uploaded: processing starts at once, and the video is STATUS_PROCESSING.
+        While its source is fetched, the stage of `processing` is "fetching".
 
           grpcurl -plaintext -d '{"title":"Holiday","content_type":"video/mp4","size_bytes":1048576}' localhost:50051 gostream.v1.VideoService/CreateVideo
         """
@@ -253,7 +276,7 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _video_service_pb2.ListVideosRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_video_service_pb2.ListVideosResponse, _abc.Awaitable[_video_service_pb2.ListVideosResponse]]:
-        """Lists videos, newest first.
+        """Lists videos, newest first. All filters of the request must match.
 
           grpcurl -plaintext -d '{"page_size":10}' localhost:50051 gostream.v1.VideoService/ListVideos
         """
@@ -265,10 +288,23 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """Deletes a video. Cancels its processing. Edges stop serving it within 5 s; copies in players outlive it by up to a
-        day: see docs/reference/api.md. Its objects are removed from the object store about a minute later. A source
-        uploaded after the deletion is removed after the upload URL has expired.
+        day: see docs/reference/api.md. Until the server's DELETE_RETENTION has passed, UndeleteVideo restores it; then its
+        objects are removed from the object store. A source uploaded after the deletion is removed after the upload URL has
+        expired.
 
           grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/DeleteVideo
+        """
+
+    @_abc_1.abstractmethod
+    def UndeleteVideo(
+        self,
+        request: _video_service_pb2.UndeleteVideoRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_video_pb2.Video, _abc.Awaitable[_video_pb2.Video]]:
+        """Restores a deleted video: it plays again with the same URLs. Processing that the deletion cancelled stays cancelled.
+        Fails with VIDEO_NOT_FOUND when DELETE_RETENTION has passed, and with VIDEO_NOT_DELETED for other videos.
+
+          grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.VideoService/UndeleteVideo
         """
 
     @_abc_1.abstractmethod
@@ -277,8 +313,8 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _video_service_pb2.UpdateVideoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_video_pb2.Video, _abc.Awaitable[_video_pb2.Video]]:
-        """Changes the fields that update_mask names and returns the video. Supported: playback_policy. If it changes, edges
-        obey within 5 s, and the signed URLs of before stop working.
+        """Changes the fields that update_mask names and returns the video. Supported: title, labels, external_id, expire_time,
+        playback_policy. If the policy changes, edges obey within 5 s, and the signed URLs of before stop working.
 
           grpcurl -plaintext -d '{"video":{"id":"ID","playback_policy":"PLAYBACK_POLICY_OFF"},"update_mask":"playbackPolicy"}' localhost:50051 gostream.v1.VideoService/UpdateVideo
         """

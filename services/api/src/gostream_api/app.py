@@ -22,21 +22,29 @@ from gostream_api.rpc.interceptors.auth import (
     shows_nothing,
     shows_token,
 )
-from gostream_api.rpc.interceptors.clients import client_behind, networks
+from gostream_api.rpc.interceptors.clients import ClientOf, client_behind, networks
 from gostream_api.rpc.server import BUS_HEALTH, ApiServer
 from gostream_api.rpc.servicer import VideoServicer, local_hits, method_handlers
+from gostream_api.rpc.uploads.servicer import UPLOADS, UploadServicer, upload_handlers
 from gostream_api.rpc.validation import SizeRule
+from gostream_api.uploads.upload_service import SessionLimits, UploadService
+from gostream_api.videos.deletion import DeletionService
+from gostream_api.videos.ingest import IngestService, SourceRules
 from gostream_api.videos.playback import PlaybackService
 from gostream_api.videos.playback_tokens import PlaybackKeys
 from gostream_api.videos.quotas import Quotas
 from gostream_api.videos.video_service import Limits, VideoService
 from gostream_api.videos.watch import WatchService
+from gostream_shared.cache.ports import ChangeAnnouncer
 from gostream_shared.concurrency import in_background
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.db.schema import SchemaWatch
+from gostream_shared.egress.guard import EgressGuard
 from gostream_shared.lifecycle import run_service, run_with, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
+from gostream_shared.storage.gates import Gates
 from gostream_shared.storage.open_store import open_store
+from gostream_shared.storage.port import ObjectStore
 from gostream_shared.tls import ServerTls
 
 NAME = "gostream-api"
@@ -68,6 +76,8 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
         readers = _rated(config, reads.videos)
         servicer = VideoServicer(
             videos=videos,
+            deletions=_deletions(config, reads, store),
+            ingest=_ingest(config, reads.database, store, reads.cache.announcer),
             reads=readers,
             watches=watches,
             playback=_playback(config, reads.database),
@@ -89,6 +99,7 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             local_hits=local_hits(readers),
             share_port=config.api_processes > 1,
             credentials=tls.credentials() if tls else None,
+            more={UPLOADS: upload_handlers(_uploads(config, reads, store, client_of))},
         )
         if config.read_port:
             server.doors.append(_read_door(config, readers, server, authenticator, tls))
@@ -114,6 +125,40 @@ def _limits(config: ApiConfig) -> Limits:
         queue_limit=config.queue_limit,
         quotas=Quotas() if config.auth_mode == "none" else _quotas(config),
     )
+
+
+def _deletions(config: ApiConfig, reads: ReadPath, store: ObjectStore) -> DeletionService:
+    return DeletionService(
+        database=reads.database,
+        gates=Gates(reads.database.gates, store),
+        announcer=reads.cache.announcer,
+        limits=_limits(config),
+        retention=config.delete_retention,
+    )
+
+
+def _ingest(
+    config: ApiConfig, database: PostgresDatabase, store: ObjectStore, announcer: ChangeAnnouncer
+) -> IngestService:
+    guard = EgressGuard.of(config.source_url_allow, allows_http=config.source_url_http)
+    rules = SourceRules.of(guard, config.source_key_prefixes)
+    return IngestService(
+        database=database, store=store, announcer=announcer, limits=_limits(config), rules=rules
+    )
+
+
+def _uploads(config: ApiConfig, reads: ReadPath, store: ObjectStore, client_of: ClientOf) -> UploadServicer:
+    limits = SessionLimits(
+        source_max_bytes=config.source_max_bytes,
+        session_ttl=config.upload_ttl,
+        part_ttl=config.upload_part_ttl,
+        queue_limit=config.queue_limit,
+        quotas=Quotas() if config.auth_mode == "none" else _quotas(config),
+    )
+    uploads = UploadService(
+        database=reads.database, store=store, announcer=reads.cache.announcer, limits=limits
+    )
+    return UploadServicer(uploads, config.cdn_base_url, client_of)
 
 
 def _quotas(config: ApiConfig) -> Quotas:

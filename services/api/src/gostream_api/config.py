@@ -13,7 +13,9 @@ from gostream_shared.config_types import (
     SINGLE_PUT_LIMIT,
     Duration,
     Host,
+    KeyPrefixes,
     ListenPort,
+    Networks,
     is_loopback,
     lowered,
 )
@@ -64,11 +66,30 @@ class ApiConfig(AuthConfig):
     source_max_bytes: int = Field(
         SINGLE_PUT_LIMIT, ge=1, le=SINGLE_PUT_LIMIT, description="largest upload accepted"
     )
+    source_url_http: bool = Field(False, description="accept http:// in source_url; False: https:// only")
+    source_url_allow: Networks = Field(
+        "", description="comma-separated private networks that a source_url may lead to; empty = public only"
+    )
+    source_key_prefixes: KeyPrefixes = Field(
+        "", description="comma-separated prefixes of object keys that source_key may name; empty = none"
+    )
     upload_url_ttl: Duration = Field(
         timedelta(hours=1),
         ge=timedelta(seconds=1),
         le=PRESIGNED_LIMIT,
         description="validity of an upload URL",
+    )
+    upload_ttl: Duration = Field(
+        timedelta(hours=24),
+        ge=timedelta(minutes=1),
+        le=timedelta(days=30),
+        description="time in which an upload session must be completed",
+    )
+    upload_part_ttl: Duration = Field(
+        timedelta(minutes=15),
+        ge=timedelta(seconds=1),
+        le=PRESIGNED_LIMIT,
+        description="validity of the URL of one part; clients get new ones",
     )
     upload_size_required: bool = Field(
         True, description="CreateVideo requires size_bytes; False: an upload URL accepts any size"

@@ -1,12 +1,15 @@
 """The conversion of videos equals a straightforward one that assigns whole messages, byte for byte."""
 
 import asyncio
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from random import Random
 from uuid import UUID
 from zlib import crc32
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +18,7 @@ from gostream.v1 import video_pb2
 from gostream.v1.video_service_pb2 import BatchGetVideosResponse, ListVideosResponse
 from gostream_api.rpc.convert import encode_video, video_message
 from gostream_api.rpc.encoded_reads import concatenated
+from gostream_api.rpc.json.bodies import video_body
 from gostream_api.rpc.pages import PageEncoder
 from gostream_shared.cache.entries.codec import reply_form
 from gostream_shared.domain.encode import Progress
@@ -91,6 +95,10 @@ videos = st.builds(
     playable_number=st.none() | numbers,
     publication=st.none() | publications,
     failure=st.none() | failures,
+    labels=st.dictionaries(texts, texts, max_size=5),
+    external_id=texts,
+    expires_at=st.none() | moments,
+    deleted_at=st.none() | moments,
     playback_policy=st.sampled_from(PlaybackPolicy),
 )
 progresses = st.builds(Progress, stage=texts, percent=st.floats(0, 100), eta=st.none() | spans)
@@ -100,6 +108,11 @@ def timestamp(moment: datetime) -> Timestamp:
     message = Timestamp()
     message.FromDatetime(moment)
     return message
+
+
+def serialized(message: Message) -> bytes:
+    """The bytes with the labels in the order of their keys."""
+    return message.SerializeToString(deterministic=True)
 
 
 def duration(span: timedelta) -> Duration:
@@ -120,6 +133,10 @@ def straightforward(video: Video, progress: Progress | None = None) -> video_pb2
         create_time=timestamp(video.created_at),
         update_time=timestamp(video.updated_at),
         ready_time=timestamp(video.ready_at) if video.ready_at else None,
+        labels=video.labels,
+        external_id=video.external_id,
+        expire_time=timestamp(video.expires_at) if video.expires_at else None,
+        delete_time=timestamp(video.deleted_at) if video.deleted_at else None,
         playback_policy=video_pb2.PlaybackPolicy.Value(f"PLAYBACK_POLICY_{video.playback_policy}"),
         playback_epoch=video.playback_epoch,
     )
@@ -209,14 +226,14 @@ def published(video: Video, publication: Publication) -> video_pb2.Video:
 
 @given(videos)
 def test_video_equals_the_straightforward_conversion(video: Video) -> None:
-    assert encode_video(video, CDN) == straightforward(video).SerializeToString()
+    assert encode_video(video, CDN) == serialized(straightforward(video))
 
 
 @given(videos, progresses)
 def test_progress_equals_the_straightforward_conversion(video: Video, progress: Progress) -> None:
-    expected = straightforward(video, progress).SerializeToString()
+    expected = serialized(straightforward(video, progress))
 
-    assert video_message(video, CDN, progress).SerializeToString() == expected
+    assert serialized(video_message(video, CDN, progress)) == expected
 
 
 @given(st.lists(videos, max_size=3), texts)
@@ -224,13 +241,22 @@ def test_page_equals_a_serialized_response(page: list[Video], token: str) -> Non
     pages, rows = PageEncoder(CDN), list(map(listed, page))
     messages = [straightforward(video) for video in page]
 
-    expected = ListVideosResponse(videos=messages, next_page_token=token).SerializeToString()
+    expected = serialized(ListVideosResponse(videos=messages, next_page_token=token))
     assert asyncio.run(pages.encode(rows, token)) == expected
     assert asyncio.run(pages.encode(rows, token)) == expected
-    assert (
-        concatenated(message.SerializeToString() for message in messages)
-        == BatchGetVideosResponse(videos=messages).SerializeToString()
+    assert concatenated(serialized(message) for message in messages) == serialized(
+        BatchGetVideosResponse(videos=messages)
     )
+
+
+@given(st.dictionaries(texts, texts, min_size=2, max_size=64), st.randoms())
+def test_order_of_labels_does_not_matter(labels: dict[str, str], chance: Random) -> None:
+    shuffled = chance.sample(sorted(labels.items()), len(labels))
+    one, other = (replace(make_video(UUID(int=1)), labels=each) for each in (labels, dict(shuffled)))
+
+    assert encode_video(one, CDN) == encode_video(other, CDN)
+    assert video_body(encode_video(one, CDN)) == video_body(encode_video(other, CDN))
+    assert list(json.loads(video_body(encode_video(one, CDN)))["labels"]) == sorted(labels)
 
 
 async def test_other_tasks_run_during_a_page() -> None:
@@ -274,6 +300,9 @@ def test_form_of_replies_changes_with_their_bytes() -> None:
             tracks=(left_out,),
         ),
         failure=Failure(code="c", message="m", retryable=True, stage="s"),
+        labels={"b": "2", "a": "1"},
+        external_id="7",
+        expires_at=datetime(2027, 1, 1, tzinfo=UTC),
     )
 
-    assert (reply_form(CDN), crc32(encode_video(video, CDN))) == ("5.1.4ad2b67d", 3947285750)
+    assert (reply_form(CDN), crc32(encode_video(video, CDN))) == ("6.1.4ad2b67d", 3886079357)

@@ -63,6 +63,8 @@ async def address(reader: Reader) -> AsyncIterator[str]:
     watches = WatchService(database=cast("Any", None), events=cast("Any", None))
     servicer = VideoServicer(
         videos=cast("VideoService", None),
+        deletions=cast("Any", None),
+        ingest=cast("Any", None),
         reads=reader,
         watches=watches,
         playback=cast("Any", None),
@@ -128,9 +130,33 @@ ROWS: list[tuple[GoStreamError, grpc.StatusCode, str, set[str]]] = [
         {"PreconditionFailure"},
     ),
     (
+        errors.SourceUrlRefusedError("must begin with https://"),
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "SOURCE_URL_REFUSED",
+        {"BadRequest"},
+    ),
+    (
+        errors.SourceUnreachableError(),
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "SOURCE_UNREACHABLE",
+        {"PreconditionFailure"},
+    ),
+    (
         errors.UploadClosedError(ID),
         grpc.StatusCode.FAILED_PRECONDITION,
         "UPLOAD_CLOSED",
+        {"PreconditionFailure"},
+    ),
+    (
+        errors.UploadExpiredError(ID),
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "UPLOAD_EXPIRED",
+        {"PreconditionFailure"},
+    ),
+    (
+        errors.UploadIncompleteError(ID, [2, 3]),
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "UPLOAD_INCOMPLETE",
         {"PreconditionFailure"},
     ),
     (
@@ -146,6 +172,8 @@ ROWS: list[tuple[GoStreamError, grpc.StatusCode, str, set[str]]] = [
         {"PreconditionFailure"},
     ),
     (errors.EtagMismatchError(ID), grpc.StatusCode.ABORTED, "ETAG_MISMATCH", set()),
+    (errors.ExternalIdInUseError(), grpc.StatusCode.ALREADY_EXISTS, "EXTERNAL_ID_IN_USE", set()),
+    (errors.VideoNotDeletedError(ID), grpc.StatusCode.ALREADY_EXISTS, "VIDEO_NOT_DELETED", set()),
     (errors.QueueFullError(), grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", {"RetryInfo"}),
     (
         errors.RateLimitedError("writes", retry_after=2),

@@ -13,13 +13,19 @@ from gostream.v1.video_service_pb2 import CreateVideoRequest, ListVideosRequest,
 from gostream_api.videos.page_tokens import page_token, position_of
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.errors import PageTokenInvalidError
-from gostream_shared.domain.repositories import Position, VideoFilter
 from gostream_shared.domain.video import VideoStatus
+from gostream_shared.domain.videos.listing import Position, VideoFilter
 
 FILTERS = st.builds(
     VideoFilter,
     user_id=st.none() | st.text(max_size=20),
     status=st.none() | st.sampled_from(VideoStatus),
+    external_id=st.none() | st.text(max_size=9),
+    labels=st.lists(st.text(max_size=9), max_size=2).map(tuple),
+    words=st.lists(st.text(max_size=9), max_size=2).map(tuple),
+    created_from=st.none() | st.datetimes(timezones=st.just(UTC)),
+    created_until=st.none() | st.datetimes(timezones=st.just(UTC)),
+    with_deleted=st.booleans(),
 )
 POSITIONS = st.builds(
     Position,
@@ -50,6 +56,14 @@ def test_altered_page_token_is_refused(position: Position, which: VideoFilter, d
 
     with pytest.raises(PageTokenInvalidError):
         position_of(token[:index] + other + token[index + 1 :], which)
+
+
+def test_tokens_of_the_previous_release_stay_valid() -> None:
+    """A rolling update must not end the listings that run."""
+    position = Position(datetime(2026, 1, 1, tzinfo=UTC), UUID(int=7))
+    token = "AAZHSEYgQAAAAAAAAAAAAAAAAAAAAAAH96zaBxuFJt8eagom"
+
+    assert page_token(position, VideoFilter(user_id="ann", status=VideoStatus.READY)) == token
 
 
 @given(st.text())
@@ -130,6 +144,9 @@ async def test_page_token_with_another_filter_is_refused(api: Any, refused: Any)
 
     for request in (
         ListVideosRequest(page_token=token, user_id="a"),
+        ListVideosRequest(page_token=token, labels=["a"]),
+        ListVideosRequest(page_token=token, title="abc"),
+        ListVideosRequest(page_token=token, show_deleted=True),
         ListVideosRequest(page_token=token[:-1]),
         ListVideosRequest(page_token="' OR 1=1 --"),
         ListVideosRequest(page_token="A" * 100_000),

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from gostream.v1.video_service_pb2 import ListVideosResponse
 from gostream_api.rpc.pages import PageEncoder
-from gostream_shared.domain.repositories import ListedVideo
 from gostream_shared.domain.video import Video
+from gostream_shared.domain.videos.listing import ListedVideo
 from tests.support.videos import listed, make_video
 
 

@@ -201,3 +201,23 @@ def test_wrong_ids_take_no_lasting_memory() -> None:
         tracemalloc.stop()
 
     assert after - before < 2_500_000
+
+
+def test_remote_source_needs_no_size() -> None:
+    assert violations(source_url="https://example.com/a.mp4", size_bytes=0) == set()
+    assert violations(source_key="films/a.mp4", size_bytes=0) == set()
+    assert (
+        violations(source_url="https://example.com/a.mp4", size_bytes=0, process={"profile": "quality"})
+        == set()
+    )
+
+
+def test_contradicting_sources_are_refused() -> None:
+    url = "https://example.com/a.mp4"
+
+    assert violations(source_url=url, source_key="films/a.mp4", size_bytes=0) == {"source_key"}
+    assert violations(source_url=url, size_bytes=1) == {"size_bytes"}
+    assert violations(process={}) == {"process"}
+    assert violations(source_url=url, size_bytes=0, process={"profile": "?"}) == {"process.profile"}
+    assert violations(source_url=url + "a" * 2048, size_bytes=0) == {"source_url"}
+    assert violations(source_key="é" * 513, size_bytes=0) == {"source_key"}

@@ -179,7 +179,8 @@ async def test_update_with_an_old_etag_is_refused(api: Any, publish: Any, refuse
         (0, [], "update_mask"),
         (0, ["playback_policy"], "video.playback_policy"),
         (9, ["playback_policy"], "video.playback_policy"),
-        (OFF, ["title"], "update_mask"),
+        (OFF, ["title"], "video.title"),
+        (OFF, ["user_id"], "update_mask"),
         (OFF, ["playback_policy", "status"], "update_mask"),
     ],
 )

@@ -378,9 +378,8 @@ async def test_departed_client_leaves_no_watch(
         return events.subscribed == 0
 
     none, sizes = cast("Any", None), SizeRule(most=1, required=True)
-    servicer = VideoServicer(
-        videos=none, reads=none, watches=watches, playback=none, cdn_base_url="", sizes=sizes
-    )
+    unused = dict.fromkeys(("videos", "deletions", "ingest", "reads", "playback"), none)
+    servicer = VideoServicer(**unused, watches=watches, cdn_base_url="", sizes=sizes)
     server = ApiServer(method_handlers(servicer), watches, max_calls=1, max_streams=3)
     port = await server.start("127.0.0.1", 0)
     async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:

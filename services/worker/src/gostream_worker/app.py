@@ -18,8 +18,20 @@ from gostream_shared.concurrency import in_background, task_group, wait_at_most
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.db.schema import LOOK_INTERVAL, SchemaWatch
 from gostream_shared.domain.errors import BackendUnavailableError
+from gostream_shared.egress.guard import EgressGuard
 from gostream_shared.grpc_health import Health
-from gostream_shared.jobs.pgqueuer import REMOVE, TRANSCODE, remove_job, transcode_job
+from gostream_shared.jobs.pgqueuer import (
+    EXPIRE,
+    EXPIRE_UPLOAD,
+    FETCH,
+    REMOVE,
+    TRANSCODE,
+    expire_job,
+    expire_upload_job,
+    fetch_job,
+    remove_job,
+    transcode_job,
+)
 from gostream_shared.lifecycle import run_service, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
 from gostream_shared.storage.facts import require_fence
@@ -30,13 +42,16 @@ from gostream_shared.tls import ServerTls
 from gostream_worker.config import WorkerConfig
 from gostream_worker.encode.encoder import Encoder
 from gostream_worker.health import ROOM_HEALTH, health_server
+from gostream_worker.ingest.fetch_service import FetchService, FetchSettings
 from gostream_worker.jobs.abandoned_uploads import Abandoned
-from gostream_worker.jobs.attempts import Attempts
+from gostream_worker.jobs.attempts import FETCHES, Attempts
 from gostream_worker.jobs.cleanup import Removal
 from gostream_worker.jobs.consumer import Consumer, JobKind, reading
 from gostream_worker.jobs.disk_space import DiskSpace
+from gostream_worker.jobs.expiry import Expiry
 from gostream_worker.jobs.gate_keeper import GateKeeper
 from gostream_worker.jobs.old_trail import keep_short
+from gostream_worker.jobs.upload_expiry import UploadExpiry, keep_comparing
 from gostream_worker.plan.profiles import PROFILES
 from gostream_worker.probe.limits import SourceLimits, largest_picture
 from gostream_worker.probe.prestarted import PrestartedProbe
@@ -88,23 +103,49 @@ def _encoder(config: WorkerConfig) -> Encoder:
     )
 
 
-def _attempts(
+def _encoding(
     config: WorkerConfig,
     database: PostgresDatabase,
     service: TranscodeService,
     store: ObjectStore,
     cache: Cache,
     disk_space: DiskSpace,
-) -> Attempts:
-    return Attempts(
+) -> JobKind:
+    attempts = Attempts(
         database,
         service.run,
         cache.announcer,
         partial(end_lists, store),
-        worker=f"{socket.gethostname()}:{os.getpid()}",
+        worker=_worker_name(),
         outage_patience=config.outage_patience,
         found_full=disk_space.found_full,
     )
+    return JobKind(
+        reading(transcode_job, attempts.transcode),
+        slots=config.worker_slots,
+        has_room=lambda: disk_space.is_free,
+    )
+
+
+def _fetching(config: WorkerConfig, database: PostgresDatabase, store: ObjectStore, cache: Cache) -> JobKind:
+    guard = EgressGuard.of(config.source_url_allow, allows_http=config.source_url_http)
+    settings = FetchSettings(max_bytes=config.source_max_bytes, timeout=config.source_fetch_timeout)
+    service = FetchService(database, store, cache.progress, guard, settings)
+    attempts = Attempts(
+        database,
+        service.run,
+        cache.announcer,
+        partial(end_lists, store),
+        worker=_worker_name(),
+        outage_patience=config.outage_patience,
+        begin=service.begin,
+        kind=FETCHES,
+    )
+    return JobKind(reading(fetch_job, attempts.transcode), slots=config.source_fetch_slots)
+
+
+def _worker_name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def _disk_space(config: WorkerConfig, health: Health) -> DiskSpace:
@@ -125,7 +166,8 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
     with WorkDirectory.open(config.work_dir) as work:
         async with (
             PostgresDatabase.open(
-                config.database_url.get_secret_value(), max_size=connections(config.worker_slots)
+                config.database_url.get_secret_value(),
+                max_size=connections(config.worker_slots + config.source_fetch_slots),
             ) as database,
             open_store(config) as store,
             open_cache(config, outbox=database.outbox, subscribe=False) as cache,
@@ -146,26 +188,35 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
                 _settings(config),
                 start_probe=probe.take,
             )
-            attempts = _attempts(config, database, service, store, cache, disk_space)
             abandoned = Abandoned(database, cache.announcer, patience=config.upload_patience)
+            expiry = Expiry(database, cache.announcer, retention=config.delete_retention)
             gates = GateKeeper(database.gates, Gates(database.gates, store))
             kinds = {
-                TRANSCODE: JobKind(
-                    reading(transcode_job, attempts.transcode),
-                    slots=config.worker_slots,
-                    has_room=lambda: disk_space.is_free,
-                ),
-                REMOVE: JobKind(reading(remove_job, Removal(database, store).remove), slots=_REMOVALS),
+                TRANSCODE: _encoding(config, database, service, store, cache, disk_space),
+                FETCH: _fetching(config, database, store, cache),
+                EXPIRE: JobKind(reading(expire_job, expiry.expire), slots=1),
+                **_removals(database, store),
             }
             consumer = Consumer(database.pool, kinds, lease=config.job_lease)
             trail = keep_short(database, config.trail_retention)
-            async with in_background(disk_space.run(), trail), task_group() as chores:
-                chores.create_task(abandoned.run())
-                chores.create_task(gates.run())
+            longest = max(config.upload_ttl, config.source_fetch_timeout)
+            uploads = keep_comparing(database, store, longest)
+            async with in_background(disk_space.run(), trail, uploads), task_group() as chores:
+                for chore in (abandoned, expiry, gates):
+                    chores.create_task(chore.run())
                 chores.create_task(_require_fence(store))
                 yield Work(consumer, SchemaWatch(database.missing_migrations), health)
-                abandoned.stop()
-                gates.stop()
+                for chore in (abandoned, expiry, gates):
+                    chore.stop()
+
+
+def _removals(database: PostgresDatabase, store: ObjectStore) -> dict[str, JobKind]:
+    """Returns the kinds of jobs that remove objects and uploads."""
+    removal, expiry = Removal(database, store), UploadExpiry(database, store)
+    return {
+        REMOVE: JobKind(reading(remove_job, removal.remove), slots=_REMOVALS),
+        EXPIRE_UPLOAD: JobKind(reading(expire_upload_job, expiry.expire), slots=_REMOVALS),
+    }
 
 
 async def _require_fence(store: ObjectStore) -> None:

@@ -9,7 +9,15 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 
 from gostream_shared.config import Config
-from gostream_shared.config_types import SINGLE_PUT_LIMIT, Duration, Host, HttpUrl, ListenPort, Secret
+from gostream_shared.config_types import (
+    SINGLE_PUT_LIMIT,
+    Duration,
+    Host,
+    HttpUrl,
+    ListenPort,
+    Networks,
+    Secret,
+)
 
 
 class WorkerConfig(Config):
@@ -19,7 +27,7 @@ class WorkerConfig(Config):
     worker_port: ListenPort = Field(50052, description="port of the health service; 0 = a free one")
     metrics_port: ListenPort = Field(9102, description="port of the Prometheus endpoint; 0 = a free one")
     worker_slots: int = Field(
-        1, ge=1, le=256, description="concurrent encodes; each uses all processors it can get"
+        1, ge=0, le=256, description="concurrent encodes; each uses all processors it can get; 0 = none"
     )
     work_dir: Path = Field(
         Path(tempfile.gettempdir()) / "gostream-worker",
@@ -40,6 +48,19 @@ class WorkerConfig(Config):
     )
     source_max_bytes: int = Field(
         SINGLE_PUT_LIMIT, ge=1, le=SINGLE_PUT_LIMIT, description="largest source accepted"
+    )
+    source_url_http: bool = Field(False, description="accept http:// in source_url; False: https:// only")
+    source_url_allow: Networks = Field(
+        "", description="comma-separated private networks that a source_url may lead to; empty = public only"
+    )
+    source_fetch_slots: int = Field(
+        2, ge=0, le=64, description="concurrent fetches of a source_url, 30 MiB of memory each; 0 = none"
+    )
+    source_fetch_timeout: Duration = Field(
+        timedelta(hours=2),
+        ge=timedelta(seconds=1),
+        le=timedelta(hours=24),
+        description="longest time to fetch one source_url",
     )
     source_max_copied_bytes: int = Field(
         200 << 20,
@@ -70,6 +91,12 @@ class WorkerConfig(Config):
         ge=timedelta(minutes=1),
         le=timedelta(days=365),
         description="time after upload URL expiry at which a video without TriggerProcess is deleted",
+    )
+    upload_ttl: Duration = Field(
+        timedelta(hours=24),
+        ge=timedelta(minutes=1),
+        le=timedelta(days=30),
+        description="as for the API: multipart uploads without a session are removed at twice this age",
     )
     trail_retention: Duration = Field(
         timedelta(days=400),

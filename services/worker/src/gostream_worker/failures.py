@@ -24,6 +24,8 @@ class Code(enum.StrEnum):
     SOURCE_GONE = "SOURCE_GONE"
     SOURCE_NOT_MEDIA = "SOURCE_NOT_MEDIA"
     SOURCE_REPLACED = "SOURCE_REPLACED"
+    SOURCE_UNREACHABLE = "SOURCE_UNREACHABLE"
+    SOURCE_URL_REFUSED = "SOURCE_URL_REFUSED"
     TOO_LARGE = "TOO_LARGE"
     UNSUPPORTED_CONTAINER = "UNSUPPORTED_CONTAINER"
     UNSUPPORTED_CODEC = "UNSUPPORTED_CODEC"
@@ -45,6 +47,8 @@ _SENTENCES: Mapping[Code, str] = MappingProxyType(
         Code.SOURCE_EMPTY: "The uploaded file is empty.",
         Code.SOURCE_GONE: "The uploaded file no longer exists; upload it again.",
         Code.SOURCE_REPLACED: "The file was replaced while it was being processed; try again.",
+        Code.SOURCE_UNREACHABLE: "The source could not be fetched from its URL.",
+        Code.SOURCE_URL_REFUSED: "The URL of the source redirects to a URL that this service does not use.",
         Code.SOURCE_NOT_MEDIA: "The uploaded file is not a video.",
         Code.TOO_LARGE: "The uploaded file is larger than this service accepts.",
         Code.UNSUPPORTED_CONTAINER: "This kind of file is not supported; try MP4, MOV, MKV, WebM, TS or AVI.",
@@ -75,14 +79,28 @@ _CLASSES: Mapping[Code, FailureClass] = MappingProxyType(
 
 
 class ProcessingFailedError(GoStreamError):
-    """An attempt failed for a known reason. `detail` and `log_tail` are for operators."""
+    """An attempt failed for a known reason. `detail` and `log_tail` are for operators.
 
-    def __init__(self, code: Code, detail: str = "", *, log_tail: str = "") -> None:
+    `sentence` replaces the message of the code for users. It must not contain addresses or a part of a URL.
+    `helps_later`: a user may succeed with the same request later, although the worker does not repeat it.
+    """
+
+    def __init__(
+        self,
+        code: Code,
+        detail: str = "",
+        *,
+        log_tail: str = "",
+        sentence: str = "",
+        helps_later: bool = False,
+    ) -> None:
         super().__init__(f"{code}: {detail}" if detail else str(code))
         self.code = code
         self.detail = detail
         self.log_tail = log_tail.replace("\0", "\ufffd")  # PostgreSQL text cannot contain NUL
         self.stage = ""
+        self._sentence = sentence or _SENTENCES[code]
+        self._helps_later = helps_later
 
     @property
     def failure_class(self) -> FailureClass:
@@ -93,8 +111,8 @@ class ProcessingFailedError(GoStreamError):
         """The failure as stored in the video's row."""
         return Failure(
             code=self.code,
-            message=_SENTENCES[self.code],
-            retryable=self.failure_class is not FailureClass.PERMANENT,
+            message=self._sentence,
+            retryable=self._helps_later or self.failure_class is not FailureClass.PERMANENT,
             stage=self.stage,
         )
 

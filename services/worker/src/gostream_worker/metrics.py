@@ -16,6 +16,13 @@ ENCODER_SPEED = Histogram(
     "Media seconds encoded per second.",
     buckets=(0.25, 0.5, 1, 2, 4, 8, 16, 32),
 )
+FETCHING = Gauge("gostream_worker_fetches_in_flight", "Sources that are being fetched from URLs.")
+FETCH_SECONDS = Histogram(
+    "gostream_worker_fetch_seconds",
+    "Seconds from the claim of a source to its last byte in the store.",
+    buckets=(1, 5, 20, 60, 300, 1200, 3600, 7200),
+)
+FETCHED_BYTES = Counter("gostream_worker_fetched_bytes_total", "Bytes fetched from URLs of sources.")
 HAS_ROOM = Gauge(
     "gostream_worker_has_room", "1 while WORK_DIR has space for an encode; at 0 no job is claimed."
 )
@@ -23,6 +30,12 @@ UPLOADED_BYTES = Counter("gostream_worker_uploaded_bytes_total", "Bytes put into
 REMOVED_OBJECTS = Counter("gostream_worker_removed_objects_total", "Objects removed from the store.")
 ABANDONED_VIDEOS = Counter(
     "gostream_worker_abandoned_videos_total", "Videos deleted because their upload was not finished."
+)
+EXPIRED_VIDEOS = Counter(
+    "gostream_worker_expired_videos_total", "Videos deleted because their expire_time has passed."
+)
+ORPHANED_UPLOADS = Counter(
+    "gostream_worker_orphaned_uploads_total", "Multipart uploads removed because they had no open session."
 )
 GATES_WAITING = Gauge(
     "gostream_worker_gate_changes_waiting", "Changes of videos whose gates were not examined yet."

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 import structlog
 
@@ -14,7 +15,7 @@ from gostream_shared.cache.ports import ChangeAnnouncer, ProgressPublisher
 from gostream_shared.concurrency import task_group
 from gostream_shared.domain.encode import Encode
 from gostream_shared.domain.errors import GoStreamError
-from gostream_shared.domain.object_keys import encode_prefix
+from gostream_shared.domain.object_keys import encode_prefix, source_key
 from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import Video
 from gostream_shared.storage.port import ObjectStore
@@ -155,7 +156,7 @@ class TranscodeService:
         reporter.enter("fetching")
         async with open_source(
             self._dependencies.store,
-            encode.video_id,
+            await self._source_key(encode.video_id),
             folder,
             self._settings.limits,
             max_copied=self._settings.max_copied_bytes,
@@ -189,6 +190,10 @@ class TranscodeService:
             publication=describe_publication(found, plan, presentation, thumbnails, encode),
             stored_bytes=sum(uploader.uploaded.values()),
         )
+
+    async def _source_key(self, video_id: UUID) -> str:
+        remote = await self._dependencies.database.remote_sources.get(video_id)
+        return (remote.key if remote else "") or source_key(video_id)
 
     async def _put_the_rest(
         self,

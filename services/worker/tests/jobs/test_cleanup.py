@@ -1,10 +1,12 @@
 """Removal of unreferenced objects."""
 
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
 
 from gostream_shared.db.database import PostgresDatabase
+from gostream_shared.domain.errors import VideoNotFoundError
 from gostream_shared.domain.jobs import RemoveJob
 from gostream_shared.domain.object_keys import encode_prefix, hls_prefix, master_key, source_key
 from gostream_worker.jobs.cleanup import Removal
@@ -106,6 +108,48 @@ async def test_removal_keeps_the_source_of_existing_videos(worker: Worker, remov
     await removal.remove(RemoveJob(video_id=video_id))
 
     assert source_key(video_id) in await keys(worker, video_id)
+
+
+async def test_objects_remain_while_undeletion_is_possible(worker: Worker, removal: Removal) -> None:
+    database = worker.dependencies.database
+    video_id = await encoded(worker)
+    await put(worker, f"{encode_prefix(video_id, 1)}720p/00000.ts", master_key(video_id))
+    before = await keys(worker, video_id)
+    await database.videos.delete(video_id, retention=timedelta(hours=1))
+
+    for job in (RemoveJob(video_id=video_id), RemoveJob(video_id=video_id, turn=1)):
+        verdict = await removal.remove(job)
+        assert verdict.again_in is not None
+        assert timedelta(minutes=55) < verdict.again_in <= timedelta(hours=1)
+    await removal.remove(RemoveJob(video_id=video_id, number=1))  # of a late worker
+
+    assert await keys(worker, video_id) == before
+    await database.deletions.undelete(video_id)
+    assert await removal.remove(RemoveJob(video_id=video_id)) == DONE
+    assert await keys(worker, video_id) == before
+
+
+async def test_encode_that_a_deletion_ended_is_removed(worker: Worker, removal: Removal) -> None:
+    video_id = await worker.upload(b"x")
+    await worker.start(video_id)
+    await put(worker, f"{encode_prefix(video_id, 1)}720p/00000.ts")
+    await worker.dependencies.database.videos.delete(video_id, retention=timedelta(hours=1))
+
+    await removal.remove(RemoveJob(video_id=video_id, number=1))
+
+    assert await keys(worker, video_id) == {source_key(video_id)}
+
+
+async def test_ended_retention_is_final(worker: Worker, removal: Removal) -> None:
+    database = worker.dependencies.database
+    video_id = await encoded(worker)
+    await database.videos.delete(video_id, retention=timedelta(0))
+
+    assert await removal.remove(RemoveJob(video_id=video_id)) == DONE
+
+    assert await keys(worker, video_id) == set()
+    with pytest.raises(VideoNotFoundError):
+        await database.deletions.undelete(video_id)
 
 
 async def test_removal_of_missing_objects_succeeds(removal: Removal) -> None:

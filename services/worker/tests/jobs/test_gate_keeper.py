@@ -25,7 +25,10 @@ from .test_attempts import PUBLICATION
 
 pytestmark = pytest.mark.stack
 FAILURE = Failure(code="INTERNAL", message="It broke.", retryable=True, stage="encoding")
-OFF, SIGNED = (VideoChanges(playback_policy=each) for each in (PlaybackPolicy.OFF, PlaybackPolicy.SIGNED))
+OFF, SIGNED = (
+    VideoChanges(fields=frozenset({"playback_policy"}), playback_policy=each)
+    for each in (PlaybackPolicy.OFF, PlaybackPolicy.SIGNED)
+)
 
 
 @pytest.fixture

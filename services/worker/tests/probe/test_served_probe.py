@@ -81,7 +81,7 @@ async def streamed(
     try:
         with patch.context() as patched:
             patched.setattr(store, "read_range", count)
-            async with open_source(store, video_id, folder, _LIMITS, max_copied=0) as source:
+            async with open_source(store, source_key(video_id), folder, _LIMITS, max_copied=0) as source:
                 yield source, fetched
     finally:
         await store.delete([source_key(video_id)])

@@ -9,7 +9,10 @@ from urllib.parse import urlsplit
 import asyncpg
 from pgqueuer.queries import Queries
 
+from gostream_shared.db.companions.deletions import PostgresDeletions
+from gostream_shared.db.companions.remote_sources import PostgresRemoteSources
 from gostream_shared.db.companions.trail import PostgresTrail
+from gostream_shared.db.companions.upload_sessions import PostgresUploadSessions
 from gostream_shared.db.companions.uploads import PostgresUploads
 from gostream_shared.db.companions.usage import PostgresUsages
 from gostream_shared.db.encodes import PostgresEncodes
@@ -33,7 +36,10 @@ class PostgresTransaction:
 
     videos: PostgresVideoRepository
     encodes: PostgresEncodes
+    deletions: PostgresDeletions
     uploads: PostgresUploads
+    remote_sources: PostgresRemoteSources
+    upload_sessions: PostgresUploadSessions
     trail: PostgresTrail
     usages: PostgresUsages
     jobs: PgQueuerJobQueue
@@ -46,8 +52,11 @@ class PostgresDatabase:
         self.pool = pool
         self.videos = PostgresVideoRepository(pool, timeout=STATEMENT_TIMEOUT)
         self.encodes = PostgresEncodes(pool, timeout=STATEMENT_TIMEOUT)
+        self.deletions = PostgresDeletions(pool, timeout=STATEMENT_TIMEOUT)
+        self.upload_sessions = PostgresUploadSessions(pool, timeout=STATEMENT_TIMEOUT)
         self.outbox = PostgresOutbox(pool, timeout=STATEMENT_TIMEOUT)
         self.gates = PostgresGateChanges(pool, timeout=STATEMENT_TIMEOUT)
+        self.remote_sources = PostgresRemoteSources(pool, timeout=STATEMENT_TIMEOUT)
         self.usages = PostgresUsages(pool, timeout=STATEMENT_TIMEOUT)
         self.epochs = PostgresEpochs(pool, timeout=STATEMENT_TIMEOUT)
 
@@ -90,7 +99,10 @@ class PostgresDatabase:
             yield PostgresTransaction(
                 videos=PostgresVideoRepository(connection, timeout=STATEMENT_TIMEOUT),
                 encodes=PostgresEncodes(connection, timeout=STATEMENT_TIMEOUT),
+                deletions=PostgresDeletions(connection, timeout=STATEMENT_TIMEOUT),
                 uploads=PostgresUploads(connection, timeout=STATEMENT_TIMEOUT),
+                remote_sources=PostgresRemoteSources(connection, timeout=STATEMENT_TIMEOUT),
+                upload_sessions=PostgresUploadSessions(connection, timeout=STATEMENT_TIMEOUT),
                 trail=PostgresTrail(connection, timeout=STATEMENT_TIMEOUT),
                 usages=PostgresUsages(connection, timeout=STATEMENT_TIMEOUT),
                 jobs=PgQueuerJobQueue(Queries.from_asyncpg_connection(plain)),

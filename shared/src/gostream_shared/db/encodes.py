@@ -78,8 +78,8 @@ class PostgresEncodes(Statements):
     async def count_waiting(self, *, at_most: int, owner: str | None = None) -> int:
         row = await self._row(
             """SELECT count(*) AS waiting FROM (
-              SELECT 1 FROM videos
-              WHERE status = 'PROCESSING' AND attempt = 0 AND deleted_at IS NULL
+              SELECT 1 FROM videos JOIN encodes ON video_id = id AND number = encode_number
+              WHERE videos.status = 'PROCESSING' AND stage = 'queued' AND deleted_at IS NULL
                 AND ($2::text IS NULL OR user_id = $2)
               LIMIT $1
             ) AS found""",

@@ -24,6 +24,8 @@ CREATE TABLE IF NOT EXISTS gostream_migrations (
 )"""
 
 
+#: Seconds for all migrations. To build the indexes of many videos takes minutes.
+_TIMEOUT = 7200.0
 #: Videos per transaction of assign_owner, so that no other write waits long.
 _BATCH = 500
 # Request ids belong to the caller that used them, so the new owner starts without any.
@@ -39,7 +41,7 @@ def migrations() -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-async def migrate(database_url: str, *, timeout: float = 60) -> list[str]:
+async def migrate(database_url: str, *, timeout: float = _TIMEOUT) -> list[str]:
     """Apply the pending migrations and return their names. Concurrent runs are safe.
 
     Each migration commits together with its history row, so an interrupted run can be repeated.

@@ -8,7 +8,7 @@ import asyncpg
 
 from gostream_shared.db.errors import database_errors
 from gostream_shared.db.rows import VIDEO_COLUMNS, video_from_row
-from gostream_shared.domain.repositories import GateHold
+from gostream_shared.domain.playback import GateHold
 
 
 class PostgresOutbox:
@@ -63,7 +63,7 @@ class PostgresOutbox:
 
 
 class PostgresGateChanges:
-    """Implements gostream_shared.domain.repositories.GateChanges."""
+    """Implements gostream_shared.domain.playback.GateChanges."""
 
     def __init__(self, pool: asyncpg.Pool, *, timeout: float) -> None:
         self._pool = pool
@@ -101,14 +101,13 @@ class PostgresGateChanges:
                 return
             # In one statement, so that `gate` includes every change that is deleted.
             [changes] = await connection.fetch(
-                f"""SELECT {VIDEO_COLUMNS}, deleted_at, ARRAY(SELECT seq FROM gate_changes
+                f"""SELECT {VIDEO_COLUMNS}, ARRAY(SELECT seq FROM gate_changes
                         WHERE video_id = $1 AND due_at <= clock_timestamp()) AS seqs,
                   (SELECT min(changed_at) FROM gate_changes
                    WHERE video_id = $1 AND due_at <= clock_timestamp()) AS changed_at
                 FROM (SELECT $1::uuid AS wanted) AS one LEFT JOIN videos ON id = wanted""",
                 video_id,
             )
-            gone = changes["id"] is None or changes["deleted_at"] is not None
-            gate = None if gone else video_from_row(changes).gate
+            gate = None if changes["id"] is None else video_from_row(changes).gate
             yield GateHold(gate, changes["changed_at"])
             await connection.execute("DELETE FROM gate_changes WHERE seq = ANY($1)", changes["seqs"])

@@ -1,5 +1,8 @@
 """Converts rows to domain values. JSON columns hold domain dataclasses, which pydantic reads and writes."""
 
+import json
+from collections.abc import Mapping
+
 import asyncpg
 from pydantic import TypeAdapter
 
@@ -12,7 +15,7 @@ _failure = TypeAdapter(Failure)
 #: The columns that `video_from_row` needs.
 VIDEO_COLUMNS = """id, user_id, title, status, version, content_type, created_at, updated_at, ready_at,
   encode_number, attempt, published_number, playable_number, publication, failure, playback_policy,
-  playback_epoch"""
+  playback_epoch, labels, external_id, expires_at, deleted_at"""
 
 
 def video_from_row(row: asyncpg.Record) -> Video:
@@ -35,11 +38,19 @@ def video_from_row(row: asyncpg.Record) -> Video:
         failure=_failure.validate_json(failure) if failure else None,
         playback_policy=PlaybackPolicy(row["playback_policy"]),
         playback_epoch=row["playback_epoch"],
+        labels=json.loads(row["labels"]) if row["labels"] != "{}" else {},
+        external_id=row["external_id"] or "",
+        expires_at=row["expires_at"],
+        deleted_at=row["deleted_at"],
     )
 
 
 def publication_json(publication: Publication) -> str:
     return _publication.dump_json(publication).decode()
+
+
+def labels_json(labels: Mapping[str, str]) -> str:
+    return json.dumps(dict(labels))
 
 
 def failure_json(failure: Failure) -> str:

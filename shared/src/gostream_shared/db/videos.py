@@ -5,42 +5,55 @@ race returns no row and never leads to a wrong state.
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import partial
-from typing import Any
 from uuid import UUID
 
-from gostream_shared.db.rows import VIDEO_COLUMNS, video_from_row
+import asyncpg
+
+from gostream_shared.db.companions.listing import listing
+from gostream_shared.db.rows import VIDEO_COLUMNS, labels_json, video_from_row
 from gostream_shared.db.statements import Statements
 from gostream_shared.domain.errors import (
     EtagMismatchError,
+    ExternalIdInUseError,
     OthersVideoError,
     RequestIdReusedError,
     VideoNotFoundError,
 )
-from gostream_shared.domain.repositories import (
-    ListedVideo,
-    NewVideo,
-    Position,
-    State,
-    VideoChanges,
-    VideoFilter,
-)
+from gostream_shared.domain.repositories import NewVideo, VideoChanges
 from gostream_shared.domain.video import Video
+from gostream_shared.domain.videos.listing import ListedVideo, Position, State, VideoFilter
+
+#: The types of the columns that UpdateVideo changes.
+_TYPES = {
+    "title": "text",
+    "labels": "jsonb",
+    "external_id": "text",
+    "expires_at": "timestamptz",
+    "playback_policy": "text",
+}
 
 
 class PostgresVideoRepository(Statements):
     """Implements gostream_shared.domain.repositories.VideoRepository over a pool or one connection."""
 
     async def get(self, video_id: UUID, *, owner: str | None = None) -> Video:
+        return await self._get(video_id, owner=owner, restorable=False)
+
+    async def get_restorable(self, video_id: UUID, *, owner: str | None = None) -> Video:
+        return await self._get(video_id, owner=owner, restorable=True)
+
+    async def _get(self, video_id: UUID, *, owner: str | None, restorable: bool) -> Video:
         row = await self._row(
-            f"SELECT {VIDEO_COLUMNS}, deleted_at FROM videos WHERE id = $1",
+            f"SELECT {VIDEO_COLUMNS}, undelete_until FROM videos WHERE id = $1",
             video_id,
         )
         if row is None:
             raise VideoNotFoundError(video_id)
         if owner is not None and row["user_id"] != owner:
             raise OthersVideoError(video_id)
-        if row["deleted_at"] is not None:
+        if row["deleted_at"] is not None and not (restorable and row["undelete_until"] is not None):
             raise VideoNotFoundError(video_id, version=row["version"])
         return video_from_row(row)
 
@@ -52,20 +65,9 @@ class PostgresVideoRepository(Statements):
         return {row["id"]: video_from_row(row) for row in rows}
 
     async def list_page(self, which: VideoFilter, *, limit: int, after: Position | None) -> list[ListedVideo]:
-        conditions, arguments = ["deleted_at IS NULL"], list[Any]()
-        for column, value in (("user_id", which.user_id), ("status", which.status)):
-            if value is not None:
-                arguments.append(str(value))
-                conditions.append(f"{column} = ${len(arguments)}")
-        if after is not None:
-            arguments += [after.created_at, after.id]
-            conditions.append(f"(created_at, id) < (${len(arguments) - 1}, ${len(arguments)})")
-        arguments.append(limit)
-        rows = await self._rows(
-            f"SELECT {VIDEO_COLUMNS} FROM videos WHERE {' AND '.join(conditions)} "
-            f"ORDER BY created_at DESC, id DESC LIMIT ${len(arguments)}",
-            *arguments,
-        )
+        page = listing(which, limit=limit, after=after)
+        read = self._rows_planned_anew if page.is_search else self._rows
+        rows = await read(page.sql, *page.arguments)
         return [
             ListedVideo(
                 State(row["id"], row["version"], row["updated_at"]),
@@ -79,8 +81,8 @@ class PostgresVideoRepository(Statements):
         row = await self._row(
             f"""INSERT INTO videos
               (id, user_id, title, content_type, size_bytes, request_id, fingerprint, playback_policy,
-               created_by)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+               created_by, labels, external_id)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
             ON CONFLICT DO NOTHING
             RETURNING {VIDEO_COLUMNS}""",
             new.id,
@@ -92,6 +94,8 @@ class PostgresVideoRepository(Statements):
             new.fingerprint,
             new.playback_policy.value,
             new.created_by,
+            labels_json(new.labels),
+            new.external_id or None,
         )
         return video_from_row(row) if row else await self._created_before(new)
 
@@ -103,25 +107,48 @@ class PostgresVideoRepository(Statements):
             new.request_id,
             new.created_by,
         )
+        if row is None and await self._has_external_id(new):
+            raise ExternalIdInUseError
         if row is None or row["fingerprint"] != new.fingerprint:
             raise RequestIdReusedError(str(new.request_id))
         if row["deleted_at"] is not None:
             raise RequestIdReusedError(str(new.request_id), deleted=True)
         return video_from_row(row)
 
+    async def _has_external_id(self, new: NewVideo) -> bool:
+        sql = "SELECT FROM videos WHERE user_id = $1 AND external_id = $2 AND deleted_at IS NULL"
+        return await self._row(sql, new.user_id, new.external_id or None) is not None
+
     async def update(
         self, video_id: UUID, changes: VideoChanges, *, version: int | None = None, owner: str | None = None
     ) -> tuple[Video, bool]:
-        row = await self._row(
-            f"""UPDATE videos SET playback_policy = $3, playback_epoch = playback_epoch + 1
-            WHERE id = $1 AND deleted_at IS NULL AND ($2::bigint IS NULL OR version = $2)
-              AND ($4::text IS NULL OR user_id = $4) AND playback_policy <> $3
-            RETURNING {VIDEO_COLUMNS}""",
-            video_id,
-            version,
-            changes.playback_policy.value,
-            owner,
-        )
+        values = {
+            "title": changes.title,
+            "labels": labels_json(changes.labels),
+            "external_id": changes.external_id or None,
+            "expires_at": changes.expires_at,
+            "playback_policy": changes.playback_policy.value,
+        }
+        names = [name for name in _TYPES if name in changes.fields]
+        new = {name: f"${number}::{_TYPES[name]}" for number, name in enumerate(names, start=4)}
+        assignments = [f"{name} = {value}" for name, value in new.items()]
+        if "playback_policy" in new:
+            another = f"playback_policy <> {new['playback_policy']}"
+            assignments.append(f"playback_epoch = playback_epoch + ({another})::int")
+        differs = " OR ".join(f"{name} IS DISTINCT FROM {value}" for name, value in new.items())
+        try:
+            row = await self._row(
+                f"""UPDATE videos SET {", ".join(assignments)}
+                WHERE id = $1 AND deleted_at IS NULL AND ($2::bigint IS NULL OR version = $2)
+                  AND ($3::text IS NULL OR user_id = $3) AND ({differs})
+                RETURNING {VIDEO_COLUMNS}""",
+                video_id,
+                version,
+                owner,
+                *(values[name] for name in names),
+            )
+        except asyncpg.UniqueViolationError:
+            raise ExternalIdInUseError from None
         if row is not None:
             return video_from_row(row), True
         video = await self.get(video_id, owner=owner)
@@ -139,17 +166,26 @@ class PostgresVideoRepository(Statements):
         )
         return video_from_row(row) if row else await self.get(video_id, owner=owner)
 
-    async def delete(self, video_id: UUID, *, version: int | None = None, owner: str | None = None) -> int:
+    async def delete(
+        self,
+        video_id: UUID,
+        *,
+        version: int | None = None,
+        owner: str | None = None,
+        retention: timedelta | None = None,
+    ) -> int:
         row = await self._row(
-            """UPDATE videos SET deleted_at = now()
-            WHERE id = $1 AND deleted_at IS NULL AND ($2::bigint IS NULL OR version = $2)
-              AND ($3::text IS NULL OR user_id = $3)
+            """UPDATE videos
+            SET deleted_at = coalesce(deleted_at, now()), undelete_until = now() + $4::interval
+            WHERE id = $1 AND ($2::bigint IS NULL OR version = $2) AND ($3::text IS NULL OR user_id = $3)
+              AND (deleted_at IS NULL OR ($4::interval IS NULL AND undelete_until IS NOT NULL))
             RETURNING version""",
             video_id,
             version,
             owner,
+            retention,
         )
         if row is not None:
             return int(row["version"])
-        await self.get(video_id, owner=owner)
+        await self._get(video_id, owner=owner, restorable=retention is None)
         raise EtagMismatchError(video_id)

@@ -4,6 +4,7 @@ Adapters translate driver errors into these; the API maps these to gRPC statuses
 (gostream_api.rpc.errors). A message is written for people and may reach a client: it never quotes a driver.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
@@ -27,6 +28,21 @@ class InvalidRequestError(GoStreamError):
     def __init__(self, *violations: Violation) -> None:
         super().__init__("; ".join(f"{v.field}: {v.description}" for v in violations))
         self.violations = violations
+
+
+class SourceUrlRefusedError(GoStreamError):
+    """This deployment does not fetch from the URL. `reason` begins with "must" and quotes nothing of it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"source_url {reason}")
+        self.reason = reason
+
+
+class SourceUnreachableError(GoStreamError):
+    """The object of a source_key does not exist. The message does not quote the key."""
+
+    def __init__(self) -> None:
+        super().__init__("the object of source_key does not exist")
 
 
 class UnauthenticatedError(GoStreamError):
@@ -127,8 +143,28 @@ class SourceNotUploadedError(WrongStateError):
 class UploadClosedError(WrongStateError):
     reason = "UPLOAD_CLOSED"
 
+    def __init__(self, video_id: UUID, why: str = "no longer accepts an upload") -> None:
+        super().__init__(video_id, f"video {video_id} {why}")
+
+
+class UploadExpiredError(WrongStateError):
+    reason = "UPLOAD_EXPIRED"
+
     def __init__(self, video_id: UUID) -> None:
-        super().__init__(video_id, f"video {video_id} no longer accepts an upload")
+        super().__init__(video_id, f"the upload session of video {video_id} has expired; open the next one")
+
+
+class UploadIncompleteError(WrongStateError):
+    """Parts are missing or have a wrong size; `parts` has the numbers of the first ones."""
+
+    reason = "UPLOAD_INCOMPLETE"
+    MOST_NAMED: ClassVar[int] = 100
+
+    def __init__(self, video_id: UUID, missing: Sequence[int]) -> None:
+        super().__init__(
+            video_id, f"{len(missing)} parts of video {video_id} are missing, the first is {missing[0]}"
+        )
+        self.parts = tuple(missing[: self.MOST_NAMED])
 
 
 class SourceTooLargeError(WrongStateError):
@@ -143,6 +179,21 @@ class VersionNotReachedError(WrongStateError):
 
     def __init__(self, video_id: UUID, *, version: int, min_version: int) -> None:
         super().__init__(video_id, f"video {video_id} is at version {version}, below {min_version}")
+
+
+class ExternalIdInUseError(GoStreamError):
+    """Another video of the owner has this external_id."""
+
+    def __init__(self) -> None:
+        super().__init__("another video of this owner has this external_id")
+
+
+class VideoNotDeletedError(GoStreamError):
+    """The video exists, so it cannot be undeleted."""
+
+    def __init__(self, video_id: UUID) -> None:
+        super().__init__(f"video {video_id} is not deleted")
+        self.video_id = video_id
 
 
 class EtagMismatchError(GoStreamError):

@@ -1,7 +1,7 @@
 """Jobs that the API enqueues for the workers."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -15,21 +15,49 @@ class TranscodeJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FetchJob:
+    """Fetch this video's source from its URL, then start encode `number`. Delivered at least once."""
+
+    video_id: UUID
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveJob:
     """Remove unreferenced objects.
 
     `number` selects the objects of one encode; None selects all objects of the video, including the source.
     With `published_attempt`, only objects of the encode's other attempts are removed. Jobs that differ only
     in `turn` are queued separately; a later one removes objects that were written after the earlier one ran.
+    `deletion` is the version of the tombstone: a job of an earlier deletion, which may be running, must not
+    stand for the job of a later one.
     """
 
     video_id: UUID
     number: int | None = None
     published_attempt: int | None = None
     turn: int = 0
+    deletion: int = 0
 
 
-Job = TranscodeJob | RemoveJob
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpireJob:
+    """Delete this video, whose expiry time was set to `expires_at`."""
+
+    video_id: UUID
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpireUploadJob:
+    """End an upload session unless it was completed, and remove its parts from the object store."""
+
+    video_id: UUID
+    generation: int
+    store_upload_id: str
+
+
+Job = TranscodeJob | FetchJob | RemoveJob | ExpireJob | ExpireUploadJob
 
 
 class JobQueue(Protocol):

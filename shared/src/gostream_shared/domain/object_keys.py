@@ -6,6 +6,8 @@ from uuid import UUID
 MASTER = "master.m3u8"
 
 
+#: The prefix of all sources.
+SOURCES = "uploads/"
 #: The master playlist for early playback of a running encode, below the encode's prefix.
 EARLY_MASTER = "early.m3u8"
 
@@ -22,7 +24,7 @@ def gate_key(video_id: UUID, gate: str) -> str:
 
 def source_key(video_id: UUID) -> str:
     """Returns the object key of the uploaded source."""
-    return f"uploads/{video_id}/source"
+    return f"{SOURCES}{video_id}/source"
 
 
 def hls_prefix(video_id: UUID) -> str:

@@ -1,4 +1,4 @@
-"""What an owner may have at most, and what it has."""
+"""The quotas of owners, and their usage."""
 
 import enum
 from collections.abc import Mapping
@@ -27,9 +27,9 @@ class Usage:
 
 
 class Usages(Protocol):
-    """The usage of owners. Triggers count every write of the tables, whoever made it.
+    """The usage of owners. Triggers count every write of the tables, by any writer.
 
-    The owner "" is nobody: its videos are not counted. Every method raises BackendUnavailableError.
+    The videos of the owner "" are not counted. Every method raises BackendUnavailableError.
     """
 
     async def locked(self, owner: str) -> Usage:

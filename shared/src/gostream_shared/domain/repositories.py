@@ -1,19 +1,22 @@
 """Ports to the database of record. The adapter is gostream_shared.db; tests.support.videos has a fake."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from uuid import UUID
 
+from gostream_shared.domain.companions.remote_sources import RemoteSources
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import JobQueue
-from gostream_shared.domain.playback import PlaybackPolicy
+from gostream_shared.domain.playback import GateChanges, PlaybackPolicy
 from gostream_shared.domain.quotas import Usages
 from gostream_shared.domain.trail import Trail
-from gostream_shared.domain.uploads import Uploads
-from gostream_shared.domain.video import Failure, Publication, Video, VideoStatus
+from gostream_shared.domain.uploads import Uploads, UploadSessions
+from gostream_shared.domain.video import Failure, Publication, Video
+from gostream_shared.domain.videos.deletions import Deletions
+from gostream_shared.domain.videos.listing import ListedVideo, Position, VideoFilter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,48 +32,20 @@ class NewVideo:
     fingerprint: str = ""
     playback_policy: PlaybackPolicy = PlaybackPolicy.PUBLIC
     created_by: str = ""  # the id of the principal; request ids of different principals never meet
+    labels: Mapping[str, str] = field(default_factory=dict)
+    external_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoChanges:
-    """New values of a video's fields."""
+    """New values of those of a video's fields that `fields` names."""
 
-    playback_policy: PlaybackPolicy
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VideoFilter:
-    """Selects the videos of a listing; None matches all."""
-
-    user_id: str | None = None
-    status: VideoStatus | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """The end of a page. Listings are in descending order of (created_at, id)."""
-
-    created_at: datetime
-    id: UUID
-
-
-class State(NamedTuple):
-    """Identifies one committed state of a video.
-
-    A failover of the database may issue a version a second time, but never with the same time.
-    """
-
-    id: UUID
-    version: int
-    updated_at: datetime
-
-
-class ListedVideo(NamedTuple):
-    """A row of a listing. `load` converts it, which costs more than the query."""
-
-    state: State
-    created_at: datetime
-    load: Callable[[], Video]
+    fields: frozenset[str]
+    title: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    external_id: str = ""
+    expires_at: datetime | None = None
+    playback_policy: PlaybackPolicy = PlaybackPolicy.PUBLIC
 
 
 class VideoRepository(Protocol):
@@ -88,6 +63,10 @@ class VideoRepository(Protocol):
         """
         ...
 
+    async def get_restorable(self, video_id: UUID, *, owner: str | None = None) -> Video:
+        """Like `get`, but also returns a deleted video until its objects are removed."""
+        ...
+
     async def get_many(self, video_ids: Sequence[UUID]) -> dict[UUID, Video]:
         """Returns the existing videos by id, with one query."""
         ...
@@ -100,7 +79,7 @@ class VideoRepository(Protocol):
         """Insert a video, or return the video that the same request_id created before.
 
         Raises RequestIdReusedError if the earlier request had another fingerprint or another principal, or
-        its video was deleted.
+        its video was deleted, and ExternalIdInUseError.
         """
         ...
 
@@ -109,8 +88,8 @@ class VideoRepository(Protocol):
     ) -> tuple[Video, bool]:
         """Apply the changes. Returns the video, and False if the values were equal, which changes no version.
 
-        Another policy begins a new playback epoch. Raises VideoNotFoundError, and EtagMismatchError if
-        `version` is given and differs.
+        Another policy begins a new playback epoch. Raises VideoNotFoundError, ExternalIdInUseError, and
+        EtagMismatchError if `version` is given and differs.
         """
         ...
 
@@ -118,10 +97,18 @@ class VideoRepository(Protocol):
         """Begin a new playback epoch. Raises VideoNotFoundError."""
         ...
 
-    async def delete(self, video_id: UUID, *, version: int | None = None, owner: str | None = None) -> int:
+    async def delete(
+        self,
+        video_id: UUID,
+        *,
+        version: int | None = None,
+        owner: str | None = None,
+        retention: timedelta | None = None,
+    ) -> int:
         """Replace the video by a tombstone and return the tombstone's version.
 
-        Raises VideoNotFoundError, and EtagMismatchError if `version` is given and differs.
+        The video can be undeleted for `retention`; None = never, also if it was deleted before. Raises
+        VideoNotFoundError, and EtagMismatchError if `version` is given and differs.
         """
         ...
 
@@ -147,7 +134,7 @@ class EncodeRepository(Protocol):
         ...
 
     async def count_waiting(self, *, at_most: int, owner: str | None = None) -> int:
-        """Returns the number of encodes without an attempt, of one owner or of all, up to `at_most`."""
+        """Returns the number of encodes that wait for a worker, of one owner or of all, up to `at_most`."""
         ...
 
     async def begin_attempt(self, video_id: UUID, number: int, *, worker: str) -> Encode:
@@ -207,36 +194,6 @@ class EncodeRepository(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class GateHold:
-    """The right to change the gates of a video. `gate` is the one that must exist, according to the row.
-
-    `changed_at` is the time of the oldest change that is due; None if there is none.
-    """
-
-    gate: str | None
-    changed_at: datetime | None
-
-
-class GateChanges(Protocol):
-    """Videos whose gates may differ from their row. A trigger inserts the rows of the changes."""
-
-    async def due(self, limit: int) -> Sequence[UUID]:
-        """Returns videos with changes that are due, the oldest first."""
-        ...
-
-    async def count_due(self, *, at_most: int) -> int:
-        """Returns the number of changes that are due, counted up to `at_most`."""
-        ...
-
-    def hold(self, video_id: UUID) -> AbstractAsyncContextManager[GateHold | None]:
-        """Yield the hold, or None while another process has it.
-
-        The changes that `gate` includes are deleted at the end of the block, and kept if the block raises.
-        """
-        ...
-
-
 class Transaction(Protocol):
     """Writes and jobs that commit together or not at all."""
 
@@ -247,7 +204,16 @@ class Transaction(Protocol):
     def encodes(self) -> EncodeRepository: ...
 
     @property
+    def deletions(self) -> Deletions: ...
+
+    @property
     def uploads(self) -> Uploads: ...
+
+    @property
+    def remote_sources(self) -> RemoteSources: ...
+
+    @property
+    def upload_sessions(self) -> UploadSessions: ...
 
     @property
     def trail(self) -> Trail: ...
@@ -260,7 +226,7 @@ class Transaction(Protocol):
 
 
 class Database(Protocol):
-    """The database of record. `videos` and `encodes` commit each call; `transaction()` commits at its end."""
+    """The database of record. `transaction()` commits at its end, the other attributes commit each call."""
 
     @property
     def videos(self) -> VideoRepository: ...
@@ -269,7 +235,16 @@ class Database(Protocol):
     def encodes(self) -> EncodeRepository: ...
 
     @property
+    def deletions(self) -> Deletions: ...
+
+    @property
+    def upload_sessions(self) -> UploadSessions: ...
+
+    @property
     def gates(self) -> GateChanges: ...
+
+    @property
+    def remote_sources(self) -> RemoteSources: ...
 
     @property
     def usages(self) -> Usages: ...

@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from uuid import UUID
@@ -106,6 +106,10 @@ class Video:
     failure: Failure | None = None
     playback_policy: PlaybackPolicy = PlaybackPolicy.PUBLIC
     playback_epoch: int = FIRST_EPOCH
+    labels: Mapping[str, str] = field(default_factory=dict)
+    external_id: str = ""  # empty = none
+    expires_at: datetime | None = None  # the time of its deletion
+    deleted_at: datetime | None = None
 
     @property
     def etag(self) -> str:
@@ -123,6 +127,8 @@ class Video:
 
         A failed encode keeps the gate for the viewers of its early playback, whose playlists end.
         """
+        if self.deleted_at is not None:
+            return None
         ended_early = self.status is VideoStatus.FAILED and self.playable_number == self.encode_number
         if self.published_number is None and not (self.is_playable_early or ended_early):
             return None

@@ -8,13 +8,27 @@ from types import MappingProxyType
 from pgqueuer.queries import Queries
 from pydantic import TypeAdapter
 
-from gostream_shared.domain.jobs import Job, RemoveJob, TranscodeJob
+from gostream_shared.domain.jobs import ExpireJob, ExpireUploadJob, FetchJob, Job, RemoveJob, TranscodeJob
 
 TRANSCODE = "transcode"
+FETCH = "fetch"
 REMOVE = "remove"
-_ENTRYPOINTS: Mapping[type[Job], str] = MappingProxyType({TranscodeJob: TRANSCODE, RemoveJob: REMOVE})
+EXPIRE = "expire"
+EXPIRE_UPLOAD = "expire-upload"
+_ENTRYPOINTS: Mapping[type[Job], str] = MappingProxyType(
+    {
+        TranscodeJob: TRANSCODE,
+        FetchJob: FETCH,
+        RemoveJob: REMOVE,
+        ExpireJob: EXPIRE,
+        ExpireUploadJob: EXPIRE_UPLOAD,
+    }
+)
 _transcode = TypeAdapter(TranscodeJob)
+_fetch = TypeAdapter(FetchJob)
 _remove = TypeAdapter(RemoveJob)
+_expire = TypeAdapter(ExpireJob)
+_expire_upload = TypeAdapter(ExpireUploadJob)
 
 
 class PgQueuerJobQueue:
@@ -41,6 +55,21 @@ def transcode_job(payload: bytes) -> TranscodeJob:
     return _transcode.validate_json(payload)
 
 
+def fetch_job(payload: bytes) -> FetchJob:
+    """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
+    return _fetch.validate_json(payload)
+
+
 def remove_job(payload: bytes) -> RemoveJob:
     """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
     return _remove.validate_json(payload)
+
+
+def expire_job(payload: bytes) -> ExpireJob:
+    """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
+    return _expire.validate_json(payload)
+
+
+def expire_upload_job(payload: bytes) -> ExpireUploadJob:
+    """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
+    return _expire_upload.validate_json(payload)

@@ -1,6 +1,7 @@
 """Checks an object store against GoStream's rules: `python -m gostream_shared.storage.check`.
 
-Reads the S3_… variables. The key needs permission to read, write, list and remove `uploads/*` and `hls/*`.
+Reads the S3_… variables. The key needs permission to read, write, list and remove `uploads/*` and `hls/*`,
+and to list and abort multipart uploads.
 Exits 0 if the store follows every rule, 1 if it breaks one, 2 if the configuration is invalid.
 """
 
@@ -11,12 +12,11 @@ from collections.abc import Mapping
 from datetime import timedelta
 from uuid import uuid4
 
-import aiohttp
-from yarl import URL
-
 from gostream_shared.config import Config, ConfigError, load
 from gostream_shared.domain.errors import BackendUnavailableError
+from gostream_shared.domain.object_keys import SOURCES
 from gostream_shared.storage.facts import Fact, fence_facts, other_facts
+from gostream_shared.storage.multipart_facts import multipart_facts, put_status
 from gostream_shared.storage.port import ObjectStore
 from gostream_shared.storage.s3 import S3ObjectStore
 
@@ -31,14 +31,7 @@ async def upload_facts(store: ObjectStore) -> list[Fact]:
     )
 
     async def send(body: bytes, headers: Mapping[str, str]) -> int:
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session,
-                session.put(URL(upload.url, encoded=True), data=body, headers=headers) as answer,
-            ):
-                return answer.status
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise BackendUnavailableError("object store") from error
+        return await put_status(upload, body, headers)
 
     headers = dict(upload.headers)
     try:
@@ -66,6 +59,7 @@ async def check(config: Config) -> list[Fact]:
             *await fence_facts(store, "hls/"),
             *await other_facts(store, "hls/"),
             *await upload_facts(store),
+            *await multipart_facts(store, SOURCES),
         ]
 
 

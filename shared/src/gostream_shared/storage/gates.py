@@ -13,7 +13,7 @@ from prometheus_client import Histogram
 
 from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.domain.object_keys import gate_key, gate_prefix
-from gostream_shared.domain.repositories import GateChanges, GateHold
+from gostream_shared.domain.playback import GateChanges, GateHold
 from gostream_shared.domain.video import Video
 from gostream_shared.storage.port import ObjectStore
 

@@ -1,10 +1,13 @@
 """The object store's port. Its adapter is gostream_shared.storage.s3."""
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
+
+_MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +27,34 @@ class PresignedUpload:
     url: str
     expires_at: datetime
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPart:
+    """A part of a multipart upload in the store. Sizes in bytes."""
+
+    number: int
+    size: int
+    etag: str
+
+    @property
+    def md5(self) -> bytes:
+        """The MD5 of the part; empty if the ETag is none, for example with keys of a KMS."""
+        text = self.etag.strip('"')
+        return bytes.fromhex(text) if _MD5.fullmatch(text) else b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultipartUpload:
+    """An unfinished multipart upload."""
+
+    key: str
+    upload_id: str
+    started_at: datetime
+
+
+class MultipartEndedError(Exception):
+    """The multipart upload does not exist, or its object exists already."""
 
 
 class ObjectNotFoundError(Exception):
@@ -76,6 +107,46 @@ class ObjectStore(Protocol):
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Remove the objects. Missing objects are not an error."""
+        ...
+
+    async def create_multipart(self, key: str, *, content_type: str) -> str:
+        """Begin a multipart upload of an object. Returns its id, which is unique."""
+        ...
+
+    async def sign_part(
+        self, key: str, upload_id: str, *, number: int, size_bytes: int, md5: bytes, expires_in: timedelta
+    ) -> PresignedUpload:
+        """Returns a URL at the public endpoint that stores this part, with that size and MD5.
+
+        A part that is sent again replaces the earlier one.
+        """
+        ...
+
+    async def put_part(self, key: str, upload_id: str, *, number: int, data: bytes) -> StoredPart:
+        """Store a part with an MD5 that the store verifies. Raises MultipartEndedError."""
+        ...
+
+    async def list_parts(self, key: str, upload_id: str) -> Sequence[StoredPart]:
+        """Returns the stored parts in the order of their numbers. Raises MultipartEndedError.
+
+        A part that was sent with several contents has the last one. It is left out if that is not known.
+        """
+        ...
+
+    async def complete_multipart(self, key: str, upload_id: str, parts: Sequence[StoredPart]) -> None:
+        """Make the parts the object, unless it exists.
+
+        Raises MultipartEndedError, also if an earlier call with a lost answer succeeded: then the object
+        exists. A later call may also succeed again.
+        """
+        ...
+
+    async def abort_multipart(self, key: str, upload_id: str) -> None:
+        """Remove a multipart upload and its parts. A missing upload is not an error."""
+        ...
+
+    def list_multiparts(self, prefix: str) -> AsyncIterator[MultipartUpload]:
+        """Yield every unfinished multipart upload below the prefix."""
         ...
 
     async def abort_multipart_uploads(self, prefix: str) -> None:

@@ -1,11 +1,34 @@
-"""Describes errors of the S3 driver for operators, and tells whether a retry can resolve them."""
+"""Translates errors of the S3 driver, and describes them for operators."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from botocore.exceptions import ClientError, NoCredentialsError, PartialCredentialsError, SSLError
+from aiohttp import ClientPayloadError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    SSLError,
+)
 from botocore.httpsession import mask_proxy_url
 from botocore.utils import get_environ_proxies
+
+from gostream_shared.domain.errors import BackendUnavailableError
+from gostream_shared.observability.causes import note_cause
+from gostream_shared.storage.port import ObjectNotFoundError
+
+BACKEND = "object store"
+#: Seconds for one small request, including its retries.
+REQUEST_TIMEOUT = 30.0
+#: Seconds for one segment or for one chunk of a download to arrive.
+TRANSFER_TIMEOUT = 120.0
+
+# If-Match answers 412 if the object was replaced; for the reader, the requested object no longer exists.
+_GONE = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchUpload", "412", "PreconditionFailed"})
 
 #: Codes of wrong keys, a wrong bucket or a wrong region. AccessDenied is one of them: without s3:ListBucket,
 #: a store answers AccessDenied for a missing object, so a missing upload cannot be detected.
@@ -21,6 +44,27 @@ _REFUSALS = frozenset(
         "SignatureDoesNotMatch",
     }
 )
+
+
+@asynccontextmanager
+async def store_errors(timeout: float) -> AsyncIterator[None]:
+    """Limit the block to `timeout` seconds and translate driver errors."""
+    try:
+        async with asyncio.timeout(timeout):
+            yield
+    except ClientError as error:
+        if kind_of(error) in _GONE:
+            raise ObjectNotFoundError from None
+        raise _unavailable(error, timeout) from error
+    except (BotoCoreError, ClientPayloadError, OSError, TimeoutError) as error:
+        raise _unavailable(error, timeout) from error
+
+
+def _unavailable(error: Exception, timeout: float) -> BackendUnavailableError:
+    """Log the cause, which must not reach a client, and return the domain error."""
+    cause = cause_of(error, timeout)
+    note_cause(BACKEND, kind_of(error), cause)
+    return BackendUnavailableError(BACKEND, cause)
 
 
 def kind_of(error: Exception) -> str:

@@ -8,8 +8,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from gostream_shared.config import Config
 from gostream_shared.domain.errors import BackendRefusedError
 from gostream_shared.observability.causes import server_of
-from gostream_shared.storage.s3 import BACKEND, S3ObjectStore, new_client
-from gostream_shared.storage.s3_errors import cause_of, is_refusal, kind_of
+from gostream_shared.storage.s3 import S3ObjectStore, new_client
+from gostream_shared.storage.s3_errors import BACKEND, cause_of, is_refusal, kind_of
 
 _log = structlog.stdlib.get_logger("gostream.backend")
 

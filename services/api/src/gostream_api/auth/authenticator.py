@@ -43,8 +43,8 @@ class OpenDoor:
 class EitherAuthenticator:
     """The principal of a call is that of its token; without a token, that of the certificate.
 
-    A wrong token is refused, whatever the certificate. A certificate without a grant is an edge's: it opens
-    the connection for the calls of others, and is nobody itself.
+    A wrong token is refused, also with a good certificate. A certificate without a scope is an edge's: it
+    opens the connection for the calls of others.
     """
 
     def __init__(self, tokens: Authenticator, certificates: Authenticator) -> None:

@@ -65,7 +65,7 @@ class AuthConfig(Config):
     @field_validator("auth_mode")
     @classmethod
     def _needs_tls(cls, mode: str, info: ValidationInfo) -> str:
-        # An authority that is invalid is absent, and has a message of its own.
+        # An invalid authority is absent here, and has its own message.
         if "mtls" in mode and info.data.get("tls_client_ca_file", ...) is None:
             raise ValueError("mtls requires TLS_CERT_FILE, TLS_KEY_FILE and TLS_CLIENT_CA_FILE")
         return mode

@@ -11,6 +11,7 @@ OPEN: Final = "open"
 CLOSED: Final = "closed"
 
 _VIDEOS = "/gostream.v1.VideoService"
+_UPLOADS = "/gostream.v1.UploadService"
 _HEALTH = "/grpc.health.v1.Health"
 
 SCOPES: Mapping[str, str] = {
@@ -22,9 +23,15 @@ SCOPES: Mapping[str, str] = {
     f"{_VIDEOS}/TriggerProcess": WRITE,
     f"{_VIDEOS}/CancelProcess": WRITE,
     f"{_VIDEOS}/DeleteVideo": WRITE,
+    f"{_VIDEOS}/UndeleteVideo": WRITE,
     f"{_VIDEOS}/UpdateVideo": WRITE,
     f"{_VIDEOS}/RevokePlayback": WRITE,
     f"{_VIDEOS}/GetPlaybackInfo": PLAY,
+    f"{_UPLOADS}/CreateUpload": WRITE,
+    f"{_UPLOADS}/GetUpload": WRITE,
+    f"{_UPLOADS}/SignParts": WRITE,
+    f"{_UPLOADS}/CompleteUpload": WRITE,
+    f"{_UPLOADS}/AbortUpload": WRITE,
     f"{_HEALTH}/Check": OPEN,
     f"{_HEALTH}/List": OPEN,
     f"{_HEALTH}/Watch": OPEN,

@@ -28,8 +28,9 @@ _STATUSES = {status: video_pb2.Video.Status.Value(f"STATUS_{status}") for status
 
 
 def encode_video(video: Video, cdn_base_url: str) -> bytes:
-    """Returns the encoded reply of GetVideo."""
-    return video_message(video, cdn_base_url).SerializeToString()
+    """Returns the encoded reply of GetVideo. Equal videos have equal bytes in every process."""
+    message = video_message(video, cdn_base_url)
+    return message.SerializeToString(deterministic=True) if video.labels else message.SerializeToString()
 
 
 def owner_of(reply: bytes) -> str:
@@ -49,10 +50,18 @@ def video_message(video: Video, cdn_base_url: str, progress: Progress | None = N
         playback_policy=_POLICIES[video.playback_policy],
         playback_epoch=video.playback_epoch,
     )
+    if video.labels:
+        message.labels.update(video.labels)
+    if video.external_id:
+        message.external_id = video.external_id
     _set_time(message.create_time, video.created_at)
     _set_time(message.update_time, video.updated_at)
     if video.ready_at is not None:
         _set_time(message.ready_time, video.ready_at)
+    if video.expires_at is not None:
+        _set_time(message.expire_time, video.expires_at)
+    if video.deleted_at is not None:
+        _set_time(message.delete_time, video.deleted_at)
     if video.status is VideoStatus.PROCESSING:
         _set_processing(message.processing, video, cdn_base_url, progress)
     if video.failure is not None:

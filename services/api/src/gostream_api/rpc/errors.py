@@ -15,6 +15,7 @@ from gostream.v1.error_reason_pb2 import ErrorReason
 from gostream_shared.domain.errors import (
     BackendUnavailableError,
     EtagMismatchError,
+    ExternalIdInUseError,
     GoStreamError,
     InvalidRequestError,
     PageTokenInvalidError,
@@ -24,8 +25,12 @@ from gostream_shared.domain.errors import (
     RequestIdReusedError,
     ScopeMissingError,
     ServerStoppingError,
+    SourceUnreachableError,
+    SourceUrlRefusedError,
     TooManyRequestsError,
     UnauthenticatedError,
+    UploadIncompleteError,
+    VideoNotDeletedError,
     VideoNotFoundError,
     VideosNotFoundError,
     Violation,
@@ -93,10 +98,24 @@ def _first_resource(error: VideosNotFoundError) -> Sequence[Message]:
 
 
 def _precondition(error: WrongStateError) -> Sequence[Message]:
+    description = str(error)
+    if isinstance(error, UploadIncompleteError):
+        description += f"; missing parts: {_numbers(error)}"
     violation = error_details_pb2.PreconditionFailure.Violation(
-        type=error.reason, subject=str(error.video_id), description=str(error)
+        type=error.reason, subject=str(error.video_id), description=description
     )
     return [error_details_pb2.PreconditionFailure(violations=[violation])]
+
+
+def _no_object(description: str) -> Sequence[Message]:
+    violation = error_details_pb2.PreconditionFailure.Violation(
+        type="SOURCE_UNREACHABLE", subject="source_key", description=description
+    )
+    return [error_details_pb2.PreconditionFailure(violations=[violation])]
+
+
+def _numbers(error: UploadIncompleteError) -> str:
+    return ",".join(map(str, error.parts))
 
 
 def _quota(error: QuotaExceededError) -> Sequence[Message]:
@@ -120,6 +139,14 @@ _TABLE: dict[type[GoStreamError], _Row] = {
         "REQUEST_ID_REUSED",
         lambda error: _bad_request(Violation("request_id", str(error))),
     ),
+    SourceUrlRefusedError: _Row(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "SOURCE_URL_REFUSED",
+        lambda error: _bad_request(Violation("source_url", error.reason)),
+    ),
+    SourceUnreachableError: _Row(
+        grpc.StatusCode.FAILED_PRECONDITION, "SOURCE_UNREACHABLE", lambda error: _no_object(str(error))
+    ),
     UnauthenticatedError: _Row(
         grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID", trailers=((CHALLENGE_NAME, CHALLENGE),)
     ),
@@ -127,6 +154,8 @@ _TABLE: dict[type[GoStreamError], _Row] = {
     VideoNotFoundError: _Row(grpc.StatusCode.NOT_FOUND, "VIDEO_NOT_FOUND", _resource),
     VideosNotFoundError: _Row(grpc.StatusCode.NOT_FOUND, "VIDEO_NOT_FOUND", _first_resource),
     WrongStateError: _Row(grpc.StatusCode.FAILED_PRECONDITION, "", _precondition),
+    ExternalIdInUseError: _Row(grpc.StatusCode.ALREADY_EXISTS, "EXTERNAL_ID_IN_USE"),
+    VideoNotDeletedError: _Row(grpc.StatusCode.ALREADY_EXISTS, "VIDEO_NOT_DELETED"),
     EtagMismatchError: _Row(grpc.StatusCode.ABORTED, "ETAG_MISMATCH"),
     QueueFullError: _Row(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", retry_after=30),
     RateLimitedError: _Row(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", retry_after=1),
@@ -164,6 +193,8 @@ def _subject(error: Exception) -> dict[str, str]:
         return {"video_ids": ",".join(map(str, error.video_ids))}
     if isinstance(error, ScopeMissingError):
         return {"scope": error.scope}
+    if isinstance(error, UploadIncompleteError):
+        return {"video_id": str(error.video_id), "parts": _numbers(error)}
     if isinstance(error, QuotaExceededError):
         return {"quota": error.quota, "limit": str(error.limit)}
     video_id = getattr(error, "video_id", None)

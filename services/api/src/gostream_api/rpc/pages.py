@@ -6,7 +6,7 @@ from gostream.v1.video_service_pb2 import ListVideosResponse
 from gostream_api.rpc.convert import encode_video
 from gostream_api.rpc.encoded_reads import concatenated
 from gostream_shared.concurrency import map_in_slices
-from gostream_shared.domain.repositories import ListedVideo, State
+from gostream_shared.domain.videos.listing import ListedVideo, State
 
 #: Bytes of overhead per row: its state and the dictionary slot.
 _OVERHEAD = 400

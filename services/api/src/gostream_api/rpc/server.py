@@ -1,7 +1,7 @@
 """The gRPC server: options, interceptors, health, reflection, and a graceful stop without lost calls."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Protocol
@@ -75,7 +75,7 @@ class Door(Protocol):
 
 
 class ApiServer:
-    """Serves one VideoService. Start it once, stop it once.
+    """Serves VideoService, and `more` services by their full names. Start it once, stop it once.
 
     `auth` finds the callers; without it all are ANONYMOUS. `local_hits` maps full method names to the L1
     lookups that run before all other interceptors. Without `rates`, owners may write at any rate. `doors`
@@ -98,6 +98,7 @@ class ApiServer:
         credentials: grpc.ServerCredentials | None = None,
         local_hits: Mapping[str, LocalHit] | None = None,
         share_port: bool = False,
+        more: Mapping[str, dict[str, Handler]] | None = None,
     ) -> None:
         # Unless the port is shared on purpose, a second server must fail instead of taking half of the calls.
         options = (*OPTIONS, ("grpc.so_reuseport", int(share_port)))
@@ -117,17 +118,21 @@ class ApiServer:
             interceptors=[
                 auth or AuthInterceptor.absent(),
                 LocalHitInterceptor(local_hits or {}, self.limiter),
-                TelemetryInterceptor(),
-                ErrorInterceptor(client_of),
-                self.limiter,
-                *([RateInterceptor(rates)] if rates else []),
+                *_inner(client_of, self.limiter, rates),
             ],
             options=options,
         )
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        self._services = self._add({SERVICE: handlers, **(more or {})})
         self.health = Health(self._server)
         if reflects:
-            reflect(self._server, [SERVICE])
+            reflect(self._server, list(self._services))
+
+    def _add(self, services: Mapping[str, dict[str, Handler]]) -> Sequence[str]:
+        """Serve the services. Returns their full names."""
+        self._server.add_generic_rpc_handlers(
+            tuple(grpc.method_handlers_generic_handler(name, served) for name, served in services.items())
+        )
+        return tuple(services)
 
     async def start(self, host: str, port: int) -> int:
         """Listen, then report SERVING if ready. Returns the port. Raises CannotListenError."""
@@ -173,5 +178,13 @@ class ApiServer:
             await self._report_ready(is_ready=is_ready)
 
     async def _report_ready(self, *, is_ready: bool) -> None:
-        for service in ("", SERVICE):
+        for service in ("", *self._services):
             await self.health.report(service, is_serving=is_ready)
+
+
+def _inner(
+    client_of: ClientOf, limiter: ConcurrencyLimiter, rates: WriteRates | None
+) -> list[aio.ServerInterceptor]:
+    """Returns the interceptors that an L1 hit does not reach, from outside to inside."""
+    found = [TelemetryInterceptor(), ErrorInterceptor(client_of), limiter]
+    return [*found, RateInterceptor(rates)] if rates else [*found]

@@ -22,6 +22,7 @@ from gostream.v1.video_service_pb2 import (
     ListVideosRequest,
     RevokePlaybackRequest,
     TriggerProcessRequest,
+    UndeleteVideoRequest,
     UpdateVideoRequest,
     WatchVideoRequest,
 )
@@ -35,6 +36,8 @@ from gostream_api.rpc.interceptors.clients import ClientOf, peer_address
 from gostream_api.rpc.interceptors.local_hit import LocalHit
 from gostream_api.rpc.interceptors.telemetry import add_trailers, request_id_of
 from gostream_api.rpc.pages import PageEncoder
+from gostream_api.videos.deletion import DeletionService
+from gostream_api.videos.ingest import IngestService
 from gostream_api.videos.playback import PlaybackService
 from gostream_api.videos.trail import Origin
 from gostream_api.videos.video_service import VideoService
@@ -50,6 +53,8 @@ class VideoServicer:
     """The RPCs of VideoService over its use cases."""
 
     videos: VideoService
+    deletions: DeletionService
+    ingest: IngestService
     reads: VideoReader
     watches: WatchService
     playback: PlaybackService
@@ -63,6 +68,10 @@ class VideoServicer:
 
     async def CreateVideo(self, request: Asked[CreateVideoRequest], context: Context) -> CreateVideoResponse:  # noqa: N802
         draft = validation.create_video(request.message, self.sizes, signs=self.playback.signs)
+        if draft.source is not None:
+            video = await self.ingest.create_video(request.caller, self._origin(context), draft, draft.source)
+            _note(video.id)
+            return CreateVideoResponse(video=video_message(video, self.cdn_base_url))
         video, upload = await self.videos.create_video(request.caller, self._origin(context), draft)
         _note(video.id)
         return CreateVideoResponse(
@@ -107,10 +116,21 @@ class VideoServicer:
     async def DeleteVideo(self, request: Asked[DeleteVideoRequest], context: Context) -> Empty:  # noqa: N802
         video_id = validation.video_id(request.message)
         _note(video_id)
-        await self.videos.delete_video(
-            request.caller, self._origin(context), video_id, etag=request.message.etag
+        etag, permanent = request.message.etag, request.message.permanent
+        await self.deletions.delete_video(
+            request.caller, self._origin(context), video_id, etag=etag, permanent=permanent
         )
         return Empty()
+
+    async def UndeleteVideo(  # noqa: N802
+        self, request: Asked[UndeleteVideoRequest], context: Context
+    ) -> video_pb2.Video:
+        video_id = validation.video_id(request.message)
+        _note(video_id)
+        video = await self.deletions.undelete_video(
+            request.caller, self._origin(context), video_id, etag=request.message.etag
+        )
+        return video_message(video, self.cdn_base_url)
 
     async def UpdateVideo(self, request: Asked[UpdateVideoRequest], context: Context) -> video_pb2.Video:  # noqa: N802
         video_id, changes = validation.update_video(request.message, signs=self.playback.signs)
@@ -171,6 +191,11 @@ def method_handlers(servicer: VideoServicer) -> dict[str, Handler]:
         "ListVideos": unary(servicer.ListVideos, asked(ListVideosRequest.FromString)),
         "DeleteVideo": unary(
             servicer.DeleteVideo, asked(DeleteVideoRequest.FromString), Empty.SerializeToString
+        ),
+        "UndeleteVideo": unary(
+            servicer.UndeleteVideo,
+            asked(UndeleteVideoRequest.FromString),
+            video_pb2.Video.SerializeToString,
         ),
         "UpdateVideo": unary(
             servicer.UpdateVideo, asked(UpdateVideoRequest.FromString), video_pb2.Video.SerializeToString

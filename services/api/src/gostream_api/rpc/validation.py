@@ -6,7 +6,7 @@ quote the request.
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from itertools import islice
@@ -14,48 +14,32 @@ from uuid import UUID
 
 from gostream.v1 import video_pb2, video_service_pb2
 from gostream_api.rpc import content_type, text
+from gostream_api.rpc.fields import limits, times
+from gostream_api.rpc.fields.check import Check
+from gostream_api.rpc.fields.labels import labels, listed_labels
+from gostream_api.rpc.fields.words import words
 from gostream_api.videos.video_service import VideoDraft
 from gostream_shared.domain import profiles
-from gostream_shared.domain.errors import InvalidRequestError, Violation
+from gostream_shared.domain.companions.remote_sources import RemoteSource
+from gostream_shared.domain.errors import InvalidRequestError
 from gostream_shared.domain.playback import PlaybackPolicy
-from gostream_shared.domain.repositories import VideoChanges, VideoFilter
+from gostream_shared.domain.repositories import VideoChanges
 from gostream_shared.domain.video import VideoStatus
+from gostream_shared.domain.videos.listing import VideoFilter
+from gostream_shared.egress.guard import MAX_URL
 
-DEFAULT_PAGE_SIZE = 50
-MAX_PAGE_SIZE = 1000
-MAX_BATCH = 100
-#: Largest number of wrong ids in the error of one batch; more would exceed a client's metadata limit.
-_MAX_WRONG_IDS = 10
-MAX_TITLE = 200
-MAX_USER_ID = 128
-MAX_REQUEST_ID = 128
-MIN_TOKEN_TTL, MAX_TOKEN_TTL = timedelta(minutes=1), timedelta(days=7)
-#: The fields that UpdateVideo changes.
-_UPDATABLE = ("playback_policy",)
+#: The fields that UpdateVideo changes, with their names in the domain.
+_UPDATABLE = {
+    "title": "title",
+    "labels": "labels",
+    "external_id": "external_id",
+    "expire_time": "expires_at",
+    "playback_policy": "playback_policy",
+}
 
 _CANONICAL = "must be a UUID in its canonical lower-case form"
 _ID_LENGTH = 36
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
-@dataclass(slots=True)
-class _Check:
-    """Collects violations."""
-
-    violations: list[Violation] = field(default_factory=list)
-
-    def that(self, holds: bool, name: str, description: str) -> None:
-        if not holds:
-            self.violations.append(Violation(name, description))
-
-    def text(self, value: str, name: str, *, at_most: int) -> None:
-        self.that(len(value) <= at_most, name, f"must have at most {at_most} characters")
-        self.that(not text.has_control(value), name, "must not contain control characters")
-        self.that(not text.has_invisible(value), name, "must not contain invisible or reordering characters")
-
-    def end(self) -> None:
-        if self.violations:
-            raise InvalidRequestError(*self.violations)
+CANONICAL_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,24 +54,29 @@ def create_video(
     request: video_service_pb2.CreateVideoRequest, sizes: SizeRule, *, signs: bool
 ) -> VideoDraft:
     """`signs`: the server has keys for PlaybackPolicy SIGNED."""
-    check = _Check()
+    check = Check()
     policy = _policy(check, request.playback_policy, "playback_policy", signs=signs)
     media_type = content_type.normalized(request.content_type)
     check.that(not text.is_blank(request.title), "title", "must not be blank")
-    check.text(request.title, "title", at_most=MAX_TITLE)
-    check.text(request.user_id, "user_id", at_most=MAX_USER_ID)
-    check.text(request.request_id, "request_id", at_most=MAX_REQUEST_ID)
+    check.text(request.title, "title", at_most=limits.MAX_TITLE)
+    check.text(request.user_id, "user_id", at_most=limits.MAX_USER_ID)
+    check.text(request.request_id, "request_id", at_most=limits.MAX_REQUEST_ID)
+    check.text(request.external_id, "external_id", at_most=limits.MAX_EXTERNAL_ID)
+    given = labels(check, request.labels, "labels")
     check.that(
         media_type is not None,
         "content_type",
         "must be video/…, with parameters or without, or application/octet-stream",
     )
-    check.that(
-        int(sizes.required) <= request.size_bytes <= sizes.most,
-        "size_bytes",
-        f"must be the exact size of the upload in bytes, at most {sizes.most}"
-        + ("" if sizes.required else ", or 0 for unknown"),
-    )
+    source = _source(check, request)
+    if source is None:
+        check.that(
+            int(sizes.required) <= request.size_bytes <= sizes.most,
+            "size_bytes",
+            f"must be the exact size of the upload in bytes, at most {sizes.most}"
+            + ("" if sizes.required else ", or 0 for unknown"),
+        )
+    profile = _profile(check, request.process, "process.profile")
     check.end()
     return VideoDraft(
         title=request.title,
@@ -96,36 +85,76 @@ def create_video(
         size_bytes=request.size_bytes or None,
         request_id=request.request_id or None,
         playback_policy=policy or PlaybackPolicy.PUBLIC,
+        labels=given,
+        external_id=request.external_id,
+        source=source,
+        profile=profile,
     )
+
+
+def _source(check: Check, request: video_service_pb2.CreateVideoRequest) -> RemoteSource | None:
+    """Returns None for a source that is uploaded. Whether the server admits the URL or key is not checked."""
+    url, key = request.source_url, request.source_key
+    if not (url or key):
+        check.that(not request.HasField("process"), "process", "must be absent; call TriggerProcess instead")
+        return None
+    check.that(not (url and key), "source_key", "must be absent if source_url is set")
+    check.that(request.size_bytes == 0, "size_bytes", "must be absent if source_url or source_key is set")
+    check.that(len(url) <= MAX_URL, "source_url", f"must have at most {MAX_URL} characters")
+    check.that(len(key.encode()) <= limits.MAX_KEY, "source_key", f"must have at most {limits.MAX_KEY} bytes")
+    return RemoteSource(url="" if key else url, key=key)
+
+
+def _profile(check: Check, options: video_service_pb2.ProcessOptions, name: str) -> str:
+    profile = options.profile or profiles.DEFAULT
+    known = ", ".join(sorted(profiles.NAMES))
+    check.that(profile in profiles.NAMES, name, f"must be one of: {known}")
+    return profile
 
 
 def update_video(request: video_service_pb2.UpdateVideoRequest, *, signs: bool) -> tuple[UUID, VideoChanges]:
     """Returns the video id and the new values. Without a mask, the fields that are set are changed."""
-    check = _Check()
-    video_id = _id(check, request.video.id, "video.id")
-    paths = list(request.update_mask.paths)
+    check, video = Check(), request.video
+    video_id = _id(check, video.id, "video.id")
+    paths = set(request.update_mask.paths)
     if not paths:
-        paths = [name for name in _UPDATABLE if getattr(request.video, name)]
+        paths = {field.name for field, _ in video.ListFields()} & set(_UPDATABLE)
     check.that(bool(paths), "update_mask", f"must name a field: {', '.join(_UPDATABLE)}")
-    check.that(set(paths) <= set(_UPDATABLE), "update_mask", f"may name only: {', '.join(_UPDATABLE)}")
-    policy = _policy(check, request.video.playback_policy, "video.playback_policy", signs=signs)
+    check.that(paths <= set(_UPDATABLE), "update_mask", f"may name only: {', '.join(_UPDATABLE)}")
+    if "title" in paths:
+        check.that(not text.is_blank(video.title), "video.title", "must not be blank")
+        check.text(video.title, "video.title", at_most=limits.MAX_TITLE)
+    if "external_id" in paths:
+        check.text(video.external_id, "video.external_id", at_most=limits.MAX_EXTERNAL_ID)
+    expires_at = None
+    if "expire_time" in paths and video.HasField("expire_time"):
+        expires_at = times.expiry(check, video.expire_time, "video.expire_time")
+    policy = _policy(check, video.playback_policy, "video.playback_policy", signs=signs)
     if "playback_policy" in paths:
-        check.that(bool(request.video.playback_policy), "video.playback_policy", "must be set")
+        check.that(bool(video.playback_policy), "video.playback_policy", "must be set")
+    given = labels(check, video.labels, "video.labels") if "labels" in paths else {}
     check.end()
-    return video_id, VideoChanges(playback_policy=policy or PlaybackPolicy.PUBLIC)
+    return video_id, VideoChanges(
+        fields=frozenset(_UPDATABLE[path] for path in paths),
+        title=video.title,
+        labels=given,
+        external_id=video.external_id,
+        expires_at=expires_at,
+        playback_policy=policy or PlaybackPolicy.PUBLIC,
+    )
 
 
 def get_playback_info(
     request: video_service_pb2.GetPlaybackInfoRequest,
 ) -> tuple[UUID, timedelta | None]:
     """Returns the video id and the validity of signed URLs; None = the default."""
-    check = _Check()
+    check = Check()
     video_id = _id(check, request.id)
     ttl = timedelta(0)
     if request.HasField("ttl"):
         with suppress(OverflowError, ValueError):
             ttl = request.ttl.ToTimedelta()
-        least, most = MIN_TOKEN_TTL, MAX_TOKEN_TTL
+        least, most = limits.MIN_TOKEN_TTL, limits.MAX_TOKEN_TTL
         check.that(least <= ttl <= most, "ttl", "must be 1 minute to 7 days")
     check.end()
     return video_id, ttl or None
@@ -133,19 +162,17 @@ def get_playback_info(
 
 def trigger_process(request: video_service_pb2.TriggerProcessRequest) -> tuple[UUID, str, str | None]:
     """Returns the video id, the profile and the request_id."""
-    check = _Check()
+    check = Check()
     video_id = _id(check, request.id)
-    profile = request.options.profile or profiles.DEFAULT
-    known = ", ".join(sorted(profiles.NAMES))
-    check.that(profile in profiles.NAMES, "options.profile", f"must be one of: {known}")
-    check.text(request.request_id, "request_id", at_most=MAX_REQUEST_ID)
+    profile = _profile(check, request.options, "options.profile")
+    check.text(request.request_id, "request_id", at_most=limits.MAX_REQUEST_ID)
     check.end()
     return video_id, profile, request.request_id or None
 
 
 def get_video(request: video_service_pb2.GetVideoRequest) -> tuple[UUID, int]:
     """Returns the video id and min_version."""
-    check = _Check()
+    check = Check()
     video_id = _id(check, request.id)
     check.that(request.min_version >= 0, "min_version", "must not be negative")
     check.end()
@@ -155,46 +182,62 @@ def get_video(request: video_service_pb2.GetVideoRequest) -> tuple[UUID, int]:
 def batch_get_videos(request: video_service_pb2.BatchGetVideosRequest) -> list[UUID]:
     """Returns the video ids in the order of the request. The error lists the first few wrong ids."""
     ids = request.ids
-    check = _Check()
-    check.that(0 < len(ids) <= MAX_BATCH, "ids", f"must be 1 to {MAX_BATCH} ids")
+    check = Check()
+    check.that(0 < len(ids) <= limits.MAX_BATCH, "ids", f"must be 1 to {limits.MAX_BATCH} ids")
     check.end()
     parsed = [canonical_id(text) for text in ids]
     found = [each for each in parsed if each is not None]
     if len(found) == len(ids):
         return found
     wrong = (position for position, each in enumerate(parsed) if each is None)
-    for position in islice(wrong, _MAX_WRONG_IDS):
+    for position in islice(wrong, limits.MAX_WRONG_IDS):
         check.that(False, f"ids[{position}]", _CANONICAL)
     raise InvalidRequestError(*check.violations)
 
 
 def list_videos(request: video_service_pb2.ListVideosRequest) -> tuple[VideoFilter, int]:
     """Returns the filter and the page size, which is limited to MAX_PAGE_SIZE."""
-    check = _Check()
-    check.text(request.user_id, "user_id", at_most=MAX_USER_ID)
+    check = Check()
+    check.text(request.user_id, "user_id", at_most=limits.MAX_USER_ID)
+    check.text(request.external_id, "external_id", at_most=limits.MAX_EXTERNAL_ID)
     check.that(
         request.status in video_pb2.Video.Status.values(), "status", "must be one of the known statuses"
     )
     check.that(request.page_size >= 0, "page_size", "must not be negative")
+    wanted = listed_labels(check, request.labels)
+    title = words(check, request.title)
+    bounds = [
+        times.bound(check, getattr(request, name), name) if request.HasField(name) else None
+        for name in ("created_after", "created_before")
+    ]
     check.end()
-    status = _status(request.status)
-    size = min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
-    return VideoFilter(user_id=request.user_id or None, status=status), size
+    which = VideoFilter(
+        user_id=request.user_id or None,
+        status=_status(request.status),
+        external_id=request.external_id or None,
+        labels=wanted,
+        words=title,
+        created_from=bounds[0],
+        created_until=bounds[1],
+        with_deleted=request.show_deleted,
+    )
+    return which, min(request.page_size or limits.DEFAULT_PAGE_SIZE, limits.MAX_PAGE_SIZE)
 
 
 def video_id(
     request: video_service_pb2.CancelProcessRequest
     | video_service_pb2.DeleteVideoRequest
     | video_service_pb2.RevokePlaybackRequest
+    | video_service_pb2.UndeleteVideoRequest
     | video_service_pb2.WatchVideoRequest,
 ) -> UUID:
-    check = _Check()
+    check = Check()
     found = _id(check, request.id)
     check.end()
     return found
 
 
-def _id(check: _Check, text: str, name: str = "id") -> UUID:
+def _id(check: Check, text: str, name: str = "id") -> UUID:
     """Returns the id, or a placeholder after adding a violation to `check`."""
     found = canonical_id(text)
     check.that(found is not None, name, _CANONICAL)
@@ -209,11 +252,11 @@ def canonical_id(text: str) -> UUID | None:
 @lru_cache(maxsize=8192)
 def _known(text: str) -> UUID | None:
     """Parse a text of the right length, which bounds the memory of this cache. Clients repeat hot ids."""
-    return UUID(text) if _UUID.fullmatch(text) else None
+    return UUID(text) if CANONICAL_ID.fullmatch(text) else None
 
 
 def _policy(
-    check: _Check, policy: video_pb2.PlaybackPolicy.ValueType, name: str, *, signs: bool
+    check: Check, policy: video_pb2.PlaybackPolicy.ValueType, name: str, *, signs: bool
 ) -> PlaybackPolicy | None:
     """Returns None for an unset policy, and for a wrong one after adding a violation to `check`."""
     known = policy in video_pb2.PlaybackPolicy.values()

@@ -7,12 +7,13 @@ tokens that were altered, truncated, or sent with another filter.
 import base64
 import binascii
 import struct
+from dataclasses import astuple, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from uuid import UUID
 
 from gostream_shared.domain.errors import PageTokenInvalidError
-from gostream_shared.domain.repositories import Position, VideoFilter
+from gostream_shared.domain.videos.listing import Position, VideoFilter
 
 _POSITION = struct.Struct(">q16s")  # microseconds since the epoch, id
 _CHECKSUM_BYTES = 12  # 24 + 12 bytes need no base64 padding, so a token has exactly one spelling
@@ -43,5 +44,10 @@ def position_of(token: str, which: VideoFilter) -> Position:
 
 def _checksum(packed: bytes, which: VideoFilter) -> bytes:
     """Returns a checksum over the position and every field of the filter; None differs from any text."""
-    bound = repr((which.user_id, which.status and which.status.value)).encode()
-    return blake2b(packed + bound, digest_size=_CHECKSUM_BYTES, person=b"gostream-page").digest()
+    bound: tuple[object, ...] = (which.user_id, which.status and which.status.value)
+    others = replace(which, user_id=None, status=None)
+    if others != VideoFilter():  # the previous release knows no other fields, and its tokens stay valid
+        bound += (astuple(others),)
+    return blake2b(
+        packed + repr(bound).encode(), digest_size=_CHECKSUM_BYTES, person=b"gostream-page"
+    ).digest()

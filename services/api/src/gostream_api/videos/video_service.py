@@ -1,46 +1,33 @@
 """The use cases of VideoService, independent of gRPC and of drivers."""
 
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from hashlib import sha256
 from uuid import UUID
 
 from gostream_api.principal import Principal
+from gostream_api.videos.etags import version_of
 from gostream_api.videos.ids import new_id
 from gostream_api.videos.page_tokens import page_token, position_of
 from gostream_api.videos.quotas import Quotas
+from gostream_api.videos.sources import first_job, require_source
 from gostream_api.videos.trail import SAME_REQUEST, SAME_VALUES, Call, Origin
 from gostream_shared.cache.ports import ChangeAnnouncer
-from gostream_shared.domain.errors import (
-    SourceNotUploadedError,
-    SourceTooLargeError,
-    UploadClosedError,
-)
-from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
-from gostream_shared.domain.object_keys import source_key
+from gostream_shared.domain import profiles
+from gostream_shared.domain.companions.remote_sources import RemoteSource
+from gostream_shared.domain.errors import UploadClosedError
+from gostream_shared.domain.jobs import ExpireJob, RemoveJob
 from gostream_shared.domain.playback import PlaybackPolicy
-from gostream_shared.domain.repositories import (
-    Database,
-    ListedVideo,
-    NewVideo,
-    Position,
-    VideoChanges,
-    VideoFilter,
-)
+from gostream_shared.domain.repositories import Database, NewVideo, VideoChanges
 from gostream_shared.domain.video import Video, VideoStatus
+from gostream_shared.domain.videos.deletions import expiry_delay
+from gostream_shared.domain.videos.listing import ListedVideo, Position, VideoFilter
 from gostream_shared.storage.gates import Gates
-from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore, PresignedUpload
+from gostream_shared.storage.port import ObjectStore, PresignedUpload
 
-#: From a deletion to the removal of the objects, so that a running worker loses its fence and stops first.
-REMOVE_DELAY = timedelta(minutes=1)
-#: From the expiry of the last upload URL to the removals of late uploads. An upload that starts before the
-#: expiry may end long after it.
-_LATE_UPLOADS = (timedelta(minutes=1), timedelta(hours=24))
 #: From the cancellation of a video that was never READY to the removal of its objects.
 _CANCEL_DELAY = timedelta(seconds=6)
-
-_ETAG = re.compile(r'"([0-9]{1,18})"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +40,10 @@ class VideoDraft:
     size_bytes: int | None
     request_id: str | None
     playback_policy: PlaybackPolicy = PlaybackPolicy.PUBLIC
+    source: RemoteSource | None = None  # None: the source is uploaded
+    profile: str = profiles.DEFAULT  # of the encode that starts at once with a remote source
+    labels: Mapping[str, str] = field(default_factory=dict)
+    external_id: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -60,7 +51,27 @@ class VideoDraft:
         content: tuple[object, ...] = (self.title, self.user_id, self.content_type, self.size_bytes)
         if self.playback_policy is not PlaybackPolicy.PUBLIC:  # requests of earlier releases have none
             content += (self.playback_policy.value,)
+        if self.source is not None:
+            content += (self.source.url, self.source.key, self.profile)
+        if self.labels or self.external_id:
+            content += (sorted(self.labels.items()), self.external_id)
         return sha256(repr(content).encode()).hexdigest()
+
+    def new_video(self, caller: Principal) -> NewVideo:
+        """Returns the video to insert, with a new id."""
+        return NewVideo(
+            id=new_id(),
+            user_id=self.user_id,
+            title=self.title,
+            content_type=self.content_type,
+            size_bytes=self.size_bytes,
+            request_id=self.request_id,
+            fingerprint=self.fingerprint,
+            playback_policy=self.playback_policy,
+            created_by=caller.id,
+            labels=self.labels,
+            external_id=self.external_id,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,21 +114,12 @@ class VideoService:
         """Create a video, or find the video that this request_id created. Returns it with an upload URL.
 
         Raises InvalidRequestError if the draft names another owner than the caller, RequestIdReusedError,
-        QuotaExceededError, and UploadClosedError if the earlier video no longer accepts an upload.
+        ExternalIdInUseError, QuotaExceededError, and UploadClosedError if the earlier video no longer accepts
+        an upload.
         """
         call = Call("CreateVideo", caller, origin)
         draft = replace(draft, user_id=caller.owner_of_new(draft.user_id))
-        new = NewVideo(
-            id=new_id(),
-            user_id=draft.user_id,
-            title=draft.title,
-            content_type=draft.content_type,
-            size_bytes=draft.size_bytes,
-            request_id=draft.request_id,
-            fingerprint=draft.fingerprint,
-            playback_policy=draft.playback_policy,
-            created_by=caller.id,
-        )
+        new = draft.new_video(caller)
         async with self._database.transaction() as transaction:
             video = await transaction.videos.create(new)
             if video.status is not VideoStatus.PENDING_UPLOAD:
@@ -145,14 +147,17 @@ class VideoService:
     ) -> Video:
         """Start an encode of the uploaded source, unless one is running or `request_id` started one before.
 
-        Raises VideoNotFoundError, SourceNotUploadedError, SourceTooLargeError, AlreadyProcessingError,
+        A source that was never fetched from its URL is fetched first. Raises VideoNotFoundError,
+        SourceNotUploadedError, SourceUnreachableError, SourceTooLargeError, AlreadyProcessingError,
         RequestIdReusedError, QueueFullError and QuotaExceededError.
         """
         call = Call("TriggerProcess", caller, origin)
         video = await self._database.videos.get(video_id, owner=caller.sees)
         size = 0
         if video.status is not VideoStatus.PROCESSING:
-            size = await self._require_source(video_id)
+            size = await require_source(
+                self._database, self._store, video_id, limit_bytes=self._limits.source_max_bytes
+            )
             await self._limits.quotas.require_room(
                 self._database.encodes, video.user_id, queue_limit=self._limits.queue_limit
             )
@@ -162,8 +167,8 @@ class VideoService:
             )
             if encode is not None:
                 turn = await self._limits.quotas.require_encode(transaction, video, source_size=size)
-                job = TranscodeJob(video_id=video_id, number=encode.number)
-                await transaction.jobs.enqueue(job, turn=turn)
+                source = await transaction.remote_sources.get(video_id)
+                await transaction.jobs.enqueue(first_job(encode, source), turn=turn)
                 values = {"status": VideoStatus.PROCESSING.value, "profile": profile}
                 await transaction.trail.add(
                     call.changed(video_id, {**values, "encode_number": encode.number})
@@ -197,19 +202,24 @@ class VideoService:
     ) -> Video:
         """Change a video. Edges obey another playback policy within seconds.
 
-        Raises VideoNotFoundError, and EtagMismatchError if `etag` is given and differs.
+        Raises VideoNotFoundError, ExternalIdInUseError, and EtagMismatchError if `etag` is given and differs.
         """
         call = Call("UpdateVideo", caller, origin)
         async with self._database.transaction() as transaction:
             video, is_changed = await transaction.videos.update(
-                video_id, changes, version=_version_of(etag), owner=caller.sees
+                video_id, changes, version=version_of(etag), owner=caller.sees
             )
-            values = {"playback_policy": video.playback_policy.value, "playback_epoch": video.playback_epoch}
+            if is_changed and "expires_at" in changes.fields and video.expires_at is not None:
+                job = ExpireJob(video_id=video_id, expires_at=video.expires_at)
+                await transaction.jobs.enqueue(job, delay=expiry_delay(video.expires_at))
             await transaction.trail.add(
-                call.changed(video_id, values) if is_changed else call.unchanged(video_id, SAME_VALUES)
+                call.changed(video_id, _changed(video, changes.fields))
+                if is_changed
+                else call.unchanged(video_id, SAME_VALUES)
             )
         await self._announcer.announce(video_id, video.version)
-        await self._gates.sync_promptly(video_id)
+        if "playback_policy" in changes.fields:
+            await self._gates.sync_promptly(video_id)
         return video
 
     async def revoke_playback(self, caller: Principal, origin: Origin, video_id: UUID) -> Video:
@@ -237,37 +247,12 @@ class VideoService:
             return page, ""
         return page, page_token(Position(page[-1].created_at, page[-1].state.id), which)
 
-    async def delete_video(self, caller: Principal, origin: Origin, video_id: UUID, *, etag: str) -> None:
-        """Delete a video; jobs remove its objects later, and late uploads after their URL has expired.
 
-        Raises VideoNotFoundError, and EtagMismatchError if `etag` is given and differs.
-        """
-        async with self._database.transaction() as transaction:
-            version = await transaction.videos.delete(video_id, version=_version_of(etag), owner=caller.sees)
-            await transaction.jobs.enqueue(RemoveJob(video_id=video_id), delay=REMOVE_DELAY)
-            for turn, late in enumerate(_LATE_UPLOADS, start=1):
-                delay = self._limits.upload_url_ttl + late
-                await transaction.jobs.enqueue(RemoveJob(video_id=video_id, turn=turn), delay=delay)
-            call = Call("DeleteVideo", caller, origin)
-            await transaction.trail.add(call.changed(video_id, {"deleted": True}))
-        await self._announcer.announce(video_id, version)
-        await self._gates.sync_promptly(video_id)
-
-    async def _require_source(self, video_id: UUID) -> int:
-        """Returns the size of the source."""
-        try:
-            source = await self._store.head(source_key(video_id))
-        except ObjectNotFoundError:
-            raise SourceNotUploadedError(video_id) from None
-        limit = self._limits.source_max_bytes
-        if source.size > limit:
-            raise SourceTooLargeError(video_id, size_bytes=source.size, limit_bytes=limit)
-        return source.size
-
-
-def _version_of(etag: str) -> int | None:
-    """Returns the version of an etag; None without an etag, 0 (never a version) for an unknown etag."""
-    if not etag:
-        return None
-    match = _ETAG.fullmatch(etag)
-    return int(match[1]) if match else 0
+def _changed(video: Video, fields: frozenset[str]) -> Mapping[str, str | int]:
+    """Returns what the trail keeps of an update: the names of its fields, and values without free text."""
+    values: dict[str, str | int] = {"fields": ",".join(sorted(fields))}
+    if "playback_policy" in fields:
+        values |= {"playback_policy": video.playback_policy.value, "playback_epoch": video.playback_epoch}
+    if "expires_at" in fields:
+        values["expires_at"] = video.expires_at.isoformat() if video.expires_at else ""
+    return values

@@ -143,6 +143,20 @@ async def test_short_path_changes_no_answer(reads: Any, seed: int, shows: bool) 
         assert b"HTTP/1.1 5" not in first.written.replace(b"HTTP/1.1 505", b"")
 
 
+@pytest.mark.parametrize("number", range(len(USUAL + SHOWN)))
+async def test_repeated_request_is_answered_alike(reads: Any, number: int) -> None:
+    data, tokens = (USUAL + SHOWN)[number], Tokens()
+    (short, first), (plain, second) = (
+        connected(table_of(reads, tokens, is_short=each)) for each in (True, False)
+    )
+    for _ in range(3):
+        for each in (short, plain):
+            each.data_received(data)
+            await settled()
+
+    assert VARYING.sub(b"", first.written) == VARYING.sub(b"", second.written)
+
+
 async def test_usual_requests_take_short_path(reads: Any, monkeypatch: Any) -> None:
     made, wire = connected(table_of(reads))
     made.data_received(USUAL[0])

@@ -3,22 +3,32 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from time import monotonic
+from typing import Protocol
 from uuid import UUID
 
 import structlog
+from prometheus_client import Gauge, Histogram
 
 from gostream_shared.cache.ports import ChangeAnnouncer
 from gostream_shared.domain.encode import Encode
 from gostream_shared.domain.errors import BackendUnavailableError, FenceLostError, VideoNotFoundError
-from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
+from gostream_shared.domain.jobs import FetchJob, RemoveJob, TranscodeJob
 from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import Video, VideoStatus
 from gostream_worker.failures import Code, FailureClass, ProcessingFailedError, WorkerFullError
 from gostream_worker.jobs.verdict import Verdict
-from gostream_worker.metrics import ATTEMPTS, ENCODE_SECONDS, FAILURES, IN_FLIGHT, JOBS
+from gostream_worker.metrics import (
+    ATTEMPTS,
+    ENCODE_SECONDS,
+    FAILURES,
+    FETCH_SECONDS,
+    FETCHING,
+    IN_FLIGHT,
+    JOBS,
+)
 from gostream_worker.retry import backoff
 
 _log = structlog.stdlib.get_logger("gostream.attempts")
@@ -34,19 +44,41 @@ _LEFTOVERS_DELAY = timedelta(minutes=10)
 _FORGIVE_TIMEOUT = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class AttemptKind:
+    """The names of a kind of attempt, in metrics and logs."""
+
+    job: str
+    done: str
+    seconds: Histogram
+    in_flight: Gauge
+
+
+ENCODING = AttemptKind("transcode", "ready", ENCODE_SECONDS, IN_FLIGHT)
+FETCHES = AttemptKind("fetch", "fetched", FETCH_SECONDS, FETCHING)
+
+
+class Begin(Protocol):
+    """Begins an attempt. Raises FenceLostError and BackendUnavailableError."""
+
+    async def __call__(self, video_id: UUID, number: int, *, worker: str) -> Encode: ...
+
+
 class Attempts:
     """Runs the pipeline for jobs and decides what its failures mean."""
 
     def __init__(
         self,
         database: Database,
-        pipeline: Callable[[Encode], Awaitable[Video]],
+        pipeline: Callable[[Encode], Awaitable[object]],
         announcer: ChangeAnnouncer,
         end_early: Callable[[UUID, int], Awaitable[None]],
         *,
         worker: str,
         outage_patience: timedelta,
         found_full: Callable[[], None] = lambda: None,
+        begin: Begin | None = None,
+        kind: AttemptKind = ENCODING,
     ) -> None:
         self._database = database
         self._pipeline = pipeline
@@ -55,16 +87,18 @@ class Attempts:
         self._worker = worker
         self._outage_patience = outage_patience
         self._found_full = found_full
+        self._begin = begin or database.encodes.begin_attempt
+        self._kind = kind
 
-    async def transcode(self, job: TranscodeJob) -> Verdict:
+    async def transcode(self, job: TranscodeJob | FetchJob) -> Verdict:
         """Handles one delivery of a job. Cancellation releases the job, and the attempt does not count."""
         try:
-            encode = await self._database.encodes.begin_attempt(job.video_id, job.number, worker=self._worker)
+            encode = await self._begin(job.video_id, job.number, worker=self._worker)
         except FenceLostError:
             return await self._lost(job.video_id, job.number)
         except BackendUnavailableError:
-            return _outcome("outage", timedelta(seconds=backoff(0)))
-        with _at_work(encode):
+            return self._outcome("outage", timedelta(seconds=backoff(0)))
+        with _at_work(encode, self._kind):
             return await self._settle(encode)
 
     async def _settle(self, encode: Encode) -> Verdict:
@@ -83,18 +117,18 @@ class Attempts:
         except asyncio.CancelledError:
             _log.info("job released")
             await asyncio.shield(self._forgive_on_stop(encode))
-            JOBS.labels("transcode", "given back").inc()
+            JOBS.labels(self._kind.job, "given back").inc()
             raise
-        ENCODE_SECONDS.observe(monotonic() - began)
-        _log.info("published", seconds=round(monotonic() - began, 2))
-        return _outcome("ready")
+        self._kind.seconds.observe(monotonic() - began)
+        _log.info(self._kind.done, seconds=round(monotonic() - began, 2))
+        return self._outcome(self._kind.done)
 
     async def _failed(self, encode: Encode, error: ProcessingFailedError, *, began: float) -> Verdict:
         FAILURES.labels(error.code).inc()
         final = encode.tries >= error.failure_class.value
         _log.warning("attempt failed", code=error.code, detail=error.detail, stage=error.stage, final=final)
         if not final:
-            return _outcome("retried", _PAUSE)
+            return self._outcome("retried", _PAUSE)
         try:
             return await self._mark_failed(encode, error)
         except BackendUnavailableError as unavailable:
@@ -113,7 +147,7 @@ class Attempts:
             return await self._lost(encode.video_id, encode.number)
         await self._announcer.announce(video.id, video.version)
         await self._tell_early_viewers(encode.video_id, encode.number)
-        return _outcome("failed")
+        return self._outcome("failed")
 
     async def _interrupted(
         self, encode: Encode, error: BackendUnavailableError | WorkerFullError, *, began: float
@@ -130,13 +164,13 @@ class Attempts:
         try:
             outage = await self._database.encodes.note_outage(encode, forgiven=not is_new)
             if outage < self._outage_patience and not (is_new and encode.tries >= MAX_TRIES):
-                return _outcome("outage", timedelta(seconds=backoff(outage.total_seconds())))
+                return self._outcome("outage", timedelta(seconds=backoff(outage.total_seconds())))
             given_up = ProcessingFailedError(Code.BACKEND_UNAVAILABLE, str(error))
             return await self._mark_failed(encode, given_up)
         except FenceLostError:
             return await self._lost(encode.video_id, encode.number)
         except BackendUnavailableError:
-            return _outcome("outage", timedelta(seconds=backoff(0)))
+            return self._outcome("outage", timedelta(seconds=backoff(0)))
 
     async def _lost(self, video_id: UUID, number: int) -> Verdict:
         """Stops after a lost fence: the encode is over, cancelled, deleted, or taken over.
@@ -154,7 +188,7 @@ class Attempts:
                 await self._tell_early_viewers(video_id, number)
         except BackendUnavailableError as error:
             _log.warning("cleanup of leftovers not scheduled", error=str(error))
-        return _outcome("fence lost")
+        return self._outcome("fence lost")
 
     async def _leftovers(self, video_id: UUID, number: int) -> tuple[Video | None, RemoveJob | None]:
         """Returns the video and the job that removes leftovers of the encode.
@@ -180,6 +214,10 @@ class Attempts:
         except BackendUnavailableError as error:
             _log.warning("early playback playlists not ended", error=str(error))
 
+    def _outcome(self, outcome: str, again_in: timedelta | None = None) -> Verdict:
+        JOBS.labels(self._kind.job, outcome).inc()
+        return Verdict(again_in)
+
     async def _forgive_on_stop(self, encode: Encode) -> None:
         try:
             async with asyncio.timeout(_FORGIVE_TIMEOUT):
@@ -196,16 +234,11 @@ def _is_taken_down(video: Video) -> bool:
     return video.status is VideoStatus.CANCELLED and video.published_number is None
 
 
-def _outcome(outcome: str, again_in: timedelta | None = None) -> Verdict:
-    JOBS.labels("transcode", outcome).inc()
-    return Verdict(again_in)
-
-
 @contextmanager
-def _at_work(encode: Encode) -> Iterator[None]:
+def _at_work(encode: Encode, kind: AttemptKind) -> Iterator[None]:
     ATTEMPTS.inc()
     with (
-        IN_FLIGHT.track_inprogress(),
+        kind.in_flight.track_inprogress(),
         structlog.contextvars.bound_contextvars(
             video_id=str(encode.video_id), encode=encode.number, attempt=encode.attempt
         ),

@@ -31,6 +31,7 @@ class Removal:
 
     def __init__(self, database: Database, store: ObjectStore) -> None:
         self._videos = database.videos
+        self._deletions = database.deletions
         self._usages = database.usages
         self._store = store
 
@@ -41,11 +42,10 @@ class Removal:
         """
         try:
             if job.number is None:
-                await self._remove_all(job.video_id)
-            elif job.published_attempt is not None:
-                await self._remove_leftovers(job.video_id, job.number, job.published_attempt)
-            else:
+                return await self._remove_all(job.video_id)
+            if job.published_attempt is None:
                 return await self._remove_encode(job.video_id, job.number)
+            await self._remove_leftovers(job.video_id, job.number, job.published_attempt)
         except BackendUnavailableError as error:
             _log.warning("removal postponed", video_id=str(job.video_id), error=str(error))
             JOBS.labels("remove", "postponed").inc()
@@ -53,20 +53,24 @@ class Removal:
         JOBS.labels("remove", "done").inc()
         return DONE
 
-    async def _remove_all(self, video_id: UUID) -> None:
-        try:
-            await self._videos.get(video_id)
-        except VideoNotFoundError:
+    async def _remove_all(self, video_id: UUID) -> Verdict:
+        remaining = await self._deletions.end_retention(video_id)
+        if remaining:
+            JOBS.labels("remove", "postponed").inc()
+            return Verdict(remaining)
+        if remaining is None:
+            _log.info("not removed: the video exists", video_id=str(video_id))
+        else:
             await self._remove_below(gate_prefix(video_id))
             await self._remove_below(hls_prefix(video_id))
             await self._remove_below(source_key(video_id))
             await self._usages.forget_stored(video_id)
-        else:
-            _log.error("not removed: the video exists", video_id=str(video_id))
+        JOBS.labels("remove", "done").inc()
+        return DONE
 
     async def _remove_encode(self, video_id: UUID, number: int) -> Verdict:
         try:
-            video = await self._videos.get(video_id)
+            video = await self._videos.get_restorable(video_id)
         except VideoNotFoundError:
             video = None
         if video and await self._is_played(video, number):
@@ -110,6 +114,8 @@ class Removal:
 
 
 def _is_current(video: Video, number: int) -> bool:
-    """Returns whether the encode is in progress or published."""
-    at_work = video.status is VideoStatus.PROCESSING and video.encode_number == number
+    """Returns whether the encode is in progress or published. A deletion ends what is in progress."""
+    at_work = (
+        video.status is VideoStatus.PROCESSING and video.encode_number == number and not video.deleted_at
+    )
     return at_work or video.published_number == number

@@ -7,7 +7,7 @@ import structlog
 
 from gostream_shared.concurrency import task_group, wait_at_most
 from gostream_shared.domain.errors import BackendUnavailableError
-from gostream_shared.domain.repositories import GateChanges
+from gostream_shared.domain.playback import GateChanges
 from gostream_shared.storage.gates import Gates
 from gostream_worker.metrics import GATES_WAITING
 

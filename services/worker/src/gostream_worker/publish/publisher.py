@@ -81,7 +81,7 @@ class Publishing:
         The attempt may have committed although it received no answer, so a published encode stays.
         """
         try:
-            video = await self._database.videos.get(self._encode.video_id)
+            video = await self._database.videos.get_restorable(self._encode.video_id)
             if video.published_number != self._encode.number:
                 await patiently(self.take_back, patience=patience)
         except VideoNotFoundError:

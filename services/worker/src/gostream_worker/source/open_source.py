@@ -1,13 +1,11 @@
-"""Opens the uploaded object for the children: the same bytes from the probe to the end."""
+"""Opens the object of the source for the children: the same bytes from the probe to the end."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import UUID
 
-from gostream_shared.domain.object_keys import source_key
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore, StoredObject
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.probe.limits import SourceLimits, admit_size
@@ -35,14 +33,14 @@ class OpenSource:
 
 @asynccontextmanager
 async def open_source(
-    store: ObjectStore, video_id: UUID, folder: Path, limits: SourceLimits, *, max_copied: int
+    store: ObjectStore, key: str, folder: Path, limits: SourceLimits, *, max_copied: int
 ) -> AsyncIterator[OpenSource]:
     """Yields the source, pinned by its ETag: copied up to `max_copied` bytes, else streamed.
 
     Raises ProcessingFailedError and BackendUnavailableError. While a source is streamed they may end the
     block at any time (gostream_worker.source.loopback_server).
     """
-    found = await _find(store, source_key(video_id))
+    found = await _find(store, key)
     admit_size(found.size, limits)
     if found.size <= max_copied:
         await _copy(store, found, folder / SOURCE_NAME)

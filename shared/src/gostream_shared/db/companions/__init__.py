@@ -1,1 +1,1 @@
-"""Rows beside the videos, written in the same transactions."""
+"""Statements beside the repositories of videos and encodes, for the same transactions."""

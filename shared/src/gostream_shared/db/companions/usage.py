@@ -9,7 +9,7 @@ from gostream_shared.db.statements import Connection
 from gostream_shared.domain.quotas import Quota, Usage
 from gostream_shared.jobs.pgqueuer import TRANSCODE
 
-# The statements of a recount; $1 is the owner. The first two mend what workers of the previous release did,
+# The statements of a recount; $1 is the owner. The first two repair what workers of the previous release did,
 # which record no bytes: encodes that they published, and objects that they removed. Objects that are not
 # removed yet have a job.
 _NOTE_MISSING = """INSERT INTO stored_bytes (video_id, number, owner, bytes)
@@ -104,7 +104,7 @@ async def recount(connection: asyncpg.Connection) -> int:
     )
     wrong = 0
     for row in owners:
-        # In transactions of their own, because every writer locks the row of the owner last.
+        # In separate transactions, because every writer locks the row of the owner last.
         changed = [await connection.execute(sql, row["owner"]) for sql in (_NOTE_MISSING, _FORGET_REMOVED)]
         async with connection.transaction():
             # Locks the row first: a writer counts its change after this transaction, or has committed it.

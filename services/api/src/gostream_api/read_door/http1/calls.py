@@ -82,7 +82,7 @@ class Client:
     """The client of a connection: the SPIFFE id of its certificate, and its last usual request."""
 
     certificate: bytes | None = None
-    #: What follows the target, which clients repeat, and what it shows.
+    #: The part after the target, which clients repeat, and its token.
     tail: bytes | None = None
     shown: Shown = NOTHING
 
@@ -198,7 +198,7 @@ class JsonTable:
     def learn(self, data: bytes, request: Request) -> None:
         """Remember how a usual request goes on after its target, if `data` is exactly this request.
 
-        The token is cut out. No other header that a call depends on is among what is remembered.
+        The token is cut out. Requests with another header that a call depends on are not remembered.
         """
         token, pieces = _cut(data[_ID.stop :])
         if (

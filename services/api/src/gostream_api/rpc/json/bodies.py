@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import grpc
 from google.protobuf.json_format import MessageToDict
@@ -34,8 +35,10 @@ HTTP_STATUSES: Mapping[grpc.StatusCode, int] = {
 
 
 def video_body(payload: bytes) -> bytes:
-    """Returns the JSON of an encoded video."""
-    return _encoded(_fields(Video.FromString(payload)))
+    """Returns the JSON of an encoded video. As in `payload`, labels are in the order of their keys."""
+    fields = _fields(Video.FromString(payload))
+    fields["labels"] = dict(sorted(fields["labels"].items()))
+    return _encoded(fields)
 
 
 def batch_body(videos: Iterable[bytes]) -> bytes:
@@ -54,7 +57,7 @@ def refusal_body(code: grpc.StatusCode, message: str) -> bytes:
     return _encoded({"code": code.value[0], "message": message})
 
 
-def _fields(message: Message) -> object:
+def _fields(message: Message) -> dict[str, Any]:
     return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
 
 

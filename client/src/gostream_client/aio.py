@@ -1,0 +1,205 @@
+"""The asyncio client."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from grpc import aio
+
+from gostream.v1.video_pb2 import Video
+from gostream.v1.video_service_pb2 import ListVideosResponse
+from gostream_client import calls
+from gostream_client.base import ClientBase, remaining
+from gostream_client.calls import describe
+from gostream_client.connection.token import AsyncTokens, bearer
+from gostream_client.errors import DeadlineExceededError, GoStreamError, TokenInvalidError
+from gostream_client.rpc_errors import trailers_of
+from gostream_client.table import Call
+from gostream_client.upload.events import UploadEvents
+from gostream_client.upload.source import SourceFile
+from gostream_client.watch import IDLE_SECONDS, Watch, raise_if_failed
+
+Parameters = ParamSpec("Parameters")
+Answer = TypeVar("Answer")
+
+
+def _method(
+    call: Callable[Parameters, Call[Answer]],
+) -> "Callable[Concatenate[AsyncClient, Parameters], Coroutine[Any, Any, Answer]]":
+    async def method(self: "AsyncClient", /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Answer:
+        return await self._answer(call(*args, **kwargs))
+
+    describe(method, call)
+    return method
+
+
+def _pages(
+    call: Callable[Parameters, Call[ListVideosResponse]],
+) -> "Callable[Concatenate[AsyncClient, Parameters], AsyncIterator[Video]]":
+    async def method(
+        self: "AsyncClient", /, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> AsyncIterator[Video]:
+        following: Call[ListVideosResponse] | None = call(*args, **kwargs)
+        while following is not None:
+            page = await self._answer(following)
+            for video in page.videos:
+                yield video
+            following = calls.next_page(following, page)
+
+    doc = "Yields all videos, newest first, from `page_token` on; each page is a call of list_videos_page()."
+    describe(method, call, name="list_videos", doc=doc, answer=AsyncIterator[Video])
+    return method
+
+
+class AsyncClient(ClientBase[aio.Channel]):
+    """The API for asyncio, with a deadline on every call: `async with AsyncClient("host:port") as client`.
+
+    Reads and writes with a request id are repeated after UNAVAILABLE, on another replica if there is one. All
+    failures are a GoStreamError. See Client, which has the same methods, for the arguments.
+    """
+
+    create_video = _method(calls.create_video)
+    trigger_process = _method(calls.trigger_process)
+    cancel_process = _method(calls.cancel_process)
+    get_video = _method(calls.get_video)
+    get_video_reply = _method(calls.get_video_reply)
+    batch_get_videos = _method(calls.batch_get_videos)
+    list_videos_page = _method(calls.list_videos_page)
+    list_videos = _pages(calls.list_videos_page)
+    delete_video = _method(calls.delete_video)
+    undelete_video = _method(calls.undelete_video)
+    update_video = _method(calls.update_video)
+    get_playback_info = _method(calls.get_playback_info)
+    revoke_playback = _method(calls.revoke_playback)
+
+    _TOKENS = AsyncTokens
+    _tokens: AsyncTokens
+
+    async def open(self) -> Self:
+        """Resolves names and makes the channel, which connects with the first call."""
+        if self._channel is None:
+            dial = await asyncio.to_thread(self._dial)
+            if dial.credentials is None:
+                self._channel = aio.insecure_channel(dial.target, options=dial.options)
+            else:
+                self._channel = aio.secure_channel(dial.target, dial.credentials, options=dial.options)
+        return self
+
+    async def close(self) -> None:
+        """Ends running calls and closes the channel."""
+        if (channel := self._forget_channel()) is not None:
+            await channel.close()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(self, *cause: object) -> None:
+        await self.close()
+
+    async def watch(
+        self, video_id: str, *, min_version: int = 0, idle: float = IDLE_SECONDS, backoff: float = 0.25
+    ) -> AsyncGenerator[Video, None]:
+        """As Client.watch."""
+        watch = Watch(self.server, min_version=min_version, backoff=backoff)
+        rejected = ""
+        while True:
+            token = await self._tokens.text(IDLE_SECONDS, rejected=rejected)
+            failure: GoStreamError | None = None
+            try:
+                async with aclosing(self._stream(video_id, token, idle)) as stream:
+                    async for video in stream:
+                        if watch.is_news(video):
+                            yield video
+                        if watch.is_over:
+                            return
+            except aio.AioRpcError as error:
+                failure = self._failure(error)
+            if failure and watch.may_renew(failure) and await self._has_newer(token, IDLE_SECONDS):
+                rejected = token
+                continue
+            await asyncio.sleep(watch.delay_after(failure))
+
+    async def wait(self, video_id: str, *, min_version: int = 0, timeout: float | None = None) -> Video:
+        """As Client.wait."""
+        video = Video()
+        try:
+            async with (
+                asyncio.timeout(timeout),
+                aclosing(self.watch(video_id, min_version=min_version)) as states,
+            ):
+                async for state in states:
+                    video = state
+        except TimeoutError:
+            raise DeadlineExceededError(f"{video_id} was not ready in time") from None
+        raise_if_failed(video)
+        return video
+
+    async def upload(
+        self,
+        file: str | Path | SourceFile,
+        *,
+        title: str | None = None,
+        user_id: str = "",
+        content_type: str | None = None,
+        policy: str = "",
+        process: bool = False,
+        profile: str = "",
+        parallel: int = 4,
+        resume: str = "",
+        events: UploadEvents | None = None,
+    ) -> Video:
+        """As Client.upload; the functions of `events` are called in the event loop."""
+        from gostream_client.upload.upload import Wishes, upload
+
+        wishes = Wishes(
+            title=title,
+            user_id=user_id,
+            content_type=content_type,
+            policy=policy,
+            process=process,
+            profile=profile,
+            parallel=parallel,
+            resume=resume,
+            events=events or UploadEvents(),
+        )
+        return await upload(self._answer, file, wishes)
+
+    async def _answer(self, call: Call[Answer]) -> Answer:
+        until = self._until(call)
+        stub = self._stub(call.method)
+        rejected = ""
+        while True:
+            token = await self._tokens.text(remaining(until), rejected=rejected)
+            rpc = stub(call.request, timeout=remaining(until), metadata=bearer(token))
+            try:
+                answer = await rpc
+            except aio.AioRpcError as error:
+                failure = self._failure(error)
+                if rejected or not isinstance(failure, TokenInvalidError):
+                    raise failure from error
+                if not await self._has_newer(token, remaining(until)):
+                    raise failure from error
+                rejected = token
+                continue
+            return call.result(answer, trailers_of(await rpc.trailing_metadata()))
+
+    async def _stream(self, video_id: str, token: str, idle: float) -> AsyncGenerator[Video, None]:
+        """Yields the messages of one stream, until it ends or is silent for `idle` seconds."""
+        call = calls.watch_video(video_id)
+        rpc = self._stub(call.method)(call.request, metadata=bearer(token))
+        messages = aiter(rpc)
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(idle):
+                        video = await anext(messages)
+                except (StopAsyncIteration, TimeoutError):
+                    return
+                yield video
+        finally:
+            rpc.cancel()
+
+    async def _has_newer(self, token: str, seconds: float) -> bool:
+        return bool(token) and await self._tokens.text(seconds, rejected=token) != token

@@ -1,0 +1,1 @@
+"""How a client reaches its servers: addresses, proxy, TLS, token, and the options of its channel."""

@@ -1,0 +1,256 @@
+"""The blocking client."""
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from pathlib import Path
+from threading import Timer
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+import grpc
+
+from gostream.v1.video_pb2 import Video
+from gostream.v1.video_service_pb2 import ListVideosResponse
+from gostream_client import calls
+from gostream_client.base import ClientBase, remaining
+from gostream_client.calls import describe
+from gostream_client.connection.blocking import in_thread, run_blocking
+from gostream_client.connection.token import BlockingTokens, bearer
+from gostream_client.errors import DeadlineExceededError, GoStreamError, TokenInvalidError
+from gostream_client.rpc_errors import trailers_of
+from gostream_client.table import Call
+from gostream_client.upload.events import UploadEvents
+from gostream_client.upload.source import SourceFile
+from gostream_client.watch import IDLE_SECONDS, Watch, raise_if_failed
+
+Parameters = ParamSpec("Parameters")
+Answer = TypeVar("Answer")
+
+
+def _method(
+    call: Callable[Parameters, Call[Answer]],
+) -> "Callable[Concatenate[Client, Parameters], Answer]":
+    def method(self: "Client", /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Answer:
+        return self._answer(call(*args, **kwargs))
+
+    describe(method, call)
+    return method
+
+
+def _pages(
+    call: Callable[Parameters, Call[ListVideosResponse]],
+) -> "Callable[Concatenate[Client, Parameters], Iterator[Video]]":
+    def method(self: "Client", /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Iterator[Video]:
+        following: Call[ListVideosResponse] | None = call(*args, **kwargs)
+        while following is not None:
+            page = self._answer(following)
+            yield from page.videos
+            following = calls.next_page(following, page)
+
+    doc = "Yields all videos, newest first, from `page_token` on; each page is a call of list_videos_page()."
+    describe(method, call, name="list_videos", doc=doc, answer=Iterator[Video])
+    return method
+
+
+class Client(ClientBase[grpc.Channel]):
+    """The API for threads, with a deadline on every call; used as `with Client("host:port") as client`.
+
+    Several threads may use one client. Reads and writes with a request id are repeated after UNAVAILABLE, on
+    another replica if there is one. All failures are a GoStreamError.
+    """
+
+    create_video = _method(calls.create_video)
+    trigger_process = _method(calls.trigger_process)
+    cancel_process = _method(calls.cancel_process)
+    get_video = _method(calls.get_video)
+    get_video_reply = _method(calls.get_video_reply)
+    batch_get_videos = _method(calls.batch_get_videos)
+    list_videos_page = _method(calls.list_videos_page)
+    list_videos = _pages(calls.list_videos_page)
+    delete_video = _method(calls.delete_video)
+    undelete_video = _method(calls.undelete_video)
+    update_video = _method(calls.update_video)
+    get_playback_info = _method(calls.get_playback_info)
+    revoke_playback = _method(calls.revoke_playback)
+
+    _TOKENS = BlockingTokens
+    _tokens: BlockingTokens
+
+    def open(self) -> Self:
+        """Resolves names and makes the channel, which connects with the first call."""
+        if self._channel is None:
+            dial = self._dial()
+            if dial.credentials is None:
+                self._channel = grpc.insecure_channel(dial.target, options=dial.options)
+            else:
+                self._channel = grpc.secure_channel(dial.target, dial.credentials, options=dial.options)
+        return self
+
+    def close(self) -> None:
+        """Ends running calls and closes the channel."""
+        if (channel := self._forget_channel()) is not None:
+            channel.close()
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(self, *cause: object) -> None:
+        self.close()
+
+    def watch(
+        self, video_id: str, *, min_version: int = 0, idle: float = IDLE_SECONDS, backoff: float = 0.25
+    ) -> Generator[Video, None, None]:
+        """Yields every state of the video, and ends after READY, FAILED or CANCELLED at or above
+        `min_version`.
+
+        Opens another stream if one breaks, ends early or is silent for `idle` seconds. Raises GoStreamError
+        if the server refuses the call, or after MAX_FAILURES consecutive failures with `backoff` seconds in
+        between, doubled each time.
+        """
+        return self._watch(Watch(self.server, min_version=min_version, backoff=backoff), video_id, idle)
+
+    def wait(self, video_id: str, *, min_version: int = 0, timeout: float | None = None) -> Video:
+        """Returns the video when it is READY at or above `min_version`.
+
+        Pass the version that trigger_process() returned. Raises ProcessingFailedError if it ends otherwise,
+        DeadlineExceededError after `timeout` seconds, and what watch() raises.
+        """
+        video = Video()
+        until = None if timeout is None else time.monotonic() + timeout
+        watch = Watch(self.server, min_version=min_version, backoff=0.25)
+        try:
+            with closing(self._watch(watch, video_id, IDLE_SECONDS, until)) as states:
+                for state in states:
+                    video = state
+        except DeadlineExceededError:
+            raise DeadlineExceededError(f"{video_id} was not ready in time") from None
+        raise_if_failed(video)
+        return video
+
+    def upload(
+        self,
+        file: str | Path | SourceFile,
+        *,
+        title: str | None = None,
+        user_id: str = "",
+        content_type: str | None = None,
+        policy: str = "",
+        process: bool = False,
+        profile: str = "",
+        parallel: int = 4,
+        resume: str = "",
+        events: UploadEvents | None = None,
+    ) -> Video:
+        """Creates a video and uploads its source from a file. Returns the video.
+
+        `title`: the name of the file unless given. `content_type`: guessed from the name unless given.
+        `process`: also start an encode, with `profile`. The file goes straight to the object store; above
+        16 MiB in parts, `parallel` at once, each checked by its MD5. `resume`: the id of a video whose upload
+        in parts continues, from any machine; the arguments of a new video are not used then.
+
+        No deadline, but 60 s without progress are a failure. Transient failures are repeated. Raises
+        InvalidInputError before any call if the file cannot be read, and UploadError if the store refuses it.
+        """
+        from gostream_client.upload.upload import Wishes, upload
+
+        wishes = Wishes(
+            title=title,
+            user_id=user_id,
+            content_type=content_type,
+            policy=policy,
+            process=process,
+            profile=profile,
+            parallel=parallel,
+            resume=resume,
+            events=events or UploadEvents(),
+        )
+        return run_blocking(lambda: upload(in_thread(self._answer), file, wishes))
+
+    def _answer(self, call: Call[Answer]) -> Answer:
+        until = self._until(call)
+        stub = self._stub(call.method)
+        rejected = ""
+        while True:
+            token = self._tokens.text(remaining(until), rejected=rejected)
+            try:
+                answer, rpc = stub.with_call(call.request, timeout=remaining(until), metadata=bearer(token))
+            except grpc.RpcError as error:
+                failure = self._failure(error)
+                if rejected or not isinstance(failure, TokenInvalidError):
+                    raise failure from error
+                if not self._has_newer(token, remaining(until)):
+                    raise failure from error
+                rejected = token
+                continue
+            return call.result(answer, trailers_of(rpc.trailing_metadata()))
+
+    def _watch(
+        self, watch: Watch, video_id: str, idle: float, until: float | None = None
+    ) -> Generator[Video, None, None]:
+        """Yields the states until a time of the monotonic clock. Raises DeadlineExceededError then."""
+        rejected = ""
+        while True:
+            seconds = IDLE_SECONDS if until is None else remaining(until)
+            token = self._tokens.text(seconds, rejected=rejected)
+            failure: GoStreamError | None = None
+            try:
+                with closing(self._stream(video_id, token, idle, until)) as stream:
+                    for video in stream:
+                        if watch.is_news(video):
+                            yield video
+                        if watch.is_over:
+                            return
+            except grpc.RpcError as error:
+                failure = self._failure(error)
+            if failure and watch.may_renew(failure) and self._has_newer(token, seconds):
+                rejected = token
+                continue
+            delay = watch.delay_after(failure)
+            if until is not None and delay >= remaining(until):
+                time.sleep(remaining(until))
+                raise DeadlineExceededError("the time is over")
+            time.sleep(delay)
+
+    def _stream(
+        self, video_id: str, token: str, idle: float, until: float | None
+    ) -> Generator[Video, None, None]:
+        """Yields the messages of one stream, until it ends or is silent for `idle` seconds."""
+        call = calls.watch_video(video_id)
+        seconds = None if until is None else remaining(until)
+        rpc = self._stub(call.method)(call.request, timeout=seconds, metadata=bearer(token))
+        silence = _Silence(idle, rpc.cancel)
+        try:
+            while (video := silence.broken_by(rpc)) is not None:
+                yield video
+        finally:
+            rpc.cancel()
+
+    def _has_newer(self, token: str, seconds: float) -> bool:
+        return bool(token) and self._tokens.text(seconds, rejected=token) != token
+
+
+class _Silence:
+    """Ends a stream that is silent. A read from a blocking stream has no deadline."""
+
+    def __init__(self, seconds: float, end: Callable[[], Any]) -> None:
+        self._seconds = seconds
+        self._end = end
+        self._is_over = False
+
+    def broken_by(self, messages: Iterator[Video]) -> Video | None:
+        """Returns the next message; None if the stream ended or was silent. Raises grpc.RpcError."""
+        timer = Timer(self._seconds, self._give_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            return next(messages, None)
+        except grpc.RpcError:
+            if self._is_over:
+                return None
+            raise
+        finally:
+            timer.cancel()
+
+    def _give_up(self) -> None:
+        self._is_over = True
+        self._end()

@@ -1,0 +1,1 @@
+"""Uploads: a local file, the HTTP request that sends it, and how it is repeated."""

@@ -1,0 +1,1 @@
+"""gostream.v1.UploadService over its use cases."""

@@ -1,0 +1,1 @@
+"""Uploads in parts: the use cases of UploadService."""

@@ -1,0 +1,1 @@
+"""Fetches sources from URLs into the object store."""

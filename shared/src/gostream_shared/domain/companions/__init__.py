@@ -1,0 +1,1 @@
+"""Ports to the rows beside the videos."""

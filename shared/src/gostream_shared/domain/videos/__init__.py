@@ -1,0 +1,1 @@
+"""Listings and deletions of videos."""
