@@ -253,7 +253,12 @@ def _settings(config: WorkerConfig) -> Settings:
         max_pixels=largest_picture(config.encoder_memory_bytes),
         max_pixel_rate=config.source_max_pixel_rate,
     )
-    return Settings(profiles=PROFILES, limits=limits, max_copied_bytes=config.source_max_copied_bytes)
+    return Settings(
+        profiles=PROFILES,
+        limits=limits,
+        max_copied_bytes=config.source_max_copied_bytes,
+        sandbox_required=config.sandbox == "required",
+    )
 
 
 async def serve(config: WorkerConfig) -> None:
