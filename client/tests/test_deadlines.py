@@ -14,7 +14,6 @@ from gostream_client.table import TABLE
 from tests.support.fake_server import VIDEO_ID, Api, ApiServer
 from tests.support.tcp_proxy import Proxy
 from tests.support.waiting import longest_pause
-from tests.support.wire.deadlines import LATE, check_deadlines
 
 #: Seconds until a server that has returned is used.
 BACK_WITHIN = 2.0
