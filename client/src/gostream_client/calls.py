@@ -210,9 +210,9 @@ def update_video(
         raise InvalidInputError("nothing to change: give title, labels, external_id, expire_time or policy")
     video = Video(
         id=video_id,
-        title=title,
+        title=title or "",
         labels=labels,
-        external_id=external_id,
+        external_id=external_id or "",
         expire_time=until,
         playback_policy=policy_number(policy),
     )
