@@ -11,7 +11,6 @@ from pathlib import Path
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream_worker.encode.command import encode_arguments
-from gostream_worker.object_names import AUDIO
 from gostream_worker.plan.plan import Plan
 
 Command = Sequence[str]
@@ -31,7 +30,7 @@ def run_per_rung(source: Path, folder: Path, plan: Plan) -> Sequence[Command]:
 
 def bare_command(source: Path, folder: Path, plan: Plan) -> Sequence[Command]:
     """The worker's ffmpeg command without the worker."""
-    for name in [*(rung.name for rung in plan.rungs), AUDIO]:
+    for name in plan.renditions:
         (folder / name).mkdir()
     return [encode_arguments(plan, source=f"file:{source}", folder=".")]
 

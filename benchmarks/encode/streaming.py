@@ -28,7 +28,6 @@ from gostream_shared.storage.port import ObjectStore, StoredObject
 from gostream_shared.storage.s3 import S3ObjectStore
 from gostream_worker.encode.command import encode_arguments
 from gostream_worker.encode.encoder import Encoder
-from gostream_worker.object_names import AUDIO
 from gostream_worker.plan.ladder import make_plan
 from gostream_worker.plan.profiles import DEFAULT_PROFILE
 from gostream_worker.probe.limits import SourceLimits
@@ -75,7 +74,7 @@ async def _to_first_segments(store: _Counting, video_id: UUID, *, max_copied: in
                 await probe_source(source.url, folder=folder, patience=source.patience), DEFAULT_PROFILE
             )
             probed = time.monotonic() - began
-            renditions = [*(rung.name for rung in plan.rungs), *([AUDIO] if plan.audio else [])]
+            renditions = plan.renditions
             for rendition in renditions:
                 (folder / rendition).mkdir()
             encoder = Encoder(Path(get_ffmpeg_exe()), memory=8 << 30)

@@ -118,10 +118,18 @@ async def test_watching_a_cancelled_video_is_a_failure(client: AsyncClient, serv
 
 async def test_get_prints_the_cache_layer(client: AsyncClient, server: ApiServer) -> None:
     rung = video_pb2.Rendition(name="720p", width=1280, height=720, average_bandwidth=2_500_000)
-    server.api.videos = [video(READY, 9, renditions=[rung])]
+    heard = video_pb2.Track(
+        id="audio-1", language="de", name="Deutsch", is_default=True, state=video_pb2.Track.STATE_READY
+    )
+    images = video_pb2.Track(
+        id="subtitles-2", language="en", state=video_pb2.Track.STATE_SKIPPED, error_code="IMAGE_SUBTITLES"
+    )
+    server.api.videos = [video(READY, 9, renditions=[rung], tracks=[heard, images])]
     shown = capture()
     await commands.get(client, shown.out, VIDEO_ID, min_version=8)
     assert "rendition 720p:\t1280×720 2.50 Mb/s" in shown.stdout.getvalue()
+    assert "audio-1:\tde, Deutsch, default\n" in shown.stdout.getvalue()
+    assert "subtitles-2:\ten, not published: IMAGE_SUBTITLES\n" in shown.stdout.getvalue()
     assert "x-cache: L2, request id: req-7" in shown.stderr.getvalue()
     assert server.api.requests[0].min_version == 8
 

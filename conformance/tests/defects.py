@@ -137,7 +137,7 @@ DEFECTS = [
     Defect(
         "subtitles that are not there",
         "master.groups",
-        edit(MASTER, 'AUDIO="aac"', 'AUDIO="aac",SUBTITLES="none"'),
+        edit(MASTER, 'AUDIO="aac"', 'AUDIO="aac",SUBTITLES="none"', count=2),
     ),
     Defect(
         "two renditions of one name",

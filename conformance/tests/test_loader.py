@@ -245,12 +245,13 @@ async def test_subtitle_files_are_required_and_no_strays(tree: Path) -> None:
     (tree / "v1/subs").mkdir()
     (tree / "v1/subs/0.ts").touch()
     (tree / "v1/subs/de.m3u8").write_text(
-        "#EXTM3U\n#EXTINF:6,\n0.ts\n#EXTINF:6,\n1.ts\n#EXTINF:6,\n../../../2.ts\n"
+        "#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXTINF:6,\n0.ts\n"
+        "#EXTINF:6,\n1.ts\n#EXTINF:2,\n../../../2.ts\n#EXT-X-ENDLIST\n"
     )
     report = await check(DirectorySource(tree))
     assert places(report) == {
-        ("master.uris-answer", "v1/subs/de.m3u8:5"),
-        ("master.uris-stay", "v1/subs/de.m3u8:7"),
+        ("master.uris-answer", "v1/subs/1.ts"),
+        ("master.uris-stay", "v1/subs/de.m3u8:9"),
     }
 
 

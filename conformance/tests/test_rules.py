@@ -13,8 +13,10 @@ from .breaking import MASTER, STILLS, TOP, Spoil, edit, listed, removed
 from .captions import CAPTION_DEFECTS, NONE, SOME, captioned
 from .defects import DEFECTS, LEGAL, Defect
 from .packets import VIDEO_PID
+from .texts import TEXT_DEFECTS, TEXT_LEGAL
 from .trees import bandwidths, encode_muxed, still_bandwidth, write_iframes, write_master
 
+ALL_DEFECTS = DEFECTS + CAPTION_DEFECTS + TEXT_DEFECTS
 OVER_HTTP = {"whole.media-types", "whole.gzip", "whole.cors", "whole.no-redirects"}
 
 
@@ -118,7 +120,7 @@ async def test_range_of_an_unmeasured_segment_is_judged_alone(tree: Path) -> Non
     assert await broken_in(tree) == []
 
 
-@pytest.mark.parametrize("defect", DEFECTS + CAPTION_DEFECTS, ids=lambda defect: defect.name)
+@pytest.mark.parametrize("defect", ALL_DEFECTS, ids=lambda defect: defect.name)
 async def test_planted_defect_breaks_only_its_rules(tree: Path, defect: Defect) -> None:
     defect.spoil(tree)
     report = await check(DirectorySource(tree))
@@ -135,6 +137,13 @@ async def test_legal_variations_break_no_rule(tree: Path, change: Spoil) -> None
     assert broken(report) == set(), [(o.rule.id, f.where, f.why) for o in report.outcomes for f in o.findings]
 
 
+@pytest.mark.parametrize("change", TEXT_LEGAL.values(), ids=TEXT_LEGAL.keys())
+async def test_legal_text_and_languages_break_no_rule(tree: Path, change: Spoil) -> None:
+    change(tree)
+
+    assert await broken_in(tree) == []
+
+
 async def test_other_codecs_are_reported_as_unsupported(tree: Path) -> None:
     listed({VIDEO_PID: 0x24})(tree)
     report = await check(DirectorySource(tree))
@@ -143,5 +152,5 @@ async def test_other_codecs_are_reported_as_unsupported(tree: Path) -> None:
 
 
 def test_every_rule_has_a_planted_defect() -> None:
-    assert {rule.id for rule in ALL} == {defect.rule for defect in DEFECTS + CAPTION_DEFECTS} | OVER_HTTP
+    assert {rule.id for rule in ALL} == {defect.rule for defect in ALL_DEFECTS} | OVER_HTTP
     assert len({rule.id for rule in ALL}) == len(ALL)

@@ -23,6 +23,7 @@ from gostream_shared.domain.errors import (
 )
 from gostream_shared.domain.jobs import TranscodeJob
 from gostream_shared.domain.repositories import NewVideo
+from gostream_shared.domain.tracks import Track, TrackCode, TrackKind, TrackState
 from gostream_shared.domain.video import PREDECESSORS, Failure, Publication, Rendition, Source, VideoStatus
 from gostream_shared.domain.videos.listing import Position, VideoFilter
 
@@ -38,6 +39,15 @@ PUBLICATION = Publication(
             codecs="avc1.64001f,mp4a.40.2",
             average_bandwidth=2_000_000,
             peak_bandwidth=2_500_000,
+        ),
+    ),
+    tracks=(
+        Track(id="audio-1", kind=TrackKind.AUDIO, state=TrackState.READY, language="de", channels=2),
+        Track(
+            id="subtitles-2",
+            kind=TrackKind.SUBTITLES,
+            state=TrackState.SKIPPED,
+            error_code=TrackCode.IMAGE_SUBTITLES,
         ),
     ),
 )

@@ -50,6 +50,22 @@ def long_to_encode(folder: Path) -> Path:
     return make(folder / "long.mp4", *inputs, codecs=[*noise, *X264, "-crf", "35", *AAC])
 
 
+def with_languages(folder: Path) -> Path:
+    """A film with English, German (default) and French sound, and with English and forced German text."""
+    text = folder / "text.srt"
+    first, last = "00:00:00,500 --> 00:00:02,000", "00:00:03,000 --> 00:00:07,000"
+    text.write_text(f"1\n{first}\nfirst & <i>second</i>\n\n2\n{last}\nlast\n")
+    tones = [word for _ in range(3) for word in _SOUND]
+    tags = [word for number in (0, 1, 2, 3, 4, 4) for word in ("-map", str(number))]
+    for track, language, flag in (
+        *(("a:0", "eng", "0"), ("a:1", "ger", "default"), ("a:2", "fra", "0")),
+        *(("s:0", "eng", "0"), ("s:1", "ger", "forced")),
+    ):
+        tags += [f"-metadata:s:{track}", f"language={language}", f"-disposition:{track}", flag]
+    codecs = [*X264, *AAC, "-c:s", "copy", *tags]
+    return make(folder / "languages.mkv", _PICTURE, tones, ["-i", str(text)], codecs=codecs)
+
+
 def film(name: str, folder: Path) -> Path:
     """Returns the path of the film; generates it unless it is the real film."""
     if name == REAL:

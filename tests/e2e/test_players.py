@@ -97,6 +97,26 @@ async def test_browser_starts_switches_rungs_and_seeks(
 
 @pytest.mark.skipif(not players.CHROMIUM, reason="Chromium is not installed")
 @pytest.mark.skipif(not players.HLS_JS.exists(), reason="hls.js is not here: make players")
+async def test_browser_switches_languages_and_shows_texts(upload: Upload, tmp_path: Path) -> None:
+    video = await upload(await asyncio.to_thread(films.with_languages, tmp_path))
+    assert video.status == video_pb2.Video.STATUS_READY, video.error
+
+    seen = await players.browse(video.playback_url, tmp_path / "home")
+
+    # hls.js reports that it stops loading the text before when another one is chosen.
+    harmless = (*_HARMLESS, "aborted fatal=false")
+    assert [error for error in seen["errors"] if not error.startswith(harmless)] == [], seen
+    assert seen["ended"], seen
+    assert seen["languages"] == ["de", "en", "fr"]
+    assert set(seen["cues"]) == {"English", "Deutsch (forced)"}
+    for cues in seen["cues"].values():
+        times = [time - seen["begins"] for start, end, _ in cues for time in (start, end)]
+        assert times == pytest.approx([0.5, 2, 3, 7], abs=0.04)
+        assert [text for _, _, text in cues] == ["first &amp; <i>second</i>", "last"]
+
+
+@pytest.mark.skipif(not players.CHROMIUM, reason="Chromium is not installed")
+@pytest.mark.skipif(not players.HLS_JS.exists(), reason="hls.js is not here: make players")
 async def test_early_playback_continues_to_the_end(
     client: AsyncClient, submit: Upload, tmp_path: Path
 ) -> None:

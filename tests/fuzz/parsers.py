@@ -14,7 +14,7 @@ from gostream_api.rpc import encoded_reads, grpc_framing, validation
 from gostream_api.rpc.grpc_framing import RefusedError
 from gostream_api.videos.page_tokens import page_token, position_of
 from gostream_conformance.errors import ConformanceError
-from gostream_conformance.formats import aac, h264, jpeg, mpegts, webvtt
+from gostream_conformance.formats import aac, h264, jpeg, mpegts, subtitles, webvtt
 from gostream_conformance.playlist import parser, uris
 from gostream_shared.domain.errors import GoStreamError, PageTokenInvalidError
 from gostream_shared.domain.videos.listing import VideoFilter
@@ -23,6 +23,7 @@ from gostream_worker.probe import matroska, signature
 from gostream_worker.probe.mp4 import crop, dolby_vision, sample_entries, whole_part
 from gostream_worker.probe.timing import last_fragment
 from gostream_worker.probe.tracks import channels
+from gostream_worker.text import cues, formats
 from tests.fuzz.reads import Reads
 
 _NAMES = (b"te", b"grpc-encoding", b"grpc-timeout", b"x-data-bin", b"x-any")
@@ -108,6 +109,7 @@ _CONFORMANCE: tuple[Callable[[bytes], Any], ...] = (
     h264.parse_sps,
     lambda data: list(h264.nal_units(data)),
     lambda data: list(aac.adts_frames(data)),
+    subtitles.parse_text,
 )
 
 
@@ -116,6 +118,17 @@ def conformance(data: bytes) -> None:
     if data:
         with suppress(ConformanceError):
             _CONFORMANCE[data[0] % len(_CONFORMANCE)](data[1:])
+
+
+def texts(data: bytes) -> None:
+    """The packets of text tracks: what is shown is always one cue of WebVTT."""
+    header, _, packet = data.partition(b"\xff\xff")
+    for reader in (formats.subrip, formats.webvtt, formats.plain, formats.substation(header)):
+        for encoded in (packet, formats.without_length(packet), b"0,0,Default,,0,0,0,," + packet):
+            [text] = formats.decoded([encoded], "")
+            shown = cues.cue_text(reader(text)) or "nothing"
+            file = f"WEBVTT\n\n00:01.000 --> 00:02.000\n{shown}\n\n00:03.000 --> 00:04.000\nlast\n"
+            assert [cue.start for cue in subtitles.parse_text(file.encode()).cues] == [1000, 3000], shown
 
 
 def probe(data: bytes) -> None:

@@ -126,6 +126,7 @@ def facts(video: video_pb2.Video) -> list[tuple[str, str]]:
         (f"rendition {r.name}", f"{r.width}×{r.height} {r.average_bandwidth / 1e6:.2f} Mb/s {r.codecs}")
         for r in video.renditions
     ]
+    rows += [(track.id, _track(track)) for track in video.tracks]
     # A public video shows its URLs.
     policy = policy_name(video)
     rows += [("policy", f"{policy}, epoch {video.playback_epoch}" if policy not in ("", "public") else "")]
@@ -137,6 +138,14 @@ def facts(video: video_pb2.Video) -> list[tuple[str, str]]:
     if video.HasField("error"):
         rows += [("error", f"{video.error.code}: {_one_line(video.error.message)}")]
     return [(name, value) for name, value in rows if value]
+
+
+def _track(track: video_pb2.Track) -> str:
+    """Returns the language and name of a track, and the code of an unpublished one."""
+    parts = [track.language, _one_line(track.name), "default" if track.is_default else ""]
+    if track.state != video_pb2.Track.STATE_READY:
+        parts.append(f"not published: {track.error_code}")
+    return ", ".join(part for part in parts if part)
 
 
 def _progress(work: video_pb2.Processing) -> str:

@@ -42,7 +42,7 @@ class PlaylistError(ConformanceError):
 
 
 class CuesError(ConformanceError):
-    """Not a WebVTT file with cues that reference pictures; `line` counts from 1."""
+    """Not a WebVTT file as needed here; `line` counts from 1."""
 
     def __init__(self, message: str, *, line: int) -> None:
         super().__init__(f"line {line}: {message}")

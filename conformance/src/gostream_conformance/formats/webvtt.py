@@ -8,10 +8,10 @@ from gostream_conformance.errors import CuesError
 
 MAX_LINES = 200_000
 _CLOCK = r"(?:([0-9]{2,6}):)?([0-5][0-9]):([0-5][0-9])\.([0-9]{3})"
-_TIMING = re.compile(rf"{_CLOCK}[ \t]+-->[ \t]+{_CLOCK}(?:[ \t].*)?")
+TIMING = re.compile(rf"{_CLOCK}[ \t]+-->[ \t]+{_CLOCK}(?:[ \t].*)?")
 _PART = re.compile(r"xywh=(?:pixel:)?([0-9]{1,6}),([0-9]{1,6}),([0-9]{1,6}),([0-9]{1,6})")
-_NO_CUE = re.compile(r"(?:NOTE|STYLE|REGION)(?:[ \t].*)?")
-_Block = list[tuple[int, str]]
+NO_CUE = re.compile(r"(?:NOTE|STYLE|REGION)(?:[ \t].*)?")
+Block = list[tuple[int, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,12 @@ class Cue:
 
 def parse_cues(data: bytes) -> tuple[Cue, ...]:
     """Returns all cues in file order. Raises CuesError at the first error."""
+    blocks = parse_blocks(data)
+    return tuple(_cue(block) for block in blocks[1:] if not NO_CUE.fullmatch(block[0][1]))
+
+
+def parse_blocks(data: bytes) -> list[Block]:
+    """Returns the blocks of a WebVTT file; the first is its header. Raises CuesError."""
     lines = _lines(data)
     if not re.fullmatch(r"\ufeff?WEBVTT(?:[ \t].*)?", lines[0]):
         raise CuesError("does not start with WEBVTT", line=1)
@@ -44,7 +50,7 @@ def parse_cues(data: bytes) -> tuple[Cue, ...]:
     for number, text in blocks[0]:
         if "-->" in text:
             raise CuesError("a cue in the header", line=number)
-    return tuple(_cue(block) for block in blocks[1:] if not _NO_CUE.fullmatch(block[0][1]))
+    return blocks
 
 
 def _lines(data: bytes) -> list[str]:
@@ -58,9 +64,9 @@ def _lines(data: bytes) -> list[str]:
     return lines
 
 
-def _blocks(lines: list[str]) -> Iterator[_Block]:
+def _blocks(lines: list[str]) -> Iterator[Block]:
     """Yield the blocks between empty lines, with line numbers."""
-    block: _Block = []
+    block: Block = []
     for number, line in enumerate([*lines, ""], start=1):
         if line:
             block.append((number, line))
@@ -69,12 +75,12 @@ def _blocks(lines: list[str]) -> Iterator[_Block]:
             block = []
 
 
-def _cue(block: _Block) -> Cue:
+def _cue(block: Block) -> Cue:
     """Parse a cue: an optional identifier, a timing line, and one line with a picture."""
     if "-->" not in block[0][1] and len(block) > 1:
         block = block[1:]
     number, times = block[0]
-    timing = _TIMING.fullmatch(times)
+    timing = TIMING.fullmatch(times)
     if not timing:
         raise CuesError("a cue without a timing line", line=number)
     if len(block) != 2:
@@ -85,12 +91,12 @@ def _cue(block: _Block) -> Cue:
         raise CuesError(f"#{fragment[:100]} is not a part of a picture", line=block[1][0])
     return Cue(
         line=number,
-        start=_milliseconds(*timing.groups()[:4]),
-        end=_milliseconds(*timing.groups()[4:]),
+        start=milliseconds(*timing.groups()[:4]),
+        end=milliseconds(*timing.groups()[4:]),
         uri=uri,
         part=Part(*map(int, part.groups())) if part else None,
     )
 
 
-def _milliseconds(hours: str | None, minutes: str, seconds: str, thousandths: str) -> int:
+def milliseconds(hours: str | None, minutes: str, seconds: str, thousandths: str) -> int:
     return ((int(hours or 0) * 60 + int(minutes)) * 60 + int(seconds)) * 1000 + int(thousandths)

@@ -53,6 +53,10 @@ class Rendition:
     name: str
     uri: str  # empty when the rendition is inside the variants
     default: bool
+    autoselect: bool = False
+    forced: bool = False
+    language: str = ""
+    characteristics: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

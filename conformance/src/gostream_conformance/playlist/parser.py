@@ -340,6 +340,12 @@ def _rendition(line: _Line, attributes: Mapping[str, str]) -> Rendition:
         name=_quoted(line, attributes, "NAME"),
         uri=_uri(line, attributes) if "URI" in attributes else "",
         default=attributes.get("DEFAULT") == "YES",
+        autoselect=attributes.get("AUTOSELECT") == "YES",
+        forced=attributes.get("FORCED") == "YES",
+        language=_quoted(line, attributes, "LANGUAGE") if "LANGUAGE" in attributes else "",
+        characteristics=frozenset(
+            _quoted(line, attributes, "CHARACTERISTICS").split(",") if "CHARACTERISTICS" in attributes else ()
+        ),
     )
 
 

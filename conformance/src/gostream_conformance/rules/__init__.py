@@ -1,6 +1,14 @@
-"""The rules by scope: the master, the media playlists, the segments, the storyboards, the tree."""
+"""The rules by scope: the master, its groups, media playlists, segments, text, storyboards, the tree."""
 
-from gostream_conformance.rules import master, media, segments, storyboard, tree
+from gostream_conformance.rules import master, media, renditions, segments, storyboard, text, tree
 from gostream_conformance.rules.rule import Rule
 
-ALL: tuple[Rule, ...] = (*master.RULES, *media.RULES, *segments.RULES, *storyboard.RULES, *tree.RULES)
+ALL: tuple[Rule, ...] = (
+    *master.RULES,
+    *renditions.RULES,
+    *media.RULES,
+    *segments.RULES,
+    *text.RULES,
+    *storyboard.RULES,
+    *tree.RULES,
+)

@@ -47,7 +47,7 @@ def target_duration(p: Presentation) -> Iterator[Finding]:
 
 @_book.must("media.one-target-duration", "8.2", "all playlists have the same target duration")
 def one_target_duration(p: Presentation) -> Iterator[Finding]:
-    targets = {track.path: m.target_duration for track, m in _playlists(p, Kind.VIDEO, Kind.AUDIO)}
+    targets = {track.path: m.target_duration for track, m in _playlists(p, Kind.VIDEO, Kind.AUDIO, Kind.TEXT)}
     if len(set(targets.values())) > 1:
         yield Finding(p.master_path, "; ".join(f"{path}: {target}" for path, target in targets.items()))
 

@@ -15,6 +15,7 @@ from gostream_conformance.tree.presentation import Answer, Kind, Piece, Presenta
 from gostream_conformance.tree.segment import SegmentMeasure, measure_segment
 from gostream_conformance.tree.sources import Resource, Source, resolve
 from gostream_conformance.tree.storyboards import StoryboardLoader
+from gostream_conformance.tree.texts import is_text, load_text
 
 Item = TypeVar("Item")
 #: Earlier measures by (path, byte range); None = the whole segment. A range is measured after its segment's
@@ -134,6 +135,8 @@ class _Loader:
         found = self._found
         for rendition in master.renditions:
             if rendition.kind != "AUDIO":
+                if rendition.kind == "SUBTITLES":
+                    self._track(Kind.TEXT, rendition.uri, rendition.line)
                 continue
             group = found.audio_tracks.setdefault(rendition.group, [])
             if not rendition.uri:
@@ -197,6 +200,9 @@ class _Loader:
 
     async def _load_file(self, item: tuple[str, list[tuple[Track, Piece]]]) -> None:
         path, uses = item
+        if is_text(uses):
+            await load_text(path, [piece for _, piece in uses], self._get)
+            return
         if self._measured is not None:
             for _, piece in uses:
                 self._recall(self._measured, piece, path)

@@ -9,6 +9,7 @@ from gostream_conformance.errors import CuesError, MalformedError, PictureError
 from gostream_conformance.formats.aac import AacConfig
 from gostream_conformance.formats.h264 import Sps
 from gostream_conformance.formats.mpegts import CLOCK
+from gostream_conformance.formats.subtitles import TextSegment
 from gostream_conformance.formats.webvtt import Cue
 from gostream_conformance.playlist.bandwidth import peak_rate
 from gostream_conformance.playlist.model import ByteRange, MasterPlaylist, MediaPlaylist, Segment, Variant
@@ -22,11 +23,15 @@ class Kind(StrEnum):
     VIDEO = "video"
     AUDIO = "audio"
     IFRAMES = "iframes"
+    TEXT = "text"
 
 
 @dataclass(slots=True)
 class Piece:
-    """One segment of a media playlist, or one range of an I-frame playlist."""
+    """One segment of a media playlist, or one range of an I-frame playlist.
+
+    Segments of subtitles have `text` or `text_problem`.
+    """
 
     where: str  # for findings
     segment: Segment
@@ -34,6 +39,8 @@ class Piece:
     size: int = 0
     measure: SegmentMeasure | None = None
     problem: MalformedError | None = None
+    text: TextSegment | None = None
+    text_problem: CuesError | None = None
 
     def key_frames(self) -> Iterator[ByteRange]:
         """Yield the byte ranges of the key frames in the file, without the EXT-X-MAP bytes before them."""

@@ -136,6 +136,7 @@ class Video(_message.Message):
     EXTERNAL_ID_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     DELETE_TIME_FIELD_NUMBER: _builtins.int
+    TRACKS_FIELD_NUMBER: _builtins.int
     PLAYBACK_POLICY_FIELD_NUMBER: _builtins.int
     PLAYBACK_EPOCH_FIELD_NUMBER: _builtins.int
     id: _builtins.str
@@ -216,6 +217,12 @@ class Video(_message.Message):
     def delete_time(self) -> _timestamp_pb2.Timestamp:
         """When the video was deleted. Only ListVideos with show_deleted returns deleted videos."""
 
+    @_builtins.property
+    def tracks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Track]:
+        """The tracks of the published encode's source besides the picture, in the source's order: the published ones, and
+        every other one with the reason. At most 100; if there are more, the last entry counts the others.
+        """
+
     def __init__(
         self,
         *,
@@ -242,12 +249,13 @@ class Video(_message.Message):
         external_id: _builtins.str = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         delete_time: _timestamp_pb2.Timestamp | None = ...,
+        tracks: _abc.Iterable[Global___Track] | None = ...,
         playback_policy: Global___PlaybackPolicy.ValueType = ...,
         playback_epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "duration", b"duration", "error", b"error", "expire_time", b"expire_time", "processing", b"processing", "ready_time", b"ready_time", "source", b"source", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "duration", b"duration", "error", b"error", "etag", b"etag", "expire_time", b"expire_time", "external_id", b"external_id", "height", b"height", "id", b"id", "labels", b"labels", "playback_epoch", b"playback_epoch", "playback_policy", b"playback_policy", "playback_url", b"playback_url", "poster_url", b"poster_url", "processing", b"processing", "ready_time", b"ready_time", "renditions", b"renditions", "source", b"source", "status", b"status", "storyboard_url", b"storyboard_url", "title", b"title", "update_time", b"update_time", "user_id", b"user_id", "version", b"version", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "duration", b"duration", "error", b"error", "etag", b"etag", "expire_time", b"expire_time", "external_id", b"external_id", "height", b"height", "id", b"id", "labels", b"labels", "playback_epoch", b"playback_epoch", "playback_policy", b"playback_policy", "playback_url", b"playback_url", "poster_url", b"poster_url", "processing", b"processing", "ready_time", b"ready_time", "renditions", b"renditions", "source", b"source", "status", b"status", "storyboard_url", b"storyboard_url", "title", b"title", "tracks", b"tracks", "update_time", b"update_time", "user_id", b"user_id", "version", b"version", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -330,6 +338,134 @@ class Rendition(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Rendition: _TypeAlias = Rendition  # noqa: Y015
+
+@_typing.final
+class Track(_message.Message):
+    """One track of a video: a sound, subtitles, or a part of the source that is not published."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Track._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: Track._Kind.ValueType  # 0
+        """Never sent."""
+        KIND_AUDIO: Track._Kind.ValueType  # 1
+        """Sound."""
+        KIND_SUBTITLES: Track._Kind.ValueType  # 2
+        """Subtitles, or captions in the pictures."""
+        KIND_CHAPTERS: Track._Kind.ValueType  # 3
+        """Chapters."""
+        KIND_VIDEO: Track._Kind.ValueType  # 4
+        """A picture besides the published one."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """The kind of a track's content."""
+
+    KIND_UNSPECIFIED: Track.Kind.ValueType  # 0
+    """Never sent."""
+    KIND_AUDIO: Track.Kind.ValueType  # 1
+    """Sound."""
+    KIND_SUBTITLES: Track.Kind.ValueType  # 2
+    """Subtitles, or captions in the pictures."""
+    KIND_CHAPTERS: Track.Kind.ValueType  # 3
+    """Chapters."""
+    KIND_VIDEO: Track.Kind.ValueType  # 4
+    """A picture besides the published one."""
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Track._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: Track._State.ValueType  # 0
+        """Never sent."""
+        STATE_PREPARING: Track._State.ValueType  # 1
+        """Not published yet."""
+        STATE_READY: Track._State.ValueType  # 2
+        """Published."""
+        STATE_FAILED: Track._State.ValueType  # 3
+        """It could not be published; see error_code."""
+        STATE_SKIPPED: Track._State.ValueType  # 4
+        """It is in the source and left out; see error_code."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """Where a track is in its life."""
+
+    STATE_UNSPECIFIED: Track.State.ValueType  # 0
+    """Never sent."""
+    STATE_PREPARING: Track.State.ValueType  # 1
+    """Not published yet."""
+    STATE_READY: Track.State.ValueType  # 2
+    """Published."""
+    STATE_FAILED: Track.State.ValueType  # 3
+    """It could not be published; see error_code."""
+    STATE_SKIPPED: Track.State.ValueType  # 4
+    """It is in the source and left out; see error_code."""
+
+    ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    IS_DEFAULT_FIELD_NUMBER: _builtins.int
+    IS_FORCED_FIELD_NUMBER: _builtins.int
+    IS_SDH_FIELD_NUMBER: _builtins.int
+    IS_EMBEDDED_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    ERROR_CODE_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Unique within the encode."""
+    kind: Global___Track.Kind.ValueType
+    """The kind of its content."""
+    language: _builtins.str
+    """The language (BCP 47); empty if unknown."""
+    name: _builtins.str
+    """The name for people."""
+    is_default: _builtins.bool
+    """Chosen if the viewer has no preference."""
+    is_forced: _builtins.bool
+    """Subtitles shown even if subtitles are off, for example of foreign speech."""
+    is_sdh: _builtins.bool
+    """Subtitles for people who cannot hear the sound."""
+    is_embedded: _builtins.bool
+    """It came with the source."""
+    channels: _builtins.int
+    """The number of channels of a sound; 0 if unknown. Of a published sound as published, else as in the source."""
+    state: Global___Track.State.ValueType
+    """Where it is in its life."""
+    error_code: _builtins.str
+    """If STATE_FAILED or STATE_SKIPPED: the reason as a stable code, for example "IMAGE_SUBTITLES"."""
+    url: _builtins.str
+    """The subtitles as one WebVTT file; empty for other kinds, or unless playback_policy is PLAYBACK_POLICY_PUBLIC."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        kind: Global___Track.Kind.ValueType = ...,
+        language: _builtins.str = ...,
+        name: _builtins.str = ...,
+        is_default: _builtins.bool = ...,
+        is_forced: _builtins.bool = ...,
+        is_sdh: _builtins.bool = ...,
+        is_embedded: _builtins.bool = ...,
+        channels: _builtins.int = ...,
+        state: Global___Track.State.ValueType = ...,
+        error_code: _builtins.str = ...,
+        url: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "error_code", b"error_code", "id", b"id", "is_default", b"is_default", "is_embedded", b"is_embedded", "is_forced", b"is_forced", "is_sdh", b"is_sdh", "kind", b"kind", "language", b"language", "name", b"name", "state", b"state", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Track: _TypeAlias = Track  # noqa: Y015
 
 @_typing.final
 class Processing(_message.Message):

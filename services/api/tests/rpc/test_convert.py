@@ -24,6 +24,7 @@ from gostream_shared.cache.entries.codec import reply_form
 from gostream_shared.domain.encode import Progress
 from gostream_shared.domain.object_keys import early_master_key, hls_prefix, master_key
 from gostream_shared.domain.playback import PlaybackPolicy
+from gostream_shared.domain.tracks import Track, TrackCode, TrackKind, TrackState
 from gostream_shared.domain.video import Failure, Publication, Rendition, Source, Video, VideoStatus
 from tests.support.videos import listed, make_video
 
@@ -51,6 +52,21 @@ renditions = st.builds(
 sources = st.builds(
     Source, container=texts, codecs=st.lists(texts, max_size=3).map(tuple), size_bytes=large, fps=st.floats()
 )
+tracks = st.builds(
+    Track,
+    id=texts,
+    kind=st.sampled_from(TrackKind),
+    state=st.sampled_from(TrackState),
+    language=texts,
+    name=texts,
+    is_default=st.booleans(),
+    is_forced=st.booleans(),
+    is_sdh=st.booleans(),
+    is_embedded=st.booleans(),
+    channels=small,
+    error_code=texts,
+    path=st.none() | texts,
+)
 publications = st.builds(
     Publication,
     duration=spans,
@@ -58,6 +74,7 @@ publications = st.builds(
     renditions=st.lists(renditions, max_size=4).map(tuple),
     poster=st.none() | texts,
     storyboard=st.none() | texts,
+    tracks=st.lists(tracks, max_size=3).map(tuple),
 )
 failures = st.builds(Failure, code=texts, message=texts, retryable=st.booleans(), stage=texts)
 numbers = st.integers(0, 3)
@@ -82,6 +99,7 @@ videos = st.builds(
     external_id=texts,
     expires_at=st.none() | moments,
     deleted_at=st.none() | moments,
+    playback_policy=st.sampled_from(PlaybackPolicy),
 )
 progresses = st.builds(Progress, stage=texts, percent=st.floats(0, 100), eta=st.none() | spans)
 
@@ -136,6 +154,8 @@ def straightforward(video: Video, progress: Progress | None = None) -> video_pb2
     if video.playback_policy is not PlaybackPolicy.PUBLIC:
         for field in ("playback_url", "poster_url", "storyboard_url"):
             message.ClearField(field)
+        for track in message.tracks:
+            track.ClearField("url")
         if message.HasField("processing"):
             message.processing.ClearField("playable_url")
     return message
@@ -155,6 +175,23 @@ def processing(video: Video, progress: Progress | None) -> video_pb2.Processing:
         if progress.eta is not None:
             message.eta.CopyFrom(duration(progress.eta))
     return message
+
+
+def track_message(track: Track, below: str) -> video_pb2.Track:
+    return video_pb2.Track(
+        id=track.id,
+        kind=video_pb2.Track.Kind.Value(f"KIND_{track.kind}"),
+        language=track.language,
+        name=track.name,
+        is_default=track.is_default,
+        is_forced=track.is_forced,
+        is_sdh=track.is_sdh,
+        is_embedded=track.is_embedded,
+        channels=track.channels,
+        state=video_pb2.Track.State.Value(f"STATE_{track.state}"),
+        error_code=track.error_code,
+        url=below + track.path if track.path else "",
+    )
 
 
 def published(video: Video, publication: Publication) -> video_pb2.Video:
@@ -179,6 +216,7 @@ def published(video: Video, publication: Publication) -> video_pb2.Video:
         playback_url=f"{CDN}/{master_key(video.id)}",
         poster_url=below + publication.poster if publication.poster else "",
         storyboard_url=below + publication.storyboard if publication.storyboard else "",
+        tracks=[track_message(track, below) for track in publication.tracks],
     )
     if publication.renditions:
         largest = max(publication.renditions, key=lambda each: each.width * each.height)
@@ -239,13 +277,27 @@ def test_form_of_replies_changes_with_their_bytes() -> None:
     rung = Rendition(
         name="720p", width=1280, height=720, codecs="avc1", average_bandwidth=1, peak_bandwidth=2
     )
+    left_out = Track(
+        id="audio-2",
+        kind=TrackKind.AUDIO,
+        state=TrackState.SKIPPED,
+        language="de",
+        name="n",
+        error_code=TrackCode.TOO_MANY_TRACKS,
+        path="t",
+    )
     video = replace(
         make_video(UUID(int=1)),
         status=VideoStatus.PROCESSING,
         encode_number=1,
         playable_number=1,
         publication=Publication(
-            duration=timedelta(seconds=1.5), source=source, renditions=(rung,), poster="p", storyboard="s"
+            duration=timedelta(seconds=1.5),
+            source=source,
+            renditions=(rung,),
+            poster="p",
+            storyboard="s",
+            tracks=(left_out,),
         ),
         failure=Failure(code="c", message="m", retryable=True, stage="s"),
         labels={"b": "2", "a": "1"},
@@ -253,4 +305,4 @@ def test_form_of_replies_changes_with_their_bytes() -> None:
         expires_at=datetime(2027, 1, 1, tzinfo=UTC),
     )
 
-    assert (reply_form(CDN), crc32(encode_video(video, CDN))) == ("5.1.4ad2b67d", 2828350215)
+    assert (reply_form(CDN), crc32(encode_video(video, CDN))) == ("6.1.4ad2b67d", 3886079357)

@@ -26,12 +26,14 @@ _NEW_PICTURE = re.compile(r"new video stream with index", re.IGNORECASE)
 _NEW_SOUND = re.compile(r"new audio stream with index", re.IGNORECASE)
 #: A clock correction in microseconds (`dts_delta_threshold`).
 _CORRECTION = re.compile(r"timestamp discontinuity \(stream id=\d+\): (-?\d+),")
+#: Decoders of subtitles. ffmpeg tries to open them to describe a source, and the encoder uses none.
+_UNDECODED = "mov_text|srt|subrip|ssa|ass|webvtt|text|pgssub|dvbsub|dvdsub|xsub|cc_dec|libzvbi_teletextdec"
 _MEANINGS = (
     (
         re.compile(r"cannot allocate memory|failed to allocate|out of memory|file too large", re.IGNORECASE),
         Code.RESOURCE_LIMIT,
     ),
-    (re.compile(r"codec .*not on whitelist", re.IGNORECASE), Code.UNSUPPORTED_CODEC),
+    (re.compile(rf"codec (?!\((?:{_UNDECODED})\)).*not on whitelist", re.IGNORECASE), Code.UNSUPPORTED_CODEC),
     (re.compile(r"(format|protocol) .*not on whitelist", re.IGNORECASE), Code.UNSUPPORTED_CONTAINER),
     (re.compile(r"specified max pixel count|picture size .* is invalid", re.IGNORECASE), Code.DIMENSIONS),
     (re.compile(r"moov atom not found|partial file|file ended prematurely", re.IGNORECASE), Code.TRUNCATED),

@@ -1,12 +1,52 @@
 """Names of the objects of one encode, below `v{n}/`. No other module builds these names."""
 
+from collections.abc import Sequence
+from itertools import chain, count
+
 POSTER = "poster.jpg"
 SHEET, CUES = "storyboard.jpg", "storyboard.vtt"
-#: The folder of the sound, and its group in the master playlist.
+#: The folder of the film's own sound, and the group of all sounds in the master playlist.
 AUDIO = "audio"
+#: The group of all subtitles in the master playlist, and the beginning of their folders.
+TEXT = "text"
 #: Segments of a rendition, numbered by ffmpeg.
 SEGMENTS = "%05d.ts"
+_TEXT_SEGMENT, _WHOLE_TEXT = "{:05d}.vtt", "subtitles.vtt"
 _PLAYLIST, _IFRAMES = "playlist.m3u8", "iframes.m3u8"
+
+
+def sound_folders(languages: Sequence[str | None]) -> list[str]:
+    """Returns a folder for each sound: AUDIO, then `audio-{language}` or `audio`, numbered if it is taken."""
+    return _folders(AUDIO, languages, taken=[AUDIO])
+
+
+def text_folders(languages: Sequence[str | None]) -> list[str]:
+    """Returns a folder for each of the subtitles: `text-{language}` or `text`, numbered if it is taken."""
+    return _folders(TEXT, languages, taken=[])
+
+
+def text_segment(number: int, attempt: int) -> str:
+    """Returns the name of a segment of subtitles in their folder."""
+    return attempted(_TEXT_SEGMENT.format(number), attempt)
+
+
+def text_name(folder: str, attempt: int) -> str:
+    """Returns the path of all subtitles of a folder in one file."""
+    return f"{folder}/{attempted(_WHOLE_TEXT, attempt)}"
+
+
+def text_copy(folder: str) -> str:
+    """Returns the name of the copy of a text track in the work folder. It is not published."""
+    return f"{folder}.copy"
+
+
+def _folders(kind: str, languages: Sequence[str | None], *, taken: Sequence[str]) -> list[str]:
+    found = list(taken)
+    for language in languages[len(taken) :]:
+        name = f"{kind}-{language}" if language else kind
+        numbered = (f"{name}-{number}" for number in count(2))
+        found.append(next(free for free in chain([name], numbered) if free not in found))
+    return found[: len(languages)]
 
 
 def attempted(name: str, attempt: int) -> str:

@@ -17,17 +17,18 @@ from gostream_shared.domain.encode import Encode
 from gostream_shared.domain.errors import GoStreamError
 from gostream_shared.domain.object_keys import encode_prefix, source_key
 from gostream_shared.domain.repositories import Database
-from gostream_shared.domain.video import Publication, Source, Video
+from gostream_shared.domain.video import Video
 from gostream_shared.storage.port import ObjectStore
 from gostream_worker.encode.encoder import Encoder, EncodeReport
 from gostream_worker.encode.run_plan import run_plan
 from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
 from gostream_worker.metrics import ENCODER_SPEED
-from gostream_worker.plan.ladder import make_plan
+from gostream_worker.object_names import text_copy
+from gostream_worker.plan.ladder import plan_attempt
 from gostream_worker.plan.plan import Plan
 from gostream_worker.plan.profiles import Profile
+from gostream_worker.plan.texts import Text
 from gostream_worker.probe.limits import SourceLimits, admit
-from gostream_worker.probe.model import Probe
 from gostream_worker.probe.probe import StartedProbe, StartProbe, starting_probe
 from gostream_worker.progress import ProgressReporter
 from gostream_worker.publish.cdn import Edge
@@ -35,12 +36,14 @@ from gostream_worker.publish.conformance import require_conformance, require_equ
 from gostream_worker.publish.early_playback import EarlyStream, mark_playable
 from gostream_worker.publish.measure import MeasuredSegments
 from gostream_worker.publish.presentation import Presentation, present
+from gostream_worker.publish.publication import describe_publication
 from gostream_worker.publish.publisher import Prepared, Publishing
 from gostream_worker.publish.thumbnails import Thumbnails, put_thumbnails, read_thumbnails
 from gostream_worker.publish.uploader import PLAYLIST_TYPE, EncodeUploader
 from gostream_worker.retry import patiently
 from gostream_worker.source.open_source import open_source
 from gostream_worker.source.work_directory import WorkDirectory
+from gostream_worker.text.reader import Read, TextFile, read_texts
 
 _log = structlog.stdlib.get_logger("gostream.transcode")
 
@@ -67,6 +70,7 @@ class Settings:
     limits: SourceLimits
     max_copied_bytes: int
     step_patience: float = 120.0
+    sandbox_required: bool = False
 
 
 class TranscodeService:
@@ -163,9 +167,7 @@ class TranscodeService:
                 source.url, folder=folder, patience=source.patience, reads_whole=encode.tries > 1
             )
             admit(found, self._settings.limits)
-            # Copied tracks inherit the source's defects: if an attempt failed because of them, the next one
-            # encodes.
-            plan = make_plan(found, profile, may_copy=encode.tries == 1)
+            plan = plan_attempt(found, profile, tries=encode.tries)
             _log_plan(plan)
             reporter.enter("encoding")
             early = EarlyStream(
@@ -178,13 +180,14 @@ class TranscodeService:
             run = _EncoderInput(encode, plan, folder, source.url)
             measured, report = await self._encode(run, uploader, early, reporter)
         reporter.enter("publishing")
-        presentation = await asyncio.to_thread(present, plan, measured, encode)
+        texts = await self._read_texts(plan, folder)
+        presentation = await asyncio.to_thread(present, plan, measured, encode, texts)
         require_equal_lengths(plan, presentation, has_new_sound=report.new_sound)
         thumbnails = await self._put_the_rest(run, measured, presentation, uploader, early)
         return Prepared(
             source=source.version,
             master=presentation.master,
-            publication=_publication(found, presentation, thumbnails, prefix=f"v{encode.number}/"),
+            publication=describe_publication(found, plan, presentation, thumbnails, encode),
             stored_bytes=sum(uploader.uploaded.values()),
         )
 
@@ -206,6 +209,7 @@ class TranscodeService:
         await require_conformance(presentation, measured, thumbnails, number=encode.number)
         async with task_group() as puts:
             puts.create_task(self._put_playlists(presentation, uploader))
+            puts.create_task(uploader.put_texts(presentation.texts))
             puts.create_task(put_thumbnails(thumbnails, uploader))
             puts.create_task(early.end())
         await uploader.verify()
@@ -243,6 +247,14 @@ class TranscodeService:
         _log.info("encoded", seconds=round(report.seconds, 2), damaged_frames=report.damaged)
         return uploading.result(), report
 
+    async def _read_texts(self, plan: Plan, folder: Path) -> dict[Text, Read]:
+        files = [
+            TextFile(file=text_copy(text.folder), codec=text.codec, language=text.language or "")
+            for text in plan.texts
+        ]
+        read = await read_texts(files, folder, sandbox_required=self._settings.sandbox_required)
+        return dict(zip(plan.texts, read, strict=True))
+
     async def _put_playlists(self, presentation: Presentation, uploader: EncodeUploader) -> None:
         """Uploads the playlists. Called after the segments that they name are stored."""
         for name, text in presentation.playlists.items():
@@ -269,24 +281,6 @@ def _log_plan(plan: Plan) -> None:
         fps=str(plan.fps),
         source=plan.video.codec,
         **copied,
-    )
-
-
-def _publication(
-    probe: Probe, presentation: Presentation, thumbnails: Thumbnails, *, prefix: str
-) -> Publication:
-    tracks = [probe.video.codec, *([probe.audio.codec] if probe.audio else [])]
-    return Publication(
-        duration=presentation.duration,
-        source=Source(
-            container=probe.container,
-            codecs=tuple(tracks),
-            size_bytes=probe.size_bytes,
-            fps=float(probe.video.average_fps),
-        ),
-        renditions=presentation.renditions,
-        poster=prefix + thumbnails.poster_name if thumbnails.poster_name else None,
-        storyboard=prefix + thumbnails.storyboard_name if thumbnails.storyboard_name else None,
     )
 
 

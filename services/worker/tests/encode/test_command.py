@@ -10,9 +10,10 @@ import pytest
 from gostream_shared.domain import profiles
 from gostream_worker.encode.command import encode_arguments, filter_graph, source_graphs
 from gostream_worker.encode.sound_filters import _IN_STEP
+from gostream_worker.plan.ladder import make_plan
 from gostream_worker.plan.profiles import DEFAULT_PROFILE, PROFILES, QUALITY_PROFILE
-from gostream_worker.probe.model import AudioTrack
-from services.worker.tests.plan.test_ladder import plan
+from gostream_worker.probe.model import AudioTrack, Probe, SourceTrack
+from services.worker.tests.plan.test_ladder import VIDEO, plan
 
 AUDIO = AudioTrack(index=1, codec="aac", channels=6, sample_rate=44100)
 
@@ -194,3 +195,55 @@ def test_sound_is_encoded_once_from_the_chosen_track() -> None:
     assert source_graphs(plan(audio=AUDIO))[1].startswith("[0:1]aformat=")
     assert "[a]" in values(made, "-map")
     assert values(made, "-c:a") == ["aac"]
+
+
+def of_many_tracks(**options: Any) -> list[str]:
+    """Arguments for two sounds, of which the second outlasts the film, and two texts."""
+    own = AudioTrack(index=2, codec="aac", channels=2, sample_rate=48000, begins=0.0, ends=60.0)
+    other = AudioTrack(index=1, codec="ac3", channels=6, sample_rate=48000, language="de", ends=70.0)
+    probe = Probe(
+        container="matroska",
+        duration=60,
+        size_bytes=1,
+        video=VIDEO,
+        audio=own,
+        further=(other,),
+        tracks=(
+            SourceTrack(index=1, kind="audio", codec="ac3", language="de"),
+            SourceTrack(index=2, kind="audio", codec="aac"),
+            SourceTrack(index=3, kind="subtitles", codec="srt", language="en"),
+            SourceTrack(index=4, kind="subtitles", codec="mov_text"),
+        ),
+    )
+    made = make_plan(probe, DEFAULT_PROFILE, **options)
+    return encode_arguments(made, source="file:input.bin", folder=".")
+
+
+def test_every_sound_is_an_output_of_one_run() -> None:
+    made = of_many_tracks()
+
+    maps = values(made, "-map")
+    assert maps[3:7] == ["[a]", "[a1]", "0:3", "0:4"]
+    folders = [name.split("/")[1] for name in values(made, "-hls_segment_filename")]
+    assert folders == ["1080p", "720p", "360p", "audio", "audio-de"]
+    assert values(made, "-t") == ["60.000"]
+    labels = " ".join(values(made, "-filter_complex"))
+    assert all(labels.count(f"[{name}]") == times for name, times in (("a", 1), ("a1", 1), ("sound", 2)))
+
+
+def test_texts_are_copied_and_never_decoded() -> None:
+    made = of_many_tracks()
+
+    assert "-sn" not in made
+    assert values(made, "-c:s") == ["copy", "copy"]
+    assert [name for name in made if name.endswith(".copy")] == ["file:./text-en.copy", "file:./text.copy"]
+    assert {"matroska", "mp4"} <= set(values(made, "-f"))
+    assert "mov_text" not in values(made, "-codec_whitelist")[0].split(",")
+
+
+def test_last_attempt_has_the_films_own_sound_only() -> None:
+    made = of_many_tracks(with_extras=False)
+
+    assert "-sn" in made
+    assert "audio-de" not in " ".join(made)
+    assert not [name for name in made if name.endswith(".copy")]

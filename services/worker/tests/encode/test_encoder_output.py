@@ -60,6 +60,7 @@ def test_line_without_end_is_truncated() -> None:
     [
         ("[in#0 @ 0x1] [error] Format not on whitelist 'mov'", Code.UNSUPPORTED_CONTAINER),
         ("[dec] [error] Codec (magicyuv) not on whitelist 'h264'", Code.UNSUPPORTED_CODEC),
+        ("[dec] [error] Codec (pgssub) not on whitelist 'h264'", Code.INTERNAL),
         ("[mov] [error] moov atom not found", Code.TRUNCATED),
         ("[x] [error] Picture size 8192x8192 exceeds specified max pixel count 35389440", Code.DIMENSIONS),
         ("[x] [error] Cannot allocate memory", Code.RESOURCE_LIMIT),

@@ -83,7 +83,7 @@ def test_no_measured_run_exceeds_the_peak(parts: list[tuple[float, int]]) -> Non
 
 def test_first_variant_is_nearest_to_two_megabits() -> None:
     master = master_playlist(
-        [variant(5_000_000, 1080), variant(2_300_000, 720), variant(700_000, 360)], None, []
+        [variant(5_000_000, 1080), variant(2_300_000, 720), variant(700_000, 360)], [], []
     )
 
     uris = [line for line in master.splitlines() if not line.startswith("#")]
@@ -93,7 +93,7 @@ def test_first_variant_is_nearest_to_two_megabits() -> None:
 def test_variant_line_has_all_selection_attributes() -> None:
     master = master_playlist(
         [variant(2_000_000, fps=Fraction(30000, 1001))],
-        AudioRendition(uri="v1/audio/playlist.m3u8", channels=2),
+        [AudioRendition(uri="v1/audio/playlist.m3u8", channels=2)],
         [],
     )
 
@@ -107,7 +107,7 @@ def test_variant_line_has_all_selection_attributes() -> None:
 
 
 def test_silent_master_has_no_audio_group() -> None:
-    assert "AUDIO" not in master_playlist([variant(1_000_000)], None, [])
+    assert "AUDIO" not in master_playlist([variant(1_000_000)], [], [])
 
 
 def test_i_frame_playlist_lists_ranges_and_tables() -> None:
@@ -136,7 +136,7 @@ def test_i_frame_variants_declare_no_sound() -> None:
         bandwidth=Bandwidth(average=100_000, peak=150_000),
     )
 
-    master = master_playlist([variant(1_000_000)], None, [trick])
+    master = master_playlist([variant(1_000_000)], [], [trick])
 
     assert master.splitlines()[-1] == (
         "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=150000,AVERAGE-BANDWIDTH=100000,"
@@ -147,7 +147,7 @@ def test_i_frame_variants_declare_no_sound() -> None:
 def test_language_and_captions_are_declared() -> None:
     sound = AudioRendition(uri="v1/audio/playlist.m3u8", channels=2, language="de")
 
-    master = master_playlist([variant(1_000_000)], sound, [], captions=True)
+    master = master_playlist([variant(1_000_000)], [sound], [], captions=True)
 
     assert 'GROUP-ID="audio",LANGUAGE="de",NAME="Sound"' in master
     assert 'TYPE=CLOSED-CAPTIONS,GROUP-ID="captions",NAME="Captions",DEFAULT=NO,' in master

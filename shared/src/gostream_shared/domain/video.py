@@ -9,6 +9,7 @@ from uuid import UUID
 
 from gostream_shared.domain.object_keys import source_key
 from gostream_shared.domain.playback import FIRST_EPOCH, PUBLIC_GATE, PlaybackPolicy
+from gostream_shared.domain.tracks import Track
 
 
 class VideoStatus(enum.StrEnum):
@@ -81,6 +82,7 @@ class Publication:
     renditions: tuple[Rendition, ...]
     poster: str | None = None  # path below hls/{id}/, for example "v1/poster.jpg"
     storyboard: str | None = None  # path of the WebVTT file of the storyboard
+    tracks: tuple[Track, ...] = ()  # of the source besides the picture, in the source's order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

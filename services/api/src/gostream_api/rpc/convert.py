@@ -14,6 +14,7 @@ from gostream_api.videos.playback import PlaybackUrls
 from gostream_shared.domain.encode import Progress
 from gostream_shared.domain.object_keys import MASTER, early_master_key, hls_prefix
 from gostream_shared.domain.playback import PlaybackPolicy
+from gostream_shared.domain.tracks import Track, TrackKind, TrackState
 from gostream_shared.domain.video import Failure, Publication, Video, VideoStatus
 from gostream_shared.storage.port import PresignedUpload
 
@@ -21,6 +22,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = 86_400
 _SECOND = 10**9  # in nanoseconds
 _POLICIES = {policy: video_pb2.PlaybackPolicy.Value(f"PLAYBACK_POLICY_{policy}") for policy in PlaybackPolicy}
+_KINDS = {kind: video_pb2.Track.Kind.Value(f"KIND_{kind}") for kind in TrackKind}
+_STATES = {state: video_pb2.Track.State.Value(f"STATE_{state}") for state in TrackState}
 _STATUSES = {status: video_pb2.Video.Status.Value(f"STATUS_{status}") for status in VideoStatus}
 
 
@@ -104,14 +107,35 @@ def _publish(message: video_pb2.Video, video: Video, publication: Publication, c
             average_bandwidth=rendition.average_bandwidth,
             peak_bandwidth=rendition.peak_bandwidth,
         )
-    if video.playback_policy is not PlaybackPolicy.PUBLIC:
-        return  # GetPlaybackInfo has the URLs: this reply is shared by all callers
+    is_public = video.playback_policy is PlaybackPolicy.PUBLIC
     below = f"{cdn_base_url}/{hls_prefix(video.id)}"
+    for track in publication.tracks:
+        _add_track(message, track, below if is_public else None)
+    if not is_public:
+        return  # GetPlaybackInfo has the URLs: this reply is shared by all callers
     message.playback_url = below + MASTER
     if publication.poster:
         message.poster_url = below + publication.poster
     if publication.storyboard:
         message.storyboard_url = below + publication.storyboard
+
+
+def _add_track(message: video_pb2.Video, track: Track, below: str | None) -> None:
+    """Adds a track. `below` is the URL of the video's folder, None if the reply must have no URLs."""
+    message.tracks.add(
+        id=track.id,
+        kind=_KINDS[track.kind],
+        language=track.language,
+        name=track.name,
+        is_default=track.is_default,
+        is_forced=track.is_forced,
+        is_sdh=track.is_sdh,
+        is_embedded=track.is_embedded,
+        channels=track.channels,
+        state=_STATES[track.state],
+        error_code=track.error_code,
+        url=below + track.path if below and track.path else "",
+    )
 
 
 def _set_processing(

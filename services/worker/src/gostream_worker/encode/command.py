@@ -7,12 +7,12 @@ import os
 from collections.abc import Sequence
 from types import MappingProxyType
 
-from gostream_worker.encode.sound_filters import sound_graphs, sound_shift
-from gostream_worker.object_names import AUDIO, POSTER, SEGMENTS, SHEET, attempted
+from gostream_worker.encode.sound_filters import sound_graphs, sound_label, sound_shift
+from gostream_worker.object_names import POSTER, SEGMENTS, SHEET, attempted, text_copy
 from gostream_worker.plan.plan import Plan, Rung
 from gostream_worker.plan.profiles import LARGE
 from gostream_worker.plan.storyboard import plan_storyboard
-from gostream_worker.probe.model import AudioTrack, VideoTrack
+from gostream_worker.probe.model import VideoTrack
 from gostream_worker.probe.mp4.whole_part import part_of
 from gostream_worker.probe.timing.timeline import USUAL_LIMIT, pause_limit
 from gostream_worker.probe.tracks.colour import Colours, label
@@ -43,7 +43,7 @@ def encode_arguments(
 ) -> list[str]:
     """Returns the arguments that encode the source in one process, with outputs below `folder`/.
 
-    The outputs are all rungs, the sound, the poster and the storyboard.
+    The outputs are all rungs, the sounds, copies of text tracks, the poster and the storyboard.
     """
     names = attempted(SEGMENTS, attempt)
     arguments = [*_process_options(), *_input_options(plan, source), *_demuxer_options(plan, source)]
@@ -54,10 +54,13 @@ def encode_arguments(
         is_copied = number == 0 and plan.copied
         picture = _copied_picture(plan) if is_copied else _encoded_picture(plan, number, cores)
         arguments += [*picture, *_segments(plan, folder, rung.name, names)]
-    if plan.audio:
-        arguments += [*_sound(plan, plan.audio), *_segments(plan, folder, AUDIO, names)]
-        if plan.copies_sound:  # decoded as well, because a copy does not report damage
-            arguments += ["-map", f"0:{plan.audio.index}", "-f", "null", "-"]
+    for number, sound in enumerate(plan.sounds):
+        arguments += [*_sound(plan, number), *_segments(plan, folder, sound.folder, names)]
+        if sound.is_copied:  # decoded as well, because a copy does not report damage
+            arguments += ["-map", f"0:{sound.audio.index}", "-f", "null", "-"]
+    for text in plan.texts:
+        copied = ["-map", f"0:{text.index}", "-c:s", "copy", "-f", text.container]
+        arguments += [*copied, *_clean_metadata(), f"file:{folder}/{text_copy(text.folder)}"]
     for pad, name in (("poster", POSTER), ("storyboard", SHEET)):
         arguments += ["-map", f"[{pad}]", *_clean_metadata(), *_picture(), f"file:{folder}/{name}"]
     return arguments
@@ -71,8 +74,10 @@ def source_graphs(plan: Plan) -> list[str]:
     have individual durations that a graph would not preserve.
     """
     graphs = [] if plan.copied else [f"{_shaped(plan)}[picture]"]
-    if plan.audio and not plan.copies_sound:
-        graphs += sound_graphs(plan.audio, shift=0 if plan.copied else sound_shift(plan))
+    shift = 0 if plan.copied else sound_shift(plan)
+    for number, sound in enumerate(plan.sounds):
+        if not sound.is_copied:
+            graphs += sound_graphs(sound.audio, shift=shift, number=number)
     return graphs
 
 
@@ -186,7 +191,7 @@ def _input_options(plan: Plan, source: str) -> list[str]:
         *("-protocol_whitelist", ",".join(by), "-format_whitelist", ",".join(CONTAINERS)),
         *("-codec_whitelist", ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS))),
         # Otherwise decoders crop only at multiples of their vector size.
-        *("-max_pixels", str(MAX_PIXELS), "-flags", "unaligned", "-dn", "-sn"),
+        *("-max_pixels", str(MAX_PIXELS), "-flags", "unaligned", "-dn", *([] if plan.texts else ["-sn"])),
     ]
 
 
@@ -239,12 +244,14 @@ def _video_codec(rung: Rung) -> list[str]:
     ]
 
 
-def _sound(plan: Plan, audio: AudioTrack) -> list[str]:
-    if plan.copies_sound:
-        return ["-map", f"0:{audio.index}", "-c:a", "copy"]
-    return [
-        *("-map", "[a]", "-c:a", "aac", "-profile:a", "aac_low", "-b:a", str(plan.profile.audio_bitrate)),
-    ]
+def _sound(plan: Plan, number: int) -> list[str]:
+    sound = plan.sounds[number]
+    until = [] if sound.cut_at is None else ["-t", f"{sound.cut_at:.3f}"]
+    if sound.is_copied:
+        return ["-map", f"0:{sound.audio.index}", "-c:a", "copy", *until]
+    rate = str(plan.profile.audio_bitrate)
+    coded = ["-c:a", "aac", "-profile:a", "aac_low", "-b:a", rate]
+    return ["-map", f"[{sound_label(number)}]", *coded, *until]
 
 
 def _segments(plan: Plan, folder: str, rendition: str, names: str) -> list[str]:

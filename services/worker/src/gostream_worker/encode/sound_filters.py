@@ -39,8 +39,13 @@ def sound_shift(plan: Plan) -> float:
     return round(begins * plan.fps) / float(plan.fps) - begins
 
 
-def sound_graphs(audio: AudioTrack, *, shift: float) -> list[str]:
-    """Returns the graphs that keep the sound in step with its timestamps from zero.
+def sound_label(number: int) -> str:
+    """Returns the label of the output of the graphs of a plan's sound."""
+    return f"a{number or ''}"
+
+
+def sound_graphs(audio: AudioTrack, *, shift: float, number: int = 0) -> list[str]:
+    """Returns the graphs that keep a plan's sound in step with its timestamps from zero.
 
     Small errors are corrected by speed, larger ones by silence or a cut. Two graphs survive a change of the
     sound's format. The second one needs gapless sound, or ffmpeg (9.0.2) sometimes hangs between the two: so
@@ -50,11 +55,12 @@ def sound_graphs(audio: AudioTrack, *, shift: float) -> list[str]:
     shape = f"sample_fmts=fltp:sample_rates={_RATE}:channel_layouts=stereo"
     moved = f",asetpts=PTS+{shift:.6f}/TB" if abs(shift) > _SEEN_SHIFT else ""
     shaped = f"[0:{audio.index}]{_to_speakers(audio)}aformat={shape}{moved}"
-    kept = f"{_from_zero((audio.begins or 0) + shift)},apad=whole_dur={SHORTEST_SOUND}[a]"
+    kept = f"{_from_zero((audio.begins or 0) + shift)},apad=whole_dur={SHORTEST_SOUND}[{sound_label(number)}]"
     is_short = audio.ends is not None and audio.ends < 2 * SHORTEST_SOUND
     if audio.begins is None or audio.begins > _LATE or is_short:
         return [f"{shaped},{kept}"]
-    return [f"{shaped},aresample={_IN_STEP}[sound]", f"[sound]{kept}"]
+    between = f"[sound{number or ''}]"
+    return [f"{shaped},aresample={_IN_STEP}{between}", f"{between}{kept}"]
 
 
 def _from_zero(begins: float) -> str:

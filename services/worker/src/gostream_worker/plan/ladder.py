@@ -6,7 +6,10 @@ from fractions import Fraction
 
 from gostream_worker.plan.plan import Plan, Rung
 from gostream_worker.plan.profiles import LARGE, Coding, Profile
-from gostream_worker.plan.stream_copy import Cuts, sound_fits, video_cuts
+from gostream_worker.plan.sounds import plan_sounds
+from gostream_worker.plan.stream_copy import Cuts, video_cuts
+from gostream_worker.plan.texts import plan_texts
+from gostream_worker.plan.tracks import list_fates
 from gostream_worker.probe.model import Probe, VideoTrack, display_size
 from gostream_worker.probe.tracks.colour import HDR_TRANSFERS
 
@@ -20,40 +23,55 @@ STANDARD_FPS = (
     Fraction(60000, 1001),
     Fraction(60),
 )
+#: Tries that publish further sounds, and subtitles.
+_TRIES_WITH_EXTRAS = 2
 _UNKNOWN_FPS = Fraction(25)
 _SPARSE = 3
 #: Minimum seconds between the end of the picture and the end of the film for the last frame to be held.
 _NOTICED = 1.0
 
 
-def make_plan(probe: Probe, profile: Profile, *, may_copy: bool = True) -> Plan:
+def make_plan(probe: Probe, profile: Profile, *, may_copy: bool = True, with_extras: bool = True) -> Plan:
     """Returns the plan. The probe must have been admitted (gostream_worker.probe.limits).
 
-    With `may_copy`, tracks that need no encoding are copied.
+    With `may_copy`, tracks that need no encoding are copied. Without `with_extras`, only the film's own
+    sound is published, and no subtitles.
     """
     video = probe.video
     fps = choose_fps(video, profile.max_fps)
     held = _held_frames(probe, fps)
+    sounds = plan_sounds(probe, may_copy=may_copy, with_extras=with_extras)
+    texts = plan_texts(probe) if with_extras else ()
     width, height = display_size(video)
     shorts = list(_short_sides(width, height, profile))
     rungs = tuple(_rung(short, width, height, fps, profile, is_top=short == shorts[0]) for short in shorts)
     return Plan(
         profile=profile,
         video=video,
-        audio=probe.audio,
+        sounds=sounds,
         duration=probe.duration,
         fps=fps,
         rungs=rungs,
         hdr_transfer=HDR_TRANSFERS.get(video.transfer),
         held_frames=held,
         copied=_cuts(video, rungs[0], fps, profile) if may_copy and not held else None,
-        copies_sound=may_copy and probe.audio is not None and sound_fits(probe.audio),
+        texts=texts,
+        tracks=list_fates(probe, sounds, texts),
         ignores_edits=probe.ignores_edits,
         is_fragmented=probe.is_fragmented,
         whole_bytes=probe.whole_bytes,
         longest_pause=probe.longest_pause,
         picture_ends=probe.picture_ends,
     )
+
+
+def plan_attempt(probe: Probe, profile: Profile, *, tries: int) -> Plan:
+    """Returns the plan of the attempt with that number of tries.
+
+    Copied tracks inherit the source's defects: if an attempt failed because of them, the next one encodes,
+    and the one after it leaves out further tracks.
+    """
+    return make_plan(probe, profile, may_copy=tries == 1, with_extras=tries <= _TRIES_WITH_EXTRAS)
 
 
 def _held_frames(probe: Probe, fps: Fraction) -> int:

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
-from gostream_worker.object_names import AUDIO
+from gostream_shared.domain.tracks import Track
 from gostream_worker.plan.profiles import Coding, Profile
+from gostream_worker.plan.sounds import Sound
 from gostream_worker.plan.stream_copy import Cuts
+from gostream_worker.plan.texts import Text
 from gostream_worker.probe.model import AudioTrack, VideoTrack
 
 
@@ -26,14 +28,15 @@ class Plan:
 
     profile: Profile
     video: VideoTrack
-    audio: AudioTrack | None
+    sounds: tuple[Sound, ...]  # the film's own sound first
     duration: float
     fps: Fraction
     rungs: tuple[Rung, ...]
     hdr_transfer: str | None  # if set, tone-mapped from this transfer function
     held_frames: int = 0  # repetitions of the last picture until the sound ends
     copied: Cuts | None = None  # the top rung copies the source's picture, and all rungs are cut with it
-    copies_sound: bool = False
+    texts: tuple[Text, ...] = ()
+    tracks: tuple[Track, ...] = ()  # what happens to each track besides the picture
     ignores_edits: bool = False
     is_fragmented: bool = False
     whole_bytes: int | None = None  # readable bytes of a source that is cut off after them
@@ -42,8 +45,17 @@ class Plan:
 
     @property
     def renditions(self) -> list[str]:
-        """Names of the rungs, and of the sound if any."""
-        return [*(rung.name for rung in self.rungs), *([AUDIO] if self.audio else [])]
+        """Folders of the rungs and of the sounds."""
+        return [*(rung.name for rung in self.rungs), *(sound.folder for sound in self.sounds)]
+
+    @property
+    def audio(self) -> AudioTrack | None:
+        """The film's own sound."""
+        return self.sounds[0].audio if self.sounds else None
+
+    @property
+    def copies_sound(self) -> bool:
+        return any(sound.is_copied for sound in self.sounds)
 
     @property
     def gop_frames(self) -> int:

@@ -9,7 +9,7 @@ import is PyAV, which only the child imports.
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
 import av
@@ -23,15 +23,24 @@ from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.probe.byte_source import open_bytes
 from gostream_worker.probe.container_facts import picture_facts
 from gostream_worker.probe.describe import container_colours, describe_audio, describe_video
-from gostream_worker.probe.model import AudioScan, Probe, VideoScan
+from gostream_worker.probe.model import AudioScan, AudioTrack, Probe, VideoScan
 from gostream_worker.probe.mp4.sparse_file import SparseMp4
 from gostream_worker.probe.signature import is_cut_off, is_fragmented, is_text, refused_by_signature
 from gostream_worker.probe.source_file import SourceFile
-from gostream_worker.probe.timing.duration import Length, Track, begins, last_packet, read_length, said_length
+from gostream_worker.probe.timing.duration import (
+    Length,
+    Track,
+    begins,
+    last_packet,
+    read_length,
+    said_end,
+    said_length,
+)
 from gostream_worker.probe.timing.last_fragment import Fragment, last_cluster
 from gostream_worker.probe.timing.packet_scan import base_rate, scan_tracks
 from gostream_worker.probe.tracks.frame_samples import Sample, decode_sample
-from gostream_worker.probe.tracks.selection import FirstPackets, choose_audio, choose_video
+from gostream_worker.probe.tracks.listing import list_tracks
+from gostream_worker.probe.tracks.selection import FirstPackets, choose_audio, choose_further, choose_video
 from gostream_worker.sandbox.allowlist import (
     AUDIO_DECODERS,
     CONTAINERS,
@@ -116,13 +125,14 @@ def _inspect(container: InputContainer, source: SourceFile, log: _Log, **options
     holding = first.holding(lambda: _open(source, log, **options), is_served=source.is_served)
     video = choose_video(container, holding)
     audio = choose_audio(container, holding)
+    further = choose_further(container, holding, audio)
     last = source.last_fragment(video.id)
     said = container_colours(video)
     sample = _sample(container, first, video, audio, source, log)
     facts = picture_facts(container, video, source, sample.size)
     length = _length(container, [video, *([audio] if audio else [])], source, last)
     rate = base_rate(container, video)
-    pictures, sound = _scan(container, video, audio, source, options)
+    pictures, sounds = _scan(container, video, [*([audio] if audio else []), *further], source, options)
     return Probe(
         container=container.format.name.split(",")[0],
         duration=length.film,
@@ -137,11 +147,22 @@ def _inspect(container: InputContainer, source: SourceFile, log: _Log, **options
         ),
         audio=None
         if audio is None
-        else replace(
-            describe_audio(audio, source), begins=begins(container, audio), ends=length.sound, scan=sound
+        else replace(_described(audio, container, source, sounds), ends=length.sound),
+        further=tuple(
+            replace(_described(other, container, source, sounds), ends=said_end(container, other))
+            for other in further
         ),
         is_fragmented=is_fragmented(source.boxes),
         whole_bytes=None if source.size == source.stored else source.size,
+        tracks=list_tracks(container, video, holding, source),
+    )
+
+
+def _described(
+    audio: AudioStream, container: InputContainer, source: SourceFile, scans: Mapping[int, AudioScan]
+) -> AudioTrack:
+    return replace(
+        describe_audio(audio, source), begins=begins(container, audio), scan=scans.get(audio.index)
     )
 
 
@@ -191,25 +212,26 @@ def _messages(log: _Log) -> str:
 def _scan(
     container: InputContainer,
     video: VideoStream,
-    audio: AudioStream | None,
+    audios: Sequence[AudioStream],
     source: SourceFile,
     options: dict[str, str],
-) -> tuple[VideoScan | None, AudioScan | None]:
+) -> tuple[VideoScan | None, Mapping[int, AudioScan]]:
     """Scans all packets of a local file. Of a served source it reads only the index, if it is one table."""
     if not source.is_served:
-        return scan_tracks(container, video, audio)
+        return scan_tracks(container, video, audios)
     sparse = SparseMp4.of(source.file, source.size, source.boxes)
     if sparse is None:
-        return None, None
+        return None, {}
     # A parser would treat zeros as pictures that are not key frames.
     options = {**_OPTIONS, **options, "fflags": "+noparse"}
     try:
         with av.open(sparse, mode="r", options=options, metadata_errors="replace") as other:
             picture = next(track for track in other.streams.video if track.index == video.index)
-            sound = next((s for s in other.streams.audio if audio and s.index == audio.index), None)
-            return scan_tracks(other, picture, sound, look=sparse.peek)
+            wanted = {audio.index for audio in audios}
+            sounds = [track for track in other.streams.audio if track.index in wanted]
+            return scan_tracks(other, picture, sounds, look=sparse.peek)
     except av.FFmpegError:
-        return None, None
+        return None, {}
 
 
 def _length(

@@ -85,7 +85,7 @@ class VideoTrack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioTrack:
-    """The audio track to encode.
+    """An audio track to encode.
 
     `channels`: 0 = unknown. `ambisonic`: the channels are directions instead of speakers. `language`: a BCP
     47 tag.
@@ -103,6 +103,28 @@ class AudioTrack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceTrack:
+    """A track of the source besides the chosen picture. Chapters have the index -1.
+
+    `codec`: ffmpeg's name, empty if unknown. `language`: a BCP 47 tag. `title` is one printable line without
+    double quotes. `channels`: 0 = unknown.
+    """
+
+    index: int
+    kind: Literal["audio", "subtitles", "chapters", "video"]
+    codec: str = ""
+    language: str | None = None
+    title: str = ""
+    is_forced: bool = False
+    is_sdh: bool = False
+    is_default: bool = False
+    describes_video: bool = False
+    is_commentary: bool = False
+    channels: int = 0
+    is_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """A source that can be decoded. `duration`: seconds of picture and sound from the container's start.
 
@@ -110,7 +132,8 @@ class Probe:
     track pauses while the other continues, in containers whose clock may jump. `ignores_edits`: the source is
     only decodable if its edit list is ignored, because a cut beyond the end hides every picture.
     `is_fragmented`: the index is spread over the file. `whole_bytes`: readable bytes of a source that is cut
-    off after them.
+    off after them. `further`: other sounds that can be decoded. `tracks`: every track besides the
+    picture, in the source's order.
     """
 
     container: str
@@ -118,11 +141,13 @@ class Probe:
     size_bytes: int
     video: VideoTrack
     audio: AudioTrack | None = None
+    further: tuple[AudioTrack, ...] = ()
     picture_ends: float | None = None
     longest_pause: float = 0.0
     ignores_edits: bool = False
     is_fragmented: bool = False
     whole_bytes: int | None = None
+    tracks: tuple[SourceTrack, ...] = ()
 
 
 def display_size(video: VideoTrack) -> tuple[int, int]:

@@ -47,6 +47,7 @@ async def require_conformance(
     """Raises ProcessingFailedError INTERNAL with the names of the broken rules."""
     prefix = f"v{number}/"
     contents = {prefix + name: text.encode() for name, text in presentation.playlists.items()}
+    contents |= {prefix + name: text.encode() for name, text in presentation.texts.items()}
     contents |= {prefix + name: data for name, data in thumbnails.storyboard.items()}
     contents[MASTER] = presentation.master.encode()
     report = await check_written(contents, dict(_parts(prefix, measured)), master=MASTER)

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from time import monotonic
 from uuid import UUID
@@ -15,13 +15,11 @@ from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import Video
 from gostream_shared.storage.gates import open_gate
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectReplacedError, ObjectStore
-from gostream_worker.media_units import CHANNELS, CLOCK
-from gostream_worker.object_names import AUDIO
+from gostream_worker.media_units import CLOCK
 from gostream_worker.plan.plan import Plan, Rung
 from gostream_worker.publish.measure import Measured
 from gostream_worker.publish.playlists import (
     END,
-    AudioRendition,
     Bandwidth,
     Segment,
     Variant,
@@ -29,6 +27,7 @@ from gostream_worker.publish.playlists import (
     master_playlist,
     measure_bandwidth,
 )
+from gostream_worker.publish.presentation import audio_rendition
 from gostream_worker.publish.uploader import PLAYLIST_TYPE, EncodeUploader
 from gostream_worker.retry import patiently
 
@@ -159,32 +158,30 @@ class EarlyStream:
 
     def _master(self, stored: Mapping[str, list[Segment]]) -> str:
         variants = [self._variant(rung, stored) for rung in self._plan.rungs]
-        sound = self._plan.audio
-        audio = (
-            AudioRendition(uri=_playlist(AUDIO), channels=CHANNELS, language=sound.language)
-            if sound
-            else None
-        )
-        return master_playlist(variants, audio, [], captions=self._plan.video.has_captions)
+        sounds = [audio_rendition(sound, _playlist(sound.folder)) for sound in self._plan.sounds]
+        return master_playlist(variants, sounds, [], captions=self._plan.video.has_captions)
 
     def _variant(self, rung: Rung, stored: Mapping[str, list[Segment]]) -> Variant:
         """Returns a variant whose bit rate is the encoder's cap, or the first segments' peak if higher.
 
         The final bit rate is not known yet.
         """
-        tracks = [rung.name, *([AUDIO] if self._plan.audio else [])]
-        measured = [measure_bandwidth(stored[track], target=self._target).peak for track in tracks]
-        cap = rung.max_bitrate + (self._plan.profile.audio_bitrate if self._plan.audio else 0)
-        rate = max(cap, sum(measured))
-        first = [next(iter(self._uploader.measured[track].values())) for track in tracks]
+        sounds = [sound.folder for sound in self._plan.sounds]
+        peaks = {name: self._peak(stored[name]) for name in (rung.name, *sounds)}
+        cap = rung.max_bitrate + (self._plan.profile.audio_bitrate if sounds else 0)
+        rate = max(cap, peaks[rung.name] + max((peaks[name] for name in sounds), default=0))
+        first = [next(iter(self._uploader.measured[name].values())) for name in (rung.name, *sounds)]
         return Variant(
             uri=_playlist(rung.name),
             width=rung.width,
             height=rung.height,
             fps=self._plan.fps,
-            codecs=",".join(part.codec for part in first),
+            codecs=",".join(dict.fromkeys(part.codec for part in first)),
             bandwidth=Bandwidth(average=rate, peak=rate),
         )
+
+    def _peak(self, segments: Sequence[Segment]) -> int:
+        return measure_bandwidth(segments, target=self._target).peak
 
 
 async def mark_playable(database: Database, store: ObjectStore, encode: Encode) -> Video:

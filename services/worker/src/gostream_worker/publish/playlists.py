@@ -1,12 +1,12 @@
 """Writes playlists: pure functions of measured segments."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from gostream_worker.media_units import CLOCK
-from gostream_worker.object_names import AUDIO
+from gostream_worker.object_names import AUDIO, TEXT
 
 END = "#EXT-X-ENDLIST"
 #: Players without a bandwidth estimate start at the first variant, so the variant nearest to this rate (bits
@@ -72,11 +72,30 @@ class IFrameVariant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioRendition:
-    """The sound shared by all variants."""
+    """A sound shared by all variants. `name` is unique among them, and has no double quotes or line ends.
+
+    `autoselect`: players may choose it for a viewer of its language.
+    """
 
     uri: str
     channels: int
     language: str | None = None  # BCP 47
+    name: str = "Sound"
+    is_default: bool = True
+    autoselect: bool = True
+    characteristics: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextRendition:
+    """Subtitles shared by all variants. `name` as in AudioRendition."""
+
+    uri: str
+    name: str
+    language: str | None = None  # BCP 47
+    is_forced: bool = False
+    autoselect: bool = True
+    characteristics: str = ""
 
 
 def target_duration(*renditions: Sequence[Segment]) -> int:
@@ -143,15 +162,25 @@ def measure_bandwidth(segments: Sequence[Segment | IFrame], *, target: int) -> B
     return Bandwidth(average=average, peak=peak)
 
 
+def largest(rates: Iterable[Bandwidth]) -> Bandwidth:
+    """Returns the largest average and the largest peak: a viewer plays one of the renditions."""
+    rates = list(rates)
+    return Bandwidth(
+        average=max((rate.average for rate in rates), default=0),
+        peak=max((rate.peak for rate in rates), default=0),
+    )
+
+
 def _rate(size: int, ticks: int) -> int:
     return math.ceil(Fraction(size * 8 * CLOCK, max(1, ticks)))
 
 
 def master_playlist(
     variants: Sequence[Variant],
-    audio: AudioRendition | None,
+    sounds: Sequence[AudioRendition],
     iframes: Sequence[IFrameVariant],
     *,
+    texts: Sequence[TextRendition] = (),
     captions: bool = False,
 ) -> str:
     """Returns the master playlist: first the variant to start with, then the others by falling size.
@@ -159,12 +188,7 @@ def master_playlist(
     `captions`: the pictures contain CEA-608 on channel 1. Otherwise CLOSED-CAPTIONS=NONE is written.
     """
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
-    if audio:
-        language = f'LANGUAGE="{audio.language}",' if audio.language else ""
-        lines.append(
-            f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{AUDIO}",{language}NAME="Sound",DEFAULT=YES,AUTOSELECT=YES,'
-            f'CHANNELS="{audio.channels}",URI="{audio.uri}"'
-        )
+    lines += [*map(_sound, sounds), *map(_text, texts)]
     if captions:
         lines.append(
             f'#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID="{_CAPTIONS}",NAME="Captions",'
@@ -172,9 +196,34 @@ def master_playlist(
         )
     first = min(variants, key=lambda variant: abs(variant.bandwidth.peak - START_BANDWIDTH))
     for variant in [first, *(other for other in variants if other is not first)]:
-        lines += [_stream_inf(variant, with_audio=audio is not None, captions=captions), variant.uri]
+        groups = [AUDIO] if sounds else [], [TEXT] if texts else []
+        lines += [_stream_inf(variant, *groups, captions=captions), variant.uri]
     lines += map(_iframe_inf, iframes)
     return "\n".join([*lines, ""])
+
+
+def _sound(sound: AudioRendition) -> str:
+    language = f'LANGUAGE="{sound.language}",' if sound.language else ""
+    marks = f'CHARACTERISTICS="{sound.characteristics}",' if sound.characteristics else ""
+    return (
+        f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{AUDIO}",{language}NAME="{sound.name}",'
+        f"DEFAULT={_yes(sound.is_default)},AUTOSELECT={_yes(sound.autoselect)},{marks}"
+        f'CHANNELS="{sound.channels}",URI="{sound.uri}"'
+    )
+
+
+def _text(text: TextRendition) -> str:
+    language = f'LANGUAGE="{text.language}",' if text.language else ""
+    marks = f'CHARACTERISTICS="{text.characteristics}",' if text.characteristics else ""
+    return (
+        f'#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="{TEXT}",{language}NAME="{text.name}",'
+        f"DEFAULT=NO,AUTOSELECT={_yes(text.autoselect)},FORCED={_yes(text.is_forced)},{marks}"
+        f'URI="{text.uri}"'
+    )
+
+
+def _yes(said: bool) -> str:
+    return "YES" if said else "NO"
 
 
 def _iframe_inf(variant: IFrameVariant) -> str:
@@ -185,7 +234,7 @@ def _iframe_inf(variant: IFrameVariant) -> str:
     )
 
 
-def _stream_inf(variant: Variant, *, with_audio: bool, captions: bool) -> str:
+def _stream_inf(variant: Variant, sounds: list[str], texts: list[str], *, captions: bool) -> str:
     attributes = [
         f"BANDWIDTH={variant.bandwidth.peak}",
         f"AVERAGE-BANDWIDTH={variant.bandwidth.average}",
@@ -193,7 +242,6 @@ def _stream_inf(variant: Variant, *, with_audio: bool, captions: bool) -> str:
         f"RESOLUTION={variant.width}x{variant.height}",
         f"FRAME-RATE={float(variant.fps):.3f}",
     ]
-    if with_audio:
-        attributes.append(f'AUDIO="{AUDIO}"')
+    attributes += [*(f'AUDIO="{group}"' for group in sounds), *(f'SUBTITLES="{group}"' for group in texts)]
     attributes.append(f'CLOSED-CAPTIONS="{_CAPTIONS}"' if captions else "CLOSED-CAPTIONS=NONE")
     return "#EXT-X-STREAM-INF:" + ",".join(attributes)

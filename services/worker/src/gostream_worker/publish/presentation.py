@@ -1,16 +1,19 @@
 """Builds the published presentation from measured segments. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from gostream_shared.domain.encode import Encode
+from gostream_shared.domain.tracks import TrackCode
 from gostream_shared.domain.video import Rendition
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.media_units import CHANNELS, CLOCK
 from gostream_worker.object_names import AUDIO, iframe_playlist_name, playlist_name
 from gostream_worker.plan.plan import Plan, Rung
+from gostream_worker.plan.sounds import Sound
 from gostream_worker.plan.storyboard import cues, plan_storyboard
+from gostream_worker.plan.texts import Text
 from gostream_worker.publish.measure import Measured, MeasuredSegments
 from gostream_worker.publish.playlists import (
     AudioRendition,
@@ -18,13 +21,17 @@ from gostream_worker.publish.playlists import (
     IFrame,
     IFrameVariant,
     Segment,
+    TextRendition,
     Variant,
     iframe_playlist,
+    largest,
     master_playlist,
     measure_bandwidth,
     media_playlist,
     target_duration,
 )
+from gostream_worker.publish.subtitles import PublishedText, publish_texts
+from gostream_worker.text.reader import Read
 
 # Tolerance between a container's duration and the decoded duration.
 _DURATION_SLACK = 0.05
@@ -44,10 +51,17 @@ class Presentation:
     renditions: tuple[Rendition, ...]
     duration: timedelta
     sound: timedelta | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)  # files of subtitles by path
+    unread: Mapping[int, TrackCode] = field(default_factory=dict)  # reasons by index of unpublished subtitles
 
 
-def present(plan: Plan, measured: MeasuredSegments, encode: Encode) -> Presentation:
-    """Writes the playlists of that attempt. Raises ProcessingFailedError if segments are missing."""
+def present(
+    plan: Plan, measured: MeasuredSegments, encode: Encode, texts: Mapping[Text, Read] | None = None
+) -> Presentation:
+    """Writes the playlists and subtitles of that attempt.
+
+    Raises ProcessingFailedError if segments are missing.
+    """
     segments = {name: _segments(plan, name, parts) for name, parts in measured.items()}
     _require_complete(plan, segments)
     target = target_duration(*segments.values())
@@ -55,13 +69,7 @@ def present(plan: Plan, measured: MeasuredSegments, encode: Encode) -> Presentat
     iframes = {rung.name: _iframes(segments[rung.name], measured[rung.name]) for rung in plan.rungs}
     playlist = playlist_name(encode.attempt)
     variants = [_variant(plan, measured, bandwidths, rung, encode) for rung in plan.rungs]
-    audio = (
-        AudioRendition(
-            uri=f"v{encode.number}/{AUDIO}/{playlist}", channels=CHANNELS, language=plan.audio.language
-        )
-        if plan.audio
-        else None
-    )
+    sounds = [audio_rendition(sound, f"v{encode.number}/{sound.folder}/{playlist}") for sound in plan.sounds]
     trick = [
         IFrameVariant(
             uri=f"v{encode.number}/{rung.name}/{iframe_playlist_name(encode.attempt)}",
@@ -72,14 +80,27 @@ def present(plan: Plan, measured: MeasuredSegments, encode: Encode) -> Presentat
         )
         for rung in plan.rungs
     ]
+    top = plan.rungs[0].name
+    begins = next(iter(measured[top].values())).first_pts
+    published, unread = publish_texts(
+        texts or {}, segments[top], begins=begins, target=target, attempt=encode.attempt
+    )
     duration = timedelta(seconds=_total(segments[plan.rungs[0].name]) / CLOCK)
     return Presentation(
         playlists=_playlists(measured, segments, iframes, target, encode.attempt),
-        master=master_playlist(variants, audio, trick, captions=plan.video.has_captions),
+        master=master_playlist(
+            variants,
+            sounds,
+            trick,
+            texts=[_text_rendition(found, f"v{encode.number}/") for found in published],
+            captions=plan.video.has_captions,
+        ),
         renditions=tuple(map(_rendition, (rung.name for rung in plan.rungs), variants)),
         cues=cues(plan_storyboard(plan), frames=_frames(measured[plan.rungs[-1].name]), duration=duration),
         duration=duration,
-        sound=timedelta(seconds=_total(segments[AUDIO]) / CLOCK) if plan.audio else None,
+        sound=timedelta(seconds=_total(segments[AUDIO]) / CLOCK) if plan.sounds else None,
+        texts={path: text for found in published for path, text in found.files.items()},
+        unread=unread,
     )
 
 
@@ -142,14 +163,15 @@ def _total(segments: Sequence[Segment]) -> int:
 
 
 def _require_complete(plan: Plan, segments: Mapping[str, Sequence[Segment]]) -> None:
-    expected = {rung.name for rung in plan.rungs} | ({AUDIO} if plan.audio else set())
+    expected = set(plan.renditions)
     if {name for name, parts in segments.items() if parts} != expected:
         raise ProcessingFailedError(
             Code.CORRUPT_STREAM, f"nothing was decoded for some of {sorted(expected)}"
         )
     held = float(plan.held_frames / plan.fps)
+    rungs = {rung.name for rung in plan.rungs}
     longest = max(
-        _total(parts) / CLOCK - (0.0 if name == AUDIO else held) for name, parts in segments.items()
+        _total(parts) / CLOCK - (held if name in rungs else 0.0) for name, parts in segments.items()
     )
     if longest < plan.duration * (1 - _DURATION_SLACK) - _DURATION_SLACK_SECONDS:
         raise ProcessingFailedError(
@@ -160,15 +182,44 @@ def _require_complete(plan: Plan, segments: Mapping[str, Sequence[Segment]]) -> 
 def _variant(
     plan: Plan, measured: MeasuredSegments, bandwidths: Mapping[str, Bandwidth], rung: Rung, encode: Encode
 ) -> Variant:
-    tracks = [rung.name, AUDIO] if plan.audio else [rung.name]
+    sounds = [bandwidths[sound.folder] for sound in plan.sounds]
     return Variant(
         uri=f"v{encode.number}/{rung.name}/{playlist_name(encode.attempt)}",
         width=rung.width,
         height=rung.height,
         fps=plan.fps,
-        codecs=",".join(_codec(measured[track]) for track in tracks),
-        bandwidth=sum((bandwidths[track] for track in tracks), Bandwidth(average=0, peak=0)),
+        codecs=",".join(dict.fromkeys(_codec(measured[name]) for name in (rung.name, *_folders(plan)))),
+        bandwidth=bandwidths[rung.name] + largest(sounds),
     )
+
+
+def audio_rendition(sound: Sound, uri: str) -> AudioRendition:
+    """Returns how the master playlist describes a planned sound with a playlist at `uri`."""
+    return AudioRendition(
+        uri=uri,
+        channels=CHANNELS,
+        language=sound.audio.language,
+        name=sound.name,
+        is_default=sound.is_default,
+        autoselect=sound.autoselect,
+        characteristics=sound.characteristics,
+    )
+
+
+def _text_rendition(found: PublishedText, prefix: str) -> TextRendition:
+    text = found.text
+    return TextRendition(
+        uri=prefix + found.playlist,
+        name=text.name,
+        language=text.language,
+        is_forced=text.is_forced,
+        autoselect=text.autoselect,
+        characteristics=text.characteristics,
+    )
+
+
+def _folders(plan: Plan) -> list[str]:
+    return [sound.folder for sound in plan.sounds]
 
 
 def _codec(parts: Mapping[str, Measured]) -> str:

@@ -1,7 +1,7 @@
 """Uploads segments to the object store while the encoder writes the next ones."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from gostream_shared.concurrency import task_group, wait_at_most
@@ -82,6 +82,19 @@ class EncodeUploader:
             lambda: self.put_once(name, data, content_type=content_type, cache_control=cache_control),
             patience=self.patience,
         )
+
+    async def put_texts(self, texts: Mapping[str, str]) -> None:
+        """Stores files of subtitles by path, some at a time. Raises BackendUnavailableError."""
+        items = iter(texts.items())
+
+        async def worker() -> None:
+            for name, text in items:
+                kind = PLAYLIST_TYPE if name.endswith(".m3u8") else CUES_TYPE
+                await self.put(name, text.encode(), content_type=kind)
+
+        async with task_group() as workers:
+            for _ in range(POOL):
+                workers.create_task(worker())
 
     async def verify(self) -> None:
         """Raises ProcessingFailedError unless the store has every uploaded object with its size."""

@@ -204,6 +204,13 @@ def _packets(container: InputContainer, *tracks: Track) -> Iterator[Packet]:
         return
 
 
+def said_end(container: InputContainer, track: Track) -> float | None:
+    """Returns seconds from the container's start to the track's end by the header; None if it has none."""
+    if container.format.name.startswith("mov"):
+        return _end_by_the_index(container, track)
+    return _end_by_its_tag(container, track) if container.format.name.startswith("matroska") else None
+
+
 def _end_by_the_index(container: InputContainer, track: Track) -> float | None:
     if not track.duration or not track.time_base:
         return None

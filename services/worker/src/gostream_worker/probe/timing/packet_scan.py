@@ -1,6 +1,6 @@
 """Scans packets without decoding: the frame rate, and whether tracks can be copied."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import islice, pairwise
 from time import monotonic
@@ -24,6 +24,8 @@ Look = Callable[[int], bytes]
 LONGEST_SCAN = 10.0
 _MAX_GROUPS = 25_000
 _MAX_PACKETS = 4_000_000
+#: Sounds that are scanned: with all sounds of a long film, the scan would not end in time for its picture.
+_MAX_SOUNDS = 3
 #: Containers that keep one parameter set for all pictures.
 _CONTAINERS = ("mov", "matroska", "flv")
 #: Packets that determine a rate from times in milliseconds: the error is far below the distance between two
@@ -38,28 +40,30 @@ _ROUNDING = 180
 
 
 def scan_tracks(
-    container: InputContainer, video: VideoStream, audio: AudioStream | None, *, look: Look | None = None
-) -> tuple[VideoScan | None, AudioScan | None]:
-    """Returns the facts about copying each track; None if it cannot be copied or the scan takes too long.
+    container: InputContainer, video: VideoStream, audios: Sequence[AudioStream], *, look: Look | None = None
+) -> tuple[VideoScan | None, Mapping[int, AudioScan]]:
+    """Returns the facts about copying each track, of sounds by index.
 
+    There are none of a track that cannot be copied, of sounds after the third, or if the scan takes too long.
     With `look` the packets have no content, and some key frames are read through it.
     """
     if container.format.name.split(",")[0] not in _CONTAINERS:
-        return None, None
+        return None, {}
     pictures = _Pictures.of(video, container, has_content=look is None)
-    sound = _Sound.of(audio, container)
-    wanted = [scanned.stream for scanned in (pictures, sound) if scanned]
-    if not wanted:
-        return None, None
+    sounds = [sound for audio in audios[:_MAX_SOUNDS] if (sound := _Sound.of(audio, container))]
+    scanned: list[_Pictures | _Sound] = [*([pictures] if pictures else []), *sounds]
+    if not scanned:
+        return None, {}
     try:
         container.seek(0)
-        if not _read(container.demux(wanted), pictures, sound):
-            return None, None
+        if not _read(container.demux([track.stream for track in scanned]), scanned):
+            return None, {}
     except av.FFmpegError:
-        return None, None
+        return None, {}
     if pictures and look:
         pictures.look_at_some(look)
-    return pictures.found() if pictures else None, sound.found() if sound else None
+    heard = {sound.stream.index: scan for sound in sounds if (scan := sound.found())}
+    return pictures.found() if pictures else None, heard
 
 
 def is_progressive(video: VideoStream) -> bool:
@@ -112,17 +116,15 @@ def _some(packets: Iterable[Packet]) -> Iterator[Packet]:
         yield packet
 
 
-def _read(packets: Iterable[Packet], pictures: "_Pictures | None", sound: "_Sound | None") -> bool:
+def _read(packets: Iterable[Packet], tracks: "Sequence[_Pictures | _Sound]") -> bool:
     """Reads the packets. Returns whether the end was reached in time."""
     deadline = monotonic() + LONGEST_SCAN
+    takers = {track.stream.index: track for track in tracks}
     for number, packet in enumerate(packets):
         if number >= _MAX_PACKETS or (number % 1000 == 0 and monotonic() > deadline):
             return False
-        if not packet.size:
-            continue
-        for scanned in (pictures, sound):
-            if scanned and packet.stream is scanned.stream:
-                scanned.take(packet)
+        if packet.size:
+            takers[packet.stream_index].take(packet)
     return True
 
 
@@ -249,8 +251,8 @@ class _Sound:
         self._track = _Track(start, stream.time_base)
 
     @classmethod
-    def of(cls, stream: AudioStream | None, container: InputContainer) -> "_Sound | None":
-        if stream is None or stream.codec_context is None or stream.codec_context.name != "aac":
+    def of(cls, stream: AudioStream, container: InputContainer) -> "_Sound | None":
+        if stream.codec_context is None or stream.codec_context.name != "aac":
             return None
         return cls(stream, _start(container))
 

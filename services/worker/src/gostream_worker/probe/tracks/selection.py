@@ -12,6 +12,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet as AnyPacket
 from av.stream import Discard, Disposition
+from av.stream import Stream as AnyStream
 from av.video.stream import VideoStream
 
 from gostream_worker.failures import Code, ProcessingFailedError
@@ -26,8 +27,10 @@ _KEPT = 500
 #: Limits of the search for a track's first packet: seconds, and bytes of a streamed source.
 _LONGEST_LOOK = 10.0
 _FARTHEST_LOOK = 48 << 20
+#: Sounds besides the film's own that are described.
+MAX_FURTHER = 7
 #: Pictures that are not the film.
-_STILLS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+STILLS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 #: Sound in addition to the film's own, or an alternative to it.
 _SECONDARY = (
     Disposition.visual_impaired
@@ -49,7 +52,7 @@ class FirstPackets:
 
     def __init__(self, container: InputContainer, *, is_indexed: bool) -> None:
         """`is_indexed`: a single table has the number of packets per track."""
-        pictures = [track for track in container.streams.video if not track.disposition & _STILLS]
+        pictures = [track for track in container.streams.video if not track.disposition & STILLS]
         self.tracks: list[Track] = [*pictures, *container.streams.audio]
         self.container = container
         self._demuxed = container.demux(*self.tracks) if self.tracks else iter(())
@@ -125,7 +128,7 @@ def choose_video(container: InputContainer, holding: Mapping[int, int]) -> Video
     moving = [
         track
         for track in container.streams.video
-        if track.index in holding and not track.disposition & _STILLS
+        if track.index in holding and not track.disposition & STILLS
     ]
     if not moving:
         raise ProcessingFailedError(Code.NO_VIDEO_STREAM)
@@ -156,7 +159,20 @@ def choose_audio(container: InputContainer, holding: Mapping[int, int]) -> Audio
     return min(known, key=lambda s: (_is_secondary(s), not s.disposition & Disposition.default))
 
 
-def _is_secondary(track: AudioStream) -> bool:
+def choose_further(
+    container: InputContainer, holding: Mapping[int, int], own: AudioStream | None
+) -> list[AudioStream]:
+    """Returns the other sounds that can be decoded, in the container's order, at most MAX_FURTHER."""
+    tracks = [s for s in container.streams.audio if s.index in holding and s is not own]
+    known = [s for s in tracks if s.codec_context is not None and s.codec_context.name in AUDIO_DECODERS]
+    return known[:MAX_FURTHER]
+
+
+def titles_of(track: AnyStream) -> str:
+    """Returns what the container calls the track."""
     titles = (track.metadata.get(name, "") for name in ("title", "handler_name", "name"))
-    said = " ".join(title for title in titles if title not in _NO_TITLES)
-    return bool(track.disposition & _SECONDARY) or _SECONDARY_TITLE.search(said) is not None
+    return " ".join(title for title in titles if title not in _NO_TITLES)
+
+
+def _is_secondary(track: AudioStream) -> bool:
+    return bool(track.disposition & _SECONDARY) or _SECONDARY_TITLE.search(titles_of(track)) is not None
