@@ -78,9 +78,7 @@ def test_edge_has_no_limit_by_default(envoy: Envoy) -> None:
 
 def filled(tmp_path: Path, rate: str, *command: str) -> "subprocess.CompletedProcess[str]":
     template = tmp_path / "template.yaml"
-    text = TEMPLATE.read_text()
-    descriptors = str(REPOSITORY / "protos/gen/descriptors.binpb")
-    template.write_text(text.replace("/etc/envoy/descriptors.binpb", descriptors))
+    template.write_text(TEMPLATE.read_text().replace("/etc/envoy/", f"{REPOSITORY / 'protos/gen'}/"))
     start = ["bash", str(REPOSITORY / "deploy/envoy/start.sh"), str(template), str(tmp_path / "filled.yaml")]
     return subprocess.run(
         [*start, *command],

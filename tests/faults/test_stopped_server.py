@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.support.deadlines import check_deadlines
+from client.tests.deadlines import check_deadlines
 
 pytestmark = pytest.mark.faults
 #: A server of its own process, which writes its address.

@@ -166,6 +166,21 @@ async def test_deleted_video_makes_room(start_api: StartApi, alice: Metadata) ->
     await create(api, alice)
 
 
+async def test_restored_video_needs_room(start_api: StartApi, database_url: str, alice: Metadata) -> None:
+    api = await start_api(QUOTA_VIDEOS="1")
+    first = (await create(api, alice)).video.id
+    await api.stub.DeleteVideo(messages.DeleteVideoRequest(id=first), metadata=alice, timeout=120)
+    second = (await create(api, alice)).video.id
+    undelete = messages.UndeleteVideoRequest(id=first)
+
+    assert str(await outcome(api.stub.UndeleteVideo(undelete, metadata=alice, timeout=120))) == EXCEEDED
+
+    assert (await usage(database_url))[0] == 1
+    await api.stub.DeleteVideo(messages.DeleteVideoRequest(id=second), metadata=alice, timeout=120)
+    await api.stub.UndeleteVideo(undelete, metadata=alice, timeout=120)
+    assert (await usage(database_url))[:2] == (1, 8), "the bytes of the deleted video are still stored"
+
+
 async def test_repeated_request_is_answered_at_the_limit(start_api: StartApi, alice: Metadata) -> None:
     api = await start_api(QUOTA_VIDEOS="1")
     first = await create(api, alice, request_id="r1")

@@ -117,7 +117,7 @@ class ApiConfig(AuthConfig):
         1 << 40, ge=0, le=1 << 60, description="bytes of one owner's sources and encodes; 0 = no limit"
     )
     quota_encodes: int = Field(
-        10, ge=0, le=10_000_000, description="waiting and running encodes of one owner; 0 = no limit"
+        100, ge=0, le=10_000_000, description="waiting and running encodes of one owner; 0 = no limit"
     )
     rate_writes: int = Field(
         20, ge=0, le=1_000_000, description="calls a second of one owner that change something; 0 = no limit"
