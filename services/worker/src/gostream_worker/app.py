@@ -194,8 +194,7 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             kinds = {
                 TRANSCODE: _encoding(config, database, service, store, cache, disk_space),
                 FETCH: _fetching(config, database, store, cache),
-                EXPIRE: JobKind(reading(expire_job, expiry.expire), slots=1),
-                **_removals(database, store),
+                **_removals(database, store, expiry),
             }
             consumer = Consumer(database.pool, kinds, lease=config.job_lease)
             trail = keep_short(database, config.trail_retention)
@@ -209,12 +208,13 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
                     chore.stop()
 
 
-def _removals(database: PostgresDatabase, store: ObjectStore) -> dict[str, JobKind]:
-    """Returns the kinds of jobs that remove objects and uploads."""
-    removal, expiry = Removal(database, store), UploadExpiry(database, store)
+def _removals(database: PostgresDatabase, store: ObjectStore, expiry: Expiry) -> dict[str, JobKind]:
+    """Returns the kinds of jobs that remove videos, objects and uploads."""
+    removal, uploads = Removal(database, store), UploadExpiry(database, store)
     return {
         REMOVE: JobKind(reading(remove_job, removal.remove), slots=_REMOVALS),
-        EXPIRE_UPLOAD: JobKind(reading(expire_upload_job, expiry.expire), slots=_REMOVALS),
+        EXPIRE: JobKind(reading(expire_job, expiry.expire), slots=1),
+        EXPIRE_UPLOAD: JobKind(reading(expire_upload_job, uploads.expire), slots=_REMOVALS),
     }
 
 

@@ -49,7 +49,7 @@ _grants = TypeAdapter(list[Grant])
 class CertificateAuthenticator:
     """Returns a service with the scopes of the longest matching grant; none without a grant.
 
-    Tokens are not looked at.
+    Tokens are ignored.
     """
 
     def __init__(self, grants: Sequence[Grant]) -> None:
@@ -76,7 +76,7 @@ class CertificateAuthenticator:
         self._known.clear()
 
     async def follow(self, path: Path, period: float = 1.0) -> None:
-        """Read the file again when it changes, for ever. A wrong file changes nothing."""
+        """Read the file again whenever it changes. A wrong file changes nothing."""
         seen = await asyncio.to_thread(_version, path)
         while True:
             await asyncio.sleep(period)

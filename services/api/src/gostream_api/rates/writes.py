@@ -23,7 +23,7 @@ DEGRADED = Gauge(
 _PREFIX = "gostream:rate"
 #: Connections to Redis; further checks wait for one, at most SOFT_TIMEOUT.
 _CONNECTIONS = 8
-#: Bounds in seconds of the delay that a refused caller is told.
+#: Bounds in seconds of the delay in the error.
 _SHORTEST, _LONGEST = 1.0, 3600.0
 
 
@@ -51,7 +51,7 @@ class WriteRates:
     @classmethod
     @asynccontextmanager
     async def open(cls, config: Config, *, writes: int, creates: int) -> AsyncIterator["WriteRates"]:
-        """Counts over connections of its own. Redis may be down."""
+        """Counts over separate connections. Redis may be down."""
         redis = RedisConnection(redis_client(config, connections=_CONNECTIONS), Breaker())
         async with redis.client:
             yield cls(redis, writes=writes, creates=creates)

@@ -42,7 +42,7 @@ INTERNAL_MESSAGE = "internal error; quote the request id"
 #: Delay that a retrying client library uses instead of its back-off.
 PUSHBACK = "grpc-retry-pushback-ms"
 DETAILS = "grpc-status-details-bin"
-#: How a caller can authenticate (RFC 6750, section 3). It does not tell what is wrong with a token.
+#: How a caller can authenticate (RFC 6750, section 3). The fault of a token is not named.
 CHALLENGE_NAME = "www-authenticate"
 CHALLENGE = 'Bearer realm="gostream"'
 

@@ -70,7 +70,7 @@ class Http1Connection(asyncio.Protocol):
         self._proceed()
 
     def eof_received(self) -> None:
-        # A client that ends its side does not wait: nobody else asks that way, and most are gone.
+        # A client that ends its side does not wait: most of them have gone.
         self._ended = self._loop.time()
         self._rest = b""
         self._leave()
