@@ -1,6 +1,6 @@
 """The command line: names, options and help of the commands; commands.py implements them.
 
-The commands for new videos are in the room `ingest`, those that find and change videos in `organize`.
+The rooms `ingest` (upload, import) and `organize` (ls, update, rm, undelete) have the other commands.
 Each command imports its implementation when it runs, because gRPC, protobuf and aiohttp take longer to import
 than `--help` and completion take in all.
 """

@@ -15,7 +15,7 @@ from gostream_client import AsyncClient, EtagMismatchError, InvalidInputError
 
 #: The largest page of ListVideos.
 _PAGE_LIMIT = 1000
-#: Seconds before labels that another caller changed meanwhile are read again.
+#: Pauses in seconds before labels are read again, after another caller has changed the video.
 _PAUSES = (0.1, 0.2, 0.4, 0.8)
 
 
