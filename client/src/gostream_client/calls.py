@@ -84,7 +84,7 @@ def create_video(
         source_key=source_key,
         process=ProcessOptions(profile=profile) if profile else None,
     )
-    return Call(table.CREATE_VIDEO, request, timeout, _as_is)
+    return Call(table.CREATE_VIDEO, request, timeout)
 
 
 def trigger_process(
@@ -98,19 +98,19 @@ def trigger_process(
     request = TriggerProcessRequest(
         id=video_id, request_id=request_id or str(uuid4()), options=ProcessOptions(profile=profile)
     )
-    return Call(table.TRIGGER_PROCESS, request, timeout, _as_is)
+    return Call(table.TRIGGER_PROCESS, request, timeout)
 
 
 def cancel_process(video_id: str, *, timeout: float | None = None) -> Call[Video]:
     """Cancels the processing. Returns the video."""
-    return Call(table.CANCEL_PROCESS, CancelProcessRequest(id=video_id), timeout, _as_is)
+    return Call(table.CANCEL_PROCESS, CancelProcessRequest(id=video_id), timeout)
 
 
 def get_video(video_id: str, *, min_version: int = 0, timeout: float | None = None) -> Call[Video]:
     """Returns the video, at least at `min_version`: pass the version that a write returned to read that
     write.
     """
-    return Call(table.GET_VIDEO, GetVideoRequest(id=video_id, min_version=min_version), timeout, _as_is)
+    return Call(table.GET_VIDEO, GetVideoRequest(id=video_id, min_version=min_version), timeout)
 
 
 def get_video_reply(video_id: str, *, min_version: int = 0, timeout: float | None = None) -> Call[Reply]:
@@ -160,7 +160,7 @@ def list_videos_page(
         page_size=page_size,
         page_token=page_token,
     )
-    return Call(table.LIST_VIDEOS, request, timeout, _as_is)
+    return Call(table.LIST_VIDEOS, request, timeout)
 
 
 def delete_video(
@@ -176,7 +176,7 @@ def delete_video(
 
 def undelete_video(video_id: str, *, etag: str = "", timeout: float | None = None) -> Call[Video]:
     """Takes a deletion back while the server keeps the video. Returns the video."""
-    return Call(table.UNDELETE_VIDEO, UndeleteVideoRequest(id=video_id, etag=etag), timeout, _as_is)
+    return Call(table.UNDELETE_VIDEO, UndeleteVideoRequest(id=video_id, etag=etag), timeout)
 
 
 def update_video(
@@ -217,7 +217,7 @@ def update_video(
         playback_policy=policy_number(policy),
     )
     request = UpdateVideoRequest(video=video, update_mask=FieldMask(paths=paths), etag=etag)
-    return Call(table.UPDATE_VIDEO, request, timeout, _as_is)
+    return Call(table.UPDATE_VIDEO, request, timeout)
 
 
 def get_playback_info(
@@ -230,17 +230,17 @@ def get_playback_info(
     request = GetPlaybackInfoRequest(id=video_id)
     if ttl is not None:
         request.ttl.FromTimedelta(ttl)
-    return Call(table.GET_PLAYBACK_INFO, request, timeout, _as_is)
+    return Call(table.GET_PLAYBACK_INFO, request, timeout)
 
 
 def revoke_playback(video_id: str, *, timeout: float | None = None) -> Call[Video]:
     """Ends all signed URLs of the video. Returns the video."""
-    return Call(table.REVOKE_PLAYBACK, RevokePlaybackRequest(id=video_id), timeout, _as_is)
+    return Call(table.REVOKE_PLAYBACK, RevokePlaybackRequest(id=video_id), timeout)
 
 
 def watch_video(video_id: str, *, timeout: float | None = None) -> Call[Video]:
     """One stream of states."""
-    return Call(table.WATCH_VIDEO, WatchVideoRequest(id=video_id), timeout, _as_is)
+    return Call(table.WATCH_VIDEO, WatchVideoRequest(id=video_id), timeout)
 
 
 def next_page(call: Call[ListVideosResponse], page: ListVideosResponse) -> Call[ListVideosResponse] | None:
@@ -287,10 +287,6 @@ def _moment(name: str, moment: datetime | None) -> Timestamp | None:
     except OverflowError:
         raise InvalidInputError(f"{name} must be between the years 1 and 9999") from None
     return found
-
-
-def _as_is(answer: Any, trailers: Trailers) -> Any:
-    return answer
 
 
 def _reply(video: Video, trailers: Trailers) -> Reply:

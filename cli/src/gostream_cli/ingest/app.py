@@ -69,7 +69,7 @@ def upload_file(
 
 
 def import_source(
-    url: Annotated[str, typer.Argument(metavar="[URL]", help="The https URL of the video file.")] = "",
+    url: Annotated[str, typer.Argument(metavar="URL", help="The https URL of the video file.")] = "",
     key: Annotated[str, typer.Option(help="An object of the server's bucket, instead of a URL.")] = "",
     title: Annotated[str | None, typer.Option(help="Title; default: the name in the URL or key.")] = None,
     user: User = "",
@@ -84,7 +84,7 @@ def import_source(
     timeout: Timeout = None,
     json: Json = False,
 ) -> None:
-    """Create a video from a URL, which the server fetches, and follow its processing."""
+    """Create a video from a URL and follow its processing."""
     if bool(url) == bool(key):
         raise typer.BadParameter("give either a URL or --key")
     labels = pairs(label)

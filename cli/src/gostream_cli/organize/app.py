@@ -91,7 +91,7 @@ def update(
     timeout: Timeout = None,
     json: Json = False,
 ) -> None:
-    """Change a video: its title, labels, external id, expiry, or who may play it. Other labels stay."""
+    """Change the fields of a video that are given; other labels stay."""
     labels, removed, until = pairs(label), remove_label or [], expiry(expire_time, "--expire-time")
     if both := sorted(labels.keys() & set(removed)):
         raise typer.BadParameter(f"--label and --remove-label both name {both[0]!r}")
@@ -124,7 +124,7 @@ def remove(
     video_id: VideoId,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     permanent: Annotated[
-        bool, typer.Option("--permanent", help="Remove the files now; undelete cannot restore the video.")
+        bool, typer.Option("--permanent", help="So that undelete cannot restore the video.")
     ] = False,
     server: Server = DEFAULT_SERVER,
     timeout: Timeout = None,
