@@ -6,6 +6,11 @@ from collections.abc import Iterator
 from tests.deploy.kubernetes.pods import Workload, of_kind, selects, workloads
 from tests.deploy.kubernetes.rendering import Object
 
+#: Workloads that callers and viewers wait for.
+_ANSWERING = {"api", "edge", "envoy"}
+#: Bytes that the API server of Kubernetes accepts.
+_LARGEST_MAP = 1 << 20
+
 
 def _scaled(objects: list[Object]) -> dict[str, int]:
     """Returns the smallest number of pods by the workload that something scales."""
@@ -62,6 +67,18 @@ def _count(value: int | str, pods: int) -> int:
     return math.ceil(int(value.rstrip("%")) * pods / 100) if isinstance(value, str) else value
 
 
+def steadiness(objects: list[Object]) -> Iterator[str]:
+    """What answers callers survives the drain of a node, and the loss of a zone."""
+    budgets = [spec["selector"] for _, spec in of_kind(objects, "PodDisruptionBudget")]
+    for each in workloads(objects):
+        if each.name not in _ANSWERING:
+            continue
+        if not any(selects(budget, each.labels) for budget in budgets):
+            yield f"{each.name}: has no PodDisruptionBudget"
+        if not each.pod.get("topologySpreadConstraints"):
+            yield f"{each.name}: may have all pods in one zone"
+
+
 def scaling(objects: list[Object]) -> Iterator[str]:
     by_name = {each.name: each for each in workloads(objects)}
     for name in _scaled(objects):
@@ -87,6 +104,10 @@ def configuration(objects: list[Object]) -> Iterator[str]:
         if mounted != volumes:
             yield f"{each.name}: mounts {sorted(mounted)}, has {sorted(volumes)}"
     used = str([each.pod for each in workloads(objects)])
+    for found in objects:
+        size = sum(map(len, [*found.get("data", {}).values(), *found.get("binaryData", {}).values()]))
+        if found["kind"] == "ConfigMap" and size > _LARGEST_MAP:
+            yield f"ConfigMap {found['metadata']['name']}: has {size} bytes"
     for name in keys:
         if f"'name': '{name}'" not in used:
             yield f"ConfigMap {name}: is not used"

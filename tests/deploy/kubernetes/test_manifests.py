@@ -23,6 +23,7 @@ RULES = (
     rules_of_pods.secrets,
     rules_of_links.selectors,
     rules_of_links.disruptions,
+    rules_of_links.steadiness,
     rules_of_links.scaling,
     rules_of_links.configuration,
     rules_of_links.extensions,
@@ -149,6 +150,18 @@ def _blocking_budget(objects: list[Object]) -> None:
     }
 
 
+def _missing_budget(objects: list[Object]) -> None:
+    objects.remove(find(objects, "PodDisruptionBudget", "api"))
+
+
+def _one_zone(objects: list[Object]) -> None:
+    del pod(objects, "edge")["topologySpreadConstraints"]
+
+
+def _large_map(objects: list[Object]) -> None:
+    configuration_of(objects, "envoy-documents")["openapi.json"] = "x" * (1 << 20)
+
+
 def _replicas_of_scaled(objects: list[Object]) -> None:
     find(objects, "Deployment", "api")["spec"]["replicas"] = 3
 
@@ -209,6 +222,9 @@ DEFECTS: tuple[tuple[Callable[[list[Object]], None], str], ...] = (
     (_long_drain, "api: the drain takes 70 s, its grace is 40 s"),
     (_long_pre_stop, "edge: the drain takes 65 s, its grace is 60 s"),
     (_blocking_budget, "PodDisruptionBudget envoy: blocks"),
+    (_missing_budget, "api: has no PodDisruptionBudget"),
+    (_one_zone, "edge: may have all pods in one zone"),
+    (_large_map, "ConfigMap envoy-documents: has"),
     (_replicas_of_scaled, "api: replicas would be set back"),
     (_missing_policy, "worker: no policy denies egress"),
     (_closed_way, "api cannot reach valkey:6379"),
