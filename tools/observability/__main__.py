@@ -20,7 +20,7 @@ def generated() -> dict[str, str]:
 
 
 def drifted(root: Path) -> list[str]:
-    """Returns the paths below `root` that differ from what is generated, are missing, or are not generated."""
+    """Returns the paths below `root` that differ from the generated files, lack, or are left over."""
     files = generated()
     kept = {path.relative_to(root).as_posix() for path in root.glob("deploy/grafana/*.json")}
     differ = {

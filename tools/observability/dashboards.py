@@ -55,7 +55,9 @@ API = Board(
                 unit="short",
                 queries={
                     "degraded {{instance}}": "gostream_ratelimit_degraded",
-                    "keys {{issuer}} {{result}} a second": rate("gostream_jwks_fetches_total", "issuer, result"),
+                    "keys {{issuer}} {{result}} a second": rate(
+                        "gostream_jwks_fetches_total", "issuer, result"
+                    ),
                 },
             ),
         ],
@@ -87,7 +89,9 @@ API = Board(
                 title="Bus",
                 unit="short",
                 queries={
-                    "live {{instance}}": "gostream_bus_live unless on (job, instance) gostream_worker_has_room",
+                    "live {{instance}}": (
+                        "gostream_bus_live unless on (job, instance) gostream_worker_has_room"
+                    ),
                     "gaps a second {{reason}}": rate("gostream_bus_gap_total", "reason"),
                     "L1 cleared {{instance}}": "gostream_bus_epoch > 0",
                     "epoch of Redis {{instance}}": "gostream_cache_namespace_epoch > 0",
@@ -285,7 +289,9 @@ EDGE = Board(
                 unit="short",
                 queries={
                     "connections": f"sum(envoy_http_downstream_cx_active{{{_EDGE}}})",
-                    "healthy {{envoy_cluster_name}}": "min by (envoy_cluster_name) (envoy_cluster_membership_healthy)",
+                    "healthy {{envoy_cluster_name}}": (
+                        "min by (envoy_cluster_name) (envoy_cluster_membership_healthy)"
+                    ),
                 },
             ),
             Chart(

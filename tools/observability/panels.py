@@ -68,7 +68,12 @@ def _chart(chart: Chart, width: int, ids: Iterator[int]) -> timeseries.Panel:
     )
     for letter, (legend, query) in zip("ABCDEFGH", chart.queries.items(), strict=False):
         panel = panel.with_target(
-            prometheus.Dataquery().ref_id(letter).expr(query).legend_format(legend).range().datasource(_SOURCE)
+            prometheus.Dataquery()
+            .ref_id(letter)
+            .expr(query)
+            .legend_format(legend)
+            .range()
+            .datasource(_SOURCE)
         )
     return panel
 
