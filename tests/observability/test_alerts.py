@@ -147,6 +147,7 @@ CASES = (
     Case(
         alert="GostreamCertificateExpires",
         at="2h",
+        step="10m",
         fires={"gostream_tls_not_after_seconds": f"{13 * DAY}x120"},
         silent={
             'gostream_tls_not_after_seconds{instance="a"}': f"{15 * DAY}x120",
@@ -224,6 +225,26 @@ CASES = (
         silent={
             'gostream_worker_has_room{instance="a"}': "0x10",
             'gostream_worker_has_room{instance="b"}': "1x10",
+        },
+    ),
+    Case(
+        alert="GostreamJobsWaitLong",
+        at="40m",
+        step="5m",
+        fires={'gostream_worker_longest_wait_seconds{kind="transcode"}': "0+300x8"},
+        silent={
+            'gostream_worker_longest_wait_seconds{kind="transcode"}': "0+200x8",
+            'gostream_worker_longest_wait_seconds{kind="remove"}': "0+300x8",
+        },
+    ),
+    Case(
+        alert="GostreamQueueGrows",
+        at="3h",
+        step="5m",
+        fires={'gostream_worker_jobs_waiting{kind="transcode"}': "100+20x36"},
+        silent={
+            'gostream_worker_jobs_waiting{kind="transcode"}': "500x36",
+            'gostream_worker_jobs_waiting{kind="fetch"}': "0+2x36",
         },
     ),
     Case(

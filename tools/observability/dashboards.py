@@ -165,6 +165,16 @@ WORKER = Board(
         ],
         "Jobs": [
             Chart(
+                title="Waiting jobs",
+                unit="short",
+                queries={"{{kind}}": "max by (kind) (gostream_worker_jobs_waiting)"},
+            ),
+            Chart(
+                title="Longest wait",
+                unit="s",
+                queries={"{{kind}}": "max by (kind) (gostream_worker_longest_wait_seconds)"},
+            ),
+            Chart(
                 title="Ended jobs",
                 unit="reqps",
                 queries={"{{kind}} {{outcome}}": rate("gostream_worker_jobs_total", "kind, outcome")},
