@@ -5,8 +5,6 @@ import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from prometheus_client.utils import floatToGoString
-
 from tests.support.repository import tracked
 
 _KINDS = {"Counter", "Gauge", "Histogram"}
@@ -18,7 +16,7 @@ class Metric:
 
     name: str
     series: dict[str, frozenset[str]]
-    #: The values of `le` without +Inf, of a histogram.
+    #: The values of `le` without +Inf, of a histogram, as prometheus_client writes them below a million.
     bounds: frozenset[str]
 
 
@@ -47,7 +45,7 @@ def _metric(kind: str, name: str, call: ast.Call) -> Metric:
         series = name.removesuffix("_total") + "_total" if kind == "Counter" else name
         return Metric(name, {series: labels}, frozenset())
     buckets = next(keyword.value for keyword in call.keywords if keyword.arg == "buckets")
-    bounds = frozenset(floatToGoString(bound) for bound in ast.literal_eval(buckets))
+    bounds = frozenset(repr(float(bound)) for bound in ast.literal_eval(buckets))
     parts = {name: labels, f"{name}_sum": labels, f"{name}_count": labels, f"{name}_bucket": labels | {"le"}}
     return Metric(name, parts, bounds)
 

@@ -305,7 +305,7 @@ def test_every_alert_has_a_case() -> None:
 
 
 def test_promtool_accepts_the_example() -> None:
-    command = [str(PROMTOOL), "check", "config", queries.PROMETHEUS / "prometheus.yml"]
+    command = [str(PROMTOOL), "check", "config", str(queries.PROMETHEUS / "prometheus.yml")]
 
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
 

@@ -309,7 +309,7 @@ EDGE = Board(
                 unit="reqps",
                 queries={
                     "retries": rate("envoy_cluster_upstream_rq_retry"),
-                    "refused": rate("envoy_per_address_http_local_rate_limit_rate_limited"),
+                    "refused": rate("envoy_http_local_rate_limit_rate_limited"),
                 },
             ),
         ],
