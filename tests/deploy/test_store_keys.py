@@ -73,7 +73,7 @@ async def open_store(
         ("api", "hls", [], [put, delete, abort, upload_in_parts]),
         ("api", "gate", [put, list_, delete], [get, abort]),
         ("api", "elsewhere", [], [put, head, get, delete, abort]),
-        ("worker", "uploads", [put, head, get, list_, abort, delete], [upload_in_parts]),
+        ("worker", "uploads", [put, head, get, list_, abort, delete], []),
         ("worker", "hls", [put, head, get, list_, abort, delete], []),
         ("worker", "gate", [put, head, get, list_, abort, delete], []),
         ("worker", "elsewhere", [], [put, head, get, delete]),

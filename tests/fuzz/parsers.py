@@ -121,7 +121,7 @@ def conformance(data: bytes) -> None:
 
 
 def texts(data: bytes) -> None:
-    """The packets of text tracks: what is shown is always one cue of WebVTT."""
+    """The packets of text tracks: each becomes exactly one cue of WebVTT."""
     header, _, packet = data.partition(b"\xff\xff")
     for reader in (formats.subrip, formats.webvtt, formats.plain, formats.substation(header)):
         for encoded in (packet, formats.without_length(packet), b"0,0,Default,,0,0,0,," + packet):

@@ -1,10 +1,11 @@
 """What happens to each track of a source."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from gostream_shared.domain.tracks import Track, TrackCode, TrackState
+from gostream_shared.domain.tracks import Track, TrackCode, TrackKind, TrackState
 from gostream_worker.object_names import sound_folders
 from gostream_worker.plan.ladder import make_plan, plan_attempt
 from gostream_worker.plan.plan import Plan
@@ -185,3 +186,12 @@ def test_third_try_leaves_out_further_tracks(tries: int, folders: int) -> None:
     plan = plan_attempt(probe, DEFAULT_PROFILE, tries=tries)
 
     assert (len(plan.sounds), len(plan.texts)) == (folders, folders - 1)
+
+
+def test_captions_in_the_picture_are_a_track() -> None:
+    video = replace(VIDEO, has_captions=True)
+    probe = Probe(container="mov", duration=60, size_bytes=1, video=video, tracks=())
+
+    (captions,) = make_plan(probe, DEFAULT_PROFILE).tracks
+
+    assert (captions.id, captions.kind, captions.state) == ("captions", TrackKind.SUBTITLES, TrackState.READY)

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import replace
 from pathlib import Path
 from shutil import copy2
 
@@ -157,6 +158,27 @@ async def test_drawings_and_markup_are_not_shown_as_text(worker: Worker, clip: C
     assert "m 0 0 l" not in german
     assert "First &amp; <i>second</i>" in english
     assert "Third --&gt; fourth" in english
+
+
+@pytest.mark.parametrize(
+    ("recipe", "lines"),
+    [
+        (track_clips.three_languages, THREE_LANGUAGES),
+        (track_clips.movie_text, MOVIE_TEXT),
+        (track_clips.matroska_texts, MATROSKA_TEXTS),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+async def test_streamed_source_keeps_every_track(
+    worker: Worker, clip: Clips, recipe: Recipe, lines: list[str]
+) -> None:
+    worker.settings = replace(worker.settings, max_copied_bytes=0)
+
+    video = await worker.process(clip(recipe))
+
+    assert not [fate for fate in fates(video) if not fate.endswith("READY")]
+    assert media(await worker.master(video.id)) == lines
+    assert await broken_rules(await worker.save(video.id)) == []
 
 
 async def test_damaged_language_does_not_fail_the_film(worker: Worker, clip: Clips) -> None:

@@ -88,7 +88,7 @@ class S3Multipart:
         async with store_errors(REQUEST_TIMEOUT):
             url = f"{await self._base()}{quote(key)}?{query}"
             request = AWSRequest(method="PUT", url=url, headers=headers | {"Content-Length": str(size_bytes)})
-            # A quarter of the CPU time of generate_presigned_url, which builds the request from the model.
+            # Less than half of the CPU of generate_presigned_url, which builds the request from the model.
             region = self._signer.meta.region_name
             S3SigV4QueryAuth(await self._credentials(), "s3", region, expires=seconds).add_auth(request)
         return PresignedUpload(
