@@ -149,12 +149,13 @@ bench-edge: $(SYNCED) ## cached segments from our edge and from a plain nginx [A
 	@$(BIN)/python -m benchmarks.edge $(ARGS)
 
 .PHONY: check
-check: $(SYNCED) ## format, lint, types, import rules, contract
+check: $(SYNCED) ## format, lint, types, import rules, contract, dashboards
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(filter-out protos,$(MEMBERS)) tests benchmarks tools
 	$(BIN)/lint-imports
 	$(BIN)/python protos/generate.py --check
+	$(BIN)/python -m tools.observability --check
 
 .PHONY: fmt
 fmt: $(SYNCED) ## format and mend what can be mended
@@ -162,8 +163,9 @@ fmt: $(SYNCED) ## format and mend what can be mended
 	$(BIN)/ruff check --fix .
 
 .PHONY: gen
-gen: $(SYNCED) ## regenerate the contract's Python, descriptors and OpenAPI document
+gen: $(SYNCED) ## regenerate the contract's Python, descriptors and OpenAPI document, rules and dashboards
 	$(BIN)/python protos/generate.py
+	$(BIN)/python -m tools.observability
 
 .PHONY: migrate
 migrate: $(SYNCED) ## apply the migrations to DATABASE_URL

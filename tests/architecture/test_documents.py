@@ -1,25 +1,18 @@
 """The documents name only metrics, paths, commands and headings that exist."""
 
-import ast
-import functools
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from tests.observability.product_metrics import all_series, metrics
 from tests.support.repository import ROOT, relative, tracked
 
 INLINE_CODE = re.compile(r"`([^`\n]+)`")
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 METRIC = re.compile(r"\bgostream_[a-z0-9_]+")
-#: Series of each kind of metric, from the name that the code gives it.
-SERIES = {
-    "Counter": lambda name: {name.removesuffix("_total") + "_total"},
-    "Gauge": lambda name: {name},
-    "Histogram": lambda name: {name, f"{name}_bucket", f"{name}_sum", f"{name}_count"},
-}
 #: Names that look like metrics and are packages or objects of the database.
 OTHER_NAMES = {"gostream_changes", "gostream_migrations", "gostream_outbox"}
 
@@ -31,20 +24,6 @@ def pages() -> list[Path]:
 
 def packages() -> set[str]:
     return {path.parent.name for path in tracked("*/src/*/__init__.py")}
-
-
-@functools.cache
-def metrics() -> dict[str, set[str]]:
-    """Series by the name in the code, of every metric of the product."""
-    found = {}
-    for path in tracked("*/src/*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            match node:
-                case ast.Call(func=ast.Name(id=kind), args=[ast.Constant(value=str(name)), *_]) if (
-                    kind in SERIES and name.startswith("gostream_")
-                ):
-                    found[name] = SERIES[kind](name)
-    return found
 
 
 def inline_code(path: Path) -> list[str]:
@@ -59,7 +38,7 @@ def slugs(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", pages(), ids=relative)
 def test_documented_metrics_exist(path: Path) -> None:
-    known = set().union(*metrics().values()) | packages() | OTHER_NAMES
+    known = set(all_series()) | packages() | OTHER_NAMES
     named = {name for code in inline_code(path) for name in METRIC.findall(code)}
 
     assert named - known == set()
@@ -68,7 +47,11 @@ def test_documented_metrics_exist(path: Path) -> None:
 def test_every_metric_is_documented() -> None:
     text = (ROOT / "docs/reference/metrics.md").read_text()
 
-    missing = {name for name, series in metrics().items() if not any(f"`{each}`" in text for each in series)}
+    missing = {
+        name
+        for name, metric in metrics().items()
+        if not any(f"`{series}`" in text for series in metric.series)
+    }
 
     assert metrics()
     assert missing == set()

@@ -57,6 +57,7 @@ from gostream_worker.probe.limits import SourceLimits, largest_picture
 from gostream_worker.probe.prestarted import PrestartedProbe
 from gostream_worker.publish.cdn import Edge, HttpEdge, NoEdge
 from gostream_worker.publish.early_playback import end_lists
+from gostream_worker.queue_length import keep_measuring
 from gostream_worker.retry import backoff
 from gostream_worker.sandbox.support import prepare_sandbox
 from gostream_worker.source.work_directory import WorkDirectory
@@ -198,8 +199,9 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             }
             consumer = Consumer(database.pool, kinds, lease=config.job_lease)
             trail = keep_short(database, config.trail_retention)
+            queue = keep_measuring(database.pool)
             uploads = keep_comparing(database, store, max(config.upload_ttl, config.source_fetch_timeout))
-            async with in_background(disk_space.run(), trail, uploads), task_group() as chores:
+            async with in_background(disk_space.run(), trail, uploads, queue), task_group() as chores:
                 for chore in (abandoned, expiry, gates):
                     chores.create_task(chore.run())
                 chores.create_task(_require_fence(store))

@@ -3,6 +3,12 @@
 from prometheus_client import Counter, Gauge, Histogram
 
 JOBS = Counter("gostream_worker_jobs_total", "Jobs that ended, by outcome.", ["kind", "outcome"])
+JOBS_WAITING = Gauge(
+    "gostream_worker_jobs_waiting", "Jobs of the queue that may start and have not, by kind.", ["kind"]
+)
+LONGEST_WAIT = Gauge(
+    "gostream_worker_longest_wait_seconds", "Seconds that the oldest of these jobs waits, by kind.", ["kind"]
+)
 ATTEMPTS = Counter("gostream_worker_attempts_total", "Attempts that began.")
 IN_FLIGHT = Gauge("gostream_worker_in_flight", "Encodes in progress.")
 FAILURES = Counter("gostream_worker_failures_total", "Failed attempts, by code.", ["code"])

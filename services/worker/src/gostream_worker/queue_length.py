@@ -1,0 +1,47 @@
+"""Measures how many jobs wait for a worker, and for how long."""
+
+import asyncio
+import random
+
+import asyncpg
+import structlog
+
+from gostream_shared.db.errors import database_errors
+from gostream_shared.domain.errors import BackendUnavailableError
+from gostream_shared.jobs.pgqueuer import EXPIRE, EXPIRE_UPLOAD, FETCH, REMOVE, TRANSCODE
+from gostream_worker.metrics import JOBS_WAITING, LONGEST_WAIT
+
+_log = structlog.stdlib.get_logger("gostream.queue")
+
+#: Seconds between two measurements, and those of one.
+_PERIOD = 15.0
+_TIMEOUT = 5.0
+_KINDS = (TRANSCODE, FETCH, REMOVE, EXPIRE, EXPIRE_UPLOAD)
+
+
+async def keep_measuring(pool: asyncpg.Pool) -> None:
+    """Measure about every 15 seconds. Every worker reports the same queue."""
+    while True:
+        try:
+            await measure(pool)
+        except BackendUnavailableError as error:
+            _log.warning("queue not measured", error=str(error))
+        await asyncio.sleep(_PERIOD * random.uniform(0.75, 1.25))  # noqa: S311 - spreads load
+
+
+async def measure(pool: asyncpg.Pool) -> None:
+    """Set the metrics of the jobs that may start now and have not, by kind.
+
+    Raises BackendUnavailableError.
+    """
+    async with database_errors(_TIMEOUT):
+        rows = await pool.fetch(
+            """SELECT entrypoint, count(*) AS waiting,
+              extract(epoch FROM now() - min(greatest(created, execute_after)))::float8 AS seconds
+            FROM pgqueuer WHERE status = 'queued' AND execute_after <= now() GROUP BY entrypoint"""
+        )
+    found = {row["entrypoint"]: row for row in rows}
+    for kind in _KINDS:
+        row = found.get(kind)
+        JOBS_WAITING.labels(kind).set(row["waiting"] if row else 0)
+        LONGEST_WAIT.labels(kind).set(row["seconds"] if row else 0)
