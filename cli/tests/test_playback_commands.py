@@ -7,6 +7,7 @@ import pytest
 
 from gostream.v1 import video_pb2, video_service_pb2
 from gostream_cli import commands
+from gostream_cli.organize import commands as organize
 from gostream_client import AsyncClient, GoStreamError
 from tests.support.fake_server import VIDEO_ID, ApiServer
 
@@ -47,7 +48,7 @@ async def test_video_without_urls_fails_the_command(client: AsyncClient, server:
 
 async def test_update_sends_the_policy(client: AsyncClient, server: ApiServer) -> None:
     shown = capture()
-    await commands.update(client, shown.out, VIDEO_ID, policy="signed")
+    await organize.update(client, shown.out, VIDEO_ID, labels={}, removed=(), etag="", policy="signed")
 
     [request] = server.api.requests
     assert request.video.playback_policy == video_pb2.PLAYBACK_POLICY_SIGNED

@@ -226,7 +226,7 @@ class _Database:
     def __init__(self, videos: _Videos) -> None:
         self.videos = videos
         self.encodes = videos
-        self.jobs = self.usages = _Nobody()
+        self.jobs = self.usages = self.remote_sources = _Nobody()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["_Database"]:
@@ -234,7 +234,7 @@ class _Database:
 
 
 class _Nobody:
-    """Accepts announcements, progress, new masters, jobs and sizes, and ignores them."""
+    """Ignores announcements, progress, new masters, jobs and sizes. Knows no source of a video."""
 
     async def announce(self, video_id: UUID, version: int) -> None: ...
 
@@ -245,6 +245,8 @@ class _Nobody:
     async def enqueue(self, job: Job, *, delay: timedelta) -> None: ...
 
     async def note_stored(self, video_id: UUID, number: int, size: int) -> None: ...
+
+    async def get(self, video_id: UUID) -> None: ...
 
 
 async def _run_all(sources: list[Path], folder: Path, *, streams: bool) -> None:

@@ -1,6 +1,7 @@
 """Videos from a URL, through all processes."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ import grpc
 import pytest
 from grpc import aio
 
+from cli.tests.conftest import Gostream
+from cli.tests.conftest import gostream as gostream
 from gostream.v1.video_pb2 import Video
 from gostream.v1.video_service_pb2 import CreateVideoRequest, WatchVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
@@ -52,15 +55,21 @@ async def ended(stub: Any, video_id: str) -> tuple[Video, list[str]]:
 
 
 @pytest.mark.stack
-async def test_video_from_a_url_is_published(make_stack: Callable[..., Stack], small_clip: Path) -> None:
+async def test_video_from_a_url_is_published(
+    make_stack: Callable[..., Stack], gostream: Gostream, small_clip: Path
+) -> None:
     stack = make_stack(settings=SETTINGS)
     film = await asyncio.to_thread(small_clip.read_bytes)
     async with serving(SourceServer(film, cuts=[len(film) // 2])) as server, stub_of(stack) as stub:
-        video, stages = await ended(stub, await created(stub, source_url=server.url))
+        address = stack.env["GOSTREAM_API_ADDR"].split(",")[0]
+        options = ("--timeout", "60", "--json", "--external-id", "film-1")
+        ran = await gostream("import", server.url, *options, GOSTREAM_API_ADDR=address)
+        states = [json.loads(line) for line in ran.stdout.splitlines()]
+        video = states[-1]
 
-        assert video.status == Video.STATUS_READY, video.error
-        assert video.source.size_bytes == len(film)
-        assert {"queued", "fetching"} & set(stages)
+        assert (ran.code, video["status"]) == (0, "STATUS_READY"), ran
+        assert (video["source"]["size_bytes"], video["external_id"]) == (str(len(film)), "film-1")
+        assert {"queued", "fetching"} & {state["processing"]["stage"] for state in states[:-1]}
         assert len(server.requests) == 2, "the second one resumes the first"
 
         with pytest.raises(aio.AioRpcError) as refused:

@@ -1,5 +1,6 @@
-"""The command line: names, options and help of every command; commands.py implements them.
+"""The command line: names, options and help of the commands; commands.py implements them.
 
+The rooms `ingest` (upload, import) and `organize` (ls, update, rm, undelete) have the other commands.
 Each command imports its implementation when it runs, because gRPC, protobuf and aiohttp take longer to import
 than `--help` and completion take in all.
 """
@@ -7,23 +8,21 @@ than `--help` and completion take in all.
 import os
 import sys
 from io import TextIOWrapper
-from pathlib import Path
 from typing import Annotated
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is imported, to hide its log lines
 
 import typer
 
+from gostream_cli.ingest import app as ingest
 from gostream_cli.options import (
     DEFAULT_SERVER,
-    POLICY,
     CaFile,
     ClientCert,
     ClientKey,
     Json,
     Profile,
     Server,
-    Status,
     Timeout,
     Token,
     TokenFile,
@@ -31,6 +30,7 @@ from gostream_cli.options import (
     VideoId,
     WholeTimeout,
 )
+from gostream_cli.organize import app as organize
 
 app = typer.Typer(
     name="gostream",
@@ -79,47 +79,8 @@ def _options(
         ALLOW_PLAINTEXT_TOKEN.set(allow_plaintext_token)
 
 
-@app.command("upload")
-def upload_file(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The video file.")],
-    title: Annotated[str | None, typer.Option(help="Title; default: the file name.")] = None,
-    user: Annotated[str, typer.Option(help="The owner's name.")] = "",
-    content_type: Annotated[
-        str | None, typer.Option(help="Media type; default: guessed from the file name.")
-    ] = None,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the processing to its end.")] = False,
-    process: Annotated[bool, typer.Option("--process/--no-process", help="Start processing at once.")] = True,
-    profile: Profile = "",
-    policy: Annotated[str, POLICY] = "",
-    parallel: Annotated[int, typer.Option(min=1, max=16, help="Parts of the file sent at once.")] = 4,
-    resume: Annotated[
-        str, typer.Option(metavar="ID", help="Continue the upload of this video; the parts are compared.")
-    ] = "",
-    server: Server = DEFAULT_SERVER,
-    timeout: Timeout = None,
-    json: Json = False,
-) -> None:
-    """Upload a video file and start its processing."""
-    if watch and not process:
-        raise typer.BadParameter("--watch and --no-process exclude each other")
-    if resume and (title is not None or user or content_type is not None or policy):
-        raise typer.BadParameter("--resume excludes --title, --user, --content-type and --policy")
-    from gostream_cli import output, runner, upload_command
-
-    out = output.Output(as_json=json)
-    runner.call(
-        server,
-        out,
-        timeout,
-        lambda client: upload_command.upload(
-            client,
-            out,
-            file,
-            upload_command.NewVideo(title, user, content_type, policy),
-            upload_command.Steps(process, profile, watch, parallel),
-            resume=resume,
-        ),
-    )
+app.command("upload")(ingest.upload_file)
+app.command("import")(ingest.import_source)
 
 
 @app.command()
@@ -139,28 +100,7 @@ def get(
     )
 
 
-@app.command("ls")
-def list_videos(
-    user: Annotated[str, typer.Option(help="Only videos of this owner.")] = "",
-    status: Status = "",
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of videos.")] = 50,
-    page_token: Annotated[str, typer.Option(help="Continue an earlier listing.")] = "",
-    server: Server = DEFAULT_SERVER,
-    timeout: Timeout = None,
-    json: Json = False,
-) -> None:
-    """List videos, newest first."""
-    from gostream_cli import commands, output, runner
-
-    out = output.Output(as_json=json)
-    runner.call(
-        server,
-        out,
-        timeout,
-        lambda client: commands.list_videos(
-            client, out, user_id=user, status=status, limit=limit, page_token=page_token
-        ),
-    )
+app.command("ls")(organize.list_videos)
 
 
 @app.command()
@@ -208,19 +148,7 @@ def cancel(
     runner.call(server, out, timeout, lambda client: commands.cancel(client, out, video_id))
 
 
-@app.command()
-def update(
-    video_id: VideoId,
-    policy: Annotated[str, POLICY],
-    server: Server = DEFAULT_SERVER,
-    timeout: Timeout = None,
-    json: Json = False,
-) -> None:
-    """Change who may play a video; edges obey within seconds."""
-    from gostream_cli import commands, output, runner
-
-    out = output.Output(as_json=json)
-    runner.call(server, out, timeout, lambda client: commands.update(client, out, video_id, policy=policy))
+app.command()(organize.update)
 
 
 @app.command()
@@ -252,22 +180,8 @@ def revoke(
     runner.call(server, out, timeout, lambda client: commands.revoke(client, out, video_id))
 
 
-@app.command("rm")
-def remove(
-    video_id: VideoId,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    server: Server = DEFAULT_SERVER,
-    timeout: Timeout = None,
-    json: Json = False,
-) -> None:
-    """Delete a video and its published files."""
-    from gostream_cli import commands, output, runner
-
-    out = output.Output(as_json=json)
-    if not yes:
-        with runner.ending(out):
-            commands.confirm_removal(video_id)
-    runner.call(server, out, timeout, lambda client: commands.remove(client, out, video_id))
+app.command("rm")(organize.remove)
+app.command()(organize.undelete)
 
 
 @app.command()

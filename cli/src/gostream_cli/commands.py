@@ -1,23 +1,17 @@
 """The commands, given a client and an output. app.py has their options."""
 
 import asyncio
-import sys
 from contextlib import aclosing, nullcontext, suppress
 from datetime import timedelta
 
-import typer
-
 from gostream.v1 import video_pb2
-from gostream.v1.video_service_pb2 import ListVideosResponse
 from gostream_cli.output import Output
 from gostream_cli.progress import processing_progress
-from gostream_client import AsyncClient, GoStreamError, InvalidInputError, policy_name
+from gostream_client import AsyncClient, GoStreamError, policy_name
 from gostream_client.watch import raise_if_failed
 
 #: Seconds that `get` waits for the optional progress.
 PROGRESS_SECONDS = 2.0
-#: The largest page of ListVideos.
-_PAGE_LIMIT = 1000
 
 
 async def get(client: AsyncClient, out: Output, video_id: str, *, min_version: int) -> None:
@@ -37,57 +31,17 @@ async def _with_progress(client: AsyncClient, video: video_pb2.Video) -> video_p
     return video
 
 
-async def list_videos(
-    client: AsyncClient,
-    out: Output,
-    *,
-    user_id: str,
-    status: str,
-    limit: int,
-    page_token: str,
-) -> None:
-    """List up to `limit` videos, from as many pages as needed."""
-    found = ListVideosResponse(next_page_token=page_token)
-    while len(found.videos) < limit:
-        page = await client.list_videos_page(
-            user_id=user_id,
-            status=status,
-            page_size=min(limit - len(found.videos), _PAGE_LIMIT),
-            page_token=found.next_page_token,
-        )
-        found.videos.extend(page.videos)
-        found.next_page_token = page.next_page_token
-        if not page.next_page_token:
-            break
-    if out.as_json:
-        out.document(found)
-        return
-    out.videos(found.videos)
-    if not found.videos:
-        out.note("no videos")
-    if found.next_page_token:
-        out.note(f"more: --page-token {found.next_page_token}")
-
-
 async def watch(client: AsyncClient, out: Output, video_id: str) -> None:
     await to_the_end(client, out, video_pb2.Video(id=video_id))
 
 
 async def process(client: AsyncClient, out: Output, video_id: str, *, profile: str, follow_it: bool) -> None:
     video = await client.trigger_process(video_id, profile=profile)
-    if follow_it:
-        await to_the_end(client, out, video)
-    else:
-        out.video(video)
-        raise_if_failed(video)
+    await finish(client, out, video, follow_it=follow_it)
 
 
 async def cancel(client: AsyncClient, out: Output, video_id: str) -> None:
     out.video(await client.cancel_process(video_id))
-
-
-async def update(client: AsyncClient, out: Output, video_id: str, *, policy: str) -> None:
-    out.video(await client.update_video(video_id, policy=policy))
 
 
 async def playback(client: AsyncClient, out: Output, video_id: str, *, minutes: int | None) -> None:
@@ -105,20 +59,13 @@ async def revoke(client: AsyncClient, out: Output, video_id: str) -> None:
         out.note("the policy is not signed: there are no URLs to revoke")
 
 
-async def remove(client: AsyncClient, out: Output, video_id: str) -> None:
-    await client.delete_video(video_id)
-    if out.as_json:
-        out.plain("{}")  # google.protobuf.Empty, as the JSON edge writes it
+async def finish(client: AsyncClient, out: Output, video: video_pb2.Video, *, follow_it: bool) -> None:
+    """Show the video, or its states to the end. Raises ProcessingFailedError if it failed."""
+    if follow_it:
+        await to_the_end(client, out, video)
     else:
-        out.note(f"deleted {video_id}")
-
-
-def confirm_removal(video_id: str) -> None:
-    """Ask for confirmation. Raises InvalidInputError if the answer is no or stdin is not a terminal."""
-    if sys.stdin is None or not sys.stdin.isatty():  # None: closed
-        raise InvalidInputError("rm needs --yes if stdin is not a terminal")
-    if not typer.confirm(f"Delete {video_id} and its published files?", err=True):
-        raise InvalidInputError("nothing was deleted")
+        out.video(video)
+        raise_if_failed(video)
 
 
 async def to_the_end(client: AsyncClient, out: Output, video: video_pb2.Video) -> None:

@@ -3,8 +3,10 @@
 The contract has the names too, but importing it takes longer than `--help` in all. Tests compare both.
 """
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -92,6 +94,39 @@ POLICY = typer.Option(
     callback=_known_policy,
     autocompletion=lambda: list(POLICIES),
 )
+
+User = Annotated[str, typer.Option(help="The owner's name.")]
+Labels = Annotated[
+    list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="A label; may be repeated.")
+]
+ExternalId = Annotated[str, typer.Option(help="Your own id of the video, unique among your videos.")]
+Etag = Annotated[str, typer.Option(help="Do nothing if the video has changed since this etag was read.")]
+
+
+def pairs(labels: Sequence[str] | None) -> dict[str, str]:
+    """Returns the values of --label by key. Raises BadParameter."""
+    for label in labels or ():
+        if "=" not in label:
+            raise typer.BadParameter(f"{label!r} is not KEY=VALUE", param_hint="--label")
+    return dict(label.split("=", 1) for label in labels or ())
+
+
+def moment(text: str, option: str) -> datetime | None:
+    """Returns the time of an option, in UTC unless it names a zone; None if empty. Raises BadParameter."""
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        example = "is not a time, such as 2027-01-31 or 2027-01-31T12:00:00Z"
+        raise typer.BadParameter(f"{text!r} {example}", param_hint=option) from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def expiry(text: str, option: str) -> datetime | Literal["never"] | None:
+    """As moment; also accepts "never"."""
+    return "never" if text == "never" else moment(text, option)
+
 
 UseTls = Annotated[
     bool, typer.Option("--tls", envvar="GOSTREAM_TLS", help="Connect by TLS; implied by the files below.")

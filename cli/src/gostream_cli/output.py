@@ -19,7 +19,13 @@ from gostream_cli.errors import document, hint
 from gostream_client import GoStreamError, policy_name, status_name
 
 _UNBOUNDED = 10_000
-_STATUS_STYLES = {"READY": "green", "FAILED": "red", "PROCESSING": "yellow", "CANCELLED": "dim"}
+_STATUS_STYLES = {
+    "READY": "green",
+    "FAILED": "red",
+    "PROCESSING": "yellow",
+    "CANCELLED": "dim",
+    "DELETED": "dim",
+}
 
 
 class Output:
@@ -82,10 +88,9 @@ class Output:
         if self.as_json:
             self.document(info)
             return
-        expires = _when(info.expire_time.ToDatetime(UTC)) if info.HasField("expire_time") else ""
         rows = [("playback", info.playback_url), ("poster", info.poster_url)]
         rows += [("storyboard", info.storyboard_url), ("already plays", info.playable_url)]
-        self._rows((name, value) for name, value in [*rows, ("expires", expires)] if value)
+        self._rows((name, value) for name, value in [*rows, ("expires", _time(info, "expire_time"))] if value)
 
     def videos(self, videos: Sequence[video_pb2.Video]) -> None:
         """Print videos, one per line."""
@@ -93,10 +98,18 @@ class Output:
             for video in videos:
                 self.plain("\t".join(_list_columns(video)))
             return
-        table = Table("ID", "STATUS", "CREATED", "LENGTH", "TITLE", box=None, pad_edge=False)
-        for video in videos:
-            video_id, status, *rest, title = _list_columns(video)
-            table.add_row(video_id, Text(status, style=_STATUS_STYLES.get(status, "")), *rest, Text(title))
+        heads = ["ID", "STATUS", "CREATED", "LENGTH", "TITLE"]
+        rows = [_list_columns(video) for video in videos]
+        owners_ids = [_one_line(video.external_id) for video in videos]
+        labels = [" ".join(_labels(video)) for video in videos]
+        for head, cells in (("EXTERNAL ID", owners_ids), ("LABELS", labels)):
+            if any(cells):
+                heads.append(head)
+                rows = [[*row, cell] for row, cell in zip(rows, cells, strict=True)]
+        table = Table(*heads, box=None, pad_edge=False)
+        for video_id, status, *rest in rows:
+            style = _STATUS_STYLES.get(status, "")
+            table.add_row(video_id, Text(status, style=style), *map(Text, rest))
         self.stdout.print(table)
 
     def _rows(self, rows: Iterable[tuple[str, str]]) -> None:
@@ -119,8 +132,10 @@ def facts(video: video_pb2.Video) -> list[tuple[str, str]]:
     """Returns the non-empty fields of a video as name and value."""
     rows = [("id", video.id), ("title", _one_line(video.title)), ("user", _one_line(video.user_id))]
     rows += [("status", status_name(video)), ("version", str(video.version))]
-    rows += [("created", _when(video.create_time.ToDatetime(UTC)) if video.HasField("create_time") else "")]
-    rows += [("ready", _when(video.ready_time.ToDatetime(UTC)) if video.HasField("ready_time") else "")]
+    rows += [("external id", _one_line(video.external_id))]
+    rows += [("label", label) for label in _labels(video)]
+    times = [("created", "create_time"), ("ready", "ready_time"), ("expires", "expire_time")]
+    rows += [(name, _time(video, field)) for name, field in [*times, ("deleted", "delete_time")]]
     rows += [("length", _length(video)), ("size", f"{video.width}×{video.height}" if video.width else "")]
     rows += [
         (f"rendition {r.name}", f"{r.width}×{r.height} {r.average_bandwidth / 1e6:.2f} Mb/s {r.codecs}")
@@ -157,11 +172,19 @@ def _progress(work: video_pb2.Processing) -> str:
 
 
 def _list_columns(video: video_pb2.Video) -> list[str]:
-    created = _when(video.create_time.ToDatetime(UTC)) if video.HasField("create_time") else ""
-    return [video.id, status_name(video), created, _length(video), _one_line(video.title)]
+    status = "DELETED" if video.HasField("delete_time") else status_name(video)
+    return [video.id, status, _time(video, "create_time"), _length(video), _one_line(video.title)]
 
 
-def _when(moment: datetime) -> str:
+def _labels(video: video_pb2.Video) -> list[str]:
+    return [f"{_one_line(key)}={_one_line(value)}" for key, value in sorted(video.labels.items())]
+
+
+def _time(message: Message, field: str) -> str:
+    """Returns the time of a field; empty if it is absent."""
+    if not message.HasField(field):
+        return ""
+    moment: datetime = getattr(message, field).ToDatetime(UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

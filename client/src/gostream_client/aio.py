@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from grpc import aio
@@ -17,8 +16,8 @@ from gostream_client.connection.token import AsyncTokens, bearer
 from gostream_client.errors import DeadlineExceededError, GoStreamError, TokenInvalidError
 from gostream_client.rpc_errors import trailers_of
 from gostream_client.table import Call
-from gostream_client.upload.events import UploadEvents
-from gostream_client.upload.source import SourceFile
+from gostream_client.upload.wishes import DOC as UPLOAD
+from gostream_client.upload.wishes import Wishes
 from gostream_client.watch import IDLE_SECONDS, Watch, raise_if_failed
 
 Parameters = ParamSpec("Parameters")
@@ -53,6 +52,18 @@ def _pages(
     return method
 
 
+def _upload(
+    wish: Callable[Parameters, Wishes],
+) -> "Callable[Concatenate[AsyncClient, Parameters], Coroutine[Any, Any, Video]]":
+    async def method(self: "AsyncClient", /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Video:
+        from gostream_client.upload.upload import upload
+
+        return await upload(self._answer, wish(*args, **kwargs))
+
+    describe(method, wish, name="upload", doc=UPLOAD, answer=Video)
+    return method
+
+
 class AsyncClient(ClientBase[aio.Channel]):
     """The API for asyncio, with a deadline on every call: `async with AsyncClient("host:port") as client`.
 
@@ -73,6 +84,7 @@ class AsyncClient(ClientBase[aio.Channel]):
     update_video = _method(calls.update_video)
     get_playback_info = _method(calls.get_playback_info)
     revoke_playback = _method(calls.revoke_playback)
+    upload = _upload(Wishes)
 
     _TOKENS = AsyncTokens
     _tokens: AsyncTokens
@@ -135,36 +147,6 @@ class AsyncClient(ClientBase[aio.Channel]):
             raise DeadlineExceededError(f"{video_id} was not ready in time") from None
         raise_if_failed(video)
         return video
-
-    async def upload(
-        self,
-        file: str | Path | SourceFile,
-        *,
-        title: str | None = None,
-        user_id: str = "",
-        content_type: str | None = None,
-        policy: str = "",
-        process: bool = False,
-        profile: str = "",
-        parallel: int = 4,
-        resume: str = "",
-        events: UploadEvents | None = None,
-    ) -> Video:
-        """As Client.upload; the functions of `events` are called in the event loop."""
-        from gostream_client.upload.upload import Wishes, upload
-
-        wishes = Wishes(
-            title=title,
-            user_id=user_id,
-            content_type=content_type,
-            policy=policy,
-            process=process,
-            profile=profile,
-            parallel=parallel,
-            resume=resume,
-            events=events or UploadEvents(),
-        )
-        return await upload(self._answer, file, wishes)
 
     async def _answer(self, call: Call[Answer]) -> Answer:
         until = self._until(call)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from pathlib import Path
 from threading import Timer
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -19,8 +18,8 @@ from gostream_client.connection.token import BlockingTokens, bearer
 from gostream_client.errors import DeadlineExceededError, GoStreamError, TokenInvalidError
 from gostream_client.rpc_errors import trailers_of
 from gostream_client.table import Call
-from gostream_client.upload.events import UploadEvents
-from gostream_client.upload.source import SourceFile
+from gostream_client.upload.wishes import DOC as UPLOAD
+from gostream_client.upload.wishes import Wishes
 from gostream_client.watch import IDLE_SECONDS, Watch, raise_if_failed
 
 Parameters = ParamSpec("Parameters")
@@ -52,6 +51,19 @@ def _pages(
     return method
 
 
+def _upload(
+    wish: Callable[Parameters, Wishes],
+) -> "Callable[Concatenate[Client, Parameters], Video]":
+    def method(self: "Client", /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Video:
+        from gostream_client.upload.upload import upload
+
+        wishes = wish(*args, **kwargs)
+        return run_blocking(lambda: upload(in_thread(self._answer), wishes))
+
+    describe(method, wish, name="upload", doc=UPLOAD, answer=Video)
+    return method
+
+
 class Client(ClientBase[grpc.Channel]):
     """The API for threads, with a deadline on every call; used as `with Client("host:port") as client`.
 
@@ -72,6 +84,7 @@ class Client(ClientBase[grpc.Channel]):
     update_video = _method(calls.update_video)
     get_playback_info = _method(calls.get_playback_info)
     revoke_playback = _method(calls.revoke_playback)
+    upload = _upload(Wishes)
 
     _TOKENS = BlockingTokens
     _tokens: BlockingTokens
@@ -126,45 +139,6 @@ class Client(ClientBase[grpc.Channel]):
             raise DeadlineExceededError(f"{video_id} was not ready in time") from None
         raise_if_failed(video)
         return video
-
-    def upload(
-        self,
-        file: str | Path | SourceFile,
-        *,
-        title: str | None = None,
-        user_id: str = "",
-        content_type: str | None = None,
-        policy: str = "",
-        process: bool = False,
-        profile: str = "",
-        parallel: int = 4,
-        resume: str = "",
-        events: UploadEvents | None = None,
-    ) -> Video:
-        """Creates a video and uploads its source from a file. Returns the video.
-
-        `title`: the name of the file unless given. `content_type`: guessed from the name unless given.
-        `process`: also start an encode, with `profile`. The file goes straight to the object store; above
-        16 MiB in parts, `parallel` at once, each checked by its MD5. `resume`: the id of a video whose upload
-        in parts continues, from any machine; the arguments of a new video are not used then.
-
-        No deadline, but 60 s without progress are a failure. Transient failures are repeated. Raises
-        InvalidInputError before any call if the file cannot be read, and UploadError if the store refuses it.
-        """
-        from gostream_client.upload.upload import Wishes, upload
-
-        wishes = Wishes(
-            title=title,
-            user_id=user_id,
-            content_type=content_type,
-            policy=policy,
-            process=process,
-            profile=profile,
-            parallel=parallel,
-            resume=resume,
-            events=events or UploadEvents(),
-        )
-        return run_blocking(lambda: upload(in_thread(self._answer), file, wishes))
 
     def _answer(self, call: Call[Answer]) -> Answer:
         until = self._until(call)

@@ -52,16 +52,20 @@ class Method:
         return self.kind in (Kind.READ, Kind.WRITE_ONCE, Kind.WRITE_AGAIN)
 
 
+def _as_is(answer: Any, trailers: Trailers) -> Any:
+    return answer
+
+
 @dataclass(frozen=True, slots=True)
 class Call(Generic[Answer]):
     """A method with its request. `timeout`: seconds instead of the default. `result`: makes the client's
-    answer.
+    answer; by default it is the server's.
     """
 
     method: Method
     request: Any
     timeout: float | None
-    result: Callable[[Any, Trailers], Answer]
+    result: Callable[[Any, Trailers], Answer] = _as_is
 
 
 def _method(

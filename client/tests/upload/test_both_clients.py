@@ -53,11 +53,13 @@ async def test_file_arrives_with_derived_title(
     seen: list[object] = []
     events = UploadEvents(on_created=lambda video: seen.append(video.id), on_sent=seen.append)
 
-    video = await upload(str(film), user_id="ann", policy="signed", events=events)
+    more = {"labels": {"course": "42"}, "external_id": "lesson-17"}
+    video = await upload(str(film), user_id="ann", policy="signed", events=events, **more)
 
     [request] = server.api.requests
     assert (request.title, request.content_type, request.size_bytes) == ("My film", "video/mp4", 4_000_000)
     assert (request.user_id, request.playback_policy) == ("ann", 2)
+    assert {"labels": dict(request.labels), "external_id": request.external_id} == more
     assert store.sha256 == SHA256
     assert video.id == VIDEO_ID
     assert (seen[:2], seen[-1]) == ([VIDEO_ID, 0], 4_000_000)

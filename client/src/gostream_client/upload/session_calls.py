@@ -1,7 +1,7 @@
 """The calls of UploadService."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from google.protobuf.message import Message
 
@@ -58,7 +58,7 @@ class UploadCalls:
     ) -> Video:
         """Makes the parts the source; with `process`, starts an encode."""
         request = CompleteUploadRequest(video_id=video_id, generation=generation, process=process)
-        call: Call[Video] = Call(table.COMPLETE_UPLOAD, request, None, _as_is)
+        call: Call[Video] = Call(table.COMPLETE_UPLOAD, request, None)
         return await self._ask(call)
 
     async def abort(self, video_id: str) -> UploadSession:
@@ -66,9 +66,5 @@ class UploadCalls:
         return await self._session(table.ABORT_UPLOAD, AbortUploadRequest(video_id=video_id))
 
     async def _session(self, method: Method, request: Message) -> UploadSession:
-        call: Call[UploadSession] = Call(method, request, None, _as_is)
+        call: Call[UploadSession] = Call(method, request, None)
         return await self._ask(call)
-
-
-def _as_is(answer: Any, trailers: object) -> Any:
-    return answer

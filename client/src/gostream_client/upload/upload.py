@@ -1,7 +1,6 @@
 """An upload from the first call to the confirmation of the store, in one PUT or in parts."""
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
 
 from gostream.v1.video_pb2 import Video
@@ -14,50 +13,41 @@ from gostream_client.upload.parts import MULTIPART_ABOVE, PartOptions, Reports, 
 from gostream_client.upload.session_calls import Ask, UploadCalls
 from gostream_client.upload.single import put
 from gostream_client.upload.source import SourceFile
+from gostream_client.upload.wishes import Wishes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
-    """The arguments of Client.upload."""
-
-    title: str | None
-    user_id: str
-    content_type: str | None
-    policy: str
-    process: bool
-    profile: str
-    parallel: int
-    resume: str
-    events: UploadEvents
-
-
-async def upload(ask: Ask, file: str | Path | SourceFile, wishes: Wishes) -> Video:
+async def upload(ask: Ask, wishes: Wishes) -> Video:
     """Creates a video and sends its source. Returns the video."""
+    file, events = wishes.file, wishes.events or UploadEvents()
     source = file if isinstance(file, SourceFile) else await asyncio.to_thread(SourceFile, Path(file))
     if wishes.resume:
-        return await _in_parts(ask, source, wishes.resume, wishes)
+        return await _in_parts(ask, source, wishes.resume, wishes, events)
     create = calls.create_video(
         title=source.title if wishes.title is None else wishes.title,
         user_id=wishes.user_id,
         content_type=source.content_type if wishes.content_type is None else wishes.content_type,
         size_bytes=source.size,
         policy=wishes.policy,
+        labels=wishes.labels,
+        external_id=wishes.external_id,
     )
     created = await ask(create)
-    wishes.events.on_created(created.video)
+    events.on_created(created.video)
     if source.size > MULTIPART_ABOVE:
         try:
-            return await _in_parts(ask, source, created.video.id, wishes)
+            return await _in_parts(ask, source, created.video.id, wishes, events)
         except GoStreamError as error:
             if error.code != "UNIMPLEMENTED":  # a server of an earlier release
                 raise
-    await _by_one_put(ask, create, created, source, wishes.events)
+    await _by_one_put(ask, create, created, source, events)
     if wishes.process:
         return await ask(calls.trigger_process(created.video.id, profile=wishes.profile))
     return created.video
 
 
-async def _in_parts(ask: Ask, source: SourceFile, video_id: str, wishes: Wishes) -> Video:
+async def _in_parts(
+    ask: Ask, source: SourceFile, video_id: str, wishes: Wishes, events: UploadEvents
+) -> Video:
     """Sends the parts that the store does not have. The end and the start of an encode are one call."""
     return await upload_in_parts(
         UploadCalls(ask),
@@ -65,7 +55,7 @@ async def _in_parts(ask: Ask, source: SourceFile, video_id: str, wishes: Wishes)
         source.path,
         process=ProcessOptions(profile=wishes.profile) if wishes.process else None,
         options=PartOptions(parallel=wishes.parallel),
-        reports=Reports(on_sent=wishes.events.on_sent, on_retry=wishes.events.on_retry),
+        reports=Reports(on_sent=events.on_sent, on_retry=events.on_retry),
     )
 
 

@@ -1,17 +1,20 @@
-"""The upload command."""
+"""The upload and import commands, given a client and an output. app.py has their options."""
 
 import asyncio
 import shlex
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from gostream.v1 import video_pb2
-from gostream_cli.commands import to_the_end
+from gostream_cli.commands import finish
 from gostream_cli.output import Output
 from gostream_cli.progress import upload_progress
-from gostream_client import AsyncClient, GoStreamError, SourceFile, UploadEvents
+from gostream_client import AsyncClient, GoStreamError, InvalidInputError, SourceFile, UploadEvents
+from gostream_client.text import printable
 from gostream_client.upload.parts import MULTIPART_ABOVE
-from gostream_client.watch import raise_if_failed
+from gostream_client.upload.title import derived_title
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,8 @@ class NewVideo:
     user_id: str = ""
     content_type: str | None = None
     policy: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    external_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,8 @@ async def upload(
                 user_id=new.user_id,
                 content_type=new.content_type,
                 policy=new.policy,
+                labels=new.labels,
+                external_id=new.external_id,
                 process=steps.process_it,
                 profile=steps.profile,
                 parallel=steps.parallel,
@@ -68,8 +75,40 @@ async def upload(
             out.note(f"continue with: gostream upload --resume {video_id} {shlex.quote(source.name)}")
         raise
     out.note(f"uploaded {source.size} bytes")
-    if steps.follow_it and video.status != video_pb2.Video.STATUS_PENDING_UPLOAD:
-        await to_the_end(client, out, video)
-    else:
-        out.video(video if steps.process_it else await client.get_video(video.id))
-        raise_if_failed(video)
+    if not steps.process_it:
+        video = await client.get_video(video.id)
+    is_pending = video.status == video_pb2.Video.STATUS_PENDING_UPLOAD
+    await finish(client, out, video, follow_it=steps.follow_it and not is_pending)
+
+
+async def import_source(
+    client: AsyncClient,
+    out: Output,
+    new: NewVideo,
+    *,
+    url: str = "",
+    key: str = "",
+    profile: str = "",
+    follow_it: bool = True,
+) -> None:
+    """Create a video whose source the server fetches from a URL, or reads at a key, and follow it."""
+    created = await client.create_video(
+        title=_title(url, key) if new.title is None else new.title,
+        user_id=new.user_id,
+        policy=new.policy,
+        labels=new.labels,
+        external_id=new.external_id,
+        source_url=url,
+        source_key=key,
+        profile=profile,
+    )
+    out.note(f"created {created.video.id}")
+    await finish(client, out, created.video, follow_it=follow_it)
+
+
+def _title(url: str, key: str) -> str:
+    """Returns a title from the last part of a path. Raises InvalidInputError if `url` is not a URL."""
+    try:
+        return derived_title(Path(key or unquote(urlsplit(url).path)))
+    except ValueError:
+        raise InvalidInputError(f"{printable(url)} is not a URL") from None

@@ -1,0 +1,1 @@
+"""New videos: from a file, a URL or an object of the store."""

@@ -1,0 +1,1 @@
+"""Existing videos: found, changed, deleted and restored."""
