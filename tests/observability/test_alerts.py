@@ -85,6 +85,13 @@ FAST, SLOWLY = "GostreamErrorBudgetBurnsFast", "GostreamErrorBudgetBurnsSlowly"
 CASES = (
     # 14.4 times the budget of 0.1 % is 1.44 %: 1.6 % fires, 0.09 % (nine tenths of the budget) does not.
     Case(alert=FAST, at="1h", fires=calls("0+984x60", "0+16x60"), silent=calls("0+99910x60", "0+90x60")),
+    # The same in the last hour of three only, where the windows of 6 times do not reach 0.6 %.
+    Case(
+        alert=FAST,
+        at="3h",
+        fires=calls("0+984x180", "0x120 0+16x59"),
+        silent=calls("0+987x180", "0x120 0+13x59"),
+    ),
     # 6 times the budget, for six hours: 0.8 % fires; once it has ended for half an hour, nothing does.
     Case(
         alert=FAST,
@@ -241,7 +248,7 @@ CASES = (
         alert="GostreamQueueGrows",
         at="3h",
         step="5m",
-        fires={'gostream_worker_jobs_waiting{kind="transcode"}': "100+20x36"},
+        fires={'gostream_worker_jobs_waiting{kind="transcode"}': "0x12 0+40x24"},
         silent={
             'gostream_worker_jobs_waiting{kind="transcode"}': "500x36",
             'gostream_worker_jobs_waiting{kind="fetch"}': "0+2x36",

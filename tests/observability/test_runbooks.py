@@ -1,4 +1,4 @@
-"""Every alert says what happened, how urgent it is, and which section of the runbooks helps."""
+"""Every alert has a summary, a severity and a section of the runbooks."""
 
 import re
 

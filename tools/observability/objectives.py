@@ -70,8 +70,12 @@ OBJECTIVES = (
     Objective(
         name="encodes-succeed",
         budget=0.005,
-        bad=_increase(
-            'gostream_worker_failures_total{{code=~"INTERNAL|BACKEND_UNAVAILABLE|RESOURCE_LIMIT"}}'
+        bad=" + ".join(
+            f"({_increase(selector)} or vector(0))"
+            for selector in (
+                'gostream_worker_failures_total{{code="INTERNAL"}}',
+                'gostream_worker_jobs_total{{outcome="outage"}}',
+            )
         ),
         total=_increase("gostream_worker_attempts_total"),
     ),
