@@ -115,8 +115,11 @@ class _Sending:
             async with asyncio.TaskGroup() as tasks:
                 for _ in range(min(self._options.parallel, self._session.part_count)):
                     tasks.create_task(self._send_waiting())
-        except* GoStreamError as errors:
-            raise _first(errors) from None
+        except ExceptionGroup as errors:  # except* would put the error into a group again
+            expected, others = errors.split(GoStreamError)
+            if expected is None or others is not None:
+                raise
+            raise _first(expected) from None
         await self._file.require_unchanged()
 
     async def _send_waiting(self) -> None:
@@ -181,6 +184,6 @@ class _Sending:
         self._reports.on_sent(sum(self._sent.values()))
 
 
-def _first(errors: BaseExceptionGroup[GoStreamError]) -> GoStreamError:
+def _first(errors: ExceptionGroup[GoStreamError]) -> GoStreamError:
     error = errors.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    return _first(error) if isinstance(error, ExceptionGroup) else error
