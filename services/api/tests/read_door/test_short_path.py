@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from hpack import Encoder, NeverIndexedHeaderTuple
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gostream.v1.video_service_pb2 import BatchGetVideosRequest, GetVideoRequest
@@ -270,6 +270,7 @@ async def compare(data: bytes, sizes: Sequence[int]) -> Wired:
     return short
 
 
+@example((False, [("call", "hot", "", "")] * 3, [("control", "continuation")], []), [154])
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps, cuts)
 def test_random_clients_see_no_difference(script: Script, sizes: list[int]) -> None:

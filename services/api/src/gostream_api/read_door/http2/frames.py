@@ -109,6 +109,9 @@ class FrameWatch:
             raise ExcessError("frame size", ErrorCodes.FRAME_SIZE_ERROR)
         if not self.is_greeted and (kind != _SETTINGS or flags & _ACK):
             raise ExcessError("no SETTINGS after the preface", ErrorCodes.PROTOCOL_ERROR)
+        # RFC 9113, section 6.10. The error of h2 depends on whether it still remembers the stream.
+        if kind == _CONTINUATION and not self._is_in_block:
+            raise ExcessError("CONTINUATION without HEADERS", ErrorCodes.PROTOCOL_ERROR)
 
     def _count(self, kind: int, flags: int, length: int, now: float) -> None:
         if kind == _HEADERS:
