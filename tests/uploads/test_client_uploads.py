@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -52,6 +53,23 @@ async def test_file_arrives_in_parts(
     assert await stored(store, video_id) == sha256(path)
     assert proxy.to_server.passed < path.stat().st_size + 4 * _HEADS
     assert (counts[0], counts[-1], max(counts)) == (0, 3 * PART + 5, 3 * PART + 5)
+
+
+@pytest.mark.slow
+async def test_parallel_parts_are_twice_as_fast(client: AsyncClient, proxy: Proxy, tmp_path: Path) -> None:
+    path = film(tmp_path / "film.mp4", 4 * PART)
+    # 64 KiB in 26 ms are 20 Mbit/s for each connection; the answers are 50 ms late.
+    proxy.to_server.delay, proxy.to_client.delay = 0.026, 0.05
+
+    async def seconds(parallel: int) -> float:
+        video_id, began = await created(client, path), monotonic()
+        await upload_in_parts(sessions(client), video_id, path, options=PartOptions(parallel=parallel))
+        return monotonic() - began
+
+    one, four = await seconds(1), await seconds(4)
+
+    print(f"32 MiB: one stream {one:.1f} s, four {four:.1f} s")
+    assert one >= 2 * four
 
 
 async def test_stored_parts_are_not_sent_again(
