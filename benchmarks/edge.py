@@ -1,7 +1,7 @@
 """The rate of cached segments, our edge and a plain nginx: `python -m benchmarks.edge`.
 
 Both have the same binary and cache settings; the plain one has no limits, headers, patterns or log. Our edge
-is also measured without gates, and with signed URLs. They run in turns on core 0 (each round reverses the
+is also measured without gates, and with signed URLs. They alternate on core 0 (each round reverses the
 order). The viewers run on core 1; the kernel drops the bodies.
 """
 
@@ -199,7 +199,7 @@ def warm(server: Nginx, size: int) -> None:
 def measure(
     kinds: Sequence[Seen], size: int, rounds: int, connections: int, seconds: float
 ) -> Sequence[Seen]:
-    """Measures all kinds of requests in turns, from warm caches. Returns `kinds`."""
+    """Measures all kinds of requests alternately, from warm caches. Returns `kinds`."""
     for kind in kinds:
         warm(kind.server, size)
     for number in range(rounds):

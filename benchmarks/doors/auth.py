@@ -1,4 +1,4 @@
-"""The cost of a token: GetVideo of a hot id with AUTH_MODE=jwt and none, in turns.
+"""The cost of a token: GetVideo of a hot id with AUTH_MODE=jwt and none, alternating.
 
 `python -m benchmarks.doors.auth`. Between the two, AUTH_MODE=none gets the same tokens and ignores them, so
 that the cost of the header and that of its check are separate. Wanted: at every port at least 0.97 of the
@@ -111,7 +111,7 @@ def _running_pairs(servers: Servers, issuer: TokenIssuer, folder: Path) -> Itera
 def _report(pairs: list[Pair], options: argparse.Namespace, about: str) -> None:
     words = (
         "GetVideo of one video in L1: AUTH_MODE=none without tokens, the same with tokens that it ignores, "
-        f"and AUTH_MODE=jwt. {options.rounds} rounds of {options.seconds:g} s in turns, medians. "
+        f"and AUTH_MODE=jwt. {options.rounds} rounds of {options.seconds:g} s, alternating, medians. "
         f"64 connections with one open call each. {about}"
     )
     header = (

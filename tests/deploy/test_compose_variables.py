@@ -1,4 +1,4 @@
-"""The variables of docker-compose.yml equal those that the services read."""
+"""The variables of docker-compose.yml equal the variables of the services."""
 
 import importlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""deploy/nginx on the real nginx: signed URLs, gates, and what they refuse."""
+"""deploy/nginx on the real nginx: signed URLs, gates, and refusals."""
 
 import asyncio
 import secrets

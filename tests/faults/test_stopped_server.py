@@ -10,7 +10,7 @@ import pytest
 from client.tests.deadlines import check_deadlines
 
 pytestmark = pytest.mark.faults
-#: A server of its own process, which writes its address.
+#: A server in another process, which writes its address.
 PROGRAM = """
 import asyncio
 from tests.support.fake_server import Api, serve_api

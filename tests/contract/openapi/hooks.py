@@ -26,7 +26,7 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
 
 
 def _pool(operation: Any) -> list[str]:
-    """Returns the videos for an operation. Those that are deleted have no other use."""
+    """Returns the videos for an operation. They are used for deletions only."""
     if operation.path.endswith(":watch"):
         return _VIDEOS["failed"]
     if operation.method.upper() == "DELETE":

@@ -1,4 +1,4 @@
-"""Rules of the NetworkPolicies: who may reach whom is exactly what FLOWS says."""
+"""Rules of the NetworkPolicies: the permitted pairs of pods are exactly those in FLOWS."""
 
 import ipaddress
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ def networks(objects: list[Object]) -> Iterator[str]:
                 yield f"{each.name}: no policy denies {kind.lower()}"
     yield from _flows(policies, everybody)
     for peer in everybody:
-        if "cnpg.io/cluster" not in peer.labels:  # its operator decides what it sends
+        if "cnpg.io/cluster" not in peer.labels:  # its operator decides its connections
             yield from _internet(policies, peer)
 
 

@@ -25,7 +25,7 @@ _PINNED = re.compile(r"[\w./-]+:(v?\d+\.\d+\.\d+|RELEASE\.[\dTZ-]+)(-[a-z]+)*")
 _SECRET = re.compile(r"(SECRET|PASSWORD|_KEY|KEYS|TOKEN|DATABASE_URL|AUTH$)")
 #: The size of a zone.
 _NOT_SECRET = {"EDGE_CACHE_KEYS"}
-#: Time after the drain for closing what is open.
+#: Time after the drain to close connections.
 _CLOSING = timedelta(seconds=5)
 _PROBE = {"grpc", "tcpSocket", "httpGet", "exec", "periodSeconds", "timeoutSeconds", "failureThreshold"}
 _CONTAINER = {
@@ -50,7 +50,7 @@ _POD |= {"securityContext", "containers", "volumes", "topologySpreadConstraints"
 
 
 def unknown_fields(objects: list[Object]) -> Iterator[str]:
-    """Fields that these manifests do not use elsewhere: misspelt ones, and those that need a rule here."""
+    """Fields that these manifests do not use elsewhere: misspelt fields, and fields that need a rule here."""
     for each in workloads(objects):
         if unknown := each.pod.keys() - _POD:
             yield f"{each.name}: unknown fields of a pod {sorted(unknown)}"

@@ -11,7 +11,7 @@ import yaml
 
 from tests.deploy.kubernetes.rendering import FOLDER, OVERLAYS, Object, render
 
-#: Kinds that an operator defines. No schema of them is at hand, so only their links are checked.
+#: Kinds that an operator defines. Their schemas are not available, so only their links are checked.
 _EXTENSIONS = {"Cluster", "Gateway", "HTTPRoute", "ScaledObject", "ServiceMonitor", "TriggerAuthentication"}
 #: kubectl of this minor version has a kustomize that knows what the manifests use.
 _OLDEST = 27
