@@ -1,20 +1,15 @@
 """Sends one part to the object store by one PUT, and tells what a refusal means."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
 
 from gostream.v1.upload_pb2 import SignedPart
-from gostream_client.errors import GoStreamError, UnreachableError, UploadError
-from gostream_client.upload import http
-from gostream_client.upload.single import TRANSIENT_STATUSES, tag
+from gostream_client.errors import GoStreamError, UploadError
+from gostream_client.upload import store
+from gostream_client.upload.store import TRANSIENT_STATUSES, TransientError, tag
 
 _CHUNK = 1 << 18
 #: The body changed on the way.
 _CORRUPTED = "BadDigest"
-
-
-class TransientError(UnreachableError):
-    """The part was not stored; a retry may succeed."""
 
 
 class UrlRefusedError(UploadError):
@@ -33,26 +28,22 @@ async def put_part(
     Raises TransientError also after `stall` seconds without progress, UrlRefusedError, SessionGoneError, and
     UploadError for other refusals.
     """
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(stall) as deadline:
 
-            async def chunks() -> AsyncGenerator[bytes, None]:
-                for start in range(0, len(body), _CHUNK):
-                    yield bytes(body[start : start + _CHUNK])
-                    deadline.reschedule(loop.time() + stall)
-                    on_sent(min(start + _CHUNK, len(body)))
+    async def chunks(moved: Callable[[int], object]) -> AsyncGenerator[bytes, None]:
+        for start in range(0, len(body), _CHUNK):
+            yield bytes(body[start : start + _CHUNK])
+            moved(min(start + _CHUNK, len(body)))
 
-            answer = await http.send("PUT", part.url, part.headers, len(body), chunks())
-    except TimeoutError:
-        raise TransientError(
-            f"the object store accepted no data of part {part.number} for {stall:.0f} s"
-        ) from None
-    except http.InvalidUrlError:
-        raise UploadError("the server returned an invalid upload URL") from None
-    except http.ConnectionFailedError as error:
-        host = part.url.split("?")[0]
-        raise TransientError(f"the connection to the object store failed at {host}: {error}") from None
+    answer = await store.send(
+        "PUT",
+        part.url,
+        part.headers,
+        len(body),
+        chunks,
+        on_sent=on_sent,
+        stall=stall,
+        what=f"data of part {part.number}",
+    )
     if answer.status >= 300:
         raise _refusal(part.number, answer.status, answer.body.decode("utf-8", "replace"))
 

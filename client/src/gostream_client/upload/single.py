@@ -2,23 +2,18 @@
 
 import asyncio
 import random
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import BinaryIO
 
 from gostream.v1.video_service_pb2 import Upload
-from gostream_client.errors import GoStreamError, UnreachableError, UploadError, UrlExpiredError
-from gostream_client.upload import http
+from gostream_client.errors import GoStreamError, UploadError, UrlExpiredError
+from gostream_client.upload import http, store
 from gostream_client.upload.source import SourceFile
+from gostream_client.upload.store import TRANSIENT_STATUSES, TransientError, tag
 
 ATTEMPTS = 4  # including the first
-# 409: another conditional PUT of the same object is in progress.
-TRANSIENT_STATUSES = frozenset({408, 409, 429, 500, 502, 503, 504})
-
-
-class _TransientError(UnreachableError):
-    """The PUT failed; a retry may succeed."""
 
 
 class _ExistsError(UploadError):
@@ -44,7 +39,7 @@ async def put(
         try:
             with await asyncio.to_thread(source.path.open, "rb") as file:
                 await _put_once(upload, source, file, on_sent, stall)
-        except _TransientError as error:
+        except TransientError as error:
             if attempt == ATTEMPTS:
                 raise
             on_retry(f"{error}; trying again ({attempt} of {ATTEMPTS - 1})")
@@ -61,23 +56,15 @@ async def put(
 async def _put_once(
     upload: Upload, source: SourceFile, file: BinaryIO, on_sent: Callable[[int], object], stall: float
 ) -> None:
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(stall) as deadline:
-
-            def moved(sent: int) -> None:
-                deadline.reschedule(loop.time() + stall)
-                on_sent(sent)
-
-            body = source.chunks(file, moved)
-            answer = await http.send(upload.method, upload.url, upload.headers, source.size, body)
-    except TimeoutError:
-        raise _TransientError(f"the object store accepted no data for {stall:.0f} s") from None
-    except http.InvalidUrlError:
-        raise UploadError("the server returned an invalid upload URL") from None
-    except http.ConnectionFailedError as error:
-        host = upload.url.split("?")[0]
-        raise _TransientError(f"the connection to the object store failed at {host}: {error}") from None
+    answer = await store.send(
+        upload.method,
+        upload.url,
+        upload.headers,
+        source.size,
+        partial(source.chunks, file),
+        on_sent=on_sent,
+        stall=stall,
+    )
     if answer.status >= 300:
         raise _refusal(answer, upload)
 
@@ -88,7 +75,7 @@ def _refusal(answer: http.Response, upload: Upload) -> GoStreamError:
     code = tag(text, "Code")
     message = tag(text, "Message") or f"HTTP {status}"
     if status in TRANSIENT_STATUSES:
-        return _TransientError(f"the object store answered {status}: {message}", reason=code)
+        return TransientError(f"the object store answered {status}: {message}", reason=code)
     if status == 412:
         return _ExistsError("this video already has a source; create another video", reason=code)
     expire_time = upload.expire_time.ToDatetime(UTC)
@@ -100,9 +87,3 @@ def _refusal(answer: http.Response, upload: Upload) -> GoStreamError:
     if status in {403, 400, 411, 413}:
         return UploadError(f"the object store refused the upload ({status}): {message}", reason=code)
     return UploadError(f"the object store answered {status}: {message}", reason=code)
-
-
-def tag(text: str, name: str) -> str:
-    """Returns the content of an element of S3's XML; empty if there is none."""
-    found = re.search(rf"<{name}>([^<]{{1,300}})</{name}>", text)
-    return "".join(c if c.isprintable() else " " for c in found[1]) if found else ""

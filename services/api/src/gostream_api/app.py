@@ -123,7 +123,7 @@ def _limits(config: ApiConfig) -> Limits:
         source_max_bytes=config.source_max_bytes,
         upload_url_ttl=config.upload_url_ttl,
         queue_limit=config.queue_limit,
-        quotas=Quotas() if config.auth_mode == "none" else _quotas(config),
+        quotas=_quotas(config),
     )
 
 
@@ -153,7 +153,7 @@ def _uploads(config: ApiConfig, reads: ReadPath, store: ObjectStore, client_of: 
         session_ttl=config.upload_ttl,
         part_ttl=config.upload_part_ttl,
         queue_limit=config.queue_limit,
-        quotas=Quotas() if config.auth_mode == "none" else _quotas(config),
+        quotas=_quotas(config),
     )
     uploads = UploadService(
         database=reads.database, store=store, announcer=reads.cache.announcer, limits=limits
@@ -162,6 +162,9 @@ def _uploads(config: ApiConfig, reads: ReadPath, store: ObjectStore, client_of: 
 
 
 def _quotas(config: ApiConfig) -> Quotas:
+    """Without authentication nobody proves who the owner is, so there are none."""
+    if config.auth_mode == "none":
+        return Quotas()
     return Quotas(
         videos=config.quota_videos,
         stored_bytes=config.quota_stored_bytes,

@@ -1,15 +1,14 @@
 """Measures how many jobs wait for a worker, and for how long."""
 
-import asyncio
-import random
+from functools import partial
 
 import asyncpg
 import structlog
 
 from gostream_shared.db.errors import database_errors
-from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.jobs.pgqueuer import EXPIRE, EXPIRE_UPLOAD, FETCH, REMOVE, TRANSCODE
 from gostream_worker.metrics import JOBS_WAITING, LONGEST_WAIT
+from gostream_worker.retry import periodically
 
 _log = structlog.stdlib.get_logger("gostream.queue")
 
@@ -21,12 +20,7 @@ _KINDS = (TRANSCODE, FETCH, REMOVE, EXPIRE, EXPIRE_UPLOAD)
 
 async def keep_measuring(pool: asyncpg.Pool) -> None:
     """Measure about every 15 seconds. Every worker reports the same queue."""
-    while True:
-        try:
-            await measure(pool)
-        except BackendUnavailableError as error:
-            _log.warning("queue not measured", error=str(error))
-        await asyncio.sleep(_PERIOD * random.uniform(0.75, 1.25))  # noqa: S311 - spreads load
+    await periodically(partial(measure, pool), period=_PERIOD, log=_log, failure="queue not measured")
 
 
 async def measure(pool: asyncpg.Pool) -> None:

@@ -1,4 +1,4 @@
-"""Waits for an unavailable backend: back-off with jitter, up to a limit."""
+"""Repeats work: until an unavailable backend answers, up to a limit, and periodically."""
 
 import asyncio
 import random
@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import structlog
 
+from gostream_shared.concurrency import wait_at_most
 from gostream_shared.domain.errors import BackendUnavailableError
 
 _log = structlog.stdlib.get_logger("gostream.retry")
@@ -33,3 +34,24 @@ async def patiently(call: Callable[[], Awaitable[_Result]], *, patience: float) 
             pause = backoff(waited)
             _log.warning("waiting for a backend", error=str(error), pause=round(pause, 1))
             await asyncio.sleep(pause)
+
+
+async def periodically(
+    work: Callable[[], Awaitable[object]],
+    *,
+    period: float,
+    log: structlog.stdlib.BoundLogger,
+    failure: str,
+    stopping: asyncio.Event | None = None,
+) -> None:
+    """Repeats `work` about every `period` seconds until `stopping` is set. Workers spread their repetitions.
+
+    While a backend is unavailable, `failure` is logged once per period.
+    """
+    stopping = stopping or asyncio.Event()
+    while not stopping.is_set():
+        try:
+            await work()
+        except BackendUnavailableError as error:
+            log.warning(failure, error=str(error))
+        await wait_at_most(stopping, period * random.uniform(0.75, 1.25))  # noqa: S311 - spreads load

@@ -166,11 +166,6 @@ class ApiServer:
             tasks.create_task(self._server.stop(None))
         _log.info("stopped")
 
-    def _listen(self, address: str) -> int:
-        if self._credentials is None:
-            return self._server.add_insecure_port(address)
-        return self._server.add_secure_port(address, self._credentials)
-
     async def set_ready(self, *, is_ready: bool) -> None:
         """Set whether calls can be answered; the health check reports it once the server is started."""
         self.is_ready = is_ready

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from gostream_shared.domain.errors import BackendUnavailableError
+from gostream_shared.domain.uploads import part_size_of
 from gostream_shared.storage.port import (
     MultipartEndedError,
     ObjectNotFoundError,
@@ -19,10 +20,6 @@ from gostream_worker.retry import patiently
 
 _log = structlog.stdlib.get_logger("gostream.ingest")
 
-_MIB = 1 << 20
-_LEAST_PART = 8 * _MIB
-#: S3 allows 10,000 parts.
-_MOST_PARTS = 9_000
 _CONTENT_TYPE = "application/octet-stream"
 #: Seconds to remove the parts of an interrupted write.
 _ABORT_TIMEOUT = 10.0
@@ -39,7 +36,7 @@ class ObjectWriter:
         self._store = store
         self._key = key
         self._patience = patience
-        self._part_size = _LEAST_PART
+        self._part_size = part_size_of(0)  # the least one
         self._buffer = bytearray()
         self._parts: list[StoredPart] = []
         self._upload_id = ""
@@ -51,8 +48,7 @@ class ObjectWriter:
 
     def expect(self, size: int) -> None:
         """Choose the size of the parts for an object of at most `size` bytes; before the first write."""
-        needed = -(-size // _MOST_PARTS)
-        self._part_size = max(_LEAST_PART, -(-needed // _MIB) * _MIB)
+        self._part_size = part_size_of(size)
 
     async def write(self, data: bytes) -> None:
         self._buffer += data

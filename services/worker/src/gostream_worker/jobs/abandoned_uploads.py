@@ -1,17 +1,15 @@
 """Deletes videos whose upload was never finished, with their objects."""
 
 import asyncio
-import random
 from datetime import timedelta
 
 import structlog
 
 from gostream_shared.cache.ports import ChangeAnnouncer
-from gostream_shared.concurrency import wait_at_most
-from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.domain.jobs import RemoveJob
 from gostream_shared.domain.repositories import Database
 from gostream_worker.metrics import ABANDONED_VIDEOS
+from gostream_worker.retry import periodically
 
 _log = structlog.stdlib.get_logger("gostream.abandoned")
 
@@ -35,12 +33,8 @@ class Abandoned:
 
     async def run(self) -> None:
         """Collects periodically until `stop` is called."""
-        while not self._stopping.is_set():
-            try:
-                await self.collect()
-            except BackendUnavailableError as error:
-                _log.warning("abandoned videos not collected", error=str(error))
-            await wait_at_most(self._stopping, _PERIOD * random.uniform(0.75, 1.25))  # noqa: S311 - spreads load
+        failure, stopping = "abandoned videos not collected", self._stopping
+        await periodically(self.collect, period=_PERIOD, log=_log, failure=failure, stopping=stopping)
 
     def stop(self) -> None:
         """Ends `run` after the current batch."""

@@ -1,7 +1,6 @@
 """Deletes videos whose expiry time has passed."""
 
 import asyncio
-import random
 from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
@@ -9,7 +8,6 @@ from uuid import UUID
 import structlog
 
 from gostream_shared.cache.ports import ChangeAnnouncer
-from gostream_shared.concurrency import wait_at_most
 from gostream_shared.config_types import PRESIGNED_LIMIT
 from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.domain.jobs import ExpireJob
@@ -17,7 +15,7 @@ from gostream_shared.domain.repositories import Database, Transaction
 from gostream_shared.domain.videos.deletions import removals
 from gostream_worker.jobs.verdict import DONE, Verdict
 from gostream_worker.metrics import EXPIRED_VIDEOS, JOBS
-from gostream_worker.retry import LONGEST_PAUSE
+from gostream_worker.retry import LONGEST_PAUSE, periodically
 
 _log = structlog.stdlib.get_logger("gostream.expiry")
 
@@ -62,12 +60,8 @@ class Expiry:
 
     async def run(self) -> None:
         """Sweeps periodically until `stop` is called."""
-        while not self._stopping.is_set():
-            try:
-                await self.sweep()
-            except BackendUnavailableError as error:
-                _log.warning("expired videos not deleted", error=str(error))
-            await wait_at_most(self._stopping, _PERIOD * random.uniform(0.75, 1.25))  # noqa: S311 - spreads load
+        failure, stopping = "expired videos not deleted", self._stopping
+        await periodically(self.sweep, period=_PERIOD, log=_log, failure=failure, stopping=stopping)
 
     def stop(self) -> None:
         """Ends `run` after the current batch."""

@@ -1,13 +1,11 @@
 """Deletes old entries of the trail."""
 
-import asyncio
-import random
 from datetime import timedelta
 
 import structlog
 
-from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.domain.repositories import Database
+from gostream_worker.retry import periodically
 
 _log = structlog.stdlib.get_logger("gostream.trail")
 
@@ -19,13 +17,12 @@ _BATCH = 1000
 
 async def keep_short(database: Database, retention: timedelta) -> None:
     """Delete entries that are older than `retention`, every hour. Any number of workers may run it."""
-    while True:
-        try:
-            if count := await delete_old(database, retention):
-                _log.info("old entries deleted", entries=count)
-        except BackendUnavailableError as error:
-            _log.warning("old entries not deleted", error=str(error))
-        await asyncio.sleep(_PERIOD * random.uniform(0.75, 1.25))  # noqa: S311 - spreads load
+
+    async def shorten() -> None:
+        if count := await delete_old(database, retention):
+            _log.info("old entries deleted", entries=count)
+
+    await periodically(shorten, period=_PERIOD, log=_log, failure="old entries not deleted")
 
 
 async def delete_old(database: Database, retention: timedelta, *, batch: int = _BATCH) -> int:

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -15,7 +16,7 @@ from gostream_shared.domain.uploads import UploadState
 from gostream_shared.storage.port import MultipartUpload, ObjectStore
 from gostream_worker.jobs.verdict import DONE, Verdict
 from gostream_worker.metrics import JOBS, ORPHANED_UPLOADS
-from gostream_worker.retry import LONGEST_PAUSE
+from gostream_worker.retry import LONGEST_PAUSE, periodically
 
 _log = structlog.stdlib.get_logger("gostream.uploads")
 
@@ -60,12 +61,8 @@ async def keep_comparing(database: Database, store: ObjectStore, longest: timede
     `longest`: how long an upload or a fetch of a source may take.
     """
     await asyncio.sleep(random.uniform(0, _FIRST))  # noqa: S311 - spreads load
-    while True:
-        try:
-            await remove_orphans(database, store, older_than=2 * longest)
-        except BackendUnavailableError as error:
-            _log.warning("multipart uploads not compared", error=str(error))
-        await asyncio.sleep(_PERIOD * random.uniform(0.75, 1.25))  # noqa: S311 - spreads load
+    compare = partial(remove_orphans, database, store, older_than=2 * longest)
+    await periodically(compare, period=_PERIOD, log=_log, failure="multipart uploads not compared")
 
 
 async def remove_orphans(database: Database, store: ObjectStore, *, older_than: timedelta) -> int:
