@@ -9,6 +9,8 @@ SHEET, CUES = "storyboard.jpg", "storyboard.vtt"
 AUDIO = "audio"
 #: The group of all subtitles in the master playlist, and the beginning of their folders.
 TEXT = "text"
+#: The file of the loudness meter in the work folder. It is not published.
+LEVELS = "loudness.txt"
 #: Segments of a rendition, numbered by ffmpeg.
 SEGMENTS = "%05d.ts"
 _TEXT_SEGMENT, _WHOLE_TEXT = "{:05d}.vtt", "subtitles.vtt"

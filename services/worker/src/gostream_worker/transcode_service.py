@@ -20,6 +20,7 @@ from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import Video
 from gostream_shared.storage.port import ObjectStore
 from gostream_worker.encode.encoder import Encoder, EncodeReport
+from gostream_worker.encode.levels import loudness_of
 from gostream_worker.encode.run_plan import run_plan
 from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
 from gostream_worker.metrics import ENCODER_SPEED
@@ -41,6 +42,7 @@ from gostream_worker.publish.publisher import Prepared, Publishing
 from gostream_worker.publish.thumbnails import Thumbnails, put_thumbnails, read_thumbnails
 from gostream_worker.publish.uploader import PLAYLIST_TYPE, EncodeUploader
 from gostream_worker.retry import patiently
+from gostream_worker.sound_only.pipeline import SoundRun, prepare_sound
 from gostream_worker.source.open_source import open_source
 from gostream_worker.source.work_directory import WorkDirectory
 from gostream_worker.text.reader import Read, TextFile, read_texts
@@ -167,6 +169,17 @@ class TranscodeService:
                 source.url, folder=folder, patience=source.patience, reads_whole=encode.tries > 1
             )
             admit(found, self._settings.limits)
+            if found.video is None:
+                run = SoundRun(
+                    encode=encode,
+                    folder=folder,
+                    source=source.url,
+                    version=source.version,
+                    encoder=self._encoder,
+                    uploader=uploader,
+                    reporter=reporter,
+                )
+                return await prepare_sound(found, run)
             plan = plan_attempt(found, profile, tries=encode.tries)
             _log_plan(plan)
             reporter.enter("encoding")
@@ -177,17 +190,19 @@ class TranscodeService:
                 partial(self._holding_fence, encode),
                 follows=encode.attempt > 1,
             )
-            run = _EncoderInput(encode, plan, folder, source.url)
-            measured, report = await self._encode(run, uploader, early, reporter)
+            film = _EncoderInput(encode, plan, folder, source.url)
+            measured, report = await self._encode(film, uploader, early, reporter)
         reporter.enter("publishing")
         texts = await self._read_texts(plan, folder)
         presentation = await asyncio.to_thread(present, plan, measured, encode, texts)
         require_equal_lengths(plan, presentation, has_new_sound=report.new_sound)
-        thumbnails = await self._put_the_rest(run, measured, presentation, uploader, early)
+        thumbnails = await self._put_the_rest(film, measured, presentation, uploader, early)
         return Prepared(
             source=source.version,
             master=presentation.master,
-            publication=describe_publication(found, plan, presentation, thumbnails, encode),
+            publication=describe_publication(
+                found, plan, presentation, thumbnails, encode, await loudness_of(folder)
+            ),
             stored_bytes=sum(uploader.uploaded.values()),
         )
 
