@@ -51,7 +51,7 @@ _SENTENCES: Mapping[Code, str] = MappingProxyType(
         Code.SOURCE_URL_REFUSED: "The URL of the source redirects to a URL that this service does not use.",
         Code.SOURCE_NOT_MEDIA: "The uploaded file contains neither video nor sound.",
         Code.TOO_LARGE: "The uploaded file is larger than this service accepts.",
-        Code.UNSUPPORTED_CONTAINER: "This kind of file is not supported; try MP4, MKV, WebM, TS, MP3 or FLAC.",
+        Code.UNSUPPORTED_CONTAINER: "This kind of file is not supported; try MP4, MKV, WebM, MP3 or FLAC.",
         Code.UNSUPPORTED_CODEC: "The video or its sound is stored in a format that is not supported.",
         Code.NO_VIDEO_STREAM: "The uploaded file contains no moving picture and no sound.",
         Code.ENCRYPTED_SOURCE: "The uploaded file is encrypted; upload it without copy protection.",
