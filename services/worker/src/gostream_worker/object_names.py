@@ -17,6 +17,11 @@ _TEXT_SEGMENT, _WHOLE_TEXT = "{:05d}.vtt", "subtitles.vtt"
 _PLAYLIST, _IFRAMES = "playlist.m3u8", "iframes.m3u8"
 
 
+def levels_of(number: int) -> str:
+    """Returns the name of the file in the work folder that a measurement of a sound writes."""
+    return f"{number}-{LEVELS}"
+
+
 def sound_folders(languages: Sequence[str | None]) -> list[str]:
     """Returns a folder for each sound: AUDIO, then `audio-{language}` or `audio`, numbered if it is taken."""
     return _folders(AUDIO, languages, taken=[AUDIO])

@@ -4,7 +4,7 @@ import asyncio
 import errno
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from uuid import UUID
@@ -20,7 +20,7 @@ from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import Video
 from gostream_shared.storage.port import ObjectStore
 from gostream_worker.encode.encoder import Encoder, EncodeReport
-from gostream_worker.encode.levels import loudness_of
+from gostream_worker.encode.levels import LevelRun, levelled, loudness_of, source_of
 from gostream_worker.encode.run_plan import run_plan
 from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
 from gostream_worker.metrics import ENCODER_SPEED
@@ -170,19 +170,13 @@ class TranscodeService:
             )
             admit(found, self._settings.limits)
             if found.video is None:
-                run = SoundRun(
-                    encode=encode,
-                    folder=folder,
-                    source=source.url,
-                    version=source.version,
-                    encoder=self._encoder,
-                    uploader=uploader,
-                    reporter=reporter,
-                )
+                run = SoundRun(encode, folder, source.url, source.version, self._encoder, uploader, reporter)
                 return await prepare_sound(found, run)
             plan = plan_attempt(found, profile, tries=encode.tries)
             _log_plan(plan)
             reporter.enter("encoding")
+            level = LevelRun(self._encoder, source_of(found, source.url), folder, plan.duration)
+            plan = replace(plan, sounds=await levelled(plan.sounds, encode.loudness, level))
             early = EarlyStream(
                 plan,
                 uploader,

@@ -130,3 +130,11 @@ def quiet_wav(folder: Path) -> Path:
 def silent_wav(folder: Path) -> Path:
     silence = ["-f", "lavfi", "-i", f"anullsrc=duration={SECONDS}:channel_layout=stereo"]
     return make(folder / "silent.wav", silence, codecs=[])
+
+
+def quiet_with_click(folder: Path) -> Path:
+    """A tone of -40 dBFS with 5 ms of full scale."""
+    tone = f"aevalsrc=0.01*sin(2000*PI*t)+0.5*between(t\\,3\\,3.005)*sin(2000*PI*t):d={SECONDS}:s=48000"
+    return make(
+        folder / "click.wav", ["-f", "lavfi", "-i", f"{tone},aformat=channel_layouts=stereo"], codecs=[]
+    )

@@ -10,6 +10,7 @@ from uuid import UUID
 from gostream_shared.domain.companions.remote_sources import RemoteSources
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import JobQueue
+from gostream_shared.domain.loudness import LoudnessTarget
 from gostream_shared.domain.playback import GateChanges, PlaybackPolicy
 from gostream_shared.domain.quotas import Usages
 from gostream_shared.domain.trail import Trail
@@ -123,13 +124,19 @@ class EncodeRepository(Protocol):
     """
 
     async def start_encode(
-        self, video_id: UUID, *, profile: str, request_id: str | None = None, owner: str | None = None
+        self,
+        video_id: UUID,
+        *,
+        profile: str,
+        loudness: LoudnessTarget | None = None,
+        request_id: str | None = None,
+        owner: str | None = None,
     ) -> Encode | None:
         """Move the video to PROCESSING with a new encode number.
 
-        Returns None if the video is already PROCESSING with this profile, or `request_id` started an encode
-        of this video before. Raises VideoNotFoundError, AlreadyProcessingError if the running encode has
-        another profile, and RequestIdReusedError if the earlier request had another profile.
+        Returns None if the video is already PROCESSING with this profile and loudness, or `request_id`
+        started an encode of this video before. Raises VideoNotFoundError, AlreadyProcessingError if the
+        running encode differs in them, and RequestIdReusedError if the earlier request differed in them.
         """
         ...
 

@@ -32,8 +32,6 @@ class SoundPlan:
     duration: float
     tracks: tuple[Track, ...]
     is_estimated: bool = False  # the duration
-    is_fragmented: bool = False
-    whole_bytes: int | None = None
     cover: int | None = None
 
     @property
@@ -54,8 +52,6 @@ def plan_sound(probe: Probe, *, tries: int) -> SoundPlan:
         duration=probe.duration,
         tracks=list_fates(probe, sounds, ()),
         is_estimated=probe.is_estimated,
-        is_fragmented=probe.is_fragmented,
-        whole_bytes=probe.whole_bytes,
         cover=probe.cover,
     )
 

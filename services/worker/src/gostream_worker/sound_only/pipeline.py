@@ -1,7 +1,7 @@
 """Encodes a source without a picture, up to the publication."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -14,8 +14,14 @@ from gostream_shared.domain.loudness import Loudness
 from gostream_shared.domain.video import MediaKind, Publication, Source
 from gostream_shared.storage.port import StoredObject
 from gostream_worker.encode.encoder import Encoder
-from gostream_worker.encode.levels import loudness_of
-from gostream_worker.encode.sound_only import cover_arguments, sound_arguments
+from gostream_worker.encode.levels import (
+    ERRORS_PER_SECOND,
+    LevelRun,
+    levelled,
+    loudness_of,
+    source_of,
+)
+from gostream_worker.encode.sound_only import SoundSource, cover_arguments, sound_arguments
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.metrics import ENCODER_SPEED
 from gostream_worker.object_names import POSTER
@@ -32,17 +38,14 @@ from gostream_worker.sound_only.presentation import SoundPresentation, present_s
 
 _log = structlog.stdlib.get_logger("gostream.transcode")
 
-#: Errors per second of sound that are published: 2 % of the frames of MPEG audio.
-_ERRORS_PER_SECOND = 0.75
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class SoundRun:
-    """The input of one attempt. `source` is the URL of the object with that `version`."""
+    """The input of one attempt. `url` is that of the object with that `version`."""
 
     encode: Encode
     folder: Path
-    source: str
+    url: str
     version: StoredObject
     encoder: Encoder
     uploader: EncodeUploader
@@ -58,8 +61,11 @@ async def prepare_sound(found: Probe, run: SoundRun) -> Prepared:
     plan = plan_sound(found, tries=run.encode.tries)
     _log.info("planned", sounds=len(plan.sounds), rates=plan.rates, source=plan.sounds[0].audio.codec)
     run.reporter.enter("encoding")
-    measured = await _encode(plan, run)
-    await _take_cover(plan, run)
+    source = source_of(found, run.url)
+    level = LevelRun(run.encoder, source, run.folder, plan.duration)
+    plan = replace(plan, sounds=await levelled(plan.sounds, run.encode.loudness, level))
+    measured = await _encode(plan, source, run)
+    await _take_cover(plan.cover, source, run)
     run.reporter.enter("publishing")
     presentation = await asyncio.to_thread(present_sound, plan, measured, run.encode)
     thumbnails = await read_thumbnails(run.folder, "")
@@ -73,7 +79,7 @@ async def prepare_sound(found: Probe, run: SoundRun) -> Prepared:
     )
 
 
-async def _encode(plan: SoundPlan, run: SoundRun) -> MeasuredSegments:
+async def _encode(plan: SoundPlan, source: SoundSource, run: SoundRun) -> MeasuredSegments:
     for name in plan.renditions:
         (run.folder / name).mkdir()
     encoded = asyncio.Event()
@@ -82,12 +88,12 @@ async def _encode(plan: SoundPlan, run: SoundRun) -> MeasuredSegments:
         uploading = tasks.create_task(run.uploader.follow(run.folder, plan.renditions, encoded))
         try:
             report = await run.encoder.run(
-                sound_arguments(plan, source=run.source, folder=".", attempt=run.encode.attempt),
+                sound_arguments(plan, source, folder=".", attempt=run.encode.attempt),
                 folder=run.folder,
                 duration=plan.duration,
                 on_progress=partial(run.reporter.note_encoder, plan.duration),
-                port=loopback_port(run.source),
-                expected_errors=round(plan.duration * _ERRORS_PER_SECOND),
+                port=loopback_port(source.url),
+                expected_errors=round(plan.duration * ERRORS_PER_SECOND),
             )
         except ProcessingFailedError as error:
             if len(plan.sounds) == 1 or error.code is not Code.CORRUPT_STREAM:
@@ -100,17 +106,17 @@ async def _encode(plan: SoundPlan, run: SoundRun) -> MeasuredSegments:
     return uploading.result()
 
 
-async def _take_cover(plan: SoundPlan, run: SoundRun) -> None:
+async def _take_cover(cover: int | None, source: SoundSource, run: SoundRun) -> None:
     """Writes the poster. A cover picture that cannot be decoded leaves the sound without a poster."""
-    if plan.cover is None:
+    if cover is None:
         return
     try:
         await run.encoder.run(
-            cover_arguments(plan, source=run.source, folder="."),
+            cover_arguments(cover, source, folder="."),
             folder=run.folder,
             duration=0.0,
             on_progress=lambda _: None,
-            port=loopback_port(run.source),
+            port=loopback_port(source.url),
         )
     except ProcessingFailedError as error:
         _log.info("no poster", code=error.code, detail=error.detail)
