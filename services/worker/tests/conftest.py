@@ -16,10 +16,10 @@ from gostream_shared.config import load
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import TranscodeJob
-from gostream_shared.domain.loudness import LoudnessTarget
 from gostream_shared.domain.object_keys import hls_prefix, master_key, source_key
 from gostream_shared.domain.repositories import NewVideo
 from gostream_shared.domain.video import Video
+from gostream_shared.domain.videos.loudness import LoudnessTarget
 from gostream_shared.jobs.pgqueuer import remove_job
 from gostream_shared.storage.s3 import S3ObjectStore
 from gostream_worker.config import WorkerConfig

@@ -22,7 +22,6 @@ from gostream_api.rpc.json.bodies import video_body
 from gostream_api.rpc.pages import PageEncoder
 from gostream_shared.cache.entries.codec import reply_form
 from gostream_shared.domain.encode import Progress
-from gostream_shared.domain.loudness import Loudness
 from gostream_shared.domain.object_keys import early_master_key, hls_prefix, master_key
 from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.tracks import Track, TrackCode, TrackKind, TrackState
@@ -35,6 +34,7 @@ from gostream_shared.domain.video import (
     Video,
     VideoStatus,
 )
+from gostream_shared.domain.videos.loudness import Loudness
 from tests.support.videos import listed, make_video
 
 CDN = "http://cdn.test"

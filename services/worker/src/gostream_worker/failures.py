@@ -1,6 +1,7 @@
 """The reasons for failed processing: each code with its class and its message for users."""
 
 import enum
+import errno
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -122,3 +123,12 @@ class WorkerFullError(GoStreamError):
 
     def __init__(self, cause: str = "the worker's disk is full") -> None:
         super().__init__(cause)
+
+
+def unforeseen(error: Exception, stage: str) -> GoStreamError:
+    """Maps unexpected errors: a full disk is transient, any other error is INTERNAL."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return WorkerFullError()
+    failed = ProcessingFailedError(Code.INTERNAL, f"{type(error).__name__}: {error}")
+    failed.stage = stage
+    return failed

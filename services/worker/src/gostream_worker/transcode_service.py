@@ -1,10 +1,9 @@
 """The pipeline from an uploaded object to a published stream. Every step can be repeated."""
 
 import asyncio
-import errno
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from uuid import UUID
@@ -20,9 +19,9 @@ from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import Video
 from gostream_shared.storage.port import ObjectStore
 from gostream_worker.encode.encoder import Encoder, EncodeReport
-from gostream_worker.encode.levels import LevelRun, levelled, loudness_of, source_of
+from gostream_worker.encode.levels import loudness_of
 from gostream_worker.encode.run_plan import run_plan
-from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
+from gostream_worker.failures import Code, ProcessingFailedError, unforeseen
 from gostream_worker.metrics import ENCODER_SPEED
 from gostream_worker.object_names import text_copy
 from gostream_worker.plan.ladder import plan_attempt
@@ -123,7 +122,7 @@ class TranscodeService:
         except GoStreamError:
             raise
         except Exception as error:
-            raise _unforeseen(error, reporter.stage) from error
+            raise unforeseen(error, reporter.stage) from error
 
     async def _publish(self, encode: Encode, prepared: Prepared) -> Video:
         publishing = Publishing(
@@ -170,20 +169,12 @@ class TranscodeService:
             )
             admit(found, self._settings.limits)
             if found.video is None:
-                run = SoundRun(encode, folder, source.url, source.version, self._encoder, uploader, reporter)
+                run = SoundRun(encode, folder, source, self._encoder, uploader, reporter)
                 return await prepare_sound(found, run)
             plan = plan_attempt(found, profile, tries=encode.tries)
             _log_plan(plan)
             reporter.enter("encoding")
-            level = LevelRun(self._encoder, source_of(found, source.url), folder, plan.duration)
-            plan = replace(plan, sounds=await levelled(plan.sounds, encode.loudness, level))
-            early = EarlyStream(
-                plan,
-                uploader,
-                partial(self._announce_playable, encode),
-                partial(self._holding_fence, encode),
-                follows=encode.attempt > 1,
-            )
+            early = self._early_stream(encode, plan, uploader)
             film = _EncoderInput(encode, plan, folder, source.url)
             measured, report = await self._encode(film, uploader, early, reporter)
         reporter.enter("publishing")
@@ -198,6 +189,15 @@ class TranscodeService:
                 found, plan, presentation, thumbnails, encode, await loudness_of(folder)
             ),
             stored_bytes=sum(uploader.uploaded.values()),
+        )
+
+    def _early_stream(self, encode: Encode, plan: Plan, uploader: EncodeUploader) -> EarlyStream:
+        return EarlyStream(
+            plan,
+            uploader,
+            partial(self._announce_playable, encode),
+            partial(self._holding_fence, encode),
+            follows=encode.attempt > 1,
         )
 
     async def _source_key(self, video_id: UUID) -> str:
@@ -249,6 +249,7 @@ class TranscodeService:
                 source=run.source,
                 folder=folder,
                 attempt=run.encode.attempt,
+                loudness=run.encode.loudness,
                 on_progress=partial(reporter.note_encoder, plan.duration),
             )
             encoded.set()
@@ -291,12 +292,3 @@ def _log_plan(plan: Plan) -> None:
         source=plan.video.codec,
         **copied,
     )
-
-
-def _unforeseen(error: Exception, stage: str) -> GoStreamError:
-    """Maps unexpected errors: a full disk is transient, any other error is INTERNAL."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return WorkerFullError()
-    failed = ProcessingFailedError(Code.INTERNAL, f"{type(error).__name__}: {error}")
-    failed.stage = stage
-    return failed

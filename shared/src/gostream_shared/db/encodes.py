@@ -19,8 +19,8 @@ from gostream_shared.domain.errors import (
     NotProcessingError,
     RequestIdReusedError,
 )
-from gostream_shared.domain.loudness import LoudnessTarget
 from gostream_shared.domain.video import PREDECESSORS, Failure, Publication, Video, VideoStatus
+from gostream_shared.domain.videos.loudness import LoudnessTarget
 
 
 def _sources(status: VideoStatus) -> list[str]:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from gostream_shared.domain import profiles
-from gostream_shared.domain.loudness import LoudnessTarget
+from gostream_shared.domain.videos.loudness import LoudnessTarget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,6 @@ from uuid import UUID
 from gostream_shared.domain.companions.remote_sources import RemoteSources
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import JobQueue
-from gostream_shared.domain.loudness import LoudnessTarget
 from gostream_shared.domain.playback import GateChanges, PlaybackPolicy
 from gostream_shared.domain.quotas import Usages
 from gostream_shared.domain.trail import Trail
@@ -18,6 +17,7 @@ from gostream_shared.domain.uploads import Uploads, UploadSessions
 from gostream_shared.domain.video import Failure, Publication, Video
 from gostream_shared.domain.videos.deletions import Deletions
 from gostream_shared.domain.videos.listing import ListedVideo, Position, VideoFilter
+from gostream_shared.domain.videos.loudness import LoudnessTarget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from uuid import UUID
 
-from gostream_shared.domain.loudness import Loudness
 from gostream_shared.domain.object_keys import source_key
 from gostream_shared.domain.playback import FIRST_EPOCH, PUBLIC_GATE, PlaybackPolicy
 from gostream_shared.domain.tracks import Track
+from gostream_shared.domain.videos.loudness import Loudness
 
 
 class MediaKind(enum.StrEnum):

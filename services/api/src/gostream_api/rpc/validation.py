@@ -23,11 +23,11 @@ from gostream_api.videos.video_service import VideoDraft
 from gostream_shared.domain import profiles
 from gostream_shared.domain.companions.remote_sources import RemoteSource
 from gostream_shared.domain.errors import InvalidRequestError
-from gostream_shared.domain.loudness import LoudnessTarget
 from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.repositories import VideoChanges
 from gostream_shared.domain.video import MediaKind, VideoStatus
 from gostream_shared.domain.videos.listing import VideoFilter
+from gostream_shared.domain.videos.loudness import LoudnessTarget
 from gostream_shared.egress.guard import MAX_URL
 
 #: The fields that UpdateVideo changes, with their names in the domain.

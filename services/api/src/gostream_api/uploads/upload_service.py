@@ -20,11 +20,11 @@ from gostream_shared.domain.errors import (
     Violation,
 )
 from gostream_shared.domain.jobs import ExpireUploadJob, TranscodeJob
-from gostream_shared.domain.loudness import LoudnessTarget
 from gostream_shared.domain.object_keys import source_key
 from gostream_shared.domain.repositories import Database, Transaction
 from gostream_shared.domain.uploads import UploadSession, UploadState, part_size_of
 from gostream_shared.domain.video import Video, VideoStatus
+from gostream_shared.domain.videos.loudness import LoudnessTarget
 from gostream_shared.storage.port import ObjectStore, PresignedUpload
 
 _NO_SESSION = "has no upload session"

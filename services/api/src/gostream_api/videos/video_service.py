@@ -18,12 +18,12 @@ from gostream_shared.domain import profiles
 from gostream_shared.domain.companions.remote_sources import RemoteSource
 from gostream_shared.domain.errors import UploadClosedError
 from gostream_shared.domain.jobs import ExpireJob, RemoveJob
-from gostream_shared.domain.loudness import LoudnessTarget
 from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.repositories import Database, NewVideo, VideoChanges
 from gostream_shared.domain.video import Video, VideoStatus
 from gostream_shared.domain.videos.deletions import expiry_delay
 from gostream_shared.domain.videos.listing import ListedVideo, Position, VideoFilter
+from gostream_shared.domain.videos.loudness import LoudnessTarget
 from gostream_shared.storage.gates import Gates
 from gostream_shared.storage.port import ObjectStore, PresignedUpload
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import structlog
 
-from gostream_shared.domain.loudness import LUFS, Loudness, LoudnessTarget
+from gostream_shared.domain.videos.loudness import LUFS, Loudness, LoudnessTarget
 from gostream_worker.encode.encoder import Encoder
 from gostream_worker.encode.loudness import gain_to, read_meter
 from gostream_worker.encode.sound_only import SoundSource, measuring_arguments
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.object_names import LEVELS, levels_of
+from gostream_worker.plan.plan import Plan
 from gostream_worker.plan.sounds import Sound
 from gostream_worker.probe.model import Probe
 from gostream_worker.sandbox.allowlist import loopback_port
@@ -32,7 +33,7 @@ class LevelRun:
     duration: float
 
 
-def source_of(found: Probe, url: str) -> SoundSource:
+def source_of(found: Probe | Plan, url: str) -> SoundSource:
     """Returns the probed source at that URL."""
     return SoundSource(
         url=url,

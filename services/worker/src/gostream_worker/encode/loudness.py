@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from gostream_shared.domain.loudness import Loudness
+from gostream_shared.domain.videos.loudness import Loudness
 
 #: Seconds before the expected end from which on every state is printed. Before, it is one in ten seconds.
 _EXACT = 30

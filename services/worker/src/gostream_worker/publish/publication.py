@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from gostream_shared.domain.encode import Encode
-from gostream_shared.domain.loudness import Loudness
 from gostream_shared.domain.tracks import Track
 from gostream_shared.domain.video import Publication, Source
+from gostream_shared.domain.videos.loudness import Loudness
 from gostream_worker.object_names import text_name
 from gostream_worker.plan.plan import Plan
 from gostream_worker.plan.tracks import id_of, with_outcome

@@ -10,9 +10,8 @@ import structlog
 
 from gostream_shared.concurrency import task_group
 from gostream_shared.domain.encode import Encode
-from gostream_shared.domain.loudness import Loudness
 from gostream_shared.domain.video import MediaKind, Publication, Source
-from gostream_shared.storage.port import StoredObject
+from gostream_shared.domain.videos.loudness import Loudness
 from gostream_worker.encode.encoder import Encoder
 from gostream_worker.encode.levels import (
     ERRORS_PER_SECOND,
@@ -35,18 +34,18 @@ from gostream_worker.publish.thumbnails import Thumbnails, put_thumbnails, read_
 from gostream_worker.publish.uploader import PLAYLIST_TYPE, EncodeUploader
 from gostream_worker.sandbox.allowlist import loopback_port
 from gostream_worker.sound_only.presentation import SoundPresentation, present_sound
+from gostream_worker.source.open_source import OpenSource
 
 _log = structlog.stdlib.get_logger("gostream.transcode")
 
 
 @dataclass(frozen=True, slots=True)
 class SoundRun:
-    """The input of one attempt. `url` is that of the object with that `version`."""
+    """The input of one attempt."""
 
     encode: Encode
     folder: Path
-    url: str
-    version: StoredObject
+    source: OpenSource
     encoder: Encoder
     uploader: EncodeUploader
     reporter: ProgressReporter
@@ -61,7 +60,7 @@ async def prepare_sound(found: Probe, run: SoundRun) -> Prepared:
     plan = plan_sound(found, tries=run.encode.tries)
     _log.info("planned", sounds=len(plan.sounds), rates=plan.rates, source=plan.sounds[0].audio.codec)
     run.reporter.enter("encoding")
-    source = source_of(found, run.url)
+    source = source_of(found, run.source.url)
     level = LevelRun(run.encoder, source, run.folder, plan.duration)
     plan = replace(plan, sounds=await levelled(plan.sounds, run.encode.loudness, level))
     measured = await _encode(plan, source, run)
@@ -72,7 +71,7 @@ async def prepare_sound(found: Probe, run: SoundRun) -> Prepared:
     await require_playlists(presentation.playlists, presentation.master, measured, number=run.encode.number)
     await _store(presentation, thumbnails, run)
     return Prepared(
-        source=run.version,
+        source=run.source.version,
         master=presentation.master,
         publication=_publication(found, plan, presentation, thumbnails, run, await loudness_of(run.folder)),
         stored_bytes=sum(run.uploader.uploaded.values()),

@@ -1,9 +1,9 @@
 """The loudness targets of requests."""
 
-from gostream.v1.video_service_pb2 import LoudnessTarget as Target
-from gostream_shared.domain.loudness import LoudnessTarget
+from gostream_shared.domain.videos.loudness import LoudnessTarget
 
-_TARGETS = {int(Target.Value(f"LOUDNESS_TARGET_{target}")): target for target in LoudnessTarget}
+#: By the numbers of the contract, which has them in this order; 0 is no change.
+_TARGETS = dict(enumerate(LoudnessTarget, start=1))
 
 
 def is_loudness(number: int) -> bool:

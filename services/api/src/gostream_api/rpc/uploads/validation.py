@@ -7,7 +7,7 @@ from gostream_api.rpc import validation
 from gostream_api.rpc.fields.loudness import is_loudness, loudness_of
 from gostream_shared.domain import profiles
 from gostream_shared.domain.errors import InvalidRequestError, Violation
-from gostream_shared.domain.loudness import LoudnessTarget
+from gostream_shared.domain.videos.loudness import LoudnessTarget
 
 MOST_PARTS = 32
 _MD5_BYTES = 16
