@@ -147,6 +147,7 @@ async def test_page_token_with_another_filter_is_refused(api: Any, refused: Any)
         ListVideosRequest(page_token=token, labels=["a"]),
         ListVideosRequest(page_token=token, title="abc"),
         ListVideosRequest(page_token=token, show_deleted=True),
+        ListVideosRequest(page_token=token, media_kind=MEDIA_KIND_AUDIO),
         ListVideosRequest(page_token=token[:-1]),
         ListVideosRequest(page_token="' OR 1=1 --"),
         ListVideosRequest(page_token="A" * 100_000),
