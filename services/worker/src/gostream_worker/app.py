@@ -15,6 +15,7 @@ from imageio_ffmpeg import get_ffmpeg_exe
 from gostream_shared.cache.compose import Cache, open_cache
 from gostream_shared.cache.start import check_redis
 from gostream_shared.concurrency import in_background, task_group, wait_at_most
+from gostream_shared.db.connecting.address import DatabaseAddress
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.db.schema import LOOK_INTERVAL, SchemaWatch
 from gostream_shared.domain.errors import BackendUnavailableError
@@ -167,7 +168,7 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
     with WorkDirectory.open(config.work_dir) as work:
         async with (
             PostgresDatabase.open(
-                config.database_url.get_secret_value(),
+                DatabaseAddress.of(config),
                 max_size=connections(config.worker_slots + config.source_fetch_slots),
             ) as database,
             open_store(config) as store,
@@ -197,7 +198,7 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
                 FETCH: _fetching(config, database, store, cache),
                 **_removals(database, store, expiry),
             }
-            consumer = Consumer(database.pool, kinds, lease=config.job_lease)
+            consumer = Consumer(database.pool, kinds, listener=database.listener(), lease=config.job_lease)
             trail = keep_short(database, config.trail_retention)
             queue = keep_measuring(database.pool)
             uploads = keep_comparing(database, store, max(config.upload_ttl, config.source_fetch_timeout))
