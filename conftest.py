@@ -4,7 +4,7 @@ import signal
 
 import hypothesis
 
-pytest_plugins = ["tests.support.databases"]
+pytest_plugins = ["tests.support.servers.databases"]
 
 # A shell without job control ignores SIGINT in background commands, and programs that a test starts and
 # interrupts would inherit that.

@@ -14,7 +14,7 @@ from gostream_shared.db.listen import keep_listening
 from gostream_shared.db.migrate import migrate, pending
 from gostream_shared.domain.errors import BackendRefusedError, BackendUnavailableError
 from gostream_shared.domain.repositories import NewVideo
-from tests.support.databases import Pair
+from tests.support.servers.databases import Pair
 from tests.support.waiting import eventually
 
 

@@ -17,7 +17,7 @@ from gostream_shared.db.migrate import migrate
 from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.domain.repositories import NewVideo
 from tests.faults.replicas import Fleet
-from tests.support.databases import Pair
+from tests.support.servers.databases import Pair
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]

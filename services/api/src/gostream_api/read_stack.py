@@ -40,6 +40,7 @@ async def open_reads(config: ApiConfig) -> AsyncIterator[ReadPath]:
             database.videos,
             encode=partial(encode_video, cdn_base_url=config.cdn_base_url),
             owner_of=owner_of,
+            max_bytes=config.l1_bytes,
         ) as videos,
     ):
         yield ReadPath(database, cache, videos)

@@ -51,7 +51,7 @@ from gostream_worker.jobs.consumer import Consumer, JobKind, reading
 from gostream_worker.jobs.disk_space import DiskSpace
 from gostream_worker.jobs.expiry import Expiry
 from gostream_worker.jobs.gate_keeper import GateKeeper
-from gostream_worker.jobs.old_trail import keep_short
+from gostream_worker.jobs.old_rows import keep_short
 from gostream_worker.jobs.upload_expiry import UploadExpiry, keep_comparing
 from gostream_worker.plan.profiles import PROFILES
 from gostream_worker.probe.limits import SourceLimits, largest_picture
@@ -199,10 +199,10 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
                 **_removals(database, store, expiry),
             }
             consumer = Consumer(database.pool, kinds, listener=database.listener(), lease=config.job_lease)
-            trail = keep_short(database, config.trail_retention)
+            old_rows = keep_short(database, database.pool, config.trail_retention)
             queue = keep_measuring(database.pool)
             uploads = keep_comparing(database, store, max(config.upload_ttl, config.source_fetch_timeout))
-            async with in_background(disk_space.run(), trail, uploads, queue), task_group() as chores:
+            async with in_background(disk_space.run(), old_rows, uploads, queue), task_group() as chores:
                 for chore in (abandoned, expiry, gates):
                     chores.create_task(chore.run())
                 chores.create_task(_require_fence(store))

@@ -46,6 +46,8 @@ class PgBouncer(Server):
             "default_pool_size": self._server_connections,
             # A test drops its database at its end.
             "server_idle_timeout": 1,
+            # The default of 15 s would lengthen every outage of PostgreSQL.
+            "server_login_retry": 1,
         }
         settings = "".join(f"{name} = {value}\n" for name, value in lines.items())
         target = f"* = host={self._postgres.host} port={self._postgres.port}"
