@@ -24,6 +24,7 @@ from gostream_shared.cache.protocol import Epochs, VideoCache
 from gostream_shared.cache.redis_connection import RedisConnection, redis_client
 from gostream_shared.concurrency import in_background
 from gostream_shared.config import Config
+from gostream_shared.db.connecting.address import DatabaseAddress
 from gostream_shared.domain.repositories import Outbox
 
 _log = structlog.get_logger(__name__)
@@ -73,7 +74,7 @@ async def open_cache(
     async with (
         connection.client,
         subscriber,
-        listen_to_outbox(config.database_url.get_secret_value()) as listener,
+        listen_to_outbox(DatabaseAddress.of(config).direct_url) as listener,
         in_background(
             *map(
                 _keep_running,
