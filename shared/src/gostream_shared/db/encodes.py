@@ -27,7 +27,7 @@ def _sources(status: VideoStatus) -> list[str]:
     return sorted(PREDECESSORS[status])
 
 
-# As the indexes of 0016, encodes_waiting and videos_processing.
+# As the indexes of 0017, encodes_waiting and videos_processing.
 _WAITING = """SELECT FROM videos JOIN encodes ON video_id = id AND number = encode_number
   WHERE videos.status = 'PROCESSING' AND deleted_at IS NULL AND stage = 'queued' AND outcome IS NULL"""
 
