@@ -31,6 +31,7 @@ async def check_redis(config: Config) -> None:
 
 
 def _is_refusal(error: Exception) -> bool:
-    if isinstance(error, (AuthenticationError, AuthorizationError)):
+    # The driver wraps what a connection to a sentinel raised.
+    if any(isinstance(each, (AuthenticationError, AuthorizationError)) for each in (error, error.__cause__)):
         return True
     return isinstance(error, ResponseError) and "DB index is out of range" in str(error)

@@ -16,7 +16,7 @@ from redis.crc import key_slot
 from redis.exceptions import AskError, ConnectionError, MovedError, RedisError
 
 from gostream_shared.cache.driver.client import SECTIONS, server_identity
-from gostream_shared.cache.driver.sentinels import Address
+from gostream_shared.cache.driver.sentinels import Address, unanswered
 from gostream_shared.cache.driver.servers import Call, Script
 from gostream_shared.concurrency import task_group
 
@@ -147,26 +147,25 @@ class Cluster:
     async def _learn(self) -> Slots:
         """Ask the nodes for the slots, one after the other; callers share the answer."""
         async with self._learning:
-            for _ in range(len(self._known)):
-                if self._slots is not None:
-                    break
-                address = self._known[0]
-                self._known.append(
-                    self._known.pop(0)
-                )  # the next one is asked if this one or its caller gives up
-                self._slots = await self._told_by(address)
-            if self._slots is None:
-                raise ConnectionError("no node of the cluster tells its slots")
-            self._known = list(dict.fromkeys([*self._slots.owners, *self._seeds]))
-            return self._slots
+            if self._slots is not None:
+                return self._slots
+            failure: Exception = ConnectionError("none is known")
+            for address in tuple(self._known):
+                # If this node does not answer, or its caller gives up, another one is asked first.
+                self._known = [each for each in self._known if each != address] + [address]
+                try:
+                    slots = await self._told_by(address)
+                except (RedisError, OSError) as error:
+                    failure = error
+                    continue
+                self._slots, self._known = slots, list(dict.fromkeys([*slots.owners, *self._seeds]))
+                return slots
+            raise unanswered("no node of the cluster tells its slots", failure) from failure
 
-    async def _told_by(self, address: Address) -> Slots | None:
-        try:
-            async with asyncio.timeout(_PATIENCE), self._ask(address) as client:
-                command: Any = client.execute_command
-                found = await command("CLUSTER", "SLOTS")
-        except (RedisError, OSError):
-            return None
+    async def _told_by(self, address: Address) -> Slots:
+        async with asyncio.timeout(_PATIENCE), self._ask(address) as client:
+            command: Any = client.execute_command
+            found = await command("CLUSTER", "SLOTS")
         return Slots([(first, last, _place(node, address)) for first, last, node, *_ in found])
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from redis.asyncio import Connection, Redis
-from redis.exceptions import ConnectionError, RedisError
+from redis.exceptions import AuthenticationError, ConnectionError, RedisError, ResponseError
 
 from gostream_shared.cache.driver.trust import TlsConnection
 
@@ -13,6 +13,13 @@ Address = tuple[str, int]
 
 #: Seconds that one sentinel may take; then the next one is asked.
 _PATIENCE = 0.25
+
+
+def unanswered(question: str, latest: Exception) -> Exception:
+    """Returns the error of a question that no server answered: a refused login, or their silence."""
+    if isinstance(latest, (AuthenticationError, ResponseError)):
+        return latest
+    return ConnectionError(f"{question}: {latest or type(latest).__name__}")
 
 
 class Sentinels:
@@ -26,24 +33,25 @@ class Sentinels:
         self._client = client
 
     async def primary(self) -> Address:
-        """Returns the address of the primary. Raises ConnectionError if no sentinel names one."""
+        """Returns the address of the primary. Raises RedisError if no sentinel names one."""
+        failure: Exception = ConnectionError("they do not know it")
         for _ in range(len(self._addresses)):
-            if found := await self._ask(self._addresses[0]):
-                return found
+            try:
+                if found := await self._ask(self._addresses[0]):
+                    return found
+            except (RedisError, OSError) as error:
+                failure = error
             self.doubt()
-        raise ConnectionError(f"no sentinel names the primary of {self._service}")
+        raise unanswered(f"no sentinel names the primary of {self._service}", failure) from failure
 
     def doubt(self) -> None:
         """Ask another sentinel first: this one is down, or named a server that is no primary."""
         self._addresses.append(self._addresses.pop(0))
 
     async def _ask(self, address: Address) -> Address | None:
-        try:
-            async with asyncio.timeout(_PATIENCE), self._client(address) as sentinel:
-                command: Any = sentinel.execute_command
-                found = await command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service)
-        except (RedisError, OSError):
-            return None
+        async with asyncio.timeout(_PATIENCE), self._client(address) as sentinel:
+            command: Any = sentinel.execute_command
+            found = await command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service)
         return (found[0].decode(), int(found[1])) if found else None
 
 
