@@ -24,7 +24,7 @@ from gostream_shared.cache.entries.redis_cache import (
 from gostream_shared.cache.protocol import CacheUnavailableError, Entry, Fill, Filled, Hit, Lease
 from gostream_shared.cache.redis_connection import RedisConnection, open_servers
 from gostream_shared.config import Config, load
-from tests.support.redis_topologies import Nodes
+from tests.support.servers.redis_topologies import Nodes
 from tests.support.videos import make_video
 from tests.support.waiting import eventually
 
