@@ -1,7 +1,7 @@
 """Shared fixtures: media files, and a worker on a real database and object store."""
 
 import dataclasses
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -13,6 +13,7 @@ from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream_devstack.servers.seaweedfs import SeaweedFS
 from gostream_shared.config import load
+from gostream_shared.db.connecting.address import DatabaseAddress
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import TranscodeJob
@@ -43,10 +44,12 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Clips:
 
 
 @pytest.fixture
-def environment(database_url: str, object_store_server: SeaweedFS, tmp_path: Path) -> dict[str, str]:
+def environment(
+    database_settings: Mapping[str, str], object_store_server: SeaweedFS, tmp_path: Path
+) -> dict[str, str]:
     """Worker variables for the test servers. Redis is unreachable."""
     return {
-        "DATABASE_URL": database_url,
+        **database_settings,
         "REDIS_HOST": "127.0.0.1",
         "REDIS_PORT": "1",
         "S3_ENDPOINT_URL": object_store_server.endpoint_url,
@@ -68,7 +71,7 @@ def config(environment: dict[str, str]) -> WorkerConfig:
 
 @pytest.fixture
 async def database(config: WorkerConfig) -> AsyncIterator[PostgresDatabase]:
-    async with PostgresDatabase.open(config.database_url.get_secret_value()) as database:
+    async with PostgresDatabase.open(DatabaseAddress.of(config)) as database:
         yield database
 
 

@@ -27,6 +27,11 @@ def _sources(status: VideoStatus) -> list[str]:
     return sorted(PREDECESSORS[status])
 
 
+# As the indexes of 0017, encodes_waiting and videos_processing.
+_WAITING = """SELECT FROM videos JOIN encodes ON video_id = id AND number = encode_number
+  WHERE videos.status = 'PROCESSING' AND deleted_at IS NULL AND stage = 'queued' AND outcome IS NULL"""
+
+
 class PostgresEncodes(Statements):
     """Implements domain.repositories.EncodeRepository over a pool or one connection."""
 
@@ -87,16 +92,12 @@ class PostgresEncodes(Statements):
         raise AlreadyProcessingError(video.id)
 
     async def count_waiting(self, *, at_most: int, owner: str | None = None) -> int:
-        row = await self._row(
-            """SELECT count(*) AS waiting FROM (
-              SELECT 1 FROM videos JOIN encodes ON video_id = id AND number = encode_number
-              WHERE videos.status = 'PROCESSING' AND stage = 'queued' AND deleted_at IS NULL
-                AND ($2::text IS NULL OR user_id = $2)
-              LIMIT $1
-            ) AS found""",
-            at_most,
-            owner,
-        )
+        # Two statements, because a condition on an optional owner would need a scan of all owners' encodes.
+        counted = f"SELECT count(*) AS waiting FROM ({_WAITING}{{}} LIMIT $1) AS found"
+        if owner is None:
+            row = await self._row(counted.format(""), at_most)
+        else:
+            row = await self._row(counted.format(" AND user_id = $2"), at_most, owner)
         return int(row["waiting"]) if row else 0
 
     async def begin_attempt(self, video_id: UUID, number: int, *, worker: str) -> Encode:
