@@ -27,8 +27,8 @@ PAGE = 50
 NEWEST = datetime(2026, 6, 1, tzinfo=UTC)
 #: "big" owns every tenth video and has no failed one; 9,000 others own 100 each. Each of 6,000 courses has
 #: 100 videos, each of 10 tenants 60,000; 20 videos are pinned. "holiday" is in 100 titles, "lesson" in
-#: 300,000, "лекция" in 100,000, "История" in 50. Of each hundred videos, one can be undeleted, one is gone. Two
-#: of fifty published ones are sound alone, one of them of "big".
+#: 300,000, "лекция" in 100,000, "История" in 50. Of each hundred videos, one can be undeleted, one is gone. One
+#: of 53 published ones is sound alone.
 FILL = """
 INSERT INTO videos (id, user_id, title, title_key, content_type, created_at, updated_at, status, failure,
   external_id, labels, label_terms, deleted_at, undelete_until, encode_number, published_number, publication)
@@ -43,7 +43,7 @@ SELECT gen_random_uuid(), CASE WHEN i % 10 = 0 THEN 'big' ELSE 'u' || i % 9000 E
     || CASE WHEN i % 50000 = 1 THEN ARRAY['pinned', 'pinned=yes'] ELSE '{}' END ELSE '{}' END,
   CASE WHEN i % 100 IN (41, 42) THEN made END, CASE WHEN i % 100 = 41 THEN now() + interval '1 d' END,
   1, CASE status WHEN 'READY' THEN 1 END, CASE WHEN status = 'READY' THEN
-    CASE WHEN i % 50 IN (0, 3) THEN '{"media_kind": "AUDIO"}' ELSE '{}' END::jsonb END
+    CASE WHEN i % 53 = 7 THEN '{"media_kind": "AUDIO"}' ELSE '{}' END::jsonb END
 FROM (SELECT i, $1::timestamptz - i * interval '1 s' AS made,
     CASE WHEN i % 10 = 0 OR i % 97 > 2 THEN 'READY' WHEN i % 97 = 0 THEN 'FAILED'
       WHEN i % 97 = 1 THEN 'PENDING_UPLOAD' ELSE 'CANCELLED' END AS status,
@@ -163,13 +163,15 @@ ORDERED_BUFFERS = 60
 SEARCH_BUFFERS = 600
 #: Buffers with a label or a word and a kind: videos of one kind are further apart than others.
 APART_BUFFERS = 2 * SEARCH_BUFFERS
+#: Buffers if nothing of a kind has a state: all of the kind are examined.
+KIND_BUFFERS = VIDEOS // 40
 #: Buffers if few deleted videos match: they are all examined.
 DELETED_BUFFERS = VIDEOS // 100 + SEARCH_BUFFERS
 
 
 def bound(names: tuple[str, ...]) -> int:
-    if set(names) == {"failed", "audio"}:  # as rare as deleted ones
-        return DELETED_BUFFERS
+    if set(names) == {"failed", "audio"}:
+        return KIND_BUFFERS
     if set(names) <= ORDERED:
         return ORDERED_BUFFERS
     if "deleted" in names:

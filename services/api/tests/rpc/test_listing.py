@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gostream.v1.video_pb2 import Video
+from gostream.v1.video_pb2 import MEDIA_KIND_AUDIO, Video
 from gostream.v1.video_service_pb2 import CreateVideoRequest, ListVideosRequest, ListVideosResponse
 from gostream_api.videos.page_tokens import page_token, position_of
 from gostream_shared.db.database import PostgresDatabase
