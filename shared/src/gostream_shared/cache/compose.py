@@ -25,7 +25,7 @@ from gostream_shared.cache.redis_connection import RedisConnection, redis_client
 from gostream_shared.concurrency import in_background
 from gostream_shared.config import Config
 from gostream_shared.db.connecting.address import DatabaseAddress
-from gostream_shared.domain.repositories import Outbox
+from gostream_shared.domain.repositories import SharedOutbox
 
 _log = structlog.get_logger(__name__)
 _Runner = OutboxRelay | Bus | EpochKeeper
@@ -46,7 +46,7 @@ class Cache:
 
 @asynccontextmanager
 async def open_cache(
-    config: Config, *, outbox: Outbox, subscribe: bool, epochs: Epochs | None = None
+    config: Config, *, outbox: SharedOutbox, subscribe: bool, epochs: Epochs | None = None
 ) -> AsyncIterator[Cache]:
     """Open the cache and relay the outbox until the block ends. With `subscribe`, also listen to the bus.
 
@@ -74,12 +74,20 @@ async def open_cache(
     async with (
         connection.client,
         subscriber,
-        listen_to_outbox(DatabaseAddress.of(config).direct_url) as listener,
+        listen_to_outbox(DatabaseAddress.of(config).direct_url, outbox) as listener,
         in_background(
             *map(
                 _keep_running,
                 [
-                    OutboxRelay(outbox, videos, listener=listener, unannounced=unannounced, local=bus),
+                    OutboxRelay(
+                        outbox,
+                        videos,
+                        listener=listener,
+                        unannounced=unannounced,
+                        local=bus,
+                        is_elected=lambda: listener.is_elected,
+                        reads=subscribe,
+                    ),
                     *runners,
                 ],
             )
