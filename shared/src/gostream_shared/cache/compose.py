@@ -12,6 +12,7 @@ from gostream_shared.cache.bus.bus import Bus
 from gostream_shared.cache.bus.progress import RedisProgressPublisher, progress_channel, progress_inbox
 from gostream_shared.cache.bus.redis_transport import RedisBusTransport
 from gostream_shared.cache.bus.watchers import Watchers
+from gostream_shared.cache.driver.servers import Servers
 from gostream_shared.cache.entries.codec import reply_form
 from gostream_shared.cache.entries.epoch import EpochKeeper, EpochState
 from gostream_shared.cache.entries.redis_cache import CacheTimes, RedisVideoCache, change_channel
@@ -57,13 +58,14 @@ async def open_cache(
     connection = RedisConnection(open_servers(config, admits=epoch_state.admits), Breaker())
     subscriber = open_servers(config, connections=1)
     database = config.redis().database
-    channel, progress = change_channel(database), progress_channel(database)
+    channel = change_channel(database)
     times = CacheTimes(ttl=config.redis_ttl.total_seconds())
     form = reply_form(config.cdn_base_url)
     videos = RedisVideoCache(connection, channel=channel, epoch_state=epoch_state, times=times, form=form)
-    watchers, unannounced = Watchers(), Unannounced()
+    watchers, transport = _watching(connection, subscriber, database)
+    unannounced = Unannounced()
     bus = Bus(
-        RedisBusTransport(connection, subscriber, channel=channel, others=(progress,)),
+        transport,
         unsequenced=progress_inbox(watchers.progressed),
         accepted=unannounced.accepted,
     )
@@ -96,13 +98,30 @@ async def open_cache(
     ):
         yield Cache(
             announcer=RedisChangeAnnouncer(videos, outbox, unannounced=unannounced, locally=bus.changed),
-            progress=RedisProgressPublisher(connection, channel=progress),
+            progress=RedisProgressPublisher(connection, database=database),
             events=watchers,
             videos=videos,
             bus=bus,
             unannounced=unannounced,
             ttl=times.ttl,
         )
+
+
+def _watching(
+    connection: RedisConnection, subscriber: Servers, database: int
+) -> tuple[Watchers, RedisBusTransport]:
+    """Returns the watchers, and the transport that follows the progress of the videos that they watch."""
+    watchers = Watchers(
+        begin=lambda video_id: transport.follow(progress_channel(database, video_id)),
+        end=lambda video_id: transport.follow(progress_channel(database, video_id), ends=True),
+    )
+    transport = RedisBusTransport(
+        connection,
+        subscriber,
+        channel=change_channel(database),
+        others=lambda: [progress_channel(database, video_id) for video_id in watchers.watched],
+    )
+    return watchers, transport
 
 
 async def _keep_running(runner: _Runner) -> None:
