@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import aclosing, asynccontextmanager, suppress
-from functools import partial
 
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from gostream_shared.cache.driver.client import HARD_TIMEOUT
-from gostream_shared.cache.driver.servers import Servers
+from gostream_shared.cache.driver.servers import Call, Servers
 from gostream_shared.cache.entries.redis_cache import SEQUENCE_KEY, load_script
 from gostream_shared.cache.protocol import Beat, CacheUnavailableError, Subscribed
 from gostream_shared.cache.redis_connection import RedisConnection
@@ -84,6 +83,7 @@ class RedisBusTransport:
     async def beat(self, nonce: str, *, interval: float) -> Beat:
         server = await self._connection.server()
         async with self._connection.guarded("beat", HARD_TIMEOUT, probe=True):
-            call = [SEQUENCE_KEY, BEAT_KEY], [self._channel, nonce, server, round(interval * 1000)]
-            time = await self._connection.servers.at(SEQUENCE_KEY, partial(self._script.run, call=call))
+            arguments = [self._channel, nonce, server, round(interval * 1000)]
+            call = Call(self._script, [SEQUENCE_KEY, BEAT_KEY], arguments)
+            time = await self._connection.servers.at(SEQUENCE_KEY, call.run)
         return Beat(int(time) / 1000, server)
