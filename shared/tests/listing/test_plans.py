@@ -27,8 +27,8 @@ PAGE = 50
 NEWEST = datetime(2026, 6, 1, tzinfo=UTC)
 #: "big" owns every tenth video and has no failed one; 9,000 others own 100 each. Each of 6,000 courses has
 #: 100 videos, each of 10 tenants 60,000; 20 videos are pinned. "holiday" is in 100 titles, "lesson" in
-#: 300,000, "лекция" in 100,000, "История" in 50. Of each hundred videos, one can be undeleted, one is gone. One
-#: of 53 published ones is sound alone.
+#: 300,000, "лекция" in 100,000, "История" in 50. Of each hundred videos, one can be undeleted, one is gone.
+#: One of 53 published ones is sound alone.
 FILL = """
 INSERT INTO videos (id, user_id, title, title_key, content_type, created_at, updated_at, status, failure,
   external_id, labels, label_terms, deleted_at, undelete_until, encode_number, published_number, publication)
@@ -162,7 +162,7 @@ ORDERED_BUFFERS = 60
 #: Buffers with a label or a word: the index finds the matches, or another index is filtered.
 SEARCH_BUFFERS = 600
 #: Buffers with a label or a word and a kind: videos of one kind are further apart than others.
-APART_BUFFERS = 2 * SEARCH_BUFFERS
+APART_BUFFERS = 3 * SEARCH_BUFFERS
 #: Buffers if nothing of a kind has a state: all of the kind are examined.
 KIND_BUFFERS = VIDEOS // 40
 #: Buffers if few deleted videos match: they are all examined.
