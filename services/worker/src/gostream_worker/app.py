@@ -39,6 +39,7 @@ from gostream_shared.storage.gates import Gates
 from gostream_shared.storage.open_store import open_store
 from gostream_shared.storage.port import ObjectStore
 from gostream_shared.tls import ServerTls
+from gostream_worker.captions.kinds import track_kinds
 from gostream_worker.config import WorkerConfig
 from gostream_worker.encode.encoder import Encoder
 from gostream_worker.health import ROOM_HEALTH, health_server
@@ -195,6 +196,7 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             kinds = {
                 TRANSCODE: _encoding(config, database, service, store, cache, disk_space),
                 FETCH: _fetching(config, database, store, cache),
+                **track_kinds(config, database, store, cache.announcer, edge, work),
                 **_removals(database, store, expiry),
             }
             consumer = Consumer(database.pool, kinds, lease=config.job_lease)

@@ -30,7 +30,8 @@ class RemoveJob:
     With `published_attempt`, only objects of the encode's other attempts are removed. Jobs that differ only
     in `turn` are queued separately; a later one removes objects that were written after the earlier one ran.
     `deletion` is the version of the tombstone: a job of an earlier deletion, which may be running, must not
-    stand for the job of a later one. With `track`, an added track that was deleted, or never uploaded.
+    stand for the job of a later one. With `track`, the objects of an
+    added track that was deleted, or whose file was never uploaded; `number` is that of its stored bytes.
     """
 
     video_id: UUID

@@ -186,7 +186,7 @@ class TrackService:
             if not await transaction.added_tracks.delete(video_id, track.id):
                 raise TrackNotFoundError(video_id, track_id)
             await transaction.jobs.enqueue(_publish(video_id))
-            removal = RemoveJob(video_id=video_id, track=track.id, turn=1)
+            removal = RemoveJob(video_id=video_id, number=track.stored_as, track=track.id, turn=1)
             duration = video.publication.duration if video.publication else timedelta(0)
             await transaction.jobs.enqueue(removal, delay=max(_VIEWING, 2 * duration))
             await transaction.trail.add(
@@ -226,7 +226,7 @@ class TrackService:
         """Returns what comes next: the file is fetched, or the track removed if no file is uploaded."""
         if track.url:
             return FetchTrackJob(video_id=track.video_id, track_id=track.id), timedelta(0)
-        unused = RemoveJob(video_id=track.video_id, track=track.id)
+        unused = RemoveJob(video_id=track.video_id, number=track.stored_as, track=track.id)
         return unused, self._limits.upload_url_ttl + _UNTIL_REMOVED
 
     async def _require_room(self, transaction: Transaction, video: Video, track: AddedTrack) -> None:

@@ -131,7 +131,7 @@ class PostgresAddedTracks(Statements):
     async def settle(self, video_id: UUID, track_id: UUID, code: TrackCode | None) -> None:
         await self._row(
             """UPDATE added_tracks SET state = $3, error_code = $4, url = NULL, tries = 0
-            WHERE video_id = $1 AND id = $2 AND state = 'PREPARING'""",
+            WHERE video_id = $1 AND id = $2 AND state IN ('PREPARING', 'READY')""",
             video_id,
             track_id,
             (AddedState.FAILED if code else AddedState.READY).value,

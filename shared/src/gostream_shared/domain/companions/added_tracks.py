@@ -138,7 +138,7 @@ class AddedTracks(Protocol):
         ...
 
     async def settle(self, video_id: UUID, track_id: UUID, code: TrackCode | None) -> None:
-        """PREPARING → READY, or FAILED with a code."""
+        """PREPARING → READY; with a code PREPARING or READY → FAILED."""
         ...
 
     async def publish(self, video_id: UUID, publication: Publication) -> Video:
