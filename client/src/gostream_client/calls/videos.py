@@ -1,8 +1,4 @@
-"""The calls of both clients: the parameters, the request and the answer of each, written once.
-
-Each function becomes a method of Client and of AsyncClient with the same parameters and docstring. `timeout`
-is the deadline of the call in seconds, instead of the client's.
-"""
+"""The calls of VideoService."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
