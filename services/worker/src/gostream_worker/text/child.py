@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import av
-
 from gostream_shared.domain.tracks import TrackCode
 from gostream_worker.sandbox.confinement import Confinement, interpreter_paths
 from gostream_worker.text.cues import Cue, cue_text
@@ -41,6 +39,8 @@ class TooLargeError(Exception):
 
 def main() -> None:
     task = json.loads(sys.stdin.buffer.read())
+    if any(text["codec"] != WHOLE_FILE for text in task["texts"]):
+        import av  # noqa: F401 - before the confinement; only for copies, because it takes long
     os.chdir(task["folder"])
     paths = (*interpreter_paths(), task["folder"])
     Confinement(read=paths, required=task["sandbox"] == "required").enter()
@@ -52,7 +52,7 @@ def main() -> None:
             cues = read_file(text["file"], text["language"]) if is_whole else read_cues(**text)
         except TooLargeError:
             answer = TrackCode.SUBTITLES_TOO_LARGE
-        except (av.FFmpegError, OSError, ValueError):
+        except (OSError, ValueError):
             answer = TrackCode.UNREADABLE_SUBTITLES
         else:
             left -= sum(len(cue.text) for cue in cues)
@@ -72,7 +72,16 @@ def read_file(file: str, language: str) -> list[Cue]:
 
 
 def read_cues(file: str, codec: str, language: str) -> list[Cue]:
-    """Returns the cues of a file with one text track, in order. Raises TooLargeError and av.FFmpegError."""
+    """Returns the cues of a file with one text track, in order. Raises TooLargeError and ValueError."""
+    import av
+
+    try:
+        return _demuxed(av, file, codec, language)
+    except av.FFmpegError as error:
+        raise ValueError(str(error)) from error
+
+
+def _demuxed(av: Any, file: str, codec: str, language: str) -> list[Cue]:
     with av.open(f"file:{file}", options=_OPTIONS, metadata_errors="replace") as container:
         stream = next(iter(container.streams.subtitles), None)
         if stream is None:
