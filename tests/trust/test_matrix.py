@@ -184,6 +184,7 @@ def test_table_covers_every_caller_of_every_call() -> None:
     services = (
         messages.DESCRIPTOR.services_by_name["VideoService"],
         uploads.DESCRIPTOR.services_by_name["UploadService"],
+        tracks.DESCRIPTOR.services_by_name["TrackService"],
     )
     methods = {method.name for service in services for method in service.methods}
     assert {call.partition(" ")[0] for call in CALLS} == methods

@@ -135,7 +135,7 @@ class TrackService:
     async def prepare_track(
         self, caller: Principal, origin: Origin, video_id: UUID, track_id: UUID
     ) -> ShownTrack:
-        """Start the preparation, again if it has not ended.
+        """Start the preparation; again if it has not ended, or an encode has published without the track.
 
         Raises TrackNotFoundError, and SourceNotUploadedError without a file.
         """
@@ -149,7 +149,7 @@ class TrackService:
                 track = replace(track, state=AddedState.PREPARING)
             if track.url:
                 await transaction.jobs.enqueue(FetchTrackJob(video_id=video_id, track_id=track.id))
-            elif track.state is AddedState.PREPARING:
+            elif track.state in (AddedState.PREPARING, AddedState.READY):
                 await transaction.jobs.enqueue(_publish(video_id))
             values = {"track": str(track.id), "track_state": track.state.value}
             await transaction.trail.add(
