@@ -58,9 +58,10 @@ async def as_json(
     verb = rule.WhichOneof("pattern")
     fields = MessageToDict(request, preserving_proto_field_name=True)
     path = getattr(rule, verb)
-    for name, holder in (("{id}", fields), ("{video.id}", fields.get("video", {}))):
+    holders = {"{id}": fields, "{video.id}": fields.get("video"), "{track.id}": fields.get("track")}
+    for name, holder in holders.items():
         if name in path:
-            path = path.replace(name, holder.pop("id"))
+            path = path.replace(name, (holder or {}).pop("id"))
     if "{video_id}" in path:
         path = path.replace("{video_id}", fields.pop("video_id"))
     body = fields if rule.body == "*" else fields.pop(rule.body) if rule.body else None
