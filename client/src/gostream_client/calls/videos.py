@@ -31,7 +31,7 @@ from gostream.v1.video_service_pb2 import (
 )
 from gostream_client import table
 from gostream_client.errors import InvalidInputError
-from gostream_client.names import policy_number, status_number
+from gostream_client.names import kind_number, loudness_number, policy_number, status_number
 from gostream_client.rpc_errors import REQUEST_ID_KEY
 from gostream_client.table import Call, Trailers
 
@@ -57,6 +57,7 @@ def create_video(
     source_url: str = "",
     source_key: str = "",
     profile: str = "",
+    loudness: int = 0,
     request_id: str = "",
     timeout: float | None = None,
 ) -> Call[CreateVideoResponse]:
@@ -64,7 +65,7 @@ def create_video(
 
     `policy`: "public", "signed", "off", or empty for the server's default. `external_id`: your own id, unique
     among your videos. `source_url`: an https URL that the server fetches, or `source_key`: an object of its
-    bucket, instead of an upload; processing starts at once, with `profile`.
+    bucket, instead of an upload; processing starts at once, with `profile` and `loudness`.
     `request_id`: made by the client unless given; with the same one, a repeated call returns the same video.
     """
     request = CreateVideoRequest(
@@ -78,23 +79,33 @@ def create_video(
         external_id=external_id,
         source_url=source_url,
         source_key=source_key,
-        process=ProcessOptions(profile=profile) if profile else None,
+        process=process_options(profile, loudness) if profile or loudness else None,
     )
     return Call(table.CREATE_VIDEO, request, timeout)
 
 
 def trigger_process(
-    video_id: str, *, profile: str = "", request_id: str = "", timeout: float | None = None
+    video_id: str,
+    *,
+    profile: str = "",
+    loudness: int = 0,
+    request_id: str = "",
+    timeout: float | None = None,
 ) -> Call[Video]:
     """Starts processing the uploaded source, or encodes the video again. Returns the video.
 
-    `profile`: empty for the default. `request_id`: made by the client unless given; the same one starts at
-    most one encode.
+    `profile`: empty for the default. `loudness`: -16 or -23 LUFS for all sounds; 0 keeps theirs.
+    `request_id`: made by the client unless given; the same one starts at most one encode.
     """
     request = TriggerProcessRequest(
-        id=video_id, request_id=request_id or str(uuid4()), options=ProcessOptions(profile=profile)
+        id=video_id, request_id=request_id or str(uuid4()), options=process_options(profile, loudness)
     )
     return Call(table.TRIGGER_PROCESS, request, timeout)
+
+
+def process_options(profile: str, loudness: int) -> ProcessOptions:
+    """Returns the options of an encode. Raises InvalidInputError."""
+    return ProcessOptions(profile=profile, loudness=loudness_number(loudness))
 
 
 def cancel_process(video_id: str, *, timeout: float | None = None) -> Call[Video]:
@@ -133,6 +144,7 @@ def list_videos_page(
     created_after: datetime | None = None,
     created_before: datetime | None = None,
     show_deleted: bool = False,
+    media_kind: str = "",
     page_size: int = 0,
     page_token: str = "",
     timeout: float | None = None,
@@ -142,7 +154,7 @@ def list_videos_page(
     `status`: such as "ready" or "pending-upload"; empty for all. `labels`: each "key=value", or "key" for any
     value. `title`: words that the title contains. `created_after`: that time or later, `created_before`:
     earlier; both need a time zone. `show_deleted`: also the videos that undelete_video() restores.
-    `page_size`: at most 1000; 0 for 50.
+    `media_kind`: "video" or "audio", of the published encode. `page_size`: at most 1000; 0 for 50.
     """
     request = ListVideosRequest(
         user_id=user_id,
@@ -153,6 +165,7 @@ def list_videos_page(
         created_after=_moment("created_after", created_after),
         created_before=_moment("created_before", created_before),
         show_deleted=show_deleted,
+        media_kind=kind_number(media_kind),
         page_size=page_size,
         page_token=page_token,
     )

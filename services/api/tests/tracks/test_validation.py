@@ -108,7 +108,7 @@ def test_ids_of_other_tracks_are_refused(track_id: str) -> None:
         messages.DeleteTrackRequest(video_id=ID, id=track_id),
     ):
         with pytest.raises(InvalidRequestError):
-            validation.one_track(request)  # type: ignore[arg-type]
+            validation.one_track(request)
 
 
 def test_update_changes_what_the_mask_names() -> None:

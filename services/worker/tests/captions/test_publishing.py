@@ -1,5 +1,7 @@
 """Added subtitles in the published stream, on a real database and object store."""
 
+from pathlib import Path
+
 import pytest
 
 from gostream_shared.domain.companions.added_tracks import TrackChanges
@@ -11,7 +13,7 @@ from gostream_shared.storage.port import ObjectNotFoundError
 from gostream_worker.jobs.cleanup import Removal
 from gostream_worker.jobs.verdict import DONE
 from services.worker.tests import clips
-from services.worker.tests.clips import Clips
+from services.worker.tests.clips import Clips, ffmpeg
 from services.worker.tests.conftest import Worker
 from services.worker.tests.hls_player import broken_rules
 from services.worker.tests.tracks import track_clips
@@ -19,6 +21,13 @@ from services.worker.tests.tracks import track_clips
 from .conftest import SRT, Captions
 
 pytestmark = pytest.mark.stack
+
+
+def podcast(folder: Path) -> Path:
+    """4 s of stereo AAC without a picture."""
+    tone = ["-f", "lavfi", "-i", "sine=duration=4:sample_rate=48000", "-ac", "2", "-c:a", "aac"]
+    ffmpeg(*tone, "-b:a", "128k", str(folder / "podcast.m4a"))
+    return folder / "podcast.m4a"
 
 
 async def test_track_is_published_without_an_encode(worker: Worker, captions: Captions, clip: Clips) -> None:
@@ -205,3 +214,17 @@ async def test_track_waits_while_an_encode_is_published(
     assert verdict.again_in is not None
     assert await captions.lines(video.id) == []
     assert (await worker.video(video.id)).status is VideoStatus.PROCESSING
+
+
+async def test_sound_alone_gets_a_transcript(worker: Worker, captions: Captions, clip: Clips) -> None:
+    video_id = await worker.upload(clip(podcast))
+    await captions.add(video_id)
+    await captions.publish(video_id)
+    await worker.attempts.transcode(await worker.start(video_id))
+
+    await captions.publish(video_id)  # the job that the publication has enqueued
+
+    (line,) = await captions.lines(video_id)
+    assert "added-" in line
+    assert (await worker.master(video_id)).count('SUBTITLES="text"') == 2
+    assert await broken_rules(await worker.save(video_id)) == []

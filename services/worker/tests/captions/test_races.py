@@ -59,9 +59,9 @@ class Clock:
 
 def dying(captions: Captions, clock: Clock) -> TrackPublisher:
     publisher = captions.publisher
-    publisher._store = Dying(publisher._store, clock)  # type: ignore[assignment]
-    publisher._edge = Dying(publisher._edge, clock)  # type: ignore[assignment]
-    publisher._announcer = Dying(publisher._announcer, clock)  # type: ignore[assignment]
+    publisher._store = Dying(publisher._store, clock)
+    publisher._edge = Dying(publisher._edge, clock)
+    publisher._announcer = Dying(publisher._announcer, clock)
     return publisher
 
 
@@ -76,7 +76,7 @@ async def test_repeated_job_completes_every_interrupted_one(
 ) -> None:
     video = await worker.process(clip(clips.long_enough_for_two_segments))
     dies_at, ended = 0, False
-    added = []
+    added: list[UUID] = []
     while not ended:
         dies_at += 1
         if added:  # as many objects to write as before
@@ -137,7 +137,8 @@ async def test_concurrent_jobs_publish_every_track(worker: Worker, captions: Cap
 
 def _during(publisher: TrackPublisher, action: Callable[[], Any]) -> None:
     """Runs `action` once, before the files are written."""
-    read, done = publisher._read, []
+    read = publisher._read
+    done: list[bool] = []
 
     async def reading(tracks: Any) -> Any:
         found = await read(tracks)
