@@ -1,7 +1,7 @@
 """The commands for subtitles, given a client and an output. app.py has their options."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gostream.v1 import video_pb2
@@ -50,8 +50,9 @@ async def send(
     files: Sequence[SourceFile | None],
     *,
     name: str = "",
+    told: Callable[[str], object] = lambda note: None,
 ) -> list[video_pb2.Track]:
-    """Add subtitles with their files. Returns the tracks, which are being prepared."""
+    """Add subtitles with their files, and tell about each. Returns the tracks, which are being prepared."""
     found = []
     for caption, file in zip(captions, files, strict=True):
         if file is None:
@@ -76,6 +77,7 @@ async def send(
                 is_sdh=caption.is_sdh,
             )
             found.append(track)
+        told(f"added subtitles {caption.language}: {found[-1].id}")
     return found
 
 

@@ -87,8 +87,7 @@ async def upload(
             out.note(f"continue with: gostream upload --resume {video_id} {shlex.quote(source.name)}")
         raise
     out.note(f"uploaded {source.size} bytes")
-    for track in await send(client, video.id, captions, files):
-        out.note(f"added subtitles {track.language}: {track.id}")
+    await send(client, video.id, captions, files, told=out.note)
     if not steps.process_it:
         video = await client.get_video(video.id)
     is_pending = video.status == video_pb2.Video.STATUS_PENDING_UPLOAD

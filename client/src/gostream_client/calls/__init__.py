@@ -4,6 +4,7 @@ Each function becomes a method of Client and of AsyncClient with the same parame
 is the deadline of the call in seconds, instead of the client's.
 """
 
+from gostream_client.calls.describing import describe
 from gostream_client.calls.tracks import (
     add_track,
     delete_track,
@@ -17,7 +18,6 @@ from gostream_client.calls.videos import (
     cancel_process,
     create_video,
     delete_video,
-    describe,
     get_playback_info,
     get_video,
     get_video_reply,

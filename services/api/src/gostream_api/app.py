@@ -22,6 +22,7 @@ from gostream_api.rpc.interceptors.auth import (
     shows_nothing,
     shows_token,
 )
+from gostream_api.rpc.interceptors.base import Handler
 from gostream_api.rpc.interceptors.clients import ClientOf, client_behind, networks
 from gostream_api.rpc.server import BUS_HEALTH, ApiServer
 from gostream_api.rpc.servicer import VideoServicer, local_hits, method_handlers
@@ -101,15 +102,22 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             local_hits=local_hits(readers),
             share_port=config.api_processes > 1,
             credentials=tls.credentials() if tls else None,
-            more={
-                UPLOADS: upload_handlers(_uploads(config, reads, store, client_of)),
-                TRACKS: track_handlers(_tracks(config, reads.database, store, client_of)),
-            },
+            more=_more(config, reads, store, client_of),
         )
         if config.read_port:
             server.doors.append(_read_door(config, readers, server, authenticator, tls))
         async with _reporting(server, reads):
             yield server
+
+
+def _more(
+    config: ApiConfig, reads: ReadPath, store: ObjectStore, client_of: ClientOf
+) -> dict[str, dict[str, Handler]]:
+    """Returns the services besides VideoService, by name."""
+    return {
+        UPLOADS: upload_handlers(_uploads(config, reads, store, client_of)),
+        TRACKS: track_handlers(_tracks(config, reads.database, store, client_of)),
+    }
 
 
 @asynccontextmanager

@@ -178,18 +178,15 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             PrestartedProbe.kept(sandbox_required=config.sandbox == "required") as probe,
         ):
             disk_space = _disk_space(config, health)
+            backends = Dependencies(
+                database=database,
+                store=store,
+                announcer=cache.announcer,
+                publisher=cache.progress,
+                edge=edge,
+            )
             service = TranscodeService(
-                Dependencies(
-                    database=database,
-                    store=store,
-                    announcer=cache.announcer,
-                    publisher=cache.progress,
-                    edge=edge,
-                ),
-                _encoder(config),
-                work,
-                _settings(config),
-                start_probe=probe.take,
+                backends, _encoder(config), work, _settings(config), start_probe=probe.take
             )
             abandoned = Abandoned(database, cache.announcer, patience=config.upload_patience)
             expiry = Expiry(database, cache.announcer, retention=config.delete_retention)
