@@ -12,7 +12,8 @@ from gostream_worker.jobs.consumer import JobKind, reading
 from gostream_worker.publish.cdn import Edge
 from gostream_worker.source.work_directory import WorkDirectory
 
-#: Videos whose tracks are published at the same time. Apart from fetches, which a slow server can hold up.
+#: Videos whose tracks are published at the same time, by workers that encode. Apart from fetches, which a slow
+#: server can hold up, and which have access to other networks.
 _PUBLISHED = 2
 
 
@@ -30,7 +31,8 @@ def track_kinds(
     )
     guard = EgressGuard.of(config.source_url_allow, allows_http=config.source_url_http)
     fetcher = TrackFetcher(database, store, guard)
+    slots = _PUBLISHED if config.worker_slots else 0
     return {
-        PUBLISH_TRACKS: JobKind(reading(publish_tracks_job, publisher.publish), slots=_PUBLISHED),
+        PUBLISH_TRACKS: JobKind(reading(publish_tracks_job, publisher.publish), slots=slots),
         FETCH_TRACK: JobKind(reading(fetch_track_job, fetcher.fetch), slots=config.source_fetch_slots),
     }
