@@ -40,6 +40,7 @@ from gostream_shared.storage.gates import Gates
 from gostream_shared.storage.open_store import open_store
 from gostream_shared.storage.port import ObjectStore
 from gostream_shared.tls import ServerTls
+from gostream_worker.captions.kinds import track_kinds
 from gostream_worker.config import WorkerConfig
 from gostream_worker.encode.encoder import Encoder
 from gostream_worker.health import ROOM_HEALTH, health_server
@@ -177,18 +178,15 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             PrestartedProbe.kept(sandbox_required=config.sandbox == "required") as probe,
         ):
             disk_space = _disk_space(config, health)
+            backends = Dependencies(
+                database=database,
+                store=store,
+                announcer=cache.announcer,
+                publisher=cache.progress,
+                edge=edge,
+            )
             service = TranscodeService(
-                Dependencies(
-                    database=database,
-                    store=store,
-                    announcer=cache.announcer,
-                    publisher=cache.progress,
-                    edge=edge,
-                ),
-                _encoder(config),
-                work,
-                _settings(config),
-                start_probe=probe.take,
+                backends, _encoder(config), work, _settings(config), start_probe=probe.take
             )
             abandoned = Abandoned(database, cache.announcer, patience=config.upload_patience)
             expiry = Expiry(database, cache.announcer, retention=config.delete_retention)
@@ -196,6 +194,7 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             kinds = {
                 TRANSCODE: _encoding(config, database, service, store, cache, disk_space),
                 FETCH: _fetching(config, database, store, cache),
+                **track_kinds(config, database, store, cache.announcer, edge, work),
                 **_removals(database, store, expiry),
             }
             consumer = Consumer(database.pool, kinds, listener=database.listener(), lease=config.job_lease)

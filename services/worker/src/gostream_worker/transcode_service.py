@@ -18,6 +18,7 @@ from gostream_shared.domain.object_keys import encode_prefix, source_key
 from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import Video
 from gostream_shared.storage.port import ObjectStore
+from gostream_worker.captions.carrying import carry_along
 from gostream_worker.encode.encoder import Encoder, EncodeReport
 from gostream_worker.encode.levels import loudness_of
 from gostream_worker.encode.run_plan import run_plan
@@ -179,15 +180,17 @@ class TranscodeService:
             measured, report = await self._encode(film, uploader, early, reporter)
         reporter.enter("publishing")
         texts = await self._read_texts(plan, folder)
-        presentation = await asyncio.to_thread(present, plan, measured, encode, texts)
+        added = await carry_along(self._dependencies, self._settings, encode, plan.tracks, folder)
+        presentation = await asyncio.to_thread(present, plan, measured, encode, {**texts, **added.texts})
         require_equal_lengths(plan, presentation, has_new_sound=report.new_sound)
         thumbnails = await self._put_the_rest(film, measured, presentation, uploader, early)
+        publication = describe_publication(
+            found, plan, presentation, thumbnails, encode, await loudness_of(folder)
+        )
         return Prepared(
             source=source.version,
             master=presentation.master,
-            publication=describe_publication(
-                found, plan, presentation, thumbnails, encode, await loudness_of(folder)
-            ),
+            publication=added.in_publication(publication, encode, presentation.unread),
             stored_bytes=sum(uploader.uploaded.values()),
         )
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
+from gostream_shared.domain.companions.added_tracks import AddedTracks
 from gostream_shared.domain.companions.remote_sources import RemoteSources
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import JobQueue
@@ -223,6 +224,9 @@ class Transaction(Protocol):
     def upload_sessions(self) -> UploadSessions: ...
 
     @property
+    def added_tracks(self) -> AddedTracks: ...
+
+    @property
     def trail(self) -> Trail: ...
 
     @property
@@ -254,6 +258,9 @@ class Database(Protocol):
     def remote_sources(self) -> RemoteSources: ...
 
     @property
+    def added_tracks(self) -> AddedTracks: ...
+
+    @property
     def usages(self) -> Usages: ...
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]: ...
@@ -275,4 +282,17 @@ class Outbox(Protocol):
 
     async def settle(self, video_id: UUID, version: int) -> None:
         """Delete the announced rows of the video, up to `version`."""
+        ...
+
+
+class SharedOutbox(Outbox, Protocol):
+    """An outbox of many processes, one of which is elected to announce the rows."""
+
+    @property
+    def relay_lock(self) -> int:
+        """The session lock of the elected process."""
+        ...
+
+    async def has_relay(self) -> bool:
+        """Returns True if a process holds the lock. Raises BackendUnavailableError."""
         ...

@@ -110,7 +110,7 @@ async def test_changes_are_heard_from_every_node(
             pass
 
     async with open_servers(config_of(nodes), connections=1) as subscriber:
-        transport = RedisBusTransport(link, subscriber, channel=change_channel(0), others=())
+        transport = RedisBusTransport(link, subscriber, channel=change_channel(0))
         bus = Bus(transport, unsequenced=lambda _: None, beat_interval=0.2)
         bus.add(Heard())
         running = asyncio.create_task(bus.run())

@@ -1,14 +1,9 @@
-"""The calls of both clients: the parameters, the request and the answer of each, written once.
+"""The calls of VideoService."""
 
-Each function becomes a method of Client and of AsyncClient with the same parameters and docstring. `timeout`
-is the deadline of the call in seconds, instead of the client's.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from inspect import Parameter, signature
-from typing import Any, Literal, get_args
+from typing import Literal
 from uuid import uuid4
 
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -258,21 +253,6 @@ def next_page(call: Call[ListVideosResponse], page: ListVideosResponse) -> Call[
     request.CopyFrom(call.request)
     request.page_token = page.next_page_token
     return replace(call, request=request)
-
-
-def describe(
-    method: Any, call: Callable[..., object], *, name: str = "", doc: str = "", answer: Any = None
-) -> None:
-    """Gives `method` of a client the name, the docstring and the signature of `call`, and its answer."""
-    whole = signature(call)
-    own = get_args(whole.return_annotation)
-    method.__name__ = name or call.__name__
-    method.__qualname__ = method.__name__
-    method.__doc__ = doc or call.__doc__
-    me = Parameter("self", Parameter.POSITIONAL_ONLY)
-    method.__signature__ = whole.replace(
-        parameters=[me, *whole.parameters.values()], return_annotation=answer or own[0]
-    )
 
 
 def _several(name: str, values: Sequence[str]) -> Sequence[str]:
