@@ -21,7 +21,6 @@ from gostream.v1.video_service_pb2 import (
     GetVideoRequest,
     ListVideosRequest,
     ListVideosResponse,
-    ProcessOptions,
     RevokePlaybackRequest,
     TriggerProcessRequest,
     UndeleteVideoRequest,
@@ -30,7 +29,7 @@ from gostream.v1.video_service_pb2 import (
 )
 from gostream_client import table
 from gostream_client.errors import InvalidInputError
-from gostream_client.names import kind_number, loudness_number, policy_number, status_number
+from gostream_client.names import kind_number, policy_number, process_options, status_number
 from gostream_client.rpc_errors import REQUEST_ID_KEY
 from gostream_client.table import Call, Trailers
 
@@ -100,11 +99,6 @@ def trigger_process(
         id=video_id, request_id=request_id or str(uuid4()), options=process_options(profile, loudness)
     )
     return Call(table.TRIGGER_PROCESS, request, timeout)
-
-
-def process_options(profile: str, loudness: int) -> ProcessOptions:
-    """Returns the options of an encode. Raises InvalidInputError."""
-    return ProcessOptions(profile=profile, loudness=loudness_number(loudness))
 
 
 def cancel_process(video_id: str, *, timeout: float | None = None) -> Call[Video]:

@@ -7,6 +7,7 @@ from gostream.v1.video_pb2 import Track, Video
 from gostream.v1.video_service_pb2 import CreateVideoResponse
 from gostream_client import calls
 from gostream_client.errors import GoStreamError, InvalidInputError, UrlExpiredError
+from gostream_client.names import process_options
 from gostream_client.table import Call
 from gostream_client.upload.events import UploadEvents
 from gostream_client.upload.parts import MULTIPART_ABOVE, PartOptions, Reports, upload_in_parts
@@ -79,7 +80,7 @@ async def _in_parts(
         UploadCalls(ask),
         video_id,
         source.path,
-        process=calls.process_options(wishes.profile, wishes.loudness) if wishes.process else None,
+        process=process_options(wishes.profile, wishes.loudness) if wishes.process else None,
         options=PartOptions(parallel=wishes.parallel),
         reports=Reports(on_sent=events.on_sent, on_retry=events.on_retry),
     )
