@@ -157,11 +157,10 @@ def _usable_below_the_floor(self: ModelRedis, key: object, min_version: int, now
     return entry if entry is not None and entry.version >= min_version else None
 
 
-def _invalidate_floor_only(self: ModelRedis, video_id: object, version: int) -> int:
+def _raise_floor_only(self: ModelRedis, video_id: object, version: int) -> None:
     key = self.key(video_id)  # type: ignore[arg-type]
     if key is not None:
         key.floor = max(key.floor, version)
-    return self.next_sequence()
 
 
 async def _primary_from_anywhere(self: ReadThrough, video_id: object) -> Found:
@@ -205,6 +204,7 @@ MUTANTS = (
     _model("fresh-token", 253),
     _model("sequence-start", 119),
     _model("publish", 0),
+    _model("floor-first", 0),
     _model("peek-epoch", 13),
     _model("peek-version", 1),
     _model("relay", 4),
@@ -217,7 +217,7 @@ MUTANTS = (
     _code(
         "readers check the floor", 0,
         (ModelRedis, "_usable", _usable_below_the_floor),
-        (ModelRedis, "invalidate", _invalidate_floor_only),
+        (ModelRedis, "raise_floor", _raise_floor_only),
     ),
     _code("generation of an L1 fill", 25, (LocalCache, "ticket", _ticket_of_epoch)),
     _code("ticket before the read", 25, (CachedVideoService, "_load", _load_with_late_ticket)),
