@@ -227,7 +227,7 @@ MUTANTS = (
     _code("a reset ends L1 entries", 6, (LocalCache, "clear", _clear_epoch_only)),
     _code("epoch of an L1 fill", 68, (LocalCache, "ticket", _ticket_of_generation)),
     _code("L1 serves only while live", 0, (LocalCache, "__init__", _always_live(LocalCache.__init__))),
-    _code("old loads are not joined", 52,
+    _code("old loads are not joined", 595,
           (SingleFlight, "__init__", _any_age(SingleFlight.__init__))),
     _code("an acknowledgement or a gap flushes", 11, (Bus, "_handle", _handle_without_flush(Bus._handle)),
           (Liveness, "receive", _receive_without_gap(Liveness.receive))),
