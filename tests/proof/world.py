@@ -331,18 +331,15 @@ class SimRedis:
         if "floor-first" in world.without:
             first, then = then, first
         await self._reach()
-        refused: RefusedError | None = None
         try:
             first(changes)
-        except RefusedError as error:
-            refused = error
+        except RefusedError:
+            if not world.is_cluster:
+                then(changes)  # both are in one pipeline
+            raise
         if world.is_cluster:
-            if refused is not None:
-                raise refused
             await self._reach()
-        then(changes)  # one server executes it also after a refusal, because both are in one pipeline
-        if refused is not None:
-            raise refused
+        then(changes)
         for video_id, version in changes.items():
             if version <= world.newest(video_id):
                 world.checker.invalidated(world.loop.time(), video_id, version)
