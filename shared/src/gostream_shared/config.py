@@ -46,7 +46,17 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    database_url: DatabaseUrl = Field(description="PostgreSQL, postgresql://user:password@host:port/name")
+    database_url: DatabaseUrl = Field(
+        description="PostgreSQL, postgresql://user:password@host:port/name; several hosts: @a:5432,b:5432/"
+    )
+    database_direct_url: DatabaseUrl | None = Field(
+        None, description="PostgreSQL without a pooler, for notifications; unset = DATABASE_URL"
+    )
+    database_pooled: bool = Field(
+        False,
+        description="DATABASE_URL is PgBouncer in transaction mode; requires DATABASE_DIRECT_URL",
+        validate_default=True,
+    )
     redis_url: RedisUrl = Field(
         SecretStr(""),
         description="Redis by URL, instead of host, port, database and TLS; empty = these variables",
@@ -112,6 +122,16 @@ class Config(BaseModel):
     log_level: LogLevel = Field("INFO", description="minimum log level")
     log_format: LogFormat = Field("json", description="json for machines, console for people")
 
+    @field_validator("database_pooled")
+    @classmethod
+    def _direct_beside_pooled(cls, is_pooled: bool, info: ValidationInfo) -> bool:
+        if is_pooled and info.data.get("database_direct_url", "invalid") is None:
+            raise ValueError(
+                "needs DATABASE_DIRECT_URL, the address of PostgreSQL itself: a pooler in transaction mode "
+                "delivers no notifications"
+            )
+        return is_pooled
+
     @field_validator("s3_secret_key")
     @classmethod
     def _both_keys(cls, secret: SecretStr, info: ValidationInfo) -> SecretStr:
@@ -160,7 +180,9 @@ class Config(BaseModel):
             for name, value in self
             if isinstance(value, SecretStr) and name not in _NOT_SECRET
         }
-        secrets["DATABASE_URL"] = password_of(secrets["DATABASE_URL"])
+        for name in ("DATABASE_URL", "DATABASE_DIRECT_URL"):
+            if name in secrets:
+                secrets[name] = password_of(secrets[name])
         secrets["REDIS_URL"] = self.redis().password if secrets["REDIS_URL"] else ""
         published = {"GOSTREAM_BIND": self.gostream_bind} if self.gostream_bind else self.listeners()
         return refusals(secrets, published)

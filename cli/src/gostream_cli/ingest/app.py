@@ -5,12 +5,15 @@ from typing import Annotated
 
 import typer
 
+from gostream_cli.captions.app import Captions
+from gostream_cli.captions.specs import parsed
 from gostream_cli.options import (
     DEFAULT_SERVER,
     POLICY,
     ExternalId,
     Json,
     Labels,
+    Loudness,
     Profile,
     Server,
     Timeout,
@@ -29,9 +32,11 @@ def upload_file(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the processing to its end.")] = False,
     process: Annotated[bool, typer.Option("--process/--no-process", help="Start processing at once.")] = True,
     profile: Profile = "",
+    loudness: Loudness = "",
     policy: Annotated[str, POLICY] = "",
     label: Labels = None,
     external_id: ExternalId = "",
+    caption: Captions = None,
     parallel: Annotated[int, typer.Option(min=1, max=16, help="Parts of the file sent at once.")] = 4,
     resume: Annotated[
         str, typer.Option(metavar="ID", help="Continue the upload of this video; the parts are compared.")
@@ -48,7 +53,7 @@ def upload_file(
         raise typer.BadParameter(
             "--resume excludes --title, --user, --content-type, --policy, --label and --external-id"
         )
-    labels = pairs(label)
+    labels, captions = pairs(label), parsed(caption, "--caption")
     from gostream_cli import output, runner
     from gostream_cli.ingest import commands
 
@@ -62,8 +67,9 @@ def upload_file(
             out,
             file,
             commands.NewVideo(title, user, content_type, policy, labels, external_id),
-            commands.Steps(process, profile, watch, parallel),
+            commands.Steps(process, profile, watch, parallel, int(loudness)),
             resume=resume,
+            captions=captions,
         ),
     )
 
@@ -77,6 +83,7 @@ def import_source(
         bool, typer.Option("--watch/--no-watch", "-w", help="Follow the processing to its end.")
     ] = True,
     profile: Profile = "",
+    loudness: Loudness = "",
     policy: Annotated[str, POLICY] = "",
     label: Labels = None,
     external_id: ExternalId = "",
@@ -98,6 +105,6 @@ def import_source(
         out,
         timeout,
         lambda client: commands.import_source(
-            client, out, new, url=url, key=key, profile=profile, follow_it=watch
+            client, out, new, url=url, key=key, profile=profile, loudness=int(loudness), follow_it=watch
         ),
     )

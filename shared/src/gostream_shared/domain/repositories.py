@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
+from gostream_shared.domain.companions.added_tracks import AddedTracks
 from gostream_shared.domain.companions.remote_sources import RemoteSources
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import JobQueue
@@ -17,6 +18,7 @@ from gostream_shared.domain.uploads import Uploads, UploadSessions
 from gostream_shared.domain.video import Failure, Publication, Video
 from gostream_shared.domain.videos.deletions import Deletions
 from gostream_shared.domain.videos.listing import ListedVideo, Position, VideoFilter
+from gostream_shared.domain.videos.loudness import LoudnessTarget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,13 +125,19 @@ class EncodeRepository(Protocol):
     """
 
     async def start_encode(
-        self, video_id: UUID, *, profile: str, request_id: str | None = None, owner: str | None = None
+        self,
+        video_id: UUID,
+        *,
+        profile: str,
+        loudness: LoudnessTarget | None = None,
+        request_id: str | None = None,
+        owner: str | None = None,
     ) -> Encode | None:
         """Move the video to PROCESSING with a new encode number.
 
-        Returns None if the video is already PROCESSING with this profile, or `request_id` started an encode
-        of this video before. Raises VideoNotFoundError, AlreadyProcessingError if the running encode has
-        another profile, and RequestIdReusedError if the earlier request had another profile.
+        Returns None if the video is already PROCESSING with this profile and loudness, or `request_id`
+        started an encode of this video before. Raises VideoNotFoundError, AlreadyProcessingError if the
+        running encode differs in them, and RequestIdReusedError if the earlier request differed in them.
         """
         ...
 
@@ -216,6 +224,9 @@ class Transaction(Protocol):
     def upload_sessions(self) -> UploadSessions: ...
 
     @property
+    def added_tracks(self) -> AddedTracks: ...
+
+    @property
     def trail(self) -> Trail: ...
 
     @property
@@ -247,6 +258,9 @@ class Database(Protocol):
     def remote_sources(self) -> RemoteSources: ...
 
     @property
+    def added_tracks(self) -> AddedTracks: ...
+
+    @property
     def usages(self) -> Usages: ...
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]: ...
@@ -268,4 +282,17 @@ class Outbox(Protocol):
 
     async def settle(self, video_id: UUID, version: int) -> None:
         """Delete the announced rows of the video, up to `version`."""
+        ...
+
+
+class SharedOutbox(Outbox, Protocol):
+    """An outbox of many processes, one of which is elected to announce the rows."""
+
+    @property
+    def relay_lock(self) -> int:
+        """The session lock of the elected process."""
+        ...
+
+    async def has_relay(self) -> bool:
+        """Returns True if a process holds the lock. Raises BackendUnavailableError."""
         ...

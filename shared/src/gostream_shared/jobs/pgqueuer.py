@@ -8,13 +8,24 @@ from types import MappingProxyType
 from pgqueuer.queries import Queries
 from pydantic import TypeAdapter
 
-from gostream_shared.domain.jobs import ExpireJob, ExpireUploadJob, FetchJob, Job, RemoveJob, TranscodeJob
+from gostream_shared.domain.jobs import (
+    ExpireJob,
+    ExpireUploadJob,
+    FetchJob,
+    FetchTrackJob,
+    Job,
+    PublishTracksJob,
+    RemoveJob,
+    TranscodeJob,
+)
 
 TRANSCODE = "transcode"
 FETCH = "fetch"
 REMOVE = "remove"
 EXPIRE = "expire"
 EXPIRE_UPLOAD = "expire-upload"
+PUBLISH_TRACKS = "publish-tracks"
+FETCH_TRACK = "fetch-track"
 _ENTRYPOINTS: Mapping[type[Job], str] = MappingProxyType(
     {
         TranscodeJob: TRANSCODE,
@@ -22,6 +33,8 @@ _ENTRYPOINTS: Mapping[type[Job], str] = MappingProxyType(
         RemoveJob: REMOVE,
         ExpireJob: EXPIRE,
         ExpireUploadJob: EXPIRE_UPLOAD,
+        PublishTracksJob: PUBLISH_TRACKS,
+        FetchTrackJob: FETCH_TRACK,
     }
 )
 _transcode = TypeAdapter(TranscodeJob)
@@ -29,6 +42,8 @@ _fetch = TypeAdapter(FetchJob)
 _remove = TypeAdapter(RemoveJob)
 _expire = TypeAdapter(ExpireJob)
 _expire_upload = TypeAdapter(ExpireUploadJob)
+_publish_tracks = TypeAdapter(PublishTracksJob)
+_fetch_track = TypeAdapter(FetchTrackJob)
 
 
 class PgQueuerJobQueue:
@@ -73,3 +88,13 @@ def expire_job(payload: bytes) -> ExpireJob:
 def expire_upload_job(payload: bytes) -> ExpireUploadJob:
     """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
     return _expire_upload.validate_json(payload)
+
+
+def publish_tracks_job(payload: bytes) -> PublishTracksJob:
+    """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
+    return _publish_tracks.validate_json(payload)
+
+
+def fetch_track_job(payload: bytes) -> FetchTrackJob:
+    """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
+    return _fetch_track.validate_json(payload)

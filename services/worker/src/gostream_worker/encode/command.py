@@ -7,8 +7,9 @@ import os
 from collections.abc import Sequence
 from types import MappingProxyType
 
+from gostream_worker.encode.loudness import meter
 from gostream_worker.encode.sound_filters import sound_graphs, sound_label, sound_shift
-from gostream_worker.object_names import POSTER, SEGMENTS, SHEET, attempted, text_copy
+from gostream_worker.object_names import LEVELS, POSTER, SEGMENTS, SHEET, attempted, text_copy
 from gostream_worker.plan.plan import Plan, Rung
 from gostream_worker.plan.profiles import LARGE
 from gostream_worker.plan.storyboard import plan_storyboard
@@ -48,7 +49,7 @@ def encode_arguments(
     names = attempted(SEGMENTS, attempt)
     arguments = [*_process_options(), *_input_options(plan, source), *_demuxer_options(plan, source)]
     arguments += ["-i", part_of(source, plan.whole_bytes) if plan.whole_bytes else source]
-    for graph in (*source_graphs(plan), filter_graph(plan)):
+    for graph in (*source_graphs(plan, folder=folder), filter_graph(plan)):
         arguments += ["-filter_complex", graph]
     for number, rung in enumerate(plan.rungs):
         is_copied = number == 0 and plan.copied
@@ -57,7 +58,8 @@ def encode_arguments(
     for number, sound in enumerate(plan.sounds):
         arguments += [*_sound(plan, number), *_segments(plan, folder, sound.folder, names)]
         if sound.is_copied:  # decoded as well, because a copy does not report damage
-            arguments += ["-map", f"0:{sound.audio.index}", "-f", "null", "-"]
+            heard = f"0:{sound.audio.index}" if number else "[heard]"
+            arguments += ["-map", heard, "-f", "null", "-"]
     for text in plan.texts:
         copied = ["-map", f"0:{text.index}", "-c:s", "copy", "-f", text.container]
         arguments += [*copied, *_clean_metadata(), f"file:{folder}/{text_copy(text.folder)}"]
@@ -66,7 +68,7 @@ def encode_arguments(
     return arguments
 
 
-def source_graphs(plan: Plan) -> list[str]:
+def source_graphs(plan: Plan, *, folder: str = ".") -> list[str]:
     """Returns the filter graphs that normalise the source's picture and sound.
 
     ffmpeg rebuilds a graph when its input format changes, and the graph loses its state. So stateful filters
@@ -75,9 +77,13 @@ def source_graphs(plan: Plan) -> list[str]:
     """
     graphs = [] if plan.copied else [f"{_shaped(plan)}[picture]"]
     shift = 0 if plan.copied else sound_shift(plan)
+    levels = meter(f"{folder}/{LEVELS}", plan.duration)
     for number, sound in enumerate(plan.sounds):
         if not sound.is_copied:
-            graphs += sound_graphs(sound.audio, shift=shift, number=number)
+            report = "" if number else levels
+            graphs += sound_graphs(sound.audio, shift=shift, number=number, gain=sound.gain, report=report)
+        elif number == 0:
+            graphs += [f"[0:{sound.audio.index}]{levels}[heard]"]
     return graphs
 
 

@@ -24,7 +24,7 @@ STANDARD_FPS = (
     Fraction(60),
 )
 #: Tries that publish further sounds, and subtitles.
-_TRIES_WITH_EXTRAS = 2
+TRIES_WITH_EXTRAS = 2
 _UNKNOWN_FPS = Fraction(25)
 _SPARSE = 3
 #: Minimum seconds between the end of the picture and the end of the film for the last frame to be held.
@@ -32,12 +32,14 @@ _NOTICED = 1.0
 
 
 def make_plan(probe: Probe, profile: Profile, *, may_copy: bool = True, with_extras: bool = True) -> Plan:
-    """Returns the plan. The probe must have been admitted (gostream_worker.probe.limits).
+    """Returns the plan of a film. The probe must have been admitted (gostream_worker.probe.limits).
 
     With `may_copy`, tracks that need no encoding are copied. Without `with_extras`, only the film's own
     sound is published, and no subtitles.
     """
     video = probe.video
+    if video is None:
+        raise ValueError("sound alone has a plan of its own: gostream_worker.plan.sound_only")
     fps = choose_fps(video, profile.max_fps)
     held = _held_frames(probe, fps)
     sounds = plan_sounds(probe, may_copy=may_copy, with_extras=with_extras)
@@ -71,7 +73,7 @@ def plan_attempt(probe: Probe, profile: Profile, *, tries: int) -> Plan:
     Copied tracks inherit the source's defects: if an attempt failed because of them, the next one encodes,
     and the one after it leaves out further tracks.
     """
-    return make_plan(probe, profile, may_copy=tries == 1, with_extras=tries <= _TRIES_WITH_EXTRAS)
+    return make_plan(probe, profile, may_copy=tries == 1, with_extras=tries <= TRIES_WITH_EXTRAS)
 
 
 def _held_frames(probe: Probe, fps: Fraction) -> int:
