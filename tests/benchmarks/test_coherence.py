@@ -12,7 +12,7 @@ from benchmarks.coherence.version_record import MAX_VERSIONS, Event, Truth
 from benchmarks.servers import Servers
 from gostream_devstack.fixtures import RedisSettings
 from gostream_devstack.servers.valkey import Valkey
-from tests.support.redis_topologies import Nodes, make_redis_cluster
+from tests.support.servers.redis_topologies import Nodes, make_redis_cluster
 
 __all__ = ["make_redis_cluster"]
 

@@ -18,7 +18,7 @@ from gostream_shared.cache.metrics import NAMESPACE_EPOCH
 from gostream_shared.config import Config, load
 from gostream_shared.db.database import PostgresDatabase
 from tests.support.cache_fakes import FakeOutbox
-from tests.support.redis_topologies import Nodes, Watched, make_redis_cluster, watched
+from tests.support.servers.redis_topologies import Nodes, Watched, make_redis_cluster, watched
 from tests.support.videos import FakeVideos, make_video
 from tests.support.waiting import eventually
 

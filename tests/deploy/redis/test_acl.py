@@ -16,7 +16,13 @@ from gostream_shared.cache.start import check_redis
 from gostream_shared.config import Config, load
 from gostream_shared.domain.encode import Encode, Progress
 from tests.support.cache_fakes import FakeEpochs, FakeOutbox
-from tests.support.redis_topologies import SENTINEL_PASSWORD, Nodes, Watched, make_redis_cluster, watched
+from tests.support.servers.redis_topologies import (
+    SENTINEL_PASSWORD,
+    Nodes,
+    Watched,
+    make_redis_cluster,
+    watched,
+)
 from tests.support.videos import make_video
 from tests.support.waiting import eventually
 
