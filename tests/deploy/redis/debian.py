@@ -59,7 +59,12 @@ class TlsRedis(Valkey):
     """Debian's Redis: `port` speaks TLS, `plain` does not and is for the test."""
 
     def __init__(
-        self, directories: Directories, ports: tuple[int, int], certificates: Certificates, name: str
+        self,
+        directories: Directories,
+        ports: tuple[int, int],
+        certificates: Certificates,
+        name: str,
+        options: Mapping[str, str] | None = None,
     ) -> None:
         self.plain = ports[1]
         files = {
@@ -71,7 +76,7 @@ class TlsRedis(Valkey):
             "port": str(self.plain),
             "bind": "127.0.0.1 127.0.0.2",
         }
-        super().__init__(directories, ports[0], "replicated", files, name)
+        super().__init__(directories, ports[0], "replicated", files | dict(options or {}), name)
 
     def environment(self) -> Mapping[str, str]:
         return {**super().environment(), **environment()}
@@ -85,6 +90,31 @@ class TlsRedis(Valkey):
             return super().execute(*words, timeout=timeout)
         finally:
             self.port = secured
+
+
+class TlsSentinel(TlsRedis):
+    """One sentinel, which connects to `primary` by TLS and shares its password."""
+
+    def watch(self, primary: TlsRedis) -> None:
+        """Call it before the start."""
+        self.options |= {
+            "tls-replication": "yes",
+            "sentinel monitor gostream": f"{primary.host} {primary.port} 1",
+            "sentinel auth-pass gostream": primary.password,
+        }
+
+    def prepare(self) -> None:
+        wanted = ("tls-", "port", "bind", "sentinel ")
+        settings = {"dir": str(self.directory), "requirepass": self.password}
+        settings |= {key: value for key, value in self.options.items() if key.startswith(wanted)}
+        lines = "".join(f"{key} {value}\n" for key, value in settings.items())
+        self.directories.write(self.directory / "valkey.conf", lines)
+
+    def command(self) -> Sequence[str]:
+        return [*super().command(), "--sentinel"]
+
+    def ready(self) -> bool:
+        return True  # the supervisor also waits until the port listens
 
 
 class HaProxy(Server):

@@ -18,9 +18,10 @@ from gostream_shared.cache.breaker import Breaker
 from gostream_shared.cache.protocol import CacheUnavailableError
 from gostream_shared.cache.redis_connection import RedisConnection, open_servers
 from gostream_shared.config import Config, load
-from tests.deploy.redis.debian import HAPROXY, REDIS, HaProxy, TlsRedis, runs
+from tests.deploy.redis.debian import HAPROXY, REDIS, HaProxy, TlsRedis, TlsSentinel, runs
 from tests.deploy.redis.test_acl import PASSWORD, USER, denied, grant, use_everything
 from tests.support.certificates import replace
+from tests.support.servers.redis_topologies import form_cluster, node_options
 from tests.support.waiting import eventually
 
 pytestmark = [
@@ -30,24 +31,46 @@ pytestmark = [
 
 
 @pytest.fixture
-def server(
+def make_tls(
     _server_directories: Directories, _server_ports: Ports, certificates: Certificates
-) -> Iterator[TlsRedis]:
-    name = f"redis-{secrets.token_hex(4)}"
-    ports = (_server_ports.pick(name), _server_ports.pick(f"{name}-plain"))
-    server = TlsRedis(_server_directories, ports, certificates, name)
+) -> Iterator[Callable[..., TlsRedis]]:
+    """A function that returns a server of that kind, not started, which is stopped after the test."""
+    servers: list[TlsRedis] = []
+
+    def make(kind: type[TlsRedis] = TlsRedis, **options: str) -> TlsRedis:
+        name = f"redis-{secrets.token_hex(4)}"
+        ports = (_server_ports.pick(name), _server_ports.pick(f"{name}-plain"))
+        lines = {key.replace("_", "-"): value for key, value in options.items()}
+        servers.append(kind(_server_directories, ports, certificates, name, lines))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def server(make_tls: Callable[..., TlsRedis]) -> TlsRedis:
+    server = make_tls()
     server.start()
-    yield server
-    server.stop()
+    return server
 
 
-def config_of(server: TlsRedis, authority: Path, host: str = "localhost", scheme: str = "rediss") -> Config:
+def config_of(
+    server: TlsRedis,
+    authority: Path,
+    host: str = "localhost",
+    scheme: str = "rediss",
+    path: str = "",
+    **others: str,
+) -> Config:
     return load(
         Config,
         {
             "DATABASE_URL": "postgresql://x@127.0.0.1:1/x",
-            "REDIS_URL": f"{scheme}://gostream:{PASSWORD}@{host}:{server.port}",
+            "REDIS_URL": f"{scheme}://gostream:{PASSWORD}@{host}:{server.port}{path}",
             "REDIS_CA_FILE": str(authority),
+            **others,
         },
     )
 
@@ -83,6 +106,41 @@ async def test_plaintext_is_not_spoken_to_tls(server: TlsRedis, certificates: Ce
         with pytest.raises((ConnectionError, OSError)):
             async with asyncio.timeout(10):
                 await servers.identity()
+
+
+async def test_sentinels_and_primary_are_reached_by_tls(
+    make_tls: Callable[..., TlsRedis], server: TlsRedis, certificates: Certificates
+) -> None:
+    grant(server, USER)
+    sentinel = make_tls(TlsSentinel)
+    assert isinstance(sentinel, TlsSentinel)
+    sentinel.watch(server)
+    await asyncio.to_thread(sentinel.start)
+    login = {"REDIS_SENTINEL_PASSWORD": sentinel.password}
+
+    await use_everything(
+        config_of(sentinel, certificates.authority, scheme="rediss+sentinel", path="/gostream", **login)
+    )
+
+    assert b"connected_clients:0" not in server.execute("INFO", "clients")
+    assert denied(server) == b""
+
+
+async def test_every_node_is_reached_by_tls(
+    make_tls: Callable[..., TlsRedis],
+    _server_ports: Ports,  # noqa: PT019 - chooses the ports of the nodes' bus
+    certificates: Certificates,
+) -> None:
+    nodes = [make_tls(tls_cluster="yes", **node_options(_server_ports)) for _ in range(3)]
+    for node in nodes:
+        await asyncio.to_thread(node.start)
+    await asyncio.to_thread(form_cluster, nodes)
+    for node in nodes:
+        grant(node, USER)
+
+    await use_everything(config_of(nodes[0], certificates.authority, scheme="rediss+cluster"))
+
+    assert [denied(node) for node in nodes] == [b"", b"", b""]
 
 
 @pytest.fixture
