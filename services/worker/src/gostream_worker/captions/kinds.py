@@ -12,8 +12,8 @@ from gostream_worker.jobs.consumer import JobKind, reading
 from gostream_worker.publish.cdn import Edge
 from gostream_worker.source.work_directory import WorkDirectory
 
-#: Videos whose tracks are published at the same time, by workers that encode. Apart from fetches, which a slow
-#: server can hold up, and which have access to other networks.
+#: Videos whose tracks are published at the same time, by workers that encode. Apart from fetches, which a
+#: slow server can hold up, and which have access to other networks.
 _PUBLISHED = 2
 
 
