@@ -8,9 +8,20 @@ from types import MappingProxyType
 from pgqueuer.queries import Queries
 from pydantic import TypeAdapter
 
-from gostream_shared.domain.jobs import ExpireJob, ExpireUploadJob, FetchJob, Job, RemoveJob, TranscodeJob
+from gostream_shared.domain.jobs import (
+    ChunkJob,
+    ExpireJob,
+    ExpireUploadJob,
+    FetchJob,
+    FinishJob,
+    Job,
+    RemoveJob,
+    TranscodeJob,
+)
 
 TRANSCODE = "transcode"
+CHUNK = "chunk"
+FINISH = "finish"
 FETCH = "fetch"
 REMOVE = "remove"
 EXPIRE = "expire"
@@ -18,6 +29,8 @@ EXPIRE_UPLOAD = "expire-upload"
 _ENTRYPOINTS: Mapping[type[Job], str] = MappingProxyType(
     {
         TranscodeJob: TRANSCODE,
+        ChunkJob: CHUNK,
+        FinishJob: FINISH,
         FetchJob: FETCH,
         RemoveJob: REMOVE,
         ExpireJob: EXPIRE,
@@ -25,6 +38,8 @@ _ENTRYPOINTS: Mapping[type[Job], str] = MappingProxyType(
     }
 )
 _transcode = TypeAdapter(TranscodeJob)
+_chunk = TypeAdapter(ChunkJob)
+_finish = TypeAdapter(FinishJob)
 _fetch = TypeAdapter(FetchJob)
 _remove = TypeAdapter(RemoveJob)
 _expire = TypeAdapter(ExpireJob)
@@ -53,6 +68,16 @@ class PgQueuerJobQueue:
 def transcode_job(payload: bytes) -> TranscodeJob:
     """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
     return _transcode.validate_json(payload)
+
+
+def chunk_job(payload: bytes) -> ChunkJob:
+    """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
+    return _chunk.validate_json(payload)
+
+
+def finish_job(payload: bytes) -> FinishJob:
+    """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
+    return _finish.validate_json(payload)
 
 
 def fetch_job(payload: bytes) -> FetchJob:
