@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from gostream_shared.domain.tracks import Track
+from gostream_worker.plan.chunks import WHOLE, Chunk
 from gostream_worker.plan.profiles import Coding, Profile
 from gostream_worker.plan.sounds import Sound
 from gostream_worker.plan.stream_copy import Cuts
@@ -42,6 +43,7 @@ class Plan:
     whole_bytes: int | None = None  # readable bytes of a source that is cut off after them
     longest_pause: float = 0.0  # seconds of a pause in one track that is no clock jump
     picture_ends: float | None = None  # of the source; None = unknown
+    chunks: tuple[Chunk, ...] = (WHOLE,)
 
     @property
     def renditions(self) -> list[str]:
