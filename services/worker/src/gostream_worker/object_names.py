@@ -5,6 +5,8 @@ from itertools import chain, count
 
 POSTER = "poster.jpg"
 SHEET, CUES = "storyboard.jpg", "storyboard.vtt"
+#: The storyboard's tiles of one chunk, numbered by ffmpeg. They are not published.
+TILES = "tile-%04d.png"
 #: The folder of the film's own sound, and the group of all sounds in the master playlist.
 AUDIO = "audio"
 #: The group of all subtitles in the master playlist, and the beginning of their folders.

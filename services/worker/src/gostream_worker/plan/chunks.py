@@ -9,14 +9,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
+from gostream_worker.probe.model import Probe
+
 #: Films shorter than this many seconds are one chunk.
 SHORTEST_FILM = 36
 #: Chunks of picture that a film is divided into, as far as the limits of a chunk allow it.
 _USUAL_CHUNKS = 100
 #: Segments of a chunk. The first chunk has the fewest, because viewers wait for it.
 _FEWEST, _MOST = 2, 10
-#: Remaining chunks below which the last chunk has all of them.
-_TAIL = Fraction(3, 2)
+#: Containers with an index of key frames, and containers that are searched for a time.
+_INDEXED, _STREAMS = ("mov", "matroska"), ("mpegts", "mpeg")
+#: Seconds of preroll for what filters and decoders remember.
+_MARGIN = 1.0
 
 
 class ChunkKind(StrEnum):
@@ -41,13 +45,42 @@ class Chunk:
     start_frame: int = 0
     frames: int | None = None
 
+    @property
+    def has_picture(self) -> bool:
+        """Whether the chunk encodes pictures."""
+        return self.kind in {ChunkKind.WHOLE, ChunkKind.PICTURE}
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether the chunk has the sounds and the texts."""
+        return self.kind in {ChunkKind.WHOLE, ChunkKind.SOUND}
+
+    def has(self, frame: int) -> bool:
+        """Returns whether the picture with that number belongs to the chunk."""
+        return self.start_frame <= frame and (self.frames is None or frame < self.start_frame + self.frames)
+
 
 #: The chunk of a film that one process encodes.
 WHOLE = Chunk(0, ChunkKind.WHOLE)
 
 
+def preroll(probe: Probe) -> float | None:
+    """Returns how many seconds before a chunk's first frame decoding must begin at the latest.
+
+    None if no position of the source can be found exactly. Containers with an index lead to the key frame at
+    or before a time. A transport or program stream leads to some packet near it.
+    """
+    if probe.ignores_edits or probe.whole_bytes is not None or probe.video.leading:
+        return None
+    if probe.container in _INDEXED:
+        return None if probe.is_fragmented else _MARGIN
+    if probe.container in _STREAMS and probe.video.key_gap is not None:
+        return probe.video.key_gap + _MARGIN
+    return None
+
+
 def plan_chunks(*, pictures: int, fps: Fraction, segment_frames: int, has_sound: bool) -> tuple[Chunk, ...]:
-    """Returns the chunks of a film of `pictures` frames that differ, `fps` per second.
+    """Returns the chunks of a film of which `pictures` frames are not repetitions of the last one.
 
     The first chunk of picture comes first, then the sound.
     """
@@ -62,11 +95,14 @@ def plan_chunks(*, pictures: int, fps: Fraction, segment_frames: int, has_sound:
 
 
 def _ranges(pictures: int, segment_frames: int) -> Iterator[tuple[int, int | None]]:
-    """Yields (first frame, frames) of each chunk of picture; the last one lasts to the end."""
+    """Yields (first frame, frames) of each chunk of picture.
+
+    The last one lasts to the end. It has more than a segment, and half of a usual chunk up to one and a half.
+    """
     usual = round(Fraction(pictures, _USUAL_CHUNKS * segment_frames))
     length = min(max(usual, _FEWEST), _MOST) * segment_frames
     start, frames = 0, _FEWEST * segment_frames
-    while pictures - start - frames > max((_TAIL - 1) * length, segment_frames):
+    while pictures - start - frames > max(length // 2, segment_frames):
         yield start, frames
         start, frames = start + frames, length
     yield start, None

@@ -14,13 +14,17 @@ from gostream_worker.probe.model import AudioTrack, VideoTrack
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
-    """One rendition: even sizes in square pixels, its x264 coding, and the cap of its bit rate."""
+    """One rendition: even sizes in square pixels, its x264 coding, and the cap of its bit rate.
+
+    `threads` of x264 determine the coded bytes, so they do not depend on the machine.
+    """
 
     name: str
     width: int
     height: int
     coding: Coding
     max_bitrate: int
+    threads: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +47,13 @@ class Plan:
     whole_bytes: int | None = None  # readable bytes of a source that is cut off after them
     longest_pause: float = 0.0  # seconds of a pause in one track that is no clock jump
     picture_ends: float | None = None  # of the source; None = unknown
+    preroll: float | None = None  # seconds decoded before a chunk; None = the source cannot be sought
     chunks: tuple[Chunk, ...] = (WHOLE,)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether one process encodes the film."""
+        return self.chunks == (WHOLE,)
 
     @property
     def renditions(self) -> list[str]:
@@ -64,12 +74,17 @@ class Plan:
         return max(1, round(self.fps * self.profile.gop_seconds))
 
     @property
+    def segment_frames(self) -> int:
+        """Frames of a full segment of pictures that are all encoded."""
+        gops = max(1, self.profile.segment_seconds // self.profile.gop_seconds)
+        return gops * self.gop_frames
+
+    @property
     def segment_duration(self) -> Fraction:
         """Seconds of a full segment: a multiple of the GOP, so that rungs are cut at the same frames."""
         if self.copied:
             return self.copied.interval
-        gops = max(1, self.profile.segment_seconds // self.profile.gop_seconds)
-        return gops * self.gop_frames / self.fps
+        return self.segment_frames / self.fps
 
     @property
     def longest_segment(self) -> Fraction:

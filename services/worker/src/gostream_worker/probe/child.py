@@ -144,6 +144,7 @@ def _inspect(container: InputContainer, source: SourceFile, log: _Log, **options
             base_fps=rate,
             begins=begins(container, video),
             scan=pictures,
+            key_gap=length.key_gap,
         ),
         audio=None
         if audio is None
