@@ -21,14 +21,18 @@ from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.egress.guard import EgressGuard
 from gostream_shared.grpc_health import Health
 from gostream_shared.jobs.pgqueuer import (
+    CHUNK,
     EXPIRE,
     EXPIRE_UPLOAD,
     FETCH,
+    FINISH,
     REMOVE,
     TRANSCODE,
+    chunk_job,
     expire_job,
     expire_upload_job,
     fetch_job,
+    finish_job,
     remove_job,
     transcode_job,
 )
@@ -39,18 +43,24 @@ from gostream_shared.storage.gates import Gates
 from gostream_shared.storage.open_store import open_store
 from gostream_shared.storage.port import ObjectStore
 from gostream_shared.tls import ServerTls
+from gostream_worker.chunks.chunk_service import ChunkService
+from gostream_worker.chunks.dependencies import Dependencies, Settings
+from gostream_worker.chunks.finish_service import FinishService
+from gostream_worker.chunks.queue import begin_chunk, begin_finish, plan_anew
 from gostream_worker.config import WorkerConfig
 from gostream_worker.encode.encoder import Encoder
 from gostream_worker.health import ROOM_HEALTH, health_server
 from gostream_worker.ingest.fetch_service import FetchService, FetchSettings
 from gostream_worker.jobs.abandoned_uploads import Abandoned
-from gostream_worker.jobs.attempts import FETCHES, Attempts
+from gostream_worker.jobs.attempts import FETCHES, FINISHES, Attempts
 from gostream_worker.jobs.cleanup import Removal
 from gostream_worker.jobs.consumer import Consumer, JobKind, reading
 from gostream_worker.jobs.disk_space import DiskSpace
 from gostream_worker.jobs.expiry import Expiry
 from gostream_worker.jobs.gate_keeper import GateKeeper
 from gostream_worker.jobs.old_trail import keep_short
+from gostream_worker.jobs.settling.chunk_tries import ChunkTries
+from gostream_worker.jobs.settling.endings import Endings
 from gostream_worker.jobs.upload_expiry import UploadExpiry, keep_comparing
 from gostream_worker.plan.profiles import PROFILES
 from gostream_worker.probe.limits import SourceLimits, largest_picture
@@ -61,7 +71,7 @@ from gostream_worker.queue_length import keep_measuring
 from gostream_worker.retry import backoff
 from gostream_worker.sandbox.support import prepare_sandbox
 from gostream_worker.source.work_directory import WorkDirectory
-from gostream_worker.transcode_service import Dependencies, Settings, TranscodeService
+from gostream_worker.transcode_service import TranscodeService
 
 
 class Work:
@@ -88,8 +98,9 @@ class Work:
 
 
 SUMMARY = "The worker of GoStream: turns uploads into adaptive HLS."
-#: Videos whose objects are removed at the same time.
+#: Videos whose objects are removed, and films in chunks that are published, at the same time.
 _REMOVALS = 2
+_FINISHES = 2
 #: Key prefix for the store's self-test, and seconds between tries while the store does not answer.
 _TRIED_AT = "hls/"
 _STORE_PAUSE = 15.0
@@ -106,26 +117,54 @@ def _encoder(config: WorkerConfig) -> Encoder:
 
 def _encoding(
     config: WorkerConfig,
-    database: PostgresDatabase,
-    service: TranscodeService,
-    store: ObjectStore,
-    cache: Cache,
-    disk_space: DiskSpace,
-) -> JobKind:
-    attempts = Attempts(
+    dependencies: Dependencies,
+    work: WorkDirectory,
+    probe: PrestartedProbe,
+    room: DiskSpace,
+) -> dict[str, JobKind]:
+    """Returns the kinds of jobs that encode films. Plans and chunks share the slots."""
+    encoder, settings = _encoder(config), _settings(config)
+    database, name = dependencies.database, _worker_name()
+    end_early = partial(end_lists, dependencies.store)
+    attempts = partial(
+        Attempts,
         database,
-        service.run,
-        cache.announcer,
-        partial(end_lists, store),
-        worker=_worker_name(),
+        announcer=dependencies.announcer,
+        end_early=end_early,
+        worker=name,
         outage_patience=config.outage_patience,
-        found_full=disk_space.found_full,
+        found_full=room.found_full,
     )
-    return JobKind(
-        reading(transcode_job, attempts.transcode),
-        slots=config.worker_slots,
-        has_room=lambda: disk_space.is_free,
+    plans = TranscodeService(dependencies, encoder, work, settings, start_probe=probe.take)
+    finishes = FinishService(dependencies, encoder, work, settings)
+    replan = partial(plan_anew, database)
+    tries = ChunkTries(
+        database.chunks,
+        ChunkService(dependencies, encoder, work, settings).run,
+        partial(begin_chunk, database, worker=name),
+        replan,
+        Endings(database, dependencies.announcer, end_early),
+        outage_patience=config.outage_patience,
+        found_full=room.found_full,
     )
+    shared = partial(JobKind, slots=config.worker_slots, has_room=lambda: room.is_free, pool="encoding")
+    return {
+        TRANSCODE: shared(reading(transcode_job, attempts(pipeline=plans.run).transcode)),
+        CHUNK: shared(reading(chunk_job, tries.encode)),
+        FINISH: JobKind(
+            reading(
+                finish_job,
+                attempts(
+                    pipeline=finishes.run,
+                    begin=partial(begin_finish, database),
+                    kind=FINISHES,
+                    plan_anew=replan,
+                ).transcode,
+            ),
+            slots=_FINISHES if config.worker_slots else 0,
+            has_room=lambda: room.is_free,
+        ),
+    }
 
 
 def _fetching(config: WorkerConfig, database: PostgresDatabase, store: ObjectStore, cache: Cache) -> JobKind:
@@ -176,24 +215,18 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             PrestartedProbe.kept(sandbox_required=config.sandbox == "required") as probe,
         ):
             disk_space = _disk_space(config, health)
-            service = TranscodeService(
-                Dependencies(
-                    database=database,
-                    store=store,
-                    announcer=cache.announcer,
-                    publisher=cache.progress,
-                    edge=edge,
-                ),
-                _encoder(config),
-                work,
-                _settings(config),
-                start_probe=probe.take,
+            dependencies = Dependencies(
+                database=database,
+                store=store,
+                announcer=cache.announcer,
+                publisher=cache.progress,
+                edge=edge,
             )
             abandoned = Abandoned(database, cache.announcer, patience=config.upload_patience)
             expiry = Expiry(database, cache.announcer, retention=config.delete_retention)
             gates = GateKeeper(database.gates, Gates(database.gates, store))
             kinds = {
-                TRANSCODE: _encoding(config, database, service, store, cache, disk_space),
+                **_encoding(config, dependencies, work, probe, disk_space),
                 FETCH: _fetching(config, database, store, cache),
                 **_removals(database, store, expiry),
             }
@@ -259,6 +292,7 @@ def _settings(config: WorkerConfig) -> Settings:
         profiles=PROFILES,
         limits=limits,
         max_copied_bytes=config.source_max_copied_bytes,
+        chunk_window=config.chunk_window,
         sandbox_required=config.sandbox == "required",
     )
 

@@ -20,6 +20,11 @@ from gostream_shared.config_types import (
 )
 
 
+def processors() -> int:
+    """Returns how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class WorkerConfig(Config):
     """Configuration of the worker. gostream_shared.config describes how it is read."""
 
@@ -27,7 +32,16 @@ class WorkerConfig(Config):
     worker_port: ListenPort = Field(50052, description="port of the health service; 0 = a free one")
     metrics_port: ListenPort = Field(9102, description="port of the Prometheus endpoint; 0 = a free one")
     worker_slots: int = Field(
-        1, ge=0, le=256, description="concurrent encodes; each uses all processors it can get; 0 = none"
+        default_factory=processors,
+        ge=0,
+        le=256,
+        description="concurrent encodes of chunks or of short films, one processor each; 0 = none",
+    )
+    chunk_window: int = Field(
+        8,
+        ge=0,
+        le=1000,
+        description="chunks of one film that wait for a worker at once; 0 = one worker encodes each film",
     )
     work_dir: Path = Field(
         Path(tempfile.gettempdir()) / "gostream-worker",

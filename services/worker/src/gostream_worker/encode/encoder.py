@@ -72,12 +72,13 @@ class Encoder:
         port: int | None = None,
         expected_errors: int = 0,
         may_step: bool = True,
+        least_frames: int = 0,
     ) -> EncodeReport:
         """Runs to the end. `duration` and `pixel_rate` are the source's.
 
-        `expected_errors` do not count as damage. `may_step`: clock steps of the source are known and handled;
-        otherwise a step ends the run: INTERNAL. The child reads and writes only in `folder`, and connects
-        only to that loopback port, if any.
+        `expected_errors` do not count as damage, which is judged against at least `least_frames`. `may_step`:
+        clock steps of the source are known and handled; otherwise a step ends the run: INTERNAL. The child
+        reads and writes only in `folder`, and connects only to that loopback port, if any.
 
         Raises ProcessingFailedError and WorkerFullError. If cancelled, it returns once the whole process
         group has ended.
@@ -103,7 +104,8 @@ class Encoder:
                     watchdog.cancel()
             except TimeoutError:
                 raise run.stuck(f"not done after {wall:.0f} s", Code.RESOURCE_LIMIT) from None
-        run.log.check(process.returncode or 0, frames=run.frames, expected=expected_errors)
+        frames = max(run.frames, least_frames)
+        run.log.check(process.returncode or 0, frames=frames, expected=expected_errors)
         return EncodeReport(
             seconds=monotonic() - run.began,
             damaged=run.log.damaged,

@@ -127,6 +127,10 @@ class EncodeUploader:
         if wrong:
             raise ProcessingFailedError(Code.INTERNAL, f"missing from the store: {wrong[:5]}")
 
+    def adopt(self, sizes: Mapping[str, int]) -> None:
+        """Records objects that other workers have stored, by their path below the prefix."""
+        self.uploaded |= {self._prefix + name: size for name, size in sizes.items()}
+
     async def text(self, name: str) -> str:
         """Returns an object below the prefix, or "" if there is none. Raises BackendUnavailableError."""
         try:

@@ -148,7 +148,7 @@ class PostgresChunks(Statements):
             )
         return int(row["chunks_left"])
 
-    async def begin_finish(self, video_id: UUID, number: int, *, worker: str) -> tuple[Encode, str]:
+    async def begin_finish(self, video_id: UUID, number: int, *, worker: str) -> Encode:
         await self._row("SELECT 1 FROM videos WHERE id = $1 FOR UPDATE", video_id)
         # The second statement sees what the first one waited for.
         row = await self._row(
@@ -163,21 +163,26 @@ class PostgresChunks(Statements):
             UPDATE encodes SET chunks_left = -1, worker = $3 FROM film
             WHERE video_id = $1 AND number = $2
             RETURNING coalesce((SELECT attempt FROM again), film.attempt) AS attempt,
-              forgiven, profile, plan""",
+              forgiven, profile""",
             video_id,
             number,
             worker,
         )
         if row is None:
             raise FenceLostError(video_id, number, 0)
-        encode = Encode(
+        return Encode(
             video_id=video_id,
             number=number,
             attempt=row["attempt"],
             forgiven=row["forgiven"],
             profile=row["profile"],
         )
-        return encode, row["plan"]
+
+    async def plan_of(self, video_id: UUID, number: int) -> str | None:
+        row = await self._row(
+            "SELECT plan FROM encodes WHERE video_id = $1 AND number = $2", video_id, number
+        )
+        return row["plan"] if row else None
 
     async def done(self, video_id: UUID, number: int) -> list[DoneChunk]:
         rows = await self._rows(

@@ -115,12 +115,16 @@ class Chunks(Protocol):
         """
         ...
 
-    async def begin_finish(self, video_id: UUID, number: int, *, worker: str) -> tuple[Encode, str]:
-        """Begin to publish a film whose chunks are done. Returns the fence and the plan.
+    async def begin_finish(self, video_id: UUID, number: int, *, worker: str) -> Encode:
+        """Begin to publish a film whose chunks are done.
 
         The first time it is the attempt that made the plan, later times begin a new attempt. Requires a
         transaction. Raises FenceLostError.
         """
+        ...
+
+    async def plan_of(self, video_id: UUID, number: int) -> str | None:
+        """Returns the plan that `add` stored, None if the encode is over."""
         ...
 
     async def done(self, video_id: UUID, number: int) -> list[DoneChunk]:
