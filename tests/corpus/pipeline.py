@@ -81,6 +81,7 @@ class Pipeline:
             limits=SourceLimits(max_bytes=1 << 30, max_duration=12 * 3600),
             step_patience=0.0,
             max_copied_bytes=0 if streams else 1 << 30,
+            chunk_window=0,  # chunks need a queue
         )
         encoder = Encoder(Path(get_ffmpeg_exe()), memory=ENCODER_MEMORY, patience=patience)
         self._service = TranscodeService(outside, encoder, work, settings)

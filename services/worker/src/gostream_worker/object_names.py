@@ -66,6 +66,17 @@ def is_of_attempt(name: str, attempt: int) -> bool:
     return attempted(f"{stem.partition('-')[0]}{dot}{suffix}", attempt) == name
 
 
+def is_segment(name: str) -> bool:
+    """Returns whether a file of a rendition's folder is a numbered segment."""
+    return name[:1].isdigit()
+
+
+def segment_names(playlist: bytes) -> frozenset[str]:
+    """Returns the segments that a media playlist names."""
+    lines = playlist.decode().splitlines()
+    return frozenset(line for line in lines if line and not line.startswith("#"))
+
+
 def playlist_name(attempt: int) -> str:
     """Returns the name of a rendition's playlist."""
     return attempted(_PLAYLIST, attempt)
