@@ -227,10 +227,10 @@ async def test_chunks_of_owners_take_turns(films: Films) -> None:
     await films.release(short, 3, owner="short")
 
     rows = await films.database.pool.fetch(
-        "SELECT convert_from(payload, 'UTF8')::jsonb ->> 'video_id' AS id FROM pgqueuer"
+        "SELECT convert_from(payload, 'UTF8')::jsonb ->> 'video_id' AS video FROM pgqueuer"
         " ORDER BY priority DESC, id"
     )
-    order = ["short" if row["id"] == str(short.video_id) else "long" for row in rows]
+    order = ["short" if row["video"] == str(short.video_id) else "long" for row in rows]
     assert order[:6] == ["long", "short"] * 3
 
 
