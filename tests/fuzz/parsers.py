@@ -106,6 +106,7 @@ _CONFORMANCE: tuple[Callable[[bytes], Any], ...] = (
     jpeg.jpeg_size,
     h264.picture,
     h264.is_recovery_point,
+    h264.frames_to_recovery,
     h264.parse_sps,
     lambda data: list(h264.nal_units(data)),
     lambda data: list(aac.adts_frames(data)),

@@ -3,15 +3,18 @@
 import asyncio
 import hashlib
 import subprocess
+import tempfile
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from imageio_ffmpeg import get_ffmpeg_exe
 
-from gostream_worker.encode.command import chunk_arguments
+from gostream_worker.encode.command import _unused_tracks, chunk_arguments
 from gostream_worker.plan.chunks import Chunk
 from gostream_worker.plan.ladder import make_plan
 from gostream_worker.plan.plan import Plan
+from gostream_worker.plan.profiles import Profile
 from gostream_worker.probe.model import Probe
 from gostream_worker.probe.probe import probe_source
 from tests.support.profiles import QUICK_PROFILES
@@ -23,8 +26,8 @@ def probed(source: Path) -> Probe:
     return asyncio.run(probe_source(f"file:{source}", folder=source.parent))
 
 
-def divided(source: Path) -> Plan:
-    return make_plan(probed(source), QUICK, may_copy=False, may_divide=True)
+def divided(source: Path, profile: Profile = QUICK) -> Plan:
+    return make_plan(probed(source), profile, may_copy=False, may_divide=True)
 
 
 def run(arguments: Sequence[str], folder: Path, *, under: Sequence[str] = ()) -> str:
@@ -46,3 +49,23 @@ def contents(folder: Path) -> dict[str, str]:
     """Returns the digest of each published file by path."""
     kept = (path for path in folder.rglob("*") if path.suffix in {".ts", ".png", ".jpg"})
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in kept}
+
+
+def frames(plan: Plan, chunk: Chunk, source: Path) -> list[tuple[int, int, str]]:
+    """Returns rung, number and checksum of each frame that the chunk would encode."""
+    made = chunk_arguments(plan, chunk, source=f"file:{source}", folder=".")
+    inputs = made[: max(at for at, word in enumerate(made) if word == "-filter_complex") + 2]
+    pads = [value for option, value in pairwise(made) if option == "-map" and value.startswith("[")]
+    outputs: list[str] = []
+    for pad in pads:
+        rung = pad.removeprefix("[v").removesuffix("]")
+        shown = ["-f", "framehash", "-hash", "crc32", f"file:{rung}.txt"] if rung.isdigit() else []
+        outputs += ["-map", pad, "-fps_mode", "passthrough", *(shown or ["-f", "null", "-"])]
+    with tempfile.TemporaryDirectory() as name:
+        run([*inputs, *outputs, *_unused_tracks(plan, chunk)], Path(name))
+        return [
+            (int(path.stem), int(columns[2]), columns[-1])
+            for path in sorted(Path(name).glob("*.txt"))
+            for line in path.read_text().splitlines()
+            if not line.startswith("#") and (columns := [word.strip() for word in line.split(",")])
+        ]

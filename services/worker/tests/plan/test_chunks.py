@@ -16,7 +16,7 @@ from gostream_worker.probe.model import AudioTrack, Probe
 from services.worker.tests.plan.test_ladder import VIDEO
 
 SOUND = AudioTrack(index=1, codec="aac", channels=2, sample_rate=48000)
-PROBE = Probe(container="mov", duration=600, size_bytes=1, video=VIDEO, audio=SOUND)
+PROBE = Probe(container="mov", duration=600, size_bytes=1, video=replace(VIDEO, seek_gap=0.0), audio=SOUND)
 
 
 def divided(**facts: Any) -> Plan:
@@ -82,14 +82,10 @@ def test_held_picture_belongs_to_the_last_chunk() -> None:
     ("facts", "seconds"),
     [
         ({}, 1.0),
-        ({"container": "matroska"}, 1.0),
-        ({"container": "mpegts", "video": replace(VIDEO, key_gap=4.0)}, 5.0),
-        ({"container": "mpegts"}, None),
-        ({"container": "avi", "video": replace(VIDEO, key_gap=4.0)}, None),
-        ({"is_fragmented": True}, None),
+        ({"video": replace(VIDEO, seek_gap=4.0)}, 5.0),
+        ({"video": replace(VIDEO, seek_gap=None)}, None),
+        ({"video": replace(VIDEO, seek_gap=0.0, leading=3)}, None),
         ({"ignores_edits": True}, None),
-        ({"whole_bytes": 10}, None),
-        ({"video": replace(VIDEO, leading=3)}, None),
     ],
 )
 def test_source_that_cannot_be_sought_is_whole(facts: dict[str, Any], seconds: float | None) -> None:

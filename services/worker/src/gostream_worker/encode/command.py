@@ -23,6 +23,8 @@ from gostream_worker.sandbox.allowlist import (
 #: Start time in seconds of every output. With B-frames decoding begins before the first picture is shown, and
 #: a start at zero would shift each rung by its own delay.
 TIME_OFFSET = 10
+#: Containers whose clock may jump.
+_STREAMS = ("mpegts", "mpeg")
 _INDEX = "index.m3u8"  # ffmpeg's playlist, which is not published
 
 
@@ -48,7 +50,9 @@ def chunk_arguments(plan: Plan, chunk: Chunk, *, source: str, folder: str, attem
         arguments += _pictures(plan, chunk, folder, names)
     if chunk.has_sound:
         arguments += _sounds(plan, folder, names)
-    return [*arguments, *(_thumbnails(plan, chunk, folder) if chunk.has_picture else [])]
+    if chunk.has_picture:
+        arguments += _thumbnails(plan, chunk, folder)
+    return [*arguments, *_unused_tracks(plan, chunk)]
 
 
 def sheet_arguments(plan: Plan, *, folder: str) -> list[str]:
@@ -95,6 +99,22 @@ def _start(plan: Plan, chunk: Chunk) -> list[str]:
     at = float(chunk.start_frame / plan.fps) - (plan.preroll or 0.0)
     seek = ["-noaccurate_seek", "-ss", f"{at:.6f}"] if at > 0 else []
     return ["-copyts", "-start_at_zero", *seek]
+
+
+def _starts_with_used(plan: Plan) -> bool:
+    """Returns whether ffmpeg's time begins with the first of the used tracks instead of with all tracks."""
+    return plan.container in _STREAMS
+
+
+def _unused_tracks(plan: Plan, chunk: Chunk) -> list[str]:
+    """Returns outputs that use tracks of other chunks, if all chunks have the same time only by them."""
+    if not _starts_with_used(plan):
+        return []
+    others = [] if chunk.has_picture else [plan.video.index]
+    if not chunk.has_sound:
+        others += [*(sound.audio.index for sound in plan.sounds), *(text.index for text in plan.texts)]
+    nothing = ["-c", "copy", "-frames", "1", "-f", "null", "-"]
+    return [word for index in others for word in ("-map", f"0:{index}", *nothing)]
 
 
 def _pictures(plan: Plan, chunk: Chunk, folder: str, names: str) -> list[str]:
@@ -146,9 +166,9 @@ def _input_options(plan: Plan, source: str, chunk: Chunk) -> list[str]:
     """Returns the allow-lists of protocols, demuxers and decoders, and the size limit."""
     by = protocols(source, is_part=bool(plan.whole_bytes))
     unused = ["-dn"]
-    unused += [] if plan.texts and chunk.has_sound else ["-sn"]
-    unused += [] if chunk.has_picture else ["-vn"]
-    unused += [] if chunk.has_sound else ["-an"]
+    unused += [] if plan.texts and (chunk.has_sound or _starts_with_used(plan)) else ["-sn"]
+    unused += [] if chunk.has_picture or _starts_with_used(plan) else ["-vn"]
+    unused += [] if chunk.has_sound or _starts_with_used(plan) else ["-an"]
     return [
         *("-protocol_whitelist", ",".join(by), "-format_whitelist", ",".join(CONTAINERS)),
         *("-codec_whitelist", ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS))),

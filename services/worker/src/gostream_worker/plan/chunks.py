@@ -17,9 +17,7 @@ SHORTEST_FILM = 36
 _USUAL_CHUNKS = 100
 #: Segments of a chunk. The first chunk has the fewest, because viewers wait for it.
 _FEWEST, _MOST = 2, 10
-#: Containers with an index of key frames, and containers that are searched for a time.
-_INDEXED, _STREAMS = ("mov", "matroska"), ("mpegts", "mpeg")
-#: Seconds of preroll for what filters and decoders remember.
+#: Seconds that are decoded for filters that remember earlier frames.
 _MARGIN = 1.0
 
 
@@ -65,18 +63,12 @@ WHOLE = Chunk(0, ChunkKind.WHOLE)
 
 
 def preroll(probe: Probe) -> float | None:
-    """Returns how many seconds before a chunk's first frame decoding must begin at the latest.
+    """Returns how many seconds before a chunk's first frame decoding begins.
 
-    None if no position of the source can be found exactly. Containers with an index lead to the key frame at
-    or before a time. A transport or program stream leads to some packet near it.
+    None if its frames cannot be found exactly.
     """
-    if probe.ignores_edits or probe.whole_bytes is not None or probe.video.leading:
-        return None
-    if probe.container in _INDEXED:
-        return None if probe.is_fragmented else _MARGIN
-    if probe.container in _STREAMS and probe.video.key_gap is not None:
-        return probe.video.key_gap + _MARGIN
-    return None
+    gap = probe.video.seek_gap
+    return None if gap is None or probe.ignores_edits or probe.video.leading else gap + _MARGIN
 
 
 def plan_chunks(*, pictures: int, fps: Fraction, segment_frames: int, has_sound: bool) -> tuple[Chunk, ...]:

@@ -69,6 +69,7 @@ def make_plan(
         copied=_cuts(video, rungs[0], fps, profile) if may_copy and not held else None,
         texts=texts,
         tracks=list_fates(probe, sounds, texts),
+        container=probe.container,
         ignores_edits=probe.ignores_edits,
         is_fragmented=probe.is_fragmented,
         whole_bytes=probe.whole_bytes,

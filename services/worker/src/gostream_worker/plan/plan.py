@@ -42,6 +42,7 @@ class Plan:
     copied: Cuts | None = None  # the top rung copies the source's picture, and all rungs are cut with it
     texts: tuple[Text, ...] = ()
     tracks: tuple[Track, ...] = ()  # what happens to each track besides the picture
+    container: str = ""  # of the source, by ffmpeg's name
     ignores_edits: bool = False
     is_fragmented: bool = False
     whole_bytes: int | None = None  # readable bytes of a source that is cut off after them

@@ -46,7 +46,7 @@ class Length:
     picture: float | None = None
     sound: float | None = None
     longest_pause: float = 0.0  # of one track while the other continues, where clocks may jump
-    key_gap: float | None = None  # longest one between key frames, of a clock that may jump and does not
+    key_gap: float | None = None  # longest until a key frame is shown, of a clock that may jump and does not
 
 
 def said_length(container: InputContainer, tracks: Sequence[Track], *, is_fragmented: bool) -> Length:
@@ -168,26 +168,29 @@ def _joined(
 
 
 class _Keys:
-    """The seconds between key frames of the picture."""
+    """The key frames of the picture."""
 
     def __init__(self, picture: Track) -> None:
         self._index = picture.index
         self._last: Fraction | None = None
-        self._longest: Fraction | None = None
+        self._longest = Fraction(0)
+        self._longest_lag = Fraction(0)
 
     def note(self, packet: Packet) -> None:
         if packet.stream_index != self._index or packet.dts is None or packet.time_base is None:
             return
         now = packet.dts * packet.time_base
         if self._last is not None:
-            self._longest = max(self._longest or Fraction(0), now - self._last)
+            self._longest = max(self._longest, now - self._last)
+        if packet.pts is not None:
+            self._longest_lag = max(self._longest_lag, (packet.pts - packet.dts) * packet.time_base)
         if self._last is None or packet.is_keyframe:
             self._last = now
 
     @property
-    def longest_gap(self) -> float | None:
-        """Of two key frames, or of one and an end of the picture. None if it has no two frames."""
-        return None if self._longest is None else float(self._longest)
+    def longest_gap(self) -> float:
+        """Seconds from any packet until a key frame is shown, or until the picture ends."""
+        return float(self._longest + self._longest_lag)
 
 
 class _Places:
