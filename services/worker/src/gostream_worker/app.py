@@ -147,7 +147,7 @@ def _encoding(
         outage_patience=config.outage_patience,
         found_full=room.found_full,
     )
-    shared = partial(JobKind, slots=config.worker_slots, has_room=lambda: room.is_free, pool="encoding")
+    shared = partial(JobKind, slots=config.slots, has_room=lambda: room.is_free, pool="encoding")
     return {
         TRANSCODE: shared(reading(transcode_job, attempts(pipeline=plans.run).transcode)),
         CHUNK: shared(reading(chunk_job, tries.encode)),
@@ -161,7 +161,7 @@ def _encoding(
                     plan_anew=replan,
                 ).transcode,
             ),
-            slots=_FINISHES if config.worker_slots else 0,
+            slots=_FINISHES if config.slots else 0,
             has_room=lambda: room.is_free,
         ),
     }
@@ -207,7 +207,7 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
         async with (
             PostgresDatabase.open(
                 config.database_url.get_secret_value(),
-                max_size=connections(config.worker_slots + config.source_fetch_slots),
+                max_size=connections(config.slots + config.source_fetch_slots),
             ) as database,
             open_store(config) as store,
             open_cache(config, outbox=database.outbox, subscribe=False) as cache,

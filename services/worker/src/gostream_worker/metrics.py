@@ -22,13 +22,13 @@ CHUNK_SECONDS = Histogram(
 FINISHING = Gauge("gostream_worker_finishing", "Films in chunks that are being published.")
 FINISH_SECONDS = Histogram(
     "gostream_worker_finish_seconds",
-    "Seconds from the last chunk of a film to READY.",
+    "Seconds from the claim of the last step of a film in chunks to READY.",
     buckets=(0.5, 1, 2, 5, 10, 20, 60),
 )
 FAILURES = Counter("gostream_worker_failures_total", "Failed attempts, by code.", ["code"])
 ENCODE_SECONDS = Histogram(
     "gostream_worker_encode_seconds",
-    "Seconds from the claim to READY.",
+    "Seconds from the claim to READY, of films that one worker encodes.",
     buckets=(1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600, 7200),
 )
 ENCODER_SPEED = Histogram(
