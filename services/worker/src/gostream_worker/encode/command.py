@@ -7,7 +7,7 @@ from gostream_worker.encode.picture_graphs import filter_graph, source_graph
 from gostream_worker.encode.sound_filters import sound_graphs, sound_label, sound_shift
 from gostream_worker.object_names import POSTER, SEGMENTS, SHEET, TILES, attempted, text_copy
 from gostream_worker.plan.chunks import WHOLE, Chunk, ChunkKind
-from gostream_worker.plan.plan import Plan, Rung
+from gostream_worker.plan.plan import BUFFER_SECONDS, Plan, Rung
 from gostream_worker.plan.storyboard import chunk_tiles, plan_storyboard, poster_frames
 from gostream_worker.probe.mp4.whole_part import part_of
 from gostream_worker.probe.timing.timeline import USUAL_LIMIT, pause_limit
@@ -217,7 +217,7 @@ def _video_codec(rung: Rung) -> list[str]:
     return [
         *("-c:v", "libx264", "-preset", rung.coding.preset, "-profile:v", "high"),
         *("-x264-params", f"open-gop=0:{rung.coding.tuning}".rstrip(":"), "-crf", f"{rung.coding.crf:g}"),
-        *("-maxrate", str(rung.max_bitrate), "-bufsize", str(2 * rung.max_bitrate)),
+        *("-maxrate", str(rung.max_bitrate), "-bufsize", str(BUFFER_SECONDS * rung.max_bitrate)),
     ]
 
 
