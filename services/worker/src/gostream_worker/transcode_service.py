@@ -1,7 +1,6 @@
 """The pipeline from an uploaded object to a published stream. Every step can be repeated."""
 
 import asyncio
-import errno
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,8 +19,9 @@ from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import Video
 from gostream_shared.storage.port import ObjectStore
 from gostream_worker.encode.encoder import Encoder, EncodeReport
+from gostream_worker.encode.levels import loudness_of
 from gostream_worker.encode.run_plan import run_plan
-from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
+from gostream_worker.failures import Code, ProcessingFailedError, unforeseen
 from gostream_worker.metrics import ENCODER_SPEED
 from gostream_worker.object_names import text_copy
 from gostream_worker.plan.ladder import plan_attempt
@@ -41,6 +41,7 @@ from gostream_worker.publish.publisher import Prepared, Publishing
 from gostream_worker.publish.thumbnails import Thumbnails, put_thumbnails, read_thumbnails
 from gostream_worker.publish.uploader import PLAYLIST_TYPE, EncodeUploader
 from gostream_worker.retry import patiently
+from gostream_worker.sound_only.pipeline import SoundRun, prepare_sound
 from gostream_worker.source.open_source import open_source
 from gostream_worker.source.work_directory import WorkDirectory
 from gostream_worker.text.reader import Read, TextFile, read_texts
@@ -121,7 +122,7 @@ class TranscodeService:
         except GoStreamError:
             raise
         except Exception as error:
-            raise _unforeseen(error, reporter.stage) from error
+            raise unforeseen(error, reporter.stage) from error
 
     async def _publish(self, encode: Encode, prepared: Prepared) -> Video:
         publishing = Publishing(
@@ -167,28 +168,36 @@ class TranscodeService:
                 source.url, folder=folder, patience=source.patience, reads_whole=encode.tries > 1
             )
             admit(found, self._settings.limits)
+            if found.video is None:
+                run = SoundRun(encode, folder, source, self._encoder, uploader, reporter)
+                return await prepare_sound(found, run)
             plan = plan_attempt(found, profile, tries=encode.tries)
             _log_plan(plan)
             reporter.enter("encoding")
-            early = EarlyStream(
-                plan,
-                uploader,
-                partial(self._announce_playable, encode),
-                partial(self._holding_fence, encode),
-                follows=encode.attempt > 1,
-            )
-            run = _EncoderInput(encode, plan, folder, source.url)
-            measured, report = await self._encode(run, uploader, early, reporter)
+            early = self._early_stream(encode, plan, uploader)
+            film = _EncoderInput(encode, plan, folder, source.url)
+            measured, report = await self._encode(film, uploader, early, reporter)
         reporter.enter("publishing")
         texts = await self._read_texts(plan, folder)
         presentation = await asyncio.to_thread(present, plan, measured, encode, texts)
         require_equal_lengths(plan, presentation, has_new_sound=report.new_sound)
-        thumbnails = await self._put_the_rest(run, measured, presentation, uploader, early)
+        thumbnails = await self._put_the_rest(film, measured, presentation, uploader, early)
         return Prepared(
             source=source.version,
             master=presentation.master,
-            publication=describe_publication(found, plan, presentation, thumbnails, encode),
+            publication=describe_publication(
+                found, plan, presentation, thumbnails, encode, await loudness_of(folder)
+            ),
             stored_bytes=sum(uploader.uploaded.values()),
+        )
+
+    def _early_stream(self, encode: Encode, plan: Plan, uploader: EncodeUploader) -> EarlyStream:
+        return EarlyStream(
+            plan,
+            uploader,
+            partial(self._announce_playable, encode),
+            partial(self._holding_fence, encode),
+            follows=encode.attempt > 1,
         )
 
     async def _source_key(self, video_id: UUID) -> str:
@@ -240,6 +249,7 @@ class TranscodeService:
                 source=run.source,
                 folder=folder,
                 attempt=run.encode.attempt,
+                loudness=run.encode.loudness,
                 on_progress=partial(reporter.note_encoder, plan.duration),
             )
             encoded.set()
@@ -282,12 +292,3 @@ def _log_plan(plan: Plan) -> None:
         source=plan.video.codec,
         **copied,
     )
-
-
-def _unforeseen(error: Exception, stage: str) -> GoStreamError:
-    """Maps unexpected errors: a full disk is transient, any other error is INTERNAL."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return WorkerFullError()
-    failed = ProcessingFailedError(Code.INTERNAL, f"{type(error).__name__}: {error}")
-    failed.stage = stage
-    return failed
