@@ -23,11 +23,13 @@ from hypothesis.stateful import (
 )
 
 from gostream_shared.cache.breaker import Breaker
+from gostream_shared.cache.driver.client import redis_client
+from gostream_shared.cache.driver.servers import OneServer
 from gostream_shared.cache.entries import redis_cache
 from gostream_shared.cache.entries.epoch import EpochState
 from gostream_shared.cache.entries.redis_cache import SEQUENCE_KEY, CacheTimes, RedisVideoCache, video_key
 from gostream_shared.cache.protocol import CacheUnavailableError, Entry, Fill, Hit, Lease, Lookup
-from gostream_shared.cache.redis_connection import RedisConnection, redis_client
+from gostream_shared.cache.redis_connection import RedisConnection
 from gostream_shared.config import Config, load
 from tests.support.script_model import ModelRedis
 from tests.support.videos import make_video
@@ -62,7 +64,7 @@ class Both(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.model = ModelRedis(lambda: 1.0, TIMES, self.without)
-        self.link = RedisConnection(redis_client(self.config), Breaker())
+        self.link = RedisConnection(OneServer(redis_client(self.config)), Breaker())
         self.real = {
             epoch: RedisVideoCache(self.link, channel="c", epoch_state=EpochState(epoch), times=TIMES)
             for epoch in (1, 2)

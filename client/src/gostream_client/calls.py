@@ -35,7 +35,7 @@ from gostream.v1.video_service_pb2 import (
 )
 from gostream_client import table
 from gostream_client.errors import InvalidInputError
-from gostream_client.names import policy_number, status_number
+from gostream_client.names import kind_number, policy_number, status_number
 from gostream_client.rpc_errors import REQUEST_ID_KEY
 from gostream_client.table import Call, Trailers
 
@@ -137,6 +137,7 @@ def list_videos_page(
     created_after: datetime | None = None,
     created_before: datetime | None = None,
     show_deleted: bool = False,
+    media_kind: str = "",
     page_size: int = 0,
     page_token: str = "",
     timeout: float | None = None,
@@ -146,7 +147,7 @@ def list_videos_page(
     `status`: such as "ready" or "pending-upload"; empty for all. `labels`: each "key=value", or "key" for any
     value. `title`: words that the title contains. `created_after`: that time or later, `created_before`:
     earlier; both need a time zone. `show_deleted`: also the videos that undelete_video() restores.
-    `page_size`: at most 1000; 0 for 50.
+    `media_kind`: "video" or "audio", of the published encode. `page_size`: at most 1000; 0 for 50.
     """
     request = ListVideosRequest(
         user_id=user_id,
@@ -157,6 +158,7 @@ def list_videos_page(
         created_after=_moment("created_after", created_after),
         created_before=_moment("created_before", created_before),
         show_deleted=show_deleted,
+        media_kind=kind_number(media_kind),
         page_size=page_size,
         page_token=page_token,
     )

@@ -15,6 +15,7 @@ from imageio_ffmpeg import get_ffmpeg_exe
 from gostream_shared.cache.compose import Cache, open_cache
 from gostream_shared.cache.start import check_redis
 from gostream_shared.concurrency import in_background, task_group, wait_at_most
+from gostream_shared.db.connecting.address import DatabaseAddress
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.db.schema import LOOK_INTERVAL, SchemaWatch
 from gostream_shared.domain.errors import BackendUnavailableError
@@ -58,7 +59,7 @@ from gostream_worker.jobs.consumer import Consumer, JobKind, reading
 from gostream_worker.jobs.disk_space import DiskSpace
 from gostream_worker.jobs.expiry import Expiry
 from gostream_worker.jobs.gate_keeper import GateKeeper
-from gostream_worker.jobs.old_trail import keep_short
+from gostream_worker.jobs.old_rows import keep_short
 from gostream_worker.jobs.settling.chunk_tries import ChunkTries
 from gostream_worker.jobs.settling.endings import Endings
 from gostream_worker.jobs.upload_expiry import UploadExpiry, keep_comparing
@@ -206,7 +207,7 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
     with WorkDirectory.open(config.work_dir) as work:
         async with (
             PostgresDatabase.open(
-                config.database_url.get_secret_value(),
+                DatabaseAddress.of(config),
                 max_size=connections(config.slots + config.source_fetch_slots),
             ) as database,
             open_store(config) as store,
@@ -230,11 +231,11 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
                 FETCH: _fetching(config, database, store, cache),
                 **_removals(database, store, expiry),
             }
-            consumer = Consumer(database.pool, kinds, lease=config.job_lease)
-            trail = keep_short(database, config.trail_retention)
+            consumer = Consumer(database.pool, kinds, listener=database.listener(), lease=config.job_lease)
+            old_rows = keep_short(database, database.pool, config.trail_retention)
             queue = keep_measuring(database.pool)
             uploads = keep_comparing(database, store, max(config.upload_ttl, config.source_fetch_timeout))
-            async with in_background(disk_space.run(), trail, uploads, queue), task_group() as chores:
+            async with in_background(disk_space.run(), old_rows, uploads, queue), task_group() as chores:
                 for chore in (abandoned, expiry, gates):
                     chores.create_task(chore.run())
                 chores.create_task(_require_fence(store))

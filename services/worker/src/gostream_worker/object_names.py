@@ -11,10 +11,17 @@ TILES = "tile-%04d.png"
 AUDIO = "audio"
 #: The group of all subtitles in the master playlist, and the beginning of their folders.
 TEXT = "text"
+#: The file of the loudness meter in the work folder. It is not published.
+LEVELS = "loudness.txt"
 #: Segments of a rendition, numbered by ffmpeg.
 SEGMENTS = "%05d.ts"
 _TEXT_SEGMENT, _WHOLE_TEXT = "{:05d}.vtt", "subtitles.vtt"
 _PLAYLIST, _IFRAMES = "playlist.m3u8", "iframes.m3u8"
+
+
+def levels_of(number: int) -> str:
+    """Returns the name of the file in the work folder that a measurement of a sound writes."""
+    return f"{number}-{LEVELS}"
 
 
 def sound_folders(languages: Sequence[str | None]) -> list[str]:

@@ -19,6 +19,7 @@ from gostream_worker.chunks.finishing import prepare_film, publish_film
 from gostream_worker.chunks.queue import fan_out
 from gostream_worker.chunks.stored import Planned
 from gostream_worker.encode.encoder import Encoder
+from gostream_worker.encode.levels import loudness_of
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.plan.chunks import WHOLE
 from gostream_worker.plan.ladder import plan_attempt
@@ -30,6 +31,7 @@ from gostream_worker.publish.early_playback import EarlyStream, mark_playable
 from gostream_worker.publish.publisher import Prepared
 from gostream_worker.publish.uploader import EncodeUploader
 from gostream_worker.retry import patiently
+from gostream_worker.sound_only.pipeline import SoundRun, prepare_sound
 from gostream_worker.source.open_source import open_source
 from gostream_worker.source.work_directory import WorkDirectory
 
@@ -115,6 +117,9 @@ class TranscodeService:
                 source.url, folder=folder, patience=source.patience, reads_whole=encode.tries > 1
             )
             admit(found, self._settings.limits)
+            if found.video is None:
+                run = SoundRun(encode, folder, source, self._encoder, uploader, reporter)
+                return await prepare_sound(found, run)
             # After a failure one process encodes the film, which tolerates every source.
             may_divide = self._settings.chunk_window > 0 and encode.tries == 1
             plan = plan_attempt(found, profile, tries=encode.tries, may_divide=may_divide)
@@ -164,12 +169,19 @@ class TranscodeService:
         report = await encode_chunk(
             self._encoder,
             uploader,
-            ChunkInput(plan=plan, chunk=WHOLE, folder=folder, source=source, names=encode.names),
+            ChunkInput(
+                plan=plan,
+                chunk=WHOLE,
+                folder=folder,
+                source=source,
+                names=encode.names,
+                loudness=encode.loudness,
+            ),
             follow=early.follow,
             on_progress=partial(reporter.note_encoder, plan.duration),
         )
         texts = await read_chunk_texts(plan, folder, sandbox_required=self._settings.sandbox_required)
-        return whole_film(plan, uploader.measured, texts, report)
+        return whole_film(plan, uploader.measured, texts, report, await loudness_of(folder))
 
 
 def _log_plan(plan: Plan) -> None:

@@ -51,21 +51,24 @@ def contents(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in kept}
 
 
-def frames(plan: Plan, chunk: Chunk, source: Path) -> list[tuple[int, int, str]]:
-    """Returns rung, number and checksum of each frame that the chunk would encode."""
+def frames(plan: Plan, chunk: Chunk, source: Path, *, of: str = "v") -> list[tuple[str, int, str]]:
+    """Returns rung, number and checksum of each frame that the chunk would encode.
+
+    With `of` = "a", of each frame of sound, whose numbers are times in samples.
+    """
     made = chunk_arguments(plan, chunk, source=f"file:{source}", folder=".")
     inputs = made[: max(at for at, word in enumerate(made) if word == "-filter_complex") + 2]
     pads = [value for option, value in pairwise(made) if option == "-map" and value.startswith("[")]
     outputs: list[str] = []
     for pad in pads:
-        rung = pad.removeprefix("[v").removesuffix("]")
-        shown = ["-f", "framehash", "-hash", "crc32", f"file:{rung}.txt"] if rung.isdigit() else []
+        name = pad.strip("[]")
+        shown = ["-f", "framehash", "-hash", "crc32", f"file:{name}.txt"] if name.startswith(of) else []
         outputs += ["-map", pad, "-fps_mode", "passthrough", *(shown or ["-f", "null", "-"])]
-    with tempfile.TemporaryDirectory() as name:
-        run([*inputs, *outputs, *_unused_tracks(plan, chunk)], Path(name))
+    with tempfile.TemporaryDirectory() as folder:
+        run([*inputs, *outputs, *_unused_tracks(plan, chunk)], Path(folder))
         return [
-            (int(path.stem), int(columns[2]), columns[-1])
-            for path in sorted(Path(name).glob("*.txt"))
+            (path.stem, int(columns[2]), columns[-1])
+            for path in sorted(Path(folder).glob("*.txt"))
             for line in path.read_text().splitlines()
             if not line.startswith("#") and (columns := [word.strip() for word in line.split(",")])
         ]

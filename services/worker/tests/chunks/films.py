@@ -56,6 +56,12 @@ def late_broadcast(folder: Path) -> Path:
     return make(folder / "late.ts", _film(), sound(SECONDS), codecs=codecs)
 
 
+def late_sound(folder: Path) -> Path:
+    """A transport stream whose sound begins 0.7 s after the picture."""
+    delayed = ["-itsoffset", "0.7", *sound(SECONDS)]
+    return make(folder / "late_sound.ts", _film(), delayed, codecs=[*_B_FRAMES, "-g", "50", *AAC])
+
+
 def program_stream(folder: Path) -> Path:
     codecs = ["-c:v", "mpeg2video", "-b:v", "1M", "-g", "60", "-c:a", "mp2"]
     return make(folder / "program.mpg", _film(), sound(SECONDS), codecs=codecs)
@@ -159,6 +165,7 @@ KINDS: tuple[Recipe, ...] = (
     constant,
     variable,
     late_broadcast,
+    late_sound,
     ntsc,
     fifty,
     jittery,
@@ -175,5 +182,7 @@ KINDS: tuple[Recipe, ...] = (
     shorter_picture,
     size_changes,
 )
-#: Those that cannot be sought.
+#: Kinds whose sound begins before or after the picture.
+HEARD: tuple[Recipe, ...] = (late_sound, late_broadcast, program_stream, edited, webm)
+#: Kinds that cannot be sought.
 WHOLE: tuple[Recipe, ...] = (refreshed, refreshed_broadcast, fragmented, two_clocks)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from gostream_worker.plan.chunks import WHOLE
+from gostream_worker.plan.chunks import WHOLE, ChunkKind
 from services.worker.tests.chunks import films
 from services.worker.tests.chunks.chunk_runs import QUICK, divided, frames
 from services.worker.tests.clips import Clips, Recipe
@@ -26,6 +26,15 @@ def test_chunks_have_the_frames_of_one_process(clip: Clips, kind: Recipe) -> Non
     expected = Counter(frames(plan, WHOLE, source))
     assert found == expected, sorted((found - expected) | (expected - found))[:10]
     assert set(expected.values()) == {1}
+
+
+@pytest.mark.parametrize("kind", first_quick(films.HEARD, 2), ids=lambda kind: kind.__name__)
+def test_sound_is_that_of_one_process(clip: Clips, kind: Recipe) -> None:
+    source = clip(kind)
+    plan = divided(source, _PROFILE)
+    [sound] = [chunk for chunk in plan.chunks if chunk.kind is ChunkKind.SOUND]
+
+    assert frames(plan, sound, source, of="a") == frames(plan, WHOLE, source, of="a") != []
 
 
 @pytest.mark.parametrize("kind", first_quick(films.WHOLE, 2), ids=lambda kind: kind.__name__)

@@ -63,7 +63,9 @@ async def consuming(
     """Runs a consumer until the block ends; it must then stop by itself."""
     transcode = JobKind(reading(transcode_job, work), slots, has_room)
     removal = JobKind(reading(remove_job, remove), 2)
-    consumer = Consumer(database.pool, {TRANSCODE: transcode, REMOVE: removal}, lease=lease)
+    consumer = Consumer(
+        database.pool, {TRANSCODE: transcode, REMOVE: removal}, listener=database.listener(), lease=lease
+    )
     running = asyncio.ensure_future(consumer.run())
     try:
         yield consumer
@@ -224,7 +226,7 @@ async def test_job_stays_with_a_live_worker(database: PostgresDatabase) -> None:
 
 async def pick(database: PostgresDatabase, *, stale_after: timedelta = LEASE) -> tuple[LeasedQueries, Job]:
     """Claims a job for a worker that then goes silent."""
-    queries = LeasedQueries(database.pool)
+    queries = LeasedQueries(database.pool, database.listener())
     parameters = {QueueEntrypoint("transcode"): EntrypointExecutionParameter(concurrency_limit=0)}
     [job] = await queries.dequeue(1, parameters, QueueManagerId(uuid4()), None, stale_after)
     return queries, job
@@ -277,10 +279,11 @@ async def test_unexpected_error_does_not_lose_the_job(database: PostgresDatabase
 
 
 async def test_health_check_waits_for_the_listener(database: PostgresDatabase) -> None:
-    queries = LeasedQueries(database.pool)
+    listener = database.listener()
+    queries = LeasedQueries(database.pool, listener)
     heard = asyncio.Event()
 
-    async with queries.driver, asyncio.TaskGroup() as tasks:
+    async with listener, queries.driver, asyncio.TaskGroup() as tasks:
         asking = tasks.create_task(queries.notify_health_check(HealthCheckId(uuid4())))
         await asyncio.sleep(0.2)
         await queries.driver.add_listener(Channel("ch_pgqueuer"), lambda _: heard.set())
@@ -289,10 +292,8 @@ async def test_health_check_waits_for_the_listener(database: PostgresDatabase) -
             await heard.wait()
 
 
-async def test_unknown_payload_is_left_for_newer_workers(
-    database: PostgresDatabase,
-) -> None:
-    await LeasedQueries(database.pool).enqueue("transcode", b"{}")
+async def test_unknown_payload_is_left_for_newer_workers(database: PostgresDatabase) -> None:
+    await LeasedQueries(database.pool, database.listener()).enqueue("transcode", b"{}")
     deferred = (
         "SELECT count(*) FROM pgqueuer WHERE status = 'queued' AND execute_after > now() + interval '30 s'"
     )

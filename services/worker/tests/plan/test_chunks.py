@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gostream_worker.plan.chunks import WHOLE, Chunk, ChunkKind, plan_chunks, preroll
+from gostream_worker.plan.chunks import WHOLE, Chunk, ChunkKind, plan_chunks
 from gostream_worker.plan.ladder import make_plan
 from gostream_worker.plan.plan import Plan
 from gostream_worker.plan.profiles import DEFAULT_PROFILE
@@ -89,7 +89,7 @@ def test_held_picture_belongs_to_the_last_chunk() -> None:
     ],
 )
 def test_source_that_cannot_be_sought_is_whole(facts: dict[str, Any], seconds: float | None) -> None:
-    assert preroll(replace(PROBE, **facts)) == seconds
+    assert divided(**facts).preroll == seconds
     assert divided(**facts).is_whole == (seconds is None)
 
 

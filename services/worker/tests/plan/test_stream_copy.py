@@ -170,7 +170,7 @@ def test_sound_other_than_stereo_aac_is_encoded(track: dict[str, Any], scanned: 
 def test_other_rungs_are_encoded_at_source_key_frames() -> None:
     made = encode_arguments(plan(scan(*[2] * 30)), source="file:input.bin", folder=".")
 
-    assert values(made, "-map") == ["0:0", "[v1]", "[v2]", "0:1", "0:1", "[poster]", "[storyboard]"]
+    assert values(made, "-map") == ["0:0", "[v1]", "[v2]", "0:1", "[heard]", "[poster]", "[storyboard]"]
     assert values(made, "-c:v") == ["copy", "libx264", "libx264"]
     assert values(made, "-c:a") == ["copy"]
     assert "null" in values(made, "-f"), "the sound is decoded to detect damage"

@@ -217,7 +217,7 @@ class AnswerLost(PostgresDatabase):
 async def test_publication_with_lost_reply_keeps_its_segments(
     worker: Worker, database: PostgresDatabase, clip: Clips
 ) -> None:
-    worker.dependencies = replace(worker.dependencies, database=AnswerLost(database.pool))
+    worker.dependencies = replace(worker.dependencies, database=AnswerLost(database.pool, database.address))
     worker.settings = replace(worker.settings, step_patience=30.0)
 
     video = await worker.process(clip(clips.long_enough_for_two_segments))

@@ -21,9 +21,10 @@ from gostream_shared.cache.outbox.relay import OutboxRelay
 from gostream_shared.cache.outbox.unannounced import Unannounced
 from gostream_shared.cache.ports import ChangeAnnouncer, ProgressPublisher, VideoEvents
 from gostream_shared.cache.protocol import Epochs, VideoCache
-from gostream_shared.cache.redis_connection import RedisConnection, redis_client
+from gostream_shared.cache.redis_connection import RedisConnection, open_servers
 from gostream_shared.concurrency import in_background
 from gostream_shared.config import Config
+from gostream_shared.db.connecting.address import DatabaseAddress
 from gostream_shared.domain.repositories import Outbox
 
 _log = structlog.get_logger(__name__)
@@ -53,9 +54,10 @@ async def open_cache(
     be down: background tasks wait for them.
     """
     epoch_state = EpochState()
-    connection = RedisConnection(redis_client(config, admits=epoch_state.admits), Breaker())
-    subscriber = redis_client(config, connections=1)
-    channel, progress = change_channel(config.redis_db), progress_channel(config.redis_db)
+    connection = RedisConnection(open_servers(config, admits=epoch_state.admits), Breaker())
+    subscriber = open_servers(config, connections=1)
+    database = config.redis().database
+    channel, progress = change_channel(database), progress_channel(database)
     times = CacheTimes(ttl=config.redis_ttl.total_seconds())
     form = reply_form(config.cdn_base_url)
     videos = RedisVideoCache(connection, channel=channel, epoch_state=epoch_state, times=times, form=form)
@@ -71,9 +73,9 @@ async def open_cache(
         keeper = EpochKeeper(epoch_state, epochs, probe=connection, changed=bus.epoch_changed)
         runners.append(keeper)
     async with (
-        connection.client,
+        connection.servers,
         subscriber,
-        listen_to_outbox(config.database_url.get_secret_value()) as listener,
+        listen_to_outbox(DatabaseAddress.of(config).direct_url) as listener,
         in_background(
             *map(
                 _keep_running,

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Self, cast
-from urllib.parse import urlsplit
 
 import asyncpg
 from pgqueuer.queries import Queries
@@ -16,19 +15,18 @@ from gostream_shared.db.companions.trail import PostgresTrail
 from gostream_shared.db.companions.upload_sessions import PostgresUploadSessions
 from gostream_shared.db.companions.uploads import PostgresUploads
 from gostream_shared.db.companions.usage import PostgresUsages
+from gostream_shared.db.connecting import pool as pools
+from gostream_shared.db.connecting.address import DatabaseAddress
+from gostream_shared.db.connecting.pool import STATEMENT_TIMEOUT, open_pool, transaction
 from gostream_shared.db.encodes import PostgresEncodes
 from gostream_shared.db.epochs import PostgresEpochs
 from gostream_shared.db.errors import BACKEND, connecting_errors, database_errors
+from gostream_shared.db.listen import SharedListener
 from gostream_shared.db.outbox import PostgresGateChanges, PostgresOutbox
 from gostream_shared.db.schema import missing_migrations
 from gostream_shared.db.videos import PostgresVideoRepository
 from gostream_shared.jobs.pgqueuer import PgQueuerJobQueue
 from gostream_shared.observability.causes import name_server
-
-#: Seconds that one statement may take; a caller's own deadline cancels it earlier.
-STATEMENT_TIMEOUT = 5.0
-#: Seconds that a transaction may take, an object store's PUT under the row lock included.
-TRANSACTION_TIMEOUT = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +48,9 @@ class PostgresTransaction:
 class PostgresDatabase:
     """The database of record over a pool: `async with PostgresDatabase.open(url) as database`."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, address: DatabaseAddress) -> None:
         self.pool = pool
+        self.address = address
         self.videos = PostgresVideoRepository(pool, timeout=STATEMENT_TIMEOUT)
         self.encodes = PostgresEncodes(pool, timeout=STATEMENT_TIMEOUT)
         self.chunks = PostgresChunks(pool, timeout=STATEMENT_TIMEOUT)
@@ -65,39 +64,32 @@ class PostgresDatabase:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: str, *, min_size: int = 1, max_size: int = 10) -> AsyncIterator[Self]:
-        """Connect and check the connection.
+    async def open(
+        cls, address: DatabaseAddress | str, *, min_size: int = 1, max_size: int = 10
+    ) -> AsyncIterator[Self]:
+        """Connect and check the connection. A string is the URL of a database without a pooler.
 
-        Raises BackendUnavailableError if the database does not answer in 10 s, and BackendRefusedError if it
-        rejects the user, the password or the database name.
+        Raises BackendUnavailableError if no primary answers in 10 s, and BackendRefusedError if the database
+        rejects the user, the password or the database name, or its only host is a standby.
         """
-        name_server(BACKEND, _server(url))
+        if isinstance(address, str):
+            address = DatabaseAddress.direct(address)
+        name_server(BACKEND, address.name)
         async with connecting_errors(10):
-            pool = await asyncpg.create_pool(
-                url,
-                min_size=min_size,
-                max_size=max_size,
-                command_timeout=STATEMENT_TIMEOUT,
-                server_settings={
-                    "application_name": "gostream",
-                    "timezone": "UTC",
-                    # A frozen process must not hold a row lock until it resumes.
-                    "idle_in_transaction_session_timeout": f"{TRANSACTION_TIMEOUT:.0f}s",
-                },
-            )
+            pool = await open_pool(address, min_size=min_size, max_size=max_size)
         try:
-            yield cls(pool)
+            yield cls(pool, address)
         finally:
             pool.terminate()
+
+    def listener(self) -> SharedListener:
+        """Returns a listener to notifications, which needs no connection of the pool."""
+        return SharedListener(self.address.direct_url)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:
         """Commit at the end of the block, roll back on an error. Raises BackendUnavailableError."""
-        async with (
-            database_errors(TRANSACTION_TIMEOUT),
-            self.pool.acquire() as connection,
-            connection.transaction(),
-        ):
+        async with database_errors(pools.TRANSACTION_TIMEOUT), transaction(self.pool) as connection:
             plain = cast("asyncpg.Connection", connection)
             yield PostgresTransaction(
                 videos=PostgresVideoRepository(connection, timeout=STATEMENT_TIMEOUT),
@@ -119,9 +111,3 @@ class PostgresDatabase:
         """
         async with database_errors(STATEMENT_TIMEOUT):
             return await missing_migrations(self.pool, timeout=STATEMENT_TIMEOUT)
-
-
-def _server(url: str) -> str:
-    """Returns host, port and database name of the URL, without user and password."""
-    parts = urlsplit(url)
-    return f"{parts.netloc.rpartition('@')[2]}{parts.path}"

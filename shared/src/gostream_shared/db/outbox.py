@@ -6,6 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
+from gostream_shared.db.connecting.pool import transaction
 from gostream_shared.db.errors import database_errors
 from gostream_shared.db.rows import VIDEO_COLUMNS, video_from_row
 from gostream_shared.domain.playback import GateHold
@@ -25,11 +26,7 @@ class PostgresOutbox:
         Uses row locks instead of `seq > last`, because sequences do not commit in order. An error in the
         block releases the rows.
         """
-        async with (
-            database_errors(self._timeout * 2),
-            self._pool.acquire() as connection,
-            connection.transaction(),
-        ):
+        async with database_errors(self._timeout * 2), transaction(self._pool) as connection:
             rows = await connection.fetch(
                 """SELECT seq, video_id, version FROM cache_outbox
                 ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED""",
@@ -90,11 +87,7 @@ class PostgresGateChanges:
     @asynccontextmanager
     async def hold(self, video_id: UUID) -> AsyncIterator[GateHold | None]:
         """Lock the video's gates, not its row: writers must not wait for the object store."""
-        async with (
-            database_errors(self._timeout * 2),
-            self._pool.acquire() as connection,
-            connection.transaction(),
-        ):
+        async with database_errors(self._timeout * 2), transaction(self._pool) as connection:
             lock = "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))"
             if not await connection.fetchval(lock, f"gate/{video_id}"):
                 yield None

@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from gostream_shared.domain import profiles
+from gostream_shared.domain.videos.loudness import LoudnessTarget
 
 #: The percentages of the progress that encoding spans.
 ENCODING_PERCENT = (5.0, 97.0)
@@ -16,8 +17,8 @@ class Encode:
 
     `attempt` is the number of the attempt and part of the fence: only the latest attempt may publish or fail
     the encode. `forgiven` earlier attempts do not count as tries, because an outage or a deploy ended them.
-    `profile` is the caller's choice and the same for every attempt. `chunk_tries`: the highest number of a
-    try of a chunk that an earlier attempt planned.
+    `profile` and `loudness` are the caller's choice and the same for every attempt. `chunk_tries`: the
+    highest number of a try of a chunk that an earlier attempt planned.
     """
 
     video_id: UUID
@@ -25,6 +26,7 @@ class Encode:
     attempt: int
     forgiven: int = 0
     profile: str = profiles.DEFAULT
+    loudness: LoudnessTarget | None = None  # None: sounds keep theirs
     chunk_tries: int = 0
 
     @property

@@ -18,6 +18,7 @@ from gostream_shared.domain.uploads import Uploads, UploadSessions
 from gostream_shared.domain.video import Failure, Publication, Video
 from gostream_shared.domain.videos.deletions import Deletions
 from gostream_shared.domain.videos.listing import ListedVideo, Position, VideoFilter
+from gostream_shared.domain.videos.loudness import LoudnessTarget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,13 +125,19 @@ class EncodeRepository(Protocol):
     """
 
     async def start_encode(
-        self, video_id: UUID, *, profile: str, request_id: str | None = None, owner: str | None = None
+        self,
+        video_id: UUID,
+        *,
+        profile: str,
+        loudness: LoudnessTarget | None = None,
+        request_id: str | None = None,
+        owner: str | None = None,
     ) -> Encode | None:
         """Move the video to PROCESSING with a new encode number.
 
-        Returns None if the video is already PROCESSING with this profile, or `request_id` started an encode
-        of this video before. Raises VideoNotFoundError, AlreadyProcessingError if the running encode has
-        another profile, and RequestIdReusedError if the earlier request had another profile.
+        Returns None if the video is already PROCESSING with this profile and loudness, or `request_id`
+        started an encode of this video before. Raises VideoNotFoundError, AlreadyProcessingError if the
+        running encode differs in them, and RequestIdReusedError if the earlier request differed in them.
         """
         ...
 

@@ -15,7 +15,7 @@ from gostream_shared.domain.encode import Progress
 from gostream_shared.domain.object_keys import MASTER, early_master_key, hls_prefix
 from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.tracks import Track, TrackKind, TrackState
-from gostream_shared.domain.video import Failure, Publication, Video, VideoStatus
+from gostream_shared.domain.video import Failure, MediaKind, Publication, Video, VideoStatus
 from gostream_shared.storage.port import PresignedUpload
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -24,6 +24,7 @@ _SECOND = 10**9  # in nanoseconds
 _POLICIES = {policy: video_pb2.PlaybackPolicy.Value(f"PLAYBACK_POLICY_{policy}") for policy in PlaybackPolicy}
 _KINDS = {kind: video_pb2.Track.Kind.Value(f"KIND_{kind}") for kind in TrackKind}
 _STATES = {state: video_pb2.Track.State.Value(f"STATE_{state}") for state in TrackState}
+_MEDIA_KINDS = {kind: video_pb2.MediaKind.Value(f"MEDIA_KIND_{kind}") for kind in MediaKind}
 _STATUSES = {status: video_pb2.Video.Status.Value(f"STATUS_{status}") for status in VideoStatus}
 
 
@@ -111,6 +112,10 @@ def _publish(message: video_pb2.Video, video: Video, publication: Publication, c
     below = f"{cdn_base_url}/{hls_prefix(video.id)}"
     for track in publication.tracks:
         _add_track(message, track, below if is_public else None)
+    message.media_kind = _MEDIA_KINDS[publication.media_kind]
+    if publication.loudness is not None:
+        message.loudness.integrated_lufs = publication.loudness.integrated_lufs
+        message.loudness.true_peak_dbtp = publication.loudness.true_peak_dbtp
     if not is_public:
         return  # GetPlaybackInfo has the URLs: this reply is shared by all callers
     message.playback_url = below + MASTER

@@ -1,5 +1,6 @@
 """Runs one try of one chunk. Every step can be repeated."""
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,16 +14,18 @@ from gostream_worker.chunks.faults import expected_errors
 from gostream_worker.chunks.film import thumbnail_files
 from gostream_worker.chunks.reporting import ChunkReporter
 from gostream_worker.chunks.stored import (
-    TEXTS,
+    HEARD,
     ChunkOutput,
+    Heard,
     Planned,
     StoredSegment,
+    heard_bytes,
     listed_json,
     output_json,
     planned_from,
-    texts_bytes,
 )
 from gostream_worker.encode.encoder import Encoder, EncodeReport
+from gostream_worker.encode.levels import loudness_of
 from gostream_worker.plan.chunks import Chunk
 from gostream_worker.publish.uploader import EncodeUploader
 from gostream_worker.retry import patiently
@@ -91,7 +94,12 @@ class ChunkService:
             ) as source,
         ):
             run = ChunkInput(
-                plan=planned.plan, chunk=chunk, folder=folder, source=source.url, names=running.tries
+                plan=planned.plan,
+                chunk=chunk,
+                folder=folder,
+                source=source.url,
+                names=running.tries,
+                loudness=running.encode.loudness,
             )
             report = await encode_chunk(
                 self._encoder, uploader, run, follow=first.follow, on_progress=reporter.note_encoder
@@ -103,10 +111,10 @@ class ChunkService:
         )
 
     async def _files(self, planned: Planned, chunk: Chunk, folder: Path) -> Mapping[str, bytes]:
-        if not (chunk.has_sound and planned.plan.texts):
-            return thumbnail_files(folder)
+        if not chunk.has_sound:
+            return await asyncio.to_thread(thumbnail_files, folder)
         texts = await read_chunk_texts(planned.plan, folder, sandbox_required=self._settings.sandbox_required)
-        return {TEXTS: texts_bytes(texts)}
+        return {HEARD: heard_bytes(Heard(texts=tuple(texts), loudness=await loudness_of(folder)))}
 
     async def _end(self, running: ChunkTry, result: ChunkResult) -> None:
         encode = running.encode

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from gostream_shared.concurrency import task_group
+from gostream_shared.domain.videos.loudness import LoudnessTarget
 from gostream_worker.encode.closing import CounterClosing
 from gostream_worker.encode.encoder import Encoder, EncodeReport, OnProgress
 from gostream_worker.encode.run_plan import run_plan, seconds_of
@@ -33,6 +34,7 @@ class ChunkInput:
     folder: Path
     source: str
     names: int
+    loudness: LoudnessTarget | None = None
 
 
 def renditions_of(plan: Plan, chunk: Chunk) -> list[str]:
@@ -88,6 +90,7 @@ async def encode_chunk(
             source=run.source,
             folder=run.folder,
             attempt=run.names,
+            loudness=run.loudness,
             on_progress=on_progress,
         )
         encoded.set()

@@ -1,11 +1,10 @@
 """Maps unexpected errors of a step to failures."""
 
-import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from gostream_shared.domain.errors import GoStreamError
-from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
+from gostream_worker.failures import ProcessingFailedError, unforeseen
 
 
 @contextmanager
@@ -23,8 +22,4 @@ def expected_errors(stage: str | Callable[[], str]) -> Iterator[None]:
     except GoStreamError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise WorkerFullError from error
-        failed = ProcessingFailedError(Code.INTERNAL, f"{type(error).__name__}: {error}")
-        failed.stage = current()
-        raise failed from error
+        raise unforeseen(error, current()) from error

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gostream_shared.domain.companions.chunks import DoneChunk
-from gostream_worker.chunks.stored import TEXTS, ChunkOutput, output_from, texts_from
+from gostream_shared.domain.videos.loudness import Loudness
+from gostream_worker.chunks.stored import HEARD, ChunkOutput, Heard, heard_from, output_from
 from gostream_worker.encode.command import sheet_arguments
 from gostream_worker.encode.encoder import Encoder, EncodeReport
 from gostream_worker.failures import Code, ProcessingFailedError
@@ -34,14 +35,24 @@ class Film:
     measured: MeasuredSegments
     texts: Mapping[Text, Read]
     new_sound: bool
+    loudness: Loudness | None = None
     sizes: Mapping[str, int] = field(default_factory=dict)
     has_leftovers: bool = False
 
 
-def whole_film(plan: Plan, measured: MeasuredSegments, texts: Sequence[Read], report: EncodeReport) -> Film:
+def whole_film(
+    plan: Plan,
+    measured: MeasuredSegments,
+    texts: Sequence[Read],
+    report: EncodeReport,
+    loudness: Loudness | None,
+) -> Film:
     """Returns the film of one worker, which has recorded the sizes itself."""
     return Film(
-        measured=measured, texts=dict(zip(plan.texts, texts, strict=True)), new_sound=report.new_sound
+        measured=measured,
+        texts=dict(zip(plan.texts, texts, strict=True)),
+        new_sound=report.new_sound,
+        loudness=loudness,
     )
 
 
@@ -59,10 +70,11 @@ def joined_film(plan: Plan, done: Sequence[DoneChunk]) -> Film:
         rendition, _, name = segment.name.partition("/")
         measured[rendition][name] = segment.measure
     _require_no_gaps(measured)
-    texts = next((texts_from(chunk.files[TEXTS]) for chunk in done if TEXTS in chunk.files), [])
+    heard = next((heard_from(chunk.files[HEARD]) for chunk in done if HEARD in chunk.files), Heard(texts=()))
     return Film(
         measured=measured,
-        texts=dict(zip(plan.texts, texts, strict=True)),
+        texts=dict(zip(plan.texts, heard.texts, strict=True)),
+        loudness=heard.loudness,
         new_sound=any(output.new_sound for output in outputs),
         sizes={segment.name: segment.size for segment in segments},
         has_leftovers=any(chunk.tries > 1 for chunk in done),

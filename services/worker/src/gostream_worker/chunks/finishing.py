@@ -45,7 +45,9 @@ async def prepare_film(
     return Prepared(
         source=planned.source,
         master=presentation.master,
-        publication=describe_publication(planned.probe, plan, presentation, thumbnails, encode),
+        publication=describe_publication(
+            planned.probe, plan, presentation, thumbnails, encode, film.loudness
+        ),
         stored_bytes=sum(uploader.uploaded.values()),
         has_leftovers=film.has_leftovers,
     )

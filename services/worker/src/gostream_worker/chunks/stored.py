@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pydantic import TypeAdapter
 
 from gostream_shared.domain.tracks import TrackCode
+from gostream_shared.domain.videos.loudness import Loudness
 from gostream_shared.storage.port import StoredObject
 from gostream_worker.plan.plan import Plan
 from gostream_worker.probe.model import Probe
@@ -14,10 +15,10 @@ from gostream_worker.publish.measure import Measured
 from gostream_worker.publish.playlists import Segment
 from gostream_worker.text.cues import Cue
 
-#: The name of the file with the texts of a chunk.
-TEXTS = "texts.json.z"
-#: Bytes of texts after decompression; their child answers with less.
-_MAX_TEXTS = 256 << 20
+#: The name of the file with what the chunk of the sound has found.
+HEARD = "heard.json.z"
+#: Bytes of that file after decompression; the child that reads texts answers with less.
+_MAX_HEARD = 256 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,15 +58,24 @@ class Listed:
     codecs: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What the texts of the plan say, in its order, and the loudness of the default sound."""
+
+    texts: tuple[tuple[Cue, ...] | TrackCode, ...]
+    loudness: Loudness | None = None
+
+
 _planned = TypeAdapter(Planned)
 _output = TypeAdapter(ChunkOutput)
 _listed = TypeAdapter(Listed)
-_texts = TypeAdapter(list[tuple[Cue, ...] | TrackCode])
+_heard = TypeAdapter(Heard)
 
 
 def planned_json(planned: Planned) -> str:
     # The scan of the picture is a part of the plan already, and may be a megabyte.
-    lean = replace(planned.probe, video=replace(planned.probe.video, scan=None))
+    video = planned.probe.video
+    lean = replace(planned.probe, video=replace(video, scan=None) if video else None)
     return _planned.dump_json(replace(planned, probe=lean)).decode()
 
 
@@ -92,10 +102,10 @@ def listed_from(text: str) -> Listed:
     return _listed.validate_json(text)
 
 
-def texts_bytes(texts: list[tuple[Cue, ...] | TrackCode]) -> bytes:
-    return zlib.compress(_texts.dump_json(texts))
+def heard_bytes(heard: Heard) -> bytes:
+    return zlib.compress(_heard.dump_json(heard))
 
 
-def texts_from(data: bytes) -> list[tuple[Cue, ...] | TrackCode]:
-    """Raises ValueError and zlib.error if the bytes were not written by `texts_bytes`."""
-    return _texts.validate_json(zlib.decompressobj().decompress(data, _MAX_TEXTS))
+def heard_from(data: bytes) -> Heard:
+    """Raises ValueError and zlib.error if the bytes were not written by `heard_bytes`."""
+    return _heard.validate_json(zlib.decompressobj().decompress(data, _MAX_HEARD))

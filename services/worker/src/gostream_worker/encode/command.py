@@ -3,11 +3,12 @@
 Every argument is generated: the source has a generated URL, and no user input is passed.
 """
 
+from gostream_worker.encode.loudness import meter
 from gostream_worker.encode.picture_graphs import filter_graph, source_graph
 from gostream_worker.encode.sound_filters import sound_graphs, sound_label, sound_shift
-from gostream_worker.object_names import POSTER, SEGMENTS, SHEET, TILES, attempted, text_copy
+from gostream_worker.object_names import LEVELS, POSTER, SEGMENTS, SHEET, TILES, attempted, text_copy
 from gostream_worker.plan.chunks import WHOLE, Chunk, ChunkKind
-from gostream_worker.plan.plan import Plan, Rung
+from gostream_worker.plan.plan import BUFFER_SECONDS, Plan, Rung
 from gostream_worker.plan.storyboard import chunk_tiles, plan_storyboard, poster_frames
 from gostream_worker.probe.mp4.whole_part import part_of
 from gostream_worker.probe.timing.timeline import USUAL_LIMIT, pause_limit
@@ -44,7 +45,7 @@ def chunk_arguments(plan: Plan, chunk: Chunk, *, source: str, folder: str, attem
     arguments = [*_process_options(), *_input_options(plan, source, chunk), *_demuxer_options(plan, source)]
     arguments += _start(plan, chunk)
     arguments += ["-i", part_of(source, plan.whole_bytes) if plan.whole_bytes else source]
-    for graph in _graphs(plan, chunk):
+    for graph in _graphs(plan, chunk, folder):
         arguments += ["-filter_complex", graph]
     if chunk.has_picture:
         arguments += _pictures(plan, chunk, folder, names)
@@ -67,25 +68,34 @@ def sheet_arguments(plan: Plan, *, folder: str) -> list[str]:
     ]
 
 
-def source_graphs(plan: Plan) -> list[str]:
+def source_graphs(plan: Plan, *, folder: str = ".") -> list[str]:
     """Returns the filter graphs that normalise the source's picture and sound.
 
     A copied picture does not change, and its frames have individual durations that a graph would not
     preserve.
     """
-    return [*([] if plan.copied else [source_graph(plan)]), *_sound_graphs(plan)]
+    return [*([] if plan.copied else [source_graph(plan)]), *_sound_graphs(plan, folder)]
 
 
-def _graphs(plan: Plan, chunk: Chunk) -> list[str]:
+def _graphs(plan: Plan, chunk: Chunk, folder: str) -> list[str]:
     if chunk.kind is ChunkKind.WHOLE:
-        return [*source_graphs(plan), filter_graph(plan)]
-    return [source_graph(plan), filter_graph(plan, chunk)] if chunk.has_picture else _sound_graphs(plan)
+        return [*source_graphs(plan, folder=folder), filter_graph(plan)]
+    if chunk.has_picture:
+        return [source_graph(plan), filter_graph(plan, chunk)]
+    return _sound_graphs(plan, folder)
 
 
-def _sound_graphs(plan: Plan) -> list[str]:
+def _sound_graphs(plan: Plan, folder: str) -> list[str]:
+    graphs = []
     shift = 0 if plan.copied else sound_shift(plan)
-    coded = [(number, sound.audio) for number, sound in enumerate(plan.sounds) if not sound.is_copied]
-    return [graph for number, audio in coded for graph in sound_graphs(audio, shift=shift, number=number)]
+    levels = meter(f"{folder}/{LEVELS}", plan.duration)
+    for number, sound in enumerate(plan.sounds):
+        if not sound.is_copied:
+            report = "" if number else levels
+            graphs += sound_graphs(sound.audio, shift=shift, number=number, gain=sound.gain, report=report)
+        elif number == 0:
+            graphs += [f"[0:{sound.audio.index}]{levels}[heard]"]
+    return graphs
 
 
 def _start(plan: Plan, chunk: Chunk) -> list[str]:
@@ -132,7 +142,8 @@ def _sounds(plan: Plan, folder: str, names: str) -> list[str]:
     for number, sound in enumerate(plan.sounds):
         arguments += [*_sound(plan, number), *_segments(plan, folder, sound.folder, names)]
         if sound.is_copied:  # decoded as well, because a copy does not report damage
-            arguments += ["-map", f"0:{sound.audio.index}", "-f", "null", "-"]
+            heard = f"0:{sound.audio.index}" if number else "[heard]"
+            arguments += ["-map", heard, "-f", "null", "-"]
     for text in plan.texts:
         copied = ["-map", f"0:{text.index}", "-c:s", "copy", "-f", text.container]
         arguments += [*copied, *_clean_metadata(), f"file:{folder}/{text_copy(text.folder)}"]
@@ -217,7 +228,7 @@ def _video_codec(rung: Rung) -> list[str]:
     return [
         *("-c:v", "libx264", "-preset", rung.coding.preset, "-profile:v", "high"),
         *("-x264-params", f"open-gop=0:{rung.coding.tuning}".rstrip(":"), "-crf", f"{rung.coding.crf:g}"),
-        *("-maxrate", str(rung.max_bitrate), "-bufsize", str(2 * rung.max_bitrate)),
+        *("-maxrate", str(rung.max_bitrate), "-bufsize", str(BUFFER_SECONDS * rung.max_bitrate)),
     ]
 
 

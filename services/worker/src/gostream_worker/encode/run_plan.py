@@ -4,8 +4,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from gostream_shared.domain.videos.loudness import LoudnessTarget
 from gostream_worker.encode.command import chunk_arguments
 from gostream_worker.encode.encoder import Encoder, EncodeReport, OnProgress
+from gostream_worker.encode.levels import LevelRun, levelled, source_of
 from gostream_worker.encode.progress_parser import EncoderProgress
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.plan.chunks import WHOLE, Chunk, ChunkKind
@@ -22,12 +24,16 @@ async def run_plan(
     folder: Path,
     attempt: int,
     on_progress: OnProgress,
+    loudness: LoudnessTarget | None = None,
 ) -> EncodeReport:
-    """Encodes a chunk of the source into `folder`.
+    """Encodes a chunk of the source into `folder`, with sounds of that loudness.
 
     Damage is INTERNAL instead of CORRUPT_STREAM if another plan may avoid it: it encodes copied tracks, and
     at last leaves out all sounds but the film's own. Raises ProcessingFailedError and WorkerFullError.
     """
+    level = LevelRun(encoder, source_of(plan, source), folder, plan.duration)
+    if chunk.has_sound:
+        plan = replace(plan, sounds=await levelled(plan.sounds, loudness, level))
     is_copying = plan.copied is not None or plan.copies_sound
     may_avoid = chunk.has_sound and (is_copying or len(plan.sounds) > 1)
     try:

@@ -14,6 +14,7 @@ from pgqueuer.domain.models import Job
 from pydantic import ValidationError
 
 from gostream_shared.concurrency import task_group, wait_at_most
+from gostream_shared.db.listen import SharedListener
 from gostream_worker.jobs.pgqueuer_buffers import wake_seldom
 from gostream_worker.jobs.pgqueuer_leases import LeasedQueries, SlottedManager
 from gostream_worker.jobs.verdict import Verdict
@@ -58,9 +59,12 @@ class Consumer:
     `kinds` maps the entry points of the queue to the kinds of job behind them.
     """
 
-    def __init__(self, pool: asyncpg.Pool, kinds: Mapping[str, JobKind], *, lease: timedelta) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, kinds: Mapping[str, JobKind], *, listener: SharedListener, lease: timedelta
+    ) -> None:
         wake_seldom()
         self._pool = pool
+        self._listener = listener
         self._kinds = kinds
         self._lease = lease
         self._stopping = asyncio.Event()
@@ -69,7 +73,7 @@ class Consumer:
 
     async def run(self) -> None:
         """Consumes until `stop` is called and every job in progress is settled or released."""
-        async with task_group() as tasks:
+        async with self._listener, task_group() as tasks:
             for name, kinds in _pools(self._kinds).items():
                 tasks.create_task(self._keep_consuming(name, kinds), name=name)
 
@@ -103,7 +107,7 @@ class Consumer:
                 await wait_at_most(self._stopping, backoff(0))
 
     def _manager(self, kinds: Mapping[str, JobKind]) -> QueueManager:
-        manager = SlottedManager(LeasedQueries(self._pool))
+        manager = SlottedManager(LeasedQueries(self._pool, self._listener))
         first = next(iter(kinds.values()))
         manager.slots, manager.has_room = first.slots, first.has_room
         for entrypoint, kind in kinds.items():

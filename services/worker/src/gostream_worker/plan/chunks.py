@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
-from gostream_worker.probe.model import Probe
+from gostream_worker.probe.model import VideoTrack
 
 #: Films shorter than this many seconds are one chunk.
 SHORTEST_FILM = 36
@@ -62,13 +62,13 @@ class Chunk:
 WHOLE = Chunk(0, ChunkKind.WHOLE)
 
 
-def preroll(probe: Probe) -> float | None:
+def preroll(video: VideoTrack, *, ignores_edits: bool) -> float | None:
     """Returns how many seconds before a chunk's first frame decoding begins.
 
     None if its frames cannot be found exactly.
     """
-    gap = probe.video.seek_gap
-    return None if gap is None or probe.ignores_edits or probe.video.leading else gap + _MARGIN
+    gap = video.seek_gap
+    return None if gap is None or ignores_edits or video.leading else gap + _MARGIN
 
 
 def plan_chunks(*, pictures: int, fps: Fraction, segment_frames: int, has_sound: bool) -> tuple[Chunk, ...]:

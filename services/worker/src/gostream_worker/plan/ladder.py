@@ -26,7 +26,7 @@ STANDARD_FPS = (
     Fraction(60),
 )
 #: Tries that publish further sounds, and subtitles.
-_TRIES_WITH_EXTRAS = 2
+TRIES_WITH_EXTRAS = 2
 _UNKNOWN_FPS = Fraction(25)
 _SPARSE = 3
 #: Threads of x264 if one process encodes the film: those of the largest encoded rung, and of each other one.
@@ -44,12 +44,14 @@ def make_plan(
     with_extras: bool = True,
     may_divide: bool = False,
 ) -> Plan:
-    """Returns the plan. The probe must have been admitted (gostream_worker.probe.limits).
+    """Returns the plan of a film. The probe must have been admitted (gostream_worker.probe.limits).
 
     With `may_copy`, tracks that need no encoding are copied. Without `with_extras`, only the film's own
     sound is published, and no subtitles. With `may_divide`, a long film has several chunks.
     """
     video = probe.video
+    if video is None:
+        raise ValueError("sound alone has a plan of its own: gostream_worker.plan.sound_only")
     fps = choose_fps(video, profile.max_fps)
     held = _held_frames(probe, fps)
     sounds = plan_sounds(probe, may_copy=may_copy, with_extras=with_extras)
@@ -75,7 +77,7 @@ def make_plan(
         whole_bytes=probe.whole_bytes,
         longest_pause=probe.longest_pause,
         picture_ends=probe.picture_ends,
-        preroll=preroll(probe),
+        preroll=preroll(video, ignores_edits=probe.ignores_edits),
     )
     divided = replace(plan, chunks=_chunks(plan)) if may_divide else plan
     return replace(divided, rungs=_with_threads(divided))
@@ -113,7 +115,7 @@ def plan_attempt(probe: Probe, profile: Profile, *, tries: int, may_divide: bool
         probe,
         profile,
         may_copy=tries == 1,
-        with_extras=tries <= _TRIES_WITH_EXTRAS,
+        with_extras=tries <= TRIES_WITH_EXTRAS,
         may_divide=may_divide,
     )
 

@@ -11,6 +11,9 @@ from gostream_worker.plan.stream_copy import Cuts
 from gostream_worker.plan.texts import Text
 from gostream_worker.probe.model import AudioTrack, VideoTrack
 
+#: Seconds of a rung's highest bit rate that fit into the buffer of players.
+BUFFER_SECONDS = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:

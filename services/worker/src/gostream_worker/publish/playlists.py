@@ -79,6 +79,7 @@ class AudioRendition:
 
     uri: str
     channels: int
+    group: str = AUDIO
     language: str | None = None  # BCP 47
     name: str = "Sound"
     is_default: bool = True
@@ -188,7 +189,7 @@ def master_playlist(
     `captions`: the pictures contain CEA-608 on channel 1. Otherwise CLOSED-CAPTIONS=NONE is written.
     """
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
-    lines += [*map(_sound, sounds), *map(_text, texts)]
+    lines += [*map(sound_line, sounds), *map(_text, texts)]
     if captions:
         lines.append(
             f'#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID="{_CAPTIONS}",NAME="Captions",'
@@ -202,11 +203,12 @@ def master_playlist(
     return "\n".join([*lines, ""])
 
 
-def _sound(sound: AudioRendition) -> str:
+def sound_line(sound: AudioRendition) -> str:
+    """Returns the EXT-X-MEDIA line of a sound."""
     language = f'LANGUAGE="{sound.language}",' if sound.language else ""
     marks = f'CHARACTERISTICS="{sound.characteristics}",' if sound.characteristics else ""
     return (
-        f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{AUDIO}",{language}NAME="{sound.name}",'
+        f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{sound.group}",{language}NAME="{sound.name}",'
         f"DEFAULT={_yes(sound.is_default)},AUTOSELECT={_yes(sound.autoselect)},{marks}"
         f'CHANNELS="{sound.channels}",URI="{sound.uri}"'
     )

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
+from gostream_shared.cache.driver.client import HARD_TIMEOUT
 from gostream_shared.cache.protocol import CacheUnavailableError
-from gostream_shared.cache.redis_connection import HARD_TIMEOUT, RedisConnection
+from gostream_shared.cache.redis_connection import RedisConnection
 from gostream_shared.domain.encode import Encode, Progress
 
 _log = structlog.get_logger(__name__)
@@ -35,9 +36,12 @@ class RedisProgressPublisher:
         self._channel = channel
 
     async def publish(self, encode: Encode, progress: Progress) -> None:
+        message = _news.dump_json(_News(encode, progress))
         try:
             async with self._connection.guarded("progress", HARD_TIMEOUT):
-                await self._connection.client.publish(self._channel, _news.dump_json(_News(encode, progress)))
+                await self._connection.servers.at(
+                    self._channel, lambda client: client.publish(self._channel, message)
+                )
         except CacheUnavailableError as error:
             _log.debug("progress not published", video_id=str(encode.video_id), error=str(error))
 

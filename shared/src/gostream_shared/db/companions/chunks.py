@@ -11,6 +11,7 @@ from gostream_shared.db.statements import Statements
 from gostream_shared.domain.companions.chunks import ChunkResult, ChunkTry, DoneChunk, NewChunk
 from gostream_shared.domain.encode import ENCODING_PERCENT, Encode, Progress
 from gostream_shared.domain.errors import FenceLostError
+from gostream_shared.domain.videos.loudness import LoudnessTarget
 
 #: The video and the encode of $1 and $2 while its chunks are at work.
 _AT_WORK = """v.id = $1 AND v.encode_number = $2 AND v.status = 'PROCESSING' AND v.deleted_at IS NULL
@@ -59,7 +60,8 @@ class PostgresChunks(Statements):
             f"""UPDATE encode_chunks AS c SET tries = tries + 1, worker = $4, position = 0, speed = NULL
             FROM videos AS v, encodes AS e
             WHERE {_AT_WORK} AND c.video_id = $1 AND c.number = $2 AND c.chunk = $3 AND c.done_at IS NULL
-            RETURNING c.kind, c.start_frame, c.frames, c.tries, c.forgiven, v.attempt, e.profile, e.plan""",
+            RETURNING c.kind, c.start_frame, c.frames, c.tries, c.forgiven, v.attempt, e.profile,
+              e.loudness, e.plan""",
             video_id,
             number,
             chunk,
@@ -68,7 +70,13 @@ class PostgresChunks(Statements):
         if row is None:
             raise FenceLostError(video_id, number, 0)
         return ChunkTry(
-            encode=Encode(video_id=video_id, number=number, attempt=row["attempt"], profile=row["profile"]),
+            encode=Encode(
+                video_id=video_id,
+                number=number,
+                attempt=row["attempt"],
+                profile=row["profile"],
+                loudness=LoudnessTarget(row["loudness"]) if row["loudness"] else None,
+            ),
             chunk=chunk,
             kind=row["kind"],
             start_frame=row["start_frame"],
