@@ -38,7 +38,7 @@ SHORT_LEASE = f"{slowness():.1f}s"
 #: The number of a try in the name of a segment.
 _TRY = re.compile(rb"(?<=\d{5})-\d+(?=\.ts)")
 #: The number of an attempt in the name of a playlist.
-_ATTEMPT = re.compile(rb"(?<=playlist|iframes)-\d+(?=\.m3u8)")
+_ATTEMPT = re.compile(rb"(playlist|iframes)-\d+(?=\.m3u8)")
 _RECORD = """
 CREATE TABLE seen_chunks (id uuid, chunk integer, tries integer, forgiven integer);
 CREATE FUNCTION note_chunk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -78,7 +78,7 @@ async def digests(video_client: VideoClient, video_id: UUID) -> dict[str, str]:
 
 
 def _plain(text: bytes) -> bytes:
-    return _ATTEMPT.sub(b"", _TRY.sub(b"", text))
+    return _ATTEMPT.sub(rb"\1", _TRY.sub(b"", text))
 
 
 async def published_by(

@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -116,7 +117,7 @@ def _encoder(config: WorkerConfig) -> Encoder:
     )
 
 
-def _encoding(
+async def _encoding(
     config: WorkerConfig,
     dependencies: Dependencies,
     work: WorkDirectory,
@@ -124,7 +125,8 @@ def _encoding(
     room: DiskSpace,
 ) -> dict[str, JobKind]:
     """Returns the kinds of jobs that encode films. Plans and chunks share the slots."""
-    encoder, settings = _encoder(config), _settings(config)
+    encoder = _encoder(config)
+    settings = replace(_settings(config), encoder_version=await encoder.version())
     database, name = dependencies.database, _worker_name()
     end_early = partial(end_lists, dependencies.store)
     attempts = partial(
@@ -227,7 +229,7 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             expiry = Expiry(database, cache.announcer, retention=config.delete_retention)
             gates = GateKeeper(database.gates, Gates(database.gates, store))
             kinds = {
-                **_encoding(config, dependencies, work, probe, disk_space),
+                **await _encoding(config, dependencies, work, probe, disk_space),
                 FETCH: _fetching(config, database, store, cache),
                 **_removals(database, store, expiry),
             }

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
+import structlog
+
 from gostream_shared.domain.companions.chunks import ChunkResult, ChunkTry
 from gostream_shared.domain.jobs import FinishJob
 from gostream_shared.domain.object_keys import encode_prefix
@@ -32,6 +34,8 @@ from gostream_worker.retry import patiently
 from gostream_worker.source.open_source import open_source
 from gostream_worker.source.work_directory import WorkDirectory
 
+_log = structlog.stdlib.get_logger("gostream.chunks")
+
 
 class ChunkService:
     """Encodes chunks and stores their results."""
@@ -52,6 +56,9 @@ class ChunkService:
         """
         with expected_errors("encoding"):
             planned = planned_from(running.plan)
+            if planned.encoder != self._settings.encoder_version:
+                # The stream is valid, but its bytes may depend on the worker.
+                _log.warning("another ffmpeg made the plan", planned_by=planned.encoder)
             chunk = planned.plan.chunks[running.chunk]
             uploader = EncodeUploader(
                 self._dependencies.store,

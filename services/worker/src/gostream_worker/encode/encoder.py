@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from asyncio.subprocess import Process
+from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from gostream_worker.sandbox.process import ChildLimits, limited_child
 
 OnProgress = Callable[[EncoderProgress], None]
 _CHUNK = 4096
+_VERSION_TIMEOUT = 60.0
 _MAX_FILE = 8 << 30
 #: Seconds between two checks of the encoder's output files.
 _LOOK_EVERY = 5.0
@@ -60,6 +61,14 @@ class Encoder:
         self._memory = memory
         self._sandbox_required = sandbox_required
         self._patience = patience or Patience()
+
+    async def version(self) -> str:
+        """Returns the version of the program, "" if it does not tell."""
+        process = await asyncio.create_subprocess_exec(str(self._program), "-version", stdout=PIPE)
+        async with asyncio.timeout(_VERSION_TIMEOUT):
+            answer, _ = await process.communicate()
+        words = answer.decode("utf-8", "replace").split(maxsplit=3)
+        return words[2] if len(words) > 2 else ""
 
     async def run(
         self,

@@ -123,7 +123,7 @@ class Attempts:
             await asyncio.shield(self._forgive_on_stop(encode))
             JOBS.labels(self._kind.job, "given back").inc()
             raise
-        if video is None:
+        if video is None and self._kind is ENCODING:
             _log.info("planned in chunks", seconds=round(monotonic() - began, 2))
             return self._outcome("planned")
         self._kind.seconds.observe(monotonic() - began)
