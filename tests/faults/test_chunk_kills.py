@@ -127,7 +127,7 @@ async def test_bytes_are_equal_for_any_number_of_workers(
     trees = [
         await published_by(video_client, start_worker, long_film, workers=workers) for workers in (1, 2, 4)
     ]
-    assert len(trees[0]) > 40
+    assert len(trees[0]) > 30
     assert trees[0] == trees[1]
     assert trees[0] == trees[2]
 
@@ -214,4 +214,4 @@ async def test_worker_frozen_in_a_chunk_changes_nothing(
     assert video.status is VideoStatus.READY, video.failure
     assert await video_client.times_ready(video_id) == 1
     await assert_complete(video_client, video_id, tmp_path)
-    assert len(await digests(video_client, video_id)) > 40
+    assert len(await digests(video_client, video_id)) > 30

@@ -5,13 +5,10 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import aiohttp
 import structlog
-from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream_shared.cache.compose import Cache, open_cache
 from gostream_shared.cache.start import check_redis
@@ -23,20 +20,14 @@ from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.egress.guard import EgressGuard
 from gostream_shared.grpc_health import Health
 from gostream_shared.jobs.pgqueuer import (
-    CHUNK,
     EXPIRE,
     EXPIRE_UPLOAD,
     FETCH,
-    FINISH,
     REMOVE,
-    TRANSCODE,
-    chunk_job,
     expire_job,
     expire_upload_job,
     fetch_job,
-    finish_job,
     remove_job,
-    transcode_job,
 )
 from gostream_shared.lifecycle import run_service, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
@@ -45,27 +36,20 @@ from gostream_shared.storage.gates import Gates
 from gostream_shared.storage.open_store import open_store
 from gostream_shared.storage.port import ObjectStore
 from gostream_shared.tls import ServerTls
-from gostream_worker.chunks.chunk_service import ChunkService
-from gostream_worker.chunks.dependencies import Dependencies, Settings
-from gostream_worker.chunks.finish_service import FinishService
-from gostream_worker.chunks.queue import begin_chunk, begin_finish, plan_anew
+from gostream_worker.chunks.dependencies import Dependencies
 from gostream_worker.config import WorkerConfig
-from gostream_worker.encode.encoder import Encoder
+from gostream_worker.encoding_jobs import encoding_jobs
 from gostream_worker.health import ROOM_HEALTH, health_server
 from gostream_worker.ingest.fetch_service import FetchService, FetchSettings
 from gostream_worker.jobs.abandoned_uploads import Abandoned
-from gostream_worker.jobs.attempts import FETCHES, FINISHES, Attempts
+from gostream_worker.jobs.attempts import FETCHES, Attempts
 from gostream_worker.jobs.cleanup import Removal
 from gostream_worker.jobs.consumer import Consumer, JobKind, reading
 from gostream_worker.jobs.disk_space import DiskSpace
 from gostream_worker.jobs.expiry import Expiry
 from gostream_worker.jobs.gate_keeper import GateKeeper
 from gostream_worker.jobs.old_rows import keep_short
-from gostream_worker.jobs.settling.chunk_tries import ChunkTries
-from gostream_worker.jobs.settling.endings import Endings
 from gostream_worker.jobs.upload_expiry import UploadExpiry, keep_comparing
-from gostream_worker.plan.profiles import PROFILES
-from gostream_worker.probe.limits import SourceLimits, largest_picture
 from gostream_worker.probe.prestarted import PrestartedProbe
 from gostream_worker.publish.cdn import Edge, HttpEdge, NoEdge
 from gostream_worker.publish.early_playback import end_lists
@@ -73,7 +57,6 @@ from gostream_worker.queue_length import keep_measuring
 from gostream_worker.retry import backoff
 from gostream_worker.sandbox.support import prepare_sandbox
 from gostream_worker.source.work_directory import WorkDirectory
-from gostream_worker.transcode_service import TranscodeService
 
 
 class Work:
@@ -100,74 +83,12 @@ class Work:
 
 
 SUMMARY = "The worker of GoStream: turns uploads into adaptive HLS."
-#: Videos whose objects are removed, and films in chunks that are published, at the same time.
+#: Videos whose objects are removed at the same time.
 _REMOVALS = 2
-_FINISHES = 2
 #: Key prefix for the store's self-test, and seconds between tries while the store does not answer.
 _TRIED_AT = "hls/"
 _STORE_PAUSE = 15.0
 _log = structlog.stdlib.get_logger("gostream.worker")
-
-
-def _encoder(config: WorkerConfig) -> Encoder:
-    return Encoder(
-        config.ffmpeg_path or Path(get_ffmpeg_exe()),
-        memory=config.encoder_memory_bytes,
-        sandbox_required=config.sandbox == "required",
-    )
-
-
-async def _encoding(
-    config: WorkerConfig,
-    dependencies: Dependencies,
-    work: WorkDirectory,
-    probe: PrestartedProbe,
-    room: DiskSpace,
-) -> dict[str, JobKind]:
-    """Returns the kinds of jobs that encode films. Plans and chunks share the slots."""
-    encoder = _encoder(config)
-    settings = replace(_settings(config), encoder_version=await encoder.version())
-    database, name = dependencies.database, _worker_name()
-    end_early = partial(end_lists, dependencies.store)
-    attempts = partial(
-        Attempts,
-        database,
-        announcer=dependencies.announcer,
-        end_early=end_early,
-        worker=name,
-        outage_patience=config.outage_patience,
-        found_full=room.found_full,
-    )
-    plans = TranscodeService(dependencies, encoder, work, settings, start_probe=probe.take)
-    finishes = FinishService(dependencies, encoder, work, settings)
-    replan = partial(plan_anew, database)
-    tries = ChunkTries(
-        database.chunks,
-        ChunkService(dependencies, encoder, work, settings).run,
-        partial(begin_chunk, database, worker=name),
-        replan,
-        Endings(database, dependencies.announcer, end_early),
-        outage_patience=config.outage_patience,
-        found_full=room.found_full,
-    )
-    shared = partial(JobKind, slots=config.slots, has_room=lambda: room.is_free, pool="encoding")
-    return {
-        TRANSCODE: shared(reading(transcode_job, attempts(pipeline=plans.run).transcode)),
-        CHUNK: shared(reading(chunk_job, tries.encode)),
-        FINISH: JobKind(
-            reading(
-                finish_job,
-                attempts(
-                    pipeline=finishes.run,
-                    begin=partial(begin_finish, database),
-                    kind=FINISHES,
-                    plan_anew=replan,
-                ).transcode,
-            ),
-            slots=_FINISHES if config.slots else 0,
-            has_room=lambda: room.is_free,
-        ),
-    }
 
 
 def _fetching(config: WorkerConfig, database: PostgresDatabase, store: ObjectStore, cache: Cache) -> JobKind:
@@ -229,7 +150,9 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             expiry = Expiry(database, cache.announcer, retention=config.delete_retention)
             gates = GateKeeper(database.gates, Gates(database.gates, store))
             kinds = {
-                **await _encoding(config, dependencies, work, probe, disk_space),
+                **await encoding_jobs(
+                    config, dependencies, work, probe.take, disk_space, worker=_worker_name()
+                ),
                 FETCH: _fetching(config, database, store, cache),
                 **_removals(database, store, expiry),
             }
@@ -282,22 +205,6 @@ def connections(slots: int) -> int:
     over.
     """
     return 8 + 2 * slots
-
-
-def _settings(config: WorkerConfig) -> Settings:
-    limits = SourceLimits(
-        max_bytes=config.source_max_bytes,
-        max_duration=config.source_max_duration.total_seconds(),
-        max_pixels=largest_picture(config.encoder_memory_bytes),
-        max_pixel_rate=config.source_max_pixel_rate,
-    )
-    return Settings(
-        profiles=PROFILES,
-        limits=limits,
-        max_copied_bytes=config.source_max_copied_bytes,
-        chunk_window=config.chunk_window,
-        sandbox_required=config.sandbox == "required",
-    )
 
 
 async def serve(config: WorkerConfig) -> None:
