@@ -62,13 +62,13 @@ def frames(plan: Plan, chunk: Chunk, source: Path, *, of: str = "v") -> list[tup
     outputs: list[str] = []
     for pad in pads:
         name = pad.strip("[]")
-        shown = ["-f", "framehash", "-hash", "crc32", f"file:{name}.txt"] if name.startswith(of) else []
+        shown = ["-f", "framehash", "-hash", "crc32", f"file:{name}.frames"] if name.startswith(of) else []
         outputs += ["-map", pad, "-fps_mode", "passthrough", *(shown or ["-f", "null", "-"])]
     with tempfile.TemporaryDirectory() as folder:
         run([*inputs, *outputs, *_unused_tracks(plan, chunk)], Path(folder))
         return [
             (path.stem, int(columns[2]), columns[-1])
-            for path in sorted(Path(folder).glob("*.txt"))
+            for path in sorted(Path(folder).glob("*.frames"))
             for line in path.read_text().splitlines()
             if not line.startswith("#") and (columns := [word.strip() for word in line.split(",")])
         ]

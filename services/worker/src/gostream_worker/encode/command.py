@@ -120,11 +120,16 @@ def _unused_tracks(plan: Plan, chunk: Chunk) -> list[str]:
     """Returns outputs that use tracks of other chunks, if all chunks have the same time only by them."""
     if not _starts_with_used(plan):
         return []
-    others = [] if chunk.has_picture else [plan.video.index]
+    others = [] if chunk.has_picture else [(plan.video.index, "v")]
     if not chunk.has_sound:
-        others += [*(sound.audio.index for sound in plan.sounds), *(text.index for text in plan.texts)]
-    nothing = ["-c", "copy", "-frames", "1", "-f", "null", "-"]
-    return [word for index in others for word in ("-map", f"0:{index}", *nothing)]
+        others += [(sound.audio.index, "a") for sound in plan.sounds]
+        others += [(text.index, "s") for text in plan.texts]
+    nothing = ["-c", "copy", "-f", "null"]
+    return [
+        word
+        for index, kind in others
+        for word in ("-map", f"0:{index}", *nothing, f"-frames:{kind}", "1", "-")
+    ]
 
 
 def _pictures(plan: Plan, chunk: Chunk, folder: str, names: str) -> list[str]:

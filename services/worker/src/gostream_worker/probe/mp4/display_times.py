@@ -16,9 +16,10 @@ def display_lag(index: bytes, track: int) -> float | None:
     if not scale:
         return None
     table = track_box(index, track, (b"mdia", b"minf", b"stbl", b"ctts"))[_HEADER:]
-    entries = struct.iter_unpack(">Ii", table[: len(table) // _ENTRY * _ENTRY])
-    offsets: list[int] = [0, *(offset for _, offset in entries)]
-    return (max(offsets) - min(offsets)) / scale
+    earliest = latest = 0
+    for _, offset in struct.iter_unpack(">Ii", table[: len(table) // _ENTRY * _ENTRY]):
+        earliest, latest = min(earliest, offset), max(latest, offset)
+    return (latest - earliest) / scale
 
 
 def _time_scale(header: bytes) -> int:
