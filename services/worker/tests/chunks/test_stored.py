@@ -42,7 +42,8 @@ def through_postgres(text: str) -> str:
 @pytest.mark.parametrize("recipe", [film, film_with_text, clips.surround, clips.long_enough_for_two_segments])
 @pytest.mark.parametrize("may_copy", [True, False])
 async def test_plan_is_read_back_exactly(clip: Clips, recipe: Recipe, may_copy: bool) -> None:
-    found = await probe_source(f"file:{clip(recipe)}", folder=tmp_path)
+    source = clip(recipe)
+    found = await probe_source(f"file:{source}", folder=source.parent)
     plan = make_plan(found, PROFILES["default"], may_copy=may_copy, may_divide=True)
     planned = Planned(probe=found, plan=plan, source=StoredObject(key="k", size=1, etag='"e"'), encoder="9.0")
 
