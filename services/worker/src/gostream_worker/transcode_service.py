@@ -121,7 +121,8 @@ class TranscodeService:
                 run = SoundRun(encode, folder, source, self._encoder, uploader, reporter)
                 return await prepare_sound(found, run)
             # After a failure one process encodes the film, which tolerates every source.
-            may_divide = self._settings.chunk_window > 0 and encode.tries == 1
+            is_first = encode.tries == 1 and not encode.chunk_tries
+            may_divide = self._settings.chunk_window > 0 and is_first
             plan = plan_attempt(found, profile, tries=encode.tries, may_divide=may_divide)
             _log_plan(plan)
             planned = Planned(
