@@ -95,8 +95,8 @@ async def published_by(
 
 
 async def run_removals_of(video_client: VideoClient, start_worker: Start) -> None:
-    """Runs all removals in a worker that ends afterwards."""
-    worker = start_worker(WORKER_SLOTS="0")
+    """Runs all removals, and jobs that were given back, in a worker that ends afterwards."""
+    worker = start_worker(WORKER_SLOTS="1")
     await run_removals(video_client)
     worker.end()
 
@@ -163,7 +163,7 @@ async def test_kills_change_no_published_byte(
     rows = await video_client.database.pool.fetch("SELECT id FROM videos WHERE status = 'READY'")
     for row in rows:
         assert await digests(video_client, row["id"]) == undisturbed
-    start_worker(WORKER_SLOTS="0")
+    start_worker(WORKER_SLOTS="1")
     await assert_complete(video_client, video_id, tmp_path)
 
 
