@@ -198,17 +198,14 @@ def _likeness_text(found: Measurement) -> str:
 
 def _simulation(costs: Costs) -> str:
     low, usual, high = min(costs.pictures), mean(costs.pictures), max(costs.pictures)
-    outcomes = {
-        film: [simulate(length, fleet, costs) for fleet in _FLEETS] for film, length in _FILMS.items()
-    }
-    rows = [
-        [film, *(f"{found.seconds:.0f} s · {found.efficiency:.2f}" for found in row)]
-        for film, row in outcomes.items()
-    ]
+    rows = []
+    for film, length in _FILMS.items():
+        outcomes = [simulate(length, fleet, costs) for fleet in _FLEETS]
+        rows.append([film, *(f"{found.seconds:.0f} s · {found.efficiency:.2f}" for found in outcomes)])
     said = (
         f"CPU per second of the film: one process {costs.whole:.3f}; sound {costs.sound:.3f}; chunks of "
         f"picture {low:.3f} to {high:.3f}, mean {usual:.3f}.\n\nSimulated time and efficiency by number of "
-        "workers. Efficiency is the time of one worker with one process, divided by the time and the number of "
-        f"workers. Assumed: {Assumptions()}."
+        "workers. Efficiency is the time of one worker with one process, divided by the time and the number "
+        f"of workers. Assumed: {Assumptions()}."
     )
     return said + "\n\n" + table(["film", *map(str, _FLEETS)], rows)
