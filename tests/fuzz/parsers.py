@@ -23,7 +23,7 @@ from gostream_worker.probe import matroska, signature
 from gostream_worker.probe.mp4 import crop, display_times, dolby_vision, sample_entries, whole_part
 from gostream_worker.probe.timing import last_fragment
 from gostream_worker.probe.tracks import channels
-from gostream_worker.text import cues, formats
+from gostream_worker.text import cues, files, formats
 from tests.fuzz.reads import Reads
 
 _NAMES = (b"te", b"grpc-encoding", b"grpc-timeout", b"x-data-bin", b"x-any")
@@ -130,6 +130,18 @@ def texts(data: bytes) -> None:
             shown = cues.cue_text(reader(text)) or "nothing"
             file = f"WEBVTT\n\n00:01.000 --> 00:02.000\n{shown}\n\n00:03.000 --> 00:04.000\nlast\n"
             assert [cue.start for cue in subtitles.parse_text(file.encode()).cues] == [1000, 3000], shown
+
+
+def text_files(data: bytes) -> None:
+    """Whole files of subtitles: each cue is one of WebVTT, or the file is refused."""
+    with suppress(ValueError):
+        for (start, end), said in files.timed_texts(data, "de", at_most=50):
+            assert isinstance(start, int)
+            assert isinstance(end, int)
+            file = (
+                f"WEBVTT\n\n00:01.000 --> 00:02.000\n{said or 'nothing'}\n\n00:03.000 --> 00:04.000\nlast\n"
+            )
+            assert [cue.start for cue in subtitles.parse_text(file.encode()).cues] == [1000, 3000], said
 
 
 def probe(data: bytes) -> None:

@@ -18,6 +18,7 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "page_tokens": parsers.page_tokens,
     "conformance": parsers.conformance,
     "probe": parsers.probe,
+    "text_files": parsers.text_files,
     "texts": parsers.texts,
     "tokens": tokens.tokens,
     "key_sets": tokens.key_sets,

@@ -112,6 +112,10 @@ class Output:
             table.add_row(video_id, Text(status, style=style), *map(Text, rest))
         self.stdout.print(table)
 
+    def tracks(self, tracks: Sequence[video_pb2.Track]) -> None:
+        """Print tracks, one per line."""
+        self._rows((track.id, _track(track)) for track in tracks)
+
     def _rows(self, rows: Iterable[tuple[str, str]]) -> None:
         if not self.stdout.is_terminal:
             for name, value in rows:
@@ -168,8 +172,11 @@ def _loudness(video: video_pb2.Video) -> str:
 
 def _track(track: video_pb2.Track) -> str:
     """Returns the language and name of a track, and the code of an unpublished one."""
-    parts = [track.language, _one_line(track.name), "default" if track.is_default else ""]
-    if track.state != video_pb2.Track.STATE_READY:
+    marks = {"default": track.is_default, "forced": track.is_forced, "SDH": track.is_sdh}
+    parts = [track.language, _one_line(track.name), *(mark for mark, is_set in marks.items() if is_set)]
+    if track.state == video_pb2.Track.STATE_PREPARING:
+        parts.append("being prepared")
+    elif track.state != video_pb2.Track.STATE_READY:
         parts.append(f"not published: {track.error_code}")
     return ", ".join(part for part in parts if part)
 

@@ -40,6 +40,7 @@ from gostream_client.errors import (
     SourceUrlRefusedError,
     TokenInvalidError,
     TooManyRequestsError,
+    TrackNotFoundError,
     UnreachableError,
     UploadClosedError,
     UploadError,
@@ -52,7 +53,7 @@ from gostream_client.errors import (
 )
 
 if TYPE_CHECKING:
-    from gostream.v1.video_pb2 import Video
+    from gostream.v1.video_pb2 import Track, Video
     from gostream_client.aio import AsyncClient
     from gostream_client.calls import Reply
     from gostream_client.connection.tls import Tls
@@ -71,6 +72,7 @@ _HOMES = {
     "Tls": "gostream_client.connection.tls",
     "Token": "gostream_client.connection.token",
     "UploadEvents": "gostream_client.upload.events",
+    "Track": "gostream.v1.video_pb2",
     "Video": "gostream.v1.video_pb2",
     "kind_name": "gostream_client.names",
     "policy_name": "gostream_client.names",
@@ -110,6 +112,8 @@ __all__ = [
     "Token",
     "TokenInvalidError",
     "TooManyRequestsError",
+    "Track",
+    "TrackNotFoundError",
     "UnreachableError",
     "UploadClosedError",
     "UploadError",

@@ -162,7 +162,7 @@ ORDERED_BUFFERS = 60
 #: Buffers with a label or a word: the index finds the matches, or another index is filtered.
 SEARCH_BUFFERS = 600
 #: Buffers with a label or a word and a kind: videos of one kind are further apart than others.
-APART_BUFFERS = 2 * SEARCH_BUFFERS
+APART_BUFFERS = 3 * SEARCH_BUFFERS
 #: Buffers if nothing of a kind has a state: all of the kind are examined.
 KIND_BUFFERS = VIDEOS // 40
 #: Buffers if few deleted videos match: they are all examined.

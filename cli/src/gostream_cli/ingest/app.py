@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from gostream_cli.captions.app import Captions
+from gostream_cli.captions.specs import parsed
 from gostream_cli.options import (
     DEFAULT_SERVER,
     POLICY,
@@ -34,6 +36,7 @@ def upload_file(
     policy: Annotated[str, POLICY] = "",
     label: Labels = None,
     external_id: ExternalId = "",
+    caption: Captions = None,
     parallel: Annotated[int, typer.Option(min=1, max=16, help="Parts of the file sent at once.")] = 4,
     resume: Annotated[
         str, typer.Option(metavar="ID", help="Continue the upload of this video; the parts are compared.")
@@ -50,7 +53,7 @@ def upload_file(
         raise typer.BadParameter(
             "--resume excludes --title, --user, --content-type, --policy, --label and --external-id"
         )
-    labels = pairs(label)
+    labels, captions = pairs(label), parsed(caption, "--caption")
     from gostream_cli import output, runner
     from gostream_cli.ingest import commands
 
@@ -66,6 +69,7 @@ def upload_file(
             commands.NewVideo(title, user, content_type, policy, labels, external_id),
             commands.Steps(process, profile, watch, parallel, int(loudness)),
             resume=resume,
+            captions=captions,
         ),
     )
 

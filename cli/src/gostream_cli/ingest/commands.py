@@ -2,12 +2,14 @@
 
 import asyncio
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from gostream.v1 import video_pb2
+from gostream_cli.captions.commands import readable, send
+from gostream_cli.captions.specs import Caption
 from gostream_cli.commands import finish
 from gostream_cli.output import Output
 from gostream_cli.progress import upload_progress
@@ -41,13 +43,21 @@ class Steps:
 
 
 async def upload(
-    client: AsyncClient, out: Output, path: Path, new: NewVideo, steps: Steps, *, resume: str = ""
+    client: AsyncClient,
+    out: Output,
+    path: Path,
+    new: NewVideo,
+    steps: Steps,
+    *,
+    resume: str = "",
+    captions: Sequence[Caption] = (),
 ) -> None:
     """Create a video, upload its source to the object store, start and follow its processing.
 
-    `resume` is the id of a video whose upload continues. Prints how to continue an upload in parts.
+    `resume` is the id of a video whose upload continues. Prints how to continue an upload in parts. The
+    files of `captions` are checked before, and added after the upload.
     """
-    source = SourceFile(path)
+    source, files = SourceFile(path), readable(captions)
     video_id = resume
 
     def created(video: video_pb2.Video) -> None:
@@ -77,6 +87,7 @@ async def upload(
             out.note(f"continue with: gostream upload --resume {video_id} {shlex.quote(source.name)}")
         raise
     out.note(f"uploaded {source.size} bytes")
+    await send(client, video.id, captions, files, told=out.note)
     if not steps.process_it:
         video = await client.get_video(video.id)
     is_pending = video.status == video_pb2.Video.STATUS_PENDING_UPLOAD

@@ -20,6 +20,8 @@ from gostream_cli.options import (
     pairs,
 )
 
+Deleted = Annotated[bool, typer.Option("--deleted", help="Also deleted videos that undelete restores.")]
+
 
 def list_videos(
     user: Annotated[str, typer.Option(help="Only videos of this owner.")] = "",
@@ -36,9 +38,7 @@ def list_videos(
     created_before: Annotated[
         str, typer.Option(metavar="TIME", help="Only videos created before this time.")
     ] = "",
-    deleted: Annotated[
-        bool, typer.Option("--deleted", help="Also deleted videos that undelete restores.")
-    ] = False,
+    deleted: Deleted = False,
     kind: Kind = "",
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of videos.")] = 50,
     page_token: Annotated[str, typer.Option(help="Continue an earlier listing.")] = "",

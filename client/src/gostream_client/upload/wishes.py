@@ -1,4 +1,4 @@
-"""The parameters of upload() of both clients, written once; without the imports that send a file."""
+"""The parameters of upload() and upload_track() of both clients; without the imports that send files."""
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
@@ -19,6 +19,31 @@ sends the file.
 No deadline, but 60 s without progress are a failure. Transient failures are repeated. Raises
 InvalidInputError before any call if the file cannot be read, and UploadError if the store refuses it.
 """
+
+
+TRACK_DOC = """Adds subtitles to a video from a file: SubRip, WebVTT or ASS, at most 5 MiB. Returns the track,
+which is being prepared.
+
+`language`: BCP 47, such as "de" or "pt-BR". `name`: for people; that of the language unless given.
+`is_default`: chosen for viewers without a preference; `is_forced`: shown even if subtitles are off; `is_sdh`:
+for people who cannot hear the sound. list_tracks() tells when the stream has the track, or why not.
+
+The same errors and repetitions as upload().
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackWishes:
+    """The arguments of upload_track()."""
+
+    video_id: str
+    file: str | Path | SourceFile
+    _: KW_ONLY
+    language: str
+    name: str = ""
+    is_default: bool = False
+    is_forced: bool = False
+    is_sdh: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -248,7 +248,8 @@ class Video(_message.Message):
     @_builtins.property
     def tracks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Track]:
         """The tracks of the published encode's source besides the picture, in the source's order: the published ones, and
-        every other one with the reason. At most 100; if there are more, the last entry counts the others.
+        every other one with the reason. At most 100; if there are more, the last of them counts the others. Then at most 16
+        added ones that are published or failed; ListTracks has also those that are being prepared.
         """
 
     @_builtins.property
@@ -480,7 +481,7 @@ class Track(_message.Message):
     ERROR_CODE_FIELD_NUMBER: _builtins.int
     URL_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Unique within the encode."""
+    """Unique within the video. Of an added track a UUID, which every encode keeps."""
     kind: Global___Track.Kind.ValueType
     """The kind of its content."""
     language: _builtins.str

@@ -36,6 +36,7 @@ from gostream_shared.storage.gates import Gates
 from gostream_shared.storage.open_store import open_store
 from gostream_shared.storage.port import ObjectStore
 from gostream_shared.tls import ServerTls
+from gostream_worker.captions.kinds import track_kinds
 from gostream_worker.chunks.dependencies import Dependencies
 from gostream_worker.config import WorkerConfig
 from gostream_worker.encoding_jobs import encoding_jobs
@@ -154,6 +155,7 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
                     config, dependencies, work, probe.take, disk_space, worker=_worker_name()
                 ),
                 FETCH: _fetching(config, database, store, cache),
+                **track_kinds(config, database, store, cache.announcer, edge, work),
                 **_removals(database, store, expiry),
             }
             consumer = Consumer(database.pool, kinds, listener=database.listener(), lease=config.job_lease)

@@ -142,7 +142,9 @@ class TranscodeService:
             )
             film = await self._encode_whole(encode, plan, folder, source.url, uploader, early, reporter)
         reporter.enter("publishing")
-        return await prepare_film(encode, planned, film, folder, uploader, early.end)
+        return await prepare_film(
+            self._dependencies, self._settings, encode, planned, film, folder, uploader, early.end
+        )
 
     async def _source_key(self, video_id: UUID) -> str:
         remote = await self._dependencies.database.remote_sources.get(video_id)

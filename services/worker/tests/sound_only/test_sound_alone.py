@@ -86,7 +86,7 @@ async def test_every_language_has_every_rate(worker: Worker, clip: Clips) -> Non
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-async def test_poster_is_the_cover_if_it_can_be_decoded(
+async def test_poster_is_a_cover_that_decodes(
     worker: Worker, clip: Clips, recipe: Recipe, size: tuple[int, int] | None
 ) -> None:
     video = await worker.process(clip(recipe))

@@ -8,6 +8,7 @@ from typing import Self, cast
 import asyncpg
 from pgqueuer.queries import Queries
 
+from gostream_shared.db.companions.added_tracks import PostgresAddedTracks
 from gostream_shared.db.companions.chunks import PostgresChunks
 from gostream_shared.db.companions.deletions import PostgresDeletions
 from gostream_shared.db.companions.remote_sources import PostgresRemoteSources
@@ -40,6 +41,7 @@ class PostgresTransaction:
     uploads: PostgresUploads
     remote_sources: PostgresRemoteSources
     upload_sessions: PostgresUploadSessions
+    added_tracks: PostgresAddedTracks
     trail: PostgresTrail
     usages: PostgresUsages
     jobs: PgQueuerJobQueue
@@ -59,6 +61,7 @@ class PostgresDatabase:
         self.outbox = PostgresOutbox(pool, timeout=STATEMENT_TIMEOUT)
         self.gates = PostgresGateChanges(pool, timeout=STATEMENT_TIMEOUT)
         self.remote_sources = PostgresRemoteSources(pool, timeout=STATEMENT_TIMEOUT)
+        self.added_tracks = PostgresAddedTracks(pool, timeout=STATEMENT_TIMEOUT)
         self.usages = PostgresUsages(pool, timeout=STATEMENT_TIMEOUT)
         self.epochs = PostgresEpochs(pool, timeout=STATEMENT_TIMEOUT)
 
@@ -99,6 +102,7 @@ class PostgresDatabase:
                 uploads=PostgresUploads(connection, timeout=STATEMENT_TIMEOUT),
                 remote_sources=PostgresRemoteSources(connection, timeout=STATEMENT_TIMEOUT),
                 upload_sessions=PostgresUploadSessions(connection, timeout=STATEMENT_TIMEOUT),
+                added_tracks=PostgresAddedTracks(connection, timeout=STATEMENT_TIMEOUT),
                 trail=PostgresTrail(connection, timeout=STATEMENT_TIMEOUT),
                 usages=PostgresUsages(connection, timeout=STATEMENT_TIMEOUT),
                 jobs=PgQueuerJobQueue(Queries.from_asyncpg_connection(plain)),

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
+from gostream_shared.domain.companions.added_tracks import AddedTracks
 from gostream_shared.domain.companions.chunks import Chunks
 from gostream_shared.domain.companions.remote_sources import RemoteSources
 from gostream_shared.domain.encode import Encode, Progress
@@ -228,6 +229,9 @@ class Transaction(Protocol):
     def upload_sessions(self) -> UploadSessions: ...
 
     @property
+    def added_tracks(self) -> AddedTracks: ...
+
+    @property
     def trail(self) -> Trail: ...
 
     @property
@@ -260,6 +264,9 @@ class Database(Protocol):
 
     @property
     def remote_sources(self) -> RemoteSources: ...
+
+    @property
+    def added_tracks(self) -> AddedTracks: ...
 
     @property
     def usages(self) -> Usages: ...

@@ -13,8 +13,10 @@ from gostream_shared.domain.jobs import (
     ExpireJob,
     ExpireUploadJob,
     FetchJob,
+    FetchTrackJob,
     FinishJob,
     Job,
+    PublishTracksJob,
     RemoveJob,
     TranscodeJob,
 )
@@ -26,6 +28,8 @@ FETCH = "fetch"
 REMOVE = "remove"
 EXPIRE = "expire"
 EXPIRE_UPLOAD = "expire-upload"
+PUBLISH_TRACKS = "publish-tracks"
+FETCH_TRACK = "fetch-track"
 _ENTRYPOINTS: Mapping[type[Job], str] = MappingProxyType(
     {
         TranscodeJob: TRANSCODE,
@@ -35,6 +39,8 @@ _ENTRYPOINTS: Mapping[type[Job], str] = MappingProxyType(
         RemoveJob: REMOVE,
         ExpireJob: EXPIRE,
         ExpireUploadJob: EXPIRE_UPLOAD,
+        PublishTracksJob: PUBLISH_TRACKS,
+        FetchTrackJob: FETCH_TRACK,
     }
 )
 _transcode = TypeAdapter(TranscodeJob)
@@ -44,6 +50,8 @@ _fetch = TypeAdapter(FetchJob)
 _remove = TypeAdapter(RemoveJob)
 _expire = TypeAdapter(ExpireJob)
 _expire_upload = TypeAdapter(ExpireUploadJob)
+_publish_tracks = TypeAdapter(PublishTracksJob)
+_fetch_track = TypeAdapter(FetchTrackJob)
 
 
 class PgQueuerJobQueue:
@@ -98,3 +106,13 @@ def expire_job(payload: bytes) -> ExpireJob:
 def expire_upload_job(payload: bytes) -> ExpireUploadJob:
     """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
     return _expire_upload.validate_json(payload)
+
+
+def publish_tracks_job(payload: bytes) -> PublishTracksJob:
+    """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
+    return _publish_tracks.validate_json(payload)
+
+
+def fetch_track_job(payload: bytes) -> FetchTrackJob:
+    """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
+    return _fetch_track.validate_json(payload)

@@ -110,8 +110,7 @@ def _publish(message: video_pb2.Video, video: Video, publication: Publication, c
         )
     is_public = video.playback_policy is PlaybackPolicy.PUBLIC
     below = f"{cdn_base_url}/{hls_prefix(video.id)}"
-    for track in publication.tracks:
-        _add_track(message, track, below if is_public else None)
+    message.tracks.extend(_track(track, below if is_public else None) for track in publication.tracks)
     message.media_kind = _MEDIA_KINDS[publication.media_kind]
     if publication.loudness is not None:
         message.loudness.integrated_lufs = publication.loudness.integrated_lufs
@@ -125,9 +124,15 @@ def _publish(message: video_pb2.Video, video: Video, publication: Publication, c
         message.storyboard_url = below + publication.storyboard
 
 
-def _add_track(message: video_pb2.Video, track: Track, below: str | None) -> None:
-    """Adds a track. `below` is the URL of the video's folder, None if the reply must have no URLs."""
-    message.tracks.add(
+def track_message(video: Video, track: Track, cdn_base_url: str) -> video_pb2.Track:
+    """Returns a track of a video."""
+    is_public = video.playback_policy is PlaybackPolicy.PUBLIC
+    return _track(track, f"{cdn_base_url}/{hls_prefix(video.id)}" if is_public else None)
+
+
+def _track(track: Track, below: str | None) -> video_pb2.Track:
+    """`below` is the URL of the video's folder, None if the reply must have no URLs."""
+    return video_pb2.Track(
         id=track.id,
         kind=_KINDS[track.kind],
         language=track.language,

@@ -64,5 +64,12 @@ class FinishService:
         async with self._work.attempt() as folder:
             await write_thumbnails(self._encoder, planned.plan, done, folder)
             return await prepare_film(
-                encode, planned, film, folder, uploader, partial(early.end, film.measured)
+                backends,
+                self._settings,
+                encode,
+                planned,
+                film,
+                folder,
+                uploader,
+                partial(early.end, film.measured),
             )

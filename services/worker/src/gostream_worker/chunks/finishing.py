@@ -7,6 +7,7 @@ from pathlib import Path
 from gostream_shared.concurrency import task_group
 from gostream_shared.domain.encode import Encode
 from gostream_shared.domain.video import Video
+from gostream_worker.captions.carrying import carry_along
 from gostream_worker.chunks.dependencies import Dependencies, Settings
 from gostream_worker.chunks.film import Film
 from gostream_worker.chunks.stored import Planned
@@ -19,6 +20,8 @@ from gostream_worker.publish.uploader import PLAYLIST_TYPE, EncodeUploader
 
 
 async def prepare_film(
+    dependencies: Dependencies,
+    settings: Settings,
     encode: Encode,
     planned: Planned,
     film: Film,
@@ -32,7 +35,10 @@ async def prepare_film(
     BackendUnavailableError.
     """
     plan = planned.plan
-    presentation = await asyncio.to_thread(present, plan, film.measured, encode, film.texts)
+    added = await carry_along(dependencies, settings, encode, plan.tracks, folder)
+    presentation = await asyncio.to_thread(
+        present, plan, film.measured, encode, {**film.texts, **added.texts}
+    )
     require_equal_lengths(plan, presentation, has_new_sound=film.new_sound)
     thumbnails = await read_thumbnails(folder, presentation.cues)
     await require_conformance(presentation, film.measured, thumbnails, number=encode.number)
@@ -42,12 +48,11 @@ async def prepare_film(
         puts.create_task(put_thumbnails(thumbnails, uploader))
         puts.create_task(_awaited(end_early))
     await uploader.verify()
+    publication = describe_publication(planned.probe, plan, presentation, thumbnails, encode, film.loudness)
     return Prepared(
         source=planned.source,
         master=presentation.master,
-        publication=describe_publication(
-            planned.probe, plan, presentation, thumbnails, encode, film.loudness
-        ),
+        publication=added.in_publication(publication, encode, presentation.unread),
         stored_bytes=sum(uploader.uploaded.values()),
         has_leftovers=film.has_leftovers,
     )

@@ -30,7 +30,7 @@ from gostream_worker.publish.playlists import (
     media_playlist,
     target_duration,
 )
-from gostream_worker.publish.subtitles import PublishedText, publish_texts
+from gostream_worker.publish.subtitles import publish_texts
 from gostream_worker.text.reader import Read
 
 # Tolerance between a container's duration and the decoded duration.
@@ -93,7 +93,7 @@ def present(
             variants,
             sounds,
             trick,
-            texts=[_text_rendition(found, f"v{encode.number}/") for found in published],
+            texts=[text_rendition(found.text, f"v{encode.number}/{found.playlist}") for found in published],
             captions=plan.video.has_captions,
         ),
         renditions=tuple(map(_rendition, (rung.name for rung in plan.rungs), variants)),
@@ -207,12 +207,13 @@ def audio_rendition(sound: Sound, uri: str) -> AudioRendition:
     )
 
 
-def _text_rendition(found: PublishedText, prefix: str) -> TextRendition:
-    text = found.text
+def text_rendition(text: Text, uri: str) -> TextRendition:
+    """Returns how the master playlist describes subtitles with a playlist at `uri`."""
     return TextRendition(
-        uri=prefix + found.playlist,
+        uri=uri,
         name=text.name,
         language=text.language,
+        is_default=text.is_default,
         is_forced=text.is_forced,
         autoselect=text.autoselect,
         characteristics=text.characteristics,

@@ -1,14 +1,9 @@
-"""The calls of both clients: the parameters, the request and the answer of each, written once.
+"""The calls of VideoService."""
 
-Each function becomes a method of Client and of AsyncClient with the same parameters and docstring. `timeout`
-is the deadline of the call in seconds, instead of the client's.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from inspect import Parameter, signature
-from typing import Any, Literal, get_args
+from typing import Literal
 from uuid import uuid4
 
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -26,7 +21,6 @@ from gostream.v1.video_service_pb2 import (
     GetVideoRequest,
     ListVideosRequest,
     ListVideosResponse,
-    ProcessOptions,
     RevokePlaybackRequest,
     TriggerProcessRequest,
     UndeleteVideoRequest,
@@ -35,7 +29,7 @@ from gostream.v1.video_service_pb2 import (
 )
 from gostream_client import table
 from gostream_client.errors import InvalidInputError
-from gostream_client.names import kind_number, loudness_number, policy_number, status_number
+from gostream_client.names import kind_number, policy_number, process_options, status_number
 from gostream_client.rpc_errors import REQUEST_ID_KEY
 from gostream_client.table import Call, Trailers
 
@@ -105,11 +99,6 @@ def trigger_process(
         id=video_id, request_id=request_id or str(uuid4()), options=process_options(profile, loudness)
     )
     return Call(table.TRIGGER_PROCESS, request, timeout)
-
-
-def process_options(profile: str, loudness: int) -> ProcessOptions:
-    """Returns the options of an encode. Raises InvalidInputError."""
-    return ProcessOptions(profile=profile, loudness=loudness_number(loudness))
 
 
 def cancel_process(video_id: str, *, timeout: float | None = None) -> Call[Video]:
@@ -264,21 +253,6 @@ def next_page(call: Call[ListVideosResponse], page: ListVideosResponse) -> Call[
     request.CopyFrom(call.request)
     request.page_token = page.next_page_token
     return replace(call, request=request)
-
-
-def describe(
-    method: Any, call: Callable[..., object], *, name: str = "", doc: str = "", answer: Any = None
-) -> None:
-    """Gives `method` of a client the name, the docstring and the signature of `call`, and its answer."""
-    whole = signature(call)
-    own = get_args(whole.return_annotation)
-    method.__name__ = name or call.__name__
-    method.__qualname__ = method.__name__
-    method.__doc__ = doc or call.__doc__
-    me = Parameter("self", Parameter.POSITIONAL_ONLY)
-    method.__signature__ = whole.replace(
-        parameters=[me, *whole.parameters.values()], return_annotation=answer or own[0]
-    )
 
 
 def _several(name: str, values: Sequence[str]) -> Sequence[str]:
