@@ -20,7 +20,7 @@ from gostream_shared.domain.errors import GoStreamError, PageTokenInvalidError
 from gostream_shared.domain.videos.listing import VideoFilter
 from gostream_worker.failures import ProcessingFailedError
 from gostream_worker.probe import matroska, signature
-from gostream_worker.probe.mp4 import crop, dolby_vision, sample_entries, whole_part
+from gostream_worker.probe.mp4 import crop, display_times, dolby_vision, sample_entries, whole_part
 from gostream_worker.probe.timing import last_fragment
 from gostream_worker.probe.tracks import channels
 from gostream_worker.text import cues, files, formats
@@ -106,6 +106,7 @@ _CONFORMANCE: tuple[Callable[[bytes], Any], ...] = (
     jpeg.jpeg_size,
     h264.picture,
     h264.is_recovery_point,
+    h264.frames_to_recovery,
     h264.parse_sps,
     lambda data: list(h264.nal_units(data)),
     lambda data: list(aac.adts_frames(data)),
@@ -158,6 +159,8 @@ def probe(data: bytes) -> None:
     assert 0 < width <= 640
     assert 0 < height <= 360
     sample_entries.sound_boxes(data, 1)
+    lag = display_times.display_lag(data, 1)
+    assert lag is None or lag >= 0
     last_fragment.last_cluster(data)
     last_fragment.last_fragment(data, 1)
     picture = matroska.picture_at(data, 0)

@@ -114,7 +114,8 @@ class Worker:
         self.dependencies = dependencies
         self.recorder = recorder
         self.folder = folder
-        self._work = work
+        self.work = work
+        self.outage_patience = timedelta(minutes=30)
         self.encoder = Encoder(Path(get_ffmpeg_exe()), memory=8 << 30)
         self.settings = Settings(
             profiles=QUICK_PROFILES,
@@ -130,7 +131,7 @@ class Worker:
 
     @property
     def service(self) -> TranscodeService:
-        return TranscodeService(self.dependencies, self.encoder, self._work, self.settings)
+        return TranscodeService(self.dependencies, self.encoder, self.work, self.settings)
 
     @property
     def attempts(self) -> Attempts:
@@ -140,7 +141,7 @@ class Worker:
             self.recorder,
             partial(end_lists, self.dependencies.store),
             worker="test",
-            outage_patience=timedelta(minutes=30),
+            outage_patience=self.outage_patience,
         )
 
     async def upload(self, source: Path | bytes) -> UUID:

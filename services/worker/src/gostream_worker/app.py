@@ -6,11 +6,9 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 
 import aiohttp
 import structlog
-from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream_shared.cache.compose import Cache, open_cache
 from gostream_shared.cache.start import check_redis
@@ -26,12 +24,10 @@ from gostream_shared.jobs.pgqueuer import (
     EXPIRE_UPLOAD,
     FETCH,
     REMOVE,
-    TRANSCODE,
     expire_job,
     expire_upload_job,
     fetch_job,
     remove_job,
-    transcode_job,
 )
 from gostream_shared.lifecycle import run_service, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
@@ -41,8 +37,9 @@ from gostream_shared.storage.open_store import open_store
 from gostream_shared.storage.port import ObjectStore
 from gostream_shared.tls import ServerTls
 from gostream_worker.captions.kinds import track_kinds
+from gostream_worker.chunks.dependencies import Dependencies
 from gostream_worker.config import WorkerConfig
-from gostream_worker.encode.encoder import Encoder
+from gostream_worker.encoding_jobs import encoding_jobs
 from gostream_worker.health import ROOM_HEALTH, health_server
 from gostream_worker.ingest.fetch_service import FetchService, FetchSettings
 from gostream_worker.jobs.abandoned_uploads import Abandoned
@@ -54,8 +51,6 @@ from gostream_worker.jobs.expiry import Expiry
 from gostream_worker.jobs.gate_keeper import GateKeeper
 from gostream_worker.jobs.old_rows import keep_short
 from gostream_worker.jobs.upload_expiry import UploadExpiry, keep_comparing
-from gostream_worker.plan.profiles import PROFILES
-from gostream_worker.probe.limits import SourceLimits, largest_picture
 from gostream_worker.probe.prestarted import PrestartedProbe
 from gostream_worker.publish.cdn import Edge, HttpEdge, NoEdge
 from gostream_worker.publish.early_playback import end_lists
@@ -63,7 +58,6 @@ from gostream_worker.queue_length import keep_measuring
 from gostream_worker.retry import backoff
 from gostream_worker.sandbox.support import prepare_sandbox
 from gostream_worker.source.work_directory import WorkDirectory
-from gostream_worker.transcode_service import Dependencies, Settings, TranscodeService
 
 
 class Work:
@@ -96,38 +90,6 @@ _REMOVALS = 2
 _TRIED_AT = "hls/"
 _STORE_PAUSE = 15.0
 _log = structlog.stdlib.get_logger("gostream.worker")
-
-
-def _encoder(config: WorkerConfig) -> Encoder:
-    return Encoder(
-        config.ffmpeg_path or Path(get_ffmpeg_exe()),
-        memory=config.encoder_memory_bytes,
-        sandbox_required=config.sandbox == "required",
-    )
-
-
-def _encoding(
-    config: WorkerConfig,
-    database: PostgresDatabase,
-    service: TranscodeService,
-    store: ObjectStore,
-    cache: Cache,
-    disk_space: DiskSpace,
-) -> JobKind:
-    attempts = Attempts(
-        database,
-        service.run,
-        cache.announcer,
-        partial(end_lists, store),
-        worker=_worker_name(),
-        outage_patience=config.outage_patience,
-        found_full=disk_space.found_full,
-    )
-    return JobKind(
-        reading(transcode_job, attempts.transcode),
-        slots=config.worker_slots,
-        has_room=lambda: disk_space.is_free,
-    )
 
 
 def _fetching(config: WorkerConfig, database: PostgresDatabase, store: ObjectStore, cache: Cache) -> JobKind:
@@ -170,7 +132,7 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
         async with (
             PostgresDatabase.open(
                 DatabaseAddress.of(config),
-                max_size=connections(config.worker_slots + config.source_fetch_slots),
+                max_size=connections(config.slots + config.source_fetch_slots),
             ) as database,
             open_store(config) as store,
             open_cache(config, outbox=database.outbox, subscribe=False) as cache,
@@ -178,21 +140,20 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             PrestartedProbe.kept(sandbox_required=config.sandbox == "required") as probe,
         ):
             disk_space = _disk_space(config, health)
-            backends = Dependencies(
+            dependencies = Dependencies(
                 database=database,
                 store=store,
                 announcer=cache.announcer,
                 publisher=cache.progress,
                 edge=edge,
             )
-            service = TranscodeService(
-                backends, _encoder(config), work, _settings(config), start_probe=probe.take
-            )
             abandoned = Abandoned(database, cache.announcer, patience=config.upload_patience)
             expiry = Expiry(database, cache.announcer, retention=config.delete_retention)
             gates = GateKeeper(database.gates, Gates(database.gates, store))
             kinds = {
-                TRANSCODE: _encoding(config, database, service, store, cache, disk_space),
+                **await encoding_jobs(
+                    config, dependencies, work, probe.take, disk_space, worker=_worker_name()
+                ),
                 FETCH: _fetching(config, database, store, cache),
                 **track_kinds(config, database, store, cache.announcer, edge, work),
                 **_removals(database, store, expiry),
@@ -246,21 +207,6 @@ def connections(slots: int) -> int:
     over.
     """
     return 8 + 2 * slots
-
-
-def _settings(config: WorkerConfig) -> Settings:
-    limits = SourceLimits(
-        max_bytes=config.source_max_bytes,
-        max_duration=config.source_max_duration.total_seconds(),
-        max_pixels=largest_picture(config.encoder_memory_bytes),
-        max_pixel_rate=config.source_max_pixel_rate,
-    )
-    return Settings(
-        profiles=PROFILES,
-        limits=limits,
-        max_copied_bytes=config.source_max_copied_bytes,
-        sandbox_required=config.sandbox == "required",
-    )
 
 
 async def serve(config: WorkerConfig) -> None:

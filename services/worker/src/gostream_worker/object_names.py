@@ -6,6 +6,8 @@ from uuid import UUID
 
 POSTER = "poster.jpg"
 SHEET, CUES = "storyboard.jpg", "storyboard.vtt"
+#: The storyboard's tiles of one chunk, numbered by ffmpeg. They are not published.
+TILES = "tile-%04d.png"
 #: The folder of the film's own sound, and the group of all sounds in the master playlist.
 AUDIO = "audio"
 #: The group of all subtitles in the master playlist, and the beginning of their folders.
@@ -77,6 +79,12 @@ def is_of_attempt(name: str, attempt: int) -> bool:
     """Returns whether `attempted` produced the name for that attempt."""
     stem, dot, suffix = name.rpartition(".")
     return attempted(f"{stem.partition('-')[0]}{dot}{suffix}", attempt) == name
+
+
+def segment_names(playlist: bytes) -> frozenset[str]:
+    """Returns the segments that a media playlist names."""
+    lines = playlist.decode().splitlines()
+    return frozenset(line for line in lines if line and not line.startswith("#"))
 
 
 def attempt_of(name: str) -> int:

@@ -7,10 +7,12 @@ import structlog
 
 from gostream_shared.db.errors import database_errors
 from gostream_shared.jobs.pgqueuer import (
+    CHUNK,
     EXPIRE,
     EXPIRE_UPLOAD,
     FETCH,
     FETCH_TRACK,
+    FINISH,
     PUBLISH_TRACKS,
     REMOVE,
     TRANSCODE,
@@ -23,7 +25,7 @@ _log = structlog.stdlib.get_logger("gostream.queue")
 #: Seconds between two measurements, and those of one.
 _PERIOD = 15.0
 _TIMEOUT = 5.0
-_KINDS = (TRANSCODE, FETCH, REMOVE, EXPIRE, EXPIRE_UPLOAD, PUBLISH_TRACKS, FETCH_TRACK)
+_KINDS = (TRANSCODE, CHUNK, FINISH, FETCH, REMOVE, EXPIRE, EXPIRE_UPLOAD, PUBLISH_TRACKS, FETCH_TRACK)
 
 
 async def keep_measuring(pool: asyncpg.Pool) -> None:

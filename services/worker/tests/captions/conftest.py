@@ -30,7 +30,7 @@ class Captions:
             backends.store,
             backends.announcer,
             backends.edge,
-            self.worker._work,
+            self.worker.work,
             step_patience=0.0,
         )
 

@@ -164,7 +164,9 @@ async def test_broadcast_probe_misses_only_clock_restarts(
     probe, _ = await served_probe(store, path, tmp_path, monkeypatch)
 
     copied = await probe_source(f"file:{path}", folder=path.parent)
-    # Only a copy is read to the end: pauses and track ends of a stream are unknown (decision 0105).
+    # Only a copy is read to the end: pauses, track ends and key frames are unknown (decision 0105).
+    assert probe.video is not None
+    assert copied.video is not None
     audio = probe.audio
     if audio is not None and copied.audio is not None:
         audio = replace(audio, ends=copied.audio.ends)
@@ -173,6 +175,7 @@ async def test_broadcast_probe_misses_only_clock_restarts(
         duration=copied.duration,
         picture_ends=copied.picture_ends,
         longest_pause=copied.longest_pause,
+        video=replace(probe.video, seek_gap=copied.video.seek_gap),
         audio=audio,
     )
     assert whole == copied

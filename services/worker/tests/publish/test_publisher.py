@@ -183,7 +183,9 @@ async def test_slow_announcement_does_not_lose_the_fence(
     job = await worker.start(video_id)
     encode = await worker.dependencies.database.encodes.begin_attempt(video_id, job.number, worker="test")
 
-    assert (await worker.service.run(encode)).status is VideoStatus.READY
+    video = await worker.service.run(encode)
+    assert video is not None
+    assert video.status is VideoStatus.READY
 
 
 async def test_failed_second_encode_keeps_the_first_published(worker: Worker, clip: Clips) -> None:

@@ -9,6 +9,7 @@ import asyncpg
 from pgqueuer.queries import Queries
 
 from gostream_shared.db.companions.added_tracks import PostgresAddedTracks
+from gostream_shared.db.companions.chunks import PostgresChunks
 from gostream_shared.db.companions.deletions import PostgresDeletions
 from gostream_shared.db.companions.remote_sources import PostgresRemoteSources
 from gostream_shared.db.companions.trail import PostgresTrail
@@ -35,6 +36,7 @@ class PostgresTransaction:
 
     videos: PostgresVideoRepository
     encodes: PostgresEncodes
+    chunks: PostgresChunks
     deletions: PostgresDeletions
     uploads: PostgresUploads
     remote_sources: PostgresRemoteSources
@@ -53,6 +55,7 @@ class PostgresDatabase:
         self.address = address
         self.videos = PostgresVideoRepository(pool, timeout=STATEMENT_TIMEOUT)
         self.encodes = PostgresEncodes(pool, timeout=STATEMENT_TIMEOUT)
+        self.chunks = PostgresChunks(pool, timeout=STATEMENT_TIMEOUT)
         self.deletions = PostgresDeletions(pool, timeout=STATEMENT_TIMEOUT)
         self.upload_sessions = PostgresUploadSessions(pool, timeout=STATEMENT_TIMEOUT)
         self.outbox = PostgresOutbox(pool, timeout=STATEMENT_TIMEOUT)
@@ -94,6 +97,7 @@ class PostgresDatabase:
             yield PostgresTransaction(
                 videos=PostgresVideoRepository(connection, timeout=STATEMENT_TIMEOUT),
                 encodes=PostgresEncodes(connection, timeout=STATEMENT_TIMEOUT),
+                chunks=PostgresChunks(connection, timeout=STATEMENT_TIMEOUT),
                 deletions=PostgresDeletions(connection, timeout=STATEMENT_TIMEOUT),
                 uploads=PostgresUploads(connection, timeout=STATEMENT_TIMEOUT),
                 remote_sources=PostgresRemoteSources(connection, timeout=STATEMENT_TIMEOUT),

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from gostream_shared.db.errors import database_errors
 from gostream_shared.db.rows import VIDEO_COLUMNS, failure_json, publication_json, video_from_row
 from gostream_shared.db.statements import Connection, Statements
 from gostream_shared.db.videos import PostgresVideoRepository
@@ -26,6 +27,17 @@ from gostream_shared.domain.videos.loudness import LoudnessTarget
 def _sources(status: VideoStatus) -> list[str]:
     return sorted(PREDECESSORS[status])
 
+
+_BEGIN = """WITH begun AS (
+  UPDATE videos SET attempt = attempt + 1
+  WHERE id = $1 AND encode_number = $2 AND status = 'PROCESSING' AND deleted_at IS NULL
+    AND EXISTS (SELECT 1 FROM encodes WHERE video_id = $1 AND number = $2 AND chunks_left IS NULL)
+  RETURNING attempt
+)
+UPDATE encodes SET worker = $3, started_at = now(), stage = 'starting'
+FROM begun WHERE video_id = $1 AND number = $2
+RETURNING begun.attempt, forgiven, profile, loudness,
+  (SELECT coalesce(max(tries), 0) FROM encode_chunks WHERE video_id = $1 AND number = $2) AS chunk_tries"""
 
 # As the indexes of 0017, encodes_waiting and videos_processing.
 _WAITING = """SELECT FROM videos JOIN encodes ON video_id = id AND number = encode_number
@@ -101,19 +113,14 @@ class PostgresEncodes(Statements):
         return int(row["waiting"]) if row else 0
 
     async def begin_attempt(self, video_id: UUID, number: int, *, worker: str) -> Encode:
-        row = await self._row(
-            """WITH begun AS (
-              UPDATE videos SET attempt = attempt + 1
-              WHERE id = $1 AND encode_number = $2 AND status = 'PROCESSING' AND deleted_at IS NULL
-              RETURNING attempt
-            )
-            UPDATE encodes SET worker = $3, started_at = now(), stage = 'starting'
-            FROM begun WHERE video_id = $1 AND number = $2
-            RETURNING begun.attempt, forgiven, profile, loudness""",
-            video_id,
-            number,
-            worker,
-        )
+        async with (
+            database_errors(self._timeout),
+            self._one_connection() as connection,
+            connection.transaction(),
+        ):
+            # Only after the lock does a statement see the chunks that a concurrent attempt has committed.
+            await connection.execute("SELECT 1 FROM videos WHERE id = $1 FOR UPDATE", video_id)
+            row = await connection.fetchrow(_BEGIN, video_id, number, worker)
         if row is None:
             raise FenceLostError(video_id, number, 0)
         return Encode(
@@ -122,6 +129,7 @@ class PostgresEncodes(Statements):
             attempt=row["attempt"],
             forgiven=row["forgiven"],
             profile=row["profile"],
+            chunk_tries=row["chunk_tries"],
             loudness=LoudnessTarget(row["loudness"]) if row["loudness"] else None,
         )
 

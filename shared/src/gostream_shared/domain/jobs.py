@@ -8,7 +8,28 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TranscodeJob:
-    """Encode this video's source as encode `number`. Delivered at least once."""
+    """Plan encode `number` of this video's source, and encode a short film. Delivered at least once.
+
+    `attempt` that a new plan follows; jobs that differ in it are queued separately.
+    """
+
+    video_id: UUID
+    number: int
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkJob:
+    """Encode one chunk of a film. Delivered at least once."""
+
+    video_id: UUID
+    number: int
+    chunk: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishJob:
+    """Publish a film whose chunks are done. Delivered at least once."""
 
     video_id: UUID
     number: int
@@ -78,7 +99,17 @@ class FetchTrackJob:
     track_id: UUID
 
 
-Job = TranscodeJob | FetchJob | RemoveJob | ExpireJob | ExpireUploadJob | PublishTracksJob | FetchTrackJob
+Job = (
+    TranscodeJob
+    | ChunkJob
+    | FinishJob
+    | FetchJob
+    | RemoveJob
+    | ExpireJob
+    | ExpireUploadJob
+    | PublishTracksJob
+    | FetchTrackJob
+)
 
 
 class JobQueue(Protocol):

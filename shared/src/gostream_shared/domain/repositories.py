@@ -8,6 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from gostream_shared.domain.companions.added_tracks import AddedTracks
+from gostream_shared.domain.companions.chunks import Chunks
 from gostream_shared.domain.companions.remote_sources import RemoteSources
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import JobQueue
@@ -148,7 +149,8 @@ class EncodeRepository(Protocol):
     async def begin_attempt(self, video_id: UUID, number: int, *, worker: str) -> Encode:
         """Start an attempt; the attempt before it loses its fence.
 
-        Raises FenceLostError if the encode is no longer the video's current encode.
+        Raises FenceLostError if the encode is no longer the video's current encode, or its chunks are at
+        work.
         """
         ...
 
@@ -212,6 +214,9 @@ class Transaction(Protocol):
     def encodes(self) -> EncodeRepository: ...
 
     @property
+    def chunks(self) -> Chunks: ...
+
+    @property
     def deletions(self) -> Deletions: ...
 
     @property
@@ -244,6 +249,9 @@ class Database(Protocol):
 
     @property
     def encodes(self) -> EncodeRepository: ...
+
+    @property
+    def chunks(self) -> Chunks: ...
 
     @property
     def deletions(self) -> Deletions: ...

@@ -9,10 +9,12 @@ from pgqueuer.queries import Queries
 from pydantic import TypeAdapter
 
 from gostream_shared.domain.jobs import (
+    ChunkJob,
     ExpireJob,
     ExpireUploadJob,
     FetchJob,
     FetchTrackJob,
+    FinishJob,
     Job,
     PublishTracksJob,
     RemoveJob,
@@ -20,6 +22,8 @@ from gostream_shared.domain.jobs import (
 )
 
 TRANSCODE = "transcode"
+CHUNK = "chunk"
+FINISH = "finish"
 FETCH = "fetch"
 REMOVE = "remove"
 EXPIRE = "expire"
@@ -29,6 +33,8 @@ FETCH_TRACK = "fetch-track"
 _ENTRYPOINTS: Mapping[type[Job], str] = MappingProxyType(
     {
         TranscodeJob: TRANSCODE,
+        ChunkJob: CHUNK,
+        FinishJob: FINISH,
         FetchJob: FETCH,
         RemoveJob: REMOVE,
         ExpireJob: EXPIRE,
@@ -38,6 +44,8 @@ _ENTRYPOINTS: Mapping[type[Job], str] = MappingProxyType(
     }
 )
 _transcode = TypeAdapter(TranscodeJob)
+_chunk = TypeAdapter(ChunkJob)
+_finish = TypeAdapter(FinishJob)
 _fetch = TypeAdapter(FetchJob)
 _remove = TypeAdapter(RemoveJob)
 _expire = TypeAdapter(ExpireJob)
@@ -68,6 +76,16 @@ class PgQueuerJobQueue:
 def transcode_job(payload: bytes) -> TranscodeJob:
     """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
     return _transcode.validate_json(payload)
+
+
+def chunk_job(payload: bytes) -> ChunkJob:
+    """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
+    return _chunk.validate_json(payload)
+
+
+def finish_job(payload: bytes) -> FinishJob:
+    """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
+    return _finish.validate_json(payload)
 
 
 def fetch_job(payload: bytes) -> FetchJob:

@@ -31,7 +31,7 @@ def track_kinds(
     )
     guard = EgressGuard.of(config.source_url_allow, allows_http=config.source_url_http)
     fetcher = TrackFetcher(database, store, guard)
-    slots = _PUBLISHED if config.worker_slots else 0
+    slots = _PUBLISHED if config.slots else 0
     return {
         PUBLISH_TRACKS: JobKind(reading(publish_tracks_job, publisher.publish), slots=slots),
         FETCH_TRACK: JobKind(reading(fetch_track_job, fetcher.fetch), slots=config.source_fetch_slots),

@@ -22,7 +22,7 @@ from gostream_shared.domain.video import Video, VideoStatus
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore
 from gostream_worker.jobs.verdict import DONE, Verdict
 from gostream_worker.metrics import JOBS, REMOVED_OBJECTS
-from gostream_worker.object_names import added_folder, is_of_attempt
+from gostream_worker.object_names import added_folder, is_of_attempt, playlist_name, segment_names
 from gostream_worker.retry import LONGEST_PAUSE
 
 #: Delay before the next check of an encode that viewers may still play.
@@ -107,14 +107,26 @@ class Removal:
         return DONE
 
     async def _remove_leftovers(self, video_id: UUID, number: int, published: int) -> None:
-        """Removes other attempts' objects of the renditions. Other objects are the same in every attempt."""
+        """Removes the objects of the renditions that no playlist of the published attempt names.
+
+        Lost tries of chunks leave some too. Other objects are the same in every attempt.
+        """
         prefix = encode_prefix(video_id, number)
-        await self._remove_below(
-            prefix,
-            lambda key: (
-                "/" in key.removeprefix(prefix) and not is_of_attempt(key.rpartition("/")[2], published)
-            ),
-        )
+        named: dict[str, frozenset[str]] = {}
+        async for found in self._store.list(prefix):
+            folder, _, name = found.key.rpartition("/")
+            if name == playlist_name(published):
+                named[folder] = segment_names(await self._store.get(found.key))
+
+        def goes(key: str) -> bool:
+            folder, _, name = key.rpartition("/")
+            if "/" not in key.removeprefix(prefix):
+                return False
+            if name.endswith(".ts"):
+                return name not in named.get(folder, ())
+            return not is_of_attempt(name, published)
+
+        await self._remove_below(prefix, goes)
 
     async def _is_played(self, video: Video, number: int) -> bool:
         """Returns whether the master playlist names an encode that the row does not list as published.

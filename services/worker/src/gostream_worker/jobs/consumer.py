@@ -41,11 +41,16 @@ Handler = Callable[[bytes], Coroutine[Any, Any, Verdict]]
 
 @dataclass(frozen=True, slots=True)
 class JobKind:
-    """One kind of job: its handler, how many run together, and whether one more may be claimed now."""
+    """One kind of job: its handler, how many run together, and whether one more may be claimed now.
+
+    Kinds with the same `pool` share the slots and the room of the first one of them, and the best of their
+    jobs is claimed. Without a pool, a kind has its own.
+    """
 
     handler: Handler
     slots: int
     has_room: Callable[[], bool] = lambda: True
+    pool: str = ""
 
 
 class Consumer:
@@ -69,8 +74,8 @@ class Consumer:
     async def run(self) -> None:
         """Consumes until `stop` is called and every job in progress is settled or released."""
         async with self._listener, task_group() as tasks:
-            for entrypoint, kind in self._kinds.items():
-                tasks.create_task(self._keep_consuming(entrypoint, kind), name=entrypoint)
+            for name, kinds in _pools(self._kinds).items():
+                tasks.create_task(self._keep_consuming(name, kinds), name=name)
 
     def stop(self) -> None:
         """Stops claiming and releases the jobs in progress. Other workers receive them immediately."""
@@ -80,15 +85,15 @@ class Consumer:
         for task in self._running:
             task.cancel()
 
-    async def _keep_consuming(self, entrypoint: str, kind: JobKind) -> None:
-        """Runs managers for one kind.
+    async def _keep_consuming(self, name: str, kinds: Mapping[str, JobKind]) -> None:
+        """Runs managers for one pool.
 
         A manager that lost the database settles its jobs as far as possible and ends; a new manager replaces
         it.
         """
         while not self._stopping.is_set():
-            manager = self._manager(entrypoint, kind)
-            self._managers[entrypoint] = manager
+            manager = self._manager(kinds)
+            self._managers[name] = manager
             try:
                 await manager.run(
                     batch_size=1,
@@ -98,18 +103,22 @@ class Consumer:
                     shutdown_on_listener_failure=True,
                 )
             except _QUEUE_LOST as error:
-                _log.warning("queue lost", entrypoint=entrypoint, error=str(error) or type(error).__name__)
+                _log.warning("queue lost", entrypoint=name, error=str(error) or type(error).__name__)
                 await wait_at_most(self._stopping, backoff(0))
 
-    def _manager(self, entrypoint: str, kind: JobKind) -> QueueManager:
+    def _manager(self, kinds: Mapping[str, JobKind]) -> QueueManager:
         manager = SlottedManager(LeasedQueries(self._pool, self._listener))
-        manager.slots, manager.has_room = kind.slots, kind.has_room
+        first = next(iter(kinds.values()))
+        manager.slots, manager.has_room = first.slots, first.has_room
+        for entrypoint, kind in kinds.items():
+            manager.entrypoint(entrypoint, accepts_context=False)(self._deliverer(kind))
+        return manager
 
-        @manager.entrypoint(entrypoint, accepts_context=False)
+    def _deliverer(self, kind: JobKind) -> Callable[[Job], Coroutine[Any, Any, None]]:
         async def deliver(job: Job) -> None:
             await self._deliver(kind.handler(job.payload or b""))
 
-        return manager
+        return deliver
 
     async def _deliver(self, work: Coroutine[Any, Any, Verdict]) -> None:
         """Runs a job so that `stop` can cancel it.
@@ -130,6 +139,14 @@ class Consumer:
             self._running.discard(task)
         if verdict.again_in is not None:
             raise RetryRequested(verdict.again_in)
+
+
+def _pools(kinds: Mapping[str, JobKind]) -> dict[str, dict[str, JobKind]]:
+    """Returns the kinds of each pool by its name."""
+    pools: dict[str, dict[str, JobKind]] = {}
+    for entrypoint, kind in kinds.items():
+        pools.setdefault(kind.pool or entrypoint, {})[entrypoint] = kind
+    return pools
 
 
 def reading(read: Callable[[bytes], _AnyJob], handle: Callable[[_AnyJob], Awaitable[Verdict]]) -> Handler:

@@ -38,6 +38,7 @@ from gostream_worker.probe.timing.duration import (
 )
 from gostream_worker.probe.timing.last_fragment import Fragment, last_cluster
 from gostream_worker.probe.timing.packet_scan import base_rate, scan_tracks
+from gostream_worker.probe.timing.seeking import seek_gap
 from gostream_worker.probe.tracks.frame_samples import Sample, decode_sample
 from gostream_worker.probe.tracks.listing import list_tracks
 from gostream_worker.probe.tracks.selection import FirstPackets, choose_audio, choose_further, choose_video
@@ -145,6 +146,7 @@ def _inspect(container: InputContainer, source: SourceFile, log: _Log, **options
             base_fps=rate,
             begins=begins(container, video),
             scan=pictures,
+            seek_gap=seek_gap(container, video, source, said=length.key_gap),
         ),
         audio=None
         if audio is None

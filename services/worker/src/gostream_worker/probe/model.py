@@ -76,6 +76,7 @@ class VideoTrack:
     begins: float | None = None  # seconds from the container's start; None = unknown
     has_captions: bool = False  # CEA-608 or -708 in the pictures
     scan: VideoScan | None = None  # None if it cannot be copied
+    seek_gap: float | None = None  # seconds by which a seek may miss; None = unknown
 
     @property
     def pixel_rate(self) -> float:

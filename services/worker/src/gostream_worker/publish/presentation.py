@@ -14,7 +14,7 @@ from gostream_worker.plan.plan import Plan, Rung
 from gostream_worker.plan.sounds import Sound
 from gostream_worker.plan.storyboard import cues, plan_storyboard
 from gostream_worker.plan.texts import Text
-from gostream_worker.publish.measure import Measured, MeasuredSegments
+from gostream_worker.publish.measure import Measured, MeasuredSegments, require_bounded_peaks
 from gostream_worker.publish.playlists import (
     AudioRendition,
     Bandwidth,
@@ -60,10 +60,11 @@ def present(
 ) -> Presentation:
     """Writes the playlists and subtitles of that attempt.
 
-    Raises ProcessingFailedError if segments are missing.
+    Raises ProcessingFailedError if segments are missing, or too large where two chunks meet.
     """
     segments = {name: _segments(plan, name, parts) for name, parts in measured.items()}
     _require_complete(plan, segments)
+    require_bounded_peaks(plan, measured)
     target = target_duration(*segments.values())
     bandwidths = {name: measure_bandwidth(parts, target=target) for name, parts in segments.items()}
     iframes = {rung.name: _iframes(segments[rung.name], measured[rung.name]) for rung in plan.rungs}

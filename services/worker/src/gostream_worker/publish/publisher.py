@@ -31,13 +31,15 @@ MASTER_CACHE = "public, max-age=60"
 class Prepared:
     """An encode that is ready to publish. `source` is the object that it was made from.
 
-    `stored_bytes` is the size of its objects in the store, without the master playlist.
+    `stored_bytes` is the size of its objects in the store, without the master playlist. `has_leftovers`: lost
+    attempts or chunks may have stored others.
     """
 
     source: StoredObject
     master: str
     publication: Publication
     stored_bytes: int
+    has_leftovers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class Publishing:
         if published_before is not None:
             old = RemoveJob(video_id=encode.video_id, number=published_before)
             await jobs.enqueue(old, delay=viewing)
-        if encode.attempt > 1:
+        if encode.attempt > 1 or self._prepared.has_leftovers:
             leftovers = RemoveJob(
                 video_id=encode.video_id, number=encode.number, published_attempt=encode.attempt
             )
