@@ -16,6 +16,7 @@ from gostream_shared.cache.bus.bus import Bus
 from gostream_shared.cache.bus.liveness import Liveness, Loss
 from gostream_shared.cache.bus.messages import Change, Heartbeat
 from gostream_shared.cache.entries.epoch import EpochState
+from gostream_shared.cache.outbox.relay import OutboxRelay
 from gostream_shared.cache.outbox.unannounced import Unannounced
 from gostream_shared.cache.protocol import CacheUnavailableError, Subscribed
 from tests.support.script_model import ModelRedis
@@ -208,6 +209,8 @@ MUTANTS = (
     _model("peek-epoch", 13),
     _model("peek-version", 1),
     _model("relay", 4),
+    Mutant("rows that nobody announces are not left", 4, frozenset({"election"}),
+           ((OutboxRelay, "_is_left", lambda self: False),)),
     _code("pending announcements bypass Redis", 26, (Unannounced, "look", _look_without_floors)),
     _code("pending announcements drop L1 entries", 469,
           (Unannounced, "look", _look_without_news(Unannounced.look))),

@@ -21,6 +21,7 @@ from gostream_cli.options import (
     ClientCert,
     ClientKey,
     Json,
+    Loudness,
     Profile,
     Server,
     Timeout,
@@ -120,6 +121,7 @@ def watch(
 def process(
     video_id: VideoId,
     profile: Profile = "",
+    loudness: Loudness = "",
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the processing to its end.")] = False,
     server: Server = DEFAULT_SERVER,
     timeout: Timeout = None,
@@ -133,7 +135,9 @@ def process(
         server,
         out,
         timeout,
-        lambda client: commands.process(client, out, video_id, profile=profile, follow_it=watch),
+        lambda client: commands.process(
+            client, out, video_id, profile=profile, loudness=int(loudness), follow_it=watch
+        ),
     )
 
 

@@ -35,8 +35,10 @@ async def watch(client: AsyncClient, out: Output, video_id: str) -> None:
     await to_the_end(client, out, video_pb2.Video(id=video_id))
 
 
-async def process(client: AsyncClient, out: Output, video_id: str, *, profile: str, follow_it: bool) -> None:
-    video = await client.trigger_process(video_id, profile=profile)
+async def process(
+    client: AsyncClient, out: Output, video_id: str, *, profile: str, follow_it: bool, loudness: int = 0
+) -> None:
+    video = await client.trigger_process(video_id, profile=profile, loudness=loudness)
     await finish(client, out, video, follow_it=follow_it)
 
 

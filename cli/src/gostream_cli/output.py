@@ -16,7 +16,7 @@ from rich.text import Text
 
 from gostream.v1 import video_pb2, video_service_pb2
 from gostream_cli.errors import document, hint
-from gostream_client import GoStreamError, policy_name, status_name
+from gostream_client import GoStreamError, kind_name, policy_name, status_name
 
 _UNBOUNDED = 10_000
 _STATUS_STYLES = {
@@ -136,9 +136,10 @@ def facts(video: video_pb2.Video) -> list[tuple[str, str]]:
     rows += [("label", label) for label in _labels(video)]
     times = [("created", "create_time"), ("ready", "ready_time"), ("expires", "expire_time")]
     rows += [(name, _time(video, field)) for name, field in [*times, ("deleted", "delete_time")]]
+    rows += [("kind", kind_name(video)), ("loudness", _loudness(video))]
     rows += [("length", _length(video)), ("size", f"{video.width}×{video.height}" if video.width else "")]
     rows += [
-        (f"rendition {r.name}", f"{r.width}×{r.height} {r.average_bandwidth / 1e6:.2f} Mb/s {r.codecs}")
+        (f"rendition {r.name}", f"{_size(r)}{r.average_bandwidth / 1e6:.2f} Mb/s {r.codecs}")
         for r in video.renditions
     ]
     rows += [(track.id, _track(track)) for track in video.tracks]
@@ -153,6 +154,16 @@ def facts(video: video_pb2.Video) -> list[tuple[str, str]]:
     if video.HasField("error"):
         rows += [("error", f"{video.error.code}: {_one_line(video.error.message)}")]
     return [(name, value) for name, value in rows if value]
+
+
+def _size(rendition: video_pb2.Rendition) -> str:
+    return f"{rendition.width}×{rendition.height} " if rendition.width else ""
+
+
+def _loudness(video: video_pb2.Video) -> str:
+    if not video.HasField("loudness"):
+        return ""
+    return f"{video.loudness.integrated_lufs:.1f} LUFS, {video.loudness.true_peak_dbtp:.1f} dBTP"
 
 
 def _track(track: video_pb2.Track) -> str:

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from gostream_client.calls import Reply
     from gostream_client.connection.tls import Tls
     from gostream_client.connection.token import Token
-    from gostream_client.names import policy_name, status_name
+    from gostream_client.names import kind_name, policy_name, status_name
     from gostream_client.sync import Client
     from gostream_client.upload.events import UploadEvents
     from gostream_client.upload.source import SourceFile
@@ -72,6 +72,7 @@ _HOMES = {
     "Token": "gostream_client.connection.token",
     "UploadEvents": "gostream_client.upload.events",
     "Video": "gostream.v1.video_pb2",
+    "kind_name": "gostream_client.names",
     "policy_name": "gostream_client.names",
     "status_name": "gostream_client.names",
 }
@@ -120,6 +121,7 @@ __all__ = [
     "Video",
     "VideoNotDeletedError",
     "VideoNotFoundError",
+    "kind_name",
     "policy_name",
     "status_name",
 ]

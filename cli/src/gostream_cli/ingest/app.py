@@ -11,6 +11,7 @@ from gostream_cli.options import (
     ExternalId,
     Json,
     Labels,
+    Loudness,
     Profile,
     Server,
     Timeout,
@@ -29,6 +30,7 @@ def upload_file(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the processing to its end.")] = False,
     process: Annotated[bool, typer.Option("--process/--no-process", help="Start processing at once.")] = True,
     profile: Profile = "",
+    loudness: Loudness = "",
     policy: Annotated[str, POLICY] = "",
     label: Labels = None,
     external_id: ExternalId = "",
@@ -62,7 +64,7 @@ def upload_file(
             out,
             file,
             commands.NewVideo(title, user, content_type, policy, labels, external_id),
-            commands.Steps(process, profile, watch, parallel),
+            commands.Steps(process, profile, watch, parallel, int(loudness)),
             resume=resume,
         ),
     )
@@ -77,6 +79,7 @@ def import_source(
         bool, typer.Option("--watch/--no-watch", "-w", help="Follow the processing to its end.")
     ] = True,
     profile: Profile = "",
+    loudness: Loudness = "",
     policy: Annotated[str, POLICY] = "",
     label: Labels = None,
     external_id: ExternalId = "",
@@ -98,6 +101,6 @@ def import_source(
         out,
         timeout,
         lambda client: commands.import_source(
-            client, out, new, url=url, key=key, profile=profile, follow_it=watch
+            client, out, new, url=url, key=key, profile=profile, loudness=int(loudness), follow_it=watch
         ),
     )

@@ -37,6 +37,7 @@ class Steps:
     profile: str = ""
     follow_it: bool = False
     parallel: int = 4
+    loudness: int = 0
 
 
 async def upload(
@@ -66,6 +67,7 @@ async def upload(
                 external_id=new.external_id,
                 process=steps.process_it,
                 profile=steps.profile,
+                loudness=steps.loudness,
                 parallel=steps.parallel,
                 resume=resume,
                 events=UploadEvents(on_created=created, on_sent=show, on_retry=out.note),
@@ -89,6 +91,7 @@ async def import_source(
     url: str = "",
     key: str = "",
     profile: str = "",
+    loudness: int = 0,
     follow_it: bool = True,
 ) -> None:
     """Create a video whose source the server fetches from a URL, or reads at a key, and follow it."""
@@ -101,6 +104,7 @@ async def import_source(
         source_url=url,
         source_key=key,
         profile=profile,
+        loudness=loudness,
     )
     out.note(f"created {created.video.id}")
     await finish(client, out, created.video, follow_it=follow_it)

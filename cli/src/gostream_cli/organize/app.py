@@ -9,6 +9,7 @@ from gostream_cli.options import (
     POLICY,
     Etag,
     Json,
+    Kind,
     Labels,
     Server,
     Status,
@@ -38,6 +39,7 @@ def list_videos(
     deleted: Annotated[
         bool, typer.Option("--deleted", help="Also deleted videos that undelete restores.")
     ] = False,
+    kind: Kind = "",
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of videos.")] = 50,
     page_token: Annotated[str, typer.Option(help="Continue an earlier listing.")] = "",
     server: Server = DEFAULT_SERVER,
@@ -68,6 +70,7 @@ def list_videos(
             created_after=after,
             created_before=before,
             show_deleted=deleted,
+            media_kind=kind,
         ),
     )
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gostream.v1.video_pb2 import Video
+from gostream.v1.video_pb2 import MEDIA_KIND_AUDIO, Video
 from gostream.v1.video_service_pb2 import CreateVideoRequest, ListVideosRequest, ListVideosResponse
 from gostream_api.videos.page_tokens import page_token, position_of
 from gostream_shared.db.database import PostgresDatabase
@@ -147,6 +147,7 @@ async def test_page_token_with_another_filter_is_refused(api: Any, refused: Any)
         ListVideosRequest(page_token=token, labels=["a"]),
         ListVideosRequest(page_token=token, title="abc"),
         ListVideosRequest(page_token=token, show_deleted=True),
+        ListVideosRequest(page_token=token, media_kind=MEDIA_KIND_AUDIO),
         ListVideosRequest(page_token=token[:-1]),
         ListVideosRequest(page_token="' OR 1=1 --"),
         ListVideosRequest(page_token="A" * 100_000),

@@ -114,6 +114,8 @@ async def test_probe_fetches_little_of_a_large_source(
     assert probe.duration == pytest.approx(copied.duration, abs=5), (
         "a stream misses at most the last fragment"
     )
+    assert probe.video
+    assert copied.video
     assert (probe.container, probe.video.codec) == (copied.container, copied.video.codec)
     assert make_plan(probe, DEFAULT_PROFILE).fps == make_plan(copied, DEFAULT_PROFILE).fps
 
@@ -189,6 +191,7 @@ async def test_false_key_frames_are_recognised(
 
     probe, _ = await served_probe(store, clip(without_idr), tmp_path, monkeypatch)
 
+    assert probe.video
     assert probe.video.scan is None
 
 
@@ -200,4 +203,5 @@ async def test_source_without_an_index_is_not_copied(
 ) -> None:
     probe, _ = await served_probe(store, clip(recipe), tmp_path, monkeypatch)
 
+    assert probe.video
     assert probe.video.scan is None

@@ -43,6 +43,14 @@ def flac_with_cover(folder: Path) -> Path:
     return _with_cover(folder, "flac", _cover(folder))
 
 
+def mp3_with_cover(folder: Path) -> Path:
+    return _with_cover(folder, "mp3", _cover(folder))
+
+
+def flac_with_large_cover(folder: Path) -> Path:
+    return _with_cover(folder, "flac", _cover(folder, size="3000x1500"))
+
+
 def flac_with_huge_cover(folder: Path) -> Path:
     """A picture of 8400 × 4400 pixels, more than any decoder is opened for."""
     return _with_cover(folder, "flac", _cover(folder, size="8400x4400"))
@@ -138,3 +146,25 @@ def quiet_with_click(folder: Path) -> Path:
     return make(
         folder / "click.wav", ["-f", "lavfi", "-i", f"{tone},aformat=channel_layouts=stereo"], codecs=[]
     )
+
+
+def damaged_second_language(folder: Path) -> Path:
+    """Every packet of the second sound is noise."""
+    tags = ["-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=ger"]
+    spoiled = ["-bsf:a:1", "noise=amount=1"]
+    codecs = ["-map", "0", "-map", "1", *AAC, *tags, *spoiled]
+    return make(folder / "damaged.mka", tones("stereo", "stereo", seconds=SECONDS), codecs=codecs)
+
+
+def half_a_day_and_more(folder: Path) -> Path:
+    """13 h of 8 bits at 8 kHz, most of them a hole in the file."""
+    path = folder / "long.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 1, 8_000, 0, "NONE", ""))
+    samples = 13 * 3600 * 8_000
+    data = bytearray(path.read_bytes())
+    data[4:8], data[40:44] = (samples + 36).to_bytes(4, "little"), samples.to_bytes(4, "little")
+    path.write_bytes(bytes(data))
+    with path.open("r+b") as hole:
+        hole.truncate(samples + len(data))
+    return path

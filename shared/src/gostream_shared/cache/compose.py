@@ -12,6 +12,7 @@ from gostream_shared.cache.bus.bus import Bus
 from gostream_shared.cache.bus.progress import RedisProgressPublisher, progress_channel, progress_inbox
 from gostream_shared.cache.bus.redis_transport import RedisBusTransport
 from gostream_shared.cache.bus.watchers import Watchers
+from gostream_shared.cache.driver.servers import Servers
 from gostream_shared.cache.entries.codec import reply_form
 from gostream_shared.cache.entries.epoch import EpochKeeper, EpochState
 from gostream_shared.cache.entries.redis_cache import CacheTimes, RedisVideoCache, change_channel
@@ -25,7 +26,7 @@ from gostream_shared.cache.redis_connection import RedisConnection, open_servers
 from gostream_shared.concurrency import in_background
 from gostream_shared.config import Config
 from gostream_shared.db.connecting.address import DatabaseAddress
-from gostream_shared.domain.repositories import Outbox
+from gostream_shared.domain.repositories import SharedOutbox
 
 _log = structlog.get_logger(__name__)
 _Runner = OutboxRelay | Bus | EpochKeeper
@@ -46,7 +47,7 @@ class Cache:
 
 @asynccontextmanager
 async def open_cache(
-    config: Config, *, outbox: Outbox, subscribe: bool, epochs: Epochs | None = None
+    config: Config, *, outbox: SharedOutbox, subscribe: bool, epochs: Epochs | None = None
 ) -> AsyncIterator[Cache]:
     """Open the cache and relay the outbox until the block ends. With `subscribe`, also listen to the bus.
 
@@ -57,13 +58,14 @@ async def open_cache(
     connection = RedisConnection(open_servers(config, admits=epoch_state.admits), Breaker())
     subscriber = open_servers(config, connections=1)
     database = config.redis().database
-    channel, progress = change_channel(database), progress_channel(database)
+    channel = change_channel(database)
     times = CacheTimes(ttl=config.redis_ttl.total_seconds())
     form = reply_form(config.cdn_base_url)
     videos = RedisVideoCache(connection, channel=channel, epoch_state=epoch_state, times=times, form=form)
-    watchers, unannounced = Watchers(), Unannounced()
+    watchers, transport = _watching(connection, subscriber, database)
+    unannounced = Unannounced()
     bus = Bus(
-        RedisBusTransport(connection, subscriber, channel=channel, others=(progress,)),
+        transport,
         unsequenced=progress_inbox(watchers.progressed),
         accepted=unannounced.accepted,
     )
@@ -75,12 +77,20 @@ async def open_cache(
     async with (
         connection.servers,
         subscriber,
-        listen_to_outbox(DatabaseAddress.of(config).direct_url) as listener,
+        listen_to_outbox(DatabaseAddress.of(config).direct_url, outbox) as listener,
         in_background(
             *map(
                 _keep_running,
                 [
-                    OutboxRelay(outbox, videos, listener=listener, unannounced=unannounced, local=bus),
+                    OutboxRelay(
+                        outbox,
+                        videos,
+                        listener=listener,
+                        unannounced=unannounced,
+                        local=bus,
+                        is_elected=lambda: listener.is_elected,
+                        reads=subscribe,
+                    ),
                     *runners,
                 ],
             )
@@ -88,13 +98,30 @@ async def open_cache(
     ):
         yield Cache(
             announcer=RedisChangeAnnouncer(videos, outbox, unannounced=unannounced, locally=bus.changed),
-            progress=RedisProgressPublisher(connection, channel=progress),
+            progress=RedisProgressPublisher(connection, database=database),
             events=watchers,
             videos=videos,
             bus=bus,
             unannounced=unannounced,
             ttl=times.ttl,
         )
+
+
+def _watching(
+    connection: RedisConnection, subscriber: Servers, database: int
+) -> tuple[Watchers, RedisBusTransport]:
+    """Returns the watchers, and the transport that follows the progress of the videos that they watch."""
+    watchers = Watchers(
+        begin=lambda video_id: transport.follow(progress_channel(database, video_id)),
+        end=lambda video_id: transport.follow(progress_channel(database, video_id), ends=True),
+    )
+    transport = RedisBusTransport(
+        connection,
+        subscriber,
+        channel=change_channel(database),
+        others=lambda: [progress_channel(database, video_id) for video_id in watchers.watched],
+    )
+    return watchers, transport
 
 
 async def _keep_running(runner: _Runner) -> None:

@@ -13,7 +13,9 @@ from gostream_shared.domain.playback import GateHold
 
 
 class PostgresOutbox:
-    """Implements gostream_shared.domain.repositories.Outbox."""
+    """Implements gostream_shared.domain.repositories.SharedOutbox."""
+
+    relay_lock = 0x676F73746F7574  # "gostout"
 
     def __init__(self, pool: asyncpg.Pool, *, timeout: float) -> None:
         self._pool = pool
@@ -50,6 +52,17 @@ class PostgresOutbox:
         if len(rows) > limit:
             return None
         return {row["video_id"]: row["version"] for row in rows}
+
+    async def has_relay(self) -> bool:
+        async with database_errors(self._timeout):
+            found: bool = await self._pool.fetchval(
+                """SELECT EXISTS (SELECT FROM pg_locks
+                  WHERE locktype = 'advisory' AND granted AND objsubid = 1
+                    AND classid = ($1::bigint >> 32)::oid AND objid = ($1::bigint & 4294967295)::oid
+                    AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))""",
+                self.relay_lock,
+            )
+        return found
 
     async def settle(self, video_id: UUID, version: int) -> None:
         """Delete the announced rows of the video, up to `version`."""

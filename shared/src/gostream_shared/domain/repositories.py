@@ -276,3 +276,16 @@ class Outbox(Protocol):
     async def settle(self, video_id: UUID, version: int) -> None:
         """Delete the announced rows of the video, up to `version`."""
         ...
+
+
+class SharedOutbox(Outbox, Protocol):
+    """An outbox of many processes, one of which is elected to announce the rows."""
+
+    @property
+    def relay_lock(self) -> int:
+        """The session lock of the elected process."""
+        ...
+
+    async def has_relay(self) -> bool:
+        """Returns True if a process holds the lock. Raises BackendUnavailableError."""
+        ...

@@ -43,7 +43,7 @@ async def listening(
 ) -> AsyncIterator[tuple[Bus, Heard]]:
     link = RedisConnection(OneServer(redis_client(config, protocol=protocol)), Breaker())
     subscriber = OneServer(redis_client(config, protocol=protocol, connections=1))
-    transport = RedisBusTransport(link, subscriber, channel=subscribe_to, others=())
+    transport = RedisBusTransport(link, subscriber, channel=subscribe_to)
     bus, heard = Bus(transport, unsequenced=lambda _: None, beat_interval=beat_interval), Heard()
     bus.add(heard)
     async with link.servers, subscriber:
@@ -108,7 +108,7 @@ async def test_wrong_channel_is_never_trusted(config: Config, cache: RedisVideoC
         transport_channel = "gostream:0:typo"
         link = RedisConnection(OneServer(redis_client(config)), Breaker())
         async with link.servers, OneServer(redis_client(config, connections=1)) as subscriber:
-            transport = RedisBusTransport(link, subscriber, channel=change_channel(0), others=())
+            transport = RedisBusTransport(link, subscriber, channel=change_channel(0))
             transport._channels = (transport_channel,)
             bus = Bus(transport, unsequenced=lambda _: None, beat_interval=0.1, max_silence=0.5)
             task = asyncio.create_task(bus.run())

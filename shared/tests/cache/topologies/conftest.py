@@ -1,5 +1,5 @@
 """Sentinels and a cluster for these tests."""
 
-from tests.support.redis_topologies import make_redis_cluster, watched
+from tests.support.servers.redis_topologies import make_redis_cluster, watched
 
 __all__ = ["make_redis_cluster", "watched"]

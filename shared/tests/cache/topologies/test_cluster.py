@@ -24,7 +24,7 @@ from gostream_shared.cache.entries.redis_cache import (
 from gostream_shared.cache.protocol import CacheUnavailableError, Entry, Fill, Filled, Hit, Lease
 from gostream_shared.cache.redis_connection import RedisConnection, open_servers
 from gostream_shared.config import Config, load
-from tests.support.redis_topologies import Nodes
+from tests.support.servers.redis_topologies import Nodes
 from tests.support.videos import make_video
 from tests.support.waiting import eventually
 
@@ -110,7 +110,7 @@ async def test_changes_are_heard_from_every_node(
             pass
 
     async with open_servers(config_of(nodes), connections=1) as subscriber:
-        transport = RedisBusTransport(link, subscriber, channel=change_channel(0), others=())
+        transport = RedisBusTransport(link, subscriber, channel=change_channel(0))
         bus = Bus(transport, unsequenced=lambda _: None, beat_interval=0.2)
         bus.add(Heard())
         running = asyncio.create_task(bus.run())

@@ -12,7 +12,7 @@ from gostream_shared.cache.redis_connection import RedisConnection, open_servers
 from gostream_shared.cache.start import check_redis
 from gostream_shared.config import Config, load
 from gostream_shared.domain.errors import BackendRefusedError
-from tests.support.redis_topologies import Watched
+from tests.support.servers.redis_topologies import Watched
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.stack

@@ -8,7 +8,6 @@ import asyncio
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from typing import Any, TypeVar
 
 from redis.asyncio import Redis
@@ -17,7 +16,7 @@ from redis.exceptions import AskError, ConnectionError, MovedError, RedisError
 
 from gostream_shared.cache.driver.client import SECTIONS, server_identity
 from gostream_shared.cache.driver.sentinels import Address, unanswered
-from gostream_shared.cache.driver.servers import Call, Script
+from gostream_shared.cache.driver.servers import Call, run_all
 from gostream_shared.concurrency import task_group
 
 Result = TypeVar("Result")
@@ -88,26 +87,30 @@ class Cluster:
                 return await self._asking(self._client(error.node_addr), send)
         raise ConnectionError("the nodes of the cluster disagree about a slot")
 
-    async def run_all(self, script: Script, calls: Sequence[Call]) -> list[Any]:
+    async def run_all(self, calls: Sequence[Call]) -> list[Any]:
         by_owner: defaultdict[Redis, list[int]] = defaultdict(list)
-        for position, (keys, _) in enumerate(calls):
-            by_owner[await self.owner(keys[0])].append(position)
+        for position, call in enumerate(calls):
+            by_owner[await self.owner(call.keys[0])].append(position)
         replies: list[Any] = [None] * len(calls)
 
         async def run(client: Redis, positions: list[int]) -> None:
-            some = await script.run_all(client, [calls[position] for position in positions])
+            some = await run_all(client, [calls[position] for position in positions])
             for position, reply in zip(positions, some, strict=True):
-                replies[position] = await self._settled(script, calls[position], reply)
+                replies[position] = await self._settled(calls[position], reply)
 
         async with task_group() as group:
             for client, positions in by_owner.items():
                 group.create_task(run(client, positions))
         return replies
 
-    async def _settled(self, script: Script, call: Call, reply: Any) -> Any:
+    async def run_in_order(self, first: Sequence[Call], then: Sequence[Call]) -> None:
+        await self.run_all(first)
+        await self.run_all(then)
+
+    async def _settled(self, call: Call, reply: Any) -> Any:
         if isinstance(reply, AskError):  # or its subclass MovedError
             self._slots = None
-            return await self.at(call[0][0], partial(_run, script, call))
+            return await self.at(call.keys[0], call.run)
         if isinstance(reply, Exception):
             raise reply
         return reply
@@ -167,10 +170,6 @@ class Cluster:
             command: Any = client.execute_command
             found = await command("CLUSTER", "SLOTS")
         return Slots([(first, last, _place(node, address)) for first, last, node, *_ in found])
-
-
-async def _run(script: Script, call: Call, client: Redis) -> Any:
-    return await script.run(client, call)
 
 
 def _slot(key: str) -> int:

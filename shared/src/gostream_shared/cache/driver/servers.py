@@ -1,6 +1,7 @@
 """The servers behind one Redis: where a command of a key goes."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from hashlib import sha1
 from typing import Any, Protocol, TypeVar
 
@@ -10,8 +11,6 @@ from redis.exceptions import ConnectionError, NoScriptError
 from gostream_shared.cache.driver.client import SECTIONS, server_identity
 
 Result = TypeVar("Result")
-#: The keys, all of one slot, and the arguments of one run of a script.
-Call = tuple[Sequence[str], Sequence[Any]]
 
 
 class Script:
@@ -21,31 +20,42 @@ class Script:
         self.text = text
         self.sha = sha1(text.encode(), usedforsecurity=False).hexdigest()
 
-    async def run(self, client: Redis, call: Call) -> Any:
-        """Returns the reply to one call."""
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One run of a script with keys of one slot."""
+
+    script: Script
+    keys: Sequence[str]
+    arguments: Sequence[Any]
+
+    async def run(self, client: Redis) -> Any:
+        """Returns the reply of the server."""
         try:
-            return await self._run(client, call)
+            return await self._run(client)
         except NoScriptError:
-            await client.script_load(self.text)
-            return await self._run(client, call)
+            await client.script_load(self.script.text)
+            return await self._run(client)
 
-    async def run_all(self, client: Redis, calls: Sequence[Call]) -> list[Any]:
-        """Returns the replies to the calls, with errors in their place. One round trip."""
-        replies = await self._pipeline(client, calls)
-        if any(isinstance(reply, NoScriptError) for reply in replies):
-            await client.script_load(self.text)
-            replies = await self._pipeline(client, calls)
-        return replies
+    async def _run(self, client: Redis) -> Any:
+        return await client.evalsha(self.script.sha, len(self.keys), *self.keys, *self.arguments)
 
-    async def _run(self, client: Redis, call: Call) -> Any:
-        keys, arguments = call
-        return await client.evalsha(self.sha, len(keys), *keys, *arguments)
 
-    async def _pipeline(self, client: Redis, calls: Sequence[Call]) -> list[Any]:
-        async with client.pipeline(transaction=False) as pipeline:
-            for keys, arguments in calls:
-                pipeline.evalsha(self.sha, len(keys), *keys, *arguments)
-            return list(await pipeline.execute(raise_on_error=False))
+async def run_all(client: Redis, calls: Sequence[Call]) -> list[Any]:
+    """Returns the replies to the calls in their order, with errors in their place. One round trip."""
+    replies = await _pipeline(client, calls)
+    if any(isinstance(reply, NoScriptError) for reply in replies):
+        for script in {each.script for each in calls}:
+            await client.script_load(script.text)
+        replies = await _pipeline(client, calls)
+    return replies
+
+
+async def _pipeline(client: Redis, calls: Sequence[Call]) -> list[Any]:
+    async with client.pipeline(transaction=False) as pipeline:
+        for call in calls:
+            pipeline.evalsha(call.script.sha, len(call.keys), *call.keys, *call.arguments)
+        return list(await pipeline.execute(raise_on_error=False))
 
 
 class Servers(Protocol):
@@ -66,8 +76,12 @@ class Servers(Protocol):
         """
         ...
 
-    async def run_all(self, script: Script, calls: Sequence[Call]) -> list[Any]:
+    async def run_all(self, calls: Sequence[Call]) -> list[Any]:
         """Returns the replies to the calls, one round trip per server. Raises the first error."""
+        ...
+
+    async def run_in_order(self, first: Sequence[Call], then: Sequence[Call]) -> None:
+        """Run all the calls of `first`, and those of `then` afterwards. Raises the first error."""
         ...
 
     async def identity(self) -> str:
@@ -102,12 +116,15 @@ class OneServer:
     async def at(self, key: str, send: Callable[[Redis], Awaitable[Result]]) -> Result:
         return await send(self.client)
 
-    async def run_all(self, script: Script, calls: Sequence[Call]) -> list[Any]:
-        replies = await script.run_all(self.client, calls)
+    async def run_all(self, calls: Sequence[Call]) -> list[Any]:
+        replies = await run_all(self.client, calls)
         for reply in replies:
             if isinstance(reply, Exception):
                 raise reply
         return replies
+
+    async def run_in_order(self, first: Sequence[Call], then: Sequence[Call]) -> None:
+        await self.run_all([*first, *then])  # one connection keeps the order
 
     async def identity(self) -> str:
         info = await self.client.info(*SECTIONS)

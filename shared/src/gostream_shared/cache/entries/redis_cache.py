@@ -80,7 +80,8 @@ class RedisVideoCache:
         self._clock = ServerClock()
         self._get_or_lease = load_script("get_or_lease")
         self._fill = load_script("fill")
-        self._invalidate = load_script("invalidate")
+        self._raise_floor = load_script("raise_floor")
+        self._announce = load_script("announce")
 
     async def get_or_lease(self, video_id: UUID, *, min_version: int = 0, refresh: bool = False) -> Lookup:
         if not refresh and min_version != NEWEST:
@@ -97,27 +98,29 @@ class RedisVideoCache:
         return dict(zip(video_ids, lookups, strict=True))
 
     async def fill(self, video_id: UUID, fill: Fill) -> Filled:
-        call = [video_key(video_id)], self._fill_arguments(fill)
-        [reply] = await self._run("fill", self._fill, [call], SOFT_TIMEOUT)
-        return _count(Filled(reply.decode()))
+        return (await self.fill_many({video_id: fill}))[video_id]
 
     async def fill_many(self, fills: Mapping[UUID, Fill]) -> Mapping[UUID, Filled]:
-        calls: list[Call] = [
-            ([video_key(video_id)], self._fill_arguments(fill)) for video_id, fill in fills.items()
+        calls = [
+            Call(self._fill, [video_key(video_id)], self._fill_arguments(fill))
+            for video_id, fill in fills.items()
         ]
-        replies = await self._run("fill", self._fill, calls, SOFT_TIMEOUT)
+        replies = await self._run("fill", calls)
         outcomes = [_count(Filled(reply.decode())) for reply in replies]
         return dict(zip(fills, outcomes, strict=True))
 
     async def invalidate(self, changes: Mapping[UUID, int]) -> None:
-        calls: list[Call] = [
-            (
-                [video_key(video_id), SEQUENCE_KEY],
-                [version, _ms(self._times.tombstone), self._channel, str(video_id)],
-            )
+        tombstone = _ms(self._times.tombstone)
+        floors = [
+            Call(self._raise_floor, [video_key(video_id)], [version, tombstone])
             for video_id, version in changes.items()
         ]
-        await self._run("invalidate", self._invalidate, calls, HARD_TIMEOUT)
+        messages = [
+            Call(self._announce, [SEQUENCE_KEY], [self._channel, str(video_id), version])
+            for video_id, version in changes.items()
+        ]
+        async with self._connection.guarded("invalidate", HARD_TIMEOUT):
+            await self._connection.servers.run_in_order(floors, messages)
 
     async def _peek(self, video_id: UUID, min_version: int) -> Hit | None:
         """Returns what GET_OR_LEASE returns for a fresh entry with a reply; None if the script must decide.
@@ -148,11 +151,15 @@ class RedisVideoCache:
         options = [token, _ms(self._times.lease), epoch, SCHEMA, _ms(grace), int(refresh), self._form]
         keys = [video_key(video_id) for video_id in video_ids]
         groups = self._connection.servers.together(keys)
-        calls: list[Call] = [
-            ([keys[each] for each in group], [*options, *(min_versions[each] for each in group)])
+        calls = [
+            Call(
+                self._get_or_lease,
+                [keys[each] for each in group],
+                [*options, *(min_versions[each] for each in group)],
+            )
             for group in groups
         ]
-        found = await self._run("get", self._get_or_lease, calls, SOFT_TIMEOUT)
+        found = await self._run("get", calls)
         self._epoch_state.demand(epoch)
         self._clock.learn(epoch, found[0][-1])
         lookups = {
@@ -178,13 +185,13 @@ class RedisVideoCache:
             f"{entry.version}:{self._form}" if entry.reply else "",
         ]
 
-    async def _run(self, operation: str, script: Script, calls: Sequence[Call], timeout: float) -> list[Any]:
+    async def _run(self, operation: str, calls: Sequence[Call]) -> list[Any]:
         """Returns the replies to the calls. A single call needs no pipeline."""
         servers = self._connection.servers
-        async with self._connection.guarded(operation, timeout):
+        async with self._connection.guarded(operation, SOFT_TIMEOUT):
             if len(calls) > 1:
-                return await servers.run_all(script, calls)
-            return [await servers.at(each[0][0], partial(script.run, call=each)) for each in calls]
+                return await servers.run_all(calls)
+            return [await servers.at(each.keys[0], each.run) for each in calls]
 
 
 async def _peeked(key: str, client: Any) -> list[bytes | None]:
