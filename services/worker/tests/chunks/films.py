@@ -178,11 +178,10 @@ KINDS: tuple[Recipe, ...] = (
     interlaced,
     rotated,
     webm,
-    live_webm,
     shorter_picture,
     size_changes,
 )
 #: Kinds whose sound begins before or after the picture.
 HEARD: tuple[Recipe, ...] = (late_sound, late_broadcast, program_stream, edited, webm)
 #: Kinds that cannot be sought.
-WHOLE: tuple[Recipe, ...] = (refreshed, refreshed_broadcast, fragmented, two_clocks)
+WHOLE: tuple[Recipe, ...] = (refreshed, live_webm, refreshed_broadcast, fragmented, two_clocks)
