@@ -1,6 +1,6 @@
-"""The rules by scope: the master, its groups, media playlists, segments, text, storyboards, the tree."""
+"""The rules by scope: master, groups, media playlists, segments, fragments, text, storyboards, tree."""
 
-from gostream_conformance.rules import master, media, renditions, segments, storyboard, text, tree
+from gostream_conformance.rules import fragments, master, media, renditions, segments, storyboard, text, tree
 from gostream_conformance.rules.rule import Rule
 
 ALL: tuple[Rule, ...] = (
@@ -8,6 +8,7 @@ ALL: tuple[Rule, ...] = (
     *renditions.RULES,
     *media.RULES,
     *segments.RULES,
+    *fragments.RULES,
     *text.RULES,
     *storyboard.RULES,
     *tree.RULES,

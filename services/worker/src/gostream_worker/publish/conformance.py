@@ -6,7 +6,7 @@ from gostream_conformance.check import check_written
 from gostream_conformance.playlist.model import ByteRange
 from gostream_conformance.report import Report
 from gostream_conformance.rules.rule import Severity
-from gostream_conformance.tree.segment import SegmentMeasure
+from gostream_conformance.tree.measures import SegmentMeasure
 from gostream_shared.domain.object_keys import MASTER
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.plan.plan import Plan

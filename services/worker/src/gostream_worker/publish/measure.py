@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gostream_conformance.errors import MalformedError, PacketSizeError
-from gostream_conformance.tree.segment import SegmentMeasure, measure_iframes, measure_segment
+from gostream_conformance.tree.measures import SegmentMeasure
+from gostream_conformance.tree.segment import measure_iframes, measure_segment
 from gostream_worker.failures import Code, ProcessingFailedError
 
 
