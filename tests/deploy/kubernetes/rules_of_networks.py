@@ -12,6 +12,7 @@ FLOWS = {
     ("envoy", "api", 50051),
     ("envoy", "api", 50052),
     ("worker", "edge", 8081),
+    ("edge", "shield", 8082),
     *((client, "database", 5432) for client in ("api", "worker", "fetcher", "migrate")),
     *((client, "valkey", 6379) for client in ("api", "worker", "fetcher")),
     *((client, "minio", 9000) for client in ("api", "worker", "fetcher", "edge", "store-setup")),

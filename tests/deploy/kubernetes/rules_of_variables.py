@@ -16,6 +16,8 @@ _OTHERS = {
     "valkey": {"REDISCLI_AUTH"},
     "minio": {"HOME", "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"},
 }
+#: The folder of the template, by workload.
+_NGINX = {"edge": "deploy/nginx/templates", "shield": "deploy/nginx/shield"}
 #: Set by the images of the services.
 _IMAGES = {
     name: dict(re.findall(r"(\w+_HOST)=(\S+)", (ROOT / f"services/{name}/Dockerfile").read_text()))
@@ -34,15 +36,15 @@ def variables(objects: list[Object]) -> Iterator[str]:
             known = _known(each.name)
             for name in sorted(given.keys() - known):
                 yield f"{each.name}: does not read {name}"
-            if each.name == "edge":
+            if each.name in _NGINX:
                 for name in sorted(known - given.keys()):
                     yield f"{each.name}: {name} is not set"
 
 
 def _known(workload: str) -> set[str]:
     match workload:
-        case "edge":
-            template = (ROOT / "deploy/nginx/templates/nginx.conf.template").read_text()
+        case "edge" | "shield":
+            template = (ROOT / _NGINX[workload] / "nginx.conf.template").read_text()
             of_image = {name for name in SERVICES["nginx"]["environment"] if name.startswith("NGINX_")}
             return {*re.findall(r"\$\{(EDGE_\w+)\}", template), *of_image}
         case "envoy":

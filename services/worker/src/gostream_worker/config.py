@@ -111,7 +111,7 @@ class WorkerConfig(Config):
         description="longest outage to wait for before a video fails",
     )
     cdn_refresh_url: HttpUrl | None = Field(
-        None, description="URL of the edge used to refresh master.m3u8; unset = no refresh"
+        None, description="URL of the edges (each address of its host) to refresh master.m3u8; unset = none"
     )
     cdn_refresh_secret: Secret = Field(SecretStr(""), description="shared secret sent in X-Cache-Refresh")
 
