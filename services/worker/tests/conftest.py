@@ -19,6 +19,7 @@ from gostream_shared.domain.jobs import TranscodeJob
 from gostream_shared.domain.object_keys import hls_prefix, master_key, source_key
 from gostream_shared.domain.repositories import NewVideo
 from gostream_shared.domain.video import Video
+from gostream_shared.domain.videos.options import USUAL, EncodeOptions
 from gostream_shared.jobs.pgqueuer import remove_job
 from gostream_shared.storage.s3 import S3ObjectStore
 from gostream_worker.config import WorkerConfig
@@ -147,8 +148,11 @@ class Worker:
         await self.dependencies.store.put(source_key(video_id), source, content_type="video/mp4")
         return video_id
 
-    async def start(self, video_id: UUID, *, profile: str = "default") -> TranscodeJob:
-        encode = await self.dependencies.database.encodes.start_encode(video_id, profile=profile)
+    async def start(
+        self, video_id: UUID, *, profile: str = "default", options: EncodeOptions = USUAL
+    ) -> TranscodeJob:
+        encodes = self.dependencies.database.encodes
+        encode = await encodes.start_encode(video_id, profile=profile, options=options)
         assert encode is not None
         return TranscodeJob(video_id=video_id, number=encode.number)
 

@@ -250,18 +250,46 @@ class ProcessOptions(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PROFILE_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    DOWNLOADS_FIELD_NUMBER: _builtins.int
+    POSTER_OFFSET_FIELD_NUMBER: _builtins.int
     profile: _builtins.str
     """Name of the encoding profile: "default" (also when empty), or "quality", which looks better at hardly more
     bytes and takes longer.
     """
+    @_builtins.property
+    def start(self) -> _duration_pb2.Duration:
+        """The time of the source at which the film begins, exact to one frame; absent = its beginning. A time that is
+        not in the source fails the encode with the code CLIP.
+        """
+
+    @_builtins.property
+    def end(self) -> _duration_pb2.Duration:
+        """The time of the source at which the film ends, at least 1 s after `start`; absent = its end."""
+
+    @_builtins.property
+    def downloads(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Files to download, made after the video is READY: "highest" (the film in its best quality, MP4) and "audio"
+        (its default sound, M4A). See Video.downloads.
+        """
+
+    @_builtins.property
+    def poster_offset(self) -> _duration_pb2.Duration:
+        """The time of the published film that the poster shows; absent = 10 % of it. CLIP if it is not in the film."""
+
     def __init__(
         self,
         *,
         profile: _builtins.str = ...,
+        start: _duration_pb2.Duration | None = ...,
+        end: _duration_pb2.Duration | None = ...,
+        downloads: _abc.Iterable[_builtins.str] | None = ...,
+        poster_offset: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "poster_offset", b"poster_offset", "start", b"start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["profile", b"profile"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["downloads", b"downloads", "end", b"end", "poster_offset", b"poster_offset", "profile", b"profile", "start", b"start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,6 +24,7 @@ from gostream_worker.encode.run_plan import run_plan
 from gostream_worker.failures import Code, ProcessingFailedError, WorkerFullError
 from gostream_worker.metrics import ENCODER_SPEED
 from gostream_worker.object_names import text_copy
+from gostream_worker.plan.clip import with_options
 from gostream_worker.plan.ladder import plan_attempt
 from gostream_worker.plan.plan import Plan
 from gostream_worker.plan.profiles import Profile
@@ -38,6 +39,7 @@ from gostream_worker.publish.measure import MeasuredSegments
 from gostream_worker.publish.presentation import Presentation, present
 from gostream_worker.publish.publication import describe_publication
 from gostream_worker.publish.publisher import Prepared, Publishing
+from gostream_worker.publish.subtitles import shown_in
 from gostream_worker.publish.thumbnails import Thumbnails, put_thumbnails, read_thumbnails
 from gostream_worker.publish.uploader import PLAYLIST_TYPE, EncodeUploader
 from gostream_worker.retry import patiently
@@ -167,7 +169,7 @@ class TranscodeService:
                 source.url, folder=folder, patience=source.patience, reads_whole=encode.tries > 1
             )
             admit(found, self._settings.limits)
-            plan = plan_attempt(found, profile, tries=encode.tries)
+            plan = with_options(plan_attempt(found, profile, tries=encode.tries), encode.options)
             _log_plan(plan)
             reporter.enter("encoding")
             early = EarlyStream(
@@ -253,7 +255,7 @@ class TranscodeService:
             for text in plan.texts
         ]
         read = await read_texts(files, folder, sandbox_required=self._settings.sandbox_required)
-        return dict(zip(plan.texts, read, strict=True))
+        return {text: shown_in(plan.clip, cues) for text, cues in zip(plan.texts, read, strict=True)}
 
     async def _put_playlists(self, presentation: Presentation, uploader: EncodeUploader) -> None:
         """Uploads the playlists. Called after the segments that they name are stored."""

@@ -9,7 +9,14 @@ from uuid import UUID
 
 import asyncpg
 
-from gostream_shared.db.rows import VIDEO_COLUMNS, failure_json, publication_json, video_from_row
+from gostream_shared.db.rows import (
+    VIDEO_COLUMNS,
+    failure_json,
+    options_from,
+    options_json,
+    publication_json,
+    video_from_row,
+)
 from gostream_shared.db.statements import Connection, Statements
 from gostream_shared.db.videos import PostgresVideoRepository
 from gostream_shared.domain.encode import Encode, Progress
@@ -20,6 +27,7 @@ from gostream_shared.domain.errors import (
     RequestIdReusedError,
 )
 from gostream_shared.domain.video import PREDECESSORS, Failure, Publication, Video, VideoStatus
+from gostream_shared.domain.videos.options import USUAL, EncodeOptions
 
 
 def _sources(status: VideoStatus) -> list[str]:
@@ -34,7 +42,13 @@ class PostgresEncodes(Statements):
         self._videos = PostgresVideoRepository(connection, timeout=timeout)
 
     async def start_encode(
-        self, video_id: UUID, *, profile: str, request_id: str | None = None, owner: str | None = None
+        self,
+        video_id: UUID,
+        *,
+        profile: str,
+        options: EncodeOptions = USUAL,
+        request_id: str | None = None,
+        owner: str | None = None,
     ) -> Encode | None:
         row = await self._row(
             """WITH started AS (
@@ -45,31 +59,36 @@ class PostgresEncodes(Statements):
                 AND NOT EXISTS (SELECT 1 FROM encodes WHERE video_id = $1 AND request_id = $4)
               RETURNING id, encode_number
             )
-            INSERT INTO encodes (video_id, number, profile, request_id)
-            SELECT id, encode_number, $3, $4 FROM started
+            INSERT INTO encodes (video_id, number, profile, request_id, options)
+            SELECT id, encode_number, $3, $4, $6::jsonb FROM started
             RETURNING video_id, number""",
             video_id,
             _sources(VideoStatus.PROCESSING),
             profile,
             request_id,
             owner,
+            options_json(options),
         )
         if row is not None:
-            return Encode(video_id=video_id, number=row["number"], attempt=0, profile=profile)
+            return Encode(
+                video_id=video_id, number=row["number"], attempt=0, profile=profile, options=options
+            )
         video = await self._videos.get(video_id, owner=owner)
-        await self._require_started(video, profile=profile, request_id=request_id)
+        await self._require_started(video, (profile, options), request_id=request_id)
         return None
 
-    async def _require_started(self, video: Video, *, profile: str, request_id: str | None) -> None:
+    async def _require_started(
+        self, video: Video, wanted: tuple[str, EncodeOptions], *, request_id: str | None
+    ) -> None:
         running = await self._row(
-            """SELECT profile, request_id IS NOT DISTINCT FROM $3 AND $3 IS NOT NULL AS repeated
+            """SELECT profile, options, request_id IS NOT DISTINCT FROM $3 AND $3 IS NOT NULL AS repeated
             FROM encodes WHERE video_id = $1 AND (number = $2 OR request_id = $3)
             ORDER BY repeated DESC LIMIT 1""",
             video.id,
             video.encode_number,
             request_id,
         )
-        if running is not None and running["profile"] == profile:
+        if running is not None and (running["profile"], options_from(running["options"])) == wanted:
             return
         if running is not None and running["repeated"]:
             raise RequestIdReusedError(str(request_id))
@@ -96,7 +115,8 @@ class PostgresEncodes(Statements):
               RETURNING attempt
             )
             UPDATE encodes SET worker = $3, started_at = now(), stage = 'starting'
-            FROM begun WHERE video_id = $1 AND number = $2 RETURNING begun.attempt, forgiven, profile""",
+            FROM begun WHERE video_id = $1 AND number = $2 RETURNING begun.attempt, forgiven, profile,
+              options""",
             video_id,
             number,
             worker,
@@ -109,6 +129,7 @@ class PostgresEncodes(Statements):
             attempt=row["attempt"],
             forgiven=row["forgiven"],
             profile=row["profile"],
+            options=options_from(row["options"]),
         )
 
     async def forgive_attempt(self, encode: Encode) -> None:

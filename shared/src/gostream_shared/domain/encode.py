@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from gostream_shared.domain import profiles
+from gostream_shared.domain.videos.options import USUAL, EncodeOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +14,7 @@ class Encode:
 
     `attempt` is the number of the attempt and part of the fence: only the latest attempt may publish or fail
     the encode. `forgiven` earlier attempts do not count as tries, because an outage or a deploy ended them.
-    `profile` is the caller's choice and the same for every attempt.
+    `profile` and `options` are the caller's choice and the same for every attempt.
     """
 
     video_id: UUID
@@ -21,6 +22,7 @@ class Encode:
     attempt: int
     forgiven: int = 0
     profile: str = profiles.DEFAULT
+    options: EncodeOptions = USUAL
 
     @property
     def tries(self) -> int:

@@ -17,6 +17,7 @@ from gostream_shared.domain.uploads import Uploads, UploadSessions
 from gostream_shared.domain.video import Failure, Publication, Video
 from gostream_shared.domain.videos.deletions import Deletions
 from gostream_shared.domain.videos.listing import ListedVideo, Position, VideoFilter
+from gostream_shared.domain.videos.options import USUAL, EncodeOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,13 +124,19 @@ class EncodeRepository(Protocol):
     """
 
     async def start_encode(
-        self, video_id: UUID, *, profile: str, request_id: str | None = None, owner: str | None = None
+        self,
+        video_id: UUID,
+        *,
+        profile: str,
+        options: EncodeOptions = USUAL,
+        request_id: str | None = None,
+        owner: str | None = None,
     ) -> Encode | None:
         """Move the video to PROCESSING with a new encode number.
 
-        Returns None if the video is already PROCESSING with this profile, or `request_id` started an encode
-        of this video before. Raises VideoNotFoundError, AlreadyProcessingError if the running encode has
-        another profile, and RequestIdReusedError if the earlier request had another profile.
+        Returns None if the video is already PROCESSING with this profile and these options, or `request_id`
+        started such an encode of this video before. Raises VideoNotFoundError, AlreadyProcessingError if the
+        running encode has others, and RequestIdReusedError if the earlier request had others.
         """
         ...
 

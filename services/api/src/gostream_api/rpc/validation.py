@@ -17,6 +17,7 @@ from gostream_api.rpc import content_type, text
 from gostream_api.rpc.fields import limits, times
 from gostream_api.rpc.fields.check import Check
 from gostream_api.rpc.fields.labels import labels, listed_labels
+from gostream_api.rpc.fields.options import encode_options
 from gostream_api.rpc.fields.words import words
 from gostream_api.videos.video_service import VideoDraft
 from gostream_shared.domain import profiles
@@ -26,6 +27,7 @@ from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.repositories import VideoChanges
 from gostream_shared.domain.video import VideoStatus
 from gostream_shared.domain.videos.listing import VideoFilter
+from gostream_shared.domain.videos.options import EncodeOptions
 from gostream_shared.egress.guard import MAX_URL
 
 #: The fields that UpdateVideo changes, with their names in the domain.
@@ -77,6 +79,7 @@ def create_video(
             + ("" if sizes.required else ", or 0 for unknown"),
         )
     profile = _profile(check, request.process, "process.profile")
+    options = encode_options(check.that, request.process, "process")
     check.end()
     return VideoDraft(
         title=request.title,
@@ -89,6 +92,7 @@ def create_video(
         external_id=request.external_id,
         source=source,
         profile=profile,
+        options=options,
     )
 
 
@@ -160,14 +164,17 @@ def get_playback_info(
     return video_id, ttl or None
 
 
-def trigger_process(request: video_service_pb2.TriggerProcessRequest) -> tuple[UUID, str, str | None]:
-    """Returns the video id, the profile and the request_id."""
+def trigger_process(
+    request: video_service_pb2.TriggerProcessRequest,
+) -> tuple[UUID, str, EncodeOptions, str | None]:
+    """Returns the video id, the profile, the other options and the request_id."""
     check = Check()
     video_id = _id(check, request.id)
     profile = _profile(check, request.options, "options.profile")
+    options = encode_options(check.that, request.options, "options")
     check.text(request.request_id, "request_id", at_most=limits.MAX_REQUEST_ID)
     check.end()
-    return video_id, profile, request.request_id or None
+    return video_id, profile, options, request.request_id or None
 
 
 def get_video(request: video_service_pb2.GetVideoRequest) -> tuple[UUID, int]:

@@ -47,6 +47,7 @@ def encode_arguments(
     """
     names = attempted(SEGMENTS, attempt)
     arguments = [*_process_options(), *_input_options(plan, source), *_demuxer_options(plan, source)]
+    arguments += _until(plan)
     arguments += ["-i", part_of(source, plan.whole_bytes) if plan.whole_bytes else source]
     for graph in (*source_graphs(plan), filter_graph(plan)):
         arguments += ["-filter_complex", graph]
@@ -77,7 +78,8 @@ def source_graphs(plan: Plan) -> list[str]:
     shift = 0 if plan.copied else sound_shift(plan)
     for number, sound in enumerate(plan.sounds):
         if not sound.is_copied:
-            graphs += sound_graphs(sound.audio, shift=shift, number=number)
+            cut = plan.clip.sound_filters if plan.clip else ""
+            graphs += sound_graphs(sound.audio, shift=shift, number=number, cut=cut)
     return graphs
 
 
@@ -87,6 +89,8 @@ def filter_graph(plan: Plan) -> str:
     Poster and storyboard are taken from small rungs.
     """
     whole = f"[picture]fps=fps={plan.fps}:start_time=0"
+    if plan.clip:
+        whole += f",{plan.clip.picture_filters}"
     poster_rung = _poster_rung(plan.rungs)
     chains = []
     for number, rung in enumerate(plan.rungs):
@@ -100,7 +104,8 @@ def filter_graph(plan: Plan) -> str:
         scaled = f"[s{number}]{_scale(rung)}" if number else _shaped(plan) if plan.copied else whole
         chains.append(f"{scaled},split={len(outputs)}{''.join(outputs)}")
     # The first frame, then the wanted frame over it: even the shortest video has a poster.
-    chains.append(f"[p]select=eq(n\\,0)+gte(t\\,{plan.poster_at:.3f})*lt(selected_n\\,2)[poster]")
+    wanted = f"gte(t\\,{plan.poster_at:.3f})*lt(prev_t\\,{plan.poster_at:.3f})"
+    chains.append(f"[p]select=eq(n\\,0)+{wanted}[poster]")
     return ";".join([*chains, *_storyboard(plan)])
 
 
@@ -205,6 +210,11 @@ def _demuxer_options(plan: Plan, source: str) -> list[str]:
     pause = plan.longest_pause > USUAL_LIMIT
     clock = ["-dts_delta_threshold", str(pause_limit(plan.longest_pause))] if pause else []
     return [*edits, *onwards, *leading, *clock]
+
+
+def _until(plan: Plan) -> list[str]:
+    """Returns the options that end a clip's input: a little later than its last frame, which filters find."""
+    return ["-t", f"{float(plan.clip.end) + 1:.3f}"] if plan.clip else []
 
 
 def _copied_picture(plan: Plan) -> list[str]:

@@ -72,18 +72,21 @@ class Encoder:
         port: int | None = None,
         expected_errors: int = 0,
         may_step: bool = True,
+        silent: float = 0.0,
     ) -> EncodeReport:
         """Runs to the end. `duration` and `pixel_rate` are the source's.
 
         `expected_errors` do not count as damage. `may_step`: clock steps of the source are known and handled;
-        otherwise a step ends the run: INTERNAL. The child reads and writes only in `folder`, and connects
-        only to that loopback port, if any.
+        otherwise a step ends the run: INTERNAL. `silent`: seconds of the source before the first output. The
+        child reads and writes only in `folder`, and connects only to that loopback port, if any.
 
         Raises ProcessingFailedError and WorkerFullError. If cancelled, it returns once the whole process
         group has ended.
         """
         run = _Run(on_progress, folder, may_step=may_step)
-        wall = self._patience.wall(duration, pixel_rate)
+        patience = self._patience
+        wall = patience.wall(duration, pixel_rate)
+        no_progress = patience.no_progress + patience.wall(silent, pixel_rate) - patience.wall_base
         limits = ChildLimits(
             memory=self._memory, cpu_seconds=int(wall * (os.cpu_count() or 1)), file_bytes=_MAX_FILE
         )
@@ -98,7 +101,7 @@ class Encoder:
         async with limited_child(command, limits, folder=folder, confinement=confinement) as process:
             try:
                 async with asyncio.timeout(wall), task_group() as tasks:
-                    watchdog = tasks.create_task(run.watch(self._patience.no_progress, process.pid))
+                    watchdog = tasks.create_task(run.watch(no_progress, process.pid))
                     await run.follow(process)
                     watchdog.cancel()
             except TimeoutError:

@@ -26,7 +26,8 @@ async def run_plan(
         report = await encoder.run(
             encode_arguments(plan, source=source, folder=".", attempt=attempt),
             folder=folder,
-            duration=plan.duration,
+            duration=plan.decoded,
+            silent=float(plan.clip.start) if plan.clip else 0.0,
             pixel_rate=plan.video.pixel_rate,
             on_progress=partial(_report, plan, on_progress),
             port=loopback_port(source),

@@ -4,8 +4,10 @@ from uuid import UUID
 
 from gostream.v1 import upload_service_pb2
 from gostream_api.rpc import validation
+from gostream_api.rpc.fields.options import encode_options
 from gostream_shared.domain import profiles
 from gostream_shared.domain.errors import InvalidRequestError, Violation
+from gostream_shared.domain.videos.options import EncodeOptions
 
 MOST_PARTS = 32
 _MD5_BYTES = 16
@@ -63,16 +65,19 @@ def sign_parts(request: upload_service_pb2.SignPartsRequest) -> tuple[UUID, list
     return found, parts
 
 
-def complete_upload(request: upload_service_pb2.CompleteUploadRequest) -> tuple[UUID, str | None]:
-    """Returns the video id, and the profile of the encode to start; None = start none."""
+def complete_upload(
+    request: upload_service_pb2.CompleteUploadRequest,
+) -> tuple[UUID, str | None, EncodeOptions]:
+    """Returns the video id, the profile of the encode to start (None = start none), and its options."""
     wrong = _Violations()
     found = _id(wrong, request)
     _generation(wrong, request.generation)
     profile = request.process.profile or profiles.DEFAULT
     known = ", ".join(sorted(profiles.NAMES))
     wrong.unless(profile in profiles.NAMES, "process.profile", f"must be one of: {known}")
+    options = encode_options(wrong.unless, request.process, "process")
     wrong.end()
-    return found, profile if request.HasField("process") else None
+    return found, profile if request.HasField("process") else None, options
 
 
 def _generation(wrong: _Violations, generation: int) -> None:
