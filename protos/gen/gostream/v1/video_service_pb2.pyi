@@ -646,6 +646,7 @@ class GetPlaybackInfoResponse(_message.Message):
     STORYBOARD_URL_FIELD_NUMBER: _builtins.int
     PLAYABLE_URL_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    DOWNLOADS_FIELD_NUMBER: _builtins.int
     playback_url: _builtins.str
     """The HLS master playlist; empty if no published encode exists."""
     poster_url: _builtins.str
@@ -658,6 +659,10 @@ class GetPlaybackInfoResponse(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When the URLs stop working; absent if they do not expire. A running playback ends then too."""
 
+    @_builtins.property
+    def downloads(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.Download]:
+        """The downloads whose files exist."""
+
     def __init__(
         self,
         *,
@@ -666,10 +671,11 @@ class GetPlaybackInfoResponse(_message.Message):
         storyboard_url: _builtins.str = ...,
         playable_url: _builtins.str = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        downloads: _abc.Iterable[_video_pb2.Download] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "playable_url", b"playable_url", "playback_url", b"playback_url", "poster_url", b"poster_url", "storyboard_url", b"storyboard_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["downloads", b"downloads", "expire_time", b"expire_time", "playable_url", b"playable_url", "playback_url", b"playback_url", "poster_url", b"poster_url", "storyboard_url", b"storyboard_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

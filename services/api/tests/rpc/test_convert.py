@@ -26,6 +26,7 @@ from gostream_shared.domain.object_keys import early_master_key, hls_prefix, mas
 from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.tracks import Track, TrackCode, TrackKind, TrackState
 from gostream_shared.domain.video import Failure, Publication, Rendition, Source, Video, VideoStatus
+from gostream_shared.domain.videos.downloads import Download, DownloadState
 from tests.support.videos import listed, make_video
 
 CDN = "http://cdn.test"
@@ -298,6 +299,16 @@ def test_form_of_replies_changes_with_their_bytes() -> None:
             poster="p",
             storyboard="s",
             tracks=(left_out,),
+            downloads=(
+                Download(
+                    name="highest",
+                    state=DownloadState.READY,
+                    path="d",
+                    size_bytes=5,
+                    content_type="video/mp4",
+                ),
+                Download(name="audio", state=DownloadState.FAILED, error_code="NO_SOUND"),
+            ),
         ),
         failure=Failure(code="c", message="m", retryable=True, stage="s"),
         labels={"b": "2", "a": "1"},
@@ -305,4 +316,4 @@ def test_form_of_replies_changes_with_their_bytes() -> None:
         expires_at=datetime(2027, 1, 1, tzinfo=UTC),
     )
 
-    assert (reply_form(CDN), crc32(encode_video(video, CDN))) == ("6.1.4ad2b67d", 3886079357)
+    assert (reply_form(CDN), crc32(encode_video(video, CDN))) == ("8.1.4ad2b67d", 2403334352)

@@ -21,6 +21,7 @@ from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.egress.guard import EgressGuard
 from gostream_shared.grpc_health import Health
 from gostream_shared.jobs.pgqueuer import (
+    DOWNLOAD,
     EXPIRE,
     EXPIRE_UPLOAD,
     FETCH,
@@ -40,6 +41,8 @@ from gostream_shared.storage.open_store import open_store
 from gostream_shared.storage.port import ObjectStore
 from gostream_shared.tls import ServerTls
 from gostream_worker.config import WorkerConfig
+from gostream_worker.downloads.jobs import download_kind
+from gostream_worker.downloads.service import DownloadService
 from gostream_worker.encode.encoder import Encoder
 from gostream_worker.health import ROOM_HEALTH, health_server
 from gostream_worker.ingest.fetch_service import FetchService, FetchSettings
@@ -192,9 +195,11 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             abandoned = Abandoned(database, cache.announcer, patience=config.upload_patience)
             expiry = Expiry(database, cache.announcer, retention=config.delete_retention)
             gates = GateKeeper(database.gates, Gates(database.gates, store))
+            downloads = DownloadService(database, store, cache.announcer, _encoder(config), work)
             kinds = {
                 TRANSCODE: _encoding(config, database, service, store, cache, disk_space),
                 FETCH: _fetching(config, database, store, cache),
+                DOWNLOAD: download_kind(database, downloads, lambda: disk_space.is_free),
                 **_removals(database, store, expiry),
             }
             consumer = Consumer(database.pool, kinds, lease=config.job_lease)

@@ -10,6 +10,7 @@ import asyncpg
 from pgqueuer.queries import Queries
 
 from gostream_shared.db.companions.deletions import PostgresDeletions
+from gostream_shared.db.companions.downloads import PostgresDownloads
 from gostream_shared.db.companions.remote_sources import PostgresRemoteSources
 from gostream_shared.db.companions.trail import PostgresTrail
 from gostream_shared.db.companions.upload_sessions import PostgresUploadSessions
@@ -37,6 +38,7 @@ class PostgresTransaction:
     videos: PostgresVideoRepository
     encodes: PostgresEncodes
     deletions: PostgresDeletions
+    downloads: PostgresDownloads
     uploads: PostgresUploads
     remote_sources: PostgresRemoteSources
     upload_sessions: PostgresUploadSessions
@@ -100,6 +102,7 @@ class PostgresDatabase:
                 videos=PostgresVideoRepository(connection, timeout=STATEMENT_TIMEOUT),
                 encodes=PostgresEncodes(connection, timeout=STATEMENT_TIMEOUT),
                 deletions=PostgresDeletions(connection, timeout=STATEMENT_TIMEOUT),
+                downloads=PostgresDownloads(connection, timeout=STATEMENT_TIMEOUT),
                 uploads=PostgresUploads(connection, timeout=STATEMENT_TIMEOUT),
                 remote_sources=PostgresRemoteSources(connection, timeout=STATEMENT_TIMEOUT),
                 upload_sessions=PostgresUploadSessions(connection, timeout=STATEMENT_TIMEOUT),

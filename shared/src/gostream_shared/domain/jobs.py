@@ -23,6 +23,14 @@ class FetchJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadJob:
+    """Make the downloads of published encode `number`. Delivered at least once."""
+
+    video_id: UUID
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveJob:
     """Remove unreferenced objects.
 
@@ -57,7 +65,7 @@ class ExpireUploadJob:
     store_upload_id: str
 
 
-Job = TranscodeJob | FetchJob | RemoveJob | ExpireJob | ExpireUploadJob
+Job = TranscodeJob | FetchJob | DownloadJob | RemoveJob | ExpireJob | ExpireUploadJob
 
 
 class JobQueue(Protocol):

@@ -16,6 +16,7 @@ from gostream_shared.domain.trail import Trail
 from gostream_shared.domain.uploads import Uploads, UploadSessions
 from gostream_shared.domain.video import Failure, Publication, Video
 from gostream_shared.domain.videos.deletions import Deletions
+from gostream_shared.domain.videos.downloads import Downloads
 from gostream_shared.domain.videos.listing import ListedVideo, Position, VideoFilter
 from gostream_shared.domain.videos.options import USUAL, EncodeOptions
 
@@ -212,6 +213,9 @@ class Transaction(Protocol):
 
     @property
     def deletions(self) -> Deletions: ...
+
+    @property
+    def downloads(self) -> Downloads: ...
 
     @property
     def uploads(self) -> Uploads: ...

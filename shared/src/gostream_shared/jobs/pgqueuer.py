@@ -8,10 +8,19 @@ from types import MappingProxyType
 from pgqueuer.queries import Queries
 from pydantic import TypeAdapter
 
-from gostream_shared.domain.jobs import ExpireJob, ExpireUploadJob, FetchJob, Job, RemoveJob, TranscodeJob
+from gostream_shared.domain.jobs import (
+    DownloadJob,
+    ExpireJob,
+    ExpireUploadJob,
+    FetchJob,
+    Job,
+    RemoveJob,
+    TranscodeJob,
+)
 
 TRANSCODE = "transcode"
 FETCH = "fetch"
+DOWNLOAD = "download"
 REMOVE = "remove"
 EXPIRE = "expire"
 EXPIRE_UPLOAD = "expire-upload"
@@ -19,6 +28,7 @@ _ENTRYPOINTS: Mapping[type[Job], str] = MappingProxyType(
     {
         TranscodeJob: TRANSCODE,
         FetchJob: FETCH,
+        DownloadJob: DOWNLOAD,
         RemoveJob: REMOVE,
         ExpireJob: EXPIRE,
         ExpireUploadJob: EXPIRE_UPLOAD,
@@ -26,6 +36,7 @@ _ENTRYPOINTS: Mapping[type[Job], str] = MappingProxyType(
 )
 _transcode = TypeAdapter(TranscodeJob)
 _fetch = TypeAdapter(FetchJob)
+_download = TypeAdapter(DownloadJob)
 _remove = TypeAdapter(RemoveJob)
 _expire = TypeAdapter(ExpireJob)
 _expire_upload = TypeAdapter(ExpireUploadJob)
@@ -58,6 +69,11 @@ def transcode_job(payload: bytes) -> TranscodeJob:
 def fetch_job(payload: bytes) -> FetchJob:
     """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
     return _fetch.validate_json(payload)
+
+
+def download_job(payload: bytes) -> DownloadJob:
+    """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
+    return _download.validate_json(payload)
 
 
 def remove_job(payload: bytes) -> RemoveJob:
