@@ -20,15 +20,20 @@ from gostream_cli.options import (
     CaFile,
     ClientCert,
     ClientKey,
+    Downloads,
+    End,
     Json,
+    PosterAt,
     Profile,
     Server,
+    Start,
     Timeout,
     Token,
     TokenFile,
     UseTls,
     VideoId,
     WholeTimeout,
+    encoding,
 )
 from gostream_cli.organize import app as organize
 
@@ -120,12 +125,17 @@ def watch(
 def process(
     video_id: VideoId,
     profile: Profile = "",
+    start: Start = "",
+    end: End = "",
+    poster_at: PosterAt = "",
+    download: Downloads = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the processing to its end.")] = False,
     server: Server = DEFAULT_SERVER,
     timeout: Timeout = None,
     json: Json = False,
 ) -> None:
     """Start processing an uploaded video, or encode it again."""
+    asked = encoding(start, end, poster_at, download)
     from gostream_cli import commands, output, runner
 
     out = output.Output(as_json=json)
@@ -133,7 +143,9 @@ def process(
         server,
         out,
         timeout,
-        lambda client: commands.process(client, out, video_id, profile=profile, follow_it=watch),
+        lambda client: commands.process(
+            client, out, video_id, profile=profile, options=asked, follow_it=watch
+        ),
     )
 
 

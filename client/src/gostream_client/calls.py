@@ -26,7 +26,6 @@ from gostream.v1.video_service_pb2 import (
     GetVideoRequest,
     ListVideosRequest,
     ListVideosResponse,
-    ProcessOptions,
     RevokePlaybackRequest,
     TriggerProcessRequest,
     UndeleteVideoRequest,
@@ -34,6 +33,7 @@ from gostream.v1.video_service_pb2 import (
     WatchVideoRequest,
 )
 from gostream_client import table
+from gostream_client.encoding import EncodeOptions, process_options
 from gostream_client.errors import InvalidInputError
 from gostream_client.names import policy_number, status_number
 from gostream_client.rpc_errors import REQUEST_ID_KEY
@@ -61,6 +61,7 @@ def create_video(
     source_url: str = "",
     source_key: str = "",
     profile: str = "",
+    options: EncodeOptions | None = None,
     request_id: str = "",
     timeout: float | None = None,
 ) -> Call[CreateVideoResponse]:
@@ -68,7 +69,7 @@ def create_video(
 
     `policy`: "public", "signed", "off", or empty for the server's default. `external_id`: your own id, unique
     among your videos. `source_url`: an https URL that the server fetches, or `source_key`: an object of its
-    bucket, instead of an upload; processing starts at once, with `profile`.
+    bucket, instead of an upload; processing starts at once, with `profile` and `options`.
     `request_id`: made by the client unless given; with the same one, a repeated call returns the same video.
     """
     request = CreateVideoRequest(
@@ -82,21 +83,26 @@ def create_video(
         external_id=external_id,
         source_url=source_url,
         source_key=source_key,
-        process=ProcessOptions(profile=profile) if profile else None,
+        process=process_options(profile, options) if profile or options else None,
     )
     return Call(table.CREATE_VIDEO, request, timeout)
 
 
 def trigger_process(
-    video_id: str, *, profile: str = "", request_id: str = "", timeout: float | None = None
+    video_id: str,
+    *,
+    profile: str = "",
+    options: EncodeOptions | None = None,
+    request_id: str = "",
+    timeout: float | None = None,
 ) -> Call[Video]:
     """Starts processing the uploaded source, or encodes the video again. Returns the video.
 
-    `profile`: empty for the default. `request_id`: made by the client unless given; the same one starts at
-    most one encode.
+    `profile`: empty for the default. `options`: a clip, the poster, downloads.
+    `request_id`: made by the client unless given; the same one starts at most one encode.
     """
     request = TriggerProcessRequest(
-        id=video_id, request_id=request_id or str(uuid4()), options=ProcessOptions(profile=profile)
+        id=video_id, request_id=request_id or str(uuid4()), options=process_options(profile, options)
     )
     return Call(table.TRIGGER_PROCESS, request, timeout)
 

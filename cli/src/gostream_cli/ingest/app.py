@@ -8,13 +8,18 @@ import typer
 from gostream_cli.options import (
     DEFAULT_SERVER,
     POLICY,
+    Downloads,
+    End,
     ExternalId,
     Json,
     Labels,
+    PosterAt,
     Profile,
     Server,
+    Start,
     Timeout,
     User,
+    encoding,
     pairs,
 )
 
@@ -29,6 +34,10 @@ def upload_file(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the processing to its end.")] = False,
     process: Annotated[bool, typer.Option("--process/--no-process", help="Start processing at once.")] = True,
     profile: Profile = "",
+    start: Start = "",
+    end: End = "",
+    poster_at: PosterAt = "",
+    download: Downloads = None,
     policy: Annotated[str, POLICY] = "",
     label: Labels = None,
     external_id: ExternalId = "",
@@ -49,6 +58,7 @@ def upload_file(
             "--resume excludes --title, --user, --content-type, --policy, --label and --external-id"
         )
     labels = pairs(label)
+    asked = encoding(start, end, poster_at, download)
     from gostream_cli import output, runner
     from gostream_cli.ingest import commands
 
@@ -62,7 +72,7 @@ def upload_file(
             out,
             file,
             commands.NewVideo(title, user, content_type, policy, labels, external_id),
-            commands.Steps(process, profile, watch, parallel),
+            commands.Steps(process, profile, asked, watch, parallel),
             resume=resume,
         ),
     )
@@ -77,6 +87,10 @@ def import_source(
         bool, typer.Option("--watch/--no-watch", "-w", help="Follow the processing to its end.")
     ] = True,
     profile: Profile = "",
+    start: Start = "",
+    end: End = "",
+    poster_at: PosterAt = "",
+    download: Downloads = None,
     policy: Annotated[str, POLICY] = "",
     label: Labels = None,
     external_id: ExternalId = "",
@@ -88,6 +102,7 @@ def import_source(
     if bool(url) == bool(key):
         raise typer.BadParameter("give either a URL or --key")
     labels = pairs(label)
+    asked = encoding(start, end, poster_at, download)
     from gostream_cli import output, runner
     from gostream_cli.ingest import commands
 
@@ -98,6 +113,6 @@ def import_source(
         out,
         timeout,
         lambda client: commands.import_source(
-            client, out, new, url=url, key=key, profile=profile, follow_it=watch
+            client, out, new, url=url, key=key, profile=profile, options=asked, follow_it=watch
         ),
     )

@@ -11,7 +11,14 @@ from gostream.v1 import video_pb2
 from gostream_cli.commands import finish
 from gostream_cli.output import Output
 from gostream_cli.progress import upload_progress
-from gostream_client import AsyncClient, GoStreamError, InvalidInputError, SourceFile, UploadEvents
+from gostream_client import (
+    AsyncClient,
+    EncodeOptions,
+    GoStreamError,
+    InvalidInputError,
+    SourceFile,
+    UploadEvents,
+)
 from gostream_client.text import printable
 from gostream_client.upload.parts import MULTIPART_ABOVE
 from gostream_client.upload.title import derived_title
@@ -35,6 +42,7 @@ class Steps:
 
     process_it: bool = True
     profile: str = ""
+    options: EncodeOptions | None = None
     follow_it: bool = False
     parallel: int = 4
 
@@ -66,6 +74,7 @@ async def upload(
                 external_id=new.external_id,
                 process=steps.process_it,
                 profile=steps.profile,
+                options=steps.options,
                 parallel=steps.parallel,
                 resume=resume,
                 events=UploadEvents(on_created=created, on_sent=show, on_retry=out.note),
@@ -89,6 +98,7 @@ async def import_source(
     url: str = "",
     key: str = "",
     profile: str = "",
+    options: EncodeOptions | None = None,
     follow_it: bool = True,
 ) -> None:
     """Create a video whose source the server fetches from a URL, or reads at a key, and follow it."""
@@ -101,6 +111,7 @@ async def import_source(
         source_url=url,
         source_key=key,
         profile=profile,
+        options=options,
     )
     out.note(f"created {created.video.id}")
     await finish(client, out, created.video, follow_it=follow_it)

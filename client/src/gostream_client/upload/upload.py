@@ -4,8 +4,9 @@ import asyncio
 from pathlib import Path
 
 from gostream.v1.video_pb2 import Video
-from gostream.v1.video_service_pb2 import CreateVideoResponse, ProcessOptions
+from gostream.v1.video_service_pb2 import CreateVideoResponse
 from gostream_client import calls
+from gostream_client.encoding import process_options
 from gostream_client.errors import GoStreamError, UrlExpiredError
 from gostream_client.table import Call
 from gostream_client.upload.events import UploadEvents
@@ -41,7 +42,9 @@ async def upload(ask: Ask, wishes: Wishes) -> Video:
                 raise
     await _by_one_put(ask, create, created, source, events)
     if wishes.process:
-        return await ask(calls.trigger_process(created.video.id, profile=wishes.profile))
+        return await ask(
+            calls.trigger_process(created.video.id, profile=wishes.profile, options=wishes.options)
+        )
     return created.video
 
 
@@ -53,7 +56,7 @@ async def _in_parts(
         UploadCalls(ask),
         video_id,
         source.path,
-        process=ProcessOptions(profile=wishes.profile) if wishes.process else None,
+        process=process_options(wishes.profile, wishes.options) if wishes.process else None,
         options=PartOptions(parallel=wishes.parallel),
         reports=Reports(on_sent=events.on_sent, on_retry=events.on_retry),
     )
