@@ -69,8 +69,6 @@ def urls(video: Video, base: str, expires_at: datetime | None) -> PlaybackUrls:
         poster=below + publication.poster if publication and publication.poster else "",
         storyboard=below + publication.storyboard if publication and publication.storyboard else "",
         playable=f"{base}/{early}" if early else "",
-        downloads=[
-            (each, below + each.path) for each in (publication.downloads if publication else ()) if each.path
-        ],
+        downloads=[(each, below + each.path) for each in files if each.path],
         expires_at=expires_at,
     )
