@@ -52,11 +52,8 @@ def upload_file(
     """Upload a video file and start its processing."""
     if watch and not process:
         raise typer.BadParameter("--watch and --no-process exclude each other")
-    given = (title is not None, user, content_type is not None, policy, label, external_id)
-    if resume and any(given):
-        raise typer.BadParameter(
-            "--resume excludes --title, --user, --content-type, --policy, --label and --external-id"
-        )
+    if resume:
+        _exclude(title is not None, user, content_type is not None, policy, label, external_id)
     labels = pairs(label)
     asked = encoding(start, end, poster_at, download)
     from gostream_cli import output, runner
@@ -76,6 +73,13 @@ def upload_file(
             resume=resume,
         ),
     )
+
+
+def _exclude(*given: object) -> None:
+    if any(given):
+        raise typer.BadParameter(
+            "--resume excludes --title, --user, --content-type, --policy, --label and --external-id"
+        )
 
 
 def import_source(

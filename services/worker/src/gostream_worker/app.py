@@ -42,7 +42,6 @@ from gostream_shared.storage.port import ObjectStore
 from gostream_shared.tls import ServerTls
 from gostream_worker.config import WorkerConfig
 from gostream_worker.downloads.jobs import download_kind
-from gostream_worker.downloads.service import DownloadService
 from gostream_worker.encode.encoder import Encoder
 from gostream_worker.health import ROOM_HEALTH, health_server
 from gostream_worker.ingest.fetch_service import FetchService, FetchSettings
@@ -187,7 +186,7 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
                     publisher=cache.progress,
                     edge=edge,
                 ),
-                _encoder(config),
+                encoder := _encoder(config),
                 work,
                 _settings(config),
                 start_probe=probe.take,
@@ -195,18 +194,16 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             abandoned = Abandoned(database, cache.announcer, patience=config.upload_patience)
             expiry = Expiry(database, cache.announcer, retention=config.delete_retention)
             gates = GateKeeper(database.gates, Gates(database.gates, store))
-            downloads = DownloadService(database, store, cache.announcer, _encoder(config), work)
             kinds = {
                 TRANSCODE: _encoding(config, database, service, store, cache, disk_space),
                 FETCH: _fetching(config, database, store, cache),
-                DOWNLOAD: download_kind(database, downloads, lambda: disk_space.is_free),
+                DOWNLOAD: download_kind(database, store, cache.announcer, encoder, work, disk_space),
                 **_removals(database, store, expiry),
             }
             consumer = Consumer(database.pool, kinds, lease=config.job_lease)
-            trail = keep_short(database, config.trail_retention)
-            queue = keep_measuring(database.pool)
             uploads = keep_comparing(database, store, max(config.upload_ttl, config.source_fetch_timeout))
-            async with in_background(disk_space.run(), trail, uploads, queue), task_group() as chores:
+            background = (disk_space.run(), keep_short(database, config.trail_retention), uploads)
+            async with in_background(*background, keep_measuring(database.pool)), task_group() as chores:
                 for chore in (abandoned, expiry, gates):
                     chores.create_task(chore.run())
                 chores.create_task(_require_fence(store))

@@ -1,22 +1,25 @@
 """Runs the jobs that make downloads."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
 import structlog
 
+from gostream_shared.cache.ports import ChangeAnnouncer
 from gostream_shared.domain.errors import BackendUnavailableError, VideoNotFoundError
 from gostream_shared.domain.jobs import DownloadJob
 from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import Video
 from gostream_shared.jobs.pgqueuer import download_job
-from gostream_shared.storage.port import MultipartEndedError
+from gostream_shared.storage.port import MultipartEndedError, ObjectStore
 from gostream_worker.downloads.service import DownloadService
+from gostream_worker.encode.encoder import Encoder
 from gostream_worker.failures import ProcessingFailedError, WorkerFullError
 from gostream_worker.jobs.consumer import JobKind, reading
+from gostream_worker.jobs.disk_space import DiskSpace
 from gostream_worker.jobs.verdict import DONE, Verdict
 from gostream_worker.metrics import JOBS
+from gostream_worker.source.work_directory import WorkDirectory
 
 _log = structlog.stdlib.get_logger("gostream.downloads")
 
@@ -73,9 +76,17 @@ class DownloadJobs:
         return _settled("done")
 
 
-def download_kind(database: Database, service: DownloadService, has_room: Callable[[], bool]) -> JobKind:
+def download_kind(
+    database: Database,
+    store: ObjectStore,
+    announcer: ChangeAnnouncer,
+    encoder: Encoder,
+    work: WorkDirectory,
+    disk_space: DiskSpace,
+) -> JobKind:
     """Returns the kind of the jobs, one at a time: they use disk and network, hardly the processor."""
-    return JobKind(reading(download_job, DownloadJobs(database, service).make), slots=1, has_room=has_room)
+    jobs = DownloadJobs(database, DownloadService(database, store, announcer, encoder, work))
+    return JobKind(reading(download_job, jobs.make), slots=1, has_room=lambda: disk_space.is_free)
 
 
 def _settled(outcome: str) -> Verdict:

@@ -39,6 +39,14 @@ class Patience:
             self.wall_per_media_second, pixel_rate / self.pixels_per_second
         )
 
+    def limits(self, duration: float, silent: float, pixel_rate: float) -> tuple[float, float]:
+        """Returns the limits of a run and of a time without progress.
+
+        `silent`: seconds of the source before the first output.
+        """
+        before = self.wall(silent, pixel_rate) - self.wall_base
+        return self.wall(duration, pixel_rate), self.no_progress + before
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodeReport:
@@ -84,9 +92,7 @@ class Encoder:
         group has ended.
         """
         run = _Run(on_progress, folder, may_step=may_step)
-        patience = self._patience
-        wall = patience.wall(duration, pixel_rate)
-        no_progress = patience.no_progress + patience.wall(silent, pixel_rate) - patience.wall_base
+        wall, no_progress = self._patience.limits(duration, silent, pixel_rate)
         limits = ChildLimits(
             memory=self._memory, cpu_seconds=int(wall * (os.cpu_count() or 1)), file_bytes=_MAX_FILE
         )
