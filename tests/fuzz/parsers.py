@@ -21,10 +21,10 @@ from gostream_shared.domain.errors import GoStreamError, PageTokenInvalidError
 from gostream_shared.domain.videos.listing import VideoFilter
 from gostream_worker.failures import ProcessingFailedError
 from gostream_worker.probe import matroska, signature
-from gostream_worker.probe.mp4 import crop, dolby_vision, sample_entries, whole_part
+from gostream_worker.probe.mp4 import crop, display_times, dolby_vision, sample_entries, whole_part
 from gostream_worker.probe.timing import last_fragment
 from gostream_worker.probe.tracks import channels
-from gostream_worker.text import cues, formats
+from gostream_worker.text import cues, files, formats
 from tests.fuzz.reads import Reads
 
 _NAMES = (b"te", b"grpc-encoding", b"grpc-timeout", b"x-data-bin", b"x-any")
@@ -107,6 +107,7 @@ _CONFORMANCE: tuple[Callable[[bytes], Any], ...] = (
     jpeg.jpeg_size,
     h264.picture,
     h264.is_recovery_point,
+    h264.frames_to_recovery,
     h264.parse_sps,
     lambda data: list(h264.nal_units(data)),
     lambda data: list(aac.adts_frames(data)),
@@ -142,6 +143,18 @@ def texts(data: bytes) -> None:
             assert [cue.start for cue in subtitles.parse_text(file.encode()).cues] == [1000, 3000], shown
 
 
+def text_files(data: bytes) -> None:
+    """Whole files of subtitles: each cue is one of WebVTT, or the file is refused."""
+    with suppress(ValueError):
+        for (start, end), said in files.timed_texts(data, "de", at_most=50):
+            assert isinstance(start, int)
+            assert isinstance(end, int)
+            file = (
+                f"WEBVTT\n\n00:01.000 --> 00:02.000\n{said or 'nothing'}\n\n00:03.000 --> 00:04.000\nlast\n"
+            )
+            assert [cue.start for cue in subtitles.parse_text(file.encode()).cues] == [1000, 3000], said
+
+
 def probe(data: bytes) -> None:
     """What the worker reads itself from the first and last bytes of a source."""
     with suppress(ProcessingFailedError):
@@ -157,6 +170,8 @@ def probe(data: bytes) -> None:
     assert 0 < width <= 640
     assert 0 < height <= 360
     sample_entries.sound_boxes(data, 1)
+    lag = display_times.display_lag(data, 1)
+    assert lag is None or lag >= 0
     last_fragment.last_cluster(data)
     last_fragment.last_fragment(data, 1)
     picture = matroska.picture_at(data, 0)

@@ -19,6 +19,7 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "conformance": parsers.conformance,
     "fragments": parsers.fragments,
     "probe": parsers.probe,
+    "text_files": parsers.text_files,
     "texts": parsers.texts,
     "tokens": tokens.tokens,
     "key_sets": tokens.key_sets,

@@ -14,7 +14,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from gostream.v1 import upload_service_pb2, video_service_pb2
+from gostream.v1 import track_service_pb2, upload_service_pb2, video_service_pb2
 from gostream_api.rpc.json.bodies import HTTP_STATUSES
 from tests.trust.outcomes import Metadata, Outcome, Refused
 
@@ -23,6 +23,7 @@ _METHODS = {
     for service in (
         video_service_pb2.DESCRIPTOR.services_by_name["VideoService"],
         upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"],
+        track_service_pb2.DESCRIPTOR.services_by_name["TrackService"],
     )
     for method in service.methods
 }
@@ -57,9 +58,10 @@ async def as_json(
     verb = rule.WhichOneof("pattern")
     fields = MessageToDict(request, preserving_proto_field_name=True)
     path = getattr(rule, verb)
-    for name, holder in (("{id}", fields), ("{video.id}", fields.get("video", {}))):
+    holders = {"{id}": fields, "{video.id}": fields.get("video"), "{track.id}": fields.get("track")}
+    for name, holder in holders.items():
         if name in path:
-            path = path.replace(name, holder.pop("id"))
+            path = path.replace(name, (holder or {}).pop("id"))
     if "{video_id}" in path:
         path = path.replace("{video_id}", fields.pop("video_id"))
     body = fields if rule.body == "*" else fields.pop(rule.body) if rule.body else None

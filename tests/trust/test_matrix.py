@@ -15,9 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from gostream.v1 import track_service_pb2 as tracks
 from gostream.v1 import upload_service_pb2 as uploads
 from gostream.v1 import video_service_pb2 as messages
-from gostream.v1.video_pb2 import PlaybackPolicy, Video
+from gostream.v1.video_pb2 import PlaybackPolicy, Track, Video
 from tests.trust.conftest import Api, Door, bearer, caller
 from tests.trust.edge_doors import EdgeDoor
 from tests.trust.outcomes import Metadata, Outcome, outcome
@@ -63,6 +64,15 @@ CALLS: dict[str, Any] = {
     ),
     "CompleteUpload": lambda video_id: uploads.CompleteUploadRequest(video_id=video_id, generation=1),
     "AbortUpload": lambda video_id: uploads.AbortUploadRequest(video_id=video_id),
+    "AddTrack": lambda video_id: tracks.AddTrackRequest(
+        video_id=video_id, kind=Track.Kind.KIND_SUBTITLES, language="de", size_bytes=4
+    ),
+    "PrepareTrack": lambda video_id: tracks.PrepareTrackRequest(video_id=video_id, id=str(uuid4())),
+    "UpdateTrack": lambda video_id: tracks.UpdateTrackRequest(
+        video_id=video_id, track=Track(id=str(uuid4()), name="Deutsch")
+    ),
+    "DeleteTrack": lambda video_id: tracks.DeleteTrackRequest(video_id=video_id, id=str(uuid4())),
+    "ListTracks": lambda video_id: tracks.ListTracksRequest(video_id=video_id),
     "CreateVideo": lambda owner: messages.CreateVideoRequest(title="New", size_bytes=4, user_id=owner),
     "ListVideos": lambda owner: messages.ListVideosRequest(user_id=owner),
 }
@@ -174,6 +184,7 @@ def test_table_covers_every_caller_of_every_call() -> None:
     services = (
         messages.DESCRIPTOR.services_by_name["VideoService"],
         uploads.DESCRIPTOR.services_by_name["UploadService"],
+        tracks.DESCRIPTOR.services_by_name["TrackService"],
     )
     methods = {method.name for service in services for method in service.methods}
     assert {call.partition(" ")[0] for call in CALLS} == methods

@@ -1,6 +1,7 @@
 """The command line: names, options and help of the commands; commands.py implements them.
 
-The rooms `ingest` (upload, import) and `organize` (ls, update, rm, undelete) have the other commands.
+The rooms `ingest` (upload, import), `organize` (ls, update, rm, undelete) and `captions` (tracks) have the
+other commands.
 Each command imports its implementation when it runs, because gRPC, protobuf and aiohttp take longer to import
 than `--help` and completion take in all.
 """
@@ -14,6 +15,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is imported, to h
 
 import typer
 
+from gostream_cli.captions import app as captions
 from gostream_cli.ingest import app as ingest
 from gostream_cli.options import (
     DEFAULT_SERVER,
@@ -23,6 +25,7 @@ from gostream_cli.options import (
     Downloads,
     End,
     Json,
+    Loudness,
     PosterAt,
     Profile,
     Server,
@@ -106,6 +109,7 @@ def get(
 
 
 app.command("ls")(organize.list_videos)
+app.add_typer(captions.app, name="tracks")
 
 
 @app.command()
@@ -129,6 +133,7 @@ def process(
     end: End = "",
     poster_at: PosterAt = "",
     download: Downloads = None,
+    loudness: Loudness = "",
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the processing to its end.")] = False,
     server: Server = DEFAULT_SERVER,
     timeout: Timeout = None,
@@ -144,7 +149,13 @@ def process(
         out,
         timeout,
         lambda client: commands.process(
-            client, out, video_id, profile=profile, options=asked, follow_it=watch
+            client,
+            out,
+            video_id,
+            profile=profile,
+            loudness=int(loudness),
+            options=asked,
+            follow_it=watch,
         ),
     )
 

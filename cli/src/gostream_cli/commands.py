@@ -41,10 +41,11 @@ async def process(
     video_id: str,
     *,
     profile: str,
+    loudness: int = 0,
     options: EncodeOptions | None = None,
     follow_it: bool,
 ) -> None:
-    video = await client.trigger_process(video_id, profile=profile, options=options)
+    video = await client.trigger_process(video_id, profile=profile, loudness=loudness, options=options)
     await finish(client, out, video, follow_it=follow_it)
 
 

@@ -45,6 +45,8 @@ WholeTimeout = Annotated[
     typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Deadline of the whole command."),
 ]
 DEFAULT_SERVER = "localhost:50051"
+KINDS = ("video", "audio")
+LOUDNESS = ("-16", "-23")
 PROFILES = sorted(profiles.NAMES)
 
 
@@ -79,6 +81,42 @@ Status = Annotated[
         help="Only videos in this state.",
         callback=_known_status,
         autocompletion=lambda: list(STATUSES),
+    ),
+]
+
+
+def _known_kind(name: str) -> str:
+    """Accepts the usual forms: audio, AUDIO, MEDIA_KIND_AUDIO."""
+    kind = name.strip().lower().removeprefix("media_kind_")
+    if kind and kind not in KINDS:
+        raise typer.BadParameter(f"must be one of: {', '.join(KINDS)}")
+    return kind
+
+
+def _known_loudness(text: str) -> str:
+    """Accepts the usual forms: -16, -16.0, -16LUFS."""
+    target = text.strip().lower().removesuffix("lufs").strip().removesuffix(".0")
+    if target and target not in LOUDNESS:
+        raise typer.BadParameter(f"must be one of: {', '.join(LOUDNESS)}")
+    return target or "0"
+
+
+Kind = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(KINDS),
+        help="Only published videos of this kind.",
+        callback=_known_kind,
+        autocompletion=lambda: list(KINDS),
+    ),
+]
+Loudness = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(LOUDNESS),
+        help="Loudness of all sounds in LUFS; default: as in the source.",
+        callback=_known_loudness,
+        autocompletion=lambda: list(LOUDNESS),
     ),
 ]
 

@@ -40,6 +40,7 @@ from gostream_client.errors import (
     SourceUrlRefusedError,
     TokenInvalidError,
     TooManyRequestsError,
+    TrackNotFoundError,
     UnreachableError,
     UploadClosedError,
     UploadError,
@@ -52,13 +53,13 @@ from gostream_client.errors import (
 )
 
 if TYPE_CHECKING:
-    from gostream.v1.video_pb2 import Video
+    from gostream.v1.video_pb2 import Track, Video
     from gostream_client.aio import AsyncClient
     from gostream_client.calls import Reply
     from gostream_client.connection.tls import Tls
     from gostream_client.connection.token import Token
     from gostream_client.encoding import EncodeOptions
-    from gostream_client.names import policy_name, status_name
+    from gostream_client.names import kind_name, policy_name, status_name
     from gostream_client.sync import Client
     from gostream_client.upload.events import UploadEvents
     from gostream_client.upload.source import SourceFile
@@ -73,7 +74,9 @@ _HOMES = {
     "Tls": "gostream_client.connection.tls",
     "Token": "gostream_client.connection.token",
     "UploadEvents": "gostream_client.upload.events",
+    "Track": "gostream.v1.video_pb2",
     "Video": "gostream.v1.video_pb2",
+    "kind_name": "gostream_client.names",
     "policy_name": "gostream_client.names",
     "status_name": "gostream_client.names",
 }
@@ -112,6 +115,8 @@ __all__ = [
     "Token",
     "TokenInvalidError",
     "TooManyRequestsError",
+    "Track",
+    "TrackNotFoundError",
     "UnreachableError",
     "UploadClosedError",
     "UploadError",
@@ -123,6 +128,7 @@ __all__ = [
     "Video",
     "VideoNotDeletedError",
     "VideoNotFoundError",
+    "kind_name",
     "policy_name",
     "status_name",
 ]

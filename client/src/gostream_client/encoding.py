@@ -5,6 +5,7 @@ from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
 
 from gostream.v1.video_service_pb2 import ProcessOptions
+from gostream_client.names import process_options
 
 #: The names of downloads, in the contract's words.
 DOWNLOADS = ("highest", "audio")
@@ -25,10 +26,11 @@ class EncodeOptions:
     downloads: Sequence[str] = ()
 
 
-def process_options(profile: str, options: EncodeOptions | None) -> ProcessOptions:
-    """Returns the message of a request."""
+def encode_options(profile: str, loudness: int, options: EncodeOptions | None) -> ProcessOptions:
+    """Returns the message of a request. Raises InvalidInputError if the loudness is unknown."""
+    message = process_options(profile, loudness)
     asked = options or EncodeOptions()
-    message = ProcessOptions(profile=profile, downloads=asked.downloads)
+    message.downloads.extend(asked.downloads)
     for field in ("start", "end", "poster_offset"):
         seconds = getattr(asked, field)
         if seconds is not None:

@@ -125,6 +125,12 @@ class VideoNotFoundError(GoStreamError):
     REASON = "VIDEO_NOT_FOUND"
 
 
+class TrackNotFoundError(GoStreamError):
+    """The video has no added track with this id."""
+
+    REASON = "TRACK_NOT_FOUND"
+
+
 class AlreadyProcessingError(GoStreamError):
     """The video is being processed with other options."""
 

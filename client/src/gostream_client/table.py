@@ -12,7 +12,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from gostream.v1 import upload_service_pb2, video_service_pb2
+from gostream.v1 import track_service_pb2, upload_service_pb2, video_service_pb2
 
 Answer = TypeVar("Answer")
 Trailers = Mapping[str, str | bytes]
@@ -35,6 +35,7 @@ class Kind(Enum):
 
 _VIDEO_SERVICE = video_service_pb2.DESCRIPTOR.services_by_name["VideoService"]
 _UPLOAD_SERVICE = upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"]
+_TRACK_SERVICE = track_service_pb2.DESCRIPTOR.services_by_name["TrackService"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,11 @@ SIGN_PARTS = _method("SignParts", Kind.READ, 10.0, _UPLOAD_SERVICE)
 #: Stores need time to join many parts.
 COMPLETE_UPLOAD = _method("CompleteUpload", Kind.WRITE_AGAIN, 60.0, _UPLOAD_SERVICE)
 ABORT_UPLOAD = _method("AbortUpload", Kind.WRITE_AGAIN, 10.0, _UPLOAD_SERVICE)
+ADD_TRACK = _method("AddTrack", Kind.WRITE_ONCE, 10.0, _TRACK_SERVICE)
+PREPARE_TRACK = _method("PrepareTrack", Kind.WRITE_AGAIN, 10.0, _TRACK_SERVICE)
+UPDATE_TRACK = _method("UpdateTrack", Kind.WRITE_AGAIN, 10.0, _TRACK_SERVICE)
+DELETE_TRACK = _method("DeleteTrack", Kind.WRITE, 10.0, _TRACK_SERVICE)
+LIST_TRACKS = _method("ListTracks", Kind.READ, 5.0, _TRACK_SERVICE)
 
 TABLE = (
     CREATE_VIDEO,
@@ -119,4 +125,9 @@ TABLE = (
     SIGN_PARTS,
     COMPLETE_UPLOAD,
     ABORT_UPLOAD,
+    ADD_TRACK,
+    PREPARE_TRACK,
+    UPDATE_TRACK,
+    DELETE_TRACK,
+    LIST_TRACKS,
 )

@@ -14,7 +14,6 @@ CONFIGURED: dict[str, type[Config]] = {"api": ApiConfig, "worker": WorkerConfig,
 #: What the programs of others read, which this repository cannot look up.
 _OTHERS = {
     "valkey": {"REDISCLI_AUTH"},
-    "minio": {"HOME", "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"},
 }
 #: The folder of the template, by workload.
 _NGINX = {"edge": "deploy/nginx/templates", "shield": "deploy/nginx/shield"}
@@ -50,10 +49,9 @@ def _known(workload: str) -> set[str]:
         case "envoy":
             return set(re.findall(r"\$\{(EDGE_\w+)", (ROOT / "deploy/envoy/start.sh").read_text()))
         case "store-setup":
-            return {
-                "MC_CONFIG_DIR",
-                *re.findall(r"\$\{?([A-Z]\w+)", (ROOT / "deploy/s3/init.sh").read_text()),
-            }
+            return set(re.findall(r'"((?:S3|EDGE)_\w+)"', (ROOT / "deploy/s3/setup.py").read_text()))
+        case "seaweedfs":
+            return {"HOME", *re.findall(r"\$\{?(S3_\w+)", (ROOT / "deploy/s3/seaweedfs.sh").read_text())}
         case "migrate":
             return {"DATABASE_URL"}
         case _:

@@ -280,8 +280,9 @@ def test_programs_share_their_secrets(overlay: str) -> None:
     )
     if "store-setup" in given:
         assert given["store-setup"]["EDGE_ORIGIN_SECRET"] == given["edge"]["EDGE_ORIGIN_SECRET"]
-        assert given["store-setup"]["S3_SECRET_KEY"] == given["api"]["S3_SECRET_KEY"]
-        assert given["store-setup"]["S3_WORKER_SECRET_KEY"] == given["worker"]["S3_SECRET_KEY"]
+        assert given["seaweedfs"]["S3_SECRET_KEY"] == given["api"]["S3_SECRET_KEY"]
+        assert given["seaweedfs"]["S3_WORKER_SECRET_KEY"] == given["worker"]["S3_SECRET_KEY"]
+        assert given["seaweedfs"]["S3_ADMIN_SECRET_KEY"] == given["store-setup"]["S3_ADMIN_SECRET_KEY"]
 
 
 def test_images_and_variables_are_those_of_compose() -> None:
@@ -289,8 +290,7 @@ def test_images_and_variables_are_those_of_compose() -> None:
         "edge": "nginx",
         "valkey": "redis",
         "envoy": "envoy",
-        "minio": "minio",
-        "store-setup": "minio-init",
+        "seaweedfs": "seaweedfs",
     }
     for each in workloads(RENDERED["dev"]):
         if each.name in names:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from gostream_cli.captions.app import Captions
+from gostream_cli.captions.specs import parsed
 from gostream_cli.options import (
     DEFAULT_SERVER,
     POLICY,
@@ -13,6 +15,7 @@ from gostream_cli.options import (
     ExternalId,
     Json,
     Labels,
+    Loudness,
     PosterAt,
     Profile,
     Server,
@@ -38,9 +41,11 @@ def upload_file(
     end: End = "",
     poster_at: PosterAt = "",
     download: Downloads = None,
+    loudness: Loudness = "",
     policy: Annotated[str, POLICY] = "",
     label: Labels = None,
     external_id: ExternalId = "",
+    caption: Captions = None,
     parallel: Annotated[int, typer.Option(min=1, max=16, help="Parts of the file sent at once.")] = 4,
     resume: Annotated[
         str, typer.Option(metavar="ID", help="Continue the upload of this video; the parts are compared.")
@@ -54,7 +59,7 @@ def upload_file(
         raise typer.BadParameter("--watch and --no-process exclude each other")
     if resume:
         _exclude(title is not None, user, content_type is not None, policy, label, external_id)
-    labels = pairs(label)
+    labels, captions = pairs(label), parsed(caption, "--caption")
     asked = encoding(start, end, poster_at, download)
     from gostream_cli import output, runner
     from gostream_cli.ingest import commands
@@ -69,8 +74,9 @@ def upload_file(
             out,
             file,
             commands.NewVideo(title, user, content_type, policy, labels, external_id),
-            commands.Steps(process, profile, asked, watch, parallel),
+            commands.Steps(process, profile, watch, parallel, int(loudness), asked),
             resume=resume,
+            captions=captions,
         ),
     )
 
@@ -95,6 +101,7 @@ def import_source(
     end: End = "",
     poster_at: PosterAt = "",
     download: Downloads = None,
+    loudness: Loudness = "",
     policy: Annotated[str, POLICY] = "",
     label: Labels = None,
     external_id: ExternalId = "",
@@ -117,6 +124,14 @@ def import_source(
         out,
         timeout,
         lambda client: commands.import_source(
-            client, out, new, url=url, key=key, profile=profile, options=asked, follow_it=watch
+            client,
+            out,
+            new,
+            url=url,
+            key=key,
+            profile=profile,
+            loudness=int(loudness),
+            options=asked,
+            follow_it=watch,
         ),
     )

@@ -15,6 +15,8 @@ HIGHEST_LEVEL = 52
 KEY_INTERVAL = 2.0
 AAC_LC = 2
 LOWEST_AUDIO, HIGHEST_AUDIO = 32_000, 160_000
+#: Of sound without pictures, which is music more often.
+HIGHEST_ALONE = 320_000
 
 _book = RuleBook()
 
@@ -210,8 +212,11 @@ def closed_gops(p: Presentation) -> Iterator[Finding]:
                 yield Finding(piece.where, f"the entry point at {pts} is open")
 
 
-@_book.must("segments.aac", "2.9", "audio is AAC-LC of at most 160 kb/s, with one configuration")
+@_book.must(
+    "segments.aac", "2.9", "audio is AAC-LC of at most 160 kb/s, 320 without pictures, with one configuration"
+)
 def aac(p: Presentation) -> Iterator[Finding]:
+    highest = HIGHEST_ALONE if p.is_sound_alone else HIGHEST_AUDIO
     for track in _tracks(p):
         first: AacConfig | None = None
         for piece, audio in track.audios():
@@ -222,7 +227,7 @@ def aac(p: Presentation) -> Iterator[Finding]:
                 if config != first:
                     yield Finding(piece.where, f"{config}, but the audio starts as {first}")
         rate = _audio_rate(track)
-        if rate > HIGHEST_AUDIO * 1.01:
+        if rate > highest * 1.01:
             yield Finding(track.path, f"{rate / 1000:.0f} kb/s of audio")
 
 

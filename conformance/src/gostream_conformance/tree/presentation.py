@@ -168,6 +168,12 @@ class Presentation:
     )  # (path, answer) by the expected status: "206", "304" or "404"
     files: frozenset[str] | None = None
 
+    @property
+    def is_sound_alone(self) -> bool:
+        """True if no variant has pictures."""
+        variants = self.master.variants if self.master else []
+        return bool(variants) and all(variant.audio_only for variant in variants)
+
     def sound_of(self, variant: Variant, track: Track) -> list[Track]:
         """Returns the audio tracks of a variant: those of its group, or its own track."""
         return [sound or track for sound in self.audio_tracks.get(variant.audio, [None])]

@@ -22,11 +22,14 @@ from gostream_api.rpc.interceptors.auth import (
     shows_nothing,
     shows_token,
 )
+from gostream_api.rpc.interceptors.base import Handler
 from gostream_api.rpc.interceptors.clients import ClientOf, client_behind, networks
 from gostream_api.rpc.server import BUS_HEALTH, ApiServer
 from gostream_api.rpc.servicer import VideoServicer, local_hits, method_handlers
+from gostream_api.rpc.tracks.servicer import TRACKS, TrackServicer, track_handlers
 from gostream_api.rpc.uploads.servicer import UPLOADS, UploadServicer, upload_handlers
 from gostream_api.rpc.validation import SizeRule
+from gostream_api.tracks.track_service import TrackLimits, TrackService
 from gostream_api.uploads.upload_service import SessionLimits, UploadService
 from gostream_api.videos.deletion import DeletionService
 from gostream_api.videos.ingest import IngestService, SourceRules
@@ -99,12 +102,22 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             local_hits=local_hits(readers),
             share_port=config.api_processes > 1,
             credentials=tls.credentials() if tls else None,
-            more={UPLOADS: upload_handlers(_uploads(config, reads, store, client_of))},
+            more=_more(config, reads, store, client_of),
         )
         if config.read_port:
             server.doors.append(_read_door(config, readers, server, authenticator, tls))
         async with _reporting(server, reads):
             yield server
+
+
+def _more(
+    config: ApiConfig, reads: ReadPath, store: ObjectStore, client_of: ClientOf
+) -> dict[str, dict[str, Handler]]:
+    """Returns the services besides VideoService, by name."""
+    return {
+        UPLOADS: upload_handlers(_uploads(config, reads, store, client_of)),
+        TRACKS: track_handlers(_tracks(config, reads.database, store, client_of)),
+    }
 
 
 @asynccontextmanager
@@ -159,6 +172,15 @@ def _uploads(config: ApiConfig, reads: ReadPath, store: ObjectStore, client_of: 
         database=reads.database, store=store, announcer=reads.cache.announcer, limits=limits
     )
     return UploadServicer(uploads, config.cdn_base_url, client_of)
+
+
+def _tracks(
+    config: ApiConfig, database: PostgresDatabase, store: ObjectStore, client_of: ClientOf
+) -> TrackServicer:
+    guard = EgressGuard.of(config.source_url_allow, allows_http=config.source_url_http)
+    limits = TrackLimits(upload_url_ttl=config.upload_url_ttl, quotas=_quotas(config))
+    tracks = TrackService(database=database, store=store, guard=guard, limits=limits)
+    return TrackServicer(tracks, config.cdn_base_url, client_of)
 
 
 def _quotas(config: ApiConfig) -> Quotas:

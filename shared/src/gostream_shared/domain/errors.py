@@ -101,6 +101,15 @@ class OthersVideoError(VideoNotFoundError):
         self.principal = principal
 
 
+class TrackNotFoundError(GoStreamError):
+    """The video has no added track with this id."""
+
+    def __init__(self, video_id: UUID, track_id: UUID) -> None:
+        super().__init__(f"video {video_id} has no added track {track_id}")
+        self.video_id = video_id
+        self.track_id = track_id
+
+
 class VideosNotFoundError(GoStreamError):
     """Some of the requested videos do not exist; `video_ids` lists them."""
 
@@ -136,8 +145,8 @@ class NotProcessingError(WrongStateError):
 class SourceNotUploadedError(WrongStateError):
     reason = "SOURCE_NOT_UPLOADED"
 
-    def __init__(self, video_id: UUID) -> None:
-        super().__init__(video_id, f"no source was uploaded for video {video_id} yet")
+    def __init__(self, video_id: UUID, what: str = "source") -> None:
+        super().__init__(video_id, f"no {what} was uploaded for video {video_id} yet")
 
 
 class UploadClosedError(WrongStateError):
@@ -230,6 +239,15 @@ class QuotaExceededError(GoStreamError):
         super().__init__(f"this owner may have at most {limit} {_QUOTAS.get(quota, quota)}")
         self.owner = owner
         self.quota = quota
+        self.limit = limit
+
+
+class TooManyTracksError(GoStreamError):
+    """The video has as many subtitles as it may have."""
+
+    def __init__(self, video_id: UUID, limit: int) -> None:
+        super().__init__(f"a video may have at most {limit} subtitles")
+        self.video_id = video_id
         self.limit = limit
 
 

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
+from gostream_shared.domain.companions.added_tracks import AddedTracks
+from gostream_shared.domain.companions.chunks import Chunks
 from gostream_shared.domain.companions.remote_sources import RemoteSources
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import JobQueue
@@ -18,6 +20,7 @@ from gostream_shared.domain.video import Failure, Publication, Video
 from gostream_shared.domain.videos.deletions import Deletions
 from gostream_shared.domain.videos.downloads import Downloads
 from gostream_shared.domain.videos.listing import ListedVideo, Position, VideoFilter
+from gostream_shared.domain.videos.loudness import LoudnessTarget
 from gostream_shared.domain.videos.options import USUAL, EncodeOptions
 
 
@@ -130,14 +133,16 @@ class EncodeRepository(Protocol):
         *,
         profile: str,
         options: EncodeOptions = USUAL,
+        loudness: LoudnessTarget | None = None,
         request_id: str | None = None,
         owner: str | None = None,
     ) -> Encode | None:
         """Move the video to PROCESSING with a new encode number.
 
-        Returns None if the video is already PROCESSING with this profile and these options, or `request_id`
-        started such an encode of this video before. Raises VideoNotFoundError, AlreadyProcessingError if the
-        running encode has others, and RequestIdReusedError if the earlier request had others.
+        Returns None if the video is already PROCESSING with this profile, loudness and options, or
+        `request_id` started such an encode of this video before. Raises VideoNotFoundError,
+        AlreadyProcessingError if the running encode differs in them, and RequestIdReusedError if the earlier
+        request differed in them.
         """
         ...
 
@@ -148,7 +153,8 @@ class EncodeRepository(Protocol):
     async def begin_attempt(self, video_id: UUID, number: int, *, worker: str) -> Encode:
         """Start an attempt; the attempt before it loses its fence.
 
-        Raises FenceLostError if the encode is no longer the video's current encode.
+        Raises FenceLostError if the encode is no longer the video's current encode, or its chunks are at
+        work.
         """
         ...
 
@@ -212,6 +218,9 @@ class Transaction(Protocol):
     def encodes(self) -> EncodeRepository: ...
 
     @property
+    def chunks(self) -> Chunks: ...
+
+    @property
     def deletions(self) -> Deletions: ...
 
     @property
@@ -225,6 +234,9 @@ class Transaction(Protocol):
 
     @property
     def upload_sessions(self) -> UploadSessions: ...
+
+    @property
+    def added_tracks(self) -> AddedTracks: ...
 
     @property
     def trail(self) -> Trail: ...
@@ -246,6 +258,9 @@ class Database(Protocol):
     def encodes(self) -> EncodeRepository: ...
 
     @property
+    def chunks(self) -> Chunks: ...
+
+    @property
     def deletions(self) -> Deletions: ...
 
     @property
@@ -256,6 +271,9 @@ class Database(Protocol):
 
     @property
     def remote_sources(self) -> RemoteSources: ...
+
+    @property
+    def added_tracks(self) -> AddedTracks: ...
 
     @property
     def usages(self) -> Usages: ...
@@ -279,4 +297,17 @@ class Outbox(Protocol):
 
     async def settle(self, video_id: UUID, version: int) -> None:
         """Delete the announced rows of the video, up to `version`."""
+        ...
+
+
+class SharedOutbox(Outbox, Protocol):
+    """An outbox of many processes, one of which is elected to announce the rows."""
+
+    @property
+    def relay_lock(self) -> int:
+        """The session lock of the elected process."""
+        ...
+
+    async def has_relay(self) -> bool:
+        """Returns True if a process holds the lock. Raises BackendUnavailableError."""
         ...

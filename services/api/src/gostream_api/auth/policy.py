@@ -12,6 +12,7 @@ CLOSED: Final = "closed"
 
 _VIDEOS = "/gostream.v1.VideoService"
 _UPLOADS = "/gostream.v1.UploadService"
+_TRACKS = "/gostream.v1.TrackService"
 _HEALTH = "/grpc.health.v1.Health"
 
 SCOPES: Mapping[str, str] = {
@@ -32,6 +33,11 @@ SCOPES: Mapping[str, str] = {
     f"{_UPLOADS}/SignParts": WRITE,
     f"{_UPLOADS}/CompleteUpload": WRITE,
     f"{_UPLOADS}/AbortUpload": WRITE,
+    f"{_TRACKS}/ListTracks": READ,
+    f"{_TRACKS}/AddTrack": WRITE,
+    f"{_TRACKS}/PrepareTrack": WRITE,
+    f"{_TRACKS}/UpdateTrack": WRITE,
+    f"{_TRACKS}/DeleteTrack": WRITE,
     f"{_HEALTH}/Check": OPEN,
     f"{_HEALTH}/List": OPEN,
     f"{_HEALTH}/Watch": OPEN,

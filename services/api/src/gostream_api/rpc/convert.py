@@ -15,7 +15,7 @@ from gostream_shared.domain.encode import Progress
 from gostream_shared.domain.object_keys import MASTER, early_master_key, hls_prefix
 from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.tracks import Track, TrackKind, TrackState
-from gostream_shared.domain.video import Failure, Publication, Video, VideoStatus
+from gostream_shared.domain.video import Failure, MediaKind, Publication, Video, VideoStatus
 from gostream_shared.domain.videos.downloads import Download, DownloadState
 from gostream_shared.storage.port import PresignedUpload
 
@@ -26,6 +26,7 @@ _POLICIES = {policy: video_pb2.PlaybackPolicy.Value(f"PLAYBACK_POLICY_{policy}")
 _KINDS = {kind: video_pb2.Track.Kind.Value(f"KIND_{kind}") for kind in TrackKind}
 _STATES = {state: video_pb2.Track.State.Value(f"STATE_{state}") for state in TrackState}
 _DOWNLOAD_STATES = {state: video_pb2.Download.State.Value(f"STATE_{state}") for state in DownloadState}
+_MEDIA_KINDS = {kind: video_pb2.MediaKind.Value(f"MEDIA_KIND_{kind}") for kind in MediaKind}
 _STATUSES = {status: video_pb2.Video.Status.Value(f"STATUS_{status}") for status in VideoStatus}
 
 
@@ -114,8 +115,11 @@ def _publish(message: video_pb2.Video, video: Video, publication: Publication, c
     below = f"{cdn_base_url}/{hls_prefix(video.id)}"
     for download in publication.downloads:
         message.downloads.append(_download(download, below + download.path if is_public else ""))
-    for track in publication.tracks:
-        _add_track(message, track, below if is_public else None)
+    message.tracks.extend(_track(track, below if is_public else None) for track in publication.tracks)
+    message.media_kind = _MEDIA_KINDS[publication.media_kind]
+    if publication.loudness is not None:
+        message.loudness.integrated_lufs = publication.loudness.integrated_lufs
+        message.loudness.true_peak_dbtp = publication.loudness.true_peak_dbtp
     if not is_public:
         return  # GetPlaybackInfo has the URLs: this reply is shared by all callers
     message.playback_url = below + MASTER
@@ -137,9 +141,15 @@ def _download(download: Download, url: str) -> video_pb2.Download:
     )
 
 
-def _add_track(message: video_pb2.Video, track: Track, below: str | None) -> None:
-    """Adds a track. `below` is the URL of the video's folder, None if the reply must have no URLs."""
-    message.tracks.add(
+def track_message(video: Video, track: Track, cdn_base_url: str) -> video_pb2.Track:
+    """Returns a track of a video."""
+    is_public = video.playback_policy is PlaybackPolicy.PUBLIC
+    return _track(track, f"{cdn_base_url}/{hls_prefix(video.id)}" if is_public else None)
+
+
+def _track(track: Track, below: str | None) -> video_pb2.Track:
+    """`below` is the URL of the video's folder, None if the reply must have no URLs."""
+    return video_pb2.Track(
         id=track.id,
         kind=_KINDS[track.kind],
         language=track.language,

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 
-from gostream.v1 import upload_service_pb2
+from gostream.v1 import track_service_pb2, upload_service_pb2, video_pb2
 from gostream.v1 import video_service_pb2 as messages
 from gostream_api.rpc import validation
 from gostream_api.rpc.json.facts import LIMITS
+from gostream_api.rpc.tracks import validation as tracks
 from gostream_api.rpc.uploads import validation as uploads
 from gostream_shared.domain.errors import InvalidRequestError
 
@@ -36,6 +37,22 @@ VALID: dict[type[Message], tuple[dict[str, Any], Callable[[Any], object]]] = {
     messages.CancelProcessRequest: ({"id": ID}, validation.video_id),
     messages.RevokePlaybackRequest: ({"id": ID}, validation.video_id),
     messages.GetPlaybackInfoRequest: ({"id": ID}, validation.get_playback_info),
+    track_service_pb2.AddTrackRequest: (
+        {
+            "video_id": ID,
+            "kind": video_pb2.Track.Kind.KIND_SUBTITLES,
+            "language": "de",
+            "size_bytes": 4,
+        },
+        tracks.add_track,
+    ),
+    track_service_pb2.PrepareTrackRequest: ({"video_id": ID, "id": ID}, tracks.one_track),
+    track_service_pb2.DeleteTrackRequest: ({"video_id": ID, "id": ID}, tracks.one_track),
+    track_service_pb2.UpdateTrackRequest: (
+        {"video_id": ID, "track": {"id": ID, "name": "x"}},
+        tracks.update_track,
+    ),
+    track_service_pb2.ListTracksRequest: ({"video_id": ID}, tracks.video_id),
     upload_service_pb2.CreateUploadRequest: ({"video_id": ID}, uploads.create_upload),
     upload_service_pb2.GetUploadRequest: ({"video_id": ID}, uploads.video_id),
     upload_service_pb2.AbortUploadRequest: ({"video_id": ID}, uploads.video_id),
@@ -137,7 +154,7 @@ def test_profiles_are_those_of_the_limits() -> None:
 def test_limits_name_existing_fields() -> None:
     fields = {
         f"{name}.{field}"
-        for file in (messages.DESCRIPTOR, upload_service_pb2.DESCRIPTOR)
+        for file in (messages.DESCRIPTOR, track_service_pb2.DESCRIPTOR, upload_service_pb2.DESCRIPTOR)
         for kind in file.message_types_by_name.values()
         for each in (kind, *kind.nested_types)
         for name in [each.full_name.removeprefix("gostream.v1.")]

@@ -5,13 +5,13 @@ from uuid import UUID
 
 import structlog
 
-from gostream_shared.cache.ports import ChangeAnnouncer
 from gostream_shared.domain.errors import BackendUnavailableError, VideoNotFoundError
 from gostream_shared.domain.jobs import DownloadJob
 from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import Video
 from gostream_shared.jobs.pgqueuer import download_job
-from gostream_shared.storage.port import MultipartEndedError, ObjectStore
+from gostream_shared.storage.port import MultipartEndedError
+from gostream_worker.chunks.dependencies import Dependencies
 from gostream_worker.downloads.service import DownloadService
 from gostream_worker.encode.encoder import Encoder
 from gostream_worker.failures import ProcessingFailedError, WorkerFullError
@@ -77,14 +77,10 @@ class DownloadJobs:
 
 
 def download_kind(
-    database: Database,
-    store: ObjectStore,
-    announcer: ChangeAnnouncer,
-    encoder: Encoder,
-    work: WorkDirectory,
-    disk_space: DiskSpace,
+    dependencies: Dependencies, encoder: Encoder, work: WorkDirectory, disk_space: DiskSpace
 ) -> JobKind:
     """Returns the kind of the jobs, one at a time: they use disk and network, hardly the processor."""
+    database, store, announcer = dependencies.database, dependencies.store, dependencies.announcer
     jobs = DownloadJobs(database, DownloadService(database, store, announcer, encoder, work))
     return JobKind(reading(download_job, jobs.make), slots=1, has_room=lambda: disk_space.is_free)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from asyncio.subprocess import Process
+from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from gostream_worker.sandbox.process import ChildLimits, limited_child
 
 OnProgress = Callable[[EncoderProgress], None]
 _CHUNK = 4096
+_VERSION_TIMEOUT = 60.0
 _MAX_FILE = 8 << 30
 #: Seconds between two checks of the encoder's output files.
 _LOOK_EVERY = 5.0
@@ -69,6 +70,14 @@ class Encoder:
         self._sandbox_required = sandbox_required
         self._patience = patience or Patience()
 
+    async def version(self) -> str:
+        """Returns the version of the program, "" if it does not tell."""
+        process = await asyncio.create_subprocess_exec(str(self._program), "-version", stdout=PIPE)
+        async with asyncio.timeout(_VERSION_TIMEOUT):
+            answer, _ = await process.communicate()
+        words = answer.decode("utf-8", "replace").split(maxsplit=3)
+        return words[2] if len(words) > 2 else ""
+
     async def run(
         self,
         arguments: Sequence[str],
@@ -80,13 +89,15 @@ class Encoder:
         port: int | None = None,
         expected_errors: int = 0,
         may_step: bool = True,
+        least_frames: int = 0,
         silent: float = 0.0,
     ) -> EncodeReport:
         """Runs to the end. `duration` and `pixel_rate` are the source's.
 
-        `expected_errors` do not count as damage. `may_step`: clock steps of the source are known and handled;
-        otherwise a step ends the run: INTERNAL. `silent`: seconds of the source before the first output. The
-        child reads and writes only in `folder`, and connects only to that loopback port, if any.
+        `expected_errors` do not count as damage, which is judged against at least `least_frames`. `may_step`:
+        clock steps of the source are known and handled; otherwise a step ends the run: INTERNAL. `silent`:
+        seconds of the source before the first output. The child reads and writes only in `folder`, and
+        connects only to that loopback port, if any.
 
         Raises ProcessingFailedError and WorkerFullError. If cancelled, it returns once the whole process
         group has ended.
@@ -112,7 +123,8 @@ class Encoder:
                     watchdog.cancel()
             except TimeoutError:
                 raise run.stuck(f"not done after {wall:.0f} s", Code.RESOURCE_LIMIT) from None
-        run.log.check(process.returncode or 0, frames=run.frames, expected=expected_errors)
+        frames = max(run.frames, least_frames)
+        run.log.check(process.returncode or 0, frames=frames, expected=expected_errors)
         return EncodeReport(
             seconds=monotonic() - run.began,
             damaged=run.log.damaged,

@@ -79,6 +79,13 @@ def with_options(plan: "Plan", options: EncodeOptions) -> "Plan":
     return replace(plan, asked_poster_at=float(shown) - _BEFORE)
 
 
+def require_whole(options: EncodeOptions) -> None:
+    """Raises ProcessingFailedError CLIP if a part was asked for, of a source of sound alone."""
+    if options.is_clip:
+        sentence = "start and end need a source with a picture."
+        raise ProcessingFailedError(Code.CLIP, sentence, sentence=sentence)
+
+
 def _clip(plan: "Plan", options: EncodeOptions) -> Clip:
     start, end = options.start or timedelta(0), options.end
     if start.total_seconds() >= plan.duration:

@@ -1,6 +1,7 @@
 """The final check before publication: the rules of `gostream verify` on the written stream."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from gostream_conformance.check import check_written
 from gostream_conformance.playlist.model import ByteRange
@@ -49,11 +50,23 @@ async def require_conformance(
     presentation: Presentation, measured: MeasuredSegments, thumbnails: Thumbnails, *, number: int
 ) -> None:
     """Raises ProcessingFailedError INTERNAL with the names of the broken rules."""
+    files = {name: text.encode() for name, text in presentation.texts.items()} | dict(thumbnails.storyboard)
+    await require_playlists(presentation.playlists, presentation.master, measured, number=number, files=files)
+
+
+async def require_playlists(
+    playlists: Mapping[str, str],
+    master: str,
+    measured: MeasuredSegments,
+    *,
+    number: int,
+    files: Mapping[str, bytes] = MappingProxyType({}),
+) -> None:
+    """Checks playlists and other files by path below the encode's prefix, as `require_conformance` does."""
     prefix = f"v{number}/"
-    contents = {prefix + name: text.encode() for name, text in presentation.playlists.items()}
-    contents |= {prefix + name: text.encode() for name, text in presentation.texts.items()}
-    contents |= {prefix + name: data for name, data in thumbnails.storyboard.items()}
-    contents[MASTER] = presentation.master.encode()
+    contents = {prefix + name: text.encode() for name, text in playlists.items()}
+    contents |= {prefix + name: data for name, data in files.items()}
+    contents[MASTER] = master.encode()
     report = await check_written(contents, dict(_parts(prefix, measured)), master=MASTER)
     if not report.passed:
         complaints = list(_complaints(report))

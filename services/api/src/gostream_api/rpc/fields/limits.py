@@ -7,6 +7,7 @@ MAX_TITLE = 200
 MAX_USER_ID = 128
 MAX_REQUEST_ID = 128
 MAX_EXTERNAL_ID = 128
+MAX_TRACK_NAME = 100
 #: The longest key of an object in bytes (S3).
 MAX_KEY = 1024
 

@@ -11,6 +11,7 @@ from gostream_api.auth.policy import SCOPES
 from gostream_api.rpc import validation
 from gostream_api.rpc.fields import limits
 from gostream_api.rpc.json.bodies import HTTP_STATUSES
+from gostream_api.rpc.tracks import validation as tracks
 from gostream_api.rpc.uploads import validation as uploads
 from gostream_shared.domain import profiles
 from gostream_shared.domain.videos.options import DOWNLOADS
@@ -25,6 +26,9 @@ _TEXT: Final = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"}
 LIMITS: Mapping[str, Mapping[str, Any]] = {
     "id": _ID,
     "video_id": _ID,
+    "AddTrackRequest.language": {"pattern": f"^{tracks.LANGUAGE.pattern}$"},
+    "AddTrackRequest.name": {"maxLength": limits.MAX_TRACK_NAME, **_TEXT},
+    "AddTrackRequest.source_url": {"maxLength": MAX_URL},
     "BatchGetVideosRequest.ids": {"minItems": 1, "maxItems": limits.MAX_BATCH, "items": _ID},
     "CreateVideoRequest.labels": {
         "maxProperties": limits.MAX_LABELS,
