@@ -140,7 +140,7 @@ def process(
     json: Json = False,
 ) -> None:
     """Start processing an uploaded video, or encode it again."""
-    asked = encoding(start, end, poster_at, download)
+    asked = encoding(start, end, poster_at, download, loudness)
     from gostream_cli import commands, output, runner
 
     out = output.Output(as_json=json)
@@ -153,7 +153,6 @@ def process(
             out,
             video_id,
             profile=profile,
-            loudness=int(loudness),
             options=asked,
             follow_it=watch,
         ),

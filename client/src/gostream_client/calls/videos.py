@@ -57,7 +57,6 @@ def create_video(
     source_key: str = "",
     profile: str = "",
     options: EncodeOptions | None = None,
-    loudness: int = 0,
     request_id: str = "",
     timeout: float | None = None,
 ) -> Call[CreateVideoResponse]:
@@ -65,7 +64,7 @@ def create_video(
 
     `policy`: "public", "signed", "off", or empty for the server's default. `external_id`: your own id, unique
     among your videos. `source_url`: an https URL that the server fetches, or `source_key`: an object of its
-    bucket, instead of an upload; processing starts at once, with `profile`, `loudness` and `options`.
+    bucket, instead of an upload; processing starts at once, with `profile` and `options`.
     `request_id`: made by the client unless given; with the same one, a repeated call returns the same video.
     """
     request = CreateVideoRequest(
@@ -79,7 +78,7 @@ def create_video(
         external_id=external_id,
         source_url=source_url,
         source_key=source_key,
-        process=encode_options(profile, loudness, options) if profile or loudness or options else None,
+        process=encode_options(profile, options) if profile or options else None,
     )
     return Call(table.CREATE_VIDEO, request, timeout)
 
@@ -89,17 +88,15 @@ def trigger_process(
     *,
     profile: str = "",
     options: EncodeOptions | None = None,
-    loudness: int = 0,
     request_id: str = "",
     timeout: float | None = None,
 ) -> Call[Video]:
     """Starts processing the uploaded source, or encodes the video again. Returns the video.
 
-    `profile`: empty for the default. `loudness`: -16 or -23 LUFS for all sounds; 0 keeps theirs. `options`: a
-    clip, the poster, downloads. `request_id`: made by the client unless given; the same one starts at most
-    one encode.
+    `profile`: empty for the default. `options`: a clip, the poster, downloads, the loudness. `request_id`:
+    made by the client unless given; the same one starts at most one encode.
     """
-    asked = encode_options(profile, loudness, options)
+    asked = encode_options(profile, options)
     request = TriggerProcessRequest(id=video_id, request_id=request_id or str(uuid4()), options=asked)
     return Call(table.TRIGGER_PROCESS, request, timeout)
 
