@@ -142,7 +142,8 @@ class Both(RuleBasedStateMachine):
     def invalidate(self, key: UUID, version: int, old: bool) -> None:
         is_lost = self.model.sequence == 0
         seconds, microseconds = self.client("time")
-        expected = self.model.invalidate(key, version)
+        self.model.raise_floor(key, version)
+        expected = self.model.announce()
         with self.release(key, old):
             self.runner.run(self.real[1].invalidate({key: version}))
         actual = int(self.client("get", SEQUENCE_KEY))

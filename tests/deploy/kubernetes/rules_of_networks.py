@@ -14,7 +14,7 @@ FLOWS = {
     ("worker", "edge", 8081),
     ("edge", "shield", 8082),
     *((client, "database", 5432) for client in ("api", "worker", "fetcher", "migrate")),
-    *((client, "valkey", 6379) for client in ("api", "worker", "fetcher")),
+    *((client, "valkey", port) for client in ("api", "worker", "fetcher") for port in (6379, 26379)),
     *((client, "seaweedfs", 9000) for client in ("api", "worker", "fetcher", "edge", "store-setup")),
 }
 #: The only workload that reaches addresses which are not named.

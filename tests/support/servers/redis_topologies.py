@@ -1,9 +1,8 @@
 """Redis as operators run it: a primary with a replica and three sentinels, and a cluster of three nodes."""
 
-import asyncio
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -114,24 +113,26 @@ def make_redis_cluster(
     """A function that starts a cluster of three primaries: `make_redis_cluster(replicas=True)`."""
 
     def make(*, replicas: bool = False) -> Nodes:
-        nodes = [_node(make_redis_server, _server_ports) for _ in range(6 if replicas else 3)]
-        _form(nodes)
+        nodes = [make_redis_server(**node_options(_server_ports)) for _ in range(6 if replicas else 3)]
+        form_cluster(nodes)
         return Nodes(nodes)
 
     return make
 
 
-def _node(make: Callable[..., Valkey], ports: Ports) -> Valkey:
-    return make(
-        cluster_enabled="yes",
-        cluster_port=str(ports.pick(f"cluster-{secrets.token_hex(4)}")),
-        cluster_node_timeout=str(_NODE_TIMEOUT),
-        cluster_replica_validity_factor="0",
-        cluster_config_file="nodes.conf",
-    )
+def node_options(ports: Ports) -> dict[str, str]:
+    """Returns the settings of a node; its bus listens on a free port."""
+    return {
+        "cluster_enabled": "yes",
+        "cluster_port": str(ports.pick(f"cluster-{secrets.token_hex(4)}")),
+        "cluster_node_timeout": str(_NODE_TIMEOUT),
+        "cluster_replica_validity_factor": "0",
+        "cluster_config_file": "nodes.conf",
+    }
 
 
-def _form(nodes: list[Valkey]) -> None:
+def form_cluster(nodes: Sequence[Valkey]) -> None:
+    """Makes a cluster of running nodes: three primaries, then a replica of each if there are more."""
     primaries, replicas = nodes[:3], nodes[3:]
     for number, node in enumerate(primaries):
         first, last = (-(-_SLOTS * each // 3) for each in (number, number + 1))
@@ -153,8 +154,3 @@ def _form(nodes: list[Valkey]) -> None:
 
 def _knows(node: Valkey, count: int) -> bool:
     return f"cluster_known_nodes:{count}".encode() in node.execute("CLUSTER", "INFO")
-
-
-async def in_thread(work: Callable[[], object]) -> None:
-    """Runs what blocks, so that the event loop continues."""
-    await asyncio.to_thread(work)

@@ -166,7 +166,7 @@ async def test_sound_may_be_uploaded(api: Any) -> None:
         CreateVideoRequest(title="T", user_id="u", size_bytes=4, content_type="audio/mpeg")
     )
 
-    assert created.upload.headers["content-type"] == "audio/mpeg"
+    assert dict(created.upload.headers)["Content-Type"] == "audio/mpeg"
 
 
 async def test_profile_is_kept_with_the_encode(api: Any, refused: Any, database: PostgresDatabase) -> None:

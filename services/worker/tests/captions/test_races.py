@@ -167,6 +167,27 @@ async def test_track_added_meanwhile_is_not_lost(worker: Worker, captions: Capti
     assert {track.state for track in (await captions.tracks(video.id)).values()} == {"READY"}
 
 
+async def test_track_deleted_meanwhile_is_not_published(
+    worker: Worker, captions: Captions, clip: Clips
+) -> None:
+    video = await worker.process(clip(clips.plain))
+    track_id = await captions.add(video.id)
+    publisher = captions.publisher
+
+    commit = publisher._commit
+
+    async def late(built: Any) -> None:
+        await worker.dependencies.database.added_tracks.delete(video.id, track_id)
+        await commit(built)
+
+    publisher._commit = late  # type: ignore[method-assign]
+
+    assert await publisher.publish(_job(video.id)) == DONE
+
+    assert (await captions.lines(video.id), await captions.tracks(video.id)) == ([], {})
+    assert (await worker.video(video.id)).version == video.version
+
+
 async def test_encode_published_meanwhile_has_the_track(
     worker: Worker, captions: Captions, clip: Clips
 ) -> None:

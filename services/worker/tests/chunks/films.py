@@ -50,6 +50,12 @@ def edited(folder: Path) -> Path:
     return path
 
 
+def late_picture(folder: Path) -> Path:
+    """The sound begins 15 seconds before the picture."""
+    inputs = ["-itsoffset", "15", *picture(SIZE, SECONDS - 15)], sound(SECONDS)
+    return make(folder / "late_picture.mp4", *inputs, codecs=[*_B_FRAMES, "-g", "50", *AAC])
+
+
 def late_broadcast(folder: Path) -> Path:
     """A transport stream whose clock begins at 100 s; a key frame every four seconds."""
     codecs = [*_B_FRAMES, "-g", "100", *AAC, "-output_ts_offset", "100"]
@@ -170,6 +176,7 @@ KINDS: tuple[Recipe, ...] = (
     fifty,
     jittery,
     edited,
+    late_picture,
     program_stream,
     open_groups,
     open_broadcast,
@@ -178,11 +185,10 @@ KINDS: tuple[Recipe, ...] = (
     interlaced,
     rotated,
     webm,
-    live_webm,
     shorter_picture,
     size_changes,
 )
 #: Kinds whose sound begins before or after the picture.
-HEARD: tuple[Recipe, ...] = (late_sound, late_broadcast, program_stream, edited, webm)
+HEARD: tuple[Recipe, ...] = (late_sound, late_broadcast, late_picture, program_stream, edited, webm)
 #: Kinds that cannot be sought.
-WHOLE: tuple[Recipe, ...] = (refreshed, refreshed_broadcast, fragmented, two_clocks)
+WHOLE: tuple[Recipe, ...] = (refreshed, live_webm, refreshed_broadcast, fragmented, two_clocks)

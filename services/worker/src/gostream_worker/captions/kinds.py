@@ -13,7 +13,7 @@ from gostream_worker.publish.cdn import Edge
 from gostream_worker.source.work_directory import WorkDirectory
 
 #: Videos whose tracks are published at the same time, by workers that encode. Apart from fetches, which a
-#: slow server can hold up, and which have access to other networks.
+#: slow server can hold up, and whose workers reach other networks.
 _PUBLISHED = 2
 
 

@@ -9,6 +9,7 @@ from av.video.stream import VideoStream
 
 from gostream_conformance.errors import VideoError
 from gostream_conformance.formats.h264 import SEI, frames_to_recovery, nal_units
+from gostream_worker.probe.matroska import has_index
 from gostream_worker.probe.mp4.display_times import display_lag
 from gostream_worker.probe.signature import is_fragmented
 from gostream_worker.probe.source_file import SourceFile
@@ -32,8 +33,8 @@ def seek_gap(
     gap = said
     if name == "mov":  # the index has decoding times
         gap = display_lag(source.index(), video.id)
-    elif name == "matroska":
-        gap = 0.0
+    elif name == "matroska":  # the index has times of display
+        gap = 0.0 if has_index(source.head()) else None
     return None if gap is None or _is_refreshed(container, video) else gap
 
 
