@@ -1,5 +1,7 @@
 """Which host of a database URL is used: the primary, wherever it is."""
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -8,7 +10,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from gostream_shared.concurrency import in_background
-from gostream_shared.db.connecting.hosts import NoPrimaryError, PrimaryHosts, StandbyError, connect
+from gostream_shared.db.connecting.hosts import (
+    HOST_TIMEOUT,
+    NoPrimaryError,
+    PrimaryHosts,
+    StandbyError,
+    connect,
+)
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.db.listen import keep_listening
 from gostream_shared.db.migrate import migrate, pending
@@ -79,6 +87,25 @@ async def test_host_that_answers_nothing_is_skipped(pair: Pair) -> None:
         connection.terminate()
     finally:
         pair.standby.resume()
+    await eventually(pair.standby.ready)
+
+
+@pytest.mark.slow
+async def test_search_continues_where_it_was_given_up(pair: Pair) -> None:
+    """Hosts that answer nothing may need more time than a caller has."""
+    hosts = PrimaryHosts(pair.url_of(*[pair.standby] * 5, pair.primary))
+    pair.standby.pause()
+    tries = 0
+    try:
+        while True:
+            tries += 1
+            with suppress(TimeoutError):
+                async with asyncio.timeout(3 * HOST_TIMEOUT):
+                    (await hosts.connect()).terminate()
+                    break
+    finally:
+        pair.standby.resume()
+    assert tries > 1
     await eventually(pair.standby.ready)
 
 

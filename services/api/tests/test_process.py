@@ -158,6 +158,7 @@ def test_every_configuration_error_is_reported(run_api: Callable[..., Program]) 
     assert "SHUTDOWN_DELAY: must be a duration such as 5m, 90s or 1h30m" in text
 
 
+@pytest.mark.direct_database
 def test_refused_password_exits_with_2(run_api: Callable[..., Program], environment: dict[str, str]) -> None:
     url = re.sub(r":[^:@]+@", ":wrong@", environment["DATABASE_URL"])
     alone = run_api(DATABASE_URL=url)

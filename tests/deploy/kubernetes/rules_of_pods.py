@@ -22,7 +22,7 @@ SECRETS = {
 #: Services that answer gRPC's health.
 _GRPC = {"api", "worker", "fetcher"}
 _PINNED = re.compile(r"[\w./-]+:(v?\d+\.\d+\.\d+|4\.\d+)(-[a-z]+)*")
-_SECRET = re.compile(r"(SECRET|PASSWORD|_KEY|KEYS|TOKEN|DATABASE_URL|AUTH$)")
+_SECRET = re.compile(r"(SECRET|PASSWORD|_KEY|KEYS|TOKEN|DATABASE_(DIRECT_)?URL|AUTH$)")
 #: The size of a zone.
 _NOT_SECRET = {"EDGE_CACHE_KEYS"}
 #: Time after the drain to close connections.

@@ -36,8 +36,10 @@ def pooled_settings(database_url: str, pgbouncer_server: PgBouncer) -> Mapping[s
     """The variables of a service behind PgBouncer, for the database of this test."""
     if not pgbouncer_server.alive:
         pgbouncer_server.start()
+    name = database_url.rpartition("/")[2]
+    pgbouncer_server.wait_for(name)  # after a test that stopped PostgreSQL
     return {
-        "DATABASE_URL": pgbouncer_server.url_of(database_url.rpartition("/")[2]),
+        "DATABASE_URL": pgbouncer_server.url_of(name),
         "DATABASE_DIRECT_URL": database_url,
         "DATABASE_POOLED": "yes",
     }
@@ -46,7 +48,8 @@ def pooled_settings(database_url: str, pgbouncer_server: PgBouncer) -> Mapping[s
 @pytest.fixture
 def database_settings(request: pytest.FixtureRequest, database_url: str) -> Mapping[str, str]:
     """The variables of the database of this test: direct, or behind PgBouncer with `--pgbouncer`."""
-    if request.config.getoption("--pgbouncer"):
+    is_direct = request.node.get_closest_marker("direct_database")
+    if request.config.getoption("--pgbouncer") and not is_direct:
         settings: Mapping[str, str] = request.getfixturevalue("pooled_settings")
         return settings
     return {"DATABASE_URL": database_url}

@@ -93,7 +93,11 @@ class Postgres(Server):
 
     def execute(self, sql: str, database: str = "postgres") -> None:
         """Runs statements as superuser."""
-        _run(self._execute(sql, database))
+        self.execute_at(self.url_of(database, "postgres"), sql)
+
+    def execute_at(self, url: str, sql: str) -> None:
+        """Runs statements over a connection to `url`."""
+        _run(self._execute(url, sql))
 
     async def _settle(self) -> None:
         import asyncpg
@@ -107,10 +111,10 @@ class Postgres(Server):
         finally:
             await connection.close(timeout=5)
 
-    async def _execute(self, sql: str, database: str) -> None:
+    async def _execute(self, url: str, sql: str) -> None:
         import asyncpg
 
-        connection = await asyncpg.connect(self.url_of(database, "postgres"), timeout=10)
+        connection = await asyncpg.connect(url, timeout=10)
         try:
             await connection.execute(sql, timeout=60)
         finally:

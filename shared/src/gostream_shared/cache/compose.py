@@ -17,7 +17,8 @@ from gostream_shared.cache.entries.codec import reply_form
 from gostream_shared.cache.entries.epoch import EpochKeeper, EpochState
 from gostream_shared.cache.entries.redis_cache import CacheTimes, RedisVideoCache, change_channel
 from gostream_shared.cache.outbox.announcer import RedisChangeAnnouncer
-from gostream_shared.cache.outbox.notify import listen_to_outbox
+from gostream_shared.cache.outbox.notify import ElectedListener, listen_to_outbox
+from gostream_shared.cache.outbox.port import SharedOutbox
 from gostream_shared.cache.outbox.relay import OutboxRelay
 from gostream_shared.cache.outbox.unannounced import Unannounced
 from gostream_shared.cache.ports import ChangeAnnouncer, ProgressPublisher, VideoEvents
@@ -26,7 +27,6 @@ from gostream_shared.cache.redis_connection import RedisConnection, open_servers
 from gostream_shared.concurrency import in_background
 from gostream_shared.config import Config
 from gostream_shared.db.connecting.address import DatabaseAddress
-from gostream_shared.domain.repositories import SharedOutbox
 
 _log = structlog.get_logger(__name__)
 _Runner = OutboxRelay | Bus | EpochKeeper
@@ -80,19 +80,7 @@ async def open_cache(
         listen_to_outbox(DatabaseAddress.of(config).direct_url, outbox) as listener,
         in_background(
             *map(
-                _keep_running,
-                [
-                    OutboxRelay(
-                        outbox,
-                        videos,
-                        listener=listener,
-                        unannounced=unannounced,
-                        local=bus,
-                        is_elected=lambda: listener.is_elected,
-                        reads=subscribe,
-                    ),
-                    *runners,
-                ],
+                _keep_running, [_relay(outbox, videos, listener, unannounced, bus, reads=subscribe), *runners]
             )
         ),
     ):
@@ -105,6 +93,26 @@ async def open_cache(
             unannounced=unannounced,
             ttl=times.ttl,
         )
+
+
+def _relay(
+    outbox: SharedOutbox,
+    videos: VideoCache,
+    listener: ElectedListener,
+    unannounced: Unannounced,
+    bus: Bus,
+    *,
+    reads: bool,
+) -> OutboxRelay:
+    return OutboxRelay(
+        outbox,
+        videos,
+        listener=listener,
+        unannounced=unannounced,
+        local=bus,
+        is_elected=lambda: listener.is_elected,
+        reads=reads,
+    )
 
 
 def _watching(

@@ -3,9 +3,12 @@
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
+
+import asyncpg
 
 from gostream_devstack.errors import StackError
 from gostream_devstack.host.directories import REPOSITORY, Directories
@@ -31,6 +34,17 @@ class PgBouncer(Server):
     def url_of(self, database: str) -> str:
         """The connection string of a database, through the pooler."""
         return self._postgres.url_of(database).replace(f":{self._postgres.port}/", f":{self.port}/")
+
+    def wait_for(self, database: str, timeout: float = 60.0) -> None:
+        """Waits until a statement reaches the database. Raises the driver's error after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return self._postgres.execute_at(self.url_of(database), "SELECT 1")
+            except (OSError, asyncpg.PostgresError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
 
     def prepare(self) -> None:
         users = f'"{ROLE}" "{self._postgres.password}"\n'

@@ -1,4 +1,4 @@
-"""Reads properties of pictures, and whether there is an index, from Matroska's head (RFC 9559). Pure."""
+"""Reads properties of pictures, and whether there is an index, from the head of Matroska (RFC 9559). Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

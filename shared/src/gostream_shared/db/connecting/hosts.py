@@ -41,12 +41,12 @@ class _Host:
 class PrimaryHosts:
     """The hosts of a database URL, `postgresql://user:password@a,b/name`.
 
-    The host of the last success is tried first.
+    The host of the last success is tried first. A search that its caller gives up continues at the next call.
     """
 
     def __init__(self, url: str) -> None:
         self._hosts = _split(url)
-        self._last = 0
+        self._next = 0
 
     @property
     def are_several(self) -> bool:
@@ -61,16 +61,16 @@ class PrimaryHosts:
         if not self.are_several:
             return await _connect(self._hosts[0], **options)
         failures = dict[str, Exception]()
-        for index in sorted(range(len(self._hosts)), key=lambda each: each != self._last):
-            host = self._hosts[index]
+        for _ in self._hosts:
+            host = self._hosts[self._next]
             try:
                 async with asyncio.timeout(HOST_TIMEOUT):
                     connection = await _connect(host, **options)
             except (*_NEXT_HOST, StandbyError) as error:
                 failures[host.address] = error
-                continue
-            self._last = index
-            return connection
+                self._next = (self._next + 1) % len(self._hosts)
+            else:
+                return connection
         raise _best(failures)
 
 
