@@ -173,6 +173,18 @@ ROWS: list[tuple[GoStreamError, grpc.StatusCode, str, set[str]]] = [
     ),
     (errors.EtagMismatchError(ID), grpc.StatusCode.ABORTED, "ETAG_MISMATCH", set()),
     (errors.ExternalIdInUseError(), grpc.StatusCode.ALREADY_EXISTS, "EXTERNAL_ID_IN_USE", set()),
+    (
+        errors.TrackNotFoundError(ID, ID),
+        grpc.StatusCode.NOT_FOUND,
+        "TRACK_NOT_FOUND",
+        {"ResourceInfo"},
+    ),
+    (
+        errors.TooManyTracksError(ID, 16),
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "QUOTA_EXCEEDED",
+        {"QuotaFailure"},
+    ),
     (errors.VideoNotDeletedError(ID), grpc.StatusCode.ALREADY_EXISTS, "VIDEO_NOT_DELETED", set()),
     (errors.QueueFullError(), grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", {"RetryInfo"}),
     (
