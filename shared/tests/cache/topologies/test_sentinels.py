@@ -77,6 +77,7 @@ async def test_unknown_service_is_named(watched: Watched) -> None:
             await servers.identity()
 
 
+@pytest.mark.slow
 async def test_demoted_primary_is_left(watched: Watched, link: RedisConnection) -> None:
     assert await written(link)
 
