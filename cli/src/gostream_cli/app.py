@@ -22,16 +22,21 @@ from gostream_cli.options import (
     CaFile,
     ClientCert,
     ClientKey,
+    Downloads,
+    End,
     Json,
     Loudness,
+    PosterAt,
     Profile,
     Server,
+    Start,
     Timeout,
     Token,
     TokenFile,
     UseTls,
     VideoId,
     WholeTimeout,
+    encoding,
 )
 from gostream_cli.organize import app as organize
 
@@ -124,6 +129,10 @@ def watch(
 def process(
     video_id: VideoId,
     profile: Profile = "",
+    start: Start = "",
+    end: End = "",
+    poster_at: PosterAt = "",
+    download: Downloads = None,
     loudness: Loudness = "",
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the processing to its end.")] = False,
     server: Server = DEFAULT_SERVER,
@@ -131,6 +140,7 @@ def process(
     json: Json = False,
 ) -> None:
     """Start processing an uploaded video, or encode it again."""
+    asked = encoding(start, end, poster_at, download)
     from gostream_cli import commands, output, runner
 
     out = output.Output(as_json=json)
@@ -139,7 +149,13 @@ def process(
         out,
         timeout,
         lambda client: commands.process(
-            client, out, video_id, profile=profile, loudness=int(loudness), follow_it=watch
+            client,
+            out,
+            video_id,
+            profile=profile,
+            loudness=int(loudness),
+            options=asked,
+            follow_it=watch,
         ),
     )
 

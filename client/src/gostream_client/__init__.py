@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from gostream_client.calls import Reply
     from gostream_client.connection.tls import Tls
     from gostream_client.connection.token import Token
+    from gostream_client.encoding import EncodeOptions
     from gostream_client.names import kind_name, policy_name, status_name
     from gostream_client.sync import Client
     from gostream_client.upload.events import UploadEvents
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "AsyncClient": "gostream_client.aio",
     "Client": "gostream_client.sync",
+    "EncodeOptions": "gostream_client.encoding",
     "Reply": "gostream_client.calls",
     "SourceFile": "gostream_client.upload.source",
     "Tls": "gostream_client.connection.tls",
@@ -85,6 +87,7 @@ __all__ = [
     "BackendUnavailableError",
     "Client",
     "DeadlineExceededError",
+    "EncodeOptions",
     "EtagMismatchError",
     "ExternalIdInUseError",
     "FieldInvalidError",

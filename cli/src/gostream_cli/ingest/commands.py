@@ -13,7 +13,14 @@ from gostream_cli.captions.specs import Caption
 from gostream_cli.commands import finish
 from gostream_cli.output import Output
 from gostream_cli.progress import upload_progress
-from gostream_client import AsyncClient, GoStreamError, InvalidInputError, SourceFile, UploadEvents
+from gostream_client import (
+    AsyncClient,
+    EncodeOptions,
+    GoStreamError,
+    InvalidInputError,
+    SourceFile,
+    UploadEvents,
+)
 from gostream_client.text import printable
 from gostream_client.upload.parts import MULTIPART_ABOVE
 from gostream_client.upload.title import derived_title
@@ -40,6 +47,7 @@ class Steps:
     follow_it: bool = False
     parallel: int = 4
     loudness: int = 0
+    options: EncodeOptions | None = None
 
 
 async def upload(
@@ -77,6 +85,7 @@ async def upload(
                 external_id=new.external_id,
                 process=steps.process_it,
                 profile=steps.profile,
+                options=steps.options,
                 loudness=steps.loudness,
                 parallel=steps.parallel,
                 resume=resume,
@@ -102,6 +111,7 @@ async def import_source(
     url: str = "",
     key: str = "",
     profile: str = "",
+    options: EncodeOptions | None = None,
     loudness: int = 0,
     follow_it: bool = True,
 ) -> None:
@@ -115,6 +125,7 @@ async def import_source(
         source_url=url,
         source_key=key,
         profile=profile,
+        options=options,
         loudness=loudness,
     )
     out.note(f"created {created.video.id}")

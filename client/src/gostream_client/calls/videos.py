@@ -28,8 +28,9 @@ from gostream.v1.video_service_pb2 import (
     WatchVideoRequest,
 )
 from gostream_client import table
+from gostream_client.encoding import EncodeOptions, encode_options
 from gostream_client.errors import InvalidInputError
-from gostream_client.names import kind_number, policy_number, process_options, status_number
+from gostream_client.names import kind_number, policy_number, status_number
 from gostream_client.rpc_errors import REQUEST_ID_KEY
 from gostream_client.table import Call, Trailers
 
@@ -55,6 +56,7 @@ def create_video(
     source_url: str = "",
     source_key: str = "",
     profile: str = "",
+    options: EncodeOptions | None = None,
     loudness: int = 0,
     request_id: str = "",
     timeout: float | None = None,
@@ -63,7 +65,7 @@ def create_video(
 
     `policy`: "public", "signed", "off", or empty for the server's default. `external_id`: your own id, unique
     among your videos. `source_url`: an https URL that the server fetches, or `source_key`: an object of its
-    bucket, instead of an upload; processing starts at once, with `profile` and `loudness`.
+    bucket, instead of an upload; processing starts at once, with `profile`, `loudness` and `options`.
     `request_id`: made by the client unless given; with the same one, a repeated call returns the same video.
     """
     request = CreateVideoRequest(
@@ -77,7 +79,7 @@ def create_video(
         external_id=external_id,
         source_url=source_url,
         source_key=source_key,
-        process=process_options(profile, loudness) if profile or loudness else None,
+        process=encode_options(profile, loudness, options) if profile or loudness or options else None,
     )
     return Call(table.CREATE_VIDEO, request, timeout)
 
@@ -86,18 +88,19 @@ def trigger_process(
     video_id: str,
     *,
     profile: str = "",
+    options: EncodeOptions | None = None,
     loudness: int = 0,
     request_id: str = "",
     timeout: float | None = None,
 ) -> Call[Video]:
     """Starts processing the uploaded source, or encodes the video again. Returns the video.
 
-    `profile`: empty for the default. `loudness`: -16 or -23 LUFS for all sounds; 0 keeps theirs.
-    `request_id`: made by the client unless given; the same one starts at most one encode.
+    `profile`: empty for the default. `loudness`: -16 or -23 LUFS for all sounds; 0 keeps theirs. `options`: a
+    clip, the poster, downloads. `request_id`: made by the client unless given; the same one starts at most
+    one encode.
     """
-    request = TriggerProcessRequest(
-        id=video_id, request_id=request_id or str(uuid4()), options=process_options(profile, loudness)
-    )
+    asked = encode_options(profile, loudness, options)
+    request = TriggerProcessRequest(id=video_id, request_id=request_id or str(uuid4()), options=asked)
     return Call(table.TRIGGER_PROCESS, request, timeout)
 
 

@@ -20,6 +20,7 @@ from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.egress.guard import EgressGuard
 from gostream_shared.grpc_health import Health
 from gostream_shared.jobs.pgqueuer import (
+    DOWNLOAD,
     EXPIRE,
     EXPIRE_UPLOAD,
     FETCH,
@@ -39,7 +40,8 @@ from gostream_shared.tls import ServerTls
 from gostream_worker.captions.kinds import track_kinds
 from gostream_worker.chunks.dependencies import Dependencies
 from gostream_worker.config import WorkerConfig
-from gostream_worker.encoding_jobs import encoding_jobs
+from gostream_worker.downloads.jobs import download_kind
+from gostream_worker.encoding_jobs import encoder_of, encoding_jobs
 from gostream_worker.health import ROOM_HEALTH, health_server
 from gostream_worker.ingest.fetch_service import FetchService, FetchSettings
 from gostream_worker.jobs.abandoned_uploads import Abandoned
@@ -155,6 +157,7 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
                     config, dependencies, work, probe.take, disk_space, worker=_worker_name()
                 ),
                 FETCH: _fetching(config, database, store, cache),
+                DOWNLOAD: download_kind(dependencies, encoder_of(config), work, disk_space),
                 **track_kinds(config, database, store, cache.announcer, edge, work),
                 **_removals(database, store, expiry),
             }

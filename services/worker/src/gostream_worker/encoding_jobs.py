@@ -39,7 +39,7 @@ async def encoding_jobs(
     worker: str,
 ) -> dict[str, JobKind]:
     """Returns the kinds of jobs by which that worker encodes films. Plans and chunks share the slots."""
-    encoder = _encoder(config)
+    encoder = encoder_of(config)
     settings = replace(_settings(config), encoder_version=await encoder.version())
     database = dependencies.database
     end_early = partial(end_lists, dependencies.store)
@@ -84,7 +84,7 @@ async def encoding_jobs(
     }
 
 
-def _encoder(config: WorkerConfig) -> Encoder:
+def encoder_of(config: WorkerConfig) -> Encoder:
     return Encoder(
         config.ffmpeg_path or Path(get_ffmpeg_exe()),
         memory=config.encoder_memory_bytes,

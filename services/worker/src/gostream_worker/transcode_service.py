@@ -22,6 +22,7 @@ from gostream_worker.encode.encoder import Encoder
 from gostream_worker.encode.levels import loudness_of
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.plan.chunks import WHOLE
+from gostream_worker.plan.clip import require_whole, with_options
 from gostream_worker.plan.ladder import plan_attempt
 from gostream_worker.plan.plan import Plan
 from gostream_worker.probe.limits import admit
@@ -118,12 +119,14 @@ class TranscodeService:
             )
             admit(found, self._settings.limits)
             if found.video is None:
+                require_whole(encode.options)
                 run = SoundRun(encode, folder, source, self._encoder, uploader, reporter)
                 return await prepare_sound(found, run)
             # After a failure one process encodes the film, which tolerates every source.
-            is_first = encode.tries == 1 and not encode.chunk_tries
+            is_first = encode.tries == 1 and not encode.chunk_tries and not encode.options.is_clip
             may_divide = self._settings.chunk_window > 0 and is_first
             plan = plan_attempt(found, profile, tries=encode.tries, may_divide=may_divide)
+            plan = with_options(plan, encode.options)
             _log_plan(plan)
             planned = Planned(
                 probe=found, plan=plan, source=source.version, encoder=self._settings.encoder_version

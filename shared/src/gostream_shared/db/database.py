@@ -11,6 +11,7 @@ from pgqueuer.queries import Queries
 from gostream_shared.db.companions.added_tracks import PostgresAddedTracks
 from gostream_shared.db.companions.chunks import PostgresChunks
 from gostream_shared.db.companions.deletions import PostgresDeletions
+from gostream_shared.db.companions.downloads import PostgresDownloads
 from gostream_shared.db.companions.remote_sources import PostgresRemoteSources
 from gostream_shared.db.companions.trail import PostgresTrail
 from gostream_shared.db.companions.upload_sessions import PostgresUploadSessions
@@ -38,6 +39,7 @@ class PostgresTransaction:
     encodes: PostgresEncodes
     chunks: PostgresChunks
     deletions: PostgresDeletions
+    downloads: PostgresDownloads
     uploads: PostgresUploads
     remote_sources: PostgresRemoteSources
     upload_sessions: PostgresUploadSessions
@@ -99,6 +101,7 @@ class PostgresDatabase:
                 encodes=PostgresEncodes(connection, timeout=STATEMENT_TIMEOUT),
                 chunks=PostgresChunks(connection, timeout=STATEMENT_TIMEOUT),
                 deletions=PostgresDeletions(connection, timeout=STATEMENT_TIMEOUT),
+                downloads=PostgresDownloads(connection, timeout=STATEMENT_TIMEOUT),
                 uploads=PostgresUploads(connection, timeout=STATEMENT_TIMEOUT),
                 remote_sources=PostgresRemoteSources(connection, timeout=STATEMENT_TIMEOUT),
                 upload_sessions=PostgresUploadSessions(connection, timeout=STATEMENT_TIMEOUT),

@@ -18,8 +18,10 @@ from gostream_shared.domain.trail import Trail
 from gostream_shared.domain.uploads import Uploads, UploadSessions
 from gostream_shared.domain.video import Failure, Publication, Video
 from gostream_shared.domain.videos.deletions import Deletions
+from gostream_shared.domain.videos.downloads import Downloads
 from gostream_shared.domain.videos.listing import ListedVideo, Position, VideoFilter
 from gostream_shared.domain.videos.loudness import LoudnessTarget
+from gostream_shared.domain.videos.options import USUAL, EncodeOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,15 +132,17 @@ class EncodeRepository(Protocol):
         video_id: UUID,
         *,
         profile: str,
+        options: EncodeOptions = USUAL,
         loudness: LoudnessTarget | None = None,
         request_id: str | None = None,
         owner: str | None = None,
     ) -> Encode | None:
         """Move the video to PROCESSING with a new encode number.
 
-        Returns None if the video is already PROCESSING with this profile and loudness, or `request_id`
-        started an encode of this video before. Raises VideoNotFoundError, AlreadyProcessingError if the
-        running encode differs in them, and RequestIdReusedError if the earlier request differed in them.
+        Returns None if the video is already PROCESSING with this profile, loudness and options, or
+        `request_id` started such an encode of this video before. Raises VideoNotFoundError,
+        AlreadyProcessingError if the running encode differs in them, and RequestIdReusedError if the earlier
+        request differed in them.
         """
         ...
 
@@ -218,6 +222,9 @@ class Transaction(Protocol):
 
     @property
     def deletions(self) -> Deletions: ...
+
+    @property
+    def downloads(self) -> Downloads: ...
 
     @property
     def uploads(self) -> Uploads: ...

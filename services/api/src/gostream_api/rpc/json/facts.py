@@ -14,6 +14,7 @@ from gostream_api.rpc.json.bodies import HTTP_STATUSES
 from gostream_api.rpc.tracks import validation as tracks
 from gostream_api.rpc.uploads import validation as uploads
 from gostream_shared.domain import profiles
+from gostream_shared.domain.videos.options import DOWNLOADS
 from gostream_shared.egress.guard import MAX_URL
 
 _ID: Final = {"type": "string", "pattern": f"^{validation.CANONICAL_ID.pattern}$"}
@@ -44,6 +45,11 @@ LIMITS: Mapping[str, Mapping[str, Any]] = {
         "minimum": 0,
         "maximum": limits.MAX_PAGE_SIZE,
         "default": limits.DEFAULT_PAGE_SIZE,
+    },
+    "ProcessOptions.downloads": {
+        "maxItems": len(DOWNLOADS),
+        "uniqueItems": True,
+        "items": {"type": "string", "enum": list(DOWNLOADS)},
     },
     "ProcessOptions.profile": {"enum": ["", *sorted(profiles.NAMES)]},
     "SignPartsRequest.parts": {"minItems": 1, "maxItems": uploads.MOST_PARTS},
