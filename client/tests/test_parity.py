@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import gostream_client
-from gostream.v1 import error_reason_pb2, upload_service_pb2, video_service_pb2
+from gostream.v1 import error_reason_pb2, event_service_pb2, upload_service_pb2, video_service_pb2
 from gostream_client import AsyncClient, Client, GoStreamError, errors
 from gostream_client.rpc_errors import BY_REASON
 from gostream_client.table import TABLE, Kind
@@ -17,6 +17,7 @@ from gostream_client.table import TABLE, Kind
 SERVICES = (
     video_service_pb2.DESCRIPTOR.services_by_name["VideoService"],
     upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"],
+    event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
 )
 REASONS = {name.removeprefix("ERROR_REASON_") for name, _ in error_reason_pb2.ErrorReason.items()}
 EXCEPTIONS = [
@@ -55,7 +56,7 @@ def test_methods_are_documented_under_their_names(name: str) -> None:
 
 
 def test_asynchronous_answers_are_awaited() -> None:
-    streams = {"watch", "list_videos"}
+    streams = {"watch", "watch_events", "list_videos"}
     for name, method in methods(AsyncClient).items():
         assert inspect.isasyncgenfunction(method) == (name in streams), name
         assert inspect.iscoroutinefunction(method) == (name not in streams), name

@@ -15,6 +15,7 @@ import yaml
 from google.protobuf.message import Message
 from grpc import aio
 
+from gostream.v1.event_service_pb2_grpc import EventServiceStub
 from gostream.v1.upload_service_pb2_grpc import UploadServiceStub
 from gostream.v1.video_service_pb2 import CreateVideoRequest, GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
@@ -76,9 +77,10 @@ class Door:
 
     def call(self, method: str, request: Message, metadata: Metadata) -> Awaitable[Any]:
         """Begins a call; a stream ends after its first message."""
-        stub = self.stub if hasattr(self.stub, method) else UploadServiceStub(self.channel)
+        stubs = (self.stub, UploadServiceStub(self.channel), EventServiceStub(self.channel))
+        stub = next(each for each in stubs if hasattr(each, method))
         call = getattr(stub, method)(request, metadata=metadata, timeout=60)
-        return _first(call) if method == "WatchVideo" else call
+        return _first(call) if method.startswith("Watch") else call
 
 
 async def _first(call: Any) -> None:

@@ -14,7 +14,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from gostream.v1 import upload_service_pb2, video_service_pb2
+from gostream.v1 import event_service_pb2, upload_service_pb2, video_service_pb2
 from gostream_api.rpc.json.bodies import HTTP_STATUSES
 from tests.trust.outcomes import Metadata, Outcome, Refused
 
@@ -23,6 +23,7 @@ _METHODS = {
     for service in (
         video_service_pb2.DESCRIPTOR.services_by_name["VideoService"],
         upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"],
+        event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
     )
     for method in service.methods
 }

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from gostream.v1 import event_service_pb2 as events
 from gostream.v1 import upload_service_pb2 as uploads
 from gostream.v1 import video_service_pb2 as messages
 from gostream.v1.video_pb2 import PlaybackPolicy, Video
@@ -65,6 +66,8 @@ CALLS: dict[str, Any] = {
     "AbortUpload": lambda video_id: uploads.AbortUploadRequest(video_id=video_id),
     "CreateVideo": lambda owner: messages.CreateVideoRequest(title="New", size_bytes=4, user_id=owner),
     "ListVideos": lambda owner: messages.ListVideosRequest(user_id=owner),
+    "ListEvents": lambda owner: events.ListEventsRequest(user_id=owner),
+    "WatchEvents": lambda owner: events.WatchEventsRequest(user_id=owner),
 }
 
 
@@ -174,6 +177,7 @@ def test_table_covers_every_caller_of_every_call() -> None:
     services = (
         messages.DESCRIPTOR.services_by_name["VideoService"],
         uploads.DESCRIPTOR.services_by_name["UploadService"],
+        events.DESCRIPTOR.services_by_name["EventService"],
     )
     methods = {method.name for service in services for method in service.methods}
     assert {call.partition(" ")[0] for call in CALLS} == methods

@@ -32,6 +32,7 @@ from gostream_client.errors import (
     QuotaExceededError,
     RateLimitedError,
     RequestIdReusedError,
+    ResumeTokenExpiredError,
     ScopeMissingError,
     ServerStoppingError,
     SourceNotUploadedError,
@@ -52,6 +53,7 @@ from gostream_client.errors import (
 )
 
 if TYPE_CHECKING:
+    from gostream.v1.event_pb2 import Event
     from gostream.v1.video_pb2 import Video
     from gostream_client.aio import AsyncClient
     from gostream_client.calls import Reply
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "AsyncClient": "gostream_client.aio",
     "Client": "gostream_client.sync",
+    "Event": "gostream.v1.event_pb2",
     "Reply": "gostream_client.calls",
     "SourceFile": "gostream_client.upload.source",
     "Tls": "gostream_client.connection.tls",
@@ -83,6 +86,7 @@ __all__ = [
     "Client",
     "DeadlineExceededError",
     "EtagMismatchError",
+    "Event",
     "ExternalIdInUseError",
     "FieldInvalidError",
     "FieldViolation",
@@ -98,6 +102,7 @@ __all__ = [
     "RateLimitedError",
     "Reply",
     "RequestIdReusedError",
+    "ResumeTokenExpiredError",
     "ScopeMissingError",
     "ServerStoppingError",
     "SourceFile",

@@ -119,6 +119,12 @@ class RequestIdReusedError(GoStreamError):
     REASON = "REQUEST_ID_REUSED"
 
 
+class ResumeTokenExpiredError(GoStreamError):
+    """The server no longer has the events after the token. Begin without a token."""
+
+    REASON = "RESUME_TOKEN_EXPIRED"
+
+
 class VideoNotFoundError(GoStreamError):
     """The video does not exist, or belongs to another owner."""
 

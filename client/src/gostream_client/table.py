@@ -12,7 +12,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from gostream.v1 import upload_service_pb2, video_service_pb2
+from gostream.v1 import event_service_pb2, upload_service_pb2, video_service_pb2
 
 Answer = TypeVar("Answer")
 Trailers = Mapping[str, str | bytes]
@@ -29,12 +29,13 @@ class Kind(Enum):
     WRITE_AGAIN = "write again"
     #: Writes. Not repeated: the first try may have succeeded, and the answer to a repetition would not tell.
     WRITE = "write"
-    #: A stream of states, opened again by watch() and wait().
+    #: A stream, opened again by watch(), wait() and watch_events().
     STREAM = "stream"
 
 
 _VIDEO_SERVICE = video_service_pb2.DESCRIPTOR.services_by_name["VideoService"]
 _UPLOAD_SERVICE = upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"]
+_EVENT_SERVICE = event_service_pb2.DESCRIPTOR.services_by_name["EventService"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,8 @@ SIGN_PARTS = _method("SignParts", Kind.READ, 10.0, _UPLOAD_SERVICE)
 #: Stores need time to join many parts.
 COMPLETE_UPLOAD = _method("CompleteUpload", Kind.WRITE_AGAIN, 60.0, _UPLOAD_SERVICE)
 ABORT_UPLOAD = _method("AbortUpload", Kind.WRITE_AGAIN, 10.0, _UPLOAD_SERVICE)
+LIST_EVENTS = _method("ListEvents", Kind.READ, 10.0, _EVENT_SERVICE)
+WATCH_EVENTS = _method("WatchEvents", Kind.STREAM, None, _EVENT_SERVICE)
 
 TABLE = (
     CREATE_VIDEO,
@@ -119,4 +122,6 @@ TABLE = (
     SIGN_PARTS,
     COMPLETE_UPLOAD,
     ABORT_UPLOAD,
+    LIST_EVENTS,
+    WATCH_EVENTS,
 )

@@ -9,6 +9,7 @@ from gostream_api.auth.opening import open_authenticator
 from gostream_api.collector import spare_the_collector
 from gostream_api.config import ApiConfig
 from gostream_api.cpu_scheduling import schedule
+from gostream_api.event_stack import open_events
 from gostream_api.multiprocess import leave_with_parent, supervise
 from gostream_api.rates.reads import RatedReads, ReadRate
 from gostream_api.rates.writes import WriteRates
@@ -22,6 +23,7 @@ from gostream_api.rpc.interceptors.auth import (
     shows_nothing,
     shows_token,
 )
+from gostream_api.rpc.interceptors.base import Handler
 from gostream_api.rpc.interceptors.clients import ClientOf, client_behind, networks
 from gostream_api.rpc.server import BUS_HEALTH, ApiServer
 from gostream_api.rpc.servicer import VideoServicer, local_hits, method_handlers
@@ -67,27 +69,15 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
         open_reads(config) as reads,
         open_store(config) as store,
         _open_rates(config) as rates,
+        open_events(config, reads.database.events, reads.database.videos) as events,
     ):
-        videos = VideoService(
-            database=reads.database, store=store, announcer=reads.cache.announcer, limits=_limits(config)
-        )
         watches = WatchService(database=reads.database, events=reads.cache.events)
         client_of = client_behind(networks(config.trusted_proxies))
         readers = _rated(config, reads.videos)
-        servicer = VideoServicer(
-            videos=videos,
-            deletions=_deletions(config, reads, store),
-            ingest=_ingest(config, reads.database, store, reads.cache.announcer),
-            reads=readers,
-            watches=watches,
-            playback=_playback(config, reads.database),
-            cdn_base_url=config.cdn_base_url,
-            sizes=SizeRule(most=config.source_max_bytes, required=config.upload_size_required),
-            client_of=client_of,
-        )
         server = ApiServer(
-            method_handlers(servicer),
+            _videos(config, reads, store, watches, readers, client_of),
             watches,
+            events.watches,
             max_calls=config.max_concurrent_rpcs,
             max_streams=config.max_watches,
             max_streams_per_client=config.watches_per_client,
@@ -99,7 +89,7 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             local_hits=local_hits(readers),
             share_port=config.api_processes > 1,
             credentials=tls.credentials() if tls else None,
-            more={UPLOADS: upload_handlers(_uploads(config, reads, store, client_of))},
+            more={**_uploads(config, reads, store, client_of), **events.services},
         )
         if config.read_port:
             server.doors.append(_read_door(config, readers, server, authenticator, tls))
@@ -116,6 +106,32 @@ async def _reporting(server: ApiServer, reads: ReadPath) -> AsyncIterator[None]:
         _report_bus(server, lambda: reads.videos.is_live), _report_schema(server, schema)
     ):
         yield
+
+
+def _videos(
+    config: ApiConfig,
+    reads: ReadPath,
+    store: ObjectStore,
+    watches: WatchService,
+    readers: LocalVideoReader,
+    client_of: ClientOf,
+) -> dict[str, Handler]:
+    """Returns the handlers of VideoService."""
+    videos = VideoService(
+        database=reads.database, store=store, announcer=reads.cache.announcer, limits=_limits(config)
+    )
+    servicer = VideoServicer(
+        videos=videos,
+        deletions=_deletions(config, reads, store),
+        ingest=_ingest(config, reads.database, store, reads.cache.announcer),
+        reads=readers,
+        watches=watches,
+        playback=_playback(config, reads.database),
+        cdn_base_url=config.cdn_base_url,
+        sizes=SizeRule(most=config.source_max_bytes, required=config.upload_size_required),
+        client_of=client_of,
+    )
+    return method_handlers(servicer)
 
 
 def _limits(config: ApiConfig) -> Limits:
@@ -147,7 +163,10 @@ def _ingest(
     )
 
 
-def _uploads(config: ApiConfig, reads: ReadPath, store: ObjectStore, client_of: ClientOf) -> UploadServicer:
+def _uploads(
+    config: ApiConfig, reads: ReadPath, store: ObjectStore, client_of: ClientOf
+) -> dict[str, dict[str, Handler]]:
+    """Returns the handlers of UploadService by its full name."""
     limits = SessionLimits(
         source_max_bytes=config.source_max_bytes,
         session_ttl=config.upload_ttl,
@@ -158,7 +177,7 @@ def _uploads(config: ApiConfig, reads: ReadPath, store: ObjectStore, client_of: 
     uploads = UploadService(
         database=reads.database, store=store, announcer=reads.cache.announcer, limits=limits
     )
-    return UploadServicer(uploads, config.cdn_base_url, client_of)
+    return {UPLOADS: upload_handlers(UploadServicer(uploads, config.cdn_base_url, client_of))}
 
 
 def _quotas(config: ApiConfig) -> Quotas:

@@ -132,13 +132,22 @@ class ApiConfig(AuthConfig):
         description="reads by id a second of one owner in one process; 0 = no limit",
     )
     max_watches: int = Field(
-        5000, ge=1, le=1_000_000, description="maximum open WatchVideo streams; more are refused"
+        5000,
+        ge=1,
+        le=1_000_000,
+        description="maximum open watches; more are refused",
     )
     watches_per_client: int = Field(
-        50, ge=1, le=1_000_000, description="maximum open WatchVideo streams per client address"
+        50,
+        ge=1,
+        le=1_000_000,
+        description="maximum open watches per client address",
     )
     watches_per_principal: int = Field(
-        50, ge=1, le=1_000_000, description="maximum open WatchVideo streams per caller with a credential"
+        50,
+        ge=1,
+        le=1_000_000,
+        description="maximum open watches per caller with a credential",
     )
     trusted_proxies: str = Field(
         "", description="comma-separated networks of proxies whose x-forwarded-for names the client"

@@ -103,6 +103,13 @@ ROWS: list[tuple[GoStreamError, grpc.StatusCode, str, set[str]]] = [
         {"BadRequest"},
     ),
     (
+        errors.ResumeTokenInvalidError(),
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "FIELD_INVALID",
+        {"BadRequest"},
+    ),
+    (errors.ResumeTokenExpiredError(), grpc.StatusCode.OUT_OF_RANGE, "RESUME_TOKEN_EXPIRED", set()),
+    (
         errors.RequestIdReusedError("r"),
         grpc.StatusCode.INVALID_ARGUMENT,
         "REQUEST_ID_REUSED",

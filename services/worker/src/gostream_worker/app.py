@@ -42,6 +42,7 @@ from gostream_shared.tls import ServerTls
 from gostream_worker.config import WorkerConfig
 from gostream_worker.encode.encoder import Encoder
 from gostream_worker.health import ROOM_HEALTH, health_server
+from gostream_worker.housekeeping import housekeeping
 from gostream_worker.ingest.fetch_service import FetchService, FetchSettings
 from gostream_worker.jobs.abandoned_uploads import Abandoned
 from gostream_worker.jobs.attempts import FETCHES, Attempts
@@ -50,14 +51,12 @@ from gostream_worker.jobs.consumer import Consumer, JobKind, reading
 from gostream_worker.jobs.disk_space import DiskSpace
 from gostream_worker.jobs.expiry import Expiry
 from gostream_worker.jobs.gate_keeper import GateKeeper
-from gostream_worker.jobs.old_trail import keep_short
-from gostream_worker.jobs.upload_expiry import UploadExpiry, keep_comparing
+from gostream_worker.jobs.upload_expiry import UploadExpiry
 from gostream_worker.plan.profiles import PROFILES
 from gostream_worker.probe.limits import SourceLimits, largest_picture
 from gostream_worker.probe.prestarted import PrestartedProbe
 from gostream_worker.publish.cdn import Edge, HttpEdge, NoEdge
 from gostream_worker.publish.early_playback import end_lists
-from gostream_worker.queue_length import keep_measuring
 from gostream_worker.retry import backoff
 from gostream_worker.sandbox.support import prepare_sandbox
 from gostream_worker.source.work_directory import WorkDirectory
@@ -198,10 +197,11 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
                 **_removals(database, store, expiry),
             }
             consumer = Consumer(database.pool, kinds, lease=config.job_lease)
-            trail = keep_short(database, config.trail_retention)
-            queue = keep_measuring(database.pool)
-            uploads = keep_comparing(database, store, max(config.upload_ttl, config.source_fetch_timeout))
-            async with in_background(disk_space.run(), trail, uploads, queue), task_group() as chores:
+            house = housekeeping(config, database, database.pool, database.events, store)
+            async with (
+                in_background(disk_space.run(), *house),
+                task_group() as chores,
+            ):
                 for chore in (abandoned, expiry, gates):
                     chores.create_task(chore.run())
                 chores.create_task(_require_fence(store))

@@ -98,6 +98,12 @@ class WorkerConfig(Config):
         le=timedelta(days=30),
         description="as for the API: multipart uploads without a session are removed at twice this age",
     )
+    event_retention: Duration = Field(
+        timedelta(days=30),
+        ge=timedelta(hours=1),
+        le=timedelta(days=3650),
+        description="age at which events are deleted; resume tokens of before expire",
+    )
     trail_retention: Duration = Field(
         timedelta(days=400),
         ge=timedelta(days=1),

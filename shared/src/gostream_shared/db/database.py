@@ -10,6 +10,7 @@ import asyncpg
 from pgqueuer.queries import Queries
 
 from gostream_shared.db.companions.deletions import PostgresDeletions
+from gostream_shared.db.companions.events import PostgresEvents
 from gostream_shared.db.companions.remote_sources import PostgresRemoteSources
 from gostream_shared.db.companions.trail import PostgresTrail
 from gostream_shared.db.companions.upload_sessions import PostgresUploadSessions
@@ -58,6 +59,7 @@ class PostgresDatabase:
         self.gates = PostgresGateChanges(pool, timeout=STATEMENT_TIMEOUT)
         self.remote_sources = PostgresRemoteSources(pool, timeout=STATEMENT_TIMEOUT)
         self.usages = PostgresUsages(pool, timeout=STATEMENT_TIMEOUT)
+        self.events = PostgresEvents(pool, timeout=STATEMENT_TIMEOUT)
         self.epochs = PostgresEpochs(pool, timeout=STATEMENT_TIMEOUT)
 
     @classmethod

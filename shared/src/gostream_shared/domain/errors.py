@@ -72,6 +72,20 @@ class PageTokenInvalidError(GoStreamError):
         super().__init__("the page token is not valid for this request")
 
 
+class ResumeTokenInvalidError(GoStreamError):
+    """The resume token was not issued by GoStream."""
+
+    def __init__(self) -> None:
+        super().__init__("the resume token is not valid")
+
+
+class ResumeTokenExpiredError(GoStreamError):
+    """Events after the position of the token were deleted, or the database was restored since."""
+
+    def __init__(self) -> None:
+        super().__init__("events after this position may be lost; begin anew, without a token")
+
+
 class RequestIdReusedError(GoStreamError):
     """The request_id was used before, with a different request or for a deleted video."""
 

@@ -12,6 +12,7 @@ CLOSED: Final = "closed"
 
 _VIDEOS = "/gostream.v1.VideoService"
 _UPLOADS = "/gostream.v1.UploadService"
+_EVENTS = "/gostream.v1.EventService"
 _HEALTH = "/grpc.health.v1.Health"
 
 SCOPES: Mapping[str, str] = {
@@ -32,6 +33,8 @@ SCOPES: Mapping[str, str] = {
     f"{_UPLOADS}/SignParts": WRITE,
     f"{_UPLOADS}/CompleteUpload": WRITE,
     f"{_UPLOADS}/AbortUpload": WRITE,
+    f"{_EVENTS}/ListEvents": READ,
+    f"{_EVENTS}/WatchEvents": READ,
     f"{_HEALTH}/Check": OPEN,
     f"{_HEALTH}/List": OPEN,
     f"{_HEALTH}/Watch": OPEN,

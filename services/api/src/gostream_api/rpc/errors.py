@@ -23,6 +23,8 @@ from gostream_shared.domain.errors import (
     QuotaExceededError,
     RateLimitedError,
     RequestIdReusedError,
+    ResumeTokenExpiredError,
+    ResumeTokenInvalidError,
     ScopeMissingError,
     ServerStoppingError,
     SourceUnreachableError,
@@ -134,6 +136,12 @@ _TABLE: dict[type[GoStreamError], _Row] = {
         "PAGE_TOKEN_INVALID",
         lambda error: _bad_request(Violation("page_token", str(error))),
     ),
+    ResumeTokenInvalidError: _Row(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "FIELD_INVALID",
+        lambda error: _bad_request(Violation("resume_token", str(error))),
+    ),
+    ResumeTokenExpiredError: _Row(grpc.StatusCode.OUT_OF_RANGE, "RESUME_TOKEN_EXPIRED"),
     RequestIdReusedError: _Row(
         grpc.StatusCode.INVALID_ARGUMENT,
         "REQUEST_ID_REUSED",
