@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 
-from gostream.v1 import upload_service_pb2
+from gostream.v1 import event_service_pb2, upload_service_pb2
 from gostream.v1 import video_service_pb2 as messages
 from gostream_api.rpc import validation
+from gostream_api.rpc.events import validation as events
 from gostream_api.rpc.json.facts import LIMITS
 from gostream_api.rpc.uploads import validation as uploads
 from gostream_shared.domain.errors import InvalidRequestError
@@ -44,6 +45,8 @@ VALID: dict[type[Message], tuple[dict[str, Any], Callable[[Any], object]]] = {
         {"video_id": ID, "generation": 1, "parts": [{"number": 1, "md5": b"x" * 16}]},
         uploads.sign_parts,
     ),
+    event_service_pb2.ListEventsRequest: ({}, events.list_events),
+    event_service_pb2.WatchEventsRequest: ({}, events.watch_events),
 }
 
 
@@ -137,7 +140,7 @@ def test_profiles_are_those_of_the_limits() -> None:
 def test_limits_name_existing_fields() -> None:
     fields = {
         f"{name}.{field}"
-        for file in (messages.DESCRIPTOR, upload_service_pb2.DESCRIPTOR)
+        for file in (messages.DESCRIPTOR, upload_service_pb2.DESCRIPTOR, event_service_pb2.DESCRIPTOR)
         for kind in file.message_types_by_name.values()
         for each in (kind, *kind.nested_types)
         for name in [each.full_name.removeprefix("gostream.v1.")]
