@@ -72,6 +72,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INVALID_ARGUMENT: the server does not fetch from this source_url; google.rpc.BadRequest tells why."""
     ERROR_REASON_SOURCE_UNREACHABLE: _ErrorReason.ValueType  # 24
     """FAILED_PRECONDITION: the object of source_key does not exist."""
+    ERROR_REASON_WEBHOOK_NOT_FOUND: _ErrorReason.ValueType  # 26
+    """NOT_FOUND: the webhook, or the delivery of it, does not exist."""
     ERROR_REASON_RESUME_TOKEN_EXPIRED: _ErrorReason.ValueType  # 27
     """OUT_OF_RANGE: the log no longer has the events after the token, or the database was restored. Begin without a token."""
     ERROR_REASON_EXTERNAL_ID_IN_USE: _ErrorReason.ValueType  # 28
@@ -134,6 +136,8 @@ ERROR_REASON_SOURCE_URL_REFUSED: ErrorReason.ValueType  # 23
 """INVALID_ARGUMENT: the server does not fetch from this source_url; google.rpc.BadRequest tells why."""
 ERROR_REASON_SOURCE_UNREACHABLE: ErrorReason.ValueType  # 24
 """FAILED_PRECONDITION: the object of source_key does not exist."""
+ERROR_REASON_WEBHOOK_NOT_FOUND: ErrorReason.ValueType  # 26
+"""NOT_FOUND: the webhook, or the delivery of it, does not exist."""
 ERROR_REASON_RESUME_TOKEN_EXPIRED: ErrorReason.ValueType  # 27
 """OUT_OF_RANGE: the log no longer has the events after the token, or the database was restored. Begin without a token."""
 ERROR_REASON_EXTERNAL_ID_IN_USE: ErrorReason.ValueType  # 28

@@ -63,16 +63,15 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
     Only the database must be up. Raises BackendUnavailableError if it is down, and BackendRefusedError if a
     backend rejects this service as configured.
     """
-    tls = ServerTls.of(config)
+    tls, client_of = ServerTls.of(config), client_behind(networks(config.trusted_proxies))
     async with (
         open_authenticator(config) as authenticator,
         open_reads(config) as reads,
         open_store(config) as store,
         _open_rates(config) as rates,
-        open_events(config, reads.database.events, reads.database.videos) as events,
+        open_events(config, reads.database, reads.database.events, client_of) as events,
     ):
         watches = WatchService(database=reads.database, events=reads.cache.events)
-        client_of = client_behind(networks(config.trusted_proxies))
         readers = _rated(config, reads.videos)
         server = ApiServer(
             _videos(config, reads, store, watches, readers, client_of),

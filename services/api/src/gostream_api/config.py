@@ -119,6 +119,13 @@ class ApiConfig(AuthConfig):
     quota_encodes: int = Field(
         100, ge=0, le=10_000_000, description="waiting and running encodes of one owner; 0 = no limit"
     )
+    quota_webhooks: int = Field(20, ge=0, le=1_000_000, description="webhooks of one owner; 0 = no limit")
+    webhook_url_http: bool = Field(
+        False, description="accept http:// in the URL of a webhook; False: https:// only"
+    )
+    webhook_url_allow: Networks = Field(
+        "", description="comma-separated private networks that a webhook may lead to; empty = public only"
+    )
     rate_writes: int = Field(
         20, ge=0, le=1_000_000, description="calls a second of one owner that change something; 0 = no limit"
     )

@@ -1,4 +1,4 @@
-"""Composes EventService."""
+"""Composes EventService and WebhookService."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,10 +10,14 @@ from gostream_api.events.tail import EventTail
 from gostream_api.events.watch import EventWatches
 from gostream_api.rpc.events.servicer import EVENTS, EventServicer, event_handlers
 from gostream_api.rpc.interceptors.base import Handler
+from gostream_api.rpc.interceptors.clients import ClientOf
+from gostream_api.rpc.webhooks.servicer import WEBHOOKS, WebhookServicer, webhook_handlers
+from gostream_api.webhooks.webhook_service import WebhookService
 from gostream_shared.concurrency import in_background
 from gostream_shared.db.listen import keep_listening
 from gostream_shared.domain.companions.events import Events
-from gostream_shared.domain.repositories import VideoRepository
+from gostream_shared.domain.repositories import Database
+from gostream_shared.egress.guard import EgressGuard
 
 _CHANNEL = "gostream_changes"
 
@@ -28,7 +32,7 @@ class EventStack:
 
 @asynccontextmanager
 async def open_events(
-    config: ApiConfig, events: Events, videos: VideoRepository
+    config: ApiConfig, database: Database, events: Events, client_of: ClientOf
 ) -> AsyncIterator[EventStack]:
     """Follow the log while anybody watches it, until the block ends."""
 
@@ -40,8 +44,18 @@ async def open_events(
         async with in_background(listening):
             yield
 
+    videos = database.videos
     tail = EventTail(events, videos, listen)
     watches = EventWatches(events, videos, tail)
     servicer = EventServicer(EventService(events, videos), watches, config.cdn_base_url)
     async with in_background(tail.run()):
-        yield EventStack({EVENTS: event_handlers(servicer)}, watches)
+        services = {
+            EVENTS: event_handlers(servicer),
+            WEBHOOKS: webhook_handlers(_webhooks(config, database, client_of)),
+        }
+        yield EventStack(services, watches)
+
+
+def _webhooks(config: ApiConfig, database: Database, client_of: ClientOf) -> WebhookServicer:
+    guard = EgressGuard.of(config.webhook_url_allow, allows_http=config.webhook_url_http)
+    return WebhookServicer(WebhookService(database, quota=config.quota_webhooks), guard, client_of)

@@ -61,6 +61,8 @@ from gostream_worker.retry import backoff
 from gostream_worker.sandbox.support import prepare_sandbox
 from gostream_worker.source.work_directory import WorkDirectory
 from gostream_worker.transcode_service import Dependencies, Settings, TranscodeService
+from gostream_worker.webhooks.dispatcher import Dispatcher
+from gostream_worker.webhooks.sender import Sender
 
 
 class Work:
@@ -144,6 +146,10 @@ def _fetching(config: WorkerConfig, database: PostgresDatabase, store: ObjectSto
     return JobKind(reading(fetch_job, attempts.transcode), slots=config.source_fetch_slots)
 
 
+def _webhook_guard(config: WorkerConfig) -> EgressGuard:
+    return EgressGuard.of(config.webhook_url_allow, allows_http=config.webhook_url_http)
+
+
 def _worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
@@ -173,6 +179,7 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             open_cache(config, outbox=database.outbox, subscribe=False) as cache,
             _open_edge(config) as edge,
             PrestartedProbe.kept(sandbox_required=config.sandbox == "required") as probe,
+            Sender.open(_webhook_guard(config)) as sender,
         ):
             disk_space = _disk_space(config, health)
             service = TranscodeService(
@@ -191,22 +198,23 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             abandoned = Abandoned(database, cache.announcer, patience=config.upload_patience)
             expiry = Expiry(database, cache.announcer, retention=config.delete_retention)
             gates = GateKeeper(database.gates, Gates(database.gates, store))
+            chores = (abandoned, expiry, gates, Dispatcher(database.deliveries, sender))
             kinds = {
                 TRANSCODE: _encoding(config, database, service, store, cache, disk_space),
                 FETCH: _fetching(config, database, store, cache),
                 **_removals(database, store, expiry),
             }
             consumer = Consumer(database.pool, kinds, lease=config.job_lease)
-            house = housekeeping(config, database, database.pool, database.events, store)
+            house = housekeeping(config, database, database.pool, database.events, database.deliveries, store)
             async with (
                 in_background(disk_space.run(), *house),
-                task_group() as chores,
+                task_group() as tasks,
             ):
-                for chore in (abandoned, expiry, gates):
-                    chores.create_task(chore.run())
-                chores.create_task(_require_fence(store))
+                for chore in chores:
+                    tasks.create_task(chore.run())
+                tasks.create_task(_require_fence(store))
                 yield Work(consumer, SchemaWatch(database.missing_migrations), health)
-                for chore in (abandoned, expiry, gates):
+                for chore in chores:
                     chore.stop()
 
 

@@ -53,6 +53,12 @@ class WorkerConfig(Config):
     source_url_allow: Networks = Field(
         "", description="comma-separated private networks that a source_url may lead to; empty = public only"
     )
+    webhook_url_http: bool = Field(
+        False, description="accept http:// in the URL of a webhook; False: https:// only"
+    )
+    webhook_url_allow: Networks = Field(
+        "", description="comma-separated private networks that a webhook may lead to; empty = public only"
+    )
     source_fetch_slots: int = Field(
         2, ge=0, le=64, description="concurrent fetches of a source_url, 30 MiB of memory each; 0 = none"
     )

@@ -10,12 +10,14 @@ import asyncpg
 from pgqueuer.queries import Queries
 
 from gostream_shared.db.companions.deletions import PostgresDeletions
+from gostream_shared.db.companions.deliveries import PostgresDeliveries
 from gostream_shared.db.companions.events import PostgresEvents
 from gostream_shared.db.companions.remote_sources import PostgresRemoteSources
 from gostream_shared.db.companions.trail import PostgresTrail
 from gostream_shared.db.companions.upload_sessions import PostgresUploadSessions
 from gostream_shared.db.companions.uploads import PostgresUploads
 from gostream_shared.db.companions.usage import PostgresUsages
+from gostream_shared.db.companions.webhooks import PostgresWebhooks
 from gostream_shared.db.encodes import PostgresEncodes
 from gostream_shared.db.epochs import PostgresEpochs
 from gostream_shared.db.errors import BACKEND, connecting_errors, database_errors
@@ -43,6 +45,7 @@ class PostgresTransaction:
     upload_sessions: PostgresUploadSessions
     trail: PostgresTrail
     usages: PostgresUsages
+    webhooks: PostgresWebhooks
     jobs: PgQueuerJobQueue
 
 
@@ -60,6 +63,8 @@ class PostgresDatabase:
         self.remote_sources = PostgresRemoteSources(pool, timeout=STATEMENT_TIMEOUT)
         self.usages = PostgresUsages(pool, timeout=STATEMENT_TIMEOUT)
         self.events = PostgresEvents(pool, timeout=STATEMENT_TIMEOUT)
+        self.webhooks = PostgresWebhooks(pool, timeout=STATEMENT_TIMEOUT)
+        self.deliveries = PostgresDeliveries(pool, timeout=STATEMENT_TIMEOUT)
         self.epochs = PostgresEpochs(pool, timeout=STATEMENT_TIMEOUT)
 
     @classmethod
@@ -107,6 +112,7 @@ class PostgresDatabase:
                 upload_sessions=PostgresUploadSessions(connection, timeout=STATEMENT_TIMEOUT),
                 trail=PostgresTrail(connection, timeout=STATEMENT_TIMEOUT),
                 usages=PostgresUsages(connection, timeout=STATEMENT_TIMEOUT),
+                webhooks=PostgresWebhooks(connection, timeout=STATEMENT_TIMEOUT),
                 jobs=PgQueuerJobQueue(Queries.from_asyncpg_connection(plain)),
             )
 

@@ -218,6 +218,14 @@ class EtagMismatchError(GoStreamError):
         self.video_id = video_id
 
 
+class WebhookNotFoundError(GoStreamError):
+    """The webhook does not exist, or belongs to another owner."""
+
+    def __init__(self, webhook_id: UUID) -> None:
+        super().__init__(f"webhook {webhook_id} was not found")
+        self.webhook_id = webhook_id
+
+
 class QueueFullError(GoStreamError):
     """Too many encodes are waiting, in total or of one owner."""
 

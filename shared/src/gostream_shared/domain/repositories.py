@@ -8,6 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from gostream_shared.domain.companions.remote_sources import RemoteSources
+from gostream_shared.domain.companions.webhooks import Webhooks
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import JobQueue
 from gostream_shared.domain.playback import GateChanges, PlaybackPolicy
@@ -222,6 +223,9 @@ class Transaction(Protocol):
     def usages(self) -> Usages: ...
 
     @property
+    def webhooks(self) -> Webhooks: ...
+
+    @property
     def jobs(self) -> JobQueue: ...
 
 
@@ -248,6 +252,9 @@ class Database(Protocol):
 
     @property
     def usages(self) -> Usages: ...
+
+    @property
+    def webhooks(self) -> Webhooks: ...
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]: ...
 

@@ -13,6 +13,7 @@ CLOSED: Final = "closed"
 _VIDEOS = "/gostream.v1.VideoService"
 _UPLOADS = "/gostream.v1.UploadService"
 _EVENTS = "/gostream.v1.EventService"
+_WEBHOOKS = "/gostream.v1.WebhookService"
 _HEALTH = "/grpc.health.v1.Health"
 
 SCOPES: Mapping[str, str] = {
@@ -35,6 +36,16 @@ SCOPES: Mapping[str, str] = {
     f"{_UPLOADS}/AbortUpload": WRITE,
     f"{_EVENTS}/ListEvents": READ,
     f"{_EVENTS}/WatchEvents": READ,
+    # URLs of receivers may contain secrets, so the scope to read is not enough.
+    f"{_WEBHOOKS}/CreateWebhook": WRITE,
+    f"{_WEBHOOKS}/GetWebhook": WRITE,
+    f"{_WEBHOOKS}/ListWebhooks": WRITE,
+    f"{_WEBHOOKS}/UpdateWebhook": WRITE,
+    f"{_WEBHOOKS}/DeleteWebhook": WRITE,
+    f"{_WEBHOOKS}/RotateWebhookSecret": WRITE,
+    f"{_WEBHOOKS}/TestWebhook": WRITE,
+    f"{_WEBHOOKS}/ListDeliveries": WRITE,
+    f"{_WEBHOOKS}/Redeliver": WRITE,
     f"{_HEALTH}/Check": OPEN,
     f"{_HEALTH}/List": OPEN,
     f"{_HEALTH}/Watch": OPEN,

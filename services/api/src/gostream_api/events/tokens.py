@@ -43,6 +43,19 @@ def page_position_of(token: str, which: EventFilter) -> EventPosition:
     return position
 
 
+def number_token(number: int, bound: str) -> str:
+    """Returns the token that continues another listing after a number. `bound` names the listing."""
+    return _token(EventPosition(0, number), b"list" + bound.encode())
+
+
+def number_of(token: str, bound: str) -> int:
+    """Returns the number of a token. Raises PageTokenInvalidError if it is not of this listing."""
+    position = _position(token, b"list" + bound.encode())
+    if position is None:
+        raise PageTokenInvalidError
+    return position.seq
+
+
 def _token(position: EventPosition, bound: bytes) -> str:
     packed = _POSITION.pack(position.xid, position.seq)
     return base64.urlsafe_b64encode(packed + _checksum(packed, bound)).decode()

@@ -36,6 +36,7 @@ from gostream_shared.domain.errors import (
     VideoNotFoundError,
     VideosNotFoundError,
     Violation,
+    WebhookNotFoundError,
     WrongStateError,
 )
 
@@ -160,6 +161,7 @@ _TABLE: dict[type[GoStreamError], _Row] = {
     ),
     ScopeMissingError: _Row(grpc.StatusCode.PERMISSION_DENIED, "SCOPE_MISSING"),
     VideoNotFoundError: _Row(grpc.StatusCode.NOT_FOUND, "VIDEO_NOT_FOUND", _resource),
+    WebhookNotFoundError: _Row(grpc.StatusCode.NOT_FOUND, "WEBHOOK_NOT_FOUND"),
     VideosNotFoundError: _Row(grpc.StatusCode.NOT_FOUND, "VIDEO_NOT_FOUND", _first_resource),
     WrongStateError: _Row(grpc.StatusCode.FAILED_PRECONDITION, "", _precondition),
     ExternalIdInUseError: _Row(grpc.StatusCode.ALREADY_EXISTS, "EXTERNAL_ID_IN_USE"),

@@ -38,12 +38,12 @@ def watch_events(request: event_service_pb2.WatchEventsRequest) -> EventFilter:
     return which
 
 
-def event_types(check: Check, types: Sequence[str]) -> frozenset[str]:
+def event_types(check: Check, types: Sequence[str], name: str = "types") -> frozenset[str]:
     """Returns the types; adds at most one violation to `check`."""
     known = ", ".join(EVENT_TYPES)
     check.that(
         len(types) <= MOST_TYPES and all(each in EVENT_TYPES for each in types),
-        "types",
+        name,
         f"must be at most {MOST_TYPES} of: {known}",
     )
     return frozenset(types)
