@@ -14,7 +14,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from gostream.v1 import event_service_pb2, upload_service_pb2, video_service_pb2
+from gostream.v1 import event_service_pb2, upload_service_pb2, video_service_pb2, webhook_service_pb2
 from gostream_api.rpc.json.bodies import HTTP_STATUSES
 from tests.trust.outcomes import Metadata, Outcome, Refused
 
@@ -24,6 +24,7 @@ _METHODS = {
         video_service_pb2.DESCRIPTOR.services_by_name["VideoService"],
         upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"],
         event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
+        webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"],
     )
     for method in service.methods
 }
@@ -58,11 +59,16 @@ async def as_json(
     verb = rule.WhichOneof("pattern")
     fields = MessageToDict(request, preserving_proto_field_name=True)
     path = getattr(rule, verb)
-    for name, holder in (("{id}", fields), ("{video.id}", fields.get("video", {}))):
+    for name, holder in (
+        ("{id}", fields),
+        ("{video.id}", fields.get("video", {})),
+        ("{webhook.id}", fields.get("webhook", {})),
+    ):
         if name in path:
             path = path.replace(name, holder.pop("id"))
-    if "{video_id}" in path:
-        path = path.replace("{video_id}", fields.pop("video_id"))
+    for name in ("video_id", "webhook_id"):
+        if f"{{{name}}}" in path:
+            path = path.replace(f"{{{name}}}", fields.pop(name))
     body = fields if rule.body == "*" else fields.pop(rule.body) if rule.body else None
     given = {} if rule.body == "*" else fields
     query = {name: str(value).lower() if value is True else value for name, value in given.items()}
