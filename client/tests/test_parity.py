@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 import gostream_client
-from gostream.v1 import error_reason_pb2, event_service_pb2, upload_service_pb2, video_service_pb2
+from gostream.v1 import (
+    error_reason_pb2,
+    event_service_pb2,
+    upload_service_pb2,
+    video_service_pb2,
+    webhook_service_pb2,
+)
 from gostream_client import AsyncClient, Client, GoStreamError, errors
 from gostream_client.rpc_errors import BY_REASON
 from gostream_client.table import TABLE, Kind
@@ -18,6 +24,7 @@ SERVICES = (
     video_service_pb2.DESCRIPTOR.services_by_name["VideoService"],
     upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"],
     event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
+    webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"],
 )
 REASONS = {name.removeprefix("ERROR_REASON_") for name, _ in error_reason_pb2.ErrorReason.items()}
 EXCEPTIONS = [

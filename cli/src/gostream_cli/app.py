@@ -1,6 +1,7 @@
 """The command line: names, options and help of the commands; commands.py implements them.
 
-The rooms `ingest` (upload, import) and `organize` (ls, update, rm, undelete) have the other commands.
+The rooms `ingest` (upload, import), `organize` (ls, update, rm, undelete) and `events` (events, webhooks)
+have the other commands.
 Each command imports its implementation when it runs, because gRPC, protobuf and aiohttp take longer to import
 than `--help` and completion take in all.
 """
@@ -14,6 +15,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is imported, to h
 
 import typer
 
+from gostream_cli.events import app as events
 from gostream_cli.ingest import app as ingest
 from gostream_cli.options import (
     DEFAULT_SERVER,
@@ -182,6 +184,8 @@ def revoke(
 
 app.command("rm")(organize.remove)
 app.command()(organize.undelete)
+app.command()(events.events)
+app.add_typer(events.webhooks)
 
 
 @app.command()

@@ -50,6 +50,7 @@ from gostream_client.errors import (
     VersionNotReachedError,
     VideoNotDeletedError,
     VideoNotFoundError,
+    WebhookNotFoundError,
 )
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ __all__ = [
     "Video",
     "VideoNotDeletedError",
     "VideoNotFoundError",
+    "WebhookNotFoundError",
     "policy_name",
     "status_name",
 ]

@@ -131,6 +131,12 @@ class VideoNotFoundError(GoStreamError):
     REASON = "VIDEO_NOT_FOUND"
 
 
+class WebhookNotFoundError(GoStreamError):
+    """The webhook does not exist, or belongs to another owner."""
+
+    REASON = "WEBHOOK_NOT_FOUND"
+
+
 class AlreadyProcessingError(GoStreamError):
     """The video is being processed with other options."""
 

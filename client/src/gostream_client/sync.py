@@ -19,6 +19,7 @@ from gostream_client.connection.blocking import in_thread, run_blocking
 from gostream_client.connection.token import BlockingTokens, bearer
 from gostream_client.errors import DeadlineExceededError, GoStreamError, TokenInvalidError
 from gostream_client.events import calls as event_calls
+from gostream_client.events import webhooks
 from gostream_client.rpc_errors import trailers_of
 from gostream_client.table import Call
 from gostream_client.upload.wishes import DOC as UPLOAD
@@ -104,6 +105,15 @@ class Client(ClientBase[grpc.Channel]):
     upload = _upload(Wishes)
     list_events_page = _method(event_calls.list_events_page)
     watch_events = _events(event_calls.watch_events)
+    create_webhook = _method(webhooks.create_webhook)
+    get_webhook = _method(webhooks.get_webhook)
+    list_webhooks_page = _method(webhooks.list_webhooks_page)
+    update_webhook = _method(webhooks.update_webhook)
+    delete_webhook = _method(webhooks.delete_webhook)
+    rotate_webhook_secret = _method(webhooks.rotate_webhook_secret)
+    test_webhook = _method(webhooks.test_webhook)
+    list_deliveries_page = _method(webhooks.list_deliveries_page)
+    redeliver = _method(webhooks.redeliver)
 
     _TOKENS = BlockingTokens
     _tokens: BlockingTokens
