@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from google.protobuf.json_format import MessageToDict
 from gostream.v1.event_pb2 import Event
 from gostream_client import InvalidInputError
 
+_SECRET = re.compile(r"whsec_([A-Za-z0-9+/]{4}){6,}[A-Za-z0-9+/]{0,3}={0,2}")
 _TIMEOUT = aiohttp.ClientTimeout(total=15)
 
 
@@ -26,10 +28,9 @@ class Forward:
         self.secret = secret or "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
         self._session = session
         self._url = url
-        try:
-            self._signer = Webhook(self.secret)
-        except Exception:  # noqa: BLE001 - the library raises several kinds
-            raise InvalidInputError("--secret must be whsec_ and base64") from None
+        if not _SECRET.fullmatch(self.secret):  # the library skips letters that are not base64
+            raise InvalidInputError("--secret must be whsec_ and base64")
+        self._signer = Webhook(self.secret)
 
     @classmethod
     @asynccontextmanager

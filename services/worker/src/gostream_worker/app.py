@@ -42,7 +42,7 @@ from gostream_shared.tls import ServerTls
 from gostream_worker.config import WorkerConfig
 from gostream_worker.encode.encoder import Encoder
 from gostream_worker.health import ROOM_HEALTH, health_server
-from gostream_worker.housekeeping import housekeeping
+from gostream_worker.housekeeping.background import housekeeping
 from gostream_worker.ingest.fetch_service import FetchService, FetchSettings
 from gostream_worker.jobs.abandoned_uploads import Abandoned
 from gostream_worker.jobs.attempts import FETCHES, Attempts
