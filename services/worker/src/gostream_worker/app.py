@@ -3,10 +3,11 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import structlog
@@ -61,8 +62,7 @@ from gostream_worker.retry import backoff
 from gostream_worker.sandbox.support import prepare_sandbox
 from gostream_worker.source.work_directory import WorkDirectory
 from gostream_worker.transcode_service import Dependencies, Settings, TranscodeService
-from gostream_worker.webhooks.dispatcher import Dispatcher
-from gostream_worker.webhooks.sender import Sender
+from gostream_worker.webhooks.opening import open_webhooks
 
 
 class Work:
@@ -146,10 +146,6 @@ def _fetching(config: WorkerConfig, database: PostgresDatabase, store: ObjectSto
     return JobKind(reading(fetch_job, attempts.transcode), slots=config.source_fetch_slots)
 
 
-def _webhook_guard(config: WorkerConfig) -> EgressGuard:
-    return EgressGuard.of(config.webhook_url_allow, allows_http=config.webhook_url_http)
-
-
 def _worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
@@ -179,7 +175,7 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             open_cache(config, outbox=database.outbox, subscribe=False) as cache,
             _open_edge(config) as edge,
             PrestartedProbe.kept(sandbox_required=config.sandbox == "required") as probe,
-            Sender.open(_webhook_guard(config)) as sender,
+            open_webhooks(config, database.deliveries) as webhooks,
         ):
             disk_space = _disk_space(config, health)
             service = TranscodeService(
@@ -198,16 +194,15 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             abandoned = Abandoned(database, cache.announcer, patience=config.upload_patience)
             expiry = Expiry(database, cache.announcer, retention=config.delete_retention)
             gates = GateKeeper(database.gates, Gates(database.gates, store))
-            chores = (abandoned, expiry, gates, Dispatcher(database.deliveries, sender))
+            chores = (abandoned, expiry, gates, webhooks)
             kinds = {
                 TRANSCODE: _encoding(config, database, service, store, cache, disk_space),
                 FETCH: _fetching(config, database, store, cache),
                 **_removals(database, store, expiry),
             }
             consumer = Consumer(database.pool, kinds, lease=config.job_lease)
-            house = housekeeping(config, database, database.pool, database.events, database.deliveries, store)
             async with (
-                in_background(disk_space.run(), *house),
+                in_background(disk_space.run(), *_housekeeping(config, database, store)),
                 task_group() as tasks,
             ):
                 for chore in chores:
@@ -216,6 +211,12 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
                 yield Work(consumer, SchemaWatch(database.missing_migrations), health)
                 for chore in chores:
                     chore.stop()
+
+
+def _housekeeping(
+    config: WorkerConfig, database: PostgresDatabase, store: ObjectStore
+) -> list[Coroutine[Any, Any, None]]:
+    return housekeeping(config, database, database.pool, database.events, database.deliveries, store)
 
 
 def _removals(database: PostgresDatabase, store: ObjectStore, expiry: Expiry) -> dict[str, JobKind]:
