@@ -53,6 +53,9 @@ class WorkerConfig(Config):
     source_url_allow: Networks = Field(
         "", description="comma-separated private networks that a source_url may lead to; empty = public only"
     )
+    webhook_slots: int = Field(
+        64, ge=0, le=1024, description="concurrent deliveries to webhooks; 0 = none, without egress"
+    )
     webhook_url_http: bool = Field(
         False, description="accept http:// in the URL of a webhook; False: https:// only"
     )

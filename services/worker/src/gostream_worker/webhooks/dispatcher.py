@@ -14,8 +14,7 @@ from gostream_worker.webhooks.sender import TIMEOUT, Sender
 
 _log = structlog.stdlib.get_logger("gostream.webhooks")
 
-#: Tries that one worker has in flight, and tries of one webhook that all workers have.
-SLOTS = 64
+#: Tries of one webhook that all workers together have in flight.
 AT_ONCE = 4
 #: Failures in a row after which a webhook gets one try at a time, and a pause after each.
 FAILING = 5
@@ -29,11 +28,18 @@ _PATIENCE = 10.0
 
 
 class Dispatcher:
-    """Delivers until `stop` is called. Any number of workers may run one."""
+    """Delivers until `stop` is called. Any number of workers may run one; with 0 slots it does nothing."""
 
     def __init__(
-        self, deliveries: Deliveries, sender: Sender, *, lease: timedelta = LEASE, pause: float = _PAUSE
+        self,
+        deliveries: Deliveries,
+        sender: Sender,
+        *,
+        slots: int = 64,
+        lease: timedelta = LEASE,
+        pause: float = _PAUSE,
     ) -> None:
+        self._slots = slots
         self._deliveries = deliveries
         self._sender = sender
         self._lease = lease
@@ -44,6 +50,8 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Delivers until `stop` is called, then waits for the tries in flight."""
+        if not self._slots:
+            return
         while not self._stopping.is_set():
             self._wake.clear()
             try:
@@ -64,7 +72,7 @@ class Dispatcher:
     async def _turn(self) -> bool:
         """Returns whether there may be more to do at once. Raises BackendUnavailableError."""
         events = await self._deliveries.fan_out(_EVENTS)
-        free = SLOTS - len(self._running)
+        free = self._slots - len(self._running)
         claimed = (
             await self._deliveries.claim(limit=free, at_once=AT_ONCE, lease=self._lease, failing=FAILING)
             if free

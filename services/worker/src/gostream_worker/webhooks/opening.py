@@ -15,4 +15,4 @@ async def open_webhooks(config: WorkerConfig, deliveries: Deliveries) -> AsyncIt
     """Yields a dispatcher to run."""
     guard = EgressGuard.of(config.webhook_url_allow, allows_http=config.webhook_url_http)
     async with Sender.open(guard) as sender:
-        yield Dispatcher(deliveries, sender)
+        yield Dispatcher(deliveries, sender, slots=config.webhook_slots)
