@@ -74,9 +74,11 @@ async def follow(address: str, seen: Seen, began: asyncio.Event) -> None:
 
 
 async def disturb(workers: list[WorkerProcess], start_worker: Start, chance: random.Random) -> None:
-    """Kills a worker, again and again, and starts another."""
+    """Kills a worker once all work, again and again, and starts another."""
     while True:
-        await asyncio.sleep(chance.uniform(0.5, 2))
+        while not all("claiming jobs" in worker.log.read_text() for worker in workers):
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(chance.uniform(0, 1))
         victim = workers.pop(chance.randrange(len(workers)))
         victim.process.kill()
         victim.process.wait()
