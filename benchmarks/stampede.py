@@ -20,7 +20,8 @@ from benchmarks.report import table, write_report
 from benchmarks.servers import Servers, running_servers
 from gostream_api.principal import ANONYMOUS
 from gostream_shared.config import Config
-from gostream_shared.db.database import STATEMENT_TIMEOUT, PostgresDatabase
+from gostream_shared.db.connecting.pool import STATEMENT_TIMEOUT
+from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.db.videos import PostgresVideoRepository
 from gostream_shared.domain.video import Video
 from gostream_shared.observability.logs import configure_logs

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from benchmarks.coherence.cache_aside import TTL, CacheAside
 from benchmarks.coherence.systems import System
-from gostream_shared.cache.redis_connection import redis_client
+from gostream_shared.cache.driver.client import redis_client
 from gostream_shared.config import Config
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.repositories import VideoRepository

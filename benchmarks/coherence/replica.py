@@ -13,7 +13,8 @@ from benchmarks.coherence.spec import Schedule, Spec
 from benchmarks.coherence.systems import Reader, open_system
 from benchmarks.coherence.tally import Tally
 from benchmarks.coherence.version_record import Truth
-from gostream_shared.db.database import STATEMENT_TIMEOUT, PostgresDatabase
+from gostream_shared.db.connecting.pool import STATEMENT_TIMEOUT
+from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.db.videos import PostgresVideoRepository
 from gostream_shared.domain.video import Video
 from gostream_shared.observability.logs import configure_logs

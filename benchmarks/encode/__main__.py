@@ -16,6 +16,7 @@ from gostream_worker.plan.plan import Plan
 from gostream_worker.plan.profiles import DEFAULT_PROFILE, PROFILES
 from gostream_worker.probe.probe import probe_source
 
+from . import chunks
 from .ffmpeg_runs import Runs, bare_command, run_per_rung
 from .gostream_stack import GoStream, Published
 from .media import below, circumstances, likeness, make_source, table
@@ -205,20 +206,41 @@ def main() -> None:
         help="seconds per turn of a method (default: a fifth of the source, at most 10)",
     )
     parser.add_argument("--costs-only", action="store_true", help="skip bytes and VMAF, which are slow")
+    parser.add_argument(
+        "--workers",
+        type=lambda text: [int(part) for part in text.split(",")],
+        help="measure chunks encoded by so many workers, as 1,2, instead of comparing with other methods",
+    )
     options = parser.parse_args()
+    command = shlex.join(["python", "-m", "benchmarks.encode", *sys.argv[1:]])
+    if options.workers:
+        _keep(asyncio.run(_measure_chunks(options)) + "\n\n" + circumstances(command), _name(options))
+        return
     options.beside = list(dict.fromkeys(options.beside))
     if set(options.beside) != set(_BESIDE) and not options.costs_only:
         parser.error("bytes and VMAF need both methods: use --beside with --costs-only")
-    text = _report(
-        asyncio.run(_run(options)), shlex.join(["python", "-m", "benchmarks.encode", *sys.argv[1:]])
-    )
+    _keep(_report(asyncio.run(_run(options)), command), _name(options))
+
+
+async def _measure_chunks(options: argparse.Namespace) -> str:
+    profile = PROFILES[options.profile]
+    reports = [
+        await chunks.report(seconds, options.height, profile, options.workers, options.rounds)
+        for seconds in options.seconds
+    ]
+    return "\n\n".join(reports)
+
+
+def _keep(text: str, name: str) -> None:
     sys.stdout.write(text + "\n")
     _RESULTS.mkdir(exist_ok=True)
-    (_RESULTS / _name(options)).write_text(text + "\n")
+    (_RESULTS / name).write_text(text + "\n")
 
 
 def _name(options: argparse.Namespace) -> str:
     parts = ["encode", *map(str, options.seconds)]
+    if options.workers:
+        parts += ["workers", *map(str, options.workers)]
     if options.height != _HEIGHT:
         parts.append(f"{options.height}p")
     if options.profile != DEFAULT_PROFILE.name:

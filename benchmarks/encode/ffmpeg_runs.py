@@ -45,6 +45,8 @@ class Runs:
         self.process: int | None = None
         #: CPU seconds of the finished runs.
         self.cpu = 0.0
+        #: The part of them outside the kernel.
+        self.user = 0.0
 
     async def run(self) -> None:
         """Runs all commands. Raises RuntimeError with ffmpeg's messages if one fails."""
@@ -67,6 +69,7 @@ class Runs:
             self.process = process.pid
             _, status, usage = os.wait4(process.pid, 0)
             self.process = None
+            self.user += usage.ru_utime
             self.cpu += usage.ru_utime + usage.ru_stime
             process.returncode = os.waitstatus_to_exitcode(status)
             if process.returncode:

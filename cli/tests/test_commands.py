@@ -12,7 +12,7 @@ from gostream_cli.output import Output
 from gostream_client import AsyncClient, GoStreamError
 from tests.support.fake_server import VIDEO_ID, ApiServer, Store, processing, video
 
-from .conftest import capture
+from .conftest import Gostream, capture
 
 READY = video_pb2.Video.STATUS_READY
 FAILED = video_pb2.Video.STATUS_FAILED
@@ -99,6 +99,37 @@ async def test_upload_requests_the_named_profile(client: AsyncClient, server: Ap
     [request] = server.api.requests
     assert isinstance(request, video_service_pb2.TriggerProcessRequest)
     assert request.options.profile == "quality"
+
+
+async def test_sound_alone_shows_its_kind_and_loudness(client: AsyncClient, server: ApiServer) -> None:
+    rung = video_pb2.Rendition(name="128k", average_bandwidth=140_000, codecs="mp4a.40.2")
+    loudness = video_pb2.Loudness(integrated_lufs=-16.04, true_peak_dbtp=-1)
+    heard = video(READY, 9, renditions=[rung], media_kind=video_pb2.MEDIA_KIND_AUDIO, loudness=loudness)
+    server.api.videos = [heard]
+    shown = capture()
+
+    await commands.get(client, shown.out, VIDEO_ID, min_version=8)
+
+    lines = shown.stdout.getvalue().splitlines()
+    assert "kind:\taudio" in lines
+    assert "loudness:\t-16.0 LUFS, -1.0 dBTP" in lines
+    assert "rendition 128k:\t0.14 Mb/s mp4a.40.2" in lines
+
+
+@pytest.mark.parametrize(("said", "number"), [("-16", 1), ("-23", 2), ("-23.0", 2), ("", 0)])
+async def test_process_sends_the_wanted_loudness(
+    gostream: Gostream, server: ApiServer, said: str, number: int
+) -> None:
+    ran = await gostream("process", VIDEO_ID, *(["--loudness", said] if said else []), "-s", server.address)
+
+    assert ran.code == 0, ran
+    assert server.api.requests[0].options.loudness == number
+
+
+async def test_unknown_loudness_is_a_usage_error(gostream: Gostream, server: ApiServer) -> None:
+    ran = await gostream("process", VIDEO_ID, "--loudness", "-14", "-s", server.address)
+
+    assert (ran.code, server.api.requests) == (2, []), ran
 
 
 async def test_watch_json_prints_one_line_per_state(client: AsyncClient, server: ApiServer) -> None:

@@ -46,7 +46,7 @@ export async function upload(file, options = {}) {
 }
 
 async function created(api, file, o) {
-  const content_type = o.contentType ?? (file.type.startsWith("video/") ? file.type : "");
+  const content_type = o.contentType ?? (/^(video|audio)\//.test(file.type) ? file.type : "");
   const body = {title: o.title ?? file.name, size_bytes: String(file.size), content_type, request_id: crypto.randomUUID()};
   return (await repeated(o, () => api("POST", "", body))).video.id;
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gostream.v1 import video_pb2
+from gostream.v1 import video_pb2, video_service_pb2
 from gostream_client import AsyncClient, Client, InvalidInputError
 from tests.support.fake_server import VIDEO_ID, ApiServer, video
 
@@ -44,12 +44,14 @@ async def test_created_video_has_every_field(ask: Ask, server: ApiServer) -> Non
         external_id="lesson-17",
         source_url="https://example.com/a.mp4",
         profile="quality",
+        loudness=-23,
     )
     await ask("create_video", title="T", source_key="films/a.mp4")
 
     fetched, read = server.api.requests
     assert (fetched.external_id, dict(fetched.labels)) == ("lesson-17", {"course": "42"})
     assert (fetched.source_url, fetched.process.profile) == ("https://example.com/a.mp4", "quality")
+    assert fetched.process.loudness == video_service_pb2.LOUDNESS_TARGET_LUFS_23
     assert fetched.playback_policy == video_pb2.PLAYBACK_POLICY_SIGNED
     assert (read.source_key, read.HasField("process"), dict(read.labels)) == ("films/a.mp4", False, {})
 
@@ -98,6 +100,7 @@ async def test_every_page_has_the_filters(ask: Ask, server: ApiServer) -> None:
         created_after=NOON,
         created_before=NOON + timedelta(days=1),
         show_deleted=True,
+        media_kind="audio",
         page_size=1,
     )
 
@@ -105,6 +108,7 @@ async def test_every_page_has_the_filters(ask: Ask, server: ApiServer) -> None:
     first, second = server.api.requests
     assert (first.external_id, list(first.labels)) == ("lesson-17", ["course=42", "term"])
     assert (first.title, first.show_deleted) == ("algebra", True)
+    assert first.media_kind == video_pb2.MEDIA_KIND_AUDIO
     assert first.created_after.ToDatetime(UTC) == NOON
     assert first.created_before.ToDatetime(UTC) == NOON + timedelta(days=1)
     assert second.page_token == "1"
@@ -131,6 +135,8 @@ async def test_deletion_may_be_permanent(ask: Ask, server: ApiServer) -> None:
         ("update_video", {}, "nothing to change"),
         ("update_video", {"etag": '"7"'}, "nothing to change"),
         ("update_video", {"policy": "private"}, "is none of: public, signed, off"),
+        ("list_videos_page", {"media_kind": "text"}, "is none of: video, audio"),
+        ("create_video", {"title": "T", "source_key": "k", "loudness": -14}, "is none of: lufs_16, lufs_23"),
         ("update_video", {"expire_time": datetime(2027, 1, 31)}, "expire_time needs a time zone"),  # noqa: DTZ001
         ("list_videos_page", {"created_after": datetime(2027, 1, 31)}, "created_after needs a time"),  # noqa: DTZ001
         ("list_videos_page", {"created_before": datetime.min.replace(tzinfo=NOON.tzinfo)}, "years 1 and"),

@@ -12,6 +12,7 @@ import gostream_client
 from gostream.v1 import (
     error_reason_pb2,
     event_service_pb2,
+    track_service_pb2,
     upload_service_pb2,
     video_service_pb2,
     webhook_service_pb2,
@@ -25,6 +26,7 @@ SERVICES = (
     upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"],
     event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
     webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"],
+    track_service_pb2.DESCRIPTOR.services_by_name["TrackService"],
 )
 REASONS = {name.removeprefix("ERROR_REASON_") for name, _ in error_reason_pb2.ErrorReason.items()}
 EXCEPTIONS = [

@@ -12,11 +12,13 @@ from gostream_conformance.tree.sources import DirectorySource
 from .breaking import MASTER, STILLS, TOP, Spoil, edit, listed, removed
 from .captions import CAPTION_DEFECTS, NONE, SOME, captioned
 from .defects import DEFECTS, LEGAL, Defect
+from .fragments import FRAGMENT_DEFECTS
 from .packets import VIDEO_PID
+from .sounds import SOUND_DEFECTS, SOUND_LEGAL
 from .texts import TEXT_DEFECTS, TEXT_LEGAL
 from .trees import bandwidths, encode_muxed, still_bandwidth, write_iframes, write_master
 
-ALL_DEFECTS = DEFECTS + CAPTION_DEFECTS + TEXT_DEFECTS
+ALL_DEFECTS = DEFECTS + CAPTION_DEFECTS + TEXT_DEFECTS + SOUND_DEFECTS
 OVER_HTTP = {"whole.media-types", "whole.gzip", "whole.cors", "whole.no-redirects"}
 
 
@@ -137,8 +139,8 @@ async def test_legal_variations_break_no_rule(tree: Path, change: Spoil) -> None
     assert broken(report) == set(), [(o.rule.id, f.where, f.why) for o in report.outcomes for f in o.findings]
 
 
-@pytest.mark.parametrize("change", TEXT_LEGAL.values(), ids=TEXT_LEGAL.keys())
-async def test_legal_text_and_languages_break_no_rule(tree: Path, change: Spoil) -> None:
+@pytest.mark.parametrize("change", (TEXT_LEGAL | SOUND_LEGAL).values(), ids=(TEXT_LEGAL | SOUND_LEGAL).keys())
+async def test_legal_text_and_sound_break_no_rule(tree: Path, change: Spoil) -> None:
     change(tree)
 
     assert await broken_in(tree) == []
@@ -152,5 +154,5 @@ async def test_other_codecs_are_reported_as_unsupported(tree: Path) -> None:
 
 
 def test_every_rule_has_a_planted_defect() -> None:
-    assert {rule.id for rule in ALL} == {defect.rule for defect in ALL_DEFECTS} | OVER_HTTP
+    assert {rule.id for rule in ALL} == {defect.rule for defect in ALL_DEFECTS + FRAGMENT_DEFECTS} | OVER_HTTP
     assert len({rule.id for rule in ALL}) == len(ALL)

@@ -43,7 +43,12 @@ def encode_video(
 
 
 def encode_audio(
-    directory: Path, *, rate: str = "128k", seconds: float = SECONDS, offset: str = "10"
+    directory: Path,
+    *,
+    rate: str = "128k",
+    seconds: float = SECONDS,
+    offset: str = "10",
+    options: tuple[str, ...] = (),
 ) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     hls = ("-output_ts_offset", offset, *_HLS[2:])
@@ -59,6 +64,7 @@ def encode_audio(
             rate,
             "-ac",
             "2",
+            *options,
             *hls,
         ),
         *(str(directory / "seg%d.ts"), str(directory / "playlist.m3u8")),

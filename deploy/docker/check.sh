@@ -19,7 +19,7 @@ esac
 if [ "$AUTH_MODE" = none ]; then
   refuse "AUTH_MODE: other machines may connect to GOSTREAM_BIND=$GOSTREAM_BIND, so callers must authenticate"
 fi
-for name in POSTGRES_PASSWORD REDIS_PASSWORD MINIO_ROOT_PASSWORD S3_SECRET_KEY S3_WORKER_SECRET_KEY CDN_REFRESH_SECRET EDGE_ORIGIN_SECRET; do
+for name in POSTGRES_PASSWORD REDIS_PASSWORD S3_ADMIN_SECRET_KEY S3_SECRET_KEY S3_WORKER_SECRET_KEY CDN_REFRESH_SECRET EDGE_ORIGIN_SECRET; do
   eval "value=\$$name"
   case $value in
     gostream*) refuse "$name: other machines may connect to GOSTREAM_BIND=$GOSTREAM_BIND, so the default must not be used" ;;

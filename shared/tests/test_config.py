@@ -85,6 +85,8 @@ def test_unreadable_file_hides_no_other_error(tmp_path: Path, content: bytes) ->
         ("DATABASE_URL", "localhost:5432/x", "must be a URL, postgresql://"),
         ("DATABASE_URL", "postgresql://a:p@ss@localhost/x", "percent-encoded"),
         ("DATABASE_URL", "postgresql://a:p@localhost/x?sslmode=on", "sslmode"),
+        ("DATABASE_DIRECT_URL", "postgresql://a:p@ss@localhost/x", "percent-encoded"),
+        ("DATABASE_POOLED", "yes", "needs DATABASE_DIRECT_URL"),
     ],
 )
 def test_unusable_value_is_refused(variable: str, value: str, reason: str) -> None:
@@ -163,6 +165,7 @@ def test_help_lists_every_variable() -> None:
         ("REDIS_PASSWORD", "Gostream-in-production-2026"),
         ("REDIS_PASSWORD", "fifteen-bytes-x"),
         ("DATABASE_URL", "postgresql://app:gostream@localhost/app"),
+        ("DATABASE_DIRECT_URL", "postgresql://app:gostream@localhost/app"),
     ],
 )
 def test_weak_secret_needs_loopback(variable: str, value: str) -> None:

@@ -12,7 +12,7 @@ from gostream_devstack.servers.postgres import Postgres
 from gostream_devstack.servers.tls_front import TlsFront
 from gostream_devstack.servers.valkey import Valkey
 from gostream_devstack.tls.certificates import Certificates
-from gostream_shared.cache.redis_connection import redis_client
+from gostream_shared.cache.driver.client import redis_client
 from gostream_shared.config import Config, load
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.errors import BackendRefusedError, BackendUnavailableError

@@ -1,16 +1,20 @@
 """Tests the coherence harness: a checker blind to staleness would pass every cache."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from benchmarks.coherence.faults import Fault
-from benchmarks.coherence.run import Options, measure
+from benchmarks.coherence.run import Options, Outcome, measure
 from benchmarks.coherence.tally import LATE, SOON, Tally
 from benchmarks.coherence.version_record import MAX_VERSIONS, Event, Truth
 from benchmarks.servers import Servers
 from gostream_devstack.fixtures import RedisSettings
 from gostream_devstack.servers.valkey import Valkey
+from tests.support.servers.redis_topologies import Nodes, make_redis_cluster
+
+__all__ = ["make_redis_cluster"]
 
 SHORT = Options(
     seconds=2.5, replicas=2, readers=16, keys=6, writers=1, rate=120, pause=0.004, load_delay=0.03
@@ -89,8 +93,23 @@ def test_naive_cache_serves_stale_reads(servers: Servers) -> None:
 
 @pytest.mark.slow
 def test_gostream_cache_stays_coherent_despite_races(servers: Servers) -> None:
-    outcome = measure(servers, "gostream", Fault.NONE, SHORT)
+    require_coherence(measure(servers, "gostream", Fault.NONE, SHORT))
 
+
+@pytest.mark.slow
+def test_gostream_cache_stays_coherent_over_cluster(
+    make_redis_cluster: Callable[..., Nodes],
+    database_url: str,
+) -> None:
+    nodes = make_redis_cluster()
+    servers = Servers(database_url, nodes.nodes[0], nodes.url)
+
+    require_coherence(measure(servers, "gostream", Fault.NONE, SHORT))
+
+    assert all(b"video:" in each.execute("KEYS", "video:*") for each in nodes.nodes)
+
+
+def require_coherence(outcome: Outcome) -> None:
     tally = outcome.tally
     assert outcome.writes > 20
     assert tally.counters["l1_hits"] > 100

@@ -21,6 +21,7 @@ from uuid import UUID, uuid4
 
 from imageio_ffmpeg import get_ffmpeg_exe
 
+from gostream_shared.domain.companions.added_tracks import AddedTrack
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import Job
 from gostream_shared.domain.object_keys import encode_prefix, hls_prefix, source_key
@@ -81,6 +82,7 @@ class Pipeline:
             limits=SourceLimits(max_bytes=1 << 30, max_duration=12 * 3600),
             step_patience=0.0,
             max_copied_bytes=0 if streams else 1 << 30,
+            chunk_window=0,  # chunks need a queue
         )
         encoder = Encoder(Path(get_ffmpeg_exe()), memory=ENCODER_MEMORY, patience=patience)
         self._service = TranscodeService(outside, encoder, work, settings)
@@ -226,7 +228,7 @@ class _Database:
     def __init__(self, videos: _Videos) -> None:
         self.videos = videos
         self.encodes = videos
-        self.jobs = self.usages = self.remote_sources = _Nobody()
+        self.jobs = self.usages = self.remote_sources = self.added_tracks = _Nobody()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["_Database"]:
@@ -234,7 +236,7 @@ class _Database:
 
 
 class _Nobody:
-    """Ignores announcements, progress, new masters, jobs and sizes. Knows no source of a video."""
+    """Ignores announcements, progress, new masters, jobs and sizes. Knows nothing of a video."""
 
     async def announce(self, video_id: UUID, version: int) -> None: ...
 
@@ -247,6 +249,9 @@ class _Nobody:
     async def note_stored(self, video_id: UUID, number: int, size: int) -> None: ...
 
     async def get(self, video_id: UUID) -> None: ...
+
+    async def of_video(self, video_id: UUID) -> list[AddedTrack]:
+        return []
 
 
 async def _run_all(sources: list[Path], folder: Path, *, streams: bool) -> None:

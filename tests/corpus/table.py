@@ -25,11 +25,20 @@ class Stream:
 
 
 @dataclass(frozen=True)
+class Sound:
+    """Expected stream of a READY video of sound alone: the names of its rungs, and seconds."""
+
+    rungs: str
+    seconds: float = 2
+    poster: bool = False
+
+
+@dataclass(frozen=True)
 class Case:
     """One input. Every test run includes the `quick` ones."""
 
     recipe: Recipe
-    expected: Code | Stream
+    expected: Code | Stream | Sound
     quick: bool = False
 
     @property
@@ -56,16 +65,16 @@ HOSTILE = (
     Case(hostile.dash_manifest, Code.SOURCE_NOT_MEDIA),
     Case(hostile.gab2_avi, Stream("320x180", sound=False), quick=True),
     Case(hostile.external_reference_mov, Code.CORRUPT_STREAM, quick=True),
-    # Media without video
+    # Media without moving pictures
     Case(hostile.png, Code.UNSUPPORTED_CONTAINER, quick=True),
     Case(hostile.jpeg, Code.UNSUPPORTED_CONTAINER),
     Case(hostile.gif, Code.UNSUPPORTED_CONTAINER),
     Case(hostile.subrip, Code.UNSUPPORTED_CONTAINER),
     Case(hostile.web_vtt, Code.UNSUPPORTED_CONTAINER),
     Case(hostile.ass_script, Code.UNSUPPORTED_CONTAINER),
-    Case(hostile.wave, Code.UNSUPPORTED_CONTAINER),
-    Case(hostile.audio_only, Code.NO_VIDEO_STREAM, quick=True),
-    Case(hostile.audio_with_cover, Code.NO_VIDEO_STREAM),
+    Case(hostile.wave, Sound("256k 128k 64k")),
+    Case(hostile.audio_only, Sound("128k 64k"), quick=True),
+    Case(hostile.audio_with_cover, Sound("128k 64k", poster=True)),
     Case(hostile.unlisted_magicyuv, Code.UNSUPPORTED_CODEC, quick=True),
     Case(hostile.unlisted_cinepak, Code.UNSUPPORTED_CODEC),
     Case(hostile.unlisted_sound, Code.UNSUPPORTED_CODEC),

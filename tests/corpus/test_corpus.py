@@ -8,12 +8,13 @@ import pytest
 from gostream_conformance.check import check
 from gostream_conformance.rules.rule import Severity
 from gostream_conformance.tree.sources import DirectorySource
+from gostream_shared.domain.video import MediaKind
 from gostream_worker.failures import Code
 
 from . import containers, seen, timing, unusual
 from .media import Kitchen, Recipe
 from .pipeline import READY, Outcome, Pipeline, largest_child
-from .table import CASES, Case, Stream
+from .table import CASES, Case, Sound, Stream
 
 #: Limit of a child's resident bytes for any input.
 MEMORY = 1 << 30
@@ -40,6 +41,9 @@ async def test_every_file_gets_expected_result_within_limits(
 
     if isinstance(case.expected, Code):
         assert (outcome.code, outcome.is_visible) == (case.expected, False), _why(outcome)
+    elif isinstance(case.expected, Sound):
+        _assert_sound(outcome, case.expected)
+        assert await _broken_rules(outcome, tmp_path) == []
     else:
         _assert_stream(outcome, case.expected)
         assert await _broken_rules(outcome, tmp_path) == []
@@ -92,6 +96,17 @@ async def test_streamed_broadcast_keeps_its_clock(
 
 async def test_worker_still_encodes_after_whole_corpus(kitchen: Kitchen, pipeline: Pipeline) -> None:
     assert (await pipeline.run(kitchen(unusual.plain))).code == READY
+
+
+def _assert_sound(outcome: Outcome, expected: Sound) -> None:
+    assert outcome.code == READY, _why(outcome)
+    publication = outcome.publication
+    assert publication is not None
+    assert publication.media_kind is MediaKind.AUDIO
+    assert " ".join(rung.name for rung in publication.renditions) == expected.rungs
+    assert publication.duration.total_seconds() == pytest.approx(expected.seconds, rel=0.02, abs=0.1)
+    assert (publication.poster is not None) == expected.poster
+    assert "RESOLUTION" not in outcome.published["master.m3u8"].decode()
 
 
 def _assert_stream(outcome: Outcome, expected: Stream) -> None:

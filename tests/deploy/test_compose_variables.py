@@ -32,13 +32,14 @@ def test_migration_accepts_its_variables() -> None:
 
 
 def test_shared_secrets_are_equal() -> None:
-    store, edge, api, worker = (
-        SERVICES[name]["environment"] for name in ("minio-init", "nginx", "api", "worker")
+    store, setup, edge, api, worker = (
+        SERVICES[name]["environment"] for name in ("seaweedfs", "store-setup", "nginx", "api", "worker")
     )
     assert edge["EDGE_REFRESH_SECRET"] == worker["CDN_REFRESH_SECRET"]
-    assert edge["EDGE_ORIGIN_SECRET"] == store["EDGE_ORIGIN_SECRET"]
+    assert edge["EDGE_ORIGIN_SECRET"] == setup["EDGE_ORIGIN_SECRET"]
     assert edge["EDGE_PLAYBACK_KEYS_FILE"] == api["PLAYBACK_KEYS_FILE"]
     for key in ("ACCESS_KEY", "SECRET_KEY"):
+        assert store[f"S3_ADMIN_{key}"] == setup[f"S3_ADMIN_{key}"]
         assert store[f"S3_{key}"] == api[f"S3_{key}"]
         assert store[f"S3_WORKER_{key}"] == worker[f"S3_{key}"] != api[f"S3_{key}"]
     assert edge["EDGE_BUCKET"] == api["S3_BUCKET"]

@@ -1,134 +1,177 @@
-"""Compose's setup before the services start: object store keys and the secret check."""
+"""Compose's object store: its start script, its setup and the check of its secrets."""
 
-import json
 import os
 import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import boto3
+import psutil
 import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from gostream_devstack.host.directories import Directories
+from gostream_devstack.host.http_probe import request
+from gostream_devstack.host.ports import Ports
+from gostream_devstack.host.wheels import script
+from gostream_devstack.servers.server import Server
 
 ROOT = Path(__file__).parents[2]
-API, WORKER = "gostream-api", "gostream-worker"
 KEYS = {
-    "S3_ENDPOINT_URL": "http://minio:9000",
-    "MINIO_ROOT_USER": "gostream-admin",
-    "MINIO_ROOT_PASSWORD": "gostream-admin",
+    "S3_ADMIN_ACCESS_KEY": "gostream-admin",
+    "S3_ADMIN_SECRET_KEY": 'a secret with "quotes" and \\',
     "S3_ACCESS_KEY": "gostream",
     "S3_SECRET_KEY": "gostream-secret",
     "S3_WORKER_ACCESS_KEY": "gostream-worker",
     "S3_WORKER_SECRET_KEY": "gostream-worker-secret",
-    "EDGE_ORIGIN_SECRET": "gostream-edge",
 }
-#: Imitates mc RELEASE.2025-08-13 for the commands of init.sh; keeps its state in $MC_STATE.
-STAND_IN = r"""#!/usr/bin/env python3
-import json, os, sys
-from pathlib import Path
-
-path = Path(os.environ["MC_STATE"])
-state = json.loads(path.read_text()) if path.exists() else {"users": {}, "policies": {}, "buckets": []}
-args = sys.argv[1:]
-
-def fail(text):
-    print(f"mc: <ERROR> {text}", file=sys.stderr)
-    sys.exit(1)
-
-def change(attach, policy, user):
-    if user not in state["users"]:
-        fail("Unable to make user/group policy association. The specified user does not exist.")
-    if policy not in state["policies"]:
-        fail("Unable to make user/group policy association. The canned policy does not exist.")
-    attached = state["users"][user]["policies"]
-    if (policy in attached) is attach:
-        fail("Unable to make policy association. The specified policy change is already in effect.")
-    (attached.append if attach else attached.remove)(policy)
-    print(f"{'Attached' if attach else 'Detached'} Policies: [{policy}]\nTo User: {user}")
-
-match args:
-    case ["alias", "set", alias, url, key, secret]:
-        print(f"Added `{alias}` successfully.")
-    case ["mb", "--ignore-existing", bucket]:
-        state["buckets"].append(bucket)
-        print(f"Bucket created successfully `{bucket}`.")
-    case ["anonymous", "set-json", file, bucket]:
-        state["anonymous"] = json.loads(Path(file).read_text())
-        print(f"Access permission for `{bucket}` is set from `{file}`")
-    case ["admin", "policy", "create", alias, name, file]:
-        state["policies"][name] = json.loads(Path(file).read_text())
-        print(f"Created policy `{name}` successfully.")
-    case ["admin", "user", "add", alias, key, secret]:
-        if len(secret) < 8:
-            fail("Unable to add new user. The secret key is invalid.")
-        state["users"].setdefault(key, {"policies": []})["secret"] = secret
-        print(f"Added user `{key}` successfully.")
-    case ["admin", "user", "info", alias, key]:
-        if key not in state["users"]:
-            fail("Unable to get user info. The specified user does not exist.")
-        policies = ",".join(state["users"][key]["policies"])
-        print(f"AccessKey: {key}\nStatus: enabled\nPolicyName: {policies}\nMemberOf: []")
-    case ["admin", "policy", ("attach" | "detach") as verb, alias, policy, "--user", user]:
-        if not (verb == "attach" and os.environ.get("MC_ATTACHES_NOTHING")):
-            change(verb == "attach", policy, user)
-    case _:
-        fail(f"`{args}` is not a recognized command.")
-path.write_text(json.dumps(state))
-"""
+ROLES = ("master", "volume", "filer")
 
 
-class Store:
-    """MinIO's state as the client `mc` reports it."""
+class Store(Server):
+    """SeaweedFS as Compose starts it, on other ports and with the program of the wheel."""
 
-    def __init__(self, folder: Path) -> None:
-        self._state = folder / "state.json"
-        self._path = folder / "bin"
-        self._path.mkdir()
-        client = self._path / "mc"
-        client.write_text(STAND_IN)
-        client.chmod(0o755)
+    def __init__(self, directories: Directories, ports: Ports) -> None:
+        super().__init__(directories, "compose-store", ports.pick("compose-store"))
+        self._ports = {role: (ports.pick(role), ports.pick(f"{role}-grpc")) for role in ROLES}
+        self.s3_grpc = ports.pick("s3-grpc")
+
+    def environment(self) -> Mapping[str, str]:
+        path = f"{script('weed').parent}:{os.defpath}"
+        data = {"SEAWEEDFS_DATA": str(self.directory / "data"), "TMPDIR": str(self.directory)}
+        return {**super().environment(), **KEYS, **data, "PATH": path}
+
+    def prepare(self) -> None:
+        self.directories.make(self.directory / "data")
+
+    def command(self) -> Sequence[str]:
+        ports = [f"-{role}.port={http}" for role, (http, _) in self._ports.items()]
+        ports += [f"-{role}.port.grpc={grpc}" for role, (_, grpc) in self._ports.items()]
+        own = [f"-s3.port={self.port}", f"-s3.port.grpc={self.s3_grpc}", "-volume.preStopSeconds=0"]
+        return ["/bin/sh", str(ROOT / "deploy/s3/seaweedfs.sh"), *ports, *own]
+
+    def ready(self) -> bool:
+        return request(self.port, "GET", "/healthz")[0] == 200
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
 
     def set_up(self, **changes: str) -> subprocess.CompletedProcess[str]:
-        """Runs init.sh as Compose does."""
-        path = f"{self._path}:{os.environ['PATH']}"
-        environment = {**KEYS, **changes, "MC_STATE": str(self._state), "PATH": path}
-        environment["TMPDIR"] = str(self._state.parent)
-        command = ["sh", str(ROOT / "deploy/s3/init.sh")]
+        """Runs setup.py as Compose does."""
+        variables = {**KEYS, "S3_ENDPOINT_URL": self.url, "EDGE_ORIGIN_SECRET": "gostream-edge", **changes}
         return subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, str(ROOT / "deploy/s3/setup.py")],
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
         )
 
-    def policies(self, key: str) -> list[str]:
-        """The names of the key's policies."""
-        return list(json.loads(self._state.read_text())["users"][key]["policies"])
-
-    def anonymous(self) -> str:
-        """The bucket's policy."""
-        return json.dumps(json.loads(self._state.read_text())["anonymous"])
-
-    def attach(self, key: str, policy: str) -> None:
-        """Attaches a policy that init.sh does not."""
-        state = json.loads(self._state.read_text())
-        state["policies"][policy] = {}
-        state["users"][key]["policies"].append(policy)
-        self._state.write_text(json.dumps(state))
+    def key(self, role: str) -> "Key":
+        """Returns the key of "", "WORKER_" or "ADMIN_"."""
+        return Key(self.url, KEYS[f"S3_{role}ACCESS_KEY"], KEYS[f"S3_{role}SECRET_KEY"])
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path)
+class Key:
+    """What a key may do."""
+
+    def __init__(self, url: str, access: str, secret: str) -> None:
+        config = Config(retries={"max_attempts": 1}, s3={"addressing_style": "path"})
+        self._s3 = boto3.client(
+            "s3",
+            endpoint_url=url,
+            region_name="us-east-1",
+            aws_access_key_id=access,
+            aws_secret_access_key=secret,
+            config=config,
+        )
+
+    def puts(self, key: str) -> bool:
+        try:
+            self._s3.put_object(Bucket="videos", Key=key, Body=b"x")
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "AccessDenied":
+                raise
+            return False
+        return True
 
 
-# The first three names occur in the client's output or in policy names.
-@pytest.mark.parametrize("key", ["gostream", "gostream-api", "gostream-worker-2", "another"])
-def test_each_key_gets_its_policy(store: Store, key: str) -> None:
-    done = store.set_up(S3_ACCESS_KEY=key)
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    home = Directories.at(tmp_path_factory.mktemp("store"))
+    server = Store(home, Ports({}))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        home.remove()
 
-    assert done.returncode == 0, done.stderr
-    assert (store.policies(key), store.policies("gostream-worker")) == ([API], [WORKER])
+
+@pytest.mark.stack
+def test_setup_can_be_repeated(store: Store) -> None:
+    for _ in range(2):
+        done = store.set_up()
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == "the bucket videos is ready\n"
 
 
-def test_bucket_is_readable_with_the_edge_secret(store: Store) -> None:
+@pytest.mark.stack
+def test_each_service_writes_only_its_own_objects(store: Store) -> None:
+    assert store.set_up().returncode == 0
+    written = {
+        role: [
+            key
+            for key in ("uploads/a", "hls/a/b.ts", "gate/a/public", "other/a")
+            if store.key(role).puts(key)
+        ]
+        for role in ("", "WORKER_", "ADMIN_")
+    }
+    assert written == {
+        "": ["uploads/a", "gate/a/public"],
+        "WORKER_": ["uploads/a", "hls/a/b.ts", "gate/a/public"],
+        "ADMIN_": ["uploads/a", "hls/a/b.ts", "gate/a/public", "other/a"],
+    }
+
+
+@pytest.mark.stack
+def test_only_the_edge_reads_streams(store: Store) -> None:
     assert store.set_up(EDGE_ORIGIN_SECRET="a-secret").returncode == 0
+    for key in ("uploads/a", "hls/a/b.ts"):
+        assert store.key("ADMIN_").puts(key)
 
-    assert '{"StringEquals": {"aws:Referer": "a-secret"}}' in store.anonymous()
+    def status(key: str, referer: str) -> int:
+        return request(store.port, "GET", f"/videos/{key}", headers={"Referer": referer})[0]
+
+    assert [status("hls/a/b.ts", referer) for referer in ("a-secret", "gostream-edge", "")] == [200, 403, 403]
+    assert status("uploads/a", "a-secret") == 403
+
+
+@pytest.mark.stack
+def test_wrong_admin_key_ends_the_setup(store: Store) -> None:
+    done = store.set_up(S3_ADMIN_SECRET_KEY="wrong-secret")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("the object store is not ready: ")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.stack
+def test_only_s3_listens_for_others(store: Store) -> None:
+    """The other roles trust whoever reaches them."""
+    process = psutil.Process(store.pid)
+    processes = [process, *process.children(recursive=True)]
+    found = [
+        each.laddr for one in processes for each in one.net_connections("inet") if each.status == "LISTEN"
+    ]
+    open_to_all = {address.port for address in found if address.ip not in ("127.0.0.1", "::1")}
+
+    assert store.port in open_to_all
+    assert open_to_all <= {store.port, store.s3_grpc}
 
 
 @pytest.mark.parametrize("secret", ["", "a b", 'a"b', "a;b"])
@@ -136,45 +179,11 @@ def test_unusable_edge_secret_is_refused(secret: str) -> None:
     assert check(EDGE_ORIGIN_SECRET=secret).stderr.startswith("EDGE_ORIGIN_SECRET: ")
 
 
-@pytest.mark.slow
-def test_second_setup_changes_nothing(store: Store) -> None:
-    store.set_up()
-    done = store.set_up(S3_SECRET_KEY="another-secret")
-
-    assert (done.returncode, done.stderr) == (0, "")
-    assert (store.policies("gostream"), store.policies("gostream-worker")) == ([API], [WORKER])
-
-
-@pytest.mark.slow
-def test_other_policies_are_detached(store: Store) -> None:
-    store.set_up()
-    store.attach("gostream", "readwrite")
-    store.attach("gostream", "gostream")
-    done = store.set_up()
-
-    assert (done.returncode, done.stderr) == (0, "")
-    assert store.policies("gostream") == [API]
-
-
-def test_setup_fails_if_a_policy_is_missing(store: Store) -> None:
-    done = store.set_up(MC_ATTACHES_NOTHING="1")
-
-    assert done.returncode == 1
-    assert "the key gostream has the policies '' instead of 'gostream-api'" in done.stderr
-
-
-def test_setup_fails_if_the_store_refuses(store: Store) -> None:
-    done = store.set_up(S3_WORKER_SECRET_KEY="short")
-
-    assert done.returncode != 0
-    assert "secret key is invalid" in done.stderr
-
-
 DEFAULTS = {
     "GOSTREAM_BIND": "127.0.0.1",
     "POSTGRES_PASSWORD": "gostream",
     "REDIS_PASSWORD": "gostream",
-    "MINIO_ROOT_PASSWORD": "gostream-admin",
+    "S3_ADMIN_SECRET_KEY": "gostream-admin",
     "S3_SECRET_KEY": "gostream-secret",
     "S3_WORKER_SECRET_KEY": "gostream-worker-secret",
     "CDN_REFRESH_SECRET": "gostream-refresh",

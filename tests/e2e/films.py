@@ -66,6 +66,18 @@ def with_languages(folder: Path) -> Path:
     return make(folder / "languages.mkv", _PICTURE, tones, ["-i", str(text)], codecs=codecs)
 
 
+def flac_with_cover(folder: Path) -> Path:
+    """Sound alone, with a cover picture."""
+    maps = ["-map", "0", "-map", "1", "-c:v", "png", "-frames:v", "1", "-disposition:v", "attached_pic"]
+    return make(folder / "cover.flac", _SOUND, picture("300x200", 1), codecs=maps)
+
+
+def sounds_with_languages(folder: Path) -> Path:
+    """English and German sound, and no picture."""
+    tags = ["-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=ger"]
+    return make(folder / "two.m4a", _SOUND, _SOUND, codecs=["-map", "0", "-map", "1", *AAC, *tags])
+
+
 def film(name: str, folder: Path) -> Path:
     """Returns the path of the film; generates it unless it is the real film."""
     if name == REAL:

@@ -4,6 +4,7 @@ import asyncio
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 
@@ -113,6 +114,28 @@ async def test_browser_switches_languages_and_shows_texts(upload: Upload, tmp_pa
         times = [time - seen["begins"] for start, end, _ in cues for time in (start, end)]
         assert times == pytest.approx([0.5, 2, 3, 7], abs=0.04)
         assert [text for _, _, text in cues] == ["first &amp; <i>second</i>", "last"]
+
+
+@pytest.mark.skipif(not players.CHROMIUM, reason="Chromium is not installed")
+@pytest.mark.skipif(not players.HLS_JS.exists(), reason="hls.js is not here: make players")
+@pytest.mark.parametrize(
+    ("make", "languages"), [(films.flac_with_cover, []), (films.sounds_with_languages, ["de", "en"])]
+)
+async def test_browser_plays_sound_alone(
+    make: Callable[[Path], Path], languages: list[str], upload: Upload, tmp_path: Path
+) -> None:
+    video = await upload(await asyncio.to_thread(make, tmp_path))
+    assert video.status == video_pb2.Video.STATUS_READY, video.error
+    assert video.media_kind == video_pb2.MEDIA_KIND_AUDIO
+
+    seen = await players.browse(video.playback_url, tmp_path / "home")
+
+    assert [error for error in seen["errors"] if not error.startswith(_HARMLESS)] == [], seen
+    assert seen["ended"], seen
+    assert sorted(seen["levels"]) == sorted(rung.name for rung in video.renditions)
+    assert seen["switches"] == [*seen["levels"], *reversed(seen["levels"])]
+    assert sorted(seen["languages"]) == languages
+    assert abs(seen["duration"] - video.duration.ToTimedelta().total_seconds()) < 0.25
 
 
 @pytest.mark.skipif(not players.CHROMIUM, reason="Chromium is not installed")

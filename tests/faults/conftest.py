@@ -1,7 +1,7 @@
 """Fixtures of the fault tests: service processes, their servers, a film."""
 
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
@@ -13,6 +13,7 @@ from gostream_devstack.fixtures import RedisSettings
 from gostream_devstack.host.ports import HOST
 from gostream_devstack.servers.seaweedfs import SeaweedFS
 from gostream_shared.config import Config, load
+from gostream_shared.db.connecting.address import DatabaseAddress
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.storage.s3 import S3ObjectStore
 from tests.faults.replicas import Fleet
@@ -33,11 +34,11 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def backends(
-    database_url: str, redis_settings: RedisSettings, object_store_server: SeaweedFS
+    database_settings: Mapping[str, str], redis_settings: RedisSettings, object_store_server: SeaweedFS
 ) -> dict[str, str]:
     """Environment variables with which a service reaches its servers."""
     return {
-        "DATABASE_URL": database_url,
+        **database_settings,
         "REDIS_HOST": redis_settings.host,
         "REDIS_PORT": str(redis_settings.port),
         "REDIS_PASSWORD": redis_settings.password,
@@ -77,7 +78,7 @@ def start_worker(environment: dict[str, str], tmp_path: Path) -> Iterator[Start]
 async def video_client(environment: dict[str, str]) -> AsyncIterator[VideoClient]:
     config = load(Config, environment)
     async with (
-        PostgresDatabase.open(config.database_url.get_secret_value()) as database,
+        PostgresDatabase.open(DatabaseAddress.of(config)) as database,
         S3ObjectStore.open(config) as store,
     ):
         video_client = VideoClient(database, store)

@@ -16,14 +16,15 @@ from gostream_api.videos.page_tokens import page_token, position_of
 from gostream_conformance.errors import ConformanceError
 from gostream_conformance.formats import aac, h264, jpeg, mpegts, subtitles, webvtt
 from gostream_conformance.playlist import parser, uris
+from gostream_conformance.tree.fragments import measure_fragments
 from gostream_shared.domain.errors import GoStreamError, PageTokenInvalidError
 from gostream_shared.domain.videos.listing import VideoFilter
 from gostream_worker.failures import ProcessingFailedError
 from gostream_worker.probe import matroska, signature
-from gostream_worker.probe.mp4 import crop, dolby_vision, sample_entries, whole_part
+from gostream_worker.probe.mp4 import crop, display_times, dolby_vision, sample_entries, whole_part
 from gostream_worker.probe.timing import last_fragment
 from gostream_worker.probe.tracks import channels
-from gostream_worker.text import cues, formats
+from gostream_worker.text import cues, files, formats
 from tests.fuzz.reads import Reads
 
 _NAMES = (b"te", b"grpc-encoding", b"grpc-timeout", b"x-data-bin", b"x-any")
@@ -106,6 +107,7 @@ _CONFORMANCE: tuple[Callable[[bytes], Any], ...] = (
     jpeg.jpeg_size,
     h264.picture,
     h264.is_recovery_point,
+    h264.frames_to_recovery,
     h264.parse_sps,
     lambda data: list(h264.nal_units(data)),
     lambda data: list(aac.adts_frames(data)),
@@ -120,6 +122,16 @@ def conformance(data: bytes) -> None:
             _CONFORMANCE[data[0] % len(_CONFORMANCE)](data[1:])
 
 
+def fragments(data: bytes) -> None:
+    """Segments of fragmented MP4; the first two bytes are the size of the initialization section."""
+    seam = int.from_bytes(data[:2], "big")
+    for cut in (False, True):
+        with suppress(ConformanceError):
+            found = measure_fragments(data[2:], seam=min(seam, len(data[2:])), cut=cut)
+            assert found.video or found.audio or found.streams
+            assert all(0 <= key.offset < key.offset + key.size <= found.size for key in found.key_frames)
+
+
 def texts(data: bytes) -> None:
     """The packets of text tracks: each becomes exactly one cue of WebVTT."""
     header, _, packet = data.partition(b"\xff\xff")
@@ -129,6 +141,18 @@ def texts(data: bytes) -> None:
             shown = cues.cue_text(reader(text)) or "nothing"
             file = f"WEBVTT\n\n00:01.000 --> 00:02.000\n{shown}\n\n00:03.000 --> 00:04.000\nlast\n"
             assert [cue.start for cue in subtitles.parse_text(file.encode()).cues] == [1000, 3000], shown
+
+
+def text_files(data: bytes) -> None:
+    """Whole files of subtitles: each cue is one of WebVTT, or the file is refused."""
+    with suppress(ValueError):
+        for (start, end), said in files.timed_texts(data, "de", at_most=50):
+            assert isinstance(start, int)
+            assert isinstance(end, int)
+            file = (
+                f"WEBVTT\n\n00:01.000 --> 00:02.000\n{said or 'nothing'}\n\n00:03.000 --> 00:04.000\nlast\n"
+            )
+            assert [cue.start for cue in subtitles.parse_text(file.encode()).cues] == [1000, 3000], said
 
 
 def probe(data: bytes) -> None:
@@ -146,6 +170,8 @@ def probe(data: bytes) -> None:
     assert 0 < width <= 640
     assert 0 < height <= 360
     sample_entries.sound_boxes(data, 1)
+    lag = display_times.display_lag(data, 1)
+    assert lag is None or lag >= 0
     last_fragment.last_cluster(data)
     last_fragment.last_fragment(data, 1)
     picture = matroska.picture_at(data, 0)

@@ -61,6 +61,7 @@ class Replica:
             listener=database.wait,
             unannounced=self.unannounced,
             local=self.bus,
+            is_elected=lambda: "election" not in world.without,
             clock=clock,
         )
         runners = [keeper.run(), self.bus._keep_listening(), self.bus._keep_beating()]

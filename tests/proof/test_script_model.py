@@ -23,11 +23,13 @@ from hypothesis.stateful import (
 )
 
 from gostream_shared.cache.breaker import Breaker
+from gostream_shared.cache.driver.client import redis_client
+from gostream_shared.cache.driver.servers import OneServer
 from gostream_shared.cache.entries import redis_cache
 from gostream_shared.cache.entries.epoch import EpochState
 from gostream_shared.cache.entries.redis_cache import SEQUENCE_KEY, CacheTimes, RedisVideoCache, video_key
 from gostream_shared.cache.protocol import CacheUnavailableError, Entry, Fill, Hit, Lease, Lookup
-from gostream_shared.cache.redis_connection import RedisConnection, redis_client
+from gostream_shared.cache.redis_connection import RedisConnection
 from gostream_shared.config import Config, load
 from tests.support.script_model import ModelRedis
 from tests.support.videos import make_video
@@ -62,7 +64,7 @@ class Both(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.model = ModelRedis(lambda: 1.0, TIMES, self.without)
-        self.link = RedisConnection(redis_client(self.config), Breaker())
+        self.link = RedisConnection(OneServer(redis_client(self.config)), Breaker())
         self.real = {
             epoch: RedisVideoCache(self.link, channel="c", epoch_state=EpochState(epoch), times=TIMES)
             for epoch in (1, 2)
@@ -140,7 +142,8 @@ class Both(RuleBasedStateMachine):
     def invalidate(self, key: UUID, version: int, old: bool) -> None:
         is_lost = self.model.sequence == 0
         seconds, microseconds = self.client("time")
-        expected = self.model.invalidate(key, version)
+        self.model.raise_floor(key, version)
+        expected = self.model.announce()
         with self.release(key, old):
             self.runner.run(self.real[1].invalidate({key: version}))
         actual = int(self.client("get", SEQUENCE_KEY))

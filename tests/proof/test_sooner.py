@@ -101,7 +101,7 @@ async def _invalidation_releases_the_older_lease(
 ) -> None:
     redis = ModelRedis(lambda: 0.0, CacheTimes(), without)
     assert isinstance(redis.get_or_lease(ID, "early", epoch=1), Lease)
-    redis.invalidate(ID, 2)
+    redis.raise_floor(ID, 2)
     assert isinstance(redis.get_or_lease(ID, "late", epoch=1), Lease)
 
 

@@ -62,6 +62,8 @@ class World:
         self.outbox_locked: set[int] = set()
         self.database_up = True
         self.known_since = 0.0  # end of the last database outage; infinity during one
+        # In a Redis Cluster, time passes between the two steps of INVALIDATE.
+        self.is_cluster = random.Random(f"servers of {seed}").random() < 0.35
         self.most = self.luck.choice((2000, 2000, 1))  # limit of distinct videos in one read of the outbox
         self.lag = 0.0  # of the database's read replica
         self.lagged: dict[UUID, float] = {}
@@ -325,19 +327,39 @@ class SimRedis:
 
     async def invalidate(self, changes: Mapping[UUID, int]) -> None:
         world = self._world
+        first, then = self._raise_floors, self._announce
+        if "floor-first" in world.without:
+            first, then = then, first
         await self._reach()
+        try:
+            first(changes)
+        except RefusedError:
+            if not world.is_cluster:
+                then(changes)  # both are in one pipeline
+            raise
+        if world.is_cluster:
+            await self._reach()
+        then(changes)
         for video_id, version in changes.items():
-            self.invalidate_now(video_id, version)
             if version <= world.newest(video_id):
                 world.checker.invalidated(world.loop.time(), video_id, version)
         await self._reply()
 
-    def invalidate_now(self, video_id: UUID, version: int) -> None:
-        """Runs the script INVALIDATE."""
+    def _raise_floors(self, changes: Mapping[UUID, int]) -> None:
+        for video_id, version in changes.items():
+            self._run().raise_floor(video_id, version)
+
+    def _announce(self, changes: Mapping[UUID, int]) -> None:
         world = self._world
-        sequence = self._run().invalidate(video_id, version)
-        ms = round(world.server_clock() * 1000)
-        self._publish(f"change|{sequence}|{ms}|{video_id}|{version}")
+        for video_id, version in changes.items():
+            sequence = self._run(video=False).announce()
+            ms = round(world.server_clock() * 1000)
+            self._publish(f"change|{sequence}|{ms}|{video_id}|{version}")
+
+    def invalidate_now(self, video_id: UUID, version: int) -> None:
+        """Runs both steps of INVALIDATE."""
+        self._raise_floors({video_id: version})
+        self._announce({video_id: version})
 
     async def reconnect(self) -> None:
         self._server = None

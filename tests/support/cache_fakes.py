@@ -6,7 +6,9 @@ from uuid import UUID
 
 
 class FakeOutbox:
-    """Implements gostream_shared.domain.repositories.Outbox in memory."""
+    """Implements gostream_shared.cache.outbox.port.SharedOutbox in memory, without an election."""
+
+    relay_lock = 0
 
     def __init__(self) -> None:
         self.rows: dict[UUID, int] = {}
@@ -20,6 +22,9 @@ class FakeOutbox:
 
     async def unsettled(self, limit: int) -> Mapping[UUID, int] | None:
         return dict(self.rows) if len(self.rows) <= limit else None
+
+    async def has_relay(self) -> bool:
+        return False
 
     async def settle(self, video_id: UUID, version: int) -> None:
         if self.rows.get(video_id, 0) <= version:

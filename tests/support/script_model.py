@@ -137,8 +137,8 @@ class ModelRedis:
         self.keys[video_id] = key
         return Filled.OK
 
-    def invalidate(self, video_id: UUID, version: int) -> int:
-        """Returns the sequence number of the published message."""
+    def raise_floor(self, video_id: UUID, version: int) -> None:
+        """The first step of INVALIDATE."""
         self._writes(needs_memory="allow-oom" in self.without)
         key = self.key(video_id) or Key()
         if version > key.floor:
@@ -149,6 +149,10 @@ class ModelRedis:
             if "invalidate-lease" in self.without:
                 key.lease, key.lease_until = lease
             key.expires = self.clock() + self.times.tombstone
+
+    def announce(self) -> int:
+        """The second step of INVALIDATE. Returns the sequence number of the published message."""
+        self._writes(needs_memory="allow-oom" in self.without)
         return self.next_sequence()
 
     def beat(self, interval: float) -> int | None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 from grpc import aio
 
 from gostream.v1.event_service_pb2_grpc import EventServiceStub
+from gostream.v1.track_service_pb2_grpc import TrackServiceStub
 from gostream.v1.upload_service_pb2_grpc import UploadServiceStub
 from gostream.v1.video_service_pb2 import CreateVideoRequest, GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
@@ -82,6 +83,7 @@ class Door:
             self.stub,
             UploadServiceStub(self.channel),
             EventServiceStub(self.channel),
+            TrackServiceStub(self.channel),
             WebhookServiceStub(self.channel),
         )
         stub = next(each for each in stubs if hasattr(each, method))
@@ -140,7 +142,10 @@ StartApi = Callable[..., Awaitable[Api]]
 
 @pytest.fixture
 async def start_api(
-    database_url: str, redis_settings: RedisSettings, object_store_server: SeaweedFS, tmp_path: Path
+    database_settings: Mapping[str, str],
+    redis_settings: RedisSettings,
+    object_store_server: SeaweedFS,
+    tmp_path: Path,
 ) -> AsyncIterator[StartApi]:
     """A function that starts an API in this process; keywords are environment variables."""
     keys, issuers = tmp_path / "jwks.json", tmp_path / "issuers.yaml"
@@ -148,7 +153,7 @@ async def start_api(
     entry = {"alias": "corp", "issuer": ISSUER, "audiences": [AUDIENCE], "jwks_file": "jwks.json"}
     issuers.write_text(yaml.safe_dump([entry]))
     environment = {
-        "DATABASE_URL": database_url,
+        **database_settings,
         "REDIS_HOST": redis_settings.host,
         "REDIS_PORT": str(redis_settings.port),
         "REDIS_PASSWORD": redis_settings.password,

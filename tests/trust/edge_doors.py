@@ -14,7 +14,13 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from gostream.v1 import event_service_pb2, upload_service_pb2, video_service_pb2, webhook_service_pb2
+from gostream.v1 import (
+    event_service_pb2,
+    track_service_pb2,
+    upload_service_pb2,
+    video_service_pb2,
+    webhook_service_pb2,
+)
 from gostream_api.rpc.json.bodies import HTTP_STATUSES
 from tests.trust.outcomes import Metadata, Outcome, Refused
 
@@ -25,6 +31,7 @@ _METHODS = {
         upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"],
         event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
         webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"],
+        track_service_pb2.DESCRIPTOR.services_by_name["TrackService"],
     )
     for method in service.methods
 }
@@ -59,13 +66,11 @@ async def as_json(
     verb = rule.WhichOneof("pattern")
     fields = MessageToDict(request, preserving_proto_field_name=True)
     path = getattr(rule, verb)
-    for name, holder in (
-        ("{id}", fields),
-        ("{video.id}", fields.get("video", {})),
-        ("{webhook.id}", fields.get("webhook", {})),
-    ):
+    holders = {"{id}": fields, "{video.id}": fields.get("video"), "{track.id}": fields.get("track")}
+    holders["{webhook.id}"] = fields.get("webhook")
+    for name, holder in holders.items():
         if name in path:
-            path = path.replace(name, holder.pop("id"))
+            path = path.replace(name, (holder or {}).pop("id"))
     for name in ("video_id", "webhook_id"):
         if f"{{{name}}}" in path:
             path = path.replace(f"{{{name}}}", fields.pop(name))

@@ -17,10 +17,11 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gostream.v1 import event_service_pb2 as events
+from gostream.v1 import track_service_pb2 as tracks
 from gostream.v1 import upload_service_pb2 as uploads
 from gostream.v1 import video_service_pb2 as messages
 from gostream.v1 import webhook_service_pb2 as hooks
-from gostream.v1.video_pb2 import PlaybackPolicy, Video
+from gostream.v1.video_pb2 import PlaybackPolicy, Track, Video
 from gostream.v1.webhook_pb2 import Webhook
 from gostream.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from tests.trust.conftest import Api, Door, bearer, caller
@@ -80,6 +81,15 @@ CALLS: dict[str, Any] = {
     "Redeliver": lambda webhook_id: hooks.RedeliverRequest(webhook_id=webhook_id, since=Timestamp(seconds=1)),
     "CreateWebhook": lambda owner: hooks.CreateWebhookRequest(url=URL, user_id=owner),
     "ListWebhooks": lambda owner: hooks.ListWebhooksRequest(user_id=owner),
+    "AddTrack": lambda video_id: tracks.AddTrackRequest(
+        video_id=video_id, kind=Track.Kind.KIND_SUBTITLES, language="de", size_bytes=4
+    ),
+    "PrepareTrack": lambda video_id: tracks.PrepareTrackRequest(video_id=video_id, id=str(uuid4())),
+    "UpdateTrack": lambda video_id: tracks.UpdateTrackRequest(
+        video_id=video_id, track=Track(id=str(uuid4()), name="Deutsch")
+    ),
+    "DeleteTrack": lambda video_id: tracks.DeleteTrackRequest(video_id=video_id, id=str(uuid4())),
+    "ListTracks": lambda video_id: tracks.ListTracksRequest(video_id=video_id),
     "CreateVideo": lambda owner: messages.CreateVideoRequest(title="New", size_bytes=4, user_id=owner),
     "ListVideos": lambda owner: messages.ListVideosRequest(user_id=owner),
     "ListEvents": lambda owner: events.ListEventsRequest(user_id=owner),
@@ -210,6 +220,7 @@ def test_table_covers_every_caller_of_every_call() -> None:
         uploads.DESCRIPTOR.services_by_name["UploadService"],
         events.DESCRIPTOR.services_by_name["EventService"],
         hooks.DESCRIPTOR.services_by_name["WebhookService"],
+        tracks.DESCRIPTOR.services_by_name["TrackService"],
     )
     methods = {method.name for service in services for method in service.methods}
     assert {call.partition(" ")[0] for call in CALLS} == methods

@@ -12,9 +12,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
+from gostream.v1 import track_service_pb2 as tracks
 from gostream.v1 import upload_service_pb2 as uploads
 from gostream.v1 import video_pb2
 from gostream.v1 import video_service_pb2 as messages
+from gostream.v1.track_service_pb2_grpc import TrackServiceStub
 from gostream.v1.upload_service_pb2_grpc import UploadServiceStub
 from gostream_api.rpc.refusals import LINES, REFUSALS, WINDOW, Refusals
 from gostream_shared.domain.errors import UnauthenticatedError
@@ -146,6 +148,41 @@ async def test_upload_sessions_leave_rows_with_their_caller(
     assert [(row["method"], row["principal"], row["owner"]) for row in rows] == [
         ("CreateUpload", "corp:alice", "corp:alice"),
         ("AbortUpload", "corp:alice", "corp:alice"),
+    ]
+
+
+async def test_tracks_leave_rows_without_names(
+    api: Api, alice: Metadata, connection: asyncpg.Connection
+) -> None:
+    video_id = (await created(api, alice)).video.id
+    stub: Any = TrackServiceStub(api.doors["grpc.aio"].channel)
+    add = tracks.AddTrackRequest(
+        video_id=video_id,
+        kind=video_pb2.Track.KIND_SUBTITLES,
+        language="de",
+        name="A private name",
+        source_url="https://films.example/a?token=secret",
+        request_id="one",
+    )
+    track_id = (await stub.AddTrack(add, metadata=alice, timeout=60)).track.id
+    for request in (
+        add,
+        tracks.PrepareTrackRequest(video_id=video_id, id=track_id),
+        tracks.UpdateTrackRequest(video_id=video_id, track=video_pb2.Track(id=track_id, name=TITLE)),
+        tracks.ListTracksRequest(video_id=video_id),
+        tracks.DeleteTrackRequest(video_id=video_id, id=track_id),
+    ):
+        method = type(request).__name__.removesuffix("Request")
+        await getattr(stub, method)(request, metadata=alice, timeout=60)
+
+    rows = (await rows_of(connection, video_id))[1:]
+
+    assert [(row["method"], row["outcome"], json.loads(row["changed"])) for row in rows] == [
+        ("AddTrack", "CHANGED", {"track": track_id, "language": "de", "source": "url"}),
+        ("AddTrack", "UNCHANGED", {}),
+        ("PrepareTrack", "UNCHANGED", {}),
+        ("UpdateTrack", "CHANGED", {"track": track_id, "fields": "name"}),
+        ("DeleteTrack", "CHANGED", {"track": track_id, "track_deleted": True}),
     ]
 
 

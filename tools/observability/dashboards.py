@@ -154,6 +154,8 @@ WORKER = Board(
                 unit="short",
                 queries={
                     "encodes": "sum(gostream_worker_in_flight)",
+                    "chunks": "sum(gostream_worker_chunks_in_flight)",
+                    "publications": "sum(gostream_worker_finishing)",
                     "fetches": "sum(gostream_worker_fetches_in_flight)",
                 },
             ),
@@ -195,6 +197,15 @@ WORKER = Board(
                 queries={
                     "p50": quantile(0.5, "gostream_worker_encode_seconds"),
                     "p99": quantile(0.99, "gostream_worker_encode_seconds"),
+                },
+            ),
+            Chart(
+                title="Steps of films in chunks",
+                unit="s",
+                queries={
+                    "chunk p50": quantile(0.5, "gostream_worker_chunk_seconds"),
+                    "chunk p99": quantile(0.99, "gostream_worker_chunk_seconds"),
+                    "publication p99": quantile(0.99, "gostream_worker_finish_seconds"),
                 },
             ),
             Chart(

@@ -12,6 +12,7 @@ from gostream_audit.change_feed import change_feed
 from gostream_audit.replicas import Replicas
 from gostream_shared.config import Config
 from gostream_shared.config_types import Duration, ListenPort, ReadableFile, Secret, parse_host
+from gostream_shared.db.connecting.address import DatabaseAddress
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.errors import BackendUnavailableError, GoStreamError
 from gostream_shared.lifecycle import run_configured, service_parser, stop_signal
@@ -80,10 +81,10 @@ async def audit(config: AuditConfig, *, once: int | None = None) -> None:
 
     Raises InconsistentError at the end of a limited audit if an inconsistency was found.
     """
-    url = config.database_url.get_secret_value()
+    address = DatabaseAddress.of(config)
     async with (
         stop_signal() as stop,
-        PostgresDatabase.open(url, max_size=4) as database,
+        PostgresDatabase.open(address, max_size=4) as database,
         Replicas.open(
             config.names, config.gostream_token.get_secret_value(), config.credentials()
         ) as replicas,
@@ -96,7 +97,7 @@ async def audit(config: AuditConfig, *, once: int | None = None) -> None:
             config.metrics_host, config.metrics_port, tls=tls.context() if tls else None
         ):
             try:
-                async with change_feed(url) as changes:
+                async with change_feed(address.direct_url) as changes:
                     running = asyncio.create_task(auditor.run(changes, at_most=once), name="audit")
                     await _until_either(running, stop)
             except TimeoutError:

@@ -1,7 +1,7 @@
 """The command line: names, options and help of the commands; commands.py implements them.
 
-The rooms `ingest` (upload, import), `organize` (ls, update, rm, undelete) and `events` (events, webhooks)
-have the other commands.
+The rooms `ingest` (upload, import), `organize` (ls, update, rm, undelete), `captions` (tracks) and `events`
+(events, webhooks) have the other commands.
 Each command imports its implementation when it runs, because gRPC, protobuf and aiohttp take longer to import
 than `--help` and completion take in all.
 """
@@ -15,6 +15,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is imported, to h
 
 import typer
 
+from gostream_cli.captions import app as captions
 from gostream_cli.events import app as events
 from gostream_cli.ingest import app as ingest
 from gostream_cli.options import (
@@ -22,15 +23,21 @@ from gostream_cli.options import (
     CaFile,
     ClientCert,
     ClientKey,
+    Downloads,
+    End,
     Json,
+    Loudness,
+    PosterAt,
     Profile,
     Server,
+    Start,
     Timeout,
     Token,
     TokenFile,
     UseTls,
     VideoId,
     WholeTimeout,
+    encoding,
 )
 from gostream_cli.organize import app as organize
 
@@ -103,6 +110,7 @@ def get(
 
 
 app.command("ls")(organize.list_videos)
+app.add_typer(captions.app, name="tracks")
 
 
 @app.command()
@@ -122,12 +130,18 @@ def watch(
 def process(
     video_id: VideoId,
     profile: Profile = "",
+    start: Start = "",
+    end: End = "",
+    poster_at: PosterAt = "",
+    download: Downloads = None,
+    loudness: Loudness = "",
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the processing to its end.")] = False,
     server: Server = DEFAULT_SERVER,
     timeout: Timeout = None,
     json: Json = False,
 ) -> None:
     """Start processing an uploaded video, or encode it again."""
+    asked = encoding(start, end, poster_at, download)
     from gostream_cli import commands, output, runner
 
     out = output.Output(as_json=json)
@@ -135,7 +149,15 @@ def process(
         server,
         out,
         timeout,
-        lambda client: commands.process(client, out, video_id, profile=profile, follow_it=watch),
+        lambda client: commands.process(
+            client,
+            out,
+            video_id,
+            profile=profile,
+            loudness=int(loudness),
+            options=asked,
+            follow_it=watch,
+        ),
     )
 
 

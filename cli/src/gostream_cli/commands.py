@@ -7,7 +7,7 @@ from datetime import timedelta
 from gostream.v1 import video_pb2
 from gostream_cli.output import Output
 from gostream_cli.progress import processing_progress
-from gostream_client import AsyncClient, GoStreamError, policy_name
+from gostream_client import AsyncClient, EncodeOptions, GoStreamError, policy_name
 from gostream_client.watch import raise_if_failed
 
 #: Seconds that `get` waits for the optional progress.
@@ -35,8 +35,17 @@ async def watch(client: AsyncClient, out: Output, video_id: str) -> None:
     await to_the_end(client, out, video_pb2.Video(id=video_id))
 
 
-async def process(client: AsyncClient, out: Output, video_id: str, *, profile: str, follow_it: bool) -> None:
-    video = await client.trigger_process(video_id, profile=profile)
+async def process(
+    client: AsyncClient,
+    out: Output,
+    video_id: str,
+    *,
+    profile: str,
+    loudness: int = 0,
+    options: EncodeOptions | None = None,
+    follow_it: bool,
+) -> None:
+    video = await client.trigger_process(video_id, profile=profile, loudness=loudness, options=options)
     await finish(client, out, video, follow_it=follow_it)
 
 

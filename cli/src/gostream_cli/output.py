@@ -16,7 +16,7 @@ from rich.text import Text
 
 from gostream.v1 import video_pb2, video_service_pb2
 from gostream_cli.errors import document, hint
-from gostream_client import GoStreamError, policy_name, status_name
+from gostream_client import GoStreamError, kind_name, policy_name, status_name
 
 _UNBOUNDED = 10_000
 _STATUS_STYLES = {
@@ -90,6 +90,7 @@ class Output:
             return
         rows = [("playback", info.playback_url), ("poster", info.poster_url)]
         rows += [("storyboard", info.storyboard_url), ("already plays", info.playable_url)]
+        rows += [(f"download {each.name}", each.url) for each in info.downloads]
         self._rows((name, value) for name, value in [*rows, ("expires", _time(info, "expire_time"))] if value)
 
     def videos(self, videos: Sequence[video_pb2.Video]) -> None:
@@ -111,6 +112,10 @@ class Output:
             style = _STATUS_STYLES.get(status, "")
             table.add_row(video_id, Text(status, style=style), *map(Text, rest))
         self.stdout.print(table)
+
+    def tracks(self, tracks: Sequence[video_pb2.Track]) -> None:
+        """Print tracks, one per line."""
+        self._rows((track.id, _track(track)) for track in tracks)
 
     def _rows(self, rows: Iterable[tuple[str, str]]) -> None:
         if not self.stdout.is_terminal:
@@ -136,12 +141,14 @@ def facts(video: video_pb2.Video) -> list[tuple[str, str]]:
     rows += [("label", label) for label in _labels(video)]
     times = [("created", "create_time"), ("ready", "ready_time"), ("expires", "expire_time")]
     rows += [(name, _time(video, field)) for name, field in [*times, ("deleted", "delete_time")]]
+    rows += [("kind", kind_name(video)), ("loudness", _loudness(video))]
     rows += [("length", _length(video)), ("size", f"{video.width}×{video.height}" if video.width else "")]
     rows += [
-        (f"rendition {r.name}", f"{r.width}×{r.height} {r.average_bandwidth / 1e6:.2f} Mb/s {r.codecs}")
+        (f"rendition {r.name}", f"{_size(r)}{r.average_bandwidth / 1e6:.2f} Mb/s {r.codecs}")
         for r in video.renditions
     ]
     rows += [(track.id, _track(track)) for track in video.tracks]
+    rows += [(f"download {each.name}", _download(each)) for each in video.downloads]
     # A public video shows its URLs.
     policy = policy_name(video)
     rows += [("policy", f"{policy}, epoch {video.playback_epoch}" if policy not in ("", "public") else "")]
@@ -155,12 +162,34 @@ def facts(video: video_pb2.Video) -> list[tuple[str, str]]:
     return [(name, value) for name, value in rows if value]
 
 
+def _size(rendition: video_pb2.Rendition) -> str:
+    return f"{rendition.width}×{rendition.height} " if rendition.width else ""
+
+
+def _loudness(video: video_pb2.Video) -> str:
+    if not video.HasField("loudness"):
+        return ""
+    return f"{video.loudness.integrated_lufs:.1f} LUFS, {video.loudness.true_peak_dbtp:.1f} dBTP"
+
+
 def _track(track: video_pb2.Track) -> str:
     """Returns the language and name of a track, and the code of an unpublished one."""
-    parts = [track.language, _one_line(track.name), "default" if track.is_default else ""]
-    if track.state != video_pb2.Track.STATE_READY:
+    marks = {"default": track.is_default, "forced": track.is_forced, "SDH": track.is_sdh}
+    parts = [track.language, _one_line(track.name), *(mark for mark, is_set in marks.items() if is_set)]
+    if track.state == video_pb2.Track.STATE_PREPARING:
+        parts.append("being prepared")
+    elif track.state != video_pb2.Track.STATE_READY:
         parts.append(f"not published: {track.error_code}")
     return ", ".join(part for part in parts if part)
+
+
+def _download(download: video_pb2.Download) -> str:
+    """Returns the size and URL of a file, or why there is none."""
+    if download.state == video_pb2.Download.STATE_FAILED:
+        return f"not made: {download.error_code}"
+    if download.state != video_pb2.Download.STATE_READY:
+        return "being made"
+    return f"{download.size_bytes / 1e6:.1f} MB {download.url}".rstrip()
 
 
 def _progress(work: video_pb2.Processing) -> str:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from cli.tests.conftest import Gostream, capture
+from gostream.v1.video_pb2 import MEDIA_KIND_AUDIO
 from gostream_cli.organize import commands
 from gostream_client import AsyncClient
 from tests.support.fake_server import VIDEO_ID, ApiServer, Video, video
@@ -29,6 +30,7 @@ async def test_options_become_filters(gostream: Gostream, server: ApiServer) -> 
     ran = await gostream(
         *("ls", "--label", "course=42", "--label", "term", "--title", "algebra", "--external-id", "x"),
         *("--created-after", "2026-01-01", "--created-before", "2026-01-31T12:00:00+01:00", "--deleted"),
+        *("--kind", "audio"),
         *("-s", server.address, "--timeout", "30", "--json"),
     )
 
@@ -37,6 +39,7 @@ async def test_options_become_filters(gostream: Gostream, server: ApiServer) -> 
     [request] = server.api.requests
     assert list(request.labels) == ["course=42", "term"]
     assert (request.title, request.external_id, request.show_deleted) == ("algebra", "x", True)
+    assert request.media_kind == MEDIA_KIND_AUDIO
     assert request.created_after.ToDatetime(UTC) == datetime(2026, 1, 1, tzinfo=UTC)
     assert request.created_before.ToDatetime(UTC) == datetime(2026, 1, 31, 11, tzinfo=UTC)
 

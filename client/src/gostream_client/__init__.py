@@ -41,6 +41,7 @@ from gostream_client.errors import (
     SourceUrlRefusedError,
     TokenInvalidError,
     TooManyRequestsError,
+    TrackNotFoundError,
     UnreachableError,
     UploadClosedError,
     UploadError,
@@ -55,12 +56,13 @@ from gostream_client.errors import (
 
 if TYPE_CHECKING:
     from gostream.v1.event_pb2 import Event
-    from gostream.v1.video_pb2 import Video
+    from gostream.v1.video_pb2 import Track, Video
     from gostream_client.aio import AsyncClient
     from gostream_client.calls import Reply
     from gostream_client.connection.tls import Tls
     from gostream_client.connection.token import Token
-    from gostream_client.names import policy_name, status_name
+    from gostream_client.encoding import EncodeOptions
+    from gostream_client.names import kind_name, policy_name, status_name
     from gostream_client.sync import Client
     from gostream_client.upload.events import UploadEvents
     from gostream_client.upload.source import SourceFile
@@ -69,13 +71,16 @@ if TYPE_CHECKING:
 _HOMES = {
     "AsyncClient": "gostream_client.aio",
     "Client": "gostream_client.sync",
+    "EncodeOptions": "gostream_client.encoding",
     "Event": "gostream.v1.event_pb2",
     "Reply": "gostream_client.calls",
     "SourceFile": "gostream_client.upload.source",
     "Tls": "gostream_client.connection.tls",
     "Token": "gostream_client.connection.token",
     "UploadEvents": "gostream_client.upload.events",
+    "Track": "gostream.v1.video_pb2",
     "Video": "gostream.v1.video_pb2",
+    "kind_name": "gostream_client.names",
     "policy_name": "gostream_client.names",
     "status_name": "gostream_client.names",
 }
@@ -86,6 +91,7 @@ __all__ = [
     "BackendUnavailableError",
     "Client",
     "DeadlineExceededError",
+    "EncodeOptions",
     "EtagMismatchError",
     "Event",
     "ExternalIdInUseError",
@@ -115,6 +121,8 @@ __all__ = [
     "Token",
     "TokenInvalidError",
     "TooManyRequestsError",
+    "Track",
+    "TrackNotFoundError",
     "UnreachableError",
     "UploadClosedError",
     "UploadError",
@@ -127,6 +135,7 @@ __all__ = [
     "VideoNotDeletedError",
     "VideoNotFoundError",
     "WebhookNotFoundError",
+    "kind_name",
     "policy_name",
     "status_name",
 ]

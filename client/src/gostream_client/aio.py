@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from grpc import aio
 
 from gostream.v1.event_pb2 import Event
-from gostream.v1.video_pb2 import Video
+from gostream.v1.video_pb2 import Track, Video
 from gostream.v1.video_service_pb2 import ListVideosResponse
 from gostream_client import calls
 from gostream_client.base import ClientBase, remaining
@@ -21,7 +21,7 @@ from gostream_client.events import webhooks
 from gostream_client.rpc_errors import trailers_of
 from gostream_client.table import Call
 from gostream_client.upload.wishes import DOC as UPLOAD
-from gostream_client.upload.wishes import Wishes
+from gostream_client.upload.wishes import TRACK_DOC, TrackWishes, Wishes
 from gostream_client.watch import IDLE_SECONDS, EventWatch, Watch, raise_if_failed
 
 Parameters = ParamSpec("Parameters")
@@ -84,6 +84,18 @@ def _events(
     return method
 
 
+def _upload_track(
+    wish: Callable[Parameters, TrackWishes],
+) -> "Callable[Concatenate[AsyncClient, Parameters], Coroutine[Any, Any, Track]]":
+    async def method(self: "AsyncClient", /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Track:
+        from gostream_client.upload.upload import upload_track
+
+        return await upload_track(self._answer, wish(*args, **kwargs))
+
+    describe(method, wish, name="upload_track", doc=TRACK_DOC, answer=Track)
+    return method
+
+
 class AsyncClient(ClientBase[aio.Channel]):
     """The API for asyncio, with a deadline on every call: `async with AsyncClient("host:port") as client`.
 
@@ -116,6 +128,12 @@ class AsyncClient(ClientBase[aio.Channel]):
     test_webhook = _method(webhooks.test_webhook)
     list_deliveries_page = _method(webhooks.list_deliveries_page)
     redeliver = _method(webhooks.redeliver)
+    add_track = _method(calls.add_track)
+    prepare_track = _method(calls.prepare_track)
+    update_track = _method(calls.update_track)
+    delete_track = _method(calls.delete_track)
+    list_tracks = _method(calls.list_tracks)
+    upload_track = _upload_track(TrackWishes)
 
     _TOKENS = AsyncTokens
     _tokens: AsyncTokens

@@ -131,6 +131,12 @@ class VideoNotFoundError(GoStreamError):
     REASON = "VIDEO_NOT_FOUND"
 
 
+class TrackNotFoundError(GoStreamError):
+    """The video has no added track with this id."""
+
+    REASON = "TRACK_NOT_FOUND"
+
+
 class WebhookNotFoundError(GoStreamError):
     """The webhook does not exist, or belongs to another owner."""
 

@@ -1,8 +1,9 @@
-"""The names of statuses and policies, as callers use them: in lower case, without the contract's prefix."""
+"""The names of the contract's enums, as callers use them: in lower case, without the prefix."""
 
 from typing import Any
 
-from gostream.v1.video_pb2 import PlaybackPolicy, Video
+from gostream.v1.video_pb2 import MediaKind, PlaybackPolicy, Video
+from gostream.v1.video_service_pb2 import LoudnessTarget, ProcessOptions
 from gostream_client.errors import InvalidInputError
 
 
@@ -16,6 +17,30 @@ def status_number(name: str) -> Video.Status.ValueType:
     """Returns the status of a name such as "ready"; empty: any. Raises InvalidInputError."""
     number: Video.Status.ValueType = _number(Video.Status, "STATUS_", name)
     return number
+
+
+def kind_number(name: str) -> MediaKind.ValueType:
+    """Returns the kind of a name such as "audio"; empty: any. Raises InvalidInputError."""
+    number: MediaKind.ValueType = _number(MediaKind, "MEDIA_KIND_", name)
+    return number
+
+
+def loudness_number(lufs: int) -> LoudnessTarget.ValueType:
+    """Returns the target of a loudness such as -16; 0: no change. Raises InvalidInputError."""
+    number: LoudnessTarget.ValueType = _number(
+        LoudnessTarget, "LOUDNESS_TARGET_", f"lufs-{abs(lufs)}" if lufs else ""
+    )
+    return number
+
+
+def process_options(profile: str, loudness: int) -> ProcessOptions:
+    """Returns the options of an encode. Raises InvalidInputError."""
+    return ProcessOptions(profile=profile, loudness=loudness_number(loudness))
+
+
+def kind_name(video: Video) -> str:
+    """Returns the kind of a video, such as "audio"; empty if nothing is published."""
+    return _name(MediaKind, "MEDIA_KIND_", video.media_kind).lower()
 
 
 def policy_name(video: Video) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import grpc
 
 from gostream.v1.event_pb2 import Event
-from gostream.v1.video_pb2 import Video
+from gostream.v1.video_pb2 import Track, Video
 from gostream.v1.video_service_pb2 import ListVideosResponse
 from gostream_client import calls
 from gostream_client.base import ClientBase, remaining
@@ -23,7 +23,7 @@ from gostream_client.events import webhooks
 from gostream_client.rpc_errors import trailers_of
 from gostream_client.table import Call
 from gostream_client.upload.wishes import DOC as UPLOAD
-from gostream_client.upload.wishes import Wishes
+from gostream_client.upload.wishes import TRACK_DOC, TrackWishes, Wishes
 from gostream_client.watch import IDLE_SECONDS, EventWatch, Watch, raise_if_failed
 
 Parameters = ParamSpec("Parameters")
@@ -82,6 +82,19 @@ def _events(
     return method
 
 
+def _upload_track(
+    wish: Callable[Parameters, TrackWishes],
+) -> "Callable[Concatenate[Client, Parameters], Track]":
+    def method(self: "Client", /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Track:
+        from gostream_client.upload.upload import upload_track
+
+        wishes = wish(*args, **kwargs)
+        return run_blocking(lambda: upload_track(in_thread(self._answer), wishes))
+
+    describe(method, wish, name="upload_track", doc=TRACK_DOC, answer=Track)
+    return method
+
+
 class Client(ClientBase[grpc.Channel]):
     """The API for threads, with a deadline on every call; used as `with Client("host:port") as client`.
 
@@ -114,6 +127,12 @@ class Client(ClientBase[grpc.Channel]):
     test_webhook = _method(webhooks.test_webhook)
     list_deliveries_page = _method(webhooks.list_deliveries_page)
     redeliver = _method(webhooks.redeliver)
+    add_track = _method(calls.add_track)
+    prepare_track = _method(calls.prepare_track)
+    update_track = _method(calls.update_track)
+    delete_track = _method(calls.delete_track)
+    list_tracks = _method(calls.list_tracks)
+    upload_track = _upload_track(TrackWishes)
 
     _TOKENS = BlockingTokens
     _tokens: BlockingTokens

@@ -12,7 +12,13 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from gostream.v1 import event_service_pb2, upload_service_pb2, video_service_pb2, webhook_service_pb2
+from gostream.v1 import (
+    event_service_pb2,
+    track_service_pb2,
+    upload_service_pb2,
+    video_service_pb2,
+    webhook_service_pb2,
+)
 
 Answer = TypeVar("Answer")
 Trailers = Mapping[str, str | bytes]
@@ -37,6 +43,7 @@ _VIDEO_SERVICE = video_service_pb2.DESCRIPTOR.services_by_name["VideoService"]
 _UPLOAD_SERVICE = upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"]
 _WEBHOOK_SERVICE = webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"]
 _EVENT_SERVICE = event_service_pb2.DESCRIPTOR.services_by_name["EventService"]
+_TRACK_SERVICE = track_service_pb2.DESCRIPTOR.services_by_name["TrackService"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +120,11 @@ ROTATE_WEBHOOK_SECRET = _method("RotateWebhookSecret", Kind.WRITE, 10.0, _WEBHOO
 TEST_WEBHOOK = _method("TestWebhook", Kind.WRITE, 10.0, _WEBHOOK_SERVICE)
 LIST_DELIVERIES = _method("ListDeliveries", Kind.READ, 5.0, _WEBHOOK_SERVICE)
 REDELIVER = _method("Redeliver", Kind.WRITE, 30.0, _WEBHOOK_SERVICE)
+ADD_TRACK = _method("AddTrack", Kind.WRITE_ONCE, 10.0, _TRACK_SERVICE)
+PREPARE_TRACK = _method("PrepareTrack", Kind.WRITE_AGAIN, 10.0, _TRACK_SERVICE)
+UPDATE_TRACK = _method("UpdateTrack", Kind.WRITE_AGAIN, 10.0, _TRACK_SERVICE)
+DELETE_TRACK = _method("DeleteTrack", Kind.WRITE, 10.0, _TRACK_SERVICE)
+LIST_TRACKS = _method("ListTracks", Kind.READ, 5.0, _TRACK_SERVICE)
 
 TABLE = (
     CREATE_VIDEO,
@@ -143,4 +155,9 @@ TABLE = (
     TEST_WEBHOOK,
     LIST_DELIVERIES,
     REDELIVER,
+    ADD_TRACK,
+    PREPARE_TRACK,
+    UPDATE_TRACK,
+    DELETE_TRACK,
+    LIST_TRACKS,
 )

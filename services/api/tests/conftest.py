@@ -1,7 +1,7 @@
 """A real API server on a free port with real backends, and its errors as clients see them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from time import monotonic
@@ -94,11 +94,11 @@ class Refusal:
 
 @pytest.fixture
 def environment(
-    database_url: str, redis_settings: RedisSettings, object_store_server: SeaweedFS
+    database_settings: Mapping[str, str], redis_settings: RedisSettings, object_store_server: SeaweedFS
 ) -> dict[str, str]:
     """The API's environment variables."""
     return {
-        "DATABASE_URL": database_url,
+        **database_settings,
         "REDIS_HOST": redis_settings.host,
         "REDIS_PORT": str(redis_settings.port),
         "REDIS_PASSWORD": redis_settings.password,

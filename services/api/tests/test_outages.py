@@ -62,6 +62,7 @@ async def test_without_the_store_only_processing_is_unavailable(
     assert read.id == video_id
 
 
+@pytest.mark.direct_database
 async def test_writes_are_unavailable_during_a_database_outage(
     api: Any, refused: Any, postgres_server: Postgres
 ) -> None:

@@ -18,12 +18,19 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from gostream.v1 import event_service_pb2, upload_service_pb2, video_service_pb2, webhook_service_pb2
+from gostream.v1 import (
+    event_service_pb2,
+    track_service_pb2,
+    upload_service_pb2,
+    video_service_pb2,
+    webhook_service_pb2,
+)
 from gostream.v1.video_service_pb2 import DESCRIPTOR, CreateVideoRequest, TriggerProcessRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
 from gostream_api.config import METRICS_STEP
 from gostream_api.rpc.events.servicer import EventServicer, event_handlers
 from gostream_api.rpc.servicer import VideoServicer, method_handlers
+from gostream_api.rpc.tracks.servicer import TrackServicer, track_handlers
 from gostream_api.rpc.uploads.servicer import UploadServicer, upload_handlers
 from gostream_api.rpc.webhooks.servicer import WebhookServicer, webhook_handlers
 from gostream_devstack.host.ports import Ports, is_free
@@ -95,6 +102,7 @@ def test_process_serves_health_reflection_and_metrics(program: tuple[Program, gr
         SERVICE,
         "gostream.v1.UploadService",
         "gostream.v1.EventService",
+        "gostream.v1.TrackService",
         "gostream.v1.WebhookService",
     ):
         answer = health.Check(health_pb2.HealthCheckRequest(service=service), timeout=GIVE_UP)
@@ -165,6 +173,7 @@ def test_every_configuration_error_is_reported(run_api: Callable[..., Program]) 
     assert "SHUTDOWN_DELAY: must be a duration such as 5m, 90s or 1h30m" in text
 
 
+@pytest.mark.direct_database
 def test_refused_password_exits_with_2(run_api: Callable[..., Program], environment: dict[str, str]) -> None:
     url = re.sub(r":[^:@]+@", ":wrong@", environment["DATABASE_URL"])
     alone = run_api(DATABASE_URL=url)
@@ -210,6 +219,13 @@ def test_every_rpc_of_uploads_is_served() -> None:
     served = upload_handlers(UploadServicer.__new__(UploadServicer))
 
     methods = upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"].methods
+    assert set(served) == {method.name for method in methods}
+
+
+def test_every_rpc_of_tracks_is_served() -> None:
+    served = track_handlers(TrackServicer.__new__(TrackServicer))
+
+    methods = track_service_pb2.DESCRIPTOR.services_by_name["TrackService"].methods
     assert set(served) == {method.name for method in methods}
 
 

@@ -29,6 +29,7 @@ async def empty_url(postgres_server: Postgres) -> AsyncIterator[str]:
     postgres_server.execute(f"DROP DATABASE {EMPTY} WITH (FORCE)")
 
 
+@pytest.mark.direct_database
 @pytest.mark.parametrize(
     ("pattern", "replacement", "cause"),
     [
@@ -131,6 +132,7 @@ async def test_health_follows_the_schema(
     await eventually(lambda: serving(api))
 
 
+@pytest.mark.direct_database
 async def test_health_survives_a_database_outage(
     start_api: Any, postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:

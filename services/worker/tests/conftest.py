@@ -1,7 +1,7 @@
 """Shared fixtures: media files, and a worker on a real database and object store."""
 
 import dataclasses
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -13,12 +13,15 @@ from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream_devstack.servers.seaweedfs import SeaweedFS
 from gostream_shared.config import load
+from gostream_shared.db.connecting.address import DatabaseAddress
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import TranscodeJob
 from gostream_shared.domain.object_keys import hls_prefix, master_key, source_key
 from gostream_shared.domain.repositories import NewVideo
 from gostream_shared.domain.video import Video
+from gostream_shared.domain.videos.loudness import LoudnessTarget
+from gostream_shared.domain.videos.options import USUAL, EncodeOptions
 from gostream_shared.jobs.pgqueuer import remove_job
 from gostream_shared.storage.s3 import S3ObjectStore
 from gostream_worker.config import WorkerConfig
@@ -42,10 +45,12 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Clips:
 
 
 @pytest.fixture
-def environment(database_url: str, object_store_server: SeaweedFS, tmp_path: Path) -> dict[str, str]:
+def environment(
+    database_settings: Mapping[str, str], object_store_server: SeaweedFS, tmp_path: Path
+) -> dict[str, str]:
     """Worker variables for the test servers. Redis is unreachable."""
     return {
-        "DATABASE_URL": database_url,
+        **database_settings,
         "REDIS_HOST": "127.0.0.1",
         "REDIS_PORT": "1",
         "S3_ENDPOINT_URL": object_store_server.endpoint_url,
@@ -67,7 +72,7 @@ def config(environment: dict[str, str]) -> WorkerConfig:
 
 @pytest.fixture
 async def database(config: WorkerConfig) -> AsyncIterator[PostgresDatabase]:
-    async with PostgresDatabase.open(config.database_url.get_secret_value()) as database:
+    async with PostgresDatabase.open(DatabaseAddress.of(config)) as database:
         yield database
 
 
@@ -110,7 +115,8 @@ class Worker:
         self.dependencies = dependencies
         self.recorder = recorder
         self.folder = folder
-        self._work = work
+        self.work = work
+        self.outage_patience = timedelta(minutes=30)
         self.encoder = Encoder(Path(get_ffmpeg_exe()), memory=8 << 30)
         self.settings = Settings(
             profiles=QUICK_PROFILES,
@@ -126,7 +132,7 @@ class Worker:
 
     @property
     def service(self) -> TranscodeService:
-        return TranscodeService(self.dependencies, self.encoder, self._work, self.settings)
+        return TranscodeService(self.dependencies, self.encoder, self.work, self.settings)
 
     @property
     def attempts(self) -> Attempts:
@@ -136,7 +142,7 @@ class Worker:
             self.recorder,
             partial(end_lists, self.dependencies.store),
             worker="test",
-            outage_patience=timedelta(minutes=30),
+            outage_patience=self.outage_patience,
         )
 
     async def upload(self, source: Path | bytes) -> UUID:
@@ -147,15 +153,23 @@ class Worker:
         await self.dependencies.store.put(source_key(video_id), source, content_type="video/mp4")
         return video_id
 
-    async def start(self, video_id: UUID, *, profile: str = "default") -> TranscodeJob:
-        encode = await self.dependencies.database.encodes.start_encode(video_id, profile=profile)
+    async def start(
+        self,
+        video_id: UUID,
+        *,
+        profile: str = "default",
+        loudness: LoudnessTarget | None = None,
+        options: EncodeOptions = USUAL,
+    ) -> TranscodeJob:
+        encodes = self.dependencies.database.encodes
+        encode = await encodes.start_encode(video_id, profile=profile, loudness=loudness, options=options)
         assert encode is not None
         return TranscodeJob(video_id=video_id, number=encode.number)
 
-    async def process(self, source: Path | bytes) -> Video:
+    async def process(self, source: Path | bytes, *, loudness: LoudnessTarget | None = None) -> Video:
         """Uploads, delivers the job once and returns the video."""
         video_id = await self.upload(source)
-        await self.attempts.transcode(await self.start(video_id))
+        await self.attempts.transcode(await self.start(video_id, loudness=loudness))
         return await self.video(video_id)
 
     async def run_again(self, video_id: UUID) -> Verdict:

@@ -17,7 +17,8 @@ from aiohttp.http_writer import StreamWriter
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream_shared.config import load
-from gostream_shared.db import database as databases
+from gostream_shared.db.connecting import pool as pools
+from gostream_shared.db.connecting.address import DatabaseAddress
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.errors import FenceLostError
@@ -58,11 +59,11 @@ def stop_before_the_master() -> None:
 
 
 async def main(encode: Encode) -> None:
-    databases.TRANSACTION_TIMEOUT = 1.0
+    pools.TRANSACTION_TIMEOUT = 1.0
     config = load(WorkerConfig, os.environ)
     with WorkDirectory.open(config.work_dir) as work:
         async with (
-            PostgresDatabase.open(config.database_url.get_secret_value()) as database,
+            PostgresDatabase.open(DatabaseAddress.of(config)) as database,
             S3ObjectStore.open(config) as store,
         ):
             stop_before_the_master()

@@ -10,6 +10,7 @@ from gostream_worker.probe.probe import probe_source
 from . import clips
 from .clips import Clips, Recipe
 from .conftest import Worker
+from .sound_only import sound_clips
 
 LIMITS = SourceLimits(max_bytes=100 << 20, max_duration=3600)
 REFUSED: list[tuple[Recipe, Code]] = [
@@ -24,10 +25,10 @@ REFUSED: list[tuple[Recipe, Code]] = [
     (clips.png, Code.UNSUPPORTED_CONTAINER),
     (clips.avif, Code.UNSUPPORTED_CONTAINER),
     (clips.moving_avif, Code.UNSUPPORTED_CONTAINER),
-    (clips.mp3, Code.UNSUPPORTED_CONTAINER),
     (clips.unlisted_codec, Code.UNSUPPORTED_CODEC),
-    (clips.audio_only, Code.NO_VIDEO_STREAM),
-    (clips.audio_with_cover, Code.NO_VIDEO_STREAM),
+    (sound_clips.empty_wav, Code.DURATION),
+    (sound_clips.noise, Code.SOURCE_NOT_MEDIA),
+    (sound_clips.half_a_day_and_more, Code.DURATION),
     (clips.encrypted, Code.ENCRYPTED_SOURCE),
     (clips.encrypted_sound, Code.ENCRYPTED_SOURCE),
     (clips.cut_before_index, Code.TRUNCATED),

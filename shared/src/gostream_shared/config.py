@@ -6,6 +6,7 @@ can also be read from the file given in NAME_FILE. All errors are reported toget
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,12 +28,13 @@ from gostream_shared.config_types import (
     Secret,
     format_duration,
 )
+from gostream_shared.redis_target import RedisTarget, RedisUrl, clashes, parse_redis_url
 from gostream_shared.weak_secrets import password_of, refusals
 
 #: Largest secret file in bytes; a larger one is a mistake, or an endless device.
 _FILE_LIMIT = 64 * 1024
 #: Names of an account, kept out of logs like its secret.
-_NOT_SECRET = ("redis_username", "s3_access_key")
+_NOT_SECRET = ("redis_username", "redis_sentinel_username", "s3_access_key")
 
 
 class ConfigError(Exception):
@@ -44,7 +46,21 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    database_url: DatabaseUrl = Field(description="PostgreSQL, postgresql://user:password@host:port/name")
+    database_url: DatabaseUrl = Field(
+        description="PostgreSQL, postgresql://user:password@host:port/name; several hosts: @a:5432,b:5432/"
+    )
+    database_direct_url: DatabaseUrl | None = Field(
+        None, description="PostgreSQL without a pooler, for notifications; unset = DATABASE_URL"
+    )
+    database_pooled: bool = Field(
+        False,
+        description="DATABASE_URL is PgBouncer in transaction mode; requires DATABASE_DIRECT_URL",
+        validate_default=True,
+    )
+    redis_url: RedisUrl = Field(
+        SecretStr(""),
+        description="Redis by URL, instead of host, port, database and TLS; empty = these variables",
+    )
     redis_host: Host = Field("localhost", description="Redis or Valkey host")
     redis_port: Port = Field(6379, description="Redis port")
     redis_password: Secret = Field(SecretStr(""), description="Redis password; empty = none")
@@ -52,6 +68,12 @@ class Config(BaseModel):
     redis_tls: bool = Field(False, description="connect to Redis by TLS and check its certificate")
     redis_ca_file: ReadableFile | None = Field(
         None, description="authority of Redis's certificate; unset = the system's authorities"
+    )
+    redis_sentinel_username: Secret = Field(
+        SecretStr(""), description="user (ACL) of the sentinels; empty = the default user"
+    )
+    redis_sentinel_password: Secret = Field(
+        SecretStr(""), description="password of the sentinels; empty = none"
     )
     redis_db: int = Field(0, ge=0, le=9999, description="Redis database number")
     redis_ttl: Duration = Field(
@@ -100,6 +122,16 @@ class Config(BaseModel):
     log_level: LogLevel = Field("INFO", description="minimum log level")
     log_format: LogFormat = Field("json", description="json for machines, console for people")
 
+    @field_validator("database_pooled")
+    @classmethod
+    def _direct_beside_pooled(cls, is_pooled: bool, info: ValidationInfo) -> bool:
+        if is_pooled and info.data.get("database_direct_url", "invalid") is None:
+            raise ValueError(
+                "needs DATABASE_DIRECT_URL, the address of PostgreSQL itself: a pooler in transaction mode "
+                "delivers no notifications"
+            )
+        return is_pooled
+
     @field_validator("s3_secret_key")
     @classmethod
     def _both_keys(cls, secret: SecretStr, info: ValidationInfo) -> SecretStr:
@@ -122,6 +154,21 @@ class Config(BaseModel):
             raise ValueError("has no effect without TLS_CERT_FILE")
         return path
 
+    def redis(self) -> RedisTarget:
+        """Returns where Redis is and how to log in."""
+        username, password = self.redis_username.get_secret_value(), self.redis_password.get_secret_value()
+        if url := self.redis_url.get_secret_value():
+            target = parse_redis_url(url)
+            has_login = target.username or target.password
+            return target if has_login else replace(target, username=username, password=password)
+        return RedisTarget(
+            addresses=((self.redis_host, self.redis_port),),
+            database=self.redis_db,
+            username=username,
+            password=password,
+            tls=self.redis_tls,
+        )
+
     def listeners(self) -> dict[str, str]:
         """Returns the addresses of the listeners by variable."""
         return {"METRICS_HOST": self.metrics_host}
@@ -133,7 +180,10 @@ class Config(BaseModel):
             for name, value in self
             if isinstance(value, SecretStr) and name not in _NOT_SECRET
         }
-        secrets["DATABASE_URL"] = password_of(secrets["DATABASE_URL"])
+        for name in ("DATABASE_URL", "DATABASE_DIRECT_URL"):
+            if name in secrets:
+                secrets[name] = password_of(secrets[name])
+        secrets["REDIS_URL"] = self.redis().password if secrets["REDIS_URL"] else ""
         published = {"GOSTREAM_BIND": self.gostream_bind} if self.gostream_bind else self.listeners()
         return refusals(secrets, published)
 
@@ -144,6 +194,7 @@ AnyConfig = TypeVar("AnyConfig", bound=Config)
 def load(kind: type[AnyConfig], environment: Mapping[str, str] = os.environ) -> AnyConfig:
     """Read the configuration. Raises ConfigError with every error, one per line."""
     given, mistakes = _given(kind, environment)
+    mistakes |= clashes(given, given.get("redis_url", ""))
     try:
         config = kind.model_validate(given)
     except ValidationError as error:

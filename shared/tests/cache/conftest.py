@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from gostream_shared.cache.breaker import Breaker
+from gostream_shared.cache.driver.client import redis_client
+from gostream_shared.cache.driver.servers import OneServer
 from gostream_shared.cache.entries import redis_cache
 from gostream_shared.cache.entries.epoch import EpochState
 from gostream_shared.cache.entries.redis_cache import CacheTimes, RedisVideoCache, change_channel
-from gostream_shared.cache.redis_connection import RedisConnection, redis_client
+from gostream_shared.cache.redis_connection import RedisConnection
 from gostream_shared.config import Config, load
 
 
@@ -32,7 +34,7 @@ def config_of(server: Any, database_url: str = "postgresql://unused@127.0.0.1:1/
 
 @pytest.fixture
 async def link(config: Config) -> AsyncIterator[RedisConnection]:
-    link = RedisConnection(redis_client(config), Breaker())
+    link = RedisConnection(OneServer(redis_client(config)), Breaker())
     async with link.client:
         yield link
 

@@ -10,8 +10,8 @@ import asyncpg
 import pytest
 
 from gostream_shared.db.database import PostgresDatabase
+from gostream_shared.domain.companions.errors import ResumeTokenExpiredError
 from gostream_shared.domain.companions.events import Event, EventFilter, EventPosition
-from gostream_shared.domain.errors import ResumeTokenExpiredError
 
 ALL = EventFilter()
 
@@ -107,6 +107,32 @@ async def test_upload_events_change_no_version(database: PostgresDatabase) -> No
     }
     assert found[abandoned] == [("video.created", 1), ("upload.expired", 1)]
     assert found[finished] == [("video.created", 1), ("video.uploaded", 1), ("video.processing", 2)]
+
+
+async def test_added_tracks_tell_how_they_end(database: PostgresDatabase) -> None:
+    video_id, good, bad = await inserted(database), uuid4(), uuid4()
+    for track_id, state in ((good, "READY"), (bad, "FAILED")):
+        await database.pool.execute(
+            """INSERT INTO added_tracks
+              (video_id, id, language, name, is_default, is_forced, is_sdh, state, size_bytes)
+            VALUES ($1, $2, 'de', '', false, false, false, 'PREPARING', 9)""",
+            video_id,
+            track_id,
+        )
+        await database.pool.execute(
+            "UPDATE added_tracks SET state = $2, error_code = $3 WHERE id = $1",
+            track_id,
+            state,
+            "TEXT_BROKEN" if state == "FAILED" else "",
+        )
+
+    events = (await settled(database))[1:]
+
+    status = {"status": "PENDING_UPLOAD"}
+    assert [(event.type, event.data) for event in events] == [
+        ("track.ready", status | {"track_id": str(good)}),
+        ("track.failed", status | {"track_id": str(bad), "error": {"code": "TEXT_BROKEN"}}),
+    ]
 
 
 async def test_filters_select_events(database: PostgresDatabase) -> None:

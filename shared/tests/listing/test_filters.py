@@ -1,6 +1,7 @@
 """Listings with filters: each video that matches, once, newest first."""
 
 import asyncio
+import json
 import random
 from dataclasses import replace
 from datetime import timedelta
@@ -9,12 +10,18 @@ from typing import Any
 import pytest
 
 from gostream_shared.db.database import PostgresDatabase
-from gostream_shared.domain.video import Video, VideoStatus
+from gostream_shared.domain.video import MediaKind, Video, VideoStatus
 from gostream_shared.domain.videos.listing import Position, VideoFilter
 
 from .conftest import Create
 
 RETENTION = timedelta(hours=1)
+PUBLICATION = {
+    "duration": "PT1S",
+    "source": {"container": "c", "codecs": [], "size_bytes": 1, "fps": 0},
+    "renditions": [],
+}
+PUBLISH = "UPDATE videos SET publication = $2, published_number = 1, encode_number = 1 WHERE id = $1"
 
 
 async def listed(database: PostgresDatabase, which: VideoFilter, *, limit: int = 100) -> list[Video]:
@@ -118,6 +125,22 @@ async def test_external_id_finds_one_video_of_owner(database: PostgresDatabase, 
     assert await listed(database, VideoFilter(external_id="7", user_id="ann")) == [mine]
 
 
+@pytest.mark.parametrize("kind", [None, "VIDEO", "AUDIO"])
+async def test_kind_is_that_of_the_published_encode(
+    database: PostgresDatabase, create: Create, kind: str | None
+) -> None:
+    """Encodes of earlier releases have none: they are films."""
+    published = {} if kind is None else {"media_kind": kind}
+    await create(title="unpublished")
+    video = await create(title="published")
+    await database.pool.execute(PUBLISH, video.id, json.dumps(PUBLICATION | published))
+
+    for wanted in MediaKind:
+        found = {"published"} if wanted == (kind or "VIDEO") else set()
+        assert await titles(database, media_kind=wanted) == found
+        assert await titles(database, media_kind=wanted, user_id="ann") == found
+
+
 def matches(video: Video, which: VideoFilter) -> bool:
     """What a filter means, in Python."""
     terms = {*video.labels, *(f"{key}={value}" for key, value in video.labels.items())}
@@ -129,6 +152,7 @@ def matches(video: Video, which: VideoFilter) -> bool:
         and all(word.lower() in video.title.lower() for word in which.words)
         and (which.created_from is None or video.created_at >= which.created_from)
         and (which.created_until is None or video.created_at < which.created_until)
+        and which.media_kind in (None, video.publication.media_kind if video.publication else "")
         and (which.with_deleted or video.deleted_at is None)
     )
 
@@ -148,6 +172,9 @@ async def test_filters_find_what_they_mean(database: PostgresDatabase, create: C
         )
         if chance.random() < 0.3:
             await database.encodes.start_encode(video.id, profile="default")
+        if chance.random() < 0.6:
+            kind = {"media_kind": chance.choice(list(MediaKind))}
+            await database.pool.execute(PUBLISH, video.id, json.dumps(PUBLICATION | kind))
         if chance.random() < 0.2:
             await database.videos.delete(video.id, retention=RETENTION)
         videos.append(await database.videos.get_restorable(video.id))
@@ -172,6 +199,7 @@ def _filter(chance: random.Random, videos: list[Video], subjects: list[str]) -> 
         "words": tuple(chance.choice(subjects).upper().split()),
         "created_from": first,
         "created_until": second,
+        "media_kind": chance.choice(list(MediaKind)),
         "with_deleted": True,
     }
     rare = {"external_id": 0.05, "status": 0.2}

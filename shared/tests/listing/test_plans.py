@@ -16,7 +16,7 @@ import pytest
 from gostream_devstack.servers.postgres import ROLE, Postgres
 from gostream_shared.db.companions.listing import listing
 from gostream_shared.db.database import PostgresDatabase
-from gostream_shared.domain.video import VideoStatus
+from gostream_shared.domain.video import MediaKind, VideoStatus
 from gostream_shared.domain.videos.listing import Position, VideoFilter
 
 pytestmark = pytest.mark.slow
@@ -28,6 +28,7 @@ NEWEST = datetime(2026, 6, 1, tzinfo=UTC)
 #: "big" owns every tenth video and has no failed one; 9,000 others own 100 each. Each of 6,000 courses has
 #: 100 videos, each of 10 tenants 60,000; 20 videos are pinned. "holiday" is in 100 titles, "lesson" in
 #: 300,000, "лекция" in 100,000, "История" in 50. Of each hundred videos, one can be undeleted, one is gone.
+#: One of 53 published ones is sound alone.
 FILL = """
 INSERT INTO videos (id, user_id, title, title_key, content_type, created_at, updated_at, status, failure,
   external_id, labels, label_terms, deleted_at, undelete_until, encode_number, published_number, publication)
@@ -41,7 +42,8 @@ SELECT gen_random_uuid(), CASE WHEN i % 10 = 0 THEN 'big' ELSE 'u' || i % 9000 E
   CASE WHEN i % 5 < 3 THEN ARRAY['course', 'course=' || i * 7919 % 10000, 'tenant', 'tenant=' || i / 5 % 10]
     || CASE WHEN i % 50000 = 1 THEN ARRAY['pinned', 'pinned=yes'] ELSE '{}' END ELSE '{}' END,
   CASE WHEN i % 100 IN (41, 42) THEN made END, CASE WHEN i % 100 = 41 THEN now() + interval '1 d' END,
-  1, CASE status WHEN 'READY' THEN 1 END, CASE status WHEN 'READY' THEN '{}'::jsonb END
+  1, CASE status WHEN 'READY' THEN 1 END, CASE WHEN status = 'READY' THEN
+    CASE WHEN i % 53 = 7 THEN '{"media_kind": "AUDIO"}' ELSE '{}' END::jsonb END
 FROM (SELECT i, $1::timestamptz - i * interval '1 s' AS made,
     CASE WHEN i % 10 = 0 OR i % 97 > 2 THEN 'READY' WHEN i % 97 = 0 THEN 'FAILED'
       WHEN i % 97 = 1 THEN 'PENDING_UPLOAD' ELSE 'CANCELLED' END AS status,
@@ -134,6 +136,7 @@ FILTERS: dict[str, VideoFilter] = {
     "an hour": VideoFilter(
         created_from=NEWEST - timedelta(days=6), created_until=NEWEST - timedelta(days=5, hours=23)
     ),
+    "audio": VideoFilter(media_kind=MediaKind.AUDIO),
     "deleted": VideoFilter(with_deleted=True),
 }
 
@@ -154,18 +157,26 @@ def merged(*names: str) -> VideoFilter | None:
 
 #: Filters whose index has the order of the listing, and the buffers that a page of 50 videos may read: one
 #: for each video, and the way to it in the index.
-ORDERED = {"big owner", "small owner", "failed", "ready", "external id", "an hour"}
+ORDERED = {"big owner", "small owner", "failed", "ready", "external id", "an hour", "audio"}
 ORDERED_BUFFERS = 60
 #: Buffers with a label or a word: the index finds the matches, or another index is filtered.
 SEARCH_BUFFERS = 600
+#: Buffers with a label or a word and a kind: videos of one kind are further apart than others.
+APART_BUFFERS = 3 * SEARCH_BUFFERS
+#: Buffers if nothing of a kind has a state: all of the kind are examined.
+KIND_BUFFERS = VIDEOS // 40
 #: Buffers if few deleted videos match: they are all examined.
 DELETED_BUFFERS = VIDEOS // 100 + SEARCH_BUFFERS
 
 
 def bound(names: tuple[str, ...]) -> int:
+    if set(names) == {"failed", "audio"}:
+        return KIND_BUFFERS
     if set(names) <= ORDERED:
         return ORDERED_BUFFERS
-    return DELETED_BUFFERS if "deleted" in names else SEARCH_BUFFERS
+    if "deleted" in names:
+        return DELETED_BUFFERS
+    return APART_BUFFERS if "audio" in names else SEARCH_BUFFERS
 
 
 async def test_pairs_of_filters_read_few_pages(database: PostgresDatabase) -> None:

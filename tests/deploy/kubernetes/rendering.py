@@ -42,10 +42,10 @@ def _add(folder: Path, objects: list[Object]) -> list[Object]:
     for name in rules.get("resources", []):
         path = folder / name
         objects += _add(path, []) if path.is_dir() else list(yaml.safe_load_all(path.read_text()))
-    for name in rules.get("components", []):
-        _add(folder / name, objects)
     for generator in rules.get("configMapGenerator", []):
         _generate(folder, generator, objects)
+    for name in rules.get("components", []):
+        _add(folder / name, objects)
     for image in rules.get("images", []):
         for each in objects:
             _rename_images(each, image)

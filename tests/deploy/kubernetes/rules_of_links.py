@@ -1,13 +1,14 @@
 """Rules about the names by which objects refer to each other: one sentence for each that is wrong."""
 
 import math
+import re
 from collections.abc import Iterator
 
 from tests.deploy.kubernetes.pods import Workload, of_kind, selects, workloads
 from tests.deploy.kubernetes.rendering import Object
 
 #: Workloads that callers and viewers wait for.
-_ANSWERING = {"api", "edge", "envoy"}
+_ANSWERING = {"api", "edge", "envoy", "shield"}
 #: Bytes that the API server of Kubernetes accepts.
 _LARGEST_MAP = 1 << 20
 
@@ -128,6 +129,22 @@ def _configuration_of(each: Workload, keys: dict[str, set[str]]) -> Iterator[str
         wanted |= {reference["key"]} if "key" in reference else set()
         if not wanted <= keys.get(reference["name"], set()) or reference["name"] not in keys:
             yield f"{each.name}: no ConfigMap {reference['name']} with the keys {sorted(wanted)}"
+
+
+def shields(objects: list[Object]) -> Iterator[str]:
+    """Edges know the shields one by one: each of them, and no other."""
+    by_name = {each.name: each for each in workloads(objects)}
+    if "shield" not in by_name:
+        return
+    given = dict(
+        next(each["data"] for each in objects if each["metadata"]["name"] == "edge" and "data" in each)
+    )
+    used = set(re.findall(r"shield-\d+(?=\.shield\.)", given["EDGE_ORIGIN"] + given["EDGE_ORIGIN_OPTIONS"]))
+    pods = {f"shield-{number}" for number in range(by_name["shield"].body["replicas"])}
+    for name in sorted(used - pods):
+        yield f"edge: no shield is called {name}"
+    for name in sorted(pods - used):
+        yield f"edge: does not use {name}"
 
 
 def extensions(objects: list[Object]) -> Iterator[str]:

@@ -12,9 +12,10 @@ FLOWS = {
     ("envoy", "api", 50051),
     ("envoy", "api", 50052),
     ("worker", "edge", 8081),
+    ("edge", "shield", 8082),
     *((client, "database", 5432) for client in ("api", "worker", "fetcher", "migrate")),
-    *((client, "valkey", 6379) for client in ("api", "worker", "fetcher")),
-    *((client, "minio", 9000) for client in ("api", "worker", "fetcher", "edge", "store-setup")),
+    *((client, "valkey", port) for client in ("api", "worker", "fetcher") for port in (6379, 26379)),
+    *((client, "seaweedfs", 9000) for client in ("api", "worker", "fetcher", "edge", "store-setup")),
 }
 #: The only workload that reaches addresses which are not named.
 INTERNET = "fetcher"

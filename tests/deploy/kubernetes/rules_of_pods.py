@@ -17,12 +17,12 @@ SECRETS = {
     "edge": {"origin-secret", "refresh-secret"},
     "playback": {"playback.keys"},
     "edge-tls": {"tls.crt", "tls.key"},
-    "minio": {"user", "password"},
+    "store-admin": {"access-key", "secret-key"},
 }
 #: Services that answer gRPC's health.
 _GRPC = {"api", "worker", "fetcher"}
-_PINNED = re.compile(r"[\w./-]+:(v?\d+\.\d+\.\d+|RELEASE\.[\dTZ-]+)(-[a-z]+)*")
-_SECRET = re.compile(r"(SECRET|PASSWORD|_KEY|KEYS|TOKEN|DATABASE_URL|AUTH$)")
+_PINNED = re.compile(r"[\w./-]+:(v?\d+\.\d+\.\d+|4\.\d+)(-[a-z]+)*")
+_SECRET = re.compile(r"(SECRET|PASSWORD|_KEY|KEYS|TOKEN|DATABASE_(DIRECT_)?URL|AUTH$)")
 #: The size of a zone.
 _NOT_SECRET = {"EDGE_CACHE_KEYS"}
 #: Time after the drain to close connections.

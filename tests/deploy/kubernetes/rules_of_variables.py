@@ -14,8 +14,9 @@ CONFIGURED: dict[str, type[Config]] = {"api": ApiConfig, "worker": WorkerConfig,
 #: What the programs of others read, which this repository cannot look up.
 _OTHERS = {
     "valkey": {"REDISCLI_AUTH"},
-    "minio": {"HOME", "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"},
 }
+#: The folder of the template, by workload.
+_NGINX = {"edge": "deploy/nginx/templates", "shield": "deploy/nginx/shield"}
 #: Set by the images of the services.
 _IMAGES = {
     name: dict(re.findall(r"(\w+_HOST)=(\S+)", (ROOT / f"services/{name}/Dockerfile").read_text()))
@@ -34,24 +35,23 @@ def variables(objects: list[Object]) -> Iterator[str]:
             known = _known(each.name)
             for name in sorted(given.keys() - known):
                 yield f"{each.name}: does not read {name}"
-            if each.name == "edge":
+            if each.name in _NGINX:
                 for name in sorted(known - given.keys()):
                     yield f"{each.name}: {name} is not set"
 
 
 def _known(workload: str) -> set[str]:
     match workload:
-        case "edge":
-            template = (ROOT / "deploy/nginx/templates/nginx.conf.template").read_text()
+        case "edge" | "shield":
+            template = (ROOT / _NGINX[workload] / "nginx.conf.template").read_text()
             of_image = {name for name in SERVICES["nginx"]["environment"] if name.startswith("NGINX_")}
             return {*re.findall(r"\$\{(EDGE_\w+)\}", template), *of_image}
         case "envoy":
             return set(re.findall(r"\$\{(EDGE_\w+)", (ROOT / "deploy/envoy/start.sh").read_text()))
         case "store-setup":
-            return {
-                "MC_CONFIG_DIR",
-                *re.findall(r"\$\{?([A-Z]\w+)", (ROOT / "deploy/s3/init.sh").read_text()),
-            }
+            return set(re.findall(r'"((?:S3|EDGE)_\w+)"', (ROOT / "deploy/s3/setup.py").read_text()))
+        case "seaweedfs":
+            return {"HOME", *re.findall(r"\$\{?(S3_\w+)", (ROOT / "deploy/s3/seaweedfs.sh").read_text())}
         case "migrate":
             return {"DATABASE_URL"}
         case _:

@@ -27,6 +27,7 @@ RULES = (
     rules_of_links.scaling,
     rules_of_links.configuration,
     rules_of_links.extensions,
+    rules_of_links.shields,
     networks,
     variables,
 )
@@ -115,6 +116,22 @@ def _refused_value(objects: list[Object]) -> None:
 
 def _missing_variable(objects: list[Object]) -> None:
     del configuration_of(objects, "edge")["EDGE_CACHE_KEYS"]
+
+
+def _missing_variable_of_shields(objects: list[Object]) -> None:
+    del configuration_of(objects, "shield")["EDGE_CACHE_KEYS"]
+
+
+def _unknown_shield(objects: list[Object]) -> None:
+    configuration_of(objects, "edge")["EDGE_ORIGIN_OPTIONS"] += (
+        "; server shield-3.shield.gostream.svc.cluster.local:8082"
+    )
+
+
+def _forgotten_shield(objects: list[Object]) -> None:
+    configuration_of(objects, "edge")["EDGE_ORIGIN_OPTIONS"] = (
+        "resolve; server shield-1.shield.gostream.svc.cluster.local:8082 resolve"
+    )
 
 
 def configuration_of(objects: list[Object], name: str) -> dict[str, str]:
@@ -216,6 +233,9 @@ DEFECTS: tuple[tuple[Callable[[list[Object]], None], str], ...] = (
     (_unknown_variable, "worker: does not read REDIS_PASWORD_FILE"),
     (_refused_value, "worker: WORKER_SLOTS"),
     (_missing_variable, "edge: EDGE_CACHE_KEYS is not set"),
+    (_missing_variable_of_shields, "shield: EDGE_CACHE_KEYS is not set"),
+    (_unknown_shield, "edge: no shield is called shield-3"),
+    (_forgotten_shield, "edge: does not use shield-2"),
     (_wrong_map, "api: no ConfigMap apis"),
     (_wrong_map_key, "edge: no ConfigMap edge-template with the keys ['nginx.conf']"),
     (_wrong_secret_key, "api: no Secret database-app with the key url"),
@@ -252,13 +272,17 @@ def test_programs_share_their_secrets(overlay: str) -> None:
     assert given["edge"]["EDGE_REFRESH_SECRET"] == given["worker"]["CDN_REFRESH_SECRET"]
     assert given["edge"]["EDGE_PLAYBACK_KEYS_FILE"] == given["api"]["PLAYBACK_KEYS_FILE"]
     assert given["edge"]["EDGE_BUCKET"] == given["api"]["S3_BUCKET"]
+    if "shield" in given:
+        for name in ("EDGE_BUCKET", "EDGE_ORIGIN_SECRET"):
+            assert given["shield"][name] == given["edge"][name]
     assert (
         given["api"]["S3_SECRET_KEY"] != given["worker"]["S3_SECRET_KEY"] == given["fetcher"]["S3_SECRET_KEY"]
     )
     if "store-setup" in given:
         assert given["store-setup"]["EDGE_ORIGIN_SECRET"] == given["edge"]["EDGE_ORIGIN_SECRET"]
-        assert given["store-setup"]["S3_SECRET_KEY"] == given["api"]["S3_SECRET_KEY"]
-        assert given["store-setup"]["S3_WORKER_SECRET_KEY"] == given["worker"]["S3_SECRET_KEY"]
+        assert given["seaweedfs"]["S3_SECRET_KEY"] == given["api"]["S3_SECRET_KEY"]
+        assert given["seaweedfs"]["S3_WORKER_SECRET_KEY"] == given["worker"]["S3_SECRET_KEY"]
+        assert given["seaweedfs"]["S3_ADMIN_SECRET_KEY"] == given["store-setup"]["S3_ADMIN_SECRET_KEY"]
 
 
 def test_images_and_variables_are_those_of_compose() -> None:
@@ -266,8 +290,7 @@ def test_images_and_variables_are_those_of_compose() -> None:
         "edge": "nginx",
         "valkey": "redis",
         "envoy": "envoy",
-        "minio": "minio",
-        "store-setup": "minio-init",
+        "seaweedfs": "seaweedfs",
     }
     for each in workloads(RENDERED["dev"]):
         if each.name in names:

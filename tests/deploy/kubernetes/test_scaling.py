@@ -10,7 +10,9 @@ from pgqueuer.ports.repository import EntrypointExecutionParameter
 from pgqueuer.queries import Queries
 
 from gostream_shared.db.database import PostgresDatabase
-from gostream_shared.domain.jobs import FetchJob, Job, RemoveJob, TranscodeJob
+from gostream_shared.domain.companions.chunks import NewChunk
+from gostream_shared.domain.jobs import ChunkJob, FetchJob, FinishJob, Job, RemoveJob, TranscodeJob
+from gostream_shared.domain.repositories import NewVideo
 from gostream_shared.jobs.pgqueuer import TRANSCODE
 from tests.deploy.kubernetes.pods import of_kind
 from tests.deploy.kubernetes.rendering import FOLDER, configuration, render
@@ -50,6 +52,25 @@ async def test_query_counts_queued_and_running_encodes(database_url: str) -> Non
         assert await count() == 3
         await queries.log_jobs([(job, "successful", None)])
         assert await count() == 2
+
+
+@pytest.mark.stack
+async def test_query_counts_chunks_without_a_job(database_url: str) -> None:
+    async with PostgresDatabase.open(database_url) as database:
+        new = NewVideo(id=uuid4(), user_id="u", title="t", content_type="video/mp4")
+        await database.videos.create(new)
+        await database.encodes.start_encode(new.id, profile="default")
+        encode = await database.encodes.begin_attempt(new.id, 1, worker="w")
+        chunks = [NewChunk(chunk=k, kind="picture", seconds=10) for k in range(10)]
+        async with database.transaction() as transaction:
+            await transaction.chunks.add(encode, "{}", chunks)
+            for chunk in await transaction.chunks.release(new.id, 1, at_most=3):
+                await transaction.jobs.enqueue(ChunkJob(video_id=new.id, number=1, chunk=chunk))
+            await transaction.jobs.enqueue(FinishJob(video_id=uuid4(), number=1))
+
+        assert await database.pool.fetchval(TRIGGER["query"]) == 10 + 1
+        await database.encodes.cancel(new.id)
+        assert await database.pool.fetchval(TRIGGER["query"]) == 3 + 1, "jobs without a chunk end at once"
 
 
 def test_each_replica_has_the_target_of_slots() -> None:

@@ -5,16 +5,24 @@ from typing import Annotated
 
 import typer
 
+from gostream_cli.captions.app import Captions
+from gostream_cli.captions.specs import parsed
 from gostream_cli.options import (
     DEFAULT_SERVER,
     POLICY,
+    Downloads,
+    End,
     ExternalId,
     Json,
     Labels,
+    Loudness,
+    PosterAt,
     Profile,
     Server,
+    Start,
     Timeout,
     User,
+    encoding,
     pairs,
 )
 
@@ -29,9 +37,15 @@ def upload_file(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the processing to its end.")] = False,
     process: Annotated[bool, typer.Option("--process/--no-process", help="Start processing at once.")] = True,
     profile: Profile = "",
+    start: Start = "",
+    end: End = "",
+    poster_at: PosterAt = "",
+    download: Downloads = None,
+    loudness: Loudness = "",
     policy: Annotated[str, POLICY] = "",
     label: Labels = None,
     external_id: ExternalId = "",
+    caption: Captions = None,
     parallel: Annotated[int, typer.Option(min=1, max=16, help="Parts of the file sent at once.")] = 4,
     resume: Annotated[
         str, typer.Option(metavar="ID", help="Continue the upload of this video; the parts are compared.")
@@ -43,12 +57,10 @@ def upload_file(
     """Upload a video file and start its processing."""
     if watch and not process:
         raise typer.BadParameter("--watch and --no-process exclude each other")
-    given = (title is not None, user, content_type is not None, policy, label, external_id)
-    if resume and any(given):
-        raise typer.BadParameter(
-            "--resume excludes --title, --user, --content-type, --policy, --label and --external-id"
-        )
-    labels = pairs(label)
+    if resume:
+        _exclude(title is not None, user, content_type is not None, policy, label, external_id)
+    labels, captions = pairs(label), parsed(caption, "--caption")
+    asked = encoding(start, end, poster_at, download)
     from gostream_cli import output, runner
     from gostream_cli.ingest import commands
 
@@ -62,10 +74,18 @@ def upload_file(
             out,
             file,
             commands.NewVideo(title, user, content_type, policy, labels, external_id),
-            commands.Steps(process, profile, watch, parallel),
+            commands.Steps(process, profile, watch, parallel, int(loudness), asked),
             resume=resume,
+            captions=captions,
         ),
     )
+
+
+def _exclude(*given: object) -> None:
+    if any(given):
+        raise typer.BadParameter(
+            "--resume excludes --title, --user, --content-type, --policy, --label and --external-id"
+        )
 
 
 def import_source(
@@ -77,6 +97,11 @@ def import_source(
         bool, typer.Option("--watch/--no-watch", "-w", help="Follow the processing to its end.")
     ] = True,
     profile: Profile = "",
+    start: Start = "",
+    end: End = "",
+    poster_at: PosterAt = "",
+    download: Downloads = None,
+    loudness: Loudness = "",
     policy: Annotated[str, POLICY] = "",
     label: Labels = None,
     external_id: ExternalId = "",
@@ -88,6 +113,7 @@ def import_source(
     if bool(url) == bool(key):
         raise typer.BadParameter("give either a URL or --key")
     labels = pairs(label)
+    asked = encoding(start, end, poster_at, download)
     from gostream_cli import output, runner
     from gostream_cli.ingest import commands
 
@@ -98,6 +124,14 @@ def import_source(
         out,
         timeout,
         lambda client: commands.import_source(
-            client, out, new, url=url, key=key, profile=profile, follow_it=watch
+            client,
+            out,
+            new,
+            url=url,
+            key=key,
+            profile=profile,
+            loudness=int(loudness),
+            options=asked,
+            follow_it=watch,
         ),
     )

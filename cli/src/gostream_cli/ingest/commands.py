@@ -2,16 +2,25 @@
 
 import asyncio
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from gostream.v1 import video_pb2
+from gostream_cli.captions.commands import readable, send
+from gostream_cli.captions.specs import Caption
 from gostream_cli.commands import finish
 from gostream_cli.output import Output
 from gostream_cli.progress import upload_progress
-from gostream_client import AsyncClient, GoStreamError, InvalidInputError, SourceFile, UploadEvents
+from gostream_client import (
+    AsyncClient,
+    EncodeOptions,
+    GoStreamError,
+    InvalidInputError,
+    SourceFile,
+    UploadEvents,
+)
 from gostream_client.text import printable
 from gostream_client.upload.parts import MULTIPART_ABOVE
 from gostream_client.upload.title import derived_title
@@ -37,16 +46,26 @@ class Steps:
     profile: str = ""
     follow_it: bool = False
     parallel: int = 4
+    loudness: int = 0
+    options: EncodeOptions | None = None
 
 
 async def upload(
-    client: AsyncClient, out: Output, path: Path, new: NewVideo, steps: Steps, *, resume: str = ""
+    client: AsyncClient,
+    out: Output,
+    path: Path,
+    new: NewVideo,
+    steps: Steps,
+    *,
+    resume: str = "",
+    captions: Sequence[Caption] = (),
 ) -> None:
     """Create a video, upload its source to the object store, start and follow its processing.
 
-    `resume` is the id of a video whose upload continues. Prints how to continue an upload in parts.
+    `resume` is the id of a video whose upload continues. Prints how to continue an upload in parts. The
+    files of `captions` are checked before, and added after the upload.
     """
-    source = SourceFile(path)
+    source, files = SourceFile(path), readable(captions)
     video_id = resume
 
     def created(video: video_pb2.Video) -> None:
@@ -66,6 +85,8 @@ async def upload(
                 external_id=new.external_id,
                 process=steps.process_it,
                 profile=steps.profile,
+                options=steps.options,
+                loudness=steps.loudness,
                 parallel=steps.parallel,
                 resume=resume,
                 events=UploadEvents(on_created=created, on_sent=show, on_retry=out.note),
@@ -75,6 +96,7 @@ async def upload(
             out.note(f"continue with: gostream upload --resume {video_id} {shlex.quote(source.name)}")
         raise
     out.note(f"uploaded {source.size} bytes")
+    await send(client, video.id, captions, files, told=out.note)
     if not steps.process_it:
         video = await client.get_video(video.id)
     is_pending = video.status == video_pb2.Video.STATUS_PENDING_UPLOAD
@@ -89,6 +111,8 @@ async def import_source(
     url: str = "",
     key: str = "",
     profile: str = "",
+    options: EncodeOptions | None = None,
+    loudness: int = 0,
     follow_it: bool = True,
 ) -> None:
     """Create a video whose source the server fetches from a URL, or reads at a key, and follow it."""
@@ -101,6 +125,8 @@ async def import_source(
         source_url=url,
         source_key=key,
         profile=profile,
+        options=options,
+        loudness=loudness,
     )
     out.note(f"created {created.video.id}")
     await finish(client, out, created.video, follow_it=follow_it)

@@ -9,6 +9,7 @@ from gostream_cli.options import (
     POLICY,
     Etag,
     Json,
+    Kind,
     Labels,
     Server,
     Status,
@@ -18,6 +19,8 @@ from gostream_cli.options import (
     moment,
     pairs,
 )
+
+Deleted = Annotated[bool, typer.Option("--deleted", help="Also deleted videos that undelete restores.")]
 
 
 def list_videos(
@@ -35,9 +38,8 @@ def list_videos(
     created_before: Annotated[
         str, typer.Option(metavar="TIME", help="Only videos created before this time.")
     ] = "",
-    deleted: Annotated[
-        bool, typer.Option("--deleted", help="Also deleted videos that undelete restores.")
-    ] = False,
+    deleted: Deleted = False,
+    kind: Kind = "",
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of videos.")] = 50,
     page_token: Annotated[str, typer.Option(help="Continue an earlier listing.")] = "",
     server: Server = DEFAULT_SERVER,
@@ -68,6 +70,7 @@ def list_videos(
             created_after=after,
             created_before=before,
             show_deleted=deleted,
+            media_kind=kind,
         ),
     )
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from gostream.v1.event_pb2 import Event
 from gostream.v1.event_service_pb2 import ListEventsRequest, ListEventsResponse, WatchEventsRequest
 from gostream_client import table
-from gostream_client.calls import moment, several
+from gostream_client.calls.videos import moment, several
 from gostream_client.table import Call
 
 

@@ -22,7 +22,7 @@ from gostream.v1.webhook_service_pb2 import (
     UpdateWebhookRequest,
 )
 from gostream_client import table
-from gostream_client.calls import moment, several
+from gostream_client.calls.videos import moment, several
 from gostream_client.errors import InvalidInputError
 from gostream_client.table import Call
 

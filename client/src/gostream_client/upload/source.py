@@ -46,7 +46,7 @@ class SourceFile:
     def content_type(self) -> str:
         """The media type that the file name suggests, if it is a video's."""
         guess = mimetypes.guess_type(self.path.name)[0] or ""
-        return guess if guess.startswith("video/") else "application/octet-stream"
+        return guess if guess.startswith(("video/", "audio/")) else "application/octet-stream"
 
     async def chunks(self, file: BinaryIO, on_sent: Callable[[int], object]) -> AsyncGenerator[bytes, None]:
         """Yields the bytes of `file`; calls `on_sent` with the number of bytes so far after each chunk.

@@ -3,17 +3,21 @@
 import asyncio
 from pathlib import Path
 
-from gostream.v1.video_pb2 import Video
-from gostream.v1.video_service_pb2 import CreateVideoResponse, ProcessOptions
+from gostream.v1.video_pb2 import Track, Video
+from gostream.v1.video_service_pb2 import CreateVideoResponse
 from gostream_client import calls
-from gostream_client.errors import GoStreamError, UrlExpiredError
+from gostream_client.encoding import encode_options
+from gostream_client.errors import GoStreamError, InvalidInputError, UrlExpiredError
 from gostream_client.table import Call
 from gostream_client.upload.events import UploadEvents
 from gostream_client.upload.parts import MULTIPART_ABOVE, PartOptions, Reports, upload_in_parts
 from gostream_client.upload.session_calls import Ask, UploadCalls
 from gostream_client.upload.single import put
 from gostream_client.upload.source import SourceFile
-from gostream_client.upload.wishes import Wishes
+from gostream_client.upload.wishes import TrackWishes, Wishes
+
+#: The largest file of subtitles that the server accepts.
+MOST_TRACK_BYTES = 5 << 20
 
 
 async def upload(ask: Ask, wishes: Wishes) -> Video:
@@ -41,8 +45,33 @@ async def upload(ask: Ask, wishes: Wishes) -> Video:
                 raise
     await _by_one_put(ask, create, created, source, events)
     if wishes.process:
-        return await ask(calls.trigger_process(created.video.id, profile=wishes.profile))
+        return await ask(
+            calls.trigger_process(
+                created.video.id, profile=wishes.profile, loudness=wishes.loudness, options=wishes.options
+            )
+        )
     return created.video
+
+
+async def upload_track(ask: Ask, wishes: TrackWishes) -> Track:
+    """Adds subtitles to a video and sends their file. Returns the track."""
+    file = wishes.file
+    source = file if isinstance(file, SourceFile) else await asyncio.to_thread(SourceFile, Path(file))
+    if source.size > MOST_TRACK_BYTES:
+        raise InvalidInputError(f"{source.name} is larger than {MOST_TRACK_BYTES >> 20} MiB")
+    added = await ask(
+        calls.add_track(
+            wishes.video_id,
+            language=wishes.language,
+            name=wishes.name,
+            is_default=wishes.is_default,
+            is_forced=wishes.is_forced,
+            is_sdh=wishes.is_sdh,
+            size_bytes=source.size,
+        )
+    )
+    await put(added.upload, source, on_sent=lambda sent: None)
+    return await ask(calls.prepare_track(wishes.video_id, added.track.id))
 
 
 async def _in_parts(
@@ -53,7 +82,7 @@ async def _in_parts(
         UploadCalls(ask),
         video_id,
         source.path,
-        process=ProcessOptions(profile=wishes.profile) if wishes.process else None,
+        process=encode_options(wishes.profile, wishes.loudness, wishes.options) if wishes.process else None,
         options=PartOptions(parallel=wishes.parallel),
         reports=Reports(on_sent=events.on_sent, on_retry=events.on_retry),
     )

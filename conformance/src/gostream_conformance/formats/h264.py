@@ -97,15 +97,29 @@ def picture(data: bytes) -> tuple[int, int]:
 
 def is_recovery_point(data: bytes) -> bool:
     """Returns True if an SEI NAL unit marks a recovery point, where decoding may start without an IDR."""
+    return _recovery_point(data) is not None
+
+
+def frames_to_recovery(data: bytes) -> int:
+    """Returns after how many frames the picture is complete if decoding starts at an SEI NAL unit.
+
+    0 for an SEI without a recovery point. Raises VideoError if it is truncated.
+    """
+    message = _recovery_point(data)
+    return Bits(message).unsigned() if message is not None else 0
+
+
+def _recovery_point(data: bytes) -> bytes | None:
+    """Returns the message about a recovery point in an SEI NAL unit, if any."""
     body = without_escapes(data[1:])
     at = 0
     while at + 2 <= len(body) and body[at] != 0x80:
         kind, at = _sei_number(body, at)
         size, at = _sei_number(body, at)
         if kind == _RECOVERY_POINT:
-            return True
+            return body[at : at + size]
         at += size
-    return False
+    return None
 
 
 def _sei_number(body: bytes, at: int) -> tuple[int, int]:

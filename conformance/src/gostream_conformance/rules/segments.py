@@ -3,18 +3,20 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
-from gostream_conformance.errors import PacketSizeError
+from gostream_conformance.errors import MissingMapError, PacketSizeError
 from gostream_conformance.formats.aac import AacConfig
 from gostream_conformance.formats.mpegts import AAC, CLOCK, DATA, H264, PACKET, ticks_between
 from gostream_conformance.rules.rule import Finding, RuleBook
+from gostream_conformance.tree.measures import SegmentMeasure, VideoMeasure
 from gostream_conformance.tree.presentation import Kind, Piece, Presentation, Track
-from gostream_conformance.tree.segment import SegmentMeasure, VideoMeasure
 
 PROFILES = {66: "Baseline", 77: "Main", 100: "High"}
 HIGHEST_LEVEL = 52
 KEY_INTERVAL = 2.0
 AAC_LC = 2
 LOWEST_AUDIO, HIGHEST_AUDIO = 32_000, 160_000
+#: Of sound without pictures, which is music more often.
+HIGHEST_ALONE = 320_000
 
 _book = RuleBook()
 
@@ -31,16 +33,17 @@ def whole_packets(p: Presentation) -> Iterator[Finding]:
                 yield Finding(piece.where, f"{piece.size} bytes leave {piece.size % PACKET} over")
 
 
-@_book.must("segments.readable", "7.1", "every segment is a transport stream of H.264 or AAC")
+@_book.must("segments.readable", "7.1", "every segment is MPEG-TS or fragmented MP4 of H.264 or AAC")
 def readable(p: Presentation) -> Iterator[Finding]:
     for track in _tracks(p):
         for piece in track.pieces:
-            if piece.problem and not isinstance(piece.problem, PacketSizeError):
+            if piece.problem and not isinstance(piece.problem, (PacketSizeError, MissingMapError)):
                 yield Finding(piece.where, str(piece.problem))
         for piece, measure in track.measured():
             unsupported = sorted({kind for _, kind in measure.streams} - {H264, AAC} - DATA)
             for kind in unsupported:
-                yield Finding(piece.where, f"unsupported: stream type 0x{kind:02x}")
+                what = f"stream type 0x{kind:02x}" if kind >= 0 else "the codec of a track"
+                yield Finding(piece.where, f"unsupported: {what}")
             wanted = measure.video if track.kind is Kind.VIDEO else measure.audio
             if not wanted and not unsupported:
                 yield Finding(piece.where, f"no {track.kind.value}")
@@ -209,8 +212,11 @@ def closed_gops(p: Presentation) -> Iterator[Finding]:
                 yield Finding(piece.where, f"the entry point at {pts} is open")
 
 
-@_book.must("segments.aac", "2.9", "audio is AAC-LC of at most 160 kb/s, with one configuration")
+@_book.must(
+    "segments.aac", "2.9", "audio is AAC-LC of at most 160 kb/s, 320 without pictures, with one configuration"
+)
 def aac(p: Presentation) -> Iterator[Finding]:
+    highest = HIGHEST_ALONE if p.is_sound_alone else HIGHEST_AUDIO
     for track in _tracks(p):
         first: AacConfig | None = None
         for piece, audio in track.audios():
@@ -221,7 +227,7 @@ def aac(p: Presentation) -> Iterator[Finding]:
                 if config != first:
                     yield Finding(piece.where, f"{config}, but the audio starts as {first}")
         rate = _audio_rate(track)
-        if rate > HIGHEST_AUDIO * 1.01:
+        if rate > highest * 1.01:
             yield Finding(track.path, f"{rate / 1000:.0f} kb/s of audio")
 
 

@@ -13,7 +13,7 @@ from gostream_conformance.formats.subtitles import TextSegment
 from gostream_conformance.formats.webvtt import Cue
 from gostream_conformance.playlist.bandwidth import peak_rate
 from gostream_conformance.playlist.model import ByteRange, MasterPlaylist, MediaPlaylist, Segment, Variant
-from gostream_conformance.tree.segment import AudioMeasure, SegmentMeasure, VideoMeasure
+from gostream_conformance.tree.measures import AudioMeasure, SegmentMeasure, VideoMeasure
 
 DECIMALS_TOLERANCE = 0.002  # frames per second: FRAME-RATE is written with three decimals
 UNSTEADY_TOLERANCE = 0.005  # of the rate
@@ -167,6 +167,12 @@ class Presentation:
         default_factory=dict
     )  # (path, answer) by the expected status: "206", "304" or "404"
     files: frozenset[str] | None = None
+
+    @property
+    def is_sound_alone(self) -> bool:
+        """True if no variant has pictures."""
+        variants = self.master.variants if self.master else []
+        return bool(variants) and all(variant.audio_only for variant in variants)
 
     def sound_of(self, variant: Variant, track: Track) -> list[Track]:
         """Returns the audio tracks of a variant: those of its group, or its own track."""

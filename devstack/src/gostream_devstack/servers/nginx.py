@@ -37,6 +37,8 @@ class Nginx(Server):
 
     # A killed master leaves its workers, which keep the port: SIGTERM makes nginx end them.
     orphan_signal: ClassVar[signal.Signals] = signal.SIGTERM
+    #: The folder of its templates, in the repository.
+    templates: ClassVar[str] = "deploy/nginx/templates"
 
     def __init__(
         self,
@@ -101,7 +103,7 @@ class Nginx(Server):
         self.directories.make(self.directory / "gate")
         self.directories.write(self.directory / KEYS, self.playback_keys)
         (self.directory / MISSES_SOCKET).unlink(missing_ok=True)  # left by a killed nginx
-        for template in (REPOSITORY / "deploy/nginx/templates").glob("*.template"):
+        for template in (REPOSITORY / self.templates).glob("*.template"):
             text = substitute(template.read_text(), self.variables())
             self.directories.write(self.directory / template.stem, text)
 

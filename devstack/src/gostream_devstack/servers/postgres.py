@@ -30,8 +30,16 @@ class Postgres(Server):
 
     stop_signal: ClassVar[signal.Signals] = signal.SIGINT  # fast shutdown: SIGTERM would wait for the clients
 
-    def __init__(self, directories: Directories, port: int, password: str, *, durable: bool = True) -> None:
-        super().__init__(directories, "postgres", port)
+    def __init__(
+        self,
+        directories: Directories,
+        port: int,
+        password: str,
+        *,
+        durable: bool = True,
+        name: str = "postgres",
+    ) -> None:
+        super().__init__(directories, name, port)
         self.password = password
         self.settings = {
             "listen_addresses": self.host,
@@ -40,7 +48,7 @@ class Postgres(Server):
             "max_connections": "100",
             "timezone": "UTC",
         } | ({} if durable else NOT_DURABLE)
-        self._bin = _programs(directories)
+        self.programs = _programs(directories)
 
     @property
     def url(self) -> str:
@@ -60,14 +68,14 @@ class Postgres(Server):
             return
         shutil.rmtree(unfinished, ignore_errors=True)
         secret = self.directories.write(self.directory / "password", self.password)
-        self.run(str(self._bin / "initdb"), "-D", str(unfinished), f"--pwfile={secret}", *INITDB)
+        self.run(str(self.programs / "initdb"), "-D", str(unfinished), f"--pwfile={secret}", *INITDB)
         secret.unlink()
         unfinished.rename(data)
 
     def command(self) -> Sequence[str]:
         options = [option for key, value in self.settings.items() for option in ("-c", f"{key}={value}")]
         return [
-            str(self._bin / "postgres"),
+            str(self.programs / "postgres"),
             "-D",
             str(self.directory / "data"),
             "-p",
@@ -76,7 +84,7 @@ class Postgres(Server):
         ]
 
     def ready(self) -> bool:
-        probe = [str(self._bin / "pg_isready"), "-q", "-t", "2", "-h", self.host, "-p", str(self.port)]
+        probe = [str(self.programs / "pg_isready"), "-q", "-t", "2", "-h", self.host, "-p", str(self.port)]
         return subprocess.run(probe, check=False, timeout=5).returncode == 0  # noqa: S603
 
     def settle(self) -> None:
@@ -85,7 +93,11 @@ class Postgres(Server):
 
     def execute(self, sql: str, database: str = "postgres") -> None:
         """Runs statements as superuser."""
-        _run(self._execute(sql, database))
+        self.execute_at(self.url_of(database, "postgres"), sql)
+
+    def execute_at(self, url: str, sql: str) -> None:
+        """Runs statements over a connection to `url`."""
+        _run(self._execute(url, sql))
 
     async def _settle(self) -> None:
         import asyncpg
@@ -99,10 +111,10 @@ class Postgres(Server):
         finally:
             await connection.close(timeout=5)
 
-    async def _execute(self, sql: str, database: str) -> None:
+    async def _execute(self, url: str, sql: str) -> None:
         import asyncpg
 
-        connection = await asyncpg.connect(self.url_of(database, "postgres"), timeout=10)
+        connection = await asyncpg.connect(url, timeout=10)
         try:
             await connection.execute(sql, timeout=60)
         finally:

@@ -72,6 +72,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INVALID_ARGUMENT: the server does not fetch from this source_url; google.rpc.BadRequest tells why."""
     ERROR_REASON_SOURCE_UNREACHABLE: _ErrorReason.ValueType  # 24
     """FAILED_PRECONDITION: the object of source_key does not exist."""
+    ERROR_REASON_TRACK_NOT_FOUND: _ErrorReason.ValueType  # 25
+    """NOT_FOUND: the video has no added track with this id."""
     ERROR_REASON_WEBHOOK_NOT_FOUND: _ErrorReason.ValueType  # 26
     """NOT_FOUND: the webhook, or the delivery of it, does not exist."""
     ERROR_REASON_RESUME_TOKEN_EXPIRED: _ErrorReason.ValueType  # 27
@@ -136,6 +138,8 @@ ERROR_REASON_SOURCE_URL_REFUSED: ErrorReason.ValueType  # 23
 """INVALID_ARGUMENT: the server does not fetch from this source_url; google.rpc.BadRequest tells why."""
 ERROR_REASON_SOURCE_UNREACHABLE: ErrorReason.ValueType  # 24
 """FAILED_PRECONDITION: the object of source_key does not exist."""
+ERROR_REASON_TRACK_NOT_FOUND: ErrorReason.ValueType  # 25
+"""NOT_FOUND: the video has no added track with this id."""
 ERROR_REASON_WEBHOOK_NOT_FOUND: ErrorReason.ValueType  # 26
 """NOT_FOUND: the webhook, or the delivery of it, does not exist."""
 ERROR_REASON_RESUME_TOKEN_EXPIRED: ErrorReason.ValueType  # 27

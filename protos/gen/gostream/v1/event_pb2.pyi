@@ -42,8 +42,8 @@ class Event(_message.Message):
     """The id of the event, a UUID. Empty in a message that only breaks the silence of a stream."""
     type: _builtins.str
     """What has happened: video.created, video.uploaded (the source is stored), video.processing, video.playable (before
-    READY), video.ready, video.failed, video.cancelled, video.updated, video.deleted, video.undeleted, video.expired or
-    upload.expired. Later versions may add types; ignore unknown ones.
+    READY), video.ready, video.failed, video.cancelled, video.updated, video.deleted, video.undeleted, video.expired,
+    upload.expired, track.ready or track.failed (an added track). Later versions may add types; ignore unknown ones.
     """
     video_id: _builtins.str
     """The id of the video."""

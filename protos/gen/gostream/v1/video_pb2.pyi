@@ -49,6 +49,30 @@ PLAYBACK_POLICY_OFF: PlaybackPolicy.ValueType  # 3
 """Nobody."""
 Global___PlaybackPolicy: _TypeAlias = PlaybackPolicy  # noqa: Y015
 
+class _MediaKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MediaKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MediaKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MEDIA_KIND_UNSPECIFIED: _MediaKind.ValueType  # 0
+    """Not published yet. In a filter: any kind."""
+    MEDIA_KIND_VIDEO: _MediaKind.ValueType  # 1
+    """A picture, with or without sound."""
+    MEDIA_KIND_AUDIO: _MediaKind.ValueType  # 2
+    """Sound alone. The poster is the cover picture of the source, and there is no storyboard."""
+
+class MediaKind(_MediaKind, metaclass=_MediaKindEnumTypeWrapper):
+    """What a published video consists of."""
+
+MEDIA_KIND_UNSPECIFIED: MediaKind.ValueType  # 0
+"""Not published yet. In a filter: any kind."""
+MEDIA_KIND_VIDEO: MediaKind.ValueType  # 1
+"""A picture, with or without sound."""
+MEDIA_KIND_AUDIO: MediaKind.ValueType  # 2
+"""Sound alone. The poster is the cover picture of the source, and there is no storyboard."""
+Global___MediaKind: _TypeAlias = MediaKind  # noqa: Y015
+
 @_typing.final
 class Video(_message.Message):
     """A video: its source, its processing, and its published stream."""
@@ -137,6 +161,9 @@ class Video(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     DELETE_TIME_FIELD_NUMBER: _builtins.int
     TRACKS_FIELD_NUMBER: _builtins.int
+    DOWNLOADS_FIELD_NUMBER: _builtins.int
+    MEDIA_KIND_FIELD_NUMBER: _builtins.int
+    LOUDNESS_FIELD_NUMBER: _builtins.int
     PLAYBACK_POLICY_FIELD_NUMBER: _builtins.int
     PLAYBACK_EPOCH_FIELD_NUMBER: _builtins.int
     id: _builtins.str
@@ -152,9 +179,9 @@ class Video(_message.Message):
     etag: _builtins.str
     """Opaque; changes with every version. Send it with a write that must fail if the video changed."""
     width: _builtins.int
-    """Width in pixels of the largest rendition."""
+    """Width in pixels of the largest rendition; 0 of sound alone."""
     height: _builtins.int
-    """Height in pixels of the largest rendition."""
+    """Height in pixels of the largest rendition; 0 of sound alone."""
     playback_url: _builtins.str
     """The HLS master playlist at the CDN; set if a published encode exists. This and the other URLs are empty unless
     playback_policy is PLAYBACK_POLICY_PUBLIC: see GetPlaybackInfo.
@@ -165,6 +192,8 @@ class Video(_message.Message):
     """The storyboard, WebVTT thumbnails for a seek bar: each cue references a part of a picture; empty if there is none."""
     external_id: _builtins.str
     """The owner's own id of the video, at most 128 characters; unique among the videos of an owner that are not deleted."""
+    media_kind: Global___MediaKind.ValueType
+    """What the published encode consists of."""
     playback_policy: Global___PlaybackPolicy.ValueType
     """Who may play the video."""
     playback_epoch: _builtins.int
@@ -220,8 +249,19 @@ class Video(_message.Message):
     @_builtins.property
     def tracks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Track]:
         """The tracks of the published encode's source besides the picture, in the source's order: the published ones, and
-        every other one with the reason. At most 100; if there are more, the last entry counts the others.
+        every other one with the reason. At most 100; if there are more, the last of them counts the others. Then at most 16
+        added ones that are published or failed; ListTracks has also those that are being prepared.
         """
+
+    @_builtins.property
+    def downloads(self) -> _containers.RepeatedCompositeFieldContainer[Global___Download]:
+        """The files of the published encode that its options asked for. They are made after the video is READY; a new
+        version of the video says that they are.
+        """
+
+    @_builtins.property
+    def loudness(self) -> Global___Loudness:
+        """The loudness of the published default sound; absent without sound, for silence, or if it was not measured."""
 
     def __init__(
         self,
@@ -250,12 +290,15 @@ class Video(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         delete_time: _timestamp_pb2.Timestamp | None = ...,
         tracks: _abc.Iterable[Global___Track] | None = ...,
+        downloads: _abc.Iterable[Global___Download] | None = ...,
+        media_kind: Global___MediaKind.ValueType = ...,
+        loudness: Global___Loudness | None = ...,
         playback_policy: Global___PlaybackPolicy.ValueType = ...,
         playback_epoch: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "duration", b"duration", "error", b"error", "expire_time", b"expire_time", "processing", b"processing", "ready_time", b"ready_time", "source", b"source", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "duration", b"duration", "error", b"error", "expire_time", b"expire_time", "loudness", b"loudness", "processing", b"processing", "ready_time", b"ready_time", "source", b"source", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "duration", b"duration", "error", b"error", "etag", b"etag", "expire_time", b"expire_time", "external_id", b"external_id", "height", b"height", "id", b"id", "labels", b"labels", "playback_epoch", b"playback_epoch", "playback_policy", b"playback_policy", "playback_url", b"playback_url", "poster_url", b"poster_url", "processing", b"processing", "ready_time", b"ready_time", "renditions", b"renditions", "source", b"source", "status", b"status", "storyboard_url", b"storyboard_url", "title", b"title", "tracks", b"tracks", "update_time", b"update_time", "user_id", b"user_id", "version", b"version", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "downloads", b"downloads", "duration", b"duration", "error", b"error", "etag", b"etag", "expire_time", b"expire_time", "external_id", b"external_id", "height", b"height", "id", b"id", "labels", b"labels", "loudness", b"loudness", "media_kind", b"media_kind", "playback_epoch", b"playback_epoch", "playback_policy", b"playback_policy", "playback_url", b"playback_url", "poster_url", b"poster_url", "processing", b"processing", "ready_time", b"ready_time", "renditions", b"renditions", "source", b"source", "status", b"status", "storyboard_url", b"storyboard_url", "title", b"title", "tracks", b"tracks", "update_time", b"update_time", "user_id", b"user_id", "version", b"version", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -298,6 +341,32 @@ class Source(_message.Message):
 Global___Source: _TypeAlias = Source  # noqa: Y015
 
 @_typing.final
+class Loudness(_message.Message):
+    """The loudness of a sound (EBU R 128)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTEGRATED_LUFS_FIELD_NUMBER: _builtins.int
+    TRUE_PEAK_DBTP_FIELD_NUMBER: _builtins.int
+    integrated_lufs: _builtins.float
+    """The integrated loudness in LUFS."""
+    true_peak_dbtp: _builtins.float
+    """The true peak in dBTP."""
+    def __init__(
+        self,
+        *,
+        integrated_lufs: _builtins.float = ...,
+        true_peak_dbtp: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["integrated_lufs", b"integrated_lufs", "true_peak_dbtp", b"true_peak_dbtp"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Loudness: _TypeAlias = Loudness  # noqa: Y015
+
+@_typing.final
 class Rendition(_message.Message):
     """One rung of the published ladder."""
 
@@ -310,11 +379,11 @@ class Rendition(_message.Message):
     AVERAGE_BANDWIDTH_FIELD_NUMBER: _builtins.int
     PEAK_BANDWIDTH_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Name of the rung, for example "720p"."""
+    """Name of the rung, for example "720p", or "128k" of sound alone."""
     width: _builtins.int
-    """Width in pixels."""
+    """Width in pixels; 0 of sound alone."""
     height: _builtins.int
-    """Height in pixels."""
+    """Height in pixels; 0 of sound alone."""
     codecs: _builtins.str
     """RFC 6381 codecs string of the playlist's variant."""
     average_bandwidth: _builtins.int
@@ -338,6 +407,77 @@ class Rendition(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Rendition: _TypeAlias = Rendition  # noqa: Y015
+
+@_typing.final
+class Download(_message.Message):
+    """A file of a published video that viewers may keep: the published pictures and sounds, not encoded again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Download._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: Download._State.ValueType  # 0
+        """Never sent."""
+        STATE_PREPARING: Download._State.ValueType  # 1
+        """Being made."""
+        STATE_READY: Download._State.ValueType  # 2
+        """The file exists."""
+        STATE_FAILED: Download._State.ValueType  # 3
+        """There will be no file; see error_code."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """Where a download is in its life."""
+
+    STATE_UNSPECIFIED: Download.State.ValueType  # 0
+    """Never sent."""
+    STATE_PREPARING: Download.State.ValueType  # 1
+    """Being made."""
+    STATE_READY: Download.State.ValueType  # 2
+    """The file exists."""
+    STATE_FAILED: Download.State.ValueType  # 3
+    """There will be no file; see error_code."""
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
+    ERROR_CODE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """"highest": the film in its best quality with its default sound. "audio": its default sound alone."""
+    state: Global___Download.State.ValueType
+    """The state of the download."""
+    url: _builtins.str
+    """The file at the CDN; browsers save it under the title that the video had. Set if the state is STATE_READY, and
+    empty unless playback_policy is PLAYBACK_POLICY_PUBLIC: see GetPlaybackInfo.
+    """
+    size_bytes: _builtins.int
+    """Size of the file in bytes, if the state is STATE_READY."""
+    content_type: _builtins.str
+    """Media type of the file, "video/mp4" or "audio/mp4", if the state is STATE_READY."""
+    error_code: _builtins.str
+    """Why there is no file, if the state is STATE_FAILED: NO_SOUND, TOO_LARGE (more than 7 GiB) or UNREADABLE."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        state: Global___Download.State.ValueType = ...,
+        url: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        content_type: _builtins.str = ...,
+        error_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "error_code", b"error_code", "name", b"name", "size_bytes", b"size_bytes", "state", b"state", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Download: _TypeAlias = Download  # noqa: Y015
 
 @_typing.final
 class Track(_message.Message):
@@ -420,7 +560,7 @@ class Track(_message.Message):
     ERROR_CODE_FIELD_NUMBER: _builtins.int
     URL_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Unique within the encode."""
+    """Unique within the video. Of an added track a UUID, which every encode keeps."""
     kind: Global___Track.Kind.ValueType
     """The kind of its content."""
     language: _builtins.str

@@ -10,6 +10,7 @@ from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from gostream.v1 import video_pb2 as _video_pb2
 import builtins as _builtins
 import sys
@@ -21,6 +22,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _LoudnessTarget:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LoudnessTargetEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LoudnessTarget.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LOUDNESS_TARGET_UNSPECIFIED: _LoudnessTarget.ValueType  # 0
+    """The sounds keep their loudness."""
+    LOUDNESS_TARGET_LUFS_16: _LoudnessTarget.ValueType  # 1
+    """-16 LUFS, usual for podcasts and on the web."""
+    LOUDNESS_TARGET_LUFS_23: _LoudnessTarget.ValueType  # 2
+    """-23 LUFS (EBU R 128), usual for broadcasts."""
+
+class LoudnessTarget(_LoudnessTarget, metaclass=_LoudnessTargetEnumTypeWrapper):
+    """The loudness that an encode gives to its sounds."""
+
+LOUDNESS_TARGET_UNSPECIFIED: LoudnessTarget.ValueType  # 0
+"""The sounds keep their loudness."""
+LOUDNESS_TARGET_LUFS_16: LoudnessTarget.ValueType  # 1
+"""-16 LUFS, usual for podcasts and on the web."""
+LOUDNESS_TARGET_LUFS_23: LoudnessTarget.ValueType  # 2
+"""-23 LUFS (EBU R 128), usual for broadcasts."""
+Global___LoudnessTarget: _TypeAlias = LoudnessTarget  # noqa: Y015
 
 @_typing.final
 class CreateVideoRequest(_message.Message):
@@ -250,18 +275,52 @@ class ProcessOptions(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PROFILE_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    DOWNLOADS_FIELD_NUMBER: _builtins.int
+    POSTER_OFFSET_FIELD_NUMBER: _builtins.int
+    LOUDNESS_FIELD_NUMBER: _builtins.int
     profile: _builtins.str
     """Name of the encoding profile: "default" (also when empty), or "quality", which looks better at hardly more
     bytes and takes longer.
     """
+    loudness: Global___LoudnessTarget.ValueType
+    """The loudness of the sounds. Each gets one gain for all of its length, which is smaller if its true peak would exceed
+    -1 dBTP.
+    """
+    @_builtins.property
+    def start(self) -> _duration_pb2.Duration:
+        """The time of the source at which the film begins, exact to one frame; absent = its beginning. A time that is
+        not in the source fails the encode with the code CLIP.
+        """
+
+    @_builtins.property
+    def end(self) -> _duration_pb2.Duration:
+        """The time of the source at which the film ends, at least 1 s after `start`; absent = its end."""
+
+    @_builtins.property
+    def downloads(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Files to download, made after the video is READY: "highest" (the film in its best quality, MP4) and "audio"
+        (its default sound, M4A). See Video.downloads.
+        """
+
+    @_builtins.property
+    def poster_offset(self) -> _duration_pb2.Duration:
+        """The time of the published film that the poster shows; absent = 10 % of it. CLIP if it is not in the film."""
+
     def __init__(
         self,
         *,
         profile: _builtins.str = ...,
+        start: _duration_pb2.Duration | None = ...,
+        end: _duration_pb2.Duration | None = ...,
+        downloads: _abc.Iterable[_builtins.str] | None = ...,
+        poster_offset: _duration_pb2.Duration | None = ...,
+        loudness: Global___LoudnessTarget.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "poster_offset", b"poster_offset", "start", b"start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["profile", b"profile"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["downloads", b"downloads", "end", b"end", "loudness", b"loudness", "poster_offset", b"poster_offset", "profile", b"profile", "start", b"start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -379,6 +438,7 @@ class ListVideosRequest(_message.Message):
     CREATED_AFTER_FIELD_NUMBER: _builtins.int
     CREATED_BEFORE_FIELD_NUMBER: _builtins.int
     SHOW_DELETED_FIELD_NUMBER: _builtins.int
+    MEDIA_KIND_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """If set, list only videos of this owner. With authentication, callers list their own videos; another owner, or all
     owners, require the scope videos:admin.
@@ -397,6 +457,8 @@ class ListVideosRequest(_message.Message):
     """
     show_deleted: _builtins.bool
     """If true, also list deleted videos that UndeleteVideo can restore."""
+    media_kind: _video_pb2.MediaKind.ValueType
+    """If set, list only videos whose published encode is of this kind."""
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """List only videos with all of these labels, at most 16: "course=42" is a key with its value, "course" is a key with
@@ -424,10 +486,11 @@ class ListVideosRequest(_message.Message):
         created_after: _timestamp_pb2.Timestamp | None = ...,
         created_before: _timestamp_pb2.Timestamp | None = ...,
         show_deleted: _builtins.bool = ...,
+        media_kind: _video_pb2.MediaKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_after", b"created_after", "created_before", b"created_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_after", b"created_after", "created_before", b"created_before", "external_id", b"external_id", "labels", b"labels", "page_size", b"page_size", "page_token", b"page_token", "show_deleted", b"show_deleted", "status", b"status", "title", b"title", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_after", b"created_after", "created_before", b"created_before", "external_id", b"external_id", "labels", b"labels", "media_kind", b"media_kind", "page_size", b"page_size", "page_token", b"page_token", "show_deleted", b"show_deleted", "status", b"status", "title", b"title", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -618,6 +681,7 @@ class GetPlaybackInfoResponse(_message.Message):
     STORYBOARD_URL_FIELD_NUMBER: _builtins.int
     PLAYABLE_URL_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    DOWNLOADS_FIELD_NUMBER: _builtins.int
     playback_url: _builtins.str
     """The HLS master playlist; empty if no published encode exists."""
     poster_url: _builtins.str
@@ -630,6 +694,10 @@ class GetPlaybackInfoResponse(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When the URLs stop working; absent if they do not expire. A running playback ends then too."""
 
+    @_builtins.property
+    def downloads(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.Download]:
+        """The downloads whose files exist."""
+
     def __init__(
         self,
         *,
@@ -638,10 +706,11 @@ class GetPlaybackInfoResponse(_message.Message):
         storyboard_url: _builtins.str = ...,
         playable_url: _builtins.str = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        downloads: _abc.Iterable[_video_pb2.Download] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "playable_url", b"playable_url", "playback_url", b"playback_url", "poster_url", b"poster_url", "storyboard_url", b"storyboard_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["downloads", b"downloads", "expire_time", b"expire_time", "playable_url", b"playable_url", "playback_url", b"playback_url", "poster_url", b"poster_url", "storyboard_url", b"storyboard_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

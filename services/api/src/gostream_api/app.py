@@ -10,6 +10,7 @@ from gostream_api.collector import spare_the_collector
 from gostream_api.config import ApiConfig
 from gostream_api.cpu_scheduling import schedule
 from gostream_api.event_stack import open_events
+from gostream_api.more_services import more_services, quotas_of
 from gostream_api.multiprocess import leave_with_parent, supervise
 from gostream_api.rates.reads import RatedReads, ReadRate
 from gostream_api.rates.writes import WriteRates
@@ -27,14 +28,11 @@ from gostream_api.rpc.interceptors.base import Handler
 from gostream_api.rpc.interceptors.clients import ClientOf, client_behind, networks
 from gostream_api.rpc.server import BUS_HEALTH, ApiServer
 from gostream_api.rpc.servicer import VideoServicer, local_hits, method_handlers
-from gostream_api.rpc.uploads.servicer import UPLOADS, UploadServicer, upload_handlers
 from gostream_api.rpc.validation import SizeRule
-from gostream_api.uploads.upload_service import SessionLimits, UploadService
 from gostream_api.videos.deletion import DeletionService
 from gostream_api.videos.ingest import IngestService, SourceRules
 from gostream_api.videos.playback import PlaybackService
 from gostream_api.videos.playback_tokens import PlaybackKeys
-from gostream_api.videos.quotas import Quotas
 from gostream_api.videos.video_service import Limits, VideoService
 from gostream_api.videos.watch import WatchService
 from gostream_shared.cache.ports import ChangeAnnouncer
@@ -88,7 +86,7 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             local_hits=local_hits(readers),
             share_port=config.api_processes > 1,
             credentials=tls.credentials() if tls else None,
-            more={**_uploads(config, reads, store, client_of), **events.services},
+            more={**more_services(config, reads, store, client_of), **events.services},
         )
         if config.read_port:
             server.doors.append(_read_door(config, readers, server, authenticator, tls))
@@ -138,7 +136,7 @@ def _limits(config: ApiConfig) -> Limits:
         source_max_bytes=config.source_max_bytes,
         upload_url_ttl=config.upload_url_ttl,
         queue_limit=config.queue_limit,
-        quotas=_quotas(config),
+        quotas=quotas_of(config),
     )
 
 
@@ -159,35 +157,6 @@ def _ingest(
     rules = SourceRules.of(guard, config.source_key_prefixes)
     return IngestService(
         database=database, store=store, announcer=announcer, limits=_limits(config), rules=rules
-    )
-
-
-def _uploads(
-    config: ApiConfig, reads: ReadPath, store: ObjectStore, client_of: ClientOf
-) -> dict[str, dict[str, Handler]]:
-    """Returns the handlers of UploadService by its full name."""
-    limits = SessionLimits(
-        source_max_bytes=config.source_max_bytes,
-        session_ttl=config.upload_ttl,
-        part_ttl=config.upload_part_ttl,
-        queue_limit=config.queue_limit,
-        quotas=_quotas(config),
-    )
-    uploads = UploadService(
-        database=reads.database, store=store, announcer=reads.cache.announcer, limits=limits
-    )
-    return {UPLOADS: upload_handlers(UploadServicer(uploads, config.cdn_base_url, client_of))}
-
-
-def _quotas(config: ApiConfig) -> Quotas:
-    """Without authentication nobody proves who the owner is, so there are none."""
-    if config.auth_mode == "none":
-        return Quotas()
-    return Quotas(
-        videos=config.quota_videos,
-        stored_bytes=config.quota_stored_bytes,
-        encodes=config.quota_encodes,
-        waiting_encodes=config.queue_limit_per_owner,
     )
 
 

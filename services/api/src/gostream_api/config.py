@@ -29,6 +29,9 @@ class ApiConfig(AuthConfig):
     """The variables of the API; see gostream_shared.config for how they are read."""
 
     database_pool_size: int = Field(10, ge=2, le=1000, description="maximum connections to PostgreSQL")
+    l1_bytes: int = Field(
+        64 << 20, ge=64 << 10, le=1 << 38, description="memory of the replies that one process keeps (L1)"
+    )
     max_concurrent_rpcs: int = Field(
         1000, ge=1, le=1_000_000, description="maximum concurrent unary calls; more are refused"
     )

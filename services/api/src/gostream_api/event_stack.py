@@ -14,6 +14,7 @@ from gostream_api.rpc.interceptors.clients import ClientOf
 from gostream_api.rpc.webhooks.servicer import WEBHOOKS, WebhookServicer, webhook_handlers
 from gostream_api.webhooks.webhook_service import WebhookService
 from gostream_shared.concurrency import in_background
+from gostream_shared.db.connecting.address import DatabaseAddress
 from gostream_shared.db.listen import keep_listening
 from gostream_shared.domain.companions.events import Events
 from gostream_shared.domain.repositories import Database
@@ -35,12 +36,11 @@ async def open_events(
     config: ApiConfig, database: Database, events: Events, client_of: ClientOf
 ) -> AsyncIterator[EventStack]:
     """Follow the log while anybody watches it, until the block ends."""
+    listen_url = DatabaseAddress.of(config).direct_url
 
     @asynccontextmanager
     async def listen(notify: Callable[[], None]) -> AsyncIterator[None]:
-        listening = keep_listening(
-            config.database_url.get_secret_value(), _CHANNEL, notified=lambda _: notify(), connected=notify
-        )
+        listening = keep_listening(listen_url, _CHANNEL, notified=lambda _: notify(), connected=notify)
         async with in_background(listening):
             yield
 

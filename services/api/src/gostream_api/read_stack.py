@@ -10,6 +10,7 @@ from gostream_api.reads.cached_video_service import CachedVideoService
 from gostream_api.rpc.convert import encode_video, owner_of
 from gostream_shared.cache.compose import Cache, open_cache
 from gostream_shared.cache.start import check_redis
+from gostream_shared.db.connecting.address import DatabaseAddress
 from gostream_shared.db.database import PostgresDatabase
 
 
@@ -30,15 +31,16 @@ async def open_reads(config: ApiConfig) -> AsyncIterator[ReadPath]:
     database or Redis rejects the user or the password.
     """
     await check_redis(config)
-    database_url = config.database_url.get_secret_value()
+    address = DatabaseAddress.of(config)
     async with (
-        PostgresDatabase.open(database_url, max_size=config.database_pool_size) as database,
+        PostgresDatabase.open(address, max_size=config.database_pool_size) as database,
         open_cache(config, outbox=database.outbox, epochs=database.epochs, subscribe=True) as cache,
         CachedVideoService.open(
             cache,
             database.videos,
             encode=partial(encode_video, cdn_base_url=config.cdn_base_url),
             owner_of=owner_of,
+            max_bytes=config.l1_bytes,
         ) as videos,
     ):
         yield ReadPath(database, cache, videos)

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gostream_api.events.tokens import page_position_of, page_token, position_of, resume_token
+from gostream_shared.domain.companions.errors import ResumeTokenInvalidError
 from gostream_shared.domain.companions.events import EventFilter, EventPosition
-from gostream_shared.domain.errors import PageTokenInvalidError, ResumeTokenInvalidError
+from gostream_shared.domain.errors import PageTokenInvalidError
 
 _NUMBERS = st.integers(0, 2**63 - 1)
 POSITIONS = st.builds(EventPosition, _NUMBERS, _NUMBERS)

@@ -25,7 +25,17 @@ from gostream_shared.domain.encode import Progress
 from gostream_shared.domain.object_keys import early_master_key, hls_prefix, master_key
 from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.tracks import Track, TrackCode, TrackKind, TrackState
-from gostream_shared.domain.video import Failure, Publication, Rendition, Source, Video, VideoStatus
+from gostream_shared.domain.video import (
+    Failure,
+    MediaKind,
+    Publication,
+    Rendition,
+    Source,
+    Video,
+    VideoStatus,
+)
+from gostream_shared.domain.videos.downloads import Download, DownloadState
+from gostream_shared.domain.videos.loudness import Loudness
 from tests.support.videos import listed, make_video
 
 CDN = "http://cdn.test"
@@ -75,6 +85,8 @@ publications = st.builds(
     poster=st.none() | texts,
     storyboard=st.none() | texts,
     tracks=st.lists(tracks, max_size=3).map(tuple),
+    media_kind=st.sampled_from(MediaKind),
+    loudness=st.none() | st.builds(Loudness, integrated_lufs=st.floats(), true_peak_dbtp=st.floats()),
 )
 failures = st.builds(Failure, code=texts, message=texts, retryable=st.booleans(), stage=texts)
 numbers = st.integers(0, 3)
@@ -217,7 +229,11 @@ def published(video: Video, publication: Publication) -> video_pb2.Video:
         poster_url=below + publication.poster if publication.poster else "",
         storyboard_url=below + publication.storyboard if publication.storyboard else "",
         tracks=[track_message(track, below) for track in publication.tracks],
+        media_kind=video_pb2.MediaKind.Value(f"MEDIA_KIND_{publication.media_kind}"),
     )
+    if publication.loudness:
+        message.loudness.integrated_lufs = publication.loudness.integrated_lufs
+        message.loudness.true_peak_dbtp = publication.loudness.true_peak_dbtp
     if publication.renditions:
         largest = max(publication.renditions, key=lambda each: each.width * each.height)
         message.width, message.height = largest.width, largest.height
@@ -298,6 +314,18 @@ def test_form_of_replies_changes_with_their_bytes() -> None:
             poster="p",
             storyboard="s",
             tracks=(left_out,),
+            downloads=(
+                Download(
+                    name="highest",
+                    state=DownloadState.READY,
+                    path="d",
+                    size_bytes=5,
+                    content_type="video/mp4",
+                ),
+                Download(name="audio", state=DownloadState.FAILED, error_code="NO_SOUND"),
+            ),
+            media_kind=MediaKind.AUDIO,
+            loudness=Loudness(integrated_lufs=-16.1, true_peak_dbtp=-1.0),
         ),
         failure=Failure(code="c", message="m", retryable=True, stage="s"),
         labels={"b": "2", "a": "1"},
@@ -305,4 +333,4 @@ def test_form_of_replies_changes_with_their_bytes() -> None:
         expires_at=datetime(2027, 1, 1, tzinfo=UTC),
     )
 
-    assert (reply_form(CDN), crc32(encode_video(video, CDN))) == ("6.1.4ad2b67d", 3886079357)
+    assert (reply_form(CDN), crc32(encode_video(video, CDN))) == ("8.1.4ad2b67d", 3001987816)

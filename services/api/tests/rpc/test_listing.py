@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gostream.v1.video_pb2 import Video
+from gostream.v1.video_pb2 import MEDIA_KIND_AUDIO, MEDIA_KIND_VIDEO, Video
 from gostream.v1.video_service_pb2 import CreateVideoRequest, ListVideosRequest, ListVideosResponse
 from gostream_api.videos.page_tokens import page_token, position_of
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.errors import PageTokenInvalidError
-from gostream_shared.domain.video import VideoStatus
+from gostream_shared.domain.video import MediaKind, VideoStatus
 from gostream_shared.domain.videos.listing import Position, VideoFilter
 
 FILTERS = st.builds(
@@ -25,7 +25,13 @@ FILTERS = st.builds(
     words=st.lists(st.text(max_size=9), max_size=2).map(tuple),
     created_from=st.none() | st.datetimes(timezones=st.just(UTC)),
     created_until=st.none() | st.datetimes(timezones=st.just(UTC)),
+    media_kind=st.none() | st.sampled_from(MediaKind),
     with_deleted=st.booleans(),
+)
+PUBLISH = "UPDATE videos SET publication = $2, published_number = 1, encode_number = 1 WHERE id = $1"
+PUBLICATION = (
+    '{"duration": "PT1S", "source": {"container": "c", "codecs": [], "size_bytes": 1, "fps": 0}, '
+    '"renditions": [], "media_kind": "KIND"}'
 )
 POSITIONS = st.builds(
     Position,
@@ -120,6 +126,19 @@ async def test_listing_returns_only_matching_videos(api: Any, database: Postgres
     assert ids(await walk(api, user_id="b", status=Video.STATUS_PROCESSING)) == []
 
 
+async def test_kind_selects_published_videos(api: Any, refused: Any, database: PostgresDatabase) -> None:
+    created = await fill(api, 3)
+    for video_id, kind in zip(created, ("AUDIO", "VIDEO"), strict=False):
+        await database.pool.execute(PUBLISH, UUID(video_id), PUBLICATION.replace("KIND", kind))
+
+    found = [await walk(api, media_kind=kind) for kind in (MEDIA_KIND_AUDIO, MEDIA_KIND_VIDEO, 0)]
+
+    assert [ids(pages) for pages in found] == [created[:1], created[1:2], created[::-1]]
+    assert found[0][0].videos[0].media_kind == MEDIA_KIND_AUDIO
+    refusal = await refused(api.stub.ListVideos(ListVideosRequest(media_kind=7)))  # type: ignore[arg-type]
+    assert refusal.fields == {"media_kind"}
+
+
 async def test_new_video_does_not_disturb_later_pages(api: Any) -> None:
     created = await fill(api, 4)
     first = await api.stub.ListVideos(ListVideosRequest(page_size=2))
@@ -147,6 +166,7 @@ async def test_page_token_with_another_filter_is_refused(api: Any, refused: Any)
         ListVideosRequest(page_token=token, labels=["a"]),
         ListVideosRequest(page_token=token, title="abc"),
         ListVideosRequest(page_token=token, show_deleted=True),
+        ListVideosRequest(page_token=token, media_kind=MEDIA_KIND_AUDIO),
         ListVideosRequest(page_token=token[:-1]),
         ListVideosRequest(page_token="' OR 1=1 --"),
         ListVideosRequest(page_token="A" * 100_000),

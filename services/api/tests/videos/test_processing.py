@@ -12,6 +12,7 @@ import pytest
 
 from gostream.v1.video_pb2 import Video
 from gostream.v1.video_service_pb2 import (
+    LOUDNESS_TARGET_LUFS_16,
     CancelProcessRequest,
     CreateVideoRequest,
     GetVideoRequest,
@@ -20,6 +21,7 @@ from gostream.v1.video_service_pb2 import (
 )
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.video import Failure, Publication, Rendition, Source
+from gostream_shared.domain.videos.loudness import LoudnessTarget
 
 CDN = "http://cdn.test:8081"
 PUBLICATION = Publication(
@@ -140,6 +142,31 @@ async def test_trigger_with_another_profile_is_refused(
     assert (unknown.reason, unknown.fields) == ("FIELD_INVALID", {"options.profile"})
     [violation] = unknown.details["BadRequest"].field_violations
     assert violation.description == "must be one of: default, quality"
+
+
+async def test_loudness_is_kept_with_the_encode(api: Any, refused: Any, database: PostgresDatabase) -> None:
+    video_id = await api.uploaded()
+    louder = TriggerProcessRequest(id=video_id, options=ProcessOptions(loudness=LOUDNESS_TARGET_LUFS_16))
+
+    await api.stub.TriggerProcess(louder)
+    joined = await api.stub.TriggerProcess(louder)
+    other = await refused(api.stub.TriggerProcess(TriggerProcessRequest(id=video_id)))
+    strange = ProcessOptions(loudness=9)  # type: ignore[arg-type]
+    unknown = await refused(api.stub.TriggerProcess(TriggerProcessRequest(id=video_id, options=strange)))
+
+    assert joined.processing.encode_id == "1"
+    assert other.reason == "ALREADY_PROCESSING"
+    assert (unknown.reason, unknown.fields) == ("FIELD_INVALID", {"options.loudness"})
+    begun = await database.encodes.begin_attempt(UUID(video_id), 1, worker="w")
+    assert begun.loudness is LoudnessTarget.LUFS_16
+
+
+async def test_sound_may_be_uploaded(api: Any) -> None:
+    created = await api.stub.CreateVideo(
+        CreateVideoRequest(title="T", user_id="u", size_bytes=4, content_type="audio/mpeg")
+    )
+
+    assert dict(created.upload.headers)["Content-Type"] == "audio/mpeg"
 
 
 async def test_profile_is_kept_with_the_encode(api: Any, refused: Any, database: PostgresDatabase) -> None:

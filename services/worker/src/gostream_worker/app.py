@@ -6,32 +6,30 @@ import socket
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import structlog
-from imageio_ffmpeg import get_ffmpeg_exe
 
 from gostream_shared.cache.compose import Cache, open_cache
 from gostream_shared.cache.start import check_redis
 from gostream_shared.concurrency import in_background, task_group, wait_at_most
+from gostream_shared.db.connecting.address import DatabaseAddress
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.db.schema import LOOK_INTERVAL, SchemaWatch
 from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.egress.guard import EgressGuard
 from gostream_shared.grpc_health import Health
 from gostream_shared.jobs.pgqueuer import (
+    DOWNLOAD,
     EXPIRE,
     EXPIRE_UPLOAD,
     FETCH,
     REMOVE,
-    TRANSCODE,
     expire_job,
     expire_upload_job,
     fetch_job,
     remove_job,
-    transcode_job,
 )
 from gostream_shared.lifecycle import run_service, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
@@ -40,8 +38,11 @@ from gostream_shared.storage.gates import Gates
 from gostream_shared.storage.open_store import open_store
 from gostream_shared.storage.port import ObjectStore
 from gostream_shared.tls import ServerTls
+from gostream_worker.captions.kinds import track_kinds
+from gostream_worker.chunks.dependencies import Dependencies
 from gostream_worker.config import WorkerConfig
-from gostream_worker.encode.encoder import Encoder
+from gostream_worker.downloads.jobs import download_kind
+from gostream_worker.encoding_jobs import encoder_of, encoding_jobs
 from gostream_worker.health import ROOM_HEALTH, health_server
 from gostream_worker.housekeeping.background import housekeeping
 from gostream_worker.ingest.fetch_service import FetchService, FetchSettings
@@ -53,15 +54,12 @@ from gostream_worker.jobs.disk_space import DiskSpace
 from gostream_worker.jobs.expiry import Expiry
 from gostream_worker.jobs.gate_keeper import GateKeeper
 from gostream_worker.jobs.upload_expiry import UploadExpiry
-from gostream_worker.plan.profiles import PROFILES
-from gostream_worker.probe.limits import SourceLimits, largest_picture
 from gostream_worker.probe.prestarted import PrestartedProbe
 from gostream_worker.publish.cdn import Edge, HttpEdge, NoEdge
 from gostream_worker.publish.early_playback import end_lists
 from gostream_worker.retry import backoff
 from gostream_worker.sandbox.support import prepare_sandbox
 from gostream_worker.source.work_directory import WorkDirectory
-from gostream_worker.transcode_service import Dependencies, Settings, TranscodeService
 from gostream_worker.webhooks.opening import open_webhooks
 
 
@@ -95,38 +93,6 @@ _REMOVALS = 2
 _TRIED_AT = "hls/"
 _STORE_PAUSE = 15.0
 _log = structlog.stdlib.get_logger("gostream.worker")
-
-
-def _encoder(config: WorkerConfig) -> Encoder:
-    return Encoder(
-        config.ffmpeg_path or Path(get_ffmpeg_exe()),
-        memory=config.encoder_memory_bytes,
-        sandbox_required=config.sandbox == "required",
-    )
-
-
-def _encoding(
-    config: WorkerConfig,
-    database: PostgresDatabase,
-    service: TranscodeService,
-    store: ObjectStore,
-    cache: Cache,
-    disk_space: DiskSpace,
-) -> JobKind:
-    attempts = Attempts(
-        database,
-        service.run,
-        cache.announcer,
-        partial(end_lists, store),
-        worker=_worker_name(),
-        outage_patience=config.outage_patience,
-        found_full=disk_space.found_full,
-    )
-    return JobKind(
-        reading(transcode_job, attempts.transcode),
-        slots=config.worker_slots,
-        has_room=lambda: disk_space.is_free,
-    )
 
 
 def _fetching(config: WorkerConfig, database: PostgresDatabase, store: ObjectStore, cache: Cache) -> JobKind:
@@ -168,8 +134,8 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
     with WorkDirectory.open(config.work_dir) as work:
         async with (
             PostgresDatabase.open(
-                config.database_url.get_secret_value(),
-                max_size=connections(config.worker_slots + config.source_fetch_slots),
+                DatabaseAddress.of(config),
+                max_size=connections(config.slots + config.source_fetch_slots),
             ) as database,
             open_store(config) as store,
             open_cache(config, outbox=database.outbox, subscribe=False) as cache,
@@ -178,29 +144,27 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             open_webhooks(config, database.deliveries) as webhooks,
         ):
             disk_space = _disk_space(config, health)
-            service = TranscodeService(
-                Dependencies(
-                    database=database,
-                    store=store,
-                    announcer=cache.announcer,
-                    publisher=cache.progress,
-                    edge=edge,
-                ),
-                _encoder(config),
-                work,
-                _settings(config),
-                start_probe=probe.take,
+            dependencies = Dependencies(
+                database=database,
+                store=store,
+                announcer=cache.announcer,
+                publisher=cache.progress,
+                edge=edge,
             )
             abandoned = Abandoned(database, cache.announcer, patience=config.upload_patience)
             expiry = Expiry(database, cache.announcer, retention=config.delete_retention)
             gates = GateKeeper(database.gates, Gates(database.gates, store))
             chores = (abandoned, expiry, gates, webhooks)
             kinds = {
-                TRANSCODE: _encoding(config, database, service, store, cache, disk_space),
+                **await encoding_jobs(
+                    config, dependencies, work, probe.take, disk_space, worker=_worker_name()
+                ),
                 FETCH: _fetching(config, database, store, cache),
+                DOWNLOAD: download_kind(dependencies, encoder_of(config), work, disk_space),
+                **track_kinds(config, database, store, cache.announcer, edge, work),
                 **_removals(database, store, expiry),
             }
-            consumer = Consumer(database.pool, kinds, lease=config.job_lease)
+            consumer = Consumer(database.pool, kinds, listener=database.listener(), lease=config.job_lease)
             async with (
                 in_background(disk_space.run(), *_housekeeping(config, database, store)),
                 task_group() as tasks,
@@ -255,21 +219,6 @@ def connections(slots: int) -> int:
     over.
     """
     return 8 + 2 * slots
-
-
-def _settings(config: WorkerConfig) -> Settings:
-    limits = SourceLimits(
-        max_bytes=config.source_max_bytes,
-        max_duration=config.source_max_duration.total_seconds(),
-        max_pixels=largest_picture(config.encoder_memory_bytes),
-        max_pixel_rate=config.source_max_pixel_rate,
-    )
-    return Settings(
-        profiles=PROFILES,
-        limits=limits,
-        max_copied_bytes=config.source_max_copied_bytes,
-        sandbox_required=config.sandbox == "required",
-    )
 
 
 async def serve(config: WorkerConfig) -> None:

@@ -26,8 +26,17 @@ class WorkerConfig(Config):
     worker_host: Host = Field("127.0.0.1", description="interface of the health service")
     worker_port: ListenPort = Field(50052, description="port of the health service; 0 = a free one")
     metrics_port: ListenPort = Field(9102, description="port of the Prometheus endpoint; 0 = a free one")
-    worker_slots: int = Field(
-        1, ge=0, le=256, description="concurrent encodes; each uses all processors it can get; 0 = none"
+    worker_slots: int | None = Field(
+        None,
+        ge=0,
+        le=256,
+        description="concurrent encodes of chunks or of short films; unset = one per processor, 0 = none",
+    )
+    chunk_window: int = Field(
+        8,
+        ge=0,
+        le=1000,
+        description="chunks of one film that wait for a worker at once; 0 = one worker encodes each film",
     )
     work_dir: Path = Field(
         Path(tempfile.gettempdir()) / "gostream-worker",
@@ -126,7 +135,7 @@ class WorkerConfig(Config):
         description="longest outage to wait for before a video fails",
     )
     cdn_refresh_url: HttpUrl | None = Field(
-        None, description="URL of the edge used to refresh master.m3u8; unset = no refresh"
+        None, description="URL of the edges (each address of its host) to refresh master.m3u8; unset = none"
     )
     cdn_refresh_secret: Secret = Field(SecretStr(""), description="shared secret sent in X-Cache-Refresh")
 
@@ -136,6 +145,13 @@ class WorkerConfig(Config):
         if path is not None and not (path.is_file() and os.access(path, os.X_OK)):
             raise ValueError(f"{path} is not an executable file")
         return path
+
+    @property
+    def slots(self) -> int:
+        """Concurrent encodes: by default as many as processors that this process may use."""
+        if self.worker_slots is not None:
+            return self.worker_slots
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
     def listeners(self) -> dict[str, str]:
         return {**super().listeners(), "WORKER_HOST": self.worker_host}

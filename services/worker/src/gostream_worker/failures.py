@@ -1,6 +1,7 @@
 """The reasons for failed processing: each code with its class and its message for users."""
 
 import enum
+import errno
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -36,6 +37,7 @@ class Code(enum.StrEnum):
     DIMENSIONS = "DIMENSIONS"
     DURATION = "DURATION"
     FRAME_RATE = "FRAME_RATE"
+    CLIP = "CLIP"
     UNKNOWN_PROFILE = "UNKNOWN_PROFILE"
     RESOURCE_LIMIT = "RESOURCE_LIMIT"
     BACKEND_UNAVAILABLE = "BACKEND_UNAVAILABLE"
@@ -49,17 +51,18 @@ _SENTENCES: Mapping[Code, str] = MappingProxyType(
         Code.SOURCE_REPLACED: "The file was replaced while it was being processed; try again.",
         Code.SOURCE_UNREACHABLE: "The source could not be fetched from its URL.",
         Code.SOURCE_URL_REFUSED: "The URL of the source redirects to a URL that this service does not use.",
-        Code.SOURCE_NOT_MEDIA: "The uploaded file is not a video.",
+        Code.SOURCE_NOT_MEDIA: "The uploaded file contains neither video nor sound.",
         Code.TOO_LARGE: "The uploaded file is larger than this service accepts.",
-        Code.UNSUPPORTED_CONTAINER: "This kind of file is not supported; try MP4, MOV, MKV, WebM, TS or AVI.",
+        Code.UNSUPPORTED_CONTAINER: "This kind of file is not supported; try MP4, MKV, WebM, MP3 or FLAC.",
         Code.UNSUPPORTED_CODEC: "The video or its sound is stored in a format that is not supported.",
-        Code.NO_VIDEO_STREAM: "The uploaded file contains no moving picture.",
+        Code.NO_VIDEO_STREAM: "The uploaded file contains no moving picture and no sound.",
         Code.ENCRYPTED_SOURCE: "The uploaded file is encrypted; upload it without copy protection.",
         Code.TRUNCATED: "The uploaded file is incomplete; its end is missing.",
         Code.CORRUPT_STREAM: "Too much of the uploaded video is damaged.",
         Code.DIMENSIONS: "The picture is too small or too large.",
         Code.DURATION: "The video has no valid playing time, or one that is too long.",
         Code.FRAME_RATE: "The frame rate cannot be read, or is too high for pictures of this size.",
+        Code.CLIP: "The requested part or poster is not in the video.",
         Code.UNKNOWN_PROFILE: "The requested encoding profile is unknown.",
         Code.RESOURCE_LIMIT: "Encoding this video needs more memory or time than a worker has.",
         Code.BACKEND_UNAVAILABLE: "Storage was unavailable for too long; try again later.",
@@ -122,3 +125,12 @@ class WorkerFullError(GoStreamError):
 
     def __init__(self, cause: str = "the worker's disk is full") -> None:
         super().__init__(cause)
+
+
+def unforeseen(error: Exception, stage: str) -> GoStreamError:
+    """Maps unexpected errors: a full disk is transient, any other error is INTERNAL."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return WorkerFullError()
+    failed = ProcessingFailedError(Code.INTERNAL, f"{type(error).__name__}: {error}")
+    failed.stage = stage
+    return failed

@@ -10,11 +10,25 @@ LONGEST_WAIT = Gauge(
     "gostream_worker_longest_wait_seconds", "Seconds that the oldest of these jobs waits, by kind.", ["kind"]
 )
 ATTEMPTS = Counter("gostream_worker_attempts_total", "Attempts that began.")
-IN_FLIGHT = Gauge("gostream_worker_in_flight", "Encodes in progress.")
+IN_FLIGHT = Gauge(
+    "gostream_worker_in_flight", "Encodes in progress: planned, or encoded by this worker alone."
+)
+CHUNKS_IN_FLIGHT = Gauge("gostream_worker_chunks_in_flight", "Chunks of films that are being encoded.")
+CHUNK_SECONDS = Histogram(
+    "gostream_worker_chunk_seconds",
+    "Seconds from the claim of a chunk to its last segment in the store.",
+    buckets=(1, 2, 5, 10, 20, 60, 120, 300, 600, 1800),
+)
+FINISHING = Gauge("gostream_worker_finishing", "Films in chunks that are being published.")
+FINISH_SECONDS = Histogram(
+    "gostream_worker_finish_seconds",
+    "Seconds from the claim of the last step of a film in chunks to READY.",
+    buckets=(0.5, 1, 2, 5, 10, 20, 60),
+)
 FAILURES = Counter("gostream_worker_failures_total", "Failed attempts, by code.", ["code"])
 ENCODE_SECONDS = Histogram(
     "gostream_worker_encode_seconds",
-    "Seconds from the claim to READY.",
+    "Seconds from the claim to READY, of films that one worker encodes.",
     buckets=(1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600, 7200),
 )
 ENCODER_SPEED = Histogram(

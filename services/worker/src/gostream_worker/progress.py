@@ -9,7 +9,7 @@ import structlog
 
 from gostream_shared.cache.ports import ProgressPublisher
 from gostream_shared.concurrency import task_group
-from gostream_shared.domain.encode import Encode, Progress
+from gostream_shared.domain.encode import ENCODING_PERCENT, Encode, Progress
 from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.domain.repositories import EncodeRepository
 from gostream_worker.encode.progress_parser import EncoderProgress
@@ -19,7 +19,12 @@ _log = structlog.stdlib.get_logger("gostream.progress")
 #: Seconds between two messages to watchers. The database receives every second one.
 PUBLISH_INTERVAL = 0.5
 #: Stage → the percentages it spans.
-STAGES = {"fetching": (0.0, 3.0), "probing": (3.0, 5.0), "encoding": (5.0, 97.0), "publishing": (97.0, 100.0)}
+STAGES = {
+    "fetching": (0.0, 3.0),
+    "probing": (3.0, 5.0),
+    "encoding": ENCODING_PERCENT,
+    "publishing": (97.0, 100.0),
+}
 
 
 class ProgressReporter:

@@ -6,7 +6,17 @@ import asyncpg
 import structlog
 
 from gostream_shared.db.errors import database_errors
-from gostream_shared.jobs.pgqueuer import EXPIRE, EXPIRE_UPLOAD, FETCH, REMOVE, TRANSCODE
+from gostream_shared.jobs.pgqueuer import (
+    CHUNK,
+    EXPIRE,
+    EXPIRE_UPLOAD,
+    FETCH,
+    FETCH_TRACK,
+    FINISH,
+    PUBLISH_TRACKS,
+    REMOVE,
+    TRANSCODE,
+)
 from gostream_worker.metrics import JOBS_WAITING, LONGEST_WAIT
 from gostream_worker.retry import periodically
 
@@ -15,7 +25,7 @@ _log = structlog.stdlib.get_logger("gostream.queue")
 #: Seconds between two measurements, and those of one.
 _PERIOD = 15.0
 _TIMEOUT = 5.0
-_KINDS = (TRANSCODE, FETCH, REMOVE, EXPIRE, EXPIRE_UPLOAD)
+_KINDS = (TRANSCODE, CHUNK, FINISH, FETCH, REMOVE, EXPIRE, EXPIRE_UPLOAD, PUBLISH_TRACKS, FETCH_TRACK)
 
 
 async def keep_measuring(pool: asyncpg.Pool) -> None:

@@ -14,8 +14,8 @@ from pgqueuer.ports.repository import EntrypointExecutionParameter
 
 from gostream_devstack.servers.postgres import Postgres
 from gostream_shared.db.database import PostgresDatabase
-from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
-from gostream_shared.jobs.pgqueuer import REMOVE, TRANSCODE, remove_job, transcode_job
+from gostream_shared.domain.jobs import ChunkJob, RemoveJob, TranscodeJob
+from gostream_shared.jobs.pgqueuer import CHUNK, REMOVE, TRANSCODE, chunk_job, remove_job, transcode_job
 from gostream_worker.app import connections
 from gostream_worker.jobs.consumer import Consumer, JobKind, reading
 from gostream_worker.jobs.pgqueuer_leases import LeasedQueries
@@ -63,7 +63,9 @@ async def consuming(
     """Runs a consumer until the block ends; it must then stop by itself."""
     transcode = JobKind(reading(transcode_job, work), slots, has_room)
     removal = JobKind(reading(remove_job, remove), 2)
-    consumer = Consumer(database.pool, {TRANSCODE: transcode, REMOVE: removal}, lease=lease)
+    consumer = Consumer(
+        database.pool, {TRANSCODE: transcode, REMOVE: removal}, listener=database.listener(), lease=lease
+    )
     running = asyncio.ensure_future(consumer.run())
     try:
         yield consumer
@@ -224,7 +226,7 @@ async def test_job_stays_with_a_live_worker(database: PostgresDatabase) -> None:
 
 async def pick(database: PostgresDatabase, *, stale_after: timedelta = LEASE) -> tuple[LeasedQueries, Job]:
     """Claims a job for a worker that then goes silent."""
-    queries = LeasedQueries(database.pool)
+    queries = LeasedQueries(database.pool, database.listener())
     parameters = {QueueEntrypoint("transcode"): EntrypointExecutionParameter(concurrency_limit=0)}
     [job] = await queries.dequeue(1, parameters, QueueManagerId(uuid4()), None, stale_after)
     return queries, job
@@ -277,10 +279,11 @@ async def test_unexpected_error_does_not_lose_the_job(database: PostgresDatabase
 
 
 async def test_health_check_waits_for_the_listener(database: PostgresDatabase) -> None:
-    queries = LeasedQueries(database.pool)
+    listener = database.listener()
+    queries = LeasedQueries(database.pool, listener)
     heard = asyncio.Event()
 
-    async with queries.driver, asyncio.TaskGroup() as tasks:
+    async with listener, queries.driver, asyncio.TaskGroup() as tasks:
         asking = tasks.create_task(queries.notify_health_check(HealthCheckId(uuid4())))
         await asyncio.sleep(0.2)
         await queries.driver.add_listener(Channel("ch_pgqueuer"), lambda _: heard.set())
@@ -289,10 +292,8 @@ async def test_health_check_waits_for_the_listener(database: PostgresDatabase) -
             await heard.wait()
 
 
-async def test_unknown_payload_is_left_for_newer_workers(
-    database: PostgresDatabase,
-) -> None:
-    await LeasedQueries(database.pool).enqueue("transcode", b"{}")
+async def test_unknown_payload_is_left_for_newer_workers(database: PostgresDatabase) -> None:
+    await LeasedQueries(database.pool, database.listener()).enqueue("transcode", b"{}")
     deferred = (
         "SELECT count(*) FROM pgqueuer WHERE status = 'queued' AND execute_after > now() + interval '30 s'"
     )
@@ -397,3 +398,41 @@ async def _is_patiently(database: PostgresDatabase, expected: int) -> bool:
         return await queued(database) == expected
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         return False
+
+
+async def test_kinds_of_a_pool_share_slots_and_turns(database: PostgresDatabase) -> None:
+    begun: list[str] = []
+    most = at_work = 0
+
+    def work(name: str) -> Callable[[object], Awaitable[Verdict]]:
+        async def run(job: object) -> Verdict:
+            nonlocal most, at_work
+            begun.append(name)
+            at_work += 1
+            most = max(most, at_work)
+            await asyncio.sleep(0.05)
+            at_work -= 1
+            return DONE
+
+        return run
+
+    async with database.transaction() as transaction:
+        for turn in range(6):
+            film = uuid4()
+            job = (
+                ChunkJob(video_id=film, number=1, chunk=0)
+                if turn % 2
+                else TranscodeJob(video_id=film, number=1)
+            )
+            await transaction.jobs.enqueue(job, turn=turn)
+    kinds = {
+        TRANSCODE: JobKind(reading(transcode_job, work("film")), 1, pool="encoding"),
+        CHUNK: JobKind(reading(chunk_job, work("chunk")), 1, pool="encoding"),
+    }
+    consumer = Consumer(database.pool, kinds, listener=database.listener(), lease=LEASE)
+    running = asyncio.ensure_future(consumer.run())
+    await until(lambda: _is(queued(database), 0))
+    consumer.stop()
+    await running
+    assert begun == ["film", "chunk"] * 3
+    assert most == 1

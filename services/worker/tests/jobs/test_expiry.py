@@ -125,7 +125,7 @@ async def test_queued_job_runs_at_its_time(database: PostgresDatabase, expiry: E
     async with database.transaction() as transaction:
         await transaction.jobs.enqueue(job, delay=timedelta(seconds=1))
     kinds = {EXPIRE: JobKind(reading(expire_job, expiry.expire), slots=1)}
-    consumer = Consumer(database.pool, kinds, lease=timedelta(seconds=2))
+    consumer = Consumer(database.pool, kinds, listener=database.listener(), lease=timedelta(seconds=2))
     running = asyncio.create_task(consumer.run())
     async with asyncio.timeout(300):
         while await is_there(database, job.video_id):

@@ -1,4 +1,4 @@
-"""Crop borders and Dolby Vision in the head of a Matroska file."""
+"""Crop borders, Dolby Vision and the index in the head of a Matroska file."""
 
 import struct
 
@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gostream_worker.probe import matroska
-from gostream_worker.probe.matroska import Picture, picture_at
+from gostream_worker.probe.matroska import Picture, has_index, picture_at
 from gostream_worker.probe.mp4.crop import trimmed
 
 SEGMENT, CLUSTER, TRACKS, TRACK, TYPE, VIDEO = 0x18538067, 0x1F43B675, 0x1654AE6B, 0xAE, 0x83, 0xE0
 LEFT, TOP, RIGHT, BOTTOM = 0x54CC, 0x54BB, 0x54DD, 0x54AA
+CUES, SEEK_HEAD, SEEK, SEEK_ID = 0x1C53BB6B, 0x114D9B74, 0x4DBB, 0x53AB
 MAPPING, ID_TYPE, EXTRA = 0x41E4, 0x41E7, 0x41ED
 UNKNOWN = b"\x01" + b"\xff" * 7
 
@@ -24,6 +25,10 @@ def element(name: int, content: bytes, *, width: int = 4) -> bytes:
 
 def number(name: int, value: int) -> bytes:
     return element(name, value.to_bytes(2, "big"), width=1)
+
+
+def seek(place: int) -> bytes:
+    return element(SEEK, element(SEEK_ID, place.to_bytes(4, "big")))
 
 
 def track(borders: tuple[int, int, int, int], dolby: bytes = b"", *, kind: int = 1) -> bytes:
@@ -66,6 +71,20 @@ def test_tracks_after_a_cluster_are_not_read() -> None:
     assert picture_at(element(SEGMENT, late), 0) == Picture()
 
 
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ([element(SEEK_HEAD, seek(TRACKS) + seek(CUES)), element(CLUSTER, b"")], True),
+        ([element(CUES, b""), element(CLUSTER, b"")], True),
+        ([element(SEEK_HEAD, seek(TRACKS)), element(CLUSTER, b"")], False),
+        ([element(CLUSTER, b""), element(CUES, b"")], False),
+        ([], False),
+    ],
+)
+def test_index_is_found_from_the_head(parts: list[bytes], expected: bool) -> None:
+    assert has_index(element(SEGMENT, b"".join(parts))) == expected
+
+
 @pytest.mark.parametrize("cut", range(len(WHOLE)))
 def test_truncated_head_gives_partial_values(cut: int) -> None:
     found = picture_at(WHOLE[:cut], 0)
@@ -83,6 +102,7 @@ def test_arbitrary_bytes_raise_no_error(noise: bytes, cut: int, place: int) -> N
         head(element(TRACK, noise)),
         head(track((0,) * 4), noise),
     ):
+        has_index(data)
         found = picture_at(data, place)
         assert all(0 <= border < 1 << 64 for border in found.borders)
         width, height = trimmed(found.borders, (640, 360))
@@ -112,5 +132,6 @@ def test_parsing_a_hostile_head_takes_linear_time(data: bytes, monkeypatch: pyte
     monkeypatch.setattr(matroska, "_width", counted)
 
     picture_at(data, 0)
+    has_index(data)
 
     assert 0 < calls < 8 * len(data)

@@ -114,6 +114,8 @@ async def test_probe_fetches_little_of_a_large_source(
     assert probe.duration == pytest.approx(copied.duration, abs=5), (
         "a stream misses at most the last fragment"
     )
+    assert probe.video
+    assert copied.video
     assert (probe.container, probe.video.codec) == (copied.container, copied.video.codec)
     assert make_plan(probe, DEFAULT_PROFILE).fps == make_plan(copied, DEFAULT_PROFILE).fps
 
@@ -162,7 +164,9 @@ async def test_broadcast_probe_misses_only_clock_restarts(
     probe, _ = await served_probe(store, path, tmp_path, monkeypatch)
 
     copied = await probe_source(f"file:{path}", folder=path.parent)
-    # Only a copy is read to the end: pauses and track ends of a stream are unknown (decision 0105).
+    # Only a copy is read to the end: pauses, track ends and key frames are unknown (decision 0105).
+    assert probe.video is not None
+    assert copied.video is not None
     audio = probe.audio
     if audio is not None and copied.audio is not None:
         audio = replace(audio, ends=copied.audio.ends)
@@ -171,6 +175,7 @@ async def test_broadcast_probe_misses_only_clock_restarts(
         duration=copied.duration,
         picture_ends=copied.picture_ends,
         longest_pause=copied.longest_pause,
+        video=replace(probe.video, seek_gap=copied.video.seek_gap),
         audio=audio,
     )
     assert whole == copied
@@ -186,6 +191,7 @@ async def test_false_key_frames_are_recognised(
 
     probe, _ = await served_probe(store, clip(without_idr), tmp_path, monkeypatch)
 
+    assert probe.video
     assert probe.video.scan is None
 
 
@@ -197,4 +203,5 @@ async def test_source_without_an_index_is_not_copied(
 ) -> None:
     probe, _ = await served_probe(store, clip(recipe), tmp_path, monkeypatch)
 
+    assert probe.video
     assert probe.video.scan is None

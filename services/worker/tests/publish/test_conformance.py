@@ -117,7 +117,7 @@ async def test_invalid_storyboard_image_is_not_published(
         found = await thumbnails.read_thumbnails(folder, cues)
         return replace(found, sheet=b"\x00" * 1000)
 
-    monkeypatch.setattr("gostream_worker.transcode_service.read_thumbnails", wrong)
+    monkeypatch.setattr("gostream_worker.chunks.finishing.read_thumbnails", wrong)
 
     error = await refused(worker, clip)
 

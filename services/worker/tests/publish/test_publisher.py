@@ -183,7 +183,9 @@ async def test_slow_announcement_does_not_lose_the_fence(
     job = await worker.start(video_id)
     encode = await worker.dependencies.database.encodes.begin_attempt(video_id, job.number, worker="test")
 
-    assert (await worker.service.run(encode)).status is VideoStatus.READY
+    video = await worker.service.run(encode)
+    assert video is not None
+    assert video.status is VideoStatus.READY
 
 
 async def test_failed_second_encode_keeps_the_first_published(worker: Worker, clip: Clips) -> None:
@@ -215,7 +217,7 @@ class AnswerLost(PostgresDatabase):
 async def test_publication_with_lost_reply_keeps_its_segments(
     worker: Worker, database: PostgresDatabase, clip: Clips
 ) -> None:
-    worker.dependencies = replace(worker.dependencies, database=AnswerLost(database.pool))
+    worker.dependencies = replace(worker.dependencies, database=AnswerLost(database.pool, database.address))
     worker.settings = replace(worker.settings, step_patience=30.0)
 
     video = await worker.process(clip(clips.long_enough_for_two_segments))

@@ -162,7 +162,9 @@ async def test_lasting_store_outage_costs_no_try(
             video_id, job.number, worker="next"
         )
         assert (encode.attempt, encode.tries) == (2, 1)
-        assert (await streaming.service.run(encode)).status is VideoStatus.READY
+        video = await streaming.service.run(encode)
+        assert video is not None
+        assert video.status is VideoStatus.READY
 
 
 @pytest.mark.parametrize("max_copied", [0, 1 << 30], ids=["streamed", "copied"])

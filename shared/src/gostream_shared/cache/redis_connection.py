@@ -1,17 +1,12 @@
 """The Redis connection that all commands share: deadlines, a breaker and one error type."""
 
 import asyncio
-import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
+from functools import partial
 
-from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Redis
 from redis.exceptions import (
-    ConnectionError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -20,107 +15,27 @@ from redis.exceptions import (
 )
 
 from gostream_shared.cache.breaker import Breaker
+from gostream_shared.cache.driver.client import HARD_TIMEOUT, any_node, redis_client
+from gostream_shared.cache.driver.cluster import Cluster
+from gostream_shared.cache.driver.servers import OneServer, Servers
 from gostream_shared.cache.metrics import REDIS_ERRORS, REFUSED
 from gostream_shared.cache.protocol import CacheUnavailableError
 from gostream_shared.config import Config
-
-#: Seconds a reader waits for Redis before it goes to the database.
-SOFT_TIMEOUT = 0.5
-#: Seconds a writer waits, and the longest time that a command may hold a connection.
-HARD_TIMEOUT = 1.0
-#: Pinned: the format of pushed messages depends on it, and drivers have changed their default before.
-PROTOCOL = 2
-_SECTIONS = ("server", "replication")
+from gostream_shared.redis_target import Topology
 
 
-def redis_client(
-    config: Config,
-    *,
-    protocol: int = PROTOCOL,
-    connections: int = 32,
-    admits: Callable[[str], bool] = lambda _: True,
-) -> Redis:
-    """Returns a client without automatic retries: the protocol decides which commands may be repeated.
-
-    Only the caller sets a deadline for commands (`RedisConnection.guarded`). A new connection is used only if
-    `admits` accepts its server, because pools reconnect silently.
-    """
-
-    async def on_connect(connection: Connection) -> None:
-        async with asyncio.timeout(HARD_TIMEOUT):
-            await connection.on_connect()
-            await connection.send_command("INFO", *_SECTIONS)
-            server = server_identity(_info(await connection.read_response()))
-        if not admits(server):
-            raise ConnectionError(f"connected to another server: {server}")
-
-    pool = BlockingConnectionPool(
-        host=config.redis_host,
-        port=config.redis_port,
-        db=config.redis_db,
-        username=config.redis_username.get_secret_value() or None,
-        password=config.redis_password.get_secret_value() or None,
-        **_tls(config),
-        protocol=protocol,
-        max_connections=connections,
-        timeout=SOFT_TIMEOUT,
-        # The driver's timeout is an asyncio.wait_for around each write. It creates a task per command, and
-        # before Python 3.12 it loses a cancellation that arrives at the end of the write.
-        socket_timeout=None,
-        socket_connect_timeout=HARD_TIMEOUT,
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=0,
-        redis_connect_func=on_connect,
+def open_servers(
+    config: Config, *, connections: int = 32, admits: Callable[[str], bool] = lambda _: True
+) -> Servers:
+    """Returns the configured servers, each with at most that many connections. See `redis_client`."""
+    target = config.redis()
+    if target.topology is not Topology.CLUSTER:
+        return OneServer(redis_client(config, connections=connections, admits=admits))
+    return Cluster(
+        target.addresses,
+        open_node=lambda node: redis_client(config, node=node, connections=connections, admits=admits),
+        ask=partial(any_node, config),
     )
-    client = Redis.from_pool(pool)
-    # INFO runs twice a second, and the driver's parser guesses the types of all values.
-    client.set_response_callback("INFO", _info)
-    return client
-
-
-def _info(response: Any, **_: Any) -> dict[str, str]:
-    """Parse the reply of INFO."""
-    return dict(line.split(":", 1) for line in response.decode().splitlines() if ":" in line)
-
-
-def _tls(config: Config) -> dict[str, Any]:
-    if not config.redis_tls:
-        return {}
-    return {"connection_class": _TlsConnection, "trust": _Trust(config.redis_ca_file)}
-
-
-class _Trust:
-    """The context of all connections, kept until the authority's file changes: building one takes long."""
-
-    def __init__(self, authority: Path | None) -> None:
-        self._authority = authority
-        self._stamp: object = None
-        self._context: ssl.SSLContext | None = None
-
-    def get(self) -> ssl.SSLContext:
-        """Raises OSError, which the driver counts as a failed connection."""
-        found = self._authority.stat() if self._authority else None
-        stamp = found and (found.st_mtime_ns, found.st_size, found.st_ino)
-        if self._context is None or stamp != self._stamp:
-            self._context = ssl.create_default_context(cafile=self._authority)
-            self._stamp = stamp
-        return self._context
-
-
-class _TlsConnection(SSLConnection):
-    def __init__(self, *, trust: _Trust, **options: Any) -> None:
-        super().__init__(**options)
-        self.ssl_context = trust  # type: ignore[assignment]  # the driver calls `get` alone
-
-
-def server_identity(info: Mapping[str, str]) -> str:
-    """Returns the identity of a server. Another process or another replication history is another server.
-
-    Raises ConnectionError for a replica.
-    """
-    if info["role"] != "master":
-        raise ConnectionError("connected to a replica")
-    return f"{info['run_id']}:{info['master_replid']}"
 
 
 def refusal_of(error: ResponseError) -> str:
@@ -135,11 +50,18 @@ def refusal_of(error: ResponseError) -> str:
 
 
 class RedisConnection:
-    """A client behind a breaker, so that callers do not wait for a dead Redis."""
+    """The servers behind a breaker, so that callers do not wait for a dead Redis."""
 
-    def __init__(self, client: Redis, breaker: Breaker) -> None:
-        self.client = client
+    def __init__(self, servers: Servers, breaker: Breaker) -> None:
+        self.servers = servers
         self.breaker = breaker
+
+    @property
+    def client(self) -> Redis:
+        """The client of the only server. Raises TypeError for a Redis Cluster."""
+        if not isinstance(self.servers, OneServer):
+            raise TypeError("a Redis Cluster has a client for each node")
+        return self.servers.client
 
     @asynccontextmanager
     async def guarded(self, operation: str, timeout: float, *, probe: bool = False) -> AsyncIterator[None]:
@@ -157,23 +79,21 @@ class RedisConnection:
             self.breaker.succeeded()
             REDIS_ERRORS.labels(operation).inc()
             REFUSED.labels(refusal_of(error)).inc()
+            if isinstance(error, ReadOnlyError):  # demoted: new connections lead to the primary
+                await self.servers.forget()
             raise CacheUnavailableError(f"Redis: {error}") from error
         except (RedisError, OSError) as error:  # TimeoutError is an OSError
             self.breaker.failed()
+            self.servers.doubt()
             REDIS_ERRORS.labels(operation).inc()
             raise CacheUnavailableError(f"Redis: {error or type(error).__name__}") from error
         self.breaker.succeeded()
 
     async def reconnect(self) -> None:
         """Close every connection, because connections from before a failover may reach the old server."""
-        await self.client.connection_pool.disconnect()
+        await self.servers.forget()
 
     async def server(self) -> str:
-        """Returns the identity of the server that executes commands. Raises CacheUnavailableError."""
+        """Returns the identity of the servers that execute commands. Raises CacheUnavailableError."""
         async with self.guarded("info", HARD_TIMEOUT, probe=True):
-            info = await self.client.info(*_SECTIONS)
-            try:
-                return server_identity(info)
-            except ConnectionError:
-                await self.client.connection_pool.disconnect(inuse_connections=False)
-                raise
+            return await self.servers.identity()

@@ -5,9 +5,9 @@ import asyncio
 import structlog
 from redis.exceptions import AuthenticationError, AuthorizationError, RedisError, ResponseError
 
-from gostream_shared.cache.redis_connection import HARD_TIMEOUT, redis_client
+from gostream_shared.cache.driver.client import HARD_TIMEOUT
+from gostream_shared.cache.redis_connection import open_servers
 from gostream_shared.config import Config
-from gostream_shared.config_types import join_address
 from gostream_shared.domain.errors import BackendRefusedError
 
 BACKEND = "Redis server"
@@ -15,14 +15,14 @@ _log = structlog.stdlib.get_logger("gostream.backend")
 
 
 async def check_redis(config: Config) -> None:
-    """Log in and PING. Raises BackendRefusedError if the password or the database number is wrong.
+    """Log in and ask who the server is. Raises BackendRefusedError if it refuses the login or the database.
 
     Any other failure is only logged: the service works without Redis, but slower.
     """
-    server = f"{join_address(config.redis_host, config.redis_port)}, database {config.redis_db}"
+    server = str(config.redis())
     try:
-        async with redis_client(config, connections=1) as client, asyncio.timeout(2 * HARD_TIMEOUT):
-            await client.ping()
+        async with open_servers(config, connections=1) as servers, asyncio.timeout(2 * HARD_TIMEOUT):
+            await servers.identity()
     except (RedisError, OSError) as error:
         cause = f"{type(error).__name__}: {error}".rstrip(": ")
         if _is_refusal(error):
@@ -31,6 +31,7 @@ async def check_redis(config: Config) -> None:
 
 
 def _is_refusal(error: Exception) -> bool:
-    if isinstance(error, (AuthenticationError, AuthorizationError)):
+    # The driver wraps what a connection to a sentinel raised.
+    if any(isinstance(each, (AuthenticationError, AuthorizationError)) for each in (error, error.__cause__)):
         return True
     return isinstance(error, ResponseError) and "DB index is out of range" in str(error)

@@ -9,7 +9,15 @@ from uuid import UUID
 
 import asyncpg
 
-from gostream_shared.db.rows import VIDEO_COLUMNS, failure_json, publication_json, video_from_row
+from gostream_shared.db.errors import database_errors
+from gostream_shared.db.rows import (
+    VIDEO_COLUMNS,
+    failure_json,
+    options_from,
+    options_json,
+    publication_json,
+    video_from_row,
+)
 from gostream_shared.db.statements import Connection, Statements
 from gostream_shared.db.videos import PostgresVideoRepository
 from gostream_shared.domain.encode import Encode, Progress
@@ -20,10 +28,28 @@ from gostream_shared.domain.errors import (
     RequestIdReusedError,
 )
 from gostream_shared.domain.video import PREDECESSORS, Failure, Publication, Video, VideoStatus
+from gostream_shared.domain.videos.loudness import LoudnessTarget
+from gostream_shared.domain.videos.options import USUAL, EncodeOptions
 
 
 def _sources(status: VideoStatus) -> list[str]:
     return sorted(PREDECESSORS[status])
+
+
+_BEGIN = """WITH begun AS (
+  UPDATE videos SET attempt = attempt + 1
+  WHERE id = $1 AND encode_number = $2 AND status = 'PROCESSING' AND deleted_at IS NULL
+    AND EXISTS (SELECT 1 FROM encodes WHERE video_id = $1 AND number = $2 AND chunks_left IS NULL)
+  RETURNING attempt
+)
+UPDATE encodes SET worker = $3, started_at = now(), stage = 'starting'
+FROM begun WHERE video_id = $1 AND number = $2
+RETURNING begun.attempt, forgiven, profile, loudness, options,
+  (SELECT coalesce(max(tries), 0) FROM encode_chunks WHERE video_id = $1 AND number = $2) AS chunk_tries"""
+
+# As the indexes of 0017, encodes_waiting and videos_processing.
+_WAITING = """SELECT FROM videos JOIN encodes ON video_id = id AND number = encode_number
+  WHERE videos.status = 'PROCESSING' AND deleted_at IS NULL AND stage = 'queued' AND outcome IS NULL"""
 
 
 class PostgresEncodes(Statements):
@@ -34,7 +60,14 @@ class PostgresEncodes(Statements):
         self._videos = PostgresVideoRepository(connection, timeout=timeout)
 
     async def start_encode(
-        self, video_id: UUID, *, profile: str, request_id: str | None = None, owner: str | None = None
+        self,
+        video_id: UUID,
+        *,
+        profile: str,
+        options: EncodeOptions = USUAL,
+        loudness: LoudnessTarget | None = None,
+        request_id: str | None = None,
+        owner: str | None = None,
     ) -> Encode | None:
         row = await self._row(
             """WITH started AS (
@@ -45,62 +78,71 @@ class PostgresEncodes(Statements):
                 AND NOT EXISTS (SELECT 1 FROM encodes WHERE video_id = $1 AND request_id = $4)
               RETURNING id, encode_number
             )
-            INSERT INTO encodes (video_id, number, profile, request_id)
-            SELECT id, encode_number, $3, $4 FROM started
+            INSERT INTO encodes (video_id, number, profile, request_id, loudness, options)
+            SELECT id, encode_number, $3, $4, $6, $7::jsonb FROM started
             RETURNING video_id, number""",
             video_id,
             _sources(VideoStatus.PROCESSING),
             profile,
             request_id,
             owner,
+            loudness,
+            options_json(options),
         )
         if row is not None:
-            return Encode(video_id=video_id, number=row["number"], attempt=0, profile=profile)
+            return Encode(
+                video_id=video_id,
+                number=row["number"],
+                attempt=0,
+                profile=profile,
+                loudness=loudness,
+                options=options,
+            )
         video = await self._videos.get(video_id, owner=owner)
-        await self._require_started(video, profile=profile, request_id=request_id)
+        await self._require_started(video, (profile, loudness, options), request_id=request_id)
         return None
 
-    async def _require_started(self, video: Video, *, profile: str, request_id: str | None) -> None:
+    async def _require_started(
+        self,
+        video: Video,
+        wanted: tuple[str, LoudnessTarget | None, EncodeOptions],
+        *,
+        request_id: str | None,
+    ) -> None:
         running = await self._row(
-            """SELECT profile, request_id IS NOT DISTINCT FROM $3 AND $3 IS NOT NULL AS repeated
+            """SELECT profile, loudness, options,
+              request_id IS NOT DISTINCT FROM $3 AND $3 IS NOT NULL AS repeated
             FROM encodes WHERE video_id = $1 AND (number = $2 OR request_id = $3)
             ORDER BY repeated DESC LIMIT 1""",
             video.id,
             video.encode_number,
             request_id,
         )
-        if running is not None and running["profile"] == profile:
+        asked = running and (running["profile"], running["loudness"], options_from(running["options"]))
+        if asked == wanted:
             return
         if running is not None and running["repeated"]:
             raise RequestIdReusedError(str(request_id))
         raise AlreadyProcessingError(video.id)
 
     async def count_waiting(self, *, at_most: int, owner: str | None = None) -> int:
-        row = await self._row(
-            """SELECT count(*) AS waiting FROM (
-              SELECT 1 FROM videos JOIN encodes ON video_id = id AND number = encode_number
-              WHERE videos.status = 'PROCESSING' AND stage = 'queued' AND deleted_at IS NULL
-                AND ($2::text IS NULL OR user_id = $2)
-              LIMIT $1
-            ) AS found""",
-            at_most,
-            owner,
-        )
+        # Two statements, because a condition on an optional owner would need a scan of all owners' encodes.
+        counted = f"SELECT count(*) AS waiting FROM ({_WAITING}{{}} LIMIT $1) AS found"
+        if owner is None:
+            row = await self._row(counted.format(""), at_most)
+        else:
+            row = await self._row(counted.format(" AND user_id = $2"), at_most, owner)
         return int(row["waiting"]) if row else 0
 
     async def begin_attempt(self, video_id: UUID, number: int, *, worker: str) -> Encode:
-        row = await self._row(
-            """WITH begun AS (
-              UPDATE videos SET attempt = attempt + 1
-              WHERE id = $1 AND encode_number = $2 AND status = 'PROCESSING' AND deleted_at IS NULL
-              RETURNING attempt
-            )
-            UPDATE encodes SET worker = $3, started_at = now(), stage = 'starting'
-            FROM begun WHERE video_id = $1 AND number = $2 RETURNING begun.attempt, forgiven, profile""",
-            video_id,
-            number,
-            worker,
-        )
+        async with (
+            database_errors(self._timeout),
+            self._one_connection() as connection,
+            connection.transaction(),
+        ):
+            # Only after the lock does a statement see the chunks that a concurrent attempt has committed.
+            await connection.execute("SELECT 1 FROM videos WHERE id = $1 FOR UPDATE", video_id)
+            row = await connection.fetchrow(_BEGIN, video_id, number, worker)
         if row is None:
             raise FenceLostError(video_id, number, 0)
         return Encode(
@@ -109,6 +151,9 @@ class PostgresEncodes(Statements):
             attempt=row["attempt"],
             forgiven=row["forgiven"],
             profile=row["profile"],
+            options=options_from(row["options"]),
+            chunk_tries=row["chunk_tries"],
+            loudness=LoudnessTarget(row["loudness"]) if row["loudness"] else None,
         )
 
     async def forgive_attempt(self, encode: Encode) -> None:

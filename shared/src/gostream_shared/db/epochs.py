@@ -3,7 +3,6 @@
 import asyncpg
 
 from gostream_shared.db.errors import database_errors
-from gostream_shared.domain.errors import BackendUnavailableError
 
 #: The current timeline. The control file has it only after the next checkpoint.
 _TIMELINE = "('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint"
@@ -17,12 +16,6 @@ class PostgresEpochs:
         self._timeout = timeout
 
     async def current(self, server: str) -> int | None:
-        try:
-            async with database_errors(self._timeout):
-                epoch: int | None = await self._pool.fetchval(
-                    f"SELECT cache_epoch($1, {_TIMELINE})",
-                    server,
-                )
-        except asyncpg.ObjectNotInPrerequisiteStateError as error:  # a standby has no WAL position
-            raise BackendUnavailableError("database") from error
+        async with database_errors(self._timeout):  # a standby has no WAL position
+            epoch: int | None = await self._pool.fetchval(f"SELECT cache_epoch($1, {_TIMELINE})", server)
         return epoch

@@ -7,26 +7,31 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
+from gostream_shared.db.connecting.hosts import StandbyError
 from gostream_shared.domain.errors import BackendRefusedError, BackendUnavailableError
 from gostream_shared.observability.causes import note_cause, server_of
 
 BACKEND = "database"
 
-# Errors that a retry can resolve: connection loss, shutdown, too many clients, deadlocks, failover.
+# Errors that a retry can resolve: connection loss, shutdown, too many clients, deadlocks, failover, a pooler.
 _TRANSIENT = (
     OSError,
     TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InterfaceError,  # also StandbyError
+    asyncpg.InternalClientError,  # the connection was lost during an operation
+    asyncpg.PostgresConnectionError,  # class 08; also what PgBouncer itself answers
+    asyncpg.InvalidTransactionStateError,  # class 25: a standby, a transaction that took too long
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.InternalClientError,  # the connection was lost during an operation
+    asyncpg.TransactionRollbackError,  # class 40
+    asyncpg.InsufficientResourcesError,  # class 53: connections, memory, disk
+    asyncpg.ObjectNotInPrerequisiteStateError,  # class 55: locked, or a standby
+    asyncpg.OperatorInterventionError,  # class 57: shutdown, crash of another backend, cancelled, starting
+    asyncpg.PostgresSystemError,  # class 58: the disk of the server
+    # The statement belongs to another server connection: a pooler without DATABASE_POOLED, or a new schema.
+    asyncpg.InvalidSQLStatementNameError,
+    asyncpg.DuplicatePreparedStatementError,
+    asyncpg.InvalidCachedStatementError,
     # The schema is not migrated yet, or was dropped: the service waits for it.
     asyncpg.UndefinedTableError,
     asyncpg.UndefinedColumnError,
@@ -42,7 +47,10 @@ _REFUSALS = (
     asyncpg.InsufficientPrivilegeError,
     asyncpg.UndefinedObjectError,  # an option of the URL
     asyncpg.InvalidParameterValueError,
+    StandbyError,
 )
+# What PgBouncer answers to a client that expects PostgreSQL.
+_POOLER_REFUSES = "unsupported startup parameter"
 
 
 @asynccontextmanager
@@ -75,9 +83,11 @@ async def connecting_errors(timeout: float) -> AsyncIterator[None]:
         async with asyncio.timeout(timeout):
             yield
     except (*_REFUSALS, *_TRANSIENT) as error:
-        refused = isinstance(error, _REFUSALS) or "rejected SSL upgrade" in str(error)
+        is_pooler = _POOLER_REFUSES in str(error)
+        refused = isinstance(error, _REFUSALS) or "rejected SSL upgrade" in str(error) or is_pooler
         kind = BackendRefusedError if refused else BackendUnavailableError
-        raise kind(BACKEND, f"{server_of(BACKEND)}: {cause_of(error, timeout)}") from error
+        hint = "; if this is PgBouncer, set DATABASE_POOLED=yes" if is_pooler else ""
+        raise kind(BACKEND, f"{server_of(BACKEND)}: {cause_of(error, timeout)}{hint}") from error
 
 
 def kind_of(error: BaseException) -> str:

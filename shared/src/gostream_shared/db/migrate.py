@@ -10,12 +10,14 @@ import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Mapping
 from importlib.resources import files
 
 import asyncpg
 from pgqueuer.queries import Queries
 
 from gostream_shared.db.companions import usage
+from gostream_shared.db.connecting.hosts import connect
 
 LOCK = 0x676F7374  # "gost": one migration run at a time per database
 _HISTORY = """
@@ -47,7 +49,7 @@ async def migrate(database_url: str, *, timeout: float = _TIMEOUT) -> list[str]:
     Each migration commits together with its history row, so an interrupted run can be repeated.
     """
     async with asyncio.timeout(timeout):
-        connection = await asyncpg.connect(database_url)
+        connection = await connect(database_url)
         try:
             await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
             return await _apply(connection)
@@ -79,7 +81,7 @@ async def _apply_queue_schema(queue: Queries) -> list[str]:
 
 async def pending(database_url: str) -> list[str]:
     """Returns the names of the migrations that `migrate` would apply."""
-    connection = await asyncpg.connect(database_url, timeout=10)
+    connection = await connect(database_url, timeout=10)
     try:
         known = await connection.fetchval("SELECT to_regclass('gostream_migrations') IS NOT NULL")
         rows = await connection.fetch("SELECT name FROM gostream_migrations") if known else []
@@ -95,7 +97,7 @@ async def assign_owner(database_url: str, old: str, new: str) -> int:
     """
     if old == new:
         return 0
-    connection = await asyncpg.connect(database_url, timeout=10, command_timeout=60)
+    connection = await connect(database_url, timeout=10, command_timeout=60)
     try:
         total = 0
         while count := int((await connection.execute(_ASSIGN, old, new, _BATCH)).rpartition(" ")[2]):
@@ -107,7 +109,7 @@ async def assign_owner(database_url: str, old: str, new: str) -> int:
 
 async def recount_usage(database_url: str) -> int:
     """Make the usage of every owner equal to its videos. Returns the number of owners that were wrong."""
-    connection = await asyncpg.connect(database_url, timeout=10, command_timeout=60)
+    connection = await connect(database_url, timeout=10, command_timeout=60)
     try:
         return await usage.recount(connection)
     finally:
@@ -118,8 +120,8 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "--database-url",
-        default=os.environ.get("DATABASE_URL"),
-        help="default: the environment variable DATABASE_URL",
+        default=os.environ.get("DATABASE_DIRECT_URL") or os.environ.get("DATABASE_URL"),
+        help="default: the environment variable DATABASE_DIRECT_URL, else DATABASE_URL",
     )
     parser = argparse.ArgumentParser(prog="gostream-migrate", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -132,11 +134,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _is_pooled(environment: Mapping[str, str]) -> bool:
+    """Reads the variable as the services do. Text that they reject counts as set."""
+    return environment.get("DATABASE_POOLED", "").lower() not in ("", "0", "f", "false", "n", "no", "off")
+
+
 def main() -> None:
     parser = _parser()
     arguments = parser.parse_args()
     if not arguments.database_url:
         parser.error("DATABASE_URL is not set")
+    if _is_pooled(os.environ) and arguments.database_url == os.environ.get("DATABASE_URL"):
+        parser.error(
+            "DATABASE_URL is a pooler (DATABASE_POOLED), which keeps no session and so no lock; set "
+            "DATABASE_DIRECT_URL to the address of PostgreSQL itself"
+        )
     if arguments.command == "assign-owner" and not 0 < len(arguments.new) <= 128:
         parser.error("the new owner must have 1 to 128 characters")
     try:

@@ -6,13 +6,16 @@ from uuid import UUID
 
 import asyncpg
 
+from gostream_shared.db.connecting.pool import transaction
 from gostream_shared.db.errors import database_errors
 from gostream_shared.db.rows import VIDEO_COLUMNS, video_from_row
 from gostream_shared.domain.playback import GateHold
 
 
 class PostgresOutbox:
-    """Implements gostream_shared.domain.repositories.Outbox."""
+    """Implements gostream_shared.cache.outbox.port.SharedOutbox."""
+
+    relay_lock = 0x676F73746F7574  # "gostout"
 
     def __init__(self, pool: asyncpg.Pool, *, timeout: float) -> None:
         self._pool = pool
@@ -25,11 +28,7 @@ class PostgresOutbox:
         Uses row locks instead of `seq > last`, because sequences do not commit in order. An error in the
         block releases the rows.
         """
-        async with (
-            database_errors(self._timeout * 2),
-            self._pool.acquire() as connection,
-            connection.transaction(),
-        ):
+        async with database_errors(self._timeout * 2), transaction(self._pool) as connection:
             rows = await connection.fetch(
                 """SELECT seq, video_id, version FROM cache_outbox
                 ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED""",
@@ -53,6 +52,17 @@ class PostgresOutbox:
         if len(rows) > limit:
             return None
         return {row["video_id"]: row["version"] for row in rows}
+
+    async def has_relay(self) -> bool:
+        async with database_errors(self._timeout):
+            found: bool = await self._pool.fetchval(
+                """SELECT EXISTS (SELECT FROM pg_locks
+                  WHERE locktype = 'advisory' AND granted AND objsubid = 1
+                    AND classid = ($1::bigint >> 32)::oid AND objid = ($1::bigint & 4294967295)::oid
+                    AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))""",
+                self.relay_lock,
+            )
+        return found
 
     async def settle(self, video_id: UUID, version: int) -> None:
         """Delete the announced rows of the video, up to `version`."""
@@ -90,11 +100,7 @@ class PostgresGateChanges:
     @asynccontextmanager
     async def hold(self, video_id: UUID) -> AsyncIterator[GateHold | None]:
         """Lock the video's gates, not its row: writers must not wait for the object store."""
-        async with (
-            database_errors(self._timeout * 2),
-            self._pool.acquire() as connection,
-            connection.transaction(),
-        ):
+        async with database_errors(self._timeout * 2), transaction(self._pool) as connection:
             lock = "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))"
             if not await connection.fetchval(lock, f"gate/{video_id}"):
                 yield None

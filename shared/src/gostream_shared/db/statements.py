@@ -31,7 +31,7 @@ class Statements:
         After five executions, PostgreSQL may use one plan of a statement for all arguments.
         """
         async with database_errors(self._timeout), self._one_connection() as connection:
-            statement = await connection.prepare(sql)
+            statement = await connection.prepare(sql, name="")  # a pooler knows no names
             return await statement.fetch(*arguments)
 
     @asynccontextmanager

@@ -5,6 +5,11 @@ from datetime import timedelta
 from uuid import UUID
 
 from gostream_shared.domain import profiles
+from gostream_shared.domain.videos.loudness import LoudnessTarget
+from gostream_shared.domain.videos.options import USUAL, EncodeOptions
+
+#: The percentages of the progress that encoding spans.
+ENCODING_PERCENT = (5.0, 97.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +18,8 @@ class Encode:
 
     `attempt` is the number of the attempt and part of the fence: only the latest attempt may publish or fail
     the encode. `forgiven` earlier attempts do not count as tries, because an outage or a deploy ended them.
-    `profile` is the caller's choice and the same for every attempt.
+    `profile`, `loudness` and `options` are the caller's choice and the same for every attempt. `chunk_tries`:
+    the highest number of a try of a chunk that an earlier attempt planned.
     """
 
     video_id: UUID
@@ -21,6 +27,14 @@ class Encode:
     attempt: int
     forgiven: int = 0
     profile: str = profiles.DEFAULT
+    options: EncodeOptions = USUAL
+    loudness: LoudnessTarget | None = None  # None: sounds keep theirs
+    chunk_tries: int = 0
+
+    @property
+    def names(self) -> int:
+        """The number in the names of this attempt's segments, which no other attempt or chunk uses."""
+        return self.attempt + self.chunk_tries
 
     @property
     def tries(self) -> int:

@@ -72,20 +72,6 @@ class PageTokenInvalidError(GoStreamError):
         super().__init__("the page token is not valid for this request")
 
 
-class ResumeTokenInvalidError(GoStreamError):
-    """The resume token was not issued by GoStream."""
-
-    def __init__(self) -> None:
-        super().__init__("the resume token is not valid")
-
-
-class ResumeTokenExpiredError(GoStreamError):
-    """Events after the position of the token were deleted, or the database was restored since."""
-
-    def __init__(self) -> None:
-        super().__init__("events after this position may be lost; begin anew, without a token")
-
-
 class RequestIdReusedError(GoStreamError):
     """The request_id was used before, with a different request or for a deleted video."""
 
@@ -113,6 +99,15 @@ class OthersVideoError(VideoNotFoundError):
     def __init__(self, video_id: UUID, *, version: int = 0, principal: str = "") -> None:
         super().__init__(video_id, version=version)
         self.principal = principal
+
+
+class TrackNotFoundError(GoStreamError):
+    """The video has no added track with this id."""
+
+    def __init__(self, video_id: UUID, track_id: UUID) -> None:
+        super().__init__(f"video {video_id} has no added track {track_id}")
+        self.video_id = video_id
+        self.track_id = track_id
 
 
 class VideosNotFoundError(GoStreamError):
@@ -150,8 +145,8 @@ class NotProcessingError(WrongStateError):
 class SourceNotUploadedError(WrongStateError):
     reason = "SOURCE_NOT_UPLOADED"
 
-    def __init__(self, video_id: UUID) -> None:
-        super().__init__(video_id, f"no source was uploaded for video {video_id} yet")
+    def __init__(self, video_id: UUID, what: str = "source") -> None:
+        super().__init__(video_id, f"no {what} was uploaded for video {video_id} yet")
 
 
 class UploadClosedError(WrongStateError):
@@ -218,14 +213,6 @@ class EtagMismatchError(GoStreamError):
         self.video_id = video_id
 
 
-class WebhookNotFoundError(GoStreamError):
-    """The webhook does not exist, or belongs to another owner."""
-
-    def __init__(self, webhook_id: UUID) -> None:
-        super().__init__(f"webhook {webhook_id} was not found")
-        self.webhook_id = webhook_id
-
-
 class QueueFullError(GoStreamError):
     """Too many encodes are waiting, in total or of one owner."""
 
@@ -252,6 +239,15 @@ class QuotaExceededError(GoStreamError):
         super().__init__(f"this owner may have at most {limit} {_QUOTAS.get(quota, quota)}")
         self.owner = owner
         self.quota = quota
+        self.limit = limit
+
+
+class TooManyTracksError(GoStreamError):
+    """The video has as many subtitles as it may have."""
+
+    def __init__(self, video_id: UUID, limit: int) -> None:
+        super().__init__(f"a video may have at most {limit} subtitles")
+        self.video_id = video_id
         self.limit = limit
 
 

@@ -24,7 +24,17 @@ def gate_key(video_id: UUID, gate: str) -> str:
 
 def source_key(video_id: UUID) -> str:
     """Returns the object key of the uploaded source."""
-    return f"{SOURCES}{video_id}/source"
+    return f"{uploads_prefix(video_id)}source"
+
+
+def uploads_prefix(video_id: UUID) -> str:
+    """Returns the prefix of everything that was uploaded for a video, with a trailing slash."""
+    return f"{SOURCES}{video_id}/"
+
+
+def track_key(video_id: UUID, track_id: UUID) -> str:
+    """Returns the object key of the file of an added track."""
+    return f"{uploads_prefix(video_id)}tracks/{track_id}"
 
 
 def hls_prefix(video_id: UUID) -> str:

@@ -40,7 +40,7 @@ class Usages(Protocol):
         ...
 
     async def next_turn(self, owner: str) -> int:
-        """Returns the turn of the owner's next encode. Encodes run in the order of their turns.
+        """Returns the turn of the owner's next encode or chunk. They run in the order of their turns.
 
         The turns of one owner increase, and begin at the first turn that waits. Further calls for this owner
         wait until the end of the transaction.

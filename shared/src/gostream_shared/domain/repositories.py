@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
+from gostream_shared.domain.companions.added_tracks import AddedTracks
+from gostream_shared.domain.companions.chunks import Chunks
 from gostream_shared.domain.companions.remote_sources import RemoteSources
 from gostream_shared.domain.companions.webhooks import Webhooks
 from gostream_shared.domain.encode import Encode, Progress
@@ -17,7 +19,10 @@ from gostream_shared.domain.trail import Trail
 from gostream_shared.domain.uploads import Uploads, UploadSessions
 from gostream_shared.domain.video import Failure, Publication, Video
 from gostream_shared.domain.videos.deletions import Deletions
+from gostream_shared.domain.videos.downloads import Downloads
 from gostream_shared.domain.videos.listing import ListedVideo, Position, VideoFilter
+from gostream_shared.domain.videos.loudness import LoudnessTarget
+from gostream_shared.domain.videos.options import USUAL, EncodeOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,13 +129,21 @@ class EncodeRepository(Protocol):
     """
 
     async def start_encode(
-        self, video_id: UUID, *, profile: str, request_id: str | None = None, owner: str | None = None
+        self,
+        video_id: UUID,
+        *,
+        profile: str,
+        options: EncodeOptions = USUAL,
+        loudness: LoudnessTarget | None = None,
+        request_id: str | None = None,
+        owner: str | None = None,
     ) -> Encode | None:
         """Move the video to PROCESSING with a new encode number.
 
-        Returns None if the video is already PROCESSING with this profile, or `request_id` started an encode
-        of this video before. Raises VideoNotFoundError, AlreadyProcessingError if the running encode has
-        another profile, and RequestIdReusedError if the earlier request had another profile.
+        Returns None if the video is already PROCESSING with this profile, loudness and options, or
+        `request_id` started such an encode of this video before. Raises VideoNotFoundError,
+        AlreadyProcessingError if the running encode differs in them, and RequestIdReusedError if the earlier
+        request differed in them.
         """
         ...
 
@@ -141,7 +154,8 @@ class EncodeRepository(Protocol):
     async def begin_attempt(self, video_id: UUID, number: int, *, worker: str) -> Encode:
         """Start an attempt; the attempt before it loses its fence.
 
-        Raises FenceLostError if the encode is no longer the video's current encode.
+        Raises FenceLostError if the encode is no longer the video's current encode, or its chunks are at
+        work.
         """
         ...
 
@@ -205,7 +219,13 @@ class Transaction(Protocol):
     def encodes(self) -> EncodeRepository: ...
 
     @property
+    def chunks(self) -> Chunks: ...
+
+    @property
     def deletions(self) -> Deletions: ...
+
+    @property
+    def downloads(self) -> Downloads: ...
 
     @property
     def uploads(self) -> Uploads: ...
@@ -215,6 +235,9 @@ class Transaction(Protocol):
 
     @property
     def upload_sessions(self) -> UploadSessions: ...
+
+    @property
+    def added_tracks(self) -> AddedTracks: ...
 
     @property
     def trail(self) -> Trail: ...
@@ -239,6 +262,9 @@ class Database(Protocol):
     def encodes(self) -> EncodeRepository: ...
 
     @property
+    def chunks(self) -> Chunks: ...
+
+    @property
     def deletions(self) -> Deletions: ...
 
     @property
@@ -251,28 +277,12 @@ class Database(Protocol):
     def remote_sources(self) -> RemoteSources: ...
 
     @property
+    def added_tracks(self) -> AddedTracks: ...
+
+    @property
     def usages(self) -> Usages: ...
 
     @property
     def webhooks(self) -> Webhooks: ...
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]: ...
-
-
-class Outbox(Protocol):
-    """Committed versions that may not be announced yet. A trigger inserts the rows."""
-
-    def claim(self, limit: int) -> AbstractAsyncContextManager[Sequence[tuple[UUID, int]]]:
-        """Lock up to `limit` rows and yield (video id, highest version) of each video.
-
-        The rows are deleted at the end of the block, and released if the block raises.
-        """
-        ...
-
-    async def unsettled(self, limit: int) -> Mapping[UUID, int] | None:
-        """Returns the highest version of each video with rows, claimed or not; None for more than `limit`."""
-        ...
-
-    async def settle(self, video_id: UUID, version: int) -> None:
-        """Delete the announced rows of the video, up to `version`."""
-        ...

@@ -1,4 +1,4 @@
-"""The tracks of a published encode's source besides the picture."""
+"""The tracks of a video besides the picture: those of its source, and added ones."""
 
 import enum
 from dataclasses import dataclass
@@ -35,11 +35,16 @@ class TrackCode(enum.StrEnum):
     UNSUPPORTED_CHAPTERS = "UNSUPPORTED_CHAPTERS"
     SECOND_PICTURE = "SECOND_PICTURE"
     TOO_MANY_TRACKS = "TOO_MANY_TRACKS"
+    # Of added tracks only.
+    SOURCE_GONE = "SOURCE_GONE"
+    SOURCE_UNREACHABLE = "SOURCE_UNREACHABLE"
+    SOURCE_URL_REFUSED = "SOURCE_URL_REFUSED"
+    INTERNAL = "INTERNAL"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
-    """One track. `id` is unique within the encode; `language` is a BCP 47 tag, empty if unknown.
+    """One track. `id` is unique within the video; `language` is a BCP 47 tag, empty if unknown.
 
     `channels`: of a published sound as published, otherwise as in the source; 0 = unknown. `error_code` is a
     TrackCode unless the track is PREPARING or READY. `path` is that of the WebVTT file below hls/{id}/.

@@ -10,6 +10,15 @@ from uuid import UUID
 from gostream_shared.domain.object_keys import source_key
 from gostream_shared.domain.playback import FIRST_EPOCH, PUBLIC_GATE, PlaybackPolicy
 from gostream_shared.domain.tracks import Track
+from gostream_shared.domain.videos.downloads import Download
+from gostream_shared.domain.videos.loudness import Loudness
+
+
+class MediaKind(enum.StrEnum):
+    """What a published video consists of. The names are those of the API's enum without the prefix."""
+
+    VIDEO = "VIDEO"  # a picture, with or without sound
+    AUDIO = "AUDIO"  # sound alone
 
 
 class VideoStatus(enum.StrEnum):
@@ -53,7 +62,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendition:
-    """One rung of the published ladder. Bandwidths are measured, in bits per second."""
+    """One rung of the published ladder. Bandwidths are measured, in bits per second.
+
+    Rungs of sound alone have a width and a height of 0.
+    """
 
     name: str
     width: int
@@ -83,6 +95,11 @@ class Publication:
     poster: str | None = None  # path below hls/{id}/, for example "v1/poster.jpg"
     storyboard: str | None = None  # path of the WebVTT file of the storyboard
     tracks: tuple[Track, ...] = ()  # of the source besides the picture, in the source's order
+    downloads: tuple[Download, ...] = ()
+    media_kind: MediaKind = MediaKind.VIDEO
+    loudness: Loudness | None = (
+        None  # of the default sound; None without sound, for silence, or if unmeasured
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

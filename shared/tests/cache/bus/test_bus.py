@@ -12,8 +12,10 @@ import pytest
 from gostream_shared.cache.breaker import Breaker
 from gostream_shared.cache.bus.bus import Bus
 from gostream_shared.cache.bus.redis_transport import RedisBusTransport
+from gostream_shared.cache.driver.client import redis_client
+from gostream_shared.cache.driver.servers import OneServer
 from gostream_shared.cache.entries.redis_cache import SEQUENCE_KEY, RedisVideoCache, change_channel
-from gostream_shared.cache.redis_connection import RedisConnection, redis_client
+from gostream_shared.cache.redis_connection import RedisConnection
 from gostream_shared.config import Config
 from tests.support.waiting import eventually
 
@@ -39,12 +41,12 @@ class Heard:
 async def listening(
     config: Config, *, protocol: int = 2, subscribe_to: str = change_channel(0), beat_interval: float = 0.2
 ) -> AsyncIterator[tuple[Bus, Heard]]:
-    link = RedisConnection(redis_client(config, protocol=protocol), Breaker())
-    subscriber = redis_client(config, protocol=protocol, connections=1)
-    transport = RedisBusTransport(link, subscriber, channel=subscribe_to, others=())
+    link = RedisConnection(OneServer(redis_client(config, protocol=protocol)), Breaker())
+    subscriber = OneServer(redis_client(config, protocol=protocol, connections=1))
+    transport = RedisBusTransport(link, subscriber, channel=subscribe_to)
     bus, heard = Bus(transport, unsequenced=lambda _: None, beat_interval=beat_interval), Heard()
     bus.add(heard)
-    async with link.client, subscriber:
+    async with link.servers, subscriber:
         task = asyncio.create_task(bus.run())
         try:
             yield bus, heard
@@ -104,9 +106,9 @@ async def test_wrong_channel_is_never_trusted(config: Config, cache: RedisVideoC
     async with listening(config) as (good, _):
         await eventually(lambda: good.is_live)
         transport_channel = "gostream:0:typo"
-        link = RedisConnection(redis_client(config), Breaker())
-        async with link.client, redis_client(config, connections=1) as subscriber:
-            transport = RedisBusTransport(link, subscriber, channel=change_channel(0), others=())
+        link = RedisConnection(OneServer(redis_client(config)), Breaker())
+        async with link.servers, OneServer(redis_client(config, connections=1)) as subscriber:
+            transport = RedisBusTransport(link, subscriber, channel=change_channel(0))
             transport._channels = (transport_channel,)
             bus = Bus(transport, unsequenced=lambda _: None, beat_interval=0.1, max_silence=0.5)
             task = asyncio.create_task(bus.run())

@@ -163,3 +163,25 @@ async def test_epoch_survives_a_database_but_no_redis_outage(
     await scene.keeper.check()
     with pytest.raises(CacheUnavailableError):
         _ = scene.epoch_state.epoch
+
+
+def test_every_primary_of_the_cluster_is_admitted() -> None:
+    state = EpochState()
+    state.begin()
+    assert state.admits("a")
+    assert state.admits("b")
+
+    assert state.confirm(7, "a,b,c")
+
+    assert all(state.admits(each) for each in ("a", "b", "c"))
+    assert not state.admits("b2")  # the replica of b
+    assert not state.is_known
+
+
+def test_connection_outside_the_cluster_forbids_the_epoch() -> None:
+    state = EpochState()
+    state.begin()
+    state.admits("b2")
+
+    assert not state.confirm(7, "a,b,c")
+    assert not state.is_known

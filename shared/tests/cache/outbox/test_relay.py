@@ -82,7 +82,7 @@ async def test_update_by_psql_is_announced_within_a_second(
     database: PostgresDatabase, database_url: str, cache: RedisVideoCache, link: RedisConnection
 ) -> None:  # R24
     video_id = await create(database)
-    async with listen_to_outbox(database_url) as listener:
+    async with listen_to_outbox(database_url, database.outbox) as listener:
         relaying = asyncio.create_task(relay_of(database, cache, listener).run())
         await database.pool.execute("UPDATE videos SET title = 'by hand'")
         await eventually(lambda: floor_reached(link, video_id, 2))

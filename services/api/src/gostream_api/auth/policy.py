@@ -14,6 +14,7 @@ _VIDEOS = "/gostream.v1.VideoService"
 _UPLOADS = "/gostream.v1.UploadService"
 _EVENTS = "/gostream.v1.EventService"
 _WEBHOOKS = "/gostream.v1.WebhookService"
+_TRACKS = "/gostream.v1.TrackService"
 _HEALTH = "/grpc.health.v1.Health"
 
 SCOPES: Mapping[str, str] = {
@@ -34,6 +35,11 @@ SCOPES: Mapping[str, str] = {
     f"{_UPLOADS}/SignParts": WRITE,
     f"{_UPLOADS}/CompleteUpload": WRITE,
     f"{_UPLOADS}/AbortUpload": WRITE,
+    f"{_TRACKS}/ListTracks": READ,
+    f"{_TRACKS}/AddTrack": WRITE,
+    f"{_TRACKS}/PrepareTrack": WRITE,
+    f"{_TRACKS}/UpdateTrack": WRITE,
+    f"{_TRACKS}/DeleteTrack": WRITE,
     f"{_EVENTS}/ListEvents": READ,
     f"{_EVENTS}/WatchEvents": READ,
     # URLs of receivers may contain secrets, so the scope to read is not enough.

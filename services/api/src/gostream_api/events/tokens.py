@@ -10,8 +10,9 @@ import binascii
 import struct
 from hashlib import blake2b
 
+from gostream_shared.domain.companions.errors import ResumeTokenInvalidError
 from gostream_shared.domain.companions.events import EventFilter, EventPosition
-from gostream_shared.domain.errors import PageTokenInvalidError, ResumeTokenInvalidError
+from gostream_shared.domain.errors import PageTokenInvalidError
 
 _POSITION = struct.Struct(">QQ")
 _CHECKSUM_BYTES = 8  # 16 + 8 bytes need no base64 padding, so a token has exactly one spelling

@@ -8,10 +8,12 @@ from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerSecond
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from prometheus_client import Gauge
+from redis.asyncio import Redis
 
 from gostream_shared.cache.breaker import Breaker
+from gostream_shared.cache.driver.client import SOFT_TIMEOUT
 from gostream_shared.cache.protocol import CacheUnavailableError
-from gostream_shared.cache.redis_connection import SOFT_TIMEOUT, RedisConnection, redis_client
+from gostream_shared.cache.redis_connection import RedisConnection, open_servers
 from gostream_shared.config import Config
 from gostream_shared.domain.errors import RateLimitedError
 
@@ -37,13 +39,7 @@ class WriteRates:
     def __init__(self, redis: RedisConnection, *, writes: int, creates: int) -> None:
         """`writes`: calls a second; `creates`: those of CreateVideo an hour."""
         self._redis = redis
-        storage = RedisStorage(
-            "async+redis://",
-            implementation="redispy",
-            key_prefix=_PREFIX,
-            connection_pool=redis.client.connection_pool,  # type: ignore[arg-type]  # typed too narrowly
-        )
-        self._shared = SlidingWindowCounterRateLimiter(storage)
+        self._shared: dict[Redis, SlidingWindowCounterRateLimiter] = {}  # by server
         self._alone = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._writes = RateLimitItemPerSecond(writes, namespace="writes") if writes else None
         self._creates = RateLimitItemPerHour(creates, namespace="creates") if creates else None
@@ -52,8 +48,8 @@ class WriteRates:
     @asynccontextmanager
     async def open(cls, config: Config, *, writes: int, creates: int) -> AsyncIterator["WriteRates"]:
         """Counts over separate connections. Redis may be down."""
-        redis = RedisConnection(redis_client(config, connections=_CONNECTIONS), Breaker())
-        async with redis.client:
+        redis = RedisConnection(open_servers(config, connections=_CONNECTIONS), Breaker())
+        async with redis.servers:
             yield cls(redis, writes=writes, creates=creates)
 
     async def require(self, owner: str, *, is_create: bool) -> None:
@@ -66,13 +62,27 @@ class WriteRates:
     async def _require(self, item: RateLimitItem, owner: str, calls: str) -> None:
         try:
             async with self._redis.guarded("rate", SOFT_TIMEOUT):
-                delay = await _delay(self._shared, item, owner)
+                key = f"{{{item.key_for(owner)}}}"  # the library's hash tag: both windows are on one server
+                delay = await self._redis.servers.at(
+                    key, lambda client: _delay(self._limiter(client), item, owner)
+                )
             DEGRADED.set(0)
         except CacheUnavailableError:
             DEGRADED.set(1)
             delay = await _delay(self._alone, item, owner)
         if delay is not None:
             raise RateLimitedError(calls, retry_after=delay)
+
+    def _limiter(self, client: Redis) -> SlidingWindowCounterRateLimiter:
+        if client not in self._shared:
+            storage = RedisStorage(
+                "async+redis://",
+                implementation="redispy",
+                key_prefix=_PREFIX,
+                connection_pool=client.connection_pool,  # type: ignore[arg-type]  # typed too narrowly
+            )
+            self._shared[client] = SlidingWindowCounterRateLimiter(storage)
+        return self._shared[client]
 
 
 async def _delay(limiter: SlidingWindowCounterRateLimiter, item: RateLimitItem, owner: str) -> float | None:

@@ -89,14 +89,18 @@ class CachedVideoService:
         *,
         encode: Callable[[Video], bytes],
         owner_of: Callable[[bytes], str],
+        max_bytes: int = 64 * 2**20,
     ) -> AsyncIterator[Self]:
         """Listen to the bus and serve reads until the block ends.
 
-        `encode` returns the reply's bytes, `owner_of` the owner of the video from these bytes.
+        `encode` returns the reply's bytes, `owner_of` the owner of the video from these bytes. L1 uses at
+        most `max_bytes` of memory.
         """
         bus = cache.bus
         local = LocalCache(
-            live_until=lambda: bus.live_until, times=LocalTimes(hard=min(LOCAL_TTL, cache.ttl))
+            live_until=lambda: bus.live_until,
+            max_bytes=max_bytes,
+            times=LocalTimes(hard=min(LOCAL_TTL, cache.ttl)),
         )
         reads = ReadThrough(cache.videos, videos, unannounced=cache.unannounced, encode=encode)
         service = cls(reads, local, bus, owner_of=owner_of)

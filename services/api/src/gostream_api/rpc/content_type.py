@@ -5,7 +5,7 @@ import re
 DEFAULT = "application/octet-stream"
 _MOST = 255
 
-_TYPE = re.compile(r"video/[a-z0-9][a-z0-9!#$&^_.+-]{0,99}", re.IGNORECASE)
+_TYPE = re.compile(r"(?:video|audio)/[a-z0-9][a-z0-9!#$&^_.+-]{0,99}", re.IGNORECASE)
 # RFC 9110 §5.6.6, without escapes inside quotes. A comma counts as part of a token, because the recorders of
 # browsers write a list of codecs without quotes.
 _PARAMETER = re.compile(

@@ -15,7 +15,8 @@ from gostream_shared.domain.encode import Progress
 from gostream_shared.domain.object_keys import MASTER, early_master_key, hls_prefix
 from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.tracks import Track, TrackKind, TrackState
-from gostream_shared.domain.video import Failure, Publication, Video, VideoStatus
+from gostream_shared.domain.video import Failure, MediaKind, Publication, Video, VideoStatus
+from gostream_shared.domain.videos.downloads import Download, DownloadState
 from gostream_shared.storage.port import PresignedUpload
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -24,6 +25,8 @@ _SECOND = 10**9  # in nanoseconds
 _POLICIES = {policy: video_pb2.PlaybackPolicy.Value(f"PLAYBACK_POLICY_{policy}") for policy in PlaybackPolicy}
 _KINDS = {kind: video_pb2.Track.Kind.Value(f"KIND_{kind}") for kind in TrackKind}
 _STATES = {state: video_pb2.Track.State.Value(f"STATE_{state}") for state in TrackState}
+_DOWNLOAD_STATES = {state: video_pb2.Download.State.Value(f"STATE_{state}") for state in DownloadState}
+_MEDIA_KINDS = {kind: video_pb2.MediaKind.Value(f"MEDIA_KIND_{kind}") for kind in MediaKind}
 _STATUSES = {status: video_pb2.Video.Status.Value(f"STATUS_{status}") for status in VideoStatus}
 
 
@@ -84,6 +87,7 @@ def playback_message(urls: PlaybackUrls) -> video_service_pb2.GetPlaybackInfoRes
         storyboard_url=urls.storyboard,
         playable_url=urls.playable,
     )
+    message.downloads.extend(_download(download, url) for download, url in urls.downloads)
     if urls.expires_at is not None:
         _set_time(message.expire_time, urls.expires_at)
     return message
@@ -109,8 +113,13 @@ def _publish(message: video_pb2.Video, video: Video, publication: Publication, c
         )
     is_public = video.playback_policy is PlaybackPolicy.PUBLIC
     below = f"{cdn_base_url}/{hls_prefix(video.id)}"
-    for track in publication.tracks:
-        _add_track(message, track, below if is_public else None)
+    for download in publication.downloads:
+        message.downloads.append(_download(download, below + download.path if is_public else ""))
+    message.tracks.extend(_track(track, below if is_public else None) for track in publication.tracks)
+    message.media_kind = _MEDIA_KINDS[publication.media_kind]
+    if publication.loudness is not None:
+        message.loudness.integrated_lufs = publication.loudness.integrated_lufs
+        message.loudness.true_peak_dbtp = publication.loudness.true_peak_dbtp
     if not is_public:
         return  # GetPlaybackInfo has the URLs: this reply is shared by all callers
     message.playback_url = below + MASTER
@@ -120,9 +129,27 @@ def _publish(message: video_pb2.Video, video: Video, publication: Publication, c
         message.storyboard_url = below + publication.storyboard
 
 
-def _add_track(message: video_pb2.Video, track: Track, below: str | None) -> None:
-    """Adds a track. `below` is the URL of the video's folder, None if the reply must have no URLs."""
-    message.tracks.add(
+def _download(download: Download, url: str) -> video_pb2.Download:
+    is_ready = download.state is DownloadState.READY
+    return video_pb2.Download(
+        name=download.name,
+        state=_DOWNLOAD_STATES[download.state],
+        url=url if is_ready else "",
+        size_bytes=download.size_bytes,
+        content_type=download.content_type,
+        error_code=download.error_code,
+    )
+
+
+def track_message(video: Video, track: Track, cdn_base_url: str) -> video_pb2.Track:
+    """Returns a track of a video."""
+    is_public = video.playback_policy is PlaybackPolicy.PUBLIC
+    return _track(track, f"{cdn_base_url}/{hls_prefix(video.id)}" if is_public else None)
+
+
+def _track(track: Track, below: str | None) -> video_pb2.Track:
+    """`below` is the URL of the video's folder, None if the reply must have no URLs."""
+    return video_pb2.Track(
         id=track.id,
         kind=_KINDS[track.kind],
         language=track.language,

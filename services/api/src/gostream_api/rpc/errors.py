@@ -12,6 +12,11 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from gostream.v1.error_reason_pb2 import ErrorReason
+from gostream_shared.domain.companions.errors import (
+    ResumeTokenExpiredError,
+    ResumeTokenInvalidError,
+    WebhookNotFoundError,
+)
 from gostream_shared.domain.errors import (
     BackendUnavailableError,
     EtagMismatchError,
@@ -23,20 +28,19 @@ from gostream_shared.domain.errors import (
     QuotaExceededError,
     RateLimitedError,
     RequestIdReusedError,
-    ResumeTokenExpiredError,
-    ResumeTokenInvalidError,
     ScopeMissingError,
     ServerStoppingError,
     SourceUnreachableError,
     SourceUrlRefusedError,
     TooManyRequestsError,
+    TooManyTracksError,
+    TrackNotFoundError,
     UnauthenticatedError,
     UploadIncompleteError,
     VideoNotDeletedError,
     VideoNotFoundError,
     VideosNotFoundError,
     Violation,
-    WebhookNotFoundError,
     WrongStateError,
 )
 
@@ -121,6 +125,22 @@ def _numbers(error: UploadIncompleteError) -> str:
     return ",".join(map(str, error.parts))
 
 
+def _track(error: TrackNotFoundError) -> Sequence[Message]:
+    name = f"{error.video_id}/{error.track_id}"
+    return [
+        error_details_pb2.ResourceInfo(
+            resource_type="gostream.v1.Track", resource_name=name, description=str(error)
+        )
+    ]
+
+
+def _too_many(error: TooManyTracksError) -> Sequence[Message]:
+    violation = error_details_pb2.QuotaFailure.Violation(
+        subject=f"video:{error.video_id}", description=str(error)
+    )
+    return [error_details_pb2.QuotaFailure(violations=[violation])]
+
+
 def _quota(error: QuotaExceededError) -> Sequence[Message]:
     violation = error_details_pb2.QuotaFailure.Violation(
         subject=f"owner:{error.owner}", description=str(error)
@@ -162,6 +182,7 @@ _TABLE: dict[type[GoStreamError], _Row] = {
     ScopeMissingError: _Row(grpc.StatusCode.PERMISSION_DENIED, "SCOPE_MISSING"),
     VideoNotFoundError: _Row(grpc.StatusCode.NOT_FOUND, "VIDEO_NOT_FOUND", _resource),
     WebhookNotFoundError: _Row(grpc.StatusCode.NOT_FOUND, "WEBHOOK_NOT_FOUND"),
+    TrackNotFoundError: _Row(grpc.StatusCode.NOT_FOUND, "TRACK_NOT_FOUND", _track),
     VideosNotFoundError: _Row(grpc.StatusCode.NOT_FOUND, "VIDEO_NOT_FOUND", _first_resource),
     WrongStateError: _Row(grpc.StatusCode.FAILED_PRECONDITION, "", _precondition),
     ExternalIdInUseError: _Row(grpc.StatusCode.ALREADY_EXISTS, "EXTERNAL_ID_IN_USE"),
@@ -170,6 +191,7 @@ _TABLE: dict[type[GoStreamError], _Row] = {
     QueueFullError: _Row(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", retry_after=30),
     RateLimitedError: _Row(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", retry_after=1),
     QuotaExceededError: _Row(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED", _quota),
+    TooManyTracksError: _Row(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED", _too_many),
     TooManyRequestsError: _Row(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_REQUESTS", retry_after=1),
     BackendUnavailableError: _Row(grpc.StatusCode.UNAVAILABLE, "BACKEND_UNAVAILABLE", retry_after=1),
     ServerStoppingError: _Row(grpc.StatusCode.UNAVAILABLE, "SERVER_STOPPING", retry_after=0.1),
@@ -205,6 +227,10 @@ def _subject(error: Exception) -> dict[str, str]:
         return {"scope": error.scope}
     if isinstance(error, UploadIncompleteError):
         return {"video_id": str(error.video_id), "parts": _numbers(error)}
+    if isinstance(error, TrackNotFoundError):
+        return {"video_id": str(error.video_id), "track_id": str(error.track_id)}
+    if isinstance(error, TooManyTracksError):
+        return {"video_id": str(error.video_id), "quota": "tracks", "limit": str(error.limit)}
     if isinstance(error, QuotaExceededError):
         return {"quota": error.quota, "limit": str(error.limit)}
     video_id = getattr(error, "video_id", None)

@@ -17,6 +17,8 @@ from gostream_api.rpc import content_type, text
 from gostream_api.rpc.fields import limits, times
 from gostream_api.rpc.fields.check import Check
 from gostream_api.rpc.fields.labels import labels, listed_labels
+from gostream_api.rpc.fields.loudness import is_loudness, loudness_of
+from gostream_api.rpc.fields.options import encode_options
 from gostream_api.rpc.fields.words import words
 from gostream_api.videos.video_service import VideoDraft
 from gostream_shared.domain import profiles
@@ -24,8 +26,10 @@ from gostream_shared.domain.companions.remote_sources import RemoteSource
 from gostream_shared.domain.errors import InvalidRequestError
 from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.repositories import VideoChanges
-from gostream_shared.domain.video import VideoStatus
+from gostream_shared.domain.video import MediaKind, VideoStatus
 from gostream_shared.domain.videos.listing import VideoFilter
+from gostream_shared.domain.videos.loudness import LoudnessTarget
+from gostream_shared.domain.videos.options import EncodeOptions
 from gostream_shared.egress.guard import MAX_URL
 
 #: The fields that UpdateVideo changes, with their names in the domain.
@@ -37,6 +41,7 @@ _UPDATABLE = {
     "playback_policy": "playback_policy",
 }
 
+_KINDS = {video_pb2.MediaKind.Value(f"MEDIA_KIND_{kind}"): kind for kind in MediaKind}
 _CANONICAL = "must be a UUID in its canonical lower-case form"
 _ID_LENGTH = 36
 CANONICAL_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -66,7 +71,7 @@ def create_video(
     check.that(
         media_type is not None,
         "content_type",
-        "must be video/…, with parameters or without, or application/octet-stream",
+        "must be video/… or audio/…, with parameters or without, or application/octet-stream",
     )
     source = _source(check, request)
     if source is None:
@@ -77,6 +82,8 @@ def create_video(
             + ("" if sizes.required else ", or 0 for unknown"),
         )
     profile = _profile(check, request.process, "process.profile")
+    options = encode_options(check.that, request.process, "process")
+    _check_loudness(check, request.process, "process.loudness")
     check.end()
     return VideoDraft(
         title=request.title,
@@ -89,6 +96,8 @@ def create_video(
         external_id=request.external_id,
         source=source,
         profile=profile,
+        options=options,
+        loudness=loudness_of(request.process.loudness),
     )
 
 
@@ -110,6 +119,10 @@ def _profile(check: Check, options: video_service_pb2.ProcessOptions, name: str)
     known = ", ".join(sorted(profiles.NAMES))
     check.that(profile in profiles.NAMES, name, f"must be one of: {known}")
     return profile
+
+
+def _check_loudness(check: Check, options: video_service_pb2.ProcessOptions, name: str) -> None:
+    check.that(is_loudness(options.loudness), name, "must be one of the known targets")
 
 
 def update_video(request: video_service_pb2.UpdateVideoRequest, *, signs: bool) -> tuple[UUID, VideoChanges]:
@@ -160,14 +173,18 @@ def get_playback_info(
     return video_id, ttl or None
 
 
-def trigger_process(request: video_service_pb2.TriggerProcessRequest) -> tuple[UUID, str, str | None]:
-    """Returns the video id, the profile and the request_id."""
+def trigger_process(
+    request: video_service_pb2.TriggerProcessRequest,
+) -> tuple[UUID, str, LoudnessTarget | None, EncodeOptions, str | None]:
+    """Returns the video id, the profile, the loudness, the other options and the request_id."""
     check = Check()
     video_id = _id(check, request.id)
     profile = _profile(check, request.options, "options.profile")
+    _check_loudness(check, request.options, "options.loudness")
+    options = encode_options(check.that, request.options, "options")
     check.text(request.request_id, "request_id", at_most=limits.MAX_REQUEST_ID)
     check.end()
-    return video_id, profile, request.request_id or None
+    return video_id, profile, loudness_of(request.options.loudness), options, request.request_id or None
 
 
 def get_video(request: video_service_pb2.GetVideoRequest) -> tuple[UUID, int]:
@@ -203,6 +220,9 @@ def list_videos(request: video_service_pb2.ListVideosRequest) -> tuple[VideoFilt
     check.that(
         request.status in video_pb2.Video.Status.values(), "status", "must be one of the known statuses"
     )
+    check.that(
+        request.media_kind in video_pb2.MediaKind.values(), "media_kind", "must be one of the known kinds"
+    )
     check.that(request.page_size >= 0, "page_size", "must not be negative")
     wanted = listed_labels(check, request.labels)
     title = words(check, request.title)
@@ -219,6 +239,7 @@ def list_videos(request: video_service_pb2.ListVideosRequest) -> tuple[VideoFilt
         words=title,
         created_from=bounds[0],
         created_until=bounds[1],
+        media_kind=_KINDS.get(request.media_kind),
         with_deleted=request.show_deleted,
     )
     return which, min(request.page_size or limits.DEFAULT_PAGE_SIZE, limits.MAX_PAGE_SIZE)

@@ -24,6 +24,8 @@ from gostream_shared.domain.object_keys import source_key
 from gostream_shared.domain.repositories import Database, Transaction
 from gostream_shared.domain.uploads import UploadSession, UploadState, part_size_of
 from gostream_shared.domain.video import Video, VideoStatus
+from gostream_shared.domain.videos.loudness import LoudnessTarget
+from gostream_shared.domain.videos.options import USUAL, EncodeOptions
 from gostream_shared.storage.port import ObjectStore, PresignedUpload
 
 _NO_SESSION = "has no upload session"
@@ -120,7 +122,15 @@ class UploadService:
         ]
 
     async def complete_upload(
-        self, caller: Principal, origin: Origin, video_id: UUID, *, generation: int, profile: str | None
+        self,
+        caller: Principal,
+        origin: Origin,
+        video_id: UUID,
+        *,
+        generation: int,
+        profile: str | None,
+        options: EncodeOptions = USUAL,
+        loudness: LoudnessTarget | None = None,
     ) -> Video:
         """Make the parts the source. With a profile, start an encode unless the video was processed before.
 
@@ -146,7 +156,11 @@ class UploadService:
                 "upload_state": UploadState.COMPLETED.value,
                 "generation": generation,
             }
-            started = await self._start_encode(transaction, caller, session, profile) if profile else {}
+            started = (
+                await self._start_encode(transaction, caller, session, profile, loudness, options)
+                if profile
+                else {}
+            )
             await transaction.trail.add(
                 call.changed(video_id, values | started)
                 if is_new or started
@@ -239,14 +253,22 @@ class UploadService:
         return size
 
     async def _start_encode(
-        self, transaction: Transaction, caller: Principal, session: UploadSession, profile: str
+        self,
+        transaction: Transaction,
+        caller: Principal,
+        session: UploadSession,
+        profile: str,
+        loudness: LoudnessTarget | None,
+        options: EncodeOptions,
     ) -> dict[str, str | int | bool]:
         """Start an encode if the video waits for its first one. Returns the changed values."""
         video_id = session.video_id
         video = await transaction.videos.get(video_id, owner=caller.sees)
         if video.status is not VideoStatus.PENDING_UPLOAD:
             return {}
-        encode = await transaction.encodes.start_encode(video_id, profile=profile, owner=caller.sees)
+        encode = await transaction.encodes.start_encode(
+            video_id, profile=profile, loudness=loudness, options=options, owner=caller.sees
+        )
         if encode is None:
             return {}
         turn = await self._limits.quotas.require_encode(transaction, video, source_size=session.size_bytes)

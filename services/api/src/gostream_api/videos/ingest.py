@@ -109,7 +109,9 @@ class IngestService:
     ) -> Video:
         """Returns the new video, whose processing has begun. The size of its source is not known yet."""
         await transaction.remote_sources.add(video.id, source)
-        encode = await transaction.encodes.start_encode(video.id, profile=draft.profile)
+        encode = await transaction.encodes.start_encode(
+            video.id, profile=draft.profile, loudness=draft.loudness, options=draft.options
+        )
         await self._limits.quotas.require_video(transaction, video.user_id)
         turn = await self._limits.quotas.require_encode(transaction, video, source_size=0)
         if encode is not None:  # always: the video is new

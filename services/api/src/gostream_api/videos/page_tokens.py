@@ -7,7 +7,7 @@ tokens that were altered, truncated, or sent with another filter.
 import base64
 import binascii
 import struct
-from dataclasses import astuple, replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from uuid import UUID
@@ -45,9 +45,13 @@ def position_of(token: str, which: VideoFilter) -> Position:
 def _checksum(packed: bytes, which: VideoFilter) -> bytes:
     """Returns a checksum over the position and every field of the filter; None differs from any text."""
     bound: tuple[object, ...] = (which.user_id, which.status and which.status.value)
-    others = replace(which, user_id=None, status=None)
-    if others != VideoFilter():  # the previous release knows no other fields, and its tokens stay valid
-        bound += (astuple(others),)
+    others = replace(which, user_id=None, status=None, media_kind=None)
+    # Releases before know fewer fields, and their tokens stay valid.
+    if others != VideoFilter():
+        known = (field.name for field in fields(others) if field.name != "media_kind")
+        bound += (tuple(getattr(others, name) for name in known),)
+    if which.media_kind is not None:
+        bound += (which.media_kind.value,)
     return blake2b(
         packed + repr(bound).encode(), digest_size=_CHECKSUM_BYTES, person=b"gostream-page"
     ).digest()

@@ -24,6 +24,10 @@ class Quotas:
         """Raise QuotaExceededError if the video that this transaction created exceeds a quota."""
         await self._require(transaction, owner, Quota.VIDEOS, Quota.STORED_BYTES)
 
+    async def require_stored(self, transaction: Transaction, owner: str) -> None:
+        """Raise QuotaExceededError if the bytes that this transaction recorded exceed the quota."""
+        await self._require(transaction, owner, Quota.STORED_BYTES)
+
     async def require_encode(self, transaction: Transaction, video: Video, *, source_size: int) -> int:
         """Record the source of the encode that this transaction started. Returns the turn of the encode.
 

@@ -9,8 +9,9 @@ from uuid import UUID, uuid4
 from gostream_api.events.tokens import number_of, number_token
 from gostream_api.principal import Principal
 from gostream_api.videos.trail import Call, Origin
+from gostream_shared.domain.companions.errors import WebhookNotFoundError
 from gostream_shared.domain.companions.webhooks import Delivery, DeliveryState, Webhook, WebhookChanges
-from gostream_shared.domain.errors import QuotaExceededError, WebhookNotFoundError
+from gostream_shared.domain.errors import QuotaExceededError
 from gostream_shared.domain.repositories import Database
 
 #: Events that one call delivers again.

@@ -3,19 +3,15 @@
 Every argument is generated: the source has a generated URL, and no user input is passed.
 """
 
-import os
-from collections.abc import Sequence
-from types import MappingProxyType
-
+from gostream_worker.encode.loudness import meter
+from gostream_worker.encode.picture_graphs import filter_graph, source_graph
 from gostream_worker.encode.sound_filters import sound_graphs, sound_label, sound_shift
-from gostream_worker.object_names import POSTER, SEGMENTS, SHEET, attempted, text_copy
-from gostream_worker.plan.plan import Plan, Rung
-from gostream_worker.plan.profiles import LARGE
-from gostream_worker.plan.storyboard import plan_storyboard
-from gostream_worker.probe.model import VideoTrack
+from gostream_worker.object_names import LEVELS, POSTER, SEGMENTS, SHEET, TILES, attempted, text_copy
+from gostream_worker.plan.chunks import WHOLE, Chunk, ChunkKind
+from gostream_worker.plan.plan import BUFFER_SECONDS, Plan, Rung
+from gostream_worker.plan.storyboard import chunk_tiles, plan_storyboard, poster_frames
 from gostream_worker.probe.mp4.whole_part import part_of
 from gostream_worker.probe.timing.timeline import USUAL_LIMIT, pause_limit
-from gostream_worker.probe.tracks.colour import Colours, label
 from gostream_worker.sandbox.allowlist import (
     AUDIO_DECODERS,
     CONTAINERS,
@@ -28,153 +24,154 @@ from gostream_worker.sandbox.allowlist import (
 #: Start time in seconds of every output. With B-frames decoding begins before the first picture is shown, and
 #: a start at zero would shift each rung by its own delay.
 TIME_OFFSET = 10
+#: Containers whose clock may jump.
+_STREAMS = ("mpegts", "mpeg")
 _INDEX = "index.m3u8"  # ffmpeg's playlist, which is not published
-_POSTER_MAX_SIDE = 720
-#: ITU-T H.273 MatrixCoefficients that rungs may have, with ffmpeg's names.
-_MATRICES = MappingProxyType(
-    {1: "bt709", 2: "unknown", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc"}
-)
-#: Processors that the encoder may run on.
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def encode_arguments(
-    plan: Plan, *, source: str, folder: str, attempt: int = 1, cores: int = CORES
-) -> list[str]:
-    """Returns the arguments that encode the source in one process, with outputs below `folder`/.
+def encode_arguments(plan: Plan, *, source: str, folder: str, attempt: int = 1) -> list[str]:
+    """Returns the arguments that encode the source in one process, with outputs below `folder`/."""
+    return chunk_arguments(plan, WHOLE, source=source, folder=folder, attempt=attempt)
 
-    The outputs are all rungs, the sounds, copies of text tracks, the poster and the storyboard.
+
+def chunk_arguments(plan: Plan, chunk: Chunk, *, source: str, folder: str, attempt: int = 1) -> list[str]:
+    """Returns the arguments that encode a chunk of the plan, with outputs below `folder`/.
+
+    Segments have the numbers and the timestamps that they have in the film. The other outputs are copies of
+    text tracks beside the sounds, the storyboard's tiles in the chunk, and a poster if the chunk is one of
+    `poster_chunks`. A whole film has a sheet instead of tiles.
     """
     names = attempted(SEGMENTS, attempt)
-    arguments = [*_process_options(), *_input_options(plan, source), *_demuxer_options(plan, source)]
+    arguments = [*_process_options(), *_input_options(plan, source, chunk), *_demuxer_options(plan, source)]
+    arguments += [*_start(plan, chunk), *_until(plan)]
     arguments += ["-i", part_of(source, plan.whole_bytes) if plan.whole_bytes else source]
-    for graph in (*source_graphs(plan), filter_graph(plan)):
+    for graph in _graphs(plan, chunk, folder):
         arguments += ["-filter_complex", graph]
-    for number, rung in enumerate(plan.rungs):
-        is_copied = number == 0 and plan.copied
-        picture = _copied_picture(plan) if is_copied else _encoded_picture(plan, number, cores)
-        arguments += [*picture, *_segments(plan, folder, rung.name, names)]
-    for number, sound in enumerate(plan.sounds):
-        arguments += [*_sound(plan, number), *_segments(plan, folder, sound.folder, names)]
-        if sound.is_copied:  # decoded as well, because a copy does not report damage
-            arguments += ["-map", f"0:{sound.audio.index}", "-f", "null", "-"]
-    for text in plan.texts:
-        copied = ["-map", f"0:{text.index}", "-c:s", "copy", "-f", text.container]
-        arguments += [*copied, *_clean_metadata(), f"file:{folder}/{text_copy(text.folder)}"]
-    for pad, name in (("poster", POSTER), ("storyboard", SHEET)):
-        arguments += ["-map", f"[{pad}]", *_clean_metadata(), *_picture(), f"file:{folder}/{name}"]
-    return arguments
+    if chunk.has_picture:
+        arguments += _pictures(plan, chunk, folder, names)
+    if chunk.has_sound:
+        arguments += _sounds(plan, folder, names)
+    if chunk.has_picture:
+        arguments += _thumbnails(plan, chunk, folder)
+    return [*arguments, *_unused_tracks(plan, chunk)]
 
 
-def source_graphs(plan: Plan) -> list[str]:
+def sheet_arguments(plan: Plan, *, folder: str) -> list[str]:
+    """Returns the arguments that lay the tiles of all chunks, in `folder`/, on the storyboard's sheet."""
+    board = plan_storyboard(plan)
+    return [
+        *_process_options(),
+        *("-protocol_whitelist", "file", "-format_whitelist", "image2", "-codec_whitelist", "png,mjpeg"),
+        *("-f", "image2", "-start_number", "0", "-i", f"file:{folder}/{TILES}"),
+        *("-vf", f"tile={board.columns}x{board.rows}", *_clean_metadata(), *_picture()),
+        f"file:{folder}/{SHEET}",
+    ]
+
+
+def source_graphs(plan: Plan, *, folder: str = ".") -> list[str]:
     """Returns the filter graphs that normalise the source's picture and sound.
 
-    ffmpeg rebuilds a graph when its input format changes, and the graph loses its state. So stateful filters
-    run in a second graph: `filter_graph` for the picture. A copied picture does not change, and its frames
-    have individual durations that a graph would not preserve.
+    A copied picture does not change, and its frames have individual durations that a graph would not
+    preserve.
     """
-    graphs = [] if plan.copied else [f"{_shaped(plan)}[picture]"]
+    return [*([] if plan.copied else [source_graph(plan)]), *_sound_graphs(plan, folder)]
+
+
+def _graphs(plan: Plan, chunk: Chunk, folder: str) -> list[str]:
+    if chunk.kind is ChunkKind.WHOLE:
+        return [*source_graphs(plan, folder=folder), filter_graph(plan)]
+    if chunk.has_picture:
+        return [source_graph(plan), filter_graph(plan, chunk)]
+    return _sound_graphs(plan, folder)
+
+
+def _sound_graphs(plan: Plan, folder: str) -> list[str]:
+    graphs = []
     shift = 0 if plan.copied else sound_shift(plan)
+    levels = meter(f"{folder}/{LEVELS}", plan.duration)
     for number, sound in enumerate(plan.sounds):
         if not sound.is_copied:
-            graphs += sound_graphs(sound.audio, shift=shift, number=number)
+            report = "" if number else levels
+            cut = plan.clip.sound_filters if plan.clip else ""
+            graphs += sound_graphs(
+                sound.audio, shift=shift, number=number, gain=sound.gain, report=report, cut=cut
+            )
+        elif number == 0:
+            graphs += [f"[0:{sound.audio.index}]{levels}[heard]"]
     return graphs
 
 
-def filter_graph(plan: Plan) -> str:
-    """Returns the graph of the picture: one decode, and each rung is scaled from the next larger rung.
+def _start(plan: Plan, chunk: Chunk) -> list[str]:
+    """Returns the options that begin to decode before a chunk of picture, with the film's timestamps.
 
-    Poster and storyboard are taken from small rungs.
+    Without the film's timestamps, frames between two points of the frame grid would be rounded differently.
+    The frame before the chunk may last into it, so frames before the sought time are not dropped.
     """
-    whole = f"[picture]fps=fps={plan.fps}:start_time=0"
-    poster_rung = _poster_rung(plan.rungs)
-    chains = []
-    for number, rung in enumerate(plan.rungs):
-        outputs = [] if number == 0 and plan.copied else [f"[v{number}]"]
-        if number + 1 < len(plan.rungs):
-            outputs.append(f"[s{number + 1}]")
-        if number == poster_rung:
-            outputs.append("[p]")
-        if number + 1 == len(plan.rungs):
-            outputs.append("[b]")
-        scaled = f"[s{number}]{_scale(rung)}" if number else _shaped(plan) if plan.copied else whole
-        chains.append(f"{scaled},split={len(outputs)}{''.join(outputs)}")
-    # The first frame, then the wanted frame over it: even the shortest video has a poster.
-    chains.append(f"[p]select=eq(n\\,0)+gte(t\\,{plan.poster_at:.3f})*lt(selected_n\\,2)[poster]")
-    return ";".join([*chains, *_storyboard(plan)])
-
-
-def _storyboard(plan: Plan) -> list[str]:
-    """Returns the storyboard's filters. Only the selected frames are scaled.
-
-    A blank sheet comes first: ffmpeg reports no progress until every output has data, and the tiles are
-    complete only at the end.
-    """
-    board = plan_storyboard(plan)
-    chosen = f"select=not(mod(n\\,{board.step}))*lt(selected_n\\,{board.tiles})"
-    small = f"scale={board.width}:{board.height}:flags=area,setsar=1"
-    size = f"{board.columns * board.width}x{board.rows * board.height}"
-    return [
-        f"[b]{chosen},{small},tile={board.columns}x{board.rows}[sheet]",
-        f"color=black:size={size}:rate=1:duration=1,format=yuv420p[blank]",
-        "[blank][sheet]concat[storyboard]",
-    ]
-
-
-def _shaped(plan: Plan) -> str:
-    """Returns the filters that bring the picture to the size and colours of the largest rung."""
-    # A copied picture keeps its timestamps, so that all rungs are cut at its key frames. Otherwise the last
-    # frame is repeated: the second graph does not receive its duration, and takes its start for the end.
-    pace = [] if plan.copied else [f"fps=fps={plan.fps}", f"tpad=stop={1 + plan.held_frames}:stop_mode=clone"]
-    colours = f"format=yuv420p:color_spaces={_matrix(plan)}"
-    filters = [*_understood(plan.video), *pace, _scale(plan.rungs[0]), *_tone_map(plan), colours]
-    return f"[0:{plan.video.index}]{','.join(filters)}"
-
-
-def _understood(video: VideoTrack) -> list[str]:
-    """Returns the filters that produce progressive pictures in colours that every filter supports."""
-    labels = [label(video.relabelled)] if video.relabelled else []
-    parity = f"parity={video.combs}:deint=all" if video.combs else "deint=interlaced"
-    deinterlace = [f"bwdif=mode=send_frame:{parity}"] if video.interlaced or video.combs else []
-    conversion = Colours(matrix=video.matrix, transfer=video.transfer).first_conversion
-    return [*labels, *deinterlace, *([conversion] if conversion else [])]
-
-
-def _scale(rung: Rung) -> str:
-    # JPEG is full range, and would set that range for every output of the same graph.
-    return f"scale={rung.width}:{rung.height}:flags=lanczos:out_range=limited,setsar=1"
-
-
-def _matrix(plan: Plan) -> str:
-    """Returns the matrix of the source's beginning, used for all of it.
-
-    A matrix that players do not support is replaced by their default.
-    """
-    video = plan.video
-    if plan.hdr_transfer or Colours(matrix=video.matrix, transfer=video.transfer).first_conversion:
-        return "bt709"
-    usual = "bt709" if min(plan.rungs[0].width, plan.rungs[0].height) >= LARGE else "smpte170m"
-    return _MATRICES.get(video.matrix, usual)
-
-
-def _tone_map(plan: Plan) -> list[str]:
-    if plan.hdr_transfer is None:
+    if chunk.kind is not ChunkKind.PICTURE:
         return []
+    at = float(chunk.start_frame / plan.fps) - (plan.preroll or 0.0)
+    seek = ["-noaccurate_seek", "-ss", f"{at:.6f}"] if at > 0 else []
+    return ["-copyts", "-start_at_zero", *seek]
+
+
+def _starts_with_used(plan: Plan) -> bool:
+    """Returns whether ffmpeg's time begins with the first of the used tracks instead of with all tracks."""
+    return plan.container in _STREAMS
+
+
+def _unused_tracks(plan: Plan, chunk: Chunk) -> list[str]:
+    """Returns outputs that use tracks of other chunks, if all chunks have the same time only by them."""
+    if not _starts_with_used(plan):
+        return []
+    others = [] if chunk.has_picture else [(plan.video.index, "v")]
+    if not chunk.has_sound:
+        others += [(sound.audio.index, "a") for sound in plan.sounds]
+        others += [(text.index, "s") for text in plan.texts]
+    nothing = ["-c", "copy", "-f", "null"]
     return [
-        f"zscale=tin={plan.hdr_transfer}:min=bt2020nc:pin=bt2020:t=linear:npl=100",
-        "format=gbrpf32le",
-        "zscale=p=bt709",
-        "tonemap=tonemap=hable:desat=0",
-        "zscale=t=bt709:m=bt709:r=tv",
+        word
+        for index, kind in others
+        for word in ("-map", f"0:{index}", *nothing, f"-frames:{kind}", "1", "-")
     ]
 
 
-def _poster_rung(rungs: Sequence[Rung]) -> int:
-    """Returns the index of the largest rung within the poster's maximum size."""
-    for number, rung in enumerate(rungs):
-        if min(rung.width, rung.height) <= _POSTER_MAX_SIDE:
-            return number
-    return len(rungs) - 1
+def _pictures(plan: Plan, chunk: Chunk, folder: str, names: str) -> list[str]:
+    arguments = []
+    first = chunk.start_frame // plan.segment_frames
+    for number, rung in enumerate(plan.rungs):
+        is_copied = number == 0 and plan.copied
+        picture = _copied_picture(plan) if is_copied else _encoded_picture(plan, number)
+        arguments += [*picture, *_segments(plan, folder, rung.name, names, first=first)]
+    return arguments
+
+
+def _sounds(plan: Plan, folder: str, names: str) -> list[str]:
+    arguments = []
+    for number, sound in enumerate(plan.sounds):
+        arguments += [*_sound(plan, number), *_segments(plan, folder, sound.folder, names)]
+        if sound.is_copied:  # decoded as well, because a copy does not report damage
+            heard = f"0:{sound.audio.index}" if number else "[heard]"
+            arguments += ["-map", heard, "-f", "null", "-"]
+    for text in plan.texts:
+        copied = ["-map", f"0:{text.index}", "-c:s", "copy", "-f", text.container]
+        arguments += [*copied, *_clean_metadata(), f"file:{folder}/{text_copy(text.folder)}"]
+    return arguments
+
+
+def _thumbnails(plan: Plan, chunk: Chunk, folder: str) -> list[str]:
+    if chunk.kind is ChunkKind.WHOLE:
+        return [*_still("poster", f"{folder}/{POSTER}"), *_still("storyboard", f"{folder}/{SHEET}")]
+    poster = _still("poster", f"{folder}/{POSTER}") if poster_frames(plan, chunk) else []
+    tiles = chunk_tiles(plan, chunk)
+    if not tiles:
+        return poster
+    numbered = ["-fps_mode", "passthrough", "-f", "image2", "-start_number", str(tiles.start)]
+    coded = ["-map", "[tiles]", *_clean_metadata(), "-c:v", "png", *numbered]
+    return [*poster, *coded, f"file:{folder}/{TILES}"]
+
+
+def _still(pad: str, path: str) -> list[str]:
+    return ["-map", f"[{pad}]", *_clean_metadata(), *_picture(), f"file:{path}"]
 
 
 def _process_options() -> list[str]:
@@ -184,14 +181,18 @@ def _process_options() -> list[str]:
     ]
 
 
-def _input_options(plan: Plan, source: str) -> list[str]:
+def _input_options(plan: Plan, source: str, chunk: Chunk) -> list[str]:
     """Returns the allow-lists of protocols, demuxers and decoders, and the size limit."""
     by = protocols(source, is_part=bool(plan.whole_bytes))
+    unused = ["-dn"]
+    unused += [] if plan.texts and (chunk.has_sound or _starts_with_used(plan)) else ["-sn"]
+    unused += [] if chunk.has_picture or _starts_with_used(plan) else ["-vn"]
+    unused += [] if chunk.has_sound or _starts_with_used(plan) else ["-an"]
     return [
         *("-protocol_whitelist", ",".join(by), "-format_whitelist", ",".join(CONTAINERS)),
         *("-codec_whitelist", ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS))),
         # Otherwise decoders crop only at multiples of their vector size.
-        *("-max_pixels", str(MAX_PIXELS), "-flags", "unaligned", "-dn", *([] if plan.texts else ["-sn"])),
+        *("-max_pixels", str(MAX_PIXELS), "-flags", "unaligned", *unused),
     ]
 
 
@@ -207,19 +208,19 @@ def _demuxer_options(plan: Plan, source: str) -> list[str]:
     return [*edits, *onwards, *leading, *clock]
 
 
+def _until(plan: Plan) -> list[str]:
+    """Returns the options that end a clip's input: a little later than its last frame, which filters find."""
+    return ["-t", f"{float(plan.clip.end) + 1:.3f}"] if plan.clip else []
+
+
 def _copied_picture(plan: Plan) -> list[str]:
     return ["-map", f"0:{plan.video.index}", "-c:v", "copy"]
 
 
-def _encoded_picture(plan: Plan, number: int, cores: int) -> list[str]:
+def _encoded_picture(plan: Plan, number: int) -> list[str]:
     keys = _keys_of_the_source() if plan.copied else _regular_keys(plan.gop_frames)
-    threads = _fewer_threads(cores) if number > (1 if plan.copied else 0) else []
-    return ["-map", f"[v{number}]", *_video_codec(plan.rungs[number]), *threads, *keys]
-
-
-def _fewer_threads(cores: int) -> list[str]:
-    """For rungs that run next to a larger one: x264's 1.5 threads per core would compete."""
-    return ["-threads", str(max(1, cores // 2))]
+    rung = plan.rungs[number]
+    return ["-map", f"[v{number}]", *_video_codec(rung), "-threads", str(rung.threads), *keys]
 
 
 def _keys_of_the_source() -> list[str]:
@@ -240,7 +241,7 @@ def _video_codec(rung: Rung) -> list[str]:
     return [
         *("-c:v", "libx264", "-preset", rung.coding.preset, "-profile:v", "high"),
         *("-x264-params", f"open-gop=0:{rung.coding.tuning}".rstrip(":"), "-crf", f"{rung.coding.crf:g}"),
-        *("-maxrate", str(rung.max_bitrate), "-bufsize", str(2 * rung.max_bitrate)),
+        *("-maxrate", str(rung.max_bitrate), "-bufsize", str(BUFFER_SECONDS * rung.max_bitrate)),
     ]
 
 
@@ -254,13 +255,14 @@ def _sound(plan: Plan, number: int) -> list[str]:
     return ["-map", f"[{sound_label(number)}]", *coded, *until]
 
 
-def _segments(plan: Plan, folder: str, rendition: str, names: str) -> list[str]:
+def _segments(plan: Plan, folder: str, rendition: str, names: str, *, first: int = 0) -> list[str]:
     # Rounded down by less than a microsecond, so that a rounding error does not end a segment one GOP late.
     length = int(plan.segment_duration * 1_000_000) / 1_000_000
     return [
         *_clean_metadata(),
         *("-muxdelay", "0", "-muxpreload", "0", "-output_ts_offset", str(TIME_OFFSET)),
         *("-f", "hls", "-hls_time", f"{length:.6f}", "-hls_list_size", "0", "-hls_playlist_type", "vod"),
+        *(["-start_number", str(first)] if first else []),
         *("-hls_flags", "independent_segments+temp_file"),
         *("-hls_segment_filename", f"file:{folder}/{rendition}/{names}"),
         f"{folder}/{rendition}/{_INDEX}",

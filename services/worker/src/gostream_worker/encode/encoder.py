@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from asyncio.subprocess import Process
+from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from gostream_worker.sandbox.process import ChildLimits, limited_child
 
 OnProgress = Callable[[EncoderProgress], None]
 _CHUNK = 4096
+_VERSION_TIMEOUT = 60.0
 _MAX_FILE = 8 << 30
 #: Seconds between two checks of the encoder's output files.
 _LOOK_EVERY = 5.0
@@ -38,6 +39,14 @@ class Patience:
         return self.wall_base + duration * max(
             self.wall_per_media_second, pixel_rate / self.pixels_per_second
         )
+
+    def limits(self, duration: float, silent: float, pixel_rate: float) -> tuple[float, float]:
+        """Returns the limits of a run and of a time without progress.
+
+        `silent`: seconds of the source before the first output.
+        """
+        before = self.wall(silent, pixel_rate) - self.wall_base
+        return self.wall(duration, pixel_rate), self.no_progress + before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +70,14 @@ class Encoder:
         self._sandbox_required = sandbox_required
         self._patience = patience or Patience()
 
+    async def version(self) -> str:
+        """Returns the version of the program, "" if it does not tell."""
+        process = await asyncio.create_subprocess_exec(str(self._program), "-version", stdout=PIPE)
+        async with asyncio.timeout(_VERSION_TIMEOUT):
+            answer, _ = await process.communicate()
+        words = answer.decode("utf-8", "replace").split(maxsplit=3)
+        return words[2] if len(words) > 2 else ""
+
     async def run(
         self,
         arguments: Sequence[str],
@@ -72,18 +89,21 @@ class Encoder:
         port: int | None = None,
         expected_errors: int = 0,
         may_step: bool = True,
+        least_frames: int = 0,
+        silent: float = 0.0,
     ) -> EncodeReport:
         """Runs to the end. `duration` and `pixel_rate` are the source's.
 
-        `expected_errors` do not count as damage. `may_step`: clock steps of the source are known and handled;
-        otherwise a step ends the run: INTERNAL. The child reads and writes only in `folder`, and connects
-        only to that loopback port, if any.
+        `expected_errors` do not count as damage, which is judged against at least `least_frames`. `may_step`:
+        clock steps of the source are known and handled; otherwise a step ends the run: INTERNAL. `silent`:
+        seconds of the source before the first output. The child reads and writes only in `folder`, and
+        connects only to that loopback port, if any.
 
         Raises ProcessingFailedError and WorkerFullError. If cancelled, it returns once the whole process
         group has ended.
         """
         run = _Run(on_progress, folder, may_step=may_step)
-        wall = self._patience.wall(duration, pixel_rate)
+        wall, no_progress = self._patience.limits(duration, silent, pixel_rate)
         limits = ChildLimits(
             memory=self._memory, cpu_seconds=int(wall * (os.cpu_count() or 1)), file_bytes=_MAX_FILE
         )
@@ -98,12 +118,13 @@ class Encoder:
         async with limited_child(command, limits, folder=folder, confinement=confinement) as process:
             try:
                 async with asyncio.timeout(wall), task_group() as tasks:
-                    watchdog = tasks.create_task(run.watch(self._patience.no_progress, process.pid))
+                    watchdog = tasks.create_task(run.watch(no_progress, process.pid))
                     await run.follow(process)
                     watchdog.cancel()
             except TimeoutError:
                 raise run.stuck(f"not done after {wall:.0f} s", Code.RESOURCE_LIMIT) from None
-        run.log.check(process.returncode or 0, frames=run.frames, expected=expected_errors)
+        frames = max(run.frames, least_frames)
+        run.log.check(process.returncode or 0, frames=frames, expected=expected_errors)
         return EncodeReport(
             seconds=monotonic() - run.began,
             damaged=run.log.damaged,

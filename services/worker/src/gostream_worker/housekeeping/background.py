@@ -26,7 +26,7 @@ def housekeeping(
 ) -> list[Coroutine[Any, Any, None]]:
     """Returns work for in_background. Any number of workers may run it."""
     return [
-        keep_short(database, events, trail=config.trail_retention, log=config.event_retention),
+        keep_short(database, pool, events, trail=config.trail_retention, log=config.event_retention),
         keep_comparing(database, store, max(config.upload_ttl, config.source_fetch_timeout)),
         keep_measuring(pool),
         keep_ending(deliveries, retention=config.event_retention),

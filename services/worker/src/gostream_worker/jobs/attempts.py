@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
 from typing import Protocol
@@ -14,11 +14,11 @@ from prometheus_client import Gauge, Histogram
 
 from gostream_shared.cache.ports import ChangeAnnouncer
 from gostream_shared.domain.encode import Encode
-from gostream_shared.domain.errors import BackendUnavailableError, FenceLostError, VideoNotFoundError
-from gostream_shared.domain.jobs import FetchJob, RemoveJob, TranscodeJob
+from gostream_shared.domain.errors import BackendUnavailableError, FenceLostError
+from gostream_shared.domain.jobs import FetchJob, FinishJob, TranscodeJob
 from gostream_shared.domain.repositories import Database
-from gostream_shared.domain.video import Video, VideoStatus
 from gostream_worker.failures import Code, FailureClass, ProcessingFailedError, WorkerFullError
+from gostream_worker.jobs.settling.endings import Endings
 from gostream_worker.jobs.verdict import Verdict
 from gostream_worker.metrics import (
     ATTEMPTS,
@@ -26,6 +26,8 @@ from gostream_worker.metrics import (
     FAILURES,
     FETCH_SECONDS,
     FETCHING,
+    FINISH_SECONDS,
+    FINISHING,
     IN_FLIGHT,
     JOBS,
 )
@@ -37,9 +39,8 @@ _log = structlog.stdlib.get_logger("gostream.attempts")
 MAX_TRIES = FailureClass.INTERNAL.value
 #: An attempt interrupted after this many seconds counts as a try.
 GOOD_WORK = 300.0
-#: Delays before a retry after an INTERNAL failure, and before leftovers are removed.
+#: Delay before a retry after an INTERNAL failure.
 _PAUSE = timedelta(seconds=5)
-_LEFTOVERS_DELAY = timedelta(minutes=10)
 #: Seconds to record that a cancelled attempt does not count.
 _FORGIVE_TIMEOUT = 5.0
 
@@ -55,6 +56,7 @@ class AttemptKind:
 
 
 ENCODING = AttemptKind("transcode", "ready", ENCODE_SECONDS, IN_FLIGHT)
+FINISHES = AttemptKind("finish", "ready", FINISH_SECONDS, FINISHING)
 FETCHES = AttemptKind("fetch", "fetched", FETCH_SECONDS, FETCHING)
 
 
@@ -79,18 +81,20 @@ class Attempts:
         found_full: Callable[[], None] = lambda: None,
         begin: Begin | None = None,
         kind: AttemptKind = ENCODING,
+        plan_anew: Callable[[Encode], Awaitable[None]] | None = None,
     ) -> None:
+        """`plan_anew` follows a failure that another plan may avoid; without it, the attempt is repeated."""
         self._database = database
         self._pipeline = pipeline
-        self._announcer = announcer
-        self._end_early = end_early
+        self._endings = Endings(database, announcer, end_early)
+        self._plan_anew = plan_anew
         self._worker = worker
         self._outage_patience = outage_patience
         self._found_full = found_full
         self._begin = begin or database.encodes.begin_attempt
         self._kind = kind
 
-    async def transcode(self, job: TranscodeJob | FetchJob) -> Verdict:
+    async def transcode(self, job: TranscodeJob | FetchJob | FinishJob) -> Verdict:
         """Handles one delivery of a job. Cancellation releases the job, and the attempt does not count."""
         try:
             encode = await self._begin(job.video_id, job.number, worker=self._worker)
@@ -107,7 +111,7 @@ class Attempts:
             poison = ProcessingFailedError(Code.INTERNAL, f"{MAX_TRIES} attempts ended their worker")
             return await self._failed(encode, poison, began=began)
         try:
-            await self._pipeline(encode)
+            video = await self._pipeline(encode)
         except FenceLostError:
             return await self._lost(encode.video_id, encode.number)
         except ProcessingFailedError as error:
@@ -119,6 +123,9 @@ class Attempts:
             await asyncio.shield(self._forgive_on_stop(encode))
             JOBS.labels(self._kind.job, "given back").inc()
             raise
+        if video is None and self._kind is ENCODING:
+            _log.info("planned in chunks", seconds=round(monotonic() - began, 2))
+            return self._outcome("planned")
         self._kind.seconds.observe(monotonic() - began)
         _log.info(self._kind.done, seconds=round(monotonic() - began, 2))
         return self._outcome(self._kind.done)
@@ -127,26 +134,24 @@ class Attempts:
         FAILURES.labels(error.code).inc()
         final = encode.tries >= error.failure_class.value
         _log.warning("attempt failed", code=error.code, detail=error.detail, stage=error.stage, final=final)
-        if not final:
+        if not final and self._plan_anew is None:
             return self._outcome("retried", _PAUSE)
         try:
+            if not final and self._plan_anew is not None:
+                await self._plan_anew(encode)
+                return self._outcome("planned anew")
             return await self._mark_failed(encode, error)
+        except FenceLostError:
+            return await self._lost(encode.video_id, encode.number)
         except BackendUnavailableError as unavailable:
             return await self._interrupted(encode, unavailable, began=began)
 
     async def _mark_failed(self, encode: Encode, error: ProcessingFailedError) -> Verdict:
         """Marks the video FAILED. Raises BackendUnavailableError."""
         try:
-            async with self._database.transaction() as transaction:
-                video = await transaction.encodes.mark_video_failed(
-                    encode, error.failure, log_tail=error.log_tail
-                )
-                leftovers = RemoveJob(video_id=encode.video_id, number=encode.number)
-                await transaction.jobs.enqueue(leftovers, delay=_LEFTOVERS_DELAY)
+            await self._endings.mark_failed(encode, error)
         except FenceLostError:
             return await self._lost(encode.video_id, encode.number)
-        await self._announcer.announce(video.id, video.version)
-        await self._tell_early_viewers(encode.video_id, encode.number)
         return self._outcome("failed")
 
     async def _interrupted(
@@ -173,46 +178,8 @@ class Attempts:
             return self._outcome("outage", timedelta(seconds=backoff(0)))
 
     async def _lost(self, video_id: UUID, number: int) -> Verdict:
-        """Stops after a lost fence: the encode is over, cancelled, deleted, or taken over.
-
-        Schedules cleanup of objects uploaded since.
-        """
-        _log.info("fence lost", video_id=str(video_id), encode=number)
-        try:
-            video, leftovers = await self._leftovers(video_id, number)
-            if leftovers:
-                async with self._database.transaction() as transaction:
-                    await transaction.jobs.enqueue(leftovers, delay=_LEFTOVERS_DELAY)
-                    if video and _is_taken_down(video):  # immediately: this attempt has stopped writing
-                        await transaction.jobs.enqueue(replace(leftovers, turn=2))
-                await self._tell_early_viewers(video_id, number)
-        except BackendUnavailableError as error:
-            _log.warning("cleanup of leftovers not scheduled", error=str(error))
+        await self._endings.lost(video_id, number)
         return self._outcome("fence lost")
-
-    async def _leftovers(self, video_id: UUID, number: int) -> tuple[Video | None, RemoveJob | None]:
-        """Returns the video and the job that removes leftovers of the encode.
-
-        No job while the encode is PROCESSING, or if it was published before the latest encode.
-        """
-        try:
-            video = await self._database.videos.get(video_id)
-        except VideoNotFoundError:
-            return None, RemoveJob(video_id=video_id)
-        if video.encode_number != number:
-            is_old = video.published_number == number
-            return video, None if is_old else RemoveJob(video_id=video_id, number=number)
-        if video.status is VideoStatus.PROCESSING:
-            return video, None
-        published = video.attempt if video.published_number == number else None
-        return video, RemoveJob(video_id=video_id, number=number, published_attempt=published)
-
-    async def _tell_early_viewers(self, video_id: UUID, number: int) -> None:
-        """Ends the early playback playlists. Best effort: their segments are removed soon."""
-        try:
-            await self._end_early(video_id, number)
-        except BackendUnavailableError as error:
-            _log.warning("early playback playlists not ended", error=str(error))
 
     def _outcome(self, outcome: str, again_in: timedelta | None = None) -> Verdict:
         JOBS.labels(self._kind.job, outcome).inc()
@@ -224,14 +191,6 @@ class Attempts:
                 await self._database.encodes.forgive_attempt(encode)
         except (FenceLostError, BackendUnavailableError, TimeoutError) as error:
             _log.warning("attempt not forgiven", error=str(error))
-
-
-def _is_taken_down(video: Video) -> bool:
-    """Returns whether the video was cancelled before it was ever READY.
-
-    Its objects are then removed immediately.
-    """
-    return video.status is VideoStatus.CANCELLED and video.published_number is None
 
 
 @contextmanager

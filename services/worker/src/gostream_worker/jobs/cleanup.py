@@ -6,15 +6,23 @@ from uuid import UUID
 
 import structlog
 
+from gostream_shared.domain.companions.added_tracks import AddedState
 from gostream_shared.domain.errors import BackendUnavailableError, VideoNotFoundError
 from gostream_shared.domain.jobs import RemoveJob
-from gostream_shared.domain.object_keys import encode_prefix, gate_prefix, hls_prefix, master_key, source_key
+from gostream_shared.domain.object_keys import (
+    encode_prefix,
+    gate_prefix,
+    hls_prefix,
+    master_key,
+    track_key,
+    uploads_prefix,
+)
 from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import Video, VideoStatus
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore
 from gostream_worker.jobs.verdict import DONE, Verdict
 from gostream_worker.metrics import JOBS, REMOVED_OBJECTS
-from gostream_worker.object_names import is_of_attempt
+from gostream_worker.object_names import added_folder, is_of_attempt, playlist_name, segment_names
 from gostream_worker.retry import LONGEST_PAUSE
 
 #: Delay before the next check of an encode that viewers may still play.
@@ -33,6 +41,7 @@ class Removal:
         self._videos = database.videos
         self._deletions = database.deletions
         self._usages = database.usages
+        self._tracks = database.added_tracks
         self._store = store
 
     async def remove(self, job: RemoveJob) -> Verdict:
@@ -41,6 +50,8 @@ class Removal:
         If a backend is unavailable, it is retried every minute without limit.
         """
         try:
+            if job.track is not None:
+                return await self._remove_track(job)
             if job.number is None:
                 return await self._remove_all(job.video_id)
             if job.published_attempt is None:
@@ -63,8 +74,21 @@ class Removal:
         else:
             await self._remove_below(gate_prefix(video_id))
             await self._remove_below(hls_prefix(video_id))
-            await self._remove_below(source_key(video_id))
+            await self._remove_below(uploads_prefix(video_id))
             await self._usages.forget_stored(video_id)
+        JOBS.labels("remove", "done").inc()
+        return DONE
+
+    async def _remove_track(self, job: RemoveJob) -> Verdict:
+        """Removes a deleted track, or one whose file was not uploaded in time."""
+        video_id, track_id = job.video_id, job.track
+        assert track_id is not None  # noqa: S101 - the caller checks
+        await self._tracks.delete(video_id, track_id, only=AddedState.UPLOADING)
+        if await self._tracks.get(video_id, track_id) is None:
+            await self._remove_below(track_key(video_id, track_id))
+            folder = f"/{added_folder(track_id)}/"
+            await self._remove_below(hls_prefix(video_id), lambda key: folder in key)
+            await self._usages.forget_stored(video_id, job.number)
         JOBS.labels("remove", "done").inc()
         return DONE
 
@@ -83,14 +107,26 @@ class Removal:
         return DONE
 
     async def _remove_leftovers(self, video_id: UUID, number: int, published: int) -> None:
-        """Removes other attempts' objects of the renditions. Other objects are the same in every attempt."""
+        """Removes the objects of the renditions that no playlist of the published attempt names.
+
+        Lost tries of chunks leave some too. Other objects are the same in every attempt.
+        """
         prefix = encode_prefix(video_id, number)
-        await self._remove_below(
-            prefix,
-            lambda key: (
-                "/" in key.removeprefix(prefix) and not is_of_attempt(key.rpartition("/")[2], published)
-            ),
-        )
+        named: dict[str, frozenset[str]] = {}
+        async for found in self._store.list(prefix):
+            folder, _, name = found.key.rpartition("/")
+            if name == playlist_name(published):
+                named[folder] = segment_names(await self._store.get(found.key))
+
+        def goes(key: str) -> bool:
+            folder, _, name = key.rpartition("/")
+            if "/" not in key.removeprefix(prefix):
+                return False
+            if name.endswith(".ts"):
+                return name not in named.get(folder, ())
+            return not is_of_attempt(name, published)
+
+        await self._remove_below(prefix, goes)
 
     async def _is_played(self, video: Video, number: int) -> bool:
         """Returns whether the master playlist names an encode that the row does not list as published.

@@ -14,6 +14,7 @@ from pgqueuer.domain.models import Job
 from pydantic import ValidationError
 
 from gostream_shared.concurrency import task_group, wait_at_most
+from gostream_shared.db.listen import SharedListener
 from gostream_worker.jobs.pgqueuer_buffers import wake_seldom
 from gostream_worker.jobs.pgqueuer_leases import LeasedQueries, SlottedManager
 from gostream_worker.jobs.verdict import Verdict
@@ -40,11 +41,16 @@ Handler = Callable[[bytes], Coroutine[Any, Any, Verdict]]
 
 @dataclass(frozen=True, slots=True)
 class JobKind:
-    """One kind of job: its handler, how many run together, and whether one more may be claimed now."""
+    """One kind of job: its handler, how many run together, and whether one more may be claimed now.
+
+    Kinds with the same `pool` share the slots and the room of the first one of them, and the best of their
+    jobs is claimed. Without a pool, a kind has its own.
+    """
 
     handler: Handler
     slots: int
     has_room: Callable[[], bool] = lambda: True
+    pool: str = ""
 
 
 class Consumer:
@@ -53,9 +59,12 @@ class Consumer:
     `kinds` maps the entry points of the queue to the kinds of job behind them.
     """
 
-    def __init__(self, pool: asyncpg.Pool, kinds: Mapping[str, JobKind], *, lease: timedelta) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, kinds: Mapping[str, JobKind], *, listener: SharedListener, lease: timedelta
+    ) -> None:
         wake_seldom()
         self._pool = pool
+        self._listener = listener
         self._kinds = kinds
         self._lease = lease
         self._stopping = asyncio.Event()
@@ -64,9 +73,9 @@ class Consumer:
 
     async def run(self) -> None:
         """Consumes until `stop` is called and every job in progress is settled or released."""
-        async with task_group() as tasks:
-            for entrypoint, kind in self._kinds.items():
-                tasks.create_task(self._keep_consuming(entrypoint, kind), name=entrypoint)
+        async with self._listener, task_group() as tasks:
+            for name, kinds in _pools(self._kinds).items():
+                tasks.create_task(self._keep_consuming(name, kinds), name=name)
 
     def stop(self) -> None:
         """Stops claiming and releases the jobs in progress. Other workers receive them immediately."""
@@ -76,15 +85,15 @@ class Consumer:
         for task in self._running:
             task.cancel()
 
-    async def _keep_consuming(self, entrypoint: str, kind: JobKind) -> None:
-        """Runs managers for one kind.
+    async def _keep_consuming(self, name: str, kinds: Mapping[str, JobKind]) -> None:
+        """Runs managers for one pool.
 
         A manager that lost the database settles its jobs as far as possible and ends; a new manager replaces
         it.
         """
         while not self._stopping.is_set():
-            manager = self._manager(entrypoint, kind)
-            self._managers[entrypoint] = manager
+            manager = self._manager(kinds)
+            self._managers[name] = manager
             try:
                 await manager.run(
                     batch_size=1,
@@ -94,18 +103,22 @@ class Consumer:
                     shutdown_on_listener_failure=True,
                 )
             except _QUEUE_LOST as error:
-                _log.warning("queue lost", entrypoint=entrypoint, error=str(error) or type(error).__name__)
+                _log.warning("queue lost", entrypoint=name, error=str(error) or type(error).__name__)
                 await wait_at_most(self._stopping, backoff(0))
 
-    def _manager(self, entrypoint: str, kind: JobKind) -> QueueManager:
-        manager = SlottedManager(LeasedQueries(self._pool))
-        manager.slots, manager.has_room = kind.slots, kind.has_room
+    def _manager(self, kinds: Mapping[str, JobKind]) -> QueueManager:
+        manager = SlottedManager(LeasedQueries(self._pool, self._listener))
+        first = next(iter(kinds.values()))
+        manager.slots, manager.has_room = first.slots, first.has_room
+        for entrypoint, kind in kinds.items():
+            manager.entrypoint(entrypoint, accepts_context=False)(self._deliverer(kind))
+        return manager
 
-        @manager.entrypoint(entrypoint, accepts_context=False)
+    def _deliverer(self, kind: JobKind) -> Callable[[Job], Coroutine[Any, Any, None]]:
         async def deliver(job: Job) -> None:
             await self._deliver(kind.handler(job.payload or b""))
 
-        return manager
+        return deliver
 
     async def _deliver(self, work: Coroutine[Any, Any, Verdict]) -> None:
         """Runs a job so that `stop` can cancel it.
@@ -126,6 +139,14 @@ class Consumer:
             self._running.discard(task)
         if verdict.again_in is not None:
             raise RetryRequested(verdict.again_in)
+
+
+def _pools(kinds: Mapping[str, JobKind]) -> dict[str, dict[str, JobKind]]:
+    """Returns the kinds of each pool by its name."""
+    pools: dict[str, dict[str, JobKind]] = {}
+    for entrypoint, kind in kinds.items():
+        pools.setdefault(kind.pool or entrypoint, {})[entrypoint] = kind
+    return pools
 
 
 def reading(read: Callable[[bytes], _AnyJob], handle: Callable[[_AnyJob], Awaitable[Verdict]]) -> Handler:

@@ -5,27 +5,43 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import asyncpg
-from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver, Relay
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.core.qm import QueueManager
 from pgqueuer.domain.models import Job, TableChangedEvent, TracebackRecord, utc_now
 from pgqueuer.domain.types import JOB_STATUS, HealthCheckId, QueueEntrypoint
 from pgqueuer.ports.driver import NotifyCallback
 
+from gostream_shared.db.listen import SharedListener
+
 #: Interval at which a free slot is polled.
 _FULL_PAUSE = timedelta(seconds=0.5)
 
 
 class _ListeningDriver(AsyncpgPoolDriver):
-    """PgQueuer's driver, with an event that is set once it listens."""
+    """PgQueuer's driver, with an event that is set once it listens.
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    PgQueuer would listen on a connection of the pool, one for each manager; a pooler delivers nothing there.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, listener: SharedListener) -> None:
         super().__init__(pool)
         self.listens = asyncio.Event()
+        self._listener = listener
+        self._added: list[tuple[str, Relay]] = []
 
     async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
-        await super().add_listener(channel, callback)
+        await self._listener.add(channel, Relay(callback))
+        self._added.append((channel, Relay(callback)))
         self.listens.set()
+
+    async def remove_listener(self, channel: str, callback: NotifyCallback) -> None:
+        await self._listener.remove(channel, Relay(callback))
+
+    async def __aexit__(self, *cause: object) -> None:
+        await super().__aexit__(*cause)
+        for channel, relay in self._added:
+            await self._listener.remove(channel, relay)
 
 
 class LeasedQueries(Queries):
@@ -35,8 +51,8 @@ class LeasedQueries(Queries):
     It also drops a job whose settling failed; here the lease runs out and the job is delivered again.
     """
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        driver = _ListeningDriver(pool)
+    def __init__(self, pool: asyncpg.Pool, listener: SharedListener) -> None:
+        driver = _ListeningDriver(pool, listener)
         super().__init__(driver)
         self._listens = driver.listens
 

@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 
+from gostream_worker.plan.chunks import WHOLE, Chunk, plan_chunks, preroll
 from gostream_worker.plan.plan import Plan, Rung
 from gostream_worker.plan.profiles import LARGE, Coding, Profile
 from gostream_worker.plan.sounds import plan_sounds
@@ -24,20 +26,32 @@ STANDARD_FPS = (
     Fraction(60),
 )
 #: Tries that publish further sounds, and subtitles.
-_TRIES_WITH_EXTRAS = 2
+TRIES_WITH_EXTRAS = 2
 _UNKNOWN_FPS = Fraction(25)
 _SPARSE = 3
+#: Threads of x264 if one process encodes the film: those of the largest encoded rung, and of each other one.
+#: Measured on two processors: as fast as any other choice, and no costlier.
+_LARGEST_THREADS, _OTHER_THREADS = 4, 2
 #: Minimum seconds between the end of the picture and the end of the film for the last frame to be held.
 _NOTICED = 1.0
 
 
-def make_plan(probe: Probe, profile: Profile, *, may_copy: bool = True, with_extras: bool = True) -> Plan:
-    """Returns the plan. The probe must have been admitted (gostream_worker.probe.limits).
+def make_plan(
+    probe: Probe,
+    profile: Profile,
+    *,
+    may_copy: bool = True,
+    with_extras: bool = True,
+    may_divide: bool = False,
+) -> Plan:
+    """Returns the plan of a film. The probe must have been admitted (gostream_worker.probe.limits).
 
     With `may_copy`, tracks that need no encoding are copied. Without `with_extras`, only the film's own
-    sound is published, and no subtitles.
+    sound is published, and no subtitles. With `may_divide`, a long film has several chunks.
     """
     video = probe.video
+    if video is None:
+        raise ValueError("sound alone has a plan of its own: gostream_worker.plan.sound_only")
     fps = choose_fps(video, profile.max_fps)
     held = _held_frames(probe, fps)
     sounds = plan_sounds(probe, may_copy=may_copy, with_extras=with_extras)
@@ -45,7 +59,7 @@ def make_plan(probe: Probe, profile: Profile, *, may_copy: bool = True, with_ext
     width, height = display_size(video)
     shorts = list(_short_sides(width, height, profile))
     rungs = tuple(_rung(short, width, height, fps, profile, is_top=short == shorts[0]) for short in shorts)
-    return Plan(
+    plan = Plan(
         profile=profile,
         video=video,
         sounds=sounds,
@@ -57,21 +71,53 @@ def make_plan(probe: Probe, profile: Profile, *, may_copy: bool = True, with_ext
         copied=_cuts(video, rungs[0], fps, profile) if may_copy and not held else None,
         texts=texts,
         tracks=list_fates(probe, sounds, texts),
+        container=probe.container,
         ignores_edits=probe.ignores_edits,
         is_fragmented=probe.is_fragmented,
         whole_bytes=probe.whole_bytes,
         longest_pause=probe.longest_pause,
         picture_ends=probe.picture_ends,
+        preroll=preroll(video, ignores_edits=probe.ignores_edits),
+    )
+    divided = replace(plan, chunks=_chunks(plan)) if may_divide else plan
+    return replace(divided, rungs=_with_threads(divided))
+
+
+def _chunks(plan: Plan) -> tuple[Chunk, ...]:
+    if plan.copied or plan.preroll is None:
+        return (WHOLE,)
+    return plan_chunks(
+        pictures=round(plan.duration * plan.fps) - plan.held_frames,
+        fps=plan.fps,
+        segment_frames=plan.segment_frames,
+        has_sound=bool(plan.sounds or plan.texts),
     )
 
 
-def plan_attempt(probe: Probe, profile: Profile, *, tries: int) -> Plan:
+def _with_threads(plan: Plan) -> tuple[Rung, ...]:
+    """Returns the rungs. With several chunks, one thread: the other processors encode other chunks."""
+    if not plan.is_whole:
+        return plan.rungs
+    largest = 1 if plan.copied else 0
+    return tuple(
+        replace(rung, threads=_LARGEST_THREADS if number == largest else _OTHER_THREADS)
+        for number, rung in enumerate(plan.rungs)
+    )
+
+
+def plan_attempt(probe: Probe, profile: Profile, *, tries: int, may_divide: bool = False) -> Plan:
     """Returns the plan of the attempt with that number of tries.
 
     Copied tracks inherit the source's defects: if an attempt failed because of them, the next one encodes,
     and the one after it leaves out further tracks.
     """
-    return make_plan(probe, profile, may_copy=tries == 1, with_extras=tries <= _TRIES_WITH_EXTRAS)
+    return make_plan(
+        probe,
+        profile,
+        may_copy=tries == 1,
+        with_extras=tries <= TRIES_WITH_EXTRAS,
+        may_divide=may_divide,
+    )
 
 
 def _held_frames(probe: Probe, fps: Fraction) -> int:

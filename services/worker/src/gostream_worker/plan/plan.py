@@ -4,22 +4,31 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from gostream_shared.domain.tracks import Track
+from gostream_worker.plan.chunks import WHOLE, Chunk
+from gostream_worker.plan.clip import Clip
 from gostream_worker.plan.profiles import Coding, Profile
 from gostream_worker.plan.sounds import Sound
 from gostream_worker.plan.stream_copy import Cuts
 from gostream_worker.plan.texts import Text
 from gostream_worker.probe.model import AudioTrack, VideoTrack
 
+#: Seconds of a rung's highest bit rate that fit into the buffer of players.
+BUFFER_SECONDS = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
-    """One rendition: even sizes in square pixels, its x264 coding, and the cap of its bit rate."""
+    """One rendition: even sizes in square pixels, its x264 coding, and the cap of its bit rate.
+
+    `threads` of x264 determine the coded bytes, so they do not depend on the machine.
+    """
 
     name: str
     width: int
     height: int
     coding: Coding
     max_bitrate: int
+    threads: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +46,21 @@ class Plan:
     copied: Cuts | None = None  # the top rung copies the source's picture, and all rungs are cut with it
     texts: tuple[Text, ...] = ()
     tracks: tuple[Track, ...] = ()  # what happens to each track besides the picture
+    container: str = ""  # of the source, by ffmpeg's name
     ignores_edits: bool = False
     is_fragmented: bool = False
     whole_bytes: int | None = None  # readable bytes of a source that is cut off after them
     longest_pause: float = 0.0  # seconds of a pause in one track that is no clock jump
     picture_ends: float | None = None  # of the source; None = unknown
+    clip: Clip | None = None  # if set, only this part of the source; `duration` is the clip's
+    asked_poster_at: float | None = None
+    preroll: float | None = None  # seconds decoded before a chunk; None = the source cannot be sought
+    chunks: tuple[Chunk, ...] = (WHOLE,)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether one process encodes the film."""
+        return self.chunks == (WHOLE,)
 
     @property
     def renditions(self) -> list[str]:
@@ -62,12 +81,17 @@ class Plan:
         return max(1, round(self.fps * self.profile.gop_seconds))
 
     @property
+    def segment_frames(self) -> int:
+        """Frames of a full segment of pictures that are all encoded."""
+        gops = max(1, self.profile.segment_seconds // self.profile.gop_seconds)
+        return gops * self.gop_frames
+
+    @property
     def segment_duration(self) -> Fraction:
         """Seconds of a full segment: a multiple of the GOP, so that rungs are cut at the same frames."""
         if self.copied:
             return self.copied.interval
-        gops = max(1, self.profile.segment_seconds // self.profile.gop_seconds)
-        return gops * self.gop_frames / self.fps
+        return self.segment_frames / self.fps
 
     @property
     def longest_segment(self) -> Fraction:
@@ -77,4 +101,9 @@ class Plan:
     @property
     def poster_at(self) -> float:
         """The position of the poster, in seconds."""
-        return self.duration / 10
+        return self.duration / 10 if self.asked_poster_at is None else self.asked_poster_at
+
+    @property
+    def decoded(self) -> float:
+        """Seconds of the source that are decoded: a clip is counted from the beginning of the film."""
+        return float(self.clip.end) if self.clip else self.duration

@@ -20,7 +20,7 @@ class Sound:
     """A published sound. `folder` is its folder below `v{n}/`.
 
     `autoselect`: players may choose it for a viewer of its language. `cut_at`: the second at which it is cut
-    because it outlasts the film.
+    because it outlasts the film. `gain`: decibels by which it is made louder.
     """
 
     audio: AudioTrack
@@ -31,6 +31,7 @@ class Sound:
     autoselect: bool = True
     is_copied: bool = False
     cut_at: float | None = None
+    gain: float = 0.0
 
 
 def plan_sounds(probe: Probe, *, may_copy: bool, with_extras: bool) -> tuple[Sound, ...]:

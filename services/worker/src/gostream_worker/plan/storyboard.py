@@ -1,9 +1,12 @@
 """The storyboard: pictures at regular intervals on one sheet, shown by players above the seek bar."""
 
+import math
 from dataclasses import dataclass
 from datetime import timedelta
+from fractions import Fraction
 
 from gostream_worker.object_names import SHEET
+from gostream_worker.plan.chunks import Chunk
 from gostream_worker.plan.plan import Plan
 
 MAX_TILES = 100
@@ -45,6 +48,31 @@ def plan_storyboard(plan: Plan) -> Storyboard:
         tiles=max(1, round(frames / step)),
         step=step,
     )
+
+
+def chunk_tiles(plan: Plan, chunk: Chunk) -> range:
+    """Returns the numbers of the tiles that the chunk of picture makes."""
+    board = plan_storyboard(plan)
+    first = -(-chunk.start_frame // board.step)
+    if chunk.frames is None:
+        return range(first, max(first, board.tiles))
+    after = -(-(chunk.start_frame + chunk.frames) // board.step)
+    return range(first, max(first, min(after, board.tiles)))
+
+
+def poster_frames(plan: Plan, chunk: Chunk) -> list[int]:
+    """Returns the numbers of the frames that a chunk of picture writes as the poster, the best one last.
+
+    The film's first frame is the poster of a film that ends before the wanted frame.
+    """
+    wanted = math.ceil(Fraction(f"{plan.poster_at:.3f}") * plan.fps)
+    return sorted(frame for frame in {0, wanted} if chunk.has(frame))
+
+
+def poster_chunks(plan: Plan) -> list[Chunk]:
+    """Returns the chunks that make a poster, the best one first."""
+    chunks = [chunk for chunk in plan.chunks if chunk.has_picture and poster_frames(plan, chunk)]
+    return chunks[::-1]
 
 
 def cues(board: Storyboard, *, frames: int, duration: timedelta) -> str:

@@ -36,6 +36,7 @@ class Text:
     language: str | None = None
     is_forced: bool = False
     is_sdh: bool = False
+    is_default: bool = False
     autoselect: bool = True
 
     @property

@@ -35,11 +35,12 @@ def list_fates(probe: Probe, sounds: Sequence[Sound], texts: Sequence[Text]) -> 
         elif track.index in read:
             tracks.append(_read(track, read[track.index]))
         else:
-            usable = track.index in further or copy_container(track, probe.container) is not None
+            usable = track.index in further or _is_publishable_text(track, probe)
             # Without sounds or texts beside the film's own, an earlier attempt with them failed.
             unused = usable and (len(texts) < MAX_TEXTS if track.kind == "subtitles" else len(sounds) == 1)
             tracks.append(_left_out(track, _reason(track, is_usable=usable, is_unused=unused)))
-    return _bounded([*([_CAPTIONS] if probe.video.has_captions else []), *tracks])
+    has_captions = probe.video is not None and probe.video.has_captions
+    return _bounded([*([_CAPTIONS] if has_captions else []), *tracks])
 
 
 def with_outcome(track: Track, code: TrackCode) -> Track:
@@ -51,6 +52,10 @@ def with_outcome(track: Track, code: TrackCode) -> Track:
 def id_of(index: int, kind: str) -> str:
     """Returns the id of a source's track; chapters have none of their own."""
     return kind if index < 0 else f"{kind}-{index}"
+
+
+def _is_publishable_text(track: SourceTrack, probe: Probe) -> bool:
+    return probe.video is not None and copy_container(track, probe.container) is not None
 
 
 def _read(track: SourceTrack, text: Text) -> Track:

@@ -38,9 +38,11 @@ from gostream_worker.probe.timing.duration import (
 )
 from gostream_worker.probe.timing.last_fragment import Fragment, last_cluster
 from gostream_worker.probe.timing.packet_scan import base_rate, scan_tracks
+from gostream_worker.probe.timing.seeking import seek_gap
 from gostream_worker.probe.tracks.frame_samples import Sample, decode_sample
 from gostream_worker.probe.tracks.listing import list_tracks
 from gostream_worker.probe.tracks.selection import FirstPackets, choose_audio, choose_further, choose_video
+from gostream_worker.probe.tracks.sound_only import GUESS, inspect_sound
 from gostream_worker.sandbox.allowlist import (
     AUDIO_DECODERS,
     CONTAINERS,
@@ -56,8 +58,6 @@ _OPTIONS = {
     "codec_whitelist": ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS)),
     "max_pixels": str(MAX_PIXELS),
 }
-#: libavformat's warning that the detected container is only a guess.
-_GUESS = "misdetection possible"
 _NOTHING_FOUND = (Code.CORRUPT_STREAM, Code.NO_VIDEO_STREAM, Code.UNSUPPORTED_CODEC)
 _Log = list[tuple[int, str, str]]
 
@@ -110,7 +110,7 @@ def inspect(url: str, patience: float = 0.0) -> Probe:
             try:
                 return _inspect(container, source, log)
             except ProcessingFailedError as error:
-                if error.code in _NOTHING_FOUND and _GUESS in _messages(log):
+                if error.code in _NOTHING_FOUND and GUESS in _messages(log):
                     raise ProcessingFailedError(Code.SOURCE_NOT_MEDIA, error.detail) from error
                 if error.code is not Code.CORRUPT_STREAM or not container.format.name.startswith("mov"):
                     raise
@@ -124,6 +124,8 @@ def _inspect(container: InputContainer, source: SourceFile, log: _Log, **options
     first = FirstPackets(container, is_indexed=bool(source.boxes) and not is_fragmented(source.boxes))
     holding = first.holding(lambda: _open(source, log, **options), is_served=source.is_served)
     video = choose_video(container, holding)
+    if video is None:
+        return inspect_sound(container, holding, source, _messages(log))
     audio = choose_audio(container, holding)
     further = choose_further(container, holding, audio)
     last = source.last_fragment(video.id)
@@ -144,6 +146,7 @@ def _inspect(container: InputContainer, source: SourceFile, log: _Log, **options
             base_fps=rate,
             begins=begins(container, video),
             scan=pictures,
+            seek_gap=seek_gap(container, video, source, said=length.key_gap),
         ),
         audio=None
         if audio is None
@@ -197,7 +200,7 @@ def _open(source: SourceFile, log: _Log, **options: str) -> InputContainer:
         raise  # also an FFmpegError, but unrelated to the file
     except av.FFmpegError as error:
         said = _messages(log)
-        is_guess = _GUESS in said or is_text(source.head())
+        is_guess = GUESS in said or is_text(source.head())
         if "not on whitelist" in said and not is_guess:
             raise ProcessingFailedError(Code.UNSUPPORTED_CONTAINER, said[:200]) from error
         if "moov atom not found" in said and is_cut_off(source.boxes, source.size):

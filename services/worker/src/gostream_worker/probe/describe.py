@@ -108,6 +108,7 @@ def describe_audio(audio: AudioStream, source: SourceFile) -> AudioTrack:
         codec=context.name,
         channels=channels.count,
         sample_rate=context.sample_rate or 0,
+        bit_rate=context.bit_rate or 0,
         ambisonic=channels.is_ambisonic,
         language=language_tag(audio.metadata.get("language", "")),
     )

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from gostream_worker.failures import Code, ProcessingFailedError
-from gostream_worker.probe.model import Probe, display_size
+from gostream_worker.probe.model import Probe, VideoTrack, display_size
 from gostream_worker.sandbox.allowlist import MAX_PIXELS
 
 MIN_SIDE = 16
@@ -43,7 +43,13 @@ def admit_size(size_bytes: int, limits: SourceLimits) -> None:
 
 def admit(probe: Probe, limits: SourceLimits) -> None:
     """Raises ProcessingFailedError for a decodable source outside the limits."""
-    video = probe.video
+    if not math.isfinite(probe.duration) or not 0 < probe.duration <= limits.max_duration:
+        raise ProcessingFailedError(Code.DURATION, f"{probe.duration} s")
+    if probe.video is not None:
+        _admit_picture(probe.video, limits)
+
+
+def _admit_picture(video: VideoTrack, limits: SourceLimits) -> None:
     width, height = display_size(video)
     if min(width, height, video.width, video.height) < MIN_SIDE:
         raise ProcessingFailedError(Code.DIMENSIONS, f"{video.width}x{video.height}")
@@ -51,8 +57,6 @@ def admit(probe: Probe, limits: SourceLimits) -> None:
         raise ProcessingFailedError(Code.DIMENSIONS, f"{width}x{height}")
     if max(width * height, video.width * video.height) > limits.max_pixels:
         raise ProcessingFailedError(Code.DIMENSIONS, f"{width}x{height}")
-    if not math.isfinite(probe.duration) or not 0 < probe.duration <= limits.max_duration:
-        raise ProcessingFailedError(Code.DURATION, f"{probe.duration} s")
     if video.average_fps > MAX_FPS:
         raise ProcessingFailedError(Code.FRAME_RATE, f"{float(video.average_fps):.0f} frames a second")
     if video.pixel_rate > limits.max_pixel_rate:

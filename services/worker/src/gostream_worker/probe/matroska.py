@@ -1,9 +1,10 @@
-"""Reads picture properties from the head of a Matroska or WebM file (RFC 9559). Pure."""
+"""Reads properties of pictures, and whether there is an index, from the head of Matroska (RFC 9559). Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 _EBML, _SEGMENT, _CLUSTER, _TRACKS, _TRACK = 0x1A45DFA3, 0x18538067, 0x1F43B675, 0x1654AE6B, 0xAE
+_CUES, _SEEK_HEAD, _SEEK, _SEEK_ID = 0x1C53BB6B, 0x114D9B74, 0x4DBB, 0x53AB
 _TRACK_TYPE, _PICTURE = 0x83, 1
 _VIDEO = 0xE0
 #: PixelCropLeft, -Top, -Right, -Bottom.
@@ -26,6 +27,24 @@ def picture_at(head: bytes, number: int) -> Picture:
     """Returns the properties of the n-th video track, from 0; defaults if the head lacks it."""
     pictures = [track for track in _tracks(head) if _number(track, _TRACK_TYPE) == _PICTURE]
     return _picture(pictures[number]) if 0 <= number < len(pictures) else Picture()
+
+
+def has_index(head: bytes) -> bool:
+    """Returns whether the file has an index of key frames, before its first cluster or found from there."""
+    segment = next((content for name, content in _elements(head) if name == _SEGMENT), b"")
+    for name, content in _elements(segment):
+        if name == _CLUSTER:
+            return False
+        if name == _CUES or (name == _SEEK_HEAD and _CUES in _places(content)):
+            return True
+    return False
+
+
+def _places(seek_head: bytes) -> Iterator[int]:
+    """Yields the kinds of elements that a SeekHead leads to."""
+    for name, content in _elements(seek_head):
+        if name == _SEEK:
+            yield _number(content, _SEEK_ID)
 
 
 def _tracks(head: bytes) -> Iterator[bytes]:

@@ -76,6 +76,7 @@ class VideoTrack:
     begins: float | None = None  # seconds from the container's start; None = unknown
     has_captions: bool = False  # CEA-608 or -708 in the pictures
     scan: VideoScan | None = None  # None if it cannot be copied
+    seek_gap: float | None = None  # seconds by which a seek may miss; None = unknown
 
     @property
     def pixel_rate(self) -> float:
@@ -99,6 +100,7 @@ class AudioTrack:
     language: str | None = None
     begins: float | None = None  # seconds from the container's start; None = unknown
     ends: float | None = None
+    bit_rate: int = 0  # bits per second by its header; 0 = unknown
     scan: AudioScan | None = None  # None if it cannot be copied
 
 
@@ -134,12 +136,15 @@ class Probe:
     `is_fragmented`: the index is spread over the file. `whole_bytes`: readable bytes of a source that is cut
     off after them. `further`: other sounds that can be decoded. `tracks`: every track besides the
     picture, in the source's order.
+
+    Without `video` it is sound alone, and has `audio`. `cover`: the index of its cover picture.
+    `is_estimated`: nobody read the duration, and the header has none.
     """
 
     container: str
     duration: float
     size_bytes: int
-    video: VideoTrack
+    video: VideoTrack | None
     audio: AudioTrack | None = None
     further: tuple[AudioTrack, ...] = ()
     picture_ends: float | None = None
@@ -148,6 +153,8 @@ class Probe:
     is_fragmented: bool = False
     whole_bytes: int | None = None
     tracks: tuple[SourceTrack, ...] = ()
+    cover: int | None = None
+    is_estimated: bool = False
 
 
 def display_size(video: VideoTrack) -> tuple[int, int]:

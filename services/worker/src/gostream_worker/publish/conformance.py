@@ -1,12 +1,13 @@
 """The final check before publication: the rules of `gostream verify` on the written stream."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from gostream_conformance.check import check_written
 from gostream_conformance.playlist.model import ByteRange
 from gostream_conformance.report import Report
 from gostream_conformance.rules.rule import Severity
-from gostream_conformance.tree.segment import SegmentMeasure
+from gostream_conformance.tree.measures import SegmentMeasure
 from gostream_shared.domain.object_keys import MASTER
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.plan.plan import Plan
@@ -31,10 +32,14 @@ def require_equal_lengths(plan: Plan, presentation: Presentation, *, has_new_sou
         raise ProcessingFailedError(Code.TRUNCATED, "the programme continues in another sound track")
     if plan.audio.ends is None:
         return
-    picture_ends = plan.duration if plan.held_frames else plan.picture_ends
+    length = plan.clip.whole if plan.clip else plan.duration
+    picture_ends = length if plan.held_frames else plan.picture_ends
     if picture_ends is None:
         return
-    explained = plan.audio.ends - picture_ends
+    sound_ends = plan.audio.ends
+    if plan.clip:
+        picture_ends, sound_ends = plan.clip.within(picture_ends), plan.clip.within(sound_ends)
+    explained = sound_ends - picture_ends
     found = (presentation.sound - presentation.duration).total_seconds()
     if abs(found - explained) > _APART:
         why = f"the sound ends {found:+.2f} s after the picture, in the source {explained:+.2f} s"
@@ -45,11 +50,23 @@ async def require_conformance(
     presentation: Presentation, measured: MeasuredSegments, thumbnails: Thumbnails, *, number: int
 ) -> None:
     """Raises ProcessingFailedError INTERNAL with the names of the broken rules."""
+    files = {name: text.encode() for name, text in presentation.texts.items()} | dict(thumbnails.storyboard)
+    await require_playlists(presentation.playlists, presentation.master, measured, number=number, files=files)
+
+
+async def require_playlists(
+    playlists: Mapping[str, str],
+    master: str,
+    measured: MeasuredSegments,
+    *,
+    number: int,
+    files: Mapping[str, bytes] = MappingProxyType({}),
+) -> None:
+    """Checks playlists and other files by path below the encode's prefix, as `require_conformance` does."""
     prefix = f"v{number}/"
-    contents = {prefix + name: text.encode() for name, text in presentation.playlists.items()}
-    contents |= {prefix + name: text.encode() for name, text in presentation.texts.items()}
-    contents |= {prefix + name: data for name, data in thumbnails.storyboard.items()}
-    contents[MASTER] = presentation.master.encode()
+    contents = {prefix + name: text.encode() for name, text in playlists.items()}
+    contents |= {prefix + name: data for name, data in files.items()}
+    contents[MASTER] = master.encode()
     report = await check_written(contents, dict(_parts(prefix, measured)), master=MASTER)
     if not report.passed:
         complaints = list(_complaints(report))

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from time import monotonic
 from uuid import UUID
@@ -17,7 +17,7 @@ from gostream_shared.storage.gates import open_gate
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectReplacedError, ObjectStore
 from gostream_worker.media_units import CLOCK
 from gostream_worker.plan.plan import Plan, Rung
-from gostream_worker.publish.measure import Measured
+from gostream_worker.publish.measure import Measured, MeasuredSegments
 from gostream_worker.publish.playlists import (
     END,
     Bandwidth,
@@ -42,6 +42,64 @@ _LISTS = "early-"
 _CUT_SLACK = 0.1
 
 
+class EarlyLists:
+    """Writes the text of the playlists for early playback."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self.target = math.floor(float(plan.longest_segment) + _CUT_SLACK + 0.5)
+        self.is_worthwhile = plan.duration > plan.longest_segment
+
+    def lists(self, renditions: Mapping[str, Sequence[Segment]], *, ended: bool) -> dict[str, str]:
+        """Returns the playlist of each rendition by its name."""
+        return {
+            early_list(name): growing_playlist(segments, target=self.target, ended=ended)
+            for name, segments in renditions.items()
+        }
+
+    def master(self, stored: Mapping[str, Sequence[Segment]], codecs: Mapping[str, str]) -> str:
+        """Returns the master playlist of renditions that have begun. `codecs` are by rendition."""
+        variants = [self._variant(rung, stored, codecs) for rung in self._plan.rungs]
+        sounds = [audio_rendition(sound, early_list(sound.folder)) for sound in self._plan.sounds]
+        return master_playlist(variants, sounds, [], captions=self._plan.video.has_captions)
+
+    def _variant(
+        self, rung: Rung, stored: Mapping[str, Sequence[Segment]], codecs: Mapping[str, str]
+    ) -> Variant:
+        """Returns a variant whose bit rate is the encoder's cap, or the first segments' peak if higher.
+
+        The final bit rate is not known yet.
+        """
+        sounds = [sound.folder for sound in self._plan.sounds]
+        peaks = {
+            name: measure_bandwidth(stored[name], target=self.target).peak for name in (rung.name, *sounds)
+        }
+        cap = rung.max_bitrate + (self._plan.profile.audio_bitrate if sounds else 0)
+        rate = max(cap, peaks[rung.name] + max((peaks[name] for name in sounds), default=0))
+        return Variant(
+            uri=early_list(rung.name),
+            width=rung.width,
+            height=rung.height,
+            fps=self._plan.fps,
+            codecs=",".join(dict.fromkeys(codecs[name] for name in (rung.name, *sounds))),
+            bandwidth=Bandwidth(average=rate, peak=rate),
+        )
+
+
+async def put_lists(uploader: EncodeUploader, texts: Mapping[str, str]) -> None:
+    """Puts playlists for early playback, while the caller holds the fence.
+
+    The timeout keeps a slow store from delaying a cancellation. Raises BackendUnavailableError.
+    """
+    try:
+        async with asyncio.timeout(_HOLD), task_group() as puts:
+            for name, text in texts.items():
+                put = uploader.put_once(name, text.encode(), content_type=PLAYLIST_TYPE, cache_control=_CACHE)
+                puts.create_task(put)
+    except TimeoutError:
+        raise BackendUnavailableError("object store") from None
+
+
 class EarlyStream:
     """Writes playlists that grow with the uploaded segments and finally end.
 
@@ -62,10 +120,11 @@ class EarlyStream:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._plan = plan
+        self._early = EarlyLists(plan)
+        self._target = self._early.target
         self._uploader = uploader
         self._on_playable = on_playable
         self._fence = fence
-        self._target = math.floor(float(plan.longest_segment) + _CUT_SLACK + 0.5)
         self._follows = follows
         self._clock = clock
         #: Segments in the longest playlist that an earlier attempt left.
@@ -73,16 +132,15 @@ class EarlyStream:
         #: The segments last listed for each rendition.
         self._listed: dict[str, list[Segment]] = {}
         self._began = 0.0  # time at which it became playable
-        self._is_worthwhile = plan.duration > plan.longest_segment
 
     async def follow(self, encoded: asyncio.Event) -> None:
         """Grows until `encoded` is set. Playable once every rendition has its first segment.
 
         Skipped for a single segment, because the video is READY at the same time.
         """
-        if self._follows and self._is_worthwhile:
+        if self._follows and self._early.is_worthwhile:
             self._standing = await self._count_standing()
-        while self._is_worthwhile and not encoded.is_set():
+        while self._early.is_worthwhile and not encoded.is_set():
             await self._uploader.news.wait()
             self._uploader.news.clear()
             if not encoded.is_set() and await self._grow():
@@ -91,7 +149,7 @@ class EarlyStream:
     async def end(self) -> None:
         """Lists all segments and ends the playlists."""
         if self._listed or self._standing:
-            await self._put_texts(self._lists(self._stored(), ended=True))
+            await self._put_texts(self._early.lists(self._stored(), ended=True))
 
     def _pause(self) -> float:
         """Returns seconds until the next update: at least half a target duration (RFC 8216, 6.2.2).
@@ -114,9 +172,9 @@ class EarlyStream:
         if not longer:
             return False
         is_first = not self._listed
-        texts = self._lists(longer, ended=False)
+        texts = self._early.lists(longer, ended=False)
         if is_first:
-            texts[EARLY_MASTER] = self._master(stored)
+            texts[EARLY_MASTER] = self._early.master(stored, first_codecs(self._uploader.measured))
         await self._put_texts(texts)
         self._listed |= longer
         if is_first:
@@ -125,63 +183,19 @@ class EarlyStream:
         return True
 
     async def _count_standing(self) -> int:
-        texts = [await self._uploader.text(_playlist(name)) for name in self._plan.renditions]
+        texts = [await self._uploader.text(early_list(name)) for name in self._plan.renditions]
         return max(text.count("#EXTINF") for text in texts)
 
     def _stored(self) -> dict[str, list[Segment]]:
-        return {name: _without_gaps(name, parts) for name, parts in self._uploader.measured.items()}
-
-    def _lists(self, renditions: Mapping[str, list[Segment]], *, ended: bool) -> dict[str, str]:
-        return {
-            _playlist(name): growing_playlist(segments, target=self._target, ended=ended)
-            for name, segments in renditions.items()
-        }
+        return without_gaps(self._uploader.measured)
 
     async def _put_texts(self, texts: Mapping[str, str]) -> None:
         await patiently(lambda: self._put_fenced(texts), patience=self._uploader.patience)
 
     async def _put_fenced(self, texts: Mapping[str, str]) -> None:
-        """Puts all texts, or none if the attempt is over.
-
-        The timeout keeps a slow store from delaying a cancellation.
-        """
+        """Puts all texts, or none if the attempt is over."""
         async with self._fence():
-            try:
-                async with asyncio.timeout(_HOLD), task_group() as puts:
-                    for name, text in texts.items():
-                        put = self._uploader.put_once(
-                            name, text.encode(), content_type=PLAYLIST_TYPE, cache_control=_CACHE
-                        )
-                        puts.create_task(put)
-            except TimeoutError:
-                raise BackendUnavailableError("object store") from None
-
-    def _master(self, stored: Mapping[str, list[Segment]]) -> str:
-        variants = [self._variant(rung, stored) for rung in self._plan.rungs]
-        sounds = [audio_rendition(sound, _playlist(sound.folder)) for sound in self._plan.sounds]
-        return master_playlist(variants, sounds, [], captions=self._plan.video.has_captions)
-
-    def _variant(self, rung: Rung, stored: Mapping[str, list[Segment]]) -> Variant:
-        """Returns a variant whose bit rate is the encoder's cap, or the first segments' peak if higher.
-
-        The final bit rate is not known yet.
-        """
-        sounds = [sound.folder for sound in self._plan.sounds]
-        peaks = {name: self._peak(stored[name]) for name in (rung.name, *sounds)}
-        cap = rung.max_bitrate + (self._plan.profile.audio_bitrate if sounds else 0)
-        rate = max(cap, peaks[rung.name] + max((peaks[name] for name in sounds), default=0))
-        first = [next(iter(self._uploader.measured[name].values())) for name in (rung.name, *sounds)]
-        return Variant(
-            uri=_playlist(rung.name),
-            width=rung.width,
-            height=rung.height,
-            fps=self._plan.fps,
-            codecs=",".join(dict.fromkeys(part.codec for part in first)),
-            bandwidth=Bandwidth(average=rate, peak=rate),
-        )
-
-    def _peak(self, segments: Sequence[Segment]) -> int:
-        return measure_bandwidth(segments, target=self._target).peak
+            await put_lists(self._uploader, texts)
 
 
 async def mark_playable(database: Database, store: ObjectStore, encode: Encode) -> Video:
@@ -216,16 +230,24 @@ async def end_lists(store: ObjectStore, video_id: UUID, number: int) -> None:
             continue  # removed, or ended by another worker
 
 
-def _playlist(rendition: str) -> str:
+def early_list(rendition: str) -> str:
+    """Returns the name of the playlist of a rendition."""
     return f"{_LISTS}{rendition}.m3u8"
 
 
-def _without_gaps(rendition: str, parts: Mapping[str, Measured]) -> list[Segment]:
-    """Returns the segments from the first one up to the first missing one."""
-    found = []
-    for expected, (name, part) in enumerate(sorted(parts.items())):
+def without_gaps(measured: MeasuredSegments, *, first: int = 0) -> dict[str, list[Segment]]:
+    """Returns each rendition's segments from the one with number `first` up to the first missing one."""
+    return {name: list(_without_gaps(name, parts, first)) for name, parts in measured.items()}
+
+
+def first_codecs(measured: MeasuredSegments) -> dict[str, str]:
+    """Returns the codec of each rendition that has begun."""
+    return {name: next(iter(parts.values())).codec for name, parts in measured.items() if parts}
+
+
+def _without_gaps(rendition: str, parts: Mapping[str, Measured], first: int) -> Iterator[Segment]:
+    for expected, (name, part) in enumerate(sorted(parts.items()), first):
         if not name.startswith(f"{expected:05d}"):
-            break
+            return
         ticks = round(part.whole.duration * CLOCK)
-        found.append(Segment(name=f"{rendition}/{name}", ticks=ticks, size=part.whole.size))
-    return found
+        yield Segment(name=f"{rendition}/{name}", ticks=ticks, size=part.whole.size)

@@ -79,6 +79,7 @@ class AudioRendition:
 
     uri: str
     channels: int
+    group: str = AUDIO
     language: str | None = None  # BCP 47
     name: str = "Sound"
     is_default: bool = True
@@ -93,6 +94,7 @@ class TextRendition:
     uri: str
     name: str
     language: str | None = None  # BCP 47
+    is_default: bool = False
     is_forced: bool = False
     autoselect: bool = True
     characteristics: str = ""
@@ -188,7 +190,7 @@ def master_playlist(
     `captions`: the pictures contain CEA-608 on channel 1. Otherwise CLOSED-CAPTIONS=NONE is written.
     """
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
-    lines += [*map(_sound, sounds), *map(_text, texts)]
+    lines += [*map(sound_line, sounds), *map(subtitles_line, texts)]
     if captions:
         lines.append(
             f'#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID="{_CAPTIONS}",NAME="Captions",'
@@ -202,22 +204,24 @@ def master_playlist(
     return "\n".join([*lines, ""])
 
 
-def _sound(sound: AudioRendition) -> str:
+def sound_line(sound: AudioRendition) -> str:
+    """Returns the EXT-X-MEDIA line of a sound."""
     language = f'LANGUAGE="{sound.language}",' if sound.language else ""
     marks = f'CHARACTERISTICS="{sound.characteristics}",' if sound.characteristics else ""
     return (
-        f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{AUDIO}",{language}NAME="{sound.name}",'
+        f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{sound.group}",{language}NAME="{sound.name}",'
         f"DEFAULT={_yes(sound.is_default)},AUTOSELECT={_yes(sound.autoselect)},{marks}"
         f'CHANNELS="{sound.channels}",URI="{sound.uri}"'
     )
 
 
-def _text(text: TextRendition) -> str:
+def subtitles_line(text: TextRendition) -> str:
+    """Returns the EXT-X-MEDIA of subtitles."""
     language = f'LANGUAGE="{text.language}",' if text.language else ""
     marks = f'CHARACTERISTICS="{text.characteristics}",' if text.characteristics else ""
     return (
         f'#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="{TEXT}",{language}NAME="{text.name}",'
-        f"DEFAULT=NO,AUTOSELECT={_yes(text.autoselect)},FORCED={_yes(text.is_forced)},{marks}"
+        f"DEFAULT={_yes(text.is_default)},AUTOSELECT={_yes(text.autoselect)},FORCED={_yes(text.is_forced)},{marks}"
         f'URI="{text.uri}"'
     )
 

@@ -14,7 +14,7 @@ from gostream_worker.plan.plan import Plan, Rung
 from gostream_worker.plan.sounds import Sound
 from gostream_worker.plan.storyboard import cues, plan_storyboard
 from gostream_worker.plan.texts import Text
-from gostream_worker.publish.measure import Measured, MeasuredSegments
+from gostream_worker.publish.measure import Measured, MeasuredSegments, require_bounded_peaks
 from gostream_worker.publish.playlists import (
     AudioRendition,
     Bandwidth,
@@ -30,7 +30,7 @@ from gostream_worker.publish.playlists import (
     media_playlist,
     target_duration,
 )
-from gostream_worker.publish.subtitles import PublishedText, publish_texts
+from gostream_worker.publish.subtitles import publish_texts
 from gostream_worker.text.reader import Read
 
 # Tolerance between a container's duration and the decoded duration.
@@ -60,10 +60,11 @@ def present(
 ) -> Presentation:
     """Writes the playlists and subtitles of that attempt.
 
-    Raises ProcessingFailedError if segments are missing.
+    Raises ProcessingFailedError if segments are missing, or too large where two chunks meet.
     """
     segments = {name: _segments(plan, name, parts) for name, parts in measured.items()}
     _require_complete(plan, segments)
+    require_bounded_peaks(plan, measured)
     target = target_duration(*segments.values())
     bandwidths = {name: measure_bandwidth(parts, target=target) for name, parts in segments.items()}
     iframes = {rung.name: _iframes(segments[rung.name], measured[rung.name]) for rung in plan.rungs}
@@ -92,7 +93,7 @@ def present(
             variants,
             sounds,
             trick,
-            texts=[_text_rendition(found, f"v{encode.number}/") for found in published],
+            texts=[text_rendition(found.text, f"v{encode.number}/{found.playlist}") for found in published],
             captions=plan.video.has_captions,
         ),
         renditions=tuple(map(_rendition, (rung.name for rung in plan.rungs), variants)),
@@ -206,12 +207,13 @@ def audio_rendition(sound: Sound, uri: str) -> AudioRendition:
     )
 
 
-def _text_rendition(found: PublishedText, prefix: str) -> TextRendition:
-    text = found.text
+def text_rendition(text: Text, uri: str) -> TextRendition:
+    """Returns how the master playlist describes subtitles with a playlist at `uri`."""
     return TextRendition(
-        uri=prefix + found.playlist,
+        uri=uri,
         name=text.name,
         language=text.language,
+        is_default=text.is_default,
         is_forced=text.is_forced,
         autoselect=text.autoselect,
         characteristics=text.characteristics,

@@ -5,6 +5,7 @@ from dataclasses import replace
 from gostream_shared.domain.encode import Encode
 from gostream_shared.domain.tracks import Track
 from gostream_shared.domain.video import Publication, Source
+from gostream_shared.domain.videos.loudness import Loudness
 from gostream_worker.object_names import text_name
 from gostream_worker.plan.plan import Plan
 from gostream_worker.plan.tracks import id_of, with_outcome
@@ -14,23 +15,29 @@ from gostream_worker.publish.thumbnails import Thumbnails
 
 
 def describe_publication(
-    probe: Probe, plan: Plan, presentation: Presentation, thumbnails: Thumbnails, encode: Encode
+    probe: Probe,
+    plan: Plan,
+    presentation: Presentation,
+    thumbnails: Thumbnails,
+    encode: Encode,
+    loudness: Loudness | None = None,
 ) -> Publication:
     """Returns what the row says about that encode of the source."""
     prefix, attempt = f"v{encode.number}/", encode.attempt
-    codecs = [probe.video.codec, *(sound.audio.codec for sound in plan.sounds)]
+    codecs = [plan.video.codec, *(sound.audio.codec for sound in plan.sounds)]
     return Publication(
         duration=presentation.duration,
         source=Source(
             container=probe.container,
             codecs=tuple(dict.fromkeys(codecs)),
             size_bytes=probe.size_bytes,
-            fps=float(probe.video.average_fps),
+            fps=float(plan.video.average_fps),
         ),
         renditions=presentation.renditions,
         poster=prefix + thumbnails.poster_name if thumbnails.poster_name else None,
         storyboard=prefix + thumbnails.storyboard_name if thumbnails.storyboard_name else None,
         tracks=_tracks(plan, presentation, prefix, attempt),
+        loudness=loudness,
     )
 
 

@@ -1,16 +1,17 @@
 """Publishes an encode in one step: the master playlist, the gate, and the READY status in the row."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
 
 from gostream_shared.domain.encode import Encode
 from gostream_shared.domain.errors import BackendUnavailableError, FenceLostError, VideoNotFoundError
-from gostream_shared.domain.jobs import JobQueue, RemoveJob
+from gostream_shared.domain.jobs import DownloadJob, JobQueue, PublishTracksJob, RemoveJob
 from gostream_shared.domain.object_keys import master_key
-from gostream_shared.domain.repositories import Database
+from gostream_shared.domain.repositories import Database, Transaction
 from gostream_shared.domain.video import Publication, Video
+from gostream_shared.domain.videos.downloads import Download
 from gostream_shared.storage.gates import Gates, open_gate
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectReplacedError, ObjectStore, StoredObject
 from gostream_worker.failures import ProcessingFailedError
@@ -23,20 +24,23 @@ _log = structlog.stdlib.get_logger("gostream.transcode")
 
 #: Unreferenced objects are kept this long for viewers who still play them.
 _KEEP_OLD = timedelta(hours=24)
-_MASTER_CACHE = "public, max-age=60"
+#: The Cache-Control of the master playlist.
+MASTER_CACHE = "public, max-age=60"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """An encode that is ready to publish. `source` is the object that it was made from.
 
-    `stored_bytes` is the size of its objects in the store, without the master playlist.
+    `stored_bytes` is the size of its objects in the store, without the master playlist. `has_leftovers`: lost
+    attempts or chunks may have stored others.
     """
 
     source: StoredObject
     master: str
     publication: Publication
     stored_bytes: int
+    has_leftovers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +109,17 @@ class Publishing:
             await self._put(self._text, over=stands)
             # Before READY is committed, so that clients that see READY find the new encode at the edge.
             await self._edge.refresh_master(self._encode.video_id)
-            video = await transaction.encodes.mark_video_ready(self._encode, self._prepared.publication)
+            wanted = tuple(Download(name=name) for name in self._encode.options.downloads)
+            publication = replace(self._prepared.publication, downloads=wanted)
+            video = await transaction.encodes.mark_video_ready(self._encode, publication)
+            if wanted:
+                job = DownloadJob(video_id=video.id, number=self._encode.number)
+                await transaction.jobs.enqueue(job)
             await open_gate(self._store, video)
             size = self._prepared.stored_bytes + len(self._text)
             await transaction.usages.note_stored(video.id, self._encode.number, size)
             await self._have_old_ones_removed(transaction.jobs, published_before)
+            await self._have_added_tracks_follow(transaction)
         return video
 
     async def _have_old_ones_removed(self, jobs: JobQueue, published_before: int | None) -> None:
@@ -123,11 +133,18 @@ class Publishing:
         if published_before is not None:
             old = RemoveJob(video_id=encode.video_id, number=published_before)
             await jobs.enqueue(old, delay=viewing)
-        if encode.attempt > 1:
+        if encode.attempt > 1 or self._prepared.has_leftovers:
             leftovers = RemoveJob(
                 video_id=encode.video_id, number=encode.number, published_attempt=encode.attempt
             )
             await jobs.enqueue(leftovers, delay=viewing)
+
+    async def _have_added_tracks_follow(self, transaction: Transaction) -> None:
+        """Tracks may have been added, changed or deleted since this encode has read them."""
+        if await transaction.added_tracks.of_video(self._encode.video_id):
+            change = f"encode-{self._encode.number}-{self._encode.attempt}"
+            job = PublishTracksJob(video_id=self._encode.video_id, change=change)
+            await transaction.jobs.enqueue(job)
 
     async def take_back(self) -> None:
         """Restores the previous master playlist after a commit that failed.
@@ -160,7 +177,7 @@ class Publishing:
                 text,
                 etag=over.etag if over else None,
                 content_type=PLAYLIST_TYPE,
-                cache_control=_MASTER_CACHE,
+                cache_control=MASTER_CACHE,
             )
         except ObjectReplacedError:
             # Another attempt wrote first. Retry: the row lock decides who may publish.

@@ -1,6 +1,7 @@
 """Uploads segments to the object store while the encoder writes the next ones."""
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -27,17 +28,32 @@ IMMUTABLE = "public, max-age=86400, immutable"
 
 
 class EncodeUploader:
-    """Uploads one encode's objects below its prefix, and records them."""
+    """Uploads one encode's objects below its prefix, and records them.
 
-    def __init__(self, store: ObjectStore, prefix: str, *, patience: float) -> None:
+    `closing` changes each segment of a rendition before it is measured, in the order of the segments.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        prefix: str,
+        *,
+        patience: float,
+        closing: Callable[[Path, bytes], bytes] = lambda _, data: data,
+    ) -> None:
         self._store = store
         self._prefix = prefix
         self.patience = patience
+        self._closing = closing
         self._pool = asyncio.Semaphore(POOL)
+        #: By rendition. Tasks acquire a lock in the order in which they ask for it.
+        self._turns: dict[str, asyncio.Lock] = {}
         #: Key → size of every uploaded object.
         self.uploaded: dict[str, int] = {}
         #: The stored segments of each rendition.
         self.measured: dict[str, dict[str, Measured]] = {}
+        #: The SHA-256 of each stored segment by its path below the prefix, in hexadecimal.
+        self.digests: dict[str, str] = {}
         #: Called after every stored segment with the second of the film at which it begins.
         self.on_stored: Callable[[float], None] = lambda _: None
         #: Set after every stored segment, and after the last one.
@@ -52,6 +68,7 @@ class EncodeUploader:
         rendition's segments in order.
         """
         self.measured = {name: {} for name in renditions}
+        self._turns = {name: asyncio.Lock() for name in renditions}
         taken: set[Path] = set()
         async with task_group() as uploads:
             is_last = False
@@ -69,12 +86,19 @@ class EncodeUploader:
     async def _segment(self, path: Path) -> None:
         rendition = path.parent.name
         async with self._pool:
-            data, found = await asyncio.to_thread(_read, path)
-            await self.put(f"{rendition}/{path.name}", data, content_type=SEGMENT_TYPE)
+            async with self._turns[rendition]:
+                data, found, digest = await asyncio.to_thread(self._read, path)
+            name = f"{rendition}/{path.name}"
+            await self.put(name, data, content_type=SEGMENT_TYPE)
+            self.digests[name] = digest
             self.measured[rendition][path.name] = found
             self.on_stored(found.first_pts / CLOCK - TIME_OFFSET)
             self.news.set()
             await asyncio.to_thread(path.unlink)
+
+    def _read(self, path: Path) -> tuple[bytes, Measured, str]:
+        data = self._closing(path, path.read_bytes())
+        return data, measure(data), hashlib.sha256(data).hexdigest()
 
     async def put(self, name: str, data: bytes, *, content_type: str, cache_control: str = IMMUTABLE) -> None:
         """Stores one object below the prefix, by default as immutable. Raises BackendUnavailableError."""
@@ -103,6 +127,10 @@ class EncodeUploader:
         if wrong:
             raise ProcessingFailedError(Code.INTERNAL, f"missing from the store: {wrong[:5]}")
 
+    def adopt(self, sizes: Mapping[str, int]) -> None:
+        """Records objects that other workers have stored, by their path below the prefix."""
+        self.uploaded |= {self._prefix + name: size for name, size in sizes.items()}
+
     async def text(self, name: str) -> str:
         """Returns an object below the prefix, or "" if there is none. Raises BackendUnavailableError."""
         try:
@@ -121,8 +149,3 @@ class EncodeUploader:
 
 def _finished(folder: Path, renditions: Iterable[str], taken: set[Path]) -> list[Path]:
     return sorted(path for name in renditions for path in folder.glob(f"{name}/*.ts") if path not in taken)
-
-
-def _read(path: Path) -> tuple[bytes, Measured]:
-    data = path.read_bytes()
-    return data, measure(data)

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 #: 8192 × 4320: no decoder is opened for larger pictures.
 MAX_PIXELS = 8192 * 4320
 #: Demuxers for sources. Each reads one file; none follows references to other files.
-CONTAINERS = ("mov", "matroska", "mpegts", "mpeg", "avi", "flv", "asf", "ogg")
+CONTAINERS = ("mov", "matroska", "mpegts", "mpeg", "avi", "flv", "asf", "ogg", "mp3", "flac", "wav")
 #: Protocols for reading the source, from a local file or the worker's loopback server.
 FILE_PROTOCOLS, LOOPBACK_PROTOCOLS = ("file",), ("http", "tcp")
 VIDEO_DECODERS = (

@@ -33,14 +33,24 @@ class OpenSource:
 
 @asynccontextmanager
 async def open_source(
-    store: ObjectStore, key: str, folder: Path, limits: SourceLimits, *, max_copied: int
+    store: ObjectStore,
+    key: str,
+    folder: Path,
+    limits: SourceLimits,
+    *,
+    max_copied: int,
+    pinned: StoredObject | None = None,
 ) -> AsyncIterator[OpenSource]:
     """Yields the source, pinned by its ETag: copied up to `max_copied` bytes, else streamed.
+
+    With `pinned`, only that version of the object is a source: any other one is SOURCE_REPLACED.
 
     Raises ProcessingFailedError and BackendUnavailableError. While a source is streamed they may end the
     block at any time (gostream_worker.source.loopback_server).
     """
     found = await _find(store, key)
+    if pinned is not None and found.etag != pinned.etag:
+        raise ProcessingFailedError(Code.SOURCE_REPLACED, key)
     admit_size(found.size, limits)
     if found.size <= max_copied:
         await _copy(store, found, folder / SOURCE_NAME)

@@ -1,7 +1,8 @@
 """The child that reads subtitles: `python -m gostream_worker.text.child`, with its task as JSON on stdin.
 
 The task: `sandbox` ("required" or "best-effort"), `folder`, and `texts`: objects with `file`, `codec` and
-`language`. The answer has a line of JSON for each text: its cues as [start, end, text] (ms), or a TrackCode.
+`language`. The codec WHOLE_FILE stands for a file as people have it, the others for a copy of a track. The
+answer has a line of JSON for each text: its cues as [start, end, text] (ms), or a TrackCode.
 """
 
 import json
@@ -9,13 +10,13 @@ import os
 import sys
 from bisect import bisect_right
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
-
-import av
 
 from gostream_shared.domain.tracks import TrackCode
 from gostream_worker.sandbox.confinement import Confinement, interpreter_paths
 from gostream_worker.text.cues import Cue, cue_text
+from gostream_worker.text.files import timed_texts
 from gostream_worker.text.formats import Reader, decoded, plain, subrip, substation, webvtt, without_length
 
 #: Limits of one text: bytes before and after its conversion, and cues.
@@ -26,6 +27,8 @@ MAX_IN_ALL = 8 << 20
 #: Milliseconds for which a cue without an end is shown, unless the next one begins earlier.
 _UNTIL = 5_000
 _OPTIONS = {"format_whitelist": "matroska,mov", "protocol_whitelist": "file"}
+#: The codec of a file of SubRip, WebVTT or SubStation Alpha.
+WHOLE_FILE = "file"
 _SUBSTATION = ("ass", "ssa")
 _MARKED_UP: dict[str, Reader] = {"srt": subrip, "subrip": subrip, "webvtt": webvtt}
 
@@ -36,6 +39,8 @@ class TooLargeError(Exception):
 
 def main() -> None:
     task = json.loads(sys.stdin.buffer.read())
+    if any(text["codec"] != WHOLE_FILE for text in task["texts"]):
+        import av  # noqa: F401 - before the confinement; only for copies, because it takes long
     os.chdir(task["folder"])
     paths = (*interpreter_paths(), task["folder"])
     Confinement(read=paths, required=task["sandbox"] == "required").enter()
@@ -43,10 +48,11 @@ def main() -> None:
     for text in task["texts"]:
         answer: Any
         try:
-            cues = read_cues(**text)
+            is_whole = text["codec"] == WHOLE_FILE
+            cues = read_file(text["file"], text["language"]) if is_whole else read_cues(**text)
         except TooLargeError:
             answer = TrackCode.SUBTITLES_TOO_LARGE
-        except (av.FFmpegError, ValueError):
+        except (OSError, ValueError):
             answer = TrackCode.UNREADABLE_SUBTITLES
         else:
             left -= sum(len(cue.text) for cue in cues)
@@ -55,8 +61,27 @@ def main() -> None:
         sys.stdout.buffer.write(json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
 
 
+def read_file(file: str, language: str) -> list[Cue]:
+    """Returns the cues of a file of subtitles, in order. Raises TooLargeError, OSError and ValueError."""
+    with Path(file).open("rb") as opened:
+        data = opened.read(MAX_BYTES + 1)
+    found = timed_texts(data, language, at_most=MAX_CUES)
+    if len(data) > MAX_BYTES or len(found) > MAX_CUES:
+        raise TooLargeError
+    return list(_shown(sorted(found)))
+
+
 def read_cues(file: str, codec: str, language: str) -> list[Cue]:
-    """Returns the cues of a file with one text track, in order. Raises TooLargeError and av.FFmpegError."""
+    """Returns the cues of a file with one text track, in order. Raises TooLargeError and ValueError."""
+    import av
+
+    try:
+        return _demuxed(av, file, codec, language)
+    except av.FFmpegError as error:
+        raise ValueError(str(error)) from error
+
+
+def _demuxed(av: Any, file: str, codec: str, language: str) -> list[Cue]:
     with av.open(f"file:{file}", options=_OPTIONS, metadata_errors="replace") as container:
         stream = next(iter(container.streams.subtitles), None)
         if stream is None:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A changed video, published by `invalidate.lua` at `time` (the server's clock, in seconds)."""
+    """A changed video, published by `announce.lua` at `time` (the server's clock, in seconds)."""
 
     sequence: int
     time: float

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -43,22 +43,44 @@ class _Watch:
         self._news.set()
 
 
-class Watchers:
-    """Implements VideoEvents as a BusListener."""
+async def _nothing(_: UUID) -> None: ...
 
-    def __init__(self) -> None:
+
+class Watchers:
+    """Implements VideoEvents as a BusListener.
+
+    `begin` is called for the first watch of a video, `end` after its last one.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[UUID], Awaitable[None]] = _nothing,
+        end: Callable[[UUID], Awaitable[None]] = _nothing,
+    ) -> None:
         self._watches: defaultdict[UUID, set[_Watch]] = defaultdict(set)
+        self._begin = begin
+        self._end = end
+
+    @property
+    def watched(self) -> Collection[UUID]:
+        """The videos with a watch."""
+        return self._watches.keys()
 
     @asynccontextmanager
     async def subscribe(self, video_id: UUID) -> AsyncIterator[_Watch]:
         watch = _Watch()
         self._watches[video_id].add(watch)
         try:
+            if len(self._watches[video_id]) == 1:
+                await self._begin(video_id)
             yield watch
         finally:
             self._watches[video_id].discard(watch)
             if not self._watches[video_id]:
                 del self._watches[video_id]
+                await self._end(video_id)
+                if video_id in self._watches:  # watched again meanwhile
+                    await self._begin(video_id)
 
     def changed(self, video_id: UUID, version: int) -> None:
         for watch in self._watches.get(video_id, ()):

@@ -17,7 +17,10 @@ CHECK_INTERVAL = 1.0
 
 
 class EpochState:
-    """The epoch known to this process, and the Redis server that it belongs to."""
+    """The epoch known to this process, and the Redis server that it belongs to.
+
+    A Redis Cluster counts as one server, whose identity contains those of its primaries.
+    """
 
     def __init__(self, epoch: int | None = None, server: str | None = None) -> None:
         self._epoch = epoch
@@ -42,8 +45,8 @@ class EpochState:
             raise CacheUnavailableError("the cache epoch changed during the command")
 
     def admits(self, server: str) -> bool:
-        """Returns True if a new connection reaches the known server; otherwise forgets the epoch."""
-        if self._server not in (None, server):
+        """Returns True if a new connection reaches a known server; otherwise forgets the epoch."""
+        if self._server is not None and server not in _each(self._server):
             self.forget()
             return False
         self._admitted.add(server)
@@ -62,7 +65,7 @@ class EpochState:
 
         Forgets the epoch if a connection to another server was admitted since `begin`.
         """
-        if self._admitted - {server}:
+        if self._admitted - _each(server):
             self.forget()
             return False
         news = (epoch, server) != (self._epoch, self._server)
@@ -73,6 +76,11 @@ class EpochState:
         """Reject reads from Redis until the epoch is confirmed again."""
         self._epoch = self._server = None
         self.doubted.set()
+
+
+def _each(servers: str) -> set[str]:
+    """Returns the identities in that of a Redis Cluster, which joins those of its primaries by commas."""
+    return set(servers.split(","))
 
 
 class ServerProbe(Protocol):

@@ -2,15 +2,15 @@
 
 import random
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from typing import Any
 from uuid import UUID
 
-from redis.commands.core import AsyncScript
-from redis.exceptions import NoScriptError
-
+from gostream_shared.cache.driver.client import HARD_TIMEOUT, SOFT_TIMEOUT
+from gostream_shared.cache.driver.servers import Call, Script
 from gostream_shared.cache.entries.codec import SCHEMA, decode_entry, encode_entry
 from gostream_shared.cache.entries.epoch import EpochState
 from gostream_shared.cache.entries.server_clock import ServerClock
@@ -26,7 +26,7 @@ from gostream_shared.cache.protocol import (
     Lookup,
     Wait,
 )
-from gostream_shared.cache.redis_connection import HARD_TIMEOUT, SOFT_TIMEOUT, RedisConnection
+from gostream_shared.cache.redis_connection import RedisConnection
 
 SEQUENCE_KEY = "gostream:bus:sequence"
 _PEEKED = ("epoch", "version", "floor", "fresh_until", "cost", "reply_of", "reply")
@@ -54,11 +54,10 @@ def change_channel(database: int) -> str:
     return f"gostream:{database}:changes"
 
 
-def load_script(connection: RedisConnection, name: str) -> AsyncScript:
+def load_script(name: str) -> Script:
     """Returns the script `name` from scripts/ in this folder or in bus/."""
     folder = "bus" if name == "beat" else "entries"
-    text = (files("gostream_shared.cache") / folder / "scripts" / f"{name}.lua").read_text()
-    return connection.client.register_script(text)
+    return Script((files("gostream_shared.cache") / folder / "scripts" / f"{name}.lua").read_text())
 
 
 class RedisVideoCache:
@@ -79,9 +78,10 @@ class RedisVideoCache:
         self._times = times
         self._form = form  # of the encoded replies that this process reads and writes
         self._clock = ServerClock()
-        self._get_or_lease = load_script(connection, "get_or_lease")
-        self._fill = load_script(connection, "fill")
-        self._invalidate = load_script(connection, "invalidate")
+        self._get_or_lease = load_script("get_or_lease")
+        self._fill = load_script("fill")
+        self._raise_floor = load_script("raise_floor")
+        self._announce = load_script("announce")
 
     async def get_or_lease(self, video_id: UUID, *, min_version: int = 0, refresh: bool = False) -> Lookup:
         if not refresh and min_version != NEWEST:
@@ -98,24 +98,29 @@ class RedisVideoCache:
         return dict(zip(video_ids, lookups, strict=True))
 
     async def fill(self, video_id: UUID, fill: Fill) -> Filled:
-        keys, arguments = [video_key(video_id)], self._fill_arguments(fill)
-        return _count(Filled((await self._run("fill", self._fill, keys, arguments, SOFT_TIMEOUT)).decode()))
+        return (await self.fill_many({video_id: fill}))[video_id]
 
     async def fill_many(self, fills: Mapping[UUID, Fill]) -> Mapping[UUID, Filled]:
-        calls = [([video_key(video_id)], self._fill_arguments(fill)) for video_id, fill in fills.items()]
-        replies = await self._run_many("fill", self._fill, calls, SOFT_TIMEOUT)
+        calls = [
+            Call(self._fill, [video_key(video_id)], self._fill_arguments(fill))
+            for video_id, fill in fills.items()
+        ]
+        replies = await self._run("fill", calls)
         outcomes = [_count(Filled(reply.decode())) for reply in replies]
         return dict(zip(fills, outcomes, strict=True))
 
     async def invalidate(self, changes: Mapping[UUID, int]) -> None:
-        calls = [
-            (
-                [video_key(video_id), SEQUENCE_KEY],
-                [version, _ms(self._times.tombstone), self._channel, str(video_id)],
-            )
+        tombstone = _ms(self._times.tombstone)
+        floors = [
+            Call(self._raise_floor, [video_key(video_id)], [version, tombstone])
             for video_id, version in changes.items()
         ]
-        await self._run_many("invalidate", self._invalidate, calls, HARD_TIMEOUT)
+        messages = [
+            Call(self._announce, [SEQUENCE_KEY], [self._channel, str(video_id), version])
+            for video_id, version in changes.items()
+        ]
+        async with self._connection.guarded("invalidate", HARD_TIMEOUT):
+            await self._connection.servers.run_in_order(floors, messages)
 
     async def _peek(self, video_id: UUID, min_version: int) -> Hit | None:
         """Returns what GET_OR_LEASE returns for a fresh entry with a reply; None if the script must decide.
@@ -125,9 +130,9 @@ class RedisVideoCache:
         epoch = self._epoch_state.epoch
         if self._clock.now(epoch) is None:
             return None
+        key = video_key(video_id)
         async with self._connection.guarded("get", SOFT_TIMEOUT):
-            client: Any = self._connection.client
-            values = await client.execute_command("HMGET", video_key(video_id), *_PEEKED)
+            values = await self._connection.servers.at(key, partial(_peeked, key))
         self._epoch_state.demand(epoch)
         now = self._clock.now(epoch)
         return (
@@ -137,17 +142,32 @@ class RedisVideoCache:
     async def _look_up(
         self, video_ids: Sequence[UUID], min_versions: Sequence[int], *, refresh: bool
     ) -> list[Lookup]:
-        """Look up all the videos with one command: commands cost the driver more than Redis."""
+        """Look up all the videos of a slot with one command: commands cost the driver more than Redis."""
+        if not video_ids:
+            return []
         epoch = self._epoch_state.epoch
         token = secrets.token_hex(8)  # unique per call: a lease acquired again is another lease
         grace = self._times.ttl * (1 - self._times.fresh)
         options = [token, _ms(self._times.lease), epoch, SCHEMA, _ms(grace), int(refresh), self._form]
         keys = [video_key(video_id) for video_id in video_ids]
-        arguments = [*options, *min_versions]
-        *replies, now = await self._run("get", self._get_or_lease, keys, arguments, SOFT_TIMEOUT)
+        groups = self._connection.servers.together(keys)
+        calls = [
+            Call(
+                self._get_or_lease,
+                [keys[each] for each in group],
+                [*options, *(min_versions[each] for each in group)],
+            )
+            for group in groups
+        ]
+        found = await self._run("get", calls)
         self._epoch_state.demand(epoch)
-        self._clock.learn(epoch, now)
-        return [_lookup(reply, token) for reply in replies]
+        self._clock.learn(epoch, found[0][-1])
+        lookups = {
+            position: _lookup(reply, token)
+            for group, replies in zip(groups, found, strict=True)
+            for position, reply in zip(group, replies[:-1], strict=True)
+        }
+        return [lookups[position] for position in range(len(keys))]
 
     def _fill_arguments(self, fill: Fill) -> list[Any]:
         entry = fill.entry
@@ -165,32 +185,18 @@ class RedisVideoCache:
             f"{entry.version}:{self._form}" if entry.reply else "",
         ]
 
-    async def _run(
-        self, operation: str, script: AsyncScript, keys: list[str], arguments: list[Any], timeout: float
-    ) -> Any:
-        async with self._connection.guarded(operation, timeout):
-            return await script(keys, arguments)
+    async def _run(self, operation: str, calls: Sequence[Call]) -> list[Any]:
+        """Returns the replies to the calls. A single call needs no pipeline."""
+        servers = self._connection.servers
+        async with self._connection.guarded(operation, SOFT_TIMEOUT):
+            if len(calls) > 1:
+                return await servers.run_all(calls)
+            return [await servers.at(each.keys[0], each.run) for each in calls]
 
-    async def _run_many(
-        self,
-        operation: str,
-        script: AsyncScript,
-        calls: Sequence[tuple[list[str], list[Any]]],
-        timeout: float,
-    ) -> list[Any]:
-        """Run the calls in one pipeline. Loads the script again if the server lost it in a restart."""
-        async with self._connection.guarded(operation, timeout):
-            try:
-                return await self._pipeline(script, calls)
-            except NoScriptError:
-                await self._connection.client.script_load(script.script)
-                return await self._pipeline(script, calls)
 
-    async def _pipeline(self, script: AsyncScript, calls: Iterable[tuple[list[str], list[Any]]]) -> list[Any]:
-        async with self._connection.client.pipeline(transaction=False) as pipeline:
-            for keys, arguments in calls:
-                pipeline.evalsha(script.sha, len(keys), *keys, *arguments)
-            return list(await pipeline.execute())
+async def _peeked(key: str, client: Any) -> list[bytes | None]:
+    found: list[bytes | None] = await client.execute_command("HMGET", key, *_PEEKED)
+    return found
 
 
 def _lookup(reply: list[Any], token: str) -> Lookup:

@@ -58,6 +58,10 @@ def _conditions(which: VideoFilter, after: Position | None, arguments: list[obje
     for word in which.words:
         pattern = argument(_containing(word))
         yield f"title ILIKE {pattern}" if word.isascii() else f"title_key LIKE title_key_of({pattern})"
+    if which.media_kind is not None:
+        # The condition and the expression of the indexes. Encodes of earlier releases are films.
+        kind = "coalesce(publication ->> 'media_kind', 'VIDEO')"
+        yield f"publication IS NOT NULL AND {kind} = {argument(which.media_kind.value)}"
     if which.created_from is not None:
         yield f"created_at >= {argument(which.created_from)}"
     if which.created_until is not None:

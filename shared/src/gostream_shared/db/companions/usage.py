@@ -7,7 +7,7 @@ import asyncpg
 from gostream_shared.db.errors import database_errors
 from gostream_shared.db.statements import Connection
 from gostream_shared.domain.quotas import Quota, Usage
-from gostream_shared.jobs.pgqueuer import TRANSCODE
+from gostream_shared.jobs.pgqueuer import CHUNK, TRANSCODE
 
 # The statements of a recount; $1 is the owner. The first two repair what workers of the previous release did,
 # which record no bytes: encodes that they published, and objects that they removed. Objects that are not
@@ -62,13 +62,13 @@ class PostgresUsages:
                 """INSERT INTO owner_usage AS u (owner, turn)
                 SELECT $1, coalesce(
                   (SELECT -max(priority) FROM pgqueuer
-                   WHERE entrypoint = $2 AND status = 'queued' AND execute_after <= now()),
+                   WHERE entrypoint = ANY($2) AND status = 'queued' AND execute_after <= now()),
                   (SELECT max(turn) FROM owner_usage),
                   0)
                 ON CONFLICT (owner) DO UPDATE SET turn = greatest(u.turn + 1, excluded.turn)
                 RETURNING turn""",
                 owner,
-                TRANSCODE,
+                [TRANSCODE, CHUNK],
             )
         return turn
 

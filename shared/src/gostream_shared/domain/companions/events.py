@@ -20,6 +20,8 @@ EVENT_TYPES = (
     "video.undeleted",
     "video.expired",
     "upload.expired",
+    "track.ready",
+    "track.failed",
 )
 
 #: Longest text of a type; a later release may have types that this one does not know.

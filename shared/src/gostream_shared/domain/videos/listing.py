@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from gostream_shared.domain.video import Video, VideoStatus
+from gostream_shared.domain.video import MediaKind, Video, VideoStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,7 @@ class VideoFilter:
     words: tuple[str, ...] = ()
     created_from: datetime | None = None  # inclusive
     created_until: datetime | None = None  # exclusive
+    media_kind: MediaKind | None = None  # of the published encode
     with_deleted: bool = False  # also deleted videos that can be undeleted
 
 

@@ -7,6 +7,7 @@ MAX_TITLE = 200
 MAX_USER_ID = 128
 MAX_REQUEST_ID = 128
 MAX_EXTERNAL_ID = 128
+MAX_TRACK_NAME = 100
 #: The longest key of an object in bytes (S3).
 MAX_KEY = 1024
 
@@ -29,6 +30,9 @@ MAX_WORDS = 8
 #: Letters and digits in a row that one of the words needs: the index of titles consists of such parts. A
 #: letter beyond ASCII has a code that is long enough.
 MIN_WORD = 3
+
+#: Largest time within a film that an option may name.
+MAX_FILM_TIME = timedelta(days=7)
 
 MIN_TOKEN_TTL, MAX_TOKEN_TTL = timedelta(minutes=1), timedelta(days=7)
 #: Longest time from now to an expire_time.

@@ -12,9 +12,11 @@ from gostream_api.rpc import validation
 from gostream_api.rpc.events import validation as events
 from gostream_api.rpc.fields import limits
 from gostream_api.rpc.json.bodies import HTTP_STATUSES
+from gostream_api.rpc.tracks import validation as tracks
 from gostream_api.rpc.uploads import validation as uploads
 from gostream_shared.domain import profiles
 from gostream_shared.domain.companions.events import EVENT_TYPES
+from gostream_shared.domain.videos.options import DOWNLOADS
 from gostream_shared.egress.guard import MAX_URL
 
 _ID: Final = {"type": "string", "pattern": f"^{validation.CANONICAL_ID.pattern}$"}
@@ -28,6 +30,9 @@ _PAGE_SIZE: Final = {"minimum": 0, "maximum": limits.MAX_PAGE_SIZE, "default": l
 LIMITS: Mapping[str, Mapping[str, Any]] = {
     "id": _ID,
     "video_id": _ID,
+    "AddTrackRequest.language": {"pattern": f"^{tracks.LANGUAGE.pattern}$"},
+    "AddTrackRequest.name": {"maxLength": limits.MAX_TRACK_NAME, **_TEXT},
+    "AddTrackRequest.source_url": {"maxLength": MAX_URL},
     "BatchGetVideosRequest.ids": {"minItems": 1, "maxItems": limits.MAX_BATCH, "items": _ID},
     "CreateVideoRequest.labels": {
         "maxProperties": limits.MAX_LABELS,
@@ -42,6 +47,16 @@ LIMITS: Mapping[str, Mapping[str, Any]] = {
     "ListVideosRequest.title": {"maxLength": limits.MAX_TITLE, **_TEXT},
     "ListVideosRequest.page_size": _PAGE_SIZE,
     "ListEventsRequest.page_size": _PAGE_SIZE,
+    "ListWebhooksRequest.page_size": _PAGE_SIZE,
+    "ListDeliveriesRequest.page_size": _PAGE_SIZE,
+    "CreateWebhookRequest.url": {"minLength": 1, "maxLength": MAX_URL},
+    "webhook_id": _ID,
+    "delivery_id": _ID,
+    "ProcessOptions.downloads": {
+        "maxItems": len(DOWNLOADS),
+        "uniqueItems": True,
+        "items": {"type": "string", "enum": list(DOWNLOADS)},
+    },
     "ProcessOptions.profile": {"enum": ["", *sorted(profiles.NAMES)]},
     "SignPartsRequest.parts": {"minItems": 1, "maxItems": uploads.MOST_PARTS},
     "SignPartsRequest.Part.number": {"minimum": 1},

@@ -4,8 +4,12 @@ from uuid import UUID
 
 from gostream.v1 import upload_service_pb2
 from gostream_api.rpc import validation
+from gostream_api.rpc.fields.loudness import is_loudness, loudness_of
+from gostream_api.rpc.fields.options import encode_options
 from gostream_shared.domain import profiles
 from gostream_shared.domain.errors import InvalidRequestError, Violation
+from gostream_shared.domain.videos.loudness import LoudnessTarget
+from gostream_shared.domain.videos.options import EncodeOptions
 
 MOST_PARTS = 32
 _MD5_BYTES = 16
@@ -63,16 +67,23 @@ def sign_parts(request: upload_service_pb2.SignPartsRequest) -> tuple[UUID, list
     return found, parts
 
 
-def complete_upload(request: upload_service_pb2.CompleteUploadRequest) -> tuple[UUID, str | None]:
-    """Returns the video id, and the profile of the encode to start; None = start none."""
+def complete_upload(
+    request: upload_service_pb2.CompleteUploadRequest,
+) -> tuple[UUID, str | None, LoudnessTarget | None, EncodeOptions]:
+    """Returns the video id, and profile, loudness and options of the encode; no profile = start none."""
     wrong = _Violations()
     found = _id(wrong, request)
     _generation(wrong, request.generation)
     profile = request.process.profile or profiles.DEFAULT
     known = ", ".join(sorted(profiles.NAMES))
     wrong.unless(profile in profiles.NAMES, "process.profile", f"must be one of: {known}")
+    wrong.unless(
+        is_loudness(request.process.loudness), "process.loudness", "must be one of the known targets"
+    )
+    options = encode_options(wrong.unless, request.process, "process")
     wrong.end()
-    return found, profile if request.HasField("process") else None
+    profile_to_start = profile if request.HasField("process") else None
+    return found, profile_to_start, loudness_of(request.process.loudness), options
 
 
 def _generation(wrong: _Violations, generation: int) -> None:

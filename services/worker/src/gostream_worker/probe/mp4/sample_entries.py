@@ -1,5 +1,7 @@
 """Reads sample entries from the index of an MP4 or MOV file. Pure."""
 
+from collections.abc import Sequence
+
 from gostream_worker.probe.timing.last_fragment import inner_boxes
 
 _WAY_TO_ENTRIES = (b"mdia", b"minf", b"stbl", b"stsd")
@@ -23,14 +25,20 @@ def sound_boxes(index: bytes, track: int) -> dict[bytes, bytes]:
     return dict(inner_boxes(entry[start:]))
 
 
-def _entry(index: bytes, track: int) -> bytes:
+def track_box(index: bytes, track: int, way: Sequence[bytes]) -> bytes:
+    """Returns the content of a track's box, given the kinds of boxes on the way; b"" without it."""
     for kind, found in inner_boxes(index):
         if kind == b"trak" and _number(_inner(found, b"tkhd")) == track:
             content = found
-            for name in _WAY_TO_ENTRIES:
+            for name in way:
                 content = _inner(content, name)
-            return next((data for _, data in inner_boxes(content[_ENTRIES:])), b"")
+            return content
     return b""
+
+
+def _entry(index: bytes, track: int) -> bytes:
+    entries = track_box(index, track, _WAY_TO_ENTRIES)[_ENTRIES:]
+    return next((data for _, data in inner_boxes(entries)), b"")
 
 
 def _inner(content: bytes, name: bytes) -> bytes:

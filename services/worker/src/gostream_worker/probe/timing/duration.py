@@ -46,6 +46,7 @@ class Length:
     picture: float | None = None
     sound: float | None = None
     longest_pause: float = 0.0  # of one track while the other continues, where clocks may jump
+    key_gap: float | None = None  # longest until a key frame is shown, of a clock that may jump and does not
 
 
 def said_length(container: InputContainer, tracks: Sequence[Track], *, is_fragmented: bool) -> Length:
@@ -127,18 +128,25 @@ def _joined_length(container: InputContainer, tracks: Sequence[Track], longest: 
     A pause of one track is not a jump. Clock jumps shorter than the longest pause are not detected, because
     the encoder has one limit for both.
     """
-    timeline = _joined(container, tracks, USUAL_LIMIT, longest)
+    keys = _Keys(tracks[0])
+    timeline = _joined(container, tracks, USUAL_LIMIT, longest, keys)
     if timeline and timeline.longest_pause:
         timeline = _joined(container, tracks, pause_limit(float(timeline.longest_pause)), longest)
     if timeline is None:
         return None
     ends = [timeline.end(track.index) for track in tracks]
     film = max((end for end in ends if end is not None), default=0.0)
-    return replace(_length(film, ends), longest_pause=float(timeline.longest_pause)) if film > 0 else None
+    pause = float(timeline.longest_pause)
+    gap = None if timeline.has_jumps else keys.longest_gap
+    return replace(_length(film, ends), longest_pause=pause, key_gap=gap) if film > 0 else None
 
 
 def _joined(
-    container: InputContainer, tracks: Sequence[Track], limit: int, longest: float
+    container: InputContainer,
+    tracks: Sequence[Track],
+    limit: int,
+    longest: float,
+    keys: "_Keys | None" = None,
 ) -> Timeline | None:
     """Returns None if the packets take too long to read."""
     timeline = Timeline(Fraction(_start(container)), limit=limit)
@@ -149,12 +157,40 @@ def _joined(
         if monotonic() > deadline:
             return None
         places.note(packet)
+        if keys:
+            keys.note(packet)
         is_ours = packet.stream_index in wanted
         if is_ours and packet.dts is not None and packet.time_base is not None:
             lasts = (packet.duration or 0) * packet.time_base
             timeline.take(packet.stream_index, packet.dts * packet.time_base, lasts)
     places.require_whole(tracks, timeline)
     return timeline
+
+
+class _Keys:
+    """The key frames of the picture."""
+
+    def __init__(self, picture: Track) -> None:
+        self._index = picture.index
+        self._last: Fraction | None = None
+        self._longest = Fraction(0)
+        self._longest_lag = Fraction(0)
+
+    def note(self, packet: Packet) -> None:
+        if packet.stream_index != self._index or packet.dts is None or packet.time_base is None:
+            return
+        now = packet.dts * packet.time_base
+        if self._last is not None:
+            self._longest = max(self._longest, now - self._last)
+        if packet.pts is not None:
+            self._longest_lag = max(self._longest_lag, (packet.pts - packet.dts) * packet.time_base)
+        if self._last is None or packet.is_keyframe:
+            self._last = now
+
+    @property
+    def longest_gap(self) -> float:
+        """Seconds from any packet until a key frame is shown, or until the picture ends."""
+        return float(self._longest + self._longest_lag)
 
 
 class _Places:

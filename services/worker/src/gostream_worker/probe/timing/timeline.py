@@ -34,6 +34,7 @@ class Timeline:
         self._latest: int | None = None
         self.longest_pause = Fraction(0)  # of one track while another one continued
         self.set_back = Fraction(0)  # largest step backwards
+        self.has_jumps = False  # of the clock
 
     def take(self, index: int, time: Fraction, lasts: Fraction) -> None:
         """Adds a packet of that track."""
@@ -63,7 +64,9 @@ class Timeline:
         near = [other for other in others if abs(time - other.now) <= USUAL_LIMIT]
         if step > 0 and any(other.offset == track.offset for other in near):
             self.longest_pause = max(self.longest_pause, step)
-        elif joined := [other for other in near if other.offset != track.offset]:
+            return
+        self.has_jumps = True
+        if joined := [other for other in near if other.offset != track.offset]:
             track.offset = max(other.offset for other in joined)
         else:
             track.offset += track.lasts - step

@@ -31,7 +31,7 @@ _KINDS: Mapping[str, Literal["audio", "subtitles", "video"]] = {
 
 
 def list_tracks(
-    container: InputContainer, video: VideoStream, holding: Mapping[int, int], source: SourceFile
+    container: InputContainer, video: VideoStream | None, holding: Mapping[int, int], source: SourceFile
 ) -> tuple[SourceTrack, ...]:
     """Returns all sounds, subtitles and moving pictures except `video`, and the chapters.
 
@@ -42,11 +42,12 @@ def list_tracks(
 
 
 def _tracks(
-    container: InputContainer, video: VideoStream, holding: Mapping[int, int], source: SourceFile
+    container: InputContainer, video: VideoStream | None, holding: Mapping[int, int], source: SourceFile
 ) -> Iterator[SourceTrack]:
+    chosen = None if video is None else video.index
     for stream in container.streams:
         kind = _KINDS.get(stream.type)
-        if kind is None or stream.index == video.index or (kind == "video" and stream.disposition & STILLS):
+        if kind is None or stream.index == chosen or (kind == "video" and stream.disposition & STILLS):
             continue
         said, flags = titles_of(stream), stream.disposition
         yield SourceTrack(

@@ -120,16 +120,15 @@ def _count(packet: Packet, counts: dict[int, int]) -> None:
         counts[packet.stream_index] = counts.get(packet.stream_index, 0) + 1
 
 
-def choose_video(container: InputContainer, holding: Mapping[int, int]) -> VideoStream:
+def choose_video(container: InputContainer, holding: Mapping[int, int]) -> VideoStream | None:
     """Returns the picture with most pixels over time; among similar ones the default, else the first.
 
-    Raises ProcessingFailedError.
+    None if the source has sound and at most still pictures. Raises ProcessingFailedError.
     """
-    moving = [
-        track
-        for track in container.streams.video
-        if track.index in holding and not track.disposition & STILLS
-    ]
+    pictures = [track for track in container.streams.video if not track.disposition & STILLS]
+    if not pictures and container.streams.audio:
+        return None
+    moving = [track for track in pictures if track.index in holding]
     if not moving:
         raise ProcessingFailedError(Code.NO_VIDEO_STREAM)
     known = [s for s in moving if s.codec_context is not None and s.codec_context.name in VIDEO_DECODERS]

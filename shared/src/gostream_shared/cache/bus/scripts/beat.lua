@@ -10,7 +10,7 @@ local since = now - tonumber(redis.call('GET', KEYS[2]) or 0)
 if since >= tonumber(ARGV[4]) or since < 0 then
   redis.call('SET', KEYS[2], string.format('%.0f', now))
   local sequence = redis.call('INCR', KEYS[1])
-  if sequence == 1 then  -- see invalidate.lua
+  if sequence == 1 then  -- see announce.lua
     sequence = time[1] * 1000000 + time[2]
     redis.call('SET', KEYS[1], string.format('%.0f', sequence))
   end

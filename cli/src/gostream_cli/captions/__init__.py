@@ -1,0 +1,1 @@
+"""Subtitles that are added to videos."""

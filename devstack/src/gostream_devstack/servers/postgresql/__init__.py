@@ -1,0 +1,1 @@
+"""What stands beside a PostgreSQL: its standby, and a pooler of its connections."""

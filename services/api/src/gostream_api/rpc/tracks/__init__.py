@@ -1,0 +1,1 @@
+"""gostream.v1.TrackService over its use cases."""

@@ -1,0 +1,1 @@
+"""Subtitles that are added to videos: read, fitted to the published encode, and put into its playlists."""
