@@ -123,7 +123,7 @@ def batch_get_videos(video_ids: Sequence[str], *, timeout: float | None = None) 
 
     Raises VideoNotFoundError if any is missing; `metadata["video_ids"]` lists the missing ones.
     """
-    request = BatchGetVideosRequest(ids=_several("video_ids", video_ids))
+    request = BatchGetVideosRequest(ids=several("video_ids", video_ids))
     return Call(table.BATCH_GET_VIDEOS, request, timeout, lambda answer, trailers: list(answer.videos))
 
 
@@ -153,10 +153,10 @@ def list_videos_page(
         user_id=user_id,
         status=status_number(status),
         external_id=external_id,
-        labels=_several("labels", labels),
+        labels=several("labels", labels),
         title=title,
-        created_after=_moment("created_after", created_after),
-        created_before=_moment("created_before", created_before),
+        created_after=moment("created_after", created_after),
+        created_before=moment("created_before", created_before),
         show_deleted=show_deleted,
         media_kind=kind_number(media_kind),
         page_size=page_size,
@@ -199,7 +199,7 @@ def update_video(
     With `etag`, only if the video has not changed since the etag was read. Raises InvalidInputError if there
     is nothing to change.
     """
-    until = None if expire_time == "never" else _moment("expire_time", expire_time)
+    until = None if expire_time == "never" else moment("expire_time", expire_time)
     given = {
         "title": title,
         "labels": labels,
@@ -255,22 +255,25 @@ def next_page(call: Call[ListVideosResponse], page: ListVideosResponse) -> Call[
     return replace(call, request=request)
 
 
-def _several(name: str, values: Sequence[str]) -> Sequence[str]:
-    """Raises InvalidInputError for one text, which would be sent letter by letter."""
+def several(name: str, values: Sequence[str]) -> Sequence[str]:
+    """Returns the values. Raises InvalidInputError for one text, which would be sent letter by letter."""
     if isinstance(values, str):
         raise InvalidInputError(f"{name} must be a list of texts, not one text")
     return values
 
 
-def _moment(name: str, moment: datetime | None) -> Timestamp | None:
-    """Raises InvalidInputError for a time without a zone, which has two readings: local time and UTC."""
-    if moment is None:
+def moment(name: str, given: datetime | None) -> Timestamp | None:
+    """Returns the time as the server takes it.
+
+    Raises InvalidInputError for a time without a zone, which has two readings: local time and UTC.
+    """
+    if given is None:
         return None
-    if moment.utcoffset() is None:
+    if given.utcoffset() is None:
         raise InvalidInputError(f"{name} needs a time zone, such as datetime.UTC")
     found = Timestamp()
     try:
-        found.FromDatetime(moment.astimezone(UTC))
+        found.FromDatetime(given.astimezone(UTC))
     except OverflowError:
         raise InvalidInputError(f"{name} must be between the years 1 and 9999") from None
     return found
