@@ -65,20 +65,14 @@ def upload_file(
     from gostream_cli import output, runner
     from gostream_cli.ingest import commands
 
+    new = commands.NewVideo(title, user, content_type, policy, labels, external_id)
+    steps = commands.Steps(process, profile, watch, parallel, asked)
     out = output.Output(as_json=json)
     runner.call(
         server,
         out,
         timeout,
-        lambda client: commands.upload(
-            client,
-            out,
-            file,
-            commands.NewVideo(title, user, content_type, policy, labels, external_id),
-            commands.Steps(process, profile, watch, parallel, asked),
-            resume=resume,
-            captions=captions,
-        ),
+        lambda client: commands.upload(client, out, file, new, steps, resume=resume, captions=captions),
     )
 
 
