@@ -137,9 +137,18 @@ class NearCache:
         if event.id:
             self._entries.change(event.video_id, event.version, now)
 
-    async def _read(
-        self, call: Call[Video], ask: Callable[[Call[Video]], Awaitable[Video]], fill: Fill
-    ) -> Video:
+    def _is_late(self, event: Event) -> bool:
+        """Returns whether this process, or the server, falls behind; a new stream begins with what is new.
+
+        Compares ages alone, as the clocks of both may differ.
+        """
+        if not event.id:
+            return False
+        age = time() - event.create_time.ToNanoseconds() / 1e9
+        self._least_age = min(self._least_age, age)
+        return age - self._least_age > LATE
+
+    async def _read(self, call: Call[Video], ask: Ask, fill: Fill) -> Video:
         video: Video = await ask(call)
         # Other states change without an event for each version. Events have the canonical form of the id.
         if video.status in TERMINAL and video.id == fill.video_id:
