@@ -25,7 +25,7 @@ from gostream_worker.plan.chunks import WHOLE
 from gostream_worker.plan.clip import require_whole, with_options
 from gostream_worker.plan.ladder import plan_attempt
 from gostream_worker.plan.plan import Plan
-from gostream_worker.preview.making import write_preview
+from gostream_worker.preview.making import PreviewRun, write_preview
 from gostream_worker.probe.limits import admit
 from gostream_worker.probe.probe import StartedProbe, StartProbe, starting_probe
 from gostream_worker.progress import ProgressReporter
@@ -146,15 +146,11 @@ class TranscodeService:
             )
             film = await self._encode_whole(encode, plan, folder, source.url, uploader, early, reporter)
         reporter.enter("publishing")
-        await write_preview(
-            self._encoder,
-            self._dependencies.store,
-            encode,
-            plan,
-            film.measured,
-            folder,
-            patience=self._settings.step_patience,
-        )
+        if self._settings.previews:
+            preview = PreviewRun(
+                self._encoder, self._dependencies.store, encode, folder, self._settings.step_patience
+            )
+            await write_preview(preview, plan, film.measured)
         return await prepare_film(
             self._dependencies, self._settings, encode, planned, film, folder, uploader, early.end
         )

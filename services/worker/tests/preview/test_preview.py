@@ -133,3 +133,13 @@ async def test_sound_alone_has_no_preview(worker: Worker, clip: Clips) -> None:
 
     assert video.publication is not None, video.failure
     assert video.publication.preview is None
+
+
+@stack
+async def test_preview_can_be_turned_off(worker: Worker, clip: Clips) -> None:
+    worker.settings = replace(worker.settings, previews=False)
+
+    video = await worker.process(clip(clips.plain))
+
+    assert video.publication is not None, video.failure
+    assert video.publication.preview is None

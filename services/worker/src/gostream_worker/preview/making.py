@@ -1,6 +1,7 @@
 """Makes the preview of an encode from its stored segments."""
 
 import asyncio
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -26,16 +27,18 @@ _SECONDS = 30.0
 _log = structlog.stdlib.get_logger("gostream.transcode")
 
 
-async def write_preview(
-    encoder: Encoder,
-    store: ObjectStore,
-    encode: Encode,
-    plan: Plan,
-    measured: MeasuredSegments,
-    folder: Path,
-    *,
-    patience: float,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class PreviewRun:
+    """The input of one preview besides the film. `patience`: seconds that it waits for the store."""
+
+    encoder: Encoder
+    store: ObjectStore
+    encode: Encode
+    folder: Path
+    patience: float
+
+
+async def write_preview(run: PreviewRun, plan: Plan, measured: MeasuredSegments) -> None:
     """Writes the preview into the folder. A film without one is published all the same.
 
     Raises BackendUnavailableError and WorkerFullError.
@@ -44,15 +47,16 @@ async def write_preview(
     segments = sorted(measured[rung].items())
     if not segments:
         return
+    encode, folder = run.encode, run.folder
     starts = {name: found.first_pts / CLOCK - TIME_OFFSET for name, found in segments}
     parts = parts_of(starts, plan.duration)
     try:
         for name in {part.segment for part in parts}:
             key = f"{encode_prefix(encode.video_id, encode.number)}{rung}/{name}"
-            data = await patiently(partial(store.get, key), patience=patience)
+            data = await patiently(partial(run.store.get, key), patience=run.patience)
             await asyncio.to_thread((folder / _local(name)).write_bytes, data)
         arguments = preview_arguments(plan, [(_local(part.segment), part.begins) for part in parts])
-        await encoder.run(arguments, folder=folder, duration=_SECONDS, on_progress=lambda _: None)
+        await run.encoder.run(arguments, folder=folder, duration=_SECONDS, on_progress=lambda _: None)
     except (ProcessingFailedError, ObjectNotFoundError) as error:
         _log.warning("no preview", error=str(error))
         await asyncio.to_thread((folder / PREVIEW).unlink, missing_ok=True)
