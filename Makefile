@@ -105,8 +105,9 @@ corpus: $(SYNCED) ## every hostile and unusual file, traced and fuzzed [GOSTREAM
 
 .PHONY: players
 players: $(SYNCED) ## films through the edge in ffmpeg, VLC and Chromium, where they are installed (needs npm)
-	@command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix .tools/players hls.js@1 || true
-	@$(BIN)/pytest tests/e2e/test_players.py $(ARGS)
+	@command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix .tools/players \
+	  hls.js@1 shaka-player@4 || true
+	@$(BIN)/pytest tests/e2e/test_players.py tests/e2e/tracks $(ARGS)
 
 .PHONY: bench-takedown
 bench-takedown: $(SYNCED) ## how long edges serve a deleted or revoked video [ARGS="--rounds 5 --rate 500"]
