@@ -15,7 +15,7 @@ from tests.e2e.conftest import upload as upload
 from tests.support.browser import CHROMIUM
 
 #: Milliseconds for what a busy machine does in a page.
-PATIENCE = 110_000
+PATIENCE = 60_000
 _OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--mute-audio"]
 _WATCH = """
     globalThis.violations = [];

@@ -50,7 +50,7 @@ async def test_languages_and_captions_are_chosen(console: Console, upload: Uploa
     await shows(page, [["de", 2]])
     await page.get_by_role("combobox", name="Sound", exact=True).select_option(label="English")
     await shows(page, [])
-    await page.get_by_role("combobox", name="Sound", exact=True).select_option(label="German")
+    await page.get_by_role("combobox", name="Sound", exact=True).select_option(label="Deutsch")
     await shows(page, [["de", 2]])
     assert await page.get_by_role("row", name="Captions German").count() == 1
     assert await console.findings() == []
@@ -74,7 +74,7 @@ async def test_failure_is_explained(console: Console, submit: Upload, tmp_path: 
     await console.open(f"video/{video.id}")
 
     await page.get_by_role("heading", name="Why it failed").wait_for()
-    await page.get_by_text("UNSUPPORTED_CONTAINER").wait_for()
+    await page.get_by_text("SOURCE_NOT_MEDIA").wait_for()
     await page.get_by_text("Trying again with the same file fails again").wait_for()
     assert await console.findings() == []
     await page.get_by_role("button", name="Try again").click()
@@ -108,6 +108,6 @@ async def test_captions_are_added_and_removed(
     await page.get_by_label("Language (en").fill("fr")
     await page.get_by_role("button", name="Add captions").click()
     await page.get_by_role("row", name="Captions French").get_by_text("Ready").wait_for()
-    await page.get_by_role("button", name="Remove French").click()
+    await page.get_by_role("button", name="Remove Français").click()
     await page.get_by_role("button", name="Yes").click()
     await page.get_by_role("row", name="Captions French").wait_for(state="detached")
