@@ -23,7 +23,7 @@ from tests.deploy.compose_file import PLACEHOLDER, ROOT, SERVICES, resolve
 from tests.deploy.replica import Replica
 from tests.support.certificates import Files
 
-DOCKERFILES = sorted(ROOT.glob("services/*/Dockerfile"))
+DOCKERFILES = [*sorted(ROOT.glob("services/*/Dockerfile")), ROOT / "console/Dockerfile"]
 ONE_SHOT = {"check", "migrate", "store-setup"}
 #: Services whose image another service builds.
 BUILT_ELSEWHERE = {"migrate": "api", "store-setup": "api", "fetcher": "worker"}
@@ -43,8 +43,9 @@ def test_files_match_the_compose_specification() -> None:
 def test_every_variable_has_a_default() -> None:
     found = PLACEHOLDER.findall((ROOT / "docker-compose.yml").read_text())
     assert found
-    # No page, and no files.
-    optional = ["EDGE_CORS_ORIGINS", "EDGE_RATE_PER_ADDRESS", "EDGE_AUTH_FILE", "AUTH_JWT_ISSUERS_FILE"]
+    # No console, no other page, and no files.
+    console = ["EDGE_CONSOLE_API", "EDGE_CONSOLE_ISSUER", "EDGE_CONSOLE_CLIENT_ID"]
+    optional = [*console, "EDGE_CORS_ORIGINS", "EDGE_RATE_PER_ADDRESS", "EDGE_AUTH_FILE", "AUTH_JWT_ISSUERS_FILE"]
     assert [name for name, default in found if not default] == optional
 
 
