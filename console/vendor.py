@@ -1,7 +1,8 @@
 """Fetches the libraries of the console by `npm pack` and checks them against vendor.json.
 
-`python console/vendor.py` replaces console/site/vendor; `--check` compares it with the hashes and needs no network. For
-a new version, change `package` and run it with `--update`, which writes the hashes of what the registry sends.
+`python console/vendor.py` replaces console/site/vendor; `--check` compares it with the hashes and needs no
+network. For a new version, change `package` and run it with `--update`, which writes the hashes of what the
+registry sends.
 """
 
 import argparse
@@ -28,11 +29,17 @@ def integrity(content: bytes) -> str:
 
 def differences(lock: dict[str, Any], target: Path = TARGET) -> list[str]:
     """Returns what differs between the lock and the files below `target`, one sentence each."""
-    expected = {entry["to"]: entry["integrity"] for library in lock["libraries"] for entry in library["files"]}
+    expected = {
+        entry["to"]: entry["integrity"] for library in lock["libraries"] for entry in library["files"]
+    }
     present = {path.name: integrity(path.read_bytes()) for path in sorted(target.glob("*"))}
     missing = [f"{name} is missing" for name in expected.keys() - present.keys()]
     unknown = [f"{name} is in no library" for name in present.keys() - expected.keys()]
-    other = [f"{name} has other bytes" for name in expected.keys() & present.keys() if expected[name] != present[name]]
+    other = [
+        f"{name} has other bytes"
+        for name in expected.keys() & present.keys()
+        if expected[name] != present[name]
+    ]
     return sorted(missing + unknown + other)
 
 
@@ -64,7 +71,9 @@ def _compare(entry: dict[str, Any], content: bytes, name: str, *, update: bool) 
 def main() -> None:
     """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--check", action="store_true", help="compare the files with vendor.json, and fetch nothing")
+    parser.add_argument(
+        "--check", action="store_true", help="compare the files with vendor.json, and fetch nothing"
+    )
     parser.add_argument("--update", action="store_true", help="write the hashes of what the registry sends")
     options = parser.parse_args()
     lock = json.loads(LOCK.read_text())

@@ -19,7 +19,8 @@ PATIENCE = 60_000
 _OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--mute-audio"]
 _WATCH = """
     globalThis.violations = [];
-    addEventListener("securitypolicyviolation", event => violations.push(`${event.violatedDirective} ${event.blockedURI}`));
+    addEventListener("securitypolicyviolation", event =>
+      violations.push(`${event.violatedDirective} ${event.blockedURI}`));
 """
 
 
@@ -46,7 +47,7 @@ class Console:
         """Returns what axe finds on the present page, in light and in dark."""
         found = []
         for scheme in ("light", "dark"):
-            await self.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            await self.page.emulate_media(color_scheme=scheme)
             results = await Axe().run(self.page)
             found += [
                 f"{scheme}: {each['id']} {[node['html'] for node in each['nodes']]}"

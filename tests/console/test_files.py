@@ -63,11 +63,7 @@ def test_words_are_in_one_file() -> None:
     words = (CONSOLE / "site/words.js").read_text()
     known = set(re.findall(r'^ {2}(\w+): "|[{,] (\w+): "|"([\w.]+)": "', words, re.MULTILINE))
     names = {name for each in known for name in each if name}
-    used = {
-        key
-        for path in SCRIPTS
-        for key in re.findall(r'say\("([\w.]+)"', path.read_text())
-    }
+    used = {key for path in SCRIPTS for key in re.findall(r'say\("([\w.]+)"', path.read_text())}
 
     assert used
     assert used <= names

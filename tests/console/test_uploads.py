@@ -6,13 +6,20 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, Request, Route
 
-from gostream_client import AsyncClient
+from gostream_client import AsyncClient, VideoNotFoundError
 from tests.uploads.conftest import MIB, PART, film
 
 from .conftest import Console
 
 pytestmark = pytest.mark.stack
 PARTS = 5
+_PARTS = """
+    async id => {
+      const {api} = await (await fetch("config.json")).json();
+      return (await (await fetch(`${api}/v1/videos/${id}/upload`)).json()).parts?.length ?? 0;
+    }
+"""
+_STORED = """Object.keys(JSON.parse(localStorage.getItem("gostream.uploads") ?? "{}"))"""
 
 
 async def start(console: Console, path: Path) -> None:
@@ -34,20 +41,22 @@ async def keep(page: Page, kept: int) -> None:
 
 
 async def break_after(console: Console, path: Path, kept: int) -> str:
-    """Begins an upload and reloads the page when some parts are stored. Returns the id of the video."""
+    """Begins an upload and reloads the page when the store has some parts. Returns the id of the video."""
     page = console.page
     await console.open("upload")
     await keep(page, kept)
     await start(console, path)
-    stored = f"[...document.querySelectorAll('progress')].some(bar => bar.value >= {kept / PARTS})"
+    identifiers: list[str] = []
     async with asyncio.timeout(100):
-        while not await page.evaluate(stored):
+        while not identifiers:
+            identifiers = await page.evaluate(_STORED)
             await asyncio.sleep(0.05)
-    (identifier,) = await page.evaluate("Object.keys(JSON.parse(localStorage['gostream.uploads']))")
+        while await page.evaluate(_PARTS, identifiers[0]) < kept:
+            await asyncio.sleep(0.05)
     page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))  # leave the page?
-    await page.unroute_all(behavior="ignoreErrors")
     await page.reload()
-    return str(identifier)
+    await page.unroute_all(behavior="ignoreErrors")  # not before: it lets waiting requests go
+    return identifiers[0]
 
 
 @pytest.mark.slow

@@ -45,7 +45,13 @@ def test_every_variable_has_a_default() -> None:
     assert found
     # No console, no other page, and no files.
     console = ["EDGE_CONSOLE_API", "EDGE_CONSOLE_ISSUER", "EDGE_CONSOLE_CLIENT_ID"]
-    optional = [*console, "EDGE_CORS_ORIGINS", "EDGE_RATE_PER_ADDRESS", "EDGE_AUTH_FILE", "AUTH_JWT_ISSUERS_FILE"]
+    optional = [
+        *console,
+        "EDGE_CORS_ORIGINS",
+        "EDGE_RATE_PER_ADDRESS",
+        "EDGE_AUTH_FILE",
+        "AUTH_JWT_ISSUERS_FILE",
+    ]
     assert [name for name, default in found if not default] == optional
 
 

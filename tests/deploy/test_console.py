@@ -32,7 +32,11 @@ def test_policy_names_the_origins_alone(edge: Nginx) -> None:
 
     assert (answer.status, answer.headers["content-type"]) == (200, "text/html")
     assert policy["connect-src"].split() == ["'self'", API, STORE, edge.url, "https://id.example.com"]
-    assert (policy["default-src"], policy["script-src"], policy["style-src"]) == ("'none'", "'self'", "'self'")
+    assert (policy["default-src"], policy["script-src"], policy["style-src"]) == (
+        "'none'",
+        "'self'",
+        "'self'",
+    )
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["referrer-policy"] == "no-referrer"
     assert "access-control-allow-origin" not in answer.headers
@@ -107,5 +111,7 @@ def test_code_of_a_login_is_in_no_log(edge: Nginx) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "config.json", "client/gostream-upload.js", "console.js"])
-def test_edge_without_a_console_has_no_page(origin: Origin, make_edge: Callable[..., Nginx], path: str) -> None:
+def test_edge_without_a_console_has_no_page(
+    origin: Origin, make_edge: Callable[..., Nginx], path: str
+) -> None:
     assert ask(make_edge(origin), f"/console/{path}").status == 404

@@ -107,9 +107,7 @@ class Stack:
         self.settings |= options.settings
         self.apis = [self._api(number) for number in range(1, options.api_replicas + 1)]
         self.workers = [self._worker(number) for number in range(1, options.workers + 1)]
-        self._envoy = Envoy(
-            directories, envoy_port, ports.pick("envoy-admin"), self.apis, self.certificates
-        )
+        self._envoy = Envoy(directories, envoy_port, ports.pick("envoy-admin"), self.apis, self.certificates)
         self._envoy.page = nginx.url
         self._envoy.issuers = options.issuer.publish(directories) if options.issuer else None
         for server in (nginx, self._envoy, *self.apis, *self.workers):
