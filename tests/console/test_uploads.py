@@ -1,13 +1,17 @@
 """Uploads of the page: broken by a reload and continued, discarded, refused."""
 
 import asyncio
+import hashlib
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, Request, Route
 
 from gostream_client import AsyncClient, VideoNotFoundError
-from tests.uploads.conftest import MIB, PART, film
+from gostream_devstack.instance.stack import Stack
+from gostream_shared.config import Config, load
+from gostream_shared.storage.s3 import S3ObjectStore
+from tests.uploads.conftest import MIB, PART, film, stored
 
 from .conftest import Console
 
@@ -60,9 +64,7 @@ async def break_after(console: Console, path: Path, kept: int) -> str:
 
 
 @pytest.mark.slow
-async def test_reload_continues_with_missing_parts(
-    console: Console, client: AsyncClient, tmp_path: Path
-) -> None:
+async def test_reload_continues_with_missing_parts(console: Console, stack: Stack, tmp_path: Path) -> None:
     path, page = film(tmp_path / "long film.mp4", (PARTS - 1) * PART + MIB), console.page
     identifier = await break_after(console, path, 2)
     sent: list[str] = []
@@ -79,7 +81,8 @@ async def test_reload_continues_with_missing_parts(
     assert page.url.endswith(identifier)
     await page.get_by_role("heading", name="Why it failed").wait_for()  # random bytes are no film
     assert len(sent) == PARTS - 2
-    assert (await client.get_video(identifier)).source.size_bytes == path.stat().st_size
+    async with S3ObjectStore.open(load(Config, stack.settings)) as store:
+        assert await stored(store, identifier) == hashlib.sha256(path.read_bytes()).hexdigest()
     await console.open("upload")
     assert await page.get_by_text("Unfinished uploads").count() == 0
 
