@@ -6,7 +6,7 @@ from uuid import UUID
 
 
 class FakeOutbox:
-    """Implements gostream_shared.domain.repositories.SharedOutbox in memory, without an election."""
+    """Implements gostream_shared.cache.outbox.port.SharedOutbox in memory, without an election."""
 
     relay_lock = 0
 

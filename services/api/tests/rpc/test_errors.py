@@ -22,6 +22,7 @@ from gostream_api.rpc.validation import SizeRule
 from gostream_api.videos.video_service import VideoService
 from gostream_api.videos.watch import WatchService
 from gostream_shared.domain import errors
+from gostream_shared.domain.companions import errors as companions
 from gostream_shared.domain.errors import GoStreamError, Violation
 
 GET = "/gostream.v1.VideoService/GetVideo"
@@ -103,6 +104,14 @@ ROWS: list[tuple[GoStreamError, grpc.StatusCode, str, set[str]]] = [
         {"BadRequest"},
     ),
     (
+        companions.ResumeTokenInvalidError(),
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "FIELD_INVALID",
+        {"BadRequest"},
+    ),
+    (companions.WebhookNotFoundError(ID), grpc.StatusCode.NOT_FOUND, "WEBHOOK_NOT_FOUND", set()),
+    (companions.ResumeTokenExpiredError(), grpc.StatusCode.OUT_OF_RANGE, "RESUME_TOKEN_EXPIRED", set()),
+    (
         errors.RequestIdReusedError("r"),
         grpc.StatusCode.INVALID_ARGUMENT,
         "REQUEST_ID_REUSED",
@@ -173,6 +182,18 @@ ROWS: list[tuple[GoStreamError, grpc.StatusCode, str, set[str]]] = [
     ),
     (errors.EtagMismatchError(ID), grpc.StatusCode.ABORTED, "ETAG_MISMATCH", set()),
     (errors.ExternalIdInUseError(), grpc.StatusCode.ALREADY_EXISTS, "EXTERNAL_ID_IN_USE", set()),
+    (
+        errors.TrackNotFoundError(ID, ID),
+        grpc.StatusCode.NOT_FOUND,
+        "TRACK_NOT_FOUND",
+        {"ResourceInfo"},
+    ),
+    (
+        errors.TooManyTracksError(ID, 16),
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "QUOTA_EXCEEDED",
+        {"QuotaFailure"},
+    ),
     (errors.VideoNotDeletedError(ID), grpc.StatusCode.ALREADY_EXISTS, "VIDEO_NOT_DELETED", set()),
     (errors.QueueFullError(), grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", {"RetryInfo"}),
     (

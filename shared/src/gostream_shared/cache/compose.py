@@ -18,6 +18,7 @@ from gostream_shared.cache.entries.epoch import EpochKeeper, EpochState
 from gostream_shared.cache.entries.redis_cache import CacheTimes, RedisVideoCache, change_channel
 from gostream_shared.cache.outbox.announcer import RedisChangeAnnouncer
 from gostream_shared.cache.outbox.notify import ElectedListener, listen_to_outbox
+from gostream_shared.cache.outbox.port import SharedOutbox
 from gostream_shared.cache.outbox.relay import OutboxRelay
 from gostream_shared.cache.outbox.unannounced import Unannounced
 from gostream_shared.cache.ports import ChangeAnnouncer, ProgressPublisher, VideoEvents
@@ -26,7 +27,6 @@ from gostream_shared.cache.redis_connection import RedisConnection, open_servers
 from gostream_shared.concurrency import in_background
 from gostream_shared.config import Config
 from gostream_shared.db.connecting.address import DatabaseAddress
-from gostream_shared.domain.repositories import SharedOutbox
 
 _log = structlog.get_logger(__name__)
 _Runner = OutboxRelay | Bus | EpochKeeper

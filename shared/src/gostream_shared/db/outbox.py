@@ -13,7 +13,7 @@ from gostream_shared.domain.playback import GateHold
 
 
 class PostgresOutbox:
-    """Implements gostream_shared.domain.repositories.SharedOutbox."""
+    """Implements gostream_shared.cache.outbox.port.SharedOutbox."""
 
     relay_lock = 0x676F73746F7574  # "gostout"
 

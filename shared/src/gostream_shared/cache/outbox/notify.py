@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from gostream_shared.cache.outbox.port import SharedOutbox
 from gostream_shared.concurrency import in_background
 from gostream_shared.db.connecting.election import keep_standing
-from gostream_shared.domain.repositories import SharedOutbox
 
 CHANNEL = "gostream_outbox"
 

@@ -9,10 +9,10 @@ from uuid import UUID
 import structlog
 
 from gostream_shared.cache.metrics import RELAYED
+from gostream_shared.cache.outbox.port import Outbox
 from gostream_shared.cache.outbox.unannounced import MOST, Unannounced
 from gostream_shared.cache.protocol import CacheUnavailableError, VideoCache
 from gostream_shared.domain.errors import BackendUnavailableError
-from gostream_shared.domain.repositories import Outbox
 
 _log = structlog.get_logger(__name__)
 
