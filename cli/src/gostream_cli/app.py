@@ -1,7 +1,7 @@
 """The command line: names, options and help of the commands; commands.py implements them.
 
-The rooms `ingest` (upload, import), `organize` (ls, update, rm, undelete) and `captions` (tracks) have the
-other commands.
+The rooms `ingest` (upload, import), `organize` (ls, update, rm, undelete), `captions` (tracks) and `events`
+(events, webhooks) have the other commands.
 Each command imports its implementation when it runs, because gRPC, protobuf and aiohttp take longer to import
 than `--help` and completion take in all.
 """
@@ -16,6 +16,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is imported, to h
 import typer
 
 from gostream_cli.captions import app as captions
+from gostream_cli.events import app as events
 from gostream_cli.ingest import app as ingest
 from gostream_cli.options import (
     DEFAULT_SERVER,
@@ -140,7 +141,7 @@ def process(
     json: Json = False,
 ) -> None:
     """Start processing an uploaded video, or encode it again."""
-    asked = encoding(start, end, poster_at, download)
+    asked = encoding(start, end, poster_at, download, loudness)
     from gostream_cli import commands, output, runner
 
     out = output.Output(as_json=json)
@@ -153,7 +154,6 @@ def process(
             out,
             video_id,
             profile=profile,
-            loudness=int(loudness),
             options=asked,
             follow_it=watch,
         ),
@@ -205,6 +205,8 @@ def revoke(
 
 app.command("rm")(organize.remove)
 app.command()(organize.undelete)
+app.command()(events.events)
+app.add_typer(events.webhooks)
 
 
 @app.command()

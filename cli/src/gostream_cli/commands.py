@@ -41,11 +41,10 @@ async def process(
     video_id: str,
     *,
     profile: str,
-    loudness: int = 0,
     options: EncodeOptions | None = None,
     follow_it: bool,
 ) -> None:
-    video = await client.trigger_process(video_id, profile=profile, loudness=loudness, options=options)
+    video = await client.trigger_process(video_id, profile=profile, options=options)
     await finish(client, out, video, follow_it=follow_it)
 
 

@@ -178,18 +178,21 @@ def seconds_of(text: str, option: str) -> float | None:
     return found
 
 
-def encoding(start: str, end: str, poster_at: str, downloads: Sequence[str] | None) -> "EncodeOptions | None":
+def encoding(
+    start: str, end: str, poster_at: str, downloads: Sequence[str] | None, loudness: str
+) -> "EncodeOptions | None":
     """Returns the options of an encode; None if none is given. Raises BadParameter."""
     given = {
         "start": seconds_of(start, "--start"),
         "end": seconds_of(end, "--end"),
         "poster_offset": seconds_of(poster_at, "--poster-at"),
     }
-    if not downloads and all(value is None for value in given.values()):
+    target = int(loudness)
+    if not (downloads or target) and all(value is None for value in given.values()):
         return None
     from gostream_client import EncodeOptions
 
-    return EncodeOptions(downloads=downloads or (), **given)
+    return EncodeOptions(downloads=downloads or (), loudness=target, **given)
 
 
 User = Annotated[str, typer.Option(help="The owner's name.")]

@@ -25,8 +25,9 @@ def test_other_times_are_refused(text: str) -> None:
 
 
 def test_options_are_absent_unless_given() -> None:
-    assert encoding("", "", "", []) is None
-    assert encoding("0", "", "", None) is not None
+    assert encoding("", "", "", [], "0") is None
+    assert encoding("0", "", "", None, "0") is not None
+    assert encoding("", "", "", None, "-16") is not None
 
 
 async def test_process_sends_the_options(gostream: Gostream, server: ApiServer) -> None:

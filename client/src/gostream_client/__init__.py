@@ -32,6 +32,7 @@ from gostream_client.errors import (
     QuotaExceededError,
     RateLimitedError,
     RequestIdReusedError,
+    ResumeTokenExpiredError,
     ScopeMissingError,
     ServerStoppingError,
     SourceNotUploadedError,
@@ -50,9 +51,11 @@ from gostream_client.errors import (
     VersionNotReachedError,
     VideoNotDeletedError,
     VideoNotFoundError,
+    WebhookNotFoundError,
 )
 
 if TYPE_CHECKING:
+    from gostream.v1.event_pb2 import Event
     from gostream.v1.video_pb2 import Track, Video
     from gostream_client.aio import AsyncClient
     from gostream_client.calls import Reply
@@ -69,6 +72,7 @@ _HOMES = {
     "AsyncClient": "gostream_client.aio",
     "Client": "gostream_client.sync",
     "EncodeOptions": "gostream_client.encoding",
+    "Event": "gostream.v1.event_pb2",
     "Reply": "gostream_client.calls",
     "SourceFile": "gostream_client.upload.source",
     "Tls": "gostream_client.connection.tls",
@@ -89,6 +93,7 @@ __all__ = [
     "DeadlineExceededError",
     "EncodeOptions",
     "EtagMismatchError",
+    "Event",
     "ExternalIdInUseError",
     "FieldInvalidError",
     "FieldViolation",
@@ -104,6 +109,7 @@ __all__ = [
     "RateLimitedError",
     "Reply",
     "RequestIdReusedError",
+    "ResumeTokenExpiredError",
     "ScopeMissingError",
     "ServerStoppingError",
     "SourceFile",
@@ -128,6 +134,7 @@ __all__ = [
     "Video",
     "VideoNotDeletedError",
     "VideoNotFoundError",
+    "WebhookNotFoundError",
     "kind_name",
     "policy_name",
     "status_name",

@@ -5,7 +5,7 @@ from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
 
 from gostream.v1.video_service_pb2 import ProcessOptions
-from gostream_client.names import process_options
+from gostream_client.names import loudness_number
 
 #: The names of downloads, in the contract's words.
 DOWNLOADS = ("highest", "audio")
@@ -17,6 +17,7 @@ class EncodeOptions:
 
     `start`, `end`: the part of the source that becomes the film. `poster_offset`: the time of the film that
     the poster shows. `downloads`: "highest" (the film, MP4) and "audio" (its sound, M4A), made after READY.
+    `loudness`: -16 or -23 LUFS for all sounds; 0 keeps theirs.
     """
 
     _: KW_ONLY
@@ -24,12 +25,13 @@ class EncodeOptions:
     end: float | None = None
     poster_offset: float | None = None
     downloads: Sequence[str] = ()
+    loudness: int = 0
 
 
-def encode_options(profile: str, loudness: int, options: EncodeOptions | None) -> ProcessOptions:
+def encode_options(profile: str, options: EncodeOptions | None) -> ProcessOptions:
     """Returns the message of a request. Raises InvalidInputError if the loudness is unknown."""
-    message = process_options(profile, loudness)
     asked = options or EncodeOptions()
+    message = ProcessOptions(profile=profile, loudness=loudness_number(asked.loudness))
     message.downloads.extend(asked.downloads)
     for field in ("start", "end", "poster_offset"):
         seconds = getattr(asked, field)

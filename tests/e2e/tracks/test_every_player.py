@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(300)]
 needs_chromium = pytest.mark.skipif(not players.CHROMIUM, reason="Chromium is not installed")
 
 
-#: Shaka Player 4.16 counts cues from the first decoding time of a stream, but shows its first picture at zero.
+#: Seconds. Shaka Player 4.16 counts cues from the first decoding time, and pictures from the first of them.
 SHAKA_LATE = 0.08
 
 

@@ -26,6 +26,8 @@ from gostream_cli.options import (
     pairs,
 )
 
+_RESUME_EXCLUDES = "--resume excludes --title, --user, --content-type, --policy, --label and --external-id"
+
 
 def upload_file(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The video file.")],
@@ -55,37 +57,28 @@ def upload_file(
     json: Json = False,
 ) -> None:
     """Upload a video file and start its processing."""
-    if watch and not process:
-        raise typer.BadParameter("--watch and --no-process exclude each other")
-    if resume:
-        _exclude(title is not None, user, content_type is not None, policy, label, external_id)
+    _exclude(watch and not process, "--watch and --no-process exclude each other")
+    about = (title is not None, user, content_type is not None, policy, label, external_id)
+    _exclude(bool(resume) and any(about), _RESUME_EXCLUDES)
     labels, captions = pairs(label), parsed(caption, "--caption")
-    asked = encoding(start, end, poster_at, download)
+    asked = encoding(start, end, poster_at, download, loudness)
     from gostream_cli import output, runner
     from gostream_cli.ingest import commands
 
+    new = commands.NewVideo(title, user, content_type, policy, labels, external_id)
+    steps = commands.Steps(process, profile, watch, parallel, asked)
     out = output.Output(as_json=json)
     runner.call(
         server,
         out,
         timeout,
-        lambda client: commands.upload(
-            client,
-            out,
-            file,
-            commands.NewVideo(title, user, content_type, policy, labels, external_id),
-            commands.Steps(process, profile, watch, parallel, int(loudness), asked),
-            resume=resume,
-            captions=captions,
-        ),
+        lambda client: commands.upload(client, out, file, new, steps, resume=resume, captions=captions),
     )
 
 
-def _exclude(*given: object) -> None:
-    if any(given):
-        raise typer.BadParameter(
-            "--resume excludes --title, --user, --content-type, --policy, --label and --external-id"
-        )
+def _exclude(conflict: bool, why: str) -> None:
+    if conflict:
+        raise typer.BadParameter(why)
 
 
 def import_source(
@@ -110,10 +103,9 @@ def import_source(
     json: Json = False,
 ) -> None:
     """Create a video from a URL and follow its processing."""
-    if bool(url) == bool(key):
-        raise typer.BadParameter("give either a URL or --key")
+    _exclude(bool(url) == bool(key), "give either a URL or --key")
     labels = pairs(label)
-    asked = encoding(start, end, poster_at, download)
+    asked = encoding(start, end, poster_at, download, loudness)
     from gostream_cli import output, runner
     from gostream_cli.ingest import commands
 
@@ -130,7 +122,6 @@ def import_source(
             url=url,
             key=key,
             profile=profile,
-            loudness=int(loudness),
             options=asked,
             follow_it=watch,
         ),

@@ -46,7 +46,6 @@ class Steps:
     profile: str = ""
     follow_it: bool = False
     parallel: int = 4
-    loudness: int = 0
     options: EncodeOptions | None = None
 
 
@@ -86,7 +85,6 @@ async def upload(
                 process=steps.process_it,
                 profile=steps.profile,
                 options=steps.options,
-                loudness=steps.loudness,
                 parallel=steps.parallel,
                 resume=resume,
                 events=UploadEvents(on_created=created, on_sent=show, on_retry=out.note),
@@ -112,7 +110,6 @@ async def import_source(
     key: str = "",
     profile: str = "",
     options: EncodeOptions | None = None,
-    loudness: int = 0,
     follow_it: bool = True,
 ) -> None:
     """Create a video whose source the server fetches from a URL, or reads at a key, and follow it."""
@@ -126,7 +123,6 @@ async def import_source(
         source_key=key,
         profile=profile,
         options=options,
-        loudness=loudness,
     )
     out.note(f"created {created.video.id}")
     await finish(client, out, created.video, follow_it=follow_it)

@@ -46,9 +46,7 @@ async def upload(ask: Ask, wishes: Wishes) -> Video:
     await _by_one_put(ask, create, created, source, events)
     if wishes.process:
         return await ask(
-            calls.trigger_process(
-                created.video.id, profile=wishes.profile, loudness=wishes.loudness, options=wishes.options
-            )
+            calls.trigger_process(created.video.id, profile=wishes.profile, options=wishes.options)
         )
     return created.video
 
@@ -82,7 +80,7 @@ async def _in_parts(
         UploadCalls(ask),
         video_id,
         source.path,
-        process=encode_options(wishes.profile, wishes.loudness, wishes.options) if wishes.process else None,
+        process=encode_options(wishes.profile, wishes.options) if wishes.process else None,
         options=PartOptions(parallel=wishes.parallel),
         reports=Reports(on_sent=events.on_sent, on_retry=events.on_retry),
     )

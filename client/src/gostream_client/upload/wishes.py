@@ -11,7 +11,7 @@ from gostream_client.upload.source import SourceFile
 DOC = """Creates a video and uploads its source from a file. Returns the video.
 
 `title`: the name of the file unless given. `content_type`: guessed from the name unless given. `policy`,
-`labels`, `external_id`: as in create_video(). `process`: also start an encode, with `profile`, `loudness` and
+`labels`, `external_id`: as in create_video(). `process`: also start an encode, with `profile` and
 `options` as in trigger_process(). The file goes straight to the object store; above 16 MiB in parts,
 `parallel` at once, each checked by its MD5. `resume`: the id of a video whose upload in parts continues, from
 any machine; the arguments of a new video are not used then. The functions of `events` are called in the event
@@ -62,7 +62,6 @@ class Wishes:
     process: bool = False
     profile: str = ""
     options: EncodeOptions | None = None
-    loudness: int = 0
     parallel: int = 4
     resume: str = ""
     events: UploadEvents | None = None

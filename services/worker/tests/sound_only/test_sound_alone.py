@@ -124,11 +124,11 @@ async def test_damaged_language_does_not_fail_the_sound(worker: Worker, clip: Cl
 
 
 @pytest.mark.parametrize(
-    "asked", [EncodeOptions(start=timedelta(seconds=1)), EncodeOptions(end=timedelta(seconds=3))]
+    "options", [EncodeOptions(start=timedelta(seconds=1)), EncodeOptions(end=timedelta(seconds=3))], ids=repr
 )
-async def test_part_of_sound_alone_fails(worker: Worker, clip: Clips, asked: EncodeOptions) -> None:
+async def test_part_of_sound_alone_fails(worker: Worker, clip: Clips, options: EncodeOptions) -> None:
     video_id = await worker.upload(clip(sound_clips.mp3))
-    await worker.attempts.transcode(await worker.start(video_id, options=asked))
+    await worker.attempts.transcode(await worker.start(video_id, options=options))
 
     video = await worker.video(video_id)
     assert video.failure is not None

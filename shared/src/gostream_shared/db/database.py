@@ -23,6 +23,9 @@ from gostream_shared.db.connecting.pool import STATEMENT_TIMEOUT, open_pool, tra
 from gostream_shared.db.encodes import PostgresEncodes
 from gostream_shared.db.epochs import PostgresEpochs
 from gostream_shared.db.errors import BACKEND, connecting_errors, database_errors
+from gostream_shared.db.events.deliveries import PostgresDeliveries
+from gostream_shared.db.events.log import PostgresEvents
+from gostream_shared.db.events.webhooks import PostgresWebhooks
 from gostream_shared.db.listen import SharedListener
 from gostream_shared.db.outbox import PostgresGateChanges, PostgresOutbox
 from gostream_shared.db.schema import missing_migrations
@@ -46,6 +49,7 @@ class PostgresTransaction:
     added_tracks: PostgresAddedTracks
     trail: PostgresTrail
     usages: PostgresUsages
+    webhooks: PostgresWebhooks
     jobs: PgQueuerJobQueue
 
 
@@ -65,6 +69,9 @@ class PostgresDatabase:
         self.remote_sources = PostgresRemoteSources(pool, timeout=STATEMENT_TIMEOUT)
         self.added_tracks = PostgresAddedTracks(pool, timeout=STATEMENT_TIMEOUT)
         self.usages = PostgresUsages(pool, timeout=STATEMENT_TIMEOUT)
+        self.events = PostgresEvents(pool, timeout=STATEMENT_TIMEOUT)
+        self.webhooks = PostgresWebhooks(pool, timeout=STATEMENT_TIMEOUT)
+        self.deliveries = PostgresDeliveries(pool, timeout=STATEMENT_TIMEOUT)
         self.epochs = PostgresEpochs(pool, timeout=STATEMENT_TIMEOUT)
 
     @classmethod
@@ -108,6 +115,7 @@ class PostgresDatabase:
                 added_tracks=PostgresAddedTracks(connection, timeout=STATEMENT_TIMEOUT),
                 trail=PostgresTrail(connection, timeout=STATEMENT_TIMEOUT),
                 usages=PostgresUsages(connection, timeout=STATEMENT_TIMEOUT),
+                webhooks=PostgresWebhooks(connection, timeout=STATEMENT_TIMEOUT),
                 jobs=PgQueuerJobQueue(Queries.from_asyncpg_connection(plain)),
             )
 

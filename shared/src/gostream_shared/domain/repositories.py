@@ -10,6 +10,7 @@ from uuid import UUID
 from gostream_shared.domain.companions.added_tracks import AddedTracks
 from gostream_shared.domain.companions.chunks import Chunks
 from gostream_shared.domain.companions.remote_sources import RemoteSources
+from gostream_shared.domain.companions.webhooks import Webhooks
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import JobQueue
 from gostream_shared.domain.playback import GateChanges, PlaybackPolicy
@@ -245,6 +246,9 @@ class Transaction(Protocol):
     def usages(self) -> Usages: ...
 
     @property
+    def webhooks(self) -> Webhooks: ...
+
+    @property
     def jobs(self) -> JobQueue: ...
 
 
@@ -277,5 +281,8 @@ class Database(Protocol):
 
     @property
     def usages(self) -> Usages: ...
+
+    @property
+    def webhooks(self) -> Webhooks: ...
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]: ...

@@ -38,7 +38,7 @@ def chunk_arguments(plan: Plan, chunk: Chunk, *, source: str, folder: str, attem
     """Returns the arguments that encode a chunk of the plan, with outputs below `folder`/.
 
     Segments have the numbers and the timestamps that they have in the film. The other outputs are copies of
-    text tracks beside the sounds, the storyboard's tiles in the chunk, and a poster if the chunk is one of
+    text tracks with the sounds, the storyboard's tiles in the chunk, and a poster if the chunk is one of
     `poster_chunks`. A whole film has a sheet instead of tiles.
     """
     names = attempted(SEGMENTS, attempt)
