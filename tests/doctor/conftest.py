@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cli.tests.conftest import Gostream
+from cli.tests.conftest import Gostream, Ran
 from cli.tests.conftest import gostream as gostream
 from gostream_devstack.instance.stack import Stack
 from tests.e2e.conftest import client as client
@@ -29,6 +29,13 @@ class Report:
         return {each["variable"] for each in self.document["checks"] if each["is_good"] is False}
 
 
+def report_of(ran: Ran) -> Report:
+    """The JSON of a run: on stderr if it could not be made."""
+    text = ran.stdout or ran.stderr
+    assert text, ran
+    return Report(ran.code, json.loads(text))
+
+
 Doctor = Callable[..., Awaitable[Report]]
 
 
@@ -44,10 +51,7 @@ def doctor(gostream: Gostream, stack: Stack) -> Doctor:
     """Runs the command; keywords replace variables."""
 
     async def run(*arguments: str, **changes: str) -> Report:
-        ran = await gostream(
-            "doctor", *arguments, "--json", "--timeout", "60", **(first_of(stack.env) | changes)
-        )
-        assert ran.stdout, ran
-        return Report(ran.code, json.loads(ran.stdout))
+        options = ("--json", "--timeout", "60")
+        return report_of(await gostream("doctor", *options, *arguments, **(first_of(stack.env) | changes)))
 
     return run

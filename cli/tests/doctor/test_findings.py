@@ -80,7 +80,8 @@ BAD: dict[str, tuple[Finding, str]] = {
     "JSON edge of another issuer": (json_edge(401, has_token=True), "EDGE_AUTH_FILE"),
     "CORS closed": (findings.preflight(Seen("http://e", 403), "https://p"), "EDGE_CORS_ORIGINS"),
     "CORS of another": (
-        findings.preflight(Seen("http://e", 200, allowed_origin="https://q"), "https://p"), "EDGE_CORS_ORIGINS",
+        findings.preflight(Seen("http://e", 200, allowed_origin="https://q"), "https://p"),
+        "EDGE_CORS_ORIGINS",
     ),
     "read door dead": (
         findings.call("read door", error("UNAVAILABLE"), "GOSTREAM_READ_ADDR", "x"), "GOSTREAM_READ_ADDR",
