@@ -32,7 +32,7 @@ async def web_server(status: int, *, seconds_ago: float = 0) -> AsyncIterator[st
         date = formatdate(time.time() - seconds_ago, usegmt=True)
         return web.Response(status=status, text="<html>", headers={"Date": date})
 
-    runner = web.ServerRunner(web.Server(answer))
+    runner = web.ServerRunner(web.Server(answer))  # type: ignore[arg-type]  # a narrower request in fact
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

@@ -19,10 +19,11 @@ class Presence(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the object store says of an object. Sizes in bytes."""
+    """What the object store says of an object. Sizes in bytes. `etag`: without quotation marks."""
 
     presence: Presence
     size: int = 0
+    etag: str = ""
 
 
 class EdgeAnswer(enum.StrEnum):

@@ -1,7 +1,10 @@
 """Gathers the facts of one video. Every question has a deadline, and a failed one leaves its fact unknown."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import hashlib
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
@@ -19,12 +22,14 @@ from gostream_shared.domain.object_keys import gate_key, master_key, source_key
 from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.uploads import UploadSession, UploadSessions, UploadState
 from gostream_shared.domain.video import VideoStatus
-from gostream_shared.storage.port import MultipartEndedError, ObjectNotFoundError, ObjectStore
+from gostream_shared.storage.port import MultipartEndedError, ObjectStore, StoredObject
 
 #: Seconds for all questions to one backend.
 QUESTION_TIMEOUT = 4.0
 #: Bytes of a playlist that are read.
 _MOST_BYTES = 1 << 20
+#: An ETag that is the MD5 of the object.
+_MD5 = re.compile("[0-9a-f]{32}")
 
 Answer = TypeVar("Answer")
 
@@ -88,13 +93,13 @@ class Gatherer:
         gate = video.gate
         source = record.remote.key if record.remote and record.remote.key else source_key(video.id)
         async with asyncio.TaskGroup() as asking:
-            seen_source = asking.create_task(self._head(source))
+            seen_source = asking.create_task(self._look(source))
             served = asking.create_task(self._served(caller, video.id))
             upload = asking.create_task(self._upload(session)) if session and is_pending else None
-            master = asking.create_task(self._head(master_key(video.id))) if is_published else None
-            seen_gate = asking.create_task(self._head(gate_key(video.id, gate))) if gate else None
+            master = asking.create_task(self._look(master_key(video.id))) if is_published else None
+            seen_gate = asking.create_task(self._look(gate_key(video.id, gate))) if gate else None
             is_public = video.playback_policy is PlaybackPolicy.PUBLIC
-            edge = asking.create_task(self._edge(video.id)) if is_published and is_public else None
+            edge = asking.create_task(self._edge(video.id, master)) if master and is_public else None
         return replace(
             known,
             source=seen_source.result(),
@@ -105,15 +110,22 @@ class Gatherer:
             served_version=served.result(),
         )
 
-    async def _head(self, key: str) -> Seen:
+    async def _look(self, key: str) -> Seen:
+        """Lists the key, because the API's key to the store may not read what workers publish."""
+
         async def look() -> Seen:
-            try:
-                found = await self._store.head(key)
-            except ObjectNotFoundError:
-                return Seen(Presence.ABSENT)
-            return Seen(Presence.PRESENT, found.size)
+            async with aclosing(self._listed(key)) as listed:
+                async for found in listed:  # the key itself comes before those that it is a prefix of
+                    if found.key == key:
+                        return Seen(Presence.PRESENT, found.size, found.etag.strip('"'))
+                    break
+            return Seen(Presence.ABSENT)
 
         return await _within(look(), Seen(Presence.UNKNOWN))
+
+    async def _listed(self, key: str) -> AsyncGenerator[StoredObject, None]:
+        async for found in self._store.list(key):
+            yield found
 
     async def _upload(self, session: UploadSession) -> Upload:
         async def look() -> Upload:
@@ -132,9 +144,8 @@ class Gatherer:
 
         return await _within(look(), None)
 
-    async def _edge(self, video_id: UUID) -> Edge:
-        key = master_key(video_id)
-        url = f"{self._cdn_base_url}/{key}"
+    async def _edge(self, video_id: UUID, master: Awaitable[Seen]) -> Edge:
+        url = f"{self._cdn_base_url}/{master_key(video_id)}"
 
         async def look() -> Edge:
             timeout = aiohttp.ClientTimeout(total=QUESTION_TIMEOUT)
@@ -143,22 +154,24 @@ class Gatherer:
                 session.get(url, allow_redirects=False) as answer,
             ):
                 text = await answer.content.read(_MOST_BYTES)
-                status = answer.status
-            if status >= 400:
-                return Edge(EdgeAnswer.BROKEN if status >= 500 else EdgeAnswer.REFUSED, url, status)
-            if status != 200 or not text.startswith(b"#EXTM3U"):
-                return Edge(EdgeAnswer.NO_PLAYLIST, url, status)
-            try:
-                is_same = await self._store.get(key) == text
-            except (BackendUnavailableError, ObjectNotFoundError):
-                is_same = True  # the question to the store tells
-            return Edge(EdgeAnswer.SAME if is_same else EdgeAnswer.OTHER, url, status)
+            return Edge(edge_answer(answer.status, text, await master), url, answer.status)
 
         try:
             return await _within(look(), Edge(EdgeAnswer.UNREACHABLE, url))
         except (aiohttp.ClientError, OSError, ValueError) as error:
             _log.warning("the edge does not answer", url=url, error=repr(error))
             return Edge(EdgeAnswer.UNREACHABLE, url)
+
+
+def edge_answer(status: int, text: bytes, master: Seen) -> EdgeAnswer:
+    """Returns what an answer says, compared with the master playlist in the store."""
+    if status >= 400:
+        return EdgeAnswer.BROKEN if status >= 500 else EdgeAnswer.REFUSED
+    if status != 200 or not text.startswith(b"#EXTM3U"):
+        return EdgeAnswer.NO_PLAYLIST
+    is_known = master.presence is Presence.PRESENT and _MD5.fullmatch(master.etag)
+    found = hashlib.md5(text, usedforsecurity=False).hexdigest()
+    return EdgeAnswer.OTHER if is_known and found != master.etag else EdgeAnswer.SAME
 
 
 async def _within(question: Awaitable[Answer], unknown: Answer) -> Answer:
