@@ -17,6 +17,7 @@ from gostream_devstack.host.ports import Ports
 from gostream_devstack.instance.stack import Stack
 from gostream_devstack.servers.nginx import Nginx, Origin
 from gostream_shared.config import Config, load
+from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.domain.object_keys import gate_key, master_key
 from gostream_shared.storage.s3 import S3ObjectStore
 from tests.doctor.conftest import Doctor
@@ -61,10 +62,14 @@ async def test_ready_video_is_good(doctor: Doctor, upload: Upload, small_clip: P
 
 @pytest.mark.parametrize("fault", ["master", "gate"])
 async def test_lost_object_is_the_verdict(
-    doctor: Doctor, upload: Upload, small_clip: Path, store: S3ObjectStore, fault: str
+    doctor: Doctor, stack: Stack, upload: Upload, small_clip: Path, store: S3ObjectStore, fault: str
 ) -> None:
     video = await upload(small_clip)
     video_id = UUID(video.id)
+    async with PostgresDatabase.open(stack.env["DATABASE_URL"]) as database:
+        pending = "SELECT count(*) FROM gate_changes WHERE video_id = $1"
+        while await database.pool.fetchval(pending, video_id):  # the worker would write it again
+            await asyncio.sleep(0.1)
     await store.delete([master_key(video_id) if fault == "master" else gate_key(video_id, "public")])
     report = await doctor(video.id)
 
