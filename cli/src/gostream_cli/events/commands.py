@@ -15,7 +15,8 @@ from gostream_cli.events.forward import Forward
 from gostream_cli.output import Output
 from gostream_client import AsyncClient, InvalidInputError
 
-_PAGE_LIMIT = 1000
+#: The largest pages of ListEvents and of ListDeliveries.
+_EVENTS, _PAGE_LIMIT = 200, 1000
 #: Seconds between two looks at the delivery of a test, and their number: receivers have 15 s.
 _LOOK, _LOOKS = 0.5, 40
 
@@ -24,7 +25,7 @@ async def list_events(client: AsyncClient, out: Output, *, limit: int, **filters
     """List up to `limit` events, from as many pages as needed."""
     found = ListEventsResponse()
     while len(found.events) < limit:
-        size = min(limit - len(found.events), _PAGE_LIMIT)
+        size = min(limit - len(found.events), _EVENTS)
         page = await client.list_events_page(page_size=size, page_token=found.next_page_token, **filters)
         found.events.extend(page.events)
         found.next_page_token = page.next_page_token

@@ -23,7 +23,7 @@ def list_events_page(
     """Returns one page of events, the oldest first, with the token of the next page. All filters must match.
 
     `types`: such as "video.ready"; empty for all. `since`: that time or later, with a time zone. `page_size`:
-    at most 1000; 0 for 50.
+    at most 200; 0 for 50.
     """
     request = ListEventsRequest(
         types=several("types", types),

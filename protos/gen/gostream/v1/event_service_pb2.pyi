@@ -33,7 +33,7 @@ class ListEventsRequest(_message.Message):
     VIDEO_ID_FIELD_NUMBER: _builtins.int
     SINCE_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """The number of events, at most 1000; 0 = 50."""
+    """The number of events, at most 200; 0 = 50."""
     page_token: _builtins.str
     """`next_page_token` of the response before, with the same filters."""
     user_id: _builtins.str

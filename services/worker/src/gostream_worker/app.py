@@ -42,7 +42,6 @@ from gostream_worker.captions.kinds import track_kinds
 from gostream_worker.chunks.dependencies import Dependencies
 from gostream_worker.config import WorkerConfig
 from gostream_worker.downloads.jobs import download_kind
-from gostream_worker.encoding_jobs import encoder_of, encoding_jobs
 from gostream_worker.health import ROOM_HEALTH, health_server
 from gostream_worker.housekeeping.background import housekeeping
 from gostream_worker.ingest.fetch_service import FetchService, FetchSettings
@@ -54,6 +53,7 @@ from gostream_worker.jobs.disk_space import DiskSpace
 from gostream_worker.jobs.expiry import Expiry
 from gostream_worker.jobs.gate_keeper import GateKeeper
 from gostream_worker.jobs.upload_expiry import UploadExpiry
+from gostream_worker.kinds.encoding import encoder_of, encoding_jobs
 from gostream_worker.probe.prestarted import PrestartedProbe
 from gostream_worker.publish.cdn import Edge, HttpEdge, NoEdge
 from gostream_worker.publish.early_playback import end_lists

@@ -25,7 +25,10 @@ from gostream_worker.plan.chunks import WHOLE
 from gostream_worker.plan.clip import require_whole, with_options
 from gostream_worker.plan.ladder import plan_attempt
 from gostream_worker.plan.plan import Plan
+from gostream_worker.plan.profiles import Profile
+from gostream_worker.preview.making import PreviewRun, write_preview
 from gostream_worker.probe.limits import admit
+from gostream_worker.probe.model import Probe
 from gostream_worker.probe.probe import StartedProbe, StartProbe, starting_probe
 from gostream_worker.progress import ProgressReporter
 from gostream_worker.publish.early_playback import EarlyStream, mark_playable
@@ -122,12 +125,7 @@ class TranscodeService:
                 require_whole(encode.options)
                 run = SoundRun(encode, folder, source, self._encoder, uploader, reporter)
                 return await prepare_sound(found, run)
-            # After a failure one process encodes the film, which tolerates every source.
-            is_first = encode.tries == 1 and not encode.chunk_tries and not encode.options.is_clip
-            may_divide = self._settings.chunk_window > 0 and is_first
-            plan = plan_attempt(found, profile, tries=encode.tries, may_divide=may_divide)
-            plan = with_options(plan, encode.options)
-            _log_plan(plan)
+            plan = self._plan(found, profile, encode)
             planned = Planned(
                 probe=found, plan=plan, source=source.version, encoder=self._settings.encoder_version
             )
@@ -136,17 +134,34 @@ class TranscodeService:
                 await fan_out(self._dependencies.database, encode, planned, window=window)
                 return None
             reporter.enter("encoding")
-            early = EarlyStream(
-                plan,
-                uploader,
-                partial(self._announce_playable, encode),
-                partial(self._holding_fence, encode),
-                follows=encode.attempt > 1,
-            )
+            early = self._early_stream(encode, plan, uploader)
             film = await self._encode_whole(encode, plan, folder, source.url, uploader, early, reporter)
         reporter.enter("publishing")
+        if self._settings.previews:
+            preview = PreviewRun(
+                self._encoder, self._dependencies.store, encode, folder, self._settings.step_patience
+            )
+            await write_preview(preview, plan, film.measured)
         return await prepare_film(
             self._dependencies, self._settings, encode, planned, film, folder, uploader, early.end
+        )
+
+    def _plan(self, found: Probe, profile: Profile, encode: Encode) -> Plan:
+        """Returns the plan. After a failure one process encodes the film, which tolerates every source."""
+        is_first = encode.tries == 1 and not encode.chunk_tries and not encode.options.is_clip
+        may_divide = self._settings.chunk_window > 0 and is_first
+        plan = plan_attempt(found, profile, tries=encode.tries, may_divide=may_divide)
+        plan = with_options(plan, encode.options)
+        _log_plan(plan)
+        return plan
+
+    def _early_stream(self, encode: Encode, plan: Plan, uploader: EncodeUploader) -> EarlyStream:
+        return EarlyStream(
+            plan,
+            uploader,
+            partial(self._announce_playable, encode),
+            partial(self._holding_fence, encode),
+            follows=encode.attempt > 1,
         )
 
     async def _source_key(self, video_id: UUID) -> str:

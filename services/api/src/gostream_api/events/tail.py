@@ -73,10 +73,12 @@ class EventTail:
         """Follow the log for ever."""
         while True:
             await self._is_wanted.wait()
-            async with self._listen(self._wake.set):
-                while self._watchers:
-                    await self._turn()
-            self._forget()
+            try:
+                async with self._listen(self._wake.set):
+                    while self._watchers:
+                        await self._turn()
+            finally:  # also if this task fails: streams then read the database
+                self._forget()
 
     async def _turn(self) -> None:
         self._wake.clear()

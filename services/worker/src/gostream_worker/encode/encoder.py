@@ -107,13 +107,7 @@ class Encoder:
         limits = ChildLimits(
             memory=self._memory, cpu_seconds=int(wall * (os.cpu_count() or 1)), file_bytes=_MAX_FILE
         )
-        confinement = Confinement(
-            read=_prefix(self._program),
-            run=(str(self._program),),
-            write=(str(folder),),
-            port=port,
-            required=self._sandbox_required,
-        )
+        confinement = self._confinement(folder, port)
         command = [str(self._program), *arguments]
         async with limited_child(command, limits, folder=folder, confinement=confinement) as process:
             try:
@@ -130,6 +124,15 @@ class Encoder:
             damaged=run.log.damaged,
             new_sound=run.log.new_sound,
             log_tail=run.log.tail,
+        )
+
+    def _confinement(self, folder: Path, port: int | None) -> Confinement:
+        return Confinement(
+            read=_prefix(self._program),
+            run=(str(self._program),),
+            write=(str(folder),),
+            port=port,
+            required=self._sandbox_required,
         )
 
 

@@ -23,6 +23,8 @@ LEASE = timedelta(seconds=2 * TIMEOUT)
 #: Seconds between two looks while nothing is due.
 _PAUSE = 0.5
 _EVENTS = 200
+#: Answers that are recorded at the same time: encodes need the other connections to renew their leases.
+_SETTLES = 2
 #: Seconds for recording an answer while the database is away; the lease ends soon after.
 _PATIENCE = 10.0
 
@@ -47,6 +49,7 @@ class Dispatcher:
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
+        self._settling = asyncio.Semaphore(_SETTLES)
 
     async def run(self) -> None:
         """Delivers until `stop` is called, then waits for the tries in flight."""
@@ -110,4 +113,5 @@ class Dispatcher:
             )
 
     async def _settle(self, one: Try, answer: Answer) -> bool:
-        return await self._deliveries.settle(one, answer, failing=FAILING)
+        async with self._settling:
+            return await self._deliveries.settle(one, answer, failing=FAILING)

@@ -8,6 +8,8 @@ from gostream_api.rpc.fields import limits, times
 from gostream_api.rpc.fields.check import Check
 from gostream_shared.domain.companions.events import EVENT_TYPES, EventFilter
 
+#: Events of a page: each may have its whole video, and gRPC's clients accept 4 MiB.
+MAX_PAGE_SIZE = 200
 #: The types that one call may ask for.
 MOST_TYPES = 32
 #: Longest token that is looked at.
@@ -20,7 +22,7 @@ def list_events(request: event_service_pb2.ListEventsRequest) -> tuple[EventFilt
     check.that(request.page_size >= 0, "page_size", "must not be negative")
     which = _filter(check, request)
     check.end()
-    return which, min(request.page_size or limits.DEFAULT_PAGE_SIZE, limits.MAX_PAGE_SIZE)
+    return which, min(request.page_size or limits.DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
 
 
 def watch_events(request: event_service_pb2.WatchEventsRequest) -> EventFilter:

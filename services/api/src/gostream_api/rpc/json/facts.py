@@ -46,7 +46,7 @@ LIMITS: Mapping[str, Mapping[str, Any]] = {
     "ListVideosRequest.labels": {"maxItems": limits.MAX_LISTED_LABELS},
     "ListVideosRequest.title": {"maxLength": limits.MAX_TITLE, **_TEXT},
     "ListVideosRequest.page_size": _PAGE_SIZE,
-    "ListEventsRequest.page_size": _PAGE_SIZE,
+    "ListEventsRequest.page_size": {**_PAGE_SIZE, "maximum": events.MAX_PAGE_SIZE},
     "ListWebhooksRequest.page_size": _PAGE_SIZE,
     "ListDeliveriesRequest.page_size": _PAGE_SIZE,
     "CreateWebhookRequest.url": {"minLength": 1, "maxLength": MAX_URL},
