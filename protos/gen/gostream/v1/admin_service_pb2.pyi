@@ -21,10 +21,13 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ExplainVideoRequest(_message.Message):
+    """A request for an explanation."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """The id of a video of any owner."""
     def __init__(
         self,
         *,
@@ -40,6 +43,8 @@ Global___ExplainVideoRequest: _TypeAlias = ExplainVideoRequest  # noqa: Y015
 
 @_typing.final
 class Explanation(_message.Message):
+    """Why a video is in its state."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     class _State:
@@ -49,21 +54,25 @@ class Explanation(_message.Message):
     class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Explanation._State.ValueType], _builtins.type):
         DESCRIPTOR: _descriptor.EnumDescriptor
         STATE_UNSPECIFIED: Explanation._State.ValueType  # 0
+        """Not sent."""
         STATE_GOOD: Explanation._State.ValueType  # 1
-        """nothing to do"""
+        """There is nothing to do."""
         STATE_WAITING: Explanation._State.ValueType  # 2
-        """it goes on without help"""
+        """It goes on without help."""
         STATE_BAD: Explanation._State.ValueType  # 3
-        """it does not go on without help"""
+        """It does not go on without help."""
 
-    class State(_State, metaclass=_StateEnumTypeWrapper): ...
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """Whether somebody has to act."""
+
     STATE_UNSPECIFIED: Explanation.State.ValueType  # 0
+    """Not sent."""
     STATE_GOOD: Explanation.State.ValueType  # 1
-    """nothing to do"""
+    """There is nothing to do."""
     STATE_WAITING: Explanation.State.ValueType  # 2
-    """it goes on without help"""
+    """It goes on without help."""
     STATE_BAD: Explanation.State.ValueType  # 3
-    """it does not go on without help"""
+    """It does not go on without help."""
 
     @_typing.final
     class Fact(_message.Message):
@@ -75,11 +84,11 @@ class Explanation(_message.Message):
         VALUE_FIELD_NUMBER: _builtins.int
         IS_BAD_FIELD_NUMBER: _builtins.int
         name: _builtins.str
-        """lower case, for example "queue" """
+        """Lower case, for example "queue"."""
         value: _builtins.str
-        """one line for people; the log of an encoder has several"""
+        """One line for people; the log of an encoder has several."""
         is_bad: _builtins.bool
-        """contradicts the state of the video"""
+        """Whether it contradicts the state of the video."""
         def __init__(
             self,
             *,
@@ -100,16 +109,18 @@ class Explanation(_message.Message):
     ADVICE_FIELD_NUMBER: _builtins.int
     FACTS_FIELD_NUMBER: _builtins.int
     video_id: _builtins.str
+    """The id of the video."""
     state: Global___Explanation.State.ValueType
+    """Whether somebody has to act."""
     cause: _builtins.str
-    """upper case, for programs, for example "SOURCE_MISSING"; new ones may be added"""
+    """For programs, for example "SOURCE_MISSING". Later releases may add causes."""
     verdict: _builtins.str
-    """one sentence"""
+    """One sentence for people."""
     advice: _builtins.str
-    """what helps; may be empty"""
+    """What helps. It may be empty."""
     @_builtins.property
     def facts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Explanation.Fact]:
-        """those that are known"""
+        """The facts that are known."""
 
     def __init__(
         self,

@@ -68,7 +68,8 @@ def record(status: VideoStatus, of_video: dict[str, Any] | None = None, **fields
 
 
 def facts(known: VideoRecord | None, **fields: Any) -> Facts:
-    return Facts(**({"video_id": ID, "now": NOW, "record": known, "source": PRESENT} | fields))
+    plain: dict[str, Any] = {"video_id": ID, "now": NOW, "record": known, "source": PRESENT}
+    return Facts(**(plain | fields))
 
 
 def pending(**fields: Any) -> Facts:

@@ -15,9 +15,12 @@ from gostream.v1.video_service_pb2 import DeleteVideoRequest
 from gostream_api.config import ApiConfig
 from gostream_shared.config import ConfigError, load
 from tests.trust.conftest import Api, Metadata, StartApi, outcome
+from tests.trust.conftest import start_api as start_api
 from tests.trust.test_matrix import ALICE, BOB, callers, strangers
 
-TABLE: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "matrix.yaml").read_text())["admin port"]
+TABLE: dict[str, Any] = yaml.safe_load((Path(__file__).parents[1] / "trust/matrix.yaml").read_text())[
+    "admin port"
+]
 KINDS = ("own", "other", "deleted", "absent")
 
 
