@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -75,6 +76,21 @@ class GoStream:
         if video.status != _READY:
             raise RuntimeError(f"{video.error.code}: {video.error.message}")
         return Published(wall, _children(self._worker.cpu_times()) - _children(children), first_play, video)
+
+    async def burst(self, videos: Sequence[video_pb2.Video], profile: str) -> float:
+        """Processes all videos at once. Returns the seconds until all are READY.
+
+        Raises RuntimeError if one fails.
+        """
+        began = time.monotonic()
+        async with asyncio.TaskGroup() as tasks:
+            for video in videos:
+                tasks.create_task(self.process(video, profile, time.monotonic))
+        return time.monotonic() - began
+
+    def children_cpu(self) -> float:
+        """CPU seconds of the worker's finished children."""
+        return _children(self._worker.cpu_times())
 
     def own_and_servers_cpu(self) -> tuple[float, float]:
         """CPU seconds of the worker's own process, and of all servers (store, database, API, ...)."""
