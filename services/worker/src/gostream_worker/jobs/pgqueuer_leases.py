@@ -1,12 +1,14 @@
 """PgQueuer with leases that outlive its heartbeats, and with slots that a worker can close."""
 
 import asyncio
+import json
 from asyncio import Task
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 
 import asyncpg
-from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver, Relay
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.core.qm import QueueManager
 from pgqueuer.domain.models import Context, Job, TableChangedEvent, TracebackRecord, utc_now
@@ -20,6 +22,28 @@ from gostream_shared.db.listen import SharedListener
 _NO_ROOM_PAUSE = timedelta(seconds=0.5)
 
 
+@dataclass(frozen=True)
+class _Relay:
+    """A listener that passes notifications on, except those of removed jobs: they leave nothing to claim.
+
+    Equal relays are one listener.
+    """
+
+    callback: NotifyCallback
+
+    def __call__(self, connection: object, pid: object, channel: object, payload: object) -> None:
+        if isinstance(payload, str) and not _is_removal(payload):
+            self.callback(payload)
+
+
+def _is_removal(payload: str) -> bool:
+    try:
+        event = json.loads(payload)
+    except ValueError:
+        return False
+    return isinstance(event, dict) and event.get("operation") == "delete"
+
+
 class _ListeningDriver(AsyncpgPoolDriver):
     """PgQueuer's driver, with an event that is set once it listens.
 
@@ -30,11 +54,11 @@ class _ListeningDriver(AsyncpgPoolDriver):
         super().__init__(pool)
         self.listens = asyncio.Event()
         self._listener = listener
-        self._added: list[tuple[str, Relay]] = []
+        self._added: list[tuple[str, _Relay]] = []
 
     async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
-        await self._listener.add(channel, Relay(callback))
-        self._added.append((channel, Relay(callback)))
+        await self._listener.add(channel, _Relay(callback))
+        self._added.append((channel, _Relay(callback)))
         self.listens.set()
 
     def hear(self, payload: str) -> None:
@@ -43,7 +67,7 @@ class _ListeningDriver(AsyncpgPoolDriver):
             relay.callback(payload)
 
     async def remove_listener(self, channel: str, callback: NotifyCallback) -> None:
-        await self._listener.remove(channel, Relay(callback))
+        await self._listener.remove(channel, _Relay(callback))
 
     async def __aexit__(self, *cause: object) -> None:
         await super().__aexit__(*cause)
