@@ -52,6 +52,8 @@ const WORDS = {en};
 const RIGHT_TO_LEFT = new Set(["ar", "fa", "he", "ur"]);
 
 export const LANGUAGE = navigator.languages.map(tag => tag.split("-")[0]).find(tag => tag in WORDS) ?? "en";
+// For dates and numbers: the person's variant of the language.
+export const LOCALE = navigator.languages.find(tag => tag.split("-")[0] === LANGUAGE) ?? LANGUAGE;
 export const DIRECTION = RIGHT_TO_LEFT.has(LANGUAGE) ? "rtl" : "ltr";
 
 // Returns the words of a key with its {values}; the key if there are none, as for a status of a newer API.

@@ -123,10 +123,12 @@ async def test_damaged_language_does_not_fail_the_sound(worker: Worker, clip: Cl
     assert tracks(await worker.video(video_id)) == ["audio-0 READY", "audio-1 UNREADABLE_AUDIO"]
 
 
-@pytest.mark.parametrize("asked", [{"start": timedelta(seconds=1)}, {"end": timedelta(seconds=3)}])
-async def test_part_of_sound_alone_fails(worker: Worker, clip: Clips, asked: dict[str, timedelta]) -> None:
+@pytest.mark.parametrize(
+    "options", [EncodeOptions(start=timedelta(seconds=1)), EncodeOptions(end=timedelta(seconds=3))], ids=repr
+)
+async def test_part_of_sound_alone_fails(worker: Worker, clip: Clips, options: EncodeOptions) -> None:
     video_id = await worker.upload(clip(sound_clips.mp3))
-    await worker.attempts.transcode(await worker.start(video_id, options=EncodeOptions(**asked)))
+    await worker.attempts.transcode(await worker.start(video_id, options=options))
 
     video = await worker.video(video_id)
     assert video.failure is not None
