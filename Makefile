@@ -189,6 +189,10 @@ release: $(SYNCED) | $(filter-out uv,$(UV)) ## set the version, build the wheels
 	@test -n '$(VERSION)' || { echo 'usage: make release VERSION=x.y.z [DRY_RUN=1]' >&2; exit 2; }
 	@$(BIN)/python -m tools.release '$(VERSION)' $(if $(filter-out 0,$(DRY_RUN)),--dry-run) $(ARGS)
 
+.PHONY: sbom
+sbom: $(SYNCED) ## describe the packages of each image as CycloneDX in dist/ [ARGS="--out-dir DIR"]
+	@$(BIN)/python -m tools.sbom $(ARGS)
+
 .PHONY: clean
 clean: ## remove what the other commands made
 	rm -rf dist .venv .venv-bench .tools .googleapis .devstack .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis

@@ -92,8 +92,8 @@ async def test_restored_dump_is_not_read_through_newer_entries(
     await change_and_read(fleet, replica, videos, "lost")
     await stop(replica)
 
-    target = ["--clean", "--if-exists", f"--dbname={fleet.database_url}", dump]
-    await run(postgres_server.programs / "pg_restore", *target)
+    target = ["--clean", "--if-exists", f"--dbname={fleet.database_url}"]
+    await run(postgres_server.programs / "pg_restore", *target, dump)
     await run(Path(sys.executable).with_name("gostream-migrate"), "up", "--database-url", fleet.database_url)
     await fleet.change(videos[0], "written again")  # the version that Redis has with another title
 
