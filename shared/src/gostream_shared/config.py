@@ -22,10 +22,12 @@ from gostream_shared.config_types import (
     HttpUrl,
     LogFormat,
     LogLevel,
+    OtlpProtocol,
     Port,
     ReadableFile,
     Region,
     Secret,
+    TraceSampler,
     format_duration,
 )
 from gostream_shared.redis_target import RedisTarget, RedisUrl, clashes, parse_redis_url
@@ -121,6 +123,17 @@ class Config(BaseModel):
     metrics_host: Host = Field("127.0.0.1", description="interface of the Prometheus endpoint")
     log_level: LogLevel = Field("INFO", description="minimum log level")
     log_format: LogFormat = Field("json", description="json for machines, console for people")
+    otel_exporter_otlp_endpoint: HttpUrl | None = Field(
+        None, description="OpenTelemetry collector for traces, by OTLP over gRPC; unset = no traces"
+    )
+    otel_exporter_otlp_protocol: OtlpProtocol = Field("grpc", description="only grpc")
+    otel_sdk_disabled: bool = Field(False, description="true = no traces, also with a collector")
+    otel_traces_sampler: TraceSampler = Field(
+        "parentbased_always_on", description="which traces are recorded; parentbased: as the caller decided"
+    )
+    otel_traces_sampler_arg: float = Field(
+        1.0, ge=0.0, le=1.0, description="the share of traces that traceidratio records"
+    )
 
     @field_validator("database_pooled")
     @classmethod

@@ -14,6 +14,8 @@ KNOWN = frozenset(
     DATABASE_POOLED DATABASE_POOL_SIZE DATABASE_URL DELETE_RETENTION ENCODER_MEMORY_BYTES FFMPEG_PATH
     GOSTREAM_API_ADDR GOSTREAM_BIND GOSTREAM_CA_FILE GOSTREAM_CLIENT_CERT GOSTREAM_CLIENT_KEY GOSTREAM_TOKEN
     JOB_LEASE L1_BYTES LOG_FORMAT LOG_LEVEL MAX_CONCURRENT_RPCS MAX_WATCHES METRICS_HOST METRICS_PORT
+    OTEL_EXPORTER_OTLP_ENDPOINT OTEL_EXPORTER_OTLP_PROTOCOL OTEL_SDK_DISABLED OTEL_TRACES_SAMPLER
+    OTEL_TRACES_SAMPLER_ARG
     OUTAGE_PATIENCE PLAYBACK_KEYS PLAYBACK_TOKEN_TTL QUEUE_LIMIT QUEUE_LIMIT_PER_OWNER QUOTA_ENCODES
     QUOTA_STORED_BYTES QUOTA_VIDEOS RATE_CREATES RATE_READS RATE_WRITES READ_DOOR_SHORT READ_PORT
     REDIS_CA_FILE REDIS_DB REDIS_HOST REDIS_PASSWORD REDIS_PORT REDIS_SENTINEL_PASSWORD
@@ -42,6 +44,8 @@ _OURS = (
     "UPLOAD_",
     "WORK_DIR_",
 )
+#: A name with this prefix is not reported.
+_OTHERS = "OTEL_"
 #: Other names are reported only if they are this similar to a known name (difflib's ratio).
 _NEAR = 0.85
 _KUBERNETES = re.compile(r".*_SERVICE_(HOST|PORT(_.*)?)|.*_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?")
@@ -57,6 +61,8 @@ def _doubt(name: str, environment: Mapping[str, str]) -> str | None:
     if plain in KNOWN or name in KNOWN:
         both = name != plain and environment[name] and environment.get(plain)
         return f"{name} is not read, because {plain} is set" if both else None
+    if name.startswith(_OTHERS):
+        return None  # OpenTelemetry's SDK reads many more
     if _KUBERNETES.fullmatch(name) or re.match(r"(tcp|udp|sctp)://", environment[name]):
         return None  # Kubernetes sets these for every Service of the namespace
     close = difflib.get_close_matches(plain, KNOWN, n=1, cutoff=0.6 if plain.startswith(_OURS) else _NEAR)
