@@ -228,7 +228,8 @@ def make_tls_front(
 def make_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Stack]]:
     """A function that starts a separate stack, for tests that break servers.
 
-    `make_stack(api_replicas=1, workers=1, settings={"REDIS_TTL": "1s"}, issuer=None, tls=False)`; see
+    `make_stack(api_replicas=1, workers=1, settings={"REDIS_TTL": "1s"}, issuer=None, tls=False,
+    observe=False)`; see
     `stack`. With an issuer, the API requires its tokens. Stopped after the test.
     """
     with ExitStack() as started:
@@ -240,10 +241,12 @@ def make_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
             issuer: TokenIssuer | None = None,
             *,
             tls: bool = False,
+            observe: bool = False,
         ) -> Stack:
             root = tmp_path_factory.mktemp("stack")
             chosen = (settings or {}, issuer)
-            return started.enter_context(_running_stack(root, api_replicas, workers, *chosen, tls=tls))
+            running = _running_stack(root, api_replicas, workers, *chosen, tls=tls, observe=observe)
+            return started.enter_context(running)
 
         yield make
 
@@ -276,6 +279,7 @@ def _running_stack(
     issuer: TokenIssuer | None = None,
     *,
     tls: bool = False,
+    observe: bool = False,
 ) -> Iterator[Stack]:
     from gostream_devstack.host.directories import Directories
     from gostream_devstack.host.ports import Ports
@@ -285,7 +289,13 @@ def _running_stack(
 
     directories = Directories.at(root)
     options = Options(
-        api_replicas=api_replicas, workers=workers, settings=settings, durable=False, issuer=issuer, tls=tls
+        api_replicas=api_replicas,
+        workers=workers,
+        settings=settings,
+        durable=False,
+        issuer=issuer,
+        tls=tls,
+        observe=observe,
     )
     state, ports = State(), Ports({})
     stack: Stack | None = None

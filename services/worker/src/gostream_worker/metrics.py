@@ -72,7 +72,7 @@ SANDBOX = Gauge(
 )
 
 #: Outcomes of deliveries that did not do their work.
-_BAD = frozenset({"failed", "retried", "outage", "planned anew", "postponed", "fence lost", "given back"})
+_BAD = frozenset({"failed", "retried", "outage", "planned anew", "postponed"})
 
 
 def count_job(kind: str, outcome: str) -> None:
