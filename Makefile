@@ -115,8 +115,9 @@ bench-takedown: $(SYNCED) ## how long edges serve a deleted or revoked video [AR
 .PHONY: clients
 clients: $(SYNCED) ## clients in Python, Node, Go, C and browsers, and the programs of the documentation (needs npm)
 	@command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix .tools/clients \
-	  @grpc/grpc-js@1 @grpc/proto-loader@0.8 || true
-	@$(BIN)/pytest tests/contract/test_read_door_clients.py tests/e2e/test_programs.py $(ARGS)
+	  @grpc/grpc-js@1 @grpc/proto-loader@0.8 standardwebhooks@1 || true
+	@$(BIN)/pytest tests/contract/test_read_door_clients.py tests/contract/test_webhook_signatures.py \
+	  tests/e2e/test_programs.py $(ARGS)
 
 .PHONY: check-kubernetes
 check-kubernetes: $(SYNCED) ## the manifests of deploy/kubernetes by kustomize and the schemas of Kubernetes (110 MB)

@@ -12,6 +12,7 @@ import imageio_ffmpeg
 import pytest
 from aiohttp import web
 
+from conformance.tests.fragments import build_fragments
 from gostream_cli.verify_decode import Decoded, run_decoder
 from tests.support.fake_server import Store
 
@@ -84,6 +85,12 @@ async def test_decode_counts_frames_and_reports_decoder_errors(
     finally:
         segment.write_bytes(good)
     assert "whole.decodes" in broken(ran.stdout)
+
+
+async def test_fragmented_mp4_is_decoded_too(gostream: Gostream, tmp_path: Path) -> None:
+    build_fragments(tmp_path)
+    ran = await gostream("verify", str(tmp_path), "--json", "--decode", FFMPEG_PATH=FFMPEG)
+    assert (ran.code, broken(ran.stdout)) == (0, [])
 
 
 async def test_decode_ignores_playlists_outside_the_tree(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gostream.v1 import video_pb2, video_service_pb2
-from gostream_client import AsyncClient, Client, InvalidInputError
+from gostream_client import AsyncClient, Client, EncodeOptions, InvalidInputError
 from tests.support.fake_server import VIDEO_ID, ApiServer, video
 
 NOON = datetime(2027, 1, 31, 13, tzinfo=timezone(timedelta(hours=1)))
@@ -44,7 +44,7 @@ async def test_created_video_has_every_field(ask: Ask, server: ApiServer) -> Non
         external_id="lesson-17",
         source_url="https://example.com/a.mp4",
         profile="quality",
-        loudness=-23,
+        options=EncodeOptions(loudness=-23),
     )
     await ask("create_video", title="T", source_key="films/a.mp4")
 
@@ -136,7 +136,11 @@ async def test_deletion_may_be_permanent(ask: Ask, server: ApiServer) -> None:
         ("update_video", {"etag": '"7"'}, "nothing to change"),
         ("update_video", {"policy": "private"}, "is none of: public, signed, off"),
         ("list_videos_page", {"media_kind": "text"}, "is none of: video, audio"),
-        ("create_video", {"title": "T", "source_key": "k", "loudness": -14}, "is none of: lufs_16, lufs_23"),
+        (
+            "create_video",
+            {"title": "T", "source_key": "k", "options": EncodeOptions(loudness=-14)},
+            "is none of: lufs_16, lufs_23",
+        ),
         ("update_video", {"expire_time": datetime(2027, 1, 31)}, "expire_time needs a time zone"),  # noqa: DTZ001
         ("list_videos_page", {"created_after": datetime(2027, 1, 31)}, "created_after needs a time"),  # noqa: DTZ001
         ("list_videos_page", {"created_before": datetime.min.replace(tzinfo=NOON.tzinfo)}, "years 1 and"),

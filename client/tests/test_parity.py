@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 import gostream_client
-from gostream.v1 import error_reason_pb2, track_service_pb2, upload_service_pb2, video_service_pb2
+from gostream.v1 import (
+    error_reason_pb2,
+    event_service_pb2,
+    track_service_pb2,
+    upload_service_pb2,
+    video_service_pb2,
+    webhook_service_pb2,
+)
 from gostream_client import AsyncClient, Client, GoStreamError, errors
 from gostream_client.rpc_errors import BY_REASON
 from gostream_client.table import TABLE, Kind
@@ -17,6 +24,8 @@ from gostream_client.table import TABLE, Kind
 SERVICES = (
     video_service_pb2.DESCRIPTOR.services_by_name["VideoService"],
     upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"],
+    event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
+    webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"],
     track_service_pb2.DESCRIPTOR.services_by_name["TrackService"],
 )
 REASONS = {name.removeprefix("ERROR_REASON_") for name, _ in error_reason_pb2.ErrorReason.items()}
@@ -56,7 +65,7 @@ def test_methods_are_documented_under_their_names(name: str) -> None:
 
 
 def test_asynchronous_answers_are_awaited() -> None:
-    streams = {"watch", "list_videos"}
+    streams = {"watch", "watch_events", "list_videos"}
     for name, method in methods(AsyncClient).items():
         assert inspect.isasyncgenfunction(method) == (name in streams), name
         assert inspect.iscoroutinefunction(method) == (name not in streams), name

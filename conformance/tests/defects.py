@@ -290,7 +290,7 @@ DEFECTS = [
     ),
     Defect(
         "fragmented MP4",
-        "segments.readable",
+        "fragments.map",
         bytes_of(f"{TOP}/seg0.ts", lambda data: data[:4] + b"styp" + data[8:]),
     ),
     Defect("a damaged table later on", "segments.readable", bytes_of(f"{TOP}/seg0.ts", damaged_later)),

@@ -19,7 +19,8 @@ from gostream_conformance.errors import (
 from gostream_conformance.formats.aac import AacConfig, adts_frames
 from gostream_conformance.formats.h264 import is_recovery_point, nal_units, parse_sps, without_escapes
 from gostream_conformance.formats.mpegts import H264, PACKET, ticks_between
-from gostream_conformance.tree.segment import SegmentMeasure, measure_segment
+from gostream_conformance.tree.measures import SegmentMeasure
+from gostream_conformance.tree.segment import measure_segment
 
 from .packets import VIDEO_PID, moved, packet_of, pes_packet, remapped, sound_in_pieces
 from .trees import CODECS, SIZES, encode_muxed, encode_video, video_packets

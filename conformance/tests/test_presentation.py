@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from gostream_conformance.formats.mpegts import CLOCK
 from gostream_conformance.playlist.bandwidth import peak_rate
 from gostream_conformance.playlist.model import MediaPlaylist, Segment
+from gostream_conformance.tree.measures import SegmentMeasure
 from gostream_conformance.tree.presentation import Kind, Piece, Track
-from gostream_conformance.tree.segment import SegmentMeasure, measure_segment
+from gostream_conformance.tree.segment import measure_segment
 
 
 def track(*pieces: tuple[float, int], target: int = 6) -> Track:

@@ -12,6 +12,7 @@ from gostream_conformance.tree.sources import DirectorySource
 from .breaking import MASTER, STILLS, TOP, Spoil, edit, listed, removed
 from .captions import CAPTION_DEFECTS, NONE, SOME, captioned
 from .defects import DEFECTS, LEGAL, Defect
+from .fragments import FRAGMENT_DEFECTS
 from .packets import VIDEO_PID
 from .sounds import SOUND_DEFECTS, SOUND_LEGAL
 from .texts import TEXT_DEFECTS, TEXT_LEGAL
@@ -153,5 +154,5 @@ async def test_other_codecs_are_reported_as_unsupported(tree: Path) -> None:
 
 
 def test_every_rule_has_a_planted_defect() -> None:
-    assert {rule.id for rule in ALL} == {defect.rule for defect in ALL_DEFECTS} | OVER_HTTP
+    assert {rule.id for rule in ALL} == {defect.rule for defect in ALL_DEFECTS + FRAGMENT_DEFECTS} | OVER_HTTP
     assert len({rule.id for rule in ALL}) == len(ALL)

@@ -64,7 +64,7 @@ def faster_stamps(folder: Path) -> Path:
 def distances(picture: Path, sound: Path) -> list[float]:
     """Seconds from each flash to the nearest beep, by the timestamps."""
     beeps = _beeps(sound)
-    return [min((beep - flash for beep in beeps), key=abs) for flash in _flashes(picture)]
+    return [min((beep - flash for beep in beeps), key=abs) for flash in flashes(picture)]
 
 
 def published_distances(outcome: Outcome, folder: Path) -> list[float]:
@@ -81,7 +81,7 @@ def published_distances(outcome: Outcome, folder: Path) -> list[float]:
     return distances(*parts)
 
 
-def _flashes(path: Path) -> list[float]:
+def flashes(path: Path) -> list[float]:
     found, was_dark = [], False
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):

@@ -149,6 +149,7 @@ def test_only_the_fetcher_fetches() -> None:
     fetcher, worker = SERVICES["fetcher"]["environment"], SERVICES["worker"]["environment"]
 
     assert (fetcher["WORKER_SLOTS"], worker["SOURCE_FETCH_SLOTS"]) == ("0", "0")
+    assert worker["WEBHOOK_SLOTS"] == "0"
 
 
 def test_services_share_networks_with_their_dependencies() -> None:

@@ -109,3 +109,39 @@ def test_cors_allows_the_headers_players_use(edge: Nginx) -> None:
     assert set(asked.split(",")) <= set(answer.headers["access-control-allow-headers"].lower().split(", "))
     readable = set(ask(edge, SEGMENT).headers["access-control-expose-headers"].lower().split(", "))
     assert {"date", "content-length", "content-range", "x-cache-status"} <= readable
+
+
+NAMED = "attachment; filename=\"Cafe.mp4\"; filename*=UTF-8''Caf%C3%A9.mp4"
+DOWNLOAD = "/hls/v-1/v2/download-highest.mp4"
+
+
+def test_downloads_keep_their_file_name(edge: Nginx, origin: Origin) -> None:
+    origin.extra_headers["Content-Disposition"] = NAMED
+    origin.objects[f"/videos{DOWNLOAD}"] = bytes(range(100))
+
+    fetched, again = ask(edge, DOWNLOAD), ask(edge, DOWNLOAD)
+    part = ask(edge, DOWNLOAD, Range="bytes=90-")
+
+    assert [answer.cache for answer in (fetched, again, part)] == ["MISS", "HIT", "HIT"]
+    assert {answer.headers["content-disposition"] for answer in (fetched, again, part)} == {NAMED}
+    assert (part.status, part.body) == (206, bytes(range(90, 100)))
+    assert part.headers["content-range"] == "bytes 90-99/100"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        SEGMENT,
+        PLAYLIST,
+        MASTER,
+        "/hls/v-1/download-highest.mp4",
+        "/hls/v-1/v2/720p/download-highest.mp4",
+        "/hls/v-1/v2/download-missing.mp4",
+    ],
+)
+def test_other_objects_have_no_file_name(edge: Nginx, origin: Origin, target: str) -> None:
+    origin.extra_headers["Content-Disposition"] = NAMED
+    if "missing" not in target:
+        origin.objects.setdefault(f"/videos{target}", b"x")
+
+    assert "content-disposition" not in ask(edge, target).headers

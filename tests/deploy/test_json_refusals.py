@@ -13,7 +13,13 @@ import pytest
 from google.api import annotations_pb2  # type: ignore[import-untyped]
 from google.protobuf.descriptor import MethodDescriptor
 
-from gostream.v1 import track_service_pb2, upload_service_pb2, video_service_pb2
+from gostream.v1 import (
+    event_service_pb2,
+    track_service_pb2,
+    upload_service_pb2,
+    video_service_pb2,
+    webhook_service_pb2,
+)
 from gostream.v1.video_pb2 import Video
 from gostream_devstack.servers.envoy import Envoy
 from tests.deploy.json_edge import ask
@@ -185,12 +191,14 @@ def _bindings() -> dict[str, set[str]]:
     methods: Sequence[MethodDescriptor] = [
         *video_service_pb2.DESCRIPTOR.services_by_name["VideoService"].methods,
         *upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"].methods,
+        *event_service_pb2.DESCRIPTOR.services_by_name["EventService"].methods,
+        *webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"].methods,
         *track_service_pb2.DESCRIPTOR.services_by_name["TrackService"].methods,
     ]
     for each in methods:
         rule = each.GetOptions().Extensions[annotations_pb2.http]
         verb = rule.WhichOneof("pattern")
-        path = re.sub(r"\{(video[._]|track\.)?id\}", "abc", getattr(rule, verb))
+        path = re.sub(r"\{((video|webhook)[._]|track\.)?id\}", "abc", getattr(rule, verb))
         found.setdefault(path, set()).add(verb.upper())
     return found
 

@@ -34,7 +34,10 @@ KEYS: PlaybackKeys = PARSED
 OTHER_KEYS = PlaybackKeys("a", {"a": "x" * 43})
 SOON = datetime.now(UTC) + timedelta(hours=1)
 SEGMENT_OF_VIDEO = "v1/720p/00000.ts"
-FILES = ("master.m3u8", SEGMENT_OF_VIDEO, "v1/poster.jpg", "v1/storyboard.vtt", "v1/early-720p.m3u8")
+FILES = (
+    *("master.m3u8", SEGMENT_OF_VIDEO, "v1/poster.jpg", "v1/storyboard.vtt", "v1/early-720p.m3u8"),
+    "v1/download-audio.m4a",
+)
 Put = Callable[..., Awaitable[None]]
 #: Seconds until an edge must obey a changed gate. Three are promised; more, because machines are busy.
 PATIENCE = 30.0

@@ -17,11 +17,17 @@ from aiohttp import web
 from imageio_ffmpeg import get_ffmpeg_exe
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Installed by `make players`; GOSTREAM_HLS_JS is the path of another copy.
+#: Installed by `make players`; GOSTREAM_HLS_JS and GOSTREAM_SHAKA are the paths of other copies.
 HLS_JS = Path(os.environ.get("GOSTREAM_HLS_JS", ROOT / ".tools/players/node_modules/hls.js/dist/hls.min.js"))
+SHAKA = Path(
+    os.environ.get(
+        "GOSTREAM_SHAKA", ROOT / ".tools/players/node_modules/shaka-player/dist/shaka-player.compiled.js"
+    )
+)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 VLC = shutil.which("vlc")
 _PAGE = Path(__file__).with_name("player.html")
+_SHAKA_PAGE = Path(__file__).with_name("shaka.html")
 _NOBODY = 65534
 #: Deadline in seconds for a player to play a few seconds of film on a busy machine.
 PATIENCE = 110
@@ -45,10 +51,10 @@ class Viewer:
 
 
 def decode(master_url: str, variant: int) -> Decoded:
-    """Decodes one variant, video and audio, to the end."""
+    """Decodes one variant, video and audio, to the end, and reads its texts."""
     command = [get_ffmpeg_exe(), "-nostdin", "-v", "warning", "-i", master_url, "-map", f"0:p:{variant}"]
     done = subprocess.run(
-        [*command, "-progress", "pipe:1", "-f", "null", "-"],
+        [*command, "-progress", "pipe:1", "-c:s", "copy", "-f", "null", "-"],
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -86,6 +92,14 @@ async def browse(master_url: str, home: Path) -> dict[str, Any]:
             return await viewer.report
 
 
+async def browse_with_shaka(master_url: str, home: Path) -> dict[str, Any]:
+    """Plays in Chromium with Shaka Player: starts, switches languages and texts, seeks to the end."""
+    viewer = Viewer()
+    async with _serve_page(viewer) as page_url, chromium(f"{page_url}shaka#{master_url}", home):
+        async with asyncio.timeout(PATIENCE):
+            return await viewer.report
+
+
 @asynccontextmanager
 async def browse_growing(master_url: str, home: Path) -> AsyncIterator[Viewer]:
     """Plays an unfinished stream in Chromium until the block ends."""
@@ -96,11 +110,11 @@ async def browse_growing(master_url: str, home: Path) -> AsyncIterator[Viewer]:
 
 @asynccontextmanager
 async def _serve_page(viewer: Viewer) -> AsyncIterator[str]:
-    async def page(_: web.Request) -> web.FileResponse:
-        return web.FileResponse(_PAGE)
+    def file(path: Path) -> Callable[[web.Request], Awaitable[web.FileResponse]]:
+        async def answer(_: web.Request) -> web.FileResponse:
+            return web.FileResponse(path)
 
-    async def script(_: web.Request) -> web.FileResponse:
-        return web.FileResponse(HLS_JS)
+        return answer
 
     def receiver(told: asyncio.Future[dict[str, Any]]) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def receive(request: web.Request) -> web.Response:
@@ -111,7 +125,8 @@ async def _serve_page(viewer: Viewer) -> AsyncIterator[str]:
         return receive
 
     app = web.Application()
-    app.add_routes([web.get("/", page), web.get("/hls.js", script)])
+    app.add_routes([web.get("/", file(_PAGE)), web.get("/hls.js", file(HLS_JS))])
+    app.add_routes([web.get("/shaka", file(_SHAKA_PAGE)), web.get("/shaka.js", file(SHAKA))])
     app.add_routes(
         [web.post("/started", receiver(viewer.started)), web.post("/report", receiver(viewer.report))]
     )

@@ -153,5 +153,5 @@ async def test_cluster_failover_fails_no_read(
         back = await survive(scene, lambda: asyncio.to_thread(struck.kill))
 
         print(f"Redis served again {back:.2f} s after the kill")
-        assert nodes.is_whole()
+        await eventually(nodes.is_whole)
         assert scene.reads > 100

@@ -16,6 +16,7 @@ from gostream_api.videos.page_tokens import page_token, position_of
 from gostream_conformance.errors import ConformanceError
 from gostream_conformance.formats import aac, h264, jpeg, mpegts, subtitles, webvtt
 from gostream_conformance.playlist import parser, uris
+from gostream_conformance.tree.fragments import measure_fragments
 from gostream_shared.domain.errors import GoStreamError, PageTokenInvalidError
 from gostream_shared.domain.videos.listing import VideoFilter
 from gostream_worker.failures import ProcessingFailedError
@@ -119,6 +120,16 @@ def conformance(data: bytes) -> None:
     if data:
         with suppress(ConformanceError):
             _CONFORMANCE[data[0] % len(_CONFORMANCE)](data[1:])
+
+
+def fragments(data: bytes) -> None:
+    """Segments of fragmented MP4; the first two bytes are the size of the initialization section."""
+    seam = int.from_bytes(data[:2], "big")
+    for cut in (False, True):
+        with suppress(ConformanceError):
+            found = measure_fragments(data[2:], seam=min(seam, len(data[2:])), cut=cut)
+            assert found.video or found.audio or found.streams
+            assert all(0 <= key.offset < key.offset + key.size <= found.size for key in found.key_frames)
 
 
 def texts(data: bytes) -> None:

@@ -17,6 +17,7 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "replies": parsers.replies,
     "page_tokens": parsers.page_tokens,
     "conformance": parsers.conformance,
+    "fragments": parsers.fragments,
     "probe": parsers.probe,
     "text_files": parsers.text_files,
     "texts": parsers.texts,

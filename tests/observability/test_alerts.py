@@ -171,6 +171,15 @@ CASES = (
         alert="GostreamKeysNotFetched", at="1h", fires=keys("5x60", "0+1x60"), silent=keys("0+1x60", "0+1x60")
     ),
     Case(
+        alert="GostreamWebhooksDead",
+        at="30m",
+        fires={'gostream_worker_webhook_deliveries_total{outcome="dead"}': "0+1x30"},
+        silent={
+            'gostream_worker_webhook_deliveries_total{outcome="dead"}': "3x30",
+            'gostream_worker_webhook_deliveries_total{outcome="failed"}': "0+9x30",
+        },
+    ),
+    Case(
         alert="GostreamRateLimitDegraded",
         at="10m",
         fires={"gostream_ratelimit_degraded": "1x10"},

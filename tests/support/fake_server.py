@@ -18,7 +18,14 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_status import rpc_status
 
-from gostream.v1 import video_pb2, video_service_pb2, video_service_pb2_grpc
+from gostream.v1 import (
+    event_pb2,
+    event_service_pb2,
+    event_service_pb2_grpc,
+    video_pb2,
+    video_service_pb2,
+    video_service_pb2_grpc,
+)
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 VIDEO_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -53,7 +60,7 @@ def processing(percent: float, *, version: int = 2, stage: str = "encoding") -> 
 
 
 @dataclass
-class Api(video_service_pb2_grpc.VideoServiceServicer):
+class Api(video_service_pb2_grpc.VideoServiceServicer, event_service_pb2_grpc.EventServiceServicer):
     """Replies from its script and records the requests."""
 
     upload: video_service_pb2.Upload = field(default_factory=video_service_pb2.Upload)
@@ -63,6 +70,7 @@ class Api(video_service_pb2_grpc.VideoServiceServicer):
     )
     processed: Video = field(default_factory=lambda: processing(0))
     streams: deque[list[Video | Refusal | float]] = field(default_factory=deque)
+    event_streams: deque[list[event_pb2.Event | Refusal | float]] = field(default_factory=deque)
     refusals: deque[Refusal] = field(default_factory=deque)
     requests: list[Any] = field(default_factory=list)
     deadlines: list[float | None] = field(default_factory=list)
@@ -141,6 +149,25 @@ class Api(video_service_pb2_grpc.VideoServiceServicer):
             else:
                 await asyncio.sleep(step)
 
+    async def ListEvents(  # noqa: N802
+        self, request: Any, context: Context
+    ) -> event_service_pb2.ListEventsResponse:
+        await self._heard(request, context)
+        return event_service_pb2.ListEventsResponse()
+
+    async def WatchEvents(self, request: Any, context: Context) -> AsyncIterator[event_pb2.Event]:  # noqa: N802
+        """Plays the next stream of the script; then the stream is silent."""
+        heard = event_service_pb2.WatchEventsRequest()
+        heard.CopyFrom(request)
+        await self._heard(heard, context)
+        for step in self.event_streams.popleft() if self.event_streams else [3600.0]:
+            if isinstance(step, Refusal):
+                await refuse(context, step)
+            elif isinstance(step, event_pb2.Event):
+                yield step
+            else:
+                await asyncio.sleep(step)
+
 
 async def refuse(context: Context, refusal: Refusal) -> None:
     details: list[Message] = list(refusal.details)
@@ -170,6 +197,7 @@ async def serve_api(api: Api) -> AsyncIterator[ApiServer]:
     server = grpc.aio.server()
     health = health_aio.HealthServicer()
     video_service_pb2_grpc.add_VideoServiceServicer_to_server(api, server)
+    event_service_pb2_grpc.add_EventServiceServicer_to_server(api, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     await health.set("gostream.v1.VideoService", health_pb2.HealthCheckResponse.SERVING)
     port = server.add_insecure_port("127.0.0.1:0")

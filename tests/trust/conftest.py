@@ -15,10 +15,12 @@ import yaml
 from google.protobuf.message import Message
 from grpc import aio
 
+from gostream.v1.event_service_pb2_grpc import EventServiceStub
 from gostream.v1.track_service_pb2_grpc import TrackServiceStub
 from gostream.v1.upload_service_pb2_grpc import UploadServiceStub
 from gostream.v1.video_service_pb2 import CreateVideoRequest, GetVideoRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
+from gostream.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from gostream_api.app import open_server
 from gostream_api.config import ApiConfig
 from gostream_devstack.fixtures import RedisSettings
@@ -77,10 +79,16 @@ class Door:
 
     def call(self, method: str, request: Message, metadata: Metadata) -> Awaitable[Any]:
         """Begins a call; a stream ends after its first message."""
-        stubs = (self.stub, UploadServiceStub(self.channel), TrackServiceStub(self.channel))
+        stubs = (
+            self.stub,
+            UploadServiceStub(self.channel),
+            EventServiceStub(self.channel),
+            TrackServiceStub(self.channel),
+            WebhookServiceStub(self.channel),
+        )
         stub = next(each for each in stubs if hasattr(each, method))
         call = getattr(stub, method)(request, metadata=metadata, timeout=60)
-        return _first(call) if method == "WatchVideo" else call
+        return _first(call) if method.startswith("Watch") else call
 
 
 async def _first(call: Any) -> None:
@@ -164,6 +172,7 @@ async def start_api(
         # Tests call faster than people. Those of the rates set them.
         "RATE_WRITES": "0",
         "RATE_CREATES": "0",
+        "QUOTA_WEBHOOKS": "0",
     }
     async with AsyncExitStack() as stack:
 

@@ -14,7 +14,13 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from gostream.v1 import track_service_pb2, upload_service_pb2, video_service_pb2
+from gostream.v1 import (
+    event_service_pb2,
+    track_service_pb2,
+    upload_service_pb2,
+    video_service_pb2,
+    webhook_service_pb2,
+)
 from gostream_api.rpc.json.bodies import HTTP_STATUSES
 from tests.trust.outcomes import Metadata, Outcome, Refused
 
@@ -23,6 +29,8 @@ _METHODS = {
     for service in (
         video_service_pb2.DESCRIPTOR.services_by_name["VideoService"],
         upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"],
+        event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
+        webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"],
         track_service_pb2.DESCRIPTOR.services_by_name["TrackService"],
     )
     for method in service.methods
@@ -59,11 +67,13 @@ async def as_json(
     fields = MessageToDict(request, preserving_proto_field_name=True)
     path = getattr(rule, verb)
     holders = {"{id}": fields, "{video.id}": fields.get("video"), "{track.id}": fields.get("track")}
+    holders["{webhook.id}"] = fields.get("webhook")
     for name, holder in holders.items():
         if name in path:
             path = path.replace(name, (holder or {}).pop("id"))
-    if "{video_id}" in path:
-        path = path.replace("{video_id}", fields.pop("video_id"))
+    for name in ("video_id", "webhook_id"):
+        if f"{{{name}}}" in path:
+            path = path.replace(f"{{{name}}}", fields.pop(name))
     body = fields if rule.body == "*" else fields.pop(rule.body) if rule.body else None
     given = {} if rule.body == "*" else fields
     query = {name: str(value).lower() if value is True else value for name, value in given.items()}

@@ -14,11 +14,16 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.timestamp_pb2 import Timestamp
 
+from gostream.v1 import event_service_pb2 as events
 from gostream.v1 import track_service_pb2 as tracks
 from gostream.v1 import upload_service_pb2 as uploads
 from gostream.v1 import video_service_pb2 as messages
+from gostream.v1 import webhook_service_pb2 as hooks
 from gostream.v1.video_pb2 import PlaybackPolicy, Track, Video
+from gostream.v1.webhook_pb2 import Webhook
+from gostream.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from tests.trust.conftest import Api, Door, bearer, caller
 from tests.trust.edge_doors import EdgeDoor
 from tests.trust.outcomes import Metadata, Outcome, outcome
@@ -32,6 +37,7 @@ ALICE, BOB = "corp:alice", "corp:bob"
 SUBJECT = ("x-gostream-subject", ALICE)
 #: Cells that run at the same time.
 _AT_ONCE = 8
+URL = "https://receiver.example/hook"
 REMOVED = Ed25519PrivateKey.generate()
 
 
@@ -64,6 +70,17 @@ CALLS: dict[str, Any] = {
     ),
     "CompleteUpload": lambda video_id: uploads.CompleteUploadRequest(video_id=video_id, generation=1),
     "AbortUpload": lambda video_id: uploads.AbortUploadRequest(video_id=video_id),
+    "GetWebhook": lambda webhook_id: hooks.GetWebhookRequest(id=webhook_id),
+    "UpdateWebhook": lambda webhook_id: hooks.UpdateWebhookRequest(
+        webhook=Webhook(id=webhook_id, types=["video.ready"])
+    ),
+    "DeleteWebhook": lambda webhook_id: hooks.DeleteWebhookRequest(id=webhook_id),
+    "RotateWebhookSecret": lambda webhook_id: hooks.RotateWebhookSecretRequest(id=webhook_id),
+    "TestWebhook": lambda webhook_id: hooks.TestWebhookRequest(id=webhook_id),
+    "ListDeliveries": lambda webhook_id: hooks.ListDeliveriesRequest(webhook_id=webhook_id),
+    "Redeliver": lambda webhook_id: hooks.RedeliverRequest(webhook_id=webhook_id, since=Timestamp(seconds=1)),
+    "CreateWebhook": lambda owner: hooks.CreateWebhookRequest(url=URL, user_id=owner),
+    "ListWebhooks": lambda owner: hooks.ListWebhooksRequest(user_id=owner),
     "AddTrack": lambda video_id: tracks.AddTrackRequest(
         video_id=video_id, kind=Track.Kind.KIND_SUBTITLES, language="de", size_bytes=4
     ),
@@ -75,7 +92,12 @@ CALLS: dict[str, Any] = {
     "ListTracks": lambda video_id: tracks.ListTracksRequest(video_id=video_id),
     "CreateVideo": lambda owner: messages.CreateVideoRequest(title="New", size_bytes=4, user_id=owner),
     "ListVideos": lambda owner: messages.ListVideosRequest(user_id=owner),
+    "ListEvents": lambda owner: events.ListEventsRequest(user_id=owner),
+    "WatchEvents": lambda owner: events.WatchEventsRequest(user_id=owner),
 }
+
+#: The calls on a webhook instead of a video.
+WEBHOOK_CALLS = {method.name for method in hooks.DESCRIPTOR.services_by_name["WebhookService"].methods}
 
 
 def callers() -> dict[str, Metadata]:
@@ -121,6 +143,18 @@ def strangers() -> dict[str, Metadata]:
             ("x-gostream-subject", ALICE),
         ),
     }
+
+
+async def _webhook(api: Api, kind: str) -> str:
+    """The id of a new webhook of the kind."""
+    if kind == "absent":
+        return str(uuid4())
+    stub = WebhookServiceStub(api.doors["grpc.aio"].channel)
+    request = hooks.CreateWebhookRequest(url=URL, user_id=BOB if kind == "other" else ALICE)
+    webhook_id: str = (await stub.CreateWebhook(request, metadata=api.admin, timeout=60)).webhook.id
+    if kind == "deleted":
+        await stub.DeleteWebhook(hooks.DeleteWebhookRequest(id=webhook_id), metadata=api.admin, timeout=60)
+    return webhook_id
 
 
 async def _video(api: Api, kind: str, *, hot: bool) -> str:
@@ -184,6 +218,8 @@ def test_table_covers_every_caller_of_every_call() -> None:
     services = (
         messages.DESCRIPTOR.services_by_name["VideoService"],
         uploads.DESCRIPTOR.services_by_name["UploadService"],
+        events.DESCRIPTOR.services_by_name["EventService"],
+        hooks.DESCRIPTOR.services_by_name["WebhookService"],
         tracks.DESCRIPTOR.services_by_name["TrackService"],
     )
     methods = {method.name for service in services for method in service.methods}
@@ -211,7 +247,8 @@ async def _reach_their_own(api: Api, door: Door | EdgeDoor, *, hot: bool) -> Non
     async def check(call: str, who: str, expected: dict[str, str]) -> str | None:
         seen = {}
         for kind, wanted in expected.items():
-            video_id = await _video(api, kind, hot=hot)
+            is_webhook = call in WEBHOOK_CALLS
+            video_id = await (_webhook(api, kind) if is_webhook else _video(api, kind, hot=hot))
             answer = await _answer(door, call, video_id, known[who])
             if str(answer) != wanted:
                 return f"{call}, {who}, {kind}: {answer} instead of {wanted}"

@@ -219,6 +219,18 @@ WORKER = Board(
                 queries={"p99": quantile(0.99, "gostream_worker_fetch_seconds")},
             ),
         ],
+        "Webhooks": [
+            Chart(
+                title="Tries of deliveries",
+                unit="reqps",
+                queries={"{{outcome}}": rate("gostream_worker_webhook_deliveries_total", "outcome")},
+            ),
+            Chart(
+                title="Until a receiver has answered",
+                unit="s",
+                queries={"p99": quantile(0.99, "gostream_worker_webhook_seconds")},
+            ),
+        ],
         "Object store": [
             Chart(
                 title="Bytes",

@@ -11,8 +11,8 @@ _SERVICE = "/gostream.v1.[A-Za-z]+/"
 _NAMES = "GetVideo|BatchGetVideos|ListVideos|GetPlaybackInfo"
 _READS = f'method=~"{_SERVICE}({_NAMES})"'
 _LOOKUPS = f'method=~"{_SERVICE}(GetVideo|BatchGetVideos)"'
-#: The stream WatchVideo ends with UNAVAILABLE whenever a replica stops, so it is no call that failed.
-_WRITES = f'method=~"{_SERVICE}.+",method!~"{_SERVICE}({_NAMES}|WatchVideo)"'
+#: Streams end with UNAVAILABLE whenever a replica stops, so they are no calls that failed.
+_WRITES = f'method=~"{_SERVICE}.+",method!~"{_SERVICE}({_NAMES}|Watch.+)"'
 #: Expired deadlines are not here, because a client chooses them: calls that hang are slow calls.
 _FAULTS = 'code=~"INTERNAL|UNKNOWN|DATA_LOSS|UNAVAILABLE"'
 _HANDLED = "gostream_rpc_handled_total"

@@ -1,7 +1,7 @@
 """The command line: names, options and help of the commands; commands.py implements them.
 
-The rooms `ingest` (upload, import), `organize` (ls, update, rm, undelete) and `captions` (tracks) have the
-other commands.
+The rooms `ingest` (upload, import), `organize` (ls, update, rm, undelete), `captions` (tracks) and `events`
+(events, webhooks) have the other commands.
 Each command imports its implementation when it runs, because gRPC, protobuf and aiohttp take longer to import
 than `--help` and completion take in all.
 """
@@ -16,22 +16,28 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is imported, to h
 import typer
 
 from gostream_cli.captions import app as captions
+from gostream_cli.events import app as events
 from gostream_cli.ingest import app as ingest
 from gostream_cli.options import (
     DEFAULT_SERVER,
     CaFile,
     ClientCert,
     ClientKey,
+    Downloads,
+    End,
     Json,
     Loudness,
+    PosterAt,
     Profile,
     Server,
+    Start,
     Timeout,
     Token,
     TokenFile,
     UseTls,
     VideoId,
     WholeTimeout,
+    encoding,
 )
 from gostream_cli.organize import app as organize
 
@@ -124,6 +130,10 @@ def watch(
 def process(
     video_id: VideoId,
     profile: Profile = "",
+    start: Start = "",
+    end: End = "",
+    poster_at: PosterAt = "",
+    download: Downloads = None,
     loudness: Loudness = "",
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the processing to its end.")] = False,
     server: Server = DEFAULT_SERVER,
@@ -131,6 +141,7 @@ def process(
     json: Json = False,
 ) -> None:
     """Start processing an uploaded video, or encode it again."""
+    asked = encoding(start, end, poster_at, download, loudness)
     from gostream_cli import commands, output, runner
 
     out = output.Output(as_json=json)
@@ -139,7 +150,12 @@ def process(
         out,
         timeout,
         lambda client: commands.process(
-            client, out, video_id, profile=profile, loudness=int(loudness), follow_it=watch
+            client,
+            out,
+            video_id,
+            profile=profile,
+            options=asked,
+            follow_it=watch,
         ),
     )
 
@@ -189,6 +205,8 @@ def revoke(
 
 app.command("rm")(organize.remove)
 app.command()(organize.undelete)
+app.command()(events.events)
+app.add_typer(events.webhooks)
 
 
 @app.command()

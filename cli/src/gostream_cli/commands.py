@@ -7,7 +7,7 @@ from datetime import timedelta
 from gostream.v1 import video_pb2
 from gostream_cli.output import Output
 from gostream_cli.progress import processing_progress
-from gostream_client import AsyncClient, GoStreamError, policy_name
+from gostream_client import AsyncClient, EncodeOptions, GoStreamError, policy_name
 from gostream_client.watch import raise_if_failed
 
 #: Seconds that `get` waits for the optional progress.
@@ -36,9 +36,15 @@ async def watch(client: AsyncClient, out: Output, video_id: str) -> None:
 
 
 async def process(
-    client: AsyncClient, out: Output, video_id: str, *, profile: str, follow_it: bool, loudness: int = 0
+    client: AsyncClient,
+    out: Output,
+    video_id: str,
+    *,
+    profile: str,
+    options: EncodeOptions | None = None,
+    follow_it: bool,
 ) -> None:
-    video = await client.trigger_process(video_id, profile=profile, loudness=loudness)
+    video = await client.trigger_process(video_id, profile=profile, options=options)
     await finish(client, out, video, follow_it=follow_it)
 
 

@@ -3,14 +3,18 @@
 The contract has the names too, but importing it takes longer than `--help` in all. Tests compare both.
 """
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from gostream_client import profiles
+
+if TYPE_CHECKING:
+    from gostream_client import EncodeOptions
 
 STATUSES = ("pending-upload", "processing", "ready", "failed", "cancelled")
 POLICIES = ("public", "signed", "off")
@@ -132,6 +136,64 @@ POLICY = typer.Option(
     callback=_known_policy,
     autocompletion=lambda: list(POLICIES),
 )
+
+Start = Annotated[
+    str, typer.Option("--start", metavar="TIME", help="Where in the source the film begins: 90 or 1:30.")
+]
+End = Annotated[str, typer.Option("--end", metavar="TIME", help="Where in the source the film ends.")]
+PosterAt = Annotated[
+    str, typer.Option("--poster-at", metavar="TIME", help="The time of the film that the poster shows.")
+]
+DOWNLOADS = ("highest", "audio")
+
+
+def _known_downloads(names: list[str] | None) -> list[str]:
+    for name in names or ():
+        if name not in DOWNLOADS:
+            raise typer.BadParameter(f"must be one of: {', '.join(DOWNLOADS)}")
+    return list(dict.fromkeys(names or ()))
+
+
+Downloads = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--download",
+        metavar="|".join(DOWNLOADS),
+        help="Also make a file to download: the film, or its sound; may be repeated.",
+        callback=_known_downloads,
+        autocompletion=lambda: list(DOWNLOADS),
+    ),
+]
+
+
+def seconds_of(text: str, option: str) -> float | None:
+    """Returns a time in a film, given as seconds, M:S or H:M:S; None if empty. Raises BadParameter."""
+    if not text:
+        return None
+    if not re.fullmatch(r"(?:[0-9]{1,5}:){0,2}[0-9]{1,6}(?:\.[0-9]{1,6})?", text):
+        raise typer.BadParameter(f"{text!r} is not a time, such as 90, 1:30 or 0:01:30.5", param_hint=option)
+    found = 0.0
+    for part in text.split(":"):
+        found = found * 60 + float(part)
+    return found
+
+
+def encoding(
+    start: str, end: str, poster_at: str, downloads: Sequence[str] | None, loudness: str
+) -> "EncodeOptions | None":
+    """Returns the options of an encode; None if none is given. Raises BadParameter."""
+    given = {
+        "start": seconds_of(start, "--start"),
+        "end": seconds_of(end, "--end"),
+        "poster_offset": seconds_of(poster_at, "--poster-at"),
+    }
+    target = int(loudness)
+    if not (downloads or target) and all(value is None for value in given.values()):
+        return None
+    from gostream_client import EncodeOptions
+
+    return EncodeOptions(downloads=downloads or (), loudness=target, **given)
+
 
 User = Annotated[str, typer.Option(help="The owner's name.")]
 Labels = Annotated[

@@ -90,6 +90,7 @@ class Output:
             return
         rows = [("playback", info.playback_url), ("poster", info.poster_url)]
         rows += [("storyboard", info.storyboard_url), ("already plays", info.playable_url)]
+        rows += [(f"download {each.name}", each.url) for each in info.downloads]
         self._rows((name, value) for name, value in [*rows, ("expires", _time(info, "expire_time"))] if value)
 
     def videos(self, videos: Sequence[video_pb2.Video]) -> None:
@@ -147,6 +148,7 @@ def facts(video: video_pb2.Video) -> list[tuple[str, str]]:
         for r in video.renditions
     ]
     rows += [(track.id, _track(track)) for track in video.tracks]
+    rows += [(f"download {each.name}", _download(each)) for each in video.downloads]
     # A public video shows its URLs.
     policy = policy_name(video)
     rows += [("policy", f"{policy}, epoch {video.playback_epoch}" if policy not in ("", "public") else "")]
@@ -179,6 +181,15 @@ def _track(track: video_pb2.Track) -> str:
     elif track.state != video_pb2.Track.STATE_READY:
         parts.append(f"not published: {track.error_code}")
     return ", ".join(part for part in parts if part)
+
+
+def _download(download: video_pb2.Download) -> str:
+    """Returns the size and URL of a file, or why there is none."""
+    if download.state == video_pb2.Download.STATE_FAILED:
+        return f"not made: {download.error_code}"
+    if download.state != video_pb2.Download.STATE_READY:
+        return "being made"
+    return f"{download.size_bytes / 1e6:.1f} MB {download.url}".rstrip()
 
 
 def _progress(work: video_pb2.Processing) -> str:

@@ -54,7 +54,9 @@ async def decode(presentation: Presentation, report: Report, source: Source) -> 
         skipped = (Finding(presentation.master_path, f"not decoded: {why}"),)
         return _outcome("whole.decodes", _DECODES, skipped), _outcome("whole.frames", _FRAMES, skipped)
     decoded = {
-        track.path: await run_decoder(ffmpeg, _bytes(source, track), limit=_patience(track))
+        track.path: await run_decoder(
+            ffmpeg, _bytes(source, track), limit=_patience(track), form=_form(track)
+        )
         for track in presentation.tracks.values()
         if track.kind is not Kind.IFRAMES
     }
@@ -88,6 +90,11 @@ def _count(variant: Variant, track: Track, frames: int) -> Iterator[Finding]:
     wanted = round((track.playlist.duration if track.playlist else 0) * (variant.frame_rate or 0))
     if abs(held - wanted) > 1:
         yield Finding(track.path, f"{held} pictures, duration × FRAME-RATE is {wanted}")
+
+
+def _form(track: Track) -> str:
+    """Returns ffmpeg's name for the format of the segments."""
+    return "mp4" if any(measure.fragments for _, measure in track.measured()) else "mpegts"
 
 
 def _patience(track: Track) -> float:
@@ -128,10 +135,12 @@ class _Reader:
         return cut(path, self._body, byte_range)
 
 
-async def run_decoder(ffmpeg: str, stream: AsyncIterator[bytes], *, limit: float) -> Decoded:
-    """Decode a transport stream within `limit` seconds."""
+async def run_decoder(
+    ffmpeg: str, stream: AsyncIterator[bytes], *, limit: float, form: str = "mpegts"
+) -> Decoded:
+    """Decode a stream of ffmpeg's format `form` within `limit` seconds."""
     process = await asyncio.create_subprocess_exec(
-        *(ffmpeg, "-v", "error", "-protocol_whitelist", "pipe", "-f", "mpegts", "-i", "pipe:0"),
+        *(ffmpeg, "-v", "error", "-protocol_whitelist", "pipe", "-f", form, "-i", "pipe:0"),
         *("-fps_mode", "passthrough", "-progress", "pipe:1", "-f", "null", "-"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

@@ -32,6 +32,7 @@ from gostream_client.errors import (
     QuotaExceededError,
     RateLimitedError,
     RequestIdReusedError,
+    ResumeTokenExpiredError,
     ScopeMissingError,
     ServerStoppingError,
     SourceNotUploadedError,
@@ -50,14 +51,17 @@ from gostream_client.errors import (
     VersionNotReachedError,
     VideoNotDeletedError,
     VideoNotFoundError,
+    WebhookNotFoundError,
 )
 
 if TYPE_CHECKING:
+    from gostream.v1.event_pb2 import Event
     from gostream.v1.video_pb2 import Track, Video
     from gostream_client.aio import AsyncClient
     from gostream_client.calls import Reply
     from gostream_client.connection.tls import Tls
     from gostream_client.connection.token import Token
+    from gostream_client.encoding import EncodeOptions
     from gostream_client.names import kind_name, policy_name, status_name
     from gostream_client.sync import Client
     from gostream_client.upload.events import UploadEvents
@@ -67,6 +71,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "AsyncClient": "gostream_client.aio",
     "Client": "gostream_client.sync",
+    "EncodeOptions": "gostream_client.encoding",
+    "Event": "gostream.v1.event_pb2",
     "Reply": "gostream_client.calls",
     "SourceFile": "gostream_client.upload.source",
     "Tls": "gostream_client.connection.tls",
@@ -85,7 +91,9 @@ __all__ = [
     "BackendUnavailableError",
     "Client",
     "DeadlineExceededError",
+    "EncodeOptions",
     "EtagMismatchError",
+    "Event",
     "ExternalIdInUseError",
     "FieldInvalidError",
     "FieldViolation",
@@ -101,6 +109,7 @@ __all__ = [
     "RateLimitedError",
     "Reply",
     "RequestIdReusedError",
+    "ResumeTokenExpiredError",
     "ScopeMissingError",
     "ServerStoppingError",
     "SourceFile",
@@ -125,6 +134,7 @@ __all__ = [
     "Video",
     "VideoNotDeletedError",
     "VideoNotFoundError",
+    "WebhookNotFoundError",
     "kind_name",
     "policy_name",
     "status_name",

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from grpc import aio
 
+from gostream.v1.event_pb2 import Event
 from gostream.v1.video_pb2 import Track, Video
 from gostream.v1.video_service_pb2 import ListVideosResponse
 from gostream_client import calls
@@ -14,14 +16,17 @@ from gostream_client.base import ClientBase, remaining
 from gostream_client.calls import describe
 from gostream_client.connection.token import AsyncTokens, bearer
 from gostream_client.errors import DeadlineExceededError, GoStreamError, TokenInvalidError
+from gostream_client.events import calls as event_calls
+from gostream_client.events import webhooks
 from gostream_client.rpc_errors import trailers_of
 from gostream_client.table import Call
 from gostream_client.upload.wishes import DOC as UPLOAD
 from gostream_client.upload.wishes import TRACK_DOC, TrackWishes, Wishes
-from gostream_client.watch import IDLE_SECONDS, Watch, raise_if_failed
+from gostream_client.watch import IDLE_SECONDS, EventWatch, Watch, raise_if_failed
 
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
+Message = TypeVar("Message")
 
 
 def _method(
@@ -64,6 +69,21 @@ def _upload(
     return method
 
 
+def _events(
+    call: Callable[Parameters, Call[Event]],
+) -> "Callable[Concatenate[AsyncClient, Parameters], AsyncGenerator[Event, None]]":
+    async def method(
+        self: "AsyncClient", /, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> AsyncGenerator[Event, None]:
+        watch = EventWatch(self.server, call(*args, **kwargs), backoff=0.25)
+        async with aclosing(self._watch(watch, watch.call, IDLE_SECONDS)) as events:
+            async for event in events:
+                yield event
+
+    describe(method, call, answer=AsyncGenerator[Event, None])
+    return method
+
+
 def _upload_track(
     wish: Callable[Parameters, TrackWishes],
 ) -> "Callable[Concatenate[AsyncClient, Parameters], Coroutine[Any, Any, Track]]":
@@ -97,6 +117,17 @@ class AsyncClient(ClientBase[aio.Channel]):
     get_playback_info = _method(calls.get_playback_info)
     revoke_playback = _method(calls.revoke_playback)
     upload = _upload(Wishes)
+    list_events_page = _method(event_calls.list_events_page)
+    watch_events = _events(event_calls.watch_events)
+    create_webhook = _method(webhooks.create_webhook)
+    get_webhook = _method(webhooks.get_webhook)
+    list_webhooks_page = _method(webhooks.list_webhooks_page)
+    update_webhook = _method(webhooks.update_webhook)
+    delete_webhook = _method(webhooks.delete_webhook)
+    rotate_webhook_secret = _method(webhooks.rotate_webhook_secret)
+    test_webhook = _method(webhooks.test_webhook)
+    list_deliveries_page = _method(webhooks.list_deliveries_page)
+    redeliver = _method(webhooks.redeliver)
     add_track = _method(calls.add_track)
     prepare_track = _method(calls.prepare_track)
     update_track = _method(calls.update_track)
@@ -133,23 +164,9 @@ class AsyncClient(ClientBase[aio.Channel]):
     ) -> AsyncGenerator[Video, None]:
         """As Client.watch."""
         watch = Watch(self.server, min_version=min_version, backoff=backoff)
-        rejected = ""
-        while True:
-            token = await self._tokens.text(IDLE_SECONDS, rejected=rejected)
-            failure: GoStreamError | None = None
-            try:
-                async with aclosing(self._stream(video_id, token, idle)) as stream:
-                    async for video in stream:
-                        if watch.is_news(video):
-                            yield video
-                        if watch.is_over:
-                            return
-            except aio.AioRpcError as error:
-                failure = self._failure(error)
-            if failure and watch.may_renew(failure) and await self._has_newer(token, IDLE_SECONDS):
-                rejected = token
-                continue
-            await asyncio.sleep(watch.delay_after(failure))
+        async with aclosing(self._watch(watch, partial(calls.watch_video, video_id), idle)) as states:
+            async for state in states:
+                yield state
 
     async def wait(self, video_id: str, *, min_version: int = 0, timeout: float | None = None) -> Video:
         """As Client.wait."""
@@ -185,19 +202,40 @@ class AsyncClient(ClientBase[aio.Channel]):
                 continue
             return call.result(answer, trailers_of(await rpc.trailing_metadata()))
 
-    async def _stream(self, video_id: str, token: str, idle: float) -> AsyncGenerator[Video, None]:
+    async def _watch(
+        self, watch: Any, call: Callable[[], Call[Message]], idle: float
+    ) -> AsyncGenerator[Message, None]:
+        """Yields what is new to a Watch or EventWatch."""
+        rejected = ""
+        while True:
+            token = await self._tokens.text(IDLE_SECONDS, rejected=rejected)
+            failure: GoStreamError | None = None
+            try:
+                async with aclosing(self._stream(call(), token, idle)) as stream:
+                    async for message in stream:
+                        if watch.is_news(message):
+                            yield message
+                        if watch.is_over:
+                            return
+            except aio.AioRpcError as error:
+                failure = self._failure(error)
+            if failure and watch.may_renew(failure) and await self._has_newer(token, IDLE_SECONDS):
+                rejected = token
+                continue
+            await asyncio.sleep(watch.delay_after(failure))
+
+    async def _stream(self, call: Call[Message], token: str, idle: float) -> AsyncGenerator[Message, None]:
         """Yields the messages of one stream, until it ends or is silent for `idle` seconds."""
-        call = calls.watch_video(video_id)
         rpc = self._stub(call.method)(call.request, metadata=bearer(token))
         messages = aiter(rpc)
         try:
             while True:
                 try:
                     async with asyncio.timeout(idle):
-                        video = await anext(messages)
+                        message = await anext(messages)
                 except (StopAsyncIteration, TimeoutError):
                     return
-                yield video
+                yield message
         finally:
             rpc.cancel()
 

@@ -119,6 +119,12 @@ class RequestIdReusedError(GoStreamError):
     REASON = "REQUEST_ID_REUSED"
 
 
+class ResumeTokenExpiredError(GoStreamError):
+    """The server no longer has the events after the token. Begin without a token."""
+
+    REASON = "RESUME_TOKEN_EXPIRED"
+
+
 class VideoNotFoundError(GoStreamError):
     """The video does not exist, or belongs to another owner."""
 
@@ -129,6 +135,12 @@ class TrackNotFoundError(GoStreamError):
     """The video has no added track with this id."""
 
     REASON = "TRACK_NOT_FOUND"
+
+
+class WebhookNotFoundError(GoStreamError):
+    """The webhook does not exist, or belongs to another owner."""
+
+    REASON = "WEBHOOK_NOT_FOUND"
 
 
 class AlreadyProcessingError(GoStreamError):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from gostream.v1.video_pb2 import MediaKind, PlaybackPolicy, Video
-from gostream.v1.video_service_pb2 import LoudnessTarget, ProcessOptions
+from gostream.v1.video_service_pb2 import LoudnessTarget
 from gostream_client.errors import InvalidInputError
 
 
@@ -31,11 +31,6 @@ def loudness_number(lufs: int) -> LoudnessTarget.ValueType:
         LoudnessTarget, "LOUDNESS_TARGET_", f"lufs-{abs(lufs)}" if lufs else ""
     )
     return number
-
-
-def process_options(profile: str, loudness: int) -> ProcessOptions:
-    """Returns the options of an encode. Raises InvalidInputError."""
-    return ProcessOptions(profile=profile, loudness=loudness_number(loudness))
 
 
 def kind_name(video: Video) -> str:

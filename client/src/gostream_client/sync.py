@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
+from functools import partial
 from threading import Timer
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import grpc
 
+from gostream.v1.event_pb2 import Event
 from gostream.v1.video_pb2 import Track, Video
 from gostream.v1.video_service_pb2 import ListVideosResponse
 from gostream_client import calls
@@ -16,14 +18,17 @@ from gostream_client.calls import describe
 from gostream_client.connection.blocking import in_thread, run_blocking
 from gostream_client.connection.token import BlockingTokens, bearer
 from gostream_client.errors import DeadlineExceededError, GoStreamError, TokenInvalidError
+from gostream_client.events import calls as event_calls
+from gostream_client.events import webhooks
 from gostream_client.rpc_errors import trailers_of
 from gostream_client.table import Call
 from gostream_client.upload.wishes import DOC as UPLOAD
 from gostream_client.upload.wishes import TRACK_DOC, TrackWishes, Wishes
-from gostream_client.watch import IDLE_SECONDS, Watch, raise_if_failed
+from gostream_client.watch import IDLE_SECONDS, EventWatch, Watch, raise_if_failed
 
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
+Message = TypeVar("Message")
 
 
 def _method(
@@ -64,6 +69,19 @@ def _upload(
     return method
 
 
+def _events(
+    call: Callable[Parameters, Call[Event]],
+) -> "Callable[Concatenate[Client, Parameters], Generator[Event, None, None]]":
+    def method(
+        self: "Client", /, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Generator[Event, None, None]:
+        watch = EventWatch(self.server, call(*args, **kwargs), backoff=0.25)
+        return self._watch(watch, watch.call, IDLE_SECONDS)
+
+    describe(method, call, answer=Generator[Event, None, None])
+    return method
+
+
 def _upload_track(
     wish: Callable[Parameters, TrackWishes],
 ) -> "Callable[Concatenate[Client, Parameters], Track]":
@@ -98,6 +116,17 @@ class Client(ClientBase[grpc.Channel]):
     get_playback_info = _method(calls.get_playback_info)
     revoke_playback = _method(calls.revoke_playback)
     upload = _upload(Wishes)
+    list_events_page = _method(event_calls.list_events_page)
+    watch_events = _events(event_calls.watch_events)
+    create_webhook = _method(webhooks.create_webhook)
+    get_webhook = _method(webhooks.get_webhook)
+    list_webhooks_page = _method(webhooks.list_webhooks_page)
+    update_webhook = _method(webhooks.update_webhook)
+    delete_webhook = _method(webhooks.delete_webhook)
+    rotate_webhook_secret = _method(webhooks.rotate_webhook_secret)
+    test_webhook = _method(webhooks.test_webhook)
+    list_deliveries_page = _method(webhooks.list_deliveries_page)
+    redeliver = _method(webhooks.redeliver)
     add_track = _method(calls.add_track)
     prepare_track = _method(calls.prepare_track)
     update_track = _method(calls.update_track)
@@ -139,7 +168,8 @@ class Client(ClientBase[grpc.Channel]):
         if the server refuses the call, or after MAX_FAILURES consecutive failures with `backoff` seconds in
         between, doubled each time.
         """
-        return self._watch(Watch(self.server, min_version=min_version, backoff=backoff), video_id, idle)
+        watch = Watch(self.server, min_version=min_version, backoff=backoff)
+        return self._watch(watch, partial(calls.watch_video, video_id), idle)
 
     def wait(self, video_id: str, *, min_version: int = 0, timeout: float | None = None) -> Video:
         """Returns the video when it is READY at or above `min_version`.
@@ -151,7 +181,8 @@ class Client(ClientBase[grpc.Channel]):
         until = None if timeout is None else time.monotonic() + timeout
         watch = Watch(self.server, min_version=min_version, backoff=0.25)
         try:
-            with closing(self._watch(watch, video_id, IDLE_SECONDS, until)) as states:
+            call = partial(calls.watch_video, video_id)
+            with closing(self._watch(watch, call, IDLE_SECONDS, until)) as states:
                 for state in states:
                     video = state
         except DeadlineExceededError:
@@ -178,19 +209,26 @@ class Client(ClientBase[grpc.Channel]):
             return call.result(answer, trailers_of(rpc.trailing_metadata()))
 
     def _watch(
-        self, watch: Watch, video_id: str, idle: float, until: float | None = None
-    ) -> Generator[Video, None, None]:
-        """Yields the states until a time of the monotonic clock. Raises DeadlineExceededError then."""
+        self,
+        watch: Any,
+        call: Callable[[], Call[Message]],
+        idle: float,
+        until: float | None = None,
+    ) -> Generator[Message, None, None]:
+        """Yields what is new to a Watch or EventWatch, until a time of the monotonic clock.
+
+        Raises DeadlineExceededError then.
+        """
         rejected = ""
         while True:
             seconds = IDLE_SECONDS if until is None else remaining(until)
             token = self._tokens.text(seconds, rejected=rejected)
             failure: GoStreamError | None = None
             try:
-                with closing(self._stream(video_id, token, idle, until)) as stream:
-                    for video in stream:
-                        if watch.is_news(video):
-                            yield video
+                with closing(self._stream(call(), token, idle, until)) as stream:
+                    for message in stream:
+                        if watch.is_news(message):
+                            yield message
                         if watch.is_over:
                             return
             except grpc.RpcError as error:
@@ -205,16 +243,15 @@ class Client(ClientBase[grpc.Channel]):
             time.sleep(delay)
 
     def _stream(
-        self, video_id: str, token: str, idle: float, until: float | None
-    ) -> Generator[Video, None, None]:
+        self, call: Call[Message], token: str, idle: float, until: float | None
+    ) -> Generator[Message, None, None]:
         """Yields the messages of one stream, until it ends or is silent for `idle` seconds."""
-        call = calls.watch_video(video_id)
         seconds = None if until is None else remaining(until)
         rpc = self._stub(call.method)(call.request, timeout=seconds, metadata=bearer(token))
         silence = _Silence(idle, rpc.cancel)
         try:
-            while (video := silence.broken_by(rpc)) is not None:
-                yield video
+            while (message := silence.broken_by(rpc)) is not None:
+                yield message
         finally:
             rpc.cancel()
 
@@ -230,7 +267,7 @@ class _Silence:
         self._end = end
         self._is_over = False
 
-    def broken_by(self, messages: Iterator[Video]) -> Video | None:
+    def broken_by(self, messages: Iterator[Message]) -> Message | None:
         """Returns the next message; None if the stream ended or was silent. Raises grpc.RpcError."""
         timer = Timer(self._seconds, self._give_up)
         timer.daemon = True

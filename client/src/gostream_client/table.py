@@ -12,7 +12,13 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from gostream.v1 import track_service_pb2, upload_service_pb2, video_service_pb2
+from gostream.v1 import (
+    event_service_pb2,
+    track_service_pb2,
+    upload_service_pb2,
+    video_service_pb2,
+    webhook_service_pb2,
+)
 
 Answer = TypeVar("Answer")
 Trailers = Mapping[str, str | bytes]
@@ -29,12 +35,14 @@ class Kind(Enum):
     WRITE_AGAIN = "write again"
     #: Writes. Not repeated: the first try may have succeeded, and the answer to a repetition would not tell.
     WRITE = "write"
-    #: A stream of states, opened again by watch() and wait().
+    #: A stream, opened again by watch(), wait() and watch_events().
     STREAM = "stream"
 
 
 _VIDEO_SERVICE = video_service_pb2.DESCRIPTOR.services_by_name["VideoService"]
 _UPLOAD_SERVICE = upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"]
+_WEBHOOK_SERVICE = webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"]
+_EVENT_SERVICE = event_service_pb2.DESCRIPTOR.services_by_name["EventService"]
 _TRACK_SERVICE = track_service_pb2.DESCRIPTOR.services_by_name["TrackService"]
 
 
@@ -101,6 +109,17 @@ SIGN_PARTS = _method("SignParts", Kind.READ, 10.0, _UPLOAD_SERVICE)
 #: Stores need time to join many parts.
 COMPLETE_UPLOAD = _method("CompleteUpload", Kind.WRITE_AGAIN, 60.0, _UPLOAD_SERVICE)
 ABORT_UPLOAD = _method("AbortUpload", Kind.WRITE_AGAIN, 10.0, _UPLOAD_SERVICE)
+LIST_EVENTS = _method("ListEvents", Kind.READ, 10.0, _EVENT_SERVICE)
+WATCH_EVENTS = _method("WatchEvents", Kind.STREAM, None, _EVENT_SERVICE)
+CREATE_WEBHOOK = _method("CreateWebhook", Kind.WRITE, 10.0, _WEBHOOK_SERVICE)
+GET_WEBHOOK = _method("GetWebhook", Kind.READ, 5.0, _WEBHOOK_SERVICE)
+LIST_WEBHOOKS = _method("ListWebhooks", Kind.READ, 5.0, _WEBHOOK_SERVICE)
+UPDATE_WEBHOOK = _method("UpdateWebhook", Kind.WRITE, 10.0, _WEBHOOK_SERVICE)
+DELETE_WEBHOOK = _method("DeleteWebhook", Kind.WRITE, 10.0, _WEBHOOK_SERVICE)
+ROTATE_WEBHOOK_SECRET = _method("RotateWebhookSecret", Kind.WRITE, 10.0, _WEBHOOK_SERVICE)
+TEST_WEBHOOK = _method("TestWebhook", Kind.WRITE, 10.0, _WEBHOOK_SERVICE)
+LIST_DELIVERIES = _method("ListDeliveries", Kind.READ, 5.0, _WEBHOOK_SERVICE)
+REDELIVER = _method("Redeliver", Kind.WRITE, 30.0, _WEBHOOK_SERVICE)
 ADD_TRACK = _method("AddTrack", Kind.WRITE_ONCE, 10.0, _TRACK_SERVICE)
 PREPARE_TRACK = _method("PrepareTrack", Kind.WRITE_AGAIN, 10.0, _TRACK_SERVICE)
 UPDATE_TRACK = _method("UpdateTrack", Kind.WRITE_AGAIN, 10.0, _TRACK_SERVICE)
@@ -125,6 +144,17 @@ TABLE = (
     SIGN_PARTS,
     COMPLETE_UPLOAD,
     ABORT_UPLOAD,
+    LIST_EVENTS,
+    WATCH_EVENTS,
+    CREATE_WEBHOOK,
+    GET_WEBHOOK,
+    LIST_WEBHOOKS,
+    UPDATE_WEBHOOK,
+    DELETE_WEBHOOK,
+    ROTATE_WEBHOOK_SECRET,
+    TEST_WEBHOOK,
+    LIST_DELIVERIES,
+    REDELIVER,
     ADD_TRACK,
     PREPARE_TRACK,
     UPDATE_TRACK,

@@ -21,6 +21,14 @@ class TransportError(MalformedError):
     """Not a transport stream, or a stream with damaged packets, tables or timestamps."""
 
 
+class FragmentError(MalformedError):
+    """Not a readable initialization section or segment of fragmented MP4."""
+
+
+class MissingMapError(FragmentError):
+    """A segment of fragmented MP4 without the initialization section that it needs."""
+
+
 class VideoError(MalformedError):
     """Not a readable H.264 stream."""
 

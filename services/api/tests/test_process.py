@@ -18,13 +18,21 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from gostream.v1 import track_service_pb2, upload_service_pb2, video_service_pb2
+from gostream.v1 import (
+    event_service_pb2,
+    track_service_pb2,
+    upload_service_pb2,
+    video_service_pb2,
+    webhook_service_pb2,
+)
 from gostream.v1.video_service_pb2 import DESCRIPTOR, CreateVideoRequest, TriggerProcessRequest
 from gostream.v1.video_service_pb2_grpc import VideoServiceStub
 from gostream_api.config import METRICS_STEP
+from gostream_api.rpc.events.servicer import EventServicer, event_handlers
 from gostream_api.rpc.servicer import VideoServicer, method_handlers
 from gostream_api.rpc.tracks.servicer import TrackServicer, track_handlers
 from gostream_api.rpc.uploads.servicer import UploadServicer, upload_handlers
+from gostream_api.rpc.webhooks.servicer import WebhookServicer, webhook_handlers
 from gostream_devstack.host.ports import Ports, is_free
 
 SERVICE = "gostream.v1.VideoService"
@@ -89,11 +97,18 @@ def test_process_serves_health_reflection_and_metrics(program: tuple[Program, gr
     started, channel = program
     health: Any = health_pb2_grpc.HealthStub(channel)  # its types lack the methods
 
-    for service in ("", SERVICE, "gostream.v1.UploadService", "gostream.v1.TrackService"):
+    for service in (
+        "",
+        SERVICE,
+        "gostream.v1.UploadService",
+        "gostream.v1.EventService",
+        "gostream.v1.TrackService",
+        "gostream.v1.WebhookService",
+    ):
         answer = health.Check(health_pb2.HealthCheckRequest(service=service), timeout=GIVE_UP)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
     reflected = ProtoReflectionDescriptorDatabase(channel)
-    assert {SERVICE, "gostream.v1.UploadService", "gostream.v1.TrackService"} <= set(reflected.get_services())
+    assert {SERVICE, "gostream.v1.UploadService", "gostream.v1.EventService"} <= set(reflected.get_services())
     assert "CreateVideo" in str(reflected.FindFileContainingSymbol(SERVICE))
     VideoServiceStub(channel).CreateVideo(CreateVideoRequest(title="Holiday", size_bytes=4), timeout=GIVE_UP)
     with urllib.request.urlopen(started.metrics, timeout=GIVE_UP) as page:  # noqa: S310 - our own
@@ -211,6 +226,22 @@ def test_every_rpc_of_tracks_is_served() -> None:
     served = track_handlers(TrackServicer.__new__(TrackServicer))
 
     methods = track_service_pb2.DESCRIPTOR.services_by_name["TrackService"].methods
+    assert set(served) == {method.name for method in methods}
+
+
+def test_every_rpc_of_events_is_served() -> None:
+    served = event_handlers(EventServicer.__new__(EventServicer))
+
+    methods = event_service_pb2.DESCRIPTOR.services_by_name["EventService"].methods
+    assert {name: bool(handler.response_streaming) for name, handler in served.items()} == {
+        method.name: method.server_streaming for method in methods
+    }
+
+
+def test_every_rpc_of_webhooks_is_served() -> None:
+    served = webhook_handlers(WebhookServicer.__new__(WebhookServicer))
+
+    methods = webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"].methods
     assert set(served) == {method.name for method in methods}
 
 

@@ -21,6 +21,7 @@ from gostream_shared.domain.object_keys import hls_prefix, master_key, source_ke
 from gostream_shared.domain.repositories import NewVideo
 from gostream_shared.domain.video import Video
 from gostream_shared.domain.videos.loudness import LoudnessTarget
+from gostream_shared.domain.videos.options import USUAL, EncodeOptions
 from gostream_shared.jobs.pgqueuer import remove_job
 from gostream_shared.storage.s3 import S3ObjectStore
 from gostream_worker.config import WorkerConfig
@@ -153,10 +154,15 @@ class Worker:
         return video_id
 
     async def start(
-        self, video_id: UUID, *, profile: str = "default", loudness: LoudnessTarget | None = None
+        self,
+        video_id: UUID,
+        *,
+        profile: str = "default",
+        loudness: LoudnessTarget | None = None,
+        options: EncodeOptions = USUAL,
     ) -> TranscodeJob:
         encodes = self.dependencies.database.encodes
-        encode = await encodes.start_encode(video_id, profile=profile, loudness=loudness)
+        encode = await encodes.start_encode(video_id, profile=profile, loudness=loudness, options=options)
         assert encode is not None
         return TranscodeJob(video_id=video_id, number=encode.number)
 

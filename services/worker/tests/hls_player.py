@@ -22,10 +22,13 @@ class Played:
 
 
 def play(master: Path, variant: int) -> Played:
-    """Decodes picture and sound of one variant to the end."""
+    """Decodes picture and sound of one variant to the end, and reads its texts."""
     command = [get_ffmpeg_exe(), "-nostdin", "-v", "warning", "-i", str(master), "-map", f"0:p:{variant}"]
     done = subprocess.run(
-        [*command, "-progress", "pipe:1", "-f", "null", "-"], capture_output=True, text=True, timeout=100
+        [*command, "-progress", "pipe:1", "-c:s", "copy", "-f", "null", "-"],
+        capture_output=True,
+        text=True,
+        timeout=100,
     )
     assert done.returncode == 0, done.stderr
     frames = re.findall(r"^frame=\s*(\d+)", done.stdout, re.MULTILINE)

@@ -197,17 +197,19 @@ async def test_unusual_pictures_become_upright_square_and_even(
 
 
 @pytest.mark.parametrize(
-    "recipe", first_quick([clips.mono_8khz, clips.surround, clips.late_sound, clips.many_tracks], 1)
+    ("recipe", "sounds"),
+    first_quick(
+        [(clips.mono_8khz, 1), (clips.surround, 1), (clips.late_sound, 1), (clips.many_tracks, 8)], 1
+    ),
 )
-async def test_unusual_sound_becomes_one_stereo_rendition(
-    worker: Worker, clip: Clips, recipe: Recipe
+async def test_each_unusual_sound_becomes_stereo(
+    worker: Worker, clip: Clips, recipe: Recipe, sounds: int
 ) -> None:
     video = await worker.process(clip(recipe))
 
     assert video.status is VideoStatus.READY, video.failure
     text = await worker.master(video.id)
-    assert text.count("#EXT-X-MEDIA:") == 1
-    assert 'CHANNELS="2"' in text
+    assert text.count("#EXT-X-MEDIA:") == text.count('CHANNELS="2"') == sounds
     first = (await worker.published(video.id))["v1/audio/00000.ts"]
     assert abs(measure(first).first_pts - 900_000) <= 1920, "sound and picture are out of sync"
     master = await worker.save(video.id)

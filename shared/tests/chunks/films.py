@@ -1,5 +1,6 @@
 """Films in chunks in a real database."""
 
+from typing import Any
 from uuid import UUID, uuid4
 
 from gostream_shared.db.database import PostgresDatabase
@@ -27,11 +28,13 @@ class Films:
     def __init__(self, database: PostgresDatabase) -> None:
         self.database = database
 
-    async def planned(self, chunks: list[NewChunk], *, owner: str = "u", plan: str = '{"a": 1}') -> Encode:
+    async def planned(
+        self, chunks: list[NewChunk], *, owner: str = "u", plan: str = '{"a": 1}', **wishes: Any
+    ) -> Encode:
         """A film with these chunks, all without a job."""
         new = NewVideo(id=uuid4(), user_id=owner, title="t", content_type="video/mp4")
         await self.database.videos.create(new)
-        await self.database.encodes.start_encode(new.id, profile="default")
+        await self.database.encodes.start_encode(new.id, profile="default", **wishes)
         encode = await self.database.encodes.begin_attempt(new.id, 1, worker="planner")
         async with self.database.transaction() as transaction:
             await transaction.encodes.lock_for_publish(encode)

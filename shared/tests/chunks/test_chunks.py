@@ -12,6 +12,8 @@ from gostream_shared.domain.companions.chunks import ChunkResult
 from gostream_shared.domain.encode import Encode
 from gostream_shared.domain.errors import FenceLostError
 from gostream_shared.domain.video import Failure, VideoStatus
+from gostream_shared.domain.videos.loudness import LoudnessTarget
+from gostream_shared.domain.videos.options import EncodeOptions
 
 from .films import RESULT, Films, pictures
 
@@ -210,6 +212,22 @@ async def test_repeated_finish_begins_an_attempt(films: Films) -> None:
             found = await transaction.chunks.begin_finish(encode.video_id, 1, worker="w")
         assert (found.attempt, found.tries) == (attempt, attempt)
     assert await chunks.plan_of(encode.video_id, 1) == '{"a": 1}'
+
+
+async def test_every_step_knows_the_wishes_of_the_caller(films: Films) -> None:
+    options = EncodeOptions(downloads=("highest",))
+    encode = await films.planned(pictures(1), loudness=LoudnessTarget.LUFS_16, options=options)
+    running = [await films.begin(encode, chunk) for chunk in (0, 1)]
+    for one in running:
+        await films.end(one)
+    last = await begun(films, encode)
+    for found in (*(one.encode for one in running), last):
+        assert (found.options, found.loudness) == (options, LoudnessTarget.LUFS_16)
+
+
+async def begun(films: Films, encode: Encode) -> Encode:
+    async with films.database.transaction() as transaction:
+        return await transaction.chunks.begin_finish(encode.video_id, 1, worker="w")
 
 
 async def test_each_chunk_is_released_once(films: Films) -> None:

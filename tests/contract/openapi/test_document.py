@@ -158,7 +158,8 @@ def test_paths_and_bodies_share_no_field() -> None:
 def test_watch_is_a_stream_of_lines() -> None:
     streams = {each["operationId"]: each["responses"]["200"].get("x-stream") for _, _, each in operations()}
 
-    assert streams.pop("VideoService_WatchVideo") == "application/x-ndjson"
+    for watch in ("VideoService_WatchVideo", "EventService_WatchEvents"):
+        assert streams.pop(watch) == "application/x-ndjson"
     assert set(streams.values()) == {None}
 
 

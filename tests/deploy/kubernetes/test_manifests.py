@@ -311,4 +311,5 @@ def test_workers_have_memory_for_their_slots() -> None:
 def test_fetches_are_only_for_fetchers() -> None:
     objects = RENDERED["prod"]
     assert configuration(objects, "worker")["SOURCE_FETCH_SLOTS"] == "0"
+    assert configuration(objects, "worker")["WEBHOOK_SLOTS"] == "0"
     assert configuration(objects, "fetcher")["WORKER_SLOTS"] == "0"

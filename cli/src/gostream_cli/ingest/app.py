@@ -10,16 +10,23 @@ from gostream_cli.captions.specs import parsed
 from gostream_cli.options import (
     DEFAULT_SERVER,
     POLICY,
+    Downloads,
+    End,
     ExternalId,
     Json,
     Labels,
     Loudness,
+    PosterAt,
     Profile,
     Server,
+    Start,
     Timeout,
     User,
+    encoding,
     pairs,
 )
+
+_RESUME_EXCLUDES = "--resume excludes --title, --user, --content-type, --policy, --label and --external-id"
 
 
 def upload_file(
@@ -32,6 +39,10 @@ def upload_file(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the processing to its end.")] = False,
     process: Annotated[bool, typer.Option("--process/--no-process", help="Start processing at once.")] = True,
     profile: Profile = "",
+    start: Start = "",
+    end: End = "",
+    poster_at: PosterAt = "",
+    download: Downloads = None,
     loudness: Loudness = "",
     policy: Annotated[str, POLICY] = "",
     label: Labels = None,
@@ -46,32 +57,28 @@ def upload_file(
     json: Json = False,
 ) -> None:
     """Upload a video file and start its processing."""
-    if watch and not process:
-        raise typer.BadParameter("--watch and --no-process exclude each other")
-    given = (title is not None, user, content_type is not None, policy, label, external_id)
-    if resume and any(given):
-        raise typer.BadParameter(
-            "--resume excludes --title, --user, --content-type, --policy, --label and --external-id"
-        )
+    _exclude(watch and not process, "--watch and --no-process exclude each other")
+    about = (title is not None, user, content_type is not None, policy, label, external_id)
+    _exclude(bool(resume) and any(about), _RESUME_EXCLUDES)
     labels, captions = pairs(label), parsed(caption, "--caption")
+    asked = encoding(start, end, poster_at, download, loudness)
     from gostream_cli import output, runner
     from gostream_cli.ingest import commands
 
+    new = commands.NewVideo(title, user, content_type, policy, labels, external_id)
+    steps = commands.Steps(process, profile, watch, parallel, asked)
     out = output.Output(as_json=json)
     runner.call(
         server,
         out,
         timeout,
-        lambda client: commands.upload(
-            client,
-            out,
-            file,
-            commands.NewVideo(title, user, content_type, policy, labels, external_id),
-            commands.Steps(process, profile, watch, parallel, int(loudness)),
-            resume=resume,
-            captions=captions,
-        ),
+        lambda client: commands.upload(client, out, file, new, steps, resume=resume, captions=captions),
     )
+
+
+def _exclude(conflict: bool, why: str) -> None:
+    if conflict:
+        raise typer.BadParameter(why)
 
 
 def import_source(
@@ -83,6 +90,10 @@ def import_source(
         bool, typer.Option("--watch/--no-watch", "-w", help="Follow the processing to its end.")
     ] = True,
     profile: Profile = "",
+    start: Start = "",
+    end: End = "",
+    poster_at: PosterAt = "",
+    download: Downloads = None,
     loudness: Loudness = "",
     policy: Annotated[str, POLICY] = "",
     label: Labels = None,
@@ -92,9 +103,9 @@ def import_source(
     json: Json = False,
 ) -> None:
     """Create a video from a URL and follow its processing."""
-    if bool(url) == bool(key):
-        raise typer.BadParameter("give either a URL or --key")
+    _exclude(bool(url) == bool(key), "give either a URL or --key")
     labels = pairs(label)
+    asked = encoding(start, end, poster_at, download, loudness)
     from gostream_cli import output, runner
     from gostream_cli.ingest import commands
 
@@ -105,6 +116,13 @@ def import_source(
         out,
         timeout,
         lambda client: commands.import_source(
-            client, out, new, url=url, key=key, profile=profile, loudness=int(loudness), follow_it=watch
+            client,
+            out,
+            new,
+            url=url,
+            key=key,
+            profile=profile,
+            options=asked,
+            follow_it=watch,
         ),
     )

@@ -13,7 +13,14 @@ from gostream_cli.captions.specs import Caption
 from gostream_cli.commands import finish
 from gostream_cli.output import Output
 from gostream_cli.progress import upload_progress
-from gostream_client import AsyncClient, GoStreamError, InvalidInputError, SourceFile, UploadEvents
+from gostream_client import (
+    AsyncClient,
+    EncodeOptions,
+    GoStreamError,
+    InvalidInputError,
+    SourceFile,
+    UploadEvents,
+)
 from gostream_client.text import printable
 from gostream_client.upload.parts import MULTIPART_ABOVE
 from gostream_client.upload.title import derived_title
@@ -39,7 +46,7 @@ class Steps:
     profile: str = ""
     follow_it: bool = False
     parallel: int = 4
-    loudness: int = 0
+    options: EncodeOptions | None = None
 
 
 async def upload(
@@ -77,7 +84,7 @@ async def upload(
                 external_id=new.external_id,
                 process=steps.process_it,
                 profile=steps.profile,
-                loudness=steps.loudness,
+                options=steps.options,
                 parallel=steps.parallel,
                 resume=resume,
                 events=UploadEvents(on_created=created, on_sent=show, on_retry=out.note),
@@ -102,7 +109,7 @@ async def import_source(
     url: str = "",
     key: str = "",
     profile: str = "",
-    loudness: int = 0,
+    options: EncodeOptions | None = None,
     follow_it: bool = True,
 ) -> None:
     """Create a video whose source the server fetches from a URL, or reads at a key, and follow it."""
@@ -115,7 +122,7 @@ async def import_source(
         source_url=url,
         source_key=key,
         profile=profile,
-        loudness=loudness,
+        options=options,
     )
     out.note(f"created {created.video.id}")
     await finish(client, out, created.video, follow_it=follow_it)

@@ -28,8 +28,9 @@ from gostream.v1.video_service_pb2 import (
     WatchVideoRequest,
 )
 from gostream_client import table
+from gostream_client.encoding import EncodeOptions, encode_options
 from gostream_client.errors import InvalidInputError
-from gostream_client.names import kind_number, policy_number, process_options, status_number
+from gostream_client.names import kind_number, policy_number, status_number
 from gostream_client.rpc_errors import REQUEST_ID_KEY
 from gostream_client.table import Call, Trailers
 
@@ -55,7 +56,7 @@ def create_video(
     source_url: str = "",
     source_key: str = "",
     profile: str = "",
-    loudness: int = 0,
+    options: EncodeOptions | None = None,
     request_id: str = "",
     timeout: float | None = None,
 ) -> Call[CreateVideoResponse]:
@@ -63,7 +64,7 @@ def create_video(
 
     `policy`: "public", "signed", "off", or empty for the server's default. `external_id`: your own id, unique
     among your videos. `source_url`: an https URL that the server fetches, or `source_key`: an object of its
-    bucket, instead of an upload; processing starts at once, with `profile` and `loudness`.
+    bucket, instead of an upload; processing starts at once, with `profile` and `options`.
     `request_id`: made by the client unless given; with the same one, a repeated call returns the same video.
     """
     request = CreateVideoRequest(
@@ -77,7 +78,7 @@ def create_video(
         external_id=external_id,
         source_url=source_url,
         source_key=source_key,
-        process=process_options(profile, loudness) if profile or loudness else None,
+        process=encode_options(profile, options) if profile or options else None,
     )
     return Call(table.CREATE_VIDEO, request, timeout)
 
@@ -86,18 +87,17 @@ def trigger_process(
     video_id: str,
     *,
     profile: str = "",
-    loudness: int = 0,
+    options: EncodeOptions | None = None,
     request_id: str = "",
     timeout: float | None = None,
 ) -> Call[Video]:
     """Starts processing the uploaded source, or encodes the video again. Returns the video.
 
-    `profile`: empty for the default. `loudness`: -16 or -23 LUFS for all sounds; 0 keeps theirs.
-    `request_id`: made by the client unless given; the same one starts at most one encode.
+    `profile`: empty for the default. `options`: a clip, the poster, downloads, the loudness. `request_id`:
+    made by the client unless given; the same one starts at most one encode.
     """
-    request = TriggerProcessRequest(
-        id=video_id, request_id=request_id or str(uuid4()), options=process_options(profile, loudness)
-    )
+    asked = encode_options(profile, options)
+    request = TriggerProcessRequest(id=video_id, request_id=request_id or str(uuid4()), options=asked)
     return Call(table.TRIGGER_PROCESS, request, timeout)
 
 
@@ -123,7 +123,7 @@ def batch_get_videos(video_ids: Sequence[str], *, timeout: float | None = None) 
 
     Raises VideoNotFoundError if any is missing; `metadata["video_ids"]` lists the missing ones.
     """
-    request = BatchGetVideosRequest(ids=_several("video_ids", video_ids))
+    request = BatchGetVideosRequest(ids=several("video_ids", video_ids))
     return Call(table.BATCH_GET_VIDEOS, request, timeout, lambda answer, trailers: list(answer.videos))
 
 
@@ -153,10 +153,10 @@ def list_videos_page(
         user_id=user_id,
         status=status_number(status),
         external_id=external_id,
-        labels=_several("labels", labels),
+        labels=several("labels", labels),
         title=title,
-        created_after=_moment("created_after", created_after),
-        created_before=_moment("created_before", created_before),
+        created_after=moment("created_after", created_after),
+        created_before=moment("created_before", created_before),
         show_deleted=show_deleted,
         media_kind=kind_number(media_kind),
         page_size=page_size,
@@ -199,7 +199,7 @@ def update_video(
     With `etag`, only if the video has not changed since the etag was read. Raises InvalidInputError if there
     is nothing to change.
     """
-    until = None if expire_time == "never" else _moment("expire_time", expire_time)
+    until = None if expire_time == "never" else moment("expire_time", expire_time)
     given = {
         "title": title,
         "labels": labels,
@@ -255,22 +255,25 @@ def next_page(call: Call[ListVideosResponse], page: ListVideosResponse) -> Call[
     return replace(call, request=request)
 
 
-def _several(name: str, values: Sequence[str]) -> Sequence[str]:
-    """Raises InvalidInputError for one text, which would be sent letter by letter."""
+def several(name: str, values: Sequence[str]) -> Sequence[str]:
+    """Returns the values. Raises InvalidInputError for one text, which would be sent letter by letter."""
     if isinstance(values, str):
         raise InvalidInputError(f"{name} must be a list of texts, not one text")
     return values
 
 
-def _moment(name: str, moment: datetime | None) -> Timestamp | None:
-    """Raises InvalidInputError for a time without a zone, which has two readings: local time and UTC."""
-    if moment is None:
+def moment(name: str, given: datetime | None) -> Timestamp | None:
+    """Returns the time as the server takes it.
+
+    Raises InvalidInputError for a time without a zone, which has two readings: local time and UTC.
+    """
+    if given is None:
         return None
-    if moment.utcoffset() is None:
+    if given.utcoffset() is None:
         raise InvalidInputError(f"{name} needs a time zone, such as datetime.UTC")
     found = Timestamp()
     try:
-        found.FromDatetime(moment.astimezone(UTC))
+        found.FromDatetime(given.astimezone(UTC))
     except OverflowError:
         raise InvalidInputError(f"{name} must be between the years 1 and 9999") from None
     return found

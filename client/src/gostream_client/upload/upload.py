@@ -6,8 +6,8 @@ from pathlib import Path
 from gostream.v1.video_pb2 import Track, Video
 from gostream.v1.video_service_pb2 import CreateVideoResponse
 from gostream_client import calls
+from gostream_client.encoding import encode_options
 from gostream_client.errors import GoStreamError, InvalidInputError, UrlExpiredError
-from gostream_client.names import process_options
 from gostream_client.table import Call
 from gostream_client.upload.events import UploadEvents
 from gostream_client.upload.parts import MULTIPART_ABOVE, PartOptions, Reports, upload_in_parts
@@ -46,7 +46,7 @@ async def upload(ask: Ask, wishes: Wishes) -> Video:
     await _by_one_put(ask, create, created, source, events)
     if wishes.process:
         return await ask(
-            calls.trigger_process(created.video.id, profile=wishes.profile, loudness=wishes.loudness)
+            calls.trigger_process(created.video.id, profile=wishes.profile, options=wishes.options)
         )
     return created.video
 
@@ -80,7 +80,7 @@ async def _in_parts(
         UploadCalls(ask),
         video_id,
         source.path,
-        process=process_options(wishes.profile, wishes.loudness) if wishes.process else None,
+        process=encode_options(wishes.profile, wishes.options) if wishes.process else None,
         options=PartOptions(parallel=wishes.parallel),
         reports=Reports(on_sent=events.on_sent, on_retry=events.on_retry),
     )

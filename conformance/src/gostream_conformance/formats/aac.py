@@ -40,6 +40,17 @@ def _config(object_type: int, rate: int, channels: int) -> AacConfig:
     return AacConfig(object_type, _RATES[rate], channels)
 
 
+def config_of(specific: bytes) -> AacConfig:
+    """Returns the configuration in an AudioSpecificConfig (ISO 14496-3 1.6.2.1). Raises AudioError."""
+    if len(specific) < 2:
+        raise AudioError("a truncated AudioSpecificConfig")
+    bits = int.from_bytes(specific[:2], "big")
+    object_type, rate, channels = bits >> 11, bits >> 7 & 0x0F, bits >> 3 & 0x0F
+    if not 0 < object_type < 31 or rate >= len(_RATES):
+        raise AudioError(f"unsupported: AudioSpecificConfig 0x{bits:04x}")
+    return _config(object_type, rate, channels)
+
+
 def adts_frames(data: bytes) -> Iterator[tuple[AacConfig, int]]:
     """Yield (configuration, size in bytes) of each complete ADTS frame. Raises AudioError."""
     at = 0

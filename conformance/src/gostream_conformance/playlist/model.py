@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 
 from gostream_conformance.formats.codecs import is_sound
 
-_FRAGMENTS = (".mp4", ".m4s", ".m4v", ".m4a", ".cmfv", ".cmfa")
-
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
@@ -107,7 +105,4 @@ class MediaPlaylist:
     @property
     def unsupported(self) -> str:
         """The declared feature that prevents measuring the segments; empty if there is none."""
-        if any(key.method != "NONE" for key in self.keys):
-            return "encrypted"
-        files = (segment.uri.partition("?")[0] for segment in self.segments if segment.map)
-        return "fragmented MP4" if any(file.lower().endswith(_FRAGMENTS) for file in files) else ""
+        return "encrypted" if any(key.method != "NONE" for key in self.keys) else ""

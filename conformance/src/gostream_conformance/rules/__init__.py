@@ -1,6 +1,16 @@
-"""The rules by scope: master, its groups, media playlists, segments, sound alone, text, storyboards, tree."""
+"""The rules by scope: master, groups, playlists, segments, fragments, sound alone, text, and the rest."""
 
-from gostream_conformance.rules import master, media, renditions, segments, sounds, storyboard, text, tree
+from gostream_conformance.rules import (
+    fragments,
+    master,
+    media,
+    renditions,
+    segments,
+    sounds,
+    storyboard,
+    text,
+    tree,
+)
 from gostream_conformance.rules.rule import Rule
 
 ALL: tuple[Rule, ...] = (
@@ -8,6 +18,7 @@ ALL: tuple[Rule, ...] = (
     *renditions.RULES,
     *media.RULES,
     *segments.RULES,
+    *fragments.RULES,
     *sounds.RULES,
     *text.RULES,
     *storyboard.RULES,

@@ -6,8 +6,8 @@ from gostream_conformance.formats.aac import SAMPLES_PER_FRAME
 from gostream_conformance.formats.mpegts import CLOCK, ticks_between
 from gostream_conformance.playlist.model import ByteRange, MediaPlaylist
 from gostream_conformance.rules.rule import Finding, RuleBook
+from gostream_conformance.tree.measures import SegmentMeasure, VideoMeasure
 from gostream_conformance.tree.presentation import Kind, Piece, Presentation, Track
-from gostream_conformance.tree.segment import SegmentMeasure, VideoMeasure
 
 _book = RuleBook()
 
@@ -115,7 +115,7 @@ def no_discontinuity(p: Presentation) -> Iterator[Finding]:
                 yield Finding(f"{track.path}:{segment.line}", "EXT-X-DISCONTINUITY")
 
 
-@_book.must("media.supported", "gostream", "all media can be checked: unencrypted MPEG-TS of H.264 and AAC")
+@_book.must("media.supported", "gostream", "all media can be checked: unencrypted H.264 and AAC")
 def supported(p: Presentation) -> Iterator[Finding]:
     for key in p.master.keys if p.master else []:
         yield Finding(f"{p.master_path}:{key.line}", "unsupported: encrypted")

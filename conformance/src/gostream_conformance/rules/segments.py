@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
-from gostream_conformance.errors import PacketSizeError
+from gostream_conformance.errors import MissingMapError, PacketSizeError
 from gostream_conformance.formats.aac import AacConfig
 from gostream_conformance.formats.mpegts import AAC, CLOCK, DATA, H264, PACKET, ticks_between
 from gostream_conformance.rules.rule import Finding, RuleBook
+from gostream_conformance.tree.measures import SegmentMeasure, VideoMeasure
 from gostream_conformance.tree.presentation import Kind, Piece, Presentation, Track
-from gostream_conformance.tree.segment import SegmentMeasure, VideoMeasure
 
 PROFILES = {66: "Baseline", 77: "Main", 100: "High"}
 HIGHEST_LEVEL = 52
@@ -33,16 +33,17 @@ def whole_packets(p: Presentation) -> Iterator[Finding]:
                 yield Finding(piece.where, f"{piece.size} bytes leave {piece.size % PACKET} over")
 
 
-@_book.must("segments.readable", "7.1", "every segment is a transport stream of H.264 or AAC")
+@_book.must("segments.readable", "7.1", "every segment is MPEG-TS or fragmented MP4 of H.264 or AAC")
 def readable(p: Presentation) -> Iterator[Finding]:
     for track in _tracks(p):
         for piece in track.pieces:
-            if piece.problem and not isinstance(piece.problem, PacketSizeError):
+            if piece.problem and not isinstance(piece.problem, (PacketSizeError, MissingMapError)):
                 yield Finding(piece.where, str(piece.problem))
         for piece, measure in track.measured():
             unsupported = sorted({kind for _, kind in measure.streams} - {H264, AAC} - DATA)
             for kind in unsupported:
-                yield Finding(piece.where, f"unsupported: stream type 0x{kind:02x}")
+                what = f"stream type 0x{kind:02x}" if kind >= 0 else "the codec of a track"
+                yield Finding(piece.where, f"unsupported: {what}")
             wanted = measure.video if track.kind is Kind.VIDEO else measure.audio
             if not wanted and not unsupported:
                 yield Finding(piece.where, f"no {track.kind.value}")

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from gostream_conformance.formats.mpegts import CLOCK, ticks_between
 from gostream_conformance.rules.rule import Finding, RuleBook
+from gostream_conformance.tree.measures import AudioMeasure
 from gostream_conformance.tree.presentation import Kind, Presentation
-from gostream_conformance.tree.segment import AudioMeasure
 
 _book = RuleBook()
 

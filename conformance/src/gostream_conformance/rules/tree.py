@@ -11,10 +11,12 @@ from gostream_conformance.tree.sources import ORIGIN, file_of
 MEDIA_TYPES = {
     ".m3u8": frozenset({"application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl"}),
     ".ts": frozenset({"video/mp2t"}),
+    ".mp4": frozenset({"video/mp4", "audio/mp4"}),
+    ".m4s": frozenset({"video/mp4", "audio/mp4", "video/iso.segment"}),
     ".vtt": frozenset({"text/vtt"}),
     ".jpg": frozenset({"image/jpeg"}),
 }
-_LISTED = frozenset({".m3u8", ".ts"})  # files that playlists reference
+_LISTED = frozenset({".m3u8", ".ts", ".m4s"})  # files that playlists reference
 WORTH_COMPRESSING = 512  # bytes; a smaller response is one packet in any case
 _CORS = "access-control-allow-origin"
 

@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from gostream_conformance.errors import MalformedError, PlaylistError, TransportError, UnreadableError
+from gostream_conformance.errors import PlaylistError, TransportError, UnreadableError
 from gostream_conformance.formats.codecs import is_sound, is_unsupported
 from gostream_conformance.playlist.model import ByteRange, MasterPlaylist, MediaPlaylist
 from gostream_conformance.playlist.parser import parse_master, parse_media
 from gostream_conformance.playlist.uris import uris
+from gostream_conformance.tree.measures import SegmentMeasure
+from gostream_conformance.tree.measuring import measure_piece
 from gostream_conformance.tree.presentation import Answer, Kind, Piece, Presentation, Track
-from gostream_conformance.tree.segment import SegmentMeasure, measure_segment
 from gostream_conformance.tree.sources import Resource, Source, resolve
 from gostream_conformance.tree.storyboards import StoryboardLoader
 from gostream_conformance.tree.texts import is_text, load_text
@@ -250,7 +251,7 @@ class _Loader:
             return
         piece.size = len(part)
         if not track.unsupported:
-            await asyncio.to_thread(_measure, piece, header, part)
+            await asyncio.to_thread(measure_piece, piece, header, part, track.kind is Kind.IFRAMES)
 
     async def _header(self, track: Track, piece: Piece, path: str, body: bytes) -> bytes:
         """Returns the bytes of the piece's EXT-X-MAP, usually from the same file. Raises UnreadableError."""
@@ -342,10 +343,3 @@ def cut(path: str, body: bytes, byte_range: ByteRange | None) -> bytes:
 
 def _beyond(path: str, size: int, byte_range: ByteRange) -> str:
     return f"{path} has {size} bytes, the byte range ends at {byte_range.end}"
-
-
-def _measure(piece: Piece, header: bytes, body: bytes) -> None:
-    try:
-        piece.measure = measure_segment(header + body, seam=len(header))
-    except MalformedError as error:
-        piece.problem = error.with_traceback(None)  # the traceback would keep the segment in memory

@@ -13,7 +13,7 @@ from gostream_conformance.formats.subtitles import TextSegment
 from gostream_conformance.formats.webvtt import Cue
 from gostream_conformance.playlist.bandwidth import peak_rate
 from gostream_conformance.playlist.model import ByteRange, MasterPlaylist, MediaPlaylist, Segment, Variant
-from gostream_conformance.tree.segment import AudioMeasure, SegmentMeasure, VideoMeasure
+from gostream_conformance.tree.measures import AudioMeasure, SegmentMeasure, VideoMeasure
 
 DECIMALS_TOLERANCE = 0.002  # frames per second: FRAME-RATE is written with three decimals
 UNSTEADY_TOLERANCE = 0.005  # of the rate

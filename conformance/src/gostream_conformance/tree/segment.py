@@ -1,113 +1,15 @@
 """Measures a segment in one pass: the figures that playlists and rules need, in a few hundred bytes."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import pairwise
-from statistics import median_low
+from collections.abc import Iterator
 
 from gostream_conformance.errors import AudioError, VideoError
 from gostream_conformance.formats.aac import AacConfig, adts_frames
-from gostream_conformance.formats.h264 import (
-    IDR,
-    PPS,
-    SEI,
-    SLICE,
-    SPS,
-    Sps,
-    is_recovery_point,
-    nal_units,
-    parse_sps,
-    picture,
-)
-from gostream_conformance.formats.mpegts import AAC, CLOCK, H264, Jump, Pes, Stream, demux, ticks_between
+from gostream_conformance.formats.h264 import IDR, SLICE, nal_units
+from gostream_conformance.formats.mpegts import AAC, H264, Pes, Stream, demux, ticks_between
+from gostream_conformance.tree.measures import AudioMeasure, SegmentMeasure, VideoMeasure
+from gostream_conformance.tree.pictures import SLICE_HEADER, Coded, Pictures
 
-_MAX_PARAMETER_SETS = 32
-_MAX_KEY_FRAMES = 1000  # 20 s of key frames only
-_OPEN_POINTS_KEPT = 3
-_FEW = 0.05
 _OPENING = 96  # bytes, usually in one packet; only key frames need more
-_SLICE_HEADER = 32
-
-
-@dataclass(frozen=True, slots=True)
-class KeyFrame:
-    """An IDR picture, and the byte range of the transport packets that carry it."""
-
-    pts: int
-    offset: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class VideoMeasure:
-    """The pictures of a segment. Times are 90 kHz ticks on the 33-bit clock; durations are ticks."""
-
-    pid: int
-    first_pts: int  # of the picture shown first
-    last_pts: int  # of the picture shown last
-    first_dts: int
-    last_dts: int
-    frames: int
-    frame_ticks: int  # the usual distance between two pictures; 0 for one picture without timing
-    longest_gap: int  # except the holes of a constant rate
-    missing: int  # pictures missing in those holes
-    dts_rise: bool
-    key_frames: tuple[KeyFrame, ...]
-    starts_with_key: bool  # starts with SPS, PPS and an IDR picture
-    #: PTS of the first few entry points that are not IDR, or whose followers are shown before them.
-    open_points: tuple[int, ...]
-    parameter_sets: tuple[Sps, ...]  # distinct, in order of appearance
-
-    @property
-    def ticks(self) -> int:
-        """The duration of the pictures."""
-        return ticks_between(self.first_pts, self.last_pts) + self.frame_ticks
-
-
-@dataclass(frozen=True, slots=True)
-class AudioMeasure:
-    """The audio of a segment."""
-
-    pid: int
-    first_pts: int
-    frames: int
-    size: int  # of the ADTS frames, in bytes
-    stray: int  # largest distance in ticks between a timestamp and the end of the samples before it
-    configs: tuple[AacConfig, ...]
-
-    @property
-    def ticks(self) -> int:
-        return int(self.frames * self.configs[0].frame_ticks)
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentMeasure:
-    """The result of measure_segment."""
-
-    size: int
-    tables_end: int  # end of PAT and PMT
-    tables_first: bool  # PAT and PMT come before any video or audio
-    streams: tuple[tuple[int, int], ...]  # (PID, stream_type), as listed
-    video: VideoMeasure | None
-    audio: AudioMeasure | None
-    counters: dict[int, tuple[int, int]]  # first and last continuity counter by PID
-    jumps: tuple[Jump, ...]  # the first few jumps
-    jump_count: int
-
-    @property
-    def duration(self) -> float:
-        """Playing time in seconds, of the video if there is one."""
-        track = self.video or self.audio
-        return track.ticks / CLOCK if track else 0.0
-
-    @property
-    def first_pts(self) -> int | None:
-        track = self.video or self.audio
-        return track.first_pts if track else None
-
-    @property
-    def key_frames(self) -> tuple[KeyFrame, ...]:
-        return self.video.key_frames if self.video else ()
 
 
 def measure_segment(data: bytes, *, seam: int = 0) -> SegmentMeasure:
@@ -137,100 +39,21 @@ def measure_iframes(data: bytes, segment: SegmentMeasure) -> Iterator[SegmentMea
         yield measure_segment(tables + data[key.offset : key.offset + key.size])
 
 
-@dataclass(slots=True)
-class _AccessUnit:
-    """One coded picture with its parameter sets; `pts` counts from the first unit of the segment."""
-
-    pts: int
-    idr: bool
-    entry: bool  # IDR, or marked as a recovery point
-    sets: frozenset[int]
-
-
 def _measure_video(stream: Stream) -> VideoMeasure:
-    units: list[_AccessUnit] = []
-    keys: list[KeyFrame] = []
-    stamps: list[tuple[int, int]] = []
-    known: dict[bytes, Sps] = {}
+    pictures = Pictures()
     for pes in stream.packets():
         if pes.pts < 0:
             raise VideoError("a picture without a timestamp", offset=pes.offset)
-        if not stamps:
-            start = pes.pts
-        unit = _access_unit(pes, start, known)
-        units.append(unit)
-        stamps.append((pes.pts, pes.dts))
-        if unit.idr:
-            if len(keys) >= _MAX_KEY_FRAMES:
-                raise VideoError(f"more than {_MAX_KEY_FRAMES} key frames", offset=pes.offset)
-            keys.append(KeyFrame(pes.pts, pes.offset, pes.end - pes.offset))
-    shown = sorted(unit.pts for unit in units)
-    gaps = [later - earlier for earlier, later in pairwise(shown)]
-    dts = [ticks_between(stamps[0][1], decoded) for _, decoded in stamps]
-    begins_whole = stream.begin == stream.units[0].offset
-    rate = next((s.frame_rate for s in known.values() if s.frame_rate), None)
-    single = round(CLOCK / rate) if rate and 1 <= rate <= CLOCK else 0
-    usual, longest, missing = _rhythm(gaps) if gaps else (single, single, 0)
-    wrap = 1 << 33
-    return VideoMeasure(
-        pid=stream.pid,
-        first_pts=(start + shown[0]) % wrap,
-        last_pts=(start + shown[-1]) % wrap,
-        first_dts=stamps[0][1],
-        last_dts=stamps[-1][1],
-        frames=len(units),
-        frame_ticks=usual,
-        longest_gap=longest,
-        missing=missing,
-        dts_rise=all(a < b for a, b in pairwise(dts)) and _decoded_in_time(stamps),
-        key_frames=tuple(keys),
-        starts_with_key=begins_whole and units[0].idr and {SPS, PPS} <= units[0].sets,
-        open_points=tuple((start + pts) % wrap for pts in _open_points(units)[:_OPEN_POINTS_KEPT]),
-        parameter_sets=tuple(dict.fromkeys(known.values())),
-    )
-
-
-def _rhythm(gaps: list[int]) -> tuple[int, int, int]:
-    """Returns the usual gap, the longest gap, and the number of missing pictures.
-
-    A few much longer gaps are holes. If there are many, the rate is variable and no picture is missing.
-    """
-    usual = median_low(gaps)
-    holes = [gap for gap in gaps if gap > 1.5 * usual > 0]
-    if not holes or len(holes) > _FEW * len(gaps):
-        return usual, max(gaps), 0
-    longest = max(gap for gap in gaps if gap <= 1.5 * usual)
-    return usual, longest, sum(round(gap / usual) - 1 for gap in holes)
-
-
-def _decoded_in_time(stamps: Iterable[tuple[int, int]]) -> bool:
-    return all(ticks_between(decoded, shown) >= 0 for shown, decoded in stamps)
-
-
-def _access_unit(pes: Pes, start: int, known: dict[bytes, Sps]) -> _AccessUnit:
-    """Parse a PES packet up to its first slice, and add new parameter sets to `known`.
-
-    This is enough: the parameter sets come before the slices, and either all slices are IDR or none is.
-    """
-    data, found = _opening(pes)
-    recovery = False
-    for kind, begin, end in found:
-        if kind == SPS:
-            _learn(data[begin:end].rstrip(b"\x00"), known)
-        elif kind == SEI:
-            recovery = recovery or is_recovery_point(data[begin:end])
-    slice_kind, begin, _ = found[-1]
-    picture(data[begin : begin + _SLICE_HEADER])  # raises if the slice header cannot be read
-    idr = slice_kind == IDR
-    sets = frozenset(kind for kind, _, _ in found if kind in {SPS, PPS})
-    return _AccessUnit(ticks_between(start, pes.pts), idr, idr or recovery, sets)
+        data, found = _opening(pes)
+        pictures.add(Coded(data, found, pes.pts, pes.dts, pes.offset, pes.end - pes.offset))
+    return pictures.measure(stream.pid, begins_whole=stream.begin == stream.units[0].offset)
 
 
 def _opening(pes: Pes) -> tuple[bytes, list[tuple[int, int, int]]]:
     """Returns the start of a PES packet and its NAL units up to the first slice."""
     data = pes.head(_OPENING)
     found = _up_to_slice(data)
-    if not found or found[-1][1] + _SLICE_HEADER > len(data):
+    if not found or found[-1][1] + SLICE_HEADER > len(data):
         data = pes.payload
         found = _up_to_slice(data)
     if not found:
@@ -246,27 +69,6 @@ def _up_to_slice(data: bytes) -> list[tuple[int, int, int]]:
         if unit[0] in {SLICE, IDR}:
             return found
     return []
-
-
-def _learn(sps: bytes, known: dict[bytes, Sps]) -> None:
-    if sps not in known:
-        if len(known) >= _MAX_PARAMETER_SETS:
-            raise VideoError(f"more than {_MAX_PARAMETER_SETS} different parameter sets")
-        known[sps] = parse_sps(sps)
-
-
-def _open_points(units: list[_AccessUnit]) -> list[int]:
-    """Returns the entry points that are not IDR, or before which a later-decoded picture is shown."""
-    found = []
-    earliest: int | None = None  # PTS of the pictures decoded after the current unit, up to the next entry
-    for unit in reversed(units):
-        if unit.entry:
-            if not unit.idr or (earliest is not None and earliest < unit.pts):
-                found.append(unit.pts)
-            earliest = None
-        else:
-            earliest = unit.pts if earliest is None else min(earliest, unit.pts)
-    return found[::-1]
 
 
 def _measure_audio(stream: Stream) -> AudioMeasure:

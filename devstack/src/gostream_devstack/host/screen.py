@@ -51,6 +51,7 @@ class Screen:
         self.say(f"  gRPC     {env['GOSTREAM_API_ADDR']}")
         self.say(f"  reads    {env['GOSTREAM_READ_ADDR']}  (GetVideo and BatchGetVideos only)")
         self.say(f"  JSON     {env['GOSTREAM_HTTP_URL']}/v1/videos")
+        self.say(f"  console  {env['GOSTREAM_CONSOLE_URL']}")
         self.say(f"  streams  {env['CDN_BASE_URL']}/hls/ID/master.m3u8")
         self.say(f"  uploads  {env['S3_ENDPOINT_URL']}/{env['S3_BUCKET']}")
         self.say(f"  `{command} env` prints the rest, with the passwords")

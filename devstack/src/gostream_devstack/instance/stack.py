@@ -8,11 +8,11 @@ from gostream_devstack.errors import StackError
 from gostream_devstack.host import interpreter
 from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.issuer import TokenIssuer
-from gostream_devstack.host.ports import Ports
+from gostream_devstack.host.ports import HOST, Ports
 from gostream_devstack.host.state import State
 from gostream_devstack.servers.api import Api
 from gostream_devstack.servers.envoy import Envoy
-from gostream_devstack.servers.nginx import Nginx, Origin, playback_keys
+from gostream_devstack.servers.nginx import Console, Nginx, Origin, playback_keys
 from gostream_devstack.servers.observe.installed import installed
 from gostream_devstack.servers.postgres import Postgres
 from gostream_devstack.servers.seaweedfs import BUCKET, REGION, SeaweedFS
@@ -106,14 +106,14 @@ class Stack:
         self.servers: dict[str, Server] = {}
         self._keys: dict[str, dict[str, str]] = {}
         self.settings = self._backends()
-        nginx = self._edge()
+        envoy_port = self._port("envoy")
+        nginx = self._edge(f"{'https' if options.tls else 'http'}://{HOST}:{envoy_port}")
         self.settings |= self.certificates.environment() if self.certificates else {}
         self.settings |= options.settings
         self.apis = [self._api(number) for number in range(1, options.api_replicas + 1)]
         self.workers = [self._worker(number) for number in range(1, options.workers + 1)]
-        self._envoy = Envoy(
-            directories, self._port("envoy"), ports.pick("envoy-admin"), self.apis, self.certificates
-        )
+        self._envoy = Envoy(directories, envoy_port, ports.pick("envoy-admin"), self.apis, self.certificates)
+        self._envoy.page = nginx.url
         self._envoy.issuers = options.issuer.publish(directories) if options.issuer else None
         for server in (nginx, self._envoy, *self.apis, *self.workers):
             self.servers[server.name] = server
@@ -187,7 +187,7 @@ class Stack:
         self.servers[front.name] = front
         return port
 
-    def _edge(self) -> Nginx:
+    def _edge(self, api: str) -> Nginx:
         secrets = self._secrets
         places = (self.settings["S3_ENDPOINT_URL"], self.settings["S3_BUCKET"], secrets["edge_origin_secret"])
         keys = playback_keys(secrets["playback_key_a"], secrets["playback_key_b"])
@@ -198,6 +198,7 @@ class Stack:
             secrets["cdn_refresh_secret"],
             certificates=self.certificates,
             playback_keys=keys,
+            console=Console(api, self.settings["S3_PUBLIC_ENDPOINT_URL"].rstrip("/")),
         )
         self._keys.setdefault("api", {})["PLAYBACK_KEYS"] = keys
         self.settings |= {"CDN_BASE_URL": nginx.url, "CDN_REFRESH_URL": nginx.url}
@@ -245,6 +246,7 @@ class Stack:
             "GOSTREAM_API_ADDR": ",".join(api.address for api in self.apis),
             "GOSTREAM_READ_ADDR": ",".join(api.read_address for api in self.apis),
             "GOSTREAM_HTTP_URL": self._envoy.url,
+            "GOSTREAM_CONSOLE_URL": f"{self._envoy.page}/console/",
             **{name: self.settings[name] for name in (*shown, *store)},
             "GOSTREAM_METRICS_URL": ",".join(service.metrics_url for service in services),
             **self._client_files(),

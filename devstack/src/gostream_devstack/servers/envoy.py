@@ -51,6 +51,8 @@ class Envoy(Server):
     """
 
     issuers: Path | None = None
+    #: The origin of a page of this instance that may call it too.
+    page: str = ""
 
     def __init__(
         self,
@@ -72,6 +74,7 @@ class Envoy(Server):
 
     def environment(self) -> Mapping[str, str]:
         given = {name: os.environ.get(name, "") for name in (ORIGINS, RATE)}
+        given[ORIGINS] = f"{given[ORIGINS]} {self.page}".strip()
         return {**super().environment(), **given}
 
     def prepare(self) -> None:

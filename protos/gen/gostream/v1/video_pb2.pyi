@@ -161,6 +161,7 @@ class Video(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     DELETE_TIME_FIELD_NUMBER: _builtins.int
     TRACKS_FIELD_NUMBER: _builtins.int
+    DOWNLOADS_FIELD_NUMBER: _builtins.int
     MEDIA_KIND_FIELD_NUMBER: _builtins.int
     LOUDNESS_FIELD_NUMBER: _builtins.int
     PLAYBACK_POLICY_FIELD_NUMBER: _builtins.int
@@ -253,6 +254,12 @@ class Video(_message.Message):
         """
 
     @_builtins.property
+    def downloads(self) -> _containers.RepeatedCompositeFieldContainer[Global___Download]:
+        """The files of the published encode that its options asked for. They are made after the video is READY; a new
+        version of the video says that they are.
+        """
+
+    @_builtins.property
     def loudness(self) -> Global___Loudness:
         """The loudness of the published default sound; absent without sound, for silence, or if it was not measured."""
 
@@ -283,6 +290,7 @@ class Video(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         delete_time: _timestamp_pb2.Timestamp | None = ...,
         tracks: _abc.Iterable[Global___Track] | None = ...,
+        downloads: _abc.Iterable[Global___Download] | None = ...,
         media_kind: Global___MediaKind.ValueType = ...,
         loudness: Global___Loudness | None = ...,
         playback_policy: Global___PlaybackPolicy.ValueType = ...,
@@ -290,7 +298,7 @@ class Video(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "duration", b"duration", "error", b"error", "expire_time", b"expire_time", "loudness", b"loudness", "processing", b"processing", "ready_time", b"ready_time", "source", b"source", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "duration", b"duration", "error", b"error", "etag", b"etag", "expire_time", b"expire_time", "external_id", b"external_id", "height", b"height", "id", b"id", "labels", b"labels", "loudness", b"loudness", "media_kind", b"media_kind", "playback_epoch", b"playback_epoch", "playback_policy", b"playback_policy", "playback_url", b"playback_url", "poster_url", b"poster_url", "processing", b"processing", "ready_time", b"ready_time", "renditions", b"renditions", "source", b"source", "status", b"status", "storyboard_url", b"storyboard_url", "title", b"title", "tracks", b"tracks", "update_time", b"update_time", "user_id", b"user_id", "version", b"version", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "downloads", b"downloads", "duration", b"duration", "error", b"error", "etag", b"etag", "expire_time", b"expire_time", "external_id", b"external_id", "height", b"height", "id", b"id", "labels", b"labels", "loudness", b"loudness", "media_kind", b"media_kind", "playback_epoch", b"playback_epoch", "playback_policy", b"playback_policy", "playback_url", b"playback_url", "poster_url", b"poster_url", "processing", b"processing", "ready_time", b"ready_time", "renditions", b"renditions", "source", b"source", "status", b"status", "storyboard_url", b"storyboard_url", "title", b"title", "tracks", b"tracks", "update_time", b"update_time", "user_id", b"user_id", "version", b"version", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -399,6 +407,77 @@ class Rendition(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Rendition: _TypeAlias = Rendition  # noqa: Y015
+
+@_typing.final
+class Download(_message.Message):
+    """A file of a published video that viewers may keep: the published pictures and sounds, not encoded again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Download._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: Download._State.ValueType  # 0
+        """Never sent."""
+        STATE_PREPARING: Download._State.ValueType  # 1
+        """Being made."""
+        STATE_READY: Download._State.ValueType  # 2
+        """The file exists."""
+        STATE_FAILED: Download._State.ValueType  # 3
+        """There will be no file; see error_code."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """Where a download is in its life."""
+
+    STATE_UNSPECIFIED: Download.State.ValueType  # 0
+    """Never sent."""
+    STATE_PREPARING: Download.State.ValueType  # 1
+    """Being made."""
+    STATE_READY: Download.State.ValueType  # 2
+    """The file exists."""
+    STATE_FAILED: Download.State.ValueType  # 3
+    """There will be no file; see error_code."""
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
+    ERROR_CODE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """"highest": the film in its best quality with its default sound. "audio": its default sound alone."""
+    state: Global___Download.State.ValueType
+    """The state of the download."""
+    url: _builtins.str
+    """The file at the CDN; browsers save it under the title that the video had. Set if the state is STATE_READY, and
+    empty unless playback_policy is PLAYBACK_POLICY_PUBLIC: see GetPlaybackInfo.
+    """
+    size_bytes: _builtins.int
+    """Size of the file in bytes, if the state is STATE_READY."""
+    content_type: _builtins.str
+    """Media type of the file, "video/mp4" or "audio/mp4", if the state is STATE_READY."""
+    error_code: _builtins.str
+    """Why there is no file, if the state is STATE_FAILED: NO_SOUND, TOO_LARGE (more than 7 GiB) or UNREADABLE."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        state: Global___Download.State.ValueType = ...,
+        url: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        content_type: _builtins.str = ...,
+        error_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "error_code", b"error_code", "name", b"name", "size_bytes", b"size_bytes", "state", b"state", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Download: _TypeAlias = Download  # noqa: Y015
 
 @_typing.final
 class Track(_message.Message):

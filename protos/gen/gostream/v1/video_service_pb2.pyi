@@ -275,6 +275,10 @@ class ProcessOptions(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PROFILE_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    DOWNLOADS_FIELD_NUMBER: _builtins.int
+    POSTER_OFFSET_FIELD_NUMBER: _builtins.int
     LOUDNESS_FIELD_NUMBER: _builtins.int
     profile: _builtins.str
     """Name of the encoding profile: "default" (also when empty), or "quality", which looks better at hardly more
@@ -284,15 +288,39 @@ class ProcessOptions(_message.Message):
     """The loudness of the sounds. Each gets one gain for all of its length, which is smaller if its true peak would exceed
     -1 dBTP.
     """
+    @_builtins.property
+    def start(self) -> _duration_pb2.Duration:
+        """The time of the source at which the film begins, exact to one frame; absent = its beginning. A time that is
+        not in the source fails the encode with the code CLIP.
+        """
+
+    @_builtins.property
+    def end(self) -> _duration_pb2.Duration:
+        """The time of the source at which the film ends, at least 1 s after `start`; absent = its end."""
+
+    @_builtins.property
+    def downloads(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Files to download, made after the video is READY: "highest" (the film in its best quality, MP4) and "audio"
+        (its default sound, M4A). See Video.downloads.
+        """
+
+    @_builtins.property
+    def poster_offset(self) -> _duration_pb2.Duration:
+        """The time of the published film that the poster shows; absent = 10 % of it. CLIP if it is not in the film."""
+
     def __init__(
         self,
         *,
         profile: _builtins.str = ...,
+        start: _duration_pb2.Duration | None = ...,
+        end: _duration_pb2.Duration | None = ...,
+        downloads: _abc.Iterable[_builtins.str] | None = ...,
+        poster_offset: _duration_pb2.Duration | None = ...,
         loudness: Global___LoudnessTarget.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "poster_offset", b"poster_offset", "start", b"start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["loudness", b"loudness", "profile", b"profile"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["downloads", b"downloads", "end", b"end", "loudness", b"loudness", "poster_offset", b"poster_offset", "profile", b"profile", "start", b"start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -653,6 +681,7 @@ class GetPlaybackInfoResponse(_message.Message):
     STORYBOARD_URL_FIELD_NUMBER: _builtins.int
     PLAYABLE_URL_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    DOWNLOADS_FIELD_NUMBER: _builtins.int
     playback_url: _builtins.str
     """The HLS master playlist; empty if no published encode exists."""
     poster_url: _builtins.str
@@ -665,6 +694,10 @@ class GetPlaybackInfoResponse(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When the URLs stop working; absent if they do not expire. A running playback ends then too."""
 
+    @_builtins.property
+    def downloads(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.Download]:
+        """The downloads whose files exist."""
+
     def __init__(
         self,
         *,
@@ -673,10 +706,11 @@ class GetPlaybackInfoResponse(_message.Message):
         storyboard_url: _builtins.str = ...,
         playable_url: _builtins.str = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        downloads: _abc.Iterable[_video_pb2.Download] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "playable_url", b"playable_url", "playback_url", b"playback_url", "poster_url", b"poster_url", "storyboard_url", b"storyboard_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["downloads", b"downloads", "expire_time", b"expire_time", "playable_url", b"playable_url", "playback_url", b"playback_url", "poster_url", b"poster_url", "storyboard_url", b"storyboard_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

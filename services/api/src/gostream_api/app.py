@@ -9,6 +9,8 @@ from gostream_api.auth.opening import open_authenticator
 from gostream_api.collector import spare_the_collector
 from gostream_api.config import ApiConfig
 from gostream_api.cpu_scheduling import schedule
+from gostream_api.event_stack import open_events
+from gostream_api.more_services import more_services, quotas_of
 from gostream_api.multiprocess import leave_with_parent, supervise
 from gostream_api.rates.reads import RatedReads, ReadRate
 from gostream_api.rates.writes import WriteRates
@@ -26,16 +28,11 @@ from gostream_api.rpc.interceptors.base import Handler
 from gostream_api.rpc.interceptors.clients import ClientOf, client_behind, networks
 from gostream_api.rpc.server import BUS_HEALTH, ApiServer
 from gostream_api.rpc.servicer import VideoServicer, local_hits, method_handlers
-from gostream_api.rpc.tracks.servicer import TRACKS, TrackServicer, track_handlers
-from gostream_api.rpc.uploads.servicer import UPLOADS, UploadServicer, upload_handlers
 from gostream_api.rpc.validation import SizeRule
-from gostream_api.tracks.track_service import TrackLimits, TrackService
-from gostream_api.uploads.upload_service import SessionLimits, UploadService
 from gostream_api.videos.deletion import DeletionService
 from gostream_api.videos.ingest import IngestService, SourceRules
 from gostream_api.videos.playback import PlaybackService
 from gostream_api.videos.playback_tokens import PlaybackKeys
-from gostream_api.videos.quotas import Quotas
 from gostream_api.videos.video_service import Limits, VideoService
 from gostream_api.videos.watch import WatchService
 from gostream_shared.cache.ports import ChangeAnnouncer
@@ -65,33 +62,20 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
     Only the database must be up. Raises BackendUnavailableError if it is down, and BackendRefusedError if a
     backend rejects this service as configured.
     """
-    tls = ServerTls.of(config)
+    tls, client_of = ServerTls.of(config), client_behind(networks(config.trusted_proxies))
     async with (
         open_authenticator(config) as authenticator,
         open_reads(config) as reads,
         open_store(config) as store,
         _open_rates(config) as rates,
+        open_events(config, reads.database, reads.database.events, client_of) as events,
     ):
-        videos = VideoService(
-            database=reads.database, store=store, announcer=reads.cache.announcer, limits=_limits(config)
-        )
         watches = WatchService(database=reads.database, events=reads.cache.events)
-        client_of = client_behind(networks(config.trusted_proxies))
         readers = _rated(config, reads.videos)
-        servicer = VideoServicer(
-            videos=videos,
-            deletions=_deletions(config, reads, store),
-            ingest=_ingest(config, reads.database, store, reads.cache.announcer),
-            reads=readers,
-            watches=watches,
-            playback=_playback(config, reads.database),
-            cdn_base_url=config.cdn_base_url,
-            sizes=SizeRule(most=config.source_max_bytes, required=config.upload_size_required),
-            client_of=client_of,
-        )
         server = ApiServer(
-            method_handlers(servicer),
+            _videos(config, reads, store, watches, readers, client_of),
             watches,
+            events.watches,
             max_calls=config.max_concurrent_rpcs,
             max_streams=config.max_watches,
             max_streams_per_client=config.watches_per_client,
@@ -103,22 +87,12 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             local_hits=local_hits(readers),
             share_port=config.api_processes > 1,
             credentials=tls.credentials() if tls else None,
-            more=_more(config, reads, store, client_of),
+            more={**more_services(config, reads, store, client_of), **events.services},
         )
         if config.read_port:
             server.doors.append(_read_door(config, readers, server, authenticator, tls))
         async with _reporting(server, reads):
             yield server
-
-
-def _more(
-    config: ApiConfig, reads: ReadPath, store: ObjectStore, client_of: ClientOf
-) -> dict[str, dict[str, Handler]]:
-    """Returns the services besides VideoService, by name."""
-    return {
-        UPLOADS: upload_handlers(_uploads(config, reads, store, client_of)),
-        TRACKS: track_handlers(_tracks(config, reads.database, store, client_of)),
-    }
 
 
 @asynccontextmanager
@@ -132,12 +106,38 @@ async def _reporting(server: ApiServer, reads: ReadPath) -> AsyncIterator[None]:
         yield
 
 
+def _videos(
+    config: ApiConfig,
+    reads: ReadPath,
+    store: ObjectStore,
+    watches: WatchService,
+    readers: LocalVideoReader,
+    client_of: ClientOf,
+) -> dict[str, Handler]:
+    """Returns the handlers of VideoService."""
+    videos = VideoService(
+        database=reads.database, store=store, announcer=reads.cache.announcer, limits=_limits(config)
+    )
+    servicer = VideoServicer(
+        videos=videos,
+        deletions=_deletions(config, reads, store),
+        ingest=_ingest(config, reads.database, store, reads.cache.announcer),
+        reads=readers,
+        watches=watches,
+        playback=_playback(config, reads.database),
+        cdn_base_url=config.cdn_base_url,
+        sizes=SizeRule(most=config.source_max_bytes, required=config.upload_size_required),
+        client_of=client_of,
+    )
+    return method_handlers(servicer)
+
+
 def _limits(config: ApiConfig) -> Limits:
     return Limits(
         source_max_bytes=config.source_max_bytes,
         upload_url_ttl=config.upload_url_ttl,
         queue_limit=config.queue_limit,
-        quotas=_quotas(config),
+        quotas=quotas_of(config),
     )
 
 
@@ -158,41 +158,6 @@ def _ingest(
     rules = SourceRules.of(guard, config.source_key_prefixes)
     return IngestService(
         database=database, store=store, announcer=announcer, limits=_limits(config), rules=rules
-    )
-
-
-def _uploads(config: ApiConfig, reads: ReadPath, store: ObjectStore, client_of: ClientOf) -> UploadServicer:
-    limits = SessionLimits(
-        source_max_bytes=config.source_max_bytes,
-        session_ttl=config.upload_ttl,
-        part_ttl=config.upload_part_ttl,
-        queue_limit=config.queue_limit,
-        quotas=_quotas(config),
-    )
-    uploads = UploadService(
-        database=reads.database, store=store, announcer=reads.cache.announcer, limits=limits
-    )
-    return UploadServicer(uploads, config.cdn_base_url, client_of)
-
-
-def _tracks(
-    config: ApiConfig, database: PostgresDatabase, store: ObjectStore, client_of: ClientOf
-) -> TrackServicer:
-    guard = EgressGuard.of(config.source_url_allow, allows_http=config.source_url_http)
-    limits = TrackLimits(upload_url_ttl=config.upload_url_ttl, quotas=_quotas(config))
-    tracks = TrackService(database=database, store=store, guard=guard, limits=limits)
-    return TrackServicer(tracks, config.cdn_base_url, client_of)
-
-
-def _quotas(config: ApiConfig) -> Quotas:
-    """Without authentication nobody proves who the owner is, so there are none."""
-    if config.auth_mode == "none":
-        return Quotas()
-    return Quotas(
-        videos=config.quota_videos,
-        stored_bytes=config.quota_stored_bytes,
-        encodes=config.quota_encodes,
-        waiting_encodes=config.queue_limit_per_owner,
     )
 
 

@@ -122,6 +122,13 @@ class ApiConfig(AuthConfig):
     quota_encodes: int = Field(
         100, ge=0, le=10_000_000, description="waiting and running encodes of one owner; 0 = no limit"
     )
+    quota_webhooks: int = Field(20, ge=0, le=1_000_000, description="webhooks of one owner; 0 = no limit")
+    webhook_url_http: bool = Field(
+        False, description="accept http:// in the URL of a webhook; False: https:// only"
+    )
+    webhook_url_allow: Networks = Field(
+        "", description="comma-separated private networks that a webhook may lead to; empty = public only"
+    )
     rate_writes: int = Field(
         20, ge=0, le=1_000_000, description="calls a second of one owner that change something; 0 = no limit"
     )
@@ -135,13 +142,22 @@ class ApiConfig(AuthConfig):
         description="reads by id a second of one owner in one process; 0 = no limit",
     )
     max_watches: int = Field(
-        5000, ge=1, le=1_000_000, description="maximum open WatchVideo streams; more are refused"
+        5000,
+        ge=1,
+        le=1_000_000,
+        description="maximum open watches; more are refused",
     )
     watches_per_client: int = Field(
-        50, ge=1, le=1_000_000, description="maximum open WatchVideo streams per client address"
+        50,
+        ge=1,
+        le=1_000_000,
+        description="maximum open watches per client address",
     )
     watches_per_principal: int = Field(
-        50, ge=1, le=1_000_000, description="maximum open WatchVideo streams per caller with a credential"
+        50,
+        ge=1,
+        le=1_000_000,
+        description="maximum open watches per caller with a credential",
     )
     trusted_proxies: str = Field(
         "", description="comma-separated networks of proxies whose x-forwarded-for names the client"

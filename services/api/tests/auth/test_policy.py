@@ -5,7 +5,13 @@ from typing import Any
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from gostream.v1 import track_service_pb2, upload_service_pb2, video_service_pb2
+from gostream.v1 import (
+    event_service_pb2,
+    track_service_pb2,
+    upload_service_pb2,
+    video_service_pb2,
+    webhook_service_pb2,
+)
 from gostream_api.auth.policy import CLOSED, OPEN, SCOPES, scope_of
 from gostream_api.principal import ANONYMOUS
 from gostream_api.principal import SCOPES as KNOWN
@@ -13,6 +19,8 @@ from gostream_api.principal import SCOPES as KNOWN
 SERVED: list[Any] = [
     video_service_pb2.DESCRIPTOR.services_by_name["VideoService"],
     upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"],
+    event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
+    webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"],
     track_service_pb2.DESCRIPTOR.services_by_name["TrackService"],
     health_pb2.DESCRIPTOR.services_by_name["Health"],
     reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"],

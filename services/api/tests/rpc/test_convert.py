@@ -34,6 +34,7 @@ from gostream_shared.domain.video import (
     Video,
     VideoStatus,
 )
+from gostream_shared.domain.videos.downloads import Download, DownloadState
 from gostream_shared.domain.videos.loudness import Loudness
 from tests.support.videos import listed, make_video
 
@@ -313,6 +314,16 @@ def test_form_of_replies_changes_with_their_bytes() -> None:
             poster="p",
             storyboard="s",
             tracks=(left_out,),
+            downloads=(
+                Download(
+                    name="highest",
+                    state=DownloadState.READY,
+                    path="d",
+                    size_bytes=5,
+                    content_type="video/mp4",
+                ),
+                Download(name="audio", state=DownloadState.FAILED, error_code="NO_SOUND"),
+            ),
             media_kind=MediaKind.AUDIO,
             loudness=Loudness(integrated_lufs=-16.1, true_peak_dbtp=-1.0),
         ),
@@ -322,4 +333,4 @@ def test_form_of_replies_changes_with_their_bytes() -> None:
         expires_at=datetime(2027, 1, 1, tzinfo=UTC),
     )
 
-    assert (reply_form(CDN), crc32(encode_video(video, CDN))) == ("7.1.4ad2b67d", 3728624496)
+    assert (reply_form(CDN), crc32(encode_video(video, CDN))) == ("8.1.4ad2b67d", 3001987816)

@@ -22,6 +22,7 @@ from gostream_api.rpc.validation import SizeRule
 from gostream_api.videos.video_service import VideoService
 from gostream_api.videos.watch import WatchService
 from gostream_shared.domain import errors
+from gostream_shared.domain.companions import errors as companions
 from gostream_shared.domain.errors import GoStreamError, Violation
 
 GET = "/gostream.v1.VideoService/GetVideo"
@@ -102,6 +103,14 @@ ROWS: list[tuple[GoStreamError, grpc.StatusCode, str, set[str]]] = [
         "PAGE_TOKEN_INVALID",
         {"BadRequest"},
     ),
+    (
+        companions.ResumeTokenInvalidError(),
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "FIELD_INVALID",
+        {"BadRequest"},
+    ),
+    (companions.WebhookNotFoundError(ID), grpc.StatusCode.NOT_FOUND, "WEBHOOK_NOT_FOUND", set()),
+    (companions.ResumeTokenExpiredError(), grpc.StatusCode.OUT_OF_RANGE, "RESUME_TOKEN_EXPIRED", set()),
     (
         errors.RequestIdReusedError("r"),
         grpc.StatusCode.INVALID_ARGUMENT,

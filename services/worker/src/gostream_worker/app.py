@@ -3,9 +3,10 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import aiohttp
 import structlog
@@ -20,6 +21,7 @@ from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.egress.guard import EgressGuard
 from gostream_shared.grpc_health import Health
 from gostream_shared.jobs.pgqueuer import (
+    DOWNLOAD,
     EXPIRE,
     EXPIRE_UPLOAD,
     FETCH,
@@ -40,8 +42,9 @@ from gostream_shared.tls import ServerTls
 from gostream_worker.captions.kinds import track_kinds
 from gostream_worker.chunks.dependencies import Dependencies
 from gostream_worker.config import WorkerConfig
-from gostream_worker.encoding_jobs import encoding_jobs
+from gostream_worker.downloads.jobs import download_kind
 from gostream_worker.health import ROOM_HEALTH, health_server
+from gostream_worker.housekeeping.background import housekeeping
 from gostream_worker.ingest.fetch_service import FetchService, FetchSettings
 from gostream_worker.jobs.abandoned_uploads import Abandoned
 from gostream_worker.jobs.attempts import FETCHES, Attempts
@@ -50,15 +53,15 @@ from gostream_worker.jobs.consumer import Consumer, JobKind, reading
 from gostream_worker.jobs.disk_space import DiskSpace
 from gostream_worker.jobs.expiry import Expiry
 from gostream_worker.jobs.gate_keeper import GateKeeper
-from gostream_worker.jobs.old_rows import keep_short
-from gostream_worker.jobs.upload_expiry import UploadExpiry, keep_comparing
+from gostream_worker.jobs.upload_expiry import UploadExpiry
+from gostream_worker.kinds.encoding import encoder_of, encoding_jobs
 from gostream_worker.probe.prestarted import PrestartedProbe
 from gostream_worker.publish.cdn import Edge, HttpEdge, NoEdge
 from gostream_worker.publish.early_playback import end_lists
-from gostream_worker.queue_length import keep_measuring
 from gostream_worker.retry import backoff
 from gostream_worker.sandbox.support import prepare_sandbox
 from gostream_worker.source.work_directory import WorkDirectory
+from gostream_worker.webhooks.opening import open_webhooks
 
 
 class Work:
@@ -139,6 +142,7 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             open_cache(config, outbox=database.outbox, subscribe=False) as cache,
             _open_edge(config) as edge,
             PrestartedProbe.kept(sandbox_required=config.sandbox == "required") as probe,
+            open_webhooks(config, database.deliveries) as webhooks,
         ):
             disk_space = _disk_space(config, health)
             dependencies = Dependencies(
@@ -151,25 +155,33 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             abandoned = Abandoned(database, cache.announcer, patience=config.upload_patience)
             expiry = Expiry(database, cache.announcer, retention=config.delete_retention)
             gates = GateKeeper(database.gates, Gates(database.gates, store))
+            chores = (abandoned, expiry, gates, webhooks)
             kinds = {
                 **await encoding_jobs(
                     config, dependencies, work, probe.take, disk_space, worker=_worker_name()
                 ),
                 FETCH: _fetching(config, database, store, cache),
+                DOWNLOAD: download_kind(dependencies, encoder_of(config), work, disk_space),
                 **track_kinds(config, database, store, cache.announcer, edge, work),
                 **_removals(database, store, expiry),
             }
             consumer = Consumer(database.pool, kinds, listener=database.listener(), lease=config.job_lease)
-            old_rows = keep_short(database, database.pool, config.trail_retention)
-            queue = keep_measuring(database.pool)
-            uploads = keep_comparing(database, store, max(config.upload_ttl, config.source_fetch_timeout))
-            async with in_background(disk_space.run(), old_rows, uploads, queue), task_group() as chores:
-                for chore in (abandoned, expiry, gates):
-                    chores.create_task(chore.run())
-                chores.create_task(_require_fence(store))
+            async with (
+                in_background(disk_space.run(), *_housekeeping(config, database, store)),
+                task_group() as tasks,
+            ):
+                for chore in chores:
+                    tasks.create_task(chore.run())
+                tasks.create_task(_require_fence(store))
                 yield Work(consumer, SchemaWatch(database.missing_migrations), health)
-                for chore in (abandoned, expiry, gates):
+                for chore in chores:
                     chore.stop()
+
+
+def _housekeeping(
+    config: WorkerConfig, database: PostgresDatabase, store: ObjectStore
+) -> list[Coroutine[Any, Any, None]]:
+    return housekeeping(config, database, database.pool, database.events, database.deliveries, store)
 
 
 def _removals(database: PostgresDatabase, store: ObjectStore, expiry: Expiry) -> dict[str, JobKind]:

@@ -62,6 +62,15 @@ class WorkerConfig(Config):
     source_url_allow: Networks = Field(
         "", description="comma-separated private networks that a source_url may lead to; empty = public only"
     )
+    webhook_slots: int = Field(
+        64, ge=0, le=1024, description="concurrent deliveries to webhooks; 0 = none, without egress"
+    )
+    webhook_url_http: bool = Field(
+        False, description="accept http:// in the URL of a webhook; False: https:// only"
+    )
+    webhook_url_allow: Networks = Field(
+        "", description="comma-separated private networks that a webhook may lead to; empty = public only"
+    )
     source_fetch_slots: int = Field(
         2, ge=0, le=64, description="concurrent fetches of a source_url, 30 MiB of memory each; 0 = none"
     )
@@ -106,6 +115,12 @@ class WorkerConfig(Config):
         ge=timedelta(minutes=1),
         le=timedelta(days=30),
         description="as for the API: multipart uploads without a session are removed at twice this age",
+    )
+    event_retention: Duration = Field(
+        timedelta(days=30),
+        ge=timedelta(hours=1),
+        le=timedelta(days=3650),
+        description="age at which events are deleted; resume tokens of before expire",
     )
     trail_retention: Duration = Field(
         timedelta(days=400),

@@ -37,6 +37,7 @@ class Code(enum.StrEnum):
     DIMENSIONS = "DIMENSIONS"
     DURATION = "DURATION"
     FRAME_RATE = "FRAME_RATE"
+    CLIP = "CLIP"
     UNKNOWN_PROFILE = "UNKNOWN_PROFILE"
     RESOURCE_LIMIT = "RESOURCE_LIMIT"
     BACKEND_UNAVAILABLE = "BACKEND_UNAVAILABLE"
@@ -61,6 +62,7 @@ _SENTENCES: Mapping[Code, str] = MappingProxyType(
         Code.DIMENSIONS: "The picture is too small or too large.",
         Code.DURATION: "The video has no valid playing time, or one that is too long.",
         Code.FRAME_RATE: "The frame rate cannot be read, or is too high for pictures of this size.",
+        Code.CLIP: "The requested part or poster is not in the video.",
         Code.UNKNOWN_PROFILE: "The requested encoding profile is unknown.",
         Code.RESOURCE_LIMIT: "Encoding this video needs more memory or time than a worker has.",
         Code.BACKEND_UNAVAILABLE: "Storage was unavailable for too long; try again later.",

@@ -45,6 +45,16 @@ FETCH_SECONDS = Histogram(
     buckets=(1, 5, 20, 60, 300, 1200, 3600, 7200),
 )
 FETCHED_BYTES = Counter("gostream_worker_fetched_bytes_total", "Bytes fetched from URLs of sources.")
+WEBHOOK_DELIVERIES = Counter(
+    "gostream_worker_webhook_deliveries_total",
+    "Tries to deliver an event to a webhook, by outcome: delivered, failed, dead.",
+    ["outcome"],
+)
+WEBHOOK_SECONDS = Histogram(
+    "gostream_worker_webhook_seconds",
+    "Seconds until a receiver has answered.",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15),
+)
 HAS_ROOM = Gauge(
     "gostream_worker_has_room", "1 while WORK_DIR has space for an encode; at 0 no job is claimed."
 )

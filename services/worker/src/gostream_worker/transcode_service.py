@@ -22,9 +22,12 @@ from gostream_worker.encode.encoder import Encoder
 from gostream_worker.encode.levels import loudness_of
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.plan.chunks import WHOLE
+from gostream_worker.plan.clip import require_whole, with_options
 from gostream_worker.plan.ladder import plan_attempt
 from gostream_worker.plan.plan import Plan
+from gostream_worker.plan.profiles import Profile
 from gostream_worker.probe.limits import admit
+from gostream_worker.probe.model import Probe
 from gostream_worker.probe.probe import StartedProbe, StartProbe, starting_probe
 from gostream_worker.progress import ProgressReporter
 from gostream_worker.publish.early_playback import EarlyStream, mark_playable
@@ -118,13 +121,10 @@ class TranscodeService:
             )
             admit(found, self._settings.limits)
             if found.video is None:
+                require_whole(encode.options)
                 run = SoundRun(encode, folder, source, self._encoder, uploader, reporter)
                 return await prepare_sound(found, run)
-            # After a failure one process encodes the film, which tolerates every source.
-            is_first = encode.tries == 1 and not encode.chunk_tries
-            may_divide = self._settings.chunk_window > 0 and is_first
-            plan = plan_attempt(found, profile, tries=encode.tries, may_divide=may_divide)
-            _log_plan(plan)
+            plan = self._plan(found, profile, encode)
             planned = Planned(
                 probe=found, plan=plan, source=source.version, encoder=self._settings.encoder_version
             )
@@ -133,17 +133,29 @@ class TranscodeService:
                 await fan_out(self._dependencies.database, encode, planned, window=window)
                 return None
             reporter.enter("encoding")
-            early = EarlyStream(
-                plan,
-                uploader,
-                partial(self._announce_playable, encode),
-                partial(self._holding_fence, encode),
-                follows=encode.attempt > 1,
-            )
+            early = self._early_stream(encode, plan, uploader)
             film = await self._encode_whole(encode, plan, folder, source.url, uploader, early, reporter)
         reporter.enter("publishing")
         return await prepare_film(
             self._dependencies, self._settings, encode, planned, film, folder, uploader, early.end
+        )
+
+    def _plan(self, found: Probe, profile: Profile, encode: Encode) -> Plan:
+        """Returns the plan. After a failure one process encodes the film, which tolerates every source."""
+        is_first = encode.tries == 1 and not encode.chunk_tries and not encode.options.is_clip
+        may_divide = self._settings.chunk_window > 0 and is_first
+        plan = plan_attempt(found, profile, tries=encode.tries, may_divide=may_divide)
+        plan = with_options(plan, encode.options)
+        _log_plan(plan)
+        return plan
+
+    def _early_stream(self, encode: Encode, plan: Plan, uploader: EncodeUploader) -> EarlyStream:
+        return EarlyStream(
+            plan,
+            uploader,
+            partial(self._announce_playable, encode),
+            partial(self._holding_fence, encode),
+            follows=encode.attempt > 1,
         )
 
     async def _source_key(self, video_id: UUID) -> str:

@@ -31,7 +31,7 @@ def divided(source: Path, profile: Profile = QUICK) -> Plan:
 
 
 def run(arguments: Sequence[str], folder: Path, *, under: Sequence[str] = ()) -> str:
-    """Runs ffmpeg in the folder, started by the command `under` if any. Returns what it said."""
+    """Runs ffmpeg in the folder, started by the command `under` if any. Returns its log."""
     command = [*under, get_ffmpeg_exe(), *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -39,7 +39,7 @@ def run(arguments: Sequence[str], folder: Path, *, under: Sequence[str] = ()) ->
 
 
 def encode(plan: Plan, chunk: Chunk, source: Path, folder: Path, *, under: Sequence[str] = ()) -> str:
-    """Encodes a chunk into the folder. Returns what ffmpeg said."""
+    """Encodes a chunk into the folder. Returns the log."""
     for name in plan.renditions:
         (folder / name).mkdir(parents=True, exist_ok=True)
     return run(chunk_arguments(plan, chunk, source=f"file:{source}", folder="."), folder, under=under)

@@ -50,6 +50,12 @@ def edited(folder: Path) -> Path:
     return path
 
 
+def late_picture(folder: Path) -> Path:
+    """The sound begins 15 seconds before the picture."""
+    inputs = ["-itsoffset", "15", *picture(SIZE, SECONDS - 15)], sound(SECONDS)
+    return make(folder / "late_picture.mp4", *inputs, codecs=[*_B_FRAMES, "-g", "50", *AAC])
+
+
 def late_broadcast(folder: Path) -> Path:
     """A transport stream whose clock begins at 100 s; a key frame every four seconds."""
     codecs = [*_B_FRAMES, "-g", "100", *AAC, "-output_ts_offset", "100"]
@@ -136,7 +142,7 @@ def rotated(folder: Path) -> Path:
 
 def webm(folder: Path) -> Path:
     codecs = ["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-g", "80", "-c:a", "libopus"]
-    return make(folder / "vp8.webm", _film(), sound(SECONDS), codecs=codecs)
+    return make(folder / "vp8.webm", _film("10"), sound(SECONDS), codecs=codecs)
 
 
 def live_webm(folder: Path) -> Path:
@@ -170,6 +176,7 @@ KINDS: tuple[Recipe, ...] = (
     fifty,
     jittery,
     edited,
+    late_picture,
     program_stream,
     open_groups,
     open_broadcast,
@@ -182,6 +189,6 @@ KINDS: tuple[Recipe, ...] = (
     size_changes,
 )
 #: Kinds whose sound begins before or after the picture.
-HEARD: tuple[Recipe, ...] = (late_sound, late_broadcast, program_stream, edited, webm)
+HEARD: tuple[Recipe, ...] = (late_sound, late_broadcast, late_picture, program_stream, edited, webm)
 #: Kinds that cannot be sought.
-WHOLE: tuple[Recipe, ...] = (refreshed, live_webm, refreshed_broadcast, fragmented, two_clocks)
+WHOLE: tuple[Recipe, ...] = (refreshed, fragmented, live_webm, refreshed_broadcast, two_clocks)

@@ -29,7 +29,7 @@ def unclosed(_: int, segments: list[bytes]) -> list[bytes]:
 
 
 def encode_all(plan: Plan, source: Path, folder: Path) -> None:
-    """Encodes every chunk into a folder of its own, named by its number."""
+    """Encodes every chunk into a folder that is named by its number."""
     for chunk in plan.chunks:
         encode(plan, chunk, source, folder / str(chunk.number))
 

@@ -30,7 +30,7 @@ def names(rows: list[tuple[str, bool, str | None]]) -> list[str]:
     return [segment.name for segment in found.segments[RUNG]] if found else []
 
 
-def test_lists_end_before_the_first_chunk_that_is_not_done() -> None:
+def test_lists_end_before_the_first_unfinished_chunk() -> None:
     rows = [("picture", True, listed("0", "1")), ("picture", False, None), ("picture", True, listed("4"))]
     assert names(rows) == ["0", "1"]
     rows[1] = ("picture", False, listed("2"))

@@ -1,12 +1,14 @@
 """What workers leave each other in the database is read back exactly."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from gostream_shared.domain.tracks import TrackCode
 from gostream_shared.domain.videos.loudness import Loudness
+from gostream_shared.domain.videos.options import EncodeOptions
 from gostream_shared.storage.port import StoredObject
 from gostream_worker.chunks.stored import (
     ChunkOutput,
@@ -20,6 +22,7 @@ from gostream_worker.chunks.stored import (
     planned_from,
     planned_json,
 )
+from gostream_worker.plan.clip import with_options
 from gostream_worker.plan.ladder import make_plan
 from gostream_worker.plan.profiles import PROFILES
 from gostream_worker.probe.probe import probe_source
@@ -51,6 +54,21 @@ async def test_plan_is_read_back_exactly(clip: Clips, recipe: Recipe, may_copy: 
     assert again.plan == plan
     assert (again.source, again.encoder) == (planned.source, "9.0")
     assert (again.probe.container, again.probe.size_bytes) == (found.container, found.size_bytes)
+
+
+@pytest.mark.parametrize("poster_at", [None, timedelta(seconds=40.2)])
+async def test_options_are_read_back_exactly(clip: Clips, poster_at: timedelta | None) -> None:
+    source = clip(film)
+    found = await probe_source(f"file:{source}", folder=source.parent)
+    plan = make_plan(found, PROFILES["default"], may_copy=False, may_divide=True)
+    asked = with_options(plan, EncodeOptions(poster_at=poster_at))
+    part = with_options(asked, EncodeOptions(start=timedelta(seconds=3.3), end=timedelta(seconds=44)))
+    assert not plan.is_whole
+    assert part.clip is not None
+
+    for each in (asked, part):
+        planned = Planned(probe=found, plan=each, source=StoredObject(key="k", size=1, etag='"e"'))
+        assert planned_from(through_postgres(planned_json(planned))).plan == each
 
 
 def test_measures_are_read_back_exactly(clip: Clips) -> None:

@@ -14,8 +14,8 @@ from pgqueuer.ports.repository import EntrypointExecutionParameter
 
 from gostream_devstack.servers.postgres import Postgres
 from gostream_shared.db.database import PostgresDatabase
-from gostream_shared.domain.jobs import ChunkJob, RemoveJob, TranscodeJob
-from gostream_shared.jobs.pgqueuer import CHUNK, REMOVE, TRANSCODE, chunk_job, remove_job, transcode_job
+from gostream_shared.domain.jobs import RemoveJob, TranscodeJob
+from gostream_shared.jobs.pgqueuer import REMOVE, TRANSCODE, remove_job, transcode_job
 from gostream_worker.app import connections
 from gostream_worker.jobs.consumer import Consumer, JobKind, reading
 from gostream_worker.jobs.pgqueuer_leases import LeasedQueries
@@ -398,41 +398,3 @@ async def _is_patiently(database: PostgresDatabase, expected: int) -> bool:
         return await queued(database) == expected
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         return False
-
-
-async def test_kinds_of_a_pool_share_slots_and_turns(database: PostgresDatabase) -> None:
-    begun: list[str] = []
-    most = at_work = 0
-
-    def work(name: str) -> Callable[[object], Awaitable[Verdict]]:
-        async def run(job: object) -> Verdict:
-            nonlocal most, at_work
-            begun.append(name)
-            at_work += 1
-            most = max(most, at_work)
-            await asyncio.sleep(0.05)
-            at_work -= 1
-            return DONE
-
-        return run
-
-    async with database.transaction() as transaction:
-        for turn in range(6):
-            film = uuid4()
-            job = (
-                ChunkJob(video_id=film, number=1, chunk=0)
-                if turn % 2
-                else TranscodeJob(video_id=film, number=1)
-            )
-            await transaction.jobs.enqueue(job, turn=turn)
-    kinds = {
-        TRANSCODE: JobKind(reading(transcode_job, work("film")), 1, pool="encoding"),
-        CHUNK: JobKind(reading(chunk_job, work("chunk")), 1, pool="encoding"),
-    }
-    consumer = Consumer(database.pool, kinds, listener=database.listener(), lease=LEASE)
-    running = asyncio.ensure_future(consumer.run())
-    await until(lambda: _is(queued(database), 0))
-    consumer.stop()
-    await running
-    assert begun == ["film", "chunk"] * 3
-    assert most == 1

@@ -1,4 +1,4 @@
-"""Deletion of old entries of the trail and of the queue's log."""
+"""Deletion of old entries of the trail, of events and of the queue's log."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -8,7 +8,7 @@ from pgqueuer.domain.types import QueueEntrypoint, QueueManagerId
 from pgqueuer.ports.repository import EntrypointExecutionParameter
 
 from gostream_shared.db.database import PostgresDatabase
-from gostream_worker.jobs.old_rows import LOG_RETENTION, delete_old, delete_old_log
+from gostream_worker.jobs.old_rows import LOG_RETENTION, delete_old, delete_old_events, delete_old_log
 from gostream_worker.jobs.pgqueuer_leases import LeasedQueries
 
 pytestmark = pytest.mark.stack
@@ -28,6 +28,19 @@ async def test_old_entries_are_deleted_in_batches(database: PostgresDatabase) ->
     assert deleted == 5
     assert await database.pool.fetchval("SELECT count(*) FROM trail") == 5
     assert await delete_old(database, timedelta(days=5, hours=1)) == 0
+
+
+async def test_old_events_are_deleted_in_batches(database: PostgresDatabase) -> None:
+    await database.pool.execute(
+        """INSERT INTO events (type, video_id, version, user_id, data, created_at)
+        SELECT 'video.ready', gen_random_uuid(), 1, 'o', '{}', now() - make_interval(days => day)
+        FROM generate_series(1, 10) AS day"""
+    )
+
+    deleted = await delete_old_events(database.events, timedelta(days=5, hours=1), batch=2)
+
+    assert deleted == 5
+    assert await database.pool.fetchval("SELECT count(*) FROM events") == 5
 
 
 async def test_log_of_the_queue_is_bounded(database: PostgresDatabase) -> None:

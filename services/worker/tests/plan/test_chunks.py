@@ -35,10 +35,21 @@ def test_short_film_has_one_chunk() -> None:
 
 
 @pytest.mark.parametrize(
-    ("minutes", "seconds"), [(1, 12), (10, 12), (30, 18), (60, 36), (100, 60), (720, 60)]
+    ("minutes", "seconds"), [(2, 12), (10, 12), (30, 18), (60, 36), (100, 60), (720, 60)]
 )
 def test_chunks_grow_with_the_film(minutes: int, seconds: float) -> None:
-    assert set(lengths(divided(duration=60 * minutes))[1:]) == {seconds}
+    found = lengths(divided(duration=60 * minutes))
+
+    early = found[1 : len(found) // 2]
+    assert set(early) == {seconds}
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [(2, 6), (10, 6), (30, 6), (60, 18), (100, 30)])
+def test_last_fifth_has_chunks_of_half_the_length(minutes: int, seconds: float) -> None:
+    plan = divided(duration=60 * minutes)
+
+    late = [chunk for chunk in plan.chunks if chunk.start_frame / plan.fps > 60 * minutes * 0.8]
+    assert {chunk.frames and chunk.frames / plan.fps for chunk in late} == {seconds, None}
 
 
 def test_first_chunk_is_short_and_comes_first() -> None:
@@ -68,7 +79,7 @@ def test_chunks_cover_every_frame_once(pictures: int, fps: Fraction, has_sound: 
     ends = [chunk.start_frame + (chunk.frames or 0) for chunk in shown[:-1]]
     assert ends == [chunk.start_frame for chunk in shown[1:]]
     assert all(chunk.start_frame % segment == 0 for chunk in shown)
-    assert len(shown) == 1 or pictures - shown[-1].start_frame > segment
+    assert len(shown) == 1 or pictures - shown[-1].start_frame >= segment
 
 
 def test_held_picture_belongs_to_the_last_chunk() -> None:

@@ -1,11 +1,13 @@
 """Sources without a picture through the pipeline."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from gostream_conformance.formats.jpeg import jpeg_size
 from gostream_shared.domain.video import MediaKind, Video, VideoStatus
+from gostream_shared.domain.videos.options import EncodeOptions
 from services.worker.tests.clips import Clips, Recipe
 from services.worker.tests.conftest import Worker
 from services.worker.tests.hls_player import broken_rules, durations
@@ -119,3 +121,17 @@ async def test_damaged_language_does_not_fail_the_sound(worker: Worker, clip: Cl
         await worker.attempts.transcode(job)
 
     assert tracks(await worker.video(video_id)) == ["audio-0 READY", "audio-1 UNREADABLE_AUDIO"]
+
+
+@pytest.mark.parametrize(
+    "options", [EncodeOptions(start=timedelta(seconds=1)), EncodeOptions(end=timedelta(seconds=3))], ids=repr
+)
+async def test_part_of_sound_alone_fails(worker: Worker, clip: Clips, options: EncodeOptions) -> None:
+    video_id = await worker.upload(clip(sound_clips.mp3))
+    await worker.attempts.transcode(await worker.start(video_id, options=options))
+
+    video = await worker.video(video_id)
+    assert video.failure is not None
+    assert (video.failure.code, video.failure.retryable) == ("CLIP", False)
+    assert video.failure.message == "start and end need a source with a picture."
+    assert await worker.published(video_id) == {}

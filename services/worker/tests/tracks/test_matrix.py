@@ -20,6 +20,7 @@ from services.worker.tests.hls_player import broken_rules, durations
 from services.worker.tests.publish.test_early_playback import SlowEncoder, slowly
 from services.worker.tests.test_copying import planned
 from services.worker.tests.tracks import track_clips
+from tests.corpus.pictures import captioned
 
 pytestmark = pytest.mark.stack
 
@@ -72,6 +73,10 @@ MATROSKA_TEXTS = [
     f'{TEXT}LANGUAGE="es",NAME="Curso",DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,URI="v1/text-es/playlist.m3u8"',
 ]
 
+CAPTIONS = [
+    'TYPE=CLOSED-CAPTIONS,GROUP-ID="captions",NAME="Captions",DEFAULT=NO,AUTOSELECT=YES,INSTREAM-ID="CC1"',
+]
+
 
 @pytest.mark.parametrize(
     ("recipe", "lines", "tracks"),
@@ -94,6 +99,7 @@ MATROSKA_TEXTS = [
             ["audio-1 READY", "subtitles-2 READY", "subtitles-3 READY", "subtitles-4 READY"],
         ),
         (track_clips.silent_first, ONE_SOUND, ["audio-1 EMPTY_TRACK", "audio-2 READY"]),
+        (captioned, CAPTIONS, ["captions READY"]),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )

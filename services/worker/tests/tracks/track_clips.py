@@ -191,3 +191,39 @@ def damaged_second_sound(folder: Path) -> Path:
     path = folder / "damaged.mkv"
     ffmpeg("-i", str(whole), "-map", "0", "-c", "copy", "-bsf:a:1", "noise=amount=1", str(path))
     return path
+
+
+def in_step(folder: Path, seconds: int = 12) -> Path:
+    """MKV with a flash every two seconds, a beep with each in three languages, and a cue with each.
+
+    English can be copied. German is 5.1, and French is Opus.
+    """
+    flashes = "drawbox=c=white:t=fill:enable='lt(mod(t+0.001\\,2)\\,0.08)'"
+    drawn = ["-f", "lavfi", "-i", f"color=black:size=320x180:rate=25:duration={seconds},{flashes}"]
+    heard = "0.4*sin(2*PI*1000*t)*lt(mod(t\\,2)\\,0.08)+0.02*(random(0)-0.5)"
+    wave = f"aevalsrc='{heard}':s=48000:d={seconds}:c=mono"
+    beeps = [
+        word
+        for layout in ("stereo", "5.1", "stereo")
+        for word in ("-f", "lavfi", "-i", f"{wave},pan={layout}|{_alike(layout)}")
+    ]
+    cues = "".join(
+        f"{n + 1}\n00:00:{2 * n:02d},000 --> 00:00:{2 * n + 1:02d},000\nflash {n}\n\n"
+        for n in range(1, seconds // 2)
+    )
+    texts = ["-i", str(written(folder / "flashes.srt", cues))]
+    maps = [word for number in range(5) for word in ("-map", str(number))]
+    tags = _tags("a", ("eng", "", "default"), ("ger", "", "0"), ("fra", "", "0"))
+    sounds = ["-c:a", "aac", "-c:a:2", "libopus", "-c:s", "copy", *_tags("s", ("eng", "", "0"))]
+    codecs = [*maps, "-c:v", "mpeg4", "-q:v", "5", *sounds, *tags]
+    return make(folder / "step.mkv", drawn, beeps, texts, codecs=codecs)
+
+
+def _alike(layout: str) -> str:
+    """The first channel of a sound in every channel of the layout."""
+    return "|".join(f"c{number}=c0" for number in range(6 if layout == "5.1" else 2))
+
+
+def long_in_step(folder: Path) -> Path:
+    """The same of 44 s, which is encoded in chunks."""
+    return in_step(folder, seconds=44)

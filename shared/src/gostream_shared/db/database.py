@@ -11,6 +11,7 @@ from pgqueuer.queries import Queries
 from gostream_shared.db.companions.added_tracks import PostgresAddedTracks
 from gostream_shared.db.companions.chunks import PostgresChunks
 from gostream_shared.db.companions.deletions import PostgresDeletions
+from gostream_shared.db.companions.downloads import PostgresDownloads
 from gostream_shared.db.companions.remote_sources import PostgresRemoteSources
 from gostream_shared.db.companions.trail import PostgresTrail
 from gostream_shared.db.companions.upload_sessions import PostgresUploadSessions
@@ -22,6 +23,9 @@ from gostream_shared.db.connecting.pool import STATEMENT_TIMEOUT, open_pool, tra
 from gostream_shared.db.encodes import PostgresEncodes
 from gostream_shared.db.epochs import PostgresEpochs
 from gostream_shared.db.errors import BACKEND, connecting_errors, database_errors
+from gostream_shared.db.events.deliveries import PostgresDeliveries
+from gostream_shared.db.events.log import PostgresEvents
+from gostream_shared.db.events.webhooks import PostgresWebhooks
 from gostream_shared.db.listen import SharedListener
 from gostream_shared.db.outbox import PostgresGateChanges, PostgresOutbox
 from gostream_shared.db.schema import missing_migrations
@@ -38,12 +42,14 @@ class PostgresTransaction:
     encodes: PostgresEncodes
     chunks: PostgresChunks
     deletions: PostgresDeletions
+    downloads: PostgresDownloads
     uploads: PostgresUploads
     remote_sources: PostgresRemoteSources
     upload_sessions: PostgresUploadSessions
     added_tracks: PostgresAddedTracks
     trail: PostgresTrail
     usages: PostgresUsages
+    webhooks: PostgresWebhooks
     jobs: PgQueuerJobQueue
 
 
@@ -63,6 +69,9 @@ class PostgresDatabase:
         self.remote_sources = PostgresRemoteSources(pool, timeout=STATEMENT_TIMEOUT)
         self.added_tracks = PostgresAddedTracks(pool, timeout=STATEMENT_TIMEOUT)
         self.usages = PostgresUsages(pool, timeout=STATEMENT_TIMEOUT)
+        self.events = PostgresEvents(pool, timeout=STATEMENT_TIMEOUT)
+        self.webhooks = PostgresWebhooks(pool, timeout=STATEMENT_TIMEOUT)
+        self.deliveries = PostgresDeliveries(pool, timeout=STATEMENT_TIMEOUT)
         self.epochs = PostgresEpochs(pool, timeout=STATEMENT_TIMEOUT)
 
     @classmethod
@@ -99,12 +108,14 @@ class PostgresDatabase:
                 encodes=PostgresEncodes(connection, timeout=STATEMENT_TIMEOUT),
                 chunks=PostgresChunks(connection, timeout=STATEMENT_TIMEOUT),
                 deletions=PostgresDeletions(connection, timeout=STATEMENT_TIMEOUT),
+                downloads=PostgresDownloads(connection, timeout=STATEMENT_TIMEOUT),
                 uploads=PostgresUploads(connection, timeout=STATEMENT_TIMEOUT),
                 remote_sources=PostgresRemoteSources(connection, timeout=STATEMENT_TIMEOUT),
                 upload_sessions=PostgresUploadSessions(connection, timeout=STATEMENT_TIMEOUT),
                 added_tracks=PostgresAddedTracks(connection, timeout=STATEMENT_TIMEOUT),
                 trail=PostgresTrail(connection, timeout=STATEMENT_TIMEOUT),
                 usages=PostgresUsages(connection, timeout=STATEMENT_TIMEOUT),
+                webhooks=PostgresWebhooks(connection, timeout=STATEMENT_TIMEOUT),
                 jobs=PgQueuerJobQueue(Queries.from_asyncpg_connection(plain)),
             )
 

@@ -10,7 +10,14 @@ from uuid import UUID
 import asyncpg
 
 from gostream_shared.db.errors import database_errors
-from gostream_shared.db.rows import VIDEO_COLUMNS, failure_json, publication_json, video_from_row
+from gostream_shared.db.rows import (
+    VIDEO_COLUMNS,
+    failure_json,
+    options_from,
+    options_json,
+    publication_json,
+    video_from_row,
+)
 from gostream_shared.db.statements import Connection, Statements
 from gostream_shared.db.videos import PostgresVideoRepository
 from gostream_shared.domain.encode import Encode, Progress
@@ -22,6 +29,7 @@ from gostream_shared.domain.errors import (
 )
 from gostream_shared.domain.video import PREDECESSORS, Failure, Publication, Video, VideoStatus
 from gostream_shared.domain.videos.loudness import LoudnessTarget
+from gostream_shared.domain.videos.options import USUAL, EncodeOptions
 
 
 def _sources(status: VideoStatus) -> list[str]:
@@ -36,7 +44,7 @@ _BEGIN = """WITH begun AS (
 )
 UPDATE encodes SET worker = $3, started_at = now(), stage = 'starting'
 FROM begun WHERE video_id = $1 AND number = $2
-RETURNING begun.attempt, forgiven, profile, loudness,
+RETURNING begun.attempt, forgiven, profile, loudness, options,
   (SELECT coalesce(max(tries), 0) FROM encode_chunks WHERE video_id = $1 AND number = $2) AS chunk_tries"""
 
 # As the indexes of 0017, encodes_waiting and videos_processing.
@@ -56,6 +64,7 @@ class PostgresEncodes(Statements):
         video_id: UUID,
         *,
         profile: str,
+        options: EncodeOptions = USUAL,
         loudness: LoudnessTarget | None = None,
         request_id: str | None = None,
         owner: str | None = None,
@@ -69,8 +78,8 @@ class PostgresEncodes(Statements):
                 AND NOT EXISTS (SELECT 1 FROM encodes WHERE video_id = $1 AND request_id = $4)
               RETURNING id, encode_number
             )
-            INSERT INTO encodes (video_id, number, profile, request_id, loudness)
-            SELECT id, encode_number, $3, $4, $6 FROM started
+            INSERT INTO encodes (video_id, number, profile, request_id, loudness, options)
+            SELECT id, encode_number, $3, $4, $6, $7::jsonb FROM started
             RETURNING video_id, number""",
             video_id,
             _sources(VideoStatus.PROCESSING),
@@ -78,26 +87,39 @@ class PostgresEncodes(Statements):
             request_id,
             owner,
             loudness,
+            options_json(options),
         )
         if row is not None:
-            number: int = row["number"]
-            return Encode(video_id=video_id, number=number, attempt=0, profile=profile, loudness=loudness)
+            return Encode(
+                video_id=video_id,
+                number=row["number"],
+                attempt=0,
+                profile=profile,
+                loudness=loudness,
+                options=options,
+            )
         video = await self._videos.get(video_id, owner=owner)
-        await self._require_started(video, (profile, loudness), request_id=request_id)
+        await self._require_started(video, (profile, loudness, options), request_id=request_id)
         return None
 
     async def _require_started(
-        self, video: Video, wanted: tuple[str, LoudnessTarget | None], *, request_id: str | None
+        self,
+        video: Video,
+        wanted: tuple[str, LoudnessTarget | None, EncodeOptions],
+        *,
+        request_id: str | None,
     ) -> None:
         running = await self._row(
-            """SELECT profile, loudness, request_id IS NOT DISTINCT FROM $3 AND $3 IS NOT NULL AS repeated
+            """SELECT profile, loudness, options,
+              request_id IS NOT DISTINCT FROM $3 AND $3 IS NOT NULL AS repeated
             FROM encodes WHERE video_id = $1 AND (number = $2 OR request_id = $3)
             ORDER BY repeated DESC LIMIT 1""",
             video.id,
             video.encode_number,
             request_id,
         )
-        if running is not None and (running["profile"], running["loudness"]) == wanted:
+        asked = running and (running["profile"], running["loudness"], options_from(running["options"]))
+        if asked == wanted:
             return
         if running is not None and running["repeated"]:
             raise RequestIdReusedError(str(request_id))
@@ -129,6 +151,7 @@ class PostgresEncodes(Statements):
             attempt=row["attempt"],
             forgiven=row["forgiven"],
             profile=row["profile"],
+            options=options_from(row["options"]),
             chunk_tries=row["chunk_tries"],
             loudness=LoudnessTarget(row["loudness"]) if row["loudness"] else None,
         )

@@ -8,9 +8,11 @@ from pydantic import TypeAdapter
 
 from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.video import Failure, Publication, Video, VideoStatus
+from gostream_shared.domain.videos.options import EncodeOptions
 
 _publication = TypeAdapter(Publication)
 _failure = TypeAdapter(Failure)
+_options = TypeAdapter(EncodeOptions)
 
 #: The columns that `video_from_row` needs.
 VIDEO_COLUMNS = """id, user_id, title, status, version, content_type, created_at, updated_at, ready_at,
@@ -47,6 +49,15 @@ def video_from_row(row: asyncpg.Record) -> Video:
 
 def publication_json(publication: Publication) -> str:
     return _publication.dump_json(publication).decode()
+
+
+def options_json(options: EncodeOptions) -> str:
+    """Returns the options that are not the defaults, so that equal options are equal JSON."""
+    return _options.dump_json(options, exclude_defaults=True).decode()
+
+
+def options_from(text: str) -> EncodeOptions:
+    return _options.validate_json(text)
 
 
 def labels_json(labels: Mapping[str, str]) -> str:

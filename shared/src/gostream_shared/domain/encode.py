@@ -6,6 +6,7 @@ from uuid import UUID
 
 from gostream_shared.domain import profiles
 from gostream_shared.domain.videos.loudness import LoudnessTarget
+from gostream_shared.domain.videos.options import USUAL, EncodeOptions
 
 #: The percentages of the progress that encoding spans.
 ENCODING_PERCENT = (5.0, 97.0)
@@ -17,8 +18,8 @@ class Encode:
 
     `attempt` is the number of the attempt and part of the fence: only the latest attempt may publish or fail
     the encode. `forgiven` earlier attempts do not count as tries, because an outage or a deploy ended them.
-    `profile` and `loudness` are the caller's choice and the same for every attempt. `chunk_tries`: the
-    highest number of a try of a chunk that an earlier attempt planned.
+    `profile`, `loudness` and `options` are the caller's choice and the same for every attempt. `chunk_tries`:
+    the highest number of a try of a chunk that an earlier attempt planned.
     """
 
     video_id: UUID
@@ -26,6 +27,7 @@ class Encode:
     attempt: int
     forgiven: int = 0
     profile: str = profiles.DEFAULT
+    options: EncodeOptions = USUAL
     loudness: LoudnessTarget | None = None  # None: sounds keep theirs
     chunk_tries: int = 0
 

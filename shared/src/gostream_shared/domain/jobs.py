@@ -44,6 +44,14 @@ class FetchJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadJob:
+    """Make the downloads of published encode `number`. Delivered at least once."""
+
+    video_id: UUID
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveJob:
     """Remove unreferenced objects.
 
@@ -104,6 +112,7 @@ Job = (
     | ChunkJob
     | FinishJob
     | FetchJob
+    | DownloadJob
     | RemoveJob
     | ExpireJob
     | ExpireUploadJob

@@ -10,6 +10,7 @@ from uuid import UUID
 from gostream_shared.domain.companions.added_tracks import AddedTracks
 from gostream_shared.domain.companions.chunks import Chunks
 from gostream_shared.domain.companions.remote_sources import RemoteSources
+from gostream_shared.domain.companions.webhooks import Webhooks
 from gostream_shared.domain.encode import Encode, Progress
 from gostream_shared.domain.jobs import JobQueue
 from gostream_shared.domain.playback import GateChanges, PlaybackPolicy
@@ -18,8 +19,10 @@ from gostream_shared.domain.trail import Trail
 from gostream_shared.domain.uploads import Uploads, UploadSessions
 from gostream_shared.domain.video import Failure, Publication, Video
 from gostream_shared.domain.videos.deletions import Deletions
+from gostream_shared.domain.videos.downloads import Downloads
 from gostream_shared.domain.videos.listing import ListedVideo, Position, VideoFilter
 from gostream_shared.domain.videos.loudness import LoudnessTarget
+from gostream_shared.domain.videos.options import USUAL, EncodeOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,15 +133,17 @@ class EncodeRepository(Protocol):
         video_id: UUID,
         *,
         profile: str,
+        options: EncodeOptions = USUAL,
         loudness: LoudnessTarget | None = None,
         request_id: str | None = None,
         owner: str | None = None,
     ) -> Encode | None:
         """Move the video to PROCESSING with a new encode number.
 
-        Returns None if the video is already PROCESSING with this profile and loudness, or `request_id`
-        started an encode of this video before. Raises VideoNotFoundError, AlreadyProcessingError if the
-        running encode differs in them, and RequestIdReusedError if the earlier request differed in them.
+        Returns None if the video is already PROCESSING with this profile, loudness and options, or
+        `request_id` started such an encode of this video before. Raises VideoNotFoundError,
+        AlreadyProcessingError if the running encode differs in them, and RequestIdReusedError if the earlier
+        request differed in them.
         """
         ...
 
@@ -220,6 +225,9 @@ class Transaction(Protocol):
     def deletions(self) -> Deletions: ...
 
     @property
+    def downloads(self) -> Downloads: ...
+
+    @property
     def uploads(self) -> Uploads: ...
 
     @property
@@ -236,6 +244,9 @@ class Transaction(Protocol):
 
     @property
     def usages(self) -> Usages: ...
+
+    @property
+    def webhooks(self) -> Webhooks: ...
 
     @property
     def jobs(self) -> JobQueue: ...
@@ -270,5 +281,8 @@ class Database(Protocol):
 
     @property
     def usages(self) -> Usages: ...
+
+    @property
+    def webhooks(self) -> Webhooks: ...
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]: ...

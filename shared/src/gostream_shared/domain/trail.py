@@ -15,7 +15,7 @@ class Outcome(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrailEntry:
-    """One successful call of a write method.
+    """One successful call of a write method, on a video or a webhook.
 
     `changed` has new values of columns. It never contains free text, tokens or URLs. `reason` tells why
     nothing changed.
@@ -27,7 +27,8 @@ class TrailEntry:
     peer: str
     request_id: str
     method: str
-    video_id: UUID
+    video_id: UUID | None
+    webhook_id: UUID | None = None
     outcome: Outcome
     reason: str = ""
     changed: Mapping[str, str | int | bool] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from uuid import UUID
 from gostream_shared.domain.object_keys import source_key
 from gostream_shared.domain.playback import FIRST_EPOCH, PUBLIC_GATE, PlaybackPolicy
 from gostream_shared.domain.tracks import Track
+from gostream_shared.domain.videos.downloads import Download
 from gostream_shared.domain.videos.loudness import Loudness
 
 
@@ -94,6 +95,7 @@ class Publication:
     poster: str | None = None  # path below hls/{id}/, for example "v1/poster.jpg"
     storyboard: str | None = None  # path of the WebVTT file of the storyboard
     tracks: tuple[Track, ...] = ()  # of the source besides the picture, in the source's order
+    downloads: tuple[Download, ...] = ()
     media_kind: MediaKind = MediaKind.VIDEO
     loudness: Loudness | None = (
         None  # of the default sound; None without sound, for silence, or if unmeasured

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from gostream_shared.domain.jobs import (
     ChunkJob,
+    DownloadJob,
     ExpireJob,
     ExpireUploadJob,
     FetchJob,
@@ -25,6 +26,7 @@ TRANSCODE = "transcode"
 CHUNK = "chunk"
 FINISH = "finish"
 FETCH = "fetch"
+DOWNLOAD = "download"
 REMOVE = "remove"
 EXPIRE = "expire"
 EXPIRE_UPLOAD = "expire-upload"
@@ -36,6 +38,7 @@ _ENTRYPOINTS: Mapping[type[Job], str] = MappingProxyType(
         ChunkJob: CHUNK,
         FinishJob: FINISH,
         FetchJob: FETCH,
+        DownloadJob: DOWNLOAD,
         RemoveJob: REMOVE,
         ExpireJob: EXPIRE,
         ExpireUploadJob: EXPIRE_UPLOAD,
@@ -47,6 +50,7 @@ _transcode = TypeAdapter(TranscodeJob)
 _chunk = TypeAdapter(ChunkJob)
 _finish = TypeAdapter(FinishJob)
 _fetch = TypeAdapter(FetchJob)
+_download = TypeAdapter(DownloadJob)
 _remove = TypeAdapter(RemoveJob)
 _expire = TypeAdapter(ExpireJob)
 _expire_upload = TypeAdapter(ExpireUploadJob)
@@ -91,6 +95,11 @@ def finish_job(payload: bytes) -> FinishJob:
 def fetch_job(payload: bytes) -> FetchJob:
     """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
     return _fetch.validate_json(payload)
+
+
+def download_job(payload: bytes) -> DownloadJob:
+    """Decode the payload of an enqueued job. Raises pydantic.ValidationError."""
+    return _download.validate_json(payload)
 
 
 def remove_job(payload: bytes) -> RemoveJob:

@@ -76,8 +76,19 @@ class ObjectStore(Protocol):
         """Returns the metadata of an object. Raises ObjectNotFoundError."""
         ...
 
-    async def put(self, key: str, body: bytes | Path, *, content_type: str, cache_control: str = "") -> None:
-        """Store an object with a checksum that the store verifies. A Path is read into memory."""
+    async def put(
+        self,
+        key: str,
+        body: bytes | Path,
+        *,
+        content_type: str,
+        cache_control: str = "",
+        disposition: str = "",
+    ) -> None:
+        """Store an object with a checksum that the store verifies. A Path is read into memory.
+
+        `disposition`: the Content-Disposition of its responses.
+        """
         ...
 
     async def replace(
@@ -109,8 +120,11 @@ class ObjectStore(Protocol):
         """Remove the objects. Missing objects are not an error."""
         ...
 
-    async def create_multipart(self, key: str, *, content_type: str) -> str:
-        """Begin a multipart upload of an object. Returns its id, which is unique."""
+    async def create_multipart(self, key: str, *, content_type: str, disposition: str = "") -> str:
+        """Begin a multipart upload of an object. Returns its id, which is unique.
+
+        `disposition`: the Content-Disposition of its responses.
+        """
         ...
 
     async def sign_part(

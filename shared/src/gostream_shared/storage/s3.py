@@ -79,9 +79,18 @@ class S3ObjectStore(S3Multipart):
             answer = await self._client.head_object(Bucket=self._bucket, Key=key)
         return StoredObject(key=key, size=answer["ContentLength"], etag=answer["ETag"])
 
-    async def put(self, key: str, body: bytes | Path, *, content_type: str, cache_control: str = "") -> None:
+    async def put(
+        self,
+        key: str,
+        body: bytes | Path,
+        *,
+        content_type: str,
+        cache_control: str = "",
+        disposition: str = "",
+    ) -> None:
         data = await asyncio.to_thread(body.read_bytes) if isinstance(body, Path) else body
-        await self._put(key, data, content_type, cache_control)
+        shown = {"ContentDisposition": disposition} if disposition else None
+        await self._put(key, data, content_type, cache_control, shown)
 
     async def replace(
         self, key: str, body: bytes, *, etag: str | None, content_type: str, cache_control: str = ""

@@ -72,10 +72,11 @@ class S3Multipart:
         self._page: Any = {}
         self._public_base = ""
 
-    async def create_multipart(self, key: str, *, content_type: str) -> str:
+    async def create_multipart(self, key: str, *, content_type: str, disposition: str = "") -> str:
+        extra: Any = {"ContentDisposition": disposition} if disposition else {}
         async with store_errors(REQUEST_TIMEOUT):
             answer = await self._client.create_multipart_upload(
-                Bucket=self._bucket, Key=key, ContentType=content_type
+                Bucket=self._bucket, Key=key, ContentType=content_type, **extra
             )
         return answer["UploadId"]
 

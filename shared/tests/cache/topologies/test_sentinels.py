@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from redis.exceptions import ConnectionError
 
 from gostream_shared.cache.breaker import Breaker
+from gostream_shared.cache.driver.sentinels import Address, Sentinels
 from gostream_shared.cache.protocol import CacheUnavailableError
 from gostream_shared.cache.redis_connection import RedisConnection, open_servers
 from gostream_shared.cache.start import check_redis
@@ -77,6 +79,7 @@ async def test_unknown_service_is_named(watched: Watched) -> None:
             await servers.identity()
 
 
+@pytest.mark.slow
 async def test_demoted_primary_is_left(watched: Watched, link: RedisConnection) -> None:
     assert await written(link)
 
@@ -85,3 +88,39 @@ async def test_demoted_primary_is_left(watched: Watched, link: RedisConnection) 
     assert b"+OK" in said
     await eventually(lambda: watched.primary() is watched.servers[1])
     await eventually(lambda: written(link))
+
+
+async def test_simultaneous_questions_reach_the_living_sentinel() -> None:
+    """Many callers find the first one down at the same moment; each puts only that one last."""
+    down = asyncio.Event()
+
+    def client(address: Address) -> Any:
+        return FakeSentinel(address, down)
+
+    sentinels = Sentinels((("a", 1), ("b", 2), ("c", 3)), "gostream", client)
+    asking = [asyncio.create_task(sentinels.primary()) for _ in range(30)]
+    await asyncio.sleep(0)
+    down.set()
+
+    assert {found for found, _ in await asyncio.gather(*asking)} == {("primary", 6379)}
+    assert (await sentinels.primary())[1] != ("a", 1)
+
+
+class FakeSentinel:
+    """A client of a sentinel: `a` is down, the others answer."""
+
+    def __init__(self, address: Address, down: asyncio.Event) -> None:
+        self._address, self._down = address, down
+
+    async def __aenter__(self) -> "FakeSentinel":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def execute_command(self, *_: str) -> list[bytes]:
+        await self._down.wait()
+        await asyncio.sleep(0)
+        if self._address == ("a", 1):
+            raise ConnectionError("down")
+        return [b"primary", b"6379"]

@@ -12,6 +12,8 @@ CLOSED: Final = "closed"
 
 _VIDEOS = "/gostream.v1.VideoService"
 _UPLOADS = "/gostream.v1.UploadService"
+_EVENTS = "/gostream.v1.EventService"
+_WEBHOOKS = "/gostream.v1.WebhookService"
 _TRACKS = "/gostream.v1.TrackService"
 _HEALTH = "/grpc.health.v1.Health"
 
@@ -38,6 +40,18 @@ SCOPES: Mapping[str, str] = {
     f"{_TRACKS}/PrepareTrack": WRITE,
     f"{_TRACKS}/UpdateTrack": WRITE,
     f"{_TRACKS}/DeleteTrack": WRITE,
+    f"{_EVENTS}/ListEvents": READ,
+    f"{_EVENTS}/WatchEvents": READ,
+    # URLs of receivers may contain secrets, so the scope to read is not enough.
+    f"{_WEBHOOKS}/CreateWebhook": WRITE,
+    f"{_WEBHOOKS}/GetWebhook": WRITE,
+    f"{_WEBHOOKS}/ListWebhooks": WRITE,
+    f"{_WEBHOOKS}/UpdateWebhook": WRITE,
+    f"{_WEBHOOKS}/DeleteWebhook": WRITE,
+    f"{_WEBHOOKS}/RotateWebhookSecret": WRITE,
+    f"{_WEBHOOKS}/TestWebhook": WRITE,
+    f"{_WEBHOOKS}/ListDeliveries": WRITE,
+    f"{_WEBHOOKS}/Redeliver": WRITE,
     f"{_HEALTH}/Check": OPEN,
     f"{_HEALTH}/List": OPEN,
     f"{_HEALTH}/Watch": OPEN,

@@ -10,7 +10,7 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from prometheus_client import Gauge
 
 from gostream_shared.cache.breaker import Breaker
-from gostream_shared.cache.driver import Redis
+from gostream_shared.cache.driver import ConnectionPool, Redis
 from gostream_shared.cache.driver.client import SOFT_TIMEOUT
 from gostream_shared.cache.protocol import CacheUnavailableError
 from gostream_shared.cache.redis_connection import RedisConnection, open_servers
@@ -39,7 +39,7 @@ class WriteRates:
     def __init__(self, redis: RedisConnection, *, writes: int, creates: int) -> None:
         """`writes`: calls a second; `creates`: those of CreateVideo an hour."""
         self._redis = redis
-        self._shared: dict[Redis, SlidingWindowCounterRateLimiter] = {}  # by server
+        self._shared: dict[ConnectionPool, SlidingWindowCounterRateLimiter] = {}  # by server
         self._alone = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._writes = RateLimitItemPerSecond(writes, namespace="writes") if writes else None
         self._creates = RateLimitItemPerHour(creates, namespace="creates") if creates else None
@@ -74,15 +74,16 @@ class WriteRates:
             raise RateLimitedError(calls, retry_after=delay)
 
     def _limiter(self, client: Redis) -> SlidingWindowCounterRateLimiter:
-        if client not in self._shared:
+        pool = client.connection_pool
+        if pool not in self._shared:
             storage = RedisStorage(
                 "async+redis://",
                 implementation="redispy",
                 key_prefix=_PREFIX,
-                connection_pool=client.connection_pool,  # type: ignore[arg-type]  # typed too narrowly
+                connection_pool=pool,  # type: ignore[arg-type]  # typed too narrowly
             )
-            self._shared[client] = SlidingWindowCounterRateLimiter(storage)
-        return self._shared[client]
+            self._shared[pool] = SlidingWindowCounterRateLimiter(storage)
+        return self._shared[pool]
 
 
 async def _delay(limiter: SlidingWindowCounterRateLimiter, item: RateLimitItem, owner: str) -> float | None:

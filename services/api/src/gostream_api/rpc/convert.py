@@ -16,6 +16,7 @@ from gostream_shared.domain.object_keys import MASTER, early_master_key, hls_pre
 from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.tracks import Track, TrackKind, TrackState
 from gostream_shared.domain.video import Failure, MediaKind, Publication, Video, VideoStatus
+from gostream_shared.domain.videos.downloads import Download, DownloadState
 from gostream_shared.storage.port import PresignedUpload
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -24,6 +25,7 @@ _SECOND = 10**9  # in nanoseconds
 _POLICIES = {policy: video_pb2.PlaybackPolicy.Value(f"PLAYBACK_POLICY_{policy}") for policy in PlaybackPolicy}
 _KINDS = {kind: video_pb2.Track.Kind.Value(f"KIND_{kind}") for kind in TrackKind}
 _STATES = {state: video_pb2.Track.State.Value(f"STATE_{state}") for state in TrackState}
+_DOWNLOAD_STATES = {state: video_pb2.Download.State.Value(f"STATE_{state}") for state in DownloadState}
 _MEDIA_KINDS = {kind: video_pb2.MediaKind.Value(f"MEDIA_KIND_{kind}") for kind in MediaKind}
 _STATUSES = {status: video_pb2.Video.Status.Value(f"STATUS_{status}") for status in VideoStatus}
 
@@ -85,6 +87,7 @@ def playback_message(urls: PlaybackUrls) -> video_service_pb2.GetPlaybackInfoRes
         storyboard_url=urls.storyboard,
         playable_url=urls.playable,
     )
+    message.downloads.extend(_download(download, url) for download, url in urls.downloads)
     if urls.expires_at is not None:
         _set_time(message.expire_time, urls.expires_at)
     return message
@@ -110,6 +113,8 @@ def _publish(message: video_pb2.Video, video: Video, publication: Publication, c
         )
     is_public = video.playback_policy is PlaybackPolicy.PUBLIC
     below = f"{cdn_base_url}/{hls_prefix(video.id)}"
+    for download in publication.downloads:
+        message.downloads.append(_download(download, below + download.path if is_public else ""))
     message.tracks.extend(_track(track, below if is_public else None) for track in publication.tracks)
     message.media_kind = _MEDIA_KINDS[publication.media_kind]
     if publication.loudness is not None:
@@ -122,6 +127,18 @@ def _publish(message: video_pb2.Video, video: Video, publication: Publication, c
         message.poster_url = below + publication.poster
     if publication.storyboard:
         message.storyboard_url = below + publication.storyboard
+
+
+def _download(download: Download, url: str) -> video_pb2.Download:
+    is_ready = download.state is DownloadState.READY
+    return video_pb2.Download(
+        name=download.name,
+        state=_DOWNLOAD_STATES[download.state],
+        url=url if is_ready else "",
+        size_bytes=download.size_bytes,
+        content_type=download.content_type,
+        error_code=download.error_code,
+    )
 
 
 def track_message(video: Video, track: Track, cdn_base_url: str) -> video_pb2.Track:

@@ -12,6 +12,11 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from gostream.v1.error_reason_pb2 import ErrorReason
+from gostream_shared.domain.companions.errors import (
+    ResumeTokenExpiredError,
+    ResumeTokenInvalidError,
+    WebhookNotFoundError,
+)
 from gostream_shared.domain.errors import (
     BackendUnavailableError,
     EtagMismatchError,
@@ -152,6 +157,12 @@ _TABLE: dict[type[GoStreamError], _Row] = {
         "PAGE_TOKEN_INVALID",
         lambda error: _bad_request(Violation("page_token", str(error))),
     ),
+    ResumeTokenInvalidError: _Row(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "FIELD_INVALID",
+        lambda error: _bad_request(Violation("resume_token", str(error))),
+    ),
+    ResumeTokenExpiredError: _Row(grpc.StatusCode.OUT_OF_RANGE, "RESUME_TOKEN_EXPIRED"),
     RequestIdReusedError: _Row(
         grpc.StatusCode.INVALID_ARGUMENT,
         "REQUEST_ID_REUSED",
@@ -170,6 +181,7 @@ _TABLE: dict[type[GoStreamError], _Row] = {
     ),
     ScopeMissingError: _Row(grpc.StatusCode.PERMISSION_DENIED, "SCOPE_MISSING"),
     VideoNotFoundError: _Row(grpc.StatusCode.NOT_FOUND, "VIDEO_NOT_FOUND", _resource),
+    WebhookNotFoundError: _Row(grpc.StatusCode.NOT_FOUND, "WEBHOOK_NOT_FOUND"),
     TrackNotFoundError: _Row(grpc.StatusCode.NOT_FOUND, "TRACK_NOT_FOUND", _track),
     VideosNotFoundError: _Row(grpc.StatusCode.NOT_FOUND, "VIDEO_NOT_FOUND", _first_resource),
     WrongStateError: _Row(grpc.StatusCode.FAILED_PRECONDITION, "", _precondition),

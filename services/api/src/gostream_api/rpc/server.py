@@ -21,7 +21,6 @@ from gostream_api.rpc.interceptors.local_hit import LocalHit, LocalHitIntercepto
 from gostream_api.rpc.interceptors.rates import RateInterceptor
 from gostream_api.rpc.interceptors.telemetry import TelemetryInterceptor
 from gostream_api.rpc.servicer import SERVICE
-from gostream_api.videos.watch import WatchService
 from gostream_shared.grpc_health import Health, bind, reflect
 
 _UNLIMITED = 2**31 - 1
@@ -74,6 +73,14 @@ class Door(Protocol):
         ...
 
 
+class Streams(Protocol):
+    """Open streams of the server."""
+
+    def stop(self) -> None:
+        """End every stream, now and later."""
+        ...
+
+
 class ApiServer:
     """Serves VideoService, and `more` services by their full names. Start it once, stop it once.
 
@@ -85,8 +92,7 @@ class ApiServer:
     def __init__(
         self,
         handlers: dict[str, Handler],
-        watches: WatchService,
-        *,
+        *watches: Streams,
         max_calls: int,
         max_streams: int,
         max_streams_per_client: int | None = None,
@@ -154,7 +160,8 @@ class ApiServer:
         _log.info("stopping", delay=delay.total_seconds(), grace=grace.total_seconds())
         await self.health.drain()
         await asyncio.sleep(delay.total_seconds())
-        self._watches.stop()
+        for each in self._watches:
+            each.stop()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._server.stop(_NO_HURRY.total_seconds()))
             stopping = [tasks.create_task(door.stop(grace)) for door in self.doors]

@@ -81,13 +81,14 @@ class VideoServicer:
     async def TriggerProcess(  # noqa: N802
         self, request: Asked[TriggerProcessRequest], context: Context
     ) -> video_pb2.Video:
-        video_id, profile, loudness, request_id = validation.trigger_process(request.message)
+        video_id, profile, loudness, options, request_id = validation.trigger_process(request.message)
         _note(video_id)
         video = await self.videos.trigger_process(
             request.caller,
             self._origin(context),
             video_id,
             profile=profile,
+            options=options,
             loudness=loudness,
             request_id=request_id,
         )

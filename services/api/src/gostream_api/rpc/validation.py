@@ -18,6 +18,7 @@ from gostream_api.rpc.fields import limits, times
 from gostream_api.rpc.fields.check import Check
 from gostream_api.rpc.fields.labels import labels, listed_labels
 from gostream_api.rpc.fields.loudness import is_loudness, loudness_of
+from gostream_api.rpc.fields.options import encode_options
 from gostream_api.rpc.fields.words import words
 from gostream_api.videos.video_service import VideoDraft
 from gostream_shared.domain import profiles
@@ -28,6 +29,7 @@ from gostream_shared.domain.repositories import VideoChanges
 from gostream_shared.domain.video import MediaKind, VideoStatus
 from gostream_shared.domain.videos.listing import VideoFilter
 from gostream_shared.domain.videos.loudness import LoudnessTarget
+from gostream_shared.domain.videos.options import EncodeOptions
 from gostream_shared.egress.guard import MAX_URL
 
 #: The fields that UpdateVideo changes, with their names in the domain.
@@ -80,6 +82,7 @@ def create_video(
             + ("" if sizes.required else ", or 0 for unknown"),
         )
     profile = _profile(check, request.process, "process.profile")
+    options = encode_options(check.that, request.process, "process")
     _check_loudness(check, request.process, "process.loudness")
     check.end()
     return VideoDraft(
@@ -93,6 +96,7 @@ def create_video(
         external_id=request.external_id,
         source=source,
         profile=profile,
+        options=options,
         loudness=loudness_of(request.process.loudness),
     )
 
@@ -171,15 +175,16 @@ def get_playback_info(
 
 def trigger_process(
     request: video_service_pb2.TriggerProcessRequest,
-) -> tuple[UUID, str, LoudnessTarget | None, str | None]:
-    """Returns the video id, the profile, the loudness and the request_id."""
+) -> tuple[UUID, str, LoudnessTarget | None, EncodeOptions, str | None]:
+    """Returns the video id, the profile, the loudness, the other options and the request_id."""
     check = Check()
     video_id = _id(check, request.id)
     profile = _profile(check, request.options, "options.profile")
     _check_loudness(check, request.options, "options.loudness")
+    options = encode_options(check.that, request.options, "options")
     check.text(request.request_id, "request_id", at_most=limits.MAX_REQUEST_ID)
     check.end()
-    return video_id, profile, loudness_of(request.options.loudness), request.request_id or None
+    return video_id, profile, loudness_of(request.options.loudness), options, request.request_id or None
 
 
 def get_video(request: video_service_pb2.GetVideoRequest) -> tuple[UUID, int]:

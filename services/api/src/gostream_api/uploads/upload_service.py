@@ -25,6 +25,7 @@ from gostream_shared.domain.repositories import Database, Transaction
 from gostream_shared.domain.uploads import UploadSession, UploadState, part_size_of
 from gostream_shared.domain.video import Video, VideoStatus
 from gostream_shared.domain.videos.loudness import LoudnessTarget
+from gostream_shared.domain.videos.options import USUAL, EncodeOptions
 from gostream_shared.storage.port import ObjectStore, PresignedUpload
 
 _NO_SESSION = "has no upload session"
@@ -128,6 +129,7 @@ class UploadService:
         *,
         generation: int,
         profile: str | None,
+        options: EncodeOptions = USUAL,
         loudness: LoudnessTarget | None = None,
     ) -> Video:
         """Make the parts the source. With a profile, start an encode unless the video was processed before.
@@ -155,7 +157,9 @@ class UploadService:
                 "generation": generation,
             }
             started = (
-                await self._start_encode(transaction, caller, session, profile, loudness) if profile else {}
+                await self._start_encode(transaction, caller, session, profile, loudness, options)
+                if profile
+                else {}
             )
             await transaction.trail.add(
                 call.changed(video_id, values | started)
@@ -255,6 +259,7 @@ class UploadService:
         session: UploadSession,
         profile: str,
         loudness: LoudnessTarget | None,
+        options: EncodeOptions,
     ) -> dict[str, str | int | bool]:
         """Start an encode if the video waits for its first one. Returns the changed values."""
         video_id = session.video_id
@@ -262,7 +267,7 @@ class UploadService:
         if video.status is not VideoStatus.PENDING_UPLOAD:
             return {}
         encode = await transaction.encodes.start_encode(
-            video_id, profile=profile, loudness=loudness, owner=caller.sees
+            video_id, profile=profile, loudness=loudness, options=options, owner=caller.sees
         )
         if encode is None:
             return {}

@@ -110,7 +110,7 @@ class IngestService:
         """Returns the new video, whose processing has begun. The size of its source is not known yet."""
         await transaction.remote_sources.add(video.id, source)
         encode = await transaction.encodes.start_encode(
-            video.id, profile=draft.profile, loudness=draft.loudness
+            video.id, profile=draft.profile, loudness=draft.loudness, options=draft.options
         )
         await self._limits.quotas.require_video(transaction, video.user_id)
         turn = await self._limits.quotas.require_encode(transaction, video, source_size=0)

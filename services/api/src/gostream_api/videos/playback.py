@@ -1,5 +1,6 @@
 """The use case GetPlaybackInfo: the URLs that play a video, signed if its policy says so."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -11,6 +12,7 @@ from gostream_shared.domain.object_keys import early_master_key, hls_prefix, mas
 from gostream_shared.domain.playback import PlaybackPolicy
 from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import Video
+from gostream_shared.domain.videos.downloads import Download
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +23,7 @@ class PlaybackUrls:
     poster: str = ""
     storyboard: str = ""
     playable: str = ""
+    downloads: Sequence[tuple[Download, str]] = ()  # those that are READY, each with its URL
     expires_at: datetime | None = None
 
 
@@ -59,11 +62,13 @@ def urls(video: Video, base: str, expires_at: datetime | None) -> PlaybackUrls:
     """Returns the URLs of the video's objects below `base`, whatever its policy."""
     publication = video.publication
     below = f"{base}/{hls_prefix(video.id)}"
+    files = publication.downloads if publication else ()
     early = early_master_key(video.id, video.encode_number) if video.is_playable_early else ""
     return PlaybackUrls(
         playback=f"{base}/{master_key(video.id)}" if publication else "",
         poster=below + publication.poster if publication and publication.poster else "",
         storyboard=below + publication.storyboard if publication and publication.storyboard else "",
         playable=f"{base}/{early}" if early else "",
+        downloads=[(each, below + each.path) for each in files if each.path],
         expires_at=expires_at,
     )

@@ -1,7 +1,7 @@
 """The entries of the trail: who has called which write, from where, and what it has changed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from gostream_api.principal import Principal
@@ -31,12 +31,17 @@ class Call:
         """Returns the entry of a call that wrote these values. They must not contain free text."""
         return self._entry(video_id, Outcome.CHANGED, "", values)
 
+    def changed_webhook(self, webhook_id: UUID, values: Mapping[str, str | int | bool]) -> TrailEntry:
+        """As `changed`, for a webhook."""
+        entry = self._entry(None, Outcome.CHANGED, "", values)
+        return replace(entry, webhook_id=webhook_id)
+
     def unchanged(self, video_id: UUID, reason: str) -> TrailEntry:
         """Returns the entry of a call that found its work done."""
         return self._entry(video_id, Outcome.UNCHANGED, reason, {})
 
     def _entry(
-        self, video_id: UUID, outcome: Outcome, reason: str, values: Mapping[str, str | int | bool]
+        self, video_id: UUID | None, outcome: Outcome, reason: str, values: Mapping[str, str | int | bool]
     ) -> TrailEntry:
         return TrailEntry(
             principal=self.caller.id,

@@ -24,6 +24,7 @@ from gostream_shared.domain.video import Video, VideoStatus
 from gostream_shared.domain.videos.deletions import expiry_delay
 from gostream_shared.domain.videos.listing import ListedVideo, Position, VideoFilter
 from gostream_shared.domain.videos.loudness import LoudnessTarget
+from gostream_shared.domain.videos.options import USUAL, EncodeOptions
 from gostream_shared.storage.gates import Gates
 from gostream_shared.storage.port import ObjectStore, PresignedUpload
 
@@ -43,6 +44,7 @@ class VideoDraft:
     playback_policy: PlaybackPolicy = PlaybackPolicy.PUBLIC
     source: RemoteSource | None = None  # None: the source is uploaded
     profile: str = profiles.DEFAULT  # of the encode that starts at once with a remote source
+    options: EncodeOptions = USUAL
     loudness: LoudnessTarget | None = None  # of that encode
     labels: Mapping[str, str] = field(default_factory=dict)
     external_id: str = ""
@@ -55,6 +57,8 @@ class VideoDraft:
             content += (self.playback_policy.value,)
         if self.source is not None:
             content += (self.source.url, self.source.key, self.profile)
+        if self.options != USUAL:
+            content += (repr(self.options),)
         if self.loudness is not None:
             content += (self.loudness.value,)
         if self.labels or self.external_id:
@@ -153,6 +157,7 @@ class VideoService:
         video_id: UUID,
         *,
         profile: str,
+        options: EncodeOptions = USUAL,
         loudness: LoudnessTarget | None = None,
         request_id: str | None,
     ) -> Video:
@@ -174,7 +179,12 @@ class VideoService:
             )
         async with self._database.transaction() as transaction:
             encode = await transaction.encodes.start_encode(
-                video_id, profile=profile, loudness=loudness, request_id=request_id, owner=caller.sees
+                video_id,
+                profile=profile,
+                loudness=loudness,
+                options=options,
+                request_id=request_id,
+                owner=caller.sees,
             )
             if encode is not None:
                 turn = await self._limits.quotas.require_encode(transaction, video, source_size=size)

@@ -3,17 +3,17 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import TypeVar
 from uuid import UUID
 
 from gostream_api.principal import Principal
 from gostream_api.reads.singleflight import SingleFlight
+from gostream_api.waits import Waits
 from gostream_shared.cache.ports import Subscription, Update, VideoEvents
 from gostream_shared.domain.encode import Encode, Progress
-from gostream_shared.domain.errors import ServerStoppingError, UnauthenticatedError
+from gostream_shared.domain.errors import UnauthenticatedError
 from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import Video, VideoStatus
 
@@ -26,8 +26,6 @@ DISTRUST = 10.0
 HEARTBEAT = 10.0
 #: Largest number of concurrent reads by all watches, so that other calls still get connections.
 MAX_LOOKS = 4
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +45,11 @@ class WatchService:
         self._heartbeat = heartbeat
         self._looks = asyncio.Semaphore(MAX_LOOKS)
         self._shared: SingleFlight[UUID, Snapshot] = SingleFlight()
-        self._waits: set[asyncio.Timeout] = set()
-        self._is_stopping = False
+        self._waits = Waits()
 
     def stop(self) -> None:
         """End every watch, now and later, with ServerStoppingError."""
-        self._is_stopping = True
-        for wait in self._waits:
-            wait.reschedule(0)
+        self._waits.stop()
 
     async def watch(self, caller: Principal, video_id: UUID) -> AsyncGenerator[Snapshot, None]:
         """Yield the current state, then each change at the reader's pace, until the status is terminal.
@@ -77,27 +72,16 @@ class WatchService:
         silent_until = min(silent_until, monotonic() + caller.expires_at - time.time() + 0.01)
         while view.snapshot == before and (patience := silent_until - monotonic()) > 0:
             is_distrusted = monotonic() < view.distrust_until
-            update = await self._until_stop(
+            update = await self._waits.until_stop(
                 subscription.wait(min(patience, POLL_INTERVAL) if is_distrusted else patience)
             )
             if is_distrusted and update.gap:  # a bus that is down reports gaps repeatedly
-                await self._until_stop(asyncio.sleep(POLL_INTERVAL))
+                await self._waits.until_stop(asyncio.sleep(POLL_INTERVAL))
             view.apply_update(update)
             if view.is_outdated_by(update):
                 view.apply_snapshot(await self._look(caller, before.video.id))
         if time.time() >= caller.expires_at:
             raise UnauthenticatedError("the token expired during the watch")
-
-    async def _until_stop(self, awaitable: Awaitable[T]) -> T:
-        try:
-            async with asyncio.timeout(0 if self._is_stopping else None) as wait:
-                self._waits.add(wait)
-                try:
-                    return await awaitable
-                finally:
-                    self._waits.discard(wait)
-        except TimeoutError:
-            raise ServerStoppingError from None
 
     def _next_beat(self, video_id: UUID) -> float:
         """Returns the next heartbeat, in 0.5 to 1 intervals; the same time for all watches of a video."""

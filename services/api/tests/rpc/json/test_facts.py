@@ -12,12 +12,20 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 
-from gostream.v1 import track_service_pb2, upload_service_pb2, video_pb2
+from gostream.v1 import (
+    event_service_pb2,
+    track_service_pb2,
+    upload_service_pb2,
+    video_pb2,
+    webhook_service_pb2,
+)
 from gostream.v1 import video_service_pb2 as messages
 from gostream_api.rpc import validation
+from gostream_api.rpc.events import validation as events
 from gostream_api.rpc.json.facts import LIMITS
 from gostream_api.rpc.tracks import validation as tracks
 from gostream_api.rpc.uploads import validation as uploads
+from gostream_api.rpc.webhooks import validation as webhooks
 from gostream_shared.domain.errors import InvalidRequestError
 
 ID = "0193b3c4-0000-7000-8000-000000000001"
@@ -61,6 +69,11 @@ VALID: dict[type[Message], tuple[dict[str, Any], Callable[[Any], object]]] = {
         {"video_id": ID, "generation": 1, "parts": [{"number": 1, "md5": b"x" * 16}]},
         uploads.sign_parts,
     ),
+    event_service_pb2.ListEventsRequest: ({}, events.list_events),
+    event_service_pb2.WatchEventsRequest: ({}, events.watch_events),
+    webhook_service_pb2.GetWebhookRequest: ({"id": ID}, webhooks.webhook_id),
+    webhook_service_pb2.ListWebhooksRequest: ({}, webhooks.list_webhooks),
+    webhook_service_pb2.ListDeliveriesRequest: ({"webhook_id": ID}, webhooks.list_deliveries),
 }
 
 
@@ -100,7 +113,7 @@ def test_shorter_text_is_refused(kind: type[Message], name: str, least: int) -> 
 
 @pytest.mark.parametrize(
     ("kind", "name", "pattern"),
-    [case for case in _limited("pattern") if case.values[1] in {"id", "video_id"}],
+    [case for case in _limited("pattern") if case.values[1] in {"id", "video_id", "webhook_id"}],
 )
 def test_other_ids_are_refused(kind: type[Message], name: str, pattern: str) -> None:
     assert pattern == f"^{validation.CANONICAL_ID.pattern}$"
@@ -154,7 +167,13 @@ def test_profiles_are_those_of_the_limits() -> None:
 def test_limits_name_existing_fields() -> None:
     fields = {
         f"{name}.{field}"
-        for file in (messages.DESCRIPTOR, track_service_pb2.DESCRIPTOR, upload_service_pb2.DESCRIPTOR)
+        for file in (
+            messages.DESCRIPTOR,
+            track_service_pb2.DESCRIPTOR,
+            upload_service_pb2.DESCRIPTOR,
+            event_service_pb2.DESCRIPTOR,
+            webhook_service_pb2.DESCRIPTOR,
+        )
         for kind in file.message_types_by_name.values()
         for each in (kind, *kind.nested_types)
         for name in [each.full_name.removeprefix("gostream.v1.")]

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from gostream_conformance.errors import PlaylistError
 from gostream_conformance.playlist.parser import parse_master, parse_media
-from gostream_conformance.tree.segment import SegmentMeasure
+from gostream_conformance.tree.measures import SegmentMeasure
 from gostream_shared.domain.object_keys import hls_prefix, master_key
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore
 from gostream_worker.failures import Code, ProcessingFailedError

@@ -17,6 +17,7 @@ from gostream_worker.metrics import ENCODER_SPEED
 from gostream_worker.object_names import text_copy
 from gostream_worker.plan.chunks import Chunk, ChunkKind
 from gostream_worker.plan.plan import Plan
+from gostream_worker.publish.subtitles import shown_in
 from gostream_worker.publish.uploader import EncodeUploader
 from gostream_worker.text.reader import Read, TextFile, read_texts
 
@@ -107,4 +108,5 @@ async def read_chunk_texts(plan: Plan, folder: Path, *, sandbox_required: bool) 
         TextFile(file=text_copy(text.folder), codec=text.codec, language=text.language or "")
         for text in plan.texts
     ]
-    return await read_texts(files, folder, sandbox_required=sandbox_required)
+    found = await read_texts(files, folder, sandbox_required=sandbox_required)
+    return [shown_in(plan.clip, cues) for cues in found]

@@ -38,12 +38,12 @@ def chunk_arguments(plan: Plan, chunk: Chunk, *, source: str, folder: str, attem
     """Returns the arguments that encode a chunk of the plan, with outputs below `folder`/.
 
     Segments have the numbers and the timestamps that they have in the film. The other outputs are copies of
-    text tracks beside the sounds, the storyboard's tiles in the chunk, and a poster if the chunk is one of
+    text tracks with the sounds, the storyboard's tiles in the chunk, and a poster if the chunk is one of
     `poster_chunks`. A whole film has a sheet instead of tiles.
     """
     names = attempted(SEGMENTS, attempt)
     arguments = [*_process_options(), *_input_options(plan, source, chunk), *_demuxer_options(plan, source)]
-    arguments += _start(plan, chunk)
+    arguments += [*_start(plan, chunk), *_until(plan)]
     arguments += ["-i", part_of(source, plan.whole_bytes) if plan.whole_bytes else source]
     for graph in _graphs(plan, chunk, folder):
         arguments += ["-filter_complex", graph]
@@ -92,7 +92,10 @@ def _sound_graphs(plan: Plan, folder: str) -> list[str]:
     for number, sound in enumerate(plan.sounds):
         if not sound.is_copied:
             report = "" if number else levels
-            graphs += sound_graphs(sound.audio, shift=shift, number=number, gain=sound.gain, report=report)
+            cut = plan.clip.sound_filters if plan.clip else ""
+            graphs += sound_graphs(
+                sound.audio, shift=shift, number=number, gain=sound.gain, report=report, cut=cut
+            )
         elif number == 0:
             graphs += [f"[0:{sound.audio.index}]{levels}[heard]"]
     return graphs
@@ -203,6 +206,11 @@ def _demuxer_options(plan: Plan, source: str) -> list[str]:
     pause = plan.longest_pause > USUAL_LIMIT
     clock = ["-dts_delta_threshold", str(pause_limit(plan.longest_pause))] if pause else []
     return [*edits, *onwards, *leading, *clock]
+
+
+def _until(plan: Plan) -> list[str]:
+    """Returns the options that end a clip's input: a little later than its last frame, which filters find."""
+    return ["-t", f"{float(plan.clip.end) + 1:.3f}"] if plan.clip else []
 
 
 def _copied_picture(plan: Plan) -> list[str]:

@@ -41,6 +41,14 @@ class Patience:
             self.wall_per_media_second, pixel_rate / self.pixels_per_second
         )
 
+    def limits(self, duration: float, silent: float, pixel_rate: float) -> tuple[float, float]:
+        """Returns the limits of a run and of a time without progress.
+
+        `silent`: seconds of the source before the first output.
+        """
+        before = self.wall(silent, pixel_rate) - self.wall_base
+        return self.wall(duration, pixel_rate), self.no_progress + before
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodeReport:
@@ -83,34 +91,30 @@ class Encoder:
         expected_errors: int = 0,
         may_step: bool = True,
         least_frames: int = 0,
+        silent: float = 0.0,
     ) -> EncodeReport:
         """Runs to the end. `duration` and `pixel_rate` are the source's.
 
         `expected_errors` do not count as damage, which is judged against at least `least_frames`. `may_step`:
-        clock steps of the source are known and handled; otherwise a step ends the run: INTERNAL. The child
-        reads and writes only in `folder`, and connects only to that loopback port, if any.
+        clock steps of the source are known and handled; otherwise a step ends the run: INTERNAL. `silent`:
+        seconds of the source before the first output. The child reads and writes only in `folder`, and
+        connects only to that loopback port, if any.
 
         Raises ProcessingFailedError and WorkerFullError. If cancelled, it returns once the whole process
         group has ended.
         """
         run = _Run(on_progress, folder, may_step=may_step)
-        wall = self._patience.wall(duration, pixel_rate)
+        wall, no_progress = self._patience.limits(duration, silent, pixel_rate)
         limits = ChildLimits(
             memory=self._memory, cpu_seconds=int(wall * (os.cpu_count() or 1)), file_bytes=_MAX_FILE
         )
-        confinement = Confinement(
-            read=_prefix(self._program),
-            run=(str(self._program),),
-            write=(str(folder),),
-            port=port,
-            required=self._sandbox_required,
-        )
+        confinement = self._confinement(folder, port)
         command = [str(self._program), *arguments]
         with spans.span("ffmpeg"):
             async with limited_child(command, limits, folder=folder, confinement=confinement) as process:
                 try:
                     async with asyncio.timeout(wall), task_group() as tasks:
-                        watchdog = tasks.create_task(run.watch(self._patience.no_progress, process.pid))
+                        watchdog = tasks.create_task(run.watch(no_progress, process.pid))
                         await run.follow(process)
                         watchdog.cancel()
                 except TimeoutError:
@@ -122,6 +126,15 @@ class Encoder:
             damaged=run.log.damaged,
             new_sound=run.log.new_sound,
             log_tail=run.log.tail,
+        )
+
+    def _confinement(self, folder: Path, port: int | None) -> Confinement:
+        return Confinement(
+            read=_prefix(self._program),
+            run=(str(self._program),),
+            write=(str(folder),),
+            port=port,
+            required=self._sandbox_required,
         )
 
 

@@ -54,7 +54,8 @@ def filter_graph(plan: Plan, chunk: Chunk = WHOLE) -> str:
 def _range(plan: Plan, chunk: Chunk) -> str:
     """Returns the filters that keep the chunk's frames, on the same grid as in one process."""
     if not chunk.start_frame and chunk.frames is None:
-        return f"[picture]fps=fps={plan.fps}:start_time=0"
+        whole = f"[picture]fps=fps={plan.fps}:start_time=0"
+        return f"{whole},{plan.clip.picture_filters}" if plan.clip else whole
     begins = f"{float(chunk.start_frame / plan.fps):.9f}"
     end = [] if chunk.frames is None else [f"trim=end_pts={chunk.start_frame + chunk.frames}"]
     return ",".join([f"[picture]fps=fps={plan.fps}:start_time={begins}", *end])
@@ -66,7 +67,8 @@ def _poster(plan: Plan, chunk: Chunk) -> list[str]:
     The first frame, then the wanted frame over it: even the shortest video has a poster.
     """
     if chunk.kind is ChunkKind.WHOLE:
-        return [f"[p]select=eq(n\\,0)+gte(t\\,{plan.poster_at:.3f})*lt(selected_n\\,2)[poster]"]
+        at = f"{plan.poster_at:.3f}"
+        return [f"[p]select=eq(n\\,0)+gte(t\\,{at})*lt(prev_t\\,{at})[poster]"]
     wanted = [f"eq(n\\,{frame - chunk.start_frame})" for frame in poster_frames(plan, chunk)]
     return [f"[p]select={'+'.join(wanted)}[poster]"] if wanted else []
 

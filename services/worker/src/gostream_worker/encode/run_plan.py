@@ -40,7 +40,8 @@ async def run_plan(
         report = await encoder.run(
             chunk_arguments(plan, chunk, source=source, folder=".", attempt=attempt),
             folder=folder,
-            duration=seconds_of(plan, chunk) if chunk.has_picture else plan.duration,
+            duration=_decoded(plan, chunk),
+            silent=float(plan.clip.start) if plan.clip else 0.0,
             pixel_rate=plan.video.pixel_rate if chunk.has_picture else 0.0,
             on_progress=partial(_report, plan, chunk, on_progress),
             port=loopback_port(source),
@@ -82,3 +83,10 @@ def _report(plan: Plan, chunk: Chunk, on_progress: OnProgress, found: EncoderPro
 
 def _avoidable(why: str, log_tail: str) -> ProcessingFailedError:
     return ProcessingFailedError(Code.INTERNAL, f"damaged tracks: {why}", log_tail=log_tail)
+
+
+def _decoded(plan: Plan, chunk: Chunk) -> float:
+    """Returns the seconds of the source that are decoded. A clip is a part of a film in one chunk."""
+    if plan.clip:
+        return plan.decoded
+    return seconds_of(plan, chunk) if chunk.has_picture else plan.duration

@@ -45,7 +45,13 @@ def sound_label(number: int) -> str:
 
 
 def sound_graphs(
-    audio: AudioTrack, *, shift: float, number: int = 0, gain: float = 0.0, report: str = ""
+    audio: AudioTrack,
+    *,
+    shift: float,
+    number: int = 0,
+    gain: float = 0.0,
+    report: str = "",
+    cut: str = "",
 ) -> list[str]:
     """Returns the graphs that keep a plan's sound in step with its timestamps from zero.
 
@@ -54,13 +60,16 @@ def sound_graphs(
     the first one fills gaps, and sound that begins late has one graph. Short sound has one graph too, because
     the second one does not pad it.
 
-    `gain` in decibels is the same for the whole sound. `report`: filters that measure the result.
+    `gain` in decibels is the same for the whole sound. `report`: filters that measure the result. `cut`:
+    filters that keep a part of the sound.
     """
     shape = f"sample_fmts=fltp:sample_rates={_RATE}:channel_layouts=stereo"
     moved = f",asetpts=PTS+{shift:.6f}/TB" if abs(shift) > _SEEN_SHIFT else ""
     shaped = f"[0:{audio.index}]{_to_speakers(audio)}aformat={shape}{moved}"
     louder = f",volume={gain:.1f}dB" if gain else ""
-    kept = f"{_from_zero((audio.begins or 0) + shift)},apad=whole_dur={SHORTEST_SOUND}{louder}"
+    kept = (
+        f"{_from_zero((audio.begins or 0) + shift)},apad=whole_dur={SHORTEST_SOUND}{cut and ','}{cut}{louder}"
+    )
     kept += _ending(sound_label(number), report)
     is_short = audio.ends is not None and audio.ends < 2 * SHORTEST_SOUND
     if audio.begins is None or audio.begins > _LATE or is_short:

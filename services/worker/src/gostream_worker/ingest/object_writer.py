@@ -1,4 +1,4 @@
-"""Writes one object of unknown size in parts. Holds at most one part in memory."""
+"""Writes one object in parts, also of unknown size. Holds at most one part in memory."""
 
 import asyncio
 import hashlib
@@ -32,7 +32,16 @@ class ObjectWriter:
     if something else removed the parts.
     """
 
-    def __init__(self, store: ObjectStore, key: str, *, patience: float) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        key: str,
+        *,
+        patience: float,
+        content_type: str = _CONTENT_TYPE,
+        disposition: str = "",
+    ) -> None:
+        self._content_type, self._disposition = content_type, disposition
         self._store = store
         self._key = key
         self._patience = patience
@@ -68,7 +77,10 @@ class ObjectWriter:
         else:
             await asyncio.to_thread(self._sha256.update, rest)
             await patiently(
-                lambda: self._store.put(self._key, rest, content_type=_CONTENT_TYPE), patience=self._patience
+                lambda: self._store.put(
+                    self._key, rest, content_type=self._content_type, disposition=self._disposition
+                ),
+                patience=self._patience,
             )
         self._upload_id = ""
         return await patiently(lambda: self._store.head(self._key), patience=self._patience)
@@ -97,7 +109,11 @@ class ObjectWriter:
 
     async def _begin(self) -> None:
         """A cancelled request may still begin an upload, so it ends before the cancellation takes effect."""
-        begun = asyncio.ensure_future(self._store.create_multipart(self._key, content_type=_CONTENT_TYPE))
+        begun = asyncio.ensure_future(
+            self._store.create_multipart(
+                self._key, content_type=self._content_type, disposition=self._disposition
+            )
+        )
         try:
             self._upload_id = await asyncio.shield(begun)
         except asyncio.CancelledError:
@@ -129,9 +145,19 @@ class ObjectWriter:
 
 
 @asynccontextmanager
-async def writing(store: ObjectStore, key: str, *, patience: float) -> AsyncIterator[ObjectWriter]:
-    """Yields a writer. If the block ends without `finish`, nothing of it stays in the store."""
-    writer = ObjectWriter(store, key, patience=patience)
+async def writing(
+    store: ObjectStore,
+    key: str,
+    *,
+    patience: float,
+    content_type: str = _CONTENT_TYPE,
+    disposition: str = "",
+) -> AsyncIterator[ObjectWriter]:
+    """Yields a writer. If the block ends without `finish`, nothing of it stays in the store.
+
+    `disposition`: the Content-Disposition of the object's responses.
+    """
+    writer = ObjectWriter(store, key, patience=patience, content_type=content_type, disposition=disposition)
     try:
         yield writer
     finally:

@@ -1,4 +1,4 @@
-"""Deletes rows that only grow in number: old entries of the trail, and of PgQueuer's log."""
+"""Deletes rows that only grow in number: old events, old entries of the trail, and of PgQueuer's log."""
 
 from datetime import timedelta
 
@@ -6,6 +6,7 @@ import asyncpg
 import structlog
 
 from gostream_shared.db.errors import database_errors
+from gostream_shared.domain.companions.events import Events
 from gostream_shared.domain.repositories import Database
 from gostream_worker.retry import periodically
 
@@ -20,13 +21,19 @@ _BATCH = 1000
 LOG_RETENTION = timedelta(days=7)
 
 
-async def keep_short(database: Database, pool: asyncpg.Pool, trail_retention: timedelta) -> None:
-    """Delete old rows every hour. Any number of workers may run it."""
+async def keep_short(
+    database: Database, pool: asyncpg.Pool, events: Events, *, trail: timedelta, log: timedelta
+) -> None:
+    """Delete old rows every hour. Any number of workers may run it.
+
+    `trail` and `log`: the ages at which its entries and events are old.
+    """
 
     async def shorten() -> None:
-        entries, jobs = await delete_old(database, trail_retention), await delete_old_log(pool)
-        if entries or jobs:
-            _log.info("old rows deleted", trail=entries, queue_log=jobs)
+        entries, jobs = await delete_old(database, trail), await delete_old_log(pool)
+        happened = await delete_old_events(events, log)
+        if entries or jobs or happened:
+            _log.info("old rows deleted", trail=entries, queue_log=jobs, events=happened)
 
     await periodically(shorten, period=_PERIOD, log=_log, failure="old rows not deleted")
 
@@ -40,6 +47,18 @@ async def delete_old(database: Database, retention: timedelta, *, batch: int = _
     while count == batch:
         async with database.transaction() as transaction:
             count = await transaction.trail.delete_old(older_than=retention, limit=batch)
+        total += count
+    return total
+
+
+async def delete_old_events(events: Events, retention: timedelta, *, batch: int = _BATCH) -> int:
+    """Delete the events that are older than `retention`. Returns their number.
+
+    Raises BackendUnavailableError.
+    """
+    total, count = 0, batch
+    while count == batch:
+        count = await events.delete_old(older_than=retention, limit=batch)
         total += count
     return total
 

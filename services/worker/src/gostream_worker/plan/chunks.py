@@ -17,6 +17,8 @@ SHORTEST_FILM = 36
 _USUAL_CHUNKS = 100
 #: Segments of a chunk. The first chunk has the fewest, because viewers wait for it.
 _FEWEST, _MOST = 2, 10
+#: Last part of a film. Its chunks are half as long, so that all workers end at about the same time.
+_LATE = Fraction(1, 5)
 #: Seconds that are decoded for filters that remember earlier frames.
 _MARGIN = 1.0
 
@@ -89,12 +91,13 @@ def plan_chunks(*, pictures: int, fps: Fraction, segment_frames: int, has_sound:
 def _ranges(pictures: int, segment_frames: int) -> Iterator[tuple[int, int | None]]:
     """Yields (first frame, frames) of each chunk of picture.
 
-    The last one lasts to the end. It has more than a segment, and half of a usual chunk up to one and a half.
+    The last one lasts to the end, and has at least a segment.
     """
-    usual = round(Fraction(pictures, _USUAL_CHUNKS * segment_frames))
-    length = min(max(usual, _FEWEST), _MOST) * segment_frames
-    start, frames = 0, _FEWEST * segment_frames
-    while pictures - start - frames > max(length // 2, segment_frames):
-        yield start, frames
-        start, frames = start + frames, length
+    usual = min(max(round(Fraction(pictures, _USUAL_CHUNKS * segment_frames)), _FEWEST), _MOST)
+    start, length = 0, _FEWEST * segment_frames
+    while pictures - start - length > max(length // 2, segment_frames - 1):
+        yield start, length
+        start += length
+        is_late = pictures - start <= pictures * _LATE
+        length = (max(1, usual // 2) if is_late else usual) * segment_frames
     yield start, None

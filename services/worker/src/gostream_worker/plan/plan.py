@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from gostream_shared.domain.tracks import Track
 from gostream_worker.plan.chunks import WHOLE, Chunk
+from gostream_worker.plan.clip import Clip
 from gostream_worker.plan.profiles import Coding, Profile
 from gostream_worker.plan.sounds import Sound
 from gostream_worker.plan.stream_copy import Cuts
@@ -51,6 +52,8 @@ class Plan:
     whole_bytes: int | None = None  # readable bytes of a source that is cut off after them
     longest_pause: float = 0.0  # seconds of a pause in one track that is no clock jump
     picture_ends: float | None = None  # of the source; None = unknown
+    clip: Clip | None = None  # if set, only this part of the source; `duration` is the clip's
+    asked_poster_at: float | None = None
     preroll: float | None = None  # seconds decoded before a chunk; None = the source cannot be sought
     chunks: tuple[Chunk, ...] = (WHOLE,)
 
@@ -98,4 +101,9 @@ class Plan:
     @property
     def poster_at(self) -> float:
         """The position of the poster, in seconds."""
-        return self.duration / 10
+        return self.duration / 10 if self.asked_poster_at is None else self.asked_poster_at
+
+    @property
+    def decoded(self) -> float:
+        """Seconds of the source that are decoded: a clip is counted from the beginning of the film."""
+        return float(self.clip.end) if self.clip else self.duration

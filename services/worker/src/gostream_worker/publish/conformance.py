@@ -7,7 +7,7 @@ from gostream_conformance.check import check_written
 from gostream_conformance.playlist.model import ByteRange
 from gostream_conformance.report import Report
 from gostream_conformance.rules.rule import Severity
-from gostream_conformance.tree.segment import SegmentMeasure
+from gostream_conformance.tree.measures import SegmentMeasure
 from gostream_shared.domain.object_keys import MASTER
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.plan.plan import Plan
@@ -32,10 +32,14 @@ def require_equal_lengths(plan: Plan, presentation: Presentation, *, has_new_sou
         raise ProcessingFailedError(Code.TRUNCATED, "the programme continues in another sound track")
     if plan.audio.ends is None:
         return
-    picture_ends = plan.duration if plan.held_frames else plan.picture_ends
+    length = plan.clip.whole if plan.clip else plan.duration
+    picture_ends = length if plan.held_frames else plan.picture_ends
     if picture_ends is None:
         return
-    explained = plan.audio.ends - picture_ends
+    sound_ends = plan.audio.ends
+    if plan.clip:
+        picture_ends, sound_ends = plan.clip.within(picture_ends), plan.clip.within(sound_ends)
+    explained = sound_ends - picture_ends
     found = (presentation.sound - presentation.duration).total_seconds()
     if abs(found - explained) > _APART:
         why = f"the sound ends {found:+.2f} s after the picture, in the source {explained:+.2f} s"

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 from gostream_conformance.errors import MalformedError, PacketSizeError
-from gostream_conformance.tree.segment import SegmentMeasure, measure_iframes, measure_segment
+from gostream_conformance.tree.measures import SegmentMeasure
+from gostream_conformance.tree.segment import measure_iframes, measure_segment
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.media_units import CLOCK
 from gostream_worker.plan.plan import BUFFER_SECONDS, Plan, Rung

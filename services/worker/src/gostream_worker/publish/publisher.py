@@ -1,16 +1,17 @@
 """Publishes an encode in one step: the master playlist, the gate, and the READY status in the row."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
 
 from gostream_shared.domain.encode import Encode
 from gostream_shared.domain.errors import BackendUnavailableError, FenceLostError, VideoNotFoundError
-from gostream_shared.domain.jobs import JobQueue, PublishTracksJob, RemoveJob
+from gostream_shared.domain.jobs import DownloadJob, JobQueue, PublishTracksJob, RemoveJob
 from gostream_shared.domain.object_keys import master_key
 from gostream_shared.domain.repositories import Database, Transaction
 from gostream_shared.domain.video import Publication, Video
+from gostream_shared.domain.videos.downloads import Download
 from gostream_shared.observability.tracing import spans
 from gostream_shared.storage.gates import Gates, open_gate
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectReplacedError, ObjectStore, StoredObject
@@ -110,7 +111,12 @@ class Publishing:
             await self._put(self._text, over=stands)
             # Before READY is committed, so that clients that see READY find the new encode at the edge.
             await self._edge.refresh_master(self._encode.video_id)
-            video = await transaction.encodes.mark_video_ready(self._encode, self._prepared.publication)
+            wanted = tuple(Download(name=name) for name in self._encode.options.downloads)
+            publication = replace(self._prepared.publication, downloads=wanted)
+            video = await transaction.encodes.mark_video_ready(self._encode, publication)
+            if wanted:
+                job = DownloadJob(video_id=video.id, number=self._encode.number)
+                await transaction.jobs.enqueue(job)
             await open_gate(self._store, video)
             size = self._prepared.stored_bytes + len(self._text)
             await transaction.usages.note_stored(video.id, self._encode.number, size)

@@ -9,6 +9,7 @@ from gostream_shared.domain.tracks import TrackCode
 from gostream_worker.encode.command import TIME_OFFSET
 from gostream_worker.media_units import CLOCK
 from gostream_worker.object_names import playlist_name, text_name, text_segment
+from gostream_worker.plan.clip import Clip
 from gostream_worker.plan.texts import Text
 from gostream_worker.publish.playlists import Segment, media_playlist
 from gostream_worker.text.cues import Cue
@@ -51,6 +52,18 @@ def publish_texts(
         else:
             published.append(_published(text, cues, pictures, bounds, target=target, attempt=attempt))
     return published, reasons
+
+
+def shown_in(clip: Clip | None, cues: Read) -> Read:
+    """Returns the cues that are shown in a clip, with times from its start. Without a clip, all of them."""
+    if clip is None or not isinstance(cues, tuple):
+        return cues
+    begin, end = round(clip.start * 1000), round(clip.end * 1000)
+    return tuple(
+        Cue(max(0, cue.start - begin), min(cue.end, end) - begin, cue.text)
+        for cue in cues
+        if cue.start < end and cue.end > begin
+    )
 
 
 def _characters(cues: Sequence[Cue], bounds: Sequence[int]) -> int:

@@ -1,8 +1,9 @@
 """Serves a source to the children of one attempt: HTTP on loopback, at an unguessable URL."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from aiohttp import hdrs, web
 
@@ -27,33 +28,58 @@ async def serve_object(store: ObjectStore, found: StoredObject, *, patience: flo
     """
     async with task_group() as tasks:
         blocks = ObjectBlocks(store, found, tasks, patience=patience)
-        server = _Server(blocks)
-        runner = web.AppRunner(
-            server.application, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_TIMEOUT
-        )
-        await runner.setup()
         try:
-            await web.TCPSite(runner, _HOST, 0).start()
-            yield server.listening_on(runner.addresses[0][1])
+            async with serve_contents([blocks]) as [url]:
+                yield url
         finally:
-            await runner.cleanup()
             blocks.close()
 
 
+class Content(Protocol):
+    """Bytes that can be served."""
+
+    @property
+    def size(self) -> int: ...
+
+    def read(self, start: int, stop: int) -> AsyncIterator[memoryview]:
+        """Yields the bytes from `start` to `stop` in pieces. Raises GoStreamError."""
+        ...
+
+
+@asynccontextmanager
+async def serve_contents(contents: Sequence[Content]) -> AsyncIterator[list[str]]:
+    """Yields a URL for each content, all at one port, that serves it while the block runs: GET, with ranges.
+
+    A content that cannot be read ends the response before its end.
+    """
+    servers = [_Server(content) for content in contents]
+    application = web.Application()
+    for server in servers:
+        application.router.add_get(server.path, server.answer, allow_head=False)
+    runner = web.AppRunner(
+        application, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_TIMEOUT
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, _HOST, 0).start()
+        port = runner.addresses[0][1]
+        yield [server.listening_on(port) for server in servers]
+    finally:
+        await runner.cleanup()
+
+
 class _Server:
-    def __init__(self, blocks: ObjectBlocks) -> None:
+    def __init__(self, blocks: Content) -> None:
         self._blocks = blocks
-        self._path = f"/{secrets.token_urlsafe(32)}"
+        self.path = f"/{secrets.token_urlsafe(32)}"
         self._authority = ""
-        self.application = web.Application()
-        self.application.router.add_get(self._path, self._answer, allow_head=False)
 
     def listening_on(self, port: int) -> str:
         """Returns the URL for that port."""
         self._authority = f"{_HOST}:{port}"
-        return f"http://{self._authority}{self._path}"
+        return f"http://{self._authority}{self.path}"
 
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         if request.host != self._authority:  # reject DNS rebinding: a page reaching this port by another name
             raise web.HTTPForbidden
         size = self._blocks.size

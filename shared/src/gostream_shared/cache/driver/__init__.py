@@ -11,9 +11,9 @@ _modules: dict[str, Any] = sys.modules
 _hidden = [name for name in _METRICS if name not in _modules]
 _modules.update(dict.fromkeys(_hidden))  # None: an import raises ModuleNotFoundError
 try:
-    from redis.asyncio import Redis
+    from redis.asyncio import ConnectionPool, Redis
 finally:
     for _name in _hidden:
         del _modules[_name]
 
-__all__ = ["Redis"]
+__all__ = ["ConnectionPool", "Redis"]

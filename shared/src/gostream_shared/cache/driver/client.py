@@ -11,6 +11,7 @@ from redis.exceptions import ConnectionError
 
 from gostream_shared.cache.driver.sentinels import (
     Address,
+    FoundConnection,
     SentinelConnection,
     Sentinels,
     SentinelTlsConnection,
@@ -42,7 +43,7 @@ def redis_client(
     the caller sets a deadline for commands (`RedisConnection.guarded`). A new connection is used only if
     `admits` accepts its server, because pools reconnect silently.
     """
-    target, sentinels = config.redis(), None
+    target = config.redis()
     place: dict[str, Any] = dict(zip(("host", "port"), node or target.addresses[0], strict=True))
     place |= _tls(config)
     if target.topology is Topology.SENTINEL:
@@ -55,8 +56,8 @@ def redis_client(
             await connection.on_connect()
             await connection.send_command("INFO", *SECTIONS)
             info = _info(await connection.read_response())
-        if sentinels and info["role"] != "master":
-            sentinels.doubt()
+        if isinstance(connection, FoundConnection) and info["role"] != "master":
+            connection.doubt()
         server = server_identity(info)
         if not admits(server):
             raise ConnectionError(f"connected to another server: {server}")

@@ -80,11 +80,9 @@ class Cluster:
     async def at(self, key: str, send: Callable[[Redis], Awaitable[Result]]) -> Result:
         for _ in range(_REDIRECTIONS):
             try:
-                return await send(await self.owner(key))
-            except MovedError:
+                return await self._follow(await self.owner(key), send)
+            except MovedError:  # also from a node that had to be told a script after ASKING
                 self._slots = None
-            except AskError as error:
-                return await self._asking(self._client(error.node_addr), send)
         raise ConnectionError("the nodes of the cluster disagree about a slot")
 
     async def run_all(self, calls: Sequence[Call]) -> list[Any]:
@@ -139,6 +137,14 @@ class Cluster:
         if address not in self._clients:
             self._clients[address] = self._open_node(address)
         return self._clients[address]
+
+    async def _follow(self, client: Redis, send: Callable[[Redis], Awaitable[Result]]) -> Result:
+        try:
+            return await send(client)
+        except MovedError:
+            raise
+        except AskError as error:
+            return await self._asking(self._client(error.node_addr), send)
 
     async def _asking(self, client: Redis, send: Callable[[Redis], Awaitable[Result]]) -> Result:
         """Send to the node that is receiving the key's slot: it accepts the connection's next command."""

@@ -32,21 +32,29 @@ class Sentinels:
         self._service = service
         self._client = client
 
-    async def primary(self) -> Address:
-        """Returns the address of the primary. Raises RedisError if no sentinel names one."""
+    async def primary(self) -> tuple[Address, Address]:
+        """Returns the address of the primary, and of the sentinel that named it.
+
+        Raises RedisError if no sentinel names one.
+        """
         failure: Exception = ConnectionError("they do not know it")
-        for _ in range(len(self._addresses)):
+        for sentinel in tuple(self._addresses):
+            self.doubt(sentinel)  # until it has answered: the caller may give up before
             try:
-                if found := await self._ask(self._addresses[0]):
-                    return found
+                found = await self._ask(sentinel)
             except (RedisError, OSError) as error:
                 failure = error
-            self.doubt()
+                continue
+            if found:
+                self._addresses.remove(sentinel)
+                self._addresses.insert(0, sentinel)
+                return found, sentinel
         raise unanswered(f"no sentinel names the primary of {self._service}", failure) from failure
 
-    def doubt(self) -> None:
-        """Ask another sentinel first: this one is down, or named a server that is no primary."""
-        self._addresses.append(self._addresses.pop(0))
+    def doubt(self, sentinel: Address) -> None:
+        """Ask this sentinel last: it is down, or named a server that is no primary."""
+        self._addresses.remove(sentinel)
+        self._addresses.append(sentinel)
 
     async def _ask(self, address: Address) -> Address | None:
         async with asyncio.timeout(_PATIENCE), self._client(address) as sentinel:
@@ -55,25 +63,31 @@ class Sentinels:
         return (found[0].decode(), int(found[1])) if found else None
 
 
-class _Found(Connection):
+class FoundConnection(Connection):
     """A connection whose address is asked for at each attempt to connect."""
 
     def __init__(self, *, sentinels: Sentinels, **options: Any) -> None:
         super().__init__(**options)
         self._sentinels = sentinels
+        self._named_by: Address | None = None
 
     async def _connect(self) -> None:
-        self.host, self.port = await self._sentinels.primary()
+        (self.host, self.port), self._named_by = await self._sentinels.primary()
         try:
             await super()._connect()  # type: ignore[no-untyped-call]
         except OSError:
-            self._sentinels.doubt()
+            self.doubt()
             raise
 
+    def doubt(self) -> None:
+        """The server is no primary, or cannot be reached."""
+        if self._named_by is not None:
+            self._sentinels.doubt(self._named_by)
 
-class SentinelConnection(_Found):
+
+class SentinelConnection(FoundConnection):
     """In plaintext."""
 
 
-class SentinelTlsConnection(_Found, TlsConnection):
+class SentinelTlsConnection(FoundConnection, TlsConnection):
     """By TLS. The certificate must have the name or the address that the sentinels give."""

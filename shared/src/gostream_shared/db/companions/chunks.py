@@ -1,12 +1,14 @@
 """The chunks of encodes. Rows are locked in the order video, encode, chunk, as a cancellation does."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
 
 from gostream_shared.db.errors import database_errors
+from gostream_shared.db.rows import options_from
 from gostream_shared.db.statements import Statements
 from gostream_shared.domain.companions.chunks import ChunkResult, ChunkTry, DoneChunk, NewChunk
 from gostream_shared.domain.encode import ENCODING_PERCENT, Encode, Progress
@@ -61,7 +63,7 @@ class PostgresChunks(Statements):
             FROM videos AS v, encodes AS e
             WHERE {_AT_WORK} AND c.video_id = $1 AND c.number = $2 AND c.chunk = $3 AND c.done_at IS NULL
             RETURNING c.kind, c.start_frame, c.frames, c.tries, c.forgiven, v.attempt, e.profile,
-              e.loudness, e.plan""",
+              e.loudness, e.options, e.plan""",
             video_id,
             number,
             chunk,
@@ -70,13 +72,7 @@ class PostgresChunks(Statements):
         if row is None:
             raise FenceLostError(video_id, number, 0)
         return ChunkTry(
-            encode=Encode(
-                video_id=video_id,
-                number=number,
-                attempt=row["attempt"],
-                profile=row["profile"],
-                loudness=LoudnessTarget(row["loudness"]) if row["loudness"] else None,
-            ),
+            encode=_encode(video_id, number, row),
             chunk=chunk,
             kind=row["kind"],
             start_frame=row["start_frame"],
@@ -171,20 +167,14 @@ class PostgresChunks(Statements):
             UPDATE encodes SET chunks_left = -1, worker = $3 FROM film
             WHERE video_id = $1 AND number = $2
             RETURNING coalesce((SELECT attempt FROM again), film.attempt) AS attempt,
-              forgiven, profile""",
+              forgiven, profile, loudness, options""",
             video_id,
             number,
             worker,
         )
         if row is None:
             raise FenceLostError(video_id, number, 0)
-        return Encode(
-            video_id=video_id,
-            number=number,
-            attempt=row["attempt"],
-            forgiven=row["forgiven"],
-            profile=row["profile"],
-        )
+        return replace(_encode(video_id, number, row), forgiven=row["forgiven"])
 
     async def plan_of(self, video_id: UUID, number: int) -> str | None:
         row = await self._row(
@@ -252,3 +242,14 @@ class PostgresChunks(Statements):
         if row is None:
             raise FenceLostError(encode.video_id, encode.number, encode.attempt)
         return row
+
+
+def _encode(video_id: UUID, number: int, row: asyncpg.Record) -> Encode:
+    return Encode(
+        video_id=video_id,
+        number=number,
+        attempt=row["attempt"],
+        profile=row["profile"],
+        options=options_from(row["options"]),
+        loudness=LoudnessTarget(row["loudness"]) if row["loudness"] else None,
+    )

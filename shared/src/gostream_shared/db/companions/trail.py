@@ -20,9 +20,10 @@ class PostgresTrail:
             await self._connection.execute(
                 """INSERT INTO trail
                   (principal, kind, issuer, peer, method, video_id, outcome, reason, request_id, changed,
-                   owner)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb,
-                  (SELECT user_id FROM videos WHERE id = $6))""",
+                   webhook_id, owner)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb, $11, CASE WHEN $11::uuid IS NULL
+                  THEN (SELECT user_id FROM videos WHERE id = $6)
+                  ELSE (SELECT user_id FROM webhooks WHERE id = $11) END)""",
                 entry.principal,
                 entry.kind,
                 entry.issuer,
@@ -33,6 +34,7 @@ class PostgresTrail:
                 entry.reason,
                 entry.request_id,
                 json.dumps(dict(entry.changed)),
+                entry.webhook_id,
             )
 
     async def delete_old(self, *, older_than: timedelta, limit: int) -> int:

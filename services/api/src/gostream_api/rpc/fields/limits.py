@@ -31,6 +31,9 @@ MAX_WORDS = 8
 #: letter beyond ASCII has a code that is long enough.
 MIN_WORD = 3
 
+#: Largest time within a film that an option may name.
+MAX_FILM_TIME = timedelta(days=7)
+
 MIN_TOKEN_TTL, MAX_TOKEN_TTL = timedelta(minutes=1), timedelta(days=7)
 #: Longest time from now to an expire_time.
 MAX_LIFETIME = timedelta(days=36_500)

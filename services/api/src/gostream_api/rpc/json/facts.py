@@ -9,16 +9,21 @@ from typing import Any, Final
 
 from gostream_api.auth.policy import SCOPES
 from gostream_api.rpc import validation
+from gostream_api.rpc.events import validation as events
 from gostream_api.rpc.fields import limits
 from gostream_api.rpc.json.bodies import HTTP_STATUSES
 from gostream_api.rpc.tracks import validation as tracks
 from gostream_api.rpc.uploads import validation as uploads
 from gostream_shared.domain import profiles
+from gostream_shared.domain.companions.events import EVENT_TYPES
+from gostream_shared.domain.videos.options import DOWNLOADS
 from gostream_shared.egress.guard import MAX_URL
 
 _ID: Final = {"type": "string", "pattern": f"^{validation.CANONICAL_ID.pattern}$"}
 #: Text without control characters, line and paragraph separators.
 _TEXT: Final = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"}
+
+_PAGE_SIZE: Final = {"minimum": 0, "maximum": limits.MAX_PAGE_SIZE, "default": limits.DEFAULT_PAGE_SIZE}
 
 #: JSON Schema keywords by "Message.field", or by "field" for every request: the part of rpc/validation.py
 #: that a schema can express.
@@ -40,10 +45,17 @@ LIMITS: Mapping[str, Mapping[str, Any]] = {
     "GetVideoRequest.min_version": {"pattern": "^[0-9]{1,19}$"},
     "ListVideosRequest.labels": {"maxItems": limits.MAX_LISTED_LABELS},
     "ListVideosRequest.title": {"maxLength": limits.MAX_TITLE, **_TEXT},
-    "ListVideosRequest.page_size": {
-        "minimum": 0,
-        "maximum": limits.MAX_PAGE_SIZE,
-        "default": limits.DEFAULT_PAGE_SIZE,
+    "ListVideosRequest.page_size": _PAGE_SIZE,
+    "ListEventsRequest.page_size": {**_PAGE_SIZE, "maximum": events.MAX_PAGE_SIZE},
+    "ListWebhooksRequest.page_size": _PAGE_SIZE,
+    "ListDeliveriesRequest.page_size": _PAGE_SIZE,
+    "CreateWebhookRequest.url": {"minLength": 1, "maxLength": MAX_URL},
+    "webhook_id": _ID,
+    "delivery_id": _ID,
+    "ProcessOptions.downloads": {
+        "maxItems": len(DOWNLOADS),
+        "uniqueItems": True,
+        "items": {"type": "string", "enum": list(DOWNLOADS)},
     },
     "ProcessOptions.profile": {"enum": ["", *sorted(profiles.NAMES)]},
     "SignPartsRequest.parts": {"minItems": 1, "maxItems": uploads.MOST_PARTS},
@@ -53,7 +65,9 @@ LIMITS: Mapping[str, Mapping[str, Any]] = {
     "external_id": {"maxLength": limits.MAX_EXTERNAL_ID, **_TEXT},
     "generation": {"minimum": 1},
     "request_id": {"maxLength": limits.MAX_REQUEST_ID, **_TEXT},
+    "resume_token": {"maxLength": events.MAX_TOKEN},
     "size_bytes": {"pattern": "^[0-9]{1,19}$"},
+    "types": {"maxItems": events.MOST_TYPES, "items": {"type": "string", "enum": list(EVENT_TYPES)}},
     "user_id": {"maxLength": limits.MAX_USER_ID, **_TEXT},
 }
 

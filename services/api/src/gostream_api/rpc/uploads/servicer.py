@@ -58,7 +58,7 @@ class UploadServicer:
     async def CompleteUpload(  # noqa: N802
         self, request: Asked[upload_service_pb2.CompleteUploadRequest], context: Context
     ) -> video_pb2.Video:
-        video_id, profile, loudness = validation.complete_upload(request.message)
+        video_id, profile, loudness, options = validation.complete_upload(request.message)
         origin = self._origin(context, request.message.video_id)
         video = await self.uploads.complete_upload(
             request.caller,
@@ -66,6 +66,7 @@ class UploadServicer:
             video_id,
             generation=request.message.generation,
             profile=profile,
+            options=options,
             loudness=loudness,
         )
         return video_message(video, self.cdn_base_url)

@@ -5,9 +5,11 @@ from uuid import UUID
 from gostream.v1 import upload_service_pb2
 from gostream_api.rpc import validation
 from gostream_api.rpc.fields.loudness import is_loudness, loudness_of
+from gostream_api.rpc.fields.options import encode_options
 from gostream_shared.domain import profiles
 from gostream_shared.domain.errors import InvalidRequestError, Violation
 from gostream_shared.domain.videos.loudness import LoudnessTarget
+from gostream_shared.domain.videos.options import EncodeOptions
 
 MOST_PARTS = 32
 _MD5_BYTES = 16
@@ -67,8 +69,8 @@ def sign_parts(request: upload_service_pb2.SignPartsRequest) -> tuple[UUID, list
 
 def complete_upload(
     request: upload_service_pb2.CompleteUploadRequest,
-) -> tuple[UUID, str | None, LoudnessTarget | None]:
-    """Returns the video id, the profile of the encode to start, and its loudness; no profile = start none."""
+) -> tuple[UUID, str | None, LoudnessTarget | None, EncodeOptions]:
+    """Returns the video id, and profile, loudness and options of the encode; no profile = start none."""
     wrong = _Violations()
     found = _id(wrong, request)
     _generation(wrong, request.generation)
@@ -78,8 +80,10 @@ def complete_upload(
     wrong.unless(
         is_loudness(request.process.loudness), "process.loudness", "must be one of the known targets"
     )
+    options = encode_options(wrong.unless, request.process, "process")
     wrong.end()
-    return found, profile if request.HasField("process") else None, loudness_of(request.process.loudness)
+    profile_to_start = profile if request.HasField("process") else None
+    return found, profile_to_start, loudness_of(request.process.loudness), options
 
 
 def _generation(wrong: _Violations, generation: int) -> None:

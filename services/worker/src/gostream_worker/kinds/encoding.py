@@ -39,52 +39,51 @@ async def encoding_jobs(
     worker: str,
 ) -> dict[str, JobKind]:
     """Returns the kinds of jobs by which that worker encodes films. Plans and chunks share the slots."""
-    encoder = _encoder(config)
+    encoder = encoder_of(config)
     settings = replace(_settings(config), encoder_version=await encoder.version())
-    database = dependencies.database
-    end_early = partial(end_lists, dependencies.store)
     attempts = partial(
         Attempts,
-        database,
+        dependencies.database,
         announcer=dependencies.announcer,
-        end_early=end_early,
+        end_early=partial(end_lists, dependencies.store),
         worker=worker,
         outage_patience=config.outage_patience,
         found_full=room.found_full,
     )
     plans = TranscodeService(dependencies, encoder, work, settings, start_probe=start_probe)
+    chunks = ChunkService(dependencies, encoder, work, settings)
     finishes = FinishService(dependencies, encoder, work, settings)
-    replan = partial(plan_anew, database)
-    tries = ChunkTries(
-        database.chunks,
-        ChunkService(dependencies, encoder, work, settings).run,
-        partial(begin_chunk, database, worker=worker),
-        replan,
-        Endings(database, dependencies.announcer, end_early),
-        outage_patience=config.outage_patience,
-        found_full=room.found_full,
+    finishing = attempts(
+        pipeline=finishes.run,
+        begin=partial(begin_finish, dependencies.database),
+        kind=FINISHES,
+        plan_anew=partial(plan_anew, dependencies.database),
     )
-    shared = partial(JobKind, slots=config.slots, has_room=lambda: room.is_free, pool="encoding")
+    kind = partial(JobKind, has_room=lambda: room.is_free)
+    shared = partial(kind, slots=config.slots, pool="encoding")
     return {
         TRANSCODE: shared(reading(transcode_job, attempts(pipeline=plans.run).transcode)),
-        CHUNK: shared(reading(chunk_job, tries.encode)),
-        FINISH: JobKind(
-            reading(
-                finish_job,
-                attempts(
-                    pipeline=finishes.run,
-                    begin=partial(begin_finish, database),
-                    kind=FINISHES,
-                    plan_anew=replan,
-                ).transcode,
-            ),
-            slots=_FINISHES if config.slots else 0,
-            has_room=lambda: room.is_free,
-        ),
+        CHUNK: shared(reading(chunk_job, _tries(config, dependencies, chunks, room, worker).encode)),
+        FINISH: kind(reading(finish_job, finishing.transcode), slots=_FINISHES if config.slots else 0),
     }
 
 
-def _encoder(config: WorkerConfig) -> Encoder:
+def _tries(
+    config: WorkerConfig, dependencies: Dependencies, chunks: ChunkService, room: DiskSpace, worker: str
+) -> ChunkTries:
+    database = dependencies.database
+    return ChunkTries(
+        database.chunks,
+        chunks.run,
+        partial(begin_chunk, database, worker=worker),
+        partial(plan_anew, database),
+        Endings(database, dependencies.announcer, partial(end_lists, dependencies.store)),
+        outage_patience=config.outage_patience,
+        found_full=room.found_full,
+    )
+
+
+def encoder_of(config: WorkerConfig) -> Encoder:
     return Encoder(
         config.ffmpeg_path or Path(get_ffmpeg_exe()),
         memory=config.encoder_memory_bytes,

@@ -1,0 +1,1 @@
+"""The event log: listings, and streams that lose nothing across reconnects."""

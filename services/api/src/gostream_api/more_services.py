@@ -1,0 +1,57 @@
+"""Composes the services of uploads and tracks, and the quotas of all."""
+
+from gostream_api.config import ApiConfig
+from gostream_api.read_stack import ReadPath
+from gostream_api.rpc.interceptors.base import Handler
+from gostream_api.rpc.interceptors.clients import ClientOf
+from gostream_api.rpc.tracks.servicer import TRACKS, TrackServicer, track_handlers
+from gostream_api.rpc.uploads.servicer import UPLOADS, UploadServicer, upload_handlers
+from gostream_api.tracks.track_service import TrackLimits, TrackService
+from gostream_api.uploads.upload_service import SessionLimits, UploadService
+from gostream_api.videos.quotas import Quotas
+from gostream_shared.domain.repositories import Database
+from gostream_shared.egress.guard import EgressGuard
+from gostream_shared.storage.port import ObjectStore
+
+
+def more_services(
+    config: ApiConfig, reads: ReadPath, store: ObjectStore, client_of: ClientOf
+) -> dict[str, dict[str, Handler]]:
+    """Returns the services besides VideoService, by name."""
+    return {
+        UPLOADS: upload_handlers(_uploads(config, reads, store, client_of)),
+        TRACKS: track_handlers(_tracks(config, reads.database, store, client_of)),
+    }
+
+
+def _uploads(config: ApiConfig, reads: ReadPath, store: ObjectStore, client_of: ClientOf) -> UploadServicer:
+    limits = SessionLimits(
+        source_max_bytes=config.source_max_bytes,
+        session_ttl=config.upload_ttl,
+        part_ttl=config.upload_part_ttl,
+        queue_limit=config.queue_limit,
+        quotas=quotas_of(config),
+    )
+    uploads = UploadService(
+        database=reads.database, store=store, announcer=reads.cache.announcer, limits=limits
+    )
+    return UploadServicer(uploads, config.cdn_base_url, client_of)
+
+
+def _tracks(config: ApiConfig, database: Database, store: ObjectStore, client_of: ClientOf) -> TrackServicer:
+    guard = EgressGuard.of(config.source_url_allow, allows_http=config.source_url_http)
+    limits = TrackLimits(upload_url_ttl=config.upload_url_ttl, quotas=quotas_of(config))
+    tracks = TrackService(database=database, store=store, guard=guard, limits=limits)
+    return TrackServicer(tracks, config.cdn_base_url, client_of)
+
+
+def quotas_of(config: ApiConfig) -> Quotas:
+    """Without authentication nobody proves who the owner is, so there are none."""
+    if config.auth_mode == "none":
+        return Quotas()
+    return Quotas(
+        videos=config.quota_videos,
+        stored_bytes=config.quota_stored_bytes,
+        encodes=config.quota_encodes,
+        waiting_encodes=config.queue_limit_per_owner,
+    )

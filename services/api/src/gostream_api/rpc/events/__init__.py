@@ -1,0 +1,1 @@
+"""gostream.v1.EventService over its use cases."""

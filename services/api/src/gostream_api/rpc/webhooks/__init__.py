@@ -1,0 +1,1 @@
+"""gostream.v1.WebhookService over its use cases."""

@@ -1,0 +1,1 @@
+"""Webhooks: receivers of events, their secrets and their deliveries."""

@@ -1,0 +1,1 @@
+"""The tables of the event log, of webhooks and of their deliveries."""
