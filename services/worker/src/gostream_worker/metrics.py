@@ -4,7 +4,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from gostream_shared.observability.tracing import spans
 
-_JOBS = Counter("gostream_worker_jobs_total", "Jobs that ended, by outcome.", ["kind", "outcome"])
+JOBS = Counter("gostream_worker_jobs_total", "Jobs that ended, by outcome.", ["kind", "outcome"])
 JOBS_WAITING = Gauge(
     "gostream_worker_jobs_waiting", "Jobs of the queue that may start and have not, by kind.", ["kind"]
 )
@@ -27,7 +27,7 @@ FINISH_SECONDS = Histogram(
     "Seconds from the claim of the last step of a film in chunks to READY.",
     buckets=(0.5, 1, 2, 5, 10, 20, 60),
 )
-_FAILURES = Counter("gostream_worker_failures_total", "Failed attempts, by code.", ["code"])
+FAILURES = Counter("gostream_worker_failures_total", "Failed attempts, by code.", ["code"])
 ENCODE_SECONDS = Histogram(
     "gostream_worker_encode_seconds",
     "Seconds from the claim to READY, of films that one worker encodes.",
@@ -87,11 +87,11 @@ _BAD = frozenset({"failed", "retried", "outage", "planned anew", "postponed"})
 
 def count_job(kind: str, outcome: str) -> None:
     """Count the end of a delivery, and tell it to the current span."""
-    _JOBS.labels(kind, outcome).inc()
+    JOBS.labels(kind, outcome).inc()
     spans.annotate(gostream__job__outcome=outcome, error=outcome if outcome in _BAD else "")
 
 
 def count_failure(code: str) -> None:
     """Count a failed attempt, and tell its code to the current span."""
-    _FAILURES.labels(code).inc()
+    FAILURES.labels(code).inc()
     spans.annotate(gostream__job__failure=code)
