@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import grpc
 
@@ -99,7 +100,7 @@ def main() -> None:
 def _collector() -> Iterator[str]:
     """A collector that forgets all spans."""
     server = grpc.server(ThreadPoolExecutor(2))
-    forget = grpc.unary_unary_rpc_method_handler(lambda request, context: b"")
+    forget: Any = grpc.unary_unary_rpc_method_handler(lambda request, context: b"")
     service, _, method = _METHOD[1:].partition("/")
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: forget}),))
     port = server.add_insecure_port("127.0.0.1:0")

@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 from gostream_devstack.app import cli
 from gostream_devstack.host.directories import Directories
 from gostream_devstack.host.http_probe import request
-from gostream_devstack.instance.stack import Stack
+from gostream_devstack.host.ports import Ports
+from gostream_devstack.host.state import State
+from gostream_devstack.instance.stack import Options, Stack
 from gostream_devstack.servers.observe import grafana, installed, prometheus
 
 
@@ -21,13 +23,27 @@ def asked(port: int, path: str) -> Any:
     return json.loads(request(port, "GET", f"/api/v1/{path}")[1])["data"]
 
 
+@pytest.fixture
+def observed(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[prometheus.Prometheus]:
+    """A Prometheus over the processes of the shared stack."""
+    root = tmp_path_factory.mktemp("observe")
+    jobs = {
+        "gostream-api": [f"{each.host}:{each.metrics_port}" for each in stack.apis],
+        "gostream-worker": [f"{each.host}:{each.metrics_port}" for each in stack.workers],
+    }
+    found = prometheus.program()
+    assert found is not None
+    server = prometheus.Prometheus(Directories.at(root), Ports({}).pick("prometheus"), found, jobs)
+    server.start()
+    yield server
+    server.stop()
+    server.directories.remove()
+
+
 @pytest.mark.stack
 @pytest.mark.skipif(prometheus.program() is None, reason=prometheus.ADVICE)
-def test_prometheus_scrapes_every_process(make_stack: Callable[..., Stack]) -> None:
-    stack = make_stack(observe=True)
-    port = stack.servers["prometheus"].port
-    assert stack.env["PROMETHEUS_URL"] == f"http://127.0.0.1:{port}"
-
+def test_prometheus_scrapes_every_process(observed: prometheus.Prometheus) -> None:
+    port = observed.port
     deadline = time.monotonic() + 60
     while True:
         targets = asked(port, "targets?state=active")["activeTargets"]
@@ -66,3 +82,12 @@ def test_observing_needs_plain_metrics() -> None:
     done = CliRunner().invoke(cli, ["up", "--observe", "--tls"])
 
     assert done.exit_code == 2
+
+
+@pytest.mark.skipif(prometheus.program() is None, reason=prometheus.ADVICE)
+def test_observing_is_part_of_the_stack(tmp_path: Path) -> None:
+    options = Options(observe=True)
+    stack = Stack(Directories.at(tmp_path), State(), Ports({}), options)
+
+    assert stack.servers["prometheus"].port == int(stack.env["PROMETHEUS_URL"].rpartition(":")[2])
+    assert "prometheus" not in Stack(Directories.at(tmp_path), State(), Ports({}), Options()).servers

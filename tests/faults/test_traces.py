@@ -27,7 +27,7 @@ from gostream_api.config import ApiConfig
 from gostream_shared.config import load
 from gostream_shared.observability.tracing.start import open_tracing
 from tests.faults.worker_processes import LEASE, Start, VideoClient, WorkerProcess, until
-from tests.support.otlp import Collector, Seen, collecting
+from tests.support.servers.otlp import Collector, Seen, collecting
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
 SERVICE = "gostream.v1.VideoService"

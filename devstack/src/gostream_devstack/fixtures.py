@@ -228,8 +228,7 @@ def make_tls_front(
 def make_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Stack]]:
     """A function that starts a separate stack, for tests that break servers.
 
-    `make_stack(api_replicas=1, workers=1, settings={"REDIS_TTL": "1s"}, issuer=None, tls=False,
-    observe=False)`; see
+    `make_stack(api_replicas=1, workers=1, settings={"REDIS_TTL": "1s"}, issuer=None, tls=False)`; see
     `stack`. With an issuer, the API requires its tokens. Stopped after the test.
     """
     with ExitStack() as started:
@@ -241,12 +240,10 @@ def make_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
             issuer: TokenIssuer | None = None,
             *,
             tls: bool = False,
-            observe: bool = False,
         ) -> Stack:
             root = tmp_path_factory.mktemp("stack")
             chosen = (settings or {}, issuer)
-            running = _running_stack(root, api_replicas, workers, *chosen, tls=tls, observe=observe)
-            return started.enter_context(running)
+            return started.enter_context(_running_stack(root, api_replicas, workers, *chosen, tls=tls))
 
         yield make
 
@@ -279,7 +276,6 @@ def _running_stack(
     issuer: TokenIssuer | None = None,
     *,
     tls: bool = False,
-    observe: bool = False,
 ) -> Iterator[Stack]:
     from gostream_devstack.host.directories import Directories
     from gostream_devstack.host.ports import Ports
@@ -289,13 +285,7 @@ def _running_stack(
 
     directories = Directories.at(root)
     options = Options(
-        api_replicas=api_replicas,
-        workers=workers,
-        settings=settings,
-        durable=False,
-        issuer=issuer,
-        tls=tls,
-        observe=observe,
+        api_replicas=api_replicas, workers=workers, settings=settings, durable=False, issuer=issuer, tls=tls
     )
     state, ports = State(), Ports({})
     stack: Stack | None = None

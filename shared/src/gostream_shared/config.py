@@ -11,9 +11,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
+from gostream_shared.config_traces import TracesConfig
 from gostream_shared.config_types import (
     Bucket,
     DatabaseUrl,
@@ -22,12 +23,10 @@ from gostream_shared.config_types import (
     HttpUrl,
     LogFormat,
     LogLevel,
-    OtlpProtocol,
     Port,
     ReadableFile,
     Region,
     Secret,
-    TraceSampler,
     format_duration,
 )
 from gostream_shared.redis_target import RedisTarget, RedisUrl, clashes, parse_redis_url
@@ -43,7 +42,7 @@ class ConfigError(Exception):
     """The environment is invalid; the message lists every wrong variable and the reason."""
 
 
-class Config(BaseModel):
+class Config(TracesConfig):
     """Configuration that both services share."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -123,17 +122,6 @@ class Config(BaseModel):
     metrics_host: Host = Field("127.0.0.1", description="interface of the Prometheus endpoint")
     log_level: LogLevel = Field("INFO", description="minimum log level")
     log_format: LogFormat = Field("json", description="json for machines, console for people")
-    otel_exporter_otlp_endpoint: HttpUrl | None = Field(
-        None, description="OpenTelemetry collector for traces, by OTLP over gRPC; unset = no traces"
-    )
-    otel_exporter_otlp_protocol: OtlpProtocol = Field("grpc", description="only grpc")
-    otel_sdk_disabled: bool = Field(False, description="true = no traces, also with a collector")
-    otel_traces_sampler: TraceSampler = Field(
-        "parentbased_always_on", description="which traces are recorded; parentbased: as the caller decided"
-    )
-    otel_traces_sampler_arg: float = Field(
-        1.0, ge=0.0, le=1.0, description="the share of traces that traceidratio records"
-    )
 
     @field_validator("database_pooled")
     @classmethod
@@ -271,6 +259,8 @@ def _sentence(error: Any, field: FieldInfo) -> str:
         return "must be true or false"
     if kind in ("greater_than_equal", "less_than_equal"):
         return f"must be {_range(field)}"
+    if kind.startswith("float_"):
+        return f"must be a number {_range(field)}"
     if kind.startswith("int_"):
         return f"must be a whole number {_range(field)}"
     return str(error["msg"]).removeprefix("Value error, ")

@@ -15,7 +15,7 @@ from gostream_shared.config_names import doubtful
 from gostream_shared.observability.tracing import spans
 from gostream_shared.observability.tracing.sampling import HeadSampling, Sampling
 from gostream_shared.observability.tracing.start import FLUSH_TIMEOUT, open_tracing
-from tests.support.otlp import collecting, recording
+from tests.support.servers.otlp import collecting, recording
 
 REQUIRED = {"DATABASE_URL": "postgresql://u:a-long-password-of-24@127.0.0.1:1/x"}
 #: Imports a service whole, and its parts that are imported late, opens its traces and lists the modules.
@@ -141,7 +141,7 @@ def test_errors_are_recorded_without_their_messages() -> None:
     step, call = exporter.get_finished_spans()
     assert step.attributes == {"a.b": 1, "error.type": "ValueError"}
     assert step.parent is not None
-    assert step.parent.span_id == call.context.span_id  # type: ignore[union-attr]
+    assert step.parent.span_id == call.context.span_id
     assert "secret" not in step.to_json()
 
 

@@ -27,7 +27,7 @@ from gostream.v1.video_service_pb2_grpc import VideoServiceStub
 from gostream_devstack.host.ports import Ports
 from gostream_shared.db.database import PostgresDatabase
 from gostream_shared.observability.tracing import spans
-from tests.support.otlp import recording
+from tests.support.servers.otlp import recording
 
 SERVICE = "gostream.v1.VideoService"
 GET = f"{SERVICE}/GetVideo"

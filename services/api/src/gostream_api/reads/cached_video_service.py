@@ -103,9 +103,8 @@ class CachedVideoService:
             max_bytes=max_bytes,
             times=LocalTimes(hard=min(LOCAL_TTL, cache.ttl)),
         )
-        reads = ReadThrough(
-            cache.videos, videos, unannounced=cache.unannounced, encode=encode, link=cache.marks.take
-        )
+        after = {"unannounced": cache.unannounced, "link": cache.marks.take}
+        reads = ReadThrough(cache.videos, videos, encode=encode, **after)
         service = cls(reads, local, bus, owner_of=owner_of)
         bus.add(service)
         try:
