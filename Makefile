@@ -42,8 +42,8 @@ demo: $(SYNCED) ## upload, transcode and stream one video on real servers [VIDEO
 	@$(BIN)/gostream-devstack demo $(if $(VIDEO),--video '$(VIDEO)')
 
 .PHONY: up
-up: $(SYNCED) ## start the whole stack on loopback until Ctrl-C
-	@$(BIN)/gostream-devstack up
+up: $(SYNCED) ## start the whole stack on loopback until Ctrl-C [ARGS="--observe" for Prometheus and Grafana]
+	@$(BIN)/gostream-devstack up $(ARGS)
 
 .PHONY: down
 down: $(SYNCED) ## stop a detached stack
@@ -142,6 +142,10 @@ bench-api: $(SYNCED) ## what a read costs on each transport [ARGS="--rounds 5 --
 .PHONY: bench-doors
 bench-doors: $(BENCH)/.synced ## reads of every port of the API beside Go servers [ARGS="--rounds 3 --short on off"]
 	@$(BENCH)/bin/python -m benchmarks.doors $(ARGS)
+
+.PHONY: bench-traces
+bench-traces: $(BENCH)/.synced ## the cost of traces at every port of the API [ARGS="--rounds 9"]
+	@$(BENCH)/bin/python -m benchmarks.doors.traces $(ARGS)
 
 .PHONY: bench-auth
 bench-auth: $(BENCH)/.synced ## reads of every port of the API with tokens beside without [ARGS="--rounds 9"]

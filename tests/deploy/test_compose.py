@@ -296,7 +296,7 @@ def _fill(template: Path, filled: Path, **environment: str) -> "subprocess.Compl
     )
 
 
-@pytest.mark.parametrize("name", ["ports.yaml", "tls.yaml"])
+@pytest.mark.parametrize("name", ["observe.yaml", "ports.yaml", "tls.yaml"])
 def test_added_file_follows_the_specification(name: str) -> None:
     path = ROOT / "deploy/docker" / name
     _run(script("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", path)
