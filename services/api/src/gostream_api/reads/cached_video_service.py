@@ -103,8 +103,9 @@ class CachedVideoService:
             max_bytes=max_bytes,
             times=LocalTimes(hard=min(LOCAL_TTL, cache.ttl)),
         )
-        after = {"unannounced": cache.unannounced, "link": cache.marks.take}
-        reads = ReadThrough(cache.videos, videos, encode=encode, **after)
+        reads = ReadThrough(
+            cache.videos, videos, encode=encode, unannounced=cache.unannounced, link=cache.marks.take
+        )
         service = cls(reads, local, bus, owner_of=owner_of)
         bus.add(service)
         try:
