@@ -23,7 +23,8 @@ from gostream_devstack.servers.valkey import Valkey
 from gostream_devstack.servers.worker import Worker
 from gostream_devstack.tls.certificates import Certificates
 
-# The second replica takes the next port but one: API 50051, 50053, …, its reads 50052, 50054, ….
+# The second replica takes the next port but one: API 50051, 50053, …, its reads 50052, 50054, …, and its
+# port for operators 50061, 50063, ….
 USUAL_PORTS = {
     "postgres": 5432,
     "redis": 6379,
@@ -32,6 +33,7 @@ USUAL_PORTS = {
     "envoy": 8080,
     "api": 50051,
     "reads": 50052,
+    "admin": 50061,
     "worker": 50101,
     "metrics": 9101,
     "prometheus": 9090,
@@ -209,7 +211,9 @@ class Stack:
         name, offset = f"api-{number}", 2 * (number - 1)
         port, read_port = self._port("api", name, offset), self._port("reads", f"{name} reads", offset)
         metrics_port = self._port("metrics", f"{name} metrics", number - 1)
-        return Api(self._directories, name, port, metrics_port, self._settings_of("api"), read_port)
+        admin_port = self._port("admin", f"{name} admin", offset)
+        settings = self._settings_of("api")
+        return Api(self._directories, name, port, metrics_port, settings, read_port, admin_port)
 
     def _worker(self, number: int) -> Worker:
         name = f"worker-{number}"
@@ -245,6 +249,7 @@ class Stack:
         return {
             "GOSTREAM_API_ADDR": ",".join(api.address for api in self.apis),
             "GOSTREAM_READ_ADDR": ",".join(api.read_address for api in self.apis),
+            "GOSTREAM_ADMIN_ADDR": ",".join(api.admin_address for api in self.apis),
             "GOSTREAM_HTTP_URL": self._envoy.url,
             "GOSTREAM_CONSOLE_URL": f"{self._envoy.page}/console/",
             **{name: self.settings[name] for name in (*shown, *store)},

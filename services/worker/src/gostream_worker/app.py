@@ -55,7 +55,7 @@ from gostream_worker.jobs.expiry import Expiry
 from gostream_worker.jobs.gate_keeper import GateKeeper
 from gostream_worker.jobs.upload_expiry import UploadExpiry
 from gostream_worker.kinds.encoding import encoder_of, encoding_jobs
-from gostream_worker.probe.prestarted import PrestartedProbe
+from gostream_worker.probe.forking.kept import ProbeServer
 from gostream_worker.publish.cdn import Edge, HttpEdge, NoEdge
 from gostream_worker.publish.early_playback import end_lists
 from gostream_worker.retry import backoff
@@ -141,7 +141,7 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             open_store(config) as store,
             open_cache(config, outbox=database.outbox, subscribe=False) as cache,
             _open_edge(config) as edge,
-            PrestartedProbe.kept(sandbox_required=config.sandbox == "required") as probe,
+            ProbeServer.kept(sandbox_required=config.sandbox == "required") as probe,
             open_webhooks(config, database.deliveries) as webhooks,
         ):
             disk_space = _disk_space(config, health)
