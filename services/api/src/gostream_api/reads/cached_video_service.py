@@ -103,9 +103,8 @@ class CachedVideoService:
             max_bytes=max_bytes,
             times=LocalTimes(hard=min(LOCAL_TTL, cache.ttl)),
         )
-        reads = ReadThrough(
-            cache.videos, videos, encode=encode, unannounced=cache.unannounced, link=cache.marks.take
-        )
+        behind, link = cache.unannounced, cache.marks.take
+        reads = ReadThrough(cache.videos, videos, unannounced=behind, encode=encode, link=link)
         service = cls(reads, local, bus, owner_of=owner_of)
         bus.add(service)
         try:
