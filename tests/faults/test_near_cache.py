@@ -1,4 +1,4 @@
-"""The client's near cache over real replicas: right after every change, and empty soon after its stream is lost."""
+"""The client's near cache over replicas: right after each change, empty soon after a lost stream."""
 
 import asyncio
 from collections.abc import AsyncIterator

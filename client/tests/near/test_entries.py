@@ -1,4 +1,4 @@
-"""The state of the near cache: no order of reads, events, losses and resumptions leaves an old entry behind."""
+"""The state of the near cache: no order of reads, events and losses leaves an old entry behind."""
 
 from bisect import bisect_right
 
@@ -14,7 +14,7 @@ lags = st.sampled_from([0.0, 0.5, LAG - 0.001])
 
 
 class NearCacheModel(RuleBasedStateMachine):
-    """A server whose replicas lag, a stream that keeps the order and may break, and a cache of two entries."""
+    """A server whose replicas lag, a stream that may break, and a cache of two entries."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -23,6 +23,8 @@ _log = logging.getLogger("gostream_client.near")
 #: Seconds until a new stream after one that was refused: at first, and at most.
 _PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 
+#: Asks the server: see AsyncClient._ask.
+Ask = Callable[[Call[Any]], Awaitable[Any]]
 #: Yields the messages of one watch: see AsyncClient._watch.
 Follow = Callable[[EventWatch, Callable[[], Call[Any]], float], AsyncGenerator[Event, None]]
 
@@ -55,7 +57,7 @@ class NearCache:
             self._hits, self._misses, entries.drops, len(entries), entries.is_filled(monotonic())
         )
 
-    async def get(self, call: Call[Video], ask: Callable[[Call[Video]], Awaitable[Video]]) -> Video:
+    async def get(self, call: Call[Video], ask: Ask) -> Video:
         """Returns a copy of the entry, or asks the server. One question answers all who ask meanwhile."""
         request = call.request
         found = self._entries.get(request.id, monotonic(), min_version=request.min_version)
@@ -75,7 +77,7 @@ class NearCache:
         video.CopyFrom(await asyncio.shield(known[1]))
         return video
 
-    async def write(self, call: Call[Any], ask: Callable[[Call[Any]], Awaitable[Any]]) -> Any:
+    async def write(self, call: Call[Any], ask: Ask) -> Any:
         """Drops the entry of the video that a call writes, before the call and after it."""
         video_id = _written(call)
         if not video_id:
@@ -125,7 +127,7 @@ class NearCache:
     async def _read(
         self, call: Call[Video], ask: Callable[[Call[Video]], Awaitable[Video]], fill: Fill
     ) -> Video:
-        video = await ask(call)
+        video: Video = await ask(call)
         # Other states change without an event for each version. Events have the canonical form of the id.
         if video.status in TERMINAL and video.id == fill.video_id:
             self._entries.store(fill, video.version, video.SerializeToString(), monotonic())
