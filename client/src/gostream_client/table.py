@@ -63,7 +63,8 @@ class Method:
         return self.kind in (Kind.READ, Kind.WRITE_ONCE, Kind.WRITE_AGAIN)
 
 
-def _as_is(answer: Any, trailers: Trailers) -> Any:
+def as_is(answer: Any, trailers: Trailers) -> Any:
+    """The answer of the server."""
     return answer
 
 
@@ -76,7 +77,7 @@ class Call(Generic[Answer]):
     method: Method
     request: Any
     timeout: float | None
-    result: Callable[[Any, Trailers], Answer] = _as_is
+    result: Callable[[Any, Trailers], Answer] = as_is
 
 
 def _method(

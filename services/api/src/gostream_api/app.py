@@ -42,6 +42,7 @@ from gostream_shared.db.schema import SchemaWatch
 from gostream_shared.egress.guard import EgressGuard
 from gostream_shared.lifecycle import run_service, run_with, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
+from gostream_shared.observability.tracing.start import open_tracing
 from gostream_shared.storage.gates import Gates
 from gostream_shared.storage.open_store import open_store
 from gostream_shared.storage.port import ObjectStore
@@ -249,7 +250,7 @@ def _serve_in_child(config: ApiConfig) -> None:
 
 async def _serve_here(config: ApiConfig) -> None:
     schedule(config.scheduling)  # before gRPC starts a thread
-    async with stop_signal() as stop, open_server(config) as server:
+    async with stop_signal() as stop, open_tracing(config, NAME), open_server(config) as server:
         leave_with_parent(stop)
         tls = ServerTls.of(config)
         async with serve_metrics(
