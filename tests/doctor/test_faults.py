@@ -49,6 +49,7 @@ async def test_dead_public_endpoint_is_named(gostream: Gostream, start_api: Star
     assert (report.code, report.variables) == (1, {"S3_PUBLIC_ENDPOINT_URL"})
 
 
+@pytest.mark.slow
 async def test_public_endpoint_of_another_server_is_named(gostream: Gostream, start_api: StartApi) -> None:
     async with web_server(405) as url:
         report = await examined(gostream, await start_api(S3_PUBLIC_ENDPOINT_URL=url))
@@ -72,6 +73,7 @@ async def test_dead_redis_is_named(gostream: Gostream, start_api: StartApi) -> N
     assert (report.code, report.variables) == (1, {"REDIS_HOST"})
 
 
+@pytest.mark.slow
 @pytest.mark.direct_database
 async def test_stopped_database_is_named(
     gostream: Gostream, start_api: StartApi, postgres_server: Postgres

@@ -87,6 +87,7 @@ async def test_unreadable_film_failed_at_probing(doctor: Doctor, upload: Upload,
     assert report.document["advice"]
 
 
+@pytest.mark.slow
 async def test_wrong_cdn_base_url_is_the_verdict(
     doctor: Doctor, upload: Upload, small_clip: Path, another_api: Callable[[str], Awaitable[str]]
 ) -> None:
@@ -97,6 +98,7 @@ async def test_wrong_cdn_base_url_is_the_verdict(
     assert "CDN_BASE_URL" in dead.document["advice"]
 
 
+@pytest.mark.slow
 async def test_wrong_edge_secret_is_the_verdict(
     doctor: Doctor,
     stack: Stack,
