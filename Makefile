@@ -42,8 +42,8 @@ demo: $(SYNCED) ## upload, transcode and stream one video on real servers [VIDEO
 	@$(BIN)/gostream-devstack demo $(if $(VIDEO),--video '$(VIDEO)')
 
 .PHONY: up
-up: $(SYNCED) ## start the whole stack on loopback until Ctrl-C
-	@$(BIN)/gostream-devstack up
+up: $(SYNCED) ## start the whole stack on loopback until Ctrl-C [ARGS="--observe" for Prometheus and Grafana]
+	@$(BIN)/gostream-devstack up $(ARGS)
 
 .PHONY: down
 down: $(SYNCED) ## stop a detached stack
@@ -105,8 +105,9 @@ corpus: $(SYNCED) ## every hostile and unusual file, traced and fuzzed [GOSTREAM
 
 .PHONY: players
 players: $(SYNCED) ## films through the edge in ffmpeg, VLC and Chromium, where they are installed (needs npm)
-	@command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix .tools/players hls.js@1 || true
-	@$(BIN)/pytest tests/e2e/test_players.py $(ARGS)
+	@command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix .tools/players \
+	  hls.js@1 shaka-player@4 || true
+	@$(BIN)/pytest tests/e2e/test_players.py tests/e2e/tracks $(ARGS)
 
 .PHONY: bench-takedown
 bench-takedown: $(SYNCED) ## how long edges serve a deleted or revoked video [ARGS="--rounds 5 --rate 500"]
@@ -141,6 +142,10 @@ bench-api: $(SYNCED) ## what a read costs on each transport [ARGS="--rounds 5 --
 .PHONY: bench-doors
 bench-doors: $(BENCH)/.synced ## reads of every port of the API beside Go servers [ARGS="--rounds 3 --short on off"]
 	@$(BENCH)/bin/python -m benchmarks.doors $(ARGS)
+
+.PHONY: bench-traces
+bench-traces: $(BENCH)/.synced ## the cost of traces at every port of the API [ARGS="--rounds 9"]
+	@$(BENCH)/bin/python -m benchmarks.doors.traces $(ARGS)
 
 .PHONY: bench-auth
 bench-auth: $(BENCH)/.synced ## reads of every port of the API with tokens beside without [ARGS="--rounds 9"]

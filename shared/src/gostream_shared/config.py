@@ -11,9 +11,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
+from gostream_shared.config_traces import TracesConfig
 from gostream_shared.config_types import (
     Bucket,
     DatabaseUrl,
@@ -41,7 +42,7 @@ class ConfigError(Exception):
     """The environment is invalid; the message lists every wrong variable and the reason."""
 
 
-class Config(BaseModel):
+class Config(TracesConfig):
     """Configuration that both services share."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -258,6 +259,8 @@ def _sentence(error: Any, field: FieldInfo) -> str:
         return "must be true or false"
     if kind in ("greater_than_equal", "less_than_equal"):
         return f"must be {_range(field)}"
+    if kind.startswith("float_"):
+        return f"must be a number {_range(field)}"
     if kind.startswith("int_"):
         return f"must be a whole number {_range(field)}"
     return str(error["msg"]).removeprefix("Value error, ")

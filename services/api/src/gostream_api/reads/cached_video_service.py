@@ -42,6 +42,7 @@ from gostream_shared.domain.errors import (
     VideoNotFoundError,
 )
 from gostream_shared.domain.video import Video
+from gostream_shared.observability.tracing import spans
 
 #: Longest time in seconds that an L1 entry is served, unless Redis has it fresh for longer.
 LOCAL_TTL = 60.0
@@ -102,7 +103,8 @@ class CachedVideoService:
             max_bytes=max_bytes,
             times=LocalTimes(hard=min(LOCAL_TTL, cache.ttl)),
         )
-        reads = ReadThrough(cache.videos, videos, unannounced=cache.unannounced, encode=encode)
+        after = {"unannounced": cache.unannounced, "link": cache.marks.take}
+        reads = ReadThrough(cache.videos, videos, encode=encode, **after)
         service = cls(reads, local, bus, owner_of=owner_of)
         bus.add(service)
         try:
@@ -137,6 +139,7 @@ class CachedVideoService:
                 partial(self._load_primary, video_id),
                 is_enough=lambda result: result.entry.version >= min_version,
             )
+        spans.annotate(gostream__cache__layer=result.layer)
         return _checked(caller, video_id, result, min_version)
 
     def peek_video(self, caller: Principal, video_id: UUID, *, min_version: int = 0) -> bytes | None:
