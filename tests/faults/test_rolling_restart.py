@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from itertools import cycle
+from itertools import count
 
 import aiohttp
 import pytest
@@ -48,12 +48,13 @@ class Load:
 
 def json_call(session: aiohttp.ClientSession, urls: list[str]) -> Call:
     """Returns a call that takes the URLs in turns, and the next one if nobody listens."""
-    turns = cycle(urls)
+    turns = count()
 
     async def call() -> None:
-        for _ in urls:
+        turn = next(turns) % len(urls)
+        for url in urls[turn:] + urls[:turn]:
             try:
-                async with session.get(next(turns)) as answer:
+                async with session.get(url) as answer:
                     assert answer.status == 200, await answer.text()
                     await answer.read()
                     return
@@ -99,4 +100,4 @@ async def test_rolling_restart_fails_no_call(load: tuple[Stack, Load]) -> None:
             await calls.more(ANSWERS)
 
     print(dict(calls.answered))
-    assert calls.failed == []
+    assert Counter(kind for kind, _ in calls.failed) == {}, calls.failed[:3]

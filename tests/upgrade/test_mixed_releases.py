@@ -14,6 +14,7 @@ import pytest
 from gostream.v1 import video_pb2
 from gostream_client import AsyncClient, GoStreamError
 from gostream_shared.concurrency import in_background
+from tests.support.waiting import eventually
 from tests.upgrade.conftest import Clients, Releases, started
 from tests.upgrade.previous import programs
 
@@ -138,13 +139,17 @@ async def test_cache_entries_of_releases_stay_apart(releases: Releases, clients:
 async def test_chunks_pass_previous_workers(
     releases: Releases, clients: Clients, film: Path, database: asyncpg.Connection
 ) -> None:
-    with started(releases.previous_worker):
-        created = await clients.this.upload(film, user_id="upgrade")
-        with started(releases.workers[0]):
-            # Whichever worker claims the job, the other one must leave the film to it.
-            runs = [asyncio.create_task(process(clients.this, asked, film, "")) for asked in clients[:2]]
-            video = await to_the_end(clients.this, await clients.this.trigger_process(created.id))
-            videos = [video, *await asyncio.gather(*runs)]
+    async def is_in_chunks() -> bool:
+        return bool(await database.fetchval("SELECT count(*) FROM encode_chunks WHERE tries > 0"))
+
+    created = await clients.this.upload(film, user_id="upgrade")
+    with started(releases.workers[0]):
+        begun = await clients.this.trigger_process(created.id)
+        await eventually(is_in_chunks)
+        with started(releases.previous_worker):
+            # Whichever worker claims a job, the other one must leave the film to it.
+            others = [asyncio.create_task(process(clients.this, asked, film, "")) for asked in clients[:2]]
+            videos = [await to_the_end(clients.this, begun), *await asyncio.gather(*others)]
 
     assert [video.status for video in videos] == [READY] * 3, videos
     assert await database.fetchval("SELECT count(*) FROM encode_chunks") == 0
