@@ -1,7 +1,6 @@
 """Serves GetVideo from the fastest layer that has the video: L1, Redis (L2), the database.
 
-`CachedVideoService` adds L1, single flight and the Redis protocol to the reads of the repository. Callers see
-no difference except speed. The composition root uses it like this:
+`CachedVideoService` adds L1, single flight and the Redis protocol to the reads of the repository, for example:
 
     async with (
         open_cache(config, outbox=database.outbox, epochs=database.epochs, subscribe=True) as cache,
@@ -12,7 +11,7 @@ no difference except speed. The composition root uses it like this:
         await cache.announcer.announce(video_id, version)            # after every own commit
 
 `announce` also removes the L1 entry and the flight of this process at once, so a caller reads its own write.
-No other call is needed. All callers share entries and loads; the owner is compared after the lookup.
+All callers share entries and loads; the owner is compared after the lookup.
 `videos.is_live` is True while L1 entries are served, for readiness and metrics.
 """
 
