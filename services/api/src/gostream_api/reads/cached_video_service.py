@@ -12,7 +12,6 @@
 
 `announce` also removes the L1 entry and the flight of this process at once, so a caller reads its own write.
 All callers share entries and loads; the owner is compared after the lookup.
-`videos.is_live` is True while L1 entries are served, for readiness and metrics.
 """
 
 import asyncio
