@@ -29,29 +29,28 @@ class Viewers:
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self._key = os.urandom(16)
         self._sessions: OrderedDict[bytes, _Session] = OrderedDict()
-        label = ("top",)
         self._startup = Histogram(
             "gostream_qoe_startup_seconds",
             "From the first request of a session to its first one with playback under way",
-            label,
+            ["top"],
             buckets=(0.25, 0.5, 1, 2, 4, 8, 16),
             registry=registry,
         )
         self._rebuffering = Histogram(
             "gostream_qoe_rebuffer_ratio",
             "Share of the media requests of an ended session that followed a wait",
-            label,
+            ["top"],
             buckets=(0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
             registry=registry,
         )
         self._throughput = Histogram(
             "gostream_qoe_throughput_kbps",
             "Throughput as the players measured it",
-            label,
+            ["top"],
             buckets=(500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000),
             registry=registry,
         )
-        self._begun = Counter("gostream_qoe_sessions", "Sessions that have begun", label, registry=registry)
+        self._begun = Counter("gostream_qoe_sessions", "Sessions that have begun", ["top"], registry=registry)
         self._active = Gauge("gostream_qoe_active_sessions", "Sessions of the last minute", registry=registry)
 
     def note(self, report: Report) -> None:

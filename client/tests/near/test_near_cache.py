@@ -203,3 +203,37 @@ def test_blocking_client_has_no_near_cache() -> None:
 
 async def test_client_without_option_has_none(client: AsyncClient) -> None:
     assert client.near_cache is None
+
+
+async def test_late_events_end_the_stream(server: ApiServer) -> None:
+    server.api.videos = [ready()]
+    quick, late = changed(1), changed(1)
+    quick.create_time.FromSeconds(2_000_000_000)
+    late.create_time.FromSeconds(2_000_000_000 - 60)
+    server.api.event_streams.extend([[SILENCE, quick, 0.5, late, HOUR], [SILENCE, HOUR]])
+    async with AsyncClient(server.address, timeout=60, near_cache=10) as client:
+        await is_true(lambda: counts(client).is_live)
+        await client.get_video(VIDEO_ID)
+        await is_true(lambda: counts(client).entries == 0)
+        await is_true(lambda: not server.api.event_streams and counts(client).is_live)
+
+
+async def test_loop_of_hits_lets_the_stream_run(near: Stream) -> None:
+    near.server.api.videos = [ready(2)]
+    async with asyncio.timeout(60):
+        while counts(near.client).hits < 10 or near.reads() < 1:
+            await near.client.get_video(VIDEO_ID)
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    turning = asyncio.create_task(turn())
+    for _ in range(320):
+        await near.client.get_video(VIDEO_ID)
+    turning.cancel()
+
+    assert turns >= 5

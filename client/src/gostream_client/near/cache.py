@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 from gostream.v1.event_pb2 import Event
@@ -22,6 +23,11 @@ _log = logging.getLogger("gostream_client.near")
 
 #: Seconds until a new stream after one that was refused: at first, and at most.
 _PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+
+#: Seconds that events may arrive later than the quickest one of their stream.
+LATE = 2.0
+#: Hits after which other tasks run, so that a loop of hits does not hold up the stream.
+_HITS_AT_ONCE = 32
 
 #: Asks the server: see AsyncClient._ask.
 Ask = Callable[[Call[Any]], Awaitable[Any]]
@@ -49,6 +55,7 @@ class NearCache:
         self._server = server
         self._flights: dict[str, tuple[Fill, asyncio.Task[Video]]] = {}
         self._hits = 0
+        self._least_age = math.inf
         self._misses = 0
 
     def counts(self) -> NearCounts:
@@ -63,6 +70,8 @@ class NearCache:
         found = self._entries.get(request.id, monotonic(), min_version=request.min_version)
         if found is not None:
             self._hits += 1
+            if self._hits % _HITS_AT_ONCE == 0:
+                await asyncio.sleep(0)
             return Video.FromString(found)
         self._misses += 1
         if request.min_version or call.timeout is not None:
@@ -100,8 +109,12 @@ class NearCache:
                 async with aclosing(_messages(self._server, open_watch)) as messages:
                     self._entries.start(await self._first(messages))
                     pause = _PAUSE
+                    self._least_age = math.inf
                     async for event in messages:
                         self._note(event)
+                        if self._is_late(event):
+                            _log.warning("videos are not cached for some seconds: events arrive late")
+                            break
             except GoStreamError as error:
                 _log.warning("videos are not cached for %.0f s: %s", pause, error)
             finally:
@@ -124,9 +137,18 @@ class NearCache:
         if event.id:
             self._entries.change(event.video_id, event.version, now)
 
-    async def _read(
-        self, call: Call[Video], ask: Callable[[Call[Video]], Awaitable[Video]], fill: Fill
-    ) -> Video:
+    def _is_late(self, event: Event) -> bool:
+        """Returns whether this process, or the server, falls behind; a new stream begins with what is new.
+
+        Compares ages alone, as the clocks of both may differ.
+        """
+        if not event.id:
+            return False
+        age = time() - event.create_time.ToNanoseconds() / 1e9
+        self._least_age = min(self._least_age, age)
+        return age - self._least_age > LATE
+
+    async def _read(self, call: Call[Video], ask: Ask, fill: Fill) -> Video:
         video: Video = await ask(call)
         # Other states change without an event for each version. Events have the canonical form of the id.
         if video.status in TERMINAL and video.id == fill.video_id:
