@@ -61,6 +61,8 @@ async def test_child_has_own_group_and_limits() -> None:
             await eventually(lambda: child.num_fds() == 3)  # noqa: B023 - called at once
             await eventually(lambda: child.rlimit(psutil.RLIMIT_NOFILE)[0] == PROBE_LIMITS.open_files)  # noqa: B023
             assert os.getpgid(child.pid) == child.pid
+            assert child.environ() == {"HOME": "/nonexistent"}
+            assert "NoNewPrivs:\t1" in Path(f"/proc/{child.pid}/status").read_text()
             assert child.rlimit(psutil.RLIMIT_CPU) == (PROBE_LIMITS.cpu_seconds,) * 2
             assert child.rlimit(psutil.RLIMIT_AS) == (PROBE_LIMITS.memory,) * 2
 
