@@ -1,7 +1,8 @@
 """Fetches the libraries of the console by `npm pack` and checks them against vendor.json.
 
-`python console/vendor.py` replaces console/site/vendor; `--check` compares it with the hashes and needs no network. For
-a new version, change `package` and run it with `--update`, which writes the hashes of what the registry sends.
+`python console/vendor.py` replaces console/site/vendor; `--check` compares it with the hashes and needs no
+network. For a new version, change `package` and run it with `--update`, which writes the hashes of what the
+registry sends.
 """
 
 import argparse

@@ -16,7 +16,7 @@ from gostream_worker.plan.plan import Plan
 from gostream_worker.plan.profiles import DEFAULT_PROFILE, PROFILES
 from gostream_worker.probe.probe import probe_source
 
-from . import chunks
+from . import burst, chunks
 from .ffmpeg_runs import Runs, bare_command, run_per_rung
 from .gostream_stack import GoStream, Published
 from .media import below, circumstances, likeness, make_source, table
@@ -211,8 +211,15 @@ def main() -> None:
         type=lambda text: [int(part) for part in text.split(",")],
         help="measure chunks encoded by so many workers, as 1,2, instead of comparing with other methods",
     )
+    parser.add_argument(
+        "--burst", type=int, help="process so many tiny films at once, beside the bare command in a loop"
+    )
     options = parser.parse_args()
     command = shlex.join(["python", "-m", "benchmarks.encode", *sys.argv[1:]])
+    if options.burst:
+        text = asyncio.run(burst.report(options.burst, PROFILES[options.profile], options.rounds))
+        _keep(text + "\n\n" + circumstances(command), f"encode-burst-{options.burst}.md")
+        return
     if options.workers:
         _keep(asyncio.run(_measure_chunks(options)) + "\n\n" + circumstances(command), _name(options))
         return

@@ -5,7 +5,11 @@ import {say} from "./words.js";
 
 const PROCESS = video => call(`/${video.id}/process`, {method: "POST", body: {request_id: crypto.randomUUID()}});
 const CANCEL = video => call(`/${video.id}/cancel`, {method: "POST", body: {}});
-const DELETE = video => call(`/${video.id}`, {method: "DELETE"});
+// The API does not return deleted videos, except in lists.
+const DELETE = async video => {
+  await call(`/${video.id}`, {method: "DELETE"});
+  return {...video, delete_time: new Date().toISOString()};
+};
 const UNDELETE = video => call(`/${video.id}:undelete`, {method: "POST", body: {}});
 
 // By status: [words, call, whether to ask].
@@ -17,6 +21,7 @@ const OFFERED = {
   STATUS_CANCELLED: [["act.start", PROCESS], ["act.delete", DELETE, true]],
 };
 
+// `changed` is called with the new state of the video.
 export function actions(video, changed) {
   const offered = video.delete_time ? [["act.undelete", UNDELETE]] : OFFERED[video.status] ?? [];
   return element("div", {class: "row", role: "group", "aria-label": say("act.title")}, offered.map(each => made(each, video, changed)));
@@ -28,11 +33,10 @@ function made([words, act, asks], video, changed) {
     if (asks && !await confirmed(say(`${words}.sure`, {title: video.title}), say("yes"), say("no"))) return;
     pressed.disabled = true;
     try {
-      await act(video);
+      const state = await act(video);
       announce(act === DELETE ? say("act.deleted", {title: video.title}) : say("act.done"));
-      await changed();
-    } catch (error) {
-      announce(say("error.api", {message: error.message, reason: error.reason ?? ""}));
+      await changed(state);
+    } finally {
       pressed.disabled = false;
     }
   });

@@ -16,6 +16,6 @@ export function commands(video) {
 
 function line(name, text) {
   const copy = async () => { await navigator.clipboard.writeText(text); announce(say("copy.done")); };
-  return element("div", {class: "row"}, element("pre", {tabindex: 0, role: "region", "aria-label": name}, text),
+  return element("div", {class: "row"}, element("pre", {tabindex: 0, role: "group", "aria-label": name}, text),
     button(say("copy.button"), copy, {"aria-label": say("copy.name", {name: `${name}, ${text.split(" ")[0]}`})}));
 }

@@ -13,7 +13,18 @@ export function element(tag, attributes = {}, ...children) {
 }
 
 export function button(text, onclick, attributes = {}) {
-  return element("button", {type: "button", onclick, ...attributes}, text);
+  return element("button", {type: "button", onclick: attempt(onclick), ...attributes}, text);
+}
+
+// Returns a listener that says why it failed.
+export function attempt(listener) {
+  return async event => {
+    try {
+      await listener(event);
+    } catch (error) {
+      if (error.name !== "AbortError") announce(error.reason ? `${error.message} (${error.reason})` : error.message);
+    }
+  };
 }
 
 export function field(text, input) {

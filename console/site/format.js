@@ -1,10 +1,10 @@
 // Numbers, times and languages in the language of the page.
-import {LANGUAGE} from "./words.js";
+import {LOCALE} from "./words.js";
 
-const dates = new Intl.DateTimeFormat(LANGUAGE, {dateStyle: "medium", timeStyle: "short"});
-const relative = new Intl.RelativeTimeFormat(LANGUAGE, {numeric: "auto", style: "short"});
-const percents = new Intl.NumberFormat(LANGUAGE, {style: "percent", maximumFractionDigits: 0});
-const languages = new Intl.DisplayNames(LANGUAGE, {type: "language"});
+const dates = new Intl.DateTimeFormat(LOCALE, {dateStyle: "medium", timeStyle: "short"});
+const relative = new Intl.RelativeTimeFormat(LOCALE, {numeric: "auto", style: "short"});
+const percents = new Intl.NumberFormat(LOCALE, {style: "percent", maximumFractionDigits: 0});
+const languages = new Intl.DisplayNames(LOCALE, {type: "language"});
 const UNITS = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
 
 export function date(text) {
@@ -19,7 +19,7 @@ export function bytes(count) {
   let value = Number(count), unit = 0;
   for (; value >= 1000 && unit < UNITS.length - 1; unit++) value /= 1000;
   const format = {style: "unit", unit: UNITS[unit], unitDisplay: "short", maximumFractionDigits: value < 10 ? 1 : 0};
-  return new Intl.NumberFormat(LANGUAGE, format).format(value);
+  return new Intl.NumberFormat(LOCALE, format).format(value);
 }
 
 // Of a duration as the API writes it ("12.5s"), or of seconds: 1:02:03.

@@ -1,25 +1,26 @@
 // The page of all videos: filters, pages, and the states of those in work.
+import {actions} from "./actions.js";
 import {call, pause} from "./api.js";
-import {element, field} from "./dom.js";
+import {attempt, button, element, field} from "./dom.js";
 import {clock, date, percent} from "./format.js";
 import {say} from "./words.js";
 
 const STATES = ["STATUS_PENDING_UPLOAD", "STATUS_PROCESSING", "STATUS_READY", "STATUS_FAILED", "STATUS_CANCELLED"];
 const PAGE = 25, REFRESH = 3000;
 // Kept while the page is open, so that a return from a video shows the same list.
-const wanted = {status: "", title: "", deleted: false, tokens: [""]};
+const wanted = {status: "", title: "", deleted: false, page_token: ""};
 
 export async function showList(page, {signal}) {
   const body = element("tbody"), more = element("p", {class: "row"});
   const columns = ["title", "status", "length", "created"].map(name => element("th", {scope: "col"}, say(`col.${name}`)));
   const table = element("table", {}, element("thead", {}, element("tr", {}, columns)), body);
-  page.append(element("h2", {}, say("videos")), filters(load), element("div", {class: "table", tabindex: 0, role: "region", "aria-label": say("videos")}, table), more);
+  page.append(element("h2", {}, say("videos")), filters(load), element("div", {class: "table", tabindex: 0, role: "group", "aria-label": say("videos")}, table), more);
 
   async function load() {
-    const query = new URLSearchParams({page_size: PAGE, page_token: wanted.tokens.at(-1), title: wanted.title, show_deleted: wanted.deleted});
+    const query = new URLSearchParams({page_size: PAGE, page_token: wanted.page_token, title: wanted.title, show_deleted: wanted.deleted});
     if (wanted.status) query.set("status", wanted.status);
     const {videos, next_page_token: next} = await call(`?${query}`, {signal});
-    body.replaceChildren(...videos.map(row));
+    body.replaceChildren(...videos.map(video => row(video, load)));
     if (!videos.length) body.append(element("tr", {}, element("td", {colspan: 4}, say("none"))));
     turn(more, next, load);
     return videos;
@@ -48,22 +49,21 @@ function filters(load) {
   const deleted = element("input", {name: "deleted", type: "checkbox", checked: wanted.deleted});
   const apply = event => {
     event.preventDefault();
-    Object.assign(wanted, {status: status.value, title: title.value.trim(), deleted: deleted.checked, tokens: [""]});
-    load();
+    Object.assign(wanted, {status: status.value, title: title.value.trim(), deleted: deleted.checked, page_token: ""});
+    return load();
   };
-  return element("form", {role: "search", onsubmit: apply}, field(say("filter.status"), status), field(say("filter.title"), title),
+  return element("form", {role: "search", onsubmit: attempt(apply)}, field(say("filter.status"), status), field(say("filter.title"), title),
     element("label", {class: "check"}, deleted, say("filter.deleted")), element("button", {}, say("filter.apply")));
 }
 
 function turn(place, next, load) {
-  const go = tokens => () => { wanted.tokens = tokens; load(); };
-  place.replaceChildren(
-    ...wanted.tokens.length > 1 ? [element("button", {type: "button", onclick: go([""])}, say("first"))] : [],
-    ...next ? [element("button", {type: "button", onclick: go([...wanted.tokens, next])}, say("next"))] : []);
+  const go = page_token => () => { wanted.page_token = page_token; return load(); };
+  place.replaceChildren(...wanted.page_token ? [button(say("first"), go(""))] : [], ...next ? [button(say("next"), go(next))] : []);
 }
 
-function row(video) {
-  const title = element("th", {scope: "row"}, element("a", {href: `#/video/${video.id}`}, video.title || video.id));
+function row(video, load) {
+  const name = video.title || video.id;
+  const title = element("th", {scope: "row"}, video.delete_time ? [name, " ", actions(video, load)] : element("a", {href: `#/video/${video.id}`}, name));
   return element("tr", {}, title, element("td", {}, ...state(video)), element("td", {}, clock(video.duration)), element("td", {}, date(video.create_time)));
 }
 

@@ -1,6 +1,6 @@
 // Sounds, captions and chapters of a video; captions can be added and removed.
 import {call, pause} from "./api.js";
-import {announce, button, confirmed, element, field} from "./dom.js";
+import {announce, attempt, button, confirmed, element, field} from "./dom.js";
 import {language} from "./format.js";
 import {say} from "./words.js";
 
@@ -27,7 +27,7 @@ export function tracks(video, {signal, changed}) {
 function table(video, found, list) {
   const head = element("tr", {}, COLUMNS.map(name => element("th", {scope: "col"}, say(`tracks.${name}`))));
   const shown = element("table", {}, element("thead", {}, head), element("tbody", {}, found.map(track => row(video, track, list))));
-  return element("div", {class: "table", tabindex: 0, role: "region", "aria-label": say("tracks.title")}, shown);
+  return element("div", {class: "table", tabindex: 0, role: "group", "aria-label": say("tracks.title")}, shown);
 }
 
 function row(video, track, list) {
@@ -56,17 +56,13 @@ function adding(video, list) {
     const [chosen] = file.files, form = event.target;
     const body = {kind: "KIND_SUBTITLES", language: tag.value.trim(), name: name.value.trim(), size_bytes: String(chosen.size), request_id: crypto.randomUUID()};
     for (const [mark, box] of marks) body[`is_${mark}`] = box.checked;
-    try {
-      await added(video.id, body, chosen);
-      announce(say("tracks.sent"));
-      form.reset();
-      await list();
-    } catch (error) {
-      announce(say("error.api", {message: error.message, reason: error.reason ?? ""}));
-    }
+    await added(video.id, body, chosen);
+    announce(say("tracks.sent"));
+    form.reset();
+    await list();
   };
   const boxes = marks.map(([mark, box]) => element("label", {class: "check"}, box, say(`mark.${mark}`)));
-  return element("form", {"aria-label": say("tracks.add"), onsubmit: send}, field(say("tracks.file"), file), field(say("tracks.tag"), tag), field(say("tracks.name"), name),
+  return element("form", {"aria-label": say("tracks.add"), onsubmit: attempt(send)}, field(say("tracks.file"), file), field(say("tracks.tag"), tag), field(say("tracks.name"), name),
     boxes, element("button", {}, say("tracks.add")));
 }
 

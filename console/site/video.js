@@ -13,46 +13,44 @@ export async function showVideo(page, {signal, argument: id}) {
   const video = await call(`/${encodeURIComponent(id)}`, {signal});
   const places = Object.fromEntries(["state", "player", "strip", "actions", "facts", "tracks"].map(name => [name, element("div")]));
   page.append(element("p", {}, element("a", {href: "#/"}, say("video.back"))), element("h2", {}, video.title || video.id), ...Object.values(places), commands(video));
-  const shown = new Shown(places, signal);
-  shown.show(video);
-  if (!video.delete_time) follow(video, shown, signal);
-}
-
-async function follow(video, shown, signal) {
-  try {
-    for await (const state of watch(video.id, signal)) shown.show(state);
-  } catch (error) {
-    if (!signal.aborted) shown.lost(error);
-  }
+  new Shown(places, signal).changed(video);
 }
 
 class Shown {
-  #places; #signal; #url = ""; #version = "";
+  #places; #signal; #url = ""; #version = ""; #following = new AbortController();
 
   constructor(places, signal) {
     this.#places = places;
     this.#signal = signal;
   }
 
-  show(video) {
+  // Shows a state, and those that come after it.
+  async changed(video) {
+    this.#following.abort(new DOMException("followed anew", "AbortError"));
+    this.#following = new AbortController();
+    const signal = AbortSignal.any([this.#signal, this.#following.signal]);
+    this.#show(video);
+    if (video.delete_time) return;
+    try {
+      for await (const state of watch(video.id, signal)) this.#show(state);
+    } catch (error) {
+      if (!signal.aborted) this.#places.state.append(element("p", {class: "bad", role: "alert"}, error.message));
+    }
+  }
+
+  #show(video) {
     this.#places.state.replaceChildren(...state(video));
-    if (this.#version === video.version) return; // only the progress has changed
-    this.#version = video.version;
-    const changed = () => this.#again(video.id);
-    this.#places.actions.replaceChildren(actions(video, changed));
+    const version = `${video.version} ${video.delete_time ?? ""}`;
+    if (this.#version === version) return; // only the progress has changed
+    this.#version = version;
+    this.#places.actions.replaceChildren(actions(video, next => { this.changed(next); }));
     this.#places.facts.replaceChildren(described(video));
-    this.#places.tracks.replaceChildren(tracks(video, {signal: this.#signal, changed}));
+    this.#places.tracks.replaceChildren(tracks(video, {signal: this.#signal, changed: () => this.#again(video.id)}));
     this.#stream(video);
   }
 
-  lost(error) {
-    this.#places.state.append(element("p", {class: "bad", role: "alert"}, error.message));
-  }
-
   async #again(id) {
-    const video = await call(`/${id}`, {signal: this.#signal});
-    this.show(video);
-    if (!video.delete_time) follow(video, this, this.#signal);
+    this.changed(await call(`/${id}`, {signal: this.#signal}));
   }
 
   async #stream(video) {

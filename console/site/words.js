@@ -44,6 +44,14 @@ const en = {
   "tracks.add": "Add captions", "tracks.file": "File (.srt, .vtt, .ass)", "tracks.tag": "Language (en, de, pt-BR)", "tracks.remove": "Remove",
   "tracks.remove.name": "Remove {name}", "tracks.remove.sure": "Remove the captions {name}?", "tracks.sent": "The captions are sent. A worker puts them into the playlists.",
   "tracks.store": "the store answered {status}",
+  webhooks: "Webhooks", "hooks.url": "URL (https)", "hooks.types": "Types (video.ready, video.failed; none: all)", "hooks.add": "Add", "hooks.none": "No webhooks.",
+  "hooks.col.url": "URL", "hooks.col.types": "Types", "hooks.col.state": "State", "hooks.col.created": "Created", "hooks.all": "all", "hooks.on": "in use", "hooks.off": "disabled: {reason}",
+  "hooks.secret": "The secret of {url}, shown once: {secret}", "hooks.test": "Send a test", "hooks.tested": "A test is on its way.", "hooks.enable": "Use it again",
+  "hooks.rotate": "New secret", "hooks.rotate.sure": "Make a new secret? Both are valid for a while.", "hooks.remove": "Remove", "hooks.remove.sure": "Remove the webhook {url}?",
+  "hooks.again": "Deliver again", "hooks.again.name": "Deliver {type} again", "hooks.count": "Deliveries: {count}", "hooks.back": "All webhooks",
+  "deliveries.title": "Deliveries", "deliveries.none": "No deliveries.", "deliveries.col.type": "Event", "deliveries.col.state": "State", "deliveries.col.attempt": "Tries",
+  "deliveries.col.answer": "Answer", "deliveries.col.created": "Created", "deliveries.col.next": "Next try", "deliveries.col.again": "Actions",
+  "STATE_PENDING": "Waiting", "STATE_DELIVERED": "Delivered", "STATE_DEAD": "Given up",
   "copy.title": "Command lines", "copy.get": "Get the video", "copy.watch": "Follow it", "copy.play": "Play it", "copy.button": "Copy", "copy.name": "Copy: {name}", "copy.done": "Copied.",
   "copy.hint": "TOKEN in the environment is your token.",
 };
@@ -52,6 +60,8 @@ const WORDS = {en};
 const RIGHT_TO_LEFT = new Set(["ar", "fa", "he", "ur"]);
 
 export const LANGUAGE = navigator.languages.map(tag => tag.split("-")[0]).find(tag => tag in WORDS) ?? "en";
+// For dates and numbers: the person's variant of the language.
+export const LOCALE = navigator.languages.find(tag => tag.split("-")[0] === LANGUAGE) ?? LANGUAGE;
 export const DIRECTION = RIGHT_TO_LEFT.has(LANGUAGE) ? "rtl" : "ltr";
 
 // Returns the words of a key with its {values}; the key if there are none, as for a status of a newer API.

@@ -9,7 +9,12 @@ EXCEPTIONS = {
     "gostream_shared.storage.facts": "the rules behind that command; the worker checks one at its start",
 }
 API = ("gostream_api.app", "gostream_api.multiprocess")
-WORKER = ("gostream_worker.app", "gostream_worker.probe.child", "gostream_worker.sandbox.launcher")
+WORKER = (
+    "gostream_worker.app",
+    "gostream_worker.probe.forking.server",
+    "gostream_worker.probe.child",
+    "gostream_worker.sandbox.launcher",
+)
 
 
 def reached(graph: grimp.ImportGraph, roots: tuple[str, ...]) -> set[str]:

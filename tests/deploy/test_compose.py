@@ -23,7 +23,8 @@ from tests.deploy.compose_file import PLACEHOLDER, ROOT, SERVICES, resolve
 from tests.deploy.replica import Replica
 from tests.support.certificates import Files
 
-DOCKERFILES = sorted(ROOT.glob("services/*/Dockerfile"))
+SERVICE_FILES = sorted(ROOT.glob("services/*/Dockerfile"))
+DOCKERFILES = [*SERVICE_FILES, ROOT / "console/Dockerfile"]
 ONE_SHOT = {"check", "migrate", "store-setup"}
 #: Services whose image another service builds.
 BUILT_ELSEWHERE = {"migrate": "api", "store-setup": "api", "fetcher": "worker"}
@@ -43,8 +44,15 @@ def test_files_match_the_compose_specification() -> None:
 def test_every_variable_has_a_default() -> None:
     found = PLACEHOLDER.findall((ROOT / "docker-compose.yml").read_text())
     assert found
-    # No page, and no files.
-    optional = ["EDGE_CORS_ORIGINS", "EDGE_RATE_PER_ADDRESS", "EDGE_AUTH_FILE", "AUTH_JWT_ISSUERS_FILE"]
+    # No console, no other page, and no files.
+    console = ["EDGE_CONSOLE_API", "EDGE_CONSOLE_ISSUER", "EDGE_CONSOLE_CLIENT_ID"]
+    optional = [
+        *console,
+        "EDGE_CORS_ORIGINS",
+        "EDGE_RATE_PER_ADDRESS",
+        "EDGE_AUTH_FILE",
+        "AUTH_JWT_ISSUERS_FILE",
+    ]
     assert [name for name, default in found if not default] == optional
 
 
@@ -88,7 +96,11 @@ def test_services_are_confined_and_health_checked(name: str) -> None:
     assert name in ONE_SHOT or built or service["healthcheck"]["test"]
 
 
-@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_console_image_is_based_on_the_edge() -> None:
+    assert f"FROM {SERVICES['nginx']['image']}\n" in (ROOT / "console/Dockerfile").read_text()
+
+
+@pytest.mark.parametrize("dockerfile", SERVICE_FILES, ids=lambda path: path.parent.name)
 def test_services_do_not_run_as_root(dockerfile: Path) -> None:
     lines = dockerfile.read_text().splitlines()
     assert lines.index("USER 10001:10001") > max(
@@ -284,7 +296,7 @@ def _fill(template: Path, filled: Path, **environment: str) -> "subprocess.Compl
     )
 
 
-@pytest.mark.parametrize("name", ["ports.yaml", "tls.yaml"])
+@pytest.mark.parametrize("name", ["observe.yaml", "ports.yaml", "tls.yaml"])
 def test_added_file_follows_the_specification(name: str) -> None:
     path = ROOT / "deploy/docker" / name
     _run(script("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", path)

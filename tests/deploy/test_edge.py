@@ -35,6 +35,7 @@ async def test_edge_serves_streams_from_the_store(
     await _put(store, f"uploads/{video}/source.ts", b"private", "video/mp2t")
     await _put(store, f"hls/{video}/v1/storyboard.vtt", b"WEBVTT\n", "text/vtt")
     await _put(store, f"hls/{video}/v1/storyboard.jpg", b"\xff\xd8", "image/jpeg")
+    await _put(store, f"hls/{video}/v1/preview.webp", b"RIFF", "image/webp")
     await _put(store, f"gate/{video}/public", b"", "text/plain")
     edge = make_edge(Origin(port=store.port, secret=store.edge_secret))
     await _put(store, f"hls/{video}/v1/early-720p.m3u8", b"#EXTM3U\n", "application/vnd.apple.mpegurl")
@@ -44,6 +45,7 @@ async def test_edge_serves_streams_from_the_store(
         (f"/hls/{video}/v1/720p/seg_00001.ts", "video/mp2t", IMMUTABLE, inf),
         (f"/hls/{video}/v1/storyboard.vtt", "text/vtt", IMMUTABLE, inf),
         (f"/hls/{video}/v1/storyboard.jpg", "image/jpeg", IMMUTABLE, inf),
+        (f"/hls/{video}/v1/preview.webp", "image/webp", IMMUTABLE, inf),
     ):
         began = monotonic()
         first, second = ask(edge, target), ask(edge, target)

@@ -89,7 +89,8 @@ class Output:
             self.document(info)
             return
         rows = [("playback", info.playback_url), ("poster", info.poster_url)]
-        rows += [("storyboard", info.storyboard_url), ("already plays", info.playable_url)]
+        rows += [("storyboard", info.storyboard_url), ("preview", info.preview_url)]
+        rows += [("already plays", info.playable_url)]
         rows += [(f"download {each.name}", each.url) for each in info.downloads]
         self._rows((name, value) for name, value in [*rows, ("expires", _time(info, "expire_time"))] if value)
 
@@ -153,7 +154,7 @@ def facts(video: video_pb2.Video) -> list[tuple[str, str]]:
     policy = policy_name(video)
     rows += [("policy", f"{policy}, epoch {video.playback_epoch}" if policy not in ("", "public") else "")]
     rows += [("playback", video.playback_url), ("poster", video.poster_url)]
-    rows += [("storyboard", video.storyboard_url)]
+    rows += [("storyboard", video.storyboard_url), ("preview", video.preview_url)]
     if video.HasField("processing"):
         rows += [("processing", _progress(video.processing))]
         rows += [("already plays", video.processing.playable_url)]

@@ -135,6 +135,7 @@ class AsyncClient(ClientBase[aio.Channel]):
     delete_track = _method(calls.delete_track)
     list_tracks = _method(calls.list_tracks)
     upload_track = _upload_track(TrackWishes)
+    explain_video = _method(calls.explain_video)
 
     _TOKENS = AsyncTokens
     _HAS_NEAR_CACHE = True

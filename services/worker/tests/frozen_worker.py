@@ -5,7 +5,6 @@ row lock at that moment; the database ends the transaction after a second withou
 """
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -15,6 +14,7 @@ from uuid import UUID
 
 from aiohttp.http_writer import StreamWriter
 from imageio_ffmpeg import get_ffmpeg_exe
+from pydantic import TypeAdapter
 
 from gostream_shared.config import load
 from gostream_shared.db.connecting import pool as pools
@@ -80,8 +80,7 @@ async def main(encode: Encode) -> None:
 
 
 if __name__ == "__main__":
-    said = json.loads(sys.argv[1])
     try:
-        asyncio.run(main(Encode(**{**said, "video_id": UUID(said["video_id"])})))
+        asyncio.run(main(TypeAdapter(Encode).validate_json(sys.argv[1])))
     except FenceLostError:
         sys.exit(FENCE_LOST)

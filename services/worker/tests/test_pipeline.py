@@ -40,6 +40,7 @@ async def test_complete_video_is_published(worker: Worker, clip: Clips) -> None:
         "v1/poster.jpg",
         "v1/storyboard.jpg",
         "v1/storyboard.vtt",
+        "v1/preview.webp",
     ]
     assert worker.recorder.announced[-1] == (video.id, video.version)
     assert worker.recorder.refreshed == [video.id]

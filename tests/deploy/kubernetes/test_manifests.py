@@ -287,7 +287,6 @@ def test_programs_share_their_secrets(overlay: str) -> None:
 
 def test_images_and_variables_are_those_of_compose() -> None:
     names = {
-        "edge": "nginx",
         "valkey": "redis",
         "envoy": "envoy",
         "seaweedfs": "seaweedfs",
@@ -295,6 +294,8 @@ def test_images_and_variables_are_those_of_compose() -> None:
     for each in workloads(RENDERED["dev"]):
         if each.name in names:
             assert each.containers[0]["image"] == SERVICES[names[each.name]]["image"]
+    assert container(RENDERED["prod"], "edge")["image"] == SERVICES["nginx"]["image"]
+    assert container(RENDERED["dev"], "edge")["image"].startswith("registry.example.com/gostream-edge:")
     ours = configuration(RENDERED["prod"], "edge").keys() | {"EDGE_ORIGIN_SECRET", "EDGE_REFRESH_SECRET"}
     assert ours == SERVICES["nginx"]["environment"].keys()
 

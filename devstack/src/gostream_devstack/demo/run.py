@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from gostream_devstack.demo.picture import take_picture
 from gostream_devstack.demo.sample import sample_clip
 from gostream_devstack.demo.steps import Demo, where_to_go_on
 from gostream_devstack.errors import StackError
@@ -47,6 +48,8 @@ def run_demo(root: Path, video: Path | None) -> None:
             issuer.token(name, "videos:read,videos:write", TOKEN_LIFETIME) for name in ("alice", "bob")
         )
         asyncio.run(Demo(servers.env, console, alice=alice, bob=bob).run(source))
+        picture = root.with_name(f"{root.name}-console.png")
+        console.print(f"\n{take_picture(servers.env['GOSTREAM_CONSOLE_URL'], alice, picture)}", markup=False)
         where_to_go_on(servers.env, console)
         console.print("\nStopping the servers …")
 

@@ -162,6 +162,7 @@ class Video(_message.Message):
     DELETE_TIME_FIELD_NUMBER: _builtins.int
     TRACKS_FIELD_NUMBER: _builtins.int
     DOWNLOADS_FIELD_NUMBER: _builtins.int
+    PREVIEW_URL_FIELD_NUMBER: _builtins.int
     MEDIA_KIND_FIELD_NUMBER: _builtins.int
     LOUDNESS_FIELD_NUMBER: _builtins.int
     PLAYBACK_POLICY_FIELD_NUMBER: _builtins.int
@@ -192,6 +193,8 @@ class Video(_message.Message):
     """The storyboard, WebVTT thumbnails for a seek bar: each cue references a part of a picture; empty if there is none."""
     external_id: _builtins.str
     """The owner's own id of the video, at most 128 characters; unique among the videos of an owner that are not deleted."""
+    preview_url: _builtins.str
+    """The preview, an animated WebP of at most 1 MB that shows four seconds of the film; empty if there is none."""
     media_kind: Global___MediaKind.ValueType
     """What the published encode consists of."""
     playback_policy: Global___PlaybackPolicy.ValueType
@@ -291,6 +294,7 @@ class Video(_message.Message):
         delete_time: _timestamp_pb2.Timestamp | None = ...,
         tracks: _abc.Iterable[Global___Track] | None = ...,
         downloads: _abc.Iterable[Global___Download] | None = ...,
+        preview_url: _builtins.str = ...,
         media_kind: Global___MediaKind.ValueType = ...,
         loudness: Global___Loudness | None = ...,
         playback_policy: Global___PlaybackPolicy.ValueType = ...,
@@ -298,7 +302,7 @@ class Video(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "duration", b"duration", "error", b"error", "expire_time", b"expire_time", "loudness", b"loudness", "processing", b"processing", "ready_time", b"ready_time", "source", b"source", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "downloads", b"downloads", "duration", b"duration", "error", b"error", "etag", b"etag", "expire_time", b"expire_time", "external_id", b"external_id", "height", b"height", "id", b"id", "labels", b"labels", "loudness", b"loudness", "media_kind", b"media_kind", "playback_epoch", b"playback_epoch", "playback_policy", b"playback_policy", "playback_url", b"playback_url", "poster_url", b"poster_url", "processing", b"processing", "ready_time", b"ready_time", "renditions", b"renditions", "source", b"source", "status", b"status", "storyboard_url", b"storyboard_url", "title", b"title", "tracks", b"tracks", "update_time", b"update_time", "user_id", b"user_id", "version", b"version", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "downloads", b"downloads", "duration", b"duration", "error", b"error", "etag", b"etag", "expire_time", b"expire_time", "external_id", b"external_id", "height", b"height", "id", b"id", "labels", b"labels", "loudness", b"loudness", "media_kind", b"media_kind", "playback_epoch", b"playback_epoch", "playback_policy", b"playback_policy", "playback_url", b"playback_url", "poster_url", b"poster_url", "preview_url", b"preview_url", "processing", b"processing", "ready_time", b"ready_time", "renditions", b"renditions", "source", b"source", "status", b"status", "storyboard_url", b"storyboard_url", "title", b"title", "tracks", b"tracks", "update_time", b"update_time", "user_id", b"user_id", "version", b"version", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -682,6 +682,7 @@ class GetPlaybackInfoResponse(_message.Message):
     PLAYABLE_URL_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     DOWNLOADS_FIELD_NUMBER: _builtins.int
+    PREVIEW_URL_FIELD_NUMBER: _builtins.int
     playback_url: _builtins.str
     """The HLS master playlist; empty if no published encode exists."""
     poster_url: _builtins.str
@@ -690,6 +691,8 @@ class GetPlaybackInfoResponse(_message.Message):
     """The storyboard; empty if there is none."""
     playable_url: _builtins.str
     """The master playlist for early playback of the running encode; empty until it exists."""
+    preview_url: _builtins.str
+    """The preview; empty if there is none."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When the URLs stop working; absent if they do not expire. A running playback ends then too."""
@@ -707,10 +710,11 @@ class GetPlaybackInfoResponse(_message.Message):
         playable_url: _builtins.str = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         downloads: _abc.Iterable[_video_pb2.Download] | None = ...,
+        preview_url: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["downloads", b"downloads", "expire_time", b"expire_time", "playable_url", b"playable_url", "playback_url", b"playback_url", "poster_url", b"poster_url", "storyboard_url", b"storyboard_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["downloads", b"downloads", "expire_time", b"expire_time", "playable_url", b"playable_url", "playback_url", b"playback_url", "poster_url", b"poster_url", "preview_url", b"preview_url", "storyboard_url", b"storyboard_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

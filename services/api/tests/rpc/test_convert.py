@@ -84,6 +84,7 @@ publications = st.builds(
     renditions=st.lists(renditions, max_size=4).map(tuple),
     poster=st.none() | texts,
     storyboard=st.none() | texts,
+    preview=st.none() | texts,
     tracks=st.lists(tracks, max_size=3).map(tuple),
     media_kind=st.sampled_from(MediaKind),
     loudness=st.none() | st.builds(Loudness, integrated_lufs=st.floats(), true_peak_dbtp=st.floats()),
@@ -164,7 +165,7 @@ def straightforward(video: Video, progress: Progress | None = None) -> video_pb2
     if video.publication:
         message.MergeFrom(published(video, video.publication))
     if video.playback_policy is not PlaybackPolicy.PUBLIC:
-        for field in ("playback_url", "poster_url", "storyboard_url"):
+        for field in ("playback_url", "poster_url", "storyboard_url", "preview_url"):
             message.ClearField(field)
         for track in message.tracks:
             track.ClearField("url")
@@ -228,6 +229,7 @@ def published(video: Video, publication: Publication) -> video_pb2.Video:
         playback_url=f"{CDN}/{master_key(video.id)}",
         poster_url=below + publication.poster if publication.poster else "",
         storyboard_url=below + publication.storyboard if publication.storyboard else "",
+        preview_url=below + publication.preview if publication.preview else "",
         tracks=[track_message(track, below) for track in publication.tracks],
         media_kind=video_pb2.MediaKind.Value(f"MEDIA_KIND_{publication.media_kind}"),
     )
@@ -313,6 +315,7 @@ def test_form_of_replies_changes_with_their_bytes() -> None:
             renditions=(rung,),
             poster="p",
             storyboard="s",
+            preview="w",
             tracks=(left_out,),
             downloads=(
                 Download(
@@ -333,4 +336,4 @@ def test_form_of_replies_changes_with_their_bytes() -> None:
         expires_at=datetime(2027, 1, 1, tzinfo=UTC),
     )
 
-    assert (reply_form(CDN), crc32(encode_video(video, CDN))) == ("8.1.4ad2b67d", 3001987816)
+    assert (reply_form(CDN), crc32(encode_video(video, CDN))) == ("9.1.4ad2b67d", 1280441621)

@@ -99,7 +99,7 @@ async def test_video_with_signed_policy_has_no_urls(api: Any, publish: Any) -> N
 
     video = await api.stub.GetVideo(GetVideoRequest(id=signed))
     assert (video.status, video.playback_policy, video.playback_epoch) == (Video.STATUS_READY, SIGNED, 1)
-    assert (video.playback_url, video.poster_url, video.storyboard_url) == ("", "", "")
+    assert (video.playback_url, video.poster_url, video.storyboard_url, video.preview_url) == ("",) * 4
     video = await api.stub.GetVideo(GetVideoRequest(id=public))
     assert (video.playback_policy, video.playback_url) == (PUBLIC, f"{CDN}/hls/{public}/master.m3u8")
 

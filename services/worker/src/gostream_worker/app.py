@@ -33,6 +33,7 @@ from gostream_shared.jobs.pgqueuer import (
 )
 from gostream_shared.lifecycle import run_service, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
+from gostream_shared.observability.tracing.start import open_tracing
 from gostream_shared.storage.facts import require_fence
 from gostream_shared.storage.gates import Gates
 from gostream_shared.storage.open_store import open_store
@@ -54,7 +55,7 @@ from gostream_worker.jobs.expiry import Expiry
 from gostream_worker.jobs.gate_keeper import GateKeeper
 from gostream_worker.jobs.upload_expiry import UploadExpiry
 from gostream_worker.kinds.encoding import encoder_of, encoding_jobs
-from gostream_worker.probe.prestarted import PrestartedProbe
+from gostream_worker.probe.forking.kept import ProbeServer
 from gostream_worker.publish.cdn import Edge, HttpEdge, NoEdge
 from gostream_worker.publish.early_playback import end_lists
 from gostream_worker.retry import backoff
@@ -140,7 +141,7 @@ async def open_consumer(config: WorkerConfig, health: Health) -> AsyncIterator["
             open_store(config) as store,
             open_cache(config, outbox=database.outbox, subscribe=False) as cache,
             _open_edge(config) as edge,
-            PrestartedProbe.kept(sandbox_required=config.sandbox == "required") as probe,
+            ProbeServer.kept(sandbox_required=config.sandbox == "required") as probe,
             open_webhooks(config, database.deliveries) as webhooks,
         ):
             disk_space = _disk_space(config, health)
@@ -226,6 +227,7 @@ async def serve(config: WorkerConfig) -> None:
     prepare_sandbox(required=config.sandbox == "required")
     tls = ServerTls.of(config)
     async with (
+        open_tracing(config, "gostream-worker"),
         serve_metrics(config.metrics_host, config.metrics_port, tls=tls.context() if tls else None),
         stop_signal() as stop,
         health_server(config.worker_host, config.worker_port, tls.credentials() if tls else None) as health,

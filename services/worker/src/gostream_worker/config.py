@@ -38,6 +38,7 @@ class WorkerConfig(Config):
         le=1000,
         description="chunks of one film that wait for a worker at once; 0 = one worker encodes each film",
     )
+    previews: bool = Field(True, description="make a preview, an animated picture, of each film")
     work_dir: Path = Field(
         Path(tempfile.gettempdir()) / "gostream-worker",
         description="scratch directory for sources and segments",

@@ -6,6 +6,7 @@ from uuid import UUID
 
 POSTER = "poster.jpg"
 SHEET, CUES = "storyboard.jpg", "storyboard.vtt"
+PREVIEW = "preview.webp"
 #: The storyboard's tiles of one chunk, numbered by ffmpeg. They are not published.
 TILES = "tile-%04d.png"
 #: The folder of the film's own sound, and the group of all sounds in the master playlist.

@@ -26,6 +26,7 @@ from gostream_worker.plan.clip import require_whole, with_options
 from gostream_worker.plan.ladder import plan_attempt
 from gostream_worker.plan.plan import Plan
 from gostream_worker.plan.profiles import Profile
+from gostream_worker.preview.making import PreviewRun, write_preview
 from gostream_worker.probe.limits import admit
 from gostream_worker.probe.model import Probe
 from gostream_worker.probe.probe import StartedProbe, StartProbe, starting_probe
@@ -136,6 +137,11 @@ class TranscodeService:
             early = self._early_stream(encode, plan, uploader)
             film = await self._encode_whole(encode, plan, folder, source.url, uploader, early, reporter)
         reporter.enter("publishing")
+        if self._settings.previews:
+            preview = PreviewRun(
+                self._encoder, self._dependencies.store, encode, folder, self._settings.step_patience
+            )
+            await write_preview(preview, plan, film.measured)
         return await prepare_film(
             self._dependencies, self._settings, encode, planned, film, folder, uploader, early.end
         )

@@ -2,7 +2,9 @@
 
 import asyncio
 import signal
+from asyncio.subprocess import Process
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -26,7 +28,7 @@ async def test_only_exceeded_limits_are_resource_limits(
     number: signal.Signals, code: Code, clip: Clips, tmp_path: Path
 ) -> None:
     async with starting_probe() as started:
-        started._child.send_signal(number)
+        cast("Process", started._child).send_signal(number)
 
         with pytest.raises(ProcessingFailedError) as error:
             await started.inspect(f"file:{clip(clips.plain)}", folder=tmp_path)
@@ -40,7 +42,7 @@ async def test_hanging_probe_is_an_internal_failure(
 ) -> None:
     monkeypatch.setattr(probe, "PROBE_TIMEOUT", 0.5)
     async with starting_probe() as started:
-        started._child.send_signal(signal.SIGSTOP)
+        cast("Process", started._child).send_signal(signal.SIGSTOP)
 
         async with asyncio.timeout(300):
             with pytest.raises(ProcessingFailedError, match="INTERNAL: not probed"):

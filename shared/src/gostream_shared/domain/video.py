@@ -94,6 +94,7 @@ class Publication:
     renditions: tuple[Rendition, ...]
     poster: str | None = None  # path below hls/{id}/, for example "v1/poster.jpg"
     storyboard: str | None = None  # path of the WebVTT file of the storyboard
+    preview: str | None = None  # path of an animated picture
     tracks: tuple[Track, ...] = ()  # of the source besides the picture, in the source's order
     downloads: tuple[Download, ...] = ()
     media_kind: MediaKind = MediaKind.VIDEO

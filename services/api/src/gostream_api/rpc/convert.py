@@ -85,6 +85,7 @@ def playback_message(urls: PlaybackUrls) -> video_service_pb2.GetPlaybackInfoRes
         playback_url=urls.playback,
         poster_url=urls.poster,
         storyboard_url=urls.storyboard,
+        preview_url=urls.preview,
         playable_url=urls.playable,
     )
     message.downloads.extend(_download(download, url) for download, url in urls.downloads)
@@ -127,6 +128,8 @@ def _publish(message: video_pb2.Video, video: Video, publication: Publication, c
         message.poster_url = below + publication.poster
     if publication.storyboard:
         message.storyboard_url = below + publication.storyboard
+    if publication.preview:
+        message.preview_url = below + publication.preview
 
 
 def _download(download: Download, url: str) -> video_pb2.Download:

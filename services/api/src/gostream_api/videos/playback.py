@@ -22,6 +22,7 @@ class PlaybackUrls:
     playback: str = ""
     poster: str = ""
     storyboard: str = ""
+    preview: str = ""
     playable: str = ""
     downloads: Sequence[tuple[Download, str]] = ()  # those that are READY, each with its URL
     expires_at: datetime | None = None
@@ -68,6 +69,7 @@ def urls(video: Video, base: str, expires_at: datetime | None) -> PlaybackUrls:
         playback=f"{base}/{master_key(video.id)}" if publication else "",
         poster=below + publication.poster if publication and publication.poster else "",
         storyboard=below + publication.storyboard if publication and publication.storyboard else "",
+        preview=below + publication.preview if publication and publication.preview else "",
         playable=f"{base}/{early}" if early else "",
         downloads=[(each, below + each.path) for each in files if each.path],
         expires_at=expires_at,

@@ -28,7 +28,8 @@ class Settings:
 
     Sources above `max_copied_bytes`, and those of films in chunks, are read from the store instead of copied
     to the work directory. `chunk_window`: chunks of one film that wait for a worker at once; 0: one worker
-    encodes each film. `encoder_version` is that of ffmpeg, kept with the plan.
+    encodes each film. `previews`: films get a preview. `encoder_version` is that of ffmpeg, kept with the
+    plan.
     """
 
     profiles: Mapping[str, Profile]
@@ -37,4 +38,5 @@ class Settings:
     step_patience: float = 120.0
     sandbox_required: bool = False
     chunk_window: int = 8
+    previews: bool = True
     encoder_version: str = ""

@@ -13,6 +13,7 @@ from gostream_worker.chunks.film import joined_film, write_thumbnails
 from gostream_worker.chunks.finishing import prepare_film, publish_film
 from gostream_worker.chunks.stored import planned_from
 from gostream_worker.encode.encoder import Encoder
+from gostream_worker.preview.making import PreviewRun, write_preview
 from gostream_worker.progress import ProgressReporter
 from gostream_worker.publish.publisher import Prepared
 from gostream_worker.publish.uploader import EncodeUploader
@@ -20,7 +21,7 @@ from gostream_worker.source.work_directory import WorkDirectory
 
 
 class FinishService:
-    """Reads the results of the chunks from the database, and publishes the film. Reads no segment."""
+    """Reads the results of the chunks from the database, and publishes the film. Reads few segments."""
 
     def __init__(
         self, dependencies: Dependencies, encoder: Encoder, work: WorkDirectory, settings: Settings
@@ -63,6 +64,11 @@ class FinishService:
         )
         async with self._work.attempt() as folder:
             await write_thumbnails(self._encoder, planned.plan, done, folder)
+            if self._settings.previews:
+                preview = PreviewRun(
+                    self._encoder, backends.store, encode, folder, self._settings.step_patience
+                )
+                await write_preview(preview, planned.plan, film.measured)
             return await prepare_film(
                 backends,
                 self._settings,

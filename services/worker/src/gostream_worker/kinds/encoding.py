@@ -103,5 +103,6 @@ def _settings(config: WorkerConfig) -> Settings:
         limits=limits,
         max_copied_bytes=config.source_max_copied_bytes,
         chunk_window=config.chunk_window,
+        previews=config.previews,
         sandbox_required=config.sandbox == "required",
     )

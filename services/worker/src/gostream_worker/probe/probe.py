@@ -3,10 +3,11 @@
 import asyncio
 import os
 import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -18,7 +19,8 @@ from gostream_worker.sandbox.process import ChildLimits, limited_child
 #: Limit of a probe: seconds of time, and of CPU.
 PROBE_TIMEOUT = 60.0
 _MAX_ANSWER = 2 << 20
-_MEMORY = 2 << 30
+#: Limits of a probing child.
+PROBE_LIMITS = ChildLimits(memory=2 << 30, cpu_seconds=int(PROBE_TIMEOUT), file_bytes=1)
 _probe = TypeAdapter(Probe)
 
 
@@ -29,8 +31,7 @@ async def starting_probe(*, sandbox_required: bool = False) -> AsyncIterator["St
     It confines itself to the source's folder or port before it reads the source.
     """
     command = [sys.executable, "-I", "-m", "gostream_worker.probe.child"]
-    limits = ChildLimits(memory=_MEMORY, cpu_seconds=int(PROBE_TIMEOUT), file_bytes=1)
-    async with limited_child(command, limits, folder=Path("/"), stdin=PIPE) as child:
+    async with limited_child(command, PROBE_LIMITS, folder=Path("/"), stdin=PIPE) as child:
         yield StartedProbe(child, sandbox_required=sandbox_required)
 
 
@@ -38,17 +39,24 @@ async def starting_probe(*, sandbox_required: bool = False) -> AsyncIterator["St
 StartProbe = Callable[[], AbstractAsyncContextManager["StartedProbe"]]
 
 
+class Child(Protocol):
+    """A process with three streams, as asyncio has it."""
+
+    @property
+    def stdin(self) -> asyncio.StreamWriter | None: ...
+    @property
+    def stdout(self) -> asyncio.StreamReader | None: ...
+    @property
+    def stderr(self) -> asyncio.StreamReader | None: ...
+    async def wait(self) -> int: ...
+
+
 class StartedProbe:
     """A started child that probes one source."""
 
-    def __init__(self, child: Process, *, sandbox_required: bool = False) -> None:
+    def __init__(self, child: Child, *, sandbox_required: bool = False) -> None:
         self._child = child
         self._sandbox = "required" if sandbox_required else "best-effort"
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the child has ended."""
-        return self._child.returncode is not None
 
     async def inspect(
         self, url: str, *, folder: Path, patience: float = 0.0, reads_whole: bool = False

@@ -36,6 +36,7 @@ def describe_publication(
         renditions=presentation.renditions,
         poster=prefix + thumbnails.poster_name if thumbnails.poster_name else None,
         storyboard=prefix + thumbnails.storyboard_name if thumbnails.storyboard_name else None,
+        preview=prefix + thumbnails.preview_name if thumbnails.preview_name else None,
         tracks=_tracks(plan, presentation, prefix, attempt),
         loudness=loudness,
     )

@@ -22,6 +22,7 @@ POLL_INTERVAL = 0.25
 SEGMENT_TYPE = "video/mp2t"
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 PICTURE_TYPE = "image/jpeg"
+PREVIEW_TYPE = "image/webp"
 CUES_TYPE = "text/vtt"
 #: A day, because clients that have a copy do not ask whether the video may still be played.
 IMMUTABLE = "public, max-age=86400, immutable"

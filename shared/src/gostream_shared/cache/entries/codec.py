@@ -11,7 +11,7 @@ from gostream_shared.cache.protocol import Entry
 from gostream_shared.domain.video import Video
 
 #: Incremented with every change of Video's fields. Replicas with another schema treat the entry as a miss.
-SCHEMA = "8"
+SCHEMA = "9"
 #: Incremented with every change of the encoded reply of a video that changes no field of Video.
 REPLY_SCHEMA = "1"
 _video = TypeAdapter(Video)

@@ -1,0 +1,1 @@
+"""The preview: a few seconds of a film as one animated picture."""

@@ -1,0 +1,1 @@
+"""Probing children as forks of one process that has done their imports."""
