@@ -29,7 +29,7 @@ $(if $(filter uv,$(UV)),,$(UV)):
 # Compiled here, because an account that may not write, or PYTHONDONTWRITEBYTECODE, compiles them in every process.
 .PHONY: sync
 sync: $(SYNCED) ## install everything into .venv (done by the others when needed)
-$(SYNCED): requirements.lock pyproject.toml $(MEMBERS:%=%/pyproject.toml) | $(UV)
+$(SYNCED): requirements.lock pyproject.toml $(MEMBERS:%=%/pyproject.toml) | $(filter-out uv,$(UV))
 	@test -x $(BIN)/python || $(UV) venv -q --python $(PYTHON) $(VENV)
 	@echo "installing the locked packages into .venv (a minute the first time)"
 	@$(UV) pip sync -q --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
@@ -42,8 +42,8 @@ demo: $(SYNCED) ## upload, transcode and stream one video on real servers [VIDEO
 	@$(BIN)/gostream-devstack demo $(if $(VIDEO),--video '$(VIDEO)')
 
 .PHONY: up
-up: $(SYNCED) ## start the whole stack on loopback until Ctrl-C
-	@$(BIN)/gostream-devstack up
+up: $(SYNCED) ## start the whole stack on loopback until Ctrl-C [ARGS="--observe" for Prometheus and Grafana]
+	@$(BIN)/gostream-devstack up $(ARGS)
 
 .PHONY: down
 down: $(SYNCED) ## stop a detached stack
@@ -69,7 +69,7 @@ coverage: $(SYNCED) ## the same under coverage, which makes it slower
 e2e: $(SYNCED) ## the end-to-end tests alone
 	@$(BIN)/pytest tests/e2e $(ARGS)
 
-$(BENCH)/.synced: requirements.lock requirements-bench.lock $(MEMBERS:%=%/pyproject.toml) | $(UV)
+$(BENCH)/.synced: requirements.lock requirements-bench.lock $(MEMBERS:%=%/pyproject.toml) | $(filter-out uv,$(UV))
 	@test -x $(BENCH)/bin/python || $(UV) venv -q --python $(PYTHON) $(BENCH)
 	@echo "installing the locked packages into $(BENCH)"
 	@$(UV) pip sync -q --python $(BENCH)/bin/python --require-hashes requirements.lock requirements-bench.lock
@@ -105,8 +105,9 @@ corpus: $(SYNCED) ## every hostile and unusual file, traced and fuzzed [GOSTREAM
 
 .PHONY: players
 players: $(SYNCED) ## films through the edge in ffmpeg, VLC and Chromium, where they are installed (needs npm)
-	@command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix .tools/players hls.js@1 || true
-	@$(BIN)/pytest tests/e2e/test_players.py $(ARGS)
+	@command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix .tools/players \
+	  hls.js@1 shaka-player@4 || true
+	@$(BIN)/pytest tests/e2e/test_players.py tests/e2e/tracks $(ARGS)
 
 .PHONY: bench-takedown
 bench-takedown: $(SYNCED) ## how long edges serve a deleted or revoked video [ARGS="--rounds 5 --rate 500"]
@@ -141,6 +142,10 @@ bench-api: $(SYNCED) ## what a read costs on each transport [ARGS="--rounds 5 --
 .PHONY: bench-doors
 bench-doors: $(BENCH)/.synced ## reads of every port of the API beside Go servers [ARGS="--rounds 3 --short on off"]
 	@$(BENCH)/bin/python -m benchmarks.doors $(ARGS)
+
+.PHONY: bench-traces
+bench-traces: $(BENCH)/.synced ## the cost of traces at every port of the API [ARGS="--rounds 9"]
+	@$(BENCH)/bin/python -m benchmarks.doors.traces $(ARGS)
 
 .PHONY: bench-auth
 bench-auth: $(BENCH)/.synced ## reads of every port of the API with tokens beside without [ARGS="--rounds 9"]
@@ -178,16 +183,20 @@ migrate: $(SYNCED) ## apply the migrations to DATABASE_URL
 	@$(BIN)/gostream-migrate up
 
 .PHONY: lock
-lock: | $(UV) ## resolve requirements.lock anew (ARGS=--upgrade for newer versions)
+lock: | $(filter-out uv,$(UV)) ## resolve requirements.lock anew (ARGS=--upgrade for newer versions)
 	$(UV) pip compile -q --universal --generate-hashes --no-header --no-annotate --group dev pyproject.toml \
 	  $(foreach m,protos conformance client shared api worker audit cli devstack,--no-emit-package gostream-$(m)) -o requirements.lock $(ARGS)
 	$(UV) pip compile -q --universal --generate-hashes --no-header --no-annotate --group bench -c requirements.lock \
 	  -o requirements-bench.lock $(ARGS)
 
 .PHONY: release
-release: $(SYNCED) | $(UV) ## set the version, build the wheels and the SBOM (VERSION=x.y.z [DRY_RUN=1]); RELEASE.md
+release: $(SYNCED) | $(filter-out uv,$(UV)) ## set the version, build the wheels and the SBOM (VERSION=x.y.z [DRY_RUN=1]); RELEASE.md
 	@test -n '$(VERSION)' || { echo 'usage: make release VERSION=x.y.z [DRY_RUN=1]' >&2; exit 2; }
 	@$(BIN)/python -m tools.release '$(VERSION)' $(if $(filter-out 0,$(DRY_RUN)),--dry-run) $(ARGS)
+
+.PHONY: sbom
+sbom: $(SYNCED) ## describe the packages of each image as CycloneDX in dist/ [ARGS="--out-dir DIR"]
+	@$(BIN)/python -m tools.sbom $(ARGS)
 
 .PHONY: clean
 clean: ## remove what the other commands made

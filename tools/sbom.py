@@ -1,13 +1,18 @@
-"""Describes a release as a CycloneDX 1.6 document.
+"""Describes a release, and each image, as a CycloneDX 1.6 document.
 
 The components are the members of the workspace and every package of requirements.lock, with their
 dependencies. Scopes: `required` is a dependency of a member, `excluded` is a development tool, `optional` has
 an environment marker that is false here and may hold on another platform or Python. Locked packages have no
 hashes here, because each has one for each of its files: requirements.lock lists them.
+
+`python -m tools.sbom` writes dist/gostream-api.cdx.json and dist/gostream-worker.cdx.json: the Python
+packages of each image, without the packages of its base image.
 """
 
+import argparse
 import hashlib
 import re
+import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +25,9 @@ from packageurl import PackageURL
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
+ROOT = Path(__file__).resolve().parent.parent
+#: The services that have an image.
+IMAGES = ("api", "worker")
 #: A pinned requirement begins a line of the lock; the lines of its hashes are indented.
 PINNED = re.compile(r"^[A-Za-z0-9].*==[^\\]+", re.MULTILINE)
 
@@ -104,3 +112,44 @@ def document(version: str, wheels: Iterable[Path], lock: Path) -> str:
         # A lock may pin two versions of a package, each for its own environment.
         bom.register_dependency(component, [other for other in components if other.name in needed])
     return JsonV1Dot6(bom).output_as_string(indent=2) + "\n"
+
+
+def image_document(service: Path, lock: Path) -> str:
+    """Returns the JSON text for the image of a service, such as services/api.
+
+    The service must be installed, on the platform and with the minor version of Python that the image has.
+    """
+    project = tomllib.loads((service / "pyproject.toml").read_text())["project"]
+    graph = dependencies([project["name"]])
+    members = sorted(name for name in graph if name.startswith("gostream-"))
+    pins = [pin for pin in locked(lock) if scope(pin, graph) is ComponentScope.REQUIRED]
+    components = [
+        *(package(name, metadata.version(name), ComponentScope.REQUIRED) for name in members),
+        *(describe_pin(pin, graph) for pin in pins),
+    ]
+    image = Component(
+        name=project["name"], version=project["version"], type=ComponentType.CONTAINER, bom_ref="image"
+    )
+    bom = Bom(components=components)
+    bom.metadata.component = image
+    bom.register_dependency(image, [each for each in components if each.name == project["name"]])
+    for component in components:
+        bom.register_dependency(
+            component, [each for each in components if each.name in graph[component.name]]
+        )
+    return JsonV1Dot6(bom).output_as_string(indent=2) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tools.sbom", description="Describes the images.")
+    parser.add_argument("--out-dir", type=Path, default=ROOT / "dist", help="default: %(default)s")
+    out = parser.parse_args().out_dir
+    out.mkdir(parents=True, exist_ok=True)
+    for name in IMAGES:
+        file = out / f"gostream-{name}.cdx.json"
+        file.write_text(image_document(ROOT / "services" / name, ROOT / "requirements.lock"))
+        print(f"wrote {file}")
+
+
+if __name__ == "__main__":
+    main()

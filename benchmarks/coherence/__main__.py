@@ -10,7 +10,7 @@ from benchmarks.coherence.run import Options, Outcome, measure
 from benchmarks.report import table, write_report
 from benchmarks.servers import running_servers
 
-SYSTEMS = ("gostream", "naive", "cashews", "aiocache")
+SYSTEMS = ("gostream", "near", "naive", "cashews", "aiocache")
 _HEADER = (
     *("system", "fault", "strikes", "reads", "writes", "stale > 100 ms", "%", "stalled", "stale > 3 s"),
     *("worst ms", "stuck", "errors", "fills rejected (Redis + local)"),
@@ -48,7 +48,7 @@ def main() -> None:
     name = options.name or ("coherence-faults" if options.faults else "coherence")
     name += "-door" if size.door and not options.name else ""
     write_report(name, "Coherence", table(_HEADER, map(_row, outcomes)), _WORDS, _size_line(size))
-    sys.exit(any(_is_wrong(outcome) for outcome in outcomes if outcome.system == "gostream"))
+    sys.exit(any(_is_wrong(outcome) for outcome in outcomes if outcome.system in ("gostream", "near")))
 
 
 def _arguments() -> argparse.Namespace:

@@ -1,8 +1,8 @@
 """GoStream's cache behind the read door: each replica process has an API and reads by gRPC."""
 
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -68,6 +68,14 @@ class Behind:
 @asynccontextmanager
 async def open_door(environment: Mapping[str, str], load_delay: float) -> AsyncIterator[Reader]:
     """Starts an API and stops it after the block."""
+    with running_api(environment, load_delay) as api:
+        async with aio.insecure_channel(api.read_address) as channel:
+            yield Behind(api, channel)
+
+
+@contextmanager
+def running_api(environment: Mapping[str, str], load_delay: float) -> Iterator[Api]:
+    """Starts an API with delayed database reads and stops it after the block."""
     with tempfile.TemporaryDirectory(prefix="gostream-bench-") as folder:
         home, ports = Directories.at(Path(folder)), Ports({})
         port, metrics_port, read_port = (ports.pick(name) for name in ("api", "metrics", "reads"))
@@ -76,8 +84,7 @@ async def open_door(environment: Mapping[str, str], load_delay: float) -> AsyncI
         api.load_delay = load_delay
         try:
             api.start()
-            async with aio.insecure_channel(api.read_address) as channel:
-                yield Behind(api, channel)
+            yield api
         finally:
             api.stop()
             home.remove()

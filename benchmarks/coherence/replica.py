@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from contextlib import AbstractAsyncContextManager
 from multiprocessing.connection import Connection
 from time import monotonic
 from uuid import UUID
@@ -9,6 +10,7 @@ from uuid import UUID
 import uvloop
 
 from benchmarks.coherence.door import open_door
+from benchmarks.coherence.near import open_near
 from benchmarks.coherence.spec import Schedule, Spec
 from benchmarks.coherence.systems import Reader, open_system
 from benchmarks.coherence.tally import Tally
@@ -46,11 +48,13 @@ async def _run(spec: Spec, connection: Connection) -> None:
     async with PostgresDatabase.open(config.database_url.get_secret_value(), max_size=8) as database:
         videos = SlowVideos(database.pool, timeout=STATEMENT_TIMEOUT)
         videos.delay = spec.load_delay
-        through = (
-            open_door(spec.environment, spec.load_delay)
-            if spec.door
-            else open_system(spec.system, config, database, videos)
-        )
+        through: AbstractAsyncContextManager[Reader]
+        if spec.system == "near":
+            through = open_near(spec.environment, spec.load_delay)
+        elif spec.door:
+            through = open_door(spec.environment, spec.load_delay)
+        else:
+            through = open_system(spec.system, config, database, videos)
         async with through as system:
             connection.send("ready")
             schedule: Schedule = await asyncio.to_thread(connection.recv)

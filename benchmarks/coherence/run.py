@@ -178,7 +178,8 @@ async def _make_videos(url: str, count: int) -> tuple[UUID, ...]:
         await connection.execute("TRUNCATE videos, cache_outbox CASCADE")
         video_ids = tuple(uuid4() for _ in range(count))
         await connection.executemany(
-            "INSERT INTO videos (id, user_id, title, content_type) VALUES ($1, 'u1', 'begun', 'video/mp4')",
+            """INSERT INTO videos (id, user_id, title, content_type, status)
+            VALUES ($1, 'u1', 'begun', 'video/mp4', 'CANCELLED')""",
             [(video_id,) for video_id in video_ids],
         )
         await connection.execute("TRUNCATE cache_outbox")

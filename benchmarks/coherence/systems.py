@@ -45,7 +45,7 @@ async def open_system(
 
 def _opener(name: str) -> Opener:
     match name:
-        case "gostream":
+        case "gostream" | "near":  # the writers of both announce in the same way
             from benchmarks.coherence.gostream_cache import open_ours
 
             return open_ours

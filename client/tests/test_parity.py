@@ -10,6 +10,7 @@ import pytest
 
 import gostream_client
 from gostream.v1 import (
+    admin_service_pb2,
     error_reason_pb2,
     event_service_pb2,
     track_service_pb2,
@@ -27,6 +28,7 @@ SERVICES = (
     event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
     webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"],
     track_service_pb2.DESCRIPTOR.services_by_name["TrackService"],
+    admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"],
 )
 REASONS = {name.removeprefix("ERROR_REASON_") for name, _ in error_reason_pb2.ErrorReason.items()}
 EXCEPTIONS = [

@@ -14,9 +14,10 @@ export function headers() {
   return bearer() ? {authorization: `Bearer ${bearer()}`} : {};
 }
 
-async function answered(path, {method = "GET", body, signal} = {}) {
+// Paths begin after /v1/videos, or after the path of another collection.
+async function answered(path, {method = "GET", body, signal, collection = "videos"} = {}) {
   const sent = {...headers(), ...(body && {"content-type": "application/json"})};
-  const reply = await fetch(`${config.api}/v1/videos${path}`, {method, headers: sent, body: body && JSON.stringify(body), signal});
+  const reply = await fetch(`${config.api}/v1/${collection}${path}`, {method, headers: sent, body: body && JSON.stringify(body), signal});
   if (reply.ok) return reply;
   const error = new ApiError(reply.status, await reply.json().catch(() => ({})));
   if (error.status === 401) refused();

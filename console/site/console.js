@@ -6,9 +6,10 @@ import {askForToken, finishLogin, showToken} from "./login.js";
 import {listen} from "./session.js";
 import {showUploads} from "./uploads.js";
 import {showVideo} from "./video.js";
+import {showWebhook, showWebhooks} from "./webhooks.js";
 import {DIRECTION, LANGUAGE, say} from "./words.js";
 
-const PAGES = {"": showList, upload: showUploads, token: showToken, video: showVideo};
+const PAGES = {"": showList, upload: showUploads, token: showToken, video: showVideo, webhooks: showWebhooks, webhook: showWebhook};
 const main = document.getElementById("main");
 let left = new AbortController();
 
@@ -40,7 +41,7 @@ function explained(error) {
 
 function navigation(name) {
   const link = (place, text) => element("a", {href: `#/${place}`, "aria-current": place === name && "page"}, text);
-  document.getElementById("nav").replaceChildren(link("", say("videos")), link("upload", say("upload")), link("token", say("token")));
+  document.getElementById("nav").replaceChildren(link("", say("videos")), link("upload", say("upload")), link("webhooks", say("webhooks")), link("token", say("token")));
 }
 
 document.documentElement.lang = LANGUAGE;

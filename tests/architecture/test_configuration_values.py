@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from gostream_api.config import ApiConfig
 from gostream_audit.app import AuditConfig
-from gostream_shared.config import Config, ConfigError, bounds, load
+from gostream_shared.config import Config, ConfigError, load
+from gostream_shared.config_text import bounds
 from gostream_worker.config import WorkerConfig
 
 KINDS = (ApiConfig, AuditConfig, WorkerConfig)

@@ -109,6 +109,17 @@ def test_gostream_cache_stays_coherent_over_cluster(
     assert all(b"video:" in each.execute("KEYS", "video:*") for each in nodes.nodes)
 
 
+@pytest.mark.slow
+def test_near_cache_stays_coherent(servers: Servers) -> None:
+    outcome = measure(servers, "near", Fault.NONE, SHORT)
+
+    tally = outcome.tally
+    assert outcome.writes > 20
+    assert tally.counters["near_hits"] > 100
+    assert tally.counters["near_drops"] > 5
+    assert (tally.very_stale, tally.stuck, tally.errors) == (0, 0, 0)
+
+
 def require_coherence(outcome: Outcome) -> None:
     tally = outcome.tally
     assert outcome.writes > 20

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.async_api import Page, Request, Route
@@ -33,12 +34,13 @@ async def start(console: Console, path: Path) -> None:
 
 async def keep(page: Page, kept: int) -> None:
     """Lets some parts through to the object store; the others wait for ever."""
-    passed = 0
+    passed: set[str] = set()
 
     async def decide(route: Route) -> None:
-        nonlocal passed
-        if route.request.method != "PUT" or passed < kept:
-            passed += route.request.method == "PUT"
+        number = parse_qs(urlsplit(route.request.url).query).get("partNumber", [""])[0]
+        if route.request.method == "PUT" and len(passed) < kept:
+            passed.add(number)
+        if route.request.method != "PUT" or number in passed:
             await route.continue_()
 
     await page.route("**/uploads/**", decide)

@@ -96,7 +96,7 @@ def test_services_are_confined_and_health_checked(name: str) -> None:
     assert name in ONE_SHOT or built or service["healthcheck"]["test"]
 
 
-def test_edge_with_the_console_is_the_edge_of_compose() -> None:
+def test_console_image_is_based_on_the_edge() -> None:
     assert f"FROM {SERVICES['nginx']['image']}\n" in (ROOT / "console/Dockerfile").read_text()
 
 
@@ -296,7 +296,7 @@ def _fill(template: Path, filled: Path, **environment: str) -> "subprocess.Compl
     )
 
 
-@pytest.mark.parametrize("name", ["ports.yaml", "tls.yaml"])
+@pytest.mark.parametrize("name", ["observe.yaml", "ports.yaml", "tls.yaml"])
 def test_added_file_follows_the_specification(name: str) -> None:
     path = ROOT / "deploy/docker" / name
     _run(script("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", path)

@@ -244,6 +244,22 @@ def test_access_log_has_one_line_per_request(edge: Nginx) -> None:
     assert {json.loads(line)["uri"] for line in lines} == {SEGMENT}
 
 
+def test_log_has_the_reports_of_players(edge: Nginx) -> None:
+    sound = "bs%2Cot%3Dv%2Csid%3D%22f3%22"
+    hostile = ("x" * 1025, "b.1999999999.token", 'a"b', "%0A%22%7D", "\\x")
+    for number, text in enumerate((sound, *hostile)):
+        assert ask(edge, f"{SEGMENT}?CMCD={text}", Range=f"bytes={number}-{number}").status == 206
+    deadline = monotonic() + 30
+    found: dict[str, str] = {}
+    while len(found) < 1 + len(hostile):
+        assert monotonic() < deadline
+        sleep(0.1)
+        logged = [json.loads(line) for line in edge.tail(1000).splitlines() if "cmcd" in line]
+        found = {each["range"]: each["cmcd"] for each in logged if each["range"].endswith(tuple("012345"))}
+    texts = [found[f"bytes={number}-{number}"] for number in range(1 + len(hostile))]
+    assert texts == [sound, "", "", 'a"b', "%0A%22%7D", "\\x"]
+
+
 def test_blocks_of_the_log_fit_a_pipe() -> None:
     """Longer blocks of two workers mix in the pipe that a container's output is."""
     template = REPOSITORY / "deploy/nginx/templates/nginx.conf.template"

@@ -18,7 +18,7 @@ from tests.e2e.conftest import Upload
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(300)]
 #: Non-fatal hls.js errors. It seeks over the gap between the first decoding time and the first picture, which
 #: B-frames cause; a busy machine decodes late; a still picture makes the first append a no-op.
-_HARMLESS = (
+HARMLESS = (
     "bufferSeekOverHole fatal=false",
     "bufferStalledError fatal=false",
     "bufferAppendNoProgress fatal=false, starting",
@@ -83,7 +83,7 @@ async def test_browser_starts_switches_rungs_and_seeks(
 ) -> None:
     seen = await players.browse(video.playback_url, tmp_path)
 
-    unexpected = [error for error in seen["errors"] if not error.startswith(_HARMLESS)]
+    unexpected = [error for error in seen["errors"] if not error.startswith(HARMLESS)]
     assert unexpected == [], seen
     assert seen["started"], seen
     assert seen["ended"], seen
@@ -105,7 +105,7 @@ async def test_browser_switches_languages_and_shows_texts(upload: Upload, tmp_pa
     seen = await players.browse(video.playback_url, tmp_path / "home")
 
     # hls.js reports that it stops loading the text before when another one is chosen.
-    harmless = (*_HARMLESS, "aborted fatal=false")
+    harmless = (*HARMLESS, "aborted fatal=false")
     assert [error for error in seen["errors"] if not error.startswith(harmless)] == [], seen
     assert seen["ended"], seen
     assert seen["languages"] == ["de", "en", "fr"]
@@ -130,7 +130,7 @@ async def test_browser_plays_sound_alone(
 
     seen = await players.browse(video.playback_url, tmp_path / "home")
 
-    assert [error for error in seen["errors"] if not error.startswith(_HARMLESS)] == [], seen
+    assert [error for error in seen["errors"] if not error.startswith(HARMLESS)] == [], seen
     assert seen["ended"], seen
     assert sorted(seen["levels"]) == sorted(rung.name for rung in video.renditions)
     assert seen["switches"] == [*seen["levels"], *reversed(seen["levels"])]

@@ -24,7 +24,7 @@ class Metric:
 def metrics() -> dict[str, Metric]:
     """Every metric by its name in the code."""
     found = {}
-    for path in tracked("*/src/*.py"):
+    for path in (*tracked("*/src/*.py"), *tracked("tools/qoe/*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             match node:
                 case ast.Call(func=ast.Name(id=kind), args=[ast.Constant(value=str(name)), *_]) if (

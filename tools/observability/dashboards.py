@@ -297,6 +297,31 @@ EDGE = Board(
                 queries={"{{job}} {{instance}}": "(gostream_tls_not_after_seconds > 0) - time()"},
             ),
         ],
+        "What viewers see": [
+            Chart(
+                title="Startup",
+                unit="s",
+                queries={
+                    "p50 {{top}}": quantile(0.5, "gostream_qoe_startup_seconds", "top"),
+                    "p95 {{top}}": quantile(0.95, "gostream_qoe_startup_seconds", "top"),
+                },
+            ),
+            Chart(
+                title="Waits per request of media, 95th percentile",
+                unit="percentunit",
+                queries={"{{top}}": quantile(0.95, "gostream_qoe_rebuffer_ratio", "top")},
+            ),
+            Chart(
+                title="Throughput of players, median",
+                unit="Kbits",
+                queries={"{{top}}": quantile(0.5, "gostream_qoe_throughput_kbps", "top")},
+            ),
+            Chart(
+                title="Sessions",
+                unit="short",
+                queries={"active": "sum(gostream_qoe_active_sessions)"},
+            ),
+        ],
         "Envoy": [
             Chart(
                 title="Responses by class",

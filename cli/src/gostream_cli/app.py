@@ -1,7 +1,7 @@
 """The command line: names, options and help of the commands; commands.py implements them.
 
-The rooms `ingest` (upload, import), `organize` (ls, update, rm, undelete), `captions` (tracks) and `events`
-(events, webhooks) have the other commands.
+The rooms `ingest` (upload, import), `organize` (ls, update, rm, undelete), `captions` (tracks), `events`
+(events, webhooks) and `doctor` have the other commands.
 Each command imports its implementation when it runs, because gRPC, protobuf and aiohttp take longer to import
 than `--help` and completion take in all.
 """
@@ -16,6 +16,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is imported, to h
 import typer
 
 from gostream_cli.captions import app as captions
+from gostream_cli.doctor import app as diagnosis
 from gostream_cli.events import app as events
 from gostream_cli.ingest import app as ingest
 from gostream_cli.options import (
@@ -207,6 +208,7 @@ app.command("rm")(organize.remove)
 app.command()(organize.undelete)
 app.command()(events.events)
 app.add_typer(events.webhooks)
+app.command()(diagnosis.doctor)
 
 
 @app.command()

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from gostream_client.connection.token import Token
     from gostream_client.encoding import EncodeOptions
     from gostream_client.names import kind_name, policy_name, status_name
+    from gostream_client.near.cache import NearCounts
     from gostream_client.sync import Client
     from gostream_client.upload.events import UploadEvents
     from gostream_client.upload.source import SourceFile
@@ -74,6 +75,7 @@ _HOMES = {
     "EncodeOptions": "gostream_client.encoding",
     "Event": "gostream.v1.event_pb2",
     "Reply": "gostream_client.calls",
+    "NearCounts": "gostream_client.near.cache",
     "SourceFile": "gostream_client.upload.source",
     "Tls": "gostream_client.connection.tls",
     "Token": "gostream_client.connection.token",
@@ -100,6 +102,7 @@ __all__ = [
     "GoStreamError",
     "InternalError",
     "InvalidInputError",
+    "NearCounts",
     "NotProcessingError",
     "PageTokenInvalidError",
     "PlaintextTokenError",

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from functools import partial
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 from grpc import aio
 
@@ -18,6 +18,7 @@ from gostream_client.connection.token import AsyncTokens, bearer
 from gostream_client.errors import DeadlineExceededError, GoStreamError, TokenInvalidError
 from gostream_client.events import calls as event_calls
 from gostream_client.events import webhooks
+from gostream_client.near.cache import NearCache, NearCounts, is_read
 from gostream_client.rpc_errors import trailers_of
 from gostream_client.table import Call
 from gostream_client.upload.wishes import DOC as UPLOAD
@@ -134,9 +135,18 @@ class AsyncClient(ClientBase[aio.Channel]):
     delete_track = _method(calls.delete_track)
     list_tracks = _method(calls.list_tracks)
     upload_track = _upload_track(TrackWishes)
+    explain_video = _method(calls.explain_video)
 
     _TOKENS = AsyncTokens
+    _HAS_NEAR_CACHE = True
     _tokens: AsyncTokens
+    _near: NearCache | None = None
+    _following: asyncio.Task[None] | None = None
+
+    @property
+    def near_cache(self) -> NearCounts | None:
+        """What the near cache has done; None without one."""
+        return self._near.counts() if self._near else None
 
     async def open(self) -> Self:
         """Resolves names and makes the channel, which connects with the first call."""
@@ -146,10 +156,18 @@ class AsyncClient(ClientBase[aio.Channel]):
                 self._channel = aio.insecure_channel(dial.target, options=dial.options)
             else:
                 self._channel = aio.secure_channel(dial.target, dial.credentials, options=dial.options)
+        if self._near_size and self._following is None:
+            self._near = NearCache(self._near_size, self.server)
+            self._following = asyncio.create_task(self._near.follow(self._watch))
         return self
 
     async def close(self) -> None:
         """Ends running calls and closes the channel."""
+        if self._near and self._following:
+            following, self._following = self._following, None
+            self._near.close()
+            following.cancel()
+            await asyncio.wait((following,))
         if (channel := self._forget_channel()) is not None:
             await channel.close()
 
@@ -184,6 +202,13 @@ class AsyncClient(ClientBase[aio.Channel]):
         return video
 
     async def _answer(self, call: Call[Answer]) -> Answer:
+        if self._near is None:
+            return await self._ask(call)
+        if is_read(call):
+            return cast("Answer", await self._near.get(cast("Call[Video]", call), self._ask))
+        return cast("Answer", await self._near.write(call, self._ask))
+
+    async def _ask(self, call: Call[Answer]) -> Answer:
         until = self._until(call)
         stub = self._stub(call.method)
         rejected = ""

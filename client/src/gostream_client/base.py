@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from gostream_client.connection.channel import Dial, dial
 from gostream_client.connection.tls import Tls
 from gostream_client.connection.token import AsyncTokens, BlockingTokens, Token
-from gostream_client.errors import GoStreamError
+from gostream_client.errors import GoStreamError, InvalidInputError
 from gostream_client.rpc_errors import from_rpc
 from gostream_client.table import Call, Kind, Method
 
@@ -18,6 +18,7 @@ class ClientBase(Generic[Channel]):
 
     #: The class of the tokens.
     _TOKENS: ClassVar[type[AsyncTokens | BlockingTokens]]
+    _HAS_NEAR_CACHE: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -28,6 +29,7 @@ class ClientBase(Generic[Channel]):
         tls: Tls | None = None,
         allow_plaintext_token: bool = False,
         channel: Channel | None = None,
+        near_cache: int = 0,
     ) -> None:
         """`server`: "host:port", or several separated by commas, which are used in rotation.
 
@@ -35,8 +37,12 @@ class ClientBase(Generic[Channel]):
         file (Path) that is read again when it changes, or a function, asynchronous or not, that is called for
         the first token and again after the server rejected one. `tls`: connect by TLS.
         `allow_plaintext_token`: send the token without TLS to other machines too. `channel`: the caller's own
-        channel, which the caller closes; `tls` is not used then.
+        channel, which the caller closes; `tls` is not used then. `near_cache`: get_video() of AsyncClient
+        keeps up to that many videos in memory, which events keep right; Client raises InvalidInputError.
         """
+        if near_cache < 0 or (near_cache and not self._HAS_NEAR_CACHE):
+            raise InvalidInputError("near_cache is a number of videos, and for AsyncClient only")
+        self._near_size = near_cache
         self.server = server
         self._timeout = timeout
         self._has_token = bool(token)

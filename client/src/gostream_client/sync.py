@@ -133,6 +133,7 @@ class Client(ClientBase[grpc.Channel]):
     delete_track = _method(calls.delete_track)
     list_tracks = _method(calls.list_tracks)
     upload_track = _upload_track(TrackWishes)
+    explain_video = _method(calls.explain_video)
 
     _TOKENS = BlockingTokens
     _tokens: BlockingTokens

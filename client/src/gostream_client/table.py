@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from gostream.v1 import (
+    admin_service_pb2,
     event_service_pb2,
     track_service_pb2,
     upload_service_pb2,
@@ -44,6 +45,7 @@ _UPLOAD_SERVICE = upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"
 _WEBHOOK_SERVICE = webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"]
 _EVENT_SERVICE = event_service_pb2.DESCRIPTOR.services_by_name["EventService"]
 _TRACK_SERVICE = track_service_pb2.DESCRIPTOR.services_by_name["TrackService"]
+_ADMIN_SERVICE = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ class Method:
         return self.kind in (Kind.READ, Kind.WRITE_ONCE, Kind.WRITE_AGAIN)
 
 
-def _as_is(answer: Any, trailers: Trailers) -> Any:
+def as_is(answer: Any, trailers: Trailers) -> Any:
+    """The answer of the server."""
     return answer
 
 
@@ -74,7 +77,7 @@ class Call(Generic[Answer]):
     method: Method
     request: Any
     timeout: float | None
-    result: Callable[[Any, Trailers], Answer] = _as_is
+    result: Callable[[Any, Trailers], Answer] = as_is
 
 
 def _method(
@@ -125,6 +128,8 @@ PREPARE_TRACK = _method("PrepareTrack", Kind.WRITE_AGAIN, 10.0, _TRACK_SERVICE)
 UPDATE_TRACK = _method("UpdateTrack", Kind.WRITE_AGAIN, 10.0, _TRACK_SERVICE)
 DELETE_TRACK = _method("DeleteTrack", Kind.WRITE, 10.0, _TRACK_SERVICE)
 LIST_TRACKS = _method("ListTracks", Kind.READ, 5.0, _TRACK_SERVICE)
+#: The API asks every backend, each with a deadline.
+EXPLAIN_VIDEO = _method("ExplainVideo", Kind.READ, 20.0, _ADMIN_SERVICE)
 
 TABLE = (
     CREATE_VIDEO,
@@ -160,4 +165,5 @@ TABLE = (
     UPDATE_TRACK,
     DELETE_TRACK,
     LIST_TRACKS,
+    EXPLAIN_VIDEO,
 )

@@ -48,6 +48,9 @@ def up(
     tls: Annotated[
         bool, typer.Option("--tls", help="Use TLS everywhere, with certificates issued at the start.")
     ] = False,
+    observe: Annotated[
+        bool, typer.Option("--observe", help="Also Prometheus and Grafana, where they are installed.")
+    ] = False,
     state_dir: StateDir = STATE_DIR,
 ) -> None:
     """Start everything and keep it running until Ctrl-C.
@@ -55,15 +58,18 @@ def up(
     DATABASE_URL, REDIS_HOST or S3_ENDPOINT_URL in the environment: that server is used instead of the
     stack's.
     """
+    if observe and tls:
+        raise typer.BadParameter("metrics are scraped without TLS here", param_hint="--observe with --tls")
     if detach:
         counts = ["--api-replicas", str(api_replicas), "--workers", str(workers)]
-        secured = [f"--{name}" for name, is_on in (("auth", auth), ("tls", tls)) if is_on]
-        supervising.detach(state_dir, [*counts, *secured, "--state-dir", str(state_dir)], _print)
+        flags = {"--auth": auth, "--tls": tls, "--observe": observe}
+        chosen = [name for name, is_on in flags.items() if is_on]
+        supervising.detach(state_dir, [*counts, *chosen, "--state-dir", str(state_dir)], _print)
         return
     own = own_servers(os.environ)
     for name in OWN.keys() & own.keys():
         _print(f"using the server given by {name}")
-    options = Options(api_replicas, workers, own, tls=tls)
+    options = Options(api_replicas, workers, own, tls=tls, observe=observe)
     supervising.run_foreground(state_dir, options, Screen(Console()), auth=auth)
 
 

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic.fields import FieldInfo
+from pydantic import ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
+from gostream_shared.config_text import sentence, shown
+from gostream_shared.config_traces import TracesConfig
 from gostream_shared.config_types import (
     Bucket,
     DatabaseUrl,
@@ -26,7 +27,6 @@ from gostream_shared.config_types import (
     ReadableFile,
     Region,
     Secret,
-    format_duration,
 )
 from gostream_shared.redis_target import RedisTarget, RedisUrl, clashes, parse_redis_url
 from gostream_shared.weak_secrets import password_of, refusals
@@ -41,7 +41,7 @@ class ConfigError(Exception):
     """The environment is invalid; the message lists every wrong variable and the reason."""
 
 
-class Config(BaseModel):
+class Config(TracesConfig):
     """Configuration that both services share."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -200,7 +200,7 @@ def load(kind: type[AnyConfig], environment: Mapping[str, str] = os.environ) -> 
     except ValidationError as error:
         for each in error.errors(include_input=False):
             name = str(each["loc"][0])
-            mistakes.setdefault(name.upper(), _sentence(each, kind.model_fields[name]))
+            mistakes.setdefault(name.upper(), sentence(each, kind.model_fields[name]))
     else:
         mistakes |= config.weak_secrets()
     if mistakes:
@@ -248,33 +248,6 @@ def _file_or(variable: str, environment: Mapping[str, str]) -> str:
     return f"{variable}_FILE" if from_file else variable
 
 
-def _sentence(error: Any, field: FieldInfo) -> str:
-    kind = error["type"]
-    if kind == "missing":
-        return "is not set"
-    if kind == "literal_error":
-        return f"must be {error['ctx']['expected'].replace(chr(39), '')}"
-    if kind.startswith("bool_"):
-        return "must be true or false"
-    if kind in ("greater_than_equal", "less_than_equal"):
-        return f"must be {_range(field)}"
-    if kind.startswith("int_"):
-        return f"must be a whole number {_range(field)}"
-    return str(error["msg"]).removeprefix("Value error, ")
-
-
-def bounds(field: FieldInfo) -> tuple[Any, Any]:
-    """Returns the smallest and the largest value of a number or a duration."""
-    low = next(each.ge for each in field.metadata if hasattr(each, "ge"))
-    high = next(each.le for each in field.metadata if hasattr(each, "le"))
-    return low, high
-
-
-def _range(field: FieldInfo) -> str:
-    low, high = bounds(field)
-    return f"between {_shown(low)} and {_shown(high)}"
-
-
 def describe(kind: type[Config]) -> str:
     """Returns one line per variable with its meaning and default, for `--help`."""
     return "\n".join(f"  {name:<24} {meaning} ({default})" for name, default, meaning in rows(kind))
@@ -285,16 +258,8 @@ def rows(kind: type[Config]) -> list[tuple[str, str, str]]:
     return [
         (
             name.upper(),
-            "required" if field.is_required() else _shown(field.default),
+            "required" if field.is_required() else shown(field.default),
             str(field.description),
         )
         for name, field in kind.model_fields.items()
     ]
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, timedelta):
-        return format_duration(value)
-    if isinstance(value, SecretStr):
-        return "empty"
-    return "unset" if value is None else str(value)

@@ -206,4 +206,15 @@ Networks = Annotated[str, AfterValidator(_networks)]
 #: Comma-separated prefixes of object keys; empty = none.
 KeyPrefixes = Annotated[str, AfterValidator(_key_prefixes)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
+#: A protocol of OTLP.
+OtlpProtocol = Literal["grpc"]
+#: The samplers of OpenTelemetry.
+TraceSampler = Literal[
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+]
 LogFormat = Annotated[Literal["json", "console"], BeforeValidator(lowered)]

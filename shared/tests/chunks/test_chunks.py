@@ -192,7 +192,9 @@ async def test_new_plan_stops_the_chunks(films: Films) -> None:
     async with films.database.transaction() as transaction:
         await transaction.chunks.plan_anew(running.encode)
 
-    for lost in (films.end(running), films.begin(encode, 0)):
+    chunks = films.database.chunks
+    late = chunks.report(running, position=1, speed=1), chunks.forgive(running), chunks.note_outage(running)
+    for lost in (*late, films.end(running), films.begin(encode, 0)):
         with pytest.raises(FenceLostError):
             await lost
     again = await films.database.encodes.begin_attempt(encode.video_id, 1, worker="w")

@@ -56,6 +56,8 @@ CHANGES: list[tuple[str, list[str]]] = [
     (FAILED, ["video.failed"]),
     ("status = 'PROCESSING', failure = NULL, encode_number = 2", ["video.processing"]),
     ("status = 'CANCELLED'", ["video.cancelled"]),
+    ("attempt = 2", ["video.updated"]),
+    ("attempt = 3, title = 'Both'", ["video.updated"]),
     ("deleted_at = now()", ["video.deleted"]),
     ("undelete_until = now()", []),
     ("deleted_at = NULL, undelete_until = NULL", ["video.undeleted"]),

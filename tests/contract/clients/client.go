@@ -78,8 +78,9 @@ func many(link *grpc.ClientConn, s step) map[string]interface{} {
 				if number == s.Report {
 					fmt.Printf("{\"progress\": %d}\n", number)
 				}
-				if call(link, s)["code"] != 0 {
+				if found := call(link, s); found["code"] != 0 {
 					atomic.AddInt64(&failed, 1)
+					fmt.Fprintln(os.Stderr, "call failed:", found["code"], found["message"])
 				}
 			}
 		}()

@@ -35,7 +35,9 @@ async function many(step) {
     while (begun < step.calls) {
       if (++begun === step.report) console.log(JSON.stringify({ progress: begun }));
       const result = await call(step);
-      if (result.code !== 0) failed++;
+      if (result.code === 0) continue;
+      failed++;
+      console.error("call failed:", result.code, result.message);
     }
   };
   await Promise.all(Array.from({ length: step.open }, worker));

@@ -64,6 +64,7 @@ class SyncClient:
                     _say({"progress": number})
                 if (found := self.call(step))["code"]:
                     failed.append(found)
+                    print("call failed:", found, file=sys.stderr, flush=True)
 
         with ThreadPoolExecutor(step["open"]) as pool:
             list(pool.map(work, range(step["open"])))
@@ -103,6 +104,7 @@ class AioClient:
                     _say({"progress": number})
                 if (found := await self.call(step))["code"]:
                     failed.append(found)
+                    print("call failed:", found, file=sys.stderr, flush=True)
 
         await asyncio.gather(*(work() for _ in range(step["open"])))
         return {"calls": step["calls"], "failed": len(failed)}

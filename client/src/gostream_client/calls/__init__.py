@@ -4,6 +4,7 @@ Each function becomes a method of Client and of AsyncClient with the same parame
 is the deadline of the call in seconds, instead of the client's.
 """
 
+from gostream_client.calls.admin import explain_video
 from gostream_client.calls.describing import describe
 from gostream_client.calls.tracks import (
     add_track,
@@ -39,6 +40,7 @@ __all__ = [
     "delete_track",
     "delete_video",
     "describe",
+    "explain_video",
     "get_playback_info",
     "get_video",
     "get_video_reply",

@@ -50,6 +50,7 @@ class Screen:
         self.say(f"GoStream is up after {time.monotonic() - self._begun:.1f} s")
         self.say(f"  gRPC     {env['GOSTREAM_API_ADDR']}")
         self.say(f"  reads    {env['GOSTREAM_READ_ADDR']}  (GetVideo and BatchGetVideos only)")
+        self.say(f"  doctor   {env['GOSTREAM_ADMIN_ADDR']}  (AdminService only)")
         self.say(f"  JSON     {env['GOSTREAM_HTTP_URL']}/v1/videos")
         self.say(f"  console  {env['GOSTREAM_CONSOLE_URL']}")
         self.say(f"  streams  {env['CDN_BASE_URL']}/hls/ID/master.m3u8")

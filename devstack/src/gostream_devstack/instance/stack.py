@@ -13,6 +13,7 @@ from gostream_devstack.host.state import State
 from gostream_devstack.servers.api import Api
 from gostream_devstack.servers.envoy import Envoy
 from gostream_devstack.servers.nginx import Console, Nginx, Origin, playback_keys
+from gostream_devstack.servers.observe.installed import installed
 from gostream_devstack.servers.postgres import Postgres
 from gostream_devstack.servers.seaweedfs import BUCKET, REGION, SeaweedFS
 from gostream_devstack.servers.server import Server
@@ -22,7 +23,8 @@ from gostream_devstack.servers.valkey import Valkey
 from gostream_devstack.servers.worker import Worker
 from gostream_devstack.tls.certificates import Certificates
 
-# The second replica takes the next port but one: API 50051, 50053, …, its reads 50052, 50054, ….
+# The second replica takes the next port but one: API 50051, 50053, …, its reads 50052, 50054, …, and its
+# port for operators 50061, 50063, ….
 USUAL_PORTS = {
     "postgres": 5432,
     "redis": 6379,
@@ -31,8 +33,11 @@ USUAL_PORTS = {
     "envoy": 8080,
     "api": 50051,
     "reads": 50052,
+    "admin": 50061,
     "worker": 50101,
     "metrics": 9101,
+    "prometheus": 9090,
+    "grafana": 3000,
 }
 KEEPERS = ("postgres", "redis", "seaweedfs")  # stateful servers, which users may replace by their own
 FRONTS = ("postgres-tls", "redis-tls")
@@ -66,6 +71,8 @@ class Options:
     issuer: TokenIssuer | None = None
     # Every listener speaks TLS, with certificates issued at the start.
     tls: bool = False
+    # Also Prometheus and Grafana, where they are installed.
+    observe: bool = False
 
 
 def own_servers(environment: Mapping[str, str]) -> dict[str, str]:
@@ -112,7 +119,10 @@ class Stack:
         self._envoy.issuers = options.issuer.publish(directories) if options.issuer else None
         for server in (nginx, self._envoy, *self.apis, *self.workers):
             self.servers[server.name] = server
-        self.env = self._environment()
+        self.observers: list[Server] = []
+        self.missing: list[str] = []
+        shown = self._observe() if options.observe else {}
+        self.env = self._environment() | shown
 
     def start(self, report: Report = lambda *_: None) -> None:
         """Starts everything concurrently and waits until all is ready.
@@ -201,7 +211,9 @@ class Stack:
         name, offset = f"api-{number}", 2 * (number - 1)
         port, read_port = self._port("api", name, offset), self._port("reads", f"{name} reads", offset)
         metrics_port = self._port("metrics", f"{name} metrics", number - 1)
-        return Api(self._directories, name, port, metrics_port, self._settings_of("api"), read_port)
+        admin_port = self._port("admin", f"{name} admin", offset)
+        settings = self._settings_of("api")
+        return Api(self._directories, name, port, metrics_port, settings, read_port, admin_port)
 
     def _worker(self, number: int) -> Worker:
         name = f"worker-{number}"
@@ -220,6 +232,16 @@ class Stack:
         usual = self._usual.get(role)
         return self._ports.pick(name or role, None if usual is None else usual + offset)
 
+    def _observe(self) -> dict[str, str]:
+        """Creates the observing servers. Returns their URLs by variable."""
+        jobs = {
+            "gostream-api": [f"{each.host}:{each.metrics_port}" for each in self.apis],
+            "gostream-worker": [f"{each.host}:{each.metrics_port}" for each in self.workers],
+        }
+        self.observers, shown, self.missing = installed(self._directories, self._port, jobs)
+        self.servers |= {each.name: each for each in self.observers}
+        return shown
+
     def _environment(self) -> dict[str, str]:
         services = [*self.apis, *self.workers]
         shown = ("CDN_BASE_URL", "DATABASE_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "REDIS_DB")
@@ -227,6 +249,7 @@ class Stack:
         return {
             "GOSTREAM_API_ADDR": ",".join(api.address for api in self.apis),
             "GOSTREAM_READ_ADDR": ",".join(api.read_address for api in self.apis),
+            "GOSTREAM_ADMIN_ADDR": ",".join(api.admin_address for api in self.apis),
             "GOSTREAM_HTTP_URL": self._envoy.url,
             "GOSTREAM_CONSOLE_URL": f"{self._envoy.page}/console/",
             **{name: self.settings[name] for name in (*shown, *store)},
@@ -255,6 +278,7 @@ class Stack:
             Step("nginx", self.servers["nginx"].start),
             Step("envoy", self._envoy.start),
             *(Step(each.name, each.start, ("migrations", *keepers)) for each in (*self.apis, *self.workers)),
+            *(Step(each.name, each.start) for each in self.observers),
             Step("json edge", self._envoy.wait_for_apis, ("envoy", *(api.name for api in self.apis))),
         ]
 

@@ -79,6 +79,8 @@ def _run(root: Path, make: Callable[[], Stack], ports: Ports, screen: Screen) ->
             stack = start_somewhere(make, ports, screen.report, screen.say)
         run_file.publish(root, os.getpid(), stack)
         screen.summary(stack.env, COMMAND)
+        for sentence in stack.missing:
+            screen.say(sentence)
         _watch(root, stack, screen)
     except KeyboardInterrupt:
         screen.say("stopping")

@@ -19,9 +19,11 @@ class Api(Service):
         metrics_port: int,
         settings: Mapping[str, str],
         read_port: int,
+        admin_port: int = 0,
     ) -> None:
         super().__init__(directories, name, port, metrics_port, settings)
         self.read_port = read_port
+        self.admin_port = admin_port
 
     @property
     def read_address(self) -> str:
@@ -29,8 +31,13 @@ class Api(Service):
         return f"{self.host}:{self.read_port}"
 
     @property
+    def admin_address(self) -> str:
+        """host:port of AdminService."""
+        return f"{self.host}:{self.admin_port}"
+
+    @property
     def ports(self) -> tuple[int, ...]:
-        return (*super().ports, self.read_port)
+        return (*super().ports, self.read_port, self.admin_port)
 
     def command(self) -> Sequence[str]:
         return shlex.split(os.environ.get("GOSTREAM_API_COMMAND", "")) or python("gostream_api.app")
@@ -38,4 +45,5 @@ class Api(Service):
     def addresses(self) -> Mapping[str, str]:
         # All clients are on loopback, and so is Envoy.
         own = {"API_PORT": str(self.port), "READ_PORT": str(self.read_port)}
+        own |= {"ADMIN_HOST": self.host, "ADMIN_PORT": str(self.admin_port)}
         return {"API_HOST": self.host, **own, "TRUSTED_PROXIES": "127.0.0.0/8"}

@@ -10,7 +10,7 @@ from gostream_api.collector import spare_the_collector
 from gostream_api.config import ApiConfig
 from gostream_api.cpu_scheduling import schedule
 from gostream_api.event_stack import open_events
-from gostream_api.more_services import more_services, quotas_of
+from gostream_api.more_services import admin_door, more_services, quotas_of
 from gostream_api.multiprocess import leave_with_parent, supervise
 from gostream_api.rates.reads import RatedReads, ReadRate
 from gostream_api.rates.writes import WriteRates
@@ -42,6 +42,7 @@ from gostream_shared.db.schema import SchemaWatch
 from gostream_shared.egress.guard import EgressGuard
 from gostream_shared.lifecycle import run_service, run_with, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
+from gostream_shared.observability.tracing.start import open_tracing
 from gostream_shared.storage.gates import Gates
 from gostream_shared.storage.open_store import open_store
 from gostream_shared.storage.port import ObjectStore
@@ -71,6 +72,7 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
     ):
         watches = WatchService(database=reads.database, events=reads.cache.events)
         readers = _rated(config, reads.videos)
+        auth, credentials = _auth(config, authenticator), tls.credentials() if tls else None
         server = ApiServer(
             _videos(config, reads, store, watches, readers, client_of),
             watches,
@@ -82,14 +84,18 @@ async def open_server(config: ApiConfig) -> AsyncIterator[ApiServer]:
             rates=rates,
             client_of=client_of,
             reflects=config.reflects,
-            auth=_auth(config, authenticator),
+            auth=auth,
             local_hits=local_hits(readers),
             share_port=config.api_processes > 1,
-            credentials=tls.credentials() if tls else None,
+            credentials=credentials,
             more={**more_services(config, reads, store, client_of), **events.services},
         )
         if config.read_port:
             server.doors.append(_read_door(config, readers, server, authenticator, tls))
+        if config.admin_port:
+            server.doors.append(
+                admin_door(config, reads, store, client_of, auth=auth, credentials=credentials)
+            )
         async with _reporting(server, reads):
             yield server
 
@@ -244,7 +250,7 @@ def _serve_in_child(config: ApiConfig) -> None:
 
 async def _serve_here(config: ApiConfig) -> None:
     schedule(config.scheduling)  # before gRPC starts a thread
-    async with stop_signal() as stop, open_server(config) as server:
+    async with stop_signal() as stop, open_tracing(config, NAME), open_server(config) as server:
         leave_with_parent(stop)
         tls = ServerTls.of(config)
         async with serve_metrics(

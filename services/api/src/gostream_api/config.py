@@ -55,6 +55,10 @@ class ApiConfig(AuthConfig):
     read_door_short: _Switch = Field(
         "on", description="answer usual calls on READ_PORT without the HTTP/2 library; off: use it for all"
     )
+    admin_host: Host = Field("127.0.0.1", description="interface of ADMIN_PORT", validate_default=True)
+    admin_port: ListenPort = Field(
+        0, description="port that answers AdminService, for operators with videos:admin; 0 = off"
+    )
     metrics_port: ListenPort = Field(9101, description="port of the Prometheus endpoint; 0 = a free one")
     api_processes: int = Field(
         1,
@@ -166,7 +170,7 @@ class ApiConfig(AuthConfig):
         "auto", description="gRPC reflection; auto: off if AUTH_MODE=none serves more than loopback"
     )
 
-    @field_validator("api_host")
+    @field_validator("api_host", "admin_host")
     @classmethod
     def _loopback_without_authentication(cls, host: str, info: ValidationInfo) -> str:
         is_open = info.data.get("auth_mode") == "none" and not info.data.get("auth_allow_insecure")
@@ -184,6 +188,14 @@ class ApiConfig(AuthConfig):
             raise ValueError("must differ from API_PORT")
         return port
 
+    @field_validator("admin_port")
+    @classmethod
+    def _port_of_operators(cls, port: int, info: ValidationInfo) -> int:
+        for name in ("api_port", "read_port"):
+            if port and port == info.data.get(name):
+                raise ValueError(f"must differ from {name.upper()}")
+        return port
+
     @field_validator("api_processes")
     @classmethod
     def _ports_of_all(cls, processes: int, info: ValidationInfo) -> int:
@@ -195,6 +207,9 @@ class ApiConfig(AuthConfig):
         read = info.data.get("read_port")
         if first and read and read in range(first, first + METRICS_STEP * processes, METRICS_STEP):
             raise ValueError("puts the metrics of a process on READ_PORT; change METRICS_PORT")
+        admin = info.data.get("admin_port")
+        if first and admin and admin in range(first, first + METRICS_STEP * processes, METRICS_STEP):
+            raise ValueError("puts the metrics of a process on ADMIN_PORT; change METRICS_PORT")
         return processes
 
     @field_validator("trusted_proxies")
@@ -207,7 +222,8 @@ class ApiConfig(AuthConfig):
         return text
 
     def listeners(self) -> dict[str, str]:
-        return {**super().listeners(), "API_HOST": self.api_host}
+        admin = {"ADMIN_HOST": self.admin_host} if self.admin_port else {}
+        return {**super().listeners(), "API_HOST": self.api_host, **admin}
 
     @property
     def reflects(self) -> bool:

@@ -1,7 +1,14 @@
-"""Composes the services of uploads and tracks, and the quotas of all."""
+"""Composes the services of uploads and tracks, that of operators, and the quotas of all."""
 
+import grpc
+
+from gostream_api.admin.explain import ExplainService
+from gostream_api.admin.gathering import Gatherer
 from gostream_api.config import ApiConfig
 from gostream_api.read_stack import ReadPath
+from gostream_api.rpc.admin.door import AdminDoor
+from gostream_api.rpc.admin.servicer import ADMIN_SERVICE, AdminServicer, admin_handlers
+from gostream_api.rpc.interceptors.auth import AuthInterceptor
 from gostream_api.rpc.interceptors.base import Handler
 from gostream_api.rpc.interceptors.clients import ClientOf
 from gostream_api.rpc.tracks.servicer import TRACKS, TrackServicer, track_handlers
@@ -43,6 +50,35 @@ def _tracks(config: ApiConfig, database: Database, store: ObjectStore, client_of
     limits = TrackLimits(upload_url_ttl=config.upload_url_ttl, quotas=quotas_of(config))
     tracks = TrackService(database=database, store=store, guard=guard, limits=limits)
     return TrackServicer(tracks, config.cdn_base_url, client_of)
+
+
+def admin_door(
+    config: ApiConfig,
+    reads: ReadPath,
+    store: ObjectStore,
+    client_of: ClientOf,
+    *,
+    auth: AuthInterceptor,
+    credentials: grpc.ServerCredentials | None,
+) -> AdminDoor:
+    """Returns the listener of ADMIN_PORT."""
+    gatherer = Gatherer(
+        reads.database,
+        store,
+        reads.videos,
+        is_live=lambda: reads.videos.is_live,
+        cdn_base_url=config.cdn_base_url,
+    )
+    return AdminDoor(
+        {ADMIN_SERVICE: admin_handlers(AdminServicer(ExplainService(gatherer)))},
+        host=config.admin_host,
+        port=config.admin_port,
+        auth=auth,
+        client_of=client_of,
+        credentials=credentials,
+        reflects=config.reflects,
+        share_port=config.api_processes > 1,
+    )
 
 
 def quotas_of(config: ApiConfig) -> Quotas:

@@ -37,6 +37,8 @@ async def supervise(config: ApiConfig, target: Target) -> None:
     with _reserved_port(config.api_host, config.api_port) as port, ExitStack() as held:
         if config.read_port:
             held.enter_context(_reserved_port(config.api_host, config.read_port))
+        if config.admin_port:
+            held.enter_context(_reserved_port(config.admin_host, config.admin_port))
         async with stop_signal() as stop, asyncio.TaskGroup() as keepers:
             for number in range(config.api_processes):
                 own = {

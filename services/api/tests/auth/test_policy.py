@@ -6,6 +6,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from gostream.v1 import (
+    admin_service_pb2,
     event_service_pb2,
     track_service_pb2,
     upload_service_pb2,
@@ -22,6 +23,7 @@ SERVED: list[Any] = [
     event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
     webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"],
     track_service_pb2.DESCRIPTOR.services_by_name["TrackService"],
+    admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"],
     health_pb2.DESCRIPTOR.services_by_name["Health"],
     reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"],
 ]

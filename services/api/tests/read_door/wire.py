@@ -115,7 +115,7 @@ class Wired:
             self.hits,
         )
 
-    def _count(self) -> None:
+    def _count(self, parent: str | None = None) -> None:
         self.hits += 1
 
     def _watch_parts(self) -> None:

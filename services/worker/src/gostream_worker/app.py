@@ -33,6 +33,7 @@ from gostream_shared.jobs.pgqueuer import (
 )
 from gostream_shared.lifecycle import run_service, stop_signal
 from gostream_shared.observability.metrics import serve_metrics
+from gostream_shared.observability.tracing.start import open_tracing
 from gostream_shared.storage.facts import require_fence
 from gostream_shared.storage.gates import Gates
 from gostream_shared.storage.open_store import open_store
@@ -226,6 +227,7 @@ async def serve(config: WorkerConfig) -> None:
     prepare_sandbox(required=config.sandbox == "required")
     tls = ServerTls.of(config)
     async with (
+        open_tracing(config, "gostream-worker"),
         serve_metrics(config.metrics_host, config.metrics_port, tls=tls.context() if tls else None),
         stop_signal() as stop,
         health_server(config.worker_host, config.worker_port, tls.credentials() if tls else None) as health,

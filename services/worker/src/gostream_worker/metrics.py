@@ -2,6 +2,8 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from gostream_shared.observability.tracing import spans
+
 JOBS = Counter("gostream_worker_jobs_total", "Jobs that ended, by outcome.", ["kind", "outcome"])
 JOBS_WAITING = Gauge(
     "gostream_worker_jobs_waiting", "Jobs of the queue that may start and have not, by kind.", ["kind"]
@@ -78,3 +80,18 @@ SANDBOX = Gauge(
     "1; the confinement of the children that read sources.",
     ["landlock_abi", "seccomp"],
 )
+
+#: Outcomes of deliveries that did not do their work.
+_BAD = frozenset({"failed", "retried", "outage", "planned anew", "postponed"})
+
+
+def count_job(kind: str, outcome: str) -> None:
+    """Count the end of a delivery, and tell it to the current span."""
+    JOBS.labels(kind, outcome).inc()
+    spans.annotate(gostream__job__outcome=outcome, error=outcome if outcome in _BAD else "")
+
+
+def count_failure(code: str) -> None:
+    """Count a failed attempt, and tell its code to the current span."""
+    FAILURES.labels(code).inc()
+    spans.annotate(gostream__job__failure=code)

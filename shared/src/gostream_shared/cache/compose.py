@@ -16,6 +16,7 @@ from gostream_shared.cache.driver.servers import Servers
 from gostream_shared.cache.entries.codec import reply_form
 from gostream_shared.cache.entries.epoch import EpochKeeper, EpochState
 from gostream_shared.cache.entries.redis_cache import CacheTimes, RedisVideoCache, change_channel
+from gostream_shared.cache.entries.trace_marks import TraceMarks
 from gostream_shared.cache.outbox.announcer import RedisChangeAnnouncer
 from gostream_shared.cache.outbox.notify import ElectedListener, listen_to_outbox
 from gostream_shared.cache.outbox.port import SharedOutbox
@@ -43,6 +44,7 @@ class Cache:
     bus: Bus  # for CachedVideoService
     unannounced: Unannounced  # likewise
     ttl: float  # seconds that an entry stays in Redis
+    marks: TraceMarks
 
 
 @asynccontextmanager
@@ -63,7 +65,7 @@ async def open_cache(
     form = reply_form(config.cdn_base_url)
     videos = RedisVideoCache(connection, channel=channel, epoch_state=epoch_state, times=times, form=form)
     watchers, transport = _watching(connection, subscriber, database)
-    unannounced = Unannounced()
+    unannounced, marks = Unannounced(), TraceMarks(connection)
     bus = Bus(
         transport,
         unsequenced=progress_inbox(watchers.progressed),
@@ -85,7 +87,10 @@ async def open_cache(
         ),
     ):
         yield Cache(
-            announcer=RedisChangeAnnouncer(videos, outbox, unannounced=unannounced, locally=bus.changed),
+            announcer=RedisChangeAnnouncer(
+                videos, outbox, unannounced=unannounced, locally=bus.changed, mark=marks.leave
+            ),
+            marks=marks,
             progress=RedisProgressPublisher(connection, database=database),
             events=watchers,
             videos=videos,

@@ -21,6 +21,7 @@ from gostream_shared.cache.driver.servers import OneServer, Servers
 from gostream_shared.cache.metrics import REDIS_ERRORS, REFUSED
 from gostream_shared.cache.protocol import CacheUnavailableError
 from gostream_shared.config import Config
+from gostream_shared.observability.tracing import spans
 from gostream_shared.redis_target import Topology
 
 
@@ -73,8 +74,9 @@ class RedisConnection:
             REDIS_ERRORS.labels("refused").inc()
             raise CacheUnavailableError("the circuit breaker of Redis is open")
         try:
-            async with asyncio.timeout(timeout):
-                yield
+            with spans.request(f"redis {operation}", db__system__name="redis", db__operation__name=operation):
+                async with asyncio.timeout(timeout):
+                    yield
         except ResponseError as error:  # an error reply is an answer, so callers do not wait
             self.breaker.succeeded()
             REDIS_ERRORS.labels(operation).inc()

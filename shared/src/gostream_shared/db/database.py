@@ -12,6 +12,7 @@ from gostream_shared.db.companions.added_tracks import PostgresAddedTracks
 from gostream_shared.db.companions.chunks import PostgresChunks
 from gostream_shared.db.companions.deletions import PostgresDeletions
 from gostream_shared.db.companions.downloads import PostgresDownloads
+from gostream_shared.db.companions.explanations import PostgresExplanations
 from gostream_shared.db.companions.remote_sources import PostgresRemoteSources
 from gostream_shared.db.companions.trail import PostgresTrail
 from gostream_shared.db.companions.upload_sessions import PostgresUploadSessions
@@ -72,6 +73,7 @@ class PostgresDatabase:
         self.events = PostgresEvents(pool, timeout=STATEMENT_TIMEOUT)
         self.webhooks = PostgresWebhooks(pool, timeout=STATEMENT_TIMEOUT)
         self.deliveries = PostgresDeliveries(pool, timeout=STATEMENT_TIMEOUT)
+        self.explanations = PostgresExplanations(pool, timeout=STATEMENT_TIMEOUT)
         self.epochs = PostgresEpochs(pool, timeout=STATEMENT_TIMEOUT)
 
     @classmethod

@@ -4,6 +4,9 @@
 were created before callers had to authenticate.
 
 `gostream-migrate recount-usage` makes the usage of every owner equal to its videos.
+
+`gostream-migrate restored` ends the epoch of the cache, and the resume tokens of events, after a backup was
+restored.
 """
 
 import argparse
@@ -16,7 +19,7 @@ from importlib.resources import files
 import asyncpg
 from pgqueuer.queries import Queries
 
-from gostream_shared.db.companions import usage
+from gostream_shared.db.companions import restored, usage
 from gostream_shared.db.connecting.hosts import connect
 
 LOCK = 0x676F7374  # "gost": one migration run at a time per database
@@ -116,6 +119,18 @@ async def recount_usage(database_url: str) -> int:
         await connection.close()
 
 
+async def begin_after_restore(database_url: str) -> None:
+    """Make entries of the cache from before a restore unreadable, and all events readable.
+
+    Resume tokens of before are refused from then on.
+    """
+    connection = await connect(database_url, timeout=10, command_timeout=600)
+    try:
+        await restored.begin_anew(connection)
+    finally:
+        await connection.close()
+
+
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
@@ -131,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     assign.add_argument("old", help="the present user_id of the videos; may be empty")
     assign.add_argument("new", help="the new owner: issuer-alias:subject, or a SPIFFE id")
     commands.add_parser("recount-usage", parents=[common], help="count again what owners use")
+    commands.add_parser("restored", parents=[common], help="begin anew after a backup was restored")
     return parser
 
 
@@ -161,6 +177,9 @@ def main() -> None:
         elif arguments.command == "recount-usage":
             count = asyncio.run(recount_usage(arguments.database_url))
             print(f"{count} owners had a wrong usage")
+        elif arguments.command == "restored":
+            asyncio.run(begin_after_restore(arguments.database_url))
+            print("the epoch of the cache and the resume tokens of before are at their end")
         else:
             waiting = asyncio.run(pending(arguments.database_url))
             print("\n".join(f"pending {name}" for name in waiting) or "up to date")

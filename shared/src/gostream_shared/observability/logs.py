@@ -6,11 +6,14 @@ from typing import Literal
 
 import structlog
 
+from gostream_shared.observability.tracing.spans import add_ids
+
 
 def configure_logs(*, service: str, level: str, form: Literal["json", "console"]) -> None:
     """Send structlog's and the standard library's records through one chain."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        add_ids,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

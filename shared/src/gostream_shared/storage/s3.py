@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from gostream_shared.config import Config
 from gostream_shared.domain.errors import BackendUnavailableError
 from gostream_shared.observability.causes import name_server
+from gostream_shared.observability.tracing import spans
 from gostream_shared.storage.port import (
     ObjectNotFoundError,
     ObjectReplacedError,
@@ -227,9 +228,11 @@ async def _next_chunk(body: Any) -> bytes:
 def new_session(config: Config) -> aioboto3.Session:
     """Returns a session. Blocks while it reads files."""
     key, secret = config.s3_access_key.get_secret_value(), config.s3_secret_key.get_secret_value()
-    return aioboto3.Session(
+    session = aioboto3.Session(
         aws_access_key_id=key or None, aws_secret_access_key=secret or None, region_name=config.s3_region
     )
+    spans.watch_store(session.events)
+    return session
 
 
 def new_client(

@@ -15,6 +15,7 @@ _UPLOADS = "/gostream.v1.UploadService"
 _EVENTS = "/gostream.v1.EventService"
 _WEBHOOKS = "/gostream.v1.WebhookService"
 _TRACKS = "/gostream.v1.TrackService"
+_ADMIN = "/gostream.v1.AdminService"
 _HEALTH = "/grpc.health.v1.Health"
 
 SCOPES: Mapping[str, str] = {
@@ -52,6 +53,7 @@ SCOPES: Mapping[str, str] = {
     f"{_WEBHOOKS}/TestWebhook": WRITE,
     f"{_WEBHOOKS}/ListDeliveries": WRITE,
     f"{_WEBHOOKS}/Redeliver": WRITE,
+    f"{_ADMIN}/ExplainVideo": ADMIN,
     f"{_HEALTH}/Check": OPEN,
     f"{_HEALTH}/List": OPEN,
     f"{_HEALTH}/Watch": OPEN,

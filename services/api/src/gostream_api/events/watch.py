@@ -1,5 +1,6 @@
 """WatchEvents: streams of events that lose nothing across reconnects."""
 
+import math
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
@@ -60,7 +61,9 @@ class EventWatches:
             if position is None and which.since is None:
                 position = await self._events.end()
                 yield Message(None, resume_token(position))
-            spoke_at = monotonic()
+                spoke_at = monotonic()
+            else:  # a client that comes back learns at once that it has missed nothing more
+                spoke_at = -math.inf
             while True:
                 seen, end, has_more = await self._next(which, position)
                 position = end

@@ -8,9 +8,9 @@ from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerSecond
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from prometheus_client import Gauge
-from redis.asyncio import ConnectionPool, Redis
 
 from gostream_shared.cache.breaker import Breaker
+from gostream_shared.cache.driver import ConnectionPool, Redis
 from gostream_shared.cache.driver.client import SOFT_TIMEOUT
 from gostream_shared.cache.protocol import CacheUnavailableError
 from gostream_shared.cache.redis_connection import RedisConnection, open_servers

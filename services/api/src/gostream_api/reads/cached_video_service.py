@@ -1,7 +1,6 @@
 """Serves GetVideo from the fastest layer that has the video: L1, Redis (L2), the database.
 
-`CachedVideoService` adds L1, single flight and the Redis protocol to the reads of the repository. Callers see
-no difference except speed. The composition root uses it like this:
+`CachedVideoService` adds L1, single flight and the Redis protocol to the reads of the repository, for example:
 
     async with (
         open_cache(config, outbox=database.outbox, epochs=database.epochs, subscribe=True) as cache,
@@ -12,8 +11,7 @@ no difference except speed. The composition root uses it like this:
         await cache.announcer.announce(video_id, version)            # after every own commit
 
 `announce` also removes the L1 entry and the flight of this process at once, so a caller reads its own write.
-No other call is needed. All callers share entries and loads; the owner is compared after the lookup.
-`videos.is_live` is True while L1 entries are served, for readiness and metrics.
+All callers share entries and loads; the owner is compared after the lookup.
 """
 
 import asyncio
@@ -42,6 +40,7 @@ from gostream_shared.domain.errors import (
     VideoNotFoundError,
 )
 from gostream_shared.domain.video import Video
+from gostream_shared.observability.tracing import spans
 
 #: Longest time in seconds that an L1 entry is served, unless Redis has it fresh for longer.
 LOCAL_TTL = 60.0
@@ -102,7 +101,8 @@ class CachedVideoService:
             max_bytes=max_bytes,
             times=LocalTimes(hard=min(LOCAL_TTL, cache.ttl)),
         )
-        reads = ReadThrough(cache.videos, videos, unannounced=cache.unannounced, encode=encode)
+        behind, link = cache.unannounced, cache.marks.take
+        reads = ReadThrough(cache.videos, videos, unannounced=behind, encode=encode, link=link)
         service = cls(reads, local, bus, owner_of=owner_of)
         bus.add(service)
         try:
@@ -137,6 +137,7 @@ class CachedVideoService:
                 partial(self._load_primary, video_id),
                 is_enough=lambda result: result.entry.version >= min_version,
             )
+        spans.annotate(gostream__cache__layer=result.layer)
         return _checked(caller, video_id, result, min_version)
 
     def peek_video(self, caller: Principal, video_id: UUID, *, min_version: int = 0) -> bytes | None:

@@ -4,7 +4,7 @@ import asyncio
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
@@ -75,12 +75,15 @@ class ReadThrough:
         unannounced: Unannounced,
         encode: Callable[[Video], bytes],
         clock: Callable[[], float] = monotonic,
+        link: Callable[[UUID], Awaitable[None]] | None = None,
     ) -> None:
+        """`link` is called before a load under a lease; see TraceMarks."""
         self._cache = cache
         self._videos = videos
         self._unannounced = unannounced
         self._encode = encode
         self._clock = clock
+        self._link = link
 
     async def read(self, video_id: UUID, *, refresh: bool = False) -> Found:
         """Returns the current entry from Redis or the database. Raises BackendUnavailableError.
@@ -163,6 +166,8 @@ class ReadThrough:
             raise CacheUnavailableError("the entry in Redis is below the version floor")
 
     async def _load_under_lease(self, video_id: UUID, lease: Lease) -> Found:
+        if self._link is not None:
+            await self._link(video_id)
         started = self._clock()
         try:
             entry = await self._load(video_id)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import islice
 from uuid import UUID
 
-from gostream.v1 import video_pb2, video_service_pb2
+from gostream.v1 import admin_service_pb2, video_pb2, video_service_pb2
 from gostream_api.rpc import content_type, text
 from gostream_api.rpc.fields import limits, times
 from gostream_api.rpc.fields.check import Check
@@ -250,7 +250,8 @@ def video_id(
     | video_service_pb2.DeleteVideoRequest
     | video_service_pb2.RevokePlaybackRequest
     | video_service_pb2.UndeleteVideoRequest
-    | video_service_pb2.WatchVideoRequest,
+    | video_service_pb2.WatchVideoRequest
+    | admin_service_pb2.ExplainVideoRequest,
 ) -> UUID:
     check = Check()
     found = _id(check, request.id)

@@ -18,7 +18,7 @@ from gostream_worker.ingest.faults import CannotResumeError
 from gostream_worker.ingest.http_source import open_session
 from gostream_worker.ingest.transfer import Transfer
 from gostream_worker.jobs.verdict import DONE, Verdict
-from gostream_worker.metrics import FETCHED_BYTES, JOBS
+from gostream_worker.metrics import FETCHED_BYTES, count_job
 from gostream_worker.retry import backoff
 
 _log = structlog.stdlib.get_logger("gostream.captions")
@@ -52,9 +52,9 @@ class TrackFetcher:
                 await self._fetch(job)
             except BackendUnavailableError as error:
                 _log.warning("track not fetched yet", error=str(error))
-                JOBS.labels("fetch-track", "outage").inc()
+                count_job("fetch-track", "outage")
                 return Verdict(timedelta(seconds=backoff(0)))
-        JOBS.labels("fetch-track", "done").inc()
+        count_job("fetch-track", "done")
         return DONE
 
     async def _fetch(self, job: FetchTrackJob) -> None:

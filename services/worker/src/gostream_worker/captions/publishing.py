@@ -29,7 +29,7 @@ from gostream_worker.captions.reading import read_added
 from gostream_worker.captions.stream import PublishedStream, read_stream
 from gostream_worker.failures import ProcessingFailedError, WorkerFullError
 from gostream_worker.jobs.verdict import DONE, Verdict
-from gostream_worker.metrics import JOBS
+from gostream_worker.metrics import count_job
 from gostream_worker.object_names import playlist_name, text_name
 from gostream_worker.plan.texts import Text
 from gostream_worker.publish.cdn import Edge
@@ -127,7 +127,7 @@ class TrackPublisher:
                 await self._publish(video_id, read)
             except _ChangedError:
                 continue
-            JOBS.labels("publish-tracks", "done").inc()
+            count_job("publish-tracks", "done")
             return DONE
         raise _ChangedError
 
@@ -260,7 +260,7 @@ class TrackPublisher:
                 await transaction.jobs.enqueue(RemoveJob(video_id=video_id, turn=_LATE), delay=_PAUSE)
         except BackendUnavailableError:
             return _again("outage", timedelta(seconds=backoff(0)))
-        JOBS.labels("publish-tracks", "deleted").inc()
+        count_job("publish-tracks", "deleted")
         return DONE
 
 
@@ -282,5 +282,5 @@ async def _complaint(built: _Built) -> str:
 
 
 def _again(outcome: str, pause: timedelta) -> Verdict:
-    JOBS.labels("publish-tracks", outcome).inc()
+    count_job("publish-tracks", outcome)
     return Verdict(pause)

@@ -18,7 +18,7 @@ from gostream_worker.failures import ProcessingFailedError, WorkerFullError
 from gostream_worker.jobs.consumer import JobKind, reading
 from gostream_worker.jobs.disk_space import DiskSpace
 from gostream_worker.jobs.verdict import DONE, Verdict
-from gostream_worker.metrics import JOBS
+from gostream_worker.metrics import count_job
 from gostream_worker.source.work_directory import WorkDirectory
 
 _log = structlog.stdlib.get_logger("gostream.downloads")
@@ -47,7 +47,7 @@ class DownloadJobs:
         except BackendUnavailableError as error:
             return _postponed(job, error)
         if video.deleted_at is not None and video.published_number == job.number:
-            JOBS.labels("download", "postponed").inc()
+            count_job("download", "postponed")
             return Verdict(_WHILE_DELETED)
         try:
             return await self._make(video, job)
@@ -86,11 +86,11 @@ def download_kind(
 
 
 def _settled(outcome: str) -> Verdict:
-    JOBS.labels("download", outcome).inc()
+    count_job("download", outcome)
     return DONE
 
 
 def _postponed(job: DownloadJob, error: Exception) -> Verdict:
     _log.warning("downloads postponed", video_id=str(job.video_id), encode=job.number, error=str(error))
-    JOBS.labels("download", "postponed").inc()
+    count_job("download", "postponed")
     return Verdict(_PAUSE)

@@ -9,6 +9,7 @@ from pathlib import Path
 from time import monotonic
 
 from gostream_shared.concurrency import task_group
+from gostream_shared.observability.tracing import spans
 from gostream_worker.encode.progress_parser import EncoderProgress, ProgressParser, split_lines
 from gostream_worker.failures import Code, ProcessingFailedError
 from gostream_worker.ffmpeg_log import LogClassifier
@@ -109,16 +110,17 @@ class Encoder:
         )
         confinement = self._confinement(folder, port)
         command = [str(self._program), *arguments]
-        async with limited_child(command, limits, folder=folder, confinement=confinement) as process:
-            try:
-                async with asyncio.timeout(wall), task_group() as tasks:
-                    watchdog = tasks.create_task(run.watch(no_progress, process.pid))
-                    await run.follow(process)
-                    watchdog.cancel()
-            except TimeoutError:
-                raise run.stuck(f"not done after {wall:.0f} s", Code.RESOURCE_LIMIT) from None
-        frames = max(run.frames, least_frames)
-        run.log.check(process.returncode or 0, frames=frames, expected=expected_errors)
+        with spans.span("ffmpeg"):
+            async with limited_child(command, limits, folder=folder, confinement=confinement) as process:
+                try:
+                    async with asyncio.timeout(wall), task_group() as tasks:
+                        watchdog = tasks.create_task(run.watch(no_progress, process.pid))
+                        await run.follow(process)
+                        watchdog.cancel()
+                except TimeoutError:
+                    raise run.stuck(f"not done after {wall:.0f} s", Code.RESOURCE_LIMIT) from None
+            frames = max(run.frames, least_frames)
+            run.log.check(process.returncode or 0, frames=frames, expected=expected_errors)
         return EncodeReport(
             seconds=monotonic() - run.began,
             damaged=run.log.damaged,

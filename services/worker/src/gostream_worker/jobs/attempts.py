@@ -17,19 +17,20 @@ from gostream_shared.domain.encode import Encode
 from gostream_shared.domain.errors import BackendUnavailableError, FenceLostError
 from gostream_shared.domain.jobs import FetchJob, FinishJob, TranscodeJob
 from gostream_shared.domain.repositories import Database
+from gostream_shared.observability.tracing import spans
 from gostream_worker.failures import Code, FailureClass, ProcessingFailedError, WorkerFullError
 from gostream_worker.jobs.settling.endings import Endings
 from gostream_worker.jobs.verdict import Verdict
 from gostream_worker.metrics import (
     ATTEMPTS,
     ENCODE_SECONDS,
-    FAILURES,
     FETCH_SECONDS,
     FETCHING,
     FINISH_SECONDS,
     FINISHING,
     IN_FLIGHT,
-    JOBS,
+    count_failure,
+    count_job,
 )
 from gostream_worker.retry import backoff
 
@@ -121,7 +122,7 @@ class Attempts:
         except asyncio.CancelledError:
             _log.info("job released")
             await asyncio.shield(self._forgive_on_stop(encode))
-            JOBS.labels(self._kind.job, "given back").inc()
+            count_job(self._kind.job, "given back")
             raise
         if video is None and self._kind is ENCODING:
             _log.info("planned in chunks", seconds=round(monotonic() - began, 2))
@@ -131,7 +132,7 @@ class Attempts:
         return self._outcome(self._kind.done)
 
     async def _failed(self, encode: Encode, error: ProcessingFailedError, *, began: float) -> Verdict:
-        FAILURES.labels(error.code).inc()
+        count_failure(error.code)
         final = encode.tries >= error.failure_class.value
         _log.warning("attempt failed", code=error.code, detail=error.detail, stage=error.stage, final=final)
         if not final and self._plan_anew is None:
@@ -182,7 +183,7 @@ class Attempts:
         return self._outcome("fence lost")
 
     def _outcome(self, outcome: str, again_in: timedelta | None = None) -> Verdict:
-        JOBS.labels(self._kind.job, outcome).inc()
+        count_job(self._kind.job, outcome)
         return Verdict(again_in)
 
     async def _forgive_on_stop(self, encode: Encode) -> None:
@@ -196,6 +197,7 @@ class Attempts:
 @contextmanager
 def _at_work(encode: Encode, kind: AttemptKind) -> Iterator[None]:
     ATTEMPTS.inc()
+    spans.annotate(gostream__attempt=encode.attempt, gostream__tries=encode.tries)
     with (
         kind.in_flight.track_inprogress(),
         structlog.contextvars.bound_contextvars(

@@ -21,7 +21,7 @@ from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.video import Video, VideoStatus
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore
 from gostream_worker.jobs.verdict import DONE, Verdict
-from gostream_worker.metrics import JOBS, REMOVED_OBJECTS
+from gostream_worker.metrics import REMOVED_OBJECTS, count_job
 from gostream_worker.object_names import added_folder, is_of_attempt, playlist_name, segment_names
 from gostream_worker.retry import LONGEST_PAUSE
 
@@ -59,15 +59,15 @@ class Removal:
             await self._remove_leftovers(job.video_id, job.number, job.published_attempt)
         except BackendUnavailableError as error:
             _log.warning("removal postponed", video_id=str(job.video_id), error=str(error))
-            JOBS.labels("remove", "postponed").inc()
+            count_job("remove", "postponed")
             return Verdict(timedelta(seconds=LONGEST_PAUSE))
-        JOBS.labels("remove", "done").inc()
+        count_job("remove", "done")
         return DONE
 
     async def _remove_all(self, video_id: UUID) -> Verdict:
         remaining = await self._deletions.end_retention(video_id)
         if remaining:
-            JOBS.labels("remove", "postponed").inc()
+            count_job("remove", "postponed")
             return Verdict(remaining)
         if remaining is None:
             _log.info("not removed: the video exists", video_id=str(video_id))
@@ -76,7 +76,7 @@ class Removal:
             await self._remove_below(hls_prefix(video_id))
             await self._remove_below(uploads_prefix(video_id))
             await self._usages.forget_stored(video_id)
-        JOBS.labels("remove", "done").inc()
+        count_job("remove", "done")
         return DONE
 
     async def _remove_track(self, job: RemoveJob) -> Verdict:
@@ -89,7 +89,7 @@ class Removal:
             folder = f"/{added_folder(track_id)}/"
             await self._remove_below(hls_prefix(video_id), lambda key: folder in key)
             await self._usages.forget_stored(video_id, job.number)
-        JOBS.labels("remove", "done").inc()
+        count_job("remove", "done")
         return DONE
 
     async def _remove_encode(self, video_id: UUID, number: int) -> Verdict:
@@ -98,12 +98,12 @@ class Removal:
         except VideoNotFoundError:
             video = None
         if video and await self._is_played(video, number):
-            JOBS.labels("remove", "postponed").inc()
+            count_job("remove", "postponed")
             return Verdict(_STILL_PLAYED)
         if not (video and _is_current(video, number)):
             await self._remove_below(encode_prefix(video_id, number))
             await self._usages.forget_stored(video_id, number)
-        JOBS.labels("remove", "done").inc()
+        count_job("remove", "done")
         return DONE
 
     async def _remove_leftovers(self, video_id: UUID, number: int, published: int) -> None:

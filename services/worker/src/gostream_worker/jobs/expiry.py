@@ -14,7 +14,7 @@ from gostream_shared.domain.jobs import ExpireJob
 from gostream_shared.domain.repositories import Database, Transaction
 from gostream_shared.domain.videos.deletions import removals
 from gostream_worker.jobs.verdict import DONE, Verdict
-from gostream_worker.metrics import EXPIRED_VIDEOS, JOBS
+from gostream_worker.metrics import EXPIRED_VIDEOS, count_job
 from gostream_worker.retry import LONGEST_PAUSE, periodically
 
 _log = structlog.stdlib.get_logger("gostream.expiry")
@@ -48,14 +48,14 @@ class Expiry:
                     await self._schedule_removals(transaction, {job.video_id: done})
         except BackendUnavailableError as error:
             _log.warning("expiry postponed", video_id=str(job.video_id), error=str(error))
-            JOBS.labels("expire", "postponed").inc()
+            count_job("expire", "postponed")
             return Verdict(timedelta(seconds=LONGEST_PAUSE))
         if isinstance(done, timedelta):  # the clock of the API that set it is ahead
-            JOBS.labels("expire", "postponed").inc()
+            count_job("expire", "postponed")
             return Verdict(done)
         if done is not None:
             await self._tell({job.video_id: done})
-        JOBS.labels("expire", "done").inc()
+        count_job("expire", "done")
         return DONE
 
     async def run(self) -> None:

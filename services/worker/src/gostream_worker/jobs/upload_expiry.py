@@ -15,7 +15,7 @@ from gostream_shared.domain.repositories import Database
 from gostream_shared.domain.uploads import UploadState
 from gostream_shared.storage.port import MultipartUpload, ObjectStore
 from gostream_worker.jobs.verdict import DONE, Verdict
-from gostream_worker.metrics import JOBS, ORPHANED_UPLOADS
+from gostream_worker.metrics import ORPHANED_UPLOADS, count_job
 from gostream_worker.retry import LONGEST_PAUSE, periodically
 
 _log = structlog.stdlib.get_logger("gostream.uploads")
@@ -47,9 +47,9 @@ class UploadExpiry:
             await self._store.abort_multipart(source_key(job.video_id), job.store_upload_id)
         except BackendUnavailableError as error:
             _log.warning("expiry postponed", video_id=str(job.video_id), error=str(error))
-            JOBS.labels("expire-upload", "postponed").inc()
+            count_job("expire-upload", "postponed")
             return Verdict(timedelta(seconds=LONGEST_PAUSE))
-        JOBS.labels("expire-upload", "done").inc()
+        count_job("expire-upload", "done")
         if expired:
             _log.info("upload expired", video_id=str(job.video_id), generation=job.generation)
         return DONE

@@ -11,6 +11,7 @@ from yarl import URL
 
 from gostream_shared.concurrency import task_group
 from gostream_shared.domain.object_keys import master_key
+from gostream_shared.observability.tracing import spans
 from gostream_worker.metrics import EDGE_REFRESHES
 
 _log = structlog.stdlib.get_logger("gostream.edge")
@@ -69,12 +70,9 @@ class HttpEdge:
         return addresses[:MAX_EDGES]
 
     async def _refresh(self, target: URL, address: str) -> None:
-        asked = self._session.get(
-            target.with_host(address), headers=self._headers, server_hostname=self._url.host
-        )
         try:
-            async with asyncio.timeout(REFRESH_TIMEOUT), asked as answer:
-                await answer.read()
+            with spans.request("edge refresh", http__request__method="GET", server__address=address):
+                answer = await self._ask(target, address)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             _note_failure(address, error)
             return
@@ -82,6 +80,16 @@ class HttpEdge:
         EDGE_REFRESHES.labels(outcome).inc()
         cache = answer.headers.get("X-Cache-Status", "")
         _log.info("edge refreshed", edge=address, status=answer.status, cache=cache)
+
+    async def _ask(self, target: URL, address: str) -> aiohttp.ClientResponse:
+        headers = self._headers
+        if traceparent := spans.traceparent():
+            headers = {**headers, "traceparent": traceparent}
+        asked = self._session.get(target.with_host(address), headers=headers, server_hostname=self._url.host)
+        async with asyncio.timeout(REFRESH_TIMEOUT), asked as answer:
+            await answer.read()
+        spans.annotate(http__response__status_code=answer.status)
+        return answer
 
 
 def _note_failure(edge: str, error: Exception) -> None:

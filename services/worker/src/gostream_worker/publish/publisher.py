@@ -12,6 +12,7 @@ from gostream_shared.domain.object_keys import master_key
 from gostream_shared.domain.repositories import Database, Transaction
 from gostream_shared.domain.video import Publication, Video
 from gostream_shared.domain.videos.downloads import Download
+from gostream_shared.observability.tracing import spans
 from gostream_shared.storage.gates import Gates, open_gate
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectReplacedError, ObjectStore, StoredObject
 from gostream_worker.failures import ProcessingFailedError
@@ -72,7 +73,8 @@ class Publishing:
         `patience`: seconds that a step waits for a backend. Raises the errors of `commit`.
         """
         try:
-            return await patiently(self.commit, patience=patience)
+            with spans.span("publish"):
+                return await patiently(self.commit, patience=patience)
         except (FenceLostError, ProcessingFailedError):
             await self._withdraw(patience=patience)
             # The attempt may have written the gate after the row changed.

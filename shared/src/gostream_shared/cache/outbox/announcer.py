@@ -1,7 +1,7 @@
 """RedisChangeAnnouncer: announces committed versions to every replica."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import structlog
@@ -11,6 +11,7 @@ from gostream_shared.cache.outbox.port import Outbox
 from gostream_shared.cache.outbox.unannounced import Unannounced
 from gostream_shared.cache.protocol import CacheUnavailableError, VideoCache
 from gostream_shared.domain.errors import BackendUnavailableError
+from gostream_shared.observability.tracing import spans
 
 _log = structlog.get_logger(__name__)
 
@@ -28,19 +29,25 @@ class RedisChangeAnnouncer:
         *,
         unannounced: Unannounced,
         locally: Callable[[UUID, int], None],
+        mark: Callable[[UUID], Awaitable[None]] | None = None,
     ) -> None:
+        """`mark` is called before other processes learn of the change; see TraceMarks."""
         self._videos = videos
         self._outbox = outbox
         self._unannounced = unannounced
         self._locally = locally
+        self._mark = mark
 
     async def announce(self, video_id: UUID, version: int) -> None:
         self._unannounced.note(video_id, version)
         self._locally(video_id, version)
         try:
-            async with asyncio.timeout(ANNOUNCE_TIMEOUT):
-                await self._videos.invalidate({video_id: version})
-                await self._outbox.settle(video_id, version)
+            with spans.span("announce", gostream__version=version):
+                async with asyncio.timeout(ANNOUNCE_TIMEOUT):
+                    if self._mark is not None:
+                        await self._mark(video_id)
+                    await self._videos.invalidate({video_id: version})
+                    await self._outbox.settle(video_id, version)
         except (CacheUnavailableError, BackendUnavailableError, TimeoutError) as error:
             ANNOUNCE_FAILED.inc()
             _log.warning(

@@ -84,7 +84,9 @@ class PostgresChunks(Statements):
 
     async def forgive(self, running: ChunkTry) -> None:
         await self._of_running(
-            running, f"UPDATE encode_chunks AS c SET forgiven = forgiven + 1 WHERE {_RUNNING} RETURNING 1"
+            running,
+            f"""WITH {_FILM}
+            UPDATE encode_chunks AS c SET forgiven = forgiven + 1 FROM film WHERE {_RUNNING} RETURNING 1""",
         )
 
     async def note_outage(self, running: ChunkTry) -> timedelta:

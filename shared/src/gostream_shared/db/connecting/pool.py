@@ -8,6 +8,7 @@ import asyncpg
 
 from gostream_shared.db.connecting.address import DatabaseAddress
 from gostream_shared.db.connecting.hosts import PrimaryHosts
+from gostream_shared.observability.tracing import spans
 
 #: Seconds that one statement may take; a caller's own deadline cancels it earlier.
 STATEMENT_TIMEOUT = 5.0
@@ -40,6 +41,12 @@ async def open_pool(address: DatabaseAddress, *, min_size: int, max_size: int) -
             "statement_cache_size": 0,
             "reset": _keep,
         }
+    if (log_query := spans.query_logger()) is not None:
+
+        async def follow(connection: asyncpg.Connection) -> None:
+            connection.add_query_logger(log_query)
+
+        options["init"] = follow
     options |= {"connect": connect, "min_size": min_size, "max_size": max_size}
     return await asyncpg.create_pool(address.url, command_timeout=STATEMENT_TIMEOUT, **options)
 

@@ -21,7 +21,7 @@ from gostream_api.rpc.admission import AUTHORIZATION, NOTHING, Admission, Shown,
 from gostream_api.rpc.grpc_framing import RefusedError
 from gostream_api.rpc.interceptors.errors import logged_failure
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
-from gostream_api.rpc.interceptors.telemetry import REQUEST_ID, SANE, Meter, new_request_id
+from gostream_api.rpc.interceptors.telemetry import REQUEST_ID, SANE, TRACEPARENT, Meter, new_request_id
 from gostream_api.rpc.json.reads import JSON_READS, JsonRead, VideoRead
 from gostream_api.rpc.servicer import SERVICE
 from gostream_api.rpc.validation import canonical_id
@@ -30,7 +30,7 @@ from gostream_shared.domain.errors import TooManyRequestsError
 _VIDEO = b"/v1/videos/"
 _BATCH = b"/v1/videos:batchGet"
 _WATCH = b":watch"
-_REQUEST_ID = REQUEST_ID.encode()
+_REQUEST_ID, _TRACEPARENT = REQUEST_ID.encode(), TRACEPARENT.encode()
 _LAYERS = {layer: layer.value.encode() for layer in Layer}
 
 #: The usual request: `GET /v1/videos/{id} HTTP/1.1` and headers.
@@ -55,6 +55,7 @@ class JsonCall:
     parse: Parse
     shown: Shown = NOTHING
     read: JsonRead | None = None
+    traceparent: str | None = None
     timeout: float | None = None
     started: float = field(default_factory=time.perf_counter)
 
@@ -102,7 +103,7 @@ class JsonMethod:
         self.parse = JSON_READS[name]
         self._reads = reads
         self._limiter = limiter
-        self._meter = Meter(self.path, is_unary=True)
+        self._meter = Meter(self.path, is_unary=True, door="json")
 
     def answer(self, call: JsonCall) -> Answer | None:
         try:
@@ -112,12 +113,12 @@ class JsonMethod:
             return self.fail(call, error)
         if found is None:
             return None
-        self._meter.count_local_hit()
+        self._meter.count_local_hit(call.traceparent)
         return _ok(call, *found)
 
     async def load(self, call: JsonCall, deadline: float) -> Answer:
         structlog.contextvars.bind_contextvars(request_id=call.request_id.decode(), method=self.path)
-        self._meter.begin()
+        self._meter.begin(call.traceparent)
         try:
             with self._limiter.unary_call():
                 async with asyncio.timeout(min(deadline, call.timeout or deadline)):
@@ -152,7 +153,7 @@ class JsonMethod:
         return failed(failure, fields)
 
     def _count(self, call: JsonCall, code: grpc.StatusCode) -> None:
-        self._meter.count(code, time.perf_counter() - call.started)
+        self._meter.count(code, time.perf_counter() - call.started, call.traceparent)
 
 
 class JsonTable:
@@ -189,6 +190,8 @@ class JsonTable:
         request_id = sent if SANE.fullmatch(sent) else new_request_id()
         shown = shown_in(request.headers.items(), certificate)
         call = JsonCall(method, request_id.encode(), lambda: method.parse(segment, query), shown)
+        if (parent := request.headers.get(_TRACEPARENT)) is not None:
+            call.traceparent = parent.decode("latin-1")
         try:
             call.timeout = grpc_framing.timeout_of(request.headers)
         except RefusedError as refused:

@@ -12,6 +12,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from gostream_api.read_door.http1.replies import Answer, refusal
 from gostream_api.read_door.limits import MAX_HEAD, MAX_HEADERS
+from gostream_shared.observability.tracing import spans
 
 _PER_HEADER = 4  # the colon, a space and the end of the line
 _BODY = {b"content-length", b"transfer-encoding"}
@@ -85,7 +86,7 @@ class RequestParser:
         name = name.lower()
         if name == b"host":
             self._hosts += 1
-        elif name in _OF_CALLS:
+        elif name in _OF_CALLS or (name == b"traceparent" and spans.are_on()):
             is_doubled = name == b"authorization" and name in self._headers
             self._headers[name] = b"" if is_doubled else value  # several tokens count as none
         elif name in _BODY:

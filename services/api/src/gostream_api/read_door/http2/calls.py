@@ -22,9 +22,10 @@ from gostream_api.rpc.encoded_reads import READ_CALLS, ReadCall
 from gostream_api.rpc.grpc_framing import Header, RefusedError
 from gostream_api.rpc.interceptors.errors import logged_failure
 from gostream_api.rpc.interceptors.limits import ConcurrencyLimiter
-from gostream_api.rpc.interceptors.telemetry import REQUEST_ID, SANE, Meter, new_request_id
+from gostream_api.rpc.interceptors.telemetry import REQUEST_ID, SANE, TRACEPARENT, Meter, new_request_id
 from gostream_api.rpc.servicer import SERVICE
 from gostream_shared.domain.errors import TooManyRequestsError
+from gostream_shared.observability.tracing import spans
 
 #: The headers of every reply, and of a reply whose status is in them.
 HEADERS: list[Header] = [
@@ -34,7 +35,7 @@ HEADERS: list[Header] = [
 ]
 
 _OK: list[Header] = [(b"grpc-status", b"0"), (b"grpc-message", b"")]
-_REQUEST_ID = REQUEST_ID.encode()
+_REQUEST_ID, _TRACEPARENT = REQUEST_ID.encode(), TRACEPARENT.encode()
 _LAYERS: Mapping[Layer, Header] = {layer: (b"x-cache", layer.value.encode()) for layer in Layer}
 _REQUEST = HeaderValidationFlags(
     is_client=False, is_trailer=False, is_response_header=False, is_push_promise=False
@@ -64,6 +65,7 @@ class Template(NamedTuple):
     method: "ReadMethod"
     request_id: bytes | None
     shown: Shown
+    traceparent: str | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -127,33 +129,33 @@ class ReadMethod:
         self._call = call
         self._reads = reads
         self._limiter = limiter
-        self._meter = Meter(path, is_unary=True)
+        self._meter = Meter(path, is_unary=True, door="read")
         self._count_local_hit = self._meter.count_local_hit
 
     def answer(self, call: Call) -> Reply | None:
         try:
-            found = self.find(call.template.shown, _message(call))
+            found = self.find(call.template, _message(call))
         except Exception as error:  # noqa: BLE001 - the last handler of unexpected errors
             return self.fail(call, error)
         return None if found is None else _ok(call, found, Layer.L1)
 
-    def find(self, shown: Shown, message: bytes) -> bytes | None:
+    def find(self, template: Template, message: bytes) -> bytes | None:
         """Returns the response from L1 and counts it; None on a miss, or if the caller is not known yet.
 
         Raises the errors of the read path and those of `Admission.now`.
         """
-        caller = self._admission.now(shown)
+        caller = self._admission.now(template.shown)
         if caller is None:
             return None
         found = self._call.local(self._reads, caller, message)
         if found is None:
             return None
-        self._count_local_hit()
+        self._count_local_hit(template.traceparent)
         return found[0]
 
     async def load(self, call: Call) -> Reply:
         structlog.contextvars.bind_contextvars(request_id=call.request_id.decode(), method=self._path)
-        self._meter.begin()
+        self._meter.begin(call.template.traceparent)
         try:
             with self._limiter.unary_call():
                 caller = await self._admission.later(call.template.shown)
@@ -174,7 +176,7 @@ class ReadMethod:
         return copy_context().run(self._fail, call, error)
 
     def count(self, call: Call, code: grpc.StatusCode) -> None:
-        self._meter.count(code, time.perf_counter() - call.started)
+        self._meter.count(code, time.perf_counter() - call.started, call.template.traceparent)
 
     def _fail(self, call: Call, error: Exception) -> Reply:
         if isinstance(error, RefusedError):
@@ -221,7 +223,8 @@ class CallTable:
         grpc_framing.check_headers(known)
         sent = known.get(_REQUEST_ID, b"").decode("latin-1")
         shown = shown_in(pairs, certificate)
-        template = Template(method, sent.encode() if SANE.fullmatch(sent) else None, shown)
+        request_id = sent.encode() if SANE.fullmatch(sent) else None
+        template = Template(method, request_id, shown, traceparent_in(known))
         timeout = grpc_framing.timeout_of(known)
         return Call(template, known.get(b"grpc-encoding"), timeout, request_id_of(template))
 
@@ -229,6 +232,12 @@ class CallTable:
 def request_id_of(template: Template) -> bytes:
     """Returns the caller's request id, or a new one."""
     return template.request_id or new_request_id().encode()
+
+
+def traceparent_in(headers: Mapping[bytes, bytes]) -> str | None:
+    """Returns the caller's `traceparent`, not validated; None without one or without traces."""
+    value = headers.get(_TRACEPARENT) if spans.are_on() else None
+    return None if value is None else value.decode("latin-1")
 
 
 def refusal(refused: RefusedError) -> Reply:

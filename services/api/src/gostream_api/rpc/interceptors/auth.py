@@ -16,7 +16,8 @@ from gostream_api.rpc.interceptors.base import (
     Handler,
     Metadata,
 )
-from gostream_api.rpc.interceptors.telemetry import request_id_among
+from gostream_api.rpc.interceptors.telemetry import request_id_among, traceparent_among
+from gostream_shared.observability.tracing import spans
 
 _OURS = "/gostream."
 
@@ -69,7 +70,8 @@ class AuthInterceptor(BehaviorInterceptor):
             except Exception as error:  # noqa: BLE001 - the inner interceptors handle it
                 return await behavior(FailedRequest(error), context)
             if takes_caller:
-                request = Asked(caller, request, request_id_among(metadata))
+                parent = traceparent_among(metadata) if spans.are_on() else None
+                request = Asked(caller, request, request_id_among(metadata), parent)
             return await behavior(request, context)
 
         return authenticated

@@ -25,11 +25,12 @@ Message = TypeVar("Message")
 
 
 class Asked(NamedTuple, Generic[Message]):
-    """A request, its caller and the id of the call; it has no metadata, since tracebacks show it."""
+    """A request, its caller, and the ids of the call and its trace; no metadata, since tracebacks show it."""
 
     caller: Principal
     message: Message
     request_id: str
+    traceparent: str | None = None
 
 
 def asked(parse: Callable[[bytes], Any]) -> Callable[[Any], Any]:

@@ -38,7 +38,7 @@ class LocalHitInterceptor(BehaviorInterceptor):
             payload, trailer = found
             context.set_trailing_metadata(((REQUEST_ID, request.request_id), trailer))
             track(context)
-            meter.count_local_hit()
+            meter.count_local_hit(request.traceparent)
             return payload
 
         return answered

@@ -21,8 +21,10 @@ from gostream_api.rpc.interceptors.base import (
     Handler,
     Metadata,
 )
+from gostream_shared.observability.tracing import spans
 
 REQUEST_ID = "x-request-id"
+TRACEPARENT = "traceparent"
 
 _HANDLED = Counter("gostream_rpc_handled_total", "RPCs that ended, by status code", ["method", "code"])
 _DURATION = Histogram(
@@ -55,29 +57,39 @@ _is_enabled = logging.getLogger(_name).isEnabledFor
 
 
 class Meter:
-    """The metrics and log lines of one method, for any transport."""
+    """The metrics, log lines and spans of one method, for any transport.
 
-    def __init__(self, method: str, *, is_unary: bool) -> None:
+    `door` names the transport. `parent` is the caller's `traceparent`, None without one or without traces.
+    """
+
+    def __init__(self, method: str, *, is_unary: bool, door: str = "grpc") -> None:
+        self._calls = spans.calls(method, door)
+        self._record_hit = self._calls.hit if self._calls is not None else None
         self._method = method
         self._in_flight = _IN_FLIGHT.labels(method)
         self._duration = _DURATION.labels(method) if is_unary else None
         self._handled: dict[grpc.StatusCode, Counter] = {}
         self._local_hits = BatchedCounter(_HANDLED.labels(method, grpc.StatusCode.OK.name))
 
-    def begin(self) -> None:
+    def begin(self, parent: str | None = None) -> None:
+        """Note the beginning of a call in its own task."""
         self._in_flight.inc()
+        if self._calls is not None:
+            self._calls.begin(parent)
 
-    def count_local_hit(self) -> None:
+    def count_local_hit(self, parent: str | None = None) -> None:
         """Count a successful L1 hit, slightly delayed.
 
         Does not log it or measure its duration, because each would cost as much as the reply.
         """
         self._local_hits.add()
+        if self._record_hit is not None:
+            self._record_hit(parent)
 
     def leave(self) -> None:
         self._in_flight.dec()
 
-    def count(self, code: grpc.StatusCode, seconds: float) -> None:
+    def count(self, code: grpc.StatusCode, seconds: float, parent: str | None = None) -> None:
         """Count and log an ended call."""
         handled = self._handled.get(code)
         if handled is None:
@@ -86,6 +98,8 @@ class Meter:
         if self._duration is not None:
             self._duration.observe(seconds)
         _write_log(self._method, code, seconds)
+        if self._calls is not None:
+            self._calls.end(code.name, seconds, parent)
 
 
 class TelemetryInterceptor(BehaviorInterceptor):
@@ -96,16 +110,16 @@ class TelemetryInterceptor(BehaviorInterceptor):
 
         async def observed(request: Any, context: Context) -> Any:
             is_asked = isinstance(request, Asked)
-            request_id = (
-                request.request_id if is_asked else request_id_among(context.invocation_metadata() or ())
-            )
+            metadata = () if is_asked else context.invocation_metadata() or ()
+            request_id = request.request_id if is_asked else request_id_among(metadata)
+            parent = request.traceparent if is_asked else traceparent_among(metadata)
             context.set_trailing_metadata(((REQUEST_ID, request_id),))
             structlog.contextvars.bind_contextvars(request_id=request_id, method=method)
             if is_asked and request.caller.id:
                 structlog.contextvars.bind_contextvars(principal=request.caller.id)
             started = time.perf_counter()
             code = grpc.StatusCode.UNKNOWN
-            meter.begin()
+            meter.begin(parent)
             try:
                 response = await behavior(request, context)
                 code = grpc.StatusCode.OK
@@ -148,6 +162,11 @@ def request_id_among(metadata: Metadata) -> str:
         if key == REQUEST_ID and isinstance(value, str) and SANE.fullmatch(value):
             return value
     return new_request_id()
+
+
+def traceparent_among(metadata: Metadata) -> str | None:
+    """Returns the caller's `traceparent`, not validated; None without one."""
+    return next((value for key, value in metadata if key == TRACEPARENT and isinstance(value, str)), None)
 
 
 def _why_cancelled(context: Context) -> grpc.StatusCode:

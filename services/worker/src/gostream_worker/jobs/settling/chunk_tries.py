@@ -12,10 +12,11 @@ from gostream_shared.domain.companions.chunks import Chunks, ChunkTry
 from gostream_shared.domain.encode import Encode
 from gostream_shared.domain.errors import BackendUnavailableError, FenceLostError
 from gostream_shared.domain.jobs import ChunkJob
+from gostream_shared.observability.tracing import spans
 from gostream_worker.failures import Code, FailureClass, ProcessingFailedError, WorkerFullError
 from gostream_worker.jobs.settling.endings import Endings
 from gostream_worker.jobs.verdict import Verdict
-from gostream_worker.metrics import CHUNK_SECONDS, CHUNKS_IN_FLIGHT, FAILURES, JOBS
+from gostream_worker.metrics import CHUNK_SECONDS, CHUNKS_IN_FLIGHT, count_failure, count_job
 from gostream_worker.plan.chunks import ChunkKind
 from gostream_worker.retry import backoff
 
@@ -67,6 +68,7 @@ class ChunkTries:
             return _outcome("dropped")
         except BackendUnavailableError:
             return _outcome("outage", timedelta(seconds=backoff(0)))
+        spans.annotate(gostream__attempt=running.encode.attempt, gostream__tries=running.tries)
         with (
             CHUNKS_IN_FLIGHT.track_inprogress(),
             structlog.contextvars.bound_contextvars(
@@ -92,7 +94,7 @@ class ChunkTries:
         except asyncio.CancelledError:
             _log.info("chunk released")
             await asyncio.shield(self._forgive_on_stop(running))
-            JOBS.labels("chunk", "given back").inc()
+            count_job("chunk", "given back")
             raise
         CHUNK_SECONDS.observe(monotonic() - began)
         _log.info("chunk done", seconds=round(monotonic() - began, 2))
@@ -104,7 +106,7 @@ class ChunkTries:
         Only the picture is repeated: a failure of another chunk depends on the source and on the plan. A new
         plan counts as an attempt of the film, in which one worker encodes it, so there are few.
         """
-        FAILURES.labels(error.code).inc()
+        count_failure(error.code)
         final = running.counted >= error.failure_class.value
         _log.warning("chunk failed", code=error.code, detail=error.detail, stage=error.stage, final=final)
         is_permanent = error.failure_class is FailureClass.PERMANENT
@@ -156,5 +158,5 @@ class ChunkTries:
 
 
 def _outcome(outcome: str, again_in: timedelta | None = None) -> Verdict:
-    JOBS.labels("chunk", outcome).inc()
+    count_job("chunk", outcome)
     return Verdict(again_in)

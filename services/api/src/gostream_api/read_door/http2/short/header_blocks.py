@@ -15,20 +15,20 @@ from hpack.huffman import HuffmanEncoder
 from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
 from hpack.huffman_table import decode_huffman
 
-from gostream_api.read_door.http2.calls import Opened, Template
+from gostream_api.read_door.http2.calls import Opened, Template, traceparent_in
 from gostream_api.read_door.http2.library import CountedTable
 from gostream_api.rpc import grpc_framing
 from gostream_api.rpc.grpc_framing import Header, RefusedError
-from gostream_api.rpc.interceptors.telemetry import REQUEST_ID, SANE
+from gostream_api.rpc.interceptors.telemetry import REQUEST_ID, SANE, TRACEPARENT
 
 #: Blocks that are remembered per connection, their bytes in all, and those of one block, which has the token.
 MAX_BLOCKS, MAX_BYTES, MAX_BLOCK = 16, 8192, 4096
 #: Headers of a call whose block is compared without its varying headers; bounds the size of the list.
 _MAX_FIELDS = 32
 
-_TIMEOUT, _REQUEST_ID = b"grpc-timeout", REQUEST_ID.encode()
+_TIMEOUT, _REQUEST_ID, _TRACEPARENT = b"grpc-timeout", REQUEST_ID.encode(), TRACEPARENT.encode()
 #: Headers that often differ in each call of one client.
-_VARYING = (_TIMEOUT, _REQUEST_ID, b"traceparent")
+_VARYING = (_TIMEOUT, _REQUEST_ID, _TRACEPARENT)
 _TRACE = re.compile(rb"[0-9a-f]{2}(-[0-9a-f]+)+")
 _LITERALS = (0x00, 0x10, 0x40)  # without indexing, never indexed, with indexing; the name is literal too
 _HUFFMAN, _LONG = 0x80, 0x7F
@@ -112,6 +112,8 @@ class HeaderBlocks:
                 return None
             if name == _REQUEST_ID:
                 template = template._replace(request_id=value)
+            elif name == _TRACEPARENT:
+                template = template._replace(traceparent=traceparent_in({name: value}))
         return template
 
     def _forget(self) -> None:

@@ -98,7 +98,7 @@ class ShortPath:
             return at
         h2 = self._h2
         try:
-            payload = template.method.find(template.shown, data[start + _HEAD + _PREFIX : stop])
+            payload = template.method.find(template, data[start + _HEAD + _PREFIX : stop])
         except Exception as error:  # noqa: BLE001 - the last handler of unexpected errors
             reply = template.method.fail(_call(template), error)
             out.append(reply_bytes.headers_only(number, reply.end))

@@ -1,0 +1,1 @@
+"""gostream.v1.AdminService over its use cases, and its listener."""

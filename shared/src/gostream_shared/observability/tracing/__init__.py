@@ -1,0 +1,1 @@
+"""OpenTelemetry traces. `spans` is what other rooms call; the rest is imported only while traces are on."""
