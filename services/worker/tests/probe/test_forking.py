@@ -36,6 +36,10 @@ async def forked(number: int = 1) -> list[psutil.Process]:
     return below()[1:]
 
 
+def has_no_new_privileges(pid: int) -> bool:
+    return "NoNewPrivs:\t1" in Path(f"/proc/{pid}/status").read_text()
+
+
 async def look(probe: StartedProbe, source: Path) -> None:
     found = await probe.inspect(f"file:{source.name}", folder=source.parent)
     assert found == await probe_source(f"file:{source}", folder=Path("/"))
@@ -62,7 +66,7 @@ async def test_child_has_own_group_and_limits() -> None:
             await eventually(lambda: child.rlimit(psutil.RLIMIT_NOFILE)[0] == PROBE_LIMITS.open_files)  # noqa: B023
             assert os.getpgid(child.pid) == child.pid
             assert child.environ() == {"HOME": "/nonexistent"}
-            assert "NoNewPrivs:\t1" in Path(f"/proc/{child.pid}/status").read_text()
+            assert has_no_new_privileges(child.pid)
             assert child.rlimit(psutil.RLIMIT_CPU) == (PROBE_LIMITS.cpu_seconds,) * 2
             assert child.rlimit(psutil.RLIMIT_AS) == (PROBE_LIMITS.memory,) * 2
 
