@@ -5,7 +5,7 @@ from pathlib import Path
 
 import promql_parser
 
-from gostream.v1 import upload_service_pb2, video_service_pb2
+from gostream.v1 import event_service_pb2, track_service_pb2, upload_service_pb2, video_service_pb2
 from tests.observability import queries
 from tests.observability.product_metrics import all_series, metrics
 from tools.observability.__main__ import ROOT, drifted
@@ -104,10 +104,8 @@ def test_groups_and_legends_use_existing_labels() -> None:
 
 
 def test_objectives_name_existing_methods() -> None:
-    services = [
-        *video_service_pb2.DESCRIPTOR.services_by_name.values(),
-        *upload_service_pb2.DESCRIPTOR.services_by_name.values(),
-    ]
+    files = (event_service_pb2, track_service_pb2, upload_service_pb2, video_service_pb2)
+    services = [service for file in files for service in file.DESCRIPTOR.services_by_name.values()]
     methods = {method.name for service in services for method in service.methods}
     named = {
         name
@@ -117,7 +115,7 @@ def test_objectives_name_existing_methods() -> None:
     }
 
     assert named
-    assert named - methods == set()
+    assert [name for name in named if not any(re.fullmatch(name, method) for method in methods)] == []
 
 
 def test_charts_fit_the_grid_and_have_own_ids() -> None:

@@ -319,7 +319,10 @@ EDGE = Board(
             Chart(
                 title="Sessions",
                 unit="short",
-                queries={"active": "sum(gostream_qoe_active_sessions)"},
+                queries={
+                    "active": "sum(gostream_qoe_active_sessions)",
+                    "begun {{top}}": "sum by (top) (increase(gostream_qoe_sessions_total[1m]))",
+                },
             ),
         ],
         "Envoy": [

@@ -1,6 +1,6 @@
 """Serves GetVideo from the fastest layer that has the video: L1, Redis (L2), the database.
 
-`CachedVideoService` adds L1, single flight and the Redis protocol to the reads of the repository, for example:
+`CachedVideoService` adds L1, single flight and the Redis protocol to the reads of the repository:
 
     async with (
         open_cache(config, outbox=database.outbox, epochs=database.epochs, subscribe=True) as cache,
