@@ -10,6 +10,6 @@ pytest_plugins = ["tests.support.servers.databases"]
 # interrupts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A machine may be busy: no example has a time limit of its own.
+# A machine may be busy: no example has its own time limit.
 hypothesis.settings.register_profile("gostream", deadline=None)
 hypothesis.settings.load_profile("gostream")

@@ -1,6 +1,6 @@
 """A burst of tiny films: from the first request to process until the last film is READY.
 
-Beside it, the worker's own ffmpeg command in a loop, one film after the other. Both alternate.
+Next to it, the worker's own ffmpeg command in a loop, one film after the other. Both alternate.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The CPU time of one more language, and of the preview, beside the encode that they belong to.
+"""The CPU time of one more language, and of the preview, next to the encode that they belong to.
 
 The same film is encoded with one and with two languages, A B A B. The preview is made after each encode from
 its segments. Prints user CPU seconds of the encoder's processes.

@@ -45,7 +45,7 @@ def second_sound(said: str) -> Spoil:
 
 
 def _uneven_groups(tree: Path) -> None:
-    """The last variant has a group of its own, with one language fewer."""
+    """The last variant has its own group, with one language fewer."""
     second_sound('GROUP-ID="low",NAME="Main",DEFAULT=YES,AUTOSELECT=YES')(tree)
     second_sound('GROUP-ID="aac",LANGUAGE="de",NAME="Deutsch",AUTOSELECT=YES')(tree)
     write(tree / MASTER, "low".join((tree / MASTER).read_text().rsplit("aac", 1)))

@@ -80,6 +80,6 @@ class Contract:
 
 
 def prose(comment: str) -> str:
-    """Returns the paragraphs of a comment, each in one line, without those that show a command."""
+    """Returns the paragraphs of a comment, each in one line, without the ones that show a command."""
     paragraphs = [" ".join(each.split()) for each in re.split(r"\n\s*\n", comment)]
     return "\n\n".join(each for each in paragraphs if each and not each.startswith("grpcurl "))

@@ -12,7 +12,7 @@ from .schemas import Schema, Schemas
 _REASONS = f"{PACKAGE}ErrorReason"
 _CODE = re.compile(r"([A-Z_]+): (.*)", re.DOTALL)
 
-#: What the edge itself answers, beside the errors of the API: deploy/envoy/envoy.yaml.
+#: What the edge itself answers, next to the errors of the API: deploy/envoy/envoy.yaml.
 _EDGE = {
     "400": "The body, a parameter or a header is malformed.",
     "403": "The page's origin is not in EDGE_CORS_ORIGINS, or the Host is not this machine.",

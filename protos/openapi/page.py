@@ -13,7 +13,7 @@ Schema = Mapping[str, Any]
 
 _STYLE = Path(__file__).with_name("page.css").read_text()
 _PAGE = Path(__file__).with_name("page.html").read_text()
-#: Keywords shown beside the type, in this order.
+#: Keywords shown next to the type, in this order.
 _LIMITS = ("minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum", "pattern", "default")
 
 

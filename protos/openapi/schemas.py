@@ -1,7 +1,7 @@
 """JSON schemas of messages, as the transcoder of deploy/envoy/envoy.yaml reads and writes them.
 
 Replies have the contract's field names, enums as names, 64-bit numbers as strings, and every field without
-presence. In requests all fields may be absent but those that the contract requires.
+presence. In requests all fields may be absent but the ones that the contract requires.
 """
 
 from collections.abc import Collection, Mapping

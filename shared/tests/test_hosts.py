@@ -1,4 +1,4 @@
-"""Which host of a database URL is used: the primary, wherever it is."""
+"""Which host of a database URL is used: the primary, where it is."""
 
 import asyncio
 from contextlib import suppress

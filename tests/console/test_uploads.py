@@ -33,7 +33,7 @@ async def start(console: Console, path: Path) -> None:
 
 
 async def keep(page: Page, kept: int) -> None:
-    """Lets some parts through to the object store; the others wait for ever."""
+    """Lets some parts through to the object store; the others wait without end."""
     passed: set[str] = set()
 
     async def decide(route: Route) -> None:

@@ -22,7 +22,7 @@ PATHS = [f"/hls/v-1/v2/720p/seg_{number:05}.ts" for number in range(150)]
 
 
 class Shield(Nginx):
-    """A shield on an address of its own, and on 127.0.0.1 for the check of its readiness."""
+    """A shield on its own address, and on 127.0.0.1 for the check of its readiness."""
 
     templates: ClassVar[str] = "deploy/nginx/shield"
     address = "127.0.0.1:0"

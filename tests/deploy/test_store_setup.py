@@ -162,7 +162,7 @@ def test_wrong_admin_key_ends_the_setup(store: Store) -> None:
 
 @pytest.mark.stack
 def test_only_s3_listens_for_others(store: Store) -> None:
-    """The other roles trust whoever reaches them."""
+    """The other roles trust anyone who reaches them."""
     process = psutil.Process(store.pid)
     processes = [process, *process.children(recursive=True)]
     found = [

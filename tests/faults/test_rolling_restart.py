@@ -47,7 +47,7 @@ class Load:
 
 
 def json_call(session: aiohttp.ClientSession, urls: list[str]) -> Call:
-    """Returns a call that takes the URLs in turns, and the next one if nobody listens."""
+    """Returns a call that takes the URLs alternately, and the next one if no one listens."""
     turns = count()
 
     async def call() -> None:

@@ -32,7 +32,7 @@ def test_every_promise_holds_in_every_history(part: int) -> None:
 
 
 def test_election_is_not_needed() -> None:
-    """The elected process may be frozen for ever, so every promise holds while nobody is elected."""
+    """The elected process may be frozen without end, so every promise holds while no one is elected."""
     seeds = range(SEEDS_PER_SLICE)
     assert sum(simulate(seed, without=frozenset({"election"})).reads for seed in seeds) > 1000
 

@@ -74,7 +74,7 @@ async def test_deleted_videos_belong_to_their_owner(api: Api, alice: Metadata, b
 
 
 async def test_external_ids_belong_to_their_owner(api: Api, alice: Metadata, bob: Metadata) -> None:
-    """Neither a conflict nor a search tells what another owner has."""
+    """Neither a conflict nor a search reports what another owner has."""
     for who in (alice, bob):
         request = messages.CreateVideoRequest(
             title="Holiday film", size_bytes=4, external_id="7", labels={"course": "42"}

@@ -1,4 +1,4 @@
-"""Webhooks: whose they are, what of them is told, and what the trail has."""
+"""Webhooks: whose they are, what of them is shown, and what the trail has."""
 
 import json
 from typing import Any

@@ -17,7 +17,7 @@ from tests.upgrade.previous import PreviousApi, PreviousWorker, programs
 
 
 class Releases(NamedTuple):
-    """The stack of this release, and a replica of the previous one beside it."""
+    """The stack of this release, and a replica of the previous one next to it."""
 
     stack: Stack
     previous_api: PreviousApi

@@ -17,7 +17,7 @@ _FORMS = (
     "redis://user:password@host:port/db, redis+sentinel://host1,host2/service or "
     "redis+cluster://host1,host2, each also with rediss for TLS"
 )
-#: Variables that a REDIS_URL replaces, and those that it may leave to them.
+#: Variables that a REDIS_URL replaces, and the ones that it may leave to them.
 _PLACE = ("redis_host", "redis_port", "redis_db", "redis_tls")
 _LOGIN = ("redis_username", "redis_password")
 _SENTINELS = ("redis_sentinel_username", "redis_sentinel_password")

@@ -43,7 +43,7 @@ class ServerTls:
 
     def __init__(self, certificate: Path, key: Path, client_ca: Path | None = None) -> None:
         self._files = (certificate, key, client_ca)
-        # gRPC asks in a thread of its own.
+        # gRPC asks in its own thread.
         self._lock = threading.Lock()
         self._failed: object = None
         self._loaded: object = None
@@ -93,7 +93,7 @@ class ServerTls:
                 except (
                     OSError,
                     ValueError,
-                ) as error:  # replaced once more in between: the next call reads it
+                ) as error:  # replaced again in between: the next call reads it
                     _log.warning("certificate not used", cause=_cause(error))
             if served is not outer:
                 connection.context = served

@@ -37,7 +37,7 @@ class Model:
 
     latest: dict[int, int] = field(default_factory=lambda: dict.fromkeys(range(CHUNKS), 0))
     done: set[int] = field(default_factory=set)
-    is_over: bool = False  # cancelled, or planned anew
+    is_over: bool = False  # cancelled, or planned again
     percent: float = 0.0
 
     def owns(self, running: ChunkTry) -> bool:

@@ -267,7 +267,7 @@ def test_removals_wait_for_retention_and_late_uploads() -> None:
 
 
 async def test_later_deletion_has_jobs_of_its_own(database: PostgresDatabase) -> None:
-    """A job of the first deletion that runs meanwhile must not stand for one of the second."""
+    """A job of the first deletion that runs in the meantime must not stand for one of the second."""
     async with database.transaction() as transaction:
         for version in (2, 2, 4):
             await transaction.jobs.enqueue(RemoveJob(video_id=UUID(int=1), deletion=version))

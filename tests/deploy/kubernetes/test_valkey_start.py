@@ -15,7 +15,7 @@ SCRIPT = FOLDER / "components/valkey-sentinels/start.sh"
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    """A function that runs the script in a pod, beside pods that answer as `said` has it."""
+    """A function that runs the script in a pod, next to pods that answer as `said` has it."""
 
     def run(role: str, pod: str, said: dict[str, str]) -> str:
         answers = "".join(

@@ -80,7 +80,7 @@ def _until(condition: Callable[[], bool], what: str, timeout: float = 60.0) -> N
 def watched(
     make_redis_server: Callable[..., Valkey], _server_directories: Directories, _server_ports: Ports
 ) -> Iterator[Watched]:
-    """A primary, a replica and three sentinels with a password of their own."""
+    """A primary, a replica and three sentinels with their own password."""
     primary = make_redis_server()
     replica = make_redis_server(replicaof=f"{primary.host} {primary.port}")
     found = Watched([primary, replica], [])

@@ -25,7 +25,7 @@ Captions = Annotated[
 def list_tracks(
     video_id: VideoId, server: Server = DEFAULT_SERVER, timeout: Timeout = None, json: Json = False
 ) -> None:
-    """List the sounds and subtitles of a video, also those that are being prepared."""
+    """List the sounds and subtitles of a video, also the ones that are being prepared."""
     from gostream_cli import output, runner
     from gostream_cli.captions import commands
 

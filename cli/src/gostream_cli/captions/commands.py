@@ -10,7 +10,7 @@ from gostream_cli.captions.specs import Caption
 from gostream_cli.output import Output
 from gostream_client import AsyncClient, GoStreamError, SourceFile
 
-#: Seconds between two looks at tracks that are being prepared, and in all.
+#: Seconds between two checks of tracks that are being prepared, and in all.
 _PAUSE, _PATIENCE = 0.3, 120.0
 
 

@@ -83,7 +83,7 @@ async def health(server: str, tls: Tls | None, service: str) -> str:
     request = b"\n" + bytes([len(name)]) + name if name else b""
     try:
         found = await asyncio.to_thread(dial, server, tls, secret=False)
-        # Without the service config: it would wait for the health that is asked for.
+        # Without the service config: it would wait for the health of the server.
         options = [option for option in found.options if not option[0].startswith("grpc.service_config")]
         channel = (
             aio.secure_channel(found.target, found.credentials, options)

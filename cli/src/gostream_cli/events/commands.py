@@ -17,7 +17,7 @@ from gostream_client import AsyncClient, InvalidInputError
 
 #: The largest pages of ListEvents and of ListDeliveries.
 _EVENTS, _PAGE_LIMIT = 200, 1000
-#: Seconds between two looks at the delivery of a test, and their number: receivers have 15 s.
+#: Seconds between two checks of the delivery of a test, and their number: receivers have 15 s.
 _LOOK, _LOOKS = 0.5, 40
 
 

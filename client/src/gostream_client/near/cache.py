@@ -157,7 +157,7 @@ class NearCache:
 
     def _land(self, fill: Fill, task: asyncio.Task[Video]) -> None:
         if not task.cancelled():
-            task.exception()  # seen, even if nobody waits any more
+            task.exception()  # seen, even if no one waits any more
         known = self._flights.get(fill.video_id)
         if known is not None and known[0] is fill:
             del self._flights[fill.video_id]

@@ -1,4 +1,4 @@
-"""Sends one part to the object store by one PUT, and tells what a refusal means."""
+"""Sends one part to the object store by one PUT, and reports what a refusal means."""
 
 from collections.abc import AsyncGenerator, Callable
 

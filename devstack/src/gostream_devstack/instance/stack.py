@@ -67,7 +67,7 @@ class Options:
     # Additional variables for the API and the workers.
     settings: Mapping[str, str] = field(default_factory=dict)
     durable: bool = True
-    # Signs the tokens that the API requires; None: the API authenticates nobody.
+    # Signs the tokens that the API requires; None: the API authenticates no one.
     issuer: TokenIssuer | None = None
     # Every listener speaks TLS, with certificates issued at the start.
     tls: bool = False

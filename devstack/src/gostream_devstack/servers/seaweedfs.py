@@ -56,7 +56,7 @@ class SeaweedFS(Server):
         self.service_keys = {
             role: (secrets[f"s3_{role}_access_key"], secrets[f"s3_{role}_secret_key"]) for role in SERVICES
         }
-        #: The edge sends it, and nobody else may read the streams.
+        #: The edge sends it, and no one else may read the streams.
         self.edge_secret = secrets["edge_origin_secret"]
         self._admin = (secrets["s3_admin_access_key"], secrets["s3_admin_secret_key"])
         self._signing_key = secrets["s3_signing_key"]

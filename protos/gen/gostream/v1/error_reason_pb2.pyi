@@ -69,7 +69,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UPLOAD_EXPIRED: _ErrorReason.ValueType  # 22
     """FAILED_PRECONDITION: the upload session has expired; CreateUpload opens the next one."""
     ERROR_REASON_SOURCE_URL_REFUSED: _ErrorReason.ValueType  # 23
-    """INVALID_ARGUMENT: the server does not fetch from this source_url; google.rpc.BadRequest tells why."""
+    """INVALID_ARGUMENT: the server does not fetch from this source_url; google.rpc.BadRequest reports why."""
     ERROR_REASON_SOURCE_UNREACHABLE: _ErrorReason.ValueType  # 24
     """FAILED_PRECONDITION: the object of source_key does not exist."""
     ERROR_REASON_TRACK_NOT_FOUND: _ErrorReason.ValueType  # 25
@@ -135,7 +135,7 @@ ERROR_REASON_UPLOAD_INCOMPLETE: ErrorReason.ValueType  # 21
 ERROR_REASON_UPLOAD_EXPIRED: ErrorReason.ValueType  # 22
 """FAILED_PRECONDITION: the upload session has expired; CreateUpload opens the next one."""
 ERROR_REASON_SOURCE_URL_REFUSED: ErrorReason.ValueType  # 23
-"""INVALID_ARGUMENT: the server does not fetch from this source_url; google.rpc.BadRequest tells why."""
+"""INVALID_ARGUMENT: the server does not fetch from this source_url; google.rpc.BadRequest reports why."""
 ERROR_REASON_SOURCE_UNREACHABLE: ErrorReason.ValueType  # 24
 """FAILED_PRECONDITION: the object of source_key does not exist."""
 ERROR_REASON_TRACK_NOT_FOUND: ErrorReason.ValueType  # 25

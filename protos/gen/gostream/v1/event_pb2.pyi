@@ -63,7 +63,7 @@ class Event(_message.Message):
 
     @_builtins.property
     def video(self) -> _video_pb2.Video:
-        """The video as it is now, which may be newer than the event; check its `version`. Absent if it was deleted."""
+        """The current video, which may be newer than the event; check its `version`. Absent if it was deleted."""
 
     def __init__(
         self,

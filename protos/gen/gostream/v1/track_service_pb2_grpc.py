@@ -118,7 +118,7 @@ class TrackServiceServicer:
 
     def ListTracks(self, request, context):
         """Lists the tracks of a video: those of the published source as in Video.tracks, then the added ones, oldest first,
-        also those that are not published yet.
+        also the ones that are not published yet.
 
         grpcurl -plaintext -d '{"video_id":"ID"}' localhost:50051 gostream.v1.TrackService/ListTracks
         """

@@ -66,7 +66,7 @@ class TrackServiceStub:
     """
     ListTracks: _grpc.UnaryUnaryMultiCallable[_track_service_pb2.ListTracksRequest, _track_service_pb2.ListTracksResponse]
     """Lists the tracks of a video: those of the published source as in Video.tracks, then the added ones, oldest first,
-    also those that are not published yet.
+    also the ones that are not published yet.
 
       grpcurl -plaintext -d '{"video_id":"ID"}' localhost:50051 gostream.v1.TrackService/ListTracks
     """
@@ -107,7 +107,7 @@ class TrackServiceAsyncStub(TrackServiceStub):
     """
     ListTracks: _aio.UnaryUnaryMultiCallable[_track_service_pb2.ListTracksRequest, _track_service_pb2.ListTracksResponse]  # type: ignore[assignment]
     """Lists the tracks of a video: those of the published source as in Video.tracks, then the added ones, oldest first,
-    also those that are not published yet.
+    also the ones that are not published yet.
 
       grpcurl -plaintext -d '{"video_id":"ID"}' localhost:50051 gostream.v1.TrackService/ListTracks
     """
@@ -175,7 +175,7 @@ class TrackServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_track_service_pb2.ListTracksResponse, _abc.Awaitable[_track_service_pb2.ListTracksResponse]]:
         """Lists the tracks of a video: those of the published source as in Video.tracks, then the added ones, oldest first,
-        also those that are not published yet.
+        also the ones that are not published yet.
 
           grpcurl -plaintext -d '{"video_id":"ID"}' localhost:50051 gostream.v1.TrackService/ListTracks
         """

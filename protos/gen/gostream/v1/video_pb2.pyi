@@ -34,7 +34,7 @@ class _PlaybackPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Playba
     PLAYBACK_POLICY_SIGNED: _PlaybackPolicy.ValueType  # 2
     """Everybody who has an unexpired URL of GetPlaybackInfo."""
     PLAYBACK_POLICY_OFF: _PlaybackPolicy.ValueType  # 3
-    """Nobody."""
+    """No one."""
 
 class PlaybackPolicy(_PlaybackPolicy, metaclass=_PlaybackPolicyEnumTypeWrapper):
     """Who may play a video at the edge."""
@@ -46,7 +46,7 @@ PLAYBACK_POLICY_PUBLIC: PlaybackPolicy.ValueType  # 1
 PLAYBACK_POLICY_SIGNED: PlaybackPolicy.ValueType  # 2
 """Everybody who has an unexpired URL of GetPlaybackInfo."""
 PLAYBACK_POLICY_OFF: PlaybackPolicy.ValueType  # 3
-"""Nobody."""
+"""No one."""
 Global___PlaybackPolicy: _TypeAlias = PlaybackPolicy  # noqa: Y015
 
 class _MediaKind:
@@ -253,7 +253,7 @@ class Video(_message.Message):
     def tracks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Track]:
         """The tracks of the published encode's source besides the picture, in the source's order: the published ones, and
         every other one with the reason. At most 100; if there are more, the last of them counts the others. Then at most 16
-        added ones that are published or failed; ListTracks has also those that are being prepared.
+        added ones that are published or failed; ListTracks has also the ones that are being prepared.
         """
 
     @_builtins.property

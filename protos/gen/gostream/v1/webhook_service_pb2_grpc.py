@@ -146,7 +146,7 @@ class WebhookServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def TestWebhook(self, request, context):
-        """Delivers an event of the type webhook.test. ListDeliveries tells how the receiver has answered.
+        """Delivers an event of the type webhook.test. ListDeliveries reports how the receiver has answered.
 
         grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.WebhookService/TestWebhook
         """

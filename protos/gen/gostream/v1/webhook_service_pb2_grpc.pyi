@@ -69,7 +69,7 @@ class WebhookServiceStub:
       grpcurl -plaintext -d '{"id":"ID","overlap":"3600s"}' localhost:50051 gostream.v1.WebhookService/RotateWebhookSecret
     """
     TestWebhook: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.TestWebhookRequest, _webhook_pb2.Delivery]
-    """Delivers an event of the type webhook.test. ListDeliveries tells how the receiver has answered.
+    """Delivers an event of the type webhook.test. ListDeliveries reports how the receiver has answered.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.WebhookService/TestWebhook
     """
@@ -124,7 +124,7 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
       grpcurl -plaintext -d '{"id":"ID","overlap":"3600s"}' localhost:50051 gostream.v1.WebhookService/RotateWebhookSecret
     """
     TestWebhook: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.TestWebhookRequest, _webhook_pb2.Delivery]  # type: ignore[assignment]
-    """Delivers an event of the type webhook.test. ListDeliveries tells how the receiver has answered.
+    """Delivers an event of the type webhook.test. ListDeliveries reports how the receiver has answered.
 
       grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.WebhookService/TestWebhook
     """
@@ -218,7 +218,7 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _webhook_service_pb2.TestWebhookRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_webhook_pb2.Delivery, _abc.Awaitable[_webhook_pb2.Delivery]]:
-        """Delivers an event of the type webhook.test. ListDeliveries tells how the receiver has answered.
+        """Delivers an event of the type webhook.test. ListDeliveries reports how the receiver has answered.
 
           grpcurl -plaintext -d '{"id":"ID"}' localhost:50051 gostream.v1.WebhookService/TestWebhook
         """

@@ -168,7 +168,7 @@ def _ingest(
 
 @asynccontextmanager
 async def _open_rates(config: ApiConfig) -> AsyncIterator[WriteRates | None]:
-    """Without authentication nobody proves who the owner is, so nothing is counted."""
+    """Without authentication no one proves who the owner is, so nothing is counted."""
     if config.auth_mode == "none" or not (config.rate_writes or config.rate_creates):
         yield None
         return

@@ -82,7 +82,7 @@ def admin_door(
 
 
 def quotas_of(config: ApiConfig) -> Quotas:
-    """Without authentication nobody proves who the owner is, so there are none."""
+    """Without authentication no one proves who the owner is, so there are none."""
     if config.auth_mode == "none":
         return Quotas()
     return Quotas(

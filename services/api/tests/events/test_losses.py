@@ -31,7 +31,7 @@ async def write(database_url: str, chance: random.Random, owner: str) -> list[UU
 async def read(
     replicas: list[EventWatches], chance: random.Random, token: str, seen: dict[UUID, int], which: EventFilter
 ) -> None:
-    """Reads for ever: some events from one replica, then the next ones from another."""
+    """Reads without end: some events from one replica, then the next ones from another."""
     while True:
         left = chance.randint(1, 300)
         async with aclosing(chance.choice(replicas).watch(ANONYMOUS, which, token=token)) as messages:

@@ -51,7 +51,7 @@ async def following(call: Any, count: int) -> list[Event]:
 
 async def test_changes_appear_in_the_stream(api: Api, stub: Any) -> None:
     watch = stub.WatchEvents(WatchEventsRequest())
-    assert not (await watch.read()).id  # the stream has begun
+    assert not (await watch.read()).id  # the stream has started
 
     created = (await api.create(title="Film")).video
     await api.stub.UpdateVideo(UpdateVideoRequest(video=Video(id=created.id, title="Another")))

@@ -1,4 +1,4 @@
-"""CreateVideo with a source that nobody uploads; the tests act as the worker."""
+"""CreateVideo with a source that no one uploads; the tests act as the worker."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any

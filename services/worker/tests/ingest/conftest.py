@@ -60,7 +60,7 @@ class Fetcher:
     async def _end_early(self, video_id: UUID, number: int) -> None: ...
 
     async def job(self, url: str) -> FetchJob:
-        """A new video with that URL, whose processing has begun."""
+        """A new video with that URL, whose processing has started."""
         new = NewVideo(id=uuid4(), user_id="u", title="t", content_type="video/mp4")
         async with self.database.transaction() as transaction:
             video = await transaction.videos.create(new)

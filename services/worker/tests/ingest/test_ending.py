@@ -120,7 +120,7 @@ async def test_killed_workers_parts_are_removed(fetcher: Fetcher, serve: Serve) 
 
 
 async def test_parts_of_a_cancelled_video_are_removed(fetcher: Fetcher, serve: Serve) -> None:
-    """Its worker was killed, so that nobody noticed the cancellation."""
+    """Its worker was killed, so that no one noticed the cancellation."""
     job = await fetcher.job((await serve(BODY)).url)
     await fetcher.store.create_multipart(source_key(job.video_id), content_type="video/mp4")
     await fetcher.database.encodes.cancel(job.video_id)

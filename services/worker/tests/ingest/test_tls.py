@@ -23,7 +23,7 @@ def files(tmp_path: Path) -> Files:
 
 @pytest.fixture
 async def url(files: Files, fetcher: Fetcher) -> AsyncIterator[str]:
-    """Of a server with a certificate of an authority that nobody knows."""
+    """Of a server with a certificate of an authority that no one knows."""
     fetcher.guard = EgressGuard.of("127.0.0.1/32", allows_http=False)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(files.certificate, files.key)

@@ -1,4 +1,4 @@
-"""Slow, failing and internal receivers harm nobody."""
+"""Slow, failing and internal receivers harm no one."""
 
 import asyncio
 from datetime import timedelta

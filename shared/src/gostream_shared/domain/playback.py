@@ -14,7 +14,7 @@ class PlaybackPolicy(enum.StrEnum):
 
     PUBLIC = "PUBLIC"  # everybody who has the URL
     SIGNED = "SIGNED"  # everybody who has an unexpired signed URL of the current epoch
-    OFF = "OFF"  # nobody
+    OFF = "OFF"  # no one
 
 
 #: The epoch of a new video.

@@ -17,7 +17,7 @@ class Outcome(enum.StrEnum):
 class TrailEntry:
     """One successful call of a write method, on a video or a webhook.
 
-    `changed` has new values of columns. It never contains free text, tokens or URLs. `reason` tells why
+    `changed` has new values of columns. It never contains free text, tokens or URLs. `reason` reports why
     nothing changed.
     """
 

@@ -141,7 +141,7 @@ class Video:
 
     @property
     def gate(self) -> str | None:
-        """The name of the gate that must exist; None if nobody may play, or there is nothing to play.
+        """The name of the gate that must exist; None if no one may play, or there is nothing to play.
 
         A failed encode keeps the gate for the viewers of its early playback, whose playlists end.
         """

@@ -179,7 +179,7 @@ class S3Multipart:
     async def _base(self) -> str:
         """Returns the URL of the bucket at the public endpoint, with a trailing slash.
 
-        The driver chooses between the path and the host of the bucket, so it is asked once.
+        The driver chooses between the path and the host of the bucket, so it is queried once.
         """
         if not self._public_base:
             parameters = {"Bucket": self._bucket, "Key": "k"}

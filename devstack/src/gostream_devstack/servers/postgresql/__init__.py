@@ -1,1 +1,1 @@
-"""What stands beside a PostgreSQL: its standby, and a pooler of its connections."""
+"""What stands next to a PostgreSQL: its standby, and a pooler of its connections."""

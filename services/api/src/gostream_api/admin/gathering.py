@@ -115,7 +115,7 @@ class Gatherer:
 
         async def look() -> Seen:
             async with aclosing(self._listed(key)) as listed:
-                async for found in listed:  # the key itself comes before those that it is a prefix of
+                async for found in listed:  # the key itself comes before the ones that it is a prefix of
                     if found.key == key:
                         return Seen(Presence.PRESENT, found.size, found.etag.strip('"'))
                     break

@@ -22,7 +22,7 @@ ANNOUNCED_WITHIN = 30.0
 #: Failed tries of one chunk after which it is the cause.
 _FAILING_TRIES = 2
 
-#: The failures that are faults of the source and that another upload mends.
+#: The failures that are faults of the source and that another upload fixes.
 _UNREADABLE = "send another file; the message says what is wrong with this one"
 _FAILURES: Mapping[str, tuple[Cause, str]] = MappingProxyType(
     {

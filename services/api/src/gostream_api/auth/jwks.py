@@ -1,4 +1,4 @@
-"""The current keys of one issuer: refreshed beside the calls, kept while the issuer does not answer."""
+"""The current keys of one issuer: refreshed next to the calls, kept while the issuer does not answer."""
 
 import asyncio
 import random
@@ -72,7 +72,7 @@ class IssuerKeys:
         await self.refresh()
 
     async def keep_fresh(self, period: float) -> None:
-        """Fetch every `period` seconds, for ever. Replicas spread their fetches."""
+        """Fetch every `period` seconds, without end. Replicas spread their fetches."""
         while True:
             await asyncio.sleep(period * random.uniform(0.9, 1.0))  # noqa: S311 - spreads load
             await self.refresh()

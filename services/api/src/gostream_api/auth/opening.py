@@ -23,7 +23,7 @@ from gostream_api.auth.mtls import CertificateAuthenticator, load_grants
 from gostream_api.auth.tokens import TokenRules
 from gostream_shared.concurrency import in_background
 
-#: Seconds between two looks at a local file of keys.
+#: Seconds between two checks of a local file of keys.
 _FILE_LOOK = 1.0
 
 

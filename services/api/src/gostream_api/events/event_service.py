@@ -12,7 +12,7 @@ from gostream_shared.domain.video import Video
 
 @dataclass(frozen=True, slots=True)
 class SeenEvent:
-    """An event with its video as it is now; None if the video was deleted or has another owner now."""
+    """An event with its current video; None if the video was deleted or has another owner now."""
 
     event: Event
     video: Video | None

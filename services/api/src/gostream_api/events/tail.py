@@ -70,7 +70,7 @@ class EventTail:
         await wait_at_most(self._changed, at_most)
 
     async def run(self) -> None:
-        """Follow the log for ever."""
+        """Follow the log without end."""
         while True:
             await self._is_wanted.wait()
             try:

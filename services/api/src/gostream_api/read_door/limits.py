@@ -22,7 +22,7 @@ MAX_BODIES = 4 * 1024 * 1024
 MAX_QUEUED = 4 * 1024 * 1024
 #: The same of all connections; at this limit, calls are refused.
 MAX_QUEUED_IN_ALL = 256 * 1024 * 1024
-#: Bytes of replies that are handed to the transport before it may say that its buffer is full.
+#: Bytes of replies that are handed to the transport before it may state that its buffer is full.
 MAX_TURN = 256 * 1024
 #: Ended streams whose late frames h2 recognises.
 MAX_CLOSED_STREAMS = 8192

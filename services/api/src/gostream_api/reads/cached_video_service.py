@@ -276,7 +276,7 @@ class CachedVideoService:
 
 
 def _checked(caller: Principal, video_id: UUID, result: _LoadResult, min_version: int) -> Read:
-    """Check the owner before the version: the error of the version would tell that the video exists."""
+    """Check the owner before the version: the error of the version would report that the video exists."""
     version = result.entry.version
     read = _read(caller, video_id, result.entry, result.layer)
     if version < min_version:

@@ -1,4 +1,4 @@
-"""CreateVideo for a source that nobody uploads: a URL, or an object of the bucket."""
+"""CreateVideo for a source that no one uploads: a URL, or an object of the bucket."""
 
 from dataclasses import dataclass, replace
 
@@ -107,7 +107,7 @@ class IngestService:
     async def _start(
         self, transaction: Transaction, video: Video, draft: VideoDraft, source: RemoteSource
     ) -> Video:
-        """Returns the new video, whose processing has begun. The size of its source is not known yet."""
+        """Returns the new video, whose processing has started. The size of its source is not known yet."""
         await transaction.remote_sources.add(video.id, source)
         encode = await transaction.encodes.start_encode(
             video.id, profile=draft.profile, loudness=draft.loudness, options=draft.options

@@ -24,7 +24,7 @@ class PlaybackUrls:
     storyboard: str = ""
     preview: str = ""
     playable: str = ""
-    downloads: Sequence[tuple[Download, str]] = ()  # those that are READY, each with its URL
+    downloads: Sequence[tuple[Download, str]] = ()  # the ones that are READY, each with its URL
     expires_at: datetime | None = None
 
 

@@ -12,7 +12,7 @@ from gostream_shared.domain.video import Video
 class Quotas:
     """The limits of every owner; 0 = no limit. The first three may differ for single owners.
 
-    Without authentication nobody proves who the owner is: then use no limits.
+    Without authentication no one proves who the owner is: then use no limits.
     """
 
     videos: int = 0

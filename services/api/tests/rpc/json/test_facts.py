@@ -1,4 +1,4 @@
-"""The limits that the OpenAPI document states are those that the validation enforces."""
+"""The limits that the OpenAPI document states are the ones that the validation enforces."""
 
 import base64
 import json

@@ -22,7 +22,7 @@ from gostream_worker.text.reader import Read
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """The added tracks of an encode. `texts`: what is published beside the subtitles of the source."""
+    """The added tracks of an encode. `texts`: what is published next to the subtitles of the source."""
 
     added: tuple[AddedTrack, ...] = ()
     texts: Mapping[Text, Read] = field(default_factory=dict)

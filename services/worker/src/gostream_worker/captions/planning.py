@@ -1,4 +1,4 @@
-"""Decides how added tracks are published beside those of the source. Pure."""
+"""Decides how added tracks are published next to those of the source. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -43,9 +43,9 @@ from gostream_worker.text.reader import Read
 
 _log = structlog.stdlib.get_logger("gostream.captions")
 
-#: Tries to prepare a track: a file that ends its worker must not do so for ever.
+#: Tries to prepare a track: a file that ends its worker must not do so without end.
 _MAX_TRIES = 5
-#: Times that a job begins anew at once, because the tracks or the stream changed while it worked.
+#: Times that a job begins again at once, because the tracks or the stream changed while it worked.
 _ROUNDS = 5
 #: Seconds for one delivery, and between two after something unexpected.
 _TIMEOUT = 300.0
@@ -154,7 +154,7 @@ class TrackPublisher:
             return await read_added(self._store, tracks, folder, sandbox_required=self._sandbox_required)
 
     async def _publish(self, video_id: UUID, read: dict[UUID, Read]) -> None:
-        """Raises _ChangedError if it must begin anew."""
+        """Raises _ChangedError if it must begin again."""
         # Read before the lock is taken, as by the publication of an encode.
         stream = await read_stream(self._store, video_id)
         video = await self._database.videos.get(video_id)

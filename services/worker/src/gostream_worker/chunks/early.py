@@ -154,7 +154,7 @@ class FirstSegments:
 def join_listed(plan: Plan, rows: Sequence[tuple[str, bool, str | None]]) -> Listed | None:
     """Returns the segments of the chunks up to the first one of its kind that is not done.
 
-    None until every rendition has begun.
+    None until every rendition has started.
     """
     segments: dict[str, list[Segment]] = {name: [] for name in plan.renditions}
     codecs: dict[str, str] = {}

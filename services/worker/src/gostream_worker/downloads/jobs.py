@@ -26,7 +26,7 @@ _log = structlog.stdlib.get_logger("gostream.downloads")
 #: Delay before a job is tried again, and for a video that was deleted and may be restored.
 _PAUSE = timedelta(minutes=1)
 _WHILE_DELETED = timedelta(minutes=10)
-#: Tries of one worker after failures that an attempt may mend.
+#: Tries of one worker after failures that an attempt may fix.
 _TRIES = 3
 
 

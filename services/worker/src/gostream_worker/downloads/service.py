@@ -73,7 +73,7 @@ class DownloadService:
 
         The files exist before the row names them. If the encode is no longer published by then, they are
         removed; a repeated call removes those of a worker that died in between. Raises
-        BackendUnavailableError, WorkerFullError, and ProcessingFailedError for what an attempt may mend.
+        BackendUnavailableError, WorkerFullError, and ProcessingFailedError for what an attempt may fix.
         """
         listed = video.publication.downloads if video.publication else ()
         if video.published_number != number:

@@ -1,1 +1,1 @@
-"""What every worker does beside its jobs."""
+"""What every worker does next to its jobs."""

@@ -1,4 +1,4 @@
-"""What every worker does beside its jobs: it deletes old rows and measures the queue."""
+"""What every worker does next to its jobs: it deletes old rows and measures the queue."""
 
 from collections.abc import Coroutine
 from typing import Any

@@ -17,7 +17,7 @@ _BAD_CERTIFICATE = (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConne
 class ConnectionLostError(Exception):
     """The request failed, but a later one may succeed: after `pause` seconds if the server named a time.
 
-    `sentence` is what a user is told if no later request succeeds.
+    `sentence` is what a user sees if no later request succeeds.
     """
 
     def __init__(self, sentence: str, cause: str, *, pause: float = 0.0) -> None:

@@ -199,7 +199,7 @@ class FetchService:
         await self._publisher.publish(encode, _FETCHED)
 
     async def _remove_parts_of_the_dead(self, video_id: UUID) -> None:
-        """Removes the parts of a killed attempt of a video that nobody fetches any more. Best effort.
+        """Removes the parts of a killed attempt of a video that no one fetches any more. Best effort.
 
         The objects of deleted videos have removals of their own.
         """

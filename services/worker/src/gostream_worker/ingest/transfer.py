@@ -41,7 +41,7 @@ class Transfer:
     async def read(self) -> AsyncGenerator[bytes, None]:
         """Yields all bytes. Begins with b"" once the size is known, or known to be unknown.
 
-        Raises ProcessingFailedError, and CannotResumeError if the pass must begin anew.
+        Raises ProcessingFailedError, and CannotResumeError if the pass must begin again.
         """
         while True:
             began = self.position

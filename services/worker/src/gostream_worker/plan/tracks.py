@@ -36,7 +36,7 @@ def list_fates(probe: Probe, sounds: Sequence[Sound], texts: Sequence[Text]) -> 
             tracks.append(_read(track, read[track.index]))
         else:
             usable = track.index in further or _is_publishable_text(track, probe)
-            # Without sounds or texts beside the film's own, an earlier attempt with them failed.
+            # Without sounds or texts next to the film's own, an earlier attempt with them failed.
             unused = usable and (len(texts) < MAX_TEXTS if track.kind == "subtitles" else len(sounds) == 1)
             tracks.append(_left_out(track, _reason(track, is_usable=usable, is_unused=unused)))
     has_captions = probe.video is not None and probe.video.has_captions

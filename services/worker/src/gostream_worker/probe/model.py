@@ -138,7 +138,7 @@ class Probe:
     picture, in the source's order.
 
     Without `video` it is sound alone, and has `audio`. `cover`: the index of its cover picture.
-    `is_estimated`: nobody read the duration, and the header has none.
+    `is_estimated`: no one read the duration, and the header has none.
     """
 
     container: str

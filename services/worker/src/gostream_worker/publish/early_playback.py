@@ -58,7 +58,7 @@ class EarlyLists:
         }
 
     def master(self, stored: Mapping[str, Sequence[Segment]], codecs: Mapping[str, str]) -> str:
-        """Returns the master playlist of renditions that have begun. `codecs` are by rendition."""
+        """Returns the master playlist of renditions that have started. `codecs` are by rendition."""
         variants = [self._variant(rung, stored, codecs) for rung in self._plan.rungs]
         sounds = [audio_rendition(sound, early_list(sound.folder)) for sound in self._plan.sounds]
         return master_playlist(variants, sounds, [], captions=self._plan.video.has_captions)
@@ -241,7 +241,7 @@ def without_gaps(measured: MeasuredSegments, *, first: int = 0) -> dict[str, lis
 
 
 def first_codecs(measured: MeasuredSegments) -> dict[str, str]:
-    """Returns the codec of each rendition that has begun."""
+    """Returns the codec of each rendition that has started."""
     return {name: next(iter(parts.values())).codec for name, parts in measured.items() if parts}
 
 

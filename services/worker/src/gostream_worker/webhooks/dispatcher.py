@@ -1,4 +1,4 @@
-"""Turns events into deliveries, and makes those that are due."""
+"""Turns events into deliveries, and makes the ones that are due."""
 
 import asyncio
 from datetime import timedelta

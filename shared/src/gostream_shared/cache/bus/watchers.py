@@ -79,7 +79,7 @@ class Watchers:
             if not self._watches[video_id]:
                 del self._watches[video_id]
                 await self._end(video_id)
-                if video_id in self._watches:  # watched again meanwhile
+                if video_id in self._watches:  # watched again in the meantime
                     await self._begin(video_id)
 
     def changed(self, video_id: UUID, version: int) -> None:

@@ -21,7 +21,7 @@ from gostream_shared.concurrency import task_group
 
 Result = TypeVar("Result")
 
-#: Seconds that one node may take to tell the slots; then the next one is asked.
+#: Seconds that one node may take to tell the slots; then the next one is queried.
 _PATIENCE = 0.2
 #: Redirections of one command, before the move of its slot counts as an outage.
 _REDIRECTIONS = 3
@@ -81,7 +81,7 @@ class Cluster:
         for _ in range(_REDIRECTIONS):
             try:
                 return await self._follow(await self.owner(key), send)
-            except MovedError:  # also from a node that had to be told a script after ASKING
+            except MovedError:  # also from a node that had to be sent a script after ASKING
                 self._slots = None
         raise ConnectionError("the nodes of the cluster disagree about a slot")
 
@@ -160,7 +160,7 @@ class Cluster:
                 return self._slots
             failure: Exception = ConnectionError("none is known")
             for address in tuple(self._known):
-                # If this node does not answer, or its caller gives up, another one is asked first.
+                # If this node does not answer, or its caller gives up, another one is queried first.
                 self._known = [each for each in self._known if each != address] + [address]
                 try:
                     slots = await self._told_by(address)

@@ -11,7 +11,7 @@ from gostream_shared.cache.driver.trust import TlsConnection
 
 Address = tuple[str, int]
 
-#: Seconds that one sentinel may take; then the next one is asked.
+#: Seconds that one sentinel may take; then the next one is queried.
 _PATIENCE = 0.25
 
 
@@ -64,7 +64,7 @@ class Sentinels:
 
 
 class FoundConnection(Connection):
-    """A connection whose address is asked for at each attempt to connect."""
+    """A connection whose address is looked up at each attempt to connect."""
 
     def __init__(self, *, sentinels: Sentinels, **options: Any) -> None:
         super().__init__(**options)

@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 
 class Script:
-    """A Lua script. Servers run it by its hash, and are told its text if they do not know it."""
+    """A Lua script. Servers run it by its hash, and get its text if they do not know it."""
 
     def __init__(self, text: str) -> None:
         self.text = text

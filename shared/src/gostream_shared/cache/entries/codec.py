@@ -1,6 +1,6 @@
 """Encodes entries as JSON for Redis, readable with `redis-cli HGETALL video:<id>`.
 
-The bytes of the reply are beside the JSON, so that a hit needs no conversion.
+The bytes of the reply are next to the JSON, so that a hit needs no conversion.
 """
 
 from zlib import crc32

@@ -1,1 +1,1 @@
-"""Statements beside the repositories of videos and encodes, for the same transactions."""
+"""Statements next to the repositories of videos and encodes, for the same transactions."""

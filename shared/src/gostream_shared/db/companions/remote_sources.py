@@ -1,4 +1,4 @@
-"""Sources that nobody uploads."""
+"""Sources that no one uploads."""
 
 from uuid import UUID
 

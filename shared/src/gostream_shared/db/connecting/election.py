@@ -13,7 +13,7 @@ from gostream_shared.domain.errors import BackendUnavailableError
 
 _log = structlog.stdlib.get_logger("gostream.election")
 
-#: Seconds between two looks whether nobody is elected, on average.
+#: Seconds between two looks whether no one is elected, on average.
 INTERVAL = 2.0
 _CONNECT_TIMEOUT = 5.0
 

@@ -1,1 +1,1 @@
-"""Ports to the rows beside the videos."""
+"""Ports to the rows next to the videos."""

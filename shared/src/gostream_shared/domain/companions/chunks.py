@@ -14,7 +14,7 @@ class NewChunk:
     """A chunk to encode.
 
     `kind`: picture, sound or copy. `frames`: None = up to the end of the film. `seconds` of the film that it
-    adds to the progress; 0 for chunks beside the picture.
+    adds to the progress; 0 for chunks next to the picture.
     """
 
     chunk: int

@@ -11,7 +11,7 @@ from gostream_shared.domain.video import Video
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodeRecord:
-    """The latest encode of a video. `waits`: no attempt has begun."""
+    """The latest encode of a video. `waits`: no attempt has started."""
 
     number: int
     profile: str
@@ -51,7 +51,7 @@ class QueueRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteRecord:
-    """A source that nobody uploads. Its URL may contain a secret, so it is not here."""
+    """A source that no one uploads. Its URL may contain a secret, so it is not here."""
 
     key: str
     is_fetched: bool

@@ -1,4 +1,4 @@
-"""Sources that nobody uploads: fetched from a URL, or read in place by their object key."""
+"""Sources that no one uploads: fetched from a URL, or read in place by their object key."""
 
 from dataclasses import dataclass
 from typing import Protocol

@@ -19,7 +19,7 @@ class CallTracer(Protocol):
         ...
 
     def end(self, code: str, seconds: float, parent: str | None) -> None:
-        """End the span of this task's call, or record a span of that length if none has begun.
+        """End the span of this task's call, or record a span of that length if none has started.
 
         `code` is the name of the gRPC status.
         """

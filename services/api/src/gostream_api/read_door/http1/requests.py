@@ -22,7 +22,7 @@ _OF_CALLS = {b"authorization", b"grpc-timeout", b"x-gostream-subject", b"x-reque
 
 @dataclass(slots=True)
 class Request:
-    """A request, or the reason against it; `headers` are those that a call depends on."""
+    """A request, or the reason against it; `headers` are the ones that a call depends on."""
 
     method: bytes = b""
     target: bytes = b""

@@ -56,7 +56,7 @@ class Reply(NamedTuple):
 
 
 class Template(NamedTuple):
-    """What the headers of a call say that the answer from L1 depends on; `request_id` is the caller's.
+    """What the headers of a call state that the answer from L1 depends on; `request_id` is the caller's.
 
     The short path uses it for later calls whose headers are the same, without `CallTable.open`. It has what
     the caller shows, not who the caller is, because a token expires: `find` looks for the caller each time.

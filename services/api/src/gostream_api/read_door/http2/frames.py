@@ -70,7 +70,7 @@ class FrameWatch:
 
     @property
     def missing(self) -> int:
-        """Bytes until the end of the frame's header or of the frame that has begun."""
+        """Bytes until the end of the frame's header or of the frame that has started."""
         return _HEAD - len(self._head) if self._head else self._skip
 
     def count(self, kind: int, now: float) -> None:

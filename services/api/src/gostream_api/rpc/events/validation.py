@@ -12,7 +12,7 @@ from gostream_shared.domain.companions.events import EVENT_TYPES, EventFilter
 MAX_PAGE_SIZE = 200
 #: The types that one call may ask for.
 MOST_TYPES = 32
-#: Longest token that is looked at.
+#: Longest token that is examined.
 MAX_TOKEN = 128
 
 

@@ -1,1 +1,1 @@
-"""The fields of requests: their limits, and the conversion of those with a form of their own."""
+"""The fields of requests: their limits, and the conversion of those with their own form."""

@@ -1,4 +1,4 @@
-"""Finds the caller of every RPC and checks its scope, before anything else looks at the request."""
+"""Finds the caller of every RPC and checks its scope, before anything else examines the request."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -26,7 +26,7 @@ ShownBy: TypeAlias = Callable[[Context, Metadata], Shown]
 
 
 def shows_nothing(context: Context, metadata: Metadata) -> Shown:
-    """With AUTH_MODE=none nobody shows anything."""
+    """With AUTH_MODE=none no one shows anything."""
     return NOTHING
 
 

@@ -101,7 +101,7 @@ class ChunkTries:
         return _outcome("done")
 
     async def _failed(self, running: ChunkTry, error: ProcessingFailedError) -> Verdict:
-        """Repeats the chunk, plans the film anew, or fails it.
+        """Repeats the chunk, plans the film again, or fails it.
 
         Only the picture is repeated: a failure of another chunk depends on the source and on the plan. A new
         plan counts as an attempt of the film, in which one worker encodes it, so there are few.

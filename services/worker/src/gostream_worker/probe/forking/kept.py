@@ -21,7 +21,7 @@ _MODULE = "gostream_worker.probe.forking.server"
 #: Limits of the server: it lives as long as the worker, and has one descriptor for each running child. The
 #: limits of the children are lower.
 _LIMITS = replace(PROBE_LIMITS, cpu_seconds=1 << 30, open_files=1024)
-#: Seconds until a killed child has ended. One that waits for a disk may take longer; nobody waits for it.
+#: Seconds until a killed child has ended. One that waits for a disk may take longer; no one waits for it.
 _END = 10.0
 
 

@@ -2,7 +2,7 @@
 
 The numbers are limits of each child. stdin is a socket for requests.
 A request is one byte and four descriptors: stdin, stdout and stderr of the child, and a socket for its exit
-code, which is told in decimal. When the worker closes its end of that socket, the child is killed. This
+code, which is reported in decimal. When the worker closes its end of that socket, the child is killed. This
 process reads no source. It has imported all that a child needs, has one thread, and exits after its last
 child once the worker closes the socket of requests.
 """
@@ -95,7 +95,7 @@ class Server:
 
 
 def _be_child(parent: int, standard: list[int], limits: dict[int, int]) -> None:
-    """Probes one source as a process of its own, and ends. Never returns."""
+    """Probes one source as its own process, and ends. Never returns."""
     code = 1
     try:
         os.setsid()

@@ -163,7 +163,7 @@ class ShortPath:
     def leave(self, data: bytes, at: int) -> int:
         """Returns the end of the part, from position `at`, that the library must take before `learn`.
 
-        It is the rest of a frame that has begun, or a frame and those up to the next HEADERS frame. If no
+        It is the rest of a frame that has started, or a frame and those up to the next HEADERS frame. If no
         call is taken any more, it is everything.
         """
         self._h2.note_closed(self._closed)
