@@ -1,4 +1,4 @@
-"""Decides from answers alone what they say about a deployment, and which variable is wrong."""
+"""Decides from answers alone whether a deployment works, and which variable is wrong."""
 
 import base64
 import binascii
@@ -40,7 +40,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one check. `is_good` None: not checked. `variable`: the one that is probably wrong."""
+    """The result of one check. `is_good` None: not checked. `variable`: probably wrong."""
 
     name: str
     is_good: bool | None

@@ -82,7 +82,7 @@ def add(
     timeout: Timeout = None,
     json: Json = False,
 ) -> None:
-    """Create a webhook, and print the secret that signs its deliveries. It is not shown again."""
+    """Create a webhook, and print the secret that signs its deliveries. Later calls do not show it."""
     from gostream_cli import output, runner
     from gostream_cli.events import commands
 

@@ -40,7 +40,7 @@ class NewVideo:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """The options of the upload and of what follows it."""
+    """The options of the upload and of the next steps."""
 
     process_it: bool = True
     profile: str = ""

@@ -65,7 +65,7 @@ class NearCache:
         )
 
     async def get(self, call: Call[Video], ask: Ask) -> Video:
-        """Returns a copy of the entry, or asks the server. One question answers all who ask meanwhile."""
+        """Returns a copy of the entry, or asks the server. One question answers all concurrent callers."""
         request = call.request
         found = self._entries.get(request.id, monotonic(), min_version=request.min_version)
         if found is not None:

@@ -1,4 +1,4 @@
-"""Rules for sound without pictures: variants of sound alone, and presentations of nothing else."""
+"""Rules for sound without pictures: variants of sound alone, and presentations of it alone."""
 
 from collections.abc import Iterator
 

@@ -20,7 +20,7 @@ from gostream_devstack.tls.certificates import Certificates
 
 KEYS = "playback.keys"
 MISSES_SOCKET = "misses.sock"
-#: The folders below EDGE_CONSOLE_DIR, and what is in them.
+#: The folders below EDGE_CONSOLE_DIR, and their contents.
 CONSOLE_FILES = {"site": "console/site", "client": "client/browser"}
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class EventServiceStub:
-    """Tells what happens to videos. All calls require the scope videos:read, and tell about the caller's own videos; with
+    """Lists and streams the events of videos. All calls require the scope videos:read, and tell about the caller's own videos; with
     videos:admin, about those of every owner. The log keeps events for EVENT_RETENTION, 30 days by default.
     """
 
@@ -50,7 +50,7 @@ class EventServiceStub:
 
 
 class EventServiceServicer:
-    """Tells what happens to videos. All calls require the scope videos:read, and tell about the caller's own videos; with
+    """Lists and streams the events of videos. All calls require the scope videos:read, and tell about the caller's own videos; with
     videos:admin, about those of every owner. The log keeps events for EVENT_RETENTION, 30 days by default.
     """
 
@@ -97,7 +97,7 @@ def add_EventServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EventService:
-    """Tells what happens to videos. All calls require the scope videos:read, and tell about the caller's own videos; with
+    """Lists and streams the events of videos. All calls require the scope videos:read, and tell about the caller's own videos; with
     videos:admin, about those of every owner. The log keeps events for EVENT_RETENTION, 30 days by default.
     """
 

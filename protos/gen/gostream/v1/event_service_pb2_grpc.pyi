@@ -28,7 +28,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class EventServiceStub:
-    """Tells what happens to videos. All calls require the scope videos:read, and tell about the caller's own videos; with
+    """Lists and streams the events of videos. All calls require the scope videos:read, and tell about the caller's own videos; with
     videos:admin, about those of every owner. The log keeps events for EVENT_RETENTION, 30 days by default.
     """
 
@@ -52,7 +52,7 @@ class EventServiceStub:
 
 @_typing.type_check_only
 class EventServiceAsyncStub(EventServiceStub):
-    """Tells what happens to videos. All calls require the scope videos:read, and tell about the caller's own videos; with
+    """Lists and streams the events of videos. All calls require the scope videos:read, and tell about the caller's own videos; with
     videos:admin, about those of every owner. The log keeps events for EVENT_RETENTION, 30 days by default.
     """
 
@@ -72,7 +72,7 @@ class EventServiceAsyncStub(EventServiceStub):
     """
 
 class EventServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Tells what happens to videos. All calls require the scope videos:read, and tell about the caller's own videos; with
+    """Lists and streams the events of videos. All calls require the scope videos:read, and tell about the caller's own videos; with
     videos:admin, about those of every owner. The log keeps events for EVENT_RETENTION, 30 days by default.
     """
 

@@ -90,7 +90,7 @@ class Delivery(_message.Message):
         STATE_DELIVERED: Delivery._State.ValueType  # 2
         """The receiver has answered 2xx."""
         STATE_DEAD: Delivery._State.ValueType  # 3
-        """It is not tried again."""
+        """No further attempt is made."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """The state of a delivery."""
@@ -102,7 +102,7 @@ class Delivery(_message.Message):
     STATE_DELIVERED: Delivery.State.ValueType  # 2
     """The receiver has answered 2xx."""
     STATE_DEAD: Delivery.State.ValueType  # 3
-    """It is not tried again."""
+    """No further attempt is made."""
 
     ID_FIELD_NUMBER: _builtins.int
     WEBHOOK_ID_FIELD_NUMBER: _builtins.int

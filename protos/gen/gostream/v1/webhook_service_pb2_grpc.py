@@ -118,7 +118,7 @@ class WebhookServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateWebhook(self, request, context):
-        """Changes the fields of `update_mask`, or without it those that are set: url, types, disabled. Also ends the pause of a
+        """Changes the fields of `update_mask`, or without it the ones that are set: url, types, disabled. Also ends the pause of a
         webhook whose receiver has failed.
 
         grpcurl -plaintext -d '{"webhook":{"id":"ID","disabled":true}}' localhost:50051 gostream.v1.WebhookService/UpdateWebhook

@@ -53,7 +53,7 @@ class WebhookServiceStub:
       grpcurl -plaintext -d '{}' localhost:50051 gostream.v1.WebhookService/ListWebhooks
     """
     UpdateWebhook: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.UpdateWebhookRequest, _webhook_pb2.Webhook]
-    """Changes the fields of `update_mask`, or without it those that are set: url, types, disabled. Also ends the pause of a
+    """Changes the fields of `update_mask`, or without it the ones that are set: url, types, disabled. Also ends the pause of a
     webhook whose receiver has failed.
 
       grpcurl -plaintext -d '{"webhook":{"id":"ID","disabled":true}}' localhost:50051 gostream.v1.WebhookService/UpdateWebhook
@@ -108,7 +108,7 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
       grpcurl -plaintext -d '{}' localhost:50051 gostream.v1.WebhookService/ListWebhooks
     """
     UpdateWebhook: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.UpdateWebhookRequest, _webhook_pb2.Webhook]  # type: ignore[assignment]
-    """Changes the fields of `update_mask`, or without it those that are set: url, types, disabled. Also ends the pause of a
+    """Changes the fields of `update_mask`, or without it the ones that are set: url, types, disabled. Also ends the pause of a
     webhook whose receiver has failed.
 
       grpcurl -plaintext -d '{"webhook":{"id":"ID","disabled":true}}' localhost:50051 gostream.v1.WebhookService/UpdateWebhook
@@ -184,7 +184,7 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _webhook_service_pb2.UpdateWebhookRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_webhook_pb2.Webhook, _abc.Awaitable[_webhook_pb2.Webhook]]:
-        """Changes the fields of `update_mask`, or without it those that are set: url, types, disabled. Also ends the pause of a
+        """Changes the fields of `update_mask`, or without it the ones that are set: url, types, disabled. Also ends the pause of a
         webhook whose receiver has failed.
 
           grpcurl -plaintext -d '{"webhook":{"id":"ID","disabled":true}}' localhost:50051 gostream.v1.WebhookService/UpdateWebhook

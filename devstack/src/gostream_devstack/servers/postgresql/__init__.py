@@ -1,1 +1,1 @@
-"""What stands next to a PostgreSQL: its standby, and a pooler of its connections."""
+"""Servers for a PostgreSQL: its standby, and a pooler of its connections."""

@@ -19,7 +19,7 @@ class Presence(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the object store says of an object. Sizes in bytes. `etag`: without quotation marks."""
+    """The facts about an object of the object store. Sizes in bytes. `etag`: without quotation marks."""
 
     presence: Presence
     size: int = 0
@@ -27,7 +27,7 @@ class Seen:
 
 
 class EdgeAnswer(enum.StrEnum):
-    """What the edge says of the master playlist."""
+    """The answer of the edge about the master playlist."""
 
     SAME = "same"  # as in the object store
     OTHER = "other"  # a playlist that differs from the one in the object store

@@ -65,7 +65,7 @@ class Gatherer:
         self._cdn_base_url = cdn_base_url.rstrip("/")
 
     async def facts(self, caller: Principal, video_id: UUID) -> Facts:
-        """Returns what is known of a video. Raises VideoNotFoundError."""
+        """Returns the facts about a video. Raises VideoNotFoundError."""
         try:
             async with asyncio.timeout(QUESTION_TIMEOUT):
                 record = await self._database.explanations.record(video_id)

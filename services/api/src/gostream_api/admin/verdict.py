@@ -57,7 +57,7 @@ def judge(facts: Facts) -> Verdict:
     return found
 
 
-#: What a wrong clock can be the cause of, and what it would be hidden by.
+#: Causes that a wrong clock explains, and causes that hide it.
 _TIMED = {Cause.READY, Cause.UPLOAD_EXPECTED, Cause.UPLOADING, Cause.UPLOAD_EXPIRED}
 
 

@@ -22,7 +22,7 @@ class KeySetError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class VerifyingKey:
-    """A public key. `algorithm` is the only one that it may verify, if its set says so."""
+    """A public key. `algorithm` is the only one that it may verify, if its set names one."""
 
     kid: str | None
     kind: tuple[str, str]

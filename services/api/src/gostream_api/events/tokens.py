@@ -37,7 +37,7 @@ def page_token(position: EventPosition, which: EventFilter) -> str:
 
 
 def page_position_of(token: str, which: EventFilter) -> EventPosition:
-    """Returns the position of a page token. Raises PageTokenInvalidError if it is not of this filter."""
+    """Returns the position of a page token. Raises PageTokenInvalidError if it belongs to another filter."""
     position = _position(token, _bound(which))
     if position is None:
         raise PageTokenInvalidError
@@ -50,7 +50,7 @@ def number_token(number: int, bound: str) -> str:
 
 
 def number_of(token: str, bound: str) -> int:
-    """Returns the number of a token. Raises PageTokenInvalidError if it is not of this listing."""
+    """Returns the number of a token. Raises PageTokenInvalidError if it belongs to another listing."""
     position = _position(token, b"list" + bound.encode())
     if position is None:
         raise PageTokenInvalidError

@@ -35,7 +35,7 @@ from gostream_shared.domain.video import Video
 from gostream_shared.egress.guard import EgressGuard, UrlRefusedError
 from gostream_shared.storage.port import ObjectNotFoundError, ObjectStore, PresignedUpload
 
-#: The store keeps what it got; the worker finds out what it is.
+#: The store keeps any bytes; the worker detects their format.
 _CONTENT_TYPE = "application/octet-stream"
 #: A file may be on its way when its URL expires.
 _UNTIL_REMOVED = timedelta(hours=1)

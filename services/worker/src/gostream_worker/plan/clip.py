@@ -61,7 +61,7 @@ class Clip:
 
 
 def with_options(plan: "Plan", options: EncodeOptions) -> "Plan":
-    """Returns the plan for what was asked. Raises ProcessingFailedError CLIP if it is not in the film.
+    """Returns the plan of the clip. Raises ProcessingFailedError CLIP if it is not in the film.
 
     A clip copies no track: a copy can begin only at a key frame, so that the film would begin elsewhere.
     """
