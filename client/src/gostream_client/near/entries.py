@@ -87,7 +87,7 @@ class Entries:
         return True
 
     def start(self, now: float) -> None:
-        """A stream has started with the next event: it does not repeat what replicas had not heard by then."""
+        """A stream started with the next event; what replicas had not heard by then is not repeated."""
         self.drop_all()
         self._heard_at = now
         self._open_at = now + LAG
