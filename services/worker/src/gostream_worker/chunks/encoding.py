@@ -73,7 +73,7 @@ async def encode_chunk(
     follow: Callable[[asyncio.Event], Coroutine[Any, Any, None]],
     on_progress: OnProgress,
 ) -> EncodeReport:
-    """Encodes the chunk and uploads its segments at the same time. `follow` runs with it, until its event is set.
+    """Encodes the chunk and uploads its segments at the same time. `follow` runs until its event is set.
 
     Raises ProcessingFailedError, WorkerFullError and BackendUnavailableError.
     """
