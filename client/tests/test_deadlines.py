@@ -24,6 +24,7 @@ async def test_black_hole_does_not_delay_calls() -> None:
         await check_deadlines(f"127.0.0.1:{listener.getsockname()[1]}")
 
 
+@pytest.mark.slow
 async def test_half_open_connection_does_not_delay_calls(server: ApiServer) -> None:
     host, _, port = server.address.rpartition(":")
     async with Proxy.to(host, int(port)) as proxy:
@@ -49,6 +50,7 @@ async def test_calls_without_timeout_have_the_tables() -> None:
     assert 1.9 < took < 2 + LATE + 3 * pause()
 
 
+@pytest.mark.slow
 async def test_late_token_does_not_delay_calls(server: ApiServer) -> None:
     async def never() -> str:
         await asyncio.sleep(3600)

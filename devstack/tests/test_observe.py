@@ -40,6 +40,7 @@ def observed(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     server.directories.remove()
 
 
+@pytest.mark.slow
 @pytest.mark.stack
 @pytest.mark.skipif(prometheus.program() is None, reason=prometheus.ADVICE)
 def test_prometheus_scrapes_every_process(observed: prometheus.Prometheus) -> None:

@@ -284,6 +284,7 @@ def test_incomplete_requests_time_out(start_json_edge: Callable[..., Envoy], pat
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
+@pytest.mark.slow
 def test_stream_outlives_the_request_timeout(start_json_edge: Callable[..., Envoy]) -> None:
     replica = Replica(quiet=3.0)
     envoy = start_json_edge(replica, kind=Impatient)

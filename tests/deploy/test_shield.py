@@ -88,6 +88,7 @@ def test_edges_share_the_copies_of_shields(tier: Tier, origin: Origin) -> None:
     assert sorted(asked) == sorted(f"/videos{path}" for path in PATHS)
 
 
+@pytest.mark.slow
 def test_dead_shield_costs_only_its_share(tier: Tier, origin: Origin) -> None:
     _segments(tier.edge())
     tier.shields[1].stop()  # a killed master would leave its workers, which serve
@@ -109,6 +110,7 @@ def test_refreshed_edge_gets_the_new_master(tier: Tier, origin: Origin) -> None:
         assert ask(edge, MASTER).body == b"#EXTM3U\n#new\n"
 
 
+@pytest.mark.slow
 def test_closed_gate_closes_behind_shields(tier: Tier, origin: Origin) -> None:
     edge = tier.edge()
     assert ask(edge, SEGMENT).status == 200

@@ -114,6 +114,7 @@ async def test_deleted_video_ends_at_every_edge(
     print({name: round(served - committed, 2) for name, served in viewers.served.items()})
 
 
+@pytest.mark.slow
 async def test_revoked_urls_end_at_every_edge(
     client: AsyncClient, http: aiohttp.ClientSession, edges: list[Nginx], publish: Publish
 ) -> None:

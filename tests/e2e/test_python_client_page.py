@@ -35,6 +35,7 @@ async def run(program: str, folder: Path, address: str) -> list[str]:
     return stdout.decode().splitlines()
 
 
+@pytest.mark.slow
 async def test_programs_of_the_page_work(stack: Stack, small_clip: Path, tmp_path: Path) -> None:
     shutil.copy(small_clip, tmp_path / "holiday.mp4")
     blocking, asynchronous = await asyncio.gather(

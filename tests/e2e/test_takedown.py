@@ -22,6 +22,7 @@ async def store(stack: Stack) -> AsyncIterator[S3ObjectStore]:
         yield store
 
 
+@pytest.mark.slow
 async def test_cancelled_video_leaves_no_streams(
     client: AsyncClient, submit: Upload, store: S3ObjectStore, long_clip: Path
 ) -> None:

@@ -154,6 +154,7 @@ async def test_broken_connections_are_repeated(
     assert await stored(store, video_id) == sha256(path)
 
 
+@pytest.mark.slow
 async def test_stalled_part_is_repeated(
     client: AsyncClient, store: S3ObjectStore, proxy: Proxy, tmp_path: Path
 ) -> None:

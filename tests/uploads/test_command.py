@@ -139,6 +139,7 @@ async def test_small_file_is_sent_by_one_put(start: Start, client: AsyncClient, 
         await UploadCalls(client._answer).get(await running.video_id())
 
 
+@pytest.mark.slow
 async def test_resume_excludes_options_of_new_videos(start: Start, tmp_path: Path) -> None:
     running = await start("--resume", "x", "--title", "t", str(film(tmp_path / "film.mp4", MIB)))
 

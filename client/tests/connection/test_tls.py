@@ -81,6 +81,7 @@ async def test_several_servers_are_called(files: Files, serve: Serve) -> None:
     assert await read(f"localhost:{await serve()},localhost:{await serve()}", Tls(files.ca)) == ID
 
 
+@pytest.mark.slow
 async def test_other_authorities_and_plaintext_are_unreachable(
     files: Files, serve: Serve, tmp_path: Path
 ) -> None:

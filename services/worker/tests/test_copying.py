@@ -235,6 +235,7 @@ async def test_copied_tracks_match_the_source_exactly(worker: Worker, clip: Clip
     assert abs(heard - 900_000) <= 1920, "sound and picture start together"
 
 
+@pytest.mark.slow
 @pytest.mark.stack
 async def test_failed_copy_is_encoded_by_the_next_attempt(
     worker: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch

@@ -38,9 +38,9 @@ async def test_complete_video_is_published(worker: Worker, clip: Clips) -> None:
         "v1/audio/00001.ts",
         "v1/audio/playlist.m3u8",
         "v1/poster.jpg",
+        "v1/preview.webp",
         "v1/storyboard.jpg",
         "v1/storyboard.vtt",
-        "v1/preview.webp",
     ]
     assert worker.recorder.announced[-1] == (video.id, video.version)
     assert worker.recorder.refreshed == [video.id]

@@ -75,6 +75,7 @@ async def test_names_of_the_standard_describe_the_service(monkeypatch: pytest.Mo
     assert collector.seen[0].service == "mine"
 
 
+@pytest.mark.slow
 async def test_dead_collector_delays_nothing(caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     config = load(Config, REQUIRED | {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"})

@@ -120,6 +120,7 @@ async def test_signed_video_keeps_its_policy(
         assert answer.status == 404
 
 
+@pytest.mark.slow
 async def test_concurrent_tracks_reach_the_limit(
     client: AsyncClient, http: aiohttp.ClientSession, upload: Upload, small_clip: Path, film_de: Path
 ) -> None:
@@ -146,6 +147,7 @@ async def test_hostile_requests_are_refused(client: AsyncClient, upload: Upload,
             await client.add_track(video.video.id, language="de", source_url=url)
 
 
+@pytest.mark.slow
 async def test_command_line_adds_lists_and_removes(
     gostream: Gostream, make_stack: Callable[..., Stack], small_clip: Path, film_de: Path, tmp_path: Path
 ) -> None:

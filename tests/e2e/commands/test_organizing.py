@@ -29,6 +29,7 @@ def command(gostream: Gostream, stack: Stack) -> Command:
     return run
 
 
+@pytest.mark.slow
 async def test_video_is_organized_by_commands(command: Command, tmp_path: Path) -> None:
     film, own = tmp_path / "Algebra.mp4", str(uuid4())
     film.write_bytes(b"film")

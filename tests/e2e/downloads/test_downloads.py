@@ -53,6 +53,7 @@ async def test_downloads_are_served_by_the_edge(
             assert (answer.status, await answer.read()) == (206, body[10:20])
 
 
+@pytest.mark.slow
 async def test_policy_ends_downloads_too(
     client: AsyncClient, http: aiohttp.ClientSession, small_clip: Path
 ) -> None:

@@ -88,6 +88,7 @@ class EagerClient:
         self._unanswered -= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_calls", [5, CALLS])
 async def test_excess_calls_are_refused_with_a_reason(max_calls: int) -> None:
     async def miss(request: bytes, context: object) -> NoReturn:

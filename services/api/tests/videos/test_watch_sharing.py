@@ -65,6 +65,7 @@ async def test_watchers_of_one_video_share_reads(
     assert len(reads) == 4
 
 
+@pytest.mark.slow
 async def test_heartbeats_of_one_video_share_reads(
     database: PostgresDatabase, encode: Encode, reads: list[UUID]
 ) -> None:

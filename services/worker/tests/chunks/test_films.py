@@ -88,6 +88,7 @@ async def test_bytes_do_not_depend_on_the_workers(fleet: Fleet, clip: Clips) -> 
     assert len(trees[0]) > 20
 
 
+@pytest.mark.slow
 async def test_lost_try_leaves_nothing_that_is_published(fleet: Fleet, clip: Clips) -> None:
     first = await uploaded(fleet, clip(film))
     await fleet.work(first.id)
@@ -125,6 +126,7 @@ async def test_chunk_that_kills_workers_fails_the_film(fleet: Fleet, clip: Clips
     assert (await fleet.worker.video(video.id)).version == video.version, "other chunks change nothing"
 
 
+@pytest.mark.slow
 async def test_replaced_source_is_encoded_from_its_beginning(fleet: Fleet, clip: Clips) -> None:
     video = await uploaded(fleet, clip(film))
     await fleet.step("transcode")
@@ -193,6 +195,7 @@ class SlowEncoder(Encoder):
             self.running.remove(folder)
 
 
+@pytest.mark.slow
 async def test_outage_gives_the_chunk_back(
     fleet: Fleet, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +230,7 @@ async def test_chunk_of_the_film_without_answer_fails_it(fleet: Fleet, clip: Cli
     assert video.failure.code == "BACKEND_UNAVAILABLE"
 
 
+@pytest.mark.slow
 async def test_broken_film_is_encoded_by_one_worker(fleet: Fleet, clip: Clips) -> None:
     """The gate refuses the joined film."""
     video = await uploaded(fleet, clip(film))
@@ -255,6 +259,7 @@ async def test_few_chunks_of_a_film_wait_at_once(fleet: Fleet, clip: Clips) -> N
     assert (await fleet.work(video.id)).status is VideoStatus.READY
 
 
+@pytest.mark.slow
 async def test_texts_and_thumbnails_are_those_of_one_worker(fleet: Fleet, clip: Clips) -> None:
     trees = []
     for window in (8, 0):

@@ -136,6 +136,7 @@ def shades_to_encode(folder: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.stack
 @pytest.mark.parametrize(
     "recipe", first_quick([shades, shades_to_encode], 1), ids=lambda recipe: recipe.__name__

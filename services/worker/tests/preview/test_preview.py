@@ -89,6 +89,7 @@ async def test_film_has_a_preview(
     assert len(data) < 1_000_000
 
 
+@pytest.mark.slow
 @stack
 async def test_film_in_chunks_has_a_preview(worker: Worker, database: PostgresDatabase, clip: Clips) -> None:
     fleet = Fleet(worker, database)

@@ -123,6 +123,7 @@ async def test_early_player_plays_to_the_end(worker: Worker, clip: Clips, tmp_pa
     assert len(worker.recorder.announced) == 2, "once as playable, once as ready"
 
 
+@pytest.mark.slow
 async def test_playable_stream_has_every_rung_and_sound(worker: Worker, clip: Clips, tmp_path: Path) -> None:
     slowly(worker)
     video_id = await worker.upload(clip(film))

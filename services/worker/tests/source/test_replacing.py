@@ -77,6 +77,7 @@ async def test_latest_upload_is_published(
     assert await broken_rules(await either.save(video_id)) == []
 
 
+@pytest.mark.slow
 async def test_repeatedly_replaced_source_fails_with_its_code(
     either: Worker, clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -206,6 +206,7 @@ async def test_sounds_beyond_the_limit_are_listed(worker: Worker, clip: Clips) -
     assert await broken_rules(await worker.save(video.id)) == []
 
 
+@pytest.mark.slow
 async def test_progress_follows_the_picture_beside_text(clip: Clips, tmp_path: Path) -> None:
     source = clip(track_clips.late_text)
     plan = await planned(source)
