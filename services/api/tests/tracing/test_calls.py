@@ -257,7 +257,6 @@ async def test_read_doors_begin_traces(doors: Any, exporter: Any, door: str, cal
     assert len({each.context.trace_id for each in found}) == 3
 
 
-@pytest.mark.slow  # in whole runs the span of the first call is sometimes missing
 async def test_read_door_tells_failures(doors: Any, exporter: Any) -> None:
     address, _ = doors
     async with aio.insecure_channel(address) as channel:
